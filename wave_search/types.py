@@ -1,0 +1,237 @@
+"""The words that the parts of the package share. Frozen, and free of third-party imports at run time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Modality(StrEnum):
+    """How a segment is perceived; each has its own partition of the index."""
+
+    TEXT = "text"
+    IMAGE = "image"
+    AUDIO = "audio"
+    """What is heard."""
+    VIDEO = "video"
+    """What is seen: frames without their sound."""
+    AV = "av"
+    """Sound and picture together, as one clip."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How media become arrays. Part of an index's identity: other sampling, other vectors.
+
+    The defaults are those of WAVE's published evaluation run.
+    """
+
+    frame_interval_s: float = 0.5
+    max_frames: int = 128
+    pixel_multiple: int = 28
+    """Height and width of a frame are multiples of this (patch size x spatial merge)."""
+    min_pixels: int = 784
+    max_pixels: int = 176_400
+    """Area of a video frame."""
+    max_image_pixels: int = 2_073_600
+    sample_rate_hz: int = 16_000
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Half-open range [start_s, stop_s) of a file, in seconds from its beginning."""
+
+    start_s: float
+    stop_s: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start_s < self.stop_s:
+            raise ValueError(f"not a range of seconds: {self.start_s} to {self.stop_s}")
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return self.stop_s - self.start_s
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """Frames sampled from a video, resized as `Sampling` says."""
+
+    pixels: NDArray[np.uint8]
+    """(frames, height, width, 3) RGB."""
+    duration_s: float
+    """Length of the sampled span; with the number of frames it gives the time between temporal grids."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waveform:
+    """Mono sound."""
+
+    samples: NDArray[np.float32]
+    """(samples,) in [-1, 1], finite."""
+    sample_rate_hz: int
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One decoded thing that a model can embed: a text, an image, or frames and/or sound."""
+
+    text: str | None = None
+    image: NDArray[np.uint8] | None = None
+    """(height, width, 3) RGB, resized as `Sampling` says."""
+    frames: Frames | None = None
+    waveform: Waveform | None = None
+
+    @property
+    def modalities(self) -> tuple[Modality, ...]:
+        """What it can be embedded as."""
+        present = {
+            Modality.TEXT: self.text is not None,
+            Modality.IMAGE: self.image is not None,
+            Modality.AUDIO: self.waveform is not None,
+            Modality.VIDEO: self.frames is not None,
+            Modality.AV: self.frames is not None and self.waveform is not None,
+        }
+        return tuple(modality for modality, there in present.items() if there)
+
+
+@dataclass(frozen=True, slots=True)
+class MediaRef:
+    """A file, or a range of it, to be perceived in one way. See `Audio`, `Video`, `Image`, `AV`."""
+
+    path: Path
+    modality: Modality
+    start_s: float | None = None
+    """None: from the beginning."""
+    stop_s: float | None = None
+    """None: to the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """What a vector depends on besides the media. An index is pinned to one."""
+
+    name: str
+    """As a user names it: a bundled name, a directory, or a hub id."""
+    revision: str
+    """Commit of the hub, or digest of the local files."""
+    dim: int
+    modalities: tuple[Modality, ...]
+    sampling: Sampling
+    prompts: Mapping[Modality, str]
+    """The prompt of each modality; an instruction replaces it. Text has none: it is embedded bare."""
+    positions: str
+    """Position rule of audio-visual clips: "sequential" or "aligned"."""
+    notice: str = ""
+    """What a user must be told about this model, for example that it is not trained."""
+
+
+class Embedder(Protocol):
+    """Arrays to vectors. The only thing that the rest of the package knows of a model."""
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What the vectors depend on."""
+
+    def embed(
+        self,
+        clips: Sequence[Clip],
+        modalities: Sequence[Modality] | None = None,
+        instruction: str | None = None,
+    ) -> list[dict[Modality, NDArray[np.float32]]]:
+        """Embed each clip as each of `modalities` that it has (all that it has, if None).
+
+        The towers run once per clip, however many modalities are asked for. A result does not depend on the other
+        clips of the call.
+
+        Args:
+            clips: decoded clips, sampled as `spec.sampling` says.
+            modalities: which to embed.
+            instruction: replaces the prompt of media; text is embedded bare and ignores it.
+
+        Returns:
+            For each clip, modality -> (dim,) float32 of unit norm, finite.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One result."""
+
+    rank: int
+    """From 1."""
+    score: float
+    """Cosine similarity."""
+    z: float
+    """Score in standard deviations above the mean score of the partition's background sample."""
+    path: Path
+    modality: Modality
+    start_s: float | None
+    """None for what has no time: texts and images."""
+    stop_s: float | None
+    segment_id: int
+    duration_s: float | None
+    """Of the whole file."""
+    text: str | None = None
+    """The segment itself, if it is text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file that was not indexed, and why."""
+
+    path: Path
+    cause: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class IndexReport:
+    """What one run of `index` did."""
+
+    indexed: int = 0
+    """Files embedded."""
+    reused: int = 0
+    """Files whose content was known already: moved, renamed or copied."""
+    unchanged: int = 0
+    removed: int = 0
+    """Files that are gone from their folder."""
+    ignored: int = 0
+    """Files that are not media."""
+    skipped: tuple[Skipped, ...] = ()
+    """Files that cannot be used, now or as known from an earlier run."""
+    segments: Mapping[Modality, int] = field(default_factory=dict)
+    """Segments embedded in this run."""
+    media_s: float = 0.0
+    """Seconds of sound and video embedded."""
+    elapsed_s: float = 0.0
+    peak_memory_bytes: int = 0
+    """Largest resident set of this process and its decoders together."""
+    interrupted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a run of `index` stands."""
+
+    stage: str
+    """"scan", "embed", "shards" or "done"."""
+    files_total: int
+    """0 while unknown."""
+    files_done: int
+    """Of any outcome."""
+    files_skipped: int
+    segments: int
+    media_s: float
+    current: Path | None = None
+
+
+ProgressCallback = Callable[[Progress], None]
