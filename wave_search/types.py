@@ -208,6 +208,8 @@ class IndexReport:
     """Files that are not media."""
     skipped: tuple[Skipped, ...] = ()
     """Files that cannot be used, now or as known from an earlier run."""
+    unreachable: tuple[Path, ...] = ()
+    """Folders that were indexed before and are gone or empty now, as an unmounted disk is. Their files stay."""
     segments: Mapping[Modality, int] = field(default_factory=dict)
     """Segments embedded in this run."""
     media_s: float = 0.0

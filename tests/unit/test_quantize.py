@@ -1,0 +1,59 @@
+"""8-bit and 4-bit decoders."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from wave_search.errors import UsageError
+from wave_search.model import load
+from wave_search.model.checkpoint import load_wave
+from wave_search.model.registry import TINY_DIRECTORY
+from wave_search.model.saving import save_wave
+from wave_search.types import Clip, Modality, Waveform
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+needs_bitsandbytes = pytest.mark.skipif(find_spec("bitsandbytes") is None, reason="bitsandbytes is optional")
+
+
+@needs_bitsandbytes
+@pytest.mark.parametrize(("method", "closeness"), [("8bit", 0.99), ("4bit", 0.8)])
+def test_vectors_stay_close(method: str, closeness: float) -> None:
+    samples = (0.5 * np.sin(np.arange(32_000) / 9)).astype(np.float32)
+    clips = [Clip(text="a dog barks"), Clip(waveform=Waveform(samples, 16_000))]
+    full, quantized = load("wave-tiny", device="cpu"), load("wave-tiny", device="cpu", quantization=method)
+    assert quantized.spec.revision == f"{full.spec.revision}+{method}"
+    for modality, one, other in zip(
+        (Modality.TEXT, Modality.AUDIO), full.embed(clips), quantized.embed(clips), strict=True
+    ):
+        similarity = float(one[modality] @ other[modality])
+        assert closeness < similarity < 0.999999
+
+
+@needs_bitsandbytes
+@pytest.mark.parametrize("method", ["8bit", "4bit"])
+def test_linear_layers_of_the_decoder_only(tmp_path: Path, method: str) -> None:
+    wave = load_wave(TINY_DIRECTORY, quantization=method)
+    small = {name for name, parameter in wave.named_parameters() if not parameter.is_floating_point()}
+    linear = {
+        f"model.layers.{layer}.{part}_proj.weight"
+        for layer in range(3)
+        for part in (
+            *(f"self_attn.{name}" for name in "qkvo"),
+            *(f"mlp.{name}" for name in ("gate", "up", "down")),
+        )
+    }
+    assert small == linear
+    with pytest.raises(UsageError, match="a quantized model cannot be saved"):
+        save_wave(wave, tmp_path)
+
+
+def test_bitsandbytes_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wave_search.model.quantize.find_spec", lambda _name: None)
+    with pytest.raises(UsageError, match="needs the package bitsandbytes"):
+        load("wave-tiny", quantization="4bit")

@@ -1,0 +1,53 @@
+"""Decoded media to vectors. Importing this loads neither torch nor transformers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from wave_search.types import Embedder
+
+__all__ = ["known_models", "load"]
+
+
+def load(
+    name: str,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    positions: str = "sequential",
+    quantization: str | None = None,
+) -> Embedder:
+    """Load a model.
+
+    Args:
+        name: "auto" (WAVE-7B if its weights are here and a GPU can hold it, otherwise wave-tiny), a name of
+            `known_models`, the directory of a checkpoint, or "owner/name" of the Hugging Face hub, with "@revision" if
+            wanted.
+        device: "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:N".
+        dtype: "auto" (as the checkpoint is stored), "float32" or "bfloat16".
+        positions: how the positions of audio-visual clips are counted: "sequential", as in the published evaluation,
+            or "aligned" in time, as in training.
+        quantization: "8bit" or "4bit" for the decoder; needs bitsandbytes.
+
+    Returns:
+        The embedder. Its `spec.name` loads the same model again.
+
+    Raises:
+        ModelNotFoundError: there is no such model, or the hub is out of reach.
+        CheckpointError: its files are damaged, incomplete, or not those of a WAVE model.
+        UsageError: an argument makes no sense, or there is no such device.
+        ModelError: it does not fit into the memory of the device.
+    """
+    from wave_search.model.loading import load as load_model
+
+    return load_model(name, device=device, dtype=dtype, positions=positions, quantization=quantization)
+
+
+def known_models() -> Mapping[str, str]:
+    """Names that `load` knows, each with a line on what it is."""
+    from wave_search.model.registry import KNOWN_MODELS
+
+    return KNOWN_MODELS

@@ -1,0 +1,161 @@
+"""What a checkpoint's config.json says, as far as the architecture needs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from transformers import Qwen2_5OmniThinkerConfig
+
+from wave_search.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# The one BEATs variant that WAVE uses; another value would need another architecture.
+_BEATS_FIXED = {
+    "activation_fn": "gelu",
+    "layer_norm_first": False,
+    "relative_position_embedding": True,
+    "gru_rel_pos": True,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BeatsConfig:
+    """Sizes of the BEATs encoder. The defaults are those of the published `BEATs_iter3_plus_AS2M`."""
+
+    encoder_layers: int = 12
+    encoder_embed_dim: int = 768
+    encoder_ffn_embed_dim: int = 3072
+    encoder_attention_heads: int = 12
+    embed_dim: int = 512
+    """Width of a patch before it is projected to `encoder_embed_dim`."""
+    input_patch_size: int = 16
+    conv_bias: bool = False
+    """Of the patch convolution."""
+    conv_pos: int = 128
+    """Kernel of the positional convolution."""
+    conv_pos_groups: int = 16
+    num_buckets: int = 320
+    max_distance: int = 800
+    deep_norm: bool = True
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> BeatsConfig:
+        """Take what is known from a BEATs configuration.
+
+        Raises:
+            CheckpointError: it describes a variant of BEATs that WAVE does not use.
+        """
+        for key, expected in _BEATS_FIXED.items():
+            if values.get(key, expected) != expected:
+                raise CheckpointError(f"The BEATs setting {key}={values[key]!r} is not supported, only {expected!r}")
+        return cls(**{field.name: values[field.name] for field in fields(cls) if field.name in values})
+
+
+@dataclass(frozen=True, slots=True)
+class SpecialTokens:
+    """Token ids with a meaning."""
+
+    pad: int
+    end: int
+    """`<|im_end|>`: ends every sequence, and is where the embedding is read."""
+    audio: int
+    """Placeholder of one audio token; likewise `image` and `video`."""
+    image: int
+    video: int
+    audio_start: int
+    audio_end: int
+    vision_start: int
+    vision_end: int
+
+
+_TOKEN_KEYS = {
+    "pad": "pad_token_id",
+    "end": "eos_token_id",
+    "audio": "audio_token_index",
+    "image": "image_token_index",
+    "video": "video_token_index",
+    "audio_start": "audio_start_token_id",
+    "audio_end": "audio_end_token_id",
+    "vision_start": "vision_start_token_id",
+    "vision_end": "vision_end_token_id",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WaveConfig:
+    """Everything that fixes the architecture of one checkpoint."""
+
+    thinker: Qwen2_5OmniThinkerConfig
+    """transformers' own configuration of the towers and the decoder."""
+    beats: BeatsConfig
+    tokens: SpecialTokens
+    source: Mapping[str, Any]
+    """The config.json that this was read from."""
+
+    @classmethod
+    def from_dict(cls, config: Mapping[str, Any]) -> WaveConfig:
+        """Read a config.json.
+
+        The thinker's settings are at the top level or under `thinker_config`, those of BEATs under `beats_config`
+        (the published BEATs if there are none), those of the head under `classify` or at the top level.
+
+        Raises:
+            CheckpointError: a setting is missing or not supported.
+        """
+        thinker = Qwen2_5OmniThinkerConfig(**config.get("thinker_config", config))
+        head = config.get("classify", config).get("classify_type", "all_layer")
+        if head != "all_layer":
+            raise CheckpointError(f"The fusion head {head!r} is not supported, only 'all_layer'")
+        return cls(
+            thinker=thinker,
+            beats=BeatsConfig.from_dict(config.get("beats_config", {})),
+            tokens=_special_tokens(thinker),
+            source=config,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The config.json again, unchanged."""
+        return dict(self.source)
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of the decoder, and so of an embedding."""
+        return int(self.thinker.text_config.hidden_size)
+
+    @property
+    def spatial_merge_size(self) -> int:
+        """The vision tower makes one token of this many patches, along height and along width."""
+        return int(self.thinker.vision_config.spatial_merge_size)
+
+    @property
+    def patch_size(self) -> int:
+        """Side of a patch in pixels."""
+        return int(self.thinker.vision_config.patch_size)
+
+    @property
+    def temporal_patch_size(self) -> int:
+        """Frames in a patch."""
+        return int(self.thinker.vision_config.temporal_patch_size)
+
+    @property
+    def mel_bins(self) -> int:
+        """Of the audio tower's input."""
+        return int(self.thinker.audio_config.num_mel_bins)
+
+    @property
+    def positions_per_second(self) -> int:
+        """By how much the time axis of a video's position ids grows in a second."""
+        return int(self.thinker.position_id_per_seconds)
+
+
+def _special_tokens(thinker: Qwen2_5OmniThinkerConfig) -> SpecialTokens:
+    ids: dict[str, Any] = {name: getattr(thinker, key, None) for name, key in _TOKEN_KEYS.items()}
+    missing = [_TOKEN_KEYS[name] for name, value in ids.items() if not isinstance(value, int)]
+    if missing:
+        raise CheckpointError(
+            f"The model's configuration lacks {', '.join(missing)}", "Is this the config.json of a WAVE checkpoint?"
+        )
+    return SpecialTokens(**ids)

@@ -1,0 +1,179 @@
+"""Files of weights: which there are, what they hold, and one tensor at a time out of them."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from wave_search.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    import torch
+
+_COPY_AGAIN = "The file is probably not complete: copy or download it again."
+_LAYOUTS = (
+    ("model.safetensors.index.json", "model.safetensors"),
+    ("pytorch_model.bin.index.json", "pytorch_model.bin"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTensor:
+    """Where a tensor lies."""
+
+    path: Path
+    name: str
+    """Its name in the file."""
+    shape: tuple[int, ...]
+
+
+class Shard(Protocol):
+    """One opened file."""
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of each tensor, by its name in the file; reads no data."""
+
+    def tensor(self, name: str) -> torch.Tensor:
+        """One tensor, on the CPU, in the dtype that it is stored in."""
+
+
+def weight_files(directory: Path) -> list[Path]:
+    """Files that hold the weights of a checkpoint: safetensors if there are any, else `.bin`; in shards or one.
+
+    Raises:
+        CheckpointError: there are none, the index cannot be read, or it names a file that is not there.
+    """
+    for index_name, single_name in _LAYOUTS:
+        index = directory / index_name
+        if index.is_file():
+            return _files_of_index(index)
+        if (directory / single_name).is_file():
+            return [directory / single_name]
+    raise CheckpointError(
+        f"{directory}: no weights; looked for {', '.join(name for pair in _LAYOUTS for name in pair)}",
+        "Copy the weights of the checkpoint there.",
+    )
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        CheckpointError: there is no such file, or it is not a JSON object.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: no such file", "Give the directory of a whole checkpoint.") from error
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: not readable as JSON ({error})", _COPY_AGAIN) from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: not a JSON object", _COPY_AGAIN)
+    return content
+
+
+@contextmanager
+def open_shard(path: Path) -> Iterator[Shard]:
+    """Open a file of weights; its data is mapped, not read.
+
+    A `.pt` or `.bin` file holds its tensors at the top, or, as that of BEATs does, under "model".
+
+    Raises:
+        CheckpointError: it is damaged or incomplete, or contains anything but tensors; also while it is used.
+    """
+    import pickle
+
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        if path.suffix == ".safetensors":
+            with safe_open(str(path), framework="pt") as file:
+                yield _Safetensors(file)
+        else:
+            yield _Pickled(_tensors_of(path))
+    except (SafetensorError, pickle.UnpicklingError, EOFError, OSError) as error:
+        raise CheckpointError(f"{path}: not readable as weights ({_short(error)})", _COPY_AGAIN) from error
+
+
+def load_pickled(path: Path) -> dict[str, Any]:
+    """Read a `.bin` or `.pt` file without running any code that it may contain.
+
+    Raises:
+        CheckpointError: it is damaged or incomplete, or contains more than tensors and plain values.
+    """
+    import pickle
+
+    import torch
+
+    try:
+        content = torch.load(path, map_location="cpu", mmap=_is_zip(path), weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError) as error:
+        raise CheckpointError(f"{path}: not readable as weights ({_short(error)})", _COPY_AGAIN) from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: holds a {type(content).__name__}, not a table of tensors")
+    return content
+
+
+class _Safetensors:
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {name: tuple(self._file.get_slice(name).get_shape()) for name in self._file.keys()}  # noqa: SIM118
+
+    def tensor(self, name: str) -> torch.Tensor:
+        tensor: torch.Tensor = self._file.get_tensor(name)
+        return tensor
+
+
+class _Pickled:
+    def __init__(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        self._tensors = tensors
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {name: tuple(tensor.shape) for name, tensor in self._tensors.items()}
+
+    def tensor(self, name: str) -> torch.Tensor:
+        return self._tensors[name]
+
+
+def _tensors_of(path: Path) -> dict[str, torch.Tensor]:
+    import torch
+
+    content = load_pickled(path)
+    tensors: dict[str, torch.Tensor] = content.get("model", content)
+    others = [str(name) for name, value in tensors.items() if not isinstance(value, torch.Tensor)]
+    if others:
+        raise CheckpointError(
+            f"{path}: holds entries that are not tensors: {', '.join(others[:5])}",
+            "Use a file that was saved from a state_dict.",
+        )
+    return tensors
+
+
+def _files_of_index(index: Path) -> list[Path]:
+    weight_map = read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise CheckpointError(f"{index}: has no weight_map", _COPY_AGAIN)
+    files = [index.parent / str(name) for name in sorted(set(weight_map.values()))]
+    missing = [path.name for path in files if not path.is_file()]
+    if missing:
+        raise CheckpointError(
+            f"{index.parent}: {index.name} names files that are not there: {', '.join(missing)}",
+            "Copy or download them again.",
+        )
+    return files
+
+
+def _is_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"PK"
+
+
+def _short(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0][:200].rstrip(".") or type(error).__name__
