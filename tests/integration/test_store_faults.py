@@ -1,0 +1,286 @@
+"""The store when things go wrong: kill -9, a full disk, damage."""
+
+import inspect
+import shutil
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from wave_search.ann import Codebook, Shard, build_shard
+from wave_search.errors import IndexError_, IndexNotFoundError
+from wave_search.store import ContentRow, FileRow, NewSegment, Settings, Writer, create, exists, open_snapshot, verify
+from wave_search.types import Modality, ModelSpec, Sampling
+
+DIM = 8
+SPEC = ModelSpec("m", "r", DIM, tuple(Modality), Sampling(), {}, "sequential")
+SETTINGS = Settings("10", (Modality.AUDIO,))
+
+# What a child process runs before it changes or creates an index; `directory` is its index.
+PRELUDE = """
+import os, signal, sys
+from pathlib import Path
+import numpy as np
+from wave_search.errors import IndexError_
+from wave_search.store import ContentRow, FileRow, NewSegment, Settings, Writer, create, tables
+from wave_search.types import Modality, ModelSpec, Sampling
+
+directory = Path(sys.argv[1])
+DIM = 8
+
+def kill_at(owner, name, call, after=False):
+    real, calls = getattr(owner, name), []
+    def step(*args, **kwargs):
+        calls.append(1)
+        if len(calls) < call:
+            return real(*args, **kwargs)
+        if after:
+            real(*args, **kwargs)
+        os.kill(os.getpid(), signal.SIGKILL)
+    setattr(owner, name, step)
+"""
+CREATE = (
+    'create(directory, ModelSpec("m", "r", DIM, tuple(Modality), Sampling(), {}, "sequential"),'
+    ' Settings("10", (Modality.AUDIO,)))'
+)
+BEFORE, AFTER = {b"/a": 1, b"/b": 2}, {b"/b": 3, b"/c": 4}
+
+
+def put(writer, path, seed):
+    segment = NewSegment(Modality.AUDIO, 0.0, 1.0, None, np.eye(DIM, dtype=np.float32)[seed])
+    content_id = writer.put_content(ContentRow(str(seed), "audio", "wav"), [segment])
+    writer.put_file(FileRow(path, b"/", seed, seed, content_id))
+
+
+def change(directory):
+    """From BEFORE to AFTER: a is deleted, b changed, c new."""
+    with Writer(directory) as writer:
+        writer.remove_files([b"/a"])
+        put(writer, b"/b", 3)
+        put(writer, b"/c", 4)
+        writer.set_roots(["/long" * 1000])
+        writer.commit()
+
+
+CHANGE = f"{inspect.getsource(put)}\n{inspect.getsource(change)}"
+
+
+def run(directory, *parts):
+    return subprocess.run(
+        [sys.executable, "-c", "\n".join((PRELUDE, *parts)), str(directory)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def state(directory):
+    """Path -> which vector its content has; checks on the way that nothing else is there."""
+    snapshot = open_snapshot(directory)
+    partition = snapshot.partition(Modality.AUDIO)
+    vectors = snapshot.vectors(Modality.AUDIO, partition.ids)
+    by_content = dict(zip(partition.content_ids.tolist(), vectors.argmax(axis=1).tolist(), strict=True))
+    found = {row.path: by_content[row.content_id] for row in snapshot.files().values()}
+    assert set(found.values()) == set(by_content.values())
+    assert len(snapshot.contents()) == len(by_content)
+    return found
+
+
+@pytest.fixture
+def index(tmp_path):
+    directory = tmp_path / "index"
+    create(directory, SPEC, SETTINGS)
+    with Writer(directory) as writer:
+        put(writer, b"/a", 1)
+        put(writer, b"/b", 2)
+        writer.commit()
+    return directory
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [
+        pytest.param('kill_at(tables.Tables, "append", 1, after=True)', BEFORE, id="segments appended"),
+        pytest.param('kill_at(tables.Tables, "delete", 1, after=True)', BEFORE, id="dead segments deleted"),
+        pytest.param('kill_at(tables.Tables, "append", 3, after=True)', BEFORE, id="all tables written"),
+        pytest.param('kill_at(os, "fsync", 1)', BEFORE, id="nothing synced"),
+        pytest.param('kill_at(os, "fsync", 9)', BEFORE, id="half synced"),
+        pytest.param('kill_at(os, "link", 1)', BEFORE, id="manifest written"),
+        pytest.param('kill_at(os, "link", 1, after=True)', AFTER, id="manifest published"),
+    ],
+)
+def test_a_killed_commit_is_whole_or_not_there(index, step, expected):
+    killed = run(index, CHANGE, step, "change(directory)")
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert state(index) == expected
+    assert all(problem.orphan for problem in verify(index))
+    change(index)
+    assert state(index) == AFTER
+    with Writer(index) as writer:
+        put(writer, b"/d", 5)
+        writer.commit()
+    assert state(index) == {**AFTER, b"/d": 5}
+    assert all(problem.orphan for problem in verify(index))
+
+
+@pytest.mark.parametrize("step", ['kill_at(os, "fsync", 1)', 'kill_at(os, "link", 1)'])
+def test_a_killed_creation_is_no_index_and_can_be_repeated(tmp_path, step):
+    directory = tmp_path / "index"
+    assert run(directory, step, CREATE).returncode == -signal.SIGKILL
+    assert not exists(directory)
+    with pytest.raises(IndexNotFoundError):
+        open_snapshot(directory)
+    create(directory, SPEC, SETTINGS)
+    assert state(directory) == {}
+
+
+GUARDED = """
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, resource.RLIM_INFINITY))
+try:
+    change(directory)
+except IndexError_ as error:
+    print(type(error).__name__, error, sep="|")
+"""
+
+
+@pytest.mark.parametrize(("limit_bytes", "what"), [(1000, "lance"), (4000, "manifest")])
+def test_a_full_disk_is_an_error_with_a_remedy_and_loses_nothing(index, limit_bytes, what):
+    # A limit on the size of a file, at which writing fails as on a full disk.
+    failed = run(index, CHANGE, f"import resource; limit_bytes = {limit_bytes}", GUARDED)
+    assert failed.returncode == 0, failed.stderr
+    kind, _, message = failed.stdout.partition("|")
+    assert kind == "IndexError_", failed.stdout
+    assert str(index / what) in message
+    assert "cannot be written" in message
+    assert "Free some space" in message
+    assert state(index) == BEFORE
+    change(index)
+    assert state(index) == AFTER
+
+
+def test_after_a_failed_commit_the_writer_refuses_to_go_on(index, monkeypatch):
+    def full(*_args):
+        raise OSError(28, "No space left on device", "somewhere")
+
+    with Writer(index) as writer:
+        put(writer, b"/c", 3)
+        with monkeypatch.context() as patch:
+            patch.setattr("os.link", full)
+            with pytest.raises(IndexError_, match="somewhere cannot be written: No space left on device"):
+                writer.commit()
+        with pytest.raises(IndexError_, match="earlier write"):
+            writer.commit()
+    with Writer(index) as writer:
+        put(writer, b"/c", 3)
+        writer.commit()
+    assert state(index) == {**BEFORE, b"/c": 3}
+
+
+def test_a_place_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(IndexError_, match="cannot be written") as caught:
+        create(tmp_path / "file" / "index", SPEC, SETTINGS)
+    assert caught.value.remedy
+
+
+def corrupt(path, how):
+    data = path.read_bytes()
+    if how == "gone":
+        path.unlink()
+    else:
+        path.write_bytes({"empty": b"", "short": data[: len(data) // 2]}[how])
+
+
+@pytest.mark.parametrize("how", ["gone", "empty", "short"])
+@pytest.mark.parametrize("table", ["files", "contents", "segments"])
+def test_damaged_tables_are_found(index, table, how):
+    for path in (index / "lance" / f"{table}.lance" / "data").iterdir():
+        corrupt(path, how)
+    problems = verify(index)
+    assert problems
+    assert "cannot be read" in problems[0].what
+    assert problems[0].remedy
+    assert not problems[0].orphan
+
+
+def test_bad_vectors_are_found(tmp_path):
+    create(tmp_path, SPEC, SETTINGS)
+    with Writer(tmp_path) as writer:
+        bad = [NewSegment(Modality.AUDIO, 0.0, 1.0, None, np.eye(DIM)[0] * length) for length in (1, 0.5, 1e6)]
+        with np.errstate(over="ignore"):
+            writer.put_file(FileRow(b"/a", b"/", 1, 1, writer.put_content(ContentRow("1", "audio", "wav"), bad)))
+            writer.commit()
+    (problem,) = verify(tmp_path)
+    assert problem.what == "2 segments have a vector that is not finite or not of unit length"
+
+
+def test_a_damaged_manifest_is_a_problem_and_not_a_traceback(index):
+    newest = max((index / "manifest").iterdir())
+    newest.write_bytes(newest.read_bytes().replace(b"sequential", b"Sequential"))
+    problem = verify(index)[0]
+    assert str(newest) in problem.what
+    assert "go back to version 1" in problem.remedy
+    newest.unlink()
+    assert verify(index) == ()
+    assert state(index) == {}
+
+
+def shard(writer, ids, name="s"):
+    folder = writer.shard_parent(Modality.AUDIO) / name
+    folder.mkdir()
+    np.save(folder / "ids.npy", np.array(ids, np.int64))
+    return folder
+
+
+def test_damaged_missing_and_incomplete_shards_are_found(index):
+    with Writer(index) as writer:
+        folder = shard(writer, [0, 1])
+        writer.add_shard(Modality.AUDIO, "s", 0, 2, 2)
+        writer.commit()
+        assert verify(index) == ()
+        data = bytearray((folder / "ids.npy").read_bytes())
+        data[-1] ^= 1
+        (folder / "ids.npy").write_bytes(data)
+        (problem,) = verify(index)
+        assert str(folder) in problem.what
+        assert "digest" in problem.what
+        assert str(folder) in problem.remedy
+        shutil.rmtree(folder)
+        (problem,) = verify(index)
+        assert "missing" in problem.what
+        shard(writer, [0], "t")
+        writer.add_shard(Modality.AUDIO, "t", 0, 2, 1)
+        writer.commit()
+    (problem,) = verify(index)
+    assert "lacks segments" in problem.what
+
+
+def test_left_overs_are_listed(index):
+    with Writer(index) as writer:
+        folder = shard(writer, [0, 1])
+        (index / "manifest" / ".000000000009.json.1.tmp").write_text("{}")
+    problems = verify(index)
+    assert [problem.orphan for problem in problems] == [True, True]
+    assert str(folder) in problems[0].what
+    assert ".000000000009.json.1.tmp" in problems[1].what
+
+
+def test_a_real_shard_is_covered_and_any_flipped_byte_of_it_is_found(index):
+    with Writer(index) as writer:
+        batches = list(writer.snapshot.vector_batches(Modality.AUDIO, 0, 2))
+        codebook = Codebook.train(np.concatenate([vectors for _, vectors in batches]), 2)
+        built = build_shard(codebook, batches, writer.shard_parent(Modality.AUDIO))
+        writer.add_shard(Modality.AUDIO, built.name, built.first_id, built.stop_id, built.count)
+        snapshot = writer.commit()
+    assert verify(index) == ()
+    (ref,) = snapshot.shards(Modality.AUDIO)
+    for path in snapshot.shard_dir(ref).iterdir():
+        good = path.read_bytes()
+        path.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+        (problem,) = verify(index)
+        assert "digest" in problem.what
+        path.write_bytes(good)
+    opened = Shard.open(snapshot.shard_dir(ref), DIM)
+    assert opened.search(np.eye(DIM, dtype=np.float32)[2], 1)[1].tolist() == [opened.ids[1]]

@@ -1,0 +1,316 @@
+"""The store as its users see it: what is committed is there, and only that."""
+
+import os
+import threading
+
+import numpy as np
+import pytest
+
+from wave_search.errors import IndexCorruptError, IndexLockedError, IndexNotFoundError, UsageError
+from wave_search.store import (
+    ContentRow,
+    FileRow,
+    NewSegment,
+    SegmentRow,
+    Settings,
+    Writer,
+    create,
+    exists,
+    open_snapshot,
+    verify,
+)
+from wave_search.types import Modality, ModelSpec, Sampling
+
+DIM = 16
+SPEC = ModelSpec("m", "r", DIM, tuple(Modality), Sampling(), {Modality.AUDIO: "p"}, "sequential")
+SETTINGS = Settings("10", (Modality.AUDIO, Modality.VIDEO))
+
+
+@pytest.fixture
+def index(tmp_path):
+    directory = tmp_path / "an index %20#é"
+    create(directory, SPEC, SETTINGS)
+    return directory
+
+
+def vector(seed):
+    values = np.random.default_rng(seed).standard_normal(DIM)
+    return (values / np.linalg.norm(values)).astype(np.float32)
+
+
+def segments(seed, count=2, modalities=(Modality.AUDIO, Modality.VIDEO)):
+    return [
+        NewSegment(modality, 10.0 * i, 10.0 * i + 10, None, vector(100 * seed + 10 * i + len(modality)))
+        for i in range(count)
+        for modality in modalities
+    ]
+
+
+def content(seed):
+    return ContentRow(f"digest {seed}", "video", "mp4", 12.5, 640, 360, 29.97, "h264", "aac", 48_000, 2)
+
+
+def put(writer, name, seed, count=2):
+    content_id = writer.put_content(content(seed), segments(seed, count))
+    writer.put_file(FileRow(name, b"/media", 1000 + seed, seed, content_id))
+    return content_id
+
+
+def test_a_new_index_is_empty(tmp_path):
+    assert not exists(tmp_path)
+    snapshot = create(tmp_path / "a" / "b", SPEC, SETTINGS)
+    assert exists(tmp_path / "a" / "b")
+    assert (snapshot.manifest.version, snapshot.manifest.model, snapshot.manifest.settings) == (1, SPEC, SETTINGS)
+    assert not snapshot.files()
+    assert len(snapshot.partition(Modality.AUDIO).ids) == 0
+    assert snapshot.vectors(Modality.AUDIO, np.empty(0, np.int64)).shape == (0, DIM)
+    assert list(snapshot.vector_batches(Modality.AUDIO, 0, 10)) == []
+    assert snapshot.segment_rows([]) == []
+    assert snapshot.contents([]) == snapshot.contents() == snapshot.files_of([]) == {}
+    assert verify(tmp_path / "a" / "b") == ()
+
+
+def test_what_is_put_is_read_back(index):
+    skipped = FileRow(b"/media/\xff broken.mp4", b"/media", 5, 6, None, "skipped", "damaged", "Copy it again.")
+    text = NewSegment(Modality.TEXT, None, None, "a “dog”\n'barks'", vector(1))
+    with Writer(index) as writer:
+        first = put(writer, b"/media/\xfe\xff.mp4", 1)
+        second = writer.put_content(ContentRow("t", "text", "txt"), [text])
+        writer.put_file(FileRow(b"/media/note's.txt", b"/media", 3, 4, second))
+        writer.put_file(skipped)
+        writer.set_roots(["/media"])
+        snapshot = writer.commit()
+    for view in (snapshot, open_snapshot(index)):
+        assert view.manifest.roots == ("/media",)
+        assert view.files() == {
+            b"/media/\xfe\xff.mp4": FileRow(b"/media/\xfe\xff.mp4", b"/media", 1001, 1, first),
+            b"/media/note's.txt": FileRow(b"/media/note's.txt", b"/media", 3, 4, second),
+            skipped.path: skipped,
+        }
+        assert view.contents() == {first: content(1), second: ContentRow("t", "text", "txt")}
+        assert view.contents([second, 99]) == {second: ContentRow("t", "text", "txt")}
+        assert view.content_ids() == {"digest 1": first, "t": second}
+        ids = view.partition(Modality.VIDEO).ids
+        assert view.partition(Modality.VIDEO).content_ids.tolist() == [first, first]
+        assert view.segment_rows(ids[::-1])[0] == SegmentRow(3, first, Modality.VIDEO, 10.0, 20.0, None)
+        stored = view.vectors(Modality.VIDEO, ids)
+        expected = np.stack([s.vector for s in segments(1) if s.modality == Modality.VIDEO]).astype(np.float16)
+        assert stored.dtype == np.float16
+        assert np.array_equal(stored, expected)
+        (row,) = view.segment_rows(view.partition(Modality.TEXT).ids)
+        assert (row.text, row.start_s, row.stop_s) == (text.text, None, None)
+        counts = view.counts()
+        assert counts.segments == {Modality.TEXT: 1, Modality.AUDIO: 2, Modality.VIDEO: 2}
+        assert (counts.files, counts.contents) == ({"indexed": 2, "skipped": 1}, 2)
+        assert view.sizes_bytes()["lance"] > 0
+    assert verify(index) == ()
+
+
+def test_one_content_in_several_files_is_stored_once(index):
+    with Writer(index) as writer:
+        first = put(writer, b"/media/a", 1)
+        assert writer.content_id("digest 1") == first
+        assert put(writer, b"/media/b", 1) == first
+        writer.commit()
+        assert put(writer, b"/media/c", 1) == first
+        snapshot = writer.commit()
+    assert len(snapshot.partition(Modality.AUDIO).ids) == 2
+    assert [row.path for row in snapshot.files_of([first])[first]] == [b"/media/a", b"/media/b", b"/media/c"]
+
+
+def test_a_move_keeps_the_segments(index):
+    with Writer(index) as writer:
+        put(writer, b"/media/a", 1)
+        before = writer.commit()
+    with Writer(index) as writer:
+        writer.remove_files([b"/media/a"])
+        writer.put_file(FileRow(b"/media/b", b"/media", 1001, 1, writer.content_id("digest 1")))
+        after = writer.commit()
+    assert list(after.files()) == [b"/media/b"]
+    assert after.partition(Modality.AUDIO).ids.tolist() == before.partition(Modality.AUDIO).ids.tolist()
+
+
+def test_what_no_file_has_any_more_is_dropped_and_ids_are_never_reused(index):
+    with Writer(index) as writer:
+        put(writer, b"/media/a", 1)
+        put(writer, b"/media/b", 2)
+        writer.commit()
+        put(writer, b"/media/a", 3)  # changed
+        writer.remove_files([b"/media/unknown"])
+        snapshot = writer.commit()
+        assert writer.content_id("digest 1") is None
+        assert snapshot.partition(Modality.AUDIO).ids.tolist() == [4, 6, 8, 10]
+        assert sorted(snapshot.contents()) == [1, 2]
+        assert put(writer, b"/media/again", 1) == 3
+        assert writer.commit().partition(Modality.AUDIO).ids.tolist() == [4, 6, 8, 10, 12, 14]
+        writer.remove_files(list(snapshot.files()))
+        writer.remove_files([b"/media/again"])
+        empty = writer.commit()
+    assert not empty.files()
+    assert empty.counts().segments == {}
+    assert empty.manifest.next_segment_id == 16
+    assert verify(index) == ()
+
+
+def test_a_content_without_a_file_is_not_kept(index):
+    with Writer(index) as writer:
+        writer.put_content(content(1), segments(1))
+        snapshot = writer.commit()
+        assert not snapshot.contents()
+        assert snapshot.counts().segments == {}
+        put(writer, b"/media/a", 1)
+        assert len(writer.commit().partition(Modality.AUDIO).ids) == 2
+    assert verify(index) == ()
+
+
+def test_nothing_to_do_writes_nothing(index):
+    with Writer(index) as writer:
+        put(writer, b"/media/a", 1)
+        snapshot = writer.commit()
+        writer.put_file(snapshot.files()[b"/media/a"])
+        writer.set_roots(snapshot.manifest.roots)
+        assert writer.commit() is snapshot
+    with Writer(index) as writer:
+        assert writer.commit().manifest.version == snapshot.manifest.version
+
+
+def test_uncommitted_work_is_gone(index, monkeypatch):
+    monkeypatch.setattr("wave_search.store.writer._SPILL_SEGMENTS", 1)
+    with Writer(index) as writer:
+        put(writer, b"/media/a", 1)
+        kept = writer.commit()
+        put(writer, b"/media/b", 2)
+    with Writer(index) as writer:
+        assert list(writer.snapshot.files()) == [b"/media/a"]
+        put(writer, b"/media/d", 4)
+        snapshot = writer.commit()
+    assert list(snapshot.files()) == [b"/media/a", b"/media/d"]
+    assert snapshot.partition(Modality.AUDIO).ids.tolist() == [0, 2, 4, 6]
+    assert snapshot.manifest.version == kept.manifest.version + 1
+    assert verify(index) == ()
+
+
+def test_readers_keep_their_version(index):
+    with Writer(index) as writer:
+        put(writer, b"/media/a", 1)
+        old = writer.commit()
+        ids = old.partition(Modality.AUDIO).ids
+        before = old.vectors(Modality.AUDIO, ids)
+        unread = open_snapshot(index)
+        writer.remove_files([b"/media/a"])
+        put(writer, b"/media/b", 2)
+        writer.commit()
+    with Writer(index):
+        pass
+    for view in (old, unread):
+        assert list(view.files()) == [b"/media/a"]
+        assert np.array_equal(view.vectors(Modality.AUDIO, ids), before)
+    assert list(open_snapshot(index).files()) == [b"/media/b"]
+
+
+def test_a_second_writer_is_refused_and_readers_are_not(index):
+    with Writer(index):
+        with pytest.raises(IndexLockedError, match=f"process {os.getpid()}"), Writer(index):
+            pass
+        assert open_snapshot(index).manifest.version == 1
+    with Writer(index):
+        pass
+
+
+@pytest.mark.parametrize("count", [7, 3000])
+def test_vectors_come_in_the_order_asked_for(index, count, monkeypatch):
+    monkeypatch.setattr("wave_search.store.writer._SPILL_SEGMENTS", 1000)
+    with Writer(index) as writer:
+        for i in range(60):
+            put(writer, f"/media/{i}".encode(), i, count=60)
+        writer.remove_files([b"/media/5"])
+        snapshot = writer.commit()
+    partition = snapshot.partition(Modality.VIDEO)
+    assert len(partition.ids) == 59 * 60
+    assert (np.diff(partition.ids) > 0).all()
+    batches = list(snapshot.vector_batches(Modality.VIDEO, 0, 10**9))
+    assert np.array_equal(np.concatenate([ids for ids, _ in batches]), partition.ids)
+    everything = np.concatenate([vectors for _, vectors in batches])
+    chosen = np.random.default_rng(0).integers(0, len(partition.ids), count)
+    assert np.array_equal(snapshot.vectors(Modality.VIDEO, partition.ids[chosen]), everything[chosen])
+    some = [ids for ids, _ in snapshot.vector_batches(Modality.VIDEO, 1000, 2000)]
+    assert np.array_equal(np.concatenate(some), partition.ids[(partition.ids >= 1000) & (partition.ids < 2000)])
+    audio = snapshot.partition(Modality.AUDIO).ids
+    with pytest.raises(KeyError, match=str(audio[0])):
+        snapshot.vectors(Modality.VIDEO, np.concatenate([partition.ids[:count], audio[:1]]))
+    with pytest.raises(KeyError):
+        snapshot.segment_rows([10**9])
+
+
+def test_many_threads_read_one_snapshot(index):
+    with Writer(index) as writer:
+        for i in range(20):
+            put(writer, f"/media/{i}".encode(), i)
+        snapshot = writer.commit()
+    seen = []
+
+    def read():
+        ids = snapshot.partition(Modality.AUDIO).ids
+        seen.append((len(snapshot.files()), snapshot.vectors(Modality.AUDIO, ids).tobytes()))
+
+    threads = [threading.Thread(target=read) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(seen) == 8
+    assert len(set(seen)) == 1
+
+
+@pytest.mark.parametrize("bad", [np.ones(DIM + 1), np.full(DIM, np.nan)])
+def test_a_vector_that_cannot_be_stored_is_refused(index, bad):
+    with Writer(index) as writer:
+        with pytest.raises(ValueError, match="finite vector"):
+            writer.put_content(content(1), [NewSegment(Modality.AUDIO, 0.0, 1.0, None, bad)])
+        assert writer.content_id("digest 1") is None
+
+
+def test_shards_are_pinned_and_replaced(index):
+    with Writer(index) as writer:
+        parent = writer.shard_parent(Modality.AUDIO)
+        for name in ("a", "b", "c"):
+            (parent / name).mkdir()
+            (parent / name / "ids.npy").write_text(name)
+        writer.add_shard(Modality.AUDIO, "a", 0, 10, 10)
+        writer.add_shard(Modality.AUDIO, "b", 10, 20, 10)
+        old = writer.commit()
+        assert [shard.name for shard in old.shards(Modality.AUDIO)] == ["a", "b"]
+        assert old.shards(Modality.VIDEO) == ()
+        writer.add_shard(Modality.AUDIO, "c", 5, 12, 7)
+        assert [shard.name for shard in writer.commit().shards(Modality.AUDIO)] == ["c"]
+        writer.drop_shards(Modality.AUDIO)
+        assert writer.commit().shards(Modality.AUDIO) == ()
+    assert [shard.name for shard in old.shards(Modality.AUDIO)] == ["a", "b"]
+    assert (old.shard_dir(old.shards(Modality.AUDIO)[0]) / "ids.npy").read_text() == "a"
+
+
+def test_create_refuses_what_is_not_its_own(tmp_path, index):
+    with pytest.raises(UsageError, match="already"):
+        create(index, SPEC, SETTINGS)
+    (tmp_path / "films").mkdir()
+    (tmp_path / "films" / "a.mp4").write_text("")
+    with pytest.raises(UsageError, match=r"a\.mp4"):
+        create(tmp_path / "films", SPEC, SETTINGS)
+    assert [path.name for path in (tmp_path / "films").iterdir()] == ["a.mp4"]
+
+
+def test_no_index_is_left_alone(tmp_path):
+    with pytest.raises(IndexNotFoundError), Writer(tmp_path):
+        pass
+    with pytest.raises(IndexNotFoundError):
+        open_snapshot(tmp_path)
+    with pytest.raises(IndexNotFoundError):
+        verify(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_tables_are_reported_and_not_made(index):
+    (index / "lance").rename(index / "elsewhere")
+    with pytest.raises(IndexCorruptError, match="lance cannot be read"):
+        open_snapshot(index)
+    assert not (index / "lance").exists()

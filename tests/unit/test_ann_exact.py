@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+
+from wave_search.ann import exact_search, score
+
+
+def unit(random, *shape):
+    values = random.standard_normal(shape)
+    return (values / np.linalg.norm(values, axis=-1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture
+def random():
+    return np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("dim", [2, 64, 3584])
+@pytest.mark.parametrize("rows", [1, 3])
+def test_scores_are_inner_products_and_the_best_row_counts(random, dim, rows):
+    vectors, queries = unit(random, 700, dim).astype(np.float16), unit(random, rows, dim)
+    expected = (vectors.astype(np.float64) @ queries.astype(np.float64).T).max(axis=1)
+    assert np.allclose(score(vectors, queries), expected, rtol=0, atol=1e-7)
+
+
+def test_a_score_does_not_depend_on_its_neighbours(random):
+    vectors, queries = unit(random, 1000, 3584).astype(np.float16), unit(random, 2, 3584)
+    together = score(vectors, queries)
+    chosen = random.permutation(1000)[:300]
+    assert np.array_equal(score(vectors[chosen], queries), together[chosen])
+    assert all(score(vectors[i : i + 1], queries)[0] == together[i] for i in range(0, 1000, 97))
+
+
+@pytest.mark.parametrize("n", [0, 1, 9, 10, 11, 3000])
+@pytest.mark.parametrize("rows", [1, 2])
+def test_the_best_are_found(random, n, rows):
+    vectors, queries = unit(random, n, 48).astype(np.float16), unit(random, rows, 48)
+    ids = random.permutation(10 * n)[:n].astype(np.int64)
+    scores, found = exact_search(vectors, ids, queries, 10)
+    everything = score(vectors, queries)
+    order = sorted(range(n), key=lambda i: (-everything[i], ids[i]))[:10]
+    assert found.tolist() == ids[order].tolist()
+    assert scores.tolist() == everything[order].tolist()
+    assert (scores.dtype, found.dtype) == (np.float32, np.int64)
+
+
+def test_equal_scores_come_by_id(random):
+    vectors = np.repeat(unit(random, 3, 32), 400, axis=0).astype(np.float16)
+    ids = random.permutation(1200).astype(np.int64)
+    query = vectors[500].astype(np.float32)
+    scores, found = exact_search(vectors, ids, query, 7)
+    assert len(set(scores.tolist())) == 1
+    assert found.tolist() == sorted(ids[400:800].tolist())[:7]
+
+
+def test_an_item_finds_itself_by_any_of_its_rows(random):
+    vectors = unit(random, 500, 256).astype(np.float16)
+    queries = np.stack([unit(random, 256), vectors[123].astype(np.float32)])
+    scores, found = exact_search(vectors, np.arange(500), queries, 1)
+    assert found.tolist() == [123]
+    assert scores[0] == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("queries", "k"),
+    [
+        (np.ones((1, 5), np.float32), 3),
+        (np.ones((0, 4), np.float32), 3),
+        (np.full((1, 4), np.nan, np.float32), 3),
+        (np.ones((1, 4), np.float32), 0),
+    ],
+)
+def test_a_query_that_makes_no_sense_is_refused(queries, k):
+    with pytest.raises(ValueError, match=r"queries|k is"):
+        exact_search(np.ones((9, 4), np.float16), np.arange(9), queries, k)

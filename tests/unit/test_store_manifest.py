@@ -1,0 +1,121 @@
+import json
+import sys
+from dataclasses import replace
+from types import MappingProxyType
+
+import pytest
+
+from wave_search.errors import IndexCorruptError, IndexLockedError, IndexMismatchError, IndexNotFoundError
+from wave_search.store import Manifest, Settings, ShardRef, manifest
+from wave_search.types import Modality, ModelSpec, Sampling
+
+SPEC = ModelSpec(
+    name="some/model",
+    revision="0123abcd",
+    dim=8,
+    modalities=(Modality.TEXT, Modality.AUDIO),
+    sampling=Sampling(frame_interval_s=1 / 3),
+    prompts=MappingProxyType({Modality.AUDIO: "Describe “the” audio."}),
+    positions="sequential",
+    notice="not trained",
+)
+STATE = Manifest(
+    version=7,
+    created="2026-01-01T00:00:00+00:00",
+    model=SPEC,
+    settings=Settings("scene", (Modality.AUDIO,)),
+    roots=("/media/é", "/media/\udcff"),
+    table_versions={"files": 3, "contents": 2, "segments": 9},
+    next_segment_id=42,
+    next_content_id=4,
+    shards=(ShardRef(Modality.AUDIO, "000-042-ab", 0, 42, 40, "ff"),),
+)
+
+
+@pytest.fixture
+def index(tmp_path):
+    (tmp_path / "manifest").mkdir()
+    return tmp_path
+
+
+def rewrite(path, **changes):
+    """Change a manifest and give it a digest that fits."""
+    content = {**json.loads(path.read_bytes()), **changes}
+    del content["digest"]
+    path.write_bytes(manifest._dump({**content, "digest": manifest._digest(content)}))
+
+
+def test_what_is_published_is_what_is_read(index):
+    manifest.publish(index, STATE)
+    read = manifest.newest(index)
+    assert read == STATE
+    assert isinstance(read.settings.modalities[0], Modality)
+    assert isinstance(next(iter(read.model.prompts)), Modality)
+
+
+def test_the_highest_version_wins_whatever_its_date(index):
+    for version in (2, 10, 9):
+        manifest.publish(index, replace(STATE, version=version, created=f"20{30 - version}-01-01T00:00:00+00:00"))
+    (index / "manifest" / ".000000000011.json.1.tmp").write_text("{}")
+    (index / "manifest" / "notes.json").write_text("{}")
+    assert manifest.versions(index) == [2, 9, 10]
+    assert manifest.newest(index).version == 10
+
+
+def test_a_version_is_never_written_twice(index):
+    manifest.publish(index, STATE)
+    with pytest.raises(IndexLockedError):
+        manifest.publish(index, replace(STATE, next_segment_id=0))
+    assert manifest.newest(index) == STATE
+    assert [path.name for path in (index / "manifest").iterdir()] == ["000000000007.json"]
+
+
+def test_any_changed_byte_is_found(index):
+    manifest.publish(index, STATE)
+    path = manifest.path_of(index, 7)
+    good = path.read_bytes()
+    for position in range(len(good)):
+        path.write_bytes(good[:position] + bytes([good[position] ^ 1]) + good[position + 1 :])
+        with pytest.raises(IndexCorruptError):
+            manifest.newest(index)
+
+
+@pytest.mark.parametrize("length", [0, 1, 100, -1])
+def test_a_shortened_manifest_is_found(index, length):
+    manifest.publish(index, STATE)
+    path = manifest.path_of(index, 7)
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(IndexCorruptError, match="another folder"):
+        manifest.newest(index)
+
+
+def test_a_damaged_manifest_names_the_way_back(index):
+    manifest.publish(index, replace(STATE, version=6))
+    manifest.publish(index, STATE)
+    manifest.path_of(index, 7).write_text("{}")
+    with pytest.raises(IndexCorruptError, match=r"000000000007\.json.*go back to version 6"):
+        manifest.newest(index)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"format_version": 0}, "format 0, this release reads format 1"),
+        ({"format_version": 2}, "format 2, this release reads format 1"),
+        ({"features": ["sparse"]}, "lacks: sparse"),
+        ({"byte_order": "big" if sys.byteorder == "little" else "little"}, "endian"),
+        ({"model": {"name": "x"}}, "another release"),
+    ],
+)
+def test_what_cannot_be_understood_is_refused(index, change, words):
+    manifest.publish(index, STATE)
+    rewrite(manifest.path_of(index, 7), **change)
+    with pytest.raises(IndexMismatchError, match=words) as caught:
+        manifest.newest(index)
+    assert caught.value.remedy
+
+
+def test_no_index(tmp_path):
+    for place in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(IndexNotFoundError, match="wave-search index"):
+            manifest.newest(place)

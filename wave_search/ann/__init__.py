@@ -1,0 +1,13 @@
+"""Nearest neighbours. Everything here is derived from the stored vectors and can be rebuilt from them.
+
+A score is the inner product of a unit query with the stored float16 vector, computed in one way (`score`) by the exact
+search and by the shards, so that the two agree to the last bit.
+"""
+
+from wave_search.ann.build import BuiltShard, build_shard
+from wave_search.ann.codebook import Codebook
+from wave_search.ann.exact import exact_search, score
+from wave_search.ann.requirement import check_faiss
+from wave_search.ann.shard import Shard
+
+__all__ = ["BuiltShard", "Codebook", "Shard", "build_shard", "check_faiss", "exact_search", "score"]

@@ -1,0 +1,45 @@
+"""The truth on disk: Lance tables, pinned together by an immutable manifest, written by one process at a time.
+
+    <index>/
+        manifest/<version>.json    the highest version is the index; publishing one is the commit
+        lance/                     files, contents, segments with their vectors
+        shards/<modality>/<name>/  derived search structures, can be rebuilt from lance/ at any time
+        lock                       held by the writer while it lives
+
+A reader opens a `Snapshot` of one version and keeps it, whatever a writer does meanwhile.
+"""
+
+from wave_search.store.manifest import Manifest
+from wave_search.store.rows import (
+    ContentRow,
+    Counts,
+    FileRow,
+    NewSegment,
+    Partition,
+    Problem,
+    SegmentRow,
+    Settings,
+    ShardRef,
+)
+from wave_search.store.snapshot import Snapshot, exists, open_snapshot
+from wave_search.store.verify import verify
+from wave_search.store.writer import Writer, create
+
+__all__ = [
+    "ContentRow",
+    "Counts",
+    "FileRow",
+    "Manifest",
+    "NewSegment",
+    "Partition",
+    "Problem",
+    "SegmentRow",
+    "Settings",
+    "ShardRef",
+    "Snapshot",
+    "Writer",
+    "create",
+    "exists",
+    "open_snapshot",
+    "verify",
+]

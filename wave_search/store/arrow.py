@@ -1,0 +1,93 @@
+"""Rows to Arrow tables and back."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wave_search.store.rows import ContentRow, FileRow, SegmentRow
+from wave_search.types import Modality
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from wave_search.store.rows import NewSegment
+
+FILE_COLUMNS = ("path_bytes", "root", "size_bytes", "mtime_ns", "content_id", "status", "cause", "remedy")
+CONTENT_COLUMNS = ("content_id", *(field.name for field in fields(ContentRow)))
+SEGMENT_COLUMNS = tuple(field.name for field in fields(SegmentRow))
+
+
+def file_table(rows: Sequence[FileRow], schema: Any) -> Any:
+    """Files as an Arrow table."""
+    import pyarrow as pa
+
+    columns: dict[str, list[Any]] = {
+        "path": [row.path.decode("utf-8", "replace") for row in rows],
+        "path_bytes": [row.path for row in rows],
+    }
+    for name in FILE_COLUMNS[1:]:
+        columns[name] = [getattr(row, name) for row in rows]
+    return pa.table(columns, schema=schema)
+
+
+def file_rows(table: Any) -> Iterable[FileRow]:
+    """The files of an Arrow table with FILE_COLUMNS."""
+    return map(FileRow, *(table.column(name).to_pylist() for name in FILE_COLUMNS))
+
+
+def content_table(rows: Sequence[tuple[int, ContentRow]], schema: Any) -> Any:
+    """Contents with their ids as an Arrow table."""
+    import pyarrow as pa
+
+    columns: dict[str, list[Any]] = {"content_id": [content_id for content_id, _ in rows]}
+    for name in CONTENT_COLUMNS[1:]:
+        columns[name] = [getattr(row, name) for _, row in rows]
+    return pa.table(columns, schema=schema)
+
+
+def content_rows(table: Any) -> dict[int, ContentRow]:
+    """The contents of an Arrow table with CONTENT_COLUMNS, by id."""
+    content_ids, *columns = (table.column(name).to_pylist() for name in CONTENT_COLUMNS)
+    return dict(zip(content_ids, map(ContentRow, *columns), strict=True))
+
+
+def segment_table(rows: Sequence[tuple[int, int, NewSegment]], vectors: NDArray[np.float16], schema: Any) -> Any:
+    """Segments with their segment and content ids, and (n, dim) vectors, as an Arrow table."""
+    import pyarrow as pa
+
+    segments = [segment for _, _, segment in rows]
+    columns = {
+        "segment_id": [segment_id for segment_id, _, _ in rows],
+        "content_id": [content_id for _, content_id, _ in rows],
+        "modality": [segment.modality.value for segment in segments],
+        "start_s": [segment.start_s for segment in segments],
+        "stop_s": [segment.stop_s for segment in segments],
+        "text": [segment.text for segment in segments],
+        "vector": pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1]),
+    }
+    return pa.table(columns, schema=schema)
+
+
+def segment_rows(table: Any) -> Iterable[SegmentRow]:
+    """The segments of an Arrow table with SEGMENT_COLUMNS."""
+    for segment_id, content_id, modality, *rest in zip(
+        *(table.column(name).to_pylist() for name in SEGMENT_COLUMNS), strict=True
+    ):
+        yield SegmentRow(segment_id, content_id, Modality(modality), *rest)
+
+
+def vector_matrix(batch: Any) -> NDArray[np.float16]:
+    """The (n, dim) vectors of a record batch, without a copy."""
+    column = batch.column("vector")
+    matrix: NDArray[np.float16] = column.flatten().to_numpy(zero_copy_only=True).reshape(-1, column.type.list_size)
+    return matrix
+
+
+def ids(table: Any, column: str) -> NDArray[np.int64]:
+    """An id column of a table or record batch."""
+    return np.asarray(table.column(column), dtype=np.int64)

@@ -1,0 +1,173 @@
+"""The manifest: which versions of what make up the index."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sys
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from wave_search.errors import IndexCorruptError, IndexMismatchError, IndexNotFoundError
+from wave_search.store import durable
+from wave_search.store.rows import Settings, ShardRef
+from wave_search.types import Modality, ModelSpec, Sampling
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+FOLDER = "manifest"
+FORMAT_VERSION = 1
+_NAME = re.compile(r"\d{12}\.json")
+_REBUILD = "Index the files again into another folder."
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One committed version of an index."""
+
+    version: int
+    """From 1."""
+    created: str
+    """UTC, ISO 8601."""
+    model: ModelSpec
+    settings: Settings
+    roots: tuple[str, ...]
+    """What the index was made from. A name that is not UTF-8 holds surrogates, as from `os.fsdecode`."""
+    table_versions: Mapping[str, int]
+    next_segment_id: int
+    next_content_id: int
+    shards: tuple[ShardRef, ...] = ()
+    features: tuple[str, ...] = ()
+    """What a reader must know besides the format. None is defined yet."""
+    format_version: int = FORMAT_VERSION
+
+
+def versions(directory: Path) -> list[int]:
+    """The committed versions, ascending; none if there is no index."""
+    folder = directory / FOLDER
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    return sorted(int(name.removesuffix(".json")) for name in names if _NAME.fullmatch(name))
+
+
+def newest(directory: Path) -> Manifest:
+    """Read the manifest with the highest version.
+
+    Raises:
+        IndexNotFoundError: there is none.
+        IndexCorruptError: it is damaged.
+        IndexMismatchError: another format, unknown features, or the other byte order.
+    """
+    committed = versions(directory)
+    if not committed:
+        raise IndexNotFoundError(f"there is no index at {directory}", "Make one with `wave-search index PATH`.")
+    return read(directory, committed[-1])
+
+
+def read(directory: Path, version: int) -> Manifest:
+    """Read one version. Raises like `newest`."""
+    path = path_of(directory, version)
+    try:
+        content = _checked(path.read_bytes())
+    except (OSError, ValueError) as error:
+        earlier = [v for v in versions(directory) if v < version]
+        remedy = f"Delete it to go back to version {earlier[-1]}." if earlier else _REBUILD
+        raise IndexCorruptError(f"{path} is damaged: {error}", remedy) from error
+    _refuse_others(path, content)
+    try:
+        return _decode(content)
+    except (KeyError, TypeError, ValueError) as error:
+        raise IndexMismatchError(f"{path} was written by another release: {error!r}", _REBUILD) from error
+
+
+def publish(directory: Path, manifest: Manifest) -> None:
+    """Make a manifest the newest: this is the moment of commit.
+
+    Raises:
+        IndexLockedError: another process wrote this version.
+        IndexError_: it cannot be written.
+    """
+    durable.publish(path_of(directory, manifest.version), _encode(manifest))
+
+
+def path_of(directory: Path, version: int) -> Path:
+    """Where a version is, or would be."""
+    return directory / FOLDER / f"{version:012d}.json"
+
+
+def _encode(manifest: Manifest) -> bytes:
+    # asdict copies plain dicts only, and a mapping may be of any kind.
+    plain = replace(
+        manifest,
+        model=replace(manifest.model, prompts=dict(manifest.model.prompts)),
+        table_versions=dict(manifest.table_versions),
+    )
+    content = {**asdict(plain), "byte_order": sys.byteorder}
+    return _dump({**content, "digest": _digest(content)})
+
+
+def _checked(data: bytes) -> dict[str, Any]:
+    """Parse, and refuse any byte that differs from what was written.
+
+    The rule of the digest is the same in all formats, so that damage is never taken for another format.
+    """
+    content: dict[str, Any] = json.loads(data)
+    if not isinstance(content, dict) or "digest" not in content:
+        raise ValueError("not a manifest")
+    digest = content.pop("digest")
+    if digest != _digest(content) or data != _dump({**content, "digest": digest}):
+        raise ValueError("its digest does not fit its content")
+    return content
+
+
+def _refuse_others(path: Path, content: Mapping[str, Any]) -> None:
+    found = content.get("format_version")
+    if found != FORMAT_VERSION:
+        raise IndexMismatchError(
+            f"{path} has format {found}, this release reads format {FORMAT_VERSION}",
+            f"Use the release that made it. {_REBUILD}",
+        )
+    if unknown := content.get("features"):
+        names = ", ".join(unknown)
+        raise IndexMismatchError(f"{path} needs features that this release lacks: {names}", "Use a newer release.")
+    if content.get("byte_order") != sys.byteorder:
+        raise IndexMismatchError(
+            f"{path} was made on a {content.get('byte_order')}-endian machine, this one is {sys.byteorder}-endian",
+            _REBUILD,
+        )
+
+
+def _decode(content: Mapping[str, Any]) -> Manifest:
+    model, settings = content["model"], content["settings"]
+    return Manifest(
+        version=content["version"],
+        created=content["created"],
+        model=ModelSpec(
+            **{
+                **model,
+                "modalities": _modalities(model["modalities"]),
+                "sampling": Sampling(**model["sampling"]),
+                "prompts": {Modality(name): prompt for name, prompt in model["prompts"].items()},
+            }
+        ),
+        settings=Settings(settings["segmenting"], _modalities(settings["modalities"])),
+        roots=tuple(content["roots"]),
+        table_versions=content["table_versions"],
+        next_segment_id=content["next_segment_id"],
+        next_content_id=content["next_content_id"],
+        shards=tuple(ShardRef(**{**shard, "modality": Modality(shard["modality"])}) for shard in content["shards"]),
+    )
+
+
+def _modalities(names: list[str]) -> tuple[Modality, ...]:
+    return tuple(Modality(name) for name in names)
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.blake2b(_dump(content), digest_size=16).hexdigest()
+
+
+def _dump(content: Mapping[str, Any]) -> bytes:
+    return (json.dumps(content, indent=1, sort_keys=True) + "\n").encode("ascii")

@@ -1,0 +1,137 @@
+"""What the store keeps, as rows without behaviour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from wave_search.types import Modality
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Choices that are pinned when an index is created, besides the model."""
+
+    segmenting: str
+    """"10", "scene" or "none", as it was given."""
+    modalities: tuple[Modality, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShardRef:
+    """A derived index that covers the segments of one modality with first_id <= segment_id < stop_id."""
+
+    modality: Modality
+    name: str
+    """Of its folder, under shards/<modality>/."""
+    first_id: int
+    stop_id: int
+    count: int
+    """Vectors in it. Segments that are dropped later stay in it until it is rebuilt."""
+    digest: str
+    """Over all of its files, see `wave_search.store.durable.folder_digest`."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """A file of the library, as it was last seen."""
+
+    path: bytes
+    """Absolute, as the file system spells it (`os.fsencode`)."""
+    root: bytes
+    """The folder or file given by the user under which it was found."""
+    size_bytes: int
+    mtime_ns: int
+    content_id: int | None
+    """None if the file is skipped."""
+    status: Literal["indexed", "skipped"] = "indexed"
+    cause: str = ""
+    """Why it is skipped."""
+    remedy: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.status == "indexed") != (self.content_id is not None):
+            raise ValueError(f"an indexed file has a content, a skipped one has none: {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class ContentRow:
+    """One distinct content. Files with the same bytes share it, so moves, renames and copies cost no embedding."""
+
+    digest: str
+    """Of all the bytes of the file."""
+    kind: str
+    """"text", "image", "audio" or "video"."""
+    container: str
+    duration_s: float | None = None
+    width: int | None = None
+    height: int | None = None
+    fps: float | None = None
+    video_codec: str | None = None
+    audio_codec: str | None = None
+    sample_rate_hz: int | None = None
+    channels: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewSegment:
+    """A segment to be stored; its id is given by the writer."""
+
+    modality: Modality
+    start_s: float | None
+    """None, like `stop_s`, for what has no time: texts and images."""
+    stop_s: float | None
+    text: str | None
+    """The segment itself, if it is text."""
+    vector: NDArray[np.floating]
+    """(dim,) of unit norm; stored as float16."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentRow:
+    """A stored segment without its vector."""
+
+    segment_id: int
+    content_id: int
+    modality: Modality
+    start_s: float | None
+    stop_s: float | None
+    text: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """The segments of one modality."""
+
+    ids: NDArray[np.int64]
+    """(n,) ascending segment ids."""
+    content_ids: NDArray[np.int64]
+    """(n,) the content of each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much there is."""
+
+    segments: Mapping[Modality, int]
+    """Only modalities that have any."""
+    files: Mapping[str, int]
+    """By status."""
+    contents: int
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that `verify` found."""
+
+    what: str
+    """One sentence without a full stop."""
+    remedy: str
+    orphan: bool = False
+    """True for a left-over that harms nothing but takes space."""

@@ -1,0 +1,186 @@
+"""Reading: one committed version of the index, unchanged by whatever is written later."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wave_search.store import arrow, durable, manifest, tables
+from wave_search.store.rows import Counts, Partition
+from wave_search.store.tables import CONTENTS, FILES, SEGMENTS, Tables, one_of
+from wave_search.types import Modality
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from wave_search.store.manifest import Manifest
+    from wave_search.store.rows import ContentRow, FileRow, SegmentRow, ShardRef
+
+SHARDS_FOLDER = "shards"
+_FEW_IDS = 2_000
+_BATCH_ROWS = 4_096
+
+
+def exists(directory: Path) -> bool:
+    """Tell whether there is a committed index in `directory`."""
+    return bool(manifest.versions(directory))
+
+
+def open_snapshot(directory: Path) -> Snapshot:
+    """Open the newest committed version for reading. No vector is read.
+
+    Raises:
+        IndexNotFoundError: there is no index, or its creation was never finished.
+        IndexMismatchError: made by another format version, with unknown features, or for the other byte order.
+        IndexCorruptError: the manifest or a table is damaged.
+    """
+    directory = directory.absolute()
+    return Snapshot(directory, manifest.newest(directory))
+
+
+class Snapshot:
+    """An immutable view of one manifest version. Safe to share between threads.
+
+    Attributes:
+        dir: the index.
+        manifest: what this version consists of.
+    """
+
+    def __init__(self, directory: Path, state: Manifest) -> None:
+        self.dir = directory
+        self.manifest = state
+        self._tables = Tables.open(directory, state.table_versions)
+
+    def files(self) -> Mapping[bytes, FileRow]:
+        """All files by absolute path. Read once and kept."""
+        return self._files
+
+    @cached_property
+    def _files(self) -> Mapping[bytes, FileRow]:
+        return {row.path: row for row in arrow.file_rows(self._tables.read(FILES, arrow.FILE_COLUMNS))}
+
+    def contents(self, content_ids: Sequence[int] | NDArray[np.int64] | None = None) -> Mapping[int, ContentRow]:
+        """Contents by id: all, or those of the given ones that there are."""
+        where = None if content_ids is None else one_of("content_id", _plain(content_ids))
+        if where is not None and not len(content_ids or ()):
+            return {}
+        return arrow.content_rows(self._tables.read(CONTENTS, arrow.CONTENT_COLUMNS, where))
+
+    def content_ids(self) -> Mapping[str, int]:
+        """Content id by digest. Read once and kept."""
+        return self._content_ids
+
+    @cached_property
+    def _content_ids(self) -> Mapping[str, int]:
+        table = self._tables.read(CONTENTS, ("digest", "content_id"))
+        return dict(zip(table.column("digest").to_pylist(), table.column("content_id").to_pylist(), strict=True))
+
+    def partition(self, modality: Modality) -> Partition:
+        """The segments of a modality. All of them are live: what no file refers to is dropped by the commit."""
+        table = self._tables.read(SEGMENTS, ("segment_id", "content_id"), _of(modality))
+        ids, content_ids = arrow.ids(table, "segment_id"), arrow.ids(table, "content_id")
+        order = np.argsort(ids, kind="stable")
+        return Partition(ids[order], content_ids[order])
+
+    def vectors(self, modality: Modality, ids: NDArray[np.int64]) -> NDArray[np.float16]:
+        """(n, dim) float16 vectors in the order of `ids`; n may be anything from one to the whole partition.
+
+        Raises:
+            KeyError: an id is not in the partition.
+        """
+        found = np.empty((len(ids), self.manifest.model.dim), np.float16)
+        if not len(ids):
+            return found
+        order = np.argsort(ids, kind="stable")
+        wanted = ids[order]
+        missing = np.ones(len(ids), np.bool_)
+        for batch_ids, batch in self._batches(modality, _range_or_few(wanted)):
+            low, high = np.searchsorted(wanted, (batch_ids[0], batch_ids[-1] + 1))
+            at = np.searchsorted(batch_ids, wanted[low:high])
+            hit = batch_ids[at] == wanted[low:high]
+            found[order[low:high][hit]] = batch[at[hit]]
+            missing[low:high] &= ~hit
+        if missing.any():
+            raise KeyError(int(wanted[missing][0]))
+        return found
+
+    def vector_batches(
+        self, modality: Modality, first_id: int, stop_id: int
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
+        """Ids (b,) and vectors (b, dim) float16 with first_id <= id < stop_id, streamed, ids ascending throughout."""
+        return self._batches(modality, f"segment_id >= {first_id} AND segment_id < {stop_id}")
+
+    def _batches(self, modality: Modality, where: str) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
+        # Segments are added in the order of their ids, and Lance streams in the order of adding.
+        where = f"{_of(modality)} AND {where}"
+        for batch in self._tables.batches(SEGMENTS, ("segment_id", "vector"), where, _BATCH_ROWS):
+            if batch.num_rows:
+                yield arrow.ids(batch, "segment_id"), arrow.vector_matrix(batch)
+
+    def segment_rows(self, ids: Sequence[int] | NDArray[np.int64]) -> list[SegmentRow]:
+        """Rows in the order of `ids`, for a handful of hits.
+
+        Raises:
+            KeyError: an id is not in the index.
+        """
+        if not len(ids):
+            return []
+        plain = _plain(ids)
+        table = self._tables.read(SEGMENTS, arrow.SEGMENT_COLUMNS, one_of("segment_id", plain))
+        found = {row.segment_id: row for row in arrow.segment_rows(table)}
+        return [found[segment_id] for segment_id in plain]
+
+    def files_of(self, content_ids: Sequence[int] | NDArray[np.int64]) -> Mapping[int, tuple[FileRow, ...]]:
+        """The files that have each content, by path, for a handful of hits."""
+        found: dict[int, list[FileRow]] = {content_id: [] for content_id in _plain(content_ids)}
+        if found:
+            where = one_of("content_id", list(found))
+            for row in arrow.file_rows(self._tables.read(FILES, arrow.FILE_COLUMNS, where)):
+                if row.content_id is not None:
+                    found[row.content_id].append(row)
+        return {content_id: tuple(sorted(rows, key=lambda row: row.path)) for content_id, rows in found.items()}
+
+    def counts(self) -> Counts:
+        """Numbers of files, contents and segments."""
+        segments = {modality: self._tables.count(SEGMENTS, _of(modality)) for modality in Modality}
+        files = {status: self._tables.count(FILES, f"status = '{status}'") for status in ("indexed", "skipped")}
+        return Counts({m: count for m, count in segments.items() if count}, files, self._tables.count(CONTENTS))
+
+    def sizes_bytes(self) -> Mapping[str, int]:
+        """Bytes on disk by part: "lance", "shards", "manifest". Old versions count too."""
+        parts = (tables.FOLDER, SHARDS_FOLDER, manifest.FOLDER)
+        return {part: durable.size_bytes(self.dir / part) for part in parts}
+
+    def shards(self, modality: Modality) -> tuple[ShardRef, ...]:
+        """The shards of a modality by the ids that they cover."""
+        shards = (shard for shard in self.manifest.shards if shard.modality == modality)
+        return tuple(sorted(shards, key=lambda shard: shard.first_id))
+
+    def shard_dir(self, shard: ShardRef) -> Path:
+        """The folder of a shard."""
+        return shard_parent(self.dir, shard.modality) / shard.name
+
+
+def shard_parent(directory: Path, modality: Modality) -> Path:
+    """The folder of the shards of a modality."""
+    return directory / SHARDS_FOLDER / modality.value
+
+
+def _of(modality: Modality) -> str:
+    return f"modality = '{modality.value}'"
+
+
+def _plain(ids: Sequence[int] | NDArray[np.int64]) -> list[int]:
+    return [int(value) for value in ids]
+
+
+def _range_or_few(ascending: NDArray[np.int64]) -> str:
+    """A filter that holds for all ids, and for others too if there are many."""
+    if len(ascending) <= _FEW_IDS:
+        return one_of("segment_id", _plain(ascending))
+    return f"segment_id >= {ascending[0]} AND segment_id <= {ascending[-1]}"

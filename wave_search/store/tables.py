@@ -1,0 +1,207 @@
+"""The Lance tables: everything that knows lancedb.
+
+Lance writes a new version of a table with each append or delete, and keeps the old ones readable. Old versions are not
+cleaned up here: readers may be on them.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from wave_search.errors import IndexCorruptError
+from wave_search.store.durable import write_error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+FOLDER = "lance"
+FILES, CONTENTS, SEGMENTS = "files", "contents", "segments"
+_NAMES = (FILES, CONTENTS, SEGMENTS)
+_VALUES_PER_DELETE = 10_000
+
+
+def schemas(dim: int) -> dict[str, Any]:
+    """Arrow schema of each table, for vectors of `dim`."""
+    import pyarrow as pa
+
+    return {
+        FILES: pa.schema(
+            [
+                ("path", pa.string()),  # readable, for filters; a name that is not UTF-8 is approximate here
+                ("path_bytes", pa.binary()),
+                ("root", pa.binary()),
+                ("size_bytes", pa.int64()),
+                ("mtime_ns", pa.int64()),
+                ("content_id", pa.int64()),
+                ("status", pa.string()),
+                ("cause", pa.string()),
+                ("remedy", pa.string()),
+            ]
+        ),
+        CONTENTS: pa.schema(
+            [
+                ("content_id", pa.int64()),
+                ("digest", pa.string()),
+                ("kind", pa.string()),
+                ("container", pa.string()),
+                ("duration_s", pa.float64()),
+                ("width", pa.int32()),
+                ("height", pa.int32()),
+                ("fps", pa.float64()),
+                ("video_codec", pa.string()),
+                ("audio_codec", pa.string()),
+                ("sample_rate_hz", pa.int32()),
+                ("channels", pa.int32()),
+            ]
+        ),
+        SEGMENTS: pa.schema(
+            [
+                ("segment_id", pa.int64()),
+                ("content_id", pa.int64()),
+                ("modality", pa.string()),
+                ("start_s", pa.float64()),
+                ("stop_s", pa.float64()),
+                ("text", pa.string()),
+                ("vector", pa.list_(pa.float16(), dim)),
+            ]
+        ),
+    }
+
+
+class Tables:
+    """The three tables, each at one version."""
+
+    def __init__(self, directory: Path, tables: Mapping[str, Any]) -> None:
+        self._directory = directory
+        self._tables = tables
+
+    @classmethod
+    def create(cls, directory: Path, dim: int) -> Tables:
+        """Make empty tables, over whatever an unfinished creation left.
+
+        Raises:
+            IndexError_: the disk cannot be written.
+        """
+        with _write_errors(directory):
+            database = _connect(directory)
+            tables = {}
+            for name, schema in schemas(dim).items():
+                # Lance prints a warning if there is nothing to overwrite.
+                mode = "overwrite" if (directory / FOLDER / f"{name}.lance").exists() else "create"
+                tables[name] = database.create_table(name, schema=schema, mode=mode)
+        return cls(directory, tables)
+
+    @classmethod
+    def open(cls, directory: Path, versions: Mapping[str, int]) -> Tables:
+        """Open for reading, each table at its version.
+
+        Raises:
+            IndexCorruptError: a table or its version is missing or damaged.
+        """
+        with _read_errors(directory):
+            # lancedb would make the folder.
+            if not (directory / FOLDER).is_dir():
+                raise FileNotFoundError("there is no such folder")
+            database = _connect(directory)
+            tables = {name: database.open_table(name) for name in _NAMES}
+            for name, table in tables.items():
+                table.checkout(versions[name])
+        return cls(directory, tables)
+
+    @classmethod
+    def open_for_writing(cls, directory: Path, versions: Mapping[str, int]) -> Tables:
+        """Open, each table put back to its version: later ones were left by a writer that did not commit.
+
+        Raises:
+            IndexCorruptError: see `open`.
+            IndexError_: the disk cannot be written.
+        """
+        pinned = cls.open(directory, versions)
+        with _write_errors(directory):
+            for name, table in pinned._tables.items():
+                table.checkout_latest()
+                if table.version != versions[name]:
+                    table.checkout(versions[name])
+                    table.restore()
+        return pinned
+
+    def versions(self) -> dict[str, int]:
+        """The version that each table is at."""
+        return {name: table.version for name, table in self._tables.items()}
+
+    def read(self, name: str, columns: Sequence[str], where: str | None = None) -> Any:
+        """Read an Arrow table, rows in the order in which they were added unless `where` names them one by one."""
+        with _read_errors(self._directory):
+            return self._query(name, columns, where).to_arrow()
+
+    def batches(self, name: str, columns: Sequence[str], where: str | None, rows: int) -> Iterator[Any]:
+        """Stream Arrow record batches of at most `rows`, in the order in which they were added."""
+        with _read_errors(self._directory):
+            yield from self._query(name, columns, where).to_batches(rows)
+
+    def count(self, name: str, where: str | None = None) -> int:
+        """Count rows."""
+        with _read_errors(self._directory):
+            return int(self._tables[name].count_rows(where))
+
+    def append(self, name: str, rows: Any) -> None:
+        """Add an Arrow table.
+
+        Raises:
+            IndexError_: the disk cannot be written.
+        """
+        with _write_errors(self._directory):
+            self._tables[name].add(rows)
+
+    def delete(self, name: str, column: str, values: Sequence[int] | Sequence[bytes]) -> None:
+        """Delete the rows that have one of `values`.
+
+        Raises:
+            IndexError_: the disk cannot be written.
+        """
+        with _write_errors(self._directory):
+            for start in range(0, len(values), _VALUES_PER_DELETE):
+                self._tables[name].delete(one_of(column, values[start : start + _VALUES_PER_DELETE]))
+
+    def _query(self, name: str, columns: Sequence[str], where: str | None) -> Any:
+        query = self._tables[name].search().select(list(columns))
+        return query.where(where) if where else query
+
+
+def one_of(column: str, values: Sequence[int] | Sequence[bytes]) -> str:
+    """A filter for the rows whose `column` is one of `values`."""
+    literals = (f"X'{value.hex()}'" if isinstance(value, bytes) else str(int(value)) for value in values)
+    return f"{column} IN ({', '.join(literals)})"
+
+
+def _connect(directory: Path) -> Any:
+    import lancedb
+
+    return lancedb.connect(str(directory / FOLDER))
+
+
+@contextmanager
+def _read_errors(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError) as error:
+        raise IndexCorruptError(
+            f"{directory / FOLDER} cannot be read: {_first_line(error)}",
+            "Restore it from a copy, or index the files again into another folder.",
+        ) from error
+
+
+@contextmanager
+def _write_errors(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError) as error:
+        raise write_error(directory / FOLDER, _first_line(error)) from error
+
+
+def _first_line(error: Exception) -> str:
+    """What Lance says, without the line of its source."""
+    return re.sub(r",? /\S+\.rs:\d+:\d+", "", (str(error).splitlines() or [type(error).__name__])[0])

@@ -1,0 +1,127 @@
+"""Check an index without a model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wave_search.errors import IndexCorruptError, IndexMismatchError
+from wave_search.store import arrow, durable, manifest
+from wave_search.store.rows import Problem
+from wave_search.store.snapshot import SHARDS_FOLDER, Snapshot
+from wave_search.store.tables import SEGMENTS, Tables
+from wave_search.types import Modality
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from wave_search.store.rows import ShardRef
+
+_NORM_TOLERANCE = 2e-3
+"""Rounding to float16 moves the norm of a unit vector by less."""
+_BATCH_ROWS = 4_096
+_MODALITIES = frozenset(Modality)
+_RESTORE = "Restore the index from a copy, or index the files again into another folder."
+
+
+def verify(directory: Path) -> tuple[Problem, ...]:
+    """Check everything that the newest version consists of, and list left-overs. Reads all of it; changes nothing.
+
+    Raises:
+        IndexNotFoundError: there is no index.
+    """
+    directory = directory.absolute()
+    try:
+        snapshot = Snapshot(directory, manifest.newest(directory))
+        found = [*_check_files(snapshot), *_check_segments(snapshot), *_check_shards(snapshot)]
+    except (IndexCorruptError, IndexMismatchError) as error:
+        found = [Problem(error.message, error.remedy)]
+    return (*found, *_orphans(directory))
+
+
+def _check_files(snapshot: Snapshot) -> Iterator[Problem]:
+    files, contents = snapshot.files(), snapshot.contents()
+    counts = snapshot.counts()
+    if sum(counts.files.values()) != len(files):
+        yield Problem("a file is recorded twice, or with an unknown status", _RESTORE)
+    if counts.contents != len(contents) or len({row.digest for row in contents.values()}) != len(contents):
+        yield Problem("a content is recorded twice", _RESTORE)
+    referred = {row.content_id for row in files.values() if row.content_id is not None}
+    if lost := sorted(referred - contents.keys()):
+        yield Problem(f"{len(lost)} files refer to a content that is not there, for example {lost[0]}", _RESTORE)
+    if dead := sorted(contents.keys() - referred):
+        yield Problem(f"{len(dead)} contents belong to no file, for example {dead[0]}", _RESTORE)
+    if max(contents, default=-1) >= snapshot.manifest.next_content_id:
+        yield Problem("a content has an id that was not given out yet", _RESTORE)
+
+
+def _check_segments(snapshot: Snapshot) -> Iterator[Problem]:
+    opened = Tables.open(snapshot.dir, snapshot.manifest.table_versions)
+    contents = np.array(sorted(snapshot.contents()), np.int64)
+    last, bad = -1, dict.fromkeys(_SEGMENT_FAULTS, 0)
+    for batch in opened.batches(SEGMENTS, (*arrow.SEGMENT_COLUMNS, "vector"), None, _BATCH_ROWS):
+        ids = arrow.ids(batch, "segment_id")
+        bad["order"] += int((np.diff(ids, prepend=last) <= 0).sum())
+        bad["ids"] += int((ids >= snapshot.manifest.next_segment_id).sum())
+        bad["contents"] += int((~np.isin(arrow.ids(batch, "content_id"), contents)).sum())
+        bad["vectors"] += int((~_is_unit(arrow.vector_matrix(batch))).sum())
+        bad["modalities"] += sum(name not in _MODALITIES for name in batch.column("modality").to_pylist())
+        last = int(ids[-1]) if len(ids) else last
+    for fault, count in bad.items():
+        if count:
+            yield Problem(f"{count} segments {_SEGMENT_FAULTS[fault]}", _RESTORE)
+
+
+_SEGMENT_FAULTS = {
+    "order": "have an id that is taken or out of order",
+    "ids": "have an id that was not given out yet",
+    "contents": "belong to a content that is not there",
+    "vectors": "have a vector that is not finite or not of unit length",
+    "modalities": "are of an unknown modality",
+}
+
+
+def _is_unit(vectors: NDArray[np.float16]) -> NDArray[np.bool_]:
+    norms = np.linalg.norm(vectors.astype(np.float32), axis=1)
+    close: NDArray[np.bool_] = np.abs(norms - 1) < _NORM_TOLERANCE  # False for what is not finite
+    return close
+
+
+def _check_shards(snapshot: Snapshot) -> Iterator[Problem]:
+    for shard in snapshot.manifest.shards:
+        folder = snapshot.shard_dir(shard)
+        remedy = f"Delete {folder} and run `wave-search index` again: it is rebuilt without a model."
+        if not folder.is_dir():
+            yield Problem(f"the shard {folder} is missing", remedy)
+        elif durable.folder_digest(folder) != shard.digest:
+            yield Problem(f"the shard {folder} is damaged: its digest does not fit", remedy)
+        elif not _covers(snapshot, shard):
+            yield Problem(f"the shard {folder} lacks segments that it should cover", remedy)
+
+
+def _covers(snapshot: Snapshot, shard: ShardRef) -> bool:
+    """A shard keeps its ids in ids.npy, so that this can be told without opening it."""
+    ids = np.load(snapshot.shard_dir(shard) / "ids.npy")
+    live = snapshot.partition(shard.modality).ids
+    covered = live[(live >= shard.first_id) & (live < shard.stop_id)]
+    return len(ids) == shard.count and bool(np.isin(covered, ids).all())
+
+
+def _orphans(directory: Path) -> Iterator[Problem]:
+    """Left by a crash, or being written right now. Shards of older versions are none: a reader may be on them."""
+    remedy = "Delete it, unless an index run is going on."
+    used = set()
+    for version in manifest.versions(directory):
+        try:
+            used |= {(s.modality.value, s.name) for s in manifest.read(directory, version).shards}
+        except (IndexCorruptError, IndexMismatchError) as error:
+            yield Problem(f"an older version is unreadable: {error.message}", error.remedy, orphan=True)
+    for folder in sorted((directory / SHARDS_FOLDER).glob("*/*")):
+        if (folder.parent.name, folder.name) not in used:
+            yield Problem(f"{folder} belongs to no version of the index", remedy, orphan=True)
+    for path in sorted((directory / manifest.FOLDER).glob(".*.tmp")):
+        yield Problem(f"{path} was never published", remedy, orphan=True)

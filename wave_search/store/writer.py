@@ -1,0 +1,274 @@
+"""Writing: one process at a time, each commit all or nothing."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from wave_search.errors import IndexError_, UsageError
+from wave_search.store import arrow, durable, lock, manifest, tables
+from wave_search.store.manifest import Manifest
+from wave_search.store.rows import ShardRef
+from wave_search.store.snapshot import SHARDS_FOLDER, Snapshot, exists, open_snapshot, shard_parent
+from wave_search.store.tables import CONTENTS, FILES, SEGMENTS, Tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from wave_search.store.rows import ContentRow, FileRow, NewSegment, Settings
+    from wave_search.types import Modality, ModelSpec
+
+_SPILL_SEGMENTS = 2_048
+"""Segments kept in memory at most: about 15 MB of vectors of 3584 dimensions."""
+
+
+def create(directory: Path, spec: ModelSpec, settings: Settings) -> Snapshot:
+    """Make an empty index. The folder may be missing, empty, or left by a creation that was never finished.
+
+    Raises:
+        UsageError: the folder holds an index already, or files that are not of an index.
+        IndexLockedError: another process is creating it.
+        IndexError_: it cannot be written (full or read-only disk).
+    """
+    directory = directory.absolute()
+    with durable.disk_errors(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        _refuse_foreign(directory)
+    with lock.hold(directory):
+        if exists(directory):
+            raise UsageError(f"there is an index at {directory} already", "Choose another folder.")
+        made = Tables.create(directory, spec.dim)
+        first = Manifest(
+            version=1,
+            created=_now(),
+            model=spec,
+            settings=settings,
+            roots=(),
+            table_versions=made.versions(),
+            next_segment_id=0,
+            next_content_id=0,
+        )
+        with durable.disk_errors(directory):
+            (directory / manifest.FOLDER).mkdir(exist_ok=True)
+            durable.sync_tree(directory)
+            manifest.publish(directory, first)
+    return open_snapshot(directory)
+
+
+class Writer:
+    """The only way to change an index. A context manager: the lock is held from entering to leaving.
+
+    Entering puts the tables back to the versions that the newest manifest pins, so whatever a crash left is gone.
+    Leaving without `commit` drops what was not committed. Not safe to use from several threads at once.
+
+        with Writer(directory) as writer:
+            content_id = writer.put_content(content, segments)
+            writer.put_file(FileRow(..., content_id=content_id))
+            snapshot = writer.commit()
+
+    Attributes:
+        snapshot: the newest committed state.
+    """
+
+    snapshot: Snapshot
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory.absolute()
+        self._held = ExitStack()
+
+    def __enter__(self) -> Self:
+        """Take the lock.
+
+        Raises:
+            IndexLockedError: another process writes; the message names its pid, host, command and since when.
+            IndexError_: see `open_snapshot`; or the disk cannot be written.
+        """
+        if not exists(self._directory):
+            open_snapshot(self._directory)  # raises: a lock file must not appear in just any folder
+        with ExitStack() as held:
+            held.enter_context(lock.hold(self._directory))
+            self.snapshot = open_snapshot(self._directory)
+            state = self.snapshot.manifest
+            self._on_disk = durable.stamps(self._directory / tables.FOLDER)
+            self._tables = Tables.open_for_writing(self._directory, state.table_versions)
+            self._schemas = tables.schemas(state.model.dim)
+            self._files = dict(self.snapshot.files())
+            self._content_ids = dict(self.snapshot.content_ids())
+            self._stored = set(self._files)
+            self._usable = True
+            self._begin(state)
+            self._held = held.pop_all()
+        return self
+
+    def _begin(self, state: Manifest) -> None:
+        """Nothing is pending on top of `state`."""
+        self._committed = state
+        self._next = state
+        self._touched: set[bytes] = set()
+        self._new_contents: dict[int, ContentRow] = {}
+        self._new_segments: list[tuple[int, int, NewSegment]] = []
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Release the lock."""
+        self._held.close()
+
+    def content_id(self, digest: str) -> int | None:
+        """The id of a content that is committed or was put since, None if there is none."""
+        return self._content_ids.get(digest)
+
+    def put_content(self, content: ContentRow, segments: Sequence[NewSegment]) -> int:
+        """Add a content with all its segments, and return its id.
+
+        If its digest is known already, that id is returned and nothing is added. It becomes part of the index only
+        if a file refers to it when `commit` is called.
+
+        Raises:
+            ValueError: a vector has another size than the model's, or is not finite.
+            IndexError_: the disk is full or read-only.
+        """
+        known = self._content_ids.get(content.digest)
+        if known is not None:
+            return known
+        for segment in segments:
+            if segment.vector.shape != (self._next.model.dim,) or not np.isfinite(segment.vector).all():
+                raise ValueError(f"not a finite vector of {self._next.model.dim}: {segment}")
+        content_id, segment_id = self._next.next_content_id, self._next.next_segment_id
+        self._next = replace(self._next, next_content_id=content_id + 1, next_segment_id=segment_id + len(segments))
+        self._content_ids[content.digest] = content_id
+        self._new_contents[content_id] = content
+        self._new_segments += [(segment_id + i, content_id, segment) for i, segment in enumerate(segments)]
+        if len(self._new_segments) >= _SPILL_SEGMENTS:
+            with self._changing():
+                self._spill()
+        return content_id
+
+    def put_file(self, row: FileRow) -> None:
+        """Add a file, or replace what is known of that path."""
+        if self._files.get(row.path) != row:
+            self._files[row.path] = row
+            self._touched.add(row.path)
+
+    def remove_files(self, paths: Iterable[bytes]) -> None:
+        """Forget files. Unknown paths are no error."""
+        for path in paths:
+            if self._files.pop(path, None) is not None:
+                self._touched.add(path)
+
+    def set_roots(self, roots: Iterable[str]) -> None:
+        """Replace the folders and files that the index was made from."""
+        self._next = replace(self._next, roots=tuple(roots))
+
+    def add_shard(self, modality: Modality, name: str, first_id: int, stop_id: int, count: int) -> None:
+        """Take a finished folder under shards/<modality>/ into the next version.
+
+        It covers every segment of the modality with first_id <= id < stop_id; shards that cover any of these ids
+        before are replaced. Its digest is taken here, and its files are brought to the disk.
+
+        Raises:
+            IndexError_: the folder cannot be read.
+        """
+        folder = shard_parent(self._directory, modality) / name
+        with durable.disk_errors(folder):
+            durable.sync_tree(folder)
+            digest = durable.folder_digest(folder)
+        kept = [
+            s for s in self._next.shards if s.modality != modality or s.stop_id <= first_id or stop_id <= s.first_id
+        ]
+        added = ShardRef(modality, name, first_id, stop_id, count, digest)
+        self._next = replace(self._next, shards=(*kept, added))
+
+    def drop_shards(self, modality: Modality) -> None:
+        """Leave the shards of a modality out of the next version. Their folders stay for readers of older ones."""
+        self._next = replace(self._next, shards=tuple(s for s in self._next.shards if s.modality != modality))
+
+    def shard_parent(self, modality: Modality) -> Path:
+        """The folder in which shards of a modality are built. Made if missing."""
+        folder = shard_parent(self._directory, modality)
+        with durable.disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            durable.sync(self._directory / SHARDS_FOLDER)
+            durable.sync(self._directory)
+        return folder
+
+    def commit(self) -> Snapshot:
+        """Publish everything since the last commit at once, durably, and return the new state.
+
+        Contents that no file refers to any more are dropped with their segments. Without any change, the current
+        state is returned and nothing is written.
+
+        Raises:
+            IndexError_: the disk is full or read-only. The last committed state stays; leave the writer and retry.
+        """
+        if not self._touched and self._next == self._committed:
+            return self.snapshot
+        with self._changing():
+            self._spill()
+            self._write_contents()
+            self._write_files()
+            self._on_disk = durable.sync_new(self._directory / tables.FOLDER, self._on_disk)
+            state = replace(
+                self._next,
+                version=self._committed.version + 1,
+                created=_now(),
+                table_versions=self._tables.versions(),
+            )
+            manifest.publish(self._directory, state)
+        self._begin(state)
+        self.snapshot = Snapshot(self._directory, state)
+        return self.snapshot
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """After a failure half-way the tables hold a part of the changes: only entering anew puts them back."""
+        if not self._usable:
+            raise IndexError_(f"an earlier write to {self._directory} failed", "Open the index again and retry.")
+        self._usable = False
+        with durable.disk_errors(self._directory):
+            yield
+        self._usable = True
+
+    def _spill(self) -> None:
+        if self._new_segments:
+            vectors = np.stack([segment.vector for _, _, segment in self._new_segments]).astype(np.float16)
+            self._tables.append(SEGMENTS, arrow.segment_table(self._new_segments, vectors, self._schemas[SEGMENTS]))
+            self._new_segments = []
+
+    def _write_contents(self) -> None:
+        live = {row.content_id for row in self._files.values()}
+        dead = [content_id for content_id in self._content_ids.values() if content_id not in live]
+        if dead:
+            self._tables.delete(SEGMENTS, "content_id", dead)
+            self._tables.delete(CONTENTS, "content_id", dead)
+            self._content_ids = {digest: i for digest, i in self._content_ids.items() if i in live}
+        added = [(content_id, row) for content_id, row in self._new_contents.items() if content_id in live]
+        if added:
+            self._tables.append(CONTENTS, arrow.content_table(added, self._schemas[CONTENTS]))
+
+    def _write_files(self) -> None:
+        if replaced := sorted(self._touched & self._stored):
+            self._tables.delete(FILES, "path_bytes", replaced)
+        if present := sorted(self._touched & self._files.keys()):
+            rows = [self._files[path] for path in present]
+            self._tables.append(FILES, arrow.file_table(rows, self._schemas[FILES]))
+        self._stored = self._stored.difference(self._touched).union(present)
+
+
+def _refuse_foreign(directory: Path) -> None:
+    ours = {lock.NAME, tables.FOLDER, manifest.FOLDER, SHARDS_FOLDER}
+    foreign = sorted(path.name for path in directory.iterdir() if path.name not in ours)
+    if foreign and not exists(directory):
+        raise UsageError(
+            f"{directory} is not an index and holds other files, for example {foreign[0]}", "Choose an empty folder."
+        )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
