@@ -80,7 +80,7 @@ class CheckpointError(ModelError):
     """The files are there, but are not a complete WAVE checkpoint."""
 
 
-class IndexError_(WaveSearchError):  # noqa: N801 - the builtin has the name
+class IndexError_(WaveSearchError):  # noqa: N801, N818 - the builtin has the name
     """No usable index."""
 
 

@@ -1,0 +1,147 @@
+"""Files that cannot be used, and names that mean nothing."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.media_decoding import decode, write_wav
+from tests.media_samples import moving_picture, wav_bytes, write_frames
+from wave_search.errors import BrokenMediaError, MediaError, UnsupportedMediaError
+from wave_search.media import Decoders
+from wave_search.types import Modality, Sampling
+
+
+@pytest.fixture(scope="module")
+def decoders() -> Iterator[Decoders]:
+    with Decoders(2, Sampling()) as running:
+        yield running
+
+
+def png_bomb() -> bytes:
+    header = b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + struct.pack(">I", 13)
+        + header
+        + struct.pack(">I", zlib.crc32(header))
+        + struct.pack(">I", 9999)
+        + b"IDAT"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "error", "cause"),
+    [
+        ("empty.mp4", b"", BrokenMediaError, "an empty file"),
+        ("text.mp4", b"just some text\n" * 50, UnsupportedMediaError, "a text, but not named as one"),
+        ("random.mkv", b"\x01" + np.random.default_rng(1).bytes(16_384), BrokenMediaError, "not those of any known"),
+        ("half.mkv", b"\x1aE\xdf\xa3" + np.random.default_rng(1).bytes(9000), BrokenMediaError, "opened as matroska"),
+        ("half.mp4", b"\0\0\0\x14ftypisom" + bytes(8) + b"\0\1\0\0mdat" + bytes(999), BrokenMediaError, "as mov"),
+        ("png.wav", b"\x89PNG\r\n\x1a\n" + bytes(200), BrokenMediaError, "a damaged PNG image"),
+        ("bomb.png", png_bomb(), UnsupportedMediaError, "an image of 60000 x 60000 pixels"),
+        ("list.m3u8", b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n", UnsupportedMediaError, "a playlist"),
+        ("concat.mp4", b"ffconcat version 1.0\nfile /etc/passwd\n", UnsupportedMediaError, "a playlist"),
+        ("none.wav", wav_bytes(np.zeros((0, 1), np.int16)), BrokenMediaError, "no sound or picture"),
+        ("channels.wav", wav_bytes(np.zeros((1000, 1), np.int16), channels=0), BrokenMediaError, "no sound or picture"),
+        ("rate.wav", wav_bytes(np.zeros((1000, 1), np.int16), 3), BrokenMediaError, "sample rate of 3 Hz"),
+        ("nan.wav", wav_bytes(np.full((1000, 1), np.nan, np.float32)), BrokenMediaError, "none of its samples"),
+        ("photo.heic", b"\x00\x00\x00\x18ftypheic" + bytes(100), UnsupportedMediaError, "HEIF"),
+        ("latin.txt", "caf\xe9".encode("latin-1"), BrokenMediaError, "UTF-8"),
+        ("binary.txt", bytes(range(256)), BrokenMediaError, "UTF-8"),
+        ("blank.md", b"\n\n", BrokenMediaError, "holds no text"),
+        ("nothing.srt", b"no cues here", BrokenMediaError, "no subtitles"),
+    ],
+)  # fmt: skip
+def test_verdicts(
+    decoders: Decoders, tmp_path: Path, *, name: str, content: bytes, error: type[MediaError], cause: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(error, match=cause) as raised:
+        decode(decoders, path)
+    assert raised.value.path == path
+    assert raised.value.remedy
+    assert "\n" not in raised.value.cause
+
+
+def test_what_is_not_a_file_is_not_opened(decoders: Decoders, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.wav")
+    for name, target in (("zero.wav", "/dev/zero"), ("dangling.mp4", "/nonexistent"), ("self.mp4", "self.mp4")):
+        (tmp_path / name).symlink_to(target)
+    causes = {}
+    for name in ("pipe.wav", "zero.wav", "dangling.mp4", "self.mp4", "missing.mp4", "."):
+        with pytest.raises(MediaError) as raised:
+            decoders.identify(tmp_path / name)
+        causes[name] = raised.value.cause
+    assert causes == {
+        "pipe.wav": "a pipe, not a regular file",
+        "zero.wav": "a device, not a regular file",
+        "dangling.mp4": "a link to a file that is not there",
+        "self.mp4": "a link that leads back to itself",
+        "missing.mp4": "there is no such file",
+        ".": "a folder, not a regular file",
+    }
+
+
+@pytest.mark.parametrize("head", [b"", b"\x00\x00\x00\x20ftypisom", b"\x1aE\xdf\xa3"])
+def test_a_huge_file_of_nothing_fails_before_it_is_digested(tmp_path: Path, head: bytes) -> None:
+    path = tmp_path / "sparse.mp4"
+    path.write_bytes(head)
+    os.truncate(path, 8 << 30)
+    with Decoders(1, Sampling(), item_timeout_s=20) as decoders, pytest.raises(BrokenMediaError):
+        decoders.identify(path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["-y.wav", "--help.wav", "concat:a|b.wav", "file:http___x.wav", "new\nline.wav", "%00.wav", "$(touch x).wav",
+     os.fsdecode(b"latin1-\xe9\xff.wav"), "x" * 251 + ".wav", "no_suffix"],
+)  # fmt: skip
+def test_names_are_only_names(decoders: Decoders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    info, (segment,) = decode(decoders, write_wav(Path.cwd() / name))
+    assert (info.container, segment.media_s) == ("wav", 1.0)
+
+
+def test_video_may_have_any_name(decoders: Decoders, tmp_path: Path) -> None:
+    plain = write_frames(tmp_path / "plain.mp4", moving_picture(10))
+    odd = plain.rename(tmp_path / os.fsdecode(b"concat:-\xff|\n.mp4"))
+    info, (segment,) = decode(decoders, odd)
+    assert (info.kind, segment.clip.modalities) == ("video", (Modality.VIDEO,))
+
+
+@pytest.mark.parametrize("name", ["list.m3u8", "list.mp4", "list.mp3", "list.ts"])
+@pytest.mark.parametrize("prefix", [b"", b"\n", b"ID3\x03\x00\x00\x00\x00\x00\x00", b"\xef\xbb\xbf"])
+def test_no_request_goes_out(decoders: Decoders, tmp_path: Path, name: str, prefix: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/x.ts"
+        path = tmp_path / name
+        path.write_bytes(prefix + f"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\n{url}\n#EXT-X-ENDLIST\n".encode())
+        with pytest.raises(MediaError):
+            decoders.identify(path)
+        with pytest.raises(BlockingIOError):
+            server.accept()
+
+
+def test_a_reference_to_another_file_is_not_followed(decoders: Decoders, tmp_path: Path) -> None:
+    """A QuickTime reference movie names the file that holds its data."""
+    import av
+
+    path = write_frames(tmp_path / "movie.mov", moving_picture(10))
+    data = bytearray(path.read_bytes())
+    url = data.index(b"url \x00\x00\x00\x01")
+    data[url + 7] = 0  # no longer "in this file"
+    path.write_bytes(data)
+    with av.open(str(path)) as plain:
+        assert plain.streams.video[0].frames == 10
+    info = decoders.identify(path)
+    assert info.video is not None

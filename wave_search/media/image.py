@@ -1,0 +1,104 @@
+"""Still images through Pillow."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wave_search.errors import BrokenMediaError, UnsupportedMediaError
+from wave_search.media.sampling import resize_image
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from wave_search.media.container import Source
+    from wave_search.types import Sampling
+
+MAX_PIXELS = 256_000_000
+"""A larger image is taken for a decompression bomb."""
+_SIDES_SWAPPED = frozenset({5, 6, 7, 8})
+"""EXIF orientations that turn an image by a quarter."""
+_EXIF_ORIENTATION = 0x0112
+
+
+def image_size(source: Source) -> tuple[int, int]:
+    """Read the width and height of an image, upright, without decoding it.
+
+    Raises:
+        BrokenMediaError: it is damaged.
+        UnsupportedMediaError: it is too large, or Pillow cannot decode it.
+    """
+    image = _open(source)
+    swapped = image.getexif().get(_EXIF_ORIENTATION) in _SIDES_SWAPPED
+    return (image.height, image.width) if swapped else (image.width, image.height)
+
+
+def read_image(source: Source, sampling: Sampling) -> NDArray[np.uint8]:
+    """Decode an image: its first frame, upright, on white where it is transparent.
+
+    Returns:
+        (height, width, 3) RGB, resized as `sampling` says.
+
+    Raises:
+        BrokenMediaError: it is damaged or truncated.
+        UnsupportedMediaError: it is too large, or Pillow cannot decode it.
+    """
+    from PIL import ImageOps
+
+    image = _open(source)
+    try:
+        image.load()
+        pixels = np.asarray(_on_white(_eight_bit(ImageOps.exif_transpose(image))))
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's decoders raise whatever damaged data lead them to
+        raise BrokenMediaError(
+            source.path, f"a damaged {source.demuxer} image ({error})", "Replace it by an intact copy."
+        ) from error
+    return resize_image(pixels, sampling)
+
+
+def _open(source: Source) -> Any:
+    from PIL import Image
+
+    if source.demuxer == "HEIF":
+        raise UnsupportedMediaError(source.path, "an HEIF image, which cannot be decoded here", "Convert it to JPEG.")
+    # Our own limit is checked below, before anything is decoded.
+    Image.MAX_IMAGE_PIXELS = None
+    source.file.seek(0)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            # Some cameras write JPEGs with several pictures in them, which Pillow calls MPO.
+            image = Image.open(source.file, formats=[source.demuxer, "MPO"])
+    except Exception as error:  # see above
+        raise BrokenMediaError(
+            source.path, f"a damaged {source.demuxer} image", "Replace it by an intact copy."
+        ) from error
+    if image.width * image.height > MAX_PIXELS:
+        raise UnsupportedMediaError(
+            source.path,
+            f"an image of {image.width} x {image.height} pixels, more than {MAX_PIXELS // 10**6} million",
+            "Make it smaller.",
+        )
+    return image
+
+
+def _eight_bit(image: Any) -> Any:
+    """Scale 16-bit grey to 8 bits: Pillow's own conversion clips it."""
+    from PIL import Image
+
+    if not image.mode.startswith("I"):
+        return image
+    grey = np.clip(np.asarray(image) // 256, 0, 255).astype(np.uint8)
+    return Image.fromarray(grey)
+
+
+def _on_white(image: Any) -> Any:
+    from PIL import Image
+
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    layer = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
