@@ -1,3 +1,85 @@
-"""Any-to-any multimodal search: sound, pictures, video and text in one embedding space."""
+"""Any-to-any multimodal search: sound, pictures, video and text in one embedding space.
+
+    import wave_search as ws
+
+    index = ws.create(".wave-search")
+    index.add(["./media"])
+    hits = index.search(audio="dog.wav", target="video")
+
+Everything is imported when it is first used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from wave_search import errors, progress
+    from wave_search.errors import WaveSearchError
+    from wave_search.indexer import Interrupted
+    from wave_search.library import (
+        IVF_FROM,
+        Index,
+        create,
+        exists,
+        known_models,
+        load_embedder,
+        open,  # noqa: A004 - used as wave_search.open
+        verify,
+    )
+    from wave_search.query import AV, Audio, Image, IndexInfo, MediaEmbedder, PartitionInfo, Video
+    from wave_search.types import Clip, Hit, IndexReport, MediaRef, Modality, ModelSpec, Progress, Skipped
+
+__all__ = [
+    "AV",
+    "IVF_FROM",
+    "Audio",
+    "Clip",
+    "Hit",
+    "Image",
+    "Index",
+    "IndexInfo",
+    "IndexReport",
+    "Interrupted",
+    "MediaEmbedder",
+    "MediaRef",
+    "Modality",
+    "ModelSpec",
+    "PartitionInfo",
+    "Progress",
+    "Skipped",
+    "Video",
+    "WaveSearchError",
+    "create",
+    "errors",
+    "exists",
+    "known_models",
+    "load_embedder",
+    "open",
+    "progress",
+    "verify",
+]
+
+_HOMES = {
+    "errors": "WaveSearchError",
+    "indexer": "Interrupted",
+    "library": "IVF_FROM Index create exists known_models load_embedder open verify",
+    "query": "AV Audio Image IndexInfo MediaEmbedder PartitionInfo Video",
+    "types": "Clip Hit IndexReport MediaRef Modality ModelSpec Progress Skipped",
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("errors", "progress"):
+        return importlib.import_module(f"wave_search.{name}")
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'wave_search' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"wave_search.{_HOME_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

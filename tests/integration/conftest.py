@@ -1,0 +1,47 @@
+"""Libraries and indexes to work on."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import wave_search as ws
+from tests.libraries import LIBRARY_FILES, CountingEmbedder, make_library
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> CountingEmbedder:
+    counting = CountingEmbedder()
+    monkeypatch.setattr("wave_search.model.load", counting.load)
+    return counting
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a library and its index; to be copied."""
+    folder = tmp_path_factory.mktemp("finished")
+    make_library(folder / "media")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("wave_search.model.load", CountingEmbedder().load)
+        with ws.create(folder / "index", workers=2) as index:
+            report = index.add([folder / "media"])
+    assert report.indexed == LIBRARY_FILES, report
+    return folder
+
+
+@pytest.fixture
+def library(finished: Path, tmp_path: Path, counted: CountingEmbedder) -> Path:
+    """`media` and `index` in a folder of their own, where `media` is known to the index by content only."""
+    return Path(shutil.copytree(finished, tmp_path / "library"))
+
+
+@pytest.fixture
+def settled(library: Path, counted: CountingEmbedder) -> Path:
+    """The same, with `media` indexed where it lies."""
+    with ws.open(library / "index") as index:
+        report = index.add([library / "media"])
+        index.remove(root for root in index.info().roots if not root.is_relative_to(library.resolve()))
+    assert (report.reused, counted.clips) == (LIBRARY_FILES, [])
+    return library

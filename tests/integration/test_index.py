@@ -1,0 +1,186 @@
+"""Indexing real files with the real small model: only what is new or changed costs anything."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import wave_search as ws
+from tests.libraries import LIBRARY_FILES, LIBRARY_SEGMENTS, WORDS, CountingEmbedder, make_library, no_decoders
+from tests.media_factory import write_sound
+from wave_search.errors import UsageError
+from wave_search.indexer import run
+
+
+def hit_names(index: ws.Index, **query: object) -> list[str]:
+    return [hit.path.name for hit in index.search(**query)]  # type: ignore[arg-type]
+
+
+def test_a_first_run(tmp_path: Path, counted: CountingEmbedder) -> None:
+    make_library(tmp_path / "media")
+    (tmp_path / "media" / "table.csv").write_text("not,media")
+    stages: list[ws.Progress] = []
+    with ws.create(tmp_path / "index", workers=2) as index:
+        report = index.add([tmp_path / "media"], progress=stages.append)
+        assert index.info().files == LIBRARY_FILES
+        assert {part.modality: part.segments for part in index.info().partitions} == LIBRARY_SEGMENTS
+    assert (report.indexed, report.ignored, report.skipped, report.reused) == (LIBRARY_FILES, 1, (), 0)
+    assert report.segments == LIBRARY_SEGMENTS
+    assert report.media_s == pytest.approx(1 + 2 + 21 + 12 + 12, abs=0.3)
+    assert report.elapsed_s > 0
+    assert report.peak_memory_bytes > 100e6
+    assert list(dict.fromkeys(progress.stage for progress in stages)) == ["scan", "embed", "shards", "done"]
+    assert stages[-1].files_total == stages[-1].files_done == LIBRARY_FILES + 1
+    assert stages[-1].segments == sum(LIBRARY_SEGMENTS.values())
+
+
+def test_running_again_opens_nothing(settled: Path, counted: CountingEmbedder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "Decoders", no_decoders)
+    loads = counted.loads
+    with ws.open(settled / "index") as index:
+        version = index.info().version
+        report = index.add([settled / "media"])
+        assert index.info().version == version
+    assert (report.unchanged, report.indexed, report.skipped) == (LIBRARY_FILES, 0, ())
+    assert counted.loads == loads
+
+
+def test_only_what_is_new_is_embedded(settled: Path, counted: CountingEmbedder) -> None:
+    (settled / "media" / "new.txt").write_text("something new")
+    with ws.open(settled / "index") as index:
+        report = index.add([settled / "media"])
+        assert (report.indexed, report.unchanged) == (1, LIBRARY_FILES)
+        assert [clip.text for clip in counted.clips] == ["something new"]
+        assert hit_names(index, text="something new", target="text")[0] == "new.txt"
+
+
+def test_a_renamed_file_costs_nothing(settled: Path, counted: CountingEmbedder) -> None:
+    old, new = settled / "media" / "sounds" / "700.flac", settled / "media" / "moved" / "tone.flac"
+    new.parent.mkdir()
+    old.rename(new)
+    with ws.open(settled / "index") as index:
+        segments = index.info().partitions
+        report = index.add([settled / "media"])
+        assert (report.reused, report.removed, report.indexed) == (1, 1, 0)
+        assert not counted.clips
+        assert index.info().partitions == segments
+        assert "tone.flac" in hit_names(index, audio=new, target="audio")
+        assert "700.flac" not in hit_names(index, audio=new, target="audio", k=100)
+
+
+def test_copies_share_their_vectors_and_are_a_hit_each(settled: Path, counted: CountingEmbedder) -> None:
+    shutil.copy(settled / "media" / "sounds" / "300.flac", settled / "media" / "copy.flac")
+    with ws.open(settled / "index") as index:
+        assert index.add([settled / "media"]).reused == 1
+        assert not counted.clips
+        hits = index.search(audio=settled / "media" / "copy.flac", target="audio", k=2)
+        assert [hit.path.name for hit in hits] == ["copy.flac", "300.flac"]
+        assert hits[0].score == hits[1].score
+        assert [hit.rank for hit in hits] == [1, 2]
+
+
+def test_copies_that_are_new_together_are_embedded_once(tmp_path: Path, counted: CountingEmbedder) -> None:
+    for name in "abcdef":
+        write_sound(tmp_path / "media" / f"{name}.wav", 1, 440)
+    with ws.create(tmp_path / "index", workers=3) as index:
+        report = index.add([tmp_path / "media"])
+        assert (report.indexed, report.reused) == (1, 5)
+        assert len(counted.clips) == 1
+        assert index.info().files == 6
+        assert index.add([tmp_path / "media"]).unchanged == 6
+
+
+def test_a_deleted_file_disappears(settled: Path) -> None:
+    (settled / "media" / "pictures" / "1.png").unlink()
+    with ws.open(settled / "index") as index:
+        assert index.add([settled / "media"]).removed == 1
+        assert sorted(hit_names(index, text="x", target="image")) == ["0.png", "2.png"]
+
+
+def test_a_changed_file_replaces_what_it_was(settled: Path, counted: CountingEmbedder) -> None:
+    note = settled / "media" / "texts" / "note0.txt"
+    note.write_text("quite another text")
+    with ws.open(settled / "index") as index:
+        report = index.add([settled / "media"])
+        assert (report.indexed, report.unchanged) == (1, LIBRARY_FILES - 1)
+        texts = {hit.text for hit in index.search(text="x", target="text")}
+        assert texts == {"quite another text", WORDS[1]}
+
+
+def test_only_below_what_is_scanned_files_can_be_gone(settled: Path) -> None:
+    for path in ("sounds/300.flac", "pictures/1.png"):
+        (settled / "media" / path).unlink()
+    with ws.open(settled / "index") as index:
+        report = index.add([settled / "media" / "sounds"])
+        assert (report.removed, report.unchanged) == (1, 2)
+        assert index.info().roots == ((settled / "media").resolve(),)
+        assert "1.png" in hit_names(index, text="x", target="image")
+
+
+def test_a_missing_argument_stops_before_anything_is_done(settled: Path) -> None:
+    (settled / "media" / "new.txt").write_text("new")
+    with ws.open(settled / "index") as index:
+        with pytest.raises(UsageError, match="nowhere") as caught:
+            index.add([settled / "media", settled / "nowhere"])
+        assert "remove" in caught.value.remedy
+        assert index.info().files == LIBRARY_FILES
+
+
+@pytest.mark.parametrize("empty", [True, False])
+def test_an_unmounted_folder_is_reported_and_not_deleted(settled: Path, empty: bool) -> None:
+    (settled / "other").mkdir()
+    (settled / "other" / "a.txt").write_text("other")
+    media = settled / "media"
+    media.rename(settled / "away")
+    if empty:
+        media.mkdir()
+    with ws.open(settled / "index") as index:
+        report = index.add([settled / "other", media] if empty else [settled / "other"])
+        assert report.unreachable == (media.resolve(),)
+        assert (report.removed, report.indexed) == (0, 1)
+        assert index.info().files == LIBRARY_FILES + 1
+        assert set(index.info().roots) == {media.resolve(), (settled / "other").resolve()}
+        if empty:
+            media.rmdir()
+        (settled / "away").rename(media)
+        assert index.add([media]).unchanged == LIBRARY_FILES
+
+
+def test_removing_forgets_files_that_need_not_exist(settled: Path, counted: CountingEmbedder) -> None:
+    shutil.rmtree(settled / "media" / "videos")
+    with ws.open(settled / "index") as index:
+        assert index.remove([settled / "media" / "videos", settled / "media" / "texts" / "note0.txt"]) == 3
+        assert index.remove([settled / "media" / "videos"]) == 0
+        assert {part.modality for part in index.info().partitions} == {"text", "image", "audio"}
+        assert index.remove(settled / "media") == LIBRARY_FILES - 3
+        assert index.info().roots == ()
+        with pytest.raises(UsageError, match="empty"):
+            index.search(text="x")
+
+
+def test_an_index_of_one_modality_ignores_the_rest(tmp_path: Path, counted: CountingEmbedder) -> None:
+    make_library(tmp_path / "media")
+    with ws.create(tmp_path / "index", modalities=["audio"]) as index:
+        report = index.add([tmp_path / "media"])
+        assert report.segments == {"audio": LIBRARY_SEGMENTS[ws.Modality.AUDIO]}
+        assert (report.indexed, report.ignored, report.skipped) == (4, 6, ())
+        assert index.add([tmp_path / "media"]).unchanged == LIBRARY_FILES
+        with pytest.raises(UsageError, match=r"no video in the index.*audio"):
+            index.search(text="x", target="video")
+
+
+def test_excluded_files_leave_the_index(settled: Path) -> None:
+    with ws.open(settled / "index") as index:
+        report = index.add([settled / "media"], exclude=["pictures"])
+        assert (report.removed, report.unchanged) == (3, LIBRARY_FILES - 3)
+
+
+def test_a_wider_folder_takes_over(settled: Path, counted: CountingEmbedder) -> None:
+    (settled / "more.txt").write_text("more")
+    with ws.open(settled / "index") as index:
+        report = index.add([settled])
+        assert (report.indexed, report.unchanged) == (1, LIBRARY_FILES)
+        assert index.info().roots == (settled.resolve(),)
+        assert index.add([settled / "media"]).unchanged == LIBRARY_FILES

@@ -1,0 +1,173 @@
+"""Indexing what is broken, hostile, growing or in use: it costs itself only, and is named with its cause."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+import wave_search as ws
+from tests.libraries import LIBRARY_FILES, LIBRARY_SEGMENTS, CountingEmbedder, no_decoders
+from tests.media_factory import write_image, write_sound, write_video
+from wave_search.errors import BrokenMediaError, IndexLockedError, ModelError
+from wave_search.indexer import run
+from wave_search.store import Writer
+
+AWKWARD_NAMES = (
+    b"new\nline.wav",
+    b"latin-\xe9\xff.wav",
+    b"-dash.wav",
+    b"concat:a|b.wav",
+    b"file:http___x.wav",
+    b"a@1-2.wav",
+    b"glob*[a]?.wav",
+    b"no_extension",
+    b"x" * 251 + b".wav",
+    b"esc-\x1b[31m.wav",
+    b"percent%00.wav",
+)
+
+
+def test_a_broken_file_is_skipped_once_and_tried_again_when_it_changes(
+    settled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = settled / "media" / "videos" / "broken.mp4"
+    broken.write_bytes((settled / "media" / "videos" / "silent.mp4").read_bytes()[:4000])
+    with ws.open(settled / "index") as index:
+        first = index.add([settled / "media"])
+        assert [skipped.path for skipped in first.skipped] == [broken.resolve()]
+        assert first.skipped[0].cause
+        with monkeypatch.context() as patch:
+            patch.setattr(run, "Decoders", no_decoders)
+            assert index.add([settled / "media"]).skipped == first.skipped
+        write_video(broken, 1, seed=9)
+        mended = index.add([settled / "media"])
+        assert (mended.indexed, mended.skipped) == (1, ())
+
+
+def test_what_comes_before_a_damage_is_indexed_and_the_damage_reported(
+    settled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damaged = write_sound(settled / "media" / "damaged.wav", 25, 123)
+
+    class FailingDecoders(run.Decoders):
+        def segments(self, path: Path, *args: object, **options: object) -> object:
+            for segment in super().segments(path, *args, **options):
+                if path.name == damaged.name and segment.span.start_s >= 20:
+                    raise BrokenMediaError(path, "no frame")
+                yield segment
+
+    with ws.open(settled / "index") as index:
+        with monkeypatch.context() as patch:
+            patch.setattr(run, "Decoders", FailingDecoders)
+            first = index.add([settled / "media"])
+        assert (first.indexed, first.segments) == (1, {"audio": 2})
+        assert [skipped.cause for skipped in first.skipped] == ["damaged after 20.0 s; indexed up to there (no frame)"]
+        found = index.search(audio=f"{damaged}@10-20", target="audio", k=1)[0]
+        assert (found.path.name, found.start_s) == ("damaged.wav", 10)
+        again = index.add([settled / "media"])
+        assert (again.unchanged, again.skipped) == (LIBRARY_FILES + 1, first.skipped)
+        damaged.rename(settled / "media" / "moved.wav")
+        moved = index.add([settled / "media"])
+        assert [(skipped.path.name, skipped.cause) for skipped in moved.skipped] == [
+            ("moved.wav", first.skipped[0].cause)
+        ]
+
+
+def test_a_clip_without_a_vector_costs_its_file_only(tmp_path: Path, counted: CountingEmbedder) -> None:
+    for name in ("good", "bad", "fine"):
+        (tmp_path / f"{name}.txt").write_text(name)
+
+    def refuse(clips: object) -> None:
+        if any(clip.text == "bad" for clip in clips):  # type: ignore[attr-defined]
+            raise ModelError("the model gives values that are not finite")
+
+    counted.before = refuse
+    with ws.create(tmp_path / "index") as index:
+        report = index.add([tmp_path])
+        assert report.indexed == 2
+        assert [(skipped.path.name, skipped.cause) for skipped in report.skipped] == [
+            ("bad.txt", "the model gives values that are not finite")
+        ]
+        counted.before = lambda clips: None
+        assert index.add([tmp_path]).indexed == 1, "the model may be loaded in a better way next time"
+
+
+def test_a_file_that_changes_while_it_is_read_waits_for_the_next_run(
+    settled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    growing = write_sound(settled / "media" / "growing.wav", 2, 123)
+
+    class GrowingDecoders(run.Decoders):
+        def segments(self, path: Path, *args: object, **options: object) -> object:
+            yield from super().segments(path, *args, **options)
+            with growing.open("ab") as file:
+                file.write(bytes(100))
+
+    with ws.open(settled / "index") as index:
+        with monkeypatch.context() as patch:
+            patch.setattr(run, "Decoders", GrowingDecoders)
+            report = index.add([settled / "media"])
+        assert [(skipped.path.name, skipped.cause) for skipped in report.skipped] == [
+            ("growing.wav", "changed while it was read")
+        ]
+        assert (report.indexed, sum(report.segments.values())) == (0, 0)
+        assert index.add([settled / "media"]).indexed == 1
+
+
+def test_awkward_names_from_end_to_end(tmp_path: Path, counted: CountingEmbedder) -> None:
+    media = tmp_path / "media"
+    for number, name in enumerate(AWKWARD_NAMES):
+        write_sound(media / os.fsdecode(name), 1.5, 200 + 50 * number)
+    with ws.create(tmp_path / "index", workers=2) as index:
+        report = index.add([media])
+        assert report.skipped == ()
+        assert report.indexed == len(AWKWARD_NAMES)
+        for name in AWKWARD_NAMES:
+            path = media.resolve() / os.fsdecode(name)
+            hit = index.search(audio=path, target="audio", k=1)[0]
+            assert os.fsencode(hit.path) == os.fsencode(path)
+            assert hit.score > 0.999
+        assert index.add([media]).unchanged == len(AWKWARD_NAMES)
+
+
+def test_pipes_and_loops_do_not_hang(tmp_path: Path, counted: CountingEmbedder) -> None:
+    media = tmp_path / "media"
+    write_image(media / "a.png")
+    os.mkfifo(media / "fifo.wav")
+    (media / "zero.wav").symlink_to("/dev/zero")
+    (media / "loop").symlink_to(".")
+    (media / "self.mp4").symlink_to("self.mp4")
+    with ws.create(tmp_path / "index") as index:
+        report = index.add([media])
+    assert report.indexed == 1
+    assert [skipped.path.name for skipped in report.skipped] == ["fifo.wav"]
+
+
+def test_a_file_named_itself_is_never_ignored(tmp_path: Path, counted: CountingEmbedder) -> None:
+    (tmp_path / "table.csv").write_text("not,media")
+    with ws.create(tmp_path / "index") as index:
+        report = index.add([tmp_path / "table.csv"])
+    assert (report.ignored, [skipped.path.name for skipped in report.skipped]) == (0, ["table.csv"])
+
+
+def test_two_writers(settled: Path) -> None:
+    with Writer(settled / "index"), ws.open(settled / "index") as index:
+        with pytest.raises(IndexLockedError, match=str(os.getpid())):
+            index.add([settled / "media"])
+        assert index.search(text="x", target="text"), "reading goes on"
+    with ws.open(settled / "index") as index:
+        assert index.add([settled / "media"]).unchanged == LIBRARY_FILES
+
+
+def test_a_lost_shard_is_built_again(settled: Path) -> None:
+    with ws.open(settled / "index") as index:
+        index.add([settled / "media"], ivf_from=2)
+        covered = {part.modality: part.covered for part in index.info().partitions}
+        assert covered == LIBRARY_SEGMENTS
+        before = index.search(text="x", target="audio")
+        shutil.rmtree(settled / "index" / "shards" / "audio")
+        index.add([settled / "media"], ivf_from=2)
+        assert index.search(text="x", target="audio") == before

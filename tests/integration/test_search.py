@@ -1,0 +1,241 @@
+"""Searching an index of real files that were embedded by the real small model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import wave_search as ws
+from tests.libraries import LIBRARY_SEGMENTS, WORDS, CountingEmbedder, make_library, tiny
+from tests.media_factory import write_sound, write_video
+from wave_search.ann import exact_search
+from wave_search.errors import IndexMismatchError, IndexNotFoundError, UsageError
+from wave_search.types import Modality
+
+MODALITIES = list(Modality)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_model() -> object:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("wave_search.model.load", CountingEmbedder().load)
+        yield
+
+
+@pytest.fixture(scope="module")
+def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_library(tmp_path_factory.mktemp("media"))
+
+
+@pytest.fixture(scope="module")
+def index(media: Path, tmp_path_factory: pytest.TempPathFactory) -> object:
+    """Small partitions, searched exactly."""
+    with ws.create(tmp_path_factory.mktemp("index"), workers=2) as made:
+        made.add([media])
+        yield made
+
+
+@pytest.fixture(scope="module")
+def large(media: Path, tmp_path_factory: pytest.TempPathFactory) -> object:
+    """More segments: most in IVF-PQ shards, the last ones in none, some removed."""
+    folder = tmp_path_factory.mktemp("large")
+    for number in range(36):
+        write_sound(folder / "a" / f"s{number}.wav", 1.0, 150 * 1.07**number)
+        (folder / "a" / f"t{number}.txt").parent.mkdir(exist_ok=True)
+        (folder / "a" / f"t{number}.txt").write_text(f"sentence {number} of {number * number}")
+    for number in range(16):
+        write_video(folder / "a" / f"v{number}.mp4", 1.0, seed=number + 10, hz=200 * 1.1**number)
+    with ws.create(tmp_path_factory.mktemp("index"), workers=2) as made:
+        made.add([folder / "a"], ivf_from=12)
+        made.remove([folder / "a" / "s7.wav", folder / "a" / "v3.mp4", folder / "a" / "t9.txt"])
+        made.add([media], ivf_from=1000)
+        yield made
+
+
+def all_vectors(index: ws.Index, modality: Modality) -> tuple[np.ndarray, np.ndarray]:
+    snapshot = index._snapshot
+    ids = snapshot.partition(modality).ids
+    return snapshot.vectors(modality, ids), ids
+
+
+@pytest.mark.parametrize(
+    ("query", "file", "span_s"),
+    [
+        ({"audio": "sounds/300.flac"}, "300.flac", (0, 1)),
+        ({"audio": "sounds/700.flac@10-20"}, "700.flac", (10, 20)),
+        ({"audio": "sounds/700.flac@20-"}, "700.flac", (20, 21)),
+        ({"audio": "videos/talking.mp4@0-10"}, "talking.mp4", (0, 10)),
+        ({"video": "videos/silent.mp4@10-12"}, "silent.mp4", (10, 12)),
+        ({"video": "videos/talking.mp4@0:00-0:10"}, "talking.mp4", (0, 10)),
+        ({"av": "videos/talking.mp4@10-12"}, "talking.mp4", (10, 12)),
+        ({"image": "pictures/2.png"}, "2.png", None),
+    ],
+)
+def test_a_clip_finds_itself(
+    index: ws.Index, media: Path, query: dict[str, str], file: str, span_s: tuple[float, float] | None
+) -> None:
+    [(modality, name)] = query.items()
+    hit = index.search(**{modality: str(media / name)}, target=modality)[0]
+    assert hit.path == (media / name.partition("@")[0]).resolve()
+    assert (hit.path.name, hit.modality, hit.rank) == (file, modality, 1)
+    assert (hit.start_s, hit.stop_s) == (span_s or (None, None))
+    assert hit.score == pytest.approx(1.0, abs=1e-3)
+
+
+def test_a_text_finds_itself(index: ws.Index) -> None:
+    hit = index.search(text=WORDS[1], target="text", k=1)[0]
+    assert (hit.text, hit.path.name, hit.start_s, hit.duration_s) == (WORDS[1], "note1.txt", None, None)
+    assert hit.score == pytest.approx(1.0, abs=1e-3)
+
+
+def test_a_long_clip_finds_each_of_its_segments(index: ws.Index, media: Path) -> None:
+    hits = index.search(audio=media / "sounds" / "700.flac", target="audio", k=3)
+    assert [hit.path.name for hit in hits] == ["700.flac"] * 3
+    assert sorted(hit.start_s for hit in hits) == [0, 10, 20]
+    assert all(hit.score > 0.999 for hit in hits)
+    assert {hit.duration_s for hit in hits} == {21.0}
+
+
+@pytest.mark.parametrize("asked", MODALITIES)
+@pytest.mark.parametrize("target", MODALITIES)
+def test_shards_find_what_exact_search_finds(large: ws.Index, asked: Modality, target: Modality) -> None:
+    assert {part.modality for part in large.info().partitions if 0 < part.covered < part.segments} >= {
+        "audio", "text", "video", "av",
+    }  # fmt: skip
+    vectors, ids = all_vectors(large, target)
+    queries = all_vectors(large, asked)[0].astype(np.float32)[:: 5 if asked != target else 3]
+    found = 0
+    k = min(10, len(ids))
+    for query in queries:
+        unit = query / np.linalg.norm(query)
+        scores, best = exact_search(vectors, ids, unit, k)
+        hits = large.search(vector=query, target=target, k=k)
+        found += len({hit.segment_id for hit in hits} & set(best.tolist()))
+        for hit in hits:
+            if hit.segment_id in best:
+                assert hit.score == pytest.approx(float(scores[best == hit.segment_id][0]), abs=1e-6)
+    assert found >= 0.95 * k * len(queries)
+
+
+def test_removed_files_are_not_found_in_shards(large: ws.Index) -> None:
+    for target in ("audio", "text", "video", "av"):
+        names = {hit.path.name for hit in large.search(text="x", target=target, k=1000)}
+        assert names
+        assert names.isdisjoint({"s7.wav", "v3.mp4", "t9.txt"})
+
+
+def test_any_merges_by_z(index: ws.Index, media: Path) -> None:
+    hits = index.search(audio=media / "sounds" / "500.flac", target="any", k=100)
+    assert len(hits) == sum(LIBRARY_SEGMENTS.values())
+    assert {hit.modality for hit in hits} == set(MODALITIES)
+    assert [hit.z for hit in hits] == sorted((hit.z for hit in hits), reverse=True)
+    assert [hit.rank for hit in hits] == list(range(1, len(hits) + 1))
+    alone = index.search(audio=media / "sounds" / "500.flac", target="video", k=100)
+    together = [hit for hit in hits if hit.modality == "video"]
+    assert [(hit.segment_id, hit.score, hit.z) for hit in alone] == [
+        (hit.segment_id, hit.score, hit.z) for hit in together
+    ]
+
+
+def test_z_is_measured_against_the_partition(index: ws.Index) -> None:
+    hits = index.search(text="x", target="audio", k=100)
+    scores = np.array([hit.score for hit in hits])
+    np.testing.assert_allclose([hit.z for hit in hits], (scores - scores.mean()) / scores.std(), atol=1e-3)
+
+
+def test_min_score_is_a_z(index: ws.Index) -> None:
+    everything = index.search(text="x", target="audio", k=100)
+    middle = everything[2].z
+    assert index.search(text="x", target="audio", k=100, min_score=middle) == everything[:3]
+    assert index.search(text="x", target="audio", min_score=1e9) == []
+
+
+def test_k(index: ws.Index) -> None:
+    assert len(index.search(text="x", target="audio", k=2)) == 2
+    assert len(index.search(text="x", target="image", k=1000)) == 3
+    with pytest.raises(UsageError, match="0 hits"):
+        index.search(text="x", k=0)
+
+
+def test_an_instruction_changes_a_media_query_only(index: ws.Index, media: Path) -> None:
+    sound = media / "sounds" / "300.flac"
+    plain = index.search(audio=sound, target="audio", k=1)[0]
+    asked = index.search(audio=sound, target="audio", k=1, instruction="What animal is heard?")[0]
+    assert plain.score > 0.999
+    assert asked.score != plain.score
+    with pytest.raises(UsageError, match="text is embedded as it is"):
+        index.search(text="a dog", instruction="What animal is heard?")
+
+
+def test_a_vector_needs_no_model(media: Path, index: ws.Index) -> None:
+    counting = CountingEmbedder()
+    vector = tiny().embed([ws.Clip(text=WORDS[0])])[0][Modality.TEXT]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("wave_search.model.load", counting.load)
+        with ws.open(index.path) as other:
+            assert other.search(vector=vector, target="text", k=1)[0].text == WORDS[0]
+            assert other.search(vector=[vector, vector], target="text", k=1)[0].score > 0.999
+            assert other.info().files
+    assert counting.loads == 0
+    with pytest.raises(UsageError, match="has 3 numbers, those of the index have 64"):
+        index.search(vector=[1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ({"audio": "pictures/0.png"}, "there is no sound in it. It can be used as image"),
+        ({"video": "sounds/300.flac"}, "there is no moving picture in it. It can be used as audio"),
+        ({"av": "videos/silent.mp4"}, "no sound and moving picture together in it"),
+        ({"image": "videos/silent.mp4"}, "no picture in it"),
+        ({"audio": "sounds/300.flac@5-6"}, "it ends at 1.00 s, before the range begins"),
+        ({"audio": "no/such/file"}, "no such file"),
+        ({"text": " \n"}, "the text is empty"),
+        ({"text": "x", "target": "smell"}, 'no target "smell"'),
+    ],
+)
+def test_requests_that_make_no_sense(index: ws.Index, media: Path, query: dict[str, str], message: str) -> None:
+    asked = {name: value if name in ("text", "target") else str(media / value) for name, value in query.items()}
+    with pytest.raises(UsageError, match=message):
+        index.search(**asked)
+
+
+def test_a_picture_has_no_range(index: ws.Index, media: Path) -> None:
+    with pytest.raises(UsageError, match="a range makes no sense"):
+        index.search(image=f"{media / 'pictures' / '0.png'}@1-2")
+
+
+def test_a_reader_keeps_its_state_until_it_is_refreshed(media: Path, tmp_path: Path) -> None:
+    with ws.create(tmp_path / "index") as writer:
+        writer.add([media / "texts"])
+        with ws.open(tmp_path / "index") as reader:
+            assert not reader.refresh()
+            writer.remove([media / "texts" / "note0.txt"])
+            assert len(reader.search(text="x")) == 2
+            assert reader.refresh()
+            assert len(reader.search(text="x")) == 1
+
+
+def test_an_empty_index(tmp_path: Path) -> None:
+    with ws.create(tmp_path / "index") as empty, pytest.raises(UsageError, match="the index is empty"):
+        empty.search(text="x")
+
+
+def test_opening_what_is_not_there(tmp_path: Path) -> None:
+    assert not ws.exists(tmp_path)
+    with pytest.raises(IndexNotFoundError, match="wave-search index"):
+        ws.open(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["WAVE-7B", "owner/other", "wave-tiny@0000000"])
+def test_another_model_is_refused_with_both_names(index: ws.Index, name: str) -> None:
+    with pytest.raises(IndexMismatchError, match=f"made with the model wave-tiny.*not with {name}"):
+        ws.open(index.path, model=name)
+
+
+@pytest.mark.parametrize("name", ["auto", "wave-tiny"])
+def test_its_own_model_is_welcome(index: ws.Index, name: str) -> None:
+    with ws.open(index.path, model=name) as again:
+        assert again.model == tiny().spec

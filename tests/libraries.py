@@ -1,0 +1,89 @@
+"""Small libraries of real media, and the real small model with a counter in front."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import wave_search
+from tests.media_factory import write_image, write_sound, write_video
+from wave_search.model import load  # this name stays the real one when tests replace the module's
+from wave_search.types import Clip, Embedder, Modality, ModelSpec
+
+PACKAGE_PARENT = Path(wave_search.__file__).parents[1]
+"""Where a subprocess has to run to see the package that the tests see, installed or not."""
+
+WORDS = ("a dog barks at the door", "rain on a tin roof", "two people talk in a kitchen")
+
+
+def make_library(folder: Path) -> Path:
+    """2 texts, 3 pictures, 3 sounds of 1, 2 and 21 s, a silent and a talking video of 12 s: 18 segments in all."""
+    for number, words in enumerate(WORDS[:2]):
+        (folder / "texts").mkdir(parents=True, exist_ok=True)
+        (folder / "texts" / f"note{number}.txt").write_text(words)
+    for number in range(3):
+        write_image(folder / "pictures" / f"{number}.png", seed=number)
+    for seconds, hz in ((1, 300), (2, 500), (21, 700)):
+        write_sound(folder / "sounds" / f"{hz}.flac", seconds, hz)
+    write_video(folder / "videos" / "silent.mp4", 12, seed=1)
+    write_video(folder / "videos" / "talking.mp4", 12, seed=2, hz=900)
+    return folder
+
+
+LIBRARY_FILES = 10
+LIBRARY_SEGMENTS = {
+    Modality.TEXT: 2,
+    Modality.IMAGE: 3,
+    Modality.AUDIO: 1 + 1 + 3 + 2,
+    Modality.VIDEO: 2 + 2,
+    Modality.AV: 2,
+}
+
+
+@cache
+def tiny() -> Embedder:
+    """The bundled model, in one thread: it is so small that threads would mostly wait for each other."""
+    import torch
+
+    torch.set_num_threads(1)
+    return load("wave-tiny", device="cpu")
+
+
+class CountingEmbedder:
+    """The bundled model, counting.
+
+    Attributes:
+        loads: how often it was asked for.
+        clips: all that it embedded.
+        before: is called before each call, for mischief.
+    """
+
+    def __init__(self) -> None:
+        self.loads = 0
+        self.clips: list[Clip] = []
+        self.before: Callable[[Sequence[Clip]], None] = lambda clips: None
+
+    @property
+    def spec(self) -> ModelSpec:
+        return tiny().spec
+
+    def embed(
+        self, clips: Sequence[Clip], modalities: Sequence[Modality] | None = None, instruction: str | None = None
+    ) -> list[dict[Modality, NDArray[np.float32]]]:
+        self.before(clips)
+        self.clips += clips
+        return tiny().embed(clips, modalities, instruction)
+
+    def load(self, name: str, **options: object) -> CountingEmbedder:
+        """Stands in for `wave_search.model.load`."""
+        self.loads += 1
+        return self
+
+
+def no_decoders(*args: object) -> None:
+    """Stands in for `Decoders` where no file may be opened."""
+    raise AssertionError("a file is opened")

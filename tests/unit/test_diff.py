@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from wave_search.indexer.diff import Plan, compare
+from wave_search.indexer.scan import FoundFile
+from wave_search.store import FileRow
+
+
+def found(*paths: str, size: int = 1, mtime: int = 1, root: bytes = b"/m") -> dict[bytes, FoundFile]:
+    return {path.encode(): FoundFile(path.encode(), root, size, mtime) for path in paths}
+
+
+def row(path: str, *, size: int = 1, mtime: int = 1, skipped: bool = False) -> FileRow:
+    if skipped:
+        return FileRow(path.encode(), b"/m", size, mtime, None, "skipped", "broken", "mend it")
+    return FileRow(path.encode(), b"/m", size, mtime, 7)
+
+
+def planned(files: dict[bytes, FoundFile], *rows: FileRow, scanned: str = "/m", protected: str = "") -> Plan:
+    return compare(files, rows, [scanned.encode()], [protected.encode()] if protected else [])
+
+
+def test_new_files_are_fresh_in_scan_order() -> None:
+    assert [file.path for file in planned(found("/m/b", "/m/a")).fresh] == [b"/m/b", b"/m/a"]
+
+
+def test_the_same_size_and_time_is_the_same_file() -> None:
+    plan = planned(found("/m/a"), row("/m/a"))
+    assert not plan.fresh
+    assert plan.unchanged == (row("/m/a"),)
+
+
+def test_another_size_or_time_is_another_file() -> None:
+    assert planned(found("/m/a", size=2), row("/m/a")).fresh
+    assert planned(found("/m/a", mtime=2), row("/m/a")).fresh
+    assert planned(found("/m/a", mtime=0), row("/m/a")).fresh, "older counts too"
+
+
+def test_a_skipped_file_is_tried_again_only_when_it_changed() -> None:
+    assert planned(found("/m/a"), row("/m/a", skipped=True)).known_skipped == (row("/m/a", skipped=True),)
+    assert planned(found("/m/a", size=2), row("/m/a", skipped=True)).fresh
+
+
+def test_gone_files_are_removed_only_below_what_was_scanned() -> None:
+    plan = planned({}, row("/m/sub/a"), row("/m/b"), row("/m/subway"), scanned="/m/sub")
+    assert plan.removed == (b"/m/sub/a",)
+
+
+def test_nothing_is_removed_below_what_could_not_be_seen() -> None:
+    assert planned({}, row("/m/sub/a"), row("/m/b"), protected="/m/sub").removed == (b"/m/b",)
+
+
+def test_files_get_the_root_that_they_now_belong_to() -> None:
+    plan = planned(found("/m/a", root=b"/"), row("/m/a"))
+    assert [moved.root for moved in plan.moved_roots] == [b"/"]
+    assert not plan.fresh

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from wave_search.errors import UsageError
+from wave_search.indexer.scan import (
+    Area,
+    Scan,
+    is_under,
+    join_roots,
+    outermost,
+    resolve,
+    scan,
+    unfollowed_links,
+)
+
+
+def scanned(folder: Path, *paths: Path, exclude: tuple[str, ...] = ()) -> Scan:
+    index_dir = folder / ".wave-search"
+    areas = resolve(paths or [folder], index_dir)
+    return scan(areas, join_roots([], areas), index_dir, exclude)
+
+
+def names(seen: Scan, folder: Path) -> list[str]:
+    return [os.fsdecode(os.path.relpath(path, os.fsencode(folder.resolve()))) for path in seen.files]
+
+
+def make(folder: Path, *files: str) -> None:
+    for name in files:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+
+
+def test_files_come_in_byte_order_and_before_folders(tmp_path: Path) -> None:
+    make(tmp_path, "b/2", "b/1", "a/z/3", "a/4", "c", "B")
+    assert names(scanned(tmp_path), tmp_path) == ["B", "c", "a/4", "a/z/3", "b/1", "b/2"]
+
+
+def test_hidden_files_and_the_index_are_passed_over(tmp_path: Path) -> None:
+    make(tmp_path, ".hidden", ".git/config", ".wave-search/lance/x", "seen")
+    assert names(scanned(tmp_path), tmp_path) == ["seen"]
+
+
+def test_an_index_without_a_dot_is_passed_over_too(tmp_path: Path) -> None:
+    make(tmp_path, "idx/lance/x", "idx2/y")
+    areas = resolve([tmp_path], tmp_path / "idx")
+    seen = scan(areas, join_roots([], areas), tmp_path / "idx")
+    assert names(seen, tmp_path) == ["idx2/y"]
+
+
+def test_a_hidden_file_that_is_named_itself_is_taken(tmp_path: Path) -> None:
+    make(tmp_path, ".hidden/.a")
+    seen = scanned(tmp_path, tmp_path / ".hidden" / ".a")
+    assert names(seen, tmp_path) == [".hidden/.a"]
+    assert next(iter(seen.files.values())).named
+
+
+def test_a_file_named_and_found_in_a_folder_comes_once_and_counts_as_named(tmp_path: Path) -> None:
+    make(tmp_path, "a", "b")
+    for paths in ([tmp_path, tmp_path / "a"], [tmp_path / "a", tmp_path]):
+        seen = scanned(tmp_path, *paths)
+        assert sorted(names(seen, tmp_path)) == ["a", "b"]
+        assert seen.files[os.fsencode(tmp_path.resolve() / "a")].named
+
+
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    for name in (b"new\nline.wav", b"latin-\xe9\xff.wav", b"-leading.wav", b"concat:a|b.wav", b"a" * 255):
+        (tmp_path / os.fsdecode(name)).write_bytes(b"x")
+    assert {path.rpartition(b"/")[2] for path in scanned(tmp_path).files} == {
+        b"new\nline.wav", b"latin-\xe9\xff.wav", b"-leading.wav", b"concat:a|b.wav", b"a" * 255,
+    }  # fmt: skip
+
+
+def test_links_in_folders_are_not_followed(tmp_path: Path) -> None:
+    library, elsewhere = tmp_path / "library", tmp_path / "elsewhere"
+    make(library, "real.wav", "sub/x.wav")
+    make(elsewhere, "song.wav", "notes.xyz", "folder/y.wav")
+    links = {
+        "loop": "..",
+        "self.mp4": "self.mp4",
+        "dangling.mp4": "/no/such",
+        "zero.wav": "/dev/zero",
+        "inside.wav": "../real.wav",
+        "song.wav": str(elsewhere / "song.wav"),
+        "notes": str(elsewhere / "notes.xyz"),
+        "folder": str(elsewhere / "folder"),
+    }
+    for name, target in links.items():
+        (library / "sub" / name).symlink_to(target)
+    seen = scanned(tmp_path, library)
+    assert names(seen, library) == ["real.wav", "sub/x.wav"]
+    told = list(unfollowed_links(seen.links, [Area(os.fsencode(library.resolve()), True)]))
+    assert {skipped.path.name for skipped in told} == {"song.wav", "folder"}
+    assert str(elsewhere / "song.wav") in next(skipped for skipped in told if skipped.path.name == "song.wav").remedy
+
+
+def test_a_link_that_is_named_itself_stands_for_its_target(tmp_path: Path) -> None:
+    make(tmp_path, "real/a.wav")
+    (tmp_path / "link").symlink_to("real")
+    assert names(scanned(tmp_path, tmp_path / "link", tmp_path / "real"), tmp_path) == ["real/a.wav"]
+
+
+def test_pipes_sockets_and_devices_are_reported_and_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(tmp_path / "fifo.wav")
+    monkeypatch.chdir(tmp_path)  # a socket's name is short
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("socket.wav")
+        seen = scanned(tmp_path, tmp_path, Path("/dev/zero"))
+    assert not seen.files
+    assert {(skipped.path.name, skipped.cause) for skipped in seen.skipped} == {
+        ("fifo.wav", "a named pipe, not a file"),
+        ("socket.wav", "a socket, not a file"),
+        ("zero", "a device, not a file"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("pattern", "left"),
+    [
+        ("*.tmp.wav", ["keep/a.wav", "drop/b.wav", "drop/deep/c.wav"]),
+        ("drop", ["keep/a.wav", "keep/x.tmp.wav"]),
+        ("drop/", ["keep/a.wav", "keep/x.tmp.wav"]),
+        ("drop/deep", ["keep/a.wav", "keep/x.tmp.wav", "drop/b.wav"]),
+        ("*/deep/*", ["keep/a.wav", "keep/x.tmp.wav", "drop/b.wav"]),
+        ("?.wav", ["keep/x.tmp.wav"]),
+    ],
+)
+def test_exclude(tmp_path: Path, pattern: str, left: list[str]) -> None:
+    make(tmp_path, "keep/a.wav", "keep/x.tmp.wav", "drop/b.wav", "drop/deep/c.wav")
+    assert sorted(names(scanned(tmp_path, exclude=(pattern,)), tmp_path)) == sorted(left)
+
+
+def test_exclude_holds_for_named_files(tmp_path: Path) -> None:
+    make(tmp_path, "a.wav", "b.wav")
+    assert names(scanned(tmp_path, tmp_path / "a.wav", tmp_path / "b.wav", exclude=("a.*",)), tmp_path) == ["b.wav"]
+
+
+def test_a_folder_that_cannot_be_listed_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path, "open/a", "locked/b")
+    locked, real_scandir = os.fsencode(tmp_path.resolve() / "locked"), os.scandir
+
+    def refusing(path: bytes) -> object:  # tests may run as root, for whom nothing is locked
+        if path == locked:
+            raise PermissionError(13, "Permission denied", path)
+        return real_scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    seen = scanned(tmp_path)
+    assert names(seen, tmp_path) == ["open/a"]
+    assert seen.unseen == [locked]
+    assert seen.skipped[0].cause == "the folder cannot be listed (Permission denied)"
+
+
+@pytest.mark.parametrize("name", ["missing", "missing/deeper", "loop", "dangling", "nul\0byte"])
+def test_an_argument_that_does_not_exist_is_a_mistake(tmp_path: Path, name: str) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    with pytest.raises(UsageError, match=name.replace("\0", ".")):
+        resolve([tmp_path, tmp_path / name], tmp_path / "index")
+
+
+def test_the_index_itself_and_nothing_at_all_are_mistakes(tmp_path: Path) -> None:
+    (tmp_path / "index" / "lance").mkdir(parents=True)
+    with pytest.raises(UsageError, match="is the index itself"):
+        resolve([tmp_path / "index" / "lance"], tmp_path / "index")
+    with pytest.raises(UsageError, match="nothing to index"):
+        resolve([], tmp_path / "index")
+
+
+def test_is_under() -> None:
+    assert is_under(b"/a/b", b"/a")
+    assert is_under(b"/a", b"/a")
+    assert is_under(b"/a", b"/")
+    assert not is_under(b"/ab", b"/a")
+    assert not is_under(b"/", b"/a")
+
+
+def test_outermost() -> None:
+    assert outermost([b"/a/b", b"/a-b", b"/a", b"/a/b/c", b"/c/d", b"/a"]) == [b"/a", b"/a-b", b"/c/d"]
+    assert outermost([b"/x", b"/"]) == [b"/"]
+
+
+def test_roots_are_joined() -> None:
+    areas = [Area(b"/m/sub", True), Area(b"/n/file.wav", False), Area(b"/o", True)]
+    assert join_roots([b"/m", b"/o/inner"], areas) == [b"/m", b"/n", b"/o"]

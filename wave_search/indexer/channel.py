@@ -1,0 +1,74 @@
+"""A queue between threads that is bounded by bytes, because a segment is anything from a word to 100 MB of frames."""
+
+from __future__ import annotations
+
+from collections import deque
+from threading import Condition
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+
+class Closed(Exception):  # noqa: N818 - the end of a conversation, not a fault
+    """The other side has gone."""
+
+
+class Channel(Generic[Item]):
+    """Many producers, one consumer.
+
+    Args:
+        max_bytes: producers wait while more than this is queued.
+        producers: how many have to leave until the end is reached.
+    """
+
+    def __init__(self, max_bytes: int, producers: int) -> None:
+        self._max_bytes = max_bytes
+        self._producers = producers
+        self._items: deque[tuple[Item, int]] = deque()
+        self._bytes = 0
+        self._closed = False
+        self._changed = Condition()
+
+    def put(self, item: Item, size_bytes: int = 0) -> None:
+        """Queue an item; wait while the queue is full. One item always fits.
+
+        Raises:
+            Closed: the consumer wants no more.
+        """
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._closed or not self._bytes or self._bytes + size_bytes <= self._max_bytes
+            )
+            if self._closed:
+                raise Closed
+            self._items.append((item, size_bytes))
+            self._bytes += size_bytes
+            self._changed.notify_all()
+
+    def leave(self) -> None:
+        """Say, as a producer, that no more comes."""
+        with self._changed:
+            self._producers -= 1
+            self._changed.notify_all()
+
+    def take(self, max_items: int, max_bytes: int) -> list[Item]:
+        """Wait for one item, and take what else is there, up to both bounds. Empty: all producers have left."""
+        with self._changed:
+            self._changed.wait_for(lambda: bool(self._items) or not self._producers)
+            taken: list[Item] = []
+            taken_bytes = 0
+            while (
+                self._items and len(taken) < max_items and (not taken or taken_bytes + self._items[0][1] <= max_bytes)
+            ):
+                item, size_bytes = self._items.popleft()
+                taken.append(item)
+                taken_bytes += size_bytes
+            self._bytes -= taken_bytes
+            self._changed.notify_all()
+            return taken
+
+    def close(self) -> None:
+        """Say, as the consumer, that no more is wanted: waiting producers get `Closed`."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()

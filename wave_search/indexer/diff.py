@@ -1,0 +1,60 @@
+"""What has to be read again: the folders as they are against the index as it is. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from wave_search.indexer.scan import FoundFile, is_under
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from wave_search.store import FileRow
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one run has to do."""
+
+    fresh: tuple[FoundFile, ...]
+    """New or changed: to be read."""
+    unchanged: tuple[FileRow, ...]
+    known_skipped: tuple[FileRow, ...]
+    """Could not be used before, and are the same files still: not tried again."""
+    removed: tuple[bytes, ...]
+    """Known, and gone from a folder that was scanned."""
+    moved_roots: tuple[FileRow, ...]
+    """Unchanged files whose folder now belongs to another root: their rows as they have to become."""
+
+
+def compare(
+    found: Mapping[bytes, FoundFile], known: Iterable[FileRow], scanned: Sequence[bytes], protected: Sequence[bytes]
+) -> Plan:
+    """Compare by path, size and time of modification.
+
+    Args:
+        found: the files that were seen, by path.
+        known: the index's rows.
+        scanned: folders that were scanned; a row below them without a file is a deletion.
+        protected: folders whose content could not be seen; rows below them stay as they are.
+    """
+    rows = {row.path: row for row in known}
+    fresh: list[FoundFile] = []
+    unchanged: list[FileRow] = []
+    skipped: list[FileRow] = []
+    moved: list[FileRow] = []
+    for path, file in found.items():
+        row = rows.get(path)
+        if row is None or (row.size_bytes, row.mtime_ns) != (file.size_bytes, file.mtime_ns):
+            fresh.append(file)
+            continue
+        (skipped if row.status == "skipped" else unchanged).append(row)
+        if row.root != file.root:
+            moved.append(replace(row, root=file.root))
+    removed = (
+        path
+        for path in sorted(rows.keys() - found.keys())
+        if any(is_under(path, folder) for folder in scanned) and not any(is_under(path, folder) for folder in protected)
+    )
+    return Plan(tuple(fresh), tuple(unchanged), tuple(skipped), tuple(removed), tuple(moved))

@@ -1,0 +1,191 @@
+"""One run of `index`, from arguments to report; and `remove`."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from wave_search.indexer import diff, scan
+from wave_search.indexer.commit import Committer
+from wave_search.indexer.embed import Embedding
+from wave_search.indexer.read import Readers
+from wave_search.indexer.report import Interrupted, Tally
+from wave_search.indexer.scan import as_path, is_under
+from wave_search.indexer.shards import build_missing_shards
+from wave_search.media import Decoders, Segmenting
+from wave_search.store import Writer
+from wave_search.types import Skipped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from wave_search.indexer.scan import FoundFile
+    from wave_search.types import Embedder, IndexReport, ProgressCallback
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to run."""
+
+    workers: int
+    """Decoder processes."""
+    ivf_from: int
+    """Build IVF-PQ shards for a modality once so many of its segments are in none."""
+    exclude: tuple[str, ...] = ()
+    """Globs of names, or of paths below an argument, to pass over."""
+
+
+def add(
+    index_dir: Path,
+    paths: Iterable[str | os.PathLike[str]],
+    model: Callable[[], Embedder],
+    options: Options,
+    progress: ProgressCallback | None = None,
+) -> IndexReport:
+    """Bring the index up to date with folders and files.
+
+    Args:
+        index_dir: an existing index.
+        paths: folders and files.
+        model: gives the embedder; called only if something has to be embedded.
+        options: how to run.
+        progress: is told how it goes on.
+
+    Raises:
+        UsageError: an argument does not exist.
+        IndexLockedError: another process writes.
+        IndexError_: the disk is full or read-only, or the index is damaged.
+        Interrupted: Ctrl-C. What was complete is committed.
+    """
+    areas = scan.resolve(paths, index_dir)
+    tally = Tally(progress)
+    with ExitStack() as stack:
+        writer = stack.enter_context(Writer(index_dir))
+        run = _Run(writer, model, options, tally)
+        stack.callback(run.committer.close)
+        try:
+            run.embed(run.compare(areas))
+            run.build_shards()
+        except KeyboardInterrupt:
+            run.committer.commit()
+            raise Interrupted(tally.report(run.decoder_memory_bytes, interrupted=True)) from None
+        tally.enter("done")
+        return tally.report(run.decoder_memory_bytes)
+
+
+def remove(index_dir: Path, paths: Iterable[str | os.PathLike[str]]) -> int:
+    """Forget the files at or below paths, in one commit. The paths need not exist any more.
+
+    Returns:
+        The number of files that left the index.
+
+    Raises:
+        IndexLockedError: another process writes.
+        IndexError_: the disk is full or read-only, or the index is damaged.
+    """
+    targets = {os.path.realpath(os.fsencode(path)) for path in paths}
+    with Writer(index_dir) as writer:
+        gone = [path for path in writer.snapshot.files() if any(is_under(path, target) for target in targets)]
+        roots = [os.fsencode(root) for root in writer.snapshot.manifest.roots]
+        writer.remove_files(gone)
+        writer.set_roots(os.fsdecode(root) for root in roots if not any(is_under(root, target) for target in targets))
+        writer.commit()
+    return len(gone)
+
+
+class _Run:
+    """The stages of `add`."""
+
+    def __init__(self, writer: Writer, model: Callable[[], Embedder], options: Options, tally: Tally) -> None:
+        self._writer = writer
+        self._model = model
+        self._options = options
+        self._tally = tally
+        self._known = writer.snapshot.files()
+        self.committer = Committer(writer)
+        self.decoder_memory_bytes = 0
+
+    def compare(self, areas: Sequence[scan.Area]) -> diff.Plan:
+        """See what there is, and decide what has to be done."""
+        self._tally.enter("scan")
+        snapshot = self._writer.snapshot
+        old_roots = [os.fsencode(root) for root in snapshot.manifest.roots]
+        roots = scan.join_roots(old_roots, areas)
+        folders = [area.path for area in areas if area.is_folder]
+        lost = [folder for folder in {*folders, *old_roots, *roots} if self._is_lost(folder)]
+        seen = scan.scan(areas, roots, snapshot.dir, self._options.exclude)
+        self._writer.set_roots(os.fsdecode(root) for root in sorted({*roots, *set(lost).intersection(old_roots)}))
+        plan = diff.compare(seen.files, self._known.values(), folders, [*lost, *seen.unseen])
+        self._tally.unreachable.extend(as_path(folder) for folder in sorted(lost))
+        self._report_scan(seen, areas, plan)
+        return plan
+
+    def _is_lost(self, folder: bytes) -> bool:
+        """Whether a folder that had files is gone or empty, as the mount point of an unmounted disk is."""
+        try:
+            with os.scandir(folder) as entries:
+                there = next(entries, None) is not None
+        except (FileNotFoundError, NotADirectoryError):
+            there = False
+        except OSError:
+            there = True  # it is there, but cannot be listed, which the scan reports
+        return not there and any(is_under(path, folder) for path in self._known)
+
+    def _report_scan(self, seen: scan.Scan, areas: Sequence[scan.Area], plan: diff.Plan) -> None:
+        tally = self._tally
+        tally.enter("embed", total=len(seen.files) + len(seen.skipped))
+        for skipped in seen.skipped:
+            tally.skip(skipped)
+        for row in plan.known_skipped:
+            tally.skip(Skipped(as_path(row.path), row.cause, row.remedy))
+        tally.skipped.extend(Skipped(as_path(row.path), row.cause, row.remedy) for row in plan.unchanged if row.cause)
+        tally.skipped.extend(scan.unfollowed_links(seen.links, areas))
+        tally.count("unchanged", len(plan.unchanged))
+
+    def embed(self, plan: diff.Plan) -> None:
+        """Read and embed what is new or changed, then drop what is gone."""
+        not_media = self._embed(plan.fresh) if plan.fresh else []
+        # Only now, because a file that was moved must not take its vectors along before its new place is known.
+        removed = [*plan.removed, *self._known.keys() & set(not_media)]
+        self.committer.commit(removed, plan.moved_roots)
+        self._tally.count("removed", len(removed))
+
+    def _embed(self, files: Sequence[FoundFile]) -> list[bytes]:
+        manifest = self._writer.snapshot.manifest
+        workers = min(self._options.workers, len(files))
+        embedding = Embedding(
+            self._model, manifest.settings.modalities, self.committer, tally=self._tally, damage=self._known_damage()
+        )
+        with Decoders(workers, manifest.model.sampling) as decoders:
+            readers = Readers(
+                files,
+                decoders,
+                known=self._writer.snapshot.content_ids(),
+                segmenting=Segmenting.parse(manifest.settings.segmenting),
+                modalities=manifest.settings.modalities,
+                workers=workers,
+            )
+            try:
+                readers.start()
+                embedding.run(readers.channel)
+            finally:
+                readers.stop()
+                self.decoder_memory_bytes = decoders.peak_memory_bytes()
+                decoders.close()
+                readers.join()
+        return embedding.not_media
+
+    def _known_damage(self) -> dict[str, tuple[str, str]]:
+        """Cause and remedy of contents that are in the index but for a damaged part, by digest."""
+        rows = {row.content_id: row for row in self._known.values() if row.cause and row.content_id is not None}
+        contents = self._writer.snapshot.contents(list(rows))
+        return {contents[number].digest: (row.cause, row.remedy) for number, row in rows.items()}
+
+    def build_shards(self) -> None:
+        """Build the search structures that are missing."""
+        self._tally.enter("shards")
+        for modality in self._writer.snapshot.manifest.settings.modalities:
+            build_missing_shards(self._writer, modality, self._options.ivf_from)

@@ -1,0 +1,200 @@
+"""What lies in the folders that were asked for. Looks at names and sizes only; opens no file."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wave_search.errors import UsageError
+from wave_search.media import looks_like_media
+from wave_search.types import Skipped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+
+_MISSING_REMEDY = (
+    "Check the spelling, and whether its disk is mounted. What was indexed from there before stays in the index "
+    "until it is removed with `wave-search remove`."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """One argument: a folder or a single file, as an absolute path without symbolic links."""
+
+    path: bytes
+    is_folder: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """A regular file. Names are bytes, because a file's name need not be valid text."""
+
+    path: bytes
+    """Absolute."""
+    root: bytes
+    """The folder of the index that it belongs to."""
+    size_bytes: int
+    mtime_ns: int
+    named: bool = False
+    """It was an argument itself, and was not found in a folder."""
+
+
+@dataclass(slots=True)
+class Scan:
+    """All that one scan saw."""
+
+    files: dict[bytes, FoundFile] = field(default_factory=dict)
+    """By path, in scan order: names in byte order, a folder's files before its folders."""
+    skipped: list[Skipped] = field(default_factory=list)
+    unseen: list[bytes] = field(default_factory=list)
+    """Folders that could not be listed. What was known below them is not deleted."""
+    links: list[bytes] = field(default_factory=list)
+    """Symbolic links in folders. They are not followed, so loops cannot arise."""
+
+
+def is_under(path: bytes, folder: bytes) -> bool:
+    """Whether `path` is `folder` or lies in it."""
+    return path == folder or path.startswith(folder.rstrip(b"/") + b"/")
+
+
+def as_path(name: bytes) -> Path:
+    """The same name as a `Path`; invalid UTF-8 becomes surrogates and survives the way back."""
+    return Path(os.fsdecode(name))
+
+
+def resolve(paths: Iterable[str | os.PathLike[str]], index_dir: Path) -> list[Area]:
+    """The arguments as areas, the same one only once.
+
+    Args:
+        paths: folders and files; a symbolic link stands for its target.
+        index_dir: the index, which cannot be indexed itself.
+
+    Raises:
+        UsageError: one of them does not exist or is the index.
+    """
+    own = os.fsencode(os.path.realpath(index_dir))
+    areas: dict[bytes, Area] = {}
+    for path in paths:
+        try:
+            real = os.path.realpath(os.fsencode(path))
+            mode = as_path(real).stat().st_mode
+        except (OSError, ValueError) as error:
+            reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+            raise UsageError(f"{os.fspath(path)}: {reason}", _MISSING_REMEDY) from None
+        if is_under(real, own):
+            raise UsageError(f"{os.fspath(path)} is the index itself", "Name the folder with your media.")
+        areas.setdefault(real, Area(real, stat.S_ISDIR(mode)))
+    if not areas:
+        raise UsageError("nothing to index", "Name at least one folder or file.")
+    return list(areas.values())
+
+
+def outermost(folders: Iterable[bytes]) -> list[bytes]:
+    """Those of the folders that lie in none of the others, sorted."""
+    result: list[bytes] = []
+    for folder in sorted(set(folders), key=lambda name: name.rstrip(b"/") + b"/"):
+        if not result or not is_under(folder, result[-1]):
+            result.append(folder)
+    return sorted(result)
+
+
+def join_roots(known: Iterable[bytes], areas: Sequence[Area]) -> list[bytes]:
+    """The index's folders after adding areas. An area inside a known folder adds none; a file adds its folder."""
+    return outermost([*known, *(area.path if area.is_folder else bytes(as_path(area.path).parent) for area in areas)])
+
+
+def scan(areas: Sequence[Area], roots: Sequence[bytes], index_dir: Path, exclude: Sequence[str] = ()) -> Scan:
+    """List the regular files of the areas.
+
+    Passed over in silence: hidden files and folders, the index itself, and what `exclude` names. Pipes, devices and
+    sockets are reported and never opened.
+
+    Args:
+        areas: what to scan.
+        roots: the index's folders; each area lies in one.
+        index_dir: the index.
+        exclude: globs. One with a slash is matched with the path below the area, others with each single name.
+
+    Returns:
+        What was seen. Files that vanish meanwhile are not in it.
+    """
+    result = Scan()
+    own = os.fsencode(os.path.realpath(index_dir))
+    for area in areas:
+        root = next(root for root in roots if is_under(area.path, root))
+        if area.is_folder:
+            _walk(result, area.path, root, own, exclude)
+        elif not _excluded(area.path.rpartition(b"/")[2], exclude):
+            _see(result, area.path, root, as_path(area.path).stat(), named=True)
+    return result
+
+
+def _walk(result: Scan, area: bytes, root: bytes, own: bytes, exclude: Sequence[str]) -> None:
+    waiting = [area]
+    while waiting:
+        folder = waiting.pop()
+        folders: list[bytes] = []
+        for entry in _entries(result, folder):
+            below = entry.path[len(area) :].lstrip(b"/")
+            if entry.name.startswith(b".") or entry.path == own or _excluded(below, exclude):
+                continue
+            if entry.is_symlink():
+                result.links.append(entry.path)
+            elif entry.is_dir(follow_symlinks=False):
+                folders.append(entry.path)
+            else:
+                try:
+                    _see(result, entry.path, root, entry.stat(follow_symlinks=False))
+                except FileNotFoundError:
+                    continue
+        waiting.extend(reversed(folders))
+
+
+def _entries(result: Scan, folder: bytes) -> list[os.DirEntry[bytes]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        result.unseen.append(folder)
+        cause = f"the folder cannot be listed ({error.strerror})"
+        result.skipped.append(Skipped(as_path(folder), cause, "Give read permission, or leave it out with --exclude."))
+        return []
+
+
+def _see(result: Scan, path: bytes, root: bytes, status: os.stat_result, *, named: bool = False) -> None:
+    kind = stat.S_IFMT(status.st_mode)
+    if kind == stat.S_IFREG:
+        known = result.files.get(path)
+        named = named or (known is not None and known.named)
+        result.files[path] = FoundFile(path, root, status.st_size, status.st_mtime_ns, named)
+        return
+    what = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}.get(kind, "a device")
+    result.skipped.append(Skipped(as_path(path), f"{what}, not a file", "Copy its content into a regular file."))
+
+
+def _excluded(below: bytes, patterns: Sequence[str]) -> bool:
+    name = below.rpartition(b"/")[2]
+    return any(
+        fnmatchcase(os.fsdecode(below if "/" in pattern.rstrip("/") else name), pattern.rstrip("/"))
+        for pattern in patterns
+    )
+
+
+def unfollowed_links(links: Iterable[bytes], areas: Sequence[Area]) -> Iterator[Skipped]:
+    """Those links that a user may miss: to media or folders elsewhere. What lies in an area is found without them."""
+    for link in links:
+        target = os.path.realpath(link)
+        if any(is_under(target, area.path) for area in areas):
+            continue
+        # The functions of pathlib would raise for a target that may not be looked at.
+        if os.path.isdir(target) or (os.path.isfile(target) and looks_like_media(as_path(link))):  # noqa: PTH112, PTH113
+            cause = "a symbolic link to another place; links inside a folder are not followed"
+            yield Skipped(as_path(link), cause, f"Name its target itself: {os.fsdecode(target)}")

@@ -1,0 +1,298 @@
+"""The library behind `import wave_search`: an index on disk, and what can be done with it.
+
+Importing this loads no model, decoder or database code; that happens where it is first needed.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from wave_search import indexer, store
+from wave_search import model as models
+from wave_search.ann import check_faiss
+from wave_search.errors import UsageError
+from wave_search.media import Segmenting
+from wave_search.query import Encoder, Engine, IndexInfo, LoadOptions, MediaEmbedder, Searcher, describe, one_query
+from wave_search.types import MediaRef, Modality
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from types import TracebackType
+
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
+
+    from wave_search.store import Problem, Snapshot
+    from wave_search.types import Hit, IndexReport, ModelSpec, ProgressCallback
+
+    StrPath = str | os.PathLike[str]
+    Media = StrPath | MediaRef
+
+IVF_FROM = 5000
+"""A shard is built from so many segments on; fewer are searched exactly in no time."""
+
+
+def exists(path: StrPath) -> bool:
+    """Tell whether there is an index in a folder."""
+    return store.exists(Path(path))
+
+
+def open(  # noqa: A001 - used as wave_search.open
+    path: StrPath,
+    model: str = "auto",
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    quantization: str | None = None,
+    workers: int | None = None,
+) -> Index:
+    """Open an index. The model is loaded when something has to be embedded.
+
+    Args:
+        path: the folder of the index.
+        model: "auto" for the index's own model, or its name or directory; it must be the same model.
+        device: "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:N".
+        dtype: "auto" (as the checkpoint is stored), "float32" or "bfloat16".
+        quantization: "8bit" or "4bit", if the index was made so.
+        workers: decoder processes for `Index.add`; None for as many as there are cores, at most 4.
+
+    Raises:
+        IndexNotFoundError: there is no index.
+        IndexMismatchError: it was made with another model, or by another version of this package.
+        IndexCorruptError: it is damaged.
+        ModelError: the model cannot be loaded; at once only for a directory that the index does not know.
+    """
+    snapshot = store.open_snapshot(Path(path))
+    options = LoadOptions(device, dtype, snapshot.manifest.model.positions, quantization)
+    return Index(snapshot, Engine.for_index(model, options, snapshot.manifest.model), workers)
+
+
+def create(
+    path: StrPath,
+    model: str = "auto",
+    *,
+    segment: str = "10",
+    modalities: Iterable[str] | None = None,
+    positions: str = "sequential",
+    device: str = "auto",
+    dtype: str = "auto",
+    quantization: str | None = None,
+    workers: int | None = None,
+) -> Index:
+    """Make an empty index, pinned to a model and to how media are cut.
+
+    Args:
+        path: its folder: missing or empty.
+        model: "auto" (WAVE-7B if it is here and a GPU can hold it, otherwise wave-tiny), a name of `known_models`, a
+            directory, or "owner/name" of the Hugging Face hub, with "@revision" if wanted.
+        segment: a length in seconds, "scene", or "none" for whole files.
+        modalities: what to embed; None for all that the model can.
+        positions: how audio-visual positions are counted: "sequential" or "aligned".
+        device: as for `open`.
+        dtype: as for `open`.
+        quantization: "8bit" or "4bit" for the decoder of the model.
+        workers: as for `open`.
+
+    Raises:
+        UsageError: the folder holds something, or an argument makes no sense.
+        ModelError: the model cannot be loaded.
+    """
+    segmenting = str(Segmenting.parse(segment))
+    chosen = None if modalities is None else {_modality(name) for name in modalities}
+    engine = Engine(model, LoadOptions(device, dtype, positions, quantization))
+    spec = engine.model().spec
+    held = tuple(modality for modality in spec.modalities if chosen is None or modality in chosen)
+    if not held:
+        raise UsageError("there is no modality to index", f"The model has {', '.join(spec.modalities)}.")
+    return Index(store.create(Path(path), spec, store.Settings(segmenting, held)), engine, workers)
+
+
+def load_embedder(
+    model: str = "auto",
+    *,
+    positions: str = "sequential",
+    device: str = "auto",
+    dtype: str = "auto",
+    quantization: str | None = None,
+) -> MediaEmbedder:
+    """Load a model to use it without an index. For the arguments see `create`.
+
+    Raises:
+        UsageError: an argument makes no sense.
+        ModelError: the model cannot be loaded.
+    """
+    engine = Engine(model, LoadOptions(device, dtype, positions, quantization))
+    engine.model()
+    return MediaEmbedder(engine)
+
+
+def verify(path: StrPath) -> tuple[Problem, ...]:
+    """Check everything that an index consists of, without a model or any change. Raises IndexNotFoundError."""
+    return store.verify(Path(path))
+
+
+def known_models() -> Mapping[str, str]:
+    """Names of models, each with a line on what it is."""
+    return models.known_models()
+
+
+class Index:
+    """An open index. Made by `open` and `create`; a context manager.
+
+    It sees the state that it opened, whatever another process writes meanwhile, until `add`, `remove` or `refresh`.
+    """
+
+    def __init__(self, snapshot: Snapshot, engine: Engine, workers: int | None) -> None:
+        check_faiss()
+        self._engine = engine
+        self._workers = workers or min(4, len(os.sched_getaffinity(0)))
+        self._searcher = Searcher(snapshot)
+        self._encoder = Encoder(engine.decoders, engine.model)
+
+    @property
+    def path(self) -> Path:
+        """The folder of the index."""
+        return self._snapshot.dir
+
+    @property
+    def model(self) -> ModelSpec:
+        """What the vectors depend on."""
+        return self._snapshot.manifest.model
+
+    @property
+    def _snapshot(self) -> Snapshot:
+        return self._searcher.snapshot
+
+    def add(
+        self,
+        paths: Iterable[StrPath],
+        *,
+        exclude: Iterable[str] = (),
+        ivf_from: int = IVF_FROM,
+        progress: ProgressCallback | None = None,
+    ) -> IndexReport:
+        """Bring the index up to date with folders and files. Only what is new or changed is read and embedded.
+
+        Files that are gone from the folders leave the index. Hidden files are passed over. Files that cannot be used
+        are listed in the report and left alone until they change.
+
+        Args:
+            paths: folders and files.
+            exclude: globs of names to pass over, or, with a slash in them, of paths below a folder.
+            ivf_from: build an IVF-PQ shard for a modality once so many of its segments are in none.
+            progress: is called with how it goes on, see `wave_search.progress`.
+
+        Raises:
+            UsageError: a path does not exist.
+            IndexError_: another process writes, the disk is full, or the index is damaged; or the model is another.
+            ModelError: the model cannot be loaded.
+            Interrupted: Ctrl-C; what was complete is in the index, and the exception has the report.
+        """
+        options = indexer.Options(self._workers, ivf_from, tuple(exclude))
+        try:
+            return indexer.add(self.path, _several(paths), self._engine.model, options, progress)
+        finally:
+            self.refresh()
+
+    def remove(self, paths: Iterable[StrPath]) -> int:
+        """Forget the files at or below paths, which need not exist any more. The files themselves stay.
+
+        Returns:
+            How many files left the index.
+
+        Raises:
+            IndexError_: another process writes, the disk is full, or the index is damaged.
+        """
+        removed = indexer.remove(self.path, _several(paths))
+        self.refresh()
+        return removed
+
+    def refresh(self) -> bool:
+        """Go on to the newest state, and tell whether another process has committed one."""
+        newest = store.open_snapshot(self.path)
+        if newest.manifest.version == self._snapshot.manifest.version:
+            return False
+        self._searcher = Searcher(newest)
+        return True
+
+    def search(
+        self,
+        *,
+        text: str | None = None,
+        audio: Media | None = None,
+        video: Media | None = None,
+        image: Media | None = None,
+        av: Media | None = None,
+        vector: ArrayLike | None = None,
+        target: str = "any",
+        k: int = 10,
+        min_score: float | None = None,
+        instruction: str | None = None,
+    ) -> list[Hit]:
+        """Find what is most like the query. Exactly one of the first six arguments is the query.
+
+        Args:
+            text: words.
+            audio: a file to listen to, here and below with an optional range of seconds: "clip.mp4@12.5-20".
+            video: a file to look at; its sound does not count.
+            image: a picture.
+            av: a file to see and hear together.
+            vector: (dim,) or (rows, dim) of your own from the same model; with several rows, a segment's score is its
+                best over them, as it is for a file that is longer than the index's segments.
+            target: what to find: "text", "audio", "video", "av", "image", or "any" for all, merged by z.
+            k: how many hits.
+            min_score: the least z of a hit.
+            instruction: what to look for in the media query; replaces the model's prompt.
+
+        Returns:
+            At most k hits, best first. Files of the same content are a hit each.
+
+        Raises:
+            UsageError: the request makes no sense, or nothing of the target is in the index.
+            MediaError: the file cannot be read.
+            ModelError: the model cannot be loaded, or is not the index's.
+        """
+        media = {Modality.AUDIO: audio, Modality.VIDEO: video, Modality.IMAGE: image, Modality.AV: av}
+        query = one_query(text, media, vector, instruction)
+        if k < 1:
+            raise UsageError(f"{k} hits make no sense", "Ask for at least one.")
+        self._searcher.targets(target)  # before a model is loaded in vain
+        return self._searcher.search(self._vectors(query, instruction), target, k, min_score)
+
+    def _vectors(self, query: str | MediaRef | NDArray[np.float32], instruction: str | None) -> NDArray[np.float32]:
+        if isinstance(query, str | MediaRef):
+            segmenting = Segmenting.parse(self._snapshot.manifest.settings.segmenting)
+            return self._encoder.encode_query(query, segmenting, instruction)
+        if query.shape[1] != self.model.dim:
+            raise UsageError(f"the vector has {query.shape[1]} numbers, those of the index have {self.model.dim}")
+        return query
+
+    def info(self) -> IndexInfo:
+        """Say what the index holds. Needs no model."""
+        return describe(self._snapshot)
+
+    def close(self) -> None:
+        """End the decoder process and let go of the model."""
+        self._engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _several(paths: Iterable[StrPath]) -> list[StrPath]:
+    """A single path is meant as such, and not as the letters of its name."""
+    return [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+
+
+def _modality(name: str) -> Modality:
+    try:
+        return Modality(name)
+    except ValueError:
+        raise UsageError(f'there is no modality "{name}"', f"Choose from {', '.join(Modality)}.") from None

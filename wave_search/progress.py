@@ -1,0 +1,15 @@
+"""Ways to watch `Index.add`: give one as `progress`, or any function that takes a `wave_search.Progress`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wave_search.types import ProgressCallback
+
+
+def rich() -> ProgressCallback:
+    """Show bars on stderr, if it is a terminal."""
+    from wave_search.console import IndexProgress
+
+    return IndexProgress()

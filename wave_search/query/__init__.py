@@ -1,0 +1,27 @@
+"""The read path: from a text, a file or a vector to the best hits."""
+
+from wave_search.query.embedder import Engine, LoadOptions, MediaEmbedder
+from wave_search.query.encoder import Embeddable, Encoder, similarity
+from wave_search.query.info import IndexInfo, PartitionInfo, describe
+from wave_search.query.parse import AV, Audio, Image, Video, parse_media
+from wave_search.query.request import one_query
+from wave_search.query.results import Searcher
+
+__all__ = [
+    "AV",
+    "Audio",
+    "Embeddable",
+    "Encoder",
+    "Engine",
+    "Image",
+    "IndexInfo",
+    "LoadOptions",
+    "MediaEmbedder",
+    "PartitionInfo",
+    "Searcher",
+    "Video",
+    "describe",
+    "one_query",
+    "parse_media",
+    "similarity",
+]

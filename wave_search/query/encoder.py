@@ -1,0 +1,151 @@
+"""From a text, a file or a clip to vectors."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from wave_search.errors import BrokenMediaError, UsageError
+from wave_search.media import Segmenting
+from wave_search.types import Clip, MediaRef, Modality, Span
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from wave_search.media import Decoders
+    from wave_search.types import Embedder
+
+Item = TypeVar("Item")
+Embeddable = str | MediaRef | Clip
+WHOLE = Segmenting.parse("none")
+BATCH_CLIPS = 16
+_KINDS = {
+    Modality.TEXT: "text",
+    Modality.IMAGE: "picture",
+    Modality.AUDIO: "sound",
+    Modality.VIDEO: "moving picture",
+    Modality.AV: "sound and moving picture together",
+}
+
+
+class Encoder:
+    """Embeds queries the way the indexer embeds segments, so that equal clips get equal vectors.
+
+    Args:
+        decoders: gives the decoder processes; called when a file has to be read.
+        embedder: gives the model; called when something has to be embedded.
+    """
+
+    def __init__(self, decoders: Callable[[], Decoders], embedder: Callable[[], Embedder]) -> None:
+        self._decoders = decoders
+        self._embedder = embedder
+
+    def encode(self, items: Embeddable | Iterable[Embeddable], instruction: str | None = None) -> NDArray[np.float32]:
+        """Embed each item as one clip, however long it is.
+
+        Args:
+            items: texts, references to files and decoded clips, in any mixture; or a single one of them.
+            instruction: replaces the prompt of media; text is embedded bare and ignores it.
+
+        Returns:
+            (n, dim) float32 of unit norm, in the order of the items; (dim,) for a single item.
+
+        Raises:
+            MediaError: a file cannot be read.
+            UsageError: a file has not what is asked of it, for example no sound; or a text is empty.
+        """
+        if isinstance(items, Embeddable):
+            single: NDArray[np.float32] = self.encode([items], instruction)[0]
+            return single
+        rows: list[NDArray[np.float32]] = []
+        for part in _batches(items, BATCH_CLIPS):
+            rows.extend(self._embed([self._first_clip(item) for item in part], instruction))
+        return np.stack(rows) if rows else np.empty((0, self._embedder().spec.dim), np.float32)
+
+    def encode_query(
+        self, item: Embeddable, segmenting: Segmenting, instruction: str | None = None
+    ) -> NDArray[np.float32]:
+        """Embed one item, cut as an index cuts its files.
+
+        Returns:
+            (q, dim) float32 of unit norm, one row for each segment of the item.
+
+        Raises:
+            MediaError: the file cannot be read.
+            UsageError: the file has not what is asked of it, for example no sound.
+        """
+        rows: list[NDArray[np.float32]] = []
+        with closing(self._clips(item, segmenting)) as clips:
+            for part in _batches(clips, BATCH_CLIPS):
+                rows.extend(self._embed(part, instruction))
+        return np.stack(rows)
+
+    def _first_clip(self, item: Embeddable) -> tuple[Clip, Modality]:
+        with closing(self._clips(item, WHOLE)) as clips:
+            return next(clips)
+
+    def _embed(self, pairs: Sequence[tuple[Clip, Modality]], instruction: str | None) -> Iterator[NDArray[np.float32]]:
+        # A call embeds all clips as all modalities that it is given, so each kind gets a call of its own.
+        vectors: dict[int, NDArray[np.float32]] = {}
+        for modality in dict.fromkeys(modality for _, modality in pairs):
+            places = [place for place, pair in enumerate(pairs) if pair[1] == modality]
+            results = self._embedder().embed([pairs[place][0] for place in places], [modality], instruction)
+            vectors.update((place, result[modality]) for place, result in zip(places, results, strict=True))
+        return (vectors[place] for place in range(len(pairs)))
+
+    def _clips(self, item: Embeddable, segmenting: Segmenting) -> Generator[tuple[Clip, Modality]]:
+        if isinstance(item, str):
+            if not item.strip():
+                raise UsageError("the text is empty")
+            yield Clip(text=item), Modality.TEXT
+        elif isinstance(item, Clip):
+            yield item, _only_modality(item)
+        else:
+            yield from self._read(item, segmenting)
+
+    def _read(self, ref: MediaRef, segmenting: Segmenting) -> Generator[tuple[Clip, Modality]]:
+        decoders = self._decoders()
+        info = decoders.identify(ref.path)
+        if ref.modality not in info.modalities:
+            offers = ", ".join(info.modalities)
+            raise UsageError(f"{ref.path}: there is no {_KINDS[ref.modality]} in it", f"It can be used as {offers}.")
+        span = None
+        if ref.start_s is not None or ref.stop_s is not None:
+            if info.duration_s is None:
+                raise UsageError(f"{ref.path}: it has no length, so a range makes no sense")
+            start_s, stop_s = ref.start_s or 0.0, min(ref.stop_s or info.duration_s, info.duration_s)
+            if start_s >= stop_s:
+                raise UsageError(f"{ref.path}: it ends at {info.duration_s:.2f} s, before the range begins")
+            span = Span(start_s, stop_s)
+        segment = None
+        for segment in decoders.segments(ref.path, info, segmenting, [ref.modality], span):
+            yield segment.clip, ref.modality
+        if segment is None:
+            raise BrokenMediaError(ref.path, "there is nothing in it to embed")
+
+
+def similarity(a: ArrayLike, b: ArrayLike) -> NDArray[np.float32]:
+    """Cosine similarity of each row of `a` (n, dim) with each row of `b` (m, dim): (n, m) float32."""
+    left, right = (np.atleast_2d(np.asarray(vectors, np.float32)) for vectors in (a, b))
+    left, right = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True) for vectors in (left, right))
+    products: NDArray[np.float32] = left @ right.T
+    return products
+
+
+def _only_modality(clip: Clip) -> Modality:
+    """What a clip is embedded as if nobody says it: all that it has."""
+    present = clip.modalities
+    if not present:
+        raise UsageError("the clip is empty")
+    return Modality.AV if Modality.AV in present else present[0]
+
+
+def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch

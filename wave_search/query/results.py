@@ -1,0 +1,105 @@
+"""From segments to hits: every file that has the content is one."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wave_search.errors import UsageError
+from wave_search.query.search import PartitionSearch
+from wave_search.types import Hit, Modality
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from wave_search.query.search import Candidates
+    from wave_search.store import Snapshot
+
+ANY = "any"
+
+
+class Searcher:
+    """One version of an index, ready to be searched. What a search had to load serves the next one.
+
+    Args:
+        snapshot: the version.
+    """
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self._partitions: dict[Modality, PartitionSearch] = {}
+
+    @cached_property
+    def _held(self) -> Mapping[Modality, int]:
+        return self.snapshot.counts().segments
+
+    def targets(self, target: str) -> tuple[Modality, ...]:
+        """The partitions that "any" or the name of a modality means.
+
+        Raises:
+            UsageError: there is no such modality, or nothing of it in the index.
+        """
+        held = self._held
+        if not held:
+            raise UsageError("the index is empty", "Add media with `wave-search index PATH`.")
+        if target == ANY:
+            return tuple(held)
+        if target not in list(Modality):
+            names = ", ".join(Modality)
+            raise UsageError(f'there is no target "{target}"', f"Choose one of {names} and {ANY}.")
+        if Modality(target) not in held:
+            have = ", ".join(f"{modality} ({count:,} segments)" for modality, count in held.items())
+            raise UsageError(f"there is no {target} in the index", f"It holds {have}.")
+        return (Modality(target),)
+
+    def search(self, queries: NDArray[np.float32], target: str, k: int, min_score: float | None = None) -> list[Hit]:
+        """Find the best k hits.
+
+        Args:
+            queries: (q, dim) of unit norm, together one query: a segment's score is its best over the rows.
+            target: a modality, or "any" for all, merged by z because raw scores of modalities do not compare.
+            k: how many hits. A content that several files have is a hit for each.
+            min_score: the least z.
+
+        Returns:
+            At most k hits, best first; equal ones by path and time.
+
+        Raises:
+            UsageError: nothing of the target is in the index.
+        """
+        hits = [hit for modality in self.targets(target) for hit in self._hits(modality, queries, k)]
+        hits = [hit for hit in hits if min_score is None or hit.z >= min_score]
+        hits.sort(key=lambda hit: (-hit.z if target == ANY else 0, -hit.score, hit.path, hit.start_s or 0))
+        return [replace(hit, rank=rank) for rank, hit in enumerate(hits[:k], start=1)]
+
+    def _hits(self, modality: Modality, queries: NDArray[np.float32], k: int) -> Iterator[Hit]:
+        if modality not in self._partitions:
+            self._partitions[modality] = PartitionSearch(self.snapshot, modality)
+        return assemble(self.snapshot, self._partitions[modality].search(queries, k))
+
+
+def assemble(snapshot: Snapshot, candidates: Candidates) -> Iterator[Hit]:
+    """Describe each candidate once for every file that has its content. Ranks are left at 0."""
+    segments = snapshot.segment_rows(candidates.ids)
+    content_ids = sorted({segment.content_id for segment in segments})
+    contents, files = snapshot.contents(content_ids), snapshot.files_of(content_ids)
+    for segment, score, z in zip(segments, candidates.scores, candidates.z, strict=True):
+        for file in files[segment.content_id]:
+            yield Hit(
+                rank=0,
+                score=float(score),
+                z=float(z),
+                path=Path(os.fsdecode(file.path)),
+                modality=segment.modality,
+                start_s=segment.start_s,
+                stop_s=segment.stop_s,
+                segment_id=segment.segment_id,
+                duration_s=contents[segment.content_id].duration_s,
+                text=segment.text,
+            )

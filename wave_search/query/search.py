@@ -1,0 +1,80 @@
+"""From query vectors to the best segments of a partition: shards for what they cover, exact search for the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wave_search.ann import Shard, exact_search, score
+from wave_search.query.calibrate import BACKGROUND_SIZE, Background, draw
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from wave_search.store import Snapshot
+    from wave_search.types import Modality
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The best segments of a partition for one query, best first."""
+
+    ids: NDArray[np.int64]
+    """(n,) segment ids."""
+    scores: NDArray[np.float32]
+    """(n,) cosine similarities, exact."""
+    z: NDArray[np.float32]
+    """(n,) the same in standard deviations above the background."""
+
+
+class PartitionSearch:
+    """The segments of one modality in one version of the index, ready to be searched. Loads what it needs once.
+
+    Args:
+        snapshot: the version.
+        modality: which partition.
+    """
+
+    def __init__(self, snapshot: Snapshot, modality: Modality) -> None:
+        self._snapshot = snapshot
+        self._modality = modality
+        self.ids = snapshot.partition(modality).ids
+        """(n,) ascending."""
+
+    @cached_property
+    def _shards(self) -> list[tuple[Shard, NDArray[np.bool_] | None]]:
+        dim = self._snapshot.manifest.model.dim
+        refs = self._snapshot.shards(self._modality)
+        shards = [Shard.open(self._snapshot.shard_dir(ref), dim) for ref in refs]
+        return [(shard, shard.live_mask(self.ids)) for shard in shards]
+
+    @cached_property
+    def _uncovered(self) -> tuple[NDArray[np.float16], NDArray[np.int64]]:
+        covered = np.zeros(len(self.ids), bool)
+        for ref in self._snapshot.shards(self._modality):
+            covered |= (self.ids >= ref.first_id) & (self.ids < ref.stop_id)
+        ids = self.ids[~covered]
+        return self._snapshot.vectors(self._modality, ids), ids
+
+    @cached_property
+    def _sample(self) -> NDArray[np.float16]:
+        return self._snapshot.vectors(self._modality, draw(self.ids, BACKGROUND_SIZE))
+
+    def search(self, queries: NDArray[np.float32], k: int) -> Candidates:
+        """Find the best k segments.
+
+        Args:
+            queries: (q, dim) of unit norm, together one query: a segment's score is its best over the rows.
+            k: how many.
+        """
+        vectors, ids = self._uncovered
+        found = [exact_search(vectors, ids, queries, k)]
+        found += [shard.search(queries, k, live) for shard, live in self._shards]
+        scores = np.concatenate([scores for scores, _ in found])
+        ids = np.concatenate([ids for _, ids in found])
+        best = np.lexsort((ids, -scores))[:k]
+        background = Background.of(score(self._sample, queries))
+        return Candidates(ids[best], scores[best], background.z(scores[best]))
