@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tests.libraries import LIBRARY_FILES, LIBRARY_SEGMENTS, WORDS, CountingEmbe
 from tests.media_factory import write_sound
 from wave_search.errors import UsageError
 from wave_search.indexer import run
+from wave_search.store import Writer
 
 
 def hit_names(index: ws.Index, **query: object) -> list[str]:
@@ -128,24 +130,38 @@ def test_a_missing_argument_stops_before_anything_is_done(settled: Path) -> None
         assert index.info().files == LIBRARY_FILES
 
 
-@pytest.mark.parametrize("empty", [True, False])
-def test_an_unmounted_folder_is_reported_and_not_deleted(settled: Path, empty: bool) -> None:
+@pytest.mark.parametrize("mount_point", [True, False])
+def test_an_unmounted_folder_is_reported_and_not_deleted(settled: Path, mount_point: bool) -> None:
     (settled / "other").mkdir()
     (settled / "other" / "a.txt").write_text("other")
     media = settled / "media"
+    if mount_point:
+        with Writer(settled / "index") as writer:
+            for row in writer.snapshot.files().values():
+                writer.put_file(replace(row, device=row.device + 1))
+            writer.commit()
     media.rename(settled / "away")
-    if empty:
+    if mount_point:
         media.mkdir()
     with ws.open(settled / "index") as index:
-        report = index.add([settled / "other", media] if empty else [settled / "other"])
+        report = index.add([settled / "other", media] if mount_point else [settled / "other"])
         assert report.unreachable == (media.resolve(),)
         assert (report.removed, report.indexed) == (0, 1)
         assert index.info().files == LIBRARY_FILES + 1
         assert set(index.info().roots) == {media.resolve(), (settled / "other").resolve()}
-        if empty:
+        if mount_point:
             media.rmdir()
         (settled / "away").rename(media)
         assert index.add([media]).unchanged == LIBRARY_FILES
+
+
+def test_an_emptied_folder_is_empty(settled: Path) -> None:
+    shutil.rmtree(settled / "media")
+    (settled / "media").mkdir()
+    with ws.open(settled / "index") as index:
+        report = index.add([settled / "media"])
+        assert (report.removed, report.unreachable) == (LIBRARY_FILES, ())
+        assert index.info().files == 0
 
 
 def test_removing_forgets_files_that_need_not_exist(settled: Path, counted: CountingEmbedder) -> None:

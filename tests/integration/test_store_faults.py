@@ -51,7 +51,7 @@ BEFORE, AFTER = {b"/a": 1, b"/b": 2}, {b"/b": 3, b"/c": 4}
 def put(writer, path, seed):
     segment = NewSegment(Modality.AUDIO, 0.0, 1.0, None, np.eye(DIM, dtype=np.float32)[seed])
     content_id = writer.put_content(ContentRow(str(seed), "audio", "wav"), [segment])
-    writer.put_file(FileRow(path, b"/", seed, seed, content_id))
+    writer.put_file(FileRow(path, b"/", seed, seed, 1, content_id))
 
 
 def change(directory):
@@ -210,7 +210,7 @@ def test_bad_vectors_are_found(tmp_path):
     with Writer(tmp_path) as writer:
         bad = [NewSegment(Modality.AUDIO, 0.0, 1.0, None, np.eye(DIM)[0] * length) for length in (1, 0.5, 1e6)]
         with np.errstate(over="ignore"):
-            writer.put_file(FileRow(b"/a", b"/", 1, 1, writer.put_content(ContentRow("1", "audio", "wav"), bad)))
+            writer.put_file(FileRow(b"/a", b"/", 1, 1, 1, writer.put_content(ContentRow("1", "audio", "wav"), bad)))
             writer.commit()
     (problem,) = verify(tmp_path)
     assert problem.what == "2 segments have a vector that is not finite or not of unit length"

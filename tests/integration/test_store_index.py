@@ -52,7 +52,7 @@ def content(seed):
 
 def put(writer, name, seed, count=2):
     content_id = writer.put_content(content(seed), segments(seed, count))
-    writer.put_file(FileRow(name, b"/media", 1000 + seed, seed, content_id))
+    writer.put_file(FileRow(name, b"/media", 1000 + seed, seed, 1, content_id))
     return content_id
 
 
@@ -71,20 +71,20 @@ def test_a_new_index_is_empty(tmp_path):
 
 
 def test_what_is_put_is_read_back(index):
-    skipped = FileRow(b"/media/\xff broken.mp4", b"/media", 5, 6, None, "skipped", "damaged", "Copy it again.")
+    skipped = FileRow(b"/media/\xff broken.mp4", b"/media", 5, 6, 1, None, "skipped", "damaged", "Copy it again.")
     text = NewSegment(Modality.TEXT, None, None, "a “dog”\n'barks'", vector(1))
     with Writer(index) as writer:
         first = put(writer, b"/media/\xfe\xff.mp4", 1)
         second = writer.put_content(ContentRow("t", "text", "txt"), [text])
-        writer.put_file(FileRow(b"/media/note's.txt", b"/media", 3, 4, second))
+        writer.put_file(FileRow(b"/media/note's.txt", b"/media", 3, 4, 1, second))
         writer.put_file(skipped)
         writer.set_roots(["/media"])
         snapshot = writer.commit()
     for view in (snapshot, open_snapshot(index)):
         assert view.manifest.roots == ("/media",)
         assert view.files() == {
-            b"/media/\xfe\xff.mp4": FileRow(b"/media/\xfe\xff.mp4", b"/media", 1001, 1, first),
-            b"/media/note's.txt": FileRow(b"/media/note's.txt", b"/media", 3, 4, second),
+            b"/media/\xfe\xff.mp4": FileRow(b"/media/\xfe\xff.mp4", b"/media", 1001, 1, 1, first),
+            b"/media/note's.txt": FileRow(b"/media/note's.txt", b"/media", 3, 4, 1, second),
             skipped.path: skipped,
         }
         assert view.contents() == {first: content(1), second: ContentRow("t", "text", "txt")}
@@ -124,7 +124,7 @@ def test_a_move_keeps_the_segments(index):
         before = writer.commit()
     with Writer(index) as writer:
         writer.remove_files([b"/media/a"])
-        writer.put_file(FileRow(b"/media/b", b"/media", 1001, 1, writer.content_id("digest 1")))
+        writer.put_file(FileRow(b"/media/b", b"/media", 1001, 1, 1, writer.content_id("digest 1")))
         after = writer.commit()
     assert list(after.files()) == [b"/media/b"]
     assert after.partition(Modality.AUDIO).ids.tolist() == before.partition(Modality.AUDIO).ids.tolist()

@@ -5,14 +5,14 @@ from wave_search.indexer.scan import FoundFile
 from wave_search.store import FileRow
 
 
-def found(*paths: str, size: int = 1, mtime: int = 1, root: bytes = b"/m") -> dict[bytes, FoundFile]:
-    return {path.encode(): FoundFile(path.encode(), root, size, mtime) for path in paths}
+def found(*paths: str, size: int = 1, mtime: int = 1, root: bytes = b"/m", device: int = 1) -> dict[bytes, FoundFile]:
+    return {path.encode(): FoundFile(path.encode(), root, size, mtime, device) for path in paths}
 
 
 def row(path: str, *, size: int = 1, mtime: int = 1, skipped: bool = False) -> FileRow:
     if skipped:
-        return FileRow(path.encode(), b"/m", size, mtime, None, "skipped", "broken", "mend it")
-    return FileRow(path.encode(), b"/m", size, mtime, 7)
+        return FileRow(path.encode(), b"/m", size, mtime, 1, None, "skipped", "broken", "mend it")
+    return FileRow(path.encode(), b"/m", size, mtime, 1, 7)
 
 
 def planned(files: dict[bytes, FoundFile], *rows: FileRow, scanned: str = "/m", protected: str = "") -> Plan:
@@ -47,6 +47,12 @@ def test_gone_files_are_removed_only_below_what_was_scanned() -> None:
 
 def test_nothing_is_removed_below_what_could_not_be_seen() -> None:
     assert planned({}, row("/m/sub/a"), row("/m/b"), protected="/m/sub").removed == (b"/m/b",)
+
+
+def test_files_get_the_number_that_their_disk_now_has() -> None:
+    plan = planned(found("/m/a", device=2), row("/m/a"))
+    assert [moved.device for moved in plan.moved_roots] == [2]
+    assert not plan.fresh
 
 
 def test_files_get_the_root_that_they_now_belong_to() -> None:

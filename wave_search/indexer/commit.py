@@ -120,6 +120,7 @@ def _row(file: FoundFile, content_id: int | None, cause: str, remedy: str) -> Fi
         root=file.root,
         size_bytes=file.size_bytes,
         mtime_ns=file.mtime_ns,
+        device=file.device,
         content_id=content_id,
         status="skipped" if content_id is None else "indexed",
         cause=cause,

@@ -25,7 +25,7 @@ class Plan:
     removed: tuple[bytes, ...]
     """Known, and gone from a folder that was scanned."""
     moved_roots: tuple[FileRow, ...]
-    """Unchanged files whose folder now belongs to another root: their rows as they have to become."""
+    """Unchanged files that now belong to another root, or whose disk has another number: their rows as they become."""
 
 
 def compare(
@@ -50,8 +50,8 @@ def compare(
             fresh.append(file)
             continue
         (skipped if row.status == "skipped" else unchanged).append(row)
-        if row.root != file.root:
-            moved.append(replace(row, root=file.root))
+        if (row.root, row.device) != (file.root, file.device):
+            moved.append(replace(row, root=file.root, device=file.device))
     removed = (
         path
         for path in sorted(rows.keys() - found.keys())

@@ -124,15 +124,18 @@ class _Run:
         return plan
 
     def _is_lost(self, folder: bytes) -> bool:
-        """Whether a folder that had files is gone or empty, as the mount point of an unmounted disk is."""
+        """Whether a folder that had files is gone, or is the bare mount point of the disk that they are on."""
         try:
             with os.scandir(folder) as entries:
-                there = next(entries, None) is not None
+                if next(entries, None) is not None:
+                    return False
+            device = as_path(folder).stat().st_dev
         except (FileNotFoundError, NotADirectoryError):
-            there = False
+            device = None
         except OSError:
-            there = True  # it is there, but cannot be listed, which the scan reports
-        return not there and any(is_under(path, folder) for path in self._known)
+            return False  # it is there, but cannot be listed, which the scan reports
+        devices = {row.device for path, row in self._known.items() if is_under(path, folder)}
+        return bool(devices) and device not in devices
 
     def _report_scan(self, seen: scan.Scan, areas: Sequence[scan.Area], plan: diff.Plan) -> None:
         tally = self._tally

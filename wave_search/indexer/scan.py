@@ -41,6 +41,8 @@ class FoundFile:
     """The folder of the index that it belongs to."""
     size_bytes: int
     mtime_ns: int
+    device: int
+    """Number of the disk that it is on."""
     named: bool = False
     """It was an argument itself, and was not found in a folder."""
 
@@ -174,7 +176,7 @@ def _see(result: Scan, path: bytes, root: bytes, status: os.stat_result, *, name
     if kind == stat.S_IFREG:
         known = result.files.get(path)
         named = named or (known is not None and known.named)
-        result.files[path] = FoundFile(path, root, status.st_size, status.st_mtime_ns, named)
+        result.files[path] = FoundFile(path, root, status.st_size, status.st_mtime_ns, status.st_dev, named)
         return
     what = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}.get(kind, "a device")
     result.skipped.append(Skipped(as_path(path), f"{what}, not a file", "Copy its content into a regular file."))

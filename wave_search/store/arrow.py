@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from wave_search.store.rows import NewSegment
 
-FILE_COLUMNS = ("path_bytes", "root", "size_bytes", "mtime_ns", "content_id", "status", "cause", "remedy")
+FILE_COLUMNS = ("path_bytes", "root", "size_bytes", "mtime_ns", "device", "content_id", "status", "cause", "remedy")
 CONTENT_COLUMNS = ("content_id", *(field.name for field in fields(ContentRow)))
 SEGMENT_COLUMNS = tuple(field.name for field in fields(SegmentRow))
 

@@ -48,6 +48,8 @@ class FileRow:
     """The folder or file given by the user under which it was found."""
     size_bytes: int
     mtime_ns: int
+    device: int
+    """Number of the disk that it was on (st_dev), by which an unmounted disk is told from an emptied folder."""
     content_id: int | None
     """None if the file is skipped."""
     status: Literal["indexed", "skipped"] = "indexed"

@@ -35,6 +35,7 @@ def schemas(dim: int) -> dict[str, Any]:
                 ("root", pa.binary()),
                 ("size_bytes", pa.int64()),
                 ("mtime_ns", pa.int64()),
+                ("device", pa.uint64()),
                 ("content_id", pa.int64()),
                 ("status", pa.string()),
                 ("cause", pa.string()),
