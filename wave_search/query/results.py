@@ -93,7 +93,7 @@ def assemble(snapshot: Snapshot, candidates: Candidates) -> Iterator[Hit]:
         for file in files[segment.content_id]:
             yield Hit(
                 rank=0,
-                score=float(score),
+                score=min(float(score), 1.0),  # float16 rounds some norms up
                 z=float(z),
                 path=Path(os.fsdecode(file.path)),
                 modality=segment.modality,
