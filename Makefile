@@ -1,0 +1,50 @@
+# Everything from nothing: `make demo` and `make test` need Python 3.11 or later, and nothing else prepared.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+WHEELS := --only-binary :all: --constraint constraints.txt
+SOURCES := $(shell find wave_search -type f ! -name '*.py[co]')
+
+.DELETE_ON_ERROR:
+.PHONY: install demo test lint format clean
+
+# The package is installed as the wheel that users get, not as a link to the sources: packaging faults show.
+install: .venv/.installed
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	    || { echo 'error: $(PYTHON) is older than 3.11. Give another: make PYTHON=python3.11' >&2; exit 1; }
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; $(PYTHON) -m virtualenv .venv; } \
+	    || { echo 'error: $(PYTHON) has neither venv nor virtualenv. On Debian: apt-get install python3-venv' >&2; exit 1; }
+
+# torch comes first and alone: it is the largest, and which build is had (CPU, CUDA) is up to the index in use.
+.venv/.dependencies: pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP) install --only-binary :all: torch==2.13.0
+	$(PIP) install $(WHEELS) pip hatchling
+	$(PIP) install $(WHEELS) --group dev
+	touch $@
+
+.venv/.installed: .venv/.dependencies README.md LICENSE $(SOURCES)
+	rm -rf build/wheel
+	$(PIP) wheel --quiet --no-deps --no-build-isolation --wheel-dir build/wheel .
+	$(PIP) install --quiet $(WHEELS) "$$(echo build/wheel/wave_search-*.whl)[cpu,scene,quantized]"
+	$(PIP) install --quiet --no-deps --force-reinstall build/wheel/wave_search-*.whl
+	touch $@
+
+demo: install
+	demo/run.sh
+
+test: install
+	$(BIN)/pytest --installed $(PYTEST_ARGS)
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv build dist demo/index .mypy_cache .ruff_cache .pytest_cache .hypothesis

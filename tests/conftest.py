@@ -1,0 +1,99 @@
+"""Shared by all tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import wave_search
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+DEMO_MEDIA = CHECKOUT / "demo" / "media"
+ODD_NAMES = (b"latin-\xe9.flac", b"new\nline.flac", b"[red]\x1b[31mred.flac")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--installed", action="store_true", help="Fail unless the tests see the installed wheel, not the checkout."
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    package = Path(wave_search.__file__).resolve().parent
+    if config.getoption("--installed") and package == CHECKOUT / "wave_search":
+        raise pytest.UsageError(f"the tests would run on the sources in {package}, not on the installed package")
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """Runs the installed command."""
+
+    program: Path
+    environment: dict[str, str]
+
+    def __call__(self, *arguments: str | os.PathLike[str] | bytes, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run to the end; stdout and stderr are pipes, undecodable bytes are kept."""
+        options = {"capture_output": True, "timeout": 300, "encoding": "utf-8", "errors": "surrogateescape", **options}
+        return subprocess.run([self.program, *arguments], check=False, env=self.environment, **options)
+
+    def having(self, **environment: str) -> CommandLine:
+        """The same with other environment variables."""
+        return CommandLine(self.program, {**self.environment, **environment})
+
+
+@pytest.fixture(scope="session")
+def cli() -> CommandLine:
+    program = Path(sys.executable).with_name("wave-search")
+    if not program.exists():
+        pytest.fail("the package is not installed here: run `make test`")
+    unwanted = {"WAVE_SEARCH_INDEX", "WAVE_SEARCH_DEBUG", "NO_COLOR", "FORCE_COLOR", "COLUMNS"}
+    return CommandLine(program, {name: value for name, value in os.environ.items() if name not in unwanted})
+
+
+@pytest.fixture(scope="session")
+def small_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few real media, some with awkward names, and one file that is damaged."""
+    folder = tmp_path_factory.mktemp("library")
+    for name in ("sounds/dog-100032.flac", "sounds/frog.flac", "videos/sintel_snow.mp4", "images/moon.jpg"):
+        shutil.copy(DEMO_MEDIA / name, folder)
+    for name, source in zip(ODD_NAMES, ("owl_hoot", "pigeon", "zipper"), strict=True):
+        shutil.copy(DEMO_MEDIA / "sounds" / f"{source}.flac", os.path.join(os.fsencode(folder), name))  # noqa: PTH118
+    (folder / "notes.txt").write_text("The moon is full tonight.")
+    video = (DEMO_MEDIA / "videos" / "bbb_apple.mp4").read_bytes()
+    (folder / "cut.mp4").write_bytes(video[:400])
+    (folder / "table.csv").write_text("not,media")
+    return folder
+
+
+@dataclass(frozen=True)
+class Indexed:
+    """A run of `wave-search index`."""
+
+    path: Path
+    run: subprocess.CompletedProcess[str]
+    report: dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def indexed(cli: CommandLine, small_library: Path, tmp_path_factory: pytest.TempPathFactory) -> Indexed:
+    """How `small_library` was indexed."""
+    folder = tmp_path_factory.mktemp("indexed")
+    index, report = folder / "index", folder / "report.json"
+    options = ["--index", index, "--model", "wave-tiny", "--workers", "1", "--report", report]
+    run = cli("index", small_library, *options)
+    assert report.exists(), run.stderr
+    return Indexed(index, run, json.loads(report.read_text()))
+
+
+@pytest.fixture(scope="session")
+def small_index(indexed: Indexed) -> Path:
+    """An index of `small_library`; not to be changed."""
+    return indexed.path

@@ -1,0 +1,163 @@
+"""`wave-search index` and the commands about an index, as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.terminal import Session, unstyled
+
+if TYPE_CHECKING:
+    from tests.conftest import CommandLine, Indexed
+
+DEMO_MEDIA = Path(__file__).parents[2] / "demo" / "media"
+
+
+def test_a_damaged_file_ends_the_run_with_3_and_a_reason(indexed: Indexed, small_library: Path) -> None:
+    run, report = indexed.run, indexed.report
+    assert run.returncode == 3
+    assert run.stdout == ""
+    assert "indexed 8 files" in run.stderr
+    assert "wave-tiny is not trained" in run.stderr
+    assert f"  {small_library / 'cut.mp4'}: " in run.stderr
+    assert "\x1b" not in run.stderr
+    assert (report["indexed"], report["ignored"]) == (8, 1)
+    (skipped,) = report["skipped"]
+    assert skipped["path"] == str(small_library / "cut.mp4")
+    assert skipped["cause"]
+
+
+def test_running_again_embeds_nothing(cli: CommandLine, small_library: Path, small_index: Path, tmp_path: Path) -> None:
+    index = shutil.copytree(small_index, tmp_path / "index")
+    run = cli("--quiet", "index", small_library, "--index", index, "--json")
+    assert run.returncode == 3
+    report = json.loads(run.stdout)
+    assert (report["indexed"], report["unchanged"]) == (0, 8)
+    assert "note:" not in run.stderr
+
+
+def test_pinned_settings_are_not_changed(cli: CommandLine, small_library: Path, small_index: Path) -> None:
+    run = cli("index", small_library, "--index", small_index, "--segment", "5")
+    assert run.returncode == 2
+    assert run.stderr.startswith(f"error: {small_index} was made with --segment 10, not 5. Leave --segment out")
+
+
+def test_info_for_people_and_for_scripts(cli: CommandLine, small_index: Path) -> None:
+    for_people = cli("info", "--index", small_index)
+    assert for_people.returncode == 0
+    assert f"index\t{small_index}\n" in for_people.stdout
+    described = json.loads(cli("info", "--index", small_index, "--json").stdout)
+    assert described["model"]["name"] == "wave-tiny"
+    assert described["files"] == 8
+    assert described["skipped"] == 1
+    assert described["partitions"]["audio"]["segments"] == 6
+
+
+def test_verify_tells_good_from_bad(cli: CommandLine, small_index: Path, tmp_path: Path) -> None:
+    good = cli("verify", "--index", small_index)
+    assert (good.returncode, good.stdout, good.stderr) == (0, "", "no problem found\n")
+    index = shutil.copytree(small_index, tmp_path / "index")
+    largest = max((path for path in index.rglob("*.lance") if path.is_file()), key=lambda path: path.stat().st_size)
+    largest.unlink()
+    bad = cli("verify", "--index", index, "--json")
+    assert bad.returncode == 1
+    assert json.loads(bad.stdout.splitlines()[0])
+    assert "Traceback" not in bad.stderr
+
+
+def test_remove(cli: CommandLine, small_library: Path, small_index: Path, tmp_path: Path) -> None:
+    index = shutil.copytree(small_index, tmp_path / "index")
+    assert cli("remove", small_library / "frog.flac", "--index", index).stderr == "removed 1 file from the index\n"
+    assert json.loads(cli("info", "--index", index, "--json").stdout)["partitions"]["audio"]["segments"] == 5
+    again = cli("remove", small_library / "frog.flac", "--index", index)
+    assert (again.returncode, again.stderr) == (1, "error: no file of the index is at the given paths\n")
+    assert (small_library / "frog.flac").exists()
+
+
+def test_models_are_listed(cli: CommandLine) -> None:
+    lines = cli("models").stdout.splitlines()
+    assert {line.split("\t")[0] for line in lines} >= {"auto", "wave-tiny", "WAVE-7B"}
+    assert {json.loads(line)["name"] for line in cli("models", "--json").stdout.splitlines()} >= {"wave-tiny"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["index"],
+        ["index", "/no/such/folder"],
+        ["index", ".", "--segment", "soon"],
+        ["index", ".", "--modalities", "smell"],
+        ["index", ".", "--ivf-from", "0"],
+        ["no-such-command"],
+        ["--no-such-option"],
+    ],
+)
+def test_wrong_use_ends_with_2(cli: CommandLine, arguments: list[str], tmp_path: Path) -> None:
+    run = cli(*arguments, cwd=tmp_path)
+    assert run.returncode == 2, run.stderr
+    assert run.stdout == ""
+    assert "rror: " in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_two_packages_of_faiss_are_refused(cli: CommandLine, small_index: Path, tmp_path: Path) -> None:
+    metadata = tmp_path / "faiss_gpu_cu12-1.0.dist-info" / "METADATA"
+    metadata.parent.mkdir()
+    metadata.write_text("Metadata-Version: 2.1\nName: faiss-gpu-cu12\nVersion: 1.0\n")
+    run = cli.having(PYTHONPATH=str(tmp_path))("info", "--index", small_index)
+    assert run.returncode == 1
+    assert run.stderr.startswith("error: faiss-cpu and faiss-gpu-cu12 are installed together")
+    assert "pip uninstall faiss-cpu faiss-gpu-cu12" in run.stderr
+
+
+@pytest.mark.parametrize("command", ["info", "verify", "query"])
+def test_without_an_index_the_remedy_is_named(cli: CommandLine, command: str, tmp_path: Path) -> None:
+    asked = ["--text", "dog"] if command == "query" else []
+    run = cli(command, *asked, cwd=tmp_path)
+    assert run.returncode == 1
+    assert run.stderr.startswith("error: ")
+    assert "wave-search index" in run.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_report_that_cannot_be_written_is_known_before_the_work(cli: CommandLine, tmp_path: Path) -> None:
+    run = cli("index", DEMO_MEDIA, "--index", tmp_path / "index", "--report", tmp_path / "no" / "report.json")
+    assert run.returncode == 1
+    assert run.stderr == f"error: {tmp_path}/no/report.json: No such file or directory\n"
+    assert not (tmp_path / "index").exists()
+
+
+def test_an_unknown_model_is_an_error_with_a_remedy(cli: CommandLine, small_library: Path, tmp_path: Path) -> None:
+    run = cli("index", small_library, "--index", tmp_path / "index", "--model", "wave-huge")
+    assert run.returncode == 1
+    assert run.stderr.startswith("error: wave-huge: ")
+
+
+def test_ctrl_c_keeps_what_is_done(cli: CommandLine, tmp_path: Path) -> None:
+    index, sounds = tmp_path / "index", tmp_path / "sounds"
+    sounds.mkdir()
+    files = [shutil.copy(path, sounds) for path in (DEMO_MEDIA / "sounds").glob("[a-d]*.flac")]
+    arguments = ["index", str(sounds), "--index", str(index), "--model", "wave-tiny", "--workers", "1"]
+    with Session([cli.program, *arguments], cli.environment) as session:
+        session.read_until("embedding")
+        session.signal(signal.SIGINT)
+        output = unstyled(session.read_to_end())
+        assert session.wait() == 130
+    assert f"error: interrupted: what was done is kept in {index}. Run the same command to go on" in output
+    assert "Traceback" not in output
+
+    assert cli("verify", "--index", index).returncode == 0
+    with Session([cli.program, *arguments, "--report", str(tmp_path / "report")], cli.environment) as session:
+        output = unstyled(session.read_to_end())
+        assert session.wait() == 0
+    report = json.loads((tmp_path / "report").read_text())
+    assert report["indexed"] + report["unchanged"] == len(files)
+    assert f"indexed {report['indexed']} files" in output
+    assert re.search(rf"embedding.* \d+/{len(files)} ", output), "progress"
+    assert output.count("\x1b[?25l") == output.count("\x1b[?25h"), "the cursor is back"

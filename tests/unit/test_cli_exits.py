@@ -1,0 +1,64 @@
+"""What a command raises becomes an exit code and a sentence, never a traceback."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from wave_search.console import StdoutClosedError
+from wave_search.errors import BrokenMediaError, IndexNotFoundError, UsageError
+from wave_search.exits import GlobalOptions, reported
+
+
+def outcome(raised: BaseException | int, *, quiet: bool = False, traceback: bool = False) -> int:
+    """The exit code of a command that returns or raises this."""
+
+    @reported
+    def command(ctx: object) -> int:
+        if isinstance(raised, int):
+            return raised
+        raise raised
+
+    with pytest.raises(SystemExit) as exit_:
+        command(SimpleNamespace(obj=GlobalOptions(quiet=quiet, traceback=traceback)))
+    code = exit_.value.code
+    assert isinstance(code, int)
+    return code
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "said"),
+    [
+        (0, 0, ""),
+        (3, 3, ""),
+        (StdoutClosedError(), 141, ""),
+        (KeyboardInterrupt(), 130, "error: interrupted\n"),
+        (UsageError("k is 0", "Take 1."), 2, "error: k is 0. Take 1.\n"),
+        (IndexNotFoundError("no index here"), 1, "error: no index here\n"),
+        (BrokenMediaError("a\x1b\n.mp4", "empty", "Copy it."), 1, "error: a\\x1b\\n.mp4: empty. Copy it.\n"),
+        (PermissionError(13, "Permission denied", "/root/x"), 1, "error: /root/x: Permission denied\n"),
+        (OSError(28, "No space left on device", b"/\xff"), 1, "error: /\\xff: No space left on device\n"),
+    ],
+)
+def test_outcomes(raised: BaseException | int, code: int, said: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert outcome(raised) == code
+    assert capfd.readouterr() == ("", said)
+
+
+def test_a_fault_is_a_sentence_with_what_to_report(capfd: pytest.CaptureFixture[str]) -> None:
+    assert outcome(ZeroDivisionError("division by zero")) == 1
+    error = capfd.readouterr().err
+    assert error.startswith("error: unexpected ZeroDivisionError: division by zero\n")
+    assert "--traceback" in error
+    assert "Traceback (most recent call last)" not in error
+
+
+def test_a_fault_can_be_seen_in_full() -> None:
+    with pytest.raises(ZeroDivisionError):
+        outcome(ZeroDivisionError(), traceback=True)
+
+
+def test_quiet_keeps_errors(capfd: pytest.CaptureFixture[str]) -> None:
+    assert outcome(UsageError("no"), quiet=True) == 2
+    assert capfd.readouterr().err == "error: no\n"

@@ -1,0 +1,251 @@
+"""What a person sees: tables on stdout; progress, warnings and reports on stderr. The only user of rich."""
+
+from __future__ import annotations
+
+import os
+import sys
+import textwrap
+import time
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+from rich.bar import Bar
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from wave_search import output
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from types import TracebackType
+
+    from wave_search.types import Hit, IndexReport, ModelSpec, Progress
+
+_FULL_BAR_Z = 5.0
+"""A hit this far above the background fills its bar; a better one stretches the scale of its table."""
+_BAR_WIDTH = 8
+_STAGES = {"scan": "scanning", "embed": "embedding", "shards": "building shards", "done": "done"}
+_SKIPPED_SHOWN = 50
+_EXCERPT_CHARS = 100
+
+
+class StdoutClosedError(Exception):
+    """Whoever read the results has gone, as `head` does."""
+
+
+class Terminal:
+    """The two streams of one run."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # text files on real streams
+        self.quiet = quiet
+        self._out = _console()
+        self._err = _console(stderr=True)
+
+    @property
+    def results_on_terminal(self) -> bool:
+        """Whether a person reads stdout."""
+        return self._out.is_terminal
+
+    def write(self, data: str | bytes) -> None:
+        """Write results to stdout at once.
+
+        Raises:
+            StdoutClosedError: nobody reads any more.
+        """
+        try:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(data if isinstance(data, bytes) else data.encode(_encoding(), "backslashreplace"))
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            # Python flushes stdout once more when it exits, and would complain.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise StdoutClosedError from None
+
+    def lines(self, lines: Iterable[str]) -> None:
+        """Write results to stdout, one a line."""
+        self.write("".join(f"{line}\n" for line in lines))
+
+    def error(self, message: str) -> None:
+        """Say what went wrong."""
+        self._say("error: ", "bold red", message)
+
+    def warning(self, message: str) -> None:
+        """Say what to look at although the run goes on."""
+        self._say("warning: ", "bold yellow", message)
+
+    def note(self, message: str) -> None:
+        """Say what is good to know, unless told to be quiet."""
+        if not self.quiet:
+            self._say("note: ", "bold cyan", message)
+
+    def notice(self, model: ModelSpec) -> None:
+        """Pass on what a user must be told about the model."""
+        if model.notice:
+            self.note(model.notice)
+
+    def say(self, message: str) -> None:
+        """Report on stderr, unless told to be quiet."""
+        if not self.quiet:
+            self._say("", "", message)
+
+    def _say(self, label: str, style: str, message: str) -> None:
+        self._err.print(Text.assemble((label, style), message), soft_wrap=True)
+
+    def working(self, what: str) -> AbstractContextManager[Any]:
+        """Show on a terminal that something slow goes on."""
+        return nullcontext() if self.quiet or not self._err.is_terminal else self._err.status(Text(what))
+
+    def progress(self) -> IndexProgress | nullcontext[None]:
+        """Show the progress of a run of `index` on a terminal."""
+        return nullcontext() if self.quiet else IndexProgress(self._err)
+
+    def report(self, report: IndexReport) -> None:
+        """Report what a run of `index` did, and what it could not do."""
+        for sentence in output.report_sentences(report):
+            self.say(sentence)
+        for folder in report.unreachable:
+            name = output.printable(folder)
+            self.warning(
+                f"{name}: gone or empty, as an unmounted disk is; its files stay in the index. "
+                f"If they are gone for good: wave-search remove {name}"
+            )
+        if report.skipped:
+            self.warning(f"skipped {output.counted(len(report.skipped), 'file')}:")
+        for skipped in report.skipped[:_SKIPPED_SHOWN]:
+            self._say("", "", f"  {output.skipped_line(skipped)}")
+        if len(report.skipped) > _SKIPPED_SHOWN:
+            self._say("", "", f"  and {len(report.skipped) - _SKIPPED_SHOWN:,} more: --report FILE lists all")
+
+    def hits(self, hits: Sequence[Hit]) -> None:
+        """Write hits as a table for a person."""
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for name in ("#", "match", "z", "score"):
+            table.add_column(name, justify="left" if name == "match" else "right", no_wrap=True)
+        table.add_column("kind", no_wrap=True)
+        table.add_column("time", no_wrap=True)
+        table.add_column("file", overflow="fold")
+        full = max(_FULL_BAR_Z, *(hit.z for hit in hits))
+        for hit in hits:
+            table.add_row(
+                str(hit.rank),
+                self._bar(hit.z / full),
+                f"{hit.z:.2f}",
+                f"{hit.score:.3f}",
+                hit.modality.value,
+                output.span(hit.start_s, hit.stop_s),
+                _linked(hit),
+            )
+        self._write_table(table)
+
+    def _bar(self, filled: float) -> Bar | str:
+        if self._out.encoding.startswith("utf"):
+            return Bar(size=1, begin=0, end=max(filled, 0), width=_BAR_WIDTH, color="green")
+        return "#" * round(_BAR_WIDTH * max(filled, 0))
+
+    def rows(self, rows: Iterable[tuple[str, ...]]) -> None:
+        """Write names and values: aligned for a person, tab-separated for a pipe."""
+        if not self.results_on_terminal:
+            self.lines("\t".join(row) for row in rows)
+            return
+        table = Table(box=None, pad_edge=False, show_header=False)
+        for row in rows:
+            table.add_row(Text(row[0], style="bold"), *(Text(cell) for cell in row[1:]))
+        self._write_table(table)
+
+    def _write_table(self, table: Table) -> None:
+        with self._out.capture() as captured:
+            self._out.print(table)
+        self.write(captured.get())
+
+
+class IndexProgress:
+    """Shows on a terminal how a run of `index` goes on; elsewhere it shows nothing.
+
+    Called with each `Progress`. The display ends with the run, or with the `with` block if it is used as one.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        console = console or _console(stderr=True)
+        self._bars = RichProgress(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[numbers]}", markup=False),
+            TimeRemainingColumn(),
+            console=console,
+            expand=True,
+        )
+        self._current = Text(no_wrap=True, overflow="ellipsis", style="dim")
+        self._visible = console.is_terminal
+        self._live = Live(Group(self._bars, self._current), console=console, transient=True)
+        self._task = self._bars.add_task("loading the model", total=None, numbers="")
+        self._embedding_since: float | None = None
+
+    def __enter__(self) -> IndexProgress:
+        if self._visible:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def __call__(self, progress: Progress) -> None:
+        """Show where the run stands."""
+        if not self._visible:
+            return
+        if progress.stage == "done":
+            self._live.stop()
+            return
+        self._live.start()
+        if progress.stage == "embed" and self._embedding_since is None:
+            self._embedding_since = time.monotonic()
+            self._bars.reset(self._task)
+        self._bars.update(
+            self._task,
+            description=_STAGES.get(progress.stage, progress.stage),
+            total=progress.files_total or None,
+            completed=progress.files_done,
+            numbers=self._numbers(progress),
+        )
+        name = output.printable(progress.current.name) if progress.current else ""
+        skipped = f"{progress.files_skipped:,} skipped, " if progress.files_skipped else ""
+        self._current.plain = f"  {skipped}{output.counted(progress.segments, 'segment')}  {name}"
+
+    def _numbers(self, progress: Progress) -> str:
+        done = f"{progress.files_done:,}/{progress.files_total:,}" if progress.files_total else ""
+        elapsed_s = time.monotonic() - self._embedding_since if self._embedding_since is not None else 0
+        if elapsed_s < 1:
+            return done
+        return f"{done} {progress.files_done / elapsed_s:.1f} files/s, {progress.media_s / elapsed_s:.1f}x real time"
+
+
+def _console(*, stderr: bool = False) -> Console:
+    # File names are not markup.
+    return Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+
+
+def _linked(hit: Hit) -> Text:
+    """Name a file so that a click opens it; a text shows its words below."""
+    path = hit.path
+    try:
+        shown = path.relative_to(os.getcwd())  # noqa: PTH109 - a name that is only shown
+    except (ValueError, OSError):
+        shown = path
+    linked = Text(output.printable(shown), style=Style(link=path.as_uri()))
+    if hit.text:
+        excerpt = textwrap.shorten(output.printable(" ".join(hit.text.split())), _EXCERPT_CHARS, placeholder=" ...")
+        return Text("\n").join([linked, Text(excerpt, style="dim")])
+    return linked
+
+
+def _encoding() -> str:
+    return sys.stdout.encoding or "utf-8"
