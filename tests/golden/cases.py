@@ -10,7 +10,7 @@ from torch.nn.functional import normalize
 
 from tests.golden.layouts import left_padded, prompt_ids, render, unpadded
 from tests.golden.ledger import Arrays, Ledger
-from tests.golden.observe import DecoderPass, Record, observed, reference_padding
+from tests.golden.observe import DecoderPass, Record, full_pass, observed
 from wave_search.media.sampling import frame_indices, resize_frames, resize_image
 from wave_search.model.preprocess import (
     PIECE_S,
@@ -61,13 +61,13 @@ class ClipBuilder:
         video = self._video(next(self._raw["video"])) if tokens.video in ids else None
         audio = self._audio(next(self._raw["audio"])) if tokens.audio in ids else None
         if tokens.image in ids:
-            return image_sequence(config, prompt, self._image(next(self._raw["image"])))
+            return image_sequence(config, [prompt], self._image(next(self._raw["image"])))
         if video and audio:
-            return audiovisual_sequence(config, prompt, video, audio, self._rule)
+            return audiovisual_sequence(config, [prompt], video, audio, self._rule)
         if video:
-            return video_sequence(config, prompt, video)
+            return video_sequence(config, [prompt], video)
         if audio:
-            return audio_sequence(config, prompt, audio)
+            return audio_sequence(config, [prompt], audio)
         return text_sequence(config, prompt)
 
     def _video(self, raw: dict[str, Any]) -> VisionFeatures:
@@ -218,11 +218,9 @@ def _check_pass(wave: Wave, arrays: Arrays, number: int, seen: DecoderPass) -> N
     arrays.check(f"{prefix}_position_ids", seen.position_ids)
     arrays.check(f"{prefix}_attention_mask", seen.attention_mask)
     arrays.check(f"{prefix}_last_token_by_layer", seen.last_token_by_layer())
-    final = seen.final
-    if not seen.attention_mask.all():
-        final = reference_padding(wave, seen)
-        used = seen.attention_mask.bool()
-        arrays.record(f"{prefix}_final_hidden", seen.final[used], final[used])
+    states = full_pass(wave, seen)
+    # What is not computed is checked where transformers does; what is computed must be the same in both.
+    arrays.record(f"{prefix}_final_hidden", seen.last_token_by_layer(), torch.stack([state[:, -1] for state in states]))
     for row in range(len(seen.embeddings)):
         arrays.check(f"{prefix}_inputs_embeds_b{row}", seen.embeddings[row])
-        arrays.check(f"{prefix}_final_hidden_b{row}", final[row])
+        arrays.check(f"{prefix}_final_hidden_b{row}", states[-1][row])

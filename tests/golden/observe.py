@@ -1,16 +1,21 @@
-"""Watches a model at work through forward hooks, so that what is compared is what embedding really computes."""
+"""Watches a model at work, so that what is compared is what embedding really computes."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import torch
+
+from wave_search.model import wave as wave_module
+from wave_search.model.decoder import last_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from wave_search.model.batch import Pack
     from wave_search.model.wave import Wave
 
 
@@ -29,35 +34,56 @@ class Towers:
     projected: list[torch.Tensor] = field(default_factory=list)
 
 
-@dataclass
+@dataclass(frozen=True)
 class DecoderPass:
-    """What the decoder took and gave in one call."""
+    """What the decoder took and gave in one call, padded on the left as the reference has it."""
 
     embeddings: torch.Tensor
+    """(batch, length, hidden)"""
     position_ids: torch.Tensor
+    """(3, batch, length)"""
     attention_mask: torch.Tensor
-    layers: list[torch.Tensor] = field(default_factory=list)
-    """Last token of each layer's output."""
-    final: torch.Tensor | None = None
-    """(batch, length, hidden) after the final norm."""
+    """(batch, length)"""
+    layers: list[torch.Tensor]
+    """(batch, hidden): last token of each layer's output, after the final norm in the last one."""
 
     def last_token_by_layer(self) -> torch.Tensor:
-        assert self.final is not None
-        return torch.stack([self.embeddings[:, -1], *self.layers[:-1], self.final[:, -1]])
+        return torch.stack([self.embeddings[:, -1], *self.layers])
 
 
-def reference_padding(wave: Wave, seen: DecoderPass) -> torch.Tensor:
-    """The decoder's final output with what the reference has where a row is padded.
+def padded(wave: Wave, pack: Pack, layers: list[torch.Tensor]) -> DecoderPass:
+    """Bring a pack of sequences with one prompt each into the form that the reference takes."""
+    lengths = [run.length for run in pack.runs for _ in range(run.count)]
+    longest = max(lengths)
+    pad = wave.model.embed_tokens.weight[wave.config.tokens.pad]
+    embeddings = pad.repeat(len(lengths), longest, 1)
+    position_ids = torch.ones(3, len(lengths), longest, dtype=torch.int64)
+    mask = torch.zeros(len(lengths), longest, dtype=torch.int64)
+    rows = zip(pack.embeddings.split(lengths), pack.position_ids.split(lengths, dim=1), lengths, strict=True)
+    for row, (embedded, positions, length) in enumerate(rows):
+        embeddings[row, longest - length :] = embedded
+        position_ids[:, row, longest - length :] = positions
+        mask[row, longest - length :] = 1
+    return DecoderPass(embeddings, position_ids, mask, layers)
 
-    There a padded place attends to all places alike, instead of to none. Nothing depends on it, but the recorded
-    means are over all places.
+
+def full_pass(wave: Wave, seen: DecoderPass) -> list[torch.Tensor]:
+    """All hidden states that transformers' own decoder computes of the same input: (batch, length, hidden) each.
+
+    A padded place attends to all places alike, as in the reference. Nothing depends on it, but the recorded means
+    are over all places.
     """
     length = seen.embeddings.shape[1]
     allowed = torch.ones(length, length).tril().bool() & seen.attention_mask[:, None, None].bool()
     mask = torch.zeros(allowed.shape).masked_fill(~allowed, torch.finfo(torch.float32).min)
-    return wave.model(
-        inputs_embeds=seen.embeddings, attention_mask=mask, position_ids=seen.position_ids, use_cache=False
-    ).last_hidden_state
+    output = wave.model(
+        inputs_embeds=seen.embeddings,
+        attention_mask=mask,
+        position_ids=seen.position_ids,
+        use_cache=False,
+        output_hidden_states=True,
+    )
+    return list(output.hidden_states)
 
 
 @dataclass
@@ -88,10 +114,10 @@ def observed(wave: Wave) -> Iterator[Record]:
         towers.pooled.append(inputs[0])
         towers.normed.append(output)
 
-    def before_decoder(_module, _inputs, kwargs):
-        embeddings, mask = kwargs["inputs_embeds"], kwargs["attention_mask"]
-        mask = torch.ones(embeddings.shape[:2], dtype=torch.int64) if mask is None else mask
-        record.passes.append(DecoderPass(embeddings.clone(), kwargs["position_ids"], mask))
+    def recording(model, pack):
+        layers = last_tokens(model, pack)
+        record.passes.append(padded(wave, pack, layers))
+        return layers
 
     hooks = [
         wave.visual.register_forward_hook(on_vision),
@@ -99,15 +125,10 @@ def observed(wave: Wave) -> Iterator[Record]:
         wave.beats.register_forward_hook(on_beats),
         wave.beats_ln.register_forward_hook(on_ln),
         wave.beats_proj.register_forward_hook(lambda _m, _i, output: towers.projected.append(output)),
-        wave.model.register_forward_pre_hook(before_decoder, with_kwargs=True),
-        wave.model.norm.register_forward_hook(lambda _m, _i, output: setattr(record.passes[-1], "final", output)),
-        *[
-            layer.register_forward_hook(lambda _m, _i, output: record.passes[-1].layers.append(output[:, -1].clone()))
-            for layer in wave.model.layers
-        ],
     ]
     try:
-        yield record
+        with patch.object(wave_module, "last_tokens", recording):
+            yield record
     finally:
         for hook in hooks:
             hook.remove()

@@ -14,7 +14,7 @@ from tests.golden.layouts import left_padded, render, runs, unpadded
 from tests.golden.ledger import Arrays, Ledger
 from wave_search.errors import ModelError
 from wave_search.media.sampling import frame_indices, resize_frames, resized_size
-from wave_search.model import batch, preprocess, sequences
+from wave_search.model import preprocess, sequences
 from wave_search.model.wave import Wave, audio_tower_tokens, normalised
 from wave_search.types import Sampling
 
@@ -97,8 +97,8 @@ def _av_layout(wave: Wave, rows: list[dict[str, Any]], arrays: Arrays) -> None:
         numbers = [int(number) for number in name.split("_")[2:-1]]
         chosen = [made[number, "train"] for number in numbers]
         arrays.check(name, left_padded([row.token_ids for row in chosen], wave.config.tokens.pad))
-        padded = batch.left_padded(chosen, torch.nn.Embedding(len(wave.model.embed_tokens.weight), 1), 0)
-        arrays.check(name.replace("_ids", "_train"), padded.position_ids)
+        padded = [left_padded([row.position_ids[axis] for row in chosen], 1) for axis in range(3)]
+        arrays.check(name.replace("_ids", "_train"), np.stack(padded))
 
 
 def _audiovisual(
@@ -112,7 +112,7 @@ def _audiovisual(
     )
     audio = sequences.AudioFeatures(torch.zeros(2 * audio_tokens, 1), row.get("pieces", 1))
     last_end = np.flatnonzero(golden_ids == wave.config.tokens.vision_end)[-1]
-    return sequences.audiovisual_sequence(wave.config, golden_ids[last_end + 1 : -1].tolist(), vision, audio, rule)
+    return sequences.audiovisual_sequence(wave.config, [golden_ids[last_end + 1 : -1].tolist()], vision, audio, rule)
 
 
 def _av_over_300_s(wave: Wave, row: dict[str, Any], arrays: Arrays) -> None:

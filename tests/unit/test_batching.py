@@ -5,27 +5,30 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wave_search.model.batching import group_by_length
+from wave_search.model.batching import packs
 
-LENGTHS = st.lists(st.integers(1, 300), max_size=60)
-
-
-@given(LENGTHS, st.integers(1, 500))
-def test_each_position_once_within_the_budget(lengths: list[int], budget: int) -> None:
-    groups = group_by_length(lengths, budget)
-    assert sorted(position for group in groups for position in group) == list(range(len(lengths)))
-    for group in groups:
-        assert len(group) == 1 or len(group) * max(lengths[position] for position in group) <= budget
+SHAPES = st.lists(st.tuples(st.integers(1, 300), st.integers(0, 2)), max_size=60)
 
 
-@given(LENGTHS, st.integers(1, 500))
-def test_neighbours_in_length_stay_together(lengths: list[int], budget: int) -> None:
-    groups = group_by_length(lengths, budget)
-    for earlier, later in pairwise(groups):
-        assert min(lengths[position] for position in earlier) >= max(lengths[position] for position in later)
-        # No batch is begun while there is room in the one before.
-        assert (len(earlier) + 1) * max(lengths[position] for position in earlier) > budget
+def shape(item: tuple[int, int]) -> tuple[int, int]:
+    return item
 
 
-def test_equal_lengths_keep_their_order() -> None:
-    assert group_by_length([5, 9, 5, 5], 10) == [[1], [0, 2], [3]]
+@given(SHAPES, st.integers(1, 900))
+def test_each_sequence_once_within_the_budget(shapes: list[tuple[int, int]], budget: int) -> None:
+    made = packs(shapes, shape, budget)
+    assert sorted(item for pack in made for item in pack) == sorted(shapes)
+    for pack in made:
+        assert len(pack) == 1 or sum(tokens for tokens, _ in pack) <= budget
+
+
+@given(SHAPES, st.integers(1, 900))
+def test_same_shapes_side_by_side_and_no_pack_begun_too_early(shapes: list[tuple[int, int]], budget: int) -> None:
+    made = packs(shapes, shape, budget)
+    assert [item for pack in made for item in pack] == sorted(shapes, reverse=True)
+    for earlier, later in pairwise(made):
+        assert sum(tokens for tokens, _ in earlier) + later[0][0] > budget
+
+
+def test_equal_shapes_keep_their_order() -> None:
+    assert packs(["a", "bbb", "c", "d"], lambda word: (len(word),), 2) == [["bbb"], ["a", "c"], ["d"]]

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch.nn.functional import cosine_similarity
 
-from tests.golden.observe import observed
+from tests.golden.observe import full_pass, observed
 from wave_search.errors import CheckpointError, ModelError, UsageError
 from wave_search.model.config import BeatsConfig, WaveConfig
 from wave_search.model.preprocess import audio_pieces, image_patches, video_patches
@@ -89,11 +89,11 @@ def sequences(config, wave, features):
     with torch.inference_mode():
         still = VisionFeatures(wave.vision_features(image.rows, image.grid_thw), image.grid_thw)
     return [
-        video_sequence(config, PROMPT, vision),
-        audio_sequence(config, PROMPT, audio),
-        audiovisual_sequence(config, PROMPT, vision, audio),
-        audiovisual_sequence(config, PROMPT, vision, audio, "aligned"),
-        image_sequence(config, PROMPT, still),
+        video_sequence(config, [PROMPT], vision),
+        audio_sequence(config, [PROMPT], audio),
+        audiovisual_sequence(config, [PROMPT], vision, audio),
+        audiovisual_sequence(config, [PROMPT], vision, audio, "aligned"),
+        image_sequence(config, [PROMPT], still),
         text_sequence(config, [20, 21]),
     ]
 
@@ -167,23 +167,38 @@ def test_texts_do_not_depend_on_the_batch(wave, config):
 
 def test_last_tokens_are_those_of_the_full_hidden_states(wave, sequences):
     with observed(wave) as record, torch.inference_mode():
-        embeddings = wave.embed_media(sequences[:3])
-        seen = record.passes[0]
-        output = wave.model(
-            inputs_embeds=seen.embeddings,
-            attention_mask=seen.attention_mask,
-            position_ids=seen.position_ids,
-            use_cache=False,
-            output_hidden_states=True,
-        )
-        full = torch.cat([hidden[:, -1] for hidden in output.hidden_states[1:]], dim=-1)
-        torch.testing.assert_close(embeddings, wave.classify_linear(full), atol=1e-6, rtol=0)
+        embeddings = wave.embed_media(sequences)
+        states = full_pass(wave, record.passes[0])
+        full = torch.cat([hidden[:, -1] for hidden in states[1:]], dim=-1)
+        torch.testing.assert_close(embeddings, wave.classify_linear(full), atol=5e-6, rtol=0)
 
 
-def test_no_hooks_are_left_behind(wave, sequences):
-    before = [dict(layer._forward_hooks) for layer in wave.model.layers]
-    embed(wave, sequences[:1])
-    assert [dict(layer._forward_hooks) for layer in wave.model.layers] == before
+PROMPTS = [[11, 12, 13], [14], [11, 12, 15, 16, 17, 18]]
+
+
+@pytest.mark.parametrize("kind", ["video", "audio", "sequential", "aligned", "image"])
+def test_prompts_that_share_their_media_give_what_each_alone_gives(config, wave, features, kind):
+    vision, audio = features
+    build = {
+        "video": lambda prompts: video_sequence(config, prompts, vision),
+        "image": lambda prompts: image_sequence(config, prompts, replace(vision, seconds_per_grid=0.0)),
+        "audio": lambda prompts: audio_sequence(config, prompts, audio),
+        "sequential": lambda prompts: audiovisual_sequence(config, prompts, vision, audio),
+        "aligned": lambda prompts: audiovisual_sequence(config, prompts, vision, audio, "aligned"),
+    }[kind]
+    alone = torch.cat([embed(wave, [build([prompt])]) for prompt in PROMPTS])
+    shared = build(PROMPTS)
+    assert len(shared) == len(build(PROMPTS[:1])) + len(PROMPTS[1]) + len(PROMPTS[2]) + 2
+    # Twice the same shape, between others.
+    together = embed(wave, [text_sequence(config, [20]), shared, shared, build(PROMPTS[1:])])
+    torch.testing.assert_close(together[1:], torch.cat([alone, alone, alone[1:]]), atol=1e-5, rtol=0)
+
+
+def test_memory_of_the_input_is_left_alone(wave, sequences):
+    features = sequences[2].features[0].rows.clone()
+    first = embed(wave, sequences[:3])
+    assert torch.equal(sequences[2].features[0].rows, features)
+    assert torch.equal(embed(wave, sequences[:3]), first)
 
 
 def test_towers_run_once_however_a_clip_is_embedded(config, wave, clip):
@@ -193,9 +208,9 @@ def test_towers_run_once_however_a_clip_is_embedded(config, wave, clip):
         audio = AudioFeatures(wave.audio_features(pieces))
         wave.embed_media(
             [
-                video_sequence(config, PROMPT, vision),
-                audio_sequence(config, PROMPT, audio),
-                audiovisual_sequence(config, PROMPT, vision, audio),
+                video_sequence(config, [PROMPT], vision),
+                audio_sequence(config, [PROMPT], audio),
+                audiovisual_sequence(config, [PROMPT], vision, audio),
             ]
         )
     assert [len(calls) for calls in (record.towers.vision, record.towers.audio, record.towers.beats)] == [1, 1, 1]
@@ -211,7 +226,7 @@ def test_only_the_decoder_runs_for_texts(wave, config):
 def test_placeholders_in_a_prompt_are_words(config, wave, features):
     vision, audio = features
     prompt = [config.tokens.video, config.tokens.audio, 11]
-    sequence = audiovisual_sequence(config, prompt, vision, audio)
+    sequence = audiovisual_sequence(config, [prompt], vision, audio)
     with observed(wave) as record, torch.inference_mode():
         wave.embed_media([sequence])
     row = record.passes[0].embeddings[0]
@@ -229,14 +244,14 @@ def test_position_rules_differ_only_in_the_positions(sequences):
 def test_long_sounds_have_no_aligned_positions(config, features):
     vision, audio = features
     long = replace(audio, pieces=2)
-    assert len(audiovisual_sequence(config, PROMPT, vision, long, "sequential"))
+    assert len(audiovisual_sequence(config, [PROMPT], vision, long, "sequential"))
     with pytest.raises(ModelError, match=r"300 s.*sequential"):
-        audiovisual_sequence(config, PROMPT, vision, long, "aligned")
+        audiovisual_sequence(config, [PROMPT], vision, long, "aligned")
 
 
 def test_an_unknown_position_rule_is_named(config, features):
     with pytest.raises(UsageError, match="'warped'"):
-        audiovisual_sequence(config, PROMPT, *features, rule="warped")
+        audiovisual_sequence(config, [PROMPT], *features, rule="warped")
 
 
 def test_the_end_token_is_not_doubled(config):
@@ -256,7 +271,7 @@ def test_half_precision_stays_close(wave, clip, config):
         for model in (wave, narrow):
             vision = VisionFeatures(model.vision_features(patches.rows, patches.grid_thw), patches.grid_thw, 1.0)
             audio = AudioFeatures(model.audio_features(pieces))
-            results.append(model.embed_media([audiovisual_sequence(config, PROMPT, vision, audio)]).float())
+            results.append(model.embed_media([audiovisual_sequence(config, [PROMPT], vision, audio)]).float())
     assert cosine_similarity(*results).item() > 0.99
 
 

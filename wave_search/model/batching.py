@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable
+
+Item = TypeVar("Item")
+Shape = tuple[int, ...]
 
 
-def group_by_length(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
-    """Group sequences of similar length, so that a padded batch stays within a budget.
+def packs(items: Iterable[Item], shape_of: Callable[[Item], Shape], token_budget: int) -> list[list[Item]]:
+    """Divide sequences into packs that stay within a budget, those of the same shape side by side.
 
     Args:
-        lengths: tokens of each sequence.
-        token_budget: largest padded size of a batch (rows x longest row). A sequence that is longer than it gets a
-            batch of its own.
+        items: the sequences.
+        shape_of: number of tokens of one, and whatever else tells sequences apart that cannot be one batch.
+        token_budget: largest number of tokens of a pack. A sequence that is longer than it gets a pack of its own.
 
     Returns:
-        Groups of positions in `lengths`, longest first; each position occurs once.
+        Packs, longest sequences first; each sequence occurs once, and equal ones keep their order.
     """
-    groups: list[list[int]] = []
+    result: list[list[Item]] = []
     room = 0
-    for position in sorted(range(len(lengths)), key=lambda position: -lengths[position]):
-        if room == 0:
-            groups.append([])
-            # The first row of a group is its longest, so it decides how many rows fit.
-            room = max(1, token_budget // max(1, lengths[position]))
-        groups[-1].append(position)
-        room -= 1
-    return groups
+    for item in sorted(items, key=shape_of, reverse=True):
+        tokens = shape_of(item)[0]
+        if not result or tokens > room:
+            result.append([])
+            room = token_budget
+        result[-1].append(item)
+        room -= tokens
+    return result

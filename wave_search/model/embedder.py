@@ -11,7 +11,7 @@ import torch
 
 from wave_search.errors import ModelError, UsageError
 from wave_search.model import preprocess, sequences
-from wave_search.model.batching import group_by_length
+from wave_search.model.batching import packs
 from wave_search.model.clips import check_clip, wanted_modalities
 from wave_search.model.prompts import PROMPTS, prompt_of
 from wave_search.model.sequences import AudioFeatures, TokenSequence, VisionFeatures
@@ -139,7 +139,7 @@ class WaveEmbedder:
     ) -> dict[Modality, TokenSequence]:
         """Run the towers on what is wanted of a clip, and lay out the decoder's input."""
         config, encode = self._wave.config, self._tokenizer.encode
-        prompts = {modality: encode(prompt_of(modality, instruction)) for modality in wanted - {Modality.TEXT}}
+        prompts = {modality: [encode(prompt_of(modality, instruction))] for modality in wanted - {Modality.TEXT}}
         made: dict[Modality, TokenSequence] = {}
         if clip.text is not None and Modality.TEXT in wanted:
             made[Modality.TEXT] = sequences.text_sequence(config, encode(clip.text))
@@ -186,12 +186,11 @@ class WaveEmbedder:
                 )
 
     def _run(self, jobs: Sequence[_Job], results: list[dict[Modality, NDArray[np.float32]]]) -> None:
-        """Embed the jobs in batches of similar length, and file each vector with its clip."""
+        """Embed the jobs in packs, and file each vector with its clip."""
         texts = [job for job in jobs if job.modality is Modality.TEXT]
         media = [job for job in jobs if job.modality is not Modality.TEXT]
         for kind, embed in ((texts, self._wave.embed_text), (media, self._wave.embed_media)):
-            for group in group_by_length([len(job.sequence) for job in kind], _BATCH_TOKENS):
-                batch = [kind[position] for position in group]
+            for batch in packs(kind, lambda job: job.sequence.shape, _BATCH_TOKENS):
                 rows = embed([job.sequence for job in batch]).float().cpu().numpy()
                 for job, row in zip(batch, rows, strict=True):
                     results[job.clip][job.modality] = _unit(row, job)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the usual name
@@ -13,9 +13,10 @@ from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import (
     Qwen2_5OmniVisionEncoder,
 )
 
-from wave_search.model.batch import left_padded
+from wave_search.model.batch import packed
 from wave_search.model.beats import Beats
 from wave_search.model.buffers import computed_buffers
+from wave_search.model.decoder import last_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,9 +116,11 @@ class Wave(nn.Module):
         """Embed clips with their prompts (or bare queries) through the fusion head.
 
         Returns:
-            (batch, hidden), not normalised. A row does not depend on the other sequences of the batch.
+            (prompts, hidden), not normalised, in the order of the sequences and of the prompts of each. A row does
+            not depend on other sequences and prompts.
         """
-        return cast("torch.Tensor", self.classify_linear(torch.cat(self._last_tokens(sequences), dim=-1)))
+        layers = last_tokens(self.model, packed(sequences, self.model.embed_tokens))
+        return cast("torch.Tensor", self.classify_linear(torch.cat(layers, dim=-1)))
 
     def embed_text(self, sequences: Sequence[TokenSequence]) -> torch.Tensor:
         """Embed texts: the last token of the last layer, without the head.
@@ -125,29 +128,7 @@ class Wave(nn.Module):
         Returns:
             (batch, hidden), not normalised. A row does not depend on the other sequences of the batch.
         """
-        return self._last_tokens(sequences)[-1]
-
-    def _last_tokens(self, sequences: Sequence[TokenSequence]) -> list[torch.Tensor]:
-        """For each layer of the decoder (batch, hidden): the last token, normalised in the last layer only."""
-        batch = left_padded(sequences, self.model.embed_tokens, self.config.tokens.pad)
-        last_tokens: list[torch.Tensor] = []
-
-        def keep(_module: nn.Module, _inputs: Any, hidden: torch.Tensor) -> None:
-            # A copy, because a view would keep the whole layer's output in memory.
-            last_tokens.append(hidden[:, -1].clone())
-
-        hooks = [layer.register_forward_hook(keep) for layer in self.model.layers[:-1]]
-        try:
-            output = self.model(
-                inputs_embeds=batch.embeddings,
-                attention_mask=batch.attention_mask,
-                position_ids=batch.position_ids,
-                use_cache=False,
-            )
-        finally:
-            for hook in hooks:
-                hook.remove()
-        return [*last_tokens, output.last_hidden_state[:, -1]]
+        return last_tokens(self.model, packed(sequences, self.model.embed_tokens))[-1]
 
 
 def normalised(rows: torch.Tensor) -> torch.Tensor:
