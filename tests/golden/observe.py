@@ -44,14 +44,14 @@ class DecoderPass:
     """(3, batch, length)"""
     attention_mask: torch.Tensor
     """(batch, length)"""
-    layers: list[torch.Tensor]
+    layers: list[torch.Tensor] = field(default_factory=list)
     """(batch, hidden): last token of each layer's output, after the final norm in the last one."""
 
     def last_token_by_layer(self) -> torch.Tensor:
         return torch.stack([self.embeddings[:, -1], *self.layers])
 
 
-def padded(wave: Wave, pack: Pack, layers: list[torch.Tensor]) -> DecoderPass:
+def padded(wave: Wave, pack: Pack) -> DecoderPass:
     """Bring a pack of sequences with one prompt each into the form that the reference takes."""
     lengths = [run.length for run in pack.runs for _ in range(run.count)]
     longest = max(lengths)
@@ -64,7 +64,7 @@ def padded(wave: Wave, pack: Pack, layers: list[torch.Tensor]) -> DecoderPass:
         embeddings[row, longest - length :] = embedded
         position_ids[:, row, longest - length :] = positions
         mask[row, longest - length :] = 1
-    return DecoderPass(embeddings, position_ids, mask, layers)
+    return DecoderPass(embeddings, position_ids, mask)
 
 
 def full_pass(wave: Wave, seen: DecoderPass) -> list[torch.Tensor]:
@@ -115,8 +115,8 @@ def observed(wave: Wave) -> Iterator[Record]:
         towers.normed.append(output)
 
     def recording(model, pack):
-        layers = last_tokens(model, pack)
-        record.passes.append(padded(wave, pack, layers))
+        record.passes.append(padded(wave, pack))
+        record.passes[-1].layers.extend(layers := last_tokens(model, pack))
         return layers
 
     hooks = [

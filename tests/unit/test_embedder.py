@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from wave_search.errors import ModelError, UsageError
-from wave_search.model import embedder as module
 from wave_search.model import load
 from wave_search.model.embedder import WaveEmbedder
 from wave_search.types import Clip, Frames, Modality, Sampling, Waveform
@@ -74,15 +73,15 @@ def test_all_modalities_of_each_clip(embedder: WaveEmbedder) -> None:
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
 
 
-def test_independent_of_the_batch(embedder: WaveEmbedder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_independent_of_the_batch(embedder: WaveEmbedder) -> None:
     together = flattened(embedder.embed(CLIPS))
     alone = flattened([result for clip in CLIPS for result in embedder.embed([clip])])
     np.testing.assert_allclose(together, alone, atol=1e-5)
     backwards = flattened(embedder.embed(CLIPS[::-1])[::-1])
     np.testing.assert_allclose(together, backwards, atol=1e-5)
-    monkeypatch.setattr(module, "_BATCH_TOKENS", 400)
-    monkeypatch.setattr(module, "_WAITING_TOKENS", 900)
-    np.testing.assert_allclose(together, flattened(embedder.embed(CLIPS)), atol=1e-5)
+    for token_budget in (1, 400):
+        frugal = load("wave-tiny", device="cpu", token_budget=token_budget)
+        np.testing.assert_allclose(together, flattened(frugal.embed(CLIPS)), atol=1e-5)
 
 
 def test_only_what_is_asked_for(embedder: WaveEmbedder) -> None:
@@ -93,7 +92,7 @@ def test_only_what_is_asked_for(embedder: WaveEmbedder) -> None:
 
 def test_towers_run_once_per_clip(embedder: WaveEmbedder) -> None:
     calls: Counter[str] = Counter()
-    wave = embedder._wave
+    wave = embedder.wave
     towers = {"audio": wave.audio_tower, "vision": wave.visual, "beats": wave.beats}
     hooks = [tower.register_forward_hook(lambda *_, name=name: calls.update([name])) for name, tower in towers.items()]
     try:
@@ -105,6 +104,48 @@ def test_towers_run_once_per_clip(embedder: WaveEmbedder) -> None:
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def test_a_part_of_the_model_is_loaded_when_it_is_needed() -> None:
+    fresh = load("wave-tiny", device="cpu")
+    assert isinstance(fresh, WaveEmbedder)
+
+    def present() -> set[str]:
+        weights = fresh.wave.state_dict()
+        assert not [name for name, buffer in fresh.wave.named_buffers() if buffer.is_meta]
+        return {key.split(".")[0] for key, value in weights.items() if not value.is_meta}
+
+    fresh.embed([Clip(text="a dog barks")])
+    assert present() == {"model"}
+    fresh.embed([Clip(waveform=sound(1))])
+    assert present() == {"model", "classify_linear", "audio_tower", "beats", "beats_ln", "beats_proj"}
+    fresh.embed([Clip(image=picture()[0])])
+    assert not [name for name, weight in fresh.wave.named_parameters() if weight.is_meta]
+
+
+def test_instructions_over_one_clip_give_what_each_alone_gives(embedder: WaveEmbedder) -> None:
+    instructions = ["What animal is heard?", None, "And the weather? Say it in one word, please."]
+    together = embedder.embed_each(CLIPS, instructions)
+    for number, instruction in enumerate(instructions):
+        alone = embedder.embed(CLIPS, instruction=instruction)
+        each = [results[number] for results in together]
+        assert [set(vectors) for vectors in each] == [set(vectors) for vectors in alone]
+        np.testing.assert_allclose(flattened(each), flattened(alone), atol=1e-5)
+    assert np.abs(together[1][0][AV] - together[1][2][AV]).max() > 1e-3
+    with pytest.raises(ValueError, match="no instructions"):
+        embedder.embed_each(CLIPS, [])
+
+
+def test_instructions_share_the_tokens_of_the_media(embedder: WaveEmbedder) -> None:
+    rows: list[int] = []
+    hook = embedder.wave.model.layers[0].input_layernorm.register_forward_hook(lambda *io: rows.append(len(io[2])))
+    try:
+        for count in (1, 4):
+            embedder.embed_each([film(3)], ["abc"] * count, [AV])
+    finally:
+        hook.remove()
+    # Three letters and the end token, three times more.
+    assert rows[1] - rows[0] == 3 * 4
 
 
 def test_a_clip_is_closest_to_itself(embedder: WaveEmbedder) -> None:
@@ -215,7 +256,7 @@ def test_empty_text(embedder: WaveEmbedder) -> None:
 def test_too_long_a_clip(monkeypatch: pytest.MonkeyPatch) -> None:
     short = load("wave-tiny", device="cpu")
     assert isinstance(short, WaveEmbedder)
-    monkeypatch.setattr(short._wave.config.thinker.text_config, "max_position_embeddings", 200)
+    monkeypatch.setattr(short.wave.config.thinker.text_config, "max_position_embeddings", 200)
     with pytest.raises(UsageError, match=r"tokens as audio; the model takes 200. Cut it into shorter segments."):
         short.embed([Clip(waveform=sound(5))])
 
@@ -223,7 +264,8 @@ def test_too_long_a_clip(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_values_that_are_not_finite() -> None:
     broken = load("wave-tiny", device="cpu")
     assert isinstance(broken, WaveEmbedder)
-    head = broken._wave.classify_linear[2]
+    broken.embed([Clip(waveform=sound(1))])
+    head = broken.wave.classify_linear[2]
     head.weight = torch.nn.Parameter(torch.full_like(head.weight, torch.nan), requires_grad=False)
     with pytest.raises(ModelError, match=r"clip 2 as audio: .* not finite"):
         broken.embed([Clip(text="unharmed, because texts bypass the head"), Clip(waveform=sound(1))])
@@ -233,7 +275,7 @@ def test_memory_of_the_device_is_too_small(embedder: WaveEmbedder) -> None:
     def run_out(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    hook = embedder._wave.audio_tower.register_forward_pre_hook(run_out)
+    hook = embedder.wave.audio_tower.register_forward_pre_hook(run_out)
     with pytest.raises(ModelError, match="memory of cpu is too small"):
         embedder.embed([Clip(waveform=sound(1))])
     hook.remove()

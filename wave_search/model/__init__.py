@@ -19,6 +19,7 @@ def load(
     dtype: str = "auto",
     positions: str = "sequential",
     quantization: str | None = None,
+    token_budget: int | None = None,
 ) -> Embedder:
     """Load a model.
 
@@ -31,6 +32,8 @@ def load(
         positions: how the positions of audio-visual clips are counted: "sequential", as in the published evaluation,
             or "aligned" in time, as in training.
         quantization: "8bit" or "4bit" for the decoder; needs bitsandbytes.
+        token_budget: tokens that the decoder takes at once, at least one clip; None for a number that suits the
+            memory that is free.
 
     Returns:
         The embedder. Its `spec.name` loads the same model again.
@@ -43,7 +46,9 @@ def load(
     """
     from wave_search.model.loading import load as load_model
 
-    return load_model(name, device=device, dtype=dtype, positions=positions, quantization=quantization)
+    return load_model(
+        name, device=device, dtype=dtype, positions=positions, quantization=quantization, token_budget=token_budget
+    )
 
 
 def known_models() -> Mapping[str, str]:

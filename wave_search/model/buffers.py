@@ -35,6 +35,8 @@ def computed_buffers(part: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     config: Any = copy.deepcopy(part.config)
     for name, value in _WITHOUT_WEIGHTS[config.model_type].items():
         setattr(config, name, value)
+    # The constructors know transformers' own implementations only.
+    config._attn_implementation = "sdpa"
     with torch.device("cpu"):
         twin = type(part)(config)
     yield from twin.named_buffers()

@@ -8,6 +8,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from wave_search.errors import CheckpointError
+from wave_search.model.parts import Part
 from wave_search.model.shards import StoredTensor, load_pickled, open_shard, read_json, weight_files
 
 if TYPE_CHECKING:
@@ -62,6 +63,30 @@ def checkpoint_files(directory: Path) -> list[Path]:
     return [config, *weight_files(directory), *([beats] if beats.is_file() else [])]
 
 
+class StoredWave:
+    """A model whose parts are read from its checkpoint when they are first needed. Made by `open_wave`."""
+
+    def __init__(
+        self, wave: Wave, stored: Mapping[str, StoredTensor], device: torch.device, dtype: torch.dtype
+    ) -> None:
+        self.wave = wave
+        self._stored = stored
+        self._device, self._dtype = device, dtype
+        self._missing = set(Part)
+
+    def need(self, parts: Iterable[Part]) -> None:
+        """Load those of the parts that are not there yet.
+
+        Raises:
+            CheckpointError: the file is not there any more, or damaged.
+        """
+        for part in parts:
+            if part in self._missing:
+                mine = {key: at for key, at in self._stored.items() if key.startswith(part.prefixes)}
+                _fill(self.wave, mine, self._device, self._dtype)
+                self._missing.remove(part)
+
+
 def load_wave(
     directory: Path,
     *,
@@ -70,7 +95,21 @@ def load_wave(
     beats_file: Path | None = None,
     quantization: str | None = None,
 ) -> Wave:
-    """Load a model.
+    """Load a whole model; see `open_wave`."""
+    stored = open_wave(directory, device=device, dtype=dtype, beats_file=beats_file, quantization=quantization)
+    stored.need(Part)
+    return stored.wave
+
+
+def open_wave(
+    directory: Path,
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | None = None,
+    beats_file: Path | None = None,
+    quantization: str | None = None,
+) -> StoredWave:
+    """Open a checkpoint and compare all its keys with the model. No weights are read yet.
 
     The layout is that of the released checkpoint (see `save_wave`). Weights are cast one by one on the way to the
     device. Where the dtype is the stored one and the device is the CPU, they stay mapped from the file.
@@ -84,7 +123,7 @@ def load_wave(
         quantization: "8bit" or "4bit" for the linear layers of the decoder; None for none.
 
     Returns:
-        The model in evaluation mode, without gradients.
+        The model in evaluation mode, without gradients, its parameters on the meta device.
 
     Raises:
         CheckpointError: a file is missing or damaged, or a key is missing, unexpected or of another shape.
@@ -108,9 +147,8 @@ def load_wave(
         from wave_search.model.quantize import prepare_decoder
 
         prepare_decoder(wave, quantization, dtype)
-    _fill(wave, stored, torch.device(device), dtype)
     wave.init_buffers(device)
-    return wave.eval().requires_grad_(False)
+    return StoredWave(wave.eval().requires_grad_(False), stored, torch.device(device), dtype)
 
 
 def _empty_wave(config: WaveConfig, directory: Path) -> Wave:

@@ -26,13 +26,13 @@ def last_tokens(model: Qwen2_5OmniThinkerTextModel, pack: Pack) -> list[torch.Te
 
     Args:
         model: transformers' decoder; its parts are used, its `forward` is not.
-        pack: sequences. They do not see each other.
+        pack: sequences. They do not see each other. Its embeddings are overwritten.
 
     Returns:
         For each layer (endings, hidden), in the order of the pack; of the last layer after the final norm.
     """
     rotary = model.rotary_emb(pack.embeddings[None], pack.position_ids[:, None])
-    hidden = pack.embeddings.clone()
+    hidden = pack.embeddings
     kept: list[torch.Tensor] = []
     for layer in model.layers[:-1]:
         hidden = _layer(layer, hidden, rotary, pack)

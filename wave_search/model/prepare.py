@@ -1,0 +1,69 @@
+"""What can be computed of a clip without the model, ahead of the time when the model wants it."""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar
+
+from wave_search.model import preprocess
+from wave_search.types import Modality
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Sequence
+
+    from wave_search.model.config import WaveConfig
+    from wave_search.model.preprocess import AudioPiece, Patches
+    from wave_search.types import Clip
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_THREADS = 2
+_AHEAD = 4
+"""Clips that may be ready before they are wanted. Bounds the memory: a clip is up to 70 MB of patches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What the towers take. None: the clip has it not, or it is not wanted."""
+
+    image: Patches | None = None
+    video: Patches | None = None
+    audio: tuple[AudioPiece, ...] | None = None
+
+
+def prepare(config: WaveConfig, clip: Clip, wanted: Collection[Modality]) -> Prepared:
+    """Cut into patches, and take spectra, as far as `wanted` needs it. May run in any thread.
+
+    Args:
+        config: of the model.
+        clip: as `check_clip` wants it.
+        wanted: what it is to be embedded as.
+    """
+    seen = clip.frames is not None and not {Modality.VIDEO, Modality.AV}.isdisjoint(wanted)
+    heard = clip.waveform is not None and not {Modality.AUDIO, Modality.AV}.isdisjoint(wanted)
+    return Prepared(
+        preprocess.image_patches(config, clip.image) if clip.image is not None and Modality.IMAGE in wanted else None,
+        preprocess.video_patches(config, clip.frames.pixels) if seen and clip.frames else None,
+        tuple(preprocess.audio_pieces(config, clip.waveform.samples)) if heard and clip.waveform else None,
+    )
+
+
+def ahead(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    """Like `map`, but threads compute what comes next while the caller uses what it got."""
+    if len(items) < 2:
+        yield from map(function, items)
+        return
+    pool = ThreadPoolExecutor(_THREADS, "prepare")
+    try:
+        rest = iter(items)
+        waiting = deque(pool.submit(function, item) for item in islice(rest, _AHEAD))
+        while waiting:
+            result = waiting.popleft().result()
+            waiting.extend(pool.submit(function, item) for item in islice(rest, 1))
+            yield result
+    finally:
+        pool.shutdown(cancel_futures=True)
