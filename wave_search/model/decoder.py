@@ -8,14 +8,12 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the usual name
 from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import apply_rotary_pos_emb
 
+from wave_search.model.memory import FEED_FORWARD_ROWS
+
 if TYPE_CHECKING:
     from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import Qwen2_5OmniThinkerTextModel
 
     from wave_search.model.batch import Pack, Run
-
-_MLP_ROWS = 2048
-"""Rows that the feed-forward part takes at once. Its inner width is several times the hidden one, so that it would be
-the peak of the memory; more rows are not faster."""
 
 
 def last_tokens(model: Qwen2_5OmniThinkerTextModel, pack: Pack) -> list[torch.Tensor]:
@@ -50,8 +48,9 @@ def _layer(layer: Any, hidden: torch.Tensor, rotary: tuple[torch.Tensor, torch.T
     del key, value
     hidden += layer.self_attn.o_proj(query.flatten(1))
     del query
-    for start in range(0, len(hidden), _MLP_ROWS):
-        rows = hidden[start : start + _MLP_ROWS]
+    at_once = FEED_FORWARD_ROWS[hidden.device.type]
+    for start in range(0, len(hidden), at_once):
+        rows = hidden[start : start + at_once]
         rows += layer.mlp(layer.post_attention_layernorm(rows))
     return hidden
 

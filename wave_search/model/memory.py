@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
+# By type of device. More at once makes nothing faster: the products are as large as the device can use.
 FEWEST_TOKENS = 1024
-MOST_TOKENS = {"cpu": 4096, "cuda": 32_768}
-"""More make nothing faster: the products are as large as the device can use, and only the memory grows."""
+MOST_TOKENS = {"cpu": 2048, "cuda": 32_768}
+FEED_FORWARD_ROWS = {"cpu": 512, "cuda": 4096}
+"""Tokens that the widest part of a layer takes at once. It is several times as wide as the rest."""
+TOWER_PATCHES = {"cpu": 2048, "cuda": 16_384}
+"""Of one clip, in the vision tower."""
 
 _SHARE = 4
 """Of the free memory a fourth; the rest is for what comes beside: the towers, other programs, other threads."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from wave_search.model import preprocess
@@ -20,10 +18,6 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-_THREADS = 2
-_AHEAD = 4
-"""Clips that may be ready before they are wanted. Bounds the memory: a clip is up to 70 MB of patches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +47,21 @@ def prepare(config: WaveConfig, clip: Clip, wanted: Collection[Modality]) -> Pre
 
 
 def ahead(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
-    """Like `map`, but threads compute what comes next while the caller uses what it got."""
+    """Like `map`, but a thread computes the next result while the caller uses the one it got.
+
+    One thread and one result: to prepare a clip takes a fraction of the time of embedding it, and a clip is up to
+    70 MB of patches.
+    """
     if len(items) < 2:
         yield from map(function, items)
         return
-    pool = ThreadPoolExecutor(_THREADS, "prepare")
+    pool = ThreadPoolExecutor(1, "prepare")
     try:
-        rest = iter(items)
-        waiting = deque(pool.submit(function, item) for item in islice(rest, _AHEAD))
-        while waiting:
-            result = waiting.popleft().result()
-            waiting.extend(pool.submit(function, item) for item in islice(rest, 1))
+        coming = pool.submit(function, items[0])
+        for item in items[1:]:
+            result = coming.result()
+            coming = pool.submit(function, item)
             yield result
+        yield coming.result()
     finally:
         pool.shutdown(cancel_futures=True)

@@ -56,7 +56,8 @@ def video_patches(config: WaveConfig, pixels: NDArray[np.uint8]) -> Patches:
     frames, height, width, channels = pixels.shape
     if frames == 0 or height % (side * merge) or width % (side * merge):
         raise ValueError(f"frames of {width}x{height} cannot be cut into patches: {side * merge} px is the unit")
-    pixels = np.concatenate([pixels, np.repeat(pixels[-1:], -frames % depth, axis=0)])
+    if frames % depth:
+        pixels = np.concatenate([pixels, np.repeat(pixels[-1:], -frames % depth, axis=0)])
     grid = (len(pixels) // depth, height // side, width // side)
     cells = pixels.reshape(
         grid[0], depth, grid[1] // merge, merge, side, grid[2] // merge, merge, side, channels

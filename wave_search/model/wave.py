@@ -19,6 +19,7 @@ from wave_search.model.batch import packed
 from wave_search.model.beats import Beats
 from wave_search.model.buffers import computed_buffers
 from wave_search.model.decoder import last_tokens
+from wave_search.model.memory import TOWER_PATCHES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
 _CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 _CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-_PATCHES_AT_ONCE = 4096
-"""Of one clip in the vision tower. Bounds the memory of long videos."""
 
 
 class Wave(nn.Module):
@@ -95,7 +94,7 @@ class Wave(nn.Module):
         """
         steps, height, width = grid_thw
         # Steps of time do not see each other in the tower.
-        at_once = max(1, _PATCHES_AT_ONCE // (height * width))
+        at_once = max(1, TOWER_PATCHES[self.device.type] // (height * width))
         return torch.cat(
             [
                 self._look(rows[start * height * width : (start + at_once) * height * width], height, width)
