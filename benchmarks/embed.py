@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 AUDIO, VIDEO, AV = Modality.AUDIO, Modality.VIDEO, Modality.AV
 SETS = {"audio": (AUDIO,), "silent video": (VIDEO,), "audio-visual": (AV,), "mixed": (AUDIO, VIDEO, AV)}
 CLIPS = {"tiny": 8, "seven-b/14": 4}
-OPEN = """Open: clips/s and media-seconds per second, MFU, peak memory and stages of the true 7B geometry on a GPU. No GPU was at
-hand."""
+OPEN = """Open, because no GPU was at hand: clips/s, media-seconds per second, MFU, peak memory and stages of the true
+7B geometry on a GPU."""
 INSTRUCTIONS = [None, "What animal is heard?", "Is there music?", "Where was it filmed?"]
 _INDENT = 2
 

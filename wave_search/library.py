@@ -53,7 +53,7 @@ def open(  # noqa: A001 - used as wave_search.open
     Args:
         path: the folder of the index.
         model: "auto" for the index's own model, or its name or directory; it must be the same model.
-        device: "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:N".
+        device: "auto" (CUDA where there is one), "cpu", "cuda" (all that are visible) or "cuda:N".
         dtype: "auto" (as the checkpoint is stored), "float32" or "bfloat16".
         quantization: "8bit" or "4bit", if the index was made so.
         workers: decoder processes for `Index.add`; None for as many as there are cores, at most 4.

@@ -19,10 +19,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 needs_bitsandbytes = pytest.mark.skipif(find_spec("bitsandbytes") is None, reason="bitsandbytes is optional")
+needs_torchao = pytest.mark.skipif(find_spec("torchao") is None, reason="torchao is optional")
 
 
-@needs_bitsandbytes
-@pytest.mark.parametrize(("method", "closeness"), [("8bit", 0.99), ("4bit", 0.8)])
+@pytest.mark.parametrize(
+    ("method", "closeness"),
+    [
+        pytest.param("8bit", 0.99, marks=needs_bitsandbytes),
+        pytest.param("4bit", 0.8, marks=needs_bitsandbytes),
+        pytest.param("int8", 0.99, marks=needs_torchao),
+        pytest.param("fp8", 0.98, marks=needs_torchao),
+    ],
+)
 def test_vectors_stay_close(method: str, closeness: float) -> None:
     samples = (0.5 * np.sin(np.arange(32_000) / 9)).astype(np.float32)
     clips = [Clip(text="a dog barks"), Clip(waveform=Waveform(samples, 16_000))]
@@ -53,7 +61,8 @@ def test_linear_layers_of_the_decoder_only(tmp_path: Path, method: str) -> None:
         save_wave(wave, tmp_path)
 
 
-def test_bitsandbytes_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("method", "package"), [("4bit", "bitsandbytes"), ("fp8", "torchao")])
+def test_packages_are_optional(monkeypatch: pytest.MonkeyPatch, method: str, package: str) -> None:
     monkeypatch.setattr("wave_search.model.quantize.find_spec", lambda _name: None)
-    with pytest.raises(UsageError, match="needs the package bitsandbytes"):
-        load("wave-tiny", quantization="4bit")
+    with pytest.raises(UsageError, match=f"{method} needs the package {package}"):
+        load("wave-tiny", quantization=method)

@@ -20,6 +20,7 @@ def load(
     positions: str = "sequential",
     quantization: str | None = None,
     token_budget: int | None = None,
+    compiled: bool = False,
 ) -> Embedder:
     """Load a model.
 
@@ -27,13 +28,15 @@ def load(
         name: "auto" (WAVE-7B if its weights are here and a GPU can hold it, otherwise wave-tiny), a name of
             `known_models`, the directory of a checkpoint, or "owner/name" of the Hugging Face hub, with "@revision" if
             wanted.
-        device: "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:N".
+        device: "auto" (CUDA where there is one), "cpu", "cuda" (all that are visible) or "cuda:N".
         dtype: "auto" (as the checkpoint is stored), "float32" or "bfloat16".
         positions: how the positions of audio-visual clips are counted: "sequential", as in the published evaluation,
             or "aligned" in time, as in training.
-        quantization: "8bit" or "4bit" for the decoder; needs bitsandbytes.
+        quantization: of the decoder's weights: "8bit" or "4bit" with bitsandbytes, "int8" or "fp8" with torchao.
         token_budget: tokens that the decoder takes at once, at least one clip; None for a number that suits the
             memory that is free.
+        compiled: let torch.compile fuse the feed-forward parts of the decoder; needs a C++ compiler on the CPU. The
+            first batches take a minute longer.
 
     Returns:
         The embedder. Its `spec.name` loads the same model again.
@@ -47,7 +50,13 @@ def load(
     from wave_search.model.loading import load as load_model
 
     return load_model(
-        name, device=device, dtype=dtype, positions=positions, quantization=quantization, token_budget=token_budget
+        name,
+        device=device,
+        dtype=dtype,
+        positions=positions,
+        quantization=quantization,
+        token_budget=token_budget,
+        compiled=compiled,
     )
 
 

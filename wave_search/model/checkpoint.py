@@ -67,9 +67,15 @@ class StoredWave:
     """A model whose parts are read from its checkpoint when they are first needed. Made by `open_wave`."""
 
     def __init__(
-        self, wave: Wave, stored: Mapping[str, StoredTensor], device: torch.device, dtype: torch.dtype
+        self,
+        wave: Wave,
+        stored: Mapping[str, StoredTensor],
+        device: torch.device,
+        dtype: torch.dtype,
+        quantization: str | None,
     ) -> None:
         self.wave = wave
+        self._quantization = quantization
         self._stored = stored
         self._device, self._dtype = device, dtype
         self._missing = set(Part)
@@ -85,6 +91,10 @@ class StoredWave:
                 mine = {key: at for key, at in self._stored.items() if key.startswith(part.prefixes)}
                 _fill(self.wave, mine, self._device, self._dtype)
                 self._missing.remove(part)
+                if part is Part.DECODER and self._quantization is not None:
+                    from wave_search.model.quantize import finish_decoder
+
+                    finish_decoder(self.wave, self._quantization)
 
 
 def load_wave(
@@ -120,14 +130,14 @@ def open_wave(
         dtype: float32 or bfloat16; None: as stored. BEATs is float32 in any case (see `Beats`).
         beats_file: replaces the BEATs of the checkpoint. By default, a `BEATs_iter3_plus_AS2M.pt` in the directory
             is used if the checkpoint has no `beats.*` key.
-        quantization: "8bit" or "4bit" for the linear layers of the decoder; None for none.
+        quantization: "8bit", "4bit", "int8" or "fp8" for the linear layers of the decoder; None for none.
 
     Returns:
         The model in evaluation mode, without gradients, its parameters on the meta device.
 
     Raises:
         CheckpointError: a file is missing or damaged, or a key is missing, unexpected or of another shape.
-        UsageError: quantization is not installed, or is not one of the two.
+        UsageError: quantization is not installed, or is none of these.
     """
     import torch
 
@@ -148,7 +158,7 @@ def open_wave(
 
         prepare_decoder(wave, quantization, dtype)
     wave.init_buffers(device)
-    return StoredWave(wave.eval().requires_grad_(False), stored, torch.device(device), dtype)
+    return StoredWave(wave.eval().requires_grad_(False), stored, torch.device(device), dtype, quantization)
 
 
 def _empty_wave(config: WaveConfig, directory: Path) -> Wave:

@@ -13,29 +13,30 @@ if TYPE_CHECKING:
 _DTYPES = ("auto", "float32", "bfloat16")
 
 
-def resolve_device(name: str) -> torch.device:
-    """Turn a user's word into a device that is there.
+def resolve_devices(name: str) -> tuple[torch.device, ...]:
+    """Turn a user's word into devices that are there.
 
     Args:
-        name: "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:N".
+        name: "auto" (CUDA where there is one), "cpu", "cuda" (all that are visible) or "cuda:N".
 
     Raises:
         UsageError: not such a word, or no such CUDA device.
     """
     import torch
 
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+    count = torch.cuda.device_count()
+    if name == "cpu" or (name == "auto" and not count):
+        return (torch.device("cpu"),)
+    match = re.fullmatch(r"auto|cuda(:(?P<index>\d+))?", name)
+    if match is None:
         raise UsageError(f"{name!r} is not a device", "Use auto, cpu, cuda or cuda:N.")
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+    wanted = range(count) if match["index"] is None else [int(match["index"])]
+    if not wanted or max(wanted) >= count:
         raise UsageError(
-            f"there is no device {name}: {torch.cuda.device_count()} CUDA devices are visible to torch "
-            f"{torch.__version__}",
+            f"there is no device {name}: {count} CUDA devices are visible to torch {torch.__version__}",
             "Use --device cpu, or install a CUDA build of torch and check that nvidia-smi lists the GPU.",
         )
-    return device
+    return tuple(torch.device("cuda", index) for index in wanted)
 
 
 def resolve_dtype(name: str) -> torch.dtype | None:
