@@ -6,7 +6,7 @@ import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypedDict, Unpack
 
 import typer
 
@@ -38,6 +38,10 @@ IndexDir = Annotated[
     Path, typer.Option("--index", envvar="WAVE_SEARCH_INDEX", metavar="DIR", help="Where the index lives.")
 ]
 Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda[:N]", help="Where the model runs.")]
+TokenBudget = Annotated[
+    int | None,
+    typer.Option("--token-budget", min=1, metavar="N", help="Tokens that the model takes at once."),
+]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, metavar="N", help="Decoder processes.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DEFAULT_INDEX = Path(".wave-search")
@@ -88,6 +92,7 @@ def index(
         int | None, typer.Option(min=1, metavar="N", help="Build IVF-PQ shards from so many segments on.")
     ] = None,
     workers: Workers = None,
+    token_budget: TokenBudget = None,
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as JSON to FILE.")] = None,
     json: Json = False,
 ) -> int:
@@ -98,7 +103,7 @@ def index(
     with (
         terminal.progress() as progress,
         _opened_or_created(
-            index, model=model, modalities=modalities, segment=segment, device=device, workers=workers
+            index, modalities, segment, model=model, device=device, workers=workers, token_budget=token_budget
         ) as it,
     ):
         terminal.notice(it.model)
@@ -120,13 +125,22 @@ def index(
     return PARTLY if done.skipped or done.unreachable else DONE
 
 
+class _Loading(TypedDict):
+    """How the model of an index is loaded."""
+
+    model: str
+    device: str
+    workers: int | None
+    token_budget: int | None
+
+
 def _opened_or_created(
-    path: Path, *, model: str, modalities: str | None, segment: str | None, device: str, workers: int | None
+    path: Path, modalities: str | None, segment: str | None, **loading: Unpack[_Loading]
 ) -> ws.Index:
     wanted = None if modalities is None else [name.strip() for name in modalities.split(",")]
     if not ws.exists(path):
-        return ws.create(path, model, segment=segment or "10", modalities=wanted, device=device, workers=workers)
-    opened = ws.open(path, model, device=device, workers=workers)
+        return ws.create(path, segment=segment or "10", modalities=wanted, **loading)
+    opened = ws.open(path, **loading)
     info = opened.info()
     for option, given, pinned in (
         ("--segment", segment, info.segmenting),

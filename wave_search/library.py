@@ -46,6 +46,7 @@ def open(  # noqa: A001 - used as wave_search.open
     device: str = "auto",
     dtype: str = "auto",
     quantization: str | None = None,
+    token_budget: int | None = None,
     workers: int | None = None,
 ) -> Index:
     """Open an index. The model is loaded when something has to be embedded.
@@ -55,7 +56,8 @@ def open(  # noqa: A001 - used as wave_search.open
         model: "auto" for the index's own model, or its name or directory; it must be the same model.
         device: "auto" (CUDA where there is one), "cpu", "cuda" (all that are visible) or "cuda:N".
         dtype: "auto" (as the checkpoint is stored), "float32" or "bfloat16".
-        quantization: "8bit" or "4bit", if the index was made so.
+        quantization: "8bit", "4bit", "int8" or "fp8", if the index was made so.
+        token_budget: tokens that the decoder of the model takes at once; None for a number that suits the free memory.
         workers: decoder processes for `Index.add`; None for as many as there are cores, at most 4.
 
     Raises:
@@ -65,7 +67,7 @@ def open(  # noqa: A001 - used as wave_search.open
         ModelError: the model cannot be loaded; at once only for a directory that the index does not know.
     """
     snapshot = store.open_snapshot(Path(path))
-    options = LoadOptions(device, dtype, snapshot.manifest.model.positions, quantization)
+    options = LoadOptions(device, dtype, snapshot.manifest.model.positions, quantization, token_budget)
     return Index(snapshot, Engine.for_index(model, options, snapshot.manifest.model), workers)
 
 
@@ -79,6 +81,7 @@ def create(
     device: str = "auto",
     dtype: str = "auto",
     quantization: str | None = None,
+    token_budget: int | None = None,
     workers: int | None = None,
 ) -> Index:
     """Make an empty index, pinned to a model and to how media are cut.
@@ -92,7 +95,8 @@ def create(
         positions: how audio-visual positions are counted: "sequential" or "aligned".
         device: as for `open`.
         dtype: as for `open`.
-        quantization: "8bit" or "4bit" for the decoder of the model.
+        quantization: "8bit", "4bit", "int8" or "fp8" for the decoder of the model.
+        token_budget: as for `open`.
         workers: as for `open`.
 
     Raises:
@@ -101,7 +105,7 @@ def create(
     """
     segmenting = str(Segmenting.parse(segment))
     chosen = None if modalities is None else {_modality(name) for name in modalities}
-    engine = Engine(model, LoadOptions(device, dtype, positions, quantization))
+    engine = Engine(model, LoadOptions(device, dtype, positions, quantization, token_budget))
     spec = engine.model().spec
     held = tuple(modality for modality in spec.modalities if chosen is None or modality in chosen)
     if not held:

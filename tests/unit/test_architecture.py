@@ -40,6 +40,7 @@ CONFINED_TO = {
     "torch": {"model"},
     "transformers": {"model"},
     "tokenizers": {"model"},
+    "torchao": {"model"},
     "safetensors": {"model"},
     "huggingface_hub": {"model"},
     "faiss": {"ann"},

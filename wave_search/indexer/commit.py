@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -53,7 +53,8 @@ Outcome = Embedded | Reused | Quarantined
 class Committer:
     """Collects outcomes and commits them.
 
-    The writer is used in a thread of its own: Ctrl-C interrupts only the main thread, so it never tears a commit.
+    The writer is used in a thread of its own: Ctrl-C interrupts only the main thread, so it never tears a commit. And
+    the model goes on meanwhile; at most one commit is under way.
 
     Args:
         writer: holds the lock.
@@ -64,16 +65,21 @@ class Committer:
         self._outcomes: list[Outcome] = []
         self._rows = 0
         self._committed_s = time.monotonic()
+        self._under_way: Future[None] | None = None
         self._thread = ThreadPoolExecutor(1, "committer")
         # An executor that is interrupted while it starts its thread starts another one, and two would commit at once.
         self._thread.submit(int).result()
 
     def add(self, outcome: Outcome) -> None:
-        """Keep an outcome, and commit when it is time."""
+        """Keep an outcome, and begin a commit when it is time.
+
+        Raises:
+            IndexError_: the disk is full or read-only, as an earlier commit has found.
+        """
         self._outcomes.append(outcome)
         self._rows += 1 + (len(outcome.work.segments) if isinstance(outcome, Embedded) else 0)
         if self._rows >= COMMIT_EVERY_ROWS or time.monotonic() - self._committed_s >= COMMIT_EVERY_S:
-            self.commit()
+            self._begin((), ())
 
     def commit(self, removed: Iterable[bytes] = (), replaced: Iterable[FileRow] = ()) -> None:
         """Commit what is complete, with files to forget and rows to replace.
@@ -81,22 +87,31 @@ class Committer:
         Raises:
             IndexError_: the disk is full or read-only.
         """
-        self._thread.submit(self._commit, tuple(removed), tuple(replaced)).result()
+        self._begin(tuple(removed), tuple(replaced))
+        self._wait()
+
+    def _begin(self, removed: tuple[bytes, ...], replaced: tuple[FileRow, ...]) -> None:
+        self._wait()
+        outcomes, self._outcomes, self._rows = self._outcomes, [], 0
+        self._committed_s = time.monotonic()
+        self._under_way = self._thread.submit(self._commit, outcomes, removed, replaced)
+
+    def _wait(self) -> None:
+        if self._under_way is not None:
+            under_way, self._under_way = self._under_way, None
+            under_way.result()
 
     def close(self) -> None:
         """Wait for a commit that may be under way."""
         self._thread.shutdown()
 
-    def _commit(self, removed: tuple[bytes, ...], replaced: tuple[FileRow, ...]) -> None:
+    def _commit(self, outcomes: list[Outcome], removed: tuple[bytes, ...], replaced: tuple[FileRow, ...]) -> None:
         self._writer.remove_files(removed)
         for row in replaced:
             self._writer.put_file(row)
-        for outcome in self._outcomes:
+        for outcome in outcomes:
             self._put(outcome)
         self._writer.commit()
-        self._outcomes.clear()
-        self._rows = 0
-        self._committed_s = time.monotonic()
 
     def _put(self, outcome: Outcome) -> None:
         if isinstance(outcome, Quarantined):

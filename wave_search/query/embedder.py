@@ -31,6 +31,7 @@ class LoadOptions:
     dtype: str = "auto"
     positions: str = "sequential"
     quantization: str | None = None
+    token_budget: int | None = None
 
 
 class Engine:
@@ -88,6 +89,7 @@ class Engine:
                     dtype=given.dtype,
                     positions=given.positions,
                     quantization=given.quantization,
+                    token_budget=given.token_budget,
                 )
                 if self._pinned is not None:
                     check_same(loaded.spec, self._pinned)

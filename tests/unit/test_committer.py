@@ -1,0 +1,72 @@
+"""Commits go on while the main thread works."""
+
+from __future__ import annotations
+
+from threading import Event
+from typing import TYPE_CHECKING
+
+import pytest
+
+from wave_search.errors import IndexError_
+from wave_search.indexer import commit as module
+from wave_search.indexer.commit import Committer, Quarantined
+from wave_search.indexer.scan import FoundFile
+
+if TYPE_CHECKING:
+    from wave_search.store import FileRow
+
+
+class SlowWriter:
+    """Takes as long for a commit as the test wants."""
+
+    def __init__(self) -> None:
+        self.may_end = Event()
+        self.rows: list[bytes] = []
+        self.commits: list[int] = []
+        self.error: Exception | None = None
+
+    def remove_files(self, paths: tuple[bytes, ...]) -> None:
+        pass
+
+    def put_file(self, row: FileRow) -> None:
+        self.rows.append(row.path)
+
+    def commit(self) -> None:
+        assert self.may_end.wait(30)
+        if self.error is not None:
+            raise self.error
+        self.commits.append(len(self.rows))
+
+
+def outcome(number: int) -> Quarantined:
+    return Quarantined(FoundFile(b"/media/%d" % number, b"/media", 1, 1), "broken", "mend it")
+
+
+@pytest.fixture
+def writer(monkeypatch: pytest.MonkeyPatch) -> SlowWriter:
+    monkeypatch.setattr(module, "COMMIT_EVERY_ROWS", 3)
+    return SlowWriter()
+
+
+def test_what_comes_during_a_commit_belongs_to_the_next(writer: SlowWriter) -> None:
+    committer = Committer(writer)  # type: ignore[arg-type]
+    for number in range(5):  # the third begins a commit, which cannot end yet
+        committer.add(outcome(number))
+    assert writer.commits == []
+    writer.may_end.set()
+    committer.commit()
+    committer.close()
+    assert writer.commits == [3, 5]
+    assert writer.rows == [b"/media/%d" % number for number in range(5)]
+
+
+def test_a_failed_commit_is_told_before_the_next_begins(writer: SlowWriter) -> None:
+    committer = Committer(writer)  # type: ignore[arg-type]
+    writer.error = IndexError_("the disk is full", "Make room.")
+    writer.may_end.set()
+    for number in range(5):
+        committer.add(outcome(number))
+    with pytest.raises(IndexError_, match="the disk is full"):
+        committer.add(outcome(5))
+    committer.close()
+    assert writer.commits == []
