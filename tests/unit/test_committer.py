@@ -39,7 +39,7 @@ class SlowWriter:
 
 
 def outcome(number: int) -> Quarantined:
-    return Quarantined(FoundFile(b"/media/%d" % number, b"/media", 1, 1), "broken", "mend it")
+    return Quarantined(FoundFile(b"/media/%d" % number, b"/media", 1, 1, device=1), "broken", "mend it")
 
 
 @pytest.fixture
