@@ -63,6 +63,10 @@ def test_nothing_gives_nothing(embedder: ws.MediaEmbedder) -> None:
 def test_what_cannot_be_embedded(embedder: ws.MediaEmbedder, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="the text is empty"):
         embedder.encode([""])
+    with pytest.raises(UsageError, match="not valid Unicode"):
+        embedder.encode(["a\udcff"])
+    with pytest.raises(UsageError, match="Audio, Video"):
+        embedder.encode([tmp_path / "dog.wav"])  # type: ignore[list-item]
     with pytest.raises(UsageError, match="the clip is empty"):
         embedder.encode([Clip()])
     with pytest.raises(UsageError, match="no sound in it"):

@@ -29,7 +29,9 @@ def test_a_vector_gets_unit_norm(vector: object) -> None:
     np.testing.assert_allclose(rows, [[0.6, 0.8]])
 
 
-@pytest.mark.parametrize("vector", [[0.0, 0.0], [np.nan, 1.0], [np.inf, 1.0], np.empty((0, 2)), np.ones((2, 2, 2))])
+@pytest.mark.parametrize(
+    "vector", [[0.0, 0.0], [np.nan, 1.0], [np.inf, 1.0], np.empty((0, 2)), np.ones((2, 2, 2)), ["a", "b"]]
+)
 def test_what_is_no_vector_is_refused(vector: object) -> None:
     with pytest.raises(UsageError, match="vector"):
         one_query(None, {}, vector, None)  # type: ignore[arg-type]

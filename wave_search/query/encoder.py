@@ -102,11 +102,19 @@ class Encoder:
         if isinstance(item, str):
             if not item.strip():
                 raise UsageError("the text is empty")
+            try:
+                item.encode()
+            except UnicodeEncodeError:
+                raise UsageError("the text is not valid Unicode", "It may hold bytes of another encoding.") from None
             yield Clip(text=item), Modality.TEXT
         elif isinstance(item, Clip):
             yield item, _only_modality(item)
-        else:
+        elif isinstance(item, MediaRef):
             yield from self._read(item, segmenting)
+        else:
+            raise UsageError(
+                f"{item!r} cannot be embedded", "Give text, a Clip, or a file as Audio, Video, Image or AV of it."
+            )
 
     def _read(self, ref: MediaRef, segmenting: Segmenting) -> Generator[tuple[Clip, Modality]]:
         decoders = self._decoders()

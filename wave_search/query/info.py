@@ -62,7 +62,7 @@ def describe(snapshot: Snapshot) -> IndexInfo:
         files=counts.files.get("indexed", 0),
         skipped=counts.files.get("skipped", 0),
         contents=counts.contents,
-        media_s=sum(content.duration_s or 0.0 for content in snapshot.contents().values()),
+        media_s=sum(content.duration_s or 0.0 for content in snapshot.contents().values() if content.kind != "text"),
         partitions=tuple(_partition_info(snapshot, modality) for modality in counts.segments),
         size_bytes=sum(snapshot.sizes_bytes().values()),
     )

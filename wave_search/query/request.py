@@ -54,7 +54,10 @@ def one_query(
 
 
 def _unit(vector: ArrayLike) -> NDArray[np.float32]:
-    rows = np.atleast_2d(np.asarray(vector, np.float32))
+    try:
+        rows = np.atleast_2d(np.asarray(vector, np.float32))
+    except (TypeError, ValueError):
+        rows = np.zeros((0, 0), np.float32)
     norms = np.linalg.norm(rows, axis=-1, keepdims=True)
     if rows.ndim != 2 or not len(rows) or not (np.isfinite(norms) & (norms > 0)).all():
         raise UsageError("the vector is not one", "Give finite numbers, not all 0, of shape (dim,) or (rows, dim).")

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from wave_search.store import Snapshot
 
 ANY = "any"
+IDENTICAL = 0.999
+"""A segment with at least this cosine is the query itself, but for rounding."""
 
 
 class Searcher:
@@ -63,7 +65,9 @@ class Searcher:
 
         Args:
             queries: (q, dim) of unit norm, together one query: a segment's score is its best over the rows.
-            target: a modality, or "any" for all, merged by z because raw scores of modalities do not compare.
+            target: a modality, or "any" for all, merged by z because raw scores of modalities do not compare. What is
+                identical with the query comes first, although its z may be low: where all segments are much alike, or
+                where there are few of them (among n, a z is at most sqrt(n - 1)).
             k: how many hits. A content that several files have is a hit for each.
             min_score: the least z.
 
@@ -75,13 +79,21 @@ class Searcher:
         """
         hits = [hit for modality in self.targets(target) for hit in self._hits(modality, queries, k)]
         hits = [hit for hit in hits if min_score is None or hit.z >= min_score]
-        hits.sort(key=lambda hit: (-hit.z if target == ANY else 0, -hit.score, hit.path, hit.start_s or 0))
+        hits.sort(key=_order_of_all if target == ANY else _order_of_one)
         return [replace(hit, rank=rank) for rank, hit in enumerate(hits[:k], start=1)]
 
     def _hits(self, modality: Modality, queries: NDArray[np.float32], k: int) -> Iterator[Hit]:
         if modality not in self._partitions:
             self._partitions[modality] = PartitionSearch(self.snapshot, modality)
         return assemble(self.snapshot, self._partitions[modality].search(queries, k))
+
+
+def _order_of_one(hit: Hit) -> tuple[float, Path, float]:
+    return -hit.score, hit.path, hit.start_s or 0.0
+
+
+def _order_of_all(hit: Hit) -> tuple[bool, float, float, Path, float]:
+    return hit.score < IDENTICAL, -hit.z, *_order_of_one(hit)
 
 
 def assemble(snapshot: Snapshot, candidates: Candidates) -> Iterator[Hit]:

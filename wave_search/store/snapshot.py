@@ -66,9 +66,9 @@ class Snapshot:
 
     def contents(self, content_ids: Sequence[int] | NDArray[np.int64] | None = None) -> Mapping[int, ContentRow]:
         """Contents by id: all, or those of the given ones that there are."""
-        where = None if content_ids is None else one_of("content_id", _plain(content_ids))
-        if where is not None and not len(content_ids or ()):
+        if content_ids is not None and len(content_ids) == 0:
             return {}
+        where = None if content_ids is None else one_of("content_id", _plain(content_ids))
         return arrow.content_rows(self._tables.read(CONTENTS, arrow.CONTENT_COLUMNS, where))
 
     def content_ids(self) -> Mapping[str, int]:
