@@ -15,7 +15,7 @@ from wave_search.model.batching import group_by_length
 from wave_search.model.clips import check_clip, wanted_modalities
 from wave_search.model.prompts import PROMPTS, prompt_of
 from wave_search.model.sequences import AudioFeatures, TokenSequence, VisionFeatures
-from wave_search.types import Modality, ModelSpec, Sampling
+from wave_search.types import Modality, ModelSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,7 +72,7 @@ class WaveEmbedder:
             revision=f"{source.revision}+{quantization}" if quantization else source.revision,
             dim=wave.config.hidden_size,
             modalities=tuple(Modality),
-            sampling=Sampling(),
+            sampling=wave.config.sampling,
             prompts=dict(PROMPTS),
             positions=positions,
             notice=source.notice,

@@ -1,0 +1,50 @@
+"""First stage: the text path learns what words mean, from a teacher."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from wave_search.model.sequences import text_sequence
+from wave_search.train.losses import distillation, spread_out
+from wave_search.train.materials import text_tokenizer
+
+if TYPE_CHECKING:
+    from wave_search.model.wave import Wave
+    from wave_search.train.materials import Materials
+
+_POOL = 1024
+
+
+class Words:
+    """See `loop.Stage`. Trains the decoder; leaves towers and head alone."""
+
+    def __init__(self, wave: Wave, materials: Materials, batch: int = 256) -> None:
+        self._batch = batch
+        self._wave, self._meanings = wave, materials.meanings
+        tokenizer = text_tokenizer(materials, wave)
+        self._sequences = [text_sequence(wave.config, tokenizer.encode(text)) for text in self._meanings.phrases]
+        wave.requires_grad_(False)
+        wave.model.requires_grad_(True)
+
+    @property
+    def trained(self) -> torch.nn.Module:
+        """The whole model."""
+        return self._wave
+
+    def loss(self, rng: np.random.Generator, step: int) -> tuple[torch.Tensor, dict[str, float]]:  # noqa: ARG002
+        """Texts of similar length against their meanings."""
+        pool = rng.choice(len(self._sequences), _POOL, replace=False)
+        pool = pool[np.argsort([len(self._sequences[index]) for index in pool], kind="stable")]
+        start = int(rng.integers(_POOL - self._batch + 1))
+        batch = pool[start : start + self._batch]
+        texts = self._wave.embed_text([self._sequences[index] for index in batch])
+        meanings = torch.from_numpy(self._meanings.vectors[batch])
+        apart, near = spread_out(texts, meanings, 0.05), distillation(texts, meanings)
+        return apart + 3 * near, {"spread_out": float(apart.detach()), "cosine": 1 - float(near.detach())}
+
+    def validate(self) -> dict[str, float]:
+        """Nothing: how far meanings reach shows in the later stages."""
+        return {}
