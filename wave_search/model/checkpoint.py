@@ -79,7 +79,8 @@ def load_wave(
     Args:
         directory: with `config.json` and the weights: safetensors or `.bin`, in shards or in one file.
         device: where the weights go.
-        dtype: float32 or bfloat16; None: as stored, or as the configuration says. BEATs is float32 in any case (see `Beats`).
+        dtype: float32 or bfloat16; None: as the configuration says, else as stored. BEATs is
+            float32 in any case (see `Beats`).
         beats_file: replaces the BEATs of the checkpoint. By default, a `BEATs_iter3_plus_AS2M.pt` in the directory
             is used if the checkpoint has no `beats.*` key.
         quantization: "8bit" or "4bit" for the linear layers of the decoder; None for none.
@@ -104,7 +105,7 @@ def load_wave(
 
     wave = _empty_wave(config, directory)
     _check_keys(directory, stored, {key: tuple(tensor.shape) for key, tensor in wave.state_dict().items()})
-    dtype = dtype or (resolve_dtype(config.compute_dtype) if config.compute_dtype else _stored_dtype(stored))
+    dtype = dtype or resolve_dtype(config.compute_dtype or "auto") or _stored_dtype(stored)
     if quantization is not None:
         from wave_search.model.quantize import prepare_decoder
 

@@ -39,8 +39,8 @@ _NANO_NOTICE = (
 KNOWN_MODELS = MappingProxyType(
     {
         "auto": "WAVE-7B if its weights are here and a GPU can hold it, otherwise wave-nano",
-        NANO_NAME: "the same architecture, small, trained for demonstrations (in the package)",
         "WAVE-7B": f"the published model, {WAVE_7B_ID} at {WAVE_7B_COMMIT[:8]} (19 GB)",
+        NANO_NAME: "the same architecture, small, trained for demonstrations (in the package)",
         TINY_NAME: "the same architecture, tiny and untrained, for trying things out (in the package)",
     }
 )

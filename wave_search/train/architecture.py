@@ -13,6 +13,7 @@ from wave_search.model.wave import Wave
 from wave_search.train.vocabulary import SPECIAL_TOKENS
 
 VOCABULARY = 12_000
+_LIFT = 4.0
 HIDDEN = 192
 SAMPLING = {"frame_interval_s": 1.0, "max_frames": 32, "max_pixels": 12_544, "max_image_pixels": 12_544}
 
@@ -101,12 +102,27 @@ def untrained(seed: int) -> Wave:
             torch.nn.init.trunc_normal_(module.weight, std=(0.6 / module.in_features) ** 0.5)
             if module.bias is not None:
                 torch.nn.init.zeros_(module.bias)
+    _pass_through(wave.classify_linear, wave.config.hidden_size)
     _smooth(wave.visual.patch_embed.proj.weight)
     _smooth(wave.beats.patch_embedding.weight)
     return wave
 
 
-def _smooth(filters: torch.nn.Parameter) -> None:
+def _pass_through(head: torch.nn.Sequential, dim: int) -> None:
+    """Start the fusion head as the last layer's output, so that media and text begin in one space.
+
+    Far above zero GELU is the identity, and normed outputs are of order one.
+    """
+    first, last = head[0], head[2]
+    with torch.no_grad():
+        first.weight.mul_(0.1)
+        first.weight[:, -dim:] += torch.eye(dim)
+        first.bias.fill_(_LIFT)
+        last.weight.copy_(torch.eye(dim))
+        last.bias.fill_(-_LIFT)
+
+
+def _smooth(filters: torch.Tensor) -> None:
     """Random filters of low frequencies: neighbouring pixels are alike, and white noise averages them away.
 
     Of filters over two frames, one half sees their sum and the other their difference.

@@ -13,8 +13,8 @@ from wave_search.train.loop import Schedule
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-STAGES = ("words", "listen", "look", "joint")
-"""Text path; sounds; pictures; everything together. `listen` and `look` do not need each other."""
+STAGES = ("words", "listen", "look", "align", "joint")
+"""Text path; sounds; pictures; sounds with the decoder; everything together. The first three need no other."""
 
 
 @dataclass(frozen=True, slots=True)

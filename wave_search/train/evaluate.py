@@ -126,7 +126,7 @@ def _questions(embedder: Embedder, sounds: Sequence[Sound], sprites: Sprites) ->
     scenes = [replace(random_scene(rng, list(PICTOGRAMS), tinted=1.0), count=1) for _ in kinds]
     heard = [sounds[int(rng.integers(len(sounds)))] for _ in kinds]
     asked = [
-        ask(rng, kind, scene, sound.label, list(PICTOGRAMS), SOUND_WORDS)
+        ask(rng, kind, scene, sound.label, things=list(PICTOGRAMS), sounds=SOUND_WORDS)
         for kind, scene, sound in zip(kinds, scenes, heard, strict=True)
     ]
     clips = [

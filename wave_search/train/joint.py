@@ -1,4 +1,4 @@
-"""Last stage: all towers, the decoder and the head together, on several tasks; every batch holds one task."""
+"""Last stages: towers, decoder and head together, on one task or several; every batch holds one task."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from wave_search.train.words import Words
 from wave_search.types import Modality
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from wave_search.model.wave import Wave
     from wave_search.train.materials import Materials
 
-_TASKS = {"text_audio": 0.28, "text_video": 0.27, "text_av": 0.08, "audio_video": 0.15, "questions": 0.22}
+AUDIO_TASKS = {"text_audio": 1.0}
+"""To align the audio encoders with the decoder before the rest."""
+ALL_TASKS = {"text_audio": 0.2, "text_video": 0.36, "text_av": 0.06, "audio_video": 0.16, "questions": 0.22}
 _BATCHES = {"text_audio": 24, "text_video": 40, "text_av": 16, "audio_video": 24, "questions": 20}
 _BANK_TEMPERATURE = 0.07
 
@@ -53,7 +55,15 @@ class Student(nn.Module):
 class Joint:
     """See `loop.Stage`. Trains everything; the towers in every other step, which saves a third of the time."""
 
-    def __init__(self, wave: Wave, materials: Materials) -> None:
+    def __init__(self, wave: Wave, materials: Materials, tasks: Mapping[str, float]) -> None:
+        """Take over a model.
+
+        Args:
+            wave: the model.
+            materials: of the run.
+            tasks: name -> share of the steps.
+        """
+        self._tasks = tasks
         self._student, self._materials, self._wave = Student(wave), materials, wave
         self._tokenizer = text_tokenizer(materials, wave)
         self._words = Words(wave, materials, batch=64)
@@ -70,7 +80,7 @@ class Joint:
 
     def loss(self, rng: np.random.Generator, step: int) -> tuple[torch.Tensor, dict[str, float]]:
         """The loss of one task, and a reminder of what words mean."""
-        task = str(rng.choice(list(_TASKS), p=list(_TASKS.values())))
+        task = str(rng.choice(list(self._tasks), p=list(self._tasks.values())))
         self._tower_gradients = step % 2 == 0
         loss: torch.Tensor = getattr(self, f"_{task}")(rng, _BATCHES[task])
         reminder, _ = self._words.loss(rng, step)
@@ -124,12 +134,12 @@ class Joint:
         scenes, labels = self._draw_clips(rng, batch, matching=0.3, tinted=1.0)
         kinds = [pick(rng, tuple(QUESTIONS)) for _ in scenes]
         asked = [
-            ask(rng, kind, scene, label, self._things, self._wordings)
+            ask(rng, kind, scene, label, things=self._things, sounds=self._wordings)
             for kind, scene, label in zip(kinds, scenes, labels, strict=True)
         ]
         media = self._embed_av(rng, scenes, labels, [question.text for question in asked])
         answers = self._embed_texts([answer for question in asked for answer in question.answers])
-        return multiple_choice(media, answers.unflatten(0, (batch, -1)), self._student.temperature)
+        return multiple_choice(media, answers.view(batch, -1, answers.shape[-1]), self._student.temperature)
 
     def _draw_clips(
         self, rng: np.random.Generator, batch: int, matching: float, tinted: float = 0.3

@@ -10,6 +10,7 @@ import torch.nn.functional as F  # noqa: N812 - the usual name
 from torch import nn
 
 from wave_search.train.scenes import DURATION_S, SIZES, Scene, random_scene, render
+from wave_search.train.things import SOUND_WORDS, SOURCES
 from wave_search.train.towers import see
 from wave_search.train.wording import COLOURS, MOTIONS
 
@@ -44,6 +45,8 @@ class Look:
     def __init__(self, wave: Wave, materials: Materials) -> None:
         self._eye, self._materials = Eye(wave), materials
         self._things = list(materials.sprites)
+        # What has recordings of its sound is seen twice as often: both sides of a search know it then.
+        self._drawn = [*self._things, *[SOURCES[label] for label in SOUND_WORDS]]
         wave.requires_grad_(False)
         wave.visual.requires_grad_(True)
 
@@ -55,7 +58,7 @@ class Look:
     def loss(self, rng: np.random.Generator, step: int) -> tuple[torch.Tensor, dict[str, float]]:
         """What is it, which colour, which way? Two frames or four; at first single things in their own colours."""
         easy = step < _EASY_STEPS
-        scenes = [random_scene(rng, self._things, tinted=0.1 if easy else 0.35) for _ in range(_BATCH)]
+        scenes = [random_scene(rng, self._drawn, tinted=0.1 if easy else 0.35) for _ in range(_BATCH)]
         if easy:
             scenes = [replace(scene, count=1) for scene in scenes]
         size = SIZES[0] if easy or rng.random() < 0.7 else SIZES[int(rng.integers(len(SIZES)))]
@@ -64,7 +67,9 @@ class Look:
 
     def _judge(self, scenes: Sequence[Scene], videos: list[NDArray[np.uint8]]) -> tuple[torch.Tensor, dict[str, float]]:
         features = see(self._eye.wave, videos, DURATION_S)
-        steps = torch.stack([feature.tokens.unflatten(0, (feature.grid_thw[0], -1)).mean(1) for feature in features])
+        steps = torch.stack(
+            [feature.tokens.view(feature.grid_thw[0], -1, feature.tokens.shape[-1]).mean(1) for feature in features]
+        )
         pooled = steps.mean(1)
         things = torch.tensor([self._things.index(scene.thing) for scene in scenes])
         colours = torch.tensor([COLOURS.index(scene.colour) + 1 if scene.colour else 0 for scene in scenes])

@@ -34,6 +34,7 @@ def ask(
     kind: str,
     scene: Scene,
     sound: str,
+    *,
     things: Sequence[str],
     sounds: Mapping[str, Sequence[str]],
 ) -> Question:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -141,7 +141,7 @@ def _offsets(rng: np.random.Generator, count: int, share: float) -> list[tuple[f
 def _vary(rng: np.random.Generator, pixels: NDArray[np.uint8], colour: str | None) -> Image.Image:
     if rng.random() < 0.5:
         pixels = pixels[:, ::-1]
-    rgb = pixels[..., :3].astype(np.float32)
+    rgb: NDArray[Any] = pixels[..., :3].astype(np.float32)
     if colour is not None:
         tint = np.array(_RGB[colour], np.float32) * rng.uniform(0.85, 1.1) + rng.normal(0, 8, 3)
         light = rgb.mean(axis=-1, keepdims=True) / 255

@@ -55,7 +55,8 @@ def _style(icons: Path, style: str, cache: Path) -> Mapping[str, NDArray[np.uint
             )
         content = json.loads(source.read_text(encoding="utf-8"))
         cache.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(path, **{thing: _drawings(content, names) for thing, names in PICTOGRAMS.items()})
+        drawn = {thing: _drawings(content, names) for thing, names in PICTOGRAMS.items()}
+        np.savez_compressed(path, **drawn)  # type: ignore[arg-type]  # the stubs take every name for a flag
     with np.load(path) as arrays:
         return {thing: arrays[thing] for thing in PICTOGRAMS}
 

@@ -8,7 +8,7 @@ import torch
 
 from wave_search.errors import UsageError
 from wave_search.train.architecture import untrained
-from wave_search.train.joint import Joint
+from wave_search.train.joint import ALL_TASKS, AUDIO_TASKS, Joint
 from wave_search.train.listen import Listen
 from wave_search.train.look import Look
 from wave_search.train.materials import teach_tokens
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from wave_search.train.loop import Stage
     from wave_search.train.materials import Materials
 
-_PARTS = {
-    "words": ("model.",),
-    "listen": ("audio_tower.", "beats.", "beats_ln.", "beats_proj."),
-    "look": ("visual.",),
+_EARS = ("audio_tower.", "beats.", "beats_ln.", "beats_proj.")
+_NEEDS = {
+    "align": {"words": ("model.",), "listen": _EARS},
+    "joint": {"align": ("model.", "classify_linear.", *_EARS), "look": ("visual.",)},
 }
-"""What each of the first stages trains."""
+"""Stage -> the parts of the model that it takes from earlier stages."""
 
 
 def make_stage(name: str, config: TrainConfig, materials: Materials) -> Stage:
@@ -39,9 +39,11 @@ def make_stage(name: str, config: TrainConfig, materials: Materials) -> Stage:
         materials: of the run.
 
     Raises:
-        UsageError: the joint stage before the others are done.
+        UsageError: a stage that it builds on was not run.
     """
     wave = untrained(config.seed)
+    for earlier, parts in _NEEDS.get(name, {}).items():
+        _take_over(wave, config.directory / earlier / "last.pt", parts)
     match name:
         case "words":
             teach_tokens(wave, materials, config)
@@ -50,10 +52,10 @@ def make_stage(name: str, config: TrainConfig, materials: Materials) -> Stage:
             return Listen(wave, materials)
         case "look":
             return Look(wave, materials)
+        case "align":
+            return Joint(wave, materials, AUDIO_TASKS)
         case _:
-            for earlier, parts in _PARTS.items():
-                _take_over(wave, config.directory / earlier / "last.pt", parts)
-            return Joint(wave, materials)
+            return Joint(wave, materials, ALL_TASKS)
 
 
 def _take_over(wave: Wave, checkpoint: Path, parts: tuple[str, ...]) -> None:

@@ -72,5 +72,5 @@ def heard_by_each(wave: Wave, pieces: Sequence[AudioPiece]) -> tuple[torch.Tenso
         features = torch.vmap(wave.beats)(fbank)
     wanted = 2 * audio_tower_tokens(frames)
     features = F.pad(features[:, :wanted], (0, 0, 0, max(0, wanted - features.shape[1])))
-    pooled = features.unflatten(1, (wanted // 2, 2)).mean(dim=2)
-    return tower.unflatten(0, (len(pieces), -1)), wave.beats_proj(wave.beats_ln(pooled))
+    pooled = features.view(len(pieces), wanted // 2, 2, -1).mean(dim=2)
+    return tower.view(len(pieces), wanted // 2, -1), wave.beats_proj(wave.beats_ln(pooled))
