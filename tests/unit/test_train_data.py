@@ -34,10 +34,10 @@ def test_paraphrases_use_no_content_word_of_the_training_captions() -> None:
 
 @pytest.mark.parametrize(("motion", "axis", "sign"), [("right", 1, 1), ("left", 1, -1), ("down", 0, 1), ("up", 0, -1)])
 def test_a_scene_moves_as_it_says(motion: str, axis: int, sign: int) -> None:
-    scene = Scene("football", motion, "red", "plain")
+    scene = Scene("football", motion, None, "night")
     frames = render(np.random.default_rng(3), scene, {"football": BALL}).astype(int)
-    redness = np.clip(frames[..., 0] - frames[..., 1] - 60, 0, None)
-    centres = [np.average(np.indices(frame.shape)[axis], weights=frame) for frame in redness]
+    light = np.clip(frames.min(axis=-1) - 120, 0, None)
+    centres = [np.average(np.indices(frame.shape)[axis], weights=frame) for frame in light]
     assert (np.diff(centres) * sign > 0).all()
 
 
@@ -48,8 +48,9 @@ def test_only_the_wanted_frames_are_drawn() -> None:
 
 def test_captions_name_thing_colour_and_number() -> None:
     rng = np.random.default_rng(0)
-    caption = seen(rng, Scene("penguin", "up", "red", "night", count=2))
-    assert caption.startswith("two red penguins ")
+    caption = seen(rng, Scene("penguin", "up", "red", "wall", count=2))
+    assert caption.startswith("two penguins ")
+    assert "red" in caption
     assert [plural(word) for word in ("mouse", "bus", "butterfly", "cactus")] == [
         "mice",
         "buses",
@@ -60,7 +61,7 @@ def test_captions_name_thing_colour_and_number() -> None:
 
 def test_a_question_has_one_right_answer_first() -> None:
     rng = np.random.default_rng(0)
-    scene = Scene("dog", "left", "green", "day")
+    scene = Scene("dog", "left", "green", "wall")
     question = ask(rng, "colour", scene, "rain", things=list(PICTOGRAMS), sounds=SOUND_WORDS)
     assert "green" in question.answers[0]
     assert "green" not in question.answers[1]

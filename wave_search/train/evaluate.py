@@ -91,7 +91,7 @@ def _text_and_audio(embedder: Embedder, sounds: Sequence[Sound]) -> list[Row]:
 def _audio_and_video(embedder: Embedder, sounds: Sequence[Sound], sprites: Sprites) -> list[Row]:
     rng = np.random.default_rng(_SEED)
     labels = list(SOUND_WORDS)
-    scenes = [replace(random_scene(rng, [SOURCES[labels[n % 10]]], 0.0), count=1) for n in range(_AV_VIDEOS)]
+    scenes = [replace(random_scene(rng, [SOURCES[labels[n % 10]]], walls=0.0), count=1) for n in range(_AV_VIDEOS)]
     watched = _embed(embedder, _video_clips(rng, scenes, sprites), Modality.VIDEO)
     heard = _embed(embedder, [_sound_clip(sound) for sound in sounds], Modality.AUDIO)
     relevant = np.array([[SOURCES[sound.label] == scene.thing for scene in scenes] for sound in sounds])
@@ -106,7 +106,8 @@ def _text_and_video(embedder: Embedder, sprites: Sprites) -> list[Row]:
     rng = np.random.default_rng(_SEED + 1)
     scenes: dict[Scene, None] = {}
     while len(scenes) < _VIDEOS:
-        scenes[replace(random_scene(rng, list(PICTOGRAMS)), count=1, place="day")] = None
+        scene = random_scene(rng, list(PICTOGRAMS))
+        scenes[replace(scene, count=1, place="wall" if scene.colour else "day")] = None
     watched = _embed(embedder, _video_clips(rng, list(scenes), sprites), Modality.VIDEO)
     told = _texts(embedder, [seen(rng, scene) for scene in scenes])
     pairs = np.eye(_VIDEOS, dtype=bool)
@@ -123,7 +124,7 @@ def _text_and_video(embedder: Embedder, sprites: Sprites) -> list[Row]:
 def _questions(embedder: Embedder, sounds: Sequence[Sound], sprites: Sprites) -> list[Row]:
     rng = np.random.default_rng(_SEED + 2)
     kinds = [list(QUESTIONS)[n % len(QUESTIONS)] for n in range(_QUESTIONS)]
-    scenes = [replace(random_scene(rng, list(PICTOGRAMS), tinted=1.0), count=1) for _ in kinds]
+    scenes = [replace(random_scene(rng, list(PICTOGRAMS), walls=1.0), count=1) for _ in kinds]
     heard = [sounds[int(rng.integers(len(sounds)))] for _ in kinds]
     asked = [
         ask(rng, kind, scene, sound.label, things=list(PICTOGRAMS), sounds=SOUND_WORDS)

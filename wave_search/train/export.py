@@ -40,13 +40,14 @@ def export(config: TrainConfig, directory: Path) -> None:
 def credits_of(sounds: Sequence[Sound]) -> str:
     """Whom the licences ask to name, as Markdown."""
     named = [sound for sound in sounds if sound.licence.startswith("CC-BY")]
+    free = len(sounds) - len(named)
     lines = [f"- `{Path(sound.path).name}`: {sound.attribution}; {sound.licence}" for sound in named]
     return "\n".join(
         [
             "# Whose work wave-nano learned from",
             "\n## Pictograms\n",
             _ICONS,
-            f"## Sounds\n\n{len(sounds)} recordings. CC0 or in the public domain: {len(sounds) - len(named)}. The others:\n",
+            f"## Sounds\n\n{len(sounds)} recordings. CC0 or in the public domain: {free}. The others:\n",
             *sorted(lines),
             "",
         ]

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 AUDIO_TASKS = {"text_audio": 1.0}
 """To align the audio encoders with the decoder before the rest."""
-ALL_TASKS = {"text_audio": 0.2, "text_video": 0.36, "text_av": 0.06, "audio_video": 0.16, "questions": 0.22}
+ALL_TASKS = {"text_audio": 0.16, "text_video": 0.36, "text_av": 0.04, "audio_video": 0.16, "questions": 0.28}
 _BATCHES = {"text_audio": 24, "text_video": 40, "text_av": 16, "audio_video": 24, "questions": 20}
 _BANK_TEMPERATURE = 0.07
 
@@ -66,7 +66,7 @@ class Joint:
         self._tasks = tasks
         self._student, self._materials, self._wave = Student(wave), materials, wave
         self._tokenizer = text_tokenizer(materials, wave)
-        self._words = Words(wave, materials, batch=64)
+        self._words = Words(wave, materials, batch=224)
         self._things = list(materials.sprites)
         self._labels = list(materials.sounds)
         self._sources = sounding_things(materials)
@@ -83,9 +83,9 @@ class Joint:
         task = str(rng.choice(list(self._tasks), p=list(self._tasks.values())))
         self._tower_gradients = step % 2 == 0
         loss: torch.Tensor = getattr(self, f"_{task}")(rng, _BATCHES[task])
-        reminder, _ = self._words.loss(rng, step)
+        reminder, reminding = self._words.loss(rng, step)
         figures = {task: float(loss.detach()), "temperature": float(self._student.temperature.detach())}
-        return loss + 0.2 * reminder, figures
+        return loss + 0.5 * reminder, figures | {"words": reminding["cosine"]}
 
     def _text_audio(self, rng: np.random.Generator, batch: int) -> torch.Tensor:
         length = RATE_HZ * int(rng.choice((3, 3, 5)))
@@ -131,7 +131,7 @@ class Joint:
         return self._contrast(audio, video, _equal([scene.thing for scene in scenes]))
 
     def _questions(self, rng: np.random.Generator, batch: int) -> torch.Tensor:
-        scenes, labels = self._draw_clips(rng, batch, matching=0.3, tinted=1.0)
+        scenes, labels = self._draw_clips(rng, batch, matching=0.3, walls=1.0)
         kinds = [pick(rng, tuple(QUESTIONS)) for _ in scenes]
         asked = [
             ask(rng, kind, scene, label, things=self._things, sounds=self._wordings)
@@ -142,7 +142,7 @@ class Joint:
         return multiple_choice(media, answers.view(batch, -1, answers.shape[-1]), self._student.temperature)
 
     def _draw_clips(
-        self, rng: np.random.Generator, batch: int, matching: float, tinted: float = 0.3
+        self, rng: np.random.Generator, batch: int, matching: float, walls: float = 0.3
     ) -> tuple[list[Scene], list[str]]:
         """Scenes with sounds: a share with the sound of what is seen, the rest with any."""
         scenes, labels = [], []
@@ -152,7 +152,7 @@ class Joint:
         for _ in range(batch):
             fits = rng.random() < matching
             pool = (esc if rng.random() < 0.7 else list(self._sources)) if fits else self._things
-            scene = random_scene(rng, pool, tinted)
+            scene = random_scene(rng, pool, walls)
             scenes.append(scene)
             labels.append(pick(rng, self._sources[scene.thing]) if fits else draw_labels(rng, self._materials, 1)[0])
         return scenes, labels

@@ -56,9 +56,9 @@ class Look:
         return self._eye
 
     def loss(self, rng: np.random.Generator, step: int) -> tuple[torch.Tensor, dict[str, float]]:
-        """What is it, which colour, which way? Two frames or four; at first single things in their own colours."""
+        """What is it, which colour, which way? Two frames or four; at first single things."""
         easy = step < _EASY_STEPS
-        scenes = [random_scene(rng, self._drawn, tinted=0.1 if easy else 0.35) for _ in range(_BATCH)]
+        scenes = [random_scene(rng, self._drawn, walls=0.2 if easy else 0.4) for _ in range(_BATCH)]
         if easy:
             scenes = [replace(scene, count=1) for scene in scenes]
         size = SIZES[0] if easy or rng.random() < 0.7 else SIZES[int(rng.integers(len(SIZES)))]

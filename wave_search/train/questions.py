@@ -43,7 +43,7 @@ def ask(
     Args:
         rng: chooses words and wrong answers.
         kind: a key of `wording.QUESTIONS`.
-        scene: what is seen; has a colour.
+        scene: what is seen, in front of a coloured wall.
         sound: label of what is heard.
         things: what could be seen.
         sounds: label -> wordings of what could be heard.
@@ -68,6 +68,6 @@ def _answer(rng: np.random.Generator, kind: str, value: str, sounds: Mapping[str
         case "heard":
             return pick(rng, sounds[value])
         case "colour":
-            return pick(rng, (value, f"it is {value}", f"the colour {value}"))
+            return pick(rng, (value, f"a {value} wall", f"a {value} background"))
         case _:
             return pick(rng, tuple(f"it {words}" for words in MOTIONS[value]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -32,7 +32,7 @@ _RGB = {
     "pink": (250, 120, 190),
     "grey": (140, 140, 140),
 }
-_GROUND = {"plain": None, "day": None, "night": None, "dawn": None, "grass": (90, 170, 70), "sand": (225, 200, 140)}
+_GROUND = {"grass": (90, 170, 70), "sand": (225, 200, 140)}
 _SKY = {
     "day": ((110, 180, 245), (200, 230, 255)),
     "night": ((10, 12, 40), (40, 40, 90)),
@@ -49,26 +49,27 @@ class Scene:
     thing: str
     motion: str
     colour: str | None
-    """Tint of the thing; None for its own colours."""
+    """Of the wall behind it; None in other places."""
     place: str
     count: int = 1
 
 
-def random_scene(rng: np.random.Generator, things: Sequence[str], tinted: float = 0.4) -> Scene:
+def random_scene(rng: np.random.Generator, things: Sequence[str], walls: float = 0.4) -> Scene:
     """Draw a scene.
 
     Args:
         rng: source of chance.
         things: what may be seen.
-        tinted: share of scenes with a thing in one colour.
+        walls: share of scenes in front of a coloured wall.
     """
     choose = rng.choice
+    colour = str(choose(COLOURS)) if rng.random() < walls else None
     return Scene(
         thing=str(choose(list(things))),
         motion=str(choose(list(MOTIONS))),
-        colour=str(choose(COLOURS)) if rng.random() < tinted else None,
-        place=str(choose(list(PLACES))),
-        count=int(choose([1, 1, 1, 2, 3])),
+        colour=colour,
+        place="wall" if colour else str(choose(list(PLACES))),
+        count=int(choose([1, 1, 1, 1, 2, 3])),
     )
 
 
@@ -92,8 +93,8 @@ def render(
         (frames, height, width, 3) RGB.
     """
     drawings = sprites[scene.thing]
-    sprite = _vary(rng, drawings[int(rng.integers(len(drawings)))], scene.colour)
-    background = _background(rng, scene.place, size)
+    sprite = _vary(rng, drawings[int(rng.integers(len(drawings)))])
+    background = _background(rng, scene, size)
     share = float(rng.uniform(0.4, 0.75)) / (1, 1.35, 1.6)[scene.count - 1]
     offsets = _offsets(rng, scene.count, share)
     tilt = float(rng.normal(0, 8))
@@ -138,30 +139,27 @@ def _offsets(rng: np.random.Generator, count: int, share: float) -> list[tuple[f
     return [(float(place * np.cos(angle)), float(place * np.sin(angle))) for place in places]
 
 
-def _vary(rng: np.random.Generator, pixels: NDArray[np.uint8], colour: str | None) -> Image.Image:
+def _vary(rng: np.random.Generator, pixels: NDArray[np.uint8]) -> Image.Image:
     if rng.random() < 0.5:
         pixels = pixels[:, ::-1]
-    rgb: NDArray[Any] = pixels[..., :3].astype(np.float32)
-    if colour is not None:
-        tint = np.array(_RGB[colour], np.float32) * rng.uniform(0.85, 1.1) + rng.normal(0, 8, 3)
-        light = rgb.mean(axis=-1, keepdims=True) / 255
-        rgb = 0.12 * rgb + 0.88 * (0.35 + 0.75 * light) * tint
-    else:
-        rgb = rgb * rng.uniform(0.85, 1.15) + rng.normal(0, 6, 3)
+    rgb = pixels[..., :3] * rng.uniform(0.85, 1.15) + rng.normal(0, 6, 3)
     content = np.concatenate([np.clip(rgb, 0, 255), pixels[..., 3:]], axis=-1).astype(np.uint8)
     return Image.fromarray(content, "RGBA")
 
 
-def _background(rng: np.random.Generator, place: str, size: tuple[int, int]) -> Image.Image:
+def _background(rng: np.random.Generator, scene: Scene, size: tuple[int, int]) -> Image.Image:
     height, width = size
-    if place == "plain":
+    place = scene.place
+    if scene.colour:
+        top = bottom = np.array(_RGB[scene.colour]) * rng.uniform(0.85, 1.1) + rng.normal(0, 10, 3)
+    elif place == "plain":
         shade = rng.uniform(150, 250) + rng.normal(0, 12, 3)
         top = bottom = np.clip(shade, 0, 255)
     else:
         top, bottom = (np.array(edge) + rng.normal(0, 12, 3) for edge in _SKY[place])
     ramp = np.linspace(0, 1, height)[:, None, None]
     pixels = np.broadcast_to((1 - ramp) * top + ramp * bottom, (height, width, 3)).copy()
-    ground = _GROUND[place]
+    ground = _GROUND.get(place)
     if ground is not None:
         pixels[round(height * rng.uniform(0.5, 0.8)) :] = np.array(ground) + rng.normal(0, 10, 3)
     if place == "night":

@@ -32,11 +32,12 @@ PLACES = {
     "grass": ("on green grass", "on a meadow", "in a field"),
     "sand": ("on sand", "on a beach", "on the sand"),
 }
+WALLS = ("in front of a {} wall", "on a {} background", "before a {} wall", "against a {} background")
 NUMBERS = ("no", "one", "two", "three")
 QUESTIONS = {
     "seen": ("What is seen?", "What do you see?", "Which object is in the picture?", "What is shown?"),
     "heard": ("What is heard?", "What do you hear?", "Which sound is this?", "What does it sound like?"),
-    "colour": ("What colour is it?", "Which colour does it have?", "What is its colour?"),
+    "colour": ("What colour is the wall?", "Which colour is the background?", "What is the colour behind it?"),
     "motion": ("How does it move?", "Which way does it move?", "What is its motion?"),
 }
 
@@ -77,13 +78,13 @@ def seen(rng: np.random.Generator, scene: Scene, moving: bool = True) -> str:
         moving: say how it moves, and sometimes where; otherwise only what it is.
     """
     name = noun(rng, scene.thing)
-    described = f"{scene.colour} {name}" if scene.colour else name
-    subject = with_article(described) if scene.count == 1 else f"{NUMBERS[scene.count]} {plural(described)}"
+    subject = with_article(name) if scene.count == 1 else f"{NUMBERS[scene.count]} {plural(name)}"
+    wall = f" {pick(rng, WALLS).format(scene.colour)}" if scene.colour else ""
     if not moving:
-        return pick(rng, (subject, subject, f"a video of {subject}", f"a picture of {subject}"))
+        return pick(rng, (subject, subject, f"a video of {subject}", f"a picture of {subject}")) + wall
     action = pick(rng, MOTIONS[scene.motion])
-    caption = f"{subject} {action if scene.count == 1 else _plural_verb(action)}"
-    return f"{caption} {pick(rng, PLACES[scene.place])}" if rng.random() < 0.25 else caption
+    caption = f"{subject} {action if scene.count == 1 else _plural_verb(action)}{wall}"
+    return f"{caption} {pick(rng, PLACES[scene.place])}" if not wall and rng.random() < 0.25 else caption
 
 
 def _plural_verb(action: str) -> str:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from wave_search.train.materials import Materials
 
 _POOL = 1024
+_NEAR = 8000
+"""Phrases nearest in meaning to what is heard and seen make up half of what is drawn."""
 
 
 class Words:
@@ -26,6 +28,8 @@ class Words:
         self._wave, self._meanings = wave, materials.meanings
         tokenizer = text_tokenizer(materials, wave)
         self._sequences = [text_sequence(wave.config, tokenizer.encode(text)) for text in self._meanings.phrases]
+        concepts = torch.cat([materials.sound_meanings, materials.thing_meanings]).numpy()
+        self._near = np.argsort(-(self._meanings.vectors @ concepts.T).max(axis=1))[:_NEAR]
         wave.requires_grad_(False)
         wave.model.requires_grad_(True)
 
@@ -36,7 +40,8 @@ class Words:
 
     def loss(self, rng: np.random.Generator, step: int) -> tuple[torch.Tensor, dict[str, float]]:  # noqa: ARG002
         """Texts of similar length against their meanings."""
-        pool = rng.choice(len(self._sequences), _POOL, replace=False)
+        near = rng.choice(self._near, _POOL // 2, replace=False)
+        pool = np.concatenate([near, rng.choice(len(self._sequences), _POOL // 2, replace=False)])
         pool = pool[np.argsort([len(self._sequences[index]) for index in pool], kind="stable")]
         start = int(rng.integers(_POOL - self._batch + 1))
         batch = pool[start : start + self._batch]
