@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the usual name
@@ -113,7 +113,7 @@ def _pass_through(head: torch.nn.Sequential, dim: int) -> None:
 
     Far above zero GELU is the identity, and normed outputs are of order one.
     """
-    first, last = head[0], head[2]
+    first, last = (cast("torch.nn.Linear", head[layer]) for layer in (0, 2))
     with torch.no_grad():
         first.weight.mul_(0.1)
         first.weight[:, -dim:] += torch.eye(dim)

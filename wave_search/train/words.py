@@ -40,8 +40,8 @@ class Words:
 
     def loss(self, rng: np.random.Generator, step: int) -> tuple[torch.Tensor, dict[str, float]]:  # noqa: ARG002
         """Texts of similar length against their meanings."""
-        near = rng.choice(self._near, _POOL // 2, replace=False)
-        pool = np.concatenate([near, rng.choice(len(self._sequences), _POOL // 2, replace=False)])
+        close = rng.choice(self._near, _POOL // 2, replace=False)
+        pool = np.concatenate([close, rng.choice(len(self._sequences), _POOL // 2, replace=False)])
         pool = pool[np.argsort([len(self._sequences[index]) for index in pool], kind="stable")]
         start = int(rng.integers(_POOL - self._batch + 1))
         batch = pool[start : start + self._batch]
