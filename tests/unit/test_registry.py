@@ -47,7 +47,9 @@ def test_bundled() -> None:
     source = resolve("wave-tiny", CPU)
     assert (source.name, source.directory) == ("wave-tiny", TINY_DIRECTORY)
     assert "not trained" in source.notice
-    assert resolve("auto", CPU) == source
+    nano = resolve("wave-nano", CPU)
+    assert "demonstration" in nano.notice
+    assert resolve("auto", CPU) == nano
 
 
 def test_directory_is_known_by_its_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

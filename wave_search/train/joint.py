@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 AUDIO_TASKS = {"text_audio": 1.0}
 """To align the audio encoders with the decoder before the rest."""
-ALL_TASKS = {"text_audio": 0.16, "text_video": 0.36, "text_av": 0.04, "audio_video": 0.16, "questions": 0.28}
+ALL_TASKS = {"text_audio": 0.24, "text_video": 0.34, "text_av": 0.02, "audio_video": 0.18, "questions": 0.22}
 _BATCHES = {"text_audio": 24, "text_video": 40, "text_av": 16, "audio_video": 24, "questions": 20}
 _BANK_TEMPERATURE = 0.07
 
@@ -66,7 +66,7 @@ class Joint:
         self._tasks = tasks
         self._student, self._materials, self._wave = Student(wave), materials, wave
         self._tokenizer = text_tokenizer(materials, wave)
-        self._words = Words(wave, materials, batch=224)
+        self._words = Words(wave, materials, batch=224, captions=False)
         self._things = list(materials.sprites)
         self._labels = list(materials.sounds)
         self._sources = sounding_things(materials)

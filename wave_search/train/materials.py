@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from wave_search.model.wave import Wave
     from wave_search.train.config import TrainConfig
 
-_CAPTIONS, _PHRASES = 6_000, 45_000
+CAPTIONS = 6_000
+"""Of the phrases that the text path learns, the first are captions."""
+_PHRASES = 45_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ def _compute_words(config: TrainConfig, sounds: dict[str, list[Sound]], teacher:
     common = vocabulary.common_words(config.inputs.teacher)
     listed = vocabulary.listed_words(config.inputs.words)
     heard = sorted({words for group in sounds.values() for words in group[0].wordings})
-    captions = vocabulary.captions(rng, _CAPTIONS, heard)
+    captions = vocabulary.captions(rng, CAPTIONS, heard)
     tokenizer = vocabulary.train_tokenizer(common, listed, captions, VOCABULARY)
     tokenizer.save(str(config.directory / "tokenizer.json"))
     phrases = [*captions, *vocabulary.phrases(rng, common, listed, _PHRASES)]
