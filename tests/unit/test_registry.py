@@ -47,7 +47,9 @@ def test_bundled() -> None:
     source = resolve("wave-tiny", CPU)
     assert (source.name, source.directory) == ("wave-tiny", TINY_DIRECTORY)
     assert "not trained" in source.notice
-    assert resolve("auto", CPU) == source
+    nano = resolve("wave-nano", CPU)
+    assert "demonstration" in nano.notice
+    assert resolve("auto", CPU) == nano
 
 
 def test_directory_is_known_by_its_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +74,7 @@ def test_directory_without_a_checkpoint(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["nonsense", "./nonsense", "/no/such/place", "a/b/c", "", "a b/c", "@main"])
 def test_unknown_name(name: str) -> None:
-    with pytest.raises(ModelNotFoundError, match="Known are auto, WAVE-7B, wave-tiny"):
+    with pytest.raises(ModelNotFoundError, match="Known are auto, WAVE-7B, wave-nano, wave-tiny"):
         resolve(name, CPU)
 
 
@@ -101,7 +103,7 @@ def test_other_models_are_pinned_to_what_is_cached(put_into_cache: Callable[[str
 
 @pytest.mark.parametrize(
     ("memory_gib", "is_cached", "expected"),
-    [(24, True, WAVE_7B_ID), (16, True, "wave-tiny"), (24, False, "wave-tiny")],
+    [(24, True, WAVE_7B_ID), (16, True, "wave-nano"), (24, False, "wave-nano")],
 )
 def test_auto_with_a_gpu(
     put_into_cache: Callable[[str, str], Path],

@@ -25,7 +25,7 @@ def load(
     """Load a model.
 
     Args:
-        name: "auto" (WAVE-7B if its weights are here and a GPU can hold it, otherwise wave-tiny), a name of
+        name: "auto" (WAVE-7B if its weights are here and a GPU can hold it, otherwise wave-nano), a name of
             `known_models`, the directory of a checkpoint, or "owner/name" of the Hugging Face hub, with "@revision" if
             wanted.
         device: "auto" (CUDA where there is one), "cpu", "cuda" (all that are visible) or "cuda:N".

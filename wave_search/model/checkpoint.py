@@ -8,6 +8,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from wave_search.errors import CheckpointError
+from wave_search.model.device import resolve_dtype
 from wave_search.model.parts import Part
 from wave_search.model.shards import StoredTensor, load_pickled, open_shard, read_json, weight_files
 
@@ -127,7 +128,8 @@ def open_wave(
     Args:
         directory: with `config.json` and the weights: safetensors or `.bin`, in shards or in one file.
         device: where the weights go.
-        dtype: float32 or bfloat16; None: as stored. BEATs is float32 in any case (see `Beats`).
+        dtype: float32 or bfloat16; None: as the configuration says, else as stored. BEATs is
+            float32 in any case (see `Beats`).
         beats_file: replaces the BEATs of the checkpoint. By default, a `BEATs_iter3_plus_AS2M.pt` in the directory
             is used if the checkpoint has no `beats.*` key.
         quantization: "8bit", "4bit", "int8" or "fp8" for the linear layers of the decoder; None for none.
@@ -152,7 +154,7 @@ def open_wave(
 
     wave = _empty_wave(config, directory)
     _check_keys(directory, stored, {key: tuple(tensor.shape) for key, tensor in wave.state_dict().items()})
-    dtype = dtype or _stored_dtype(stored)
+    dtype = dtype or resolve_dtype(config.compute_dtype or "auto") or _stored_dtype(stored)
     if quantization is not None:
         from wave_search.model.quantize import prepare_decoder
 

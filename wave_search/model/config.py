@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from transformers import Qwen2_5OmniThinkerConfig
 
 from wave_search.errors import CheckpointError
+from wave_search.types import Sampling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,6 +93,10 @@ class WaveConfig:
     """transformers' own configuration of the towers and the decoder."""
     beats: BeatsConfig
     tokens: SpecialTokens
+    sampling: Sampling
+    """How media are sampled for this model: `wave_search.sampling` in config.json, where it differs from WAVE's."""
+    compute_dtype: str | None
+    """`wave_search.compute_dtype`: precision to compute in where it is not that of the stored weights."""
     source: Mapping[str, Any]
     """The config.json that this was read from."""
 
@@ -109,10 +114,13 @@ class WaveConfig:
         head = config.get("classify", config).get("classify_type", "all_layer")
         if head != "all_layer":
             raise CheckpointError(f"The fusion head {head!r} is not supported, only 'all_layer'")
+        own = config.get("wave_search", {})
         return cls(
             thinker=thinker,
             beats=BeatsConfig.from_dict(config.get("beats_config", {})),
             tokens=_special_tokens(thinker),
+            sampling=Sampling(**own.get("sampling", {})),
+            compute_dtype=own.get("compute_dtype"),
             source=config,
         )
 

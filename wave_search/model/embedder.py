@@ -18,7 +18,7 @@ from wave_search.model.prepare import ahead, prepare
 from wave_search.model.preprocess import seconds_per_grid
 from wave_search.model.prompts import PROMPTS, prompt_of
 from wave_search.model.sequences import AudioFeatures, TokenSequence, VisionFeatures
-from wave_search.types import Modality, ModelSpec, Sampling
+from wave_search.types import Modality, ModelSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -90,7 +90,7 @@ class WaveEmbedder:
             revision=f"{source.revision}+{quantization}" if quantization else source.revision,
             dim=wave.config.hidden_size,
             modalities=tuple(Modality),
-            sampling=Sampling(),
+            sampling=wave.config.sampling,
             prompts=dict(PROMPTS),
             positions=positions,
             notice=source.notice,

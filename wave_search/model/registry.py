@@ -29,10 +29,18 @@ _TINY_NOTICE = (
     "For meaningful results use the model WAVE-7B."
 )
 
+NANO_NAME = "wave-nano"
+NANO_DIRECTORY = Path(__file__).parent / "nano"
+_NANO_NOTICE = (
+    "wave-nano is a small demonstration model, not WAVE-7B: it knows some everyday sounds, pictograms and words. "
+    "For real collections use the model WAVE-7B."
+)
+
 KNOWN_MODELS = MappingProxyType(
     {
-        "auto": "WAVE-7B if its weights are here and a GPU can hold it, otherwise wave-tiny",
+        "auto": "WAVE-7B if its weights are here and a GPU can hold it, otherwise wave-nano",
         "WAVE-7B": f"the published model, {WAVE_7B_ID} at {WAVE_7B_COMMIT[:8]} (19 GB)",
+        NANO_NAME: "the same architecture, small, trained for demonstrations (in the package)",
         TINY_NAME: "the same architecture, tiny and untrained, for trying things out (in the package)",
     }
 )
@@ -67,7 +75,9 @@ def resolve(name: str, device: torch.device) -> Source:
         CheckpointError: the directory holds no checkpoint.
     """
     if name == "auto":
-        return _published_if_at_hand(device) or _tiny()
+        return _published_if_at_hand(device) or _nano()
+    if name == NANO_NAME:
+        return _nano()
     if name == TINY_NAME:
         return _tiny()
     if name == "WAVE-7B":
@@ -83,6 +93,10 @@ def resolve(name: str, device: torch.device) -> Source:
             f"Known are {', '.join(KNOWN_MODELS)}.",
         )
     return _from_hub(match["repo"], match["revision"])
+
+
+def _nano() -> Source:
+    return Source(NANO_NAME, _digest(NANO_DIRECTORY), NANO_DIRECTORY, _NANO_NOTICE)
 
 
 def _tiny() -> Source:

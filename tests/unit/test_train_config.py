@@ -1,0 +1,36 @@
+"""Reading the configuration of a run, and words of the tokenizer made for it."""
+
+from pathlib import Path
+
+import pytest
+
+import wave_search.train
+from wave_search.errors import UsageError
+from wave_search.train.config import STAGES, TrainConfig
+from wave_search.train.vocabulary import SPECIAL_TOKENS, train_tokenizer
+
+SHIPPED = Path(wave_search.train.__file__).parent / "nano.toml"
+
+
+def test_the_shipped_configuration() -> None:
+    config = TrainConfig.read(SHIPPED)
+    assert set(config.schedules) == set(STAGES)
+    assert config.held_out_fold not in config.training_folds
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("seed = 0", ""), ("[stages.look]", "[stages.stare]"), ("steps =", "step ="), ("= [1", "= (1")]
+)
+def test_mistakes_are_named_with_the_file(tmp_path: Path, old: str, new: str) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text(SHIPPED.read_text().replace(old, new))
+    with pytest.raises(UsageError, match=r"run\.toml"):
+        TrainConfig.read(path)
+
+
+def test_the_tokenizer_reads_any_text_and_puts_special_tokens_last() -> None:
+    tokenizer = train_tokenizer(["dog", "bark", "rain"], ["barking"], ["a dog barking"], 330)
+    assert tokenizer.encode("A Dog barking").tokens == tokenizer.encode("a dog barking").tokens
+    assert tokenizer.decode(tokenizer.encode("größe 犬 🐕").ids).strip() == "größe 犬 🐕"
+    size = tokenizer.get_vocab_size()
+    assert [tokenizer.token_to_id(token) for token in SPECIAL_TOKENS] == list(range(size - len(SPECIAL_TOKENS), size))

