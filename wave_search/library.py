@@ -88,7 +88,7 @@ def create(
 
     Args:
         path: its folder: missing or empty.
-        model: "auto" (WAVE-7B if it is here and a GPU can hold it, otherwise wave-tiny), a name of `known_models`, a
+        model: "auto" (WAVE-7B if it is here and a GPU can hold it, otherwise wave-nano), a name of `known_models`, a
             directory, or "owner/name" of the Hugging Face hub, with "@revision" if wanted.
         segment: a length in seconds, "scene", or "none" for whole files.
         modalities: what to embed; None for all that the model can.

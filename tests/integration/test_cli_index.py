@@ -82,7 +82,7 @@ def test_remove(cli: CommandLine, small_library: Path, small_index: Path, tmp_pa
 
 def test_models_are_listed(cli: CommandLine) -> None:
     lines = cli("models").stdout.splitlines()
-    assert {line.split("\t")[0] for line in lines} >= {"auto", "wave-tiny", "WAVE-7B"}
+    assert {line.split("\t")[0] for line in lines} >= {"auto", "wave-nano", "wave-tiny", "WAVE-7B"}
     assert {json.loads(line)["name"] for line in cli("models", "--json").stdout.splitlines()} >= {"wave-tiny"}
 
 
