@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from wave_search.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     import torch
@@ -21,6 +21,8 @@ _LAYOUTS = (
     ("model.safetensors.index.json", "model.safetensors"),
     ("pytorch_model.bin.index.json", "pytorch_model.bin"),
 )
+# torch's newer weight norm calls its two factors so; the older, released spelling is the one used here.
+_NEW_SPELLING = re.compile(r"\.parametrizations\.weight\.original([01])$")
 # How torch reports a pickle that names or calls anything but tensors.
 _CODE = re.compile(r"GLOBAL ([\w.]+)|unrecognized")
 
@@ -61,6 +63,17 @@ def weight_files(directory: Path) -> list[Path]:
         f"{directory}: no weights; looked for {', '.join(name for pair in _LAYOUTS for name in pair)}",
         "Copy the weights of the checkpoint there.",
     )
+
+
+def catalogue(files: Iterable[Path]) -> dict[str, StoredTensor]:
+    """Find all tensors of some files, by the names that the released checkpoint has for them; reads no data.
+
+    Raises:
+        CheckpointError: a file is damaged or incomplete, or contains anything but tensors.
+    """
+    return {
+        _canonical(name): StoredTensor(path, name, shape) for path in files for name, shape in _shapes_in(path).items()
+    }
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -120,6 +133,15 @@ def load_pickled(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: holds a {type(content).__name__}, not a table of tensors")
     return content
+
+
+def _shapes_in(path: Path) -> dict[str, tuple[int, ...]]:
+    with open_shard(path) as shard:
+        return shard.shapes()
+
+
+def _canonical(name: str) -> str:
+    return _NEW_SPELLING.sub(lambda match: ".weight_g" if match[1] == "0" else ".weight_v", name)
 
 
 def _not_unpickled(path: Path, error: Exception) -> CheckpointError:
