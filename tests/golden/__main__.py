@@ -17,12 +17,16 @@ def main(arguments: list[str]) -> int:
         return 2
     try:
         folder = Folder.open(Path(arguments[0]))
-    except (OSError, ValueError) as error:
+    except Exception as error:  # the generator is a program, and may fail in any way
         print(f"{arguments[0]} is no folder of golden numbers: {error}", file=sys.stderr)
         return 2
     ledger = Ledger()
     with tempfile.TemporaryDirectory() as directory:
-        wave = load(folder, Path(directory), ledger)
+        with ledger.guarded("weights"):
+            wave = load(folder, Path(directory), ledger)
+        if ledger.faults:
+            print(f"FAILED weights: {ledger.faults[0][1]}")
+            return 1
         run(folder, wave, ledger, lambda line: print(line, flush=True))
     return 0 if ledger.ok else 1
 

@@ -58,10 +58,10 @@ class ClipBuilder:
         """Make one sequence; `ids` say which media it is of, and the prompt."""
         config, tokens = self._wave.config, self._wave.config.tokens
         prompt = prompt_ids(ids, tokens)
-        video = self._video(next(self._raw["video"])) if tokens.video in ids else None
-        audio = self._audio(next(self._raw["audio"])) if tokens.audio in ids else None
+        video = self._video(self._next("video")) if tokens.video in ids else None
+        audio = self._audio(self._next("audio")) if tokens.audio in ids else None
         if tokens.image in ids:
-            return image_sequence(config, [prompt], self._image(next(self._raw["image"])))
+            return image_sequence(config, [prompt], self._image(self._next("image")))
         if video and audio:
             return audiovisual_sequence(config, [prompt], video, audio, self._rule)
         if video:
@@ -69,6 +69,12 @@ class ClipBuilder:
         if audio:
             return audio_sequence(config, [prompt], audio)
         return text_sequence(config, prompt)
+
+    def _next(self, kind: str) -> dict[str, Any]:
+        clip = next(self._raw.get(kind, iter(())), None)
+        if clip is None:
+            raise ValueError(f"the token ids have more of {kind} than the case has raw inputs")
+        return clip
 
     def _video(self, raw: dict[str, Any]) -> VisionFeatures:
         frames = self._folder.frames(raw)
@@ -96,9 +102,10 @@ class ClipBuilder:
 @torch.inference_mode()
 def run_case(folder: Folder, wave: Wave, name: str, ledger: Ledger) -> None:
     """Run one case and compare all of its arrays."""
-    arrays = Arrays(name, folder.arrays(f"cases/{name}"), ledger)
-    _Run(folder, wave, arrays, folder.cases[name]).compare()
-    arrays.close()
+    with ledger.guarded(name):
+        arrays = Arrays(name, folder.arrays(f"cases/{name}"), ledger)
+        _Run(folder, wave, arrays, folder.cases[name]).compare()
+        arrays.close()
 
 
 class _Run:
@@ -118,6 +125,9 @@ class _Run:
             else:
                 self.arrays.check("text_embeds", self.wave.embed_text(self._texts("in_label_ids")))
         _check_pass(self.wave, self.arrays, 1, record.passes[0])
+        unused = [kind for kind, clips in self.raw.items() if next(clips, None) is not None]
+        if unused:
+            raise ValueError(f"the token ids have less of {', '.join(unused)} than the case has raw inputs")
 
     def _query(self) -> tuple[int, torch.Tensor]:
         rule = "aligned" if self.case["mode"] == "train" else "sequential"
@@ -129,12 +139,16 @@ class _Run:
         _check_inputs(self.arrays, inputs, record, "in_")
         _check_towers(self.arrays, record)
         _check_pass(self.wave, self.arrays, 0, record.passes[0])
-        self.arrays.check("mllm_embeds", embeddings)
+        # Where there are candidates, the similarities are recorded instead.
+        compare = self.arrays.check_if_recorded if "in_all_ids" in self.arrays else self.arrays.check
+        compare("mllm_embeds", embeddings)
         return int(bool(record.towers.vision)), embeddings
 
     def _positives(self, record: Record, vision_calls: int) -> None:
         inputs = ClipBuilder(self.folder, self.wave, self.raw, "sequential")
         positives = [inputs.build(ids) for ids in self._rows("in_pos_input_ids")]
+        if not inputs.video_grids:
+            raise ValueError("in_pos_input_ids has no video token of the configuration")
         self.arrays.check("text_embeds", self.wave.embed_media(positives))
         self._check_tokens("in_pos_input_ids", "in_pos_attention_mask", "pos_layout", positives)
         _check_inputs(self.arrays, inputs, record, "in_pos_")
@@ -157,7 +171,9 @@ class _Run:
         tokens = self.wave.config.tokens
         padded = left_padded([sequence.token_ids for sequence in sequences], tokens.pad)
         self.arrays.check(ids, padded)
-        self.arrays.check(mask, left_padded([np.ones(len(sequence), dtype=int) for sequence in sequences], 0))
+        self.arrays.check_if_recorded(
+            mask, left_padded([np.ones(len(sequence), dtype=int) for sequence in sequences], 0)
+        )
         if layout in self.case:
             self.arrays.record(layout, [render(row, tokens) for row in padded], self.case[layout])
 
@@ -168,14 +184,16 @@ def _check_inputs(arrays: Arrays, inputs: ClipBuilder, record: Record, prefix: s
         steps = np.array(inputs.seconds_per_grid, dtype=np.float32)
         name = f"{prefix}video_second_per_grid"
         arrays.check(name, steps.reshape(arrays[name].shape))
-        arrays.check("frame_idx", inputs.frame_index)
+        # Of a positive video none are recorded.
+        compare = arrays.check if prefix == "in_" else arrays.check_if_recorded
+        compare("frame_idx", inputs.frame_index)
     if inputs.image_grids:
         arrays.check(f"{prefix}image_grid_thw", inputs.image_grids)
     if record.towers.pixels:
         name = f"{prefix}pixel_values" + ("_videos" if inputs.video_grids else "")
         pixels = torch.cat(record.towers.pixels)
         arrays.check(name, pixels)
-        arrays.check(f"{name}_shape", pixels.shape)
+        arrays.check_if_recorded(f"{name}_shape", pixels.shape)
     if inputs.mels:
         _check_sounds(arrays, inputs)
 
@@ -183,7 +201,7 @@ def _check_inputs(arrays: Arrays, inputs: ClipBuilder, record: Record, prefix: s
 def _check_sounds(arrays: Arrays, inputs: ClipBuilder) -> None:
     bins = inputs.mels[0].shape[1]
     arrays.check("in_feature_mask_sum", [len(mel) for mel in inputs.mels])
-    arrays.check("in_input_features_shape", (len(inputs.mels), bins, PIECE_S * 100))
+    arrays.check_if_recorded("in_input_features_shape", (len(inputs.mels), bins, PIECE_S * 100))
     pieces = [piece for sound in inputs.sounds for piece in sound]
     for index, (mel, piece) in enumerate(zip(inputs.mels, pieces, strict=True)):
         arrays.check(f"in_mel_{index}", mel)
@@ -215,8 +233,10 @@ def _check_towers(arrays: Arrays, record: Record) -> None:
 
 def _check_pass(wave: Wave, arrays: Arrays, number: int, seen: DecoderPass) -> None:
     prefix = f"llm{number}"
-    arrays.check(f"{prefix}_position_ids", seen.position_ids)
-    arrays.check(f"{prefix}_attention_mask", seen.attention_mask)
+    # Labels and candidates have no position ids of their own.
+    compare = arrays.check if number == 0 or "in_pos_input_ids" in arrays else arrays.check_if_recorded
+    compare(f"{prefix}_position_ids", seen.position_ids)
+    arrays.check_if_recorded(f"{prefix}_attention_mask", seen.attention_mask)
     arrays.check(f"{prefix}_last_token_by_layer", seen.last_token_by_layer())
     states = full_pass(wave, seen)
     # What is not computed is checked where transformers does; what is computed must be the same in both.

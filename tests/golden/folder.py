@@ -38,12 +38,22 @@ class Folder:
             generator=generator,
             config=_json(path / "config_tiny.json"),
             cases=_json(path / "cases.json"),
-            tables=_json(path / "tables.json"),
+            tables=_json(path / "tables.json") if (path / "tables.json").is_file() else {},
         )
 
     def arrays(self, name: str) -> dict[str, np.ndarray]:
-        with np.load(self.path / f"{name}.npz") as stored:
-            return {key: stored[key] for key in stored.files}
+        path = self.path / f"{name}.npz"
+        if not path.is_file():
+            raise ValueError(f"the folder lacks {name}.npz")
+        try:
+            with np.load(path) as stored:
+                return {key: stored[key] for key in stored.files}
+        except Exception as error:  # numpy, zipfile and zlib each have their own for damage
+            raise ValueError(f"{name}.npz cannot be read: {error}") from error
+
+    def unnamed(self) -> list[str]:
+        """Files of cases that `cases.json` does not name."""
+        return sorted(path.name for path in (self.path / "cases").glob("*.npz") if path.stem not in self.cases)
 
     @property
     def manifest(self) -> dict[str, dict[str, Any]]:
@@ -103,5 +113,8 @@ def _agree(got: object, expected: object, what: str) -> None:
         raise ValueError(f"the generator makes other {what} than the golden numbers were made from")
 
 
-def _json(path: Path) -> Any:
-    return json.loads(path.read_text())
+def _json(path: Path) -> dict[str, Any]:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise ValueError(f"{path.name} is not a JSON object")
+    return content

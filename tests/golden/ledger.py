@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # First match wins. Tolerances are absolute.
 _STAGES = [
@@ -50,10 +55,22 @@ class Ledger:
 
     outcomes: list[Outcome] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
+    faults: list[tuple[str, str]] = field(default_factory=list)
+    """What could not be compared at all: case and reason."""
 
     @property
     def ok(self) -> bool:
-        return bool(self.outcomes) and not self.unchecked and all(outcome.ok for outcome in self.outcomes)
+        complete = bool(self.outcomes) and not self.unchecked and not self.faults
+        return complete and all(outcome.ok for outcome in self.outcomes)
+
+    @contextmanager
+    def guarded(self, case: str) -> Iterator[None]:
+        """Note an exception as a fault of the case, so that the others still run."""
+        try:
+            yield
+        except Exception as error:  # a damaged folder fails in numpy, torch, json and zipfile alike
+            message = str(error).strip().split("\n", 1)[0]
+            self.faults.append((case, message if type(error) is ValueError else f"{type(error).__name__}: {message}"))
 
     def failures(self) -> list[Outcome]:
         return [outcome for outcome in self.outcomes if not outcome.ok]
@@ -76,18 +93,26 @@ class Arrays:
     def __init__(self, case: str, arrays: dict[str, np.ndarray], ledger: Ledger) -> None:
         self._case, self._arrays, self._ledger = case, arrays, ledger
         self._left = set(arrays)
+        self._missing: list[str] = []
 
     def __contains__(self, name: str) -> bool:
         return name in self._arrays or f"{name}__rows" in self._arrays
 
     def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self._arrays:
+            raise ValueError(f"the folder lacks the array {name}")
         return self._arrays[name]
 
     def names(self, pattern: str) -> list[str]:
         return sorted({name.split("__")[0] for name in self._arrays if re.fullmatch(pattern, name.split("__")[0])})
 
+    def check_if_recorded(self, name: str, got: object) -> None:
+        """As `check`, for an array that the folder need not have."""
+        if name in self:
+            self.check(name, got)
+
     def check(self, name: str, got: object, unit: float = 1.0) -> None:
-        """Compare with an array, whole or as rows and moments. A missing golden array is not an error.
+        """Compare with an array, whole or as rows and moments. It fails if the folder has no such array.
 
         `unit` is what one of the recorded numbers stands for: logits are cosines in units of the temperature.
         """
@@ -96,6 +121,7 @@ class Arrays:
             self.record(name, got, self._arrays[name] * unit if unit != 1 else self._arrays[name])
             return
         if name not in self:
+            self._missing.append(name)
             return
         values = as_array(got)
         if f"{name}__shape" in self._arrays:
@@ -115,7 +141,9 @@ class Arrays:
         self._ledger.record(self._case, name, got, expected)
 
     def close(self) -> None:
-        """Report the arrays that nothing was compared with."""
+        """Report the arrays that nothing was compared with, and the comparisons that had no array."""
+        if self._missing:
+            self._ledger.faults.append((self._case, f"the folder lacks the arrays {', '.join(self._missing)}"))
         self._ledger.unchecked += [f"{self._case}: {name}" for name in sorted(self._left)]
 
     def _compare(self, array: str, got: object, name: str) -> None:

@@ -32,7 +32,10 @@ def run_tables(folder: Folder, wave: Wave, ledger: Ledger) -> int:
     Returns:
         Their number.
     """
-    arrays = Arrays("tables", folder.arrays("tables"), ledger)
+    arrays = Arrays("tables", {}, ledger)
+    if folder.tables:
+        with ledger.guarded("tables"):
+            arrays = Arrays("tables", folder.arrays("tables"), ledger)
     tables = {
         "frame_sampling": lambda rows: [_frame_sampling(wave, row, arrays) for row in rows],
         "resize": lambda rows: [_resize(row, arrays) for row in rows],
@@ -47,7 +50,8 @@ def run_tables(folder: Folder, wave: Wave, ledger: Ledger) -> int:
         if name not in tables:
             ledger.unchecked.append(f"tables: {name}")
             continue
-        tables[name](content)
+        with ledger.guarded(f"tables: {name}"):
+            tables[name](content)
     arrays.close()
     return len(folder.tables)
 

@@ -60,8 +60,17 @@ def test_bin_with_code_is_not_run(directory: Path, monkeypatch: pytest.MonkeyPat
 
     (directory / "model.safetensors").unlink()
     torch.save({"weight": Intruder()}, directory / "pytorch_model.bin", pickle_module=pickle)
-    assert_refused(directory, "pytorch_model.bin", "not readable as weights")
+    with pytest.raises(CheckpointError) as caught:
+        load_wave(directory)
+    assert "pytorch_model.bin: holds code (exec), which is never run. Get the checkpoint as safe" in str(caught.value)
+    assert "weights_only" not in str(caught.value)
     assert not (directory / "intruded").exists()
+
+
+def test_bin_that_is_another_file(directory: Path) -> None:
+    (directory / "model.safetensors").unlink()
+    (directory / "pytorch_model.bin").write_text("version https://git-lfs.github.com/spec/v1\n")
+    assert_refused(directory, "pytorch_model.bin", "not readable as weights (not a pickle of tensors)")
 
 
 def test_bin_without_tensors(directory: Path) -> None:

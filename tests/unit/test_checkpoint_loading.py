@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from wave_search.errors import CheckpointError
-from wave_search.model.checkpoint import BEATS_FILE, load_wave
+from wave_search.model.checkpoint import BEATS_FILE, load_wave, open_wave
+from wave_search.model.parts import Part
 from wave_search.model.registry import TINY_DIRECTORY
 
 if TYPE_CHECKING:
@@ -192,6 +193,59 @@ def test_beats_of_the_checkpoint_has_priority(
     assert_loaded(load_wave(directory), weights)
     told = load_wave(directory, beats_file=directory / BEATS_FILE).state_dict()
     assert torch.equal(told[G], weights[G] + 1)
+
+
+POS_CONV = "beats.encoder.pos_conv.0."
+TABLE = "relative_attention_bias.weight"
+
+
+@pytest.mark.parametrize("lost", [POS_CONV, "beats.layer_norm.weight", TABLE, f"layers.1.self_attn.{TABLE}"])
+@pytest.mark.parametrize("settings_from", ["config.json", BEATS_FILE])
+def test_lost_keys_come_from_the_beats_file(
+    directory: Path, weights: State, beats_settings: dict[str, object], lost: str, settings_from: str
+) -> None:
+    if settings_from == BEATS_FILE:
+        config = json.loads((directory / "config.json").read_text())
+        del config["beats_config"]
+        (directory / "config.json").write_text(json.dumps(config))
+    save_file({key: value for key, value in weights.items() if lost not in key}, directory / "model.safetensors")
+    other = {key: value if lost in f"beats.{key}" else value + 1 for key, value in beats_of(weights).items()}
+    torch.save({"cfg": beats_settings, "model": other}, directory / BEATS_FILE)
+    assert_loaded(load_wave(directory), weights)
+
+
+def test_one_table_where_the_checkpoint_is_rounded(
+    directory: Path, weights: State, beats_settings: dict[str, object]
+) -> None:
+    rounded = {key: value.to(torch.bfloat16) for key, value in weights.items()}
+    first = f"beats.encoder.layers.0.self_attn.{TABLE}"
+    kept = {key: value for key, value in rounded.items() if key == first or not key.endswith(TABLE)}
+    save_file(kept, directory / "model.safetensors")
+    torch.save({"cfg": beats_settings, "model": beats_of(weights)}, directory / BEATS_FILE)
+    assert_loaded(load_wave(directory, dtype=torch.float32), {key: value.float() for key, value in rounded.items()})
+
+
+def test_words_need_no_beats_weights(directory: Path, weights: State, beats_settings: dict[str, object]) -> None:
+    save_file({key: value for key, value in weights.items() if POS_CONV not in key}, directory / "model.safetensors")
+    torch.save({"cfg": beats_settings, "model": beats_of(weights)}, directory / BEATS_FILE)
+    stored = open_wave(directory)
+    stored.need([Part.DECODER])
+    assert stored.wave.beats.encoder.pos_conv[0].weight_g.is_meta
+    stored.need([Part.AUDIO])
+    assert torch.equal(stored.wave.beats.encoder.pos_conv[0].weight_g, weights[G])
+
+
+@pytest.mark.parametrize("has_file", [True, False])
+def test_keys_lost_everywhere_are_named(
+    directory: Path, weights: State, beats_settings: dict[str, object], has_file: bool
+) -> None:
+    kept = {key: value for key, value in weights.items() if POS_CONV not in key}
+    save_file(kept, directory / "model.safetensors")
+    if has_file:
+        torch.save({"cfg": beats_settings, "model": beats_of(kept)}, directory / BEATS_FILE)
+    remedy = f"The {BEATS_FILE} in the directory lacks keys too" if has_file else f"Put {BEATS_FILE}"
+    with pytest.raises(CheckpointError, match=rf"3 missing keys: .*{V}.*{remedy}"):
+        load_wave(directory)
 
 
 def test_no_beats_anywhere(directory: Path, weights: State) -> None:

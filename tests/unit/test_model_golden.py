@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from tests.golden.__main__ import main
 from tests.golden.cases import run_case
 from tests.golden.folder import Folder
 from tests.golden.ledger import Arrays, Ledger
-from tests.golden.run import load
+from tests.golden.run import load, run
 from tests.golden.tables import run_tables
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"
@@ -38,6 +40,7 @@ def test_case(loaded, name):
     run_case(FOLDER, loaded[0], name, ledger)
     assert ledger.failures() == []
     assert ledger.unchecked == []
+    assert ledger.faults == []
     assert len(ledger.outcomes) > 10
 
 
@@ -46,6 +49,7 @@ def test_tables(loaded):
     assert run_tables(FOLDER, loaded[0], ledger) == 8
     assert ledger.failures() == []
     assert ledger.unchecked == []
+    assert ledger.faults == []
 
 
 def test_one_zeroed_weight_fails(loaded):
@@ -80,3 +84,112 @@ def test_another_number_or_shape_fails(got):
 def test_command_line_refuses_another_folder(tmp_path, capsys):
     assert main([str(tmp_path)]) == 2
     assert str(tmp_path) in capsys.readouterr().err
+
+
+# Faulty folders
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A folder of two cases, without tables."""
+    (tmp_path / "cases").mkdir()
+    for name in ("golden_gen.py", "config_tiny.json", "weights_manifest.json"):
+        shutil.copy(GOLDEN / name, tmp_path)
+    for name in ("text_single_0", "video_short_clip"):
+        shutil.copy(GOLDEN / "cases" / f"{name}.npz", tmp_path / "cases")
+    write(tmp_path / "cases.json", {name: FOLDER.cases[name] for name in ("text_single_0", "video_short_clip")})
+    return tmp_path
+
+
+def write(path, content):
+    path.write_text(json.dumps(content))
+
+
+def report(directory, wave):
+    """Whether everything agrees, and the lines about what does not."""
+    lines, ledger = [], Ledger()
+    run(Folder.open(directory), wave, ledger, lines.append)
+    return ledger.ok, [line for line in lines if line.startswith("FAILED")], lines
+
+
+def test_some_cases_without_tables_are_enough(small, loaded):
+    ok, failed, lines = report(small, loaded[0])
+    assert ok
+    assert failed == []
+    assert "no tables in this folder (tables.json)" in lines
+
+
+@pytest.mark.parametrize("gone", ["mllm_embeds", "text_embeds", "llm", "in_input_ids", "visual_out", "frame_idx"])
+def test_arrays_that_a_case_must_have(small, loaded, gone):
+    path = small / "cases" / "video_short_clip.npz"
+    with np.load(path) as stored:
+        kept = {name: stored[name] for name in stored.files if not name.startswith(gone)}
+    np.savez(path, **kept)
+    ok, failed, _ = report(small, loaded[0])
+    assert not ok
+    assert len(failed) == 1
+    assert failed[0].startswith("FAILED video_short_clip: the folder lacks the array")
+    assert gone in failed[0]
+
+
+def test_nothing_to_compare_fails(small, loaded):
+    shutil.rmtree(small / "cases")
+    write(small / "cases.json", {})
+    write(small / "tables.json", {})
+    assert report(small, loaded[0])[:2] == (False, [f"FAILED {small}: names no case and no table"])
+
+
+def test_a_file_that_no_case_names_fails(small, loaded):
+    (small / "cases" / "text_single_0.npz").rename(small / "cases" / "other.npz")
+    assert report(small, loaded[0])[:2] == (
+        False,
+        [
+            "FAILED text_single_0: the folder lacks cases/text_single_0.npz",
+            "FAILED cases/other.npz: cases.json does not name it",
+        ],
+    )
+
+
+@pytest.mark.parametrize("kept", [0, 100, 2000])
+def test_a_truncated_file_fails(small, loaded, kept):
+    path = small / "cases" / "video_short_clip.npz"
+    path.write_bytes(path.read_bytes()[:kept])
+    ok, failed, _ = report(small, loaded[0])
+    assert not ok
+    assert len(failed) == 1
+    assert failed[0].startswith("FAILED video_short_clip: cases/video_short_clip.npz cannot be read")
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        ({}, "more of video than the case has"),
+        ({"video": [{"h": 56}]}, "'w'"),
+        ({**FOLDER.cases["video_short_clip"]["raw"], "image": [{}]}, "less of image than the case has"),
+    ],
+)
+def test_other_raw_inputs_than_the_ids_say_fail(small, loaded, raw, reason):
+    cases = json.loads((small / "cases.json").read_text())
+    cases["video_short_clip"]["raw"] = raw
+    write(small / "cases.json", cases)
+    ok, failed, _ = report(small, loaded[0])
+    assert not ok
+    assert len(failed) == 1
+    assert failed[0].startswith("FAILED video_short_clip: ")
+    assert reason in failed[0]
+
+
+def test_tables_without_their_arrays_fail(small, loaded):
+    write(small / "tables.json", {name: FOLDER.tables[name] for name in ("resize", "av_layout")})
+    ok, failed, _ = report(small, loaded[0])
+    assert not ok
+    assert failed == [
+        "FAILED tables: the folder lacks tables.npz",
+        "FAILED tables: av_layout: the folder lacks the array avpos_0_ids",
+    ]
+
+
+def test_command_line_says_what_is_wrong_with_the_weights(small, capsys):
+    (small / "weights_manifest.json").unlink()
+    assert main([str(small)]) == 1
+    assert "FAILED weights: " in capsys.readouterr().out

@@ -118,6 +118,34 @@ def test_auto_with_a_gpu(
     assert resolve("auto", CUDA).name == expected
 
 
+def keep_only_config(directory: Path) -> None:
+    for path in directory.iterdir():
+        if path.name != "config.json":
+            path.unlink()
+
+
+def lose_tokenizer(directory: Path) -> None:
+    (directory / "tokenizer.json").unlink()
+    (directory / "vocab.json").write_text("{}")
+
+
+def lose_a_shard(directory: Path) -> None:
+    index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
+    (directory / "model.safetensors").rename(directory / "model-00001-of-00002.safetensors")
+    (directory / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+@pytest.mark.parametrize("damage", [keep_only_config, lose_tokenizer, lose_a_shard])
+def test_a_download_that_was_broken_off_is_not_the_model(
+    put_into_cache: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path], None]
+) -> None:
+    monkeypatch.setattr(registry, "_memory_bytes", lambda _device: 24 << 30)
+    damage(put_into_cache(WAVE_7B_ID, WAVE_7B_COMMIT))
+    assert resolve("auto", CUDA).name == "wave-tiny"
+    with pytest.raises(ModelNotFoundError, match="the hub cannot be reached"):  # it is asked for the rest
+        resolve("WAVE-7B", CPU)
+
+
 def test_fingerprint_of_a_large_file_sees_its_head_and_samples(tmp_path: Path) -> None:
     path = tmp_path / "weights"
     path.write_bytes(bytes(8 << 20))

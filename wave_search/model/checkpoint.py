@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict, replace
 from math import prod
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 from wave_search.errors import CheckpointError
 from wave_search.model.device import resolve_dtype
 from wave_search.model.parts import Part
-from wave_search.model.shards import StoredTensor, load_pickled, open_shard, read_json, weight_files
+from wave_search.model.shards import StoredTensor, catalogue, load_pickled, open_shard, read_json, weight_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -27,12 +26,10 @@ BEATS_FILE = "BEATs_iter3_plus_AS2M.pt"
 _BEATS_PREFIX = "beats."
 # Heads that embedding does not use: that of the language model, and the one of BEATs files fine-tuned to tag sounds.
 _UNUSED = frozenset({"lm_head.weight", "beats.predictor.weight", "beats.predictor.bias"})
+_SHARED_TABLE = ".relative_attention_bias.weight"
 _LISTED_KEYS = 12
 _GROUP_BYTES = 8 << 20
 """Weights that are converted before the mapping of their file is given back."""
-
-# torch's newer weight norm calls its two factors so; the older, released spelling is the one used here.
-_NEW_SPELLING = re.compile(r"\.parametrizations\.weight\.original([01])$")
 
 
 def read_config(directory: Path) -> WaveConfig:
@@ -131,7 +128,7 @@ def open_wave(
         dtype: float32 or bfloat16; None: as the configuration says, else as stored. BEATs is
             float32 in any case (see `Beats`).
         beats_file: replaces the BEATs of the checkpoint. By default, a `BEATs_iter3_plus_AS2M.pt` in the directory
-            is used if the checkpoint has no `beats.*` key.
+            gives the `beats.*` keys that the checkpoint lacks: all, or those that some saving has lost.
         quantization: "8bit", "4bit", "int8" or "fp8" for the linear layers of the decoder; None for none.
 
     Returns:
@@ -144,15 +141,17 @@ def open_wave(
     import torch
 
     config = read_config(directory)
-    stored = _catalogue(weight_files(directory))
-    if beats_file is None and not any(key.startswith(_BEATS_PREFIX) for key in stored):
-        beats_file = directory / BEATS_FILE if (directory / BEATS_FILE).is_file() else None
+    stored = catalogue(weight_files(directory))
     if beats_file is not None:
-        config, beats = _standalone_beats(config, beats_file)
-        stored = {key: tensor for key, tensor in stored.items() if not key.startswith(_BEATS_PREFIX)} | beats
-    stored = {key: tensor for key, tensor in stored.items() if key not in _UNUSED}
-
+        stored = {key: tensor for key, tensor in stored.items() if not key.startswith(_BEATS_PREFIX)}
     wave = _empty_wave(config, directory)
+    source = beats_file or directory / BEATS_FILE
+    if beats_file is not None or (source.is_file() and _missing_beats(wave, stored)):
+        completed, beats = _standalone_beats(config, source)
+        if completed.beats != config.beats and not _describes_own_beats(config, stored):
+            config, wave = completed, _empty_wave(completed, directory)
+        stored = _completed(stored, beats)
+    stored = {key: tensor for key, tensor in stored.items() if key not in _UNUSED}
     _check_keys(directory, stored, {key: tuple(tensor.shape) for key, tensor in wave.state_dict().items()})
     dtype = dtype or resolve_dtype(config.compute_dtype or "auto") or _stored_dtype(stored)
     if quantization is not None:
@@ -175,21 +174,6 @@ def _empty_wave(config: WaveConfig, directory: Path) -> Wave:
         raise CheckpointError(f"{directory / 'config.json'}: its sizes do not fit together ({error})") from error
 
 
-def _catalogue(files: Iterable[Path]) -> dict[str, StoredTensor]:
-    return {
-        _canonical(name): StoredTensor(path, name, shape) for path in files for name, shape in _shapes_in(path).items()
-    }
-
-
-def _shapes_in(path: Path) -> dict[str, tuple[int, ...]]:
-    with open_shard(path) as shard:
-        return shard.shapes()
-
-
-def _canonical(name: str) -> str:
-    return _NEW_SPELLING.sub(lambda match: ".weight_g" if match[1] == "0" else ".weight_v", name)
-
-
 def _standalone_beats(config: WaveConfig, path: Path) -> tuple[WaveConfig, dict[str, StoredTensor]]:
     from wave_search.model.config import BeatsConfig
 
@@ -201,8 +185,25 @@ def _standalone_beats(config: WaveConfig, path: Path) -> tuple[WaveConfig, dict[
         )
     # Of a fine-tuned encoder only the head is unlike the others, and that is left out.
     beats = BeatsConfig.from_dict({**content["cfg"], "finetuned_model": False})
-    keys = {_BEATS_PREFIX + key: tensor for key, tensor in _catalogue([path]).items()}
+    keys = {_BEATS_PREFIX + key: tensor for key, tensor in catalogue([path]).items()}
     return replace(config, beats=beats, source={**config.source, "beats_config": asdict(beats)}), keys
+
+
+def _missing_beats(wave: Wave, stored: Mapping[str, StoredTensor]) -> bool:
+    return any(key.startswith(_BEATS_PREFIX) and key not in stored for key in wave.state_dict())
+
+
+def _describes_own_beats(config: WaveConfig, stored: Mapping[str, StoredTensor]) -> bool:
+    return "beats_config" in config.source and any(key.startswith(_BEATS_PREFIX) for key in stored)
+
+
+def _completed(stored: dict[str, StoredTensor], beats: Mapping[str, StoredTensor]) -> dict[str, StoredTensor]:
+    """What is stored, and of the standalone encoder what is not."""
+    missing = {key: tensor for key, tensor in beats.items() if key not in stored}
+    table = next((tensor for key, tensor in stored.items() if key.endswith(_SHARED_TABLE)), None)
+    # All layers share one table, and the checkpoint may hold it rounded: one of each would not agree.
+    tables = dict.fromkeys((key for key in missing if key.endswith(_SHARED_TABLE)), table) if table else {}
+    return {**stored, **tables, **{key: tensor for key, tensor in missing.items() if key not in tables}}
 
 
 def _check_keys(directory: Path, stored: Mapping[str, StoredTensor], expected: Mapping[str, tuple[int, ...]]) -> None:
@@ -223,13 +224,17 @@ def _check_keys(directory: Path, stored: Mapping[str, StoredTensor], expected: M
         if keys
     ]
     if faults:
-        beats_missing = not any(key.startswith(_BEATS_PREFIX) for key in stored)
         raise CheckpointError(
-            f"{directory}: not a complete WAVE checkpoint; {'; '.join(faults)}",
-            f"Put {BEATS_FILE} into the directory."
-            if beats_missing
-            else "Check that config.json and the weights belong together and are all there.",
+            f"{directory}: not a complete WAVE checkpoint; {'; '.join(faults)}", _remedy(directory, missing)
         )
+
+
+def _remedy(directory: Path, missing: Iterable[str]) -> str:
+    if not any(key.startswith(_BEATS_PREFIX) for key in missing):
+        return "Check that config.json and the weights belong together and are all there."
+    if (directory / BEATS_FILE).is_file():
+        return f"The {BEATS_FILE} in the directory lacks keys too, or has other sizes: use the published one."
+    return f"Put {BEATS_FILE} into the directory, which has the beats.* keys."
 
 
 def _shortened(keys: list[str]) -> str:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from wave_search.errors import ModelNotFoundError
+from wave_search.errors import CheckpointError, ModelNotFoundError
+from wave_search.model.checkpoint import checkpoint_files
 
 _FILES = ["*.json", "merges.txt", "*.safetensors", "*.bin", "*.pt"]
 """What a checkpoint consists of. Code is never downloaded."""
+
+_TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"))
+"""The files of a tokenizer, in its two forms."""
 
 _CONTACT_TIMEOUT_S = 10.0
 
@@ -39,7 +43,16 @@ def cached(repo_id: str, revision: str) -> Snapshot | None:
         directory = Path(snapshot_download(repo_id, revision=revision, allow_patterns=_FILES, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError):
         return None
-    return Snapshot(directory, directory.name)
+    return Snapshot(directory, directory.name) if _is_complete(directory) else None
+
+
+def _is_complete(directory: Path) -> bool:
+    """Whether no download was broken off; the cache itself takes one file for a snapshot."""
+    try:
+        checkpoint_files(directory)
+    except CheckpointError:
+        return False
+    return any(all((directory / name).is_file() for name in names) for names in _TOKENIZERS)
 
 
 def fetch(repo_id: str, revision: str) -> Snapshot:

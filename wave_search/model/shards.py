@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from wave_search.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     import torch
@@ -20,6 +21,10 @@ _LAYOUTS = (
     ("model.safetensors.index.json", "model.safetensors"),
     ("pytorch_model.bin.index.json", "pytorch_model.bin"),
 )
+# torch's newer weight norm calls its two factors so; the older, released spelling is the one used here.
+_NEW_SPELLING = re.compile(r"\.parametrizations\.weight\.original([01])$")
+# How torch reports a pickle that names or calls anything but tensors.
+_CODE = re.compile(r"GLOBAL ([\w.]+)|unrecognized")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,17 @@ def weight_files(directory: Path) -> list[Path]:
     )
 
 
+def catalogue(files: Iterable[Path]) -> dict[str, StoredTensor]:
+    """Find all tensors of some files, by the names that the released checkpoint has for them; reads no data.
+
+    Raises:
+        CheckpointError: a file is damaged or incomplete, or contains anything but tensors.
+    """
+    return {
+        _canonical(name): StoredTensor(path, name, shape) for path in files for name, shape in _shapes_in(path).items()
+    }
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object.
 
@@ -86,8 +102,6 @@ def open_shard(path: Path) -> Iterator[Shard]:
     Raises:
         CheckpointError: it is damaged or incomplete, or contains anything but tensors; also while it is used.
     """
-    import pickle
-
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -96,7 +110,7 @@ def open_shard(path: Path) -> Iterator[Shard]:
                 yield _Safetensors(file)
         else:
             yield _Pickled(_tensors_of(path))
-    except (SafetensorError, pickle.UnpicklingError, EOFError, OSError) as error:
+    except (SafetensorError, EOFError, OSError) as error:
         raise CheckpointError(f"{path}: not readable as weights ({_short(error)})", _COPY_AGAIN) from error
 
 
@@ -112,11 +126,34 @@ def load_pickled(path: Path) -> dict[str, Any]:
 
     try:
         content = torch.load(path, map_location="cpu", mmap=_is_zip(path), weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError) as error:
+    except pickle.UnpicklingError as error:
+        raise _not_unpickled(path, error) from error
+    except (RuntimeError, EOFError, OSError) as error:
         raise CheckpointError(f"{path}: not readable as weights ({_short(error)})", _COPY_AGAIN) from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: holds a {type(content).__name__}, not a table of tensors")
     return content
+
+
+def _shapes_in(path: Path) -> dict[str, tuple[int, ...]]:
+    with open_shard(path) as shard:
+        return shard.shapes()
+
+
+def _canonical(name: str) -> str:
+    return _NEW_SPELLING.sub(lambda match: ".weight_g" if match[1] == "0" else ".weight_v", name)
+
+
+def _not_unpickled(path: Path, error: Exception) -> CheckpointError:
+    """In words of our own: those of torch advise to run the code."""
+    code = _CODE.search(str(error))
+    if code is None:
+        return CheckpointError(f"{path}: not readable as weights (not a pickle of tensors)", _COPY_AGAIN)
+    called = f" ({code[1]})" if code[1] else ""
+    return CheckpointError(
+        f"{path}: holds code{called}, which is never run",
+        "Get the checkpoint as safetensors, or get the file again from its publisher.",
+    )
 
 
 class _Safetensors:
