@@ -13,7 +13,17 @@ import typer
 import wave_search as ws
 from wave_search import output
 from wave_search.errors import UsageError
-from wave_search.exits import DONE, FAILED, INTERRUPTED, NO_RESULT, PARTLY, GlobalOptions, reported, terminal_of
+from wave_search.exits import (
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    NO_RESULT,
+    PARTLY,
+    GlobalOptions,
+    occupy_closed_streams,
+    reported,
+    terminal_of,
+)
 
 Target = Literal["any", "text", "image", "audio", "video", "av"]
 
@@ -43,6 +53,7 @@ TokenBudget = Annotated[
     typer.Option("--token-budget", min=1, metavar="N", help="Tokens that the model takes at once."),
 ]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, metavar="N", help="Decoder processes.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, notes and reports on stderr.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DEFAULT_INDEX = Path(".wave-search")
 
@@ -59,7 +70,7 @@ def main_options(
     version: Annotated[  # noqa: ARG001 - its callback has already acted on it
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, notes and reports on stderr.")] = False,
+    quiet: Quiet = False,
     traceback: Annotated[
         bool, typer.Option("--traceback", envvar="WAVE_SEARCH_DEBUG", help="Show where an error arose, for a report.")
     ] = False,
@@ -95,9 +106,10 @@ def index(
     token_budget: TokenBudget = None,
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as JSON to FILE.")] = None,
     json: Json = False,
+    quiet: Quiet = False,
 ) -> int:
     """Index folders and files, or bring the index up to date."""
-    terminal = terminal_of(ctx)
+    terminal = terminal_of(ctx, quiet)
     if report:
         report.touch()  # that it cannot be written had better be known before hours of work
     with (
@@ -142,11 +154,11 @@ def _opened_or_created(
         return ws.create(path, segment=segment or "10", modalities=wanted, **loading)
     opened = ws.open(path, **loading)
     info = opened.info()
-    for option, given, pinned in (
-        ("--segment", segment, info.segmenting),
-        ("--modalities", wanted and ",".join(sorted(wanted)), ",".join(sorted(info.modalities))),
+    for option, given, pinned, same in (
+        ("--segment", segment, info.segmenting, segment is None or opened.cuts_by(segment)),
+        ("--modalities", modalities, ",".join(info.modalities), wanted is None or {*wanted} == {*info.modalities}),
     ):
-        if given is not None and given != pinned:
+        if not same:
             remedy = f"Leave {option} out, or make another index with --index."
             raise UsageError(f"{path} was made with {option} {pinned}, not {given}", remedy)
     return opened
@@ -155,7 +167,7 @@ def _opened_or_created(
 @app.command(
     epilog="A media FILE may carry a range in seconds: clip.mp4@12.5-20. "
     "Output: a table on a terminal; in a pipe tab-separated rank, z, score, kind, time, path. "
-    "Example:  wave-search query --audio dog.wav --target video -k 5"
+    "Example:  wave-search query --audio dog.wav --target video -k 5",
 )
 @reported
 def query(
@@ -184,6 +196,7 @@ def query(
     ] = "auto",
     device: Device = "auto",
     workers: Workers = None,
+    quiet: Quiet = False,
 ) -> int:
     """Search by one text, sound, video or picture."""
     if json and paths:
@@ -193,10 +206,10 @@ def query(
     if len(given) != 1:
         raise UsageError("give one of --text, --audio, --video, --image and --av")
     if text is not None:
-        given["text"] = _words(sys.stdin.buffer.read() if text == "-" else os.fsencode(text))
+        given["text"] = _words(_stdin() if text == "-" else os.fsencode(text))
     if instruction is not None:
         instruction = _words(os.fsencode(instruction))
-    terminal = terminal_of(ctx)
+    terminal = terminal_of(ctx, quiet)
     with ws.open(index, model, device=device, workers=workers) as opened:
         terminal.notice(opened.model)
         with terminal.working("loading the model, searching"):
@@ -218,6 +231,10 @@ def query(
     return DONE
 
 
+def _stdin() -> bytes:
+    return sys.stdin.buffer.read() if sys.stdin else b""  # None: a shell has closed it
+
+
 def _words(typed: bytes) -> str:
     # A terminal or a pipe may deliver anything; a model reads text.
     return typed.decode("utf-8", "replace").strip()
@@ -225,9 +242,9 @@ def _words(typed: bytes) -> str:
 
 @app.command()
 @reported
-def info(ctx: typer.Context, index: IndexDir = DEFAULT_INDEX, json: Json = False) -> int:
+def info(ctx: typer.Context, index: IndexDir = DEFAULT_INDEX, json: Json = False, quiet: Quiet = False) -> int:
     """Say what is in the index."""
-    terminal = terminal_of(ctx)
+    terminal = terminal_of(ctx, quiet)
     with ws.open(index) as opened:
         described = opened.info()
     if json:
@@ -239,9 +256,9 @@ def info(ctx: typer.Context, index: IndexDir = DEFAULT_INDEX, json: Json = False
 
 @app.command()
 @reported
-def verify(ctx: typer.Context, index: IndexDir = DEFAULT_INDEX, json: Json = False) -> int:
+def verify(ctx: typer.Context, index: IndexDir = DEFAULT_INDEX, json: Json = False, quiet: Quiet = False) -> int:
     """Check that the index is complete and undamaged; exit 1 if not."""
-    terminal = terminal_of(ctx)
+    terminal = terminal_of(ctx, quiet)
     with terminal.working("checking"):
         found = ws.verify(index)
     if json:
@@ -259,9 +276,10 @@ def remove(
     ctx: typer.Context,
     paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Files, and folders with all in them.")],
     index: IndexDir = DEFAULT_INDEX,
+    quiet: Quiet = False,
 ) -> int:
     """Take files out of the index; the files themselves stay."""
-    terminal = terminal_of(ctx)
+    terminal = terminal_of(ctx, quiet)
     with ws.open(index) as opened:
         count = opened.remove(paths)
     if not count:
@@ -273,9 +291,9 @@ def remove(
 
 @app.command()
 @reported
-def models(ctx: typer.Context, json: Json = False) -> int:
+def models(ctx: typer.Context, json: Json = False, quiet: Quiet = False) -> int:
     """List the models that are known by name."""
-    terminal = terminal_of(ctx)
+    terminal = terminal_of(ctx, quiet)
     known = ws.known_models()
     if json:
         terminal.lines(output.to_json({"name": name, "description": what}) for name, what in known.items())
@@ -286,4 +304,5 @@ def models(ctx: typer.Context, json: Json = False) -> int:
 
 def main() -> None:
     """Run the command line."""
+    occupy_closed_streams()
     app()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import textwrap
 import time
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.bar import Bar
 from rich.console import Console, Group
@@ -43,7 +44,8 @@ class Terminal:
 
     def __init__(self, *, quiet: bool = False) -> None:
         for stream in (sys.stdout, sys.stderr):
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # text files on real streams
+            if stream is not None:  # the value of a stream that a shell has closed
+                stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # text files on real streams
         self.quiet = quiet
         self._out = _console()
         self._err = _console(stderr=True)
@@ -58,15 +60,19 @@ class Terminal:
 
         Raises:
             StdoutClosedError: nobody reads any more.
+            OSError: stdout is closed, or the disk behind it is full.
         """
+        if sys.stdout is None:
+            raise OSError(errno.EBADF, "it is closed", "stdout")
         try:
             sys.stdout.flush()
             sys.stdout.buffer.write(data if isinstance(data, bytes) else data.encode(_encoding(), "backslashreplace"))
             sys.stdout.buffer.flush()
-        except BrokenPipeError:
-            # Python flushes stdout once more when it exits, and would complain.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise StdoutClosedError from None
+        except OSError as error:
+            _let_go(sys.stdout)
+            if isinstance(error, BrokenPipeError):
+                raise StdoutClosedError from None
+            raise OSError(error.errno, error.strerror, "stdout") from None
 
     def lines(self, lines: Iterable[str]) -> None:
         """Write results to stdout, one a line."""
@@ -96,7 +102,10 @@ class Terminal:
             self._say("", "", message)
 
     def _say(self, label: str, style: str, message: str) -> None:
-        self._err.print(Text.assemble((label, style), message), soft_wrap=True)
+        try:
+            self._err.print(Text.assemble((label, style), message), soft_wrap=True)
+        except OSError:  # a full disk; there is no other place to say it
+            _let_go(sys.stderr)
 
     def working(self, what: str) -> AbstractContextManager[Any]:
         """Show on a terminal that something slow goes on."""
@@ -245,6 +254,11 @@ def _linked(hit: Hit) -> Text:
         excerpt = textwrap.shorten(output.printable(" ".join(hit.text.split())), _EXCERPT_CHARS, placeholder=" ...")
         return Text("\n").join([linked, Text(excerpt, style="dim")])
     return linked
+
+
+def _let_go(stream: TextIO) -> None:
+    # Python flushes its streams once more when it exits, and would complain.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _encoding() -> str:

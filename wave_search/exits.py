@@ -37,11 +37,22 @@ class Context(Protocol):
     """The `GlobalOptions`."""
 
 
-def terminal_of(ctx: Context) -> Terminal:
-    """The streams of this run."""
+def terminal_of(ctx: Context, quiet: bool = False) -> Terminal:
+    """The streams of this run; `quiet` if that was said behind the command."""
     from wave_search.console import Terminal
 
-    return Terminal(quiet=ctx.obj.quiet)
+    return Terminal(quiet=ctx.obj.quiet or quiet)
+
+
+def occupy_closed_streams() -> None:
+    """Keep the numbers of closed standard streams from files: libraries would write their messages into them."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it gets the lowest number that is free
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", closefd=False)  # else messages would go to stdout
 
 
 def reported(command: Callable[..., int]) -> Callable[..., None]:

@@ -5,6 +5,7 @@ Importing this loads no model, decoder or database code; that happens where it i
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -165,6 +166,14 @@ class Index:
         """What the vectors depend on."""
         return self._snapshot.manifest.model
 
+    def cuts_by(self, segment: str) -> bool:
+        """Tell whether the index cuts sound and video as `segment` says, however it is written: "5" is "5.0".
+
+        Raises:
+            UsageError: it is no way to cut.
+        """
+        return str(Segmenting.parse(segment)) == self._snapshot.manifest.settings.segmenting
+
     @property
     def _snapshot(self) -> Snapshot:
         return self._searcher.snapshot
@@ -262,6 +271,8 @@ class Index:
         query = one_query(text, media, vector, instruction)
         if k < 1:
             raise UsageError(f"{k} hits make no sense", "Ask for at least one.")
+        if min_score is not None and math.isnan(min_score):
+            raise UsageError("min_score is not a number", "Leave it out, or give a number of standard deviations.")
         self._searcher.targets(target)  # before a model is loaded in vain
         return self._searcher.search(self._vectors(query, instruction), target, k, min_score)
 

@@ -124,7 +124,7 @@ def report_sentences(report: IndexReport) -> Iterator[str]:
         "unchanged": report.unchanged,
         "known content at a new place": report.reused,
         "gone": report.removed,
-        "not media": report.ignored,
+        "of no kind that is indexed": report.ignored,
     }
     if any(others.values()):
         yield ", ".join(f"{count:,} {what}" for what, count in others.items() if count)

@@ -206,7 +206,7 @@ class IndexReport:
     removed: int = 0
     """Files that are gone from their folder."""
     ignored: int = 0
-    """Files that are not media."""
+    """Files that are not media, or media of a kind that the index does not hold."""
     skipped: tuple[Skipped, ...] = ()
     """Files that cannot be used, now or as known from an earlier run."""
     unreachable: tuple[Path, ...] = ()

@@ -48,6 +48,17 @@ def test_pinned_settings_are_not_changed(cli: CommandLine, small_library: Path, 
     assert run.stderr.startswith(f"error: {small_index} was made with --segment 10, not 5. Leave --segment out")
 
 
+def test_pinned_settings_may_be_repeated_in_other_words(
+    cli: CommandLine, small_library: Path, small_index: Path, tmp_path: Path
+) -> None:
+    index = shutil.copytree(small_index, tmp_path / "index")
+    given = ["--index", index, "--segment", "10.0", "--modalities", "av, audio,video,text,image,audio"]
+    run = cli("index", small_library, *given, "--quiet")
+    assert run.returncode == 3, run.stderr
+    assert "note:" not in run.stderr, "--quiet works behind the command too"
+    assert "indexed" not in run.stderr.replace("not indexed", "")
+
+
 def test_info_for_people_and_for_scripts(cli: CommandLine, small_index: Path) -> None:
     for_people = cli("info", "--index", small_index)
     assert for_people.returncode == 0

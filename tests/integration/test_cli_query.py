@@ -109,6 +109,7 @@ def test_no_result_ends_with_4(cli: CommandLine, small_index: Path) -> None:
         ["--text", "dog", "--json", "--paths"],
         ["--text", "dog", "--target", "smell"],
         ["--text", "dog", "-k", "0"],
+        ["--text", "dog", "--min-score", "nan"],
         ["--text", "   "],
         ["--audio", "no-such.flac"],
         ["--audio", "frog.flac@5-2"],
@@ -137,3 +138,34 @@ def test_a_reader_that_has_gone_is_no_error(cli: CommandLine, small_index: Path)
     run = cli("info", "--index", small_index, capture_output=False, stdout=writing, stderr=subprocess.PIPE)
     os.close(writing)
     assert (run.returncode, run.stderr) == (141, "")
+
+
+def with_streams(cli: CommandLine, streams: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run by a shell, which can close streams."""
+    command = ["sh", "-c", f'exec "$0" "$@" {streams}', cli.program, *arguments]
+    return subprocess.run(command, check=False, env=cli.environment, capture_output=True, text=True, timeout=300)
+
+
+@pytest.mark.parametrize(
+    ("streams", "cause"), [(">&-", "it is closed"), (">/dev/full", "No space left on device"), ("2>&- >&-", "")]
+)
+def test_results_that_cannot_be_written_are_an_error(
+    cli: CommandLine, small_index: Path, streams: str, cause: str
+) -> None:
+    run = with_streams(cli, streams, "query", "--text", "dog", "--index", small_index, "-q")
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr == (f"error: stdout: {cause}\n" if cause else "")
+
+
+@pytest.mark.parametrize("streams", ["2>&-", "2>/dev/full"])
+def test_messages_that_cannot_be_written_are_no_error(cli: CommandLine, small_index: Path, streams: str) -> None:
+    found = with_streams(cli, streams, "query", "--text", "dog", "--index", small_index, "--json")
+    assert found.returncode == 0
+    assert all(json.loads(line) for line in found.stdout.splitlines())
+    wrong = with_streams(cli, streams, "query", "--text", " ", "--index", small_index)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+
+
+def test_a_closed_stdin_has_no_words(cli: CommandLine, small_index: Path) -> None:
+    run = with_streams(cli, "<&-", "query", "--text", "-", "--index", small_index, "-q")
+    assert (run.returncode, run.stderr) == (2, "error: the text is empty\n")

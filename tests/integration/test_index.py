@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import wave_search as ws
 from tests.libraries import LIBRARY_FILES, LIBRARY_SEGMENTS, WORDS, CountingEmbedder, make_library, no_decoders
 from tests.media_factory import write_sound
 from wave_search.errors import UsageError
-from wave_search.indexer import run
+from wave_search.indexer import commit, run
 from wave_search.store import Writer
 
 
@@ -94,6 +95,20 @@ def test_copies_that_are_new_together_are_embedded_once(tmp_path: Path, counted:
         assert index.add([tmp_path / "media"]).unchanged == 6
 
 
+def test_a_renamed_file_outlives_a_commit_that_replaces_it(
+    settled: Path, counted: CountingEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sounds = settled / "media" / "sounds"
+    (sounds / "300.flac").rename(sounds / "b.flac")
+    write_sound(sounds / "300.flac", 1, 1234)
+    monkeypatch.setattr(commit, "COMMIT_EVERY_S", 0)
+    with ws.open(settled / "index", workers=1) as index:
+        report = index.add([settled / "media"])
+        assert (report.indexed, report.reused, len(counted.clips)) == (1, 1, 1)
+        assert hit_names(index, audio=sounds / "b.flac", target="audio")[0] == "b.flac"
+        assert ws.verify(settled / "index") == ()
+
+
 def test_a_deleted_file_disappears(settled: Path) -> None:
     (settled / "media" / "pictures" / "1.png").unlink()
     with ws.open(settled / "index") as index:
@@ -153,6 +168,47 @@ def test_an_unmounted_folder_is_reported_and_not_deleted(settled: Path, mount_po
             media.rmdir()
         (settled / "away").rename(media)
         assert index.add([media]).unchanged == LIBRARY_FILES
+
+
+def on_another_disk(index: Path, folder: Path) -> None:
+    """Record the files below a folder as if it were a mounted disk."""
+    with Writer(index) as writer:
+        for row in writer.snapshot.files().values():
+            if Path(os.fsdecode(row.path)).is_relative_to(folder.resolve()):
+                writer.put_file(replace(row, device=row.device + 1))
+        writer.commit()
+
+
+@pytest.mark.parametrize("left", ["mount point", "nothing"])
+def test_a_disk_below_an_indexed_folder_is_not_taken_for_deleted(settled: Path, left: str) -> None:
+    media, disk = settled / "media", settled / "media" / "nest" / "usb"
+    disk.mkdir(parents=True)
+    (media / "sounds").rename(disk / "sounds")
+    (disk / "b.txt").write_text("on the disk")
+    with ws.open(settled / "index") as index:
+        index.add([media])
+        on_another_disk(settled / "index", disk)
+        disk.rename(settled / "away")
+        if left == "mount point":
+            disk.mkdir()
+        else:
+            (media / "nest" / "other.txt").write_text("other")
+        (media / "pictures" / "1.png").unlink()
+        report = index.add([media])
+        assert (report.removed, report.unreachable) == (1, (disk.resolve(),))
+        if left == "mount point":
+            disk.rmdir()
+        (settled / "away").rename(disk)
+        assert index.add([media]).unreachable == ()
+        assert index.info().files == LIBRARY_FILES + (left == "nothing")
+
+
+def test_what_is_deleted_from_a_mounted_disk_is_gone_whatever_number_the_disk_has(settled: Path) -> None:
+    on_another_disk(settled / "index", settled / "media")
+    shutil.rmtree(settled / "media" / "pictures")
+    with ws.open(settled / "index") as index:
+        report = index.add([settled / "media"])
+        assert (report.removed, report.unreachable) == (3, ())
 
 
 def test_an_emptied_folder_is_empty(settled: Path) -> None:

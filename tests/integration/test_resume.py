@@ -73,9 +73,11 @@ def test_ctrl_c_keeps_what_is_complete(
             raise KeyboardInterrupt
 
     counted.before = interrupt
+    stages: list[ws.Progress] = []
     with ws.create(tmp_path / "index", workers=2) as index:
         with pytest.raises(KeyboardInterrupt) as caught:
-            index.add([media])
+            index.add([media], progress=stages.append)
+        assert stages[-1].stage == "done", "a display ends"
         assert isinstance(caught.value, ws.Interrupted)
         report = caught.value.report
         assert report.interrupted
@@ -127,9 +129,11 @@ def test_a_fault_of_the_model_ends_the_run_and_its_threads(
         raise MemoryError
 
     counted.before = fail
+    stages: list[ws.Progress] = []
     with ws.create(tmp_path / "index") as index:
         with pytest.raises(MemoryError):
-            index.add([media])
+            index.add([media], progress=stages.append)
+        assert stages[-1].stage == "done", "a display ends"
         assert threading.active_count() <= threads
 
 

@@ -153,6 +153,11 @@ def test_z_is_measured_against_the_partition(index: ws.Index) -> None:
     np.testing.assert_allclose([hit.z for hit in hits], (scores - scores.mean()) / scores.std(), atol=1e-3)
 
 
+def test_min_score_is_a_number(index: ws.Index) -> None:
+    with pytest.raises(UsageError, match="min_score"):
+        index.search(text="x", min_score=float("nan"))
+
+
 def test_min_score_is_a_z(index: ws.Index) -> None:
     everything = index.search(text="x", target="audio", k=100)
     middle = everything[2].z

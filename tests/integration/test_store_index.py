@@ -106,6 +106,25 @@ def test_what_is_put_is_read_back(index):
     assert verify(index) == ()
 
 
+def test_contents_that_no_file_has_may_wait_unseen_for_a_later_commit(index):
+    with Writer(index) as writer:
+        put(writer, b"/media/a", 1)
+        writer.commit()
+        put(writer, b"/media/a", 2)
+        unused = writer.put_content(content(3), segments(3))
+        snapshot = writer.commit(drop_dead=False)
+        assert writer.content_id("digest 1") is not None
+    assert snapshot.contents().keys() >= {unused}
+    assert set(snapshot.partition(Modality.AUDIO).content_ids) == {writer.content_id("digest 2")}
+    (problem,) = verify(index)
+    assert problem.orphan
+    with Writer(index) as writer:
+        snapshot = writer.commit()
+    assert snapshot.content_ids().keys() == {"digest 2"}
+    assert snapshot.counts().segments == {Modality.AUDIO: 2, Modality.VIDEO: 2}
+    assert verify(index) == ()
+
+
 def test_one_content_in_several_files_is_stored_once(index):
     with Writer(index) as writer:
         first = put(writer, b"/media/a", 1)

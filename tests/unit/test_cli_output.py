@@ -128,7 +128,7 @@ def test_report_sentences_name_what_happened_and_nothing_else() -> None:
     assert first == (
         "indexed 3 files (5 audio, 2 video segments), 1:23.2 of sound and video in 12.3 s, peak memory 3.0 GiB"
     )
-    assert second == "1,200 unchanged, 1 known content at a new place, 4 not media"
+    assert second == "1,200 unchanged, 1 known content at a new place, 4 of no kind that is indexed"
     assert list(output.report_sentences(IndexReport(indexed=1, elapsed_s=1))) == ["indexed 1 file in 1.0 s"]
 
 

@@ -31,7 +31,7 @@ class SlowWriter:
     def put_file(self, row: FileRow) -> None:
         self.rows.append(row.path)
 
-    def commit(self) -> None:
+    def commit(self, *, drop_dead: bool) -> None:
         assert self.may_end.wait(30)
         if self.error is not None:
             raise self.error

@@ -79,22 +79,22 @@ class Committer:
         self._outcomes.append(outcome)
         self._rows += 1 + (len(outcome.work.segments) if isinstance(outcome, Embedded) else 0)
         if self._rows >= COMMIT_EVERY_ROWS or time.monotonic() - self._committed_s >= COMMIT_EVERY_S:
-            self._begin((), ())
+            self._begin((), (), last=False)
 
     def commit(self, removed: Iterable[bytes] = (), replaced: Iterable[FileRow] = ()) -> None:
-        """Commit what is complete, with files to forget and rows to replace.
+        """Commit what is complete, with files to forget and rows to replace, and drop contents that no file has.
 
         Raises:
             IndexError_: the disk is full or read-only.
         """
-        self._begin(tuple(removed), tuple(replaced))
+        self._begin(tuple(removed), tuple(replaced), last=True)
         self._wait()
 
-    def _begin(self, removed: tuple[bytes, ...], replaced: tuple[FileRow, ...]) -> None:
+    def _begin(self, removed: tuple[bytes, ...], replaced: tuple[FileRow, ...], *, last: bool) -> None:
         self._wait()
         outcomes, self._outcomes, self._rows = self._outcomes, [], 0
         self._committed_s = time.monotonic()
-        self._under_way = self._thread.submit(self._commit, outcomes, removed, replaced)
+        self._under_way = self._thread.submit(self._commit, outcomes, removed, replaced, last)
 
     def _wait(self) -> None:
         if self._under_way is not None:
@@ -105,21 +105,24 @@ class Committer:
         """Wait for a commit that may be under way."""
         self._thread.shutdown()
 
-    def _commit(self, outcomes: list[Outcome], removed: tuple[bytes, ...], replaced: tuple[FileRow, ...]) -> None:
+    def _commit(
+        self, outcomes: list[Outcome], removed: tuple[bytes, ...], replaced: tuple[FileRow, ...], last: bool
+    ) -> None:
         self._writer.remove_files(removed)
         for row in replaced:
             self._writer.put_file(row)
         for outcome in outcomes:
             self._put(outcome)
-        self._writer.commit()
+        # A file that has just been replaced may come up again under another name, and needs its vectors then.
+        self._writer.commit(drop_dead=last)
 
     def _put(self, outcome: Outcome) -> None:
         if isinstance(outcome, Quarantined):
             self._writer.put_file(_row(outcome.file, None, outcome.cause, outcome.remedy))
         elif isinstance(outcome, Reused):
             content_id = self._writer.content_id(outcome.digest)
-            if content_id is not None:  # else a file that had the content was replaced meanwhile: the next run reads it
-                self._writer.put_file(_row(outcome.file, content_id, outcome.cause, outcome.remedy))
+            assert content_id is not None  # noqa: S101 - narrows the type: only the last commit drops contents
+            self._writer.put_file(_row(outcome.file, content_id, outcome.cause, outcome.remedy))
         else:
             work = outcome.work
             content_id = self._writer.put_content(_content(work), work.segments)

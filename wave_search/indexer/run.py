@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from wave_search.indexer import diff, scan
 from wave_search.indexer.commit import Committer
+from wave_search.indexer.disks import is_lost, unmounted
 from wave_search.indexer.embed import Embedding
 from wave_search.indexer.read import Readers
 from wave_search.indexer.report import Interrupted, Tally
@@ -72,7 +73,8 @@ def add(
         except KeyboardInterrupt:
             run.committer.commit()
             raise Interrupted(tally.report(run.decoder_memory_bytes, interrupted=True)) from None
-        tally.enter("done")
+        finally:
+            tally.enter("done")  # however it ended: a display has to leave the terminal in order
         return tally.report(run.decoder_memory_bytes)
 
 
@@ -115,27 +117,14 @@ class _Run:
         old_roots = [os.fsencode(root) for root in snapshot.manifest.roots]
         roots = scan.join_roots(old_roots, areas)
         folders = [area.path for area in areas if area.is_folder]
-        lost = [folder for folder in {*folders, *old_roots, *roots} if self._is_lost(folder)]
+        lost = [folder for folder in {*folders, *old_roots, *roots} if is_lost(folder, self._known.values())]
         seen = scan.scan(areas, roots, snapshot.dir, self._options.exclude)
         self._writer.set_roots(os.fsdecode(root) for root in sorted({*roots, *set(lost).intersection(old_roots)}))
+        lost += unmounted(seen.files, self._known, folders, [*lost, *seen.unseen])
         plan = diff.compare(seen.files, self._known.values(), folders, [*lost, *seen.unseen])
         self._tally.unreachable.extend(as_path(folder) for folder in sorted(lost))
         self._report_scan(seen, areas, plan)
         return plan
-
-    def _is_lost(self, folder: bytes) -> bool:
-        """Whether a folder that had files is gone, or is the bare mount point of the disk that they are on."""
-        try:
-            with os.scandir(folder) as entries:
-                if next(entries, None) is not None:
-                    return False
-            device = as_path(folder).stat().st_dev
-        except (FileNotFoundError, NotADirectoryError):
-            device = None
-        except OSError:
-            return False  # it is there, but cannot be listed, which the scan reports
-        devices = {row.device for path, row in self._known.items() if is_under(path, folder)}
-        return bool(devices) and device not in devices
 
     def _report_scan(self, seen: scan.Scan, areas: Sequence[scan.Area], plan: diff.Plan) -> None:
         tally = self._tally

@@ -62,7 +62,9 @@ def newest(directory: Path) -> Manifest:
     """
     committed = versions(directory)
     if not committed:
-        raise IndexNotFoundError(f"there is no index at {directory}", "Make one with `wave-search index PATH`.")
+        raise IndexNotFoundError(
+            f"there is no index at {directory}", "Make one with `wave-search index PATH` or wave_search.create()."
+        )
     return read(directory, committed[-1])
 
 

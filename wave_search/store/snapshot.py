@@ -81,11 +81,18 @@ class Snapshot:
         return dict(zip(table.column("digest").to_pylist(), table.column("content_id").to_pylist(), strict=True))
 
     def partition(self, modality: Modality) -> Partition:
-        """The segments of a modality. All of them are live: what no file refers to is dropped by the commit."""
+        """The segments of a modality that can be found: those of contents that a file has."""
         table = self._tables.read(SEGMENTS, ("segment_id", "content_id"), _of(modality))
         ids, content_ids = arrow.ids(table, "segment_id"), arrow.ids(table, "content_id")
+        live = np.isin(content_ids, self._live)
+        ids, content_ids = ids[live], content_ids[live]
         order = np.argsort(ids, kind="stable")
         return Partition(ids[order], content_ids[order])
+
+    @cached_property
+    def _live(self) -> NDArray[np.int64]:
+        # Between the commits of a run, and after a crash there, contents may be left that no file has any more.
+        return arrow.ids(self._tables.read(FILES, ("content_id",), "content_id IS NOT NULL"), "content_id")
 
     def vectors(self, modality: Modality, ids: NDArray[np.int64]) -> NDArray[np.float16]:
         """(n, dim) float16 vectors in the order of `ids`; n may be anything from one to the whole partition.

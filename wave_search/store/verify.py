@@ -54,7 +54,8 @@ def _check_files(snapshot: Snapshot) -> Iterator[Problem]:
     if lost := sorted(referred - contents.keys()):
         yield Problem(f"{len(lost)} files refer to a content that is not there, for example {lost[0]}", _RESTORE)
     if dead := sorted(contents.keys() - referred):
-        yield Problem(f"{len(dead)} contents belong to no file, for example {dead[0]}", _RESTORE)
+        what = f"{len(dead)} contents belong to no file, for example {dead[0]}"
+        yield Problem(what, "Run `wave-search index` to its end: it drops them.", orphan=True)
     if max(contents, default=-1) >= snapshot.manifest.next_content_id:
         yield Problem("a content has an id that was not given out yet", _RESTORE)
 

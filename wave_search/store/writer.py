@@ -198,20 +198,24 @@ class Writer:
             durable.sync(self._directory)
         return folder
 
-    def commit(self) -> Snapshot:
+    def commit(self, *, drop_dead: bool = True) -> Snapshot:
         """Publish everything since the last commit at once, durably, and return the new state.
 
-        Contents that no file refers to any more are dropped with their segments. Without any change, the current
-        state is returned and nothing is written.
+        Without any change, the current state is returned and nothing is written.
+
+        Args:
+            drop_dead: drop contents that no file refers to, with their segments. Otherwise they stay, unseen by
+                searches, until a later commit drops them.
 
         Raises:
             IndexError_: the disk is full or read-only. The last committed state stays; leave the writer and retry.
         """
-        if not self._touched and self._next == self._committed:
+        dead = self._dead() if drop_dead else []
+        if not self._touched and not dead and self._next == self._committed:
             return self.snapshot
         with self._changing():
             self._spill()
-            self._write_contents()
+            self._write_contents(dead)
             self._write_files()
             self._on_disk = durable.sync_new(self._directory / tables.FOLDER, self._on_disk)
             state = replace(
@@ -241,14 +245,17 @@ class Writer:
             self._tables.append(SEGMENTS, arrow.segment_table(self._new_segments, vectors, self._schemas[SEGMENTS]))
             self._new_segments = []
 
-    def _write_contents(self) -> None:
+    def _dead(self) -> list[int]:
         live = {row.content_id for row in self._files.values()}
-        dead = [content_id for content_id in self._content_ids.values() if content_id not in live]
+        return [content_id for content_id in self._content_ids.values() if content_id not in live]
+
+    def _write_contents(self, dead: list[int]) -> None:
+        gone = set(dead)
         if dead:
             self._tables.delete(SEGMENTS, "content_id", dead)
             self._tables.delete(CONTENTS, "content_id", dead)
-            self._content_ids = {digest: i for digest, i in self._content_ids.items() if i in live}
-        added = [(content_id, row) for content_id, row in self._new_contents.items() if content_id in live]
+            self._content_ids = {digest: i for digest, i in self._content_ids.items() if i not in gone}
+        added = [(content_id, row) for content_id, row in self._new_contents.items() if content_id not in gone]
         if added:
             self._tables.append(CONTENTS, arrow.content_table(added, self._schemas[CONTENTS]))
 

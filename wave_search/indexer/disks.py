@@ -1,0 +1,69 @@
+"""Telling a disk that is not mounted from files that were deleted, so that its files stay in the index."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from wave_search.indexer.scan import is_under
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from wave_search.indexer.scan import FoundFile
+    from wave_search.store import FileRow
+
+
+def is_lost(folder: bytes, known: Iterable[FileRow]) -> bool:
+    """Whether a folder that had files is gone, or is the bare mount point of the disk that they are on."""
+    try:
+        if not _is_empty(folder):
+            return False
+        device = os.stat(folder).st_dev  # noqa: PTH116 - names are bytes
+    except (FileNotFoundError, NotADirectoryError):
+        device = None
+    except OSError:
+        return False  # it is there, but cannot be listed, which the scan reports
+    devices = {row.device for row in known if is_under(row.path, folder)}
+    return bool(devices) and device not in devices
+
+
+def unmounted(
+    found: Mapping[bytes, FoundFile],
+    known: Mapping[bytes, FileRow],
+    scanned: Sequence[bytes],
+    protected: Sequence[bytes],
+) -> set[bytes]:
+    """Folders below the scanned ones that are empty or gone because their disk is not mounted.
+
+    A disk of which any file was seen is mounted, whatever number it has now: numbers change when a machine starts.
+
+    Args:
+        found: the files that were seen, by path.
+        known: the index's rows, by path.
+        scanned: folders that were scanned.
+        protected: folders in which nothing counts as deleted anyway.
+    """
+    mounted = {file.device for file in found.values()}
+    mounted |= {known[path].device for path in known.keys() & found.keys()}
+    places = {(row.path.rpartition(b"/")[0], row.device) for row in known.values() if row.device not in mounted}
+    lost = set()
+    for folder, device in places:
+        if any(is_under(folder, area) for area in scanned) and not any(is_under(folder, area) for area in protected):
+            gone, ancestor = _gone_part(folder)
+            if gone and os.stat(ancestor).st_dev != device:  # noqa: PTH116
+                lost.add(gone)
+    return lost
+
+
+def _gone_part(folder: bytes) -> tuple[bytes, bytes]:
+    """The outermost part of a folder's path that is gone or empty, or nothing; and the nearest folder that is there."""
+    gone, ancestor = b"", folder
+    while not os.path.isdir(ancestor):  # noqa: PTH112
+        gone, ancestor = ancestor, ancestor.rpartition(b"/")[0] or b"/"
+    return (ancestor if _is_empty(ancestor) else gone), ancestor
+
+
+def _is_empty(folder: bytes) -> bool:
+    with os.scandir(folder) as entries:
+        return next(entries, None) is None
