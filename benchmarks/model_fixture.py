@@ -21,7 +21,7 @@ FRAMES_PER_SECOND = 2
 _FOURTEENTH: dict[str, dict[str, Any]] = {
     "text_config": {
         "hidden_size": 256,
-        "intermediate_size": 1352,
+        "intermediate_size": 1344,
         "num_hidden_layers": 7,
         "num_attention_heads": 4,
         "num_key_value_heads": 1,

@@ -30,7 +30,7 @@ class Table:
     rows: list[tuple[str, ...]]
 
 
-def machine(threads: int) -> dict[str, str]:
+def machine(threads: int, clock: str) -> dict[str, str]:
     """What the numbers depend on."""
     names = re.findall(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
@@ -38,6 +38,7 @@ def machine(threads: int) -> dict[str, str]:
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "cpu": f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores, {threads} threads used",
         "gpu": gpu,
+        "seconds": {"wall": "by the clock", "cpu": "of CPU, of all threads, as the machine was shared"}[clock],
         "versions": ", ".join(f"{package} {version(package)}" for package in ("torch", "transformers", "numpy")),
     }
 
