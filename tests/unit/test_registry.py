@@ -141,7 +141,7 @@ def test_a_download_that_was_broken_off_is_not_the_model(
 ) -> None:
     monkeypatch.setattr(registry, "_memory_bytes", lambda _device: 24 << 30)
     damage(put_into_cache(WAVE_7B_ID, WAVE_7B_COMMIT))
-    assert resolve("auto", CUDA).name == "wave-tiny"
+    assert resolve("auto", CUDA).name == "wave-nano"
     with pytest.raises(ModelNotFoundError, match="the hub cannot be reached"):  # it is asked for the rest
         resolve("WAVE-7B", CPU)
 

@@ -185,7 +185,8 @@ class Joint:
     def _embed_images(self, images: Sequence[NDArray[np.uint8]]) -> torch.Tensor:
         prompt = self._tokenizer.encode(PROMPTS[Modality.IMAGE])
         config = self._wave.config
-        return self._wave.embed_media([sequences.image_sequence(config, [prompt], view) for view in self._see(images, 0)])
+        seen = self._see(images, 0)
+        return self._wave.embed_media([sequences.image_sequence(config, [prompt], vision) for vision in seen])
 
     def _embed_av(
         self, rng: np.random.Generator, scenes: Sequence[Scene], labels: Sequence[str], prompts: Sequence[str]
