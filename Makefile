@@ -6,7 +6,7 @@ WHEELS := --only-binary :all: --constraint constraints.txt
 SOURCES := $(shell find wave_search -type f ! -name '*.py[co]')
 
 .DELETE_ON_ERROR:
-.PHONY: install demo test lint format clean
+.PHONY: install demo test test-oldest lint format clean
 
 # The package is installed as the wheel that users get, not as a link to the sources: packaging faults show.
 install: .venv/.installed
@@ -36,6 +36,12 @@ demo: install
 
 test: install
 	$(BIN)/pytest --installed $(PYTEST_ARGS)
+
+# The model is composed of parts of transformers, so its tests run at the other end of the supported range as well.
+test-oldest: install
+	$(PIP) install --quiet --only-binary :all: --upgrade --target build/oldest transformers==5.17.0 'huggingface_hub<2'
+	PYTHONPATH=build/oldest $(BIN)/pytest --installed \
+	    $(wildcard tests/unit/test_model_*.py tests/unit/test_checkpoint_*.py) tests/unit/test_embedder.py tests/unit/test_nano.py
 
 lint: install
 	$(BIN)/ruff check .
