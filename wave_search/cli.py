@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from dataclasses import asdict
@@ -304,5 +305,7 @@ def models(ctx: typer.Context, json: Json = False, quiet: Quiet = False) -> int:
 
 def main() -> None:
     """Run the command line."""
+    # Libraries log what concerns their developers; stderr is for what concerns the user.
+    logging.disable(logging.WARNING)
     occupy_closed_streams()
     app()
