@@ -20,25 +20,13 @@ from wave_search.model.config import WaveConfig
 from wave_search.model.registry import TINY_DIRECTORY
 from wave_search.model.saving import save_wave
 from wave_search.model.wave import Wave
+from wave_search.train.vocabulary import SPECIAL_TOKENS
 
 HIDDEN = 64
 GAIN = 1.5
 """Above 1, so that differences between inputs survive the layers instead of being averaged away."""
 
-# In the order of Qwen2.5-Omni; the ids follow the 256 bytes.
-SPECIAL_TOKENS = (
-    "<|endoftext|>",
-    "<|im_start|>",
-    "<|im_end|>",
-    "<|AUDIO|>",
-    "<|audio_bos|>",
-    "<|audio_eos|>",
-    "<|vision_bos|>",
-    "<|vision_eos|>",
-    "<|vision_pad|>",
-    "<|IMAGE|>",
-    "<|VIDEO|>",
-)
+# The ids follow the 256 bytes.
 IDS = {token: 256 + position for position, token in enumerate(SPECIAL_TOKENS)}
 
 CONFIG = {
