@@ -1,0 +1,98 @@
+"""Index folders and files."""
+
+from pathlib import Path
+from typing import Annotated, TypedDict, Unpack
+
+import typer
+
+import wave_search as ws
+from wave_search import output
+from wave_search.commands.options import DEFAULT_INDEX, Device, IndexDir, Json, Quiet, TokenBudget, Workers
+from wave_search.errors import UsageError
+from wave_search.exits import DONE, INTERRUPTED, PARTLY, reported, terminal_of
+
+EPILOG = "Example:  wave-search index ~/Videos ~/Sounds --exclude '*.tmp.mp4'"
+
+
+@reported
+def index(
+    ctx: typer.Context,
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", exists=True, help="Folders and files.")],
+    *,
+    index: IndexDir = DEFAULT_INDEX,
+    model: Annotated[
+        str, typer.Option(metavar="NAME|DIR|HUB_ID[@REV]", help="The model; `wave-search models` lists known ones.")
+    ] = "auto",
+    modalities: Annotated[
+        str | None, typer.Option(metavar="LIST", help="Any of video,audio,av,text,image (default: all of the model).")
+    ] = None,
+    segment: Annotated[
+        str | None, typer.Option(metavar="SECONDS|scene|none", help="How to cut sound and video (default: 10).")
+    ] = None,
+    device: Device = "auto",
+    exclude: Annotated[
+        list[str] | None, typer.Option(metavar="GLOB", help="Leave these files out; repeatable.")
+    ] = None,
+    ivf_from: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Build IVF-PQ shards from so many segments on.")
+    ] = None,
+    workers: Workers = None,
+    token_budget: TokenBudget = None,
+    report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as JSON to FILE.")] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Index folders and files, or bring the index up to date."""
+    terminal = terminal_of(ctx, quiet)
+    if report:
+        report.touch()  # that it cannot be written had better be known before hours of work
+    with (
+        terminal.progress() as progress,
+        _opened_or_created(
+            index, modalities, segment, model=model, device=device, workers=workers, token_budget=token_budget
+        ) as it,
+    ):
+        terminal.notice(it.model)
+        try:
+            done = it.add(paths, exclude=exclude or (), ivf_from=ivf_from or ws.IVF_FROM, progress=progress)
+        except ws.Interrupted as interrupted:
+            done = interrupted.report
+    record = output.to_json(output.report_record(done))
+    if report:
+        report.write_text(f"{record}\n", encoding="ascii")
+    if json:
+        terminal.lines([record])
+    terminal.report(done)
+    if done.interrupted:
+        terminal.error(
+            f"interrupted: what was done is kept in {output.printable(index)}. Run the same command to go on"
+        )
+        return INTERRUPTED
+    return PARTLY if done.skipped or done.unreachable else DONE
+
+
+class _Loading(TypedDict):
+    """How the model of an index is loaded."""
+
+    model: str
+    device: str
+    workers: int | None
+    token_budget: int | None
+
+
+def _opened_or_created(
+    path: Path, modalities: str | None, segment: str | None, **loading: Unpack[_Loading]
+) -> "ws.Index":
+    wanted = None if modalities is None else [name.strip() for name in modalities.split(",")]
+    if not ws.exists(path):
+        return ws.create(path, segment=segment or "10", modalities=wanted, **loading)
+    opened = ws.open(path, **loading)
+    info = opened.info()
+    for option, given, pinned, same in (
+        ("--segment", segment, info.segmenting, segment is None or opened.cuts_by(segment)),
+        ("--modalities", modalities, ",".join(info.modalities), wanted is None or {*wanted} == {*info.modalities}),
+    ):
+        if not same:
+            remedy = f"Leave {option} out, or make another index with --index."
+            raise UsageError(f"{path} was made with {option} {pinned}, not {given}", remedy)
+    return opened

@@ -1,0 +1,20 @@
+"""List known models."""
+
+import typer
+
+import wave_search as ws
+from wave_search import output
+from wave_search.commands.options import Json, Quiet
+from wave_search.exits import DONE, reported, terminal_of
+
+
+@reported
+def models(ctx: typer.Context, json: Json = False, quiet: Quiet = False) -> int:
+    """List the models that are known by name."""
+    terminal = terminal_of(ctx, quiet)
+    known = ws.known_models()
+    if json:
+        terminal.lines(output.to_json({"name": name, "description": what}) for name, what in known.items())
+    else:
+        terminal.rows(known.items())
+    return DONE

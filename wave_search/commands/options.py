@@ -1,0 +1,19 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+IndexDir = Annotated[
+    Path, typer.Option("--index", envvar="WAVE_SEARCH_INDEX", metavar="DIR", help="Where the index lives.")
+]
+Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda[:N]", help="Where the model runs.")]
+TokenBudget = Annotated[
+    int | None,
+    typer.Option("--token-budget", min=1, metavar="N", help="Tokens that the model takes at once."),
+]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, metavar="N", help="Decoder processes.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, notes and reports on stderr.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DEFAULT_INDEX = Path(".wave-search")

@@ -1,0 +1,92 @@
+"""Search an index."""
+
+import os
+import sys
+from typing import Annotated, Literal
+
+import typer
+
+import wave_search as ws
+from wave_search import output
+from wave_search.commands.options import DEFAULT_INDEX, Device, IndexDir, Quiet, Workers
+from wave_search.errors import UsageError
+from wave_search.exits import DONE, NO_RESULT, reported, terminal_of
+
+Target = Literal["any", "text", "image", "audio", "video", "av"]
+
+EPILOG = (
+    "A media FILE may carry a range in seconds: clip.mp4@12.5-20. "
+    "Output: a table on a terminal; in a pipe tab-separated rank, z, score, kind, time, path. "
+    "Example:  wave-search query --audio dog.wav --target video -k 5"
+)
+
+
+@reported
+def query(
+    ctx: typer.Context,
+    *,
+    text: Annotated[str | None, typer.Option(metavar="TEXT", help="Words to search by; - reads stdin.")] = None,
+    audio: Annotated[str | None, typer.Option(metavar="FILE", help="What is heard in FILE.")] = None,
+    video: Annotated[str | None, typer.Option(metavar="FILE", help="What is seen in FILE.")] = None,
+    image: Annotated[str | None, typer.Option(metavar="FILE", help="A picture.")] = None,
+    av: Annotated[str | None, typer.Option(metavar="FILE", help="Sound and picture of FILE together.")] = None,
+    instruction: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="What to look for in the media query, as a prompt.")
+    ] = None,
+    target: Annotated[
+        Target, typer.Option(help="What to find: video is what is seen, audio what is heard, av both together.")
+    ] = "any",
+    k: Annotated[int, typer.Option("-k", min=1, metavar="N", help="Number of results.")] = 10,
+    min_score: Annotated[
+        float | None, typer.Option(metavar="Z", help="Drop results less than Z standard deviations above the rest.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON Lines.")] = False,
+    paths: Annotated[bool, typer.Option("--paths", help="Print only paths, each once, best first.")] = False,
+    index: IndexDir = DEFAULT_INDEX,
+    model: Annotated[
+        str, typer.Option(metavar="NAME|DIR|HUB_ID[@REV]", help="Where to load the model of the index from.")
+    ] = "auto",
+    device: Device = "auto",
+    workers: Workers = None,
+    quiet: Quiet = False,
+) -> int:
+    """Search by one text, sound, video or picture."""
+    if json and paths:
+        raise UsageError("--json and --paths exclude each other")
+    asked = {"text": text, "audio": audio, "video": video, "image": image, "av": av}
+    given = {name: value for name, value in asked.items() if value is not None}
+    if len(given) != 1:
+        raise UsageError("give one of --text, --audio, --video, --image and --av")
+    if text is not None:
+        given["text"] = _words(_stdin() if text == "-" else os.fsencode(text))
+    if instruction is not None:
+        instruction = _words(os.fsencode(instruction))
+    terminal = terminal_of(ctx, quiet)
+    with ws.open(index, model, device=device, workers=workers) as opened:
+        terminal.notice(opened.model)
+        with terminal.working("loading the model, searching"):
+            hits = opened.search(**given, target=target, k=k, min_score=min_score, instruction=instruction)
+    if not hits:
+        terminal.say("no result" if min_score is None else f"no result with z >= {min_score:g}")
+        return NO_RESULT
+    if paths:
+        fit, unfit = output.distinct_paths(hits)
+        for path in unfit:
+            terminal.warning(f"{output.printable(path)}: has a newline in its name, left out. Use --json")
+        terminal.write(b"".join(path + b"\n" for path in fit))
+    elif json:
+        terminal.lines(output.to_json(output.hit_record(hit)) for hit in hits)
+    elif terminal.results_on_terminal:
+        terminal.hits(hits)
+    else:
+        terminal.lines(output.hit_line(hit) for hit in hits)
+    return DONE
+
+
+def _stdin() -> bytes:
+    return sys.stdin.buffer.read() if sys.stdin else b""  # None: a shell has closed it
+
+
+def _words(typed: bytes) -> str:
+    # A terminal or a pipe may deliver anything; a model reads text.
+    return typed.decode("utf-8", "replace").strip()

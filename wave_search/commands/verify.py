@@ -1,0 +1,25 @@
+"""Check an index."""
+
+from dataclasses import asdict
+
+import typer
+
+import wave_search as ws
+from wave_search import output
+from wave_search.commands.options import DEFAULT_INDEX, IndexDir, Json, Quiet
+from wave_search.exits import DONE, FAILED, reported, terminal_of
+
+
+@reported
+def verify(ctx: typer.Context, index: IndexDir = DEFAULT_INDEX, json: Json = False, quiet: Quiet = False) -> int:
+    """Check that the index is complete and undamaged; exit 1 if not."""
+    terminal = terminal_of(ctx, quiet)
+    with terminal.working("checking"):
+        found = ws.verify(index)
+    if json:
+        terminal.lines(output.to_json(asdict(problem)) for problem in found)
+    else:
+        terminal.rows(output.problem_row(problem) for problem in found)
+    problems = sum(not problem.orphan for problem in found)
+    terminal.say(output.counted(problems, "problem") if problems else "no problem found")
+    return FAILED if problems else DONE
