@@ -151,9 +151,16 @@ def info_record(info: IndexInfo) -> dict[str, Any]:
         "skipped": info.skipped,
         "contents": info.contents,
         "media_s": info.media_s,
-        "partitions": {
-            part.modality.value: {"segments": part.segments, "covered": part.covered} for part in info.partitions
-        },
+        "partitions": _partitions(info, ""),
+        "instructions": {instruction: _partitions(info, instruction) for instruction in info.instructions},
+    }
+
+
+def _partitions(info: IndexInfo, instruction: str) -> dict[str, dict[str, int]]:
+    return {
+        part.modality.value: {"segments": part.segments, "covered": part.covered}
+        for part in info.partitions
+        if part.instruction == instruction
     }
 
 
@@ -170,7 +177,8 @@ def info_rows(info: IndexInfo) -> Iterator[tuple[str, str]]:
     yield "sound and video", clock(info.media_s)
     for part in info.partitions:
         how = f"{part.covered:,} in IVF-PQ shards" if part.covered else "searched exactly"
-        yield part.modality.value, f"{counted(part.segments, 'segment')}, {how}"
+        asked = f' asked "{printable(part.instruction)}"' if part.instruction else ""
+        yield part.modality.value + asked, f"{counted(part.segments, 'segment')}, {how}"
 
 
 def problem_row(problem: Problem) -> tuple[str, str, str]:

@@ -28,6 +28,19 @@ class Modality(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Space:
+    """What a vector says of a segment: how it is perceived and what is asked of it. A partition of the index."""
+
+    modality: Modality
+    instruction: str = ""
+    """"" for the model's own prompt. Text, which is embedded bare, has no other."""
+
+    def __post_init__(self) -> None:
+        if self.modality is Modality.TEXT and self.instruction:
+            raise ValueError(f"text is embedded bare, not with {self.instruction!r}")
+
+
+@dataclass(frozen=True, slots=True)
 class Sampling:
     """How media become arrays. Part of an index's identity: other sampling, other vectors.
 

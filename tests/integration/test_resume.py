@@ -38,11 +38,11 @@ def content(index: ws.Index) -> Content:
     snapshot = index._snapshot
     files = snapshot.files_of(list(snapshot.contents()))
     found = {}
-    for modality in snapshot.manifest.settings.modalities:
-        ids = snapshot.partition(modality).ids
-        for row, vector in zip(snapshot.segment_rows(ids), snapshot.vectors(modality, ids), strict=True):
+    for space in snapshot.manifest.settings.spaces:
+        ids = snapshot.partition(space).ids
+        for row, vector in zip(snapshot.segment_rows(ids), snapshot.vectors(space, ids), strict=True):
             paths = tuple(file.path for file in files[row.content_id])
-            found[paths, modality, row.start_s, row.stop_s, row.text] = vector
+            found[paths, space, row.start_s, row.stop_s, row.text] = vector
     return found
 
 

@@ -12,7 +12,7 @@ from tests.libraries import LIBRARY_SEGMENTS, WORDS, CountingEmbedder, make_libr
 from tests.media_factory import write_sound, write_video
 from wave_search.ann import exact_search
 from wave_search.errors import IndexMismatchError, IndexNotFoundError, UsageError
-from wave_search.types import Modality
+from wave_search.types import Modality, Space
 
 MODALITIES = list(Modality)
 
@@ -56,8 +56,8 @@ def large(media: Path, tmp_path_factory: pytest.TempPathFactory) -> object:
 
 def all_vectors(index: ws.Index, modality: Modality) -> tuple[np.ndarray, np.ndarray]:
     snapshot = index._snapshot
-    ids = snapshot.partition(modality).ids
-    return snapshot.vectors(modality, ids), ids
+    ids = snapshot.partition(Space(modality)).ids
+    return snapshot.vectors(Space(modality), ids), ids
 
 
 @pytest.mark.parametrize("everything", [False, True])

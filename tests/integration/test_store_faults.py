@@ -12,11 +12,12 @@ import pytest
 from wave_search.ann import Codebook, Shard, build_shard
 from wave_search.errors import IndexError_, IndexNotFoundError
 from wave_search.store import ContentRow, FileRow, NewSegment, Settings, Writer, create, exists, open_snapshot, verify
-from wave_search.types import Modality, ModelSpec, Sampling
+from wave_search.types import Modality, ModelSpec, Sampling, Space
 
 DIM = 8
 SPEC = ModelSpec("m", "r", DIM, tuple(Modality), Sampling(), {}, "sequential")
 SETTINGS = Settings("10", (Modality.AUDIO,))
+AUDIO = Space(Modality.AUDIO)
 
 # What a child process runs before it changes or creates an index; `directory` is its index.
 PRELUDE = """
@@ -79,8 +80,8 @@ def run(directory, *parts):
 def state(directory):
     """Path -> which vector its content has; checks on the way that nothing else is there."""
     snapshot = open_snapshot(directory)
-    partition = snapshot.partition(Modality.AUDIO)
-    vectors = snapshot.vectors(Modality.AUDIO, partition.ids)
+    partition = snapshot.partition(AUDIO)
+    vectors = snapshot.vectors(AUDIO, partition.ids)
     by_content = dict(zip(partition.content_ids.tolist(), vectors.argmax(axis=1).tolist(), strict=True))
     found = {row.path: by_content[row.content_id] for row in snapshot.files().values()}
     assert set(found.values()) == set(by_content.values())
@@ -228,7 +229,7 @@ def test_a_damaged_manifest_is_a_problem_and_not_a_traceback(index):
 
 
 def shard(writer, ids, name="s"):
-    folder = writer.shard_parent(Modality.AUDIO) / name
+    folder = writer.shard_parent(AUDIO) / name
     folder.mkdir()
     np.save(folder / "ids.npy", np.array(ids, np.int64))
     return folder
@@ -237,7 +238,7 @@ def shard(writer, ids, name="s"):
 def test_damaged_missing_and_incomplete_shards_are_found(index):
     with Writer(index) as writer:
         folder = shard(writer, [0, 1])
-        writer.add_shard(Modality.AUDIO, "s", 0, 2, 2)
+        writer.add_shard(AUDIO, "s", 0, 2, 2)
         writer.commit()
         assert verify(index) == ()
         data = bytearray((folder / "ids.npy").read_bytes())
@@ -251,7 +252,7 @@ def test_damaged_missing_and_incomplete_shards_are_found(index):
         (problem,) = verify(index)
         assert "missing" in problem.what
         shard(writer, [0], "t")
-        writer.add_shard(Modality.AUDIO, "t", 0, 2, 1)
+        writer.add_shard(AUDIO, "t", 0, 2, 1)
         writer.commit()
     (problem,) = verify(index)
     assert "lacks segments" in problem.what
@@ -269,13 +270,13 @@ def test_left_overs_are_listed(index):
 
 def test_a_real_shard_is_covered_and_any_flipped_byte_of_it_is_found(index):
     with Writer(index) as writer:
-        batches = list(writer.snapshot.vector_batches(Modality.AUDIO, 0, 2))
+        batches = list(writer.snapshot.vector_batches(AUDIO, 0, 2))
         codebook = Codebook.train(np.concatenate([vectors for _, vectors in batches]), 2)
-        built = build_shard(codebook, batches, writer.shard_parent(Modality.AUDIO))
-        writer.add_shard(Modality.AUDIO, built.name, built.first_id, built.stop_id, built.count)
+        built = build_shard(codebook, batches, writer.shard_parent(AUDIO))
+        writer.add_shard(AUDIO, built.name, built.first_id, built.stop_id, built.count)
         snapshot = writer.commit()
     assert verify(index) == ()
-    (ref,) = snapshot.shards(Modality.AUDIO)
+    (ref,) = snapshot.shards(AUDIO)
     for path in snapshot.shard_dir(ref).iterdir():
         good = path.read_bytes()
         path.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))

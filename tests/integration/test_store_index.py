@@ -2,6 +2,7 @@
 
 import os
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,11 +20,12 @@ from wave_search.store import (
     open_snapshot,
     verify,
 )
-from wave_search.types import Modality, ModelSpec, Sampling
+from wave_search.types import Modality, ModelSpec, Sampling, Space
 
 DIM = 16
 SPEC = ModelSpec("m", "r", DIM, tuple(Modality), Sampling(), {Modality.AUDIO: "p"}, "sequential")
-SETTINGS = Settings("10", (Modality.AUDIO, Modality.VIDEO))
+SETTINGS = Settings("10", (Modality.AUDIO, Modality.VIDEO, Modality.TEXT))
+AUDIO, VIDEO, TEXT = Space(Modality.AUDIO), Space(Modality.VIDEO), Space(Modality.TEXT)
 
 
 @pytest.fixture
@@ -62,9 +64,9 @@ def test_a_new_index_is_empty(tmp_path):
     assert exists(tmp_path / "a" / "b")
     assert (snapshot.manifest.version, snapshot.manifest.model, snapshot.manifest.settings) == (1, SPEC, SETTINGS)
     assert not snapshot.files()
-    assert len(snapshot.partition(Modality.AUDIO).ids) == 0
-    assert snapshot.vectors(Modality.AUDIO, np.empty(0, np.int64)).shape == (0, DIM)
-    assert list(snapshot.vector_batches(Modality.AUDIO, 0, 10)) == []
+    assert len(snapshot.partition(AUDIO).ids) == 0
+    assert snapshot.vectors(AUDIO, np.empty(0, np.int64)).shape == (0, DIM)
+    assert list(snapshot.vector_batches(AUDIO, 0, 10)) == []
     assert snapshot.segment_rows([]) == []
     assert snapshot.contents([]) == snapshot.contents() == snapshot.files_of([]) == {}
     assert verify(tmp_path / "a" / "b") == ()
@@ -90,20 +92,55 @@ def test_what_is_put_is_read_back(index):
         assert view.contents() == {first: content(1), second: ContentRow("t", "text", "txt")}
         assert view.contents([second, 99]) == {second: ContentRow("t", "text", "txt")}
         assert view.content_ids() == {"digest 1": first, "t": second}
-        ids = view.partition(Modality.VIDEO).ids
-        assert view.partition(Modality.VIDEO).content_ids.tolist() == [first, first]
+        ids = view.partition(VIDEO).ids
+        assert view.partition(VIDEO).content_ids.tolist() == [first, first]
         assert view.segment_rows(ids[::-1])[0] == SegmentRow(3, first, Modality.VIDEO, 10.0, 20.0, None)
-        stored = view.vectors(Modality.VIDEO, ids)
+        stored = view.vectors(VIDEO, ids)
         expected = np.stack([s.vector for s in segments(1) if s.modality == Modality.VIDEO]).astype(np.float16)
         assert stored.dtype == np.float16
         assert np.array_equal(stored, expected)
-        (row,) = view.segment_rows(view.partition(Modality.TEXT).ids)
+        (row,) = view.segment_rows(view.partition(TEXT).ids)
         assert (row.text, row.start_s, row.stop_s) == (text.text, None, None)
         counts = view.counts()
-        assert counts.segments == {Modality.TEXT: 1, Modality.AUDIO: 2, Modality.VIDEO: 2}
+        assert counts.segments == {AUDIO: 2, VIDEO: 2, TEXT: 1}
         assert (counts.files, counts.contents) == ({"indexed": 2, "skipped": 1}, 2)
         assert view.sizes_bytes()["lance"] > 0
     assert verify(index) == ()
+
+
+def test_segments_of_other_instructions_are_partitions_of_their_own(index):
+    asked = 'What\'s "heard"?\n(naïve)'
+    named = [replace(segment, instruction=asked, vector=-segment.vector) for segment in segments(1)]
+    with Writer(index) as writer:
+        writer.add_instructions([asked])
+        content_id = writer.put_content(content(1), [*segments(1), *named])
+        writer.put_file(FileRow(b"/media/a", b"/media", 1, 1, 1, content_id))
+        heard = Space(Modality.AUDIO, asked)
+        folder = writer.shard_parent(heard) / "s"
+        folder.mkdir()
+        np.save(folder / "ids.npy", np.array([4, 6]))
+        writer.add_shard(heard, "s", 0, 8, 2)
+        view = writer.commit()
+    assert view.manifest.settings.instructions == (asked,)
+    assert view.counts().segments == {AUDIO: 2, VIDEO: 2, heard: 2, Space(Modality.VIDEO, asked): 2}
+    assert view.partition(AUDIO).ids.tolist() == [0, 2]
+    assert view.partition(heard).ids.tolist() == [4, 6]
+    assert np.array_equal(view.vectors(heard, np.array([4, 6])), -view.vectors(AUDIO, np.array([0, 2])))
+    assert [row.instruction for row in view.segment_rows([4, 0])] == [asked, ""]
+    assert [shard.name for shard in view.shards(heard)] == ["s"]
+    assert folder.parent.name.startswith("audio-")
+    assert folder.parent.name.isascii()
+    assert view.shards(AUDIO) == ()
+    assert verify(index) == ()
+
+
+def test_segments_of_an_instruction_that_the_index_does_not_know_are_a_problem(index):
+    with Writer(index) as writer:
+        content_id = writer.put_content(content(1), [replace(segments(1)[0], instruction="What?")])
+        writer.put_file(FileRow(b"/media/a", b"/media", 1, 1, 1, content_id))
+        writer.commit()
+    (problem,) = verify(index)
+    assert problem.what == "1 segments are of an unknown modality or instruction"
 
 
 def test_contents_that_no_file_has_may_wait_unseen_for_a_later_commit(index):
@@ -115,13 +152,13 @@ def test_contents_that_no_file_has_may_wait_unseen_for_a_later_commit(index):
         snapshot = writer.commit(drop_dead=False)
         assert writer.content_id("digest 1") is not None
     assert snapshot.contents().keys() >= {unused}
-    assert set(snapshot.partition(Modality.AUDIO).content_ids) == {writer.content_id("digest 2")}
+    assert set(snapshot.partition(AUDIO).content_ids) == {writer.content_id("digest 2")}
     (problem,) = verify(index)
     assert problem.orphan
     with Writer(index) as writer:
         snapshot = writer.commit()
     assert snapshot.content_ids().keys() == {"digest 2"}
-    assert snapshot.counts().segments == {Modality.AUDIO: 2, Modality.VIDEO: 2}
+    assert snapshot.counts().segments == {AUDIO: 2, VIDEO: 2}
     assert verify(index) == ()
 
 
@@ -133,7 +170,7 @@ def test_one_content_in_several_files_is_stored_once(index):
         writer.commit()
         assert put(writer, b"/media/c", 1) == first
         snapshot = writer.commit()
-    assert len(snapshot.partition(Modality.AUDIO).ids) == 2
+    assert len(snapshot.partition(AUDIO).ids) == 2
     assert [row.path for row in snapshot.files_of([first])[first]] == [b"/media/a", b"/media/b", b"/media/c"]
 
 
@@ -146,7 +183,7 @@ def test_a_move_keeps_the_segments(index):
         writer.put_file(FileRow(b"/media/b", b"/media", 1001, 1, 1, writer.content_id("digest 1")))
         after = writer.commit()
     assert list(after.files()) == [b"/media/b"]
-    assert after.partition(Modality.AUDIO).ids.tolist() == before.partition(Modality.AUDIO).ids.tolist()
+    assert after.partition(AUDIO).ids.tolist() == before.partition(AUDIO).ids.tolist()
 
 
 def test_what_no_file_has_any_more_is_dropped_and_ids_are_never_reused(index):
@@ -158,10 +195,10 @@ def test_what_no_file_has_any_more_is_dropped_and_ids_are_never_reused(index):
         writer.remove_files([b"/media/unknown"])
         snapshot = writer.commit()
         assert writer.content_id("digest 1") is None
-        assert snapshot.partition(Modality.AUDIO).ids.tolist() == [4, 6, 8, 10]
+        assert snapshot.partition(AUDIO).ids.tolist() == [4, 6, 8, 10]
         assert sorted(snapshot.contents()) == [1, 2]
         assert put(writer, b"/media/again", 1) == 3
-        assert writer.commit().partition(Modality.AUDIO).ids.tolist() == [4, 6, 8, 10, 12, 14]
+        assert writer.commit().partition(AUDIO).ids.tolist() == [4, 6, 8, 10, 12, 14]
         writer.remove_files(list(snapshot.files()))
         writer.remove_files([b"/media/again"])
         empty = writer.commit()
@@ -178,7 +215,7 @@ def test_a_content_without_a_file_is_not_kept(index):
         assert not snapshot.contents()
         assert snapshot.counts().segments == {}
         put(writer, b"/media/a", 1)
-        assert len(writer.commit().partition(Modality.AUDIO).ids) == 2
+        assert len(writer.commit().partition(AUDIO).ids) == 2
     assert verify(index) == ()
 
 
@@ -204,7 +241,7 @@ def test_uncommitted_work_is_gone(index, monkeypatch):
         put(writer, b"/media/d", 4)
         snapshot = writer.commit()
     assert list(snapshot.files()) == [b"/media/a", b"/media/d"]
-    assert snapshot.partition(Modality.AUDIO).ids.tolist() == [0, 2, 4, 6]
+    assert snapshot.partition(AUDIO).ids.tolist() == [0, 2, 4, 6]
     assert snapshot.manifest.version == kept.manifest.version + 1
     assert verify(index) == ()
 
@@ -213,8 +250,8 @@ def test_readers_keep_their_version(index):
     with Writer(index) as writer:
         put(writer, b"/media/a", 1)
         old = writer.commit()
-        ids = old.partition(Modality.AUDIO).ids
-        before = old.vectors(Modality.AUDIO, ids)
+        ids = old.partition(AUDIO).ids
+        before = old.vectors(AUDIO, ids)
         unread = open_snapshot(index)
         writer.remove_files([b"/media/a"])
         put(writer, b"/media/b", 2)
@@ -223,7 +260,7 @@ def test_readers_keep_their_version(index):
         pass
     for view in (old, unread):
         assert list(view.files()) == [b"/media/a"]
-        assert np.array_equal(view.vectors(Modality.AUDIO, ids), before)
+        assert np.array_equal(view.vectors(AUDIO, ids), before)
     assert list(open_snapshot(index).files()) == [b"/media/b"]
 
 
@@ -244,19 +281,19 @@ def test_vectors_come_in_the_order_asked_for(index, count, monkeypatch):
             put(writer, f"/media/{i}".encode(), i, count=60)
         writer.remove_files([b"/media/5"])
         snapshot = writer.commit()
-    partition = snapshot.partition(Modality.VIDEO)
+    partition = snapshot.partition(VIDEO)
     assert len(partition.ids) == 59 * 60
     assert (np.diff(partition.ids) > 0).all()
-    batches = list(snapshot.vector_batches(Modality.VIDEO, 0, 10**9))
+    batches = list(snapshot.vector_batches(VIDEO, 0, 10**9))
     assert np.array_equal(np.concatenate([ids for ids, _ in batches]), partition.ids)
     everything = np.concatenate([vectors for _, vectors in batches])
     chosen = np.random.default_rng(0).integers(0, len(partition.ids), count)
-    assert np.array_equal(snapshot.vectors(Modality.VIDEO, partition.ids[chosen]), everything[chosen])
-    some = [ids for ids, _ in snapshot.vector_batches(Modality.VIDEO, 1000, 2000)]
+    assert np.array_equal(snapshot.vectors(VIDEO, partition.ids[chosen]), everything[chosen])
+    some = [ids for ids, _ in snapshot.vector_batches(VIDEO, 1000, 2000)]
     assert np.array_equal(np.concatenate(some), partition.ids[(partition.ids >= 1000) & (partition.ids < 2000)])
-    audio = snapshot.partition(Modality.AUDIO).ids
+    audio = snapshot.partition(AUDIO).ids
     with pytest.raises(KeyError, match=str(audio[0])):
-        snapshot.vectors(Modality.VIDEO, np.concatenate([partition.ids[:count], audio[:1]]))
+        snapshot.vectors(VIDEO, np.concatenate([partition.ids[:count], audio[:1]]))
     with pytest.raises(KeyError):
         snapshot.segment_rows([10**9])
 
@@ -269,8 +306,8 @@ def test_many_threads_read_one_snapshot(index):
     seen = []
 
     def read():
-        ids = snapshot.partition(Modality.AUDIO).ids
-        seen.append((len(snapshot.files()), snapshot.vectors(Modality.AUDIO, ids).tobytes()))
+        ids = snapshot.partition(AUDIO).ids
+        seen.append((len(snapshot.files()), snapshot.vectors(AUDIO, ids).tobytes()))
 
     threads = [threading.Thread(target=read) for _ in range(8)]
     for thread in threads:
@@ -291,21 +328,21 @@ def test_a_vector_that_cannot_be_stored_is_refused(index, bad):
 
 def test_shards_are_pinned_and_replaced(index):
     with Writer(index) as writer:
-        parent = writer.shard_parent(Modality.AUDIO)
+        parent = writer.shard_parent(AUDIO)
         for name in ("a", "b", "c"):
             (parent / name).mkdir()
             (parent / name / "ids.npy").write_text(name)
-        writer.add_shard(Modality.AUDIO, "a", 0, 10, 10)
-        writer.add_shard(Modality.AUDIO, "b", 10, 20, 10)
+        writer.add_shard(AUDIO, "a", 0, 10, 10)
+        writer.add_shard(AUDIO, "b", 10, 20, 10)
         old = writer.commit()
-        assert [shard.name for shard in old.shards(Modality.AUDIO)] == ["a", "b"]
-        assert old.shards(Modality.VIDEO) == ()
-        writer.add_shard(Modality.AUDIO, "c", 5, 12, 7)
-        assert [shard.name for shard in writer.commit().shards(Modality.AUDIO)] == ["c"]
-        writer.drop_shards(Modality.AUDIO)
-        assert writer.commit().shards(Modality.AUDIO) == ()
-    assert [shard.name for shard in old.shards(Modality.AUDIO)] == ["a", "b"]
-    assert (old.shard_dir(old.shards(Modality.AUDIO)[0]) / "ids.npy").read_text() == "a"
+        assert [shard.name for shard in old.shards(AUDIO)] == ["a", "b"]
+        assert old.shards(VIDEO) == ()
+        writer.add_shard(AUDIO, "c", 5, 12, 7)
+        assert [shard.name for shard in writer.commit().shards(AUDIO)] == ["c"]
+        writer.drop_shards(AUDIO)
+        assert writer.commit().shards(AUDIO) == ()
+    assert [shard.name for shard in old.shards(AUDIO)] == ["a", "b"]
+    assert (old.shard_dir(old.shards(AUDIO)[0]) / "ids.npy").read_text() == "a"
 
 
 def test_create_refuses_what_is_not_its_own(tmp_path, index):

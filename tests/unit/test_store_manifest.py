@@ -7,7 +7,7 @@ import pytest
 
 from wave_search.errors import IndexCorruptError, IndexLockedError, IndexMismatchError, IndexNotFoundError
 from wave_search.store import Manifest, Settings, ShardRef, manifest
-from wave_search.types import Modality, ModelSpec, Sampling
+from wave_search.types import Modality, ModelSpec, Sampling, Space
 
 SPEC = ModelSpec(
     name="some/model",
@@ -23,12 +23,12 @@ STATE = Manifest(
     version=7,
     created="2026-01-01T00:00:00+00:00",
     model=SPEC,
-    settings=Settings("scene", (Modality.AUDIO,)),
+    settings=Settings("scene", (Modality.AUDIO,), ("What?",)),
     roots=("/media/é", "/media/\udcff"),
     table_versions={"files": 3, "contents": 2, "segments": 9},
     next_segment_id=42,
     next_content_id=4,
-    shards=(ShardRef(Modality.AUDIO, "000-042-ab", 0, 42, 40, "ff"),),
+    shards=(ShardRef(Space(Modality.AUDIO, "What?"), "000-042-ab", 0, 42, 40, "ff"),),
 )
 
 

@@ -179,5 +179,5 @@ class _Run:
     def build_shards(self) -> None:
         """Build the search structures that are missing."""
         self._tally.enter("shards")
-        for modality in self._writer.snapshot.manifest.settings.modalities:
-            build_missing_shards(self._writer, modality, self._options.ivf_from)
+        for space in self._writer.snapshot.manifest.settings.spaces:
+            build_missing_shards(self._writer, space, self._options.ivf_from)

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from wave_search.store import Snapshot
-    from wave_search.types import Modality, ModelSpec
+    from wave_search.types import Modality, ModelSpec, Space
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionInfo:
-    """The segments of one modality."""
+    """The segments of one space."""
 
     modality: Modality
+    instruction: str
+    """With which they were embedded; "" for the model's own prompt."""
     segments: int
     covered: int
     """How many of them are in IVF-PQ shards. The rest is searched exactly."""
@@ -34,6 +36,8 @@ class IndexInfo:
     segmenting: str
     """"10" (seconds), "scene" or "none", as it was given."""
     modalities: tuple[Modality, ...]
+    instructions: tuple[str, ...]
+    """With which media are embedded besides the model's own prompt."""
     roots: tuple[Path, ...]
     """The folders that were indexed."""
     files: int
@@ -58,17 +62,18 @@ def describe(snapshot: Snapshot) -> IndexInfo:
         model=manifest.model,
         segmenting=manifest.settings.segmenting,
         modalities=manifest.settings.modalities,
+        instructions=manifest.settings.instructions,
         roots=tuple(Path(root) for root in manifest.roots),
         files=counts.files.get("indexed", 0),
         skipped=counts.files.get("skipped", 0),
         contents=counts.contents,
         media_s=sum(content.duration_s or 0.0 for content in snapshot.contents().values() if content.kind != "text"),
-        partitions=tuple(_partition_info(snapshot, modality) for modality in counts.segments),
+        partitions=tuple(_partition_info(snapshot, space) for space in counts.segments),
         size_bytes=sum(snapshot.sizes_bytes().values()),
     )
 
 
-def _partition_info(snapshot: Snapshot, modality: Modality) -> PartitionInfo:
-    ids, shards = snapshot.partition(modality).ids, snapshot.shards(modality)
+def _partition_info(snapshot: Snapshot, space: Space) -> PartitionInfo:
+    ids, shards = snapshot.partition(space).ids, snapshot.shards(space)
     covered = sum(int(((ids >= shard.first_id) & (ids < shard.stop_id)).sum()) for shard in shards)
-    return PartitionInfo(modality, len(ids), covered)
+    return PartitionInfo(space.modality, space.instruction, len(ids), covered)

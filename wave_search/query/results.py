@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from wave_search.errors import UsageError
 from wave_search.query.search import PartitionSearch
-from wave_search.types import Hit, Modality
+from wave_search.types import Hit, Modality, Space
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,13 +35,14 @@ class Searcher:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
-        self._partitions: dict[Modality, PartitionSearch] = {}
+        self._partitions: dict[Space, PartitionSearch] = {}
 
     @cached_property
     def _held(self) -> Mapping[Modality, int]:
-        return self.snapshot.counts().segments
+        segments = self.snapshot.counts().segments
+        return {space.modality: count for space, count in segments.items() if not space.instruction}
 
-    def targets(self, target: str) -> tuple[Modality, ...]:
+    def targets(self, target: str) -> tuple[Space, ...]:
         """The partitions that "any" or the name of a modality means.
 
         Raises:
@@ -51,14 +52,14 @@ class Searcher:
         if not held:
             raise UsageError("the index is empty", "Add media with `wave-search index PATH`.")
         if target == ANY:
-            return tuple(held)
+            return tuple(map(Space, held))
         if target not in list(Modality):
             names = ", ".join(Modality)
             raise UsageError(f'there is no target "{target}"', f"Choose one of {names} and {ANY}.")
         if Modality(target) not in held:
             have = ", ".join(f"{modality} ({count:,} segments)" for modality, count in held.items())
             raise UsageError(f"there is no {target} in the index", f"It holds {have}.")
-        return (Modality(target),)
+        return (Space(Modality(target)),)
 
     def search(self, queries: NDArray[np.float32], target: str, k: int, min_score: float | None = None) -> list[Hit]:
         """Find the best k hits.
@@ -77,15 +78,15 @@ class Searcher:
         Raises:
             UsageError: nothing of the target is in the index.
         """
-        hits = [hit for modality in self.targets(target) for hit in self._hits(modality, queries, k)]
+        hits = [hit for space in self.targets(target) for hit in self._hits(space, queries, k)]
         hits = [hit for hit in hits if min_score is None or hit.z >= min_score]
         hits.sort(key=_order_of_all if target == ANY else _order_of_one)
         return [replace(hit, rank=rank) for rank, hit in enumerate(hits[:k], start=1)]
 
-    def _hits(self, modality: Modality, queries: NDArray[np.float32], k: int) -> Iterator[Hit]:
-        if modality not in self._partitions:
-            self._partitions[modality] = PartitionSearch(self.snapshot, modality)
-        return assemble(self.snapshot, self._partitions[modality].search(queries, k))
+    def _hits(self, space: Space, queries: NDArray[np.float32], k: int) -> Iterator[Hit]:
+        if space not in self._partitions:
+            self._partitions[space] = PartitionSearch(self.snapshot, space)
+        return assemble(self.snapshot, self._partitions[space].search(queries, k))
 
 
 def _order_of_one(hit: Hit) -> tuple[float, Path, float]:

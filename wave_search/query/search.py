@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wave_search.store import Snapshot
-    from wave_search.types import Modality
+    from wave_search.types import Space
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,37 +31,37 @@ class Candidates:
 
 
 class PartitionSearch:
-    """The segments of one modality in one version of the index, ready to be searched. Loads what it needs once.
+    """The segments of one space in one version of the index, ready to be searched. Loads what it needs once.
 
     Args:
         snapshot: the version.
-        modality: which partition.
+        space: which partition.
     """
 
-    def __init__(self, snapshot: Snapshot, modality: Modality) -> None:
+    def __init__(self, snapshot: Snapshot, space: Space) -> None:
         self._snapshot = snapshot
-        self._modality = modality
-        self.ids = snapshot.partition(modality).ids
+        self._space = space
+        self.ids = snapshot.partition(space).ids
         """(n,) ascending."""
 
     @cached_property
     def _shards(self) -> list[tuple[Shard, NDArray[np.bool_] | None]]:
         dim = self._snapshot.manifest.model.dim
-        refs = self._snapshot.shards(self._modality)
+        refs = self._snapshot.shards(self._space)
         shards = [Shard.open(self._snapshot.shard_dir(ref), dim) for ref in refs]
         return [(shard, shard.live_mask(self.ids)) for shard in shards]
 
     @cached_property
     def _uncovered(self) -> tuple[NDArray[np.float16], NDArray[np.int64]]:
         covered = np.zeros(len(self.ids), bool)
-        for ref in self._snapshot.shards(self._modality):
+        for ref in self._snapshot.shards(self._space):
             covered |= (self.ids >= ref.first_id) & (self.ids < ref.stop_id)
         ids = self.ids[~covered]
-        return self._snapshot.vectors(self._modality, ids), ids
+        return self._snapshot.vectors(self._space, ids), ids
 
     @cached_property
     def _sample(self) -> NDArray[np.float16]:
-        return self._snapshot.vectors(self._modality, draw(self.ids, BACKGROUND_SIZE))
+        return self._snapshot.vectors(self._space, draw(self.ids, BACKGROUND_SIZE))
 
     def search(self, queries: NDArray[np.float32], k: int) -> Candidates:
         """Find the best k segments.

@@ -3,7 +3,7 @@
     <index>/
         manifest/<version>.json    the highest version is the index; publishing one is the commit
         lance/                     files, contents, segments with their vectors
-        shards/<modality>/<name>/  derived search structures, can be rebuilt from lance/ at any time
+        shards/<space>/<name>/     derived search structures, can be rebuilt from lance/ at any time
         lock                       held by the writer while it lives
 
 A reader opens a `Snapshot` of one version and keeps it, whatever a writer does meanwhile.

@@ -68,6 +68,7 @@ def segment_table(rows: Sequence[tuple[int, int, NewSegment]], vectors: NDArray[
         "start_s": [segment.start_s for segment in segments],
         "stop_s": [segment.stop_s for segment in segments],
         "text": [segment.text for segment in segments],
+        "instruction": [segment.instruction for segment in segments],
         "vector": pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1]),
     }
     return pa.table(columns, schema=schema)

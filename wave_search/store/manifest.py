@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from wave_search.errors import IndexCorruptError, IndexMismatchError, IndexNotFoundError
 from wave_search.store import durable
 from wave_search.store.rows import Settings, ShardRef
-from wave_search.types import Modality, ModelSpec, Sampling
+from wave_search.types import Modality, ModelSpec, Sampling, Space
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -154,17 +154,21 @@ def _decode(content: Mapping[str, Any]) -> Manifest:
                 "prompts": {Modality(name): prompt for name, prompt in model["prompts"].items()},
             }
         ),
-        settings=Settings(settings["segmenting"], _modalities(settings["modalities"])),
+        settings=Settings(settings["segmenting"], _modalities(settings["modalities"]), tuple(settings["instructions"])),
         roots=tuple(content["roots"]),
         table_versions=content["table_versions"],
         next_segment_id=content["next_segment_id"],
         next_content_id=content["next_content_id"],
-        shards=tuple(ShardRef(**{**shard, "modality": Modality(shard["modality"])}) for shard in content["shards"]),
+        shards=tuple(ShardRef(**{**shard, "space": _space(**shard["space"])}) for shard in content["shards"]),
     )
 
 
 def _modalities(names: list[str]) -> tuple[Modality, ...]:
     return tuple(Modality(name) for name in names)
+
+
+def _space(modality: str, instruction: str) -> Space:
+    return Space(Modality(modality), instruction)
 
 
 def _digest(content: Mapping[str, Any]) -> str:

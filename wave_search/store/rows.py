@@ -5,31 +5,44 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from wave_search.types import Modality, Space
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import numpy as np
     from numpy.typing import NDArray
 
-    from wave_search.types import Modality
-
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Choices that are pinned when an index is created, besides the model."""
+    """Choices besides the model. They are pinned when an index is created, but for instructions, which may be added."""
 
     segmenting: str
     """"10", "scene" or "none", as it was given."""
     modalities: tuple[Modality, ...]
+    instructions: tuple[str, ...] = ()
+    """With which media are embedded besides the model's own prompt. In the order in which they were added."""
+
+    @property
+    def spaces(self) -> tuple[Space, ...]:
+        """All that a segment can be in: modalities with the model's own prompt first."""
+        named = (
+            Space(modality, instruction)
+            for instruction in self.instructions
+            for modality in self.modalities
+            if modality is not Modality.TEXT
+        )
+        return (*map(Space, self.modalities), *named)
 
 
 @dataclass(frozen=True, slots=True)
 class ShardRef:
-    """A derived index that covers the segments of one modality with first_id <= segment_id < stop_id."""
+    """A derived index that covers the segments of one space with first_id <= segment_id < stop_id."""
 
-    modality: Modality
+    space: Space
     name: str
-    """Of its folder, under shards/<modality>/."""
+    """Of its folder, in the folder of the space."""
     first_id: int
     stop_id: int
     count: int
@@ -93,6 +106,8 @@ class NewSegment:
     """The segment itself, if it is text."""
     vector: NDArray[np.floating]
     """(dim,) of unit norm; stored as float16."""
+    instruction: str = ""
+    """With which it was embedded; "" for the model's own prompt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +120,12 @@ class SegmentRow:
     start_s: float | None
     stop_s: float | None
     text: str | None
+    instruction: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """The segments of one modality."""
+    """The segments of one space."""
 
     ids: NDArray[np.int64]
     """(n,) ascending segment ids."""
@@ -121,8 +137,8 @@ class Partition:
 class Counts:
     """How much there is."""
 
-    segments: Mapping[Modality, int]
-    """Only modalities that have any."""
+    segments: Mapping[Space, int]
+    """Only spaces that have any, in the order of `Settings.spaces`."""
     files: Mapping[str, int]
     """By status."""
     contents: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,6 @@ import numpy as np
 from wave_search.store import arrow, durable, manifest, tables
 from wave_search.store.rows import Counts, Partition
 from wave_search.store.tables import CONTENTS, FILES, SEGMENTS, Tables, one_of
-from wave_search.types import Modality
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from wave_search.store.manifest import Manifest
     from wave_search.store.rows import ContentRow, FileRow, SegmentRow, ShardRef
+    from wave_search.types import Space
 
 SHARDS_FOLDER = "shards"
 _FEW_IDS = 2_000
@@ -80,9 +81,9 @@ class Snapshot:
         table = self._tables.read(CONTENTS, ("digest", "content_id"))
         return dict(zip(table.column("digest").to_pylist(), table.column("content_id").to_pylist(), strict=True))
 
-    def partition(self, modality: Modality) -> Partition:
-        """The segments of a modality that can be found: those of contents that a file has."""
-        table = self._tables.read(SEGMENTS, ("segment_id", "content_id"), _of(modality))
+    def partition(self, space: Space) -> Partition:
+        """The segments of a space that can be found: those of contents that a file has."""
+        table = self._tables.read(SEGMENTS, ("segment_id", "content_id"), _of(space))
         ids, content_ids = arrow.ids(table, "segment_id"), arrow.ids(table, "content_id")
         live = np.isin(content_ids, self._live)
         ids, content_ids = ids[live], content_ids[live]
@@ -94,7 +95,7 @@ class Snapshot:
         # Between the commits of a run, and after a crash there, contents may be left that no file has any more.
         return arrow.ids(self._tables.read(FILES, ("content_id",), "content_id IS NOT NULL"), "content_id")
 
-    def vectors(self, modality: Modality, ids: NDArray[np.int64]) -> NDArray[np.float16]:
+    def vectors(self, space: Space, ids: NDArray[np.int64]) -> NDArray[np.float16]:
         """(n, dim) float16 vectors in the order of `ids`; n may be anything from one to the whole partition.
 
         Raises:
@@ -106,7 +107,7 @@ class Snapshot:
         order = np.argsort(ids, kind="stable")
         wanted = ids[order]
         missing = np.ones(len(ids), np.bool_)
-        for batch_ids, batch in self._batches(modality, _range_or_few(wanted)):
+        for batch_ids, batch in self._batches(space, _range_or_few(wanted)):
             low, high = np.searchsorted(wanted, (batch_ids[0], batch_ids[-1] + 1))
             at = np.searchsorted(batch_ids, wanted[low:high])
             hit = batch_ids[at] == wanted[low:high]
@@ -117,14 +118,14 @@ class Snapshot:
         return found
 
     def vector_batches(
-        self, modality: Modality, first_id: int, stop_id: int
+        self, space: Space, first_id: int, stop_id: int
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
         """Ids (b,) and vectors (b, dim) float16 with first_id <= id < stop_id, streamed, ids ascending throughout."""
-        return self._batches(modality, f"segment_id >= {first_id} AND segment_id < {stop_id}")
+        return self._batches(space, f"segment_id >= {first_id} AND segment_id < {stop_id}")
 
-    def _batches(self, modality: Modality, where: str) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
+    def _batches(self, space: Space, where: str) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
         # Segments are added in the order of their ids, and Lance streams in the order of adding.
-        where = f"{_of(modality)} AND {where}"
+        where = f"{_of(space)} AND {where}"
         for batch in self._tables.batches(SEGMENTS, ("segment_id", "vector"), where, _BATCH_ROWS):
             if batch.num_rows:
                 yield arrow.ids(batch, "segment_id"), arrow.vector_matrix(batch)
@@ -154,32 +155,36 @@ class Snapshot:
 
     def counts(self) -> Counts:
         """Numbers of files, contents and segments."""
-        segments = {modality: self._tables.count(SEGMENTS, _of(modality)) for modality in Modality}
+        segments = {space: self._tables.count(SEGMENTS, _of(space)) for space in self.manifest.settings.spaces}
         files = {status: self._tables.count(FILES, f"status = '{status}'") for status in ("indexed", "skipped")}
-        return Counts({m: count for m, count in segments.items() if count}, files, self._tables.count(CONTENTS))
+        return Counts({space: count for space, count in segments.items() if count}, files, self._tables.count(CONTENTS))
 
     def sizes_bytes(self) -> Mapping[str, int]:
         """Bytes on disk by part: "lance", "shards", "manifest". Old versions count too."""
         parts = (tables.FOLDER, SHARDS_FOLDER, manifest.FOLDER)
         return {part: durable.size_bytes(self.dir / part) for part in parts}
 
-    def shards(self, modality: Modality) -> tuple[ShardRef, ...]:
-        """The shards of a modality by the ids that they cover."""
-        shards = (shard for shard in self.manifest.shards if shard.modality == modality)
+    def shards(self, space: Space) -> tuple[ShardRef, ...]:
+        """The shards of a space by the ids that they cover."""
+        shards = (shard for shard in self.manifest.shards if shard.space == space)
         return tuple(sorted(shards, key=lambda shard: shard.first_id))
 
     def shard_dir(self, shard: ShardRef) -> Path:
         """The folder of a shard."""
-        return shard_parent(self.dir, shard.modality) / shard.name
+        return shard_parent(self.dir, shard.space) / shard.name
 
 
-def shard_parent(directory: Path, modality: Modality) -> Path:
-    """The folder of the shards of a modality."""
-    return directory / SHARDS_FOLDER / modality.value
+def shard_parent(directory: Path, space: Space) -> Path:
+    """The folder of the shards of a space. Spaces may share one: the names of shards differ by their content."""
+    name = space.modality.value
+    if space.instruction:
+        name += f"-{hashlib.blake2b(space.instruction.encode(), digest_size=4).hexdigest()}"
+    return directory / SHARDS_FOLDER / name
 
 
-def _of(modality: Modality) -> str:
-    return f"modality = '{modality.value}'"
+def _of(space: Space) -> str:
+    instruction = space.instruction.replace("'", "''")
+    return f"modality = '{space.modality.value}' AND instruction = '{instruction}'"
 
 
 def _plain(ids: Sequence[int] | NDArray[np.int64]) -> list[int]:

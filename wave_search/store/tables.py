@@ -66,6 +66,7 @@ def schemas(dim: int) -> dict[str, Any]:
                 ("start_s", pa.float64()),
                 ("stop_s", pa.float64()),
                 ("text", pa.string()),
+                ("instruction", pa.string()),
                 ("vector", pa.list_(pa.float16(), dim)),
             ]
         ),

@@ -9,9 +9,8 @@ import numpy as np
 from wave_search.errors import IndexCorruptError, IndexMismatchError
 from wave_search.store import arrow, durable, manifest
 from wave_search.store.rows import Problem
-from wave_search.store.snapshot import SHARDS_FOLDER, Snapshot
+from wave_search.store.snapshot import SHARDS_FOLDER, Snapshot, shard_parent
 from wave_search.store.tables import SEGMENTS, Tables
-from wave_search.types import Modality
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 _NORM_TOLERANCE = 2e-3
 """Rounding to float16 moves the norm of a unit vector by less."""
 _BATCH_ROWS = 4_096
-_MODALITIES = frozenset(Modality)
 _RESTORE = "Restore the index from a copy, or index the files again into another folder."
 
 
@@ -63,6 +61,7 @@ def _check_files(snapshot: Snapshot) -> Iterator[Problem]:
 def _check_segments(snapshot: Snapshot) -> Iterator[Problem]:
     opened = Tables.open(snapshot.dir, snapshot.manifest.table_versions)
     contents = np.array(sorted(snapshot.contents()), np.int64)
+    spaces = {(space.modality.value, space.instruction) for space in snapshot.manifest.settings.spaces}
     last, bad = -1, dict.fromkeys(_SEGMENT_FAULTS, 0)
     for batch in opened.batches(SEGMENTS, (*arrow.SEGMENT_COLUMNS, "vector"), None, _BATCH_ROWS):
         ids = arrow.ids(batch, "segment_id")
@@ -70,7 +69,8 @@ def _check_segments(snapshot: Snapshot) -> Iterator[Problem]:
         bad["ids"] += int((ids >= snapshot.manifest.next_segment_id).sum())
         bad["contents"] += int((~np.isin(arrow.ids(batch, "content_id"), contents)).sum())
         bad["vectors"] += int((~_is_unit(arrow.vector_matrix(batch))).sum())
-        bad["modalities"] += sum(name not in _MODALITIES for name in batch.column("modality").to_pylist())
+        named = zip(batch.column("modality").to_pylist(), batch.column("instruction").to_pylist(), strict=True)
+        bad["spaces"] += sum(name not in spaces for name in named)
         last = int(ids[-1]) if len(ids) else last
     for fault, count in bad.items():
         if count:
@@ -82,7 +82,7 @@ _SEGMENT_FAULTS = {
     "ids": "have an id that was not given out yet",
     "contents": "belong to a content that is not there",
     "vectors": "have a vector that is not finite or not of unit length",
-    "modalities": "are of an unknown modality",
+    "spaces": "are of an unknown modality or instruction",
 }
 
 
@@ -107,7 +107,7 @@ def _check_shards(snapshot: Snapshot) -> Iterator[Problem]:
 def _covers(snapshot: Snapshot, shard: ShardRef) -> bool:
     """A shard keeps its ids in ids.npy, so that this can be told without opening it."""
     ids = np.load(snapshot.shard_dir(shard) / "ids.npy")
-    live = snapshot.partition(shard.modality).ids
+    live = snapshot.partition(shard.space).ids
     covered = live[(live >= shard.first_id) & (live < shard.stop_id)]
     return len(ids) == shard.count and bool(np.isin(covered, ids).all())
 
@@ -118,11 +118,11 @@ def _orphans(directory: Path) -> Iterator[Problem]:
     used = set()
     for version in manifest.versions(directory):
         try:
-            used |= {(s.modality.value, s.name) for s in manifest.read(directory, version).shards}
+            used |= {(shard_parent(directory, s.space), s.name) for s in manifest.read(directory, version).shards}
         except (IndexCorruptError, IndexMismatchError) as error:
             yield Problem(f"an older version is unreadable: {error.message}", error.remedy, orphan=True)
     for folder in sorted((directory / SHARDS_FOLDER).glob("*/*")):
-        if (folder.parent.name, folder.name) not in used:
+        if (folder.parent, folder.name) not in used:
             yield Problem(f"{folder} belongs to no version of the index", remedy, orphan=True)
     for path in sorted((directory / manifest.FOLDER).glob(".*.tmp")):
         yield Problem(f"{path} was never published", remedy, orphan=True)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from wave_search.store.rows import ContentRow, FileRow, NewSegment, Settings
-    from wave_search.types import Modality, ModelSpec
+    from wave_search.types import ModelSpec, Space
 
 _SPILL_SEGMENTS = 2_048
 """Segments kept in memory at most: about 15 MB of vectors of 3584 dimensions."""
@@ -166,32 +166,36 @@ class Writer:
         """Replace the folders and files that the index was made from."""
         self._next = replace(self._next, roots=tuple(roots))
 
-    def add_shard(self, modality: Modality, name: str, first_id: int, stop_id: int, count: int) -> None:
-        """Take a finished folder under shards/<modality>/ into the next version.
+    def add_instructions(self, instructions: Iterable[str]) -> None:
+        """Let the index hold segments that are embedded with these instructions too."""
+        settings = self._next.settings
+        known = tuple(dict.fromkeys((*settings.instructions, *instructions)))
+        self._next = replace(self._next, settings=replace(settings, instructions=known))
 
-        It covers every segment of the modality with first_id <= id < stop_id; shards that cover any of these ids
+    def add_shard(self, space: Space, name: str, first_id: int, stop_id: int, count: int) -> None:
+        """Take a finished folder under `shard_parent` into the next version.
+
+        It covers every segment of the space with first_id <= id < stop_id; shards that cover any of these ids
         before are replaced. Its digest is taken here, and its files are brought to the disk.
 
         Raises:
             IndexError_: the folder cannot be read.
         """
-        folder = shard_parent(self._directory, modality) / name
+        folder = shard_parent(self._directory, space) / name
         with durable.disk_errors(folder):
             durable.sync_tree(folder)
             digest = durable.folder_digest(folder)
-        kept = [
-            s for s in self._next.shards if s.modality != modality or s.stop_id <= first_id or stop_id <= s.first_id
-        ]
-        added = ShardRef(modality, name, first_id, stop_id, count, digest)
+        kept = [s for s in self._next.shards if s.space != space or s.stop_id <= first_id or stop_id <= s.first_id]
+        added = ShardRef(space, name, first_id, stop_id, count, digest)
         self._next = replace(self._next, shards=(*kept, added))
 
-    def drop_shards(self, modality: Modality) -> None:
-        """Leave the shards of a modality out of the next version. Their folders stay for readers of older ones."""
-        self._next = replace(self._next, shards=tuple(s for s in self._next.shards if s.modality != modality))
+    def drop_shards(self, space: Space) -> None:
+        """Leave the shards of a space out of the next version. Their folders stay for readers of older ones."""
+        self._next = replace(self._next, shards=tuple(s for s in self._next.shards if s.space != space))
 
-    def shard_parent(self, modality: Modality) -> Path:
-        """The folder in which shards of a modality are built. Made if missing."""
-        folder = shard_parent(self._directory, modality)
+    def shard_parent(self, space: Space) -> Path:
+        """The folder in which shards of a space are built. Made if missing."""
+        folder = shard_parent(self._directory, space)
         with durable.disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             durable.sync(self._directory / SHARDS_FOLDER)
