@@ -274,7 +274,7 @@ class Index:
         if min_score is not None and math.isnan(min_score):
             raise UsageError("min_score is not a number", "Leave it out, or give a number of standard deviations.")
         self._searcher.targets(target)  # before a model is loaded in vain
-        return self._searcher.search(self._vectors(query, instruction), target, k, min_score)
+        return self._searcher.search(self._vectors(query, instruction), target, k, min_score, _kind(query))
 
     def _vectors(self, query: str | MediaRef | NDArray[np.float32], instruction: str | None) -> NDArray[np.float32]:
         if isinstance(query, str | MediaRef):
@@ -304,6 +304,12 @@ class Index:
 def _several(paths: Iterable[StrPath]) -> list[StrPath]:
     """A single path is meant as such, and not as the letters of its name."""
     return [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+
+
+def _kind(query: str | MediaRef | NDArray[np.float32]) -> Modality | None:
+    if isinstance(query, str):
+        return Modality.TEXT
+    return query.modality if isinstance(query, MediaRef) else None
 
 
 def _modality(name: str) -> Modality:

@@ -12,7 +12,7 @@ from tests.libraries import LIBRARY_SEGMENTS, WORDS, CountingEmbedder, make_libr
 from tests.media_factory import write_sound, write_video
 from wave_search.ann import exact_search
 from wave_search.errors import IndexMismatchError, IndexNotFoundError, UsageError
-from wave_search.types import Modality, Space
+from wave_search.types import Clip, Modality, Space
 
 MODALITIES = list(Modality)
 
@@ -147,10 +147,21 @@ def test_any_merges_by_z(index: ws.Index, media: Path) -> None:
     ]
 
 
-def test_z_is_measured_against_the_partition(index: ws.Index) -> None:
-    hits = index.search(text="x", target="audio", k=100)
+def test_z_of_a_vector_is_measured_by_its_own_spread(index: ws.Index) -> None:
+    hits = index.search(vector=tiny().embed([Clip(text="x")])[0][Modality.TEXT], target="audio", k=100)
     scores = np.array([hit.score for hit in hits])
     np.testing.assert_allclose([hit.z for hit in hits], (scores - scores.mean()) / scores.std(), atol=1e-3)
+
+
+def test_z_of_a_query_is_measured_by_the_spread_of_queries_of_its_kind(index: ws.Index, media: Path) -> None:
+    vectors, ids = all_vectors(index, Modality.AUDIO)
+    cosines = vectors.astype(np.float32) @ vectors.astype(np.float32).T
+    np.fill_diagonal(cosines, np.nan)
+    typical = np.sqrt(np.nanvar(cosines, axis=0).mean())
+    hits = index.search(audio=media / "sounds" / "500.flac", target="audio", k=100)
+    scores = np.array([hit.score for hit in hits])
+    np.testing.assert_allclose([hit.z for hit in hits], (scores - scores.mean()) / typical, rtol=2e-3, atol=2e-3)
+    assert len(ids) == len(hits)
 
 
 def test_min_score_is_a_number(index: ws.Index) -> None:

@@ -8,6 +8,17 @@ from wave_search.ann.build import BuiltShard, build_shard
 from wave_search.ann.codebook import Codebook
 from wave_search.ann.exact import exact_search, score
 from wave_search.ann.requirement import check_faiss
+from wave_search.ann.sample import BACKGROUND_SIZE, draw
 from wave_search.ann.shard import Shard
 
-__all__ = ["BuiltShard", "Codebook", "Shard", "build_shard", "check_faiss", "exact_search", "score"]
+__all__ = [
+    "BACKGROUND_SIZE",
+    "BuiltShard",
+    "Codebook",
+    "Shard",
+    "build_shard",
+    "check_faiss",
+    "draw",
+    "exact_search",
+    "score",
+]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wave_search.indexer import diff, scan
+from wave_search.indexer.calibrate import spreads
 from wave_search.indexer.commit import Committer
 from wave_search.indexer.disks import is_lost, unmounted
 from wave_search.indexer.embed import Embedding
@@ -70,6 +71,7 @@ def add(
         try:
             run.embed(run.compare(areas))
             run.build_shards()
+            run.calibrate()
         except KeyboardInterrupt:
             run.committer.commit()
             raise Interrupted(tally.report(run.decoder_memory_bytes, interrupted=True)) from None
@@ -181,3 +183,9 @@ class _Run:
         self._tally.enter("shards")
         for space in self._writer.snapshot.manifest.settings.spaces:
             build_missing_shards(self._writer, space, self._options.ivf_from)
+
+    def calibrate(self) -> None:
+        """Measure how scores spread, if anything was embedded: the model is at hand then."""
+        if any(self._tally.segments.values()):
+            self._writer.set_spreads(spreads(self._writer.snapshot, self._model()))
+            self._writer.commit()

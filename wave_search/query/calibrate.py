@@ -10,8 +10,6 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-BACKGROUND_SIZE = 1024
-_SEED = 0
 _MIN_STD = 1e-6
 """Below this, the background is one vector many times over, and nothing can stand out from it."""
 
@@ -25,22 +23,21 @@ class Background:
     """0.0 if the sample says nothing about the spread."""
 
     @classmethod
-    def of(cls, scores: NDArray[np.float32]) -> Background:
-        """Measure the scores (n,) of the sample."""
+    def of(cls, scores: NDArray[np.float32], typical_std: float | None = None) -> Background:
+        """Measure the scores (n,) of the sample.
+
+        Args:
+            scores: what the query scores on the sample.
+            typical_std: how far the scores of such queries usually spread. None to take this query's own spread, with
+                which one that is like nothing in the partition has hits as far out as any other.
+        """
         if len(scores) < 2:
             return cls(0.0, 0.0)
-        mean, std = float(scores.mean(dtype=np.float64)), float(scores.std(dtype=np.float64))
-        return cls(mean, std if std >= _MIN_STD else 0.0)
+        mean, own = float(scores.mean(dtype=np.float64)), float(scores.std(dtype=np.float64))
+        return cls(mean, 0.0 if own < _MIN_STD else typical_std or own)
 
     def z(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scores in standard deviations above the mean; all 0 if there is no spread to compare with."""
         if self.std == 0.0:
             return np.zeros_like(scores)
         return ((scores - self.mean) / self.std).astype(np.float32)
-
-
-def draw(ids: NDArray[np.int64], size: int) -> NDArray[np.int64]:
-    """Draw the background sample of a partition: the same for the same ids, in their order."""
-    if len(ids) <= size:
-        return ids
-    return np.sort(np.random.default_rng(_SEED).choice(ids, size, replace=False))

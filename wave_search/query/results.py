@@ -61,7 +61,14 @@ class Searcher:
             raise UsageError(f"there is no {target} in the index", f"It holds {have}.")
         return (Space(Modality(target)),)
 
-    def search(self, queries: NDArray[np.float32], target: str, k: int, min_score: float | None = None) -> list[Hit]:
+    def search(
+        self,
+        queries: NDArray[np.float32],
+        target: str,
+        k: int,
+        min_score: float | None = None,
+        kind: Modality | None = None,
+    ) -> list[Hit]:
         """Find the best k hits.
 
         Args:
@@ -71,6 +78,7 @@ class Searcher:
                 where there are few of them (among n, a z is at most sqrt(n - 1)).
             k: how many hits. A content that several files have is a hit for each.
             min_score: the least z.
+            kind: what the query is, None if it is a vector of unknown origin.
 
         Returns:
             At most k hits, best first; equal ones by path and time.
@@ -78,15 +86,15 @@ class Searcher:
         Raises:
             UsageError: nothing of the target is in the index.
         """
-        hits = [hit for space in self.targets(target) for hit in self._hits(space, queries, k)]
+        hits = [hit for space in self.targets(target) for hit in self._hits(space, queries, k, kind)]
         hits = [hit for hit in hits if min_score is None or hit.z >= min_score]
         hits.sort(key=_order_of_all if target == ANY else _order_of_one)
         return [replace(hit, rank=rank) for rank, hit in enumerate(hits[:k], start=1)]
 
-    def _hits(self, space: Space, queries: NDArray[np.float32], k: int) -> Iterator[Hit]:
+    def _hits(self, space: Space, queries: NDArray[np.float32], k: int, kind: Modality | None) -> Iterator[Hit]:
         if space not in self._partitions:
             self._partitions[space] = PartitionSearch(self.snapshot, space)
-        return assemble(self.snapshot, self._partitions[space].search(queries, k))
+        return assemble(self.snapshot, self._partitions[space].search(queries, k, kind))
 
 
 def _order_of_one(hit: Hit) -> tuple[float, Path, float]:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wave_search.ann import Shard, exact_search, score
-from wave_search.query.calibrate import BACKGROUND_SIZE, Background, draw
+from wave_search.ann import BACKGROUND_SIZE, Shard, draw, exact_search, score
+from wave_search.query.calibrate import Background
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wave_search.store import Snapshot
-    from wave_search.types import Space
+    from wave_search.types import Modality, Space
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +63,13 @@ class PartitionSearch:
     def _sample(self) -> NDArray[np.float16]:
         return self._snapshot.vectors(self._space, draw(self.ids, BACKGROUND_SIZE))
 
-    def search(self, queries: NDArray[np.float32], k: int) -> Candidates:
+    def search(self, queries: NDArray[np.float32], k: int, kind: Modality | None = None) -> Candidates:
         """Find the best k segments.
 
         Args:
             queries: (q, dim) of unit norm, together one query: a segment's score is its best over the rows.
             k: how many.
+            kind: what the query is, if that is known.
         """
         vectors, ids = self._uncovered
         found = [exact_search(vectors, ids, queries, k)]
@@ -76,5 +77,8 @@ class PartitionSearch:
         scores = np.concatenate([scores for scores, _ in found])
         ids = np.concatenate([ids for _, ids in found])
         best = np.lexsort((ids, -scores))[:k]
-        background = Background.of(score(self._sample, queries))
+        background = Background.of(score(self._sample, queries), self._typical_std(kind))
         return Candidates(ids[best], scores[best], background.z(scores[best]))
+
+    def _typical_std(self, kind: Modality | None) -> float | None:
+        return None if kind is None else self._snapshot.spread(self._space, kind)

@@ -20,6 +20,7 @@ from wave_search.store.rows import (
     SegmentRow,
     Settings,
     ShardRef,
+    Spread,
 )
 from wave_search.store.snapshot import Snapshot, exists, open_snapshot
 from wave_search.store.verify import verify
@@ -37,6 +38,7 @@ __all__ = [
     "Settings",
     "ShardRef",
     "Snapshot",
+    "Spread",
     "Writer",
     "create",
     "exists",

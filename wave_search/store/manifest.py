@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from wave_search.errors import IndexCorruptError, IndexMismatchError, IndexNotFoundError
 from wave_search.store import durable
-from wave_search.store.rows import Settings, ShardRef
+from wave_search.store.rows import Settings, ShardRef, Spread
 from wave_search.types import Modality, ModelSpec, Sampling, Space
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ class Manifest:
     next_segment_id: int
     next_content_id: int
     shards: tuple[ShardRef, ...] = ()
+    spreads: tuple[Spread, ...] = ()
+    """With which scores become `z`."""
     features: tuple[str, ...] = ()
     """What a reader must know besides the format. None is defined yet."""
     format_version: int = FORMAT_VERSION
@@ -160,6 +162,7 @@ def _decode(content: Mapping[str, Any]) -> Manifest:
         next_segment_id=content["next_segment_id"],
         next_content_id=content["next_content_id"],
         shards=tuple(ShardRef(**{**shard, "space": _space(**shard["space"])}) for shard in content["shards"]),
+        spreads=tuple(Spread(_space(**row["space"]), Modality(row["query"]), row["std"]) for row in content["spreads"]),
     )
 
 

@@ -52,6 +52,17 @@ class ShardRef:
 
 
 @dataclass(frozen=True, slots=True)
+class Spread:
+    """How far the scores of a typical query spread over a partition."""
+
+    space: Space
+    query: Modality
+    """What the query is."""
+    std: float
+    """Standard deviation of its scores."""
+
+
+@dataclass(frozen=True, slots=True)
 class FileRow:
     """A file of the library, as it was last seen."""
 

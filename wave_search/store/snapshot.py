@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from wave_search.store.manifest import Manifest
     from wave_search.store.rows import ContentRow, FileRow, SegmentRow, ShardRef
-    from wave_search.types import Space
+    from wave_search.types import Modality, Space
 
 SHARDS_FOLDER = "shards"
 _FEW_IDS = 2_000
@@ -163,6 +163,11 @@ class Snapshot:
         """Bytes on disk by part: "lance", "shards", "manifest". Old versions count too."""
         parts = (tables.FOLDER, SHARDS_FOLDER, manifest.FOLDER)
         return {part: durable.size_bytes(self.dir / part) for part in parts}
+
+    def spread(self, space: Space, query: Modality) -> float | None:
+        """Standard deviation of a typical query's scores on a space; None if it was not measured."""
+        found = [spread.std for spread in self.manifest.spreads if (spread.space, spread.query) == (space, query)]
+        return found[0] if found else None
 
     def shards(self, space: Space) -> tuple[ShardRef, ...]:
         """The shards of a space by the ids that they cover."""

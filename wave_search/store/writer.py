@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from wave_search.store.rows import ContentRow, FileRow, NewSegment, Settings
+    from wave_search.store.rows import ContentRow, FileRow, NewSegment, Settings, Spread
     from wave_search.types import ModelSpec, Space
 
 _SPILL_SEGMENTS = 2_048
@@ -171,6 +171,10 @@ class Writer:
         settings = self._next.settings
         known = tuple(dict.fromkeys((*settings.instructions, *instructions)))
         self._next = replace(self._next, settings=replace(settings, instructions=known))
+
+    def set_spreads(self, spreads: Iterable[Spread]) -> None:
+        """Replace what the scores of each partition are measured by."""
+        self._next = replace(self._next, spreads=tuple(spreads))
 
     def add_shard(self, space: Space, name: str, first_id: int, stop_id: int, count: int) -> None:
         """Take a finished folder under `shard_parent` into the next version.

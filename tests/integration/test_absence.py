@@ -1,0 +1,55 @@
+"""A query that has no match scores lower than one that has: z is comparable between queries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import wave_search as ws
+from wave_search.train.things import SOUND_WORDS
+
+SOUNDS = Path(__file__).parents[1] / "data" / "nano" / "sounds"
+ABSENT = (
+    "a violin concerto",
+    "quantum physics",
+    "a football match",
+    "an opera singer",
+    "a wedding",
+    "mathematics homework",
+    "a golf course",
+    "a politician giving a speech",
+    "a printer",
+    "a glass of wine",
+)
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> object:
+    with ws.create(tmp_path_factory.mktemp("index"), "wave-nano", workers=2) as made:
+        made.add([SOUNDS])
+        yield made
+
+
+def best(index: ws.Index, words: str) -> float:
+    return index.search(text=words, target="audio", k=1)[0].z
+
+
+def test_z_tells_presence_from_absence(index: ws.Index) -> None:
+    present = np.array([best(index, words[0]) for words in SOUND_WORDS.values()])
+    absent = np.array([best(index, words) for words in ABSENT])
+    assert (present[:, None] > absent).mean() >= 0.9
+
+
+def test_nothing_like_that_is_an_answer(index: ws.Index) -> None:
+    limit = float(np.median([best(index, words) for words in ABSENT])) + 0.01
+    assert index.search(text=SOUND_WORDS["dog"][0], target="audio", min_score=limit)
+    found = [bool(index.search(text=words, target="audio", min_score=limit)) for words in ABSENT]
+    assert sum(found) <= len(ABSENT) // 2
+
+
+def test_the_spread_is_kept_in_the_index(index: ws.Index) -> None:
+    with ws.open(index.path) as again:
+        assert best(again, "a dog barking") == pytest.approx(best(index, "a dog barking"))
+        assert {spread.query for spread in again._snapshot.manifest.spreads} == {"text", "audio"}
