@@ -53,4 +53,4 @@ format: install
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv build dist demo/index .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv build dist demo/index demo/contact-sheet.png .mypy_cache .ruff_cache .pytest_cache .hypothesis
