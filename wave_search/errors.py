@@ -14,6 +14,8 @@
         * IndexLockedError: another process is writing to it
         * IndexMismatchError: made with another model, format or settings
         * IndexCorruptError: damaged on disk
+    * DatasetError: what is to be evaluated on is not there, or cannot be read
+    * CacheError: embeddings cannot be kept where they should be
 
 Every error says what is wrong and, where there is one, the remedy. Nothing below the command line catches the root.
 """
@@ -98,3 +100,11 @@ class IndexMismatchError(IndexError_):
 
 class IndexCorruptError(IndexError_):
     """The index is damaged on disk."""
+
+
+class DatasetError(WaveSearchError):
+    """What is to be evaluated on is not there, cannot be read, or has nothing in it."""
+
+
+class CacheError(WaveSearchError):
+    """Embeddings cannot be kept where they should be."""

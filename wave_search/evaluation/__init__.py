@@ -1,0 +1,1 @@
+"""How good a model is on a set of data, and what an index loses of it."""

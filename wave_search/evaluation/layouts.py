@@ -1,0 +1,79 @@
+"""Reads a data set in whatever layout it is in.
+
+* mteb: a folder with corpus, queries and qrels
+* pairs: a CSV with the columns query, modality, target, relevant
+* wave: the JSON of WAVE's published evaluation
+* table, questions: anything else that a task file has a mapping for
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wave_search.errors import DatasetError
+from wave_search.evaluation.collector import Collector
+from wave_search.evaluation.read_mapped import QuestionMapping, TableMapping, read_questions, read_table
+from wave_search.evaluation.read_mteb import read_mteb
+from wave_search.evaluation.read_pairs import read_pairs
+from wave_search.evaluation.read_wave import read_wave
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from wave_search.evaluation.dataset import Dataset
+
+
+def read_dataset(
+    path: Path,
+    *,
+    mapping: TableMapping | QuestionMapping | None,
+    media: Path | None,
+    unpacked: Path,
+    split: str,
+) -> Dataset:
+    """Read a data set.
+
+    Args:
+        path: its file or folder.
+        mapping: for the layouts "table" and "questions".
+        media: folder that paths are relative to; None for that of the data set.
+        unpacked: folder for media that are inside the data set.
+        split: which part, where there are several.
+
+    Raises:
+        DatasetError: it is not there, cannot be read, or is in no known layout; or there is nothing in it.
+    """
+    into = Collector(media or (path if path.is_dir() else path.parent), unpacked)
+    layout = _read(path, mapping, split, into)
+    dataset = into.dataset(layout)
+    if not dataset.qrels and not dataset.questions:
+        first = f": {row.place}: {row.cause}" if (row := next(iter(dataset.bad_rows), None)) else ""
+        raise DatasetError(
+            f"{path}: there is nothing to evaluate in it ({len(dataset.bad_rows):,} rows cannot be used{first})",
+            "Paths are relative to the data set's folder, or to that of --media DIR.",
+        )
+    return dataset
+
+
+def _read(path: Path, mapping: TableMapping | QuestionMapping | None, split: str, into: Collector) -> str:
+    if not path.exists():
+        raise DatasetError(f"{path}: there is no such file or folder", "Check the name.")
+    if isinstance(mapping, TableMapping):
+        read_table(path, mapping, into)
+        return "table"
+    if isinstance(mapping, QuestionMapping):
+        read_questions(path, mapping, into)
+        return "questions"
+    if path.is_dir():
+        read_mteb(path, split, into)
+        return "mteb"
+    if path.suffix == ".csv":
+        read_pairs(path, into)
+        return "pairs"
+    if path.suffix in (".json", ".jsonl"):
+        read_wave(path, into)
+        return "wave"
+    raise DatasetError(
+        f"{path}: neither a folder nor a .csv, .json or .jsonl file",
+        "Give a folder with corpus, queries and qrels; a CSV; WAVE's JSON; or a --task that says how to read it.",
+    )
