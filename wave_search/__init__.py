@@ -19,6 +19,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from wave_search import errors, progress
     from wave_search.errors import WaveSearchError
+    from wave_search.evaluation import Evaluation, evaluate
     from wave_search.indexer import Interrupted
     from wave_search.library import (
         IVF_FROM,
@@ -38,6 +39,7 @@ __all__ = [
     "IVF_FROM",
     "Audio",
     "Clip",
+    "Evaluation",
     "Hit",
     "Image",
     "Index",
@@ -55,6 +57,7 @@ __all__ = [
     "WaveSearchError",
     "create",
     "errors",
+    "evaluate",
     "exists",
     "known_models",
     "load_embedder",
@@ -65,6 +68,7 @@ __all__ = [
 
 _HOMES = {
     "errors": "WaveSearchError",
+    "evaluation": "Evaluation evaluate",
     "indexer": "Interrupted",
     "library": "IVF_FROM Index create exists known_models load_embedder open verify",
     "query": "AV Audio Image IndexInfo MediaEmbedder PartitionInfo Video",

@@ -52,10 +52,13 @@ class Decoders:
         sampling: how frames and sound are sampled.
         item_timeout_s: for one file, beside the seconds of media in it. The time in which nobody asks for the next
             segment does not count.
+
+    Attributes:
+        workers: how many threads can ask without new workers.
     """
 
     def __init__(self, workers: int, sampling: Sampling, item_timeout_s: float = 60.0) -> None:
-        self._kept = workers
+        self.workers = workers
         self._sampling = sampling
         self._item_timeout_s = item_timeout_s
         self._lock = threading.Lock()
@@ -169,7 +172,7 @@ class Decoders:
     def _give_back(self, worker: _Worker, finished: bool) -> None:
         self.peak_memory_bytes()
         with self._lock:
-            if finished and not self._closed and len(self._idle) < self._kept:
+            if finished and not self._closed and len(self._idle) < self.workers:
                 self._idle.append(worker)
                 return
             self._all.discard(worker)

@@ -85,6 +85,15 @@ class Encoder:
                 rows.extend(self._embed(part, instruction))
         return np.stack(rows)
 
+    def clip(self, item: Embeddable) -> Clip:
+        """Decode one item as a whole. Safe to call from several threads.
+
+        Raises:
+            MediaError: the file cannot be read.
+            UsageError: the file has not what is asked of it, for example no sound; or the text is empty.
+        """
+        return self._first_clip(item)[0]
+
     def _first_clip(self, item: Embeddable) -> tuple[Clip, Modality]:
         with closing(self._clips(item, WHOLE)) as clips:
             return next(clips)

@@ -1,0 +1,72 @@
+"""Figures of retrieval for each query, as trec_eval defines them.
+
+Source: https://github.com/usnistgov/trec_eval, and Jarvelin and Kekalainen 2002 for nDCG. An item is relevant if its
+grade is above 0. A query with no relevant item has 0 everywhere. A ranking that ends early counts as if nothing
+relevant came after it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+DEPTH = 10
+"""Rankings are looked at so far down: as many as a search gives if nobody says otherwise."""
+
+
+def query_figures(grades: NDArray[np.int64], judged: Sequence[Sequence[int]]) -> dict[str, NDArray[np.float64]]:
+    """Compute all figures for each query.
+
+    Args:
+        grades: (queries, depth) of what was found, best hit first; 0 for what is not judged.
+        judged: for each query the grades of everything that is judged for it, in any order.
+
+    Returns:
+        By name, (queries,) from 0 to 1. "R@k": share of the relevant items that are among the first k. "hit@k": 1 if
+        there is one among them; this is what papers call R@k. "nDCG@10": gains are the grades. "MRR@10": one over the
+        rank of the first relevant item, 0 if it is not among the first 10. "mAP@10": precision at each relevant hit
+        among the first 10, over all that are relevant.
+    """
+    missing = max(0, DEPTH - grades.shape[1])
+    gains = np.maximum(np.pad(grades[:, :DEPTH], ((0, 0), (0, missing))), 0)
+    hits = gains > 0
+    relevant = np.array([sum(grade > 0 for grade in of_query) for of_query in judged], np.float64)
+    some = np.maximum(relevant, 1.0)
+    figures = {f"R@{k}": hits[:, :k].sum(axis=1) / some for k in (1, 5, 10)}
+    figures |= {f"hit@{k}": hits[:, :k].any(axis=1).astype(np.float64) for k in (1, 5)}
+    figures["nDCG@10"] = _ndcg(gains, judged)
+    figures["MRR@10"] = np.where(hits.any(axis=1), 1.0 / (hits.argmax(axis=1) + 1), 0.0)
+    precision = np.cumsum(hits, axis=1) / np.arange(1, DEPTH + 1)
+    figures["mAP@10"] = (precision * hits).sum(axis=1) / some
+    return figures
+
+
+def _ndcg(gains: NDArray[np.int64], judged: Sequence[Sequence[int]]) -> NDArray[np.float64]:
+    best = np.zeros((len(judged), DEPTH))
+    for row, of_query in zip(best, judged, strict=True):
+        ideal = sorted((grade for grade in of_query if grade > 0), reverse=True)[:DEPTH]
+        row[: len(ideal)] = ideal
+    discounts = 1.0 / np.log2(np.arange(2, DEPTH + 2))
+    reached, possible = gains @ discounts, best @ discounts
+    return np.divide(reached, possible, out=np.zeros_like(possible), where=possible > 0)
+
+
+def choice_accuracy(similarities: Sequence[NDArray[np.float32]], answers: Sequence[int]) -> NDArray[np.float64]:
+    """Tell for each question whether the right choice is the nearest.
+
+    Args:
+        similarities: for each question (choices,).
+        answers: for each question the position of the right choice.
+
+    Returns:
+        (questions,): 1, 0, or one over the number of nearest choices if the right one is among several: what guessing
+        between them gives on average.
+    """
+    nearest = [row == row.max() for row in similarities]
+    return np.array([best[answer] / best.sum() for best, answer in zip(nearest, answers, strict=True)], np.float64)
