@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 import wave_search as ws
+from wave_search.commands import eval as evaluation
 from wave_search.commands import index, info, models, query, remove, verify
 from wave_search.commands.options import Quiet
 from wave_search.exits import GlobalOptions, occupy_closed_streams
@@ -55,6 +56,7 @@ app.command()(info.info)
 app.command()(verify.verify)
 app.command()(remove.remove)
 app.command()(models.models)
+app.command("eval", epilog=evaluation.EPILOG)(evaluation.evaluate)
 
 
 def main() -> None:

@@ -8,6 +8,8 @@ import sys
 import textwrap
 import time
 from contextlib import AbstractContextManager, nullcontext
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.bar import Bar
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from types import TracebackType
 
+    from wave_search import Evaluation
     from wave_search.types import Hit, IndexReport, ModelSpec, Progress
 
 _FULL_BAR_Z = 5.0
@@ -167,6 +170,32 @@ class Terminal:
         for row in rows:
             table.add_row(Text(row[0], style="bold"), *(Text(cell) for cell in row[1:]))
         self._write_table(table)
+
+    def evaluation(self, found: Evaluation) -> None:
+        """Write the figures of an evaluation: a table for a person, tab-separated for a pipe."""
+        rows = list(output.evaluation_rows(found))
+        if not self.results_on_terminal:
+            self.lines("\t".join(row) for row in rows)
+            return
+        for what, group in groupby(rows, key=itemgetter(0)):
+            table = Table(box=None, pad_edge=False, header_style="bold", title=what, title_justify="left")
+            for name in output.EVALUATION_HEADER[1:]:
+                table.add_column(name, no_wrap=True)
+            for _, *cells in group:
+                table.add_row(*cells)
+            self._write_table(table)
+
+    def evaluation_report(self, found: Evaluation) -> None:
+        """Report how the figures of an evaluation were made, and what could not be used."""
+        for sentence in output.evaluation_sentences(found):
+            self.say(sentence)
+        faults = list(output.evaluation_faults(found))
+        if faults:
+            self.warning(f"{output.counted(len(faults), 'row or file', 'rows and files')} could not be used:")
+        for fault in faults[:_SKIPPED_SHOWN]:
+            self._say("", "", f"  {fault}")
+        if len(faults) > _SKIPPED_SHOWN:
+            self._say("", "", f"  and {len(faults) - _SKIPPED_SHOWN:,} more: --json lists all")
 
     def _write_table(self, table: Table) -> None:
         with self._out.capture() as captured:

@@ -8,7 +8,9 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 import wave_search as ws
 from tests.libraries import CountingEmbedder, tiny
@@ -184,6 +186,22 @@ def test_questions_are_asked_as_prompts(folder: Path) -> None:
     assert about.accuracy.value == 0.5
     assert not report.directions
     assert ws.evaluate(folder / "mc.json", limit=2).questions[0].accuracy.value == 1.0
+
+
+def test_media_inside_a_parquet_file_are_read(folder: Path, counted: CountingEmbedder) -> None:
+    sounds = [(folder / "media" / f"{hz}.flac").read_bytes() for hz in SOUNDS]
+    tables = {
+        "corpus": {"id": ["a", "b", "c"], "audio": [{"bytes": sound, "path": None} for sound in sounds]},
+        "queries": {"id": ["q"], "audio": [{"bytes": sounds[1], "path": None}]},
+        "qrels": {"query-id": ["q"], "corpus-id": ["b"], "score": [1]},
+    }
+    for name, columns in tables.items():
+        (folder / "set" / name).mkdir(parents=True)
+        parquet.write_table(pyarrow.table(columns), folder / "set" / name / "test-00000-of-00001.parquet")
+    report = ws.evaluate(folder / "set", cache=folder / "cache")
+    assert values(report, "audio", "audio")["hit@1"] == 1.0
+    assert len(counted.clips) == 3
+    assert len(list((folder / "cache" / "media").iterdir())) == 3
 
 
 def test_sound_of_another_file_is_heard_with_a_silent_video(folder: Path, counted: CountingEmbedder) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from wave_search.query import Encoder
 from wave_search.types import Clip, MediaRef, Modality, Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Sequence
     from concurrent.futures import Future
     from pathlib import Path
 
@@ -90,8 +91,19 @@ class ItemEmbedder:
         # Sorted, because a call of the model takes one modality and one prompt.
         distinct = sorted(dict.fromkeys(items), key=lambda item: (item.modality, item.prompt or ""))
         done = Embedded()
+        with closing(self._ahead(distinct)) as ahead:
+            self._work(ahead, len(distinct), done, progress)
+        return done
+
+    def _work(
+        self,
+        ahead: Iterable[tuple[Item, Future[_Fetched]]],
+        total: int,
+        done: Embedded,
+        progress: ProgressCallback | None,
+    ) -> None:
         batch: list[_Fetched] = []
-        for item, future in self._ahead(distinct):
+        for item, future in ahead:
             if batch and (len(batch) == BATCH_CLIPS or _kind(batch[0].item) != _kind(item)):
                 self._embed(batch, done)
                 batch = []
@@ -105,11 +117,10 @@ class ItemEmbedder:
                 else:
                     done.vectors[item] = fetched.vector
             if progress is not None:
-                progress(_progress(item, len(distinct), len(batch), done))
+                progress(_progress(item, total, len(batch), done))
         self._embed(batch, done)
-        return done
 
-    def _ahead(self, items: Sequence[Item]) -> Iterator[tuple[Item, Future[_Fetched]]]:
+    def _ahead(self, items: Sequence[Item]) -> Generator[tuple[Item, Future[_Fetched]]]:
         pool = ThreadPoolExecutor(self._decoders.workers, thread_name_prefix="evaluation")
         waiting: deque[tuple[Item, Future[_Fetched]]] = deque()
         try:

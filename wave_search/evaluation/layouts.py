@@ -67,10 +67,10 @@ def _read(path: Path, mapping: TableMapping | QuestionMapping | None, split: str
     if path.is_dir():
         read_mteb(path, split, into)
         return "mteb"
-    if path.suffix == ".csv":
+    if path.suffix.lower() == ".csv":
         read_pairs(path, into)
         return "pairs"
-    if path.suffix in (".json", ".jsonl"):
+    if path.suffix.lower() in (".json", ".jsonl"):
         read_wave(path, into)
         return "wave"
     raise DatasetError(

@@ -38,11 +38,12 @@ def read_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[Row 
         DatasetError: it cannot be read as what its suffix says.
     """
     readers = {".jsonl": _json_lines, ".json": _json_list, ".parquet": _parquet}
+    suffix = path.suffix.lower()
     try:
-        if path.suffix in (".csv", ".tsv"):
-            yield from _table(path, "," if path.suffix == ".csv" else "\t", columns)
-        elif path.suffix in readers:
-            yield from readers[path.suffix](path)
+        if suffix in (".csv", ".tsv"):
+            yield from _table(path, "," if suffix == ".csv" else "\t", columns)
+        elif suffix in readers:
+            yield from readers[suffix](path)
         else:
             names = ", ".join([*readers, ".csv", ".tsv"])
             raise DatasetError(f"{path}: there is no reader for this kind of file", f"Give one of {names}.")

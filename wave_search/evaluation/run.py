@@ -124,7 +124,8 @@ def evaluate(
 
 def _tell(progress: ProgressCallback | None, stage: str, embedded: Embedded) -> None:
     if progress is not None:
-        progress(Progress(stage, 0, 0, len(embedded.unusable), embedded.fresh, embedded.media_s))
+        items = len(embedded.vectors) + len(embedded.unusable)
+        progress(Progress(stage, items, items, len(embedded.unusable), embedded.fresh, embedded.media_s))
 
 
 @contextmanager
