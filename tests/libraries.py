@@ -60,12 +60,14 @@ class CountingEmbedder:
     Attributes:
         loads: how often it was asked for.
         clips: all that it embedded, but for the phrases that scores are calibrated with.
+        asked: the instructions of each call for these.
         before: is called before each call, for mischief.
     """
 
     def __init__(self) -> None:
         self.loads = 0
         self.clips: list[Clip] = []
+        self.asked: list[tuple[str | None, ...]] = []
         self.before: Callable[[Sequence[Clip]], None] = lambda clips: None
 
     @property
@@ -75,10 +77,16 @@ class CountingEmbedder:
     def embed(
         self, clips: Sequence[Clip], modalities: Sequence[Modality] | None = None, instruction: str | None = None
     ) -> list[dict[Modality, NDArray[np.float32]]]:
+        return [vectors for (vectors,) in self.embed_each(clips, [instruction], modalities)]
+
+    def embed_each(
+        self, clips: Sequence[Clip], instructions: Sequence[str | None], modalities: Sequence[Modality] | None = None
+    ) -> list[list[dict[Modality, NDArray[np.float32]]]]:
         if clips[0].text not in PHRASES:
             self.before(clips)
             self.clips += clips
-        return tiny().embed(clips, modalities, instruction)
+            self.asked.append(tuple(instructions))
+        return tiny().embed_each(clips, instructions, modalities)
 
     def load(self, name: str, **options: object) -> CountingEmbedder:
         """Stands in for `wave_search.model.load`."""

@@ -15,7 +15,17 @@ from wave_search import model as models
 from wave_search.ann import check_faiss
 from wave_search.errors import UsageError
 from wave_search.media import Segmenting
-from wave_search.query import Encoder, Engine, IndexInfo, LoadOptions, MediaEmbedder, Searcher, describe, one_query
+from wave_search.query import (
+    Encoder,
+    Engine,
+    IndexInfo,
+    LoadOptions,
+    MediaEmbedder,
+    Searcher,
+    check_instructions,
+    describe,
+    one_query,
+)
 from wave_search.types import MediaRef, Modality
 
 if TYPE_CHECKING:
@@ -182,6 +192,7 @@ class Index:
         self,
         paths: Iterable[StrPath],
         *,
+        instructions: Iterable[str] = (),
         exclude: Iterable[str] = (),
         ivf_from: int = IVF_FROM,
         progress: ProgressCallback | None = None,
@@ -193,17 +204,19 @@ class Index:
 
         Args:
             paths: folders and files.
+            instructions: embed media with each of these too, beside the model's own prompt; `search` with one of them
+                finds what it asks for. The index remembers them. Files that were indexed without are read again.
             exclude: globs of names to pass over, or, with a slash in them, of paths below a folder.
             ivf_from: build an IVF-PQ shard for a modality once so many of its segments are in none.
             progress: is called with how it goes on, see `wave_search.progress`.
 
         Raises:
-            UsageError: a path does not exist.
+            UsageError: a path does not exist, or an instruction is no text.
             IndexError_: another process writes, the disk is full, or the index is damaged; or the model is another.
             ModelError: the model cannot be loaded.
             Interrupted: Ctrl-C; what was complete is in the index, and the exception has the report.
         """
-        options = indexer.Options(self._workers, ivf_from, tuple(exclude))
+        options = indexer.Options(self._workers, ivf_from, tuple(exclude), check_instructions(instructions))
         try:
             return indexer.add(self.path, _several(paths), self._engine.model, options, progress)
         finally:

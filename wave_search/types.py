@@ -161,18 +161,26 @@ class Embedder(Protocol):
         modalities: Sequence[Modality] | None = None,
         instruction: str | None = None,
     ) -> list[dict[Modality, NDArray[np.float32]]]:
-        """Embed each clip as each of `modalities` that it has (all that it has, if None).
+        """Embed each clip with one instruction: the only result of `embed_each` for each clip."""
 
-        The towers run once per clip, however many modalities are asked for. A result does not depend on the other
-        clips of the call.
+    def embed_each(
+        self,
+        clips: Sequence[Clip],
+        instructions: Sequence[str | None],
+        modalities: Sequence[Modality] | None = None,
+    ) -> list[list[dict[Modality, NDArray[np.float32]]]]:
+        """Embed each clip with each instruction, as each of `modalities` that it has (all that it has, if None).
+
+        The towers run once per clip, and the work on a clip's media is shared, however many modalities and
+        instructions are asked for. A result does not depend on the other clips and instructions of the call.
 
         Args:
             clips: decoded clips, sampled as `spec.sampling` says.
+            instructions: each replaces the prompt of media, None leaves it; text is embedded bare and ignores them.
             modalities: which to embed.
-            instruction: replaces the prompt of media; text is embedded bare and ignores it.
 
         Returns:
-            For each clip, modality -> (dim,) float32 of unit norm, finite.
+            For each clip, for each instruction, modality -> (dim,) float32 of unit norm, finite.
         """
 
 

@@ -35,6 +35,12 @@ def test_another_size_or_time_is_another_file() -> None:
     assert planned(found("/m/a", mtime=0), row("/m/a")).fresh, "older counts too"
 
 
+def test_one_file_of_a_content_that_has_to_be_embedded_again_is_read() -> None:
+    plan = compare(found("/m/b", "/m/a"), [row("/m/a"), row("/m/b")], [b"/m"], [], incomplete=[7, 8])
+    assert [file.path for file in plan.fresh] == [b"/m/b"]
+    assert plan.unchanged == (row("/m/a"),)
+
+
 def test_a_skipped_file_is_tried_again_only_when_it_changed() -> None:
     assert planned(found("/m/a"), row("/m/a", skipped=True)).known_skipped == (row("/m/a", skipped=True),)
     assert planned(found("/m/a", size=2), row("/m/a", skipped=True)).fresh

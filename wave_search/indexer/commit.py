@@ -23,7 +23,7 @@ COMMIT_EVERY_ROWS = 4096
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """A content with all its segments, and the files that have it."""
+    """A content with all its new segments, and the files that have it."""
 
     work: Work
 
@@ -125,7 +125,11 @@ class Committer:
             self._writer.put_file(_row(outcome.file, content_id, outcome.cause, outcome.remedy))
         else:
             work = outcome.work
-            content_id = self._writer.put_content(_content(work), work.segments)
+            content_id = self._writer.content_id(work.info.digest)
+            if content_id is None:
+                content_id = self._writer.put_content(_content(work), work.segments)
+            else:
+                self._writer.put_segments(content_id, work.segments)
             cause, remedy = (work.problem.cause, work.problem.remedy) if work.problem else ("", "")
             for file in (work.file, *work.copies):
                 self._writer.put_file(_row(file, content_id, cause, remedy))

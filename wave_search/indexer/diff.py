@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from wave_search.indexer.scan import FoundFile, is_under
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from wave_search.store import FileRow
 
@@ -18,7 +18,7 @@ class Plan:
     """What one run has to do."""
 
     fresh: tuple[FoundFile, ...]
-    """New or changed: to be read."""
+    """To be read: new, changed, or the first one of a content that has to be embedded again."""
     unchanged: tuple[FileRow, ...]
     known_skipped: tuple[FileRow, ...]
     """Could not be used before, and are the same files still: not tried again."""
@@ -29,7 +29,11 @@ class Plan:
 
 
 def compare(
-    found: Mapping[bytes, FoundFile], known: Iterable[FileRow], scanned: Sequence[bytes], protected: Sequence[bytes]
+    found: Mapping[bytes, FoundFile],
+    known: Iterable[FileRow],
+    scanned: Sequence[bytes],
+    protected: Sequence[bytes],
+    incomplete: Collection[int] = (),
 ) -> Plan:
     """Compare by path, size and time of modification.
 
@@ -38,18 +42,24 @@ def compare(
         known: the index's rows.
         scanned: folders that were scanned; a row below them without a file is a deletion.
         protected: folders whose content could not be seen; rows below them stay as they are.
+        incomplete: ids of contents that have to be embedded again.
     """
     rows = {row.path: row for row in known}
     fresh: list[FoundFile] = []
     unchanged: list[FileRow] = []
     skipped: list[FileRow] = []
     moved: list[FileRow] = []
+    waiting = set(incomplete)
     for path, file in found.items():
         row = rows.get(path)
         if row is None or (row.size_bytes, row.mtime_ns) != (file.size_bytes, file.mtime_ns):
             fresh.append(file)
             continue
-        (skipped if row.status == "skipped" else unchanged).append(row)
+        if row.content_id in waiting:
+            waiting.remove(row.content_id)
+            fresh.append(replace(file, named=True))  # it is in the index, so it is media, whatever its name
+        else:
+            (skipped if row.status == "skipped" else unchanged).append(row)
         if (row.root, row.device) != (file.root, file.device):
             moved.append(replace(row, root=file.root, device=file.device))
     removed = (

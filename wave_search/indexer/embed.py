@@ -11,7 +11,7 @@ from wave_search.indexer.commit import Committer, Embedded, Quarantined, Reused
 from wave_search.indexer.read import ChangedError, Copy, Ended, Event, Fault, Ignored, Segment, Unusable, Work
 from wave_search.indexer.scan import FoundFile, as_path
 from wave_search.store import NewSegment
-from wave_search.types import Skipped
+from wave_search.types import Modality, Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
     from wave_search.indexer.channel import Channel
     from wave_search.indexer.report import Tally
-    from wave_search.media import DecodedSegment
-    from wave_search.types import Embedder, Modality
+    from wave_search.types import Embedder
 
 BATCH_CLIPS = 32
 BATCH_BYTES = 128 << 20
@@ -61,15 +60,17 @@ class Embedding:
         """Work until all readers have left."""
         while events := channel.take(BATCH_CLIPS, BATCH_BYTES):
             segments = [event for event in events if isinstance(event, Segment) and event.work.problem is None]
-            if segments:
-                self._embed(segments)
+            for instructions in dict.fromkeys(segment.work.instructions for segment in segments):
+                self._embed([segment for segment in segments if segment.work.instructions == instructions])
             for event in events:
                 self._settle(event)
 
     def _embed(self, segments: list[Segment]) -> None:
-        model = self._model()
+        """Embed segments that want the same instructions."""
+        model, instructions = self._model(), segments[0].work.instructions
+        clips = [segment.decoded.clip for segment in segments]
         try:
-            results = model.embed([segment.decoded.clip for segment in segments], self._modalities)
+            results = model.embed_each(clips, [text or None for text in instructions], self._modalities)
         except (ModelError, UsageError) as error:
             if len(segments) > 1:  # find the one that is to blame
                 for segment in segments:
@@ -79,23 +80,27 @@ class Embedding:
             work.problem = BrokenMediaError(as_path(work.file.path), error.message, error.remedy)
             work.retry = isinstance(error, ModelError)
             return
-        for segment, vectors in zip(segments, results, strict=True):
-            self._keep(segment.work, segment.decoded, vectors)
+        for segment, each in zip(segments, results, strict=True):
+            for instruction, vectors in zip(instructions, each, strict=True):
+                self._keep(segment, instruction, vectors)
+            self._tally.media_s += segment.decoded.media_s
+            self._tally.touch(as_path(segment.work.file.path))
 
-    def _keep(self, work: Work, decoded: DecodedSegment, vectors: Mapping[Modality, NDArray[np.float32]]) -> None:
-        span = decoded.span
+    def _keep(self, segment: Segment, instruction: str, vectors: Mapping[Modality, NDArray[np.float32]]) -> None:
+        span, text = segment.decoded.span, segment.decoded.clip.text
         for modality, vector in vectors.items():
+            if instruction and modality is Modality.TEXT:
+                continue  # it is embedded bare: the same vector again
             row = NewSegment(
                 modality=modality,
                 start_s=span.start_s if span else None,
                 stop_s=span.stop_s if span else None,
-                text=decoded.clip.text,
+                text=text,
                 vector=vector.astype(np.float16),
+                instruction=instruction,
             )
-            work.segments.append(row)
-        self._tally.segments.update(vectors.keys())
-        self._tally.media_s += decoded.media_s
-        self._tally.touch(as_path(work.file.path))
+            segment.work.segments.append(row)
+            self._tally.segments[modality] += 1
 
     def _settle(self, event: Event) -> None:
         match event:
@@ -154,7 +159,14 @@ class Embedding:
 
     def _fail(self, file: FoundFile, work: Work) -> None:
         assert work.problem is not None  # noqa: S101 - narrows the type
-        self._skip(file, work.problem.cause, work.problem.remedy, remember=not work.retry)
+        cause, remedy = work.problem.cause, work.problem.remedy
+        if not work.known:
+            self._skip(file, cause, remedy, remember=not work.retry)
+            return
+        # What the index has of it already is as good as before.
+        self._skip(file, f"not embedded with a new instruction: {cause}", remedy, remember=False)
+        if not isinstance(work.problem, ChangedError):
+            self._committer.add(Reused(file, work.info.digest, *self._damage.get(work.info.digest, ("", ""))))
 
     def _skip(self, file: FoundFile, cause: str, remedy: str, *, remember: bool) -> None:
         self._tally.skip(Skipped(as_path(file.path), cause, remedy))

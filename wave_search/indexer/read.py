@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Literal
 from wave_search.errors import MediaError
 from wave_search.indexer.channel import Channel, Closed
 from wave_search.indexer.scan import FoundFile, as_path
-from wave_search.media import looks_like_media
+from wave_search.media import Segmenting, looks_like_media
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Iterable, Mapping
 
-    from wave_search.media import DecodedSegment, Decoders, MediaInfo, Segmenting
-    from wave_search.store import NewSegment
+    from wave_search.media import DecodedSegment, Decoders, MediaInfo
+    from wave_search.store import NewSegment, Settings
     from wave_search.types import Modality
 
 QUEUE_BYTES = 256 << 20
@@ -32,6 +32,10 @@ class Work:
     info: MediaInfo
     wanted: tuple[Modality, ...]
     """Empty: a kind of media that this index does not hold."""
+    instructions: tuple[str, ...]
+    """With which it is to be embedded; "" for the model's own prompt."""
+    known: bool
+    """It is in the index, but not with these instructions."""
     copies: list[FoundFile] = field(default_factory=list)
     """Files of the same content that came up meanwhile."""
     segments: list[NewSegment] = field(default_factory=list)
@@ -102,9 +106,8 @@ class Readers:
     Args:
         files: to read.
         decoders: is called from all threads.
-        known: digests of the contents that are in the index.
-        segmenting: how to cut.
-        modalities: which the index holds.
+        known: digests of the contents that are in the index, each with the instructions that it still lacks.
+        settings: which modalities and instructions the index holds, and how it cuts.
         workers: how many threads.
     """
 
@@ -113,17 +116,17 @@ class Readers:
         files: Iterable[FoundFile],
         decoders: Decoders,
         *,
-        known: Collection[str],
-        segmenting: Segmenting,
-        modalities: Collection[Modality],
+        known: Mapping[str, tuple[str, ...]],
+        settings: Settings,
         workers: int,
     ) -> None:
         self.channel: Channel[Event] = Channel(QUEUE_BYTES, workers)
         self._files = iter(files)
         self._decoders = decoders
         self._known = known
-        self._segmenting = segmenting
-        self._modalities = modalities
+        self._segmenting = Segmenting.parse(settings.segmenting)
+        self._modalities = settings.modalities
+        self._instructions = ("", *settings.instructions)
         self._claims: dict[str, Work] = {}
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=self._run, name=f"reader-{n}") for n in range(workers)]
@@ -178,9 +181,10 @@ class Readers:
             self._put_changed(file)
             return
         wanted = tuple(modality for modality in info.modalities if modality in self._modalities)
-        work = Work(file, info, wanted)
+        instructions = self._known.get(info.digest, self._instructions)
+        work = Work(file, info, wanted, instructions, known=info.digest in self._known)
         with self._lock:
-            claimed = info.digest in self._known or self._claims.setdefault(info.digest, work) is not work
+            claimed = not instructions or self._claims.setdefault(info.digest, work) is not work
         if claimed:
             self.channel.put(Copy(file, info.digest, self._claims.get(info.digest)))
         else:

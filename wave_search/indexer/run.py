@@ -16,7 +16,7 @@ from wave_search.indexer.read import Readers
 from wave_search.indexer.report import Interrupted, Tally
 from wave_search.indexer.scan import as_path, is_under
 from wave_search.indexer.shards import build_missing_shards
-from wave_search.media import Decoders, Segmenting
+from wave_search.media import Decoders
 from wave_search.store import Writer
 from wave_search.types import Skipped
 
@@ -38,6 +38,8 @@ class Options:
     """Build IVF-PQ shards for a modality once so many of its segments are in none."""
     exclude: tuple[str, ...] = ()
     """Globs of names, or of paths below an argument, to pass over."""
+    instructions: tuple[str, ...] = ()
+    """With which the index shall hold media from now on, besides those that it has."""
 
 
 def add(
@@ -66,6 +68,8 @@ def add(
     tally = Tally(progress)
     with ExitStack() as stack:
         writer = stack.enter_context(Writer(index_dir))
+        writer.add_instructions(options.instructions)
+        writer.commit(drop_dead=False)
         run = _Run(writer, model, options, tally)
         stack.callback(run.committer.close)
         try:
@@ -109,6 +113,7 @@ class _Run:
         self._options = options
         self._tally = tally
         self._known = writer.snapshot.files()
+        self._lacking = writer.snapshot.lacking(writer.snapshot.manifest.settings.instructions)
         self.committer = Committer(writer)
         self.decoder_memory_bytes = 0
 
@@ -123,7 +128,7 @@ class _Run:
         seen = scan.scan(areas, roots, snapshot.dir, self._options.exclude)
         self._writer.set_roots(os.fsdecode(root) for root in sorted({*roots, *set(lost).intersection(old_roots)}))
         lost += unmounted(seen.files, self._known, folders, [*lost, *seen.unseen])
-        plan = diff.compare(seen.files, self._known.values(), folders, [*lost, *seen.unseen])
+        plan = diff.compare(seen.files, self._known.values(), folders, [*lost, *seen.unseen], self._lacking)
         self._tally.unreachable.extend(as_path(folder) for folder in sorted(lost))
         self._report_scan(seen, areas, plan)
         return plan
@@ -148,18 +153,18 @@ class _Run:
         self._tally.count("removed", len(removed))
 
     def _embed(self, files: Sequence[FoundFile]) -> list[bytes]:
-        manifest = self._writer.snapshot.manifest
+        snapshot = self._writer.snapshot
+        settings = snapshot.manifest.settings
         workers = min(self._options.workers, len(files))
         embedding = Embedding(
-            self._model, manifest.settings.modalities, self.committer, tally=self._tally, damage=self._known_damage()
+            self._model, settings.modalities, self.committer, tally=self._tally, damage=self._known_damage()
         )
-        with Decoders(workers, manifest.model.sampling) as decoders:
+        with Decoders(workers, snapshot.manifest.model.sampling) as decoders:
             readers = Readers(
                 files,
                 decoders,
-                known=self._writer.snapshot.content_ids(),
-                segmenting=Segmenting.parse(manifest.settings.segmenting),
-                modalities=manifest.settings.modalities,
+                known={digest: self._lacking.get(number, ()) for digest, number in snapshot.content_ids().items()},
+                settings=settings,
                 workers=workers,
             )
             try:

@@ -3,6 +3,7 @@
 from wave_search.query.embedder import Engine, LoadOptions, MediaEmbedder
 from wave_search.query.encoder import Embeddable, Encoder, similarity
 from wave_search.query.info import IndexInfo, PartitionInfo, describe
+from wave_search.query.instructions import check_effect, check_instructions
 from wave_search.query.parse import AV, Audio, Image, Video, parse_media
 from wave_search.query.request import one_query
 from wave_search.query.results import Searcher
@@ -20,6 +21,8 @@ __all__ = [
     "PartitionInfo",
     "Searcher",
     "Video",
+    "check_effect",
+    "check_instructions",
     "describe",
     "one_query",
     "parse_media",

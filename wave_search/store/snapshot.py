@@ -11,16 +11,16 @@ import numpy as np
 from wave_search.store import arrow, durable, manifest, tables
 from wave_search.store.rows import Counts, Partition
 from wave_search.store.tables import CONTENTS, FILES, SEGMENTS, Tables, one_of
+from wave_search.types import Modality, Space
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from wave_search.store.manifest import Manifest
     from wave_search.store.rows import ContentRow, FileRow, SegmentRow, ShardRef
-    from wave_search.types import Modality, Space
 
 SHARDS_FOLDER = "shards"
 _FEW_IDS = 2_000
@@ -80,6 +80,21 @@ class Snapshot:
     def _content_ids(self) -> Mapping[str, int]:
         table = self._tables.read(CONTENTS, ("digest", "content_id"))
         return dict(zip(table.column("digest").to_pylist(), table.column("content_id").to_pylist(), strict=True))
+
+    def lacking(self, instructions: Iterable[str]) -> Mapping[int, tuple[str, ...]]:
+        """Contents with media that are not embedded with some of the instructions, and those; also unseen contents."""
+        media = [modality for modality in self.manifest.settings.modalities if modality is not Modality.TEXT]
+        everything = self._embedded(Space(modality) for modality in media)
+        lacking: dict[int, tuple[str, ...]] = {}
+        for instruction in instructions:
+            named = self._embedded(Space(modality, instruction) for modality in media)
+            for content_id in np.setdiff1d(everything, named).tolist():
+                lacking[content_id] = (*lacking.get(content_id, ()), instruction)
+        return lacking
+
+    def _embedded(self, spaces: Iterable[Space]) -> NDArray[np.int64]:
+        tables = [self._tables.read(SEGMENTS, ("content_id",), _of(space)) for space in spaces]
+        return np.unique(np.concatenate([np.empty(0, np.int64), *(arrow.ids(t, "content_id") for t in tables)]))
 
     def partition(self, space: Space) -> Partition:
         """The segments of a space that can be found: those of contents that a file has."""

@@ -137,18 +137,29 @@ class Writer:
         known = self._content_ids.get(content.digest)
         if known is not None:
             return known
+        content_id = self._next.next_content_id
+        self.put_segments(content_id, segments)
+        self._next = replace(self._next, next_content_id=content_id + 1)
+        self._content_ids[content.digest] = content_id
+        self._new_contents[content_id] = content
+        return content_id
+
+    def put_segments(self, content_id: int, segments: Sequence[NewSegment]) -> None:
+        """Add segments to a content: those of instructions with which it was not embedded before.
+
+        Raises:
+            ValueError: a vector has another size than the model's, or is not finite.
+            IndexError_: the disk is full or read-only.
+        """
         for segment in segments:
             if segment.vector.shape != (self._next.model.dim,) or not np.isfinite(segment.vector).all():
                 raise ValueError(f"not a finite vector of {self._next.model.dim}: {segment}")
-        content_id, segment_id = self._next.next_content_id, self._next.next_segment_id
-        self._next = replace(self._next, next_content_id=content_id + 1, next_segment_id=segment_id + len(segments))
-        self._content_ids[content.digest] = content_id
-        self._new_contents[content_id] = content
+        segment_id = self._next.next_segment_id
+        self._next = replace(self._next, next_segment_id=segment_id + len(segments))
         self._new_segments += [(segment_id + i, content_id, segment) for i, segment in enumerate(segments)]
         if len(self._new_segments) >= _SPILL_SEGMENTS:
             with self._changing():
                 self._spill()
-        return content_id
 
     def put_file(self, row: FileRow) -> None:
         """Add a file, or replace what is known of that path."""
