@@ -33,7 +33,13 @@ if TYPE_CHECKING:
 _FULL_BAR_Z = 5.0
 """A hit this far above the background fills its bar; a better one stretches the scale of its table."""
 _BAR_WIDTH = 8
-_STAGES = {"scan": "scanning", "embed": "embedding", "shards": "building shards", "done": "done"}
+_STAGES = {
+    "scan": "scanning",
+    "embed": "embedding",
+    "rerank": "embedding the best again",
+    "shards": "building shards",
+    "done": "done",
+}
 _SKIPPED_SHOWN = 50
 _EXCERPT_CHARS = 100
 

@@ -21,7 +21,11 @@ from wave_search.query import (
     IndexInfo,
     LoadOptions,
     MediaEmbedder,
+    Reembedder,
+    Reranker,
     Searcher,
+    Watch,
+    check_effect,
     check_instructions,
     describe,
     one_query,
@@ -29,14 +33,14 @@ from wave_search.query import (
 from wave_search.types import MediaRef, Modality
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
     from wave_search.store import Problem, Snapshot
-    from wave_search.types import Hit, IndexReport, ModelSpec, ProgressCallback
+    from wave_search.types import Hit, IndexReport, ModelSpec, ProgressCallback, Skipped
 
     StrPath = str | os.PathLike[str]
     Media = StrPath | MediaRef
@@ -256,6 +260,9 @@ class Index:
         k: int = 10,
         min_score: float | None = None,
         instruction: str | None = None,
+        rerank: int | None = None,
+        progress: ProgressCallback | None = None,
+        warn: Callable[[Skipped], None] | None = None,
     ) -> list[Hit]:
         """Find what is most like the query. Exactly one of the first six arguments is the query.
 
@@ -270,7 +277,12 @@ class Index:
             target: what to find: "text", "audio", "video", "av", "image", or "any" for all, merged by z.
             k: how many hits.
             min_score: the least z of a hit.
-            instruction: what to look for in the media query; replaces the model's prompt.
+            instruction: what to look for; replaces the model's prompt. A media query is embedded with it. Found is what
+                was indexed with it (see `add`), if anything was.
+            rerank: embed so many of the best segments again with the instruction, from their files, and put them into
+                the new order. The index's folder keeps these vectors. Needless for what was indexed with it.
+            progress: is called with how that goes on.
+            warn: is called with each file that could not be embedded again. Its hits come last.
 
         Returns:
             At most k hits, best first. Files of the same content are a hit each.
@@ -281,13 +293,26 @@ class Index:
             ModelError: the model cannot be loaded, or is not the index's.
         """
         media = {Modality.AUDIO: audio, Modality.VIDEO: video, Modality.IMAGE: image, Modality.AV: av}
-        query = one_query(text, media, vector, instruction)
+        query = one_query(text, media, vector)
         if k < 1:
             raise UsageError(f"{k} hits make no sense", "Ask for at least one.")
         if min_score is not None and math.isnan(min_score):
             raise UsageError("min_score is not a number", "Leave it out, or give a number of standard deviations.")
-        self._searcher.targets(target)  # before a model is loaded in vain
-        return self._searcher.search(self._vectors(query, instruction), target, k, min_score, _kind(query))
+        # Before a model is loaded in vain.
+        spaces = self._searcher.targets(target, instruction)
+        check_effect(instruction, rerank, spaces, query_takes_it=isinstance(query, MediaRef))
+        reranker = None
+        if instruction is not None and rerank is not None:
+            again = Reembedder(self._snapshot, self._encoder, self._engine.decoders)
+            reranker = Reranker(again, instruction, rerank, Watch(progress, warn))
+        rows = self._vectors(query, instruction)
+        return self._searcher.search(
+            rows, target, k, min_score, _kind(query), instruction=instruction, reranker=reranker
+        )
+
+    def coverage(self, instruction: str, target: str = "any") -> float:
+        """Tell how much of a target was indexed with an instruction: from 0 for nothing to 1 for all of it."""
+        return self._searcher.coverage(target, instruction)
 
     def _vectors(self, query: str | MediaRef | NDArray[np.float32], instruction: str | None) -> NDArray[np.float32]:
         if isinstance(query, str | MediaRef):

@@ -244,10 +244,10 @@ class IndexReport:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a run of `index` stands."""
+    """Where a run of `index` stands, or a search that embeds segments again: these count as its files."""
 
     stage: str
-    """"scan", "embed", "shards" or "done"."""
+    """"scan", "embed", "shards" or "done"; "rerank" in a search."""
     files_total: int
     """0 while unknown."""
     files_done: int

@@ -11,19 +11,19 @@ from wave_search.types import MediaRef, Modality
 
 
 def test_a_text_is_taken_as_it_is() -> None:
-    assert one_query(" two  words ", {}, None, None) == " two  words "
+    assert one_query(" two  words ", {}, None) == " two  words "
 
 
 def test_a_file_becomes_a_reference(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     path.touch()
     media = {Modality.AUDIO: f"{path}@1-2", Modality.VIDEO: None}
-    assert one_query(None, media, None, "What is heard?") == MediaRef(path, Modality.AUDIO, 1, 2)
+    assert one_query(None, media, None) == MediaRef(path, Modality.AUDIO, 1, 2)
 
 
 @pytest.mark.parametrize("vector", [[3.0, 4.0], [[3.0, 4.0]], np.array([3, 4], np.float16)])
 def test_a_vector_gets_unit_norm(vector: object) -> None:
-    rows = one_query(None, {}, vector, None)  # type: ignore[arg-type]
+    rows = one_query(None, {}, vector)  # type: ignore[arg-type]
     assert isinstance(rows, np.ndarray)
     assert rows.dtype == np.float32
     np.testing.assert_allclose(rows, [[0.6, 0.8]])
@@ -34,22 +34,15 @@ def test_a_vector_gets_unit_norm(vector: object) -> None:
 )
 def test_what_is_no_vector_is_refused(vector: object) -> None:
     with pytest.raises(UsageError, match="vector"):
-        one_query(None, {}, vector, None)  # type: ignore[arg-type]
+        one_query(None, {}, vector)  # type: ignore[arg-type]
 
 
 def test_exactly_one_thing_is_asked(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     path.touch()
     with pytest.raises(UsageError, match="0 queries"):
-        one_query(None, {}, None, None)
+        one_query(None, {}, None)
     with pytest.raises(UsageError, match="2 queries"):
-        one_query("a", {Modality.AUDIO: path}, None, None)
+        one_query("a", {Modality.AUDIO: path}, None)
     with pytest.raises(UsageError, match="2 queries"):
-        one_query(None, {Modality.AUDIO: path, Modality.AV: path}, None, None)
-
-
-def test_an_instruction_needs_media() -> None:
-    with pytest.raises(UsageError, match="text is embedded as it is"):
-        one_query("a", {}, None, "What?")
-    with pytest.raises(UsageError, match="a vector is embedded already"):
-        one_query(None, {}, [1.0], "What?")
+        one_query(None, {Modality.AUDIO: path, Modality.AV: path}, None)

@@ -7,7 +7,7 @@ import typer
 
 import wave_search as ws
 from wave_search import output
-from wave_search.commands.options import DEFAULT_INDEX, Device, IndexDir, Json, Quiet, TokenBudget, Workers
+from wave_search.commands.options import DEFAULT_INDEX, Device, IndexDir, Json, Quiet, TokenBudget, Workers, words
 from wave_search.errors import UsageError
 from wave_search.exits import DONE, INTERRUPTED, PARTLY, reported, terminal_of
 
@@ -28,6 +28,10 @@ def index(
     ] = None,
     segment: Annotated[
         str | None, typer.Option(metavar="SECONDS|scene|none", help="How to cut sound and video (default: 10).")
+    ] = None,
+    instruction: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TEXT", help="Embed media with this question too, to query with it; repeatable."),
     ] = None,
     device: Device = "auto",
     exclude: Annotated[
@@ -54,7 +58,13 @@ def index(
     ):
         terminal.notice(it.model)
         try:
-            done = it.add(paths, exclude=exclude or (), ivf_from=ivf_from or ws.IVF_FROM, progress=progress)
+            done = it.add(
+                paths,
+                instructions=[words(text) for text in instruction or ()],
+                exclude=exclude or (),
+                ivf_from=ivf_from or ws.IVF_FROM,
+                progress=progress,
+            )
         except ws.Interrupted as interrupted:
             done = interrupted.report
     record = output.to_json(output.report_record(done))

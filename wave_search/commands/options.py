@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -17,3 +18,8 @@ Workers = Annotated[int | None, typer.Option("--workers", min=1, metavar="N", he
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, notes and reports on stderr.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DEFAULT_INDEX = Path(".wave-search")
+
+
+def words(typed: bytes | str) -> str:
+    """What was typed as text: a terminal or a pipe may deliver anything, a model reads text."""
+    return os.fsencode(typed).decode("utf-8", "replace").strip()

@@ -1,14 +1,13 @@
 """Search an index."""
 
-import os
 import sys
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 import wave_search as ws
 from wave_search import output
-from wave_search.commands.options import DEFAULT_INDEX, Device, IndexDir, Quiet, Workers
+from wave_search.commands.options import DEFAULT_INDEX, Device, IndexDir, Quiet, Workers, words
 from wave_search.errors import UsageError
 from wave_search.exits import DONE, NO_RESULT, reported, terminal_of
 
@@ -31,7 +30,11 @@ def query(
     image: Annotated[str | None, typer.Option(metavar="FILE", help="A picture.")] = None,
     av: Annotated[str | None, typer.Option(metavar="FILE", help="Sound and picture of FILE together.")] = None,
     instruction: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="What to look for in the media query, as a prompt.")
+        str | None, typer.Option(metavar="TEXT", help="What to look for in sound and pictures, as a question.")
+    ] = None,
+    rerank: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Look at the N best again with the instruction, and reorder them."),
     ] = None,
     target: Annotated[
         Target, typer.Option(help="What to find: video is what is seen, audio what is heard, av both together.")
@@ -53,19 +56,31 @@ def query(
     """Search by one text, sound, video or picture."""
     if json and paths:
         raise UsageError("--json and --paths exclude each other")
-    asked = {"text": text, "audio": audio, "video": video, "image": image, "av": av}
-    given = {name: value for name, value in asked.items() if value is not None}
-    if len(given) != 1:
+    asked: dict[str, Any] = {"text": text, "audio": audio, "video": video, "image": image, "av": av}
+    if sum(value is not None for value in asked.values()) != 1:
         raise UsageError("give one of --text, --audio, --video, --image and --av")
     if text is not None:
-        given["text"] = _words(_stdin() if text == "-" else os.fsencode(text))
-    if instruction is not None:
-        instruction = _words(os.fsencode(instruction))
+        asked["text"] = words(_stdin() if text == "-" else text)
+    instruction = words(instruction) if instruction is not None else None
     terminal = terminal_of(ctx, quiet)
     with ws.open(index, model, device=device, workers=workers) as opened:
         terminal.notice(opened.model)
-        with terminal.working("loading the model, searching"):
-            hits = opened.search(**given, target=target, k=k, min_score=min_score, instruction=instruction)
+        lost: list[ws.Skipped] = []
+        with terminal.progress() if rerank else terminal.working("loading the model, searching") as progress:
+            hits = opened.search(
+                **asked,
+                target=target,
+                k=k,
+                min_score=min_score,
+                instruction=instruction,
+                rerank=rerank,
+                progress=progress if rerank else None,
+                warn=lost.append,
+            )
+        if instruction is not None and 0 < (share := opened.coverage(instruction, target)) < 1:
+            terminal.warning(f"only {share:.0%} is indexed with this instruction, and only that was searched")
+    for file in lost:
+        terminal.warning(f"left at the end: {output.skipped_line(file)}")
     if not hits:
         terminal.say("no result" if min_score is None else f"no result with z >= {min_score:g}")
         return NO_RESULT
@@ -85,8 +100,3 @@ def query(
 
 def _stdin() -> bytes:
     return sys.stdin.buffer.read() if sys.stdin else b""  # None: a shell has closed it
-
-
-def _words(typed: bytes) -> str:
-    # A terminal or a pipe may deliver anything; a model reads text.
-    return typed.decode("utf-8", "replace").strip()

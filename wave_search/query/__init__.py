@@ -5,7 +5,9 @@ from wave_search.query.encoder import Embeddable, Encoder, similarity
 from wave_search.query.info import IndexInfo, PartitionInfo, describe
 from wave_search.query.instructions import check_effect, check_instructions
 from wave_search.query.parse import AV, Audio, Image, Video, parse_media
+from wave_search.query.reembed import Reembedder, Watch
 from wave_search.query.request import one_query
+from wave_search.query.rerank import Reranker
 from wave_search.query.results import Searcher
 
 __all__ = [
@@ -19,8 +21,11 @@ __all__ = [
     "LoadOptions",
     "MediaEmbedder",
     "PartitionInfo",
+    "Reembedder",
+    "Reranker",
     "Searcher",
     "Video",
+    "Watch",
     "check_effect",
     "check_instructions",
     "describe",

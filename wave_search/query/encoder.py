@@ -63,8 +63,8 @@ class Encoder:
             single: NDArray[np.float32] = self.encode([items], instruction)[0]
             return single
         rows: list[NDArray[np.float32]] = []
-        for part in _batches(items, BATCH_CLIPS):
-            rows.extend(self._embed([self._first_clip(item) for item in part], instruction))
+        for part in batches(items, BATCH_CLIPS):
+            rows.extend(self.embed_clips([self._first_clip(item) for item in part], instruction))
         return np.stack(rows) if rows else np.empty((0, self._embedder().spec.dim), np.float32)
 
     def encode_query(
@@ -81,8 +81,8 @@ class Encoder:
         """
         rows: list[NDArray[np.float32]] = []
         with closing(self._clips(item, segmenting)) as clips:
-            for part in _batches(clips, BATCH_CLIPS):
-                rows.extend(self._embed(part, instruction))
+            for part in batches(clips, BATCH_CLIPS):
+                rows.extend(self.embed_clips(part, instruction))
         return np.stack(rows)
 
     def clip(self, item: Embeddable) -> Clip:
@@ -98,7 +98,10 @@ class Encoder:
         with closing(self._clips(item, WHOLE)) as clips:
             return next(clips)
 
-    def _embed(self, pairs: Sequence[tuple[Clip, Modality]], instruction: str | None) -> Iterator[NDArray[np.float32]]:
+    def embed_clips(
+        self, pairs: Sequence[tuple[Clip, Modality]], instruction: str | None
+    ) -> Iterator[NDArray[np.float32]]:
+        """Embed each clip as its modality: (dim,) of unit norm, in their order."""
         # A call embeds all clips as all modalities that it is given, so each kind gets a call of its own.
         vectors: dict[int, NDArray[np.float32]] = {}
         for modality in dict.fromkeys(modality for _, modality in pairs):
@@ -162,7 +165,8 @@ def _only_modality(clip: Clip) -> Modality:
     return Modality.AV if Modality.AV in present else present[0]
 
 
-def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Give items in lists of `size`, the last one shorter."""
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
         yield batch

@@ -22,7 +22,6 @@ def one_query(
     text: str | None,
     media: Mapping[Modality, str | os.PathLike[str] | MediaRef | None],
     vector: ArrayLike | None,
-    instruction: str | None,
 ) -> str | MediaRef | NDArray[np.float32]:
     """Find the one thing that was given.
 
@@ -30,7 +29,6 @@ def one_query(
         text: words, or None.
         media: a file for each modality, or None.
         vector: (dim,) or (rows, dim), or None.
-        instruction: for a media query only.
 
     Returns:
         The text, the file, or the vector as (rows, dim) of unit norm.
@@ -46,10 +44,6 @@ def one_query(
         given.append(_unit(vector))
     if len(given) != 1:
         raise UsageError(f"{len(given)} queries are given", "Give exactly one of text, audio, video, image and av.")
-    if instruction is not None and not refs:
-        what = "text is embedded as it is" if text is not None else "a vector is embedded already"
-        remedy = "Leave it out, or ask with audio, video, image or av."
-        raise UsageError(f"an instruction changes nothing here: {what}", remedy)
     return given[0]
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from wave_search.query.rerank import Reranker
     from wave_search.query.search import Candidates
     from wave_search.store import Snapshot
 
@@ -39,11 +40,14 @@ class Searcher:
 
     @cached_property
     def _held(self) -> Mapping[Modality, int]:
-        segments = self.snapshot.counts().segments
-        return {space.modality: count for space, count in segments.items() if not space.instruction}
+        return {space.modality: count for space, count in self._segments.items() if not space.instruction}
 
-    def targets(self, target: str) -> tuple[Space, ...]:
-        """The partitions that "any" or the name of a modality means.
+    @cached_property
+    def _segments(self) -> Mapping[Space, int]:
+        return self.snapshot.counts().segments
+
+    def targets(self, target: str, instruction: str | None = None) -> tuple[Space, ...]:
+        """The partitions that "any" or the name of a modality means: with the instruction, where the index has them.
 
         Raises:
             UsageError: there is no such modality, or nothing of it in the index.
@@ -52,14 +56,25 @@ class Searcher:
         if not held:
             raise UsageError("the index is empty", "Add media with `wave-search index PATH`.")
         if target == ANY:
-            return tuple(map(Space, held))
+            return tuple(self._space(modality, instruction) for modality in held)
         if target not in list(Modality):
             names = ", ".join(Modality)
             raise UsageError(f'there is no target "{target}"', f"Choose one of {names} and {ANY}.")
         if Modality(target) not in held:
             have = ", ".join(f"{modality} ({count:,} segments)" for modality, count in held.items())
             raise UsageError(f"there is no {target} in the index", f"It holds {have}.")
-        return (Space(Modality(target)),)
+        return (self._space(Modality(target), instruction),)
+
+    def _space(self, modality: Modality, instruction: str | None) -> Space:
+        # Text has no other space than that without an instruction.
+        named = Space(modality, instruction or "") if modality is not Modality.TEXT else Space(modality)
+        return named if named in self._segments else Space(modality)
+
+    def coverage(self, target: str, instruction: str) -> float:
+        """How much of the target is embedded with an instruction, from 0 to 1. Raises like `targets`."""
+        media = [space.modality for space in self.targets(target) if space.modality is not Modality.TEXT]
+        named = sum(self._segments.get(Space(modality, instruction), 0) for modality in media)
+        return named / max(1, sum(self._held[modality] for modality in media))
 
     def search(
         self,
@@ -68,6 +83,9 @@ class Searcher:
         k: int,
         min_score: float | None = None,
         kind: Modality | None = None,
+        *,
+        instruction: str | None = None,
+        reranker: Reranker | None = None,
     ) -> list[Hit]:
         """Find the best k hits.
 
@@ -79,6 +97,8 @@ class Searcher:
             k: how many hits. A content that several files have is a hit for each.
             min_score: the least z.
             kind: what the query is, None if it is a vector of unknown origin.
+            instruction: search what is embedded with it, where the index has that.
+            reranker: puts the best hits into a new order.
 
         Returns:
             At most k hits, best first; equal ones by path and time.
@@ -86,9 +106,12 @@ class Searcher:
         Raises:
             UsageError: nothing of the target is in the index.
         """
-        hits = [hit for space in self.targets(target) for hit in self._hits(space, queries, k, kind)]
+        spaces, order = self.targets(target, instruction), _order_of_all if target == ANY else _order_of_one
+        depth = max(k, reranker.depth) if reranker else k
+        hits = sorted((hit for space in spaces for hit in self._hits(space, queries, depth, kind)), key=order)
+        if reranker:
+            hits = reranker.reorder(hits, spaces, queries, order)
         hits = [hit for hit in hits if min_score is None or hit.z >= min_score]
-        hits.sort(key=_order_of_all if target == ANY else _order_of_one)
         return [replace(hit, rank=rank) for rank, hit in enumerate(hits[:k], start=1)]
 
     def _hits(self, space: Space, queries: NDArray[np.float32], k: int, kind: Modality | None) -> Iterator[Hit]:

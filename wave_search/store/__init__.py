@@ -4,11 +4,13 @@
         manifest/<version>.json    the highest version is the index; publishing one is the commit
         lance/                     files, contents, segments with their vectors
         shards/<space>/<name>/     derived search structures, can be rebuilt from lance/ at any time
+        cache.sqlite3              segments that queries embedded again, can be deleted at any time
         lock                       held by the writer while it lives
 
 A reader opens a `Snapshot` of one version and keeps it, whatever a writer does meanwhile.
 """
 
+from wave_search.store.cache import Origin, VectorCache
 from wave_search.store.manifest import Manifest
 from wave_search.store.rows import (
     ContentRow,
@@ -32,6 +34,7 @@ __all__ = [
     "FileRow",
     "Manifest",
     "NewSegment",
+    "Origin",
     "Partition",
     "Problem",
     "SegmentRow",
@@ -39,6 +42,7 @@ __all__ = [
     "ShardRef",
     "Snapshot",
     "Spread",
+    "VectorCache",
     "Writer",
     "create",
     "exists",

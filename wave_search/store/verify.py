@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wave_search.errors import IndexCorruptError, IndexMismatchError
-from wave_search.store import arrow, durable, manifest
+from wave_search.store import arrow, cache, durable, manifest
 from wave_search.store.rows import Problem
 from wave_search.store.snapshot import SHARDS_FOLDER, Snapshot, shard_parent
 from wave_search.store.tables import SEGMENTS, Tables
@@ -124,5 +124,8 @@ def _orphans(directory: Path) -> Iterator[Problem]:
     for folder in sorted((directory / SHARDS_FOLDER).glob("*/*")):
         if (folder.parent, folder.name) not in used:
             yield Problem(f"{folder} belongs to no version of the index", remedy, orphan=True)
+    if damage := cache.damage(directory):
+        what = f"{directory / cache.NAME} is damaged: {damage}"
+        yield Problem(what, "Delete it: queries fill it again.", orphan=True)
     for path in sorted((directory / manifest.FOLDER).glob(".*.tmp")):
         yield Problem(f"{path} was never published", remedy, orphan=True)

@@ -1,0 +1,57 @@
+"""An instruction changes what is found, and for the better: shown with the small trained model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import wave_search as ws
+from tests.media_samples import write_av
+from wave_search.train.scenes import DURATION_S, Scene, render
+
+DATA = Path(__file__).parent.parent / "data" / "nano"
+COLOURS = ("red", "yellow", "blue", "purple", "grey")
+SEEN_AND_HEARD = (("dog", "rain"), ("rooster", "sea_waves"), ("fire", "crying_baby"))
+ASKED = "What colour is the wall?"
+FPS = 4
+
+
+@pytest.fixture(scope="module")
+def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Something moves in front of a coloured wall, and something else is heard: each colour three times."""
+    folder = tmp_path_factory.mktemp("scenes")
+    sounds = {path.stem.rpartition("-")[2]: path for path in (DATA / "sounds").glob("*.flac")}
+    with np.load(DATA / "twemoji.npz") as drawings:
+        sprites = {thing: drawings[thing] for thing in drawings.files}
+    rng = np.random.default_rng(0)
+    for colour in COLOURS:
+        for seen, heard in SEEN_AND_HEARD:
+            frames = render(rng, Scene(seen, "right", colour, "plain"), sprites)
+            samples, rate_hz = soundfile.read(sounds[heard], dtype="float32")
+            sound = np.resize(samples, round(DURATION_S * rate_hz))[:, None]
+            write_av(folder / f"{colour}-{seen}.mp4", frames.repeat(FPS, axis=0), FPS, sound, rate_hz)
+    return folder
+
+
+def found(index: ws.Index, **options: object) -> float:
+    """Share of the clips with a wall of the colour among the first three hits."""
+    hits = {
+        colour: index.search(text=f"a {colour} wall", k=3, **options)  # type: ignore[arg-type]
+        for colour in COLOURS
+    }
+    return float(np.mean([hit.path.name.startswith(colour) for colour, three in hits.items() for hit in three]))
+
+
+def test_a_question_finds_what_the_general_prompt_passes_over(media: Path, tmp_path: Path) -> None:
+    clips = len(COLOURS) * len(SEEN_AND_HEARD)
+    with ws.create(tmp_path / "index", "wave-nano", modalities=["av"], workers=1) as index:
+        index.add([media])
+        general, reranked = found(index), found(index, instruction=ASKED, rerank=clips)
+        index.add([media], instructions=[ASKED])
+        indexed = found(index, instruction=ASKED)
+    assert reranked == indexed
+    assert reranked >= 0.7
+    assert reranked >= general + 0.15
