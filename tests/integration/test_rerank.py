@@ -80,7 +80,9 @@ def test_of_all_kinds_texts_keep_their_score(index: ws.Index) -> None:
 def test_a_second_time_decodes_nothing(
     index: ws.Index, media: Path, counted: CountingEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    size_bytes = index.info().size_bytes
     first = index.search(text=WORDS, instruction=ASKED, rerank=30)
+    assert index.info().size_bytes > size_bytes
     shutil.move(media, media.with_name("elsewhere"))
     counted.clips.clear()
     monkeypatch.setattr(embedder.media, "Decoders", no_decoders)

@@ -82,6 +82,12 @@ class VectorCache:
             database.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?, ?)", rows)
 
 
+def size_bytes(directory: Path) -> int:
+    """Bytes of the cache of an index, 0 if there is none."""
+    path = directory / NAME
+    return path.stat().st_size if path.exists() else 0
+
+
 def damage(directory: Path) -> str | None:
     """What is wrong with the cache of an index, None if there is none or it can be used."""
     if not (directory / NAME).exists():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wave_search.store import arrow, durable, manifest, tables
+from wave_search.store import arrow, cache, durable, manifest, tables
 from wave_search.store.rows import Counts, Partition
 from wave_search.store.tables import CONTENTS, FILES, SEGMENTS, Tables, one_of
 from wave_search.types import Modality, Space
@@ -175,9 +175,9 @@ class Snapshot:
         return Counts({space: count for space, count in segments.items() if count}, files, self._tables.count(CONTENTS))
 
     def sizes_bytes(self) -> Mapping[str, int]:
-        """Bytes on disk by part: "lance", "shards", "manifest". Old versions count too."""
+        """Bytes on disk by part: "lance", "shards", "manifest" and "cache". Old versions count too."""
         parts = (tables.FOLDER, SHARDS_FOLDER, manifest.FOLDER)
-        return {part: durable.size_bytes(self.dir / part) for part in parts}
+        return {**{part: durable.size_bytes(self.dir / part) for part in parts}, "cache": cache.size_bytes(self.dir)}
 
     def spread(self, space: Space, query: Modality) -> float | None:
         """Standard deviation of a typical query's scores on a space; None if it was not measured."""
