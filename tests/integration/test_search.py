@@ -189,7 +189,7 @@ def test_an_instruction_changes_a_media_query_only(index: ws.Index, media: Path)
     asked = index.search(audio=sound, target="audio", k=1, instruction="What animal is heard?")[0]
     assert plain.score > 0.999
     assert asked.score != plain.score
-    with pytest.raises(UsageError, match="text is embedded as it is"):
+    with pytest.raises(UsageError, match="an instruction changes nothing in this query"):
         index.search(text="a dog", instruction="What animal is heard?")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from wave_search.errors import UsageError
@@ -71,5 +72,5 @@ def check_effect(instruction: str | None, rerank: int | None, spaces: Sequence[S
     raise UsageError(
         "an instruction changes nothing in this query, and what it searches is not embedded with that instruction",
         "Embed the best candidates again (--rerank 50, or rerank=50), or everything once "
-        f"(wave-search index --instruction {instruction!r} PATH).",
+        f"(wave-search index --instruction {shlex.quote(instruction)} PATH).",
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wave_search.errors import BrokenMediaError, MediaError, UsageError
-from wave_search.query.encoder import BATCH_CLIPS, WHOLE, batches
+from wave_search.query.encoder import WHOLE, batches
 from wave_search.store import Origin, VectorCache
 from wave_search.types import Clip, Progress, Skipped, Span
 
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
     WarnCallback = Callable[[Skipped], None]
     Source = tuple[Path, MediaInfo]
+
+BATCH_CLIPS = 8
+"""Fewer than of a query, for a display that moves."""
 
 
 @dataclass(slots=True)
