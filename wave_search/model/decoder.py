@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the usual name
+from torch.utils.checkpoint import checkpoint
 from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import apply_rotary_pos_emb
 
 from wave_search.model.memory import FEED_FORWARD_ROWS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import Qwen2_5OmniThinkerTextModel
 
     from wave_search.model.batch import Pack, Run
@@ -22,6 +26,9 @@ def last_tokens(model: Qwen2_5OmniThinkerTextModel, pack: Pack) -> list[torch.Te
     Nothing else outlives its layer: no cache, no hidden states. The last layer computes keys and values of all
     tokens, and everything else for the tokens that are read.
 
+    With gradients on, each layer leaves its input as it is. Where `model.gradient_checkpointing` is set, the input is
+    all that is kept of a layer, and the backward pass computes the rest again.
+
     Args:
         model: transformers' decoder; its parts are used, its `forward` is not.
         pack: sequences. They do not see each other. Its embeddings are overwritten.
@@ -32,11 +39,32 @@ def last_tokens(model: Qwen2_5OmniThinkerTextModel, pack: Pack) -> list[torch.Te
     rotary = model.rotary_emb(pack.embeddings[None], pack.position_ids[:, None])
     hidden = pack.embeddings
     kept: list[torch.Tensor] = []
+    run_layer = _layer_for(model)
     for layer in model.layers[:-1]:
-        hidden = _layer(layer, hidden, rotary, pack)
+        hidden = run_layer(layer, hidden, rotary, pack)
         kept.append(hidden[pack.last])
     final = _last_layer(model.layers[-1], hidden, rotary, pack)
     return [*kept, model.norm(final)]
+
+
+def _layer_for(model: Qwen2_5OmniThinkerTextModel) -> Callable[..., torch.Tensor]:
+    if not torch.is_grad_enabled():
+        return _layer
+    return (
+        partial(checkpoint, _layer_with_gradient, use_reentrant=False)
+        if model.gradient_checkpointing
+        else (_layer_with_gradient)
+    )
+
+
+def _layer_with_gradient(
+    layer: Any, hidden: torch.Tensor, rotary: tuple[torch.Tensor, torch.Tensor], pack: Pack
+) -> torch.Tensor:
+    """(tokens, hidden) to the same shape."""
+    query, key, value = _project(layer, hidden, rotary)
+    mixed = torch.cat([_attend(run, query, key, value) for run in pack.runs])
+    hidden = hidden + layer.self_attn.o_proj(mixed.flatten(1))
+    return cast("torch.Tensor", hidden + layer.mlp(layer.post_attention_layernorm(hidden)))
 
 
 def _layer(layer: Any, hidden: torch.Tensor, rotary: tuple[torch.Tensor, torch.Tensor], pack: Pack) -> torch.Tensor:

@@ -181,7 +181,7 @@ class WaveEmbedder:
         waiting: list[_Job] = []
         done: list[_Done] = []
         for number, inputs in enumerate(prepared):
-            made = self._sequences(clips[number], inputs, wanted[number], instructions)
+            made = self.lay_out(clips[number], inputs, wanted[number], instructions)
             waiting += [_Job(number, modality, sequence) for modality, sequence in made.items()]
             if sum(len(job.sequence) for job in waiting) > _WAITING_PACKS * self.token_budget:
                 done += self._run(waiting)
@@ -192,10 +192,22 @@ class WaveEmbedder:
             _file(jobs, rows.float().cpu().numpy(), results)
         return results
 
-    def _sequences(
+    def lay_out(
         self, clip: Clip, inputs: Prepared, wanted: frozenset[Modality], instructions: Sequence[str | None]
     ) -> dict[Modality, TokenSequence]:
-        """Run the towers on what is wanted of a clip, and lay out the decoder's input."""
+        """Run the towers on what is wanted of a clip, and lay out the decoder's input.
+
+        `embed` does all that is needed; this is for training, which runs the decoder itself.
+
+        Args:
+            clip: as for `embed`.
+            inputs: what `prepare` made of it.
+            wanted: modalities that it has.
+            instructions: as for `embed_each`.
+
+        Raises:
+            UsageError: a text or an instruction is empty, or the clip is too long for the model.
+        """
         config, encode = self.wave.config, self.tokenizer.encode
         prompts = {
             modality: [encode(prompt_of(modality, instruction)) for instruction in instructions]
