@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import torch
 
+from wave_search.errors import WaveSearchError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+
+    from wave_search.train.team import Team
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ class Stage(Protocol):
     def trained(self) -> torch.nn.Module:
         """Everything that a checkpoint has to hold. Parameters that need no gradient stay as they are."""
 
-    def loss(self, rng: np.random.Generator, step: int) -> tuple[torch.Tensor, dict[str, float]]:
+    def loss(self, rng: np.random.Generator, step: int, /) -> tuple[torch.Tensor, dict[str, float]]:
         """Draw a batch and compute its loss, and figures for the log."""
 
     def validate(self) -> dict[str, float]:
@@ -60,7 +64,16 @@ class Progress:
     elapsed_s: float
 
 
-def run(stage: Stage, schedule: Schedule, directory: Path, seed: int, report: Callable[[Progress], None]) -> None:
+def run(
+    stage: Stage,
+    schedule: Schedule,
+    directory: Path,
+    seed: int,
+    report: Callable[[Progress], None],
+    *,
+    stop: Callable[[], bool] = lambda: False,
+    team: Team | None = None,
+) -> int:
     """Train one stage to its end, from its last checkpoint if there is one.
 
     Every step draws its batch from a generator seeded with the seed and the step, so that a resumed run makes the
@@ -71,7 +84,12 @@ def run(stage: Stage, schedule: Schedule, directory: Path, seed: int, report: Ca
         schedule: its steps and rates.
         directory: for the checkpoint, `last.pt`.
         seed: of all chance.
-        report: called after some steps.
+        report: called after each step.
+        stop: asked after each step; if any process is told to stop, all write a checkpoint and do.
+        team: the processes that train together; None for this one alone.
+
+    Returns:
+        Steps that are done: all, unless it was told to stop.
     """
     directory.mkdir(parents=True, exist_ok=True)
     checkpoint = directory / "last.pt"
@@ -87,13 +105,26 @@ def run(stage: Stage, schedule: Schedule, directory: Path, seed: int, report: Ca
             loss, figures = stage.loss(np.random.default_rng((seed, step)), step)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
+        if team is not None:
+            team.sum_gradients(stage.trained.parameters())
         torch.nn.utils.clip_grad_norm_(stage.trained.parameters(), 1.0)
         optimizer.step()
         done = step + 1
-        if done % schedule.checkpoint_every == 0 or done == schedule.steps:
-            _save(checkpoint, stage, optimizer, done)
-            figures |= _validated(stage)
+        halted = _any(stop(), team) and done < schedule.steps
+        if done % schedule.checkpoint_every == 0 or done == schedule.steps or halted:
+            if team is None or team.rank == 0:
+                _save(checkpoint, stage, optimizer, done)
+            if not halted:
+                figures |= _validated(stage)
         report(Progress(done, schedule.steps, figures, time.monotonic() - started))
+        if halted:
+            return done
+    return schedule.steps
+
+
+def _any(told: bool, team: Team | None) -> bool:
+    """Whether any process is told to: all have to leave the loop at the same step, or some wait for ever."""
+    return told if team is None else team.total(float(told)) > 0
 
 
 def _validated(stage: Stage) -> dict[str, float]:
@@ -115,16 +146,23 @@ def _groups(module: torch.nn.Module, weight_decay: float) -> Iterator[dict[str, 
 def _save(path: Path, stage: Stage, optimizer: torch.optim.Optimizer, step: int) -> None:
     """Write a whole file beside, then rename: a kill leaves the earlier checkpoint."""
     temporary = path.with_suffix(".tmp")
-    torch.save({"model": stage.trained.state_dict(), "optimizer": optimizer.state_dict(), "step": step}, temporary)
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    content = {"model": stage.trained.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
+    try:
+        torch.save(content, temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:  # torch has no class of its own for a full disk
+        raise WaveSearchError(
+            f"{path}: the checkpoint cannot be written ({error})",
+            "Make room and run again; the one before it is whole.",
+        ) from error
 
 
 def _resume(path: Path, stage: Stage, optimizer: torch.optim.Optimizer) -> int:
     if not path.is_file():
         return 0
-    content = torch.load(path, weights_only=True)
+    content = torch.load(path, map_location="cpu", weights_only=True)
     stage.trained.load_state_dict(content["model"])
     optimizer.load_state_dict(content["optimizer"])
     return int(content["step"])

@@ -27,7 +27,7 @@ def info_nce(
 ) -> torch.Tensor:
     """The same, from the cosines of all pairs of a batch, (batch, batch)."""
     logits = cosines / temperature
-    target = torch.eye(len(logits)) if same is None else same.float()
+    target = torch.eye(len(logits), device=logits.device) if same is None else same.float()
     rows = F.cross_entropy(logits, target / target.sum(1, keepdim=True))
     columns = F.cross_entropy(logits.T, target.T / target.T.sum(1, keepdim=True))
     return 0.5 * (rows + columns)
@@ -46,7 +46,8 @@ def multiple_choice(media: torch.Tensor, candidates: torch.Tensor, temperature: 
 
 def choice(cosines: torch.Tensor, temperature: float | torch.Tensor) -> torch.Tensor:
     """The same, from the cosines, (batch, choices)."""
-    return F.cross_entropy(cosines / temperature, torch.zeros(len(cosines), dtype=torch.long))
+    right = torch.zeros(len(cosines), dtype=torch.long, device=cosines.device)
+    return F.cross_entropy(cosines / temperature, right)
 
 
 def distillation(texts: torch.Tensor, meanings: torch.Tensor) -> torch.Tensor:
