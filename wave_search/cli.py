@@ -7,7 +7,7 @@ import typer
 
 import wave_search as ws
 from wave_search.commands import eval as evaluation
-from wave_search.commands import index, info, models, query, remove, verify
+from wave_search.commands import index, info, models, query, remove, train, verify
 from wave_search.commands.options import Quiet
 from wave_search.exits import GlobalOptions, occupy_closed_streams
 
@@ -57,6 +57,7 @@ app.command()(verify.verify)
 app.command()(remove.remove)
 app.command()(models.models)
 app.command("eval", epilog=evaluation.EPILOG)(evaluation.evaluate)
+app.command(epilog=train.EPILOG)(train.train)
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from wave_search import Evaluation
-    from wave_search.types import Hit, IndexReport, ModelSpec, Progress
+    from wave_search.types import Hit, IndexReport, ModelSpec, Progress, TrainingCallback
 
 _FULL_BAR_Z = 5.0
 """A hit this far above the background fills its bar; a better one stretches the scale of its table."""
@@ -123,6 +123,12 @@ class Terminal:
     def progress(self) -> IndexProgress | nullcontext[None]:
         """Show the progress of a run of `index` on a terminal."""
         return nullcontext() if self.quiet else IndexProgress(self._err)
+
+    def training(self) -> AbstractContextManager[TrainingCallback]:
+        """Show the progress of a run of `train` on a terminal."""
+        from wave_search.console_training import TrainingProgress
+
+        return nullcontext(lambda _: None) if self.quiet else TrainingProgress(self._err)
 
     def report(self, report: IndexReport) -> None:
         """Report what a run of `index` did, and what it could not do."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from wave_search import Evaluation, IndexInfo
     from wave_search.evaluation import Figure
     from wave_search.store import Problem
-    from wave_search.types import Hit, IndexReport, Skipped
+    from wave_search.types import Hit, IndexReport, Skipped, Training
 
 _ESCAPED_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Controls, invisible and direction-changing characters, bytes that are not UTF-8, line and paragraph separators."""
@@ -129,6 +129,19 @@ def report_sentences(report: IndexReport) -> Iterator[str]:
     }
     if any(others.values()):
         yield ", ".join(f"{count:,} {what}" for what, count in others.items() if count)
+
+
+def training_numbers(training: Training, steps_per_s: float | None) -> str:
+    """Say in a few words how far training is, how fast, and with which loss."""
+    rate = (
+        ""
+        if steps_per_s is None
+        else f"  {steps_per_s:.2f}/s"
+        if steps_per_s >= 1
+        else f"  {1 / steps_per_s:.1f} s each"
+    )
+    loss = f"  loss {training.figures['loss']:.3f}" if "loss" in training.figures else ""
+    return f"{training.steps_done:,}/{training.steps:,}{rate}{loss}" if training.steps else ""
 
 
 def skipped_line(skipped: Skipped) -> str:

@@ -259,3 +259,19 @@ class Progress:
 
 
 ProgressCallback = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """Where a run of `train` stands."""
+
+    stage: str
+    """What is done: "loading", "checking media", or the name of a stage of training."""
+    steps: int
+    """0 while unknown."""
+    steps_done: int
+    figures: Mapping[str, float] = field(default_factory=dict)
+    """Loss, and what was measured in this step."""
+
+
+TrainingCallback = Callable[[Training], None]

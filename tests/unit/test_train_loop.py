@@ -1,12 +1,20 @@
 """A run that is interrupted ends as one that is not."""
 
+import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+import wave_search.train
+from wave_search.train import recipe
+from wave_search.train.config import STAGES, TrainConfig
 from wave_search.train.loop import Progress, Schedule, run
+from wave_search.types import Training
+
+SHIPPED = Path(wave_search.train.__file__).parent / "nano.toml"
 
 
 class Line:
@@ -44,6 +52,36 @@ def test_resuming_gives_the_weights_of_an_uninterrupted_run(tmp_path: Path) -> N
     assert [progress.step for progress in seen] == list(range(21, 41))
     assert torch.equal(resumed.trained.weight, whole.trained.weight)
     assert "slope" in seen[-1].figures
+
+
+def test_told_to_stop_it_writes_a_checkpoint_and_goes_on_from_there(tmp_path: Path) -> None:
+    schedule = Schedule(steps=10, learning_rate=0.1, checkpoint_every=100)
+    seen: list[Progress] = []
+    assert run(Line(), schedule, tmp_path, 5, seen.append, stop=lambda: len(seen) == 3) == 4
+    assert run(Line(), schedule, tmp_path, 5, seen.append) == 10
+    assert [progress.step for progress in seen] == list(range(1, 11))
+
+
+def test_a_recipe_runs_its_stages_until_it_is_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recipe, "prepare", lambda config: None)
+    monkeypatch.setattr(recipe, "make_stage", lambda *_: Line())
+    schedules = dict.fromkeys(STAGES, Schedule(steps=4, learning_rate=0.1))
+    config = replace(TrainConfig.read(SHIPPED), directory=tmp_path, schedules=schedules)
+    seen: list[Training] = []
+
+    def interrupt(training: Training) -> None:
+        seen.append(training)
+        if (training.stage, training.steps_done) == (STAGES[1], 2):
+            signal.raise_signal(signal.SIGINT)
+
+    said: list[str] = []
+    report = recipe.run_stages(config, (), interrupt, said.append)
+    assert (report.interrupted, report.steps_done, report.steps) == (True, 7, 4 * len(STAGES))
+    assert any("Ctrl-C again" in line for line in said)
+    report = recipe.run_stages(config, (), seen.append, said.append)
+    assert (report.interrupted, report.steps_done) == (False, report.steps)
+    steps = [(training.stage, training.steps_done) for training in seen if training.steps]
+    assert steps == [(name, step) for name in STAGES for step in range(1, 5)]
 
 
 def test_the_rate_rises_then_falls() -> None:

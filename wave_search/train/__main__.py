@@ -1,4 +1,4 @@
-"""Train: `python -m wave_search.train CONFIG.toml [--stage NAME]`."""
+"""The same as `wave-search train`, without its display: `python -m wave_search.train CONFIG.toml [--stage NAME]`."""
 
 from __future__ import annotations
 
@@ -9,30 +9,22 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from wave_search.train.config import STAGES, TrainConfig
-from wave_search.train.log import Log
-from wave_search.train.loop import run
-from wave_search.train.materials import prepare
-from wave_search.train.stages import make_stage
+from wave_search.train import train
+from wave_search.train.config import STAGES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run the stages of a configuration that are not done yet."""
-    parser = argparse.ArgumentParser(prog="python -m wave_search.train", description="Train a small WAVE model.")
+    """Run what a configuration describes, from where an earlier run left it."""
+    parser = argparse.ArgumentParser(prog="python -m wave_search.train", description="Train or fine-tune a WAVE model.")
     parser.add_argument("config", type=Path)
     parser.add_argument("--stage", choices=STAGES, action="append", help="only this one; all in order otherwise")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
-    config = TrainConfig.read(options.config)
-    materials = prepare(config)
-    for name in options.stage or STAGES:
-        stage = make_stage(name, config, materials)
-        with Log(name, config.directory / name) as log:
-            run(stage, config.schedules[name], config.directory / name, config.seed, log.report)
+    train(options.config, stages=options.stage or (), say=lambda line: print(line, file=sys.stderr))  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""Where a run's figures go: standard error, a JSON-lines file, and TensorBoard if it is installed."""
+"""Where a run's figures go: whoever listens, a JSON-lines file, and TensorBoard if it is installed."""
 
 from __future__ import annotations
 
 import json
-import sys
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from types import TracebackType
 
@@ -17,11 +17,17 @@ _EVERY = 20
 
 
 class Log:
-    """Means over some steps, so that the noise of single batches does not hide the trend."""
+    """Means over some steps, so that the noise of single batches does not hide the trend.
 
-    def __init__(self, stage: str, directory: Path) -> None:
+    Args:
+        stage: what is trained.
+        directory: for the files.
+        say: takes a line now and then.
+    """
+
+    def __init__(self, stage: str, directory: Path, say: Callable[[str], None]) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        self._stage = stage
+        self._stage, self._say = stage, say
         self._file = (directory / "log.jsonl").open("a", encoding="utf-8")
         self._board = _board(directory)
         self._values: dict[str, list[float]] = defaultdict(list)
@@ -37,7 +43,8 @@ class Log:
         row = {"stage": self._stage, "step": progress.step, "elapsed_s": round(progress.elapsed_s), **means}
         self._file.write(json.dumps(row) + "\n")
         self._file.flush()
-        sys.stderr.write(f"{self._stage} {progress.step}/{progress.steps} {row['elapsed_s']} s {means}\n")
+        figures = ", ".join(f"{name} {value:g}" for name, value in means.items())
+        self._say(f"{self._stage} {progress.step}/{progress.steps}, {row['elapsed_s']} s: {figures}")
         for name, value in means.items():
             if self._board is not None:
                 self._board.add_scalar(f"{self._stage}/{name}", value, progress.step)

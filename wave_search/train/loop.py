@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from wave_search.train.team import Team
 
+CHECKPOINT = "last.pt"
+"""Name of the file, in the directory of a stage."""
+
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
@@ -82,7 +85,7 @@ def run(
     Args:
         stage: what to train.
         schedule: its steps and rates.
-        directory: for the checkpoint, `last.pt`.
+        directory: for the checkpoint.
         seed: of all chance.
         report: called after each step.
         stop: asked after each step; if any process is told to stop, all write a checkpoint and do.
@@ -92,7 +95,7 @@ def run(
         Steps that are done: all, unless it was told to stop.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    checkpoint = directory / "last.pt"
+    checkpoint = directory / CHECKPOINT
     optimizer = torch.optim.AdamW(_groups(stage.trained, schedule.weight_decay), betas=(0.9, 0.98))
     first = _resume(checkpoint, stage, optimizer)
     stage.trained.train()

@@ -1,0 +1,89 @@
+"""Train or fine-tune a model."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from wave_search import output
+from wave_search.commands.options import Device, Json, Quiet
+from wave_search.exits import DONE, INTERRUPTED, PARTLY, reported, terminal_of
+from wave_search.train import train as run_training
+
+if TYPE_CHECKING:
+    from wave_search.train import Report
+
+EPILOG = (
+    "docs/finetuning.md describes CONFIG. A run that was interrupted or killed goes on when it is started again. "
+    "Exit code 3: done, but some rows of the data were left out."
+)
+_LEFT_OUT_SHOWN = 50
+
+
+@reported
+def train(
+    ctx: typer.Context,
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A TOML file with what to train, on what.")],
+    *,
+    stage: Annotated[
+        list[str] | None, typer.Option("--stage", metavar="NAME", help="Of a recipe: run only this stage. Repeatable.")
+    ] = None,
+    device: Device = "auto",
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Fine-tune a model on your own pairs, or run the recipe of wave-nano."""
+    terminal = terminal_of(ctx, quiet)
+    try:
+        with terminal.training() as progress:
+            report = run_training(config, stages=stage or (), device=device, watch=progress, say=terminal.say)
+    except KeyboardInterrupt:
+        terminal.error("interrupted: checkpoints are kept. Run the same command to go on")
+        return INTERRUPTED
+    if report is None:  # another process reports
+        return DONE
+    if json:
+        terminal.lines([output.to_json(_record(report))])
+    for sentence in _sentences(report):
+        terminal.say(sentence)
+    if report.left_out:
+        terminal.warning("\n  ".join(_left_out(report)))
+    if report.interrupted:
+        where = output.printable(report.directory)
+        terminal.error(
+            f"interrupted after {report.steps_done:,} of {report.steps:,} steps, which are kept in {where}. "
+            "Run the same command to go on"
+        )
+        return INTERRUPTED
+    return PARTLY if report.left_out else DONE
+
+
+def _record(report: "Report") -> dict[str, Any]:
+    record = asdict(report)
+    record["directory"] = str(report.directory)
+    record["model"] = None if report.model is None else str(report.model)
+    return record
+
+
+def _left_out(report: "Report") -> Iterator[str]:
+    yield f"left out {output.counted(len(report.left_out), 'row')}:"
+    for row in report.left_out[:_LEFT_OUT_SHOWN]:
+        yield output.printable(f"{row.file}, line {row.line}: {row.cause}")
+    if len(report.left_out) > _LEFT_OUT_SHOWN:
+        yield f"and {len(report.left_out) - _LEFT_OUT_SHOWN:,} more: --json lists all"
+
+
+def _sentences(report: "Report") -> Iterator[str]:
+    if report.interrupted:
+        return
+    pairs = f" on {output.counted(sum(report.pairs.values()), 'pair')}" if report.pairs else ""
+    yield f"trained {output.counted(report.steps, 'step')}{pairs} in {report.elapsed_s:.1f} s"
+    for name, value in report.after.items():
+        before = f" (before: {report.before[name]:.3f})" if name in report.before else ""
+        yield f"  {name}: {value:.3f}{before}"
+    if report.model is not None:
+        yield f"the model is in {output.printable(report.model)}: use it as --model"
+    else:
+        yield f"the checkpoints are in {output.printable(report.directory)}"
