@@ -26,6 +26,16 @@ def index(settled: Path, counted: CountingEmbedder) -> object:
         yield opened
 
 
+@pytest.fixture(scope="module")
+def shared(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> object:
+    """An index that is not changed, but for its cache."""
+    own = shutil.copytree(finished / "index", tmp_path_factory.mktemp("shared") / "index")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("wave_search.model.load", CountingEmbedder().load)
+        with ws.open(own) as opened:
+            yield opened
+
+
 @pytest.fixture
 def media(settled: Path) -> Path:
     return settled / "media"
@@ -40,9 +50,9 @@ def asked_again(hits: list[ws.Hit]) -> dict[int, float]:
     return {hit.segment_id: float(score) for hit, score in zip(hits, scores, strict=True)}
 
 
-def test_the_best_are_embedded_again_and_reordered(index: ws.Index) -> None:
-    before = index.search(text=WORDS, target="audio", k=SOUNDS)
-    hits = index.search(text=WORDS, target="audio", k=SOUNDS, instruction=ASKED, rerank=4)
+def test_the_best_are_embedded_again_and_reordered(shared: ws.Index) -> None:
+    before = shared.search(text=WORDS, target="audio", k=SOUNDS)
+    hits = shared.search(text=WORDS, target="audio", k=SOUNDS, instruction=ASKED, rerank=4)
     expected = asked_again(before[:4])
     assert [hit.segment_id for hit in hits[:4]] == sorted(expected, key=lambda number: -expected[number])
     assert [hit.score for hit in hits[:4]] == pytest.approx(sorted(expected.values(), reverse=True), abs=1e-3)
@@ -51,24 +61,24 @@ def test_the_best_are_embedded_again_and_reordered(index: ws.Index) -> None:
     assert [hit.rank for hit in hits] == list(range(1, SOUNDS + 1))
 
 
-def test_fewer_hits_than_candidates_are_the_best_of_all_of_them(index: ws.Index) -> None:
-    everything = index.search(text=WORDS, target="audio", k=SOUNDS, instruction=ASKED, rerank=SOUNDS)
-    assert index.search(text=WORDS, target="audio", k=2, instruction=ASKED, rerank=SOUNDS) == everything[:2]
+def test_fewer_hits_than_candidates_are_the_best_of_all_of_them(shared: ws.Index) -> None:
+    everything = shared.search(text=WORDS, target="audio", k=SOUNDS, instruction=ASKED, rerank=SOUNDS)
+    assert shared.search(text=WORDS, target="audio", k=2, instruction=ASKED, rerank=SOUNDS) == everything[:2]
     least = everything[1].z
-    best = index.search(text=WORDS, target="audio", instruction=ASKED, rerank=SOUNDS, min_score=least)
+    best = shared.search(text=WORDS, target="audio", instruction=ASKED, rerank=SOUNDS, min_score=least)
     assert best == everything[:2]
 
 
-def test_z_says_how_far_they_stand_out_together_as_before(index: ws.Index) -> None:
-    before = index.search(text=WORDS, target="video", k=4)
-    hits = index.search(text=WORDS, target="video", k=4, instruction=ASKED, rerank=4)
+def test_z_says_how_far_they_stand_out_together_as_before(shared: ws.Index) -> None:
+    before = shared.search(text=WORDS, target="video", k=4)
+    hits = shared.search(text=WORDS, target="video", k=4, instruction=ASKED, rerank=4)
     assert np.mean([hit.z for hit in hits]) == pytest.approx(np.mean([hit.z for hit in before]), abs=1e-4)
     assert [hit.z for hit in hits] == sorted((hit.z for hit in hits), reverse=True)
 
 
-def test_of_all_kinds_texts_keep_their_score(index: ws.Index) -> None:
-    before = index.search(text=WORDS, k=30)
-    hits = index.search(text=WORDS, k=30, instruction=ASKED, rerank=30)
+def test_of_all_kinds_texts_keep_their_score(shared: ws.Index) -> None:
+    before = shared.search(text=WORDS, k=30)
+    hits = shared.search(text=WORDS, k=30, instruction=ASKED, rerank=30)
     assert {hit.segment_id for hit in hits} == {hit.segment_id for hit in before}
     texts = {hit.segment_id: (hit.score, hit.z) for hit in before if hit.modality is Modality.TEXT}
     assert {hit.segment_id: (hit.score, hit.z) for hit in hits if hit.modality is Modality.TEXT} == texts
@@ -93,10 +103,10 @@ def test_a_second_time_decodes_nothing(
     assert {progress.files_done for progress in seen} == {sum(LIBRARY_SEGMENTS.values()) - 2}
 
 
-def test_a_media_query_is_embedded_with_the_instruction_too(index: ws.Index, media: Path) -> None:
-    query = media / "sounds" / "500.flac"
-    plain = index.search(audio=query, target="audio", k=SOUNDS, instruction=ASKED)
-    hits = index.search(audio=query, target="audio", k=SOUNDS, instruction=ASKED, rerank=SOUNDS)
+def test_a_media_query_is_embedded_with_the_instruction_too(shared: ws.Index, finished: Path) -> None:
+    query = finished / "media" / "sounds" / "500.flac"
+    plain = shared.search(audio=query, target="audio", k=SOUNDS, instruction=ASKED)
+    hits = shared.search(audio=query, target="audio", k=SOUNDS, instruction=ASKED, rerank=SOUNDS)
     assert plain[0].score < 0.9999
     assert hits[0].path.name == "500.flac"
     assert hits[0].score == pytest.approx(1, abs=1e-3)
@@ -242,13 +252,13 @@ def test_a_clip_finds_itself_in_the_space_of_the_instruction(index: ws.Index, me
         ({"text": WORDS, "instruction": " ", "rerank": 5}, "the instruction is empty"),
     ],
 )
-def test_what_would_change_nothing_is_refused(
-    index: ws.Index, counted: CountingEmbedder, request_: dict[str, object], what: str
-) -> None:
-    loads = counted.loads
-    with pytest.raises(UsageError, match=what):
-        index.search(**request_)  # type: ignore[arg-type]
-    assert counted.loads == loads, "before a model is loaded in vain"
+def test_what_would_change_nothing_is_refused(finished: Path, request_: dict[str, object], what: str) -> None:
+    counting = CountingEmbedder()
+    with pytest.MonkeyPatch.context() as patch, ws.open(finished / "index") as index:
+        patch.setattr("wave_search.model.load", counting.load)
+        with pytest.raises(UsageError, match=what):
+            index.search(**request_)  # type: ignore[arg-type]
+    assert counting.loads == 0, "before a model is loaded in vain"
 
 
 def test_a_model_that_fails_is_an_error(index: ws.Index, counted: CountingEmbedder) -> None:
