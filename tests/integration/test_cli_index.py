@@ -153,7 +153,7 @@ def test_an_unknown_model_is_an_error_with_a_remedy(cli: CommandLine, small_libr
 def test_ctrl_c_keeps_what_is_done(cli: CommandLine, tmp_path: Path) -> None:
     index, sounds = tmp_path / "index", tmp_path / "sounds"
     sounds.mkdir()
-    files = [shutil.copy(path, sounds) for path in (DEMO_MEDIA / "sounds").glob("[a-d]*.flac")]
+    files = [shutil.copy(path, sounds) for path in (DEMO_MEDIA / "sounds").glob("*.flac")]  # enough to be in time
     arguments = ["index", str(sounds), "--index", str(index), "--model", "wave-tiny", "--workers", "1"]
     with Session([cli.program, *arguments], cli.environment) as session:
         session.read_until("embedding")
