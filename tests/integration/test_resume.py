@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 import wave_search as ws
 from tests.libraries import LIBRARY_FILES, LIBRARY_SEGMENTS, PACKAGE_PARENT, CountingEmbedder, make_library
-from wave_search.indexer import commit, embed
+from wave_search.indexer import commit, embed, run
 
 Content = dict[tuple[object, ...], NDArray[np.float16]]
 
@@ -173,3 +173,22 @@ def test_kill_9_keeps_what_was_committed(
         assert index.add([media]).unchanged == kept
         assert close_enough(content(index), undisturbed)
     assert [problem for problem in ws.verify(tmp_path / "index") if not problem.orphan] == []
+
+
+def test_the_next_run_measures_what_an_interrupted_one_did_not(
+    media: Path, tmp_path: Path, counted: CountingEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with ws.create(tmp_path / "index", workers=1) as index:
+        with monkeypatch.context() as patch:
+            patch.setattr(run, "spreads", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                index.add([media])
+        embedded = len(counted.clips)
+        index.add([media])
+        assert len(counted.clips) == embedded
+        index.refresh()
+        spaces = {spread.space for spread in index._snapshot.manifest.spreads}
+        assert spaces == {*index._snapshot.manifest.settings.spaces}

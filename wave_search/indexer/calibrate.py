@@ -40,12 +40,17 @@ def spreads(snapshot: Snapshot, model: Embedder) -> tuple[Spread, ...]:
     held = snapshot.counts().segments
     queries = _examples(snapshot, held, model)
     return tuple(
-        Spread(space, kind, spread)
+        Spread(space, kind, _spread(snapshot, space, ids, rows))
         for space, count in held.items()
         if count > 1
         for kind, (ids, rows) in queries.items()
-        if (spread := _spread(snapshot, space, ids, rows)) > 0
     )
+
+
+def is_measured(snapshot: Snapshot) -> bool:
+    """Tell whether `spreads` of every partition that has any is in the manifest. A run may have ended before that."""
+    measured = {spread.space for spread in snapshot.manifest.spreads}
+    return all(space in measured for space, count in snapshot.counts().segments.items() if count > 1)
 
 
 Examples = tuple["NDArray[np.int64]", "NDArray[np.float32]"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wave_search.indexer import diff, scan
-from wave_search.indexer.calibrate import spreads
+from wave_search.indexer.calibrate import is_measured, spreads
 from wave_search.indexer.commit import Committer
 from wave_search.indexer.disks import is_lost, unmounted
 from wave_search.indexer.embed import Embedding
@@ -190,7 +190,7 @@ class _Run:
             build_missing_shards(self._writer, space, self._options.ivf_from)
 
     def calibrate(self) -> None:
-        """Measure how scores spread, if anything was embedded: the model is at hand then."""
-        if any(self._tally.segments.values()):
+        """Measure how scores spread, if anything was embedded, or if an earlier run did not come to it."""
+        if any(self._tally.segments.values()) or not is_measured(self._writer.snapshot):
             self._writer.set_spreads(spreads(self._writer.snapshot, self._model()))
             self._writer.commit()
