@@ -69,6 +69,11 @@ def test_empty_text(tokenizer: TextTokenizer, text: str) -> None:
         tokenizer.encode(text)
 
 
+def test_bytes_of_another_encoding(tokenizer: TextTokenizer) -> None:
+    with pytest.raises(UsageError, match="not valid Unicode"):
+        tokenizer.encode("caf\udce9")
+
+
 def test_ids_must_be_those_of_the_configuration() -> None:
     with pytest.raises(CheckpointError, match=r"<\|AUDIO\|> is 259 in the one, 151646 in the other"):
         TextTokenizer.from_directory(TINY_DIRECTORY, replace(SPECIAL, audio=151646))

@@ -79,11 +79,15 @@ class TextTokenizer:
         of more than `MAX_TEXT_TOKENS` is represented by its beginning.
 
         Raises:
-            UsageError: there is nothing but white space.
+            UsageError: there is nothing but white space, or it is not valid Unicode.
         """
         words = text.removesuffix(_END)
         if not words.strip():
             raise UsageError("the text is empty", "Give at least one word.")
+        try:
+            words.encode()
+        except UnicodeEncodeError:
+            raise UsageError("the text is not valid Unicode", "It may hold bytes of another encoding.") from None
         ids: list[int] = self._tokenizer.encode(words, add_special_tokens=False).ids
         return ids[:MAX_TEXT_TOKENS]
 
