@@ -237,7 +237,10 @@ def evaluation_sentences(found: Evaluation) -> Iterator[str]:
         more = f" and {len(prompts) - 1:,} more" if len(prompts) > 1 else ""
         yield f'prompt of {modality}: "{printable(prompts[0])}"{more}'
     media = f" ({clock(found.media_s)} of sound and video)" if found.media_s else ""
-    yield f"embedded {found.embedded:,}{media}, {found.reused:,} from the cache; {found.elapsed_s:.1f} s in all"
+    yield (
+        f"embedded {found.embedded:,}{media}; {found.reused:,} were in the cache or equal to others; "
+        f"{found.elapsed_s:.1f} s in all"
+    )
     if found.left_out:
         yield f"left out {counted(found.left_out, 'query or question', 'queries and questions')} that lack something"
     if found.task is not None:

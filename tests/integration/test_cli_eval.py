@@ -69,7 +69,8 @@ def test_bad_rows_are_named_and_the_exit_code_says_so(cli: CommandLine, pairs: P
         (["none.csv"], 1, "error: none.csv: there is no such file or folder"),
         (["pairs.csv", "--task", "none"], 2, 'error: there is no task "none". Choose from audiocaps'),
         (["pairs.csv", "--media", "nowhere"], 1, "nothing to evaluate in it (4 rows cannot be used: line 2: nowhere/"),
-        (["pairs.csv", "--cache", "pairs.csv"], 1, "error: pairs.csv/embeddings.sqlite3: embeddings cannot be kept"),
+        (["pairs.csv", "--cache", "pairs.csv"], 1, "error: pairs.csv/embeddings.sqlite3: embeddings and media"),
+        (["pairs.csv", "--instruction", " "], 2, "error: the instruction is empty"),
         ([], 2, "Missing argument"),
     ],
 )

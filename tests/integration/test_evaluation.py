@@ -202,6 +202,10 @@ def test_media_inside_a_parquet_file_are_read(folder: Path, counted: CountingEmb
     assert values(report, "audio", "audio")["hit@1"] == 1.0
     assert len(counted.clips) == 3
     assert len(list((folder / "cache" / "media").iterdir())) == 3
+    (folder / "full").mkdir()
+    (folder / "full" / "media").write_text("in the way")
+    with pytest.raises(CacheError, match=r"full/media/.*media cannot be kept there"):
+        ws.evaluate(folder / "set", cache=folder / "full")
 
 
 def test_sound_of_another_file_is_heard_with_a_silent_video(folder: Path, counted: CountingEmbedder) -> None:

@@ -125,6 +125,8 @@ def test_bad_rows_of_mteb_are_named_and_cost_no_other(folder: Path) -> None:
         {"_id": "1", "audio": "rain.wav"},
         {"_id": "4", "audio": "dog.wav", "text": "both"},
         {"_id": "5", "modality": "smell", "smell": "x"},
+        {"_id": "6", "text": [{"role": "user"}]},
+        {"_id": "7", "modality": "audio,text", "audio": "dog.wav", "text": "\ud800"},
         ["no object"],
     )
     with (folder / "corpus.jsonl").open("ab") as file:
@@ -134,22 +136,26 @@ def test_bad_rows_of_mteb_are_named_and_cost_no_other(folder: Path) -> None:
         {"query-id": "a", "corpus-id": "1", "score": 1},
         {"query-id": "a", "corpus-id": "2", "score": 1},
         {"query-id": "a", "corpus-id": "1", "score": "much"},
+        {"query-id": "a", "corpus-id": "1", "score": 10**400},
+        {"query-id": "a", "corpus-id": "1", "score": 1e300},
     )
     dataset = read(folder)
     assert dataset.qrels == {"a": {"1": 1}}
     found = faults(dataset)
     assert [fault.partition(": ")[0] for fault in found] == [
-        *(f"corpus.jsonl, line {number}" for number in (2, 3, 4, 5, 6, 7, 8, 9)),
+        *(f"corpus.jsonl, line {number}" for number in range(2, 12)),
         "queries.jsonl, line 2",
-        *(f"qrels.jsonl, line {number}" for number in (2, 3)),
+        *(f"qrels.jsonl, line {number}" for number in range(2, 6)),
     ]
     assert found[0].endswith("cat.wav: no such file")
     assert "there is no _id or id" in found[1]
     assert found[2].endswith('the id "1" was there before')
     assert "not exactly one of" in found[3]
     assert '"smell" is no modality' in found[4]
-    assert "not JSON" in found[7]
-    assert found[-1].endswith('the score "much" is not a whole number')
+    assert found[5].endswith("the text is [{'role': 'user'}], not a string")
+    assert found[6].endswith("the prompt is not UTF-8")
+    assert "not JSON" in found[9]
+    assert 'the score "much" is not a whole number' in found[-3]
 
 
 def conversation(prompt: str, reply: str) -> list[dict[str, str]]:
@@ -214,6 +220,8 @@ def test_bad_entries_of_wave_are_named(folder: Path) -> None:
         ({**good, "video": ["clip.mp4", "clip.mp4"]}, "2 files of video"),
         ({**good, "timestamps": [3, 1]}, "not a range"),
         ({**good, "timestamps": "soon"}, "not two numbers"),
+        ({**good, "timestamps": [1, 10**400]}, "not two numbers"),
+        ({**good, "conversations": conversation(" ", "a dog")}, "the prompt is empty"),
         ({**good, "neg_text": "A"}, "not a list of wrong answers"),
         ({"frame_dir": "frames", "conversations": good["conversations"]}, "give the video"),
         ("an entry", "not an object"),
@@ -260,8 +268,8 @@ def test_pairs(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("x.csv", "text,file\na,b\n", "its columns are text, file. They should be query, modality, target, relevant."),
-        ("x.csv", "query,modality,target,relevant\n", "there is nothing to evaluate in it"),
+        ("x.csv", "text,file\na,b\n", "its columns are text, file. They should be query, modality, target, relevant"),
+        ("x.csv", "query,modality,target,relevant\n", "x.csv: there is nothing to evaluate in it. See docs"),
         ("x.json", '{"a": 1}', "not a list of entries"),
         ("x.json", "[1,", "not JSON"),
         ("x.txt", "hello", "neither a folder nor"),
@@ -290,6 +298,13 @@ def test_a_mapped_table(folder: Path) -> None:
     assert {(Item("barking"), dog), (dog, Item("barking")), (Item("a dog"), dog)} <= pairs
     assert len(pairs) == 6
     assert faults(dataset) == [f"clotho.csv, line 4: {folder}/media/snow.wav: no such file"]
+
+    rows = [{"clip": "dog", "words": ["barking"]}, {"clip": "dog", "words": []}, {"clip": "rain", "words": None}]
+    (folder / "msvd.json").write_text(json.dumps([*rows, {"clip": None, "words": ["rain"]}]))
+    first = TableMapping(Side(Modality.TEXT, ("{words[0]}",)), Side(Modality.AUDIO, ("{clip}.wav",)))
+    dataset = read(folder / "msvd.json", mapping=first)
+    assert {*dataset.corpus.values()} == {Item("barking"), dog}
+    assert [row.place for row in dataset.bad_rows] == ["entry 2", "entry 3", "entry 4"]
 
     (folder / "split.csv").write_text("dog,0,barking,test\nrain,0,rain,train\n")
     headless = TableMapping(

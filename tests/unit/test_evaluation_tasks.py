@@ -41,7 +41,16 @@ def test_own_tasks_are_read_and_faults_named(tmp_path: Path) -> None:
         'target = {modality = "audio", values = ["{b}.wav"]}\n'
     )
     assert load_task(str(own)).name == "own"
-    for content in ("title = ", 'title = "Own"', 'title = "x"\nsource = "x"\n[questions]\nmodality = "smell"\n'):
+    once = own.read_text().replace("[", "").replace("]", "").replace("table", "[table]")
+    own.write_text(once)
+    assert load_task(str(own)).mapping.query.values == ("{a}",), "one need not be in a list"
+    for content in (
+        "title = ",
+        'title = "Own"',
+        'title = "x"\nsource = "x"\n[questions]\nmodality = "smell"\n',
+        f'{once}keep = "split"\n',
+        once.replace("[table]", "[tabel]"),
+    ):
         own.write_text(content)
         with pytest.raises(UsageError, match=r"own.toml: not a task file .*reproduce-paper"):
             load_task(str(own))

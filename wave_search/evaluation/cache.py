@@ -56,7 +56,7 @@ class EmbeddingCache:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise self._error(error.strerror or str(error)) from error
+            raise cannot_keep(self._path, error.strerror or str(error)) from error
         with self._faults():
             self._connection = sqlite3.connect(self._path, check_same_thread=False, timeout=60)
             # Without a log beside it, the file would be locked against a second run while this one writes.
@@ -110,10 +110,12 @@ class EmbeddingCache:
         try:
             yield
         except sqlite3.Error as error:
-            raise self._error(str(error)) from error
+            raise cannot_keep(self._path, str(error)) from error
 
-    def _error(self, cause: str) -> CacheError:
-        return CacheError(
-            f"{self._path}: embeddings cannot be kept there ({cause})",
-            "Free some space, remove the file, or choose another folder with --cache DIR.",
-        )
+
+def cannot_keep(path: Path, cause: str) -> CacheError:
+    """Say that what an evaluation wants to keep cannot be kept at `path`, and why."""
+    return CacheError(
+        f"{path}: embeddings and media cannot be kept there ({cause})",
+        "Free some space, remove the file, or choose another folder with --cache DIR.",
+    )

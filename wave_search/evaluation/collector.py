@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from wave_search.errors import UsageError
+from wave_search.evaluation.cache import cannot_keep
 from wave_search.evaluation.dataset import BadRow, Dataset, Item, Question
 from wave_search.query import parse_media
 from wave_search.types import MediaRef, Modality
@@ -75,15 +77,17 @@ class Collector:
             prompt: what the model is asked about it.
 
         Raises:
-            UsageError: there is no such file.
+            UsageError: there is no such file, or the prompt is no text.
+            CacheError: the medium itself is given, and there is no room for it.
         """
+        asked = None if prompt is None else words_of(prompt, "prompt")
         if isinstance(value, dict) and value.get("bytes"):
-            return Item(MediaRef(self._unpack(value["bytes"]), modality), prompt)
+            return Item(MediaRef(self._unpack(value["bytes"]), modality), asked)
         if isinstance(value, dict):
             value = value.get("path")
         if not isinstance(value, str) or not value.strip():
             raise UsageError(f"there is no path of the {modality}")
-        return Item(parse_media(str(self._media / value.strip()), modality), prompt)
+        return Item(parse_media(str(self._media / value.strip()), modality), asked)
 
     def dataset(self, layout: str) -> Dataset:
         """Give all that was collected."""
@@ -93,12 +97,16 @@ class Collector:
         return self._names.setdefault(item, f"{len(self._names):08d}")
 
     def _unpack(self, content: bytes) -> Path:
-        self._unpacked.mkdir(parents=True, exist_ok=True)
         path = self._unpacked / hashlib.blake2b(content, digest_size=16).hexdigest()
-        if not path.exists():
-            temporary = path.with_suffix(".part")
-            temporary.write_bytes(content)
-            temporary.rename(path)
+        try:
+            self._unpacked.mkdir(parents=True, exist_ok=True)
+            if not path.exists():
+                # Another run may be unpacking the same.
+                temporary = path.with_suffix(f".{os.getpid()}.part")
+                temporary.write_bytes(content)
+                temporary.rename(path)
+        except OSError as error:
+            raise cannot_keep(path, error.strerror or str(error)) from error
         return path
 
 
@@ -108,13 +116,28 @@ def text_item(value: object) -> Item:
     Raises:
         UsageError: it is none, or empty.
     """
-    if not isinstance(value, str) or not value.strip():
-        raise UsageError("the text is empty")
+    return Item(words_of(value, "text"))
+
+
+def words_of(value: object, what: str) -> str:
+    """Check what is to be embedded as text.
+
+    Args:
+        value: the text.
+        what: how an error calls it.
+
+    Raises:
+        UsageError: it is no text, or empty.
+    """
+    if not isinstance(value, str):
+        raise UsageError(f"the {what} is {value!r:.40}, not a string")
+    if not value.strip():
+        raise UsageError(f"the {what} is empty")
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise UsageError("the text is not UTF-8") from None
-    return Item(value.strip())
+        raise UsageError(f"the {what} is not UTF-8") from None
+    return value.strip()
 
 
 def modality_of(name: object) -> Modality:

@@ -18,9 +18,10 @@ from wave_search.evaluation.read_pairs import read_pairs
 from wave_search.evaluation.read_wave import read_wave
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from wave_search.evaluation.dataset import Dataset
+    from wave_search.evaluation.dataset import BadRow, Dataset
 
 
 def read_dataset(
@@ -47,12 +48,19 @@ def read_dataset(
     layout = _read(path, mapping, split, into)
     dataset = into.dataset(layout)
     if not dataset.qrels and not dataset.questions:
-        first = f": {row.place}: {row.cause}" if (row := next(iter(dataset.bad_rows), None)) else ""
         raise DatasetError(
-            f"{path}: there is nothing to evaluate in it ({len(dataset.bad_rows):,} rows cannot be used{first})",
-            "Paths are relative to the data set's folder, or to that of --media DIR.",
+            f"{path}: there is nothing to evaluate in it{_reason(dataset.bad_rows)}",
+            "See docs/evaluation.md for what a row says; paths are relative to the data set's folder, or to that of "
+            "--media DIR.",
         )
     return dataset
+
+
+def _reason(bad_rows: Sequence[BadRow]) -> str:
+    if not bad_rows:
+        return ""
+    rows = f"{len(bad_rows):,} rows" if len(bad_rows) > 1 else "a row"
+    return f" ({rows} cannot be used: {bad_rows[0].place}: {bad_rows[0].cause})"
 
 
 def _read(path: Path, mapping: TableMapping | QuestionMapping | None, split: str, into: Collector) -> str:

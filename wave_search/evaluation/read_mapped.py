@@ -131,6 +131,8 @@ def _option(letter: str, choice: str) -> str:
 
 def _filled(template: str, row: Row, **more: str) -> str:
     try:
-        return template.format_map({**row.fields, **more})
-    except (KeyError, AttributeError, ValueError, TypeError) as error:
+        # A missing value is None in parquet and JSON, and nothing in CSV.
+        fields = {name: "" if value is None else value for name, value in row.fields.items()}
+        return template.format_map({**fields, **more})
+    except (LookupError, AttributeError, ValueError, TypeError) as error:
         raise UsageError(f"{template} cannot be made of the row ({error!r})") from None

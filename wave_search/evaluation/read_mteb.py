@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from wave_search.evaluation.rows import Row
 
 _SUFFIXES = (".jsonl", ".parquet", ".tsv")
+_MAX_GRADE = 1_000_000
 _MEDIA = (Modality.IMAGE, Modality.AUDIO, Modality.VIDEO)
 
 
@@ -93,7 +94,7 @@ def _item(row: Row, into: Collector) -> Item:
     parts = {part.strip() for part in str(named).replace("+", ",").split(",")}
     if parts == {Modality.TEXT}:
         return _text(row)
-    prompt = str(value_of(row, "text")) if Modality.TEXT in parts else None
+    prompt = value_of(row, "text") if Modality.TEXT in parts else None
     media_parts = parts - {Modality.TEXT}
     if media_parts in ({"audio", "video"}, {"av"}):
         return into.medium(value_of(row, "av", "video"), Modality.AV, prompt)
@@ -105,15 +106,15 @@ def _item(row: Row, into: Collector) -> Item:
 
 def _text(row: Row) -> Item:
     title, text = row.fields.get("title") or "", row.fields.get("text") or ""
-    return text_item(f"{title} {text}")
+    return text_item(f"{title} {text}" if isinstance(text, str) else text)
 
 
 def _grade(row: Row) -> int:
     score = value_of(row, "score")
     try:
         grade = float(score)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         grade = float("nan")
-    if not grade.is_integer():
-        raise UsageError(f'the score "{score}" is not a whole number')
+    if not grade.is_integer() or abs(grade) > _MAX_GRADE:
+        raise UsageError(f'the score "{score!s:.40}" is not a whole number of up to {_MAX_GRADE:,}')
     return int(grade)

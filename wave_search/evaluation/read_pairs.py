@@ -38,7 +38,8 @@ def read_pairs(path: Path, into: Collector) -> None:
         nonlocal columns_seen
         if not columns_seen and not set(COLUMNS) <= row.fields.keys():
             raise DatasetError(
-                f"{path}: its columns are {', '.join(map(str, row.fields))}", f"They should be {', '.join(COLUMNS)}."
+                f"{path}: its columns are {', '.join(row.fields):.200}",
+                f"They should be {', '.join(COLUMNS)}, with commas between them, in UTF-8.",
             )
         columns_seen = True
         query, modality, target, relevant = (str(row.fields[name]).strip() for name in COLUMNS)

@@ -86,8 +86,8 @@ def _within(row: Row, item: Item) -> Item:
         return item
     try:
         start_s, stop_s = (float(second) for second in timestamps)
-    except (TypeError, ValueError):
-        raise UsageError(f"the timestamps {timestamps} are not two numbers of seconds") from None
+    except (TypeError, ValueError, OverflowError):
+        raise UsageError(f"the timestamps {timestamps!s:.40} are not two numbers of seconds") from None
     if not 0 <= start_s < stop_s:
         raise UsageError(f"the timestamps {timestamps} are not a range")
     sound = item.sound and replace(item.sound, start_s=start_s, stop_s=stop_s)

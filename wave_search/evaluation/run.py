@@ -17,6 +17,7 @@ import numpy as np
 from wave_search.ann import check_faiss
 from wave_search.errors import UsageError
 from wave_search.evaluation.cache import EmbeddingCache
+from wave_search.evaluation.collector import words_of
 from wave_search.evaluation.confidence import figure
 from wave_search.evaluation.dataset import Dataset, Item, Question
 from wave_search.evaluation.directions import report_direction, split
@@ -81,6 +82,8 @@ def evaluate(
     check_faiss()
     if limit is not None and limit < 1:
         raise UsageError(f"a limit of {limit} makes no sense", "Take at least one query.")
+    if instruction is not None:
+        instruction = words_of(instruction, "instruction")
     path = Path(dataset).expanduser()
     read_by = load_task(task) if task else None
     with (

@@ -12,9 +12,10 @@ from wave_search.evaluation.read_mapped import QuestionMapping, Side, TableMappi
 from wave_search.types import Modality
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _TASKS = Path(__file__).parent / "tasks"
+_KEYS = {"title", "source", "directions", "expected", "notes", "table", "questions"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,8 @@ def load_task(name: str) -> Task:
 
 
 def _task(name: str, content: dict[str, Any]) -> Task:
+    if unknown := content.keys() - _KEYS:
+        raise ValueError(f"it does not take {', '.join(sorted(unknown))}")
     mapping: TableMapping | QuestionMapping | None = None
     if "table" in content:
         mapping = _table(content["table"])
@@ -71,28 +74,32 @@ def _task(name: str, content: dict[str, Any]) -> Task:
         str(content["title"]),
         str(content["source"]),
         mapping,
-        tuple(map(str, content.get("directions", ()))),
+        _strings(content.get("directions", ())),
         {str(figure): float(value) for figure, value in content.get("expected", {}).items()},
-        tuple(map(str, content.get("notes", ()))),
+        _strings(content.get("notes", ())),
     )
 
 
 def _table(content: dict[str, Any]) -> TableMapping:
-    keep = content.get("keep")
-    return TableMapping(
-        _side(content["query"]),
-        _side(content["target"]),
-        tuple(content["columns"]) if "columns" in content else None,
-        (str(keep[0]), str(keep[1])) if keep else None,
-    )
+    columns = _strings(content["columns"]) if "columns" in content else None
+    keep = None
+    if "keep" in content:
+        column, value = _strings(content["keep"])
+        keep = column, value
+    return TableMapping(_side(content["query"]), _side(content["target"]), columns, keep)
 
 
 def _questions(content: dict[str, Any]) -> QuestionMapping:
     given = {**content, "modality": Modality(content["modality"])}
     if "choices" in given:
-        given["choices"] = tuple(map(str, given["choices"]))
+        given["choices"] = _strings(given["choices"])
     return QuestionMapping(**given)
 
 
 def _side(content: dict[str, Any]) -> Side:
-    return Side(Modality(content["modality"]), tuple(map(str, content["values"])))
+    return Side(Modality(content["modality"]), _strings(content["values"]))
+
+
+def _strings(value: str | Sequence[object]) -> tuple[str, ...]:
+    """A single one may stand for a list of it."""
+    return (value,) if isinstance(value, str) else tuple(map(str, value))
