@@ -52,27 +52,15 @@ _RANK_OFFSET = 60
 _RESAMPLINGS = 2_000
 _FOREIGN = (
     *("a violin concerto", "a quantum physics lecture", "typing on a keyboard", "a glass breaking", "bowling"),
-    *("applause in a hall", "a church choir", "people laughing", "a toilet flushing", "a door creaking", "a gunshot"),
-    *(
-        "a saxophone solo",
-        "fireworks",
-        "a sewing machine",
-        "footsteps on gravel",
-        "a telephone ringing",
-        "a golf course",
-    ),
-    *("a vacuum cleaner", "a whale song", "a drum kit", "a football match", "a politician's speech", "a wedding"),
-    *(
-        "mathematics homework",
-        "an opera singer",
-        "a washing machine",
-        "a zip fastener",
-        "a pinball machine",
-        "a kettle",
-    ),
-    *("a camera shutter", "a printer", "snow falling", "an escalator", "a dentist's drill", "a microwave oven"),
-    *("bees buzzing", "a lion roaring", "a donkey", "a horse galloping", "a tap dripping", "a kettle"),
+    *("a courtroom", "a church choir", "a bank", "a toilet flushing", "a cement mixer", "a hair dryer"),
+    *("a saxophone solo", "a ballet", "a sewing machine", "a barber's scissors", "a telephone ringing"),
+    *("a golf course", "a vacuum cleaner", "a whale song", "a dishwasher", "a football match", "a wedding"),
+    *("a politician's speech", "mathematics homework", "an opera singer", "a washing machine", "a zip fastener"),
+    *("a pinball machine", "a kettle", "a camera shutter", "a printer", "snow falling", "an escalator"),
+    *("a dentist's drill", "a microwave oven", "a tennis match", "a pencil sharpener", "a donkey", "an elevator"),
+    *("a tap dripping",),
 )
+"""None of them is among the sounds of fold 4 or the drawings."""
 
 
 @dataclass(frozen=True, slots=True)
