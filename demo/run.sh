@@ -42,8 +42,8 @@ run wave-search query --text 'waves at the beach' -k 5
 say '6. A range of a real film finds itself:'
 run wave-search query --video demo/media/videos/bbb_meadow.mp4@5-10 --target video -k 3
 say '7. For scripts: JSON Lines, or paths only.'
-run wave-search query --text 'thunder' --target audio -k 2 --json
-run wave-search query --text 'thunder' --target audio -k 2 --paths
+run wave-search query --text 'rain' --target audio -k 2 --json
+run wave-search query --text 'rain' --target audio -k 2 --paths
 
 say 'The same as a picture, to look at:'
 run .venv/bin/python demo/contact_sheet.py demo/index demo/contact-sheet.png
