@@ -131,19 +131,19 @@ def _order_of_all(hit: Hit) -> tuple[bool, float, float, Path, float]:
 def assemble(snapshot: Snapshot, candidates: Candidates) -> Iterator[Hit]:
     """Describe each candidate once for every file that has its content. Ranks are left at 0."""
     segments = snapshot.segment_rows(candidates.ids)
-    content_ids = sorted({segment.content_id for segment in segments})
-    contents, files = snapshot.contents(content_ids), snapshot.files_of(content_ids)
-    for segment, score, z in zip(segments, candidates.scores, candidates.z, strict=True):
-        for file in files[segment.content_id]:
+    content_ids = [segment.content_id for segment in segments]
+    durations_s, paths = snapshot.durations_s(content_ids), snapshot.paths_of(content_ids)
+    for segment, duration_s, score, z in zip(segments, durations_s, candidates.scores, candidates.z, strict=True):
+        for path in paths[segment.content_id]:
             yield Hit(
                 rank=0,
                 score=min(float(score), 1.0),  # float16 rounds some norms up
                 z=float(z),
-                path=Path(os.fsdecode(file.path)),
+                path=Path(os.fsdecode(path)),
                 modality=segment.modality,
                 start_s=segment.start_s,
                 stop_s=segment.stop_s,
                 segment_id=segment.segment_id,
-                duration_s=contents[segment.content_id].duration_s,
+                duration_s=duration_s,
                 text=segment.text,
             )

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wave_search.store.rows import ContentRow, FileRow, SegmentRow
-from wave_search.types import Modality
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wave_search.store.rows import NewSegment
+    from wave_search.types import Space
 
 FILE_COLUMNS = ("path_bytes", "root", "size_bytes", "mtime_ns", "device", "content_id", "status", "cause", "remedy")
 CONTENT_COLUMNS = ("content_id", *(field.name for field in fields(ContentRow)))
@@ -74,19 +74,41 @@ def segment_table(rows: Sequence[tuple[int, int, NewSegment]], vectors: NDArray[
     return pa.table(columns, schema=schema)
 
 
-def segment_rows(table: Any) -> Iterable[SegmentRow]:
-    """The segments of an Arrow table with SEGMENT_COLUMNS."""
-    for segment_id, content_id, modality, *rest in zip(
-        *(table.column(name).to_pylist() for name in SEGMENT_COLUMNS), strict=True
-    ):
-        yield SegmentRow(segment_id, content_id, Modality(modality), *rest)
-
-
 def vector_matrix(batch: Any) -> NDArray[np.float16]:
     """The (n, dim) vectors of a record batch, without a copy."""
     column = batch.column("vector")
     matrix: NDArray[np.float16] = column.flatten().to_numpy(zero_copy_only=True).reshape(-1, column.type.list_size)
     return matrix
+
+
+def floats(table: Any, column: str) -> NDArray[np.float64]:
+    """A column of numbers of a table or record batch, NaN where there is none."""
+    return np.asarray(table.column(column).cast("float64").fill_null(float("nan")), dtype=np.float64)
+
+
+def space_codes(batch: Any, spaces: Sequence[Space]) -> NDArray[np.uint16]:
+    """The position in `spaces` of each row's space, and len(spaces) for one that is not there."""
+    numbers = {(space.modality.value, space.instruction): number for number, space in enumerate(spaces)}
+    modality, instruction = (batch.column(name).dictionary_encode() for name in ("modality", "instruction"))
+    of_pair = np.array(
+        [
+            [numbers.get((one, other), len(spaces)) for other in instruction.dictionary.to_pylist()]
+            for one in modality.dictionary.to_pylist()
+        ],
+        np.uint16,
+    ).reshape(len(modality.dictionary), len(instruction.dictionary))
+    codes: NDArray[np.uint16] = of_pair[np.asarray(modality.indices), np.asarray(instruction.indices)]
+    return codes
+
+
+def split_paths(column: Any) -> tuple[Any, Any]:
+    """Absolute paths as dictionary-encoded folders and names below them, both arrays of bytes."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    whole = column.cast(pa.large_binary()).combine_chunks()  # there may be more than 2 GiB of them
+    parts = pc.split_pattern(whole, b"/", max_splits=1, reverse=True).flatten()
+    return parts[::2].dictionary_encode(), parts[1::2]
 
 
 def ids(table: Any, column: str) -> NDArray[np.int64]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wave_search.store import arrow, cache, durable, manifest, tables
-from wave_search.store.rows import Counts, Partition
+from wave_search.store.columns import Durations, FilePaths, SegmentColumns, or_none
+from wave_search.store.rows import Counts, Partition, SegmentRow
 from wave_search.store.tables import CONTENTS, FILES, SEGMENTS, Tables, one_of
 from wave_search.types import Modality, Space
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wave_search.store.manifest import Manifest
-    from wave_search.store.rows import ContentRow, FileRow, SegmentRow, ShardRef
+    from wave_search.store.rows import ContentRow, FileRow, ShardRef
 
 SHARDS_FOLDER = "shards"
 _FEW_IDS = 2_000
@@ -98,17 +99,22 @@ class Snapshot:
 
     def partition(self, space: Space) -> Partition:
         """The segments of a space that can be found: those of contents that a file has."""
-        table = self._tables.read(SEGMENTS, ("segment_id", "content_id"), _of(space))
-        ids, content_ids = arrow.ids(table, "segment_id"), arrow.ids(table, "content_id")
-        live = np.isin(content_ids, self._live)
-        ids, content_ids = ids[live], content_ids[live]
-        order = np.argsort(ids, kind="stable")
-        return Partition(ids[order], content_ids[order])
+        segments = self._segments
+        # Between the commits of a run, and after a crash there, contents may be left that no file has any more.
+        live = segments.of(space) & np.isin(segments.content_ids, self._paths.content_ids)
+        return Partition(segments.ids[live], segments.content_ids[live])
 
     @cached_property
-    def _live(self) -> NDArray[np.int64]:
-        # Between the commits of a run, and after a crash there, contents may be left that no file has any more.
-        return arrow.ids(self._tables.read(FILES, ("content_id",), "content_id IS NOT NULL"), "content_id")
+    def _segments(self) -> SegmentColumns:
+        return SegmentColumns.read(self._tables, self.manifest.settings.spaces)
+
+    @cached_property
+    def _paths(self) -> FilePaths:
+        return FilePaths.read(self._tables)
+
+    @cached_property
+    def _durations(self) -> Durations:
+        return Durations.read(self._tables)
 
     def vectors(self, space: Space, ids: NDArray[np.int64]) -> NDArray[np.float16]:
         """(n, dim) float16 vectors in the order of `ids`; n may be anything from one to the whole partition.
@@ -146,20 +152,47 @@ class Snapshot:
                 yield arrow.ids(batch, "segment_id"), arrow.vector_matrix(batch)
 
     def segment_rows(self, ids: Sequence[int] | NDArray[np.int64]) -> list[SegmentRow]:
-        """Rows in the order of `ids`, for a handful of hits.
+        """Rows in the order of `ids`.
 
         Raises:
             KeyError: an id is not in the index.
         """
-        if not len(ids):
-            return []
-        plain = _plain(ids)
-        table = self._tables.read(SEGMENTS, arrow.SEGMENT_COLUMNS, one_of("segment_id", plain))
-        found = {row.segment_id: row for row in arrow.segment_rows(table)}
-        return [found[segment_id] for segment_id in plain]
+        segments = self._segments
+        places = segments.positions(np.asarray(ids, np.int64))
+        texts = self._texts(places[segments.is_text(places)])
+        rows = zip(
+            places.tolist(),
+            segments.ids[places].tolist(),
+            segments.content_ids[places].tolist(),
+            (segments.spaces[code] for code in segments.codes[places]),
+            or_none(segments.start_s[places]),
+            or_none(segments.stop_s[places]),
+            strict=True,
+        )
+        return [
+            SegmentRow(
+                segment_id, content_id, space.modality, start_s, stop_s, texts.get(place), instruction=space.instruction
+            )
+            for place, segment_id, content_id, space, start_s, stop_s in rows
+        ]
+
+    def _texts(self, places: NDArray[np.intp]) -> dict[int, str | None]:
+        wanted = np.unique(places).tolist()
+        if not wanted:
+            return {}
+        texts = self._tables.take(SEGMENTS, ("text",), wanted).column("text").to_pylist()
+        return dict(zip(wanted, texts, strict=True))
+
+    def durations_s(self, content_ids: Sequence[int] | NDArray[np.int64]) -> list[float | None]:
+        """How long each content is, in seconds; None for what has no time."""
+        return self._durations.of(np.asarray(content_ids, np.int64))
+
+    def paths_of(self, content_ids: Iterable[int]) -> Mapping[int, tuple[bytes, ...]]:
+        """The paths of the files that have each content, sorted."""
+        return self._paths.of(content_ids)
 
     def files_of(self, content_ids: Sequence[int] | NDArray[np.int64]) -> Mapping[int, tuple[FileRow, ...]]:
-        """The files that have each content, by path, for a handful of hits."""
+        """The files that have each content, by path."""
         found: dict[int, list[FileRow]] = {content_id: [] for content_id in _plain(content_ids)}
         if found:
             where = one_of("content_id", list(found))
@@ -170,9 +203,9 @@ class Snapshot:
 
     def counts(self) -> Counts:
         """Numbers of files, contents and segments."""
-        segments = {space: self._tables.count(SEGMENTS, _of(space)) for space in self.manifest.settings.spaces}
+        segments = self._segments.counts()
         files = {status: self._tables.count(FILES, f"status = '{status}'") for status in ("indexed", "skipped")}
-        return Counts({space: count for space, count in segments.items() if count}, files, self._tables.count(CONTENTS))
+        return Counts(segments, files, self._tables.count(CONTENTS))
 
     def sizes_bytes(self) -> Mapping[str, int]:
         """Bytes on disk by part: "lance", "shards", "manifest" and "cache". Old versions count too."""

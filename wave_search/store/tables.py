@@ -8,19 +8,28 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from wave_search.errors import IndexCorruptError
 from wave_search.store.durable import write_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
 FOLDER = "lance"
 FILES, CONTENTS, SEGMENTS = "files", "contents", "segments"
 _NAMES = (FILES, CONTENTS, SEGMENTS)
 _VALUES_PER_DELETE = 10_000
+_NEVER = timedelta(days=36_500)
+"""Lance removes versions that are a week old unless told otherwise, and the manifest may name such a one."""
+_LAST_NAME = 2**64 - 1
+"""Lance names a version by its distance from this, so that the latest comes first."""
+HINT = "latest_version_hint.json"
+"""The only file of Lance that changes. It is written carelessly, and not believed."""
+_NOW = timedelta(milliseconds=1)
+_MARGIN = timedelta(hours=2)
 
 
 def schemas(dim: int) -> dict[str, Any]:
@@ -77,6 +86,7 @@ class Tables:
     """The three tables, each at one version."""
 
     def __init__(self, directory: Path, tables: Mapping[str, Any]) -> None:
+        self.place = directory / FOLDER
         self._directory = directory
         self._tables = tables
 
@@ -121,7 +131,13 @@ class Tables:
             IndexCorruptError: see `open`.
             IndexError_: the disk cannot be written.
         """
-        pinned = cls.open(directory, versions)
+        try:
+            pinned = cls.open(directory, versions)
+        except IndexCorruptError:
+            # Lance opens the latest version first. After a power failure it may be an empty file.
+            if not _drop_later_versions(directory, versions):
+                raise
+            pinned = cls.open(directory, versions)
         with _write_errors(directory):
             for name, table in pinned._tables.items():
                 table.checkout_latest()
@@ -143,6 +159,11 @@ class Tables:
         """Stream Arrow record batches of at most `rows`, in the order in which they were added."""
         with _read_errors(self._directory):
             yield from self._query(name, columns, where).to_batches(rows)
+
+    def take(self, name: str, columns: Sequence[str], places: Sequence[int]) -> Any:
+        """Read the rows at ascending, distinct positions as an Arrow table, in their order."""
+        with _read_errors(self._directory):
+            return self._tables[name].take_offsets(list(places)).select(list(columns)).to_arrow()
 
     def count(self, name: str, where: str | None = None) -> int:
         """Count rows."""
@@ -168,9 +189,60 @@ class Tables:
             for start in range(0, len(values), _VALUES_PER_DELETE):
                 self._tables[name].delete(one_of(column, values[start : start + _VALUES_PER_DELETE]))
 
+    def compact(self) -> bool:
+        """Join small pieces of each table, and rewrite what is thinned out by deletions. Rows keep their order.
+
+        Returns:
+            Whether there was anything to do.
+
+        Raises:
+            IndexError_: the disk cannot be written.
+        """
+        versions = self.versions()
+        with _write_errors(self._directory):
+            for table in self._tables.values():
+                before = 0
+                # One pass may leave pieces that the next one joins. When it has nothing to do, it makes no version.
+                while table.version != before:
+                    before = table.version
+                    table.optimize(cleanup_older_than=_NEVER)
+        return self.versions() != versions
+
+    def drop_versions(self, kept: Mapping[str, Collection[int]]) -> None:
+        """Remove old versions of each table, but for those in `kept`, to which the one that it is at must belong.
+
+        To be called after `compact`, with nothing uncommitted: the newest version is the only one that is sure to stay.
+
+        Raises:
+            IndexError_: the disk cannot be written.
+        """
+        with _write_errors(self._directory):
+            for name, table in self._tables.items():
+                if {*kept[name]} == {table.version}:
+                    age = _NOW
+                else:
+                    # Lance goes by dates, in local time, which may be off by an hour when clocks are put back.
+                    made = min(one["timestamp"] for one in table.list_versions() if one["version"] in kept[name])
+                    age = max(datetime.now() - made, timedelta(0)) + _MARGIN
+                table.optimize(cleanup_older_than=age)
+
     def _query(self, name: str, columns: Sequence[str], where: str | None) -> Any:
         query = self._tables[name].search().select(list(columns))
         return query.where(where) if where else query
+
+
+def _drop_later_versions(directory: Path, versions: Mapping[str, int]) -> bool:
+    """Remove what was written after the given versions, and tell whether there was anything."""
+    later = [
+        path
+        for name, version in versions.items()
+        for path in (directory / FOLDER / f"{name}.lance" / "_versions").glob("[0-9]*.manifest")
+        if _LAST_NAME - int(path.stem) > version
+    ]
+    with _write_errors(directory):
+        for path in later:
+            path.unlink()
+    return bool(later)
 
 
 def one_of(column: str, values: Sequence[int] | Sequence[bytes]) -> str:
@@ -189,10 +261,12 @@ def _connect(directory: Path) -> Any:
 def _read_errors(directory: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, RuntimeError, ValueError) as error:
+    except BaseException as error:
+        if not _is_of_lance(error):
+            raise
         raise IndexCorruptError(
             f"{directory / FOLDER} cannot be read: {_first_line(error)}",
-            "Restore it from a copy, or index the files again into another folder.",
+            "Run `wave-search verify`. If that fails too: `wave-search optimize`, or restore the index from a copy.",
         ) from error
 
 
@@ -200,10 +274,17 @@ def _read_errors(directory: Path) -> Iterator[None]:
 def _write_errors(directory: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, RuntimeError, ValueError) as error:
+    except BaseException as error:
+        if not _is_of_lance(error):
+            raise
         raise write_error(directory / FOLDER, _first_line(error)) from error
 
 
-def _first_line(error: Exception) -> str:
+def _is_of_lance(error: BaseException) -> bool:
+    # On damaged files Lance panics, which Python sees as an exception that is no Exception.
+    return isinstance(error, OSError | RuntimeError | ValueError) or type(error).__name__ == "PanicException"
+
+
+def _first_line(error: BaseException) -> str:
     """What Lance says, without the line of its source."""
     return re.sub(r",? /\S+\.rs:\d+:\d+", "", (str(error).splitlines() or [type(error).__name__])[0])

@@ -1,0 +1,168 @@
+"""What every hit needs, as plain columns that are read once.
+
+34 bytes a segment, 16 a content, and 20 for each file besides its name: a look-up in Lance takes longer than a search.
+Only texts are not kept; they are taken from the table by position.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wave_search.errors import IndexCorruptError
+from wave_search.store import arrow
+from wave_search.store.tables import CONTENTS, FILES, SEGMENTS
+from wave_search.types import Modality, Space
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from wave_search.store.tables import Tables
+
+_BATCH_ROWS = 65_536
+_COLUMNS = ("segment_id", "content_id", "start_s", "stop_s", "modality", "instruction")
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentColumns:
+    """All segments, in the order of the table."""
+
+    ids: NDArray[np.int64]
+    """(n,) ascending."""
+    content_ids: NDArray[np.int64]
+    """(n,)."""
+    start_s: NDArray[np.float64]
+    """(n,), NaN for what has no time; so is `stop_s`."""
+    stop_s: NDArray[np.float64]
+    codes: NDArray[np.uint16]
+    """(n,) positions in `spaces`."""
+    spaces: tuple[Space, ...]
+
+    @classmethod
+    def read(cls, tables: Tables, spaces: Sequence[Space]) -> SegmentColumns:
+        """Read them from the tables.
+
+        Raises:
+            IndexCorruptError: a table is damaged.
+        """
+        count = tables.count(SEGMENTS)
+        found = cls(
+            ids=np.empty(count, np.int64),
+            content_ids=np.empty(count, np.int64),
+            start_s=np.empty(count),
+            stop_s=np.empty(count),
+            codes=np.empty(count, np.uint16),
+            spaces=tuple(spaces),
+        )
+        begin = 0
+        for batch in tables.batches(SEGMENTS, _COLUMNS, None, _BATCH_ROWS):
+            rows = slice(begin, begin + batch.num_rows)
+            found.ids[rows] = arrow.ids(batch, "segment_id")
+            found.content_ids[rows] = arrow.ids(batch, "content_id")
+            found.start_s[rows] = arrow.floats(batch, "start_s")
+            found.stop_s[rows] = arrow.floats(batch, "stop_s")
+            found.codes[rows] = arrow.space_codes(batch, found.spaces)
+            begin = rows.stop
+        if begin != count or (found.ids[1:] <= found.ids[:-1]).any():
+            raise IndexCorruptError(f"{tables.place} holds segments out of order", "Restore the index from a copy.")
+        return found
+
+    def of(self, space: Space) -> NDArray[np.bool_]:
+        """(n,) which segments belong to a space."""
+        if space not in self.spaces:
+            return np.zeros(len(self.ids), np.bool_)
+        belongs: NDArray[np.bool_] = self.codes == self.spaces.index(space)
+        return belongs
+
+    def counts(self) -> dict[Space, int]:
+        """Segments of each space that has any."""
+        counted = np.bincount(self.codes, minlength=len(self.spaces)).tolist()
+        return {space: count for space, count in zip(self.spaces, counted, strict=False) if count}
+
+    def positions(self, ids: NDArray[np.int64]) -> NDArray[np.intp]:
+        """Where ids are in the table.
+
+        Raises:
+            KeyError: one is not there.
+        """
+        places = np.searchsorted(self.ids, ids)
+        there = places < len(self.ids)
+        there[there] = self.ids[places[there]] == ids[there]
+        if not there.all():
+            raise KeyError(int(ids[~there][0]))
+        return places
+
+    def is_text(self, positions: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Which of the segments are texts."""
+        texts = [code for code, space in enumerate(self.spaces) if space.modality == Modality.TEXT]
+        return np.isin(self.codes[positions], texts)
+
+
+@dataclass(frozen=True, slots=True)
+class FilePaths:
+    """The paths of all files that have a content, by content."""
+
+    content_ids: NDArray[np.int64]
+    """(n,) ascending."""
+    folder_codes: NDArray[np.int32]
+    """(n,) positions in `folders`."""
+    folders: Any
+    """Arrow array of distinct bytes."""
+    names: Any
+    """Arrow array of n bytes: paths below their folders."""
+
+    @classmethod
+    def read(cls, tables: Tables) -> FilePaths:
+        """Read them from the tables. Raises IndexCorruptError."""
+        table = tables.read(FILES, ("content_id", "path_bytes"), "content_id IS NOT NULL")
+        content_ids = arrow.ids(table, "content_id")
+        order = np.argsort(content_ids, kind="stable")
+        folders, names = arrow.split_paths(table.column("path_bytes"))
+        folder_codes = np.asarray(folders.indices, np.int32)
+        return cls(content_ids[order], folder_codes[order], folders.dictionary, names.take(order))
+
+    def of(self, content_ids: Iterable[int]) -> dict[int, tuple[bytes, ...]]:
+        """All paths of each content, sorted."""
+        wanted = np.unique(np.fromiter(content_ids, np.int64))
+        begins = np.searchsorted(self.content_ids, wanted, "left").tolist()
+        ends = np.searchsorted(self.content_ids, wanted, "right").tolist()
+        return {
+            content_id: tuple(sorted(map(self._path, range(begin, end))))
+            for content_id, begin, end in zip(wanted.tolist(), begins, ends, strict=True)
+        }
+
+    def _path(self, place: int) -> bytes:
+        folder: bytes = self.folders[self.folder_codes[place].item()].as_py()
+        name: bytes = self.names[place].as_py()
+        return folder + b"/" + name
+
+
+@dataclass(frozen=True, slots=True)
+class Durations:
+    """How long each content is."""
+
+    content_ids: NDArray[np.int64]
+    """(n,) ascending."""
+    seconds: NDArray[np.float64]
+    """(n,), NaN for what has no time."""
+
+    @classmethod
+    def read(cls, tables: Tables) -> Durations:
+        """Read them from the tables. Raises IndexCorruptError."""
+        table = tables.read(CONTENTS, ("content_id", "duration_s"))
+        content_ids = arrow.ids(table, "content_id")
+        order = np.argsort(content_ids, kind="stable")
+        return cls(content_ids[order], arrow.floats(table, "duration_s")[order])
+
+    def of(self, content_ids: NDArray[np.int64]) -> list[float | None]:
+        """One for each of the ids, which must be known."""
+        return or_none(self.seconds[np.searchsorted(self.content_ids, content_ids)])
+
+
+def or_none(values: NDArray[np.float64]) -> list[float | None]:
+    """Numbers as Python has them, None for NaN."""
+    return [None if value != value else value for value in values.tolist()]  # noqa: PLR0124 - only NaN differs from itself
