@@ -201,7 +201,7 @@ def test_damaged_tables_are_found(index, table, how):
         corrupt(path, how)
     problems = verify(index)
     assert problems
-    assert "cannot be read" in problems[0].what
+    assert ("cannot be read" if how == "gone" else "is damaged") in problems[0].what
     assert problems[0].remedy
     assert not problems[0].orphan
 
@@ -224,7 +224,7 @@ def test_a_damaged_manifest_is_a_problem_and_not_a_traceback(index):
     assert str(newest) in problem.what
     assert "go back to version 1" in problem.remedy
     newest.unlink()
-    assert verify(index) == ()
+    assert all(problem.orphan for problem in verify(index))
     assert state(index) == {}
 
 
@@ -247,7 +247,7 @@ def test_damaged_missing_and_incomplete_shards_are_found(index):
         (problem,) = verify(index)
         assert str(folder) in problem.what
         assert "digest" in problem.what
-        assert str(folder) in problem.remedy
+        assert "optimize" in problem.remedy
         shutil.rmtree(folder)
         (problem,) = verify(index)
         assert "missing" in problem.what

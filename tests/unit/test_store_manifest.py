@@ -6,7 +6,7 @@ from types import MappingProxyType
 import pytest
 
 from wave_search.errors import IndexCorruptError, IndexLockedError, IndexMismatchError, IndexNotFoundError
-from wave_search.store import Manifest, Settings, ShardRef, manifest
+from wave_search.store import ListRef, Manifest, Settings, ShardRef, manifest
 from wave_search.types import Modality, ModelSpec, Sampling, Space
 
 SPEC = ModelSpec(
@@ -26,6 +26,7 @@ STATE = Manifest(
     settings=Settings("scene", (Modality.AUDIO,), ("What?",)),
     roots=("/media/é", "/media/\udcff"),
     table_versions={"files": 3, "contents": 2, "segments": 9},
+    table_digests=ListRef(6, "0a"),
     next_segment_id=42,
     next_content_id=4,
     shards=(ShardRef(Space(Modality.AUDIO, "What?"), "000-042-ab", 0, 42, 40, "ff"),),

@@ -3,6 +3,7 @@
     <index>/
         manifest/<version>.json    the highest version is the index; publishing one is the commit
         lance/                     files, contents, segments with their vectors
+        digests/<version>.json     what the files under lance/ should be
         shards/<space>/<name>/     derived search structures, can be rebuilt from lance/ at any time
         cache.sqlite3              segments that queries embedded again, can be deleted at any time
         lock                       held by the writer while it lives
@@ -11,11 +12,13 @@ A reader opens a `Snapshot` of one version and keeps it, whatever a writer does 
 """
 
 from wave_search.store.cache import Origin, VectorCache
+from wave_search.store.create import create
 from wave_search.store.manifest import Manifest
 from wave_search.store.rows import (
     ContentRow,
     Counts,
     FileRow,
+    ListRef,
     NewSegment,
     Partition,
     Problem,
@@ -26,12 +29,13 @@ from wave_search.store.rows import (
 )
 from wave_search.store.snapshot import Snapshot, exists, open_snapshot
 from wave_search.store.verify import verify
-from wave_search.store.writer import Writer, create
+from wave_search.store.writer import Writer
 
 __all__ = [
     "ContentRow",
     "Counts",
     "FileRow",
+    "ListRef",
     "Manifest",
     "NewSegment",
     "Origin",

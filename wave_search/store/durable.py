@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     Stamp = tuple[Path, int, int]
+    """A file with its size in bytes and its time of change in ns."""
 
 _BLOCK_BYTES = 1 << 20
 _DISK_REMEDY = "Free some space or make the place writable; the last committed state is intact."
@@ -47,10 +48,7 @@ def publish(path: Path, data: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with disk_errors(path):
         try:
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+            _write(temporary, data)
             # A link, unlike a rename, fails if the name is taken: nobody's commit is ever overwritten.
             os.link(temporary, path)
         except FileExistsError as error:
@@ -58,6 +56,28 @@ def publish(path: Path, data: bytes) -> None:
         finally:
             temporary.unlink(missing_ok=True)
         sync(path.parent)
+
+
+def write_over(path: Path, data: bytes) -> None:
+    """Write a file, whole and durable, or leave what is there.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        _write(temporary, data)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync(path.parent)
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def sync(path: Path) -> None:
@@ -100,10 +120,21 @@ def folder_digest(folder: Path) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for path in sorted(_files(folder)):
         digest.update(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0".encode())
-        with path.open("rb") as file:
-            while block := file.read(_BLOCK_BYTES):
-                digest.update(block)
+        _update(digest, path)
     return digest.hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """BLAKE2b-16 hex over the bytes of a file."""
+    digest = hashlib.blake2b(digest_size=16)
+    _update(digest, path)
+    return digest.hexdigest()
+
+
+def _update(digest: hashlib.blake2b, path: Path) -> None:
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
 
 
 def size_bytes(folder: Path) -> int:

@@ -7,11 +7,12 @@ import json
 import re
 import sys
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from wave_search.errors import IndexCorruptError, IndexMismatchError, IndexNotFoundError
 from wave_search.store import durable
-from wave_search.store.rows import Settings, ShardRef, Spread
+from wave_search.store.rows import ListRef, Settings, ShardRef, Spread
 from wave_search.types import Modality, ModelSpec, Sampling, Space
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class Manifest:
     roots: tuple[str, ...]
     """What the index was made from. A name that is not UTF-8 holds surrogates, as from `os.fsdecode`."""
     table_versions: Mapping[str, int]
+    table_digests: ListRef
+    """What the files of the tables should be."""
     next_segment_id: int
     next_content_id: int
     shards: tuple[ShardRef, ...] = ()
@@ -101,6 +104,11 @@ def path_of(directory: Path, version: int) -> Path:
     return directory / FOLDER / f"{version:012d}.json"
 
 
+def now() -> str:
+    """The time of a commit: UTC, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
 def _encode(manifest: Manifest) -> bytes:
     # asdict copies plain dicts only, and a mapping may be of any kind.
     plain = replace(
@@ -159,6 +167,7 @@ def _decode(content: Mapping[str, Any]) -> Manifest:
         settings=Settings(settings["segmenting"], _modalities(settings["modalities"]), tuple(settings["instructions"])),
         roots=tuple(content["roots"]),
         table_versions=content["table_versions"],
+        table_digests=ListRef(**content["table_digests"]),
         next_segment_id=content["next_segment_id"],
         next_content_id=content["next_content_id"],
         shards=tuple(ShardRef(**{**shard, "space": _space(**shard["space"])}) for shard in content["shards"]),

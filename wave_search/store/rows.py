@@ -63,6 +63,16 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True)
+class ListRef:
+    """A list of the digests of table files, see `wave_search.store.digests`."""
+
+    version: int
+    """Of the commit that it belongs to."""
+    digest: str
+    """BLAKE2b-16 hex over its bytes."""
+
+
+@dataclass(frozen=True, slots=True)
 class FileRow:
     """A file of the library, as it was last seen."""
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from wave_search.errors import IndexCorruptError, IndexMismatchError
-from wave_search.store import arrow, cache, durable, manifest
+from wave_search.store import arrow, cache, digests, durable, manifest
+from wave_search.store.prune import left_overs, unused_shards
 from wave_search.store.rows import Problem
-from wave_search.store.snapshot import SHARDS_FOLDER, Snapshot, shard_parent
+from wave_search.store.snapshot import Snapshot
 from wave_search.store.tables import SEGMENTS, Tables
 
 if TYPE_CHECKING:
@@ -18,12 +20,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from wave_search.store.manifest import Manifest
     from wave_search.store.rows import ShardRef
 
 _NORM_TOLERANCE = 2e-3
 """Rounding to float16 moves the norm of a unit vector by less."""
 _BATCH_ROWS = 4_096
-_RESTORE = "Restore the index from a copy, or index the files again into another folder."
 
 
 def verify(directory: Path) -> tuple[Problem, ...]:
@@ -34,28 +36,42 @@ def verify(directory: Path) -> tuple[Problem, ...]:
     """
     directory = directory.absolute()
     try:
-        snapshot = Snapshot(directory, manifest.newest(directory))
-        found = [*_check_files(snapshot), *_check_segments(snapshot), *_check_shards(snapshot)]
+        state = manifest.newest(directory)
+        found = [*_check_bytes(directory, state)]
+        if not found:  # Lance may crash on damaged files
+            found = [*_check_meaning(Snapshot(directory, state))]
     except (IndexCorruptError, IndexMismatchError) as error:
         found = [Problem(error.message, error.remedy)]
     return (*found, *_orphans(directory))
+
+
+def _check_bytes(directory: Path, state: Manifest) -> Iterator[Problem]:
+    for path in digests.damaged(directory, digests.read(directory, state.table_digests)):
+        error = digests.damage(path)
+        yield Problem(error.message, error.remedy)
+
+
+def _check_meaning(snapshot: Snapshot) -> Iterator[Problem]:
+    yield from _check_files(snapshot)
+    yield from _check_segments(snapshot)
+    yield from _check_shards(snapshot)
 
 
 def _check_files(snapshot: Snapshot) -> Iterator[Problem]:
     files, contents = snapshot.files(), snapshot.contents()
     counts = snapshot.counts()
     if sum(counts.files.values()) != len(files):
-        yield Problem("a file is recorded twice, or with an unknown status", _RESTORE)
+        yield Problem("a file is recorded twice, or with an unknown status", digests.RESTORE)
     if counts.contents != len(contents) or len({row.digest for row in contents.values()}) != len(contents):
-        yield Problem("a content is recorded twice", _RESTORE)
+        yield Problem("a content is recorded twice", digests.RESTORE)
     referred = {row.content_id for row in files.values() if row.content_id is not None}
     if lost := sorted(referred - contents.keys()):
-        yield Problem(f"{len(lost)} files refer to a content that is not there, for example {lost[0]}", _RESTORE)
+        yield Problem(f"{len(lost)} files refer to a content that is not there, for example {lost[0]}", digests.RESTORE)
     if dead := sorted(contents.keys() - referred):
         what = f"{len(dead)} contents belong to no file, for example {dead[0]}"
         yield Problem(what, "Run `wave-search index` to its end: it drops them.", orphan=True)
     if max(contents, default=-1) >= snapshot.manifest.next_content_id:
-        yield Problem("a content has an id that was not given out yet", _RESTORE)
+        yield Problem("a content has an id that was not given out yet", digests.RESTORE)
 
 
 def _check_segments(snapshot: Snapshot) -> Iterator[Problem]:
@@ -74,7 +90,7 @@ def _check_segments(snapshot: Snapshot) -> Iterator[Problem]:
         last = int(ids[-1]) if len(ids) else last
     for fault, count in bad.items():
         if count:
-            yield Problem(f"{count} segments {_SEGMENT_FAULTS[fault]}", _RESTORE)
+            yield Problem(f"{count} segments {_SEGMENT_FAULTS[fault]}", digests.RESTORE)
 
 
 _SEGMENT_FAULTS = {
@@ -95,7 +111,7 @@ def _is_unit(vectors: NDArray[np.float16]) -> NDArray[np.bool_]:
 def _check_shards(snapshot: Snapshot) -> Iterator[Problem]:
     for shard in snapshot.manifest.shards:
         folder = snapshot.shard_dir(shard)
-        remedy = f"Delete {folder} and run `wave-search index` again: it is rebuilt without a model."
+        remedy = "Run `wave-search optimize`: it is rebuilt without a model."
         if not folder.is_dir():
             yield Problem(f"the shard {folder} is missing", remedy)
         elif durable.folder_digest(folder) != shard.digest:
@@ -113,19 +129,22 @@ def _covers(snapshot: Snapshot, shard: ShardRef) -> bool:
 
 
 def _orphans(directory: Path) -> Iterator[Problem]:
-    """Left by a crash, or being written right now. Shards of older versions are none: a reader may be on them."""
-    remedy = "Delete it, unless an index run is going on."
-    used = set()
-    for version in manifest.versions(directory):
+    """Left by a crash, or being written right now. What older versions use is none: a reader may be on them."""
+    remedy = "Nothing is wrong. `wave-search optimize` removes it."
+    states = []
+    for version in reversed(manifest.versions(directory)):
         try:
-            used |= {(shard_parent(directory, s.space), s.name) for s in manifest.read(directory, version).shards}
+            states.append(manifest.read(directory, version))
         except (IndexCorruptError, IndexMismatchError) as error:
             yield Problem(f"an older version is unreadable: {error.message}", error.remedy, orphan=True)
-    for folder in sorted((directory / SHARDS_FOLDER).glob("*/*")):
-        if (folder.parent, folder.name) not in used:
-            yield Problem(f"{folder} belongs to no version of the index", remedy, orphan=True)
+    for folder in unused_shards(directory, states):
+        yield Problem(f"{folder} belongs to no version of the index", remedy, orphan=True)
     if damage := cache.damage(directory):
         what = f"{directory / cache.NAME} is damaged: {damage}"
         yield Problem(what, "Delete it: queries fill it again.", orphan=True)
     for path in sorted((directory / manifest.FOLDER).glob(".*.tmp")):
         yield Problem(f"{path} was never published", remedy, orphan=True)
+    with suppress(IndexCorruptError):  # that is a problem of its own, if it concerns the newest version
+        listing = digests.read(directory, *(state.table_digests for state in states))
+        if files := list(left_overs(directory, listing)):
+            yield Problem(f"{len(files)} files were never committed, for example {files[0]}", remedy, orphan=True)

@@ -4,61 +4,28 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from wave_search.errors import IndexError_, UsageError
-from wave_search.store import arrow, durable, lock, manifest, tables
-from wave_search.store.manifest import Manifest
+from wave_search.errors import IndexCorruptError, IndexError_
+from wave_search.store import arrow, digests, durable, lock, manifest, tables
+from wave_search.store.prune import prune
 from wave_search.store.rows import ShardRef
 from wave_search.store.snapshot import SHARDS_FOLDER, Snapshot, exists, open_snapshot, shard_parent
 from wave_search.store.tables import CONTENTS, FILES, SEGMENTS, Tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
-    from wave_search.store.rows import ContentRow, FileRow, NewSegment, Settings, Spread
-    from wave_search.types import ModelSpec, Space
+    from wave_search.store.manifest import Manifest
+    from wave_search.store.rows import ContentRow, FileRow, NewSegment, Spread
+    from wave_search.types import Space
 
 _SPILL_SEGMENTS = 2_048
 """Segments kept in memory at most: about 15 MB of vectors of 3584 dimensions."""
-
-
-def create(directory: Path, spec: ModelSpec, settings: Settings) -> Snapshot:
-    """Make an empty index. The folder may be missing, empty, or left by a creation that was never finished.
-
-    Raises:
-        UsageError: the folder holds an index already, or files that are not of an index.
-        IndexLockedError: another process is creating it.
-        IndexError_: it cannot be written (full or read-only disk).
-    """
-    directory = directory.absolute()
-    with durable.disk_errors(directory):
-        directory.mkdir(parents=True, exist_ok=True)
-        _refuse_foreign(directory)
-    with lock.hold(directory):
-        if exists(directory):
-            raise UsageError(f"there is an index at {directory} already", "Choose another folder.")
-        made = Tables.create(directory, spec.dim)
-        first = Manifest(
-            version=1,
-            created=_now(),
-            model=spec,
-            settings=settings,
-            roots=(),
-            table_versions=made.versions(),
-            next_segment_id=0,
-            next_content_id=0,
-        )
-        with durable.disk_errors(directory):
-            (directory / manifest.FOLDER).mkdir(exist_ok=True)
-            durable.sync_tree(directory)
-            manifest.publish(directory, first)
-    return open_snapshot(directory)
 
 
 class Writer:
@@ -93,10 +60,10 @@ class Writer:
             open_snapshot(self._directory)  # raises: a lock file must not appear in just any folder
         with ExitStack() as held:
             held.enter_context(lock.hold(self._directory))
-            self.snapshot = open_snapshot(self._directory)
-            state = self.snapshot.manifest
+            state = manifest.newest(self._directory)
             self._on_disk = durable.stamps(self._directory / tables.FOLDER)
             self._tables = Tables.open_for_writing(self._directory, state.table_versions)
+            self.snapshot = Snapshot(self._directory, state)
             self._schemas = tables.schemas(state.model.dim)
             self._files = dict(self.snapshot.files())
             self._content_ids = dict(self.snapshot.content_ids())
@@ -236,14 +203,67 @@ class Writer:
             self._spill()
             self._write_contents(dead)
             self._write_files()
-            self._on_disk = durable.sync_new(self._directory / tables.FOLDER, self._on_disk)
-            state = replace(
-                self._next,
-                version=self._committed.version + 1,
-                created=_now(),
-                table_versions=self._tables.versions(),
-            )
-            manifest.publish(self._directory, state)
+            return self._publish()
+
+    def compact(self) -> Snapshot:
+        """Rewrite the tables in few pieces and without what was deleted, and commit. Ids stay what they are.
+
+        Raises:
+            IndexCorruptError: a file of the tables is damaged, which rewriting it would hide.
+            IndexError_: the disk is full or read-only.
+        """
+        self.commit()
+        known, is_new_chain = self._checked_digests()
+        with self._changing():
+            if self._tables.compact() or is_new_chain:
+                self._publish(known)
+        return self.snapshot
+
+    def prune(self, grace_s: float) -> None:
+        """Remove versions that were replaced at least `grace_s` ago, and all that no version uses. Compact before.
+
+        Readers that opened such a version can read it no more.
+
+        Raises:
+            IndexError_: the disk is read-only, or what is kept cannot be read.
+        """
+        self.commit()
+        with self._changing():
+            # Lance compacts before it prunes, and is sure to keep its latest version only.
+            if self._tables.compact():
+                self._publish()
+            prune(self._directory, self._tables, self._committed, grace_s)
+
+    def _checked_digests(self) -> tuple[Mapping[str, str], bool]:
+        """Digests of the files of the tables, which are compared; and whether it is time for a new chain of lists."""
+        try:
+            listing = digests.read(self._directory, self._committed.table_digests)
+        except IndexCorruptError as error:
+            if not isinstance(error.__cause__, FileNotFoundError):
+                raise
+            self._on_disk = set()  # everything is listed as if it were new
+            return {}, True
+        for path in digests.damaged(self._directory, listing):
+            raise digests.damage(path)
+        top = self._directory / tables.FOLDER
+        there = {name: digest for name, digest in listing.files.items() if (top / name).exists()}
+        return there, len(listing.versions) > 1
+
+    def _publish(self, known: Mapping[str, str] | None = None) -> Snapshot:
+        """Commit what is in the tables. With `known` digests, a new chain of lists begins."""
+        before, self._on_disk = self._on_disk, durable.sync_new(self._directory / tables.FOLDER, self._on_disk)
+        version, listed = self._committed.version + 1, self._committed.table_digests
+        made = self._on_disk - before
+        if made or known is not None:
+            listed = digests.add(self._directory, version, made, listed if known is None else None, known)
+        state = replace(
+            self._next,
+            version=version,
+            created=manifest.now(),
+            table_versions=self._tables.versions(),
+            table_digests=listed,
+        )
+        manifest.publish(self._directory, state)
         self._begin(state)
         self.snapshot = Snapshot(self._directory, state)
         return self.snapshot
@@ -285,16 +305,3 @@ class Writer:
             rows = [self._files[path] for path in present]
             self._tables.append(FILES, arrow.file_table(rows, self._schemas[FILES]))
         self._stored = self._stored.difference(self._touched).union(present)
-
-
-def _refuse_foreign(directory: Path) -> None:
-    ours = {lock.NAME, tables.FOLDER, manifest.FOLDER, SHARDS_FOLDER}
-    foreign = sorted(path.name for path in directory.iterdir() if path.name not in ours)
-    if foreign and not exists(directory):
-        raise UsageError(
-            f"{directory} is not an index and holds other files, for example {foreign[0]}", "Choose an empty folder."
-        )
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

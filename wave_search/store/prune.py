@@ -1,0 +1,81 @@
+"""Removing what no reader needs: versions that were replaced long ago, and what crashes left."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from datetime import datetime
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from wave_search.errors import IndexError_
+from wave_search.store import digests, durable, manifest, tables
+from wave_search.store.snapshot import SHARDS_FOLDER, shard_parent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from wave_search.store.manifest import Manifest
+    from wave_search.store.tables import Tables
+
+
+def prune(directory: Path, opened: Tables, newest: Manifest, grace_s: float) -> None:
+    """Remove all that neither the newest version needs nor one that was the newest less than `grace_s` ago.
+
+    To be called under the lock, with nothing uncommitted and the tables just compacted. A crash at any point leaves
+    every remaining version whole: a version's manifest goes before what it names.
+
+    Raises:
+        OSError: the disk cannot be written.
+        IndexError_: the same, or what is kept cannot be read.
+    """
+    kept = _kept(directory, grace_s)
+    for version in set(manifest.versions(directory)) - set(kept):
+        manifest.path_of(directory, version).unlink()
+    _remove((directory / manifest.FOLDER).glob(".*.tmp"))
+    durable.sync(directory / manifest.FOLDER)
+    states = [manifest.read(directory, version) for version in kept]
+    _remove_shards(directory, states)
+    _remove(left_overs(directory, digests.read(directory, *(state.table_digests for state in reversed(states)))))
+    opened.drop_versions({name: {state.table_versions[name] for state in states} for name in newest.table_versions})
+
+
+def left_overs(directory: Path, listing: digests.Listing) -> Iterator[Path]:
+    """Files of tables that no commit made, and lists of digests that are not among those read."""
+    top = directory / tables.FOLDER
+    known = {top / name for name in listing.files}
+    yield from (p for p in sorted(top.rglob("*")) if p.name != tables.HINT and p not in known and p.is_file())
+    lists = {digests.path_of(directory, version) for version in listing.versions}
+    yield from (path for path in sorted((directory / digests.FOLDER).glob("*")) if path not in lists)
+
+
+def unused_shards(directory: Path, states: Iterable[Manifest]) -> Iterator[Path]:
+    """Folders of shards that none of the versions uses."""
+    used = {shard_parent(directory, shard.space) / shard.name for state in states for shard in state.shards}
+    yield from sorted(folder for folder in (directory / SHARDS_FOLDER).glob("*/*") if folder not in used)
+
+
+def _kept(directory: Path, grace_s: float) -> list[int]:
+    """Versions that stay, the newest last."""
+    versions = manifest.versions(directory)
+    return [*(old for old, new in pairwise(versions) if _age_s(directory, new) < grace_s), versions[-1]]
+
+
+def _age_s(directory: Path, version: int) -> float:
+    """How long a version has been there. A clock that was put back counts as no time at all."""
+    try:
+        created = datetime.fromisoformat(manifest.read(directory, version).created)
+    except IndexError_:
+        return float("inf")
+    return max(time.time() - created.timestamp(), 0.0)
+
+
+def _remove_shards(directory: Path, states: Iterable[Manifest]) -> None:
+    for folder in unused_shards(directory, states):
+        shutil.rmtree(folder)
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        path.unlink()
