@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from wave_search.evaluation import Evaluation, evaluate
     from wave_search.indexer import Interrupted
     from wave_search.library import (
+        GRACE_S,
         IVF_FROM,
         Index,
         create,
@@ -32,10 +33,21 @@ if TYPE_CHECKING:
         verify,
     )
     from wave_search.query import AV, Audio, Image, IndexInfo, MediaEmbedder, PartitionInfo, Video
-    from wave_search.types import Clip, Hit, IndexReport, MediaRef, Modality, ModelSpec, Progress, Skipped
+    from wave_search.types import (
+        Clip,
+        Hit,
+        IndexReport,
+        MediaRef,
+        Modality,
+        ModelSpec,
+        OptimizeReport,
+        Progress,
+        Skipped,
+    )
 
 __all__ = [
     "AV",
+    "GRACE_S",
     "IVF_FROM",
     "Audio",
     "Clip",
@@ -50,6 +62,7 @@ __all__ = [
     "MediaRef",
     "Modality",
     "ModelSpec",
+    "OptimizeReport",
     "PartitionInfo",
     "Progress",
     "Skipped",
@@ -70,9 +83,9 @@ _HOMES = {
     "errors": "WaveSearchError",
     "evaluation": "Evaluation evaluate",
     "indexer": "Interrupted",
-    "library": "IVF_FROM Index create exists known_models load_embedder open verify",
+    "library": "GRACE_S IVF_FROM Index create exists known_models load_embedder open verify",
     "query": "AV Audio Image IndexInfo MediaEmbedder PartitionInfo Video",
-    "types": "Clip Hit IndexReport MediaRef Modality ModelSpec Progress Skipped",
+    "types": "Clip Hit IndexReport MediaRef Modality ModelSpec OptimizeReport Progress Skipped",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 

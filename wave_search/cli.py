@@ -7,7 +7,7 @@ import typer
 
 import wave_search as ws
 from wave_search.commands import eval as evaluation
-from wave_search.commands import index, info, models, query, remove, train, verify
+from wave_search.commands import index, info, models, optimize, query, remove, train, verify
 from wave_search.commands.options import Quiet
 from wave_search.exits import GlobalOptions, occupy_closed_streams
 
@@ -54,6 +54,7 @@ app.command(epilog=index.EPILOG)(index.index)
 app.command(epilog=query.EPILOG)(query.query)
 app.command()(info.info)
 app.command()(verify.verify)
+app.command()(optimize.optimize)
 app.command()(remove.remove)
 app.command()(models.models)
 app.command("eval", epilog=evaluation.EPILOG)(evaluation.evaluate)

@@ -40,13 +40,16 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from wave_search.store import Problem, Snapshot
-    from wave_search.types import Hit, IndexReport, ModelSpec, ProgressCallback, Skipped
+    from wave_search.types import Hit, IndexReport, ModelSpec, OptimizeReport, ProgressCallback, Skipped
 
     StrPath = str | os.PathLike[str]
     Media = StrPath | MediaRef
 
 IVF_FROM = 5000
 """A shard is built from so many segments on; fewer are searched exactly in no time."""
+
+GRACE_S = 3600.0
+"""So long `Index.optimize` leaves a replaced version to those who opened it before."""
 
 
 def exists(path: StrPath) -> bool:
@@ -238,6 +241,25 @@ class Index:
         removed = indexer.remove(self.path, _several(paths))
         self.refresh()
         return removed
+
+    def optimize(self, *, grace_s: float = GRACE_S, ivf_from: int = IVF_FROM) -> OptimizeReport:
+        """Free space, mend and speed up the index. Needs no model; searches go on meanwhile.
+
+        Tables are compacted without what was removed, and search structures that are missing, damaged or worn are
+        built again. What old versions of the index and crashed runs left is removed.
+
+        Args:
+            grace_s: keep versions that were replaced less than so many seconds ago. Who opened an older one can read
+                it no more.
+            ivf_from: as for `add`.
+
+        Raises:
+            IndexError_: another process writes, the disk is full, or a table is damaged.
+        """
+        try:
+            return indexer.optimize(self.path, grace_s=grace_s, ivf_from=ivf_from)
+        finally:
+            self.refresh()
 
     def refresh(self) -> bool:
         """Go on to the newest state, and tell whether another process has committed one."""

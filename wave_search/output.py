@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from wave_search import Evaluation, IndexInfo
     from wave_search.evaluation import Figure
     from wave_search.store import Problem
-    from wave_search.types import Hit, IndexReport, Skipped, Training
+    from wave_search.types import Hit, IndexReport, OptimizeReport, Skipped, Training
 
 _ESCAPED_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Controls, invisible and direction-changing characters, bytes that are not UTF-8, line and paragraph separators."""
@@ -142,6 +142,14 @@ def training_numbers(training: Training, steps_per_s: float | None) -> str:
     )
     loss = f"  loss {training.figures['loss']:.3f}" if "loss" in training.figures else ""
     return f"{training.steps_done:,}/{training.steps:,}{rate}{loss}" if training.steps else ""
+
+
+def optimized_sentences(report: OptimizeReport) -> Iterator[str]:
+    """Say what a run of `optimize` did."""
+    if report.rebuilt:
+        yield "rebuilt the shards of " + ", ".join(dict.fromkeys(space.modality.value for space in report.rebuilt))
+    before, after = bytes_text(report.before_bytes), bytes_text(report.after_bytes)
+    yield f"{before} before, {after} now, in {report.elapsed_s:.1f} s"
 
 
 def skipped_line(skipped: Skipped) -> str:

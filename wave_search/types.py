@@ -243,6 +243,18 @@ class IndexReport:
 
 
 @dataclass(frozen=True, slots=True)
+class OptimizeReport:
+    """What one run of `optimize` did."""
+
+    before_bytes: int
+    """What the index took on disk."""
+    after_bytes: int
+    rebuilt: tuple[Space, ...] = ()
+    """Whose search structures were missing, damaged or worn, and have been built again."""
+    elapsed_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """Where a run of `index` stands, or a search that embeds segments again: these count as its files."""
 

@@ -28,7 +28,7 @@ from wave_search.store.rows import (
     Spread,
 )
 from wave_search.store.snapshot import Snapshot, exists, open_snapshot
-from wave_search.store.verify import verify
+from wave_search.store.verify import shard_fault, verify
 from wave_search.store.writer import Writer
 
 __all__ = [
@@ -51,5 +51,6 @@ __all__ = [
     "create",
     "exists",
     "open_snapshot",
+    "shard_fault",
     "verify",
 ]

@@ -70,7 +70,12 @@ def newest(directory: Path) -> Manifest:
         raise IndexNotFoundError(
             f"there is no index at {directory}", "Make one with `wave-search index PATH` or wave_search.create()."
         )
-    return read(directory, committed[-1])
+    try:
+        return read(directory, committed[-1])
+    except IndexCorruptError:
+        if versions(directory)[-1:] == committed[-1:]:
+            raise
+        return newest(directory)  # it was replaced and removed just now
 
 
 def read(directory: Path, version: int) -> Manifest:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wave_search.store import arrow, cache, durable, manifest, tables
+from wave_search.errors import IndexError_
+from wave_search.store import arrow, cache, digests, durable, manifest, tables
 from wave_search.store.columns import Durations, FilePaths, SegmentColumns, or_none
 from wave_search.store.rows import Counts, Partition, SegmentRow
 from wave_search.store.tables import CONTENTS, FILES, SEGMENTS, Tables, one_of
@@ -42,7 +43,13 @@ def open_snapshot(directory: Path) -> Snapshot:
         IndexCorruptError: the manifest or a table is damaged.
     """
     directory = directory.absolute()
-    return Snapshot(directory, manifest.newest(directory))
+    while True:
+        state = manifest.newest(directory)
+        try:
+            return Snapshot(directory, state)
+        except IndexError_:
+            if manifest.newest(directory).version == state.version:
+                raise  # else it was replaced and removed just now
 
 
 class Snapshot:
@@ -56,7 +63,7 @@ class Snapshot:
     def __init__(self, directory: Path, state: Manifest) -> None:
         self.dir = directory
         self.manifest = state
-        self._tables = Tables.open(directory, state.table_versions)
+        self._tables = Tables.open(directory, state.table_versions, manifest.path_of(directory, state.version))
 
     def files(self) -> Mapping[bytes, FileRow]:
         """All files by absolute path. Read once and kept."""
@@ -144,6 +151,10 @@ class Snapshot:
         """Ids (b,) and vectors (b, dim) float16 with first_id <= id < stop_id, streamed, ids ascending throughout."""
         return self._batches(space, f"segment_id >= {first_id} AND segment_id < {stop_id}")
 
+    def segment_batches(self) -> Iterator[Any]:
+        """All there is of all segments as Arrow record batches, streamed in the order of the table."""
+        return self._tables.batches(SEGMENTS, (*arrow.SEGMENT_COLUMNS, "vector"), None, _BATCH_ROWS)
+
     def _batches(self, space: Space, where: str) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
         # Segments are added in the order of their ids, and Lance streams in the order of adding.
         where = f"{_of(space)} AND {where}"
@@ -208,8 +219,8 @@ class Snapshot:
         return Counts(segments, files, self._tables.count(CONTENTS))
 
     def sizes_bytes(self) -> Mapping[str, int]:
-        """Bytes on disk by part: "lance", "shards", "manifest" and "cache". Old versions count too."""
-        parts = (tables.FOLDER, SHARDS_FOLDER, manifest.FOLDER)
+        """Bytes on disk by part: "lance", "shards", "manifest", "digests" and "cache". Old versions count too."""
+        parts = (tables.FOLDER, SHARDS_FOLDER, manifest.FOLDER, digests.FOLDER)
         return {**{part: durable.size_bytes(self.dir / part) for part in parts}, "cache": cache.size_bytes(self.dir)}
 
     def spread(self, space: Space, query: Modality) -> float | None:

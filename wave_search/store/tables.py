@@ -6,13 +6,11 @@ cleaned up here: readers may be on them.
 
 from __future__ import annotations
 
-import re
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from wave_search.errors import IndexCorruptError
-from wave_search.store.durable import write_error
+from wave_search.store.lance_errors import read_errors, write_errors
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -85,10 +83,11 @@ def schemas(dim: int) -> dict[str, Any]:
 class Tables:
     """The three tables, each at one version."""
 
-    def __init__(self, directory: Path, tables: Mapping[str, Any]) -> None:
+    def __init__(self, directory: Path, tables: Mapping[str, Any], pin: Path) -> None:
         self.place = directory / FOLDER
         self._directory = directory
         self._tables = tables
+        self._pin = pin
 
     @classmethod
     def create(cls, directory: Path, dim: int) -> Tables:
@@ -97,23 +96,29 @@ class Tables:
         Raises:
             IndexError_: the disk cannot be written.
         """
-        with _write_errors(directory):
+        with write_errors(directory / FOLDER):
             database = _connect(directory)
             tables = {}
             for name, schema in schemas(dim).items():
                 # Lance prints a warning if there is nothing to overwrite.
                 mode = "overwrite" if (directory / FOLDER / f"{name}.lance").exists() else "create"
                 tables[name] = database.create_table(name, schema=schema, mode=mode)
-        return cls(directory, tables)
+        return cls(directory, tables, directory)
 
     @classmethod
-    def open(cls, directory: Path, versions: Mapping[str, int]) -> Tables:
-        """Open for reading, each table at its version.
+    def open(cls, directory: Path, versions: Mapping[str, int], pin: Path) -> Tables:
+        """Open for reading.
+
+        Args:
+            directory: the index.
+            versions: of each table.
+            pin: as long as this file is there, nobody removes these versions.
 
         Raises:
+            IndexError_: the versions were removed.
             IndexCorruptError: a table or its version is missing or damaged.
         """
-        with _read_errors(directory):
+        with read_errors(directory / FOLDER, pin):
             # lancedb would make the folder.
             if not (directory / FOLDER).is_dir():
                 raise FileNotFoundError("there is no such folder")
@@ -121,10 +126,10 @@ class Tables:
             tables = {name: database.open_table(name) for name in _NAMES}
             for name, table in tables.items():
                 table.checkout(versions[name])
-        return cls(directory, tables)
+        return cls(directory, tables, pin)
 
     @classmethod
-    def open_for_writing(cls, directory: Path, versions: Mapping[str, int]) -> Tables:
+    def open_for_writing(cls, directory: Path, versions: Mapping[str, int], pin: Path) -> Tables:
         """Open, each table put back to its version: later ones were left by a writer that did not commit.
 
         Raises:
@@ -132,13 +137,13 @@ class Tables:
             IndexError_: the disk cannot be written.
         """
         try:
-            pinned = cls.open(directory, versions)
+            pinned = cls.open(directory, versions, pin)
         except IndexCorruptError:
             # Lance opens the latest version first. After a power failure it may be an empty file.
             if not _drop_later_versions(directory, versions):
                 raise
-            pinned = cls.open(directory, versions)
-        with _write_errors(directory):
+            pinned = cls.open(directory, versions, pin)
+        with write_errors(directory / FOLDER):
             for name, table in pinned._tables.items():
                 table.checkout_latest()
                 if table.version != versions[name]:
@@ -152,22 +157,22 @@ class Tables:
 
     def read(self, name: str, columns: Sequence[str], where: str | None = None) -> Any:
         """Read an Arrow table, rows in the order in which they were added unless `where` names them one by one."""
-        with _read_errors(self._directory):
+        with read_errors(self.place, self._pin):
             return self._query(name, columns, where).to_arrow()
 
     def batches(self, name: str, columns: Sequence[str], where: str | None, rows: int) -> Iterator[Any]:
         """Stream Arrow record batches of at most `rows`, in the order in which they were added."""
-        with _read_errors(self._directory):
+        with read_errors(self.place, self._pin):
             yield from self._query(name, columns, where).to_batches(rows)
 
     def take(self, name: str, columns: Sequence[str], places: Sequence[int]) -> Any:
         """Read the rows at ascending, distinct positions as an Arrow table, in their order."""
-        with _read_errors(self._directory):
+        with read_errors(self.place, self._pin):
             return self._tables[name].take_offsets(list(places)).select(list(columns)).to_arrow()
 
     def count(self, name: str, where: str | None = None) -> int:
         """Count rows."""
-        with _read_errors(self._directory):
+        with read_errors(self.place, self._pin):
             return int(self._tables[name].count_rows(where))
 
     def append(self, name: str, rows: Any) -> None:
@@ -176,7 +181,7 @@ class Tables:
         Raises:
             IndexError_: the disk cannot be written.
         """
-        with _write_errors(self._directory):
+        with write_errors(self.place):
             self._tables[name].add(rows)
 
     def delete(self, name: str, column: str, values: Sequence[int] | Sequence[bytes]) -> None:
@@ -185,7 +190,7 @@ class Tables:
         Raises:
             IndexError_: the disk cannot be written.
         """
-        with _write_errors(self._directory):
+        with write_errors(self.place):
             for start in range(0, len(values), _VALUES_PER_DELETE):
                 self._tables[name].delete(one_of(column, values[start : start + _VALUES_PER_DELETE]))
 
@@ -199,7 +204,7 @@ class Tables:
             IndexError_: the disk cannot be written.
         """
         versions = self.versions()
-        with _write_errors(self._directory):
+        with write_errors(self.place):
             for table in self._tables.values():
                 before = 0
                 # One pass may leave pieces that the next one joins. When it has nothing to do, it makes no version.
@@ -216,7 +221,7 @@ class Tables:
         Raises:
             IndexError_: the disk cannot be written.
         """
-        with _write_errors(self._directory):
+        with write_errors(self.place):
             for name, table in self._tables.items():
                 if {*kept[name]} == {table.version}:
                     age = _NOW
@@ -239,7 +244,7 @@ def _drop_later_versions(directory: Path, versions: Mapping[str, int]) -> bool:
         for path in (directory / FOLDER / f"{name}.lance" / "_versions").glob("[0-9]*.manifest")
         if _LAST_NAME - int(path.stem) > version
     ]
-    with _write_errors(directory):
+    with write_errors(directory / FOLDER):
         for path in later:
             path.unlink()
     return bool(later)
@@ -255,36 +260,3 @@ def _connect(directory: Path) -> Any:
     import lancedb
 
     return lancedb.connect(str(directory / FOLDER))
-
-
-@contextmanager
-def _read_errors(directory: Path) -> Iterator[None]:
-    try:
-        yield
-    except BaseException as error:
-        if not _is_of_lance(error):
-            raise
-        raise IndexCorruptError(
-            f"{directory / FOLDER} cannot be read: {_first_line(error)}",
-            "Run `wave-search verify`. If that fails too: `wave-search optimize`, or restore the index from a copy.",
-        ) from error
-
-
-@contextmanager
-def _write_errors(directory: Path) -> Iterator[None]:
-    try:
-        yield
-    except BaseException as error:
-        if not _is_of_lance(error):
-            raise
-        raise write_error(directory / FOLDER, _first_line(error)) from error
-
-
-def _is_of_lance(error: BaseException) -> bool:
-    # On damaged files Lance panics, which Python sees as an exception that is no Exception.
-    return isinstance(error, OSError | RuntimeError | ValueError) or type(error).__name__ == "PanicException"
-
-
-def _first_line(error: BaseException) -> str:
-    """What Lance says, without the line of its source."""
-    return re.sub(r",? /\S+\.rs:\d+:\d+", "", (str(error).splitlines() or [type(error).__name__])[0])

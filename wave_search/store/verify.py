@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wave_search.errors import IndexCorruptError, IndexMismatchError
+from wave_search.errors import IndexCorruptError, IndexError_, IndexMismatchError, IndexNotFoundError
 from wave_search.store import arrow, cache, digests, durable, manifest
 from wave_search.store.prune import left_overs, unused_shards
 from wave_search.store.rows import Problem
 from wave_search.store.snapshot import Snapshot
-from wave_search.store.tables import SEGMENTS, Tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,14 +34,25 @@ def verify(directory: Path) -> tuple[Problem, ...]:
         IndexNotFoundError: there is no index.
     """
     directory = directory.absolute()
+    while True:
+        latest = manifest.versions(directory)[-1:]
+        found = _problems(directory)
+        if not found or manifest.versions(directory)[-1:] == latest:
+            return (*found, *_orphans(directory))
+        # Another process has committed, and what was looked at may have been removed.
+
+
+def _problems(directory: Path) -> list[Problem]:
     try:
         state = manifest.newest(directory)
         found = [*_check_bytes(directory, state)]
         if not found:  # Lance may crash on damaged files
             found = [*_check_meaning(Snapshot(directory, state))]
-    except (IndexCorruptError, IndexMismatchError) as error:
+    except IndexNotFoundError:
+        raise
+    except IndexError_ as error:
         found = [Problem(error.message, error.remedy)]
-    return (*found, *_orphans(directory))
+    return found
 
 
 def _check_bytes(directory: Path, state: Manifest) -> Iterator[Problem]:
@@ -75,11 +85,10 @@ def _check_files(snapshot: Snapshot) -> Iterator[Problem]:
 
 
 def _check_segments(snapshot: Snapshot) -> Iterator[Problem]:
-    opened = Tables.open(snapshot.dir, snapshot.manifest.table_versions)
     contents = np.array(sorted(snapshot.contents()), np.int64)
     spaces = {(space.modality.value, space.instruction) for space in snapshot.manifest.settings.spaces}
     last, bad = -1, dict.fromkeys(_SEGMENT_FAULTS, 0)
-    for batch in opened.batches(SEGMENTS, (*arrow.SEGMENT_COLUMNS, "vector"), None, _BATCH_ROWS):
+    for batch in snapshot.segment_batches():
         ids = arrow.ids(batch, "segment_id")
         bad["order"] += int((np.diff(ids, prepend=last) <= 0).sum())
         bad["ids"] += int((ids >= snapshot.manifest.next_segment_id).sum())
@@ -110,14 +119,22 @@ def _is_unit(vectors: NDArray[np.float16]) -> NDArray[np.bool_]:
 
 def _check_shards(snapshot: Snapshot) -> Iterator[Problem]:
     for shard in snapshot.manifest.shards:
-        folder = snapshot.shard_dir(shard)
-        remedy = "Run `wave-search optimize`: it is rebuilt without a model."
-        if not folder.is_dir():
-            yield Problem(f"the shard {folder} is missing", remedy)
-        elif durable.folder_digest(folder) != shard.digest:
-            yield Problem(f"the shard {folder} is damaged: its digest does not fit", remedy)
-        elif not _covers(snapshot, shard):
-            yield Problem(f"the shard {folder} lacks segments that it should cover", remedy)
+        if fault := shard_fault(snapshot, shard):
+            remedy = "Run `wave-search optimize`: it is rebuilt without a model."
+            yield Problem(f"the shard {snapshot.shard_dir(shard)} {fault}", remedy)
+
+
+def shard_fault(snapshot: Snapshot, shard: ShardRef) -> str | None:
+    """What is wrong with the files of a shard, None if they are as they were written. Reads them all."""
+    folder = snapshot.shard_dir(shard)
+    if not folder.is_dir():
+        return "is missing"
+    try:
+        if durable.folder_digest(folder) != shard.digest:
+            return "is damaged: its digest does not fit"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return None if _covers(snapshot, shard) else "lacks segments that it should cover"
 
 
 def _covers(snapshot: Snapshot, shard: ShardRef) -> bool:

@@ -62,7 +62,9 @@ class Writer:
             held.enter_context(lock.hold(self._directory))
             state = manifest.newest(self._directory)
             self._on_disk = durable.stamps(self._directory / tables.FOLDER)
-            self._tables = Tables.open_for_writing(self._directory, state.table_versions)
+            self._tables = Tables.open_for_writing(
+                self._directory, state.table_versions, manifest.path_of(self._directory, state.version)
+            )
             self.snapshot = Snapshot(self._directory, state)
             self._schemas = tables.schemas(state.model.dim)
             self._files = dict(self.snapshot.files())

@@ -1,0 +1,151 @@
+"""A made-up library as a run changes it, and how an index of it is changed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from wave_search import indexer
+from wave_search.store import ContentRow, FileRow, NewSegment, Settings, Snapshot, Writer, create
+from wave_search.types import Modality, ModelSpec, Sampling, Space
+
+DIM = 16
+SPACES = (Space(Modality.AUDIO), Space(Modality.VIDEO), Space(Modality.TEXT))
+SPEC = ModelSpec("m", "r", DIM, tuple(Modality), Sampling(), {}, "sequential")
+SETTINGS = Settings("10", tuple(space.modality for space in SPACES))
+FOLDERS = (b"/media/a/", b"/media/b/", b"/media/c/")
+FILES_PER_COMMIT = 5
+IVF_FROM = 20
+"""So that the small index has shards."""
+
+Library = Mapping[bytes, int]
+"""Which content each path has."""
+Content = dict[bytes, list[tuple[object, ...]]]
+"""What an index says of each path: its segments with their vectors."""
+
+
+def segments(content: int) -> list[NewSegment]:
+    """The segments of a content, always the same."""
+    random_state = np.random.default_rng(content)
+    found = []
+    for i in range(1 + content % 3):
+        for modality in (Modality.TEXT,) if content % 4 == 0 else (Modality.AUDIO, Modality.VIDEO):
+            vector = random_state.standard_normal(DIM)
+            vector /= np.linalg.norm(vector)
+            is_text = modality == Modality.TEXT
+            span = (None, None) if is_text else (10.0 * i, 10.0 * i + 10)
+            found.append(NewSegment(modality, *span, f"{content} {i}" if is_text else None, vector.astype(np.float16)))
+    return found
+
+
+def expected(library: Library) -> Content:
+    """What an index of a library must say."""
+    return {
+        path: sorted((s.modality, s.start_s, s.text, s.vector.tobytes()) for s in segments(content))
+        for path, content in library.items()
+    }
+
+
+def found(snapshot: Snapshot) -> Content:
+    """What an index says, read through everything that a search uses."""
+    result: Content = {path: [] for path in snapshot.files()}
+    for space in SPACES:
+        partition = snapshot.partition(space)
+        paths = snapshot.paths_of(partition.content_ids)
+        rows = snapshot.segment_rows(partition.ids)
+        for row, vector in zip(rows, snapshot.vectors(space, partition.ids), strict=True):
+            for path in paths[row.content_id]:
+                result[path].append((row.modality, row.start_s, row.text, vector.tobytes()))
+    return {path: sorted(rows) for path, rows in result.items()}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One run of a command."""
+
+    name: str
+    run: Callable[[Path], object]
+    states: tuple[Library, ...]
+    """What is committed one after another; the first is what it begins with, the last what it leads to."""
+
+
+def plan(seed: int) -> list[Operation]:
+    """What happens to the library: files come, change, move and go, and the index is kept up to date."""
+    chance = random.Random(seed)
+    start = {path: chance.randrange(1000) for path in names(chance, 12)}
+    grown = {**changed(chance, start), **{path: chance.randrange(1000) for path in names(chance, 10)}}
+    folder = chance.choice(FOLDERS)
+    kept = {path: content for path, content in grown.items() if not path.startswith(folder)}
+    again = changed(chance, {**kept, **{path: chance.randrange(1000) for path in names(chance, 4)}})
+    grace_s = chance.choice((0.0, 3600.0))
+    return [
+        index({}, start),
+        index(start, grown),
+        Operation("optimize", lambda directory: optimize(directory, grace_s), (grown,)),
+        Operation("remove", lambda directory: indexer.remove(directory, [str(folder, "ascii")]), (grown, kept)),
+        index(kept, again),
+        Operation("optimize", lambda directory: optimize(directory, 0.0), (again,)),
+    ]
+
+
+def names(chance: random.Random, count: int) -> list[bytes]:
+    return [chance.choice(FOLDERS) + f"{chance.randrange(10_000)}.mp4".encode() for _ in range(count)]
+
+
+def changed(chance: random.Random, library: Library) -> dict[bytes, int]:
+    """Some files are gone, some have other content, some other names."""
+    result = {}
+    for path, content in library.items():
+        what = chance.choice(("same", "same", "gone", "new content", "moved"))
+        if what != "gone":
+            new_path = names(chance, 1)[0] if what == "moved" else path
+            result[new_path] = chance.randrange(1000) if what == "new content" else content
+    return result
+
+
+def index(before: Library, after: Library) -> Operation:
+    """Bring an index up to date as a run of `index` does: in batches, and what is gone at the end."""
+    fresh = sorted(path for path in after if before.get(path) != after[path])
+    states = [dict(before)]
+    for batch in batches(fresh):
+        states.append({**states[-1], **{path: after[path] for path in batch}})
+    if states[-1] != after:
+        states.append(dict(after))
+    return Operation("index", lambda directory: update(directory, after), tuple(states))
+
+
+def batches(paths: list[bytes]) -> Iterator[list[bytes]]:
+    return (paths[i : i + FILES_PER_COMMIT] for i in range(0, len(paths), FILES_PER_COMMIT))
+
+
+def update(directory: Path, library: Library) -> None:
+    with Writer(directory) as writer:
+        digests = {number: digest for digest, number in writer.snapshot.content_ids().items()}
+        known = {path: digests[row.content_id] for path, row in writer.snapshot.files().items()}
+        for batch in batches(sorted(path for path, content in library.items() if known.get(path) != str(content))):
+            for path in batch:
+                put(writer, path, library[path])
+            writer.commit(drop_dead=False)
+        writer.remove_files(known.keys() - library.keys())
+        writer.commit()
+        for space in SPACES:
+            indexer.build_missing_shards(writer, space, IVF_FROM)
+
+
+def put(writer: Writer, path: bytes, content: int) -> None:
+    duration_s = None if content % 4 == 0 else 30.0
+    content_id = writer.put_content(ContentRow(str(content), "video", "mp4", duration_s), segments(content))
+    writer.put_file(FileRow(path, b"/media", content, content, 1, content_id))
+
+
+def optimize(directory: Path, grace_s: float) -> None:
+    indexer.optimize(directory, grace_s=grace_s, ivf_from=IVF_FROM)
+
+
+def make(directory: Path) -> None:
+    """An empty index."""
+    create(directory, SPEC, SETTINGS)

@@ -1,0 +1,203 @@
+"""What `optimize` does to an index, and that `verify` finds whatever is not as it was written."""
+
+import os
+import random
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.crash.library import DIM, IVF_FROM, SPACES, expected, found, make, put, update
+from wave_search import indexer
+from wave_search.ann import Shard
+from wave_search.errors import IndexCorruptError, IndexError_, IndexLockedError
+from wave_search.store import Writer, manifest, open_snapshot, tables, verify
+from wave_search.types import OptimizeReport
+
+LIBRARY = {f"/media/{i % 3}/{i}.mp4".encode(): i for i in range(30)}
+REMOVED = ("/media/1", "/media/2/2.mp4")
+KEPT = {path: content for path, content in LIBRARY.items() if not path.decode().startswith(REMOVED)}
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index with shards, several pieces to each table, and a third of what was once in it removed."""
+    directory = tmp_path_factory.mktemp("template") / "index"
+    make(directory)
+    update(directory, LIBRARY)
+    indexer.remove(directory, REMOVED)
+    return directory
+
+
+@pytest.fixture
+def index(template: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(template, tmp_path / "index"))
+
+
+def optimize(directory: Path, grace_s: float = 0.0) -> OptimizeReport:
+    return indexer.optimize(directory, grace_s=grace_s, ivf_from=IVF_FROM)
+
+
+def files(directory: Path) -> dict[str, bytes]:
+    """What an index consists of, without what is allowed to change."""
+    return {
+        str(path.relative_to(directory)): path.read_bytes()
+        for path in sorted(directory.rglob("*"))
+        if path.is_file() and path.name not in (tables.HINT, "lock")
+    }
+
+
+def flip(path: Path, position: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[position] ^= 1 << position % 8
+    path.write_bytes(data)
+
+
+def pieces(directory: Path, table: str) -> list[str]:
+    return [path.name for path in (directory / "lance" / f"{table}.lance" / "data").iterdir()]
+
+
+def test_what_is_kept_stays_and_what_is_not_takes_no_space(index: Path) -> None:
+    (index / "shards" / "audio" / "left-over").mkdir()
+    (index / "manifest" / ".000000000099.json.1.tmp").write_text("{}")
+    (index / "lance" / "files.lance" / "data" / "left-over.lance").write_text("")
+    with Writer(index) as writer:  # leaves a part of a commit
+        put(writer, b"/media/x", 77)
+        writer._spill()
+    ids = {space: open_snapshot(index).partition(space).ids.tolist() for space in SPACES}
+    assert verify(index)
+    report = optimize(index)
+    assert report.before_bytes > report.after_bytes == sum(open_snapshot(index).sizes_bytes().values())
+    assert verify(index) == ()
+    snapshot = open_snapshot(index)
+    assert found(snapshot) == expected(KEPT)
+    assert {space: snapshot.partition(space).ids.tolist() for space in SPACES} == ids
+    assert [len(pieces(index, table)) for table in snapshot.manifest.table_versions] == [1, 1, 1]
+    assert manifest.versions(index) == [snapshot.manifest.version]
+    assert sorted(path.name for path in (index / "shards").glob("*/*")) == sorted(
+        shard.name for shard in snapshot.manifest.shards
+    )
+
+
+def test_a_second_run_writes_nothing(index: Path) -> None:
+    optimize(index)
+    before = files(index)
+    assert optimize(index).rebuilt == ()
+    assert files(index) == before
+
+
+def test_work_goes_on_after_it(index: Path) -> None:
+    optimize(index)
+    update(index, LIBRARY)
+    assert found(open_snapshot(index)) == expected(LIBRARY)
+    assert verify(index) == ()
+
+
+def test_readers_keep_what_they_opened_for_the_grace_period(index: Path) -> None:
+    old, unread = open_snapshot(index), open_snapshot(index)
+    assert found(old) == expected(KEPT)
+    shards = old.manifest.shards
+    with Writer(index) as writer:
+        for space in SPACES:
+            writer.drop_shards(space)
+        writer.commit()
+    update(index, LIBRARY)
+    optimize(index, grace_s=3600)
+    for snapshot in (old, unread):
+        assert found(snapshot) == expected(KEPT)
+        assert all(Shard.open(snapshot.shard_dir(shard), DIM).ids.size == shard.count for shard in shards)
+    optimize(index)
+    for snapshot in (old, unread):
+        with pytest.raises(IndexError_, match=r"has been removed.*refresh"):
+            snapshot.vectors(SPACES[0], snapshot.partition(SPACES[0]).ids)
+    assert found(open_snapshot(index)) == expected(LIBRARY)
+    assert not any(old.shard_dir(shard).exists() for shard in shards)
+
+
+@pytest.mark.parametrize("ahead", [timedelta(days=-400), timedelta(days=400)])
+def test_a_clock_that_was_put_back_or_forward_costs_nothing(
+    index: Path, monkeypatch: pytest.MonkeyPatch, ahead: timedelta
+) -> None:
+    old = open_snapshot(index)
+    monkeypatch.setattr(manifest, "now", lambda: (datetime.now(UTC) + ahead).isoformat(timespec="seconds"))
+    update(index, LIBRARY)
+    assert found(open_snapshot(index)) == expected(LIBRARY)
+    monkeypatch.undo()
+    update(index, KEPT)
+    optimize(index, grace_s=3600)
+    assert found(open_snapshot(index)) == expected(KEPT)
+    assert verify(index) == ()
+    if ahead > timedelta(0):
+        assert found(old) == expected(KEPT), "its successor seems to be from the future, so it stays"
+
+
+def test_a_missing_and_a_damaged_shard_are_built_again(index: Path) -> None:
+    audio, video = (open_snapshot(index).shards(space)[0] for space in SPACES[:2])
+    shutil.rmtree(open_snapshot(index).shard_dir(audio))
+    flip(max(open_snapshot(index).shard_dir(video).iterdir(), key=lambda path: path.stat().st_size), 100)
+    assert ["optimize" in problem.remedy for problem in verify(index)] == [True, True]
+    assert {*SPACES[:2]} <= {*optimize(index).rebuilt}
+    assert verify(index) == ()
+    assert all(open_snapshot(index).shards(space) for space in SPACES[:2])
+
+
+def test_only_one_process_optimizes(index: Path) -> None:
+    with Writer(index), pytest.raises(IndexLockedError, match=f"process {os.getpid()}"):
+        optimize(index)
+
+
+def test_damage_is_not_covered_up(index: Path) -> None:
+    newest = sorted((index / "lance" / "segments.lance" / "data").iterdir())[0]
+    flip(newest, 200)
+    before = files(index)
+    with pytest.raises(IndexCorruptError, match=f"{newest.name} is damaged.*Restore"):
+        optimize(index)
+    assert files(index) == before
+
+
+def test_any_flipped_byte_is_found_and_something_can_be_done(index: Path) -> None:
+    chance = random.Random(0)
+    older = {f"manifest/{version:012d}.json" for version in manifest.versions(index)[:-1]}
+    names = [name for name in files(index) if name not in older]
+    assert {Path(name).parts[0] for name in names} == {"manifest", "lance", "shards", "digests"}
+    assert any("_deletions" in name for name in names)
+    for name in names:
+        path = index / name
+        good = path.read_bytes()
+        for position in {0, len(good) - 1, chance.randrange(len(good))}:
+            flip(path, position)
+            problems = [problem for problem in verify(index) if not problem.orphan]
+            if not name.startswith("digests") or problems:  # lists of versions that were replaced are of no use
+                assert problems, f"{path} at {position}"
+                assert str(path) in problems[0].what or str(path.parent) in problems[0].what
+                assert problems[0].remedy
+            path.write_bytes(good)
+    assert [problem for problem in verify(index) if not problem.orphan] == []
+
+
+def test_a_lost_list_of_digests_is_made_anew(index: Path) -> None:
+    listed = max((index / "digests").iterdir())
+    flip(listed, 10)
+    with pytest.raises(IndexCorruptError, match=f"{listed.name} is damaged.*delete it and run"):
+        optimize(index)
+    listed.unlink()
+    (problem,) = [problem for problem in verify(index) if not problem.orphan]
+    assert listed.name in problem.what
+    assert "optimize" in problem.remedy
+    optimize(index)
+    assert verify(index) == ()
+    assert found(open_snapshot(index)) == expected(KEPT)
+
+
+def test_an_empty_file_that_a_power_failure_left_is_removed_by_the_next_writer(index: Path) -> None:
+    with Writer(index) as writer:
+        put(writer, b"/media/x", 77)
+        writer._spill()
+    torn = min((index / "lance" / "segments.lance" / "_versions").glob("*.manifest"))  # of the latest version
+    torn.write_bytes(b"")
+    with pytest.raises(IndexCorruptError, match="optimize"):
+        open_snapshot(index)
+    optimize(index)
+    assert verify(index) == ()
+    assert found(open_snapshot(index)) == expected(KEPT)
