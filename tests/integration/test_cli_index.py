@@ -82,6 +82,19 @@ def test_verify_tells_good_from_bad(cli: CommandLine, small_index: Path, tmp_pat
     assert "Traceback" not in bad.stderr
 
 
+def test_optimize(cli: CommandLine, small_index: Path, small_library: Path, tmp_path: Path) -> None:
+    index = shutil.copytree(small_index, tmp_path / "index")
+    cli("remove", small_library / "frog.flac", "--index", index)
+    for_people = cli("optimize", "--index", index)
+    assert (for_people.returncode, for_people.stdout) == (0, "")
+    assert re.fullmatch(r".* before, .* now, in .* s\n", for_people.stderr)
+    report = json.loads(cli("optimize", "--index", index, "--grace", "0", "--json").stdout)
+    assert report["before_bytes"] > report["after_bytes"] > 0
+    assert report["rebuilt"] == []
+    assert cli("verify", "--index", index).stderr == "no problem found\n"
+    assert json.loads(cli("info", "--index", index, "--json").stdout)["partitions"]["audio"]["segments"] == 5
+
+
 def test_remove(cli: CommandLine, small_library: Path, small_index: Path, tmp_path: Path) -> None:
     index = shutil.copytree(small_index, tmp_path / "index")
     assert cli("remove", small_library / "frog.flac", "--index", index).stderr == "removed 1 file from the index\n"
