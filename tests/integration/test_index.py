@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import wave_search as ws
@@ -256,3 +257,16 @@ def test_a_wider_folder_takes_over(settled: Path, counted: CountingEmbedder) -> 
         assert (report.indexed, report.unchanged) == (1, LIBRARY_FILES)
         assert index.info().roots == (settled.resolve(),)
         assert index.add([settled / "media"]).unchanged == LIBRARY_FILES
+
+
+def test_optimize_needs_no_model_and_finds_the_same(settled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ws.open(settled / "index") as index:
+        index.remove([settled / "media" / "videos"])
+        vector = np.ones(index.model.dim, np.float32) / index.model.dim**0.5
+        hits = index.search(vector=vector, k=5)
+        with monkeypatch.context() as patch:
+            patch.setattr("wave_search.model.load", None)
+            report = index.optimize(grace_s=0)
+        assert 0 < report.after_bytes < report.before_bytes
+        assert index.search(vector=vector, k=5) == hits
+    assert ws.verify(settled / "index") == ()

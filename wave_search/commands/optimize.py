@@ -16,16 +16,16 @@ def optimize(
     ctx: typer.Context,
     index: IndexDir = DEFAULT_INDEX,
     grace: Annotated[
-        float,
-        typer.Option(min=0, metavar="SECONDS", help="Keep versions that were replaced since, for who is on them."),
-    ] = ws.GRACE_S,
+        float | None,
+        typer.Option(min=0, metavar="SECONDS", help="Keep versions replaced since then, for who reads them (3600)."),
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
     """Free space, mend and speed up the index; needs no model."""
     terminal = terminal_of(ctx, quiet)
     with ws.open(index) as opened, terminal.working("optimizing"):
-        done = opened.optimize(grace_s=grace)
+        done = opened.optimize(grace_s=ws.GRACE_S if grace is None else grace)
     if json:
         terminal.lines([output.to_json(asdict(done))])
     for sentence in output.optimized_sentences(done):
