@@ -201,6 +201,7 @@ class Index:
         *,
         instructions: Iterable[str] = (),
         exclude: Iterable[str] = (),
+        retry: bool = False,
         ivf_from: int = IVF_FROM,
         progress: ProgressCallback | None = None,
     ) -> IndexReport:
@@ -214,6 +215,7 @@ class Index:
             instructions: embed media with each of these too, beside the model's own prompt; `search` with one of them
                 finds what it asks for. The index remembers them. Files that were indexed without are read again.
             exclude: globs of names to pass over, or, with a slash in them, of paths below a folder.
+            retry: try files again that could not be used before, although they have not changed.
             ivf_from: build an IVF-PQ shard for a modality once so many of its segments are in none.
             progress: is called with how it goes on, see `wave_search.progress`.
 
@@ -223,7 +225,8 @@ class Index:
             ModelError: the model cannot be loaded.
             Interrupted: Ctrl-C; what was complete is in the index, and the exception has the report.
         """
-        options = indexer.Options(self._workers, ivf_from, tuple(exclude), check_instructions(instructions))
+        wanted = check_instructions(instructions)
+        options = indexer.Options(self._workers, ivf_from, tuple(exclude), wanted, retry)
         try:
             return indexer.add(self.path, _several(paths), self._engine.model, options, progress)
         finally:

@@ -47,6 +47,25 @@ def test_a_broken_file_is_skipped_once_and_tried_again_when_it_changes(
         assert (mended.indexed, mended.skipped) == (1, ())
 
 
+def test_a_file_that_failed_is_tried_again_on_demand(settled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = write_sound(settled / "media" / "odd.wav", 12, 123)
+
+    class FailingDecoders(run.Decoders):
+        def segments(self, path: Path, *args: object, **options: object) -> object:
+            raise BrokenMediaError(path, "no frame")
+
+    with ws.open(settled / "index") as index:
+        with monkeypatch.context() as patch:
+            patch.setattr(run, "Decoders", FailingDecoders)
+            first = index.add([settled / "media"])
+            assert [skipped.cause for skipped in first.skipped] == ["no frame"]
+            assert index.add([settled / "media"], retry=True).skipped == first.skipped
+        assert index.add([settled / "media"]).skipped == first.skipped
+        mended = index.add([settled / "media"], retry=True)
+        assert (mended.indexed, mended.skipped) == (1, ())
+        assert index.search(audio=odd, target="audio", k=1)[0].path.name == "odd.wav"
+
+
 def test_what_comes_before_a_damage_is_indexed_and_the_damage_reported(
     settled: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,6 +46,13 @@ def test_a_skipped_file_is_tried_again_only_when_it_changed() -> None:
     assert planned(found("/m/a", size=2), row("/m/a", skipped=True)).fresh
 
 
+def test_a_skipped_file_is_tried_again_if_that_is_asked_for() -> None:
+    rows = [row("/m/a", skipped=True), row("/m/b"), row("/m/gone", skipped=True)]
+    plan = compare(found("/m/a", "/m/b"), rows, [b"/m"], [], retry=True)
+    assert [file.path for file in plan.fresh] == [b"/m/a"]
+    assert (plan.unchanged, plan.known_skipped, plan.removed) == ((rows[1],), (), (b"/m/gone",))
+
+
 def test_gone_files_are_removed_only_below_what_was_scanned() -> None:
     plan = planned({}, row("/m/sub/a"), row("/m/b"), row("/m/subway"), scanned="/m/sub")
     assert plan.removed == (b"/m/sub/a",)

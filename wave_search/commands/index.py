@@ -37,6 +37,7 @@ def index(
     exclude: Annotated[
         list[str] | None, typer.Option(metavar="GLOB", help="Leave these files out; repeatable.")
     ] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Try files again that could not be used before.")] = False,
     ivf_from: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Build IVF-PQ shards from so many segments on.")
     ] = None,
@@ -62,6 +63,7 @@ def index(
                 paths,
                 instructions=[words(text) for text in instruction or ()],
                 exclude=exclude or (),
+                retry=retry,
                 ivf_from=ivf_from or ws.IVF_FROM,
                 progress=progress,
             )

@@ -34,6 +34,8 @@ def compare(
     scanned: Sequence[bytes],
     protected: Sequence[bytes],
     incomplete: Collection[int] = (),
+    *,
+    retry: bool = False,
 ) -> Plan:
     """Compare by path, size and time of modification.
 
@@ -43,6 +45,7 @@ def compare(
         scanned: folders that were scanned; a row below them without a file is a deletion.
         protected: folders whose content could not be seen; rows below them stay as they are.
         incomplete: ids of contents that have to be embedded again.
+        retry: whether files that could not be used before are to be read again.
     """
     rows = {row.path: row for row in known}
     fresh: list[FoundFile] = []
@@ -52,7 +55,8 @@ def compare(
     waiting = set(incomplete)
     for path, file in found.items():
         row = rows.get(path)
-        if row is None or (row.size_bytes, row.mtime_ns) != (file.size_bytes, file.mtime_ns):
+        is_known = row is not None and (row.size_bytes, row.mtime_ns) == (file.size_bytes, file.mtime_ns)
+        if row is None or not is_known or (retry and row.status == "skipped"):
             fresh.append(file)
             continue
         if row.content_id in waiting:

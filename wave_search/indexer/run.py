@@ -40,6 +40,8 @@ class Options:
     """Globs of names, or of paths below an argument, to pass over."""
     instructions: tuple[str, ...] = ()
     """With which the index shall hold media from now on, besides those that it has."""
+    retry: bool = False
+    """Read files again that could not be used before and have not changed."""
 
 
 def add(
@@ -128,7 +130,9 @@ class _Run:
         seen = scan.scan(areas, roots, snapshot.dir, self._options.exclude)
         self._writer.set_roots(os.fsdecode(root) for root in sorted({*roots, *set(lost).intersection(old_roots)}))
         lost += unmounted(seen.files, self._known, folders, [*lost, *seen.unseen])
-        plan = diff.compare(seen.files, self._known.values(), folders, [*lost, *seen.unseen], self._lacking)
+        protected = [*lost, *seen.unseen]
+        retry = self._options.retry
+        plan = diff.compare(seen.files, self._known.values(), folders, protected, self._lacking, retry=retry)
         self._tally.unreachable.extend(as_path(folder) for folder in sorted(lost))
         self._report_scan(seen, areas, plan)
         return plan
