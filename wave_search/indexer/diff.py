@@ -18,8 +18,11 @@ class Plan:
     """What one run has to do."""
 
     fresh: tuple[FoundFile, ...]
-    """To be read: new, changed, or the first one of a content that has to be embedded again."""
-    unchanged: tuple[FileRow, ...]
+    """To be read: new, changed, or one of each content that has to be embedded again."""
+    unchanged: int
+    """How many files are as they were."""
+    known_damaged: tuple[FileRow, ...]
+    """Those of them of which only a part is in the index."""
     known_skipped: tuple[FileRow, ...]
     """Could not be used before, and are the same files still: not tried again."""
     removed: tuple[bytes, ...]
@@ -47,28 +50,40 @@ def compare(
         incomplete: ids of contents that have to be embedded again.
         retry: whether files that could not be used before are to be read again.
     """
-    rows = {row.path: row for row in known}
-    fresh: list[FoundFile] = []
-    unchanged: list[FileRow] = []
+    same: set[bytes] = set()
+    damaged: list[FileRow] = []
     skipped: list[FileRow] = []
+    removed: list[bytes] = []
     moved: list[FileRow] = []
     waiting = set(incomplete)
-    for path, file in found.items():
-        row = rows.get(path)
-        is_known = row is not None and (row.size_bytes, row.mtime_ns) == (file.size_bytes, file.mtime_ns)
-        if row is None or not is_known or (retry and row.status == "skipped"):
-            fresh.append(file)
+    again: set[bytes] = set()
+    for row in known:
+        file = found.get(row.path)
+        if file is None:
+            if _is_in(row.path, scanned) and not _is_in(row.path, protected):
+                removed.append(row.path)
+            continue
+        is_skipped = row.status == "skipped"
+        if (row.size_bytes, row.mtime_ns) != (file.size_bytes, file.mtime_ns) or (retry and is_skipped):
             continue
         if row.content_id in waiting:
             waiting.remove(row.content_id)
-            fresh.append(replace(file, named=True))  # it is in the index, so it is media, whatever its name
+            again.add(row.path)
         else:
-            (skipped if row.status == "skipped" else unchanged).append(row)
+            same.add(row.path)
+            if is_skipped:
+                skipped.append(row)
+            elif row.cause:
+                damaged.append(row)
         if (row.root, row.device) != (file.root, file.device):
             moved.append(replace(row, root=file.root, device=file.device))
-    removed = (
-        path
-        for path in sorted(rows.keys() - found.keys())
-        if any(is_under(path, folder) for folder in scanned) and not any(is_under(path, folder) for folder in protected)
+    # What is read again is in the index, so it is media, whatever its name.
+    fresh = tuple(
+        replace(file, named=True) if path in again else file for path, file in found.items() if path not in same
     )
-    return Plan(tuple(fresh), tuple(unchanged), tuple(skipped), tuple(removed), tuple(moved))
+    unchanged = len(same) - len(skipped)
+    return Plan(fresh, unchanged, tuple(damaged), tuple(skipped), tuple(sorted(removed)), tuple(moved))
+
+
+def _is_in(path: bytes, folders: Sequence[bytes]) -> bool:
+    return any(is_under(path, folder) for folder in folders)

@@ -45,7 +45,7 @@ def unmounted(
         protected: folders in which nothing counts as deleted anyway.
     """
     mounted = {file.device for file in found.values()}
-    mounted |= {known[path].device for path in known.keys() & found.keys()}
+    mounted |= {row.device for row in known.values() if row.path in found}
     places = {(row.path.rpartition(b"/")[0], row.device) for row in known.values() if row.device not in mounted}
     lost = set()
     for folder, device in places:

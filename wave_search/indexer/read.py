@@ -106,7 +106,8 @@ class Readers:
     Args:
         files: to read.
         decoders: is called from all threads.
-        known: digests of the contents that are in the index, each with the instructions that it still lacks.
+        known: the contents that are in the index, by digest.
+        lacking: the instructions that some of them still lack.
         settings: which modalities and instructions the index holds, and how it cuts.
         workers: how many threads.
     """
@@ -116,7 +117,8 @@ class Readers:
         files: Iterable[FoundFile],
         decoders: Decoders,
         *,
-        known: Mapping[str, tuple[str, ...]],
+        known: Mapping[str, int],
+        lacking: Mapping[int, tuple[str, ...]],
         settings: Settings,
         workers: int,
     ) -> None:
@@ -124,6 +126,7 @@ class Readers:
         self._files = iter(files)
         self._decoders = decoders
         self._known = known
+        self._lacking = lacking
         self._segmenting = Segmenting.parse(settings.segmenting)
         self._modalities = settings.modalities
         self._instructions = ("", *settings.instructions)
@@ -181,8 +184,9 @@ class Readers:
             self._put_changed(file)
             return
         wanted = tuple(modality for modality in info.modalities if modality in self._modalities)
-        instructions = self._known.get(info.digest, self._instructions)
-        work = Work(file, info, wanted, instructions, known=info.digest in self._known)
+        content_id = self._known.get(info.digest)
+        instructions = self._instructions if content_id is None else self._lacking.get(content_id, ())
+        work = Work(file, info, wanted, instructions, known=content_id is not None)
         with self._lock:
             claimed = not instructions or self._claims.setdefault(info.digest, work) is not work
         if claimed:

@@ -144,9 +144,9 @@ class _Run:
             tally.skip(skipped)
         for row in plan.known_skipped:
             tally.skip(Skipped(as_path(row.path), row.cause, row.remedy))
-        tally.skipped.extend(Skipped(as_path(row.path), row.cause, row.remedy) for row in plan.unchanged if row.cause)
+        tally.skipped.extend(Skipped(as_path(row.path), row.cause, row.remedy) for row in plan.known_damaged)
         tally.skipped.extend(scan.unfollowed_links(seen.links, areas))
-        tally.count("unchanged", len(plan.unchanged))
+        tally.count("unchanged", plan.unchanged)
 
     def embed(self, plan: diff.Plan) -> None:
         """Read and embed what is new or changed, then drop what is gone."""
@@ -167,7 +167,8 @@ class _Run:
             readers = Readers(
                 files,
                 decoders,
-                known={digest: self._lacking.get(number, ()) for digest, number in snapshot.content_ids().items()},
+                known=snapshot.content_ids(),
+                lacking=self._lacking,
                 settings=settings,
                 workers=workers,
             )

@@ -40,6 +40,34 @@ def file_rows(table: Any) -> Iterable[FileRow]:
     return map(FileRow, *(table.column(name).to_pylist() for name in FILE_COLUMNS))
 
 
+def dense_files(table: Any) -> Any:
+    """The same as a record batch that takes less memory: of a few different values each is there only once."""
+    import pyarrow as pa
+
+    columns = {name: table.column(name).combine_chunks() for name in FILE_COLUMNS}
+    columns["path_bytes"] = table.column("path_bytes").cast(pa.large_binary()).combine_chunks()
+    for name in ("root", "status", "cause", "remedy"):
+        columns[name] = columns[name].dictionary_encode()
+    return pa.record_batch(columns)
+
+
+def dense_file_rows(batch: Any) -> Iterable[FileRow]:
+    """The files of a part of what `dense_files` made."""
+    return map(FileRow, *(_plain(column) for column in batch.columns))
+
+
+def _plain(column: Any) -> list[Any]:
+    """A column as Python has it; several times as fast as to_pylist, and equal values are one object."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(column.type):
+        values = column.dictionary.to_pylist()
+        return [values[number] for number in column.indices.to_numpy().tolist()]
+    if pa.types.is_integer(column.type) and not column.null_count:
+        return list(column.to_numpy().tolist())
+    return list(column.to_pylist())
+
+
 def content_table(rows: Sequence[tuple[int, ContentRow]], schema: Any) -> Any:
     """Contents with their ids as an Arrow table."""
     import pyarrow as pa

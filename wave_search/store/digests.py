@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from wave_search.errors import IndexCorruptError
@@ -99,6 +99,27 @@ def damaged(directory: Path, listing: Listing) -> Iterator[Path]:
             continue  # one that is needed is missed when the tables are read
         except OSError:
             yield path
+
+
+def compared(directory: Path, newest: ListRef) -> Listing:
+    """Read the lists, and compare every file with them.
+
+    Returns:
+        The files that are there. Nothing if a list has been deleted, which is a way to say: take them as they are.
+
+    Raises:
+        IndexCorruptError: a list or a file is damaged.
+    """
+    try:
+        listing = read(directory, newest)
+    except IndexCorruptError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return Listing({}, ())
+        raise
+    for path in damaged(directory, listing):
+        raise damage(path)
+    top = directory / tables.FOLDER
+    return replace(listing, files={name: digest for name, digest in listing.files.items() if (top / name).exists()})
 
 
 def damage(path: Path) -> IndexCorruptError:

@@ -11,6 +11,7 @@ import numpy as np
 from wave_search.errors import IndexError_
 from wave_search.store import arrow, cache, digests, durable, manifest, tables
 from wave_search.store.columns import Durations, FilePaths, SegmentColumns, or_none
+from wave_search.store.known import ContentIds, KnownFiles
 from wave_search.store.rows import Counts, Partition, SegmentRow
 from wave_search.store.tables import CONTENTS, FILES, SEGMENTS, Tables, one_of
 from wave_search.types import Modality, Space
@@ -65,13 +66,13 @@ class Snapshot:
         self.manifest = state
         self._tables = Tables.open(directory, state.table_versions, manifest.path_of(directory, state.version))
 
-    def files(self) -> Mapping[bytes, FileRow]:
+    def files(self) -> KnownFiles:
         """All files by absolute path. Read once and kept."""
         return self._files
 
     @cached_property
-    def _files(self) -> Mapping[bytes, FileRow]:
-        return {row.path: row for row in arrow.file_rows(self._tables.read(FILES, arrow.FILE_COLUMNS))}
+    def _files(self) -> KnownFiles:
+        return KnownFiles(self._tables.read(FILES, arrow.FILE_COLUMNS))
 
     def contents(self, content_ids: Sequence[int] | NDArray[np.int64] | None = None) -> Mapping[int, ContentRow]:
         """Contents by id: all, or those of the given ones that there are."""
@@ -80,14 +81,13 @@ class Snapshot:
         where = None if content_ids is None else one_of("content_id", _plain(content_ids))
         return arrow.content_rows(self._tables.read(CONTENTS, arrow.CONTENT_COLUMNS, where))
 
-    def content_ids(self) -> Mapping[str, int]:
+    def content_ids(self) -> ContentIds:
         """Content id by digest. Read once and kept."""
         return self._content_ids
 
     @cached_property
-    def _content_ids(self) -> Mapping[str, int]:
-        table = self._tables.read(CONTENTS, ("digest", "content_id"))
-        return dict(zip(table.column("digest").to_pylist(), table.column("content_id").to_pylist(), strict=True))
+    def _content_ids(self) -> ContentIds:
+        return ContentIds(self._tables.read(CONTENTS, ("digest", "content_id")))
 
     def lacking(self, instructions: Iterable[str]) -> Mapping[int, tuple[str, ...]]:
         """Contents with media that are not embedded with some of the instructions, and those; also unseen contents."""

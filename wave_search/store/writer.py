@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from wave_search.errors import IndexCorruptError, IndexError_
+from wave_search.errors import IndexError_
 from wave_search.store import arrow, digests, durable, lock, manifest, tables
+from wave_search.store.changes import Changes, dead_contents
 from wave_search.store.prune import prune
 from wave_search.store.rows import ShardRef
 from wave_search.store.snapshot import SHARDS_FOLDER, Snapshot, exists, open_snapshot, shard_parent
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 _SPILL_SEGMENTS = 2_048
 """Segments kept in memory at most: about 15 MB of vectors of 3584 dimensions."""
+_CHANGES_KEPT = 100_000
+"""Files and contents kept as objects at most, of about 0.5 kB, before they are read back as columns."""
 
 
 class Writer:
@@ -67,19 +70,22 @@ class Writer:
             )
             self.snapshot = Snapshot(self._directory, state)
             self._schemas = tables.schemas(state.model.dim)
-            self._files = dict(self.snapshot.files())
-            self._content_ids = dict(self.snapshot.content_ids())
-            self._stored = set(self._files)
+            self._read()
             self._usable = True
             self._begin(state)
             self._held = held.pop_all()
         return self
 
+    def _read(self) -> None:
+        """Read what there is of files and contents. Changes are kept on top: a commit need not read it again."""
+        self._known_files, self._known_contents = self.snapshot.files(), self.snapshot.content_ids()
+        self._files: Changes[bytes, FileRow] = Changes(self._known_files)
+        self._content_ids: Changes[str, int] = Changes(self._known_contents)
+
     def _begin(self, state: Manifest) -> None:
         """Nothing is pending on top of `state`."""
         self._committed = state
         self._next = state
-        self._touched: set[bytes] = set()
         self._new_contents: dict[int, ContentRow] = {}
         self._new_segments: list[tuple[int, int, NewSegment]] = []
 
@@ -109,7 +115,7 @@ class Writer:
         content_id = self._next.next_content_id
         self.put_segments(content_id, segments)
         self._next = replace(self._next, next_content_id=content_id + 1)
-        self._content_ids[content.digest] = content_id
+        self._content_ids.put(content.digest, content_id)
         self._new_contents[content_id] = content
         return content_id
 
@@ -133,14 +139,13 @@ class Writer:
     def put_file(self, row: FileRow) -> None:
         """Add a file, or replace what is known of that path."""
         if self._files.get(row.path) != row:
-            self._files[row.path] = row
-            self._touched.add(row.path)
+            self._files.put(row.path, row)
 
     def remove_files(self, paths: Iterable[bytes]) -> None:
         """Forget files. Unknown paths are no error."""
         for path in paths:
-            if self._files.pop(path, None) is not None:
-                self._touched.add(path)
+            if self._files.get(path) is not None:
+                self._files.put(path, None)
 
     def set_roots(self, roots: Iterable[str]) -> None:
         """Replace the folders and files that the index was made from."""
@@ -198,14 +203,19 @@ class Writer:
         Raises:
             IndexError_: the disk is full or read-only. The last committed state stays; leave the writer and retry.
         """
-        dead = self._dead() if drop_dead else []
-        if not self._touched and not dead and self._next == self._committed:
+        dead = self._dead() if drop_dead else {}
+        if not self._files.pending and not dead and self._next == self._committed:
             return self.snapshot
         with self._changing():
             self._spill()
             self._write_contents(dead)
             self._write_files()
-            return self._publish()
+            snapshot = self._publish()
+        self._files.settle()
+        self._content_ids.settle()
+        if len(self._files.committed) + len(self._content_ids.committed) > _CHANGES_KEPT:
+            self._read()
+        return snapshot
 
     def compact(self) -> Snapshot:
         """Rewrite the tables in few pieces and without what was deleted, and commit. Ids stay what they are.
@@ -215,10 +225,12 @@ class Writer:
             IndexError_: the disk is full or read-only.
         """
         self.commit()
-        known, is_new_chain = self._checked_digests()
+        listing = digests.compared(self._directory, self._committed.table_digests)
+        if not listing.versions:
+            self._on_disk = set()  # everything is listed as if it were new
         with self._changing():
-            if self._tables.compact() or is_new_chain:
-                self._publish(known)
+            if self._tables.compact() or len(listing.versions) != 1:
+                self._publish(listing.files)
         return self.snapshot
 
     def prune(self, grace_s: float) -> None:
@@ -235,21 +247,6 @@ class Writer:
             if self._tables.compact():
                 self._publish()
             prune(self._directory, self._tables, self._committed, grace_s)
-
-    def _checked_digests(self) -> tuple[Mapping[str, str], bool]:
-        """Digests of the files of the tables, which are compared; and whether it is time for a new chain of lists."""
-        try:
-            listing = digests.read(self._directory, self._committed.table_digests)
-        except IndexCorruptError as error:
-            if not isinstance(error.__cause__, FileNotFoundError):
-                raise
-            self._on_disk = set()  # everything is listed as if it were new
-            return {}, True
-        for path in digests.damaged(self._directory, listing):
-            raise digests.damage(path)
-        top = self._directory / tables.FOLDER
-        there = {name: digest for name, digest in listing.files.items() if (top / name).exists()}
-        return there, len(listing.versions) > 1
 
     def _publish(self, known: Mapping[str, str] | None = None) -> Snapshot:
         """Commit what is in the tables. With `known` digests, a new chain of lists begins."""
@@ -286,24 +283,23 @@ class Writer:
             self._tables.append(SEGMENTS, arrow.segment_table(self._new_segments, vectors, self._schemas[SEGMENTS]))
             self._new_segments = []
 
-    def _dead(self) -> list[int]:
-        live = {row.content_id for row in self._files.values()}
-        return [content_id for content_id in self._content_ids.values() if content_id not in live]
+    def _dead(self) -> dict[str, int]:
+        return dead_contents(self._files, self._known_files, self._content_ids, self._known_contents)
 
-    def _write_contents(self, dead: list[int]) -> None:
-        gone = set(dead)
+    def _write_contents(self, dead: dict[str, int]) -> None:
+        gone = set(dead.values())
         if dead:
-            self._tables.delete(SEGMENTS, "content_id", dead)
-            self._tables.delete(CONTENTS, "content_id", dead)
-            self._content_ids = {digest: i for digest, i in self._content_ids.items() if i not in gone}
+            self._tables.delete(SEGMENTS, "content_id", sorted(gone))
+            self._tables.delete(CONTENTS, "content_id", sorted(gone))
+            for digest in dead:
+                self._content_ids.put(digest, None)
         added = [(content_id, row) for content_id, row in self._new_contents.items() if content_id not in gone]
         if added:
             self._tables.append(CONTENTS, arrow.content_table(added, self._schemas[CONTENTS]))
 
     def _write_files(self) -> None:
-        if replaced := sorted(self._touched & self._stored):
+        changed = sorted(self._files.pending.items())
+        if replaced := [path for path, _ in changed if self._files.is_stored(path)]:
             self._tables.delete(FILES, "path_bytes", replaced)
-        if present := sorted(self._touched & self._files.keys()):
-            rows = [self._files[path] for path in present]
+        if rows := [row for _, row in changed if row is not None]:
             self._tables.append(FILES, arrow.file_table(rows, self._schemas[FILES]))
-        self._stored = self._stored.difference(self._touched).union(present)
