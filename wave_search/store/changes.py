@@ -57,14 +57,14 @@ class Changes(Generic[K, V]):
 
 
 def dead_contents(
-    files: Changes[bytes, FileRow], known_files: KnownFiles, contents: Changes[str, int], known_contents: ContentIds
+    files: Changes[bytes, FileRow], contents: Changes[str, int], known_files: KnownFiles, known_contents: ContentIds
 ) -> dict[str, int]:
     """Digests and ids of the contents that no file has.
 
     Args:
         files: changes on top of `known_files`.
-        known_files: as they were read.
         contents: changes on top of `known_contents`.
+        known_files: as they were read.
         known_contents: as they were read.
     """
     rows = files.all()

@@ -77,7 +77,7 @@ class Writer:
         return self
 
     def _read(self) -> None:
-        """Read what there is of files and contents. Changes are kept on top: a commit need not read it again."""
+        """Read what there is of files and contents. Changes are kept on top: no commit reads it again."""
         self._known_files, self._known_contents = self.snapshot.files(), self.snapshot.content_ids()
         self._files: Changes[bytes, FileRow] = Changes(self._known_files)
         self._content_ids: Changes[str, int] = Changes(self._known_contents)
@@ -203,7 +203,8 @@ class Writer:
         Raises:
             IndexError_: the disk is full or read-only. The last committed state stays; leave the writer and retry.
         """
-        dead = self._dead() if drop_dead else {}
+        known = self._known_files, self._known_contents
+        dead = dead_contents(self._files, self._content_ids, *known) if drop_dead else {}
         if not self._files.pending and not dead and self._next == self._committed:
             return self.snapshot
         with self._changing():
@@ -282,9 +283,6 @@ class Writer:
             vectors = np.stack([segment.vector for _, _, segment in self._new_segments]).astype(np.float16)
             self._tables.append(SEGMENTS, arrow.segment_table(self._new_segments, vectors, self._schemas[SEGMENTS]))
             self._new_segments = []
-
-    def _dead(self) -> dict[str, int]:
-        return dead_contents(self._files, self._known_files, self._content_ids, self._known_contents)
 
     def _write_contents(self, dead: dict[str, int]) -> None:
         gone = set(dead.values())
