@@ -1,6 +1,7 @@
 """The store when things go wrong: kill -9, a full disk, damage."""
 
 import inspect
+import os
 import shutil
 import signal
 import subprocess
@@ -159,6 +160,64 @@ def test_a_full_disk_is_an_error_with_a_remedy_and_loses_nothing(index, limit_by
     assert state(index) == BEFORE
     change(index)
     assert state(index) == AFTER
+
+
+OTHERS = """
+from wave_search import indexer
+def remove(directory): indexer.remove(directory, ["/a"])
+def optimize(directory): indexer.optimize(directory, grace_s=0, ivf_from=1)
+"""
+
+
+@pytest.mark.parametrize("work", ["remove", "optimize"])
+def test_a_disk_that_is_full_for_other_commands_loses_nothing_either(index, work):
+    limited = GUARDED.replace("change(", f"{work}(")
+    failed = run(index, OTHERS, "import resource; limit_bytes = 300", limited)
+    assert failed.returncode == 0, failed.stderr
+    assert "cannot be written" in failed.stdout
+    assert "Free some space" in failed.stdout
+    assert state(index) == BEFORE
+    assert all(problem.orphan for problem in verify(index))
+    done = run(index, OTHERS, f"{work}(directory)")
+    assert done.returncode == 0, done.stderr
+    assert state(index) == ({b"/b": 2} if work == "remove" else BEFORE)
+
+
+READ_ONLY = """
+from wave_search.store import open_snapshot, verify
+print(sorted(open_snapshot(directory).files()), verify(directory))
+for work in (change, optimize):
+    try:
+        work(directory)
+    except IndexError_ as error:
+        print(type(error).__name__, error, sep="|")
+"""
+
+
+def test_a_read_only_index_can_be_read_and_not_changed(index):
+    # Root may write anywhere, unless it gives that right up.
+    careful = ["setpriv", "--bounding-set=-dac_override", "--"] if os.geteuid() == 0 else []
+    if careful and (not shutil.which("setpriv") or subprocess.run([*careful, "true"], check=False).returncode):
+        pytest.skip("root cannot give up its rights here")
+    for path in (*index.rglob("*"), index):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    done = subprocess.run(
+        [*careful, sys.executable, "-c", "\n".join((PRELUDE, CHANGE, OTHERS, READ_ONLY)), str(index)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    for path in (index, *index.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    assert done.returncode == 0, done.stderr
+    read, *refused = done.stdout.splitlines()
+    assert read == "[b'/a', b'/b'] ()"
+    assert len(refused) == 2
+    for line in refused:
+        assert line.startswith("IndexError_|")
+        assert "lock cannot be written: Permission denied" in line
+        assert "make the place writable" in line
+    assert state(index) == BEFORE
 
 
 def test_after_a_failed_commit_the_writer_refuses_to_go_on(index, monkeypatch):

@@ -77,7 +77,7 @@ class Writer:
         return self
 
     def _read(self) -> None:
-        """Read what there is of files and contents. Changes are kept on top: no commit reads it again."""
+        """Read what there is of files and contents. Changes are kept on top of it."""
         self._known_files, self._known_contents = self.snapshot.files(), self.snapshot.content_ids()
         self._files: Changes[bytes, FileRow] = Changes(self._known_files)
         self._content_ids: Changes[str, int] = Changes(self._known_contents)
@@ -102,8 +102,7 @@ class Writer:
     def put_content(self, content: ContentRow, segments: Sequence[NewSegment]) -> int:
         """Add a content with all its segments, and return its id.
 
-        If its digest is known already, that id is returned and nothing is added. It becomes part of the index only
-        if a file refers to it when `commit` is called.
+        If its digest is known already, nothing is added. It stays only if a file refers to it in the end.
 
         Raises:
             ValueError: a vector has another size than the model's, or is not finite.
@@ -256,13 +255,8 @@ class Writer:
         made = self._on_disk - before
         if made or known is not None:
             listed = digests.add(self._directory, version, made, listed if known is None else None, known)
-        state = replace(
-            self._next,
-            version=version,
-            created=manifest.now(),
-            table_versions=self._tables.versions(),
-            table_digests=listed,
-        )
+        state = replace(self._next, version=version, created=manifest.now(), table_digests=listed)
+        state = replace(state, table_versions=self._tables.versions())
         manifest.publish(self._directory, state)
         self._begin(state)
         self.snapshot = Snapshot(self._directory, state)
