@@ -50,7 +50,7 @@ _PARTITIONS = (Modality.AUDIO, Modality.VIDEO, Modality.AV)
 _RANK_OFFSET = 60
 """Of reciprocal rank fusion: Cormack et al., SIGIR 2009."""
 _RESAMPLINGS = 2_000
-_FOREIGN = (
+FOREIGN = (
     *("a violin concerto", "a quantum physics lecture", "typing on a keyboard", "a glass breaking", "bowling"),
     *("a courtroom", "a church choir", "a bank", "a toilet flushing", "a cement mixer", "a hair dryer"),
     *("a saxophone solo", "a ballet", "a sewing machine", "a barber's scissors", "a telephone ringing"),
@@ -196,7 +196,7 @@ def make(
             query(label, Clip(frames=clip.frames), Modality.VIDEO),
         ]
     words = [query(label, Clip(text=text), Modality.TEXT) for label in _CLASSES for text in SOUND_WORDS[label][:4]]
-    foreign = [query("", Clip(text=phrase), Modality.TEXT) for phrase in _FOREIGN]
+    foreign = [query("", Clip(text=phrase), Modality.TEXT) for phrase in FOREIGN]
     phrases = np.stack([query("", Clip(text=phrase), Modality.TEXT).vector for phrase in PHRASES])
     return Library(np.array(labels), vectors, phrases), words, asked, foreign
 
