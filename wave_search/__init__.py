@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         open,  # noqa: A004 - used as wave_search.open
         verify,
     )
-    from wave_search.query import AV, Audio, Image, IndexInfo, MediaEmbedder, PartitionInfo, Video
+    from wave_search.query import AV, Answer, Audio, Image, IndexInfo, MediaEmbedder, Not, Part, PartitionInfo, Video
     from wave_search.types import (
         Clip,
         Hit,
@@ -49,6 +49,7 @@ __all__ = [
     "AV",
     "GRACE_S",
     "IVF_FROM",
+    "Answer",
     "Audio",
     "Clip",
     "Evaluation",
@@ -62,7 +63,9 @@ __all__ = [
     "MediaRef",
     "Modality",
     "ModelSpec",
+    "Not",
     "OptimizeReport",
+    "Part",
     "PartitionInfo",
     "Progress",
     "Skipped",
@@ -84,7 +87,7 @@ _HOMES = {
     "evaluation": "Evaluation evaluate",
     "indexer": "Interrupted",
     "library": "GRACE_S IVF_FROM Index create exists known_models load_embedder open verify",
-    "query": "AV Audio Image IndexInfo MediaEmbedder PartitionInfo Video",
+    "query": "AV Answer Audio Image IndexInfo MediaEmbedder Not Part PartitionInfo Video",
     "types": "Clip Hit IndexReport MediaRef Modality ModelSpec OptimizeReport Progress Skipped",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

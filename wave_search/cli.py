@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 import wave_search as ws
+from wave_search.commands import ask, index, info, models, optimize, query, remove, train, verify
 from wave_search.commands import eval as evaluation
-from wave_search.commands import index, info, models, optimize, query, remove, train, verify
 from wave_search.commands.options import Quiet
 from wave_search.exits import GlobalOptions, occupy_closed_streams
 
@@ -52,6 +52,7 @@ def main_options(
 
 app.command(epilog=index.EPILOG)(index.index)
 app.command(epilog=query.EPILOG)(query.query)
+app.command(epilog=ask.EPILOG)(ask.ask)
 app.command()(info.info)
 app.command()(verify.verify)
 app.command()(optimize.optimize)

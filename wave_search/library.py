@@ -21,6 +21,7 @@ from wave_search.query import (
     IndexInfo,
     LoadOptions,
     MediaEmbedder,
+    Part,
     Reembedder,
     Reranker,
     Searcher,
@@ -28,7 +29,9 @@ from wave_search.query import (
     check_effect,
     check_instructions,
     describe,
-    one_query,
+    read_parts,
+    resolve,
+    takes_instruction,
 )
 from wave_search.types import MediaRef, Modality
 
@@ -36,14 +39,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
-    import numpy as np
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
     from wave_search.store import Problem, Snapshot
     from wave_search.types import Hit, IndexReport, ModelSpec, OptimizeReport, ProgressCallback, Skipped
 
     StrPath = str | os.PathLike[str]
-    Media = StrPath | MediaRef
+    Texts = str | Part | Iterable[str | Part]
+    Media = StrPath | MediaRef | Part | Iterable[StrPath | MediaRef | Part]
+    Segments = Hit | int | Part | Iterable[Hit | int | Part]
 
 IVF_FROM = 5000
 """A shard is built from so many segments on; fewer are searched exactly in no time."""
@@ -275,12 +279,14 @@ class Index:
     def search(
         self,
         *,
-        text: str | None = None,
+        text: Texts | None = None,
         audio: Media | None = None,
         video: Media | None = None,
         image: Media | None = None,
         av: Media | None = None,
-        vector: ArrayLike | None = None,
+        vector: ArrayLike | Part | None = None,
+        like: Segments | None = None,
+        similar: Media | None = None,
         target: str = "any",
         k: int = 10,
         min_score: float | None = None,
@@ -289,7 +295,11 @@ class Index:
         progress: ProgressCallback | None = None,
         warn: Callable[[Skipped], None] | None = None,
     ) -> list[Hit]:
-        """Find what is most like the query. Exactly one of the first six arguments is the query.
+        """Find what is most like the query: what the first eight arguments give, together.
+
+        Each may be one thing or several, and a `Part` says how much one counts, a `Not` that it is to be avoided:
+        `text=["a dog", ws.Part("rain", 0.5), ws.Not("music")]`. One audio and one video of the same weight are embedded
+        as one clip; all other parts are added as vectors.
 
         Args:
             text: words.
@@ -298,7 +308,13 @@ class Index:
             image: a picture.
             av: a file to see and hear together.
             vector: (dim,) or (rows, dim) of your own from the same model; with several rows, a segment's score is its
-                best over them, as it is for a file that is longer than the index's segments.
+                best over them, as it is for a file that is longer than the index's segments. Several parts with
+                several rows: over all combinations.
+            like: a hit of this index, or its segment_id; needs no model. It is left out of the hits, and so is what
+                else the index has of the same moment, here and for `similar`.
+            similar: a file; the index's own vectors of it are used if it has any, and then no model is needed. It is
+                taken as what `target` says if it is that too, otherwise as av, video, audio, image or text, the first
+                that it is; or as what a reference such as `Audio(path)` says.
             target: what to find: "text", "audio", "video", "av", "image", or "any" for all, merged by z.
             k: how many hits.
             min_score: the least z of a hit.
@@ -310,7 +326,8 @@ class Index:
             warn: is called with each file that could not be embedded again. Its hits come last.
 
         Returns:
-            At most k hits, best first. Files of the same content are a hit each.
+            At most k hits, best first. Files of the same content are a hit each. Their score is the cosine with the
+            whole query.
 
         Raises:
             UsageError: the request makes no sense, or nothing of the target is in the index.
@@ -318,34 +335,36 @@ class Index:
             ModelError: the model cannot be loaded, or is not the index's.
         """
         media = {Modality.AUDIO: audio, Modality.VIDEO: video, Modality.IMAGE: image, Modality.AV: av}
-        query = one_query(text, media, vector)
+        parts = read_parts(text=text, media=media, vector=vector, like=like, similar=similar)
         if k < 1:
             raise UsageError(f"{k} hits make no sense", "Ask for at least one.")
         if min_score is not None and math.isnan(min_score):
             raise UsageError("min_score is not a number", "Leave it out, or give a number of standard deviations.")
         # Before a model is loaded in vain.
         spaces = self._searcher.targets(target, instruction)
-        check_effect(instruction, rerank, spaces, query_takes_it=isinstance(query, MediaRef))
+        check_effect(instruction, rerank, spaces, query_takes_it=takes_instruction(parts))
         reranker = None
         if instruction is not None and rerank is not None:
             again = Reembedder(self._snapshot, self._encoder, self._engine.decoders)
             reranker = Reranker(again, instruction, rerank, Watch(progress, warn))
-        rows = self._vectors(query, instruction)
-        return self._searcher.search(
-            rows, target, k, min_score, _kind(query), instruction=instruction, reranker=reranker
-        )
+        query = resolve(parts, self._snapshot, self._encoder, target, instruction)
+        return self._searcher.search(query, target, k, min_score, instruction=instruction, reranker=reranker)
 
     def coverage(self, instruction: str, target: str = "any") -> float:
         """Tell how much of a target was indexed with an instruction: from 0 for nothing to 1 for all of it."""
         return self._searcher.coverage(target, instruction)
 
-    def _vectors(self, query: str | MediaRef | NDArray[np.float32], instruction: str | None) -> NDArray[np.float32]:
-        if isinstance(query, str | MediaRef):
-            segmenting = Segmenting.parse(self._snapshot.manifest.settings.segmenting)
-            return self._encoder.encode_query(query, segmenting, instruction)
-        if query.shape[1] != self.model.dim:
-            raise UsageError(f"the vector has {query.shape[1]} numbers, those of the index have {self.model.dim}")
-        return query
+    def remember(self, hits: Iterable[Hit]) -> bool:
+        """Keep hits in the index's folder for `remembered`, in place of those kept before.
+
+        Returns:
+            False if the folder cannot be written.
+        """
+        return store.keep_hits(self.path, [hit.segment_id for hit in hits])
+
+    def remembered(self) -> tuple[int, ...] | None:
+        """Segment ids of the hits that were kept last, by any process, best first; None if there are none."""
+        return store.kept_hits(self.path)
 
     def info(self) -> IndexInfo:
         """Say what the index holds. Needs no model."""
@@ -367,12 +386,6 @@ class Index:
 def _several(paths: Iterable[StrPath]) -> list[StrPath]:
     """A single path is meant as such, and not as the letters of its name."""
     return [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-
-
-def _kind(query: str | MediaRef | NDArray[np.float32]) -> Modality | None:
-    if isinstance(query, str):
-        return Modality.TEXT
-    return query.modality if isinstance(query, MediaRef) else None
 
 
 def _modality(name: str) -> Modality:

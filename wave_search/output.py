@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from wave_search import Evaluation, IndexInfo
+    from wave_search import Answer, Evaluation, IndexInfo
     from wave_search.evaluation import Figure
     from wave_search.store import Problem
     from wave_search.types import Hit, IndexReport, OptimizeReport, Skipped, Training
@@ -201,6 +201,11 @@ def info_rows(info: IndexInfo) -> Iterator[tuple[str, str]]:
         how = f"{part.covered:,} in IVF-PQ shards" if part.covered else "searched exactly"
         asked = f' asked "{printable(part.instruction)}"' if part.instruction else ""
         yield part.modality.value + asked, f"{counted(part.segments, 'segment')}, {how}"
+
+
+def answer_row(answer: Answer) -> tuple[str, str, str]:
+    """Say how near an answer is: rank, cosine, words."""
+    return str(answer.rank), f"{answer.score:.3f}", printable(answer.text)
 
 
 def problem_row(problem: Problem) -> tuple[str, str, str]:

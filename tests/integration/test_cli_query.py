@@ -77,7 +77,7 @@ def test_the_table_on_a_terminal(cli: CommandLine, small_library: Path, small_in
     assert re.search(r"\x1b\]8;[^;]*;file:///\S*/dog-100032\.flac\x1b\\dog-100032\.flac", output), "link"
     assert "0:00.0-0:05.0" in output
     assert "█" in output
-    assert "loading the model" in output
+    assert "searching" in output
     # Names are shown with their escapes spelt out, and are no markup.
     assert "[red]\\x1b[31mred.flac" in output
     assert "new\\nline.flac" in output
@@ -105,7 +105,8 @@ def test_no_result_ends_with_4(cli: CommandLine, small_index: Path) -> None:
     "arguments",
     [
         [],
-        ["--text", "dog", "--audio", "frog.flac"],
+        ["--not-text", "dog"],
+        ["--text", "dog^0"],
         ["--text", "dog", "--json", "--paths"],
         ["--text", "dog", "--target", "smell"],
         ["--text", "dog", "-k", "0"],

@@ -1,12 +1,12 @@
 """Search an index."""
 
-import sys
 from typing import Annotated, Any, Literal
 
 import typer
 
 import wave_search as ws
 from wave_search import output
+from wave_search.commands import parts
 from wave_search.commands.options import DEFAULT_INDEX, Device, IndexDir, Quiet, Workers, words
 from wave_search.errors import UsageError
 from wave_search.exits import DONE, NO_RESULT, reported, terminal_of
@@ -14,7 +14,8 @@ from wave_search.exits import DONE, NO_RESULT, reported, terminal_of
 Target = Literal["any", "text", "image", "audio", "video", "av"]
 
 EPILOG = (
-    "A media FILE may carry a range in seconds: clip.mp4@12.5-20. "
+    "The options down to --not-similar may be combined and given several times. A FILE may carry a range in seconds, "
+    "clip.mp4@12.5-20, and any of them a weight, 'rain^0.5' (if none is given 1, and 0.5 behind --not-...). "
     "Output: a table on a terminal; in a pipe tab-separated rank, z, score, kind, time, path. "
     "Example:  wave-search query --audio dog.wav --target video -k 5"
 )
@@ -24,11 +25,20 @@ EPILOG = (
 def query(
     ctx: typer.Context,
     *,
-    text: Annotated[str | None, typer.Option(metavar="TEXT", help="Words to search by; - reads stdin.")] = None,
-    audio: Annotated[str | None, typer.Option(metavar="FILE", help="What is heard in FILE.")] = None,
-    video: Annotated[str | None, typer.Option(metavar="FILE", help="What is seen in FILE.")] = None,
-    image: Annotated[str | None, typer.Option(metavar="FILE", help="A picture.")] = None,
-    av: Annotated[str | None, typer.Option(metavar="FILE", help="Sound and picture of FILE together.")] = None,
+    text: parts.Text = None,
+    audio: parts.Audio = None,
+    video: parts.Video = None,
+    image: parts.Image = None,
+    av: parts.AV = None,
+    like: parts.Like = None,
+    similar: parts.Similar = None,
+    not_text: parts.NotText = None,
+    not_audio: parts.NotFile = None,
+    not_video: parts.NotFile = None,
+    not_image: parts.NotFile = None,
+    not_av: parts.NotFile = None,
+    not_like: parts.NotLike = None,
+    not_similar: parts.NotFile = None,
     instruction: Annotated[
         str | None, typer.Option(metavar="TEXT", help="What to look for in sound and pictures, as a question.")
     ] = None,
@@ -53,20 +63,20 @@ def query(
     workers: Workers = None,
     quiet: Quiet = False,
 ) -> int:
-    """Search by one text, sound, video or picture."""
+    """Search by texts, sounds, videos, pictures and earlier hits, alone or together."""
     if json and paths:
         raise UsageError("--json and --paths exclude each other")
-    asked: dict[str, Any] = {"text": text, "audio": audio, "video": video, "image": image, "av": av}
-    if sum(value is not None for value in asked.values()) != 1:
-        raise UsageError("give one of --text, --audio, --video, --image and --av")
-    if text is not None:
-        asked["text"] = words(_stdin() if text == "-" else text)
+    wanted = {"text": text, "audio": audio, "video": video, "image": image, "av": av}
+    avoided = {"text": not_text, "audio": not_audio, "video": not_video, "image": not_image, "av": not_av}
+    wanted |= {"like": like, "similar": similar}
+    avoided |= {"like": not_like, "similar": not_similar}
     instruction = words(instruction) if instruction is not None else None
     terminal = terminal_of(ctx, quiet)
     with ws.open(index, model, device=device, workers=workers) as opened:
+        asked: dict[str, Any] = {**parts.read(wanted, avoided, opened.remembered())}
         terminal.notice(opened.model)
         lost: list[ws.Skipped] = []
-        with terminal.progress() if rerank else terminal.working("loading the model, searching") as progress:
+        with terminal.progress() if rerank else terminal.working("searching") as progress:
             hits = opened.search(
                 **asked,
                 target=target,
@@ -77,6 +87,8 @@ def query(
                 progress=progress if rerank else None,
                 warn=lost.append,
             )
+        if not opened.remember(hits) and opened.remembered() is not None:
+            terminal.warning("--like will go by an earlier query: the index cannot be written")
         if instruction is not None and 0 < (share := opened.coverage(instruction, target)) < 1:
             terminal.warning(f"only {share:.0%} is indexed with this instruction, and only that was searched")
     for file in lost:
@@ -96,7 +108,3 @@ def query(
     else:
         terminal.lines(output.hit_line(hit) for hit in hits)
     return DONE
-
-
-def _stdin() -> bytes:
-    return sys.stdin.buffer.read() if sys.stdin else b""  # None: a shell has closed it

@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING, Self
 from wave_search import media
 from wave_search import model as models
 from wave_search.errors import IndexMismatchError
+from wave_search.query.answers import answer
 from wave_search.query.encoder import Encoder, similarity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    import os
+    from collections.abc import Iterable, Sequence
     from types import TracebackType
 
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
+    from wave_search.query.answers import Answer
     from wave_search.query.encoder import Embeddable
-    from wave_search.types import Embedder, ModelSpec
+    from wave_search.types import Clip, Embedder, MediaRef, ModelSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +147,32 @@ class MediaEmbedder:
             UsageError: a file has not what is asked of it, for example no sound; or a text is empty.
         """
         return self._encoder.encode(items, instruction)
+
+    def ask(
+        self,
+        clip: str | os.PathLike[str] | MediaRef | Clip,
+        question: str,
+        choices: Sequence[str],
+        *,
+        modality: str | None = None,
+    ) -> list[Answer]:
+        """Answer a question about a clip by choosing among texts, as WAVE does (arXiv:2509.21990).
+
+        Args:
+            clip: a file with an optional range ("clip.mp4@12.5-20"), seen and heard as far as it has both; or an
+                `Audio`, `Video`, `Image` or `AV` of one; or a decoded clip. It is one clip, however long it is.
+            question: what is asked; the prompt of the clip.
+            choices: two or more possible answers.
+            modality: what of a file counts: "audio", "video", "av" or "image".
+
+        Returns:
+            The choices, nearest first; of equal ones the first given.
+
+        Raises:
+            UsageError: there is no question, fewer than two choices or one twice, no such file, or only text to ask.
+            MediaError: the file cannot be read.
+        """
+        return answer(self._encoder, clip, question, choices, modality)
 
     @staticmethod
     def similarity(a: ArrayLike, b: ArrayLike) -> NDArray[np.float32]:

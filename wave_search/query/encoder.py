@@ -10,20 +10,23 @@ import numpy as np
 
 from wave_search.errors import BrokenMediaError, UsageError
 from wave_search.media import Segmenting
+from wave_search.query.parts import Together
 from wave_search.types import Clip, MediaRef, Modality, Span
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from numpy.typing import ArrayLike, NDArray
 
-    from wave_search.media import Decoders
+    from wave_search.media import Decoders, MediaInfo
     from wave_search.types import Embedder
 
 Item = TypeVar("Item")
 Embeddable = str | MediaRef | Clip
 WHOLE = Segmenting.parse("none")
 BATCH_CLIPS = 16
+_RICHEST_FIRST = (Modality.AV, Modality.VIDEO, Modality.AUDIO, Modality.IMAGE, Modality.TEXT)
 _KINDS = {
     Modality.TEXT: "text",
     Modality.IMAGE: "picture",
@@ -67,10 +70,16 @@ class Encoder:
             rows.extend(self.embed_clips([self._first_clip(item) for item in part], instruction))
         return np.stack(rows) if rows else np.empty((0, self._embedder().spec.dim), np.float32)
 
+    def identify(self, path: Path) -> MediaInfo:
+        """Find out what a file is, without the model. Raises MediaError."""
+        return self._decoders().identify(path)
+
     def encode_query(
-        self, item: Embeddable, segmenting: Segmenting, instruction: str | None = None
+        self, item: Embeddable | Together, segmenting: Segmenting, instruction: str | None = None
     ) -> NDArray[np.float32]:
         """Embed one item, cut as an index cuts its files.
+
+        Of sound and picture `Together`, segments are paired in order; the shorter one of them starts again.
 
         Returns:
             (q, dim) float32 of unit norm, one row for each segment of the item.
@@ -110,7 +119,7 @@ class Encoder:
             vectors.update((place, result[modality]) for place, result in zip(places, results, strict=True))
         return (vectors[place] for place in range(len(pairs)))
 
-    def _clips(self, item: Embeddable, segmenting: Segmenting) -> Generator[tuple[Clip, Modality]]:
+    def _clips(self, item: Embeddable | Together, segmenting: Segmenting) -> Generator[tuple[Clip, Modality]]:
         if isinstance(item, str):
             if not item.strip():
                 raise UsageError("the text is empty")
@@ -123,6 +132,11 @@ class Encoder:
             yield item, _only_modality(item)
         elif isinstance(item, MediaRef):
             yield from self._read(item, segmenting)
+        elif isinstance(item, Together):
+            for (heard, _), (seen, _) in in_step(
+                lambda: self._read(item.sound, segmenting), lambda: self._read(item.picture, segmenting)
+            ):
+                yield Clip(frames=seen.frames, waveform=heard.waveform), Modality.AV
         else:
             raise UsageError(
                 f"{item!r} cannot be embedded", "Give text, a Clip, or a file as Audio, Video, Image or AV of it."
@@ -134,19 +148,58 @@ class Encoder:
         if ref.modality not in info.modalities:
             offers = ", ".join(info.modalities)
             raise UsageError(f"{ref.path}: there is no {_KINDS[ref.modality]} in it", f"It can be used as {offers}.")
-        span = None
-        if ref.start_s is not None or ref.stop_s is not None:
-            if info.duration_s is None:
-                raise UsageError(f"{ref.path}: it has no length, so a range makes no sense")
-            start_s, stop_s = ref.start_s or 0.0, min(ref.stop_s or info.duration_s, info.duration_s)
-            if start_s >= stop_s:
-                raise UsageError(f"{ref.path}: it ends at {info.duration_s:.2f} s, before the range begins")
-            span = Span(start_s, stop_s)
+        span = span_of(ref.path, info, ref.start_s, ref.stop_s)
         segment = None
         for segment in decoders.segments(ref.path, info, segmenting, [ref.modality], span):
             yield segment.clip, ref.modality
         if segment is None:
             raise BrokenMediaError(ref.path, "there is nothing in it to embed")
+
+
+def choose_modality(available: Collection[Modality], target: str = "any") -> Modality:
+    """What a file is taken as, if nobody says it: what is searched for, else as much of it as there is."""
+    if target in list(available):
+        return Modality(target)
+    return next(modality for modality in _RICHEST_FIRST if modality in available)
+
+
+def span_of(path: Path, info: MediaInfo, start_s: float | None, stop_s: float | None) -> Span | None:
+    """The range of a file that is meant, cut off at its end; None for all of it.
+
+    Raises:
+        UsageError: the file has no length, or the range begins behind its end.
+    """
+    if start_s is None and stop_s is None:
+        return None
+    if info.duration_s is None:
+        raise UsageError(f"{path}: it has no length, so a range makes no sense")
+    start_s, stop_s = start_s or 0.0, min(stop_s or info.duration_s, info.duration_s)
+    if start_s >= stop_s:
+        raise UsageError(f"{path}: it ends at {info.duration_s:.2f} s, before the range begins")
+    return Span(start_s, stop_s)
+
+
+def in_step(
+    first: Callable[[], Generator[Item]], second: Callable[[], Generator[Item]]
+) -> Generator[tuple[Item, Item]]:
+    """Go through two streams at once, until both have ended; the shorter one starts again."""
+    streams, over = [first(), second()], [False, False]
+    try:
+        while True:
+            left, right = (next(stream, None) for stream in streams)
+            over = [over[0] or left is None, over[1] or right is None]
+            if all(over):
+                return
+            if left is None:
+                streams[0] = first()
+                left = next(streams[0])
+            if right is None:
+                streams[1] = second()
+                right = next(streams[1])
+            yield left, right
+    finally:
+        for stream in streams:
+            stream.close()
 
 
 def similarity(a: ArrayLike, b: ArrayLike) -> NDArray[np.float32]:
@@ -159,10 +212,9 @@ def similarity(a: ArrayLike, b: ArrayLike) -> NDArray[np.float32]:
 
 def _only_modality(clip: Clip) -> Modality:
     """What a clip is embedded as if nobody says it: all that it has."""
-    present = clip.modalities
-    if not present:
+    if not clip.modalities:
         raise UsageError("the clip is empty")
-    return Modality.AV if Modality.AV in present else present[0]
+    return choose_modality(clip.modalities)
 
 
 def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

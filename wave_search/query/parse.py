@@ -38,12 +38,24 @@ def parse_media(item: str | os.PathLike[str] | MediaRef, modality: Modality) -> 
         if item.modality != modality:
             raise UsageError(f"{item.path} is given as {modality}, but was made for {item.modality}")
         return media_ref(item.path, modality, item.start_s, item.stop_s)
+    path, start_s, stop_s = split_range(item)
+    return media_ref(path, modality, start_s, stop_s)
+
+
+def split_range(item: str | os.PathLike[str]) -> tuple[Path, float | None, float | None]:
+    """Split a file name from the range behind it, as `parse_media` does. Start and stop are None if not given.
+
+    Raises:
+        UsageError: it is no name, or a time of the range is none.
+    """
+    if not isinstance(item, str | os.PathLike):
+        raise UsageError(f"{item!r} is no file")
     name = os.fspath(item)
     match = None if os.path.lexists(name) else _RANGE.fullmatch(name)
     if match is None or not (match["start"] or match["stop"]):
-        return media_ref(name, modality, None, None)
+        return Path(name), None, None
     start_s = parse_seconds(match["start"]) if match["start"] else None
-    return media_ref(match["path"], modality, start_s, parse_seconds(match["stop"]) if match["stop"] else None)
+    return Path(match["path"]), start_s, parse_seconds(match["stop"]) if match["stop"] else None
 
 
 def media_ref(
@@ -54,11 +66,20 @@ def media_ref(
     Raises:
         UsageError: there is no such file, or the range is empty.
     """
+    check_range(path, start_s, stop_s)
+    return MediaRef(Path(path), modality, start_s, stop_s)
+
+
+def check_range(path: str | os.PathLike[str], start_s: float | None, stop_s: float | None) -> None:
+    """Check that a file is there and that a range is one.
+
+    Raises:
+        UsageError: it is not.
+    """
     if not os.path.isfile(path):  # noqa: PTH113 - pathlib would raise for a path that may not be looked at
         raise UsageError(f"{os.fspath(path)}: no such file", "Check the spelling; a range is written FILE@START-STOP.")
     if not 0 <= (start_s or 0.0) < (float("inf") if stop_s is None else stop_s):
         raise UsageError(f"{os.fspath(path)}: {start_s}-{stop_s} is not a range of seconds")
-    return MediaRef(Path(path), modality, start_s, stop_s)
 
 
 def Audio(path: str | os.PathLike[str], start_s: float | None = None, stop_s: float | None = None) -> MediaRef:  # noqa: N802 - reads as a type where it is used

@@ -1,50 +1,112 @@
-"""What a search is asked for: exactly one text, file or vector."""
+"""What a search is asked for: the arguments of `Index.search` as checked parts."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from collections.abc import Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wave_search.errors import UsageError
-from wave_search.query.parse import parse_media
+from wave_search.query.parse import check_range, parse_media, split_range
+from wave_search.query.parts import Part, SimilarTo, StoredSegment, Together
+from wave_search.types import Hit, MediaRef, Modality
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
-    from wave_search.types import MediaRef, Modality
 
-
-def one_query(
-    text: str | None,
-    media: Mapping[Modality, str | os.PathLike[str] | MediaRef | None],
-    vector: ArrayLike | None,
-) -> str | MediaRef | NDArray[np.float32]:
-    """Find the one thing that was given.
+def read_parts(
+    *,
+    text: Any = None,
+    media: Mapping[Modality, Any] | None = None,
+    vector: Any = None,
+    like: Any = None,
+    similar: Any = None,
+) -> tuple[Part, ...]:
+    """Check what was given. Each argument is None, a thing, a `Part` of it, or several of either.
 
     Args:
-        text: words, or None.
-        media: a file for each modality, or None.
-        vector: (dim,) or (rows, dim), or None.
+        text: words.
+        media: files for each modality.
+        vector: (dim,) or (rows, dim), not several.
+        like: segments of the index, as hits or ids.
+        similar: files.
 
     Returns:
-        The text, the file, or the vector as (rows, dim) of unit norm.
+        The parts; the item of each is a text, a `MediaRef`, rows (q, dim) of unit norm, a `StoredSegment`, a
+        `SimilarTo`, or sound and picture `Together`: if one of each is wanted, with the same weight.
 
     Raises:
-        UsageError: nothing or more than one thing is given, there is no such file, or the vector is not one.
+        UsageError: nothing is given, or only what to avoid; there is no such file; or something is not what it should
+            be.
     """
-    refs = [parse_media(item, modality) for modality, item in media.items() if item is not None]
-    given: list[str | MediaRef | NDArray[np.float32]] = [*refs]
-    if text is not None:
-        given.append(text)
-    if vector is not None:
-        given.append(_unit(vector))
-    if len(given) != 1:
-        raise UsageError(f"{len(given)} queries are given", "Give exactly one of text, audio, video, image and av.")
-    return given[0]
+    parts = [*_each(text, _text)]
+    for modality, given in (media or {}).items():
+        parts += _each(given, partial(parse_media, modality=modality))
+    parts += _each(vector, _unit) if vector is None or isinstance(vector, Part) else [Part(_unit(vector))]
+    parts += _each(like, _stored)
+    parts += _each(similar, _similar)
+    if not parts:
+        raise UsageError("there is no query", "Give a text, audio, video, image, av, like or similar.")
+    if all(part.weight < 0 for part in parts):
+        raise UsageError("there is nothing to look for, only what to avoid", "Say what should be found as well.")
+    return tuple(_paired(parts))
+
+
+def takes_instruction(parts: Sequence[Part]) -> bool:
+    """Whether a part is media that are embedded with the instruction of the query."""
+    return any(isinstance(part.item, MediaRef | Together) for part in parts)
+
+
+def _each(given: Any, read: Callable[[Any], Any]) -> Iterator[Part]:
+    """Part by part: `given` is None, one thing, or several."""
+    if given is None:
+        return
+    several = isinstance(given, Iterable) and not isinstance(given, str | bytes | os.PathLike)
+    for one in given if several else [given]:
+        part = one if isinstance(one, Part) else Part(one)
+        yield Part(read(part.item), part.weight)
+
+
+def _text(item: Any) -> str:
+    if not isinstance(item, str):
+        raise UsageError(f"{item!r} is no text")
+    return item
+
+
+def _stored(item: Any) -> StoredSegment:
+    if isinstance(item, Hit):
+        return StoredSegment(item.segment_id)
+    if isinstance(item, int | np.integer):
+        return StoredSegment(int(item))
+    raise UsageError(f"{item!r} is no segment of the index", "Give a hit of a search, or its segment_id.")
+
+
+def _similar(item: Any) -> SimilarTo:
+    if isinstance(item, MediaRef):
+        path, modality, start_s, stop_s = item.path, item.modality, item.start_s, item.stop_s
+    else:
+        (path, start_s, stop_s), modality = split_range(item), None
+    check_range(path, start_s, stop_s)
+    return SimilarTo(path, modality, start_s, stop_s)
+
+
+def _paired(parts: list[Part]) -> list[Part]:
+    """What is heard and what is seen become one clip, if there is no doubt which belong together."""
+    wanted: dict[Modality, list[Part]] = {Modality.AUDIO: [], Modality.VIDEO: []}
+    for part in parts:
+        if isinstance(part.item, MediaRef) and part.weight > 0 and part.item.modality in wanted:
+            wanted[part.item.modality].append(part)
+    heard, seen = wanted.values()
+    if len(heard) != 1 or len(seen) != 1 or heard[0].weight != seen[0].weight:
+        return parts
+    others = [part for part in parts if part is not heard[0] and part is not seen[0]]
+    return [Part(Together(heard[0].item, seen[0].item), heard[0].weight), *others]
 
 
 def _unit(vector: ArrayLike) -> NDArray[np.float32]:

@@ -15,10 +15,8 @@ from wave_search.types import Hit, Modality, Space
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from wave_search.query.rerank import Reranker
+    from wave_search.query.resolve import Query
     from wave_search.query.search import Candidates
     from wave_search.store import Snapshot
 
@@ -78,11 +76,10 @@ class Searcher:
 
     def search(
         self,
-        queries: NDArray[np.float32],
+        query: Query,
         target: str,
         k: int,
         min_score: float | None = None,
-        kind: Modality | None = None,
         *,
         instruction: str | None = None,
         reranker: Reranker | None = None,
@@ -90,13 +87,12 @@ class Searcher:
         """Find the best k hits.
 
         Args:
-            queries: (q, dim) of unit norm, together one query: a segment's score is its best over the rows.
+            query: what to look for, and what is no answer.
             target: a modality, or "any" for all, merged by z because raw scores of modalities do not compare. What is
                 identical with the query comes first, although its z may be low: where all segments are much alike, or
                 where there are few of them (among n, a z is at most sqrt(n - 1)).
             k: how many hits. A content that several files have is a hit for each.
             min_score: the least z.
-            kind: what the query is, None if it is a vector of unknown origin.
             instruction: search what is embedded with it, where the index has that.
             reranker: puts the best hits into a new order.
 
@@ -108,16 +104,17 @@ class Searcher:
         """
         spaces, order = self.targets(target, instruction), _order_of_all if target == ANY else _order_of_one
         depth = max(k, reranker.depth) if reranker else k
-        hits = sorted((hit for space in spaces for hit in self._hits(space, queries, depth, kind)), key=order)
+        hits = sorted((hit for space in spaces for hit in self._hits(space, query, depth)), key=order)
         if reranker:
-            hits = reranker.reorder(hits, spaces, queries, order)
+            hits = reranker.reorder(hits, spaces, query.rows, order)
         hits = [hit for hit in hits if min_score is None or hit.z >= min_score]
         return [replace(hit, rank=rank) for rank, hit in enumerate(hits[:k], start=1)]
 
-    def _hits(self, space: Space, queries: NDArray[np.float32], k: int, kind: Modality | None) -> Iterator[Hit]:
+    def _hits(self, space: Space, query: Query, k: int) -> Iterator[Hit]:
         if space not in self._partitions:
             self._partitions[space] = PartitionSearch(self.snapshot, space)
-        return assemble(self.snapshot, self._partitions[space].search(queries, k, kind))
+        found = self._partitions[space].search(query.rows, k + len(query.without), query.kinds)
+        return assemble(self.snapshot, found.except_for(query.without, k))
 
 
 def _order_of_one(hit: Hit) -> tuple[float, Path, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -12,6 +13,8 @@ from wave_search.ann import BACKGROUND_SIZE, Shard, draw, exact_search, score
 from wave_search.query.calibrate import Background
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from numpy.typing import NDArray
 
     from wave_search.store import Snapshot
@@ -28,6 +31,11 @@ class Candidates:
     """(n,) cosine similarities, exact."""
     z: NDArray[np.float32]
     """(n,) the same in standard deviations above the background."""
+
+    def except_for(self, ids: Collection[int], k: int) -> Candidates:
+        """The best k that are not among `ids`."""
+        kept = np.flatnonzero(~np.isin(self.ids, list(ids)))[:k]
+        return Candidates(self.ids[kept], self.scores[kept], self.z[kept])
 
 
 class PartitionSearch:
@@ -63,13 +71,13 @@ class PartitionSearch:
     def _sample(self) -> NDArray[np.float16]:
         return self._snapshot.vectors(self._space, draw(self.ids, BACKGROUND_SIZE))
 
-    def search(self, queries: NDArray[np.float32], k: int, kind: Modality | None = None) -> Candidates:
+    def search(self, queries: NDArray[np.float32], k: int, kinds: Mapping[Modality, float] | None = None) -> Candidates:
         """Find the best k segments.
 
         Args:
             queries: (q, dim) of unit norm, together one query: a segment's score is its best over the rows.
             k: how many.
-            kind: what the query is, if that is known.
+            kinds: what the query consists of, with shares that add up to 1; None if that is not known.
         """
         vectors, ids = self._uncovered
         found = [exact_search(vectors, ids, queries, k)]
@@ -77,8 +85,15 @@ class PartitionSearch:
         scores = np.concatenate([scores for scores, _ in found])
         ids = np.concatenate([ids for _, ids in found])
         best = np.lexsort((ids, -scores))[:k]
-        background = Background.of(score(self._sample, queries), self._typical_std(kind))
+        background = Background.of(score(self._sample, queries), self._typical_std(kinds))
         return Candidates(ids[best], scores[best], background.z(scores[best]))
 
-    def _typical_std(self, kind: Modality | None) -> float | None:
-        return None if kind is None else self._snapshot.spread(self._space, kind)
+    def _typical_std(self, kinds: Mapping[Modality, float] | None) -> float | None:
+        """Of one kind its own; of several in between, as the variance of a sum of what has nothing in common."""
+        variance = 0.0
+        for kind, share in (kinds or {}).items():
+            std = self._snapshot.spread(self._space, kind)
+            if std is None:
+                return None
+            variance += share * std**2
+        return math.sqrt(variance) or None

@@ -7,6 +7,7 @@
         shards/<space>/<name>/     derived search structures, can be rebuilt from lance/ at any time
         cache.sqlite3              segments that queries embedded again, can be deleted at any time
         lock                       held by the writer while it lives
+    last-hits.json             what the last query of the command line found; may be deleted
 
 A reader opens a `Snapshot` of one version and keeps it, whatever a writer does meanwhile.
 """
@@ -14,6 +15,7 @@ A reader opens a `Snapshot` of one version and keeps it, whatever a writer does 
 from wave_search.store.cache import Origin, VectorCache
 from wave_search.store.create import create
 from wave_search.store.manifest import Manifest
+from wave_search.store.recent import keep_hits, kept_hits
 from wave_search.store.rows import (
     ContentRow,
     Counts,
@@ -50,6 +52,8 @@ __all__ = [
     "Writer",
     "create",
     "exists",
+    "keep_hits",
+    "kept_hits",
     "open_snapshot",
     "shard_fault",
     "verify",

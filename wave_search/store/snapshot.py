@@ -202,6 +202,11 @@ class Snapshot:
         """The paths of the files that have each content, sorted."""
         return self._paths.of(content_ids)
 
+    def segments_of(self, content_id: int) -> list[SegmentRow]:
+        """The segments of all modalities of a content, by id."""
+        table = self._tables.read(SEGMENTS, arrow.SEGMENT_COLUMNS, one_of("content_id", [content_id]))
+        return sorted(arrow.segment_rows(table), key=lambda row: row.segment_id)
+
     def files_of(self, content_ids: Sequence[int] | NDArray[np.int64]) -> Mapping[int, tuple[FileRow, ...]]:
         """The files that have each content, by path."""
         found: dict[int, list[FileRow]] = {content_id: [] for content_id in _plain(content_ids)}

@@ -1,0 +1,274 @@
+"""Queries of several parts, of earlier hits and of files that are indexed; with the real small model."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import wave_search as ws
+from tests.libraries import WORDS, CountingEmbedder, make_library, no_decoders, tiny
+from tests.media_factory import write_sound
+from wave_search.errors import UsageError
+from wave_search.types import Modality, Space
+
+
+@pytest.fixture(scope="module", autouse=True)
+def model() -> object:
+    """Counts what is embedded."""
+    counting = CountingEmbedder()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("wave_search.model.load", counting.load)
+        yield counting
+
+
+@pytest.fixture(scope="module")
+def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_library(tmp_path_factory.mktemp("media"))
+
+
+@pytest.fixture(scope="module")
+def index(media: Path, tmp_path_factory: pytest.TempPathFactory) -> object:
+    with ws.create(tmp_path_factory.mktemp("index"), workers=2) as made:
+        made.add([media])
+        yield made
+
+
+@pytest.fixture
+def fresh(index: ws.Index, model: CountingEmbedder) -> object:
+    """The index, with no model loaded yet."""
+    model.loads = 0
+    with ws.open(index.path) as opened:
+        yield opened
+
+
+def scores_of(hits: list[ws.Hit]) -> dict[int, float]:
+    return {hit.segment_id: hit.score for hit in hits}
+
+
+def vector(text: str) -> np.ndarray:
+    return tiny().embed([ws.Clip(text=text)])[0][Modality.TEXT]
+
+
+def expected(index: ws.Index, modality: Modality, query: np.ndarray) -> dict[int, float]:
+    ids = index._snapshot.partition(Space(modality)).ids
+    vectors = index._snapshot.vectors(Space(modality), ids).astype(np.float32)
+    return dict(zip(ids.tolist(), (vectors @ (query / np.linalg.norm(query))).tolist(), strict=True))
+
+
+def test_texts_are_added_by_weight_and_taken_away(index: ws.Index) -> None:
+    hits = index.search(text=["a dog", ws.Part("rain", 0.5), ws.Not("music")], target="audio", k=100)
+    query = vector("a dog") + 0.5 * vector("rain") - 0.5 * vector("music")
+    assert scores_of(hits) == pytest.approx(expected(index, Modality.AUDIO, query), abs=1e-5)
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+
+
+def test_kinds_may_be_mixed(index: ws.Index, media: Path) -> None:
+    picture = media / "pictures" / "1.png"
+    hits = index.search(text="a dog", image=picture, target="video", k=100)
+    (image,) = index._encoder.encode([ws.Image(picture)])
+    assert scores_of(hits) == pytest.approx(expected(index, Modality.VIDEO, vector("a dog") + image), abs=1e-5)
+
+
+def test_the_best_combination_of_segments_decides(index: ws.Index, media: Path) -> None:
+    sound = media / "sounds" / "700.flac"
+    hits = scores_of(index.search(text="a dog", audio=sound, target="audio", k=100))
+    parts = [
+        scores_of(index.search(text="a dog", audio=f"{sound}@{range_s}", target="audio", k=100))
+        for range_s in ("0-10", "10-20", "20-21")
+    ]
+    assert hits == pytest.approx({number: max(part[number] for part in parts) for number in hits}, abs=1e-5)
+
+
+def test_sound_and_picture_together_are_one_clip(index: ws.Index, media: Path) -> None:
+    clip = media / "videos" / "talking.mp4"
+    both = index.search(audio=clip, video=clip, target="av", k=10)
+    assert scores_of(both) == pytest.approx(scores_of(index.search(av=clip, target="av", k=10)), abs=1e-5)
+    assert {hit.score > 0.999 for hit in both} == {True}
+    apart = index.search(audio=ws.Part(clip, 0.9), video=clip, target="av", k=10)
+    assert scores_of(apart) != pytest.approx(scores_of(both), abs=1e-3)
+
+
+@pytest.mark.parametrize(("sound", "clips"), [("300.flac", 2), ("700.flac", 3)])
+def test_the_shorter_of_sound_and_picture_starts_again(
+    index: ws.Index, media: Path, model: CountingEmbedder, sound: str, clips: int
+) -> None:
+    model.clips.clear()
+    index.search(audio=media / "sounds" / sound, video=media / "videos" / "silent.mp4", target="av")
+    assert len(model.clips) == clips
+    assert all(set(clip.modalities) == {"audio", "video", "av"} for clip in model.clips)
+    frames = [clip.frames.pixels for clip in model.clips if clip.frames]
+    assert len(frames[0]) > len(frames[1]), "10 s, then 2 s"
+    assert clips == 2 or np.array_equal(frames[0], frames[2])
+
+
+def test_an_instruction_is_for_the_media_of_a_query(index: ws.Index, media: Path) -> None:
+    asked = {"text": "a dog", "audio": media / "sounds" / "300.flac", "target": "audio"}
+    plain, told = index.search(**asked), index.search(**asked, instruction="What animal is heard?")
+    assert scores_of(plain) != pytest.approx(scores_of(told), abs=1e-4)
+
+
+def test_z_of_a_mixture_lies_between_that_of_its_kinds(index: ws.Index, media: Path) -> None:
+    def spread(**query: object) -> float:
+        first, *_, last = index.search(**query, target="audio", k=100)
+        return (first.score - last.score) / (first.z - last.z)
+
+    sound = media / "sounds" / "300.flac"
+    text, both = spread(text=["a", "b"]), spread(text="a", audio=sound)
+    assert text == pytest.approx(spread(text="a"), rel=1e-3)
+    low, high = sorted((text, spread(audio=sound)))
+    assert low < both < high
+    assert both**2 == pytest.approx((low**2 + high**2) / 2, rel=1e-2)
+
+
+def stored(index: ws.Index, modality: Modality, path: Path, starts_s: list[float]) -> np.ndarray:
+    """The vectors of some segments of a file, from the index."""
+    hits = index.search(text="x", target=modality, k=100)
+    ids = {hit.start_s: hit.segment_id for hit in hits if hit.path == path.resolve()}
+    wanted = np.array([ids[start_s] for start_s in starts_s])
+    return index._snapshot.vectors(Space(modality), wanted).astype(np.float32)
+
+
+def test_a_hit_is_the_next_query_without_a_model(
+    fresh: ws.Index, model: CountingEmbedder, media: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hit = fresh.search(similar=media / "sounds" / "700.flac", target="audio")[0]
+    monkeypatch.setattr(fresh._engine, "decoders", no_decoders)
+    by_hit = fresh.search(like=hit, target="image")
+    assert by_hit == fresh.search(like=hit.segment_id, target="image")
+    assert hit.segment_id not in scores_of(fresh.search(like=hit, k=100))
+    assert model.loads == 0
+    (vector_of_hit,) = stored(fresh, Modality.AUDIO, hit.path, [hit.start_s])
+    assert scores_of(by_hit) == pytest.approx(expected(fresh, Modality.IMAGE, vector_of_hit), abs=1e-4)
+
+
+def test_hits_compose(index: ws.Index) -> None:
+    first, second = index._snapshot.partition(Space(Modality.AUDIO)).ids[:2].tolist()
+    a, b = index._snapshot.vectors(Space(Modality.AUDIO), np.array([first, second])).astype(np.float32)
+    hits = index.search(like=[first, ws.Not(second)], target="image")
+    assert scores_of(hits) == pytest.approx(expected(index, Modality.IMAGE, a - 0.5 * b), abs=1e-4)
+    assert not {first, second} & scores_of(index.search(like=[first, ws.Not(second)], target="audio", k=100)).keys()
+
+
+def test_an_instruction_of_the_index_holds_for_stored_vectors(
+    media: Path, tmp_path: Path, model: CountingEmbedder
+) -> None:
+    asked = "What animal is heard?"
+    sounds = [media / "sounds" / "300.flac", media / "sounds" / "500.flac"]
+    with ws.create(tmp_path / "index", modalities=["audio"]) as made:
+        made.add(sounds, instructions=[asked])
+    model.loads = 0
+    with ws.open(tmp_path / "index") as index:
+        for instruction in (None, asked):
+            space = Space(Modality.AUDIO, instruction or "")
+            ids = index._snapshot.partition(space).ids
+            a, b = index._snapshot.vectors(space, ids).astype(np.float32)
+            (by_file,) = index.search(similar=sounds[0], instruction=instruction)
+            assert by_file.segment_id in ids
+            assert by_file.score == pytest.approx(float(a @ b), abs=1e-4)
+            (by_hit,) = index.search(like=by_file, instruction=instruction)
+            assert (by_hit.path, by_hit.score) == (sounds[0].resolve(), pytest.approx(by_file.score, abs=1e-4))
+            (crossed,) = index.search(like=by_file, instruction=None if instruction else asked)
+            assert crossed.path == sounds[0].resolve()
+            assert crossed.score != pytest.approx(by_file.score, abs=1e-3)
+    assert model.loads == 0
+
+
+def test_a_hit_that_has_gone(media: Path, tmp_path: Path) -> None:
+    with ws.create(tmp_path / "index") as index:
+        index.add([media / "texts"])
+        hit = index.search(text="x", k=1)[0]
+        index.remove([hit.path])
+        with pytest.raises(UsageError, match="no longer in the index"):
+            index.search(like=hit)
+
+
+@pytest.mark.parametrize(
+    ("target", "range_", "seconds", "modality"),
+    [
+        ("any", "", [(0, 10), (10, 12)], "av"),
+        ("audio", "", [(0, 10), (10, 12)], "audio"),
+        ("image", "", [(0, 10), (10, 12)], "av"),
+        ("video", "@2-8", [(0, 10)], "video"),
+        ("video", "@9-11", [(0, 10), (10, 12)], "video"),
+        ("video", "@9.5-12", [(10, 12)], "video"),
+        ("av", "@11.5-", [(10, 12)], "av"),
+    ],
+)
+def test_what_is_indexed_needs_no_model(
+    *,
+    fresh: ws.Index,
+    index: ws.Index,
+    media: Path,
+    model: CountingEmbedder,
+    target: str,
+    range_: str,
+    seconds: list[tuple[float, float]],
+    modality: str,
+) -> None:
+    clip = media / "videos" / "talking.mp4"
+    hits = fresh.search(similar=f"{clip}{range_}", target=target, k=100)
+    own = [hit for hit in hits if hit.path == clip.resolve()]
+    assert not {(hit.start_s, hit.stop_s) for hit in own} & set(seconds), "the moment itself, in any modality"
+    assert model.loads == 0
+    rows = stored(index, Modality(modality), clip, [start_s for start_s, _ in seconds])
+    for hit in hits:
+        vector_of_hit = index._snapshot.vectors(Space(hit.modality), np.array([hit.segment_id]))[0]
+        assert hit.score == pytest.approx(float((rows @ vector_of_hit.astype(np.float32)).max()), abs=1e-4)
+
+
+def test_a_reference_says_what_of_a_file_counts(
+    fresh: ws.Index, index: ws.Index, media: Path, model: CountingEmbedder
+) -> None:
+    clip = media / "videos" / "talking.mp4"
+    hits = fresh.search(similar=ws.Audio(clip, 0, 10), target="image")
+    assert model.loads == 0
+    (row,) = stored(index, Modality.AUDIO, clip, [0])
+    assert scores_of(hits) == pytest.approx(expected(fresh, Modality.IMAGE, row), abs=1e-4)
+
+
+def test_a_copy_of_an_indexed_file_needs_no_model(
+    fresh: ws.Index, media: Path, model: CountingEmbedder, tmp_path: Path
+) -> None:
+    copy = shutil.copy(media / "pictures" / "1.png", tmp_path / "copy.png")
+    hits = fresh.search(similar=copy, target="image", k=100)
+    assert {hit.path.name for hit in hits} == {"0.png", "2.png"}
+    assert model.loads == 0
+
+
+def test_what_is_not_indexed_is_embedded(fresh: ws.Index, model: CountingEmbedder, tmp_path: Path) -> None:
+    new = write_sound(tmp_path / "new.wav", 1.5, 432)
+    hits = fresh.search(similar=new, target="audio", k=100)
+    assert model.loads == 1
+    assert scores_of(hits) == pytest.approx(scores_of(fresh.search(audio=new, target="audio", k=100)))
+
+
+def test_what_is_not_indexed_as_asked_is_embedded(fresh: ws.Index, model: CountingEmbedder, media: Path) -> None:
+    with pytest.raises(UsageError, match="It can be used as audio"):
+        fresh.search(similar=ws.Video(media / "sounds" / "300.flac"))
+    assert model.loads == 0
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ({"similar": "pictures/0.png@1-2"}, "a range makes no sense"),
+        ({"similar": "sounds/300.flac@5-6"}, "before the range begins"),
+        ({"similar": "no/such/file"}, "no such file"),
+        ({"like": 10**6}, "segment 1000000 is no longer in the index"),
+        ({}, "there is no query"),
+    ],
+)
+def test_requests_that_make_no_sense(index: ws.Index, media: Path, query: dict[str, object], message: str) -> None:
+    asked = {name: str(media / value) if isinstance(value, str) else value for name, value in query.items()}
+    with pytest.raises(UsageError, match=message):
+        index.search(**asked)
+
+
+def test_hits_are_remembered(fresh: ws.Index, index: ws.Index) -> None:
+    hits = fresh.search(text=WORDS[0], k=3)
+    assert fresh.remember(hits)
+    assert index.remembered() == tuple(hit.segment_id for hit in hits)
+    assert not ws.verify(index.path)

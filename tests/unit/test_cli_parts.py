@@ -1,0 +1,87 @@
+"""Weights behind what is typed, and ranks of hits."""
+
+from __future__ import annotations
+
+import io
+import sys
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import pytest
+
+import wave_search as ws
+from wave_search.commands.parts import read, weighted
+from wave_search.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("typed", "thing", "weight"),
+    [
+        ("rain", "rain", None),
+        ("rain^0.5", "rain", 0.5),
+        ("rain^.5", "rain", 0.5),
+        ("rain^2.", "rain", 2.0),
+        ("rain ^2", "rain ", 2.0),
+        ("2^10^1", "2^10", 1.0),
+        ("2^-1", "2^-1", None),
+        ("2^1e3", "2^1e3", None),
+        ("2^nan", "2^nan", None),
+        ("2^", "2^", None),
+        ("at 12:30, 0.5 of it", "at 12:30, 0.5 of it", None),
+        ("two\nlines^3", "two\nlines", 3.0),
+        ("^2", "", 2.0),
+        ("clip.mp4@12-20^2", "clip.mp4@12-20", 2.0),
+        ("", "", None),
+    ],
+)
+def test_the_last_number_behind_a_caret_is_the_weight(typed: str, thing: str, weight: float | None) -> None:
+    assert weighted(typed) == (thing, weight)
+    assert weighted(typed, is_path=True) == (thing, weight)
+
+
+def test_a_file_of_such_a_name_is_meant_before_a_weight(tmp_path: Path) -> None:
+    real = tmp_path / "a.wav^2"
+    real.touch()
+    assert weighted(str(real), is_path=True) == (str(real), None)
+    assert weighted(f"{real}^3", is_path=True) == (str(real), 3.0)
+    assert weighted(str(real)) == (str(tmp_path / "a.wav"), 2.0)
+
+
+def test_what_is_typed_becomes_parts() -> None:
+    found = read({"text": [" a ", "b^2"], "audio": None, "like": ["2"]}, {"text": ["c", "d^1"]}, (7, 8))
+    assert found == {
+        "text": [ws.Part("a"), ws.Part("b", 2), ws.Part("c", -0.5), ws.Part("d", -1)],
+        "like": [ws.Part(8)],
+    }
+
+
+def test_bytes_that_are_no_text_are_replaced() -> None:
+    assert read({"text": ["caf\udce9"]}, {}, None) == {"text": [ws.Part("caf\ufffd")]}
+
+
+def test_stdin_is_text_without_a_weight_and_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"x^2\n")))
+    assert read({"text": ["-^3", "y"]}, {}, None) == {"text": [ws.Part("x^2", 3), ws.Part("y")]}
+    with pytest.raises(UsageError, match="stdin can be read only once"):
+        read({"text": ["-"]}, {"text": ["-^2"]}, None)
+
+
+@pytest.mark.parametrize("rank", ["0", "-1", "x", "1.5", "", "4", "99999999999999999999"])
+def test_ranks_that_are_none(rank: str) -> None:
+    with pytest.raises(UsageError, match=r"no rank of a hit|there is no hit 4"):
+        read({"like": [rank]}, {}, (5, 6, 7))
+
+
+def test_without_a_query_before_there_is_no_hit() -> None:
+    with pytest.raises(UsageError, match="not known"):
+        read({"like": ["1"]}, {}, None)
+    with pytest.raises(UsageError, match="the last query had 0"):
+        read({"like": ["1"]}, {}, ())
+
+
+def test_a_weight_of_0_is_refused() -> None:
+    with pytest.raises(UsageError, match="is no weight"):
+        read({"text": ["a^0"]}, {}, None)

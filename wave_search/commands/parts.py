@@ -1,0 +1,88 @@
+"""Parts of a query as they are typed: a thing, and behind it how much it counts."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import wave_search as ws
+from wave_search.commands.options import words
+from wave_search.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+Text = Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Words to search by; - reads stdin.")]
+Audio = Annotated[list[str] | None, typer.Option(metavar="FILE", help="What is heard in FILE.")]
+Video = Annotated[list[str] | None, typer.Option(metavar="FILE", help="What is seen in FILE.")]
+Image = Annotated[list[str] | None, typer.Option(metavar="FILE", help="A picture.")]
+AV = Annotated[list[str] | None, typer.Option(metavar="FILE", help="Sound and picture of FILE together.")]
+Like = Annotated[list[str] | None, typer.Option(metavar="RANK", help="A hit of the last query in this index.")]
+Similar = Annotated[list[str] | None, typer.Option(metavar="FILE", help="As --av or what FILE is; by the index.")]
+NotText = Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Words to keep away from.")]
+NotLike = Annotated[list[str] | None, typer.Option(metavar="RANK", help="The same for a hit.")]
+NotFile = Annotated[list[str] | None, typer.Option(metavar="FILE", help="The same for a file.")]
+_WEIGHTED = re.compile(r"(?P<item>.*)\^(?P<weight>\d+(?:\.\d*)?|\.\d+)", re.DOTALL)
+_STDIN = "-"
+
+
+def weighted(typed: str, *, is_path: bool = False) -> tuple[str, float | None]:
+    """Split "rain^0.5" into the thing and its weight, None if there is none.
+
+    The last ^NUMBER is the weight, so that a text that ends like this is searched for by "2^10^1". A file whose real
+    name ends like this is meant before a weight.
+    """
+    match = None if is_path and os.path.lexists(typed) else _WEIGHTED.fullmatch(typed)
+    return (match["item"], float(match["weight"])) if match else (typed, None)
+
+
+def read(
+    wanted: Mapping[str, Sequence[str] | None], avoided: Mapping[str, Sequence[str] | None], hits: Sequence[int] | None
+) -> dict[str, list[ws.Part]]:
+    """Turn what was typed into arguments of `Index.search`.
+
+    Args:
+        wanted: for each argument, what to look for.
+        avoided: the same for what to avoid.
+        hits: segments that the last query found, for "like"; None if it is not known.
+
+    Raises:
+        UsageError: a weight, or a rank of a hit, that makes no sense.
+    """
+    if sum(weighted(typed)[0] == _STDIN for kind in (wanted, avoided) for typed in kind.get("text") or ()) > 1:
+        raise UsageError("--text - is given twice, but stdin can be read only once")
+    found: dict[str, list[ws.Part]] = {}
+    for make, kind in ((ws.Part, wanted), (ws.Not, avoided)):
+        for name, given in kind.items():
+            for typed in given or ():
+                thing, weight = weighted(typed, is_path=name not in ("text", "like"))
+                item = _item(name, thing, hits)
+                found.setdefault(name, []).append(make(item) if weight is None else make(item, weight))
+    return found
+
+
+def _item(name: str, thing: str, hits: Sequence[int] | None) -> str | int:
+    if name == "like":
+        return _hit(thing, hits)
+    if name != "text":
+        return thing
+    return words(_stdin() if thing == _STDIN else thing)
+
+
+def _stdin() -> bytes:
+    return sys.stdin.buffer.read() if sys.stdin else b""  # None: a shell has closed it
+
+
+def _hit(rank: str, hits: Sequence[int] | None) -> int:
+    if not re.fullmatch(r"0*[1-9]\d{0,8}", rank, re.ASCII):
+        raise UsageError(f'"{rank}" is no rank of a hit', "The first hit is 1.")
+    if hits is None:
+        remedy = "Search first, with this --index. An index that cannot be written keeps no hits."
+        raise UsageError("the hits of the last query are not known", remedy)
+    if int(rank) > len(hits):
+        raise UsageError(f"there is no hit {rank}: the last query had {len(hits)}", "Search again, with a larger -k.")
+    return hits[int(rank) - 1]

@@ -1,0 +1,107 @@
+"""From the parts of a query to its vectors. Only what is not in the index already is read and embedded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wave_search.errors import UsageError
+from wave_search.media import Segmenting
+from wave_search.query import stored
+from wave_search.query.compose import combine
+from wave_search.query.encoder import choose_modality, span_of
+from wave_search.query.parts import SimilarTo, StoredSegment, Together
+from wave_search.query.stored import Found
+from wave_search.types import MediaRef, Modality
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from wave_search.query.encoder import Encoder
+    from wave_search.query.parts import Part
+    from wave_search.store import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is searched for."""
+
+    rows: NDArray[np.float32]
+    """(q, dim) of unit norm, together one query: a segment's score is its best over them."""
+    kinds: Mapping[Modality, float] | None
+    """What it consists of, with shares that add up to 1; None if there is a vector of unknown origin in it."""
+    without: frozenset[int]
+    """Ids of segments that are the query itself, and no answer to it."""
+
+
+def resolve(
+    parts: Sequence[Part], snapshot: Snapshot, encoder: Encoder, target: str, instruction: str | None = None
+) -> Query:
+    """Find or compute the vectors of a query.
+
+    Args:
+        parts: what it consists of, as `read_parts` gives them.
+        snapshot: the index to search.
+        encoder: embeds what is not in the index.
+        target: what is searched for.
+        instruction: replaces the prompt of media that are embedded.
+
+    Raises:
+        MediaError: a file cannot be read.
+        UsageError: a file has not what is asked of it, a segment is gone, or the parts do not fit together.
+        ModelError: the model is needed and cannot be loaded, or is not the index's.
+    """
+    found = [_find(part.item, snapshot, encoder, target, instruction) for part in parts]
+    weights = [part.weight for part in parts]
+    rows = combine([(one.rows, weight) for one, weight in zip(found, weights, strict=True)])
+    return Query(rows, _shares([one.kind for one in found], weights), frozenset().union(*(one.moment for one in found)))
+
+
+def _find(item: Any, snapshot: Snapshot, encoder: Encoder, target: str, instruction: str | None) -> Found:
+    segmenting = _segmenting(snapshot)
+    match item:
+        case np.ndarray():
+            if item.shape[1] != snapshot.manifest.model.dim:
+                dim = snapshot.manifest.model.dim
+                raise UsageError(f"the vector has {item.shape[1]} numbers, those of the index have {dim}")
+            return Found(item, None)
+        case StoredSegment(segment_id):
+            return stored.of_segment(snapshot, segment_id, instruction or "")
+        case SimilarTo():
+            return _similar(item, snapshot, encoder, target, instruction)
+        case MediaRef():
+            return Found(encoder.encode_query(item, segmenting, instruction), item.modality)
+        case Together():
+            return Found(encoder.encode_query(item, segmenting, instruction), Modality.AV)
+        case _:
+            return Found(encoder.encode_query(item, segmenting), Modality.TEXT)
+
+
+def _similar(like: SimilarTo, snapshot: Snapshot, encoder: Encoder, target: str, instruction: str | None) -> Found:
+    info = encoder.identify(like.path)
+    span = span_of(like.path, info, like.start_s, like.stop_s)
+    of_index = stored.of_content(snapshot, info.digest, span, like.modality, target, instruction=instruction or "")
+    if of_index is not None:
+        return of_index
+    modality = like.modality or choose_modality(info.modalities, target)
+    ref = MediaRef(like.path, modality, like.start_s, like.stop_s)
+    return Found(encoder.encode_query(ref, _segmenting(snapshot), instruction), modality)
+
+
+def _segmenting(snapshot: Snapshot) -> Segmenting:
+    return Segmenting.parse(snapshot.manifest.settings.segmenting)
+
+
+def _shares(kinds: Sequence[Modality | None], weights: Sequence[float]) -> Mapping[Modality, float] | None:
+    """The share of each kind in the variance of the scores, which goes by the square of a weight."""
+    total = sum(weight**2 for weight in weights)
+    shares: dict[Modality, float] = {}
+    for kind, weight in zip(kinds, weights, strict=True):
+        if kind is None:
+            return None
+        shares[kind] = shares.get(kind, 0.0) + weight**2 / total
+    return shares
