@@ -204,8 +204,7 @@ class Snapshot:
 
     def segments_of(self, content_id: int) -> list[SegmentRow]:
         """The segments of all modalities of a content, by id."""
-        table = self._tables.read(SEGMENTS, arrow.SEGMENT_COLUMNS, one_of("content_id", [content_id]))
-        return sorted(arrow.segment_rows(table), key=lambda row: row.segment_id)
+        return self.segment_rows(np.sort(self._segments.ids[self._segments.content_ids == content_id]))
 
     def files_of(self, content_ids: Sequence[int] | NDArray[np.int64]) -> Mapping[int, tuple[FileRow, ...]]:
         """The files that have each content, by path."""
