@@ -27,7 +27,7 @@ install: .venv/.installed
 .venv/.installed: .venv/.dependencies README.md LICENSE $(SOURCES)
 	rm -rf build/wheel
 	$(PIP) wheel --quiet --no-deps --no-build-isolation --wheel-dir build/wheel .
-	$(PIP) install --quiet $(WHEELS) "$$(echo build/wheel/wave_search-*.whl)[cpu,scene,quantized]"
+	$(PIP) install --quiet $(WHEELS) "$$(echo build/wheel/wave_search-*.whl)[cpu,scene,quantized,otio]"
 	$(PIP) install --quiet --no-deps --force-reinstall build/wheel/wave_search-*.whl
 	touch $@
 

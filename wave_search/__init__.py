@@ -35,14 +35,19 @@ if TYPE_CHECKING:
     from wave_search.query import AV, Answer, Audio, Image, IndexInfo, MediaEmbedder, Not, Part, PartitionInfo, Video
     from wave_search.types import (
         Clip,
+        ColumnInfo,
+        DuplicateGroup,
+        DuplicateMember,
         Hit,
         IndexReport,
         MediaRef,
+        MetadataReport,
         Modality,
         ModelSpec,
         OptimizeReport,
         Progress,
         Skipped,
+        TagReport,
     )
 
 __all__ = [
@@ -52,6 +57,9 @@ __all__ = [
     "Answer",
     "Audio",
     "Clip",
+    "ColumnInfo",
+    "DuplicateGroup",
+    "DuplicateMember",
     "Evaluation",
     "Hit",
     "Image",
@@ -61,6 +69,7 @@ __all__ = [
     "Interrupted",
     "MediaEmbedder",
     "MediaRef",
+    "MetadataReport",
     "Modality",
     "ModelSpec",
     "Not",
@@ -69,6 +78,7 @@ __all__ = [
     "PartitionInfo",
     "Progress",
     "Skipped",
+    "TagReport",
     "Video",
     "WaveSearchError",
     "create",
@@ -88,7 +98,10 @@ _HOMES = {
     "indexer": "Interrupted",
     "library": "GRACE_S IVF_FROM Index create exists known_models load_embedder open verify",
     "query": "AV Answer Audio Image IndexInfo MediaEmbedder Not Part PartitionInfo Video",
-    "types": "Clip Hit IndexReport MediaRef Modality ModelSpec OptimizeReport Progress Skipped",
+    "types": (
+        "Clip ColumnInfo DuplicateGroup DuplicateMember Hit IndexReport MediaRef MetadataReport Modality ModelSpec "
+        "OptimizeReport Progress Skipped TagReport"
+    ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 

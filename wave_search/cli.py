@@ -6,7 +6,20 @@ from typing import Annotated
 import typer
 
 import wave_search as ws
-from wave_search.commands import ask, index, info, models, optimize, query, remove, train, verify
+from wave_search.commands import (
+    ask,
+    duplicates,
+    index,
+    info,
+    metadata,
+    models,
+    optimize,
+    query,
+    remove,
+    tag,
+    train,
+    verify,
+)
 from wave_search.commands import eval as evaluation
 from wave_search.commands.options import Quiet
 from wave_search.exits import GlobalOptions, occupy_closed_streams
@@ -53,6 +66,9 @@ def main_options(
 app.command(epilog=index.EPILOG)(index.index)
 app.command(epilog=query.EPILOG)(query.query)
 app.command(epilog=ask.EPILOG)(ask.ask)
+app.command(epilog=tag.EPILOG)(tag.tag)
+app.command(epilog=duplicates.EPILOG)(duplicates.duplicates)
+app.add_typer(metadata.app, name="metadata")
 app.command()(info.info)
 app.command()(verify.verify)
 app.command()(optimize.optimize)

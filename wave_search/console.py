@@ -155,6 +155,8 @@ class Terminal:
         table.add_column("kind", no_wrap=True)
         table.add_column("time", no_wrap=True)
         table.add_column("file", overflow="fold")
+        for name in hits[0].columns:
+            table.add_column(output.printable(name), overflow="fold")
         full = max(_FULL_BAR_Z, *(hit.z for hit in hits))
         for hit in hits:
             table.add_row(
@@ -165,6 +167,7 @@ class Terminal:
                 hit.modality.value,
                 output.span(hit.start_s, hit.stop_s),
                 _linked(hit),
+                *(Text(output.cell(value)) for value in hit.columns.values()),
             )
         self._write_table(table)
 

@@ -5,7 +5,6 @@ Importing this loads no model, decoder or database code; that happens where it i
 
 from __future__ import annotations
 
-import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -16,6 +15,7 @@ from wave_search.ann import check_faiss
 from wave_search.errors import UsageError
 from wave_search.media import Segmenting
 from wave_search.query import (
+    MIN_LABEL_Z,
     Encoder,
     Engine,
     IndexInfo,
@@ -24,11 +24,16 @@ from wave_search.query import (
     Part,
     Reembedder,
     Reranker,
+    ResultOptions,
     Searcher,
+    Tagging,
     Watch,
     check_effect,
     check_instructions,
     describe,
+    find_duplicates,
+    own_columns,
+    read_labels,
     read_parts,
     resolve,
     takes_instruction,
@@ -42,7 +47,18 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from wave_search.store import Problem, Snapshot
-    from wave_search.types import Hit, IndexReport, ModelSpec, OptimizeReport, ProgressCallback, Skipped
+    from wave_search.types import (
+        ColumnInfo,
+        DuplicateGroup,
+        Hit,
+        IndexReport,
+        MetadataReport,
+        ModelSpec,
+        OptimizeReport,
+        ProgressCallback,
+        Skipped,
+        TagReport,
+    )
 
     StrPath = str | os.PathLike[str]
     Texts = str | Part | Iterable[str | Part]
@@ -290,6 +306,11 @@ class Index:
         target: str = "any",
         k: int = 10,
         min_score: float | None = None,
+        where: str | None = None,
+        columns: Iterable[str] = (),
+        moments: bool = True,
+        per_file: int | None = None,
+        dedupe: float | None = None,
         instruction: str | None = None,
         rerank: int | None = None,
         progress: ProgressCallback | None = None,
@@ -318,6 +339,13 @@ class Index:
             target: what to find: "text", "audio", "video", "av", "image", or "any" for all, merged by z.
             k: how many hits.
             min_score: the least z of a hit.
+            where: a condition in SQL on files and segments: "kind = 'video' AND duration_s < 60". An unknown column is
+                answered by the names of all.
+            columns: what to say of each hit besides, in `Hit.columns`: what `where` knows, and of a moment
+                "peak_start_s", "peak_stop_s" and "segments".
+            moments: whether adjacent segments of a file become one hit.
+            per_file: how many hits of a file.
+            dedupe: of hits whose cosine with each other is as high as this, the best stands for all.
             instruction: what to look for; replaces the model's prompt. A media query is embedded with it. Found is what
                 was indexed with it (see `add`), if anything was.
             rerank: embed so many of the best segments again with the instruction, from their files, and put them into
@@ -336,19 +364,16 @@ class Index:
         """
         media = {Modality.AUDIO: audio, Modality.VIDEO: video, Modality.IMAGE: image, Modality.AV: av}
         parts = read_parts(text=text, media=media, vector=vector, like=like, similar=similar)
-        if k < 1:
-            raise UsageError(f"{k} hits make no sense", "Ask for at least one.")
-        if min_score is not None and math.isnan(min_score):
-            raise UsageError("min_score is not a number", "Leave it out, or give a number of standard deviations.")
+        options = ResultOptions(k, min_score, where, tuple(columns), moments, per_file, dedupe)
         # Before a model is loaded in vain.
-        spaces = self._searcher.targets(target, instruction)
+        spaces, _ = self._searcher.check(target, options, instruction)
         check_effect(instruction, rerank, spaces, query_takes_it=takes_instruction(parts))
         reranker = None
         if instruction is not None and rerank is not None:
             again = Reembedder(self._snapshot, self._encoder, self._engine.decoders)
             reranker = Reranker(again, instruction, rerank, Watch(progress, warn))
         query = resolve(parts, self._snapshot, self._encoder, target, instruction)
-        return self._searcher.search(query, target, k, min_score, instruction=instruction, reranker=reranker)
+        return self._searcher.search(query, target, options, instruction=instruction, reranker=reranker)
 
     def coverage(self, instruction: str, target: str = "any") -> float:
         """Tell how much of a target was indexed with an instruction: from 0 for nothing to 1 for all of it."""
@@ -365,6 +390,80 @@ class Index:
     def remembered(self) -> tuple[int, ...] | None:
         """Segment ids of the hits that were kept last, by any process, best first; None if there are none."""
         return store.kept_hits(self.path)
+
+    def import_metadata(self, file: StrPath) -> MetadataReport:
+        """Add columns of your own from a CSV or JSON Lines file with a column "path".
+
+        A path is absolute, or relative to the current or to an indexed folder. Where a file of the index has a row, all
+        columns of the row are replaced, and emptied by an empty cell; everything else stays.
+
+        Raises:
+            UsageError: the file makes no sense, has a column that an index has anyway, or one of another type.
+            OSError: the file cannot be read.
+            IndexError_: another process writes, the disk is full, or the index is damaged.
+        """
+        report = indexer.import_metadata(self.path, Path(file))
+        self.refresh()
+        return report
+
+    def remove_metadata(self, columns: Iterable[str]) -> None:
+        """Forget columns of your own.
+
+        Raises:
+            UsageError: there is no such column.
+            IndexError_: another process writes, the disk is full, or the index is damaged.
+        """
+        indexer.remove_columns(self.path, [columns] if isinstance(columns, str) else list(columns))
+        self.refresh()
+
+    def metadata(self) -> tuple[ColumnInfo, ...]:
+        """List the columns of your own."""
+        return own_columns(self._snapshot)
+
+    def tag(
+        self,
+        labels: Iterable[str],
+        *,
+        target: str = "any",
+        column: str = "tag",
+        min_score: float = MIN_LABEL_Z,
+        top: int = 1,
+    ) -> TagReport:
+        """Label all files by what is in them, without an example: as columns of your own, to filter by.
+
+        A file has a label where one of its segments scores z standard deviations above what the label scores on a
+        of such segments; the label with the highest z is the best. New files have none until this is called again.
+
+        Args:
+            labels: words, one label each; after a tab, other words for the same, again with tabs between them.
+            target: what to look at, as for `search`.
+            column: the name of the column. It is replaced if there is one. A second one, with "_z" behind its name, is
+                for the z of the best label.
+            min_score: the least z of a label.
+            top: how many labels of a file. With 1 the column is text, otherwise a list of texts, best first.
+
+        Raises:
+            UsageError: an argument makes no sense, or nothing of the target is in the index.
+            ModelError: the model cannot be loaded, or is not the index's.
+            IndexError_: another process writes, the disk is full, or the index is damaged.
+        """
+        tagging = Tagging(read_labels(labels), min_score, top)
+        spaces = self._searcher.targets(target)
+        tags = tagging.run(self._snapshot, spaces, self._encoder)
+        indexer.put_columns(self.path, *tagging.columns(column, tags, self._snapshot))
+        self.refresh()
+        return tagging.report(tags, self._snapshot)
+
+    def duplicates(self, threshold: float = 0.98) -> list[DuplicateGroup]:
+        """List files of the same bytes, and segments of different contents that are nearly the same. Needs no model.
+
+        Args:
+            threshold: the least cosine of such segments.
+
+        Raises:
+            UsageError: the threshold is no cosine.
+        """
+        return find_duplicates(self._snapshot, threshold)
 
     def info(self) -> IndexInfo:
         """Say what the index holds. Needs no model."""

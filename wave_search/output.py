@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from wave_search import Answer, Evaluation, IndexInfo
     from wave_search.evaluation import Figure
     from wave_search.store import Problem
-    from wave_search.types import Hit, IndexReport, OptimizeReport, Skipped, Training
+    from wave_search.types import DuplicateGroup, Hit, IndexReport, OptimizeReport, Skipped, Training, Value
 
 _ESCAPED_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Controls, invisible and direction-changing characters, bytes that are not UTF-8, line and paragraph separators."""
@@ -74,8 +74,8 @@ def to_json(value: Any) -> str:
 
 
 def hit_record(hit: Hit) -> dict[str, Any]:
-    """Turn a hit into the record that scripts rely on."""
-    return {
+    """Turn a hit into the record that scripts rely on, and the columns that were asked for."""
+    record = {
         "rank": hit.rank,
         "score": round(hit.score, 6),
         "z": round(hit.z, 4),
@@ -86,12 +86,34 @@ def hit_record(hit: Hit) -> dict[str, Any]:
         "segment_id": hit.segment_id,
         "duration_s": hit.duration_s,
     }
+    return {**record, **{name: value for name, value in hit.columns.items() if name not in record}}
 
 
 def hit_line(hit: Hit) -> str:
-    """Turn a hit into tab-separated fields: rank, z, score, modality, time, path."""
+    """Turn a hit into tab-separated fields: rank, z, score, modality, time, path, and the columns asked for."""
     where = span(hit.start_s, hit.stop_s)
-    return f"{hit.rank}\t{hit.z:.2f}\t{hit.score:.4f}\t{hit.modality}\t{where}\t{printable(hit.path)}"
+    fields = (str(hit.rank), f"{hit.z:.2f}", f"{hit.score:.4f}", hit.modality, where, printable(hit.path))
+    return "\t".join((*fields, *map(cell, hit.columns.values())))
+
+
+def cell(value: Value | None) -> str:
+    """Format what a column says; nothing is "-"."""
+    if value is None:
+        return "-"
+    return printable(", ".join(value) if isinstance(value, list) else str(value))
+
+
+def group_record(group: DuplicateGroup) -> dict[str, Any]:
+    """Turn a group of duplicates into a record."""
+    members = [{**asdict(member), "path": str(member.path)} for member in group.members]
+    return {**asdict(group), "score": round(group.score, 6), "members": members}
+
+
+def group_rows(number: int, group: DuplicateGroup) -> Iterator[tuple[str, ...]]:
+    """List a group of duplicates: its number, and of each member cosine, kind, time and path."""
+    for member in group.members:
+        kind = group.modality or "file"
+        yield str(number), f"{group.score:.3f}", kind, span(member.start_s, member.stop_s), printable(member.path)
 
 
 def distinct_paths(hits: Iterable[Hit]) -> tuple[list[bytes], list[Path]]:

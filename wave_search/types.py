@@ -184,9 +184,15 @@ class Embedder(Protocol):
         """
 
 
+Value = str | float | bool | list[str]
+"""In a column of the user's own: a timestamp is ISO 8601 text, in UTC and without an offset."""
+OF_HITS = ("peak_start_s", "peak_stop_s", "segments")
+"""What a hit says besides, for those who ask for it as for a column."""
+
+
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One result."""
+    """One result: a segment, or a moment that consists of several adjacent ones."""
 
     rank: int
     """From 1."""
@@ -200,10 +206,75 @@ class Hit:
     """None for what has no time: texts and images."""
     stop_s: float | None
     segment_id: int
+    """Of a moment: its best segment, whose score and z these are."""
     duration_s: float | None
     """Of the whole file."""
     text: str | None = None
     """The segment itself, if it is text."""
+    peak_start_s: float | None = None
+    """Where the best segment of a moment begins; of a single segment, where it does."""
+    peak_stop_s: float | None = None
+    segments: int = 1
+    """How many the moment consists of."""
+    columns: Mapping[str, Value | None] = field(default_factory=dict, hash=False)
+    """The columns that were asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnInfo:
+    """A column of the user's own."""
+
+    name: str
+    type: str
+    """"text", "number", "bool", "timestamp" or "texts" (a list)."""
+    filled: int
+    """Files that it says something of."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataReport:
+    """What an import of metadata did."""
+
+    columns: Mapping[str, str]
+    """The type of each: "text", "number", "bool", "timestamp" or "texts" (a list)."""
+    files: int
+    """Files of the index that it says something of."""
+    unknown: tuple[str, ...]
+    """Paths that are not in the index."""
+
+
+@dataclass(frozen=True, slots=True)
+class TagReport:
+    """What labelling a library did."""
+
+    files: Mapping[str, int]
+    """How many files have each label."""
+    unlabelled: int
+    """Files that none fits."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class DuplicateMember:
+    """One of several that are the same, or nearly: a file, or a segment of one."""
+
+    path: Path
+    start_s: float | None
+    stop_s: float | None
+    segment_id: int | None
+    """None for a whole file."""
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateGroup:
+    """What is there more than once."""
+
+    kind: str
+    """"identical": files of the same bytes; "similar": segments of different contents, one of its files for each."""
+    modality: Modality | None
+    """Of segments."""
+    score: float
+    """The least cosine by which a member belongs to the group."""
+    members: tuple[DuplicateMember, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,10 +33,11 @@ MAY_IMPORT = {
     "progress": {"console", "types"},
     "__init__": {"library", "progress", "indexer", "query", "evaluation", "types", "errors"},
     "output": {"__init__", "evaluation", "store", "types", "errors"},
+    "export": {"output", "types", "errors"},
     "console": {"__init__", "console_training", "output", "types", "errors"},
     "console_training": {"output", "types"},
     "exits": {"console", "output", "errors"},
-    "commands": {"__init__", "train", "exits", "output", "errors"},
+    "commands": {"__init__", "train", "exits", "console", "export", "output", "types", "errors"},
     "cli": {"__init__", "commands", "exits"},
 }
 """Part of the package -> the parts that it may import, besides itself."""
@@ -51,6 +52,8 @@ CONFINED_TO = {
     "faiss": {"ann"},
     "lancedb": {"store"},
     "pyarrow": {"store", "evaluation"},  # data sets are published as parquet
+    "duckdb": {"store"},
+    "opentimelineio": {"export"},
     "av": {"media"},
     "decord": {"media"},
     "soundfile": {"media", "train"},
@@ -66,7 +69,7 @@ CONFINED_TO = {
 }
 """Third-party package -> the parts that may import it."""
 
-HEAVY = ("torch", "transformers", "faiss", "lancedb", "pyarrow", "numpy", "av", "decord", "scenedetect")
+HEAVY = ("torch", "transformers", "faiss", "lancedb", "pyarrow", "duckdb", "numpy", "av", "decord", "scenedetect")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import typer
 
 import wave_search as ws
 from wave_search import output
-from wave_search.commands import parts
+from wave_search.commands import parts, results
 from wave_search.commands.options import DEFAULT_INDEX, Device, IndexDir, Quiet, Workers, words
 from wave_search.errors import UsageError
 from wave_search.exits import DONE, NO_RESULT, reported, terminal_of
@@ -53,6 +53,13 @@ def query(
     min_score: Annotated[
         float | None, typer.Option(metavar="Z", help="Drop results less than Z standard deviations above the rest.")
     ] = None,
+    where: results.Where = None,
+    columns: results.Columns = None,
+    segments: results.Segments = False,
+    per_file: results.PerFile = None,
+    dedupe: results.Dedupe = None,
+    open: results.Open = False,  # noqa: A002 - the name of the option
+    export: results.Export = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON Lines.")] = False,
     paths: Annotated[bool, typer.Option("--paths", help="Print only paths, each once, best first.")] = False,
     index: IndexDir = DEFAULT_INDEX,
@@ -71,6 +78,14 @@ def query(
     wanted |= {"like": like, "similar": similar}
     avoided |= {"like": not_like, "similar": not_similar}
     instruction = words(instruction) if instruction is not None else None
+    said = results.names(columns)
+    shape: dict[str, Any] = {
+        "where": where,
+        "columns": dict.fromkeys((*said, *results.columns_for(export))),
+        "moments": not segments,
+        "per_file": per_file,
+        "dedupe": dedupe,
+    }
     terminal = terminal_of(ctx, quiet)
     with ws.open(index, model, device=device, workers=workers) as opened:
         asked: dict[str, Any] = {**parts.read(wanted, avoided, opened.remembered())}
@@ -86,6 +101,7 @@ def query(
                 rerank=rerank,
                 progress=progress if rerank else None,
                 warn=lost.append,
+                **shape,
             )
         if not opened.remember(hits) and opened.remembered() is not None:
             terminal.warning("--like will go by an earlier query: the index cannot be written")
@@ -93,18 +109,13 @@ def query(
             terminal.warning(f"only {share:.0%} is indexed with this instruction, and only that was searched")
     for file in lost:
         terminal.warning(f"left at the end: {output.skipped_line(file)}")
+    if export:
+        results.write(export, hits)
     if not hits:
-        terminal.say("no result" if min_score is None else f"no result with z >= {min_score:g}")
+        where_not = " where that holds" if where else ""
+        terminal.say(f"no result{where_not}" if min_score is None else f"no result{where_not} with z >= {min_score:g}")
         return NO_RESULT
-    if paths:
-        fit, unfit = output.distinct_paths(hits)
-        for path in unfit:
-            terminal.warning(f"{output.printable(path)}: has a newline in its name, left out. Use --json")
-        terminal.write(b"".join(path + b"\n" for path in fit))
-    elif json:
-        terminal.lines(output.to_json(output.hit_record(hit)) for hit in hits)
-    elif terminal.results_on_terminal:
-        terminal.hits(hits)
-    else:
-        terminal.lines(output.hit_line(hit) for hit in hits)
+    results.show(terminal, [results.only(hit, said) for hit in hits], json=json, paths=paths)
+    if open:
+        results.open_hit(hits[0])
     return DONE

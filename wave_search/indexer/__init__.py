@@ -1,8 +1,19 @@
 """The write path: folders of files into the index, and no more work than what changed."""
 
+from wave_search.indexer.metadata import import_metadata, put_columns, remove_columns
 from wave_search.indexer.optimize import optimize
 from wave_search.indexer.report import Interrupted
 from wave_search.indexer.run import Options, add, remove
 from wave_search.indexer.shards import build_missing_shards
 
-__all__ = ["Interrupted", "Options", "add", "build_missing_shards", "optimize", "remove"]
+__all__ = [
+    "Interrupted",
+    "Options",
+    "add",
+    "build_missing_shards",
+    "import_metadata",
+    "optimize",
+    "put_columns",
+    "remove",
+    "remove_columns",
+]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from wave_search.types import ColumnInfo
 
 if TYPE_CHECKING:
     from wave_search.store import Snapshot
@@ -71,6 +74,16 @@ def describe(snapshot: Snapshot) -> IndexInfo:
         partitions=tuple(_partition_info(snapshot, space) for space in counts.segments),
         size_bytes=sum(snapshot.sizes_bytes().values()),
     )
+
+
+def own_columns(snapshot: Snapshot) -> tuple[ColumnInfo, ...]:
+    """List the columns of the user's own, and how many files of the index they say something of."""
+    contents, metadata = snapshot.contents(), snapshot.metadata()
+    filled: Counter[str] = Counter()
+    for path, row in snapshot.files().items():
+        if row.content_id is not None:
+            filled.update(metadata.of(path, contents[row.content_id].digest).keys())
+    return tuple(ColumnInfo(column.name, column.type, filled[column.name]) for column in metadata.columns)
 
 
 def _partition_info(snapshot: Snapshot, space: Space) -> PartitionInfo:

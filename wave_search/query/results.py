@@ -8,21 +8,28 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from wave_search.errors import UsageError
+from wave_search.query.moments import IDENTICAL, merge, thin
 from wave_search.query.search import PartitionSearch
-from wave_search.types import Hit, Modality, Space
+from wave_search.types import OF_HITS, Hit, Modality, Space
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
+    from wave_search.query.options import ResultOptions
     from wave_search.query.rerank import Reranker
     from wave_search.query.resolve import Query
     from wave_search.query.search import Candidates
-    from wave_search.store import Snapshot
+    from wave_search.store import Selection, Snapshot
 
 ANY = "any"
-IDENTICAL = 0.999
-"""A segment with at least this cosine is the query itself, but for rounding."""
+_MIN_CANDIDATES = 64
+_CANDIDATES_PER_HIT = 4
+"""Segments that are looked at for each hit that is wanted, because several may be one moment; more if these are few."""
 
 
 class Searcher:
@@ -74,25 +81,36 @@ class Searcher:
         named = sum(self._segments.get(Space(modality, instruction), 0) for modality in media)
         return named / max(1, sum(self._held[modality] for modality in media))
 
+    def check(
+        self, target: str, options: ResultOptions, instruction: str | None = None
+    ) -> tuple[tuple[Space, ...], Selection | None]:
+        """Find the partitions to search, and what of them; None for all.
+
+        Raises:
+            UsageError: nothing of the target is in the index, or the condition or a column makes no sense.
+        """
+        spaces = self.targets(target, instruction)
+        if options.columns:
+            self.snapshot.library().check(_of_library(options.columns))
+        return spaces, None if options.where is None else self.snapshot.library().select(options.where)
+
     def search(
         self,
         query: Query,
         target: str,
-        k: int,
-        min_score: float | None = None,
+        options: ResultOptions,
         *,
         instruction: str | None = None,
         reranker: Reranker | None = None,
     ) -> list[Hit]:
-        """Find the best k hits.
+        """Find the best hits.
 
         Args:
             query: what to look for, and what is no answer.
             target: a modality, or "any" for all, merged by z because raw scores of modalities do not compare. What is
                 identical with the query comes first, although its z may be low: where all segments are much alike, or
                 where there are few of them (among n, a z is at most sqrt(n - 1)).
-            k: how many hits. A content that several files have is a hit for each.
-            min_score: the least z.
+            options: which hits, and what to say of them. A content that several files have is a hit for each.
             instruction: search what is embedded with it, where the index has that.
             reranker: puts the best hits into a new order.
 
@@ -100,21 +118,63 @@ class Searcher:
             At most k hits, best first; equal ones by path and time.
 
         Raises:
-            UsageError: nothing of the target is in the index.
+            UsageError: nothing of the target is in the index, or the condition or a column makes no sense.
         """
-        spaces, order = self.targets(target, instruction), _order_of_all if target == ANY else _order_of_one
-        depth = max(k, reranker.depth) if reranker else k
-        hits = sorted((hit for space in spaces for hit in self._hits(space, query, depth)), key=order)
-        if reranker:
-            hits = reranker.reorder(hits, spaces, query.rows, order)
-        hits = [hit for hit in hits if min_score is None or hit.z >= min_score]
-        return [replace(hit, rank=rank) for rank, hit in enumerate(hits[:k], start=1)]
+        spaces, chosen = self.check(target, options, instruction)
+        order = _order_of_all if target == ANY else _order_of_one
+        wanted = max(_MIN_CANDIDATES, _CANDIDATES_PER_HIT * options.k) if options.thins else options.k
+        wanted = max(wanted, reranker.depth) if reranker else wanted
+        while True:
+            found = [self._candidates(space, query, wanted, _ids(chosen)) for space in spaces]
+            segments = sorted((hit for some in found for hit in assemble(self.snapshot, some, chosen)), key=order)
+            if reranker:
+                segments = reranker.reorder(segments, spaces, query.rows, order)
+            segments = [hit for hit in segments if options.min_score is None or hit.z >= options.min_score]
+            hits = self._shaped(segments, spaces, options)
+            if len(hits) == options.k or all(len(some.ids) < wanted for some in found):
+                return self._described(hits, options.columns)
+            wanted *= _CANDIDATES_PER_HIT
 
-    def _hits(self, space: Space, query: Query, k: int) -> Iterator[Hit]:
+    def _candidates(self, space: Space, query: Query, k: int, allowed: NDArray[np.int64] | None) -> Candidates:
         if space not in self._partitions:
             self._partitions[space] = PartitionSearch(self.snapshot, space)
-        found = self._partitions[space].search(query.rows, k + len(query.without), query.kinds)
-        return assemble(self.snapshot, found.except_for(query.without, k))
+        found = self._partitions[space].search(query.rows, k + len(query.without), query.kinds, allowed)
+        return found.except_for(query.without, k)
+
+    def _shaped(self, hits: list[Hit], spaces: Sequence[Space], options: ResultOptions) -> list[Hit]:
+        shaped = merge(hits, options.min_score) if options.moments else hits
+        if options.dedupe is None:
+            return thin(shaped, options.k, per_file=options.per_file)
+        vectors = self._vectors(shaped := list(shaped), spaces)
+        return thin(shaped, options.k, per_file=options.per_file, vectors=vectors, dedupe=options.dedupe)
+
+    def _vectors(self, hits: Sequence[Hit], spaces: Sequence[Space]) -> dict[int, NDArray[np.float32]]:
+        found: dict[int, NDArray[np.float32]] = {}
+        for space in spaces:
+            ids = np.unique([hit.segment_id for hit in hits if hit.modality is space.modality]).astype(np.int64)
+            vectors = self.snapshot.vectors(space, ids).astype(np.float32)
+            vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+            found.update(zip(ids.tolist(), vectors, strict=True))
+        return found
+
+    def _described(self, hits: Sequence[Hit], columns: Sequence[str]) -> list[Hit]:
+        ranked = [replace(hit, rank=rank) for rank, hit in enumerate(hits, start=1)]
+        if not columns:
+            return ranked
+        keys = [(hit.segment_id, os.fsencode(hit.path)) for hit in ranked]
+        said = self.snapshot.library().values(_of_library(columns), keys)
+        return [
+            replace(hit, columns={name: getattr(hit, name) if name in OF_HITS else values[name] for name in columns})
+            for hit, values in zip(ranked, said, strict=True)
+        ]
+
+
+def _ids(chosen: Selection | None) -> NDArray[np.int64] | None:
+    return None if chosen is None else chosen.segment_ids
+
+
+def _of_library(columns: Iterable[str]) -> list[str]:
+    return [name for name in columns if name not in OF_HITS]
 
 
 def _order_of_one(hit: Hit) -> tuple[float, Path, float]:
@@ -125,13 +185,15 @@ def _order_of_all(hit: Hit) -> tuple[bool, float, float, Path, float]:
     return hit.score < IDENTICAL, -hit.z, *_order_of_one(hit)
 
 
-def assemble(snapshot: Snapshot, candidates: Candidates) -> Iterator[Hit]:
-    """Describe each candidate once for every file that has its content. Ranks are left at 0."""
+def assemble(snapshot: Snapshot, candidates: Candidates, chosen: Selection | None = None) -> Iterator[Hit]:
+    """Describe each candidate once for every file that has its content, and was chosen. Ranks are left at 0."""
     segments = snapshot.segment_rows(candidates.ids)
     content_ids = [segment.content_id for segment in segments]
     durations_s, paths = snapshot.durations_s(content_ids), snapshot.paths_of(content_ids)
     for segment, duration_s, score, z in zip(segments, durations_s, candidates.scores, candidates.z, strict=True):
         for path in paths[segment.content_id]:
+            if chosen is not None and not chosen.holds(segment.segment_id, path):
+                continue
             yield Hit(
                 rank=0,
                 score=min(float(score), 1.0),  # float16 rounds some norms up
@@ -143,4 +205,6 @@ def assemble(snapshot: Snapshot, candidates: Candidates) -> Iterator[Hit]:
                 segment_id=segment.segment_id,
                 duration_s=duration_s,
                 text=segment.text,
+                peak_start_s=segment.start_s,
+                peak_stop_s=segment.stop_s,
             )

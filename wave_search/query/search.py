@@ -71,17 +71,31 @@ class PartitionSearch:
     def _sample(self) -> NDArray[np.float16]:
         return self._snapshot.vectors(self._space, draw(self.ids, BACKGROUND_SIZE))
 
-    def search(self, queries: NDArray[np.float32], k: int, kinds: Mapping[Modality, float] | None = None) -> Candidates:
+    def search(
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        kinds: Mapping[Modality, float] | None = None,
+        allowed: NDArray[np.int64] | None = None,
+    ) -> Candidates:
         """Find the best k segments.
 
         Args:
             queries: (q, dim) of unit norm, together one query: a segment's score is its best over the rows.
             k: how many.
             kinds: what the query consists of, with shares that add up to 1; None if that is not known.
+            allowed: (a,) ascending segment ids; nothing else is found. May hold ids of other partitions. None for no
+                limit.
         """
         vectors, ids = self._uncovered
+        shards = self._shards
+        if allowed is not None:
+            kept = np.isin(ids, allowed, assume_unique=True)
+            vectors, ids = vectors[kept], ids[kept]
+            live = np.intersect1d(self.ids, allowed, assume_unique=True)
+            shards = [(shard, shard.live_mask(live)) for shard, _ in shards]
         found = [exact_search(vectors, ids, queries, k)]
-        found += [shard.search(queries, k, live) for shard, live in self._shards]
+        found += [shard.search(queries, k, among) for shard, among in shards]
         scores = np.concatenate([scores for scores, _ in found])
         ids = np.concatenate([ids for _, ids in found])
         best = np.lexsort((ids, -scores))[:k]

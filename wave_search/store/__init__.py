@@ -14,13 +14,17 @@ A reader opens a `Snapshot` of one version and keeps it, whatever a writer does 
 
 from wave_search.store.cache import Origin, VectorCache
 from wave_search.store.create import create
+from wave_search.store.library import BUILT_IN, RESERVED, Library, Selection
 from wave_search.store.manifest import Manifest
+from wave_search.store.metadata import Metadata
 from wave_search.store.recent import keep_hits, kept_hits
 from wave_search.store.rows import (
+    Column,
     ContentRow,
     Counts,
     FileRow,
     ListRef,
+    MetadataRow,
     NewSegment,
     Partition,
     Problem,
@@ -34,16 +38,23 @@ from wave_search.store.verify import shard_fault, verify
 from wave_search.store.writer import Writer
 
 __all__ = [
+    "BUILT_IN",
+    "RESERVED",
+    "Column",
     "ContentRow",
     "Counts",
     "FileRow",
+    "Library",
     "ListRef",
     "Manifest",
+    "Metadata",
+    "MetadataRow",
     "NewSegment",
     "Origin",
     "Partition",
     "Problem",
     "SegmentRow",
+    "Selection",
     "Settings",
     "ShardRef",
     "Snapshot",

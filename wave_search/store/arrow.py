@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wave_search.store.rows import ContentRow, FileRow, SegmentRow
+from wave_search.store.rows import ContentRow, FileRow, MetadataRow, SegmentRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 FILE_COLUMNS = ("path_bytes", "root", "size_bytes", "mtime_ns", "device", "content_id", "status", "cause", "remedy")
 CONTENT_COLUMNS = ("content_id", *(field.name for field in fields(ContentRow)))
+METADATA_COLUMNS = ("path_bytes", "digest", "values")
 SEGMENT_COLUMNS = tuple(field.name for field in fields(SegmentRow))
 
 
@@ -82,6 +84,24 @@ def content_rows(table: Any) -> dict[int, ContentRow]:
     """The contents of an Arrow table with CONTENT_COLUMNS, by id."""
     content_ids, *columns = (table.column(name).to_pylist() for name in CONTENT_COLUMNS)
     return dict(zip(content_ids, map(ContentRow, *columns), strict=True))
+
+
+def metadata_table(rows: Sequence[MetadataRow], schema: Any) -> Any:
+    """The user's own values as an Arrow table."""
+    import pyarrow as pa
+
+    columns = {
+        "path_bytes": [row.path for row in rows],
+        "digest": [row.digest for row in rows],
+        "values": [json.dumps(row.values) for row in rows],
+    }
+    return pa.table(columns, schema=schema)
+
+
+def metadata_rows(table: Any) -> Iterable[MetadataRow]:
+    """The rows of an Arrow table with METADATA_COLUMNS."""
+    for path, digest, values in zip(*(table.column(name).to_pylist() for name in METADATA_COLUMNS), strict=True):
+        yield MetadataRow(path, digest, json.loads(values))
 
 
 def segment_table(rows: Sequence[tuple[int, int, NewSegment]], vectors: NDArray[np.float16], schema: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from wave_search.errors import IndexCorruptError, IndexMismatchError, IndexNotFoundError
 from wave_search.store import durable
-from wave_search.store.rows import ListRef, Settings, ShardRef, Spread
+from wave_search.store.rows import Column, ListRef, Settings, ShardRef, Spread
 from wave_search.types import Modality, ModelSpec, Sampling, Space
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ class Manifest:
     shards: tuple[ShardRef, ...] = ()
     spreads: tuple[Spread, ...] = ()
     """With which scores become `z`."""
+    columns: tuple[Column, ...] = ()
+    """The user's own, in the order in which they were added."""
     features: tuple[str, ...] = ()
     """What a reader must know besides the format. None is defined yet."""
     format_version: int = FORMAT_VERSION
@@ -177,6 +179,7 @@ def _decode(content: Mapping[str, Any]) -> Manifest:
         next_content_id=content["next_content_id"],
         shards=tuple(ShardRef(**{**shard, "space": _space(**shard["space"])}) for shard in content["shards"]),
         spreads=tuple(Spread(_space(**row["space"]), Modality(row["query"]), row["std"]) for row in content["spreads"]),
+        columns=tuple(Column(**column) for column in content["columns"]),
     )
 
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from wave_search.types import Value
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -163,6 +165,26 @@ class Counts:
     files: Mapping[str, int]
     """By status."""
     contents: int
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column that the user adds to the files."""
+
+    name: str
+    type: Literal["text", "number", "bool", "timestamp", "texts"]
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataRow:
+    """What the user's own columns say of a file."""
+
+    path: bytes
+    """As in `FileRow`."""
+    digest: str
+    """The content that the path had when this was written: by it the row finds a file that was moved or renamed."""
+    values: Mapping[str, Value]
+    """By name of the column; nothing for what is not said."""
 
 
 @dataclass(frozen=True, slots=True)

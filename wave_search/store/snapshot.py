@@ -12,8 +12,10 @@ from wave_search.errors import IndexError_
 from wave_search.store import arrow, cache, digests, durable, manifest, tables
 from wave_search.store.columns import Durations, FilePaths, SegmentColumns, or_none
 from wave_search.store.known import ContentIds, KnownFiles
+from wave_search.store.library import Library
+from wave_search.store.metadata import Metadata
 from wave_search.store.rows import Counts, Partition, SegmentRow
-from wave_search.store.tables import CONTENTS, FILES, SEGMENTS, Tables, one_of
+from wave_search.store.tables import CONTENTS, FILES, METADATA, SEGMENTS, Tables, one_of
 from wave_search.types import Modality, Space
 
 if TYPE_CHECKING:
@@ -215,6 +217,31 @@ class Snapshot:
                 if row.content_id is not None:
                     found[row.content_id].append(row)
         return {content_id: tuple(sorted(rows, key=lambda row: row.path)) for content_id, rows in found.items()}
+
+    def metadata(self) -> Metadata:
+        """The user's own columns and what they say. Read once and kept."""
+        return self._metadata
+
+    @cached_property
+    def _metadata(self) -> Metadata:
+        rows = arrow.metadata_rows(self._tables.read(METADATA, arrow.METADATA_COLUMNS))
+        return Metadata(self.manifest.columns, rows)
+
+    def count_metadata(self) -> int:
+        """Rows of the table of metadata."""
+        return self._tables.count(METADATA)
+
+    def library(self) -> Library:
+        """Files and segments as a table for SQL. Read once and kept."""
+        return self._library
+
+    @cached_property
+    def _library(self) -> Library:
+        return Library(self)
+
+    def segment_table(self) -> Any:
+        """All segments that there are, without their vectors, as an Arrow table."""
+        return self._tables.read(SEGMENTS, arrow.SEGMENT_COLUMNS)
 
     def counts(self) -> Counts:
         """Numbers of files, contents and segments."""

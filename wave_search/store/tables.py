@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FOLDER = "lance"
-FILES, CONTENTS, SEGMENTS = "files", "contents", "segments"
-_NAMES = (FILES, CONTENTS, SEGMENTS)
+FILES, CONTENTS, SEGMENTS, METADATA = "files", "contents", "segments", "metadata"
+_NAMES = (FILES, CONTENTS, SEGMENTS, METADATA)
 _VALUES_PER_DELETE = 10_000
 _NEVER = timedelta(days=36_500)
 """Lance removes versions that are a week old unless told otherwise, and the manifest may name such a one."""
@@ -77,11 +77,18 @@ def schemas(dim: int) -> dict[str, Any]:
                 ("vector", pa.list_(pa.float16(), dim)),
             ]
         ),
+        METADATA: pa.schema(
+            [
+                ("path_bytes", pa.binary()),
+                ("digest", pa.string()),
+                ("values", pa.string()),  # JSON
+            ]
+        ),
     }
 
 
 class Tables:
-    """The three tables, each at one version."""
+    """The tables, each at one version."""
 
     def __init__(self, directory: Path, tables: Mapping[str, Any], pin: Path) -> None:
         self.place = directory / FOLDER
@@ -193,6 +200,15 @@ class Tables:
         with write_errors(self.place):
             for start in range(0, len(values), _VALUES_PER_DELETE):
                 self._tables[name].delete(one_of(column, values[start : start + _VALUES_PER_DELETE]))
+
+    def clear(self, name: str) -> None:
+        """Delete all rows.
+
+        Raises:
+            IndexError_: the disk cannot be written.
+        """
+        with write_errors(self.place):
+            self._tables[name].delete("true")
 
     def compact(self) -> bool:
         """Join small pieces of each table, and rewrite what is thinned out by deletions. Rows keep their order.

@@ -63,6 +63,7 @@ def _check_bytes(directory: Path, state: Manifest) -> Iterator[Problem]:
 
 def _check_meaning(snapshot: Snapshot) -> Iterator[Problem]:
     yield from _check_files(snapshot)
+    yield from _check_metadata(snapshot)
     yield from _check_segments(snapshot)
     yield from _check_shards(snapshot)
 
@@ -82,6 +83,15 @@ def _check_files(snapshot: Snapshot) -> Iterator[Problem]:
         yield Problem(what, "Run `wave-search index` to its end: it drops them.", orphan=True)
     if max(contents, default=-1) >= snapshot.manifest.next_content_id:
         yield Problem("a content has an id that was not given out yet", digests.RESTORE)
+
+
+def _check_metadata(snapshot: Snapshot) -> Iterator[Problem]:
+    metadata = snapshot.metadata()
+    names = {column.name for column in metadata.columns}
+    if strange := {name for row in metadata.rows.values() for name in row.values} - names:
+        yield Problem(f"metadata are of a column that is not there, for example {min(strange)}", digests.RESTORE)
+    if snapshot.count_metadata() != len(metadata.rows):
+        yield Problem("metadata of a file are recorded twice", digests.RESTORE)
 
 
 def _check_segments(snapshot: Snapshot) -> Iterator[Problem]:

@@ -14,7 +14,7 @@ from wave_search.store.changes import Changes, dead_contents
 from wave_search.store.prune import prune
 from wave_search.store.rows import ShardRef
 from wave_search.store.snapshot import SHARDS_FOLDER, Snapshot, exists, open_snapshot, shard_parent
-from wave_search.store.tables import CONTENTS, FILES, SEGMENTS, Tables
+from wave_search.store.tables import CONTENTS, FILES, METADATA, SEGMENTS, Tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from wave_search.store.manifest import Manifest
-    from wave_search.store.rows import ContentRow, FileRow, NewSegment, Spread
+    from wave_search.store.rows import Column, ContentRow, FileRow, MetadataRow, NewSegment, Spread
     from wave_search.types import Space
 
 _SPILL_SEGMENTS = 2_048
@@ -88,6 +88,7 @@ class Writer:
         self._next = state
         self._new_contents: dict[int, ContentRow] = {}
         self._new_segments: list[tuple[int, int, NewSegment]] = []
+        self._new_metadata: tuple[MetadataRow, ...] | None = None
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -160,6 +161,11 @@ class Writer:
         """Replace what the scores of each partition are measured by."""
         self._next = replace(self._next, spreads=tuple(spreads))
 
+    def set_metadata(self, columns: Iterable[Column], rows: Iterable[MetadataRow]) -> None:
+        """Replace the user's own columns, and all that they say."""
+        self._next = replace(self._next, columns=tuple(columns))
+        self._new_metadata = tuple(rows)
+
     def add_shard(self, space: Space, name: str, first_id: int, stop_id: int, count: int) -> None:
         """Take a finished folder under `shard_parent` into the next version.
 
@@ -204,12 +210,14 @@ class Writer:
         """
         known = self._known_files, self._known_contents
         dead = dead_contents(self._files, self._content_ids, *known) if drop_dead else {}
-        if not self._files.pending and not dead and self._next == self._committed:
+        pending = self._files.pending or dead or self._new_metadata is not None
+        if not pending and self._next == self._committed:
             return self.snapshot
         with self._changing():
             self._spill()
             self._write_contents(dead)
             self._write_files()
+            self._write_metadata()
             snapshot = self._publish()
         self._files.settle()
         self._content_ids.settle()
@@ -295,3 +303,9 @@ class Writer:
             self._tables.delete(FILES, "path_bytes", replaced)
         if rows := [row for _, row in changed if row is not None]:
             self._tables.append(FILES, arrow.file_table(rows, self._schemas[FILES]))
+
+    def _write_metadata(self) -> None:
+        if self._new_metadata is not None:
+            self._tables.clear(METADATA)
+            if self._new_metadata:
+                self._tables.append(METADATA, arrow.metadata_table(self._new_metadata, self._schemas[METADATA]))

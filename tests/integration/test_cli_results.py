@@ -1,0 +1,119 @@
+"""What becomes of results, and columns of one's own, as a user has it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import CommandLine
+
+
+@pytest.fixture
+def own_index(small_index: Path, tmp_path: Path) -> Path:
+    """A copy that may be changed."""
+    return shutil.copytree(small_index, tmp_path / "index")
+
+
+def test_metadata_from_import_to_removal(
+    cli: CommandLine, small_library: Path, own_index: Path, tmp_path: Path
+) -> None:
+    here = cli.having(WAVE_SEARCH_INDEX=str(own_index))
+    table = tmp_path / "table.csv"
+    table.write_text("path,artist,year\nfrog.flac,Ann,2020\nnot there.wav,Bob,1\n")
+    run = here("metadata", "import", table)
+    assert (run.returncode, run.stdout) == (3, "")
+    assert "artist (text), year (number) for 1 file\n" in run.stderr
+    assert "warning: 1 path is not in the index: not there.wav" in run.stderr
+    assert here("metadata", "list").stdout == "artist\ttext\t1 file\nyear\tnumber\t1 file\n"
+    asked = ("query", "--text", "x", "-q", "--where", "year = 2020", "--columns", "artist,size_bytes", "--json")
+    found = here(*asked)
+    (hit,) = map(json.loads, found.stdout.splitlines())
+    assert list(hit)[-2:] == ["artist", "size_bytes"]
+    assert (hit["path"], hit["artist"]) == (str(small_library / "frog.flac"), "Ann")
+    assert here(*asked[:-1]).stdout.rstrip("\n").endswith(f"\tAnn\t{hit['size_bytes']}")
+    nothing = here(*asked[:4], "--where", "year = 1", "--json")
+    assert (nothing.returncode, nothing.stdout) == (4, "")
+    assert here("metadata", "remove", "year").returncode == 0
+    gone = here(*asked)
+    assert (gone.returncode, gone.stdout) == (2, "")
+    assert 'error: there is no column "year". There are path, ' in gone.stderr
+    assert here("verify").returncode == 0
+
+
+def test_a_library_is_labelled(cli: CommandLine, own_index: Path, tmp_path: Path) -> None:
+    here = cli.having(WAVE_SEARCH_INDEX=str(own_index))
+    (tmp_path / "labels.txt").write_text("# animals\ndog\ta dog barks\n\nfrog\n")
+    asked = ("tag", "--labels", tmp_path / "labels.txt", "--target", "audio", "-q")
+    run = here(*asked, "--min-z", "-9", "--json")
+    assert run.returncode == 0, run.stderr
+    report = json.loads(run.stdout)
+    assert set(report["files"]) == {"dog", "frog"}
+    dogs = here("query", "--text", "x", "-q", "--json", "-k", "99", "--where", "tag = 'dog' AND tag_z > -9")
+    assert len({json.loads(line)["path"] for line in dogs.stdout.splitlines()}) == report["files"]["dog"]
+    both = here(*asked, "--min-z", "-9", "--top", "2", "--column", "animals")
+    count = sum(report["files"].values())
+    assert both.stdout == f"dog\t{count}\nfrog\t{count}\n"
+    lists = here(
+        "query", "--text", "x", "-q", "--json", "--where", "list_contains(animals, 'frog')", "--columns", "animals"
+    )
+    assert {tuple(sorted(json.loads(line)["animals"])) for line in lists.stdout.splitlines()} == {("dog", "frog")}
+    twice = tmp_path / "twice.txt"
+    twice.write_text("dog\ndog\n")
+    assert here("tag", "--labels", twice).returncode == 2
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "otio"])
+def test_results_are_written_to_a_file(cli: CommandLine, small_index: Path, tmp_path: Path, suffix: str) -> None:
+    file = tmp_path / f"hits.{suffix}"
+    file.write_text("old")
+    run = cli("query", "--text", "x", "-q", "--json", "--index", small_index, "--export", file)
+    assert run.returncode == 0, run.stderr
+    assert "fps" not in run.stdout
+    assert "frog.flac" in file.read_text()
+    assert list(tmp_path.iterdir()) == [file]
+    if suffix == "jsonl":
+        assert file.read_text() == run.stdout
+
+
+def test_an_unknown_format_is_wrong_use_before_anything_is_done(
+    cli: CommandLine, small_index: Path, tmp_path: Path
+) -> None:
+    run = cli("query", "--text", "x", "--index", small_index, "--export", tmp_path / "hits.xlsx")
+    assert (run.returncode, run.stdout) == (2, "")
+    assert "Choose one of .csv, .jsonl, .m3u8, .otio" in run.stderr
+
+
+def test_the_best_result_is_opened(cli: CommandLine, small_library: Path, small_index: Path, tmp_path: Path) -> None:
+    player = tmp_path / "mpv"
+    player.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/played\necho noise\n')
+    player.chmod(0o755)
+    asked = ["query", "--audio", small_library / "frog.flac", "--target", "audio", "-q", "--index", small_index]
+    run = cli.having(PATH=f"{tmp_path}:/usr/bin:/bin")(*asked, "--open", "--paths")
+    assert run.returncode == 0, run.stderr
+    assert "noise" not in run.stdout
+    start, stop, *_, path = (tmp_path / "played").read_text().splitlines()
+    assert (start, path) == ("--start=0.0", str(small_library / "frog.flac"))
+    assert stop.startswith("--end=")
+    player.write_text("#!/bin/sh\nexit 7\n")
+    failed = cli.having(PATH=f"{tmp_path}:/usr/bin:/bin")(*asked, "--open")
+    assert failed.returncode == 1
+    assert "mpv ended with exit code 7" in failed.stderr
+    none = cli.having(PATH=str(small_library))(*asked, "--open")
+    assert none.returncode == 1
+    assert "there is no program to open a result with. Install mpv" in none.stderr
+    assert none.stdout, "results are listed all the same"
+
+
+def test_single_segments_and_few_of_a_file(cli: CommandLine, small_index: Path) -> None:
+    asked = ("query", "--text", "x", "-q", "--json", "-k", "99", "--index", small_index)
+    files = [json.loads(line)["path"] for line in cli(*asked, "--per-file", "1").stdout.splitlines()]
+    assert len(files) == len(set(files))
+    segments = cli(*asked, "--segments", "--columns", "segments,peak_start_s").stdout.splitlines()
+    assert {json.loads(line)["segments"] for line in segments} == {1}
+    assert all(json.loads(line)["peak_start_s"] == json.loads(line)["start_s"] for line in segments)

@@ -1,0 +1,289 @@
+"""Conditions on files and segments, and columns of one's own, over plain vectors."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import wave_search as ws
+from wave_search.ann import Codebook, build_shard, exact_search
+from wave_search.errors import UsageError
+from wave_search.indexer import import_metadata, put_columns, remove_columns
+from wave_search.query.search import PartitionSearch
+from wave_search.store import (
+    Column,
+    ContentRow,
+    FileRow,
+    MetadataRow,
+    NewSegment,
+    Settings,
+    Writer,
+    create,
+    open_snapshot,
+    verify,
+)
+from wave_search.types import Modality, ModelSpec, Sampling, Space
+
+DIM = 16
+SPEC = ModelSpec("m", "r", DIM, tuple(Modality), Sampling(), {}, "sequential")
+AUDIO = Space(Modality.AUDIO)
+DAY_NS = 86_400 * 10**9
+
+
+def put(writer: Writer, path: Path | bytes, number: int, segments: int = 2, *, content: str = "") -> None:
+    rng = np.random.default_rng(number)
+    vectors = rng.normal(size=(segments, DIM))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    rows = [NewSegment(Modality.AUDIO, 10.0 * n, 10.0 * n + 10, None, vectors[n]) for n in range(segments)]
+    row = ContentRow(content or f"digest {number}", "audio", "wav", 10.0 * segments, sample_rate_hz=8000 + number)
+    content_id = writer.put_content(row, rows)
+    name = os.fsencode(path)
+    writer.put_file(FileRow(name, b"/media", 100 * number, number * DAY_NS, 1, content_id))
+
+
+@pytest.fixture
+def media(tmp_path: Path) -> Path:
+    return tmp_path.resolve() / "media"
+
+
+@pytest.fixture
+def index(tmp_path: Path, media: Path) -> Path:
+    """Four sounds and a copy; the files themselves are not there."""
+    folder = tmp_path / "index"
+    create(folder, SPEC, Settings("10", (Modality.AUDIO,)))
+    with Writer(folder) as writer:
+        writer.set_roots([str(media)])
+        for number in range(4):
+            put(writer, media / f"{number}.wav", number)
+        put(writer, media / "sub" / "copy of 1.wav", 1)
+        put(writer, os.fsencode(media) + b"/\xe9.wav", 7)
+        writer.commit()
+    return folder
+
+
+def names(index: Path, where: str, **options: object) -> list[str]:
+    with ws.open(index) as opened:
+        hits = opened.search(vector=np.ones(DIM), where=where, k=100, **options)
+    return sorted({hit.path.name for hit in hits})
+
+
+@pytest.mark.parametrize(
+    ("where", "found"),
+    [
+        ("size_bytes BETWEEN 100 AND 200", ["1.wav", "2.wav", "copy of 1.wav"]),
+        ("name = '2.wav'", ["2.wav"]),
+        ("folder LIKE '%/sub'", ["copy of 1.wav"]),
+        ("PATH NOT LIKE '%/sub/%' AND sample_rate_hz = 8001", ["1.wav"]),
+        ("modified >= '1970-01-03' AND kind = 'audio' AND fps IS NULL", ["2.wav", "3.wav", "\udce9.wav"]),
+        ("year(modified) = 1971", []),
+        ("path = 'x' OR name = '3.wav' -- a comment", ["3.wav"]),
+    ],
+)  # fmt: skip
+def test_files_are_chosen_by_what_is_known_of_them(index: Path, where: str, found: list[str]) -> None:
+    assert names(index, where) == found
+
+
+def test_segments_are_chosen_by_their_time(index: Path) -> None:
+    with ws.open(index) as opened:
+        hits = opened.search(vector=np.ones(DIM), where="start_s >= 10 AND modality = 'audio'", k=100)
+    assert {hit.start_s for hit in hits} == {10.0}
+    assert len(hits) == 6
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ("nope = 1", 'there is no column "nope". There are path, name, .*text'),
+        ("size_bytes >", "syntax error .* Write one SQL condition, for example: kind = 'video'"),
+        ("", "it is empty"),
+        ("size_bytes = 'a'", "Could not convert string 'a'"),
+        ("1 = 1; DROP TABLE files", "cannot be used"),
+        ("1 = 1) UNION SELECT 1, 2 --", "syntax error"),
+        ("count(*) > 1", "aggregates"),
+        ("EXISTS (SELECT * FROM read_csv('/etc/passwd'))", "disabled by configuration"),
+        ("EXISTS (SELECT * FROM os)", "Table with name os does not exist"),
+        ("name IN (SELECT getenv('HOME'))", "getenv"),
+    ],
+)
+def test_a_condition_that_makes_no_sense_is_explained(index: Path, where: str, message: str) -> None:
+    with ws.open(index) as opened, pytest.raises(UsageError, match=message):
+        opened.search(vector=np.ones(DIM), where=where)
+
+
+def test_columns_are_said_of_each_hit(index: Path) -> None:
+    with ws.open(index) as opened:
+        hits = opened.search(
+            vector=np.ones(DIM), where="name = '3.wav'", columns=["size_bytes", "Modified", "fps", "segments"]
+        )
+        assert hits[0].columns == {
+            "size_bytes": 300, "Modified": "1970-01-04T00:00:00", "fps": None, "segments": hits[0].segments,
+        }  # fmt: skip
+        with pytest.raises(UsageError, match='no column "artist"'):
+            opened.search(vector=np.ones(DIM), columns=["artist"])
+
+
+def imported(index: Path, folder: Path, text: str) -> object:
+    file = folder / "table"
+    file.write_bytes(os.fsencode(text))
+    return import_metadata(index, file)
+
+
+def test_a_table_becomes_columns(index: Path, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    report = imported(
+        index,
+        tmp_path,
+        f"path,artist,Year of it,when\n{media}/0.wav,Ann,1999,2026-01-02\n1.wav,Bob,2001,\nmedia/2.wav,Ann,,\n"
+        "../media/3.wav,O'Hara,2001,2026-03-04T05:06:07Z\nnot/there.wav,X,1,\n\udce9.wav,Eve,5,\n",
+    )
+    assert report == ws.MetadataReport(
+        {"artist": "text", "Year of it": "number", "when": "timestamp"}, 5, ("not/there.wav",)
+    )
+    assert names(index, "artist = 'Ann'") == ["0.wav", "2.wav"]
+    assert names(index, "\"Year of it\" = 2001 AND artist LIKE 'O''%'") == ["3.wav"]
+    assert names(index, "\"when\" > '2026-02-01'") == ["3.wav"]
+    assert names(index, "artist = 'Eve'") == ["\udce9.wav"]
+    assert verify(index) == ()
+    with ws.open(index) as opened:
+        listed = [(column.name, column.type, column.filled) for column in opened.metadata()]
+        assert listed == [("artist", "text", 6), ("Year of it", "number", 5), ("when", "timestamp", 2)]
+        (hit,) = opened.search(vector=np.ones(DIM), where="name = '3.wav'", columns=["year OF it"], k=1)
+        assert hit.columns == {"year OF it": 2001}
+
+
+def test_a_later_table_replaces_what_it_says_and_nothing_else(index: Path, tmp_path: Path) -> None:
+    imported(index, tmp_path, "path,a,b\n0.wav,1,x\n2.wav,2,y\n")
+    imported(index, tmp_path, "path,b,c\n0.wav,,true\n3.wav,z,false\n")
+    assert names(index, "a = 1 AND b IS NULL AND c") == ["0.wav"]
+    assert names(index, "a = 2 AND b = 'y' AND c IS NULL") == ["2.wav"]
+    remove_columns(index, ["a", "c"])
+    assert [column.name for column in open_snapshot(index).manifest.columns] == ["b"]
+    assert names(index, "b IS NOT NULL") == ["2.wav", "3.wav"]
+    with pytest.raises(UsageError, match=r'no column "a" of your own. There are: b'):
+        remove_columns(index, ["a"])
+    remove_columns(index, ["b"])
+    assert not open_snapshot(index).metadata().rows
+    assert verify(index) == ()
+
+
+def test_metadata_stay_with_the_path_and_follow_the_content(index: Path, media: Path, tmp_path: Path) -> None:
+    imported(index, tmp_path, "path,a\n0.wav,zero\n1.wav,one\nsub/copy of 1.wav,copy\n2.wav,two\n")
+    with Writer(index) as writer:
+        writer.remove_files([os.fsencode(media / "0.wav")])
+        put(writer, media / "moved.wav", 0)
+        put(writer, media / "2.wav", 99)  # edited in place
+        writer.commit()
+    assert names(index, "a = 'zero'") == ["moved.wav"]
+    assert names(index, "a = 'one'") == ["1.wav"]
+    assert names(index, "a = 'copy'") == ["copy of 1.wav"]
+    assert names(index, "a = 'two'") == ["2.wav"]
+    imported(index, tmp_path, "path,b\nmoved.wav,1\n")
+    assert names(index, "a = 'zero' AND b = 1") == ["moved.wav"]
+
+
+@pytest.mark.parametrize("name", ["duration_s", "Path", "score", "segment_id", "peak_start_s"])
+def test_a_column_that_an_index_has_anyway_is_refused(index: Path, tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match=f'has a column "{name}" of its own'):
+        imported(index, tmp_path, f"path,{name}\n0.wav,1\n")
+
+
+def test_columns_that_differ_in_capitals_are_refused(index: Path, tmp_path: Path) -> None:
+    imported(index, tmp_path, "path,artist\n0.wav,x\n")
+    with pytest.raises(UsageError, match='"artist" and "Artist"'):
+        imported(index, tmp_path, "path,Artist\n0.wav,x\n")
+
+
+def test_a_failed_import_changes_nothing(index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    imported(index, tmp_path, "path,a\n0.wav,old\n")
+    with monkeypatch.context() as patch:
+        patch.setattr("wave_search.store.manifest.publish", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
+        with pytest.raises(ws.WaveSearchError, match="full"):
+            imported(index, tmp_path, "path,a\n0.wav,new\n")
+    assert names(index, "a = 'old'") == ["0.wav"]
+    imported(index, tmp_path, "path,b\n0.wav,1\n")
+    assert names(index, "a = 'old' AND b = 1") == ["0.wav"]
+    assert verify(index) == ()
+
+
+def test_metadata_of_no_column_are_a_problem(index: Path) -> None:
+    with Writer(index) as writer:
+        writer.set_metadata([], [MetadataRow(b"/a", "d", {"lost": 1})])
+        writer.commit()
+    (problem,) = verify(index)
+    assert problem.what == "metadata are of a column that is not there, for example lost"
+
+
+def test_lists_are_searched_in(index: Path, media: Path) -> None:
+    values = {os.fsencode(media / "0.wav"): {"tags": ["dog", "rain"]}, os.fsencode(media / "2.wav"): {"tags": ["rain"]}}
+    put_columns(index, [Column("tags", "texts")], values)
+    assert names(index, "list_contains(tags, 'rain')") == ["0.wav", "2.wav"]
+    assert names(index, "'dog' IN tags") == ["0.wav"]
+    put_columns(index, [Column("tags", "texts")], {os.fsencode(media / "3.wav"): {"tags": ["dog"]}})
+    assert names(index, "len(tags) > 0") == ["3.wav"]
+
+
+def test_an_answer_is_kept_for_its_version(index: Path, media: Path) -> None:
+    with ws.open(index) as opened:
+        library = opened._snapshot.library()
+        assert library.select("size_bytes > 100") is library.select("size_bytes > 100")
+        with Writer(index) as writer:
+            put(writer, media / "9.wav", 9)
+            writer.commit()
+        assert "9.wav" not in {hit.path.name for hit in opened.search(vector=np.ones(DIM), where="size_bytes > 100")}
+        opened.refresh()
+        hits = opened.search(vector=np.ones(DIM), where="size_bytes > 100", k=100)
+        assert "9.wav" in {hit.path.name for hit in hits}
+
+
+def test_a_filter_reaches_into_shards(tmp_path: Path) -> None:
+    """1 % of the segments, among them some in a shard and some in none: the same as an exact scan of them."""
+    folder, count = tmp_path / "index", 3000
+    create(folder, SPEC, Settings("10", (Modality.AUDIO,)))
+    with Writer(folder) as writer:
+        for number in range(count):
+            put(writer, Path(f"/media/{number}.wav"), number, segments=1)
+        snapshot = writer.commit()
+        batches = list(snapshot.vector_batches(AUDIO, 0, count - 500))
+        codebook = Codebook.train(np.concatenate([vectors for _, vectors in batches]), 16)
+        built = build_shard(codebook, batches, writer.shard_parent(AUDIO))
+        writer.add_shard(AUDIO, built.name, built.first_id, built.stop_id, built.count)
+        snapshot = writer.commit()
+    chosen = snapshot.library().select("size_bytes % 10000 = 700").segment_ids
+    assert len(chosen) == count // 100
+    partition, vectors = PartitionSearch(snapshot, AUDIO), snapshot.vectors(AUDIO, chosen)
+    found, queries = 0, np.random.default_rng(1).normal(size=(20, DIM)).astype(np.float32)
+    for query in queries / np.linalg.norm(queries, axis=1, keepdims=True):
+        scores, best = exact_search(vectors, chosen, query, 10)
+        result = partition.search(query[None], 10, allowed=chosen)
+        found += len(set(result.ids.tolist()) & set(best.tolist()))
+        if result.ids.tolist() == best.tolist():
+            assert result.scores.tolist() == scores.tolist()
+    assert found >= 0.99 * 10 * len(queries)
+
+
+def test_duplicates_are_files_of_the_same_bytes_and_segments_that_are_alike(
+    index: Path, media: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Writer(index) as writer:
+        put(writer, media / "3 encoded again.wav", 3, content="other bytes")
+        twice = NewSegment(Modality.AUDIO, 0.0, 10.0, None, np.eye(DIM)[0])
+        still = writer.put_content(ContentRow("still", "audio", "wav", 20.0), [twice, twice])
+        writer.put_file(FileRow(os.fsencode(media / "still.wav"), b"/media", 1, 1, 1, still))
+        writer.commit()
+    with ws.open(index) as opened:
+        same, *alike = opened.duplicates()
+        assert [member.path.name for member in same.members] == ["1.wav", "copy of 1.wav"]
+        assert (same.kind, same.modality, same.members[0].segment_id) == ("identical", None, None)
+        found = [[(member.path.name, member.start_s) for member in group.members] for group in alike]
+        assert found == [[("3 encoded again.wav", at), ("3.wav", at)] for at in (0.0, 10.0)], "not a file with itself"
+        assert all(group.score > 0.999 and group.modality == "audio" for group in alike)
+        assert len(opened.duplicates(0.01)) == 2, "everything is connected"
+        with monkeypatch.context() as patch:
+            patch.setattr("wave_search.query.duplicates._EXACT_TO", 1)
+            assert [group.members for group in opened.duplicates()] == [group.members for group in (same, *alike)]
+        with pytest.raises(UsageError, match="no cosine"):
+            opened.duplicates(1.5)

@@ -1,0 +1,100 @@
+"""Hits as files for other programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import opentimelineio as otio
+import pytest
+
+from wave_search.errors import UsageError, WaveSearchError
+from wave_search.export import format_of
+from wave_search.types import Hit, Modality
+
+SEEN = Hit(
+    rank=1,
+    score=0.9,
+    z=4.5,
+    path=Path(os.fsdecode(b"/media/a b\xe9.mp4")),
+    modality=Modality.VIDEO,
+    start_s=10.0,
+    stop_s=30.0,
+    segment_id=7,
+    duration_s=60.0,
+    peak_start_s=20.0,
+    peak_stop_s=30.0,
+    segments=2,
+    columns={"fps": 25.0, "tags": ["x", "y"]},
+)
+HEARD = replace(SEEN, rank=2, modality=Modality.AUDIO, path=Path("/media/new\nline.wav"), start_s=0.5, columns={})
+PICTURE = replace(
+    HEARD, modality=Modality.IMAGE, start_s=None, stop_s=None, duration_s=None, peak_start_s=None, peak_stop_s=None
+)
+WORDS = replace(PICTURE, modality=Modality.TEXT, text="words")
+
+
+def written(suffix: str, *hits: Hit) -> bytes:
+    return format_of(Path(f"hits{suffix}")).write(hits)
+
+
+def test_a_table_keeps_paths_byte_for_byte() -> None:
+    text = written(".csv", SEEN, replace(SEEN, rank=2)).decode("utf-8", "surrogateescape")
+    first, second = csv.DictReader(io.StringIO(text, newline=""))
+    assert (first["rank"], first["start_s"], first["fps"], first["tags"]) == ("1", "10.0", "25.0", "x, y")
+    assert (second["rank"], first["path"]) == ("2", str(SEEN.path))
+    assert written(".csv") == b""
+
+
+def test_json_lines_are_those_of_stdout() -> None:
+    lines = written(".jsonl", SEEN, HEARD).splitlines()
+    assert [json.loads(line)["segment_id"] for line in lines] == [7, 7]
+
+
+def test_a_playlist_begins_and_ends_where_the_hit_does() -> None:
+    assert written(".M3U8", SEEN, PICTURE).decode().splitlines() == [
+        "#EXTM3U",
+        "#EXTINF:20.000,a b\\xe9.mp4",
+        "#EXTVLCOPT:start-time=10.000",
+        "#EXTVLCOPT:stop-time=30.000",
+        "file:///media/a%20b%E9.mp4",
+        "#EXTINF:-1.000,new\\nline.wav",
+        "file:///media/new%0Aline.wav",
+    ]
+
+
+def test_a_timeline_has_ranges_references_and_markers() -> None:
+    text = written(".otio", SEEN, HEARD, PICTURE, WORDS).decode()
+    timeline = otio.adapters.read_from_string(text, "otio_json")
+    seen, heard = timeline.tracks
+    assert (seen.kind, heard.kind) == ("Video", "Audio")
+    assert [clip.name for clip in seen] == ["a b\\xe9.mp4", "new\\nline.wav"]
+    clip = seen[0]
+    assert (clip.source_range.start_time, clip.source_range.duration) == (
+        otio.opentime.RationalTime(250, 25), otio.opentime.RationalTime(500, 25),
+    )  # fmt: skip
+    reference = clip.media_reference
+    assert reference.target_url == "file:///media/a%20b%E9.mp4"
+    assert reference.available_range.duration == otio.opentime.RationalTime(1500, 25)
+    (marker,) = clip.markers
+    assert marker.marked_range.start_time.to_seconds() == 20.0
+    assert dict(marker.metadata["wave-search"]) == {"rank": 1, "score": 0.9, "z": 4.5, "segment_id": 7}
+    assert heard[0].source_range.start_time.to_seconds() == 0.5
+    assert seen[1].source_range.duration.to_seconds() == 5.0
+    assert seen[1].media_reference.available_range is None
+
+
+def test_a_timeline_without_the_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "opentimelineio", None)
+    with pytest.raises(WaveSearchError, match=r"pip install 'wave-search\[otio\]'"):
+        written(".otio", SEEN)
+
+
+def test_other_formats_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"Choose one of \.csv, \.jsonl, \.m3u8, \.otio"):
+        format_of(Path("hits.xlsx"))

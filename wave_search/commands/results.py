@@ -1,0 +1,123 @@
+"""What becomes of hits besides being listed: options, files, players."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wave_search import export as exporting
+from wave_search import output
+from wave_search.errors import WaveSearchError
+from wave_search.types import Hit
+
+if TYPE_CHECKING:
+    from wave_search.console import Terminal
+
+Where = Annotated[
+    str | None,
+    typer.Option(metavar="SQL", help="Search only where this holds: \"kind = 'video' AND duration_s < 60\"."),
+]
+Columns = Annotated[
+    str | None, typer.Option(metavar="LIST", help="Say these columns of each result too: fps,artist,peak_start_s.")
+]
+Segments = Annotated[
+    bool, typer.Option("--segments", help="List single segments; do not merge adjacent ones into moments.")
+]
+PerFile = Annotated[int | None, typer.Option(min=1, metavar="N", help="At most N results of a file.")]
+Dedupe = Annotated[
+    float | None,
+    typer.Option(metavar="COSINE", help="Of results that are as alike as this (0.98) or the same, only the best."),
+]
+Open = Annotated[bool, typer.Option("--open", help="Open the best result; mpv plays just its range.")]
+Export = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write the results to FILE.csv, .jsonl, .m3u8 or .otio.")
+]
+
+
+def names(columns: str | None) -> tuple[str, ...]:
+    """Column names as they are given, with commas between them."""
+    return tuple(name for name in (part.strip() for part in (columns or "").split(",")) if name)
+
+
+def columns_for(export: Path | None) -> tuple[str, ...]:
+    """What the format of a file has to know of each hit.
+
+    Raises:
+        UsageError: there is no such format.
+    """
+    return () if export is None else exporting.format_of(export).columns
+
+
+def write(export: Path, hits: Sequence[Hit]) -> None:
+    """Write hits to a file in the format that its suffix says.
+
+    Raises:
+        OSError: it cannot be written.
+        WaveSearchError: the format needs a package that is missing.
+    """
+    _write_whole(export, exporting.format_of(export).write(hits))
+
+
+def only(hit: Hit, columns: Iterable[str]) -> Hit:
+    """The hit with those columns that were asked for."""
+    return replace(hit, columns={name: hit.columns[name] for name in columns})
+
+
+def show(terminal: "Terminal", hits: Sequence[Hit], *, json: bool, paths: bool) -> None:
+    """Write hits to stdout."""
+    if paths:
+        fit, unfit = output.distinct_paths(hits)
+        for path in unfit:
+            terminal.warning(f"{output.printable(path)}: has a newline in its name, left out. Use --json")
+        terminal.write(b"".join(path + b"\n" for path in fit))
+    elif json:
+        terminal.lines(output.to_json(output.hit_record(hit)) for hit in hits)
+    elif terminal.results_on_terminal:
+        terminal.hits(hits)
+    else:
+        terminal.lines(output.hit_line(hit) for hit in hits)
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    # All of it, or the one that was there stays.
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        temporary = Path(file.name)
+        try:
+            file.write(data)
+            file.flush()
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink()
+            raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def open_hit(hit: Hit) -> None:
+    """Play the range of a hit with mpv, or open its file with whatever the desktop has for it.
+
+    Raises:
+        WaveSearchError: there is neither, or it fails.
+    """
+    if hit.start_s is not None and (mpv := shutil.which("mpv")):
+        command = [mpv, f"--start={hit.start_s}", f"--end={hit.stop_s}", "--force-window", str(hit.path)]
+    elif opener := shutil.which("xdg-open"):
+        command = [opener, str(hit.path)]
+    else:
+        raise WaveSearchError("there is no program to open a result with", "Install mpv, or xdg-open (xdg-utils).")
+    # stdout is for results.
+    code = subprocess.run(command, check=False, stdout=sys.stderr).returncode  # noqa: S603 - no shell
+    if code:
+        raise WaveSearchError(f"{hit.path} cannot be opened: {Path(command[0]).name} ended with exit code {code}")

@@ -1,0 +1,185 @@
+"""A user's table, CSV or JSON Lines, as values with types."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from wave_search.errors import UsageError
+from wave_search.store import Column
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from wave_search.types import Value
+
+PATH = "path"
+_NUMBER = re.compile(r"[+-]?(0|[1-9]\d*)(\.\d*)?([eE][+-]?\d+)?|[+-]?\.\d+([eE][+-]?\d+)?")
+"""A leading zero makes it a code, which is text."""
+_EXACT_TO = 2**53
+"""Larger whole numbers are not exact as floating-point numbers: they are codes too."""
+_INF = float("inf")
+_BOOLS = {"true": True, "false": False}
+_DELIMITERS = ",;\t"
+_FORMS = 'Give a CSV file with a header, or lines of JSON like {"path": "a.wav", "year": 2020}.'
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """What a file says of other files."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, Mapping[str, Value]], ...]
+    """A path as it is written there, and values by column; nothing for an empty cell."""
+
+
+def read(file: Path, known: Iterable[Column] = ()) -> Sheet:
+    """Read a CSV or JSON Lines file that has a column "path". What it is, is decided by its first character.
+
+    Args:
+        file: UTF-8. Names of files that are not may hold their bytes, or in JSON lone surrogates.
+        known: columns that have a type already. What is text stays text.
+
+    Raises:
+        UsageError: it is neither, or a row makes no sense; the message names the line.
+        OSError: it cannot be read.
+    """
+    with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
+        start = lines.read(1)
+        lines.seek(0)
+        parse = _json_rows if start == "{" else _csv_rows
+        numbered = list(parse(file, lines))
+    names = tuple(dict.fromkeys(name for _, row in numbered for name in row if name != PATH))
+    rows = [(_path(file, number, row), row) for number, row in numbered]
+    types = {column.name: column.type for column in known}
+    columns = tuple(_column(file, name, [row.get(name) for _, row in rows], types.get(name)) for name in names)
+    return Sheet(columns, tuple((path, _values(row, columns)) for path, row in rows))
+
+
+def _csv_rows(file: Path, lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    iterator = iter(lines)
+    header = next(iterator, "")
+    delimiter = max(_DELIMITERS, key=header.count)
+    try:
+        names = next(csv.reader([header], delimiter=delimiter, strict=True), [])
+        if PATH not in names or len(set(names)) != len(names) or not all(names):
+            cause = f'its header has no column "{PATH}", or a column without a name or twice'
+            raise UsageError(f"{file}: {cause}", _FORMS)
+        reader = csv.reader(iterator, delimiter=delimiter, strict=True)
+        for cells in reader:
+            if not cells:
+                continue
+            if len(cells) != len(names):
+                what = f"it has {len(cells)} cells, the header {len(names)}"
+                raise UsageError(f"{file}, line {reader.line_num + 1}: {what}", _FORMS)
+            yield reader.line_num + 1, {name: cell for name, cell in zip(names, cells, strict=True) if cell != ""}
+    except csv.Error as error:
+        raise UsageError(f"{file}: no CSV: {error}", _FORMS) from error
+
+
+def _json_rows(file: Path, lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise UsageError(f"{file}, line {number}: no JSON: {error}", _FORMS) from error
+        if not isinstance(row, dict):
+            raise UsageError(f"{file}, line {number}: it is no object", _FORMS)
+        for name, value in row.items():
+            if not _is_cell(value):
+                raise UsageError(
+                    f'{file}, line {number}: "{name}" is neither a plain value nor a list of texts', _FORMS
+                )
+        yield number, {name: value for name, value in row.items() if value is not None and value not in ("", [])}
+
+
+def _is_cell(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(isinstance(item, str) for item in value)
+    return value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _path(file: Path, number: int, row: Mapping[str, Any]) -> str:
+    path = row.get(PATH)
+    try:
+        if isinstance(path, str) and b"\0" not in os.fsencode(path):
+            return path
+    except UnicodeEncodeError:
+        pass
+    raise UsageError(f"{file}, line {number}: it names no path", _FORMS)
+
+
+def _column(file: Path, name: str, cells: Sequence[Any], known: str | None) -> Column:
+    present = [cell for cell in cells if cell is not None]
+    found = Column(name, _type(present))
+    if known == "text" and found.type != "texts":
+        return Column(name, "text")
+    if known not in (None, found.type) and present:
+        what = f'the column "{name}" of the index holds {known}, that of {file} {found.type}'
+        raise UsageError(
+            what, f"Take it out first, with `wave-search metadata remove {name}`, or rename it in the file."
+        )
+    return found
+
+
+def _type(cells: Sequence[Any]) -> Any:
+    if any(isinstance(cell, list) for cell in cells):
+        return "texts"
+    for kind, convert in (("bool", _as_bool), ("number", _as_number), ("timestamp", _as_timestamp)):
+        if cells and all(convert(cell) is not None for cell in cells):
+            return kind
+    return "text"
+
+
+def _values(row: Mapping[str, Any], columns: Iterable[Column]) -> dict[str, Value]:
+    return {column.name: _CONVERT[column.type](row[column.name]) for column in columns if column.name in row}
+
+
+def _as_bool(cell: Any) -> bool | None:
+    if isinstance(cell, bool):
+        return cell
+    return _BOOLS.get(cell.casefold()) if isinstance(cell, str) else None
+
+
+def _as_number(cell: Any) -> float | None:
+    if isinstance(cell, str) and _NUMBER.fullmatch(cell):
+        cell = int(cell) if cell.lstrip("+-").isdigit() else float(cell)
+    if isinstance(cell, bool | str) or (isinstance(cell, int) and abs(cell) > _EXACT_TO) or cell in (_INF, -_INF):
+        return None
+    number: float = cell
+    return number
+
+
+def _as_timestamp(cell: Any) -> str | None:
+    try:
+        moment = datetime.fromisoformat(cell)
+    except (TypeError, ValueError):
+        return None
+    return (moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment).isoformat()
+
+
+def _as_text(cell: Any) -> str:
+    text = cell if isinstance(cell, str) else json.dumps(cell)
+    return text.encode("utf-8", "replace").decode()
+
+
+def _as_texts(cell: Any) -> list[str]:
+    return [_as_text(item) for item in (cell if isinstance(cell, list) else [cell])]
+
+
+_CONVERT: dict[str, Any] = {
+    "bool": _as_bool,
+    "number": _as_number,
+    "timestamp": _as_timestamp,
+    "text": _as_text,
+    "texts": _as_texts,
+}

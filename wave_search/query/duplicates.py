@@ -1,0 +1,132 @@
+"""What a library holds more than once: files of the same bytes, and segments that are nearly the same."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wave_search.errors import UsageError
+from wave_search.query.search import PartitionSearch
+from wave_search.types import DuplicateGroup, DuplicateMember
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from wave_search.store import Snapshot
+    from wave_search.types import Space
+
+_EXACT_TO = 20_000
+"""So many segments are compared each with each; of more, each with its nearest neighbours by the shards."""
+_NEIGHBOURS = 16
+_BLOCK_ROWS = 256
+Link = tuple[int, int, float]
+"""Positions of two segments in a partition, and their cosine."""
+
+
+def find_duplicates(snapshot: Snapshot, threshold: float) -> list[DuplicateGroup]:
+    """Group what is there more than once.
+
+    Args:
+        snapshot: the version.
+        threshold: the least cosine of near-duplicate segments of different contents. Groups are connected: two of their
+            members may be less alike, if others are in between.
+
+    Returns:
+        Files of the same bytes first, then segments; the largest groups first.
+
+    Raises:
+        UsageError: the threshold is no cosine.
+    """
+    if not 0 < threshold <= 1:
+        raise UsageError(f"{threshold} is no cosine of near-duplicates", "Give a number up to 1, such as 0.98.")
+    found = list(_identical(snapshot))
+    for space in snapshot.counts().segments:
+        if not space.instruction:
+            found += _similar(snapshot, space, threshold)
+    return sorted(found, key=lambda group: (group.kind, -len(group.members), group.members[0].path))
+
+
+def _identical(snapshot: Snapshot) -> Iterator[DuplicateGroup]:
+    paths: dict[int, list[bytes]] = defaultdict(list)
+    for path, row in snapshot.files().items():
+        if row.content_id is not None:
+            paths[row.content_id].append(path)
+    for same in paths.values():
+        if len(same) > 1:
+            members = tuple(DuplicateMember(_path(path), None, None, None) for path in sorted(same))
+            yield DuplicateGroup("identical", None, 1.0, members)
+
+
+def _similar(snapshot: Snapshot, space: Space, threshold: float) -> Iterator[DuplicateGroup]:
+    partition = snapshot.partition(space)
+    few = len(partition.ids) <= _EXACT_TO
+    links = (_all_links if few else _nearest_links)(snapshot, space, partition.ids, threshold)
+    different = (link for link in links if partition.content_ids[link[0]] != partition.content_ids[link[1]])
+    for positions, score in _connected(different):
+        segments = snapshot.segment_rows(partition.ids[positions])
+        files = snapshot.files_of([segment.content_id for segment in segments])
+        members = [
+            DuplicateMember(
+                _path(files[segment.content_id][0].path), segment.start_s, segment.stop_s, segment.segment_id
+            )
+            for segment in segments
+        ]
+        yield DuplicateGroup("similar", space.modality, score, tuple(sorted(members)))
+
+
+def _all_links(snapshot: Snapshot, space: Space, ids: NDArray[np.int64], threshold: float) -> Iterator[Link]:
+    vectors = _unit(snapshot.vectors(space, ids))
+    for start in range(0, len(ids), _BLOCK_ROWS):
+        scores = vectors[start : start + _BLOCK_ROWS] @ vectors[start:].T
+        for row, column in np.argwhere(np.triu(scores, 1) >= threshold):
+            yield start + int(row), start + int(column), float(scores[row, column])
+
+
+def _nearest_links(snapshot: Snapshot, space: Space, ids: NDArray[np.int64], threshold: float) -> Iterator[Link]:
+    partition = PartitionSearch(snapshot, space)
+    for batch_ids, batch in snapshot.vector_batches(space, 0, snapshot.manifest.next_segment_id):
+        live = np.isin(batch_ids, ids, assume_unique=True)
+        for segment_id, vector in zip(batch_ids[live], _unit(batch[live]), strict=True):
+            near = partition.search(vector[None], _NEIGHBOURS)
+            kept = (near.scores >= threshold) & (near.ids > segment_id)
+            others, here = np.searchsorted(ids, near.ids[kept]), int(np.searchsorted(ids, segment_id))
+            yield from (
+                (here, int(other), float(score)) for other, score in zip(others, near.scores[kept], strict=True)
+            )
+
+
+def _connected(links: Iterator[Link]) -> list[tuple[list[int], float]]:
+    """Groups of linked positions, with the least cosine of their links."""
+    parent: dict[int, int] = {}
+
+    def root(at: int) -> int:
+        parent.setdefault(at, at)
+        while parent[at] != at:
+            parent[at] = at = parent[parent[at]]
+        return at
+
+    least: dict[int, float] = {}
+    for one, other, score in links:
+        first, second = root(one), root(other)
+        parent[second] = first
+        least[first] = min(score, least.get(first, 1.0), least.get(second, 1.0))
+    groups: dict[int, list[int]] = defaultdict(list)
+    for at in sorted(parent):
+        groups[root(at)].append(at)
+    return [(positions, least[top]) for top, positions in groups.items()]
+
+
+def _unit(vectors: NDArray[np.float16]) -> NDArray[np.float32]:
+    rows = vectors.astype(np.float32)
+    unit: NDArray[np.float32] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return unit
+
+
+def _path(name: bytes) -> Path:
+    return Path(os.fsdecode(name))
