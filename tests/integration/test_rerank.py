@@ -51,8 +51,8 @@ def asked_again(hits: list[ws.Hit]) -> dict[int, float]:
 
 
 def test_the_best_are_embedded_again_and_reordered(shared: ws.Index) -> None:
-    before = shared.search(text=WORDS, target="audio", k=SOUNDS)
-    hits = shared.search(text=WORDS, target="audio", k=SOUNDS, instruction=ASKED, rerank=4)
+    before = shared.search(moments=False, text=WORDS, target="audio", k=SOUNDS)
+    hits = shared.search(moments=False, text=WORDS, target="audio", k=SOUNDS, instruction=ASKED, rerank=4)
     expected = asked_again(before[:4])
     assert [hit.segment_id for hit in hits[:4]] == sorted(expected, key=lambda number: -expected[number])
     assert [hit.score for hit in hits[:4]] == pytest.approx(sorted(expected.values(), reverse=True), abs=1e-3)
@@ -62,23 +62,26 @@ def test_the_best_are_embedded_again_and_reordered(shared: ws.Index) -> None:
 
 
 def test_fewer_hits_than_candidates_are_the_best_of_all_of_them(shared: ws.Index) -> None:
-    everything = shared.search(text=WORDS, target="audio", k=SOUNDS, instruction=ASKED, rerank=SOUNDS)
-    assert shared.search(text=WORDS, target="audio", k=2, instruction=ASKED, rerank=SOUNDS) == everything[:2]
+    everything = shared.search(moments=False, text=WORDS, target="audio", k=SOUNDS, instruction=ASKED, rerank=SOUNDS)
+    assert (
+        shared.search(moments=False, text=WORDS, target="audio", k=2, instruction=ASKED, rerank=SOUNDS)
+        == everything[:2]
+    )
     least = everything[1].z
-    best = shared.search(text=WORDS, target="audio", instruction=ASKED, rerank=SOUNDS, min_score=least)
+    best = shared.search(moments=False, text=WORDS, target="audio", instruction=ASKED, rerank=SOUNDS, min_score=least)
     assert best == everything[:2]
 
 
 def test_z_says_how_far_they_stand_out_together_as_before(shared: ws.Index) -> None:
-    before = shared.search(text=WORDS, target="video", k=4)
-    hits = shared.search(text=WORDS, target="video", k=4, instruction=ASKED, rerank=4)
+    before = shared.search(moments=False, text=WORDS, target="video", k=4)
+    hits = shared.search(moments=False, text=WORDS, target="video", k=4, instruction=ASKED, rerank=4)
     assert np.mean([hit.z for hit in hits]) == pytest.approx(np.mean([hit.z for hit in before]), abs=1e-4)
     assert [hit.z for hit in hits] == sorted((hit.z for hit in hits), reverse=True)
 
 
 def test_of_all_kinds_texts_keep_their_score(shared: ws.Index) -> None:
-    before = shared.search(text=WORDS, k=30)
-    hits = shared.search(text=WORDS, k=30, instruction=ASKED, rerank=30)
+    before = shared.search(moments=False, text=WORDS, k=30)
+    hits = shared.search(moments=False, text=WORDS, k=30, instruction=ASKED, rerank=30)
     assert {hit.segment_id for hit in hits} == {hit.segment_id for hit in before}
     texts = {hit.segment_id: (hit.score, hit.z) for hit in before if hit.modality is Modality.TEXT}
     assert {hit.segment_id: (hit.score, hit.z) for hit in hits if hit.modality is Modality.TEXT} == texts
@@ -91,22 +94,22 @@ def test_a_second_time_decodes_nothing(
     index: ws.Index, media: Path, counted: CountingEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     size_bytes = index.info().size_bytes
-    first = index.search(text=WORDS, instruction=ASKED, rerank=30)
+    first = index.search(moments=False, text=WORDS, instruction=ASKED, rerank=30)
     assert index.info().size_bytes > size_bytes
     shutil.move(media, media.with_name("elsewhere"))
     counted.clips.clear()
     monkeypatch.setattr(embedder.media, "Decoders", no_decoders)
     seen: list[ws.Progress] = []
     with ws.open(index.path) as other:
-        assert other.search(text=WORDS, instruction=ASKED, rerank=30, progress=seen.append) == first
+        assert other.search(moments=False, text=WORDS, instruction=ASKED, rerank=30, progress=seen.append) == first
     assert [clip.text for clip in counted.clips] == [WORDS]
     assert {progress.files_done for progress in seen} == {sum(LIBRARY_SEGMENTS.values()) - 2}
 
 
 def test_a_media_query_is_embedded_with_the_instruction_too(shared: ws.Index, finished: Path) -> None:
     query = finished / "media" / "sounds" / "500.flac"
-    plain = shared.search(audio=query, target="audio", k=SOUNDS, instruction=ASKED)
-    hits = shared.search(audio=query, target="audio", k=SOUNDS, instruction=ASKED, rerank=SOUNDS)
+    plain = shared.search(moments=False, audio=query, target="audio", k=SOUNDS, instruction=ASKED)
+    hits = shared.search(moments=False, audio=query, target="audio", k=SOUNDS, instruction=ASKED, rerank=SOUNDS)
     assert plain[0].score < 0.9999
     assert hits[0].path.name == "500.flac"
     assert hits[0].score == pytest.approx(1, abs=1e-3)
@@ -115,7 +118,7 @@ def test_a_media_query_is_embedded_with_the_instruction_too(shared: ws.Index, fi
 def test_it_goes_on_and_says_how(index: ws.Index, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reembed, "BATCH_CLIPS", 3)
     seen: list[ws.Progress] = []
-    index.search(text=WORDS, target="audio", instruction=ASKED, rerank=SOUNDS, progress=seen.append)
+    index.search(moments=False, text=WORDS, target="audio", instruction=ASKED, rerank=SOUNDS, progress=seen.append)
     assert seen[0].files_total == SOUNDS
     assert [done for done, total in dict.fromkeys((p.files_done, p.files_total) for p in seen)] == [0, 3, 6, 7]
     assert seen[-1].stage == "done"
@@ -138,19 +141,21 @@ def test_what_was_done_before_an_interruption_is_kept(
     counted.before = fail
     seen: list[ws.Progress] = []
     with pytest.raises(KeyboardInterrupt):
-        index.search(text=WORDS, target="audio", instruction=ASKED, rerank=SOUNDS, progress=seen.append)
+        index.search(moments=False, text=WORDS, target="audio", instruction=ASKED, rerank=SOUNDS, progress=seen.append)
     assert seen[-1].stage == "done", "a display ends"
-    index.search(text=WORDS, target="audio", instruction=ASKED, rerank=SOUNDS)
+    index.search(moments=False, text=WORDS, target="audio", instruction=ASKED, rerank=SOUNDS)
     assert calls == [3, 3, 1, 1]
 
 
 def test_files_that_are_gone_or_changed_come_last_with_a_warning(index: ws.Index, media: Path) -> None:
-    before = index.search(text=WORDS, target="audio", k=SOUNDS)
+    before = index.search(moments=False, text=WORDS, target="audio", k=SOUNDS)
     (media / "sounds" / "500.flac").unlink()
     write_sound(media / "sounds" / "300.flac", 1.5, 350)
     lost = {"300.flac", "500.flac"}
     warnings: list[ws.Skipped] = []
-    hits = index.search(text=WORDS, target="audio", k=SOUNDS, instruction=ASKED, rerank=SOUNDS, warn=warnings.append)
+    hits = index.search(
+        moments=False, text=WORDS, target="audio", k=SOUNDS, instruction=ASKED, rerank=SOUNDS, warn=warnings.append
+    )
     assert {warning.path.name for warning in warnings} == lost
     assert {warning.cause for warning in warnings if warning.path.name == "300.flac"} == {
         "changed since it was indexed"
@@ -165,7 +170,9 @@ def test_a_copy_elsewhere_stands_in(index: ws.Index, media: Path) -> None:
     index.add([media])
     (media / "sounds" / "500.flac").unlink()
     warnings: list[ws.Skipped] = []
-    hits = index.search(text=WORDS, target="audio", k=30, instruction=ASKED, rerank=SOUNDS, warn=warnings.append)
+    hits = index.search(
+        moments=False, text=WORDS, target="audio", k=30, instruction=ASKED, rerank=SOUNDS, warn=warnings.append
+    )
     assert warnings == []
     gone, copy = (next(hit for hit in hits if hit.path.name == name) for name in ("500.flac", "zzz.flac"))
     assert gone.score == copy.score
@@ -174,7 +181,7 @@ def test_a_copy_elsewhere_stands_in(index: ws.Index, media: Path) -> None:
 @pytest.mark.parametrize("damage", ["text", "bytes", "table", "folder"])
 def test_a_damaged_cache_is_no_cache(index: ws.Index, damage: str) -> None:
     request = {"text": WORDS, "target": "audio", "instruction": ASKED, "rerank": SOUNDS}
-    first = index.search(**request)  # type: ignore[arg-type]
+    first = index.search(moments=False, **request)  # type: ignore[arg-type]
     cache = index.path / "cache.sqlite3"
     if damage == "text":
         cache.write_text("not a database" * 100)
@@ -188,7 +195,7 @@ def test_a_damaged_cache_is_no_cache(index: ws.Index, damage: str) -> None:
     else:
         cache.unlink()
         cache.mkdir()
-    assert index.search(**request) == first  # type: ignore[arg-type]
+    assert index.search(moments=False, **request) == first  # type: ignore[arg-type]
     problems = ws.verify(index.path)
     assert [(problem.orphan, "cache.sqlite3 is damaged" in problem.what) for problem in problems] == (
         [(True, True)] if damage in ("text", "folder") else []
@@ -196,12 +203,12 @@ def test_a_damaged_cache_is_no_cache(index: ws.Index, damage: str) -> None:
 
 
 def test_another_index_at_the_same_ids_does_not_use_the_cache(index: ws.Index, media: Path, tmp_path: Path) -> None:
-    index.search(text=WORDS, target="audio", instruction=ASKED, rerank=SOUNDS)
+    index.search(moments=False, text=WORDS, target="audio", instruction=ASKED, rerank=SOUNDS)
     write_sound(tmp_path / "other" / "a.flac", 1, 1000)
     with ws.create(tmp_path / "second", "wave-tiny") as second:
         second.add([tmp_path / "other"])
         shutil.copy(index.path / "cache.sqlite3", second.path)
-        (hit,) = second.search(text=WORDS, instruction=ASKED, rerank=1)
+        (hit,) = second.search(moments=False, text=WORDS, instruction=ASKED, rerank=1)
         assert hit.segment_id == 0
         assert hit.score == pytest.approx(asked_again([hit])[0], abs=1e-3)
 
@@ -210,24 +217,26 @@ def test_a_cache_that_is_locked_is_done_without(index: ws.Index, monkeypatch: py
     monkeypatch.setattr("wave_search.store.cache._WAIT_S", 0.0)
     with sqlite3.connect(index.path / "cache.sqlite3") as database:
         database.execute("BEGIN EXCLUSIVE")
-        hits = index.search(text=WORDS, target="audio", instruction=ASKED, rerank=SOUNDS)
-    assert index.search(text=WORDS, target="audio", instruction=ASKED, rerank=SOUNDS) == hits
+        hits = index.search(moments=False, text=WORDS, target="audio", instruction=ASKED, rerank=SOUNDS)
+    assert index.search(moments=False, text=WORDS, target="audio", instruction=ASKED, rerank=SOUNDS) == hits
 
 
 def test_a_space_of_the_instruction_is_searched_without_embedding_again(
     index: ws.Index, media: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    again = index.search(text=WORDS, target="audio", k=SOUNDS, instruction=ASKED, rerank=SOUNDS)
+    again = index.search(moments=False, text=WORDS, target="audio", k=SOUNDS, instruction=ASKED, rerank=SOUNDS)
     index.add([media], instructions=[ASKED])
     monkeypatch.setattr(embedder.media, "Decoders", no_decoders)
     with ws.open(index.path) as other:
-        hits = other.search(text=WORDS, target="audio", k=SOUNDS, instruction=ASKED)
+        hits = other.search(moments=False, text=WORDS, target="audio", k=SOUNDS, instruction=ASKED)
         assert [hit.path for hit in hits] == [hit.path for hit in again]
         assert [hit.score for hit in hits] == pytest.approx([hit.score for hit in again], abs=1e-3)
-        assert other.search(text=WORDS, target="audio", k=SOUNDS, instruction=ASKED, rerank=3) == hits
-        assert {hit.modality for hit in other.search(text=WORDS, k=30, instruction=ASKED)} == set(Modality)
+        assert other.search(moments=False, text=WORDS, target="audio", k=SOUNDS, instruction=ASKED, rerank=3) == hits
+        assert {hit.modality for hit in other.search(moments=False, text=WORDS, k=30, instruction=ASKED)} == set(
+            Modality
+        )
         vector = tiny().embed([Clip(text=WORDS)])[0][Modality.TEXT]
-        assert other.search(vector=vector, target="audio", instruction=ASKED)[0].path == hits[0].path
+        assert other.search(moments=False, vector=vector, target="audio", instruction=ASKED)[0].path == hits[0].path
         assert other.coverage(ASKED) == 1
         assert other.coverage("What else?") == other.coverage(ASKED, "text") == 0
 
@@ -235,7 +244,7 @@ def test_a_space_of_the_instruction_is_searched_without_embedding_again(
 def test_a_clip_finds_itself_in_the_space_of_the_instruction(index: ws.Index, media: Path) -> None:
     index.add([media / "sounds"], instructions=[ASKED])
     assert 0 < index.coverage(ASKED, "audio") < 1
-    hits = index.search(audio=media / "sounds" / "500.flac", target="audio", instruction=ASKED)
+    hits = index.search(moments=False, audio=media / "sounds" / "500.flac", target="audio", instruction=ASKED)
     assert hits[0].path.name == "500.flac"
     assert hits[0].score == pytest.approx(1, abs=1e-3)
 
@@ -257,7 +266,7 @@ def test_what_would_change_nothing_is_refused(finished: Path, request_: dict[str
     with pytest.MonkeyPatch.context() as patch, ws.open(finished / "index") as index:
         patch.setattr("wave_search.model.load", counting.load)
         with pytest.raises(UsageError, match=what):
-            index.search(**request_)  # type: ignore[arg-type]
+            index.search(moments=False, **request_)  # type: ignore[arg-type]
     assert counting.loads == 0, "before a model is loaded in vain"
 
 
@@ -268,4 +277,4 @@ def test_a_model_that_fails_is_an_error(index: ws.Index, counted: CountingEmbedd
 
     counted.before = fail
     with pytest.raises(ModelError, match="not finite"):
-        index.search(text=WORDS, target="audio", instruction=ASKED, rerank=3)
+        index.search(moments=False, text=WORDS, target="audio", instruction=ASKED, rerank=3)
