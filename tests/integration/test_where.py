@@ -206,7 +206,11 @@ def test_a_failed_import_changes_nothing(index: Path, tmp_path: Path, monkeypatc
     assert names(index, "a = 'old'") == ["0.wav"]
     imported(index, tmp_path, "path,b\n0.wav,1\n")
     assert names(index, "a = 'old' AND b = 1") == ["0.wav"]
+    assert all(problem.orphan for problem in verify(index))
+    with ws.open(index) as opened:
+        opened.optimize(grace_s=0)
     assert verify(index) == ()
+    assert names(index, "a = 'old' AND b = 1") == ["0.wav"]
 
 
 def test_metadata_of_no_column_are_a_problem(index: Path) -> None:
