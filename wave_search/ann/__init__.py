@@ -7,18 +7,28 @@ search and by the shards, so that the two agree to the last bit.
 from wave_search.ann.build import BuiltShard, build_shard
 from wave_search.ann.codebook import Codebook
 from wave_search.ann.exact import exact_search, score
+from wave_search.ann.files import check_all
 from wave_search.ann.requirement import check_faiss
 from wave_search.ann.sample import BACKGROUND_SIZE, draw
 from wave_search.ann.shard import Shard
+from wave_search.ann.shards import Effort, Shards
+from wave_search.ann.tuning import Measured, Questions, is_outgrown, tune
 
 __all__ = [
     "BACKGROUND_SIZE",
     "BuiltShard",
     "Codebook",
+    "Effort",
+    "Measured",
+    "Questions",
     "Shard",
+    "Shards",
     "build_shard",
+    "check_all",
     "check_faiss",
     "draw",
     "exact_search",
+    "is_outgrown",
     "score",
+    "tune",
 ]

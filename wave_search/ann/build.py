@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +9,7 @@ import numpy as np
 
 from wave_search.ann import files
 from wave_search.ann.gpu import on_gpus
-from wave_search.errors import IndexError_
+from wave_search.ann.shard import CODES, IDS, VECTORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,27 +40,17 @@ def build_shard(
     Args:
         codebook: of the partition.
         batches: ids (b,) and vectors (b, dim), ids ascending throughout; at least one vector in all. Streamed.
-        parent: shards/<modality> of the index; exists.
+        parent: the folder of the shards; exists.
 
     Raises:
         IndexError_: the disk is full or read-only.
         ValueError: no vectors, vectors of another size, or ids that do not ascend.
     """
-    mark = secrets.token_hex(4)
-    temporary = parent / f".{mark}.tmp"
-    try:
-        temporary.mkdir()
+    with files.new_folder(parent) as temporary:
         ids = _write(codebook, batches, temporary)
         first_id, stop_id = int(ids[0]), int(ids[-1]) + 1
-        name = f"{first_id:012d}-{stop_id:012d}-{mark}"
+        name = f"{first_id:012d}-{stop_id:012d}-{files.new_mark()}"
         temporary.rename(parent / name)
-    except OSError as error:
-        raise IndexError_(
-            f"the shard {error.filename or temporary} cannot be written: {error.strerror}",
-            "Free some space or make the place writable.",
-        ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return BuiltShard(name, first_id, stop_id, len(ids))
 
 
@@ -71,17 +59,21 @@ def _write(
 ) -> NDArray[np.int64]:
     import faiss
 
-    index = codebook.filled()
+    index = codebook.new_index()
     parts: list[NDArray[np.int64]] = []
-    with (directory / files.VECTORS).open("wb") as file, on_gpus(faiss.extract_index_ivf(index)):
+    with (directory / VECTORS).open("wb") as file, on_gpus(index):
         for batch_ids, vectors in batches:
             if vectors.shape != (len(batch_ids), codebook.dim) or vectors.dtype != np.float16:
                 raise ValueError(f"not float16 vectors of {codebook.dim} for {len(batch_ids)} ids: {vectors.shape}")
             file.write(np.ascontiguousarray(vectors).data)
-            index.add(vectors.astype(np.float32))
+            index.add(codebook.rotate(vectors.astype(np.float32)))
             parts.append(np.array(batch_ids, np.int64))
     ids = np.concatenate([*parts, np.empty(0, np.int64)])
     if not len(ids) or (np.diff(ids) <= 0).any():
         raise ValueError("a shard needs vectors with ascending ids")
-    files.write_rest(directory, index, ids)
+    writer = faiss.VectorIOWriter()
+    faiss.write_InvertedLists(index.invlists, writer)
+    (directory / CODES).write_bytes(faiss.vector_to_array(writer.data).data)
+    np.save(directory / IDS, ids)
+    files.write_meta(directory, count=len(ids), dim=codebook.dim, codebook=codebook.checksum)
     return ids

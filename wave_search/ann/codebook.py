@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import math
+import zlib
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wave_search.ann.files import read_index
+from wave_search.ann import files
 from wave_search.ann.gpu import on_gpus
 from wave_search.ann.rotation import principal_rotation
 from wave_search.ann.threads import one_thread
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+ROTATION, CENTROIDS, QUANTISERS = "rotation.npy", "centroids.npy", "quantisers.npy"
 _DIMS = 256
 """Of about 3584: they keep 90 % of the variance; the rest is made good by exact re-scoring."""
 _ROTATION_SAMPLE = 16_384
@@ -31,15 +34,36 @@ _BLOCK_ROWS = 8_192
 
 
 class Codebook:
-    """A trained, empty index.
+    """Turns vectors into codes and lists. Never changes.
+
+    Args:
+        rotation: (dims, dim) float32.
+        centroids: (lists, dims) float32, of the rotated vectors.
+        quantisers: (parts, 16, 2) float32, the centroids of each two dimensions.
 
     Attributes:
         dim: of the vectors.
+        lists: into how many the vectors are sorted.
+        checksum: of all that it consists of; a shard names that of its codebook.
     """
 
-    def __init__(self, index: Any) -> None:
-        self.dim = int(index.d)
-        self._index = index
+    def __init__(
+        self, rotation: NDArray[np.float32], centroids: NDArray[np.float32], quantisers: NDArray[np.float32]
+    ) -> None:
+        import faiss
+
+        dims = len(rotation)
+        self.dim = int(rotation.shape[1])
+        self.lists = len(centroids)
+        self._arrays = {ROTATION: rotation, CENTROIDS: centroids, QUANTISERS: quantisers}
+        self.checksum = 0
+        for array in self._arrays.values():
+            self.checksum = zlib.crc32(np.ascontiguousarray(array).data, self.checksum)
+        self._rotation = faiss.LinearTransform(self.dim, dims, False)
+        faiss.copy_array_to_vector(rotation.ravel(), self._rotation.A)
+        self._rotation.is_trained = True
+        self._quantizer = faiss.IndexFlatL2(dims)
+        self._quantizer.add(centroids)
 
     @staticmethod
     def sample_size(count: int) -> int:
@@ -60,38 +84,79 @@ class Codebook:
         dim = sample.shape[1]
         dims = min(_DIMS, dim) // 2 * 2  # two to a sub-quantiser
         stride = max(1, len(sample) // _ROTATION_SAMPLE)
-        rotation = faiss.LinearTransform(dim, dims, False)
-        matrix = principal_rotation(sample[::stride].astype(np.float32), dims, seed)
-        faiss.copy_array_to_vector(matrix.ravel(), rotation.A)
-        rotation.is_trained = True
+        rotation = principal_rotation(sample[::stride].astype(np.float32), dims, seed)
         lists = min(_lists(count), _power_of_two_below(len(sample) / _POINTS_PER_LIST))
-        # L2 on unit vectors ranks like the inner product, and stays right after dimensions are dropped. Codes of the
-        # vectors themselves, not of residuals: the look-up tables are then shared by all lists, which is faster.
-        ivf = faiss.IndexIVFPQFastScan(faiss.IndexFlatL2(dims), dims, lists, dims // 2, 4)
+        quantizer = faiss.IndexFlatL2(dims)
+        ivf = _empty(quantizer, lists)
         ivf.cp.seed = ivf.pq.cp.seed = seed + 1
         # faiss would print a warning about small samples; the rule above cares for them.
         ivf.cp.min_points_per_centroid = ivf.pq.cp.min_points_per_centroid = 1
         with on_gpus(ivf), one_thread() if len(sample) <= _SMALL_SAMPLE else nullcontext():
             ivf.train(_enough(_apply(rotation, sample)))
-        # The clone owns its parts; in what was put together here they belong to Python.
-        return cls(faiss.clone_index(faiss.IndexPreTransform(rotation, ivf)))
+        quantisers = faiss.vector_to_array(ivf.pq.centroids).reshape(dims // 2, 16, 2)
+        return cls(rotation, quantizer.reconstruct_n(0, lists), quantisers)
 
     @classmethod
-    def of_shard(cls, directory: Path) -> Codebook:
-        """The codebook with which a shard was built, to build another one.
+    def open(cls, directory: Path, dim: int) -> Codebook:
+        """Read a codebook.
 
         Raises:
-            IndexCorruptError: the shard is damaged.
+            IndexCorruptError: missing or damaged files, or for vectors of another size; the remedy is to rebuild it.
         """
-        index = read_index(directory)
-        index.reset()
-        return cls(index)
+        meta = files.read_meta(directory)
+        rotation, centroids, quantisers = (
+            np.load(io.BytesIO(files.read_bytes(directory, name, meta))) for name in (ROTATION, CENTROIDS, QUANTISERS)
+        )
+        if rotation.shape[1] != dim:
+            raise files.damaged(directory, f"it is for vectors of {rotation.shape[1]}, not {dim}")
+        return cls(rotation, centroids, quantisers)
 
-    def filled(self) -> Any:
-        """A new faiss index with this codebook, to add to."""
+    def write(self, parent: Path) -> str:
+        """Write it under `parent`, in a temporary folder that is renamed when it is whole.
+
+        Returns:
+            The name of its folder.
+
+        Raises:
+            IndexError_: the disk is full or read-only.
+        """
+        name = f"codebook-{files.new_mark()}"
+        with files.new_folder(parent) as temporary:
+            for file, array in self._arrays.items():
+                np.save(temporary / file, array)
+            files.write_meta(temporary)
+            temporary.rename(parent / name)
+        return name
+
+    def rotate(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Vectors (n, dim) as codes see them: (n, dims)."""
+        rotated: NDArray[np.float32] = self._rotation.apply(rows)
+        return rotated
+
+    def probe(self, rotated: NDArray[np.float32], probes: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """The nearest lists of each row: squared distances and numbers, both (n, probes), nearest first."""
+        distances, lists = self._quantizer.search(rotated, probes)
+        return distances, lists
+
+    def new_index(self) -> Any:
+        """A new, empty faiss index of rotated vectors. It shares the centroids with this codebook."""
         import faiss
 
-        return faiss.clone_index(self._index)
+        index = _empty(self._quantizer, self.lists)
+        faiss.copy_array_to_vector(self._arrays[QUANTISERS].ravel(), index.pq.centroids)
+        index.is_trained = True
+        return index
+
+
+def _empty(quantizer: Any, lists: int) -> Any:
+    import faiss
+
+    # L2 on unit vectors ranks like the inner product, and stays right after dimensions are dropped. Codes of the
+    # vectors themselves, not of residuals: one look-up table then serves all lists, which takes a quarter of the time,
+    # and the recall that it costs is had back with a few more candidates.
+    index = faiss.IndexIVFPQFastScan(quantizer, quantizer.d, lists, quantizer.d // 2, 4)
+    index.by_residual = False
+    return index
 
 
 def _lists(count: int) -> int:
@@ -102,9 +167,9 @@ def _power_of_two_below(value: float) -> int:
     return int(2 ** math.floor(math.log2(value))) if value >= 1 else 1
 
 
-def _apply(rotation: Any, sample: NDArray[np.float16]) -> NDArray[np.float32]:
+def _apply(rotation: NDArray[np.float32], sample: NDArray[np.float16]) -> NDArray[np.float32]:
     blocks = (sample[i : i + _BLOCK_ROWS].astype(np.float32) for i in range(0, len(sample), _BLOCK_ROWS))
-    return np.concatenate([rotation.apply(block) for block in blocks])
+    return np.concatenate([block @ rotation.T for block in blocks])
 
 
 def _enough(points: NDArray[np.float32]) -> NDArray[np.float32]:

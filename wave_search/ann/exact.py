@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 _BLOCK_ROWS = 256
 """Keeps the float32 copy of a block in the processor's cache."""
 _ROUNDING = 2.0**-24
+_HALF_BITS = np.uint32(0x8FFFE000).view(np.int32)
+"""Where sign, exponent and mantissa of a float16 are once it is shifted to the place that they have in a float32."""
+_HALF_SCALE = np.float32(2.0**112)
+"""Between a float16 and what its bits mean there: the difference of the two biases."""
 
 
 def score(vectors: NDArray[np.float16], queries: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -67,19 +71,35 @@ def check_queries(queries: NDArray[np.float32], dim: int, k: int) -> NDArray[np.
     return rows
 
 
+def widened(vectors: NDArray[np.float16], out: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Finite float16 vectors (n, dim) as float32, times 2^-112, into the first n rows of `out`.
+
+    numpy converts one by one, which takes six times as long as moving the bits to where a float32 has them.
+    """
+    bits = out[: len(vectors)].view(np.int32)
+    bits[:] = vectors.view(np.int16)
+    np.left_shift(bits, 13, out=bits)
+    np.bitwise_and(bits, _HALF_BITS, out=bits)
+    return out[: len(vectors)]
+
+
+def scaled(queries: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Queries of unit norm, so that their inner products with `widened` vectors are those with the vectors."""
+    return queries * _HALF_SCALE
+
+
 def _nearly_best(vectors: NDArray[np.float16], queries: NDArray[np.float32], k: int) -> NDArray[np.intp]:
     """Positions that hold the best k for certain: scored fast, and kept as far as rounding could matter."""
+    if len(vectors) <= k:
+        return np.arange(len(vectors))
     rough = np.empty(len(vectors), np.float32)
-    buffer = np.empty((_BLOCK_ROWS, vectors.shape[1]), np.float32)
+    buffer = np.empty((min(_BLOCK_ROWS, len(vectors)), vectors.shape[1]), np.float32)
+    rows = scaled(queries)
     for start in range(0, len(vectors), _BLOCK_ROWS):
-        rows = vectors[start : start + _BLOCK_ROWS]
-        block = buffer[: len(rows)]
-        block[:] = rows
+        block = widened(vectors[start : start + _BLOCK_ROWS], buffer)
         # Row by row: a matrix product would wake BLAS's threads for each block, which takes far longer than the work
         # where other processes keep the cores busy.
-        rough[start : start + _BLOCK_ROWS] = np.vecdot(block[:, None, :], queries).max(axis=1)
-    if len(rough) <= k:
-        return np.arange(len(rough))
+        rough[start : start + _BLOCK_ROWS] = np.vecdot(block[:, None, :], rows).max(axis=1)
     kth = np.partition(rough, -k)[-k]
     # Rounding moves an inner product of unit vectors by at most dim units; both this one and the k-th may be off.
     return np.flatnonzero(rough >= kth - 2 * vectors.shape[1] * _ROUNDING)

@@ -1,55 +1,79 @@
-"""The files of a shard.
+"""Folders of files that are written once: each has a list of the others with their checksums.
 
-index.faiss    rotation, centroids and codes
-ids.npy        int64, the segment id of each position; `verify` reads it too
-vectors.f16    the vectors as they are in the table, one after another, memory-mapped for re-scoring
-meta.json      how many of what size, and checksums of what is read whole
+A codebook: rotation.npy (dims, dim), centroids.npy (lists, dims), quantisers.npy (parts, 16, 2), all float32.
+A shard: codes.faiss, the inverted lists; ids.npy, int64, the segment id of each position, which `verify` reads too;
+vectors.f16, the vectors as they are in the table, one after another, mapped into memory to re-score candidates.
 """
 
 from __future__ import annotations
 
 import json
+import secrets
+import shutil
 import zlib
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from wave_search.errors import IndexCorruptError
+from wave_search.errors import IndexCorruptError, IndexError_
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-INDEX, IDS, VECTORS, META = "index.faiss", "ids.npy", "vectors.f16", "meta.json"
-_FORMAT = 1
+Number = TypeVar("Number", bound=np.generic)
+META = "meta.json"
+_FORMAT = 2
+_BLOCK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Meta:
     """What the other files must agree with."""
 
-    count: int
-    dim: int
-    index_checksum: int
-    ids_checksum: int
-    format: int = _FORMAT
+    checksums: Mapping[str, int]
+    """Of every other file: CRC-32."""
+    facts: Mapping[str, int]
+    """Numbers of the kind of folder."""
 
 
-def write_rest(directory: Path, index: Any, ids: NDArray[np.int64]) -> None:
-    """Write everything but the vectors, which were streamed before.
+@contextmanager
+def new_folder(parent: Path) -> Iterator[Path]:
+    """A temporary folder under `parent`, to be filled and renamed; what is still there at the end is removed.
+
+    Raises:
+        IndexError_: in place of an OSError: the disk is full or read-only.
+    """
+    temporary = parent / f".{new_mark()}.tmp"
+    try:
+        temporary.mkdir()
+        yield temporary
+    except OSError as error:
+        raise IndexError_(
+            f"{error.filename or temporary} cannot be written: {error.strerror}",
+            "Free some space or make the place writable.",
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def new_mark() -> str:
+    """A part of a name that no other folder has."""
+    return secrets.token_hex(4)
+
+
+def write_meta(directory: Path, **facts: int) -> None:
+    """Complete a folder whose other files are written.
 
     Raises:
         OSError: the disk is full or read-only.
     """
-    import faiss
-
-    codes = faiss.serialize_index(index).tobytes()
-    (directory / INDEX).write_bytes(codes)
-    np.save(directory / IDS, ids)
-    meta = Meta(len(ids), int(index.d), zlib.crc32(codes), _checksum(directory / IDS))
-    (directory / META).write_text(json.dumps({name: getattr(meta, name) for name in Meta.__slots__}))
+    checksums = {path.name: _checksum(path) for path in sorted(directory.iterdir())}
+    (directory / META).write_text(json.dumps({"format": _FORMAT, "checksums": checksums, "facts": facts}))
 
 
 def read_meta(directory: Path) -> Meta:
@@ -59,72 +83,99 @@ def read_meta(directory: Path) -> Meta:
         IndexCorruptError: missing, damaged, or of another format.
     """
     try:
-        meta = Meta(**json.loads((directory / META).read_bytes()))
-    except (OSError, ValueError, TypeError) as error:
-        raise damaged(directory, f"{META}: {error}") from error
-    if meta.format != _FORMAT:
-        raise damaged(directory, f"it has format {meta.format}, not {_FORMAT}")
-    return meta
+        content = json.loads((directory / META).read_bytes())
+        if content["format"] != _FORMAT:
+            raise damaged(directory, f"it has format {content['format']}, not {_FORMAT}")
+        return Meta(dict(content["checksums"]), dict(content["facts"]))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise damaged(directory, f"{META}: {error!r}") from error
 
 
-def read_index(directory: Path) -> Any:
-    """Read the codes as a faiss index. faiss may crash on damaged files, so a checksum goes first.
-
-    Raises:
-        IndexCorruptError: missing or damaged.
-    """
-    import faiss
-
-    meta = read_meta(directory)
-    try:
-        codes = (directory / INDEX).read_bytes()
-    except OSError as error:
-        raise damaged(directory, f"{INDEX}: {error.strerror}") from error
-    if zlib.crc32(codes) != meta.index_checksum:
-        raise damaged(directory, f"the checksum of {INDEX} does not fit")
-    return faiss.deserialize_index(np.frombuffer(codes, np.uint8))
-
-
-def read_ids(directory: Path) -> NDArray[np.int64]:
-    """Read the segment ids.
+def read_bytes(directory: Path, name: str, meta: Meta) -> bytes:
+    """Read a file whole. Libraries may crash on damaged data, so that the checksum goes first.
 
     Raises:
         IndexCorruptError: missing or damaged.
     """
-    meta = read_meta(directory)
     try:
-        if _checksum(directory / IDS) != meta.ids_checksum:
-            raise damaged(directory, f"the checksum of {IDS} does not fit")
-        ids: NDArray[np.int64] = np.load(directory / IDS)
+        data = (directory / name).read_bytes()
     except OSError as error:
-        raise damaged(directory, f"{IDS}: {error.strerror}") from error
-    return ids
+        raise damaged(directory, f"{name}: {error.strerror}") from error
+    if zlib.crc32(data) != meta.checksums.get(name):
+        raise damaged(directory, f"the checksum of {name} does not fit")
+    return data
 
 
-def map_vectors(directory: Path) -> NDArray[np.float16]:
-    """Map the (count, dim) vectors without reading them.
+def check(directory: Path, name: str, meta: Meta) -> None:
+    """Read a file and compare its checksum.
 
     Raises:
-        IndexCorruptError: missing, or not as long as they should be.
+        IndexCorruptError: missing or damaged.
     """
-    meta = read_meta(directory)
-    path = directory / VECTORS
     try:
-        if path.stat().st_size != meta.count * meta.dim * 2:
-            raise damaged(directory, f"{VECTORS} has {path.stat().st_size} bytes")
-        mapped = np.memmap(path, np.float16, "r", shape=(meta.count, meta.dim))
+        found = _checksum(directory / name)
     except OSError as error:
-        raise damaged(directory, f"{VECTORS}: {error.strerror}") from error
+        raise damaged(directory, f"{name}: {error.strerror}") from error
+    if found != meta.checksums.get(name):
+        raise damaged(directory, f"the checksum of {name} does not fit")
+
+
+def map_array(
+    directory: Path, name: str, dtype: type[Number], shape: tuple[int, ...]
+) -> np.ndarray[tuple[int, ...], np.dtype[Number]]:
+    """Map a file of bare numbers without reading it.
+
+    Raises:
+        IndexCorruptError: missing, or not as long as it should be.
+    """
+    path = directory / name
+    try:
+        mapped = np.memmap(path, dtype, "r", shape=shape)
+        if path.stat().st_size != mapped.nbytes:
+            raise damaged(directory, f"{name} has {path.stat().st_size} bytes")
+    except (OSError, ValueError) as error:
+        raise damaged(directory, f"{name}: {error}") from error
     return mapped.view(np.ndarray)
 
 
+def map_ids(directory: Path, name: str, count: int) -> NDArray[np.int64]:
+    """Map an .npy file of (count,) int64 without reading it.
+
+    Raises:
+        IndexCorruptError: missing, or of another kind.
+    """
+    try:
+        mapped = np.load(directory / name, mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise damaged(directory, f"{name}: {error}") from error
+    if mapped.shape != (count,) or mapped.dtype != np.int64:
+        raise damaged(directory, f"{name} has {mapped.dtype} of {mapped.shape}")
+    ids: NDArray[np.int64] = mapped.view(np.ndarray)
+    return ids
+
+
+def check_all(directory: Path) -> None:
+    """Read every file of a folder.
+
+    Raises:
+        IndexCorruptError: one is missing or damaged.
+    """
+    meta = read_meta(directory)
+    for name in meta.checksums:
+        check(directory, name, meta)
+
+
 def damaged(directory: Path, cause: str) -> IndexCorruptError:
-    """The error for a shard that cannot be used."""
+    """The error for a folder that cannot be used."""
     return IndexCorruptError(
-        f"the shard {directory} is damaged: {cause}",
-        "Delete that folder and run `wave-search index` again: it is rebuilt without a model.",
+        f"{directory} is damaged: {cause}",
+        "Run `wave-search optimize`: it builds it again from the stored vectors, without a model.",
     )
 
 
 def _checksum(path: Path) -> int:
-    return zlib.crc32(path.read_bytes())
+    checksum = 0
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            checksum = zlib.crc32(block, checksum)
+    return checksum

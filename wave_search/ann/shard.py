@@ -1,14 +1,13 @@
-"""Searching a shard: an immutable IVF-PQ index on disk with the vectors to re-score its candidates."""
+"""A shard: an immutable piece of a partition on disk, its codes and the vectors to re-score candidates with."""
 
 from __future__ import annotations
 
-import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wave_search.ann import files
-from wave_search.ann.exact import check_queries, exact_search
 from wave_search.ann.threads import one_thread
 
 if TYPE_CHECKING:
@@ -16,96 +15,117 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_MIN_CANDIDATES = 200
-"""As many as this are scanned exactly in the time that faiss takes to find them."""
-_CANDIDATES_PER_HIT = 4
+    from wave_search.ann.codebook import Codebook
+
+CODES, IDS, VECTORS = "codes.faiss", "ids.npy", "vectors.f16"
 
 
-class Shard:
-    """An open shard. Safe to search from several threads.
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Query rows as the codes of a partition see them, and where to look for each."""
 
-    Attributes:
-        ids: (n,) int64 ascending.
-        dim: of the vectors.
-    """
-
-    def __init__(self, index: Any, ids: NDArray[np.int64], vectors: NDArray[np.float16]) -> None:
-        import faiss
-
-        self.ids = ids
-        self.dim = vectors.shape[1]
-        self._index = index
-        self._lists = int(faiss.extract_index_ivf(index).nlist)
-        self._vectors = vectors
+    rotated: NDArray[np.float32]
+    """(q, dims)."""
+    distances: NDArray[np.float32]
+    """(q, probes) to the centroids of the lists."""
+    lists: NDArray[np.int64]
+    """(q, probes), nearest first."""
 
     @classmethod
-    def open(cls, directory: Path, dim: int) -> Shard:
-        """Read the codes and map the vectors.
+    def of(cls, codebook: Codebook, rows: NDArray[np.float32], probes: int) -> Question:
+        """Look for rows (q, dim) in their nearest lists."""
+        with one_thread():
+            rotated = codebook.rotate(rows)
+            return cls(rotated, *codebook.probe(rotated, probes))
 
-        Raises:
-            IndexCorruptError: missing or damaged files, or vectors of another size; the remedy is to rebuild it.
-        """
-        index, ids, vectors = files.read_index(directory), files.read_ids(directory), files.map_vectors(directory)
-        if not index.d == vectors.shape[1] == dim:
-            raise files.damaged(directory, f"it has vectors of {vectors.shape[1]}, not {dim}")
-        if not index.ntotal == len(ids) == len(vectors):
-            raise files.damaged(directory, "its files are of different lengths")
-        return cls(index, ids, vectors)
 
-    def live_mask(self, live_ids: NDArray[np.int64]) -> NDArray[np.bool_] | None:
-        """Which of this shard's vectors are among `live_ids` (ascending); None if all are."""
-        mask: NDArray[np.bool_] = np.isin(self.ids, live_ids, assume_unique=True)
-        return None if mask.all() else mask
+class Codes:
+    """Codes by list, in memory. Safe to search from several threads."""
 
-    def search(
-        self, queries: NDArray[np.float32], k: int, live: NDArray[np.bool_] | None = None
+    def __init__(self, index: Any) -> None:
+        self._index = index
+
+    def __len__(self) -> int:
+        return int(self._index.ntotal)
+
+    def take_over(self, other: Codes) -> None:
+        """Append those of another one with the same codebook, which is empty afterwards."""
+        self._index.merge_from(other._index, len(self))
+
+    def nearest(
+        self, question: Question, wanted: int, among: NDArray[np.bool_] | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Find the best k, nearly always all of the true ones; their scores are exact.
+        """Find candidates.
 
         Args:
-            queries: (q, dim) or (dim,) of unit norm. Several rows are one query: an item's score is its best over them.
-            k: how many.
-            live: (n,) which vectors may be found; None for all.
+            question: for what and where to look.
+            wanted: how many for each row.
+            among: (n,) which may be found; None for all.
 
         Returns:
-            Scores and ids, both of at most k, best first, equal scores by id.
-
-        Raises:
-            ValueError: see `exact_search`.
+            Squared distances and positions, both (q, wanted), nearest first; -1 where there are not so many.
         """
-        rows = check_queries(queries, self.dim, k)
-        wanted = _MIN_CANDIDATES + _CANDIDATES_PER_HIT * k
-        count = len(self.ids) if live is None else int(live.sum())
-        if count > wanted:
-            positions = self._candidates(rows, wanted, live, count)
-        else:
-            positions = np.arange(len(self.ids)) if live is None else np.flatnonzero(live)
-        return exact_search(self._vectors[positions], self.ids[positions], rows, k)
-
-    def _candidates(
-        self, rows: NDArray[np.float32], wanted: int, live: NDArray[np.bool_] | None, count: int
-    ) -> NDArray[np.int64]:
         import faiss
 
-        lists = faiss.SearchParametersIVF()
-        lists.nprobe = self._probes(wanted, count)
-        if live is not None:
-            bits = np.packbits(live, bitorder="little")
-            lists.sel = faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
-        params = faiss.SearchParametersPreTransform()
-        params.index_params = lists
+        rows, probes = question.lists.shape
+        params = faiss.SearchParametersIVF()
+        params.nprobe = probes
+        if among is not None:
+            bits = np.packbits(among, bitorder="little")
+            params.sel = faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
+        distances = np.empty((rows, wanted), np.float32)
+        positions = np.empty((rows, wanted), np.int64)
         with one_thread():
-            _, found = self._index.search(rows, wanted, params=params)
-        positions: NDArray[np.int64] = np.unique(found[found >= 0])
-        return positions
+            # The one without checks: that with them takes no parameters, and here nprobe belongs to the call.
+            self._index.search_preassigned_c(
+                rows,
+                faiss.swig_ptr(question.rotated),
+                wanted,
+                faiss.swig_ptr(question.lists),
+                faiss.swig_ptr(question.distances),
+                faiss.swig_ptr(distances),
+                faiss.swig_ptr(positions),
+                False,
+                params,
+            )
+        return distances, positions
 
-    def _probes(self, wanted: int, count: int) -> int:
-        """How many lists to look into.
 
-        8 sqrt(lists) reached recall@10 of 0.98 and more on embedding-like vectors, for queries of another modality too,
-        which lie off the indexed ones: that is half of 256 lists, a quarter of 1024. A filter thins the lists, so that
-        more of them are needed, and so do many hits.
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """An open shard."""
+
+    codes: Codes
+    ids: NDArray[np.int64]
+    """(n,) ascending segment ids, mapped."""
+    vectors: NDArray[np.float16]
+    """(n, dim), mapped."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @classmethod
+    def open(cls, directory: Path, codebook: Codebook) -> Shard:
+        """Read the codes and map the rest. Plain reads, because faiss reads fast-scan codes faster than it maps them.
+
+        Raises:
+            IndexCorruptError: missing or damaged files, or made with another codebook; the remedy is to rebuild it.
         """
-        by_rule = 8 * math.sqrt(self._lists) * len(self.ids) / count
-        to_find_enough = 4 * self._lists * wanted / count
-        return min(self._lists, math.ceil(max(by_rule, to_find_enough)))
+        import faiss
+
+        meta = files.read_meta(directory)
+        count, dim = meta.facts.get("count", -1), meta.facts.get("dim", -1)
+        if (dim, meta.facts.get("codebook")) != (codebook.dim, codebook.checksum):
+            raise files.damaged(directory, "it was made with another codebook")
+        files.check(directory, IDS, meta)
+        ids = files.map_ids(directory, IDS, count)
+        vectors = files.map_array(directory, VECTORS, np.float16, (count, dim))
+        reader = faiss.VectorIOReader()
+        faiss.copy_array_to_vector(np.frombuffer(files.read_bytes(directory, CODES, meta), np.uint8), reader.data)
+        index = codebook.new_index()
+        lists: Any = faiss.read_InvertedLists(reader)
+        # Not in the file, and needed to take over those of another shard.
+        lists.packer = index.get_CodePacker()
+        index.replace_invlists(lists, True)
+        index.ntotal = count
+        return cls(Codes(index), ids, vectors)

@@ -1,0 +1,160 @@
+import threading
+
+import numpy as np
+import pytest
+
+from tests.embedding_like import build, ids_of, recall, reopen, unit, vectors_and_queries
+from wave_search.ann import Effort, exact_search
+from wave_search.ann import shards as shards_module
+
+FEW = Effort(1, 10)
+
+
+@pytest.mark.parametrize(("n", "dim"), [(5000, 64), (5000, 512), (1500, 3584)])
+def test_recall_against_exact_search(tmp_path, n, dim):
+    vectors, queries = vectors_and_queries(n, dim)
+    shards, ids = build(tmp_path, vectors), ids_of(vectors)
+    assert recall(shards, vectors, ids, queries("same")) >= 0.98
+    assert recall(shards, vectors, ids, queries("other")) >= 0.98
+    assert recall(shards, vectors, ids, queries("other"), k=100) >= 0.95
+
+
+def cheap(monkeypatch):
+    """Let small shards be searched by their codes, which does not pay otherwise."""
+    monkeypatch.setattr(shards_module, "_FIXED_COST", 0)
+    monkeypatch.setattr(shards_module, "_CODE_COST", 0)
+
+
+def test_effort_decides_what_is_found(tmp_path, monkeypatch):
+    cheap(monkeypatch)
+    vectors, queries = vectors_and_queries(5000, 64)
+    shards, ids = build(tmp_path, vectors), ids_of(vectors)
+    rows = queries("same")
+    little = recall(shards, vectors, ids, rows, effort=Effort(1, 40))
+    more = recall(shards, vectors, ids, rows, effort=Effort(8, 40))
+    much = recall(shards, vectors, ids, rows, effort=Effort(64, 400))
+    assert 0.05 < little < more < much
+    assert recall(shards, vectors, ids, rows, effort=Effort(64, 10)) < much
+
+
+@pytest.mark.parametrize("effort", [FEW, Effort.by_rule(16)])
+@pytest.mark.parametrize("n", [1, 2, 3, 16, 40, 239, 241, 700])
+@pytest.mark.parametrize("dim", [2, 7, 64])
+def test_shards_of_any_size(tmp_path, n, dim, effort):
+    vectors, queries = vectors_and_queries(n, dim)
+    shards, ids = build(tmp_path, vectors), ids_of(vectors)
+    assert len(shards) == shards.count == n
+    assert recall(shards, vectors, ids, queries("same", 10), effort=effort) >= 0.98
+    assert len(shards.search(queries("same", 1), n + 5, effort)[1]) == n
+
+
+@pytest.mark.parametrize("joined", [1_000_000, 1000, 0])
+def test_several_shards_are_searched_like_one(tmp_path, monkeypatch, joined):
+    cheap(monkeypatch)
+    monkeypatch.setattr(shards_module, "_JOINED_VECTORS", joined)
+    vectors, queries = vectors_and_queries(4000, 64)
+    for name in ("one", "many"):
+        (tmp_path / name).mkdir()
+    one, many = build(tmp_path / "one", vectors), build(tmp_path / "many", vectors, pieces=8)
+    assert len(list((tmp_path / "many").glob("0*"))) == 8
+    living = ids_of(vectors)[::2]
+    for row in queries("other", 20):
+        for allowed in (None, living, living[:300]):
+            # Codes of a whole do not tell some vectors apart, so that the last candidates are a matter of order.
+            expected, found = (shards.search(row, 10, Effort(20, 60), allowed) for shards in (one, many))
+            assert len(np.intersect1d(expected[1], found[1])) >= 9
+            assert len(found[1]) == 10
+    ids = np.sort(np.random.default_rng(0).choice(living, 50, replace=False))
+    for shards in (one, many):
+        wanted = np.union1d(ids, [0, 8, 10**9])
+        got, here = shards.vectors_of(wanted)
+        assert np.array_equal(wanted[here], ids)
+        assert np.array_equal(got, vectors[np.searchsorted(ids_of(vectors), ids)])
+
+
+def test_duplicates_all_have_their_score(tmp_path):
+    vectors, _ = vectors_and_queries(1000, 64)
+    vectors = np.concatenate([vectors, vectors[:1].repeat(30, axis=0), vectors])
+    shards, ids = build(tmp_path, vectors), ids_of(vectors)
+    query = vectors[0].astype(np.float32)
+    scores, found = shards.search(query, 32, Effort.by_rule(64))
+    true_scores, true_ids = exact_search(vectors, ids, query, 32)
+    assert np.array_equal(scores, true_scores)
+    assert np.array_equal(found, true_ids)
+    assert len(set(scores.tolist())) == 1
+
+
+def test_only_identical_vectors(tmp_path, monkeypatch):
+    cheap(monkeypatch)
+    vectors = unit(np.ones((300, 32))).astype(np.float16)
+    shards = build(tmp_path, vectors)
+    scores, found = shards.search(vectors[0].astype(np.float32), 5, FEW)
+    assert len(set(found.tolist())) == 5
+    assert np.allclose(scores, 1, atol=1e-3)
+
+
+def test_the_best_of_several_rows(tmp_path):
+    vectors, queries = vectors_and_queries(3000, 64)
+    shards, ids = build(tmp_path, vectors), ids_of(vectors)
+    several = [np.concatenate([queries("same", 2), queries("other", 2)]) for _ in range(20)]
+    assert recall(shards, vectors, ids, several) >= 0.98
+
+
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("share", [0.0, 0.002, 0.05, 0.2, 0.9])
+def test_only_the_living_and_the_allowed_are_found(tmp_path, monkeypatch, share, exact):
+    if not exact:
+        cheap(monkeypatch)
+    vectors, queries = vectors_and_queries(5000, 64)
+    build(tmp_path, vectors, pieces=3)
+    ids = ids_of(vectors)
+    random = np.random.default_rng(1)
+    living, allowed = ids[random.random(len(ids)) < share], ids[random.random(len(ids)) < 0.7]
+    shards = reopen(tmp_path, np.concatenate([living, ids[-1:] + 1000]))
+    assert shards.count == len(living)
+    every_third = np.arange(0, ids[-1] + 5000, 3)
+    for among in (None, np.union1d(allowed, every_third)):
+        expected = living if among is None else np.intersect1d(living, among)
+        rows = vectors[np.searchsorted(ids, expected)]
+        assert recall(shards, rows, expected, queries("other", 20), allowed=among) >= 0.98 or not len(expected)
+    nobody = shards.search(queries("same", 1), 10, FEW, np.array([1, 2, 10**9]))
+    assert [len(part) for part in nobody] == [0, 0]
+
+
+def test_a_filter_of_one_percent_finds_nearly_all(tmp_path, monkeypatch):
+    vectors, queries = vectors_and_queries(20_000, 64)
+    shards, ids = build(tmp_path, vectors), ids_of(vectors)
+    allowed = ids[np.random.default_rng(0).random(len(ids)) < 0.01]
+    rows = vectors[np.searchsorted(ids, allowed)]
+    for way in ("as it pays", "by codes"):
+        if way == "by codes":
+            cheap(monkeypatch)
+        assert recall(shards, rows, allowed, queries("other"), effort=Effort(16, 60), allowed=allowed) >= 0.99
+
+
+@pytest.mark.parametrize(
+    ("query", "k"), [(np.ones((1, 5), np.float32), 3), (np.full((1, 64), np.nan, np.float32), 3), (np.ones(64), 0)]
+)
+def test_a_query_that_makes_no_sense_is_refused(tmp_path, query, k):
+    shards = build(tmp_path, vectors_and_queries(50, 64)[0])
+    with pytest.raises(ValueError, match=r"queries|k is"):
+        shards.search(query, k, FEW)
+
+
+def test_many_threads_search_at_once(tmp_path, monkeypatch):
+    cheap(monkeypatch)
+    vectors, queries = vectors_and_queries(3000, 64)
+    shards = build(tmp_path, vectors, pieces=2)
+    rows = queries("same", 20)
+    efforts = [Effort(1 + i % 20, 20 + i) for i in range(len(rows))]
+
+    def search():
+        return [shards.search(row, 10, effort)[1].tolist() for row, effort in zip(rows, efforts, strict=True)]
+
+    expected, found = search(), []
+    threads = [threading.Thread(target=lambda: found.append(search())) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [expected] * 4

@@ -1,0 +1,223 @@
+"""The shards of a partition, searched as one: lists are chosen once, and the best candidates of all are re-scored."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from wave_search.ann.exact import check_queries, exact_search
+from wave_search.ann.shard import Question
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from wave_search.ann.codebook import Codebook
+    from wave_search.ann.shard import Codes, Shard
+
+_JOINED_VECTORS = 1_000_000
+Number = TypeVar("Number", bound=np.generic)
+TUNED_K = 10
+"""Effort is measured in what it takes to find so many."""
+_FIXED_COST = 360_000
+_CODE_COST = 12
+"""Costs in dimensions of a vector that is fetched and scored, 0.37 ns each: of a search by codes at all, and of one
+code (128 sub-quantisers; one thread, vectors in memory)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How widely to search for the best `TUNED_K`."""
+
+    probes: int
+    """Lists to look into."""
+    candidates: int
+    """Of those found there by their codes, how many are scored exactly."""
+
+    @classmethod
+    def by_rule(cls, lists: int) -> Effort:
+        """Enough for recall@10 of 0.98 on embedding-like vectors, for queries of another modality too.
+
+        That is half of 256 lists, a quarter of 1024. To be used where nothing was measured.
+        """
+        return cls(math.ceil(8 * math.sqrt(lists)), 200)
+
+    def for_k(self, k: int) -> Effort:
+        """What the best k take: more lists hold them, and relatively fewer candidates are needed."""
+        if k <= TUNED_K:
+            return self
+        return Effort(math.ceil(self.probes * (k / TUNED_K) ** (1 / 3)), self.candidates + 4 * (k - TUNED_K))
+
+
+class Shards:
+    """Open shards of one partition. Safe to search from several threads.
+
+    Args:
+        codebook: that of all of them.
+        shards: at least one, in the order of their ids. Their codes are taken over.
+        live_ids: ascending; which of their vectors may be found. Others were deleted since.
+
+    Attributes:
+        codebook: the same.
+        count: how many vectors may be found.
+    """
+
+    def __init__(self, codebook: Codebook, shards: Sequence[Shard], live_ids: NDArray[np.int64]) -> None:
+        self.codebook = codebook
+        self._shards = list(shards)
+        self._offsets = np.cumsum([0, *map(len, shards)])
+        self._codes = _joined_codes(shards)
+        masks = [_mask(shard, live_ids) for shard in shards]
+        self.count = sum(int(mask.sum()) for mask in masks)
+        self._live = None if self.count == len(self) else np.concatenate(masks)
+
+    def __len__(self) -> int:
+        return int(self._offsets[-1])
+
+    def search(
+        self, queries: NDArray[np.float32], k: int, effort: Effort, allowed: NDArray[np.int64] | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Find the best k, nearly always all of the true ones; their scores are exact.
+
+        Args:
+            queries: (q, dim) or (dim,) of unit norm. Several rows are one query: an item's score is its best over them.
+            k: how many.
+            effort: how widely to search. Where few may be found, all of them are scored, or more lists are looked into.
+            allowed: (a,) ascending ids; nothing else is found. May hold ids that are not here. None for no limit.
+
+        Returns:
+            Scores and ids, both of min(k, vectors that may be found), best first, equal scores by id.
+
+        Raises:
+            ValueError: see `exact_search`.
+        """
+        rows = check_queries(queries, self.codebook.dim, k)
+        among, count = self._live, self.count
+        if allowed is not None:
+            among = self._allowed(allowed)
+            count = int(among.sum())
+        positions = self._candidates(rows, k, effort.for_k(k), among, count)
+        if positions is None:
+            positions = np.arange(len(self)) if among is None else np.flatnonzero(among)
+        return exact_search(self.vectors_at(positions), self.ids_at(positions), rows, k)
+
+    def _candidates(
+        self, rows: NDArray[np.float32], k: int, effort: Effort, among: NDArray[np.bool_] | None, count: int
+    ) -> NDArray[np.int64] | None:
+        """Positions worth scoring; None for all, if that costs less than to look for them."""
+        # A filter thins the lists, so that more of them hold the best, and those that are farther from the query, which
+        # codes tell apart less well. And the lists must hold as many as are wanted.
+        thinned = 2 if 2 * count < len(self) else 1
+        lists, wanted = self.codebook.lists, min(thinned * effort.candidates, count)
+        probes = math.ceil(max(effort.probes * len(self), 4 * lists * wanted) / max(count, 1))
+        while True:
+            probes = min(probes, lists)
+            if count * self.codebook.dim <= self.cost(Effort(probes, wanted)) * len(rows):
+                return None
+            nearest = self.nearest(Question.of(self.codebook, rows, probes), wanted, among)
+            found = np.sort(nearest[nearest >= 0])
+            if len(rows) > 1:
+                found = np.unique(found)
+            if len(found) >= min(k, count) or probes == lists:
+                return found
+            probes = lists
+
+    def cost(self, effort: Effort) -> float:
+        """What a query row costs, in dimensions of vectors scored exactly."""
+        codes = len(self) * effort.probes / self.codebook.lists
+        return effort.candidates * self.codebook.dim + codes * _CODE_COST + _FIXED_COST
+
+    def nearest(self, question: Question, wanted: int, among: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
+        """Positions of the candidates for each row, (q, wanted), nearest first; -1 where there are not so many.
+
+        Args:
+            question: for what and where to look.
+            wanted: how many for each row.
+            among: (n,) which may be found; None for those that live.
+        """
+        mask = self._live if among is None else among
+        found, begin = [], 0
+        for codes in self._codes:
+            stop = begin + len(codes)
+            distances, at = codes.nearest(question, wanted, None if mask is None else mask[begin:stop])
+            found.append((np.where(at >= 0, distances, np.inf), np.where(at >= 0, at + begin, at)))
+            begin = stop
+        if len(found) == 1:
+            return found[0][1]
+        distances, positions = (np.concatenate(parts, axis=1) for parts in zip(*found, strict=True))
+        order = np.argsort(distances, axis=1, kind="stable")[:, :wanted]
+        return np.take_along_axis(positions, order, axis=1)
+
+    def ids_at(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Segment ids of ascending positions."""
+        return _joined([shard.ids[at] for shard, at in self._split(positions)])
+
+    def vectors_at(self, positions: NDArray[np.int64]) -> NDArray[np.float16]:
+        """(n, dim) vectors of ascending positions."""
+        return _joined([shard.vectors[at] for shard, at in self._split(positions)])
+
+    def vectors_of(self, ids: NDArray[np.int64]) -> tuple[NDArray[np.float16], NDArray[np.bool_]]:
+        """Vectors of those of some ascending ids that are here, and which these are (n,)."""
+        here = np.zeros(len(ids), np.bool_)
+        parts = [np.empty((0, self.codebook.dim), np.float16)]
+        for shard in self._shards:
+            at, hit = _places(shard, ids)
+            parts.append(shard.vectors[at])
+            here |= hit
+        return np.concatenate(parts), here
+
+    def live_batches(self, rows: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
+        """Ids (b,) and vectors (b, dim) of all that may be found."""
+        for shard, begin in zip(self._shards, self._offsets, strict=False):
+            for start in range(0, len(shard), rows):
+                batch = slice(start, start + rows)
+                ids, vectors = shard.ids[batch], shard.vectors[batch]
+                if self._live is not None:
+                    kept = self._live[begin + start : begin + start + len(ids)]
+                    ids, vectors = ids[kept], vectors[kept]
+                yield ids, vectors
+
+    def _split(self, positions: NDArray[np.int64]) -> Iterator[tuple[Shard, NDArray[np.int64]]]:
+        ends = np.searchsorted(positions, self._offsets)
+        for i, shard in enumerate(self._shards):
+            yield shard, positions[ends[i] : ends[i + 1]] - self._offsets[i]
+
+    def _allowed(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+        mask = np.concatenate([_mask(shard, ids) for shard in self._shards])
+        return mask if self._live is None else mask & self._live
+
+
+def _joined_codes(shards: Sequence[Shard]) -> list[Codes]:
+    """Codes of small shards together, because each call of faiss costs what a search in a small shard does."""
+    joined: list[Codes] = []
+    for shard in shards:
+        if joined and len(joined[-1]) + len(shard) <= _JOINED_VECTORS:
+            joined[-1].take_over(shard.codes)
+        else:
+            joined.append(shard.codes)
+    return joined
+
+
+def _places(shard: Shard, ids: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Where ascending ids are in a shard, and which of them are."""
+    here = np.zeros(len(ids), np.bool_)
+    low, high = np.searchsorted(ids, (shard.ids[0], shard.ids[-1] + 1))
+    at = np.searchsorted(shard.ids, ids[low:high])
+    here[low:high] = shard.ids[at] == ids[low:high]
+    return at[here[low:high]], here
+
+
+def _mask(shard: Shard, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which vectors of a shard are among ascending ids."""
+    mask = np.zeros(len(shard), np.bool_)
+    mask[_places(shard, ids)[0]] = True
+    return mask
+
+
+def _joined(parts: list[NDArray[Number]]) -> NDArray[Number]:
+    """One after another, without a copy of a single one."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)

@@ -1,0 +1,131 @@
+"""How widely a partition has to be searched for a wanted recall: measured against exact search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wave_search.ann.exact import scaled, widened
+from wave_search.ann.shard import Question
+from wave_search.ann.shards import TUNED_K, Effort
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from wave_search.ann.shards import Shards
+
+_TRUE_KEPT = 4 * TUNED_K
+"""So many of the truly best are kept, for those that share the score of the tenth."""
+_SAME_SCORE = 1e-6
+_CANDIDATES = (10, 15, 20, 30, 40, 50, 60, 80, 100, 120, 160, 200, 240, 320, 400, 480, 640, 800)
+_BLOCK_ROWS = 4_096
+_OUTGROWN_CODES = 128
+_OUTGROWN_CANDIDATES = 640
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """Vectors to ask a partition for its nearest ones."""
+
+    rows: NDArray[np.float32]
+    """(q, dim) of unit norm."""
+    own_ids: NDArray[np.int64] | None = None
+    """(q,) where they are of the same partition: not to be found themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """An effort, and what it gives."""
+
+    effort: Effort
+    recall: float
+    """Mean share of the true best 10 that are found."""
+
+
+def tune(shards: Shards, questions: Questions, target: float) -> Measured:
+    """Find the cheapest effort whose recall@10 is `target` by one standard error, or else the best recall.
+
+    Reads all vectors once, to know the truth.
+
+    Args:
+        shards: to search.
+        questions: a few hundred.
+        target: of the mean recall@10.
+    """
+    truth = _truth(shards, questions)
+    best, cheapest = Measured(Effort.by_rule(shards.codebook.lists), 0.0), float("inf")
+    reached = False
+    for probes in _ladder(shards.codebook.lists):
+        if shards.cost(Effort(probes, TUNED_K)) >= cheapest:
+            break
+        ranks = _ranks(shards, questions, truth, probes)
+        for candidates in _CANDIDATES:
+            shares = (ranks < candidates).mean(axis=1)
+            sure = shares.mean() - shares.std() / np.sqrt(len(shares))
+            measured = Measured(Effort(probes, candidates), float(shares.mean()))
+            cost = shards.cost(measured.effort)
+            if sure >= target and cost < cheapest:
+                best, cheapest, reached = measured, cost, True
+            elif not reached and measured.recall > best.recall:
+                best = measured
+    return best
+
+
+def is_outgrown(shards: Shards, measured: Measured, target: float) -> bool:
+    """Tell whether a new codebook would pay.
+
+    That is where this one does not reach the target, or only at several times of what a new one takes: on
+    embedding-like vectors, codes of about 32 sqrt(n) vectors and 100 candidates.
+    """
+    codes = len(shards) * measured.effort.probes / shards.codebook.lists
+    dear = codes > _OUTGROWN_CODES * np.sqrt(len(shards)) or measured.effort.candidates > _OUTGROWN_CANDIDATES
+    return measured.recall < target or bool(dear)
+
+
+def _ladder(lists: int) -> Iterator[int]:
+    """Numbers of lists to try, each half as many again."""
+    probes = min(4, lists)
+    while probes < lists:
+        yield probes
+        probes = probes * 3 // 2
+    yield lists
+
+
+def _truth(shards: Shards, questions: Questions) -> list[NDArray[np.int64]]:
+    """For each question the ids of the best `TUNED_K`, and of others with the same score as the last of them."""
+    rows = scaled(questions.rows)
+    scores = np.full((len(rows), _TRUE_KEPT), -np.inf, np.float32)
+    ids = np.full((len(rows), _TRUE_KEPT), -1, np.int64)
+    buffer = np.empty((_BLOCK_ROWS, shards.codebook.dim), np.float32)
+    for batch_ids, batch in shards.live_batches(_BLOCK_ROWS):
+        found = rows @ widened(batch, buffer).T
+        if questions.own_ids is not None:
+            found[questions.own_ids[:, None] == batch_ids] = -np.inf
+        scores = np.concatenate([scores, found], axis=1)
+        ids = np.concatenate([ids, np.broadcast_to(batch_ids, found.shape)], axis=1)
+        kept = np.argpartition(scores, -_TRUE_KEPT, axis=1)[:, -_TRUE_KEPT:]
+        scores, ids = np.take_along_axis(scores, kept, axis=1), np.take_along_axis(ids, kept, axis=1)
+    last = np.sort(scores, axis=1)[:, -TUNED_K]
+    return [row[(own >= least - _SAME_SCORE) & (row >= 0)] for row, own, least in zip(ids, scores, last, strict=True)]
+
+
+def _ranks(shards: Shards, questions: Questions, truth: list[NDArray[np.int64]], probes: int) -> NDArray[np.int64]:
+    """At which place of the candidates each of the true best is found, (q, TUNED_K).
+
+    A great number if it is not found, -1 where there are not so many.
+    """
+    nearest = shards.nearest(Question.of(shards.codebook, questions.rows, probes), _CANDIDATES[-1])
+    ranks = np.full((len(nearest), TUNED_K), np.iinfo(np.int64).max)
+    for found, true, row in zip(nearest, truth, ranks, strict=True):
+        there = found >= 0
+        order = np.argsort(found[there])
+        ids = np.full(len(found), -1)
+        ids[np.flatnonzero(there)[order]] = shards.ids_at(found[there][order])
+        row[len(true) :] = -1
+        places = np.flatnonzero(np.isin(ids, true))[:TUNED_K]
+        row[: len(places)] = places
+    return ranks
