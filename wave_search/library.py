@@ -223,6 +223,7 @@ class Index:
         exclude: Iterable[str] = (),
         retry: bool = False,
         ivf_from: int = IVF_FROM,
+        recall: float | None = None,
         progress: ProgressCallback | None = None,
     ) -> IndexReport:
         """Bring the index up to date with folders and files. Only what is new or changed is read and embedded.
@@ -237,6 +238,8 @@ class Index:
             exclude: globs of names to pass over, or, with a slash in them, of paths below a folder.
             retry: try files again that could not be used before, although they have not changed.
             ivf_from: build an IVF-PQ shard for a modality once so many of its segments are in none.
+            recall: share of the true best 10 that a search of shards has to find, measured on what the index holds;
+                None for what was wanted before, or 0.95.
             progress: is called with how it goes on, see `wave_search.progress`.
 
         Raises:
@@ -246,7 +249,7 @@ class Index:
             Interrupted: Ctrl-C; what was complete is in the index, and the exception has the report.
         """
         wanted = check_instructions(instructions)
-        options = indexer.Options(self._workers, ivf_from, tuple(exclude), wanted, retry)
+        options = indexer.Options(self._workers, ivf_from, tuple(exclude), wanted, retry, _recall(recall))
         try:
             return indexer.add(self.path, _several(paths), self._engine.model, options, progress)
         finally:
@@ -265,7 +268,9 @@ class Index:
         self.refresh()
         return removed
 
-    def optimize(self, *, grace_s: float = GRACE_S, ivf_from: int = IVF_FROM) -> OptimizeReport:
+    def optimize(
+        self, *, grace_s: float = GRACE_S, ivf_from: int = IVF_FROM, recall: float | None = None
+    ) -> OptimizeReport:
         """Free space, mend and speed up the index. Needs no model; searches go on meanwhile.
 
         Tables are compacted without what was removed, and search structures that are missing, damaged or worn are
@@ -275,12 +280,13 @@ class Index:
             grace_s: keep versions that were replaced less than so many seconds ago. Who opened an older one can read
                 it no more.
             ivf_from: as for `add`.
+            recall: as for `add`.
 
         Raises:
             IndexError_: another process writes, the disk is full, or a table is damaged.
         """
         try:
-            return indexer.optimize(self.path, grace_s=grace_s, ivf_from=ivf_from)
+            return indexer.optimize(self.path, grace_s=grace_s, ivf_from=ivf_from, recall=_recall(recall))
         finally:
             self.refresh()
 
@@ -485,6 +491,12 @@ class Index:
 def _several(paths: Iterable[StrPath]) -> list[StrPath]:
     """A single path is meant as such, and not as the letters of its name."""
     return [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+
+
+def _recall(recall: float | None) -> float | None:
+    if recall is not None and not 0 < recall <= 1:
+        raise UsageError(f"a recall of {recall} makes no sense", "Give a number above 0 and up to 1, like 0.95.")
+    return recall
 
 
 def _modality(name: str) -> Modality:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from wave_search import Answer, Evaluation, IndexInfo
     from wave_search.evaluation import Figure
-    from wave_search.store import Problem
+    from wave_search.store import Problem, Tuning
     from wave_search.types import DuplicateGroup, Hit, IndexReport, OptimizeReport, Skipped, Training, Value
 
 _ESCAPED_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -200,12 +200,21 @@ def info_record(info: IndexInfo) -> dict[str, Any]:
     }
 
 
-def _partitions(info: IndexInfo, instruction: str) -> dict[str, dict[str, int]]:
+def _partitions(info: IndexInfo, instruction: str) -> dict[str, dict[str, Any]]:
     return {
-        part.modality.value: {"segments": part.segments, "covered": part.covered}
+        part.modality.value: {
+            "segments": part.segments,
+            "covered": part.covered,
+            "recall": {tuning.query.value: _tuning_record(tuning) for tuning in part.tunings},
+        }
         for part in info.partitions
         if part.instruction == instruction
     }
+
+
+def _tuning_record(tuning: Tuning) -> dict[str, Any]:
+    names = ("recall", "target", "probes", "candidates", "vectors", "measured")
+    return {name: getattr(tuning, name) for name in names}
 
 
 def info_rows(info: IndexInfo) -> Iterator[tuple[str, str]]:
@@ -223,6 +232,9 @@ def info_rows(info: IndexInfo) -> Iterator[tuple[str, str]]:
         how = f"{part.covered:,} in IVF-PQ shards" if part.covered else "searched exactly"
         asked = f' asked "{printable(part.instruction)}"' if part.instruction else ""
         yield part.modality.value + asked, f"{counted(part.segments, 'segment')}, {how}"
+        if part.tunings:
+            found = ", ".join(f"{tuning.recall:.3f} for {tuning.query.value}" for tuning in part.tunings)
+            yield "  recall@10", f"{found}; measured {part.tunings[0].measured}"
 
 
 def answer_row(answer: Answer) -> tuple[str, str, str]:

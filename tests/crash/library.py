@@ -133,7 +133,7 @@ def update(directory: Path, library: Library) -> None:
         writer.remove_files(known.keys() - library.keys())
         writer.commit()
         for space in SPACES:
-            indexer.build_missing_shards(writer, space, IVF_FROM)
+            indexer.refresh_shards(writer, space, IVF_FROM)
 
 
 def put(writer: Writer, path: bytes, content: int) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.crash.library import DIM, IVF_FROM, SPACES, expected, found, make, put, update
 from wave_search import indexer
-from wave_search.ann import Shard
+from wave_search.ann import Codebook, Shard
 from wave_search.errors import IndexCorruptError, IndexError_, IndexLockedError
 from wave_search.store import Writer, manifest, open_snapshot, tables, verify
 from wave_search.types import OptimizeReport
@@ -77,7 +77,7 @@ def test_what_is_kept_stays_and_what_is_not_takes_no_space(index: Path) -> None:
     assert counts == {"files": 1, "contents": 1, "segments": 1, "metadata": 0}
     assert manifest.versions(index) == [snapshot.manifest.version]
     assert sorted(path.name for path in (index / "shards").glob("*/*")) == sorted(
-        shard.name for shard in snapshot.manifest.shards
+        structure.name for structure in snapshot.manifest.structures
     )
 
 
@@ -107,7 +107,9 @@ def test_readers_keep_what_they_opened_for_the_grace_period(index: Path) -> None
     optimize(index, grace_s=3600)
     for snapshot in (old, unread):
         assert found(snapshot) == expected(KEPT)
-        assert all(Shard.open(snapshot.shard_dir(shard), DIM).ids.size == shard.count for shard in shards)
+        for shard in shards:
+            codebook = Codebook.open(snapshot.shard_dir(snapshot.codebook(shard.space)), DIM)
+            assert len(Shard.open(snapshot.shard_dir(shard), codebook)) == shard.count
     optimize(index)
     for snapshot in (old, unread):
         with pytest.raises(IndexError_, match=r"has been removed.*refresh"):

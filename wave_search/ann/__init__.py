@@ -7,7 +7,6 @@ search and by the shards, so that the two agree to the last bit.
 from wave_search.ann.build import BuiltShard, build_shard
 from wave_search.ann.codebook import Codebook
 from wave_search.ann.exact import exact_search, score
-from wave_search.ann.files import check_all
 from wave_search.ann.requirement import check_faiss
 from wave_search.ann.sample import BACKGROUND_SIZE, draw
 from wave_search.ann.shard import Shard
@@ -24,7 +23,6 @@ __all__ = [
     "Shard",
     "Shards",
     "build_shard",
-    "check_all",
     "check_faiss",
     "draw",
     "exact_search",

@@ -154,17 +154,6 @@ def map_ids(directory: Path, name: str, count: int) -> NDArray[np.int64]:
     return ids
 
 
-def check_all(directory: Path) -> None:
-    """Read every file of a folder.
-
-    Raises:
-        IndexCorruptError: one is missing or damaged.
-    """
-    meta = read_meta(directory)
-    for name in meta.checksums:
-        check(directory, name, meta)
-
-
 def damaged(directory: Path, cause: str) -> IndexCorruptError:
     """The error for a folder that cannot be used."""
     return IndexCorruptError(

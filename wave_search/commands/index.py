@@ -7,7 +7,17 @@ import typer
 
 import wave_search as ws
 from wave_search import output
-from wave_search.commands.options import DEFAULT_INDEX, Device, IndexDir, Json, Quiet, TokenBudget, Workers, words
+from wave_search.commands.options import (
+    DEFAULT_INDEX,
+    Device,
+    IndexDir,
+    Json,
+    Quiet,
+    Recall,
+    TokenBudget,
+    Workers,
+    words,
+)
 from wave_search.errors import UsageError
 from wave_search.exits import DONE, INTERRUPTED, PARTLY, reported, terminal_of
 
@@ -41,6 +51,7 @@ def index(
     ivf_from: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Build IVF-PQ shards from so many segments on.")
     ] = None,
+    recall: Recall = None,
     workers: Workers = None,
     token_budget: TokenBudget = None,
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as JSON to FILE.")] = None,
@@ -65,6 +76,7 @@ def index(
                 exclude=exclude or (),
                 retry=retry,
                 ivf_from=ivf_from or ws.IVF_FROM,
+                recall=recall,
                 progress=progress,
             )
         except ws.Interrupted as interrupted:

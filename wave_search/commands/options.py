@@ -14,6 +14,10 @@ TokenBudget = Annotated[
     int | None,
     typer.Option("--token-budget", min=1, metavar="N", help="Tokens that the model takes at once."),
 ]
+Recall = Annotated[
+    float | None,
+    typer.Option("--recall", metavar="SHARE", help="Of the true best 10, how many shards have to find (0.95)."),
+]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, metavar="N", help="Decoder processes.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, notes and reports on stderr.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -4,16 +4,16 @@ from wave_search.indexer.metadata import import_metadata, put_columns, remove_co
 from wave_search.indexer.optimize import optimize
 from wave_search.indexer.report import Interrupted
 from wave_search.indexer.run import Options, add, remove
-from wave_search.indexer.shards import build_missing_shards
+from wave_search.indexer.shards import refresh_shards
 
 __all__ = [
     "Interrupted",
     "Options",
     "add",
-    "build_missing_shards",
     "import_metadata",
     "optimize",
     "put_columns",
+    "refresh_shards",
     "remove",
     "remove_columns",
 ]

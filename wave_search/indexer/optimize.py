@@ -5,21 +5,15 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from wave_search.indexer.shards import build_missing_shards
-from wave_search.store import Writer, shard_fault
+from wave_search.indexer.shards import refresh_shards
+from wave_search.store import Writer
 from wave_search.types import OptimizeReport
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from wave_search.store import Snapshot
-    from wave_search.types import Space
 
-_DEAD_SHARE = 0.1
-"""So much of a shard may be segments that were dropped, before it is built again."""
-
-
-def optimize(index_dir: Path, *, grace_s: float, ivf_from: int) -> OptimizeReport:
+def optimize(index_dir: Path, *, grace_s: float, ivf_from: int, recall: float | None = None) -> OptimizeReport:
     """Join small pieces of tables, drop what was removed, rebuild search structures, and forget old versions.
 
     Readers go on meanwhile. Each step is committed by itself, so that a run that is cut off is done in part.
@@ -27,7 +21,8 @@ def optimize(index_dir: Path, *, grace_s: float, ivf_from: int) -> OptimizeRepor
     Args:
         index_dir: an existing index.
         grace_s: versions that were replaced less than so many seconds ago stay, for readers that opened them.
-        ivf_from: build IVF-PQ shards for a space once so many of its segments are in none.
+        ivf_from: build IVF-PQ shards for a space if it has so many segments.
+        recall: wanted recall@10 of shards; None for that of before, or 0.95.
 
     Raises:
         IndexLockedError: another process writes.
@@ -38,22 +33,11 @@ def optimize(index_dir: Path, *, grace_s: float, ivf_from: int) -> OptimizeRepor
     with Writer(index_dir) as writer:
         before_bytes = sum(writer.snapshot.sizes_bytes().values())
         spaces = writer.compact().manifest.settings.spaces
-        worn = [space for space in spaces if _is_worn(writer.snapshot, space)]
-        for space in worn:
-            writer.drop_shards(space)
-        writer.commit()
+        rebuilt = []
         for space in spaces:
-            build_missing_shards(writer, space, 1 if space in worn else ivf_from)
+            shards = writer.snapshot.shards(space)
+            if refresh_shards(writer, space, ivf_from, recall, compact=True).shards(space) != shards:
+                rebuilt.append(space)
         writer.prune(grace_s)
         after_bytes = sum(writer.snapshot.sizes_bytes().values())
-    return OptimizeReport(before_bytes, after_bytes, tuple(worn), time.monotonic() - began_s)
-
-
-def _is_worn(snapshot: Snapshot, space: Space) -> bool:
-    """Whether shards of a space are missing, damaged, or full of segments that were dropped."""
-    shards = snapshot.shards(space)
-    if any(shard_fault(snapshot, shard) for shard in shards):
-        return True
-    ids = snapshot.partition(space).ids
-    alive = sum(int(((ids >= shard.first_id) & (ids < shard.stop_id)).sum()) for shard in shards)
-    return alive < (1 - _DEAD_SHARE) * sum(shard.count for shard in shards)
+    return OptimizeReport(before_bytes, after_bytes, tuple(rebuilt), time.monotonic() - began_s)

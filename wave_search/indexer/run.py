@@ -15,7 +15,7 @@ from wave_search.indexer.embed import Embedding
 from wave_search.indexer.read import Readers
 from wave_search.indexer.report import Interrupted, Tally
 from wave_search.indexer.scan import as_path, is_under
-from wave_search.indexer.shards import build_missing_shards
+from wave_search.indexer.shards import refresh_shards
 from wave_search.media import Decoders
 from wave_search.store import Writer
 from wave_search.types import Skipped
@@ -42,6 +42,8 @@ class Options:
     """With which the index shall hold media from now on, besides those that it has."""
     retry: bool = False
     """Read files again that could not be used before and have not changed."""
+    recall: float | None = None
+    """Wanted recall@10 of shards; None for that of before, or 0.95."""
 
 
 def add(
@@ -192,7 +194,7 @@ class _Run:
         """Build the search structures that are missing."""
         self._tally.enter("shards")
         for space in self._writer.snapshot.manifest.settings.spaces:
-            build_missing_shards(self._writer, space, self._options.ivf_from)
+            refresh_shards(self._writer, space, self._options.ivf_from, self._options.recall)
 
     def calibrate(self) -> None:
         """Measure how scores spread, if anything was embedded, or if an earlier run did not come to it."""

@@ -4,52 +4,105 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from wave_search.ann import Codebook, build_shard
+from wave_search.ann import Codebook, Shard, Shards, build_shard, draw
+from wave_search.errors import IndexCorruptError
+from wave_search.indexer import tuning
+from wave_search.indexer.coverage import plan
+from wave_search.store import covered, shard_fault
 
 if TYPE_CHECKING:
-    from wave_search.store import Snapshot, Writer
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from wave_search.indexer.coverage import Plan
+    from wave_search.store import ShardRef, Snapshot, Writer
     from wave_search.types import Space
 
-SHARD_VECTORS = 1_000_000
-_SEED = 0
+_NEW_SHARE = 0.2
+"""So much has to be new since a codebook was trained, before another one is tried."""
 
 
-def uncovered_from(snapshot: Snapshot, space: Space) -> int:
-    """The first segment id behind all shards of a space; ids ascend, so shards cover the oldest segments."""
-    return max((shard.stop_id for shard in snapshot.shards(space)), default=0)
+def refresh_shards(
+    writer: Writer, space: Space, ivf_from: int, recall: float | None = None, *, compact: bool = False
+) -> Snapshot:
+    """Build what is missing, damaged or outgrown of a space's search structures, and publish it in one commit.
 
+    Fewer than `ivf_from` segments stay for exact search. How widely the shards are searched is measured once they have
+    grown by a quarter; if that shows the codebook outgrown, it is trained anew. Readers go on with what they opened.
+    Needs no model.
 
-def build_missing_shards(writer: Writer, space: Space, ivf_from: int) -> Snapshot:
-    """Build and publish shards for a space if at least `ivf_from` segments are in none.
-
-    What is fewer stays for exact search. A shard that is gone from the disk makes all of its space be built again.
+    Args:
+        writer: with nothing pending.
+        space: which partition.
+        ivf_from: build shards once so many segments are in none.
+        recall: wanted recall@10; None for that of before, or 0.95.
+        compact: also read all files to find damage, join small shards, and drop what was deleted.
 
     Raises:
-        IndexError_: the disk is full or read-only, or a shard is damaged.
+        IndexError_: the disk is full or read-only.
     """
     snapshot = writer.snapshot
-    if any(not snapshot.shard_dir(shard).is_dir() for shard in snapshot.shards(space)):
-        writer.drop_shards(space)
-        snapshot = writer.commit()
     ids = snapshot.partition(space).ids
-    ids = ids[ids >= uncovered_from(snapshot, space)]
-    if len(ids) < max(ivf_from, 1):
+    codebook, whole = _usable(snapshot, space, thorough=compact)
+    todo = plan(ids, whole, max(ivf_from, 1), compact=compact)
+    if not todo.keep and not todo.build:
+        writer.set_codebook(space, None)
+        return writer.commit()
+    target = recall or tuning.last_target(snapshot, space)
+    is_as_planned = not todo.build and len(todo.keep) == len(snapshot.shards(space))
+    if is_as_planned and not tuning.is_due(snapshot, space, int(covered(ids, todo.keep).sum()), target):
         return snapshot
-    shards = snapshot.shards(space)
-    codebook = Codebook.of_shard(snapshot.shard_dir(shards[-1])) if shards else _train(snapshot, space)
-    parent = writer.shard_parent(space)
-    for begin in range(0, len(ids), SHARD_VECTORS):
-        part = ids[begin : begin + SHARD_VECTORS]
-        first_id, stop_id = int(part[0]), int(part[-1]) + 1
-        built = build_shard(codebook, snapshot.vector_batches(space, first_id, stop_id), parent)
-        writer.add_shard(space, built.name, first_id, stop_id, built.count)
+    if codebook is None:
+        codebook = _train(writer, space, ids)
+    shards = _build(writer, space, codebook, ids, todo)
+    if tuning.is_due(snapshot, space, shards.count, target) or (compact and todo.build):
+        tunings, is_outgrown = tuning.measure(snapshot, space, shards, target)
+        trained = next((ref.stop_id for ref in (snapshot.codebook(space),) if ref), 0)
+        if is_outgrown and trained and (ids >= trained).mean() >= _NEW_SHARE:
+            codebook = _train(writer, space, ids)
+            shards = _build(writer, space, codebook, ids, plan(ids, (), 1, compact=False))
+            tunings, _ = tuning.measure(snapshot, space, shards, target)
+        writer.set_tunings(space, tunings)
     return writer.commit()
 
 
-def _train(snapshot: Snapshot, space: Space) -> Codebook:
-    ids = snapshot.partition(space).ids
-    size = min(len(ids), Codebook.sample_size(len(ids)))
-    sample = np.sort(np.random.default_rng(_SEED).choice(ids, size, replace=False))
-    return Codebook.train(snapshot.vectors(space, sample), len(ids))
+def _usable(snapshot: Snapshot, space: Space, *, thorough: bool) -> tuple[Codebook | None, list[ShardRef]]:
+    """The codebook, None if there is none or it is damaged, and the shards that can be searched with it."""
+    ref = snapshot.codebook(space)
+    if ref is None or (thorough and shard_fault(snapshot, ref)):
+        return None, []
+    try:
+        codebook = Codebook.open(snapshot.shard_dir(ref), snapshot.manifest.model.dim)
+    except IndexCorruptError:
+        return None, []
+    shards = (shard for shard in snapshot.shards(space) if not (thorough and shard_fault(snapshot, shard)))
+    return codebook, [shard for shard in shards if _opens(snapshot.shard_dir(shard), codebook)]
+
+
+def _opens(directory: Path, codebook: Codebook) -> bool:
+    try:
+        Shard.open(directory, codebook)
+    except IndexCorruptError:
+        return False
+    return True
+
+
+def _train(writer: Writer, space: Space, ids: NDArray[np.int64]) -> Codebook:
+    sample = draw(ids, Codebook.sample_size(len(ids)))
+    codebook = Codebook.train(writer.snapshot.vectors(space, sample), len(ids))
+    writer.set_codebook(space, codebook.write(writer.shard_parent(space)), int(ids[-1]) + 1)
+    return codebook
+
+
+def _build(writer: Writer, space: Space, codebook: Codebook, ids: NDArray[np.int64], todo: Plan) -> Shards:
+    """Bring the shards of the next version to what was planned, and open them."""
+    parent = writer.shard_parent(space)
+    names = {shard.first_id: shard.name for shard in todo.keep}
+    writer.drop_shards(space, keep=names.values())
+    for first_id, stop_id in todo.build:
+        built = build_shard(codebook, writer.snapshot.vector_batches(space, first_id, stop_id), parent)
+        writer.add_shard(space, built.name, built.first_id, stop_id, built.count)
+        names[built.first_id] = built.name
+    return Shards(codebook, [Shard.open(parent / names[first_id], codebook) for first_id in sorted(names)], ids)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wave_search.store import covered
 from wave_search.types import ColumnInfo
 
 if TYPE_CHECKING:
-    from wave_search.store import Snapshot
+    from wave_search.store import Snapshot, Tuning
     from wave_search.types import Modality, ModelSpec, Space
 
 
@@ -24,6 +25,8 @@ class PartitionInfo:
     segments: int
     covered: int
     """How many of them are in IVF-PQ shards. The rest is searched exactly."""
+    tunings: tuple[Tuning, ...] = ()
+    """How widely the shards are searched, and the recall that was measured, for each kind of query."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,6 @@ def own_columns(snapshot: Snapshot) -> tuple[ColumnInfo, ...]:
 
 
 def _partition_info(snapshot: Snapshot, space: Space) -> PartitionInfo:
-    ids, shards = snapshot.partition(space).ids, snapshot.shards(space)
-    covered = sum(int(((ids >= shard.first_id) & (ids < shard.stop_id)).sum()) for shard in shards)
-    return PartitionInfo(space.modality, space.instruction, len(ids), covered)
+    ids = snapshot.partition(space).ids
+    inside = int(covered(ids, snapshot.shards(space)).sum())
+    return PartitionInfo(space.modality, space.instruction, len(ids), inside, snapshot.tunings(space))

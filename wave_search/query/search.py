@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wave_search.ann import BACKGROUND_SIZE, Shard, draw, exact_search, score
+from wave_search.ann import BACKGROUND_SIZE, Codebook, Effort, Shard, Shards, draw, exact_search
 from wave_search.query.calibrate import Background
+from wave_search.store import covered
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -44,32 +45,42 @@ class PartitionSearch:
     Args:
         snapshot: the version.
         space: which partition.
+
+    Raises:
+        IndexCorruptError: a part of it is missing or damaged.
     """
 
     def __init__(self, snapshot: Snapshot, space: Space) -> None:
         self._snapshot = snapshot
         self._space = space
-        self.ids = snapshot.partition(space).ids
-        """(n,) ascending."""
+        ids = snapshot.partition(space).ids
+        self._shards = self._open_shards(ids)
+        self._rest_ids = ids[~covered(ids, snapshot.shards(space))]
+        self._rest = snapshot.vectors(space, self._rest_ids)
+        self._sample = self._vectors(draw(ids, BACKGROUND_SIZE)).astype(np.float32)
+
+    def _open_shards(self, ids: NDArray[np.int64]) -> Shards | None:
+        snapshot, ref = self._snapshot, self._snapshot.codebook(self._space)
+        refs = snapshot.shards(self._space)
+        if ref is None or not refs:
+            return None
+        codebook = Codebook.open(snapshot.shard_dir(ref), snapshot.manifest.model.dim)
+        return Shards(codebook, [Shard.open(snapshot.shard_dir(shard), codebook) for shard in refs], ids)
+
+    def _vectors(self, ids: NDArray[np.int64]) -> NDArray[np.float16]:
+        """(n, dim) of ascending ids: from shards where they can, which is much faster than from the table."""
+        found = np.empty((len(ids), self._snapshot.manifest.model.dim), np.float16)
+        here = np.zeros(len(ids), np.bool_)
+        if self._shards is not None:
+            vectors, here = self._shards.vectors_of(ids)
+            found[here] = vectors
+        found[~here] = self._rest[np.searchsorted(self._rest_ids, ids[~here])]
+        return found
 
     @cached_property
-    def _shards(self) -> list[tuple[Shard, NDArray[np.bool_] | None]]:
-        dim = self._snapshot.manifest.model.dim
-        refs = self._snapshot.shards(self._space)
-        shards = [Shard.open(self._snapshot.shard_dir(ref), dim) for ref in refs]
-        return [(shard, shard.live_mask(self.ids)) for shard in shards]
-
-    @cached_property
-    def _uncovered(self) -> tuple[NDArray[np.float16], NDArray[np.int64]]:
-        covered = np.zeros(len(self.ids), bool)
-        for ref in self._snapshot.shards(self._space):
-            covered |= (self.ids >= ref.first_id) & (self.ids < ref.stop_id)
-        ids = self.ids[~covered]
-        return self._snapshot.vectors(self._space, ids), ids
-
-    @cached_property
-    def _sample(self) -> NDArray[np.float16]:
-        return self._snapshot.vectors(self._space, draw(self.ids, BACKGROUND_SIZE))
+    def _efforts(self) -> dict[Modality, Effort]:
+        tunings = self._snapshot.tunings(self._space)
+        return {tuning.query: Effort(tuning.probes, tuning.candidates) for tuning in tunings}
 
     def search(
         self,
@@ -87,20 +98,31 @@ class PartitionSearch:
             allowed: (a,) ascending segment ids; nothing else is found. May hold ids of other partitions. None for no
                 limit.
         """
-        vectors, ids = self._uncovered
-        shards = self._shards
+        rest, rest_ids = self._rest, self._rest_ids
         if allowed is not None:
-            kept = np.isin(ids, allowed, assume_unique=True)
-            vectors, ids = vectors[kept], ids[kept]
-            live = np.intersect1d(self.ids, allowed, assume_unique=True)
-            shards = [(shard, shard.live_mask(live)) for shard, _ in shards]
-        found = [exact_search(vectors, ids, queries, k)]
-        found += [shard.search(queries, k, among) for shard, among in shards]
-        scores = np.concatenate([scores for scores, _ in found])
-        ids = np.concatenate([ids for _, ids in found])
-        best = np.lexsort((ids, -scores))[:k]
-        background = Background.of(score(self._sample, queries), self._typical_std(kinds))
-        return Candidates(ids[best], scores[best], background.z(scores[best]))
+            kept = np.isin(rest_ids, allowed, assume_unique=True)
+            rest, rest_ids = rest[kept], rest_ids[kept]
+        scores, ids = exact_search(rest, rest_ids, queries, k)
+        if self._shards is not None:
+            more_scores, more_ids = self._shards.search(queries, k, self._effort(kinds), allowed)
+            scores, ids = np.concatenate([scores, more_scores]), np.concatenate([ids, more_ids])
+            best = np.lexsort((ids, -scores))[:k]
+            scores, ids = scores[best], ids[best]
+        # Row by row, as in exact search: a matrix product would wake BLAS's threads.
+        sampled = np.vecdot(self._sample[:, None, :], np.atleast_2d(queries)).max(axis=1)
+        background = Background.of(sampled, self._typical_std(kinds))
+        return Candidates(ids, scores, background.z(scores))
+
+    def _effort(self, kinds: Mapping[Modality, float] | None) -> Effort:
+        """As measured for such queries; otherwise as much as for any, and more if none came from elsewhere."""
+        assert self._shards is not None  # noqa: S101 - narrows the type
+        if kinds and kinds.keys() <= self._efforts.keys():
+            known = [self._efforts[kind] for kind in kinds]
+        else:
+            known = list(self._efforts.values())
+            if self._efforts.keys() <= {self._space.modality}:
+                known.append(Effort.by_rule(self._shards.codebook.lists))
+        return Effort(max(e.probes for e in known), max(e.candidates for e in known))
 
     def _typical_std(self, kinds: Mapping[Modality, float] | None) -> float | None:
         """Of one kind its own; of several in between, as the variance of a sum of what has nothing in common."""

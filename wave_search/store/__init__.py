@@ -19,6 +19,7 @@ from wave_search.store.manifest import Manifest
 from wave_search.store.metadata import Metadata
 from wave_search.store.recent import keep_hits, kept_hits
 from wave_search.store.rows import (
+    CodebookRef,
     Column,
     ContentRow,
     Counts,
@@ -32,14 +33,16 @@ from wave_search.store.rows import (
     Settings,
     ShardRef,
     Spread,
+    Tuning,
 )
-from wave_search.store.snapshot import Snapshot, exists, open_snapshot
+from wave_search.store.snapshot import Snapshot, covered, exists, open_snapshot
 from wave_search.store.verify import shard_fault, verify
 from wave_search.store.writer import Writer
 
 __all__ = [
     "BUILT_IN",
     "RESERVED",
+    "CodebookRef",
     "Column",
     "ContentRow",
     "Counts",
@@ -59,8 +62,10 @@ __all__ = [
     "ShardRef",
     "Snapshot",
     "Spread",
+    "Tuning",
     "VectorCache",
     "Writer",
+    "covered",
     "create",
     "exists",
     "keep_hits",

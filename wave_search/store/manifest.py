@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from wave_search.errors import IndexCorruptError, IndexMismatchError, IndexNotFoundError
 from wave_search.store import durable
-from wave_search.store.rows import Column, ListRef, Settings, ShardRef, Spread
+from wave_search.store.rows import CodebookRef, Column, ListRef, Settings, ShardRef, Spread, Tuning
 from wave_search.types import Modality, ModelSpec, Sampling, Space
 
 if TYPE_CHECKING:
@@ -43,6 +43,9 @@ class Manifest:
     next_segment_id: int
     next_content_id: int
     shards: tuple[ShardRef, ...] = ()
+    codebooks: tuple[CodebookRef, ...] = ()
+    """One for each space that has shards."""
+    tunings: tuple[Tuning, ...] = ()
     spreads: tuple[Spread, ...] = ()
     """With which scores become `z`."""
     columns: tuple[Column, ...] = ()
@@ -50,6 +53,11 @@ class Manifest:
     features: tuple[str, ...] = ()
     """What a reader must know besides the format. None is defined yet."""
     format_version: int = FORMAT_VERSION
+
+    @property
+    def structures(self) -> tuple[CodebookRef | ShardRef, ...]:
+        """All that is derived, each with a folder of its own."""
+        return (*self.codebooks, *self.shards)
 
 
 def versions(directory: Path) -> list[int]:
@@ -178,6 +186,11 @@ def _decode(content: Mapping[str, Any]) -> Manifest:
         next_segment_id=content["next_segment_id"],
         next_content_id=content["next_content_id"],
         shards=tuple(ShardRef(**{**shard, "space": _space(**shard["space"])}) for shard in content["shards"]),
+        codebooks=tuple(CodebookRef(**{**row, "space": _space(**row["space"])}) for row in content["codebooks"]),
+        tunings=tuple(
+            Tuning(**{**row, "space": _space(**row["space"]), "query": Modality(row["query"])})
+            for row in content["tunings"]
+        ),
         spreads=tuple(Spread(_space(**row["space"]), Modality(row["query"]), row["std"]) for row in content["spreads"]),
         columns=tuple(Column(**column) for column in content["columns"]),
     )

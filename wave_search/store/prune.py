@@ -51,8 +51,8 @@ def left_overs(directory: Path, listing: digests.Listing) -> Iterator[Path]:
 
 
 def unused_shards(directory: Path, states: Iterable[Manifest]) -> Iterator[Path]:
-    """Folders of shards that none of the versions uses."""
-    used = {shard_parent(directory, shard.space) / shard.name for state in states for shard in state.shards}
+    """Folders of shards and codebooks that none of the versions uses."""
+    used = {shard_parent(directory, shard.space) / shard.name for state in states for shard in state.structures}
     yield from sorted(folder for folder in (directory / SHARDS_FOLDER).glob("*/*") if folder not in used)
 
 

@@ -54,6 +54,40 @@ class ShardRef:
 
 
 @dataclass(frozen=True, slots=True)
+class CodebookRef:
+    """What all shards of a space are encoded with."""
+
+    space: Space
+    name: str
+    """Of its folder, beside those of the shards."""
+    stop_id: int
+    """It was trained on segments with ids below."""
+    digest: str
+    """Over all of its files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """How widely the shards of a space are searched for one kind of query, and what that gave when it was measured."""
+
+    space: Space
+    query: Modality
+    """What the query is."""
+    probes: int
+    """Lists that are looked into."""
+    candidates: int
+    """Of what is found there by its codes, how many are scored exactly."""
+    recall: float
+    """Mean share of the true best 10 that were found."""
+    target: float
+    """The recall that was wanted."""
+    vectors: int
+    """How many the shards held."""
+    measured: str
+    """When: UTC, ISO 8601."""
+
+
+@dataclass(frozen=True, slots=True)
 class Spread:
     """How far the scores of a typical query spread over a partition."""
 

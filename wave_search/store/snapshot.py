@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wave_search.store.manifest import Manifest
-    from wave_search.store.rows import ContentRow, FileRow, ShardRef
+    from wave_search.store.rows import CodebookRef, ContentRow, FileRow, ShardRef, Tuning
 
 SHARDS_FOLDER = "shards"
 _FEW_IDS = 2_000
@@ -264,8 +264,16 @@ class Snapshot:
         shards = (shard for shard in self.manifest.shards if shard.space == space)
         return tuple(sorted(shards, key=lambda shard: shard.first_id))
 
-    def shard_dir(self, shard: ShardRef) -> Path:
-        """The folder of a shard."""
+    def codebook(self, space: Space) -> CodebookRef | None:
+        """What the shards of a space are encoded with; None if it has none."""
+        return next((codebook for codebook in self.manifest.codebooks if codebook.space == space), None)
+
+    def tunings(self, space: Space) -> tuple[Tuning, ...]:
+        """How widely the shards of a space are to be searched, for each kind of query that was measured."""
+        return tuple(tuning for tuning in self.manifest.tunings if tuning.space == space)
+
+    def shard_dir(self, shard: ShardRef | CodebookRef) -> Path:
+        """The folder of a shard or a codebook."""
         return shard_parent(self.dir, shard.space) / shard.name
 
 
@@ -275,6 +283,14 @@ def shard_parent(directory: Path, space: Space) -> Path:
     if space.instruction:
         name += f"-{hashlib.blake2b(space.instruction.encode(), digest_size=4).hexdigest()}"
     return directory / SHARDS_FOLDER / name
+
+
+def covered(ids: NDArray[np.int64], shards: Iterable[ShardRef]) -> NDArray[np.bool_]:
+    """Which of the segment ids (n,) of a space are in one of its shards."""
+    inside = np.zeros(len(ids), np.bool_)
+    for shard in shards:
+        inside |= (ids >= shard.first_id) & (ids < shard.stop_id)
+    return inside
 
 
 def _of(space: Space) -> str:

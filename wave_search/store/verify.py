@@ -10,7 +10,7 @@ import numpy as np
 from wave_search.errors import IndexCorruptError, IndexError_, IndexMismatchError, IndexNotFoundError
 from wave_search.store import arrow, cache, digests, durable, manifest
 from wave_search.store.prune import left_overs, unused_shards
-from wave_search.store.rows import Problem
+from wave_search.store.rows import CodebookRef, Problem
 from wave_search.store.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -128,14 +128,14 @@ def _is_unit(vectors: NDArray[np.float16]) -> NDArray[np.bool_]:
 
 
 def _check_shards(snapshot: Snapshot) -> Iterator[Problem]:
-    for shard in snapshot.manifest.shards:
+    for shard in snapshot.manifest.structures:
         if fault := shard_fault(snapshot, shard):
             remedy = "Run `wave-search optimize`: it is rebuilt without a model."
             yield Problem(f"the shard {snapshot.shard_dir(shard)} {fault}", remedy)
 
 
-def shard_fault(snapshot: Snapshot, shard: ShardRef) -> str | None:
-    """What is wrong with the files of a shard, None if they are as they were written. Reads them all."""
+def shard_fault(snapshot: Snapshot, shard: ShardRef | CodebookRef) -> str | None:
+    """What is wrong with the files of a shard or codebook, None if they are as they were written. Reads them all."""
     folder = snapshot.shard_dir(shard)
     if not folder.is_dir():
         return "is missing"
@@ -144,7 +144,7 @@ def shard_fault(snapshot: Snapshot, shard: ShardRef) -> str | None:
             return "is damaged: its digest does not fit"
     except OSError as error:
         return f"cannot be read: {error.strerror}"
-    return None if _covers(snapshot, shard) else "lacks segments that it should cover"
+    return None if isinstance(shard, CodebookRef) or _covers(snapshot, shard) else "lacks segments that it should cover"
 
 
 def _covers(snapshot: Snapshot, shard: ShardRef) -> bool:

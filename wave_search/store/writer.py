@@ -12,17 +12,17 @@ from wave_search.errors import IndexError_
 from wave_search.store import arrow, digests, durable, lock, manifest, tables
 from wave_search.store.changes import Changes, dead_contents
 from wave_search.store.prune import prune
-from wave_search.store.rows import ShardRef
+from wave_search.store.rows import CodebookRef, ShardRef
 from wave_search.store.snapshot import SHARDS_FOLDER, Snapshot, exists, open_snapshot, shard_parent
 from wave_search.store.tables import CONTENTS, FILES, METADATA, SEGMENTS, Tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
     from wave_search.store.manifest import Manifest
-    from wave_search.store.rows import Column, ContentRow, FileRow, MetadataRow, NewSegment, Spread
+    from wave_search.store.rows import Column, ContentRow, FileRow, MetadataRow, NewSegment, Spread, Tuning
     from wave_search.types import Space
 
 _SPILL_SEGMENTS = 2_048
@@ -175,17 +175,47 @@ class Writer:
         Raises:
             IndexError_: the folder cannot be read.
         """
-        folder = shard_parent(self._directory, space) / name
-        with durable.disk_errors(folder):
-            durable.sync_tree(folder)
-            digest = durable.folder_digest(folder)
+        digest = self._finish(space, name)
         kept = [s for s in self._next.shards if s.space != space or s.stop_id <= first_id or stop_id <= s.first_id]
         added = ShardRef(space, name, first_id, stop_id, count, digest)
         self._next = replace(self._next, shards=(*kept, added))
 
-    def drop_shards(self, space: Space) -> None:
-        """Leave the shards of a space out of the next version. Their folders stay for readers of older ones."""
-        self._next = replace(self._next, shards=tuple(s for s in self._next.shards if s.space != space))
+    def drop_shards(self, space: Space, keep: Collection[str] = ()) -> None:
+        """Leave shards of a space out of the next version, all but those of the names in `keep`.
+
+        Their folders stay for readers of older versions.
+        """
+        shards = tuple(shard for shard in self._next.shards if shard.space != space or shard.name in keep)
+        self._next = replace(self._next, shards=shards)
+
+    def set_codebook(self, space: Space, name: str | None, stop_id: int = 0) -> None:
+        """Take a finished folder under `shard_parent` into the next version, in place of a codebook and its shards.
+
+        Args:
+            space: whose.
+            name: of the folder; None for no codebook.
+            stop_id: it was trained on segments with ids below.
+
+        Raises:
+            IndexError_: the folder cannot be read.
+        """
+        self.drop_shards(space)
+        self.set_tunings(space, ())
+        others = tuple(codebook for codebook in self._next.codebooks if codebook.space != space)
+        added = () if name is None else (CodebookRef(space, name, stop_id, self._finish(space, name)),)
+        self._next = replace(self._next, codebooks=(*others, *added))
+
+    def set_tunings(self, space: Space, tunings: Iterable[Tuning]) -> None:
+        """Replace what was measured of a space."""
+        others = (tuning for tuning in self._next.tunings if tuning.space != space)
+        self._next = replace(self._next, tunings=(*others, *tunings))
+
+    def _finish(self, space: Space, name: str) -> str:
+        """Bring a folder of a space to the disk; returns its digest."""
+        folder = shard_parent(self._directory, space) / name
+        with durable.disk_errors(folder):
+            durable.sync_tree(folder)
+            return durable.folder_digest(folder)
 
     def shard_parent(self, space: Space) -> Path:
         """The folder in which shards of a space are built. Made if missing."""

@@ -1,0 +1,302 @@
+"""Search structures over a life of an index: built, measured, damaged, outgrown, compacted; always in one commit."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.embedding_like import vectors_and_queries
+from wave_search.ann import exact_search, is_outgrown
+from wave_search.ann import shards as ann_shards
+from wave_search.errors import IndexCorruptError
+from wave_search.indexer import coverage, tuning
+from wave_search.indexer.shards import refresh_shards
+from wave_search.query.info import describe
+from wave_search.query.search import PartitionSearch
+from wave_search.store import ContentRow, FileRow, NewSegment, Settings, Writer, create, open_snapshot, verify
+from wave_search.types import Modality, ModelSpec, Sampling, Space
+
+DIM = 64
+SPEC = ModelSpec("m", "r", DIM, tuple(Modality), Sampling(), {}, "sequential")
+VIDEO, TEXT = Space(Modality.VIDEO), Space(Modality.TEXT)
+VECTORS, QUERIES = vectors_and_queries(3000, DIM)
+TEXTS = QUERIES("other", 300)
+
+
+@pytest.fixture
+def index(tmp_path):
+    create(tmp_path / "index", SPEC, Settings("10", (Modality.VIDEO, Modality.TEXT)))
+    return tmp_path / "index"
+
+
+def put(writer, name, vectors, modality=Modality.VIDEO):
+    segments = [NewSegment(modality, None, None, None, vector) for vector in vectors]
+    content_id = writer.put_content(ContentRow(name, "video", "mp4"), segments)
+    writer.put_file(FileRow(f"/media/{name}".encode(), b"/media", 1, 1, 1, content_id))
+
+
+def fill(index, begin, stop, texts=0, ivf_from=500, **options):
+    """Add files of a hundred segments each, as one run of `index` does."""
+    with Writer(index) as writer:
+        for start in range(begin, stop, 100):
+            put(writer, f"v{start}", VECTORS[start : min(start + 100, stop)])
+        if texts:
+            put(writer, "texts", TEXTS[:texts], Modality.TEXT)
+        writer.commit()
+        refresh_shards(writer, TEXT, ivf_from, **options)
+        return refresh_shards(writer, VIDEO, ivf_from, **options)
+
+
+def optimize(index, **options):
+    with Writer(index) as writer:
+        return refresh_shards(writer, VIDEO, 500, compact=True, **options)
+
+
+def forget(index, *names):
+    with Writer(index) as writer:
+        writer.remove_files([f"/media/{name}".encode() for name in names])
+        return writer.commit()
+
+
+@pytest.fixture
+def by_codes(monkeypatch):
+    """Small as the shards are, searches go by their codes."""
+    monkeypatch.setattr(ann_shards, "_FIXED_COST", 0)
+    monkeypatch.setattr(ann_shards, "_CODE_COST", 0)
+
+
+def stored(snapshot):
+    ids = snapshot.partition(VIDEO).ids
+    return snapshot.vectors(VIDEO, ids), ids
+
+
+def agreement(snapshot, kind=None, allowed=None, k=10):
+    """Share of the true best that is found; the scores of those must be exact."""
+    vectors, ids = stored(snapshot)
+    if allowed is not None:
+        kept = np.isin(ids, allowed)
+        vectors, ids = vectors[kept], ids[kept]
+    search = PartitionSearch(snapshot, VIDEO)
+    shares = []
+    for row in QUERIES("other" if kind is Modality.TEXT else "same", 30):
+        found = search.search(row[None], k, kind, allowed)
+        scores, true = exact_search(vectors, ids, row, k)
+        exact = dict(zip(true.tolist(), scores.tolist(), strict=True))
+        assert all(exact.get(i, s) == s for i, s in zip(found.ids.tolist(), found.scores.tolist(), strict=True))
+        shares.append(len(exact.keys() & set(found.ids.tolist())) / len(exact))
+    return np.mean(shares)
+
+
+def names(snapshot):
+    return [shard.name for shard in snapshot.shards(VIDEO)]
+
+
+def test_few_segments_have_no_shards(index):
+    snapshot = fill(index, 0, 400, texts=50)
+    assert snapshot.shards(VIDEO) == ()
+    assert snapshot.codebook(VIDEO) is None
+    assert snapshot.tunings(VIDEO) == ()
+    assert agreement(snapshot) == 1
+
+
+def test_recall_is_measured_for_each_kind_of_query_kept_and_told(index, by_codes):
+    snapshot = fill(index, 0, 2000, texts=300, ivf_from=1000)
+    tunings = {tuning.query: tuning for tuning in snapshot.tunings(VIDEO)}
+    assert set(tunings) == {Modality.TEXT, Modality.VIDEO}
+    for kind, tuned in tunings.items():
+        assert (tuned.target, tuned.vectors) == (0.95, 2000)
+        assert tuned.recall >= 0.95
+        assert agreement(snapshot, kind) >= 0.93
+    assert agreement(snapshot) >= 0.93, "a query of unknown kind"
+    (part,) = [part for part in describe(snapshot).partitions if part.modality is Modality.VIDEO]
+    assert (part.covered, part.tunings) == (2000, snapshot.tunings(VIDEO))
+    assert verify(index) == ()
+
+
+def test_another_target_is_measured_anew_and_kept(index, by_codes):
+    first = fill(index, 0, 1000, texts=300)
+    wanted = fill(index, 1000, 1000, recall=0.5)
+    assert {t.target for t in wanted.tunings(VIDEO)} == {0.5}
+    assert names(wanted) == names(first)
+    costs = [sum(t.probes * t.candidates for t in s.tunings(VIDEO)) for s in (first, wanted)]
+    assert costs[1] < costs[0]
+    again = fill(index, 1000, 1500)
+    assert {t.target for t in again.tunings(VIDEO)} == {0.5}
+    assert {t.vectors for t in again.tunings(VIDEO)} == {1500}
+
+
+def test_nothing_to_do_writes_nothing(index):
+    first = fill(index, 0, 1000, texts=300)
+    assert fill(index, 1000, 1000).manifest.version == first.manifest.version
+    assert optimize(index).manifest.version == first.manifest.version
+
+
+def test_growth_shares_a_codebook_and_makes_few_shards(index):
+    snapshots = [fill(index, start, start + 500) for start in range(0, 3000, 500)]
+    assert len({snapshot.codebook(VIDEO) for snapshot in snapshots}) == 1
+    assert [[shard.count for shard in s.shards(VIDEO)] for s in snapshots] == [
+        [500],
+        [1000],
+        [1000, 500],
+        [2000],
+        [2000, 500],
+        [2000, 1000],
+    ]
+    assert agreement(snapshots[-1]) >= 0.95
+    assert agreement(snapshots[0]) >= 0.95, "readers of an older version go on"
+
+
+def test_measuring_waits_until_the_shards_have_grown(index):
+    first = fill(index, 0, 2500, ivf_from=100)
+    second = fill(index, 2500, 2700, ivf_from=100)
+    assert second.tunings(VIDEO) == first.tunings(VIDEO)
+    third = fill(index, 2700, 3000, ivf_from=100)
+    assert third.tunings(VIDEO) == first.tunings(VIDEO)
+    assert {t.vectors for t in fill(index, 0, 0, texts=40, ivf_from=100).tunings(VIDEO)} == {3000}, "a new kind"
+
+
+def test_deleted_segments_are_not_found_and_leave_with_optimize(index, by_codes):
+    snapshot = fill(index, 0, 1500)
+    gone = snapshot.partition(VIDEO).ids[:200]
+    forgot = forget(index, "v0", "v100")
+    assert names(forgot) == names(snapshot)
+    assert agreement(forgot) >= 0.9
+    for row in VECTORS[:200:20].astype(np.float32):
+        assert not np.isin(PartitionSearch(forgot, VIDEO).search(row[None], 10).ids, gone).any()
+    compacted = optimize(index)
+    assert [shard.count for shard in compacted.shards(VIDEO)] == [1300]
+    assert compacted.codebook(VIDEO) == snapshot.codebook(VIDEO)
+    assert agreement(compacted) >= 0.9
+    forget(index, *(f"v{start}" for start in range(200, 1200, 100)))
+    left = optimize(index)
+    assert (left.shards(VIDEO), left.codebook(VIDEO), left.tunings(VIDEO)) == ((), None, ())
+    assert agreement(left) == 1
+
+
+def test_optimize_joins_small_shards(index):
+    fill(index, 0, 1000)
+    assert len(fill(index, 1000, 1600).shards(VIDEO)) == 2
+    fill(index, 1600, 1700)
+    joined = optimize(index)
+    assert [shard.count for shard in joined.shards(VIDEO)] == [1700]
+    assert verify(index) == () or all(problem.orphan for problem in verify(index))
+
+
+@pytest.mark.parametrize("large", [True, False])
+def test_shards_have_a_size_at_most(index, monkeypatch, large):
+    monkeypatch.setattr(coverage, "SHARD_VECTORS", 400)
+    snapshot = fill(index, 0, 1000)
+    assert [shard.count for shard in snapshot.shards(VIDEO)] == [400, 400, 200]
+    assert agreement(snapshot) >= 0.95
+    assert [shard.count for shard in optimize(index).shards(VIDEO)] == [400, 400, 200]
+
+
+def damage_one(snapshot, name):
+    folder = snapshot.shard_dir(snapshot.shards(VIDEO)[1])
+    if name == "folder":
+        shutil.rmtree(folder)
+        return folder
+    if name == "codebook":
+        folder = snapshot.shard_dir(snapshot.codebook(VIDEO))
+        name = "centroids.npy"
+    data = bytearray((folder / name).read_bytes())
+    data[len(data) // 2] ^= 255
+    (folder / name).write_bytes(data)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["folder", "codebook", "codes.faiss", "ids.npy", "meta.json"])
+def test_damage_is_told_to_readers_and_mended_by_the_next_writer(index, name):
+    fill(index, 0, 1000)
+    snapshot = fill(index, 1000, 1600)
+    before = [PartitionSearch(snapshot, VIDEO).search(row[None], 10) for row in TEXTS[:10]]
+    folder = damage_one(snapshot, name)
+    with pytest.raises(IndexCorruptError, match="damaged") as caught:
+        PartitionSearch(snapshot, VIDEO)
+    assert str(folder) in caught.value.message
+    assert "wave-search optimize" in caught.value.remedy
+    mended = fill(index, 1600, 1600)
+    assert agreement(mended) >= 0.95
+    after = [PartitionSearch(mended, VIDEO).search(row[None], 10) for row in TEXTS[:10]]
+    shared = [np.intersect1d(a.ids, b.ids, return_indices=True)[1:] for a, b in zip(before, after, strict=True)]
+    assert all(np.array_equal(a.scores[i], b.scores[j]) for a, b, (i, j) in zip(before, after, shared, strict=True))
+    if name != "codebook":
+        assert names(mended)[0] == names(snapshot)[0], "what was whole stays"
+
+
+def test_a_flipped_byte_of_a_vector_is_mended_by_optimize(index):
+    fill(index, 0, 1000)
+    snapshot = fill(index, 1000, 1600)
+    damage_one(snapshot, "vectors.f16")
+    assert [problem for problem in verify(index) if not problem.orphan]
+    assert names(optimize(index)) != names(snapshot)
+    assert not [problem for problem in verify(index) if not problem.orphan]
+
+
+def test_a_lost_shard_that_is_small_is_searched_exactly(index):
+    fill(index, 0, 1000)
+    snapshot = fill(index, 1000, 1600)
+    damage_one(snapshot, "folder")
+    left = fill(index, 1600, 1600, ivf_from=700)
+    assert names(left) == names(snapshot)[:1]
+    assert agreement(left) >= 0.95
+
+
+def outgrow(index, monkeypatch):
+    """Whatever was measured with the first codebook did not reach the target."""
+    first = open_snapshot(index).codebook(VIDEO)
+    measured = []
+
+    def judged(shards, result, target):
+        measured.append(shards.codebook.checksum)
+        return shards.codebook.checksum == measured[0] if first else is_outgrown(shards, result, target)
+
+    monkeypatch.setattr(tuning, "is_outgrown", judged)
+
+
+def test_an_outgrown_codebook_is_trained_anew_in_the_background_of_readers(index, monkeypatch):
+    old = fill(index, 0, 1000, texts=300)
+    reading = PartitionSearch(old, VIDEO)
+    before = reading.search(TEXTS[:1], 10)
+    outgrow(index, monkeypatch)
+    new = fill(index, 1000, 1500)
+    assert new.manifest.version == old.manifest.version + 2, "the segments, and the structures in one commit"
+    assert new.codebook(VIDEO) != old.codebook(VIDEO)
+    assert [shard.count for shard in new.shards(VIDEO)] == [1500]
+    assert {t.vectors for t in new.tunings(VIDEO)} == {1500}
+    assert agreement(new) >= 0.95
+    assert np.array_equal(reading.search(TEXTS[:1], 10).ids, before.ids)
+
+
+def test_a_codebook_is_not_trained_anew_for_what_it_knows(index, monkeypatch):
+    old = fill(index, 0, 1000, texts=300)
+    outgrow(index, monkeypatch)
+    again = fill(index, 1000, 1000, recall=0.9)
+    assert again.codebook(VIDEO) == old.codebook(VIDEO)
+    assert {t.target for t in again.tunings(VIDEO)} == {0.9}
+
+
+def test_a_filter_reaches_shards_and_the_rest(index, by_codes):
+    snapshot = fill(index, 0, 1300, texts=300, ivf_from=1000)
+    snapshot = fill(index, 1300, 1600, ivf_from=1000)
+    assert sum(shard.count for shard in snapshot.shards(VIDEO)) == 1300
+    everything = np.arange(snapshot.manifest.next_segment_id)
+    for allowed in (everything, everything[::50], everything[1400:1500], everything[:0]):
+        search = PartitionSearch(snapshot, VIDEO)
+        found = search.search(TEXTS[:1], 10, Modality.TEXT, allowed)
+        assert np.isin(found.ids, allowed).all()
+        assert len(found.ids) == min(10, np.isin(allowed, snapshot.partition(VIDEO).ids).sum())
+    assert agreement(snapshot, allowed=everything[::50]) >= 0.99
+
+
+def test_spaces_have_structures_of_their_own(index):
+    snapshot = fill(index, 0, 600, texts=300, ivf_from=200)
+    assert {codebook.space for codebook in snapshot.manifest.codebooks} == {VIDEO, TEXT}
+    with Writer(index) as writer:
+        writer.set_codebook(TEXT, None)
+        left = writer.commit()
+    assert {codebook.space for codebook in left.manifest.codebooks} == {VIDEO}
+    assert {shard.space for shard in left.manifest.shards} == {VIDEO}
+    assert {tuning.space for tuning in left.manifest.tunings} == {VIDEO}
+    assert replace(left.manifest, version=1) != replace(snapshot.manifest, version=1)
