@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wave_search.ann import Codebook, Shard, build_shard, score
+from wave_search.ann import Codebook, Effort, Shard, Shards, build_shard, score
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,9 +62,10 @@ def index_rankings(vectors: NDArray[np.float16], queries: NDArray[np.float32], d
     with tempfile.TemporaryDirectory(prefix="wave-search-") as folder:
         codebook = Codebook.train(vectors[sample], count)
         built = build_shard(codebook, [(np.arange(count), vectors)], Path(folder))
-        shard = Shard.open(Path(folder, built.name), vectors.shape[1])
+        shards = Shards(codebook, [Shard.open(Path(folder, built.name), codebook)], np.arange(count))
+        effort = Effort.by_rule(codebook.lists)
         for row, query in zip(rankings, queries, strict=True):
-            _, found = shard.search(query, depth)
+            _, found = shards.search(query, depth, effort)
             row[: len(found)] = found
     return rankings
 

@@ -1,0 +1,333 @@
+"""The engines that `ann.py` compares. Each builds into a folder of its own once, and is opened from there.
+
+A peer in a row "PCA-256" gets the rotation of `wave_search.ann` in front and the exact re-scoring behind, both of which
+it does not have itself. `width` is its one knob for recall; what it means is said at each engine. Single-threaded.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from wave_search.ann import exact_search
+from wave_search.ann.rotation import principal_rotation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    Rows = NDArray[np.float32]
+    Ids = NDArray[np.int64]
+
+BLOCK_ROWS = 8_192
+_PCA_DIMS, _PCA_SAMPLE = 256, 16_384
+
+
+class Engine(Protocol):
+    """One row of the tables."""
+
+    name: str
+    widths: tuple[int, ...]
+
+    def build(self, items: NDArray[np.float16], folder: Path) -> None:
+        """Write an index of the items (n, dim) into an empty folder."""
+
+    def open(self, items: NDArray[np.float16], folder: Path) -> Callable[[Rows, int, int, Ids | None], Ids]:
+        """Open it; returns search(query (dim,), k, width, allowed ids): ids, best first."""
+
+
+def blocks(items: NDArray[np.float16]) -> Iterator[Rows]:
+    """Items as float32, piece by piece."""
+    for start in range(0, len(items), BLOCK_ROWS):
+        yield items[start : start + BLOCK_ROWS].astype(np.float32)
+
+
+def built(engine: Engine, items: NDArray[np.float16], folder: Path) -> dict[str, float]:
+    """Build unless that was done before; returns what it took."""
+    record = folder / "built.json"
+    if not record.exists():
+        folder.mkdir(parents=True)
+        wall_s, cpu_s = time.perf_counter(), time.process_time()
+        engine.build(items, folder)
+        took = {"wall_s": time.perf_counter() - wall_s, "cpu_s": time.process_time() - cpu_s}
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        if hasattr(engine, "finish"):
+            engine.finish(folder)
+        record.write_text(json.dumps({**took, "disk_bytes": size}))
+    loaded: dict[str, float] = json.loads(record.read_text())
+    return loaded
+
+
+class Exact:
+    """All of them, in float32."""
+
+    name, widths = "exact (faiss, float32)", (0,)
+
+    def build(self, items: NDArray[np.float16], folder: Path) -> None:
+        """Nothing to do."""
+
+    def open(self, items: NDArray[np.float16], folder: Path) -> Callable[[Rows, int, int, Ids | None], Ids]:
+        """Widen them."""
+        import faiss
+
+        index = faiss.IndexFlatIP(items.shape[1])
+        for block in blocks(items):
+            index.add(block)
+
+        def search(query: Rows, k: int, width: int, allowed: Ids | None) -> Ids:
+            params = faiss.SearchParameters(sel=_selector(allowed)) if allowed is not None else None
+            return index.search(query[None], k, params=params)[1][0]
+
+        return search
+
+
+class Hnswlib:
+    """hnswlib: M 16, ef_construction 200; the width is ef. With an allowed set, its filter function."""
+
+    name, widths = "hnswlib", (32, 48, 64, 96, 128, 192, 256, 384, 512, 768)
+
+    def build(self, items: NDArray[np.float16], folder: Path) -> None:
+        """Add all in one thread."""
+        import hnswlib
+
+        index = hnswlib.Index("ip", items.shape[1])
+        index.init_index(len(items), M=16, ef_construction=200, random_seed=1)
+        start = 0
+        for block in blocks(items):
+            index.add_items(block, np.arange(start, start + len(block)), num_threads=1)
+            start += len(block)
+        index.save_index(str(folder / "index"))
+
+    def open(self, items: NDArray[np.float16], folder: Path) -> Callable[[Rows, int, int, Ids | None], Ids]:
+        """Read it whole."""
+        import hnswlib
+
+        index = hnswlib.Index("ip", items.shape[1])
+        index.load_index(str(folder / "index"))
+
+        def search(query: Rows, k: int, width: int, allowed: Ids | None) -> Ids:
+            index.set_ef(max(width, k))
+            keep = set(allowed.tolist()).__contains__ if allowed is not None else None
+            try:
+                return index.knn_query(query, k, num_threads=1, filter=keep)[0][0].astype(np.int64)
+            except RuntimeError:  # fewer than k were met
+                return np.empty(0, np.int64)
+
+        return search
+
+
+class Usearch:
+    """usearch: connectivity 16, expansion_add 128, float16; the width is expansion_search. It has no filter."""
+
+    name, widths = "usearch f16", (32, 64, 96, 128, 192, 256, 384, 512, 768)
+
+    def build(self, items: NDArray[np.float16], folder: Path) -> None:
+        """Add all in one thread."""
+        index = self._empty(items.shape[1])
+        start = 0
+        for block in blocks(items):
+            index.add(np.arange(start, start + len(block)), block, threads=1)
+            start += len(block)
+        index.save(str(folder / "index"))
+
+    def open(self, items: NDArray[np.float16], folder: Path) -> Callable[[Rows, int, int, Ids | None], Ids]:
+        """Read it whole."""
+        index = self._empty(items.shape[1])
+        index.load(str(folder / "index"))
+
+        def search(query: Rows, k: int, width: int, allowed: Ids | None) -> Ids:
+            if allowed is not None:
+                raise NotImplementedError
+            index.expansion_search = width
+            return np.asarray(index.search(query, k, threads=1).keys, np.int64)
+
+        return search
+
+    def _empty(self, dim: int) -> Any:
+        from usearch.index import Index
+
+        return Index(ndim=dim, metric="ip", dtype="f16", connectivity=16, expansion_add=128)
+
+
+class UsearchBits:
+    """usearch on the signs of centred vectors, re-scored exactly; the width is how many are re-scored."""
+
+    name, widths = "usearch b1, re-scored", (50, 100, 150, 200, 300, 400, 600, 800)
+
+    def build(self, items: NDArray[np.float16], folder: Path) -> None:
+        """Add the signs in one thread."""
+        mean = np.mean([block.mean(axis=0) for block in blocks(items)], axis=0)
+        index = self._empty(items.shape[1])
+        start = 0
+        for block in blocks(items):
+            index.add(np.arange(start, start + len(block)), np.packbits(block > mean, axis=1), threads=1)
+            start += len(block)
+        index.save(str(folder / "index"))
+        np.save(folder / "mean.npy", mean)
+
+    def open(self, items: NDArray[np.float16], folder: Path) -> Callable[[Rows, int, int, Ids | None], Ids]:
+        """Read it whole; the vectors stay mapped."""
+        index = self._empty(items.shape[1])
+        index.load(str(folder / "index"))
+        mean = np.load(folder / "mean.npy")
+
+        def search(query: Rows, k: int, width: int, allowed: Ids | None) -> Ids:
+            if allowed is not None:
+                raise NotImplementedError
+            index.expansion_search = max(width, 64)
+            bits = np.packbits(query - mean @ query * mean / (mean @ mean) > 0)
+            return _rescored(items, np.asarray(index.search(bits, width, threads=1).keys, np.int64), query, k)
+
+        return search
+
+    def _empty(self, dim: int) -> Any:
+        from usearch.index import Index
+
+        return Index(ndim=dim, metric="hamming", dtype="b1", connectivity=16, expansion_add=128)
+
+
+class FaissIvfPq:
+    """faiss IVF-PQ as autofaiss would choose it, re-scored exactly; the width is nprobe, 40 candidates for each hit.
+
+    Dims to a sub-quantiser as far as its codes take 1/32 of float16 vectors.
+    """
+
+    name, widths = "faiss IVF,PQ8 + re-scoring", (8, 16, 32, 64, 128, 256, 512)
+
+    def build(self, items: NDArray[np.float16], folder: Path) -> None:
+        """Train on 40 points for each list."""
+        import faiss
+
+        count, dim = items.shape
+        lists = int(2 ** np.round(np.log2(4 * np.sqrt(count))))
+        index = faiss.IndexIVFPQ(faiss.IndexFlatIP(dim), dim, lists, dim // 32 if dim > 512 else dim // 4, 8, 0)
+        sample = np.sort(np.random.default_rng(0).choice(count, min(count, 40 * lists), replace=False))
+        index.train(items[sample].astype(np.float32))
+        for block in blocks(items):
+            index.add(block)
+        faiss.write_index(index, str(folder / "index"))
+
+    def open(self, items: NDArray[np.float16], folder: Path) -> Callable[[Rows, int, int, Ids | None], Ids]:
+        """Read it whole; the vectors stay mapped."""
+        import faiss
+
+        index = faiss.read_index(str(folder / "index"))
+
+        def search(query: Rows, k: int, width: int, allowed: Ids | None) -> Ids:
+            params = faiss.SearchParametersIVF(nprobe=width)
+            if allowed is not None:
+                params.sel = _selector(allowed)
+            found = index.search(query[None], 40 * k, params=params)[1][0]
+            return _rescored(items, found[found >= 0], query, k)
+
+        return search
+
+
+class Lance:
+    """LanceDB with one of its own indexes; the width is nprobes, or a quarter of ef with HNSW.
+
+    Filters by `id IN (...)` before the search.
+
+    Args:
+        kind: "IVF_RQ", "IVF_PQ" or "IVF_HNSW_SQ".
+        refine: of how many for each hit it fetches the vectors to score them exactly.
+    """
+
+    widths = (5, 10, 20, 40, 80, 160)
+
+    def __init__(self, kind: str, refine: int) -> None:
+        self.name = f"LanceDB {kind}"
+        self._kind, self._refine = kind, refine
+
+    def build(self, items: NDArray[np.float16], folder: Path) -> None:
+        """Write the table, then its index."""
+        import lancedb
+        import pyarrow as pa
+        from lancedb.index import HnswSq, IvfPq, IvfRq
+
+        dim, start = items.shape[1], 0
+        schema = pa.schema([("id", pa.int64()), ("vector", pa.list_(pa.float32(), dim))])
+        table = lancedb.connect(str(folder)).create_table("items", schema=schema)
+        for block in blocks(items):
+            vectors = pa.FixedSizeListArray.from_arrays(pa.array(block.ravel()), dim)
+            table.add(pa.table([pa.array(range(start, start + len(block))), vectors], schema=schema))
+            start += len(block)
+        partitions = max(1, int(np.sqrt(len(items))))
+        config = {
+            "IVF_RQ": lambda: IvfRq(distance_type="dot", num_partitions=partitions),
+            "IVF_PQ": lambda: IvfPq(distance_type="dot", num_partitions=partitions, num_sub_vectors=dim // 16),
+            "IVF_HNSW_SQ": lambda: HnswSq(distance_type="dot", num_partitions=max(1, len(items) // 100_000)),
+        }[self._kind]()
+        table.create_index("vector", config=config)
+        table.wait_for_index(["vector_idx"])
+
+    def open(self, items: NDArray[np.float16], folder: Path) -> Callable[[Rows, int, int, Ids | None], Ids]:
+        """Open the table."""
+        import lancedb
+
+        table = lancedb.connect(str(folder)).open_table("items")
+
+        def search(query: Rows, k: int, width: int, allowed: Ids | None) -> Ids:
+            asked = table.search(query, vector_column_name="vector").distance_type("dot").limit(k)
+            asked = asked.select(["id", "_distance"])
+            asked = asked.ef(max(4 * width, 2 * k)) if self._kind == "IVF_HNSW_SQ" else asked.nprobes(width)
+            asked = asked.refine_factor(self._refine)
+            if allowed is not None:
+                asked = asked.where(f"id IN ({', '.join(map(str, allowed.tolist()))})", prefilter=True)
+            return np.asarray(asked.to_arrow().column("id"), np.int64)
+
+        return search
+
+
+class WithPca:
+    """A peer on 256 principal components, its candidates re-scored with the whole vectors.
+
+    Args:
+        peer: the engine.
+        candidates: for each hit, how many it is asked for.
+    """
+
+    def __init__(self, peer: Any, candidates: int = 5) -> None:
+        self.name, self.widths = f"PCA-256, {peer.name}, re-scored", peer.widths
+        self._peer, self._candidates = peer, candidates
+
+    def build(self, items: NDArray[np.float16], folder: Path) -> None:
+        """Turn them, then let the peer build."""
+        sample = items[:: max(1, len(items) // _PCA_SAMPLE)].astype(np.float32)
+        rotation = principal_rotation(sample, min(_PCA_DIMS, items.shape[1]), 0)
+        np.save(folder / "rotation.npy", rotation)
+        (folder / "peer").mkdir()
+        turned = np.concatenate([_unit(block @ rotation.T).astype(np.float16) for block in blocks(items)])
+        self._peer.build(turned, folder / "peer")
+
+    def open(self, items: NDArray[np.float16], folder: Path) -> Callable[[Rows, int, int, Ids | None], Ids]:
+        """Open the peer; the whole vectors stay mapped."""
+        rotation = np.load(folder / "rotation.npy")
+        inner = self._peer.open(np.empty((len(items), len(rotation)), np.float16), folder / "peer")
+
+        def search(query: Rows, k: int, width: int, allowed: Ids | None) -> Ids:
+            found = inner(_unit(rotation @ query), self._candidates * k, width, allowed)
+            return _rescored(items, found, query, k)
+
+        return search
+
+
+def _unit(rows: Rows) -> Rows:
+    unit: Rows = rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+    return unit
+
+
+def _rescored(items: NDArray[np.float16], found: Ids, query: Rows, k: int) -> Ids:
+    found = np.sort(found)
+    return exact_search(items[found], found, query, k)[1]
+
+
+def _selector(allowed: Ids) -> Any:
+    import faiss
+
+    return faiss.IDSelectorBatch(allowed)

@@ -1,0 +1,106 @@
+"""This package as an engine of `ann.py`: an index with a table of files, filled from vectors in place of a model."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import wave_search as ws
+from benchmarks.vectors import Library
+from wave_search.indexer.shards import refresh_shards
+from wave_search.query import Engine, LoadOptions
+from wave_search.query.search import PartitionSearch
+from wave_search.store import ContentRow, FileRow, NewSegment, Settings, Writer, create, manifest
+from wave_search.store.snapshot import Snapshot
+from wave_search.types import Modality, ModelSpec, Sampling, Space
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+TARGETS = (0.90, 0.95, 0.99)
+TEXTS = 1_000
+_SEGMENTS_PER_FILE = 10
+_VIDEO, _TEXT = Space(Modality.VIDEO), Space(Modality.TEXT)
+
+
+class Ours:
+    """The index as it is; the width is the percentage of recall that it was told to reach.
+
+    Args:
+        public: ask `Index.search`, which finds paths and times too; otherwise only the search of the partition.
+    """
+
+    widths = tuple(round(100 * target) for target in TARGETS)
+
+    def __init__(self, *, public: bool) -> None:
+        self.name = "wave-search, Index.search" if public else "wave-search, its partition alone"
+        self._public = public
+
+    def build(self, items: NDArray[np.float16], folder: Path) -> None:
+        """Store vectors and files, build the shards, and tune them for the usual recall of 0.95."""
+        dim = items.shape[1]
+        spec = ModelSpec("vectors", "none", dim, tuple(Modality), Sampling(), {}, "sequential")
+        create(folder / "index", spec, Settings("10", (Modality.VIDEO, Modality.TEXT)))
+        texts = Library(dim).queries("cross", TEXTS, len(items), seed=1).astype(np.float16)
+        with Writer(folder / "index") as writer:
+            for number, start in enumerate(range(0, len(items), _SEGMENTS_PER_FILE)):
+                rows = items[start : start + _SEGMENTS_PER_FILE]
+                put(writer, f"video{number:07}.mp4", Modality.VIDEO, rows)
+            for number, text in enumerate(texts):
+                put(writer, f"text{number:07}.txt", Modality.TEXT, text[None])
+            writer.commit()
+            refresh_shards(writer, _VIDEO, 5_000)
+
+    def finish(self, folder: Path) -> None:
+        """Tune for each target, and remember the versions of the index that are so tuned."""
+        with Writer(folder / "index") as writer:
+            versions = {
+                width: refresh_shards(writer, _VIDEO, 5_000, target).manifest.version
+                for width, target in zip(self.widths, TARGETS, strict=True)
+            }
+        (folder / "versions.json").write_text(json.dumps(versions))
+
+    def open(self, items: NDArray[np.float16], folder: Path) -> Callable[..., NDArray[np.int64]]:
+        """Open each of these versions when it is first asked."""
+        versions = json.loads((folder / "versions.json").read_text())
+        opened: dict[int, Any] = {}
+
+        def at(width: int) -> Any:
+            if width not in opened:
+                directory = (folder / "index").absolute()
+                snapshot = Snapshot(directory, manifest.read(directory, versions[str(width)]))
+                if self._public:
+                    engine = Engine.for_index("auto", LoadOptions(), snapshot.manifest.model)
+                    opened[width] = ws.Index(snapshot, engine, 1)
+                else:
+                    opened[width] = PartitionSearch(snapshot, _VIDEO)
+            return opened[width]
+
+        def search(
+            query: NDArray[np.float32], k: int, width: int, allowed: NDArray[np.int64] | None
+        ) -> NDArray[np.int64]:
+            if not self._public:
+                found: NDArray[np.int64] = at(width).search(query[None], k, allowed=allowed).ids
+                return found
+            if allowed is not None:
+                raise NotImplementedError
+            return np.array([hit.segment_id for hit in at(width).search(vector=query, target="video", k=k)])
+
+        return search
+
+
+def put(writer: Writer, name: str, modality: Modality, rows: NDArray[np.float16]) -> None:
+    """Add a file of ten-second segments with these vectors."""
+    is_text = modality is Modality.TEXT
+    segments = [
+        NewSegment(modality, None if is_text else 10.0 * i, None if is_text else 10.0 * i + 10, None, row)
+        for i, row in enumerate(rows)
+    ]
+    kind = "text" if is_text else "video"
+    content_id = writer.put_content(ContentRow(name, kind, "", None if is_text else 10.0 * len(rows)), segments)
+    writer.put_file(FileRow(f"/media/{name}".encode(), b"/media", 1, 1, 1, content_id))
