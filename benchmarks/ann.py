@@ -101,8 +101,12 @@ def prepare(work: Path, count: int, dim: int, questions: int) -> Data:
     mapped = np.load(path, mmap_mode="r").view(np.ndarray)
     queries = {kind: library.queries(kind, questions, count) for kind in KINDS}
     allowed = np.flatnonzero(np.random.default_rng(1).random(count) < FILTER_SHARE)
-    truth = {kind: _truth(mapped, rows, np.arange(count)) for kind, rows in queries.items()}
-    return Data(mapped, queries, truth, allowed, _truth(mapped[allowed], queries["cross"], allowed))
+    known = work / f"truth-{questions}.npz"
+    if not known.exists():
+        truth = {kind: _truth(mapped, rows, np.arange(count)) for kind, rows in queries.items()}
+        np.savez(known, allowed=_truth(mapped[allowed], queries["cross"], allowed), **truth)
+    truth = dict(np.load(known))
+    return Data(mapped, queries, truth, allowed, truth["allowed"])
 
 
 def _truth(items: NDArray[np.float16], rows: NDArray[np.float32], ids: NDArray[np.int64]) -> NDArray[np.int64]:

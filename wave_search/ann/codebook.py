@@ -6,7 +6,7 @@ import io
 import math
 import zlib
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -31,6 +31,14 @@ _POINTS_PER_QUANTISER = 16 * _POINTS_PER_LIST
 _SMALL_SAMPLE = 10_000
 """One thread needs about a second to train on it."""
 _BLOCK_ROWS = 8_192
+
+
+class Sample(Protocol):
+    """Vectors to train on, read piece by piece: an array is one, and so is what reads slices from a disk."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> NDArray[np.float16]: ...
 
 
 class Codebook:
@@ -71,8 +79,8 @@ class Codebook:
         return min(count, max(_ROTATION_SAMPLE, 48 * _lists(count)))
 
     @classmethod
-    def train(cls, sample: NDArray[np.float16], count: int, seed: int = 0) -> Codebook:
-        """Train by rule.
+    def train(cls, sample: Sample, count: int, seed: int = 0) -> Codebook:
+        """Train by rule. Holds the whole of a small sample, and of a large one what is left of it after the rotation.
 
         Args:
             sample: (s, dim) vectors of the partition, any subset of at least one, evenly drawn.
@@ -81,10 +89,10 @@ class Codebook:
         """
         import faiss
 
-        dim = sample.shape[1]
-        dims = min(_DIMS, dim) // 2 * 2  # two to a sub-quantiser
-        stride = max(1, len(sample) // _ROTATION_SAMPLE)
-        rotation = principal_rotation(sample[::stride].astype(np.float32), dims, seed)
+        points = sample[:: max(1, len(sample) // _ROTATION_SAMPLE)].astype(np.float32)
+        dims = min(_DIMS, points.shape[1]) // 2 * 2  # two to a sub-quantiser
+        rotation = principal_rotation(points, dims, seed)
+        del points
         lists = min(_lists(count), _power_of_two_below(len(sample) / _POINTS_PER_LIST))
         quantizer = faiss.IndexFlatL2(dims)
         ivf = _empty(quantizer, lists)
@@ -167,7 +175,7 @@ def _power_of_two_below(value: float) -> int:
     return int(2 ** math.floor(math.log2(value))) if value >= 1 else 1
 
 
-def _apply(rotation: NDArray[np.float32], sample: NDArray[np.float16]) -> NDArray[np.float32]:
+def _apply(rotation: NDArray[np.float32], sample: Sample) -> NDArray[np.float32]:
     blocks = (sample[i : i + _BLOCK_ROWS].astype(np.float32) for i in range(0, len(sample), _BLOCK_ROWS))
     return np.concatenate([block @ rotation.T for block in blocks])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wave_search.ann import Codebook, Shard, Shards, build_shard, draw
@@ -90,10 +91,25 @@ def _opens(directory: Path, codebook: Codebook) -> bool:
 
 
 def _train(writer: Writer, space: Space, ids: NDArray[np.int64]) -> Codebook:
-    sample = draw(ids, Codebook.sample_size(len(ids)))
-    codebook = Codebook.train(writer.snapshot.vectors(space, sample), len(ids))
+    sample = _Stored(writer.snapshot, space, draw(ids, Codebook.sample_size(len(ids))))
+    codebook = Codebook.train(sample, len(ids))
     writer.set_codebook(space, codebook.write(writer.shard_parent(space)), int(ids[-1]) + 1)
     return codebook
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """Vectors that are read when they are asked for."""
+
+    snapshot: Snapshot
+    space: Space
+    ids: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, part: slice) -> NDArray[np.float16]:
+        return self.snapshot.vectors(self.space, self.ids[part])
 
 
 def _build(writer: Writer, space: Space, codebook: Codebook, ids: NDArray[np.int64], todo: Plan) -> Shards:
