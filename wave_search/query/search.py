@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from wave_search.store import Snapshot
     from wave_search.types import Modality, Space
 
+_MIN_VARIATION = 1e-5
+"""Of a dimension over the sample, below which it is one vector many times over: nothing can stand out from that."""
+
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
@@ -57,7 +60,11 @@ class PartitionSearch:
         self._shards = self._open_shards(ids)
         self._rest_ids = ids[~covered(ids, snapshot.shards(space))]
         self._rest = snapshot.vectors(space, self._rest_ids)
-        self._sample = self._vectors(draw(ids, BACKGROUND_SIZE)).astype(np.float32)
+        self._sample_ids = draw(ids, BACKGROUND_SIZE)
+        sample = self._sample
+        self._mean = sample.sum(axis=0) / max(len(sample), 1)
+        self._varies = len(sample) > 1 and bool(sample.std(axis=0).max() > _MIN_VARIATION)
+        del self._sample  # most queries need no more of it than that
 
     def _open_shards(self, ids: NDArray[np.int64]) -> Shards | None:
         snapshot, ref = self._snapshot, self._snapshot.codebook(self._space)
@@ -76,6 +83,10 @@ class PartitionSearch:
             found[here] = vectors
         found[~here] = self._rest[np.searchsorted(self._rest_ids, ids[~here])]
         return found
+
+    @cached_property
+    def _sample(self) -> NDArray[np.float32]:
+        return self._vectors(self._sample_ids).astype(np.float32)
 
     @cached_property
     def _efforts(self) -> dict[Modality, Effort]:
@@ -108,10 +119,17 @@ class PartitionSearch:
             scores, ids = np.concatenate([scores, more_scores]), np.concatenate([ids, more_ids])
             best = np.lexsort((ids, -scores))[:k]
             scores, ids = scores[best], ids[best]
+        return Candidates(ids, scores, self._background(np.atleast_2d(queries), kinds).z(scores))
+
+    def _background(self, rows: NDArray[np.float32], kinds: Mapping[Modality, float] | None) -> Background:
+        typical_std = self._typical_std(kinds)
+        if typical_std is not None and self._varies and len(rows) == 1:
+            # The mean of the scores is the score of the mean: the sample itself, which takes as long as a search, is
+            # not needed.
+            return Background(float(self._mean @ rows[0]), typical_std)
         # Row by row, as in exact search: a matrix product would wake BLAS's threads.
-        sampled = np.vecdot(self._sample[:, None, :], np.atleast_2d(queries)).max(axis=1)
-        background = Background.of(sampled, self._typical_std(kinds))
-        return Candidates(ids, scores, background.z(scores))
+        scores = np.vecdot(self._sample[:, None, :], rows).max(axis=1)
+        return Background.of(scores, typical_std)
 
     def _effort(self, kinds: Mapping[Modality, float] | None) -> Effort:
         """As measured for such queries; otherwise as much as for any, and more if none came from elsewhere."""
