@@ -145,6 +145,17 @@ def test_a_missing_and_a_damaged_shard_are_built_again(index: Path) -> None:
     assert all(open_snapshot(index).shards(space) for space in SPACES[:2])
 
 
+def test_an_older_version_that_cannot_be_read_any_more_is_removed(index: Path) -> None:
+    older = manifest.path_of(index, manifest.versions(index)[-2])
+    flip(older, 50)
+    assert any(problem.orphan and older.name in problem.what for problem in verify(index))
+    optimize(index, grace_s=3600)
+    assert not older.exists()
+    assert len(manifest.versions(index)) > 1
+    assert verify(index) == ()
+    assert found(open_snapshot(index)) == expected(KEPT)
+
+
 def test_only_one_process_optimizes(index: Path) -> None:
     with Writer(index), pytest.raises(IndexLockedError, match=f"process {os.getpid()}"):
         optimize(index)

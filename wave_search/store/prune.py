@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from contextlib import suppress
 from datetime import datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -30,12 +31,11 @@ def prune(directory: Path, opened: Tables, newest: Manifest, grace_s: float) -> 
         OSError: the disk cannot be written.
         IndexError_: the same, or what is kept cannot be read.
     """
-    kept = _kept(directory, grace_s)
-    for version in set(manifest.versions(directory)) - set(kept):
+    states = _kept(directory, grace_s)
+    for version in set(manifest.versions(directory)) - {state.version for state in states}:
         manifest.path_of(directory, version).unlink()
     _remove((directory / manifest.FOLDER).glob(".*.tmp"))
     durable.sync(directory / manifest.FOLDER)
-    states = [manifest.read(directory, version) for version in kept]
     _remove_shards(directory, states)
     _remove(left_overs(directory, digests.read(directory, *(state.table_digests for state in reversed(states)))))
     opened.drop_versions({name: {state.table_versions[name] for state in states} for name in newest.table_versions})
@@ -56,19 +56,18 @@ def unused_shards(directory: Path, states: Iterable[Manifest]) -> Iterator[Path]
     yield from sorted(folder for folder in (directory / SHARDS_FOLDER).glob("*/*") if folder not in used)
 
 
-def _kept(directory: Path, grace_s: float) -> list[int]:
-    """Versions that stay, the newest last."""
-    versions = manifest.versions(directory)
-    return [*(old for old, new in pairwise(versions) if _age_s(directory, new) < grace_s), versions[-1]]
+def _kept(directory: Path, grace_s: float) -> list[Manifest]:
+    """Versions that stay, the newest last. One that cannot be read any more is of no use to anybody."""
+    states = []
+    for version in manifest.versions(directory):
+        with suppress(IndexError_):
+            states.append(manifest.read(directory, version))
+    return [*(old for old, new in pairwise(states) if _age_s(new) < grace_s), states[-1]]
 
 
-def _age_s(directory: Path, version: int) -> float:
+def _age_s(state: Manifest) -> float:
     """How long a version has been there. A clock that was put back counts as no time at all."""
-    try:
-        created = datetime.fromisoformat(manifest.read(directory, version).created)
-    except IndexError_:
-        return float("inf")
-    return max(time.time() - created.timestamp(), 0.0)
+    return max(time.time() - datetime.fromisoformat(state.created).timestamp(), 0.0)
 
 
 def _remove_shards(directory: Path, states: Iterable[Manifest]) -> None:
