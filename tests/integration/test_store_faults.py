@@ -6,13 +6,25 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from wave_search.ann import Codebook, Shard, build_shard
 from wave_search.errors import IndexError_, IndexNotFoundError
-from wave_search.store import ContentRow, FileRow, NewSegment, Settings, Writer, create, exists, open_snapshot, verify
+from wave_search.store import (
+    ContentRow,
+    FileRow,
+    NewSegment,
+    Settings,
+    Writer,
+    arrow,
+    create,
+    exists,
+    open_snapshot,
+    verify,
+)
 from wave_search.types import Modality, ModelSpec, Sampling, Space
 
 DIM = 8
@@ -274,6 +286,22 @@ def test_bad_vectors_are_found(tmp_path):
             writer.commit()
     (problem,) = verify(tmp_path)
     assert problem.what == "2 segments have a vector that is not finite or not of unit length"
+
+
+@pytest.mark.parametrize("table", ["files", "contents"])
+def test_what_is_recorded_twice_or_is_not_there_is_found(index, table):
+    with Writer(index) as writer:
+        rows = list(writer.snapshot.files().values())
+        contents = list(writer.snapshot.contents().items())
+        twice = arrow.file_table(rows[:1], writer._schemas[table]) if table == "files" else None
+        twice = twice or arrow.content_table(contents[:1], writer._schemas[table])
+        writer._tables.append(table, twice)
+        writer.put_file(replace(rows[0], path=b"/c", content_id=1 + max(row.content_id for row in rows)))
+        writer.commit(drop_dead=False)
+    first, second = verify(index)[:2]
+    assert ("file" if table == "files" else "content") in first.what
+    assert "recorded twice" in first.what
+    assert second.what == "1 files refer to a content that is not there, for example 2"
 
 
 def test_a_damaged_manifest_is_a_problem_and_not_a_traceback(index):

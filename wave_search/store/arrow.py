@@ -159,6 +159,13 @@ def split_paths(column: Any) -> tuple[Any, Any]:
     return parts[::2].dictionary_encode(), parts[1::2]
 
 
+def distinct(column: Any) -> int:
+    """How many different values a column has."""
+    import pyarrow.compute as pc
+
+    return int(pc.count_distinct(column).as_py())
+
+
 def ids(table: Any, column: str) -> NDArray[np.int64]:
     """An id column of a table or record batch."""
     return np.asarray(table.column(column), dtype=np.int64)

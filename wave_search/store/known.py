@@ -60,6 +60,10 @@ class KnownFiles(Mapping[bytes, FileRow]):
         self._places = _Places(self._paths)
         self.content_ids: NDArray[np.int64] = np.asarray(self._table.column("content_id").fill_null(-1), np.int64)
 
+    def distinct(self) -> int:
+        """How many different paths there are; fewer than rows only in an index that is damaged."""
+        return arrow.distinct(self._paths)
+
     def place(self, path: bytes) -> int | None:
         """The position of a path in `content_ids`."""
         return self._places.find(path)
@@ -112,6 +116,10 @@ class ContentIds(Mapping[str, int]):
         self._digests = table.column("digest").combine_chunks()
         self._places = _Places(self._digests)
         self.ids: NDArray[np.int64] = arrow.ids(table, "content_id")
+
+    def distinct(self) -> int:
+        """How many different digests there are; fewer than rows only in an index that is damaged."""
+        return arrow.distinct(self._digests)
 
     def place(self, digest: str) -> int | None:
         """The position of a digest in `ids`."""

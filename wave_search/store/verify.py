@@ -69,19 +69,19 @@ def _check_meaning(snapshot: Snapshot) -> Iterator[Problem]:
 
 
 def _check_files(snapshot: Snapshot) -> Iterator[Problem]:
-    files, contents = snapshot.files(), snapshot.contents()
-    counts = snapshot.counts()
-    if sum(counts.files.values()) != len(files):
+    files, contents, counts = snapshot.files(), snapshot.content_ids(), snapshot.counts()
+    if not sum(counts.files.values()) == len(files) == files.distinct():
         yield Problem("a file is recorded twice, or with an unknown status", digests.RESTORE)
-    if counts.contents != len(contents) or len({row.digest for row in contents.values()}) != len(contents):
+    ids = np.unique(contents.ids)
+    if not len(ids) == len(contents) == contents.distinct():
         yield Problem("a content is recorded twice", digests.RESTORE)
-    referred = {row.content_id for row in files.values() if row.content_id is not None}
-    if lost := sorted(referred - contents.keys()):
+    referred = np.unique(files.content_ids[files.content_ids >= 0])
+    if len(lost := np.setdiff1d(referred, ids)):
         yield Problem(f"{len(lost)} files refer to a content that is not there, for example {lost[0]}", digests.RESTORE)
-    if dead := sorted(contents.keys() - referred):
+    if len(dead := np.setdiff1d(ids, referred)):
         what = f"{len(dead)} contents belong to no file, for example {dead[0]}"
         yield Problem(what, "Run `wave-search index` to its end: it drops them.", orphan=True)
-    if max(contents, default=-1) >= snapshot.manifest.next_content_id:
+    if len(ids) and ids[-1] >= snapshot.manifest.next_content_id:
         yield Problem("a content has an id that was not given out yet", digests.RESTORE)
 
 
@@ -95,7 +95,7 @@ def _check_metadata(snapshot: Snapshot) -> Iterator[Problem]:
 
 
 def _check_segments(snapshot: Snapshot) -> Iterator[Problem]:
-    contents = np.array(sorted(snapshot.contents()), np.int64)
+    contents = snapshot.content_ids().ids
     spaces = {(space.modality.value, space.instruction) for space in snapshot.manifest.settings.spaces}
     last, bad = -1, dict.fromkeys(_SEGMENT_FAULTS, 0)
     for batch in snapshot.segment_batches():
