@@ -127,7 +127,7 @@ class FilePaths:
 
     def of(self, content_ids: Iterable[int]) -> dict[int, tuple[bytes, ...]]:
         """All paths of each content, sorted."""
-        wanted = np.unique(np.fromiter(content_ids, np.int64))
+        wanted = np.array(sorted(set(content_ids)), np.int64)
         begins = np.searchsorted(self.content_ids, wanted, "left").tolist()
         ends = np.searchsorted(self.content_ids, wanted, "right").tolist()
         return {
