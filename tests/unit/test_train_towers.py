@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from wave_search.model import preprocess
-from wave_search.train.architecture import HIDDEN, untrained
+from wave_search.model import preprocess, sequences
+from wave_search.train import dense
+from wave_search.train.architecture import untrained
 from wave_search.train.towers import hear, piece_of, see
 
 
@@ -14,9 +15,10 @@ def wave():
     return untrained(0)
 
 
-def test_sounds(wave) -> None:
+@pytest.mark.parametrize("samples", [24_000, 32_000, 41_000])
+def test_sounds(wave, samples: int) -> None:
     rng = np.random.default_rng(0)
-    pieces = [piece_of(wave, rng.uniform(-0.5, 0.5, 24_000).astype(np.float32)) for _ in range(3)]
+    pieces = [piece_of(wave, rng.uniform(-0.5, 0.5, samples).astype(np.float32)) for _ in range(3)]
     batched = hear(wave, pieces)
     for piece, features in zip(pieces, batched, strict=True):
         torch.testing.assert_close(features.tokens, wave.audio_features([piece]), atol=1e-5, rtol=1e-4)
@@ -24,13 +26,42 @@ def test_sounds(wave) -> None:
     assert wave.beats.encoder.layers[0].self_attn.relative_attention_bias.weight.grad.abs().sum() > 0
 
 
-def test_videos(wave) -> None:
+@pytest.mark.parametrize(("frames", "height", "width"), [(2, 56, 84), (4, 112, 112), (1, 84, 140)])
+def test_videos(wave, frames: int, height: int, width: int) -> None:
     rng = np.random.default_rng(0)
-    videos = [rng.integers(0, 256, (frames, 56, 84, 3), dtype=np.uint8) for frames in (2, 4)]
-    for pixels, features in zip(videos, see(wave, videos, 4.0), strict=True):
+    videos = [rng.integers(0, 256, (frames, height, width, 3), dtype=np.uint8) for _ in range(2)]
+    seen = see(wave, videos, 4.0)
+    for pixels, features in zip(videos, seen, strict=True):
         patches = preprocess.video_patches(wave.config, pixels)
         torch.testing.assert_close(
             features.tokens, wave.vision_features(patches.rows, patches.grid_thw), atol=1e-5, rtol=1e-4
         )
-        assert features.tokens.shape == (len(pixels) // 2 * 6, HIDDEN)
-        assert features.seconds_per_grid == 2 * 4.0 / len(pixels)
+        assert features.seconds_per_grid == 2 * 4.0 / frames
+    sum(features.tokens.sum() for features in seen).backward()
+    assert wave.visual.patch_embed.proj.weight.grad.abs().sum() > 0
+
+
+def test_texts_of_different_lengths(wave) -> None:
+    texts = [sequences.text_sequence(wave.config, ids) for ids in ([3, 4, 5], [7], [3, 4, 5, 6, 9, 11])]
+    learned = dense.embed_text(wave, texts)
+    torch.testing.assert_close(learned, wave.embed_text(texts), atol=1e-5, rtol=1e-4)
+    learned.sum().backward()
+    assert wave.model.embed_tokens.weight.grad[7].abs().sum() > 0
+
+
+def test_clips_with_prompts_of_different_lengths(wave) -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (4, 56, 56, 3), dtype=np.uint8)
+    samples = rng.uniform(-0.5, 0.5, 24_000).astype(np.float32)
+    (vision,), (audio,) = see(wave, [pixels], 4.0), hear(wave, [piece_of(wave, samples)])
+    clips = [
+        sequences.video_sequence(wave.config, [[5, 6, 7]], vision),
+        sequences.audio_sequence(wave.config, [[5]], audio),
+        sequences.audiovisual_sequence(wave.config, [[5, 6]], vision, audio),
+    ]
+    learned = dense.embed_media(wave, clips)
+    with torch.no_grad():
+        torch.testing.assert_close(learned, wave.embed_media(clips), atol=1e-5, rtol=1e-4)
+    learned.sum().backward()
+    assert wave.audio_tower.proj.weight.grad.abs().sum() > 0
+    assert wave.classify_linear[0].weight.grad.abs().sum() > 0

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the usual name
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from wave_search.model import preprocess
 from wave_search.model.sequences import AudioFeatures, VisionFeatures
 from wave_search.model.wave import audio_tower_tokens, normalised
+from wave_search.train.dense import look_at
+from wave_search.train.dense_audio import audio_tower, beats_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from wave_search.model.preprocess import AudioPiece
@@ -29,7 +30,7 @@ def piece_of(wave: Wave, samples: NDArray[np.float32]) -> AudioPiece:
 
 
 def see(wave: Wave, videos: Sequence[NDArray[np.uint8]], duration_s: float) -> list[VisionFeatures]:
-    """Run the vision tower on videos.
+    """Run the vision tower on videos of one size and length.
 
     Args:
         wave: the model.
@@ -37,16 +38,14 @@ def see(wave: Wave, videos: Sequence[NDArray[np.uint8]], duration_s: float) -> l
         duration_s: of each; 0 for images.
     """
     patches = [preprocess.video_patches(wave.config, pixels) for pixels in videos]
-    rows = torch.cat([normalised(torch.from_numpy(patch.rows)) for patch in patches])
-    grids = torch.tensor([patch.grid_thw for patch in patches])
-    tokens = wave.visual(rows, grid_thw=grids, plans={}).pooler_output
-    merge = wave.config.spatial_merge_size**2
-    parts = tokens.split([int(grid.prod()) // merge for grid in grids])
+    steps, height, width = patches[0].grid_thw
+    rows = normalised(torch.from_numpy(np.concatenate([patch.rows for patch in patches])))
+    tokens = look_at(wave.visual, rows.view(len(videos) * steps, height * width, -1), height, width)
     return [
         VisionFeatures(
             part, patch.grid_thw, preprocess.seconds_per_grid(wave.config, duration_s, len(pixels)) if duration_s else 0
         )
-        for part, patch, pixels in zip(parts, patches, videos, strict=True)
+        for part, patch, pixels in zip(tokens.view(len(videos), -1, tokens.shape[-1]), patches, videos, strict=True)
     ]
 
 
@@ -63,14 +62,9 @@ def heard_by_each(wave: Wave, pieces: Sequence[AudioPiece]) -> tuple[torch.Tenso
         Two of (sounds, tokens, hidden): of the audio tower, and of BEATs.
     """
     frames = len(pieces[0].mel)
-    mel = torch.cat([torch.from_numpy(piece.mel) for piece in pieces])
-    lengths = torch.tensor([frames] * len(pieces))
-    tower = wave.audio_tower(mel.T, feature_lens=lengths, plans={}).last_hidden_state
-    fbank = torch.stack([torch.from_numpy(piece.fbank) for piece in pieces])
-    # The fused kernels of the CPU have no gradient for the mask, which here is learned.
-    with sdpa_kernel(SDPBackend.MATH):
-        features = torch.vmap(wave.beats)(fbank)
+    tower = audio_tower(wave.audio_tower, torch.from_numpy(np.stack([piece.mel for piece in pieces])))
+    features = beats_tokens(wave.beats, torch.from_numpy(np.stack([piece.fbank for piece in pieces])))
     wanted = 2 * audio_tower_tokens(frames)
     features = F.pad(features[:, :wanted], (0, 0, 0, max(0, wanted - features.shape[1])))
     pooled = features.view(len(pieces), wanted // 2, 2, -1).mean(dim=2)
-    return tower.view(len(pieces), wanted // 2, -1), wave.beats_proj(wave.beats_ln(pooled))
+    return tower, wave.beats_proj(wave.beats_ln(pooled))
