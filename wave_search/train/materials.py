@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 from wave_search.model.tokenizer import TextTokenizer
 from wave_search.train import vocabulary
 from wave_search.train.architecture import HIDDEN, VOCABULARY
+from wave_search.train.phrases import phrases, read_lexicon
 from wave_search.train.sounds import Sound, by_label, load_sounds
 from wave_search.train.sprites import TRAINING_STYLES, Sprites, load_sprites
 from wave_search.train.teacher import Meanings, Teacher, meanings
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 CAPTIONS = 6_000
 """Of the phrases that the text path learns, the first are captions."""
-_PHRASES = 45_000
+_PHRASES, _NEAR_WORDS = 300_000, 6_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +77,16 @@ def _compute_words(config: TrainConfig, sounds: dict[str, list[Sound]], teacher:
     captions = vocabulary.captions(rng, CAPTIONS, heard)
     tokenizer = vocabulary.train_tokenizer(common, listed, captions, VOCABULARY)
     tokenizer.save(str(config.directory / "tokenizer.json"))
-    phrases = [*captions, *vocabulary.phrases(rng, common, listed, _PHRASES)]
-    meanings(teacher, phrases, HIDDEN).save(config.directory / "meanings.npz")
+    lexicon = read_lexicon(config.inputs.words, common)
+    near = lexicon.only(_nearest_words(teacher, lexicon.words, [*heard, *PICTOGRAMS]))
+    made = [*captions, *lexicon.words, *phrases(rng, lexicon, near, _PHRASES)]
+    meanings(teacher, made, HIDDEN).save(config.directory / "meanings.npz")
+
+
+def _nearest_words(teacher: Teacher, words: Sequence[str], concepts: Sequence[str]) -> set[str]:
+    """Words near in meaning to what is heard or seen."""
+    closeness = (teacher.embed(words) @ teacher.embed(concepts).T).max(axis=1)
+    return {words[index] for index in np.argsort(-closeness)[:_NEAR_WORDS]}
 
 
 def _mean_meanings(teacher: Teacher, learned: Meanings, wordings: Sequence[Sequence[str]]) -> torch.Tensor:

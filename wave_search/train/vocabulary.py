@@ -31,21 +31,6 @@ SPECIAL_TOKENS = (
 )
 """In the order of Qwen2.5-Omni; the last ids of the vocabulary."""
 
-_TEMPLATES = (
-    "a {0}",
-    "the sound of {0}",
-    "the {0} of a {1}",
-    "{0} and {1}",
-    "{0} {1}",
-    "{0} {1}",
-    "a {0} {1}",
-    "a {0} is {1}",
-    "a {0} in the {1}",
-    "{0} heard near {1}",
-    "a {0} with {1}",
-    "someone {0} a {1}",
-)
-
 
 def common_words(teacher: Path) -> list[str]:
     """Whole words of the teacher's own vocabulary, frequent ones first."""
@@ -67,18 +52,6 @@ def captions(rng: np.random.Generator, count: int, sounds: Sequence[str]) -> lis
     while len(made) < count:
         picture = seen(rng, random_scene(rng, things), moving=bool(rng.random() < 0.7))
         made.append(picture if rng.random() < 0.7 else seen_and_heard(rng, picture, pick(rng, heard)))
-    return made
-
-
-def phrases(rng: np.random.Generator, common: Sequence[str], listed: Sequence[str], count: int) -> list[str]:
-    """Words, and nonsense made of them by templates: enough to learn how meanings add up."""
-    made = list(common)
-    rare = sorted(set(listed) - set(common))
-    made += [rare[index] for index in rng.choice(len(rare), min(len(rare), count // 5), replace=False)]
-    while len(made) < count:
-        # Frequent words come first, and more often.
-        first, second = (common[int(len(common) * rng.random() ** 2)] for _ in range(2))
-        made.append(pick(rng, _TEMPLATES).format(first, second))
     return made
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from wave_search.model.sequences import text_sequence
+from wave_search.train.dense import embed_text
 from wave_search.train.losses import distillation, spread_out
 from wave_search.train.materials import CAPTIONS, text_tokenizer
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from wave_search.train.materials import Materials
 
 _POOL = 1024
-_NEAR = 8000
+_NEAR = 60_000
 """Phrases nearest in meaning to what is heard and seen make up half of what is drawn."""
 
 
@@ -57,7 +58,7 @@ class Words:
         pool = pool[np.argsort([len(self._sequences[index]) for index in pool], kind="stable")]
         start = int(rng.integers(_POOL - self._batch + 1))
         batch = pool[start : start + self._batch]
-        texts = self._wave.embed_text([self._sequences[index] for index in batch])
+        texts = embed_text(self._wave, [self._sequences[index] for index in batch])
         meanings = torch.from_numpy(self._vectors[batch])
         apart, near = spread_out(texts, meanings, 0.05), distillation(texts, meanings)
         return apart + 3 * near, {"spread_out": float(apart.detach()), "cosine": 1 - float(near.detach())}
