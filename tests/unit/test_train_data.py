@@ -9,9 +9,12 @@ import pytest
 import soundfile
 
 from wave_search.train.paraphrases import PARAPHRASES
+from wave_search.train.phrases import phrases, read_lexicon
+from wave_search.train.pictures import Pictures, any_size
 from wave_search.train.questions import ask
 from wave_search.train.scenes import Scene, random_scene, render
 from wave_search.train.sounds import augmented, load_sounds
+from wave_search.train.styles import restyled
 from wave_search.train.things import PICTOGRAMS, SOUND_WORDS
 from wave_search.train.vocabulary import captions
 from wave_search.train.wording import QUESTIONS, plural, seen
@@ -99,3 +102,37 @@ def test_augmentation_keeps_length_and_range(tmp_path: Path) -> None:
 def test_scenes_draw_every_thing() -> None:
     rng = np.random.default_rng(0)
     assert {random_scene(rng, ["dog", "cat"]).thing for _ in range(50)} == {"dog", "cat"}
+
+
+def test_phrases_use_words_in_their_place_and_never_a_paraphrase(tmp_path: Path) -> None:
+    listed = tmp_path / "words"
+    listed.write_text("campfire\ncampfire's\nowl\nowl's\nhoot\nhooting\nsoft\nsoftly\n")
+    lexicon = read_lexicon(listed, ["owl", "and"])
+    assert lexicon.nouns == ("owl", "campfire")
+    assert lexicon.doings == ("hooting",)
+    assert "soft" in lexicon.qualities
+    assert lexicon.words[:2] == ("owl", "and")
+    made = phrases(np.random.default_rng(0), lexicon, lexicon.only({"owl", "hooting", "soft"}), 3000)
+    assert {"an owl", "an owl hooting", "campfires"} <= set(made)
+    assert "a owl" not in " ".join(made)
+    assert not set(made) & {text for pool in PARAPHRASES.values() for text in pool}
+
+
+def test_a_drawing_in_another_style_stays_a_drawing_and_its_original_untouched() -> None:
+    rng = np.random.default_rng(0)
+    before = BALL[0].copy()
+    redrawn = [restyled(rng, BALL[0]) for _ in range(60)]
+    assert {drawing.shape for drawing in redrawn} == {BALL[0].shape}
+    assert {drawing.dtype for drawing in redrawn} == {np.dtype(np.uint8)}
+    assert 15 < sum(not np.array_equal(drawing, before) for drawing in redrawn) < 45
+    assert min(int(drawing[..., 3].max()) for drawing in redrawn) > 200
+    assert np.array_equal(BALL[0], before)
+
+
+def test_training_draws_as_the_evaluation_does_but_with_its_own_noise() -> None:
+    pictures = Pictures({"football": BALL})
+    scenes = [Scene("football", "right", "red", "wall")] * 3
+    videos = pictures.draw(np.random.default_rng(0), scenes, (84, 140), slice(0, 2))
+    assert [video.shape for video in videos] == [(2, 84, 140, 3)] * 3
+    assert not np.array_equal(videos[0], videos[1])
+    assert {any_size(np.random.default_rng(seed)) for seed in range(60)} == {(112, 112), (84, 140), (140, 84)}

@@ -79,6 +79,8 @@ def render(
     sprites: Sprites,
     size: tuple[int, int] = SIZES[0],
     frames: slice = slice(None),
+    *,
+    grain: NDArray[np.float32] | None = None,
 ) -> NDArray[np.uint8]:
     """Draw a scene.
 
@@ -88,6 +90,7 @@ def render(
         sprites: drawings of the thing.
         size: height and width in pixels.
         frames: which of the `FRAMES` frames are needed.
+        grain: normal noise to take the camera's from; drawing it anew takes longer than everything else.
 
     Returns:
         (frames, height, width, 3) RGB.
@@ -111,7 +114,7 @@ def render(
             top = round((y + dy * zoom + jitter[1]) * size[0] - side / 2)
             frame.paste(drawn, (left, top), drawn)
         drawn_frames.append(frame)
-    return _camera(rng, drawn_frames)
+    return _camera(rng, drawn_frames, grain)
 
 
 def _pose(motion: str, step: float, share: float, turn: float) -> tuple[float, float, float, float]:
@@ -170,12 +173,18 @@ def _background(rng: np.random.Generator, scene: Scene, size: tuple[int, int]) -
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
 
-def _camera(rng: np.random.Generator, frames: list[Image.Image]) -> NDArray[np.uint8]:
+def _camera(
+    rng: np.random.Generator, frames: list[Image.Image], grain: NDArray[np.float32] | None
+) -> NDArray[np.uint8]:
     if rng.random() < 0.3:
         blur = ImageFilter.GaussianBlur(float(rng.uniform(0.3, 0.9)))
         frames = [frame.filter(blur) for frame in frames]
     pixels = np.stack([np.asarray(frame) for frame in frames]).astype(np.float32)
-    pixels = pixels * rng.uniform(0.85, 1.15) + (1.5 + 3 * rng.random()) * rng.standard_normal(
-        pixels.shape, dtype=np.float32
-    )
+    gain, level = np.float32(rng.uniform(0.85, 1.15)), np.float32(1.5 + 3 * rng.random())
+    if grain is None:
+        noise = rng.standard_normal(pixels.shape, dtype=np.float32)
+    else:
+        start = int(rng.integers(grain.size - pixels.size))
+        noise = grain[start : start + pixels.size].reshape(pixels.shape)
+    pixels = pixels * gain + level * noise
     return np.clip(pixels, 0, 255).astype(np.uint8)

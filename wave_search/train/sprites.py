@@ -18,7 +18,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SIDE = 96
-TRAINING_STYLES = ("noto", "noto-v1", "fxemoji", "emojione", "fluent-emoji", "fluent-emoji-flat", "streamline-emojis")
+TRAINING_STYLES = (
+    "noto",
+    "noto-v1",
+    "fxemoji",
+    "emojione",
+    "emojione-monotone",
+    "fluent-emoji",
+    "fluent-emoji-flat",
+    "fluent-emoji-high-contrast",
+    "streamline-emojis",
+)
 """Licences: Apache-2.0 (noto, noto-v1, fxemoji), MIT (fluent), CC-BY-4.0 (emojione, streamline-emojis)."""
 HELD_OUT_STYLE = "twemoji"
 """Never trained on."""
