@@ -66,6 +66,14 @@ def _take_over(wave: Wave, checkpoint: Path, parts: tuple[str, ...]) -> None:
     wave.load_state_dict({key: value for key, value in own.items() if key.startswith(parts)}, strict=False)
 
 
+def unaligned_model(config: TrainConfig) -> Wave:
+    """The parts as the stages that need no other left them: decoder, encoders of sound, vision tower."""
+    wave = untrained(config.seed)
+    for stage, parts in {**_NEEDS["align"], "look": ("visual.",)}.items():
+        _take_over(wave, config.directory / stage / "last.pt", parts)
+    return wave
+
+
 def trained_model(config: TrainConfig) -> Wave:
     """The model as the last checkpoint of the joint stage has it."""
     wave = untrained(config.seed)

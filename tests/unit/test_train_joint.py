@@ -1,0 +1,112 @@
+"""Steps of the stages on material that is made up: what learns, what rests, and what the ablations leave out."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer
+
+import wave_search.model
+from wave_search.train import joint
+from wave_search.train.ablate import Partial, Variant, row
+from wave_search.train.architecture import HIDDEN, untrained
+from wave_search.train.joint import ALL_TASKS, AUDIO_TASKS, Joint
+from wave_search.train.listen import Listen
+from wave_search.train.look import Look
+from wave_search.train.materials import CAPTIONS, Materials
+from wave_search.train.sounds import ESC10, RATE_HZ, Sound
+from wave_search.train.teacher import Meanings
+from wave_search.train.things import PICTOGRAMS, SOUND_WORDS
+from wave_search.train.towers import piece_of
+
+TOKENIZER = Path(wave_search.model.__file__).parent / "nano" / "tokenizer.json"
+
+
+def unit(rng: np.random.Generator, count: int) -> np.ndarray:
+    vectors = rng.standard_normal((count, HIDDEN), dtype=np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def recording(rng: np.random.Generator, label: str) -> Sound:
+    samples = 0.3 * rng.standard_normal(2 * RATE_HZ, dtype=np.float32)
+    return Sound(label, SOUND_WORDS[label], samples, ESC10, f"{label}.flac", "CC0-1.0", "nobody")
+
+
+@pytest.fixture(scope="module")
+def materials() -> Materials:
+    rng = np.random.default_rng(0)
+    phrases = tuple(f"thing {number}" for number in range(CAPTIONS + 1200))
+    return Materials(
+        tokenizer=Tokenizer.from_file(str(TOKENIZER)),
+        meanings=Meanings(phrases, unit(rng, len(phrases)), np.zeros(384, np.float32), np.eye(384, HIDDEN)),
+        sounds={label: [recording(rng, label)] * 16 for label in SOUND_WORDS},
+        held_out=[recording(rng, label) for label in SOUND_WORDS],
+        sprites={thing: rng.integers(0, 256, (2, 96, 96, 4), dtype=np.uint8) for thing in PICTOGRAMS},
+        sound_meanings=torch.from_numpy(unit(rng, len(SOUND_WORDS))),
+        thing_meanings=torch.from_numpy(unit(rng, len(PICTOGRAMS))),
+    )
+
+
+def learned(stage, step: int) -> set[str]:
+    """Parts of the model that one step reaches."""
+    stage.trained.zero_grad()
+    loss, figures = stage.loss(np.random.default_rng(step), step)
+    assert np.isfinite(list(figures.values())).all()
+    loss.backward()
+    names = {"audio_tower", "beats", "visual", "model", "classify_linear"}
+    reached = {name for name, weight in stage.trained.named_parameters() if weight.grad is not None}
+    return {part for part in names if any(f"{part}." in name for name in reached)}
+
+
+@pytest.mark.parametrize("task", ALL_TASKS)
+def test_the_towers_learn_in_every_other_step(materials: Materials, task: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(joint, "_BATCHES", {task: 4})
+    stage = Joint(untrained(0), materials, {task: 1.0})
+    towers = {"audio_tower", "beats"} if task == "text_audio" else {"audio_tower", "beats", "visual"}
+    towers = {"visual"} if task == "text_video" else towers
+    assert learned(stage, 0) == towers | {"model", "classify_linear"}
+    assert learned(stage, 1) == {"model", "classify_linear"}
+
+
+def test_the_first_stages_train_their_own_part(materials: Materials) -> None:
+    assert learned(Listen(untrained(0), materials), 0) == {"audio_tower", "beats"}
+    assert learned(Look(untrained(0), materials), 0) == {"visual"}
+
+
+def test_the_words_keep_their_meaning_in_joint_training(materials: Materials) -> None:
+    wave = untrained(0)
+    trained = {
+        name for name, weight in Joint(wave, materials, ALL_TASKS).trained.named_parameters() if weight.requires_grad
+    }
+    assert set(dict(wave.named_parameters(prefix="wave"))) - trained == {"wave.model.embed_tokens.weight"}
+
+
+def test_an_ablated_head_keeps_to_the_last_layer(materials: Materials, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(joint, "_BATCHES", {"text_audio": 4})
+    wave = untrained(0)
+    stage = Partial(wave, materials, Variant("", AUDIO_TASKS, all_layers=False))
+    learned(stage, 0)
+    head = wave.classify_linear[0].weight
+    assert head[:, :-HIDDEN].abs().sum() == 0
+    assert head.grad[:, :-HIDDEN].abs().sum() == 0
+    assert head.grad[:, -HIDDEN:].abs().sum() > 0
+
+
+@pytest.mark.parametrize(("encoder", "silent"), [(0, "beats"), (1, "audio_tower")])
+def test_an_encoder_that_is_left_out_is_not_heard(
+    materials: Materials, encoder: int, silent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(joint, "_BATCHES", {"text_audio": 4})
+    wave = untrained(0)
+    stage = Partial(wave, materials, Variant("", AUDIO_TASKS, encoders=(encoder,)))
+    piece = piece_of(wave, materials.held_out[0].samples)
+    (features,) = stage._features([piece])
+    torch.testing.assert_close(features.tokens, wave.audio_features([piece])[encoder::2], atol=1e-5, rtol=1e-4)
+    learned(stage, 0)
+    assert all(weight.grad is None or weight.grad.abs().sum() == 0 for weight in getattr(wave, silent).parameters())
+
+
+def test_a_row_holds_mean_and_deviation() -> None:
+    figures = [{"text_audio_accuracy": value, "text_video_recall": 0.5} for value in (0.6, 0.7, 0.8)]
+    assert row("all", figures) == "| all | 0.700 +- 0.100 | 0.500 +- 0.000 |"
