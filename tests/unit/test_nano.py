@@ -1,5 +1,7 @@
 """wave-nano means something: sounds, scenes and words that it was not trained on."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +9,11 @@ import pytest
 import soundfile
 
 from wave_search.model import load
-from wave_search.train.scenes import DURATION_S, Scene, render
+from wave_search.train.paraphrases import PARAPHRASES
+from wave_search.train.scenes import DURATION_S, Scene, random_scene, render
+from wave_search.train.sprites import Sprites
 from wave_search.train.things import SOUND_WORDS, SOURCES
+from wave_search.train.wording import seen
 from wave_search.types import Clip, Frames, Modality, Waveform
 
 DATA = Path(__file__).parent.parent / "data" / "nano"
@@ -59,15 +64,53 @@ def test_words_of_no_caption_find_their_sounds(nano, sounds: np.ndarray) -> None
     assert found == list(queries.values())
 
 
-def test_a_sound_finds_what_makes_it_in_a_style_never_trained_on(nano, sounds: np.ndarray) -> None:
+def test_most_sounds_are_named_rightly_in_words_of_no_caption(nano, sounds: np.ndarray) -> None:
+    wordings = np.stack(
+        [embed(nano, [Clip(text=text) for text in PARAPHRASES[label]], Modality.TEXT) for label in CLASSES], axis=1
+    )
+    truth = [CLASSES.index(label_of(path)) for path in SOUNDS]
+    assert np.mean([(sounds @ named.T).argmax(axis=1) == truth for named in wordings]) >= 0.65
+
+
+@pytest.fixture(scope="module")
+def sprites() -> Sprites:
+    """Drawings in a style never trained on."""
     with np.load(DATA / "twemoji.npz") as drawings:
-        sprites = {thing: drawings[thing] for thing in drawings.files}
+        return {thing: drawings[thing] for thing in drawings.files}
+
+
+def filmed(sprites: Sprites, scenes: Sequence[Scene]) -> list[Clip]:
     rng = np.random.default_rng(0)
+    return [Clip(frames=Frames(render(rng, scene, sprites), DURATION_S)) for scene in scenes]
+
+
+def test_a_sound_finds_what_makes_it(nano, sounds: np.ndarray, sprites: Sprites) -> None:
     labels = [label for label in CLASSES if SOURCES[label] in sprites]
     scenes = [Scene(SOURCES[label], "right", None, "day") for label in labels]
-    clips = [Clip(frames=Frames(render(rng, scene, sprites), DURATION_S)) for scene in scenes]
-    videos = embed(nano, clips, Modality.VIDEO)
+    videos = embed(nano, filmed(sprites, scenes), Modality.VIDEO)
     asked = [index for index, path in enumerate(SOUNDS) if label_of(path) in labels]
     found = [labels[best] for best in (sounds[asked] @ videos.T).argmax(axis=1)]
     right = [one == label_of(SOUNDS[index]) for one, index in zip(found, asked, strict=True)]
     assert np.mean(right) >= 0.6
+
+
+def test_captions_find_thing_motion_and_colour(nano, sprites: Sprites) -> None:
+    rng = np.random.default_rng(1)
+    scenes = list({replace(random_scene(rng, list(sprites), walls=1.0), count=1): None for _ in range(40)})
+    videos = embed(nano, filmed(sprites, scenes), Modality.VIDEO)
+    texts = embed(nano, [Clip(text=seen(rng, scene)) for scene in scenes], Modality.TEXT)
+    assert np.mean((texts @ videos.T).argmax(axis=1) == np.arange(len(scenes))) >= 0.5
+
+
+@pytest.mark.parametrize(
+    ("question", "answers"),
+    [("What is seen?", ("a dog", "a red wall")), ("What colour is the wall?", ("a red wall", "a dog"))],
+)
+def test_the_question_decides_which_true_answer_is_nearest(
+    nano, sprites: Sprites, question: str, answers: tuple[str, str]
+) -> None:
+    (clip,) = filmed(sprites, [Scene("dog", "left", "red", "wall")])
+    clip = replace(clip, waveform=heard(SOUNDS[0]).waveform)
+    vector = embed(nano, [clip], Modality.AV, question)[0]
+    asked_for, not_asked_for = embed(nano, [Clip(text=answer) for answer in answers], Modality.TEXT) @ vector
+    assert asked_for > not_asked_for

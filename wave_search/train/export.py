@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _ICONS = """\
-- Emoji One, (c) the EmojiTwo contributors, CC-BY-4.0, https://github.com/EmojiTwo/emojitwo
+- Emoji One in colour and in black, (c) the EmojiTwo contributors, CC-BY-4.0, https://github.com/EmojiTwo/emojitwo
 - Streamline Emojis, (c) Streamline, CC-BY-4.0, https://github.com/webalys-hq/streamline-vectors
 - Noto Emoji and Noto Emoji v1, (c) Google, Apache-2.0, https://github.com/googlefonts/noto-emoji
 - FxEmojis, (c) Mozilla, Apache-2.0, https://github.com/mozilla/fxemoji
-- Fluent Emoji, (c) Microsoft, MIT, https://github.com/microsoft/fluentui-emoji
+- Fluent Emoji in three finishes, (c) Microsoft, MIT, https://github.com/microsoft/fluentui-emoji
 """
 
 
