@@ -142,7 +142,7 @@ def ask(
 
 def settle(search: Any, engine: Any, data: Data, kind: str, clock: Callable[[], float]) -> dict[float, int]:
     """For each target recall the first width that reaches it on half of the queries; widths ascend."""
-    half = slice(None, None, 2)
+    half = slice(None, getattr(engine, "questions", None), 2)
     found: dict[float, int] = {}
     for width in engine.widths:
         recall = ask(search, data.queries[kind][half], data.truth[kind][half], width, clock)["recall"]
@@ -158,32 +158,28 @@ def measure(
     opened: dict[str, tuple[Any, Any]], data: Data, rounds: int, clock: Callable[[], float]
 ) -> list[dict[str, Any]]:
     """Ask all engines in turn, `rounds` times, at the settings that reach each target."""
-    plan = [
-        (name, kind, target, width)
+    few = {name: slice(None, getattr(engine, "questions", None)) for name, (engine, _) in opened.items()}
+    settled = {
+        (name, kind): settle(search, engine, data, kind, clock)
         for name, (engine, search) in opened.items()
         for kind in KINDS
-        for target, width in settle(search, engine, data, kind, clock).items()
-    ]
-    runs: dict[tuple[str, str, float, int], list[dict[str, Any]]] = {step: [] for step in plan}
+    }
+    plan = {(*place, width) for place, widths in settled.items() for width in widths.values()}
+    runs: dict[tuple[str, str, int], list[dict[str, Any]]] = {step: [] for step in sorted(plan)}
     for _ in range(rounds):
-        for step in plan:
-            name, kind, _target, width = step
-            runs[step].append(ask(opened[name][1], data.queries[kind], data.truth[kind], width, clock))
+        for (name, kind, width), each in runs.items():
+            part = few[name]
+            each.append(ask(opened[name][1], data.queries[kind][part], data.truth[kind][part], width, clock))
     rows = []
-    for (name, kind, target, width), each in runs.items():
-        seconds = np.array([run["seconds"] for run in each])
-        rows.append(
-            {
-                "engine": name,
-                "queries": kind,
-                "target": target,
-                "width": width,
-                "recall": each[0]["recall"],
-                "p50_ms": float(np.median(seconds) * 1e3),
-                "p99_ms": float(np.median(np.quantile(seconds, 0.99, axis=1)) * 1e3),
-                "qps": float(1 / np.median(seconds.mean(axis=1))),
-            }
-        )
+    for (name, kind), widths in settled.items():
+        for target, width in widths.items():
+            each = runs[name, kind, width]
+            seconds = np.array([run["seconds"] for run in each])
+            row = {"engine": name, "queries": kind, "target": target, "width": width, "recall": each[0]["recall"]}
+            row["p50_ms"] = float(np.median(seconds) * 1e3)
+            row["p99_ms"] = float(np.median(np.quantile(seconds, 0.99, axis=1)) * 1e3)
+            row["qps"] = float(1 / np.median(seconds.mean(axis=1)))
+            rows.append(row)
     return rows
 
 

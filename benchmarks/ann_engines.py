@@ -67,6 +67,8 @@ class Exact:
     """All of them, in float32."""
 
     name, widths = "exact (faiss, float32)", (0,)
+    questions = 40
+    """It is slow."""
 
     def build(self, items: NDArray[np.float16], folder: Path) -> None:
         """Nothing to do."""
