@@ -34,13 +34,14 @@ class Search:
     video: Path | None = None
     av: Path | None = None
     instruction: str | None = None
+    where: str | None = None
 
 
 SEARCHES = (
     Search("words to sound", "audio", text="a dog barking"),
     Search("words to sound", "audio", text="a campfire"),
     Search("words to picture", "video", text="a helicopter"),
-    Search("sound to picture", "video", audio=MEDIA / "sounds/dog-100032.flac"),
+    Search("sound to picture", "video", audio=MEDIA / "sounds/dog-100032.flac", where="path LIKE '%/scenes/%'"),
     Search("sound to picture", "video", audio=MEDIA / "sounds/rooster-34119.flac"),
     Search("picture to sound", "audio", video=MEDIA / "scenes/clock.mp4"),
     Search("both, asked what is heard", "audio", av=MEDIA / "scenes/dog-in-the-rain.mp4", instruction="What is heard?"),
@@ -59,7 +60,9 @@ def main() -> None:
         for search in SEARCHES:
             query = {"text": search.text, "audio": search.audio, "video": search.video, "av": search.av}
             given = {name: value for name, value in query.items() if value is not None}
-            hits = index.search(**given, target=search.target, k=HITS, instruction=search.instruction)
+            hits = index.search(
+                **given, target=search.target, k=HITS, instruction=search.instruction, where=search.where
+            )
             asked = f"{search.title}\n{search.instruction or next(iter(given))}"
             rows.append([_query(search, asked), *map(_hit, hits)])
     sheet = Image.new("RGB", (WIDTH * (HITS + 1), (HEIGHT + CAPTION) * len(rows)), PAPER)

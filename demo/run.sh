@@ -29,8 +29,8 @@ seen a film or a photograph, so the order of those hits means little. With WAVE-
 
 say '1. From words to sounds:'
 run wave-search query --text 'a dog barking' --target audio -k 4
-say '2. From sound to picture: who could have made this sound?'
-run wave-search query --audio demo/media/sounds/dog-100032.flac --target video -k 3
+say '2. From sound to picture: who could have made this sound? Among the drawings, as films are beyond this model:'
+run wave-search query --audio demo/media/sounds/dog-100032.flac --target video --where "path LIKE '%/scenes/%'" -k 3
 run wave-search query --audio demo/media/sounds/rooster-34119.flac --target video -k 3
 say '3. From picture to sound: what would this sound like? The scene is silent to the search: only its picture counts.'
 run wave-search query --video demo/media/scenes/clock.mp4 --target audio -k 3

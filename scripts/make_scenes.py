@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 DATA = Path(__file__).resolve().parents[1] / "tests" / "data" / "nano"
 RATE_HZ = 16_000
 SIZE = (224, 224)
+PLAIN_DOGS = (0, 1, 3)
+"""The others are in harness: small, and hard to tell at this size."""
 
 SCENES = {
     "dog": (Scene("dog", "right", None, "grass"), "dog"),
@@ -53,6 +55,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with np.load(DATA / "twemoji.npz") as drawings:
         sprites = {thing: drawings[thing] for thing in drawings.files}
+    sprites["dog"] = sprites["dog"][list(PLAIN_DOGS)]
     recordings = {path.stem.rpartition("-")[2]: path for path in (DATA / "sounds").glob("*.flac")}
     for seed, (name, (scene, heard)) in enumerate(SCENES.items()):
         frames = render(np.random.default_rng(seed), scene, sprites, SIZE)
