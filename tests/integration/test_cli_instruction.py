@@ -43,7 +43,7 @@ def test_an_index_with_an_instruction_answers_it(cli: CommandLine, own: Path, sm
     run = cli("index", small_library / "moon.jpg", "--instruction", f" {ASKED} ", "--index", own)
     assert run.returncode == 0, run.stderr
     described = json.loads(cli("info", "--json", "--index", own).stdout)
-    assert described["instructions"] == {ASKED: {"image": {"segments": 1, "covered": 0}}}
+    assert described["instructions"] == {ASKED: {"image": {"segments": 1, "covered": 0, "recall": {}}}}
     run = cli(*query)
     assert run.returncode == 0
     assert "is indexed with this instruction" in run.stderr
