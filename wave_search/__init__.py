@@ -20,11 +20,9 @@ if TYPE_CHECKING:
     from wave_search import errors, progress
     from wave_search.errors import WaveSearchError
     from wave_search.evaluation import Evaluation, evaluate
+    from wave_search.index import GRACE_S, IVF_FROM, Index
     from wave_search.indexer import Interrupted
     from wave_search.library import (
-        GRACE_S,
-        IVF_FROM,
-        Index,
         create,
         exists,
         known_models,
@@ -95,8 +93,9 @@ __all__ = [
 _HOMES = {
     "errors": "WaveSearchError",
     "evaluation": "Evaluation evaluate",
+    "index": "GRACE_S IVF_FROM Index",
     "indexer": "Interrupted",
-    "library": "GRACE_S IVF_FROM Index create exists known_models load_embedder open verify",
+    "library": "create exists known_models load_embedder open verify",
     "query": "AV Answer Audio Image IndexInfo MediaEmbedder Not Part PartitionInfo Video",
     "types": (
         "Clip ColumnInfo DuplicateGroup DuplicateMember Hit IndexReport MediaRef MetadataReport Modality ModelSpec "

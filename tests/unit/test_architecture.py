@@ -29,9 +29,10 @@ MAY_IMPORT = {
     "train": {*EDGES, "types", "errors"},
     # Evaluation asks as users do, so it stands on the read path and not beside it.
     "evaluation": {"media", "ann", "query", "types", "errors"},
-    "library": {*EDGES, "indexer", "query", "evaluation", "types", "errors"},
+    "index": {*EDGES, "indexer", "query", "types", "errors"},
+    "library": {*EDGES, "index", "query", "types", "errors"},
     "progress": {"console", "types"},
-    "__init__": {"library", "progress", "indexer", "query", "evaluation", "types", "errors"},
+    "__init__": {"index", "library", "progress", "indexer", "query", "evaluation", "types", "errors"},
     "output": {"__init__", "evaluation", "store", "types", "errors"},
     "export": {"output", "types", "errors"},
     "console": {"__init__", "console_training", "output", "types", "errors"},
