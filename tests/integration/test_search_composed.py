@@ -59,7 +59,7 @@ def expected(index: ws.Index, modality: Modality, query: np.ndarray) -> dict[int
 
 
 def test_texts_are_added_by_weight_and_taken_away(index: ws.Index) -> None:
-    hits = index.search(text=["a dog", ws.Part("rain", 0.5), ws.Not("music")], target="audio", k=100)
+    hits = index.search(text=["a dog", ws.Part("rain", 0.5), ws.Not("music")], target="audio", k=100, moments=False)
     query = vector("a dog") + 0.5 * vector("rain") - 0.5 * vector("music")
     assert scores_of(hits) == pytest.approx(expected(index, Modality.AUDIO, query), abs=1e-5)
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
@@ -67,7 +67,7 @@ def test_texts_are_added_by_weight_and_taken_away(index: ws.Index) -> None:
 
 def test_kinds_may_be_mixed(index: ws.Index, media: Path) -> None:
     picture = media / "pictures" / "1.png"
-    hits = index.search(text="a dog", image=picture, target="video", k=100)
+    hits = index.search(text="a dog", image=picture, target="video", k=100, moments=False)
     (image,) = index._encoder.encode([ws.Image(picture)])
     assert scores_of(hits) == pytest.approx(expected(index, Modality.VIDEO, vector("a dog") + image), abs=1e-5)
 
@@ -84,10 +84,12 @@ def test_the_best_combination_of_segments_decides(index: ws.Index, media: Path) 
 
 def test_sound_and_picture_together_are_one_clip(index: ws.Index, media: Path) -> None:
     clip = media / "videos" / "talking.mp4"
-    both = index.search(audio=clip, video=clip, target="av", k=10)
-    assert scores_of(both) == pytest.approx(scores_of(index.search(av=clip, target="av", k=10)), abs=1e-5)
+    both = index.search(audio=clip, video=clip, target="av", k=10, moments=False)
+    assert scores_of(both) == pytest.approx(
+        scores_of(index.search(av=clip, target="av", k=10, moments=False)), abs=1e-5
+    )
     assert {hit.score > 0.999 for hit in both} == {True}
-    apart = index.search(audio=ws.Part(clip, 0.9), video=clip, target="av", k=10)
+    apart = index.search(audio=ws.Part(clip, 0.9), video=clip, target="av", k=10, moments=False)
     assert scores_of(apart) != pytest.approx(scores_of(both), abs=1e-3)
 
 
@@ -112,7 +114,7 @@ def test_an_instruction_is_for_the_media_of_a_query(index: ws.Index, media: Path
 
 def test_z_of_a_mixture_lies_between_that_of_its_kinds(index: ws.Index, media: Path) -> None:
     def spread(**query: object) -> float:
-        first, *_, last = index.search(**query, target="audio", k=100)
+        first, *_, last = index.search(**query, target="audio", k=100, moments=False)
         return (first.score - last.score) / (first.z - last.z)
 
     sound = media / "sounds" / "300.flac"
@@ -125,7 +127,7 @@ def test_z_of_a_mixture_lies_between_that_of_its_kinds(index: ws.Index, media: P
 
 def stored(index: ws.Index, modality: Modality, path: Path, starts_s: list[float]) -> np.ndarray:
     """The vectors of some segments of a file, from the index."""
-    hits = index.search(text="x", target=modality, k=100)
+    hits = index.search(text="x", target=modality, k=100, moments=False)
     ids = {hit.start_s: hit.segment_id for hit in hits if hit.path == path.resolve()}
     wanted = np.array([ids[start_s] for start_s in starts_s])
     return index._snapshot.vectors(Space(modality), wanted).astype(np.float32)
@@ -149,7 +151,10 @@ def test_hits_compose(index: ws.Index) -> None:
     a, b = index._snapshot.vectors(Space(Modality.AUDIO), np.array([first, second])).astype(np.float32)
     hits = index.search(like=[first, ws.Not(second)], target="image")
     assert scores_of(hits) == pytest.approx(expected(index, Modality.IMAGE, a - 0.5 * b), abs=1e-4)
-    assert not {first, second} & scores_of(index.search(like=[first, ws.Not(second)], target="audio", k=100)).keys()
+    assert (
+        not {first, second}
+        & scores_of(index.search(like=[first, ws.Not(second)], target="audio", k=100, moments=False)).keys()
+    )
 
 
 def test_an_instruction_of_the_index_holds_for_stored_vectors(
