@@ -138,7 +138,9 @@ def test_what_cannot_be_embedded_again_stays_as_it_was(
         index.add([settled / "media"])
         monkeypatch.setattr(Decoders, "segments", fail)
         report = index.add([settled / "media"], instructions=[PLACE])
-        assert [skipped.path.name for skipped in report.skipped] == ["copy.png", "1.png", "2.png"]
+        first, *others = (skipped.path.name for skipped in report.skipped)
+        assert first in {"copy.png", "0.png"}, "of copies one is read"
+        assert others == ["1.png", "2.png"]
         assert report.skipped[0].cause == "not embedded with a new instruction: the decoder crashed"
         assert segments(index)[""] == LIBRARY_SEGMENTS
         assert Modality.IMAGE not in segments(index)[PLACE]
