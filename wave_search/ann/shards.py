@@ -116,7 +116,9 @@ class Shards:
         probes = math.ceil(max(effort.probes * len(self), 4 * lists * wanted) / max(count, 1))
         while True:
             probes = min(probes, lists)
-            if count * self.codebook.dim <= self.cost(Effort(probes, wanted)) * len(rows):
+            # faiss asks the filter for each code, which takes as long again.
+            asking = 0 if among is None else len(self) * probes / lists * _CODE_COST
+            if count * self.codebook.dim <= (self.cost(Effort(probes, wanted)) + asking) * len(rows):
                 return None
             nearest = self.nearest(Question.of(self.codebook, rows, probes), wanted, among)
             found = np.sort(nearest[nearest >= 0])
