@@ -33,13 +33,15 @@ class Ours:
 
     Args:
         public: ask `Index.search`, which finds paths and times too; otherwise only the search of the partition.
+        moments: let it join adjacent segments, for which it looks at 64 of them, as it does by default.
     """
 
     widths = tuple(round(100 * target) for target in TARGETS)
 
-    def __init__(self, *, public: bool) -> None:
-        self.name = "wave-search, Index.search" if public else "wave-search, its partition alone"
-        self._public = public
+    def __init__(self, *, public: bool, moments: bool = False) -> None:
+        asked = f"Index.search(moments={moments})" if public else "its partition alone"
+        self.name = f"wave-search, {asked}"
+        self._public, self._moments = public, moments
 
     def build(self, items: NDArray[np.float16], folder: Path) -> None:
         """Store vectors and files, build the shards, and tune them for the usual recall of 0.95."""
@@ -89,7 +91,8 @@ class Ours:
                 return found
             if allowed is not None:
                 raise NotImplementedError
-            return np.array([hit.segment_id for hit in at(width).search(vector=query, target="video", k=k)])
+            hits = at(width).search(vector=query, target="video", k=k, moments=self._moments)
+            return np.array([hit.segment_id for hit in hits])
 
         return search
 
