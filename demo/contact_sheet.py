@@ -6,6 +6,7 @@ python demo/contact_sheet.py demo/index sheet.png
 from __future__ import annotations
 
 import argparse
+import logging
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,7 @@ SEARCHES = (
 
 def main() -> None:
     """Search, draw, save."""
+    logging.disable(logging.WARNING)  # what libraries say to their developers
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("index", type=Path)
     parser.add_argument("picture", type=Path)
