@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
+from fractions import Fraction
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -220,7 +221,7 @@ def write_library(source: Path, seconds: int, folder: Path) -> dict[str, list[Pa
             for number in range(seconds * FPS):
                 frame = graph[number % len(graph)]
                 frame = frame.reformat(format=stream.pix_fmt)
-                frame.pts = number
+                frame.pts, frame.time_base = number, Fraction(1, FPS)
                 output.mux(stream.encode(frame))
             output.mux(stream.encode())
         files["picture"].append(path)
