@@ -24,6 +24,7 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.results import Table, machine, publish
+from wave_search.indexer.calibrate import typical_std
 from wave_search.indexer.phrases import PHRASES
 from wave_search.model import load
 from wave_search.query.calibrate import Background
@@ -78,9 +79,8 @@ class Library:
         """As `wave_search.indexer.calibrate` measures it."""
         queries = self.phrases if kind is Modality.TEXT else self.vectors[kind]
         scores = self.vectors[modality] @ queries.T
-        if kind is not Modality.TEXT:
-            np.fill_diagonal(scores, np.nan)
-        return float(np.sqrt(np.nanvar(scores, axis=0).mean()))
+        itself = np.eye(*scores.shape, dtype=bool) if kind is not Modality.TEXT else np.zeros((1, 1), bool)
+        return typical_std(scores, ~itself)
 
     def without(self, absent: Sequence[str]) -> Library:
         """The same without some classes."""

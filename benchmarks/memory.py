@@ -69,7 +69,7 @@ def shards(directory: Path) -> None:
     """Build the search structures, as a run of `index` does at its end."""
     with Writer(directory) as writer:
         for space in SPACES:
-            indexer.build_missing_shards(writer, space, ws.IVF_FROM)
+            indexer.refresh_shards(writer, space, ws.IVF_FROM)
 
 
 def reindex(directory: Path) -> None:

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wave_search.ann import Codebook, Effort, Shard, Shards, build_shard, score
+from wave_search.ann import Codebook, Effort, Shard, Shards, build_shard, draw, score
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _BLOCK_QUERIES = 64
 _ROUNDING = 2.0**-24
-_SEED = 0
 
 
 def exact_rankings(vectors: NDArray[np.float16], queries: NDArray[np.float32], depth: int) -> NDArray[np.int64]:
@@ -56,8 +55,7 @@ def index_rankings(vectors: NDArray[np.float16], queries: NDArray[np.float32], d
         (q, min(n, depth)) positions, best first; -1 where the shard found less.
     """
     count = len(vectors)
-    size = min(count, Codebook.sample_size(count))
-    sample = np.sort(np.random.default_rng(_SEED).choice(count, size, replace=False))
+    sample = draw(np.arange(count), Codebook.sample_size(count))
     rankings = np.full((len(queries), min(count, depth)), -1, np.int64)
     with tempfile.TemporaryDirectory(prefix="wave-search-") as folder:
         codebook = Codebook.train(vectors[sample], count)

@@ -39,12 +39,15 @@ def spreads(snapshot: Snapshot, model: Embedder) -> tuple[Spread, ...]:
     """
     held = snapshot.counts().segments
     queries = _examples(snapshot, held, model)
-    return tuple(
-        Spread(space, kind, _spread(snapshot, space, ids, rows))
-        for space, count in held.items()
-        if count > 1
-        for kind, (ids, rows) in queries.items()
-    )
+    found = []
+    for space in (space for space, count in held.items() if count > 1):
+        background = draw(snapshot.partition(space).ids, BACKGROUND_SIZE)
+        vectors = snapshot.vectors(space, background).astype(np.float32)
+        found += [
+            Spread(space, kind, typical_std(vectors @ rows.T, background[:, None] != ids[None]))
+            for kind, (ids, rows) in queries.items()
+        ]
+    return tuple(found)
 
 
 def is_measured(snapshot: Snapshot) -> bool:
@@ -68,10 +71,11 @@ def _examples(snapshot: Snapshot, held: Mapping[Space, int], model: Embedder) ->
     return examples
 
 
-def _spread(snapshot: Snapshot, space: Space, ids: NDArray[np.int64], rows: NDArray[np.float32]) -> float:
-    """Root of the mean variance of a query's scores, over the queries; what is the query itself does not count."""
-    background = draw(snapshot.partition(space).ids, BACKGROUND_SIZE)
-    vectors = snapshot.vectors(space, background)
-    scores = vectors.astype(np.float32) @ rows.T
-    variances = np.var(scores, axis=0, dtype=np.float64, where=background[:, None] != ids[None])
-    return float(np.sqrt(variances.mean()))
+def typical_std(scores: NDArray[np.float32], counted: NDArray[np.bool_]) -> float:
+    """Root of the mean variance of a query's scores, over the queries.
+
+    Args:
+        scores: (n, q) of each query on each of n vectors.
+        counted: (n, q) or (1, 1), false where a vector is the query itself.
+    """
+    return float(np.sqrt(np.var(scores, axis=0, dtype=np.float64, where=counted).mean()))
