@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import sys
 import time
 from collections import defaultdict
@@ -28,6 +27,7 @@ if __package__ in (None, ""):
 import torch
 
 import wave_search as ws
+from benchmarks.peak import peak_bytes
 from benchmarks.results import Table, machine, publish
 from wave_search import store
 from wave_search.indexer import scan
@@ -150,7 +150,6 @@ def main() -> None:
     for _ in range(options.rounds):
         clips, media_s = stages(options.media, embedder, clock)
     unchanged(options.unchanged, options.rounds, clock)
-    peak_bytes = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     seconds = {name: median(times) for name, times in clock.seconds.items()}
     alone = {name: seconds[name] for name in ("scan", "decode", "embed", "write")}
     overlap = seconds["all together"] / max(alone.values())
@@ -160,7 +159,7 @@ def main() -> None:
     about = {
         **machine(1, "wall"),
         "library": f"{clips} segments, {media_s:.0f} s of sound and video",
-        "peak memory": f"{peak_bytes / 1e6:.0f} MB",
+        "peak memory": f"{peak_bytes() / 1e6:.0f} MB",
     }
     tables = [
         Table("One decoder process, one thread of the model", ("stage", "seconds", "of the slowest"), rows),

@@ -29,6 +29,7 @@ import numpy as np
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.peak import peak_bytes as own_peak_bytes
 from wave_search.media import Decoders, Segmenting
 from wave_search.media.sampling import frame_indices, resize_to, video_size
 from wave_search.types import Modality, Sampling
@@ -185,16 +186,12 @@ def child(kind: str, engine: str, path: Path) -> None:
         started_s = time.perf_counter()
         amount = PEERS[kind][engine](path)
         elapsed_s = time.perf_counter() - started_s
-        peak_bytes = _peak_bytes(engine == "ffmpeg")
+        peak_bytes = own_peak_bytes() if engine != "ffmpeg" else _child_peak_bytes()
     print(json.dumps({"amount": amount, "seconds": elapsed_s, "peak_bytes": peak_bytes}))
 
 
-def _peak_bytes(of_child: bool) -> int:
-    if of_child:
-        return 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    # Not ru_maxrss, which begins at the size of the process that started this one.
-    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
-    return 1024 * int(line.split()[1])
+def _child_peak_bytes() -> int:
+    return 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
 
 
 def measure(kind: str, engine: str, path: Path) -> dict[str, Any] | None:

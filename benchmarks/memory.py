@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import shutil
 import subprocess
 import sys
@@ -20,7 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
+if __package__ in (None, ""):
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 import wave_search as ws
+from benchmarks.peak import peak_bytes
 from wave_search import indexer
 from wave_search.store import ContentRow, FileRow, NewSegment, Settings, Writer, create, open_snapshot
 from wave_search.types import Modality, ModelSpec, Sampling, Space
@@ -128,9 +131,8 @@ def stage(name: str, directory: Path, segments: int, dim: int) -> dict[str, floa
             raise SystemExit("the index is damaged")
     else:
         found = search(directory, dim)
-    peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {
-        "peak_bytes": peak_bytes,
+        "peak_bytes": peak_bytes(),
         "wall_s": time.perf_counter() - began_s,
         "cpu_s": time.process_time() - cpu_s,
         "disk_bytes": sum(open_snapshot(directory).sizes_bytes().values()),
