@@ -307,7 +307,7 @@ def test_what_is_recorded_twice_or_is_not_there_is_found(index, table):
 def test_a_damaged_manifest_is_a_problem_and_not_a_traceback(index):
     newest = max((index / "manifest").iterdir())
     newest.write_bytes(newest.read_bytes().replace(b"sequential", b"Sequential"))
-    problem = verify(index)[0]
+    (problem,) = verify(index)
     assert str(newest) in problem.what
     assert "go back to version 1" in problem.remedy
     newest.unlink()

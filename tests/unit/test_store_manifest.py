@@ -1,12 +1,12 @@
 import json
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from types import MappingProxyType
 
 import pytest
 
 from wave_search.errors import IndexCorruptError, IndexLockedError, IndexMismatchError, IndexNotFoundError
-from wave_search.store import ListRef, Manifest, Settings, ShardRef, manifest
+from wave_search.store import ListRef, Manifest, Problem, Settings, ShardRef, manifest, verify
 from wave_search.types import Modality, ModelSpec, Sampling, Space
 
 SPEC = ModelSpec(
@@ -77,7 +77,8 @@ def test_any_changed_byte_is_found(index):
     good = path.read_bytes()
     for position in range(len(good)):
         path.write_bytes(good[:position] + bytes([good[position] ^ 1]) + good[position + 1 :])
-        with pytest.raises(IndexCorruptError):
+        is_format = good[:position].endswith(b'"format_version": ')
+        with pytest.raises(IndexMismatchError if is_format else IndexCorruptError):
             manifest.newest(index)
 
 
@@ -98,22 +99,77 @@ def test_a_damaged_manifest_names_the_way_back(index):
         manifest.newest(index)
 
 
+OLDER = {"format_version": 0, "byte_order": "middle", "vectors": "float64"}
+NEWER = {"format_version": 2, "byte_order": sys.byteorder, "digests": {"kind": "sha3"}}
+
+
+@pytest.mark.parametrize("content", [OLDER, NEWER])
+def test_another_format_is_refused_whatever_else_it_holds(index, content):
+    path = manifest.path_of(index, 7)
+    path.write_text(json.dumps(content))
+    with pytest.raises(IndexMismatchError) as caught:
+        manifest.newest(index)
+    found = content["format_version"]
+    assert caught.value.message == f"the index {index} has format {found}, this program reads format 1"
+    assert caught.value.remedy.startswith("Index the files again")
+    assert verify(index) == (Problem(caught.value.message, caught.value.remedy),), "said once"
+
+
+@pytest.mark.parametrize("changes", [{"format_version": 0}, {"format_version": 2}])
+def test_another_format_with_the_same_entries_is_refused_too(index, changes):
+    manifest.publish(index, STATE)
+    rewrite(manifest.path_of(index, 7), **changes)
+    with pytest.raises(IndexMismatchError, match=r"has format \d, this program reads format 1"):
+        manifest.newest(index)
+
+
+@pytest.mark.parametrize("nonsense", ["one", None, 1.5, True, [1]])
+def test_a_format_that_is_none_is_damage(index, nonsense):
+    manifest.publish(index, STATE)
+    rewrite(manifest.path_of(index, 7), format_version=nonsense)
+    with pytest.raises(IndexCorruptError, match=r"000000000007\.json is damaged: .* is not a format"):
+        manifest.newest(index)
+
+
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("changes", "words"),
     [
-        ({"format_version": 0}, "format 0, this release reads format 1"),
-        ({"format_version": 2}, "format 2, this release reads format 1"),
         ({"features": ["sparse"]}, "lacks: sparse"),
         ({"byte_order": "big" if sys.byteorder == "little" else "little"}, "endian"),
-        ({"model": {"name": "x"}}, "another release"),
     ],
 )
-def test_what_cannot_be_understood_is_refused(index, change, words):
+def test_what_cannot_be_understood_is_refused(index, changes, words):
     manifest.publish(index, STATE)
-    rewrite(manifest.path_of(index, 7), **change)
+    rewrite(manifest.path_of(index, 7), **changes)
     with pytest.raises(IndexMismatchError, match=words) as caught:
         manifest.newest(index)
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize("entry", [field.name for field in fields(Manifest)] + ["byte_order"])
+def test_an_entry_that_is_missing_in_this_format_is_damage(index, entry):
+    manifest.publish(index, STATE)
+    path = manifest.path_of(index, 7)
+    content = json.loads(path.read_bytes())
+    del content[entry], content["digest"]
+    path.write_bytes(manifest._dump({**content, "digest": manifest._digest(content)}))
+    with pytest.raises(IndexCorruptError, match=f"is damaged: it lacks the entry '{entry}'") as caught:
+        manifest.newest(index)
+    assert "KeyError" not in str(caught.value)
+    assert caught.value.remedy.startswith("Index the files again")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"model": {"name": "x"}}, {"model": []}, {"settings": None}, {"shards": [{"space": {}}]}, {"columns": 3}],
+)
+def test_entries_of_another_kind_are_damage(index, changes):
+    manifest.publish(index, STATE)
+    rewrite(manifest.path_of(index, 7), **changes)
+    with pytest.raises(IndexCorruptError, match="is damaged: ") as caught:
+        manifest.newest(index)
+    assert "Error" not in caught.value.message
+    assert "__init__" not in caught.value.message
 
 
 def test_no_index(tmp_path):

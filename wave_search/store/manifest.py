@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FOLDER = "manifest"
 FORMAT_VERSION = 1
 _NAME = re.compile(r"\d{12}\.json")
-_REBUILD = "Index the files again into another folder."
+_REBUILD = "Index the files again into another folder (--index DIR)."
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +92,26 @@ def read(directory: Path, version: int) -> Manifest:
     """Read one version. Raises like `newest`."""
     path = path_of(directory, version)
     try:
-        content = _checked(path.read_bytes())
-    except (OSError, ValueError) as error:
-        earlier = [v for v in versions(directory) if v < version]
-        remedy = f"Delete it to go back to version {earlier[-1]}." if earlier else _REBUILD
-        raise IndexCorruptError(f"{path} is damaged: {error}", remedy) from error
-    _refuse_others(path, content)
-    try:
+        data = path.read_bytes()
+        content = _parsed(data)
+        _refuse_other_formats(directory, content)
+        _check_digest(content, data)
+        _refuse_unknown_features(directory, content)
         return _decode(content)
-    except (KeyError, TypeError, ValueError) as error:
-        raise IndexMismatchError(f"{path} was written by another release: {error!r}", _REBUILD) from error
+    except OSError as error:
+        raise _damaged(directory, version, error.strerror or str(error)) from error
+    except KeyError as error:
+        raise _damaged(directory, version, f"it lacks the entry {error}") from error
+    except (TypeError, AttributeError) as error:
+        raise _damaged(directory, version, "its entries are not of the kind that they should be") from error
+    except ValueError as error:
+        raise _damaged(directory, version, str(error)) from error
+
+
+def _damaged(directory: Path, version: int, cause: str) -> IndexCorruptError:
+    earlier = [v for v in versions(directory) if v < version]
+    remedy = f"Delete it to go back to version {earlier[-1]}." if earlier else _REBUILD
+    return IndexCorruptError(f"{path_of(directory, version)} is damaged: {cause}", remedy)
 
 
 def publish(directory: Path, manifest: Manifest) -> None:
@@ -135,34 +145,44 @@ def _encode(manifest: Manifest) -> bytes:
     return _dump({**content, "digest": _digest(content)})
 
 
-def _checked(data: bytes) -> dict[str, Any]:
-    """Parse, and refuse any byte that differs from what was written.
-
-    The rule of the digest is the same in all formats, so that damage is never taken for another format.
-    """
+def _parsed(data: bytes) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(data)
-    if not isinstance(content, dict) or "digest" not in content:
+    if not isinstance(content, dict):
         raise ValueError("not a manifest")
-    digest = content.pop("digest")
-    if digest != _digest(content) or data != _dump({**content, "digest": digest}):
-        raise ValueError("its digest does not fit its content")
     return content
 
 
-def _refuse_others(path: Path, content: Mapping[str, Any]) -> None:
-    found = content.get("format_version")
+def _refuse_other_formats(directory: Path, content: Mapping[str, Any]) -> None:
+    """These two are told first, and by the same names in all formats: nothing else may be understood of another one."""
+    found, byte_order = content["format_version"], content["byte_order"]
+    if type(found) is not int:
+        raise ValueError(f"{found!r} is not a format")
     if found != FORMAT_VERSION:
         raise IndexMismatchError(
-            f"{path} has format {found}, this release reads format {FORMAT_VERSION}",
-            f"Use the release that made it. {_REBUILD}",
+            f"the index {directory} has format {found}, this program reads format {FORMAT_VERSION}",
+            f"{_REBUILD} Or use the version of wave-search that made it.",
         )
-    if unknown := content.get("features"):
-        names = ", ".join(unknown)
-        raise IndexMismatchError(f"{path} needs features that this release lacks: {names}", "Use a newer release.")
-    if content.get("byte_order") != sys.byteorder:
+    if byte_order not in ("little", "big"):
+        raise ValueError(f"{byte_order!r} is not a byte order")
+    if byte_order != sys.byteorder:
         raise IndexMismatchError(
-            f"{path} was made on a {content.get('byte_order')}-endian machine, this one is {sys.byteorder}-endian",
+            f"the index {directory} was made on a {byte_order}-endian machine, this one is {sys.byteorder}-endian",
             _REBUILD,
+        )
+
+
+def _check_digest(content: dict[str, Any], data: bytes) -> None:
+    """Refuse any byte that differs from what was written."""
+    digest = content.pop("digest")
+    if digest != _digest(content) or data != _dump({**content, "digest": digest}):
+        raise ValueError("its digest does not fit its content")
+
+
+def _refuse_unknown_features(directory: Path, content: Mapping[str, Any]) -> None:
+    if unknown := content["features"]:
+        raise IndexMismatchError(
+            f"the index {directory} needs features that this program lacks: {', '.join(unknown)}",
+            "Use a newer version of wave-search.",
         )
 
 

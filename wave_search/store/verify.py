@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wave_search.errors import IndexCorruptError, IndexError_, IndexMismatchError, IndexNotFoundError
+from wave_search.errors import IndexCorruptError, IndexError_, IndexNotFoundError
 from wave_search.store import arrow, cache, digests, durable, manifest
 from wave_search.store.prune import left_overs, unused_shards
 from wave_search.store.rows import CodebookRef, Problem
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _NORM_TOLERANCE = 2e-3
 """Rounding to float16 moves the norm of a unit vector by less."""
 _BATCH_ROWS = 4_096
+_LEFT_OVER = "Nothing is wrong. `wave-search optimize` removes it."
+_REBUILT = "Run `wave-search optimize`: it is rebuilt without a model."
 
 
 def verify(directory: Path) -> tuple[Problem, ...]:
@@ -130,8 +132,7 @@ def _is_unit(vectors: NDArray[np.float16]) -> NDArray[np.bool_]:
 def _check_shards(snapshot: Snapshot) -> Iterator[Problem]:
     for shard in snapshot.manifest.structures:
         if fault := shard_fault(snapshot, shard):
-            remedy = "Run `wave-search optimize`: it is rebuilt without a model."
-            yield Problem(f"the shard {snapshot.shard_dir(shard)} {fault}", remedy)
+            yield Problem(f"the shard {snapshot.shard_dir(shard)} {fault}", _REBUILT)
 
 
 def shard_fault(snapshot: Snapshot, shard: ShardRef | CodebookRef) -> str | None:
@@ -157,21 +158,26 @@ def _covers(snapshot: Snapshot, shard: ShardRef) -> bool:
 
 def _orphans(directory: Path) -> Iterator[Problem]:
     """Left by a crash, or being written right now. What older versions use is none: a reader may be on them."""
-    remedy = "Nothing is wrong. `wave-search optimize` removes it."
-    states = []
-    for version in reversed(manifest.versions(directory)):
-        try:
-            states.append(manifest.read(directory, version))
-        except (IndexCorruptError, IndexMismatchError) as error:
-            yield Problem(f"an older version is unreadable: {error.message}", error.remedy, orphan=True)
-    for folder in unused_shards(directory, states):
-        yield Problem(f"{folder} belongs to no version of the index", remedy, orphan=True)
+    yield from _unused(directory)
     if damage := cache.damage(directory):
         what = f"{directory / cache.NAME} is damaged: {damage}"
         yield Problem(what, "Delete it: queries fill it again.", orphan=True)
     for path in sorted((directory / manifest.FOLDER).glob(".*.tmp")):
-        yield Problem(f"{path} was never published", remedy, orphan=True)
+        yield Problem(f"{path} was never published", _LEFT_OVER, orphan=True)
+
+
+def _unused(directory: Path) -> Iterator[Problem]:
+    states: list[Manifest] = []
+    for version in reversed(manifest.versions(directory)):
+        try:
+            states.append(manifest.read(directory, version))
+        except IndexError_ as error:
+            if not states:
+                return  # the newest: a problem of its own, and nobody can tell what belongs to it
+            yield Problem(f"an older version is unreadable: {error.message}", _LEFT_OVER, orphan=True)
+    for folder in unused_shards(directory, states):
+        yield Problem(f"{folder} belongs to no version of the index", _LEFT_OVER, orphan=True)
     with suppress(IndexCorruptError):  # that is a problem of its own, if it concerns the newest version
         listing = digests.read(directory, *(state.table_digests for state in states))
         if files := list(left_overs(directory, listing)):
-            yield Problem(f"{len(files)} files were never committed, for example {files[0]}", remedy, orphan=True)
+            yield Problem(f"{len(files)} files were never committed, for example {files[0]}", _LEFT_OVER, orphan=True)
