@@ -14,7 +14,7 @@ from wave_search.indexer import coverage, tuning
 from wave_search.indexer.shards import refresh_shards
 from wave_search.query.info import describe
 from wave_search.query.search import PartitionSearch
-from wave_search.store import ContentRow, FileRow, NewSegment, Settings, Writer, create, open_snapshot, verify
+from wave_search.store import ContentRow, FileRow, NewSegment, Settings, Writer, create, manifest, open_snapshot, verify
 from wave_search.types import Modality, ModelSpec, Sampling, Space
 
 DIM = 64
@@ -223,6 +223,18 @@ def test_damage_is_told_to_readers_and_mended_by_the_next_writer(index, name):
     assert all(np.array_equal(a.scores[i], b.scores[j]) for a, b, (i, j) in zip(before, after, shared, strict=True))
     if name != "codebook":
         assert names(mended)[0] == names(snapshot)[0], "what was whole stays"
+
+
+def test_shards_without_their_codebook_are_told_and_mended_by_optimize(index):
+    snapshot = fill(index, 0, 1000)
+    state = replace(snapshot.manifest, version=snapshot.manifest.version + 1, codebooks=())
+    manifest.publish(index, state)
+    with pytest.raises(IndexCorruptError, match=r"shards in .*/video have no codebook\. Run `wave-search optimize`"):
+        PartitionSearch(open_snapshot(index), VIDEO)
+    (problem,) = [problem for problem in verify(index) if not problem.orphan]
+    assert problem.what == f"the shards in {index / 'shards' / 'video'} have no codebook"
+    assert agreement(optimize(index)) >= 0.95
+    assert not [problem for problem in verify(index) if not problem.orphan]
 
 
 def test_a_flipped_byte_of_a_vector_is_mended_by_optimize(index):

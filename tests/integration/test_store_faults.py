@@ -322,8 +322,20 @@ def shard(writer, ids, name="s"):
     return folder
 
 
+def test_shards_without_a_codebook_are_found(index):
+    with Writer(index) as writer:
+        shard(writer, [0, 1])
+        writer.add_shard(AUDIO, "s", 0, 2, 2)
+        writer.commit()
+    (problem,) = verify(index)
+    assert problem.what == f"the shards in {index / 'shards' / 'audio'} have no codebook"
+    assert "optimize" in problem.remedy
+
+
 def test_damaged_missing_and_incomplete_shards_are_found(index):
     with Writer(index) as writer:
+        (writer.shard_parent(AUDIO) / "codebook").mkdir()
+        writer.set_codebook(AUDIO, "codebook", 2)
         folder = shard(writer, [0, 1])
         writer.add_shard(AUDIO, "s", 0, 2, 2)
         writer.commit()
@@ -359,6 +371,7 @@ def test_a_real_shard_is_covered_and_any_flipped_byte_of_it_is_found(index):
     with Writer(index) as writer:
         batches = list(writer.snapshot.vector_batches(AUDIO, 0, 2))
         codebook = Codebook.train(np.concatenate([vectors for _, vectors in batches]), 2)
+        writer.set_codebook(AUDIO, codebook.write(writer.shard_parent(AUDIO)), 2)
         built = build_shard(codebook, batches, writer.shard_parent(AUDIO))
         writer.add_shard(AUDIO, built.name, built.first_id, built.stop_id, built.count)
         snapshot = writer.commit()

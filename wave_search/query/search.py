@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wave_search.ann import BACKGROUND_SIZE, Codebook, Effort, Shard, Shards, draw, exact_search
+from wave_search.errors import IndexCorruptError
 from wave_search.query.calibrate import Background
 from wave_search.store import covered
 
@@ -69,8 +70,11 @@ class PartitionSearch:
     def _open_shards(self, ids: NDArray[np.int64]) -> Shards | None:
         snapshot, ref = self._snapshot, self._snapshot.codebook(self._space)
         refs = snapshot.shards(self._space)
-        if ref is None or not refs:
+        if not refs:
             return None
+        if ref is None:
+            cause = f"the shards in {snapshot.shard_dir(refs[0]).parent} have no codebook"
+            raise IndexCorruptError(cause, "Run `wave-search optimize`: it builds them again, without a model.")
         codebook = Codebook.open(snapshot.shard_dir(ref), snapshot.manifest.model.dim)
         return Shards(codebook, [Shard.open(snapshot.shard_dir(shard), codebook) for shard in refs], ids)
 

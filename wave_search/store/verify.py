@@ -11,7 +11,7 @@ from wave_search.errors import IndexCorruptError, IndexError_, IndexNotFoundErro
 from wave_search.store import arrow, cache, digests, durable, manifest
 from wave_search.store.prune import left_overs, unused_shards
 from wave_search.store.rows import CodebookRef, Problem
-from wave_search.store.snapshot import Snapshot
+from wave_search.store.snapshot import Snapshot, shard_parent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -130,6 +130,9 @@ def _is_unit(vectors: NDArray[np.float16]) -> NDArray[np.bool_]:
 
 
 def _check_shards(snapshot: Snapshot) -> Iterator[Problem]:
+    for space in dict.fromkeys(shard.space for shard in snapshot.manifest.shards):
+        if snapshot.codebook(space) is None:
+            yield Problem(f"the shards in {shard_parent(snapshot.dir, space)} have no codebook", _REBUILT)
     for shard in snapshot.manifest.structures:
         if fault := shard_fault(snapshot, shard):
             yield Problem(f"the shard {snapshot.shard_dir(shard)} {fault}", _REBUILT)
