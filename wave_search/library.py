@@ -47,13 +47,13 @@ def open(  # noqa: A001 - used as wave_search.open
         model: "auto" for the index's own model, or its name or directory; it must be the same model.
         device: "auto" (CUDA where there is one), "cpu", "cuda" (all that are visible) or "cuda:N".
         dtype: "auto" (as the checkpoint is stored), "float32" or "bfloat16".
-        quantization: "8bit", "4bit", "int8" or "fp8", if the index was made so.
+        quantization: "8bit", "4bit", "int8" or "fp8"; None for what the index was made with, and nothing else will do.
         token_budget: tokens that the decoder of the model takes at once; None for a number that suits the free memory.
         workers: decoder processes for `Index.add`; None for as many as there are cores, at most 4.
 
     Raises:
         IndexNotFoundError: there is no index.
-        IndexMismatchError: it was made with another model, or by another version of this package.
+        IndexMismatchError: it was made with another model or quantization, or by another version of this package.
         IndexCorruptError: it is damaged.
         ModelError: the model cannot be loaded; at once only for a directory that the index does not know.
     """

@@ -187,7 +187,7 @@ def info_record(info: IndexInfo) -> dict[str, Any]:
         "version": info.version,
         "created": info.created,
         "size_bytes": info.size_bytes,
-        "model": {"name": info.model.name, "revision": info.model.revision, "dim": info.model.dim},
+        "model": {name: getattr(info.model, name) for name in ("name", "revision", "dim", "quantization")},
         "segment": info.segmenting,
         "modalities": [modality.value for modality in info.modalities],
         "roots": [str(root) for root in info.roots],
@@ -222,7 +222,9 @@ def info_rows(info: IndexInfo) -> Iterator[tuple[str, str]]:
     yield "index", printable(info.path)
     yield "last change", f"{info.created}, version {info.version}"
     yield "size on disk", bytes_text(info.size_bytes)
-    yield "model", f"{printable(info.model.name)} at {info.model.revision[:12]}, {info.model.dim} dimensions"
+    quantized = f", {info.model.quantization}" if info.model.quantization else ""
+    named = f"{printable(info.model.name)} at {info.model.revision[:12]}{quantized}"
+    yield "model", f"{named}, {info.model.dim} dimensions"
     yield "segments of", info.segmenting if info.segmenting in ("scene", "none") else f"{info.segmenting} s"
     for root in info.roots:
         yield "folder", printable(root)
@@ -272,8 +274,9 @@ def _figure(figure: Figure) -> str:
 def evaluation_sentences(found: Evaluation) -> Iterator[str]:
     """Say how the figures of an evaluation were made."""
     spec, sampling = found.model, found.model.sampling
+    loaded = "".join(f", {name}" for name in (spec.quantization, found.dtype) if name not in (None, "auto"))
     yield (
-        f"{printable(found.dataset)} ({found.layout}), {printable(spec.name)} at {spec.revision[:12]}, "
+        f"{printable(found.dataset)} ({found.layout}), {printable(spec.name)} at {spec.revision[:12]}{loaded}, "
         f"{spec.dim} dimensions, {spec.positions} positions"
     )
     yield (

@@ -146,6 +146,8 @@ class ModelSpec:
     """Position rule of audio-visual clips: "sequential" or "aligned"."""
     notice: str = ""
     """What a user must be told about this model, for example that it is not trained."""
+    quantization: str | None = None
+    """Of the decoder's weights: "8bit", "4bit", "int8" or "fp8"; None for none."""
 
 
 class Embedder(Protocol):

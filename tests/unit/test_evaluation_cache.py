@@ -36,16 +36,18 @@ def test_vectors_outlive_a_cache_that_was_never_closed(tmp_path: Path) -> None:
 
 def test_all_that_a_vector_depends_on_makes_another_space() -> None:
     spec = tiny().spec
-    same = space_of(spec, Modality.AUDIO, None)
-    assert same == space_of(spec, Modality.AUDIO, spec.prompts[Modality.AUDIO])
+    same = space_of(spec, "auto", Modality.AUDIO, None)
+    assert same == space_of(spec, "auto", Modality.AUDIO, spec.prompts[Modality.AUDIO])
     others = {
-        space_of(replace(spec, revision="other"), Modality.AUDIO, None),
-        space_of(replace(spec, sampling=Sampling(max_frames=3)), Modality.AUDIO, None),
-        space_of(replace(spec, positions="aligned"), Modality.AUDIO, None),
-        space_of(spec, Modality.AV, None),
-        space_of(spec, Modality.AUDIO, "What animal is heard?"),
+        space_of(replace(spec, revision="other"), "auto", Modality.AUDIO, None),
+        space_of(replace(spec, sampling=Sampling(max_frames=3)), "auto", Modality.AUDIO, None),
+        space_of(replace(spec, positions="aligned"), "auto", Modality.AUDIO, None),
+        space_of(replace(spec, quantization="4bit"), "auto", Modality.AUDIO, None),
+        space_of(spec, "bfloat16", Modality.AUDIO, None),
+        space_of(spec, "auto", Modality.AV, None),
+        space_of(spec, "auto", Modality.AUDIO, "What animal is heard?"),
     }
-    assert len(others - {same}) == 5
+    assert len(others - {same}) == 7
 
 
 def test_threads_share_it(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import typer
 
 import wave_search as ws
 from wave_search import output
-from wave_search.commands.options import Device, Json, Quiet, words
+from wave_search.commands.options import Device, Dtype, Json, Model, Quantization, Quiet, words
 from wave_search.exits import DONE, reported, terminal_of
 
 EPILOG = (
@@ -28,17 +28,20 @@ def ask(
         Literal["audio", "video", "av", "image"] | None,
         typer.Option("--as", help="What of the clip counts (default: sound and picture as far as there are both)."),
     ] = None,
-    model: Annotated[
-        str, typer.Option(metavar="NAME|DIR|HUB_ID[@REV]", help="The model; `wave-search models` lists known ones.")
-    ] = "auto",
+    model: Model = "auto",
     device: Device = "auto",
+    dtype: Dtype = "auto",
+    quantization: Quantization = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
     """Answer a question about a clip by choosing among answers. Needs no index."""
     terminal = terminal_of(ctx, quiet)
     asked, *choices = (words(typed) for typed in (question, *choice))
-    with terminal.working("loading the model, asking"), ws.load_embedder(model, device=device) as embedder:
+    with (
+        terminal.working("loading the model, asking"),
+        ws.load_embedder(model, device=device, dtype=dtype, quantization=quantization) as embedder,
+    ):
         spec, answers = embedder.spec, embedder.ask(clip, asked, choices, modality=perceived_as)
     terminal.notice(spec)
     if json:

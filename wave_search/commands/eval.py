@@ -8,7 +8,7 @@ import typer
 
 import wave_search as ws
 from wave_search import output
-from wave_search.commands.options import Device, Json, Quiet, Workers
+from wave_search.commands.options import Device, Dtype, Json, Model, Quantization, Quiet, Workers
 from wave_search.exits import DONE, INTERRUPTED, PARTLY, reported, terminal_of
 
 EPILOG = (
@@ -27,9 +27,7 @@ def evaluate(
     ctx: typer.Context,
     dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="A file or folder.")],
     *,
-    model: Annotated[
-        str, typer.Option(metavar="NAME|DIR|HUB_ID[@REV]", help="The model; `wave-search models` lists known ones.")
-    ] = "auto",
+    model: Model = "auto",
     task: Annotated[
         str | None, typer.Option(metavar="NAME|FILE", help="Read a published set of data, see docs/reproduce-paper.md.")
     ] = None,
@@ -45,6 +43,8 @@ def evaluate(
         Path | None, typer.Option(metavar="DIR", help="Where embeddings are kept (default: in ~/.cache).")
     ] = None,
     device: Device = "auto",
+    dtype: Dtype = "auto",
+    quantization: Quantization = None,
     workers: Workers = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -64,6 +64,8 @@ def evaluate(
                 limit=limit,
                 cache=cache,
                 device=device,
+                dtype=dtype,
+                quantization=quantization,
                 workers=workers,
                 progress=progress,
             )

@@ -10,8 +10,11 @@ from wave_search import output
 from wave_search.commands.options import (
     DEFAULT_INDEX,
     Device,
+    Dtype,
     IndexDir,
     Json,
+    Model,
+    Quantization,
     Quiet,
     Recall,
     TokenBudget,
@@ -30,9 +33,7 @@ def index(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH", exists=True, help="Folders and files.")],
     *,
     index: IndexDir = DEFAULT_INDEX,
-    model: Annotated[
-        str, typer.Option(metavar="NAME|DIR|HUB_ID[@REV]", help="The model; `wave-search models` lists known ones.")
-    ] = "auto",
+    model: Model = "auto",
     modalities: Annotated[
         str | None, typer.Option(metavar="LIST", help="Any of video,audio,av,text,image (default: all of the model).")
     ] = None,
@@ -44,6 +45,8 @@ def index(
         typer.Option(metavar="TEXT", help="Embed media with this question too, to query with it; repeatable."),
     ] = None,
     device: Device = "auto",
+    dtype: Dtype = "auto",
+    quantization: Quantization = None,
     exclude: Annotated[
         list[str] | None, typer.Option(metavar="GLOB", help="Leave these files out; repeatable.")
     ] = None,
@@ -65,7 +68,15 @@ def index(
     with (
         terminal.progress() as progress,
         _opened_or_created(
-            index, modalities, segment, model=model, device=device, workers=workers, token_budget=token_budget
+            index,
+            modalities,
+            segment,
+            model=model,
+            device=device,
+            dtype=dtype,
+            quantization=quantization,
+            workers=workers,
+            token_budget=token_budget,
         ) as it,
     ):
         terminal.notice(it.model)
@@ -100,6 +111,8 @@ class _Loading(TypedDict):
 
     model: str
     device: str
+    dtype: str
+    quantization: str | None
     workers: int | None
     token_budget: int | None
 

@@ -2,14 +2,26 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 IndexDir = Annotated[
     Path, typer.Option("--index", envvar="WAVE_SEARCH_INDEX", metavar="DIR", help="Where the index lives.")
 ]
+Model = Annotated[
+    str,
+    typer.Option("--model", metavar="NAME|DIR|HUB_ID[@REV]", help="The model; `wave-search models` lists known ones."),
+]
 Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda[:N]", help="Where the model runs.")]
+Dtype = Annotated[
+    Literal["auto", "float32", "bfloat16"],
+    typer.Option("--dtype", help="Precision that the model computes in; auto as it is stored."),
+]
+Quantization = Annotated[
+    Literal["8bit", "4bit", "int8", "fp8"] | None,
+    typer.Option("--quantization", help="Smaller weights for the model (default: none, or as the index was made)."),
+]
 TokenBudget = Annotated[
     int | None,
     typer.Option("--token-budget", min=1, metavar="N", help="Tokens that the model takes at once."),

@@ -7,7 +7,7 @@ import typer
 import wave_search as ws
 from wave_search import output
 from wave_search.commands import parts, results
-from wave_search.commands.options import DEFAULT_INDEX, Device, IndexDir, Quiet, Workers, words
+from wave_search.commands.options import DEFAULT_INDEX, Device, Dtype, IndexDir, Quantization, Quiet, Workers, words
 from wave_search.errors import UsageError
 from wave_search.exits import DONE, NO_RESULT, reported, terminal_of
 
@@ -67,6 +67,8 @@ def query(
         str, typer.Option(metavar="NAME|DIR|HUB_ID[@REV]", help="Where to load the model of the index from.")
     ] = "auto",
     device: Device = "auto",
+    dtype: Dtype = "auto",
+    quantization: Quantization = None,
     workers: Workers = None,
     quiet: Quiet = False,
 ) -> int:
@@ -87,7 +89,7 @@ def query(
         "dedupe": dedupe,
     }
     terminal = terminal_of(ctx, quiet)
-    with ws.open(index, model, device=device, workers=workers) as opened:
+    with ws.open(index, model, device=device, dtype=dtype, quantization=quantization, workers=workers) as opened:
         asked: dict[str, Any] = {**parts.read(wanted, avoided, opened.remembered())}
         terminal.notice(opened.model)
         lost: list[ws.Skipped] = []

@@ -8,7 +8,7 @@ import typer
 
 import wave_search as ws
 from wave_search import output
-from wave_search.commands.options import DEFAULT_INDEX, Device, IndexDir, Json, Quiet
+from wave_search.commands.options import DEFAULT_INDEX, Device, Dtype, IndexDir, Json, Quantization, Quiet
 from wave_search.commands.query import Target
 from wave_search.exits import DONE, reported, terminal_of
 
@@ -32,6 +32,8 @@ def tag(
     top: Annotated[int, typer.Option(min=1, metavar="N", help="Up to N labels a file; from 2 on as a list.")] = 1,
     index: IndexDir = DEFAULT_INDEX,
     device: Device = "auto",
+    dtype: Dtype = "auto",
+    quantization: Quantization = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
@@ -39,7 +41,7 @@ def tag(
     terminal = terminal_of(ctx, quiet)
     lines = labels.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     at_least: dict[str, Any] = {} if min_z is None else {"min_score": min_z}
-    with ws.open(index, device=device) as opened:
+    with ws.open(index, device=device, dtype=dtype, quantization=quantization) as opened:
         terminal.notice(opened.model)
         with terminal.working("labelling"):
             done = opened.tag(lines, target=target, column=column, top=top, **at_least)

@@ -33,10 +33,11 @@ CREATE TABLE IF NOT EXISTS digests (
 """
 
 
-def space_of(spec: ModelSpec, modality: Modality, prompt: str | None) -> str:
-    """Name all that a vector depends on besides the content: model, revision, sampling, prompt."""
+def space_of(spec: ModelSpec, dtype: str, modality: Modality, prompt: str | None) -> str:
+    """Name all that a vector depends on besides the content: model, revision, precision, sampling, prompt."""
     asked = spec.prompts.get(modality, "") if prompt is None else prompt
-    parts = [spec.revision, spec.dim, asdict(spec.sampling), spec.positions, modality.value, asked]
+    loaded = [spec.revision, spec.quantization, dtype, spec.dim, asdict(spec.sampling), spec.positions]
+    parts = [*loaded, modality.value, asked]
     return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 

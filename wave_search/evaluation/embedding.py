@@ -72,12 +72,14 @@ class ItemEmbedder:
 
     Args:
         model: the model.
+        dtype: in which it was asked to compute.
         decoders: processes that read media.
         cache: where vectors are kept.
     """
 
-    def __init__(self, model: Embedder, decoders: Decoders, cache: EmbeddingCache) -> None:
+    def __init__(self, model: Embedder, dtype: str, decoders: Decoders, cache: EmbeddingCache) -> None:
         self._model = model
+        self._dtype = dtype
         self._decoders = decoders
         self._encoder = Encoder(lambda: decoders, lambda: model)
         self._cache = cache
@@ -137,7 +139,7 @@ class ItemEmbedder:
 
     def _fetch(self, item: Item) -> _Fetched:
         key = self._key(item)
-        vector = self._cache.get(space_of(self._model.spec, item.modality, item.prompt), key)
+        vector = self._cache.get(space_of(self._model.spec, self._dtype, item.modality, item.prompt), key)
         if vector is not None:
             return _Fetched(item, key, vector, None)
         return _Fetched(item, key, None, self._clip(item))
@@ -182,7 +184,7 @@ class ItemEmbedder:
                 self._embed([fetched], done)
             return
         vectors = [(key, vectors[modality]) for key, vectors in zip(new, results, strict=True)]
-        self._cache.put(space_of(self._model.spec, modality, prompt), vectors)
+        self._cache.put(space_of(self._model.spec, self._dtype, modality, prompt), vectors)
         done.of_content.update(((*kind, key), vector) for key, vector in vectors)
         done.vectors.update((fetched.item, done.of_content[*kind, fetched.key]) for fetched in batch)
         done.fresh += len(new)

@@ -62,6 +62,8 @@ class Evaluation:
     layout: str
     task: Task | None
     model: ModelSpec
+    dtype: str
+    """In which the model computed; "auto" for as it is stored."""
     instruction: str | None
     prompts: dict[str, tuple[str, ...]]
     """The prompts that were used, by modality; those of questions are left out."""
@@ -98,6 +100,8 @@ class Evaluation:
                 "revision": spec.revision,
                 "dim": spec.dim,
                 "positions": spec.positions,
+                "quantization": spec.quantization,
+                "dtype": self.dtype,
                 "notice": spec.notice,
             },
             "sampling": asdict(spec.sampling),

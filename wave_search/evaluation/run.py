@@ -50,6 +50,8 @@ def evaluate(
     cache: str | os.PathLike[str] | None = None,
     positions: str = "sequential",
     device: str = "auto",
+    dtype: str = "auto",
+    quantization: str | None = None,
     workers: int | None = None,
     progress: ProgressCallback | None = None,
 ) -> Evaluation:
@@ -69,6 +71,8 @@ def evaluate(
         cache: folder where embeddings are kept: a run that was interrupted goes on where it was. None for nowhere.
         positions: as for `wave_search.create`.
         device: as for `wave_search.open`.
+        dtype: as for `wave_search.open`.
+        quantization: as for `wave_search.create`.
         workers: decoder processes; None for as many as there are cores, at most 4.
         progress: is called with how it goes on, see `wave_search.progress`.
 
@@ -89,7 +93,7 @@ def evaluate(
     with (
         _folder(cache) as folder,
         EmbeddingCache(folder) as kept,
-        closing(Engine(model, LoadOptions(device, positions=positions))) as engine,
+        closing(Engine(model, LoadOptions(device, dtype, positions, quantization))) as engine,
     ):
         read = read_dataset(
             path,
@@ -101,7 +105,7 @@ def evaluate(
         items = _limited(_instructed(read, instruction), limit)
         loaded = engine.model()
         with Decoders(workers or min(4, len(os.sched_getaffinity(0))), loaded.spec.sampling) as decoders:
-            embedded = ItemEmbedder(loaded, decoders, kept).embed(_items(items), progress)
+            embedded = ItemEmbedder(loaded, dtype, decoders, kept).embed(_items(items), progress)
     _tell(progress, "shards", embedded)
     directions, used = _directions(items, embedded.vectors, read_by)
     questions = [asked for asked in items.questions if _answerable(asked, embedded.vectors)]
@@ -111,6 +115,7 @@ def evaluate(
         layout=items.layout,
         task=read_by,
         model=loaded.spec,
+        dtype=dtype,
         instruction=instruction,
         prompts=_prompts(items, loaded.spec),
         directions=tuple(directions),

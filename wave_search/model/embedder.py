@@ -76,7 +76,7 @@ class WaveEmbedder:
             tokenizer: of the same checkpoint.
             source: where they are from.
             positions: how audio-visual positions are counted: "sequential" or "aligned".
-            quantization: of the decoder. Part of the revision, because the vectors are others.
+            quantization: of the decoder.
             need: loads parts of the model, and is called before they are used; None if all are there.
             token_budget: tokens that the decoder takes at once; None for a number that suits the free memory.
         """
@@ -87,13 +87,14 @@ class WaveEmbedder:
         self._lock = Lock()
         self._spec = ModelSpec(
             name=source.name,
-            revision=f"{source.revision}+{quantization}" if quantization else source.revision,
+            revision=source.revision,
             dim=wave.config.hidden_size,
             modalities=tuple(Modality),
             sampling=wave.config.sampling,
             prompts=dict(PROMPTS),
             positions=positions,
             notice=source.notice,
+            quantization=quantization,
         )
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Self
@@ -64,9 +64,16 @@ class Engine:
             pinned: the model that the index was made with.
 
         Raises:
-            IndexMismatchError: it is another model.
+            IndexMismatchError: it is another model, or quantized in another way.
             ModelError: the directory holds no usable model.
         """
+        if options.quantization not in (None, pinned.quantization):
+            made = f"with the quantization {pinned.quantization}" if pinned.quantization else "without quantization"
+            raise IndexMismatchError(
+                f"the index was made {made}, not with {options.quantization}",
+                "Leave --quantization out to use the index's own, or make another index with --index DIR.",
+            )
+        options = replace(options, quantization=pinned.quantization)
         directory = Path(name).expanduser()
         if name == "auto" or _is_name_of(name, pinned) or str(directory.resolve()) == pinned.name:
             return cls(pinned.name, options, pinned)
@@ -198,7 +205,7 @@ def check_same(loaded: ModelSpec, pinned: ModelSpec) -> None:
     Raises:
         IndexMismatchError: it does not.
     """
-    relevant = ("revision", "dim", "sampling", "prompts", "positions")
+    relevant = ("revision", "dim", "sampling", "prompts", "positions", "quantization")
     if any(getattr(loaded, name) != getattr(pinned, name) for name in relevant):
         raise _mismatch(_described(loaded), pinned)
 
