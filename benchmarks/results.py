@@ -55,7 +55,7 @@ def publish(path: Path, section: str, about: Mapping[str, str], tables: Sequence
         lines += [f"### {table.title}", "", _line(table.columns), _line(["---"] * len(table.columns))]
         lines += [*map(_line, table.rows), ""]
     if notes:
-        lines += [notes, ""]
+        lines.append(notes)
     _replace(path, section, "\n".join(lines))
 
 
@@ -64,7 +64,7 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _replace(path: Path, section: str, text: str) -> None:
-    old = path.read_text(encoding="utf-8") if path.exists() else "# Results\n\n"
+    old = path.read_text(encoding="utf-8") if path.exists() else "# Results"
     head, *sections = re.split(r"^(?=## )", old, flags=re.MULTILINE)
     kept = [part for part in sections if part.splitlines()[0] != f"## {section}"]
-    path.write_text("".join([head, *kept, text]), encoding="utf-8")
+    path.write_text("\n\n".join(part.strip("\n") for part in (head, *kept, text)) + "\n", encoding="utf-8")
