@@ -31,22 +31,8 @@ if TYPE_CHECKING:
         verify,
     )
     from wave_search.query import AV, Answer, Audio, Image, IndexInfo, MediaEmbedder, Not, Part, PartitionInfo, Video
-    from wave_search.types import (
-        Clip,
-        ColumnInfo,
-        DuplicateGroup,
-        DuplicateMember,
-        Hit,
-        IndexReport,
-        MediaRef,
-        MetadataReport,
-        Modality,
-        ModelSpec,
-        OptimizeReport,
-        Progress,
-        Skipped,
-        TagReport,
-    )
+    from wave_search.reports import IndexReport, MetadataReport, OptimizeReport, Progress, Skipped, TagReport
+    from wave_search.types import Clip, ColumnInfo, DuplicateGroup, DuplicateMember, Hit, MediaRef, Modality, ModelSpec
 
 __all__ = [
     "AV",
@@ -97,10 +83,8 @@ _HOMES = {
     "indexer": "Interrupted",
     "library": "create exists known_models load_embedder open verify",
     "query": "AV Answer Audio Image IndexInfo MediaEmbedder Not Part PartitionInfo Video",
-    "types": (
-        "Clip ColumnInfo DuplicateGroup DuplicateMember Hit IndexReport MediaRef MetadataReport Modality ModelSpec "
-        "OptimizeReport Progress Skipped TagReport"
-    ),
+    "reports": "IndexReport MetadataReport OptimizeReport Progress Skipped TagReport",
+    "types": "Clip ColumnInfo DuplicateGroup DuplicateMember Hit MediaRef Modality ModelSpec",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from wave_search import Evaluation
-    from wave_search.types import Hit, IndexReport, ModelSpec, Progress, TrainingCallback
+    from wave_search.reports import IndexReport, Progress, TrainingCallback
+    from wave_search.types import Hit, ModelSpec
 
 _FULL_BAR_Z = 5.0
 """A hit this far above the background fills its bar; a better one stretches the scale of its table."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from wave_search.types import Training
+    from wave_search.reports import Training
 
 
 class TrainingProgress:

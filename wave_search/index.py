@@ -40,19 +40,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from wave_search.reports import IndexReport, MetadataReport, OptimizeReport, ProgressCallback, Skipped, TagReport
     from wave_search.store import Snapshot
-    from wave_search.types import (
-        ColumnInfo,
-        DuplicateGroup,
-        Hit,
-        IndexReport,
-        MetadataReport,
-        ModelSpec,
-        OptimizeReport,
-        ProgressCallback,
-        Skipped,
-        TagReport,
-    )
+    from wave_search.types import ColumnInfo, DuplicateGroup, Hit, ModelSpec
 
     StrPath = str | os.PathLike[str]
     Texts = str | Part | Iterable[str | Part]

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
     from wave_search import Answer, Evaluation, IndexInfo
     from wave_search.evaluation import Figure
+    from wave_search.reports import IndexReport, OptimizeReport, Skipped, Training
     from wave_search.store import Problem, Tuning
-    from wave_search.types import DuplicateGroup, Hit, IndexReport, OptimizeReport, Skipped, Training, Value
+    from wave_search.types import DuplicateGroup, Hit, Value
 
 _ESCAPED_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Controls, invisible and direction-changing characters, bytes that are not UTF-8, line and paragraph separators."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from wave_search.types import ProgressCallback
+    from wave_search.reports import ProgressCallback
 
 
 def rich() -> ProgressCallback:

@@ -17,7 +17,8 @@ from tests.libraries import CountingEmbedder, tiny
 from tests.media_factory import write_image, write_sound, write_video
 from wave_search.errors import CacheError, DatasetError, UsageError
 from wave_search.evaluation.cache import FILE
-from wave_search.types import Modality, Progress
+from wave_search.reports import Progress
+from wave_search.types import Modality
 
 SOUNDS = {300: "a low tone", 500: "a tone", 900: "a high tone"}
 

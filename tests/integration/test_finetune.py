@@ -22,8 +22,8 @@ from tests.libraries import PACKAGE_PARENT
 from tests.media_factory import write_sound, write_video
 from wave_search.errors import IndexMismatchError, ModelError, UsageError
 from wave_search.model.registry import TINY_DIRECTORY
+from wave_search.reports import Training
 from wave_search.train import Report, train
-from wave_search.types import Training
 
 WORDS = ("a low hum", "a middle pitch", "a whistle", "a shrill squeak")
 BAD_ROWS = "missing.wav,,,nothing\ntone0.wav,5,6,too late\nbroken.mp4,,,half a film\ntone0.wav,x,,no number\n"

@@ -12,8 +12,8 @@ from tests.crash.library import DIM, IVF_FROM, SPACES, expected, found, make, pu
 from wave_search import indexer
 from wave_search.ann import Codebook, Shard
 from wave_search.errors import IndexCorruptError, IndexError_, IndexLockedError
+from wave_search.reports import OptimizeReport
 from wave_search.store import Writer, manifest, open_snapshot, tables, verify
-from wave_search.types import OptimizeReport
 
 LIBRARY = {f"/media/{i % 3}/{i}.mp4".encode(): i for i in range(30)}
 REMOVED = ("/media/1", "/media/2/2.mp4")

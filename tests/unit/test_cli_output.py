@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from wave_search import output
-from wave_search.types import Hit, IndexReport, Modality, Skipped
+from wave_search.reports import IndexReport, Skipped
+from wave_search.types import Hit, Modality
 
 HIT = Hit(
     rank=1,

@@ -9,7 +9,7 @@ from rich.console import Console
 from tests.terminal import unstyled
 from wave_search.console_training import TrainingProgress
 from wave_search.output import training_numbers
-from wave_search.types import Training
+from wave_search.reports import Training
 
 
 def shown(terminal: bool) -> str:

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 import wave_search.train
+from wave_search.reports import Training
 from wave_search.train import recipe
 from wave_search.train.config import STAGES, TrainConfig
 from wave_search.train.loop import Progress, Schedule, run
-from wave_search.types import Training
 
 SHIPPED = Path(wave_search.train.__file__).parent / "nano.toml"
 

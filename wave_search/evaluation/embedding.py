@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from wave_search.errors import MediaError, ModelError, UsageError
 from wave_search.evaluation.cache import space_of
 from wave_search.query import Encoder
-from wave_search.types import Clip, MediaRef, Modality, Progress
+from wave_search.reports import Progress
+from wave_search.types import Clip, MediaRef, Modality
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from wave_search.evaluation.cache import EmbeddingCache
     from wave_search.evaluation.dataset import Item
     from wave_search.media import Decoders
-    from wave_search.types import Embedder, ProgressCallback
+    from wave_search.reports import ProgressCallback
+    from wave_search.types import Embedder
 
 BATCH_CLIPS = 8
 """A clip of 128 frames takes 68 MB; as many as this are decoded ahead, too."""

@@ -28,14 +28,16 @@ from wave_search.evaluation.report import DirectionReport, Evaluation, Questions
 from wave_search.evaluation.tasks import Task, load_task
 from wave_search.media import Decoders
 from wave_search.query import Engine, LoadOptions
-from wave_search.types import Modality, Progress
+from wave_search.reports import Progress
+from wave_search.types import Modality
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
-    from wave_search.types import ModelSpec, ProgressCallback
+    from wave_search.reports import ProgressCallback
+    from wave_search.types import ModelSpec
 
 
 def evaluate(

@@ -10,8 +10,9 @@ from wave_search.errors import BrokenMediaError, MediaError, ModelError, UsageEr
 from wave_search.indexer.commit import Committer, Embedded, Quarantined, Reused
 from wave_search.indexer.read import ChangedError, Copy, Ended, Event, Fault, Ignored, Segment, Unusable, Work
 from wave_search.indexer.scan import FoundFile, as_path
+from wave_search.reports import Skipped
 from wave_search.store import NewSegment
-from wave_search.types import Modality, Skipped
+from wave_search.types import Modality
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping

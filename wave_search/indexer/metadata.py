@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from wave_search.errors import UsageError
 from wave_search.indexer import sheet
+from wave_search.reports import MetadataReport
 from wave_search.store import RESERVED, Metadata, MetadataRow, Writer
-from wave_search.types import MetadataReport
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -6,8 +6,8 @@ import time
 from typing import TYPE_CHECKING
 
 from wave_search.indexer.shards import refresh_shards
+from wave_search.reports import OptimizeReport
 from wave_search.store import Writer
-from wave_search.types import OptimizeReport
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,10 +7,12 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from wave_search.types import IndexReport, Modality, Progress, ProgressCallback, Skipped
+from wave_search.reports import IndexReport, Progress, ProgressCallback, Skipped
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from wave_search.types import Modality
 
 PROGRESS_INTERVAL_S = 0.1
 

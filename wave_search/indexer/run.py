@@ -17,15 +17,16 @@ from wave_search.indexer.report import Interrupted, Tally
 from wave_search.indexer.scan import as_path, is_under
 from wave_search.indexer.shards import refresh_shards
 from wave_search.media import Decoders
+from wave_search.reports import Skipped
 from wave_search.store import Writer
-from wave_search.types import Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from wave_search.indexer.scan import FoundFile
-    from wave_search.types import Embedder, IndexReport, ProgressCallback
+    from wave_search.reports import IndexReport, ProgressCallback
+    from wave_search.types import Embedder
 
 
 @dataclass(frozen=True, slots=True)

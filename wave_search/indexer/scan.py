@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from wave_search.errors import UsageError
 from wave_search.media import looks_like_media
-from wave_search.types import Skipped
+from wave_search.reports import Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -13,8 +13,9 @@ import numpy as np
 
 from wave_search.errors import BrokenMediaError, MediaError, UsageError
 from wave_search.query.encoder import WHOLE, batches
+from wave_search.reports import Progress, Skipped
 from wave_search.store import Origin, VectorCache
-from wave_search.types import Clip, Progress, Skipped, Span
+from wave_search.types import Clip, Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
     from wave_search.media import Decoders, MediaInfo
     from wave_search.query.encoder import Encoder
+    from wave_search.reports import ProgressCallback
     from wave_search.store import FileRow, Snapshot
-    from wave_search.types import ProgressCallback
 
     WarnCallback = Callable[[Skipped], None]
     Source = tuple[Path, MediaInfo]

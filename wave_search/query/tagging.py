@@ -12,8 +12,9 @@ import numpy as np
 from wave_search.ann import BACKGROUND_SIZE, draw, score
 from wave_search.errors import UsageError
 from wave_search.query.calibrate import Background
+from wave_search.reports import TagReport
 from wave_search.store import Column
-from wave_search.types import Modality, TagReport
+from wave_search.types import Modality
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from wave_search.types import TrainingCallback
+    from wave_search.reports import TrainingCallback
 
 __all__ = ["LeftOut", "Report", "train"]
 

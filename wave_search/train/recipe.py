@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from wave_search.reports import Training
 from wave_search.train.config import STAGES
 from wave_search.train.interrupt import Interrupt
 from wave_search.train.log import Log
@@ -12,14 +13,13 @@ from wave_search.train.loop import run
 from wave_search.train.materials import prepare
 from wave_search.train.report import Report
 from wave_search.train.stages import make_stage
-from wave_search.types import Training
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from wave_search.reports import TrainingCallback
     from wave_search.train.config import TrainConfig
     from wave_search.train.loop import Progress
-    from wave_search.types import TrainingCallback
 
 
 def run_stages(

@@ -15,6 +15,7 @@ from wave_search.model.device import resolve_dtype
 from wave_search.model.embedder import WaveEmbedder
 from wave_search.model.registry import resolve
 from wave_search.model.tokenizer import TextTokenizer
+from wave_search.reports import Training
 from wave_search.train import loop
 from wave_search.train.finetune.batches import Plan, by_task, chosen
 from wave_search.train.finetune.checking import checked, resolved
@@ -29,15 +30,14 @@ from wave_search.train.finetune.validation import validate
 from wave_search.train.interrupt import Interrupt
 from wave_search.train.log import Log
 from wave_search.train.report import LeftOut, Report
-from wave_search.types import Training
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wave_search.model.registry import Source
+    from wave_search.reports import TrainingCallback
     from wave_search.train.finetune.settings import Settings
     from wave_search.train.team import Team
-    from wave_search.types import TrainingCallback
 
 _NAME = "finetune"
 _WARM_UP = 0.03
