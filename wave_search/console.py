@@ -1,4 +1,4 @@
-"""What a person sees: tables on stdout; progress, warnings and reports on stderr. The only user of rich."""
+"""What a person sees: tables on stdout; progress, warnings and reports on stderr."""
 
 from __future__ import annotations
 
@@ -6,41 +6,30 @@ import errno
 import os
 import sys
 import textwrap
-import time
 from contextlib import AbstractContextManager, nullcontext
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.bar import Bar
-from rich.console import Console, Group
-from rich.live import Live
-from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as RichProgress
+from rich.console import Console
 from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from wave_search import output
+from wave_search import output, output_evaluation
+from wave_search.bars import IndexProgress, TrainingProgress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from types import TracebackType
 
     from wave_search import Evaluation
-    from wave_search.reports import IndexReport, Progress, TrainingCallback
+    from wave_search.reports import IndexReport, TrainingCallback
     from wave_search.types import Hit, ModelSpec
 
 _FULL_BAR_Z = 5.0
 """A hit this far above the background fills its bar; a better one stretches the scale of its table."""
 _BAR_WIDTH = 8
-_STAGES = {
-    "scan": "scanning",
-    "embed": "embedding",
-    "rerank": "embedding the best again",
-    "shards": "building shards",
-    "done": "done",
-}
 _SKIPPED_SHOWN = 50
 _EXCERPT_CHARS = 100
 
@@ -57,8 +46,8 @@ class Terminal:
             if stream is not None:  # the value of a stream that a shell has closed
                 stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # text files on real streams
         self.quiet = quiet
-        self._out = _console()
-        self._err = _console(stderr=True)
+        self._out = plain_console()
+        self._err = plain_console(stderr=True)
 
     @property
     def results_on_terminal(self) -> bool:
@@ -127,8 +116,6 @@ class Terminal:
 
     def training(self) -> AbstractContextManager[TrainingCallback]:
         """Show the progress of a run of `train` on a terminal."""
-        from wave_search.console_training import TrainingProgress
-
         return nullcontext(lambda _: None) if self.quiet else TrainingProgress(self._err)
 
     def report(self, report: IndexReport) -> None:
@@ -189,13 +176,13 @@ class Terminal:
 
     def evaluation(self, found: Evaluation) -> None:
         """Write the figures of an evaluation: a table for a person, tab-separated for a pipe."""
-        rows = list(output.evaluation_rows(found))
+        rows = list(output_evaluation.rows(found))
         if not self.results_on_terminal:
             self.lines("\t".join(row) for row in rows)
             return
         for what, group in groupby(rows, key=itemgetter(0)):
             table = Table(box=None, pad_edge=False, header_style="bold", title=what, title_justify="left")
-            for name in output.EVALUATION_HEADER[1:]:
+            for name in output_evaluation.HEADER[1:]:
                 table.add_column(name, no_wrap=True)
             for _, *cells in group:
                 table.add_row(*cells)
@@ -203,9 +190,9 @@ class Terminal:
 
     def evaluation_report(self, found: Evaluation) -> None:
         """Report how the figures of an evaluation were made, and what could not be used."""
-        for sentence in output.evaluation_sentences(found):
+        for sentence in output_evaluation.sentences(found):
             self.say(sentence)
-        faults = list(output.evaluation_faults(found))
+        faults = list(output_evaluation.faults(found))
         if faults:
             self.warning(f"{output.counted(len(faults), 'row or file', 'rows and files')} could not be used:")
         for fault in faults[:_SKIPPED_SHOWN]:
@@ -219,71 +206,8 @@ class Terminal:
         self.write(captured.get())
 
 
-class IndexProgress:
-    """Shows on a terminal how a run of `index` goes on; elsewhere it shows nothing.
-
-    Called with each `Progress`. The display ends with the run, or with the `with` block if it is used as one.
-    """
-
-    def __init__(self, console: Console | None = None) -> None:
-        console = console or _console(stderr=True)
-        self._bars = RichProgress(
-            SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=None),
-            TextColumn("{task.fields[numbers]}", markup=False),
-            TimeRemainingColumn(),
-            console=console,
-            expand=True,
-        )
-        self._current = Text(no_wrap=True, overflow="ellipsis", style="dim")
-        self._visible = console.is_terminal
-        self._live = Live(Group(self._bars, self._current), console=console, transient=True)
-        self._task = self._bars.add_task("loading the model", total=None, numbers="")
-        self._embedding_since: float | None = None
-
-    def __enter__(self) -> IndexProgress:
-        if self._visible:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._live.stop()
-
-    def __call__(self, progress: Progress) -> None:
-        """Show where the run stands."""
-        if not self._visible:
-            return
-        if progress.stage == "done":
-            self._live.stop()
-            return
-        self._live.start()
-        if progress.stage == "embed" and self._embedding_since is None:
-            self._embedding_since = time.monotonic()
-            self._bars.reset(self._task)
-        self._bars.update(
-            self._task,
-            description=_STAGES.get(progress.stage, progress.stage),
-            total=progress.files_total or None,
-            completed=progress.files_done,
-            numbers=self._numbers(progress),
-        )
-        name = output.printable(progress.current.name) if progress.current else ""
-        skipped = f"{progress.files_skipped:,} skipped, " if progress.files_skipped else ""
-        self._current.plain = f"  {skipped}{output.counted(progress.segments, 'segment')}  {name}"
-
-    def _numbers(self, progress: Progress) -> str:
-        done = f"{progress.files_done:,}/{progress.files_total:,}" if progress.files_total else ""
-        elapsed_s = time.monotonic() - self._embedding_since if self._embedding_since is not None else 0
-        if elapsed_s < 1:
-            return done
-        return f"{done} {progress.files_done / elapsed_s:.1f} files/s, {progress.media_s / elapsed_s:.1f}x real time"
-
-
-def _console(*, stderr: bool = False) -> Console:
-    # File names are not markup.
+def plain_console(*, stderr: bool = False) -> Console:
+    """A console that shows names as they are: they are no markup."""
     return Console(stderr=stderr, markup=False, highlight=False, emoji=False)
 
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 def rich() -> ProgressCallback:
     """Show bars on stderr, if it is a terminal."""
-    from wave_search.console import IndexProgress
+    from wave_search.bars import IndexProgress
+    from wave_search.console import plain_console
 
-    return IndexProgress()
+    return IndexProgress(plain_console(stderr=True))

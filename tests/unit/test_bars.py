@@ -1,4 +1,4 @@
-"""The bar of a run of training."""
+"""The bars of runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 from rich.console import Console
 
 from tests.terminal import unstyled
-from wave_search.console_training import TrainingProgress
+from wave_search.bars import TrainingProgress
 from wave_search.output import training_numbers
 from wave_search.reports import Training
 
