@@ -23,6 +23,7 @@ from wave_search.store import (
     create,
     exists,
     open_snapshot,
+    tables,
     verify,
 )
 from wave_search.types import Modality, ModelSpec, Sampling, Space
@@ -293,8 +294,8 @@ def test_what_is_recorded_twice_or_is_not_there_is_found(index, table):
     with Writer(index) as writer:
         rows = list(writer.snapshot.files().values())
         contents = list(writer.snapshot.contents().items())
-        twice = arrow.file_table(rows[:1], writer._schemas[table]) if table == "files" else None
-        twice = twice or arrow.content_table(contents[:1], writer._schemas[table])
+        twice = arrow.file_table(rows[:1], tables.schemas(DIM)[table]) if table == "files" else None
+        twice = twice or arrow.content_table(contents[:1], tables.schemas(DIM)[table])
         writer._tables.append(table, twice)
         writer.put_file(replace(rows[0], path=b"/c", content_id=1 + max(row.content_id for row in rows)))
         writer.commit(drop_dead=False)

@@ -266,7 +266,7 @@ def test_nothing_to_do_writes_nothing(index):
 
 
 def test_uncommitted_work_is_gone(index, monkeypatch):
-    monkeypatch.setattr("wave_search.store.writer._SPILL_SEGMENTS", 1)
+    monkeypatch.setattr("wave_search.store.pending._SPILL_SEGMENTS", 1)
     with Writer(index) as writer:
         put(writer, b"/media/a", 1)
         kept = writer.commit()
@@ -310,7 +310,7 @@ def test_a_second_writer_is_refused_and_readers_are_not(index):
 
 @pytest.mark.parametrize("count", [7, 3000])
 def test_vectors_come_in_the_order_asked_for(index, count, monkeypatch):
-    monkeypatch.setattr("wave_search.store.writer._SPILL_SEGMENTS", 1000)
+    monkeypatch.setattr("wave_search.store.pending._SPILL_SEGMENTS", 1000)
     with Writer(index) as writer:
         for i in range(60):
             put(writer, f"/media/{i}".encode(), i, count=60)

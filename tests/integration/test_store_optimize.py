@@ -64,7 +64,7 @@ def test_what_is_kept_stays_and_what_is_not_takes_no_space(index: Path) -> None:
     (index / "lance" / "files.lance" / "data" / "left-over.lance").write_text("")
     with Writer(index) as writer:  # leaves a part of a commit
         put(writer, b"/media/x", 77)
-        writer._spill()
+        writer._rows.spill()
     ids = {space: open_snapshot(index).partition(space).ids.tolist() for space in SPACES}
     assert verify(index)
     report = optimize(index)
@@ -207,7 +207,7 @@ def test_a_lost_list_of_digests_is_made_anew(index: Path) -> None:
 def test_an_empty_file_that_a_power_failure_left_is_removed_by_the_next_writer(index: Path) -> None:
     with Writer(index) as writer:
         put(writer, b"/media/x", 77)
-        writer._spill()
+        writer._rows.spill()
     torn = min((index / "lance" / "segments.lance" / "_versions").glob("*.manifest"))  # of the latest version
     torn.write_bytes(b"")
     with pytest.raises(IndexCorruptError, match="optimize"):

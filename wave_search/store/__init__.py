@@ -35,7 +35,8 @@ from wave_search.store.rows import (
     Spread,
     Tuning,
 )
-from wave_search.store.snapshot import Snapshot, covered, exists, open_snapshot
+from wave_search.store.shards import covered
+from wave_search.store.snapshot import Snapshot, exists, open_snapshot
 from wave_search.store.verify import shard_fault, verify
 from wave_search.store.writer import Writer
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from wave_search.errors import UsageError
 from wave_search.store import digests, durable, lock, manifest, tables
 from wave_search.store.manifest import Manifest
-from wave_search.store.snapshot import SHARDS_FOLDER, Snapshot, exists, open_snapshot
+from wave_search.store.shards import SHARDS_FOLDER
+from wave_search.store.snapshot import Snapshot, exists, open_snapshot
 from wave_search.store.tables import Tables
 
 if TYPE_CHECKING:

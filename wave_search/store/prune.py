@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from wave_search.errors import IndexError_
 from wave_search.store import digests, durable, manifest, tables
-from wave_search.store.snapshot import SHARDS_FOLDER, shard_parent
+from wave_search.store.shards import SHARDS_FOLDER, shard_parent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from wave_search.store.known import ContentIds, KnownFiles
 from wave_search.store.library import Library
 from wave_search.store.metadata import Metadata
 from wave_search.store.rows import Counts, Partition, SegmentRow
+from wave_search.store.shards import SHARDS_FOLDER, shard_parent
 from wave_search.store.tables import CONTENTS, FILES, METADATA, SEGMENTS, Tables, one_of
 from wave_search.types import Modality, Space
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from wave_search.store.manifest import Manifest
     from wave_search.store.rows import CodebookRef, ContentRow, FileRow, ShardRef, Tuning
 
-SHARDS_FOLDER = "shards"
 _FEW_IDS = 2_000
 _BATCH_ROWS = 4_096
 
@@ -275,22 +274,6 @@ class Snapshot:
     def shard_dir(self, shard: ShardRef | CodebookRef) -> Path:
         """The folder of a shard or a codebook."""
         return shard_parent(self.dir, shard.space) / shard.name
-
-
-def shard_parent(directory: Path, space: Space) -> Path:
-    """The folder of the shards of a space. Spaces may share one: the names of shards differ by their content."""
-    name = space.modality.value
-    if space.instruction:
-        name += f"-{hashlib.blake2b(space.instruction.encode(), digest_size=4).hexdigest()}"
-    return directory / SHARDS_FOLDER / name
-
-
-def covered(ids: NDArray[np.int64], shards: Iterable[ShardRef]) -> NDArray[np.bool_]:
-    """Which of the segment ids (n,) of a space are in one of its shards."""
-    inside = np.zeros(len(ids), np.bool_)
-    for shard in shards:
-        inside |= (ids >= shard.first_id) & (ids < shard.stop_id)
-    return inside
 
 
 def _of(space: Space) -> str:

@@ -11,7 +11,8 @@ from wave_search.errors import IndexCorruptError, IndexError_, IndexNotFoundErro
 from wave_search.store import arrow, cache, digests, durable, manifest
 from wave_search.store.prune import left_overs, unused_shards
 from wave_search.store.rows import CodebookRef, Problem
-from wave_search.store.snapshot import Snapshot, shard_parent
+from wave_search.store.shards import shard_parent
+from wave_search.store.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

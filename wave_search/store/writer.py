@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from wave_search.errors import IndexError_
-from wave_search.store import arrow, digests, durable, lock, manifest, tables
+from wave_search.store import digests, durable, lock, manifest, tables
 from wave_search.store.changes import Changes, dead_contents
+from wave_search.store.pending import PendingRows
 from wave_search.store.prune import prune
 from wave_search.store.rows import CodebookRef, ShardRef
-from wave_search.store.snapshot import SHARDS_FOLDER, Snapshot, exists, open_snapshot, shard_parent
-from wave_search.store.tables import CONTENTS, FILES, METADATA, SEGMENTS, Tables
+from wave_search.store.shards import finish, make_parent
+from wave_search.store.snapshot import Snapshot, exists, open_snapshot
+from wave_search.store.tables import Tables
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
     from wave_search.store.rows import Column, ContentRow, FileRow, MetadataRow, NewSegment, Spread, Tuning
     from wave_search.types import Space
 
-_SPILL_SEGMENTS = 2_048
-"""Segments kept in memory at most: about 15 MB of vectors of 3584 dimensions."""
 _CHANGES_KEPT = 100_000
 """Files and contents kept as objects at most, of about 0.5 kB, before they are read back as columns."""
 
@@ -69,7 +69,6 @@ class Writer:
                 self._directory, state.table_versions, manifest.path_of(self._directory, state.version)
             )
             self.snapshot = Snapshot(self._directory, state)
-            self._schemas = tables.schemas(state.model.dim)
             self._read()
             self._usable = True
             self._begin(state)
@@ -86,9 +85,7 @@ class Writer:
         """Nothing is pending on top of `state`."""
         self._committed = state
         self._next = state
-        self._new_contents: dict[int, ContentRow] = {}
-        self._new_segments: list[tuple[int, int, NewSegment]] = []
-        self._new_metadata: tuple[MetadataRow, ...] | None = None
+        self._rows = PendingRows(self._tables, state.model.dim)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -116,7 +113,7 @@ class Writer:
         self.put_segments(content_id, segments)
         self._next = replace(self._next, next_content_id=content_id + 1)
         self._content_ids.put(content.digest, content_id)
-        self._new_contents[content_id] = content
+        self._rows.add_content(content_id, content)
         return content_id
 
     def put_segments(self, content_id: int, segments: Sequence[NewSegment]) -> None:
@@ -131,10 +128,10 @@ class Writer:
                 raise ValueError(f"not a finite vector of {self._next.model.dim}: {segment}")
         segment_id = self._next.next_segment_id
         self._next = replace(self._next, next_segment_id=segment_id + len(segments))
-        self._new_segments += [(segment_id + i, content_id, segment) for i, segment in enumerate(segments)]
-        if len(self._new_segments) >= _SPILL_SEGMENTS:
+        self._rows.add_segments(segment_id, content_id, segments)
+        if self._rows.is_full:
             with self._changing():
-                self._spill()
+                self._rows.spill()
 
     def put_file(self, row: FileRow) -> None:
         """Add a file, or replace what is known of that path."""
@@ -164,7 +161,7 @@ class Writer:
     def set_metadata(self, columns: Iterable[Column], rows: Iterable[MetadataRow]) -> None:
         """Replace the user's own columns, and all that they say."""
         self._next = replace(self._next, columns=tuple(columns))
-        self._new_metadata = tuple(rows)
+        self._rows.set_metadata(rows)
 
     def add_shard(self, space: Space, name: str, first_id: int, stop_id: int, count: int) -> None:
         """Take a finished folder under `shard_parent` into the next version.
@@ -175,7 +172,7 @@ class Writer:
         Raises:
             IndexError_: the folder cannot be read.
         """
-        digest = self._finish(space, name)
+        digest = finish(self._directory, space, name)
         kept = [s for s in self._next.shards if s.space != space or s.stop_id <= first_id or stop_id <= s.first_id]
         added = ShardRef(space, name, first_id, stop_id, count, digest)
         self._next = replace(self._next, shards=(*kept, added))
@@ -202,7 +199,7 @@ class Writer:
         self.drop_shards(space)
         self.set_tunings(space, ())
         others = tuple(codebook for codebook in self._next.codebooks if codebook.space != space)
-        added = () if name is None else (CodebookRef(space, name, stop_id, self._finish(space, name)),)
+        added = () if name is None else (CodebookRef(space, name, stop_id, finish(self._directory, space, name)),)
         self._next = replace(self._next, codebooks=(*others, *added))
 
     def set_tunings(self, space: Space, tunings: Iterable[Tuning]) -> None:
@@ -210,21 +207,9 @@ class Writer:
         others = (tuning for tuning in self._next.tunings if tuning.space != space)
         self._next = replace(self._next, tunings=(*others, *tunings))
 
-    def _finish(self, space: Space, name: str) -> str:
-        """Bring a folder of a space to the disk; returns its digest."""
-        folder = shard_parent(self._directory, space) / name
-        with durable.disk_errors(folder):
-            durable.sync_tree(folder)
-            return durable.folder_digest(folder)
-
     def shard_parent(self, space: Space) -> Path:
         """The folder in which shards of a space are built. Made if missing."""
-        folder = shard_parent(self._directory, space)
-        with durable.disk_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            durable.sync(self._directory / SHARDS_FOLDER)
-            durable.sync(self._directory)
-        return folder
+        return make_parent(self._directory, space)
 
     def commit(self, *, drop_dead: bool = True) -> Snapshot:
         """Publish everything since the last commit at once, durably, and return the new state.
@@ -240,14 +225,13 @@ class Writer:
         """
         known = self._known_files, self._known_contents
         dead = dead_contents(self._files, self._content_ids, *known) if drop_dead else {}
-        pending = self._files.pending or dead or self._new_metadata is not None
+        pending = self._files.pending or dead or self._rows.replaces_metadata
         if not pending and self._next == self._committed:
             return self.snapshot
         with self._changing():
-            self._spill()
-            self._write_contents(dead)
-            self._write_files()
-            self._write_metadata()
+            self._rows.write(self._files, set(dead.values()))
+            for digest in dead:
+                self._content_ids.put(digest, None)
             snapshot = self._publish()
         self._files.settle()
         self._content_ids.settle()
@@ -309,33 +293,3 @@ class Writer:
         with durable.disk_errors(self._directory):
             yield
         self._usable = True
-
-    def _spill(self) -> None:
-        if self._new_segments:
-            vectors = np.stack([segment.vector for _, _, segment in self._new_segments]).astype(np.float16)
-            self._tables.append(SEGMENTS, arrow.segment_table(self._new_segments, vectors, self._schemas[SEGMENTS]))
-            self._new_segments = []
-
-    def _write_contents(self, dead: dict[str, int]) -> None:
-        gone = set(dead.values())
-        if dead:
-            self._tables.delete(SEGMENTS, "content_id", sorted(gone))
-            self._tables.delete(CONTENTS, "content_id", sorted(gone))
-            for digest in dead:
-                self._content_ids.put(digest, None)
-        added = [(content_id, row) for content_id, row in self._new_contents.items() if content_id not in gone]
-        if added:
-            self._tables.append(CONTENTS, arrow.content_table(added, self._schemas[CONTENTS]))
-
-    def _write_files(self) -> None:
-        changed = sorted(self._files.pending.items())
-        if replaced := [path for path, _ in changed if self._files.is_stored(path)]:
-            self._tables.delete(FILES, "path_bytes", replaced)
-        if rows := [row for _, row in changed if row is not None]:
-            self._tables.append(FILES, arrow.file_table(rows, self._schemas[FILES]))
-
-    def _write_metadata(self) -> None:
-        if self._new_metadata is not None:
-            self._tables.clear(METADATA)
-            if self._new_metadata:
-                self._tables.append(METADATA, arrow.metadata_table(self._new_metadata, self._schemas[METADATA]))
