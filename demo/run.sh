@@ -9,9 +9,27 @@ if [[ -t 1 && -z "${NO_COLOR:-}" ]]; then bold=$'\e[1m' plain=$'\e[0m'; else bol
 
 say() { printf '\n%s\n' "$*"; }
 
+show() {
+    local argument line=''
+    for argument; do
+        case $argument in
+            *\'*) line+=" \"$argument\"" ;;
+            *[!A-Za-z0-9_.,:=/@-]*) line+=" '$argument'" ;;
+            *) line+=" $argument" ;;
+        esac
+    done
+    printf '\n%s$%s%s\n' "$bold" "$line" "$plain"
+}
+
 run() {
-    printf '\n%s$ %s%s\n' "$bold" "${*@Q}" "$plain" | sed -E "s/'([A-Za-z0-9_.,:=\/@-]+)'/\1/g"
+    show "$@"
     "$@"
+}
+
+# What is to be known of the model, the first command says.
+query() {
+    show wave-search query "$@"
+    wave-search query "$@" 2> >(grep -v '^note: ' >&2)
 }
 
 rm -rf demo/index
@@ -28,22 +46,22 @@ seen a film or a photograph, so the order of those hits means little. With WAVE-
 [[ -t 1 ]] || say 'The columns: rank, z, score, kind, time, path. On a terminal the same is a table.'
 
 say '1. From words to sounds:'
-run wave-search query --text 'a dog barking' --target audio -k 4
+query --text 'a dog barking' --target audio -k 4
 say '2. From sound to picture: who could have made this sound? Among the drawings, as films are beyond this model:'
-run wave-search query --audio demo/media/sounds/dog-100032.flac --target video --where "path LIKE '%/scenes/%'" -k 3
-run wave-search query --audio demo/media/sounds/rooster-34119.flac --target video -k 3
+query --audio demo/media/sounds/dog-100032.flac --target video --where "path LIKE '%/scenes/%'" -k 3
+query --audio demo/media/sounds/rooster-34119.flac --target video -k 3
 say '3. From picture to sound: what would this sound like? The scene is silent to the search: only its picture counts.'
-run wave-search query --video demo/media/scenes/clock.mp4 --target audio -k 3
+query --video demo/media/scenes/clock.mp4 --target audio -k 3
 say '4. A film and a question. This scene shows a dog, and rain is heard; the instruction decides what is looked for.'
-run wave-search query --av demo/media/scenes/dog-in-the-rain.mp4 --instruction 'What is heard?' --target audio -k 3
-run wave-search query --av demo/media/scenes/dog-in-the-rain.mp4 --instruction 'What is seen?' --target video -k 3
+query --av demo/media/scenes/dog-in-the-rain.mp4 --instruction 'What is heard?' --target audio -k 3
+query --av demo/media/scenes/dog-in-the-rain.mp4 --instruction 'What is seen?' --target video -k 3
 say '5. From words to anything; the z column makes scores of different kinds comparable:'
-run wave-search query --text 'waves at the beach' -k 5
+query --text 'waves at the beach' -k 5
 say '6. A range of a real film finds itself:'
-run wave-search query --video demo/media/videos/bbb_meadow.mp4@5-10 --target video -k 3
+query --video demo/media/videos/bbb_meadow.mp4@5-10 --target video -k 3
 say '7. For scripts: JSON Lines, or paths only.'
-run wave-search query --text 'rain' --target audio -k 2 --json
-run wave-search query --text 'rain' --target audio -k 2 --paths
+query --text 'rain' --target audio -k 2 --json
+query --text 'rain' --target audio -k 2 --paths
 
 say 'The same as a picture, to look at:'
 run .venv/bin/python demo/contact_sheet.py demo/index demo/contact-sheet.png

@@ -22,7 +22,7 @@ def duplicates(
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """List files of the same bytes, and segments that are nearly the same."""
+    """List files of the same bytes, and segments nearly the same."""
     terminal = terminal_of(ctx, quiet)
     with ws.open(index) as opened, terminal.working("comparing"):
         groups = opened.duplicates(threshold)

@@ -49,7 +49,7 @@ def evaluate(
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Measure how well a model finds what belongs together, and what an index loses of it."""
+    """Measure what a model finds, and what an index loses of it."""
     terminal = terminal_of(ctx, quiet)
     cache = cache or _default_cache()
     try:

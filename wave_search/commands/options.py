@@ -20,7 +20,7 @@ Dtype = Annotated[
 ]
 Quantization = Annotated[
     Literal["8bit", "4bit", "int8", "fp8"] | None,
-    typer.Option("--quantization", help="Smaller weights for the model (default: none, or as the index was made)."),
+    typer.Option("--quantization", help="Smaller weights for the model; an index keeps to its own."),
 ]
 TokenBudget = Annotated[
     int | None,

@@ -72,7 +72,7 @@ def query(
     workers: Workers = None,
     quiet: Quiet = False,
 ) -> int:
-    """Search by texts, sounds, videos, pictures and earlier hits, alone or together."""
+    """Search by texts, sounds, videos, pictures and earlier hits."""
     if json and paths:
         raise UsageError("--json and --paths exclude each other")
     wanted = {"text": text, "audio": audio, "video": video, "image": image, "av": av}

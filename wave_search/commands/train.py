@@ -34,7 +34,7 @@ def train(
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Fine-tune a model on your own pairs, or run the recipe of wave-nano."""
+    """Fine-tune a model on your own pairs, or train wave-nano."""
     terminal = terminal_of(ctx, quiet)
     try:
         with terminal.training() as progress:

@@ -24,17 +24,11 @@ _WAVE_7B_MEMORY_BYTES = 22 << 30
 
 TINY_NAME = "wave-tiny"
 TINY_DIRECTORY = Path(__file__).parent / "tiny"
-_TINY_NOTICE = (
-    "wave-tiny is not trained: a clip finds itself, but the order of all other hits means nothing. "
-    "For meaningful results use the model WAVE-7B."
-)
+_TINY_NOTICE = "wave-tiny is not trained: the order of hits means nothing. Use WAVE-7B."
 
 NANO_NAME = "wave-nano"
 NANO_DIRECTORY = Path(__file__).parent / "nano"
-_NANO_NOTICE = (
-    "wave-nano is a small demonstration model, not WAVE-7B: it knows some everyday sounds, pictograms and words. "
-    "For real collections use the model WAVE-7B."
-)
+_NANO_NOTICE = "wave-nano is a demonstration, not WAVE-7B: use that for real collections."
 
 KNOWN_MODELS = MappingProxyType(
     {
