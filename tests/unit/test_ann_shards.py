@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.embedding_like import build, ids_of, recall, reopen, unit, vectors_and_queries
-from wave_search.ann import Effort, exact_search
+from wave_search.ann import Effort, exact_search, score
 from wave_search.ann import shards as shards_module
 
 FEW = Effort(1, 10)
@@ -70,6 +70,36 @@ def test_several_shards_are_searched_like_one(tmp_path, monkeypatch, joined):
         got, here = shards.vectors_of(wanted)
         assert np.array_equal(wanted[here], ids)
         assert np.array_equal(got, vectors[np.searchsorted(ids_of(vectors), ids)])
+
+
+@pytest.mark.parametrize("pieces", [1, 3])
+def test_what_is_met_besides_the_best_comes_behind_them(tmp_path, monkeypatch, pieces):
+    cheap(monkeypatch)
+    vectors, queries = vectors_and_queries(4000, 64)
+    shards, ids, effort = build(tmp_path, vectors, pieces=pieces), ids_of(vectors), Effort(20, 60)
+    for row in queries("other", 20):
+        scores, found = shards.search(row, 10, effort)
+        more_scores, more = shards.search(row, 10, effort, spare=54)
+        assert len(found) == 10
+        assert len(more) == 60
+        assert (np.diff(more_scores) <= 0).all()
+        assert np.array_equal(np.sort(score(vectors[np.sort((more - 7) // 3)], row[None])), np.sort(more_scores))
+        assert (found.tolist(), scores.tolist()) == (more[:10].tolist(), more_scores[:10].tolist())
+    assert len(shards.search(queries("same", 1), 5000, effort, spare=10)[1]) == len(ids)
+
+
+@pytest.mark.parametrize("effort", [Effort(20, 200), Effort(1, 60)])
+def test_scoring_by_faiss_and_by_numpy_leaves_the_same(tmp_path, monkeypatch, effort):
+    cheap(monkeypatch)
+    vectors, queries = vectors_and_queries(4000, 64)
+    build(tmp_path, vectors)
+    shards, allowed = reopen(tmp_path, ids_of(vectors)[::2]), ids_of(vectors)[::3]
+    asked = [*queries("other", 20), queries("same", 3)]
+    narrowed = [shards.search(rows, 10, effort, allowed) for rows in asked]
+    monkeypatch.setattr(shards, "_refined", None)
+    for rows, (scores, found) in zip(asked, narrowed, strict=True):
+        plain_scores, plain = shards.search(rows, 10, effort, allowed)
+        assert (found.tolist(), scores.tolist()) == (plain.tolist(), plain_scores.tolist())
 
 
 def test_duplicates_all_have_their_score(tmp_path):

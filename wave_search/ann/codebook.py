@@ -146,6 +146,12 @@ class Codebook:
         distances, lists = self._quantizer.search(rotated, probes)
         return distances, lists
 
+    def in_front_of(self, index: Any) -> Any:
+        """A faiss index that searches one of rotated vectors for vectors as they are."""
+        import faiss
+
+        return faiss.IndexPreTransform(self._rotation, index)
+
     def new_index(self) -> Any:
         """A new, empty faiss index of rotated vectors. It shares the centroids with this codebook."""
         import faiss

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
-_BLOCK_ROWS = 256
-"""Keeps the float32 copy of a block in the processor's cache."""
+_BLOCK_ROWS = 128
+"""So many are scored at once, and usually all candidates of a search by codes: then they are fetched only once."""
+_EXACT_ROWS = 16
+"""Keeps the float64 copy in the processor's cache."""
 _ROUNDING = 2.0**-24
 _HALF_BITS = np.uint32(0x8FFFE000).view(np.int32)
 """Where sign, exponent and mantissa of a float16 are once it is shifted to the place that they have in a float32."""
@@ -18,19 +22,27 @@ _HALF_SCALE = np.float32(2.0**112)
 """Between a float16 and what its bits mean there: the difference of the two biases."""
 
 
-def score(vectors: NDArray[np.float16], queries: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Score vectors (n, dim) against query rows (q, dim): (n,) inner products, the best row for each vector.
+Real = TypeVar("Real", np.float32, np.float64)
+
+
+class Stored(Protocol):
+    """Vectors (n, dim), fetched when they are asked for: an array is such, and so is a choice from several files."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice | NDArray[np.intp], /) -> NDArray[np.float16]: ...
+
+
+def score(vectors: Stored, queries: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Score finite vectors (n, dim) against query rows (q, dim): (n,) inner products, the best row for each vector.
 
     The result for a vector does not depend on the others of the call.
     """
-    best = np.full(len(vectors), -np.inf, np.float32)
-    for start in range(0, len(vectors), _BLOCK_ROWS):
-        block = vectors[start : start + _BLOCK_ROWS].astype(np.float64)
-        for query in queries.astype(np.float64):
-            # A sum along each row, not a matrix product: the order of additions of the latter varies with its shape.
-            row = (block * query).sum(axis=1).astype(np.float32)
-            np.maximum(best[start : start + _BLOCK_ROWS], row, out=best[start : start + _BLOCK_ROWS])
-    return best
+    found = np.empty(len(vectors), np.float32)
+    rows = scaled(queries)
+    for start, block in _blocks(vectors, rows.shape[1]):
+        found[start : start + len(block)] = _exact(block, rows)
+    return found
 
 
 def exact_search(
@@ -50,11 +62,30 @@ def exact_search(
     Raises:
         ValueError: no query, one that is not finite or of another size, or k < 1.
     """
-    queries = check_queries(queries, vectors.shape[1], k)
-    near = _nearly_best(vectors, queries, k)
-    scores, found = score(vectors[near], queries), ids[near]
-    order = np.lexsort((found, -scores))[:k]
-    return scores[order], found[order]
+    return best_of(vectors, ids, check_queries(queries, vectors.shape[1], k), k)
+
+
+def best_of(
+    vectors: Stored, ids: NDArray[np.int64], rows: NDArray[np.float32], k: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """`exact_search` for rows (q, dim) that are checked."""
+    if len(vectors) <= k:
+        return _ranked(score(vectors, rows), ids, k)
+    scaled_rows, rough, block = scaled(rows), np.empty(len(vectors), np.float32), rows
+    for start, block in _blocks(vectors, rows.shape[1]):
+        rough[start : start + len(block)] = _products(block, scaled_rows)
+    kth = np.partition(rough, -k)[-k]
+    # Rounding moves an inner product of unit vectors by at most dim units; both this one and the k-th may be off.
+    near = np.flatnonzero(rough >= kth - 2 * rows.shape[1] * _ROUNDING)
+    is_there = len(vectors) <= _BLOCK_ROWS
+    return _ranked(_exact(block[near], scaled_rows) if is_there else score(vectors[near], rows), ids[near], k)
+
+
+def _ranked(
+    scores: NDArray[np.float32], ids: NDArray[np.int64], k: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    order = np.lexsort((ids, -scores))[:k]
+    return scores[order], ids[order]
 
 
 def check_queries(queries: NDArray[np.float32], dim: int, k: int) -> NDArray[np.float32]:
@@ -88,18 +119,28 @@ def scaled(queries: NDArray[np.float32]) -> NDArray[np.float32]:
     return queries * _HALF_SCALE
 
 
-def _nearly_best(vectors: NDArray[np.float16], queries: NDArray[np.float32], k: int) -> NDArray[np.intp]:
-    """Positions that hold the best k for certain: scored fast, and kept as far as rounding could matter."""
-    if len(vectors) <= k:
-        return np.arange(len(vectors))
-    rough = np.empty(len(vectors), np.float32)
-    buffer = np.empty((min(_BLOCK_ROWS, len(vectors)), vectors.shape[1]), np.float32)
-    rows = scaled(queries)
+def _blocks(vectors: Stored, dim: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Vectors piece by piece, `widened`, with the position of the first. The next one takes the place of a piece."""
+    buffer = np.empty((min(_BLOCK_ROWS, len(vectors)), dim), np.float32)
     for start in range(0, len(vectors), _BLOCK_ROWS):
-        block = widened(vectors[start : start + _BLOCK_ROWS], buffer)
-        # Row by row: a matrix product would wake BLAS's threads for each block, which takes far longer than the work
-        # where other processes keep the cores busy.
-        rough[start : start + _BLOCK_ROWS] = np.vecdot(block[:, None, :], rows).max(axis=1)
-    kth = np.partition(rough, -k)[-k]
-    # Rounding moves an inner product of unit vectors by at most dim units; both this one and the k-th may be off.
-    return np.flatnonzero(rough >= kth - 2 * vectors.shape[1] * _ROUNDING)
+        yield start, widened(vectors[start : start + _BLOCK_ROWS], buffer)
+
+
+def _products(vectors: NDArray[Real], rows: NDArray[Real]) -> NDArray[Real]:
+    """Inner products (n,), the best of the rows for each vector."""
+    # One by one, not as a matrix product: the order of additions of the latter varies with its shape; and it would wake
+    # BLAS's threads for each block, which takes far longer than the work where other processes keep the cores busy.
+    products: NDArray[Real] = (
+        np.vecdot(vectors, rows[0]) if len(rows) == 1 else np.vecdot(vectors[:, None], rows).max(axis=1)
+    )
+    return products
+
+
+def _exact(vectors: NDArray[np.float32], rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The same for `widened` vectors and `scaled` rows, rounded only once."""
+    found = np.empty(len(vectors), np.float32)
+    precise = rows.astype(np.float64)
+    for start in range(0, len(vectors), _EXACT_ROWS):
+        part = vectors[start : start + _EXACT_ROWS].astype(np.float64)
+        found[start : start + _EXACT_ROWS] = _products(part, precise)
+    return found

@@ -39,18 +39,34 @@ class Question:
             return cls(rotated, *codebook.probe(rotated, probes))
 
 
+def search_parameters(probes: int, among: NDArray[np.bool_] | None) -> Any:
+    """What faiss takes to look into so many lists, for what may be found: (n,), None for all."""
+    import faiss
+
+    params: Any = faiss.SearchParametersIVF()
+    params.nprobe = probes
+    if among is not None:
+        selector: Any = faiss.IDSelectorBitmap
+        params.sel = selector(np.packbits(among, bitorder="little"))
+    return params
+
+
 class Codes:
-    """Codes by list, in memory. Safe to search from several threads."""
+    """Codes by list, in memory. Safe to search from several threads.
+
+    Attributes:
+        index: the faiss index.
+    """
 
     def __init__(self, index: Any) -> None:
-        self._index = index
+        self.index = index
 
     def __len__(self) -> int:
-        return int(self._index.ntotal)
+        return int(self.index.ntotal)
 
     def take_over(self, other: Codes) -> None:
         """Append those of another one with the same codebook, which is empty afterwards."""
-        self._index.merge_from(other._index, len(self))
+        self.index.merge_from(other.index, len(self))
 
     def nearest(
         self, question: Question, wanted: int, among: NDArray[np.bool_] | None = None
@@ -68,16 +84,12 @@ class Codes:
         import faiss
 
         rows, probes = question.lists.shape
-        params = faiss.SearchParametersIVF()
-        params.nprobe = probes
-        if among is not None:
-            bits = np.packbits(among, bitorder="little")
-            params.sel = faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
+        params = search_parameters(probes, among)
         distances = np.empty((rows, wanted), np.float32)
         positions = np.empty((rows, wanted), np.int64)
         with one_thread():
             # The one without checks: that with them takes no parameters, and here nprobe belongs to the call.
-            self._index.search_preassigned_c(
+            self.index.search_preassigned_c(
                 rows,
                 faiss.swig_ptr(question.rotated),
                 wanted,

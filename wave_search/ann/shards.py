@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from wave_search.ann.exact import check_queries, exact_search
+from wave_search.ann.exact import best_of, check_queries
+from wave_search.ann.refined import Refined
 from wave_search.ann.shard import Question
 
 if TYPE_CHECKING:
@@ -27,6 +28,11 @@ _FIXED_COST = 360_000
 _CODE_COST = 12
 """Costs in dimensions of a vector that is fetched and scored, 0.37 ns each: of a search by codes at all, and of one
 code (128 sub-quantisers; one thread, vectors in memory)."""
+
+_MORE_NOMINATED = 8
+_NORMS_VARY = 1e-2
+"""Over sqrt(dim): what rounding to float16 does to squared norms at most. Inner products of unit vectors rank like
+squared distances as far as these differ by more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +77,8 @@ class Shards:
         self._shards = list(shards)
         self._offsets = np.cumsum([0, *map(len, shards)])
         self._codes = _joined_codes(shards)
-        masks = [_mask(shard, live_ids) for shard in shards]
+        self._refined = Refined(codebook, shards[0]) if len(shards) == 1 else None
+        masks = [_mask(len(shard), _places(shard, live_ids)[0]) for shard in shards]
         self.count = sum(int(mask.sum()) for mask in masks)
         self._live = None if self.count == len(self) else np.concatenate(masks)
 
@@ -79,7 +86,12 @@ class Shards:
         return int(self._offsets[-1])
 
     def search(
-        self, queries: NDArray[np.float32], k: int, effort: Effort, allowed: NDArray[np.int64] | None = None
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        effort: Effort,
+        allowed: NDArray[np.int64] | None = None,
+        spare: int = 0,
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Find the best k, nearly always all of the true ones; their scores are exact.
 
@@ -88,27 +100,28 @@ class Shards:
             k: how many.
             effort: how widely to search. Where few may be found, all of them are scored, or more lists are looked into.
             allowed: (a,) ascending ids; nothing else is found. May hold ids that are not here. None for no limit.
+            spare: so many more, as far as the search for the best k has met them.
 
         Returns:
-            Scores and ids, both of min(k, vectors that may be found), best first, equal scores by id.
+            Scores and ids, best first, equal scores by id: all that may be found, or k to k + spare.
 
         Raises:
             ValueError: see `exact_search`.
         """
         rows = check_queries(queries, self.codebook.dim, k)
-        among, count = self._live, self.count
-        if allowed is not None:
-            among = self._allowed(allowed)
-            count = int(among.sum())
-        positions = self._candidates(rows, k, effort.for_k(k), among, count)
-        if positions is None:
-            positions = np.arange(len(self)) if among is None else np.flatnonzero(among)
-        return exact_search(self.vectors_at(positions), self.ids_at(positions), rows, k)
+        places = None if allowed is None else self._places(allowed)
+        found = self._candidates(rows, (k, k + spare), effort.for_k(k), places)
+        return best_of(_Chosen(self, found), self.ids_at(found), rows, k + spare)
 
     def _candidates(
-        self, rows: NDArray[np.float32], k: int, effort: Effort, among: NDArray[np.bool_] | None, count: int
-    ) -> NDArray[np.int64] | None:
-        """Positions worth scoring; None for all, if that costs less than to look for them."""
+        self, rows: NDArray[np.float32], best: tuple[int, int], effort: Effort, places: NDArray[np.int64] | None
+    ) -> NDArray[np.int64]:
+        """Positions worth scoring: of those at `places`, None for any, all if that costs less than to look for them.
+
+        `best` is how many have to be found, and up to how many are welcome.
+        """
+        count = self.count if places is None else len(places)
+        is_filtered = places is not None or self._live is not None
         # A filter thins the lists, so that more of them hold the best, and those that are farther from the query, which
         # codes tell apart less well. And the lists must hold as many as are wanted.
         thinned = 2 if 2 * count < len(self) else 1
@@ -117,16 +130,37 @@ class Shards:
         while True:
             probes = min(probes, lists)
             # faiss asks the filter for each code, which takes as long again.
-            asking = 0 if among is None else len(self) * probes / lists * _CODE_COST
+            asking = len(self) * probes / lists * _CODE_COST if is_filtered else 0
             if count * self.codebook.dim <= (self.cost(Effort(probes, wanted)) + asking) * len(rows):
-                return None
-            nearest = self.nearest(Question.of(self.codebook, rows, probes), wanted, among)
+                return self._living() if places is None else places
+            among = self._live if places is None else _mask(len(self), places)
+            nearest = self._nominated(rows, Effort(probes, wanted), best[1], among)
             found = np.sort(nearest[nearest >= 0])
             if len(rows) > 1:
                 found = np.unique(found)
-            if len(found) >= min(k, count) or probes == lists:
+            if len(found) >= min(best[0], count) or probes == lists:
                 return found
             probes = lists
+
+    def _nominated(
+        self, rows: NDArray[np.float32], effort: Effort, best: int, among: NDArray[np.bool_] | None
+    ) -> NDArray[np.int64]:
+        """Positions of the candidates of each row, (q, any), -1 for none; or, where it pays, of a few with the best."""
+        few = best + _MORE_NOMINATED
+        if self._refined is not None and few < effort.candidates:
+            distances, positions = self._refined.nearest(rows, effort.probes, effort.candidates, few, among)
+            if (distances[:, -1] - distances[:, best - 1] > _NORMS_VARY / math.sqrt(self.codebook.dim)).all():
+                return positions
+        return self.nearest(Question.of(self.codebook, rows, effort.probes), effort.candidates, among)
+
+    def _living(self) -> NDArray[np.int64]:
+        return np.arange(len(self)) if self._live is None else np.flatnonzero(self._live)
+
+    def _places(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Positions of those of some ascending ids that may be found."""
+        begins = self._offsets[:-1]
+        places = _joined([_places(shard, ids)[0] + start for shard, start in zip(self._shards, begins, strict=True)])
+        return places if self._live is None else places[self._live[places]]
 
     def cost(self, effort: Effort) -> float:
         """What a query row costs, in dimensions of vectors scored exactly."""
@@ -146,10 +180,10 @@ class Shards:
         for codes in self._codes:
             stop = begin + len(codes)
             distances, at = codes.nearest(question, wanted, None if mask is None else mask[begin:stop])
+            if len(self._codes) == 1:
+                return at
             found.append((np.where(at >= 0, distances, np.inf), np.where(at >= 0, at + begin, at)))
             begin = stop
-        if len(found) == 1:
-            return found[0][1]
         distances, positions = (np.concatenate(parts, axis=1) for parts in zip(*found, strict=True))
         order = np.argsort(distances, axis=1, kind="stable")[:, :wanted]
         return np.take_along_axis(positions, order, axis=1)
@@ -184,13 +218,26 @@ class Shards:
                 yield ids, vectors
 
     def _split(self, positions: NDArray[np.int64]) -> Iterator[tuple[Shard, NDArray[np.int64]]]:
+        if len(self._shards) == 1:
+            yield self._shards[0], positions
+            return
         ends = np.searchsorted(positions, self._offsets)
         for i, shard in enumerate(self._shards):
             yield shard, positions[ends[i] : ends[i + 1]] - self._offsets[i]
 
-    def _allowed(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
-        mask = np.concatenate([_mask(shard, ids) for shard in self._shards])
-        return mask if self._live is None else mask & self._live
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """The vectors of some ascending positions, fetched when they are asked for."""
+
+    shards: Shards
+    positions: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __getitem__(self, part: slice | NDArray[np.intp]) -> NDArray[np.float16]:
+        return self.shards.vectors_at(self.positions[part])
 
 
 def _joined_codes(shards: Sequence[Shard]) -> list[Codes]:
@@ -213,10 +260,9 @@ def _places(shard: Shard, ids: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDA
     return at[here[low:high]], here
 
 
-def _mask(shard: Shard, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which vectors of a shard are among ascending ids."""
-    mask = np.zeros(len(shard), np.bool_)
-    mask[_places(shard, ids)[0]] = True
+def _mask(size: int, places: NDArray[np.int64]) -> NDArray[np.bool_]:
+    mask = np.zeros(size, np.bool_)
+    mask[places] = True
     return mask
 
 
