@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 _TRUE_KEPT = 4 * TUNED_K
 """So many of the truly best are kept, for those that share the score of the tenth."""
 _SAME_SCORE = 1e-6
-_CANDIDATES = (10, 15, 20, 30, 40, 50, 60, 80, 100, 120, 160, 200, 240, 320, 400, 480, 640, 800)
+_CANDIDATES = (*range(10, 80, 5), *range(80, 160, 10), *range(160, 320, 20), *range(320, 801, 80))
 _BLOCK_ROWS = 4_096
 _OUTGROWN_CODES = 128
 _OUTGROWN_CANDIDATES = 640
@@ -56,23 +57,36 @@ def tune(shards: Shards, questions: Questions, target: float) -> Measured:
         questions: a few hundred.
         target: of the mean recall@10.
     """
-    truth = _truth(shards, questions)
-    best, cheapest = Measured(Effort.by_rule(shards.codebook.lists), 0.0), float("inf")
-    reached = False
-    for probes in _ladder(shards.codebook.lists):
-        if shards.cost(Effort(probes, TUNED_K)) >= cheapest:
+    truth, lists = _truth(shards, questions), shards.codebook.lists
+    tried: list[_Tried] = []
+    for probes in _ladder(lists):
+        if tried and shards.cost(Effort(probes, TUNED_K)) >= min(tried).cost:
             break
-        ranks = _ranks(shards, questions, truth, probes)
-        for candidates in _CANDIDATES:
-            shares = (ranks < candidates).mean(axis=1)
-            sure = shares.mean() - shares.std() / np.sqrt(len(shares))
-            measured = Measured(Effort(probes, candidates), float(shares.mean()))
-            cost = shards.cost(measured.effort)
-            if sure >= target and cost < cheapest:
-                best, cheapest, reached = measured, cost, True
-            elif not reached and measured.recall > best.recall:
-                best = measured
-    return best
+        tried.append(_try(shards, questions, truth, probes, target))
+    near = _between(min(tried).measured.effort.probes, lists)
+    return min([*tried, *(_try(shards, questions, truth, probes, target) for probes in near)]).measured
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Tried:
+    """The best for some number of lists. The least of several is the best of them."""
+
+    cost: float
+    """Infinite if it is not enough."""
+    missed: float
+    """Share of the true best 10 that is not found."""
+    measured: Measured = field(compare=False)
+
+
+def _try(shards: Shards, questions: Questions, truth: list[NDArray[np.int64]], probes: int, target: float) -> _Tried:
+    """Find the least number of candidates whose recall is the target for certain, or else the best recall."""
+    ranks = _ranks(shards, questions, truth, probes)
+    for candidates in _CANDIDATES:
+        shares = (ranks < candidates).mean(axis=1)
+        measured = Measured(Effort(probes, candidates), float(shares.mean()))
+        if measured.recall - shares.std() / np.sqrt(len(shares)) >= target:
+            return _Tried(shards.cost(measured.effort), 1 - measured.recall, measured)
+    return _Tried(math.inf, 1 - measured.recall, measured)
 
 
 def is_outgrown(shards: Shards, measured: Measured, target: float) -> bool:
@@ -88,11 +102,17 @@ def is_outgrown(shards: Shards, measured: Measured, target: float) -> bool:
 
 def _ladder(lists: int) -> Iterator[int]:
     """Numbers of lists to try, each half as many again."""
-    probes = min(4, lists)
+    probes = max(1, lists // 64)
     while probes < lists:
         yield probes
-        probes = probes * 3 // 2
+        probes = max(probes + 1, probes * 3 // 2)
     yield lists
+
+
+def _between(probes: int, lists: int) -> list[int]:
+    """Numbers on either side of one of the ladder, which is coarse because to try one takes a while."""
+    near = {round(probes * factor) for factor in (0.75, 0.87, 1.15)}
+    return sorted(number for number in near if 0 < number <= lists and number != probes)
 
 
 def _truth(shards: Shards, questions: Questions) -> list[NDArray[np.int64]]:
