@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from tests.libraries import LIBRARY_SEGMENTS, WORDS, CountingEmbedder, make_libr
 from tests.media_factory import write_sound, write_video
 from wave_search.ann import exact_search
 from wave_search.errors import IndexMismatchError, IndexNotFoundError, UsageError
+from wave_search.query.search import Candidates, PartitionSearch
 from wave_search.types import Clip, Modality, Space
 
 MODALITIES = list(Modality)
@@ -147,10 +149,13 @@ def test_any_merges_by_z(index: ws.Index, media: Path) -> None:
     ]
 
 
-def test_z_of_a_vector_is_measured_by_its_own_spread(index: ws.Index) -> None:
+def test_z_of_a_vector_is_measured_by_the_spread_of_queries_of_any_kind(index: ws.Index) -> None:
     hits = index.search(vector=tiny().embed([Clip(text="x")])[0][Modality.TEXT], target="audio", k=100, moments=False)
     scores = np.array([hit.score for hit in hits])
-    np.testing.assert_allclose([hit.z for hit in hits], (scores - scores.mean()) / scores.std(), atol=1e-3)
+    known = [spread.std for spread in index._snapshot.manifest.spreads if spread.space == Space(Modality.AUDIO)]
+    assert len(known) > 1
+    typical = np.sqrt(np.mean(np.square(known)))
+    np.testing.assert_allclose([hit.z for hit in hits], (scores - scores.mean()) / typical, atol=1e-3)
 
 
 def test_z_of_a_query_is_measured_by_the_spread_of_queries_of_its_kind(index: ws.Index, media: Path) -> None:
@@ -167,6 +172,21 @@ def test_z_of_a_query_is_measured_by_the_spread_of_queries_of_its_kind(index: ws
 def test_min_score_is_a_number(index: ws.Index) -> None:
     with pytest.raises(UsageError, match="min_score"):
         index.search(text="x", min_score=float("nan"))
+
+
+def test_a_search_ends_where_z_falls_below_the_least(index: ws.Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    search = PartitionSearch.search
+
+    def counted(self: PartitionSearch, queries: Any, k: int, *rest: Any) -> Candidates:
+        asked.append(k)
+        return search(self, queries, k, *rest)
+
+    monkeypatch.setattr(PartitionSearch, "search", counted)
+    best = index.search(text="x", target="audio", k=3, moments=False)
+    asked.clear()
+    assert index.search(text="x", target="audio", k=3, moments=False, min_score=best[0].z) == best[:1]
+    assert asked == [3]
 
 
 def test_min_score_is_a_z(index: ws.Index) -> None:

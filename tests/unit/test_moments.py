@@ -2,86 +2,94 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import pytest
 
+from wave_search.query.matches import Match, Moment
 from wave_search.query.moments import merge, thin
-from wave_search.types import Hit, Modality
+from wave_search.types import Modality
 
 
-def hit(number: int, z: float, start_s: float | None, **changes: Any) -> Hit:
+def match(number: int, z: float, start_s: float | None, **changes: Any) -> Match:
     stop_s = None if start_s is None else start_s + 10
-    fields = {"path": Path("/a.mp4"), "modality": Modality.VIDEO, "score": z / 10, **changes}
-    return Hit(rank=0, z=z, start_s=start_s, stop_s=stop_s, segment_id=number, duration_s=100.0, **fields)
+    fields = {"path": b"/a.mp4", "modality": Modality.VIDEO, "score": z / 10, **changes}
+    return Match(z=z, start_s=start_s, stop_s=stop_s, segment_id=number, content_id=0, **fields)
 
 
-def ranked(*hits: Hit) -> list[Hit]:
-    return sorted(hits, key=lambda one: -one.z)
+def ranked(*found: Match) -> list[Match]:
+    return sorted(found, key=lambda one: -one.z)
 
 
-def spans(hits: list[Hit]) -> list[tuple[float | None, float | None, int]]:
-    return [(one.start_s, one.stop_s, one.segment_id) for one in hits]
+def spans(moments: Iterable[Moment]) -> list[tuple[float | None, float | None, int]]:
+    return [(one.start_s, one.stop_s, one.peak.segment_id) for one in moments]
+
+
+def numbers(moments: list[Moment]) -> list[int]:
+    return [one.peak.segment_id for one in moments]
 
 
 def test_a_moment_is_as_wide_as_its_peak_at_half_height() -> None:
-    track = [hit(n, z, 10.0 * n) for n, z in enumerate((1.9, 2.1, 4.0, 3.0, 0.5, 3.0))]
+    track = [match(n, z, 10.0 * n) for n, z in enumerate((1.9, 2.1, 4.0, 3.0, 0.5, 3.0))]
     moments = list(merge(ranked(*track)))
     assert spans(moments) == [(10, 40, 2), (50, 60, 5), (0, 10, 0), (40, 50, 4)]
-    assert (moments[0].peak_start_s, moments[0].peak_stop_s, moments[0].segments) == (20, 30, 3)
-    assert (moments[0].score, moments[0].z) == (0.4, 4.0)
-    assert (moments[1].peak_start_s, moments[1].segments) == (50, 1)
+    assert (moments[0].peak.start_s, moments[0].peak.stop_s, moments[0].segments) == (20, 30, 3)
+    assert (moments[0].peak.score, moments[0].peak.z) == (0.4, 4.0)
+    assert (moments[1].peak.start_s, moments[1].segments) == (50, 1)
 
 
 def test_a_gap_another_file_and_another_modality_end_a_moment() -> None:
     apart = [
-        hit(0, 4.0, 0.0),
-        hit(1, 4.0, 10.2),
-        hit(2, 4.0, 10.0, path=Path("/b.mp4")),
-        hit(3, 4.0, 10.0, modality=Modality.AUDIO),
+        match(0, 4.0, 0.0),
+        match(1, 4.0, 10.2),
+        match(2, 4.0, 10.0, path=b"/b.mp4"),
+        match(3, 4.0, 10.0, modality=Modality.AUDIO),
     ]
     assert {one.segments for one in merge(apart)} == {1}
 
 
 def test_overlapping_segments_and_rounded_times_are_adjacent() -> None:
-    assert spans(list(merge(ranked(hit(0, 4.0, 0.0), hit(1, 3.0, 5.0), hit(2, 3.0, 15.02))))) == [(0, 25.02, 0)]
+    assert spans(list(merge(ranked(match(0, 4.0, 0.0), match(1, 3.0, 5.0), match(2, 3.0, 15.02))))) == [(0, 25.02, 0)]
 
 
 def test_what_is_below_the_least_z_widens_no_moment() -> None:
-    track = ranked(hit(0, 4.0, 0.0), hit(1, 2.5, 10.0))
+    track = ranked(match(0, 4.0, 0.0), match(1, 2.5, 10.0))
     assert spans(list(merge(track, min_score=2.4))) == [(0, 20, 0)]
     assert spans(list(merge(track[:1], min_score=3.0))) == [(0, 10, 0)]
 
 
 @pytest.mark.parametrize("z", [0.0, -1.0])
 def test_where_nothing_stands_out_nothing_is_merged(z: float) -> None:
-    assert len(list(merge([hit(0, z, 0.0), hit(1, z, 10.0)]))) == 2
+    assert len(list(merge([match(0, z, 0.0), match(1, z, 10.0)]))) == 2
 
 
 def test_the_query_itself_is_joined_by_itself_only() -> None:
-    track = [hit(0, 4.0, 0.0, score=1.0), hit(1, 3.9, 10.0, score=0.9995), hit(2, 3.8, 20.0, score=0.9)]
+    track = [match(0, 4.0, 0.0, score=1.0), match(1, 3.9, 10.0, score=0.9995), match(2, 3.8, 20.0, score=0.9)]
     assert spans(list(merge(track))) == [(0, 20, 0), (20, 30, 2)]
 
 
 def test_what_has_no_time_stays_as_it_is() -> None:
-    pictures = [hit(0, 4.0, None), hit(1, 4.0, None)]
-    assert list(merge(pictures)) == pictures
+    pictures = [match(0, 4.0, None), match(1, 4.0, None)]
+    assert list(merge(pictures)) == [Moment.of(picture) for picture in pictures]
+    assert spans(merge(pictures)) == [(None, None, 0), (None, None, 1)]
 
 
 def test_so_many_of_a_file_at_most() -> None:
-    hits = [hit(n, 5.0 - n, 20.0 * n) for n in range(3)] + [hit(9, 1.0, 0.0, path=Path("/b.mp4"))]
-    assert [one.segment_id for one in thin(hits, 10, per_file=2)] == [0, 1, 9]
-    assert [one.segment_id for one in thin(hits, 2, per_file=1)] == [0, 9]
+    found = [*(match(n, 5.0 - n, 20.0 * n) for n in range(3)), match(9, 1.0, 0.0, path=b"/b.mp4")]
+    moments = [Moment.of(one) for one in found]
+    assert numbers(thin(moments, 10, per_file=2)) == [0, 1, 9]
+    assert numbers(thin(moments, 2, per_file=1)) == [0, 9]
 
 
 def test_near_duplicates_give_way_to_the_best_of_their_modality() -> None:
     near = np.array([0.98, np.sqrt(1 - 0.98**2)], np.float32)
     vectors = {0: np.array([1, 0], np.float32), 1: near, 2: np.array([0, 1], np.float32), 3: near}
-    hits = [hit(n, 5.0 - n, 20.0 * n, path=Path(f"/{n}.mp4")) for n in range(3)]
-    hits.append(hit(3, 1.0, 0.0, modality=Modality.AUDIO))
-    hits.append(hit(0, 1.0, 0.0, path=Path("/copy of 0.mp4")))
-    assert [one.segment_id for one in thin(hits, 10, vectors=vectors, dedupe=0.97)] == [0, 2, 3]
-    assert [one.segment_id for one in thin(hits, 10, vectors=vectors, dedupe=1.0)] == [0, 1, 2, 3], "copies always go"
-    assert len(thin(hits, 10)) == 5
+    found = [match(n, 5.0 - n, 20.0 * n, path=f"/{n}.mp4".encode()) for n in range(3)]
+    found.append(match(3, 1.0, 0.0, modality=Modality.AUDIO))
+    found.append(match(0, 1.0, 0.0, path=b"/copy of 0.mp4"))
+    moments = [Moment.of(one) for one in found]
+    assert numbers(thin(moments, 10, vectors=vectors, dedupe=0.97)) == [0, 2, 3]
+    assert numbers(thin(moments, 10, vectors=vectors, dedupe=1.0)) == [0, 1, 2, 3], "copies always go"
+    assert len(thin(moments, 10)) == 5

@@ -1,39 +1,45 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
+from wave_search.query.matches import Match
 from wave_search.query.rerank import rescored
-from wave_search.types import Hit, Modality
+from wave_search.types import Modality
 
 
-def hit(number: int, score: float, z: float, modality: Modality = Modality.AUDIO) -> Hit:
-    return Hit(0, score, z, Path(f"{number}.wav"), modality, 0.0, 1.0, number, 1.0)
+def match(number: int, score: float, z: float, modality: Modality = Modality.AUDIO) -> Match:
+    return Match(score, z, f"{number}.wav".encode(), modality, 0.0, 1.0, number, number)
 
 
 def test_together_they_stand_out_as_before_and_a_point_counts_as_much() -> None:
-    hits = [hit(1, 0.5, 4.0), hit(2, 0.4, 3.0), hit(3, 0.3, 2.0)]
-    again = rescored(hits, {1: 0.90, 2: 0.95, 3: 0.70})
+    found = [match(1, 0.5, 4.0), match(2, 0.4, 3.0), match(3, 0.3, 2.0)]
+    again = rescored(found, {1: 0.90, 2: 0.95, 3: 0.70})
     assert [new.score for new in again] == [0.90, 0.95, 0.70]
     assert [new.z for new in again] == pytest.approx([3.5, 4.0, 1.5])
     assert np.mean([new.z for new in again]) == pytest.approx(3.0)
 
 
 def test_each_kind_is_measured_by_itself() -> None:
-    hits = [hit(1, 0.5, 4.0), hit(2, 0.1, 1.0, Modality.IMAGE), hit(3, 0.3, 2.0), hit(4, 0.2, 1.5, Modality.IMAGE)]
-    again = {new.segment_id: new.z for new in rescored(hits, {1: 0.6, 2: 0.9, 3: 0.6, 4: 0.9})}
+    found = [
+        match(1, 0.5, 4.0),
+        match(2, 0.1, 1.0, Modality.IMAGE),
+        match(3, 0.3, 2.0),
+        match(4, 0.2, 1.5, Modality.IMAGE),
+    ]
+    again = {new.segment_id: new.z for new in rescored(found, {1: 0.6, 2: 0.9, 3: 0.6, 4: 0.9})}
     assert again == pytest.approx({1: 3.0, 3: 3.0, 2: 1.25, 4: 1.25})
 
 
-@pytest.mark.parametrize("hits", [[hit(1, 0.5, 4.0)], [hit(1, 0.5, 4.0), hit(2, 0.5, 4.0)], [hit(1, 0.5, 0.0)]])
-def test_hits_that_say_nothing_about_the_scale_keep_their_z(hits: list[Hit]) -> None:
-    again = rescored(hits, {1: 0.9, 2: 0.1})
-    assert [new.z for new in again] == [old.z for old in hits]
+@pytest.mark.parametrize(
+    "found", [[match(1, 0.5, 4.0)], [match(1, 0.5, 4.0), match(2, 0.5, 4.0)], [match(1, 0.5, 0.0)]]
+)
+def test_hits_that_say_nothing_about_the_scale_keep_their_z(found: list[Match]) -> None:
+    again = rescored(found, {1: 0.9, 2: 0.1})
+    assert [new.z for new in again] == [old.z for old in found]
     assert again[0].score == 0.9
 
 
 def test_a_score_is_a_cosine() -> None:
-    assert rescored([hit(1, 0.5, 4.0)], {1: 1.0004})[0].score == 1.0
+    assert rescored([match(1, 0.5, 4.0)], {1: 1.0004})[0].score == 1.0
     assert rescored([], {}) == []

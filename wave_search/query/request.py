@@ -114,7 +114,7 @@ def _unit(vector: ArrayLike) -> NDArray[np.float32]:
         rows = np.atleast_2d(np.asarray(vector, np.float32))
     except (TypeError, ValueError):
         rows = np.zeros((0, 0), np.float32)
-    norms = np.linalg.norm(rows, axis=-1, keepdims=True)
+    norms = np.sqrt(np.vecdot(rows, rows))[..., None]
     if rows.ndim != 2 or not len(rows) or not (np.isfinite(norms) & (norms > 0)).all():
         raise UsageError("the vector is not one", "Give finite numbers, not all 0, of shape (dim,) or (rows, dim).")
     unit: NDArray[np.float32] = rows / norms

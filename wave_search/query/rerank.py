@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from wave_search.query.matches import Match
     from wave_search.query.reembed import Reembedder, Watch
-    from wave_search.types import Hit, Space
+    from wave_search.types import Space
 
 _MIN_SPREAD = 1e-3
 """Of z. Hits nearer to each other say nothing about how much z a point of cosine is."""
@@ -34,8 +35,12 @@ class Reranker:
     watch: Watch
 
     def reorder(
-        self, hits: Sequence[Hit], spaces: Sequence[Space], queries: NDArray[np.float32], order: Callable[[Hit], Any]
-    ) -> list[Hit]:
+        self,
+        hits: Sequence[Match],
+        spaces: Sequence[Space],
+        queries: NDArray[np.float32],
+        order: Callable[[Match], Any],
+    ) -> list[Match]:
         """Bring hits into the new order.
 
         Those whose segment cannot be embedded again come behind the others of the best, and all further ones behind
@@ -57,7 +62,7 @@ class Reranker:
         further = [hit for hit in hits if hit.segment_id not in best]
         return [*sorted([*settled, *rescored(again, scores)], key=order), *lost, *further]
 
-    def _scores(self, hits: Sequence[Hit], queries: NDArray[np.float32]) -> dict[int, float]:
+    def _scores(self, hits: Sequence[Match], queries: NDArray[np.float32]) -> dict[int, float]:
         """Cosines with the instruction by segment id, of those segments that can be embedded."""
         ids = list(dict.fromkeys(hit.segment_id for hit in hits))
         try:
@@ -67,7 +72,7 @@ class Reranker:
         return {number: float(score(vector[None], queries)[0]) for number, vector in vectors.items()}
 
 
-def rescored(hits: Sequence[Hit], scores: Mapping[int, float]) -> list[Hit]:
+def rescored(hits: Sequence[Match], scores: Mapping[int, float]) -> list[Match]:
     """Give hits new scores, and the z that goes with them.
 
     An instruction moves the cosines of a whole partition, and how far is known only of the segments that were embedded
@@ -78,7 +83,7 @@ def rescored(hits: Sequence[Hit], scores: Mapping[int, float]) -> list[Hit]:
         hits: of one query.
         scores: cosines by segment id.
     """
-    found: list[Hit] = []
+    found: list[Match] = []
     for modality in dict.fromkeys(hit.modality for hit in hits):
         part = [hit for hit in hits if hit.modality == modality]
         before = np.array([(hit.score, hit.z) for hit in part])
@@ -87,6 +92,6 @@ def rescored(hits: Sequence[Hit], scores: Mapping[int, float]) -> list[Hit]:
         per_point = spread_z / spread if spread > 0 and spread_z >= _MIN_SPREAD else 0.0
         z = before[:, 1].mean() + (now - now.mean()) * per_point
         found += [
-            replace(hit, score=min(float(score), 1.0), z=float(z)) for hit, score, z in zip(part, now, z, strict=True)
+            hit._replace(score=min(float(score), 1.0), z=float(z)) for hit, score, z in zip(part, now, z, strict=True)
         ]
     return found

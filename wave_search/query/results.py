@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from wave_search.errors import UsageError
+from wave_search.query.matches import Match, Moment, hits_of, matches
 from wave_search.query.moments import IDENTICAL, merge, thin
 from wave_search.query.search import PartitionSearch
 from wave_search.types import OF_HITS, Hit, Modality, Space
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -122,50 +121,53 @@ class Searcher:
         """
         spaces, chosen = self.check(target, options, instruction)
         order = _order_of_all if target == ANY else _order_of_one
-        wanted = max(_MIN_CANDIDATES, _CANDIDATES_PER_HIT * options.k) if options.thins else options.k
-        wanted = max(wanted, reranker.depth) if reranker else wanted
+        k = max(options.k, reranker.depth if reranker else 0)
+        spare = max(_MIN_CANDIDATES - k, (_CANDIDATES_PER_HIT - 1) * k) if options.thins else 0
         while True:
-            found = [self._candidates(space, query, wanted, _ids(chosen)) for space in spaces]
-            segments = sorted((hit for some in found for hit in assemble(self.snapshot, some, chosen)), key=order)
+            found = [self._candidates(space, query, k, spare, _ids(chosen)) for space in spaces]
+            best = sorted((match for some in found for match in matches(self.snapshot, some, chosen)), key=order)
             if reranker:
-                segments = reranker.reorder(segments, spaces, query.rows, order)
-            segments = [hit for hit in segments if options.min_score is None or hit.z >= options.min_score]
-            hits = self._shaped(segments, spaces, options)
-            if len(hits) == options.k or all(len(some.ids) < wanted for some in found):
-                return self._described(hits, options.columns)
-            wanted *= _CANDIDATES_PER_HIT
+                best = reranker.reorder(best, spaces, query.rows, order)
+            best = [match for match in best if options.min_score is None or match.z >= options.min_score]
+            moments = self._shaped(best, spaces, options)
+            if len(moments) == options.k or all(some.is_all(k, options.min_score) for some in found):
+                return self._described(moments, options.columns)
+            k, spare = _CANDIDATES_PER_HIT * (k + spare), 0
 
-    def _candidates(self, space: Space, query: Query, k: int, allowed: NDArray[np.int64] | None) -> Candidates:
+    def _candidates(
+        self, space: Space, query: Query, k: int, spare: int, allowed: NDArray[np.int64] | None
+    ) -> Candidates:
         if space not in self._partitions:
             self._partitions[space] = PartitionSearch(self.snapshot, space)
-        found = self._partitions[space].search(query.rows, k + len(query.without), query.kinds, allowed)
-        return found.except_for(query.without, k)
+        found = self._partitions[space].search(query.rows, k + len(query.without), query.kinds, allowed, spare)
+        return found.except_for(query.without, k + spare) if query.without else found
 
-    def _shaped(self, hits: list[Hit], spaces: Sequence[Space], options: ResultOptions) -> list[Hit]:
-        shaped = merge(hits, options.min_score) if options.moments else hits
+    def _shaped(self, best: list[Match], spaces: Sequence[Space], options: ResultOptions) -> list[Moment]:
+        moments = merge(best, options.min_score) if options.moments else map(Moment.of, best)
         if options.dedupe is None:
-            return thin(shaped, options.k, per_file=options.per_file)
-        vectors = self._vectors(shaped := list(shaped), spaces)
+            return thin(moments, options.k, per_file=options.per_file)
+        shaped = list(moments)
+        vectors = self._vectors([moment.peak for moment in shaped], spaces)
         return thin(shaped, options.k, per_file=options.per_file, vectors=vectors, dedupe=options.dedupe)
 
-    def _vectors(self, hits: Sequence[Hit], spaces: Sequence[Space]) -> dict[int, NDArray[np.float32]]:
-        found: dict[int, NDArray[np.float32]] = {}
+    def _vectors(self, found: Sequence[Match], spaces: Sequence[Space]) -> dict[int, NDArray[np.float32]]:
+        vectors_of: dict[int, NDArray[np.float32]] = {}
         for space in spaces:
-            ids = np.unique([hit.segment_id for hit in hits if hit.modality is space.modality]).astype(np.int64)
+            ids = np.unique([match.segment_id for match in found if match.modality is space.modality]).astype(np.int64)
             vectors = self.snapshot.vectors(space, ids).astype(np.float32)
             vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-            found.update(zip(ids.tolist(), vectors, strict=True))
-        return found
+            vectors_of.update(zip(ids.tolist(), vectors, strict=True))
+        return vectors_of
 
-    def _described(self, hits: Sequence[Hit], columns: Sequence[str]) -> list[Hit]:
-        ranked = [replace(hit, rank=rank) for rank, hit in enumerate(hits, start=1)]
+    def _described(self, moments: Sequence[Moment], columns: Sequence[str]) -> list[Hit]:
+        hits = hits_of(self.snapshot, moments)
         if not columns:
-            return ranked
-        keys = [(hit.segment_id, os.fsencode(hit.path)) for hit in ranked]
+            return hits
+        keys = [(moment.peak.segment_id, moment.peak.path) for moment in moments]
         said = self.snapshot.library().values(_of_library(columns), keys)
         return [
             replace(hit, columns={name: getattr(hit, name) if name in OF_HITS else values[name] for name in columns})
-            for hit, values in zip(ranked, said, strict=True)
+            for hit, values in zip(hits, said, strict=True)
         ]
 
 
@@ -177,34 +179,9 @@ def _of_library(columns: Iterable[str]) -> list[str]:
     return [name for name in columns if name not in OF_HITS]
 
 
-def _order_of_one(hit: Hit) -> tuple[float, Path, float]:
-    return -hit.score, hit.path, hit.start_s or 0.0
+def _order_of_one(match: Match) -> tuple[float, bytes, float]:
+    return -match.score, match.path, match.start_s or 0.0
 
 
-def _order_of_all(hit: Hit) -> tuple[bool, float, float, Path, float]:
-    return hit.score < IDENTICAL, -hit.z, *_order_of_one(hit)
-
-
-def assemble(snapshot: Snapshot, candidates: Candidates, chosen: Selection | None = None) -> Iterator[Hit]:
-    """Describe each candidate once for every file that has its content, and was chosen. Ranks are left at 0."""
-    segments = snapshot.segment_rows(candidates.ids)
-    content_ids = [segment.content_id for segment in segments]
-    durations_s, paths = snapshot.durations_s(content_ids), snapshot.paths_of(content_ids)
-    for segment, duration_s, score, z in zip(segments, durations_s, candidates.scores, candidates.z, strict=True):
-        for path in paths[segment.content_id]:
-            if chosen is not None and not chosen.holds(segment.segment_id, path):
-                continue
-            yield Hit(
-                rank=0,
-                score=min(float(score), 1.0),  # float16 rounds some norms up
-                z=float(z),
-                path=Path(os.fsdecode(path)),
-                modality=segment.modality,
-                start_s=segment.start_s,
-                stop_s=segment.stop_s,
-                segment_id=segment.segment_id,
-                duration_s=duration_s,
-                text=segment.text,
-                peak_start_s=segment.start_s,
-                peak_stop_s=segment.stop_s,
-            )
+def _order_of_all(match: Match) -> tuple[bool, float, float, bytes, float]:
+    return match.score < IDENTICAL, -match.z, *_order_of_one(match)

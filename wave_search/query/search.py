@@ -30,6 +30,7 @@ _MIN_VARIATION = 1e-5
 class Candidates:
     """The best segments of a partition for one query, best first."""
 
+    modality: Modality
     ids: NDArray[np.int64]
     """(n,) segment ids."""
     scores: NDArray[np.float32]
@@ -40,7 +41,11 @@ class Candidates:
     def except_for(self, ids: Collection[int], k: int) -> Candidates:
         """The best k that are not among `ids`."""
         kept = np.flatnonzero(~np.isin(self.ids, list(ids)))[:k]
-        return Candidates(self.ids[kept], self.scores[kept], self.z[kept])
+        return Candidates(self.modality, self.ids[kept], self.scores[kept], self.z[kept])
+
+    def is_all(self, k: int, min_z: float | None) -> bool:
+        """Tell whether a search for more than the k of this one would find nothing else of at least this z."""
+        return len(self.ids) < k or (min_z is not None and bool(self.z[-1] < min_z))
 
 
 class PartitionSearch:
@@ -93,6 +98,11 @@ class PartitionSearch:
         return self._vectors(self._sample_ids).astype(np.float32)
 
     @cached_property
+    def _spreads(self) -> dict[Modality, float]:
+        spreads = self._snapshot.manifest.spreads
+        return {spread.query: spread.std for spread in spreads if spread.space == self._space}
+
+    @cached_property
     def _efforts(self) -> dict[Modality, Effort]:
         tunings = self._snapshot.tunings(self._space)
         return {tuning.query: Effort(tuning.probes, tuning.candidates) for tuning in tunings}
@@ -103,6 +113,7 @@ class PartitionSearch:
         k: int,
         kinds: Mapping[Modality, float] | None = None,
         allowed: NDArray[np.int64] | None = None,
+        spare: int = 0,
     ) -> Candidates:
         """Find the best k segments.
 
@@ -112,18 +123,31 @@ class PartitionSearch:
             kinds: what the query consists of, with shares that add up to 1; None if that is not known.
             allowed: (a,) ascending segment ids; nothing else is found. May hold ids of other partitions. None for no
                 limit.
+            spare: so many more, as far as they are met while the best k are looked for.
+
+        Returns:
+            k to k + spare of them; fewer only where that is all that may be found.
         """
+        if self._shards is None:
+            scores, ids = self._search_rest(queries, k + spare, allowed)
+        else:
+            scores, ids = self._shards.search(queries, k, self._effort(kinds), allowed, spare)
+            if len(self._rest_ids):
+                more_scores, more_ids = self._search_rest(queries, k + spare, allowed)
+                scores, ids = np.concatenate([scores, more_scores]), np.concatenate([ids, more_ids])
+                best = np.lexsort((ids, -scores))[: k + spare]
+                scores, ids = scores[best], ids[best]
+        z = self._background(np.atleast_2d(queries), kinds).z(scores)
+        return Candidates(self._space.modality, ids, scores, z)
+
+    def _search_rest(
+        self, queries: NDArray[np.float32], k: int, allowed: NDArray[np.int64] | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         rest, rest_ids = self._rest, self._rest_ids
         if allowed is not None:
             kept = np.isin(rest_ids, allowed, assume_unique=True)
             rest, rest_ids = rest[kept], rest_ids[kept]
-        scores, ids = exact_search(rest, rest_ids, queries, k)
-        if self._shards is not None:
-            more_scores, more_ids = self._shards.search(queries, k, self._effort(kinds), allowed)
-            scores, ids = np.concatenate([scores, more_scores]), np.concatenate([ids, more_ids])
-            best = np.lexsort((ids, -scores))[:k]
-            scores, ids = scores[best], ids[best]
-        return Candidates(ids, scores, self._background(np.atleast_2d(queries), kinds).z(scores))
+        return exact_search(rest, rest_ids, queries, k)
 
     def _background(self, rows: NDArray[np.float32], kinds: Mapping[Modality, float] | None) -> Background:
         typical_std = self._typical_std(kinds)
@@ -147,11 +171,12 @@ class PartitionSearch:
         return Effort(max(e.probes for e in known), max(e.candidates for e in known))
 
     def _typical_std(self, kinds: Mapping[Modality, float] | None) -> float | None:
-        """Of one kind its own; of several in between, as the variance of a sum of what has nothing in common."""
-        variance = 0.0
-        for kind, share in (kinds or {}).items():
-            std = self._snapshot.spread(self._space, kind)
-            if std is None:
-                return None
-            variance += share * std**2
-        return math.sqrt(variance) or None
+        """Of one kind its own; of several in between, as the variance of a sum of what has nothing in common.
+
+        Of a query of unknown kind, that of any. None where one of them was not measured.
+        """
+        if kinds is None:
+            kinds = dict.fromkeys(self._spreads, 1 / max(len(self._spreads), 1))
+        if not kinds.keys() <= self._spreads.keys():
+            return None
+        return math.sqrt(sum(share * self._spreads[kind] ** 2 for kind, share in kinds.items())) or None

@@ -103,6 +103,26 @@ class SegmentColumns:
 
 
 @dataclass(frozen=True, slots=True)
+class _Names:
+    """Many bytes objects as one: smaller, and to cut one out takes a tenth of what Arrow takes to give it."""
+
+    ends: NDArray[np.int64]
+    """(n + 1,) where each begins and the one before ends."""
+    data: bytes
+
+    @classmethod
+    def of(cls, array: Any) -> _Names:
+        """Those of an Arrow array of large binaries, none of them missing."""
+        _, ends, data = array.buffers()
+        return cls(np.frombuffer(ends, np.int64)[array.offset :][: len(array) + 1], data.to_pybytes() if data else b"")
+
+    def at(self, places: NDArray[np.integer]) -> list[bytes]:
+        """Those at some places."""
+        spans = zip(self.ends[places].tolist(), self.ends[places + 1].tolist(), strict=True)
+        return [self.data[begin:end] for begin, end in spans]
+
+
+@dataclass(frozen=True, slots=True)
 class FilePaths:
     """The paths of all files that have a content, by content."""
 
@@ -110,10 +130,10 @@ class FilePaths:
     """(n,) ascending."""
     folder_codes: NDArray[np.int32]
     """(n,) positions in `folders`."""
-    folders: Any
-    """Arrow array of distinct bytes."""
-    names: Any
-    """Arrow array of n bytes: paths below their folders."""
+    folders: _Names
+    """Distinct."""
+    names: _Names
+    """n paths below their folders."""
 
     @classmethod
     def read(cls, tables: Tables) -> FilePaths:
@@ -123,22 +143,19 @@ class FilePaths:
         order = np.argsort(content_ids, kind="stable")
         folders, names = arrow.split_paths(table.column("path_bytes"))
         folder_codes = np.asarray(folders.indices, np.int32)
-        return cls(content_ids[order], folder_codes[order], folders.dictionary, names.take(order))
+        return cls(content_ids[order], folder_codes[order], _Names.of(folders.dictionary), _Names.of(names.take(order)))
 
     def of(self, content_ids: Iterable[int]) -> dict[int, tuple[bytes, ...]]:
         """All paths of each content, sorted."""
         wanted = np.array(sorted(set(content_ids)), np.int64)
-        begins = np.searchsorted(self.content_ids, wanted, "left").tolist()
-        ends = np.searchsorted(self.content_ids, wanted, "right").tolist()
-        return {
-            content_id: tuple(sorted(map(self._path, range(begin, end))))
-            for content_id, begin, end in zip(wanted.tolist(), begins, ends, strict=True)
-        }
-
-    def _path(self, place: int) -> bytes:
-        folder: bytes = self.folders[self.folder_codes[place].item()].as_py()
-        name: bytes = self.names[place].as_py()
-        return folder + b"/" + name
+        begins = np.searchsorted(self.content_ids, wanted, "left")
+        counts = np.searchsorted(self.content_ids, wanted, "right") - begins
+        ends = counts.cumsum()
+        places = np.arange(counts.sum()) + np.repeat(begins - (ends - counts), counts)
+        folders, names = self.folders.at(self.folder_codes[places]), self.names.at(places)
+        paths = [folder + b"/" + name for folder, name in zip(folders, names, strict=True)]
+        spans = zip(wanted.tolist(), (ends - counts).tolist(), ends.tolist(), strict=True)
+        return {content_id: tuple(sorted(paths[begin:end])) for content_id, begin, end in spans}
 
 
 @dataclass(frozen=True, slots=True)

@@ -188,6 +188,17 @@ class Snapshot:
             for place, segment_id, content_id, space, start_s, stop_s in rows
         ]
 
+    def spans(self, ids: NDArray[np.int64]) -> tuple[list[int], list[float | None], list[float | None]]:
+        """Contents of segments, and where they begin and end in seconds, None for what has no time.
+
+        Raises:
+            KeyError: an id is not in the index.
+        """
+        segments = self._segments
+        places = segments.positions(ids)
+        starts_s, stops_s = segments.start_s[places], segments.stop_s[places]
+        return segments.content_ids[places].tolist(), or_none(starts_s), or_none(stops_s)
+
     def _texts(self, places: NDArray[np.intp]) -> dict[int, str | None]:
         wanted = np.unique(places).tolist()
         if not wanted:

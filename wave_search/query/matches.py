@@ -1,0 +1,85 @@
+"""Segments of files on their way to hits: many more of them than hits, so that each says only what ranking needs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from wave_search.types import Hit, Modality
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from wave_search.query.search import Candidates
+    from wave_search.store import Selection, Snapshot
+
+
+class Match(NamedTuple):
+    """A segment of a file: a content that several files have gives one for each."""
+
+    score: float
+    """Cosine similarity."""
+    z: float
+    path: bytes
+    modality: Modality
+    start_s: float | None
+    """None for what has no time; so is `stop_s`."""
+    stop_s: float | None
+    segment_id: int
+    content_id: int
+
+
+class Moment(NamedTuple):
+    """A match with the adjacent ones that belong to it."""
+
+    peak: Match
+    start_s: float | None
+    """Of all of them; None for what has no time."""
+    stop_s: float | None
+    segments: int = 1
+    """How many they are."""
+
+    @classmethod
+    def of(cls, match: Match) -> Moment:
+        """A match by itself."""
+        return cls(match, match.start_s, match.stop_s)
+
+
+def matches(snapshot: Snapshot, candidates: Candidates, chosen: Selection | None = None) -> Iterator[Match]:
+    """Name the files of candidates, as far as they were chosen."""
+    content_ids, starts_s, stops_s = snapshot.spans(candidates.ids)
+    paths = snapshot.paths_of(content_ids)
+    scores = candidates.scores.clip(max=1.0)  # float16 rounds some norms up
+    for score, z, segment_id, content_id, start_s, stop_s in zip(
+        scores.tolist(), candidates.z.tolist(), candidates.ids.tolist(), content_ids, starts_s, stops_s, strict=True
+    ):
+        for path in paths[content_id]:
+            if chosen is None or chosen.holds(segment_id, path):
+                yield Match(score, z, path, candidates.modality, start_s, stop_s, segment_id, content_id)
+
+
+def hits_of(snapshot: Snapshot, moments: Sequence[Moment]) -> list[Hit]:
+    """Say what there is to say of moments, best first."""
+    peaks = [moment.peak for moment in moments]
+    durations_s = snapshot.durations_s([peak.content_id for peak in peaks])
+    text_ids = [peak.segment_id for peak in peaks if peak.modality is Modality.TEXT]
+    texts = {row.segment_id: row.text for row in snapshot.segment_rows(text_ids)} if text_ids else {}
+    return [
+        Hit(
+            rank=rank,
+            score=peak.score,
+            z=peak.z,
+            path=Path(os.fsdecode(peak.path)),
+            modality=peak.modality,
+            start_s=moment.start_s,
+            stop_s=moment.stop_s,
+            segment_id=peak.segment_id,
+            duration_s=duration_s,
+            text=texts.get(peak.segment_id),
+            peak_start_s=peak.start_s,
+            peak_stop_s=peak.stop_s,
+            segments=moment.segments,
+        )
+        for rank, (moment, peak, duration_s) in enumerate(zip(moments, peaks, durations_s, strict=True), start=1)
+    ]
