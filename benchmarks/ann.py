@@ -36,15 +36,13 @@ from benchmarks.ann_measure import KINDS, filtered, measure, prepare
 from benchmarks.ann_ours import TARGETS, Ours
 from benchmarks.results import Table, machine, publish
 
-PACKAGES = ("faiss-cpu", "hnswlib", "usearch", "lancedb", "numpy")
+PACKAGES = ("faiss-cpu", "hnswlib", "scann", "usearch", "lancedb", "numpy")
 NOTES = """One query at a time, one thread, vectors in the page cache. The clock is said above; building is always in
 seconds of CPU. Rows of wave-search are stored with their files, and `Index.search` answers with paths, times and `z`;
 no other row does. Private bytes leave out what is mapped from files (for most rows float16 vectors to re-score with,
 7,168 bytes each at 3,584 dimensions), and hold for wave-search what does not grow with the index: codes and codebook
-are 130 bytes a vector of 100,000. A vector of unknown origin is measured by its own spread over a sample, which
-takes a third of the time of the partition alone and is spared where the index knows the kind of query; it also drives
-what is allowed by a filter out of the processor's cache, where the exact scan finds it again. The vectors have few
-intrinsic dimensions by construction, see `vectors.py`."""
+are 130 bytes a vector of 100,000. ScaNN and usearch have no filter. The vectors have few intrinsic dimensions by
+construction, see `vectors.py`."""
 
 
 def engines() -> dict[str, Any]:
@@ -55,6 +53,7 @@ def engines() -> dict[str, Any]:
         "ours-moments": Ours(public=True, moments=True),
         "ours-alone": Ours(public=False),
         "hnswlib": peers.Hnswlib(),
+        "scann": peers.Scann(),
         "usearch": peers.Usearch(),
         "usearch-b1": peers.UsearchBits(),
         "faiss": peers.FaissIvfPq(),
@@ -62,6 +61,7 @@ def engines() -> dict[str, Any]:
         "lance-pq": Lance("IVF_PQ", 10),
         "lance-hnsw": Lance("IVF_HNSW_SQ", 2),
         "pca-hnswlib": peers.WithPca(peers.Hnswlib()),
+        "pca-scann": peers.WithPca(peers.Scann()),
         "pca-usearch": peers.WithPca(peers.Usearch()),
         "pca-faiss": peers.WithPca(peers.FaissIvfPq()),
         "pca-lance-rq": peers.WithPca(Lance("IVF_RQ", 1)),

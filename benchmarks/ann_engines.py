@@ -193,6 +193,40 @@ class UsearchBits:
         return Index(ndim=dim, metric="hamming", dtype="b1", connectivity=16, expansion_add=128)
 
 
+class Scann:
+    """ScaNN: a tree with SOAR spilling, anisotropic hashing, the best re-ordered by the float32 vectors.
+
+    As its authors advise for this size; the width is how many of its leaves are searched. It has no filter.
+    """
+
+    name, widths = "ScaNN", (8, 16, 32, 64, 96, 128, 192, 256, 384, 512)
+
+    def build(self, items: NDArray[np.float16], folder: Path) -> None:
+        """Train and add in one thread."""
+        from scann.scann_ops.py import scann_ops_pybind
+
+        leaves = int(2 ** np.round(np.log2(2 * np.sqrt(len(items)))))
+        builder = scann_ops_pybind.builder(np.concatenate(list(blocks(items))), 10, "dot_product")
+        builder.set_n_training_threads(1)
+        builder.tree(leaves, leaves // 8, soar_lambda=1.5, overretrieve_factor=1.5)
+        builder.score_ah(2, anisotropic_quantization_threshold=0.2).reorder(100).build().serialize(str(folder))
+
+    def open(self, items: NDArray[np.float16], folder: Path) -> Callable[[Rows, int, int, Ids | None], Ids]:
+        """Read it whole."""
+        from scann.scann_ops.py import scann_ops_pybind
+
+        index = scann_ops_pybind.load_searcher(str(folder))
+        index.set_num_threads(1)
+
+        def search(query: Rows, k: int, width: int, allowed: Ids | None) -> Ids:
+            if allowed is not None:
+                raise NotImplementedError
+            found, _ = index.search(query, k, max(100, 3 * k), width)
+            return np.asarray(found, np.int64)
+
+        return search
+
+
 class FaissIvfPq:
     """faiss IVF-PQ as autofaiss would choose it, re-scored exactly; the width is nprobe, 40 candidates for each hit.
 

@@ -9,15 +9,16 @@ import numpy as np
 
 import wave_search as ws
 from benchmarks.vectors import Library
+from wave_search.indexer.calibrate import spreads
 from wave_search.indexer.shards import refresh_shards
 from wave_search.query import Engine, LoadOptions
 from wave_search.query.search import PartitionSearch
 from wave_search.store import ContentRow, FileRow, NewSegment, Settings, Writer, create, manifest
 from wave_search.store.snapshot import Snapshot
-from wave_search.types import Modality, ModelSpec, Sampling, Space
+from wave_search.types import Clip, Modality, ModelSpec, Sampling, Space
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -33,7 +34,7 @@ class Ours:
 
     Args:
         public: ask `Index.search`, which finds paths and times too; otherwise only the search of the partition.
-        moments: let it join adjacent segments, for which it looks at 64 of them, as it does by default.
+        moments: let it join adjacent segments, for which it looks at up to 64 of them, as it does by default.
     """
 
     widths = tuple(round(100 * target) for target in TARGETS)
@@ -56,6 +57,7 @@ class Ours:
             for number, text in enumerate(texts):
                 put(writer, f"text{number:07}.txt", Modality.TEXT, text[None])
             writer.commit()
+            writer.set_spreads(spreads(writer.snapshot, _Phrases(dim, len(items))))
             refresh_shards(writer, _VIDEO, 5_000)
 
     def finish(self, folder: Path) -> None:
@@ -95,6 +97,18 @@ class Ours:
             return np.array([hit.segment_id for hit in hits])
 
         return search
+
+
+class _Phrases:
+    """In place of the model that embeds the phrases by which an index learns how far scores spread."""
+
+    def __init__(self, dim: int, items: int) -> None:
+        self._dim, self._items = dim, items
+
+    def embed(self, clips: Sequence[Clip], modalities: Sequence[Modality]) -> list[dict[Modality, NDArray[np.float32]]]:
+        """Other vectors of the kind of texts."""
+        rows = Library(self._dim).queries("cross", len(clips), self._items, seed=2)
+        return [{Modality.TEXT: row} for row in rows]
 
 
 def put(writer: Writer, name: str, modality: Modality, rows: NDArray[np.float16]) -> None:
