@@ -8,6 +8,7 @@ Without the folders (see `wave_search.train.evaluate`) it runs on the little tha
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,9 +20,12 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.calibration import FOREIGN
+from benchmarks.compose_depth import avoiding_depth, finding_depth
+from benchmarks.compose_rules import AVOIDING, TOGETHER, Seen, joint
 from benchmarks.compose_scenes import Asked, Collection, material
 from benchmarks.compose_tasks import avoiding, finding
 from benchmarks.results import Table, machine, publish
+from wave_search.indexer.calibrate import typical_std
 from wave_search.indexer.phrases import PHRASES
 from wave_search.model import load
 from wave_search.query.calibrate import Background
@@ -32,56 +36,29 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from benchmarks.compose_rules import Rule
     from benchmarks.compose_tasks import Query, Tasks
 
     Vector = NDArray[np.float32]
-    Rule = Callable[[Vector, float], Vector]
-    """(2, n) cosines of both parts with all n items, and with each other -> (n,) what the items are ranked by."""
 
-_OUT = 1e9
 _FIRST = 10
 
 
-def _z(cosines: Vector) -> Vector:
-    return (cosines - cosines.mean(axis=1, keepdims=True)) / cosines.std(axis=1, keepdims=True)
+def typical_spreads(tasks: Tasks, cohorts: Mapping[str, Vector]) -> dict[str, Vector]:
+    """(2,) for the parts of each task, over what it searches. What the parts are is in the name of the task."""
+    return {
+        task: np.array([_typical(queries[0].items, cohorts[kind]) for kind in re.findall(r"\((\w+)\)", task)])
+        for task, queries in tasks.items()
+    }
 
 
-def _sigmoid(values: Vector) -> Vector:
-    return 1 / (1 + np.exp(-values))
+def _typical(items: Vector, cohort: Vector) -> float:
+    return typical_std(items @ cohort.T, np.ones((1, 1), np.bool_))
 
 
-def _rank(cosines: Vector) -> Vector:
-    return (-cosines).argsort(axis=1).argsort(axis=1)
-
-
-TOGETHER: dict[str, Rule] = {
-    "sum (shipped)": lambda s, _: s[0] + s[1],
-    "sum of z": lambda s, _: _z(s).sum(axis=0),
-    "rank fusion": lambda s, _: (1 / (60 + _rank(s))).sum(axis=0),
-    "max of z": lambda s, _: _z(s).max(axis=0),
-    "min of z": lambda s, _: _z(s).min(axis=0),
-    "min": lambda s, _: s.min(axis=0),
-    "product": lambda s, _: (1 + s).prod(axis=0),
-    "product of sigmoids of z": lambda s, _: _sigmoid(_z(s)).prod(axis=0),
-    "first part only": lambda s, _: s[0],
-}
-AVOIDING: dict[str, Rule] = {
-    "-0.5 (shipped)": lambda s, _: s[0] - 0.5 * s[1],
-    "-0.25": lambda s, _: s[0] - 0.25 * s[1],
-    "-1": lambda s, _: s[0] - s[1],
-    "-0.5 of z": lambda s, _: _z(s)[0] - 0.5 * _z(s)[1],
-    "-1 of z if > 0": lambda s, _: _z(s)[0] - np.maximum(0, _z(s)[1]),
-    "-1 above mean": lambda s, _: s[0] - np.maximum(0, s[1] - s[1].mean()),
-    "projection": lambda s, c: s[0] - c * s[1],
-    "last if z > 1": lambda s, _: _z(s)[0] + np.where(_z(s)[1] > 1, -_OUT, 0),
-    "rank fusion": lambda s, _: 1 / (60 + _rank(s)[0]) - 1 / (60 + _rank(s)[1]),
-    "ignored": lambda s, _: s[0],
-}
-
-
-def cosines_of(query: Query) -> tuple[Vector, float]:
+def seen_by(query: Query, spreads: Vector) -> Seen:
     """What a rule gets."""
-    return query.parts @ query.items.T, float(query.parts[0] @ query.parts[1])
+    return Seen(query.parts @ query.items.T, spreads, float(query.parts[0] @ query.parts[1]))
 
 
 def precision(ranked: Vector, wanted: NDArray[np.bool_]) -> float:
@@ -89,11 +66,11 @@ def precision(ranked: Vector, wanted: NDArray[np.bool_]) -> float:
     return mean_average_precision(ranked[None], wanted[None], _FIRST)
 
 
-def finding_table(tasks: Tasks) -> Table:
+def finding_table(tasks: Tasks, spreads: Mapping[str, Vector]) -> Table:
     """Mean average precision of each rule, and what it loses against the first."""
     scores = {
         task: {
-            name: np.array([precision(rule(*cosines_of(q)), q.wanted) for q in queries])
+            name: np.array([precision(rule(seen_by(q, spreads[task])), q.wanted) for q in queries])
             for name, rule in TOGETHER.items()
         }
         for task, queries in tasks.items()
@@ -109,19 +86,20 @@ def finding_table(tasks: Tasks) -> Table:
     return Table("Two things to find: mAP@10", ("task (queries)", *TOGETHER, "one embedding"), [*rows, *_means(scores)])
 
 
-def avoiding_table(tasks: Tasks) -> Table:
+def avoiding_table(tasks: Tasks, spreads: Mapping[str, Vector]) -> Table:
     """Of the first ten, how many are wanted and how many have what is to be avoided; for each rule."""
-    rows = []
+    rows, found = [], []
     for task, queries in tasks.items():
-        cells = [_top(rule, queries) for rule in AVOIDING.values()]
+        cells = [_top(rule, queries, spreads[task]) for rule in AVOIDING.values()]
+        found.append(cells)
         rows.append((f"{task} ({len(queries)})", *(f"{wanted:.2f} / {avoided:.2f}" for wanted, avoided in cells)))
-    means = np.mean([[_top(rule, queries) for rule in AVOIDING.values()] for queries in tasks.values()], axis=0)
+    means = np.mean(found, axis=0)
     rows.append(("mean of tasks", *(f"{wanted:.2f} / {avoided:.2f}" for wanted, avoided in means)))
     return Table("One to find, one to avoid: wanted / avoided among the first 10", ("task (queries)", *AVOIDING), rows)
 
 
-def _top(rule: Rule, queries: Sequence[Query]) -> tuple[float, float]:
-    firsts = [(-rule(*cosines_of(query))).argsort(kind="stable")[:_FIRST] for query in queries]
+def _top(rule: Rule, queries: Sequence[Query], spreads: Vector) -> tuple[float, float]:
+    firsts = [(-rule(seen_by(query, spreads))).argsort(kind="stable")[:_FIRST] for query in queries]
     wanted = np.mean([query.wanted[first].sum() for query, first in zip(queries, firsts, strict=True)])
     avoided = np.mean([query.avoided[first].sum() for query, first in zip(queries, firsts, strict=True)])
     return float(wanted), float(avoided)
@@ -141,36 +119,37 @@ def _means(scores: Mapping[str, Mapping[str, Vector]]) -> list[tuple[str, ...]]:
     ]
 
 
-def absence_table(collection: Collection, asked: Asked) -> Table:
-    """How well the z of the best hit tells pairs that are there from pairs of which neither is."""
+def absence_table(collection: Collection, asked: Asked, phrases: Vector) -> Table:
+    """How well the z of the best hit tells pairs that are there from pairs of which one is, or neither."""
     rng = np.random.default_rng(2)
-    phrases, foreign = (
-        np.stack(list(collection.texts({t: t for t in texts}).values())) for texts in (PHRASES, FOREIGN)
-    )
+    foreign = np.stack(list(collection.texts({text: text for text in FOREIGN}).values()))
     things, colours = (np.stack(list(named.values())) for named in (asked.thing, asked.colour))
-    present = np.concatenate([_sums(things, colour) for colour in colours])
-    half = np.concatenate([_sums(things, one) for one in foreign[: len(colours)]])
-    absent = np.concatenate([_sums(foreign[places[:1]], foreign[places[1]]) for places in _pairs(rng, len(foreign))])
-    typical_std = float(np.sqrt((collection.video @ phrases.T).var(axis=0).mean()))
+    there = [(thing, colour) for colour in colours for thing in things]
+    half = [(thing, other) for other in foreign[: len(colours)] for thing in things]
+    absent = [tuple(foreign[places]) for places in _pairs(rng, len(foreign))]
+    typical = _typical(collection.video, phrases)
 
-    def best(queries: Vector, std: float | None) -> Vector:
-        cosines = queries @ collection.video.T
-        return np.array([Background.of(row, std).z(row).max() for row in cosines])
+    def best(pairs: Sequence[tuple[Vector, ...]], z: Callable[[Seen], Vector]) -> Vector:
+        spreads = np.array([typical, typical])
+        return np.array([z(Seen(np.stack(pair) @ collection.video.T, spreads)).max() for pair in pairs])
 
-    def area(std: float | None, there: Vector) -> str:
-        return f"{(best(there, std)[:, None] > best(absent, std)).mean():.3f}"
+    def z_of_sum(seen: Seen, std: float | None) -> Vector:
+        sums = seen.cosines.sum(axis=0) / np.float32(np.sqrt(2))
+        return Background.of(sums, std).z(sums)
 
-    rows = [(name, area(std, present), area(std, half)) for name, std in _spreads(typical_std)]
-    return Table("There or not: area under the curve", ("z by", "both there", "one of two there"), rows)
-
-
-def _spreads(typical_std: float) -> list[tuple[str, float | None]]:
-    return [("the spread of typical queries (shipped)", typical_std), ("the query's own spread", None)]
-
-
-def _sums(rows: Vector, other: Vector) -> Vector:
-    sums = rows + other
-    return np.asarray(sums / np.linalg.norm(sums, axis=1, keepdims=True), np.float32)
+    rules: dict[str, Callable[[Seen], Vector]] = {
+        "all parts (shipped)": joint,
+        "the sum, spread of typical queries": lambda seen: z_of_sum(seen, typical),
+        "the sum, its own spread": lambda seen: z_of_sum(seen, None),
+    }
+    rows = []
+    for name, rule in rules.items():
+        both, one, none = (best(pairs, rule) for pairs in (there, half, absent))
+        areas = [(high[:, None] > low).mean() for high, low in ((both, none), (both, one), (one, none))]
+        medians = [f"{np.median(values):.1f}" for values in (both, one, none)]
+        rows.append((name, *(f"{area:.3f}" for area in areas), " / ".join(medians)))
+    columns = ("z by", "both there or none", "both there or one", "one there or none", "median z: both / one / none")
+    return Table("There or not: area under the curve", columns, rows)
 
 
 def _pairs(rng: np.random.Generator, count: int) -> list[NDArray[np.int64]]:
@@ -195,8 +174,17 @@ def main() -> None:
     asked = collection.asked()
     about = {"model": f"{model.spec.name} at {model.spec.revision[:12]}", **machine(1, "cpu")}
     del about["seconds"]
-    tables = [finding_table(finding(collection, asked)), avoiding_table(avoiding(collection, asked))]
-    tables.append(absence_table(collection, asked))
+    phrases = np.stack(list(collection.texts({text: text for text in PHRASES}).values()))
+    cohorts = {"words": phrases, **asked.cohorts()}
+    to_find, to_avoid = finding(collection, asked), avoiding(collection, asked)
+    spreads = typical_spreads(to_find | to_avoid, cohorts)
+    tables = [
+        finding_table(to_find, spreads),
+        avoiding_table(to_avoid, spreads),
+        finding_depth(to_find, spreads),
+        avoiding_depth(collection, asked, _typical(collection.video, phrases)),
+        absence_table(collection, asked, phrases),
+    ]
     publish(options.write, "Figures", about, tables)
 
 

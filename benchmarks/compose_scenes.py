@@ -83,6 +83,14 @@ class Asked:
     """Both as one clip, by thing and place in `recordings`; so the next."""
     picture_and_recording: dict[tuple[str, int], Vector]
 
+    def cohorts(self) -> dict[str, Vector]:
+        """(n, dim) of each kind of media query, by its name in the tasks."""
+        return {
+            "picture": np.stack(list(self.picture.values())),
+            "video": np.stack(list(self.video.values())),
+            "recording": np.stack([vector for _, vector in self.recordings]),
+        }
+
 
 class Collection:
     """What is searched: videos of (thing, colour), clips of (thing, sound, colour), sounds and blends of two."""

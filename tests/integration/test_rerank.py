@@ -79,6 +79,21 @@ def test_z_says_how_far_they_stand_out_together_as_before(shared: ws.Index) -> N
     assert [hit.z for hit in hits] == sorted((hit.z for hit in hits), reverse=True)
 
 
+def test_of_several_parts_each_is_asked_again(shared: ws.Index) -> None:
+    asked = {"target": "audio", "k": SOUNDS, "moments": False}
+    again = {"instruction": ASKED, "rerank": 4}
+    once, twice = (shared.search(text=text, **asked, **again) for text in (WORDS, [WORDS, WORDS]))
+    assert [hit.segment_id for hit in twice] == [hit.segment_id for hit in once]
+    assert [hit.z for hit in twice] == pytest.approx([hit.z for hit in once], abs=1e-3)
+    parts = WORDS, "two people talk"
+    before, hits = shared.search(text=parts, **asked), shared.search(text=parts, **asked, **again)
+    assert {hit.segment_id for hit in hits[:4]} == {hit.segment_id for hit in before[:4]}
+    assert hits[4:] == before[4:]
+    first = [hit.z for hit in hits[:4]]
+    assert first == sorted(first, reverse=True)
+    assert first != pytest.approx([hit.z for hit in before[:4]], abs=1e-3)
+
+
 def test_of_all_kinds_texts_keep_their_score(shared: ws.Index) -> None:
     before = shared.search(moments=False, text=WORDS, k=30)
     hits = shared.search(moments=False, text=WORDS, k=30, instruction=ASKED, rerank=30)

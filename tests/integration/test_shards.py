@@ -80,7 +80,7 @@ def agreement(snapshot, kind=None, allowed=None, k=10):
     search = PartitionSearch(snapshot, VIDEO)
     shares = []
     for row in QUERIES("other" if kind is Modality.TEXT else "same", 30):
-        found = search.search(row[None], k, kind and {kind: 1.0}, allowed)
+        found = search.search(row[None], k, kind, allowed)
         scores, true = exact_search(vectors, ids, row, k)
         exact = dict(zip(true.tolist(), scores.tolist(), strict=True))
         assert all(exact.get(i, s) == s for i, s in zip(found.ids.tolist(), found.scores.tolist(), strict=True))
@@ -296,7 +296,7 @@ def test_a_filter_reaches_shards_and_the_rest(index, by_codes):
     everything = np.arange(snapshot.manifest.next_segment_id)
     for allowed in (everything, everything[::50], everything[1400:1500], everything[:0]):
         search = PartitionSearch(snapshot, VIDEO)
-        found = search.search(TEXTS[:1], 10, {Modality.TEXT: 1.0}, allowed)
+        found = search.search(TEXTS[:1], 10, Modality.TEXT, allowed)
         assert np.isin(found.ids, allowed).all()
         assert len(found.ids) == min(10, np.isin(allowed, snapshot.partition(VIDEO).ids).sum())
     assert agreement(snapshot, allowed=everything[::50]) >= 0.99

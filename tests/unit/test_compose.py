@@ -4,9 +4,14 @@ import numpy as np
 import pytest
 
 from wave_search.errors import UsageError
-from wave_search.query.compose import MAX_ROWS, combine
+from wave_search.query.compose import MAX_ROWS, AskedPart, joint_z
+from wave_search.query.compose import combine as combine_parts
 
 X, Y, Z = np.eye(3, dtype=np.float32)[:, None]
+
+
+def combine(parts: list[tuple[np.ndarray, float]]) -> np.ndarray:
+    return combine_parts([AskedPart(rows, weight, None) for rows, weight in parts])
 
 
 def test_a_single_part_stays_as_it_is() -> None:
@@ -57,3 +62,43 @@ def test_too_many_combinations_are_refused() -> None:
     assert len(combine([(many, 1.0), (Y, 1.0)])) == MAX_ROWS
     with pytest.raises(UsageError, match=r"512 x 2 = 1,024 combinations.*Give a range"):
         combine([(many, 1.0), (np.concatenate([Y, Z]), 1.0)])
+
+
+def joint(z: list[list[float]], *weights: float) -> np.ndarray:
+    return joint_z(np.array(z, np.float32), weights)
+
+
+def test_what_meets_all_parts_alike_keeps_its_z() -> None:
+    z = [-300.0, -1.0, 0.0, 0.5, 4.0, 60.0]
+    np.testing.assert_allclose(joint([z, z, z], 1, 2, 3), z, rtol=1e-5, atol=1e-6)
+
+
+def test_the_part_that_is_met_least_decides() -> None:
+    both, one_very, none = joint([[3, 12, 0], [3, 0, 0]], 1, 1)
+    assert both > one_very > none
+    assert both == pytest.approx(3)
+    assert one_very < 2, "nearer to the part that is missing than to the mean"
+
+
+def test_the_joint_z_is_between_the_least_and_the_mean() -> None:
+    z = np.random.default_rng(0).normal(0, 4, (3, 500)).astype(np.float32)
+    weights = np.array([1.0, 2.0, 0.5])
+    together = joint_z(z, weights.tolist())
+    assert (together >= z.min(axis=0) - 1e-4).all()
+    assert (together <= weights @ z / weights.sum() + 1e-4).all()
+
+
+def test_weights_count_beside_each_other() -> None:
+    z = [[4.0, 1.0], [1.0, 4.0]]
+    first, second = joint(z, 3, 1)
+    assert first > second
+    np.testing.assert_allclose(joint(z, 30, 10), [first, second])
+    assert joint(z, 1e-6, 1)[1] == pytest.approx(4, abs=1e-4)
+
+
+def test_what_is_like_a_part_to_avoid_goes_down_and_nothing_else_does() -> None:
+    unlike, little, like, very = joint([[5, 5, 5, 5], [-3, 1, 2, 4]], 1, -0.5)
+    assert (unlike, little) == pytest.approx((5, 5))
+    assert (like, very) == pytest.approx((1, -7))
+    assert joint([[5], [2]], 2, -1) == pytest.approx(like), "only ratios matter"
+    assert joint([[5], [2]], 1, -0.25) == pytest.approx(3)

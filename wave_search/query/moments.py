@@ -23,6 +23,11 @@ _TOUCHING_S = 0.05
 """Rounding of times leaves gaps between adjacent segments, smaller than this."""
 
 
+def order(match: Match) -> tuple[bool, float, float, bytes, float]:
+    """By which matches are sorted: what is identical with the query, then by z. A score decides where z cannot."""
+    return match.score < IDENTICAL, -match.z, -match.score, match.path, match.start_s or 0.0
+
+
 def merge(found: Sequence[Match], min_score: float | None = None) -> Iterator[Moment]:
     """Merge adjacent and overlapping segments of a file into moments.
 

@@ -8,17 +8,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wave_search.ann import score
+from wave_search.query.compose import joint_z
+from wave_search.query.joint import by_parts
+from wave_search.query.moments import order
+from wave_search.query.search import by_best_row
 from wave_search.types import Modality
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from typing import Any
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from wave_search.query.matches import Match
     from wave_search.query.reembed import Reembedder, Watch
-    from wave_search.types import Space
+    from wave_search.query.resolve import Query
+    from wave_search.query.search import PartitionSearch
+
+    Vector = NDArray[np.floating]
 
 _MIN_SPREAD = 1e-3
 """Of z. Hits nearer to each other say nothing about how much z a point of cosine is."""
@@ -34,13 +40,7 @@ class Reranker:
     """How many segments."""
     watch: Watch
 
-    def reorder(
-        self,
-        hits: Sequence[Match],
-        spaces: Sequence[Space],
-        queries: NDArray[np.float32],
-        order: Callable[[Match], Any],
-    ) -> list[Match]:
+    def reorder(self, hits: Sequence[Match], partitions: Sequence[PartitionSearch], query: Query) -> list[Match]:
         """Bring hits into the new order.
 
         Those whose segment cannot be embedded again come behind the others of the best, and all further ones behind
@@ -48,28 +48,47 @@ class Reranker:
 
         Args:
             hits: best first.
-            spaces: what was searched. What is embedded with the instruction there, and text, keeps its score.
-            queries: (q, dim) of unit norm, together one query.
-            order: by which hits are sorted.
+            partitions: what was searched. What is embedded with the instruction there, and text, keeps its score.
+            query: what for.
         """
+        spaces = [partition.space for partition in partitions]
         best = set(list(dict.fromkeys(hit.segment_id for hit in hits))[: self.depth])
         chosen = [hit for hit in hits if hit.segment_id in best]
         as_before = {space.modality for space in spaces if space.instruction or space.modality is Modality.TEXT}
         settled = [hit for hit in chosen if hit.modality in as_before]
-        scores = self._scores([hit for hit in chosen if hit.modality not in as_before], queries)
-        again = [hit for hit in chosen if hit.segment_id in scores]
-        lost = [hit for hit in chosen if hit.segment_id not in scores and hit.modality not in as_before]
+        vectors = self._embed([hit for hit in chosen if hit.modality not in as_before])
+        again = [hit for hit in chosen if hit.segment_id in vectors]
+        lost = [hit for hit in chosen if hit.segment_id not in vectors and hit.modality not in as_before]
         further = [hit for hit in hits if hit.segment_id not in best]
-        return [*sorted([*settled, *rescored(again, scores)], key=order), *lost, *further]
+        new = rescored(again, {number: float(score(row[None], query.rows)[0]) for number, row in vectors.items()})
+        if len(query.parts) > 1:
+            new = [hit for partition in partitions for hit in _met(new, vectors, partition, query)]
+        return [*sorted([*settled, *new], key=order), *lost, *further]
 
-    def _scores(self, hits: Sequence[Match], queries: NDArray[np.float32]) -> dict[int, float]:
-        """Cosines with the instruction by segment id, of those segments that can be embedded."""
+    def _embed(self, hits: Sequence[Match]) -> dict[int, NDArray[np.float16]]:
+        """Vectors with the instruction by segment id, of those segments that can be embedded."""
         ids = list(dict.fromkeys(hit.segment_id for hit in hits))
         try:
-            vectors = self.reembedder.embed(ids, self.instruction, self.watch)
+            return self.reembedder.embed(ids, self.instruction, self.watch)
         finally:
             self.watch.tell("done")  # however it ended: a display has to leave the terminal in order
-        return {number: float(score(vector[None], queries)[0]) for number, vector in vectors.items()}
+
+
+def _met(
+    hits: Sequence[Match], vectors: Mapping[int, NDArray[np.float16]], partition: PartitionSearch, query: Query
+) -> list[Match]:
+    """The hits of a partition with the z of all parts of the query together, each of which moves as in `rescored`."""
+    ids = np.unique([hit.segment_id for hit in hits if hit.modality is partition.space.modality]).astype(np.int64)
+    if not len(ids):
+        return []
+    again = np.stack([vectors[number] for number in ids.tolist()]).astype(np.float32)
+    by_part = [
+        _moved(before, z, by_best_row(again, part.rows))
+        for part, before, z in zip(query.parts, *by_parts(partition, ids, query.parts), strict=True)
+    ]
+    together = joint_z(np.stack(by_part), [part.weight for part in query.parts])
+    z_of = dict(zip(ids.tolist(), together.tolist(), strict=True))
+    return [hit._replace(z=z_of[hit.segment_id]) for hit in hits if hit.segment_id in z_of]
 
 
 def rescored(hits: Sequence[Match], scores: Mapping[int, float]) -> list[Match]:
@@ -88,10 +107,16 @@ def rescored(hits: Sequence[Match], scores: Mapping[int, float]) -> list[Match]:
         part = [hit for hit in hits if hit.modality == modality]
         before = np.array([(hit.score, hit.z) for hit in part])
         now = np.array([scores[hit.segment_id] for hit in part])
-        spread, spread_z = before.std(axis=0)
-        per_point = spread_z / spread if spread > 0 and spread_z >= _MIN_SPREAD else 0.0
-        z = before[:, 1].mean() + (now - now.mean()) * per_point
+        z = _moved(before[:, 0], before[:, 1], now)
         found += [
             hit._replace(score=min(float(score), 1.0), z=float(z)) for hit, score, z in zip(part, now, z, strict=True)
         ]
     return found
+
+
+def _moved(before: Vector, z: Vector, now: Vector) -> Vector:
+    """The z (n,) of new scores, from scores and their z before, all (n,)."""
+    spread, spread_z = before.std(), z.std()
+    per_point = spread_z / spread if spread > 0 and spread_z >= _MIN_SPREAD else 0.0
+    moved: Vector = z.mean() + (now - now.mean()) * per_point
+    return moved

@@ -10,14 +10,14 @@ import numpy as np
 from wave_search.errors import UsageError
 from wave_search.media import Segmenting
 from wave_search.query import stored
-from wave_search.query.compose import combine
+from wave_search.query.compose import AskedPart, combine
 from wave_search.query.encoder import choose_modality, span_of
 from wave_search.query.parts import SimilarTo, StoredSegment, Together
 from wave_search.query.stored import Found
 from wave_search.types import MediaRef, Modality
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -31,9 +31,9 @@ class Query:
     """What is searched for."""
 
     rows: NDArray[np.float32]
-    """(q, dim) of unit norm, together one query: a segment's score is its best over them."""
-    kinds: Mapping[Modality, float] | None
-    """What it consists of, with shares that add up to 1; None if there is a vector of unknown origin in it."""
+    """(q, dim) of unit norm, the parts together: a segment's score is its best over them."""
+    parts: tuple[AskedPart, ...]
+    """One or more."""
     without: frozenset[int]
     """Ids of segments that are the query itself, and no answer to it."""
 
@@ -56,9 +56,8 @@ def resolve(
         ModelError: the model is needed and cannot be loaded, or is not the index's.
     """
     found = [_find(part.item, snapshot, encoder, target, instruction) for part in parts]
-    weights = [part.weight for part in parts]
-    rows = combine([(one.rows, weight) for one, weight in zip(found, weights, strict=True)])
-    return Query(rows, _shares([one.kind for one in found], weights), frozenset().union(*(one.moment for one in found)))
+    asked = tuple(AskedPart(one.rows, part.weight, one.kind) for one, part in zip(found, parts, strict=True))
+    return Query(combine(asked), asked, frozenset().union(*(one.moment for one in found)))
 
 
 def _find(item: Any, snapshot: Snapshot, encoder: Encoder, target: str, instruction: str | None) -> Found:
@@ -94,14 +93,3 @@ def _similar(like: SimilarTo, snapshot: Snapshot, encoder: Encoder, target: str,
 
 def _segmenting(snapshot: Snapshot) -> Segmenting:
     return Segmenting.parse(snapshot.manifest.settings.segmenting)
-
-
-def _shares(kinds: Sequence[Modality | None], weights: Sequence[float]) -> Mapping[Modality, float] | None:
-    """The share of each kind in the variance of the scores, which goes by the square of a weight."""
-    total = sum(weight**2 for weight in weights)
-    shares: dict[Modality, float] = {}
-    for kind, weight in zip(kinds, weights, strict=True):
-        if kind is None:
-            return None
-        shares[kind] = shares.get(kind, 0.0) + weight**2 / total
-    return shares

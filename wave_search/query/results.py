@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wave_search.errors import UsageError
+from wave_search.query import joint
 from wave_search.query.matches import Match, Moment, hits_of, matches
-from wave_search.query.moments import IDENTICAL, merge, thin
+from wave_search.query.moments import merge, order, thin
 from wave_search.query.search import PartitionSearch
 from wave_search.types import OF_HITS, Hit, Modality, Space
 
@@ -120,14 +121,13 @@ class Searcher:
             UsageError: nothing of the target is in the index, or the condition or a column makes no sense.
         """
         spaces, chosen = self.check(target, options, instruction)
-        order = _order_of_all if target == ANY else _order_of_one
         k = max(options.k, reranker.depth if reranker else 0)
         spare = max(_MIN_CANDIDATES - k, (_CANDIDATES_PER_HIT - 1) * k) if options.thins else 0
         while True:
             found = [self._candidates(space, query, k, spare, _ids(chosen)) for space in spaces]
             best = sorted((match for some in found for match in matches(self.snapshot, some, chosen)), key=order)
             if reranker:
-                best = reranker.reorder(best, spaces, query.rows, order)
+                best = reranker.reorder(best, [self._partitions[space] for space in spaces], query)
             best = [match for match in best if options.min_score is None or match.z >= options.min_score]
             moments = self._shaped(best, spaces, options)
             if len(moments) == options.k or all(some.is_all(k, options.min_score) for some in found):
@@ -139,7 +139,7 @@ class Searcher:
     ) -> Candidates:
         if space not in self._partitions:
             self._partitions[space] = PartitionSearch(self.snapshot, space)
-        found = self._partitions[space].search(query.rows, k + len(query.without), query.kinds, allowed, spare)
+        found = joint.search(self._partitions[space], query, k + len(query.without), allowed, spare)
         return found.except_for(query.without, k + spare) if query.without else found
 
     def _shaped(self, best: list[Match], spaces: Sequence[Space], options: ResultOptions) -> list[Moment]:
@@ -177,11 +177,3 @@ def _ids(chosen: Selection | None) -> NDArray[np.int64] | None:
 
 def _of_library(columns: Iterable[str]) -> list[str]:
     return [name for name in columns if name not in OF_HITS]
-
-
-def _order_of_one(match: Match) -> tuple[float, bytes, float]:
-    return -match.score, match.path, match.start_s or 0.0
-
-
-def _order_of_all(match: Match) -> tuple[bool, float, float, bytes, float]:
-    return match.score < IDENTICAL, -match.z, *_order_of_one(match)

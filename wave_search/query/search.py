@@ -15,7 +15,7 @@ from wave_search.query.calibrate import Background
 from wave_search.store import covered
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
 
     from numpy.typing import NDArray
 
@@ -55,13 +55,16 @@ class PartitionSearch:
         snapshot: the version.
         space: which partition.
 
+    Attributes:
+        space: the same.
+
     Raises:
         IndexCorruptError: a part of it is missing or damaged.
     """
 
     def __init__(self, snapshot: Snapshot, space: Space) -> None:
         self._snapshot = snapshot
-        self._space = space
+        self.space = space
         ids = snapshot.partition(space).ids
         self._shards = self._open_shards(ids)
         self._rest_ids = ids[~covered(ids, snapshot.shards(space))]
@@ -73,8 +76,8 @@ class PartitionSearch:
         del self._sample  # most queries need no more of it than that
 
     def _open_shards(self, ids: NDArray[np.int64]) -> Shards | None:
-        snapshot, ref = self._snapshot, self._snapshot.codebook(self._space)
-        refs = snapshot.shards(self._space)
+        snapshot, ref = self._snapshot, self._snapshot.codebook(self.space)
+        refs = snapshot.shards(self.space)
         if not refs:
             return None
         if ref is None:
@@ -83,7 +86,7 @@ class PartitionSearch:
         codebook = Codebook.open(snapshot.shard_dir(ref), snapshot.manifest.model.dim)
         return Shards(codebook, [Shard.open(snapshot.shard_dir(shard), codebook) for shard in refs], ids)
 
-    def _vectors(self, ids: NDArray[np.int64]) -> NDArray[np.float16]:
+    def vectors(self, ids: NDArray[np.int64]) -> NDArray[np.float16]:
         """(n, dim) of ascending ids: from shards where they can, which is much faster than from the table."""
         found = np.empty((len(ids), self._snapshot.manifest.model.dim), np.float16)
         here = np.zeros(len(ids), np.bool_)
@@ -95,23 +98,23 @@ class PartitionSearch:
 
     @cached_property
     def _sample(self) -> NDArray[np.float32]:
-        return self._vectors(self._sample_ids).astype(np.float32)
+        return self.vectors(self._sample_ids).astype(np.float32)
 
     @cached_property
     def _spreads(self) -> dict[Modality, float]:
         spreads = self._snapshot.manifest.spreads
-        return {spread.query: spread.std for spread in spreads if spread.space == self._space}
+        return {spread.query: spread.std for spread in spreads if spread.space == self.space}
 
     @cached_property
     def _efforts(self) -> dict[Modality, Effort]:
-        tunings = self._snapshot.tunings(self._space)
+        tunings = self._snapshot.tunings(self.space)
         return {tuning.query: Effort(tuning.probes, tuning.candidates) for tuning in tunings}
 
     def search(
         self,
         queries: NDArray[np.float32],
         k: int,
-        kinds: Mapping[Modality, float] | None = None,
+        kind: Modality | None = None,
         allowed: NDArray[np.int64] | None = None,
         spare: int = 0,
     ) -> Candidates:
@@ -120,7 +123,7 @@ class PartitionSearch:
         Args:
             queries: (q, dim) of unit norm, together one query: a segment's score is its best over the rows.
             k: how many.
-            kinds: what the query consists of, with shares that add up to 1; None if that is not known.
+            kind: what the query is; None if that is not known.
             allowed: (a,) ascending segment ids; nothing else is found. May hold ids of other partitions. None for no
                 limit.
             spare: so many more, as far as they are met while the best k are looked for.
@@ -128,17 +131,28 @@ class PartitionSearch:
         Returns:
             k to k + spare of them; fewer only where that is all that may be found.
         """
+        scores, ids = self.nearest(queries, k, {kind}, allowed, spare)
+        z = self.background(np.atleast_2d(queries), kind).z(scores)
+        return Candidates(self.space.modality, ids, scores, z)
+
+    def nearest(
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        kinds: Collection[Modality | None],
+        allowed: NDArray[np.int64] | None = None,
+        spare: int = 0,
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Find scores and ids of the best k segments or more, both (n,), best first: as `search` for several kinds."""
         if self._shards is None:
-            scores, ids = self._search_rest(queries, k + spare, allowed)
-        else:
-            scores, ids = self._shards.search(queries, k, self._effort(kinds), allowed, spare)
-            if len(self._rest_ids):
-                more_scores, more_ids = self._search_rest(queries, k + spare, allowed)
-                scores, ids = np.concatenate([scores, more_scores]), np.concatenate([ids, more_ids])
-                best = np.lexsort((ids, -scores))[: k + spare]
-                scores, ids = scores[best], ids[best]
-        z = self._background(np.atleast_2d(queries), kinds).z(scores)
-        return Candidates(self._space.modality, ids, scores, z)
+            return self._search_rest(queries, k + spare, allowed)
+        scores, ids = self._shards.search(queries, k, self._effort(kinds), allowed, spare)
+        if len(self._rest_ids):
+            more_scores, more_ids = self._search_rest(queries, k + spare, allowed)
+            scores, ids = np.concatenate([scores, more_scores]), np.concatenate([ids, more_ids])
+            best = np.lexsort((ids, -scores))[: k + spare]
+            scores, ids = scores[best], ids[best]
+        return scores, ids
 
     def _search_rest(
         self, queries: NDArray[np.float32], k: int, allowed: NDArray[np.int64] | None
@@ -149,34 +163,34 @@ class PartitionSearch:
             rest, rest_ids = rest[kept], rest_ids[kept]
         return exact_search(rest, rest_ids, queries, k)
 
-    def _background(self, rows: NDArray[np.float32], kinds: Mapping[Modality, float] | None) -> Background:
-        typical_std = self._typical_std(kinds)
+    def background(self, rows: NDArray[np.float32], kind: Modality | None) -> Background:
+        """What a query of rows (q, dim) scores on anything here."""
+        typical_std = self._typical_std(kind)
         if typical_std is not None and self._varies and len(rows) == 1:
             # The mean of the scores is the score of the mean: the sample itself, which takes as long as a search, is
             # not needed.
             return Background(float(self._mean @ rows[0]), typical_std)
-        # Row by row, as in exact search: a matrix product would wake BLAS's threads.
-        scores = np.vecdot(self._sample[:, None, :], rows).max(axis=1)
-        return Background.of(scores, typical_std)
+        return Background.of(by_best_row(self._sample, rows), typical_std)
 
-    def _effort(self, kinds: Mapping[Modality, float] | None) -> Effort:
+    def _effort(self, kinds: Collection[Modality | None]) -> Effort:
         """As measured for such queries; otherwise as much as for any, and more if none came from elsewhere."""
         assert self._shards is not None  # noqa: S101 - narrows the type
-        if kinds and kinds.keys() <= self._efforts.keys():
-            known = [self._efforts[kind] for kind in kinds]
-        else:
+        known = [self._efforts[kind] for kind in kinds if kind in self._efforts]
+        if len(known) < len(kinds):
             known = list(self._efforts.values())
-            if self._efforts.keys() <= {self._space.modality}:
+            if self._efforts.keys() <= {self.space.modality}:
                 known.append(Effort.by_rule(self._shards.codebook.lists))
         return Effort(max(e.probes for e in known), max(e.candidates for e in known))
 
-    def _typical_std(self, kinds: Mapping[Modality, float] | None) -> float | None:
-        """Of one kind its own; of several in between, as the variance of a sum of what has nothing in common.
+    def _typical_std(self, kind: Modality | None) -> float | None:
+        """How far the scores of such queries spread, of a query of unknown kind those of any; None if not measured."""
+        if kind is not None:
+            return self._spreads.get(kind) or None
+        return math.sqrt(sum(std**2 for std in self._spreads.values()) / max(len(self._spreads), 1)) or None
 
-        Of a query of unknown kind, that of any. None where one of them was not measured.
-        """
-        if kinds is None:
-            kinds = dict.fromkeys(self._spreads, 1 / max(len(self._spreads), 1))
-        if not kinds.keys() <= self._spreads.keys():
-            return None
-        return math.sqrt(sum(share * self._spreads[kind] ** 2 for kind, share in kinds.items())) or None
+
+def by_best_row(vectors: NDArray[np.float32], rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Cosines of vectors (n, dim) with a query of rows (q, dim), of each with its best row: (n,)."""
+    # Row by row, as in exact search: a matrix product would wake BLAS's threads.
+    best: NDArray[np.float32] = np.vecdot(vectors[:, None, :], rows).max(axis=1)
+    return best

@@ -1,0 +1,90 @@
+"""The rules for composed queries that are compared: from what two parts score on items to the order of the items."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wave_search.query.compose import joint_z
+from wave_search.query.parts import AVOIDED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    Vector = NDArray[np.float32]
+    Rule = Callable[["Seen"], Vector]
+
+_OUT = 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a rule gets."""
+
+    cosines: Vector
+    """(2, n) of both parts with all n items."""
+    spreads: Vector
+    """(2,) standard deviation of the cosines of typical queries of the kind of each part."""
+    between: float = 0.0
+    """Cosine of both parts."""
+
+    @property
+    def z(self) -> Vector:
+        """(2, n) as an index measures them: by the spread of typical queries."""
+        return (self.cosines - self.cosines.mean(axis=1, keepdims=True)) / self.spreads[:, None]
+
+    @property
+    def own(self) -> Vector:
+        """(2, n) by each part's own spread."""
+        return (self.cosines - self.cosines.mean(axis=1, keepdims=True)) / self.cosines.std(axis=1, keepdims=True)
+
+    @property
+    def ranks(self) -> Vector:
+        """(2, n) from 0."""
+        return (-self.cosines).argsort(axis=1).argsort(axis=1)
+
+
+def joint(seen: Seen) -> Vector:
+    """What is shipped, both parts wanted."""
+    return joint_z(seen.z, (1.0, 1.0))
+
+
+def _softer(seen: Seen, softness: float) -> Vector:
+    return -np.logaddexp(0, -seen.z / softness).sum(axis=0)
+
+
+def _below(seen: Seen, slope: float, start: float) -> Vector:
+    return seen.z[0] - slope * np.maximum(0, seen.z[1] - start)
+
+
+TOGETHER: dict[str, Rule] = {
+    "all parts, by z/2 (shipped)": joint,
+    "by z": lambda seen: _softer(seen, 1),
+    "by z/4": lambda seen: _softer(seen, 4),
+    "by z of own spread": lambda seen: -np.logaddexp(0, -seen.own).sum(axis=0),
+    "min of z": lambda seen: seen.z.min(axis=0),
+    "sum": lambda seen: seen.cosines.sum(axis=0),
+    "sum of z": lambda seen: seen.z.sum(axis=0),
+    "rank fusion": lambda seen: (1 / (60 + seen.ranks)).sum(axis=0),
+    "product": lambda seen: (1 + seen.cosines).prod(axis=0),
+    "max of z": lambda seen: seen.z.max(axis=0),
+    "first part only": lambda seen: seen.cosines[0],
+}
+AVOIDING: dict[str, Rule] = {
+    "z - 4 (z' - 1) if z' > 1 (shipped)": lambda seen: joint_z(seen.z, (1.0, -AVOIDED)),
+    "z - 2 (z' - 1)": lambda seen: _below(seen, 2, 1),
+    "z - 8 (z' - 1)": lambda seen: _below(seen, 8, 1),
+    "z - z' if z' > 0": lambda seen: _below(seen, 1, 0),
+    "last if z' > 1": lambda seen: seen.z[0] - _OUT * (seen.z[1] > 1),
+    "and not": lambda seen: joint_z(seen.z * [[1], [-1]], (1.0, 1.0)),
+    "sum, -0.25": lambda seen: seen.cosines[0] - 0.25 * seen.cosines[1],
+    "sum, -0.5": lambda seen: seen.cosines[0] - 0.5 * seen.cosines[1],
+    "sum, -1": lambda seen: seen.cosines[0] - seen.cosines[1],
+    "projection": lambda seen: seen.cosines[0] - seen.between * seen.cosines[1],
+    "rank fusion": lambda seen: 1 / (60 + seen.ranks[0]) - 1 / (60 + seen.ranks[1]),
+    "ignored": lambda seen: seen.cosines[0],
+}

@@ -1,0 +1,66 @@
+"""The candidates of a query of several parts, in the order of how well they meet all of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wave_search.query.compose import joint_z
+from wave_search.query.search import Candidates, by_best_row
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from wave_search.query.compose import AskedPart
+    from wave_search.query.resolve import Query
+    from wave_search.query.search import PartitionSearch
+
+_DEPTH = 200
+"""How many more are scored for each part than are wanted. Measured: docs/queries.md."""
+
+
+def search(
+    partition: PartitionSearch, query: Query, k: int, allowed: NDArray[np.int64] | None = None, spare: int = 0
+) -> Candidates:
+    """Find the best k segments or more by a query of any number of parts.
+
+    Args:
+        partition: where.
+        query: what is searched for.
+        k: how many.
+        allowed: as for `PartitionSearch.search`.
+        spare: the same.
+
+    Returns:
+        Scores are cosines with the sum of the parts; order and z are those of `joint_z`.
+    """
+    if len(query.parts) == 1:
+        return partition.search(query.rows, k, query.parts[0].kind, allowed, spare)
+    scores, ids = partition.nearest(query.rows, k + _DEPTH, {part.kind for part in query.parts}, allowed, spare)
+    _, z = by_parts(partition, ids, query.parts)
+    together = joint_z(z, [part.weight for part in query.parts])
+    best = np.lexsort((ids, -scores, -together))[: k + spare]
+    return Candidates(partition.space.modality, ids[best], scores[best], together[best])
+
+
+def by_parts(
+    partition: PartitionSearch, ids: NDArray[np.int64], parts: Sequence[AskedPart]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Measure segments by each part alone, as a query of only that part would be.
+
+    Args:
+        partition: where they are.
+        ids: (n,), each once.
+        parts: of a query.
+
+    Returns:
+        Cosines and z, both (parts, n).
+    """
+    order = np.argsort(ids)
+    vectors = partition.vectors(ids[order])[np.argsort(order)].astype(np.float32)
+    cosines = np.stack([by_best_row(vectors, part.rows) for part in parts])
+    backgrounds = [partition.background(part.rows, part.kind) for part in parts]
+    return cosines, np.stack([one.z(row) for one, row in zip(backgrounds, cosines, strict=True)])
