@@ -202,7 +202,8 @@ class Index:
 
         Each may be one thing or several, and a `Part` says how much one counts, a `Not` that it is to be avoided:
         `text=["a dog", ws.Part("rain", 0.5), ws.Not("music")]`. One audio and one video of the same weight are embedded
-        as one clip; all other parts are added as vectors.
+        as one clip. Of several parts, what meets all of them comes before what is one of them very much: see
+        docs/queries.md.
 
         Args:
             text: words.
@@ -212,7 +213,7 @@ class Index:
             av: a file to see and hear together.
             vector: (dim,) or (rows, dim) of your own from the same model; with several rows, a segment's score is its
                 best over them, as it is for a file that is longer than the index's segments. Several parts with
-                several rows: over all combinations.
+                several rows: each by its own best.
             like: a hit of this index, or its segment_id; needs no model. It is left out of the hits, and so is what
                 else the index has of the same moment, here and for `similar`.
             similar: a file; the index's own vectors of it are used if it has any, and then no model is needed. It is
@@ -236,8 +237,8 @@ class Index:
             warn: is called with each file that could not be embedded again. Its hits come last.
 
         Returns:
-            At most k hits, best first. Files of the same content are a hit each. Their score is the cosine with the
-            whole query.
+            At most k hits, best first, which is by z: of several parts, a soft minimum of that of each. Files of the
+            same content are a hit each. Their score is the cosine with the whole query, the sum of its parts.
 
         Raises:
             UsageError: the request makes no sense, or nothing of the target is in the index.

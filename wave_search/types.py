@@ -199,9 +199,10 @@ class Hit:
     rank: int
     """From 1."""
     score: float
-    """Cosine similarity."""
+    """Cosine similarity; of a query of several parts, with their sum."""
     z: float
-    """Score in standard deviations above the mean score of the partition's background sample."""
+    """Score in standard deviations above the mean score of the partition's background sample. Of a query of several
+    parts, a soft minimum of that for each. Hits are in the order of z."""
     path: Path
     modality: Modality
     start_s: float | None

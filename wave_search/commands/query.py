@@ -16,6 +16,7 @@ Target = Literal["any", "text", "image", "audio", "video", "av"]
 EPILOG = (
     "The options down to --not-similar may be combined and given several times. A FILE may carry a range in seconds, "
     "clip.mp4@12.5-20, and any of them a weight, 'rain^0.5' (if none is given 1, and 0.5 behind --not-...). "
+    "Hits come by z, which of several parts is high only where all are met; score is the cosine with their sum. "
     "Output: a table on a terminal; in a pipe tab-separated rank, z, score, kind, time, path. "
     "Example:  wave-search query --audio dog.wav --target video -k 5"
 )
