@@ -100,6 +100,22 @@ def test_the_best_result_is_opened(cli: CommandLine, small_library: Path, small_
     assert none.stdout, "results are listed all the same"
 
 
+def test_without_a_player_the_desktop_opens_the_best_result(
+    cli: CommandLine, small_library: Path, small_index: Path, tmp_path: Path
+) -> None:
+    opener = tmp_path / "xdg-open"
+    opener.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/opened\necho noise\n')
+    opener.chmod(0o755)
+    asked = ["query", "--audio", small_library / "frog.flac", "--target", "audio", "-q", "--index", small_index]
+    run = cli.having(PATH=str(tmp_path))(*asked, "--open", "--paths", "-k", "1")
+    assert (run.returncode, run.stdout) == (0, f"{small_library / 'frog.flac'}\n"), run.stderr
+    assert (tmp_path / "opened").read_text() == f"{small_library / 'frog.flac'}\n", "the file and nothing else"
+    opener.write_text("#!/bin/sh\nexit 4\n")
+    failed = cli.having(PATH=str(tmp_path))(*asked, "--open")
+    assert failed.returncode == 1
+    assert "xdg-open ended with exit code 4" in failed.stderr
+
+
 def test_single_segments_and_few_of_a_file(cli: CommandLine, small_index: Path) -> None:
     asked = ("query", "--text", "x", "-q", "--json", "-k", "99", "--index", small_index)
     files = [json.loads(line)["path"] for line in cli(*asked, "--per-file", "1").stdout.splitlines()]
