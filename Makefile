@@ -37,11 +37,11 @@ demo: install
 test: install
 	$(BIN)/pytest --installed $(PYTEST_ARGS)
 
-# The model is composed of parts of transformers, so its tests run at the other end of the supported range as well.
+# What is composed of parts of transformers and FAISS is tested at the other end of the supported ranges as well.
 test-oldest: install
-	$(PIP) install --quiet --only-binary :all: --upgrade --target build/oldest transformers==5.17.0 'huggingface_hub<2'
+	$(PIP) install --quiet --only-binary :all: --upgrade --target build/oldest transformers==5.17.0 'huggingface_hub<2' faiss-cpu==1.14.2
 	PYTHONPATH=build/oldest $(BIN)/pytest --installed \
-	    $(wildcard tests/unit/test_model_*.py tests/unit/test_checkpoint_*.py) tests/unit/test_embedder.py tests/unit/test_nano.py
+	    $(wildcard tests/unit/test_model_*.py tests/unit/test_checkpoint_*.py tests/unit/test_ann_*.py) tests/unit/test_embedder.py tests/unit/test_nano.py
 
 lint: install
 	$(BIN)/ruff check .
