@@ -8,7 +8,7 @@ from wave_search.ann.build import BuiltShard, build_shard
 from wave_search.ann.codebook import Codebook
 from wave_search.ann.exact import exact_search, score
 from wave_search.ann.requirement import check_faiss
-from wave_search.ann.sample import BACKGROUND_SIZE, draw
+from wave_search.ann.sample import BACKGROUND_SIZE, background, draw
 from wave_search.ann.shard import Shard
 from wave_search.ann.shards import Effort, Shards
 from wave_search.ann.tuning import Measured, Questions, is_outgrown, tune
@@ -22,6 +22,7 @@ __all__ = [
     "Questions",
     "Shard",
     "Shards",
+    "background",
     "build_shard",
     "check_faiss",
     "draw",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wave_search.ann import BACKGROUND_SIZE, draw
+from wave_search.ann import BACKGROUND_SIZE, background, draw
 from wave_search.indexer.phrases import PHRASES
 from wave_search.store import Spread
 from wave_search.types import Clip, Modality, Space
@@ -38,15 +38,15 @@ def spreads(snapshot: Snapshot, model: Embedder) -> tuple[Spread, ...]:
         One for each partition of two segments or more and each kind of query that there are examples of.
     """
     held = snapshot.counts().segments
-    queries = _examples(snapshot, held, model)
+    examples = _examples(snapshot, held, model)
     found = []
     for space in (space for space, count in held.items() if count > 1):
-        background = draw(snapshot.partition(space).ids, BACKGROUND_SIZE)
-        vectors = snapshot.vectors(space, background).astype(np.float32)
-        found += [
-            Spread(space, kind, typical_std(vectors @ rows.T, background[:, None] != ids[None]))
-            for kind, (ids, rows) in queries.items()
-        ]
+        ids = draw(snapshot.partition(space).ids, BACKGROUND_SIZE)
+        vectors = snapshot.vectors(space, ids).astype(np.float32)
+        # A query with an instruction looks into the spaces of that instruction.
+        asked = {of.modality: some for of, some in examples.items() if of.instruction in ("", space.instruction)}
+        for kind, (query_ids, rows) in asked.items():
+            found.append(Spread(space, kind, *typical_background(vectors @ rows.T, ids[:, None] != query_ids)))
     return tuple(found)
 
 
@@ -60,22 +60,26 @@ Examples = tuple["NDArray[np.int64]", "NDArray[np.float32]"]
 """Segment ids (n,), -1 where there is none, and vectors (n, dim) of unit norm."""
 
 
-def _examples(snapshot: Snapshot, held: Mapping[Space, int], model: Embedder) -> dict[Modality, Examples]:
+def _examples(snapshot: Snapshot, held: Mapping[Space, int], model: Embedder) -> dict[Space, Examples]:
     phrases = model.embed([Clip(text=phrase) for phrase in PHRASES], [Modality.TEXT])
     rows = np.stack([vectors[Modality.TEXT] for vectors in phrases])
-    examples: dict[Modality, Examples] = {Modality.TEXT: (np.full(len(rows), -1), rows)}
-    for space in held:
-        if space.modality is not Modality.TEXT and not space.instruction:
+    examples: dict[Space, Examples] = {Space(Modality.TEXT): (np.full(len(rows), -1), rows)}
+    for space in sorted(held, key=lambda space: space.instruction):
+        if space.modality is not Modality.TEXT:
             ids = draw(snapshot.partition(space).ids, _QUERIES)
-            examples[space.modality] = ids, snapshot.vectors(space, ids).astype(np.float32)
+            examples[space] = ids, snapshot.vectors(space, ids).astype(np.float32)
     return examples
 
 
-def typical_std(scores: NDArray[np.float32], counted: NDArray[np.bool_]) -> float:
-    """Root of the mean variance of a query's scores, over the queries.
+def typical_background(scores: NDArray[np.float32], counted: NDArray[np.bool_]) -> tuple[float, float]:
+    """Mean and standard deviation of what queries score where nothing is like them: the root of the mean variance.
 
     Args:
         scores: (n, q) of each query on each of n vectors.
-        counted: (n, q) or (1, 1), false where a vector is the query itself.
+        counted: (n, q), false where a vector is the query itself.
     """
-    return float(np.sqrt(np.var(scores, axis=0, dtype=np.float64, where=counted).mean()))
+    backgrounds = [background(row[kept]) for row, kept in zip(scores.T, counted.T, strict=True) if kept.sum() > 1]
+    if not backgrounds:
+        return 0.0, 0.0
+    means, stds = np.array(backgrounds).T
+    return float(means.mean()), float(np.sqrt((stds**2).mean()))

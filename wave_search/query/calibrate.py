@@ -7,34 +7,44 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wave_search.ann import background
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+SAMPLE_SIZE = 64
+"""So many segments of a partition stand for all of it when a query is calibrated: the error of their mean is a tenth of
+a standard deviation."""
 _MIN_STD = 1e-6
 """Below this, the background is one vector many times over, and nothing can stand out from it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """How a query scores on a random sample of a partition."""
+    """How a query scores on what is not like it."""
 
     mean: float
     std: float
     """0.0 if the sample says nothing about the spread."""
 
     @classmethod
-    def of(cls, scores: NDArray[np.float32], typical_std: float | None = None) -> Background:
-        """Measure the scores (n,) of the sample.
+    def of(
+        cls, scores: NDArray[np.float32], typical_std: float | None = None, typical_mean: float | None = None
+    ) -> Background:
+        """Estimate it from the scores (n,) on a sample.
 
         Args:
             scores: what the query scores on the sample.
             typical_std: how far the scores of such queries usually spread. None to take this query's own spread, with
                 which one that is like nothing in the partition has hits as far out as any other.
+            typical_mean: what such queries usually score. Then the mean is half way between that and the query's own:
+                some queries score higher on everything, and others only because there is much that is like them. None
+                where queries like this are too different from typical ones, for the query's own.
         """
-        if len(scores) < 2:
+        if len(scores) < 2 or float(scores.std(dtype=np.float64)) < _MIN_STD:
             return cls(0.0, 0.0)
-        mean, own = float(scores.mean(dtype=np.float64)), float(scores.std(dtype=np.float64))
-        return cls(mean, 0.0 if own < _MIN_STD else typical_std or own)
+        mean, std = background(scores, typical_std or None)
+        return cls(mean if typical_mean is None else (mean + typical_mean) / 2, std if std >= _MIN_STD else 0.0)
 
     def z(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scores in standard deviations above the mean; all 0 if there is no spread to compare with."""

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wave_search.ann import BACKGROUND_SIZE, Codebook, Effort, Shard, Shards, draw, exact_search
+from wave_search.ann import Codebook, Effort, Shard, Shards, draw, exact_search
 from wave_search.errors import IndexCorruptError
-from wave_search.query.calibrate import Background
+from wave_search.query.calibrate import SAMPLE_SIZE, Background
 from wave_search.store import covered
 
 if TYPE_CHECKING:
@@ -19,11 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from wave_search.store import Snapshot
+    from wave_search.store import Snapshot, Spread
     from wave_search.types import Modality, Space
-
-_MIN_VARIATION = 1e-5
-"""Of a dimension over the sample, below which it is one vector many times over: nothing can stand out from that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +66,7 @@ class PartitionSearch:
         self._shards = self._open_shards(ids)
         self._rest_ids = ids[~covered(ids, snapshot.shards(space))]
         self._rest = snapshot.vectors(space, self._rest_ids)
-        self._sample_ids = draw(ids, BACKGROUND_SIZE)
-        sample = self._sample
-        self._mean = sample.sum(axis=0) / max(len(sample), 1)
-        self._varies = len(sample) > 1 and bool(sample.std(axis=0).max() > _MIN_VARIATION)
-        del self._sample  # most queries need no more of it than that
+        self._sample = self.vectors(draw(ids, SAMPLE_SIZE)).astype(np.float32)
 
     def _open_shards(self, ids: NDArray[np.int64]) -> Shards | None:
         snapshot, ref = self._snapshot, self._snapshot.codebook(self.space)
@@ -97,13 +90,9 @@ class PartitionSearch:
         return found
 
     @cached_property
-    def _sample(self) -> NDArray[np.float32]:
-        return self.vectors(self._sample_ids).astype(np.float32)
-
-    @cached_property
-    def _spreads(self) -> dict[Modality, float]:
+    def _spreads(self) -> dict[Modality, Spread]:
         spreads = self._snapshot.manifest.spreads
-        return {spread.query: spread.std for spread in spreads if spread.space == self.space}
+        return {spread.query: spread for spread in spreads if spread.space == self.space and spread.std > 0}
 
     @cached_property
     def _efforts(self) -> dict[Modality, Effort]:
@@ -165,12 +154,12 @@ class PartitionSearch:
 
     def background(self, rows: NDArray[np.float32], kind: Modality | None) -> Background:
         """What a query of rows (q, dim) scores on anything here."""
-        typical_std = self._typical_std(kind)
-        if typical_std is not None and self._varies and len(rows) == 1:
-            # The mean of the scores is the score of the mean: the sample itself, which takes as long as a search, is
-            # not needed.
-            return Background(float(self._mean @ rows[0]), typical_std)
-        return Background.of(by_best_row(self._sample, rows), typical_std)
+        scores, typical = by_best_row(self._sample, rows), self._spreads.get(kind) if kind else None
+        if typical is not None:
+            return Background.of(scores, typical.std, typical.mean if len(rows) == 1 else None)
+        if kind is None and self._spreads:
+            return Background.of(scores, math.sqrt(np.mean([some.std**2 for some in self._spreads.values()])))
+        return Background.of(scores)
 
     def _effort(self, kinds: Collection[Modality | None]) -> Effort:
         """As measured for such queries; otherwise as much as for any, and more if none came from elsewhere."""
@@ -181,12 +170,6 @@ class PartitionSearch:
             if self._efforts.keys() <= {self.space.modality}:
                 known.append(Effort.by_rule(self._shards.codebook.lists))
         return Effort(max(e.probes for e in known), max(e.candidates for e in known))
-
-    def _typical_std(self, kind: Modality | None) -> float | None:
-        """How far the scores of such queries spread, of a query of unknown kind those of any; None if not measured."""
-        if kind is not None:
-            return self._spreads.get(kind) or None
-        return math.sqrt(sum(std**2 for std in self._spreads.values()) / max(len(self._spreads), 1)) or None
 
 
 def by_best_row(vectors: NDArray[np.float32], rows: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wave_search.ann import BACKGROUND_SIZE, draw, score
+from wave_search.ann import draw, score
 from wave_search.errors import UsageError
-from wave_search.query.calibrate import Background
+from wave_search.query.calibrate import SAMPLE_SIZE, Background
 from wave_search.reports import TagReport
 from wave_search.store import Column
 from wave_search.types import Modality
@@ -104,12 +104,13 @@ class Tagging:
         self, snapshot: Snapshot, space: Space, ids: NDArray[np.int64], rows: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Mean and standard deviation of the scores of each label."""
-        sample = snapshot.vectors(space, draw(ids, BACKGROUND_SIZE))
+        sample = snapshot.vectors(space, draw(ids, SAMPLE_SIZE))
         typical = snapshot.spread(space, Modality.TEXT)
         found, start = [], 0
         for label in self.labels:
             stop = start + len(label.texts)
-            found.append(Background.of(score(sample, rows[start:stop]), typical))
+            std, mean = (typical.std, typical.mean if stop - start == 1 else None) if typical else (None, None)
+            found.append(Background.of(score(sample, rows[start:stop]), std, mean))
             start = stop
         return np.array([b.mean for b in found], np.float32), np.array([b.std for b in found], np.float32)
 

@@ -211,7 +211,10 @@ def _decode(content: Mapping[str, Any]) -> Manifest:
             Tuning(**{**row, "space": _space(**row["space"]), "query": Modality(row["query"])})
             for row in content["tunings"]
         ),
-        spreads=tuple(Spread(_space(**row["space"]), Modality(row["query"]), row["std"]) for row in content["spreads"]),
+        spreads=tuple(
+            Spread(**{**row, "space": _space(**row["space"]), "query": Modality(row["query"])})
+            for row in content["spreads"]
+        ),
         columns=tuple(Column(**column) for column in content["columns"]),
     )
 

@@ -89,13 +89,14 @@ class Tuning:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """How far the scores of a typical query spread over a partition."""
+    """What a typical query scores on the segments of a partition that are not like it."""
 
     space: Space
     query: Modality
     """What the query is."""
+    mean: float
     std: float
-    """Standard deviation of its scores."""
+    """Standard deviation of its scores; 0.0 if they are all the same."""
 
 
 @dataclass(frozen=True, slots=True)

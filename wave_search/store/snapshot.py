@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wave_search.store.manifest import Manifest
-    from wave_search.store.rows import CodebookRef, ContentRow, FileRow, ShardRef, Tuning
+    from wave_search.store.rows import CodebookRef, ContentRow, FileRow, ShardRef, Spread, Tuning
 
 _FEW_IDS = 2_000
 _BATCH_ROWS = 4_096
@@ -264,10 +264,10 @@ class Snapshot:
         parts = (tables.FOLDER, SHARDS_FOLDER, manifest.FOLDER, digests.FOLDER)
         return {**{part: durable.size_bytes(self.dir / part) for part in parts}, "cache": cache.size_bytes(self.dir)}
 
-    def spread(self, space: Space, query: Modality) -> float | None:
-        """Standard deviation of a typical query's scores on a space; None if it was not measured."""
-        found = [spread.std for spread in self.manifest.spreads if (spread.space, spread.query) == (space, query)]
-        return found[0] if found else None
+    def spread(self, space: Space, query: Modality) -> Spread | None:
+        """What a typical query scores on a space; None if it was not measured."""
+        found = (spread for spread in self.manifest.spreads if (spread.space, spread.query) == (space, query))
+        return next(found, None)
 
     def shards(self, space: Space) -> tuple[ShardRef, ...]:
         """The shards of a space by the ids that they cover."""
