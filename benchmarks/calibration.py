@@ -5,7 +5,8 @@
 A library of films with sound. `FOLDER`s are those of `wave_search.train.evaluate`; sounds and drawings are held out
 from training. "Foreign": forty texts about ten classes of films that are there against forty about what is in no film.
 "Neighbours": forty queries (words for a sound, words for a thing, a sound, a scene) put to a library that has their
-class against the same put to one that lacks it, with films that are as near as can be.
+class against the same put to one that lacks it, with films that are as near as can be. "Half of the classes missing":
+recordings alone, through `Index.search`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import argparse
 import json
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,11 +23,12 @@ import numpy as np
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.calibration_rules import RULES, Library, Query, Score, z_of
+from benchmarks.calibration_sounds import LIBRARIES, Best, ask
 from benchmarks.results import Table, machine, publish
-from wave_search.indexer.calibrate import typical_std
+from benchmarks.separation import area_under_curve, interval
 from wave_search.indexer.phrases import PHRASES
 from wave_search.model import load
-from wave_search.query.calibrate import Background
 from wave_search.train.scenes import DURATION_S, random_scene, render
 from wave_search.train.sounds import RATE_HZ, load_sounds
 from wave_search.train.sprites import HELD_OUT_STYLE, load_sprites
@@ -35,9 +36,7 @@ from wave_search.train.things import PICTOGRAMS, SOUND_WORDS, SOURCES
 from wave_search.types import Clip, Frames, Modality, Waveform
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from numpy.typing import NDArray
+    from collections.abc import Mapping, Sequence
 
     from wave_search.train.sounds import Sound
     from wave_search.train.sprites import Sprites
@@ -48,9 +47,7 @@ _CLASSES = tuple(SOUND_WORDS)
 _FILMS, _OTHER_FILMS = 6, 8
 """Of each class, and of each thing that is no source of the ten sounds."""
 _PARTITIONS = (Modality.AUDIO, Modality.VIDEO, Modality.AV)
-_RANK_OFFSET = 60
-"""Of reciprocal rank fusion: Cormack et al., SIGIR 2009."""
-_RESAMPLINGS = 2_000
+_MIN_SCORES = (2.0, 3.0, 4.0, 5.0, 6.0)
 FOREIGN = (
     *("a violin concerto", "a quantum physics lecture", "typing on a keyboard", "a glass breaking", "bowling"),
     *("a courtroom", "a church choir", "a bank", "a toilet flushing", "a cement mixer", "a hair dryer"),
@@ -62,100 +59,6 @@ FOREIGN = (
     *("a tap dripping",),
 )
 """None of them is among the sounds of fold 4 or the drawings."""
-
-
-@dataclass(frozen=True, slots=True)
-class Library:
-    """Films as vectors."""
-
-    labels: NDArray[np.str_]
-    """(films,) the class of each, "" for none."""
-    vectors: dict[Modality, NDArray[np.float32]]
-    """(films, dim) of each partition."""
-    phrases: NDArray[np.float32]
-    """(phrases, dim) that the indexer calibrates the scores of texts with."""
-
-    def spread(self, modality: Modality, kind: Modality) -> float:
-        """As `wave_search.indexer.calibrate` measures it."""
-        queries = self.phrases if kind is Modality.TEXT else self.vectors[kind]
-        scores = self.vectors[modality] @ queries.T
-        itself = np.eye(*scores.shape, dtype=bool) if kind is not Modality.TEXT else np.zeros((1, 1), bool)
-        return typical_std(scores, ~itself)
-
-    def without(self, absent: Sequence[str]) -> Library:
-        """The same without some classes."""
-        kept = ~np.isin(self.labels, absent)
-        vectors = {modality: rows[kept] for modality, rows in self.vectors.items()}
-        return Library(self.labels[kept], vectors, self.phrases)
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """What is looked for."""
-
-    label: str
-    """Its class, "" if it is foreign."""
-    kind: Modality
-    vector: NDArray[np.float32]
-
-
-Score = tuple[float, str]
-"""How much the best film stands out, and its class."""
-
-
-def by_z(library: Library, query: Query) -> Score:
-    """The product's own rule: above the query's mean score on anything, in standard deviations of typical queries."""
-    cosines = {modality: rows @ query.vector for modality, rows in library.vectors.items()}
-    z = [Background.of(scores, library.spread(modality, query.kind)).z(scores) for modality, scores in cosines.items()]
-    return _best(library, np.stack(z).max(axis=0))
-
-
-def by_own_spread(library: Library, query: Query) -> Score:
-    """The same in standard deviations of the query's own scores."""
-    cosines = [rows @ query.vector for rows in library.vectors.values()]
-    return _best(library, np.stack([Background.of(scores).z(scores) for scores in cosines]).max(axis=0))
-
-
-def by_cosine(library: Library, query: Query) -> Score:
-    """Raw scores of all partitions in one list."""
-    return _best(library, np.stack([rows @ query.vector for rows in library.vectors.values()]).max(axis=0))
-
-
-def by_rank(library: Library, query: Query) -> Score:
-    """Reciprocal ranks of a film in the partitions, added up."""
-    ranks = np.stack([np.argsort(np.argsort(-(rows @ query.vector))) for rows in library.vectors.values()])
-    return _best(library, (1 / (_RANK_OFFSET + 1 + ranks)).sum(axis=0))
-
-
-RULES: dict[str, Callable[[Library, Query], Score]] = {
-    "z": by_z,
-    "z by the query's own spread": by_own_spread,
-    "cosine": by_cosine,
-    "reciprocal rank fusion": by_rank,
-}
-
-
-def _best(library: Library, scores: NDArray[np.floating]) -> Score:
-    best = int(scores.argmax())
-    return float(scores[best]), str(library.labels[best])
-
-
-def area_under_curve(present: NDArray[np.float64], absent: NDArray[np.float64]) -> float:
-    """Chance that a query with matches scores above one without; ties count half."""
-    difference = present[:, None] - absent[None, :]
-    return float((difference > 0).mean() + 0.5 * (difference == 0).mean())
-
-
-def interval(
-    rng: np.random.Generator, present: NDArray[np.float64], absent: NDArray[np.float64]
-) -> tuple[float, float]:
-    """95 % bootstrap interval of the area, over queries."""
-    areas = []
-    for _ in range(_RESAMPLINGS):
-        drawn = rng.integers(len(present), size=len(present))
-        areas.append(area_under_curve(present[drawn], absent[rng.integers(len(absent), size=len(absent))]))
-    low, high = np.percentile(areas, (2.5, 97.5))
-    return float(low), float(high)
 
 
 def film(rng: np.random.Generator, thing: str, sound: Sound, sprites: Sprites) -> Clip:
@@ -215,6 +118,45 @@ def compare(present: Sequence[Sequence[Score]], absent: Sequence[Sequence[Score]
     return rows
 
 
+def by_target(
+    kept: Mapping[str, Library], lacking: Mapping[str, Library], queries: Sequence[Query]
+) -> list[tuple[str, ...]]:
+    """Rows of a table: how well z tells the neighbours apart, by what is searched and by kind of query."""
+    kinds = len(queries) // len(_CLASSES)
+    best = [np.stack([z_of(of[query.label], query).max(axis=1) for query in queries]) for of in (kept, lacking)]
+    rows = []
+    for target, chosen in [(str(m), [at]) for at, m in enumerate(_PARTITIONS)] + [("any", [0, 1, 2])]:
+        present, absent = (scores[:, chosen].max(axis=1) for scores in best)
+        areas = [area_under_curve(present[at::kinds], absent[at::kinds]) for at in range(kinds)]
+        rows.append((target, *(f"{area:.3f}" for area in [*areas, area_under_curve(present, absent)])))
+    return rows
+
+
+def of_sounds(found: Mapping[str, Best]) -> tuple[list[Table], dict[str, list[float]]]:
+    """Tables of what `Index.search` said, and the areas of z and of the cosine."""
+    together = Best(*(np.concatenate([getattr(each, of) for each in found.values()]) for of in ("present", "absent")))
+    everything = {**found, "all": together}
+    areas = {
+        kind: [area_under_curve(each.present[:, at], each.absent[:, at]) for at in (0, 1)]
+        for kind, each in everything.items()
+    }
+    rng = np.random.default_rng(_SEED)
+    rows, kept = [], []
+    for kind, each in everything.items():
+        low, high = interval(rng, each.present[:, 0], each.absent[:, 0])
+        count = f"{len(each.present)}, {len(each.absent)}"
+        rows.append((kind, count, f"{areas[kind][0]:.3f}", f"{low:.3f} to {high:.3f}", f"{areas[kind][1]:.3f}"))
+        shares = [f"{(each.present >= z)[:, 0].mean():.2f}, {(each.absent >= z)[:, 0].mean():.2f}" for z in _MIN_SCORES]
+        kept.append((kind, *shares))
+    title = f"Half of the classes missing: {len(LIBRARIES)} libraries of 40 recordings, target audio"
+    columns = ("queries", "present, absent", "z", "95 % interval", "cosine")
+    limits = ("queries", *(f"{z:g}" for z in _MIN_SCORES))
+    return [
+        Table(title, columns, rows),
+        Table("Found by --min-score: share of present, of absent", limits, kept),
+    ], areas
+
+
 def main() -> None:
     """Measure, print a table, write RESULTS.md and a JSON file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -256,12 +198,22 @@ def main() -> None:
         Table(title, columns, [(name, f"{area:.3f}", f"{low:.3f} to {high:.3f}") for name, area, (low, high) in rows])
         for title, rows in sets.items()
     ]
+    tables.insert(
+        2,
+        Table(
+            "Neighbours: z by target and query",
+            ("target", "words for a sound", "words for a thing", "a sound", "a scene", "all"),
+            by_target(kept, lacking, queries),
+        ),
+    )
     tables.append(
         Table("Right class first", ("merged by", "share"), [(n, f"{share:.3f}") for n, share in right.items()])
     )
+    more, of_z_and_cosine = of_sounds(ask(options.media, options.fold, options.model))
+    tables += more
     publish(options.out / "RESULTS.md", "Is there anything like that?", about, tables)
     areas = {title: {name: [area, *bounds] for name, area, bounds in rows} for title, rows in sets.items()}
-    record = {"about": about, "areas": areas, "right_class_first": right}
+    record = {"about": about, "areas": areas, "right_class_first": right, "half_missing": of_z_and_cosine}
     (options.out / "calibration.json").write_text(json.dumps(record, indent=1) + "\n")
 
 

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import wave_search as ws
+from wave_search.ann import background
 from wave_search.train.things import SOUND_WORDS
+from wave_search.types import Modality, Space
 
 SOUNDS = Path(__file__).parents[1] / "data" / "nano" / "sounds"
 ABSENT = (
@@ -47,6 +49,29 @@ def test_nothing_like_that_is_an_answer(index: ws.Index) -> None:
     assert index.search(text=SOUND_WORDS["dog"][0], target="audio", min_score=limit)
     found = [bool(index.search(text=words, target="audio", min_score=limit)) for words in ABSENT]
     assert sum(found) <= len(ABSENT) // 2
+
+
+def test_z_tells_what_is_there_from_its_neighbours(tmp_path: Path) -> None:
+    kept = ("clock_tick", "sneezing", "helicopter", "chainsaw", "crackling_fire")
+    missing = sorted(set(SOUND_WORDS) - set(kept))
+    sounds = {label: next(SOUNDS.glob(f"*-{label}.flac")) for label in SOUND_WORDS}
+    with ws.create(tmp_path, "wave-nano", workers=2) as index:
+        index.add([sounds[label] for label in kept])
+        present = [best(index, words) for label in kept for words in SOUND_WORDS[label][:4]]
+        absent = [best(index, words) for label in missing for words in SOUND_WORDS[label][:4]]
+    assert min(present) > max(absent)
+
+
+def test_a_space_of_an_instruction_is_measured_by_queries_with_it(tmp_path: Path) -> None:
+    with ws.create(tmp_path, "wave-tiny", workers=2) as index:
+        index.add([SOUNDS], instructions=["What animal is heard?"])
+        for instruction in ("", "What animal is heard?"):
+            space = Space(Modality.AUDIO, instruction)
+            rows = index._snapshot.vectors(space, index._snapshot.partition(space).ids).astype(np.float32)
+            cosines = (rows @ rows.T)[~np.eye(len(rows), dtype=bool)].reshape(len(rows), -1)
+            spread = index._snapshot.spread(space, Modality.AUDIO)
+            assert spread is not None
+            assert spread.mean == pytest.approx(np.mean([background(row)[0] for row in cosines]), abs=1e-5)
 
 
 def test_the_spread_is_kept_in_the_index(index: ws.Index) -> None:
