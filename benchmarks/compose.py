@@ -25,7 +25,7 @@ from benchmarks.compose_rules import AVOIDING, TOGETHER, Seen, joint
 from benchmarks.compose_scenes import Asked, Collection, material
 from benchmarks.compose_tasks import avoiding, finding
 from benchmarks.results import Table, machine, publish
-from wave_search.indexer.calibrate import typical_std
+from wave_search.indexer.calibrate import typical_background
 from wave_search.indexer.phrases import PHRASES
 from wave_search.model import load
 from wave_search.query.calibrate import Background
@@ -45,7 +45,7 @@ _FIRST = 10
 
 
 def typical_spreads(tasks: Tasks, cohorts: Mapping[str, Vector]) -> dict[str, Vector]:
-    """(2,) for the parts of each task, over what it searches. What the parts are is in the name of the task."""
+    """(2, 2) for the parts of each task, over what it searches. What the parts are is in the name of the task."""
     return {
         task: np.array([_typical(queries[0].items, cohorts[kind]) for kind in re.findall(r"\((\w+)\)", task)])
         for task, queries in tasks.items()
@@ -53,7 +53,8 @@ def typical_spreads(tasks: Tasks, cohorts: Mapping[str, Vector]) -> dict[str, Ve
 
 
 def _typical(items: Vector, cohort: Vector) -> float:
-    return typical_std(items @ cohort.T, np.ones((1, 1), np.bool_))
+    scores = items @ cohort.T
+    return np.array(typical_background(scores, np.ones_like(scores, np.bool_)), np.float32)
 
 
 def seen_by(query: Query, spreads: Vector) -> Seen:
@@ -139,7 +140,7 @@ def absence_table(collection: Collection, asked: Asked, phrases: Vector) -> Tabl
 
     rules: dict[str, Callable[[Seen], Vector]] = {
         "all parts (shipped)": joint,
-        "the sum, spread of typical queries": lambda seen: z_of_sum(seen, typical),
+        "the sum, spread of typical queries": lambda seen: z_of_sum(seen, float(typical[1])),
         "the sum, its own spread": lambda seen: z_of_sum(seen, None),
     }
     rows = []

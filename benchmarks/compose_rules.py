@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wave_search.query.calibrate import Background
 from wave_search.query.compose import joint_z
 from wave_search.query.parts import AVOIDED
 
@@ -28,14 +29,15 @@ class Seen:
     cosines: Vector
     """(2, n) of both parts with all n items."""
     spreads: Vector
-    """(2,) standard deviation of the cosines of typical queries of the kind of each part."""
+    """(2, 2) mean and standard deviation of what typical queries of the kind of each part score."""
     between: float = 0.0
     """Cosine of both parts."""
 
     @property
     def z(self) -> Vector:
-        """(2, n) as an index measures them: by the spread of typical queries."""
-        return (self.cosines - self.cosines.mean(axis=1, keepdims=True)) / self.spreads[:, None]
+        """(2, n) as an index measures them: by typical queries."""
+        parts = zip(self.cosines, self.spreads.tolist(), strict=True)
+        return np.stack([Background.of(row, std, mean).z(row) for row, (mean, std) in parts])
 
     @property
     def own(self) -> Vector:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import wave_search as ws
-from wave_search.indexer.calibrate import typical_std
+from wave_search.indexer.calibrate import typical_background
 from wave_search.indexer.phrases import PHRASES
 from wave_search.query.calibrate import Background
 from wave_search.query.compose import joint_z
@@ -50,11 +50,12 @@ def scenes(nano: ws.MediaEmbedder) -> tuple[list[tuple[str, str]], np.ndarray]:
 def first_hits(nano: ws.MediaEmbedder, scenes: tuple[list[tuple[str, str]], np.ndarray], sign: float) -> np.ndarray:
     """(scenes, 2): whether thing and colour are right in the first hit, for each thing with (or not) each colour."""
     about, vectors = scenes
-    std = typical_std(vectors @ nano.encode(PHRASES).T, np.ones((1, 1), np.bool_))
+    scores = vectors @ nano.encode(PHRASES).T
+    mean, std = typical_background(scores, np.ones_like(scores, np.bool_))
     found = []
     for thing, colour in about:
         words = nano.encode([with_article(thing), f"a {colour} wall"])
-        z = np.stack([Background.of(row, std).z(row) for row in words @ vectors.T])
+        z = np.stack([Background.of(row, std, mean).z(row) for row in words @ vectors.T])
         first = about[int(joint_z(z, (1.0, sign)).argmax())]
         found.append((first[0] == thing, first[1] == colour))
     return np.array(found)

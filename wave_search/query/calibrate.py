@@ -16,7 +16,7 @@ SAMPLE_SIZE = 32
 """So many segments of a partition stand for all of it when a query is calibrated. docs/scores.md has the figures: more
 change nothing, and each is read for each query."""
 _MIN_STD = 1e-6
-"""If scores are nearer to each other than this, the background is one vector many times over, and nothing can stand out from it."""
+"""If scores are nearer to each other than this, they are those of one vector many times over: nothing stands out."""
 
 
 @dataclass(frozen=True, slots=True)
