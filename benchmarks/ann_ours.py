@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 TARGETS = (0.90, 0.95, 0.99)
 TEXTS = 1_000
 _SEGMENTS_PER_FILE = 10
-_VIDEO, _TEXT = Space(Modality.VIDEO), Space(Modality.TEXT)
+VIDEO = Space(Modality.VIDEO)
 
 
 class Ours:
@@ -46,6 +46,11 @@ class Ours:
 
     def build(self, items: NDArray[np.float16], folder: Path) -> None:
         """Store vectors and files, build the shards, and tune them for the usual recall of 0.95."""
+        self.store(items, folder)
+        self.shard(folder)
+
+    def store(self, items: NDArray[np.float16], folder: Path) -> None:
+        """Store vectors and files."""
         dim = items.shape[1]
         spec = ModelSpec("vectors", "none", dim, tuple(Modality), Sampling(), {}, "sequential")
         create(folder / "index", spec, Settings("10", (Modality.VIDEO, Modality.TEXT)))
@@ -58,13 +63,18 @@ class Ours:
                 put(writer, f"text{number:07}.txt", Modality.TEXT, text[None])
             writer.commit()
             writer.set_spreads(spreads(writer.snapshot, _Phrases(dim, len(items))))
-            refresh_shards(writer, _VIDEO, 5_000)
+            writer.commit()
+
+    def shard(self, folder: Path) -> None:
+        """Build the shards of what is stored, and tune them."""
+        with Writer(folder / "index") as writer:
+            refresh_shards(writer, VIDEO, ws.IVF_FROM)
 
     def finish(self, folder: Path) -> None:
         """Tune for each target, and remember the versions of the index that are so tuned."""
         with Writer(folder / "index") as writer:
             versions = {
-                width: refresh_shards(writer, _VIDEO, 5_000, target).manifest.version
+                width: refresh_shards(writer, VIDEO, ws.IVF_FROM, target).manifest.version
                 for width, target in zip(self.widths, TARGETS, strict=True)
             }
         (folder / "versions.json").write_text(json.dumps(versions))
@@ -82,7 +92,7 @@ class Ours:
                     engine = Engine.for_index("auto", LoadOptions(), snapshot.manifest.model)
                     opened[width] = ws.Index(snapshot, engine, 1)
                 else:
-                    opened[width] = PartitionSearch(snapshot, _VIDEO)
+                    opened[width] = PartitionSearch(snapshot, VIDEO)
             return opened[width]
 
         def search(

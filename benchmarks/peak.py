@@ -1,11 +1,49 @@
-"""The largest resident set of this process."""
+"""The memory that processes take."""
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_SAMPLING_S = 0.02
 
 
 def peak_bytes() -> int:
-    """Bytes. Not ru_maxrss, which begins at the size of the process that started this one."""
-    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
-    return 1024 * int(line.split()[1])
+    """Largest resident set of this process. Not ru_maxrss, which begins at the size of what started this one."""
+    return _status("self", "VmHWM")
+
+
+def private_bytes(process: int | str = "self") -> int:
+    """Without mapped files, which the system takes back when it needs the memory."""
+    return _status(process, "RssAnon")
+
+
+def watched(command: Sequence[str]) -> tuple[str, int]:
+    """Run a command; returns its output and the most private memory that it had, as often looked at.
+
+    Raises:
+        CalledProcessError: it failed.
+    """
+    peak = 0
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        while process.poll() is None:
+            peak = max(peak, private_bytes(process.pid))
+            try:
+                process.wait(_SAMPLING_S)
+            except subprocess.TimeoutExpired:
+                continue
+        assert process.stdout is not None  # noqa: S101 - narrows the type
+        output = process.stdout.read()
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, list(command))
+    return output, peak
+
+
+def _status(process: int | str, name: str) -> int:
+    lines = Path(f"/proc/{process}/status").read_text(encoding="ascii").splitlines()
+    # A process that has ended and was not waited for has no memory.
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith(f"{name}:")), 0)

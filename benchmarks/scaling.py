@@ -1,0 +1,205 @@
+"""How cost grows with the number of vectors: this package alone, at several counts, with a line through the figures.
+
+    python benchmarks/scaling.py --counts 10000,100000,1000000 [--dim 3584] [--work DIR] [--out DIR]
+
+Vectors, queries and truth are those of `ann.py`, which can go on with the same --work. Each stage of building, and
+asking, is a process of its own, one thread, whose private memory is looked at all the time. A count that is in the
+results already is not measured again, so that large ones can be added later; without --counts what is there is shown.
+
+Seconds and milliseconds are of CPU. The line is a power of the count, fitted to the logarithms.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", LANCE_CPU_THREADS="1", RAYON_NUM_THREADS="1")
+
+import numpy as np
+
+if __package__ in (None, ""):
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.ann_measure import KINDS, ask, prepare
+from benchmarks.ann_ours import TARGETS, VIDEO, Ours
+from benchmarks.peak import private_bytes, watched
+from wave_search.ann import Codebook
+from wave_search.store import manifest
+from wave_search.store.snapshot import Snapshot
+from wave_search.types import Modality
+
+BUILDING = ("store", "shard", "finish")
+WIDTH, ROUNDS = 95, 3
+COLUMNS = {
+    "vectors": ("count", "{:,.0f}"),
+    "store CPU s": ("store_s", "{:,.1f}"),
+    "shards and tuning CPU s": ("shard_s", "{:,.1f}"),
+    "tuning alone CPU s": ("tune_s", "{:,.1f}"),
+    "private MiB, building": ("build_mib", "{:,.0f}"),
+    "bytes/vector on disk": ("disk_per_vector", "{:,.0f}"),
+    "private bytes/vector, open": ("open_per_vector", "{:,.0f}"),
+    "open to first answer CPU s": ("first_s", "{:.3f}"),
+}
+ASKED = {
+    "vectors": ("count", "{:,.0f}"),
+    "lists": ("lists", "{}"),
+    "probes": ("{kind}_probes", "{}"),
+    "candidates": ("{kind}_candidates", "{}"),
+    "recall@10": ("{kind}_recall", "{:.3f}"),
+    "partition p50 CPU ms": ("{kind}_alone_ms", "{:.2f}"),
+    "Index.search p50 CPU ms": ("{kind}_public_ms", "{:.2f}"),
+}
+FITTED = ("store_s", "shard_s", "tune_s", "build_mib", "open_mib", "first_s")
+NOTES = """Building and opening: of `Index` with files, times and vectors; the store is the table, the shards are derived
+from it. Private bytes leave out what is mapped from files. Asked with a recall of 0.95 wanted: for what is measured on
+the index's own vectors and texts (probes, candidates), recall is that of other queries."""
+
+
+def stage(name: str, count: int, dim: int, questions: int, work: Path) -> dict[str, float]:
+    """Do one stage in this process."""
+    folder = work / "ours"
+    folder.mkdir(exist_ok=True)
+    engine = Ours(public=False)
+    items = np.load(work / "items.npy", mmap_mode="r").view(np.ndarray)
+    if name == "ask":
+        return asked(count, dim, questions, work)
+    began_s, cpu_s = time.perf_counter(), time.process_time()
+    if name == "store":
+        engine.store(items, folder)
+    elif name == "shard":
+        engine.shard(folder)
+    else:
+        engine.finish(folder)
+    return {"wall_s": time.perf_counter() - began_s, "cpu_s": time.process_time() - cpu_s}
+
+
+def asked(count: int, dim: int, questions: int, work: Path) -> dict[str, float]:
+    """Open it and ask."""
+    import faiss  # noqa: F401 - imported before, because it is not what is measured
+    import lancedb  # noqa: F401
+
+    data = prepare(work, count, dim, questions)
+    before, began_s, cpu_s = private_bytes(), time.perf_counter(), time.process_time()
+    public = Ours(public=True).open(data.items, work / "ours")
+    public(data.queries["cross"][0], 10, WIDTH, None)
+    found: dict[str, float] = {"first_wall_s": time.perf_counter() - began_s, "first_s": time.process_time() - cpu_s}
+    found["open_mib"] = (private_bytes() - before) / 2**20
+    alone = Ours(public=False).open(data.items, work / "ours")
+    for kind in KINDS:
+        for name, search in (("alone", alone), ("public", public)):
+            rounds = [
+                ask(search, data.queries[kind], data.truth[kind], WIDTH, time.process_time) for _ in range(ROUNDS)
+            ]
+            found[f"{kind}_{name}_ms"] = float(np.median([one["seconds"] for one in rounds]) * 1e3)
+            found[f"{kind}_recall"] = rounds[0]["recall"]
+    return found
+
+
+def built(work: Path) -> dict[str, float]:
+    """What the index says of itself."""
+    directory = work / "ours" / "index"
+    version = json.loads((work / "ours" / "versions.json").read_text())[str(WIDTH)]
+    snapshot = Snapshot(directory.absolute(), manifest.read(directory, version))
+    found: dict[str, float] = {"disk_bytes": sum(snapshot.sizes_bytes().values())}
+    for tuning in snapshot.tunings(VIDEO):
+        kind = "self" if tuning.query is Modality.VIDEO else "cross"
+        found |= {f"{kind}_probes": tuning.probes, f"{kind}_candidates": tuning.candidates}
+    ref = snapshot.codebook(VIDEO)
+    if ref is not None:
+        found["lists"] = Codebook.open(snapshot.shard_dir(ref), snapshot.manifest.model.dim).lists
+    return found
+
+
+def row(count: int, given: argparse.Namespace) -> dict[str, float]:
+    """Build, unless that was done before, and ask."""
+    work = given.work / f"{count}x{given.dim}"
+    prepare(work, count, given.dim, given.questions)
+    common = ["--counts", str(count), "--dim", str(given.dim), "--questions", str(given.questions)]
+    command = [sys.executable, __file__, *common, "--work", str(given.work), "--stage"]
+    record = work / "ours" / "stages.json"
+    record.parent.mkdir(exist_ok=True)
+    stages = json.loads(record.read_text()) if record.exists() else {}
+    for name in BUILDING:
+        if name not in stages:
+            output, peak = watched([*command, name])
+            stages[name] = {**json.loads(output), "peak_bytes": peak}
+            record.write_text(json.dumps(stages))
+            print(count, name, stages[name], file=sys.stderr)
+    facts = built(work)
+    # As ann.py leaves it, which then need not build it again.
+    took = {clock: stages["store"][clock] + stages["shard"][clock] for clock in ("wall_s", "cpu_s")}
+    (work / "ours" / "built.json").write_text(json.dumps({**took, "disk_bytes": facts["disk_bytes"]}))
+    return {
+        "count": count,
+        **{f"{name}_s": stages[name]["cpu_s"] for name in ("store", "shard")},
+        "tune_s": stages["finish"]["cpu_s"] / len(TARGETS),
+        "build_mib": max(stages[name]["peak_bytes"] for name in BUILDING) / 2**20,
+        **facts,
+        **json.loads(watched([*command, "ask"])[0]),
+    }
+
+
+def fitted(rows: list[dict[str, float]], name: str) -> tuple[float, float]:
+    """A figure as a * (count / 1,000,000) ** b: a and b."""
+    counts = np.log([row["count"] / 1e6 for row in rows])
+    slope, level = np.polyfit(counts, np.log([row[name] for row in rows]), 1)
+    return float(np.exp(level)), float(slope)
+
+
+def tables(rows: list[dict[str, float]], dim: int) -> list[Any]:
+    """What is told."""
+    from benchmarks.results import Table
+
+    def lines(columns: dict[str, tuple[str, str]], kind: str) -> list[tuple[str, ...]]:
+        return [tuple(form.format(row[key.format(kind=kind)]) for key, form in columns.values()) for row in rows]
+
+    found = [Table(f"Building and opening, vectors of {dim}", tuple(COLUMNS), lines(COLUMNS, ""))]
+    found += [Table(f"Queries {kind}, vectors of {dim}", tuple(ASKED), lines(ASKED, kind)) for kind in KINDS]
+    if len(rows) > 1:
+        names = [*FITTED, *(f"{kind}_{way}_ms" for kind in KINDS for way in ("alone", "public"))]
+        powers = [(name, *map("{:.3g}".format, fitted(rows, name))) for name in names]
+        title = f"Lines, vectors of {dim}: at a million, and the power of the count"
+        found.append(Table(title, ("figure", "at 1,000,000", "power"), powers))
+    return found
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--counts", default="")
+    parser.add_argument("--dim", type=int, default=3584)
+    parser.add_argument("--questions", type=int, default=200)
+    parser.add_argument("--work", type=Path, default=Path("build/ann"))
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent)
+    parser.add_argument("--stage", choices=(*BUILDING, "ask"), help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    counts = [int(count) for count in given.counts.split(",") if count]
+    if given.stage:
+        (count,) = counts
+        work = given.work / f"{count}x{given.dim}"
+        print(json.dumps(stage(given.stage, count, given.dim, given.questions, work)))
+        return
+    from benchmarks.results import machine, publish  # torch is none of the memory that is measured
+
+    path = given.out / f"scaling-{given.dim}.json"
+    result = json.loads(path.read_text()) if path.exists() else {"about": machine(1, "cpu"), "rows": []}
+    rows = {row["count"]: row for row in result["rows"]}
+    for count in counts:
+        if count not in rows:
+            rows[count] = row(count, given)
+    result["rows"] = [rows[count] for count in sorted(rows)]
+    for one in result["rows"]:
+        one["disk_per_vector"] = one["disk_bytes"] / one["count"]
+        one["open_per_vector"] = one["open_mib"] * 2**20 / one["count"]
+    path.write_text(json.dumps(result, indent=1) + "\n")
+    publish(given.out / "RESULTS.md", f"Growth, vectors of {given.dim}", result["about"], tables(result["rows"], given.dim), NOTES)
+
+
+if __name__ == "__main__":
+    main()
