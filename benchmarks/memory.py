@@ -2,8 +2,9 @@
 
     python benchmarks/memory.py --segments 1000000 --dim 3584
 
-Each stage is a process of its own, so that its peak is its own. Vectors are made up: a mixture of 1,000 directions with
-noise, of unit norm. Every content has three segments, of two modalities, and one file with a path of 60 bytes.
+Each stage is a process of its own, so that its peak is its own. Private memory leaves out mapped files, which the
+system takes back when it needs the memory. Vectors are made up: a mixture of 1,000 directions with noise, of unit norm.
+Every content has three segments, of two modalities, and one file with a path of 60 bytes.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,7 +23,7 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import wave_search as ws
-from benchmarks.peak import peak_bytes
+from benchmarks.peak import peak_bytes, private_bytes, watched
 from wave_search import indexer
 from wave_search.store import ContentRow, FileRow, NewSegment, Settings, Writer, create, open_snapshot
 from wave_search.types import Modality, ModelSpec, Sampling, Space
@@ -87,7 +87,7 @@ def reindex(directory: Path) -> None:
 
 def search(directory: Path, dim: int) -> dict[str, float]:
     """Through the public call, with metadata."""
-    before_bytes = resident_bytes()
+    before_bytes = private_bytes()
     began_s = time.perf_counter()
     queries = vectors(directions(dim), 1, SEARCHES).astype(np.float32)
     with ws.open(directory) as index:
@@ -104,14 +104,8 @@ def search(directory: Path, dim: int) -> dict[str, float]:
         "p50_ms": float(np.median(taken_s)) * 1e3,
         "p99_ms": float(np.quantile(taken_s, 0.99)) * 1e3,
         "before_bytes": before_bytes,
-        "anonymous_bytes": resident_bytes(),
+        "anonymous_bytes": private_bytes(),
     }
-
-
-def resident_bytes() -> int:
-    """Without mapped files, which the system takes back when it needs the memory."""
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
 
 
 def stage(name: str, directory: Path, segments: int, dim: int) -> dict[str, float]:
@@ -158,16 +152,14 @@ def main() -> None:
     rows = []
     for name in STAGES:
         common = ["--segments", str(options.segments), "--dim", str(options.dim), "--folder", str(folder)]
-        done = subprocess.run(
-            [sys.executable, __file__, "--stage", name, *common], check=True, stdout=subprocess.PIPE, text=True
-        )
-        figures = json.loads(done.stdout)
+        output, private = watched([sys.executable, __file__, "--stage", name, *common])
+        figures = {**json.loads(output), "private_bytes": private}
         print(name, figures, file=sys.stderr)
-        rows.append(
-            (name, *(f"{figures[key] / 2**20:,.0f}" for key in ("peak_bytes", "disk_bytes")), f"{figures['cpu_s']:.0f}")
-        )
+        sizes = (f"{figures[key] / 2**20:,.0f}" for key in ("private_bytes", "peak_bytes", "disk_bytes"))
+        rows.append((name, *sizes, f"{figures['cpu_s']:.0f}"))
     shutil.rmtree(folder.parent)
-    table = Table("Peak memory by stage", ("stage", "peak MiB", "index on disk MiB", "CPU s"), rows)
+    columns = ("stage", "private MiB", "with mapped files MiB", "index on disk MiB", "CPU s")
+    table = Table("Peak memory by stage", columns, rows)
     megabytes = figures["anonymous_bytes"] / 2**20
     notes = (
         f"Search: {figures['first_s']:.2f} s from a cold open to the first answer, then p50 {figures['p50_ms']:.2f} ms "

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_SAMPLING_S = 0.02
+_SAMPLING_S = 0.1
 
 
 def peak_bytes() -> int:

@@ -63,10 +63,11 @@ class Codebook:
         dims = len(rotation)
         self.dim = int(rotation.shape[1])
         self.lists = len(centroids)
-        self._arrays = {ROTATION: rotation, CENTROIDS: centroids, QUANTISERS: quantisers}
         self.checksum = 0
-        for array in self._arrays.values():
+        for array in (rotation, centroids, quantisers):
             self.checksum = zlib.crc32(np.ascontiguousarray(array).data, self.checksum)
+        # The other two are kept by faiss only: 8 MB at a million vectors.
+        self._quantisers = quantisers
         self._rotation = faiss.LinearTransform(self.dim, dims, False)
         faiss.copy_array_to_vector(rotation.ravel(), self._rotation.A)
         self._rotation.is_trained = True
@@ -128,10 +129,15 @@ class Codebook:
         Raises:
             IndexError_: the disk is full or read-only.
         """
+        import faiss
+
         name = f"codebook-{files.new_mark()}"
+        rotation = faiss.vector_to_array(self._rotation.A).reshape(-1, self.dim)
+        centroids = self._quantizer.reconstruct_n(0, self.lists)
         with files.new_folder(parent) as temporary:
-            for file, array in self._arrays.items():
-                np.save(temporary / file, array)
+            np.save(temporary / ROTATION, rotation)
+            np.save(temporary / CENTROIDS, centroids)
+            np.save(temporary / QUANTISERS, self._quantisers)
             files.write_meta(temporary)
             temporary.rename(parent / name)
         return name
@@ -157,7 +163,7 @@ class Codebook:
         import faiss
 
         index = _empty(self._quantizer, self.lists)
-        faiss.copy_array_to_vector(self._arrays[QUANTISERS].ravel(), index.pq.centroids)
+        faiss.copy_array_to_vector(self._quantisers.ravel(), index.pq.centroids)
         index.is_trained = True
         return index
 
