@@ -56,9 +56,9 @@ def built(engine: Engine, items: NDArray[np.float16], folder: Path) -> dict[str,
         engine.build(items, folder)
         took = {"wall_s": time.perf_counter() - wall_s, "cpu_s": time.process_time() - cpu_s}
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        if hasattr(engine, "finish"):
-            engine.finish(folder)
         record.write_text(json.dumps({**took, "disk_bytes": size}))
+    if hasattr(engine, "finish"):
+        engine.finish(folder)
     loaded: dict[str, float] = json.loads(record.read_text())
     return loaded
 

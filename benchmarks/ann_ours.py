@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 TARGETS = (0.90, 0.95, 0.99)
 TEXTS = 1_000
+VERSIONS = "versions.json"
 _SEGMENTS_PER_FILE = 10
 VIDEO = Space(Modality.VIDEO)
 
@@ -71,17 +72,19 @@ class Ours:
             refresh_shards(writer, VIDEO, ws.IVF_FROM)
 
     def finish(self, folder: Path) -> None:
-        """Tune for each target, and remember the versions of the index that are so tuned."""
+        """Tune for each target, and remember the versions of the index that are so tuned, unless that was done."""
+        if (folder / VERSIONS).exists():
+            return
         with Writer(folder / "index") as writer:
             versions = {
                 width: refresh_shards(writer, VIDEO, ws.IVF_FROM, target).manifest.version
                 for width, target in zip(self.widths, TARGETS, strict=True)
             }
-        (folder / "versions.json").write_text(json.dumps(versions))
+        (folder / VERSIONS).write_text(json.dumps(versions))
 
     def open(self, items: NDArray[np.float16], folder: Path) -> Callable[..., NDArray[np.int64]]:
         """Open each of these versions when it is first asked."""
-        versions = json.loads((folder / "versions.json").read_text())
+        versions = json.loads((folder / VERSIONS).read_text())
         opened: dict[int, Any] = {}
 
         def at(width: int) -> Any:

@@ -143,7 +143,10 @@ class FilePaths:
         order = np.argsort(content_ids, kind="stable")
         folders, names = arrow.split_paths(table.column("path_bytes"))
         folder_codes = np.asarray(folders.indices, np.int32)
-        return cls(content_ids[order], folder_codes[order], _Names.of(folders.dictionary), _Names.of(names.take(order)))
+        kept_names = _Names.of(folders.dictionary), _Names.of(names.take(order))
+        del table, folders, names
+        arrow.release_unused()
+        return cls(content_ids[order], folder_codes[order], *kept_names)
 
     def of(self, content_ids: Iterable[int]) -> dict[int, tuple[bytes, ...]]:
         """All paths of each content, sorted."""
