@@ -34,7 +34,7 @@ from wave_search.ann import Codebook, Shard, Shards
 from wave_search.indexer import tuning
 from wave_search.query import Engine, LoadOptions
 from wave_search.query.search import PartitionSearch
-from wave_search.store import manifest, open_snapshot
+from wave_search.store import Writer, manifest, open_snapshot
 from wave_search.store.snapshot import Snapshot
 from wave_search.types import Modality
 
@@ -85,9 +85,11 @@ def stage(name: str, count: int, dim: int, questions: int, work: Path) -> dict[s
     elif name == "shard":
         engine.shard(folder)
     else:
-        snapshot = snapshot_of(work)
-        codebook, shards = open_shards(snapshot)
-        tuning.measure(snapshot, VIDEO, Shards(codebook, shards, snapshot.partition(VIDEO).ids), tuning.RECALL)
+        with Writer(folder / "index") as writer:
+            codebook, shards = open_shards(writer.snapshot)
+            everything = Shards(codebook, shards, writer.snapshot.partition(VIDEO).ids)
+            writer.set_tunings(VIDEO, tuning.measure(writer.snapshot, VIDEO, everything, tuning.RECALL)[0])
+            writer.commit()
     return {"wall_s": time.perf_counter() - began_s, "cpu_s": time.process_time() - cpu_s}
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from wave_search.store.rows import ContentRow, FileRow, MetadataRow, SegmentRow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -127,6 +127,24 @@ def vector_matrix(batch: Any) -> NDArray[np.float16]:
     column = batch.column("vector")
     matrix: NDArray[np.float16] = column.flatten().to_numpy(zero_copy_only=True).reshape(-1, column.type.list_size)
     return matrix
+
+
+def joined(batches: Iterable[Any], rows: int) -> Iterator[Any]:
+    """Record batches one after another in fewer ones, of at least `rows` but for the last.
+
+    Each commit makes a piece of the table that is read as batches of its own, and numpy takes as long for a small one
+    as for a large one.
+    """
+    import pyarrow as pa
+
+    pending: list[Any] = []
+    for batch in batches:
+        pending.append(batch)
+        if sum(map(len, pending)) >= rows:
+            yield pa.concat_batches(pending)
+            pending = []
+    if pending:
+        yield pa.concat_batches(pending)
 
 
 def floats(table: Any, column: str) -> NDArray[np.float64]:

@@ -59,7 +59,7 @@ class SegmentColumns:
             spaces=tuple(spaces),
         )
         begin = 0
-        for batch in tables.batches(SEGMENTS, _COLUMNS, None, _BATCH_ROWS):
+        for batch in arrow.joined(tables.batches(SEGMENTS, _COLUMNS, None, _BATCH_ROWS), _BATCH_ROWS):
             rows = slice(begin, begin + batch.num_rows)
             found.ids[rows] = arrow.ids(batch, "segment_id")
             found.content_ids[rows] = arrow.ids(batch, "content_id")
