@@ -6,7 +6,7 @@ Vectors, queries and truth are those of `ann.py`, which can go on with the same 
 opening and asking, is a process of its own, one thread, whose private memory is watched. What is built is not built
 again, and figures of other counts stay, so that large ones can be added later.
 
-Seconds and milliseconds are of CPU. The line is a power of the count, fitted to the logarithms.
+Seconds and milliseconds are of CPU. Costs of building and opening are fitted by straight lines, the rest by powers.
 """
 
 from __future__ import annotations
@@ -63,7 +63,21 @@ ASKED = {
     "partition p50 CPU ms": ("{kind}_alone_ms", "{:.2f}"),
     "Index.search p50 CPU ms": ("{kind}_public_ms", "{:.2f}"),
 }
-FITTED = ("store_s", "shard_s", "tune_s", "build_mib", "engine_mib", "open_mib", "first_s")
+STRAIGHT = {
+    "store_s": "store, CPU s",
+    "shard_s": "shards and tuning, CPU s",
+    "tune_s": "tuning alone, CPU s",
+    "engine_mib": "codes and codebook, MiB",
+    "open_mib": "all that is open, MiB",
+    "first_s": "open to first answer, CPU s",
+}
+POWERS = {
+    "build_mib": "private MiB, building",
+    "self_alone_ms": "partition, queries self, CPU ms",
+    "cross_alone_ms": "partition, queries cross, CPU ms",
+    "self_public_ms": "Index.search, queries self, CPU ms",
+    "cross_public_ms": "Index.search, queries cross, CPU ms",
+}
 NOTES = """The index has files, times and vectors; shards are derived from the table. Private memory leaves out what is
 mapped from files. Recall of 0.95 is wanted: probes and candidates are measured with the index's own vectors and texts,
 recall is that of other queries."""
@@ -192,7 +206,14 @@ def row(count: int, given: argparse.Namespace) -> dict[str, float]:
     return {**found, **{f"{name}_per_vector": size / count for name, size in bytes_of.items()}}
 
 
-def fitted(rows: list[dict[str, float]], name: str) -> tuple[float, float]:
+def straight(rows: list[dict[str, float]], name: str) -> tuple[float, float]:
+    """A figure as a line: its fixed part, and what each million adds. Fitted to relative errors."""
+    values = np.array([row[name] for row in rows])
+    slope, fixed = np.polyfit([row["count"] / 1e6 for row in rows], values, 1, w=1 / values)
+    return float(fixed), float(slope)
+
+
+def power(rows: list[dict[str, float]], name: str) -> tuple[float, float]:
     """A figure as a * (count / 1,000,000) ** b: a and b."""
     counts = np.log([row["count"] / 1e6 for row in rows])
     slope, level = np.polyfit(counts, np.log([row[name] for row in rows]), 1)
@@ -209,10 +230,12 @@ def tables(rows: list[dict[str, float]], dim: int) -> list[Any]:
     found = [Table(f"Building and opening, vectors of {dim}", tuple(COLUMNS), lines(COLUMNS, ""))]
     found += [Table(f"Queries {kind}, vectors of {dim}", tuple(ASKED), lines(ASKED, kind)) for kind in KINDS]
     if len(rows) > 1:
-        names = [*FITTED, *(f"{kind}_{way}_ms" for kind in KINDS for way in ("alone", "public"))]
-        powers = [(name, *map("{:.3g}".format, fitted(rows, name))) for name in names]
-        title = f"Lines, vectors of {dim}: at a million, and the power of the count"
-        found.append(Table(title, ("figure", "at 1,000,000", "power"), powers))
+        for fit, names, title, columns in (
+            (straight, STRAIGHT, "Straight lines", ("figure", "fixed", "each million")),
+            (power, POWERS, "Powers of the count", ("figure", "at a million", "exponent")),
+        ):
+            lines_found = [(label, *map("{:.3g}".format, fit(rows, name))) for name, label in names.items()]
+            found.append(Table(f"{title}, vectors of {dim}", columns, lines_found))
     return found
 
 
@@ -235,7 +258,8 @@ def main() -> None:
     from benchmarks.results import machine, publish  # torch is none of the memory that is measured
 
     path = given.out / f"scaling-{given.dim}.json"
-    result = json.loads(path.read_text()) if path.exists() else {"about": machine(1, "cpu"), "rows": []}
+    result = json.loads(path.read_text()) if path.exists() else {"rows": []}
+    result["about"] = {"command": f"python benchmarks/scaling.py --dim {given.dim}", **machine(1, "cpu")}
     rows = {row["count"]: row for row in result["rows"]}
     for count in counts:
         rows[count] = row(count, given)
