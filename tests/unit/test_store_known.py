@@ -62,3 +62,11 @@ def test_changes_lie_in_two_layers_on_what_was_read() -> None:
     assert [changes.get(key) for key in "abcd"] == [4, 2, None, None]
     assert [changes.is_stored(key) for key in "abcd"] == [False, True, True, False]
     assert changes.all() == {"a": 4, "c": None}
+
+
+def test_small_batches_are_read_as_few_large_ones():
+    batches = [pa.record_batch({"segment_id": list(range(start, start + 3))}) for start in range(0, 21, 3)]
+    joined = list(arrow.joined(iter(batches), 6))
+    assert [len(batch) for batch in joined] == [6, 6, 6, 3]
+    assert [one for batch in joined for one in arrow.ids(batch, "segment_id").tolist()] == list(range(21))
+    assert list(arrow.joined(iter(()), 6)) == []
