@@ -189,7 +189,9 @@ def main() -> None:
     name = f"ann-{given.count}x{given.dim}"
     (given.out / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
     section = f"Nearest neighbours, {given.count:,} vectors of {given.dim}"
-    publish(given.out / "RESULTS.md", section, about, tables(result), NOTES)
+    absent = "; ".join(engine.name for name, engine in engines().items() if name not in chosen)
+    notes = f"{NOTES}\n\nNot in this run: {absent}." if absent else NOTES
+    publish(given.out / "RESULTS.md", section, about, tables(result), notes)
 
 
 def _version(name: str) -> str:
