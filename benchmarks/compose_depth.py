@@ -101,7 +101,7 @@ def avoiding_depth(all_: Collection, asked: Asked, spread: float) -> Table:
         items = enlarged(rng, all_.video, kinds, np.concatenate(of))
         seen = Seen(np.stack([asked.thing[thing], asked.colour[colour]]) @ items.T, np.array([spread, spread]))
         wanted = (np.arange(len(items)) >= _ITEMS) & (np.arange(len(items)) < _ITEMS + _FIRST)
-        z = joint_z(seen.z, (1.0, -AVOIDED))
+        z = joint_z(seen.z, (1.0, -AVOIDED), seen.usual)
         for weight, found in rows.items():
             order = (weight * seen.cosines[1] - seen.cosines[0]).argsort(kind="stable")
             found.append([wanted[_best(z, order[:depth])].sum() for depth in _DEPTHS])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _OUT = 1e9
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Seen:
     """What a rule gets."""
 
@@ -33,11 +34,25 @@ class Seen:
     between: float = 0.0
     """Cosine of both parts."""
 
+    @cached_property
+    def _backgrounds(self) -> list[Background]:
+        parts = zip(self.cosines, self.spreads.tolist(), strict=True)
+        return [Background.of(row, std, mean) for row, (mean, std) in parts]
+
     @property
     def z(self) -> Vector:
         """(2, n) as an index measures them: by typical queries."""
-        parts = zip(self.cosines, self.spreads.tolist(), strict=True)
-        return np.stack([Background.of(row, std, mean).z(row) for row, (mean, std) in parts])
+        return np.stack([one.z(row) for one, row in zip(self._backgrounds, self.cosines, strict=True)])
+
+    @property
+    def usual(self) -> Vector:
+        """(2,) the mean z by each part."""
+        return np.array([one.usual_z for one in self._backgrounds], np.float32)
+
+    @property
+    def above(self) -> Vector:
+        """(2, n) how far z is above the usual."""
+        return self.z - self.usual[:, None]
 
     @property
     def own(self) -> Vector:
@@ -52,37 +67,40 @@ class Seen:
 
 def joint(seen: Seen) -> Vector:
     """What is shipped, both parts wanted."""
-    return joint_z(seen.z, (1.0, 1.0))
+    return joint_z(seen.z, (1.0, 1.0), seen.usual)
 
 
-def _softer(seen: Seen, softness: float) -> Vector:
-    return -np.logaddexp(0, -seen.z / softness).sum(axis=0)
+def _soft(z: Vector, softness: float) -> Vector:
+    return -np.logaddexp(0, -z / softness).sum(axis=0)
 
 
 def _below(seen: Seen, slope: float, start: float) -> Vector:
-    return seen.z[0] - slope * np.maximum(0, seen.z[1] - start)
+    return seen.z[0] - slope * np.maximum(0, seen.above[1] - start)
 
 
 TOGETHER: dict[str, Rule] = {
-    "all parts, by z/2 (shipped)": joint,
-    "by z": lambda seen: _softer(seen, 1),
-    "by z/4": lambda seen: _softer(seen, 4),
-    "by z of own spread": lambda seen: -np.logaddexp(0, -seen.own).sum(axis=0),
-    "min of z": lambda seen: seen.z.min(axis=0),
+    "all parts, by d/2 (shipped)": joint,
+    "by d": lambda seen: _soft(seen.above, 1),
+    "by d/4": lambda seen: _soft(seen.above, 4),
+    "by z/2": lambda seen: _soft(seen.z, 2),
+    "by z/4": lambda seen: _soft(seen.z, 4),
+    "by d of own spread": lambda seen: _soft(seen.own, 1),
+    "min of d": lambda seen: seen.above.min(axis=0),
     "sum": lambda seen: seen.cosines.sum(axis=0),
     "sum of z": lambda seen: seen.z.sum(axis=0),
     "rank fusion": lambda seen: (1 / (60 + seen.ranks)).sum(axis=0),
     "product": lambda seen: (1 + seen.cosines).prod(axis=0),
-    "max of z": lambda seen: seen.z.max(axis=0),
+    "max of d": lambda seen: seen.above.max(axis=0),
     "first part only": lambda seen: seen.cosines[0],
 }
 AVOIDING: dict[str, Rule] = {
-    "z - 4 (z' - 1) if z' > 1 (shipped)": lambda seen: joint_z(seen.z, (1.0, -AVOIDED)),
-    "z - 2 (z' - 1)": lambda seen: _below(seen, 2, 1),
-    "z - 8 (z' - 1)": lambda seen: _below(seen, 8, 1),
-    "z - z' if z' > 0": lambda seen: _below(seen, 1, 0),
-    "last if z' > 1": lambda seen: seen.z[0] - _OUT * (seen.z[1] > 1),
-    "and not": lambda seen: joint_z(seen.z * [[1], [-1]], (1.0, 1.0)),
+    "z - 4 (d' - 1) if d' > 1 (shipped)": lambda seen: joint_z(seen.z, (1.0, -AVOIDED), seen.usual),
+    "z - 2 (d' - 1)": lambda seen: _below(seen, 2, 1),
+    "z - 8 (d' - 1)": lambda seen: _below(seen, 8, 1),
+    "z - 4 (d' - 2) if d' > 2": lambda seen: _below(seen, 4, 2),
+    "z - d' if d' > 0": lambda seen: _below(seen, 1, 0),
+    "last if d' > 1": lambda seen: seen.z[0] - _OUT * (seen.above[1] > 1),
+    "and not": lambda seen: _soft(seen.above * [[1], [-1]], 2),
     "sum, -0.25": lambda seen: seen.cosines[0] - 0.25 * seen.cosines[1],
     "sum, -0.5": lambda seen: seen.cosines[0] - 0.5 * seen.cosines[1],
     "sum, -1": lambda seen: seen.cosines[0] - seen.cosines[1],

@@ -55,8 +55,10 @@ def first_hits(nano: ws.MediaEmbedder, scenes: tuple[list[tuple[str, str]], np.n
     found = []
     for thing, colour in about:
         words = nano.encode([with_article(thing), f"a {colour} wall"])
-        z = np.stack([Background.of(row, std, mean).z(row) for row in words @ vectors.T])
-        first = about[int(joint_z(z, (1.0, sign)).argmax())]
+        backgrounds = [Background.of(row, std, mean) for row in words @ vectors.T]
+        z = np.stack([one.z(row) for one, row in zip(backgrounds, words @ vectors.T, strict=True)])
+        usual = np.array([one.usual_z for one in backgrounds], np.float32)
+        first = about[int(joint_z(z, (1.0, sign), usual).argmax())]
         found.append((first[0] == thing, first[1] == colour))
     return np.array(found)
 

@@ -64,8 +64,8 @@ def test_too_many_combinations_are_refused() -> None:
         combine([(many, 1.0), (np.concatenate([Y, Z]), 1.0)])
 
 
-def joint(z: list[list[float]], *weights: float) -> np.ndarray:
-    return joint_z(np.array(z, np.float32), weights)
+def joint(z: list[list[float]], *weights: float, usual: tuple[float, ...] | None = None) -> np.ndarray:
+    return joint_z(np.array(z, np.float32), weights, np.array(usual or (0,) * len(weights), np.float32))
 
 
 def test_what_meets_all_parts_alike_keeps_its_z() -> None:
@@ -83,9 +83,20 @@ def test_the_part_that_is_met_least_decides() -> None:
 def test_the_joint_z_is_between_the_least_and_the_mean() -> None:
     z = np.random.default_rng(0).normal(0, 4, (3, 500)).astype(np.float32)
     weights = np.array([1.0, 2.0, 0.5])
-    together = joint_z(z, weights.tolist())
+    together = joint(z, *weights)
     assert (together >= z.min(axis=0) - 1e-4).all()
     assert (together <= weights @ z / weights.sum() + 1e-4).all()
+    moved = joint(z, *weights, usual=(3, -1, 5))
+    assert (moved <= weights @ z / weights.sum() + 1e-4).all()
+
+
+def test_a_part_by_which_everything_stands_out_decides_like_any_other() -> None:
+    z = [[10, 8, 8], [0, 0, 2]]
+    assert joint(z, 1, 1).argmax() == 2, "by the first part all are met as good as fully"
+    first, nothing, second = joint(z, 1, 1, usual=(8, 0))
+    assert first == pytest.approx(second)
+    assert first > nothing
+    assert nothing == pytest.approx(4), "what is usual by both has the mean of the usual z"
 
 
 def test_weights_count_beside_each_other() -> None:
@@ -102,3 +113,4 @@ def test_what_is_like_a_part_to_avoid_goes_down_and_nothing_else_does() -> None:
     assert (like, very) == pytest.approx((1, -7))
     assert joint([[5], [2]], 2, -1) == pytest.approx(like), "only ratios matter"
     assert joint([[5], [2]], 1, -0.25) == pytest.approx(3)
+    assert joint([[5], [4]], 1, -0.5, usual=(3, 2)) == pytest.approx(like), "so much above the usual"

@@ -26,6 +26,8 @@ class Background:
     mean: float
     std: float
     """0.0 if the sample says nothing about the spread."""
+    sample_mean: float
+    """What the query scores on anything, matches too."""
 
     @classmethod
     def of(
@@ -42,9 +44,15 @@ class Background:
                 where queries like this are too different from typical ones, for the query's own.
         """
         if len(scores) < 2 or scores.max() - scores.min() < _MIN_STD:
-            return cls(0.0, 0.0)
-        mean, std = background(scores, typical_std or None)
-        return cls(mean if typical_mean is None else (mean + typical_mean) / 2, std if std >= _MIN_STD else 0.0)
+            return cls(0.0, 0.0, 0.0)
+        own_mean, std = background(scores, typical_std or None)
+        mean = own_mean if typical_mean is None else (own_mean + typical_mean) / 2
+        return cls(mean, std if std >= _MIN_STD else 0.0, float(scores.mean()))
+
+    @property
+    def usual_z(self) -> float:
+        """The z that anything has in the mean: above 0 where much is like the query, or it scores higher than typical."""
+        return (self.sample_mean - self.mean) / self.std if self.std else 0.0
 
     def z(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scores in standard deviations above the mean; all 0 if there is no spread to compare with."""

@@ -28,7 +28,7 @@ _NOTHING = 1e-3
 _SOFTNESS = 2.0
 """Of the minimum, in z: differences of z that are larger than this count fully."""
 _LIKE_IT = 1.0
-"""From this z on, a segment is like a part to avoid."""
+"""From this z above the usual on, a segment is like a part to avoid."""
 _PENALTY = 8.0
 """What each z above that costs, times the weight of the part beside the mean of the wanted ones."""
 
@@ -78,27 +78,31 @@ def combine(parts: Sequence[AskedPart]) -> NDArray[np.float32]:
     return _unit(total)
 
 
-def joint_z(z: NDArray[np.float32], weights: Sequence[float]) -> NDArray[np.float32]:
+def joint_z(z: NDArray[np.float32], weights: Sequence[float], usual: NDArray[np.float32]) -> NDArray[np.float32]:
     """How far segments stand out as an answer to all parts: a soft minimum.
 
-    With sigmoid(z / 2) as the degree to which a part is met, all of them are met to the degree of their weighted
-    geometric mean, and the result is the z of that degree. So it is z itself if all z are the same, and never above
-    their weighted mean. Being like a part to avoid is then subtracted.
+    Let d be how far a z is above the usual one. With sigmoid(d / 2) as the degree to which a part is met, all of them
+    are met to the degree of their weighted geometric mean. The result is the d of that degree, above the weighted mean
+    of the usual z. So it is z itself if all z are the same and usual alike, and never above their weighted mean. Being
+    like a part to avoid is then subtracted.
 
     Args:
         z: (parts, n) of n segments by each part.
         weights: (parts,), at least one above 0; below 0 for what is to be avoided. Only their ratios matter.
+        usual: (parts,) z of anything, in the mean. A part by which all stand out would else hardly tell one segment
+            from another.
 
     Returns:
         (n,).
     """
     signed = np.asarray(weights, np.float64)
     wanted = signed > 0
+    above = (z - usual[:, None]).astype(np.float64)
     shares = signed[wanted] / signed[wanted].sum()
-    unmet = shares @ np.logaddexp(0.0, -z[wanted].astype(np.float64) / _SOFTNESS)  # -log of the degree
-    met = -_SOFTNESS * (unmet + np.log(-np.expm1(-unmet)))
+    unmet = shares @ np.logaddexp(0.0, -above[wanted] / _SOFTNESS)  # -log of the degree
+    met = shares @ usual[wanted] - _SOFTNESS * (unmet + np.log(-np.expm1(-unmet)))
     slopes = _PENALTY * -signed[~wanted] / signed[wanted].mean()
-    joint: NDArray[np.float32] = (met - slopes @ np.maximum(z[~wanted] - _LIKE_IT, 0.0)).astype(np.float32)
+    joint: NDArray[np.float32] = (met - slopes @ np.maximum(above[~wanted] - _LIKE_IT, 0.0)).astype(np.float32)
     return joint
 
 

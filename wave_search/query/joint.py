@@ -40,15 +40,15 @@ def search(
     if len(query.parts) == 1:
         return partition.search(query.rows, k, query.parts[0].kind, allowed, spare)
     scores, ids = partition.nearest(query.rows, k + _DEPTH, {part.kind for part in query.parts}, allowed, spare)
-    _, z = by_parts(partition, ids, query.parts)
-    together = joint_z(z, [part.weight for part in query.parts])
+    _, z, usual = by_parts(partition, ids, query.parts)
+    together = joint_z(z, [part.weight for part in query.parts], usual)
     best = np.lexsort((ids, -scores, -together))[: k + spare]
     return Candidates(partition.space.modality, ids[best], scores[best], together[best])
 
 
 def by_parts(
     partition: PartitionSearch, ids: NDArray[np.int64], parts: Sequence[AskedPart]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Measure segments by each part alone, as a query of only that part would be.
 
     Args:
@@ -57,10 +57,11 @@ def by_parts(
         parts: of a query.
 
     Returns:
-        Cosines and z, both (parts, n).
+        Cosines and z, both (parts, n), and the z (parts,) that anything here has by each part in the mean.
     """
     order = np.argsort(ids)
     vectors = partition.vectors(ids[order])[np.argsort(order)].astype(np.float32)
     cosines = np.stack([by_best_row(vectors, part.rows) for part in parts])
     backgrounds = [partition.background(part.rows, part.kind) for part in parts]
-    return cosines, np.stack([one.z(row) for one, row in zip(backgrounds, cosines, strict=True)])
+    z = np.stack([one.z(row) for one, row in zip(backgrounds, cosines, strict=True)])
+    return cosines, z, np.array([one.usual_z for one in backgrounds], np.float32)

@@ -82,11 +82,12 @@ def _met(
     if not len(ids):
         return []
     again = np.stack([vectors[number] for number in ids.tolist()]).astype(np.float32)
+    cosines, z_before, usual = by_parts(partition, ids, query.parts)
     by_part = [
         _moved(before, z, by_best_row(again, part.rows))
-        for part, before, z in zip(query.parts, *by_parts(partition, ids, query.parts), strict=True)
+        for part, before, z in zip(query.parts, cosines, z_before, strict=True)
     ]
-    together = joint_z(np.stack(by_part), [part.weight for part in query.parts])
+    together = joint_z(np.stack(by_part), [part.weight for part in query.parts], usual)
     z_of = dict(zip(ids.tolist(), together.tolist(), strict=True))
     return [hit._replace(z=z_of[hit.segment_id]) for hit in hits if hit.segment_id in z_of]
 
