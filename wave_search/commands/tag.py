@@ -27,7 +27,7 @@ def tag(
     column: Annotated[str, typer.Option(metavar="NAME", help="Where to write the labels.")] = "tag",
     target: Annotated[Target, typer.Option(help="What to go by: what is heard, seen, ...")] = "any",
     min_z: Annotated[
-        float | None, typer.Option(metavar="Z", help="Give no label that scores less than this z (default: 3).")
+        float | None, typer.Option(metavar="Z", help="Give no label that scores less than this z (default: 4).")
     ] = None,
     top: Annotated[int, typer.Option(min=1, metavar="N", help="Up to N labels a file; from 2 on as a list.")] = 1,
     index: IndexDir = DEFAULT_INDEX,
