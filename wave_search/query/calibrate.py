@@ -51,7 +51,7 @@ class Background:
 
     @property
     def usual_z(self) -> float:
-        """The z that anything has in the mean: above 0 where much is like the query, or it scores higher than typical."""
+        """The z that anything has in the mean: above 0 where much is like the query, or it scores more than typical."""
         return (self.sample_mean - self.mean) / self.std if self.std else 0.0
 
     def z(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
