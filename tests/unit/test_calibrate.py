@@ -30,6 +30,13 @@ def test_a_typical_mean_draws_half_of_the_way() -> None:
     assert drawn.std == own.std
 
 
+def test_the_usual_z_is_the_mean_of_all() -> None:
+    scores = np.concatenate([normal(4000), normal(1000, mean=0.8)])
+    background = Background.of(scores, 0.05, 0.0)
+    assert background.usual_z == pytest.approx(background.z(scores).mean(), rel=1e-3)
+    assert Background.of(scores[:1]).usual_z == 0.0
+
+
 @pytest.mark.parametrize("scores", [[], [0.9], [0.4, 0.4, 0.4]])
 def test_without_a_spread_everything_is_0(scores: list[float]) -> None:
     z = Background.of(np.array(scores, np.float32)).z(np.array([0.9, -1.0], np.float32))

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from wave_search.types import Space, Value
 
 MIN_LABEL_Z = 4.0
-"""From here on a label is given. Measured with wave-nano on 80 recordings of ten sounds and 98 of others, none of which it
-was trained on, and labels for five of the ten. Of those with a label of their own, 0.91 get it and 0.04 another; of the
-rest of the ten 0.04 get one, of the others 0.29. With 3 it is 0.95, 0.04, 0.14 and 0.44, with 5 0.81, 0.03, 0.02 and 0.08.
-Words that the model does not know have a lower z: labels in rarer words want less."""
+"""From here on a label is given. Measured with wave-nano on 80 recordings of ten sounds and 98 of others, none of which
+it was trained on, and labels for five of the ten. Of those with a label of their own, 0.91 get it and 0.04 another; of
+the rest of the ten 0.04 get one, of the others 0.29. With 3 it is 0.95, 0.04, 0.14 and 0.44; with 5 it is 0.81, 0.03,
+0.02 and 0.08. Words that the model does not know have a lower z: labels in rarer words want less."""
 Tags = dict[int, list[tuple[str, float]]]
 """By content id: labels with their z, best first."""
 
