@@ -11,7 +11,7 @@ def normal(count: int, mean: float = 0.1, std: float = 0.05) -> np.ndarray:
 
 
 def test_z_is_the_distance_from_the_mean_in_standard_deviations() -> None:
-    background = Background.of(normal(100_000))
+    background = Background.of(normal(10_000))
     np.testing.assert_allclose(background.z(np.array([0.1, 0.15, 0.4], np.float32)), [0, 1, 6], atol=0.05)
 
 
@@ -21,6 +21,16 @@ def test_what_matches_is_no_background() -> None:
     with_matches = Background.of(np.concatenate([alone, matches]))
     assert with_matches.mean == pytest.approx(0.1, abs=0.02)
     assert with_matches.z(matches).mean() > 0.85 * Background.of(alone).z(matches).mean()
+
+
+@pytest.mark.parametrize("typical_std", [None, 0.05])
+def test_what_is_there_many_times_over_counts_once(typical_std: float | None) -> None:
+    """Most of some libraries is silence, to which every query has one score: that is no spread, and no mean of all."""
+    others, silence = normal(1000), np.full(3000, 0.05, np.float32)
+    alone, with_silence = (
+        Background.of(scores, typical_std) for scores in (others, np.concatenate([others, silence, silence + 1e-7]))
+    )
+    assert (with_silence.mean, with_silence.std) == pytest.approx((alone.mean, alone.std), rel=0.01)
 
 
 def test_a_typical_mean_draws_half_of_the_way() -> None:

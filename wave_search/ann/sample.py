@@ -17,6 +17,8 @@ _MEAN_OF_HALF = math.sqrt(2 / math.pi)
 _STD_OF_HALF = math.sqrt(1 - 2 / math.pi)
 """Of the lower half of a normal distribution: how far its mean is below that of the whole, and its standard deviation,
 both in standard deviations of the whole."""
+_DECIMALS = 6
+"""Beyond these, scores differ by rounding."""
 
 
 def draw(ids: NDArray[np.int64], size: int) -> NDArray[np.int64]:
@@ -31,11 +33,13 @@ def background(scores: NDArray[np.floating], std: float | None = None) -> tuple[
 
     Those of the normal distribution whose lower half is that of the scores. The upper half is left out because it may
     hold matches: of a fifth of the library, they would raise the mean by more than a match stands out from its like.
+    What is there many times over, silence or a black picture, counts once: it would have no spread to compare with.
 
     Args:
         scores: (n,), two or more.
         std: the standard deviation, if it is known better.
     """
-    lower = np.sort(scores)[: max(2, (len(scores) + 1) // 2)].astype(np.float64)
+    distinct = np.unique(scores.round(_DECIMALS))
+    lower = distinct[: max(2, (len(distinct) + 1) // 2)].astype(np.float64)
     found = float(lower.std()) / _STD_OF_HALF if std is None else std
     return float(lower.mean()) + _MEAN_OF_HALF * found, found
