@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.media_factory import write_sound, write_video
 from wave_search.ann import exact_search
 from wave_search.errors import IndexMismatchError, IndexNotFoundError, UsageError
 from wave_search.query.search import Candidates, PartitionSearch
+from wave_search.store import Snapshot
 from wave_search.types import Clip, Modality, Space
 
 MODALITIES = list(Modality)
@@ -164,6 +166,15 @@ def test_z_of_a_vector_is_measured_by_the_spread_of_queries_of_any_kind(index: w
     typical = np.sqrt(np.mean(np.square(known)))
     mean = np.sort(scores)[: (len(scores) + 1) // 2].mean() + 0.797885 * typical
     np.testing.assert_allclose([hit.z for hit in hits], (scores - mean) / typical, atol=1e-3)
+
+
+def test_a_query_of_a_kind_that_was_not_measured_has_the_spread_of_any_kind_too(index: ws.Index) -> None:
+    snapshot, audio = index._snapshot, Space(Modality.AUDIO)
+    kept = tuple(spread for spread in snapshot.manifest.spreads if spread.query is not Modality.IMAGE)
+    search = PartitionSearch(Snapshot(snapshot.dir, replace(snapshot.manifest, spreads=kept)), audio)
+    row = tiny().embed([Clip(text="x")])[0][Modality.TEXT][None]
+    assert search.background(row, Modality.IMAGE) == search.background(row, None)
+    assert search.background(row, Modality.IMAGE) != search.background(row, Modality.TEXT)
 
 
 def test_z_of_a_query_is_measured_by_queries_of_its_kind_and_half_by_its_own_mean(index: ws.Index, media: Path) -> None:

@@ -157,7 +157,7 @@ class PartitionSearch:
         scores, typical = by_best_row(self._sample, rows), self._spreads.get(kind) if kind else None
         if typical is not None:
             return Background.of(scores, typical.std, typical.mean if len(rows) == 1 else None)
-        if kind is None and self._spreads:
+        if self._spreads:
             return Background.of(scores, math.sqrt(np.mean([some.std**2 for some in self._spreads.values()])))
         return Background.of(scores)
 
