@@ -180,6 +180,17 @@ def test_files_that_are_gone_or_changed_come_last_with_a_warning(index: ws.Index
     assert len(hits) == SOUNDS
 
 
+def test_a_search_that_looks_further_warns_once(index: ws.Index, media: Path) -> None:
+    shutil.rmtree(media / "sounds")
+    warnings: list[ws.Skipped] = []
+    told: list[ws.Progress] = []
+    asked = {"text": WORDS, "target": "audio", "k": 4, "instruction": ASKED, "rerank": SOUNDS}
+    index.search(**asked, dedupe=0.5, warn=warnings.append, progress=told.append)
+    assert sum(progress.stage == "done" for progress in told) > 1
+    assert len({warning.path for warning in warnings}) == len(warnings) == 3
+    assert (told[-1].files_skipped, told[-1].files_total) == (5, SOUNDS), "segments"
+
+
 def test_a_copy_elsewhere_stands_in(index: ws.Index, media: Path) -> None:
     shutil.copy(media / "sounds" / "500.flac", media / "zzz.flac")
     index.add([media])

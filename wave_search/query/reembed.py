@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,11 +40,12 @@ class Watch:
 
     progress: ProgressCallback | None = None
     warn: WarnCallback | None = None
-    """Is called with each file that cannot be used."""
+    """Is called once with each file that cannot be used: a search that widens asks for it again."""
     total: int = 0
     done: int = 0
     skipped: int = 0
     media_s: float = 0.0
+    warned: set[Path] = field(default_factory=set)
 
     def tell(self, stage: str, current: Path | None = None) -> None:
         """Say where it stands."""
@@ -55,7 +56,8 @@ class Watch:
         """Count segments that cannot be had."""
         self.done += segments
         self.skipped += segments
-        if self.warn is not None:
+        if self.warn is not None and path not in self.warned:
+            self.warned.add(path)
             cause = error.cause if isinstance(error, MediaError) else error.message
             self.warn(Skipped(path, cause, error.remedy))
 
@@ -91,7 +93,7 @@ class Reembedder:
         """
         origins = self._origins(ids)
         found = self._cache.get(origins, instruction)
-        watch.total, watch.done = len(origins), len(found)
+        watch.total, watch.done, watch.skipped = len(origins), len(found), 0
         watch.tell("rerank")
         missing = [origin for origin in origins if origin.segment.segment_id not in found]
         with closing(self._clips(missing, watch)) as clips:
