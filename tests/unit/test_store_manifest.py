@@ -91,6 +91,12 @@ def test_a_shortened_manifest_is_found(index, length):
         manifest.newest(index)
 
 
+def test_what_nobody_can_parse_is_damage(index):
+    manifest.path_of(index, 7).write_text("[" * 100_000)
+    with pytest.raises(IndexCorruptError, match="is damaged: not a manifest"):
+        manifest.newest(index)
+
+
 def test_a_damaged_manifest_names_the_way_back(index):
     manifest.publish(index, replace(STATE, version=6))
     manifest.publish(index, STATE)

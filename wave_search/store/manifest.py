@@ -146,7 +146,10 @@ def _encode(manifest: Manifest) -> bytes:
 
 
 def _parsed(data: bytes) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(data)
+    try:
+        content: dict[str, Any] = json.loads(data)
+    except RecursionError as error:
+        raise ValueError("not a manifest") from error
     if not isinstance(content, dict):
         raise ValueError("not a manifest")
     return content
