@@ -114,3 +114,8 @@ def test_what_is_like_a_part_to_avoid_goes_down_and_nothing_else_does() -> None:
     assert joint([[5], [2]], 2, -1) == pytest.approx(like), "only ratios matter"
     assert joint([[5], [2]], 1, -0.25) == pytest.approx(3)
     assert joint([[5], [4]], 1, -0.5, usual=(3, 2)) == pytest.approx(like), "so much above the usual"
+
+
+def test_however_far_a_segment_stands_out_its_z_is_a_number() -> None:
+    """As the odd one among segments that are nearly the same."""
+    assert joint([[1e6, 5], [1e5, 1e6]], 1, 1) == pytest.approx((1000, 5 + 2 * np.log(2)), abs=0.1)

@@ -105,8 +105,8 @@ def test_a_damaged_manifest_names_the_way_back(index):
         manifest.newest(index)
 
 
-OLDER = {"format_version": 0, "byte_order": "middle", "vectors": "float64"}
-NEWER = {"format_version": 2, "byte_order": sys.byteorder, "digests": {"kind": "sha3"}}
+OLDER = {"format_version": 1, "byte_order": "middle", "vectors": "float64"}
+NEWER = {"format_version": 3, "byte_order": sys.byteorder, "digests": {"kind": "sha3"}}
 
 
 @pytest.mark.parametrize("content", [OLDER, NEWER])
@@ -116,16 +116,16 @@ def test_another_format_is_refused_whatever_else_it_holds(index, content):
     with pytest.raises(IndexMismatchError) as caught:
         manifest.newest(index)
     found = content["format_version"]
-    assert caught.value.message == f"the index {index} has format {found}, this program reads format 1"
+    assert caught.value.message == f"the index {index} has format {found}, this program reads format 2"
     assert caught.value.remedy.startswith("Index the files again")
     assert verify(index) == (Problem(caught.value.message, caught.value.remedy),), "said once"
 
 
-@pytest.mark.parametrize("changes", [{"format_version": 0}, {"format_version": 2}])
+@pytest.mark.parametrize("changes", [{"format_version": 1}, {"format_version": 3}])
 def test_another_format_with_the_same_entries_is_refused_too(index, changes):
     manifest.publish(index, STATE)
     rewrite(manifest.path_of(index, 7), **changes)
-    with pytest.raises(IndexMismatchError, match=r"has format \d, this program reads format 1"):
+    with pytest.raises(IndexMismatchError, match=r"has format \d, this program reads format 2"):
         manifest.newest(index)
 
 

@@ -29,6 +29,8 @@ _SOFTNESS = 2.0
 """Of the minimum, in z: differences of z that are larger than this count fully."""
 _LIKE_IT = 1.0
 """From this z above the usual on, a segment is like a part to avoid."""
+_FAR_ABOVE = 1000.0
+"""A z is taken as this if it is higher, as among segments that are nearly the same: exp(-z) would not be a number."""
 _PENALTY = 8.0
 """What each z above that costs, times the weight of the part beside the mean of the wanted ones."""
 
@@ -99,7 +101,7 @@ def joint_z(z: NDArray[np.float32], weights: Sequence[float], usual: NDArray[np.
     wanted = signed > 0
     above = (z - usual[:, None]).astype(np.float64)
     shares = signed[wanted] / signed[wanted].sum()
-    unmet = shares @ np.logaddexp(0.0, -above[wanted] / _SOFTNESS)  # -log of the degree
+    unmet = shares @ np.logaddexp(0.0, -np.minimum(above[wanted], _FAR_ABOVE) / _SOFTNESS)  # -log of the degree
     met = shares @ usual[wanted] - _SOFTNESS * (unmet + np.log(-np.expm1(-unmet)))
     slopes = _PENALTY * -signed[~wanted] / signed[wanted].mean()
     joint: NDArray[np.float32] = (met - slopes @ np.maximum(above[~wanted] - _LIKE_IT, 0.0)).astype(np.float32)

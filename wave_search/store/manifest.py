@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FOLDER = "manifest"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _NAME = re.compile(r"\d{12}\.json")
 _REBUILD = "Index the files again into another folder (--index DIR)."
 
