@@ -69,7 +69,7 @@ def test_a_space_of_an_instruction_is_measured_by_queries_with_it(tmp_path: Path
             space = Space(Modality.AUDIO, instruction)
             rows = index._snapshot.vectors(space, index._snapshot.partition(space).ids).astype(np.float32)
             cosines = (rows @ rows.T)[~np.eye(len(rows), dtype=bool)].reshape(len(rows), -1)
-            spread = index._snapshot.spread(space, Modality.AUDIO)
+            spread = index._snapshot.spreads(space).get(Modality.AUDIO)
             assert spread is not None
             assert spread.mean == pytest.approx(np.mean([background(row)[0] for row in cosines]), abs=1e-5)
 

@@ -6,7 +6,7 @@ search and by the shards, so that the two agree to the last bit.
 
 from wave_search.ann.build import BuiltShard, build_shard
 from wave_search.ann.codebook import Codebook
-from wave_search.ann.exact import exact_search, score
+from wave_search.ann.exact import by_best_row, exact_search, score
 from wave_search.ann.requirement import check_faiss
 from wave_search.ann.sample import BACKGROUND_SIZE, background, draw
 from wave_search.ann.shard import Shard
@@ -24,6 +24,7 @@ __all__ = [
     "Shards",
     "background",
     "build_shard",
+    "by_best_row",
     "check_faiss",
     "draw",
     "exact_search",

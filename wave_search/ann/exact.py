@@ -73,7 +73,7 @@ def best_of(
         return _ranked(score(vectors, rows), ids, k)
     scaled_rows, rough, block = scaled(rows), np.empty(len(vectors), np.float32), rows
     for start, block in _blocks(vectors, rows.shape[1]):
-        rough[start : start + len(block)] = _products(block, scaled_rows)
+        rough[start : start + len(block)] = by_best_row(block, scaled_rows)
     kth = np.partition(rough, -k)[-k]
     # Rounding moves an inner product of unit vectors by at most dim units; both this one and the k-th may be off.
     near = np.flatnonzero(rough >= kth - 2 * rows.shape[1] * _ROUNDING)
@@ -126,8 +126,8 @@ def _blocks(vectors: Stored, dim: int) -> Iterator[tuple[int, NDArray[np.float32
         yield start, widened(vectors[start : start + _BLOCK_ROWS], buffer)
 
 
-def _products(vectors: NDArray[Real], rows: NDArray[Real]) -> NDArray[Real]:
-    """Inner products (n,), the best of the rows for each vector."""
+def by_best_row(vectors: NDArray[Real], rows: NDArray[Real]) -> NDArray[Real]:
+    """Inner products of vectors (n, dim) with query rows (q, dim): (n,), the best of the rows for each vector."""
     # One by one, not as a matrix product: the order of additions of the latter varies with its shape; and it would wake
     # BLAS's threads for each block, which takes far longer than the work where other processes keep the cores busy.
     products: NDArray[Real] = (
@@ -142,5 +142,5 @@ def _exact(vectors: NDArray[np.float32], rows: NDArray[np.float32]) -> NDArray[n
     precise = rows.astype(np.float64)
     for start in range(0, len(vectors), _EXACT_ROWS):
         part = vectors[start : start + _EXACT_ROWS].astype(np.float64)
-        found[start : start + _EXACT_ROWS] = _products(part, precise)
+        found[start : start + _EXACT_ROWS] = by_best_row(part, precise)
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,12 @@ import numpy as np
 from wave_search.ann import background
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
+
+    from wave_search.store import Spread
+    from wave_search.types import Modality
 
 SAMPLE_SIZE = 32
 """So many segments of a partition stand for all of it when a query is calibrated. docs/scores.md has the figures: more
@@ -59,3 +65,20 @@ class Background:
         if self.std == 0.0:
             return np.zeros_like(scores)
         return ((scores - self.mean) / self.std).astype(np.float32)
+
+
+def background_of(
+    scores: NDArray[np.float32], rows: int, kind: Modality | None, spreads: Mapping[Modality, Spread]
+) -> Background:
+    """Choose what is known of queries like this one.
+
+    Args:
+        scores: (n,) of the query on the sample.
+        rows: how many it has. What a best of several scores is not what typical queries score.
+        kind: what it is; None if that is not known.
+        spreads: of the partition. Where the kind is not among them, the query has the spread of all kinds.
+    """
+    if kind is not None and kind in spreads:
+        return Background.of(scores, spreads[kind].std, spreads[kind].mean if rows == 1 else None)
+    stds = [spread.std for spread in spreads.values()]
+    return Background.of(scores, math.sqrt(np.mean(np.square(stds))) if stds else None)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wave_search.ann import by_best_row
 from wave_search.query.compose import joint_z
-from wave_search.query.search import Candidates, by_best_row
+from wave_search.query.search import Candidates
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wave_search.ann import score
+from wave_search.ann import by_best_row, score
 from wave_search.query.compose import joint_z
 from wave_search.query.joint import by_parts
 from wave_search.query.moments import order
-from wave_search.query.search import by_best_row
 from wave_search.types import Modality
 
 if TYPE_CHECKING:
@@ -60,7 +59,8 @@ class Reranker:
         again = [hit for hit in chosen if hit.segment_id in vectors]
         lost = [hit for hit in chosen if hit.segment_id not in vectors and hit.modality not in as_before]
         further = [hit for hit in hits if hit.segment_id not in best]
-        new = rescored(again, {number: float(score(row[None], query.rows)[0]) for number, row in vectors.items()})
+        scores = score(np.stack([*vectors.values()]), query.rows).tolist() if vectors else []
+        new = rescored(again, dict(zip(vectors, scores, strict=True)))
         if len(query.parts) > 1:
             new = [hit for partition in partitions for hit in _met(new, vectors, partition, query)]
         return [*sorted([*settled, *new], key=order), *lost, *further]

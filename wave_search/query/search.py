@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wave_search.ann import Codebook, Effort, Shard, Shards, draw, exact_search
+from wave_search.ann import Codebook, Effort, Shard, Shards, by_best_row, draw, exact_search
 from wave_search.errors import IndexCorruptError
-from wave_search.query.calibrate import SAMPLE_SIZE, Background
+from wave_search.query.calibrate import SAMPLE_SIZE, Background, background_of
 from wave_search.store import covered
 
 if TYPE_CHECKING:
@@ -91,8 +90,7 @@ class PartitionSearch:
 
     @cached_property
     def _spreads(self) -> dict[Modality, Spread]:
-        spreads = self._snapshot.manifest.spreads
-        return {spread.query: spread for spread in spreads if spread.space == self.space and spread.std > 0}
+        return self._snapshot.spreads(self.space)
 
     @cached_property
     def _efforts(self) -> dict[Modality, Effort]:
@@ -154,12 +152,7 @@ class PartitionSearch:
 
     def background(self, rows: NDArray[np.float32], kind: Modality | None) -> Background:
         """What a query of rows (q, dim) scores on anything here."""
-        scores, typical = by_best_row(self._sample, rows), self._spreads.get(kind) if kind else None
-        if typical is not None:
-            return Background.of(scores, typical.std, typical.mean if len(rows) == 1 else None)
-        if self._spreads:
-            return Background.of(scores, math.sqrt(np.mean([some.std**2 for some in self._spreads.values()])))
-        return Background.of(scores)
+        return background_of(by_best_row(self._sample, rows), len(rows), kind, self._spreads)
 
     def _effort(self, kinds: Collection[Modality | None]) -> Effort:
         """As measured for such queries; otherwise as much as for any, and more if none came from elsewhere."""
@@ -170,10 +163,3 @@ class PartitionSearch:
             if self._efforts.keys() <= {self.space.modality}:
                 known.append(Effort.by_rule(self._shards.codebook.lists))
         return Effort(max(e.probes for e in known), max(e.candidates for e in known))
-
-
-def by_best_row(vectors: NDArray[np.float32], rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Cosines of vectors (n, dim) with a query of rows (q, dim), of each with its best row: (n,)."""
-    # Row by row, as in exact search: a matrix product would wake BLAS's threads.
-    best: NDArray[np.float32] = np.vecdot(vectors[:, None, :], rows).max(axis=1)
-    return best

@@ -11,7 +11,7 @@ import numpy as np
 
 from wave_search.ann import draw, score
 from wave_search.errors import UsageError
-from wave_search.query.calibrate import SAMPLE_SIZE, Background
+from wave_search.query.calibrate import SAMPLE_SIZE, background_of
 from wave_search.reports import TagReport
 from wave_search.store import Column
 from wave_search.types import Modality
@@ -107,12 +107,11 @@ class Tagging:
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Mean and standard deviation of the scores of each label."""
         sample = snapshot.vectors(space, draw(ids, SAMPLE_SIZE))
-        typical = snapshot.spread(space, Modality.TEXT)
+        spreads = snapshot.spreads(space)
         found, start = [], 0
         for label in self.labels:
             stop = start + len(label.texts)
-            std, mean = (typical.std, typical.mean if stop - start == 1 else None) if typical else (None, None)
-            found.append(Background.of(score(sample, rows[start:stop]), std, mean))
+            found.append(background_of(score(sample, rows[start:stop]), stop - start, Modality.TEXT, spreads))
             start = stop
         return np.array([b.mean for b in found], np.float32), np.array([b.std for b in found], np.float32)
 

@@ -264,10 +264,9 @@ class Snapshot:
         parts = (tables.FOLDER, SHARDS_FOLDER, manifest.FOLDER, digests.FOLDER)
         return {**{part: durable.size_bytes(self.dir / part) for part in parts}, "cache": cache.size_bytes(self.dir)}
 
-    def spread(self, space: Space, query: Modality) -> Spread | None:
-        """What a typical query scores on a space; None if it was not measured."""
-        found = (spread for spread in self.manifest.spreads if (spread.space, spread.query) == (space, query))
-        return next(found, None)
+    def spreads(self, space: Space) -> dict[Modality, Spread]:
+        """What typical queries score on a space, by their kind, as far as it was measured and there is any spread."""
+        return {spread.query: spread for spread in self.manifest.spreads if spread.space == space and spread.std > 0}
 
     def shards(self, space: Space) -> tuple[ShardRef, ...]:
         """The shards of a space by the ids that they cover."""
