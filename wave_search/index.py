@@ -249,14 +249,14 @@ class Index:
         parts = read_parts(text=text, media=media, vector=vector, like=like, similar=similar)
         options = ResultOptions(k, min_score, where, tuple(columns), moments, per_file, dedupe)
         # Before a model is loaded in vain.
-        spaces, _ = self._searcher.check(target, options, instruction)
+        spaces, chosen = self._searcher.check(target, options, instruction)
         check_effect(instruction, rerank, spaces, query_takes_it=takes_instruction(parts))
         reranker = None
         if instruction is not None and rerank is not None:
             again = Reembedder(self._snapshot, self._encoder, self._engine.decoders)
             reranker = Reranker(again, instruction, rerank, Watch(progress, warn))
         query = resolve(parts, self._snapshot, self._encoder, target, instruction)
-        return self._searcher.search(query, target, options, instruction=instruction, reranker=reranker)
+        return self._searcher.search(query, spaces, chosen, options, reranker)
 
     def coverage(self, instruction: str, target: str = "any") -> float:
         """Tell how much of a target was indexed with an instruction: from 0 for nothing to 1 for all of it."""

@@ -97,30 +97,25 @@ class Searcher:
     def search(
         self,
         query: Query,
-        target: str,
+        spaces: Sequence[Space],
+        chosen: Selection | None,
         options: ResultOptions,
-        *,
-        instruction: str | None = None,
         reranker: Reranker | None = None,
     ) -> list[Hit]:
         """Find the best hits.
 
         Args:
             query: what to look for, and what is no answer.
-            target: a modality, or "any" for all, merged by z because raw scores of modalities do not compare. What is
-                identical with the query comes first, although its z may be low: where all segments are much alike, or
-                where there are few of them (among n, a z is at most sqrt(n - 1)).
+            spaces: what to search, merged by z because raw scores of modalities do not compare. What is identical with
+                the query comes first, although its z may be low: where all segments are much alike, or where there are
+                few of them (among n, a z is at most sqrt(n - 1)).
+            chosen: what of it, as `check` finds both.
             options: which hits, and what to say of them. A content that several files have is a hit for each.
-            instruction: search what is embedded with it, where the index has that.
             reranker: puts the best hits into a new order.
 
         Returns:
             At most k hits, best first; equal ones by path and time.
-
-        Raises:
-            UsageError: nothing of the target is in the index, or the condition or a column makes no sense.
         """
-        spaces, chosen = self.check(target, options, instruction)
         k = max(options.k, reranker.depth if reranker else 0)
         spare = max(_MIN_CANDIDATES - k, (_CANDIDATES_PER_HIT - 1) * k) if options.thins else 0
         while True:
