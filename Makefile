@@ -47,6 +47,7 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@if git grep -nE '^(<{7}|>{7}) '; then echo 'error: a merge was left unfinished there' >&2; exit 1; fi
 
 format: install
 	$(BIN)/ruff check --fix .
