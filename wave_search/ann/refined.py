@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,14 +56,25 @@ class Refined:
         Returns:
             Squared distances and positions, both (q, wanted), nearest first; -1 where there are not so many.
         """
-        import faiss
-
-        turned: Any = faiss.SearchParametersPreTransform()
-        turned.index_params = search_parameters(probes, among)
-        params: Any = faiss.IndexRefineSearchParameters()
-        params.base_index_params = turned
-        # faiss cuts the product of the factor and what is wanted down to a whole number.
-        params.k_factor = (candidates + 0.5) / wanted
+        asked = probes, candidates, wanted
+        params = _unfiltered(*asked) if among is None else _parameters(*asked, among)
         with one_thread():
             distances, positions = self._index.search(rows, wanted, params=params)
         return distances, positions
+
+
+def _parameters(probes: int, candidates: int, wanted: int, among: NDArray[np.bool_] | None) -> Any:
+    import faiss
+
+    turned: Any = faiss.SearchParametersPreTransform()
+    turned.index_params = search_parameters(probes, among)
+    params: Any = faiss.IndexRefineSearchParameters()
+    params.base_index_params = turned
+    # faiss cuts the product of the factor and what is wanted down to a whole number.
+    params.k_factor = (candidates + 0.5) / wanted
+    return params
+
+
+@lru_cache
+def _unfiltered(probes: int, candidates: int, wanted: int) -> Any:
+    return _parameters(probes, candidates, wanted, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,7 +36,7 @@ class Question:
     def of(cls, codebook: Codebook, rows: NDArray[np.float32], probes: int) -> Question:
         """Look for rows (q, dim) in their nearest lists."""
         with one_thread():
-            rotated = codebook.rotate(rows)
+            rotated = codebook.rotate_queries(rows)
             return cls(rotated, *codebook.probe(rotated, probes))
 
 
@@ -49,6 +50,12 @@ def search_parameters(probes: int, among: NDArray[np.bool_] | None) -> Any:
         selector: Any = faiss.IDSelectorBitmap
         params.sel = selector(np.packbits(among, bitorder="little"))
     return params
+
+
+@lru_cache
+def _unfiltered(probes: int) -> Any:
+    # faiss only reads them, and to make them takes as long as to look at several candidates.
+    return search_parameters(probes, None)
 
 
 class Codes:
@@ -84,7 +91,7 @@ class Codes:
         import faiss
 
         rows, probes = question.lists.shape
-        params = search_parameters(probes, among)
+        params = _unfiltered(probes) if among is None else search_parameters(probes, among)
         distances = np.empty((rows, wanted), np.float32)
         positions = np.empty((rows, wanted), np.int64)
         with one_thread():

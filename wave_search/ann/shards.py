@@ -48,7 +48,7 @@ class Effort:
     def by_rule(cls, lists: int) -> Effort:
         """Enough for recall@10 of 0.98 on embedding-like vectors, for queries of another modality too.
 
-        That is half of 256 lists, a quarter of 1024. To be used where nothing was measured.
+        That is half of 256 lists, a third of 512. To be used where nothing was measured.
         """
         return cls(math.ceil(8 * math.sqrt(lists)), 200)
 
@@ -149,8 +149,9 @@ class Shards:
         few = best + _MORE_NOMINATED
         if self._refined is not None and few < effort.candidates:
             distances, positions = self._refined.nearest(rows, effort.probes, effort.candidates, few, among)
-            if (distances[:, -1] - distances[:, best - 1] > _NORMS_VARY / math.sqrt(self.codebook.dim)).all():
-                return positions
+            near = distances[:, best - 1 : best] + _NORMS_VARY / math.sqrt(self.codebook.dim)
+            if (distances[:, -1:] > near).all():
+                return np.where(distances <= near, positions, -1)
         return self.nearest(Question.of(self.codebook, rows, effort.probes), effort.candidates, among)
 
     def _living(self) -> NDArray[np.int64]:
@@ -236,7 +237,7 @@ class _Chosen:
     def __len__(self) -> int:
         return len(self.positions)
 
-    def __getitem__(self, part: slice | NDArray[np.intp]) -> NDArray[np.float16]:
+    def __getitem__(self, part: slice) -> NDArray[np.float16]:
         return self.shards.vectors_at(self.positions[part])
 
 
