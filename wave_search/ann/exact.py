@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
 _BLOCK_ROWS = 128
-"""So many are scored at once, and usually all candidates of a search by codes: then they are fetched only once."""
-_EXACT_ROWS = 16
-"""Keeps the float64 copy in the processor's cache."""
-_ROUNDING = 2.0**-24
+"""So many are scored at once: their float32 copy stays in the processor's cache."""
 _HALF_BITS = np.uint32(0x8FFFE000).view(np.int32)
 """Where sign, exponent and mantissa of a float16 are once it is shifted to the place that they have in a float32."""
 _HALF_SCALE = np.float32(2.0**112)
 """Between a float16 and what its bits mean there: the difference of the two biases."""
-
-
-Real = TypeVar("Real", np.float32, np.float64)
 
 
 class Stored(Protocol):
@@ -30,7 +22,7 @@ class Stored(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, part: slice | NDArray[np.intp], /) -> NDArray[np.float16]: ...
+    def __getitem__(self, part: slice, /) -> NDArray[np.float16]: ...
 
 
 def score(vectors: Stored, queries: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -40,8 +32,10 @@ def score(vectors: Stored, queries: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     found = np.empty(len(vectors), np.float32)
     rows = scaled(queries)
-    for start, block in _blocks(vectors, rows.shape[1]):
-        found[start : start + len(block)] = _exact(block, rows)
+    buffer = np.empty((min(_BLOCK_ROWS, len(vectors)), rows.shape[1]), np.float32)
+    for start in range(0, len(vectors), _BLOCK_ROWS):
+        block = widened(vectors[start : start + _BLOCK_ROWS], buffer)
+        found[start : start + len(block)] = by_best_row(block, rows)
     return found
 
 
@@ -69,21 +63,10 @@ def best_of(
     vectors: Stored, ids: NDArray[np.int64], rows: NDArray[np.float32], k: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """`exact_search` for rows (q, dim) that are checked."""
-    if len(vectors) <= k:
-        return _ranked(score(vectors, rows), ids, k)
-    scaled_rows, rough, block = scaled(rows), np.empty(len(vectors), np.float32), rows
-    for start, block in _blocks(vectors, rows.shape[1]):
-        rough[start : start + len(block)] = by_best_row(block, scaled_rows)
-    kth = np.partition(rough, -k)[-k]
-    # Rounding moves an inner product of unit vectors by at most dim units; both this one and the k-th may be off.
-    near = np.flatnonzero(rough >= kth - 2 * rows.shape[1] * _ROUNDING)
-    is_there = len(vectors) <= _BLOCK_ROWS
-    return _ranked(_exact(block[near], scaled_rows) if is_there else score(vectors[near], rows), ids[near], k)
-
-
-def _ranked(
-    scores: NDArray[np.float32], ids: NDArray[np.int64], k: int
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    scores = score(vectors, rows)
+    if len(scores) > _BLOCK_ROWS + k:
+        near = np.flatnonzero(scores >= np.partition(scores, -k)[-k])
+        scores, ids = scores[near], ids[near]
     order = np.lexsort((ids, -scores))[:k]
     return scores[order], ids[order]
 
@@ -119,28 +102,11 @@ def scaled(queries: NDArray[np.float32]) -> NDArray[np.float32]:
     return queries * _HALF_SCALE
 
 
-def _blocks(vectors: Stored, dim: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Vectors piece by piece, `widened`, with the position of the first. The next one takes the place of a piece."""
-    buffer = np.empty((min(_BLOCK_ROWS, len(vectors)), dim), np.float32)
-    for start in range(0, len(vectors), _BLOCK_ROWS):
-        yield start, widened(vectors[start : start + _BLOCK_ROWS], buffer)
-
-
-def by_best_row(vectors: NDArray[Real], rows: NDArray[Real]) -> NDArray[Real]:
+def by_best_row(vectors: NDArray[np.float32], rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Inner products of vectors (n, dim) with query rows (q, dim): (n,), the best of the rows for each vector."""
     # One by one, not as a matrix product: the order of additions of the latter varies with its shape; and it would wake
     # BLAS's threads for each block, which takes far longer than the work where other processes keep the cores busy.
-    products: NDArray[Real] = (
+    products: NDArray[np.float32] = (
         np.vecdot(vectors, rows[0]) if len(rows) == 1 else np.vecdot(vectors[:, None], rows).max(axis=1)
     )
     return products
-
-
-def _exact(vectors: NDArray[np.float32], rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The same for `widened` vectors and `scaled` rows, rounded only once."""
-    found = np.empty(len(vectors), np.float32)
-    precise = rows.astype(np.float64)
-    for start in range(0, len(vectors), _EXACT_ROWS):
-        part = vectors[start : start + _EXACT_ROWS].astype(np.float64)
-        found[start : start + _EXACT_ROWS] = by_best_row(part, precise)
-    return found
