@@ -39,7 +39,9 @@ def background(scores: NDArray[np.floating], std: float | None = None) -> tuple[
         scores: (n,), two or more.
         std: the standard deviation, if it is known better.
     """
-    distinct = np.unique(scores.round(_DECIMALS))
-    lower = distinct[: max(2, (len(distinct) + 1) // 2)].astype(np.float64)
-    found = float(lower.std()) / _STD_OF_HALF if std is None else std
-    return float(lower.mean()) + _MEAN_OF_HALF * found, found
+    # In plain Python: the scores of a query are few.
+    distinct = sorted(set(scores.round(_DECIMALS).tolist()))
+    lower = distinct[: max(2, (len(distinct) + 1) // 2)]
+    mean = math.fsum(lower) / len(lower)
+    found = math.dist(lower, [mean] * len(lower)) / math.sqrt(len(lower)) / _STD_OF_HALF if std is None else std
+    return mean + _MEAN_OF_HALF * found, found

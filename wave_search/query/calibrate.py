@@ -49,11 +49,12 @@ class Background:
                 some queries score higher on everything, and others only because there is much that is like them. None
                 where queries like this are too different from typical ones, for the query's own.
         """
-        if len(scores) < 2 or scores.max() - scores.min() < _MIN_STD:
+        values = scores.tolist()  # to reckon with few numbers, numpy takes longer than Python
+        if len(values) < 2 or max(values) - min(values) < _MIN_STD:
             return cls(0.0, 0.0, 0.0)
         own_mean, std = background(scores, typical_std or None)
         mean = own_mean if typical_mean is None else (own_mean + typical_mean) / 2
-        return cls(mean, std if std >= _MIN_STD else 0.0, float(scores.mean()))
+        return cls(mean, std if std >= _MIN_STD else 0.0, math.fsum(values) / len(values))
 
     @property
     def usual_z(self) -> float:

@@ -62,13 +62,13 @@ class Searcher:
             raise UsageError("the index is empty", "Add media with `wave-search index PATH`.")
         if target == ANY:
             return tuple(self._space(modality, instruction) for modality in held)
+        if target in held:  # a modality is equal to its name
+            return (self._space(Modality(target), instruction),)
         if target not in list(Modality):
             names = ", ".join(Modality)
             raise UsageError(f'there is no target "{target}"', f"Choose one of {names} and {ANY}.")
-        if Modality(target) not in held:
-            have = ", ".join(f"{modality} ({count:,} segments)" for modality, count in held.items())
-            raise UsageError(f"there is no {target} in the index", f"It holds {have}.")
-        return (self._space(Modality(target), instruction),)
+        have = ", ".join(f"{modality} ({count:,} segments)" for modality, count in held.items())
+        raise UsageError(f"there is no {target} in the index", f"It holds {have}.")
 
     def _space(self, modality: Modality, instruction: str | None) -> Space:
         # Text has no other space than that without an instruction.

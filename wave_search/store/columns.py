@@ -90,10 +90,9 @@ class SegmentColumns:
             KeyError: one is not there.
         """
         places = np.searchsorted(self.ids, ids)
-        there = places < len(self.ids)
-        there[there] = self.ids[places[there]] == ids[there]
-        if not there.all():
-            raise KeyError(int(ids[~there][0]))
+        missing = self.ids.take(places, mode="clip") != ids if len(self.ids) else np.ones(len(ids), np.bool_)
+        if missing.any():
+            raise KeyError(int(ids[missing][0]))
         return places
 
     def is_text(self, positions: NDArray[np.intp]) -> NDArray[np.bool_]:
