@@ -57,8 +57,8 @@ def found(snapshot: Snapshot) -> Content:
         partition = snapshot.partition(space)
         paths = snapshot.paths_of(partition.content_ids)
         rows = snapshot.segment_rows(partition.ids)
-        for row, vector in zip(rows, snapshot.vectors(space, partition.ids), strict=True):
-            for path in paths[row.content_id]:
+        for row, vector, names in zip(rows, snapshot.vectors(space, partition.ids), paths, strict=True):
+            for path in names:
                 result[path].append((row.modality, row.start_s, row.text, vector.tobytes()))
     return {path: sorted(rows) for path, rows in result.items()}
 

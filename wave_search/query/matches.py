@@ -49,12 +49,12 @@ class Moment(NamedTuple):
 def matches(snapshot: Snapshot, candidates: Candidates, chosen: Selection | None = None) -> Iterator[Match]:
     """Name the files of candidates, as far as they were chosen."""
     content_ids, starts_s, stops_s = snapshot.spans(candidates.ids)
-    paths = snapshot.paths_of(content_ids)
     scores = candidates.scores.clip(max=1.0)  # float16 rounds some norms up
-    for score, z, segment_id, content_id, start_s, stop_s in zip(
-        scores.tolist(), candidates.z.tolist(), candidates.ids.tolist(), content_ids, starts_s, stops_s, strict=True
+    columns = (scores.tolist(), candidates.z.tolist(), candidates.ids.tolist(), content_ids, starts_s, stops_s)
+    for score, z, segment_id, content_id, start_s, stop_s, paths in zip(
+        *columns, snapshot.paths_of(content_ids), strict=True
     ):
-        for path in paths[content_id]:
+        for path in paths:
             if chosen is None or chosen.holds(segment_id, path):
                 yield Match(score, z, path, candidates.modality, start_s, stop_s, segment_id, content_id)
 

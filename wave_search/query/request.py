@@ -47,7 +47,8 @@ def read_parts(
     """
     parts = [*_each(text, _text)]
     for modality, given in (media or {}).items():
-        parts += _each(given, partial(parse_media, modality=modality))
+        if given is not None:
+            parts += _each(given, partial(parse_media, modality=modality))
     parts += _each(vector, _unit) if vector is None or isinstance(vector, Part) else [Part(_unit(vector))]
     parts += _each(like, _stored)
     parts += _each(similar, _similar)
@@ -98,6 +99,8 @@ def _similar(item: Any) -> SimilarTo:
 
 def _paired(parts: list[Part]) -> list[Part]:
     """What is heard and what is seen become one clip, if there is no doubt which belong together."""
+    if len(parts) == 1:
+        return parts
     wanted: dict[Modality, list[Part]] = {Modality.AUDIO: [], Modality.VIDEO: []}
     for part in parts:
         if isinstance(part.item, MediaRef) and part.weight > 0 and part.item.modality in wanted:

@@ -61,7 +61,6 @@ def resolve(
 
 
 def _find(item: Any, snapshot: Snapshot, encoder: Encoder, target: str, instruction: str | None) -> Found:
-    segmenting = _segmenting(snapshot)
     match item:
         case np.ndarray():
             if item.shape[1] != snapshot.manifest.model.dim:
@@ -73,11 +72,11 @@ def _find(item: Any, snapshot: Snapshot, encoder: Encoder, target: str, instruct
         case SimilarTo():
             return _similar(item, snapshot, encoder, target, instruction)
         case MediaRef():
-            return Found(encoder.encode_query(item, segmenting, instruction), item.modality)
+            return Found(encoder.encode_query(item, _segmenting(snapshot), instruction), item.modality)
         case Together():
-            return Found(encoder.encode_query(item, segmenting, instruction), Modality.AV)
+            return Found(encoder.encode_query(item, _segmenting(snapshot), instruction), Modality.AV)
         case _:
-            return Found(encoder.encode_query(item, segmenting), Modality.TEXT)
+            return Found(encoder.encode_query(item, _segmenting(snapshot)), Modality.TEXT)
 
 
 def _similar(like: SimilarTo, snapshot: Snapshot, encoder: Encoder, target: str, instruction: str | None) -> Found:

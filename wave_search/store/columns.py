@@ -7,6 +7,7 @@ Only texts are not kept; they are taken from the table by position.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from wave_search.store.tables import CONTENTS, FILES, SEGMENTS
 from wave_search.types import Modality, Space
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -147,17 +148,14 @@ class FilePaths:
         arrow.release_unused()
         return cls(content_ids[order], folder_codes[order], *kept_names)
 
-    def of(self, content_ids: Iterable[int]) -> dict[int, tuple[bytes, ...]]:
+    def of(self, content_ids: Sequence[int] | NDArray[np.int64]) -> list[list[bytes]]:
         """All paths of each content, sorted."""
-        wanted = np.array(sorted(set(content_ids)), np.int64)
-        begins = np.searchsorted(self.content_ids, wanted, "left")
-        counts = np.searchsorted(self.content_ids, wanted, "right") - begins
-        ends = counts.cumsum()
-        places = np.arange(counts.sum()) + np.repeat(begins - (ends - counts), counts)
+        begins, ends = (np.searchsorted(self.content_ids, content_ids, side).tolist() for side in ("left", "right"))
+        spans = list(zip(begins, ends, strict=True))
+        places = np.array([place for begin, end in spans for place in range(begin, end)], np.intp)
         folders, names = self.folders.at(self.folder_codes[places]), self.names.at(places)
-        paths = [folder + b"/" + name for folder, name in zip(folders, names, strict=True)]
-        spans = zip(wanted.tolist(), (ends - counts).tolist(), ends.tolist(), strict=True)
-        return {content_id: tuple(sorted(paths[begin:end])) for content_id, begin, end in spans}
+        paths = (folder + b"/" + name for folder, name in zip(folders, names, strict=True))
+        return [sorted(islice(paths, end - begin)) for begin, end in spans]
 
 
 @dataclass(frozen=True, slots=True)

@@ -210,7 +210,7 @@ class Snapshot:
         """How long each content is, in seconds; None for what has no time."""
         return self._durations.of(np.asarray(content_ids, np.int64))
 
-    def paths_of(self, content_ids: Iterable[int]) -> Mapping[int, tuple[bytes, ...]]:
+    def paths_of(self, content_ids: Sequence[int] | NDArray[np.int64]) -> list[list[bytes]]:
         """The paths of the files that have each content, sorted."""
         return self._paths.of(content_ids)
 
