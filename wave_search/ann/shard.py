@@ -139,10 +139,9 @@ class Shard:
         files.check(directory, IDS, meta)
         ids = files.map_ids(directory, IDS, count)
         vectors = files.map_array(directory, VECTORS, np.float16, (count, dim))
-        reader = faiss.VectorIOReader()
-        faiss.copy_array_to_vector(np.frombuffer(files.read_bytes(directory, CODES, meta), np.uint8), reader.data)
+        files.check(directory, CODES, meta)  # faiss may crash on damaged data
         index = codebook.new_index()
-        lists: Any = faiss.read_InvertedLists(reader)
+        lists: Any = faiss.read_InvertedLists(faiss.FileIOReader(str(directory / CODES)))
         # Not in the file, and needed to take over those of another shard.
         lists.packer = index.get_CodePacker()
         index.replace_invlists(lists, True)
