@@ -65,7 +65,7 @@ class Background:
         """Scores in standard deviations above the mean; all 0 if there is no spread to compare with."""
         if self.std == 0.0:
             return np.zeros_like(scores)
-        return ((scores - self.mean) / self.std).astype(np.float32)
+        return (scores - self.mean) / self.std
 
 
 def background_of(

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from wave_search.types import Hit, Modality
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ class Moment(NamedTuple):
 def matches(snapshot: Snapshot, candidates: Candidates, chosen: Selection | None = None) -> Iterator[Match]:
     """Name the files of candidates, as far as they were chosen."""
     content_ids, starts_s, stops_s = snapshot.spans(candidates.ids)
-    scores = candidates.scores.clip(max=1.0)  # float16 rounds some norms up
+    scores = np.minimum(candidates.scores, 1.0)  # float16 rounds some norms up
     columns = (scores.tolist(), candidates.z.tolist(), candidates.ids.tolist(), content_ids, starts_s, stops_s)
     for score, z, segment_id, content_id, start_s, stop_s, paths in zip(
         *columns, snapshot.paths_of(content_ids), strict=True

@@ -119,7 +119,7 @@ class PartitionSearch:
             k to k + spare of them; fewer only where that is all that may be found.
         """
         scores, ids = self.nearest(queries, k, {kind}, allowed, spare)
-        z = self.background(np.atleast_2d(queries), kind).z(scores)
+        z = self.background(queries, kind).z(scores)
         return Candidates(self.space.modality, ids, scores, z)
 
     def nearest(

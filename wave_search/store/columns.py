@@ -90,7 +90,7 @@ class SegmentColumns:
         Raises:
             KeyError: one is not there.
         """
-        places = np.searchsorted(self.ids, ids)
+        places = self.ids.searchsorted(ids)
         missing = self.ids.take(places, mode="clip") != ids if len(self.ids) else np.ones(len(ids), np.bool_)
         if missing.any():
             raise KeyError(int(ids[missing][0]))
@@ -150,7 +150,7 @@ class FilePaths:
 
     def of(self, content_ids: Sequence[int] | NDArray[np.int64]) -> list[list[bytes]]:
         """All paths of each content, sorted."""
-        begins, ends = (np.searchsorted(self.content_ids, content_ids, side).tolist() for side in ("left", "right"))
+        begins, ends = (self.content_ids.searchsorted(content_ids, side).tolist() for side in ("left", "right"))
         spans = list(zip(begins, ends, strict=True))
         places = np.array([place for begin, end in spans for place in range(begin, end)], np.intp)
         folders, names = self.folders.at(self.folder_codes[places]), self.names.at(places)
@@ -177,7 +177,7 @@ class Durations:
 
     def of(self, content_ids: NDArray[np.int64]) -> list[float | None]:
         """One for each of the ids, which must be known."""
-        return or_none(self.seconds[np.searchsorted(self.content_ids, content_ids)])
+        return or_none(self.seconds[self.content_ids.searchsorted(content_ids)])
 
 
 def or_none(values: NDArray[np.float64]) -> list[float | None]:
