@@ -6,8 +6,8 @@
 ("cross"), and other "cross" vectors, stored as segments of text, with which this package measures how widely it has to
 search. Each engine builds once into a folder under --work, which later runs use again; then all are open in one process
 and asked in turn, one query at a time in one thread. Recall@10 is against exact search of the float16 vectors. Each
-peer is tried at several settings of its one knob; what is reported for a recall is the cheapest setting that reaches it
-on half of the queries, measured on all.
+peer is tried at several settings of its one knob; what is reported for a recall is the cheapest setting that reaches
+it. This package has no knob but the recall that it is told.
 
 Seconds are of CPU, of all threads, where `--clock cpu` (other work on the machine then counts less), or by the clock.
 """
@@ -41,8 +41,8 @@ NOTES = """One query at a time, one thread, vectors in the page cache. The clock
 seconds of CPU. Rows of wave-search are stored with their files, and `Index.search` answers with paths, times and `z`;
 no other row does. Private bytes leave out what is mapped from files (for most rows float16 vectors to re-score with,
 7,168 bytes each at 3,584 dimensions), and hold for wave-search what does not grow with the index: codes and codebook
-are 130 bytes a vector of 100,000. ScaNN and usearch have no filter. The vectors have few intrinsic dimensions by
-construction, see `vectors.py`."""
+are 130 bytes a vector of 100,000 and 87 of a million. ScaNN and usearch have no filter. The vectors have few intrinsic
+dimensions by construction, see `vectors.py`."""
 
 
 def engines() -> dict[str, Any]:
@@ -157,6 +157,7 @@ def main() -> None:
     parser.add_argument("--engines", default=",".join(engines()), help="a list of " + ", ".join(engines()))
     parser.add_argument("--clock", choices=("cpu", "wall"), default="wall")
     parser.add_argument("--build-only", action="store_true")
+    parser.add_argument("--part", help="name of this run, if others with other engines are to be told beside it")
     parser.add_argument("--work", type=Path, default=Path("build/ann"))
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
     given = parser.parse_args()
@@ -186,9 +187,9 @@ def main() -> None:
         "searches": measure(opened, data, given.rounds, clock),
         "filtered": filtered(opened, data, clock),
     }
-    name = f"ann-{given.count}x{given.dim}"
+    name = f"ann-{given.count}x{given.dim}" + (f"-{given.part}" if given.part else "")
     (given.out / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
-    section = f"Nearest neighbours, {given.count:,} vectors of {given.dim}"
+    section = f"Nearest neighbours, {given.count:,} vectors of {given.dim}" + (f", {given.part}" if given.part else "")
     absent = "; ".join(engine.name for name, engine in engines().items() if name not in chosen)
     notes = f"{NOTES}\n\nNot in this run: {absent}." if absent else NOTES
     publish(given.out / "RESULTS.md", section, about, tables(result), notes)

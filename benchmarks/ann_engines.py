@@ -91,7 +91,7 @@ class Exact:
 class Hnswlib:
     """hnswlib: M 16, ef_construction 200; the width is ef. With an allowed set, its filter function."""
 
-    name, widths = "hnswlib", (32, 48, 64, 96, 128, 192, 256, 384, 512, 768)
+    name, widths = "hnswlib", (32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
 
     def build(self, items: NDArray[np.float16], folder: Path) -> None:
         """Add all in one thread."""

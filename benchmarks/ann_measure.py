@@ -91,11 +91,11 @@ def ask(
 
 
 def settle(search: Any, engine: Any, data: Data, kind: str, clock: Callable[[], float]) -> dict[float, int]:
-    """For each target recall the first width that reaches it on half of the queries; widths ascend."""
-    half = slice(None, getattr(engine, "questions", None), 2)
+    """For each target recall the first width that reaches it; widths ascend."""
+    few = slice(None, getattr(engine, "questions", None))
     found: dict[float, int] = {}
     for width in engine.widths:
-        recall = ask(search, data.queries[kind][half], data.truth[kind][half], width, clock)["recall"]
+        recall = ask(search, data.queries[kind][few], data.truth[kind][few], width, clock)["recall"]
         for target in TARGETS:
             if recall >= target:
                 found.setdefault(target, width)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TARGETS = (0.90, 0.95, 0.99)
+TOLD = (0.90, 0.95, 0.97, 0.99)
+"""What it is told to reach; 0.97 for where it misses 0.95 by a little."""
 TEXTS = 1_000
 VERSIONS = "versions.json"
 _SEGMENTS_PER_FILE = 10
@@ -38,7 +40,7 @@ class Ours:
         moments: let it join adjacent segments, for which it looks at up to 64 of them, as it does by default.
     """
 
-    widths = tuple(round(100 * target) for target in TARGETS)
+    widths = tuple(round(100 * target) for target in TOLD)
 
     def __init__(self, *, public: bool, moments: bool = False) -> None:
         asked = f"Index.search(moments={moments})" if public else "its partition alone"
@@ -72,13 +74,13 @@ class Ours:
             refresh_shards(writer, VIDEO, ws.IVF_FROM)
 
     def finish(self, folder: Path) -> None:
-        """Tune for each target, and remember the versions of the index that are so tuned, unless that was done."""
+        """Tune for each of these, and remember the versions of the index that are so tuned, unless that was done."""
         if (folder / VERSIONS).exists():
             return
         with Writer(folder / "index") as writer:
             versions = {
                 width: refresh_shards(writer, VIDEO, ws.IVF_FROM, target).manifest.version
-                for width, target in zip(self.widths, TARGETS, strict=True)
+                for width, target in zip(self.widths, TOLD, strict=True)
             }
         (folder / VERSIONS).write_text(json.dumps(versions))
 
