@@ -314,7 +314,7 @@ class Index:
     ) -> TagReport:
         """Label all files by what is in them, without an example: as columns of your own, to filter by.
 
-        A file has a label where one of its segments scores z standard deviations above what the label scores on a
+        A file has a label where one of its segments scores z standard deviations above what the label scores on a sample
         of such segments; the label with the highest z is the best. New files have none until this is called again.
 
         Args:
