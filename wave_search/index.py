@@ -314,8 +314,9 @@ class Index:
     ) -> TagReport:
         """Label all files by what is in them, without an example: as columns of your own, to filter by.
 
-        A file has a label where one of its segments scores z standard deviations above what the label scores on a sample
-        of such segments; the label with the highest z is the best. New files have none until this is called again.
+        A file has a label where one of its segments scores z standard deviations above what the label scores on a
+        sample of such segments; the label with the highest z is the best. New files have none until this is called
+        again.
 
         Args:
             labels: words, one label each; after a tab, other words for the same, again with tabs between them.

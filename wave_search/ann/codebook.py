@@ -196,7 +196,7 @@ def _empty(quantizer: Any, lists: int) -> Any:
 
 
 def _lists(count: int) -> int:
-    # Twice as many take longer to choose from than they save of codes, and each is half empty memory.
+    # Twice as many take longer to choose from than they save of codes; and the last 32 codes of each are half empty.
     return int(2 ** round(math.log2(2 * math.sqrt(max(count, 1)))))
 
 

@@ -18,9 +18,9 @@ def principal_rotation(sample: NDArray[np.float32], dims: int, seed: int) -> NDA
 
     Randomised subspace iteration (Halko, Martinsson, Tropp 2011, https://arxiv.org/abs/0909.4061, algorithm 4.4): at
     3584 dimensions many times faster than the full decomposition. In this order, the two dimensions of a sub-quantiser
-    have about the same product of variances as those of any other, which is what makes its error least (Ge, He, Ke, Sun
-    2013, Optimized Product Quantization, section 3.2). Dimensions turned at random, all of the same variance, need half
-    as many candidates again for a recall@10 of 0.99.
+    have about the same product of variances as those of any other, which is what makes the error of normally
+    distributed vectors least (Ge, He, Ke, Sun 2013, Optimized Product Quantization, section 3.2). Dimensions turned at
+    random, all of the same variance, need half as many candidates again for a recall@10 of 0.99.
 
     Args:
         sample: (n, dim), n >= 1.
