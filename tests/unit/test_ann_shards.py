@@ -102,6 +102,23 @@ def test_scoring_by_faiss_and_by_numpy_leaves_the_same(tmp_path, monkeypatch, ef
         assert (found.tolist(), scores.tolist()) == (plain.tolist(), plain_scores.tolist())
 
 
+def test_nothing_is_lost_where_rounding_moves_norms_most(tmp_path, monkeypatch):
+    cheap(monkeypatch)
+    random = np.random.default_rng(1)
+    # Nearly all of a vector is one number, which float16 rounds by more than it rounds a sum of many.
+    large = np.sqrt(0.95 + 0.03 * random.random((2000, 1)))
+    rest = random.standard_normal((2000, 24)) @ random.standard_normal((24, 1023))
+    rest *= np.sqrt(1 - large**2) / np.linalg.norm(rest, axis=1, keepdims=True)
+    vectors = np.concatenate([large, rest], axis=1).astype(np.float16)
+    shards, ids = build(tmp_path, vectors), ids_of(vectors)
+    everything = Effort(shards.codebook.lists, len(ids) - 200)
+    for row in unit(
+        vectors[:60].astype(np.float32) + 0.3 * unit(random.standard_normal((60, 1024)).astype(np.float32))
+    ):
+        found, expected = shards.search(row, 50, everything)[1], exact_search(vectors, ids, row, 50)[1]
+        assert found.tolist() == expected.tolist()
+
+
 def test_duplicates_all_have_their_score(tmp_path):
     vectors, _ = vectors_and_queries(1000, 64)
     vectors = np.concatenate([vectors, vectors[:1].repeat(30, axis=0), vectors])

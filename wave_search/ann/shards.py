@@ -30,9 +30,9 @@ _CODE_COST = 12
 code (128 sub-quantisers; one thread, vectors in memory)."""
 
 _MORE_NOMINATED = 8
-_NORMS_VARY = 1e-2
-"""Over sqrt(dim): what rounding to float16 does to squared norms at most. Inner products of unit vectors rank like
-squared distances as far as these differ by more."""
+_NORMS_VARY = 2.0**-9
+"""By how much the squared norms of two unit vectors differ at most once they are rounded to float16. Inner products
+rank like squared distances as far as these differ by more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,7 @@ class Shards:
         few = best + _MORE_NOMINATED
         if self._refined is not None and few < effort.candidates:
             distances, positions = self._refined.nearest(rows, effort.probes, effort.candidates, few, among)
-            near = distances[:, best - 1 : best] + _NORMS_VARY / math.sqrt(self.codebook.dim)
+            near = distances[:, best - 1 : best] + _NORMS_VARY
             if (distances[:, -1:] > near).all():
                 return np.where(distances <= near, positions, -1)
         return self.nearest(Question.of(self.codebook, rows, effort.probes), effort.candidates, among)
