@@ -279,7 +279,7 @@ class WithPca:
     def build(self, items: NDArray[np.float16], folder: Path) -> None:
         """Turn them, then let the peer build."""
         sample = items[:: max(1, len(items) // _PCA_SAMPLE)].astype(np.float32)
-        rotation = principal_rotation(sample, min(_PCA_DIMS, items.shape[1]), 0)
+        rotation = principal_rotation(sample, min(_PCA_DIMS, items.shape[1] // 2 * 2), 0)
         np.save(folder / "rotation.npy", rotation)
         (folder / "peer").mkdir()
         turned = np.concatenate([_unit(block @ rotation.T).astype(np.float16) for block in blocks(items)])

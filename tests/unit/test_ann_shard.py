@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.embedding_like import build, ids_of, recall, reopen, vectors_and_queries
-from wave_search.ann import Codebook, Shard, build_shard
+from wave_search.ann import Codebook, Shard, build_shard, files
 from wave_search.errors import IndexCorruptError, IndexError_
 
 SHARD_FILES = ("codes.faiss", "ids.npy", "vectors.f16", "meta.json")
@@ -108,6 +108,21 @@ def test_a_damaged_shard_is_refused(tmp_path, whole, name, how):
         Shard.open(directory, codebook)
     assert str(directory) in caught.value.message
     assert "wave-search optimize" in caught.value.remedy
+
+
+def test_a_shard_that_is_removed_while_it_is_opened_is_refused(tmp_path, whole, monkeypatch):
+    directory = tmp_path / "shard"
+    shutil.copytree(shard_of(whole), directory)
+    check = files.check
+
+    def remove_after(directory, name, meta):
+        check(directory, name, meta)
+        (directory / name).unlink()
+
+    codebook = Codebook.open(codebook_of(whole), 64)
+    monkeypatch.setattr(files, "check", lambda *given: (remove_after if given[1] == "codes.faiss" else check)(*given))
+    with pytest.raises(IndexCorruptError, match="damaged"):
+        Shard.open(directory, codebook)
 
 
 @pytest.mark.parametrize("how", WAYS)

@@ -141,7 +141,10 @@ class Shard:
         vectors = files.map_array(directory, VECTORS, np.float16, (count, dim))
         files.check(directory, CODES, meta)  # faiss may crash on damaged data
         index = codebook.new_index()
-        lists: Any = faiss.read_InvertedLists(faiss.FileIOReader(str(directory / CODES)))
+        try:
+            lists: Any = faiss.read_InvertedLists(faiss.FileIOReader(str(directory / CODES)))
+        except RuntimeError as error:  # removed just now
+            raise files.damaged(directory, f"{CODES}: {error}") from error
         # Not in the file, and needed to take over those of another shard.
         lists.packer = index.get_CodePacker()
         index.replace_invlists(lists, True)
