@@ -1,4 +1,6 @@
+import re
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -186,6 +188,21 @@ def test_a_query_that_makes_no_sense_is_refused(tmp_path, query, k):
     shards = build(tmp_path, vectors_and_queries(50, 64)[0])
     with pytest.raises(ValueError, match=r"queries|k is"):
         shards.search(query, k, FEW)
+
+
+def test_reading_all_vectors_holds_few_of_them(tmp_path):
+    vectors, _ = vectors_and_queries(12_000, 1024)
+    shards = build(tmp_path, vectors)
+    resident, before = [], mapped_bytes()
+    for (_, batch), start in zip(shards.live_batches(500), range(0, 12_000, 500), strict=True):
+        assert np.array_equal(batch, vectors[start : start + 500])
+        resident.append(mapped_bytes() - before)
+    assert max(resident) < vectors.nbytes / 4
+
+
+def mapped_bytes():
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(re.search(r"RssFile:\s+(\d+)", status)[1])
 
 
 def test_many_threads_search_at_once(tmp_path, monkeypatch):

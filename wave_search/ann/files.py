@@ -8,12 +8,13 @@ vectors.f16, the vectors as they are in the table, one after another, mapped int
 from __future__ import annotations
 
 import json
+import mmap
 import secrets
 import shutil
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -136,6 +137,17 @@ def map_array(
     except (OSError, ValueError) as error:
         raise damaged(directory, f"{name}: {error}") from error
     return mapped.view(np.ndarray)
+
+
+def let_go(mapped: NDArray[np.float16]) -> None:
+    """Take a mapped array out of this process's memory, which would otherwise seem to hold all that it has read.
+
+    The system keeps what it has room for, and reads the rest again.
+    """
+    base: Any = mapped
+    while not isinstance(base, mmap.mmap):
+        base = base.base
+    base.madvise(mmap.MADV_DONTNEED)
 
 
 def map_ids(directory: Path, name: str, count: int) -> NDArray[np.int64]:

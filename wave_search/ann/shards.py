@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from wave_search.ann import files
 from wave_search.ann.exact import best_of, check_queries
 from wave_search.ann.refined import Refined
 from wave_search.ann.shard import Question
@@ -217,6 +218,7 @@ class Shards:
                     kept = self._live[begin + start : begin + start + len(ids)]
                     ids, vectors = ids[kept], vectors[kept]
                 yield ids, vectors
+                files.let_go(shard.vectors)
 
     def _split(self, positions: NDArray[np.int64]) -> Iterator[tuple[Shard, NDArray[np.int64]]]:
         if len(self._shards) == 1:
