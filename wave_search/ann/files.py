@@ -8,13 +8,14 @@ vectors.f16, the vectors as they are in the table, one after another, mapped int
 from __future__ import annotations
 
 import json
+import math
 import mmap
 import secrets
 import shutil
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -124,30 +125,23 @@ def check(directory: Path, name: str, meta: Meta) -> None:
 def map_array(
     directory: Path, name: str, dtype: type[Number], shape: tuple[int, ...]
 ) -> np.ndarray[tuple[int, ...], np.dtype[Number]]:
-    """Map a file of bare numbers without reading it.
+    """Map a file of bare numbers without reading it, to pick from here and there.
+
+    For each number that is not in memory yet, the system would otherwise read what is around it too: up to megabytes.
 
     Raises:
         IndexCorruptError: missing, or not as long as it should be.
     """
     path = directory / name
     try:
-        mapped = np.memmap(path, dtype, "r", shape=shape)
-        if path.stat().st_size != mapped.nbytes:
-            raise damaged(directory, f"{name} has {path.stat().st_size} bytes")
-    except (OSError, ValueError) as error:
+        with path.open("rb") as file:
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except (OSError, ValueError) as error:  # the latter for an empty file
         raise damaged(directory, f"{name}: {error}") from error
-    return mapped.view(np.ndarray)
-
-
-def let_go(mapped: NDArray[np.float16]) -> None:
-    """Take a mapped array out of this process's memory, which would otherwise seem to hold all that it has read.
-
-    The system keeps what it has room for, and reads the rest again.
-    """
-    base: Any = mapped
-    while not isinstance(base, mmap.mmap):
-        base = base.base
-    base.madvise(mmap.MADV_DONTNEED)
+    if len(mapped) != math.prod(shape) * np.dtype(dtype).itemsize:
+        raise damaged(directory, f"{name} has {len(mapped)} bytes")
+    mapped.madvise(mmap.MADV_RANDOM)
+    return np.frombuffer(mapped, dtype).reshape(shape)
 
 
 def map_ids(directory: Path, name: str, count: int) -> NDArray[np.int64]:

@@ -12,6 +12,7 @@ from wave_search.ann import files
 from wave_search.ann.threads import one_thread
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -119,9 +120,17 @@ class Shard:
     """(n,) ascending segment ids, mapped."""
     vectors: NDArray[np.float16]
     """(n, dim), mapped."""
+    directory: Path
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def batches(self, rows: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
+        """Ids (b,) and vectors (b, dim) of all, read from the file: what is mapped would stay in memory."""
+        with (self.directory / VECTORS).open("rb") as file:
+            for start in range(0, len(self), rows):
+                ids = self.ids[start : start + rows]
+                yield ids, np.fromfile(file, np.float16, len(ids) * self.vectors.shape[1]).reshape(len(ids), -1)
 
     @classmethod
     def open(cls, directory: Path, codebook: Codebook) -> Shard:
@@ -149,4 +158,4 @@ class Shard:
         lists.packer = index.get_CodePacker()
         index.replace_invlists(lists, True)
         index.ntotal = count
-        return cls(Codes(index), ids, vectors)
+        return cls(Codes(index), ids, vectors, directory)

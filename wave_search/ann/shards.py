@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from wave_search.ann import files
 from wave_search.ann.exact import best_of, check_queries
 from wave_search.ann.refined import Refined
 from wave_search.ann.shard import Question
@@ -210,15 +209,12 @@ class Shards:
 
     def live_batches(self, rows: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
         """Ids (b,) and vectors (b, dim) of all that may be found."""
-        for shard, begin in zip(self._shards, self._offsets, strict=False):
-            for start in range(0, len(shard), rows):
-                batch = slice(start, start + rows)
-                ids, vectors = shard.ids[batch], shard.vectors[batch]
-                if self._live is not None:
-                    kept = self._live[begin + start : begin + start + len(ids)]
-                    ids, vectors = ids[kept], vectors[kept]
-                yield ids, vectors
-                files.let_go(shard.vectors)
+        begin = 0
+        for shard in self._shards:
+            for ids, vectors in shard.batches(rows):
+                live = slice(None) if self._live is None else self._live[begin : begin + len(ids)]
+                yield ids[live], vectors[live]
+                begin += len(ids)
 
     def _split(self, positions: NDArray[np.int64]) -> Iterator[tuple[Shard, NDArray[np.int64]]]:
         if len(self._shards) == 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -61,13 +62,15 @@ class PartitionSearch:
     def __init__(self, snapshot: Snapshot, space: Space) -> None:
         self._snapshot = snapshot
         self.space = space
-        ids = snapshot.partition(space).ids
-        self._shards = self._open_shards(ids)
+        with ThreadPoolExecutor(1) as other:  # the time of both is that of reading
+            opened = other.submit(self._open_shards)
+            ids = snapshot.partition(space).ids
+        self._shards = Shards(*found, ids) if (found := opened.result()) else None
         self._rest_ids = ids[~covered(ids, snapshot.shards(space))]
         self._rest = snapshot.vectors(space, self._rest_ids)
         self._sample = self.vectors(draw(ids, SAMPLE_SIZE)).astype(np.float32)
 
-    def _open_shards(self, ids: NDArray[np.int64]) -> Shards | None:
+    def _open_shards(self) -> tuple[Codebook, list[Shard]] | None:
         snapshot, ref = self._snapshot, self._snapshot.codebook(self.space)
         refs = snapshot.shards(self.space)
         if not refs:
@@ -76,7 +79,7 @@ class PartitionSearch:
             cause = f"the shards in {snapshot.shard_dir(refs[0]).parent} have no codebook"
             raise IndexCorruptError(cause, "Run `wave-search optimize`: it builds them again, without a model.")
         codebook = Codebook.open(snapshot.shard_dir(ref), snapshot.manifest.model.dim)
-        return Shards(codebook, [Shard.open(snapshot.shard_dir(shard), codebook) for shard in refs], ids)
+        return codebook, [Shard.open(snapshot.shard_dir(shard), codebook) for shard in refs]
 
     def vectors(self, ids: NDArray[np.int64]) -> NDArray[np.float16]:
         """(n, dim) of ascending ids: from shards where they can, which is much faster than from the table."""
