@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wave_search.errors import IndexCorruptError
@@ -18,7 +19,6 @@ from wave_search.store.rows import ListRef
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
 
     from wave_search.store.durable import Stamp
 
@@ -46,7 +46,7 @@ def add(
         OSError: a file cannot be read, or the list not be written.
     """
     top = directory / tables.FOLDER
-    new = sorted(path for path, _, _ in made if path.name != tables.HINT)
+    new = sorted(path for path in (Path(name) for name, _, _ in made) if path.name != tables.HINT)
     files = {**(known or {}), **{path.relative_to(top).as_posix(): durable.file_digest(path) for path in new}}
     content = {"before": before and asdict(before), "files": files}
     data = (json.dumps(content, indent=1, sort_keys=True) + "\n").encode("ascii")
