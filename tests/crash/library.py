@@ -6,11 +6,13 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 
 from wave_search import indexer
 from wave_search.store import ContentRow, FileRow, NewSegment, Settings, Snapshot, Writer, create
+from wave_search.store import writer as writer_module
 from wave_search.types import Modality, ModelSpec, Sampling, Space
 
 DIM = 16
@@ -130,10 +132,17 @@ def update(directory: Path, library: Library) -> None:
             for path in batch:
                 put(writer, path, library[path])
             writer.commit(drop_dead=False)
+            tidy(writer)
         writer.remove_files(known.keys() - library.keys())
         writer.commit()
         for space in SPACES:
             indexer.refresh_shards(writer, space, IVF_FROM)
+
+
+def tidy(writer: Writer) -> None:
+    """Join pieces as after hundreds of commits."""
+    with patch.object(writer_module, "_MANY_PIECES", 2):
+        writer.tidy()
 
 
 def put(writer: Writer, path: bytes, content: int) -> None:

@@ -13,7 +13,8 @@ from wave_search import indexer
 from wave_search.ann import Codebook, Shard
 from wave_search.errors import IndexCorruptError, IndexError_, IndexLockedError
 from wave_search.reports import OptimizeReport
-from wave_search.store import Writer, manifest, open_snapshot, tables, verify
+from wave_search.store import FileRow, Writer, manifest, open_snapshot, tables, verify
+from wave_search.store import writer as writer_module
 
 LIBRARY = {f"/media/{i % 3}/{i}.mp4".encode(): i for i in range(30)}
 REMOVED = ("/media/1", "/media/2/2.mp4")
@@ -116,6 +117,51 @@ def test_readers_keep_what_they_opened_for_the_grace_period(index: Path) -> None
             snapshot.vectors(SPACES[0], snapshot.partition(SPACES[0]).ids)
     assert found(open_snapshot(index)) == expected(LIBRARY)
     assert not any(old.shard_dir(shard).exists() for shard in shards)
+
+
+def test_many_commits_leave_few_pieces(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "_MANY_PIECES", 4)
+    old, added = open_snapshot(index), {f"/media/new/{i}.mp4".encode(): 100 + i for i in range(12)}
+    with Writer(index) as writer:
+        most = 0
+        for path, content in added.items():
+            put(writer, path, content)
+            writer.commit(drop_dead=False)
+            assert found(writer.tidy()) == expected({**KEPT, **dict(list(added.items())[: content - 99])})
+            most = max(most, writer._tables.pieces())
+    assert 2 <= most <= 4
+    assert verify(index) == ()
+    assert found(open_snapshot(index)) == expected({**KEPT, **added})
+    assert found(old) == expected(KEPT), "for a day"
+    monkeypatch.setattr(writer_module, "_TIDY_GRACE_S", 0.0)
+    monkeypatch.setattr(writer_module, "_MANY_PIECES", 1)
+    with Writer(index) as writer:
+        put(writer, b"/media/last.mp4", 200)
+        writer.commit()
+        writer.tidy()
+    assert manifest.versions(index) == [open_snapshot(index).manifest.version]
+    with pytest.raises(IndexError_, match=r"has been removed.*refresh"):
+        old.vectors(SPACES[0], old.partition(SPACES[0]).ids)
+
+
+def test_few_pieces_are_left_alone(index: Path) -> None:
+    before = files(index)
+    with Writer(index) as writer:
+        writer.tidy()
+    assert files(index) == before
+
+
+def test_joining_pieces_leaves_contents_that_are_about_to_move(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "_MANY_PIECES", 0)
+    path = next(iter(KEPT))
+    with Writer(index) as writer:
+        content_id = writer.snapshot.files()[path].content_id
+        writer.remove_files([path])
+        writer.commit(drop_dead=False)
+        writer.tidy()
+        writer.put_file(FileRow(b"/media/moved.mp4", b"/media", 1, 1, 1, content_id))
+        writer.commit()
+    assert found(open_snapshot(index))[b"/media/moved.mp4"] == expected(KEPT)[path]
 
 
 @pytest.mark.parametrize("ahead", [timedelta(days=-400), timedelta(days=400)])

@@ -37,6 +37,9 @@ class SlowWriter:
             raise self.error
         self.commits.append(len(self.rows))
 
+    def tidy(self) -> None:
+        pass
+
 
 def outcome(number: int) -> Quarantined:
     return Quarantined(FoundFile(b"/media/%d" % number, b"/media", 1, 1, device=1), "broken", "mend it")

@@ -101,6 +101,15 @@ class Committer:
             under_way, self._under_way = self._under_way, None
             under_way.result()
 
+    def tidy(self) -> None:
+        """Join what many commits have left in pieces, where it pays.
+
+        Raises:
+            IndexCorruptError: a table is damaged.
+            IndexError_: the disk is full or read-only.
+        """
+        self._thread.submit(self._writer.tidy).result()
+
     def close(self) -> None:
         """Wait for a commit that may be under way."""
         self._thread.shutdown()
@@ -115,6 +124,8 @@ class Committer:
             self._put(outcome)
         # A file that has just been replaced may come up again under another name, and needs its vectors then.
         self._writer.commit(drop_dead=last)
+        if not last:  # that may be after Ctrl-C
+            self._writer.tidy()
 
     def _put(self, outcome: Outcome) -> None:
         if isinstance(outcome, Quarantined):

@@ -192,8 +192,9 @@ class _Run:
         return {contents[number].digest: (row.cause, row.remedy) for number, row in rows.items()}
 
     def build_shards(self) -> None:
-        """Build the search structures that are missing."""
+        """Bring tables into shape, and build the search structures that are missing."""
         self._tally.enter("shards")
+        self.committer.tidy()
         for space in self._writer.snapshot.manifest.settings.spaces:
             refresh_shards(self._writer, space, self._options.ivf_from, self._options.recall)
 

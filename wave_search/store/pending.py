@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from wave_search.store.rows import ContentRow, FileRow, MetadataRow, NewSegment
     from wave_search.store.tables import Tables
 
-_SPILL_SEGMENTS = 2_048
-"""Segments kept in memory at most: about 15 MB of vectors of 3584 dimensions."""
+_SPILL_SEGMENTS = 8_192
+"""Segments kept in memory at most: about 120 MB of vectors of 3584 dimensions."""
 
 
 class PendingRows:

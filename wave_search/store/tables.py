@@ -182,6 +182,12 @@ class Tables:
         with read_errors(self.place, self._pin):
             return int(self._tables[name].count_rows(where))
 
+    def pieces(self) -> int:
+        """Of how many pieces the table with most of them consists: each append makes one, until `compact`."""
+        with read_errors(self.place, self._pin):
+            stats = [table.stats()["fragment_stats"] for table in self._tables.values()]
+        return max(int(one["num_small_fragments"]) for one in stats)
+
     def append(self, name: str, rows: Any) -> None:
         """Add an Arrow table.
 
