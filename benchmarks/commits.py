@@ -68,8 +68,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             rows = run(Path(folder) / "index", given.commits, given.dim, tidy=tidy)
         tables.append(Table("Pieces are joined where it pays" if tidy else "Pieces are left", head, rows))
-    notes = f"""Commits of {FILES * SEGMENTS} segments of {given.dim} dimensions. Tables as they were less than a day
-ago stay on the disk for those who read them."""
+    notes = f"""Commits of {FILES * SEGMENTS} segments of {given.dim} dimensions. What was replaced less than an hour
+ago, here all, stays on the disk for those who read it."""
     publish(given.out / "RESULTS.md", "Many commits", machine(1, "cpu"), tables, notes)
 
 

@@ -132,7 +132,7 @@ def test_many_commits_leave_few_pieces(index: Path, monkeypatch: pytest.MonkeyPa
     assert 2 <= most <= 4
     assert verify(index) == ()
     assert found(open_snapshot(index)) == expected({**KEPT, **added})
-    assert found(old) == expected(KEPT), "for a day"
+    assert found(old) == expected(KEPT), "for an hour"
     monkeypatch.setattr(writer_module, "_TIDY_GRACE_S", 0.0)
     monkeypatch.setattr(writer_module, "_MANY_PIECES", 1)
     with Writer(index) as writer:

@@ -1,18 +1,18 @@
-"""Rotation, lists, codes and re-scoring in one call of faiss, for codes whose vectors are in one file."""
+"""Rotation, lists, codes and scores in one call of faiss, for codes whose vectors are in one file."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from wave_search.ann.exact import in_place
 from wave_search.ann.shard import search_parameters
 from wave_search.ann.threads import one_thread
 
 if TYPE_CHECKING:
     from typing import Any
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from wave_search.ann.codebook import Codebook
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Refined:
-    """Nominates few candidates of a shard: the nearest by their vectors, which faiss reads where they are mapped.
+    """The best of the candidates of a shard by their vectors, which faiss reads where they are mapped.
 
     To fetch all candidates for numpy takes longer than to find them. Safe to use from several threads.
 
@@ -32,35 +32,35 @@ class Refined:
     def __init__(self, codebook: Codebook, shard: Shard) -> None:
         import faiss
 
-        mapped: Any = faiss.MaybeOwnedVectorUInt8()
-        mapped.is_owned = False
-        mapped.view_data = faiss.swig_ptr(shard.vectors[:1].view(np.uint8))
-        mapped.view_size = shard.vectors.nbytes
-        vectors: Any = faiss.IndexScalarQuantizer(codebook.dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_L2)
-        vectors.codes, vectors.ntotal = mapped, len(shard)
-        self._index = faiss.IndexRefine(codebook.in_front_of(shard.codes.index), vectors)
-        self._mapped = shard.vectors  # faiss keeps a bare pointer to them
+        codes = codebook.in_front_of(shard.codes.index)
+        codes.metric_type = faiss.METRIC_INNER_PRODUCT  # of what comes out at the end; inside, codes go by distances
+        self._vectors = shard.vectors  # faiss keeps a bare pointer to them
+        self._index = faiss.IndexRefine(codes, in_place(self._vectors))
 
-    def nearest(
-        self, rows: NDArray[np.float32], probes: int, candidates: int, wanted: int, among: NDArray[np.bool_] | None
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Find candidates by their codes, and of these the nearest.
+    def best(
+        self, row: NDArray[np.float32], probes: int, candidates: int, wanted: int, among: NDArray[np.bool_] | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]] | None:
+        """Find candidates by their codes, and of these the best.
 
         Args:
-            rows: (q, dim).
+            row: (1, dim).
             probes: how many lists to look into.
             candidates: how many to compare with their vectors.
-            wanted: how many of these, for each row.
+            wanted: how many of these at most.
             among: (n,) which may be found; None for all.
 
         Returns:
-            Squared distances and positions, both (q, wanted), nearest first; -1 where there are not so many.
+            Scores and positions, best first. None where there are fewer candidates, or others score like the last.
         """
-        asked = probes, candidates, wanted
+        few = min(wanted + 1, candidates)
+        asked = probes, candidates, few
         params = _unfiltered(*asked) if among is None else _parameters(*asked, among)
         with one_thread():
-            distances, positions = self._index.search(rows, wanted, params=params)
-        return distances, positions
+            (scores,), (positions,) = self._index.search(row, few, params=params)
+        # faiss puts the candidates that are missing first. Of equal ones it leaves out any.
+        if positions.min() < 0 or (few > wanted and scores[-1] == scores[-2]):
+            return None
+        return scores[:wanted], positions[:wanted]
 
 
 def _parameters(probes: int, candidates: int, wanted: int, among: NDArray[np.bool_] | None) -> Any:

@@ -29,11 +29,6 @@ _CODE_COST = 12
 """Costs in dimensions of a vector that is fetched and scored, 0.37 ns each: of a search by codes at all, and of one
 code (128 sub-quantisers; one thread, vectors in memory)."""
 
-_MORE_NOMINATED = 8
-_NORMS_VARY = 2.0**-9
-"""By how much the squared norms of two unit vectors differ at most once they are rounded to float16. Inner products
-rank like squared distances as far as these differ by more."""
-
 
 @dataclass(frozen=True, slots=True)
 class Effort:
@@ -110,13 +105,12 @@ class Shards:
         """
         rows = check_queries(queries, self.codebook.dim, k)
         places = None if allowed is None else self._places(allowed)
-        found = self._candidates(rows, (k, k + spare), effort.for_k(k), places)
-        return best_of(_Chosen(self, found), self.ids_at(found), rows, k + spare)
+        return self._best(rows, (k, k + spare), effort.for_k(k), places)
 
-    def _candidates(
+    def _best(
         self, rows: NDArray[np.float32], best: tuple[int, int], effort: Effort, places: NDArray[np.int64] | None
-    ) -> NDArray[np.int64]:
-        """Positions worth scoring: of those at `places`, None for any, all if that costs less than to look for them.
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """The best of those at `places`, None for any: of candidates, or of all if that costs less than to find some.
 
         `best` is how many have to be found, and up to how many are welcome.
         """
@@ -132,27 +126,31 @@ class Shards:
             # faiss asks the filter for each code, which takes as long again.
             asking = len(self) * probes / lists * _CODE_COST if is_filtered else 0
             if count * self.codebook.dim <= (self.cost(Effort(probes, wanted)) + asking) * len(rows):
-                return self._living() if places is None else places
+                return self._scored(rows, self._living() if places is None else places, best[1])
             among = self._live if places is None else _mask(len(self), places)
-            nearest = self._nominated(rows, Effort(probes, wanted), best[1], among)
-            found = np.sort(nearest[nearest >= 0])
-            if len(rows) > 1:
-                found = np.unique(found)
-            if len(found) >= min(best[0], count) or probes == lists:
-                return found
+            if self._refined is not None and len(rows) == 1:
+                found = self._refined.best(rows, probes, wanted, best[1], among)
+                if found is not None:
+                    return self._ordered(*found)
+            nearest = self.nearest(Question.of(self.codebook, rows, probes), wanted, among)
+            positions = np.unique(nearest[nearest >= 0])
+            if len(positions) >= min(best[0], count) or probes == lists:
+                return self._scored(rows, positions, best[1])
             probes = lists
 
-    def _nominated(
-        self, rows: NDArray[np.float32], effort: Effort, best: int, among: NDArray[np.bool_] | None
-    ) -> NDArray[np.int64]:
-        """Positions of the candidates of each row, (q, any), -1 for none; or, where it pays, of a few with the best."""
-        few = best + _MORE_NOMINATED
-        if self._refined is not None and few < effort.candidates:
-            distances, positions = self._refined.nearest(rows, effort.probes, effort.candidates, few, among)
-            near = distances[:, best - 1 : best] + _NORMS_VARY
-            if (distances[:, -1:] > near).all():
-                return np.where(distances <= near, positions, -1)
-        return self.nearest(Question.of(self.codebook, rows, effort.probes), effort.candidates, among)
+    def _scored(
+        self, rows: NDArray[np.float32], positions: NDArray[np.int64], k: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Scores and ids of the best of some ascending positions."""
+        return best_of(_Chosen(self, positions), self.ids_at(positions), rows, k)
+
+    def _ordered(
+        self, scores: NDArray[np.float32], positions: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Scores and ids of positions in the only shard, best first, equal scores by id."""
+        ids = self._shards[0].ids[positions]
+        order = np.lexsort((ids, -scores))
+        return scores[order], ids[order]
 
     def _living(self) -> NDArray[np.int64]:
         return np.arange(len(self)) if self._live is None else np.flatnonzero(self._live)

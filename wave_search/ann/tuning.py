@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wave_search.ann.exact import scaled, widened
 from wave_search.ann.shard import Question
 from wave_search.ann.shards import TUNED_K, Effort
+from wave_search.ann.widen import scaled, widened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -33,8 +33,8 @@ _CHANGES_KEPT = 100_000
 _FEW_PIECES, _MANY_PIECES = 128, 1_000
 """A piece costs each later commit 0.15 ms, and to rewrite a segment takes 0.04 ms: so p pieces, which have cost p^2 / 2
 times the one, are worth p^2 segments, of which Lance rewrites no more than the last million."""
-_TIDY_GRACE_S = 86_400.0
-"""Longer than for `optimize`, because nobody has asked for it."""
+_TIDY_GRACE_S = 3_600.0
+"""As `optimize` leaves to those who opened a version before."""
 
 
 class Writer:
@@ -285,7 +285,7 @@ class Writer:
     def tidy(self) -> Snapshot:
         """Compact and prune, if commits have left many pieces: each commit and each opening has to go through all.
 
-        To be called with nothing pending. Versions that were replaced less than a day ago stay.
+        To be called with nothing pending. Versions that were replaced less than an hour ago stay.
 
         Raises:
             IndexCorruptError: see `compact`.
