@@ -57,7 +57,7 @@ def found(snapshot: Snapshot) -> Content:
     result: Content = {path: [] for path in snapshot.files()}
     for space in SPACES:
         partition = snapshot.partition(space)
-        paths = snapshot.paths_of(partition.content_ids)
+        paths = map(snapshot.paths_at, snapshot.places_of(partition.content_ids))
         rows = snapshot.segment_rows(partition.ids)
         for row, vector, names in zip(rows, snapshot.vectors(space, partition.ids), paths, strict=True):
             for path in names:

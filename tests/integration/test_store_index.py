@@ -189,8 +189,9 @@ def test_what_hits_need_is_found_by_content(index):
         writer.remove_files([b"/media/b"])
         snapshot = writer.commit()
     both = [paths[3], paths[1]]
-    assert snapshot.paths_of([2, picture, 1, 1]) == [[paths[2]], [paths[4]], both, both]
-    assert snapshot.paths_of([0, 77]) == [[], []]
+    files = snapshot.places_of([2, picture, 1, 1])
+    assert [snapshot.paths_at(places) for places in files] == [[paths[2]], [paths[4]], both, both]
+    assert [snapshot.paths_at(places) for places in snapshot.places_of([0, 77])] == [[], []]
     assert snapshot.durations_s([picture, 2, 1, 2]) == [None, 12.5, 12.5, 12.5]
 
 

@@ -15,7 +15,7 @@ from wave_search.types import Modality
 
 def match(number: int, z: float, start_s: float | None, **changes: Any) -> Match:
     stop_s = None if start_s is None else start_s + 10
-    fields = {"path": b"/a.mp4", "modality": Modality.VIDEO, "score": z / 10, **changes}
+    fields = {"file": 0, "modality": Modality.VIDEO, "score": z / 10, **changes}
     return Match(z=z, start_s=start_s, stop_s=stop_s, segment_id=number, content_id=0, **fields)
 
 
@@ -44,7 +44,7 @@ def test_a_gap_another_file_and_another_modality_end_a_moment() -> None:
     apart = [
         match(0, 4.0, 0.0),
         match(1, 4.0, 10.2),
-        match(2, 4.0, 10.0, path=b"/b.mp4"),
+        match(2, 4.0, 10.0, file=1),
         match(3, 4.0, 10.0, modality=Modality.AUDIO),
     ]
     assert {one.segments for one in merge(apart)} == {1}
@@ -77,7 +77,7 @@ def test_what_has_no_time_stays_as_it_is() -> None:
 
 
 def test_so_many_of_a_file_at_most() -> None:
-    found = [*(match(n, 5.0 - n, 20.0 * n) for n in range(3)), match(9, 1.0, 0.0, path=b"/b.mp4")]
+    found = [*(match(n, 5.0 - n, 20.0 * n) for n in range(3)), match(9, 1.0, 0.0, file=1)]
     moments = [Moment.of(one) for one in found]
     assert numbers(thin(moments, 10, per_file=2)) == [0, 1, 9]
     assert numbers(thin(moments, 2, per_file=1)) == [0, 9]
@@ -86,9 +86,9 @@ def test_so_many_of_a_file_at_most() -> None:
 def test_near_duplicates_give_way_to_the_best_of_their_modality() -> None:
     near = np.array([0.98, np.sqrt(1 - 0.98**2)], np.float32)
     vectors = {0: np.array([1, 0], np.float32), 1: near, 2: np.array([0, 1], np.float32), 3: near}
-    found = [match(n, 5.0 - n, 20.0 * n, path=f"/{n}.mp4".encode()) for n in range(3)]
+    found = [match(n, 5.0 - n, 20.0 * n, file=n) for n in range(3)]
     found.append(match(3, 1.0, 0.0, modality=Modality.AUDIO))
-    found.append(match(0, 1.0, 0.0, path=b"/copy of 0.mp4"))
+    found.append(match(0, 1.0, 0.0, file=3))
     moments = [Moment.of(one) for one in found]
     assert numbers(thin(moments, 10, vectors=vectors, dedupe=0.97)) == [0, 2, 3]
     assert numbers(thin(moments, 10, vectors=vectors, dedupe=1.0)) == [0, 1, 2, 3], "copies always go"

@@ -23,7 +23,8 @@ class Match(NamedTuple):
     score: float
     """Cosine similarity."""
     z: float
-    path: bytes
+    file: int
+    """Its number for `Snapshot.paths_at`: of many matches few are shown, and a path takes as long as all the rest."""
     modality: Modality
     start_s: float | None
     """None for what has no time; so is `stop_s`."""
@@ -49,21 +50,27 @@ class Moment(NamedTuple):
 
 
 def matches(snapshot: Snapshot, candidates: Candidates, chosen: Selection | None = None) -> Iterator[Match]:
-    """Name the files of candidates, as far as they were chosen."""
+    """Tell the files of candidates apart, as far as they were chosen."""
     content_ids, starts_s, stops_s = snapshot.spans(candidates.ids)
     scores = np.minimum(candidates.scores, 1.0)  # float16 rounds some norms up
     columns = (scores.tolist(), candidates.z.tolist(), candidates.ids.tolist(), content_ids, starts_s, stops_s)
-    for score, z, segment_id, content_id, start_s, stop_s, paths in zip(
-        *columns, snapshot.paths_of(content_ids), strict=True
+    for score, z, segment_id, content_id, start_s, stop_s, places in zip(
+        *columns, snapshot.places_of(content_ids), strict=True
     ):
-        for path in paths:
-            if chosen is None or chosen.holds(segment_id, path):
-                yield Match(score, z, path, candidates.modality, start_s, stop_s, segment_id, content_id)
+        for place in places if chosen is None else _chosen(snapshot, chosen, segment_id, places):
+            yield Match(score, z, place, candidates.modality, start_s, stop_s, segment_id, content_id)
+
+
+def _chosen(snapshot: Snapshot, chosen: Selection, segment_id: int, places: Sequence[int]) -> Iterator[int]:
+    """Those of the files of a segment for which it was chosen."""
+    paths = snapshot.paths_at(places)
+    return (place for place, path in zip(places, paths, strict=True) if chosen.holds(segment_id, path))
 
 
 def hits_of(snapshot: Snapshot, moments: Sequence[Moment]) -> list[Hit]:
     """Say what there is to say of moments, best first."""
     peaks = [moment.peak for moment in moments]
+    paths = snapshot.paths_at([peak.file for peak in peaks])
     durations_s = snapshot.durations_s([peak.content_id for peak in peaks])
     text_ids = [peak.segment_id for peak in peaks if peak.modality is Modality.TEXT]
     texts = {row.segment_id: row.text for row in snapshot.segment_rows(text_ids)} if text_ids else {}
@@ -72,7 +79,7 @@ def hits_of(snapshot: Snapshot, moments: Sequence[Moment]) -> list[Hit]:
             rank=rank,
             score=peak.score,
             z=peak.z,
-            path=Path(os.fsdecode(peak.path)),
+            path=Path(os.fsdecode(path)),
             modality=peak.modality,
             start_s=moment.start_s,
             stop_s=moment.stop_s,
@@ -83,5 +90,7 @@ def hits_of(snapshot: Snapshot, moments: Sequence[Moment]) -> list[Hit]:
             peak_stop_s=peak.stop_s,
             segments=moment.segments,
         )
-        for rank, (moment, peak, duration_s) in enumerate(zip(moments, peaks, durations_s, strict=True), start=1)
+        for rank, (moment, peak, path, duration_s) in enumerate(
+            zip(moments, peaks, paths, durations_s, strict=True), start=1
+        )
     ]

@@ -24,9 +24,9 @@ _TOUCHING_S = 0.05
 """Rounding of times leaves gaps between adjacent segments, smaller than this."""
 
 
-def order(match: Match) -> tuple[bool, float, float, bytes, float]:
+def order(match: Match) -> tuple[bool, float, float, int, float]:
     """By which matches are sorted: what is identical with the query, then by z. A score decides where z cannot."""
-    return match.score < IDENTICAL, -match.z, -match.score, match.path, match.start_s or 0.0
+    return match.score < IDENTICAL, -match.z, -match.score, match.file, match.start_s or 0.0
 
 
 def merge(found: Sequence[Match], min_score: float | None = None) -> Iterator[Moment]:
@@ -43,21 +43,21 @@ def merge(found: Sequence[Match], min_score: float | None = None) -> Iterator[Mo
     Yields:
         Moments, best peak first. What has no time stays as it is.
     """
-    tracks: dict[tuple[bytes, Modality], list[Match]] = defaultdict(list)
+    tracks: dict[tuple[int, Modality], list[Match]] = defaultdict(list)
     for match in found:
-        tracks[match.path, match.modality].append(match)
-    taken: set[tuple[bytes, int]] = set()
+        tracks[match.file, match.modality].append(match)
+    taken: set[tuple[int, int]] = set()
     for peak in found:
-        if (peak.path, peak.segment_id) in taken:
+        if (peak.file, peak.segment_id) in taken:
             continue
-        free = tracks[peak.path, peak.modality]
+        free = tracks[peak.file, peak.modality]
         if peak.start_s is None or peak.z <= 0 or len(free) == 1:
             yield Moment.of(peak)
             continue
         free.sort(key=_start)
         least = IDENTICAL if peak.score >= IDENTICAL else -1.0
         members = _grown(free, free.index(peak), max(peak.z / 2, min_score or 0.0), least)
-        taken.update((match.path, match.segment_id) for match in members)
+        taken.update((match.file, match.segment_id) for match in members)
         for match in members:
             free.remove(match)
         yield Moment(peak, min(map(_start, members)), max(map(_stop, members)), len(members))
@@ -109,12 +109,12 @@ def thin(
     if per_file is None and vectors is None:
         return list(islice(moments, k))
     kept: list[Moment] = []
-    of_file: Counter[bytes] = Counter()
+    of_file: Counter[int] = Counter()
     seen: dict[Modality, list[NDArray[np.float32]]] = defaultdict(list)
     ids: set[int] = set()
     for moment in moments:
         peak = moment.peak
-        if per_file is not None and of_file[peak.path] >= per_file:
+        if per_file is not None and of_file[peak.file] >= per_file:
             continue
         if vectors is not None:
             vector, others = vectors[peak.segment_id], seen[peak.modality]
@@ -122,7 +122,7 @@ def thin(
                 continue
             others.append(vector)
             ids.add(peak.segment_id)
-        of_file[peak.path] += 1
+        of_file[peak.file] += 1
         kept.append(moment)
         if len(kept) == k:
             break

@@ -114,7 +114,7 @@ class Searcher:
             reranker: puts the best hits into a new order.
 
         Returns:
-            At most k hits, best first; equal ones by path and time.
+            At most k hits, best first; equal ones in the order of indexing, files of the same content by path.
         """
         k = max(options.k, reranker.depth if reranker else 0)
         spare = max(_MIN_CANDIDATES - k, (_CANDIDATES_PER_HIT - 1) * k) if options.thins else 0
@@ -158,7 +158,8 @@ class Searcher:
         hits = hits_of(self.snapshot, moments)
         if not columns:
             return hits
-        keys = [(moment.peak.segment_id, moment.peak.path) for moment in moments]
+        paths = self.snapshot.paths_at([moment.peak.file for moment in moments])
+        keys = [(moment.peak.segment_id, path) for moment, path in zip(moments, paths, strict=True)]
         said = self.snapshot.library().values(_of_library(columns), keys)
         return [
             replace(hit, columns={name: getattr(hit, name) if name in OF_HITS else values[name] for name in columns})

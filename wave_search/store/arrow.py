@@ -177,6 +177,13 @@ def split_paths(column: Any) -> tuple[Any, Any]:
     return parts[::2].dictionary_encode(), parts[1::2]
 
 
+def sorted_by(table: Any, *columns: str) -> NDArray[np.int64]:
+    """The order of a table's rows by some columns."""
+    import pyarrow.compute as pc
+
+    return np.asarray(pc.sort_indices(table, [(column, "ascending") for column in columns]), np.int64)
+
+
 def release_unused() -> None:
     """Give back to the system what Arrow keeps to use again: 10 MB of 70 after reading a million segments."""
     import pyarrow as pa

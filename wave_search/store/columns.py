@@ -7,7 +7,6 @@ Only texts are not kept; they are taken from the table by position.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -127,7 +126,7 @@ class FilePaths:
     """The paths of all files that have a content, by content."""
 
     content_ids: NDArray[np.int64]
-    """(n,) ascending."""
+    """(n,) ascending; files of the same content by path."""
     folder_codes: NDArray[np.int32]
     """(n,) positions in `folders`."""
     folders: _Names
@@ -141,6 +140,10 @@ class FilePaths:
         table = tables.read(FILES, ("content_id", "path_bytes"), "content_id IS NOT NULL")
         content_ids = arrow.ids(table, "content_id")
         order = np.argsort(content_ids, kind="stable")
+        shared = _repeated(content_ids[order])
+        if shared.any():
+            rows = order[shared]
+            order[shared] = rows[arrow.sorted_by(table.take(rows), "content_id", "path_bytes")]
         folders, names = arrow.split_paths(table.column("path_bytes"))
         folder_codes = np.asarray(folders.indices, np.int32)
         kept_names = _Names.of(folders.dictionary), _Names.of(names.take(order))
@@ -148,14 +151,16 @@ class FilePaths:
         arrow.release_unused()
         return cls(content_ids[order], folder_codes[order], *kept_names)
 
-    def of(self, content_ids: Sequence[int] | NDArray[np.int64]) -> list[list[bytes]]:
-        """All paths of each content, sorted."""
+    def of(self, content_ids: Sequence[int] | NDArray[np.int64]) -> list[range]:
+        """The places of the files of each content, which are in the order of their paths."""
         begins, ends = (self.content_ids.searchsorted(content_ids, side).tolist() for side in ("left", "right"))
-        spans = list(zip(begins, ends, strict=True))
-        places = np.array([place for begin, end in spans for place in range(begin, end)], np.intp)
-        folders, names = self.folders.at(self.folder_codes[places]), self.names.at(places)
-        paths = (folder + b"/" + name for folder, name in zip(folders, names, strict=True))
-        return [sorted(islice(paths, end - begin)) for begin, end in spans]
+        return [range(begin, end) for begin, end in zip(begins, ends, strict=True)]
+
+    def at(self, places: Sequence[int]) -> list[bytes]:
+        """The paths at some places."""
+        wanted = np.array(places, np.intp)
+        folders, names = self.folders.at(self.folder_codes[wanted]), self.names.at(wanted)
+        return [folder + b"/" + name for folder, name in zip(folders, names, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +183,13 @@ class Durations:
     def of(self, content_ids: NDArray[np.int64]) -> list[float | None]:
         """One for each of the ids, which must be known."""
         return or_none(self.seconds[self.content_ids.searchsorted(content_ids)])
+
+
+def _repeated(ascending: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which values are there more than once."""
+    same = ascending[1:] == ascending[:-1]
+    repeated: NDArray[np.bool_] = np.append(same, False) | np.append(False, same)
+    return repeated
 
 
 def or_none(values: NDArray[np.float64]) -> list[float | None]:

@@ -210,9 +210,13 @@ class Snapshot:
         """How long each content is, in seconds; None for what has no time."""
         return self._durations.of(np.asarray(content_ids, np.int64))
 
-    def paths_of(self, content_ids: Sequence[int] | NDArray[np.int64]) -> list[list[bytes]]:
-        """The paths of the files that have each content, sorted."""
+    def places_of(self, content_ids: Sequence[int] | NDArray[np.int64]) -> list[range]:
+        """Which files have each content, as numbers for `paths_at` that ascend with the paths."""
         return self._paths.of(content_ids)
+
+    def paths_at(self, places: Sequence[int]) -> list[bytes]:
+        """The paths of files."""
+        return self._paths.at(places)
 
     def segments_of(self, content_id: int) -> list[SegmentRow]:
         """The segments of all modalities of a content, by id."""
