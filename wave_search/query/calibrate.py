@@ -81,5 +81,5 @@ def background_of(
     """
     if kind is not None and kind in spreads:
         return Background.of(scores, spreads[kind].std, spreads[kind].mean if rows == 1 else None)
-    stds = [spread.std for spread in spreads.values()]
-    return Background.of(scores, math.sqrt(np.mean(np.square(stds))) if stds else None)
+    squares = [spread.std**2 for spread in spreads.values()]
+    return Background.of(scores, math.sqrt(math.fsum(squares) / len(squares)) if squares else None)
