@@ -120,6 +120,29 @@ def test_ctrl_c_in_a_commit_does_not_tear_it(
         assert index.info().files == LIBRARY_FILES
 
 
+def test_a_run_of_many_commits_leaves_few_pieces(
+    media: Path, tmp_path: Path, counted: CountingEmbedder, undisturbed: Content, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commit, "COMMIT_EVERY_ROWS", 1)
+    monkeypatch.setattr("wave_search.store.writer._MANY_PIECES", 3)
+    most = 0
+    real = commit.Committer._commit
+
+    def watched(self: commit.Committer, *arguments: object) -> None:
+        nonlocal most
+        real(self, *arguments)  # type: ignore[arg-type]
+        most = max(most, self._writer._tables.pieces())
+
+    monkeypatch.setattr(commit.Committer, "_commit", watched)
+    with ws.create(tmp_path / "index") as index:
+        assert index.add([media]).indexed == LIBRARY_FILES
+        assert close_enough(content(index), undisturbed)
+        assert ws.verify(tmp_path / "index") == ()
+        versions = index._snapshot.manifest.version
+    assert versions > LIBRARY_FILES
+    assert 2 <= most <= 4
+
+
 def test_a_fault_of_the_model_ends_the_run_and_its_threads(
     media: Path, tmp_path: Path, counted: CountingEmbedder
 ) -> None:

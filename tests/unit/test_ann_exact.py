@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from wave_search.ann import exact_search, score
+from wave_search.ann import exact, exact_search, score
 
 
 def unit(random, *shape):
@@ -27,12 +27,15 @@ def test_a_score_does_not_depend_on_its_neighbours(random):
     together = score(vectors, queries)
     chosen = random.permutation(1000)[:300]
     assert np.array_equal(score(vectors[chosen], queries), together[chosen])
+    assert np.array_equal(score(vectors[::-3], queries), together[::-3]), "wherever it is in memory"
     assert all(score(vectors[i : i + 1], queries)[0] == together[i] for i in range(0, 1000, 97))
 
 
 @pytest.mark.parametrize("n", [0, 1, 9, 10, 11, 3000])
 @pytest.mark.parametrize("rows", [1, 2])
-def test_the_best_are_found(random, n, rows):
+@pytest.mark.parametrize("block_rows", [5, 4096])
+def test_the_best_are_found(random, monkeypatch, n, rows, block_rows):
+    monkeypatch.setattr(exact, "_BLOCK_ROWS", block_rows)
     vectors, queries = unit(random, n, 48).astype(np.float16), unit(random, rows, 48)
     ids = random.permutation(10 * n)[:n].astype(np.int64)
     scores, found = exact_search(vectors, ids, queries, 10)
@@ -43,7 +46,9 @@ def test_the_best_are_found(random, n, rows):
     assert (scores.dtype, found.dtype) == (np.float32, np.int64)
 
 
-def test_equal_scores_come_by_id(random):
+@pytest.mark.parametrize("block_rows", [50, 4096])
+def test_equal_scores_come_by_id(random, monkeypatch, block_rows):
+    monkeypatch.setattr(exact, "_BLOCK_ROWS", block_rows)
     vectors = np.repeat(unit(random, 3, 32), 400, axis=0).astype(np.float16)
     ids = random.permutation(1200).astype(np.int64)
     query = vectors[500].astype(np.float32)

@@ -91,7 +91,7 @@ def test_what_is_met_besides_the_best_comes_behind_them(tmp_path, monkeypatch, p
 
 
 @pytest.mark.parametrize("effort", [Effort(20, 200), Effort(1, 60)])
-def test_scoring_by_faiss_and_by_numpy_leaves_the_same(tmp_path, monkeypatch, effort):
+def test_to_score_in_the_call_that_finds_and_in_another_one_is_the_same(tmp_path, monkeypatch, effort):
     cheap(monkeypatch)
     vectors, queries = vectors_and_queries(4000, 64)
     build(tmp_path, vectors)
@@ -131,6 +131,19 @@ def test_duplicates_all_have_their_score(tmp_path):
     assert np.array_equal(scores, true_scores)
     assert np.array_equal(found, true_ids)
     assert len(set(scores.tolist())) == 1
+
+
+def test_of_equal_ones_those_with_the_lowest_ids_are_found(tmp_path, monkeypatch):
+    cheap(monkeypatch)
+    vectors, queries = vectors_and_queries(2000, 64)
+    row = queries("same", 1)[0]
+    ninth = exact_search(vectors, np.arange(2000), row, 9)[1][-1]
+    vectors[[3, 700, 1500, 1999]] = vectors[ninth]
+    shards, ids = build(tmp_path, vectors), ids_of(vectors)
+    everything = Effort(shards.codebook.lists, 200)
+    expected = exact_search(vectors, ids, row, 20)[1].tolist()
+    for k in range(1, 20):
+        assert shards.search(row, k, everything)[1].tolist() == expected[:k]
 
 
 def test_only_identical_vectors(tmp_path, monkeypatch):
