@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TARGETS = (0.90, 0.95, 0.99)
-TOLD = (0.90, 0.95, 0.97, 0.99)
-"""What it is told to reach; 0.97 for where it misses 0.95 by a little."""
+TOLD = (0.90, 0.95, 0.96, 0.97, 0.99)
+"""What it is told to reach; more than 0.95 for where it misses that by a little."""
 TEXTS = 1_000
 VERSIONS = "versions.json"
 _SEGMENTS_PER_FILE = 10

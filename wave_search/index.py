@@ -59,7 +59,8 @@ GRACE_S = 3600.0
 class Index:
     """An open index. Made by `open` and `create`; a context manager.
 
-    It sees the state that it opened, whatever another process writes meanwhile, until `add`, `remove` or `refresh`.
+    It sees the state that it opened, whatever another process writes meanwhile, until `add`, `remove` or `refresh`. An
+    hour after that state was replaced, `add` and `optimize` of another process may remove it; then `refresh`.
     """
 
     def __init__(self, snapshot: Snapshot, engine: Engine, workers: int | None) -> None:

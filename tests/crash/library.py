@@ -117,14 +117,14 @@ def index(before: Library, after: Library) -> Operation:
         states.append({**states[-1], **{path: after[path] for path in batch}})
     if states[-1] != after:
         states.append(dict(after))
-    return Operation("index", lambda directory: update(directory, after), tuple(states))
+    return Operation("index", lambda directory: update(directory, after, tidy), tuple(states))
 
 
 def batches(paths: list[bytes]) -> Iterator[list[bytes]]:
     return (paths[i : i + FILES_PER_COMMIT] for i in range(0, len(paths), FILES_PER_COMMIT))
 
 
-def update(directory: Path, library: Library) -> None:
+def update(directory: Path, library: Library, join: Callable[[Writer], object] = lambda writer: None) -> None:
     with Writer(directory) as writer:
         digests = {number: digest for digest, number in writer.snapshot.content_ids().items()}
         known = {path: digests[row.content_id] for path, row in writer.snapshot.files().items()}
@@ -132,7 +132,7 @@ def update(directory: Path, library: Library) -> None:
             for path in batch:
                 put(writer, path, library[path])
             writer.commit(drop_dead=False)
-            tidy(writer)
+            join(writer)
         writer.remove_files(known.keys() - library.keys())
         writer.commit()
         for space in SPACES:

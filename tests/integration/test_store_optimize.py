@@ -5,6 +5,7 @@ import random
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.crash.library import DIM, IVF_FROM, SPACES, expected, found, make, pu
 from wave_search import indexer
 from wave_search.ann import Codebook, Shard
 from wave_search.errors import IndexCorruptError, IndexError_, IndexLockedError
+from wave_search.query.search import PartitionSearch
 from wave_search.reports import OptimizeReport
 from wave_search.store import FileRow, Writer, manifest, open_snapshot, tables, verify
 from wave_search.store import writer as writer_module
@@ -144,11 +146,22 @@ def test_many_commits_leave_few_pieces(index: Path, monkeypatch: pytest.MonkeyPa
         old.vectors(SPACES[0], old.partition(SPACES[0]).ids)
 
 
-def test_few_pieces_are_left_alone(index: Path) -> None:
+def test_pieces_are_left_where_they_are_few_or_cannot_be_joined(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = files(index)
     with Writer(index) as writer:
         writer.tidy()
-    assert files(index) == before
+        monkeypatch.setattr(writer_module, "_MANY_PIECES", 1)
+        with monkeypatch.context() as patch:
+            patch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=10))
+            writer.tidy()
+        lost = max((index / "digests").iterdir())
+        kept = lost.read_bytes()
+        lost.unlink()
+        writer.tidy()
+        lost.write_bytes(kept)
+        assert files(index) == before
+        writer.tidy()
+    assert files(index) != before
 
 
 def test_joining_pieces_leaves_contents_that_are_about_to_move(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,6 +261,33 @@ def test_a_lost_list_of_digests_is_made_anew(index: Path) -> None:
     optimize(index)
     assert verify(index) == ()
     assert found(open_snapshot(index)) == expected(KEPT)
+
+
+def test_a_lost_list_of_an_older_version_costs_no_more_than_that(index: Path) -> None:
+    update(index, LIBRARY)
+    sorted((index / "digests").iterdir())[-2].unlink()
+    optimize(index, grace_s=3600)
+    assert verify(index) == ()
+    assert found(open_snapshot(index)) == expected(LIBRARY)
+
+
+def test_tables_that_are_gone_are_an_error_with_a_remedy(index: Path) -> None:
+    shutil.rmtree(index / "lance")
+    with pytest.raises(IndexCorruptError, match=r"cannot be read.*verify"), Writer(index):
+        pass
+
+
+def test_who_opens_shards_of_a_removed_version_is_told_to_refresh(index: Path) -> None:
+    old = open_snapshot(index)
+    for space in SPACES:
+        old.partition(space)
+    with Writer(index) as writer:
+        for space in SPACES:
+            writer.set_codebook(space, None)
+        writer.commit()
+    optimize(index)
+    with pytest.raises(IndexError_, match=r"has been removed.*refresh"):
+        PartitionSearch(old, SPACES[0])
 
 
 def test_an_empty_file_that_a_power_failure_left_is_removed_by_the_next_writer(index: Path) -> None:

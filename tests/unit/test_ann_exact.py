@@ -65,6 +65,11 @@ def test_an_item_finds_itself_by_any_of_its_rows(random):
     assert scores[0] == pytest.approx(1, abs=1e-3)
 
 
+def test_vectors_of_another_kind_are_refused():
+    with pytest.raises(ValueError, match="float16"):
+        exact_search(np.ones((9, 4), np.float32), np.arange(9), np.ones(4, np.float32), 3)
+
+
 @pytest.mark.parametrize(
     ("queries", "k"),
     [

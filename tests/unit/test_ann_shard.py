@@ -125,6 +125,18 @@ def test_a_shard_that_is_removed_while_it_is_opened_is_refused(tmp_path, whole, 
         Shard.open(directory, codebook)
 
 
+@pytest.mark.parametrize("how", ["gone", "empty", "short"])
+def test_vectors_that_are_damaged_after_opening_are_not_read(tmp_path, whole, how):
+    directory = tmp_path / "shard"
+    shutil.copytree(shard_of(whole), directory)
+    shard = Shard.open(directory, Codebook.open(codebook_of(whole), 64))
+    read = [vectors for _, vectors in shard.batches(70)]
+    assert np.array_equal(np.concatenate(read), shard.vectors)
+    damage(directory / "vectors.f16", how)
+    with pytest.raises(IndexCorruptError, match="damaged"):
+        list(shard.batches(70))
+
+
 @pytest.mark.parametrize("how", WAYS)
 @pytest.mark.parametrize("name", CODEBOOK_FILES)
 def test_a_damaged_codebook_is_refused(tmp_path, whole, name, how):

@@ -23,6 +23,7 @@ class SlowWriter:
         self.may_end = Event()
         self.rows: list[bytes] = []
         self.commits: list[int] = []
+        self.tidied: list[int] = []
         self.error: Exception | None = None
 
     def remove_files(self, paths: tuple[bytes, ...]) -> None:
@@ -38,7 +39,7 @@ class SlowWriter:
         self.commits.append(len(self.rows))
 
     def tidy(self) -> None:
-        pass
+        self.tidied.append(len(self.rows))
 
 
 def outcome(number: int) -> Quarantined:
@@ -60,6 +61,7 @@ def test_what_comes_during_a_commit_belongs_to_the_next(writer: SlowWriter) -> N
     committer.commit()
     committer.close()
     assert writer.commits == [3, 5]
+    assert writer.tidied == [3], "not after the last, which may be that of Ctrl-C"
     assert writer.rows == [b"/media/%d" % number for number in range(5)]
 
 

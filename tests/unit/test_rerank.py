@@ -9,7 +9,7 @@ from wave_search.types import Modality
 
 
 def match(number: int, score: float, z: float, modality: Modality = Modality.AUDIO) -> Match:
-    return Match(score, z, f"{number}.wav".encode(), modality, 0.0, 1.0, number, number)
+    return Match(score, z, number, modality, 0.0, 1.0, number, number)
 
 
 def test_together_they_stand_out_as_before_and_a_point_counts_as_much() -> None:

@@ -27,9 +27,14 @@ def in_place(vectors: NDArray[np.float16]) -> Any:
     """A faiss index of finite vectors (n, dim), one or more, by inner product: it reads them where they are.
 
     faiss has a bare pointer to them: keep them as long as the index.
+
+    Raises:
+        ValueError: they are not float16, or not one after another in memory.
     """
     import faiss
 
+    if vectors.dtype != np.float16 or not vectors.flags.c_contiguous:
+        raise ValueError(f"not float16 vectors in one piece: {vectors.dtype}, {vectors.strides}")
     mapped: Any = faiss.MaybeOwnedVectorUInt8()
     mapped.is_owned = False
     mapped.view_data = faiss.swig_ptr(vectors[:1].view(np.uint8))

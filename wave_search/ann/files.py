@@ -31,6 +31,8 @@ Number = TypeVar("Number", bound=np.generic)
 META = "meta.json"
 _FORMAT = 2
 _BLOCK_BYTES = 1 << 20
+_READ_AROUND_BYTES = 1 << 26
+"""A file no larger than this may be searched whole, and is soon in memory anyway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ def map_array(
 ) -> np.ndarray[tuple[int, ...], np.dtype[Number]]:
     """Map a file of bare numbers without reading it, to pick from here and there.
 
-    For each number that is not in memory yet, the system would otherwise read what is around it too: up to megabytes.
+    Of a large file, the system reads what is wanted and nothing around it, which it does otherwise: up to megabytes.
 
     Raises:
         IndexCorruptError: missing, or not as long as it should be.
@@ -140,8 +142,27 @@ def map_array(
         raise damaged(directory, f"{name}: {error}") from error
     if len(mapped) != math.prod(shape) * np.dtype(dtype).itemsize:
         raise damaged(directory, f"{name} has {len(mapped)} bytes")
-    mapped.madvise(mmap.MADV_RANDOM)
+    if len(mapped) > _READ_AROUND_BYTES:
+        mapped.madvise(mmap.MADV_RANDOM)
     return np.frombuffer(mapped, dtype).reshape(shape)
+
+
+def read_array(
+    directory: Path, name: str, dtype: type[Number], start: int, shape: tuple[int, int]
+) -> np.ndarray[tuple[int, ...], np.dtype[Number]]:
+    """Read some rows, from `start` on, of a file of bare numbers.
+
+    Raises:
+        IndexCorruptError: missing, or too short.
+    """
+    row_bytes = shape[1] * np.dtype(dtype).itemsize
+    try:
+        read = np.fromfile(directory / name, dtype, math.prod(shape), offset=start * row_bytes)
+    except OSError as error:
+        raise damaged(directory, f"{name}: {error.strerror}") from error
+    if len(read) != math.prod(shape):
+        raise damaged(directory, f"{name} is too short")
+    return read.reshape(shape)
 
 
 def map_ids(directory: Path, name: str, count: int) -> NDArray[np.int64]:

@@ -126,11 +126,14 @@ class Shard:
         return len(self.ids)
 
     def batches(self, rows: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
-        """Ids (b,) and vectors (b, dim) of all, read from the file: what is mapped would stay in memory."""
-        with (self.directory / VECTORS).open("rb") as file:
-            for start in range(0, len(self), rows):
-                ids = self.ids[start : start + rows]
-                yield ids, np.fromfile(file, np.float16, len(ids) * self.vectors.shape[1]).reshape(len(ids), -1)
+        """Ids (b,) and vectors (b, dim) of all, read from the file: what is mapped would stay in memory.
+
+        Raises:
+            IndexCorruptError: the file is not there any more.
+        """
+        for start in range(0, len(self), rows):
+            ids = self.ids[start : start + rows]
+            yield ids, files.read_array(self.directory, VECTORS, np.float16, start, (len(ids), self.vectors.shape[1]))
 
     @classmethod
     def open(cls, directory: Path, codebook: Codebook) -> Shard:

@@ -56,6 +56,7 @@ class PartitionSearch:
         space: the same.
 
     Raises:
+        IndexError_: the version has been removed, some time after it was replaced.
         IndexCorruptError: a part of it is missing or damaged.
     """
 
@@ -65,7 +66,11 @@ class PartitionSearch:
         with ThreadPoolExecutor(1) as other:  # the time of both is that of reading
             opened = other.submit(self._open_shards)
             ids = snapshot.partition(space).ids
-        self._shards = Shards(*found, ids) if (found := opened.result()) else None
+        try:
+            self._shards = Shards(*found, ids) if (found := opened.result()) else None
+        except IndexCorruptError:
+            snapshot.check_kept()
+            raise
         self._rest_ids = ids[~covered(ids, snapshot.shards(space))]
         self._rest = snapshot.vectors(space, self._rest_ids)
         self._sample = self.vectors(draw(ids, SAMPLE_SIZE)).astype(np.float32)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -139,14 +139,23 @@ def _update(digest: hashlib.blake2b, path: Path) -> None:
 
 def size_bytes(folder: Path) -> int:
     """Bytes of all files under a folder, 0 if there is none."""
-    return sum(file.stat().st_size for file in _files(folder)) if folder.is_dir() else 0
+    total = 0
+    for file in _files(folder):
+        with suppress(FileNotFoundError):  # another process removes old versions
+            total += file.stat().st_size
+    return total
 
 
 def _files(folder: str | Path) -> Iterator[os.DirEntry[str]]:
+    """Those under a folder; none where there is no such folder."""
     # There may be ten thousands, which a commit looks through, and a Path takes ten times as long.
-    with os.scandir(folder) as entries:
+    try:
+        entries = os.scandir(folder)
+    except FileNotFoundError:
+        return
+    with entries:
         for entry in entries:
-            if entry.is_dir():
+            if entry.is_dir(follow_symlinks=False):
                 yield from _files(entry.path)
             elif entry.is_file():
                 yield entry

@@ -27,14 +27,22 @@ def read_errors(place: Path, pin: Path) -> Iterator[None]:
     except BaseException as error:
         if not _is_of_lance(error):
             raise
-        if not pin.exists():
-            raise IndexError_(
-                f"the version of {place.parent} that was opened has been removed", "Open it again, or call refresh()."
-            ) from error
+        check_pin(place.parent, pin)
         raise IndexCorruptError(
             f"{place} cannot be read: {_first_line(error)}",
             "Run `wave-search verify`. If that fails too: `wave-search optimize`, or restore the index from a copy.",
         ) from error
+
+
+def check_pin(directory: Path, pin: Path) -> None:
+    """Make sure that a version of an index has not been removed.
+
+    Raises:
+        IndexError_: the file `pin`, which keeps what belongs to it from being removed, is gone.
+    """
+    if not pin.exists():
+        cause = f"the version of {directory} that was opened has been removed"
+        raise IndexError_(cause, "Open it again, or call refresh().")
 
 
 @contextmanager

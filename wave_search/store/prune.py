@@ -9,7 +9,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from wave_search.errors import IndexError_
+from wave_search.errors import IndexCorruptError, IndexError_
 from wave_search.store import digests, durable, manifest, tables
 from wave_search.store.shards import SHARDS_FOLDER, shard_parent
 
@@ -32,12 +32,13 @@ def prune(directory: Path, opened: Tables, newest: Manifest, grace_s: float) -> 
         IndexError_: the same, or what is kept cannot be read.
     """
     states = _kept(directory, grace_s)
+    listing = digests.read(directory, *(state.table_digests for state in reversed(states)))
     for version in set(manifest.versions(directory)) - {state.version for state in states}:
         manifest.path_of(directory, version).unlink()
     _remove((directory / manifest.FOLDER).glob(".*.tmp"))
     durable.sync(directory / manifest.FOLDER)
     _remove_shards(directory, states)
-    _remove(left_overs(directory, digests.read(directory, *(state.table_digests for state in reversed(states)))))
+    _remove(left_overs(directory, listing))
     opened.drop_versions({name: {state.table_versions[name] for state in states} for name in newest.table_versions})
 
 
@@ -62,7 +63,12 @@ def _kept(directory: Path, grace_s: float) -> list[Manifest]:
     for version in manifest.versions(directory):
         with suppress(IndexError_):
             states.append(manifest.read(directory, version))
-    return [*(old for old, new in pairwise(states) if _age_s(new) < grace_s), states[-1]]
+    older = [old for old, new in pairwise(states) if _age_s(new) < grace_s]
+    try:
+        digests.read(directory, *(state.table_digests for state in older))
+    except IndexCorruptError:
+        older = []  # a list of theirs is lost, and with it what belongs to them
+    return [*older, states[-1]]
 
 
 def _age_s(state: Manifest) -> float:

@@ -11,6 +11,7 @@ from wave_search.errors import IndexError_
 from wave_search.store import arrow, cache, digests, durable, manifest, tables
 from wave_search.store.columns import Durations, FilePaths, SegmentColumns, or_none
 from wave_search.store.known import ContentIds, KnownFiles
+from wave_search.store.lance_errors import check_pin
 from wave_search.store.library import Library
 from wave_search.store.metadata import Metadata
 from wave_search.store.rows import Counts, Partition, SegmentRow
@@ -66,6 +67,14 @@ class Snapshot:
         self.dir = directory
         self.manifest = state
         self._tables = Tables.open(directory, state.table_versions, manifest.path_of(directory, state.version))
+
+    def check_kept(self) -> None:
+        """Make sure that nobody has removed this version.
+
+        Raises:
+            IndexError_: it was, some time after it was replaced.
+        """
+        check_pin(self.dir, manifest.path_of(self.dir, self.manifest.version))
 
     def files(self) -> KnownFiles:
         """All files by absolute path. Read once and kept."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
@@ -31,10 +32,12 @@ if TYPE_CHECKING:
 _CHANGES_KEPT = 100_000
 """Files and contents kept as objects at most, of about 0.5 kB, before they are read back as columns."""
 _FEW_PIECES, _MANY_PIECES = 128, 1_000
-"""A piece costs each later commit 0.15 ms, and to rewrite a segment takes 0.04 ms: so p pieces, which have cost p^2 / 2
-times the one, are worth p^2 segments, of which Lance rewrites no more than the last million."""
+"""A piece costs each later commit 0.15 ms, and to check and rewrite a segment takes 0.04 ms: so p pieces, which have
+cost p^2 / 2 times the one, are worth p^2 segments. Lance rewrites no more than the last million; all are checked."""
+_MOST_REWRITTEN = 1_000_000
+"""Lance makes pieces of so many rows, and leaves these alone."""
 _TIDY_GRACE_S = 3_600.0
-"""As `optimize` leaves to those who opened a version before."""
+"""As `optimize` leaves to those who opened a version before. Lance's own files go some two hours later."""
 
 
 class Writer:
@@ -253,10 +256,12 @@ class Writer:
             IndexError_: the disk is full or read-only.
         """
         self.commit()
-        return self._compact()
+        return self._compact(self._compared())
 
-    def _compact(self) -> Snapshot:
-        listing = digests.compared(self._directory, self._committed.table_digests)
+    def _compared(self) -> digests.Listing:
+        return digests.compared(self._directory, self._committed.table_digests)
+
+    def _compact(self, listing: digests.Listing) -> Snapshot:
         if not listing.versions:
             self._on_disk = set()  # everything is listed as if it were new
         with self._changing():
@@ -285,16 +290,22 @@ class Writer:
     def tidy(self) -> Snapshot:
         """Compact and prune, if commits have left many pieces: each commit and each opening has to go through all.
 
-        To be called with nothing pending. Versions that were replaced less than an hour ago stay.
+        To be called with nothing pending. Versions that were replaced less than an hour ago stay. Where the disk has no
+        room for both the old pieces and the new, or the digests to compare with are lost, nothing happens: `compact`
+        says what is wrong.
 
         Raises:
             IndexCorruptError: see `compact`.
             IndexError_: the disk is full or read-only.
         """
         rows = self._tables.count(tables.SEGMENTS)
-        if self._tables.pieces() > min(max(_FEW_PIECES, math.isqrt(rows)), _MANY_PIECES):
-            self._compact()
-            self._prune(_TIDY_GRACE_S)
+        has_many = self._tables.pieces() > min(max(_FEW_PIECES, math.isqrt(rows)), _MANY_PIECES)
+        vectors_bytes = 2 * self._committed.model.dim * min(rows, _MOST_REWRITTEN)
+        if has_many and shutil.disk_usage(self._directory).free > 2 * vectors_bytes:
+            listing = self._compared()
+            if listing.versions:
+                self._compact(listing)
+                self._prune(_TIDY_GRACE_S)
         return self.snapshot
 
     def _publish(self, known: Mapping[str, str] | None = None) -> Snapshot:
