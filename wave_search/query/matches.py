@@ -50,14 +50,15 @@ class Moment(NamedTuple):
 
 
 def matches(snapshot: Snapshot, candidates: Candidates, chosen: Selection | None = None) -> Iterator[Match]:
-    """Tell the files of candidates apart, as far as they were chosen."""
+    """Tell the files of candidates apart, as far as they were chosen. Of each candidate, one at least was."""
     content_ids, starts_s, stops_s = snapshot.spans(candidates.ids)
     scores = np.minimum(candidates.scores, 1.0)  # float16 rounds some norms up
     columns = (scores.tolist(), candidates.z.tolist(), candidates.ids.tolist(), content_ids, starts_s, stops_s)
     for score, z, segment_id, content_id, start_s, stop_s, places in zip(
         *columns, snapshot.places_of(content_ids), strict=True
     ):
-        for place in places if chosen is None else _chosen(snapshot, chosen, segment_id, places):
+        those = _chosen(snapshot, chosen, segment_id, places) if chosen is not None and len(places) > 1 else places
+        for place in those:
             yield Match(score, z, place, candidates.modality, start_s, stop_s, segment_id, content_id)
 
 
