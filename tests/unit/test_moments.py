@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
 from wave_search.query.matches import Match, Moment
-from wave_search.query.moments import merge, thin
+from wave_search.query.moments import merge, ranked, thin
 from wave_search.types import Modality
 
 
@@ -19,7 +19,7 @@ def match(number: int, z: float, start_s: float | None, **changes: Any) -> Match
     return Match(z=z, start_s=start_s, stop_s=stop_s, segment_id=number, content_id=0, **fields)
 
 
-def ranked(*found: Match) -> list[Match]:
+def by_z(*found: Match) -> list[Match]:
     return sorted(found, key=lambda one: -one.z)
 
 
@@ -31,9 +31,25 @@ def numbers(moments: list[Moment]) -> list[int]:
     return [one.peak.segment_id for one in moments]
 
 
+def test_equal_ones_come_by_path_and_time() -> None:
+    paths, named = [b"/c.mp4", b"/a.mp4", b"/b.mp4"], []
+
+    def paths_at(files: Sequence[int]) -> list[bytes]:
+        named.extend(files)
+        return [paths[file] for file in files]
+
+    best, worst = match(0, 5.0, 0.0, file=0), match(1, 1.0, 0.0, file=0)
+    assert ranked([worst, best], paths_at) == [best, worst]
+    assert named == [], "nothing is equal"
+    same = [
+        match(n, 3.0, start_s, file=file) for n, (file, start_s) in enumerate([(2, 0.0), (0, 0.0), (1, 10.0), (1, 0.0)])
+    ]
+    assert ranked([*same, worst, best], paths_at) == [best, same[3], same[2], same[0], same[1], worst]
+
+
 def test_a_moment_is_as_wide_as_its_peak_at_half_height() -> None:
     track = [match(n, z, 10.0 * n) for n, z in enumerate((1.9, 2.1, 4.0, 3.0, 0.5, 3.0))]
-    moments = list(merge(ranked(*track)))
+    moments = list(merge(by_z(*track)))
     assert spans(moments) == [(10, 40, 2), (50, 60, 5), (0, 10, 0), (40, 50, 4)]
     assert (moments[0].peak.start_s, moments[0].peak.stop_s, moments[0].segments) == (20, 30, 3)
     assert (moments[0].peak.score, moments[0].peak.z) == (0.4, 4.0)
@@ -51,11 +67,11 @@ def test_a_gap_another_file_and_another_modality_end_a_moment() -> None:
 
 
 def test_overlapping_segments_and_rounded_times_are_adjacent() -> None:
-    assert spans(list(merge(ranked(match(0, 4.0, 0.0), match(1, 3.0, 5.0), match(2, 3.0, 15.02))))) == [(0, 25.02, 0)]
+    assert spans(list(merge(by_z(match(0, 4.0, 0.0), match(1, 3.0, 5.0), match(2, 3.0, 15.02))))) == [(0, 25.02, 0)]
 
 
 def test_what_is_below_the_least_z_widens_no_moment() -> None:
-    track = ranked(match(0, 4.0, 0.0), match(1, 2.5, 10.0))
+    track = by_z(match(0, 4.0, 0.0), match(1, 2.5, 10.0))
     assert spans(list(merge(track, min_score=2.4))) == [(0, 20, 0)]
     assert spans(list(merge(track[:1], min_score=3.0))) == [(0, 10, 0)]
 

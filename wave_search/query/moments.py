@@ -11,7 +11,7 @@ import numpy as np
 from wave_search.query.matches import Moment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -24,9 +24,23 @@ _TOUCHING_S = 0.05
 """Rounding of times leaves gaps between adjacent segments, smaller than this."""
 
 
-def order(match: Match) -> tuple[bool, float, float, int, float]:
+def order(match: Match) -> tuple[bool, float, float]:
     """By which matches are sorted: what is identical with the query, then by z. A score decides where z cannot."""
-    return match.score < IDENTICAL, -match.z, -match.score, match.file, match.start_s or 0.0
+    return match.score < IDENTICAL, -match.z, -match.score
+
+
+def ranked(found: Iterable[Match], paths_at: Callable[[Sequence[int]], Sequence[bytes]]) -> list[Match]:
+    """Matches, best first, equal ones by path and time.
+
+    Args:
+        found: in any order.
+        paths_at: the paths of files by their numbers. Called only if something is equal: it takes as long as the rest.
+    """
+    best = sorted(found, key=order)
+    if len({match.z for match in best}) < len(best):
+        path_of = dict(zip(best, paths_at([match.file for match in best]), strict=True))
+        best.sort(key=lambda match: (*order(match), path_of[match], match.start_s or 0.0))
+    return best
 
 
 def merge(found: Sequence[Match], min_score: float | None = None) -> Iterator[Moment]:

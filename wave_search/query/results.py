@@ -11,7 +11,7 @@ import numpy as np
 from wave_search.errors import UsageError
 from wave_search.query import joint
 from wave_search.query.matches import Match, Moment, hits_of, matches
-from wave_search.query.moments import merge, order, thin
+from wave_search.query.moments import merge, ranked, thin
 from wave_search.query.search import PartitionSearch
 from wave_search.types import OF_HITS, Hit, Modality, Space
 
@@ -114,13 +114,14 @@ class Searcher:
             reranker: puts the best hits into a new order.
 
         Returns:
-            At most k hits, best first; equal ones in the order of indexing, files of the same content by path.
+            At most k hits, best first; equal ones by path and time.
         """
         k = max(options.k, reranker.depth if reranker else 0)
         spare = max(_MIN_CANDIDATES - k, (_CANDIDATES_PER_HIT - 1) * k) if options.thins else 0
         while True:
             found = [self._candidates(space, query, k, spare, _ids(chosen)) for space in spaces]
-            best = sorted((match for some in found for match in matches(self.snapshot, some, chosen)), key=order)
+            every = (match for some in found for match in matches(self.snapshot, some, chosen))
+            best = ranked(every, self.snapshot.paths_at)
             if reranker:
                 best = reranker.reorder(best, [self._partitions[space] for space in spaces], query)
             best = [match for match in best if options.min_score is None or match.z >= options.min_score]
