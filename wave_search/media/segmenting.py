@@ -16,6 +16,8 @@ MIN_LENGTH_S = 1.0
 MAX_LENGTH_S = 86_400.0
 MAX_SCENE_S = 30.0
 """A scene longer than this is cut into windows of this length."""
+_ROUNDING_S = 1e-6
+"""So little must not decide how many windows there are: sums of times are less exact than times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,9 @@ def cut_windows(span: Span, length_s: float) -> list[Span]:
         span: what to cut. Its ends are ends of windows exactly, so that a window cut again is itself.
         length_s: of a window.
     """
-    count = max(1, math.floor(span.duration_s / length_s))
-    if span.duration_s > length_s and span.duration_s - count * length_s >= MIN_LENGTH_S:
+    duration_s = span.duration_s + _ROUNDING_S
+    count = max(1, math.floor(duration_s / length_s))
+    if duration_s > length_s and duration_s - count * length_s >= MIN_LENGTH_S:
         count += 1
     edges = [span.start_s + number * length_s for number in range(count)] + [span.stop_s]
     return [Span(start_s, stop_s) for start_s, stop_s in itertools.pairwise(edges)]
