@@ -32,7 +32,11 @@ def prune(directory: Path, opened: Tables, newest: Manifest, grace_s: float) -> 
         IndexError_: the same, or what is kept cannot be read.
     """
     states = _kept(directory, grace_s)
-    listing = digests.read(directory, *(state.table_digests for state in reversed(states)))
+    try:
+        listing = digests.read(directory, *(state.table_digests for state in reversed(states)))
+    except IndexCorruptError:  # of an older version, whose files nobody can tell any more; or it is raised again
+        states = states[-1:]
+        listing = digests.read(directory, states[-1].table_digests)
     for version in set(manifest.versions(directory)) - {state.version for state in states}:
         manifest.path_of(directory, version).unlink()
     _remove((directory / manifest.FOLDER).glob(".*.tmp"))
@@ -63,12 +67,7 @@ def _kept(directory: Path, grace_s: float) -> list[Manifest]:
     for version in manifest.versions(directory):
         with suppress(IndexError_):
             states.append(manifest.read(directory, version))
-    older = [old for old, new in pairwise(states) if _age_s(new) < grace_s]
-    try:
-        digests.read(directory, *(state.table_digests for state in older))
-    except IndexCorruptError:
-        older = []  # a list of theirs is lost, and with it what belongs to them
-    return [*older, states[-1]]
+    return [*(old for old, new in pairwise(states) if _age_s(new) < grace_s), states[-1]]
 
 
 def _age_s(state: Manifest) -> float:
