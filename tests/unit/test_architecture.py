@@ -23,6 +23,8 @@ LAYERS = (
     "errors",
     "types",
     "reports",
+    "files",
+    "vectors",
     "media",
     "models",
     "store",
