@@ -33,7 +33,7 @@ from benchmarks.peak import private_bytes, watched
 from wave_search.ann import Codebook, Shard, Shards, measure
 from wave_search.query import LoadOptions, ModelSession
 from wave_search.query.partition import PartitionSearch
-from wave_search.store import Writer, manifest, open_snapshot
+from wave_search.store import LocalFiles, Writer, manifest, open_snapshot
 from wave_search.store.snapshot import Snapshot
 from wave_search.types import Modality
 
@@ -112,7 +112,8 @@ def snapshot_of(work: Path) -> Snapshot:
     if not versions.exists():
         return open_snapshot(directory)
     wanted = json.loads(versions.read_text())[f"{100 * measure.RECALL:.0f}"]
-    return Snapshot(directory, manifest.read(directory, wanted))
+    files = LocalFiles(directory)
+    return Snapshot(files, manifest.read(files, wanted))
 
 
 def open_shards(snapshot: Snapshot) -> tuple[Codebook, list[Shard]]:

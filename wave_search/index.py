@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 MIN_SHARD_ROWS = 5000
 """A shard is built from so many segments on; fewer are searched exactly in no time."""
 
-KEEP_VERSIONS_FOR_S = 3600.0
+KEEP_VERSIONS_FOR_S = store.KEEP_VERSIONS_FOR_S
 """So long `Index.optimize` leaves a replaced version to those who opened it before."""
 
 

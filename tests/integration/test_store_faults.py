@@ -23,7 +23,6 @@ from wave_search.store import (
     exists,
     open_snapshot,
     schema,
-    tables,
     verify,
 )
 from wave_search.types import Modality, ModelSpec, PartitionKey, Sampling
@@ -294,15 +293,15 @@ def test_what_is_recorded_twice_or_is_not_there_is_found(index, table):
     with Writer(index) as writer:
         rows = list(writer.snapshot.files().values())
         contents = list(writer.snapshot.contents().items())
-        twice = schema.file_table(rows[:1], tables.schemas(DIM)[table]) if table == "files" else None
-        twice = twice or schema.content_table(contents[:1], tables.schemas(DIM)[table])
+        twice = schema.file_table(rows[:1], schema.schemas(DIM)[table]) if table == "files" else None
+        twice = twice or schema.content_table(contents[:1], schema.schemas(DIM)[table])
         writer._tables.append(table, twice)
         writer.put_file(replace(rows[0], path=b"/c", content_id=1 + max(row.content_id for row in rows)))
         writer.commit(drop_dead=False)
     first, second = verify(index)[:2]
     assert ("file" if table == "files" else "content") in first.what
     assert "recorded twice" in first.what
-    assert second.what == "1 files refer to a content that is not there, for example 2"
+    assert second.what == "1 files refer to a content that does not exist, for example 2"
 
 
 def test_a_damaged_manifest_is_a_problem_and_not_a_traceback(index):
@@ -336,6 +335,7 @@ def test_shards_without_a_codebook_are_found(index):
 def test_damaged_missing_and_incomplete_shards_are_found(index):
     with Writer(index) as writer:
         (writer.shard_parent(AUDIO) / "codebook").mkdir()
+        (writer.shard_parent(AUDIO) / "codebook" / "rotation.npy").write_text("")
         writer.set_codebook(AUDIO, "codebook", 2)
         folder = shard(writer, [0, 1])
         writer.add_shard(AUDIO, "s", 0, 2, 2)

@@ -119,6 +119,7 @@ def test_segments_of_other_instructions_are_partitions_of_their_own(index):
         folder = writer.shard_parent(heard) / "s"
         folder.mkdir()
         (folder.parent / "codebook").mkdir()
+        (folder.parent / "codebook" / "rotation.npy").write_text("")
         writer.set_codebook(heard, "codebook", 8)
         np.save(folder / "ids.npy", np.array([4, 6]))
         writer.add_shard(heard, "s", 0, 8, 2)

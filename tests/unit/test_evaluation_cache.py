@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from wave_search.evaluation.cache import FILE, EmbeddingCache, space_of
 
 from tests.libraries import tiny
 from wave_search.errors import CacheError
-from wave_search.evaluation.cache import FILE, EmbeddingCache, space_of
 from wave_search.types import Modality, Sampling
 
 if TYPE_CHECKING:

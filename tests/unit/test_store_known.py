@@ -3,7 +3,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from wave_search.store import FileRow, file_table, schema, tables
+from wave_search.store import FileRow, file_table, schema
 from wave_search.store.file_table import ContentIds, FileTable
 from wave_search.store.overlay import Overlay
 
@@ -15,7 +15,7 @@ ROWS = [
 
 
 def known_files(rows: list[FileRow]) -> FileTable:
-    return FileTable(schema.file_table(rows, tables.schemas(8)["files"]))
+    return FileTable(schema.file_table(rows, schema.schemas(8)["files"]))
 
 
 @pytest.fixture(params=[False, True], ids=["", "all keys collide"])

@@ -16,7 +16,6 @@ import numpy as np
 
 from wave_search.ann import check_faiss
 from wave_search.errors import UsageError
-from wave_search.evaluation.cache import EmbeddingCache
 from wave_search.evaluation.confidence import figure
 from wave_search.evaluation.datasets.collector import words_of
 from wave_search.evaluation.datasets.dataset import Dataset, Item, Question
@@ -29,6 +28,7 @@ from wave_search.evaluation.report import DirectionReport, Evaluation, Questions
 from wave_search.media import DecoderPool
 from wave_search.query import LoadOptions, ModelSession
 from wave_search.reports import Progress
+from wave_search.store import EmbeddingCache
 from wave_search.types import Modality
 
 if TYPE_CHECKING:
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
     from wave_search.reports import ProgressCallback
     from wave_search.types import ModelSpec
+
+
+CACHE_FILE = "embeddings.sqlite3"
 
 
 def evaluate(
@@ -94,9 +97,10 @@ def evaluate(
     read_by = load_task(task) if task else None
     with (
         _folder(cache) as folder,
-        EmbeddingCache(folder) as kept,
         closing(ModelSession(model, LoadOptions(device, dtype, positions, quantization))) as engine,
     ):
+        kept = EmbeddingCache(folder / CACHE_FILE)
+        kept.create()
         read = read_dataset(
             path,
             mapping=read_by.mapping if read_by else None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wave_search.errors import BrokenMediaError, MediaError, UsageError
+from wave_search.errors import BrokenMediaError, CacheError, MediaError, UsageError
 from wave_search.query.encode import WHOLE, batches
 from wave_search.reports import Progress, Skipped
-from wave_search.store import Origin, VectorCache
+from wave_search.store import CACHE_NAME, CacheKey, EmbeddingCache, vector_space
 from wave_search.types import Clip, Span
 
 if TYPE_CHECKING:
@@ -25,13 +25,26 @@ if TYPE_CHECKING:
     from wave_search.media import DecoderPool, MediaInfo
     from wave_search.query.encode import Encoder
     from wave_search.reports import ProgressCallback
-    from wave_search.store import FileRow, Snapshot
+    from wave_search.store import FileRow, SegmentRow, Snapshot
 
     WarnCallback = Callable[[Skipped], None]
     Source = tuple[Path, MediaInfo]
 
 BATCH_CLIPS = 8
 """Fewer than of a query, for a display that moves."""
+
+
+_CACHE_WAIT_S = 1.0
+"""For another process that writes. A query should rather do without the cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What is embedded again."""
+
+    segment: SegmentRow
+    digest: str
+    """Of the segment's content."""
 
 
 @dataclass(slots=True)
@@ -75,7 +88,7 @@ class Reembedder:
         self._snapshot = snapshot
         self._encoder = encoder
         self._decoders = decoders
-        self._cache = VectorCache(snapshot.dir)
+        self._cache = EmbeddingCache(snapshot.dir / CACHE_NAME, np.float16, _CACHE_WAIT_S)
 
     def embed(self, ids: Sequence[int], instruction: str, watch: RerankProgress) -> dict[int, NDArray[np.float16]]:
         """Embed segments with an instruction.
@@ -92,7 +105,7 @@ class Reembedder:
             ModelError: the model cannot be loaded, or fails.
         """
         origins = self._origins(ids)
-        found = self._cache.get(origins, instruction)
+        found = self._cached(origins, instruction)
         watch.total, watch.done, watch.skipped = len(origins), len(found), 0
         watch.tell("rerank")
         missing = [origin for origin in origins if origin.segment.segment_id not in found]
@@ -101,11 +114,25 @@ class Reembedder:
                 pairs = [(clip, origin.segment.modality) for origin, clip in batch]
                 rows = [row.astype(np.float16) for row in self._encoder.embed_clips(pairs, instruction)]
                 made = [(origin, row) for (origin, _), row in zip(batch, rows, strict=True)]
-                self._cache.put(made, instruction)
+                with suppress(CacheError):
+                    self._cache.put((self._key(origin, instruction), row) for origin, row in made)
                 found.update((origin.segment.segment_id, row) for origin, row in made)
                 watch.done += len(batch)
                 watch.tell("rerank")
         return found
+
+    def _cached(self, origins: Sequence[Origin], instruction: str) -> dict[int, NDArray[np.float16]]:
+        """Return the vectors that are in the cache: one that cannot be read is as if it were not there."""
+        keys = {origin.segment.segment_id: self._key(origin, instruction) for origin in origins}
+        with suppress(CacheError):
+            vectors = self._cache.get(keys.values())
+            return {number: vectors[key].astype(np.float16) for number, key in keys.items() if key in vectors}
+        return {}
+
+    def _key(self, origin: Origin, instruction: str) -> CacheKey:
+        segment = origin.segment
+        space = vector_space(self._snapshot.manifest.model, "", segment.modality, instruction)
+        return CacheKey(space, f"{origin.digest} {segment.start_s} {segment.stop_s}")
 
     def _origins(self, ids: Sequence[int]) -> list[Origin]:
         segments = self._snapshot.segment_rows(ids)

@@ -91,8 +91,8 @@ class Searcher:
         """
         keys = self.targets(target, instruction)
         if options.columns:
-            self.snapshot.library().check(_of_library(options.columns))
-        return keys, None if options.where is None else self.snapshot.library().select(options.where)
+            self.snapshot.sql_filter().check(_of_library(options.columns))
+        return keys, None if options.where is None else self.snapshot.sql_filter().select(options.where)
 
     def search(
         self,
@@ -161,7 +161,7 @@ class Searcher:
             return hits
         paths = self.snapshot.paths_at([moment.peak.file for moment in moments])
         keys = [(moment.peak.segment_id, path) for moment, path in zip(moments, paths, strict=True)]
-        said = self.snapshot.library().values(_of_library(columns), keys)
+        said = self.snapshot.sql_filter().values(_of_library(columns), keys)
         return [
             replace(hit, columns={name: getattr(hit, name) if name in OF_HITS else values[name] for name in columns})
             for hit, values in zip(hits, said, strict=True)

@@ -13,7 +13,7 @@ import numpy as np
 
 from wave_search.errors import IndexCorruptError
 from wave_search.store import schema
-from wave_search.store.tables import CONTENTS, FILES, SEGMENTS
+from wave_search.store.schema import CONTENTS, FILES, SEGMENTS
 from wave_search.types import Modality, PartitionKey
 
 if TYPE_CHECKING:

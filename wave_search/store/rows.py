@@ -50,7 +50,7 @@ class ShardRef:
     count: int
     """Vectors in it. Segments that are dropped later stay in it until it is rebuilt."""
     digest: str
-    """Over all of its files, see `wave_search.store.files.folder_digest`."""
+    """Over all of its files, see `wave_search.store.shards.folder_digest`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +100,8 @@ class ScoreStats:
 
 
 @dataclass(frozen=True, slots=True)
-class ListRef:
-    """A list of the digests of table files, see `wave_search.store.checksums`."""
+class ChecksumsRef:
+    """A list of the checksums of table files, see `wave_search.store.checksums`."""
 
     version: int
     """Of the commit that it belongs to."""

@@ -1,4 +1,4 @@
-"""Rows to Arrow tables and back."""
+"""The columns of the tables, and rows to Arrow tables and back."""
 
 from __future__ import annotations
 
@@ -18,10 +18,69 @@ if TYPE_CHECKING:
     from wave_search.store.rows import NewSegment
     from wave_search.types import PartitionKey
 
+FILES, CONTENTS, SEGMENTS, METADATA = "files", "contents", "segments", "metadata"
+NAMES = (FILES, CONTENTS, SEGMENTS, METADATA)
 FILE_COLUMNS = ("path_bytes", "root", "size_bytes", "mtime_ns", "device", "content_id", "status", "cause", "remedy")
 CONTENT_COLUMNS = ("content_id", *(field.name for field in fields(ContentRow)))
 METADATA_COLUMNS = ("path_bytes", "digest", "values")
 SEGMENT_COLUMNS = tuple(field.name for field in fields(SegmentRow))
+
+
+def schemas(dim: int) -> dict[str, Any]:
+    """Return the Arrow schema of each table, for vectors of `dim`."""
+    import pyarrow as pa
+
+    return {
+        FILES: pa.schema(
+            [
+                ("path", pa.string()),  # readable, for filters; a name that is not UTF-8 is approximate here
+                ("path_bytes", pa.binary()),
+                ("root", pa.binary()),
+                ("size_bytes", pa.int64()),
+                ("mtime_ns", pa.int64()),
+                ("device", pa.uint64()),
+                ("content_id", pa.int64()),
+                ("status", pa.string()),
+                ("cause", pa.string()),
+                ("remedy", pa.string()),
+            ]
+        ),
+        CONTENTS: pa.schema(
+            [
+                ("content_id", pa.int64()),
+                ("digest", pa.string()),
+                ("kind", pa.string()),
+                ("container", pa.string()),
+                ("duration_s", pa.float64()),
+                ("width", pa.int32()),
+                ("height", pa.int32()),
+                ("fps", pa.float64()),
+                ("video_codec", pa.string()),
+                ("audio_codec", pa.string()),
+                ("sample_rate_hz", pa.int32()),
+                ("channels", pa.int32()),
+            ]
+        ),
+        SEGMENTS: pa.schema(
+            [
+                ("segment_id", pa.int64()),
+                ("content_id", pa.int64()),
+                ("modality", pa.string()),
+                ("start_s", pa.float64()),
+                ("stop_s", pa.float64()),
+                ("text", pa.string()),
+                ("instruction", pa.string()),
+                ("vector", pa.list_(pa.float16(), dim)),
+            ]
+        ),
+        METADATA: pa.schema(
+            [
+                ("path_bytes", pa.binary()),
+                ("digest", pa.string()),
+                ("values", pa.string()),  # JSON
+            ]
+        ),
+    }
 
 
 def file_table(rows: Sequence[FileRow], schema: Any) -> Any:

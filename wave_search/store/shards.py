@@ -2,57 +2,70 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wave_search.store import files as durable
+from wave_search.files import digest
+from wave_search.store.files import disk_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from wave_search.store.files import FileStore
     from wave_search.store.rows import ShardRef
     from wave_search.types import PartitionKey
 
 SHARDS_FOLDER = "shards"
 
 
-def shard_parent(directory: Path, key: PartitionKey) -> Path:
-    """The folder of the shards of a space. Spaces may share one: the names of shards differ by their content."""
+def shard_folder(key: PartitionKey) -> str:
+    """Return the name of the folder of a partition's shards. Partitions may share one: names of shards are unique."""
     name = key.modality.value
     if key.instruction:
-        name += f"-{hashlib.blake2b(key.instruction.encode(), digest_size=4).hexdigest()}"
-    return directory / SHARDS_FOLDER / name
+        name += f"-{digest(key.instruction.encode(), 4)}"
+    return f"{SHARDS_FOLDER}/{name}"
 
 
-def make_parent(directory: Path, key: PartitionKey) -> Path:
-    """Make the folder of the shards of a space, if it is missing.
+def make_parent(store: FileStore, key: PartitionKey) -> Path:
+    """Create the folder in which a partition's shards are built, if it is missing, and return it.
 
     Raises:
         IndexStateError: the disk is full or read-only.
     """
-    folder = shard_parent(directory, key)
-    with durable.disk_errors(folder):
+    folder = store.local_path(shard_folder(key))
+    with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        durable.sync(directory / SHARDS_FOLDER)
-        durable.sync(directory)
     return folder
 
 
-def finish(directory: Path, key: PartitionKey, name: str) -> str:
-    """Bring a folder of a space to the disk; returns its digest.
+def finish(store: FileStore, key: PartitionKey, name: str) -> str:
+    """Make a written folder of a partition durable, and return its digest.
 
     Raises:
         IndexStateError: it cannot be read.
     """
-    folder = shard_parent(directory, key) / name
-    with durable.disk_errors(folder):
-        durable.sync_tree(folder)
-        return durable.folder_digest(folder)
+    folder = f"{shard_folder(key)}/{name}"
+    store.flush(info.name for info in store.list(folder))
+    return folder_digest(store, folder)
+
+
+def folder_digest(store: FileStore, folder: str) -> str:
+    """Return the digest over the names, sizes and bytes of all files in a folder.
+
+    Raises:
+        IndexStateError: a file cannot be read now.
+    """
+    return digest(_parts(store, folder))
+
+
+def _parts(store: FileStore, folder: str) -> Iterator[bytes]:
+    for name, size_bytes, _ in sorted(store.list(folder)):
+        yield f"{name.removeprefix(folder)}\0{size_bytes}\0".encode()
+        yield from store.blocks(name)
 
 
 def covered(ids: NDArray[np.int64], shards: Iterable[ShardRef]) -> NDArray[np.bool_]:

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wave_search.errors import IndexStateError
-from wave_search.store import checksums, embedding_cache, manifest, schema, tables
-from wave_search.store import files as durable
+from wave_search.store import checksums, embedding_cache, files, manifest, schema, tables
 from wave_search.store.columns import Durations, FilePaths, SegmentColumns, or_none
-from wave_search.store.file_table import ContentIds, FileTable
-from wave_search.store.lance_errors import check_pin
-from wave_search.store.metadata import Metadata
+from wave_search.store.file_table import ContentIds, FileTable, Metadata
+from wave_search.store.local_files import LocalFiles
 from wave_search.store.rows import Counts, Partition, SegmentRow
-from wave_search.store.shards import SHARDS_FOLDER, shard_parent
+from wave_search.store.schema import CONTENTS, FILES, METADATA, SEGMENTS
+from wave_search.store.shards import SHARDS_FOLDER, shard_folder
 from wave_search.store.sql_filter import SqlFilter
-from wave_search.store.tables import CONTENTS, FILES, METADATA, SEGMENTS, Tables, one_of
+from wave_search.store.tables import Tables, check_pin, one_of
 from wave_search.types import Modality, PartitionKey
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from wave_search.store.files import FileStore
     from wave_search.store.manifest import Manifest
     from wave_search.store.rows import CodebookRef, ContentRow, FileRow, ScoreStats, ShardRef, Tuning
 
@@ -34,8 +34,12 @@ _BATCH_ROWS = 4_096
 
 
 def exists(directory: Path) -> bool:
-    """Tell whether there is a committed index in `directory`."""
-    return bool(manifest.versions(directory))
+    """Return whether there is a committed index in a folder.
+
+    Raises:
+        IndexStateError: the folder cannot be read now.
+    """
+    return bool(manifest.versions(LocalFiles(directory)))
 
 
 def open_snapshot(directory: Path) -> Snapshot:
@@ -43,16 +47,17 @@ def open_snapshot(directory: Path) -> Snapshot:
 
     Raises:
         IndexNotFoundError: there is no index, or its creation was never finished.
-        IndexMismatchError: made by another format version, with unknown features, or for the other byte order.
+        IndexMismatchError: it has another format, or features that are unknown.
         IndexCorruptError: the manifest or a table is damaged.
+        IndexStateError: one of them cannot be read now.
     """
-    directory = directory.absolute()
+    store = LocalFiles(directory)
     while True:
-        state = manifest.newest(directory)
+        state = manifest.newest(store)
         try:
-            return Snapshot(directory, state)
+            return Snapshot(store, state)
         except IndexStateError:
-            if manifest.newest(directory).version == state.version:
+            if manifest.newest(store).version == state.version:
                 raise  # else it was replaced and removed just now
 
 
@@ -60,22 +65,27 @@ class Snapshot:
     """An immutable view of one manifest version. Safe to share between threads.
 
     Attributes:
-        dir: the index.
+        store: the files of the index.
         manifest: what this version consists of.
     """
 
-    def __init__(self, directory: Path, state: Manifest) -> None:
-        self.dir = directory
+    def __init__(self, store: FileStore, state: Manifest) -> None:
+        self.store = store
         self.manifest = state
-        self._tables = Tables.open(directory, state.table_versions, manifest.path_of(directory, state.version))
+        self._tables = Tables.open(store, state.table_versions, manifest.name_of(state.version))
+
+    @property
+    def dir(self) -> Path:
+        """The folder of the index."""
+        return self.store.local_path("")
 
     def check_kept(self) -> None:
-        """Make sure that nobody has removed this version.
+        """Make sure that this version has not been removed.
 
         Raises:
             IndexStateError: it was, some time after it was replaced.
         """
-        check_pin(self.dir, manifest.path_of(self.dir, self.manifest.version))
+        check_pin(self.store, manifest.name_of(self.manifest.version))
 
     def files(self) -> FileTable:
         """All files by absolute path. Read once and kept."""
@@ -255,17 +265,15 @@ class Snapshot:
         """Rows of the table of metadata."""
         return self._tables.count(METADATA)
 
-    def library(self) -> SqlFilter:
-        """Files and segments as a table for SQL. Read once and kept."""
-        return self._library
+    def sql_filter(self) -> SqlFilter:
+        """Return files and segments as a table for SQL conditions. Read once and kept."""
+        return self._sql_filter
 
     @cached_property
-    def _library(self) -> SqlFilter:
-        return SqlFilter(self)
-
-    def segment_table(self) -> Any:
-        """All segments that there are, without their vectors, as an Arrow table."""
-        return self._tables.read(SEGMENTS, schema.SEGMENT_COLUMNS)
+    def _sql_filter(self) -> SqlFilter:
+        rows = [row for row in self.files().values() if row.content_id is not None]
+        segments = self._tables.read(SEGMENTS, schema.SEGMENT_COLUMNS)
+        return SqlFilter(rows, self.contents(), self.metadata(), segments)
 
     def counts(self) -> Counts:
         """Numbers of files, contents and segments."""
@@ -274,11 +282,11 @@ class Snapshot:
         return Counts(segments, files, self._tables.count(CONTENTS))
 
     def sizes_bytes(self) -> Mapping[str, int]:
-        """Bytes on disk by part: "lance", "shards", "manifest", "digests" and "cache". Old versions count too."""
+        """Return bytes on disk by part, old versions included: "lance", "shards", "manifest", "checksums", "cache"."""
         parts = (tables.FOLDER, SHARDS_FOLDER, manifest.FOLDER, checksums.FOLDER)
         return {
-            **{part: durable.size_bytes(self.dir / part) for part in parts},
-            "cache": embedding_cache.size_bytes(self.dir),
+            **{part: files.size_bytes(self.store, part) for part in parts},
+            "cache": embedding_cache.size_bytes(self.store.local_path(embedding_cache.NAME)),
         }
 
     def score_stats(self, key: PartitionKey) -> dict[Modality, ScoreStats]:
@@ -299,8 +307,8 @@ class Snapshot:
         return tuple(tuning for tuning in self.manifest.tunings if tuning.key == key)
 
     def shard_dir(self, shard: ShardRef | CodebookRef) -> Path:
-        """The folder of a shard or a codebook."""
-        return shard_parent(self.dir, shard.key) / shard.name
+        """Return the folder of a shard or a codebook."""
+        return self.store.local_path(f"{shard_folder(shard.key)}/{shard.name}")
 
 
 def _of(key: PartitionKey) -> str:

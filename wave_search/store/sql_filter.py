@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wave_search.errors import UsageError
-from wave_search.store.tables import CONTENTS, schemas
+from wave_search.store.schema import CONTENTS, schemas
 from wave_search.types import OF_HITS
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from wave_search.store.rows import Column, FileRow
-    from wave_search.store.snapshot import Snapshot
+    from wave_search.store.file_table import Metadata
+    from wave_search.store.rows import Column, ContentRow, FileRow
     from wave_search.types import Value
 
 _OF_FILES = ("path", "name", "folder", "size_bytes", "modified")
@@ -82,19 +82,26 @@ class SqlFilter:
     """All files and segments of one version, for SQL. Safe to use from several threads.
 
     Args:
-        snapshot: the version.
+        files: the indexed files.
+        contents: by id.
+        metadata: the user's own columns.
+        segments: an Arrow table with `schema.SEGMENT_COLUMNS`.
+
+    Attributes:
+        names: the columns.
     """
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(
+        self, files: Sequence[FileRow], contents: Mapping[int, ContentRow], metadata: Metadata, segments: Any
+    ) -> None:
         import duckdb
 
-        files = [row for row in snapshot.files().values() if row.content_id is not None]
-        self.names = (*BUILT_IN, *(column.name for column in snapshot.manifest.columns))
+        self.names = (*BUILT_IN, *(column.name for column in metadata.columns))
         self._errors = duckdb.Error
         self._number_of = {row.path: number for number, row in enumerate(files)}
         self._connection = duckdb.connect(":memory:", config={**_SETTINGS})
-        self._connection.register("files", _file_table(snapshot, files))
-        self._connection.register("segments", snapshot.segment_table())
+        self._connection.register("files", _file_table(files, contents, metadata))
+        self._connection.register("segments", segments)
         columns = ", ".join(_quoted(name) for name in self.names)
         self._rows = self._connection.sql(
             f"SELECT segment_id, file_number, {columns} FROM segments JOIN files USING (content_id)"  # noqa: S608 - quoted
@@ -172,11 +179,10 @@ class SqlFilter:
         return UsageError(f'there is no column "{name}"', f"There are {', '.join(self.names)}.")
 
 
-def _file_table(snapshot: Snapshot, files: Sequence[FileRow]) -> Any:
+def _file_table(files: Sequence[FileRow], contents: Mapping[int, ContentRow], metadata: Metadata) -> Any:
     import pyarrow as pa
 
     paths = [row.path.decode("utf-8", "replace") for row in files]
-    contents, metadata = snapshot.contents(), snapshot.metadata()
     own = [contents[row.content_id] for row in files if row.content_id is not None]
     said = [metadata.of(row.path, content.digest) for row, content in zip(files, own, strict=True)]
     columns = {

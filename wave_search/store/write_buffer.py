@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wave_search.store import schema, tables
-from wave_search.store.tables import CONTENTS, FILES, METADATA, SEGMENTS
+from wave_search.store import schema
+from wave_search.store.schema import CONTENTS, FILES, METADATA, SEGMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,7 +30,7 @@ class WriteBuffer:
 
     def __init__(self, opened: Tables, dim: int) -> None:
         self._tables = opened
-        self._schemas = tables.schemas(dim)
+        self._schemas = schema.schemas(dim)
         self._contents: dict[int, ContentRow] = {}
         self._segments: list[tuple[int, int, NewSegment]] = []
         self._metadata: tuple[MetadataRow, ...] | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
@@ -11,9 +10,9 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from wave_search.errors import IndexStateError
-from wave_search.store import checksums, lock, manifest, tables
-from wave_search.store import files as durable
-from wave_search.store.cleanup import prune
+from wave_search.store import checksums, manifest, schema, tables
+from wave_search.store.cleanup import KEEP_VERSIONS_FOR_S, cleanup
+from wave_search.store.local_files import LocalFiles
 from wave_search.store.overlay import Overlay, dead_contents
 from wave_search.store.rows import CodebookRef, ShardRef
 from wave_search.store.shards import finish, make_parent
@@ -32,13 +31,11 @@ if TYPE_CHECKING:
 
 _CHANGES_KEPT = 100_000
 """Files and contents kept as objects at most, of about 0.5 kB, before they are read back as columns."""
-_FEW_PIECES, _MANY_PIECES = 128, 1_000
-"""A piece costs each later commit 0.15 ms, and to check and rewrite a segment takes 0.04 ms: so p pieces, which have
-cost p^2 / 2 times the one, are worth p^2 segments. Lance rewrites no more than the last million; all are checked."""
+_FEW_FRAGMENTS, _MANY_FRAGMENTS = 128, 1_000
+"""A fragment costs each later commit 0.15 ms, and to check and rewrite a segment takes 0.04 ms: so p fragments, which
+have cost p^2 / 2 times the one, are worth p^2 segments. Lance rewrites only the last million; all are checked."""
 _MOST_REWRITTEN = 1_000_000
-"""Lance makes pieces of so many rows, and leaves these alone."""
-_TIDY_GRACE_S = 3_600.0
-"""As `optimize` leaves to those who opened a version before. Lance's own files go some two hours later."""
+"""Lance makes fragments of so many rows, and leaves these alone."""
 
 
 class Writer:
@@ -59,7 +56,8 @@ class Writer:
     snapshot: Snapshot
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory.absolute()
+        self._directory = directory
+        self._store = LocalFiles(directory)
         self._held = ExitStack()
 
     def __enter__(self) -> Self:
@@ -72,13 +70,11 @@ class Writer:
         if not exists(self._directory):
             open_snapshot(self._directory)  # raises: a lock file must not appear in just any folder
         with ExitStack() as held:
-            held.enter_context(lock.hold(self._directory))
-            state = manifest.newest(self._directory)
-            self._on_disk = durable.stamps(self._directory / tables.FOLDER)
-            self._tables = Tables.open_for_writing(
-                self._directory, state.table_versions, manifest.path_of(self._directory, state.version)
-            )
-            self.snapshot = Snapshot(self._directory, state)
+            held.enter_context(self._store.lock())
+            state = manifest.newest(self._store)
+            self._on_disk = set(self._store.list(tables.FOLDER))
+            self._tables = Tables.open_for_writing(self._store, state.table_versions, manifest.name_of(state.version))
+            self.snapshot = Snapshot(self._store, state)
             self._read()
             self._usable = True
             self._begin(state)
@@ -182,7 +178,7 @@ class Writer:
         Raises:
             IndexStateError: the folder cannot be read.
         """
-        digest = finish(self._directory, key, name)
+        digest = finish(self._store, key, name)
         kept = [s for s in self._next.shards if s.key != key or s.stop_id <= first_id or stop_id <= s.first_id]
         added = ShardRef(key, name, first_id, stop_id, count, digest)
         self._next = replace(self._next, shards=(*kept, added))
@@ -209,7 +205,7 @@ class Writer:
         self.drop_shards(key)
         self.set_tunings(key, ())
         others = tuple(codebook for codebook in self._next.codebooks if codebook.key != key)
-        added = () if name is None else (CodebookRef(key, name, stop_id, finish(self._directory, key, name)),)
+        added = () if name is None else (CodebookRef(key, name, stop_id, finish(self._store, key, name)),)
         self._next = replace(self._next, codebooks=(*others, *added))
 
     def set_tunings(self, key: PartitionKey, tunings: Iterable[Tuning]) -> None:
@@ -219,7 +215,7 @@ class Writer:
 
     def shard_parent(self, key: PartitionKey) -> Path:
         """The folder in which shards of a space are built. Made if missing."""
-        return make_parent(self._directory, key)
+        return make_parent(self._store, key)
 
     def commit(self, *, drop_dead: bool = True) -> Snapshot:
         """Publish everything since the last commit at once, durably, and return the new state.
@@ -250,17 +246,17 @@ class Writer:
         return snapshot
 
     def compact(self) -> Snapshot:
-        """Rewrite the tables in few pieces and without what was deleted, and commit. Ids stay what they are.
+        """Rewrite the tables in few fragments and without deleted rows, and commit. Ids stay what they are.
 
         Raises:
             IndexCorruptError: a file of the tables is damaged, which rewriting it would hide.
             IndexStateError: the disk is full or read-only.
         """
         self.commit()
-        return self._compact(self._compared())
+        return self._compact(self._compare())
 
-    def _compared(self) -> checksums.Listing:
-        return checksums.compared(self._directory, self._committed.table_digests)
+    def _compare(self) -> checksums.Listing:
+        return checksums.compare(self._store, self._committed.table_checksums)
 
     def _compact(self, listing: checksums.Listing) -> Snapshot:
         if not listing.versions:
@@ -270,65 +266,65 @@ class Writer:
                 self._publish(listing.files)
         return self.snapshot
 
-    def prune(self, keep_versions_for_s: float) -> None:
+    def cleanup(self, keep_versions_for_s: float) -> None:
         """Remove versions replaced at least `keep_versions_for_s` ago, and all that no version uses. Compact before.
 
-        Readers that opened such a version can read it no more.
+        Readers that opened such a version cannot read it any more.
 
         Raises:
             IndexStateError: the disk is read-only, or what is kept cannot be read.
         """
         self.commit()
-        self._prune(keep_versions_for_s)
+        self._cleanup(keep_versions_for_s)
 
-    def _prune(self, keep_versions_for_s: float) -> None:
+    def _cleanup(self, keep_versions_for_s: float) -> None:
         with self._changing():
-            # Lance compacts before it prunes, and is sure to keep its latest version only.
+            # Lance compacts before it removes versions, and is sure to keep its latest one only.
             if self._tables.compact():
                 self._publish()
-            prune(self._directory, self._tables, self._committed, keep_versions_for_s)
+            cleanup(self._store, self._tables, self._committed, keep_versions_for_s)
 
-    def tidy(self) -> Snapshot:
-        """Compact and prune, if commits have left many pieces: each commit and each opening has to go through all.
+    def compact_if_fragmented(self) -> Snapshot:
+        """Compact and clean up if commits have left many fragments: each commit and each opening reads all of them.
 
-        To be called with nothing pending. Versions that were replaced less than an hour ago stay. Where the disk has no
-        room for both the old pieces and the new, or the digests to compare with are lost, nothing happens: `compact`
-        says what is wrong.
+        To be called with nothing pending. Versions that were replaced less than `KEEP_VERSIONS_FOR_S` ago stay. Where
+        the disk has no room for both the old fragments and the new, or a list of checksums is lost, nothing happens:
+        `compact` raises an error that names the cause.
 
         Raises:
             IndexCorruptError: see `compact`.
             IndexStateError: the disk is full or read-only.
         """
-        rows = self._tables.count(tables.SEGMENTS)
-        has_many = self._tables.pieces() > min(max(_FEW_PIECES, math.isqrt(rows)), _MANY_PIECES)
+        rows = self._tables.count(schema.SEGMENTS)
+        is_fragmented = self._tables.fragments() > min(max(_FEW_FRAGMENTS, math.isqrt(rows)), _MANY_FRAGMENTS)
         vectors_bytes = 2 * self._committed.model.dim * min(rows, _MOST_REWRITTEN)
-        if has_many and shutil.disk_usage(self._directory).free > 2 * vectors_bytes:
-            listing = self._compared()
+        if is_fragmented and self._store.free_bytes() > 2 * vectors_bytes:
+            listing = self._compare()
             if listing.versions:
                 self._compact(listing)
-                self._prune(_TIDY_GRACE_S)
+                self._cleanup(KEEP_VERSIONS_FOR_S)
         return self.snapshot
 
     def _publish(self, known: Mapping[str, str] | None = None) -> Snapshot:
         """Commit what is in the tables. With `known` digests, a new chain of lists begins."""
-        before, self._on_disk = self._on_disk, durable.sync_new(self._directory / tables.FOLDER, self._on_disk)
-        version, listed = self._committed.version + 1, self._committed.table_digests
-        made = self._on_disk - before
+        before, self._on_disk = self._on_disk, set(self._store.list(tables.FOLDER))
+        made = sorted(info.name for info in self._on_disk - before)
+        self._store.flush(made)
+        version, listed = self._committed.version + 1, self._committed.table_checksums
         if made or known is not None:
-            listed = checksums.add(self._directory, version, made, listed if known is None else None, known)
-        state = replace(self._next, version=version, created=manifest.now(), table_digests=listed)
+            listed = checksums.add(self._store, version, made, listed if known is None else None, known)
+        state = replace(self._next, version=version, created=manifest.now(), table_checksums=listed)
         state = replace(state, table_versions=self._tables.versions())
-        manifest.publish(self._directory, state)
+        manifest.publish(self._store, state)
         self._begin(state)
-        self.snapshot = Snapshot(self._directory, state)
+        self.snapshot = Snapshot(self._store, state)
         return self.snapshot
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
         """After a failure half-way the tables hold a part of the changes: only entering anew puts them back."""
         if not self._usable:
-            raise IndexStateError(f"an earlier write to {self._directory} failed", "Open the index again and retry.")
+            raise IndexStateError(f"an earlier write to {self._store.url()} failed", "Open the index again and retry.")
         self._usable = False
-        with durable.disk_errors(self._directory):
-            yield
+        yield
         self._usable = True

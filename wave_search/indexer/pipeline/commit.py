@@ -108,7 +108,7 @@ class Committer:
             IndexCorruptError: a table is damaged.
             IndexStateError: the disk is full or read-only.
         """
-        self._thread.submit(self._writer.tidy).result()
+        self._thread.submit(self._writer.compact_if_fragmented).result()
 
     def close(self) -> None:
         """Wait for a commit that may be under way."""
@@ -125,7 +125,7 @@ class Committer:
         # A file that has just been replaced may come up again under another name, and needs its vectors then.
         self._writer.commit(drop_dead=last)
         if not last:  # that may be after Ctrl-C
-            self._writer.tidy()
+            self._writer.compact_if_fragmented()
 
     def _put(self, outcome: Outcome) -> None:
         if isinstance(outcome, Quarantined):
