@@ -123,10 +123,10 @@ def compare(store: FileStore, newest: ChecksumsRef) -> Listing:
         if isinstance(error.__cause__, FileNotFoundError):
             return Listing({}, ())
         raise
-    for error in faults(store, listing):
-        raise error
+    for fault in faults(store, listing):
+        raise fault
     there = {info.name for info in store.list(tables.FOLDER)}
-    return replace(listing, files={name: digest for name, digest in listing.files.items() if name in there})
+    return replace(listing, files={name: expected for name, expected in listing.files.items() if name in there})
 
 
 def name_of(version: int) -> str:

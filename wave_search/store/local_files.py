@@ -103,7 +103,7 @@ class LocalFiles:
 
     def flush(self, names: Iterable[str]) -> None:
         """Bring files and the names of their folders to the disk (fsync)."""
-        folders = set()
+        folders: set[Path] = set()
         with disk_errors(self._directory):
             for name in names:
                 path = self.local_path(name)
