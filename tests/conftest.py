@@ -7,15 +7,23 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import wave_search
+from tests.fork_server import ForkServer
+
+# Before torch and FAISS are loaded, here and in what tests start: on few cores the threads of small work only wait for
+# each other.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+PACKAGE_PARENT = Path(wave_search.__file__).resolve().parents[1]
+"""Where a new process sees the package that the tests see, installed or not."""
 DEMO_MEDIA = CHECKOUT / "demo" / "media"
 ODD_NAMES = (b"latin-\xe9.flac", b"new\nline.flac", b"[red]\x1b[31mred.flac")
 
@@ -34,9 +42,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @dataclass(frozen=True)
 class CommandLine:
-    """Runs the installed command."""
+    """Runs the command.
+
+    Attributes:
+        program: a stand-in, which begins with all libraries loaded.
+        installed: what users run.
+        environment: of the command.
+    """
 
     program: Path
+    installed: Path
     environment: dict[str, str]
 
     def __call__(self, *arguments: str | os.PathLike[str] | bytes, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -46,16 +61,27 @@ class CommandLine:
 
     def having(self, **environment: str) -> CommandLine:
         """The same with other environment variables."""
-        return CommandLine(self.program, {**self.environment, **environment})
+        return replace(self, environment={**self.environment, **environment})
+
+    def cold(self) -> CommandLine:
+        """The same as users run it: in an interpreter that begins with nothing."""
+        return replace(self, program=self.installed)
 
 
 @pytest.fixture(scope="session")
-def cli() -> CommandLine:
+def fork_server() -> Iterator[ForkServer]:
     program = Path(sys.executable).with_name("wave-search")
     if not program.exists():
         pytest.fail("the package is not installed here: run `make test`")
+    with ForkServer(PACKAGE_PARENT, program) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def cli(fork_server: ForkServer) -> CommandLine:
     unwanted = {"WAVE_SEARCH_INDEX", "WAVE_SEARCH_DEBUG", "NO_COLOR", "FORCE_COLOR", "COLUMNS"}
-    return CommandLine(program, {name: value for name, value in os.environ.items() if name not in unwanted})
+    environment = {name: value for name, value in os.environ.items() if name not in unwanted}
+    return CommandLine(fork_server.program, fork_server.installed, environment)
 
 
 @pytest.fixture(scope="session")
