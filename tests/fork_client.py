@@ -24,7 +24,7 @@ def main() -> None:
         server.sendall(request)
         process = int.from_bytes(server.recv(4, socket.MSG_WAITALL), "little")
         if not process:
-            sys.exit("the fork server has ended")
+            sys.exit(f"the fork server has ended: {os.path.dirname(__file__)}/log")  # noqa: PTH120
         for number in SIGNALS:
             signal.signal(number, lambda number, _: os.kill(process, number))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)

@@ -38,48 +38,56 @@ SETTINGS = {
     "OMP_NUM_THREADS": "1",
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
 }
+COMMAND = Path(sys.executable).with_name("wave-search")
+"""The command as users run it."""
 LIBRARIES = ("torch", "transformers", "faiss", "lancedb", "pyarrow.dataset", "duckdb", "peft", "pydantic.type_adapter")
 
 
-class ForkServer:
-    """A server of this process; a context manager.
+class StandIns:
+    """What a test starts in place of a program.
+
+    Args:
+        folder: of a server.
 
     Attributes:
-        installed: the command, as users run it.
-        program: stands in for it.
-        python: stands in for the interpreter: `python -c CODE ARGUMENTS`.
+        command: stands in for the installed command.
+        python: stands in for the interpreter, for `python -c CODE ARGUMENTS`.
     """
 
-    def __init__(self, package_parent: Path, program: Path) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="fork-server-"))  # short, as names of sockets have to be
-        self.installed = program
-        self.program = self._stand_in(program)
-        self.python = self._stand_in(Path(sys.executable))
-        log = self._folder / "log"
-        with log.open("wb") as file:
+    def __init__(self, folder: Path) -> None:
+        self.command = folder / COMMAND.name
+        self.python = folder / "python"
+
+
+class ForkServer:
+    """The process that is forked. Those who ask before it has loaded everything wait.
+
+    Attributes:
+        folder: where its stand-ins are.
+    """
+
+    def __init__(self, package_parent: Path) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="fork-server-"))  # short, as names of sockets have to be
+        stand_ins = StandIns(self.folder)
+        for path in (stand_ins.command, stand_ins.python):
+            path.write_text(f"#!{sys.executable} -IS\n" + Path(__file__).with_name("fork_client.py").read_text())
+            path.chmod(0o755)
+        with socket.socket(socket.AF_UNIX) as listener, (self.folder / "log").open("wb") as log:
+            listener.bind(str(self.folder / "socket"))
+            listener.listen(64)
             self._process = subprocess.Popen(
-                [sys.executable, "-P", __file__, self._folder / "socket", package_parent, program],
+                [sys.executable, "-P", __file__, str(listener.fileno()), package_parent],
+                pass_fds=[listener.fileno()],
                 env={**os.environ, **SETTINGS},
                 stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=file,
+                stdout=log,
+                stderr=log,
                 start_new_session=True,
             )
-        assert self._process.stdout is not None
-        assert self._process.stdout.read(), log.read_text()
 
-    def _stand_in(self, program: Path) -> Path:
-        path = self._folder / program.name
-        path.write_text(f"#!{sys.executable} -IS\n" + Path(__file__).with_name("fork_client.py").read_text())
-        path.chmod(0o755)
-        return path
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self._process.communicate()  # closes its stdin
-        shutil.rmtree(self._folder)
+        shutil.rmtree(self.folder)
 
 
 @dataclass(frozen=True)
@@ -134,17 +142,12 @@ def thread_names() -> list[str]:
     return names
 
 
-def serve(address: str) -> Request:
+def serve(listener: socket.socket) -> Request:
     """Fork a child for each request; returns in the children alone."""
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(address)
-    listener.listen(64)
     children: dict[socket.socket, int] = {}
     selector = selectors.DefaultSelector()
     selector.register(0, selectors.EVENT_READ)
     selector.register(listener, selectors.EVENT_READ)
-    os.write(1, b"ready")
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     while True:
         for key, _ in selector.select():
             if key.fileobj == 0:  # closed: those who asked have ended
@@ -162,9 +165,10 @@ def serve(address: str) -> Request:
                 selector.register(client, selectors.EVENT_READ)
                 selector.register(os.pidfd_open(process), selectors.EVENT_READ, client)
             elif key.data is None:  # the client was killed, and its child has to follow
-                selector.unregister(key.fileobj)
-                os.kill(children[key.fileobj], signal.SIGKILL)
-            else:
+                if key.fileobj in children:
+                    selector.unregister(key.fileobj)
+                    os.kill(children[key.fileobj], signal.SIGKILL)
+            else:  # a child has ended
                 client = key.data
                 selector.unregister(key.fd)
                 os.close(key.fd)
@@ -201,12 +205,12 @@ def stream(request: Request, number: int, model: TextIO) -> TextIO | None:
     return io.TextIOWrapper(file, model.encoding, model.errors, line_buffering=not buffered)
 
 
-def work(program: Path, stand_in: str, *arguments: str) -> None:
+def work(stand_in: str, *arguments: str) -> None:
     """Run what the client stands for."""
-    if Path(stand_in).name == program.name:
-        sys.argv = [str(program), *arguments]
-        sys.path.insert(0, str(program.parent))
-        runpy.run_path(str(program), run_name="__main__")
+    if Path(stand_in).name == COMMAND.name:
+        sys.argv = [str(COMMAND), *arguments]
+        sys.path.insert(0, str(COMMAND.parent))
+        runpy.run_path(str(COMMAND), run_name="__main__")
     else:
         option, code, *rest = arguments
         assert option == "-c", option
@@ -241,11 +245,11 @@ def exit_code(program: Callable[[], object]) -> int:
 
 
 def main() -> None:
-    address, package_parent, program = sys.argv[1:]
+    listener, package_parent = sys.argv[1:]
     load(package_parent)
-    request = serve(address)
+    request = serve(socket.socket(fileno=int(listener)))
     take_over(request)
-    os._exit(exit_code(lambda: work(Path(program), *map(os.fsdecode, request.arguments))) & 0xFF)
+    os._exit(exit_code(lambda: work(*map(os.fsdecode, request.arguments))) & 0xFF)
 
 
 if __name__ == "__main__":
