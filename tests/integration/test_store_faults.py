@@ -13,6 +13,8 @@ import pytest
 
 from wave_search.ann import Codebook, Shard, build_shard
 from wave_search.errors import IndexNotFoundError, IndexStateError
+from wave_search.models import ModelSpec
+from wave_search.models.wave.clips import SAMPLING
 from wave_search.store import (
     ContentRow,
     FileRow,
@@ -26,10 +28,10 @@ from wave_search.store import (
     tables,
     verify,
 )
-from wave_search.types import Modality, ModelSpec, PartitionKey, Sampling
+from wave_search.types import Modality, PartitionKey
 
 DIM = 8
-SPEC = ModelSpec("m", "r", DIM, tuple(Modality), Sampling(), {}, "sequential")
+SPEC = ModelSpec("m", "r", DIM, tuple(Modality), SAMPLING, {})
 SETTINGS = Settings("10", (Modality.AUDIO,))
 AUDIO = PartitionKey(Modality.AUDIO)
 
@@ -40,7 +42,9 @@ from pathlib import Path
 import numpy as np
 from wave_search.errors import IndexStateError
 from wave_search.store import ContentRow, FileRow, NewSegment, Settings, Writer, create, tables
-from wave_search.types import Modality, ModelSpec, Sampling
+from wave_search.models import ModelSpec
+from wave_search.models.wave.clips import SAMPLING
+from wave_search.types import Modality
 
 directory = Path(sys.argv[1])
 DIM = 8
@@ -56,10 +60,7 @@ def kill_at(owner, name, call, after=False):
         os.kill(os.getpid(), signal.SIGKILL)
     setattr(owner, name, step)
 """
-CREATE = (
-    'create(directory, ModelSpec("m", "r", DIM, tuple(Modality), Sampling(), {}, "sequential"),'
-    ' Settings("10", (Modality.AUDIO,)))'
-)
+CREATE = 'create(directory, ModelSpec("m", "r", DIM, tuple(Modality), SAMPLING, {}), Settings("10", (Modality.AUDIO,)))'
 BEFORE, AFTER = {b"/a": 1, b"/b": 2}, {b"/b": 3, b"/c": 4}
 
 
@@ -307,7 +308,7 @@ def test_what_is_recorded_twice_or_is_not_there_is_found(index, table):
 
 def test_a_damaged_manifest_is_a_problem_and_not_a_traceback(index):
     newest = max((index / "manifest").iterdir())
-    newest.write_bytes(newest.read_bytes().replace(b"sequential", b"Sequential"))
+    newest.write_bytes(newest.read_bytes().replace(b"uniform", b"Uniform"))
     (problem,) = verify(index)
     assert str(newest) in problem.what
     assert "go back to version 1" in problem.remedy
