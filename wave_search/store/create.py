@@ -14,9 +14,9 @@ from wave_search.store.tables import Tables
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from wave_search.models import ModelSpec
     from wave_search.store.files import FileStore
     from wave_search.store.rows import Settings
-    from wave_search.types import ModelSpec
 
 _OURS = {local_files.LOCK, tables.FOLDER, manifest.FOLDER, checksums.FOLDER, shards.SHARDS_FOLDER}
 

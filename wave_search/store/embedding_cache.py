@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import DTypeLike, NDArray
 
-    from wave_search.types import Modality, ModelSpec
+    from wave_search.models import ModelSpec
+    from wave_search.types import Modality
 
 NAME = "cache.sqlite3"
 """Of the file beside an index."""
@@ -56,7 +57,7 @@ def vector_space(spec: ModelSpec, dtype: str, modality: Modality, prompt: str | 
         prompt: replaces the model's own; None for that.
     """
     own = spec.prompts.get(modality, "") if prompt is None else prompt
-    parts = [spec.revision, spec.quantization, dtype, spec.dim, asdict(spec.sampling), spec.positions]
+    parts = [spec.revision, spec.quantization, dtype, spec.dim, asdict(spec.sampling), dict(spec.options)]
     return digest(json.dumps([*parts, modality.value, own], sort_keys=True).encode())
 
 

@@ -19,9 +19,9 @@ from wave_search.errors import (
     IndexStateError,
 )
 from wave_search.files import digest
+from wave_search.models import ModelSpec
 from wave_search.store.files import read_error
 from wave_search.store.rows import ChecksumsRef, CodebookRef, Column, ScoreStats, Settings, ShardRef, Tuning
-from wave_search.types import ModelSpec
 
 if TYPE_CHECKING:
     from wave_search.store.files import FileStore
