@@ -32,7 +32,7 @@ def test_files_are_found_by_path() -> None:
     assert (len(files), list(files)) == (3, [row.path for row in ROWS])
     assert b"/media/a" not in files
     assert files.content_ids.tolist() == [7, -1, 7]
-    assert [files.place(row.path) for row in ROWS] == [0, 1, 2]
+    assert [files.position(row.path) for row in ROWS] == [0, 1, 2]
 
 
 @pytest.mark.usefixtures("hashed")
@@ -40,7 +40,7 @@ def test_contents_are_found_by_digest() -> None:
     contents = ContentIds(pa.table({"digest": ["b", "a"], "content_id": [3, 1]}))
     assert dict(contents) == {"b": 3, "a": 1}
     assert "c" not in contents
-    assert [contents.digest_at(place) for place in (0, 1)] == ["b", "a"]
+    assert [contents.digest_at(position) for position in (0, 1)] == ["b", "a"]
 
 
 def test_nothing_is_known_of_an_empty_index() -> None:
@@ -66,7 +66,7 @@ def test_changes_lie_in_two_layers_on_what_was_read() -> None:
 
 def test_small_batches_are_read_as_few_large_ones():
     batches = [pa.record_batch({"segment_id": list(range(start, start + 3))}) for start in range(0, 21, 3)]
-    joined = list(schema.joined(iter(batches), 6))
+    joined = list(schema.merged(iter(batches), 6))
     assert [len(batch) for batch in joined] == [6, 6, 6, 3]
     assert [one for batch in joined for one in schema.ids(batch, "segment_id").tolist()] == list(range(21))
-    assert list(schema.joined(iter(()), 6)) == []
+    assert list(schema.merged(iter(()), 6)) == []

@@ -1,4 +1,4 @@
-"""The truth on disk: Lance tables, pinned together by an immutable manifest, written by one process at a time.
+"""An index on disk: Lance tables, whose versions an immutable manifest names, written by one process at a time.
 
     <index>/
         manifest/<version>.json      the highest version is the index; publishing one is the commit

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from wave_search.store.rows import ShardRef
 
 _NORM_TOLERANCE = 2e-3
-"""Rounding to float16 moves the norm of a unit vector by less."""
+"""Rounding to float16 changes the norm of a unit vector by less."""
 _BATCH_ROWS = 4_096
-_LEFT_OVER = "Nothing is wrong. `wave-search optimize` removes it."
-_REBUILT = "Run `wave-search optimize`: it is rebuilt without a model."
+_LEFT_OVER = "It does no harm; `wave-search optimize` removes it."
+_REBUILT = "Run `wave-search optimize`: it rebuilds this without a model."
 
 
 def verify(directory: Path) -> tuple[Problem, ...]:

@@ -30,18 +30,18 @@ if TYPE_CHECKING:
     from wave_search.types import PartitionKey
 
 _CHANGES_KEPT = 100_000
-"""Files and contents kept as objects at most, of about 0.5 kB, before they are read back as columns."""
+"""Maximum number of changed files and contents kept as objects of 0.5 kB, before all are read again as columns."""
 _FEW_FRAGMENTS, _MANY_FRAGMENTS = 128, 1_000
-"""A fragment costs each later commit 0.15 ms, and to check and rewrite a segment takes 0.04 ms: so p fragments, which
-have cost p^2 / 2 times the one, are worth p^2 segments. Lance rewrites only the last million; all are checked."""
+"""A fragment costs each later commit 0.15 ms, and checking and rewriting a segment takes 0.04 ms: so n fragments, which
+have cost n^2 / 2 times the former, are worth n^2 segments. Lance rewrites only the last million; all are checked."""
 _MOST_REWRITTEN = 1_000_000
-"""Lance makes fragments of so many rows, and leaves these alone."""
+"""Lance compacts to fragments of this many rows, and leaves those alone."""
 
 
 class Writer:
     """The only way to change an index. A context manager: the lock is held from entering to leaving.
 
-    Entering puts the tables back to the versions that the newest manifest pins, so whatever a crash left is gone.
+    Entering restores the versions of the tables that the newest manifest names, which drops whatever a crash left.
     Leaving without `commit` drops what was not committed. Not safe to use from several threads at once.
 
         with Writer(directory) as writer:
@@ -82,13 +82,13 @@ class Writer:
         return self
 
     def _read(self) -> None:
-        """Read what there is of files and contents. Changes are kept on top of it."""
+        """Read the files and contents, on top of which changes are kept."""
         self._known_files, self._known_contents = self.snapshot.files(), self.snapshot.content_ids()
         self._files: Overlay[bytes, FileRow] = Overlay(self._known_files)
         self._content_ids: Overlay[str, int] = Overlay(self._known_contents)
 
     def _begin(self, state: Manifest) -> None:
-        """Nothing is pending on top of `state`."""
+        """Begin a commit on top of `state`."""
         self._committed = state
         self._next = state
         self._rows = WriteBuffer(self._tables, state.model.dim)
@@ -100,13 +100,13 @@ class Writer:
         self._held.close()
 
     def content_id(self, digest: str) -> int | None:
-        """The id of a content that is committed or was put since, None if there is none."""
+        """Return the id of a content that was committed or put since, None if there is none."""
         return self._content_ids.get(digest)
 
     def put_content(self, content: ContentRow, segments: Sequence[NewSegment]) -> int:
         """Add a content with all its segments, and return its id.
 
-        If its digest is known already, nothing is added. It stays only if a file refers to it in the end.
+        If its digest is known already, nothing is added. `commit` drops it unless a file refers to it.
 
         Raises:
             ValueError: a vector has another size than the model's, or is not finite.
@@ -123,7 +123,7 @@ class Writer:
         return content_id
 
     def put_segments(self, content_id: int, segments: Sequence[NewSegment]) -> None:
-        """Add segments to a content: those of instructions with which it was not embedded before.
+        """Add segments with further instructions to a content.
 
         Raises:
             ValueError: a vector has another size than the model's, or is not finite.
@@ -131,7 +131,7 @@ class Writer:
         """
         for segment in segments:
             if segment.vector.shape != (self._next.model.dim,) or not np.isfinite(segment.vector).all():
-                raise ValueError(f"not a finite vector of {self._next.model.dim}: {segment}")
+                raise ValueError(f"not a finite vector of {self._next.model.dim} dimensions: {segment}")
         segment_id = self._next.next_segment_id
         self._next = replace(self._next, next_segment_id=segment_id + len(segments))
         self._rows.add_segments(segment_id, content_id, segments)
@@ -140,40 +140,40 @@ class Writer:
                 self._rows.spill()
 
     def put_file(self, row: FileRow) -> None:
-        """Add a file, or replace what is known of that path."""
+        """Add a file, or replace the row of its path."""
         if self._files.get(row.path) != row:
             self._files.put(row.path, row)
 
     def remove_files(self, paths: Iterable[bytes]) -> None:
-        """Forget files. Unknown paths are no error."""
+        """Remove files from the index. Unknown paths are no error."""
         for path in paths:
             if self._files.get(path) is not None:
                 self._files.put(path, None)
 
     def set_roots(self, roots: Iterable[str]) -> None:
-        """Replace the folders and files that the index was made from."""
+        """Replace the indexed folders and files."""
         self._next = replace(self._next, roots=tuple(roots))
 
     def add_instructions(self, instructions: Iterable[str]) -> None:
-        """Let the index hold segments that are embedded with these instructions too."""
+        """Add instructions with which segments may be embedded."""
         settings = self._next.settings
         known = tuple(dict.fromkeys((*settings.instructions, *instructions)))
         self._next = replace(self._next, settings=replace(settings, instructions=known))
 
     def set_score_stats(self, score_stats: Iterable[ScoreStats]) -> None:
-        """Replace what the scores of each partition are measured by."""
+        """Replace the score statistics of all partitions."""
         self._next = replace(self._next, score_stats=tuple(score_stats))
 
     def set_metadata(self, columns: Iterable[Column], rows: Iterable[MetadataRow]) -> None:
-        """Replace the user's own columns, and all that they say."""
+        """Replace the user's own columns, and all their values."""
         self._next = replace(self._next, columns=tuple(columns))
         self._rows.set_metadata(rows)
 
     def add_shard(self, key: PartitionKey, name: str, first_id: int, stop_id: int, count: int) -> None:
-        """Take a finished folder under `shard_parent` into the next version.
+        """Add a finished folder under `shard_parent` to the next version.
 
-        It covers every segment of the space with first_id <= id < stop_id; shards that cover any of these ids
-        before are replaced. Its digest is taken here, and its files are brought to the disk.
+        It covers every segment of the partition with first_id <= id < stop_id, and replaces shards that cover any of
+        these ids. Its files are made durable and its digest is taken here.
 
         Raises:
             IndexStateError: the folder cannot be read.
@@ -184,7 +184,7 @@ class Writer:
         self._next = replace(self._next, shards=(*kept, added))
 
     def drop_shards(self, key: PartitionKey, keep: Collection[str] = ()) -> None:
-        """Leave shards of a space out of the next version, all but those of the names in `keep`.
+        """Leave shards of a partition out of the next version, except those whose names are in `keep`.
 
         Their folders stay for readers of older versions.
         """
@@ -192,12 +192,12 @@ class Writer:
         self._next = replace(self._next, shards=shards)
 
     def set_codebook(self, key: PartitionKey, name: str | None, stop_id: int = 0) -> None:
-        """Take a finished folder under `shard_parent` into the next version, in place of a codebook and its shards.
+        """Add a finished folder under `shard_parent` to the next version, in place of a codebook and its shards.
 
         Args:
-            key: whose.
+            key: the partition.
             name: of the folder; None for no codebook.
-            stop_id: it was trained on segments with ids below.
+            stop_id: the codebook was trained on segments with lower ids.
 
         Raises:
             IndexStateError: the folder cannot be read.
@@ -209,12 +209,12 @@ class Writer:
         self._next = replace(self._next, codebooks=(*others, *added))
 
     def set_tunings(self, key: PartitionKey, tunings: Iterable[Tuning]) -> None:
-        """Replace what was measured of a space."""
+        """Replace the measured search parameters of a partition."""
         others = (tuning for tuning in self._next.tunings if tuning.key != key)
         self._next = replace(self._next, tunings=(*others, *tunings))
 
     def shard_parent(self, key: PartitionKey) -> Path:
-        """The folder in which shards of a space are built. Made if missing."""
+        """Return the folder in which shards of a partition are built; it is created if missing."""
         return make_parent(self._store, key)
 
     def commit(self, *, drop_dead: bool = True) -> Snapshot:
@@ -223,7 +223,7 @@ class Writer:
         Without any change, the current state is returned and nothing is written.
 
         Args:
-            drop_dead: drop contents that no file refers to, with their segments. Otherwise they stay, unseen by
+            drop_dead: drop contents that no file refers to, with their segments. Otherwise they stay, invisible to
                 searches, until a later commit drops them.
 
         Raises:
@@ -322,7 +322,7 @@ class Writer:
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
-        """After a failure half-way the tables hold a part of the changes: only entering anew puts them back."""
+        """After a failure the tables hold a part of the changes: only another writer restores them."""
         if not self._usable:
             raise IndexStateError(f"an earlier write to {self._store.url()} failed", "Open the index again and retry.")
         self._usable = False
