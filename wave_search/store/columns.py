@@ -69,7 +69,9 @@ class SegmentColumns:
             found.codes[rows] = schema.partition_codes(batch, found.keys)
             begin = rows.stop
         if begin != count or (found.ids[1:] <= found.ids[:-1]).any():
-            raise IndexCorruptError(f"{tables.place} holds segments out of order", "Restore the index from a copy.")
+            raise IndexCorruptError(
+                f"{tables.place} holds segments whose ids are taken or out of order", "Restore the index from a copy."
+            )
         return found
 
     def of(self, key: PartitionKey) -> NDArray[np.bool_]:
