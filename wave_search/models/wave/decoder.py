@@ -10,7 +10,7 @@ import torch.nn.functional as F  # noqa: N812 - the usual name
 from torch.utils.checkpoint import checkpoint
 from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import apply_rotary_pos_emb
 
-from wave_search.models.wave.memory import FEED_FORWARD_ROWS
+from wave_search.models.wave.batch import FEED_FORWARD_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
