@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 import torch.nn.functional as F  # noqa: N812 - the usual name
 from torch import nn
-from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import (
-    Qwen2_5OmniAudioEncoder,
-    Qwen2_5OmniThinkerTextModel,
-    Qwen2_5OmniVisionEncoder,
-)
 
 from wave_search.models.wave.attention import attend_by_length
 from wave_search.models.wave.batch import TOWER_PATCHES, packed
 from wave_search.models.wave.beats import Beats
 from wave_search.models.wave.decoder import last_tokens
+from wave_search.models.wave.qwen import (
+    Qwen2_5OmniAudioEncoder,
+    Qwen2_5OmniThinkerTextModel,
+    Qwen2_5OmniVisionEncoder,
+)
 from wave_search.types import Modality
 
 if TYPE_CHECKING:
