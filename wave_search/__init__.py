@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         open,  # noqa: A004 - used as wave_search.open
         verify,
     )
-    from wave_search.models import ModelSpec
+    from wave_search.models import LoadOptions, ModelSpec
     from wave_search.query import (
         AV,
         Answer,
@@ -63,6 +63,7 @@ __all__ = [
     "IndexInfo",
     "IndexReport",
     "Interrupted",
+    "LoadOptions",
     "MediaEmbedder",
     "MediaRef",
     "MetadataReport",
@@ -94,9 +95,10 @@ _HOMES = {
     "index": "KEEP_VERSIONS_FOR_S MIN_SHARD_ROWS Index",
     "indexer": "Interrupted",
     "library": "create exists known_models load_embedder open verify",
+    "models": "LoadOptions ModelSpec",
     "query": "AV Answer Audio Image IndexInfo MediaEmbedder Not PartitionInfo Video Weighted",
     "reports": "IndexReport MetadataReport OptimizeReport Progress Skipped TagReport",
-    "types": "Clip ColumnInfo DuplicateGroup DuplicateMember Hit MediaRef Modality ModelSpec",
+    "types": "Clip ColumnInfo DuplicateGroup DuplicateMember Hit MediaRef Modality",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
