@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +24,11 @@ class Modality(StrEnum):
     VIDEO = "video"
     """What is seen: frames without their sound."""
     AV = "av"
-    """Sound and picture together, as one clip."""
+    """Audio and frames together, as one clip."""
+
+
+Target = Literal["any", "text", "image", "audio", "video", "av"]
+"""What a search looks for: a modality, or "any" for all that the index holds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from wave_search.ann import exact_search
 from wave_search.ann.rebuild import refresh_shards
 from wave_search.errors import UsageError
 from wave_search.indexer import import_metadata, put_columns, remove_columns
+from wave_search.query.fusion import Query
 from wave_search.query.partition import PartitionSearch
 from wave_search.store import (
     Column,
@@ -264,7 +265,7 @@ def test_a_filter_reaches_into_shards(tmp_path: Path) -> None:
     found, queries = 0, np.random.default_rng(1).normal(size=(20, DIM)).astype(np.float32)
     for query in queries / np.linalg.norm(queries, axis=1, keepdims=True):
         scores, best = exact_search(vectors, chosen, query, 10)
-        result = partition.search(query[None], 10, allowed_ids=chosen)
+        result = partition.search(Query.of_vectors(query[None]), 10, allowed_ids=chosen)
         found += len(set(result.ids.tolist()) & set(best.tolist()))
         if result.ids.tolist() == best.tolist():
             assert result.scores.tolist() == scores.tolist()

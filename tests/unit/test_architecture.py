@@ -35,7 +35,6 @@ LAYERS = (
     "evaluation",
     "finetune",
     "index",
-    "library",
     "commands.render",
     "progress",
     "__init__",

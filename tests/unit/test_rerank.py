@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wave_search.query.matches import Match
+from wave_search.query.grouping import Match
 from wave_search.query.rerank import rescored
 from wave_search.types import Modality
 

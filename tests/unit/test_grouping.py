@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wave_search.query.matches import Match, Moment
-from wave_search.query.moments import merge, ranked, thin
+from wave_search.query.grouping import Match, Moment, merge, ranked, thin
 from wave_search.types import Modality
 
 

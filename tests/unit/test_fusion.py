@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from wave_search.errors import UsageError
-from wave_search.query.compose import MAX_ROWS, QueryTerm, joint_z
-from wave_search.query.compose import combine as combine_parts
+from wave_search.query.fusion import MAX_ROWS, QueryTerm, joint_z
+from wave_search.query.fusion import combine as combine_parts
 
 X, Y, Z = np.eye(3, dtype=np.float32)[:, None]
 
@@ -48,7 +48,7 @@ def test_a_segment_cannot_escape_by_being_unlike_one_row_of_what_is_avoided() ->
 
 
 def test_only_what_to_avoid_is_no_query() -> None:
-    with pytest.raises(UsageError, match="nothing to look for"):
+    with pytest.raises(UsageError, match="only terms to avoid"):
         combine([(X, -1.0), (Y, -0.5)])
 
 
