@@ -292,5 +292,5 @@ def test_duplicates_are_files_of_the_same_bytes_and_segments_that_are_alike(
         with monkeypatch.context() as patch:
             patch.setattr("wave_search.query.duplicates._EXACT_TO", 1)
             assert [group.members for group in opened.duplicates()] == [group.members for group in (same, *alike)]
-        with pytest.raises(UsageError, match="no cosine"):
+        with pytest.raises(UsageError, match="threshold must be a cosine above 0 and at most 1"):
             opened.duplicates(1.5)
