@@ -32,13 +32,13 @@ if TYPE_CHECKING:
         verify,
     )
     from wave_search.indexer import Interrupted
+    from wave_search.models import LoadOptions, ModelSpec
     from wave_search.query import (
         AV,
         Answer,
         Audio,
         Image,
         IndexInfo,
-        LoadOptions,
         MediaEmbedder,
         Not,
         PartitionInfo,
@@ -47,17 +47,7 @@ if TYPE_CHECKING:
         Weighted,
     )
     from wave_search.reports import IndexReport, MetadataReport, OptimizeReport, Progress, Skipped, TagReport
-    from wave_search.types import (
-        Clip,
-        ColumnInfo,
-        DuplicateGroup,
-        DuplicateMember,
-        Hit,
-        MediaRef,
-        Modality,
-        ModelSpec,
-        Target,
-    )
+    from wave_search.types import Clip, ColumnInfo, DuplicateGroup, DuplicateMember, Hit, MediaRef, Modality, Target
 
 __all__ = [
     "AV",
@@ -109,9 +99,10 @@ _HOMES = {
     "evaluation": "Evaluation evaluate",
     "index": "KEEP_VERSIONS_FOR_S MIN_SHARD_ROWS Index create exists known_models load_embedder open verify",
     "indexer": "Interrupted",
-    "query": "AV Answer Audio Image IndexInfo LoadOptions MediaEmbedder Not PartitionInfo SearchRequest Video Weighted",
+    "models": "LoadOptions ModelSpec",
+    "query": "AV Answer Audio Image IndexInfo MediaEmbedder Not PartitionInfo SearchRequest Video Weighted",
     "reports": "IndexReport MetadataReport OptimizeReport Progress Skipped TagReport",
-    "types": "Clip ColumnInfo DuplicateGroup DuplicateMember Hit MediaRef Modality ModelSpec Target",
+    "types": "Clip ColumnInfo DuplicateGroup DuplicateMember Hit MediaRef Modality Target",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Self, Unpack
@@ -12,13 +11,13 @@ from wave_search import indexer, models, store
 from wave_search.ann import check_faiss
 from wave_search.errors import UsageError
 from wave_search.media import Segmentation
+from wave_search.models import LoadOptions
+from wave_search.models.session import ModelSession
 from wave_search.query import (
     MIN_LABEL_Z,
     Encoder,
     IndexInfo,
-    LoadOptions,
     MediaEmbedder,
-    ModelSession,
     SearchArguments,
     Searcher,
     SearchRequest,
@@ -35,9 +34,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
+    from wave_search.models import ModelSpec
     from wave_search.reports import IndexReport, MetadataReport, OptimizeReport, ProgressCallback, Skipped, TagReport
     from wave_search.store import Problem, Snapshot
-    from wave_search.types import ColumnInfo, DuplicateGroup, Hit, ModelSpec, Target
+    from wave_search.types import ColumnInfo, DuplicateGroup, Hit, Target
 
     StrPath = str | os.PathLike[str]
 
@@ -71,8 +71,8 @@ def open(  # noqa: A001 - used as wave_search.open
         ModelError: the model cannot be loaded; raised here only for a directory that the index does not know.
     """
     snapshot = store.open_snapshot(Path(path))
-    options = replace(load or LoadOptions(), positions=snapshot.manifest.model.positions)
-    return Index(snapshot, ModelSession.for_index(model, options, snapshot.manifest.model), workers)
+    session = ModelSession.for_index(model, load or LoadOptions(), snapshot.manifest.model)
+    return Index(snapshot, session, workers)
 
 
 def create(

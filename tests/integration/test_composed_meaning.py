@@ -30,7 +30,7 @@ HEARD = {
 
 @pytest.fixture(scope="module")
 def nano() -> object:
-    with ws.load_embedder("wave-nano", device="cpu") as loaded:
+    with ws.load_embedder("wave-nano", load=ws.LoadOptions(device="cpu")) as loaded:
         yield loaded
 
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from wave_search.models import Embedder
     from wave_search.store import Snapshot
-    from wave_search.types import Embedder
 
 Examples = tuple["NDArray[np.int64]", "NDArray[np.float32]"]
 """Queries of a cohort: segment ids (n,), -1 for a phrase, and vectors (n, dim) of unit norm."""
