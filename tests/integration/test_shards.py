@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from tests.embedding_like import vectors_and_queries
-from wave_search.ann import exact_search, is_outgrown, measure, plan
-from wave_search.ann import shard_set as ann_shards
+from wave_search.ann import exact_search, is_outgrown, plan, shard_set, tuning
 from wave_search.ann.rebuild import refresh_shards
 from wave_search.errors import IndexCorruptError
 from wave_search.query.info import describe
@@ -61,8 +60,8 @@ def forget(index, *names):
 @pytest.fixture
 def by_codes(monkeypatch):
     """Small as the shards are, searches go by their codes."""
-    monkeypatch.setattr(ann_shards, "_FIXED_COST", 0)
-    monkeypatch.setattr(ann_shards, "_CODE_COST", 0)
+    monkeypatch.setattr(shard_set, "_FIXED_COST", 0)
+    monkeypatch.setattr(shard_set, "_CODE_COST", 0)
 
 
 def stored(snapshot):
@@ -118,7 +117,7 @@ def test_another_target_is_measured_anew_and_kept(index, by_codes):
     wanted = fill(index, 1000, 1000, recall=0.5)
     assert {t.target for t in wanted.tunings(VIDEO)} == {0.5}
     assert names(wanted) == names(first)
-    costs = [sum(t.nprobe * t.candidates for t in s.tunings(VIDEO)) for s in (first, wanted)]
+    costs = [sum(t.nprobe * t.refine_k for t in s.tunings(VIDEO)) for s in (first, wanted)]
     assert costs[1] < costs[0]
     again = fill(index, 1000, 1500)
     assert {t.target for t in again.tunings(VIDEO)} == {0.5}
@@ -263,7 +262,7 @@ def outgrow(index, monkeypatch):
         measured.append(shards.codebook.checksum)
         return shards.codebook.checksum == measured[0] if first else is_outgrown(shards, result, target)
 
-    monkeypatch.setattr(measure, "is_outgrown", judged)
+    monkeypatch.setattr(tuning, "is_outgrown", judged)
 
 
 def test_an_outgrown_codebook_is_trained_anew_in_the_background_of_readers(index, monkeypatch):

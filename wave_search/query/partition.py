@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wave_search.ann import Codebook, SearchParams, Shard, Shards, by_best_row, draw, exact_search
+from wave_search.ann import Codebook, SearchParams, Shard, ShardSet, by_best_row, covered, draw, exact_search
 from wave_search.calibration.background import SAMPLE_SIZE, Background, background_of
 from wave_search.errors import IndexCorruptError
-from wave_search.store import covered
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -67,7 +66,7 @@ class PartitionSearch:
             opened = other.submit(self._open_shards)
             ids = snapshot.partition(key).ids
         try:
-            self._shards = Shards(*found, ids) if (found := opened.result()) else None
+            self._shards = ShardSet(*found, ids) if (found := opened.result()) else None
         except IndexCorruptError:
             snapshot.check_kept()
             raise
@@ -103,7 +102,7 @@ class PartitionSearch:
     @cached_property
     def _efforts(self) -> dict[Modality, SearchParams]:
         tunings = self._snapshot.tunings(self.key)
-        return {tuning.query: SearchParams(tuning.nprobe, tuning.candidates) for tuning in tunings}
+        return {tuning.query: SearchParams(tuning.nprobe, tuning.refine_k) for tuning in tunings}
 
     def search(
         self,
@@ -170,4 +169,4 @@ class PartitionSearch:
             known = list(self._efforts.values())
             if self._efforts.keys() <= {self.key.modality}:
                 known.append(SearchParams.by_rule(self._shards.codebook.lists))
-        return SearchParams(max(e.nprobe for e in known), max(e.candidates for e in known))
+        return SearchParams(max(e.nprobe for e in known), max(e.refine_k for e in known))
