@@ -6,49 +6,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.embedding_like import vectors_and_queries
+from tests.vector_index import QUERIES, TEXT, TEXTS, VECTORS, VIDEO, fill, make, names, optimize
 from wave_search.ann import exact_search, is_outgrown, plan, shard_set, tuning
-from wave_search.ann.rebuild import refresh_shards
 from wave_search.errors import IndexCorruptError
 from wave_search.query.info import describe
 from wave_search.query.partition import PartitionSearch
-from wave_search.store import ContentRow, FileRow, NewSegment, Settings, Writer, create, manifest, open_snapshot, verify
-from wave_search.types import Modality, ModelSpec, PartitionKey, Sampling
-
-DIM = 64
-SPEC = ModelSpec("m", "r", DIM, tuple(Modality), Sampling(), {}, "sequential")
-VIDEO, TEXT = PartitionKey(Modality.VIDEO), PartitionKey(Modality.TEXT)
-VECTORS, QUERIES = vectors_and_queries(3000, DIM)
-TEXTS = QUERIES("other", 300)
+from wave_search.store import Writer, manifest, open_snapshot, verify
+from wave_search.types import Modality
 
 
 @pytest.fixture
 def index(tmp_path):
-    create(tmp_path / "index", SPEC, Settings("10", (Modality.VIDEO, Modality.TEXT)))
-    return tmp_path / "index"
-
-
-def put(writer, name, vectors, modality=Modality.VIDEO):
-    segments = [NewSegment(modality, None, None, None, vector) for vector in vectors]
-    content_id = writer.put_content(ContentRow(name, "video", "mp4"), segments)
-    writer.put_file(FileRow(f"/media/{name}".encode(), b"/media", 1, 1, 1, content_id))
-
-
-def fill(index, begin, stop, texts=0, min_shard_rows=500, **options):
-    """Add files of a hundred segments each, as one run of `index` does."""
-    with Writer(index) as writer:
-        for start in range(begin, stop, 100):
-            put(writer, f"v{start}", VECTORS[start : min(start + 100, stop)])
-        if texts:
-            put(writer, "texts", TEXTS[:texts], Modality.TEXT)
-        writer.commit()
-        refresh_shards(writer, TEXT, min_shard_rows, **options)
-        return refresh_shards(writer, VIDEO, min_shard_rows, **options)
-
-
-def optimize(index, **options):
-    with Writer(index) as writer:
-        return refresh_shards(writer, VIDEO, 500, compact=True, **options)
+    return make(tmp_path / "index")
 
 
 def forget(index, *names):
@@ -84,10 +53,6 @@ def agreement(snapshot, kind=None, allowed_ids=None, k=10):
         assert all(exact.get(i, s) == s for i, s in zip(found.ids.tolist(), found.scores.tolist(), strict=True))
         shares.append(len(exact.keys() & set(found.ids.tolist())) / len(exact))
     return np.mean(shares)
-
-
-def names(snapshot):
-    return [shard.name for shard in snapshot.shards(VIDEO)]
 
 
 def test_few_segments_have_no_shards(index):

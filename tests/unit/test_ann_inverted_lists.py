@@ -21,7 +21,7 @@ def test_more_hits_take_a_wider_search(k, expected):
 
 @pytest.fixture(scope="module")
 def refined(tmp_path_factory):
-    """Vectors in a plane at growing angles to the query, positions 3 and 4 the same: their scores fall but for these."""
+    """Vectors in a plane at growing angles to the query; 3 and 4 are the same."""
     angles = np.array([0.1, 0.2, 0.3, 0.4, 0.4, 0.5])
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float16)
     folder = tmp_path_factory.mktemp("shards")
