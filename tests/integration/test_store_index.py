@@ -24,6 +24,7 @@ from wave_search.store import (
     open_snapshot,
     verify,
 )
+from wave_search.store.shards import write_meta
 from wave_search.types import Modality, PartitionKey
 
 DIM = 16
@@ -123,9 +124,10 @@ def test_segments_of_other_instructions_are_partitions_of_their_own(index):
         folder = writer.shard_parent(heard) / "s"
         folder.mkdir()
         (folder.parent / "codebook").mkdir()
-        (folder.parent / "codebook" / "rotation.npy").write_text("")
+        write_meta(folder.parent / "codebook")
         writer.set_codebook(heard, "codebook", 8)
         np.save(folder / "ids.npy", np.array([4, 6]))
+        write_meta(folder)
         writer.add_shard(heard, "s", 0, 8, 2)
         view = writer.commit()
     assert view.manifest.settings.instructions == (asked,)
@@ -374,6 +376,7 @@ def test_shards_are_pinned_and_replaced(index):
         for name in ("a", "b", "c"):
             (parent / name).mkdir()
             (parent / name / "ids.npy").write_text(name)
+            write_meta(parent / name)
         writer.add_shard(AUDIO, "a", 0, 10, 10)
         writer.add_shard(AUDIO, "b", 10, 20, 10)
         old = writer.commit()
@@ -468,6 +471,7 @@ def test_a_shard_replaces_only_those_that_it_overlaps(index):
                 folder = writer.shard_parent(key) / name
                 folder.mkdir()
                 (folder / "ids.npy").write_text(name)
+                write_meta(folder)
         writer.add_shard(VIDEO, "a", 10, 20, 1)
         writer.add_shard(AUDIO, "b", 10, 20, 1)
         writer.add_shard(AUDIO, "a", 0, 10, 1)
@@ -491,6 +495,7 @@ def test_a_codebook_replaces_the_shards_and_tunings_of_its_own_partition(index):
                 folder = writer.shard_parent(key) / name
                 folder.mkdir()
                 (folder / "ids.npy").write_text(name)
+                write_meta(folder)
             writer.set_codebook(key, "book", 5)
             writer.add_shard(key, "shard", 0, 5, 5)
             writer.set_tunings(key, [Tuning(key, Modality.TEXT, 4, 100, 0.96, 0.95, 5, "2026-01-01T00:00:00+00:00")])

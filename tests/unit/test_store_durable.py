@@ -8,7 +8,6 @@ import pytest
 
 from wave_search.errors import IndexLockedError, IndexStateError
 from wave_search.store import LocalFiles, local_files
-from wave_search.store.shards import folder_digest
 
 HOLD = """
 import sys
@@ -169,16 +168,3 @@ def test_what_cannot_be_written_is_an_error_with_a_remedy(store, work):
         getattr(store, work)(*arguments)
     assert "Free some space" in caught.value.remedy
     assert names(store) == ["file"]
-
-
-def test_the_digest_of_a_folder_sees_names_sizes_and_bytes(tmp_path):
-    def digest(**files):
-        store = LocalFiles(tmp_path)
-        folder = f"shards/{len(names(store))}"
-        for name, content in files.items():
-            store.put(f"{folder}/{name}", content.encode())
-        return folder_digest(store, folder)
-
-    assert digest(a="1", b="2") == digest(b="2", a="1")
-    variants = [digest(a="1", b="2"), digest(a="1", b="3"), digest(a="1", c="2"), digest(a="12", b=""), digest(a="12")]
-    assert len(set(variants)) == len(variants)

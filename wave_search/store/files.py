@@ -108,7 +108,7 @@ def read_errors(place: object) -> Iterator[None]:
 
     Raises:
         FileNotFoundError: as it is.
-        IndexStateError: in place of any other OSError.
+        IndexStateError: in place of any other OSError, and of a MemoryError.
     """
     try:
         yield
@@ -116,6 +116,8 @@ def read_errors(place: object) -> Iterator[None]:
         raise
     except OSError as error:
         raise read_error(error.filename or place, error.strerror or str(error)) from error
+    except MemoryError as error:
+        raise read_error(place, "there is not enough memory") from error
 
 
 @contextmanager

@@ -12,8 +12,8 @@ from wave_search.errors import IndexNotFoundError, IndexStateError
 from wave_search.store import checksums, embedding_cache, manifest, schema
 from wave_search.store.cleanup import left_overs, unused_shards
 from wave_search.store.local_files import LocalFiles
-from wave_search.store.rows import CodebookRef, Problem
-from wave_search.store.shards import folder_digest, shard_folder
+from wave_search.store.rows import Problem, ShardRef
+from wave_search.store.shards import check_folder, damaged, read_bytes, shard_folder
 from wave_search.store.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from wave_search.store.files import FileStore
     from wave_search.store.manifest import Manifest
-    from wave_search.store.rows import ShardRef
+    from wave_search.store.rows import CodebookRef
 
 _NORM_TOLERANCE = 2e-3
 """Rounding to float16 changes the norm of a unit vector by less."""
@@ -136,34 +136,29 @@ def _check_shards(snapshot: Snapshot) -> Iterator[Problem]:
     for key in dict.fromkeys(shard.key for shard in snapshot.manifest.shards):
         if snapshot.codebook(key) is None:
             yield Problem(f"the shards in {snapshot.store.url(shard_folder(key))} have no codebook", _REBUILT)
-    for shard in snapshot.manifest.structures:
+    for ref in snapshot.manifest.structures:
         try:
-            fault = shard_fault(snapshot, shard)
+            check_shard(snapshot, ref)
         except IndexStateError as error:
             yield _problem(error)
-        else:
-            if fault:
-                yield Problem(f"the shard {snapshot.shard_dir(shard)} {fault}", _REBUILT)
 
 
-def shard_fault(snapshot: Snapshot, shard: ShardRef | CodebookRef) -> str | None:
-    """Return what is wrong with a shard or codebook, None if it is as it was written. Reads all of its files.
+def check_shard(snapshot: Snapshot, ref: ShardRef | CodebookRef) -> None:
+    """Read all files of a shard or codebook, and compare them with what was written.
 
     Raises:
-        IndexStateError: a file cannot be read now.
+        IndexCorruptError: one is missing or damaged, or a segment that the shard should cover is not in it.
+        IndexStateError: one cannot be read at the moment.
     """
-    folder = f"{shard_folder(shard.key)}/{shard.name}"
-    if not any(snapshot.store.list(folder)):
-        return "is missing"
-    if folder_digest(snapshot.store, folder) != shard.digest:
-        return "is damaged: its digest does not match"
-    is_whole = isinstance(shard, CodebookRef) or _covers(snapshot, shard, snapshot.store.get(f"{folder}/ids.npy"))
-    return None if is_whole else "lacks segments that it should cover"
+    folder = snapshot.shard_dir(ref)
+    check_folder(folder, ref.digest)
+    if isinstance(ref, ShardRef) and not _covers(snapshot, ref):
+        raise damaged(folder, "it lacks segments that it should cover")
 
 
-def _covers(snapshot: Snapshot, shard: ShardRef, data: bytes) -> bool:
-    """Check the ids of a shard, which are in ids.npy so that this needs no faiss."""
-    ids = np.load(io.BytesIO(data))
+def _covers(snapshot: Snapshot, shard: ShardRef) -> bool:
+    """A shard has its ids in ids.npy, so that this can be checked without faiss."""
+    ids = np.load(io.BytesIO(read_bytes(snapshot.shard_dir(shard), "ids.npy")))
     live = snapshot.partition(shard.key).ids
     covered = live[(live >= shard.first_id) & (live < shard.stop_id)]
     return len(ids) == shard.count and bool(np.isin(covered, ids).all())
