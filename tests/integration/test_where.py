@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import wave_search as ws
-from wave_search.ann import exact_search
+from wave_search.ann import covered, exact_search
 from wave_search.ann.rebuild import refresh_shards
 from wave_search.errors import UsageError
 from wave_search.indexer import import_metadata, put_columns, remove_columns
@@ -25,7 +25,6 @@ from wave_search.store import (
     NewSegment,
     Settings,
     Writer,
-    covered,
     create,
     open_snapshot,
     verify,

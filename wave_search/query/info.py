@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wave_search.store import covered
+from wave_search.ann import covered
 from wave_search.types import ColumnInfo
 
 if TYPE_CHECKING:

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wave_search.ann import Codebook, SearchParams, Shard, Shards, by_best_row, draw, exact_search
+from wave_search.ann import Codebook, SearchParams, Shard, ShardSet, by_best_row, covered, draw, exact_search
 from wave_search.calibration import SAMPLE_SIZE, Background
 from wave_search.errors import IndexCorruptError
 from wave_search.query.fusion import FUSION_DEPTH, joint_z
-from wave_search.store import covered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +75,7 @@ class PartitionSearch:
             opened = other.submit(self._open_shards)
             ids = snapshot.partition(key).ids
         try:
-            self._shards = Shards(*found, ids) if (found := opened.result()) else None
+            self._shards = ShardSet(*found, ids) if (found := opened.result()) else None
         except IndexCorruptError:
             snapshot.check_kept()
             raise
@@ -112,7 +111,7 @@ class PartitionSearch:
     @cached_property
     def _tuned(self) -> dict[Modality, SearchParams]:
         tunings = self._snapshot.tunings(self.key)
-        return {tuning.query: SearchParams(tuning.nprobe, tuning.candidates) for tuning in tunings}
+        return {tuning.query: SearchParams(tuning.nprobe, tuning.refine_k) for tuning in tunings}
 
     def search(
         self, query: Query, k: int, overfetch: int = 0, allowed_ids: NDArray[np.int64] | None = None
@@ -189,4 +188,4 @@ class PartitionSearch:
             tuned = list(self._tuned.values())
             if self._tuned.keys() <= {self.key.modality}:
                 tuned.append(SearchParams.by_rule(self._shards.codebook.lists))
-        return SearchParams(max(one.nprobe for one in tuned), max(one.candidates for one in tuned))
+        return SearchParams(max(one.nprobe for one in tuned), max(one.refine_k for one in tuned))
