@@ -31,7 +31,9 @@ from benchmarks.ann_measure import KINDS, ask, prepare
 from benchmarks.ann_ours import VERSIONS, VIDEO, Ours
 from benchmarks.peak import private_bytes, watched
 from wave_search.ann import Codebook, Shard, ShardSet, tuning
-from wave_search.query import LoadOptions, ModelSession
+from wave_search.models import LoadOptions
+from wave_search.models.session import ModelSession
+from wave_search.query.fusion import Query
 from wave_search.query.partition import PartitionSearch
 from wave_search.store import Writer, manifest, open_snapshot
 from wave_search.store.snapshot import Snapshot
@@ -152,7 +154,7 @@ def asked(count: int, dim: int, questions: int, work: Path) -> dict[str, float]:
     partition = PartitionSearch(snapshot, VIDEO)
 
     def alone(row: NDArray[np.float32], k: int, *_: object) -> NDArray[np.int64]:
-        return partition.search(row[None], k).ids
+        return partition.search(Query.of_vectors(row[None]), k).ids
 
     for kind in KINDS:
         for name, search in (("alone", alone), ("public", public)):

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from tests.embedding_like import vectors_and_queries
 from wave_search.ann.rebuild import refresh_shards
+from wave_search.models import ModelSpec
+from wave_search.models.wave.clips import SAMPLING
 from wave_search.store import ContentRow, FileRow, NewSegment, Settings, Snapshot, Writer, create
-from wave_search.types import Modality, ModelSpec, PartitionKey, Sampling
+from wave_search.types import Modality, PartitionKey
 
 DIM = 64
 VIDEO, TEXT = PartitionKey(Modality.VIDEO), PartitionKey(Modality.TEXT)
@@ -22,7 +24,7 @@ TEXTS = QUERIES("other", 300)
 
 def make(directory: Path) -> Path:
     """An empty index of videos and texts."""
-    spec = ModelSpec("m", "r", DIM, tuple(Modality), Sampling(), {}, "sequential")
+    spec = ModelSpec("m", "r", DIM, tuple(Modality), SAMPLING, {})
     create(directory, spec, Settings("10", (Modality.VIDEO, Modality.TEXT)))
     return directory
 
