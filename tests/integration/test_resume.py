@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 import wave_search as ws
 from tests.libraries import LIBRARY_FILES, LIBRARY_SEGMENTS, PACKAGE_PARENT, CountingEmbedder, make_library
 from wave_search.indexer import run
-from wave_search.indexer.pipeline import commit, embed
+from wave_search.indexer.pipeline import commit
 
 Content = dict[tuple[object, ...], NDArray[np.float16]]
 
@@ -24,7 +24,7 @@ Content = dict[tuple[object, ...], NDArray[np.float16]]
 def counted(monkeypatch: pytest.MonkeyPatch) -> CountingEmbedder:
     counting = CountingEmbedder()
     monkeypatch.setattr("wave_search.models.load", counting.load)
-    monkeypatch.setattr(embed, "BATCH_CLIPS", 1)
+    monkeypatch.setattr("wave_search.batches.BATCH_CLIPS", 1)
     return counting
 
 
@@ -165,19 +165,20 @@ KILLED = """
 import sys, os, signal
 from pathlib import Path
 import wave_search as ws
-from wave_search.indexer import commit, embed
-embed.BATCH_CLIPS = 1
+from wave_search import batches
+from wave_search.indexer.pipeline import commit, embed
+batches.BATCH_CLIPS = 1
 commit.COMMIT_EVERY_ROWS = 3
 calls = int(sys.argv[3])
 seen = 0
-real = embed.Embedding._embed
-def dying(self, segments):
+real = embed.embed_segments
+def dying(*arguments):
     global seen
     seen += 1
     if seen > calls:
         os.kill(os.getpid(), signal.SIGKILL)
-    real(self, segments)
-embed.Embedding._embed = dying
+    return real(*arguments)
+embed.embed_segments = dying
 ws.open(sys.argv[1], workers=1).add([sys.argv[2]])
 """
 
