@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from wave_search.indexer.pipeline.byte_queue import ByteQueue
     from wave_search.indexer.pipeline.collect import Collector
     from wave_search.indexer.run_stats import RunStats
-    from wave_search.types import Embedder
+    from wave_search.models import Embedder
 
 
 class EmbedStage:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wave_search.media import DecoderPool
-    from wave_search.types import Embedder
+    from wave_search.models import Embedder
 
 
 @dataclass(frozen=True, slots=True)
