@@ -35,7 +35,8 @@ class Reused:
 class Committer:
     """Collects outcomes and commits them, in the order in which they are added.
 
-    Files that are not media, and failures that the next run tries again, leave no trace in the index.
+    Files that are not media, and failures that the next run tries again, leave no trace in the index. A content that
+    was processed for several files is stored once.
 
     The writer is used in a thread of its own: Ctrl-C interrupts only the main thread, so it never tears a commit, and
     the model works meanwhile. At most one commit is under way.
@@ -48,6 +49,8 @@ class Committer:
         self._writer = writer
         self._outcomes: list[Outcome | Reused] = []
         self._rows = 0
+        self._stored: set[str] = set()
+        """Digests of the contents whose segments were put."""
         self._committed_s = time.monotonic()
         self._under_way: Future[None] | None = None
         self._thread = ThreadPoolExecutor(1, "committer")
@@ -137,8 +140,10 @@ class Committer:
     def _put_content(self, info: MediaInfo, segments: Sequence[NewSegment]) -> int:
         content_id = self._writer.content_id(info.digest)
         if content_id is None:
-            return self._writer.put_content(_content_row(info), segments)
-        self._writer.put_segments(content_id, segments)
+            content_id = self._writer.put_content(_content_row(info), segments)
+        elif info.digest not in self._stored:  # the index has it, without these instructions
+            self._writer.put_segments(content_id, segments)
+        self._stored.add(info.digest)
         return content_id
 
 
