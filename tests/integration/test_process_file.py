@@ -21,7 +21,7 @@ from tests.libraries import LIBRARY_FILES, CountingEmbedder, make_library, tiny
 from tests.media_factory import write_sound
 from tests.processing import process
 from wave_search import store
-from wave_search.errors import MediaError, UsageError
+from wave_search.errors import BrokenMediaError, UsageError
 from wave_search.indexer import scan
 from wave_search.indexer.pipeline.commit import Committer
 from wave_search.indexer.pipeline.process import (
@@ -166,7 +166,7 @@ def test_damage_keeps_what_comes_before_and_a_refused_segment_keeps_nothing(
         def segments(self, path: Path, *arguments: object) -> Iterator[DecodedSegment]:
             for segment in decoders.segments(path, *arguments):  # type: ignore[arg-type]
                 if segment.span is not None and segment.span.start_s >= 20:
-                    raise MediaError(path, "no frame", "Replace it.")
+                    raise BrokenMediaError(path, "no frame", "Replace it.")
                 yield segment
 
     refusing = CountingEmbedder()

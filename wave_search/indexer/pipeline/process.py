@@ -156,7 +156,7 @@ def decode_file(
         try:
             yield from decoders.segments(as_path(found.file.path), found.info, spec.segmentation, wanted)
         except MediaError as error:
-            failure = Failure(error.cause, error.remedy)
+            failure = Failure(error.cause, error.remedy, _is_transient(error))
     if not _is_as_found(found.file):
         failure = _CHANGED
     if failure is not None:
@@ -243,10 +243,17 @@ _CHANGED = Failure("changed while it was read", "The next run reads it again.", 
 
 def _unidentified(file: FoundFile, error: MediaError | OSError) -> Failure:
     if isinstance(error, OSError):
-        return Failure(f"cannot be read ({error.strerror})", "Run again; if it persists, check the disk.", retry=True)
-    if not os.access(file.path, os.R_OK):
+        return Failure(
+            f"cannot be read ({error.strerror})", "Try again; if it fails again, check the disk.", retry=True
+        )
+    if _is_transient(error) or not os.access(file.path, os.R_OK):
         return Failure(error.cause, error.remedy, retry=True)
     return Failure(error.cause, error.remedy) if _is_as_found(file) else _CHANGED
+
+
+def _is_transient(error: MediaError) -> bool:
+    """Return whether a file could not be read for a reason that may pass: all others have a class of their own."""
+    return type(error) is MediaError
 
 
 def _damage(segments: Sequence[NewSegment], end: Failure) -> Failure:
