@@ -21,7 +21,7 @@ from tests.libraries import LIBRARY_FILES, CountingEmbedder, make_library, tiny
 from tests.media_factory import write_sound
 from tests.processing import process
 from wave_search import store
-from wave_search.errors import BrokenMediaError, UsageError
+from wave_search.errors import BrokenMediaError, MediaError, UsageError
 from wave_search.indexer import scan
 from wave_search.indexer.pipeline.commit import Committer
 from wave_search.indexer.pipeline.process import (
@@ -131,7 +131,7 @@ def test_each_kind_of_file_has_its_outcome(media: Path, decoders: DecoderPool) -
     assert isinstance(outcome_of(found(media / "table.csv")), NotMedia)
     named = outcome_of(found(media / "table.csv", named=True))
     assert isinstance(named, Failed)
-    assert "not named as one" in named.failure.cause
+    assert "not named as text" in named.failure.cause
     damaged = outcome_of(found(media / "damaged.mp4"))
     assert isinstance(damaged, Failed)
     assert not damaged.failure.retry
@@ -186,3 +186,20 @@ def test_damage_keeps_what_comes_before_and_a_refused_segment_keeps_nothing(
         assert isinstance(outcome, Indexed)
         assert [row.stop_s for row in outcome.segments] == [10, 20]
         assert outcome.damage == Failure("damaged after 20.0 s; indexed up to there (no frame)", "Replace it.")
+
+
+@pytest.mark.parametrize("step", ["identify", "segments"])
+def test_a_file_that_cannot_be_read_now_is_tried_again(tmp_path: Path, decoders: DecoderPool, step: str) -> None:
+    class Unreadable:
+        """Real decoders, but for one step."""
+
+        def __getattr__(self, name: str) -> object:
+            def fail(path: Path, *_: object) -> None:
+                raise MediaError(path, "cannot be read (Input/output error)")
+
+            return fail if name == step else getattr(decoders, name)
+
+    file = found(write_sound(tmp_path / "sound.wav", 1, 440))
+    outcome = process_file(file, SPEC, Unreadable(), tiny())  # type: ignore[arg-type]
+    assert isinstance(outcome, Failed)
+    assert outcome.failure == Failure("cannot be read (Input/output error)", "", retry=True)

@@ -83,10 +83,11 @@ def _answer(request: Request, memory_bytes: int) -> Iterator[Reply]:
         limit = f"decoding it takes more than {memory_bytes / 2**30:.3g} GiB of memory"
         yield Reply(DecodeLimitError(path, limit, "Reduce its resolution."))
     except Exception as error:  # whatever damaged files make the libraries raise
-        yield Reply(_failure(path, error))
+        yield Reply(failure_of(path, error))
 
 
-def _failure(path: Path, error: Exception) -> MediaError:
+def failure_of(path: Path, error: Exception) -> MediaError:
+    """Return what an exception means for a file: damage, or a failure of the system that may pass."""
     from wave_search.media.source import REPLACE, RETRY
 
     # Libraries derive their own errors from OSError, for damaged files.

@@ -31,7 +31,7 @@ MEMORY_BYTES = 4 << 30
 """Memory limit of a worker."""
 _SLOWEST_READ_BYTES_PER_S = 10_000_000
 """Identifying a file reads all of it, for its digest; slower disks exceed the time limit."""
-# The package is the one of this process. The folder of a script, which may hold a "numpy.py", comes last in the path.
+# The package is that of this process. The folder of a script, where a "soundfile.py" may be, comes last in the path.
 _BOOT = """
 import sys
 sys.path.insert(0, sys.argv[4])
