@@ -1,4 +1,4 @@
-"""Commits go on while the main thread works."""
+"""Commits run while the main thread works."""
 
 from __future__ import annotations
 
