@@ -19,6 +19,8 @@ import torch
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from wave_search.finetune.metrics import mean_average_precision
+
 from benchmarks.calibration import FOREIGN
 from benchmarks.compose_depth import avoiding_depth, finding_depth
 from benchmarks.compose_rules import AVOIDING, TOGETHER, Seen, joint
@@ -28,7 +30,6 @@ from benchmarks.results import Table, machine, publish
 from wave_search.calibration.background import Background
 from wave_search.calibration.cohort import typical_background
 from wave_search.calibration.phrases import PHRASES
-from wave_search.finetune.metrics import mean_average_precision
 from wave_search.models import load
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
+from wave_search.finetune.metrics import mean_average_precision
 
 from benchmarks.compose_rules import Seen, joint
 from benchmarks.results import Table
-from wave_search.finetune.metrics import mean_average_precision
 from wave_search.query.compose import joint_z
 from wave_search.query.parts import AVOIDED
 

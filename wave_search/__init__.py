@@ -19,7 +19,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from wave_search import errors, progress
     from wave_search.errors import WaveSearchError
-    from wave_search.evaluation import Evaluation, evaluate
+    from wave_search.evaluation import Evaluation, EvaluationOptions, evaluate
     from wave_search.index import KEEP_VERSIONS_FOR_S, MIN_SHARD_ROWS, Index
     from wave_search.indexer import Interrupted
     from wave_search.library import (
@@ -56,6 +56,7 @@ __all__ = [
     "DuplicateGroup",
     "DuplicateMember",
     "Evaluation",
+    "EvaluationOptions",
     "Hit",
     "Image",
     "Index",
@@ -89,7 +90,7 @@ __all__ = [
 
 _HOMES = {
     "errors": "WaveSearchError",
-    "evaluation": "Evaluation evaluate",
+    "evaluation": "Evaluation EvaluationOptions evaluate",
     "index": "KEEP_VERSIONS_FOR_S MIN_SHARD_ROWS Index",
     "indexer": "Interrupted",
     "library": "create exists known_models load_embedder open verify",

@@ -8,11 +8,11 @@ import tomllib
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from wave_search.finetune.pairs import read
+from wave_search.finetune.rows import Side
 
 from tests.conftest import CHECKOUT
 from wave_search.errors import UsageError
-from wave_search.finetune.pairs import read
-from wave_search.finetune.rows import Side
 from wave_search.finetune.settings import Lora, Settings
 from wave_search.types import Modality, Span
 

@@ -8,16 +8,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from recipes.wave_nano.captions import QUESTIONS, plural, seen
-from recipes.wave_nano.classes import PICTOGRAMS, SOUND_WORDS
-from recipes.wave_nano.paraphrases import PARAPHRASES
-from recipes.wave_nano.phrases import phrases, read_lexicon
-from recipes.wave_nano.pictures import Pictures, any_size
-from recipes.wave_nano.questions import ask
-from recipes.wave_nano.scenes import Scene, random_scene, render
+from recipes.wave_nano.captions import QUESTIONS, ask, plural, scene_caption
+from recipes.wave_nano.classes import PARAPHRASES, PICTOGRAMS, SOUND_WORDS
+from recipes.wave_nano.scenes import Pictures, Scene, any_size, random_scene, render
 from recipes.wave_nano.sounds import augmented, load_sounds
-from recipes.wave_nano.styles import restyled
-from recipes.wave_nano.vocabulary import captions
+from recipes.wave_nano.sprites import restyled
+from recipes.wave_nano.vocabulary import captions, phrases, read_lexicon
 
 BALL = np.zeros((1, 96, 96, 4), np.uint8)
 BALL[0, 20:76, 20:76] = (250, 250, 250, 255)
@@ -51,7 +47,7 @@ def test_only_the_wanted_frames_are_drawn() -> None:
 
 def test_captions_name_thing_colour_and_number() -> None:
     rng = np.random.default_rng(0)
-    caption = seen(rng, Scene("penguin", "up", "red", "wall", count=2))
+    caption = scene_caption(rng, Scene("penguin", "up", "red", "wall", count=2))
     assert caption.startswith("two penguins ")
     assert "red" in caption
     assert [plural(word) for word in ("mouse", "bus", "butterfly", "cactus")] == [

@@ -11,14 +11,14 @@ import wave_search.models
 from recipes.wave_nano import joint
 from recipes.wave_nano.ablate import Partial, Variant, row
 from recipes.wave_nano.architecture import HIDDEN, untrained
-from recipes.wave_nano.audio import Listen
+from recipes.wave_nano.audio import AudioStage
 from recipes.wave_nano.classes import PICTOGRAMS, SOUND_WORDS
-from recipes.wave_nano.joint import ALL_TASKS, AUDIO_TASKS, Joint
+from recipes.wave_nano.dense import piece_of
+from recipes.wave_nano.joint import ALL_TASKS, AUDIO_TASKS, JointStage
 from recipes.wave_nano.materials import CAPTIONS, Materials
 from recipes.wave_nano.sounds import ESC10, RATE_HZ, Sound
 from recipes.wave_nano.teacher import Meanings
-from recipes.wave_nano.towers import piece_of
-from recipes.wave_nano.vision import Look
+from recipes.wave_nano.vision import VisionStage
 
 TOKENIZER = Path(wave_search.models.__file__).parent / "bundled" / "nano" / "tokenizer.json"
 
@@ -44,7 +44,7 @@ def materials() -> Materials:
         held_out=[recording(rng, label) for label in SOUND_WORDS],
         sprites={thing: rng.integers(0, 256, (2, 96, 96, 4), dtype=np.uint8) for thing in PICTOGRAMS},
         sound_meanings=torch.from_numpy(unit(rng, len(SOUND_WORDS))),
-        thing_meanings=torch.from_numpy(unit(rng, len(PICTOGRAMS))),
+        subject_meanings=torch.from_numpy(unit(rng, len(PICTOGRAMS))),
     )
 
 
@@ -62,7 +62,7 @@ def learned(stage, step: int) -> set[str]:
 @pytest.mark.parametrize("task", ALL_TASKS)
 def test_the_towers_learn_in_every_other_step(materials: Materials, task: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(joint, "_BATCHES", {task: 4})
-    stage = Joint(untrained(0), materials, {task: 1.0})
+    stage = JointStage(untrained(0), materials, {task: 1.0})
     towers = {"audio_tower", "beats"} if task == "text_audio" else {"audio_tower", "beats", "visual"}
     towers = {"visual"} if task == "text_video" else towers
     assert learned(stage, 0) == towers | {"model", "classify_linear"}
@@ -70,15 +70,14 @@ def test_the_towers_learn_in_every_other_step(materials: Materials, task: str, m
 
 
 def test_the_first_stages_train_their_own_part(materials: Materials) -> None:
-    assert learned(Listen(untrained(0), materials), 0) == {"audio_tower", "beats"}
-    assert learned(Look(untrained(0), materials), 0) == {"visual"}
+    assert learned(AudioStage(untrained(0), materials), 0) == {"audio_tower", "beats"}
+    assert learned(VisionStage(untrained(0), materials), 0) == {"visual"}
 
 
 def test_the_words_keep_their_meaning_in_joint_training(materials: Materials) -> None:
     wave = untrained(0)
-    trained = {
-        name for name, weight in Joint(wave, materials, ALL_TASKS).trained.named_parameters() if weight.requires_grad
-    }
+    stage = JointStage(wave, materials, ALL_TASKS)
+    trained = {name for name, weight in stage.trained.named_parameters() if weight.requires_grad}
     assert set(dict(wave.named_parameters(prefix="wave"))) - trained == {"wave.model.embed_tokens.weight"}
 
 

@@ -10,6 +10,7 @@ import wave_search as ws
 from wave_search.commands.exit_codes import DONE, INTERRUPTED, PARTLY, reported, terminal_of
 from wave_search.commands.options import Device, Dtype, Json, Model, Quantization, Quiet, Workers
 from wave_search.commands.render import text as output
+from wave_search.query import LoadOptions
 
 EPILOG = (
     "A DATASET is a folder with corpus, queries and qrels (MTEB, BEIR), a CSV with the columns "
@@ -57,15 +58,9 @@ def evaluate(
             found = ws.evaluate(
                 dataset,
                 model,
-                task=task,
-                media=media,
-                split=split,
-                instruction=instruction,
-                limit=limit,
+                options=ws.EvaluationOptions(task, media, split, instruction, limit),
+                load=LoadOptions(device=device, dtype=dtype, quantization=quantization),
                 cache=cache,
-                device=device,
-                dtype=dtype,
-                quantization=quantization,
                 workers=workers,
                 progress=progress,
             )

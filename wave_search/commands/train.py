@@ -60,6 +60,9 @@ def train(
 def _record(report: "Report") -> dict[str, Any]:
     record = asdict(report)
     record["directory"] = str(report.directory)
+    record["left_out"] = [
+        {"file": str(row.place.path), "line": row.place.line, "cause": row.cause} for row in report.left_out
+    ]
     record["model"] = None if report.model is None else str(report.model)
     return record
 
@@ -67,7 +70,7 @@ def _record(report: "Report") -> dict[str, Any]:
 def _left_out(report: "Report") -> Iterator[str]:
     yield f"left out {output.counted(len(report.left_out), 'row')}:"
     for row in report.left_out[:_LEFT_OUT_SHOWN]:
-        yield output.printable(f"{row.file}, line {row.line}: {row.cause}")
+        yield output.printable(f"{row.place.path}, {row.place}: {row.cause}")
     if len(report.left_out) > _LEFT_OUT_SHOWN:
         yield f"and {len(report.left_out) - _LEFT_OUT_SHOWN:,} more: --json lists all"
 
@@ -80,7 +83,4 @@ def _sentences(report: "Report") -> Iterator[str]:
     for name, value in report.after.items():
         before = f" (before: {report.before[name]:.3f})" if name in report.before else ""
         yield f"  {name}: {value:.3f}{before}"
-    if report.model is not None:
-        yield f"the model is in {output.printable(report.model)}: use it as --model"
-    else:
-        yield f"the checkpoints are in {output.printable(report.directory)}"
+    yield f"the model is in {output.printable(str(report.model))}: use it as --model"

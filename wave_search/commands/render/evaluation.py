@@ -63,7 +63,7 @@ def sentences(found: Evaluation) -> Iterator[str]:
 def faults(found: Evaluation) -> Iterator[str]:
     """Say what of a data set could not be used, one a line."""
     for row in found.bad_rows:
-        yield f"{printable(row.path)}, {row.place}: {printable(row.cause)}"
+        yield f"{printable(row.place.path)}, {row.place}: {printable(row.cause)}"
     for unusable in found.unusable:
         remedy = f". {printable(unusable.remedy)}" if unusable.remedy else ""
         yield f"{printable(unusable.name)}: {printable(unusable.cause)}{remedy}"
