@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import secrets
 import tomllib
 from typing import TYPE_CHECKING, TypeVar
@@ -110,8 +109,8 @@ def read_toml(path: Path, as_type: type[Decoded], remedy: str, table: str | None
         raise UsageError(f"{path}: cannot be read ({error.strerror or error})", remedy) from error
     except msgspec.ValidationError as error:
         cause, _, place = str(error).partition(" - at `$")
-        keys = re.sub(r"^\.|`$", "", place)
-        raise UsageError(f"{path}: {f'{keys}: ' if keys else ''}{cause}", remedy) from error
+        keys = f"{table or ''}{place.removesuffix('`')}".lstrip(".")
+        raise UsageError(f"{path}: {keys}: {cause}" if keys else f"{path}: {cause}", remedy) from error
     except ValueError as error:
         raise UsageError(f"{path}: not valid TOML ({error})", remedy) from error
 

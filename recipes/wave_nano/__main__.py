@@ -23,26 +23,30 @@ from wave_search.errors import WaveSearchError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_COMMANDS = ("train", "export", "evaluate", "ablate")
 _INTERRUPTED = 130
 
 
 def parser() -> argparse.ArgumentParser:
-    """Describe the arguments. `train` is what a configuration without a command stands for."""
-    program = argparse.ArgumentParser(prog="python -m recipes.wave_nano", description="Make wave-nano.")
-    program.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of the processor")
-    commands = program.add_subparsers(dest="command", required=True)
-    train = commands.add_parser("train", help="run the stages, from the last checkpoint (the default command)")
+    """Describe the arguments of the commands."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--threads", type=int, default=torch.get_num_threads(), help="threads of torch")
+    program = argparse.ArgumentParser(
+        prog="python -m recipes.wave_nano", description="Make wave-nano. CONFIG alone is the same as `train CONFIG`."
+    )
+    commands = program.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    train = commands.add_parser("train", parents=[common], help="run the stages, from their last checkpoints")
     train.add_argument("config", type=Path)
     train.add_argument("--stage", choices=STAGES, action="append", help="only this one; default: all in their order")
-    exporting = commands.add_parser("export", help="write the model directory of a finished run")
+    exporting = commands.add_parser("export", parents=[common], help="write the model directory of a finished run")
     exporting.add_argument("config", type=Path)
     exporting.add_argument("directory", type=Path)
-    evaluate = commands.add_parser("evaluate", help="measure a model on held-out sounds and drawings")
+    evaluate = commands.add_parser("evaluate", parents=[common], help="measure a model on held-out data")
     evaluate.add_argument("model", help="a known model, or the directory of a checkpoint")
     evaluate.add_argument("--media", type=Path, required=True, help="folder of sounds with manifest.jsonl")
     evaluate.add_argument("--icons", type=Path, required=True, help="folder with STYLE/icons.json")
     evaluate.add_argument("--fold", type=int, default=4, help="of the sounds")
-    ablate = commands.add_parser("ablate", help="the ablations of the paper at a small scale")
+    ablate = commands.add_parser("ablate", parents=[common], help="the ablations of the paper at a small scale")
     ablate.add_argument("config", type=Path)
     ablate.add_argument("--steps", type=int, default=60, help="of each task")
     return program
@@ -50,9 +54,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str]) -> int:
     """Run a command and return the exit code."""
-    named = [argument for argument in arguments if argument in ("train", "export", "evaluate", "ablate")]
-    asks_for_help = {"-h", "--help"} & set(arguments)
-    options = parser().parse_args(arguments if named or asks_for_help else ["train", *arguments])
+    is_command = bool(arguments) and arguments[0] in (*_COMMANDS, "-h", "--help")
+    options = parser().parse_args(arguments if is_command or not arguments else ["train", *arguments])
     torch.set_num_threads(options.threads)
     try:
         match options.command:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import pytrec_eval
-from wave_search.evaluation.directions import report_direction, split
 
 from wave_search.evaluation.datasets.dataset import Dataset, Item
-from wave_search.evaluation.metrics import choice_accuracy, query_figures
+from wave_search.evaluation.metrics import choice_accuracy, figure, query_figures, similarity_figures
+from wave_search.evaluation.ranking import report_direction, split
 from wave_search.types import Modality
 
 TREC_NAMES = {
@@ -142,8 +142,11 @@ def test_figures_of_similarities_are_those_of_trec_eval() -> None:
     relevant = rng.random((20, 40)) < rng.uniform(0, 0.6, (20, 1))  # often more than 10, and none at all
     figures = similarity_figures(similarities, relevant)
     items = [f"d{item:02d}" for item in range(40)]
-    qrels = {str(q): {item: int(right) for item, right in zip(items, row, strict=True)} for q, row in enumerate(relevant)}
+    qrels = {
+        str(query): {item: int(right) for item, right in zip(items, row, strict=True)}
+        for query, row in enumerate(relevant)
+    }
     run = {str(q): dict(zip(items, map(float, row), strict=True)) for q, row in enumerate(similarities)}
     for query, expected in enumerate(trec(qrels, run)):
-        for name, value in expected.items():
-            assert figures[name][query] == pytest.approx(value), name
+        for name, of_trec in TREC_NAMES.items():
+            assert figures[name][query] == pytest.approx(expected[of_trec], abs=1e-6), name

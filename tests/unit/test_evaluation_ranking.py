@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from wave_search.ann import exact_search
+from tests.embedding_like import vectors_and_queries
+from wave_search.ann import SearchParams, exact_search
+from wave_search.ann.rebuild import refresh_shards
+from wave_search.evaluation import ranking
 from wave_search.evaluation.ranking import exact_rankings, index_rankings, overlap
+from wave_search.store import ContentRow, FileRow, NewSegment, Settings, Writer, create
+from wave_search.types import Modality, ModelSpec, PartitionKey, Sampling
 
 
 def unit(rng: np.random.Generator, count: int, dim: int = 48) -> np.ndarray:
@@ -31,6 +38,49 @@ def test_the_index_finds_most_of_what_lies_in_clusters() -> None:
     found, truth = index_rankings(vectors, queries, 10), exact_rankings(vectors, queries, 10)
     assert found.shape == truth.shape == (20, 10)
     assert overlap(found, truth).mean() > 0.9
+
+
+@pytest.fixture
+def used(monkeypatch: pytest.MonkeyPatch) -> list[SearchParams]:
+    """The parameters with which shards are searched."""
+    params: list[SearchParams] = []
+
+    class Watched(ranking.Shards):
+        def search(self, queries, k, effort, *rest):
+            params.append(effort)
+            return super().search(queries, k, effort, *rest)
+
+    monkeypatch.setattr(ranking, "Shards", Watched)
+    return params
+
+
+def test_the_index_is_searched_with_the_parameters_that_an_index_measures(
+    tmp_path: Path, used: list[SearchParams]
+) -> None:
+    vectors, queries = vectors_and_queries(1200, 48)
+    texts = queries("other", 60).astype(np.float16)
+    spec = ModelSpec("m", "r", 48, (Modality.VIDEO, Modality.TEXT), Sampling(), {}, "sequential")
+    create(tmp_path / "index", spec, Settings("10", (Modality.VIDEO, Modality.TEXT)))
+    video = PartitionKey(Modality.VIDEO)
+    with Writer(tmp_path / "index") as writer:
+        for modality, rows in ((Modality.VIDEO, vectors), (Modality.TEXT, texts)):
+            segments = [NewSegment(modality, None, None, None, row) for row in rows]
+            content_id = writer.put_content(ContentRow(modality, "video", "mp4"), segments)
+            writer.put_file(FileRow(f"/{modality}".encode(), b"/", 1, 1, 1, content_id))
+        writer.commit()
+        snapshot = refresh_shards(writer, video, 500)
+        tuned = {row.query: SearchParams(row.nprobe, row.candidates) for row in snapshot.tunings(video)}
+    assert tuned[Modality.TEXT] != tuned[Modality.VIDEO]
+
+    asked = texts[:1].astype(np.float32)
+    index_rankings(vectors, vectors[:1].astype(np.float32), 10)
+    index_rankings(vectors, asked, 10, texts)
+    assert used == [tuned[Modality.VIDEO], tuned[Modality.TEXT]]
+    assert SearchParams.by_rule(ranking.Codebook.train(vectors, 1200).lists) not in used
+
+    index_rankings(vectors, asked, 10, texts[:5])  # an index that stores hardly any text
+    rule, own = SearchParams.by_rule(ranking.Codebook.train(vectors, 1200).lists), tuned[Modality.VIDEO]
+    assert used[-1] == SearchParams(max(own.nprobe, rule.nprobe), max(own.candidates, rule.candidates))
 
 
 def test_an_index_of_one_finds_it() -> None:
