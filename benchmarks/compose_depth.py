@@ -58,7 +58,10 @@ def finding_depth(tasks: Tasks, score_stats: Mapping[str, Vector]) -> Table:
     rows += [("few are right: mean of tasks", *_cells(np.mean(few, axis=0)))]
     rows += [("many are right: mean of tasks", *_cells(np.mean(many, axis=0)))]
     rows += [("first ten as of all", "-", *_cells(np.mean(same, axis=0)))]
-    title = f"How many of {_ITEMS:,} items, best by the sum, are put in order by all parts: average precision of the first 10"
+    title = (
+        f"How many of {_ITEMS:,} items, best by the sum, are put in order by all parts: "
+        "average precision of the first 10"
+    )
     return Table(title, ("task", "sum alone", *_COLUMNS), rows)
 
 

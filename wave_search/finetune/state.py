@@ -46,7 +46,7 @@ class State:
         Raises:
             UsageError: the directory contains a run with other settings, or a model of another run.
         """
-        given = msgspec.to_builtins(settings, enc_hook=str) | identity
+        given = msgspec.json.decode(msgspec.json.encode(settings, enc_hook=str)) | identity
         mine = {name: value for name, value in given.items() if name not in _FREE}
         if not (self._directory / CHECKPOINT).exists():
             if (self._directory.parent / "model").exists():
