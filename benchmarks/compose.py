@@ -27,9 +27,9 @@ from benchmarks.compose_scenes import Asked, Collection, material
 from benchmarks.compose_tasks import avoiding, finding
 from benchmarks.results import Table, machine, publish
 from wave_search.calibration.background import Background
-from wave_search.calibration.cohort import typical_background
+from wave_search.calibration.cohort import cohort_stats
 from wave_search.calibration.phrases import PHRASES
-from wave_search.models import load
+from wave_search.models import LoadOptions, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -54,7 +54,7 @@ def typical_spreads(tasks: Tasks, cohorts: Mapping[str, Vector]) -> dict[str, Ve
 
 def _typical(items: Vector, cohort: Vector) -> float:
     scores = items @ cohort.T
-    return np.array(typical_background(scores, np.ones_like(scores, np.bool_)), np.float32)
+    return np.array(cohort_stats(scores, np.ones_like(scores, np.bool_)), np.float32)
 
 
 def seen_by(query: Query, score_stats: Vector) -> Seen:
@@ -171,7 +171,7 @@ def main() -> None:
     parser.add_argument("--write", type=Path, required=True, metavar="FILE", help="replace the section in FILE")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    model = load(options.model, device="cpu")
+    model = load(options.model, LoadOptions(device="cpu"))
     collection = Collection(model, material(options.media, options.icons))
     asked = collection.asked()
     about = {"model": f"{model.spec.name} at {model.spec.revision[:12]}", **machine(1, "cpu")}

@@ -19,7 +19,7 @@ from recipes.wave_nano.scenes import DURATION_S, Scene, random_scene, render
 from recipes.wave_nano.sounds import ESC10, RATE_HZ, Sound, load_sounds
 from recipes.wave_nano.sprites import HELD_OUT_STYLE, Sprites, load_sprites
 from wave_search.evaluation.metrics import similarity_figures
-from wave_search.models import load
+from wave_search.models import LoadOptions, load
 from wave_search.types import Clip, Frames, Modality, Waveform
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from wave_search.types import Embedder
+    from wave_search.models import Embedder
 
 _SEED = 20_000
 _VIDEOS, _AV_VIDEOS, _QUESTIONS = 200, 120, 160
@@ -194,6 +194,6 @@ def evaluate_model(model: str, media: Path, icons: Path, fold: int) -> list[str]
     sounds = load_sounds(media, (fold,), (ESC10,))
     with tempfile.TemporaryDirectory() as cache:
         sprites = load_sprites(icons, (HELD_OUT_STYLE,), Path(cache))
-    rows = evaluate(load(model, device="cpu"), sounds, sprites)
+    rows = evaluate(load(model, LoadOptions(device="cpu")), sounds, sprites)
     lines = [f"| {row.task} | {row.value:.3f} | {row.wanted or ''} | {row.chance:.3f} |" for row in rows]
     return ["| task | figure | goal | chance |", "|---|---|---|---|", *lines]

@@ -19,7 +19,7 @@ from recipes.wave_nano.teacher import distillation
 from recipes.wave_nano.text import TextStage
 from wave_search.finetune.losses import contrastive, multiple_choice
 from wave_search.models.wave import sequences
-from wave_search.models.wave.prompts import PROMPTS
+from wave_search.models.wave.clips import PROMPTS
 from wave_search.types import Modality
 
 if TYPE_CHECKING:

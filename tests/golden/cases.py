@@ -11,7 +11,8 @@ from torch.nn.functional import normalize
 from tests.golden.layouts import left_padded, prompt_ids, render, unpadded
 from tests.golden.ledger import Arrays, Ledger
 from tests.golden.observe import DecoderPass, Record, full_pass, observed
-from wave_search.media.sampling import frame_indices, resize_frames, resize_image
+from wave_search.media.sampling import policy_of, resize_to
+from wave_search.models.wave.clips import SAMPLE_RATE_HZ, SAMPLING
 from wave_search.models.wave.network import Wave, audio_tower_tokens
 from wave_search.models.wave.preprocess import (
     PIECE_S,
@@ -32,14 +33,19 @@ from wave_search.models.wave.sequences import (
     text_sequence,
     video_sequence,
 )
-from wave_search.types import Sampling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.golden.folder import Folder
 
-_SAMPLING = Sampling()
+POLICY = policy_of(SAMPLING)
+
+
+def resized(frames: np.ndarray) -> np.ndarray:
+    """Resize frames of a video, (n, height, width, 3), as the decoders do."""
+    size = POLICY.frame_size(*frames.shape[1:3])
+    return np.stack([resize_to(frame, size) for frame in frames])
 
 
 class ClipBuilder:
@@ -51,7 +57,7 @@ class ClipBuilder:
         self.image_grids: list[tuple[int, int, int]] = []
         self.seconds_per_grid: list[float] = []
         self.frame_index: np.ndarray | None = None
-        self.sounds: list[list[np.ndarray]] = []
+        self.sounds: list[np.ndarray] = []
         self.mels: list[np.ndarray] = []
 
     def build(self, ids: np.ndarray) -> TokenSequence:
@@ -79,22 +85,22 @@ class ClipBuilder:
     def _video(self, raw: dict[str, Any]) -> VisionFeatures:
         frames = self._folder.frames(raw)
         start_s, stop_s = raw.get("timestamps") or (None, None)
-        self.frame_index, duration_s = frame_indices(len(frames), raw["fps"], _SAMPLING, start_s, stop_s)
-        patches = video_patches(self._wave.config, resize_frames(frames[self.frame_index], _SAMPLING))
+        self.frame_index, duration_s = POLICY.frame_indices(len(frames), raw["fps"], start_s, stop_s)
+        patches = video_patches(self._wave.config, resized(frames[self.frame_index]))
         step_s = seconds_per_grid(self._wave.config, duration_s, len(self.frame_index))
         self.video_grids.append(patches.grid_thw)
         self.seconds_per_grid.append(step_s)
         return VisionFeatures(self._wave.vision_features(patches.rows, patches.grid_thw), patches.grid_thw, step_s)
 
     def _image(self, raw: dict[str, Any]) -> VisionFeatures:
-        patches = image_patches(self._wave.config, resize_image(self._folder.frames(raw)[0], _SAMPLING))
+        patches = image_patches(self._wave.config, POLICY.resize_image(self._folder.frames(raw)[0]))
         self.image_grids.append(patches.grid_thw)
         return VisionFeatures(self._wave.vision_features(patches.rows, patches.grid_thw), patches.grid_thw)
 
     def _audio(self, raw: dict[str, Any]) -> AudioFeatures:
         samples = self._folder.sound(raw)
         pieces = audio_pieces(self._wave.config, samples)
-        self.sounds.append(cut_pieces(samples))
+        self.sounds.append(samples)
         self.mels += [piece.mel for piece in pieces]
         return AudioFeatures(self._wave.audio_features(pieces), len(pieces))
 
@@ -195,20 +201,22 @@ def _check_inputs(arrays: Arrays, inputs: ClipBuilder, record: Record, prefix: s
         arrays.check(name, pixels)
         arrays.check_if_recorded(f"{name}_shape", pixels.shape)
     if inputs.mels:
-        _check_sounds(arrays, inputs)
+        check_sounds(arrays, inputs)
 
 
-def _check_sounds(arrays: Arrays, inputs: ClipBuilder) -> None:
+def check_sounds(arrays: Arrays, inputs: ClipBuilder) -> None:
+    """Compare the spectrograms and lengths of the sounds of a case."""
     bins = inputs.mels[0].shape[1]
     arrays.check("in_feature_mask_sum", [len(mel) for mel in inputs.mels])
     arrays.check_if_recorded("in_input_features_shape", (len(inputs.mels), bins, PIECE_S * 100))
-    pieces = [piece for sound in inputs.sounds for piece in sound]
+    pieces = [piece for sound in inputs.sounds for piece in cut_pieces(sound)]
     for index, (mel, piece) in enumerate(zip(inputs.mels, pieces, strict=True)):
         arrays.check(f"in_mel_{index}", mel)
         rest = padded_log_mel(piece, bins)[len(mel) :]
         arrays.check(f"in_mel_{index}_padpart", [rest.min(), rest.max()] if len(rest) else [0, 0])
     for index, sound in enumerate(inputs.sounds):
-        waveform = np.concatenate(sound)
+        # Recorded before it is cut: a sound of under a second is padded, a last piece of under a second is not yet.
+        waveform = np.pad(sound, (0, max(0, SAMPLE_RATE_HZ - len(sound))))
         arrays.check(f"in_raw_wav_{index}_len", len(waveform))
         arrays.check(f"in_raw_wav_{index}_head", waveform[:64])
 

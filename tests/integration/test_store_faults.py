@@ -13,6 +13,8 @@ import pytest
 
 from wave_search.ann import Codebook, Shard, build_shard
 from wave_search.errors import IndexNotFoundError, IndexStateError
+from wave_search.models import ModelSpec
+from wave_search.models.wave.clips import SAMPLING
 from wave_search.store import (
     ContentRow,
     FileRow,
@@ -26,10 +28,11 @@ from wave_search.store import (
     tables,
     verify,
 )
-from wave_search.types import Modality, ModelSpec, PartitionKey, Sampling
+from wave_search.store.shards import write_meta
+from wave_search.types import Modality, PartitionKey
 
 DIM = 8
-SPEC = ModelSpec("m", "r", DIM, tuple(Modality), Sampling(), {}, "sequential")
+SPEC = ModelSpec("m", "r", DIM, tuple(Modality), SAMPLING, {})
 SETTINGS = Settings("10", (Modality.AUDIO,))
 AUDIO = PartitionKey(Modality.AUDIO)
 
@@ -40,7 +43,9 @@ from pathlib import Path
 import numpy as np
 from wave_search.errors import IndexStateError
 from wave_search.store import ContentRow, FileRow, NewSegment, Settings, Writer, create, tables
-from wave_search.types import Modality, ModelSpec, Sampling
+from wave_search.models import ModelSpec
+from wave_search.models.wave.clips import SAMPLING
+from wave_search.types import Modality
 
 directory = Path(sys.argv[1])
 DIM = 8
@@ -56,10 +61,7 @@ def kill_at(owner, name, call, after=False):
         os.kill(os.getpid(), signal.SIGKILL)
     setattr(owner, name, step)
 """
-CREATE = (
-    'create(directory, ModelSpec("m", "r", DIM, tuple(Modality), Sampling(), {}, "sequential"),'
-    ' Settings("10", (Modality.AUDIO,)))'
-)
+CREATE = 'create(directory, ModelSpec("m", "r", DIM, tuple(Modality), SAMPLING, {}), Settings("10", (Modality.AUDIO,)))'
 BEFORE, AFTER = {b"/a": 1, b"/b": 2}, {b"/b": 3, b"/c": 4}
 
 
@@ -82,13 +84,13 @@ def change(directory):
 CHANGE = f"{inspect.getsource(put)}\n{inspect.getsource(change)}"
 
 
-def run(directory, *parts):
-    return subprocess.run(
-        [sys.executable, "-c", "\n".join((PRELUDE, *parts)), str(directory)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+@pytest.fixture
+def run(stand_ins):
+    def run(directory, *parts):
+        command = [stand_ins.python, "-c", "\n".join((PRELUDE, *parts)), str(directory)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    return run
 
 
 def state(directory):
@@ -126,7 +128,7 @@ def index(tmp_path):
         pytest.param('kill_at(os, "link", 1, after=True)', AFTER, id="manifest published"),
     ],
 )
-def test_a_killed_commit_is_whole_or_not_there(index, step, expected):
+def test_a_killed_commit_is_whole_or_not_there(index, run, step, expected):
     killed = run(index, CHANGE, step, "change(directory)")
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert state(index) == expected
@@ -141,7 +143,7 @@ def test_a_killed_commit_is_whole_or_not_there(index, step, expected):
 
 
 @pytest.mark.parametrize("step", ['kill_at(os, "fsync", 1)', 'kill_at(os, "link", 1)'])
-def test_a_killed_creation_is_no_index_and_can_be_repeated(tmp_path, step):
+def test_a_killed_creation_is_no_index_and_can_be_repeated(tmp_path, run, step):
     directory = tmp_path / "index"
     assert run(directory, step, CREATE).returncode == -signal.SIGKILL
     assert not exists(directory)
@@ -161,7 +163,7 @@ except IndexStateError as error:
 
 
 @pytest.mark.parametrize(("limit_bytes", "what"), [(1000, "lance"), (4000, "manifest")])
-def test_a_full_disk_is_an_error_with_a_remedy_and_loses_nothing(index, limit_bytes, what):
+def test_a_full_disk_is_an_error_with_a_remedy_and_loses_nothing(index, run, limit_bytes, what):
     # A limit on the size of a file, at which writing fails as on a full disk.
     failed = run(index, CHANGE, f"import resource; limit_bytes = {limit_bytes}", GUARDED)
     assert failed.returncode == 0, failed.stderr
@@ -183,7 +185,7 @@ def optimize(directory): indexer.optimize(directory, keep_versions_for_s=0, min_
 
 
 @pytest.mark.parametrize("work", ["remove", "optimize"])
-def test_a_disk_that_is_full_for_other_commands_loses_nothing_either(index, work):
+def test_a_disk_that_is_full_for_other_commands_loses_nothing_either(index, run, work):
     limited = GUARDED.replace("change(", f"{work}(")
     failed = run(index, OTHERS, "import resource; limit_bytes = 300", limited)
     assert failed.returncode == 0, failed.stderr
@@ -307,7 +309,7 @@ def test_what_is_recorded_twice_or_is_not_there_is_found(index, table):
 
 def test_a_damaged_manifest_is_a_problem_and_not_a_traceback(index):
     newest = max((index / "manifest").iterdir())
-    newest.write_bytes(newest.read_bytes().replace(b"sequential", b"Sequential"))
+    newest.write_bytes(newest.read_bytes().replace(b"uniform", b"Uniform"))
     (problem,) = verify(index)
     assert str(newest) in problem.what
     assert "go back to version 1" in problem.remedy
@@ -320,6 +322,7 @@ def shard(writer, ids, name="s"):
     folder = writer.shard_parent(AUDIO) / name
     folder.mkdir()
     np.save(folder / "ids.npy", np.array(ids, np.int64))
+    write_meta(folder)
     return folder
 
 
@@ -336,6 +339,7 @@ def test_shards_without_a_codebook_are_found(index):
 def test_damaged_missing_and_incomplete_shards_are_found(index):
     with Writer(index) as writer:
         (writer.shard_parent(AUDIO) / "codebook").mkdir()
+        write_meta(writer.shard_parent(AUDIO) / "codebook")
         writer.set_codebook(AUDIO, "codebook", 2)
         folder = shard(writer, [0, 1])
         writer.add_shard(AUDIO, "s", 0, 2, 2)
@@ -346,7 +350,7 @@ def test_damaged_missing_and_incomplete_shards_are_found(index):
         (folder / "ids.npy").write_bytes(data)
         (problem,) = verify(index)
         assert str(folder) in problem.what
-        assert "digest" in problem.what
+        assert "the checksum of ids.npy does not match" in problem.what
         assert "optimize" in problem.remedy
         shutil.rmtree(folder)
         (problem,) = verify(index)
@@ -382,7 +386,12 @@ def test_a_real_shard_is_covered_and_any_flipped_byte_of_it_is_found(index):
         good = path.read_bytes()
         path.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
         (problem,) = verify(index)
-        assert "digest" in problem.what
+        assert f"of {path.name} does not match" in problem.what
         path.write_bytes(good)
+    added = snapshot.shard_dir(ref) / "added"
+    added.touch()
+    (problem,) = verify(index)
+    assert "added does not belong to it" in problem.what
+    added.unlink()
     opened = Shard.open(snapshot.shard_dir(ref), codebook)
     assert np.array_equal(opened.vectors, snapshot.vectors(AUDIO, opened.ids))

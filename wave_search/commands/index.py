@@ -1,7 +1,7 @@
 """Index folders and files."""
 
 from pathlib import Path
-from typing import Annotated, TypedDict, Unpack
+from typing import Annotated
 
 import typer
 
@@ -21,8 +21,10 @@ from wave_search.commands.options import (
     Workers,
     words,
 )
-from wave_search.commands.render import text as output
+from wave_search.commands.render.records import report_record, to_json
+from wave_search.commands.render.text import printable
 from wave_search.errors import UsageError
+from wave_search.media import Segmentation
 
 EPILOG = "Example:  wave-search index ~/Videos ~/Sounds --exclude '*.tmp.mp4'"
 
@@ -35,24 +37,27 @@ def index(
     index: IndexDir = DEFAULT_INDEX,
     model: Model = "auto",
     modalities: Annotated[
-        str | None, typer.Option(metavar="LIST", help="Any of video,audio,av,text,image (default: all of the model).")
+        str | None,
+        typer.Option(
+            metavar="LIST", help="Modalities to embed: video,audio,av,text,image (default: all of the model)."
+        ),
     ] = None,
     segment: Annotated[
-        str | None, typer.Option(metavar="SECONDS|scene|none", help="How to cut sound and video (default: 10).")
+        str | None, typer.Option(metavar="SECONDS|scene|none", help="Segment length of audio and video (default: 10).")
     ] = None,
     instruction: Annotated[
         list[str] | None,
-        typer.Option(metavar="TEXT", help="Embed media with this question too, to query with it; repeatable."),
+        typer.Option(metavar="TEXT", help="Also embed media with this instruction; repeatable."),
     ] = None,
     device: Device = "auto",
     dtype: Dtype = "auto",
     quantization: Quantization = None,
     exclude: Annotated[
-        list[str] | None, typer.Option(metavar="GLOB", help="Leave these files out; repeatable.")
+        list[str] | None, typer.Option(metavar="GLOB", help="Exclude matching files; repeatable.")
     ] = None,
-    retry: Annotated[bool, typer.Option("--retry", help="Try files again that could not be used before.")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Retry files that were skipped in earlier runs.")] = False,
     min_shard_rows: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Build IVF-PQ shards from so many segments on.")
+        int | None, typer.Option(min=1, metavar="N", help="Minimum number of unindexed segments for an IVF-PQ shard.")
     ] = None,
     recall: Recall = None,
     workers: Workers = None,
@@ -61,10 +66,10 @@ def index(
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Index folders and files, or bring the index up to date."""
+    """Index folders and files, or update the index."""
     terminal = terminal_of(ctx, quiet)
     if report:
-        report.touch()  # that it cannot be written had better be known before hours of work
+        report.touch()  # fail before hours of work, not after
     with (
         terminal.progress() as progress,
         _opened_or_created(
@@ -72,11 +77,8 @@ def index(
             modalities,
             segment,
             model=model,
-            device=device,
-            dtype=dtype,
-            quantization=quantization,
+            load=ws.LoadOptions(device=device, dtype=dtype, quantization=quantization, token_budget=token_budget),
             workers=workers,
-            token_budget=token_budget,
         ) as it,
     ):
         terminal.notice(it.model)
@@ -92,41 +94,28 @@ def index(
             )
         except ws.Interrupted as interrupted:
             done = interrupted.report
-    record = output.to_json(output.report_record(done))
+    record = to_json(report_record(done))
     if report:
         report.write_text(f"{record}\n", encoding="ascii")
     if json:
         terminal.lines([record])
     terminal.report(done)
     if done.interrupted:
-        terminal.error(
-            f"interrupted: what was done is kept in {output.printable(index)}. Run the same command to go on"
-        )
+        terminal.error(f"interrupted: what was done is kept in {printable(index)}. Run the same command to go on")
         return INTERRUPTED
     return PARTLY if done.skipped or done.unreachable else DONE
 
 
-class _Loading(TypedDict):
-    """How the model of an index is loaded."""
-
-    model: str
-    device: str
-    dtype: str
-    quantization: str | None
-    workers: int | None
-    token_budget: int | None
-
-
 def _opened_or_created(
-    path: Path, modalities: str | None, segment: str | None, **loading: Unpack[_Loading]
+    path: Path, modalities: str | None, segment: str | None, *, model: str, load: "ws.LoadOptions", workers: int | None
 ) -> "ws.Index":
     wanted = None if modalities is None else [name.strip() for name in modalities.split(",")]
     if not ws.exists(path):
-        return ws.create(path, segment=segment or "10", modalities=wanted, **loading)
-    opened = ws.open(path, **loading)
+        return ws.create(path, segment=segment or "10", modalities=wanted, model=model, load=load, workers=workers)
+    opened = ws.open(path, model, load=load, workers=workers)
     info = opened.info()
     for option, given, pinned, same in (
-        ("--segment", segment, info.segmenting, segment is None or opened.cuts_by(segment)),
+        ("--segment", segment, info.segmenting, segment is None or str(Segmentation.parse(segment)) == info.segmenting),
         ("--modalities", modalities, ",".join(info.modalities), wanted is None or {*wanted} == {*info.modalities}),
     ):
         if not same:

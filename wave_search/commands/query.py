@@ -1,23 +1,22 @@
-"""Search an index."""
+"""Query an index."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 import wave_search as ws
 from wave_search.commands import last_hits, parts, results
 from wave_search.commands.exit_codes import DONE, NO_RESULT, reported, terminal_of
-from wave_search.commands.options import DEFAULT_INDEX, Device, Dtype, IndexDir, Quantization, Quiet, Workers, words
-from wave_search.commands.render import text as output
+from wave_search.commands.options import DEFAULT_INDEX, Device, Dtype, IndexDir, Quantization, Quiet, words
+from wave_search.commands.render.text import skipped_line
 from wave_search.errors import UsageError
-
-Target = Literal["any", "text", "image", "audio", "video", "av"]
+from wave_search.types import Target
 
 EPILOG = (
-    "The options down to --not-similar may be combined and given several times. A FILE may carry a range in seconds, "
-    "clip.mp4@12.5-20, and any of them a weight, 'rain^0.5' (if none is given 1, and 0.5 behind --not-...). "
-    "Hits come by z, which of several parts is high only where all are met; score is the cosine with their sum. "
-    "Output: a table on a terminal; in a pipe tab-separated rank, z, score, kind, time, path. "
+    "The options from --text to --not-similar can be combined and repeated. A FILE may have a range in seconds, "
+    "clip.mp4@12.5-20, and every term a weight, 'rain^0.5' (default: 1, and 0.5 for --not-...). "
+    "Results are ordered by z; with several terms, z is high only for segments that match all of them. "
+    "Output: a table on a terminal, otherwise tab-separated rank, z, score, modality, time, path. "
     "Example:  wave-search query --audio dog.wav --target video -k 5"
 )
 
@@ -41,18 +40,18 @@ def query(
     not_like: parts.NotLike = None,
     not_similar: parts.NotFile = None,
     instruction: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="What to look for in sound and pictures, as a question.")
+        str | None, typer.Option(metavar="TEXT", help="Instruction for the embedding of media, such as a question.")
     ] = None,
     rerank: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Look at the N best again with the instruction, and reorder them."),
+        typer.Option(min=1, metavar="N", help="Embed the N best results with the instruction and reorder them."),
     ] = None,
     target: Annotated[
-        Target, typer.Option(help="What to find: video is what is seen, audio what is heard, av both together.")
+        Target, typer.Option(help="Modality to find; video is the visual track alone, av both tracks.")
     ] = "any",
     k: Annotated[int, typer.Option("-k", min=1, metavar="N", help="Number of results.")] = 10,
     min_z: Annotated[
-        float | None, typer.Option(metavar="Z", help="Drop results less than Z standard deviations above the rest.")
+        float | None, typer.Option(metavar="Z", help="Minimum z: standard deviations above unrelated segments.")
     ] = None,
     where: results.Where = None,
     columns: results.Columns = None,
@@ -62,57 +61,55 @@ def query(
     open: results.Open = False,  # noqa: A002 - the name of the option
     export: results.Export = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON Lines.")] = False,
-    paths: Annotated[bool, typer.Option("--paths", help="Print only paths, each once, best first.")] = False,
+    paths: Annotated[
+        bool, typer.Option("--paths", help="Print only the paths, without repetition, best first.")
+    ] = False,
     index: IndexDir = DEFAULT_INDEX,
     model: Annotated[
-        str, typer.Option(metavar="NAME|DIR|HUB_ID[@REV]", help="Where to load the model of the index from.")
+        str, typer.Option(metavar="NAME|DIR|HUB_ID[@REV]", help="Source of the model of the index.")
     ] = "auto",
     device: Device = "auto",
     dtype: Dtype = "auto",
     quantization: Quantization = None,
-    workers: Workers = None,
     quiet: Quiet = False,
 ) -> int:
-    """Search by texts, sounds, videos, pictures and earlier hits."""
+    """Search by text, audio, video, images and earlier results."""
     if json and paths:
-        raise UsageError("--json and --paths exclude each other")
+        raise UsageError("--json and --paths cannot be combined")
     wanted = {"text": text, "audio": audio, "video": video, "image": image, "av": av}
     avoided = {"text": not_text, "audio": not_audio, "video": not_video, "image": not_image, "av": not_av}
     wanted |= {"like": like, "similar": similar}
     avoided |= {"like": not_like, "similar": not_similar}
     instruction = words(instruction) if instruction is not None else None
     said = results.names(columns)
-    shape: dict[str, Any] = {
-        "where": where,
-        "columns": dict.fromkeys((*said, *results.columns_for(export))),
-        "moments": not segments,
-        "per_file": per_file,
-        "dedupe": dedupe,
-    }
+    exported = results.columns_for(export)
     terminal = terminal_of(ctx, quiet)
-    with ws.open(index, model, device=device, dtype=dtype, quantization=quantization, workers=workers) as opened:
-        asked: dict[str, Any] = {**parts.read(wanted, avoided, last_hits.kept_hits(opened.path))}
+    with ws.open(index, model, load=ws.LoadOptions(device=device, dtype=dtype, quantization=quantization)) as opened:
+        terms: dict[str, Any] = {**parts.read(wanted, avoided, last_hits.kept_hits(opened.path))}
+        request = ws.SearchRequest.build(
+            **terms,
+            target=target,
+            k=k,
+            min_z=min_z,
+            where=where,
+            columns=dict.fromkeys((*said, *exported)),
+            moments=not segments,
+            per_file=per_file,
+            dedupe=dedupe,
+            instruction=instruction,
+            rerank=rerank,
+        )
         terminal.notice(opened.model)
         lost: list[ws.Skipped] = []
         with terminal.progress() if rerank else terminal.working("searching") as progress:
-            hits = opened.search(
-                **asked,
-                target=target,
-                k=k,
-                min_z=min_z,
-                instruction=instruction,
-                rerank=rerank,
-                progress=progress if rerank else None,
-                warn=lost.append,
-                **shape,
-            )
+            hits = opened.search(request, progress=progress if rerank else None, warn=lost.append)
         kept = last_hits.keep_hits(opened.path, [hit.segment_id for hit in hits])
         if not kept and last_hits.kept_hits(opened.path) is not None:
             terminal.warning("--like will go by an earlier query: the index cannot be written")
-        if instruction is not None and 0 < (share := opened.coverage(instruction, target)) < 1:
+        if instruction is not None and 0 < (share := _coverage(opened.info(), instruction, target)) < 1:
             terminal.warning(f"only {share:.0%} is indexed with this instruction, and only that was searched")
     for file in lost:
-        terminal.warning(f"left at the end: {output.skipped_line(file)}")
+        terminal.warning(f"left at the end: {skipped_line(file)}")
     if export:
         results.write(export, hits)
     if not hits:
@@ -123,3 +120,11 @@ def query(
     if open:
         results.open_hit(hits[0])
     return DONE
+
+
+def _coverage(info: "ws.IndexInfo", instruction: str, target: Target) -> float:
+    """Return the share of the media segments of a target that are indexed with an instruction, from 0 to 1."""
+    counts = {(one.modality, one.instruction): one.segments for one in info.partitions}
+    media = [modality for modality, _ in counts if modality != "text" and target in ("any", modality)]
+    instructed = sum(counts.get((modality, instruction), 0) for modality in {*media})
+    return instructed / max(1, sum(counts.get((modality, ""), 0) for modality in {*media}))

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wave_search.ann import Codebook, Questions, SearchParams, Shard, Shards, build_shard, draw, score, tune
+from wave_search.ann import Codebook, Shard, ShardSet, TuningQueries, build_shard, draw, score, tune
+from wave_search.ann.tuning import MIN_QUERIES, QUERIES, RECALL, params_for
 from wave_search.evaluation.metrics import DEPTH, figure, query_figures
 from wave_search.evaluation.report import DirectionReport
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from wave_search.ann import SearchParams
     from wave_search.evaluation.datasets.dataset import Dataset, Item
     from wave_search.evaluation.metrics import Figure
     from wave_search.types import Modality
@@ -28,11 +30,6 @@ if TYPE_CHECKING:
 _BLOCK_QUERIES = 64
 _ROUNDING = 2.0**-24
 _NOTHING = -1
-_RECALL = 0.95
-"""The recall@10 that an index is tuned for by default."""
-_TUNING_QUERIES = 256
-_MIN_TUNING_QUERIES = 32
-"""An index tunes its search with as many stored vectors, and not with fewer than the latter."""
 
 
 def split(dataset: Dataset, vectors: Mapping[Item, NDArray[np.float32]]) -> dict[tuple[Modality, Modality], list[str]]:
@@ -80,11 +77,11 @@ def report_direction(
     queries = [dataset.queries[query_id] for query_id in query_ids]
     asked = np.stack([vectors[query] for query in queries])
     stored = np.stack([vectors[dataset.corpus[name]] for name in corpus_ids]).astype(np.float16)
-    alike = stored if queries[0].modality is target else _corpus_vectors(dataset, vectors, queries[0].modality)
+    corpus = {**_by_modality(dataset, vectors), target: stored}
     itself = {dataset.corpus[name]: place for name, place in places.items()}
     own = np.array([_own_place(itself.get(query, _NOTHING), of) for query, of in zip(queries, judged, strict=True)])
     exact = _without(exact_rankings(stored, asked, DEPTH + 1), own)
-    index = _without(index_rankings(stored, asked, DEPTH + 1, None if alike is stored else alike), own)
+    index = _without(index_rankings(corpus, target, queries[0].modality, asked, DEPTH + 1), own)
     return DirectionReport(
         query=queries[0].modality,
         target=target,
@@ -96,13 +93,13 @@ def report_direction(
     )
 
 
-def _corpus_vectors(
-    dataset: Dataset, vectors: Mapping[Item, NDArray[np.float32]], modality: Modality
-) -> NDArray[np.float16]:
-    """(n, dim) of all items of a modality: what an index of the corpus stores of it."""
-    items = [item for item in dataset.corpus.values() if item.modality is modality and item in vectors]
-    dim = next(iter(vectors.values())).shape[-1]
-    return np.array([vectors[item] for item in items], np.float16).reshape(-1, dim)
+def _by_modality(dataset: Dataset, vectors: Mapping[Item, NDArray[np.float32]]) -> dict[Modality, NDArray[np.float16]]:
+    """(n, dim) by modality: what an index of the corpus stores."""
+    found: dict[Modality, list[NDArray[np.float32]]] = defaultdict(list)
+    for item in dataset.corpus.values():
+        if item in vectors:
+            found[item.modality].append(vectors[item])
+    return {modality: np.array(rows, np.float16) for modality, rows in found.items()}
 
 
 def _own_place(place: int, judged: Mapping[int, int]) -> int:
@@ -149,63 +146,52 @@ def exact_rankings(vectors: NDArray[np.float16], queries: NDArray[np.float32], d
 
 
 def index_rankings(
-    vectors: NDArray[np.float16],
+    corpus: Mapping[Modality, NDArray[np.float16]],
+    target: Modality,
+    query: Modality,
     queries: NDArray[np.float32],
     depth: int,
-    stored_queries: NDArray[np.float16] | None = None,
 ) -> NDArray[np.int64]:
-    """Rank by an IVF-PQ shard that is built, tuned and searched as that of an index of these vectors.
+    """Rank by an IVF-PQ shard that is built, tuned and searched as in an index of the corpus.
 
-    As in an index, `SearchParams` are measured with stored vectors of the queries' modality, never with the queries
-    themselves: see `search_params`.
+    As in an index, the search parameters are measured with vectors that the index stores, never with the queries.
 
     Args:
-        vectors: as for `exact_rankings`.
-        queries: as for `exact_rankings`.
-        depth: as for `exact_rankings`.
-        stored_queries: (m, dim) the vectors of the queries' modality that the index stores; None for `vectors`.
+        corpus: (n, dim) vectors that the index stores, by modality.
+        target: the modality that is ranked.
+        query: the modality of the queries.
+        queries: (q, dim) of unit norm.
+        depth: the length of the rankings.
 
     Returns:
-        (q, min(n, depth)) positions, best first; -1 where the shard found less.
+        (q, min(n, depth)) positions in `corpus[target]`, best first; -1 where the shard found less.
     """
+    vectors = corpus[target]
     count = len(vectors)
     sample = draw(np.arange(count), Codebook.sample_size(count))
     rankings = np.full((len(queries), min(count, depth)), -1, np.int64)
     with tempfile.TemporaryDirectory(prefix="wave-search-") as folder:
         codebook = Codebook.train(vectors[sample], count)
         built = build_shard(codebook, [(np.arange(count), vectors)], Path(folder))
-        shards = Shards(codebook, [Shard.open(Path(folder, built.name), codebook)], np.arange(count))
-        params = search_params(shards, vectors, stored_queries)
-        for row, query in zip(rankings, queries, strict=True):
-            _, found = shards.search(query, depth, params)
+        shards = ShardSet(codebook, [Shard.open(Path(folder, built.name), codebook)], np.arange(count))
+        params = _params(shards, corpus, target, query)
+        for row, asked in zip(rankings, queries, strict=True):
+            _, found = shards.search(asked, depth, params)
             row[: len(found)] = found
     return rankings
 
 
-def search_params(
-    shards: Shards, vectors: NDArray[np.float16], stored_queries: NDArray[np.float16] | None
+def _params(
+    shards: ShardSet, corpus: Mapping[Modality, NDArray[np.float16]], target: Modality, query: Modality
 ) -> SearchParams:
-    """Choose how widely to search, as an index does.
-
-    It is measured (`wave_search.ann.tune`) with stored vectors of the queries' modality. Where an index has too few of
-    them, it takes the larger values of what was measured with its own vectors and of the general rule.
-
-    Args:
-        shards: of the index.
-        vectors: (n, dim) the vectors in the shards, at the position of their id.
-        stored_queries: (m, dim) stored vectors of the queries' modality; None for `vectors`.
-    """
-    if stored_queries is not None and len(stored_queries) >= _MIN_TUNING_QUERIES:
-        rows = stored_queries[draw(np.arange(len(stored_queries)), _TUNING_QUERIES)]
-        return tune(shards, Questions(rows.astype(np.float32)), _RECALL).effort
-    rule = SearchParams.by_rule(shards.codebook.lists)
-    if len(vectors) < _MIN_TUNING_QUERIES:
-        return rule
-    ids = draw(np.arange(len(vectors)), _TUNING_QUERIES)
-    own = tune(shards, Questions(vectors[ids].astype(np.float32), ids), _RECALL).effort
-    if stored_queries is None:
-        return own
-    return SearchParams(max(own.nprobe, rule.nprobe), max(own.candidates, rule.candidates))
+    """Choose how widely to search, by the code of an index: see `params_for`."""
+    sources = [modality for modality, vectors in corpus.items() if len(vectors) >= MIN_QUERIES]
+    tuned = {}
+    for modality in [query] if query in sources else sources:
+        ids = draw(np.arange(len(corpus[modality])), QUERIES)
+        own_ids = ids if modality is target else None
+        tuned[modality] = tune(shards, TuningQueries(corpus[modality][ids].astype(np.float32), own_ids), RECALL).params
+    return params_for(tuned, {query}, target, shards.codebook.lists)
 
 
 def overlap(found: NDArray[np.int64], truth: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -26,7 +26,8 @@ from wave_search.evaluation.metrics import choice_accuracy, figure
 from wave_search.evaluation.ranking import report_direction, split
 from wave_search.evaluation.report import DirectionReport, Evaluation, QuestionsReport
 from wave_search.media import DecoderPool
-from wave_search.query import LoadOptions, ModelSession
+from wave_search.models import LoadOptions
+from wave_search.models.session import ModelSession
 from wave_search.reports import Progress
 from wave_search.types import Modality
 
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from wave_search.models import ModelSpec
     from wave_search.reports import ProgressCallback
-    from wave_search.types import ModelSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from wave_search.errors import MediaError, UsageError
 from wave_search.evaluation.datasets.rows import BadRow
 from wave_search.media import DecoderPool, Segmentation
 from wave_search.models.wave.network import audio_tower_tokens
-from wave_search.models.wave.prepare import prepare
+from wave_search.models.wave.preprocess import prepare
 from wave_search.types import Clip, Modality
 
 if TYPE_CHECKING:

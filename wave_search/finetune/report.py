@@ -67,7 +67,7 @@ def save_model(wave: Wave, base: Path, text: str, partial: Path, directory: Path
         partial: the result of `save_adapter`.
         directory: of the model; must not exist yet.
     """
-    from wave_search.models.wave.saving import save_wave
+    from wave_search.models.wave.checkpoint import save_wave
     from wave_search.models.wave.tokenizer import TOKENIZER_FILES
 
     save_wave(wave, partial)

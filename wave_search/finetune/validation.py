@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from wave_search.finetune.data import Pair
     from wave_search.finetune.distributed import ProcessGroup
     from wave_search.finetune.media import Loader
-    from wave_search.types import Embedder
+    from wave_search.models import Embedder
 
     Vectors = Mapping[Side, NDArray[np.float32]]
 

@@ -9,27 +9,27 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from wave_search.batches import map_ahead
 from wave_search.errors import ModelError, UsageError
-from wave_search.models.wave import memory, sequences
-from wave_search.models.wave.batching import packs
-from wave_search.models.wave.clips import check_clip, wanted_modalities
-from wave_search.models.wave.parts import parts_for
-from wave_search.models.wave.prepare import ahead, prepare
-from wave_search.models.wave.preprocess import seconds_per_grid
-from wave_search.models.wave.prompts import PROMPTS, prompt_of
+from wave_search.models.base import ModelSpec
+from wave_search.models.device import free_bytes
+from wave_search.models.wave import sequences
+from wave_search.models.wave.batch import packs, token_budget
+from wave_search.models.wave.clips import PROMPTS, check_clip, prompt_of, wanted_modalities
+from wave_search.models.wave.family import options_of
+from wave_search.models.wave.network import components_for
+from wave_search.models.wave.preprocess import prepare, seconds_per_grid
 from wave_search.models.wave.sequences import AudioFeatures, TokenSequence, VisionFeatures
-from wave_search.types import Modality, ModelSpec
+from wave_search.types import Modality
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from wave_search.models.registry import Source
-    from wave_search.models.wave.network import Wave
-    from wave_search.models.wave.parts import Part
-    from wave_search.models.wave.prepare import Prepared
-    from wave_search.models.wave.preprocess import AudioPiece, Patches
+    from wave_search.models.wave.family import Source
+    from wave_search.models.wave.network import Component, Wave
+    from wave_search.models.wave.preprocess import AudioPiece, Patches, Prepared
     from wave_search.models.wave.tokenizer import TextTokenizer
     from wave_search.types import Clip, Frames
 
@@ -53,7 +53,7 @@ _Done = tuple[list[_Job], torch.Tensor]
 
 
 class WaveEmbedder:
-    """Embeds text, images, sound and video with a WAVE model. See `wave_search.types.Embedder`.
+    """Embeds text, images, sound and video with a WAVE model. See `wave_search.models.Embedder`.
 
     May be called from several threads; the calls run one after the other.
     """
@@ -63,10 +63,10 @@ class WaveEmbedder:
         wave: Wave,
         tokenizer: TextTokenizer,
         source: Source,
-        positions: str = "sequential",
+        options: Mapping[str, str] | None = None,
         quantization: str | None = None,
         *,
-        need: Callable[[Iterable[Part]], None] | None = None,
+        need: Callable[[Iterable[Component]], None] | None = None,
         token_budget: int | None = None,
     ) -> None:
         """Put the parts together.
@@ -75,7 +75,7 @@ class WaveEmbedder:
             wave: the model, with its weights.
             tokenizer: of the same checkpoint.
             source: where they are from.
-            positions: how audio-visual positions are counted: "sequential" or "aligned".
+            options: of the family, complete; None for the defaults.
             quantization: of the decoder.
             need: loads parts of the model, and is called before they are used; None if all are there.
             token_budget: tokens that the decoder takes at once; None for a number that suits the free memory.
@@ -92,7 +92,7 @@ class WaveEmbedder:
             modalities=tuple(Modality),
             sampling=wave.config.sampling,
             prompts=dict(PROMPTS),
-            positions=positions,
+            options=options_of({}) if options is None else dict(options),
             notice=source.notice,
             quantization=quantization,
         )
@@ -165,9 +165,8 @@ class WaveEmbedder:
         """Tokens that the decoder takes at once; found from the free memory when it is first needed."""
         if self._token_budget is None:
             weight = self.wave.model.norm.weight
-            free = memory.free_bytes(weight.device)
-            self._token_budget = memory.token_budget(
-                free, self.wave.config.hidden_size, weight.itemsize, weight.device.type
+            self._token_budget = token_budget(
+                free_bytes(weight.device), self.wave.config.hidden_size, weight.itemsize, weight.device.type
             )
         return self._token_budget
 
@@ -177,8 +176,8 @@ class WaveEmbedder:
         results: list[list[Vectors]] = [[{} for _ in instructions] for _ in clips]
         wanted = [frozenset(wanted_modalities(clip, modalities)) for clip in clips]
         if self._need is not None:
-            self._need(parts_for(frozenset().union(*wanted)))
-        prepared = ahead(lambda pair: prepare(self.wave.config, *pair), list(zip(clips, wanted, strict=True)))
+            self._need(components_for(frozenset().union(*wanted)))
+        prepared = map_ahead(lambda pair: prepare(self.wave.config, *pair), list(zip(clips, wanted, strict=True)))
         waiting: list[_Job] = []
         done: list[_Done] = []
         for number, inputs in enumerate(prepared):
@@ -227,7 +226,7 @@ class WaveEmbedder:
             made[Modality.VIDEO] = sequences.video_sequence(config, prompts[Modality.VIDEO], vision)
         if vision and audio and Modality.AV in wanted:
             made[Modality.AV] = sequences.audiovisual_sequence(
-                config, prompts[Modality.AV], vision, audio, self._spec.positions
+                config, prompts[Modality.AV], vision, audio, self._spec.options["positions"]
             )
         self._check_lengths(made)
         return made
