@@ -256,9 +256,10 @@ def test_mistakes_can_be_corrected_before_there_is_a_checkpoint(configure: Confi
     assert run(configure("corrected", pairs=[str(rows)], steps=1, batch=2)).left_out == ()
 
 
-def test_a_missing_package_is_named(configure: Configure, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "peft", None)
-    with pytest.raises(UsageError, match=r"peft.*wave-search\[train\]"):
+@pytest.mark.parametrize("package", ["accelerate", "peft"])
+def test_a_missing_package_is_named(configure: Configure, monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UsageError, match=rf"{package}.*wave-search\[train\]"):
         run(configure("lacking"))
 
 

@@ -131,7 +131,7 @@ def params_for(
         own: the modality of the partition.
         lists: of its codebook.
     """
-    chosen = [tuned[modality] for modality in queries if modality in tuned]
+    chosen = [tuned[modality] for modality in queries if modality is not None and modality in tuned]
     if len(chosen) < len(queries):
         chosen = list(tuned.values())
         if tuned.keys() <= {own}:
