@@ -60,7 +60,7 @@ def _files(folder: Path, names: tuple[str, ...], split: str) -> list[Path]:
             return list(_of_split(folder / name, split))
     raise DatasetError(
         f"{folder}: there is no {' or '.join(names)} in it",
-        "A folder to evaluate on holds corpus, queries and qrels as .jsonl or .parquet.",
+        "Such a folder contains corpus, queries and qrels as .jsonl or .parquet.",
     )
 
 
