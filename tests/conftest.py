@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+sys.path.append(str(CHECKOUT))  # for the recipes, and behind the package that the tests see
 PACKAGE_PARENT = Path(wave_search.__file__).resolve().parents[1]
 """Where a new process sees the package that the tests see, installed or not."""
 DEMO_MEDIA = CHECKOUT / "demo" / "media"

@@ -1,59 +1,61 @@
-"""Tables and lists as their makers publish them, read by a mapping of their columns (see `tasks`)."""
+"""Tables: the CSV that anybody can write, and tables and lists of others, read by a mapping of their columns.
+
+The former has the columns `query,modality,target,relevant`, one relevant item per line. For mappings see `tasks`.
+"""
 
 from __future__ import annotations
 
 import ast
 import string
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wave_search.errors import UsageError
-from wave_search.evaluation.datasets.collector import text_item, value_of
-from wave_search.evaluation.datasets.dataset import Item, Question
-from wave_search.evaluation.datasets.rows import read_rows
+from wave_search.evaluation.datasets.dataset import Question, text_item
+from wave_search.evaluation.datasets.rows import Columns, modality_of, read_rows, value_of
 from wave_search.types import Modality
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from wave_search.evaluation.datasets.collector import Collector
+    from wave_search.evaluation.datasets.dataset import Collector, Item
     from wave_search.evaluation.datasets.rows import Row
+    from wave_search.evaluation.datasets.tasks import QuestionMapping, Side, TableMapping
+
+_COLUMNS = ("query", "modality", "target", "relevant")
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
-    """How one side of a pair is made of a row's columns."""
+def read_pairs(path: Path, into: Collector) -> None:
+    """Read a CSV with the columns `query,modality,target,relevant`.
 
-    modality: Modality
-    values: tuple[str, ...]
-    """Texts or paths with {column} in them; an empty one counts as missing."""
+    `query` is a text or a file, and `modality` how it is embedded. `target` is the modality to search, and `relevant` a
+    text or a file that is a right answer; further ones are on lines of their own. A line without query and modality
+    adds an item that is no answer to any query.
+
+    Raises:
+        DatasetError: it cannot be read, or a column is missing.
+    """
+
+    def item(value: str, modality: Modality) -> Item:
+        return text_item(value) if modality is Modality.TEXT else into.medium(value, modality)
+
+    def take(row: Row) -> None:
+        query, modality, target, relevant = (str(row.fields[name]).strip() for name in _COLUMNS)
+        found = item(relevant, _modality("target", target))
+        if query:
+            into.pair(item(query, _modality("modality", modality)), found)
+        elif modality:
+            raise UsageError(f"there is no query, but a modality of it ({modality})")
+        else:
+            into.offer(found)
+
+    into.each(read_rows(path, columns=Columns(_COLUMNS)), take)
 
 
-@dataclass(frozen=True, slots=True)
-class TableMapping:
-    """A row is a pair, or several: each value of one side with each of the other, in both directions."""
-
-    query: Side
-    target: Side
-    columns: tuple[str, ...] | None = None
-    """Names, if the file has no line with them."""
-    keep: tuple[str, str] | None = None
-    """Only rows that have this value in this column, for example ("split", "test")."""
-
-
-@dataclass(frozen=True, slots=True)
-class QuestionMapping:
-    """A row is a question about a medium. Its `answer` is a choice, or the letter or number (from 0) of one."""
-
-    modality: Modality
-    medium: str
-    """Path with {field} in it."""
-    choices: tuple[str, ...] = ("choices",)
-    """The field that has the list of choices; or several, with a choice each."""
-    prompt: str = "{question}"
-    """What the model is asked: fields, and {options} for the choices with letters, one a line."""
-    letters: bool = False
-    """The answers to choose from are the letters of the choices, and not their texts."""
+def _modality(column: str, name: str) -> Modality:
+    try:
+        return modality_of(name)
+    except UsageError as error:
+        raise UsageError(f"in the column {column}: {error.message}") from None
 
 
 def read_table(path: Path, mapping: TableMapping, into: Collector) -> None:

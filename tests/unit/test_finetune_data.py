@@ -1,18 +1,17 @@
-"""Training data as users write it: what is read from it, and what is said of rows that cannot be used."""
+"""Training data as users write it: pairs, and rows that cannot be used."""
 
 from __future__ import annotations
 
 import json
 import math
-import tomllib
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.conftest import CHECKOUT
-from wave_search.errors import UsageError
-from wave_search.finetune.pairs import read
-from wave_search.finetune.rows import Side
+from wave_search.errors import DatasetError
+from wave_search.finetune.data import Side
+from wave_search.finetune.data import read_data as read
 from wave_search.finetune.settings import Lora, Settings
 from wave_search.types import Modality, Span
 
@@ -55,12 +54,12 @@ def test_the_four_columns_are_enough(tmp_path: Path) -> None:
         ("a.wav,-1,2,rain,,,", "not a range of seconds"),
         ("a.wav,,,,,,", "text is empty"),
         (",,,rain,,,", "path is empty"),
-        ("a.wav,,,rain", "fewer fields"),
-        ("a.wav,,,rain,,,,hail", "more fields"),
+        ("a.wav,,,rain", "4 fields instead of 7"),
+        ("a.wav,,,rain,,,,hail", "8 fields instead of 7"),
         ("a.wav,,,rain,smell,,", "no modality 'smell'"),
         ("a.wav,,,rain,text,,", "no modality 'text'"),
         ("a.wav,,,rain,,,hail", "without a question"),
-        ("a.wav,,,rain,,What?,hail||snow", "choices is empty"),
+        ("a.wav,,,rain,,What?,hail||snow", "the choice is empty"),
         ("a.wav,,,rain,,What?,hail|rain", "among the wrong"),
     ],
 )
@@ -70,7 +69,7 @@ def test_a_bad_row_of_a_table_is_named_and_the_others_are_read(tmp_path: Path, r
     data = read([file])
     assert [pair.target.text for pair in data.pairs] == ["two\nlines", "wind"]
     (rejected,) = data.rejected
-    assert (rejected.place.file, rejected.place.line) == (file, 4)
+    assert (rejected.place.path, rejected.place.line) == (file, 4)
     assert cause in rejected.cause
 
 
@@ -78,14 +77,13 @@ def test_a_bad_row_of_a_table_is_named_and_the_others_are_read(tmp_path: Path, r
     ("name", "content", "cause"),
     [
         ("a.csv", "file,text\n", "no column 'path'"),
-        ("a.csv", "path,text,colour\n", "an unknown column 'colour'"),
+        ("a.csv", "path,text,colour\n", "there is an unknown column 'colour'"),
         ("a.csv", "path,text,path\n", "two columns"),
         ("a.csv", "", "no column 'path'"),
-        ("a.csv", 'path,text\na.wav,"rain\n', "line 2: not CSV"),
         ("a.json", '[{"audio": "a.wav"},\n nonsense]', "line 2 column 2"),
-        ("a.json", "{}", "an array must begin"),
+        ("a.json", "{}", "not a list of entries"),
         ("a.json", '[{"a": 1}\n{"b": 2}]', "a comma"),
-        ("a.json", "[" * 100_000, "not readable"),
+        ("a.json", "[" * 100_000, "not JSON"),
         ("a.txt", "path,text\n", "not a file of pairs"),
         ("b.csv", None, "No such file"),
     ],
@@ -93,15 +91,21 @@ def test_a_bad_row_of_a_table_is_named_and_the_others_are_read(tmp_path: Path, r
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str, content: str | None, cause: str) -> None:
     if content is not None:
         (tmp_path / name).write_text(content)
-    with pytest.raises(UsageError, match=cause) as caught:
+    with pytest.raises(DatasetError, match=cause) as caught:
         read([tmp_path / name])
     assert name in caught.value.message
 
 
-def test_a_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_bytes("path,text\na.wav,Gezwitscher süß\n".encode("latin-1"))
-    with pytest.raises(UsageError, match="UTF-8"):
-        read([tmp_path / "a.csv"])
+def test_texts_in_another_encoding_and_open_quotes_are_bad_rows(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes('path,text\na.wav,Gezwitscher süß\nb.wav,rain\nc.wav,"hail\n'.encode("latin-1"))
+    data = read([tmp_path / "a.csv"])
+    assert [pair.target.text for pair in data.pairs] == ["rain"]
+    assert [row.place.line for row in data.rejected] == [2, 4]
+    assert "the text is not UTF-8" in data.rejected[0].cause
+    assert "not well-formed" in data.rejected[1].cause
+    (tmp_path / "a.json").write_bytes('[{"audio": "süß.wav"}]'.encode("latin-1"))
+    with pytest.raises(DatasetError, match=r"a\.json: not JSON .*utf-8"):
+        read([tmp_path / "a.json"])
 
 
 def test_the_published_format(tmp_path: Path) -> None:
@@ -143,26 +147,35 @@ def test_the_published_format(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("record", "cause"),
     [
-        ("a.mp4", "not a record"),
-        ({"video": "a.mp4"}, "no conversations"),
-        ({"conversations": asked("What?", "rain")}, "no video, audio or image"),
-        ({"video": "a.mp4", "conversations": asked("What?")}, "the answer is not a text"),
+        ("a.mp4", "not an object with fields"),
+        ({"video": "a.mp4"}, "there are no conversations"),
+        ({"conversations": asked("What?", "rain")}, "no medium cannot be embedded"),
+        ({"video": "a.mp4", "conversations": asked("What?")}, "the answer is None, not a string"),
         ({"video": "a.mp4", "conversations": asked("What?", " ")}, "the answer is empty"),
         ({"video": "a.mp4", "conversations": [*asked("A?", "a"), *asked("B?", "b")]}, "not one question"),
-        ({"video": ["a.mp4", "b.mp4"], "conversations": asked("What?", "rain")}, "2 files as video"),
-        ({"video": 3, "conversations": asked("What?", "rain")}, "video is not a text"),
+        ({"video": ["a.mp4", "b.mp4"], "conversations": asked("What?", "rain")}, "2 files of video"),
+        ({"video": 3, "conversations": asked("What?", "rain")}, "the path of the video is 3, not a string"),
         ({"frame_dir": "a", "conversations": asked("What?", "rain")}, "frame_dir"),
-        ({"image": "a.png", "audio": "a.wav", "conversations": asked("What?", "rain")}, "an image together"),
-        ({"audio": "a.wav", "timestamps": [1], "conversations": asked("What?", "rain")}, "timestamps"),
+        (
+            {"image": "a.png", "audio": "a.wav", "conversations": asked("What?", "rain")},
+            "image and audio cannot",
+        ),
+        ({"audio": "a.wav", "timestamps": [1], "conversations": asked("What?", "rain")}, "not two numbers"),
         ({"audio": "a.wav", "timestamps": [3, 1], "conversations": asked("What?", "rain")}, "not a range"),
-        ({"audio": "a.wav", "timestamps": [0, 10**400], "conversations": asked("What?", "rain")}, "timestamps beyond"),
-        ({"audio": "a.wav", "conversations": asked("What?", "\ud83d")}, "the answer is not valid Unicode"),
-        ({"audio": "a.wav", "conversations": asked("\ud83d", "rain")}, "the question is not valid Unicode"),
-        ({"audio": "a.wav", "type": "sft", "conversations": asked("What?", "rain")}, "type sft"),
-        ({"audio": "a.wav", "neg_text": "hail", "conversations": asked("What?", "rain")}, "neg_text is not a list"),
+        ({"audio": "a.wav", "timestamps": [0, 10**400], "conversations": asked("What?", "rain")}, "not two numbers"),
+        ({"audio": "a.wav", "conversations": asked("What?", "\ud83d")}, "the answer is not UTF-8"),
+        ({"audio": "a.wav", "conversations": asked("\ud83d", "rain")}, "the question is not UTF-8"),
+        ({"audio": "a.wav", "type": "sft_text", "conversations": asked("What?", "rain")}, "type sft_text"),
+        (
+            {"audio": "a.wav", "neg_text": "hail", "conversations": asked("What?", "rain")},
+            "neg_text is not a list",
+        ),
         ({"audio": "a.wav", "neg_text": ["rain"], "conversations": asked("What?", "rain")}, "among neg_text"),
-        ({"audio": "a.wav", "neg_text": [""], "conversations": asked("What?", "rain")}, "neg_text is empty"),
-        ({"audio": "a.wav", "pos_image": "a.mp4", "conversations": asked("What?", "")}, "pos_image is not"),
+        (
+            {"audio": "a.wav", "neg_text": [""], "conversations": asked("What?", "rain")},
+            "of neg_text is empty",
+        ),
+        ({"audio": "a.wav", "pos_image": "a.mp4", "conversations": asked("What?", "")}, "pos_image is not an entry"),
     ],
 )
 def test_a_bad_record_is_named_and_the_others_are_read(tmp_path: Path, record: Any, cause: str) -> None:
@@ -171,7 +184,7 @@ def test_a_bad_record_is_named_and_the_others_are_read(tmp_path: Path, record: A
     data = read([tmp_path / "a.json"])
     assert [pair.place.line for pair in data.pairs] == [2, 4]
     (rejected,) = data.rejected
-    assert str(rejected.place).endswith("a.json, line 3")
+    assert str(rejected.place) == "entry 2 (line 3)"
     assert cause in rejected.cause
 
 
@@ -200,8 +213,9 @@ def test_the_examples_of_the_manual_are_read(tmp_path: Path, language: str, name
     assert (len(data.pairs), data.rejected) == (count, ())
 
 
-def test_the_configuration_of_the_manual_is_read() -> None:
-    settings = Settings.from_dict(tomllib.loads(_example("toml"))["finetune"])
+def test_the_configuration_of_the_manual_is_read(tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text(_example("toml"))
+    settings = Settings.read(tmp_path / "run.toml")
     assert settings.lora == Lora()
     assert settings.epochs == 3
 
