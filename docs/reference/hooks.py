@@ -41,7 +41,9 @@ def cli_page() -> str:
     return "\n".join(sections)
 
 
-def _helps(command: TyperCommand | TyperGroup, name: str, parent: typer.Context | None = None) -> Iterator[tuple[str, str]]:
+def _helps(
+    command: TyperCommand | TyperGroup, name: str, parent: typer.Context | None = None
+) -> Iterator[tuple[str, str]]:
     context = command.context_class(command, info_name=name, parent=parent, terminal_width=100)
     yield context.command_path, command.get_help(context)
     if isinstance(command, TyperGroup):

@@ -68,9 +68,7 @@ def blocks(page: Path) -> list[Block]:
             else:
                 raise AssertionError(f"{page}:{number}: the block does not end")
             exits = int(remarks.get("exits", 0))
-            block = Block(
-                page, number + 1, language, tuple(inside), remarks.get("not run"), remarks.get("file"), exits
-            )
+            block = Block(page, number + 1, language, tuple(inside), remarks.get("not run"), remarks.get("file"), exits)
             if language == "text" and not separated and not remarks and found and found[-1].language == "python":
                 found[-1] = replace(found[-1], output=block)
             found.append(block)

@@ -9,12 +9,18 @@ import subprocess
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import soundfile
+
 if TYPE_CHECKING:
     from pathlib import Path
 
 PROGRAM = "wave-search"
 BUILD = ["index", "demo/media"]
 """The command that builds the index of the examples. It is run once."""
+SOUNDS = {"dog.wav": "sounds/dog-100032.flac", "rain.wav": "sounds/rain-73260.flac"}
+COPIES = {"clip.mp4": "videos/bbb_meadow.mp4", "photo.jpg": "images/balloon.jpg"}
+FOLDERS = {"Videos": "scenes", "Sounds": "sounds"}
+"""What the examples find beside the demo media, and in the home directory."""
 _TERMINAL = {"TTY_COMPATIBLE": "1", "TTY_INTERACTIVE": "0", "TERM": "dumb", "COLUMNS": "100", "LINES": "50"}
 _PIPE = {"TTY_COMPATIBLE": "0"}
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
@@ -44,11 +50,19 @@ class Shell:
     environment: dict[str, str] = field(default_factory=dict)
 
     def begin(self) -> None:
-        """Restore the folder as a page finds it: the demo media, and the built index if there is one."""
-        self.environment = {}
+        """Restore what a page finds: the demo media, files under short names, and the built index if there is one."""
+        self.environment = {"HOME": str(self.folder / "home")}
         if self.folder.exists():
             shutil.rmtree(self.folder)
-        shutil.copytree(self.media, self.folder / "demo" / "media")
+        media = shutil.copytree(self.media, self.folder / "demo" / "media")
+        for name, source in COPIES.items():
+            shutil.copy(media / source, self.folder / name)
+        for name, source in SOUNDS.items():
+            samples, rate_hz = soundfile.read(media / source)
+            soundfile.write(self.folder / name, samples, rate_hz)
+        (self.folder / "home").mkdir()
+        for name, source in FOLDERS.items():
+            (self.folder / "home" / name).symlink_to(media / source)
         self._restore_index()
 
     def _restore_index(self) -> None:

@@ -1,4 +1,7 @@
-"""Every command and every Python example of the documents is run, page by page, and what is shown is compared."""
+"""Every command and every Python example of the documents is run, page by page, and what is shown is compared.
+
+`WRITE_DOCS=1 pytest tests/docs` writes the real output into the pages instead, wherever it differs from what is shown.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import contextlib
 import io
 import os
 import shutil
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -31,7 +35,23 @@ REASONS = {
 }
 """Why an example may not be run."""
 
+WRITES = bool(os.environ.get("WRITE_DOCS"))
+
 EXAMPLES = [page for page in PAGES if any(block.language in RUN and not block.not_run for block in blocks(page))]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """An output that is not what is shown."""
+
+    where: str
+    what: str
+    line: int
+    """Where the shown output begins, from 1."""
+    count: int
+    """How many lines of it there are."""
+    written: str
+    """The real output."""
 
 
 @pytest.fixture(scope="module")
@@ -53,60 +73,69 @@ def test_examples_of_a_page(page: Path, shell: Shell, monkeypatch: pytest.Monkey
     shell.begin()
     monkeypatch.chdir(shell.folder)
     names: dict[str, Any] = {"__name__": "example"}
+    faults: list[Fault] = []
     for block in blocks(page):
         if block.file is not None:
             (shell.folder / block.file).write_text(block.text, encoding="utf-8")
         if block.language not in RUN or block.not_run is not None:
             continue
         if block.language == "console":
-            _run_session(block, shell)
+            faults += _run_session(block, shell)
         else:
-            _run_python(block, names)
+            faults += _run_python(block, names)
+    if WRITES:
+        _write(page, faults)
+    else:
+        assert not faults, "\n\n".join(f"{fault.where}: {fault.what}" for fault in faults)
 
 
-def _run_session(block: Block, shell: Shell) -> None:
-    session = _session(block)
-    for number, (command, shown) in enumerate(session, start=1):
+def _run_session(block: Block, shell: Shell) -> Iterator[Fault]:
+    session = list(_session(block))
+    for number, (command, line, shown) in enumerate(session, start=1):
         ran = shell.run(command)
         expected = block.exits if number == len(session) else 0
         assert ran.code == expected, f"{block}: {command}\nended with {ran.code}\n{ran.stdout}{ran.stderr}"
-        if shown:
-            fault = _fault(shown, ran, shell)
-            assert fault is None, f"{block}: {command}\n{fault}"
+        # A document shows what matters: stdout, stderr, or both in either order.
+        out, err = (text.replace(str(shell.folder), "/home/me") for text in (ran.stdout, ran.stderr))
+        wrong = [differs("\n".join(shown), text) for text in (out, err, err + out, out + err)]
+        if shown and None not in wrong:
+            yield Fault(f"{block.page}:{line}", f"{command}\n{wrong[2]}", line, len(shown), out or err)
 
 
-def _session(block: Block) -> list[tuple[str, str]]:
-    """Commands, each with the output that is shown below it."""
-    session: list[tuple[str, str]] = []
-    continued = False
-    for line in block.lines:
-        if continued or line.startswith("$ "):
-            typed = line.removeprefix("$ ") if not continued else session.pop()[0] + line.strip()
-            continued = typed.endswith("\\")
-            session.append((typed.removesuffix("\\"), ""))
+def _session(block: Block) -> Iterator[tuple[str, int, list[str]]]:
+    """Commands, each with the output that is shown below it, and the line where that begins."""
+    command, shown, line = "", [], 0
+    for number, text in enumerate(block.lines, start=block.line):
+        if not text.startswith("$ ") and not command.endswith("\\"):
+            shown.append(text)
+            continue
+        if command.endswith("\\"):
+            command = command[:-1] + text.strip()
         else:
-            command, shown = session.pop()
-            session.append((command, f"{shown}{line}\n"))
-    return session
+            if command:
+                yield command, line, shown
+            command, shown = text.removeprefix("$ "), []
+        line = number + 1
+    yield command, line, shown
 
 
-def _fault(shown: str, ran: Ran, shell: Shell) -> str | None:
-    """Compare with stdout, with stderr, or with both in either order: a document shows what matters."""
-    home = str(shell.folder)
-    out, err = (text.replace(home, "/home/me") for text in (ran.stdout, ran.stderr))
-    faults = [differs(shown, text) for text in (out, err, err + out, out + err)]
-    return None if None in faults else faults[2]
-
-
-def _run_python(block: Block, names: dict[str, Any]) -> None:
+def _run_python(block: Block, names: dict[str, Any]) -> Iterator[Fault]:
     source = "\n" * (block.line - 1) + block.text
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         exec(compile(source, str(block.page), "exec"), names)  # noqa: S102 - our own documents
     if block.output is not None:
         written = printed.getvalue().replace(os.getcwd(), "/home/me")  # noqa: PTH109
-        fault = differs(block.output.text, written)
-        assert fault is None, f"{block}\n{fault}"
+        if fault := differs(block.output.text, written):
+            yield Fault(str(block), fault, block.output.line, len(block.output.lines), written)
+
+
+def _write(page: Path, faults: list[Fault]) -> None:
+    lines = page.read_text(encoding="utf-8").split("\n")
+    for fault in reversed(faults):
+        written = [line.rstrip() for line in fault.written.rstrip("\n").split("\n")]
+        lines[fault.line - 1 : fault.line - 1 + fault.count] = written
+    page.write_text("\n".join(lines), encoding="utf-8")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
