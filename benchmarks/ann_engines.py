@@ -81,8 +81,8 @@ class Exact:
         for block in blocks(items):
             index.add(block)
 
-        def search(query: Rows, k: int, width: int, allowed: Ids | None) -> Ids:
-            params = faiss.SearchParameters(sel=_selector(allowed)) if allowed is not None else None
+        def search(query: Rows, k: int, width: int, allowed_ids: Ids | None) -> Ids:
+            params = faiss.SearchParameters(sel=_selector(allowed_ids)) if allowed_ids is not None else None
             return index.search(query[None], k, params=params)[1][0]
 
         return search
@@ -112,9 +112,9 @@ class Hnswlib:
         index = hnswlib.Index("ip", items.shape[1])
         index.load_index(str(folder / "index"))
 
-        def search(query: Rows, k: int, width: int, allowed: Ids | None) -> Ids:
+        def search(query: Rows, k: int, width: int, allowed_ids: Ids | None) -> Ids:
             index.set_ef(max(width, k))
-            keep = set(allowed.tolist()).__contains__ if allowed is not None else None
+            keep = set(allowed_ids.tolist()).__contains__ if allowed_ids is not None else None
             try:
                 return index.knn_query(query, k, num_threads=1, filter=keep)[0][0].astype(np.int64)
             except RuntimeError:  # fewer than k were met
@@ -142,8 +142,8 @@ class Usearch:
         index = self._empty(items.shape[1])
         index.load(str(folder / "index"))
 
-        def search(query: Rows, k: int, width: int, allowed: Ids | None) -> Ids:
-            if allowed is not None:
+        def search(query: Rows, k: int, width: int, allowed_ids: Ids | None) -> Ids:
+            if allowed_ids is not None:
                 raise NotImplementedError
             index.expansion_search = width
             return np.asarray(index.search(query, k, threads=1).keys, np.int64)
@@ -178,8 +178,8 @@ class UsearchBits:
         index.load(str(folder / "index"))
         mean = np.load(folder / "mean.npy")
 
-        def search(query: Rows, k: int, width: int, allowed: Ids | None) -> Ids:
-            if allowed is not None:
+        def search(query: Rows, k: int, width: int, allowed_ids: Ids | None) -> Ids:
+            if allowed_ids is not None:
                 raise NotImplementedError
             index.expansion_search = max(width, 64)
             bits = np.packbits(query - mean @ query * mean / (mean @ mean) > 0)
@@ -218,8 +218,8 @@ class Scann:
         index = scann_ops_pybind.load_searcher(str(folder))
         index.set_num_threads(1)
 
-        def search(query: Rows, k: int, width: int, allowed: Ids | None) -> Ids:
-            if allowed is not None:
+        def search(query: Rows, k: int, width: int, allowed_ids: Ids | None) -> Ids:
+            if allowed_ids is not None:
                 raise NotImplementedError
             found, _ = index.search(query, k, max(100, 3 * k), width)
             return np.asarray(found, np.int64)
@@ -254,10 +254,10 @@ class FaissIvfPq:
 
         index = faiss.read_index(str(folder / "index"))
 
-        def search(query: Rows, k: int, width: int, allowed: Ids | None) -> Ids:
+        def search(query: Rows, k: int, width: int, allowed_ids: Ids | None) -> Ids:
             params = faiss.SearchParametersIVF(nprobe=width)
-            if allowed is not None:
-                params.sel = _selector(allowed)
+            if allowed_ids is not None:
+                params.sel = _selector(allowed_ids)
             found = index.search(query[None], 40 * k, params=params)[1][0]
             return _rescored(items, found[found >= 0], query, k)
 
@@ -290,8 +290,8 @@ class WithPca:
         rotation = np.load(folder / "rotation.npy")
         inner = self._peer.open(np.empty((len(items), len(rotation)), np.float16), folder / "peer")
 
-        def search(query: Rows, k: int, width: int, allowed: Ids | None) -> Ids:
-            found = inner(_unit(rotation @ query), self._candidates * k, width, allowed)
+        def search(query: Rows, k: int, width: int, allowed_ids: Ids | None) -> Ids:
+            found = inner(_unit(rotation @ query), self._candidates * k, width, allowed_ids)
             return _rescored(items, found, query, k)
 
         return search
@@ -307,7 +307,7 @@ def _rescored(items: NDArray[np.float16], found: Ids, query: Rows, k: int) -> Id
     return exact_search(items[found], found, query, k)[1]
 
 
-def _selector(allowed: Ids) -> Any:
+def _selector(allowed_ids: Ids) -> Any:
     import faiss
 
-    return faiss.IDSelectorBatch(allowed)
+    return faiss.IDSelectorBatch(allowed_ids)

@@ -61,13 +61,13 @@ class Lance:
 
         table = lancedb.connect(str(folder)).open_table("items")
 
-        def search(query: Rows, k: int, width: int, allowed: Ids | None) -> Ids:
+        def search(query: Rows, k: int, width: int, allowed_ids: Ids | None) -> Ids:
             asked = table.search(query, vector_column_name="vector").distance_type("dot").limit(k)
             asked = asked.select(["id", "_distance"])
             asked = asked.ef(max(4 * width, 2 * k)) if self._kind == "IVF_HNSW_SQ" else asked.nprobes(width)
             asked = asked.refine_factor(self._refine)
-            if allowed is not None:
-                asked = asked.where(f"id IN ({', '.join(map(str, allowed.tolist()))})", prefilter=True)
+            if allowed_ids is not None:
+                asked = asked.where(f"id IN ({', '.join(map(str, allowed_ids.tolist()))})", prefilter=True)
             return np.asarray(asked.to_arrow().column("id"), np.int64)
 
         return search

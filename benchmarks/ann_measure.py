@@ -30,7 +30,7 @@ class Data:
     items: NDArray[np.float16]
     queries: dict[str, NDArray[np.float32]]
     truth: dict[str, NDArray[np.int64]]
-    allowed: NDArray[np.int64]
+    allowed_ids: NDArray[np.int64]
     allowed_truth: NDArray[np.int64]
     """For the queries of "cross"."""
 
@@ -50,13 +50,13 @@ def prepare(work: Path, count: int, dim: int, questions: int) -> Data:
         (work / "items.part").rename(path)
     mapped = np.load(path, mmap_mode="r").view(np.ndarray)
     queries = {kind: library.queries(kind, questions, count) for kind in KINDS}
-    allowed = np.flatnonzero(np.random.default_rng(1).random(count) < FILTER_SHARE)
+    allowed_ids = np.flatnonzero(np.random.default_rng(1).random(count) < FILTER_SHARE)
     known = work / f"truth-{questions}.npz"
     if not known.exists():
         truth = {kind: _truth(mapped, rows, np.arange(count)) for kind, rows in queries.items()}
-        np.savez(known, allowed=_truth(mapped[allowed], queries["cross"], allowed), **truth)
+        np.savez(known, allowed_ids=_truth(mapped[allowed_ids], queries["cross"], allowed_ids), **truth)
     truth = dict(np.load(known))
-    return Data(mapped, queries, truth, allowed, truth["allowed"])
+    return Data(mapped, queries, truth, allowed_ids, truth["allowed"])
 
 
 def _truth(items: NDArray[np.float16], rows: NDArray[np.float32], ids: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -78,13 +78,13 @@ def ask(
     width: int,
     clock: Callable[[], float],
     *,
-    allowed: NDArray[np.int64] | None = None,
+    allowed_ids: NDArray[np.int64] | None = None,
 ) -> dict[str, Any]:
     """Ask one query after the other: recall of each, and the seconds that each took."""
     recalls, seconds = [], []
     for row, true in zip(rows, truth, strict=True):
         began = clock()
-        found = search(row, K, width, allowed)
+        found = search(row, K, width, allowed_ids)
         seconds.append(clock() - began)
         recalls.append(len(np.intersect1d(found, true)) / K)
     return {"recall": float(np.mean(recalls)), "seconds": seconds}
@@ -141,7 +141,14 @@ def filtered(opened: dict[str, tuple[Any, Any]], data: Data, clock: Callable[[],
     searches["exact scan of what is allowed"] = (0, _scan(data))
     for name, (width, search) in searches.items():
         try:
-            run = ask(search, data.queries["cross"][part], data.allowed_truth[part], width, clock, allowed=data.allowed)
+            run = ask(
+                search,
+                data.queries["cross"][part],
+                data.allowed_truth[part],
+                width,
+                clock,
+                allowed_ids=data.allowed_ids,
+            )
         except NotImplementedError:
             continue
         rows.append({"engine": name, "recall": run["recall"], "p50_ms": float(np.median(run["seconds"]) * 1e3)})
@@ -149,7 +156,7 @@ def filtered(opened: dict[str, tuple[Any, Any]], data: Data, clock: Callable[[],
 
 
 def _scan(data: Data) -> Any:
-    def search(query: Any, k: int, width: int, allowed: Any) -> NDArray[np.int64]:
-        return exact_search(data.items[allowed], allowed, query, k)[1]
+    def search(query: Any, k: int, width: int, allowed_ids: Any) -> NDArray[np.int64]:
+        return exact_search(data.items[allowed_ids], allowed_ids, query, k)[1]
 
     return search

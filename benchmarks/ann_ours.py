@@ -9,13 +9,13 @@ import numpy as np
 
 import wave_search as ws
 from benchmarks.vectors import Library
-from wave_search.indexer.calibrate import spreads
-from wave_search.indexer.shards import refresh_shards
-from wave_search.query import Engine, LoadOptions
-from wave_search.query.search import PartitionSearch
+from wave_search.ann.rebuild import refresh_shards
+from wave_search.calibration.cohort import score_stats
+from wave_search.query import LoadOptions, ModelSession
+from wave_search.query.partition import PartitionSearch
 from wave_search.store import ContentRow, FileRow, NewSegment, Settings, Writer, create, manifest
 from wave_search.store.snapshot import Snapshot
-from wave_search.types import Clip, Modality, ModelSpec, Sampling, Space
+from wave_search.types import Clip, Modality, ModelSpec, PartitionKey, Sampling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ TOLD = (0.90, 0.95, 0.96, 0.97, 0.99)
 TEXTS = 1_000
 VERSIONS = "versions.json"
 _SEGMENTS_PER_FILE = 10
-VIDEO = Space(Modality.VIDEO)
+VIDEO = PartitionKey(Modality.VIDEO)
 
 
 class Ours:
@@ -65,13 +65,13 @@ class Ours:
             for number, text in enumerate(texts):
                 put(writer, f"text{number:07}.txt", Modality.TEXT, text[None])
             writer.commit()
-            writer.set_spreads(spreads(writer.snapshot, _Phrases(dim, len(items))))
+            writer.set_score_stats(score_stats(writer.snapshot, _Phrases(dim, len(items))))
             writer.commit()
 
     def shard(self, folder: Path) -> None:
         """Build the shards of what is stored, and tune them."""
         with Writer(folder / "index") as writer:
-            refresh_shards(writer, VIDEO, ws.IVF_FROM)
+            refresh_shards(writer, VIDEO, ws.MIN_SHARD_ROWS)
 
     def finish(self, folder: Path) -> None:
         """Tune for each of these, and remember the versions of the index that are so tuned, unless that was done."""
@@ -79,7 +79,7 @@ class Ours:
             return
         with Writer(folder / "index") as writer:
             versions = {
-                width: refresh_shards(writer, VIDEO, ws.IVF_FROM, target).manifest.version
+                width: refresh_shards(writer, VIDEO, ws.MIN_SHARD_ROWS, target).manifest.version
                 for width, target in zip(self.widths, TOLD, strict=True)
             }
         (folder / VERSIONS).write_text(json.dumps(versions))
@@ -94,19 +94,19 @@ class Ours:
                 directory = (folder / "index").absolute()
                 snapshot = Snapshot(directory, manifest.read(directory, versions[str(width)]))
                 if self._public:
-                    engine = Engine.for_index("auto", LoadOptions(), snapshot.manifest.model)
+                    engine = ModelSession.for_index("auto", LoadOptions(), snapshot.manifest.model)
                     opened[width] = ws.Index(snapshot, engine, 1)
                 else:
                     opened[width] = PartitionSearch(snapshot, VIDEO)
             return opened[width]
 
         def search(
-            query: NDArray[np.float32], k: int, width: int, allowed: NDArray[np.int64] | None
+            query: NDArray[np.float32], k: int, width: int, allowed_ids: NDArray[np.int64] | None
         ) -> NDArray[np.int64]:
             if not self._public:
-                found: NDArray[np.int64] = at(width).search(query[None], k, allowed=allowed).ids
+                found: NDArray[np.int64] = at(width).search(query[None], k, allowed_ids=allowed_ids).ids
                 return found
-            if allowed is not None:
+            if allowed_ids is not None:
                 raise NotImplementedError
             hits = at(width).search(vector=query, target="video", k=k, moments=self._moments)
             return np.array([hit.segment_id for hit in hits])

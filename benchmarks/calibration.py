@@ -2,7 +2,7 @@
 
     python benchmarks/calibration.py --media FOLDER --icons FOLDER [--model wave-nano] [--out FOLDER]
 
-A library of films with sound. `FOLDER`s are those of `wave_search.train.evaluate`; sounds and drawings are held out
+A library of films with sound. `FOLDER`s are those of `recipes.wave_nano.evaluate`; sounds and drawings are held out
 from training. "Foreign": forty texts about ten classes of films that are there against forty about what is in no film.
 "Neighbours": forty queries (words for a sound, words for a thing, a sound, a scene) put to a library that has their
 class against the same put to one that lacks it, with films that are as near as can be. "Half of the classes missing":
@@ -27,19 +27,19 @@ from benchmarks.calibration_rules import RULES, Library, Query, Score, z_of
 from benchmarks.calibration_sounds import LIBRARIES, Best, ask
 from benchmarks.results import Table, machine, publish
 from benchmarks.separation import area_under_curve, interval
-from wave_search.indexer.phrases import PHRASES
-from wave_search.model import load
-from wave_search.train.scenes import DURATION_S, random_scene, render
-from wave_search.train.sounds import RATE_HZ, load_sounds
-from wave_search.train.sprites import HELD_OUT_STYLE, load_sprites
-from wave_search.train.things import PICTOGRAMS, SOUND_WORDS, SOURCES
+from recipes.wave_nano.classes import PICTOGRAMS, SOUND_WORDS, SOURCES
+from recipes.wave_nano.scenes import DURATION_S, random_scene, render
+from recipes.wave_nano.sounds import RATE_HZ, load_sounds
+from recipes.wave_nano.sprites import HELD_OUT_STYLE, load_sprites
+from wave_search.calibration.phrases import PHRASES
+from wave_search.models import load
 from wave_search.types import Clip, Frames, Modality, Waveform
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from wave_search.train.sounds import Sound
-    from wave_search.train.sprites import Sprites
+    from recipes.wave_nano.sounds import Sound
+    from recipes.wave_nano.sprites import Sprites
     from wave_search.types import Embedder
 
 _SEED = 40_000

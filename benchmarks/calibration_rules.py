@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wave_search.ann import draw
-from wave_search.indexer.calibrate import typical_background
-from wave_search.query.calibrate import SAMPLE_SIZE, Background
+from wave_search.calibration.background import SAMPLE_SIZE, Background
+from wave_search.calibration.cohort import typical_background
 from wave_search.types import Modality
 
 if TYPE_CHECKING:

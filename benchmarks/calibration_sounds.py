@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import wave_search as ws
-from wave_search.train.paraphrases import PARAPHRASES
-from wave_search.train.sounds import ESC10, load_sounds
-from wave_search.train.things import SOUND_WORDS
+from recipes.wave_nano.classes import SOUND_WORDS
+from recipes.wave_nano.paraphrases import PARAPHRASES
+from recipes.wave_nano.sounds import ESC10, load_sounds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -2,7 +2,7 @@
 
     python benchmarks/compose.py [--media DIR --icons DIR] --write FILE
 
-Without the folders (see `wave_search.train.evaluate`) it runs on the little that a clone has, and shows less.
+Without the folders (see `recipes.wave_nano.evaluate`) it runs on the little that a clone has, and shows less.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from benchmarks.compose_rules import AVOIDING, TOGETHER, Seen, joint
 from benchmarks.compose_scenes import Asked, Collection, material
 from benchmarks.compose_tasks import avoiding, finding
 from benchmarks.results import Table, machine, publish
-from wave_search.indexer.calibrate import typical_background
-from wave_search.indexer.phrases import PHRASES
-from wave_search.model import load
-from wave_search.query.calibrate import Background
-from wave_search.train.metrics import mean_average_precision
+from wave_search.calibration.background import Background
+from wave_search.calibration.cohort import typical_background
+from wave_search.calibration.phrases import PHRASES
+from wave_search.finetune.metrics import mean_average_precision
+from wave_search.models import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -57,9 +57,9 @@ def _typical(items: Vector, cohort: Vector) -> float:
     return np.array(typical_background(scores, np.ones_like(scores, np.bool_)), np.float32)
 
 
-def seen_by(query: Query, spreads: Vector) -> Seen:
+def seen_by(query: Query, score_stats: Vector) -> Seen:
     """What a rule gets."""
-    return Seen(query.parts @ query.items.T, spreads, float(query.parts[0] @ query.parts[1]))
+    return Seen(query.parts @ query.items.T, score_stats, float(query.parts[0] @ query.parts[1]))
 
 
 def precision(ranked: Vector, wanted: NDArray[np.bool_]) -> float:
@@ -67,11 +67,11 @@ def precision(ranked: Vector, wanted: NDArray[np.bool_]) -> float:
     return mean_average_precision(ranked[None], wanted[None], _FIRST)
 
 
-def finding_table(tasks: Tasks, spreads: Mapping[str, Vector]) -> Table:
+def finding_table(tasks: Tasks, score_stats: Mapping[str, Vector]) -> Table:
     """Mean average precision of each rule, and what it loses against the first."""
     scores = {
         task: {
-            name: np.array([precision(rule(seen_by(q, spreads[task])), q.wanted) for q in queries])
+            name: np.array([precision(rule(seen_by(q, score_stats[task])), q.wanted) for q in queries])
             for name, rule in TOGETHER.items()
         }
         for task, queries in tasks.items()
@@ -87,11 +87,11 @@ def finding_table(tasks: Tasks, spreads: Mapping[str, Vector]) -> Table:
     return Table("Two things to find: mAP@10", ("task (queries)", *TOGETHER, "one embedding"), [*rows, *_means(scores)])
 
 
-def avoiding_table(tasks: Tasks, spreads: Mapping[str, Vector]) -> Table:
+def avoiding_table(tasks: Tasks, score_stats: Mapping[str, Vector]) -> Table:
     """Of the first ten, how many are wanted and how many have what is to be avoided; for each rule."""
     rows, found = [], []
     for task, queries in tasks.items():
-        cells = [_top(rule, queries, spreads[task]) for rule in AVOIDING.values()]
+        cells = [_top(rule, queries, score_stats[task]) for rule in AVOIDING.values()]
         found.append(cells)
         rows.append((f"{task} ({len(queries)})", *(f"{wanted:.2f} / {avoided:.2f}" for wanted, avoided in cells)))
     means = np.mean(found, axis=0)
@@ -99,8 +99,8 @@ def avoiding_table(tasks: Tasks, spreads: Mapping[str, Vector]) -> Table:
     return Table("One to find, one to avoid: wanted / avoided among the first 10", ("task (queries)", *AVOIDING), rows)
 
 
-def _top(rule: Rule, queries: Sequence[Query], spreads: Vector) -> tuple[float, float]:
-    firsts = [(-rule(seen_by(query, spreads))).argsort(kind="stable")[:_FIRST] for query in queries]
+def _top(rule: Rule, queries: Sequence[Query], score_stats: Vector) -> tuple[float, float]:
+    firsts = [(-rule(seen_by(query, score_stats))).argsort(kind="stable")[:_FIRST] for query in queries]
     wanted = np.mean([query.wanted[first].sum() for query, first in zip(queries, firsts, strict=True)])
     avoided = np.mean([query.avoided[first].sum() for query, first in zip(queries, firsts, strict=True)])
     return float(wanted), float(avoided)
@@ -131,8 +131,8 @@ def absence_table(collection: Collection, asked: Asked, phrases: Vector) -> Tabl
     typical = _typical(collection.video, phrases)
 
     def best(pairs: Sequence[tuple[Vector, ...]], z: Callable[[Seen], Vector]) -> Vector:
-        spreads = np.array([typical, typical])
-        return np.array([z(Seen(np.stack(pair) @ collection.video.T, spreads)).max() for pair in pairs])
+        score_stats = np.array([typical, typical])
+        return np.array([z(Seen(np.stack(pair) @ collection.video.T, score_stats)).max() for pair in pairs])
 
     def z_of_sum(seen: Seen, std: float | None) -> Vector:
         sums = seen.cosines.sum(axis=0) / np.float32(np.sqrt(2))
@@ -178,11 +178,11 @@ def main() -> None:
     phrases = np.stack(list(collection.texts({text: text for text in PHRASES}).values()))
     cohorts = {"words": phrases, **asked.cohorts()}
     to_find, to_avoid = finding(collection, asked), avoiding(collection, asked)
-    spreads = typical_spreads(to_find | to_avoid, cohorts)
+    score_stats = typical_spreads(to_find | to_avoid, cohorts)
     tables = [
-        finding_table(to_find, spreads),
-        avoiding_table(to_avoid, spreads),
-        finding_depth(to_find, spreads),
+        finding_table(to_find, score_stats),
+        avoiding_table(to_avoid, score_stats),
+        finding_depth(to_find, score_stats),
         avoiding_depth(collection, asked, _typical(collection.video, phrases)),
         absence_table(collection, asked, phrases),
     ]

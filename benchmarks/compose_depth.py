@@ -9,9 +9,9 @@ import numpy as np
 
 from benchmarks.compose_rules import Seen, joint
 from benchmarks.results import Table
+from wave_search.finetune.metrics import mean_average_precision
 from wave_search.query.compose import joint_z
 from wave_search.query.parts import AVOIDED
-from wave_search.train.metrics import mean_average_precision
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +41,7 @@ def enlarged(rng: np.random.Generator, vectors: Vector, kinds: NDArray[np.int64]
     return np.asarray(found / np.linalg.norm(found, axis=1, keepdims=True), np.float32)
 
 
-def finding_depth(tasks: Tasks, spreads: Mapping[str, Vector]) -> Table:
+def finding_depth(tasks: Tasks, score_stats: Mapping[str, Vector]) -> Table:
     """Mean average precision by depth: where many items are right, and where only those of the small collection are."""
     rng = np.random.default_rng(3)
     few, many, same = [], [], []
@@ -51,7 +51,7 @@ def finding_depth(tasks: Tasks, spreads: Mapping[str, Vector]) -> Table:
         of = rng.integers(0, len(base), _ITEMS)
         items = enlarged(rng, base, kinds, of)
         results = [
-            _one(queries[at], items, of, spreads[task]) for at in rng.permutation(len(queries))[:_QUERIES].tolist()
+            _one(queries[at], items, of, score_stats[task]) for at in rng.permutation(len(queries))[:_QUERIES].tolist()
         ]
         for rows, result in zip((few, many, same), zip(*results, strict=True), strict=True):
             rows.append(np.mean(result, axis=0))
@@ -63,12 +63,12 @@ def finding_depth(tasks: Tasks, spreads: Mapping[str, Vector]) -> Table:
     return Table(title, ("task", "sum alone", *_COLUMNS), rows)
 
 
-def _one(query: Query, items: Vector, of: NDArray[np.int64], spreads: Vector) -> tuple[list[float], ...]:
+def _one(query: Query, items: Vector, of: NDArray[np.int64], score_stats: Vector) -> tuple[list[float], ...]:
     wanted = query.wanted[of]
-    shares, many = _by_depth(Seen(query.parts @ items.T, spreads), wanted)
+    shares, many = _by_depth(Seen(query.parts @ items.T, score_stats), wanted)
     rare = np.concatenate([items[~wanted], query.items[query.wanted]])
     right = np.arange(len(rare)) >= (~wanted).sum()
-    return _by_depth(Seen(query.parts @ rare.T, spreads), right)[1], many, shares
+    return _by_depth(Seen(query.parts @ rare.T, score_stats), right)[1], many, shares
 
 
 def _by_depth(seen: Seen, wanted: NDArray[np.bool_]) -> tuple[list[float], list[float]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wave_search.query.calibrate import Background
+from wave_search.calibration.background import Background
 from wave_search.query.compose import joint_z
 from wave_search.query.parts import AVOIDED
 
@@ -29,14 +29,14 @@ class Seen:
 
     cosines: Vector
     """(2, n) of both parts with all n items."""
-    spreads: Vector
+    score_stats: Vector
     """(2, 2) mean and standard deviation of what typical queries of the kind of each part score."""
     between: float = 0.0
     """Cosine of both parts."""
 
     @cached_property
     def _backgrounds(self) -> list[Background]:
-        parts = zip(self.cosines, self.spreads.tolist(), strict=True)
+        parts = zip(self.cosines, self.score_stats.tolist(), strict=True)
         return [Background.of(row, std, mean) for row, (mean, std) in parts]
 
     @property

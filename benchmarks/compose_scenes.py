@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import soundfile
 
-from wave_search.train.scenes import DURATION_S, Scene, render
-from wave_search.train.sounds import ESC10, RATE_HZ, by_label, load_sounds, mixed, trimmed
-from wave_search.train.sprites import HELD_OUT_STYLE, load_sprites
-from wave_search.train.things import SOUND_WORDS, SOURCES
-from wave_search.train.wording import COLOURS, MOTIONS, with_article
+from recipes.wave_nano.captions import COLOURS, MOTIONS, with_article
+from recipes.wave_nano.classes import SOUND_WORDS, SOURCES
+from recipes.wave_nano.scenes import DURATION_S, Scene, render
+from recipes.wave_nano.sounds import ESC10, RATE_HZ, by_label, load_sounds, mixed, trimmed
+from recipes.wave_nano.sprites import HELD_OUT_STYLE, load_sprites
 from wave_search.types import Clip, Frames, Modality, Waveform
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from wave_search.train.sprites import Sprites
+    from recipes.wave_nano.sprites import Sprites
     from wave_search.types import Embedder
 
     Vector = NDArray[np.float32]

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from wave_search.model.embedder import WaveEmbedder
+    from wave_search.models.wave.embedder import WaveEmbedder
     from wave_search.types import Clip
 
     Clock = Callable[[], float]

@@ -32,9 +32,9 @@ from benchmarks.peak import peak_bytes
 from benchmarks.results import Table, machine, publish
 from wave_search import store
 from wave_search.indexer import scan
-from wave_search.indexer.embed import BATCH_CLIPS
-from wave_search.media import Decoders, Segmenting, looks_like_media
-from wave_search.model import load
+from wave_search.indexer.pipeline.embed import BATCH_CLIPS
+from wave_search.media import DecoderPool, Segmentation, looks_like_media
+from wave_search.models import load
 from wave_search.store import ContentRow, FileRow, NewSegment, Settings, Writer
 from wave_search.types import Modality
 
@@ -90,11 +90,11 @@ def stages(media: Path, embedder: Embedder, clock: Clock) -> tuple[int, float]:
 def decode(paths: list[Path], embedder: Embedder) -> tuple[list[Clip], float]:
     """Read all files in one decoder process."""
     clips, media_s = [], 0.0
-    with Decoders(1, embedder.spec.sampling) as decoders:
+    with DecoderPool(1, embedder.spec.sampling) as decoders:
         for path in paths:
             try:
                 info = decoders.identify(path)
-                for segment in decoders.segments(path, info, Segmenting.parse(SEGMENT), embedder.spec.modalities):
+                for segment in decoders.segments(path, info, Segmentation.parse(SEGMENT), embedder.spec.modalities):
                     clips.append(segment.clip)
                     media_s += segment.media_s
             except ws.WaveSearchError:

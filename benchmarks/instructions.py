@@ -22,16 +22,16 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.results import Table, machine, publish
-from wave_search.model import load
-from wave_search.train.scenes import DURATION_S, random_scene, render
-from wave_search.train.things import SOUND_WORDS
-from wave_search.train.wording import COLOURS, MOTIONS, QUESTIONS
+from recipes.wave_nano.captions import COLOURS, MOTIONS, QUESTIONS
+from recipes.wave_nano.classes import SOUND_WORDS
+from recipes.wave_nano.scenes import DURATION_S, random_scene, render
+from wave_search.models import load
 from wave_search.types import Clip, Frames, Modality, Waveform
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from wave_search.train.scenes import Scene
+    from recipes.wave_nano.scenes import Scene
     from wave_search.types import Embedder
 
 _DATA = Path(__file__).parents[1] / "tests" / "data" / "nano"

@@ -30,7 +30,7 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.peak import peak_bytes as own_peak_bytes
-from wave_search.media import Decoders, Segmenting
+from wave_search.media import DecoderPool, Segmentation
 from wave_search.media.sampling import frame_indices, resize_to, video_size
 from wave_search.types import Modality, Sampling
 
@@ -61,10 +61,10 @@ SOUNDS = {
 """File name -> encoder; the picture's encoders have options too."""
 
 
-def ours(path: Path, modality: Modality, decoders: Decoders) -> int:
+def ours(path: Path, modality: Modality, decoders: DecoderPool) -> int:
     """One decoder process, as the indexer uses it, which is running already."""
     info = decoders.identify(path)
-    segments = decoders.segments(path, info, Segmenting.parse("none"), [modality])
+    segments = decoders.segments(path, info, Segmentation.parse("none"), [modality])
     clips = [segment.clip for segment in segments]
     return sum(len(clip.frames.pixels) if clip.frames else len(clip.waveform.samples) for clip in clips)
 
@@ -174,7 +174,7 @@ def child(kind: str, engine: str, path: Path) -> None:
     """Measure one run and print it as JSON."""
     if engine == OURS:
         modality = Modality.VIDEO if kind == "picture" else Modality.AUDIO
-        with Decoders(1, SAMPLING) as decoders:
+        with DecoderPool(1, SAMPLING) as decoders:
             decoders.identify(path)
             started_s = time.perf_counter()
             amount = ours(path, modality, decoders)

@@ -26,11 +26,11 @@ import wave_search as ws
 from benchmarks.peak import peak_bytes, private_bytes, watched
 from wave_search import indexer
 from wave_search.store import ContentRow, FileRow, NewSegment, Settings, Writer, create, open_snapshot
-from wave_search.types import Modality, ModelSpec, Sampling, Space
+from wave_search.types import Modality, ModelSpec, PartitionKey, Sampling
 
 PER_CONTENT = 3
 COMMIT_ROWS = 4096
-SPACES = (Space(Modality.AUDIO), Space(Modality.VIDEO))
+SPACES = (PartitionKey(Modality.AUDIO), PartitionKey(Modality.VIDEO))
 SEARCHES = 200
 STAGES = ("write", "shards", "reindex", "optimize", "verify", "search")
 
@@ -51,7 +51,7 @@ def vectors(centres: np.ndarray, seed: int, count: int) -> np.ndarray:
 def write(directory: Path, segments: int, dim: int) -> None:
     """As a run of `index` does: complete contents, committed every few thousand rows."""
     spec = ModelSpec("made-up", "0", dim, tuple(Modality), Sampling(), {}, "sequential")
-    create(directory, spec, Settings("10", tuple(space.modality for space in SPACES)))
+    create(directory, spec, Settings("10", tuple(key.modality for key in SPACES)))
     centres = directions(dim)
     per_commit = COMMIT_ROWS // PER_CONTENT
     with Writer(directory) as writer:
@@ -71,8 +71,8 @@ def write(directory: Path, segments: int, dim: int) -> None:
 def shards(directory: Path) -> None:
     """Build the search structures, as a run of `index` does at its end."""
     with Writer(directory) as writer:
-        for space in SPACES:
-            indexer.refresh_shards(writer, space, ws.IVF_FROM)
+        for key in SPACES:
+            indexer.refresh_shards(writer, key, ws.MIN_SHARD_ROWS)
 
 
 def reindex(directory: Path) -> None:
@@ -119,7 +119,7 @@ def stage(name: str, directory: Path, segments: int, dim: int) -> dict[str, floa
     elif name == "reindex":
         reindex(directory)
     elif name == "optimize":
-        indexer.optimize(directory, grace_s=0, ivf_from=ws.IVF_FROM)
+        indexer.optimize(directory, keep_versions_for_s=0, min_shard_rows=ws.MIN_SHARD_ROWS)
     elif name == "verify":
         if ws.verify(directory):
             raise SystemExit("the index is damaged")

@@ -27,9 +27,9 @@ import torch
 from benchmarks.model_fixture import clips, embedder_of
 from benchmarks.results import Table, machine, publish
 from wave_search.errors import UsageError
-from wave_search.model import load
-from wave_search.model.registry import TINY_DIRECTORY
-from wave_search.model.saving import save_wave
+from wave_search.models import load
+from wave_search.models.registry import TINY_DIRECTORY
+from wave_search.models.wave.saving import save_wave
 from wave_search.types import Modality
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the usual name
 from transformers import WhisperFeatureExtractor
 
-from wave_search.model import preprocess, sequences
-from wave_search.model.fbank import kaldi_fbank
-from wave_search.model.prompts import PROMPTS
-from wave_search.model.wave import normalised
+from wave_search.models.wave import preprocess, sequences
+from wave_search.models.wave.fbank import kaldi_fbank
+from wave_search.models.wave.network import normalised
+from wave_search.models.wave.prompts import PROMPTS
 from wave_search.types import Modality
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from wave_search.model.embedder import WaveEmbedder
+    from wave_search.models.wave.embedder import WaveEmbedder
     from wave_search.types import Clip
 
 

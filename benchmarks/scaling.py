@@ -30,10 +30,9 @@ import wave_search as ws
 from benchmarks.ann_measure import KINDS, ask, prepare
 from benchmarks.ann_ours import VERSIONS, VIDEO, Ours
 from benchmarks.peak import private_bytes, watched
-from wave_search.ann import Codebook, Shard, Shards
-from wave_search.indexer import tuning
-from wave_search.query import Engine, LoadOptions
-from wave_search.query.search import PartitionSearch
+from wave_search.ann import Codebook, Shard, Shards, measure
+from wave_search.query import LoadOptions, ModelSession
+from wave_search.query.partition import PartitionSearch
 from wave_search.store import Writer, manifest, open_snapshot
 from wave_search.store.snapshot import Snapshot
 from wave_search.types import Modality
@@ -102,7 +101,7 @@ def stage(name: str, count: int, dim: int, questions: int, work: Path) -> dict[s
         with Writer(folder / "index") as writer:
             codebook, shards = open_shards(writer.snapshot)
             everything = Shards(codebook, shards, writer.snapshot.partition(VIDEO).ids)
-            writer.set_tunings(VIDEO, tuning.measure(writer.snapshot, VIDEO, everything, tuning.RECALL)[0])
+            writer.set_tunings(VIDEO, measure.measure(writer.snapshot, VIDEO, everything, measure.RECALL)[0])
             writer.commit()
     return {"wall_s": time.perf_counter() - began_s, "cpu_s": time.process_time() - cpu_s}
 
@@ -112,7 +111,7 @@ def snapshot_of(work: Path) -> Snapshot:
     directory, versions = (work / "ours" / "index").absolute(), work / "ours" / VERSIONS
     if not versions.exists():
         return open_snapshot(directory)
-    wanted = json.loads(versions.read_text())[f"{100 * tuning.RECALL:.0f}"]
+    wanted = json.loads(versions.read_text())[f"{100 * measure.RECALL:.0f}"]
     return Snapshot(directory, manifest.read(directory, wanted))
 
 
@@ -142,7 +141,7 @@ def asked(count: int, dim: int, questions: int, work: Path) -> dict[str, float]:
     data = prepare(work, count, dim, questions)
     before, began_s, cpu_s = private_bytes(), time.perf_counter(), time.process_time()
     snapshot = snapshot_of(work)
-    index = ws.Index(snapshot, Engine.for_index("auto", LoadOptions(), snapshot.manifest.model), 1)
+    index = ws.Index(snapshot, ModelSession.for_index("auto", LoadOptions(), snapshot.manifest.model), 1)
 
     def public(row: NDArray[np.float32], k: int, *_: object) -> list[int]:
         return [hit.segment_id for hit in index.search(vector=row, target="video", k=k, moments=False)]
@@ -168,7 +167,7 @@ def tuned(snapshot: Snapshot) -> dict[str, float]:
     found: dict[str, float] = {}
     for one in snapshot.tunings(VIDEO):
         kind = "self" if one.query is Modality.VIDEO else "cross"
-        found |= {f"{kind}_probes": one.probes, f"{kind}_candidates": one.candidates}
+        found |= {f"{kind}_probes": one.nprobe, f"{kind}_candidates": one.candidates}
     return found
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from wave_search.model import preprocess
-from wave_search.model.prompts import PROMPTS
-from wave_search.model.sequences import (
+from wave_search.models.wave import preprocess
+from wave_search.models.wave.prompts import PROMPTS
+from wave_search.models.wave.sequences import (
     AudioFeatures,
     VisionFeatures,
     audio_sequence,
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from wave_search.model.embedder import WaveEmbedder
+    from wave_search.models.wave.embedder import WaveEmbedder
     from wave_search.types import Clip
 
 _ROUNDS = 3

@@ -36,7 +36,7 @@ rm -rf demo/index
 
 say 'The demo library: 40 sounds, 18 drawn scenes with and without sound, 12 films, 8 photographs and 2 texts
 (demo/media/ATTRIBUTION.md says whose they are). Shards are forced from 40 segments on, so that IVF-PQ is at work even here.'
-run wave-search index demo/media --exclude ATTRIBUTION.md --model wave-nano --segment 5 --ivf-from 40
+run wave-search index demo/media --exclude ATTRIBUTION.md --model wave-nano --segment 5 --min-shard-rows 40
 run wave-search info
 
 say 'wave-nano is a small demonstration model, not WAVE-7B. It knows ten everyday sounds well and some more a little, and thirty

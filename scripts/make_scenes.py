@@ -13,7 +13,7 @@ import av
 import numpy as np
 import soundfile
 
-from wave_search.train.scenes import DURATION_S, FRAMES, Scene, render
+from recipes.wave_nano.scenes import DURATION_S, FRAMES, Scene, render
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

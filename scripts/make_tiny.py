@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-from wave_search.model.config import WaveConfig
-from wave_search.model.registry import TINY_DIRECTORY
-from wave_search.model.saving import save_wave
-from wave_search.model.wave import Wave
-from wave_search.train.vocabulary import SPECIAL_TOKENS
+from recipes.wave_nano.vocabulary import SPECIAL_TOKENS
+from wave_search.models.registry import TINY_DIRECTORY
+from wave_search.models.wave.config import WaveConfig
+from wave_search.models.wave.network import Wave
+from wave_search.models.wave.saving import save_wave
 
 HIDDEN = 64
 GAIN = 1.5

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wave_search.ann import Codebook, Effort, Shard, Shards, build_shard, exact_search
+from wave_search.ann import Codebook, SearchParams, Shard, Shards, build_shard, exact_search
 
 Queries = Callable[..., NDArray[np.float32]]
 
@@ -79,13 +79,13 @@ def recall(
     queries: Sequence[NDArray[np.float32]] | NDArray[np.float32],
     *,
     k: int = 10,
-    effort: Effort | None = None,
-    allowed: NDArray[np.int64] | None = None,
+    effort: SearchParams | None = None,
+    allowed_ids: NDArray[np.int64] | None = None,
 ) -> float:
     """Share of the true best k of the vectors that is found; the scores of those found must be the exact ones."""
     shares = []
     for query in queries:
-        scores, found = shards.search(query, k, effort or Effort.by_rule(shards.codebook.lists), allowed)
+        scores, found = shards.search(query, k, effort or SearchParams.by_rule(shards.codebook.lists), allowed_ids)
         true_scores, true_ids = exact_search(vectors, ids, query, k)
         assert len(found) == len(true_ids)
         exact = dict(zip(true_ids.tolist(), true_scores.tolist(), strict=True))

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 import wave_search
 from tests.media_factory import write_image, write_sound, write_video
-from wave_search.indexer.phrases import PHRASES
-from wave_search.model import load  # this name stays the real one when tests replace the module's
+from wave_search.calibration.phrases import PHRASES
+from wave_search.models import load  # this name stays the real one when tests replace the module's
 from wave_search.types import Clip, Embedder, Modality, ModelSpec
 
 PACKAGE_PARENT = Path(wave_search.__file__).parents[1]
@@ -89,11 +89,11 @@ class CountingEmbedder:
         return tiny().embed_each(clips, instructions, modalities)
 
     def load(self, name: str, **options: object) -> CountingEmbedder:
-        """Stands in for `wave_search.model.load`."""
+        """Stands in for `wave_search.models.load`."""
         self.loads += 1
         return self
 
 
 def no_decoders(*args: object) -> None:
-    """Stands in for `Decoders` where no file may be opened."""
+    """Stands in for `DecoderPool` where no file may be opened."""
     raise AssertionError("a file is opened")

@@ -8,17 +8,21 @@ from pathlib import Path
 import numpy as np
 
 from tests.media_samples import chord, wav_bytes
-from wave_search.media import DecodedSegment, Decoders, MediaInfo, Segmenting
+from wave_search.media import DecodedSegment, DecoderPool, MediaInfo, Segmentation
 from wave_search.types import Modality, Span
 
 ALL = tuple(Modality)
 
 
 def decode(
-    decoders: Decoders, path: Path, rule: str = "10", span: Span | None = None, modalities: tuple[Modality, ...] = ALL
+    decoders: DecoderPool,
+    path: Path,
+    rule: str = "10",
+    span: Span | None = None,
+    modalities: tuple[Modality, ...] = ALL,
 ) -> tuple[MediaInfo, list[DecodedSegment]]:
     info = decoders.identify(path)
-    return info, list(decoders.segments(path, info, Segmenting.parse(rule), modalities, span))
+    return info, list(decoders.segments(path, info, Segmentation.parse(rule), modalities, span))
 
 
 def write_wav(path: Path, seconds: float = 1.0, rate_hz: int = 16_000, channels: int = 1) -> Path:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from wave_search import errors, progress
     from wave_search.errors import WaveSearchError
     from wave_search.evaluation import Evaluation, evaluate
-    from wave_search.index import GRACE_S, IVF_FROM, Index
+    from wave_search.index import KEEP_VERSIONS_FOR_S, MIN_SHARD_ROWS, Index
     from wave_search.indexer import Interrupted
     from wave_search.library import (
         create,
@@ -30,14 +30,25 @@ if TYPE_CHECKING:
         open,  # noqa: A004 - used as wave_search.open
         verify,
     )
-    from wave_search.query import AV, Answer, Audio, Image, IndexInfo, MediaEmbedder, Not, Part, PartitionInfo, Video
+    from wave_search.query import (
+        AV,
+        Answer,
+        Audio,
+        Image,
+        IndexInfo,
+        MediaEmbedder,
+        Not,
+        PartitionInfo,
+        Video,
+        Weighted,
+    )
     from wave_search.reports import IndexReport, MetadataReport, OptimizeReport, Progress, Skipped, TagReport
     from wave_search.types import Clip, ColumnInfo, DuplicateGroup, DuplicateMember, Hit, MediaRef, Modality, ModelSpec
 
 __all__ = [
     "AV",
-    "GRACE_S",
-    "IVF_FROM",
+    "KEEP_VERSIONS_FOR_S",
+    "MIN_SHARD_ROWS",
     "Answer",
     "Audio",
     "Clip",
@@ -58,13 +69,13 @@ __all__ = [
     "ModelSpec",
     "Not",
     "OptimizeReport",
-    "Part",
     "PartitionInfo",
     "Progress",
     "Skipped",
     "TagReport",
     "Video",
     "WaveSearchError",
+    "Weighted",
     "create",
     "errors",
     "evaluate",
@@ -79,10 +90,10 @@ __all__ = [
 _HOMES = {
     "errors": "WaveSearchError",
     "evaluation": "Evaluation evaluate",
-    "index": "GRACE_S IVF_FROM Index",
+    "index": "KEEP_VERSIONS_FOR_S MIN_SHARD_ROWS Index",
     "indexer": "Interrupted",
     "library": "create exists known_models load_embedder open verify",
-    "query": "AV Answer Audio Image IndexInfo MediaEmbedder Not Part PartitionInfo Video",
+    "query": "AV Answer Audio Image IndexInfo MediaEmbedder Not PartitionInfo Video Weighted",
     "reports": "IndexReport MetadataReport OptimizeReport Progress Skipped TagReport",
     "types": "Clip ColumnInfo DuplicateGroup DuplicateMember Hit MediaRef Modality ModelSpec",
 }

@@ -21,8 +21,8 @@ from wave_search.commands import (
     verify,
 )
 from wave_search.commands import eval as evaluation
+from wave_search.commands.exit_codes import GlobalOptions, occupy_closed_streams
 from wave_search.commands.options import Quiet
-from wave_search.exits import GlobalOptions, occupy_closed_streams
 
 _EPILOG = """\b
 Start:

@@ -9,7 +9,7 @@
     * ModelError: no usable model
         * ModelNotFoundError: no such name, directory or hub id, or the hub is out of reach
         * CheckpointError: the files are there, but are not a WAVE checkpoint
-    * IndexError_: no usable index
+    * IndexStateError: no usable index
         * IndexNotFoundError: there is none at this place
         * IndexLockedError: another process is writing to it
         * IndexMismatchError: made with another model, format or settings
@@ -82,23 +82,23 @@ class CheckpointError(ModelError):
     """The files are there, but are not a complete WAVE checkpoint."""
 
 
-class IndexError_(WaveSearchError):  # noqa: N801, N818 - the builtin has the name
+class IndexStateError(WaveSearchError):
     """No usable index."""
 
 
-class IndexNotFoundError(IndexError_):
+class IndexNotFoundError(IndexStateError):
     """There is no index at this place."""
 
 
-class IndexLockedError(IndexError_):
+class IndexLockedError(IndexStateError):
     """Another process is writing to the index."""
 
 
-class IndexMismatchError(IndexError_):
+class IndexMismatchError(IndexStateError):
     """The index was made with another model, format or settings."""
 
 
-class IndexCorruptError(IndexError_):
+class IndexCorruptError(IndexStateError):
     """The index is damaged on disk."""
 
 

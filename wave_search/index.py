@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Self
 from wave_search import indexer, store
 from wave_search.ann import check_faiss
 from wave_search.errors import UsageError
-from wave_search.media import Segmenting
+from wave_search.media import Segmentation
 from wave_search.query import (
     MIN_LABEL_Z,
     Encoder,
-    Engine,
     IndexInfo,
-    Part,
+    ModelSession,
     Reembedder,
     Reranker,
+    RerankProgress,
     ResultOptions,
     Searcher,
     Tagging,
-    Watch,
+    Weighted,
     check_effect,
     check_instructions,
     describe,
@@ -45,14 +45,14 @@ if TYPE_CHECKING:
     from wave_search.types import ColumnInfo, DuplicateGroup, Hit, ModelSpec
 
     StrPath = str | os.PathLike[str]
-    Texts = str | Part | Iterable[str | Part]
-    Media = StrPath | MediaRef | Part | Iterable[StrPath | MediaRef | Part]
-    Segments = Hit | int | Part | Iterable[Hit | int | Part]
+    Texts = str | Weighted | Iterable[str | Weighted]
+    Media = StrPath | MediaRef | Weighted | Iterable[StrPath | MediaRef | Weighted]
+    Segments = Hit | int | Weighted | Iterable[Hit | int | Weighted]
 
-IVF_FROM = 5000
+MIN_SHARD_ROWS = 5000
 """A shard is built from so many segments on; fewer are searched exactly in no time."""
 
-GRACE_S = 3600.0
+KEEP_VERSIONS_FOR_S = 3600.0
 """So long `Index.optimize` leaves a replaced version to those who opened it before."""
 
 
@@ -63,7 +63,7 @@ class Index:
     hour after that state was replaced, `add` and `optimize` of another process may remove it; then `refresh`.
     """
 
-    def __init__(self, snapshot: Snapshot, engine: Engine, workers: int | None) -> None:
+    def __init__(self, snapshot: Snapshot, engine: ModelSession, workers: int | None) -> None:
         check_faiss()
         self._engine = engine
         self._workers = workers or min(4, len(os.sched_getaffinity(0)))
@@ -86,7 +86,7 @@ class Index:
         Raises:
             UsageError: it is no way to cut.
         """
-        return str(Segmenting.parse(segment)) == self._snapshot.manifest.settings.segmenting
+        return str(Segmentation.parse(segment)) == self._snapshot.manifest.settings.segmenting
 
     @property
     def _snapshot(self) -> Snapshot:
@@ -99,7 +99,7 @@ class Index:
         instructions: Iterable[str] = (),
         exclude: Iterable[str] = (),
         retry: bool = False,
-        ivf_from: int = IVF_FROM,
+        min_shard_rows: int = MIN_SHARD_ROWS,
         recall: float | None = None,
         progress: ProgressCallback | None = None,
     ) -> IndexReport:
@@ -114,19 +114,19 @@ class Index:
                 finds what it asks for. The index remembers them. Files that were indexed without are read again.
             exclude: globs of names to pass over, or, with a slash in them, of paths below a folder.
             retry: try files again that could not be used before, although they have not changed.
-            ivf_from: build an IVF-PQ shard for a modality once so many of its segments are in none.
+            min_shard_rows: build an IVF-PQ shard for a modality once so many of its segments are in none.
             recall: share of the true best 10 that a search of shards has to find, measured on what the index holds;
                 None for what was wanted before, or 0.95.
             progress: is called with how it goes on, see `wave_search.progress`.
 
         Raises:
             UsageError: a path does not exist, or an instruction is no text.
-            IndexError_: another process writes, the disk is full, or the index is damaged; or the model is another.
+            IndexStateError: another process writes, the disk is full, or the index is damaged; or the model is another.
             ModelError: the model cannot be loaded.
             Interrupted: Ctrl-C; what was complete is in the index, and the exception has the report.
         """
         wanted = check_instructions(instructions)
-        options = indexer.Options(self._workers, ivf_from, tuple(exclude), wanted, retry, _recall(recall))
+        options = indexer.Options(self._workers, min_shard_rows, tuple(exclude), wanted, retry, _recall(recall))
         try:
             return indexer.add(self.path, _several(paths), self._engine.model, options, progress)
         finally:
@@ -139,14 +139,18 @@ class Index:
             How many files left the index.
 
         Raises:
-            IndexError_: another process writes, the disk is full, or the index is damaged.
+            IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
         removed = indexer.remove(self.path, _several(paths))
         self.refresh()
         return removed
 
     def optimize(
-        self, *, grace_s: float = GRACE_S, ivf_from: int = IVF_FROM, recall: float | None = None
+        self,
+        *,
+        keep_versions_for_s: float = KEEP_VERSIONS_FOR_S,
+        min_shard_rows: int = MIN_SHARD_ROWS,
+        recall: float | None = None,
     ) -> OptimizeReport:
         """Free space, mend and speed up the index. Needs no model; searches go on meanwhile.
 
@@ -154,16 +158,20 @@ class Index:
         built again. What old versions of the index and crashed runs left is removed.
 
         Args:
-            grace_s: keep versions that were replaced less than so many seconds ago. Who opened an older one can read
-                it no more.
-            ivf_from: as for `add`.
+            keep_versions_for_s: seconds for which a replaced version stays readable for those who opened it.
+            min_shard_rows: as for `add`.
             recall: as for `add`.
 
         Raises:
-            IndexError_: another process writes, the disk is full, or a table is damaged.
+            IndexStateError: another process writes, the disk is full, or a table is damaged.
         """
         try:
-            return indexer.optimize(self.path, grace_s=grace_s, ivf_from=ivf_from, recall=_recall(recall))
+            return indexer.optimize(
+                self.path,
+                keep_versions_for_s=keep_versions_for_s,
+                min_shard_rows=min_shard_rows,
+                recall=_recall(recall),
+            )
         finally:
             self.refresh()
 
@@ -183,12 +191,12 @@ class Index:
         video: Media | None = None,
         image: Media | None = None,
         av: Media | None = None,
-        vector: ArrayLike | Part | None = None,
+        vector: ArrayLike | Weighted | None = None,
         like: Segments | None = None,
         similar: Media | None = None,
         target: str = "any",
         k: int = 10,
-        min_score: float | None = None,
+        min_z: float | None = None,
         where: str | None = None,
         columns: Iterable[str] = (),
         moments: bool = True,
@@ -201,9 +209,9 @@ class Index:
     ) -> list[Hit]:
         """Find what is most like the query: what the first eight arguments give, together.
 
-        Each may be one thing or several, and a `Part` says how much one counts, a `Not` that it is to be avoided:
-        `text=["a dog", ws.Part("rain", 0.5), ws.Not("music")]`. One audio and one video of the same weight are embedded
-        as one clip. Of several parts, what meets all of them comes before what is one of them very much: see
+        Each may be one thing or several, and a `Weighted` says how much one counts, a `Not` that it is to be avoided:
+        `text=["a dog", ws.Weighted("rain", 0.5), ws.Not("music")]`. One audio and one video of the same weight are
+        embedded as one clip. Of several parts, what meets all of them comes before what is one of them very much: see
         docs/queries.md.
 
         Args:
@@ -222,7 +230,7 @@ class Index:
                 that it is; or as what a reference such as `Audio(path)` says.
             target: what to find: "text", "audio", "video", "av", "image", or "any" for all, merged by z.
             k: how many hits.
-            min_score: the least z of a hit.
+            min_z: the least z of a hit.
             where: a condition in SQL on files and segments: "kind = 'video' AND duration_s < 60". An unknown column is
                 answered by the names of all.
             columns: what to say of each hit besides, in `Hit.columns`: what `where` knows, and of a moment
@@ -248,32 +256,20 @@ class Index:
         """
         media = {Modality.AUDIO: audio, Modality.VIDEO: video, Modality.IMAGE: image, Modality.AV: av}
         parts = read_parts(text=text, media=media, vector=vector, like=like, similar=similar)
-        options = ResultOptions(k, min_score, where, tuple(columns), moments, per_file, dedupe)
+        options = ResultOptions(k, min_z, where, tuple(columns), moments, per_file, dedupe)
         # Before a model is loaded in vain.
-        spaces, chosen = self._searcher.check(target, options, instruction)
-        check_effect(instruction, rerank, spaces, query_takes_it=takes_instruction(parts))
+        keys, chosen = self._searcher.check(target, options, instruction)
+        check_effect(instruction, rerank, keys, query_takes_it=takes_instruction(parts))
         reranker = None
         if instruction is not None and rerank is not None:
             again = Reembedder(self._snapshot, self._encoder, self._engine.decoders)
-            reranker = Reranker(again, instruction, rerank, Watch(progress, warn))
+            reranker = Reranker(again, instruction, rerank, RerankProgress(progress, warn))
         query = resolve(parts, self._snapshot, self._encoder, target, instruction)
-        return self._searcher.search(query, spaces, chosen, options, reranker)
+        return self._searcher.search(query, keys, chosen, options, reranker)
 
     def coverage(self, instruction: str, target: str = "any") -> float:
         """Tell how much of a target was indexed with an instruction: from 0 for nothing to 1 for all of it."""
         return self._searcher.coverage(target, instruction)
-
-    def remember(self, hits: Iterable[Hit]) -> bool:
-        """Keep hits in the index's folder for `remembered`, in place of those kept before.
-
-        Returns:
-            False if the folder cannot be written.
-        """
-        return store.keep_hits(self.path, [hit.segment_id for hit in hits])
-
-    def remembered(self) -> tuple[int, ...] | None:
-        """Segment ids of the hits that were kept last, by any process, best first; None if there are none."""
-        return store.kept_hits(self.path)
 
     def import_metadata(self, file: StrPath) -> MetadataReport:
         """Add columns of your own from a CSV or JSON Lines file with a column "path".
@@ -284,7 +280,7 @@ class Index:
         Raises:
             UsageError: the file makes no sense, has a column that an index has anyway, or one of another type.
             OSError: the file cannot be read.
-            IndexError_: another process writes, the disk is full, or the index is damaged.
+            IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
         report = indexer.import_metadata(self.path, Path(file))
         self.refresh()
@@ -295,7 +291,7 @@ class Index:
 
         Raises:
             UsageError: there is no such column.
-            IndexError_: another process writes, the disk is full, or the index is damaged.
+            IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
         indexer.remove_columns(self.path, [columns] if isinstance(columns, str) else list(columns))
         self.refresh()
@@ -310,7 +306,7 @@ class Index:
         *,
         target: str = "any",
         column: str = "tag",
-        min_score: float = MIN_LABEL_Z,
+        min_z: float = MIN_LABEL_Z,
         top: int = 1,
     ) -> TagReport:
         """Label all files by what is in them, without an example: as columns of your own, to filter by.
@@ -324,17 +320,17 @@ class Index:
             target: what to look at, as for `search`.
             column: the name of the column. It is replaced if there is one. A second one, with "_z" behind its name, is
                 for the z of the best label.
-            min_score: the least z of a label.
+            min_z: the least z of a label.
             top: how many labels of a file. With 1 the column is text, otherwise a list of texts, best first.
 
         Raises:
             UsageError: an argument makes no sense, or nothing of the target is in the index.
             ModelError: the model cannot be loaded, or is not the index's.
-            IndexError_: another process writes, the disk is full, or the index is damaged.
+            IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
-        tagging = Tagging(read_labels(labels), min_score, top)
-        spaces = self._searcher.targets(target)
-        tags = tagging.run(self._snapshot, spaces, self._encoder)
+        tagging = Tagging(read_labels(labels), min_z, top)
+        keys = self._searcher.targets(target)
+        tags = tagging.run(self._snapshot, keys, self._encoder)
         indexer.put_columns(self.path, *tagging.columns(column, tags, self._snapshot))
         self.refresh()
         return tagging.report(tags, self._snapshot)

@@ -8,12 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wave_search import model as models
-from wave_search import store
+from wave_search import models, store
 from wave_search.errors import UsageError
 from wave_search.index import Index
-from wave_search.media import Segmenting
-from wave_search.query import Engine, LoadOptions, MediaEmbedder
+from wave_search.media import Segmentation
+from wave_search.query import LoadOptions, MediaEmbedder, ModelSession
 from wave_search.types import Modality
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def open(  # noqa: A001 - used as wave_search.open
     """
     snapshot = store.open_snapshot(Path(path))
     options = LoadOptions(device, dtype, snapshot.manifest.model.positions, quantization, token_budget)
-    return Index(snapshot, Engine.for_index(model, options, snapshot.manifest.model), workers)
+    return Index(snapshot, ModelSession.for_index(model, options, snapshot.manifest.model), workers)
 
 
 def create(
@@ -94,9 +93,9 @@ def create(
         UsageError: the folder holds something, or an argument makes no sense.
         ModelError: the model cannot be loaded.
     """
-    segmenting = str(Segmenting.parse(segment))
+    segmenting = str(Segmentation.parse(segment))
     chosen = None if modalities is None else {_modality(name) for name in modalities}
-    engine = Engine(model, LoadOptions(device, dtype, positions, quantization, token_budget))
+    engine = ModelSession(model, LoadOptions(device, dtype, positions, quantization, token_budget))
     spec = engine.model().spec
     held = tuple(modality for modality in spec.modalities if chosen is None or modality in chosen)
     if not held:
@@ -118,7 +117,7 @@ def load_embedder(
         UsageError: an argument makes no sense.
         ModelError: the model cannot be loaded.
     """
-    engine = Engine(model, LoadOptions(device, dtype, positions, quantization))
+    engine = ModelSession(model, LoadOptions(device, dtype, positions, quantization))
     engine.model()
     return MediaEmbedder(engine)
 

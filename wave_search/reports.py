@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from wave_search.types import Modality, Space
+    from wave_search.types import Modality, PartitionKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class OptimizeReport:
     before_bytes: int
     """What the index took on disk."""
     after_bytes: int
-    rebuilt: tuple[Space, ...] = ()
+    rebuilt: tuple[PartitionKey, ...] = ()
     """Whose search structures were missing, damaged or worn, and have been built again."""
     elapsed_s: float = 0.0
 

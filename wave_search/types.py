@@ -28,7 +28,7 @@ class Modality(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Space:
+class PartitionKey:
     """What a vector says of a segment: how it is perceived and what is asked of it. A partition of the index."""
 
     modality: Modality

@@ -13,15 +13,15 @@ import numpy as np
 from wave_search import indexer
 from wave_search.store import ContentRow, FileRow, NewSegment, Settings, Snapshot, Writer, create
 from wave_search.store import writer as writer_module
-from wave_search.types import Modality, ModelSpec, Sampling, Space
+from wave_search.types import Modality, ModelSpec, PartitionKey, Sampling
 
 DIM = 16
-SPACES = (Space(Modality.AUDIO), Space(Modality.VIDEO), Space(Modality.TEXT))
+SPACES = (PartitionKey(Modality.AUDIO), PartitionKey(Modality.VIDEO), PartitionKey(Modality.TEXT))
 SPEC = ModelSpec("m", "r", DIM, tuple(Modality), Sampling(), {}, "sequential")
-SETTINGS = Settings("10", tuple(space.modality for space in SPACES))
+SETTINGS = Settings("10", tuple(key.modality for key in SPACES))
 FOLDERS = (b"/media/a/", b"/media/b/", b"/media/c/")
 FILES_PER_COMMIT = 5
-IVF_FROM = 20
+MIN_SHARD_ROWS = 20
 """So that the small index has shards."""
 
 Library = Mapping[bytes, int]
@@ -55,11 +55,11 @@ def expected(library: Library) -> Content:
 def found(snapshot: Snapshot) -> Content:
     """What an index says, read through everything that a search uses."""
     result: Content = {path: [] for path in snapshot.files()}
-    for space in SPACES:
-        partition = snapshot.partition(space)
+    for key in SPACES:
+        partition = snapshot.partition(key)
         paths = map(snapshot.paths_at, snapshot.places_of(partition.content_ids))
         rows = snapshot.segment_rows(partition.ids)
-        for row, vector, names in zip(rows, snapshot.vectors(space, partition.ids), paths, strict=True):
+        for row, vector, names in zip(rows, snapshot.vectors(key, partition.ids), paths, strict=True):
             for path in names:
                 result[path].append((row.modality, row.start_s, row.text, vector.tobytes()))
     return {path: sorted(rows) for path, rows in result.items()}
@@ -83,11 +83,11 @@ def plan(seed: int) -> list[Operation]:
     folder = chance.choice(FOLDERS)
     kept = {path: content for path, content in grown.items() if not path.startswith(folder)}
     again = changed(chance, {**kept, **{path: chance.randrange(1000) for path in names(chance, 4)}})
-    grace_s = chance.choice((0.0, 3600.0))
+    keep_versions_for_s = chance.choice((0.0, 3600.0))
     return [
         index({}, start),
         index(start, grown),
-        Operation("optimize", lambda directory: optimize(directory, grace_s), (grown,)),
+        Operation("optimize", lambda directory: optimize(directory, keep_versions_for_s), (grown,)),
         Operation("remove", lambda directory: indexer.remove(directory, [str(folder, "ascii")]), (grown, kept)),
         index(kept, again),
         Operation("optimize", lambda directory: optimize(directory, 0.0), (again,)),
@@ -135,8 +135,8 @@ def update(directory: Path, library: Library, join: Callable[[Writer], object] =
             join(writer)
         writer.remove_files(known.keys() - library.keys())
         writer.commit()
-        for space in SPACES:
-            indexer.refresh_shards(writer, space, IVF_FROM)
+        for key in SPACES:
+            indexer.refresh_shards(writer, key, MIN_SHARD_ROWS)
 
 
 def tidy(writer: Writer) -> None:
@@ -151,8 +151,8 @@ def put(writer: Writer, path: bytes, content: int) -> None:
     writer.put_file(FileRow(path, b"/media", content, content, 1, content_id))
 
 
-def optimize(directory: Path, grace_s: float) -> None:
-    indexer.optimize(directory, grace_s=grace_s, ivf_from=IVF_FROM)
+def optimize(directory: Path, keep_versions_for_s: float) -> None:
+    indexer.optimize(directory, keep_versions_for_s=keep_versions_for_s, min_shard_rows=MIN_SHARD_ROWS)
 
 
 def make(directory: Path) -> None:

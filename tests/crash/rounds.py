@@ -18,8 +18,8 @@ import lancedb  # noqa: F401
 
 from tests.crash.killing import Counter
 from tests.crash.library import SPACES, Content, Operation, expected, found, make, optimize
-from wave_search.errors import IndexCorruptError, IndexError_
-from wave_search.query.search import PartitionSearch
+from wave_search.errors import IndexCorruptError, IndexStateError
+from wave_search.query.partition import PartitionSearch
 from wave_search.store import open_snapshot, verify
 
 # What lancedb says about forks does not concern a process that has never used it.
@@ -76,10 +76,10 @@ def whole(directory: Path, content: Content) -> None:
     assert not (problems := [problem for problem in verify(directory) if not problem.orphan]), problems
     snapshot = open_snapshot(directory)
     assert found(snapshot) == content
-    for space in SPACES:
-        ids = snapshot.partition(space).ids
-        search = PartitionSearch(snapshot, space)
-        for segment_id, vector in zip(ids[:3], snapshot.vectors(space, ids[:3]), strict=True):
+    for key in SPACES:
+        ids = snapshot.partition(key).ids
+        search = PartitionSearch(snapshot, key)
+        for segment_id, vector in zip(ids[:3], snapshot.vectors(key, ids[:3]), strict=True):
             scores = search.search(vector.astype("float32")[None], len(ids)).ids
             assert segment_id in scores[:2]  # it, or one that is the same
             assert sorted(scores) == sorted(ids)
@@ -93,7 +93,7 @@ def watch(directory: Path, operations: Sequence[Operation], writer: int) -> None
             state = found(open_snapshot(directory))
         except IndexCorruptError:
             raise
-        except IndexError_:
+        except IndexStateError:
             continue  # without a grace period, `optimize` removes a version while it is read, and that is said
         assert state in allowed
 

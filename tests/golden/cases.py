@@ -12,7 +12,8 @@ from tests.golden.layouts import left_padded, prompt_ids, render, unpadded
 from tests.golden.ledger import Arrays, Ledger
 from tests.golden.observe import DecoderPass, Record, full_pass, observed
 from wave_search.media.sampling import frame_indices, resize_frames, resize_image
-from wave_search.model.preprocess import (
+from wave_search.models.wave.network import Wave, audio_tower_tokens
+from wave_search.models.wave.preprocess import (
     PIECE_S,
     audio_pieces,
     cut_pieces,
@@ -21,7 +22,7 @@ from wave_search.model.preprocess import (
     seconds_per_grid,
     video_patches,
 )
-from wave_search.model.sequences import (
+from wave_search.models.wave.sequences import (
     AudioFeatures,
     TokenSequence,
     VisionFeatures,
@@ -31,7 +32,6 @@ from wave_search.model.sequences import (
     text_sequence,
     video_sequence,
 )
-from wave_search.model.wave import Wave, audio_tower_tokens
 from wave_search.types import Sampling
 
 if TYPE_CHECKING:

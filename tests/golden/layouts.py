@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from wave_search.model.config import SpecialTokens
+    from wave_search.models.wave.config import SpecialTokens
 
 
 def render(ids: np.ndarray, tokens: SpecialTokens) -> str:

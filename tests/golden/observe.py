@@ -9,14 +9,14 @@ from unittest.mock import patch
 
 import torch
 
-from wave_search.model import wave as wave_module
-from wave_search.model.decoder import last_tokens
+from wave_search.models.wave import network as wave_module
+from wave_search.models.wave.decoder import last_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from wave_search.model.batch import Pack
-    from wave_search.model.wave import Wave
+    from wave_search.models.wave.batch import Pack
+    from wave_search.models.wave.network import Wave
 
 
 @dataclass

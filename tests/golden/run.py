@@ -10,13 +10,13 @@ from tests.golden.cases import run_case
 from tests.golden.folder import Folder, checksum
 from tests.golden.ledger import STAGES, Ledger
 from tests.golden.tables import run_tables
-from wave_search.model.checkpoint import load_wave
+from wave_search.models.wave.checkpoint import load_wave
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from wave_search.model.wave import Wave
+    from wave_search.models.wave.network import Wave
 
 _NAME_WIDTH = 28
 

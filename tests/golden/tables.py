@@ -14,8 +14,8 @@ from tests.golden.layouts import left_padded, render, runs, unpadded
 from tests.golden.ledger import Arrays, Ledger
 from wave_search.errors import ModelError
 from wave_search.media.sampling import frame_indices, resize_frames, resized_size
-from wave_search.model import preprocess, sequences
-from wave_search.model.wave import Wave, audio_tower_tokens, normalised
+from wave_search.models.wave import preprocess, sequences
+from wave_search.models.wave.network import Wave, audio_tower_tokens, normalised
 from wave_search.types import Sampling
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from tests.libraries import LIBRARY_FILES, CountingEmbedder, make_library
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> CountingEmbedder:
     counting = CountingEmbedder()
-    monkeypatch.setattr("wave_search.model.load", counting.load)
+    monkeypatch.setattr("wave_search.models.load", counting.load)
     return counting
 
 
@@ -24,7 +24,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("finished")
     make_library(folder / "media")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("wave_search.model.load", CountingEmbedder().load)
+        patch.setattr("wave_search.models.load", CountingEmbedder().load)
         with ws.create(folder / "index", workers=2) as index:
             report = index.add([folder / "media"])
     assert report.indexed == LIBRARY_FILES, report

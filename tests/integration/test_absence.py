@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import wave_search as ws
-from wave_search.ann import background
-from wave_search.train.things import SOUND_WORDS
-from wave_search.types import Modality, Space
+from recipes.wave_nano.classes import SOUND_WORDS
+from wave_search.calibration import background
+from wave_search.types import Modality, PartitionKey
 
 SOUNDS = Path(__file__).parents[1] / "data" / "nano" / "sounds"
 ABSENT = (
@@ -46,8 +46,8 @@ def test_z_tells_presence_from_absence(index: ws.Index) -> None:
 
 def test_nothing_like_that_is_an_answer(index: ws.Index) -> None:
     limit = float(np.median([best(index, words) for words in ABSENT])) + 0.01
-    assert index.search(text=SOUND_WORDS["dog"][0], target="audio", min_score=limit)
-    found = [bool(index.search(text=words, target="audio", min_score=limit)) for words in ABSENT]
+    assert index.search(text=SOUND_WORDS["dog"][0], target="audio", min_z=limit)
+    found = [bool(index.search(text=words, target="audio", min_z=limit)) for words in ABSENT]
     assert sum(found) <= len(ABSENT) // 2
 
 
@@ -66,10 +66,10 @@ def test_a_space_of_an_instruction_is_measured_by_queries_with_it(tmp_path: Path
     with ws.create(tmp_path, "wave-tiny", workers=2) as index:
         index.add([SOUNDS], instructions=["What animal is heard?"])
         for instruction in ("", "What animal is heard?"):
-            space = Space(Modality.AUDIO, instruction)
-            rows = index._snapshot.vectors(space, index._snapshot.partition(space).ids).astype(np.float32)
+            key = PartitionKey(Modality.AUDIO, instruction)
+            rows = index._snapshot.vectors(key, index._snapshot.partition(key).ids).astype(np.float32)
             cosines = (rows @ rows.T)[~np.eye(len(rows), dtype=bool)].reshape(len(rows), -1)
-            spread = index._snapshot.spreads(space).get(Modality.AUDIO)
+            spread = index._snapshot.score_stats(key).get(Modality.AUDIO)
             assert spread is not None
             assert spread.mean == pytest.approx(np.mean([background(row)[0] for row in cosines]), abs=1e-5)
 
@@ -77,4 +77,4 @@ def test_a_space_of_an_instruction_is_measured_by_queries_with_it(tmp_path: Path
 def test_the_spread_is_kept_in_the_index(index: ws.Index) -> None:
     with ws.open(index.path) as again:
         assert best(again, "a dog barking") == pytest.approx(best(index, "a dog barking"))
-        assert {spread.query for spread in again._snapshot.manifest.spreads} == {"text", "audio"}
+        assert {spread.query for spread in again._snapshot.manifest.score_stats} == {"text", "audio"}

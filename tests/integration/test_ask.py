@@ -23,7 +23,7 @@ QUESTION = "What is heard?"
 @pytest.fixture(scope="module")
 def embedder() -> object:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("wave_search.model.load", CountingEmbedder().load)
+        patch.setattr("wave_search.models.load", CountingEmbedder().load)
         with ws.load_embedder("wave-tiny") as loaded:
             yield loaded
 

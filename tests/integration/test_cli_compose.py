@@ -57,7 +57,7 @@ def test_hits_that_there_are_not(cli: CommandLine, small_library: Path, index: P
     assert "there is no hit 3: the last query had 2" in complaint("--like", "3")
     assert '"0" is no rank of a hit' in complaint("--like", "0")
     assert "nothing to look for" in complaint("--not-like", "1")
-    assert cli("query", *similar, "--min-score", "99", "--index", index).returncode == 4
+    assert cli("query", *similar, "--min-z", "99", "--index", index).returncode == 4
     assert "the last query had 0" in complaint("--like", "1")
 
 

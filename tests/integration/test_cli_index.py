@@ -88,7 +88,7 @@ def test_optimize(cli: CommandLine, small_index: Path, small_library: Path, tmp_
     for_people = cli("optimize", "--index", index)
     assert (for_people.returncode, for_people.stdout) == (0, "")
     assert re.fullmatch(r".* before, .* now, in .* s\n", for_people.stderr)
-    report = json.loads(cli("optimize", "--index", index, "--grace", "0", "--json").stdout)
+    report = json.loads(cli("optimize", "--index", index, "--keep-versions-for", "0", "--json").stdout)
     assert report["before_bytes"] > report["after_bytes"] > 0
     assert report["rebuilt"] == []
     assert cli("verify", "--index", index).stderr == "no problem found\n"
@@ -117,7 +117,7 @@ def test_models_are_listed(cli: CommandLine) -> None:
         ["index", "/no/such/folder"],
         ["index", ".", "--segment", "soon"],
         ["index", ".", "--modalities", "smell"],
-        ["index", ".", "--ivf-from", "0"],
+        ["index", ".", "--min-shard-rows", "0"],
         ["no-such-command"],
         ["--no-such-option"],
     ],

@@ -95,7 +95,7 @@ def test_no_color(cli: CommandLine, tmp_path: Path) -> None:
 
 
 def test_no_result_ends_with_4(cli: CommandLine, small_index: Path) -> None:
-    run = cli("query", "--text", "dog", "--min-score", "1000", "--json", "--index", small_index)
+    run = cli("query", "--text", "dog", "--min-z", "1000", "--json", "--index", small_index)
     assert run.returncode == 4
     assert run.stdout == ""
     assert run.stderr.endswith("no result with z >= 1000\n")
@@ -110,7 +110,7 @@ def test_no_result_ends_with_4(cli: CommandLine, small_index: Path) -> None:
         ["--text", "dog", "--json", "--paths"],
         ["--text", "dog", "--target", "smell"],
         ["--text", "dog", "-k", "0"],
-        ["--text", "dog", "--min-score", "nan"],
+        ["--text", "dog", "--min-z", "nan"],
         ["--text", "   "],
         ["--audio", "no-such.flac"],
         ["--audio", "frog.flac@5-2"],

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 import wave_search as ws
-from wave_search.indexer.calibrate import typical_background
-from wave_search.indexer.phrases import PHRASES
-from wave_search.query.calibrate import Background
+from recipes.wave_nano.captions import with_article
+from recipes.wave_nano.scenes import DURATION_S, Scene, render
+from wave_search.calibration.background import Background
+from wave_search.calibration.cohort import typical_background
+from wave_search.calibration.phrases import PHRASES
 from wave_search.query.compose import joint_z
-from wave_search.train.scenes import DURATION_S, Scene, render
-from wave_search.train.wording import with_article
 from wave_search.types import Clip, Frames
 
 DATA = Path(__file__).parent.parent / "data" / "nano"

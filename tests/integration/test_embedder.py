@@ -18,7 +18,7 @@ from wave_search.types import Clip, Waveform
 
 @pytest.fixture
 def embedder(monkeypatch: pytest.MonkeyPatch) -> object:
-    monkeypatch.setattr("wave_search.model.load", CountingEmbedder().load)
+    monkeypatch.setattr("wave_search.models.load", CountingEmbedder().load)
     with ws.load_embedder("wave-tiny") as loaded:
         yield loaded
 

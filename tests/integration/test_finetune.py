@@ -21,9 +21,9 @@ import wave_search as ws
 from tests.libraries import PACKAGE_PARENT
 from tests.media_factory import write_sound, write_video
 from wave_search.errors import IndexMismatchError, ModelError, UsageError
-from wave_search.model.registry import TINY_DIRECTORY
+from wave_search.finetune import Report, train
+from wave_search.models.registry import TINY_DIRECTORY
 from wave_search.reports import Training
-from wave_search.train import Report, train
 
 WORDS = ("a low hum", "a middle pitch", "a whistle", "a shrill squeak")
 BAD_ROWS = "missing.wav,,,nothing\ntone0.wav,5,6,too late\nbroken.mp4,,,half a film\ntone0.wav,x,,no number\n"
@@ -152,8 +152,8 @@ def test_the_result_is_a_model_like_any_other(
 def test_the_adapter_on_the_base_gives_the_same_vectors(undisturbed: tuple[Report, list[Training]]) -> None:
     from peft import PeftModel
 
-    from wave_search.model.checkpoint import load_wave
-    from wave_search.model.sequences import text_sequence
+    from wave_search.models.wave.checkpoint import load_wave
+    from wave_search.models.wave.sequences import text_sequence
 
     model = undisturbed[0].model
     assert model is not None

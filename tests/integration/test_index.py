@@ -14,7 +14,8 @@ import wave_search as ws
 from tests.libraries import LIBRARY_FILES, LIBRARY_SEGMENTS, WORDS, CountingEmbedder, make_library, no_decoders
 from tests.media_factory import write_sound
 from wave_search.errors import UsageError
-from wave_search.indexer import commit, run
+from wave_search.indexer import run
+from wave_search.indexer.pipeline import commit
 from wave_search.store import Writer
 
 
@@ -41,7 +42,7 @@ def test_a_first_run(tmp_path: Path, counted: CountingEmbedder) -> None:
 
 
 def test_running_again_opens_nothing(settled: Path, counted: CountingEmbedder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "Decoders", no_decoders)
+    monkeypatch.setattr(run, "DecoderPool", no_decoders)
     loads = counted.loads
     with ws.open(settled / "index") as index:
         version = index.info().version
@@ -265,8 +266,8 @@ def test_optimize_needs_no_model_and_finds_the_same(settled: Path, monkeypatch: 
         vector = np.ones(index.model.dim, np.float32) / index.model.dim**0.5
         hits = index.search(vector=vector, k=5)
         with monkeypatch.context() as patch:
-            patch.setattr("wave_search.model.load", None)
-            report = index.optimize(grace_s=0)
+            patch.setattr("wave_search.models.load", None)
+            report = index.optimize(keep_versions_for_s=0)
         assert 0 < report.after_bytes < report.before_bytes
         assert index.search(vector=vector, k=5) == hits
     assert ws.verify(settled / "index") == ()

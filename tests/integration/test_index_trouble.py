@@ -40,7 +40,7 @@ def test_a_broken_file_is_skipped_once_and_tried_again_when_it_changes(
         assert [skipped.path for skipped in first.skipped] == [broken.resolve()]
         assert first.skipped[0].cause
         with monkeypatch.context() as patch:
-            patch.setattr(run, "Decoders", no_decoders)
+            patch.setattr(run, "DecoderPool", no_decoders)
             assert index.add([settled / "media"]).skipped == first.skipped
         write_video(broken, 1, seed=9)
         mended = index.add([settled / "media"])
@@ -50,13 +50,13 @@ def test_a_broken_file_is_skipped_once_and_tried_again_when_it_changes(
 def test_a_file_that_failed_is_tried_again_on_demand(settled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     odd = write_sound(settled / "media" / "odd.wav", 12, 123)
 
-    class FailingDecoders(run.Decoders):
+    class FailingDecoders(run.DecoderPool):
         def segments(self, path: Path, *args: object, **options: object) -> object:
             raise BrokenMediaError(path, "no frame")
 
     with ws.open(settled / "index") as index:
         with monkeypatch.context() as patch:
-            patch.setattr(run, "Decoders", FailingDecoders)
+            patch.setattr(run, "DecoderPool", FailingDecoders)
             first = index.add([settled / "media"])
             assert [skipped.cause for skipped in first.skipped] == ["no frame"]
             assert index.add([settled / "media"], retry=True).skipped == first.skipped
@@ -71,7 +71,7 @@ def test_what_comes_before_a_damage_is_indexed_and_the_damage_reported(
 ) -> None:
     damaged = write_sound(settled / "media" / "damaged.wav", 25, 123)
 
-    class FailingDecoders(run.Decoders):
+    class FailingDecoders(run.DecoderPool):
         def segments(self, path: Path, *args: object, **options: object) -> object:
             for segment in super().segments(path, *args, **options):
                 if path.name == damaged.name and segment.span.start_s >= 20:
@@ -80,7 +80,7 @@ def test_what_comes_before_a_damage_is_indexed_and_the_damage_reported(
 
     with ws.open(settled / "index") as index:
         with monkeypatch.context() as patch:
-            patch.setattr(run, "Decoders", FailingDecoders)
+            patch.setattr(run, "DecoderPool", FailingDecoders)
             first = index.add([settled / "media"])
         assert (first.indexed, first.segments) == (1, {"audio": 2})
         assert [skipped.cause for skipped in first.skipped] == ["damaged after 20.0 s; indexed up to there (no frame)"]
@@ -119,7 +119,7 @@ def test_a_file_that_changes_while_it_is_read_waits_for_the_next_run(
 ) -> None:
     growing = write_sound(settled / "media" / "growing.wav", 2, 123)
 
-    class GrowingDecoders(run.Decoders):
+    class GrowingDecoders(run.DecoderPool):
         def segments(self, path: Path, *args: object, **options: object) -> object:
             yield from super().segments(path, *args, **options)
             with growing.open("ab") as file:
@@ -127,7 +127,7 @@ def test_a_file_that_changes_while_it_is_read_waits_for_the_next_run(
 
     with ws.open(settled / "index") as index:
         with monkeypatch.context() as patch:
-            patch.setattr(run, "Decoders", GrowingDecoders)
+            patch.setattr(run, "DecoderPool", GrowingDecoders)
             report = index.add([settled / "media"])
         assert [(skipped.path.name, skipped.cause) for skipped in report.skipped] == [
             ("growing.wav", "changed while it was read")
@@ -183,10 +183,10 @@ def test_two_writers(settled: Path) -> None:
 
 def test_a_lost_shard_is_built_again(settled: Path) -> None:
     with ws.open(settled / "index") as index:
-        index.add([settled / "media"], ivf_from=2)
+        index.add([settled / "media"], min_shard_rows=2)
         covered = {part.modality: part.covered for part in index.info().partitions}
         assert covered == LIBRARY_SEGMENTS
         before = index.search(text="x", target="audio")
         shutil.rmtree(settled / "index" / "shards" / "audio")
-        index.add([settled / "media"], ivf_from=2)
+        index.add([settled / "media"], min_shard_rows=2)
         assert index.search(text="x", target="audio") == before

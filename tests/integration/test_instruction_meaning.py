@@ -9,9 +9,9 @@ import pytest
 import soundfile
 
 import wave_search as ws
+from recipes.wave_nano.captions import COLOURS
+from recipes.wave_nano.scenes import DURATION_S, Scene, render
 from tests.media_samples import write_av
-from wave_search.train.scenes import DURATION_S, Scene, render
-from wave_search.train.wording import COLOURS
 
 DATA = Path(__file__).parent.parent / "data" / "nano"
 SEEN_AND_HEARD = (("dog", "rain"), ("rooster", "sea_waves"), ("fire", "crying_baby"))

@@ -12,17 +12,17 @@ from PIL import Image
 from tests.media_decoding import ALL, arrays, decode, write_wav
 from tests.media_samples import chord, moving_picture, write_av, write_frames
 from wave_search.errors import UsageError
-from wave_search.media import Decoders, Segmenting
+from wave_search.media import DecoderPool, Segmentation
 from wave_search.types import Modality, Sampling, Span
 
 
 @pytest.fixture(scope="module")
-def decoders() -> Iterator[Decoders]:
-    with Decoders(2, Sampling()) as running:
+def decoders() -> Iterator[DecoderPool]:
+    with DecoderPool(2, Sampling()) as running:
         yield running
 
 
-def test_windows_of_a_video_alone_and_in_the_stream(decoders: Decoders, tmp_path: Path) -> None:
+def test_windows_of_a_video_alone_and_in_the_stream(decoders: DecoderPool, tmp_path: Path) -> None:
     path = write_av(tmp_path / "film.mkv", moving_picture(115), 10, chord(14.0, 22_050, 2), 22_050)
     info, segments = decode(decoders, path, "3")
     assert info.modalities == (Modality.AUDIO, Modality.VIDEO, Modality.AV)
@@ -33,12 +33,12 @@ def test_windows_of_a_video_alone_and_in_the_stream(decoders: Decoders, tmp_path
     assert segments[3].clip.frames is not None
     assert segments[3].clip.frames.duration_s == pytest.approx(2.5)
     for segment in segments:
-        (alone,) = decoders.segments(path, info, Segmenting.parse("3"), ALL, segment.span)
+        (alone,) = decoders.segments(path, info, Segmentation.parse("3"), ALL, segment.span)
         for left, right in zip(arrays(alone), arrays(segment), strict=True):
             assert np.array_equal(left, right)
 
 
-def test_only_what_is_wanted_is_decoded(decoders: Decoders, tmp_path: Path) -> None:
+def test_only_what_is_wanted_is_decoded(decoders: DecoderPool, tmp_path: Path) -> None:
     path = write_av(tmp_path / "film.mkv", moving_picture(20), 10, chord(5.0, 16_000), 16_000)
     _, heard = decode(decoders, path, "2", modalities=(Modality.AUDIO,))
     _, seen = decode(decoders, path, "2", modalities=(Modality.VIDEO,))
@@ -48,7 +48,7 @@ def test_only_what_is_wanted_is_decoded(decoders: Decoders, tmp_path: Path) -> N
     assert read == []
 
 
-def test_a_moving_gif_is_a_video_and_a_still_one_an_image(decoders: Decoders, tmp_path: Path) -> None:
+def test_a_moving_gif_is_a_video_and_a_still_one_an_image(decoders: DecoderPool, tmp_path: Path) -> None:
     pictures = [Image.fromarray(pixels) for pixels in moving_picture(6)]
     pictures[0].save(tmp_path / "moving.gif", save_all=True, append_images=pictures[1:], duration=200)
     pictures[0].save(tmp_path / "still.gif")
@@ -59,7 +59,7 @@ def test_a_moving_gif_is_a_video_and_a_still_one_an_image(decoders: Decoders, tm
     assert image.clip.modalities == (Modality.IMAGE,)
 
 
-def test_cover_art_is_no_video(decoders: Decoders, tmp_path: Path) -> None:
+def test_cover_art_is_no_video(decoders: DecoderPool, tmp_path: Path) -> None:
     import av
 
     path = tmp_path / "song.m4a"
@@ -78,7 +78,7 @@ def test_cover_art_is_no_video(decoders: Decoders, tmp_path: Path) -> None:
     assert (info.kind, info.video) == ("audio", None)
 
 
-def test_scenes(decoders: Decoders, tmp_path: Path) -> None:
+def test_scenes(decoders: DecoderPool, tmp_path: Path) -> None:
     pytest.importorskip("scenedetect")
     colours = [(200, 30, 30), (20, 60, 20), (230, 230, 255)]
     frames = np.concatenate([np.broadcast_to(np.array(c, np.uint8), (30, 96, 128, 3)) for c in colours])
@@ -89,12 +89,12 @@ def test_scenes(decoders: Decoders, tmp_path: Path) -> None:
     assert sound.span == Span(0.0, 2.0)
 
 
-def test_a_range_outside_the_file_is_a_mistake_of_the_user(decoders: Decoders, tmp_path: Path) -> None:
+def test_a_range_outside_the_file_is_a_mistake_of_the_user(decoders: DecoderPool, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"begins at 5 s, but the file ends at 1 s"):
         decode(decoders, write_wav(tmp_path / "short.wav"), span=Span(5.0, 6.0))
 
 
-def test_images_are_upright_and_on_white(decoders: Decoders, tmp_path: Path) -> None:
+def test_images_are_upright_and_on_white(decoders: DecoderPool, tmp_path: Path) -> None:
     pixels = np.zeros((56, 84, 4), np.uint8)
     pixels[:, :42] = (255, 0, 0, 255)  # the right half is transparent
     image = Image.fromarray(pixels)
@@ -113,14 +113,14 @@ def test_images_are_upright_and_on_white(decoders: Decoders, tmp_path: Path) -> 
     assert turned.clip.image[10, 28, 0] > 200
 
 
-def test_sixteen_bits_of_grey_are_scaled(decoders: Decoders, tmp_path: Path) -> None:
+def test_sixteen_bits_of_grey_are_scaled(decoders: DecoderPool, tmp_path: Path) -> None:
     Image.fromarray(np.full((56, 56), 40_000, np.uint16)).save(tmp_path / "grey.png")
     _, (segment,) = decode(decoders, tmp_path / "grey.png")
     assert segment.clip.image is not None
     assert segment.clip.image[0, 0].tolist() == [40_000 // 256] * 3
 
 
-def test_texts(decoders: Decoders, tmp_path: Path) -> None:
+def test_texts(decoders: DecoderPool, tmp_path: Path) -> None:
     (tmp_path / "notes.md").write_text("# One\n\n" + "two " * 300)
     (tmp_path / "film.srt").write_text("1\n00:00:01,0 --> 00:00:03,0\nHello\n\n2\n00:00:12,0 --> 00:00:14,0\nBye\n")
     notes, pieces = decode(decoders, tmp_path / "notes.md")

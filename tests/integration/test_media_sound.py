@@ -11,13 +11,13 @@ import soundfile
 
 from tests.media_decoding import ALL, decode, write_wav
 from tests.media_samples import chord, moving_picture, wav_bytes, write_av, write_sound
-from wave_search.media import Decoders, Segmenting
+from wave_search.media import DecoderPool, Segmentation
 from wave_search.types import Modality, Sampling
 
 
 @pytest.fixture(scope="module")
-def decoders() -> Iterator[Decoders]:
-    with Decoders(2, Sampling()) as running:
+def decoders() -> Iterator[DecoderPool]:
+    with DecoderPool(2, Sampling()) as running:
         yield running
 
 
@@ -26,7 +26,7 @@ def decoders() -> Iterator[Decoders]:
     [("a.wav", "PCM_U8"), ("b.wav", "PCM_24"), ("c.wav", "FLOAT"), ("d.wav", "DOUBLE"), ("e.flac", "PCM_16"),
      ("f.ogg", "VORBIS"), ("g.ogg", "OPUS"), ("h.mp3", "MPEG_LAYER_III"), ("i.aiff", "PCM_16"), ("j.au", "PCM_16")],
 )  # fmt: skip
-def test_sound_of_libsndfile(decoders: Decoders, tmp_path: Path, name: str, subtype: str) -> None:
+def test_sound_of_libsndfile(decoders: DecoderPool, tmp_path: Path, name: str, subtype: str) -> None:
     path = tmp_path / name
     sound = chord(2.5, 48_000, 2)
     soundfile.write(path, sound, 48_000, subtype=subtype)
@@ -45,7 +45,7 @@ def test_sound_of_libsndfile(decoders: Decoders, tmp_path: Path, name: str, subt
 @pytest.mark.parametrize(
     ("name", "codec"), [("a.m4a", "aac"), ("b.mka", "ac3"), ("c.mp4", "alac"), ("d.wv", "wavpack")]
 )
-def test_sound_of_pyav_has_the_same_level(decoders: Decoders, tmp_path: Path, name: str, codec: str) -> None:
+def test_sound_of_pyav_has_the_same_level(decoders: DecoderPool, tmp_path: Path, name: str, codec: str) -> None:
     info, (segment,) = decode(decoders, write_sound(tmp_path / name, chord(2.0, 48_000, 2), 48_000, codec))
     assert (info.kind, info.duration_s) == ("audio", pytest.approx(2.0, abs=0.1))
     assert segment.clip.waveform is not None
@@ -54,14 +54,14 @@ def test_sound_of_pyav_has_the_same_level(decoders: Decoders, tmp_path: Path, na
     assert level == pytest.approx(1.0, abs=0.05)  # FFmpeg's own downmix would be at 1.41
 
 
-def test_six_channels_are_averaged(decoders: Decoders, tmp_path: Path) -> None:
+def test_six_channels_are_averaged(decoders: DecoderPool, tmp_path: Path) -> None:
     _, (segment,) = decode(decoders, write_wav(tmp_path / "six.wav", 0.5, channels=6))
     assert segment.clip.waveform is not None
     assert np.abs(segment.clip.waveform.samples - chord(0.5, 16_000, 6).mean(axis=1)).max() < 1e-3
 
 
 @pytest.mark.parametrize("start_s", [0.0, 0.75])
-def test_sound_begins_where_it_begins_in_the_video(decoders: Decoders, tmp_path: Path, start_s: float) -> None:
+def test_sound_begins_where_it_begins_in_the_video(decoders: DecoderPool, tmp_path: Path, start_s: float) -> None:
     path = write_av(tmp_path / "late.mkv", moving_picture(50), 25, chord(1.0, 16_000), 16_000, sound_start_s=start_s)
     _, (segment,) = decode(decoders, path)
     assert segment.clip.waveform is not None
@@ -72,7 +72,7 @@ def test_sound_begins_where_it_begins_in_the_video(decoders: Decoders, tmp_path:
 
 @pytest.mark.parametrize(("name", "codec"), [("long.mp3", None), ("long.m4a", "aac"), ("long.flac", None)])
 def test_a_window_alone_is_the_same_as_within_the_file(
-    decoders: Decoders, tmp_path: Path, name: str, codec: str | None
+    decoders: DecoderPool, tmp_path: Path, name: str, codec: str | None
 ) -> None:
     path = tmp_path / name
     if codec is None:
@@ -84,7 +84,7 @@ def test_a_window_alone_is_the_same_as_within_the_file(
     for segment in segments:
         assert segment.span is not None
         assert segment.clip.waveform is not None
-        (alone,) = decoders.segments(path, info, Segmenting(), ALL, segment.span)
+        (alone,) = decoders.segments(path, info, Segmentation(), ALL, segment.span)
         assert alone.span == segment.span
         assert alone.clip.waveform is not None
         assert np.array_equal(alone.clip.waveform.samples, segment.clip.waveform.samples)
@@ -100,7 +100,7 @@ def test_a_window_alone_is_the_same_as_within_the_file(
         (wav_bytes(np.zeros((1, 1), np.int16)), 1 / 16_000),
     ],
 )
-def test_lying_headers(decoders: Decoders, tmp_path: Path, content: bytes, seconds: float) -> None:
+def test_lying_headers(decoders: DecoderPool, tmp_path: Path, content: bytes, seconds: float) -> None:
     path = tmp_path / "lies.wav"
     path.write_bytes(content)
     info, (segment,) = decode(decoders, path)
@@ -117,7 +117,7 @@ def test_lying_headers(decoders: Decoders, tmp_path: Path, content: bytes, secon
         (np.zeros(16_000, np.float32), 0.0),
     ],
 )
-def test_wild_samples_are_tamed(decoders: Decoders, tmp_path: Path, samples: np.ndarray, peak: float) -> None:
+def test_wild_samples_are_tamed(decoders: DecoderPool, tmp_path: Path, samples: np.ndarray, peak: float) -> None:
     path = tmp_path / "wild.wav"
     path.write_bytes(wav_bytes(samples[:, None]))
     _, (segment,) = decode(decoders, path)

@@ -15,13 +15,13 @@ import pytest
 from tests.media_decoding import decode, write_wav
 from tests.media_samples import moving_picture, wav_bytes, write_frames
 from wave_search.errors import BrokenMediaError, MediaError, UnsupportedMediaError
-from wave_search.media import Decoders
+from wave_search.media import DecoderPool
 from wave_search.types import Modality, Sampling
 
 
 @pytest.fixture(scope="module")
-def decoders() -> Iterator[Decoders]:
-    with Decoders(2, Sampling()) as running:
+def decoders() -> Iterator[DecoderPool]:
+    with DecoderPool(2, Sampling()) as running:
         yield running
 
 
@@ -61,7 +61,7 @@ def png_bomb() -> bytes:
     ],
 )  # fmt: skip
 def test_verdicts(
-    decoders: Decoders, tmp_path: Path, *, name: str, content: bytes, error: type[MediaError], cause: str
+    decoders: DecoderPool, tmp_path: Path, *, name: str, content: bytes, error: type[MediaError], cause: str
 ) -> None:
     path = tmp_path / name
     path.write_bytes(content)
@@ -72,7 +72,7 @@ def test_verdicts(
     assert "\n" not in raised.value.cause
 
 
-def test_what_is_not_a_file_is_not_opened(decoders: Decoders, tmp_path: Path) -> None:
+def test_what_is_not_a_file_is_not_opened(decoders: DecoderPool, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.wav")
     for name, target in (("zero.wav", "/dev/zero"), ("dangling.mp4", "/nonexistent"), ("self.mp4", "self.mp4")):
         (tmp_path / name).symlink_to(target)
@@ -96,7 +96,7 @@ def test_a_huge_file_of_nothing_fails_before_it_is_digested(tmp_path: Path, head
     path = tmp_path / "sparse.mp4"
     path.write_bytes(head)
     os.truncate(path, 8 << 30)
-    with Decoders(1, Sampling(), item_timeout_s=20) as decoders, pytest.raises(BrokenMediaError):
+    with DecoderPool(1, Sampling(), item_timeout_s=20) as decoders, pytest.raises(BrokenMediaError):
         decoders.identify(path)
 
 
@@ -105,13 +105,15 @@ def test_a_huge_file_of_nothing_fails_before_it_is_digested(tmp_path: Path, head
     ["-y.wav", "--help.wav", "concat:a|b.wav", "file:http___x.wav", "new\nline.wav", "%00.wav", "$(touch x).wav",
      os.fsdecode(b"latin1-\xe9\xff.wav"), "x" * 251 + ".wav", "no_suffix"],
 )  # fmt: skip
-def test_names_are_only_names(decoders: Decoders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_names_are_only_names(
+    decoders: DecoderPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     info, (segment,) = decode(decoders, write_wav(Path.cwd() / name))
     assert (info.container, segment.media_s) == ("wav", 1.0)
 
 
-def test_video_may_have_any_name(decoders: Decoders, tmp_path: Path) -> None:
+def test_video_may_have_any_name(decoders: DecoderPool, tmp_path: Path) -> None:
     plain = write_frames(tmp_path / "plain.mp4", moving_picture(10))
     odd = plain.rename(tmp_path / os.fsdecode(b"concat:-\xff|\n.mp4"))
     info, (segment,) = decode(decoders, odd)
@@ -120,7 +122,7 @@ def test_video_may_have_any_name(decoders: Decoders, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["list.m3u8", "list.mp4", "list.mp3", "list.ts"])
 @pytest.mark.parametrize("prefix", [b"", b"\n", b"ID3\x03\x00\x00\x00\x00\x00\x00", b"\xef\xbb\xbf"])
-def test_no_request_goes_out(decoders: Decoders, tmp_path: Path, name: str, prefix: bytes) -> None:
+def test_no_request_goes_out(decoders: DecoderPool, tmp_path: Path, name: str, prefix: bytes) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.setblocking(False)
         url = f"http://127.0.0.1:{server.getsockname()[1]}/x.ts"
@@ -132,7 +134,7 @@ def test_no_request_goes_out(decoders: Decoders, tmp_path: Path, name: str, pref
             server.accept()
 
 
-def test_a_reference_to_another_file_is_not_followed(decoders: Decoders, tmp_path: Path) -> None:
+def test_a_reference_to_another_file_is_not_followed(decoders: DecoderPool, tmp_path: Path) -> None:
     """A QuickTime reference movie names the file that holds its data."""
     import av
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.media_samples import ENCODINGS, Encoding, moving_picture, rotate_mp4, write_av, write_frames
 from wave_search.errors import BrokenMediaError
-from wave_search.media.container import Picture, Source, choose_video, open_container, scan
+from wave_search.media.demux import Picture, Source, choose_video, open_container, scan
 from wave_search.media.files import open_regular
 from wave_search.media.info import MediaInfo
 from wave_search.media.probe import probe

@@ -18,18 +18,18 @@ from PIL import Image
 
 from tests.media_decoding import ALL, arrays, decode, workers, write_wav
 from wave_search.errors import BrokenMediaError, DecodeLimitError, UsageError
-from wave_search.media import Decoders, Segmenting
-from wave_search.media import decoders as decoders_module
+from wave_search.media import DecoderPool, Segmentation
+from wave_search.media import worker_pool as decoders_module
 from wave_search.types import Sampling
 
 
 @pytest.fixture(scope="module")
-def decoders() -> Iterator[Decoders]:
-    with Decoders(2, Sampling()) as running:
+def decoders() -> Iterator[DecoderPool]:
+    with DecoderPool(2, Sampling()) as running:
         yield running
 
 
-def test_identity_is_by_content(decoders: Decoders, tmp_path: Path) -> None:
+def test_identity_is_by_content(decoders: DecoderPool, tmp_path: Path) -> None:
     path = write_wav(tmp_path / "one.wav")
     copy = tmp_path / "copy.mp3"
     copy.write_bytes(path.read_bytes())
@@ -42,7 +42,7 @@ def test_identity_is_by_content(decoders: Decoders, tmp_path: Path) -> None:
 def test_errors_keep_the_worker(tmp_path: Path) -> None:
     (tmp_path / "bad.mp4").write_bytes(b"")
     good = write_wav(tmp_path / "good.wav")
-    with Decoders(1, Sampling()) as decoders:
+    with DecoderPool(1, Sampling()) as decoders:
         decoders.identify(good)
         before = workers()
         for _ in range(3):
@@ -55,37 +55,37 @@ def test_errors_keep_the_worker(tmp_path: Path) -> None:
 def test_a_crash_costs_one_file(tmp_path: Path) -> None:
     path = write_wav(tmp_path / "long.wav", 120.0)
     before = workers()
-    with Decoders(1, Sampling()) as decoders:
+    with DecoderPool(1, Sampling()) as decoders:
         info = decoders.identify(path)
-        segments = decoders.segments(path, info, Segmenting(), ALL)
+        segments = decoders.segments(path, info, Segmentation(), ALL)
         next(segments)
         (victim,) = workers() - before
         os.kill(victim, signal.SIGSEGV)
         with pytest.raises(DecodeLimitError, match=r"long\.wav: the decoder crashed \(SIGSEGV\)"):
             list(segments)
-        assert len(list(decoders.segments(path, info, Segmenting(), ALL))) == 12
+        assert len(list(decoders.segments(path, info, Segmentation(), ALL))) == 12
         assert victim not in workers()
 
 
 def test_a_hang_costs_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_wav(tmp_path / "hangs.wav", 0.5)
     before = workers()
-    with Decoders(1, Sampling()) as decoders:
+    with DecoderPool(1, Sampling()) as decoders:
         info = decoders.identify(path)
         (victim,) = workers() - before
         os.kill(victim, signal.SIGSTOP)
         with monkeypatch.context() as hurry:
             hurry.setattr(decoders, "_item_timeout_s", 0.1)
             with pytest.raises(DecodeLimitError, match=r"hangs\.wav: decoding it did not end within 0\.6 s"):
-                list(decoders.segments(path, info, Segmenting(), ALL))
-        assert len(list(decoders.segments(path, info, Segmenting(), ALL))) == 1
+                list(decoders.segments(path, info, Segmentation(), ALL))
+        assert len(list(decoders.segments(path, info, Segmentation(), ALL))) == 1
         assert victim not in workers()
 
 
 def test_too_much_memory_costs_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoders_module, "MEMORY_BYTES", 400 << 20)
     Image.new("RGB", (12_000, 12_000)).save(tmp_path / "large.png")
-    with Decoders(1, Sampling()) as decoders:
+    with DecoderPool(1, Sampling()) as decoders:
         with pytest.raises(DecodeLimitError, match=r"large\.png: .*memory"):
             decode(decoders, tmp_path / "large.png")
         decode(decoders, write_wav(tmp_path / "small.wav"))
@@ -95,14 +95,14 @@ def test_too_much_memory_costs_one_file(tmp_path: Path, monkeypatch: pytest.Monk
 def test_an_abandoned_file_costs_nothing(tmp_path: Path) -> None:
     path = write_wav(tmp_path / "long.wav", 200.0)
     before = workers()
-    with Decoders(2, Sampling()) as decoders:
+    with DecoderPool(2, Sampling()) as decoders:
         info = decoders.identify(path)
         for _ in range(3):
-            segments = decoders.segments(path, info, Segmenting(), ALL)
+            segments = decoders.segments(path, info, Segmentation(), ALL)
             next(segments)
             segments.close()
         # More iterators at once than workers do not wait for each other.
-        several = [decoders.segments(path, info, Segmenting(), ALL) for _ in range(4)]
+        several = [decoders.segments(path, info, Segmentation(), ALL) for _ in range(4)]
         assert len({segment.span for segment in map(next, several)}) == 1
         assert [len(list(segments)) for segments in several] == [19] * 4
         assert len(workers() - before) <= 2
@@ -118,7 +118,7 @@ def test_threads_share_the_workers(tmp_path: Path) -> None:
             _, segments = decode(decoders, path)
             results[path] = [len(arrays(segment)[1]) for segment in segments]
 
-    with Decoders(2, Sampling()) as decoders:
+    with DecoderPool(2, Sampling()) as decoders:
         threads = [threading.Thread(target=work, args=(paths[start::3],)) for start in range(3)]
         for thread in threads:
             thread.start()
@@ -133,8 +133,8 @@ def test_threads_share_the_workers(tmp_path: Path) -> None:
 
 def test_the_worker_waits_for_the_reader(tmp_path: Path) -> None:
     path = write_wav(tmp_path / "long.wav", 300.0)
-    with Decoders(1, Sampling()) as decoders:
-        segments = decoders.segments(path, decoders.identify(path), Segmenting(), ALL)
+    with DecoderPool(1, Sampling()) as decoders:
+        segments = decoders.segments(path, decoders.identify(path), Segmentation(), ALL)
         next(segments)
         os.truncate(path, 44 + 150 * 32_000)
         # Had it run ahead, it would have seen the rest.
@@ -144,8 +144,8 @@ def test_the_worker_waits_for_the_reader(tmp_path: Path) -> None:
 def test_closing_ends_busy_workers(tmp_path: Path) -> None:
     path = write_wav(tmp_path / "long.wav", 120.0)
     before = workers()
-    decoders = Decoders(1, Sampling())
-    segments = decoders.segments(path, decoders.identify(path), Segmenting(), ALL)
+    decoders = DecoderPool(1, Sampling())
+    segments = decoders.segments(path, decoders.identify(path), Segmentation(), ALL)
     next(segments)
     decoders.close()
     assert workers() <= before
@@ -158,7 +158,7 @@ def test_closing_ends_busy_workers(tmp_path: Path) -> None:
 def test_the_keyboard_does_not_reach_workers(tmp_path: Path) -> None:
     path = write_wav(tmp_path / "sound.wav")
     before = workers()
-    with Decoders(1, Sampling()) as decoders:
+    with DecoderPool(1, Sampling()) as decoders:
         info = decoders.identify(path)
         (worker,) = workers() - before
         assert os.getsid(worker) == worker
@@ -170,9 +170,9 @@ def test_the_keyboard_does_not_reach_workers(tmp_path: Path) -> None:
 SCRIPT = """
 import os, signal, sys
 from pathlib import Path
-from wave_search.media import Decoders
+from wave_search.media import DecoderPool
 from wave_search.types import Sampling
-decoders = Decoders(1, Sampling())
+decoders = DecoderPool(1, Sampling())
 info = decoders.identify(Path(sys.argv[1]))
 worker = next(iter(decoders._all))._process.pid
 print(info.container, worker, flush=True)
@@ -221,11 +221,11 @@ def test_workers_end_with_a_script_that_has_no_main_guard(tmp_path: Path, end: s
 def test_importing_media_loads_no_decoder() -> None:
     code = "import sys, wave_search.media; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert "wave_search.media.decoders" in loaded
+    assert "wave_search.media.worker_pool" in loaded
     assert not {"av", "decord", "PIL", "soundfile", "soxr", "numpy"} & set(loaded)
 
 
-def test_spans_of_all_files_are_in_order(decoders: Decoders, tmp_path: Path) -> None:
+def test_spans_of_all_files_are_in_order(decoders: DecoderPool, tmp_path: Path) -> None:
     _, segments = decode(decoders, write_wav(tmp_path / "sound.wav", 35.7), "4")
     spans = [segment.span for segment in segments if segment.span is not None]
     assert len(spans) == 9

@@ -35,7 +35,7 @@ def test_it_holds_every_file_of_the_package_and_nothing_else(installed: Distribu
     }
     assert {path for path in held if path.startswith("wave_search/")} == sources
     assert {path.split("/")[0] for path in held if not path.startswith((".", "wave_search"))} == set()
-    assert {"wave_search/py.typed", "wave_search/model/tiny/config.json"} <= held
+    assert {"wave_search/py.typed", "wave_search/models/bundled/tiny/config.json"} <= held
 
 
 def test_its_version_is_that_of_the_package(installed: Distribution) -> None:

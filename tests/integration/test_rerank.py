@@ -31,7 +31,7 @@ def shared(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> object:
     """An index that is not changed, but for its cache."""
     own = shutil.copytree(finished / "index", tmp_path_factory.mktemp("shared") / "index")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("wave_search.model.load", CountingEmbedder().load)
+        patch.setattr("wave_search.models.load", CountingEmbedder().load)
         with ws.open(own) as opened:
             yield opened
 
@@ -68,7 +68,7 @@ def test_fewer_hits_than_candidates_are_the_best_of_all_of_them(shared: ws.Index
         == everything[:2]
     )
     least = everything[1].z
-    best = shared.search(moments=False, text=WORDS, target="audio", instruction=ASKED, rerank=SOUNDS, min_score=least)
+    best = shared.search(moments=False, text=WORDS, target="audio", instruction=ASKED, rerank=SOUNDS, min_z=least)
     assert best == everything[:2]
 
 
@@ -113,7 +113,7 @@ def test_a_second_time_decodes_nothing(
     assert index.info().size_bytes > size_bytes
     shutil.move(media, media.with_name("elsewhere"))
     counted.clips.clear()
-    monkeypatch.setattr(embedder.media, "Decoders", no_decoders)
+    monkeypatch.setattr(embedder.media, "DecoderPool", no_decoders)
     seen: list[ws.Progress] = []
     with ws.open(index.path) as other:
         assert other.search(moments=False, text=WORDS, instruction=ASKED, rerank=30, progress=seen.append) == first
@@ -240,7 +240,7 @@ def test_another_index_at_the_same_ids_does_not_use_the_cache(index: ws.Index, m
 
 
 def test_a_cache_that_is_locked_is_done_without(index: ws.Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wave_search.store.cache._WAIT_S", 0.0)
+    monkeypatch.setattr("wave_search.store.embedding_cache._WAIT_S", 0.0)
     with sqlite3.connect(index.path / "cache.sqlite3") as database:
         database.execute("BEGIN EXCLUSIVE")
         hits = index.search(moments=False, text=WORDS, target="audio", instruction=ASKED, rerank=SOUNDS)
@@ -252,7 +252,7 @@ def test_a_space_of_the_instruction_is_searched_without_embedding_again(
 ) -> None:
     again = index.search(moments=False, text=WORDS, target="audio", k=SOUNDS, instruction=ASKED, rerank=SOUNDS)
     index.add([media], instructions=[ASKED])
-    monkeypatch.setattr(embedder.media, "Decoders", no_decoders)
+    monkeypatch.setattr(embedder.media, "DecoderPool", no_decoders)
     with ws.open(index.path) as other:
         hits = other.search(moments=False, text=WORDS, target="audio", k=SOUNDS, instruction=ASKED)
         assert [hit.path for hit in hits] == [hit.path for hit in again]
@@ -290,7 +290,7 @@ def test_a_clip_finds_itself_in_the_space_of_the_instruction(index: ws.Index, me
 def test_what_would_change_nothing_is_refused(finished: Path, request_: dict[str, object], what: str) -> None:
     counting = CountingEmbedder()
     with pytest.MonkeyPatch.context() as patch, ws.open(finished / "index") as index:
-        patch.setattr("wave_search.model.load", counting.load)
+        patch.setattr("wave_search.models.load", counting.load)
         with pytest.raises(UsageError, match=what):
             index.search(moments=False, **request_)  # type: ignore[arg-type]
     assert counting.loads == 0, "before a model is loaded in vain"

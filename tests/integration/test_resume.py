@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 import wave_search as ws
 from tests.libraries import LIBRARY_FILES, LIBRARY_SEGMENTS, PACKAGE_PARENT, CountingEmbedder, make_library
-from wave_search.indexer import commit, embed, run
+from wave_search.indexer import run
+from wave_search.indexer.pipeline import commit, embed
 
 Content = dict[tuple[object, ...], NDArray[np.float16]]
 
@@ -22,7 +23,7 @@ Content = dict[tuple[object, ...], NDArray[np.float16]]
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> CountingEmbedder:
     counting = CountingEmbedder()
-    monkeypatch.setattr("wave_search.model.load", counting.load)
+    monkeypatch.setattr("wave_search.models.load", counting.load)
     monkeypatch.setattr(embed, "BATCH_CLIPS", 1)
     return counting
 
@@ -38,18 +39,18 @@ def content(index: ws.Index) -> Content:
     snapshot = index._snapshot
     files = snapshot.files_of(list(snapshot.contents()))
     found = {}
-    for space in snapshot.manifest.settings.spaces:
-        ids = snapshot.partition(space).ids
-        for row, vector in zip(snapshot.segment_rows(ids), snapshot.vectors(space, ids), strict=True):
+    for key in snapshot.manifest.settings.keys:
+        ids = snapshot.partition(key).ids
+        for row, vector in zip(snapshot.segment_rows(ids), snapshot.vectors(key, ids), strict=True):
             paths = tuple(file.path for file in files[row.content_id])
-            found[paths, space, row.start_s, row.stop_s, row.text] = vector
+            found[paths, key, row.start_s, row.stop_s, row.text] = vector
     return found
 
 
 @pytest.fixture(scope="module")
 def undisturbed(media: Path, tmp_path_factory: pytest.TempPathFactory) -> Content:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("wave_search.model.load", CountingEmbedder().load)
+        patch.setattr("wave_search.models.load", CountingEmbedder().load)
         with ws.create(tmp_path_factory.mktemp("index"), workers=1) as index:
             index.add([media])
             everything = content(index)
@@ -112,7 +113,7 @@ def test_ctrl_c_in_a_commit_does_not_tear_it(
         with pytest.raises(KeyboardInterrupt):
             index.add([media])
         monkeypatch.undo()
-        monkeypatch.setattr("wave_search.model.load", counted.load)
+        monkeypatch.setattr("wave_search.models.load", counted.load)
         done = index.info().files
         assert done > 0
         assert ws.verify(tmp_path / "index") == ()
@@ -206,12 +207,12 @@ def test_the_next_run_measures_what_an_interrupted_one_did_not(
 
     with ws.create(tmp_path / "index", workers=1) as index:
         with monkeypatch.context() as patch:
-            patch.setattr(run, "spreads", interrupt)
+            patch.setattr(run, "score_stats", interrupt)
             with pytest.raises(KeyboardInterrupt):
                 index.add([media])
         embedded = len(counted.clips)
         index.add([media])
         assert len(counted.clips) == embedded
         index.refresh()
-        spaces = {spread.space for spread in index._snapshot.manifest.spreads}
-        assert spaces == {*index._snapshot.manifest.settings.spaces}
+        keys = {spread.key for spread in index._snapshot.manifest.score_stats}
+        assert keys == {*index._snapshot.manifest.settings.keys}

@@ -14,9 +14,9 @@ from tests.libraries import LIBRARY_SEGMENTS, WORDS, CountingEmbedder, make_libr
 from tests.media_factory import write_sound, write_video
 from wave_search.ann import exact_search
 from wave_search.errors import IndexMismatchError, IndexNotFoundError, UsageError
-from wave_search.query.search import Candidates, PartitionSearch
+from wave_search.query.partition import Candidates, PartitionSearch
 from wave_search.store import Snapshot
-from wave_search.types import Clip, Modality, Space
+from wave_search.types import Clip, Modality, PartitionKey
 
 MODALITIES = list(Modality)
 
@@ -24,7 +24,7 @@ MODALITIES = list(Modality)
 @pytest.fixture(scope="module", autouse=True)
 def one_model() -> object:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("wave_search.model.load", CountingEmbedder().load)
+        patch.setattr("wave_search.models.load", CountingEmbedder().load)
         yield
 
 
@@ -52,16 +52,16 @@ def large(media: Path, tmp_path_factory: pytest.TempPathFactory) -> object:
     for number in range(16):
         write_video(folder / "a" / f"v{number}.mp4", 1.0, seed=number + 10, hz=200 * 1.1**number)
     with ws.create(tmp_path_factory.mktemp("index"), workers=2) as made:
-        made.add([folder / "a"], ivf_from=12)
+        made.add([folder / "a"], min_shard_rows=12)
         made.remove([folder / "a" / "s7.wav", folder / "a" / "v3.mp4", folder / "a" / "t9.txt"])
-        made.add([media], ivf_from=1000)
+        made.add([media], min_shard_rows=1000)
         yield made
 
 
 def all_vectors(index: ws.Index, modality: Modality) -> tuple[np.ndarray, np.ndarray]:
     snapshot = index._snapshot
-    ids = snapshot.partition(Space(modality)).ids
-    return snapshot.vectors(Space(modality), ids), ids
+    ids = snapshot.partition(PartitionKey(modality)).ids
+    return snapshot.vectors(PartitionKey(modality), ids), ids
 
 
 @pytest.mark.parametrize("everything", [False, True])
@@ -161,7 +161,9 @@ def lower_half(scores: np.ndarray) -> tuple[float, float]:
 def test_z_of_a_vector_is_measured_by_the_spread_of_queries_of_any_kind(index: ws.Index) -> None:
     hits = index.search(vector=tiny().embed([Clip(text="x")])[0][Modality.TEXT], target="audio", k=100, moments=False)
     scores = np.array([hit.score for hit in hits])
-    known = [spread.std for spread in index._snapshot.manifest.spreads if spread.space == Space(Modality.AUDIO)]
+    known = [
+        spread.std for spread in index._snapshot.manifest.score_stats if spread.key == PartitionKey(Modality.AUDIO)
+    ]
     assert len(known) > 1
     typical = np.sqrt(np.mean(np.square(known)))
     mean = np.sort(scores)[: (len(scores) + 1) // 2].mean() + 0.797885 * typical
@@ -169,9 +171,9 @@ def test_z_of_a_vector_is_measured_by_the_spread_of_queries_of_any_kind(index: w
 
 
 def test_a_query_of_a_kind_that_was_not_measured_has_the_spread_of_any_kind_too(index: ws.Index) -> None:
-    snapshot, audio = index._snapshot, Space(Modality.AUDIO)
-    kept = tuple(spread for spread in snapshot.manifest.spreads if spread.query is not Modality.IMAGE)
-    search = PartitionSearch(Snapshot(snapshot.dir, replace(snapshot.manifest, spreads=kept)), audio)
+    snapshot, audio = index._snapshot, PartitionKey(Modality.AUDIO)
+    kept = tuple(spread for spread in snapshot.manifest.score_stats if spread.query is not Modality.IMAGE)
+    search = PartitionSearch(Snapshot(snapshot.dir, replace(snapshot.manifest, score_stats=kept)), audio)
     row = tiny().embed([Clip(text="x")])[0][Modality.TEXT][None]
     assert search.background(row, Modality.IMAGE) == search.background(row, None)
     assert search.background(row, Modality.IMAGE) != search.background(row, Modality.TEXT)
@@ -191,8 +193,8 @@ def test_z_of_a_query_is_measured_by_queries_of_its_kind_and_half_by_its_own_mea
 
 
 def test_min_score_is_a_number(index: ws.Index) -> None:
-    with pytest.raises(UsageError, match="min_score"):
-        index.search(text="x", min_score=float("nan"))
+    with pytest.raises(UsageError, match="min_z"):
+        index.search(text="x", min_z=float("nan"))
 
 
 def test_a_search_ends_where_z_falls_below_the_least(index: ws.Index, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,15 +208,15 @@ def test_a_search_ends_where_z_falls_below_the_least(index: ws.Index, monkeypatc
     monkeypatch.setattr(PartitionSearch, "search", counted)
     best = index.search(text="x", target="audio", k=3, moments=False)
     asked.clear()
-    assert index.search(text="x", target="audio", k=3, moments=False, min_score=best[0].z) == best[:1]
+    assert index.search(text="x", target="audio", k=3, moments=False, min_z=best[0].z) == best[:1]
     assert asked == [3]
 
 
 def test_min_score_is_a_z(index: ws.Index) -> None:
     everything = index.search(text="x", target="audio", k=100)
     middle = everything[2].z
-    assert index.search(text="x", target="audio", k=100, min_score=middle) == everything[:3]
-    assert index.search(text="x", target="audio", min_score=1e9) == []
+    assert index.search(text="x", target="audio", k=100, min_z=middle) == everything[:3]
+    assert index.search(text="x", target="audio", min_z=1e9) == []
 
 
 def test_k(index: ws.Index) -> None:
@@ -238,7 +240,7 @@ def test_a_vector_needs_no_model(media: Path, index: ws.Index) -> None:
     counting = CountingEmbedder()
     vector = tiny().embed([ws.Clip(text=WORDS[0])])[0][Modality.TEXT]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("wave_search.model.load", counting.load)
+        patch.setattr("wave_search.models.load", counting.load)
         with ws.open(index.path) as other:
             assert other.search(vector=vector, target="text", k=1)[0].text == WORDS[0]
             assert other.search(vector=[vector, vector], target="text", k=1)[0].score > 0.999

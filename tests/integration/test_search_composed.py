@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import wave_search as ws
-from tests.libraries import WORDS, CountingEmbedder, make_library, no_decoders, tiny
+from tests.libraries import CountingEmbedder, make_library, no_decoders, tiny
 from tests.media_factory import write_sound
 from wave_search.errors import UsageError
-from wave_search.types import Modality, Space
+from wave_search.types import Modality, PartitionKey
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -20,7 +20,7 @@ def model() -> object:
     """Counts what is embedded."""
     counting = CountingEmbedder()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("wave_search.model.load", counting.load)
+        patch.setattr("wave_search.models.load", counting.load)
         yield counting
 
 
@@ -53,13 +53,13 @@ def vector(text: str) -> np.ndarray:
 
 
 def expected(index: ws.Index, modality: Modality, query: np.ndarray) -> dict[int, float]:
-    ids = index._snapshot.partition(Space(modality)).ids
-    vectors = index._snapshot.vectors(Space(modality), ids).astype(np.float32)
+    ids = index._snapshot.partition(PartitionKey(modality)).ids
+    vectors = index._snapshot.vectors(PartitionKey(modality), ids).astype(np.float32)
     return dict(zip(ids.tolist(), (vectors @ (query / np.linalg.norm(query))).tolist(), strict=True))
 
 
 def test_texts_are_added_by_weight_and_taken_away(index: ws.Index) -> None:
-    hits = index.search(text=["a dog", ws.Part("rain", 0.5), ws.Not("music")], target="audio", k=100, moments=False)
+    hits = index.search(text=["a dog", ws.Weighted("rain", 0.5), ws.Not("music")], target="audio", k=100, moments=False)
     query = vector("a dog") + 0.5 * vector("rain") - 0.5 * vector("music")
     assert scores_of(hits) == pytest.approx(expected(index, Modality.AUDIO, query), abs=1e-5)
     assert [hit.z for hit in hits] == sorted((hit.z for hit in hits), reverse=True)
@@ -89,7 +89,7 @@ def test_sound_and_picture_together_are_one_clip(index: ws.Index, media: Path) -
         scores_of(index.search(av=clip, target="av", k=10, moments=False)), abs=1e-5
     )
     assert {hit.score > 0.999 for hit in both} == {True}
-    apart = index.search(audio=ws.Part(clip, 0.9), video=clip, target="av", k=10, moments=False)
+    apart = index.search(audio=ws.Weighted(clip, 0.9), video=clip, target="av", k=10, moments=False)
     assert scores_of(apart) != pytest.approx(scores_of(both), abs=1e-3)
 
 
@@ -130,7 +130,7 @@ def stored(index: ws.Index, modality: Modality, path: Path, starts_s: list[float
     hits = index.search(text="x", target=modality, k=100, moments=False)
     ids = {hit.start_s: hit.segment_id for hit in hits if hit.path == path.resolve()}
     wanted = np.array([ids[start_s] for start_s in starts_s])
-    return index._snapshot.vectors(Space(modality), wanted).astype(np.float32)
+    return index._snapshot.vectors(PartitionKey(modality), wanted).astype(np.float32)
 
 
 def test_a_hit_is_the_next_query_without_a_model(
@@ -147,8 +147,8 @@ def test_a_hit_is_the_next_query_without_a_model(
 
 
 def test_hits_compose(index: ws.Index) -> None:
-    first, second = index._snapshot.partition(Space(Modality.AUDIO)).ids[:2].tolist()
-    a, b = index._snapshot.vectors(Space(Modality.AUDIO), np.array([first, second])).astype(np.float32)
+    first, second = index._snapshot.partition(PartitionKey(Modality.AUDIO)).ids[:2].tolist()
+    a, b = index._snapshot.vectors(PartitionKey(Modality.AUDIO), np.array([first, second])).astype(np.float32)
     hits = index.search(like=[first, ws.Not(second)], target="image")
     assert scores_of(hits) == pytest.approx(expected(index, Modality.IMAGE, a - 0.5 * b), abs=1e-4)
     assert (
@@ -167,9 +167,9 @@ def test_an_instruction_of_the_index_holds_for_stored_vectors(
     model.loads = 0
     with ws.open(tmp_path / "index") as index:
         for instruction in (None, asked):
-            space = Space(Modality.AUDIO, instruction or "")
-            ids = index._snapshot.partition(space).ids
-            a, b = index._snapshot.vectors(space, ids).astype(np.float32)
+            key = PartitionKey(Modality.AUDIO, instruction or "")
+            ids = index._snapshot.partition(key).ids
+            a, b = index._snapshot.vectors(key, ids).astype(np.float32)
             (by_file,) = index.search(similar=sounds[0], instruction=instruction)
             assert by_file.segment_id in ids
             assert by_file.score == pytest.approx(float(a @ b), abs=1e-4)
@@ -220,7 +220,7 @@ def test_what_is_indexed_needs_no_model(
     assert model.loads == 0
     rows = stored(index, Modality(modality), clip, [start_s for start_s, _ in seconds])
     for hit in hits:
-        vector_of_hit = index._snapshot.vectors(Space(hit.modality), np.array([hit.segment_id]))[0]
+        vector_of_hit = index._snapshot.vectors(PartitionKey(hit.modality), np.array([hit.segment_id]))[0]
         assert hit.score == pytest.approx(float((rows @ vector_of_hit.astype(np.float32)).max()), abs=1e-4)
 
 
@@ -270,10 +270,3 @@ def test_requests_that_make_no_sense(index: ws.Index, media: Path, query: dict[s
     asked = {name: str(media / value) if isinstance(value, str) else value for name, value in query.items()}
     with pytest.raises(UsageError, match=message):
         index.search(**asked)
-
-
-def test_hits_are_remembered(fresh: ws.Index, index: ws.Index) -> None:
-    hits = fresh.search(text=WORDS[0], k=3)
-    assert fresh.remember(hits)
-    assert index.remembered() == tuple(hit.segment_id for hit in hits)
-    assert not ws.verify(index.path)

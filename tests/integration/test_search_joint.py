@@ -10,15 +10,15 @@ import pytest
 
 import wave_search as ws
 from wave_search.ann import draw
-from wave_search.ann import shards as ann_shards
-from wave_search.indexer.shards import refresh_shards
-from wave_search.query.calibrate import SAMPLE_SIZE
-from wave_search.store import ContentRow, FileRow, NewSegment, Settings, Spread, Writer, covered, create
-from wave_search.types import Modality, ModelSpec, Sampling, Space
+from wave_search.ann import shard_set as ann_shards
+from wave_search.ann.rebuild import refresh_shards
+from wave_search.calibration.background import SAMPLE_SIZE
+from wave_search.store import ContentRow, FileRow, NewSegment, ScoreStats, Settings, Writer, covered, create
+from wave_search.types import Modality, ModelSpec, PartitionKey, Sampling
 
 DIM = 32
 SPEC = ModelSpec("m", "r", DIM, tuple(Modality), Sampling(), {}, "sequential")
-AUDIO, VIDEO = Space(Modality.AUDIO), Space(Modality.VIDEO)
+AUDIO, VIDEO = PartitionKey(Modality.AUDIO), PartitionKey(Modality.VIDEO)
 STD = {AUDIO: 0.1, VIDEO: 0.05}
 DOG, RAIN, MUSIC = np.eye(3, DIM)
 NOISE = 700
@@ -52,18 +52,20 @@ def put(writer: Writer, name: str, vectors: np.ndarray, modality: Modality) -> N
     writer.put_file(FileRow(os.fsencode(f"/media/{modality}/{name}"), b"/media", 1, 1, 1, content_id))
 
 
-def fill(folder: Path, spaces: tuple[Space, ...] = (AUDIO,), spreads: tuple[Spread, ...] | None = None) -> Path:
+def fill(
+    folder: Path, keys: tuple[PartitionKey, ...] = (AUDIO,), score_stats: tuple[ScoreStats, ...] | None = None
+) -> Path:
     """An index of noise with the crafted vectors among it; pictures stand for what is asked."""
     create(folder, SPEC, Settings("10", (Modality.AUDIO, Modality.VIDEO, Modality.IMAGE)))
     with Writer(folder) as writer:
         for name, vector in (("dog", DOG), ("rain", RAIN), ("music", MUSIC)):
             put(writer, name, vector, Modality.IMAGE)
-        for number, space in enumerate(spaces):
-            put(writer, "noise", noise(number), space.modality)
+        for number, key in enumerate(keys):
+            put(writer, "noise", noise(number), key.modality)
             for name, shares in CRAFTED.items():
-                put(writer, name, crafted(*shares), space.modality)
-        measured = tuple(Spread(space, Modality.IMAGE, 0.0, STD[space]) for space in spaces)
-        writer.set_spreads(measured if spreads is None else spreads)
+                put(writer, name, crafted(*shares), key.modality)
+        measured = tuple(ScoreStats(key, Modality.IMAGE, 0.0, STD[key]) for key in keys)
+        writer.set_score_stats(measured if score_stats is None else score_stats)
         writer.commit()
     return folder
 
@@ -74,10 +76,10 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> object:
         yield opened
 
 
-def asked(index: ws.Index, **weights: float) -> list[ws.Part]:
+def asked(index: ws.Index, **weights: float) -> list[ws.Weighted]:
     """Parts by their names."""
-    ids = index._snapshot.partition(Space(Modality.IMAGE)).ids.tolist()
-    return [ws.Part(ids[("dog", "rain", "music").index(name)], weight) for name, weight in weights.items()]
+    ids = index._snapshot.partition(PartitionKey(Modality.IMAGE)).ids.tolist()
+    return [ws.Weighted(ids[("dog", "rain", "music").index(name)], weight) for name, weight in weights.items()]
 
 
 def search(index: ws.Index, target: str = "audio", k: int = 10, **weights: float) -> list[ws.Hit]:
@@ -124,9 +126,9 @@ def test_weights(index: ws.Index) -> None:
 
 
 def test_what_is_like_the_unwanted_goes_behind(index: ws.Index) -> None:
-    plain, without = search(index, dog=1), search(index, dog=1, music=-0.5)
+    plain, exclude_ids = search(index, dog=1), search(index, dog=1, music=-0.5)
     assert names(plain)[:3] == ["dog", "dog and music", "both"]
-    assert names(without)[:2] == ["dog", "both"]
+    assert names(exclude_ids)[:2] == ["dog", "both"]
     everything = z_of(search(index, k=2 * NOISE, dog=1, music=-0.5))
     assert everything["dog and music"] < 0, "7 - 4 * (5 - 1)"
     assert everything["dog"] == pytest.approx(z_of(plain)["dog"], abs=1e-3), "what is not like it stays as it was"
@@ -134,10 +136,10 @@ def test_what_is_like_the_unwanted_goes_behind(index: ws.Index) -> None:
 
 
 def test_min_score_is_for_all_parts_together(index: ws.Index) -> None:
-    hits = index.search(like=asked(index, dog=1, rain=1), target="audio", min_score=4)
+    hits = index.search(like=asked(index, dog=1, rain=1), target="audio", min_z=4)
     assert names(hits) == ["both"]
-    assert index.search(like=asked(index, dog=1, rain=1), target="audio", min_score=5) == []
-    assert names(index.search(like=asked(index, dog=1), target="audio", min_score=5)) == ["dog", "dog and music"]
+    assert index.search(like=asked(index, dog=1, rain=1), target="audio", min_z=5) == []
+    assert names(index.search(like=asked(index, dog=1), target="audio", min_z=5)) == ["dog", "dog and music"]
 
 
 def test_any_merges_by_z(index: ws.Index) -> None:
@@ -161,13 +163,13 @@ def test_of_a_part_of_several_rows_the_best_counts(index: ws.Index) -> None:
     found = z_of(index.search(vector=rows, like=asked(index, dog=1), target="audio", k=NOISE))
     assert found["both"] > found["dog"]
     assert found["dog and music"] > found["dog"]
-    avoiding = z_of(index.search(vector=ws.Part(rows, -0.5), like=asked(index, dog=1), target="audio", k=2 * NOISE))
+    avoiding = z_of(index.search(vector=ws.Weighted(rows, -0.5), like=asked(index, dog=1), target="audio", k=2 * NOISE))
     assert avoiding["dog"] > 5
     assert max(avoiding["both"], avoiding["dog and music"]) < 0
 
 
 def test_vectors_of_unknown_origin_are_measured_by_their_own_spread(index: ws.Index, tmp_path: Path) -> None:
-    with ws.open(fill(tmp_path / "index", spreads=())) as unmeasured:
+    with ws.open(fill(tmp_path / "index", score_stats=())) as unmeasured:
         hits = search(unmeasured, dog=1, rain=1)
         alone = [z_of(search(unmeasured, k=NOISE, **{name: 1.0})) for name in ("dog", "rain")]
     assert names(hits)[0] == "both"

@@ -7,19 +7,18 @@ import numpy as np
 import pytest
 
 from tests.embedding_like import vectors_and_queries
-from wave_search.ann import exact_search, is_outgrown
-from wave_search.ann import shards as ann_shards
+from wave_search.ann import exact_search, is_outgrown, measure, plan
+from wave_search.ann import shard_set as ann_shards
+from wave_search.ann.rebuild import refresh_shards
 from wave_search.errors import IndexCorruptError
-from wave_search.indexer import coverage, tuning
-from wave_search.indexer.shards import refresh_shards
 from wave_search.query.info import describe
-from wave_search.query.search import PartitionSearch
+from wave_search.query.partition import PartitionSearch
 from wave_search.store import ContentRow, FileRow, NewSegment, Settings, Writer, create, manifest, open_snapshot, verify
-from wave_search.types import Modality, ModelSpec, Sampling, Space
+from wave_search.types import Modality, ModelSpec, PartitionKey, Sampling
 
 DIM = 64
 SPEC = ModelSpec("m", "r", DIM, tuple(Modality), Sampling(), {}, "sequential")
-VIDEO, TEXT = Space(Modality.VIDEO), Space(Modality.TEXT)
+VIDEO, TEXT = PartitionKey(Modality.VIDEO), PartitionKey(Modality.TEXT)
 VECTORS, QUERIES = vectors_and_queries(3000, DIM)
 TEXTS = QUERIES("other", 300)
 
@@ -36,7 +35,7 @@ def put(writer, name, vectors, modality=Modality.VIDEO):
     writer.put_file(FileRow(f"/media/{name}".encode(), b"/media", 1, 1, 1, content_id))
 
 
-def fill(index, begin, stop, texts=0, ivf_from=500, **options):
+def fill(index, begin, stop, texts=0, min_shard_rows=500, **options):
     """Add files of a hundred segments each, as one run of `index` does."""
     with Writer(index) as writer:
         for start in range(begin, stop, 100):
@@ -44,8 +43,8 @@ def fill(index, begin, stop, texts=0, ivf_from=500, **options):
         if texts:
             put(writer, "texts", TEXTS[:texts], Modality.TEXT)
         writer.commit()
-        refresh_shards(writer, TEXT, ivf_from, **options)
-        return refresh_shards(writer, VIDEO, ivf_from, **options)
+        refresh_shards(writer, TEXT, min_shard_rows, **options)
+        return refresh_shards(writer, VIDEO, min_shard_rows, **options)
 
 
 def optimize(index, **options):
@@ -71,16 +70,16 @@ def stored(snapshot):
     return snapshot.vectors(VIDEO, ids), ids
 
 
-def agreement(snapshot, kind=None, allowed=None, k=10):
+def agreement(snapshot, kind=None, allowed_ids=None, k=10):
     """Share of the true best that is found; the scores of those must be exact."""
     vectors, ids = stored(snapshot)
-    if allowed is not None:
-        kept = np.isin(ids, allowed)
+    if allowed_ids is not None:
+        kept = np.isin(ids, allowed_ids)
         vectors, ids = vectors[kept], ids[kept]
     search = PartitionSearch(snapshot, VIDEO)
     shares = []
     for row in QUERIES("other" if kind is Modality.TEXT else "same", 30):
-        found = search.search(row[None], k, kind, allowed)
+        found = search.search(row[None], k, kind, allowed_ids)
         scores, true = exact_search(vectors, ids, row, k)
         exact = dict(zip(true.tolist(), scores.tolist(), strict=True))
         assert all(exact.get(i, s) == s for i, s in zip(found.ids.tolist(), found.scores.tolist(), strict=True))
@@ -101,8 +100,8 @@ def test_few_segments_have_no_shards(index):
 
 
 def test_recall_is_measured_for_each_kind_of_query_kept_and_told(index, by_codes):
-    snapshot = fill(index, 0, 2000, texts=300, ivf_from=1000)
-    tunings = {tuning.query: tuning for tuning in snapshot.tunings(VIDEO)}
+    snapshot = fill(index, 0, 2000, texts=300, min_shard_rows=1000)
+    tunings = {measure.query: measure for measure in snapshot.tunings(VIDEO)}
     assert set(tunings) == {Modality.TEXT, Modality.VIDEO}
     for kind, tuned in tunings.items():
         assert (tuned.target, tuned.vectors) == (0.95, 2000)
@@ -119,7 +118,7 @@ def test_another_target_is_measured_anew_and_kept(index, by_codes):
     wanted = fill(index, 1000, 1000, recall=0.5)
     assert {t.target for t in wanted.tunings(VIDEO)} == {0.5}
     assert names(wanted) == names(first)
-    costs = [sum(t.probes * t.candidates for t in s.tunings(VIDEO)) for s in (first, wanted)]
+    costs = [sum(t.nprobe * t.candidates for t in s.tunings(VIDEO)) for s in (first, wanted)]
     assert costs[1] < costs[0]
     again = fill(index, 1000, 1500)
     assert {t.target for t in again.tunings(VIDEO)} == {0.5}
@@ -148,12 +147,12 @@ def test_growth_shares_a_codebook_and_makes_few_shards(index):
 
 
 def test_measuring_waits_until_the_shards_have_grown(index):
-    first = fill(index, 0, 2500, ivf_from=100)
-    second = fill(index, 2500, 2700, ivf_from=100)
+    first = fill(index, 0, 2500, min_shard_rows=100)
+    second = fill(index, 2500, 2700, min_shard_rows=100)
     assert second.tunings(VIDEO) == first.tunings(VIDEO)
-    third = fill(index, 2700, 3000, ivf_from=100)
+    third = fill(index, 2700, 3000, min_shard_rows=100)
     assert third.tunings(VIDEO) == first.tunings(VIDEO)
-    assert {t.vectors for t in fill(index, 0, 0, texts=40, ivf_from=100).tunings(VIDEO)} == {3000}, "a new kind"
+    assert {t.vectors for t in fill(index, 0, 0, texts=40, min_shard_rows=100).tunings(VIDEO)} == {3000}, "a new kind"
 
 
 def test_deleted_segments_are_not_found_and_leave_with_optimize(index, by_codes):
@@ -185,7 +184,7 @@ def test_optimize_joins_small_shards(index):
 
 @pytest.mark.parametrize("large", [True, False])
 def test_shards_have_a_size_at_most(index, monkeypatch, large):
-    monkeypatch.setattr(coverage, "SHARD_VECTORS", 400)
+    monkeypatch.setattr(plan, "SHARD_VECTORS", 400)
     snapshot = fill(index, 0, 1000)
     assert [shard.count for shard in snapshot.shards(VIDEO)] == [400, 400, 200]
     assert agreement(snapshot) >= 0.95
@@ -250,7 +249,7 @@ def test_a_lost_shard_that_is_small_is_searched_exactly(index):
     fill(index, 0, 1000)
     snapshot = fill(index, 1000, 1600)
     damage_one(snapshot, "folder")
-    left = fill(index, 1600, 1600, ivf_from=700)
+    left = fill(index, 1600, 1600, min_shard_rows=700)
     assert names(left) == names(snapshot)[:1]
     assert agreement(left) >= 0.95
 
@@ -264,7 +263,7 @@ def outgrow(index, monkeypatch):
         measured.append(shards.codebook.checksum)
         return shards.codebook.checksum == measured[0] if first else is_outgrown(shards, result, target)
 
-    monkeypatch.setattr(tuning, "is_outgrown", judged)
+    monkeypatch.setattr(measure, "is_outgrown", judged)
 
 
 def test_an_outgrown_codebook_is_trained_anew_in_the_background_of_readers(index, monkeypatch):
@@ -290,25 +289,25 @@ def test_a_codebook_is_not_trained_anew_for_what_it_knows(index, monkeypatch):
 
 
 def test_a_filter_reaches_shards_and_the_rest(index, by_codes):
-    snapshot = fill(index, 0, 1300, texts=300, ivf_from=1000)
-    snapshot = fill(index, 1300, 1600, ivf_from=1000)
+    snapshot = fill(index, 0, 1300, texts=300, min_shard_rows=1000)
+    snapshot = fill(index, 1300, 1600, min_shard_rows=1000)
     assert sum(shard.count for shard in snapshot.shards(VIDEO)) == 1300
     everything = np.arange(snapshot.manifest.next_segment_id)
-    for allowed in (everything, everything[::50], everything[1400:1500], everything[:0]):
+    for allowed_ids in (everything, everything[::50], everything[1400:1500], everything[:0]):
         search = PartitionSearch(snapshot, VIDEO)
-        found = search.search(TEXTS[:1], 10, Modality.TEXT, allowed)
-        assert np.isin(found.ids, allowed).all()
-        assert len(found.ids) == min(10, np.isin(allowed, snapshot.partition(VIDEO).ids).sum())
-    assert agreement(snapshot, allowed=everything[::50]) >= 0.99
+        found = search.search(TEXTS[:1], 10, Modality.TEXT, allowed_ids)
+        assert np.isin(found.ids, allowed_ids).all()
+        assert len(found.ids) == min(10, np.isin(allowed_ids, snapshot.partition(VIDEO).ids).sum())
+    assert agreement(snapshot, allowed_ids=everything[::50]) >= 0.99
 
 
 def test_spaces_have_structures_of_their_own(index):
-    snapshot = fill(index, 0, 600, texts=300, ivf_from=200)
-    assert {codebook.space for codebook in snapshot.manifest.codebooks} == {VIDEO, TEXT}
+    snapshot = fill(index, 0, 600, texts=300, min_shard_rows=200)
+    assert {codebook.key for codebook in snapshot.manifest.codebooks} == {VIDEO, TEXT}
     with Writer(index) as writer:
         writer.set_codebook(TEXT, None)
         left = writer.commit()
-    assert {codebook.space for codebook in left.manifest.codebooks} == {VIDEO}
-    assert {shard.space for shard in left.manifest.shards} == {VIDEO}
-    assert {tuning.space for tuning in left.manifest.tunings} == {VIDEO}
+    assert {codebook.key for codebook in left.manifest.codebooks} == {VIDEO}
+    assert {shard.key for shard in left.manifest.shards} == {VIDEO}
+    assert {measure.key for measure in left.manifest.tunings} == {VIDEO}
     assert replace(left.manifest, version=1) != replace(snapshot.manifest, version=1)

@@ -12,9 +12,10 @@ import wave_search as ws
 from tests.libraries import LIBRARY_FILES, LIBRARY_SEGMENTS, CountingEmbedder, make_library, no_decoders
 from tests.media_factory import write_sound
 from wave_search.errors import MediaError, ModelError, UsageError
-from wave_search.indexer import commit, embed, run
-from wave_search.media import Decoders
-from wave_search.types import Clip, Modality, Space
+from wave_search.indexer import run
+from wave_search.indexer.pipeline import commit, embed
+from wave_search.media import DecoderPool
+from wave_search.types import Clip, Modality, PartitionKey
 
 ANIMAL, PLACE = "What animal is heard?", "Where was 'it' taken?"
 LIBRARY_CLIPS = 2 + 3 + (1 + 1 + 3) + 2 + 2
@@ -30,14 +31,14 @@ def segments(index: ws.Index) -> dict[str, dict[Modality, int]]:
     return found
 
 
-def vectors(index: ws.Index, space: Space) -> tuple[list[int], np.ndarray]:
+def vectors(index: ws.Index, key: PartitionKey) -> tuple[list[int], np.ndarray]:
     snapshot = index._snapshot
-    ids = snapshot.partition(space).ids
-    return ids.tolist(), snapshot.vectors(space, ids)
+    ids = snapshot.partition(key).ids
+    return ids.tolist(), snapshot.vectors(key, ids)
 
 
-def sound_spaces(*instructions: str) -> list[Space]:
-    return [Space(Modality.AUDIO, instruction) for instruction in ("", *instructions)]
+def sound_spaces(*instructions: str) -> list[PartitionKey]:
+    return [PartitionKey(Modality.AUDIO, instruction) for instruction in ("", *instructions)]
 
 
 def test_one_pass_embeds_each_clip_once_for_all_instructions(tmp_path: Path, counted: CountingEmbedder) -> None:
@@ -51,10 +52,10 @@ def test_one_pass_embeds_each_clip_once_for_all_instructions(tmp_path: Path, cou
         }
         (row,) = (
             row
-            for row in index._snapshot.segment_rows(vectors(index, Space(Modality.AUDIO, PLACE))[0])
+            for row in index._snapshot.segment_rows(vectors(index, PartitionKey(Modality.AUDIO, PLACE))[0])
             if row.stop_s == pytest.approx(2, abs=0.01)
         )
-        stored = index._snapshot.vectors(Space(Modality.AUDIO, PLACE), np.array([row.segment_id]))[0]
+        stored = index._snapshot.vectors(PartitionKey(Modality.AUDIO, PLACE), np.array([row.segment_id]))[0]
     assert len(counted.clips) == LIBRARY_CLIPS
     assert set(counted.asked) == {(None, ANIMAL, PLACE)}
     with ws.load_embedder() as embedder:
@@ -68,16 +69,16 @@ def test_an_instruction_that_is_added_later_costs_only_itself(
     settled: Path, counted: CountingEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with ws.open(settled / "index", workers=2) as index:
-        ids, before = vectors(index, Space(Modality.AUDIO))
+        ids, before = vectors(index, PartitionKey(Modality.AUDIO))
         report = index.add([settled / "media"], instructions=PLACE)
         assert (report.indexed, report.unchanged, report.skipped) == (MEDIA_FILES, 2, ())
         assert report.segments == NAMED_SEGMENTS
         assert set(counted.asked) == {(PLACE,)}
         assert segments(index) == {"": LIBRARY_SEGMENTS, PLACE: NAMED_SEGMENTS}
-        assert vectors(index, Space(Modality.AUDIO))[0] == ids
-        assert np.array_equal(vectors(index, Space(Modality.AUDIO))[1], before)
+        assert vectors(index, PartitionKey(Modality.AUDIO))[0] == ids
+        assert np.array_equal(vectors(index, PartitionKey(Modality.AUDIO))[1], before)
         assert index.info().files == LIBRARY_FILES
-        monkeypatch.setattr(run, "Decoders", no_decoders)
+        monkeypatch.setattr(run, "DecoderPool", no_decoders)
         version = index.info().version
         assert index.add([settled / "media"], instructions=[PLACE]).unchanged == LIBRARY_FILES
         assert index.info().version == version
@@ -127,16 +128,16 @@ def test_what_cannot_be_embedded_again_stays_as_it_was(
     settled: Path, counted: CountingEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copy(settled / "media" / "pictures" / "0.png", settled / "media" / "copy.png")
-    real = Decoders.segments
+    real = DecoderPool.segments
 
-    def fail(self: Decoders, path: Path, *arguments: object) -> object:
+    def fail(self: DecoderPool, path: Path, *arguments: object) -> object:
         if path.suffix == ".png":
             raise MediaError(path, "the decoder crashed", "Try again.")
         return real(self, path, *arguments)  # type: ignore[arg-type]
 
     with ws.open(settled / "index") as index:
         index.add([settled / "media"])
-        monkeypatch.setattr(Decoders, "segments", fail)
+        monkeypatch.setattr(DecoderPool, "segments", fail)
         report = index.add([settled / "media"], instructions=[PLACE])
         first, *others = (skipped.path.name for skipped in report.skipped)
         assert first in {"copy.png", "0.png"}, "of copies one is read"
@@ -146,7 +147,7 @@ def test_what_cannot_be_embedded_again_stays_as_it_was(
         assert Modality.IMAGE not in segments(index)[PLACE]
         assert index.info().skipped == 0
         monkeypatch.undo()
-        monkeypatch.setattr("wave_search.model.load", counted.load)
+        monkeypatch.setattr("wave_search.models.load", counted.load)
         assert index.add([settled / "media"]).indexed == 3
         assert segments(index) == {"": LIBRARY_SEGMENTS, PLACE: NAMED_SEGMENTS}
 
@@ -187,10 +188,10 @@ def test_media_that_does_not_look_like_it_stays_in_the_index(settled: Path, coun
 
 def test_each_space_has_shards_of_its_own(settled: Path, counted: CountingEmbedder) -> None:
     with ws.open(settled / "index") as index:
-        index.add([settled / "media"], instructions=[PLACE], ivf_from=5)
+        index.add([settled / "media"], instructions=[PLACE], min_shard_rows=5)
         parts = {(part.modality, part.instruction): part.covered for part in index.info().partitions}
         assert parts[Modality.AUDIO, ""] == parts[Modality.AUDIO, PLACE] == LIBRARY_SEGMENTS[Modality.AUDIO]
-        folders = {index._snapshot.shard_dir(index._snapshot.shards(space)[0]).parent for space in sound_spaces(PLACE)}
+        folders = {index._snapshot.shard_dir(index._snapshot.shards(key)[0]).parent for key in sound_spaces(PLACE)}
         assert len(folders) == 2
     assert ws.verify(settled / "index") == ()
 

@@ -12,33 +12,33 @@ import numpy as np
 import pytest
 
 from wave_search.ann import Codebook, Shard, build_shard
-from wave_search.errors import IndexError_, IndexNotFoundError
+from wave_search.errors import IndexNotFoundError, IndexStateError
 from wave_search.store import (
     ContentRow,
     FileRow,
     NewSegment,
     Settings,
     Writer,
-    arrow,
     create,
     exists,
     open_snapshot,
+    schema,
     tables,
     verify,
 )
-from wave_search.types import Modality, ModelSpec, Sampling, Space
+from wave_search.types import Modality, ModelSpec, PartitionKey, Sampling
 
 DIM = 8
 SPEC = ModelSpec("m", "r", DIM, tuple(Modality), Sampling(), {}, "sequential")
 SETTINGS = Settings("10", (Modality.AUDIO,))
-AUDIO = Space(Modality.AUDIO)
+AUDIO = PartitionKey(Modality.AUDIO)
 
 # What a child process runs before it changes or creates an index; `directory` is its index.
 PRELUDE = """
 import os, signal, sys
 from pathlib import Path
 import numpy as np
-from wave_search.errors import IndexError_
+from wave_search.errors import IndexStateError
 from wave_search.store import ContentRow, FileRow, NewSegment, Settings, Writer, create, tables
 from wave_search.types import Modality, ModelSpec, Sampling
 
@@ -155,7 +155,7 @@ GUARDED = """
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, resource.RLIM_INFINITY))
 try:
     change(directory)
-except IndexError_ as error:
+except IndexStateError as error:
     print(type(error).__name__, error, sep="|")
 """
 
@@ -166,7 +166,7 @@ def test_a_full_disk_is_an_error_with_a_remedy_and_loses_nothing(index, limit_by
     failed = run(index, CHANGE, f"import resource; limit_bytes = {limit_bytes}", GUARDED)
     assert failed.returncode == 0, failed.stderr
     kind, _, message = failed.stdout.partition("|")
-    assert kind == "IndexError_", failed.stdout
+    assert kind == "IndexStateError", failed.stdout
     assert str(index / what) in message
     assert "cannot be written" in message
     assert "Free some space" in message
@@ -178,7 +178,7 @@ def test_a_full_disk_is_an_error_with_a_remedy_and_loses_nothing(index, limit_by
 OTHERS = """
 from wave_search import indexer
 def remove(directory): indexer.remove(directory, ["/a"])
-def optimize(directory): indexer.optimize(directory, grace_s=0, ivf_from=1)
+def optimize(directory): indexer.optimize(directory, keep_versions_for_s=0, min_shard_rows=1)
 """
 
 
@@ -202,7 +202,7 @@ print(sorted(open_snapshot(directory).files()), verify(directory))
 for work in (change, optimize):
     try:
         work(directory)
-    except IndexError_ as error:
+    except IndexStateError as error:
         print(type(error).__name__, error, sep="|")
 """
 
@@ -227,7 +227,7 @@ def test_a_read_only_index_can_be_read_and_not_changed(index):
     assert read == "[b'/a', b'/b'] ()"
     assert len(refused) == 2
     for line in refused:
-        assert line.startswith("IndexError_|")
+        assert line.startswith("IndexStateError|")
         assert "lock cannot be written: Permission denied" in line
         assert "make the place writable" in line
     assert state(index) == BEFORE
@@ -241,9 +241,9 @@ def test_after_a_failed_commit_the_writer_refuses_to_go_on(index, monkeypatch):
         put(writer, b"/c", 3)
         with monkeypatch.context() as patch:
             patch.setattr("os.link", full)
-            with pytest.raises(IndexError_, match="somewhere cannot be written: No space left on device"):
+            with pytest.raises(IndexStateError, match="somewhere cannot be written: No space left on device"):
                 writer.commit()
-        with pytest.raises(IndexError_, match="earlier write"):
+        with pytest.raises(IndexStateError, match="earlier write"):
             writer.commit()
     with Writer(index) as writer:
         put(writer, b"/c", 3)
@@ -253,7 +253,7 @@ def test_after_a_failed_commit_the_writer_refuses_to_go_on(index, monkeypatch):
 
 def test_a_place_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(IndexError_, match="cannot be written") as caught:
+    with pytest.raises(IndexStateError, match="cannot be written") as caught:
         create(tmp_path / "file" / "index", SPEC, SETTINGS)
     assert caught.value.remedy
 
@@ -294,8 +294,8 @@ def test_what_is_recorded_twice_or_is_not_there_is_found(index, table):
     with Writer(index) as writer:
         rows = list(writer.snapshot.files().values())
         contents = list(writer.snapshot.contents().items())
-        twice = arrow.file_table(rows[:1], tables.schemas(DIM)[table]) if table == "files" else None
-        twice = twice or arrow.content_table(contents[:1], tables.schemas(DIM)[table])
+        twice = schema.file_table(rows[:1], tables.schemas(DIM)[table]) if table == "files" else None
+        twice = twice or schema.content_table(contents[:1], tables.schemas(DIM)[table])
         writer._tables.append(table, twice)
         writer.put_file(replace(rows[0], path=b"/c", content_id=1 + max(row.content_id for row in rows)))
         writer.commit(drop_dead=False)

@@ -20,12 +20,12 @@ from wave_search.store import (
     open_snapshot,
     verify,
 )
-from wave_search.types import Modality, ModelSpec, Sampling, Space
+from wave_search.types import Modality, ModelSpec, PartitionKey, Sampling
 
 DIM = 16
 SPEC = ModelSpec("m", "r", DIM, tuple(Modality), Sampling(), {Modality.AUDIO: "p"}, "sequential")
 SETTINGS = Settings("10", (Modality.AUDIO, Modality.VIDEO, Modality.TEXT))
-AUDIO, VIDEO, TEXT = Space(Modality.AUDIO), Space(Modality.VIDEO), Space(Modality.TEXT)
+AUDIO, VIDEO, TEXT = PartitionKey(Modality.AUDIO), PartitionKey(Modality.VIDEO), PartitionKey(Modality.TEXT)
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_segments_of_other_instructions_are_partitions_of_their_own(index):
         writer.add_instructions([asked])
         content_id = writer.put_content(content(1), [*segments(1), *named])
         writer.put_file(FileRow(b"/media/a", b"/media", 1, 1, 1, content_id))
-        heard = Space(Modality.AUDIO, asked)
+        heard = PartitionKey(Modality.AUDIO, asked)
         folder = writer.shard_parent(heard) / "s"
         folder.mkdir()
         (folder.parent / "codebook").mkdir()
@@ -124,7 +124,7 @@ def test_segments_of_other_instructions_are_partitions_of_their_own(index):
         writer.add_shard(heard, "s", 0, 8, 2)
         view = writer.commit()
     assert view.manifest.settings.instructions == (asked,)
-    assert view.counts().segments == {AUDIO: 2, VIDEO: 2, heard: 2, Space(Modality.VIDEO, asked): 2}
+    assert view.counts().segments == {AUDIO: 2, VIDEO: 2, heard: 2, PartitionKey(Modality.VIDEO, asked): 2}
     assert view.partition(AUDIO).ids.tolist() == [0, 2]
     assert view.partition(heard).ids.tolist() == [4, 6]
     assert np.array_equal(view.vectors(heard, np.array([4, 6])), -view.vectors(AUDIO, np.array([0, 2])))
@@ -205,7 +205,7 @@ def test_texts_come_with_their_own_segments(index):
             writer.commit()
         writer.remove_files([b"/media/1", b"/media/0.txt"])
         snapshot = writer.commit()
-    ids = np.concatenate([snapshot.partition(space).ids for space in (TEXT, AUDIO)])[::-1]
+    ids = np.concatenate([snapshot.partition(key).ids for key in (TEXT, AUDIO)])[::-1]
     rows = snapshot.segment_rows([*ids, ids[-1]])
     assert [row.segment_id for row in rows] == [*ids, ids[-1]]
     assert [row.text for row in rows] == [None] * 6 + [f"{n} {i}" for n in (3, 2, 1) for i in (2, 1, 0)] + ["1 0"]
@@ -268,7 +268,7 @@ def test_nothing_to_do_writes_nothing(index):
 
 
 def test_uncommitted_work_is_gone(index, monkeypatch):
-    monkeypatch.setattr("wave_search.store.pending._SPILL_SEGMENTS", 1)
+    monkeypatch.setattr("wave_search.store.write_buffer._SPILL_SEGMENTS", 1)
     with Writer(index) as writer:
         put(writer, b"/media/a", 1)
         kept = writer.commit()
@@ -312,7 +312,7 @@ def test_a_second_writer_is_refused_and_readers_are_not(index):
 
 @pytest.mark.parametrize("count", [7, 3000])
 def test_vectors_come_in_the_order_asked_for(index, count, monkeypatch):
-    monkeypatch.setattr("wave_search.store.pending._SPILL_SEGMENTS", 1000)
+    monkeypatch.setattr("wave_search.store.write_buffer._SPILL_SEGMENTS", 1000)
     with Writer(index) as writer:
         for i in range(60):
             put(writer, f"/media/{i}".encode(), i, count=60)

@@ -9,11 +9,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.crash.library import DIM, IVF_FROM, SPACES, expected, found, make, put, update
+from tests.crash.library import DIM, MIN_SHARD_ROWS, SPACES, expected, found, make, put, update
 from wave_search import indexer
 from wave_search.ann import Codebook, Shard
-from wave_search.errors import IndexCorruptError, IndexError_, IndexLockedError
-from wave_search.query.search import PartitionSearch
+from wave_search.errors import IndexCorruptError, IndexLockedError, IndexStateError
+from wave_search.query.partition import PartitionSearch
 from wave_search.reports import OptimizeReport
 from wave_search.store import FileRow, Writer, manifest, open_snapshot, tables, verify
 from wave_search.store import writer as writer_module
@@ -38,8 +38,8 @@ def index(template: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(template, tmp_path / "index"))
 
 
-def optimize(directory: Path, grace_s: float = 0.0) -> OptimizeReport:
-    return indexer.optimize(directory, grace_s=grace_s, ivf_from=IVF_FROM)
+def optimize(directory: Path, keep_versions_for_s: float = 0.0) -> OptimizeReport:
+    return indexer.optimize(directory, keep_versions_for_s=keep_versions_for_s, min_shard_rows=MIN_SHARD_ROWS)
 
 
 def files(directory: Path) -> dict[str, bytes]:
@@ -68,14 +68,14 @@ def test_what_is_kept_stays_and_what_is_not_takes_no_space(index: Path) -> None:
     with Writer(index) as writer:  # leaves a part of a commit
         put(writer, b"/media/x", 77)
         writer._rows.spill()
-    ids = {space: open_snapshot(index).partition(space).ids.tolist() for space in SPACES}
+    ids = {key: open_snapshot(index).partition(key).ids.tolist() for key in SPACES}
     assert verify(index)
     report = optimize(index)
     assert report.before_bytes > report.after_bytes == sum(open_snapshot(index).sizes_bytes().values())
     assert verify(index) == ()
     snapshot = open_snapshot(index)
     assert found(snapshot) == expected(KEPT)
-    assert {space: snapshot.partition(space).ids.tolist() for space in SPACES} == ids
+    assert {key: snapshot.partition(key).ids.tolist() for key in SPACES} == ids
     counts = {table: len(pieces(index, table)) for table in snapshot.manifest.table_versions}
     assert counts == {"files": 1, "contents": 1, "segments": 1, "metadata": 0}
     assert manifest.versions(index) == [snapshot.manifest.version]
@@ -103,19 +103,19 @@ def test_readers_keep_what_they_opened_for_the_grace_period(index: Path) -> None
     assert found(old) == expected(KEPT)
     shards = old.manifest.shards
     with Writer(index) as writer:
-        for space in SPACES:
-            writer.drop_shards(space)
+        for key in SPACES:
+            writer.drop_shards(key)
         writer.commit()
     update(index, LIBRARY)
-    optimize(index, grace_s=3600)
+    optimize(index, keep_versions_for_s=3600)
     for snapshot in (old, unread):
         assert found(snapshot) == expected(KEPT)
         for shard in shards:
-            codebook = Codebook.open(snapshot.shard_dir(snapshot.codebook(shard.space)), DIM)
+            codebook = Codebook.open(snapshot.shard_dir(snapshot.codebook(shard.key)), DIM)
             assert len(Shard.open(snapshot.shard_dir(shard), codebook)) == shard.count
     optimize(index)
     for snapshot in (old, unread):
-        with pytest.raises(IndexError_, match=r"has been removed.*refresh"):
+        with pytest.raises(IndexStateError, match=r"has been removed.*refresh"):
             snapshot.vectors(SPACES[0], snapshot.partition(SPACES[0]).ids)
     assert found(open_snapshot(index)) == expected(LIBRARY)
     assert not any(old.shard_dir(shard).exists() for shard in shards)
@@ -142,7 +142,7 @@ def test_many_commits_leave_few_pieces(index: Path, monkeypatch: pytest.MonkeyPa
         writer.commit()
         writer.tidy()
     assert manifest.versions(index) == [open_snapshot(index).manifest.version]
-    with pytest.raises(IndexError_, match=r"has been removed.*refresh"):
+    with pytest.raises(IndexStateError, match=r"has been removed.*refresh"):
         old.vectors(SPACES[0], old.partition(SPACES[0]).ids)
 
 
@@ -187,7 +187,7 @@ def test_a_clock_that_was_put_back_or_forward_costs_nothing(
     assert found(open_snapshot(index)) == expected(LIBRARY)
     monkeypatch.undo()
     update(index, KEPT)
-    optimize(index, grace_s=3600)
+    optimize(index, keep_versions_for_s=3600)
     assert found(open_snapshot(index)) == expected(KEPT)
     assert verify(index) == ()
     if ahead > timedelta(0):
@@ -195,20 +195,20 @@ def test_a_clock_that_was_put_back_or_forward_costs_nothing(
 
 
 def test_a_missing_and_a_damaged_shard_are_built_again(index: Path) -> None:
-    audio, video = (open_snapshot(index).shards(space)[0] for space in SPACES[:2])
+    audio, video = (open_snapshot(index).shards(key)[0] for key in SPACES[:2])
     shutil.rmtree(open_snapshot(index).shard_dir(audio))
     flip(max(open_snapshot(index).shard_dir(video).iterdir(), key=lambda path: path.stat().st_size), 100)
     assert ["optimize" in problem.remedy for problem in verify(index)] == [True, True]
     assert {*SPACES[:2]} <= {*optimize(index).rebuilt}
     assert verify(index) == ()
-    assert all(open_snapshot(index).shards(space) for space in SPACES[:2])
+    assert all(open_snapshot(index).shards(key) for key in SPACES[:2])
 
 
 def test_an_older_version_that_cannot_be_read_any_more_is_removed(index: Path) -> None:
     older = manifest.path_of(index, manifest.versions(index)[-2])
     flip(older, 50)
     assert any(problem.orphan and older.name in problem.what for problem in verify(index))
-    optimize(index, grace_s=3600)
+    optimize(index, keep_versions_for_s=3600)
     assert not older.exists()
     assert len(manifest.versions(index)) > 1
     assert verify(index) == ()
@@ -266,7 +266,7 @@ def test_a_lost_list_of_digests_is_made_anew(index: Path) -> None:
 def test_a_lost_list_of_an_older_version_costs_no_more_than_that(index: Path) -> None:
     update(index, LIBRARY)
     sorted((index / "digests").iterdir())[-2].unlink()
-    optimize(index, grace_s=3600)
+    optimize(index, keep_versions_for_s=3600)
     assert verify(index) == ()
     assert found(open_snapshot(index)) == expected(LIBRARY)
 
@@ -279,14 +279,14 @@ def test_tables_that_are_gone_are_an_error_with_a_remedy(index: Path) -> None:
 
 def test_who_opens_shards_of_a_removed_version_is_told_to_refresh(index: Path) -> None:
     old = open_snapshot(index)
-    for space in SPACES:
-        old.partition(space)
+    for key in SPACES:
+        old.partition(key)
     with Writer(index) as writer:
-        for space in SPACES:
-            writer.set_codebook(space, None)
+        for key in SPACES:
+            writer.set_codebook(key, None)
         writer.commit()
     optimize(index)
-    with pytest.raises(IndexError_, match=r"has been removed.*refresh"):
+    with pytest.raises(IndexStateError, match=r"has been removed.*refresh"):
         PartitionSearch(old, SPACES[0])
 
 

@@ -38,7 +38,7 @@ def said(index: ws.Index, *columns: str) -> dict[str, list[object]]:
 
 
 def test_sounds_get_the_label_of_what_is_heard(index: ws.Index) -> None:
-    report = index.tag(LABELS, target="audio", min_score=0)
+    report = index.tag(LABELS, target="audio", min_z=0)
     assert report == ws.TagReport({"dog": 2, "rain": 2, "rooster": 2}, unlabelled=0)
     assert {name: tags for name, (tags, _) in said(index, "tag", "tag_z").items()} == SOUNDS
     assert all(isinstance(z, float) and z >= 0 for _, z in said(index, "tag", "tag_z").values())
@@ -50,9 +50,9 @@ def test_sounds_get_the_label_of_what_is_heard(index: ws.Index) -> None:
 
 
 def test_labels_are_replaced_and_none_is_given_below_the_least_z(index: ws.Index) -> None:
-    index.tag(LABELS, min_score=-9, top=2, column="tag")
+    index.tag(LABELS, min_z=-9, top=2, column="tag")
     assert all(len(tags) == 2 for (tags,) in said(index, "tag").values())
-    report = index.tag(LABELS, min_score=99)
+    report = index.tag(LABELS, min_z=99)
     assert report == ws.TagReport({"dog": 0, "rain": 0, "rooster": 0}, unlabelled=6)
     assert set(map(tuple, said(index, "tag", "tag_z").values())) == {(None, None)}
 

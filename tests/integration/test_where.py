@@ -10,10 +10,10 @@ import pytest
 
 import wave_search as ws
 from wave_search.ann import exact_search
+from wave_search.ann.rebuild import refresh_shards
 from wave_search.errors import UsageError
 from wave_search.indexer import import_metadata, put_columns, remove_columns
-from wave_search.indexer.shards import refresh_shards
-from wave_search.query.search import PartitionSearch
+from wave_search.query.partition import PartitionSearch
 from wave_search.store import (
     Column,
     ContentRow,
@@ -27,11 +27,11 @@ from wave_search.store import (
     open_snapshot,
     verify,
 )
-from wave_search.types import Modality, ModelSpec, Sampling, Space
+from wave_search.types import Modality, ModelSpec, PartitionKey, Sampling
 
 DIM = 16
 SPEC = ModelSpec("m", "r", DIM, tuple(Modality), Sampling(), {}, "sequential")
-AUDIO = Space(Modality.AUDIO)
+AUDIO = PartitionKey(Modality.AUDIO)
 DAY_NS = 86_400 * 10**9
 
 
@@ -210,7 +210,7 @@ def test_a_failed_import_changes_nothing(index: Path, tmp_path: Path, monkeypatc
     assert names(index, "a = 'old' AND b = 1") == ["0.wav"]
     assert all(problem.orphan for problem in verify(index))
     with ws.open(index) as opened:
-        opened.optimize(grace_s=0)
+        opened.optimize(keep_versions_for_s=0)
     assert verify(index) == ()
     assert names(index, "a = 'old' AND b = 1") == ["0.wav"]
 
@@ -264,7 +264,7 @@ def test_a_filter_reaches_into_shards(tmp_path: Path) -> None:
     found, queries = 0, np.random.default_rng(1).normal(size=(20, DIM)).astype(np.float32)
     for query in queries / np.linalg.norm(queries, axis=1, keepdims=True):
         scores, best = exact_search(vectors, chosen, query, 10)
-        result = partition.search(query[None], 10, allowed=chosen)
+        result = partition.search(query[None], 10, allowed_ids=chosen)
         found += len(set(result.ids.tolist()) & set(best.tolist()))
         if result.ids.tolist() == best.tolist():
             assert result.scores.tolist() == scores.tolist()

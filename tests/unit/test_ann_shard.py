@@ -8,7 +8,7 @@ import pytest
 
 from tests.embedding_like import build, ids_of, recall, reopen, vectors_and_queries
 from wave_search.ann import Codebook, Shard, build_shard, files
-from wave_search.errors import IndexCorruptError, IndexError_
+from wave_search.errors import IndexCorruptError, IndexStateError
 
 SHARD_FILES = ("codes.faiss", "ids.npy", "vectors.f16", "meta.json")
 CODEBOOK_FILES = ("rotation.npy", "centroids.npy", "quantisers.npy", "meta.json")
@@ -70,10 +70,10 @@ def test_a_failed_build_leaves_nothing(tmp_path):
     for batches in bad.values():
         with pytest.raises(ValueError, match=r"ascending|float16"):
             build_shard(codebook, batches, tmp_path)
-    with pytest.raises(IndexError_, match="cannot be written") as caught:
+    with pytest.raises(IndexStateError, match="cannot be written") as caught:
         build_shard(codebook, [(np.arange(100), vectors)], tmp_path / "missing")
     assert caught.value.remedy
-    with pytest.raises(IndexError_, match="cannot be written"):
+    with pytest.raises(IndexStateError, match="cannot be written"):
         codebook.write(tmp_path / "missing")
     assert list(tmp_path.iterdir()) == []
 
@@ -193,12 +193,12 @@ import numpy as np
 {second}
 from pathlib import Path
 from tests.embedding_like import reopen
-from wave_search.ann import Effort
+from wave_search.ann import SearchParams
 shards = reopen(Path({parent!r}), np.arange(10_000))
 weights = torch.randn(512, 512)
 for row in np.eye(64, dtype=np.float32):
     (weights @ weights).sum()
-    assert len(shards.search(row, 10, Effort(2, 20))[1]) == 10
+    assert len(shards.search(row, 10, SearchParams(2, 20))[1]) == 10
 print("done")
 """
 

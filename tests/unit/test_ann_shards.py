@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from tests.embedding_like import build, ids_of, recall, reopen, unit, vectors_and_queries
-from wave_search.ann import Effort, exact_search, score
-from wave_search.ann import shards as shards_module
+from wave_search.ann import SearchParams, exact_search, score
+from wave_search.ann import shard_set as shards_module
 
-FEW = Effort(1, 10)
+FEW = SearchParams(1, 10)
 
 
 @pytest.mark.parametrize(("n", "dim"), [(5000, 64), (5000, 512), (1500, 3584)])
@@ -32,14 +32,14 @@ def test_effort_decides_what_is_found(tmp_path, monkeypatch):
     vectors, queries = vectors_and_queries(5000, 64)
     shards, ids = build(tmp_path, vectors), ids_of(vectors)
     rows = queries("same")
-    little = recall(shards, vectors, ids, rows, effort=Effort(1, 40))
-    more = recall(shards, vectors, ids, rows, effort=Effort(8, 40))
-    much = recall(shards, vectors, ids, rows, effort=Effort(64, 400))
+    little = recall(shards, vectors, ids, rows, effort=SearchParams(1, 40))
+    more = recall(shards, vectors, ids, rows, effort=SearchParams(8, 40))
+    much = recall(shards, vectors, ids, rows, effort=SearchParams(64, 400))
     assert 0.05 < little < more < much
-    assert recall(shards, vectors, ids, rows, effort=Effort(64, 10)) < much
+    assert recall(shards, vectors, ids, rows, effort=SearchParams(64, 10)) < much
 
 
-@pytest.mark.parametrize("effort", [FEW, Effort.by_rule(16)])
+@pytest.mark.parametrize("effort", [FEW, SearchParams.by_rule(16)])
 @pytest.mark.parametrize("n", [1, 2, 3, 16, 40, 239, 241, 700])
 @pytest.mark.parametrize("dim", [2, 7, 64])
 def test_shards_of_any_size(tmp_path, n, dim, effort):
@@ -61,9 +61,9 @@ def test_several_shards_are_searched_like_one(tmp_path, monkeypatch, joined):
     assert len(list((tmp_path / "many").glob("0*"))) == 8
     living = ids_of(vectors)[::2]
     for row in queries("other", 20):
-        for allowed in (None, living, living[:300]):
+        for allowed_ids in (None, living, living[:300]):
             # Codes of a whole do not tell some vectors apart, so that the last candidates are a matter of order.
-            expected, found = (shards.search(row, 10, Effort(20, 60), allowed) for shards in (one, many))
+            expected, found = (shards.search(row, 10, SearchParams(20, 60), allowed_ids) for shards in (one, many))
             assert len(np.intersect1d(expected[1], found[1])) >= 9
             assert len(found[1]) == 10
     ids = np.sort(np.random.default_rng(0).choice(living, 50, replace=False))
@@ -78,29 +78,29 @@ def test_several_shards_are_searched_like_one(tmp_path, monkeypatch, joined):
 def test_what_is_met_besides_the_best_comes_behind_them(tmp_path, monkeypatch, pieces):
     cheap(monkeypatch)
     vectors, queries = vectors_and_queries(4000, 64)
-    shards, ids, effort = build(tmp_path, vectors, pieces=pieces), ids_of(vectors), Effort(20, 60)
+    shards, ids, effort = build(tmp_path, vectors, pieces=pieces), ids_of(vectors), SearchParams(20, 60)
     for row in queries("other", 20):
         scores, found = shards.search(row, 10, effort)
-        more_scores, more = shards.search(row, 10, effort, spare=54)
+        more_scores, more = shards.search(row, 10, effort, overfetch=54)
         assert len(found) == 10
         assert len(more) == 60
         assert (np.diff(more_scores) <= 0).all()
         assert np.array_equal(np.sort(score(vectors[np.sort((more - 7) // 3)], row[None])), np.sort(more_scores))
         assert (found.tolist(), scores.tolist()) == (more[:10].tolist(), more_scores[:10].tolist())
-    assert len(shards.search(queries("same", 1), 5000, effort, spare=10)[1]) == len(ids)
+    assert len(shards.search(queries("same", 1), 5000, effort, overfetch=10)[1]) == len(ids)
 
 
-@pytest.mark.parametrize("effort", [Effort(20, 200), Effort(1, 60)])
+@pytest.mark.parametrize("effort", [SearchParams(20, 200), SearchParams(1, 60)])
 def test_to_score_in_the_call_that_finds_and_in_another_one_is_the_same(tmp_path, monkeypatch, effort):
     cheap(monkeypatch)
     vectors, queries = vectors_and_queries(4000, 64)
     build(tmp_path, vectors)
-    shards, allowed = reopen(tmp_path, ids_of(vectors)[::2]), ids_of(vectors)[::3]
+    shards, allowed_ids = reopen(tmp_path, ids_of(vectors)[::2]), ids_of(vectors)[::3]
     asked = [*queries("other", 20), queries("same", 3)]
-    narrowed = [shards.search(rows, 10, effort, allowed) for rows in asked]
+    narrowed = [shards.search(rows, 10, effort, allowed_ids) for rows in asked]
     monkeypatch.setattr(shards, "_refined", None)
     for rows, (scores, found) in zip(asked, narrowed, strict=True):
-        plain_scores, plain = shards.search(rows, 10, effort, allowed)
+        plain_scores, plain = shards.search(rows, 10, effort, allowed_ids)
         assert (found.tolist(), scores.tolist()) == (plain.tolist(), plain_scores.tolist())
 
 
@@ -113,7 +113,7 @@ def test_nothing_is_lost_where_rounding_moves_norms_most(tmp_path, monkeypatch):
     rest *= np.sqrt(1 - large**2) / np.linalg.norm(rest, axis=1, keepdims=True)
     vectors = np.concatenate([large, rest], axis=1).astype(np.float16)
     shards, ids = build(tmp_path, vectors), ids_of(vectors)
-    everything = Effort(shards.codebook.lists, len(ids) - 200)
+    everything = SearchParams(shards.codebook.lists, len(ids) - 200)
     for row in unit(
         vectors[:60].astype(np.float32) + 0.3 * unit(random.standard_normal((60, 1024)).astype(np.float32))
     ):
@@ -126,7 +126,7 @@ def test_duplicates_all_have_their_score(tmp_path):
     vectors = np.concatenate([vectors, vectors[:1].repeat(30, axis=0), vectors])
     shards, ids = build(tmp_path, vectors), ids_of(vectors)
     query = vectors[0].astype(np.float32)
-    scores, found = shards.search(query, 32, Effort.by_rule(64))
+    scores, found = shards.search(query, 32, SearchParams.by_rule(64))
     true_scores, true_ids = exact_search(vectors, ids, query, 32)
     assert np.array_equal(scores, true_scores)
     assert np.array_equal(found, true_ids)
@@ -140,7 +140,7 @@ def test_of_equal_ones_those_with_the_lowest_ids_are_found(tmp_path, monkeypatch
     ninth = exact_search(vectors, np.arange(2000), row, 9)[1][-1]
     vectors[[3, 700, 1500, 1999]] = vectors[ninth]
     shards, ids = build(tmp_path, vectors), ids_of(vectors)
-    everything = Effort(shards.codebook.lists, 200)
+    everything = SearchParams(shards.codebook.lists, 200)
     expected = exact_search(vectors, ids, row, 20)[1].tolist()
     for k in range(1, 20):
         assert shards.search(row, k, everything)[1].tolist() == expected[:k]
@@ -171,14 +171,14 @@ def test_only_the_living_and_the_allowed_are_found(tmp_path, monkeypatch, share,
     build(tmp_path, vectors, pieces=3)
     ids = ids_of(vectors)
     random = np.random.default_rng(1)
-    living, allowed = ids[random.random(len(ids)) < share], ids[random.random(len(ids)) < 0.7]
+    living, allowed_ids = ids[random.random(len(ids)) < share], ids[random.random(len(ids)) < 0.7]
     shards = reopen(tmp_path, np.concatenate([living, ids[-1:] + 1000]))
     assert shards.count == len(living)
     every_third = np.arange(0, ids[-1] + 5000, 3)
-    for among in (None, np.union1d(allowed, every_third)):
+    for among in (None, np.union1d(allowed_ids, every_third)):
         expected = living if among is None else np.intersect1d(living, among)
         rows = vectors[np.searchsorted(ids, expected)]
-        assert recall(shards, rows, expected, queries("other", 20), allowed=among) >= 0.98 or not len(expected)
+        assert recall(shards, rows, expected, queries("other", 20), allowed_ids=among) >= 0.98 or not len(expected)
     nobody = shards.search(queries("same", 1), 10, FEW, np.array([1, 2, 10**9]))
     assert [len(part) for part in nobody] == [0, 0]
 
@@ -186,12 +186,15 @@ def test_only_the_living_and_the_allowed_are_found(tmp_path, monkeypatch, share,
 def test_a_filter_of_one_percent_finds_nearly_all(tmp_path, monkeypatch):
     vectors, queries = vectors_and_queries(20_000, 64)
     shards, ids = build(tmp_path, vectors), ids_of(vectors)
-    allowed = ids[np.random.default_rng(0).random(len(ids)) < 0.01]
-    rows = vectors[np.searchsorted(ids, allowed)]
+    allowed_ids = ids[np.random.default_rng(0).random(len(ids)) < 0.01]
+    rows = vectors[np.searchsorted(ids, allowed_ids)]
     for way in ("as it pays", "by codes"):
         if way == "by codes":
             cheap(monkeypatch)
-        assert recall(shards, rows, allowed, queries("other"), effort=Effort(16, 60), allowed=allowed) >= 0.99
+        assert (
+            recall(shards, rows, allowed_ids, queries("other"), effort=SearchParams(16, 60), allowed_ids=allowed_ids)
+            >= 0.99
+        )
 
 
 @pytest.mark.parametrize(
@@ -223,7 +226,7 @@ def test_many_threads_search_at_once(tmp_path, monkeypatch):
     vectors, queries = vectors_and_queries(3000, 64)
     shards = build(tmp_path, vectors, pieces=2)
     rows = queries("same", 20)
-    efforts = [Effort(1 + i % 20, 20 + i) for i in range(len(rows))]
+    efforts = [SearchParams(1 + i % 20, 20 + i) for i in range(len(rows))]
 
     def search():
         return [shards.search(row, 10, effort)[1].tolist() for row, effort in zip(rows, efforts, strict=True)]

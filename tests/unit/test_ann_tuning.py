@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from tests.embedding_like import build, ids_of, recall, reopen, unit, vectors_and_queries
-from wave_search.ann import Effort, Measured, Questions, is_outgrown, tune
-from wave_search.ann import shards as shards_module
+from wave_search.ann import Measured, Questions, SearchParams, is_outgrown, tune
+from wave_search.ann import shard_set as shards_module
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +96,6 @@ def build_with_codebook_of(parent, sample, vectors):
 def test_a_recall_that_takes_too_much_is_outgrown_too(library):
     shards = library[0]
     lists = shards.codebook.lists
-    assert not is_outgrown(shards, Measured(Effort(lists // 4, 100), 0.96), 0.95)
-    assert is_outgrown(shards, Measured(Effort(lists // 4, 100), 0.94), 0.95)
-    assert is_outgrown(shards, Measured(Effort(lists // 4, 800), 0.96), 0.95)
+    assert not is_outgrown(shards, Measured(SearchParams(lists // 4, 100), 0.96), 0.95)
+    assert is_outgrown(shards, Measured(SearchParams(lists // 4, 100), 0.94), 0.95)
+    assert is_outgrown(shards, Measured(SearchParams(lists // 4, 800), 0.96), 0.95)

@@ -7,8 +7,8 @@ import io
 from rich.console import Console
 
 from tests.terminal import unstyled
-from wave_search.bars import TrainingProgress
-from wave_search.output import training_numbers
+from wave_search.commands.render.progress import TrainingProgress
+from wave_search.commands.render.text import training_numbers
 from wave_search.reports import Training
 
 

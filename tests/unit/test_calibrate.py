@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wave_search.query.calibrate import Background
+from wave_search.calibration.background import Background
 
 
 def normal(count: int, mean: float = 0.1, std: float = 0.05) -> np.ndarray:

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from wave_search.indexer.channel import Channel, Closed
+from wave_search.indexer.pipeline.byte_queue import Channel, Closed
 
 
 def test_items_come_in_order_up_to_both_bounds() -> None:

@@ -11,15 +11,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from wave_search.errors import CheckpointError
-from wave_search.model.checkpoint import BEATS_FILE, load_wave, open_wave
-from wave_search.model.parts import Part
-from wave_search.model.registry import TINY_DIRECTORY
+from wave_search.models.registry import TINY_DIRECTORY
+from wave_search.models.wave.checkpoint import BEATS_FILE, load_wave, open_wave
+from wave_search.models.wave.parts import Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from wave_search.model.wave import Wave
+    from wave_search.models.wave.network import Wave
 
     State = dict[str, torch.Tensor]
 

@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from wave_search.errors import UsageError
-from wave_search.model.checkpoint import load_wave
-from wave_search.model.config import WaveConfig
-from wave_search.model.registry import TINY_DIRECTORY
-from wave_search.model.saving import save_wave
-from wave_search.model.wave import Wave
+from wave_search.models.registry import TINY_DIRECTORY
+from wave_search.models.wave.checkpoint import load_wave
+from wave_search.models.wave.config import WaveConfig
+from wave_search.models.wave.network import Wave
+from wave_search.models.wave.saving import save_wave
 
 MEASURE = """
 import re, sys

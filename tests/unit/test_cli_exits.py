@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from wave_search.console import StdoutClosedError
+from wave_search.commands.exit_codes import GlobalOptions, reported
+from wave_search.commands.render.terminal import StdoutClosedError
 from wave_search.errors import BrokenMediaError, IndexNotFoundError, UsageError
-from wave_search.exits import GlobalOptions, reported
 
 
 def outcome(raised: BaseException | int, *, quiet: bool = False, traceback: bool = False) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from wave_search import output
+from wave_search.commands.render import text as output
 from wave_search.reports import IndexReport, Skipped
 from wave_search.types import Hit, Modality
 

@@ -53,18 +53,18 @@ def test_a_file_of_such_a_name_is_meant_before_a_weight(tmp_path: Path) -> None:
 def test_what_is_typed_becomes_parts() -> None:
     found = read({"text": [" a ", "b^2"], "audio": None, "like": ["2"]}, {"text": ["c", "d^1"]}, (7, 8))
     assert found == {
-        "text": [ws.Part("a"), ws.Part("b", 2), ws.Part("c", -0.5), ws.Part("d", -1)],
-        "like": [ws.Part(8)],
+        "text": [ws.Weighted("a"), ws.Weighted("b", 2), ws.Weighted("c", -0.5), ws.Weighted("d", -1)],
+        "like": [ws.Weighted(8)],
     }
 
 
 def test_bytes_that_are_no_text_are_replaced() -> None:
-    assert read({"text": ["caf\udce9"]}, {}, None) == {"text": [ws.Part("caf\ufffd")]}
+    assert read({"text": ["caf\udce9"]}, {}, None) == {"text": [ws.Weighted("caf\ufffd")]}
 
 
 def test_stdin_is_text_without_a_weight_and_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"x^2\n")))
-    assert read({"text": ["-^3", "y"]}, {}, None) == {"text": [ws.Part("x^2", 3), ws.Part("y")]}
+    assert read({"text": ["-^3", "y"]}, {}, None) == {"text": [ws.Weighted("x^2", 3), ws.Weighted("y")]}
     with pytest.raises(UsageError, match="stdin can be read only once"):
         read({"text": ["-"]}, {"text": ["-^2"]}, None)
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from wave_search.errors import IndexError_
-from wave_search.indexer import commit as module
-from wave_search.indexer.commit import Committer, Quarantined
+from wave_search.errors import IndexStateError
+from wave_search.indexer.pipeline import commit as module
+from wave_search.indexer.pipeline.commit import Committer, Quarantined
 from wave_search.indexer.scan import FoundFile
 
 if TYPE_CHECKING:
@@ -67,11 +67,11 @@ def test_what_comes_during_a_commit_belongs_to_the_next(writer: SlowWriter) -> N
 
 def test_a_failed_commit_is_told_before_the_next_begins(writer: SlowWriter) -> None:
     committer = Committer(writer)  # type: ignore[arg-type]
-    writer.error = IndexError_("the disk is full", "Make room.")
+    writer.error = IndexStateError("the disk is full", "Make room.")
     writer.may_end.set()
     for number in range(5):
         committer.add(outcome(number))
-    with pytest.raises(IndexError_, match="the disk is full"):
+    with pytest.raises(IndexStateError, match="the disk is full"):
         committer.add(outcome(5))
     committer.close()
     assert writer.commits == []

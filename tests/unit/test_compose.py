@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from wave_search.errors import UsageError
-from wave_search.query.compose import MAX_ROWS, AskedPart, joint_z
+from wave_search.query.compose import MAX_ROWS, QueryTerm, joint_z
 from wave_search.query.compose import combine as combine_parts
 
 X, Y, Z = np.eye(3, dtype=np.float32)[:, None]
 
 
 def combine(parts: list[tuple[np.ndarray, float]]) -> np.ndarray:
-    return combine_parts([AskedPart(rows, weight, None) for rows, weight in parts])
+    return combine_parts([QueryTerm(rows, weight, None) for rows, weight in parts])
 
 
 def test_a_single_part_stays_as_it_is() -> None:

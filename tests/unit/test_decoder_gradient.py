@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from wave_search.model.checkpoint import load_wave
-from wave_search.model.registry import TINY_DIRECTORY
-from wave_search.model.sequences import text_sequence
+from wave_search.models.registry import TINY_DIRECTORY
+from wave_search.models.wave.checkpoint import load_wave
+from wave_search.models.wave.sequences import text_sequence
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from wave_search.errors import ModelError, UsageError
-from wave_search.model import load
-from wave_search.model.embedder import WaveEmbedder
+from wave_search.models import load
+from wave_search.models.wave.embedder import WaveEmbedder
 from wave_search.types import Clip, Frames, Modality, Sampling, Waveform
 
 if TYPE_CHECKING:

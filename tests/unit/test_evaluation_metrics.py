@@ -7,7 +7,7 @@ import pytest
 import pytrec_eval
 
 from wave_search.evaluation.confidence import figure
-from wave_search.evaluation.dataset import Dataset, Item
+from wave_search.evaluation.datasets.dataset import Dataset, Item
 from wave_search.evaluation.directions import report_direction, split
 from wave_search.evaluation.metrics import choice_accuracy, query_figures
 from wave_search.types import Modality

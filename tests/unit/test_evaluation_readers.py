@@ -11,9 +11,9 @@ import pytest
 from pyarrow import parquet
 
 from wave_search.errors import DatasetError
-from wave_search.evaluation.dataset import Dataset, Item
-from wave_search.evaluation.layouts import read_dataset
-from wave_search.evaluation.read_mapped import QuestionMapping, Side, TableMapping
+from wave_search.evaluation.datasets.dataset import Dataset, Item
+from wave_search.evaluation.datasets.layouts import read_dataset
+from wave_search.evaluation.datasets.mapped import QuestionMapping, Side, TableMapping
 from wave_search.types import MediaRef, Modality
 
 NAMES = ("dog.wav", "rain.wav", "clip.mp4", "clip.wav", "moon.png")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from wave_search.errors import UsageError
+from wave_search.evaluation.datasets.tasks import known_tasks, load_task
 from wave_search.evaluation.metrics import query_figures
-from wave_search.evaluation.tasks import known_tasks, load_task
 
 PAPER = {
     "audiocaps", "clotho", "mmar", "mmau", "musiccaps", "vggsound",

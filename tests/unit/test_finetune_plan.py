@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from wave_search.errors import UsageError
-from wave_search.train import train
-from wave_search.train.finetune.batches import Plan, by_task, chosen
-from wave_search.train.finetune.rows import Pair, Place, Side
-from wave_search.train.finetune.settings import Lora, Settings
+from wave_search.finetune import train
+from wave_search.finetune.batches import Plan, by_task, chosen
+from wave_search.finetune.rows import Pair, Place, Side
+from wave_search.finetune.settings import Lora, Settings
 from wave_search.types import Modality
 
 NEEDED: dict[str, Any] = {"model": "wave-tiny", "directory": "out", "pairs": ["a.csv"]}

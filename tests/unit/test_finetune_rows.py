@@ -11,9 +11,9 @@ import pytest
 
 from tests.conftest import CHECKOUT
 from wave_search.errors import UsageError
-from wave_search.train.finetune.pairs import read
-from wave_search.train.finetune.rows import Side
-from wave_search.train.finetune.settings import Lora, Settings
+from wave_search.finetune.pairs import read
+from wave_search.finetune.rows import Side
+from wave_search.finetune.settings import Lora, Settings
 from wave_search.types import Modality, Span
 
 if TYPE_CHECKING:

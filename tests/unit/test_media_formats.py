@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from wave_search.media import looks_like_media
-from wave_search.media.formats import is_playlist, is_text, sniff
+from wave_search.media.sniff import is_playlist, is_text, sniff
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from wave_search.errors import UsageError
-from wave_search.media import Segmenting
-from wave_search.media.segmenting import cut_scenes, cut_windows
+from wave_search.media import Segmentation
+from wave_search.media.segmentation import cut_scenes, cut_windows
 from wave_search.types import Span
 
 
@@ -30,11 +30,11 @@ def edges(spans: list[Span]) -> list[float]:
     ],
 )
 def test_windows_of_ten_seconds(duration_s: float, expected: list[float]) -> None:
-    assert edges(Segmenting.parse("10").windows(Span(0, duration_s))) == expected
+    assert edges(Segmentation.parse("10").windows(Span(0, duration_s))) == expected
 
 
 def test_windows_begin_where_the_range_begins() -> None:
-    assert edges(Segmenting().windows(Span(3.5, 24))) == [3.5, 13.5, 24]
+    assert edges(Segmentation().windows(Span(3.5, 24))) == [3.5, 13.5, 24]
 
 
 @given(st.floats(0, 10_000), st.floats(0.01, 10_000), st.floats(1, 100))
@@ -49,18 +49,18 @@ def test_windows_cover_the_range_and_are_stable(start_s: float, duration_s: floa
 
 @pytest.mark.parametrize("text", ["10", "2.5", "12.345678901234567", "scene", "none"])
 def test_rules_survive_being_written_down(text: str) -> None:
-    assert str(Segmenting.parse(text)) == text
-    assert Segmenting.parse(str(Segmenting.parse(text))) == Segmenting.parse(text)
+    assert str(Segmentation.parse(text)) == text
+    assert Segmentation.parse(str(Segmentation.parse(text))) == Segmentation.parse(text)
 
 
 @pytest.mark.parametrize("text", ["", "0", "0.5", "-3", "nan", "inf", "1e9", "scenes", "10s"])
 def test_nonsense_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="Use seconds"):
-        Segmenting.parse(text)
+        Segmentation.parse(text)
 
 
 def test_none_leaves_a_file_whole() -> None:
-    assert Segmenting.parse("none").windows(Span(0, 5000)) == [Span(0, 5000)]
+    assert Segmentation.parse("none").windows(Span(0, 5000)) == [Span(0, 5000)]
 
 
 def test_short_scenes_join_the_one_before() -> None:

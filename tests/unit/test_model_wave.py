@@ -14,9 +14,10 @@ from torch.nn.functional import cosine_similarity
 
 from tests.golden.observe import full_pass, observed
 from wave_search.errors import CheckpointError, ModelError, UsageError
-from wave_search.model.config import BeatsConfig, WaveConfig
-from wave_search.model.preprocess import audio_pieces, image_patches, video_patches
-from wave_search.model.sequences import (
+from wave_search.models.wave.config import BeatsConfig, WaveConfig
+from wave_search.models.wave.network import Wave
+from wave_search.models.wave.preprocess import audio_pieces, image_patches, video_patches
+from wave_search.models.wave.sequences import (
     AudioFeatures,
     VisionFeatures,
     audio_sequence,
@@ -25,7 +26,6 @@ from wave_search.model.sequences import (
     text_sequence,
     video_sequence,
 )
-from wave_search.model.wave import Wave
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"
 PROMPT = [11, 12, 13]

@@ -72,8 +72,8 @@ def test_overlapping_segments_and_rounded_times_are_adjacent() -> None:
 
 def test_what_is_below_the_least_z_widens_no_moment() -> None:
     track = by_z(match(0, 4.0, 0.0), match(1, 2.5, 10.0))
-    assert spans(list(merge(track, min_score=2.4))) == [(0, 20, 0)]
-    assert spans(list(merge(track[:1], min_score=3.0))) == [(0, 10, 0)]
+    assert spans(list(merge(track, min_z=2.4))) == [(0, 20, 0)]
+    assert spans(list(merge(track[:1], min_z=3.0))) == [(0, 10, 0)]
 
 
 @pytest.mark.parametrize("z", [0.0, -1.0])

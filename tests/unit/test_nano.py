@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from wave_search.model import load
-from wave_search.train.paraphrases import PARAPHRASES
-from wave_search.train.scenes import DURATION_S, Scene, random_scene, render
-from wave_search.train.sprites import Sprites
-from wave_search.train.things import SOUND_WORDS, SOURCES
-from wave_search.train.wording import seen
+from recipes.wave_nano.captions import seen
+from recipes.wave_nano.classes import SOUND_WORDS, SOURCES
+from recipes.wave_nano.paraphrases import PARAPHRASES
+from recipes.wave_nano.scenes import DURATION_S, Scene, random_scene, render
+from recipes.wave_nano.sprites import Sprites
+from wave_search.models import load
 from wave_search.types import Clip, Frames, Modality, Waveform
 
 DATA = Path(__file__).parent.parent / "data" / "nano"
@@ -47,7 +47,7 @@ def sounds(nano) -> np.ndarray:
 def test_it_is_small_and_says_what_it_is(nano) -> None:
     assert "demonstration" in nano.spec.notice
     assert nano.spec.sampling.max_pixels == 12_544
-    directory = Path(load.__code__.co_filename).parent / "nano"
+    directory = Path(load.__code__.co_filename).parent / "bundled" / "nano"
     assert sum(path.stat().st_size for path in directory.iterdir()) < 25_000_000
 
 

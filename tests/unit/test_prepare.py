@@ -5,8 +5,8 @@ from threading import Event, current_thread, main_thread
 import numpy as np
 import pytest
 
-from wave_search.model import load
-from wave_search.model.prepare import ahead, prepare
+from wave_search.models import load
+from wave_search.models.wave.prepare import ahead, prepare
 from wave_search.types import Clip, Frames, Modality, Waveform
 
 CLIP = Clip(

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from wave_search.errors import UsageError
-from wave_search.model import load
-from wave_search.model.checkpoint import load_wave
-from wave_search.model.registry import TINY_DIRECTORY
-from wave_search.model.saving import save_wave
+from wave_search.models import load
+from wave_search.models.registry import TINY_DIRECTORY
+from wave_search.models.wave.checkpoint import load_wave
+from wave_search.models.wave.saving import save_wave
 from wave_search.types import Clip, Modality, Waveform
 
 if TYPE_CHECKING:
@@ -64,6 +64,6 @@ def test_linear_layers_of_the_decoder_only(tmp_path: Path, method: str) -> None:
 
 @pytest.mark.parametrize(("method", "package"), [("4bit", "bitsandbytes"), ("fp8", "torchao")])
 def test_packages_are_optional(monkeypatch: pytest.MonkeyPatch, method: str, package: str) -> None:
-    monkeypatch.setattr("wave_search.model.quantize.find_spec", lambda _name: None)
+    monkeypatch.setattr("wave_search.models.wave.quantize.find_spec", lambda _name: None)
     with pytest.raises(UsageError, match=f"{method} needs the package {package}"):
         load("wave-tiny", quantization=method)

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from wave_search.errors import UsageError
-from wave_search.model import load
-from wave_search.model.device import resolve_devices
-from wave_search.model.embedder import WaveEmbedder
-from wave_search.model.replicas import Replicas
+from wave_search.models import load
+from wave_search.models.device import resolve_devices
+from wave_search.models.replicas import Replicas
+from wave_search.models.wave.embedder import WaveEmbedder
 from wave_search.types import Clip, Modality, Waveform
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from wave_search.errors import UsageError
-from wave_search.query import Not, Part, read_parts
-from wave_search.query.parts import SimilarTo, StoredSegment, Together
+from wave_search.query import Not, Weighted, read_parts
+from wave_search.query.parts import AudioVideoPair, SegmentRef, SimilarFile
 from wave_search.types import Hit, MediaRef, Modality
 
 HIT = Hit(1, 0.5, 2.0, Path("a.wav"), Modality.AUDIO, 0.0, 1.0, 42, 1.0)
@@ -22,52 +22,52 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_a_text_is_taken_as_it_is() -> None:
-    assert read_parts(text=" two ^2 words ") == (Part(" two ^2 words "),)
+    assert read_parts(text=" two ^2 words ") == (Weighted(" two ^2 words "),)
 
 
 def test_a_file_becomes_a_reference(path: Path) -> None:
     media = {Modality.AUDIO: f"{path}@1-2", Modality.VIDEO: None}
-    assert read_parts(media=media) == (Part(MediaRef(path, Modality.AUDIO, 1, 2)),)
+    assert read_parts(media=media) == (Weighted(MediaRef(path, Modality.AUDIO, 1, 2)),)
 
 
 def test_several_things_with_and_without_a_weight(path: Path) -> None:
-    parts = read_parts(text=["a", Part("b", 0.3), Not("c")], media={Modality.AUDIO: [path, Not(path, 2)]})
+    parts = read_parts(text=["a", Weighted("b", 0.3), Not("c")], media={Modality.AUDIO: [path, Not(path, 2)]})
     sound = MediaRef(path, Modality.AUDIO)
-    assert parts == (Part("a"), Part("b", 0.3), Part("c", -0.5), Part(sound), Part(sound, -2))
+    assert parts == (Weighted("a"), Weighted("b", 0.3), Weighted("c", -0.5), Weighted(sound), Weighted(sound, -2))
 
 
 @pytest.mark.parametrize("given", [HIT, 42, np.int64(42), [HIT], (number for number in [42])])
 def test_a_hit_or_its_number_is_a_stored_segment(given: object) -> None:
-    assert read_parts(like=given) == (Part(StoredSegment(42)),)
+    assert read_parts(like=given) == (Weighted(SegmentRef(42)),)
 
 
 def test_something_similar(path: Path) -> None:
-    assert read_parts(similar=f"{path}@1-") == (Part(SimilarTo(path, None, 1, None)),)
+    assert read_parts(similar=f"{path}@1-") == (Weighted(SimilarFile(path, None, 1, None)),)
     ref = MediaRef(path, Modality.VIDEO, 3, 4)
-    assert read_parts(similar=[ref]) == (Part(SimilarTo(path, Modality.VIDEO, 3, 4)),)
+    assert read_parts(similar=[ref]) == (Weighted(SimilarFile(path, Modality.VIDEO, 3, 4)),)
 
 
 def test_one_sound_and_one_picture_belong_together(path: Path) -> None:
     sound, picture = MediaRef(path, Modality.AUDIO), MediaRef(path, Modality.VIDEO, 1, 2)
-    media = {Modality.AUDIO: Part(path, 2), Modality.VIDEO: Part(picture, 2)}
-    assert read_parts(text="red", media=media) == (Part(Together(sound, picture), 2), Part("red"))
+    media = {Modality.AUDIO: Weighted(path, 2), Modality.VIDEO: Weighted(picture, 2)}
+    assert read_parts(text="red", media=media) == (Weighted(AudioVideoPair(sound, picture), 2), Weighted("red"))
 
 
 def test_what_need_not_belong_together_is_not_paired(path: Path) -> None:
     sound, picture = MediaRef(path, Modality.AUDIO), MediaRef(path, Modality.VIDEO)
     still = MediaRef(path, Modality.IMAGE)
     for media in (
-        {Modality.AUDIO: path, Modality.VIDEO: Part(path, 0.5)},
+        {Modality.AUDIO: path, Modality.VIDEO: Weighted(path, 0.5)},
         {Modality.AUDIO: [path, path], Modality.VIDEO: path},
         {Modality.AUDIO: path, Modality.VIDEO: Not(path)},
         {Modality.AUDIO: path, Modality.IMAGE: path},
     ):
         assert {type(part.item) for part in read_parts(media=media)} == {MediaRef}
     media = {Modality.AUDIO: [path, Not(path)], Modality.VIDEO: path, Modality.IMAGE: path}
-    assert read_parts(media=media) == (Part(Together(sound, picture)), Part(sound, -0.5), Part(still))
+    assert read_parts(media=media) == (Weighted(AudioVideoPair(sound, picture)), Weighted(sound, -0.5), Weighted(still))
 
 
-@pytest.mark.parametrize("vector", [[3.0, 4.0], [[3.0, 4.0]], np.array([3, 4], np.float16), Part([3.0, 4.0], 1)])
+@pytest.mark.parametrize("vector", [[3.0, 4.0], [[3.0, 4.0]], np.array([3, 4], np.float16), Weighted([3.0, 4.0], 1)])
 def test_a_vector_gets_unit_norm(vector: object) -> None:
     (part,) = read_parts(vector=vector)
     assert part.item.dtype == np.float32
@@ -93,7 +93,7 @@ def test_something_is_asked() -> None:
 @pytest.mark.parametrize("weight", [0.0, float("nan"), float("inf")])
 def test_what_is_no_weight_is_refused(weight: float) -> None:
     with pytest.raises(UsageError, match="is no weight"):
-        Part("a", weight)
+        Weighted("a", weight)
     with pytest.raises(UsageError, match="is no weight"):
         Not("a", weight)
     with pytest.raises(UsageError, match="is no weight"):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from wave_search.errors import UsageError
-from wave_search.indexer.sheet import read
+from wave_search.indexer.metadata_file import read
 from wave_search.store import Column
 
 

@@ -5,8 +5,9 @@ import sys
 
 import pytest
 
-from wave_search.errors import IndexError_, IndexLockedError
-from wave_search.store import durable, lock
+from wave_search.errors import IndexLockedError, IndexStateError
+from wave_search.store import files as durable
+from wave_search.store import lock
 
 HOLD = """
 import sys
@@ -59,7 +60,7 @@ def test_a_lock_without_an_owner_is_still_a_lock(tmp_path):
 
 
 def test_a_lock_that_cannot_be_made(tmp_path):
-    with pytest.raises(IndexError_, match="lock cannot be written") as caught, lock.hold(tmp_path / "missing"):
+    with pytest.raises(IndexStateError, match="lock cannot be written") as caught, lock.hold(tmp_path / "missing"):
         pass
     assert caught.value.remedy
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from wave_search.store import FileRow, arrow, known, tables
-from wave_search.store.changes import Changes
-from wave_search.store.known import ContentIds, KnownFiles
+from wave_search.store import FileRow, file_table, schema, tables
+from wave_search.store.file_table import ContentIds, FileTable
+from wave_search.store.overlay import Overlay
 
 ROWS = [
     FileRow(b"/media/b", b"/media", 1, 2, 3, 7),
@@ -14,14 +14,14 @@ ROWS = [
 ]
 
 
-def known_files(rows: list[FileRow]) -> KnownFiles:
-    return KnownFiles(arrow.file_table(rows, tables.schemas(8)["files"]))
+def known_files(rows: list[FileRow]) -> FileTable:
+    return FileTable(schema.file_table(rows, tables.schemas(8)["files"]))
 
 
 @pytest.fixture(params=[False, True], ids=["", "all keys collide"])
 def hashed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param:
-        monkeypatch.setattr(known, "hash", lambda key: 7, raising=False)
+        monkeypatch.setattr(file_table, "hash", lambda key: 7, raising=False)
 
 
 @pytest.mark.usefixtures("hashed")
@@ -51,7 +51,7 @@ def test_nothing_is_known_of_an_empty_index() -> None:
 
 
 def test_changes_lie_in_two_layers_on_what_was_read() -> None:
-    changes = Changes({"a": 1, "b": 2})
+    changes = Overlay({"a": 1, "b": 2})
     changes.put("a", None)
     changes.put("c", 3)
     assert [changes.get(key) for key in "abcd"] == [None, 2, 3, None]
@@ -66,7 +66,7 @@ def test_changes_lie_in_two_layers_on_what_was_read() -> None:
 
 def test_small_batches_are_read_as_few_large_ones():
     batches = [pa.record_batch({"segment_id": list(range(start, start + 3))}) for start in range(0, 21, 3)]
-    joined = list(arrow.joined(iter(batches), 6))
+    joined = list(schema.joined(iter(batches), 6))
     assert [len(batch) for batch in joined] == [6, 6, 6, 3]
-    assert [one for batch in joined for one in arrow.ids(batch, "segment_id").tolist()] == list(range(21))
-    assert list(arrow.joined(iter(()), 6)) == []
+    assert [one for batch in joined for one in schema.ids(batch, "segment_id").tolist()] == list(range(21))
+    assert list(schema.joined(iter(()), 6)) == []

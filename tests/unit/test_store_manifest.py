@@ -7,7 +7,7 @@ import pytest
 
 from wave_search.errors import IndexCorruptError, IndexLockedError, IndexMismatchError, IndexNotFoundError
 from wave_search.store import ListRef, Manifest, Problem, Settings, ShardRef, manifest, verify
-from wave_search.types import Modality, ModelSpec, Sampling, Space
+from wave_search.types import Modality, ModelSpec, PartitionKey, Sampling
 
 SPEC = ModelSpec(
     name="some/model",
@@ -29,7 +29,7 @@ STATE = Manifest(
     table_digests=ListRef(6, "0a"),
     next_segment_id=42,
     next_content_id=4,
-    shards=(ShardRef(Space(Modality.AUDIO, "What?"), "000-042-ab", 0, 42, 40, "ff"),),
+    shards=(ShardRef(PartitionKey(Modality.AUDIO, "What?"), "000-042-ab", 0, 42, 40, "ff"),),
 )
 
 
@@ -167,7 +167,7 @@ def test_an_entry_that_is_missing_in_this_format_is_damage(index, entry):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"model": {"name": "x"}}, {"model": []}, {"settings": None}, {"shards": [{"space": {}}]}, {"columns": 3}],
+    [{"model": {"name": "x"}}, {"model": []}, {"settings": None}, {"shards": [{"key": {}}]}, {"columns": 3}],
 )
 def test_entries_of_another_kind_are_damage(index, changes):
     manifest.publish(index, STATE)

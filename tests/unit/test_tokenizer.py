@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from wave_search.errors import CheckpointError, UsageError
-from wave_search.model.checkpoint import read_config
-from wave_search.model.registry import TINY_DIRECTORY
-from wave_search.model.tokenizer import MAX_TEXT_TOKENS, TextTokenizer
+from wave_search.models.registry import TINY_DIRECTORY
+from wave_search.models.wave.checkpoint import read_config
+from wave_search.models.wave.tokenizer import MAX_TEXT_TOKENS, TextTokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from wave_search.model.attention import _attention
+from wave_search.models.wave.attention import _attention
 
 HEADS, WIDTH = 3, 8
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-import wave_search.train
+import recipes.wave_nano
+from recipes.wave_nano.config import STAGES, TrainConfig
+from recipes.wave_nano.vocabulary import SPECIAL_TOKENS, train_tokenizer
 from wave_search.errors import UsageError
-from wave_search.train.config import STAGES, TrainConfig
-from wave_search.train.vocabulary import SPECIAL_TOKENS, train_tokenizer
 
-SHIPPED = Path(wave_search.train.__file__).parent / "nano.toml"
+SHIPPED = Path(recipes.wave_nano.__file__).parent / "nano.toml"
 
 
 def test_the_shipped_configuration() -> None:

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import soundfile
 
-from wave_search.train.paraphrases import PARAPHRASES
-from wave_search.train.phrases import phrases, read_lexicon
-from wave_search.train.pictures import Pictures, any_size
-from wave_search.train.questions import ask
-from wave_search.train.scenes import Scene, random_scene, render
-from wave_search.train.sounds import augmented, load_sounds
-from wave_search.train.styles import restyled
-from wave_search.train.things import PICTOGRAMS, SOUND_WORDS
-from wave_search.train.vocabulary import captions
-from wave_search.train.wording import QUESTIONS, plural, seen
+from recipes.wave_nano.captions import QUESTIONS, plural, seen
+from recipes.wave_nano.classes import PICTOGRAMS, SOUND_WORDS
+from recipes.wave_nano.paraphrases import PARAPHRASES
+from recipes.wave_nano.phrases import phrases, read_lexicon
+from recipes.wave_nano.pictures import Pictures, any_size
+from recipes.wave_nano.questions import ask
+from recipes.wave_nano.scenes import Scene, random_scene, render
+from recipes.wave_nano.sounds import augmented, load_sounds
+from recipes.wave_nano.styles import restyled
+from recipes.wave_nano.vocabulary import captions
 
 BALL = np.zeros((1, 96, 96, 4), np.uint8)
 BALL[0, 20:76, 20:76] = (250, 250, 250, 255)

@@ -7,20 +7,20 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-import wave_search.model
-from wave_search.train import joint
-from wave_search.train.ablate import Partial, Variant, row
-from wave_search.train.architecture import HIDDEN, untrained
-from wave_search.train.joint import ALL_TASKS, AUDIO_TASKS, Joint
-from wave_search.train.listen import Listen
-from wave_search.train.look import Look
-from wave_search.train.materials import CAPTIONS, Materials
-from wave_search.train.sounds import ESC10, RATE_HZ, Sound
-from wave_search.train.teacher import Meanings
-from wave_search.train.things import PICTOGRAMS, SOUND_WORDS
-from wave_search.train.towers import piece_of
+import wave_search.models
+from recipes.wave_nano import joint
+from recipes.wave_nano.ablate import Partial, Variant, row
+from recipes.wave_nano.architecture import HIDDEN, untrained
+from recipes.wave_nano.audio import Listen
+from recipes.wave_nano.classes import PICTOGRAMS, SOUND_WORDS
+from recipes.wave_nano.joint import ALL_TASKS, AUDIO_TASKS, Joint
+from recipes.wave_nano.materials import CAPTIONS, Materials
+from recipes.wave_nano.sounds import ESC10, RATE_HZ, Sound
+from recipes.wave_nano.teacher import Meanings
+from recipes.wave_nano.towers import piece_of
+from recipes.wave_nano.vision import Look
 
-TOKENIZER = Path(wave_search.model.__file__).parent / "nano" / "tokenizer.json"
+TOKENIZER = Path(wave_search.models.__file__).parent / "bundled" / "nano" / "tokenizer.json"
 
 
 def unit(rng: np.random.Generator, count: int) -> np.ndarray:

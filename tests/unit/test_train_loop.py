@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-import wave_search.train
+import recipes.wave_nano
+from recipes.wave_nano import recipe
+from recipes.wave_nano.config import STAGES, TrainConfig
+from wave_search.finetune.loop import Progress, Schedule, run
 from wave_search.reports import Training
-from wave_search.train import recipe
-from wave_search.train.config import STAGES, TrainConfig
-from wave_search.train.loop import Progress, Schedule, run
 
-SHIPPED = Path(wave_search.train.__file__).parent / "nano.toml"
+SHIPPED = Path(recipes.wave_nano.__file__).parent / "nano.toml"
 
 
 class Line:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from wave_search.train.losses import choice, contrastive, info_nce, multiple_choice
-from wave_search.train.metrics import mean_average_precision, recall
+from wave_search.finetune.losses import choice, contrastive, info_nce, multiple_choice
+from wave_search.finetune.metrics import mean_average_precision, recall
 
 GOLDEN = Path(__file__).parent.parent / "data" / "golden"
 

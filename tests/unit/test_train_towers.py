@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from wave_search.model import preprocess, sequences
-from wave_search.train import dense
-from wave_search.train.architecture import untrained
-from wave_search.train.towers import hear, piece_of, see
+from recipes.wave_nano import dense
+from recipes.wave_nano.architecture import untrained
+from recipes.wave_nano.towers import hear, piece_of, see
+from wave_search.models.wave import preprocess, sequences
 
 
 @pytest.fixture(scope="module")

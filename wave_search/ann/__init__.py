@@ -8,21 +8,19 @@ from wave_search.ann.build import BuiltShard, build_shard
 from wave_search.ann.codebook import Codebook
 from wave_search.ann.exact import by_best_row, exact_search, score
 from wave_search.ann.requirement import check_faiss
-from wave_search.ann.sample import BACKGROUND_SIZE, background, draw
+from wave_search.ann.sample import draw
 from wave_search.ann.shard import Shard
-from wave_search.ann.shards import Effort, Shards
+from wave_search.ann.shard_set import SearchParams, Shards
 from wave_search.ann.tuning import Measured, Questions, is_outgrown, tune
 
 __all__ = [
-    "BACKGROUND_SIZE",
     "BuiltShard",
     "Codebook",
-    "Effort",
     "Measured",
     "Questions",
+    "SearchParams",
     "Shard",
     "Shards",
-    "background",
     "build_shard",
     "by_best_row",
     "check_faiss",

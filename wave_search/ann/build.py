@@ -43,7 +43,7 @@ def build_shard(
         parent: the folder of the shards; exists.
 
     Raises:
-        IndexError_: the disk is full or read-only.
+        IndexStateError: the disk is full or read-only.
         ValueError: no vectors, vectors of another size, or ids that do not ascend.
     """
     with files.new_folder(parent) as temporary:

@@ -130,7 +130,7 @@ class Codebook:
             The name of its folder.
 
         Raises:
-            IndexError_: the disk is full or read-only.
+            IndexStateError: the disk is full or read-only.
         """
         import faiss
 
@@ -161,9 +161,9 @@ class Codebook:
         rotated: NDArray[np.float32] = self._normalise.apply(self.rotate(rows))
         return rotated
 
-    def probe(self, rotated: NDArray[np.float32], probes: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def probe(self, rotated: NDArray[np.float32], nprobe: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """The nearest lists of each row: squared distances and numbers, both (n, probes), nearest first."""
-        distances, lists = self._quantizer.search(rotated, probes)
+        distances, lists = self._quantizer.search(rotated, nprobe)
         return distances, lists
 
     def in_front_of(self, index: Any) -> Any:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from wave_search.errors import IndexCorruptError, IndexError_
+from wave_search.errors import IndexCorruptError, IndexStateError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -50,14 +50,14 @@ def new_folder(parent: Path) -> Iterator[Path]:
     """A temporary folder under `parent`, to be filled and renamed; what is still there at the end is removed.
 
     Raises:
-        IndexError_: in place of an OSError: the disk is full or read-only.
+        IndexStateError: in place of an OSError: the disk is full or read-only.
     """
     temporary = parent / f".{new_mark()}.tmp"
     try:
         temporary.mkdir()
         yield temporary
     except OSError as error:
-        raise IndexError_(
+        raise IndexStateError(
             f"{error.filename or temporary} cannot be written: {error.strerror}",
             "Free some space or make the place writable.",
         ) from error

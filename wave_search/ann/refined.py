@@ -38,13 +38,13 @@ class Refined:
         self._index = faiss.IndexRefine(codes, in_place(self._vectors))
 
     def best(
-        self, row: NDArray[np.float32], probes: int, candidates: int, wanted: int, among: NDArray[np.bool_] | None
+        self, row: NDArray[np.float32], nprobe: int, candidates: int, wanted: int, among: NDArray[np.bool_] | None
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]] | None:
         """Find candidates by their codes, and of these the best.
 
         Args:
             row: (1, dim).
-            probes: how many lists to look into.
+            nprobe: how many lists to look into.
             candidates: how many to compare with their vectors.
             wanted: how many of these at most.
             among: (n,) which may be found; None for all.
@@ -53,7 +53,7 @@ class Refined:
             Scores and positions, best first. None where there are fewer candidates, or others score like the last.
         """
         few = min(wanted + 1, candidates)
-        asked = probes, candidates, few
+        asked = nprobe, candidates, few
         params = _unfiltered(*asked) if among is None else _parameters(*asked, among)
         with one_thread():
             (scores,), (positions,) = self._index.search(row, few, params=params)
@@ -63,11 +63,11 @@ class Refined:
         return scores[:wanted], positions[:wanted]
 
 
-def _parameters(probes: int, candidates: int, wanted: int, among: NDArray[np.bool_] | None) -> Any:
+def _parameters(nprobe: int, candidates: int, wanted: int, among: NDArray[np.bool_] | None) -> Any:
     import faiss
 
     turned: Any = faiss.SearchParametersPreTransform()
-    turned.index_params = search_parameters(probes, among)
+    turned.index_params = search_parameters(nprobe, among)
     params: Any = faiss.IndexRefineSearchParameters()
     params.base_index_params = turned
     # faiss cuts the product of the factor and what is wanted down to a whole number.
@@ -76,5 +76,5 @@ def _parameters(probes: int, candidates: int, wanted: int, among: NDArray[np.boo
 
 
 @lru_cache
-def _unfiltered(probes: int, candidates: int, wanted: int) -> Any:
-    return _parameters(probes, candidates, wanted, None)
+def _unfiltered(nprobe: int, candidates: int, wanted: int) -> Any:
+    return _parameters(nprobe, candidates, wanted, None)

@@ -34,19 +34,19 @@ class Question:
     """(q, probes), nearest first."""
 
     @classmethod
-    def of(cls, codebook: Codebook, rows: NDArray[np.float32], probes: int) -> Question:
+    def of(cls, codebook: Codebook, rows: NDArray[np.float32], nprobe: int) -> Question:
         """Look for rows (q, dim) in their nearest lists."""
         with one_thread():
             rotated = codebook.rotate_queries(rows)
-            return cls(rotated, *codebook.probe(rotated, probes))
+            return cls(rotated, *codebook.probe(rotated, nprobe))
 
 
-def search_parameters(probes: int, among: NDArray[np.bool_] | None) -> Any:
+def search_parameters(nprobe: int, among: NDArray[np.bool_] | None) -> Any:
     """What faiss takes to look into so many lists, for what may be found: (n,), None for all."""
     import faiss
 
     params: Any = faiss.SearchParametersIVF()
-    params.nprobe = probes
+    params.nprobe = nprobe
     if among is not None:
         selector: Any = faiss.IDSelectorBitmap
         params.sel = selector(np.packbits(among, bitorder="little"))
@@ -54,9 +54,9 @@ def search_parameters(probes: int, among: NDArray[np.bool_] | None) -> Any:
 
 
 @lru_cache
-def _unfiltered(probes: int) -> Any:
+def _unfiltered(nprobe: int) -> Any:
     # faiss only reads them, and to make them takes as long as to look at several candidates.
-    return search_parameters(probes, None)
+    return search_parameters(nprobe, None)
 
 
 class Codes:
@@ -91,8 +91,8 @@ class Codes:
         """
         import faiss
 
-        rows, probes = question.lists.shape
-        params = _unfiltered(probes) if among is None else search_parameters(probes, among)
+        rows, nprobe = question.lists.shape
+        params = _unfiltered(nprobe) if among is None else search_parameters(nprobe, among)
         distances = np.empty((rows, wanted), np.float32)
         positions = np.empty((rows, wanted), np.int64)
         with one_thread():

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wave_search.ann.float16 import scaled, widened
 from wave_search.ann.shard import Question
-from wave_search.ann.shards import TUNED_K, Effort
-from wave_search.ann.widen import scaled, widened
+from wave_search.ann.shard_set import TUNED_K, SearchParams
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from wave_search.ann.shards import Shards
+    from wave_search.ann.shard_set import Shards
 
 _TRUE_KEPT = 4 * TUNED_K
 """So many of the truly best are kept, for those that share the score of the tenth."""
@@ -42,7 +42,7 @@ class Questions:
 class Measured:
     """An effort, and what it gives."""
 
-    effort: Effort
+    effort: SearchParams
     recall: float
     """Mean share of the true best 10 that are found."""
 
@@ -59,12 +59,12 @@ def tune(shards: Shards, questions: Questions, target: float) -> Measured:
     """
     truth, lists = _truth(shards, questions), shards.codebook.lists
     tried: list[_Tried] = []
-    for probes in _ladder(lists):
-        if tried and shards.cost(Effort(probes, TUNED_K)) >= min(tried).cost:
+    for nprobe in _ladder(lists):
+        if tried and shards.cost(SearchParams(nprobe, TUNED_K)) >= min(tried).cost:
             break
-        tried.append(_try(shards, questions, truth, probes, target))
-    near = _between(min(tried).measured.effort.probes, lists)
-    return min([*tried, *(_try(shards, questions, truth, probes, target) for probes in near)]).measured
+        tried.append(_try(shards, questions, truth, nprobe, target))
+    near = _between(min(tried).measured.effort.nprobe, lists)
+    return min([*tried, *(_try(shards, questions, truth, nprobe, target) for nprobe in near)]).measured
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -78,12 +78,12 @@ class _Tried:
     measured: Measured = field(compare=False)
 
 
-def _try(shards: Shards, questions: Questions, truth: list[NDArray[np.int64]], probes: int, target: float) -> _Tried:
+def _try(shards: Shards, questions: Questions, truth: list[NDArray[np.int64]], nprobe: int, target: float) -> _Tried:
     """Find the least number of candidates whose recall is the target for certain, or else the best recall."""
-    ranks = _ranks(shards, questions, truth, probes)
+    ranks = _ranks(shards, questions, truth, nprobe)
     for candidates in _CANDIDATES:
         shares = (ranks < candidates).mean(axis=1)
-        measured = Measured(Effort(probes, candidates), float(shares.mean()))
+        measured = Measured(SearchParams(nprobe, candidates), float(shares.mean()))
         if measured.recall - shares.std() / np.sqrt(len(shares)) >= target:
             return _Tried(shards.cost(measured.effort), 1 - measured.recall, measured)
     return _Tried(math.inf, 1 - measured.recall, measured)
@@ -95,24 +95,24 @@ def is_outgrown(shards: Shards, measured: Measured, target: float) -> bool:
     That is where this one does not reach the target, or only at several times of what a new one takes: on
     embedding-like vectors, codes of about 32 sqrt(n) vectors and 100 candidates.
     """
-    codes = len(shards) * measured.effort.probes / shards.codebook.lists
+    codes = len(shards) * measured.effort.nprobe / shards.codebook.lists
     dear = codes > _OUTGROWN_CODES * np.sqrt(len(shards)) or measured.effort.candidates > _OUTGROWN_CANDIDATES
     return measured.recall < target or bool(dear)
 
 
 def _ladder(lists: int) -> Iterator[int]:
     """Numbers of lists to try, each half as many again."""
-    probes = max(1, lists // 64)
-    while probes < lists:
-        yield probes
-        probes = max(probes + 1, probes * 3 // 2)
+    nprobe = max(1, lists // 64)
+    while nprobe < lists:
+        yield nprobe
+        nprobe = max(nprobe + 1, nprobe * 3 // 2)
     yield lists
 
 
-def _between(probes: int, lists: int) -> list[int]:
+def _between(nprobe: int, lists: int) -> list[int]:
     """Numbers on either side of one of the ladder, which is coarse because to try one takes a while."""
-    near = {round(probes * factor) for factor in (0.75, 0.87, 1.15)}
-    return sorted(number for number in near if 0 < number <= lists and number != probes)
+    near = {round(nprobe * factor) for factor in (0.75, 0.87, 1.15)}
+    return sorted(number for number in near if 0 < number <= lists and number != nprobe)
 
 
 def _truth(shards: Shards, questions: Questions) -> list[NDArray[np.int64]]:
@@ -133,12 +133,12 @@ def _truth(shards: Shards, questions: Questions) -> list[NDArray[np.int64]]:
     return [row[(own >= least - _SAME_SCORE) & (row >= 0)] for row, own, least in zip(ids, scores, last, strict=True)]
 
 
-def _ranks(shards: Shards, questions: Questions, truth: list[NDArray[np.int64]], probes: int) -> NDArray[np.int64]:
+def _ranks(shards: Shards, questions: Questions, truth: list[NDArray[np.int64]], nprobe: int) -> NDArray[np.int64]:
     """At which place of the candidates each of the true best is found, (q, TUNED_K).
 
     A great number if it is not found, -1 where there are not so many.
     """
-    nearest = shards.nearest(Question.of(shards.codebook, questions.rows, probes), _CANDIDATES[-1])
+    nearest = shards.nearest(Question.of(shards.codebook, questions.rows, nprobe), _CANDIDATES[-1])
     ranks = np.full((len(nearest), TUNED_K), np.iinfo(np.int64).max)
     for found, true, row in zip(nearest, truth, ranks, strict=True):
         there = found >= 0

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 import typer
 
 import wave_search as ws
-from wave_search import output
+from wave_search.commands.exit_codes import DONE, reported, terminal_of
 from wave_search.commands.options import Device, Dtype, Json, Model, Quantization, Quiet, words
-from wave_search.exits import DONE, reported, terminal_of
+from wave_search.commands.render import text as output
 
 EPILOG = (
     "CLIP may carry a range in seconds: clip.mp4@12.5-20. The answers are compared with the clip, embedded with "

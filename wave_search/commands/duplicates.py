@@ -5,9 +5,9 @@ from typing import Annotated
 import typer
 
 import wave_search as ws
-from wave_search import output
+from wave_search.commands.exit_codes import DONE, reported, terminal_of
 from wave_search.commands.options import DEFAULT_INDEX, IndexDir, Json, Quiet
-from wave_search.exits import DONE, reported, terminal_of
+from wave_search.commands.render import text as output
 
 EPILOG = "Output: number of the group, cosine, kind, time, path. Example:  wave-search duplicates --threshold 0.95"
 

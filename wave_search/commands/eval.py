@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 import wave_search as ws
-from wave_search import output
+from wave_search.commands.exit_codes import DONE, INTERRUPTED, PARTLY, reported, terminal_of
 from wave_search.commands.options import Device, Dtype, Json, Model, Quantization, Quiet, Workers
-from wave_search.exits import DONE, INTERRUPTED, PARTLY, reported, terminal_of
+from wave_search.commands.render import text as output
 
 EPILOG = (
     "A DATASET is a folder with corpus, queries and qrels (MTEB, BEIR), a CSV with the columns "

@@ -6,7 +6,7 @@ from typing import Annotated, TypedDict, Unpack
 import typer
 
 import wave_search as ws
-from wave_search import output
+from wave_search.commands.exit_codes import DONE, INTERRUPTED, PARTLY, reported, terminal_of
 from wave_search.commands.options import (
     DEFAULT_INDEX,
     Device,
@@ -21,8 +21,8 @@ from wave_search.commands.options import (
     Workers,
     words,
 )
+from wave_search.commands.render import text as output
 from wave_search.errors import UsageError
-from wave_search.exits import DONE, INTERRUPTED, PARTLY, reported, terminal_of
 
 EPILOG = "Example:  wave-search index ~/Videos ~/Sounds --exclude '*.tmp.mp4'"
 
@@ -51,7 +51,7 @@ def index(
         list[str] | None, typer.Option(metavar="GLOB", help="Leave these files out; repeatable.")
     ] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Try files again that could not be used before.")] = False,
-    ivf_from: Annotated[
+    min_shard_rows: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Build IVF-PQ shards from so many segments on.")
     ] = None,
     recall: Recall = None,
@@ -86,7 +86,7 @@ def index(
                 instructions=[words(text) for text in instruction or ()],
                 exclude=exclude or (),
                 retry=retry,
-                ivf_from=ivf_from or ws.IVF_FROM,
+                min_shard_rows=min_shard_rows or ws.MIN_SHARD_ROWS,
                 recall=recall,
                 progress=progress,
             )

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 import wave_search as ws
-from wave_search import output
+from wave_search.commands.exit_codes import DONE, PARTLY, reported, terminal_of
 from wave_search.commands.options import DEFAULT_INDEX, IndexDir, Json, Quiet
-from wave_search.exits import DONE, PARTLY, reported, terminal_of
+from wave_search.commands.render import text as output
 
 _UNKNOWN_SHOWN = 5
 

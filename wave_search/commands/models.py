@@ -3,9 +3,9 @@
 import typer
 
 import wave_search as ws
-from wave_search import output
+from wave_search.commands.exit_codes import DONE, reported, terminal_of
 from wave_search.commands.options import Json, Quiet
-from wave_search.exits import DONE, reported, terminal_of
+from wave_search.commands.render import text as output
 
 
 @reported

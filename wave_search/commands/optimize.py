@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 import wave_search as ws
-from wave_search import output
+from wave_search.commands.exit_codes import DONE, reported, terminal_of
 from wave_search.commands.options import DEFAULT_INDEX, IndexDir, Json, Quiet, Recall
-from wave_search.exits import DONE, reported, terminal_of
+from wave_search.commands.render import text as output
 
 
 @reported
@@ -16,7 +16,7 @@ def optimize(
     ctx: typer.Context,
     *,
     index: IndexDir = DEFAULT_INDEX,
-    grace: Annotated[
+    keep_versions_for: Annotated[
         float | None,
         typer.Option(min=0, metavar="SECONDS", help="Keep versions replaced since then, for who reads them (3600)."),
     ] = None,
@@ -27,7 +27,10 @@ def optimize(
     """Free space, mend and speed up the index; needs no model."""
     terminal = terminal_of(ctx, quiet)
     with ws.open(index) as opened, terminal.working("optimizing"):
-        done = opened.optimize(grace_s=ws.GRACE_S if grace is None else grace, recall=recall)
+        done = opened.optimize(
+            keep_versions_for_s=ws.KEEP_VERSIONS_FOR_S if keep_versions_for is None else keep_versions_for,
+            recall=recall,
+        )
     if json:
         terminal.lines([output.to_json(asdict(done))])
     for sentence in output.optimized_sentences(done):

@@ -42,7 +42,7 @@ def weighted(typed: str, *, is_path: bool = False) -> tuple[str, float | None]:
 
 def read(
     wanted: Mapping[str, Sequence[str] | None], avoided: Mapping[str, Sequence[str] | None], hits: Sequence[int] | None
-) -> dict[str, list[ws.Part]]:
+) -> dict[str, list[ws.Weighted]]:
     """Turn what was typed into arguments of `Index.search`.
 
     Args:
@@ -55,8 +55,8 @@ def read(
     """
     if sum(weighted(typed)[0] == _STDIN for kind in (wanted, avoided) for typed in kind.get("text") or ()) > 1:
         raise UsageError("--text - is given twice, but stdin can be read only once")
-    found: dict[str, list[ws.Part]] = {}
-    for make, kind in ((ws.Part, wanted), (ws.Not, avoided)):
+    found: dict[str, list[ws.Weighted]] = {}
+    for make, kind in ((ws.Weighted, wanted), (ws.Not, avoided)):
         for name, given in kind.items():
             for typed in given or ():
                 thing, weight = weighted(typed, is_path=name not in ("text", "like"))

@@ -5,11 +5,11 @@ from typing import Annotated, Any, Literal
 import typer
 
 import wave_search as ws
-from wave_search import output
-from wave_search.commands import parts, results
+from wave_search.commands import last_hits, parts, results
+from wave_search.commands.exit_codes import DONE, NO_RESULT, reported, terminal_of
 from wave_search.commands.options import DEFAULT_INDEX, Device, Dtype, IndexDir, Quantization, Quiet, Workers, words
+from wave_search.commands.render import text as output
 from wave_search.errors import UsageError
-from wave_search.exits import DONE, NO_RESULT, reported, terminal_of
 
 Target = Literal["any", "text", "image", "audio", "video", "av"]
 
@@ -51,7 +51,7 @@ def query(
         Target, typer.Option(help="What to find: video is what is seen, audio what is heard, av both together.")
     ] = "any",
     k: Annotated[int, typer.Option("-k", min=1, metavar="N", help="Number of results.")] = 10,
-    min_score: Annotated[
+    min_z: Annotated[
         float | None, typer.Option(metavar="Z", help="Drop results less than Z standard deviations above the rest.")
     ] = None,
     where: results.Where = None,
@@ -91,7 +91,7 @@ def query(
     }
     terminal = terminal_of(ctx, quiet)
     with ws.open(index, model, device=device, dtype=dtype, quantization=quantization, workers=workers) as opened:
-        asked: dict[str, Any] = {**parts.read(wanted, avoided, opened.remembered())}
+        asked: dict[str, Any] = {**parts.read(wanted, avoided, last_hits.kept_hits(opened.path))}
         terminal.notice(opened.model)
         lost: list[ws.Skipped] = []
         with terminal.progress() if rerank else terminal.working("searching") as progress:
@@ -99,14 +99,15 @@ def query(
                 **asked,
                 target=target,
                 k=k,
-                min_score=min_score,
+                min_z=min_z,
                 instruction=instruction,
                 rerank=rerank,
                 progress=progress if rerank else None,
                 warn=lost.append,
                 **shape,
             )
-        if not opened.remember(hits) and opened.remembered() is not None:
+        kept = last_hits.keep_hits(opened.path, [hit.segment_id for hit in hits])
+        if not kept and last_hits.kept_hits(opened.path) is not None:
             terminal.warning("--like will go by an earlier query: the index cannot be written")
         if instruction is not None and 0 < (share := opened.coverage(instruction, target)) < 1:
             terminal.warning(f"only {share:.0%} is indexed with this instruction, and only that was searched")
@@ -116,7 +117,7 @@ def query(
         results.write(export, hits)
     if not hits:
         where_not = " where that holds" if where else ""
-        terminal.say(f"no result{where_not}" if min_score is None else f"no result{where_not} with z >= {min_score:g}")
+        terminal.say(f"no result{where_not}" if min_z is None else f"no result{where_not} with z >= {min_z:g}")
         return NO_RESULT
     results.show(terminal, [results.only(hit, said) for hit in hits], json=json, paths=paths)
     if open:

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 import wave_search as ws
-from wave_search import output
+from wave_search.commands.exit_codes import DONE, FAILED, reported, terminal_of
 from wave_search.commands.options import DEFAULT_INDEX, IndexDir, Quiet
-from wave_search.exits import DONE, FAILED, reported, terminal_of
+from wave_search.commands.render import text as output
 
 
 @reported

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wave_search import export as exporting
-from wave_search import output
+from wave_search.commands.render import export as exporting
+from wave_search.commands.render import text as output
 from wave_search.errors import WaveSearchError
 from wave_search.types import Hit
 
 if TYPE_CHECKING:
-    from wave_search.console import Terminal
+    from wave_search.commands.render.terminal import Terminal
 
 Where = Annotated[
     str | None,

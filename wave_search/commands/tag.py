@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import typer
 
 import wave_search as ws
-from wave_search import output
+from wave_search.commands.exit_codes import DONE, reported, terminal_of
 from wave_search.commands.options import DEFAULT_INDEX, Device, Dtype, IndexDir, Json, Quantization, Quiet
 from wave_search.commands.query import Target
-from wave_search.exits import DONE, reported, terminal_of
+from wave_search.commands.render import text as output
 
 EPILOG = (
     "A line of the file is a label, and after a tab other words for the same: dog<TAB>a dog barks<TAB>puppy. "
@@ -40,7 +40,7 @@ def tag(
     """Label all files by what is in them, as columns to filter by."""
     terminal = terminal_of(ctx, quiet)
     lines = labels.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-    at_least: dict[str, Any] = {} if min_z is None else {"min_score": min_z}
+    at_least: dict[str, Any] = {} if min_z is None else {"min_z": min_z}
     with ws.open(index, device=device, dtype=dtype, quantization=quantization) as opened:
         terminal.notice(opened.model)
         with terminal.working("labelling"):

@@ -1,4 +1,4 @@
-"""Train or fine-tune a model."""
+"""Fine-tune a model."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wave_search import output
+from wave_search.commands.exit_codes import DONE, INTERRUPTED, PARTLY, reported, terminal_of
 from wave_search.commands.options import Device, Json, Quiet
-from wave_search.exits import DONE, INTERRUPTED, PARTLY, reported, terminal_of
-from wave_search.train import train as run_training
+from wave_search.commands.render import text as output
+from wave_search.finetune import train as run_training
 
 if TYPE_CHECKING:
-    from wave_search.train import Report
+    from wave_search.finetune import Report
 
 EPILOG = (
     "docs/finetuning.md describes CONFIG. A run that was interrupted or killed goes on when it is started again. "
@@ -27,18 +27,15 @@ def train(
     ctx: typer.Context,
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A TOML file with what to train, on what.")],
     *,
-    stage: Annotated[
-        list[str] | None, typer.Option("--stage", metavar="NAME", help="Of a recipe: run only this stage. Repeatable.")
-    ] = None,
     device: Device = "auto",
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Fine-tune a model on your own pairs, or train wave-nano."""
+    """Fine-tune a model on your own pairs."""
     terminal = terminal_of(ctx, quiet)
     try:
         with terminal.training() as progress:
-            report = run_training(config, stages=stage or (), device=device, watch=progress, say=terminal.say)
+            report = run_training(config, device=device, watch=progress, say=terminal.say)
     except KeyboardInterrupt:
         terminal.error("interrupted: checkpoints are kept. Run the same command to go on")
         return INTERRUPTED

@@ -64,14 +64,14 @@ class EmbeddingCache:
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.executescript(_TABLES)
 
-    def get(self, space: str, item: str) -> NDArray[np.float32] | None:
+    def get(self, key: str, item: str) -> NDArray[np.float32] | None:
         """Give a vector (dim,), or None."""
-        found = self._one("SELECT vector FROM vectors WHERE space = ? AND item = ?", (space, item))
+        found = self._one("SELECT vector FROM vectors WHERE space = ? AND item = ?", (key, item))
         return None if found is None else np.frombuffer(found, np.float32)
 
-    def put(self, space: str, vectors: Iterable[tuple[str, NDArray[np.float32]]]) -> None:
+    def put(self, key: str, vectors: Iterable[tuple[str, NDArray[np.float32]]]) -> None:
         """Keep vectors, all of them or none."""
-        rows = [(space, item, vector.astype(np.float32).tobytes()) for item, vector in vectors]
+        rows = [(key, item, vector.astype(np.float32).tobytes()) for item, vector in vectors]
         with self._lock, self._faults(), self._connection:
             self._connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)
 

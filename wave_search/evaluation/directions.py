@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wave_search.evaluation.confidence import Figure
-    from wave_search.evaluation.dataset import Dataset, Item
+    from wave_search.evaluation.datasets.dataset import Dataset, Item
     from wave_search.types import Modality
 
 _NOTHING = -1

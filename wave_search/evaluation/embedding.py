@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wave_search.evaluation.cache import EmbeddingCache
-    from wave_search.evaluation.dataset import Item
-    from wave_search.media import Decoders
+    from wave_search.evaluation.datasets.dataset import Item
+    from wave_search.media import DecoderPool
     from wave_search.reports import ProgressCallback
     from wave_search.types import Embedder
 
@@ -79,7 +79,7 @@ class ItemEmbedder:
         cache: where vectors are kept.
     """
 
-    def __init__(self, model: Embedder, dtype: str, decoders: Decoders, cache: EmbeddingCache) -> None:
+    def __init__(self, model: Embedder, dtype: str, decoders: DecoderPool, cache: EmbeddingCache) -> None:
         self._model = model
         self._dtype = dtype
         self._decoders = decoders

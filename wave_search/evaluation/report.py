@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wave_search.evaluation.confidence import Figure
-    from wave_search.evaluation.dataset import BadRow
+    from wave_search.evaluation.datasets.dataset import BadRow
+    from wave_search.evaluation.datasets.tasks import Task
     from wave_search.evaluation.embedding import Unusable
-    from wave_search.evaluation.tasks import Task
     from wave_search.types import Modality, ModelSpec
 
 

@@ -17,17 +17,17 @@ import numpy as np
 from wave_search.ann import check_faiss
 from wave_search.errors import UsageError
 from wave_search.evaluation.cache import EmbeddingCache
-from wave_search.evaluation.collector import words_of
 from wave_search.evaluation.confidence import figure
-from wave_search.evaluation.dataset import Dataset, Item, Question
+from wave_search.evaluation.datasets.collector import words_of
+from wave_search.evaluation.datasets.dataset import Dataset, Item, Question
+from wave_search.evaluation.datasets.layouts import read_dataset
+from wave_search.evaluation.datasets.tasks import Task, load_task
 from wave_search.evaluation.directions import report_direction, split
 from wave_search.evaluation.embedding import Embedded, ItemEmbedder
-from wave_search.evaluation.layouts import read_dataset
 from wave_search.evaluation.metrics import choice_accuracy
 from wave_search.evaluation.report import DirectionReport, Evaluation, QuestionsReport
-from wave_search.evaluation.tasks import Task, load_task
-from wave_search.media import Decoders
-from wave_search.query import Engine, LoadOptions
+from wave_search.media import DecoderPool
+from wave_search.query import LoadOptions, ModelSession
 from wave_search.reports import Progress
 from wave_search.types import Modality
 
@@ -95,7 +95,7 @@ def evaluate(
     with (
         _folder(cache) as folder,
         EmbeddingCache(folder) as kept,
-        closing(Engine(model, LoadOptions(device, dtype, positions, quantization))) as engine,
+        closing(ModelSession(model, LoadOptions(device, dtype, positions, quantization))) as engine,
     ):
         read = read_dataset(
             path,
@@ -106,7 +106,7 @@ def evaluate(
         )
         items = _limited(_instructed(read, instruction), limit)
         loaded = engine.model()
-        with Decoders(workers or min(4, len(os.sched_getaffinity(0))), loaded.spec.sampling) as decoders:
+        with DecoderPool(workers or min(4, len(os.sched_getaffinity(0))), loaded.spec.sampling) as decoders:
             embedded = ItemEmbedder(loaded, dtype, decoders, kept).embed(_items(items), progress)
     _tell(progress, "shards", embedded)
     directions, used = _directions(items, embedded.vectors, read_by)

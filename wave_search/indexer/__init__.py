@@ -1,10 +1,10 @@
 """The write path: folders of files into the index, and no more work than what changed."""
 
+from wave_search.ann.rebuild import refresh_shards
 from wave_search.indexer.metadata import import_metadata, put_columns, remove_columns
 from wave_search.indexer.optimize import optimize
-from wave_search.indexer.report import Interrupted
 from wave_search.indexer.run import Options, add, remove
-from wave_search.indexer.shards import refresh_shards
+from wave_search.indexer.run_stats import Interrupted
 
 __all__ = [
     "Interrupted",

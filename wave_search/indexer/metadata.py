@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from wave_search.errors import UsageError
-from wave_search.indexer import sheet
+from wave_search.indexer import metadata_file
 from wave_search.reports import MetadataReport
 from wave_search.store import RESERVED, Metadata, MetadataRow, Writer
 
@@ -31,11 +31,11 @@ def import_metadata(index_dir: Path, file: Path) -> MetadataReport:
     Raises:
         UsageError: the file makes no sense, has a column that an index has anyway, or one of another type.
         OSError: the file cannot be read.
-        IndexError_: another process writes, the disk is full, or the index is damaged.
+        IndexStateError: another process writes, the disk is full, or the index is damaged.
     """
     with Writer(index_dir) as writer:
         snapshot = writer.snapshot
-        said = sheet.read(file, snapshot.manifest.columns)
+        said = metadata_file.read(file, snapshot.manifest.columns)
         _check_names([column.name for column in said.columns], snapshot)
         bases = _bases(snapshot)
         values: dict[bytes, Mapping[str, Value]] = {}
@@ -61,7 +61,7 @@ def put_columns(index_dir: Path, columns: Sequence[Column], values: Mapping[byte
 
     Raises:
         UsageError: an index has a column of such a name anyway.
-        IndexError_: another process writes, the disk is full, or the index is damaged.
+        IndexStateError: another process writes, the disk is full, or the index is damaged.
     """
     with Writer(index_dir) as writer:
         names = [column.name for column in columns]
@@ -74,7 +74,7 @@ def remove_columns(index_dir: Path, names: Sequence[str]) -> None:
 
     Raises:
         UsageError: there is no such column.
-        IndexError_: another process writes, the disk is full, or the index is damaged.
+        IndexStateError: another process writes, the disk is full, or the index is damaged.
     """
     with Writer(index_dir) as writer:
         columns = writer.snapshot.manifest.columns

@@ -7,16 +7,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wave_search.ann.rebuild import refresh_shards
+from wave_search.calibration.cohort import is_measured, score_stats
 from wave_search.indexer import diff, scan
-from wave_search.indexer.calibrate import is_measured, spreads
-from wave_search.indexer.commit import Committer
-from wave_search.indexer.disks import is_lost, unmounted
-from wave_search.indexer.embed import Embedding
-from wave_search.indexer.read import Readers
-from wave_search.indexer.report import Interrupted, Tally
+from wave_search.indexer.mounts import is_lost, unmounted
+from wave_search.indexer.pipeline.commit import Committer
+from wave_search.indexer.pipeline.decode import DecodeStage
+from wave_search.indexer.pipeline.embed import EmbedStage
+from wave_search.indexer.run_stats import Interrupted, RunStats
 from wave_search.indexer.scan import as_path, is_under
-from wave_search.indexer.shards import refresh_shards
-from wave_search.media import Decoders
+from wave_search.media import DecoderPool
 from wave_search.reports import Skipped
 from wave_search.store import Writer
 
@@ -35,7 +35,7 @@ class Options:
 
     workers: int
     """Decoder processes."""
-    ivf_from: int
+    min_shard_rows: int
     """Build IVF-PQ shards for a modality once so many of its segments are in none."""
     exclude: tuple[str, ...] = ()
     """Globs of names, or of paths below an argument, to pass over."""
@@ -66,11 +66,11 @@ def add(
     Raises:
         UsageError: an argument does not exist.
         IndexLockedError: another process writes.
-        IndexError_: the disk is full or read-only, or the index is damaged.
+        IndexStateError: the disk is full or read-only, or the index is damaged.
         Interrupted: Ctrl-C. What was complete is committed.
     """
     areas = scan.resolve(paths, index_dir)
-    tally = Tally(progress)
+    tally = RunStats(progress)
     with ExitStack() as stack:
         writer = stack.enter_context(Writer(index_dir))
         writer.add_instructions(options.instructions)
@@ -97,7 +97,7 @@ def remove(index_dir: Path, paths: Iterable[str | os.PathLike[str]]) -> int:
 
     Raises:
         IndexLockedError: another process writes.
-        IndexError_: the disk is full or read-only, or the index is damaged.
+        IndexStateError: the disk is full or read-only, or the index is damaged.
     """
     targets = {os.path.realpath(os.fsencode(path)) for path in paths}
     with Writer(index_dir) as writer:
@@ -112,7 +112,7 @@ def remove(index_dir: Path, paths: Iterable[str | os.PathLike[str]]) -> int:
 class _Run:
     """The stages of `add`."""
 
-    def __init__(self, writer: Writer, model: Callable[[], Embedder], options: Options, tally: Tally) -> None:
+    def __init__(self, writer: Writer, model: Callable[[], Embedder], options: Options, tally: RunStats) -> None:
         self._writer = writer
         self._model = model
         self._options = options
@@ -163,11 +163,11 @@ class _Run:
         snapshot = self._writer.snapshot
         settings = snapshot.manifest.settings
         workers = min(self._options.workers, len(files))
-        embedding = Embedding(
+        embedding = EmbedStage(
             self._model, settings.modalities, self.committer, tally=self._tally, damage=self._known_damage()
         )
-        with Decoders(workers, snapshot.manifest.model.sampling) as decoders:
-            readers = Readers(
+        with DecoderPool(workers, snapshot.manifest.model.sampling) as decoders:
+            readers = DecodeStage(
                 files,
                 decoders,
                 known=snapshot.content_ids(),
@@ -195,11 +195,11 @@ class _Run:
         """Bring tables into shape, and build the search structures that are missing."""
         self._tally.enter("shards")
         self.committer.tidy()
-        for space in self._writer.snapshot.manifest.settings.spaces:
-            refresh_shards(self._writer, space, self._options.ivf_from, self._options.recall)
+        for key in self._writer.snapshot.manifest.settings.keys:
+            refresh_shards(self._writer, key, self._options.min_shard_rows, self._options.recall)
 
     def calibrate(self) -> None:
         """Measure how scores spread, if anything was embedded, or if an earlier run did not come to it."""
         if any(self._tally.segments.values()) or not is_measured(self._writer.snapshot):
-            self._writer.set_spreads(spreads(self._writer.snapshot, self._model()))
+            self._writer.set_score_stats(score_stats(self._writer.snapshot, self._model()))
             self._writer.commit()

@@ -3,17 +3,17 @@
 Importing this loads none of the decoding libraries; they are used in worker processes only.
 """
 
-from wave_search.media.decoders import Decoders
-from wave_search.media.formats import looks_like_media
 from wave_search.media.info import AudioStream, DecodedSegment, MediaInfo, VideoStream
-from wave_search.media.segmenting import Segmenting
+from wave_search.media.segmentation import Segmentation
+from wave_search.media.sniff import looks_like_media
+from wave_search.media.worker_pool import DecoderPool
 
 __all__ = [
     "AudioStream",
     "DecodedSegment",
-    "Decoders",
+    "DecoderPool",
     "MediaInfo",
-    "Segmenting",
+    "Segmentation",
     "VideoStream",
     "looks_like_media",
 ]

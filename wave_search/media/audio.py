@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wave_search.errors import BrokenMediaError
-from wave_search.media.container import MAX_GAP_S, choose_audio, decode, open_container
+from wave_search.media.demux import MAX_GAP_S, choose_audio, decode, open_container
 from wave_search.media.files import descriptor_path
 from wave_search.media.info import AudioStream
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from wave_search.media.container import Source
+    from wave_search.media.demux import Source
 
 _SNDFILE = frozenset({"wav", "flac", "ogg", "mp3", "aiff", "au", "caf", "w64"})
 _EXACT_SEEK = frozenset({"wav", "flac", "aiff", "au", "caf", "w64"})

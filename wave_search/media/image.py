@@ -13,7 +13,7 @@ from wave_search.media.sampling import resize_image
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from wave_search.media.container import Source
+    from wave_search.media.demux import Source
     from wave_search.types import Sampling
 
 MAX_PIXELS = 256_000_000

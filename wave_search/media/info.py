@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from wave_search.types import Modality
 
 if TYPE_CHECKING:
-    from wave_search.media.segmenting import Segmenting
+    from wave_search.media.segmentation import Segmentation
     from wave_search.types import Clip, Sampling, Span
 
 
@@ -85,7 +85,7 @@ class Wanted:
     """What of a file is to be decoded, and how."""
 
     info: MediaInfo
-    segmenting: Segmenting
+    segmenting: Segmentation
     modalities: frozenset[Modality]
     """Only what these need is decoded."""
     span: Span | None

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 from wave_search.errors import BrokenMediaError, UnsupportedMediaError
 from wave_search.media import text
 from wave_search.media.audio import check_rate, open_sndfile
-from wave_search.media.container import Source, choose_audio, choose_video, first_frame, open_container, scan
-from wave_search.media.formats import HEAD_BYTES, PLAYLIST_SUFFIXES, TEXT_SUFFIXES, is_playlist, is_text, sniff
+from wave_search.media.demux import Source, choose_audio, choose_video, first_frame, open_container, scan
 from wave_search.media.image import image_size
 from wave_search.media.info import AudioStream, MediaInfo, VideoStream
+from wave_search.media.sniff import HEAD_BYTES, PLAYLIST_SUFFIXES, TEXT_SUFFIXES, is_playlist, is_text, sniff
 from wave_search.media.video_av import quarter_turns
 
 if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from wave_search.media.container import Picture, Sound
+    from wave_search.media.demux import Picture, Sound
 
 MAX_DURATION_S = 7 * 86_400.0
 """Time stamps of damaged files can span thousands of years."""

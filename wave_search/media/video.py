@@ -16,7 +16,7 @@ from wave_search.types import Frames
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from wave_search.media.container import Picture, Source
+    from wave_search.media.demux import Picture, Source
     from wave_search.media.info import VideoStream
     from wave_search.types import Sampling, Span
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wave_search.errors import BrokenMediaError
-from wave_search.media.container import choose_video, decode, open_container
+from wave_search.media.demux import choose_video, decode, open_container
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from wave_search.media.container import Picture, Source
+    from wave_search.media.demux import Picture, Source
 
 
 class AvReader:

@@ -11,7 +11,7 @@ from wave_search.media.files import descriptor_path
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from wave_search.media.container import Picture
+    from wave_search.media.demux import Picture
     from wave_search.media.info import VideoStream
 
 _FORMATS = frozenset({"mov", "matroska", "avi", "flv", "asf"})

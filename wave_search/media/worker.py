@@ -84,10 +84,10 @@ def _answer(request: Request, memory_bytes: int) -> Iterator[Reply]:
 
 
 def _serve(request: Request) -> Iterator[MediaInfo | DecodedSegment]:
-    from wave_search.media.container import Source
+    from wave_search.media.decode import decode_segments
+    from wave_search.media.demux import Source
     from wave_search.media.files import digest_of, open_regular
     from wave_search.media.probe import probe
-    from wave_search.media.segments import decode_segments
 
     with open_regular(request.path) as file:
         if request.wanted is not None:

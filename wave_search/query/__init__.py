@@ -2,18 +2,18 @@
 
 from wave_search.query.answers import Answer
 from wave_search.query.duplicates import find_duplicates
-from wave_search.query.embedder import Engine, LoadOptions, MediaEmbedder
-from wave_search.query.encoder import Embeddable, Encoder, similarity
+from wave_search.query.embedder import LoadOptions, MediaEmbedder, ModelSession
+from wave_search.query.encode import Embeddable, Encoder, similarity
 from wave_search.query.info import IndexInfo, PartitionInfo, describe, own_columns
 from wave_search.query.instructions import check_effect, check_instructions
 from wave_search.query.options import ResultOptions
 from wave_search.query.parse import AV, Audio, Image, Video, parse_media
-from wave_search.query.parts import Not, Part
-from wave_search.query.reembed import Reembedder, Watch
+from wave_search.query.parts import Not, Weighted
+from wave_search.query.reembed import Reembedder, RerankProgress
 from wave_search.query.request import read_parts, takes_instruction
 from wave_search.query.rerank import Reranker
 from wave_search.query.resolve import resolve
-from wave_search.query.results import Searcher
+from wave_search.query.searcher import Searcher
 from wave_search.query.tagging import MIN_LABEL_Z, Tagging, read_labels
 
 __all__ = [
@@ -23,21 +23,21 @@ __all__ = [
     "Audio",
     "Embeddable",
     "Encoder",
-    "Engine",
     "Image",
     "IndexInfo",
     "LoadOptions",
     "MediaEmbedder",
+    "ModelSession",
     "Not",
-    "Part",
     "PartitionInfo",
     "Reembedder",
+    "RerankProgress",
     "Reranker",
     "ResultOptions",
     "Searcher",
     "Tagging",
     "Video",
-    "Watch",
+    "Weighted",
     "check_effect",
     "check_instructions",
     "describe",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wave_search.errors import UsageError
-from wave_search.query.encoder import choose_modality
+from wave_search.query.encode import choose_modality
 from wave_search.query.parse import check_range, parse_media, split_range
 from wave_search.types import Clip, MediaRef, Modality
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
-    from wave_search.query.encoder import Encoder
+    from wave_search.query.encode import Encoder
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ _PENALTY = 8.0
 
 
 @dataclass(frozen=True, slots=True)
-class AskedPart:
+class QueryTerm:
     """A part of a query, embedded."""
 
     rows: NDArray[np.float32]
@@ -47,7 +47,7 @@ class AskedPart:
     """What the vectors are of; None if that is not known."""
 
 
-def combine(parts: Sequence[AskedPart]) -> NDArray[np.float32]:
+def combine(parts: Sequence[QueryTerm]) -> NDArray[np.float32]:
     """Add the vectors of a query, each times its weight.
 
     A single part stays as it is. Of several, each combination of a row of every wanted part becomes a row, so that the

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wave_search.errors import UsageError
-from wave_search.query.search import PartitionSearch
+from wave_search.query.partition import PartitionSearch
 from wave_search.types import DuplicateGroup, DuplicateMember
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wave_search.store import Snapshot
-    from wave_search.types import Space
+    from wave_search.types import PartitionKey
 
 _EXACT_TO = 20_000
 """So many segments are compared each with each; of more, each with its nearest neighbours by the shards."""
@@ -46,9 +46,9 @@ def find_duplicates(snapshot: Snapshot, threshold: float) -> list[DuplicateGroup
     if not 0 < threshold <= 1:
         raise UsageError(f"{threshold} is no cosine of near-duplicates", "Give a number up to 1, such as 0.98.")
     found = list(_identical(snapshot))
-    for space in snapshot.counts().segments:
-        if not space.instruction:
-            found += _similar(snapshot, space, threshold)
+    for key in snapshot.counts().segments:
+        if not key.instruction:
+            found += _similar(snapshot, key, threshold)
     return sorted(found, key=lambda group: (group.kind, -len(group.members), group.members[0].path))
 
 
@@ -63,10 +63,10 @@ def _identical(snapshot: Snapshot) -> Iterator[DuplicateGroup]:
             yield DuplicateGroup("identical", None, 1.0, members)
 
 
-def _similar(snapshot: Snapshot, space: Space, threshold: float) -> Iterator[DuplicateGroup]:
-    partition = snapshot.partition(space)
+def _similar(snapshot: Snapshot, key: PartitionKey, threshold: float) -> Iterator[DuplicateGroup]:
+    partition = snapshot.partition(key)
     few = len(partition.ids) <= _EXACT_TO
-    links = (_all_links if few else _nearest_links)(snapshot, space, partition.ids, threshold)
+    links = (_all_links if few else _nearest_links)(snapshot, key, partition.ids, threshold)
     different = (link for link in links if partition.content_ids[link[0]] != partition.content_ids[link[1]])
     for positions, score in _connected(different):
         segments = snapshot.segment_rows(partition.ids[positions])
@@ -77,20 +77,20 @@ def _similar(snapshot: Snapshot, space: Space, threshold: float) -> Iterator[Dup
             )
             for segment in segments
         ]
-        yield DuplicateGroup("similar", space.modality, score, tuple(sorted(members)))
+        yield DuplicateGroup("similar", key.modality, score, tuple(sorted(members)))
 
 
-def _all_links(snapshot: Snapshot, space: Space, ids: NDArray[np.int64], threshold: float) -> Iterator[Link]:
-    vectors = _unit(snapshot.vectors(space, ids))
+def _all_links(snapshot: Snapshot, key: PartitionKey, ids: NDArray[np.int64], threshold: float) -> Iterator[Link]:
+    vectors = _unit(snapshot.vectors(key, ids))
     for start in range(0, len(ids), _BLOCK_ROWS):
         scores = vectors[start : start + _BLOCK_ROWS] @ vectors[start:].T
         for row, column in np.argwhere(np.triu(scores, 1) >= threshold):
             yield start + int(row), start + int(column), float(scores[row, column])
 
 
-def _nearest_links(snapshot: Snapshot, space: Space, ids: NDArray[np.int64], threshold: float) -> Iterator[Link]:
-    partition = PartitionSearch(snapshot, space)
-    for batch_ids, batch in snapshot.vector_batches(space, 0, snapshot.manifest.next_segment_id):
+def _nearest_links(snapshot: Snapshot, key: PartitionKey, ids: NDArray[np.int64], threshold: float) -> Iterator[Link]:
+    partition = PartitionSearch(snapshot, key)
+    for batch_ids, batch in snapshot.vector_batches(key, 0, snapshot.manifest.next_segment_id):
         live = np.isin(batch_ids, ids, assume_unique=True)
         for segment_id, vector in zip(batch_ids[live], _unit(batch[live]), strict=True):
             near = partition.search(vector[None], _NEIGHBOURS)

@@ -7,11 +7,10 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Self
 
-from wave_search import media
-from wave_search import model as models
+from wave_search import media, models
 from wave_search.errors import IndexMismatchError
 from wave_search.query.answers import answer
-from wave_search.query.encoder import Encoder, similarity
+from wave_search.query.encode import Encoder, similarity
 
 if TYPE_CHECKING:
     import os
@@ -22,13 +21,13 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from wave_search.query.answers import Answer
-    from wave_search.query.encoder import Embeddable
+    from wave_search.query.encode import Embeddable
     from wave_search.types import Clip, Embedder, MediaRef, ModelSpec
 
 
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
-    """How to load a model; see `wave_search.model.load`."""
+    """How to load a model; see `wave_search.models.load`."""
 
     device: str = "auto"
     dtype: str = "auto"
@@ -37,7 +36,7 @@ class LoadOptions:
     token_budget: int | None = None
 
 
-class Engine:
+class ModelSession:
     """A model and a decoder process for queries.
 
     Args:
@@ -51,11 +50,11 @@ class Engine:
         self._options = options
         self._pinned = pinned
         self._model: Embedder | None = None
-        self._decoders: media.Decoders | None = None
+        self._decoders: media.DecoderPool | None = None
         self._lock = Lock()
 
     @classmethod
-    def for_index(cls, name: str, options: LoadOptions, pinned: ModelSpec) -> Engine:
+    def for_index(cls, name: str, options: LoadOptions, pinned: ModelSpec) -> ModelSession:
         """Make the engine of an index, for the model that it was made with.
 
         Args:
@@ -106,12 +105,12 @@ class Engine:
                 self._model = loaded
             return self._model
 
-    def decoders(self) -> media.Decoders:
+    def decoders(self) -> media.DecoderPool:
         """Give the decoder process."""
         sampling = (self._pinned or self.model().spec).sampling
         with self._lock:
             if self._decoders is None:
-                self._decoders = media.Decoders(1, sampling)
+                self._decoders = media.DecoderPool(1, sampling)
             return self._decoders
 
     def close(self) -> None:
@@ -129,7 +128,7 @@ class MediaEmbedder:
         engine: the model and its decoder.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: ModelSession) -> None:
         self._engine = engine
         self._encoder = Encoder(engine.decoders, engine.model)
 

@@ -12,7 +12,7 @@ from wave_search.types import ColumnInfo
 
 if TYPE_CHECKING:
     from wave_search.store import Snapshot, Tuning
-    from wave_search.types import Modality, ModelSpec, Space
+    from wave_search.types import Modality, ModelSpec, PartitionKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def describe(snapshot: Snapshot) -> IndexInfo:
         skipped=counts.files.get("skipped", 0),
         contents=counts.contents,
         media_s=sum(content.duration_s or 0.0 for content in snapshot.contents().values() if content.kind != "text"),
-        partitions=tuple(_partition_info(snapshot, space) for space in counts.segments),
+        partitions=tuple(_partition_info(snapshot, key) for key in counts.segments),
         size_bytes=sum(snapshot.sizes_bytes().values()),
     )
 
@@ -89,7 +89,7 @@ def own_columns(snapshot: Snapshot) -> tuple[ColumnInfo, ...]:
     return tuple(ColumnInfo(column.name, column.type, filled[column.name]) for column in metadata.columns)
 
 
-def _partition_info(snapshot: Snapshot, space: Space) -> PartitionInfo:
-    ids = snapshot.partition(space).ids
-    inside = int(covered(ids, snapshot.shards(space)).sum())
-    return PartitionInfo(space.modality, space.instruction, len(ids), inside, snapshot.tunings(space))
+def _partition_info(snapshot: Snapshot, key: PartitionKey) -> PartitionInfo:
+    ids = snapshot.partition(key).ids
+    inside = int(covered(ids, snapshot.shards(key)).sum())
+    return PartitionInfo(key.modality, key.instruction, len(ids), inside, snapshot.tunings(key))

@@ -11,7 +11,7 @@ from wave_search.types import Modality
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from wave_search.types import Space
+    from wave_search.types import PartitionKey
 
 MAX_CHARS = 2_000
 """Longer ones are a mistake: they would leave a model no room for the media."""
@@ -39,13 +39,15 @@ def check_instructions(texts: str | Iterable[str]) -> tuple[str, ...]:
     return tuple(check_instruction(text) for text in ([texts] if isinstance(texts, str) else texts))
 
 
-def check_effect(instruction: str | None, rerank: int | None, spaces: Sequence[Space], *, query_takes_it: bool) -> None:
+def check_effect(
+    instruction: str | None, rerank: int | None, keys: Sequence[PartitionKey], *, query_takes_it: bool
+) -> None:
     """Check that an instruction changes something, and that `rerank` does.
 
     Args:
         instruction: of the query.
         rerank: how many candidates are to be embedded again with it.
-        spaces: what is searched.
+        keys: what is searched.
         query_takes_it: the query is embedded with it, because it is media.
 
     Raises:
@@ -61,13 +63,13 @@ def check_effect(instruction: str | None, rerank: int | None, spaces: Sequence[S
             )
         return
     check_instruction(instruction)
-    searched_as_is = all(space.modality is Modality.TEXT for space in spaces)
+    searched_as_is = all(key.modality is Modality.TEXT for key in keys)
     if searched_as_is and (rerank is not None or not query_takes_it):
         raise UsageError(
             "an instruction changes nothing in texts: they are embedded as they are",
             "Leave it out, or search sound or pictures with it.",
         )
-    if query_takes_it or rerank is not None or any(space.instruction for space in spaces):
+    if query_takes_it or rerank is not None or any(key.instruction for key in keys):
         return
     raise UsageError(
         "an instruction changes nothing in this query, and what it searches is not embedded with that instruction",

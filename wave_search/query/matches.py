@@ -13,7 +13,7 @@ from wave_search.types import Hit, Modality
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from wave_search.query.search import Candidates
+    from wave_search.query.partition import Candidates
     from wave_search.store import Selection, Snapshot
 
 

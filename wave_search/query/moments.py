@@ -43,7 +43,7 @@ def ranked(found: Iterable[Match], paths_at: Callable[[Sequence[int]], Sequence[
     return best
 
 
-def merge(found: Sequence[Match], min_score: float | None = None) -> Iterator[Moment]:
+def merge(found: Sequence[Match], min_z: float | None = None) -> Iterator[Moment]:
     """Merge adjacent and overlapping segments of a file into moments.
 
     A moment grows from its peak, the best segment that is in no moment yet, in both directions as long as z is at least
@@ -52,7 +52,7 @@ def merge(found: Sequence[Match], min_score: float | None = None) -> Iterator[Mo
 
     Args:
         found: segments, best first.
-        min_score: the least z of a segment that belongs to a moment.
+        min_z: the least z of a segment that belongs to a moment.
 
     Yields:
         Moments, best peak first. What has no time stays as it is.
@@ -70,7 +70,7 @@ def merge(found: Sequence[Match], min_score: float | None = None) -> Iterator[Mo
             continue
         free.sort(key=_start)
         least = IDENTICAL if peak.score >= IDENTICAL else -1.0
-        members = _grown(free, free.index(peak), max(peak.z / 2, min_score or 0.0), least)
+        members = _grown(free, free.index(peak), max(peak.z / 2, min_z or 0.0), least)
         taken.update((match.file, match.segment_id) for match in members)
         for match in members:
             free.remove(match)

@@ -18,10 +18,10 @@ class ResultOptions:
 
     k: int = 10
     """How many at most."""
-    min_score: float | None = None
+    min_z: float | None = None
     """The least z."""
     where: str | None = None
-    """A condition in SQL on files and segments, see `wave_search.store.Library`."""
+    """A condition in SQL on files and segments, see `wave_search.store.SqlFilter`."""
     columns: tuple[str, ...] = ()
     """What to say of each hit besides."""
     moments: bool = True
@@ -34,8 +34,8 @@ class ResultOptions:
     def __post_init__(self) -> None:
         if self.k < 1:
             raise UsageError(f"{self.k} hits make no sense", "Ask for at least one.")
-        if self.min_score is not None and math.isnan(self.min_score):
-            raise UsageError("min_score is not a number", "Leave it out, or give a number of standard deviations.")
+        if self.min_z is not None and math.isnan(self.min_z):
+            raise UsageError("min_z is not a number", "Leave it out, or give a number of standard deviations.")
         if self.per_file is not None and self.per_file < 1:
             raise UsageError(f"{self.per_file} hits of a file make no sense", "Ask for at least one.")
         if self.dedupe is not None and not 0 < self.dedupe <= 1:

@@ -18,7 +18,7 @@ AVOIDED = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Weighted:
     """A part of a query that does not count 1. See also `Not`."""
 
     item: Any
@@ -33,22 +33,22 @@ class Part:
             )
 
 
-def Not(item: Any, weight: float = AVOIDED) -> Part:  # noqa: N802 - reads as a type where it is used
+def Not(item: Any, weight: float = AVOIDED) -> Weighted:  # noqa: N802 - reads as a type where it is used
     """A part of a query that is to be avoided; the more the higher `weight`, which is above 0. Raises UsageError."""
     if not weight > 0:
         raise UsageError(f"{weight:g} is no weight for what is to be avoided", "Give a number above 0.")
-    return Part(item, -weight)
+    return Weighted(item, -weight)
 
 
 @dataclass(frozen=True, slots=True)
-class StoredSegment:
+class SegmentRef:
     """A segment of the index, by its vector."""
 
     segment_id: int
 
 
 @dataclass(frozen=True, slots=True)
-class SimilarTo:
+class SimilarFile:
     """A file or a range of it, by the vectors that the index has of it if it has any."""
 
     path: Path
@@ -59,7 +59,7 @@ class SimilarTo:
 
 
 @dataclass(frozen=True, slots=True)
-class Together:
+class AudioVideoPair:
     """The sound of one file and the picture of another, to be embedded as one clip."""
 
     sound: MediaRef

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wave_search.errors import BrokenMediaError, MediaError, UsageError
-from wave_search.query.encoder import WHOLE, batches
+from wave_search.query.encode import WHOLE, batches
 from wave_search.reports import Progress, Skipped
 from wave_search.store import Origin, VectorCache
 from wave_search.types import Clip, Span
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from wave_search.media import Decoders, MediaInfo
-    from wave_search.query.encoder import Encoder
+    from wave_search.media import DecoderPool, MediaInfo
+    from wave_search.query.encode import Encoder
     from wave_search.reports import ProgressCallback
     from wave_search.store import FileRow, Snapshot
 
@@ -35,7 +35,7 @@ BATCH_CLIPS = 8
 
 
 @dataclass(slots=True)
-class Watch:
+class RerankProgress:
     """Tells how it goes on; segments are counted, where `Progress` speaks of files."""
 
     progress: ProgressCallback | None = None
@@ -71,13 +71,13 @@ class Reembedder:
         decoders: gives the decoder processes; called when a file has to be read.
     """
 
-    def __init__(self, snapshot: Snapshot, encoder: Encoder, decoders: Callable[[], Decoders]) -> None:
+    def __init__(self, snapshot: Snapshot, encoder: Encoder, decoders: Callable[[], DecoderPool]) -> None:
         self._snapshot = snapshot
         self._encoder = encoder
         self._decoders = decoders
         self._cache = VectorCache(snapshot.dir)
 
-    def embed(self, ids: Sequence[int], instruction: str, watch: Watch) -> dict[int, NDArray[np.float16]]:
+    def embed(self, ids: Sequence[int], instruction: str, watch: RerankProgress) -> dict[int, NDArray[np.float16]]:
         """Embed segments with an instruction.
 
         Args:
@@ -112,7 +112,7 @@ class Reembedder:
         contents = self._snapshot.contents(sorted({segment.content_id for segment in segments}))
         return [Origin(segment, contents[segment.content_id].digest) for segment in segments]
 
-    def _clips(self, origins: Sequence[Origin], watch: Watch) -> Generator[tuple[Origin, Clip]]:
+    def _clips(self, origins: Sequence[Origin], watch: RerankProgress) -> Generator[tuple[Origin, Clip]]:
         """Read each file once, front to back, and each moment once for all its modalities."""
         files = self._snapshot.files_of(sorted({origin.segment.content_id for origin in origins}))
         ordered = sorted(origins, key=lambda origin: (origin.segment.content_id, origin.segment.start_s or 0.0))
@@ -142,7 +142,9 @@ class Reembedder:
         assert problem is not None  # noqa: S101 - a segment that is found has a file
         raise problem
 
-    def _moment(self, source: Source, origins: Sequence[Origin], watch: Watch) -> Generator[tuple[Origin, Clip]]:
+    def _moment(
+        self, source: Source, origins: Sequence[Origin], watch: RerankProgress
+    ) -> Generator[tuple[Origin, Clip]]:
         path, info = source
         row = origins[0].segment
         span = None if row.start_s is None or row.stop_s is None else Span(row.start_s, row.stop_s)

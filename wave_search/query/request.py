@@ -11,7 +11,7 @@ import numpy as np
 
 from wave_search.errors import UsageError
 from wave_search.query.parse import check_range, parse_media, split_range
-from wave_search.query.parts import Part, SimilarTo, StoredSegment, Together
+from wave_search.query.parts import AudioVideoPair, SegmentRef, SimilarFile, Weighted
 from wave_search.types import Hit, MediaRef, Modality
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ def read_parts(
     vector: Any = None,
     like: Any = None,
     similar: Any = None,
-) -> tuple[Part, ...]:
-    """Check what was given. Each argument is None, a thing, a `Part` of it, or several of either.
+) -> tuple[Weighted, ...]:
+    """Check what was given. Each argument is None, a thing, a `Weighted` of it, or several of either.
 
     Args:
         text: words.
@@ -38,8 +38,8 @@ def read_parts(
         similar: files.
 
     Returns:
-        The parts; the item of each is a text, a `MediaRef`, rows (q, dim) of unit norm, a `StoredSegment`, a
-        `SimilarTo`, or sound and picture `Together`: if one of each is wanted, with the same weight.
+        The parts; the item of each is a text, a `MediaRef`, rows (q, dim) of unit norm, a `SegmentRef`, a
+        `SimilarFile`, or sound and picture `AudioVideoPair`: if one of each is wanted, with the same weight.
 
     Raises:
         UsageError: nothing is given, or only what to avoid; there is no such file; or something is not what it should
@@ -49,7 +49,7 @@ def read_parts(
     for modality, given in (media or {}).items():
         if given is not None:
             parts += _each(given, partial(parse_media, modality=modality))
-    parts += _each(vector, _unit) if vector is None or isinstance(vector, Part) else [Part(_unit(vector))]
+    parts += _each(vector, _unit) if vector is None or isinstance(vector, Weighted) else [Weighted(_unit(vector))]
     parts += _each(like, _stored)
     parts += _each(similar, _similar)
     if not parts:
@@ -59,19 +59,19 @@ def read_parts(
     return tuple(_paired(parts))
 
 
-def takes_instruction(parts: Sequence[Part]) -> bool:
+def takes_instruction(parts: Sequence[Weighted]) -> bool:
     """Whether a part is media that are embedded with the instruction of the query."""
-    return any(isinstance(part.item, MediaRef | Together) for part in parts)
+    return any(isinstance(part.item, MediaRef | AudioVideoPair) for part in parts)
 
 
-def _each(given: Any, read: Callable[[Any], Any]) -> Iterator[Part]:
+def _each(given: Any, read: Callable[[Any], Any]) -> Iterator[Weighted]:
     """Part by part: `given` is None, one thing, or several."""
     if given is None:
         return
     several = isinstance(given, Iterable) and not isinstance(given, str | bytes | os.PathLike)
     for one in given if several else [given]:
-        part = one if isinstance(one, Part) else Part(one)
-        yield Part(read(part.item), part.weight)
+        part = one if isinstance(one, Weighted) else Weighted(one)
+        yield Weighted(read(part.item), part.weight)
 
 
 def _text(item: Any) -> str:
@@ -80,28 +80,28 @@ def _text(item: Any) -> str:
     return item
 
 
-def _stored(item: Any) -> StoredSegment:
+def _stored(item: Any) -> SegmentRef:
     if isinstance(item, Hit):
-        return StoredSegment(item.segment_id)
+        return SegmentRef(item.segment_id)
     if isinstance(item, int | np.integer):
-        return StoredSegment(int(item))
+        return SegmentRef(int(item))
     raise UsageError(f"{item!r} is no segment of the index", "Give a hit of a search, or its segment_id.")
 
 
-def _similar(item: Any) -> SimilarTo:
+def _similar(item: Any) -> SimilarFile:
     if isinstance(item, MediaRef):
         path, modality, start_s, stop_s = item.path, item.modality, item.start_s, item.stop_s
     else:
         (path, start_s, stop_s), modality = split_range(item), None
     check_range(path, start_s, stop_s)
-    return SimilarTo(path, modality, start_s, stop_s)
+    return SimilarFile(path, modality, start_s, stop_s)
 
 
-def _paired(parts: list[Part]) -> list[Part]:
+def _paired(parts: list[Weighted]) -> list[Weighted]:
     """What is heard and what is seen become one clip, if there is no doubt which belong together."""
     if len(parts) == 1:
         return parts
-    wanted: dict[Modality, list[Part]] = {Modality.AUDIO: [], Modality.VIDEO: []}
+    wanted: dict[Modality, list[Weighted]] = {Modality.AUDIO: [], Modality.VIDEO: []}
     for part in parts:
         if isinstance(part.item, MediaRef) and part.weight > 0 and part.item.modality in wanted:
             wanted[part.item.modality].append(part)
@@ -109,7 +109,7 @@ def _paired(parts: list[Part]) -> list[Part]:
     if len(heard) != 1 or len(seen) != 1 or heard[0].weight != seen[0].weight:
         return parts
     others = [part for part in parts if part is not heard[0] and part is not seen[0]]
-    return [Part(Together(heard[0].item, seen[0].item), heard[0].weight), *others]
+    return [Weighted(AudioVideoPair(heard[0].item, seen[0].item), heard[0].weight), *others]
 
 
 def _unit(vector: ArrayLike) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from wave_search.ann import by_best_row, score
 from wave_search.query.compose import joint_z
-from wave_search.query.joint import by_parts
+from wave_search.query.fusion import by_parts
 from wave_search.query.moments import order
 from wave_search.types import Modality
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wave_search.query.matches import Match
-    from wave_search.query.reembed import Reembedder, Watch
+    from wave_search.query.partition import PartitionSearch
+    from wave_search.query.reembed import Reembedder, RerankProgress
     from wave_search.query.resolve import Query
-    from wave_search.query.search import PartitionSearch
 
     Vector = NDArray[np.floating]
 
@@ -37,7 +37,7 @@ class Reranker:
     instruction: str
     depth: int
     """How many segments."""
-    watch: Watch
+    watch: RerankProgress
 
     def reorder(self, hits: Sequence[Match], partitions: Sequence[PartitionSearch], query: Query) -> list[Match]:
         """Bring hits into the new order.
@@ -50,10 +50,10 @@ class Reranker:
             partitions: what was searched. What is embedded with the instruction there, and text, keeps its score.
             query: what for.
         """
-        spaces = [partition.space for partition in partitions]
+        keys = [partition.key for partition in partitions]
         best = set(list(dict.fromkeys(hit.segment_id for hit in hits))[: self.depth])
         chosen = [hit for hit in hits if hit.segment_id in best]
-        as_before = {space.modality for space in spaces if space.instruction or space.modality is Modality.TEXT}
+        as_before = {key.modality for key in keys if key.instruction or key.modality is Modality.TEXT}
         settled = [hit for hit in chosen if hit.modality in as_before]
         vectors = self._embed([hit for hit in chosen if hit.modality not in as_before])
         again = [hit for hit in chosen if hit.segment_id in vectors]
@@ -78,7 +78,7 @@ def _met(
     hits: Sequence[Match], vectors: Mapping[int, NDArray[np.float16]], partition: PartitionSearch, query: Query
 ) -> list[Match]:
     """The hits of a partition with the z of all parts of the query together, each of which moves as in `rescored`."""
-    ids = np.unique([hit.segment_id for hit in hits if hit.modality is partition.space.modality]).astype(np.int64)
+    ids = np.unique([hit.segment_id for hit in hits if hit.modality is partition.key.modality]).astype(np.int64)
     if not len(ids):
         return []
     again = np.stack([vectors[number] for number in ids.tolist()]).astype(np.float32)

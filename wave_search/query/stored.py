@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wave_search.errors import UsageError
-from wave_search.query.encoder import choose_modality
-from wave_search.types import Space, Span
+from wave_search.query.encode import choose_modality
+from wave_search.types import PartitionKey, Span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ResolvedVectors:
     """The vectors of a part of a query."""
 
     rows: NDArray[np.float32]
@@ -32,7 +32,7 @@ class Found:
     """Ids of all segments of the index that show the same."""
 
 
-def of_segment(snapshot: Snapshot, segment_id: int, instruction: str = "") -> Found:
+def of_segment(snapshot: Snapshot, segment_id: int, instruction: str = "") -> ResolvedVectors:
     """The vector of a segment; that with the instruction if there is one.
 
     Raises:
@@ -55,7 +55,7 @@ def of_segment(snapshot: Snapshot, segment_id: int, instruction: str = "") -> Fo
 
 def of_content(
     snapshot: Snapshot, digest: str, span: Span | None, modality: Modality | None, target: str, *, instruction: str = ""
-) -> Found | None:
+) -> ResolvedVectors | None:
     """The vectors of a file, or of the segments that a range of it covers; those with the instruction if there are any.
 
     Args:
@@ -94,9 +94,9 @@ def _belongs(segment: SegmentRow, span: Span) -> bool:
     return overlap_s >= 0.5 * min(segment.stop_s - segment.start_s, span.duration_s)
 
 
-def _found(snapshot: Snapshot, segments: Sequence[SegmentRow], moment: Sequence[SegmentRow]) -> Found:
+def _found(snapshot: Snapshot, segments: Sequence[SegmentRow], moment: Sequence[SegmentRow]) -> ResolvedVectors:
     """The vectors of segments of one space."""
-    space = Space(segments[0].modality, segments[0].instruction)
-    rows = snapshot.vectors(space, np.array([segment.segment_id for segment in segments], np.int64)).astype(np.float32)
+    key = PartitionKey(segments[0].modality, segments[0].instruction)
+    rows = snapshot.vectors(key, np.array([segment.segment_id for segment in segments], np.int64)).astype(np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    return Found(rows, space.modality, frozenset(segment.segment_id for segment in moment))
+    return ResolvedVectors(rows, key.modality, frozenset(segment.segment_id for segment in moment))

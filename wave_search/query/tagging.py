@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wave_search.ann import draw, score
+from wave_search.calibration.background import SAMPLE_SIZE, background_of
 from wave_search.errors import UsageError
-from wave_search.query.calibrate import SAMPLE_SIZE, background_of
 from wave_search.reports import TagReport
 from wave_search.store import Column
 from wave_search.types import Modality
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from wave_search.query.encoder import Encoder
+    from wave_search.query.encode import Encoder
     from wave_search.store import Snapshot
-    from wave_search.types import Space, Value
+    from wave_search.types import PartitionKey, Value
 
 MIN_LABEL_Z = 4.0
 """From here on a label is given. Measured with wave-nano on 80 recordings of ten sounds and 98 of others, none of which
@@ -70,30 +70,30 @@ class Tagging:
     """
 
     labels: tuple[Label, ...]
-    min_score: float
+    min_z: float
     """The least z."""
     top: int
     """How many labels of a content at most."""
 
     def __post_init__(self) -> None:
-        if self.top < 1 or math.isnan(self.min_score):
-            raise UsageError(f"{self.top} labels with z >= {self.min_score} make no sense", "Ask for at least one.")
+        if self.top < 1 or math.isnan(self.min_z):
+            raise UsageError(f"{self.top} labels with z >= {self.min_z} make no sense", "Ask for at least one.")
 
-    def run(self, snapshot: Snapshot, spaces: Sequence[Space], encoder: Encoder) -> Tags:
+    def run(self, snapshot: Snapshot, keys: Sequence[PartitionKey], encoder: Encoder) -> Tags:
         """Find the labels of all contents by the stored vectors.
 
         Args:
             snapshot: the version.
-            spaces: which partitions to look at.
+            keys: which partitions to look at.
             encoder: embeds the labels.
         """
         rows = encoder.encode([text for label in self.labels for text in label.texts])
         firsts = np.cumsum([0, *(len(label.texts) for label in self.labels[:-1])])
         best: dict[int, NDArray[np.float32]] = {}
-        for space in spaces:
-            partition = snapshot.partition(space)
-            means, stds = self._backgrounds(snapshot, space, partition.ids, rows)
-            for ids, vectors in snapshot.vector_batches(space, 0, snapshot.manifest.next_segment_id):
+        for key in keys:
+            partition = snapshot.partition(key)
+            means, stds = self._backgrounds(snapshot, key, partition.ids, rows)
+            for ids, vectors in snapshot.vector_batches(key, 0, snapshot.manifest.next_segment_id):
                 live = np.isin(ids, partition.ids, assume_unique=True)
                 scores = np.maximum.reduceat(vectors[live].astype(np.float32) @ rows.T, firsts, axis=1)
                 z = np.where(stds > 0, (scores - means) / np.where(stds > 0, stds, 1), 0).astype(np.float32)
@@ -103,21 +103,21 @@ class Tagging:
         return {content_id: named for content_id, row in best.items() if (named := self._named(row))}
 
     def _backgrounds(
-        self, snapshot: Snapshot, space: Space, ids: NDArray[np.int64], rows: NDArray[np.float32]
+        self, snapshot: Snapshot, key: PartitionKey, ids: NDArray[np.int64], rows: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Mean and standard deviation of the scores of each label."""
-        sample = snapshot.vectors(space, draw(ids, SAMPLE_SIZE))
-        spreads = snapshot.spreads(space)
+        sample = snapshot.vectors(key, draw(ids, SAMPLE_SIZE))
+        score_stats = snapshot.score_stats(key)
         found, start = [], 0
         for label in self.labels:
             stop = start + len(label.texts)
-            found.append(background_of(score(sample, rows[start:stop]), stop - start, Modality.TEXT, spreads))
+            found.append(background_of(score(sample, rows[start:stop]), stop - start, Modality.TEXT, score_stats))
             start = stop
         return np.array([b.mean for b in found], np.float32), np.array([b.std for b in found], np.float32)
 
     def _named(self, z: NDArray[np.float32]) -> list[tuple[str, float]]:
         order = np.argsort(-z, kind="stable")[: self.top]
-        return [(self.labels[at].name, float(z[at])) for at in order if z[at] >= self.min_score]
+        return [(self.labels[at].name, float(z[at])) for at in order if z[at] >= self.min_z]
 
     def columns(
         self, name: str, tags: Tags, snapshot: Snapshot

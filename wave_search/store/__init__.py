@@ -12,12 +12,10 @@
 A reader opens a `Snapshot` of one version and keeps it, whatever a writer does meanwhile.
 """
 
-from wave_search.store.cache import Origin, VectorCache
 from wave_search.store.create import create
-from wave_search.store.library import BUILT_IN, RESERVED, Library, Selection
+from wave_search.store.embedding_cache import Origin, VectorCache
 from wave_search.store.manifest import Manifest
 from wave_search.store.metadata import Metadata
-from wave_search.store.recent import keep_hits, kept_hits
 from wave_search.store.rows import (
     CodebookRef,
     Column,
@@ -29,14 +27,15 @@ from wave_search.store.rows import (
     NewSegment,
     Partition,
     Problem,
+    ScoreStats,
     SegmentRow,
     Settings,
     ShardRef,
-    Spread,
     Tuning,
 )
 from wave_search.store.shards import covered
 from wave_search.store.snapshot import Snapshot, exists, open_snapshot
+from wave_search.store.sql_filter import BUILT_IN, RESERVED, Selection, SqlFilter
 from wave_search.store.verify import shard_fault, verify
 from wave_search.store.writer import Writer
 
@@ -48,7 +47,6 @@ __all__ = [
     "ContentRow",
     "Counts",
     "FileRow",
-    "Library",
     "ListRef",
     "Manifest",
     "Metadata",
@@ -57,20 +55,19 @@ __all__ = [
     "Origin",
     "Partition",
     "Problem",
+    "ScoreStats",
     "SegmentRow",
     "Selection",
     "Settings",
     "ShardRef",
     "Snapshot",
-    "Spread",
+    "SqlFilter",
     "Tuning",
     "VectorCache",
     "Writer",
     "covered",
     "create",
     "exists",
-    "keep_hits",
-    "kept_hits",
     "open_snapshot",
     "shard_fault",
     "verify",

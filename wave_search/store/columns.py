@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wave_search.errors import IndexCorruptError
-from wave_search.store import arrow
+from wave_search.store import schema
 from wave_search.store.tables import CONTENTS, FILES, SEGMENTS
-from wave_search.types import Modality, Space
+from wave_search.types import Modality, PartitionKey
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,11 +39,11 @@ class SegmentColumns:
     """(n,), NaN for what has no time; so is `stop_s`."""
     stop_s: NDArray[np.float64]
     codes: NDArray[np.uint16]
-    """(n,) positions in `spaces`."""
-    spaces: tuple[Space, ...]
+    """(n,) positions in `keys`."""
+    keys: tuple[PartitionKey, ...]
 
     @classmethod
-    def read(cls, tables: Tables, spaces: Sequence[Space]) -> SegmentColumns:
+    def read(cls, tables: Tables, keys: Sequence[PartitionKey]) -> SegmentColumns:
         """Read them from the tables.
 
         Raises:
@@ -56,32 +56,32 @@ class SegmentColumns:
             start_s=np.empty(count),
             stop_s=np.empty(count),
             codes=np.empty(count, np.uint16),
-            spaces=tuple(spaces),
+            keys=tuple(keys),
         )
         begin = 0
-        for batch in arrow.joined(tables.batches(SEGMENTS, _COLUMNS, None, _BATCH_ROWS), _BATCH_ROWS):
+        for batch in schema.joined(tables.batches(SEGMENTS, _COLUMNS, None, _BATCH_ROWS), _BATCH_ROWS):
             rows = slice(begin, begin + batch.num_rows)
-            found.ids[rows] = arrow.ids(batch, "segment_id")
-            found.content_ids[rows] = arrow.ids(batch, "content_id")
-            found.start_s[rows] = arrow.floats(batch, "start_s")
-            found.stop_s[rows] = arrow.floats(batch, "stop_s")
-            found.codes[rows] = arrow.space_codes(batch, found.spaces)
+            found.ids[rows] = schema.ids(batch, "segment_id")
+            found.content_ids[rows] = schema.ids(batch, "content_id")
+            found.start_s[rows] = schema.floats(batch, "start_s")
+            found.stop_s[rows] = schema.floats(batch, "stop_s")
+            found.codes[rows] = schema.space_codes(batch, found.keys)
             begin = rows.stop
         if begin != count or (found.ids[1:] <= found.ids[:-1]).any():
             raise IndexCorruptError(f"{tables.place} holds segments out of order", "Restore the index from a copy.")
         return found
 
-    def of(self, space: Space) -> NDArray[np.bool_]:
+    def of(self, key: PartitionKey) -> NDArray[np.bool_]:
         """(n,) which segments belong to a space."""
-        if space not in self.spaces:
+        if key not in self.keys:
             return np.zeros(len(self.ids), np.bool_)
-        belongs: NDArray[np.bool_] = self.codes == self.spaces.index(space)
+        belongs: NDArray[np.bool_] = self.codes == self.keys.index(key)
         return belongs
 
-    def counts(self) -> dict[Space, int]:
+    def counts(self) -> dict[PartitionKey, int]:
         """Segments of each space that has any."""
-        counted = np.bincount(self.codes, minlength=len(self.spaces)).tolist()
-        return {space: count for space, count in zip(self.spaces, counted, strict=False) if count}
+        counted = np.bincount(self.codes, minlength=len(self.keys)).tolist()
+        return {key: count for key, count in zip(self.keys, counted, strict=False) if count}
 
     def positions(self, ids: NDArray[np.int64]) -> NDArray[np.intp]:
         """Where ids are in the table.
@@ -97,7 +97,7 @@ class SegmentColumns:
 
     def is_text(self, positions: NDArray[np.intp]) -> NDArray[np.bool_]:
         """Which of the segments are texts."""
-        texts = [code for code, space in enumerate(self.spaces) if space.modality == Modality.TEXT]
+        texts = [code for code, key in enumerate(self.keys) if key.modality == Modality.TEXT]
         return np.isin(self.codes[positions], texts)
 
 
@@ -138,17 +138,17 @@ class FilePaths:
     def read(cls, tables: Tables) -> FilePaths:
         """Read them from the tables. Raises IndexCorruptError."""
         table = tables.read(FILES, ("content_id", "path_bytes"), "content_id IS NOT NULL")
-        content_ids = arrow.ids(table, "content_id")
+        content_ids = schema.ids(table, "content_id")
         order = np.argsort(content_ids, kind="stable")
         shared = _repeated(content_ids[order])
         if shared.any():
             rows = order[shared]
-            order[shared] = rows[arrow.sorted_by(table.take(rows), "content_id", "path_bytes")]
-        folders, names = arrow.split_paths(table.column("path_bytes"))
+            order[shared] = rows[schema.sorted_by(table.take(rows), "content_id", "path_bytes")]
+        folders, names = schema.split_paths(table.column("path_bytes"))
         folder_codes = np.asarray(folders.indices, np.int32)
         kept_names = _Names.of(folders.dictionary), _Names.of(names.take(order))
         del table, folders, names
-        arrow.release_unused()
+        schema.release_unused()
         return cls(content_ids[order], folder_codes[order], *kept_names)
 
     def of(self, content_ids: Sequence[int] | NDArray[np.int64]) -> list[range]:
@@ -176,9 +176,9 @@ class Durations:
     def read(cls, tables: Tables) -> Durations:
         """Read them from the tables. Raises IndexCorruptError."""
         table = tables.read(CONTENTS, ("content_id", "duration_s"))
-        content_ids = arrow.ids(table, "content_id")
+        content_ids = schema.ids(table, "content_id")
         order = np.argsort(content_ids, kind="stable")
-        return cls(content_ids[order], arrow.floats(table, "duration_s")[order])
+        return cls(content_ids[order], schema.floats(table, "duration_s")[order])
 
     def of(self, content_ids: NDArray[np.int64]) -> list[float | None]:
         """One for each of the ids, which must be known."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wave_search.errors import UsageError
-from wave_search.store import digests, durable, lock, manifest, tables
+from wave_search.store import checksums, lock, manifest, tables
+from wave_search.store import files as durable
 from wave_search.store.manifest import Manifest
 from wave_search.store.shards import SHARDS_FOLDER
 from wave_search.store.snapshot import Snapshot, exists, open_snapshot
@@ -24,7 +25,7 @@ def create(directory: Path, spec: ModelSpec, settings: Settings) -> Snapshot:
     Raises:
         UsageError: the folder holds an index already, or files that are not of an index.
         IndexLockedError: another process is creating it.
-        IndexError_: it cannot be written (full or read-only disk).
+        IndexStateError: it cannot be written (full or read-only disk).
     """
     directory = directory.absolute()
     with durable.disk_errors(directory):
@@ -43,7 +44,7 @@ def create(directory: Path, spec: ModelSpec, settings: Settings) -> Snapshot:
                 settings=settings,
                 roots=(),
                 table_versions=made.versions(),
-                table_digests=digests.add(directory, 1, durable.stamps(made.place)),
+                table_digests=checksums.add(directory, 1, durable.stamps(made.place)),
                 next_segment_id=0,
                 next_content_id=0,
             )
@@ -53,7 +54,7 @@ def create(directory: Path, spec: ModelSpec, settings: Settings) -> Snapshot:
 
 
 def _refuse_foreign(directory: Path) -> None:
-    ours = {lock.NAME, tables.FOLDER, manifest.FOLDER, digests.FOLDER, SHARDS_FOLDER}
+    ours = {lock.NAME, tables.FOLDER, manifest.FOLDER, checksums.FOLDER, SHARDS_FOLDER}
     foreign = sorted(path.name for path in directory.iterdir() if path.name not in ours)
     if foreign and not exists(directory):
         raise UsageError(

@@ -6,8 +6,8 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from wave_search.errors import IndexCorruptError, IndexError_
-from wave_search.store.durable import write_error
+from wave_search.errors import IndexCorruptError, IndexStateError
+from wave_search.store.files import write_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,7 @@ def read_errors(place: Path, pin: Path) -> Iterator[None]:
     """Turn what Lance raises while it reads `place` into an error of the index.
 
     Raises:
-        IndexError_: the file `pin`, which keeps what is read from being removed, is gone.
+        IndexStateError: the file `pin`, which keeps what is read from being removed, is gone.
         IndexCorruptError: it is damaged.
     """
     try:
@@ -38,11 +38,11 @@ def check_pin(directory: Path, pin: Path) -> None:
     """Make sure that a version of an index has not been removed.
 
     Raises:
-        IndexError_: the file `pin`, which keeps what belongs to it from being removed, is gone.
+        IndexStateError: the file `pin`, which keeps what belongs to it from being removed, is gone.
     """
     if not pin.exists():
         cause = f"the version of {directory} that was opened has been removed"
-        raise IndexError_(cause, "Open it again, or call refresh().")
+        raise IndexStateError(cause, "Open it again, or call refresh().")
 
 
 @contextmanager
@@ -50,7 +50,7 @@ def write_errors(place: Path) -> Iterator[None]:
     """Turn what Lance raises while it writes to `place` into an error with a remedy.
 
     Raises:
-        IndexError_: it cannot be written.
+        IndexStateError: it cannot be written.
     """
     try:
         yield

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from wave_search.errors import IndexLockedError
-from wave_search.store.durable import disk_errors
+from wave_search.store.files import disk_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ def hold(directory: Path) -> Iterator[None]:
 
     Raises:
         IndexLockedError: another writer holds it; the message names it.
-        IndexError_: the disk cannot be written.
+        IndexStateError: the disk cannot be written.
     """
     path = directory / NAME
     with disk_errors(path):

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from wave_search.errors import IndexCorruptError, IndexMismatchError, IndexNotFoundError
-from wave_search.store import durable
-from wave_search.store.rows import CodebookRef, Column, ListRef, Settings, ShardRef, Spread, Tuning
-from wave_search.types import Modality, ModelSpec, Sampling, Space
+from wave_search.store import files as durable
+from wave_search.store.rows import CodebookRef, Column, ListRef, ScoreStats, Settings, ShardRef, Tuning
+from wave_search.types import Modality, ModelSpec, PartitionKey, Sampling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,7 +46,7 @@ class Manifest:
     codebooks: tuple[CodebookRef, ...] = ()
     """One for each space that has shards."""
     tunings: tuple[Tuning, ...] = ()
-    spreads: tuple[Spread, ...] = ()
+    score_stats: tuple[ScoreStats, ...] = ()
     """With which scores become `z`."""
     columns: tuple[Column, ...] = ()
     """The user's own, in the order in which they were added."""
@@ -119,7 +119,7 @@ def publish(directory: Path, manifest: Manifest) -> None:
 
     Raises:
         IndexLockedError: another process wrote this version.
-        IndexError_: it cannot be written.
+        IndexStateError: it cannot be written.
     """
     durable.publish(path_of(directory, manifest.version), _encode(manifest))
 
@@ -208,15 +208,15 @@ def _decode(content: Mapping[str, Any]) -> Manifest:
         table_digests=ListRef(**content["table_digests"]),
         next_segment_id=content["next_segment_id"],
         next_content_id=content["next_content_id"],
-        shards=tuple(ShardRef(**{**shard, "space": _space(**shard["space"])}) for shard in content["shards"]),
-        codebooks=tuple(CodebookRef(**{**row, "space": _space(**row["space"])}) for row in content["codebooks"]),
+        shards=tuple(ShardRef(**{**shard, "key": _space(**shard["key"])}) for shard in content["shards"]),
+        codebooks=tuple(CodebookRef(**{**row, "key": _space(**row["key"])}) for row in content["codebooks"]),
         tunings=tuple(
-            Tuning(**{**row, "space": _space(**row["space"]), "query": Modality(row["query"])})
+            Tuning(**{**row, "key": _space(**row["key"]), "query": Modality(row["query"])})
             for row in content["tunings"]
         ),
-        spreads=tuple(
-            Spread(**{**row, "space": _space(**row["space"]), "query": Modality(row["query"])})
-            for row in content["spreads"]
+        score_stats=tuple(
+            ScoreStats(**{**row, "key": _space(**row["key"]), "query": Modality(row["query"])})
+            for row in content["score_stats"]
         ),
         columns=tuple(Column(**column) for column in content["columns"]),
     )
@@ -226,8 +226,8 @@ def _modalities(names: list[str]) -> tuple[Modality, ...]:
     return tuple(Modality(name) for name in names)
 
 
-def _space(modality: str, instruction: str) -> Space:
-    return Space(Modality(modality), instruction)
+def _space(modality: str, instruction: str) -> PartitionKey:
+    return PartitionKey(Modality(modality), instruction)
 
 
 def _digest(content: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from wave_search.types import Modality, Space
+from wave_search.types import Modality, PartitionKey
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,22 +27,22 @@ class Settings:
     """With which media are embedded besides the model's own prompt. In the order in which they were added."""
 
     @property
-    def spaces(self) -> tuple[Space, ...]:
+    def keys(self) -> tuple[PartitionKey, ...]:
         """All that a segment can be in: modalities with the model's own prompt first."""
         named = (
-            Space(modality, instruction)
+            PartitionKey(modality, instruction)
             for instruction in self.instructions
             for modality in self.modalities
             if modality is not Modality.TEXT
         )
-        return (*map(Space, self.modalities), *named)
+        return (*map(PartitionKey, self.modalities), *named)
 
 
 @dataclass(frozen=True, slots=True)
 class ShardRef:
     """A derived index that covers the segments of one space with first_id <= segment_id < stop_id."""
 
-    space: Space
+    key: PartitionKey
     name: str
     """Of its folder, in the folder of the space."""
     first_id: int
@@ -50,14 +50,14 @@ class ShardRef:
     count: int
     """Vectors in it. Segments that are dropped later stay in it until it is rebuilt."""
     digest: str
-    """Over all of its files, see `wave_search.store.durable.folder_digest`."""
+    """Over all of its files, see `wave_search.store.files.folder_digest`."""
 
 
 @dataclass(frozen=True, slots=True)
 class CodebookRef:
     """What all shards of a space are encoded with."""
 
-    space: Space
+    key: PartitionKey
     name: str
     """Of its folder, beside those of the shards."""
     stop_id: int
@@ -70,10 +70,10 @@ class CodebookRef:
 class Tuning:
     """How widely the shards of a space are searched for one kind of query, and what that gave when it was measured."""
 
-    space: Space
+    key: PartitionKey
     query: Modality
     """What the query is."""
-    probes: int
+    nprobe: int
     """Lists that are looked into."""
     candidates: int
     """Of what is found there by its codes, how many are scored exactly."""
@@ -88,10 +88,10 @@ class Tuning:
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class ScoreStats:
     """What a typical query scores on the segments of a partition that are not like it."""
 
-    space: Space
+    key: PartitionKey
     query: Modality
     """What the query is."""
     mean: float
@@ -101,7 +101,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class ListRef:
-    """A list of the digests of table files, see `wave_search.store.digests`."""
+    """A list of the digests of table files, see `wave_search.store.checksums`."""
 
     version: int
     """Of the commit that it belongs to."""
@@ -195,7 +195,7 @@ class Partition:
 class Counts:
     """How much there is."""
 
-    segments: Mapping[Space, int]
+    segments: Mapping[PartitionKey, int]
     """Only spaces that have any, in the order of `Settings.spaces`."""
     files: Mapping[str, int]
     """By status."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wave_search.store import durable
+from wave_search.store import files as durable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,26 +16,26 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wave_search.store.rows import ShardRef
-    from wave_search.types import Space
+    from wave_search.types import PartitionKey
 
 SHARDS_FOLDER = "shards"
 
 
-def shard_parent(directory: Path, space: Space) -> Path:
+def shard_parent(directory: Path, key: PartitionKey) -> Path:
     """The folder of the shards of a space. Spaces may share one: the names of shards differ by their content."""
-    name = space.modality.value
-    if space.instruction:
-        name += f"-{hashlib.blake2b(space.instruction.encode(), digest_size=4).hexdigest()}"
+    name = key.modality.value
+    if key.instruction:
+        name += f"-{hashlib.blake2b(key.instruction.encode(), digest_size=4).hexdigest()}"
     return directory / SHARDS_FOLDER / name
 
 
-def make_parent(directory: Path, space: Space) -> Path:
+def make_parent(directory: Path, key: PartitionKey) -> Path:
     """Make the folder of the shards of a space, if it is missing.
 
     Raises:
-        IndexError_: the disk is full or read-only.
+        IndexStateError: the disk is full or read-only.
     """
-    folder = shard_parent(directory, space)
+    folder = shard_parent(directory, key)
     with durable.disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         durable.sync(directory / SHARDS_FOLDER)
@@ -43,13 +43,13 @@ def make_parent(directory: Path, space: Space) -> Path:
     return folder
 
 
-def finish(directory: Path, space: Space, name: str) -> str:
+def finish(directory: Path, key: PartitionKey, name: str) -> str:
     """Bring a folder of a space to the disk; returns its digest.
 
     Raises:
-        IndexError_: it cannot be read.
+        IndexStateError: it cannot be read.
     """
-    folder = shard_parent(directory, space) / name
+    folder = shard_parent(directory, key) / name
     with durable.disk_errors(folder):
         durable.sync_tree(folder)
         return durable.folder_digest(folder)

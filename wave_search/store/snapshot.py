@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wave_search.errors import IndexError_
-from wave_search.store import arrow, cache, digests, durable, manifest, tables
+from wave_search.errors import IndexStateError
+from wave_search.store import checksums, embedding_cache, manifest, schema, tables
+from wave_search.store import files as durable
 from wave_search.store.columns import Durations, FilePaths, SegmentColumns, or_none
-from wave_search.store.known import ContentIds, KnownFiles
+from wave_search.store.file_table import ContentIds, FileTable
 from wave_search.store.lance_errors import check_pin
-from wave_search.store.library import Library
 from wave_search.store.metadata import Metadata
 from wave_search.store.rows import Counts, Partition, SegmentRow
 from wave_search.store.shards import SHARDS_FOLDER, shard_parent
+from wave_search.store.sql_filter import SqlFilter
 from wave_search.store.tables import CONTENTS, FILES, METADATA, SEGMENTS, Tables, one_of
-from wave_search.types import Modality, Space
+from wave_search.types import Modality, PartitionKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wave_search.store.manifest import Manifest
-    from wave_search.store.rows import CodebookRef, ContentRow, FileRow, ShardRef, Spread, Tuning
+    from wave_search.store.rows import CodebookRef, ContentRow, FileRow, ScoreStats, ShardRef, Tuning
 
 _FEW_IDS = 2_000
 _BATCH_ROWS = 4_096
@@ -50,7 +51,7 @@ def open_snapshot(directory: Path) -> Snapshot:
         state = manifest.newest(directory)
         try:
             return Snapshot(directory, state)
-        except IndexError_:
+        except IndexStateError:
             if manifest.newest(directory).version == state.version:
                 raise  # else it was replaced and removed just now
 
@@ -72,24 +73,24 @@ class Snapshot:
         """Make sure that nobody has removed this version.
 
         Raises:
-            IndexError_: it was, some time after it was replaced.
+            IndexStateError: it was, some time after it was replaced.
         """
         check_pin(self.dir, manifest.path_of(self.dir, self.manifest.version))
 
-    def files(self) -> KnownFiles:
+    def files(self) -> FileTable:
         """All files by absolute path. Read once and kept."""
         return self._files
 
     @cached_property
-    def _files(self) -> KnownFiles:
-        return KnownFiles(self._tables.read(FILES, arrow.FILE_COLUMNS))
+    def _files(self) -> FileTable:
+        return FileTable(self._tables.read(FILES, schema.FILE_COLUMNS))
 
     def contents(self, content_ids: Sequence[int] | NDArray[np.int64] | None = None) -> Mapping[int, ContentRow]:
         """Contents by id: all, or those of the given ones that there are."""
         if content_ids is not None and len(content_ids) == 0:
             return {}
         where = None if content_ids is None else one_of("content_id", _plain(content_ids))
-        return arrow.content_rows(self._tables.read(CONTENTS, arrow.CONTENT_COLUMNS, where))
+        return schema.content_rows(self._tables.read(CONTENTS, schema.CONTENT_COLUMNS, where))
 
     def content_ids(self) -> ContentIds:
         """Content id by digest. Read once and kept."""
@@ -102,28 +103,28 @@ class Snapshot:
     def lacking(self, instructions: Iterable[str]) -> Mapping[int, tuple[str, ...]]:
         """Contents with media that are not embedded with some of the instructions, and those; also unseen contents."""
         media = [modality for modality in self.manifest.settings.modalities if modality is not Modality.TEXT]
-        everything = self._embedded(Space(modality) for modality in media)
+        everything = self._embedded(PartitionKey(modality) for modality in media)
         lacking: dict[int, tuple[str, ...]] = {}
         for instruction in instructions:
-            named = self._embedded(Space(modality, instruction) for modality in media)
+            named = self._embedded(PartitionKey(modality, instruction) for modality in media)
             for content_id in np.setdiff1d(everything, named).tolist():
                 lacking[content_id] = (*lacking.get(content_id, ()), instruction)
         return lacking
 
-    def _embedded(self, spaces: Iterable[Space]) -> NDArray[np.int64]:
-        tables = [self._tables.read(SEGMENTS, ("content_id",), _of(space)) for space in spaces]
-        return np.unique(np.concatenate([np.empty(0, np.int64), *(arrow.ids(t, "content_id") for t in tables)]))
+    def _embedded(self, keys: Iterable[PartitionKey]) -> NDArray[np.int64]:
+        tables = [self._tables.read(SEGMENTS, ("content_id",), _of(key)) for key in keys]
+        return np.unique(np.concatenate([np.empty(0, np.int64), *(schema.ids(t, "content_id") for t in tables)]))
 
-    def partition(self, space: Space) -> Partition:
+    def partition(self, key: PartitionKey) -> Partition:
         """The segments of a space that can be found: those of contents that a file has."""
         segments = self._segments
         # Between the commits of a run, and after a crash there, contents may be left that no file has any more.
-        live = segments.of(space) & np.isin(segments.content_ids, self._paths.content_ids)
+        live = segments.of(key) & np.isin(segments.content_ids, self._paths.content_ids)
         return Partition(segments.ids[live], segments.content_ids[live])
 
     @cached_property
     def _segments(self) -> SegmentColumns:
-        return SegmentColumns.read(self._tables, self.manifest.settings.spaces)
+        return SegmentColumns.read(self._tables, self.manifest.settings.keys)
 
     @cached_property
     def _paths(self) -> FilePaths:
@@ -133,7 +134,7 @@ class Snapshot:
     def _durations(self) -> Durations:
         return Durations.read(self._tables)
 
-    def vectors(self, space: Space, ids: NDArray[np.int64]) -> NDArray[np.float16]:
+    def vectors(self, key: PartitionKey, ids: NDArray[np.int64]) -> NDArray[np.float16]:
         """(n, dim) float16 vectors in the order of `ids`; n may be anything from one to the whole partition.
 
         Raises:
@@ -145,7 +146,7 @@ class Snapshot:
         order = np.argsort(ids, kind="stable")
         wanted = ids[order]
         missing = np.ones(len(ids), np.bool_)
-        for batch_ids, batch in self._batches(space, _range_or_few(wanted)):
+        for batch_ids, batch in self._batches(key, _range_or_few(wanted)):
             low, high = np.searchsorted(wanted, (batch_ids[0], batch_ids[-1] + 1))
             at = np.searchsorted(batch_ids, wanted[low:high])
             hit = batch_ids[at] == wanted[low:high]
@@ -156,21 +157,21 @@ class Snapshot:
         return found
 
     def vector_batches(
-        self, space: Space, first_id: int, stop_id: int
+        self, key: PartitionKey, first_id: int, stop_id: int
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
         """Ids (b,) and vectors (b, dim) float16 with first_id <= id < stop_id, streamed, ids ascending throughout."""
-        return self._batches(space, f"segment_id >= {first_id} AND segment_id < {stop_id}")
+        return self._batches(key, f"segment_id >= {first_id} AND segment_id < {stop_id}")
 
     def segment_batches(self) -> Iterator[Any]:
         """All there is of all segments as Arrow record batches, streamed in the order of the table."""
-        return self._tables.batches(SEGMENTS, (*arrow.SEGMENT_COLUMNS, "vector"), None, _BATCH_ROWS)
+        return self._tables.batches(SEGMENTS, (*schema.SEGMENT_COLUMNS, "vector"), None, _BATCH_ROWS)
 
-    def _batches(self, space: Space, where: str) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
+    def _batches(self, key: PartitionKey, where: str) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
         # Segments are added in the order of their ids, and Lance streams in the order of adding.
-        where = f"{_of(space)} AND {where}"
+        where = f"{_of(key)} AND {where}"
         for batch in self._tables.batches(SEGMENTS, ("segment_id", "vector"), where, _BATCH_ROWS):
             if batch.num_rows:
-                yield arrow.ids(batch, "segment_id"), arrow.vector_matrix(batch)
+                yield schema.ids(batch, "segment_id"), schema.vector_matrix(batch)
 
     def segment_rows(self, ids: Sequence[int] | NDArray[np.int64]) -> list[SegmentRow]:
         """Rows in the order of `ids`.
@@ -185,16 +186,16 @@ class Snapshot:
             places.tolist(),
             segments.ids[places].tolist(),
             segments.content_ids[places].tolist(),
-            (segments.spaces[code] for code in segments.codes[places]),
+            (segments.keys[code] for code in segments.codes[places]),
             or_none(segments.start_s[places]),
             or_none(segments.stop_s[places]),
             strict=True,
         )
         return [
             SegmentRow(
-                segment_id, content_id, space.modality, start_s, stop_s, texts.get(place), instruction=space.instruction
+                segment_id, content_id, key.modality, start_s, stop_s, texts.get(place), instruction=key.instruction
             )
-            for place, segment_id, content_id, space, start_s, stop_s in rows
+            for place, segment_id, content_id, key, start_s, stop_s in rows
         ]
 
     def spans(self, ids: NDArray[np.int64]) -> tuple[list[int], list[float | None], list[float | None]]:
@@ -236,7 +237,7 @@ class Snapshot:
         found: dict[int, list[FileRow]] = {content_id: [] for content_id in _plain(content_ids)}
         if found:
             where = one_of("content_id", list(found))
-            for row in arrow.file_rows(self._tables.read(FILES, arrow.FILE_COLUMNS, where)):
+            for row in schema.file_rows(self._tables.read(FILES, schema.FILE_COLUMNS, where)):
                 if row.content_id is not None:
                     found[row.content_id].append(row)
         return {content_id: tuple(sorted(rows, key=lambda row: row.path)) for content_id, rows in found.items()}
@@ -247,24 +248,24 @@ class Snapshot:
 
     @cached_property
     def _metadata(self) -> Metadata:
-        rows = arrow.metadata_rows(self._tables.read(METADATA, arrow.METADATA_COLUMNS))
+        rows = schema.metadata_rows(self._tables.read(METADATA, schema.METADATA_COLUMNS))
         return Metadata(self.manifest.columns, rows)
 
     def count_metadata(self) -> int:
         """Rows of the table of metadata."""
         return self._tables.count(METADATA)
 
-    def library(self) -> Library:
+    def library(self) -> SqlFilter:
         """Files and segments as a table for SQL. Read once and kept."""
         return self._library
 
     @cached_property
-    def _library(self) -> Library:
-        return Library(self)
+    def _library(self) -> SqlFilter:
+        return SqlFilter(self)
 
     def segment_table(self) -> Any:
         """All segments that there are, without their vectors, as an Arrow table."""
-        return self._tables.read(SEGMENTS, arrow.SEGMENT_COLUMNS)
+        return self._tables.read(SEGMENTS, schema.SEGMENT_COLUMNS)
 
     def counts(self) -> Counts:
         """Numbers of files, contents and segments."""
@@ -274,34 +275,37 @@ class Snapshot:
 
     def sizes_bytes(self) -> Mapping[str, int]:
         """Bytes on disk by part: "lance", "shards", "manifest", "digests" and "cache". Old versions count too."""
-        parts = (tables.FOLDER, SHARDS_FOLDER, manifest.FOLDER, digests.FOLDER)
-        return {**{part: durable.size_bytes(self.dir / part) for part in parts}, "cache": cache.size_bytes(self.dir)}
+        parts = (tables.FOLDER, SHARDS_FOLDER, manifest.FOLDER, checksums.FOLDER)
+        return {
+            **{part: durable.size_bytes(self.dir / part) for part in parts},
+            "cache": embedding_cache.size_bytes(self.dir),
+        }
 
-    def spreads(self, space: Space) -> dict[Modality, Spread]:
+    def score_stats(self, key: PartitionKey) -> dict[Modality, ScoreStats]:
         """What typical queries score on a space, by their kind, as far as it was measured and there is any spread."""
-        return {spread.query: spread for spread in self.manifest.spreads if spread.space == space and spread.std > 0}
+        return {spread.query: spread for spread in self.manifest.score_stats if spread.key == key and spread.std > 0}
 
-    def shards(self, space: Space) -> tuple[ShardRef, ...]:
+    def shards(self, key: PartitionKey) -> tuple[ShardRef, ...]:
         """The shards of a space by the ids that they cover."""
-        shards = (shard for shard in self.manifest.shards if shard.space == space)
+        shards = (shard for shard in self.manifest.shards if shard.key == key)
         return tuple(sorted(shards, key=lambda shard: shard.first_id))
 
-    def codebook(self, space: Space) -> CodebookRef | None:
+    def codebook(self, key: PartitionKey) -> CodebookRef | None:
         """What the shards of a space are encoded with; None if it has none."""
-        return next((codebook for codebook in self.manifest.codebooks if codebook.space == space), None)
+        return next((codebook for codebook in self.manifest.codebooks if codebook.key == key), None)
 
-    def tunings(self, space: Space) -> tuple[Tuning, ...]:
+    def tunings(self, key: PartitionKey) -> tuple[Tuning, ...]:
         """How widely the shards of a space are to be searched, for each kind of query that was measured."""
-        return tuple(tuning for tuning in self.manifest.tunings if tuning.space == space)
+        return tuple(tuning for tuning in self.manifest.tunings if tuning.key == key)
 
     def shard_dir(self, shard: ShardRef | CodebookRef) -> Path:
         """The folder of a shard or a codebook."""
-        return shard_parent(self.dir, shard.space) / shard.name
+        return shard_parent(self.dir, shard.key) / shard.name
 
 
-def _of(space: Space) -> str:
-    instruction = space.instruction.replace("'", "''")
-    return f"modality = '{space.modality.value}' AND instruction = '{instruction}'"
+def _of(key: PartitionKey) -> str:
+    instruction = key.instruction.replace("'", "''")
+    return f"modality = '{key.modality.value}' AND instruction = '{instruction}'"
 
 
 def _plain(ids: Sequence[int] | NDArray[np.int64]) -> list[int]:

@@ -101,7 +101,7 @@ class Tables:
         """Make empty tables, over whatever an unfinished creation left.
 
         Raises:
-            IndexError_: the disk cannot be written.
+            IndexStateError: the disk cannot be written.
         """
         with write_errors(directory / FOLDER):
             database = _connect(directory)
@@ -122,7 +122,7 @@ class Tables:
             pin: as long as this file is there, nobody removes these versions.
 
         Raises:
-            IndexError_: the versions were removed.
+            IndexStateError: the versions were removed.
             IndexCorruptError: a table or its version is missing or damaged.
         """
         with read_errors(directory / FOLDER, pin):
@@ -141,7 +141,7 @@ class Tables:
 
         Raises:
             IndexCorruptError: see `open`.
-            IndexError_: the disk cannot be written.
+            IndexStateError: the disk cannot be written.
         """
         try:
             pinned = cls.open(directory, versions, pin)
@@ -192,7 +192,7 @@ class Tables:
         """Add an Arrow table.
 
         Raises:
-            IndexError_: the disk cannot be written.
+            IndexStateError: the disk cannot be written.
         """
         with write_errors(self.place):
             self._tables[name].add(rows)
@@ -201,7 +201,7 @@ class Tables:
         """Delete the rows that have one of `values`.
 
         Raises:
-            IndexError_: the disk cannot be written.
+            IndexStateError: the disk cannot be written.
         """
         with write_errors(self.place):
             for start in range(0, len(values), _VALUES_PER_DELETE):
@@ -211,7 +211,7 @@ class Tables:
         """Delete all rows.
 
         Raises:
-            IndexError_: the disk cannot be written.
+            IndexStateError: the disk cannot be written.
         """
         with write_errors(self.place):
             self._tables[name].delete("true")
@@ -223,7 +223,7 @@ class Tables:
             Whether there was anything to do.
 
         Raises:
-            IndexError_: the disk cannot be written.
+            IndexStateError: the disk cannot be written.
         """
         versions = self.versions()
         with write_errors(self.place):
@@ -241,7 +241,7 @@ class Tables:
         To be called after `compact`, with nothing uncommitted: the newest version is the only one that is sure to stay.
 
         Raises:
-            IndexError_: the disk cannot be written.
+            IndexStateError: the disk cannot be written.
         """
         with write_errors(self.place):
             for name, table in self._tables.items():

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wave_search.errors import IndexCorruptError, IndexError_, IndexNotFoundError
-from wave_search.store import arrow, cache, digests, durable, manifest
-from wave_search.store.prune import left_overs, unused_shards
+from wave_search.errors import IndexCorruptError, IndexNotFoundError, IndexStateError
+from wave_search.store import checksums, embedding_cache, manifest, schema
+from wave_search.store import files as durable
+from wave_search.store.cleanup import left_overs, unused_shards
 from wave_search.store.rows import CodebookRef, Problem
 from wave_search.store.shards import shard_parent
 from wave_search.store.snapshot import Snapshot
@@ -53,14 +54,14 @@ def _problems(directory: Path) -> list[Problem]:
             found = [*_check_meaning(Snapshot(directory, state))]
     except IndexNotFoundError:
         raise
-    except IndexError_ as error:
+    except IndexStateError as error:
         found = [Problem(error.message, error.remedy)]
     return found
 
 
 def _check_bytes(directory: Path, state: Manifest) -> Iterator[Problem]:
-    for path in digests.damaged(directory, digests.read(directory, state.table_digests)):
-        error = digests.damage(path)
+    for path in checksums.damaged(directory, checksums.read(directory, state.table_digests)):
+        error = checksums.damage(path)
         yield Problem(error.message, error.remedy)
 
 
@@ -74,45 +75,47 @@ def _check_meaning(snapshot: Snapshot) -> Iterator[Problem]:
 def _check_files(snapshot: Snapshot) -> Iterator[Problem]:
     files, contents, counts = snapshot.files(), snapshot.content_ids(), snapshot.counts()
     if not sum(counts.files.values()) == len(files) == files.distinct():
-        yield Problem("a file is recorded twice, or with an unknown status", digests.RESTORE)
+        yield Problem("a file is recorded twice, or with an unknown status", checksums.RESTORE)
     ids = np.unique(contents.ids)
     if not len(ids) == len(contents) == contents.distinct():
-        yield Problem("a content is recorded twice", digests.RESTORE)
+        yield Problem("a content is recorded twice", checksums.RESTORE)
     referred = np.unique(files.content_ids[files.content_ids >= 0])
     if len(lost := np.setdiff1d(referred, ids)):
-        yield Problem(f"{len(lost)} files refer to a content that is not there, for example {lost[0]}", digests.RESTORE)
+        yield Problem(
+            f"{len(lost)} files refer to a content that is not there, for example {lost[0]}", checksums.RESTORE
+        )
     if len(dead := np.setdiff1d(ids, referred)):
         what = f"{len(dead)} contents belong to no file, for example {dead[0]}"
         yield Problem(what, "Run `wave-search index` to its end: it drops them.", orphan=True)
     if len(ids) and ids[-1] >= snapshot.manifest.next_content_id:
-        yield Problem("a content has an id that was not given out yet", digests.RESTORE)
+        yield Problem("a content has an id that was not given out yet", checksums.RESTORE)
 
 
 def _check_metadata(snapshot: Snapshot) -> Iterator[Problem]:
     metadata = snapshot.metadata()
     names = {column.name for column in metadata.columns}
     if strange := {name for row in metadata.rows.values() for name in row.values} - names:
-        yield Problem(f"metadata are of a column that is not there, for example {min(strange)}", digests.RESTORE)
+        yield Problem(f"metadata are of a column that is not there, for example {min(strange)}", checksums.RESTORE)
     if snapshot.count_metadata() != len(metadata.rows):
-        yield Problem("metadata of a file are recorded twice", digests.RESTORE)
+        yield Problem("metadata of a file are recorded twice", checksums.RESTORE)
 
 
 def _check_segments(snapshot: Snapshot) -> Iterator[Problem]:
     contents = snapshot.content_ids().ids
-    spaces = {(space.modality.value, space.instruction) for space in snapshot.manifest.settings.spaces}
+    keys = {(key.modality.value, key.instruction) for key in snapshot.manifest.settings.keys}
     last, bad = -1, dict.fromkeys(_SEGMENT_FAULTS, 0)
     for batch in snapshot.segment_batches():
-        ids = arrow.ids(batch, "segment_id")
+        ids = schema.ids(batch, "segment_id")
         bad["order"] += int((np.diff(ids, prepend=last) <= 0).sum())
         bad["ids"] += int((ids >= snapshot.manifest.next_segment_id).sum())
-        bad["contents"] += int((~np.isin(arrow.ids(batch, "content_id"), contents)).sum())
-        bad["vectors"] += int((~_is_unit(arrow.vector_matrix(batch))).sum())
+        bad["contents"] += int((~np.isin(schema.ids(batch, "content_id"), contents)).sum())
+        bad["vectors"] += int((~_is_unit(schema.vector_matrix(batch))).sum())
         named = zip(batch.column("modality").to_pylist(), batch.column("instruction").to_pylist(), strict=True)
-        bad["spaces"] += sum(name not in spaces for name in named)
+        bad["spaces"] += sum(name not in keys for name in named)
         last = int(ids[-1]) if len(ids) else last
     for fault, count in bad.items():
         if count:
-            yield Problem(f"{count} segments {_SEGMENT_FAULTS[fault]}", digests.RESTORE)
+            yield Problem(f"{count} segments {_SEGMENT_FAULTS[fault]}", checksums.RESTORE)
 
 
 _SEGMENT_FAULTS = {
@@ -131,9 +134,9 @@ def _is_unit(vectors: NDArray[np.float16]) -> NDArray[np.bool_]:
 
 
 def _check_shards(snapshot: Snapshot) -> Iterator[Problem]:
-    for space in dict.fromkeys(shard.space for shard in snapshot.manifest.shards):
-        if snapshot.codebook(space) is None:
-            yield Problem(f"the shards in {shard_parent(snapshot.dir, space)} have no codebook", _REBUILT)
+    for key in dict.fromkeys(shard.key for shard in snapshot.manifest.shards):
+        if snapshot.codebook(key) is None:
+            yield Problem(f"the shards in {shard_parent(snapshot.dir, key)} have no codebook", _REBUILT)
     for shard in snapshot.manifest.structures:
         if fault := shard_fault(snapshot, shard):
             yield Problem(f"the shard {snapshot.shard_dir(shard)} {fault}", _REBUILT)
@@ -155,7 +158,7 @@ def shard_fault(snapshot: Snapshot, shard: ShardRef | CodebookRef) -> str | None
 def _covers(snapshot: Snapshot, shard: ShardRef) -> bool:
     """A shard keeps its ids in ids.npy, so that this can be told without opening it."""
     ids = np.load(snapshot.shard_dir(shard) / "ids.npy")
-    live = snapshot.partition(shard.space).ids
+    live = snapshot.partition(shard.key).ids
     covered = live[(live >= shard.first_id) & (live < shard.stop_id)]
     return len(ids) == shard.count and bool(np.isin(covered, ids).all())
 
@@ -163,8 +166,8 @@ def _covers(snapshot: Snapshot, shard: ShardRef) -> bool:
 def _orphans(directory: Path) -> Iterator[Problem]:
     """Left by a crash, or being written right now. What older versions use is none: a reader may be on them."""
     yield from _unused(directory)
-    if damage := cache.damage(directory):
-        what = f"{directory / cache.NAME} is damaged: {damage}"
+    if damage := embedding_cache.damage(directory):
+        what = f"{directory / embedding_cache.NAME} is damaged: {damage}"
         yield Problem(what, "Delete it: queries fill it again.", orphan=True)
     for path in sorted((directory / manifest.FOLDER).glob(".*.tmp")):
         yield Problem(f"{path} was never published", _LEFT_OVER, orphan=True)
@@ -175,13 +178,13 @@ def _unused(directory: Path) -> Iterator[Problem]:
     for version in reversed(manifest.versions(directory)):
         try:
             states.append(manifest.read(directory, version))
-        except IndexError_ as error:
+        except IndexStateError as error:
             if not states:
                 return  # the newest: a problem of its own, and nobody can tell what belongs to it
             yield Problem(f"an older version is unreadable: {error.message}", _LEFT_OVER, orphan=True)
     for folder in unused_shards(directory, states):
         yield Problem(f"{folder} belongs to no version of the index", _LEFT_OVER, orphan=True)
     with suppress(IndexCorruptError):  # that is a problem of its own, if it concerns the newest version
-        listing = digests.read(directory, *(state.table_digests for state in states))
+        listing = checksums.read(directory, *(state.table_digests for state in states))
         if files := list(left_overs(directory, listing)):
             yield Problem(f"{len(files)} files were never committed, for example {files[0]}", _LEFT_OVER, orphan=True)

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from wave_search.errors import IndexError_
-from wave_search.store import digests, durable, lock, manifest, tables
-from wave_search.store.changes import Changes, dead_contents
-from wave_search.store.pending import PendingRows
-from wave_search.store.prune import prune
+from wave_search.errors import IndexStateError
+from wave_search.store import checksums, lock, manifest, tables
+from wave_search.store import files as durable
+from wave_search.store.cleanup import prune
+from wave_search.store.overlay import Overlay, dead_contents
 from wave_search.store.rows import CodebookRef, ShardRef
 from wave_search.store.shards import finish, make_parent
 from wave_search.store.snapshot import Snapshot, exists, open_snapshot
 from wave_search.store.tables import Tables
+from wave_search.store.write_buffer import WriteBuffer
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from wave_search.store.manifest import Manifest
-    from wave_search.store.rows import Column, ContentRow, FileRow, MetadataRow, NewSegment, Spread, Tuning
-    from wave_search.types import Space
+    from wave_search.store.rows import Column, ContentRow, FileRow, MetadataRow, NewSegment, ScoreStats, Tuning
+    from wave_search.types import PartitionKey
 
 _CHANGES_KEPT = 100_000
 """Files and contents kept as objects at most, of about 0.5 kB, before they are read back as columns."""
@@ -66,7 +67,7 @@ class Writer:
 
         Raises:
             IndexLockedError: another process writes; the message names its pid, host, command and since when.
-            IndexError_: see `open_snapshot`; or the disk cannot be written.
+            IndexStateError: see `open_snapshot`; or the disk cannot be written.
         """
         if not exists(self._directory):
             open_snapshot(self._directory)  # raises: a lock file must not appear in just any folder
@@ -87,14 +88,14 @@ class Writer:
     def _read(self) -> None:
         """Read what there is of files and contents. Changes are kept on top of it."""
         self._known_files, self._known_contents = self.snapshot.files(), self.snapshot.content_ids()
-        self._files: Changes[bytes, FileRow] = Changes(self._known_files)
-        self._content_ids: Changes[str, int] = Changes(self._known_contents)
+        self._files: Overlay[bytes, FileRow] = Overlay(self._known_files)
+        self._content_ids: Overlay[str, int] = Overlay(self._known_contents)
 
     def _begin(self, state: Manifest) -> None:
         """Nothing is pending on top of `state`."""
         self._committed = state
         self._next = state
-        self._rows = PendingRows(self._tables, state.model.dim)
+        self._rows = WriteBuffer(self._tables, state.model.dim)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -113,7 +114,7 @@ class Writer:
 
         Raises:
             ValueError: a vector has another size than the model's, or is not finite.
-            IndexError_: the disk is full or read-only.
+            IndexStateError: the disk is full or read-only.
         """
         known = self._content_ids.get(content.digest)
         if known is not None:
@@ -130,7 +131,7 @@ class Writer:
 
         Raises:
             ValueError: a vector has another size than the model's, or is not finite.
-            IndexError_: the disk is full or read-only.
+            IndexStateError: the disk is full or read-only.
         """
         for segment in segments:
             if segment.vector.shape != (self._next.model.dim,) or not np.isfinite(segment.vector).all():
@@ -163,62 +164,62 @@ class Writer:
         known = tuple(dict.fromkeys((*settings.instructions, *instructions)))
         self._next = replace(self._next, settings=replace(settings, instructions=known))
 
-    def set_spreads(self, spreads: Iterable[Spread]) -> None:
+    def set_score_stats(self, score_stats: Iterable[ScoreStats]) -> None:
         """Replace what the scores of each partition are measured by."""
-        self._next = replace(self._next, spreads=tuple(spreads))
+        self._next = replace(self._next, score_stats=tuple(score_stats))
 
     def set_metadata(self, columns: Iterable[Column], rows: Iterable[MetadataRow]) -> None:
         """Replace the user's own columns, and all that they say."""
         self._next = replace(self._next, columns=tuple(columns))
         self._rows.set_metadata(rows)
 
-    def add_shard(self, space: Space, name: str, first_id: int, stop_id: int, count: int) -> None:
+    def add_shard(self, key: PartitionKey, name: str, first_id: int, stop_id: int, count: int) -> None:
         """Take a finished folder under `shard_parent` into the next version.
 
         It covers every segment of the space with first_id <= id < stop_id; shards that cover any of these ids
         before are replaced. Its digest is taken here, and its files are brought to the disk.
 
         Raises:
-            IndexError_: the folder cannot be read.
+            IndexStateError: the folder cannot be read.
         """
-        digest = finish(self._directory, space, name)
-        kept = [s for s in self._next.shards if s.space != space or s.stop_id <= first_id or stop_id <= s.first_id]
-        added = ShardRef(space, name, first_id, stop_id, count, digest)
+        digest = finish(self._directory, key, name)
+        kept = [s for s in self._next.shards if s.key != key or s.stop_id <= first_id or stop_id <= s.first_id]
+        added = ShardRef(key, name, first_id, stop_id, count, digest)
         self._next = replace(self._next, shards=(*kept, added))
 
-    def drop_shards(self, space: Space, keep: Collection[str] = ()) -> None:
+    def drop_shards(self, key: PartitionKey, keep: Collection[str] = ()) -> None:
         """Leave shards of a space out of the next version, all but those of the names in `keep`.
 
         Their folders stay for readers of older versions.
         """
-        shards = tuple(shard for shard in self._next.shards if shard.space != space or shard.name in keep)
+        shards = tuple(shard for shard in self._next.shards if shard.key != key or shard.name in keep)
         self._next = replace(self._next, shards=shards)
 
-    def set_codebook(self, space: Space, name: str | None, stop_id: int = 0) -> None:
+    def set_codebook(self, key: PartitionKey, name: str | None, stop_id: int = 0) -> None:
         """Take a finished folder under `shard_parent` into the next version, in place of a codebook and its shards.
 
         Args:
-            space: whose.
+            key: whose.
             name: of the folder; None for no codebook.
             stop_id: it was trained on segments with ids below.
 
         Raises:
-            IndexError_: the folder cannot be read.
+            IndexStateError: the folder cannot be read.
         """
-        self.drop_shards(space)
-        self.set_tunings(space, ())
-        others = tuple(codebook for codebook in self._next.codebooks if codebook.space != space)
-        added = () if name is None else (CodebookRef(space, name, stop_id, finish(self._directory, space, name)),)
+        self.drop_shards(key)
+        self.set_tunings(key, ())
+        others = tuple(codebook for codebook in self._next.codebooks if codebook.key != key)
+        added = () if name is None else (CodebookRef(key, name, stop_id, finish(self._directory, key, name)),)
         self._next = replace(self._next, codebooks=(*others, *added))
 
-    def set_tunings(self, space: Space, tunings: Iterable[Tuning]) -> None:
+    def set_tunings(self, key: PartitionKey, tunings: Iterable[Tuning]) -> None:
         """Replace what was measured of a space."""
-        others = (tuning for tuning in self._next.tunings if tuning.space != space)
+        others = (tuning for tuning in self._next.tunings if tuning.key != key)
         self._next = replace(self._next, tunings=(*others, *tunings))
 
-    def shard_parent(self, space: Space) -> Path:
+    def shard_parent(self, key: PartitionKey) -> Path:
         """The folder in which shards of a space are built. Made if missing."""
-        return make_parent(self._directory, space)
+        return make_parent(self._directory, key)
 
     def commit(self, *, drop_dead: bool = True) -> Snapshot:
         """Publish everything since the last commit at once, durably, and return the new state.
@@ -230,7 +231,7 @@ class Writer:
                 searches, until a later commit drops them.
 
         Raises:
-            IndexError_: the disk is full or read-only. The last committed state stays; leave the writer and retry.
+            IndexStateError: the disk is full or read-only. The last committed state stays; leave the writer and retry.
         """
         known = self._known_files, self._known_contents
         dead = dead_contents(self._files, self._content_ids, *known) if drop_dead else {}
@@ -253,15 +254,15 @@ class Writer:
 
         Raises:
             IndexCorruptError: a file of the tables is damaged, which rewriting it would hide.
-            IndexError_: the disk is full or read-only.
+            IndexStateError: the disk is full or read-only.
         """
         self.commit()
         return self._compact(self._compared())
 
-    def _compared(self) -> digests.Listing:
-        return digests.compared(self._directory, self._committed.table_digests)
+    def _compared(self) -> checksums.Listing:
+        return checksums.compared(self._directory, self._committed.table_digests)
 
-    def _compact(self, listing: digests.Listing) -> Snapshot:
+    def _compact(self, listing: checksums.Listing) -> Snapshot:
         if not listing.versions:
             self._on_disk = set()  # everything is listed as if it were new
         with self._changing():
@@ -269,23 +270,23 @@ class Writer:
                 self._publish(listing.files)
         return self.snapshot
 
-    def prune(self, grace_s: float) -> None:
-        """Remove versions that were replaced at least `grace_s` ago, and all that no version uses. Compact before.
+    def prune(self, keep_versions_for_s: float) -> None:
+        """Remove versions replaced at least `keep_versions_for_s` ago, and all that no version uses. Compact before.
 
         Readers that opened such a version can read it no more.
 
         Raises:
-            IndexError_: the disk is read-only, or what is kept cannot be read.
+            IndexStateError: the disk is read-only, or what is kept cannot be read.
         """
         self.commit()
-        self._prune(grace_s)
+        self._prune(keep_versions_for_s)
 
-    def _prune(self, grace_s: float) -> None:
+    def _prune(self, keep_versions_for_s: float) -> None:
         with self._changing():
             # Lance compacts before it prunes, and is sure to keep its latest version only.
             if self._tables.compact():
                 self._publish()
-            prune(self._directory, self._tables, self._committed, grace_s)
+            prune(self._directory, self._tables, self._committed, keep_versions_for_s)
 
     def tidy(self) -> Snapshot:
         """Compact and prune, if commits have left many pieces: each commit and each opening has to go through all.
@@ -296,7 +297,7 @@ class Writer:
 
         Raises:
             IndexCorruptError: see `compact`.
-            IndexError_: the disk is full or read-only.
+            IndexStateError: the disk is full or read-only.
         """
         rows = self._tables.count(tables.SEGMENTS)
         has_many = self._tables.pieces() > min(max(_FEW_PIECES, math.isqrt(rows)), _MANY_PIECES)
@@ -314,7 +315,7 @@ class Writer:
         version, listed = self._committed.version + 1, self._committed.table_digests
         made = self._on_disk - before
         if made or known is not None:
-            listed = digests.add(self._directory, version, made, listed if known is None else None, known)
+            listed = checksums.add(self._directory, version, made, listed if known is None else None, known)
         state = replace(self._next, version=version, created=manifest.now(), table_digests=listed)
         state = replace(state, table_versions=self._tables.versions())
         manifest.publish(self._directory, state)
@@ -326,7 +327,7 @@ class Writer:
     def _changing(self) -> Iterator[None]:
         """After a failure half-way the tables hold a part of the changes: only entering anew puts them back."""
         if not self._usable:
-            raise IndexError_(f"an earlier write to {self._directory} failed", "Open the index again and retry.")
+            raise IndexStateError(f"an earlier write to {self._directory} failed", "Open the index again and retry.")
         self._usable = False
         with durable.disk_errors(self._directory):
             yield

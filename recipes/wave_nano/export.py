@@ -1,0 +1,58 @@
+"""The checkpoint directory of a finished run: `python -m recipes.wave_nano.export CONFIG.toml DIRECTORY`."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recipes.wave_nano.config import TrainConfig
+from recipes.wave_nano.sounds import Sound, load_sounds
+from recipes.wave_nano.stages import trained_model
+from wave_search.models.wave.saving import save_wave
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_ICONS = """\
+- Emoji One in colour and in black, (c) the EmojiTwo contributors, CC-BY-4.0, https://github.com/EmojiTwo/emojitwo
+- Streamline Emojis, (c) Streamline, CC-BY-4.0, https://github.com/webalys-hq/streamline-vectors
+- Noto Emoji and Noto Emoji v1, (c) Google, Apache-2.0, https://github.com/googlefonts/noto-emoji
+- FxEmojis, (c) Mozilla, Apache-2.0, https://github.com/mozilla/fxemoji
+- Fluent Emoji in three finishes, (c) Microsoft, MIT, https://github.com/microsoft/fluentui-emoji
+"""
+
+
+def export(config: TrainConfig, directory: Path) -> None:
+    """Write configuration, tokenizer, credits and weights; these in half precision, which halves the package.
+
+    Args:
+        config: of a run whose stages are done.
+        directory: must not hold weights yet.
+    """
+    save_wave(trained_model(config).half(), directory)
+    shutil.copyfile(config.directory / "tokenizer.json", directory / "tokenizer.json")
+    sounds = load_sounds(config.inputs.media, config.training_folds)
+    (directory / "ATTRIBUTION.md").write_text(credits_of(sounds), encoding="utf-8")
+
+
+def credits_of(sounds: Sequence[Sound]) -> str:
+    """Whom the licences ask to name, as Markdown."""
+    named = [sound for sound in sounds if sound.licence.startswith("CC-BY")]
+    free = len(sounds) - len(named)
+    lines = [f"- `{Path(sound.path).name}`: {sound.attribution}; {sound.licence}" for sound in named]
+    return "\n".join(
+        [
+            "# Whose work wave-nano learned from",
+            "\n## Pictograms\n",
+            _ICONS,
+            f"## Sounds\n\n{len(sounds)} recordings. CC0 or in the public domain: {free}. The others:\n",
+            *sorted(lines),
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    export(TrainConfig.read(Path(sys.argv[1])), Path(sys.argv[2]))

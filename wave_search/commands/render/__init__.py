@@ -1,0 +1,1 @@
+"""Results and reports as text, tables, progress bars and export files."""

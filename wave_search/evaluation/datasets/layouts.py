@@ -1,0 +1,87 @@
+"""Reads a data set in whatever layout it is in.
+
+* mteb: a folder with corpus, queries and qrels
+* pairs: a CSV with the columns query, modality, target, relevant
+* wave: the JSON of WAVE's published evaluation
+* table, questions: anything else that a task file has a mapping for
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wave_search.errors import DatasetError
+from wave_search.evaluation.datasets.collector import Collector
+from wave_search.evaluation.datasets.mapped import QuestionMapping, TableMapping, read_questions, read_table
+from wave_search.evaluation.datasets.mteb import read_mteb
+from wave_search.evaluation.datasets.pairs import read_pairs
+from wave_search.evaluation.datasets.wave import read_wave
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from wave_search.evaluation.datasets.dataset import BadRow, Dataset
+
+
+def read_dataset(
+    path: Path,
+    *,
+    mapping: TableMapping | QuestionMapping | None,
+    media: Path | None,
+    unpacked: Path,
+    split: str,
+) -> Dataset:
+    """Read a data set.
+
+    Args:
+        path: its file or folder.
+        mapping: for the layouts "table" and "questions".
+        media: folder that paths are relative to; None for that of the data set.
+        unpacked: folder for media that are inside the data set.
+        split: which part, where there are several.
+
+    Raises:
+        DatasetError: it is not there, cannot be read, or is in no known layout; or there is nothing in it.
+    """
+    into = Collector(media or (path if path.is_dir() else path.parent), unpacked)
+    layout = _read(path, mapping, split, into)
+    dataset = into.dataset(layout)
+    if not dataset.qrels and not dataset.questions:
+        raise DatasetError(
+            f"{path}: there is nothing to evaluate in it{_reason(dataset.bad_rows)}",
+            "See docs/evaluation.md for what a row says; paths are relative to the data set's folder, or to that of "
+            "--media DIR.",
+        )
+    return dataset
+
+
+def _reason(bad_rows: Sequence[BadRow]) -> str:
+    if not bad_rows:
+        return ""
+    rows = f"{len(bad_rows):,} rows" if len(bad_rows) > 1 else "a row"
+    return f" ({rows} cannot be used: {bad_rows[0].place}: {bad_rows[0].cause})"
+
+
+def _read(path: Path, mapping: TableMapping | QuestionMapping | None, split: str, into: Collector) -> str:
+    if not path.exists():
+        raise DatasetError(f"{path}: there is no such file or folder", "Check the name.")
+    if isinstance(mapping, TableMapping):
+        read_table(path, mapping, into)
+        return "table"
+    if isinstance(mapping, QuestionMapping):
+        read_questions(path, mapping, into)
+        return "questions"
+    if path.is_dir():
+        read_mteb(path, split, into)
+        return "mteb"
+    if path.suffix.lower() == ".csv":
+        read_pairs(path, into)
+        return "pairs"
+    if path.suffix.lower() in (".json", ".jsonl"):
+        read_wave(path, into)
+        return "wave"
+    raise DatasetError(
+        f"{path}: neither a folder nor a .csv, .json or .jsonl file",
+        "Give a folder with corpus, queries and qrels; a CSV; WAVE's JSON; or a --task that says how to read it.",
+    )

@@ -1,0 +1,75 @@
+"""Low-rank adapters in the decoder, by peft. Everything else is frozen."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from wave_search.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from wave_search.finetune.settings import Lora
+    from wave_search.models.wave.network import Wave
+
+_NAME = "default"
+
+
+class Adapter(nn.Module):
+    """The adapters of a model, and nothing but them: its state is what a checkpoint holds, its mode that of dropout.
+
+    The model's layers are replaced in place by ones that add the adapters' output; at first it is zero.
+
+    Source: LoRA, arXiv:2106.09685.
+    """
+
+    def __init__(self, wave: Wave, base: str, settings: Lora, seed: int) -> None:
+        """Put adapters into a model.
+
+        Args:
+            wave: the model; all its weights become frozen.
+            base: its name and revision, to be written beside the adapters.
+            settings: size and places of the adapters.
+            seed: of the initial values.
+
+        Raises:
+            UsageError: peft is not installed.
+        """
+        super().__init__()
+        try:
+            from peft import LoraConfig, PeftModel
+        except ImportError as error:
+            raise UsageError("fine-tuning needs the package peft", "pip install 'wave-search[train]'") from error
+        torch.manual_seed(seed)
+        targets = "|".join(map(re.escape, settings.targets))
+        config = LoraConfig(
+            base_model_name_or_path=base,
+            r=settings.rank,
+            lora_alpha=settings.alpha,
+            lora_dropout=settings.dropout,
+            # The towers have layers of the same names.
+            target_modules=rf"model\.layers\.\d+\.(self_attn|mlp)\.({targets})",
+        )
+        # Beside the modules, because all of the model would be among them.
+        self._peft: tuple[Any, ...] = (PeftModel(wave, config),)
+        layers: list[Any] = [
+            module for module in wave.modules() if {"lora_A", "base_layer"} <= dict(module.named_children()).keys()
+        ]
+        self.layers = nn.ModuleList(
+            nn.ModuleList([layer.lora_A[_NAME], layer.lora_B[_NAME], layer.lora_dropout[_NAME]]) for layer in layers
+        )
+        wave.eval()
+
+    def save(self, directory: Path) -> None:
+        """Write the adapters as peft does, so that they can be put on the base model again."""
+        self._peft[0].save_pretrained(str(directory), save_embedding_layers=False)
+        (directory / "README.md").unlink()  # an empty form
+
+    def merge(self) -> Wave:
+        """Add the adapters to the weights for good, and give back the model as it was built."""
+        wave: Wave = self._peft[0].merge_and_unload()
+        return wave

@@ -1,0 +1,158 @@
+"""What one step of fine-tuning computes: a batch of one task, its embeddings, its loss."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from wave_search.errors import ModelError
+from wave_search.finetune.losses import contrastive, multiple_choice
+from wave_search.finetune.settings import QUESTIONS
+from wave_search.models.wave.batching import packs
+from wave_search.models.wave.prepare import ahead, prepare
+from wave_search.types import Clip, Modality
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import Future
+
+    from wave_search.finetune.batches import Plan
+    from wave_search.finetune.distributed import Team
+    from wave_search.finetune.loading import Loader
+    from wave_search.finetune.lora import Adapter
+    from wave_search.finetune.rows import Pair, Side
+    from wave_search.models.wave.embedder import WaveEmbedder
+    from wave_search.models.wave.sequences import TokenSequence
+
+_PACK_TOKENS = 8192
+"""Tokens that the decoder takes at once. In the backward pass a layer of a pack is computed again as a whole."""
+
+
+class FineTune:
+    """See `loop.Stage`.
+
+    The towers and the head are frozen, and so is the decoder but for its adapters. Of each of its layers only the input
+    is kept for the backward pass.
+
+    Args:
+        embedder: the model.
+        adapter: in its decoder.
+        plan: which pairs each step takes.
+        loader: reads media.
+        validate: gives figures on what is not trained on.
+        temperature: of the losses.
+        team: the processes among which each batch is divided.
+    """
+
+    def __init__(
+        self,
+        embedder: WaveEmbedder,
+        adapter: Adapter,
+        plan: Plan,
+        loader: Loader,
+        validate: Callable[[], dict[str, float]],
+        *,
+        temperature: float,
+        team: Team,
+    ) -> None:
+        self._embedder, self._adapter, self._plan, self._loader = embedder, adapter, plan, loader
+        self._validate, self._temperature, self._team = validate, temperature, team
+        self._coming: dict[int, tuple[list[Future[Clip]], list[Future[Clip]]]] = {}
+        embedder.wave.model.gradient_checkpointing = True
+
+    @property
+    def trained(self) -> torch.nn.Module:
+        """The adapter."""
+        return self._adapter
+
+    def validate(self) -> dict[str, float]:
+        """Figures on what is not trained on."""
+        return self._validate()
+
+    def loss(self, _rng: np.random.Generator, step: int) -> tuple[torch.Tensor, dict[str, float]]:
+        """Compute the loss of a step's batch.
+
+        Raises:
+            MediaError: a file cannot be read any more.
+            ModelError: the loss is not finite.
+        """
+        batch = self._plan.batch(step)
+        mine = self._share(batch.pairs)
+        queries, targets = self._read(step)
+        media = self._embed([pair.query for pair in mine], queries)
+        if batch.task == QUESTIONS:
+            loss = self._choices(media, mine) / len(batch.pairs)
+            value = self._team.total(float(loss.detach()))
+        else:
+            others = self._embed([pair.target for pair in mine], targets)
+            media, others = self._team.gather_rows(media), self._team.gather_rows(others)
+            loss = contrastive(media, others, self._temperature, _same(batch.pairs).to(media.device))
+            value = float(loss.detach())
+        if not np.isfinite(value):
+            raise ModelError(
+                f"the loss of step {step + 1} is not finite", "Lower learning_rate, or set dtype to float32."
+            )
+        return loss, {"loss": value, f"{batch.task} loss": value}
+
+    def _share(self, pairs: Sequence[Pair]) -> Sequence[Pair]:
+        count = len(pairs) // self._team.size
+        return pairs[self._team.rank * count : (self._team.rank + 1) * count]
+
+    def _read(self, step: int) -> tuple[list[Clip], list[Clip]]:
+        """Clips of this process's share, of queries and of targets; those of the next step are begun."""
+        for number in (step, step + 1):
+            if number not in self._coming:
+                pairs = self._share(self._plan.batch(number).pairs)
+                queries, targets = (self._loader.submit(side) for side in _sides(pairs))
+                self._coming[number] = (queries, targets)
+        queries, targets = self._coming.pop(step)
+        return [clip.result() for clip in queries], [clip.result() for clip in targets]
+
+    def _choices(self, media: torch.Tensor, pairs: Sequence[Pair]) -> torch.Tensor:
+        """Sum of the losses of questions, each with as many answers as it has."""
+        texts = [answer for pair in pairs for answer in (pair.target.text, *pair.wrong)]
+        answers = self._embed_clips([Clip(text=text) for text in texts], Modality.TEXT, [None] * len(texts))
+        own = torch.split(answers, [1 + len(pair.wrong) for pair in pairs])
+        losses = [
+            multiple_choice(row[None], candidates[None], self._temperature)
+            for row, candidates in zip(media, own, strict=True)
+        ]
+        return torch.stack(losses).sum()
+
+    def _embed(self, sides: Sequence[Side], clips: Sequence[Clip]) -> torch.Tensor:
+        return self._embed_clips(clips, sides[0].modality or Modality.AV, [side.prompt for side in sides])
+
+    def _embed_clips(self, clips: Sequence[Clip], modality: Modality, prompts: Sequence[str | None]) -> torch.Tensor:
+        """(clips, dim) float32, not normalised."""
+        wave, wanted = self._embedder.wave, frozenset({modality})
+        with torch.no_grad():
+            prepared = ahead(lambda clip: prepare(wave.config, clip, wanted), clips)
+            laid_out = [
+                self._embedder.lay_out(clip, inputs, wanted, [prompt])[modality]
+                for clip, prompt, inputs in zip(clips, prompts, prepared, strict=True)
+            ]
+        return _in_packs(laid_out, wave.embed_text if modality is Modality.TEXT else wave.embed_media).float()
+
+
+def _sides(pairs: Sequence[Pair]) -> tuple[list[Side], list[Side]]:
+    return [pair.query for pair in pairs], [pair.target for pair in pairs]
+
+
+def _same(pairs: Sequence[Pair]) -> torch.Tensor:
+    """(pairs, pairs) true where two pairs share a side: several captions of one clip are no negatives of it."""
+    return torch.tensor(
+        [[one.query.key == other.query.key or one.target.key == other.target.key for other in pairs] for one in pairs]
+    )
+
+
+def _in_packs(
+    sequences: Sequence[TokenSequence], embed: Callable[[Sequence[TokenSequence]], torch.Tensor]
+) -> torch.Tensor:
+    """Embed in packs of limited size; rows are in the order of the sequences."""
+    rows: dict[int, torch.Tensor] = {}
+    for pack in packs(enumerate(sequences), lambda numbered: numbered[1].shape, _PACK_TOKENS):
+        embedded = embed([sequence for _, sequence in pack])
+        rows.update((number, row) for (number, _), row in zip(pack, embedded, strict=True))
+    return torch.stack([rows[number] for number in range(len(sequences))])

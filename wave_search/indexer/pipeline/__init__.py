@@ -1,0 +1,1 @@
+"""The stages of an indexing run: decode, embed, commit."""

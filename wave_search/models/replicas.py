@@ -1,0 +1,95 @@
+"""One model on several devices, as one embedder."""
+
+from __future__ import annotations
+
+from queue import Empty, SimpleQueue
+from threading import Lock, Thread
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from wave_search.models.wave.embedder import WaveEmbedder
+    from wave_search.types import Clip, Modality, ModelSpec
+
+    Vectors = dict[Modality, NDArray[np.float32]]
+
+Result = TypeVar("Result")
+
+_SHARES = 4
+"""Pieces of a call for each device: more even out clips of unequal length, fewer make larger batches."""
+
+
+class Replicas:
+    """Spreads the clips of a call over devices; each takes the next piece when it is done with one.
+
+    A vector does not depend on the device that computes it. See `wave_search.types.Embedder`.
+    """
+
+    def __init__(self, makers: Sequence[Callable[[], WaveEmbedder]]) -> None:
+        """Load the first replica.
+
+        Args:
+            makers: each loads the model on one device. The others are called when there is something to spread.
+        """
+        self._makers = makers
+        self._locks = [Lock() for _ in makers]
+        self._made: dict[int, WaveEmbedder] = {0: makers[0]()}
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What the vectors depend on."""
+        return self._made[0].spec
+
+    def embed(
+        self, clips: Sequence[Clip], modalities: Sequence[Modality] | None = None, instruction: str | None = None
+    ) -> list[Vectors]:
+        """See `WaveEmbedder.embed`."""
+        return self._spread(clips, lambda replica, part: replica.embed(part, modalities, instruction))
+
+    def embed_each(
+        self, clips: Sequence[Clip], instructions: Sequence[str | None], modalities: Sequence[Modality] | None = None
+    ) -> list[list[Vectors]]:
+        """See `WaveEmbedder.embed_each`."""
+        return self._spread(clips, lambda replica, part: replica.embed_each(part, instructions, modalities))
+
+    def _spread(
+        self, clips: Sequence[Clip], embed: Callable[[WaveEmbedder, Sequence[Clip]], list[Result]]
+    ) -> list[Result]:
+        size = max(1, -(-len(clips) // (_SHARES * len(self._makers))))
+        starts = range(0, len(clips), size)
+        if len(starts) < 2:
+            return embed(self._replica(0), clips)
+        queue: SimpleQueue[int] = SimpleQueue()
+        for start in starts:
+            queue.put(start)
+        done: dict[int, list[Result]] = {}
+        errors: list[BaseException] = []
+
+        def work(number: int) -> None:
+            try:
+                while not errors:
+                    start = queue.get_nowait()
+                    done[start] = embed(self._replica(number), clips[start : start + size])
+            except Empty:
+                pass
+            except BaseException as error:
+                errors.append(error)
+
+        threads = [Thread(target=work, args=(number,), name=f"replica-{number}") for number in range(len(self._makers))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if errors:
+            raise errors[0]
+        return [result for start in starts for result in done[start]]
+
+    def _replica(self, number: int) -> WaveEmbedder:
+        with self._locks[number]:
+            if number not in self._made:
+                self._made[number] = self._makers[number]()
+            return self._made[number]

@@ -1,0 +1,306 @@
+"""Checkpoints in the released layout: every key accounted for, one copy of the weights in memory."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from math import prod
+from typing import TYPE_CHECKING
+
+from wave_search.errors import CheckpointError
+from wave_search.models.device import resolve_dtype
+from wave_search.models.wave.parts import Part
+from wave_search.models.wave.weight_files import (
+    StoredTensor,
+    catalogue,
+    load_pickled,
+    open_shard,
+    read_json,
+    weight_files,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    import torch
+
+    from wave_search.models.wave.config import WaveConfig
+    from wave_search.models.wave.network import Wave
+
+BEATS_FILE = "BEATs_iter3_plus_AS2M.pt"
+"""The encoder as its authors publish it; the released WAVE checkpoint has it beside its own weights."""
+
+_BEATS_PREFIX = "beats."
+# Heads that embedding does not use: that of the language model, and the one of BEATs files fine-tuned to tag sounds.
+_UNUSED = frozenset({"lm_head.weight", "beats.predictor.weight", "beats.predictor.bias"})
+_SHARED_TABLE = ".relative_attention_bias.weight"
+_LISTED_KEYS = 12
+_GROUP_BYTES = 8 << 20
+"""Weights that are converted before the mapping of their file is given back."""
+
+
+def read_config(directory: Path) -> WaveConfig:
+    """Read the `config.json` of a checkpoint.
+
+    Raises:
+        CheckpointError: it is not there, not readable, or not that of a WAVE model.
+    """
+    from wave_search.models.wave.config import WaveConfig
+
+    path = directory / "config.json"
+    content = read_json(path)
+    try:
+        return WaveConfig.from_dict(content)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error.message}", error.remedy) from error
+    except Exception as error:  # transformers validates settings with exceptions of its own
+        raise CheckpointError(f"{path}: not the configuration of a WAVE model ({error})") from error
+
+
+def checkpoint_files(directory: Path) -> list[Path]:
+    """Files that the model is loaded from: configuration, weights, and the BEATs file if it is there.
+
+    Raises:
+        CheckpointError: one is missing.
+    """
+    config, beats = directory / "config.json", directory / BEATS_FILE
+    read_json(config)
+    return [config, *weight_files(directory), *([beats] if beats.is_file() else [])]
+
+
+class StoredWave:
+    """A model whose parts are read from its checkpoint when they are first needed. Made by `open_wave`."""
+
+    def __init__(
+        self,
+        wave: Wave,
+        stored: Mapping[str, StoredTensor],
+        device: torch.device,
+        dtype: torch.dtype,
+        quantization: str | None,
+    ) -> None:
+        self.wave = wave
+        self._quantization = quantization
+        self._stored = stored
+        self._device, self._dtype = device, dtype
+        self._missing = set(Part)
+
+    def need(self, parts: Iterable[Part]) -> None:
+        """Load those of the parts that are not there yet.
+
+        Raises:
+            CheckpointError: the file is not there any more, or damaged.
+        """
+        for part in parts:
+            if part in self._missing:
+                mine = {key: at for key, at in self._stored.items() if key.startswith(part.prefixes)}
+                _fill(self.wave, mine, self._device, self._dtype)
+                self._missing.remove(part)
+                if part is Part.DECODER and self._quantization is not None:
+                    from wave_search.models.wave.quantize import finish_decoder
+
+                    finish_decoder(self.wave, self._quantization)
+
+
+def load_wave(
+    directory: Path,
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | None = None,
+    beats_file: Path | None = None,
+    quantization: str | None = None,
+) -> Wave:
+    """Load a whole model; see `open_wave`."""
+    stored = open_wave(directory, device=device, dtype=dtype, beats_file=beats_file, quantization=quantization)
+    stored.need(Part)
+    return stored.wave
+
+
+def open_wave(
+    directory: Path,
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | None = None,
+    beats_file: Path | None = None,
+    quantization: str | None = None,
+) -> StoredWave:
+    """Open a checkpoint and compare all its keys with the model. No weights are read yet.
+
+    The layout is that of the released checkpoint (see `save_wave`). Weights are cast one by one on the way to the
+    device. Where the dtype is the stored one and the device is the CPU, they stay mapped from the file.
+
+    Args:
+        directory: with `config.json` and the weights: safetensors or `.bin`, in shards or in one file.
+        device: where the weights go.
+        dtype: float32 or bfloat16; None: as the configuration says, else as stored. BEATs is
+            float32 in any case (see `Beats`).
+        beats_file: replaces the BEATs of the checkpoint. By default, a `BEATs_iter3_plus_AS2M.pt` in the directory
+            gives the `beats.*` keys that the checkpoint lacks: all, or those that some saving has lost.
+        quantization: "8bit", "4bit", "int8" or "fp8" for the linear layers of the decoder; None for none.
+
+    Returns:
+        The model in evaluation mode, without gradients, its parameters on the meta device.
+
+    Raises:
+        CheckpointError: a file is missing or damaged, or a key is missing, unexpected or of another shape.
+        UsageError: quantization is not installed, or is none of these.
+    """
+    import torch
+
+    config = read_config(directory)
+    stored = catalogue(weight_files(directory))
+    if beats_file is not None:
+        stored = {key: tensor for key, tensor in stored.items() if not key.startswith(_BEATS_PREFIX)}
+    wave = _empty_wave(config, directory)
+    source = beats_file or directory / BEATS_FILE
+    if beats_file is not None or (source.is_file() and _missing_beats(wave, stored)):
+        completed, beats = _standalone_beats(config, source)
+        if completed.beats != config.beats and not _describes_own_beats(config, stored):
+            config, wave = completed, _empty_wave(completed, directory)
+        stored = _completed(stored, beats)
+    stored = {key: tensor for key, tensor in stored.items() if key not in _UNUSED}
+    _check_keys(directory, stored, {key: tuple(tensor.shape) for key, tensor in wave.state_dict().items()})
+    dtype = dtype or resolve_dtype(config.compute_dtype or "auto") or _stored_dtype(stored)
+    if quantization is not None:
+        from wave_search.models.wave.quantize import prepare_decoder
+
+        prepare_decoder(wave, quantization, dtype)
+    wave.init_buffers(device)
+    return StoredWave(wave.eval().requires_grad_(False), stored, torch.device(device), dtype, quantization)
+
+
+def _empty_wave(config: WaveConfig, directory: Path) -> Wave:
+    import torch
+
+    from wave_search.models.wave.network import Wave
+
+    try:
+        with torch.device("meta"):
+            return Wave(config)
+    except Exception as error:  # sizes that do not fit together fail in the constructors of torch and transformers
+        raise CheckpointError(f"{directory / 'config.json'}: its sizes do not fit together ({error})") from error
+
+
+def _standalone_beats(config: WaveConfig, path: Path) -> tuple[WaveConfig, dict[str, StoredTensor]]:
+    from wave_search.models.wave.config import BeatsConfig
+
+    content = load_pickled(path)
+    if not isinstance(content.get("cfg"), dict) or not isinstance(content.get("model"), dict):
+        raise CheckpointError(
+            f"{path}: not a BEATs checkpoint, which has the entries cfg and model",
+            f"Use the file that is published as {BEATS_FILE}.",
+        )
+    # Of a fine-tuned encoder only the head is unlike the others, and that is left out.
+    beats = BeatsConfig.from_dict({**content["cfg"], "finetuned_model": False})
+    keys = {_BEATS_PREFIX + key: tensor for key, tensor in catalogue([path]).items()}
+    return replace(config, beats=beats, source={**config.source, "beats_config": asdict(beats)}), keys
+
+
+def _missing_beats(wave: Wave, stored: Mapping[str, StoredTensor]) -> bool:
+    return any(key.startswith(_BEATS_PREFIX) and key not in stored for key in wave.state_dict())
+
+
+def _describes_own_beats(config: WaveConfig, stored: Mapping[str, StoredTensor]) -> bool:
+    return "beats_config" in config.source and any(key.startswith(_BEATS_PREFIX) for key in stored)
+
+
+def _completed(stored: dict[str, StoredTensor], beats: Mapping[str, StoredTensor]) -> dict[str, StoredTensor]:
+    """What is stored, and of the standalone encoder what is not."""
+    missing = {key: tensor for key, tensor in beats.items() if key not in stored}
+    table = next((tensor for key, tensor in stored.items() if key.endswith(_SHARED_TABLE)), None)
+    # All layers share one table, and the checkpoint may hold it rounded: one of each would not agree.
+    tables = dict.fromkeys((key for key in missing if key.endswith(_SHARED_TABLE)), table) if table else {}
+    return {**stored, **tables, **{key: tensor for key, tensor in missing.items() if key not in tables}}
+
+
+def _check_keys(directory: Path, stored: Mapping[str, StoredTensor], expected: Mapping[str, tuple[int, ...]]) -> None:
+    missing = [key for key in expected if key not in stored]
+    unexpected = [f"{key} (in {stored[key].path.name})" for key in stored if key not in expected]
+    misshapen = [
+        f"{key} is {stored[key].shape}, not {shape}"
+        for key, shape in expected.items()
+        if key in stored and stored[key].shape != shape
+    ]
+    faults = [
+        f"{len(keys)} {what}: {_shortened(keys)}"
+        for what, keys in (
+            ("missing keys", missing),
+            ("unexpected keys", unexpected),
+            ("keys of another shape than config.json says", misshapen),
+        )
+        if keys
+    ]
+    if faults:
+        raise CheckpointError(
+            f"{directory}: not a complete WAVE checkpoint; {'; '.join(faults)}", _remedy(directory, missing)
+        )
+
+
+def _remedy(directory: Path, missing: Iterable[str]) -> str:
+    if not any(key.startswith(_BEATS_PREFIX) for key in missing):
+        return "Check that config.json and the weights belong together and are all there."
+    if (directory / BEATS_FILE).is_file():
+        return f"The {BEATS_FILE} in the directory lacks keys too, or has other sizes: use the published one."
+    return f"Put {BEATS_FILE} into the directory, which has the beats.* keys."
+
+
+def _shortened(keys: list[str]) -> str:
+    rest = len(keys) - _LISTED_KEYS
+    return ", ".join(keys[:_LISTED_KEYS]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _stored_dtype(stored: Mapping[str, StoredTensor]) -> torch.dtype:
+    import torch
+
+    reference = stored["model.embed_tokens.weight"]
+    with open_shard(reference.path) as shard:
+        dtype = shard.tensor(reference.name).dtype
+    return dtype if dtype in (torch.float32, torch.bfloat16) else torch.float32
+
+
+def _fill(wave: Wave, stored: Mapping[str, StoredTensor], device: torch.device, dtype: torch.dtype) -> None:
+    """Put the stored tensors into a model that is still on the meta device."""
+    import torch
+
+    empty = wave.state_dict(keep_vars=True)
+    # A tensor that stays mapped holds the whole file, also what was quantized beside it.
+    copy = any(type(parameter) is not torch.nn.Parameter for parameter in empty.values())
+    placed: dict[int, torch.nn.Parameter] = {}
+    for group in _groups(stored):
+        # Closing the file between groups gives back the pages of what has been converted.
+        with open_shard(stored[group[0]].path) as shard:
+            for key in group:
+                precision = torch.float32 if key.startswith(_BEATS_PREFIX) else dtype
+                value = _parameter(empty[key], shard.tensor(stored[key].name), device, precision, copy)
+                first = placed.setdefault(id(empty[key]), value)
+                if first is not value and not torch.equal(first, value):
+                    raise CheckpointError(
+                        f"{stored[key].path}: {key} differs from its namesake in the first layer; they are one table"
+                    )
+                module, _, attribute = key.rpartition(".")
+                setattr(wave.get_submodule(module), attribute, first)
+
+
+def _parameter(
+    empty: torch.nn.Parameter, value: torch.Tensor, device: torch.device, dtype: torch.dtype, copy: bool
+) -> torch.nn.Parameter:
+    import torch
+
+    if type(empty) is torch.nn.Parameter:
+        return torch.nn.Parameter(value.to(device, dtype, copy=copy), requires_grad=False)
+    from wave_search.models.wave.quantize import quantized
+
+    return quantized(empty, value.to(dtype), device)
+
+
+def _groups(stored: Mapping[str, StoredTensor]) -> Iterator[list[str]]:
+    """Keys in the order of their files; a group lies in one file and is limited in size."""
+    group: list[str] = []
+    size_bytes = 0
+    for key, tensor in stored.items():
+        if group and (stored[group[0]].path != tensor.path or size_bytes > _GROUP_BYTES):
+            yield group
+            group, size_bytes = [], 0
+        group.append(key)
+        size_bytes += 4 * prod(tensor.shape)
+    yield group

@@ -1,0 +1,280 @@
+"""Decoded clips to vectors: the public face of the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from wave_search.errors import ModelError, UsageError
+from wave_search.models.wave import memory, sequences
+from wave_search.models.wave.batching import packs
+from wave_search.models.wave.clips import check_clip, wanted_modalities
+from wave_search.models.wave.parts import parts_for
+from wave_search.models.wave.prepare import ahead, prepare
+from wave_search.models.wave.preprocess import seconds_per_grid
+from wave_search.models.wave.prompts import PROMPTS, prompt_of
+from wave_search.models.wave.sequences import AudioFeatures, TokenSequence, VisionFeatures
+from wave_search.types import Modality, ModelSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from wave_search.models.registry import Source
+    from wave_search.models.wave.network import Wave
+    from wave_search.models.wave.parts import Part
+    from wave_search.models.wave.prepare import Prepared
+    from wave_search.models.wave.preprocess import AudioPiece, Patches
+    from wave_search.models.wave.tokenizer import TextTokenizer
+    from wave_search.types import Clip, Frames
+
+    Vectors = dict[Modality, NDArray[np.float32]]
+
+_WAITING_PACKS = 4
+"""So many packs wait for sequences of the same shape. More of them make larger batches, and take memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One vector to be computed."""
+
+    clip: int
+    modality: Modality
+    sequence: TokenSequence
+
+
+_Done = tuple[list[_Job], torch.Tensor]
+"""Jobs, and their rows on the device, one for each prompt."""
+
+
+class WaveEmbedder:
+    """Embeds text, images, sound and video with a WAVE model. See `wave_search.types.Embedder`.
+
+    May be called from several threads; the calls run one after the other.
+    """
+
+    def __init__(
+        self,
+        wave: Wave,
+        tokenizer: TextTokenizer,
+        source: Source,
+        positions: str = "sequential",
+        quantization: str | None = None,
+        *,
+        need: Callable[[Iterable[Part]], None] | None = None,
+        token_budget: int | None = None,
+    ) -> None:
+        """Put the parts together.
+
+        Args:
+            wave: the model, with its weights.
+            tokenizer: of the same checkpoint.
+            source: where they are from.
+            positions: how audio-visual positions are counted: "sequential" or "aligned".
+            quantization: of the decoder.
+            need: loads parts of the model, and is called before they are used; None if all are there.
+            token_budget: tokens that the decoder takes at once; None for a number that suits the free memory.
+        """
+        self._need = need
+        self._token_budget = token_budget
+        self.wave = wave
+        self.tokenizer = tokenizer
+        self._lock = Lock()
+        self._spec = ModelSpec(
+            name=source.name,
+            revision=source.revision,
+            dim=wave.config.hidden_size,
+            modalities=tuple(Modality),
+            sampling=wave.config.sampling,
+            prompts=dict(PROMPTS),
+            positions=positions,
+            notice=source.notice,
+            quantization=quantization,
+        )
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What the vectors depend on."""
+        return self._spec
+
+    def embed(
+        self,
+        clips: Sequence[Clip],
+        modalities: Sequence[Modality] | None = None,
+        instruction: str | None = None,
+    ) -> list[Vectors]:
+        """Embed each clip as each of `modalities` that it has (all that it has, if None).
+
+        Each clip passes through each tower once. A result does not depend on the other clips of the call. Memory is
+        bounded by the longest clip and a fixed number of waiting tokens, not by the number of clips.
+
+        Args:
+            clips: decoded clips, sampled as `spec.sampling` says.
+            modalities: which to embed.
+            instruction: replaces the prompt of media; text is embedded bare and ignores it.
+
+        Returns:
+            For each clip, modality -> (dim,) float32 of unit norm.
+
+        Raises:
+            ValueError: a clip is not sampled as `spec.sampling` says, or has none of the modalities.
+            UsageError: a text or the instruction is empty, or a clip is too long for the model.
+            ModelError: the model yields values that are not finite, or the memory of the device is too small.
+            CheckpointError: a part of the model that is needed for the first time cannot be read.
+        """
+        return [vectors for (vectors,) in self.embed_each(clips, [instruction], modalities)]
+
+    def embed_each(
+        self,
+        clips: Sequence[Clip],
+        instructions: Sequence[str | None],
+        modalities: Sequence[Modality] | None = None,
+    ) -> list[list[Vectors]]:
+        """Embed each clip with each of several instructions; None stands for the default prompts.
+
+        The instructions share the towers and the decoder's work on the media, so that each costs little more than its
+        own tokens.
+
+        Returns:
+            For each clip, for each instruction, what `embed` returns.
+
+        Raises:
+            ValueError: there are no instructions; otherwise as `embed`.
+        """
+        if not instructions:
+            raise ValueError("no instructions; None stands for the default prompts")
+        for clip in clips:
+            wanted_modalities(clip, modalities)
+            check_clip(clip, self._spec.sampling)
+        try:
+            with self._lock, torch.inference_mode():
+                return self._embed(clips, instructions, modalities)
+        except torch.OutOfMemoryError as error:
+            raise ModelError(
+                f"the memory of {self.wave.device} is too small for a batch",
+                "Cut the media into shorter segments, load the model in 4 bit, or use the CPU.",
+            ) from error
+
+    @property
+    def token_budget(self) -> int:
+        """Tokens that the decoder takes at once; found from the free memory when it is first needed."""
+        if self._token_budget is None:
+            weight = self.wave.model.norm.weight
+            free = memory.free_bytes(weight.device)
+            self._token_budget = memory.token_budget(
+                free, self.wave.config.hidden_size, weight.itemsize, weight.device.type
+            )
+        return self._token_budget
+
+    def _embed(
+        self, clips: Sequence[Clip], instructions: Sequence[str | None], modalities: Sequence[Modality] | None
+    ) -> list[list[Vectors]]:
+        results: list[list[Vectors]] = [[{} for _ in instructions] for _ in clips]
+        wanted = [frozenset(wanted_modalities(clip, modalities)) for clip in clips]
+        if self._need is not None:
+            self._need(parts_for(frozenset().union(*wanted)))
+        prepared = ahead(lambda pair: prepare(self.wave.config, *pair), list(zip(clips, wanted, strict=True)))
+        waiting: list[_Job] = []
+        done: list[_Done] = []
+        for number, inputs in enumerate(prepared):
+            made = self.lay_out(clips[number], inputs, wanted[number], instructions)
+            waiting += [_Job(number, modality, sequence) for modality, sequence in made.items()]
+            if sum(len(job.sequence) for job in waiting) > _WAITING_PACKS * self.token_budget:
+                done += self._run(waiting)
+                waiting = []
+        done += self._run(waiting)
+        # Only now, because to read a result is to wait for the device, which has enough to do until here.
+        for jobs, rows in done:
+            _file(jobs, rows.float().cpu().numpy(), results)
+        return results
+
+    def lay_out(
+        self, clip: Clip, inputs: Prepared, wanted: frozenset[Modality], instructions: Sequence[str | None]
+    ) -> dict[Modality, TokenSequence]:
+        """Run the towers on what is wanted of a clip, and lay out the decoder's input.
+
+        `embed` does all that is needed; this is for training, which runs the decoder itself.
+
+        Args:
+            clip: as for `embed`.
+            inputs: what `prepare` made of it.
+            wanted: modalities that it has.
+            instructions: as for `embed_each`.
+
+        Raises:
+            UsageError: a text or an instruction is empty, or the clip is too long for the model.
+        """
+        config, encode = self.wave.config, self.tokenizer.encode
+        prompts = {
+            modality: [encode(prompt_of(modality, instruction)) for instruction in instructions]
+            for modality in wanted - {Modality.TEXT}
+        }
+        made: dict[Modality, TokenSequence] = {}
+        if clip.text is not None and Modality.TEXT in wanted:
+            made[Modality.TEXT] = sequences.text_sequence(config, encode(clip.text))
+        if inputs.image is not None:
+            made[Modality.IMAGE] = sequences.image_sequence(config, prompts[Modality.IMAGE], self._look(inputs.image))
+        audio = self._hear(inputs.audio) if inputs.audio else None
+        vision = self._look(inputs.video, clip.frames) if inputs.video else None
+        if audio and Modality.AUDIO in wanted:
+            made[Modality.AUDIO] = sequences.audio_sequence(config, prompts[Modality.AUDIO], audio)
+        if vision and Modality.VIDEO in wanted:
+            made[Modality.VIDEO] = sequences.video_sequence(config, prompts[Modality.VIDEO], vision)
+        if vision and audio and Modality.AV in wanted:
+            made[Modality.AV] = sequences.audiovisual_sequence(
+                config, prompts[Modality.AV], vision, audio, self._spec.positions
+            )
+        self._check_lengths(made)
+        return made
+
+    def _look(self, patches: Patches, frames: Frames | None = None) -> VisionFeatures:
+        tokens = self.wave.vision_features(patches.rows, patches.grid_thw)
+        step_s = seconds_per_grid(self.wave.config, frames.duration_s, len(frames.pixels)) if frames else 0.0
+        return VisionFeatures(tokens, patches.grid_thw, step_s)
+
+    def _hear(self, pieces: Sequence[AudioPiece]) -> AudioFeatures:
+        return AudioFeatures(self.wave.audio_features(pieces), len(pieces))
+
+    def _check_lengths(self, made: Mapping[Modality, TokenSequence]) -> None:
+        limit = int(self.wave.config.thinker.text_config.max_position_embeddings)
+        for modality, sequence in made.items():
+            if len(sequence) > limit:
+                raise UsageError(
+                    f"a clip makes {len(sequence)} tokens as {modality}; the model takes {limit}",
+                    "Cut it into shorter segments.",
+                )
+
+    def _run(self, jobs: Sequence[_Job]) -> Iterator[_Done]:
+        """Embed the jobs in packs."""
+        texts = [job for job in jobs if job.modality is Modality.TEXT]
+        media = [job for job in jobs if job.modality is not Modality.TEXT]
+        for kind, embed in ((texts, self.wave.embed_text), (media, self.wave.embed_media)):
+            for pack in packs(kind, lambda job: job.sequence.shape, self.token_budget):
+                yield pack, embed([job.sequence for job in pack])
+
+
+def _file(jobs: Sequence[_Job], rows: NDArray[np.float32], results: list[list[Vectors]]) -> None:
+    """Put each vector to its clip and instruction; that of a text, which takes none, to all instructions."""
+    start = 0
+    for job in jobs:
+        stop = start + max(1, len(job.sequence.endings))
+        units = [_unit(row, job) for row in rows[start:stop]]
+        for number, vectors in enumerate(results[job.clip]):
+            vectors[job.modality] = units[min(number, len(units) - 1)]
+        start = stop
+
+
+def _unit(row: NDArray[np.float32], job: _Job) -> NDArray[np.float32]:
+    norm = float(np.linalg.norm(row))
+    if not 0 < norm < np.inf:
+        raise ModelError(
+            f"clip {job.clip + 1} as {job.modality}: the model gives values that are not finite",
+            "Load it with the dtype float32.",
+        )
+    unit: NDArray[np.float32] = row / np.float32(norm)
+    return unit

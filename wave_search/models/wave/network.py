@@ -1,0 +1,191 @@
+"""WAVE: towers, decoder and fusion head, composed of transformers' own Qwen2.5-Omni parts and BEATs."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the usual name
+from torch import nn
+from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import (
+    Qwen2_5OmniAudioEncoder,
+    Qwen2_5OmniThinkerTextModel,
+    Qwen2_5OmniVisionEncoder,
+)
+
+from wave_search.models.wave.attention import attend_by_length
+from wave_search.models.wave.batch import packed
+from wave_search.models.wave.beats import Beats
+from wave_search.models.wave.buffers import computed_buffers
+from wave_search.models.wave.decoder import last_tokens
+from wave_search.models.wave.memory import TOWER_PATCHES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from wave_search.models.wave.config import WaveConfig
+    from wave_search.models.wave.preprocess import AudioPiece
+    from wave_search.models.wave.sequences import TokenSequence
+
+_CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+_CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+class Wave(nn.Module):
+    """The model of the paper, without a language-model head.
+
+    Its state_dict has the keys of the released checkpoints except `lm_head.weight`, so that
+    `load_state_dict(state, assign=True)` works as it is. It may be built under `torch.device("meta")`; call
+    `init_buffers` once the weights are there. Nothing here turns gradients off: callers that only embed use
+    `torch.inference_mode()`. One call at a time: two threads must not share an instance without a lock.
+
+    Source: "WAVE: Learning Unified & Versatile Audio-Visual Embeddings with Multimodal LLM", arXiv:2509.21990.
+    """
+
+    def __init__(self, config: WaveConfig) -> None:
+        super().__init__()
+        self.config = config
+        thinker, hidden = config.thinker, config.hidden_size
+        # Copies, because `attend_by_length` writes into them.
+        self.audio_tower = Qwen2_5OmniAudioEncoder(deepcopy(thinker.audio_config))
+        self.visual = Qwen2_5OmniVisionEncoder(deepcopy(thinker.vision_config))
+        self.visual.patch_embed = _PatchEmbedding(self.visual.patch_embed)
+        self.model = Qwen2_5OmniThinkerTextModel(thinker.text_config)
+        self.beats = Beats(config.beats)
+        self.beats_ln = nn.LayerNorm(config.beats.encoder_embed_dim)
+        self.beats_proj = nn.Sequential(
+            nn.Linear(config.beats.encoder_embed_dim, hidden), nn.GELU(), nn.Linear(hidden, hidden)
+        )
+        layers = thinker.text_config.num_hidden_layers
+        self.classify_linear = nn.Sequential(nn.Linear(layers * hidden, hidden), nn.GELU(), nn.Linear(hidden, hidden))
+        for tower in (self.audio_tower, self.visual):
+            attend_by_length(tower)
+        self.eval()
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return cast("torch.Tensor", self.model.embed_tokens.weight).device
+
+    def init_buffers(self, device: torch.device | str) -> None:
+        """Compute the buffers that no checkpoint holds (rotary frequencies, sinusoids), in float32, on `device`.
+
+        To be called once the weights are there: on the meta device nothing was computed, and a change of the model's
+        dtype would have rounded them.
+        """
+        for part in (self.audio_tower, self.visual, self.model):
+            for path, value in computed_buffers(part):
+                owner, _, name = path.rpartition(".")
+                setattr(part.get_submodule(owner), name, value.to(device))
+
+    def compile_decoder(self) -> None:
+        """Let torch.compile fuse the feed-forward part of each layer, for any number of tokens.
+
+        That is where the decoder's time goes; the rest is matrix products and attention, which have kernels already.
+        """
+        for layer in self.model.layers:
+            layer.mlp.compile(dynamic=True)
+
+    def vision_features(self, rows: NDArray[np.uint8], grid_thw: tuple[int, int, int]) -> torch.Tensor:
+        """Run the vision tower on one image or one video.
+
+        Args:
+            rows: (patches, channels x frames x height x width), see `preprocess.Patches`.
+            grid_thw: patches along time, height and width.
+
+        Returns:
+            (tokens, hidden), in reading order.
+        """
+        steps, height, width = grid_thw
+        # Steps of time do not see each other in the tower.
+        at_once = max(1, TOWER_PATCHES[self.device.type] // (height * width))
+        return torch.cat(
+            [
+                self._look(rows[start * height * width : (start + at_once) * height * width], height, width)
+                for start in range(0, steps, at_once)
+            ]
+        )
+
+    def _look(self, rows: NDArray[np.uint8], height: int, width: int) -> torch.Tensor:
+        patches = normalised(torch.from_numpy(rows).to(self.device))
+        grid = torch.tensor([(len(rows) // (height * width), height, width)], device=self.device)
+        return cast("torch.Tensor", self.visual(patches, grid_thw=grid, plans={}).pooler_output)
+
+    def audio_features(self, pieces: Sequence[AudioPiece]) -> torch.Tensor:
+        """Run the audio tower and BEATs on one sound.
+
+        Args:
+            pieces: as `preprocess.audio_pieces` returns them.
+
+        Returns:
+            (2 x tower tokens, hidden): tower, BEATs, tower, BEATs, ...
+        """
+        frames = torch.tensor([len(piece.mel) for piece in pieces], device=self.device)
+        mel = torch.cat([torch.from_numpy(piece.mel) for piece in pieces]).to(self.device)
+        tower = self.audio_tower(mel.T, feature_lens=frames, plans={}).last_hidden_state
+        pooled = torch.cat([self._beats_tokens(piece) for piece in pieces])
+        beats = self.beats_proj(self.beats_ln(pooled.to(tower.dtype)))
+        return torch.stack([tower, beats], dim=1).flatten(0, 1)
+
+    def _beats_tokens(self, piece: AudioPiece) -> torch.Tensor:
+        """(tower tokens, BEATs dim): BEATs' tokens brought to the number of the tower's."""
+        features = self.beats(torch.from_numpy(piece.fbank).to(self.device))
+        wanted = 2 * audio_tower_tokens(len(piece.mel))
+        fitted = F.pad(features[:wanted], (0, 0, 0, max(0, wanted - len(features))))
+        return fitted.view(wanted // 2, 2, -1).mean(dim=1)
+
+    def embed_media(self, sequences: Sequence[TokenSequence]) -> torch.Tensor:
+        """Embed clips with their prompts (or bare queries) through the fusion head.
+
+        Returns:
+            (prompts, hidden), not normalised, in the order of the sequences and of the prompts of each. A row does
+            not depend on other sequences and prompts.
+        """
+        layers = last_tokens(self.model, packed(sequences, self.model.embed_tokens))
+        return cast("torch.Tensor", self.classify_linear(torch.cat(layers, dim=-1)))
+
+    def embed_text(self, sequences: Sequence[TokenSequence]) -> torch.Tensor:
+        """Embed texts: the last token of the last layer, without the head.
+
+        Returns:
+            (batch, hidden), not normalised. A row does not depend on the other sequences of the batch.
+        """
+        return last_tokens(self.model, packed(sequences, self.model.embed_tokens))[-1]
+
+
+def normalised(rows: torch.Tensor) -> torch.Tensor:
+    """Bring patches of bytes to the range that the vision tower was trained with.
+
+    Done on the device: bytes are a quarter of what floats would be to copy there.
+
+    Args:
+        rows: (patches, channels x frames x height x width) uint8.
+
+    Returns:
+        The same shape in float32.
+    """
+    mean, std = (torch.tensor(values, device=rows.device)[:, None] for values in (_CLIP_MEAN, _CLIP_STD))
+    values = rows.float().view(len(rows), len(_CLIP_MEAN), -1)
+    return values.mul_(1 / (255 * std)).sub_(mean / std).flatten(1)
+
+
+class _PatchEmbedding(nn.Module):
+    """The convolution over patches that do not overlap, as the matrix product that it is: several times as fast."""
+
+    def __init__(self, convolution: Any) -> None:
+        super().__init__()
+        self.proj = convolution.proj
+
+    def forward(self, patches: torch.Tensor) -> torch.Tensor:
+        """Map (patches, values) to (patches, width)."""
+        weight = self.proj.weight
+        return F.linear(patches.to(weight.dtype), weight.flatten(1))
+
+
+def audio_tower_tokens(mel_frames: int) -> int:
+    """Tokens that the audio tower makes of one piece: 25 a second."""
+    return ((mel_frames - 1) // 2 + 1) // 2

@@ -1,0 +1,133 @@
+"""Arrays of a decoded clip to inputs of the towers. Runs on the CPU, needs no weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from transformers import WhisperFeatureExtractor
+
+from wave_search.models.wave.fbank import kaldi_fbank
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from wave_search.models.wave.config import WaveConfig
+
+SAMPLE_RATE_HZ = 16_000
+PIECE_S = 300
+_PIECE_SAMPLES = PIECE_S * SAMPLE_RATE_HZ
+_HOP, _WINDOW = 160, 400
+
+
+@dataclass(frozen=True, slots=True)
+class Patches:
+    """Frames cut into patches."""
+
+    rows: NDArray[np.uint8]
+    """(patches, channels x frames x height x width), in the order that the vision tower expects."""
+    grid_thw: tuple[int, int, int]
+    """Patches along time, height and width."""
+
+
+@dataclass(frozen=True, slots=True)
+class AudioPiece:
+    """At most 300 s of sound as the two audio encoders take it."""
+
+    mel: NDArray[np.float32]
+    """(frames, mel bins) log-mel spectrogram for the audio tower."""
+    fbank: NDArray[np.float32]
+    """(frames, 128) normalised Kaldi filterbank for BEATs."""
+
+
+def video_patches(config: WaveConfig, pixels: NDArray[np.uint8]) -> Patches:
+    """Cut frames into patches; the last frame is repeated to fill the last patch.
+
+    Args:
+        config: of the model.
+        pixels: (frames, height, width, 3) RGB; height and width multiples of patch size x spatial merge.
+
+    Raises:
+        ValueError: the size is no such multiple.
+    """
+    depth, side, merge = config.temporal_patch_size, config.patch_size, config.spatial_merge_size
+    frames, height, width, channels = pixels.shape
+    if frames == 0 or height % (side * merge) or width % (side * merge):
+        raise ValueError(f"frames of {width}x{height} cannot be cut into patches: {side * merge} px is the unit")
+    if frames % depth:
+        pixels = np.concatenate([pixels, np.repeat(pixels[-1:], -frames % depth, axis=0)])
+    grid = (len(pixels) // depth, height // side, width // side)
+    cells = pixels.reshape(
+        grid[0], depth, grid[1] // merge, merge, side, grid[2] // merge, merge, side, channels
+    )  # time, frame, row, row in token, y, column, column in token, x, channel
+    rows = cells.transpose(0, 2, 5, 3, 6, 8, 1, 4, 7).reshape(grid[0] * grid[1] * grid[2], -1)
+    return Patches(rows, grid)
+
+
+def image_patches(config: WaveConfig, pixels: NDArray[np.uint8]) -> Patches:
+    """Cut an image, (height, width, 3) RGB, into patches: a video of one still moment."""
+    return video_patches(config, pixels[None])
+
+
+def audio_pieces(config: WaveConfig, samples: NDArray[np.float32]) -> list[AudioPiece]:
+    """Cut a sound into pieces of 300 s and compute what the encoders take.
+
+    Args:
+        config: of the model.
+        samples: (samples,) mono, 16 kHz, in [-1, 1]. A piece shorter than 1 s is padded with silence.
+
+    Raises:
+        ValueError: there are no samples.
+    """
+    return [AudioPiece(log_mel(cut, config.mel_bins), kaldi_fbank(cut)) for cut in cut_pieces(samples)]
+
+
+def cut_pieces(samples: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    """Cut a sound into pieces of 300 s, each padded with silence to at least 1 s.
+
+    Raises:
+        ValueError: there are no samples.
+    """
+    if len(samples) == 0:
+        raise ValueError("a sound without samples")
+    cuts = [samples[at : at + _PIECE_SAMPLES] for at in range(0, len(samples), _PIECE_SAMPLES)]
+    return [np.pad(cut, (0, max(0, SAMPLE_RATE_HZ - len(cut)))) for cut in cuts]
+
+
+def log_mel(samples: NDArray[np.float32], bins: int) -> NDArray[np.float32]:
+    """Whisper's log-mel spectrogram of one piece.
+
+    Args:
+        samples: (samples,) at most 300 s.
+        bins: of the mel scale.
+
+    Returns:
+        (ceil(samples / 160), bins)
+    """
+    return padded_log_mel(samples, bins)[: -(-len(samples) // _HOP)]
+
+
+def padded_log_mel(samples: NDArray[np.float32], bins: int) -> NDArray[np.float32]:
+    """The same, followed by the frames of the silence that the sound was padded with.
+
+    The model was trained on pieces padded to 300 s. The last frames of the sound see the padding, and the first of
+    the padding see the sound and count for the maximum that bounds the range. All frames after these are silent and
+    change nothing, so that they are not computed here.
+    """
+    total = min(_PIECE_SAMPLES, -(-(len(samples) + _WINDOW) // _HOP) * _HOP)
+    padded = np.pad(samples, (0, total - len(samples)))
+    features = _extractor(bins)(padded, sampling_rate=SAMPLE_RATE_HZ, padding="do_not_pad", truncation=False)
+    mel: NDArray[np.float32] = features["input_features"][0].T
+    return mel
+
+
+def seconds_per_grid(config: WaveConfig, duration_s: float, frames: int) -> float:
+    """Time between two steps of the temporal grid, from the true duration and the number of sampled frames."""
+    return config.temporal_patch_size * duration_s / frames
+
+
+@cache
+def _extractor(bins: int) -> WhisperFeatureExtractor:
+    return WhisperFeatureExtractor(feature_size=bins, n_fft=_WINDOW, hop_length=_HOP, chunk_length=PIECE_S)

@@ -1,0 +1,85 @@
+"""Smaller weights for the decoder: bitsandbytes through transformers' own integration, or torchao."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from wave_search.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+    from wave_search.models.wave.network import Wave
+
+_PACKAGES = {"8bit": "bitsandbytes", "4bit": "bitsandbytes", "int8": "torchao", "fp8": "torchao"}
+METHODS = tuple(_PACKAGES)
+
+
+def check_available(method: str) -> None:
+    """Refuse what cannot be done before any weight is read.
+
+    Raises:
+        UsageError: no such method, or its package is not installed.
+    """
+    if method not in METHODS:
+        raise UsageError(f"{method!r} is not a quantization", f"Use one of {', '.join(METHODS)}.")
+    package = _PACKAGES[method]
+    if find_spec(package) is None:
+        remedy = 'Run: pip install "wave-search[quantized]"'
+        raise UsageError(f"the quantization {method} needs the package {package}", remedy)
+
+
+def prepare_decoder(wave: Wave, method: str, compute_dtype: torch.dtype) -> None:
+    """Replace the linear layers of a decoder that has no weights yet, if the method quantizes while it loads.
+
+    Towers, BEATs and the fusion head keep their precision: they are small, and their faults would add up.
+
+    Args:
+        wave: on the meta device.
+        method: "8bit" or "4bit" (NF4); others change nothing yet.
+        compute_dtype: of the products.
+
+    Raises:
+        UsageError: no such method, or its package is not installed.
+    """
+    check_available(method)
+    if _PACKAGES[method] != "bitsandbytes":
+        return
+    from transformers import BitsAndBytesConfig
+    from transformers.integrations.bitsandbytes import replace_with_bnb_linear
+
+    config = BitsAndBytesConfig(
+        load_in_8bit=method == "8bit",
+        load_in_4bit=method == "4bit",
+        bnb_4bit_compute_dtype=compute_dtype,
+        bnb_4bit_quant_type="nf4",
+    )
+    replace_with_bnb_linear(wave.model.layers, quantization_config=config)
+
+
+def finish_decoder(wave: Wave, method: str) -> None:
+    """Quantize the linear layers of a decoder that has its weights, if the method has not done so while loading.
+
+    Args:
+        wave: with its decoder loaded.
+        method: "int8" or "fp8" (e4m3), with a scale for each output; others change nothing any more.
+    """
+    if _PACKAGES[method] != "torchao":
+        return
+    from torchao.quantization import Float8WeightOnlyConfig, Int8WeightOnlyConfig, quantize_
+
+    quantize_(wave.model.layers, Int8WeightOnlyConfig() if method == "int8" else Float8WeightOnlyConfig())
+
+
+def quantized(empty: torch.nn.Parameter, value: torch.Tensor, device: torch.device) -> torch.nn.Parameter:
+    """Quantize one weight.
+
+    Args:
+        empty: the parameter that it fills, as `prepare_decoder` made it.
+        value: the weight, on the CPU.
+        device: where it goes.
+    """
+    parameter_class: Any = type(empty)
+    parameter: torch.nn.Parameter = parameter_class(value, requires_grad=False, **vars(empty)).to(device)
+    return parameter

@@ -1,0 +1,115 @@
+"""Text to token ids, with the special tokens out of reach of the text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wave_search.errors import CheckpointError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tokenizers import Tokenizer
+
+    from wave_search.models.wave.config import SpecialTokens
+
+TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt", "added_tokens.json", "tokenizer_config.json")
+"""What the ids can depend on; a checkpoint has the first, or the others."""
+
+MAX_TEXT_TOKENS = 8192
+"""Longer texts are cut here. Memory of a forward pass grows with the length, and nobody asks for text by its end."""
+
+_END = "<|im_end|>"
+_SPECIAL = {
+    "<|endoftext|>": "pad",
+    _END: "end",
+    "<|AUDIO|>": "audio",
+    "<|IMAGE|>": "image",
+    "<|VIDEO|>": "video",
+    "<|audio_bos|>": "audio_start",
+    "<|audio_eos|>": "audio_end",
+    "<|vision_bos|>": "vision_start",
+    "<|vision_eos|>": "vision_end",
+}
+"""Spelling in the tokenizer -> name in `SpecialTokens`."""
+
+
+class TextTokenizer:
+    """Encodes what people wrote. Whatever it spells, it yields no special token."""
+
+    def __init__(self, tokenizer: Tokenizer, special: SpecialTokens) -> None:
+        """Take over a tokenizer.
+
+        Args:
+            tokenizer: from the checkpoint.
+            special: ids as the checkpoint's configuration has them.
+
+        Raises:
+            CheckpointError: the tokenizer lacks one of them, or has another id for it.
+        """
+        from tokenizers import AddedToken
+
+        for token, name in _SPECIAL.items():
+            found, expected = tokenizer.token_to_id(token), getattr(special, name)
+            if found != expected:
+                raise CheckpointError(
+                    f"tokenizer and config.json disagree: {token} is {found} in the one, {expected} in the other",
+                    "Use the tokenizer files that the checkpoint was published with.",
+                )
+        # A file may list the media tokens as ordinary additions; only those marked special can be kept out of texts.
+        tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in _SPECIAL])
+        tokenizer.encode_special_tokens = True
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        self._tokenizer = tokenizer
+
+    @classmethod
+    def from_directory(cls, directory: Path, special: SpecialTokens) -> TextTokenizer:
+        """Read `tokenizer.json`, or `vocab.json` and `merges.txt`, of a checkpoint.
+
+        Raises:
+            CheckpointError: neither is there, one is damaged, or its special tokens do not have the ids of `special`.
+        """
+        return cls(_read(directory), special)
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of a text or a prompt, without an end token.
+
+        A closing `<|im_end|>` is dropped, so that it is not doubled by the one that every sequence ends with. A text
+        of more than `MAX_TEXT_TOKENS` is represented by its beginning.
+
+        Raises:
+            UsageError: there is nothing but white space, or it is not valid Unicode.
+        """
+        words = text.removesuffix(_END)
+        if not words.strip():
+            raise UsageError("the text is empty", "Give at least one word.")
+        try:
+            words.encode()
+        except UnicodeEncodeError:
+            raise UsageError("the text is not valid Unicode", "It may hold bytes of another encoding.") from None
+        ids: list[int] = self._tokenizer.encode(words, add_special_tokens=False).ids
+        return ids[:MAX_TEXT_TOKENS]
+
+
+def _read(directory: Path) -> Tokenizer:
+    from tokenizers import Tokenizer
+
+    path = directory / "tokenizer.json"
+    try:
+        if path.is_file():
+            return Tokenizer.from_file(str(path))
+        path = directory / "vocab.json"
+        if path.is_file() and (directory / "merges.txt").is_file():
+            from transformers import Qwen2Tokenizer
+
+            tokenizer: Tokenizer = Qwen2Tokenizer.from_pretrained(directory, local_files_only=True).backend_tokenizer
+            return tokenizer
+    except Exception as error:  # the tokenizers library raises bare Exception for a file that it cannot parse
+        raise CheckpointError(
+            f"{path}: not a readable tokenizer ({error})", "Copy the tokenizer files of the checkpoint again."
+        ) from error
+    raise CheckpointError(
+        f"{directory}: no tokenizer.json, and not both of vocab.json and merges.txt",
+        "Copy the tokenizer files of the checkpoint there.",
+    )

@@ -1,0 +1,224 @@
+"""From a text, a file or a clip to vectors."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from wave_search.errors import BrokenMediaError, UsageError
+from wave_search.media import Segmentation
+from wave_search.query.parts import AudioVideoPair
+from wave_search.types import Clip, MediaRef, Modality, Span
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from wave_search.media import DecoderPool, MediaInfo
+    from wave_search.types import Embedder
+
+Item = TypeVar("Item")
+Embeddable = str | MediaRef | Clip
+WHOLE = Segmentation.parse("none")
+BATCH_CLIPS = 16
+_RICHEST_FIRST = (Modality.AV, Modality.VIDEO, Modality.AUDIO, Modality.IMAGE, Modality.TEXT)
+_KINDS = {
+    Modality.TEXT: "text",
+    Modality.IMAGE: "picture",
+    Modality.AUDIO: "sound",
+    Modality.VIDEO: "moving picture",
+    Modality.AV: "sound and moving picture together",
+}
+
+
+class Encoder:
+    """Embeds queries the way the indexer embeds segments, so that equal clips get equal vectors.
+
+    Args:
+        decoders: gives the decoder processes; called when a file has to be read.
+        embedder: gives the model; called when something has to be embedded.
+    """
+
+    def __init__(self, decoders: Callable[[], DecoderPool], embedder: Callable[[], Embedder]) -> None:
+        self._decoders = decoders
+        self._embedder = embedder
+
+    def encode(self, items: Embeddable | Iterable[Embeddable], instruction: str | None = None) -> NDArray[np.float32]:
+        """Embed each item as one clip, however long it is.
+
+        Args:
+            items: texts, references to files and decoded clips, in any mixture; or a single one of them.
+            instruction: replaces the prompt of media; text is embedded bare and ignores it.
+
+        Returns:
+            (n, dim) float32 of unit norm, in the order of the items; (dim,) for a single item.
+
+        Raises:
+            MediaError: a file cannot be read.
+            UsageError: a file has not what is asked of it, for example no sound; or a text is empty.
+        """
+        if isinstance(items, Embeddable):
+            single: NDArray[np.float32] = self.encode([items], instruction)[0]
+            return single
+        rows: list[NDArray[np.float32]] = []
+        for part in batches(items, BATCH_CLIPS):
+            rows.extend(self.embed_clips([self._first_clip(item) for item in part], instruction))
+        return np.stack(rows) if rows else np.empty((0, self._embedder().spec.dim), np.float32)
+
+    def identify(self, path: Path) -> MediaInfo:
+        """Find out what a file is, without the model. Raises MediaError."""
+        return self._decoders().identify(path)
+
+    def encode_query(
+        self, item: Embeddable | AudioVideoPair, segmenting: Segmentation, instruction: str | None = None
+    ) -> NDArray[np.float32]:
+        """Embed one item, cut as an index cuts its files.
+
+        Of sound and picture `AudioVideoPair`, segments are paired in order; the shorter one of them starts again.
+
+        Returns:
+            (q, dim) float32 of unit norm, one row for each segment of the item.
+
+        Raises:
+            MediaError: the file cannot be read.
+            UsageError: the file has not what is asked of it, for example no sound.
+        """
+        rows: list[NDArray[np.float32]] = []
+        with closing(self._clips(item, segmenting)) as clips:
+            for part in batches(clips, BATCH_CLIPS):
+                rows.extend(self.embed_clips(part, instruction))
+        return np.stack(rows)
+
+    def clip(self, item: Embeddable) -> Clip:
+        """Decode one item as a whole. Safe to call from several threads.
+
+        Raises:
+            MediaError: the file cannot be read.
+            UsageError: the file has not what is asked of it, for example no sound; or the text is empty.
+        """
+        return self._first_clip(item)[0]
+
+    def _first_clip(self, item: Embeddable) -> tuple[Clip, Modality]:
+        with closing(self._clips(item, WHOLE)) as clips:
+            return next(clips)
+
+    def embed_clips(
+        self, pairs: Sequence[tuple[Clip, Modality]], instruction: str | None
+    ) -> Iterator[NDArray[np.float32]]:
+        """Embed each clip as its modality: (dim,) of unit norm, in their order."""
+        # A call embeds all clips as all modalities that it is given, so each kind gets a call of its own.
+        vectors: dict[int, NDArray[np.float32]] = {}
+        for modality in dict.fromkeys(modality for _, modality in pairs):
+            places = [place for place, pair in enumerate(pairs) if pair[1] == modality]
+            results = self._embedder().embed([pairs[place][0] for place in places], [modality], instruction)
+            vectors.update((place, result[modality]) for place, result in zip(places, results, strict=True))
+        return (vectors[place] for place in range(len(pairs)))
+
+    def _clips(self, item: Embeddable | AudioVideoPair, segmenting: Segmentation) -> Generator[tuple[Clip, Modality]]:
+        if isinstance(item, str):
+            if not item.strip():
+                raise UsageError("the text is empty")
+            try:
+                item.encode()
+            except UnicodeEncodeError:
+                raise UsageError("the text is not valid Unicode", "It may hold bytes of another encoding.") from None
+            yield Clip(text=item), Modality.TEXT
+        elif isinstance(item, Clip):
+            yield item, _only_modality(item)
+        elif isinstance(item, MediaRef):
+            yield from self._read(item, segmenting)
+        elif isinstance(item, AudioVideoPair):
+            for (heard, _), (seen, _) in in_step(
+                lambda: self._read(item.sound, segmenting), lambda: self._read(item.picture, segmenting)
+            ):
+                yield Clip(frames=seen.frames, waveform=heard.waveform), Modality.AV
+        else:
+            raise UsageError(
+                f"{item!r} cannot be embedded", "Give text, a Clip, or a file as Audio, Video, Image or AV of it."
+            )
+
+    def _read(self, ref: MediaRef, segmenting: Segmentation) -> Generator[tuple[Clip, Modality]]:
+        decoders = self._decoders()
+        info = decoders.identify(ref.path)
+        if ref.modality not in info.modalities:
+            offers = ", ".join(info.modalities)
+            raise UsageError(f"{ref.path}: there is no {_KINDS[ref.modality]} in it", f"It can be used as {offers}.")
+        span = span_of(ref.path, info, ref.start_s, ref.stop_s)
+        segment = None
+        for segment in decoders.segments(ref.path, info, segmenting, [ref.modality], span):
+            yield segment.clip, ref.modality
+        if segment is None:
+            raise BrokenMediaError(ref.path, "there is nothing in it to embed")
+
+
+def choose_modality(available: Collection[Modality], target: str = "any") -> Modality:
+    """What a file is taken as, if nobody says it: what is searched for, else as much of it as there is."""
+    if target in list(available):
+        return Modality(target)
+    return next(modality for modality in _RICHEST_FIRST if modality in available)
+
+
+def span_of(path: Path, info: MediaInfo, start_s: float | None, stop_s: float | None) -> Span | None:
+    """The range of a file that is meant, cut off at its end; None for all of it.
+
+    Raises:
+        UsageError: the file has no length, or the range begins behind its end.
+    """
+    if start_s is None and stop_s is None:
+        return None
+    if info.duration_s is None:
+        raise UsageError(f"{path}: it has no length, so a range makes no sense")
+    start_s, stop_s = start_s or 0.0, min(stop_s or info.duration_s, info.duration_s)
+    if start_s >= stop_s:
+        raise UsageError(f"{path}: it ends at {info.duration_s:.2f} s, before the range begins")
+    return Span(start_s, stop_s)
+
+
+def in_step(
+    first: Callable[[], Generator[Item]], second: Callable[[], Generator[Item]]
+) -> Generator[tuple[Item, Item]]:
+    """Go through two streams at once, until both have ended; the shorter one starts again."""
+    streams, over = [first(), second()], [False, False]
+    try:
+        while True:
+            left, right = (next(stream, None) for stream in streams)
+            over = [over[0] or left is None, over[1] or right is None]
+            if all(over):
+                return
+            if left is None:
+                streams[0] = first()
+                left = next(streams[0])
+            if right is None:
+                streams[1] = second()
+                right = next(streams[1])
+            yield left, right
+    finally:
+        for stream in streams:
+            stream.close()
+
+
+def similarity(a: ArrayLike, b: ArrayLike) -> NDArray[np.float32]:
+    """Cosine similarity of each row of `a` (n, dim) with each row of `b` (m, dim): (n, m) float32."""
+    left, right = (np.atleast_2d(np.asarray(vectors, np.float32)) for vectors in (a, b))
+    left, right = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True) for vectors in (left, right))
+    products: NDArray[np.float32] = left @ right.T
+    return products
+
+
+def _only_modality(clip: Clip) -> Modality:
+    """What a clip is embedded as if nobody says it: all that it has."""
+    if not clip.modalities:
+        raise UsageError("the clip is empty")
+    return choose_modality(clip.modalities)
+
+
+def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Give items in lists of `size`, the last one shorter."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch

@@ -1,0 +1,218 @@
+"""Files and segments as one table, to be filtered by an SQL expression. The only user of DuckDB."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wave_search.errors import UsageError
+from wave_search.store.tables import CONTENTS, schemas
+from wave_search.types import OF_HITS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from wave_search.store.rows import Column, FileRow
+    from wave_search.store.snapshot import Snapshot
+    from wave_search.types import Value
+
+_OF_FILES = ("path", "name", "folder", "size_bytes", "modified")
+_OF_CONTENTS = (
+    "kind",
+    "container",
+    "duration_s",
+    "width",
+    "height",
+    "fps",
+    "video_codec",
+    "audio_codec",
+    "sample_rate_hz",
+    "channels",
+)
+_OF_SEGMENTS = ("modality", "start_s", "stop_s", "text")
+BUILT_IN = (*_OF_FILES, *_OF_CONTENTS, *_OF_SEGMENTS)
+"""Columns that every index has."""
+RESERVED = (*BUILT_IN, *OF_HITS, "segment_id", "content_id", "file_number", "rank", "score", "z")
+"""Names that no column of the user's own can have: these, and what else a hit says."""
+_SETTINGS = {
+    # An expression is a request, not a program: no files, no network, no variables of the caller, no other settings.
+    "enable_external_access": "false",
+    "autoload_known_extensions": "false",
+    "autoinstall_known_extensions": "false",
+    "python_enable_replacements": "false",
+    "lock_configuration": "true",
+}
+_KEPT_SELECTIONS = 16
+_EXAMPLE = "Write one SQL condition, for example: kind = 'video' AND duration_s < 60."
+
+
+class Selection:
+    """What an expression holds for.
+
+    Args:
+        segment_ids: (n,) ascending, one for each pair of a segment and a file that has it.
+        files: (n,) the number of that file.
+        number_of: numbers of the files by path.
+
+    Attributes:
+        segment_ids: (m,) ascending and distinct.
+    """
+
+    def __init__(
+        self, segment_ids: NDArray[np.int64], files: NDArray[np.int64], number_of: Mapping[bytes, int]
+    ) -> None:
+        self.segment_ids = np.unique(segment_ids)
+        self._pairs = segment_ids, files
+        self._number_of = number_of
+
+    def holds(self, segment_id: int, path: bytes) -> bool:
+        """Tell whether it holds for a segment of a file: of files with the same content, it may be for one only."""
+        segment_ids, files = self._pairs
+        low, high = np.searchsorted(segment_ids, (segment_id, segment_id + 1))
+        return self._number_of[path] in files[low:high]
+
+
+class SqlFilter:
+    """All files and segments of one version, for SQL. Safe to use from several threads.
+
+    Args:
+        snapshot: the version.
+    """
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        import duckdb
+
+        files = [row for row in snapshot.files().values() if row.content_id is not None]
+        self.names = (*BUILT_IN, *(column.name for column in snapshot.manifest.columns))
+        self._errors = duckdb.Error
+        self._number_of = {row.path: number for number, row in enumerate(files)}
+        self._connection = duckdb.connect(":memory:", config={**_SETTINGS})
+        self._connection.register("files", _file_table(snapshot, files))
+        self._connection.register("segments", snapshot.segment_table())
+        columns = ", ".join(_quoted(name) for name in self.names)
+        self._rows = self._connection.sql(
+            f"SELECT segment_id, file_number, {columns} FROM segments JOIN files USING (content_id)"  # noqa: S608 - quoted
+        )
+        self._kept: dict[str, Selection] = {}
+        self._lock = Lock()
+
+    def select(self, where: str) -> Selection:
+        """Find the segments for which a condition holds. The last few answers are kept.
+
+        Raises:
+            UsageError: it is no condition, or names a column that there is not.
+        """
+        with self._lock:
+            found = self._kept.pop(where, None) or self._selected(where)
+            self._kept[where] = found
+            if len(self._kept) > _KEPT_SELECTIONS:
+                del self._kept[next(iter(self._kept))]
+            return found
+
+    def _selected(self, where: str) -> Selection:
+        try:
+            # A relation takes one expression, where SQL text would take anything that follows it.
+            rows = self._rows.filter(where).project("segment_id, file_number").order("segment_id").to_arrow_table()
+        except self._errors as error:
+            raise self._explained(where, str(error)) from None
+        segment_ids, files = (np.asarray(rows.column(name), np.int64) for name in ("segment_id", "file_number"))
+        return Selection(segment_ids, files, self._number_of)
+
+    def check(self, columns: Iterable[str]) -> None:
+        """Check that there are such columns, however they are capitalised.
+
+        Raises:
+            UsageError: there is one that is not.
+        """
+        known = {name.casefold() for name in self.names}
+        for name in columns:
+            if name.casefold() not in known:
+                raise self._unknown(name)
+
+    def values(self, columns: Sequence[str], hits: Sequence[tuple[int, bytes]]) -> list[dict[str, Value | None]]:
+        """What columns say of segments.
+
+        Args:
+            columns: names.
+            hits: segment ids with the path of a file that has each.
+
+        Returns:
+            Values by column for each; None for what is not said.
+
+        Raises:
+            UsageError: there is no such column.
+        """
+        self.check(columns)
+        if not hits:
+            return []
+        numbers = [self._number_of[path] for _, path in hits]
+        with self._lock:
+            some = self._rows.filter(f"segment_id IN ({', '.join(str(segment_id) for segment_id, _ in hits)})")
+            rows = some.project(", ".join(("segment_id", "file_number", *map(_quoted, columns)))).fetchall()
+        found = {(segment_id, number): values for segment_id, number, *values in rows}
+        keys = zip((segment_id for segment_id, _ in hits), numbers, strict=True)
+        return [dict(zip(columns, map(_plain, found[key]), strict=True)) for key in keys]
+
+    def _explained(self, where: str, message: str) -> UsageError:
+        cause = message.partition(": ")[2].partition("\n")[0].rstrip("!.")
+        _, unknown, rest = cause.partition('Referenced column "')
+        if unknown and "not found" in rest:
+            return self._unknown(rest.partition('"')[0])
+        if not where.strip():
+            cause = "it is empty"
+        return UsageError(f"the condition {where!r} cannot be used: {cause}", _EXAMPLE)
+
+    def _unknown(self, name: str) -> UsageError:
+        return UsageError(f'there is no column "{name}"', f"There are {', '.join(self.names)}.")
+
+
+def _file_table(snapshot: Snapshot, files: Sequence[FileRow]) -> Any:
+    import pyarrow as pa
+
+    paths = [row.path.decode("utf-8", "replace") for row in files]
+    contents, metadata = snapshot.contents(), snapshot.metadata()
+    own = [contents[row.content_id] for row in files if row.content_id is not None]
+    said = [metadata.of(row.path, content.digest) for row, content in zip(files, own, strict=True)]
+    columns = {
+        "file_number": pa.array(range(len(files)), pa.int64()),
+        "content_id": pa.array([row.content_id for row in files], pa.int64()),
+        "path": pa.array(paths, pa.string()),
+        "name": pa.array([os.path.basename(path) for path in paths], pa.string()),  # noqa: PTH119 - text, not a file
+        "folder": pa.array([os.path.dirname(path) for path in paths], pa.string()),  # noqa: PTH120
+        "size_bytes": pa.array([row.size_bytes for row in files], pa.int64()),
+        "modified": pa.array([row.mtime_ns // 1000 for row in files], pa.timestamp("us")),
+    }
+    types = schemas(1)[CONTENTS]
+    for name in _OF_CONTENTS:
+        columns[name] = pa.array([getattr(content, name) for content in own], types.field(name).type)
+    for column in metadata.columns:
+        columns[column.name] = _own_array(column, [values.get(column.name) for values in said])
+    return pa.table(columns)
+
+
+def _own_array(column: Column, values: Sequence[Any]) -> Any:
+    import pyarrow as pa
+
+    types = {"text": pa.string(), "number": pa.float64(), "bool": pa.bool_(), "texts": pa.list_(pa.string())}
+    if column.type == "timestamp":
+        return pa.array(values, pa.string()).cast(pa.timestamp("us"))
+    return pa.array(values, types[column.type])
+
+
+def _plain(value: Any) -> Value | None:
+    """As JSON has it."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    whole: Value | None = int(value) if isinstance(value, float) and value.is_integer() else value
+    return whole
+
+
+def _quoted(name: str) -> str:
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"'

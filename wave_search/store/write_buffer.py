@@ -1,0 +1,93 @@
+"""Rows that a writer was given, on their way into the tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wave_search.store import schema, tables
+from wave_search.store.tables import CONTENTS, FILES, METADATA, SEGMENTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from wave_search.store.overlay import Overlay
+    from wave_search.store.rows import ContentRow, FileRow, MetadataRow, NewSegment
+    from wave_search.store.tables import Tables
+
+_SPILL_SEGMENTS = 8_192
+"""Segments kept in memory at most: about 120 MB of vectors of 3584 dimensions."""
+
+
+class WriteBuffer:
+    """What the next commit adds to the tables. What is in these and not committed is unseen, and put back later.
+
+    Args:
+        opened: the tables, open for writing.
+        dim: of the vectors.
+    """
+
+    def __init__(self, opened: Tables, dim: int) -> None:
+        self._tables = opened
+        self._schemas = tables.schemas(dim)
+        self._contents: dict[int, ContentRow] = {}
+        self._segments: list[tuple[int, int, NewSegment]] = []
+        self._metadata: tuple[MetadataRow, ...] | None = None
+
+    @property
+    def replaces_metadata(self) -> bool:
+        """Whether there are other metadata than the committed ones."""
+        return self._metadata is not None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so many segments wait that they had better be spilled."""
+        return len(self._segments) >= _SPILL_SEGMENTS
+
+    def add_content(self, content_id: int, row: ContentRow) -> None:
+        """Add a content."""
+        self._contents[content_id] = row
+
+    def add_segments(self, first_id: int, content_id: int, segments: Sequence[NewSegment]) -> None:
+        """Add segments to a content, with ids from `first_id` on."""
+        self._segments += [(first_id + i, content_id, segment) for i, segment in enumerate(segments)]
+
+    def set_metadata(self, rows: Iterable[MetadataRow]) -> None:
+        """Replace all metadata."""
+        self._metadata = tuple(rows)
+
+    def spill(self) -> None:
+        """Write the segments that wait."""
+        if self._segments:
+            vectors = np.stack([segment.vector for _, _, segment in self._segments]).astype(np.float16)
+            self._tables.append(SEGMENTS, schema.segment_table(self._segments, vectors, self._schemas[SEGMENTS]))
+            self._segments = []
+
+    def write(self, files: Overlay[bytes, FileRow], dead: set[int]) -> None:
+        """Write all that waits, and drop the contents with the ids of `dead`."""
+        self.spill()
+        self._write_contents(dead)
+        self._write_files(files)
+        self._write_metadata()
+
+    def _write_contents(self, dead: set[int]) -> None:
+        if dead:
+            self._tables.delete(SEGMENTS, "content_id", sorted(dead))
+            self._tables.delete(CONTENTS, "content_id", sorted(dead))
+        added = [(content_id, row) for content_id, row in self._contents.items() if content_id not in dead]
+        if added:
+            self._tables.append(CONTENTS, schema.content_table(added, self._schemas[CONTENTS]))
+
+    def _write_files(self, files: Overlay[bytes, FileRow]) -> None:
+        changed = sorted(files.pending.items())
+        if replaced := [path for path, _ in changed if files.is_stored(path)]:
+            self._tables.delete(FILES, "path_bytes", replaced)
+        if rows := [row for _, row in changed if row is not None]:
+            self._tables.append(FILES, schema.file_table(rows, self._schemas[FILES]))
+
+    def _write_metadata(self) -> None:
+        if self._metadata is not None:
+            self._tables.clear(METADATA)
+            if self._metadata:
+                self._tables.append(METADATA, schema.metadata_table(self._metadata, self._schemas[METADATA]))

@@ -1,1 +1,0 @@
-"""Fine-tuning a checkpoint with LoRA on a user's own pairs. Importing this loads no torch."""
