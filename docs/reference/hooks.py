@@ -1,13 +1,13 @@
-"""Makes reference/cli.md from the help of every command, when MkDocs builds the site."""
+"""Pages that MkDocs makes when it builds the site: the help of every command, and the measurements."""
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer.main
 from mkdocs.structure.files import File, Files
 from typer.core import TyperGroup
+from typer.main import get_command
 
 from wave_search.cli import app
 
@@ -15,37 +15,35 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mkdocs.config.defaults import MkDocsConfig
+    from typer import Context
     from typer.core import TyperCommand
 
-_PROGRAM = "wave-search"
+_RESULTS = Path(__file__).parents[2] / "benchmarks" / "RESULTS.md"
+_COLUMNS = 100
 _INTRODUCTION = """# Command line
 
-The output of `--help` of each command. Options shared by all commands (`--quiet`, `--traceback`) stand before the command;
-`--quiet` may stand behind it as well. [Results, export and scripts](../guide/results.md) describes output formats, exit codes
-and environment variables.
+The output of `--help` of each command. [Results, export and scripts](../guide/results.md) describes output formats, exit
+codes and environment variables.
 """
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the page."""
-    files.append(File.generated(config, "reference/cli.md", content=cli_page()))
+    """Add the pages."""
+    files.append(File.generated(config, "reference/cli.md", content=_cli_page()))
+    files.append(File.generated(config, "design/measurements.md", content=_RESULTS.read_text(encoding="utf-8")))
     return files
 
 
-def cli_page() -> str:
-    """Return the help of every command as Markdown."""
-    os.environ["COLUMNS"] = "100"
-    sections = [_INTRODUCTION]
-    for name, text in _helps(typer.main.get_command(app), _PROGRAM):
-        sections.append(f"## {name}\n\n```text\n{text.rstrip()}\n```\n")
-    return "\n".join(sections)
+def _cli_page() -> str:
+    sections = [f"## {name}\n\n```text\n{text}\n```\n" for name, text in _helps(get_command(app), "wave-search")]
+    return "\n".join([_INTRODUCTION, *sections])
 
 
-def _helps(
-    command: TyperCommand | TyperGroup, name: str, parent: typer.Context | None = None
-) -> Iterator[tuple[str, str]]:
-    context = command.context_class(command, info_name=name, parent=parent, terminal_width=100)
-    yield context.command_path, command.get_help(context)
+def _helps(command: TyperCommand | TyperGroup, name: str, parent: Context | None = None) -> Iterator[tuple[str, str]]:
+    context = command.context_class(
+        command, info_name=name, parent=parent, terminal_width=_COLUMNS, max_content_width=_COLUMNS
+    )
+    yield context.command_path, command.get_help(context).rstrip()
     if isinstance(command, TyperGroup):
         for child in command.list_commands(context):
             yield from _helps(command.commands[child], child, context)
