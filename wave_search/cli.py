@@ -1,4 +1,4 @@
-"""The command line: the application, its global options, and its commands."""
+"""The command line: the application, its global options and its commands."""
 
 import logging
 from typing import Annotated
@@ -25,18 +25,18 @@ from wave_search.commands.exit_codes import GlobalOptions, occupy_closed_streams
 from wave_search.commands.options import Quiet
 
 _EPILOG = """\b
-Start:
+Examples:
   wave-search index ~/Videos ~/Sounds
   wave-search query --audio dog.wav --target video
 
-Results go to stdout, all else to stderr. Exit codes: 0 done, 1 failed, 2 usage, 3 done but some files were skipped,
-4 no result, 130 interrupted."""
+Results go to stdout, everything else to stderr. Exit codes: 0 success, 1 failure, 2 usage error, 3 success but some
+files were skipped, 4 no results, 130 interrupted."""
 
 app = typer.Typer(
-    help="Search sound, pictures, video and text by sound, pictures, video or text.",
+    help="Search audio, images, video and text by audio, images, video or text.",
     epilog=_EPILOG,
     no_args_is_help=True,
-    rich_markup_mode=None,  # plain help needs no rich, and is there at once
+    rich_markup_mode=None,  # plain help does not import rich, which takes longer than the rest
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -56,10 +56,10 @@ def main_options(
     ] = False,
     quiet: Quiet = False,
     traceback: Annotated[
-        bool, typer.Option("--traceback", envvar="WAVE_SEARCH_DEBUG", help="Show where an error arose, for a report.")
+        bool, typer.Option("--traceback", envvar="WAVE_SEARCH_DEBUG", help="Print the traceback of an error.")
     ] = False,
 ) -> None:
-    """Keep the options that hold for any command."""
+    """Store the global options."""
     ctx.obj = GlobalOptions(quiet, traceback)
 
 
@@ -80,7 +80,7 @@ app.command(epilog=train.EPILOG)(train.train)
 
 def main() -> None:
     """Run the command line."""
-    # Libraries log what concerns their developers; stderr is for what concerns the user.
+    # Log messages of libraries are for developers; stderr is for the user.
     logging.disable(logging.WARNING)
     occupy_closed_streams()
     app()

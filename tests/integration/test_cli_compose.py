@@ -95,7 +95,7 @@ def test_a_question(cli: CommandLine, small_library: Path) -> None:
     assert {answer["text"] for answer in answers} == {"a frog", "a\tdog", "rain"}
     scores = [answer["score"] for answer in answers]
     assert scores == sorted(scores, reverse=True)
-    assert f"the first is ahead of the second by {scores[0] - scores[1]:.3f}" in run.stderr
+    assert f"margin between the first and the second: {scores[0] - scores[1]:.3f}" in run.stderr
     rows = [line.split("\t") for line in cli("-q", *asked).stdout.splitlines()]
     assert [row[0] for row in rows] == ["1", "2", "3"]
     assert "a\\tdog" in {row[2] for row in rows}

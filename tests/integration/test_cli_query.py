@@ -46,7 +46,7 @@ def test_every_name_survives_paths_and_json(cli: CommandLine, small_library: Pat
         for line in in_json.stdout.splitlines()
         if "\\n" not in line.partition('"path"')[2]
     ]
-    assert "new\\nline.flac: has a newline in its name, left out. Use --json" in as_paths.stderr
+    assert "new\\nline.flac: omitted because its name contains a newline; use --json" in as_paths.stderr
 
 
 def test_a_table_in_a_pipe_is_plain_fields(cli: CommandLine, small_library: Path, small_index: Path) -> None:

@@ -93,10 +93,10 @@ def test_the_best_result_is_opened(cli: CommandLine, small_library: Path, small_
     player.write_text("#!/bin/sh\nexit 7\n")
     failed = cli.having(PATH=f"{tmp_path}:/usr/bin:/bin")(*asked, "--open")
     assert failed.returncode == 1
-    assert "mpv ended with exit code 7" in failed.stderr
+    assert "mpv exited with code 7" in failed.stderr
     none = cli.having(PATH=str(small_library))(*asked, "--open")
     assert none.returncode == 1
-    assert "there is no program to open a result with. Install mpv" in none.stderr
+    assert "no program to open a result was found. Install mpv" in none.stderr
     assert none.stdout, "results are listed all the same"
 
 
@@ -113,7 +113,7 @@ def test_without_a_player_the_desktop_opens_the_best_result(
     opener.write_text("#!/bin/sh\nexit 4\n")
     failed = cli.having(PATH=str(tmp_path))(*asked, "--open")
     assert failed.returncode == 1
-    assert "xdg-open ended with exit code 4" in failed.stderr
+    assert "xdg-open exited with code 4" in failed.stderr
 
 
 def test_single_segments_and_few_of_a_file(cli: CommandLine, small_index: Path) -> None:

@@ -9,7 +9,17 @@ from typing import Any
 
 import pytest
 
-from wave_search.commands.render import text as output
+from wave_search.commands.render.records import hit_record, report_record, to_json
+from wave_search.commands.render.text import (
+    bytes_text,
+    clock,
+    distinct_paths,
+    hit_line,
+    printable,
+    report_sentences,
+    skipped_line,
+    span,
+)
 from wave_search.reports import IndexReport, Skipped
 from wave_search.types import Hit, Modality
 
@@ -42,19 +52,19 @@ def hit(**changes: Any) -> Hit:
     ],
 )
 def test_clock(seconds: float, text: str) -> None:
-    assert output.clock(seconds) == text
+    assert clock(seconds) == text
 
 
 def test_span_of_what_has_no_time() -> None:
-    assert output.span(None, None) == "-"
-    assert output.span(0.0, 62.5) == "0:00.0-1:02.5"
+    assert span(None, None) == "-"
+    assert span(0.0, 62.5) == "0:00.0-1:02.5"
 
 
 @pytest.mark.parametrize(
     ("count", "text"), [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (3 * 2**30, "3.0 GiB"), (2**52, "4096.0 TiB")]
 )
 def test_bytes_text(count: int, text: str) -> None:
-    assert output.bytes_text(count) == text
+    assert bytes_text(count) == text
 
 
 @pytest.mark.parametrize(
@@ -71,11 +81,11 @@ def test_bytes_text(count: int, text: str) -> None:
     ],
 )
 def test_printable_leaves_names_alone_and_escapes_what_steers_a_terminal(name: str, shown: str) -> None:
-    assert output.printable(name) == shown
+    assert printable(name) == shown
 
 
 def test_a_hit_has_exactly_the_documented_keys() -> None:
-    record = json.loads(output.to_json(output.hit_record(HIT)))
+    record = json.loads(to_json(hit_record(HIT)))
     assert list(record) == [
         "rank",
         "score",
@@ -93,20 +103,20 @@ def test_a_hit_has_exactly_the_documented_keys() -> None:
 
 @pytest.mark.parametrize("name", [b"latin-\xe9.wav", "猫.wav".encode(), b"new\nline.wav", b"\x1b[31m.wav"])
 def test_any_name_survives_json_as_ascii(name: bytes) -> None:
-    line = output.to_json(output.hit_record(hit(path=Path(os.fsdecode(b"/media/" + name)))))
+    line = to_json(hit_record(hit(path=Path(os.fsdecode(b"/media/" + name)))))
     assert line.isascii()
     assert "\n" not in line
     assert os.fsencode(json.loads(line)["path"]) == b"/media/" + name
 
 
 def test_a_line_for_a_pipe_has_six_fields_whatever_the_name() -> None:
-    line = output.hit_line(hit(path=Path("/media/a\tb\nc.wav")))
+    line = hit_line(hit(path=Path("/media/a\tb\nc.wav")))
     assert line.split("\t") == ["1", "4.50", "0.9877", "audio", "0:00.0-0:05.0", "/media/a\\tb\\nc.wav"]
 
 
 def test_paths_are_listed_once_in_the_order_of_the_hits() -> None:
     names = ["/b", "/a", "/b", "/new\nline", os.fsdecode(b"/\xff"), "/a"]
-    fit, unfit = output.distinct_paths(hit(path=Path(name)) for name in names)
+    fit, unfit = distinct_paths(hit(path=Path(name)) for name in names)
     assert fit == [b"/b", b"/a", b"/\xff"]
     assert unfit == [Path("/new\nline")]
 
@@ -125,21 +135,21 @@ REPORT = IndexReport(
 
 
 def test_report_sentences_name_what_happened_and_nothing_else() -> None:
-    first, second = output.report_sentences(REPORT)
+    first, second = report_sentences(REPORT)
     assert first == (
         "indexed 3 files (5 audio, 2 video segments), 1:23.2 of sound and video in 12.3 s, peak memory 3.0 GiB"
     )
-    assert second == "1,200 unchanged, 1 known content at a new place, 4 of no kind that is indexed"
-    assert list(output.report_sentences(IndexReport(indexed=1, elapsed_s=1))) == ["indexed 1 file in 1.0 s"]
+    assert second == "1,200 unchanged, 1 moved or duplicate, 4 unsupported"
+    assert list(report_sentences(IndexReport(indexed=1, elapsed_s=1))) == ["indexed 1 file in 1.0 s"]
 
 
 def test_a_skipped_file_is_one_line_with_cause_and_remedy() -> None:
-    assert output.skipped_line(REPORT.skipped[0]) == "/media/bad\\x1b.mp4: no moov atom. Copy it again."
-    assert output.skipped_line(Skipped(Path("a"), "empty", "")) == "a: empty"
+    assert skipped_line(REPORT.skipped[0]) == "/media/bad\\x1b.mp4: no moov atom. Copy it again."
+    assert skipped_line(Skipped(Path("a"), "empty", "")) == "a: empty"
 
 
 def test_the_report_survives_json() -> None:
-    record = json.loads(output.to_json(output.report_record(REPORT)))
+    record = json.loads(to_json(report_record(REPORT)))
     assert record["segments"] == {"audio": 5, "video": 2, "image": 0}
     assert record["skipped"] == [{"path": "/media/bad\x1b.mp4", "cause": "no moov atom", "remedy": "Copy it again."}]
     assert record["interrupted"] is False

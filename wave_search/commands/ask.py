@@ -1,4 +1,4 @@
-"""Ask about a clip."""
+"""Answer a question about a clip."""
 
 from dataclasses import asdict
 from typing import Annotated, Literal
@@ -8,11 +8,12 @@ import typer
 import wave_search as ws
 from wave_search.commands.exit_codes import DONE, reported, terminal_of
 from wave_search.commands.options import Device, Dtype, Json, Model, Quantization, Quiet, words
-from wave_search.commands.render import text as output
+from wave_search.commands.render.records import to_json
+from wave_search.commands.render.text import answer_row
 
 EPILOG = (
-    "CLIP may carry a range in seconds: clip.mp4@12.5-20. The answers are compared with the clip, embedded with "
-    "the question as its prompt; the score is their cosine, not a probability. "
+    "CLIP may have a range in seconds: clip.mp4@12.5-20. The clip is embedded with the question as its prompt and "
+    "compared with each answer; the score is a cosine similarity, not a probability. "
     "Example:  wave-search ask dog.wav 'What animal is heard?' --choice 'a dog' --choice 'a cat'"
 )
 
@@ -20,13 +21,13 @@ EPILOG = (
 @reported
 def ask(
     ctx: typer.Context,
-    clip: Annotated[str, typer.Argument(metavar="CLIP", help="A sound, a video or a picture.")],
-    question: Annotated[str, typer.Argument(metavar="QUESTION", help="What to ask about it.")],
+    clip: Annotated[str, typer.Argument(metavar="CLIP", help="Audio, video or image file.")],
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="Question about the clip.")],
     *,
-    choice: Annotated[list[str], typer.Option(metavar="ANSWER", help="A possible answer; give two or more.")],
-    perceived_as: Annotated[
+    choice: Annotated[list[str], typer.Option(metavar="ANSWER", help="Candidate answer; at least two are required.")],
+    modality: Annotated[
         Literal["audio", "video", "av", "image"] | None,
-        typer.Option("--as", help="What of the clip counts (default: sound and picture as far as there are both)."),
+        typer.Option("--as", help="Modality of the clip to use (default: av if it has both, else what it has)."),
     ] = None,
     model: Model = "auto",
     device: Device = "auto",
@@ -35,18 +36,18 @@ def ask(
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Answer a question about a clip by choosing among answers. Needs no index."""
+    """Answer a question about a clip by choosing from given answers."""
     terminal = terminal_of(ctx, quiet)
     asked, *choices = (words(typed) for typed in (question, *choice))
     with (
-        terminal.working("loading the model, asking"),
+        terminal.working("loading the model, embedding"),
         ws.load_embedder(model, device=device, dtype=dtype, quantization=quantization) as embedder,
     ):
-        spec, answers = embedder.spec, embedder.ask(clip, asked, choices, modality=perceived_as)
+        spec, answers = embedder.spec, embedder.ask(clip, asked, choices, modality=modality)
     terminal.notice(spec)
     if json:
-        terminal.lines(output.to_json(asdict(answer)) for answer in answers)
+        terminal.lines(to_json(asdict(answer)) for answer in answers)
     else:
-        terminal.rows(output.answer_row(answer) for answer in answers)
-    terminal.say(f"the first is ahead of the second by {answers[0].score - answers[1].score:.3f}")
+        terminal.rows(answer_row(answer) for answer in answers)
+    terminal.say(f"margin between the first and the second: {answers[0].score - answers[1].score:.3f}")
     return DONE

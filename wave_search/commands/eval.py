@@ -9,7 +9,8 @@ import typer
 import wave_search as ws
 from wave_search.commands.exit_codes import DONE, INTERRUPTED, PARTLY, reported, terminal_of
 from wave_search.commands.options import Device, Dtype, Json, Model, Quantization, Quiet, Workers
-from wave_search.commands.render import text as output
+from wave_search.commands.render.records import to_json
+from wave_search.commands.render.text import printable
 
 EPILOG = (
     "A DATASET is a folder with corpus, queries and qrels (MTEB, BEIR), a CSV with the columns "
@@ -70,12 +71,12 @@ def evaluate(
                 progress=progress,
             )
     except KeyboardInterrupt:
-        kept = output.printable(cache)
+        kept = printable(cache)
         terminal.error(f"interrupted: what was embedded is kept in {kept}. Run the same command to go on")
         return INTERRUPTED
     terminal.notice(found.model)
     if json:
-        terminal.lines([output.to_json(found.as_record())])
+        terminal.lines([to_json(found.as_record())])
     else:
         terminal.evaluation(found)
     terminal.evaluation_report(found)

@@ -1,4 +1,4 @@
-"""From what a command returns or raises to an exit code and a sentence on stderr."""
+"""Exit codes, and the conversion of what a command returns or raises into one and a message on stderr."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from wave_search.commands.render import text as output
+from wave_search.commands.render.text import printable
 from wave_search.errors import UsageError, WaveSearchError
 
 if TYPE_CHECKING:
@@ -19,44 +19,44 @@ if TYPE_CHECKING:
 DONE, FAILED, USAGE, PARTLY, NO_RESULT = 0, 1, 2, 3, 4
 INTERRUPTED = 130
 READER_GONE = 141
-"""What a shell reports for the left side of `program | head`, as for any program that a signal ends."""
+"""128 + SIGPIPE: what a shell reports for the left side of `program | head`."""
 
 
 @dataclass(frozen=True, slots=True)
 class GlobalOptions:
-    """Options before the command."""
+    """Options given before the command."""
 
     quiet: bool
     traceback: bool
 
 
 class Context(Protocol):
-    """What a command is called with."""
+    """The context that typer passes to a command."""
 
     obj: Any
     """The `GlobalOptions`."""
 
 
 def terminal_of(ctx: Context, quiet: bool = False) -> Terminal:
-    """The streams of this run; `quiet` if that was said behind the command."""
+    """Return the output streams of this run; `quiet` is the option of the command itself."""
     from wave_search.commands.render.terminal import Terminal
 
     return Terminal(quiet=ctx.obj.quiet or quiet)
 
 
 def occupy_closed_streams() -> None:
-    """Keep the numbers of closed standard streams from files: libraries would write their messages into them."""
+    """Open /dev/null in place of closed standard streams: a file that gets their number would receive messages."""
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it gets the lowest number that is free
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest free number
     if sys.stderr is None:
-        sys.stderr = os.fdopen(2, "w", closefd=False)  # else messages would go to stdout
+        sys.stderr = os.fdopen(2, "w", closefd=False)  # otherwise messages would go to stdout
 
 
 def reported(command: Callable[..., int]) -> Callable[..., None]:
-    """Turn what a command returns or raises into an exit code and a sentence on stderr."""
+    """Decorate a command: exit with its return value, or report what it raises on stderr."""
 
     @functools.wraps(command)
     def run(ctx: Context, **options: Any) -> None:
@@ -80,11 +80,11 @@ def reported(command: Callable[..., int]) -> Callable[..., None]:
 
 def _explain(terminal: Terminal, error: Exception) -> int:
     if isinstance(error, WaveSearchError):
-        terminal.error(output.printable(str(error)))
+        terminal.error(printable(str(error)))
         return USAGE if isinstance(error, UsageError) else FAILED
     if isinstance(error, OSError) and error.filename is not None:
-        terminal.error(output.printable(f"{os.fsdecode(error.filename)}: {error.strerror}"))
+        terminal.error(printable(f"{os.fsdecode(error.filename)}: {error.strerror}"))
         return FAILED
-    terminal.error(f"unexpected {type(error).__name__}: {output.printable(str(error))}")
-    terminal.say("This is a fault in wave-search. Please report it with what `wave-search --traceback ...` prints.")
+    terminal.error(f"unexpected {type(error).__name__}: {printable(str(error))}")
+    terminal.say("This is a bug in wave-search. Please report it with the output of `wave-search --traceback ...`.")
     return FAILED

@@ -21,7 +21,8 @@ from wave_search.commands.options import (
     Workers,
     words,
 )
-from wave_search.commands.render import text as output
+from wave_search.commands.render.records import report_record, to_json
+from wave_search.commands.render.text import printable
 from wave_search.errors import UsageError
 
 EPILOG = "Example:  wave-search index ~/Videos ~/Sounds --exclude '*.tmp.mp4'"
@@ -35,24 +36,27 @@ def index(
     index: IndexDir = DEFAULT_INDEX,
     model: Model = "auto",
     modalities: Annotated[
-        str | None, typer.Option(metavar="LIST", help="Any of video,audio,av,text,image (default: all of the model).")
+        str | None,
+        typer.Option(
+            metavar="LIST", help="Modalities to embed: video,audio,av,text,image (default: all of the model)."
+        ),
     ] = None,
     segment: Annotated[
-        str | None, typer.Option(metavar="SECONDS|scene|none", help="How to cut sound and video (default: 10).")
+        str | None, typer.Option(metavar="SECONDS|scene|none", help="Segment length of audio and video (default: 10).")
     ] = None,
     instruction: Annotated[
         list[str] | None,
-        typer.Option(metavar="TEXT", help="Embed media with this question too, to query with it; repeatable."),
+        typer.Option(metavar="TEXT", help="Also embed media with this instruction; repeatable."),
     ] = None,
     device: Device = "auto",
     dtype: Dtype = "auto",
     quantization: Quantization = None,
     exclude: Annotated[
-        list[str] | None, typer.Option(metavar="GLOB", help="Leave these files out; repeatable.")
+        list[str] | None, typer.Option(metavar="GLOB", help="Exclude matching files; repeatable.")
     ] = None,
-    retry: Annotated[bool, typer.Option("--retry", help="Try files again that could not be used before.")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Retry files that were skipped in earlier runs.")] = False,
     min_shard_rows: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Build IVF-PQ shards from so many segments on.")
+        int | None, typer.Option(min=1, metavar="N", help="Minimum number of unindexed segments for an IVF-PQ shard.")
     ] = None,
     recall: Recall = None,
     workers: Workers = None,
@@ -61,10 +65,10 @@ def index(
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Index folders and files, or bring the index up to date."""
+    """Index folders and files, or update the index."""
     terminal = terminal_of(ctx, quiet)
     if report:
-        report.touch()  # that it cannot be written had better be known before hours of work
+        report.touch()  # fail before hours of work, not after
     with (
         terminal.progress() as progress,
         _opened_or_created(
@@ -92,16 +96,14 @@ def index(
             )
         except ws.Interrupted as interrupted:
             done = interrupted.report
-    record = output.to_json(output.report_record(done))
+    record = to_json(report_record(done))
     if report:
         report.write_text(f"{record}\n", encoding="ascii")
     if json:
         terminal.lines([record])
     terminal.report(done)
     if done.interrupted:
-        terminal.error(
-            f"interrupted: what was done is kept in {output.printable(index)}. Run the same command to go on"
-        )
+        terminal.error(f"interrupted: what was done is kept in {printable(index)}. Run the same command to go on")
         return INTERRUPTED
     return PARTLY if done.skipped or done.unreachable else DONE
 

@@ -1,4 +1,4 @@
-"""The hits of the last query, so that the next one can start from them. A convenience: nothing else depends on it."""
+"""The hits of the last query of an index, which `--like RANK` refers to."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ FILE = "last-hits.json"
 
 
 def keep_hits(directory: Path, segment_ids: Sequence[int]) -> bool:
-    """Keep the segments that were found, best first, in place of those of the query before.
+    """Store the segments that a query found, best first, in place of those of the query before.
 
-    Of several queries at a time the last to end is kept, whole. An index that cannot be written keeps nothing.
+    Of concurrent queries, the last to finish is kept. An index that cannot be written keeps nothing.
 
     Returns:
-        Whether they are kept.
+        Whether they were stored.
     """
     path = directory / FILE
     temporary = path.with_name(f".{FILE}.{os.getpid()}.{get_ident()}.tmp")
@@ -36,7 +36,7 @@ def keep_hits(directory: Path, segment_ids: Sequence[int]) -> bool:
 
 
 def kept_hits(directory: Path) -> tuple[int, ...] | None:
-    """The segments that the last query found, best first; None if none are kept, or not in a form that is known."""
+    """Return the segments that the last query found, best first; None if there are none, or the file is not valid."""
     try:
         kept = json.loads((directory / FILE).read_text(encoding="ascii"))["segment_ids"]
         return tuple(int(number) for number in kept)

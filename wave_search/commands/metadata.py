@@ -1,4 +1,4 @@
-"""The user's own columns."""
+"""Import, list and remove metadata columns."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -9,12 +9,13 @@ import typer
 import wave_search as ws
 from wave_search.commands.exit_codes import DONE, PARTLY, reported, terminal_of
 from wave_search.commands.options import DEFAULT_INDEX, IndexDir, Json, Quiet
-from wave_search.commands.render import text as output
+from wave_search.commands.render.records import to_json
+from wave_search.commands.render.text import counted, printable
 
 _UNKNOWN_SHOWN = 5
 
 app = typer.Typer(
-    help="Columns of your own, to filter by with --where.",
+    help="Manage metadata columns for use in --where and --columns.",
     no_args_is_help=True,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -27,24 +28,26 @@ def import_(
     ctx: typer.Context,
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="CSV or JSON Lines with paths."),
+        typer.Argument(
+            metavar="FILE", exists=True, dir_okay=False, help='CSV or JSON Lines file with a column "path".'
+        ),
     ],
     index: IndexDir = DEFAULT_INDEX,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Add columns from a table, joined by path."""
+    """Import columns from a table, joined by path."""
     terminal = terminal_of(ctx, quiet)
     with ws.open(index) as opened:
         done = opened.import_metadata(file)
     if json:
-        terminal.lines([output.to_json(asdict(done))])
-    columns = ", ".join(f"{output.printable(name)} ({kind})" for name, kind in done.columns.items()) or "no column"
-    terminal.say(f"{columns} for {output.counted(done.files, 'file')}")
+        terminal.lines([to_json(asdict(done))])
+    columns = ", ".join(f"{printable(name)} ({kind})" for name, kind in done.columns.items()) or "no column"
+    terminal.say(f"{columns} for {counted(done.files, 'file')}")
     if not done.unknown:
         return DONE
-    first = ", ".join(map(output.printable, done.unknown[:_UNKNOWN_SHOWN]))
-    count = output.counted(len(done.unknown), "path is", "paths are")
+    first = ", ".join(map(printable, done.unknown[:_UNKNOWN_SHOWN]))
+    count = counted(len(done.unknown), "path is", "paths are")
     more = ", ..." if len(done.unknown) > _UNKNOWN_SHOWN else ""
     terminal.warning(f"{count} not in the index: {first}{more}")
     return PARTLY
@@ -53,16 +56,14 @@ def import_(
 @app.command("list")
 @reported
 def list_(ctx: typer.Context, index: IndexDir = DEFAULT_INDEX, json: Json = False, quiet: Quiet = False) -> int:
-    """List the columns with their types, and how many files they are filled for."""
+    """List the columns with their types and numbers of values."""
     terminal = terminal_of(ctx, quiet)
     with ws.open(index) as opened:
         columns = opened.metadata()
     if json:
-        terminal.lines(output.to_json(asdict(column)) for column in columns)
+        terminal.lines(to_json(asdict(column)) for column in columns)
     else:
-        terminal.rows(
-            (output.printable(column.name), column.type, output.counted(column.filled, "file")) for column in columns
-        )
+        terminal.rows((printable(column.name), column.type, counted(column.filled, "file")) for column in columns)
     return DONE
 
 
@@ -70,13 +71,13 @@ def list_(ctx: typer.Context, index: IndexDir = DEFAULT_INDEX, json: Json = Fals
 @reported
 def remove(
     ctx: typer.Context,
-    columns: Annotated[list[str], typer.Argument(metavar="COLUMN", help="Names of columns.")],
+    columns: Annotated[list[str], typer.Argument(metavar="COLUMN", help="Columns to remove.")],
     index: IndexDir = DEFAULT_INDEX,
     quiet: Quiet = False,
 ) -> int:
-    """Forget columns and all that they say."""
+    """Remove columns and their values."""
     terminal = terminal_of(ctx, quiet)
     with ws.open(index) as opened:
         opened.remove_metadata(columns)
-    terminal.say(f"removed {output.counted(len(columns), 'column')}")
+    terminal.say(f"removed {counted(len(columns), 'column')}")
     return DONE

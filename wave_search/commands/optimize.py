@@ -1,4 +1,4 @@
-"""Make an index smaller and faster again."""
+"""Compact an index."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -8,7 +8,8 @@ import typer
 import wave_search as ws
 from wave_search.commands.exit_codes import DONE, reported, terminal_of
 from wave_search.commands.options import DEFAULT_INDEX, IndexDir, Json, Quiet, Recall
-from wave_search.commands.render import text as output
+from wave_search.commands.render.records import to_json
+from wave_search.commands.render.text import optimized_sentences
 
 
 @reported
@@ -18,13 +19,13 @@ def optimize(
     index: IndexDir = DEFAULT_INDEX,
     keep_versions_for: Annotated[
         float | None,
-        typer.Option(min=0, metavar="SECONDS", help="Keep versions replaced since then, for who reads them (3600)."),
+        typer.Option(min=0, metavar="SECONDS", help="Keep replaced versions readable for this long (default: 3600)."),
     ] = None,
     recall: Recall = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Free space, mend and speed up the index; needs no model."""
+    """Compact the index, rebuild its shards and remove old versions."""
     terminal = terminal_of(ctx, quiet)
     with ws.open(index) as opened, terminal.working("optimizing"):
         done = opened.optimize(
@@ -32,7 +33,7 @@ def optimize(
             recall=recall,
         )
     if json:
-        terminal.lines([output.to_json(asdict(done))])
-    for sentence in output.optimized_sentences(done):
+        terminal.lines([to_json(asdict(done))])
+    for sentence in optimized_sentences(done):
         terminal.say(sentence)
     return DONE

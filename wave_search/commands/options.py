@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Options shared by several commands."""
 
 import os
 from pathlib import Path
@@ -7,35 +7,35 @@ from typing import Annotated, Literal
 import typer
 
 IndexDir = Annotated[
-    Path, typer.Option("--index", envvar="WAVE_SEARCH_INDEX", metavar="DIR", help="Where the index lives.")
+    Path, typer.Option("--index", envvar="WAVE_SEARCH_INDEX", metavar="DIR", help="Directory of the index.")
 ]
 Model = Annotated[
     str,
-    typer.Option("--model", metavar="NAME|DIR|HUB_ID[@REV]", help="The model; `wave-search models` lists known ones."),
+    typer.Option("--model", metavar="NAME|DIR|HUB_ID[@REV]", help="Model to use; see `wave-search models`."),
 ]
-Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda[:N]", help="Where the model runs.")]
+Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda[:N]", help="Device to run the model on.")]
 Dtype = Annotated[
     Literal["auto", "float32", "bfloat16"],
-    typer.Option("--dtype", help="Precision that the model computes in; auto as it is stored."),
+    typer.Option("--dtype", help="Precision of the computation; auto: that of the checkpoint."),
 ]
 Quantization = Annotated[
     Literal["8bit", "4bit", "int8", "fp8"] | None,
-    typer.Option("--quantization", help="Smaller weights for the model; an index keeps to its own."),
+    typer.Option("--quantization", help="Quantize the weights; fixed when an index is created."),
 ]
 TokenBudget = Annotated[
     int | None,
-    typer.Option("--token-budget", min=1, metavar="N", help="Tokens that the model takes at once."),
+    typer.Option("--token-budget", min=1, metavar="N", help="Maximum number of tokens in a batch."),
 ]
 Recall = Annotated[
     float | None,
-    typer.Option("--recall", metavar="SHARE", help="Of the true best 10, how many shards have to find (0.95)."),
+    typer.Option("--recall", metavar="RECALL", help="Target recall@10 of the ANN shards (default: 0.95)."),
 ]
-Workers = Annotated[int | None, typer.Option("--workers", min=1, metavar="N", help="Decoder processes.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, notes and reports on stderr.")]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, metavar="N", help="Number of decoder processes.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only warnings and errors to stderr.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DEFAULT_INDEX = Path(".wave-search")
 
 
 def words(typed: bytes | str) -> str:
-    """What was typed as text: a terminal or a pipe may deliver anything, a model reads text."""
+    """Decode an argument or input as UTF-8, replacing invalid bytes, and strip surrounding whitespace."""
     return os.fsencode(typed).decode("utf-8", "replace").strip()

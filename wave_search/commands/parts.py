@@ -1,4 +1,4 @@
-"""Parts of a query as they are typed: a thing, and behind it how much it counts."""
+"""The terms of a query as typed on the command line, with optional weights: `rain^0.5`."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ from wave_search.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-Text = Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Words to search by; - reads stdin.")]
-Audio = Annotated[list[str] | None, typer.Option(metavar="FILE", help="What is heard in FILE.")]
-Video = Annotated[list[str] | None, typer.Option(metavar="FILE", help="What is seen in FILE.")]
-Image = Annotated[list[str] | None, typer.Option(metavar="FILE", help="A picture.")]
-AV = Annotated[list[str] | None, typer.Option(metavar="FILE", help="Sound and picture of FILE together.")]
-Like = Annotated[list[str] | None, typer.Option(metavar="RANK", help="A hit of the last query in this index.")]
-Similar = Annotated[list[str] | None, typer.Option(metavar="FILE", help="As --av or what FILE is; by the index.")]
-NotText = Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Words to keep away from.")]
-NotLike = Annotated[list[str] | None, typer.Option(metavar="RANK", help="The same for a hit.")]
-NotFile = Annotated[list[str] | None, typer.Option(metavar="FILE", help="The same for a file.")]
+Text = Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Text to search for; - reads stdin.")]
+Audio = Annotated[list[str] | None, typer.Option(metavar="FILE", help="Audio of FILE.")]
+Video = Annotated[list[str] | None, typer.Option(metavar="FILE", help="Visual track of FILE, without its sound.")]
+Image = Annotated[list[str] | None, typer.Option(metavar="FILE", help="Image.")]
+AV = Annotated[list[str] | None, typer.Option(metavar="FILE", help="Audio and visual track of FILE together.")]
+Like = Annotated[list[str] | None, typer.Option(metavar="RANK", help="Result of the last query, by rank.")]
+Similar = Annotated[
+    list[str] | None,
+    typer.Option(metavar="FILE", help="Similar segments, by stored vectors if FILE is indexed."),
+]
+NotText = Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Text to avoid.")]
+NotLike = Annotated[list[str] | None, typer.Option(metavar="RANK", help="Earlier result to avoid.")]
+NotFile = Annotated[list[str] | None, typer.Option(metavar="FILE", help="File to avoid.")]
 _WEIGHTED = re.compile(r"(?P<item>.*)\^(?P<weight>\d+(?:\.\d*)?|\.\d+)", re.DOTALL)
 _STDIN = "-"
 

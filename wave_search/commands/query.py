@@ -1,4 +1,4 @@
-"""Search an index."""
+"""Query an index."""
 
 from typing import Annotated, Any, Literal
 
@@ -8,16 +8,16 @@ import wave_search as ws
 from wave_search.commands import last_hits, parts, results
 from wave_search.commands.exit_codes import DONE, NO_RESULT, reported, terminal_of
 from wave_search.commands.options import DEFAULT_INDEX, Device, Dtype, IndexDir, Quantization, Quiet, Workers, words
-from wave_search.commands.render import text as output
+from wave_search.commands.render.text import skipped_line
 from wave_search.errors import UsageError
 
 Target = Literal["any", "text", "image", "audio", "video", "av"]
 
 EPILOG = (
-    "The options down to --not-similar may be combined and given several times. A FILE may carry a range in seconds, "
-    "clip.mp4@12.5-20, and any of them a weight, 'rain^0.5' (if none is given 1, and 0.5 behind --not-...). "
-    "Hits come by z, which of several parts is high only where all are met; score is the cosine with their sum. "
-    "Output: a table on a terminal; in a pipe tab-separated rank, z, score, kind, time, path. "
+    "The options from --text to --not-similar can be combined and repeated. A FILE may have a range in seconds, "
+    "clip.mp4@12.5-20, and every term a weight, 'rain^0.5' (default: 1, and 0.5 for --not-...). "
+    "Results are ordered by z; with several terms, z is high only for segments that match all of them. "
+    "Output: a table on a terminal, otherwise tab-separated rank, z, score, modality, time, path. "
     "Example:  wave-search query --audio dog.wav --target video -k 5"
 )
 
@@ -41,18 +41,18 @@ def query(
     not_like: parts.NotLike = None,
     not_similar: parts.NotFile = None,
     instruction: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="What to look for in sound and pictures, as a question.")
+        str | None, typer.Option(metavar="TEXT", help="Instruction for the embedding of media, such as a question.")
     ] = None,
     rerank: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Look at the N best again with the instruction, and reorder them."),
+        typer.Option(min=1, metavar="N", help="Embed the N best results with the instruction and reorder them."),
     ] = None,
     target: Annotated[
-        Target, typer.Option(help="What to find: video is what is seen, audio what is heard, av both together.")
+        Target, typer.Option(help="Modality to find; video is the visual track alone, av both tracks.")
     ] = "any",
     k: Annotated[int, typer.Option("-k", min=1, metavar="N", help="Number of results.")] = 10,
     min_z: Annotated[
-        float | None, typer.Option(metavar="Z", help="Drop results less than Z standard deviations above the rest.")
+        float | None, typer.Option(metavar="Z", help="Minimum z: standard deviations above unrelated segments.")
     ] = None,
     where: results.Where = None,
     columns: results.Columns = None,
@@ -62,10 +62,12 @@ def query(
     open: results.Open = False,  # noqa: A002 - the name of the option
     export: results.Export = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON Lines.")] = False,
-    paths: Annotated[bool, typer.Option("--paths", help="Print only paths, each once, best first.")] = False,
+    paths: Annotated[
+        bool, typer.Option("--paths", help="Print only the paths, without repetition, best first.")
+    ] = False,
     index: IndexDir = DEFAULT_INDEX,
     model: Annotated[
-        str, typer.Option(metavar="NAME|DIR|HUB_ID[@REV]", help="Where to load the model of the index from.")
+        str, typer.Option(metavar="NAME|DIR|HUB_ID[@REV]", help="Source of the model of the index.")
     ] = "auto",
     device: Device = "auto",
     dtype: Dtype = "auto",
@@ -73,9 +75,9 @@ def query(
     workers: Workers = None,
     quiet: Quiet = False,
 ) -> int:
-    """Search by texts, sounds, videos, pictures and earlier hits."""
+    """Search by text, audio, video, images and earlier results."""
     if json and paths:
-        raise UsageError("--json and --paths exclude each other")
+        raise UsageError("--json and --paths cannot be combined")
     wanted = {"text": text, "audio": audio, "video": video, "image": image, "av": av}
     avoided = {"text": not_text, "audio": not_audio, "video": not_video, "image": not_image, "av": not_av}
     wanted |= {"like": like, "similar": similar}
@@ -112,7 +114,7 @@ def query(
         if instruction is not None and 0 < (share := opened.coverage(instruction, target)) < 1:
             terminal.warning(f"only {share:.0%} is indexed with this instruction, and only that was searched")
     for file in lost:
-        terminal.warning(f"left at the end: {output.skipped_line(file)}")
+        terminal.warning(f"left at the end: {skipped_line(file)}")
     if export:
         results.write(export, hits)
     if not hits:

@@ -1,4 +1,4 @@
-"""Take files out of an index."""
+"""Remove files from an index."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,22 +8,22 @@ import typer
 import wave_search as ws
 from wave_search.commands.exit_codes import DONE, FAILED, reported, terminal_of
 from wave_search.commands.options import DEFAULT_INDEX, IndexDir, Quiet
-from wave_search.commands.render import text as output
+from wave_search.commands.render.text import counted
 
 
 @reported
 def remove(
     ctx: typer.Context,
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Files, and folders with all in them.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Files and folders.")],
     index: IndexDir = DEFAULT_INDEX,
     quiet: Quiet = False,
 ) -> int:
-    """Take files out of the index; the files themselves stay."""
+    """Remove files from the index; the files themselves are kept."""
     terminal = terminal_of(ctx, quiet)
     with ws.open(index) as opened:
         count = opened.remove(paths)
     if not count:
-        terminal.error("no file of the index is at the given paths")
+        terminal.error("none of the given paths is in the index")
         return FAILED
-    terminal.say(f"removed {output.counted(count, 'file')} from the index")
+    terminal.say(f"removed {counted(count, 'file')} from the index")
     return DONE

@@ -1,4 +1,4 @@
-"""What becomes of hits besides being listed: options, files, players."""
+"""Options that shape the results of a query, and their output: stdout, export files, players."""
 
 import os
 import shutil
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wave_search.commands.render import export as exporting
-from wave_search.commands.render import text as output
+from wave_search.commands.render.records import hit_record, to_json
+from wave_search.commands.render.text import distinct_paths, hit_line, printable
 from wave_search.errors import WaveSearchError
 from wave_search.types import Hit
 
@@ -22,32 +23,30 @@ if TYPE_CHECKING:
 
 Where = Annotated[
     str | None,
-    typer.Option(metavar="SQL", help="Search only where this holds: \"kind = 'video' AND duration_s < 60\"."),
+    typer.Option(metavar="SQL", help="Filter by a SQL condition: \"kind = 'video' AND duration_s < 60\"."),
 ]
-Columns = Annotated[
-    str | None, typer.Option(metavar="LIST", help="Say these columns of each result too: fps,artist,peak_start_s.")
-]
+Columns = Annotated[str | None, typer.Option(metavar="LIST", help="Also show these columns: fps,artist,peak_start_s.")]
 Segments = Annotated[
-    bool, typer.Option("--segments", help="List single segments; do not merge adjacent ones into moments.")
+    bool, typer.Option("--segments", help="List individual segments instead of merging adjacent ones.")
 ]
-PerFile = Annotated[int | None, typer.Option(min=1, metavar="N", help="At most N results of a file.")]
+PerFile = Annotated[int | None, typer.Option(min=1, metavar="N", help="Maximum number of results per file.")]
 Dedupe = Annotated[
     float | None,
-    typer.Option(metavar="COSINE", help="Of results that are as alike as this (0.98) or the same, only the best."),
+    typer.Option(metavar="COSINE", help="Keep only the best of results at least this similar (0.98)."),
 ]
-Open = Annotated[bool, typer.Option("--open", help="Open the best result; mpv plays just its range.")]
+Open = Annotated[bool, typer.Option("--open", help="Open the best result; with mpv, play only its range.")]
 Export = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Write the results to FILE.csv, .jsonl, .m3u8 or .otio.")
+    Path | None, typer.Option(metavar="FILE", help="Write the results to a .csv, .jsonl, .m3u8 or .otio file.")
 ]
 
 
 def names(columns: str | None) -> tuple[str, ...]:
-    """Column names as they are given, with commas between them."""
+    """Split a comma-separated list of column names."""
     return tuple(name for name in (part.strip() for part in (columns or "").split(",")) if name)
 
 
 def columns_for(export: Path | None) -> tuple[str, ...]:
-    """What the format of a file has to know of each hit.
+    """Return the columns that an export format needs.
 
     Raises:
         UsageError: there is no such format.
@@ -56,7 +55,7 @@ def columns_for(export: Path | None) -> tuple[str, ...]:
 
 
 def write(export: Path, hits: Sequence[Hit]) -> None:
-    """Write hits to a file in the format that its suffix says.
+    """Write hits to a file in the format of its suffix.
 
     Raises:
         OSError: it cannot be written.
@@ -66,23 +65,23 @@ def write(export: Path, hits: Sequence[Hit]) -> None:
 
 
 def only(hit: Hit, columns: Iterable[str]) -> Hit:
-    """The hit with those columns that were asked for."""
+    """Return the hit with only the given columns."""
     return replace(hit, columns={name: hit.columns[name] for name in columns})
 
 
 def show(terminal: "Terminal", hits: Sequence[Hit], *, json: bool, paths: bool) -> None:
     """Write hits to stdout."""
     if paths:
-        fit, unfit = output.distinct_paths(hits)
+        fit, unfit = distinct_paths(hits)
         for path in unfit:
-            terminal.warning(f"{output.printable(path)}: has a newline in its name, left out. Use --json")
+            terminal.warning(f"{printable(path)}: omitted because its name contains a newline; use --json")
         terminal.write(b"".join(path + b"\n" for path in fit))
     elif json:
-        terminal.lines(output.to_json(output.hit_record(hit)) for hit in hits)
+        terminal.lines(to_json(hit_record(hit)) for hit in hits)
     elif terminal.results_on_terminal:
         terminal.hits(hits)
     else:
-        terminal.lines(output.hit_line(hit) for hit in hits)
+        terminal.lines(hit_line(hit) for hit in hits)
 
 
 def _write_whole(path: Path, data: bytes) -> None:
@@ -106,18 +105,20 @@ def _umask() -> int:
 
 
 def open_hit(hit: Hit) -> None:
-    """Play the range of a hit with mpv, or open its file with whatever the desktop has for it.
+    """Play the range of a hit with mpv, or open its file with the default application.
 
     Raises:
-        WaveSearchError: there is neither, or it fails.
+        WaveSearchError: neither program is available, or it fails.
     """
     if hit.start_s is not None and (mpv := shutil.which("mpv")):
         command = [mpv, f"--start={hit.start_s}", f"--end={hit.stop_s}", "--force-window", str(hit.path)]
     elif opener := shutil.which("xdg-open"):
         command = [opener, str(hit.path)]
     else:
-        raise WaveSearchError("there is no program to open a result with", "Install mpv, or xdg-open (xdg-utils).")
+        raise WaveSearchError(
+            "no program to open a result with was found", "Install mpv, or xdg-open (package xdg-utils)."
+        )
     # stdout is for results.
     code = subprocess.run(command, check=False, stdout=sys.stderr).returncode  # noqa: S603 - no shell
     if code:
-        raise WaveSearchError(f"{hit.path} cannot be opened: {Path(command[0]).name} ended with exit code {code}")
+        raise WaveSearchError(f"{hit.path} cannot be opened: {Path(command[0]).name} exited with code {code}")

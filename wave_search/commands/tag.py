@@ -1,4 +1,4 @@
-"""Label a library."""
+"""Label files by their content."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -10,10 +10,11 @@ import wave_search as ws
 from wave_search.commands.exit_codes import DONE, reported, terminal_of
 from wave_search.commands.options import DEFAULT_INDEX, Device, Dtype, IndexDir, Json, Quantization, Quiet
 from wave_search.commands.query import Target
-from wave_search.commands.render import text as output
+from wave_search.commands.render.records import to_json
+from wave_search.commands.render.text import counted, printable
 
 EPILOG = (
-    "A line of the file is a label, and after a tab other words for the same: dog<TAB>a dog barks<TAB>puppy. "
+    "Each line of the file is a label, optionally followed by tab-separated synonyms: dog<TAB>a dog barks<TAB>puppy. "
     "Example:  wave-search tag --labels labels.txt --target audio; "
     "wave-search query --text rain --where \"tag = 'dog'\""
 )
@@ -23,13 +24,13 @@ EPILOG = (
 def tag(
     ctx: typer.Context,
     *,
-    labels: Annotated[Path, typer.Option(metavar="FILE", exists=True, dir_okay=False, help="The labels, one a line.")],
-    column: Annotated[str, typer.Option(metavar="NAME", help="Where to write the labels.")] = "tag",
-    target: Annotated[Target, typer.Option(help="What to go by: what is heard, seen, ...")] = "any",
-    min_z: Annotated[
-        float | None, typer.Option(metavar="Z", help="Give no label that scores less than this z (default: 4).")
-    ] = None,
-    top: Annotated[int, typer.Option(min=1, metavar="N", help="Up to N labels a file; from 2 on as a list.")] = 1,
+    labels: Annotated[Path, typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Labels, one per line.")],
+    column: Annotated[str, typer.Option(metavar="NAME", help="Column to store the labels in.")] = "tag",
+    target: Annotated[Target, typer.Option(help="Modality to compare with the labels.")] = "any",
+    min_z: Annotated[float | None, typer.Option(metavar="Z", help="Minimum z of a label (default: 4).")] = None,
+    top: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Maximum number of labels per file; a list if above 1.")
+    ] = 1,
     index: IndexDir = DEFAULT_INDEX,
     device: Device = "auto",
     dtype: Dtype = "auto",
@@ -37,7 +38,7 @@ def tag(
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Label all files by what is in them, as columns to filter by."""
+    """Label all files by their content, as columns to filter by."""
     terminal = terminal_of(ctx, quiet)
     lines = labels.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     at_least: dict[str, Any] = {} if min_z is None else {"min_z": min_z}
@@ -46,8 +47,8 @@ def tag(
         with terminal.working("labelling"):
             done = opened.tag(lines, target=target, column=column, top=top, **at_least)
     if json:
-        terminal.lines([output.to_json(asdict(done))])
+        terminal.lines([to_json(asdict(done))])
     else:
-        terminal.rows((output.printable(label), f"{count:,}") for label, count in done.files.items())
-    terminal.say(f"{output.counted(done.unlabelled, 'file')} without a label")
+        terminal.rows((printable(label), f"{count:,}") for label, count in done.files.items())
+    terminal.say(f"{counted(done.unlabelled, 'file')} without a label")
     return DONE

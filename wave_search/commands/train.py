@@ -9,7 +9,8 @@ import typer
 
 from wave_search.commands.exit_codes import DONE, INTERRUPTED, PARTLY, reported, terminal_of
 from wave_search.commands.options import Device, Json, Quiet
-from wave_search.commands.render import text as output
+from wave_search.commands.render.records import to_json
+from wave_search.commands.render.text import counted, printable
 from wave_search.finetune import train as run_training
 
 if TYPE_CHECKING:
@@ -42,13 +43,13 @@ def train(
     if report is None:  # another process reports
         return DONE
     if json:
-        terminal.lines([output.to_json(_record(report))])
+        terminal.lines([to_json(_record(report))])
     for sentence in _sentences(report):
         terminal.say(sentence)
     if report.left_out:
         terminal.warning("\n  ".join(_left_out(report)))
     if report.interrupted:
-        where = output.printable(report.directory)
+        where = printable(report.directory)
         terminal.error(
             f"interrupted after {report.steps_done:,} of {report.steps:,} steps, which are kept in {where}. "
             "Run the same command to go on"
@@ -65,9 +66,9 @@ def _record(report: "Report") -> dict[str, Any]:
 
 
 def _left_out(report: "Report") -> Iterator[str]:
-    yield f"left out {output.counted(len(report.left_out), 'row')}:"
+    yield f"left out {counted(len(report.left_out), 'row')}:"
     for row in report.left_out[:_LEFT_OUT_SHOWN]:
-        yield output.printable(f"{row.file}, line {row.line}: {row.cause}")
+        yield printable(f"{row.file}, line {row.line}: {row.cause}")
     if len(report.left_out) > _LEFT_OUT_SHOWN:
         yield f"and {len(report.left_out) - _LEFT_OUT_SHOWN:,} more: --json lists all"
 
@@ -75,12 +76,12 @@ def _left_out(report: "Report") -> Iterator[str]:
 def _sentences(report: "Report") -> Iterator[str]:
     if report.interrupted:
         return
-    pairs = f" on {output.counted(sum(report.pairs.values()), 'pair')}" if report.pairs else ""
-    yield f"trained {output.counted(report.steps, 'step')}{pairs} in {report.elapsed_s:.1f} s"
+    pairs = f" on {counted(sum(report.pairs.values()), 'pair')}" if report.pairs else ""
+    yield f"trained {counted(report.steps, 'step')}{pairs} in {report.elapsed_s:.1f} s"
     for name, value in report.after.items():
         before = f" (before: {report.before[name]:.3f})" if name in report.before else ""
         yield f"  {name}: {value:.3f}{before}"
     if report.model is not None:
-        yield f"the model is in {output.printable(report.model)}: use it as --model"
+        yield f"the model is in {printable(report.model)}: use it as --model"
     else:
-        yield f"the checkpoints are in {output.printable(report.directory)}"
+        yield f"the checkpoints are in {printable(report.directory)}"

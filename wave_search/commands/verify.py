@@ -1,4 +1,4 @@
-"""Check an index."""
+"""Verify an index."""
 
 from dataclasses import asdict
 
@@ -7,19 +7,20 @@ import typer
 import wave_search as ws
 from wave_search.commands.exit_codes import DONE, FAILED, reported, terminal_of
 from wave_search.commands.options import DEFAULT_INDEX, IndexDir, Json, Quiet
-from wave_search.commands.render import text as output
+from wave_search.commands.render.records import to_json
+from wave_search.commands.render.text import counted, problem_row
 
 
 @reported
 def verify(ctx: typer.Context, index: IndexDir = DEFAULT_INDEX, json: Json = False, quiet: Quiet = False) -> int:
-    """Check that the index is complete and undamaged; exit 1 if not."""
+    """Verify that the index is complete and undamaged; exit 1 if not."""
     terminal = terminal_of(ctx, quiet)
     with terminal.working("checking"):
         found = ws.verify(index)
     if json:
-        terminal.lines(output.to_json(asdict(problem)) for problem in found)
+        terminal.lines(to_json(asdict(problem)) for problem in found)
     else:
-        terminal.rows(output.problem_row(problem) for problem in found)
+        terminal.rows(problem_row(problem) for problem in found)
     problems = sum(not problem.orphan for problem in found)
-    terminal.say(output.counted(problems, "problem") if problems else "no problem found")
+    terminal.say(counted(problems, "problem") if problems else "no problems found")
     return FAILED if problems else DONE

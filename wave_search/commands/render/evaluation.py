@@ -1,4 +1,4 @@
-"""What an evaluation found, as text. Pure, as `output`."""
+"""The report of an evaluation as text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HEADER = ("direction", "figure", "exact (95 %)", "with IVF-PQ (95 %)", "publishe
 
 
 def rows(found: Evaluation) -> Iterator[tuple[str, ...]]:
-    """List the figures of an evaluation: what of, name, exact, with an index, as published for WAVE-7B."""
+    """Yield the figures of an evaluation: direction, name, exact search, with an index, published for WAVE-7B."""
     published = {} if found.task is None else found.task.expected
     for direction in found.directions:
         yield direction.name, "queries / items", f"{direction.queries:,} / {direction.items:,}", "", ""
@@ -34,7 +34,7 @@ def _figure(figure: Figure) -> str:
 
 
 def sentences(found: Evaluation) -> Iterator[str]:
-    """Say how the figures of an evaluation were made."""
+    """Describe how the figures of an evaluation were obtained."""
     spec, sampling = found.model, found.model.sampling
     loaded = "".join(f", {name}" for name in (spec.quantization, found.dtype) if name not in (None, "auto"))
     yield (
@@ -51,17 +51,17 @@ def sentences(found: Evaluation) -> Iterator[str]:
     media = f" ({clock(found.media_s)} of sound and video)" if found.media_s else ""
     yield (
         f"embedded {found.embedded:,}{media}; {found.reused:,} were in the cache or equal to others; "
-        f"{found.elapsed_s:.1f} s in all"
+        f"{found.elapsed_s:.1f} s in total"
     )
     if found.left_out:
-        yield f"left out {counted(found.left_out, 'query or question', 'queries and questions')} that lack something"
+        yield f"left out {counted(found.left_out, 'query or question', 'queries and questions')} with missing media"
     if found.task is not None:
         yield f"task {found.task.name}: {found.task.title}. Data: {found.task.source}"
         yield from (f"note: {note}" for note in found.task.notes)
 
 
 def faults(found: Evaluation) -> Iterator[str]:
-    """Say what of a data set could not be used, one a line."""
+    """Yield a line for each row and file of a data set that could not be used."""
     for row in found.bad_rows:
         yield f"{printable(row.path)}, {row.place}: {printable(row.cause)}"
     for unusable in found.unusable:

@@ -1,4 +1,4 @@
-"""Hits as files for other programs: tables, playlists, timelines. Pure: nothing is written here."""
+"""Hits in the file formats of other programs: tables, playlists, timelines. Nothing is written here."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from wave_search.commands.render import text as output
+from wave_search.commands.render.records import hit_record, to_json
+from wave_search.commands.render.text import printable
 from wave_search.errors import UsageError, WaveSearchError
 from wave_search.types import Modality
 
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
     from wave_search.types import Hit
 
 _STILL_S = 5.0
-"""How long a picture stands on a timeline."""
+"""Duration of a still image on a timeline, in seconds."""
 _RATE = 1000.0
-"""Times on a timeline are counted in milliseconds where a file has no frames."""
+"""Time base of timeline clips without a frame rate: milliseconds."""
 _TRACKS = {
     "Video": (Modality.VIDEO, Modality.AV, Modality.IMAGE),
     "Audio": (Modality.AUDIO, Modality.AV),
@@ -29,28 +30,28 @@ _TRACKS = {
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A kind of file."""
+    """An export format."""
 
     write: Callable[[Sequence[Hit]], bytes]
     columns: tuple[str, ...] = ()
-    """What it has to know of each hit."""
+    """Columns of `Hit.columns` that it needs."""
 
 
 def format_of(path: Path) -> Format:
-    """Choose by the suffix of a file.
+    """Return the format for the suffix of a file name.
 
     Raises:
-        UsageError: there is no such format.
+        UsageError: no format has this suffix.
     """
     found = _FORMATS.get(path.suffix.lower())
     if found is None:
-        raise UsageError(f"{path}: hits cannot be written in this format", f"Choose one of {', '.join(_FORMATS)}.")
+        raise UsageError(f"{path}: unknown export format", f"Use one of {', '.join(_FORMATS)}.")
     return found
 
 
 def to_csv(hits: Sequence[Hit]) -> bytes:
-    """As a table with a header, a path as the file system has it."""
-    records = [output.hit_record(hit) for hit in hits]
+    """Return a CSV table with a header; paths keep the bytes of the file system."""
+    records = [hit_record(hit) for hit in hits]
     if not records:
         return b""
     text = io.StringIO(newline="")
@@ -64,12 +65,12 @@ def to_csv(hits: Sequence[Hit]) -> bytes:
 
 
 def to_jsonl(hits: Sequence[Hit]) -> bytes:
-    """As JSON Lines, the same as on stdout."""
-    return "".join(f"{output.to_json(output.hit_record(hit))}\n" for hit in hits).encode("ascii")
+    """Return JSON Lines, the same as `--json` prints."""
+    return "".join(f"{to_json(hit_record(hit))}\n" for hit in hits).encode("ascii")
 
 
 def to_m3u8(hits: Sequence[Hit]) -> bytes:
-    """As a playlist. VLC and what follows it begin and end where the hit does."""
+    """Return an M3U8 playlist. VLC-compatible players start and stop at the range of each hit."""
     lines = ["#EXTM3U"]
     for hit in hits:
         length_s = hit.duration_s or -1.0
@@ -83,10 +84,10 @@ def to_m3u8(hits: Sequence[Hit]) -> bytes:
 
 
 def to_otio(hits: Sequence[Hit]) -> bytes:
-    """As an OpenTimelineIO timeline: the hits one after another, what is seen and what is heard on a track of its own.
+    """Return an OpenTimelineIO timeline with the hits one after another, on a video and an audio track.
 
-    A clip is the range of the hit, its media reference the whole file, and a marker shows the best segment with its
-    scores. Texts have no place on a timeline.
+    Each clip is the range of a hit; its media reference is the whole file, and a marker shows the best segment with
+    its scores. Text hits are omitted.
 
     Raises:
         WaveSearchError: OpenTimelineIO is not installed.
@@ -95,7 +96,7 @@ def to_otio(hits: Sequence[Hit]) -> bytes:
         import opentimelineio as otio
     except ImportError:
         raise WaveSearchError(
-            "a timeline needs OpenTimelineIO", "Install it: pip install 'wave-search[otio]'."
+            "exporting a timeline requires OpenTimelineIO", "Install it: pip install 'wave-search[otio]'."
         ) from None
     timeline = otio.schema.Timeline("wave-search")
     for kind, modalities in _TRACKS.items():
@@ -111,7 +112,7 @@ def _clip(otio: Any, hit: Hit) -> Any:
     rate = float(fps) if isinstance(fps, int | float) and hit.modality is not Modality.AUDIO else _RATE
 
     def span(start_s: float, stop_s: float) -> Any:
-        # Both ends are rounded to frames, so that adjacent ranges stay adjacent.
+        # Rounding both ends to frames keeps adjacent ranges adjacent.
         start, stop = (otio.opentime.RationalTime(round(at * rate), rate) for at in (start_s, stop_s))
         return otio.opentime.TimeRange.range_from_start_end_time(start, stop)
 
@@ -134,7 +135,7 @@ def _clip(otio: Any, hit: Hit) -> Any:
 
 
 def _title(hit: Hit) -> str:
-    return output.printable(hit.path.name)
+    return printable(hit.path.name)
 
 
 _FORMATS = {

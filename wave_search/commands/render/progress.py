@@ -1,4 +1,4 @@
-"""The bars that a person sees while a run goes on. On a stream that is no terminal they show nothing."""
+"""Progress bars for terminals. They show nothing on other streams."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeRemainingCol
 from rich.progress import Progress as RichProgress
 from rich.text import Text
 
-from wave_search.commands.render import text as output
+from wave_search.commands.render.text import counted, printable, training_numbers
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 _STAGES = {
     "scan": "scanning",
     "embed": "embedding",
-    "rerank": "embedding the best again",
+    "rerank": "reranking",
     "shards": "building shards",
     "done": "done",
 }
 
 
 class _Bar:
-    """What is done, a bar, numbers, and the time left; below it a line of what is at hand."""
+    """Stage, bar, counts, rate and remaining time, with the current file on a line below."""
 
     def __init__(self, console: Console, description: str) -> None:
         self._bars = RichProgress(
@@ -58,17 +58,17 @@ class _Bar:
         self._live.stop()
 
     def restart(self, done: int = 0) -> None:
-        """Measure the rate from now on, with so much done before."""
+        """Restart the rate measurement, with `done` items completed before."""
         self._bars.reset(self._task, completed=done)
 
     def show(self, description: str, done: int, total: int, numbers: str, current: str = "") -> None:
-        """Show where the run stands; a total of 0 is unknown."""
+        """Update the display; a total of 0 means unknown."""
         self._bars.update(self._task, description=description, total=total or None, completed=done, numbers=numbers)
         self._current.plain = current
 
 
 class IndexProgress:
-    """How a run of `index` goes on.
+    """Progress of a run of `index`.
 
     Called with each `Progress`. The display ends with the run, or with the `with` block if it is used as one.
     """
@@ -87,7 +87,7 @@ class IndexProgress:
         self._bar.stop()
 
     def __call__(self, progress: Progress) -> None:
-        """Show where the run stands."""
+        """Update the display."""
         if not self._bar.is_visible:
             return
         if progress.stage == "done":
@@ -97,14 +97,14 @@ class IndexProgress:
         if progress.stage == "embed" and self._embedding_since is None:
             self._embedding_since = time.monotonic()
             self._bar.restart()
-        name = output.printable(progress.current.name) if progress.current else ""
+        name = printable(progress.current.name) if progress.current else ""
         skipped = f"{progress.files_skipped:,} skipped, " if progress.files_skipped else ""
         self._bar.show(
             _STAGES.get(progress.stage, progress.stage),
             progress.files_done,
             progress.files_total,
             self._numbers(progress),
-            f"  {skipped}{output.counted(progress.segments, 'segment')}  {name}",
+            f"  {skipped}{counted(progress.segments, 'segment')}  {name}",
         )
 
     def _numbers(self, progress: Progress) -> str:
@@ -116,9 +116,9 @@ class IndexProgress:
 
 
 class TrainingProgress:
-    """How a run of `train` goes on: rate, time left and loss. A context manager.
+    """Progress of a run of `train`: rate, remaining time and loss. A context manager.
 
-    Called with each `Training`; shows nothing before the first, since processes beside the first are called with none.
+    Called with each `Training`. It shows nothing before the first call: only the first of several processes is called.
     """
 
     def __init__(self, console: Console) -> None:
@@ -135,13 +135,13 @@ class TrainingProgress:
         self._bar.stop()
 
     def __call__(self, training: Training) -> None:
-        """Show where the run stands."""
+        """Update the display."""
         if training.stage != self._stage:
-            # A resumed stage does not begin at 0, and what was done before says nothing about the rate.
+            # Steps that an earlier run completed must not count in the rate of a resumed stage.
             self._bar.start()
             self._stage, self._began = training.stage, (time.monotonic(), training.steps_done)
             self._bar.restart(training.steps_done)
-        numbers = output.training_numbers(training, self._rate(training))
+        numbers = training_numbers(training, self._rate(training))
         self._bar.show(training.stage, training.steps_done, training.steps, numbers)
 
     def _rate(self, training: Training) -> float | None:

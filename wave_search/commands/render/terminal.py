@@ -1,4 +1,4 @@
-"""What a person sees: tables on stdout; progress, warnings and reports on stderr."""
+"""Terminal output: results on stdout; progress, warnings and reports on stderr."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from rich.table import Table
 from rich.text import Text
 
 from wave_search.commands.render import evaluation
-from wave_search.commands.render import text as output
 from wave_search.commands.render.progress import IndexProgress, TrainingProgress
+from wave_search.commands.render.text import cell, counted, printable, report_sentences, skipped_line, span
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,22 +29,22 @@ if TYPE_CHECKING:
     from wave_search.types import Hit, ModelSpec
 
 _FULL_BAR_Z = 5.0
-"""A hit this far above the background fills its bar; a better one stretches the scale of its table."""
+"""The z that fills the bar of a hit. A higher z in the table stretches the scale."""
 _BAR_WIDTH = 8
 _SKIPPED_SHOWN = 50
 _EXCERPT_CHARS = 100
 
 
 class StdoutClosedError(Exception):
-    """Whoever read the results has gone, as `head` does."""
+    """The reader of stdout has closed the pipe, as `head` does."""
 
 
 class Terminal:
-    """The two streams of one run."""
+    """The output streams of one command."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         for stream in (sys.stdout, sys.stderr):
-            if stream is not None:  # the value of a stream that a shell has closed
+            if stream is not None:  # None if the shell has closed the stream
                 stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # text files on real streams
         self.quiet = quiet
         self._out = plain_console()
@@ -52,14 +52,14 @@ class Terminal:
 
     @property
     def results_on_terminal(self) -> bool:
-        """Whether a person reads stdout."""
+        """Whether stdout is a terminal."""
         return self._out.is_terminal
 
     def write(self, data: str | bytes) -> None:
-        """Write results to stdout at once.
+        """Write results to stdout and flush.
 
         Raises:
-            StdoutClosedError: nobody reads any more.
+            StdoutClosedError: the reader has closed the pipe.
             OSError: stdout is closed, or the disk behind it is full.
         """
         if sys.stdout is None:
@@ -75,40 +75,40 @@ class Terminal:
             raise OSError(error.errno, error.strerror, "stdout") from None
 
     def lines(self, lines: Iterable[str]) -> None:
-        """Write results to stdout, one a line."""
+        """Write lines of results to stdout."""
         self.write("".join(f"{line}\n" for line in lines))
 
     def error(self, message: str) -> None:
-        """Say what went wrong."""
+        """Print an error to stderr."""
         self._say("error: ", "bold red", message)
 
     def warning(self, message: str) -> None:
-        """Say what to look at although the run goes on."""
+        """Print a warning to stderr."""
         self._say("warning: ", "bold yellow", message)
 
     def note(self, message: str) -> None:
-        """Say what is good to know, unless told to be quiet."""
+        """Print a note to stderr, unless quiet."""
         if not self.quiet:
             self._say("note: ", "bold cyan", message)
 
     def notice(self, model: ModelSpec) -> None:
-        """Pass on what a user must be told about the model."""
+        """Print the notice of the model, if it has one."""
         if model.notice:
             self.note(model.notice)
 
     def say(self, message: str) -> None:
-        """Report on stderr, unless told to be quiet."""
+        """Print a message to stderr, unless quiet."""
         if not self.quiet:
             self._say("", "", message)
 
     def _say(self, label: str, style: str, message: str) -> None:
         try:
             self._err.print(Text.assemble((label, style), message), soft_wrap=True)
-        except OSError:  # a full disk; there is no other place to say it
+        except OSError:  # a full disk: there is no other place to report it
             _let_go(sys.stderr)
 
     def working(self, what: str) -> AbstractContextManager[Any]:
-        """Show on a terminal that something slow goes on."""
+        """Show a spinner on a terminal during slow work."""
         return nullcontext() if self.quiet or not self._err.is_terminal else self._err.status(Text(what))
 
     def progress(self) -> IndexProgress | nullcontext[None]:
@@ -120,32 +120,32 @@ class Terminal:
         return nullcontext(lambda _: None) if self.quiet else TrainingProgress(self._err)
 
     def report(self, report: IndexReport) -> None:
-        """Report what a run of `index` did, and what it could not do."""
-        for sentence in output.report_sentences(report):
+        """Print the report of a run of `index`."""
+        for sentence in report_sentences(report):
             self.say(sentence)
         for folder in report.unreachable:
-            name = output.printable(folder)
+            name = printable(folder)
             self.warning(
-                f"{name}: gone or empty, as an unmounted disk is; its files stay in the index. "
-                f"If they are gone for good: wave-search remove {name}"
+                f"{name}: missing or empty, possibly an unmounted disk; its files stay in the index. "
+                f"If they were deleted, run: wave-search remove {name}"
             )
         if report.skipped:
-            self.warning(f"skipped {output.counted(len(report.skipped), 'file')}:")
+            self.warning(f"skipped {counted(len(report.skipped), 'file')}:")
         for skipped in report.skipped[:_SKIPPED_SHOWN]:
-            self._say("", "", f"  {output.skipped_line(skipped)}")
+            self._say("", "", f"  {skipped_line(skipped)}")
         if len(report.skipped) > _SKIPPED_SHOWN:
             self._say("", "", f"  and {len(report.skipped) - _SKIPPED_SHOWN:,} more: --report FILE lists all")
 
     def hits(self, hits: Sequence[Hit]) -> None:
-        """Write hits as a table for a person."""
+        """Write hits as a table."""
         table = Table(box=None, pad_edge=False, header_style="bold")
         for name in ("#", "match", "z", "score"):
             table.add_column(name, justify="left" if name == "match" else "right", no_wrap=True)
-        table.add_column("kind", no_wrap=True)
+        table.add_column("modality", no_wrap=True)
         table.add_column("time", no_wrap=True)
         table.add_column("file", overflow="fold")
         for name in hits[0].columns:
-            table.add_column(output.printable(name), overflow="fold")
+            table.add_column(printable(name), overflow="fold")
         full = max(_FULL_BAR_Z, *(hit.z for hit in hits))
         for hit in hits:
             table.add_row(
@@ -154,9 +154,9 @@ class Terminal:
                 f"{hit.z:.2f}",
                 f"{hit.score:.3f}",
                 hit.modality.value,
-                output.span(hit.start_s, hit.stop_s),
+                span(hit.start_s, hit.stop_s),
                 _linked(hit),
-                *(Text(output.cell(value)) for value in hit.columns.values()),
+                *(Text(cell(value)) for value in hit.columns.values()),
             )
         self._write_table(table)
 
@@ -166,7 +166,7 @@ class Terminal:
         return "#" * round(_BAR_WIDTH * max(filled, 0))
 
     def rows(self, rows: Iterable[tuple[str, ...]]) -> None:
-        """Write names and values: aligned for a person, tab-separated for a pipe."""
+        """Write names and values: aligned on a terminal, tab-separated otherwise."""
         if not self.results_on_terminal:
             self.lines("\t".join(row) for row in rows)
             return
@@ -176,7 +176,7 @@ class Terminal:
         self._write_table(table)
 
     def evaluation(self, found: Evaluation) -> None:
-        """Write the figures of an evaluation: a table for a person, tab-separated for a pipe."""
+        """Write the figures of an evaluation: tables on a terminal, tab-separated otherwise."""
         rows = list(evaluation.rows(found))
         if not self.results_on_terminal:
             self.lines("\t".join(row) for row in rows)
@@ -190,12 +190,12 @@ class Terminal:
             self._write_table(table)
 
     def evaluation_report(self, found: Evaluation) -> None:
-        """Report how the figures of an evaluation were made, and what could not be used."""
+        """Print how the figures of an evaluation were obtained, and what could not be used."""
         for sentence in evaluation.sentences(found):
             self.say(sentence)
         faults = list(evaluation.faults(found))
         if faults:
-            self.warning(f"{output.counted(len(faults), 'row or file', 'rows and files')} could not be used:")
+            self.warning(f"{counted(len(faults), 'row or file', 'rows and files')} could not be used:")
         for fault in faults[:_SKIPPED_SHOWN]:
             self._say("", "", f"  {fault}")
         if len(faults) > _SKIPPED_SHOWN:
@@ -208,26 +208,26 @@ class Terminal:
 
 
 def plain_console(*, stderr: bool = False) -> Console:
-    """A console that shows names as they are: they are no markup."""
+    """Return a console that prints text literally, without markup or highlighting."""
     return Console(stderr=stderr, markup=False, highlight=False, emoji=False)
 
 
 def _linked(hit: Hit) -> Text:
-    """Name a file so that a click opens it; a text shows its words below."""
+    """Return a path as a hyperlink, with an excerpt below it for a text segment."""
     path = hit.path
     try:
         shown = path.relative_to(os.getcwd())  # noqa: PTH109 - a name that is only shown
     except (ValueError, OSError):
         shown = path
-    linked = Text(output.printable(shown), style=Style(link=path.as_uri()))
+    linked = Text(printable(shown), style=Style(link=path.as_uri()))
     if hit.text:
-        excerpt = textwrap.shorten(output.printable(" ".join(hit.text.split())), _EXCERPT_CHARS, placeholder=" ...")
+        excerpt = textwrap.shorten(printable(" ".join(hit.text.split())), _EXCERPT_CHARS, placeholder=" ...")
         return Text("\n").join([linked, Text(excerpt, style="dim")])
     return linked
 
 
 def _let_go(stream: TextIO) -> None:
-    # Python flushes its streams once more when it exits, and would complain.
+    # Python flushes its streams again when it exits, which would raise.
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
