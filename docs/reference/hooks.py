@@ -22,8 +22,8 @@ _RESULTS = Path(__file__).parents[2] / "benchmarks" / "RESULTS.md"
 _COLUMNS = 100
 _INTRODUCTION = """# Command line
 
-The output of `--help` of each command. [Results, export and scripts](../guide/results.md) describes output formats, exit
-codes and environment variables.
+The output of `--help` of each command. Output formats, exit codes and environment variables are described in
+[Results, export and scripts](../guide/results.md).
 """
 
 

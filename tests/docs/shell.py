@@ -48,6 +48,8 @@ class Shell:
     built: Ran | None = None
     """How it was built."""
     environment: dict[str, str] = field(default_factory=dict)
+    has_built: bool = False
+    """Whether the page has built the index, in appearance: later it is updated in earnest."""
 
     def begin(self) -> None:
         """Restore what a page finds: the demo media, files under short names, and the built index if there is one."""
@@ -63,6 +65,7 @@ class Shell:
         (self.folder / "home").mkdir()
         for name, source in FOLDERS.items():
             (self.folder / "home" / name).symlink_to(media / source)
+        self.has_built = False
         self._restore_index()
 
     def _restore_index(self) -> None:
@@ -111,8 +114,8 @@ class Shell:
             )
             return Ran(ran.stdout, ran.stderr, ran.returncode)
         arguments = self._words(part)[1:]
-        if arguments == BUILD and self.built is not None:
-            self._restore_index()
+        if arguments == BUILD and self.built is not None and not self.has_built:
+            self.has_built = True
             return self.built
         program = self.cli.having(**environment, **(_TERMINAL if shown else _PIPE))
         options = {"input": given or ""} if given is not None else {"stdin": subprocess.DEVNULL}

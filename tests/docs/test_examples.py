@@ -17,7 +17,7 @@ import pytest
 from tests.conftest import DEMO_MEDIA
 from tests.docs.output import differs
 from tests.docs.pages import CHECKOUT, DATA, PAGES, RUN, Block, blocks
-from tests.docs.shell import BUILD, PROGRAM, Ran, Shell
+from tests.docs.shell import BUILD, PROGRAM, Shell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

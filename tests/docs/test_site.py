@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typer.core import TyperCommand
 
 MADE_BY_MKDOCS = {DOCS / "reference" / "cli.md", DOCS / "design" / "measurements.md"}
-NOT_OURS = {"--num_processes", "--logdir"}
+NOT_OURS = {"--counts", "--icons", "--logdir", "--now", "--num_processes", "--parts", "--rounds", "--steps", "--write"}
 """Options of other programs."""
 README_LINES = 150
 API = DOCS / "reference" / "api.md"
@@ -98,11 +98,11 @@ def _pattern(title: str) -> re.Pattern[str]:
 
 
 def _texts() -> Iterator[str]:
-    """All texts in the sources, with a mark where a value is inserted."""
+    """Yield all texts in the sources, without the values that are inserted in them."""
     for source in (CHECKOUT / "wave_search").rglob("*.py"):
         for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
             if isinstance(node, ast.JoinedStr):
-                yield "".join(str(part.value) if isinstance(part, ast.Constant) else "\0" for part in node.values)
+                yield "".join(str(part.value) if isinstance(part, ast.Constant) else "" for part in node.values)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 yield node.value
 
