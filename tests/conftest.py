@@ -5,17 +5,28 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
-import sys
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import wave_search
+from tests.fork_server import COMMAND, ForkServer, StandIns
+
+# Before torch and FAISS are loaded, here and in what tests start: on few cores the threads of small work only wait for
+# each other.
+os.environ["OMP_NUM_THREADS"] = "1"
+# A shell that runs the tests in its background has Ctrl-C ignored, which would be inherited.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+PACKAGE_PARENT = Path(wave_search.__file__).resolve().parents[1]
+"""Where a new process sees the package that the tests see, installed or not."""
 DEMO_MEDIA = CHECKOUT / "demo" / "media"
 ODD_NAMES = (b"latin-\xe9.flac", b"new\nline.flac", b"[red]\x1b[31mred.flac")
 
@@ -34,7 +45,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @dataclass(frozen=True)
 class CommandLine:
-    """Runs the installed command."""
+    """Runs the command.
+
+    Attributes:
+        program: a stand-in, which begins with all libraries loaded.
+        environment: of the command.
+    """
 
     program: Path
     environment: dict[str, str]
@@ -46,16 +62,46 @@ class CommandLine:
 
     def having(self, **environment: str) -> CommandLine:
         """The same with other environment variables."""
-        return CommandLine(self.program, {**self.environment, **environment})
+        return replace(self, environment={**self.environment, **environment})
+
+    def cold(self) -> CommandLine:
+        """The same as users run it: in an interpreter that begins with nothing."""
+        return replace(self, program=COMMAND)
+
+
+SHARED_SERVER = pytest.StashKey[ForkServer]()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Let the workers of pytest-xdist share a server."""
+    if SHARED_SERVER not in node.config.stash:
+        node.config.stash[SHARED_SERVER] = ForkServer(PACKAGE_PARENT)
+    node.workerinput["fork_server"] = str(node.config.stash[SHARED_SERVER].folder)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if SHARED_SERVER in config.stash:
+        config.stash[SHARED_SERVER].close()
 
 
 @pytest.fixture(scope="session")
-def cli() -> CommandLine:
-    program = Path(sys.executable).with_name("wave-search")
-    if not program.exists():
+def stand_ins(request: pytest.FixtureRequest) -> Iterator[StandIns]:
+    """Programs that begin with all libraries loaded."""
+    if hasattr(request.config, "workerinput"):
+        yield StandIns(Path(request.config.workerinput["fork_server"]))
+        return
+    with closing(ForkServer(PACKAGE_PARENT)) as server:
+        yield StandIns(server.folder)
+
+
+@pytest.fixture(scope="session")
+def cli(stand_ins: StandIns) -> CommandLine:
+    if not COMMAND.exists():
         pytest.fail("the package is not installed here: run `make test`")
     unwanted = {"WAVE_SEARCH_INDEX", "WAVE_SEARCH_DEBUG", "NO_COLOR", "FORCE_COLOR", "COLUMNS"}
-    return CommandLine(program, {name: value for name, value in os.environ.items() if name not in unwanted})
+    environment = {name: value for name, value in os.environ.items() if name not in unwanted}
+    return CommandLine(stand_ins.command, environment)
 
 
 @pytest.fixture(scope="session")

@@ -134,7 +134,7 @@ def test_two_packages_of_faiss_are_refused(cli: CommandLine, small_index: Path, 
     metadata = tmp_path / "faiss_gpu_cu12-1.0.dist-info" / "METADATA"
     metadata.parent.mkdir()
     metadata.write_text("Metadata-Version: 2.1\nName: faiss-gpu-cu12\nVersion: 1.0\n")
-    run = cli.having(PYTHONPATH=str(tmp_path))("info", "--index", small_index)
+    run = cli.cold().having(PYTHONPATH=str(tmp_path))("info", "--index", small_index)
     assert run.returncode == 1
     assert run.stderr.startswith("error: faiss-cpu and faiss-gpu-cu12 are installed together")
     assert "pip uninstall faiss-cpu faiss-gpu-cu12" in run.stderr

@@ -1,0 +1,50 @@
+"""Stands in for a program that would start cold: it has the server fork a child, and lends it all that it has itself.
+
+Arguments, environment, current folder and standard streams go to the child (closed ones are closed there); signals are
+passed on to it, and this process ends as the child ends. It is copied to the folder of the server's socket, under the
+name of the program that it stands for, and needs nothing that is not in the standard library.
+"""
+
+import marshal
+import os
+import signal
+import socket
+import sys
+
+SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGWINCH}
+
+
+def main() -> None:
+    streams = [number for number in range(3) if is_open(number)]  # before anything else takes their numbers
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    request = marshal.dumps((list(map(os.fsencode, sys.argv)), dict(os.environb), os.getcwdb(), streams))  # noqa: PTH109
+    with socket.socket(socket.AF_UNIX) as server:
+        server.connect(os.path.join(os.path.dirname(__file__), "socket"))  # noqa: PTH118, PTH120 - pathlib is slow
+        socket.send_fds(server, [len(request).to_bytes(4, "little")], streams)
+        server.sendall(request)
+        process = int.from_bytes(server.recv(4, socket.MSG_WAITALL), "little")
+        if not process:
+            sys.exit(f"the fork server has ended: {os.path.dirname(__file__)}/log")  # noqa: PTH120
+        for number in SIGNALS:
+            signal.signal(number, lambda number, _: os.kill(process, number))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        code = os.waitstatus_to_exitcode(int.from_bytes(server.recv(4, socket.MSG_WAITALL), "little"))
+    if code < 0:
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        if -code != signal.SIGKILL:
+            signal.signal(-code, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {-code})
+        os.kill(os.getpid(), -code)
+    os._exit(code)
+
+
+def is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    main()

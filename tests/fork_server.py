@@ -1,0 +1,256 @@
+"""Runs programs in forked children of one process that has loaded the heavy libraries: a start costs no seconds.
+
+The process that is forked has one thread and has used no library, so that its children are as fresh interpreters that
+have imported a lot. `fork_client.py` is what a test starts in place of a program.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import gc
+import importlib
+import io
+import marshal
+import os
+import pkgutil
+import runpy
+import selectors
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+import types
+import warnings
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self, TextIO
+
+SETTINGS = {
+    # One thread, as threads of small work wait for each other, and none that a fork would lose.
+    "OMP_NUM_THREADS": "1",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+}
+COMMAND = Path(sys.executable).with_name("wave-search")
+"""The command as users run it."""
+LIBRARIES = ("torch", "transformers", "faiss", "lancedb", "pyarrow.dataset", "duckdb", "peft", "pydantic.type_adapter")
+
+
+class StandIns:
+    """What a test starts in place of a program.
+
+    Args:
+        folder: of a server.
+
+    Attributes:
+        command: stands in for the installed command.
+        python: stands in for the interpreter, for `python -c CODE ARGUMENTS`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.command = folder / COMMAND.name
+        self.python = folder / "python"
+
+
+class ForkServer:
+    """The process that is forked. Those who ask before it has loaded everything wait.
+
+    Attributes:
+        folder: where its stand-ins are.
+    """
+
+    def __init__(self, package_parent: Path) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="fork-server-"))  # short, as names of sockets have to be
+        stand_ins = StandIns(self.folder)
+        for path in (stand_ins.command, stand_ins.python):
+            path.write_text(f"#!{sys.executable} -IS\n" + Path(__file__).with_name("fork_client.py").read_text())
+            path.chmod(0o755)
+        with socket.socket(socket.AF_UNIX) as listener, (self.folder / "log").open("wb") as log:
+            listener.bind(str(self.folder / "socket"))
+            listener.listen(64)
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", __file__, str(listener.fileno()), package_parent],
+                pass_fds=[listener.fileno()],
+                env={**os.environ, **SETTINGS},
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def close(self) -> None:
+        self._process.communicate()  # closes its stdin
+        shutil.rmtree(self.folder)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a client asks for."""
+
+    arguments: list[bytes]
+    environment: dict[bytes, bytes]
+    folder: bytes
+    streams: dict[int, int]
+    """Number in the child -> number here; those that are not there are closed."""
+
+    @classmethod
+    def receive(cls, client: socket.socket) -> Self:
+        size, files, _, _ = socket.recv_fds(client, 4, 3)
+        data = client.recv(int.from_bytes(size, "little"), socket.MSG_WAITALL)
+        arguments, environment, folder, streams = marshal.loads(data)  # noqa: S302 - from our own client
+        return cls(arguments, environment, folder, dict(zip(streams, files, strict=True)))
+
+
+def load(package_parent: str) -> None:
+    """Import what programs use, in one thread that has begun nothing."""
+    warnings.filterwarnings("ignore", "lancedb fork support")  # it concerns processes that have used it
+    if package_parent not in sys.path:
+        sys.path.insert(0, package_parent)
+    for name in LIBRARIES:
+        importlib.import_module(name)
+    package = importlib.import_module("wave_search")
+    for module in pkgutil.walk_packages(package.__path__, "wave_search."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    # lancedb starts its thread on import, and again in each child.
+    loop = importlib.import_module("lancedb.background_loop").LOOP
+    loop.loop.call_soon_threadsafe(loop.loop.stop)
+    loop.thread.join()
+    deadline_s = time.monotonic() + 10
+    while len(names := thread_names()) > 1:  # the kernel's part of a thread ends a little later
+        if time.monotonic() > deadline_s:
+            sys.exit(f"a process with threads cannot be forked: {names}")
+    for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]
+        finalizer.atexit = False  # torch takes back, one by one, all that it registered on import
+    gc.collect()
+    gc.freeze()
+
+
+def thread_names() -> list[str]:
+    """The threads of this process, those of C libraries too."""
+    names = []
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(OSError):  # it has just ended
+            names.append((task / "comm").read_text().strip())
+    return names
+
+
+def serve(listener: socket.socket) -> Request:
+    """Fork a child for each request; returns in the children alone."""
+    children: dict[socket.socket, int] = {}
+    selector = selectors.DefaultSelector()
+    selector.register(0, selectors.EVENT_READ)
+    selector.register(listener, selectors.EVENT_READ)
+    while True:
+        for key, _ in selector.select():
+            if key.fileobj == 0:  # closed: those who asked have ended
+                os._exit(0)
+            elif key.fileobj is listener:
+                client = listener.accept()[0]
+                request = Request.receive(client)
+                process = os.fork()
+                if not process:
+                    return request
+                for file in request.streams.values():
+                    os.close(file)
+                client.sendall(process.to_bytes(4, "little"))
+                children[client] = process
+                selector.register(client, selectors.EVENT_READ)
+                selector.register(os.pidfd_open(process), selectors.EVENT_READ, client)
+            elif key.data is None:  # the client was killed, and its child has to follow
+                if key.fileobj in children:
+                    selector.unregister(key.fileobj)
+                    os.kill(children[key.fileobj], signal.SIGKILL)
+            else:  # a child has ended
+                client = key.data
+                selector.unregister(key.fd)
+                os.close(key.fd)
+                status = os.waitpid(children.pop(client), 0)[1]
+                with contextlib.suppress(BrokenPipeError, KeyError):
+                    selector.unregister(client)
+                    client.sendall(status.to_bytes(4, "little"))
+                client.close()
+
+
+def take_over(request: Request) -> None:
+    """Give this process what its client has: streams, environment, current folder."""
+    os.setsid()
+    for number in range(3):
+        if number in request.streams:
+            os.dup2(request.streams[number], number)
+            os.close(request.streams[number])
+        else:
+            os.close(number)
+    os.environ.clear()
+    os.environb.update(request.environment)
+    os.chdir(request.folder)
+    sys.stdin = sys.__stdin__ = stream(request, 0, sys.stdin)
+    sys.stdout = sys.__stdout__ = stream(request, 1, sys.stdout)
+    sys.stderr = sys.__stderr__ = stream(request, 2, sys.stderr)
+
+
+def stream(request: Request, number: int, model: TextIO) -> TextIO | None:
+    """A standard stream as Python opens it at its start."""
+    if number not in request.streams:
+        return None
+    file = open(number, "wb" if number else "rb", closefd=False)  # noqa: SIM115
+    buffered = number == 1 and not file.isatty()
+    return io.TextIOWrapper(file, model.encoding, model.errors, line_buffering=not buffered)
+
+
+def work(stand_in: str, *arguments: str) -> None:
+    """Run what the client stands for."""
+    if Path(stand_in).name == COMMAND.name:
+        sys.argv = [str(COMMAND), *arguments]
+        sys.path.insert(0, str(COMMAND.parent))
+        runpy.run_path(str(COMMAND), run_name="__main__")
+    else:
+        option, code, *rest = arguments
+        assert option == "-c", option
+        sys.argv = [option, *rest]
+        sys.path.insert(0, "")
+        sys.modules["__main__"] = module = types.ModuleType("__main__")
+        exec(compile(code, "<string>", "exec"), vars(module))  # noqa: S102 - as `python -c` does
+
+
+def exit_code(program: Callable[[], object]) -> int:
+    """Run a program to its end as Python does, but for freeing all modules, which takes long."""
+    code: object = None
+    try:
+        program()
+    except SystemExit as end:
+        code = end.code
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    threading._shutdown()  # type: ignore[attr-defined] # waits for threads, as the end of Python does
+    atexit._run_exitfuncs()
+    if not (code is None or isinstance(code, int)):
+        print(code, file=sys.stderr)  # noqa: T201
+        code = 1
+    for file in (sys.stdout, sys.stderr):
+        try:
+            if file is not None:
+                file.flush()
+        except OSError:
+            code = 120
+    return code or 0
+
+
+def main() -> None:
+    listener, package_parent = sys.argv[1:]
+    load(package_parent)
+    request = serve(socket.socket(fileno=int(listener)))
+    take_over(request)
+    os._exit(exit_code(lambda: work(*map(os.fsdecode, request.arguments))) & 0xFF)
+
+
+if __name__ == "__main__":
+    main()
