@@ -1,8 +1,4 @@
-"""What was shown against what was written: words as they are, numbers nearly, durations, sizes and ids not.
-
-The `z` of a hit depends a little on the order in which files are decoded: it is measured on segments drawn by id.
-So numbers with one or two decimals, and "z" in JSON, may differ by a quarter; scores have three decimals or more.
-"""
+"""What was shown against what was written: words as they are, numbers nearly, durations, sizes and ids not."""
 
 from __future__ import annotations
 
@@ -59,7 +55,7 @@ def _same(expected: str, actual: str) -> bool:
 
 def _close(is_z: str, shown: str, written: str) -> bool:
     digits = [len(number.partition(".")[2]) for number in (shown, written)]
-    tolerance = 0.25 if is_z or digits[0] <= 2 else 1.6e-3
+    tolerance = 0.02 if is_z else max(1.6 * 10.0 ** -digits[0], 2e-3)  # of a z, whose divisor is a small spread
     return (bool(is_z) or digits[0] == digits[1]) and abs(float(shown) - float(written)) < tolerance
 
 

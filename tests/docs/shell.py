@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 PROGRAM = "wave-search"
 BUILD = ["index", "demo/media"]
 """The command that builds the index of the examples. It is run once."""
+IN_ORDER = ["--workers", "1"]
+"""How it is run, so that segments have the same ids each time: `z` depends on which of them are drawn by id."""
 SOUNDS = {"dog.wav": "sounds/dog-100032.flac", "rain.wav": "sounds/rain-73260.flac"}
 COPIES = {"clip.mp4": "videos/bbb_meadow.mp4", "photo.jpg": "images/balloon.jpg"}
 FOLDERS = {"Videos": "scenes", "Sounds": "sounds"}
 """What the examples find beside the demo media, and in the home directory."""
-_TERMINAL = {"TTY_COMPATIBLE": "1", "TTY_INTERACTIVE": "0", "TERM": "dumb", "COLUMNS": "100", "LINES": "50"}
+_TERMINAL = {"TTY_COMPATIBLE": "1", "TTY_INTERACTIVE": "0", "TERM": "dumb", "COLUMNS": "120", "LINES": "50"}
 _PIPE = {"TTY_COMPATIBLE": "0"}
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 
@@ -73,6 +75,15 @@ class Shell:
             shutil.rmtree(self.folder / ".wave-search", ignore_errors=True)
             shutil.copytree(self.index, self.folder / ".wave-search")
 
+    def build(self) -> None:
+        """Build the index that the folder has from now on."""
+        self.begin()
+        built = self.run(" ".join([PROGRAM, *BUILD, *IN_ORDER]))
+        assert built.code == 0, built.stderr[:1000]
+        self.index = self.folder.with_name("index")
+        shutil.copytree(self.folder / ".wave-search", self.index)
+        self.built = built
+
     def run(self, command: str) -> Ran:
         """Run a pipeline. Its stderr is that of all its parts, its exit code that of the last."""
         exported = re.fullmatch(r"export (.+)", command)
@@ -81,7 +92,11 @@ class Shell:
                 name, _, value = word.partition("=")
                 self.environment[name] = value
             return Ran("", "", 0)
-        command, _, target = _cut(command, ">")
+        written, _, target = _cut(command, ">")
+        if PROGRAM in written.rpartition(" | ")[2]:
+            command = written
+        else:
+            target = ""  # sh writes the file
         parts = []
         while command:
             part, _, command = _cut(command, "|")
@@ -110,7 +125,7 @@ class Shell:
                 capture_output=True,
                 encoding="utf-8",
                 cwd=self.folder,
-                env={**os.environ, **environment},
+                env={**self.cli.environment, **environment, "PATH": f"{self.cli.program.parent}:{os.environ['PATH']}"},
             )
             return Ran(ran.stdout, ran.stderr, ran.returncode)
         arguments = self._words(part)[1:]
@@ -131,7 +146,7 @@ class Shell:
             capture_output=True,
             encoding="utf-8",
             cwd=self.folder,
-            env={**os.environ, **self.environment},
+            env={**self.cli.environment, **self.environment},
         )
         return done.stdout.split("\0")[:-1]
 
