@@ -11,11 +11,13 @@ import wave_search as ws
 from benchmarks.vectors import Library
 from wave_search.ann.rebuild import refresh_shards
 from wave_search.calibration.cohort import score_stats
-from wave_search.query import LoadOptions, ModelSession
+from wave_search.models import LoadOptions, ModelSpec
+from wave_search.models.session import ModelSession
+from wave_search.models.wave.clips import SAMPLING
 from wave_search.query.partition import PartitionSearch
 from wave_search.store import ContentRow, FileRow, NewSegment, Settings, Writer, create, manifest
 from wave_search.store.snapshot import Snapshot
-from wave_search.types import Clip, Modality, ModelSpec, PartitionKey, Sampling
+from wave_search.types import Clip, Modality, PartitionKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,7 +57,7 @@ class Ours:
     def store(self, items: NDArray[np.float16], folder: Path) -> None:
         """Store vectors and files."""
         dim = items.shape[1]
-        spec = ModelSpec("vectors", "none", dim, tuple(Modality), Sampling(), {}, "sequential")
+        spec = ModelSpec("vectors", "none", dim, tuple(Modality), SAMPLING, {})
         create(folder / "index", spec, Settings("10", (Modality.VIDEO, Modality.TEXT)))
         texts = Library(dim).queries("cross", TEXTS, len(items), seed=1).astype(np.float16)
         with Writer(folder / "index") as writer:

@@ -32,7 +32,7 @@ from recipes.wave_nano.scenes import DURATION_S, random_scene, render
 from recipes.wave_nano.sounds import RATE_HZ, load_sounds
 from recipes.wave_nano.sprites import HELD_OUT_STYLE, load_sprites
 from wave_search.calibration.phrases import PHRASES
-from wave_search.models import load
+from wave_search.models import LoadOptions, load
 from wave_search.types import Clip, Frames, Modality, Waveform
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from recipes.wave_nano.sounds import Sound
     from recipes.wave_nano.sprites import Sprites
-    from wave_search.types import Embedder
+    from wave_search.models import Embedder
 
 _SEED = 40_000
 _CLASSES = tuple(SOUND_WORDS)
@@ -168,7 +168,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as cache:
         sprites = load_sprites(options.icons, (HELD_OUT_STYLE,), Path(cache))
-    embedder = load(options.model, device="cpu")
+    embedder = load(options.model, LoadOptions(device="cpu"))
     everything, texts, queries, foreign = make(embedder, load_sounds(options.media, (options.fold,)), sprites)
     halves = (_CLASSES[:5], _CLASSES[5:])
     lacking = {label: everything.without(half) for half in halves for label in half}

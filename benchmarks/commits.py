@@ -23,8 +23,10 @@ if __package__ in (None, ""):
 from benchmarks.ann_ours import VIDEO, put
 from benchmarks.results import Table, machine, publish
 from benchmarks.vectors import Library
+from wave_search.models import ModelSpec
+from wave_search.models.wave.clips import SAMPLING
 from wave_search.store import Settings, Writer, create, open_snapshot
-from wave_search.types import Modality, ModelSpec, Sampling
+from wave_search.types import Modality
 
 FILES, SEGMENTS = 2, 10
 PARTS = 8
@@ -33,7 +35,7 @@ PARTS = 8
 
 def run(directory: Path, commits: int, dim: int, *, tidy: bool) -> list[tuple[str, ...]]:
     """Fill a new index; returns a row for each part of the run."""
-    spec = ModelSpec("vectors", "none", dim, tuple(Modality), Sampling(), {}, "sequential")
+    spec = ModelSpec("vectors", "none", dim, tuple(Modality), SAMPLING, {})
     create(directory, spec, Settings("10", (Modality.VIDEO,)))
     vectors = next(Library(dim).items(FILES * SEGMENTS))
     rows = []

@@ -29,7 +29,7 @@ from wave_search.calibration.background import Background
 from wave_search.calibration.cohort import typical_background
 from wave_search.calibration.phrases import PHRASES
 from wave_search.finetune.metrics import mean_average_precision
-from wave_search.models import load
+from wave_search.models import LoadOptions, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -170,7 +170,7 @@ def main() -> None:
     parser.add_argument("--write", type=Path, required=True, metavar="FILE", help="replace the section in FILE")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    model = load(options.model, device="cpu")
+    model = load(options.model, LoadOptions(device="cpu"))
     collection = Collection(model, material(options.media, options.icons))
     asked = collection.asked()
     about = {"model": f"{model.spec.name} at {model.spec.revision[:12]}", **machine(1, "cpu")}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from recipes.wave_nano.sprites import Sprites
-    from wave_search.types import Embedder
+    from wave_search.models import Embedder
 
     Vector = NDArray[np.float32]
 

@@ -34,14 +34,15 @@ from wave_search import store
 from wave_search.indexer import scan
 from wave_search.indexer.pipeline.embed import BATCH_CLIPS
 from wave_search.media import DecoderPool, Segmentation, looks_like_media
-from wave_search.models import load
+from wave_search.models import LoadOptions, load
 from wave_search.store import ContentRow, FileRow, NewSegment, Settings, Writer
 from wave_search.types import Modality
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from wave_search.types import Clip, Embedder
+    from wave_search.models import Embedder
+    from wave_search.types import Clip
 
 MEDIA = Path(__file__).resolve().parents[1] / "demo" / "media"
 SEGMENT = "5"
@@ -140,7 +141,7 @@ def unchanged(count: int, rounds: int, clock: Clock) -> None:
 
 def measure_stages(options: argparse.Namespace) -> dict[str, Any]:
     """Time each stage and the whole, and publish it."""
-    embedder = load("wave-nano", device="cpu")
+    embedder = load("wave-nano", LoadOptions(device="cpu"))
     embed(embedder, decode(sorted(options.media.rglob("*.flac"))[:4], embedder)[0])  # the first batch warms up
     clock = Clock()
     for _ in range(options.rounds):

@@ -25,14 +25,14 @@ from benchmarks.results import Table, machine, publish
 from recipes.wave_nano.captions import COLOURS, MOTIONS, QUESTIONS
 from recipes.wave_nano.classes import SOUND_WORDS
 from recipes.wave_nano.scenes import DURATION_S, random_scene, render
-from wave_search.models import load
+from wave_search.models import LoadOptions, load
 from wave_search.types import Clip, Frames, Modality, Waveform
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from recipes.wave_nano.scenes import Scene
-    from wave_search.types import Embedder
+    from wave_search.models import Embedder
 
 _DATA = Path(__file__).parents[1] / "tests" / "data" / "nano"
 _FILMS = 96
@@ -118,7 +118,7 @@ def main() -> None:
     parser.add_argument("--model", default="wave-nano")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
     options = parser.parse_args()
-    embedder = load(options.model, device="cpu")
+    embedder = load(options.model, LoadOptions(device="cpu"))
     about = {"model": f"{embedder.spec.name} at {embedder.spec.revision[:12]}", **machine(1, "cpu")}
     notes = "Scores move: of all films on average, in standard deviations of a query's scores with the general prompt."
     publish(options.out / "RESULTS.md", "Instructions", about, [measure(embedder)], notes)

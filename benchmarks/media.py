@@ -31,13 +31,14 @@ if __package__ in (None, ""):
 
 from benchmarks.peak import peak_bytes as own_peak_bytes
 from wave_search.media import DecoderPool, Segmentation
-from wave_search.media.sampling import frame_indices, resize_to, video_size
-from wave_search.types import Modality, Sampling
+from wave_search.media.sampling import policy_of, resize_to
+from wave_search.models.wave.clips import SAMPLING
+from wave_search.types import Modality
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SAMPLING = Sampling()
+POLICY = policy_of(SAMPLING)
 SOURCE = Path(__file__).resolve().parents[1] / "demo" / "media" / "videos" / "toy_monster.mp4"
 WIDTH, HEIGHT, FPS = 1280, 720, 25
 X265 = "log-level=none"
@@ -75,9 +76,9 @@ def decord_picture(path: Path) -> int:
 
     reader = decord.VideoReader(str(path), num_threads=1)
     first = reader[0].shape
-    height, width = video_size(first[0], first[1], SAMPLING)
+    height, width = POLICY.frame_size(first[0], first[1])
     reader = decord.VideoReader(str(path), num_threads=1, width=width, height=height)
-    indices, _ = frame_indices(len(reader), reader.get_avg_fps(), SAMPLING)
+    indices, _ = POLICY.frame_indices(len(reader), reader.get_avg_fps())
     return len(reader.get_batch(list(indices)).asnumpy())
 
 
@@ -90,8 +91,8 @@ def av_picture(path: Path) -> int:
         stream.thread_type = "AUTO"
         fps = float(stream.average_rate)
         count = stream.frames or round(float(container.duration) / av.time_base * fps)
-        wanted = {int(index) for index in frame_indices(count, fps, SAMPLING)[0]}
-        size = video_size(stream.height, stream.width, SAMPLING)
+        wanted = {int(index) for index in POLICY.frame_indices(count, fps)[0]}
+        size = POLICY.frame_size(stream.height, stream.width)
         frames = enumerate(container.decode(stream))
         return len([resize_to(frame.to_ndarray(format="rgb24"), size) for at, frame in frames if at in wanted])
 
@@ -102,15 +103,15 @@ def torchcodec_picture(path: Path) -> int:
 
     decoder = VideoDecoder(str(path), dimension_order="NHWC", seek_mode="approximate")
     about = decoder.metadata
-    size = video_size(about.height, about.width, SAMPLING)
-    indices, _ = frame_indices(about.num_frames, about.average_fps, SAMPLING)
+    size = POLICY.frame_size(about.height, about.width)
+    indices, _ = POLICY.frame_indices(about.num_frames, about.average_fps)
     return len([resize_to(frame, size) for frame in decoder.get_frames_at(list(map(int, indices))).data.numpy()])
 
 
 def ffmpeg_picture(path: Path) -> int:
     """The command, sampling and resizing by its own filters, raw frames through a pipe."""
-    height, width = video_size(HEIGHT, WIDTH, SAMPLING)
-    rate = 1 / SAMPLING.frame_interval_s
+    height, width = POLICY.frame_size(HEIGHT, WIDTH)
+    rate = 1 / SAMPLING.numbers["frame_interval_s"]
     wanted = ["-vf", f"fps={rate},scale={width}:{height}:flags=bicubic", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
     done = subprocess.run(
         ["ffmpeg", "-v", "error", "-i", str(path), *wanted], check=True, capture_output=True, stdin=subprocess.DEVNULL

@@ -25,8 +25,10 @@ if __package__ in (None, ""):
 import wave_search as ws
 from benchmarks.peak import peak_bytes, private_bytes, watched
 from wave_search import indexer
+from wave_search.models import ModelSpec
+from wave_search.models.wave.clips import SAMPLING
 from wave_search.store import ContentRow, FileRow, NewSegment, Settings, Writer, create, open_snapshot
-from wave_search.types import Modality, ModelSpec, PartitionKey, Sampling
+from wave_search.types import Modality, PartitionKey
 
 PER_CONTENT = 3
 COMMIT_ROWS = 4096
@@ -50,7 +52,7 @@ def vectors(centres: np.ndarray, seed: int, count: int) -> np.ndarray:
 
 def write(directory: Path, segments: int, dim: int) -> None:
     """As a run of `index` does: complete contents, committed every few thousand rows."""
-    spec = ModelSpec("made-up", "0", dim, tuple(Modality), Sampling(), {}, "sequential")
+    spec = ModelSpec("made-up", "0", dim, tuple(Modality), SAMPLING, {})
     create(directory, spec, Settings("10", tuple(key.modality for key in SPACES)))
     centres = directions(dim)
     per_commit = COMMIT_ROWS // PER_CONTENT

@@ -27,8 +27,8 @@ import torch
 from benchmarks.model_fixture import clips, embedder_of
 from benchmarks.results import Table, machine, publish
 from wave_search.errors import UsageError
-from wave_search.models import load
-from wave_search.models.registry import TINY_DIRECTORY
+from wave_search.models import LoadOptions, load
+from wave_search.models.wave.family import TINY_DIRECTORY
 from wave_search.models.wave.saving import save_wave
 from wave_search.types import Modality
 
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "float32": {},
-    "float32, compiled": {"compiled": True},
     "bfloat16": {"dtype": "bfloat16"},
     "8bit (bitsandbytes)": {"quantization": "8bit"},
     "4bit (bitsandbytes, NF4)": {"quantization": "4bit"},
@@ -89,7 +88,7 @@ def measure(folder: str, rounds: int, clock: Callable[[], float]) -> list[dict[s
     rows: list[dict[str, Any]] = []
     for option, settings in OPTIONS.items():
         try:
-            embedder = load(folder, device="cpu", **settings)
+            embedder = load(folder, LoadOptions(device="cpu", **settings))
         except UsageError as error:
             print(f"left out: {option}: {error}", file=sys.stderr)
             continue

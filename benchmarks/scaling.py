@@ -31,7 +31,8 @@ from benchmarks.ann_measure import KINDS, ask, prepare
 from benchmarks.ann_ours import VERSIONS, VIDEO, Ours
 from benchmarks.peak import private_bytes, watched
 from wave_search.ann import Codebook, Shard, Shards, measure
-from wave_search.query import LoadOptions, ModelSession
+from wave_search.models import LoadOptions
+from wave_search.models.session import ModelSession
 from wave_search.query.partition import PartitionSearch
 from wave_search.store import Writer, manifest, open_snapshot
 from wave_search.store.snapshot import Snapshot

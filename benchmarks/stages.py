@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from wave_search.models.wave import preprocess
-from wave_search.models.wave.prompts import PROMPTS
+from wave_search.models.wave.clips import PROMPTS
 from wave_search.models.wave.sequences import (
     AudioFeatures,
     VisionFeatures,

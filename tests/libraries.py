@@ -12,8 +12,13 @@ from numpy.typing import NDArray
 import wave_search
 from tests.media_factory import write_image, write_sound, write_video
 from wave_search.calibration.phrases import PHRASES
-from wave_search.models import load  # this name stays the real one when tests replace the module's
-from wave_search.types import Clip, Embedder, Modality, ModelSpec
+from wave_search.models import (
+    Embedder,
+    LoadOptions,
+    ModelSpec,
+    load,  # this name stays the real one when tests replace the module's
+)
+from wave_search.types import Clip, Modality
 
 PACKAGE_PARENT = Path(wave_search.__file__).parents[1]
 """Where a subprocess has to run to see the package that the tests see, installed or not."""
@@ -51,7 +56,7 @@ def tiny() -> Embedder:
     import torch
 
     torch.set_num_threads(1)
-    return load("wave-tiny", device="cpu")
+    return load("wave-tiny", LoadOptions(device="cpu"))
 
 
 class CountingEmbedder:
@@ -88,7 +93,7 @@ class CountingEmbedder:
             self.asked.append(tuple(instructions))
         return tiny().embed_each(clips, instructions, modalities)
 
-    def load(self, name: str, **options: object) -> CountingEmbedder:
+    def load(self, name: str, options: LoadOptions | None = None) -> CountingEmbedder:
         """Stands in for `wave_search.models.load`."""
         self.loads += 1
         return self

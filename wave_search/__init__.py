@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         open,  # noqa: A004 - used as wave_search.open
         verify,
     )
+    from wave_search.models import ModelSpec
     from wave_search.query import (
         AV,
         Answer,
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
         Weighted,
     )
     from wave_search.reports import IndexReport, MetadataReport, OptimizeReport, Progress, Skipped, TagReport
-    from wave_search.types import Clip, ColumnInfo, DuplicateGroup, DuplicateMember, Hit, MediaRef, Modality, ModelSpec
+    from wave_search.types import Clip, ColumnInfo, DuplicateGroup, DuplicateMember, Hit, MediaRef, Modality
 
 __all__ = [
     "AV",

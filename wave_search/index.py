@@ -14,7 +14,6 @@ from wave_search.query import (
     MIN_LABEL_Z,
     Encoder,
     IndexInfo,
-    ModelSession,
     Reembedder,
     Reranker,
     RerankProgress,
@@ -40,9 +39,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from wave_search.models import ModelSpec
+    from wave_search.models.session import ModelSession
     from wave_search.reports import IndexReport, MetadataReport, OptimizeReport, ProgressCallback, Skipped, TagReport
     from wave_search.store import Snapshot
-    from wave_search.types import ColumnInfo, DuplicateGroup, Hit, ModelSpec
+    from wave_search.types import ColumnInfo, DuplicateGroup, Hit
 
     StrPath = str | os.PathLike[str]
     Texts = str | Weighted | Iterable[str | Weighted]

@@ -12,7 +12,9 @@ from wave_search import models, store
 from wave_search.errors import UsageError
 from wave_search.index import Index
 from wave_search.media import Segmentation
-from wave_search.query import LoadOptions, MediaEmbedder, ModelSession
+from wave_search.models import LoadOptions
+from wave_search.models.session import ModelSession
+from wave_search.query import MediaEmbedder
 from wave_search.types import Modality
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ def open(  # noqa: A001 - used as wave_search.open
         ModelError: the model cannot be loaded; at once only for a directory that the index does not know.
     """
     snapshot = store.open_snapshot(Path(path))
-    options = LoadOptions(device, dtype, snapshot.manifest.model.positions, quantization, token_budget)
+    options = LoadOptions(device, dtype, quantization, token_budget)
     return Index(snapshot, ModelSession.for_index(model, options, snapshot.manifest.model), workers)
 
 
@@ -67,11 +69,11 @@ def create(
     *,
     segment: str = "10",
     modalities: Iterable[str] | None = None,
-    positions: str = "sequential",
     device: str = "auto",
     dtype: str = "auto",
     quantization: str | None = None,
     token_budget: int | None = None,
+    family: Mapping[str, str] | None = None,
     workers: int | None = None,
 ) -> Index:
     """Make an empty index, pinned to a model and to how media are cut.
@@ -82,11 +84,11 @@ def create(
             directory, or "owner/name" of the Hugging Face hub, with "@revision" if wanted.
         segment: a length in seconds, "scene", or "none" for whole files.
         modalities: what to embed; None for all that the model can.
-        positions: how audio-visual positions are counted: "sequential" or "aligned".
         device: as for `open`.
         dtype: as for `open`.
         quantization: "8bit", "4bit", "int8" or "fp8" for the decoder of the model.
         token_budget: as for `open`.
+        family: options of the model's family, see `LoadOptions.family`; the index is pinned to them.
         workers: as for `open`.
 
     Raises:
@@ -95,7 +97,7 @@ def create(
     """
     segmenting = str(Segmentation.parse(segment))
     chosen = None if modalities is None else {_modality(name) for name in modalities}
-    engine = ModelSession(model, LoadOptions(device, dtype, positions, quantization, token_budget))
+    engine = ModelSession(model, LoadOptions(device, dtype, quantization, token_budget, family or {}))
     spec = engine.model().spec
     held = tuple(modality for modality in spec.modalities if chosen is None or modality in chosen)
     if not held:
@@ -106,10 +108,10 @@ def create(
 def load_embedder(
     model: str = "auto",
     *,
-    positions: str = "sequential",
     device: str = "auto",
     dtype: str = "auto",
     quantization: str | None = None,
+    family: Mapping[str, str] | None = None,
 ) -> MediaEmbedder:
     """Load a model to use it without an index. For the arguments see `create`.
 
@@ -117,7 +119,7 @@ def load_embedder(
         UsageError: an argument makes no sense.
         ModelError: the model cannot be loaded.
     """
-    engine = ModelSession(model, LoadOptions(device, dtype, positions, quantization))
+    engine = ModelSession(model, LoadOptions(device, dtype, quantization, family=family or {}))
     engine.model()
     return MediaEmbedder(engine)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     import numpy as np
@@ -42,20 +42,13 @@ class PartitionKey:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How media become arrays. Part of an index's identity: other sampling, other vectors.
+    """How a model expects media as arrays. Part of an index's identity: other sampling, other vectors."""
 
-    The defaults are those of WAVE's published evaluation run.
-    """
-
-    frame_interval_s: float = 0.5
-    max_frames: int = 128
-    pixel_multiple: int = 28
-    """Height and width of a frame are multiples of this (patch size x spatial merge)."""
-    min_pixels: int = 784
-    max_pixels: int = 176_400
-    """Area of a video frame."""
-    max_image_pixels: int = 2_073_600
-    sample_rate_hz: int = 16_000
+    policy: str
+    """Name of the rule that selects and resizes frames; `wave_search.media.sampling` implements it."""
+    numbers: Mapping[str, int | float]
+    """The parameters of the rule, by name."""
+    sample_rate_hz: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,63 +120,6 @@ class MediaRef:
     """None: from the beginning."""
     stop_s: float | None = None
     """None: to the end."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelSpec:
-    """What a vector depends on besides the media. An index is pinned to one."""
-
-    name: str
-    """As a user names it: a bundled name, a directory, or a hub id."""
-    revision: str
-    """Commit of the hub, or digest of the local files."""
-    dim: int
-    modalities: tuple[Modality, ...]
-    sampling: Sampling
-    prompts: Mapping[Modality, str]
-    """The prompt of each modality; an instruction replaces it. Text has none: it is embedded bare."""
-    positions: str
-    """Position rule of audio-visual clips: "sequential" or "aligned"."""
-    notice: str = ""
-    """What a user must be told about this model, for example that it is not trained."""
-    quantization: str | None = None
-    """Of the decoder's weights: "8bit", "4bit", "int8" or "fp8"; None for none."""
-
-
-class Embedder(Protocol):
-    """Arrays to vectors. The only thing that the rest of the package knows of a model."""
-
-    @property
-    def spec(self) -> ModelSpec:
-        """What the vectors depend on."""
-
-    def embed(
-        self,
-        clips: Sequence[Clip],
-        modalities: Sequence[Modality] | None = None,
-        instruction: str | None = None,
-    ) -> list[dict[Modality, NDArray[np.float32]]]:
-        """Embed each clip with one instruction: the only result of `embed_each` for each clip."""
-
-    def embed_each(
-        self,
-        clips: Sequence[Clip],
-        instructions: Sequence[str | None],
-        modalities: Sequence[Modality] | None = None,
-    ) -> list[list[dict[Modality, NDArray[np.float32]]]]:
-        """Embed each clip with each instruction, as each of `modalities` that it has (all that it has, if None).
-
-        The towers run once per clip, and the work on a clip's media is shared, however many modalities and
-        instructions are asked for. A result does not depend on the other clips and instructions of the call.
-
-        Args:
-            clips: decoded clips, sampled as `spec.sampling` says.
-            instructions: each replaces the prompt of media, None leaves it; text is embedded bare and ignores them.
-            modalities: which to embed.
-
-        Returns:
-            For each clip, for each instruction, modality -> (dim,) float32 of unit norm, finite.
-        """
 
 
 Value = str | float | bool | list[str]

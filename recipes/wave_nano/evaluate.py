@@ -25,7 +25,7 @@ from recipes.wave_nano.scenes import DURATION_S, Scene, random_scene, render
 from recipes.wave_nano.sounds import ESC10, RATE_HZ, Sound, load_sounds
 from recipes.wave_nano.sprites import HELD_OUT_STYLE, Sprites, load_sprites
 from wave_search.finetune.metrics import accuracy, mean_average_precision, recall
-from wave_search.models import load
+from wave_search.models import LoadOptions, load
 from wave_search.types import Clip, Frames, Modality, Waveform
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from wave_search.types import Embedder
+    from wave_search.models import Embedder
 
 _SEED = 20_000
 _VIDEOS, _AV_VIDEOS, _QUESTIONS = 200, 120, 160
@@ -187,7 +187,7 @@ def main(arguments: Sequence[str]) -> None:
     sounds = load_sounds(options.media, (options.fold,), (ESC10,))
     with tempfile.TemporaryDirectory() as cache:
         sprites = load_sprites(options.icons, (HELD_OUT_STYLE,), Path(cache))
-    rows = evaluate(load(options.model, device="cpu"), sounds, sprites)
+    rows = evaluate(load(options.model, LoadOptions(device="cpu")), sounds, sprites)
     lines = [f"| {row.task} | {row.value:.3f} | {row.wanted or ''} | {row.chance:.3f} |" for row in rows]
     sys.stdout.write("\n".join(["| task | figure | wanted | chance |", "|---|---|---|---|", *lines]) + "\n")
 

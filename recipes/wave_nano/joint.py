@@ -21,7 +21,7 @@ from recipes.wave_nano.text import Words
 from recipes.wave_nano.towers import hear, piece_of, see
 from wave_search.finetune.losses import contrastive, distillation, multiple_choice
 from wave_search.models.wave import sequences
-from wave_search.models.wave.prompts import PROMPTS
+from wave_search.models.wave.clips import PROMPTS
 from wave_search.types import Modality
 
 if TYPE_CHECKING:

@@ -11,13 +11,15 @@ from unittest.mock import patch
 import numpy as np
 
 from wave_search import indexer
+from wave_search.models import ModelSpec
+from wave_search.models.wave.clips import SAMPLING
 from wave_search.store import ContentRow, FileRow, NewSegment, Settings, Snapshot, Writer, create
 from wave_search.store import writer as writer_module
-from wave_search.types import Modality, ModelSpec, PartitionKey, Sampling
+from wave_search.types import Modality, PartitionKey
 
 DIM = 16
 SPACES = (PartitionKey(Modality.AUDIO), PartitionKey(Modality.VIDEO), PartitionKey(Modality.TEXT))
-SPEC = ModelSpec("m", "r", DIM, tuple(Modality), Sampling(), {}, "sequential")
+SPEC = ModelSpec("m", "r", DIM, tuple(Modality), SAMPLING, {})
 SETTINGS = Settings("10", tuple(key.modality for key in SPACES))
 FOLDERS = (b"/media/a/", b"/media/b/", b"/media/c/")
 FILES_PER_COMMIT = 5

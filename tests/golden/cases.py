@@ -11,7 +11,8 @@ from torch.nn.functional import normalize
 from tests.golden.layouts import left_padded, prompt_ids, render, unpadded
 from tests.golden.ledger import Arrays, Ledger
 from tests.golden.observe import DecoderPass, Record, full_pass, observed
-from wave_search.media.sampling import frame_indices, resize_frames, resize_image
+from wave_search.media.sampling import policy_of, resize_to
+from wave_search.models.wave.clips import SAMPLING
 from wave_search.models.wave.network import Wave, audio_tower_tokens
 from wave_search.models.wave.preprocess import (
     PIECE_S,
@@ -32,14 +33,19 @@ from wave_search.models.wave.sequences import (
     text_sequence,
     video_sequence,
 )
-from wave_search.types import Sampling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.golden.folder import Folder
 
-_SAMPLING = Sampling()
+POLICY = policy_of(SAMPLING)
+
+
+def resized(frames: np.ndarray) -> np.ndarray:
+    """Resize frames of a video, (n, height, width, 3), as the decoders do."""
+    size = POLICY.frame_size(*frames.shape[1:3])
+    return np.stack([resize_to(frame, size) for frame in frames])
 
 
 class ClipBuilder:
@@ -79,15 +85,15 @@ class ClipBuilder:
     def _video(self, raw: dict[str, Any]) -> VisionFeatures:
         frames = self._folder.frames(raw)
         start_s, stop_s = raw.get("timestamps") or (None, None)
-        self.frame_index, duration_s = frame_indices(len(frames), raw["fps"], _SAMPLING, start_s, stop_s)
-        patches = video_patches(self._wave.config, resize_frames(frames[self.frame_index], _SAMPLING))
+        self.frame_index, duration_s = POLICY.frame_indices(len(frames), raw["fps"], start_s, stop_s)
+        patches = video_patches(self._wave.config, resized(frames[self.frame_index]))
         step_s = seconds_per_grid(self._wave.config, duration_s, len(self.frame_index))
         self.video_grids.append(patches.grid_thw)
         self.seconds_per_grid.append(step_s)
         return VisionFeatures(self._wave.vision_features(patches.rows, patches.grid_thw), patches.grid_thw, step_s)
 
     def _image(self, raw: dict[str, Any]) -> VisionFeatures:
-        patches = image_patches(self._wave.config, resize_image(self._folder.frames(raw)[0], _SAMPLING))
+        patches = image_patches(self._wave.config, POLICY.resize_image(self._folder.frames(raw)[0]))
         self.image_grids.append(patches.grid_thw)
         return VisionFeatures(self._wave.vision_features(patches.rows, patches.grid_thw), patches.grid_thw)
 

@@ -9,19 +9,16 @@ import torch
 from torch.nn.functional import normalize
 
 from tests.golden import losses
-from tests.golden.cases import ClipBuilder
+from tests.golden.cases import POLICY, ClipBuilder, resized
 from tests.golden.layouts import left_padded, render, runs, unpadded
 from tests.golden.ledger import Arrays, Ledger
 from wave_search.errors import ModelError
-from wave_search.media.sampling import frame_indices, resize_frames, resized_size
 from wave_search.models.wave import preprocess, sequences
 from wave_search.models.wave.network import Wave, audio_tower_tokens, normalised
-from wave_search.types import Sampling
 
 if TYPE_CHECKING:
     from tests.golden.folder import Folder
 
-_SAMPLING = Sampling()
 _LOSS_TOLERANCE = 1e-4
 
 
@@ -58,7 +55,7 @@ def run_tables(folder: Folder, wave: Wave, ledger: Ledger) -> int:
 
 def _frame_sampling(wave: Wave, row: dict[str, Any], arrays: Arrays) -> None:
     start_s, stop_s = row.get("timestamps") or (None, None)
-    index, duration_s = frame_indices(row["num_frames"], row["fps"], _SAMPLING, start_s, stop_s)
+    index, duration_s = POLICY.frame_indices(row["num_frames"], row["fps"], start_s, stop_s)
     depth = wave.config.temporal_patch_size
     arrays.record("frame_idx", index, row["idx"])
     arrays.record("frame_idx", len(index), row["n_sampled"])
@@ -68,15 +65,15 @@ def _frame_sampling(wave: Wave, row: dict[str, Any], arrays: Arrays) -> None:
 
 
 def _resize(row: dict[str, Any], arrays: Arrays) -> None:
-    for kind, most in (("video", _SAMPLING.max_pixels), ("image", _SAMPLING.max_image_pixels)):
-        size = resized_size(row["h"], row["w"], _SAMPLING.pixel_multiple, _SAMPLING.min_pixels, most)
-        arrays.record(f"{kind}_shape", size, row[kind])
+    arrays.record("video_shape", POLICY.frame_size(row["h"], row["w"]), row["video"])
+    image = POLICY.resize_image(np.zeros((row["h"], row["w"], 3), np.uint8))
+    arrays.record("image_shape", image.shape[:2], row["image"])
 
 
 def _pixels(folder: Folder, wave: Wave, row: dict[str, Any], arrays: Arrays) -> None:
     frames = folder.generator.frames_uint8(row["num"], row["h"], row["w"], row["seed"])
-    index, _ = frame_indices(len(frames), row["fps"], _SAMPLING)
-    patches = preprocess.video_patches(wave.config, resize_frames(frames[index], _SAMPLING))
+    index, _ = POLICY.frame_indices(len(frames), row["fps"])
+    patches = preprocess.video_patches(wave.config, resized(frames[index]))
     values = normalised(torch.from_numpy(patches.rows)).numpy()
     arrays.check(row["name"], values)
     arrays.record("video_grid_thw", patches.grid_thw, row["grid_thw"])

@@ -18,11 +18,11 @@ import torch
 from safetensors.torch import load_file
 
 import wave_search as ws
-from tests.libraries import PACKAGE_PARENT
+from tests.fork_server import StandIns
 from tests.media_factory import write_sound, write_video
 from wave_search.errors import IndexMismatchError, ModelError, UsageError
 from wave_search.finetune import Report, train
-from wave_search.models.registry import TINY_DIRECTORY
+from wave_search.models.wave.family import TINY_DIRECTORY
 from wave_search.reports import Training
 
 WORDS = ("a low hum", "a middle pitch", "a whistle", "a shrill squeak")
@@ -209,12 +209,10 @@ train(Path(sys.argv[1]), device="cpu", watch=kill)
 
 
 def test_a_killed_run_ends_as_an_undisturbed_one(
-    undisturbed: tuple[Report, list[Training]], configure: Configure
+    undisturbed: tuple[Report, list[Training]], configure: Configure, stand_ins: StandIns
 ) -> None:
     config = configure("killed")
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLED, config], cwd=PACKAGE_PARENT, capture_output=True, check=False
-    )
+    killed = subprocess.run([stand_ins.python, "-c", KILLED, config], capture_output=True, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     seen: list[Training] = []
     assert run(config, watch=seen.append).revision == undisturbed[0].revision
@@ -286,7 +284,7 @@ train(Path(sys.argv[1]), device="cpu")
 """
 
 
-def test_two_processes_make_the_steps_of_one(configure: Configure, tmp_path: Path) -> None:
+def test_two_processes_make_the_steps_of_one(configure: Configure, stand_ins: StandIns, tmp_path: Path) -> None:
     configs = [configure(name, steps=3) for name in ("one", "two")]
     for config in configs:
         config.write_text(config.read_text().replace("dropout = 0.1", "dropout = 0.0"))
@@ -296,8 +294,7 @@ def test_two_processes_make_the_steps_of_one(configure: Configure, tmp_path: Pat
         meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
     started = [
         subprocess.Popen(
-            [sys.executable, "-c", SHARED, configs[1]],
-            cwd=PACKAGE_PARENT,
+            [stand_ins.python, "-c", SHARED, configs[1]],
             env=os.environ | meeting | {"RANK": rank, "LOCAL_RANK": rank},
             stderr=subprocess.PIPE,
         )

@@ -13,12 +13,13 @@ from tests.media_decoding import ALL, arrays, decode, write_wav
 from tests.media_samples import chord, moving_picture, write_av, write_frames
 from wave_search.errors import UsageError
 from wave_search.media import DecoderPool, Segmentation
-from wave_search.types import Modality, Sampling, Span
+from wave_search.models.wave.clips import SAMPLING
+from wave_search.types import Modality, Span
 
 
 @pytest.fixture(scope="module")
 def decoders() -> Iterator[DecoderPool]:
-    with DecoderPool(2, Sampling()) as running:
+    with DecoderPool(2, SAMPLING) as running:
         yield running
 
 

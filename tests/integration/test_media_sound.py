@@ -12,12 +12,13 @@ import soundfile
 from tests.media_decoding import ALL, decode, write_wav
 from tests.media_samples import chord, moving_picture, wav_bytes, write_av, write_sound
 from wave_search.media import DecoderPool, Segmentation
-from wave_search.types import Modality, Sampling
+from wave_search.models.wave.clips import SAMPLING
+from wave_search.types import Modality
 
 
 @pytest.fixture(scope="module")
 def decoders() -> Iterator[DecoderPool]:
-    with DecoderPool(2, Sampling()) as running:
+    with DecoderPool(2, SAMPLING) as running:
         yield running
 
 

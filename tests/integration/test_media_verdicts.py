@@ -16,12 +16,13 @@ from tests.media_decoding import decode, write_wav
 from tests.media_samples import moving_picture, wav_bytes, write_frames
 from wave_search.errors import BrokenMediaError, MediaError, UnsupportedMediaError
 from wave_search.media import DecoderPool
-from wave_search.types import Modality, Sampling
+from wave_search.models.wave.clips import SAMPLING
+from wave_search.types import Modality
 
 
 @pytest.fixture(scope="module")
 def decoders() -> Iterator[DecoderPool]:
-    with DecoderPool(2, Sampling()) as running:
+    with DecoderPool(2, SAMPLING) as running:
         yield running
 
 
@@ -96,7 +97,7 @@ def test_a_huge_file_of_nothing_fails_before_it_is_digested(tmp_path: Path, head
     path = tmp_path / "sparse.mp4"
     path.write_bytes(head)
     os.truncate(path, 8 << 30)
-    with DecoderPool(1, Sampling(), item_timeout_s=20) as decoders, pytest.raises(BrokenMediaError):
+    with DecoderPool(1, SAMPLING, item_timeout_s=20) as decoders, pytest.raises(BrokenMediaError):
         decoders.identify(path)
 
 

@@ -16,7 +16,8 @@ from wave_search.media.probe import probe
 from wave_search.media.video import FrameSource
 from wave_search.media.video_av import AvReader
 from wave_search.media.video_decord import DecordFailed, DecordReader, suits_decord
-from wave_search.types import Sampling, Span
+from wave_search.models.wave.clips import SAMPLING
+from wave_search.types import Span
 
 FRAMES = 70
 BY_DECORD = {
@@ -108,7 +109,7 @@ def test_tiny_frames_that_decord_garbles_go_to_pyav(folder: Path) -> None:
     assert info.video is not None
     with pytest.raises(DecordFailed):
         DecordReader(source.file, info.video).get(0)
-    frames = FrameSource(source, picture, info.video, Sampling()).read(Span(0.0, 1.0))
+    frames = FrameSource(source, picture, info.video, SAMPLING).read(Span(0.0, 1.0))
     assert frames is not None
     assert frames.pixels.shape[1:] == (28, 28, 3)
 
@@ -155,10 +156,10 @@ def test_variable_frame_rate_counts_frames(folder: Path) -> None:
 def test_windows_sample_as_the_specification_says(folder: Path) -> None:
     source, picture, info = opened(write_frames(folder / "long.mp4", moving_picture(100)))
     assert info.video is not None
-    frames = FrameSource(source, picture, info.video, Sampling()).read(Span(1.0, 3.0))
+    frames = FrameSource(source, picture, info.video, SAMPLING).read(Span(1.0, 3.0))
     assert frames is not None
     assert (frames.pixels.shape, frames.duration_s) == ((4, 84, 140, 3), 2.0)
-    assert FrameSource(source, picture, info.video, Sampling()).read(Span(4.0, 9.0)) is None
+    assert FrameSource(source, picture, info.video, SAMPLING).read(Span(4.0, 9.0)) is None
 
 
 def test_the_time_stamps_of_a_broken_clock_do_not_count(folder: Path) -> None:

@@ -20,12 +20,12 @@ from tests.media_decoding import ALL, arrays, decode, workers, write_wav
 from wave_search.errors import BrokenMediaError, DecodeLimitError, UsageError
 from wave_search.media import DecoderPool, Segmentation
 from wave_search.media import worker_pool as decoders_module
-from wave_search.types import Sampling
+from wave_search.models.wave.clips import SAMPLING
 
 
 @pytest.fixture(scope="module")
 def decoders() -> Iterator[DecoderPool]:
-    with DecoderPool(2, Sampling()) as running:
+    with DecoderPool(2, SAMPLING) as running:
         yield running
 
 
@@ -42,7 +42,7 @@ def test_identity_is_by_content(decoders: DecoderPool, tmp_path: Path) -> None:
 def test_errors_keep_the_worker(tmp_path: Path) -> None:
     (tmp_path / "bad.mp4").write_bytes(b"")
     good = write_wav(tmp_path / "good.wav")
-    with DecoderPool(1, Sampling()) as decoders:
+    with DecoderPool(1, SAMPLING) as decoders:
         decoders.identify(good)
         before = workers()
         for _ in range(3):
@@ -55,7 +55,7 @@ def test_errors_keep_the_worker(tmp_path: Path) -> None:
 def test_a_crash_costs_one_file(tmp_path: Path) -> None:
     path = write_wav(tmp_path / "long.wav", 120.0)
     before = workers()
-    with DecoderPool(1, Sampling()) as decoders:
+    with DecoderPool(1, SAMPLING) as decoders:
         info = decoders.identify(path)
         segments = decoders.segments(path, info, Segmentation(), ALL)
         next(segments)
@@ -70,7 +70,7 @@ def test_a_crash_costs_one_file(tmp_path: Path) -> None:
 def test_a_hang_costs_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_wav(tmp_path / "hangs.wav", 0.5)
     before = workers()
-    with DecoderPool(1, Sampling()) as decoders:
+    with DecoderPool(1, SAMPLING) as decoders:
         info = decoders.identify(path)
         (victim,) = workers() - before
         os.kill(victim, signal.SIGSTOP)
@@ -85,7 +85,7 @@ def test_a_hang_costs_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_too_much_memory_costs_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoders_module, "MEMORY_BYTES", 400 << 20)
     Image.new("RGB", (12_000, 12_000)).save(tmp_path / "large.png")
-    with DecoderPool(1, Sampling()) as decoders:
+    with DecoderPool(1, SAMPLING) as decoders:
         with pytest.raises(DecodeLimitError, match=r"large\.png: .*memory"):
             decode(decoders, tmp_path / "large.png")
         decode(decoders, write_wav(tmp_path / "small.wav"))
@@ -95,7 +95,7 @@ def test_too_much_memory_costs_one_file(tmp_path: Path, monkeypatch: pytest.Monk
 def test_an_abandoned_file_costs_nothing(tmp_path: Path) -> None:
     path = write_wav(tmp_path / "long.wav", 200.0)
     before = workers()
-    with DecoderPool(2, Sampling()) as decoders:
+    with DecoderPool(2, SAMPLING) as decoders:
         info = decoders.identify(path)
         for _ in range(3):
             segments = decoders.segments(path, info, Segmentation(), ALL)
@@ -118,7 +118,7 @@ def test_threads_share_the_workers(tmp_path: Path) -> None:
             _, segments = decode(decoders, path)
             results[path] = [len(arrays(segment)[1]) for segment in segments]
 
-    with DecoderPool(2, Sampling()) as decoders:
+    with DecoderPool(2, SAMPLING) as decoders:
         threads = [threading.Thread(target=work, args=(paths[start::3],)) for start in range(3)]
         for thread in threads:
             thread.start()
@@ -133,7 +133,7 @@ def test_threads_share_the_workers(tmp_path: Path) -> None:
 
 def test_the_worker_waits_for_the_reader(tmp_path: Path) -> None:
     path = write_wav(tmp_path / "long.wav", 300.0)
-    with DecoderPool(1, Sampling()) as decoders:
+    with DecoderPool(1, SAMPLING) as decoders:
         segments = decoders.segments(path, decoders.identify(path), Segmentation(), ALL)
         next(segments)
         os.truncate(path, 44 + 150 * 32_000)
@@ -144,7 +144,7 @@ def test_the_worker_waits_for_the_reader(tmp_path: Path) -> None:
 def test_closing_ends_busy_workers(tmp_path: Path) -> None:
     path = write_wav(tmp_path / "long.wav", 120.0)
     before = workers()
-    decoders = DecoderPool(1, Sampling())
+    decoders = DecoderPool(1, SAMPLING)
     segments = decoders.segments(path, decoders.identify(path), Segmentation(), ALL)
     next(segments)
     decoders.close()
@@ -158,7 +158,7 @@ def test_closing_ends_busy_workers(tmp_path: Path) -> None:
 def test_the_keyboard_does_not_reach_workers(tmp_path: Path) -> None:
     path = write_wav(tmp_path / "sound.wav")
     before = workers()
-    with DecoderPool(1, Sampling()) as decoders:
+    with DecoderPool(1, SAMPLING) as decoders:
         info = decoders.identify(path)
         (worker,) = workers() - before
         assert os.getsid(worker) == worker
@@ -171,8 +171,8 @@ SCRIPT = """
 import os, signal, sys
 from pathlib import Path
 from wave_search.media import DecoderPool
-from wave_search.types import Sampling
-decoders = DecoderPool(1, Sampling())
+from wave_search.models.wave.clips import SAMPLING
+decoders = DecoderPool(1, SAMPLING)
 info = decoders.identify(Path(sys.argv[1]))
 worker = next(iter(decoders._all))._process.pid
 print(info.container, worker, flush=True)

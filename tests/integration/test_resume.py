@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -13,7 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 import wave_search as ws
-from tests.libraries import LIBRARY_FILES, LIBRARY_SEGMENTS, PACKAGE_PARENT, CountingEmbedder, make_library
+from tests.fork_server import StandIns
+from tests.libraries import LIBRARY_FILES, LIBRARY_SEGMENTS, CountingEmbedder, make_library
 from wave_search.indexer import run
 from wave_search.indexer.pipeline import commit, embed
 
@@ -165,6 +165,7 @@ KILLED = """
 import sys, os, signal
 from pathlib import Path
 import wave_search as ws
+from tests.fork_server import StandIns
 from wave_search.indexer import commit, embed
 embed.BATCH_CLIPS = 1
 commit.COMMIT_EVERY_ROWS = 3
@@ -182,14 +183,13 @@ ws.open(sys.argv[1], workers=1).add([sys.argv[2]])
 """
 
 
+@pytest.mark.usefixtures("counted")
 @pytest.mark.parametrize("calls", [4, 11])
 def test_kill_9_keeps_what_was_committed(
-    media: Path, tmp_path: Path, counted: CountingEmbedder, undisturbed: Content, calls: int
+    media: Path, tmp_path: Path, undisturbed: Content, stand_ins: StandIns, calls: int
 ) -> None:
     ws.create(tmp_path / "index").close()
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLED, tmp_path / "index", media, str(calls)], check=False, cwd=PACKAGE_PARENT
-    )
+    killed = subprocess.run([stand_ins.python, "-c", KILLED, tmp_path / "index", media, str(calls)], check=False)
     assert killed.returncode == -signal.SIGKILL
     with ws.open(tmp_path / "index") as index:
         kept = index.info().files

@@ -13,11 +13,13 @@ from wave_search.ann import draw
 from wave_search.ann import shard_set as ann_shards
 from wave_search.ann.rebuild import refresh_shards
 from wave_search.calibration.background import SAMPLE_SIZE
+from wave_search.models import ModelSpec
+from wave_search.models.wave.clips import SAMPLING
 from wave_search.store import ContentRow, FileRow, NewSegment, ScoreStats, Settings, Writer, covered, create
-from wave_search.types import Modality, ModelSpec, PartitionKey, Sampling
+from wave_search.types import Modality, PartitionKey
 
 DIM = 32
-SPEC = ModelSpec("m", "r", DIM, tuple(Modality), Sampling(), {}, "sequential")
+SPEC = ModelSpec("m", "r", DIM, tuple(Modality), SAMPLING, {})
 AUDIO, VIDEO = PartitionKey(Modality.AUDIO), PartitionKey(Modality.VIDEO)
 STD = {AUDIO: 0.1, VIDEO: 0.05}
 DOG, RAIN, MUSIC = np.eye(3, DIM)

@@ -11,13 +11,15 @@ from wave_search.ann import exact_search, is_outgrown, measure, plan
 from wave_search.ann import shard_set as ann_shards
 from wave_search.ann.rebuild import refresh_shards
 from wave_search.errors import IndexCorruptError
+from wave_search.models import ModelSpec
+from wave_search.models.wave.clips import SAMPLING
 from wave_search.query.info import describe
 from wave_search.query.partition import PartitionSearch
 from wave_search.store import ContentRow, FileRow, NewSegment, Settings, Writer, create, manifest, open_snapshot, verify
-from wave_search.types import Modality, ModelSpec, PartitionKey, Sampling
+from wave_search.types import Modality, PartitionKey
 
 DIM = 64
-SPEC = ModelSpec("m", "r", DIM, tuple(Modality), Sampling(), {}, "sequential")
+SPEC = ModelSpec("m", "r", DIM, tuple(Modality), SAMPLING, {})
 VIDEO, TEXT = PartitionKey(Modality.VIDEO), PartitionKey(Modality.TEXT)
 VECTORS, QUERIES = vectors_and_queries(3000, DIM)
 TEXTS = QUERIES("other", 300)

@@ -1,10 +1,9 @@
-"""A handful of kills; `python -m tests.crash --rounds 1000` does as many as one likes."""
+"""A handful of kills; `make torture` kills at each step, and a thousand times at random."""
 
 import subprocess
-import sys
 
 from tests.conftest import CHECKOUT
-from tests.libraries import PACKAGE_PARENT
+from tests.fork_server import StandIns
 
 # The package first: it is the installed one, if these tests run on that.
 RUN = f"""
@@ -15,13 +14,12 @@ main()
 """
 
 
-def test_whenever_it_is_killed_nothing_is_lost() -> None:
+def test_whenever_it_is_killed_nothing_is_lost(stand_ins: StandIns) -> None:
     rounds = subprocess.run(
-        [sys.executable, "-c", RUN, "--steps", "6", "--rounds", "2", "--seed", "3"],
+        [stand_ins.python, "-c", RUN, "--steps", "4", "--rounds", "1", "--seed", "3"],
         check=False,
         capture_output=True,
         text=True,
-        cwd=PACKAGE_PARENT,
     )
     assert rounds.returncode == 0, rounds.stderr
-    assert "at 6 of" in rounds.stdout
+    assert "at 4 of" in rounds.stdout

@@ -13,6 +13,8 @@ import pytest
 
 from wave_search.ann import Codebook, Shard, build_shard
 from wave_search.errors import IndexNotFoundError, IndexStateError
+from wave_search.models import ModelSpec
+from wave_search.models.wave.clips import SAMPLING
 from wave_search.store import (
     ContentRow,
     FileRow,
@@ -26,10 +28,10 @@ from wave_search.store import (
     tables,
     verify,
 )
-from wave_search.types import Modality, ModelSpec, PartitionKey, Sampling
+from wave_search.types import Modality, PartitionKey
 
 DIM = 8
-SPEC = ModelSpec("m", "r", DIM, tuple(Modality), Sampling(), {}, "sequential")
+SPEC = ModelSpec("m", "r", DIM, tuple(Modality), SAMPLING, {})
 SETTINGS = Settings("10", (Modality.AUDIO,))
 AUDIO = PartitionKey(Modality.AUDIO)
 
@@ -40,7 +42,9 @@ from pathlib import Path
 import numpy as np
 from wave_search.errors import IndexStateError
 from wave_search.store import ContentRow, FileRow, NewSegment, Settings, Writer, create, tables
-from wave_search.types import Modality, ModelSpec, Sampling
+from wave_search.models import ModelSpec
+from wave_search.models.wave.clips import SAMPLING
+from wave_search.types import Modality
 
 directory = Path(sys.argv[1])
 DIM = 8
@@ -56,10 +60,7 @@ def kill_at(owner, name, call, after=False):
         os.kill(os.getpid(), signal.SIGKILL)
     setattr(owner, name, step)
 """
-CREATE = (
-    'create(directory, ModelSpec("m", "r", DIM, tuple(Modality), Sampling(), {}, "sequential"),'
-    ' Settings("10", (Modality.AUDIO,)))'
-)
+CREATE = 'create(directory, ModelSpec("m", "r", DIM, tuple(Modality), SAMPLING, {}), Settings("10", (Modality.AUDIO,)))'
 BEFORE, AFTER = {b"/a": 1, b"/b": 2}, {b"/b": 3, b"/c": 4}
 
 
@@ -82,13 +83,13 @@ def change(directory):
 CHANGE = f"{inspect.getsource(put)}\n{inspect.getsource(change)}"
 
 
-def run(directory, *parts):
-    return subprocess.run(
-        [sys.executable, "-c", "\n".join((PRELUDE, *parts)), str(directory)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+@pytest.fixture
+def run(stand_ins):
+    def run(directory, *parts):
+        command = [stand_ins.python, "-c", "\n".join((PRELUDE, *parts)), str(directory)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    return run
 
 
 def state(directory):
@@ -126,7 +127,7 @@ def index(tmp_path):
         pytest.param('kill_at(os, "link", 1, after=True)', AFTER, id="manifest published"),
     ],
 )
-def test_a_killed_commit_is_whole_or_not_there(index, step, expected):
+def test_a_killed_commit_is_whole_or_not_there(index, run, step, expected):
     killed = run(index, CHANGE, step, "change(directory)")
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert state(index) == expected
@@ -141,7 +142,7 @@ def test_a_killed_commit_is_whole_or_not_there(index, step, expected):
 
 
 @pytest.mark.parametrize("step", ['kill_at(os, "fsync", 1)', 'kill_at(os, "link", 1)'])
-def test_a_killed_creation_is_no_index_and_can_be_repeated(tmp_path, step):
+def test_a_killed_creation_is_no_index_and_can_be_repeated(tmp_path, run, step):
     directory = tmp_path / "index"
     assert run(directory, step, CREATE).returncode == -signal.SIGKILL
     assert not exists(directory)
@@ -161,7 +162,7 @@ except IndexStateError as error:
 
 
 @pytest.mark.parametrize(("limit_bytes", "what"), [(1000, "lance"), (4000, "manifest")])
-def test_a_full_disk_is_an_error_with_a_remedy_and_loses_nothing(index, limit_bytes, what):
+def test_a_full_disk_is_an_error_with_a_remedy_and_loses_nothing(index, run, limit_bytes, what):
     # A limit on the size of a file, at which writing fails as on a full disk.
     failed = run(index, CHANGE, f"import resource; limit_bytes = {limit_bytes}", GUARDED)
     assert failed.returncode == 0, failed.stderr
@@ -183,7 +184,7 @@ def optimize(directory): indexer.optimize(directory, keep_versions_for_s=0, min_
 
 
 @pytest.mark.parametrize("work", ["remove", "optimize"])
-def test_a_disk_that_is_full_for_other_commands_loses_nothing_either(index, work):
+def test_a_disk_that_is_full_for_other_commands_loses_nothing_either(index, run, work):
     limited = GUARDED.replace("change(", f"{work}(")
     failed = run(index, OTHERS, "import resource; limit_bytes = 300", limited)
     assert failed.returncode == 0, failed.stderr
@@ -307,7 +308,7 @@ def test_what_is_recorded_twice_or_is_not_there_is_found(index, table):
 
 def test_a_damaged_manifest_is_a_problem_and_not_a_traceback(index):
     newest = max((index / "manifest").iterdir())
-    newest.write_bytes(newest.read_bytes().replace(b"sequential", b"Sequential"))
+    newest.write_bytes(newest.read_bytes().replace(b"uniform", b"Uniform"))
     (problem,) = verify(index)
     assert str(newest) in problem.what
     assert "go back to version 1" in problem.remedy

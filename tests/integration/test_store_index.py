@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from wave_search.errors import IndexCorruptError, IndexLockedError, IndexNotFoundError, UsageError
+from wave_search.models import ModelSpec
+from wave_search.models.wave.clips import SAMPLING
 from wave_search.store import (
     ContentRow,
     FileRow,
@@ -20,10 +22,10 @@ from wave_search.store import (
     open_snapshot,
     verify,
 )
-from wave_search.types import Modality, ModelSpec, PartitionKey, Sampling
+from wave_search.types import Modality, PartitionKey
 
 DIM = 16
-SPEC = ModelSpec("m", "r", DIM, tuple(Modality), Sampling(), {Modality.AUDIO: "p"}, "sequential")
+SPEC = ModelSpec("m", "r", DIM, tuple(Modality), SAMPLING, {Modality.AUDIO: "p"})
 SETTINGS = Settings("10", (Modality.AUDIO, Modality.VIDEO, Modality.TEXT))
 AUDIO, VIDEO, TEXT = PartitionKey(Modality.AUDIO), PartitionKey(Modality.VIDEO), PartitionKey(Modality.TEXT)
 

@@ -13,6 +13,8 @@ from wave_search.ann import exact_search
 from wave_search.ann.rebuild import refresh_shards
 from wave_search.errors import UsageError
 from wave_search.indexer import import_metadata, put_columns, remove_columns
+from wave_search.models import ModelSpec
+from wave_search.models.wave.clips import SAMPLING
 from wave_search.query.partition import PartitionSearch
 from wave_search.store import (
     Column,
@@ -27,10 +29,10 @@ from wave_search.store import (
     open_snapshot,
     verify,
 )
-from wave_search.types import Modality, ModelSpec, PartitionKey, Sampling
+from wave_search.types import Modality, PartitionKey
 
 DIM = 16
-SPEC = ModelSpec("m", "r", DIM, tuple(Modality), Sampling(), {}, "sequential")
+SPEC = ModelSpec("m", "r", DIM, tuple(Modality), SAMPLING, {})
 AUDIO = PartitionKey(Modality.AUDIO)
 DAY_NS = 86_400 * 10**9
 

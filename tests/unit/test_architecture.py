@@ -25,6 +25,7 @@ LAYERS = (
     "reports",
     "files",
     "vectors",
+    "batches",
     "media",
     "models",
     "store",

@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file
 
 from wave_search.errors import CheckpointError
-from wave_search.models.registry import TINY_DIRECTORY
 from wave_search.models.wave.checkpoint import load_wave
+from wave_search.models.wave.family import TINY_DIRECTORY
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
+from tests.fork_server import StandIns
 from wave_search.errors import UsageError
-from wave_search.models.registry import TINY_DIRECTORY
 from wave_search.models.wave.checkpoint import load_wave
 from wave_search.models.wave.config import WaveConfig
+from wave_search.models.wave.family import TINY_DIRECTORY
 from wave_search.models.wave.network import Wave
 from wave_search.models.wave.saving import save_wave
 
@@ -85,8 +85,8 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak from /proc")
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_one_copy_of_the_weights_in_memory(large: Path, dtype: str) -> None:
+def test_one_copy_of_the_weights_in_memory(large: Path, stand_ins: StandIns, dtype: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", MEASURE, str(large), dtype], capture_output=True, text=True, check=True
+        [stand_ins.python, "-c", MEASURE, str(large), dtype], capture_output=True, text=True, check=True
     )
     assert 0.9 < float(done.stdout) < 1.3

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
 
 from wave_search.errors import ModelError, UsageError
-from wave_search.models import load
+from wave_search.models import LoadOptions, load
+from wave_search.models.wave.clips import SAMPLING
 from wave_search.models.wave.embedder import WaveEmbedder
-from wave_search.types import Clip, Frames, Modality, Sampling, Waveform
+from wave_search.types import Clip, Frames, Modality, Waveform
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +26,7 @@ RATE_HZ = 16_000
 
 @pytest.fixture(scope="module")
 def embedder() -> WaveEmbedder:
-    loaded = load("wave-tiny", device="cpu")
+    loaded = load("wave-tiny", LoadOptions(device="cpu"))
     assert isinstance(loaded, WaveEmbedder)
     return loaded
 
@@ -80,7 +81,7 @@ def test_independent_of_the_batch(embedder: WaveEmbedder) -> None:
     backwards = flattened(embedder.embed(CLIPS[::-1])[::-1])
     np.testing.assert_allclose(together, backwards, atol=1e-5)
     for token_budget in (1, 400):
-        frugal = load("wave-tiny", device="cpu", token_budget=token_budget)
+        frugal = load("wave-tiny", LoadOptions(device="cpu", token_budget=token_budget))
         np.testing.assert_allclose(together, flattened(frugal.embed(CLIPS)), atol=1e-5)
 
 
@@ -107,7 +108,7 @@ def test_towers_run_once_per_clip(embedder: WaveEmbedder) -> None:
 
 
 def test_a_part_of_the_model_is_loaded_when_it_is_needed() -> None:
-    fresh = load("wave-tiny", device="cpu")
+    fresh = load("wave-tiny", LoadOptions(device="cpu"))
     assert isinstance(fresh, WaveEmbedder)
 
     def present() -> set[str]:
@@ -171,8 +172,8 @@ def test_instruction_replaces_the_prompt_of_media_only(embedder: WaveEmbedder) -
 
 
 def test_position_rules_differ_for_audio_visual_clips_only(embedder: WaveEmbedder) -> None:
-    aligned = load("wave-tiny", device="cpu", positions="aligned")
-    assert aligned.spec.positions == "aligned"
+    aligned = load("wave-tiny", LoadOptions(device="cpu", family={"positions": "aligned"}))
+    assert aligned.spec.options == {"positions": "aligned"}
     (one,), (other,) = embedder.embed([film(4)]), aligned.embed([film(4)])
     np.testing.assert_allclose(one[AUDIO], other[AUDIO], atol=1e-6)
     np.testing.assert_allclose(one[VIDEO], other[VIDEO], atol=1e-6)
@@ -204,14 +205,14 @@ def test_threads_take_turns(embedder: WaveEmbedder) -> None:
 
 
 def test_bfloat16_is_close(embedder: WaveEmbedder) -> None:
-    half = load("wave-tiny", device="cpu", dtype="bfloat16")
+    half = load("wave-tiny", LoadOptions(device="cpu", dtype="bfloat16"))
     similarities = (flattened(half.embed(CLIPS)) * flattened(embedder.embed(CLIPS))).sum(axis=1)
     assert similarities.min() > 0.98
 
 
 def test_spec(embedder: WaveEmbedder) -> None:
     spec = embedder.spec
-    assert spec.sampling == Sampling()
+    assert spec.sampling == SAMPLING
     assert spec.modalities == tuple(Modality)
     assert TEXT not in spec.prompts
     assert spec.prompts[AV] == spec.prompts[VIDEO] == "Please describe the video."
@@ -254,7 +255,7 @@ def test_empty_text(embedder: WaveEmbedder) -> None:
 
 
 def test_too_long_a_clip(monkeypatch: pytest.MonkeyPatch) -> None:
-    short = load("wave-tiny", device="cpu")
+    short = load("wave-tiny", LoadOptions(device="cpu"))
     assert isinstance(short, WaveEmbedder)
     monkeypatch.setattr(short.wave.config.thinker.text_config, "max_position_embeddings", 200)
     with pytest.raises(UsageError, match=r"tokens as audio; the model takes 200. Cut it into shorter segments."):
@@ -262,7 +263,7 @@ def test_too_long_a_clip(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_values_that_are_not_finite() -> None:
-    broken = load("wave-tiny", device="cpu")
+    broken = load("wave-tiny", LoadOptions(device="cpu"))
     assert isinstance(broken, WaveEmbedder)
     broken.embed([Clip(waveform=sound(1))])
     head = broken.wave.classify_linear[2]
@@ -288,10 +289,11 @@ def test_memory_of_the_device_is_too_small(embedder: WaveEmbedder) -> None:
         ({"device": "tpu"}, "not a device"),
         ({"device": "cuda:99"}, "there is no device cuda:99"),
         ({"dtype": "float8"}, "not a precision"),
-        ({"positions": "random"}, "no positions"),
+        ({"family": {"positions": "random"}}, "positions has no value 'random'"),
+        ({"family": {"pooling": "mean"}}, "WAVE has no option 'pooling'"),
         ({"quantization": "1bit"}, "not a quantization"),
     ],
 )
-def test_options_that_make_no_sense(options: dict[str, str], message: str) -> None:
+def test_options_that_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        load("wave-tiny", **options)
+        load("wave-tiny", LoadOptions(**options))

@@ -12,7 +12,7 @@ import pytest
 from tests.libraries import tiny
 from wave_search.errors import CacheError
 from wave_search.evaluation.cache import FILE, EmbeddingCache, space_of
-from wave_search.types import Modality, Sampling
+from wave_search.types import Modality
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,8 +40,13 @@ def test_all_that_a_vector_depends_on_makes_another_space() -> None:
     assert same == space_of(spec, "auto", Modality.AUDIO, spec.prompts[Modality.AUDIO])
     others = {
         space_of(replace(spec, revision="other"), "auto", Modality.AUDIO, None),
-        space_of(replace(spec, sampling=Sampling(max_frames=3)), "auto", Modality.AUDIO, None),
-        space_of(replace(spec, positions="aligned"), "auto", Modality.AUDIO, None),
+        space_of(
+            replace(spec, sampling=replace(spec.sampling, numbers={**spec.sampling.numbers, "max_frames": 3})),
+            "auto",
+            Modality.AUDIO,
+            None,
+        ),
+        space_of(replace(spec, options={"positions": "aligned"}), "auto", Modality.AUDIO, None),
         space_of(replace(spec, quantization="4bit"), "auto", Modality.AUDIO, None),
         space_of(spec, "bfloat16", Modality.AUDIO, None),
         space_of(spec, "auto", Modality.AV, None),

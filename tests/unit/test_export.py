@@ -96,5 +96,5 @@ def test_a_timeline_without_the_package_says_what_to_install(monkeypatch: pytest
 
 
 def test_other_formats_are_refused() -> None:
-    with pytest.raises(UsageError, match=r"Choose one of \.csv, \.jsonl, \.m3u8, \.otio"):
+    with pytest.raises(UsageError, match=r"Use one of \.csv, \.jsonl, \.m3u8, \.otio"):
         format_of(Path("hits.xlsx"))

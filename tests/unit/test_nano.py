@@ -13,7 +13,7 @@ from recipes.wave_nano.classes import SOUND_WORDS, SOURCES
 from recipes.wave_nano.paraphrases import PARAPHRASES
 from recipes.wave_nano.scenes import DURATION_S, Scene, random_scene, render
 from recipes.wave_nano.sprites import Sprites
-from wave_search.models import load
+from wave_search.models import LoadOptions, load
 from wave_search.types import Clip, Frames, Modality, Waveform
 
 DATA = Path(__file__).parent.parent / "data" / "nano"
@@ -23,7 +23,7 @@ CLASSES = list(SOUND_WORDS)
 
 @pytest.fixture(scope="module")
 def nano():
-    return load("wave-nano", device="cpu")
+    return load("wave-nano", LoadOptions(device="cpu"))
 
 
 def embed(nano, clips: list[Clip], modality: Modality, instruction: str | None = None) -> np.ndarray:
@@ -46,7 +46,7 @@ def sounds(nano) -> np.ndarray:
 
 def test_it_is_small_and_says_what_it_is(nano) -> None:
     assert "demonstration" in nano.spec.notice
-    assert nano.spec.sampling.max_pixels == 12_544
+    assert nano.spec.sampling.numbers["max_pixels"] == 12_544
     directory = Path(load.__code__.co_filename).parent / "bundled" / "nano"
     assert sum(path.stat().st_size for path in directory.iterdir()) < 25_000_000
 

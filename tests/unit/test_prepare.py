@@ -5,7 +5,7 @@ from threading import Event, current_thread, main_thread
 import numpy as np
 import pytest
 
-from wave_search.models import load
+from wave_search.models import LoadOptions, load
 from wave_search.models.wave.prepare import ahead, prepare
 from wave_search.types import Clip, Frames, Modality, Waveform
 
@@ -27,7 +27,7 @@ CLIP = Clip(
     ],
 )
 def test_nothing_that_is_not_wanted(wanted: set[Modality], made: set[str]) -> None:
-    prepared = prepare(load("wave-tiny", device="cpu").wave.config, CLIP, wanted)  # type: ignore[attr-defined]
+    prepared = prepare(load("wave-tiny", LoadOptions(device="cpu")).wave.config, CLIP, wanted)  # type: ignore[attr-defined]
     assert {name for name in ("image", "video", "audio") if getattr(prepared, name) is not None} == made
 
 

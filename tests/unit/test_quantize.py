@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from wave_search.errors import UsageError
-from wave_search.models import load
-from wave_search.models.registry import TINY_DIRECTORY
+from wave_search.models import LoadOptions, load
 from wave_search.models.wave.checkpoint import load_wave
+from wave_search.models.wave.family import TINY_DIRECTORY
 from wave_search.models.wave.saving import save_wave
 from wave_search.types import Clip, Modality, Waveform
 
@@ -35,7 +35,10 @@ needs_torchao = pytest.mark.skipif(find_spec("torchao") is None, reason="torchao
 def test_vectors_stay_close(method: str, closeness: float) -> None:
     samples = (0.5 * np.sin(np.arange(32_000) / 9)).astype(np.float32)
     clips = [Clip(text="a dog barks"), Clip(waveform=Waveform(samples, 16_000))]
-    full, quantized = load("wave-tiny", device="cpu"), load("wave-tiny", device="cpu", quantization=method)
+    full, quantized = (
+        load("wave-tiny", LoadOptions(device="cpu")),
+        load("wave-tiny", LoadOptions(device="cpu", quantization=method)),
+    )
     assert quantized.spec == replace(full.spec, quantization=method)
     for modality, one, other in zip(
         (Modality.TEXT, Modality.AUDIO), full.embed(clips), quantized.embed(clips), strict=True
@@ -66,4 +69,4 @@ def test_linear_layers_of_the_decoder_only(tmp_path: Path, method: str) -> None:
 def test_packages_are_optional(monkeypatch: pytest.MonkeyPatch, method: str, package: str) -> None:
     monkeypatch.setattr("wave_search.models.wave.quantize.find_spec", lambda _name: None)
     with pytest.raises(UsageError, match=f"{method} needs the package {package}"):
-        load("wave-tiny", quantization=method)
+        load("wave-tiny", LoadOptions(quantization=method))

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from wave_search.errors import CheckpointError, ModelNotFoundError
-from wave_search.models import registry
-from wave_search.models.fingerprint import fingerprint
-from wave_search.models.registry import TINY_DIRECTORY, WAVE_7B_COMMIT, WAVE_7B_ID, resolve
+from wave_search.models.hub import fingerprint
+from wave_search.models.wave import family as registry
+from wave_search.models.wave.family import TINY_DIRECTORY, WAVE_7B_COMMIT, WAVE_7B_ID, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from wave_search.errors import UsageError
-from wave_search.models import load
+from wave_search.models import LoadOptions, load
 from wave_search.models.device import resolve_devices
 from wave_search.models.replicas import Replicas
 from wave_search.models.wave.embedder import WaveEmbedder
@@ -25,7 +25,7 @@ def sound(number: int) -> Clip:
 
 
 def loaded() -> WaveEmbedder:
-    embedder = load("wave-tiny", device="cpu")
+    embedder = load("wave-tiny", LoadOptions(device="cpu"))
     assert isinstance(embedder, WaveEmbedder)
     return embedder
 

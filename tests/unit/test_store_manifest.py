@@ -6,17 +6,18 @@ from types import MappingProxyType
 import pytest
 
 from wave_search.errors import IndexCorruptError, IndexLockedError, IndexMismatchError, IndexNotFoundError
+from wave_search.models import ModelSpec
 from wave_search.store import ListRef, Manifest, Problem, Settings, ShardRef, manifest, verify
-from wave_search.types import Modality, ModelSpec, PartitionKey, Sampling
+from wave_search.types import Modality, PartitionKey, Sampling
 
 SPEC = ModelSpec(
     name="some/model",
     revision="0123abcd",
     dim=8,
     modalities=(Modality.TEXT, Modality.AUDIO),
-    sampling=Sampling(frame_interval_s=1 / 3),
+    sampling=Sampling("uniform", {"frame_interval_s": 1 / 3, "max_frames": 3}, 16_000),
     prompts=MappingProxyType({Modality.AUDIO: "Describe “the” audio."}),
-    positions="sequential",
+    options={"positions": "sequential"},
     notice="not trained",
 )
 STATE = Manifest(

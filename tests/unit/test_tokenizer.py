@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from wave_search.errors import CheckpointError, UsageError
-from wave_search.models.registry import TINY_DIRECTORY
 from wave_search.models.wave.checkpoint import read_config
+from wave_search.models.wave.family import TINY_DIRECTORY
 from wave_search.models.wave.tokenizer import MAX_TEXT_TOKENS, TextTokenizer
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from wave_search.models import Embedder
     from wave_search.store import Snapshot
-    from wave_search.types import Embedder
 
 _QUERIES = 128
 BACKGROUND_SIZE = 1024

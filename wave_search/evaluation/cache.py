@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from wave_search.types import Modality, ModelSpec
+    from wave_search.models import ModelSpec
+    from wave_search.types import Modality
 
 FILE = "embeddings.sqlite3"
 _TABLES = """
@@ -36,7 +37,7 @@ CREATE TABLE IF NOT EXISTS digests (
 def space_of(spec: ModelSpec, dtype: str, modality: Modality, prompt: str | None) -> str:
     """Name all that a vector depends on besides the content: model, revision, precision, sampling, prompt."""
     asked = spec.prompts.get(modality, "") if prompt is None else prompt
-    loaded = [spec.revision, spec.quantization, dtype, spec.dim, asdict(spec.sampling), spec.positions]
+    loaded = [spec.revision, spec.quantization, dtype, spec.dim, asdict(spec.sampling), dict(spec.options)]
     parts = [*loaded, modality.value, asked]
     return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
 

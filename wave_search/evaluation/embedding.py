@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from wave_search.evaluation.cache import EmbeddingCache
     from wave_search.evaluation.datasets.dataset import Item
     from wave_search.media import DecoderPool
+    from wave_search.models import Embedder
     from wave_search.reports import ProgressCallback
-    from wave_search.types import Embedder
 
 BATCH_CLIPS = 8
 """A clip of 128 frames takes 68 MB; as many as this are decoded ahead, too."""

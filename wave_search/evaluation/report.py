@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from wave_search.evaluation.datasets.dataset import BadRow
     from wave_search.evaluation.datasets.tasks import Task
     from wave_search.evaluation.embedding import Unusable
-    from wave_search.types import Modality, ModelSpec
+    from wave_search.models import ModelSpec
+    from wave_search.types import Modality
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ class Evaluation:
                 "name": spec.name,
                 "revision": spec.revision,
                 "dim": spec.dim,
-                "positions": spec.positions,
+                "options": dict(spec.options),
                 "quantization": spec.quantization,
                 "dtype": self.dtype,
                 "notice": spec.notice,

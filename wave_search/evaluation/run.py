@@ -27,7 +27,8 @@ from wave_search.evaluation.embedding import Embedded, ItemEmbedder
 from wave_search.evaluation.metrics import choice_accuracy
 from wave_search.evaluation.report import DirectionReport, Evaluation, QuestionsReport
 from wave_search.media import DecoderPool
-from wave_search.query import LoadOptions, ModelSession
+from wave_search.models import LoadOptions
+from wave_search.models.session import ModelSession
 from wave_search.reports import Progress
 from wave_search.types import Modality
 
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from wave_search.models import ModelSpec
     from wave_search.reports import ProgressCallback
-    from wave_search.types import ModelSpec
 
 
 def evaluate(
@@ -50,10 +51,10 @@ def evaluate(
     instruction: str | None = None,
     limit: int | None = None,
     cache: str | os.PathLike[str] | None = None,
-    positions: str = "sequential",
     device: str = "auto",
     dtype: str = "auto",
     quantization: str | None = None,
+    family: Mapping[str, str] | None = None,
     workers: int | None = None,
     progress: ProgressCallback | None = None,
 ) -> Evaluation:
@@ -71,10 +72,10 @@ def evaluate(
         instruction: replaces the prompt of all media, but not that of questions.
         limit: take only the first so many queries and questions.
         cache: folder where embeddings are kept: a run that was interrupted goes on where it was. None for nowhere.
-        positions: as for `wave_search.create`.
         device: as for `wave_search.open`.
         dtype: as for `wave_search.open`.
         quantization: as for `wave_search.create`.
+        family: as for `wave_search.create`.
         workers: decoder processes; None for as many as there are cores, at most 4.
         progress: is called with how it goes on, see `wave_search.progress`.
 
@@ -95,7 +96,7 @@ def evaluate(
     with (
         _folder(cache) as folder,
         EmbeddingCache(folder) as kept,
-        closing(ModelSession(model, LoadOptions(device, dtype, positions, quantization))) as engine,
+        closing(ModelSession(model, LoadOptions(device, dtype, quantization, family=family or {}))) as engine,
     ):
         read = read_dataset(
             path,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from wave_search.finetune.distributed import Team
     from wave_search.finetune.loading import Loader
     from wave_search.finetune.rows import Pair, Side
-    from wave_search.types import Embedder
+    from wave_search.models import Embedder
 
     Vectors = Mapping[Hashable, NDArray[np.float32]]
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wave_search.indexer.scan import FoundFile
+    from wave_search.models import Embedder
     from wave_search.reports import IndexReport, ProgressCallback
-    from wave_search.types import Embedder
 
 
 @dataclass(frozen=True, slots=True)

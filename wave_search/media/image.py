@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wave_search.errors import BrokenMediaError, UnsupportedMediaError
-from wave_search.media.sampling import resize_image
+from wave_search.media.sampling import policy_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,7 +39,7 @@ def read_image(source: Source, sampling: Sampling) -> NDArray[np.uint8]:
     """Decode an image: its first frame, upright, on white where it is transparent.
 
     Returns:
-        (height, width, 3) RGB, resized as `sampling` says.
+        (height, width, 3) RGB, resized according to `sampling`.
 
     Raises:
         BrokenMediaError: it is damaged or truncated.
@@ -57,7 +57,7 @@ def read_image(source: Source, sampling: Sampling) -> NDArray[np.uint8]:
         raise BrokenMediaError(
             source.path, f"a damaged {source.demuxer} image ({error})", "Replace it by an intact copy."
         ) from error
-    return resize_image(pixels, sampling)
+    return policy_of(sampling).resize_image(pixels)
 
 
 def _open(source: Source) -> Any:

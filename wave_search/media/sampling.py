@@ -1,48 +1,134 @@
-"""Which frames of a video are looked at, and how large: pure arithmetic, as WAVE was evaluated.
-
-The rules are those of WAVE's published evaluation run. They are reproduced to the bit (Python's rounding half to
-even, truncation of `linspace`, Pillow's bicubic filter on bytes), because other frames mean other vectors.
-"""
+"""Sampling policies: which frames of a video a model embeds, and the size of frames and images. Pure arithmetic."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from wave_search.errors import ModelError
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from wave_search.types import Sampling
 
 
-def frame_indices(
-    frames: int, fps: float, sampling: Sampling, start_s: float | None = None, stop_s: float | None = None
-) -> tuple[NDArray[np.int64], float]:
-    """Choose the frames that stand for a video, or for a range of it.
+class SamplingPolicy(Protocol):
+    """A rule that selects frames and sizes. Its parameters are `Sampling.numbers`."""
 
-    Args:
-        frames: number of frames of the whole video.
-        fps: average frames per second.
-        sampling: interval and maximum.
-        start_s: beginning of the range; None is the beginning of the video.
-        stop_s: end of the range; None is the end of the video.
+    def frame_indices(
+        self, frames: int, fps: float, start_s: float | None = None, stop_s: float | None = None
+    ) -> tuple[NDArray[np.int64], float]:
+        """Select the frames that represent a video, or a range of it.
 
-    Returns:
-        (n,) int64 indices, rising, the first and last frame of the range among them, and the length of the sampled
-        range in seconds. No indices and 0.0 seconds if the range lies behind the last frame.
+        Args:
+            frames: number of frames of the whole video.
+            fps: average frames per second.
+            start_s: beginning of the range; None is the beginning of the video.
+            stop_s: end of the range; None is the end of the video.
+
+        Returns:
+            (n,) int64 indices, rising, and the length of the sampled range in seconds. No indices and 0.0 seconds if
+            the range lies behind the last frame.
+        """
+
+    def frame_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return the height and width that frames of a video are resized to."""
+
+    def resize_image(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Resize an image.
+
+        Args:
+            image: (height, width, 3) RGB.
+
+        Returns:
+            (new height, new width, 3) RGB.
+        """
+
+    def description(self) -> str:
+        """Return the policy and its parameters in words."""
+
+
+def policy_of(sampling: Sampling) -> SamplingPolicy:
+    """Return the implementation of a policy, with its parameters.
+
+    Raises:
+        ModelError: this version has no such policy, or the policy has other parameters.
     """
-    first, last, duration_s = 0, frames - 1, frames / fps
-    if start_s is not None or stop_s is not None:
-        begin_s = 0.0 if start_s is None else start_s
-        end_s = duration_s if stop_s is None else stop_s
-        first, last = round(begin_s * fps), min(round(end_s * fps), frames - 1)
-        duration_s = min(end_s, duration_s) - begin_s
-    if first > last or duration_s <= 0:
-        return np.zeros(0, dtype=np.int64), 0.0
-    count = min(max(round(duration_s / sampling.frame_interval_s), 1), sampling.max_frames)
-    return np.linspace(first, last, count).astype(np.int64), duration_s
+    make = _POLICIES.get(sampling.policy)
+    if make is None:
+        raise ModelError(
+            f"the model samples media with the policy {sampling.policy!r}, which is unknown here",
+            f"Known policies: {', '.join(_POLICIES)}. A newer version of wave-search may have it.",
+        )
+    try:
+        return make(**sampling.numbers)
+    except TypeError as error:
+        raise ModelError(
+            f"the sampling policy {sampling.policy!r} does not take the parameters {', '.join(sampling.numbers)}",
+            "Use the version of wave-search that the index or the checkpoint was made with.",
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class UniformFrames:
+    """Frames at even intervals up to a maximum number, resized to an area; the policy "uniform".
+
+    The rules are those of WAVE's published evaluation run. They are reproduced to the bit (Python's rounding half to
+    even, truncation of `linspace`, Pillow's bicubic filter on bytes), because other frames mean other vectors.
+    """
+
+    frame_interval_s: float
+    max_frames: int
+    pixel_multiple: int
+    """Height and width are multiples of this (patch size x spatial merge of the model)."""
+    min_pixels: int
+    """Smallest area of a frame or an image."""
+    max_pixels: int
+    """Largest area of a frame."""
+    max_image_pixels: int
+    """Largest area of an image."""
+
+    def frame_indices(
+        self, frames: int, fps: float, start_s: float | None = None, stop_s: float | None = None
+    ) -> tuple[NDArray[np.int64], float]:
+        """See `SamplingPolicy.frame_indices`. The first and the last frame of the range are among the selected."""
+        first, last, duration_s = 0, frames - 1, frames / fps
+        if start_s is not None or stop_s is not None:
+            begin_s = 0.0 if start_s is None else start_s
+            end_s = duration_s if stop_s is None else stop_s
+            first, last = round(begin_s * fps), min(round(end_s * fps), frames - 1)
+            duration_s = min(end_s, duration_s) - begin_s
+        if first > last or duration_s <= 0:
+            return np.zeros(0, dtype=np.int64), 0.0
+        count = min(max(round(duration_s / self.frame_interval_s), 1), self.max_frames)
+        return np.linspace(first, last, count).astype(np.int64), duration_s
+
+    def frame_size(self, height: int, width: int) -> tuple[int, int]:
+        """See `resized_size`."""
+        return resized_size(height, width, self.pixel_multiple, self.min_pixels, self.max_pixels)
+
+    def resize_image(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """See `SamplingPolicy.resize_image`. An image with a side under `pixel_multiple` is first centred on black."""
+        image = _centred_on_black(image, self.pixel_multiple)
+        height, width = image.shape[:2]
+        size = resized_size(height, width, self.pixel_multiple, self.min_pixels, self.max_image_pixels)
+        return resize_to(image, size)
+
+    def description(self) -> str:
+        """See `SamplingPolicy.description`."""
+        return (
+            f"a frame every {self.frame_interval_s:g} s, at most {self.max_frames} a clip and "
+            f"{self.max_pixels:,} pixels each"
+        )
+
+
+_POLICIES: dict[str, Callable[..., SamplingPolicy]] = {"uniform": UniformFrames}
 
 
 def resized_size(height: int, width: int, multiple: int, min_pixels: int, max_pixels: int) -> tuple[int, int]:
@@ -69,42 +155,6 @@ def resized_size(height: int, width: int, multiple: int, min_pixels: int, max_pi
         new_width = math.ceil(width * grow / multiple) * multiple
     longest = max_pixels // multiple // multiple * multiple
     return min(max(new_height, multiple), longest), min(max(new_width, multiple), longest)
-
-
-def video_size(height: int, width: int, sampling: Sampling) -> tuple[int, int]:
-    """Choose the size that the frames of a video are resized to, as `resized_size` does."""
-    return resized_size(height, width, sampling.pixel_multiple, sampling.min_pixels, sampling.max_pixels)
-
-
-def resize_frames(frames: NDArray[np.uint8], sampling: Sampling) -> NDArray[np.uint8]:
-    """Resize the frames of a video.
-
-    Args:
-        frames: (n, height, width, 3) RGB.
-        sampling: bounds of the size.
-
-    Returns:
-        (n, new height, new width, 3) RGB.
-    """
-    size = video_size(frames.shape[1], frames.shape[2], sampling)
-    return np.stack([resize_to(frame, size) for frame in frames])
-
-
-def resize_image(image: NDArray[np.uint8], sampling: Sampling) -> NDArray[np.uint8]:
-    """Resize an image; one with a side under `sampling.pixel_multiple` is first centred on black.
-
-    Args:
-        image: (height, width, 3) RGB.
-        sampling: bounds of the size.
-
-    Returns:
-        (new height, new width, 3) RGB.
-    """
-    image = _centred_on_black(image, sampling.pixel_multiple)
-    size = resized_size(
-        image.shape[0], image.shape[1], sampling.pixel_multiple, sampling.min_pixels, sampling.max_image_pixels
-    )
-    return resize_to(image, size)
 
 
 def resize_to(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wave_search.errors import BrokenMediaError
-from wave_search.media.sampling import frame_indices, resize_to, video_size
+from wave_search.media.sampling import policy_of, resize_to
 from wave_search.media.video_av import AvReader
 from wave_search.media.video_decord import DecordFailed, DecordReader, suits_decord
 from wave_search.types import Frames
@@ -31,8 +31,8 @@ class FrameSource:
         self._source = source
         self._picture = picture
         self._stream = stream
-        self._sampling = sampling
-        self._size = video_size(stream.height, stream.width, sampling)
+        self._policy = policy_of(sampling)
+        self._size = self._policy.frame_size(stream.height, stream.width)
         self._newest: tuple[int, NDArray[np.uint8]] | None = None
         self._reader: DecordReader | AvReader | None = None
         if suits_decord(source.demuxer, picture):
@@ -48,8 +48,8 @@ class FrameSource:
         Returns:
             None if the picture has ended before the range, or nothing of it can be decoded.
         """
-        indices, duration_s = frame_indices(
-            self._stream.frames, self._stream.fps, self._sampling, span.start_s, span.stop_s
+        indices, duration_s = self._policy.frame_indices(
+            self._stream.frames, self._stream.fps, span.start_s, span.stop_s
         )
         if not len(indices):
             return None

@@ -49,7 +49,7 @@ class DecoderPool:
 
     Args:
         workers: how many are kept. More run for a while if more threads (or unfinished iterators) ask at once.
-        sampling: how frames and sound are sampled.
+        sampling: how frames and sound are sampled; raises ModelError if its policy is unknown.
         item_timeout_s: for one file, beside the seconds of media in it. The time in which nobody asks for the next
             segment does not count.
 
@@ -59,6 +59,9 @@ class DecoderPool:
 
     def __init__(self, workers: int, sampling: Sampling, item_timeout_s: float = 60.0) -> None:
         self.workers = workers
+        from wave_search.media.sampling import policy_of
+
+        policy_of(sampling)
         self._sampling = sampling
         self._item_timeout_s = item_timeout_s
         self._lock = threading.Lock()

@@ -1,20 +1,28 @@
-"""Model snapshots from the Hugging Face hub: the local cache first, then the network, once."""
+"""The files of a model: snapshots from the Hugging Face hub, and the digest of a directory.
+
+A snapshot comes from the local cache if it is there, otherwise from the network, once.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from wave_search.errors import CheckpointError, ModelNotFoundError
-from wave_search.models.wave.checkpoint import checkpoint_files
+from wave_search.errors import ModelNotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 _FILES = ["*.json", "merges.txt", "*.safetensors", "*.bin", "*.pt"]
 """What a checkpoint consists of. Code is never downloaded."""
 
-_TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"))
-"""The files of a tokenizer, in its two forms."""
-
 _CONTACT_TIMEOUT_S = 10.0
+_HEAD_BYTES = 1 << 20
+"""More than the header of any shard."""
+_SAMPLE_BYTES = 64 << 10
+_SAMPLES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +34,13 @@ class Snapshot:
     """Full hash."""
 
 
-def cached(repo_id: str, revision: str) -> Snapshot | None:
+def cached(repo_id: str, revision: str, is_complete: Callable[[Path], bool]) -> Snapshot | None:
     """Find a snapshot in the local cache, without the network.
 
     Args:
         repo_id: "owner/name".
         revision: full commit, branch or tag.
+        is_complete: whether a directory has all files of a model; an interrupted download has not.
 
     Returns:
         The snapshot, or None where it is absent or incomplete.
@@ -43,29 +52,21 @@ def cached(repo_id: str, revision: str) -> Snapshot | None:
         directory = Path(snapshot_download(repo_id, revision=revision, allow_patterns=_FILES, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError):
         return None
-    return Snapshot(directory, directory.name) if _is_complete(directory) else None
+    return Snapshot(directory, directory.name) if is_complete(directory) else None
 
 
-def _is_complete(directory: Path) -> bool:
-    """Whether no download was broken off; the cache itself takes one file for a snapshot."""
-    try:
-        checkpoint_files(directory)
-    except CheckpointError:
-        return False
-    return any(all((directory / name).is_file() for name in names) for names in _TOKENIZERS)
-
-
-def fetch(repo_id: str, revision: str) -> Snapshot:
+def fetch(repo_id: str, revision: str, is_complete: Callable[[Path], bool]) -> Snapshot:
     """Find a snapshot in the local cache, or download it.
 
     Args:
         repo_id: "owner/name".
-        revision: full commit, branch or tag; the two latter mean what the cache has, if it has them.
+        revision: full commit, branch or tag; a branch or tag is looked up in the cache first.
+        is_complete: as for `cached`.
 
     Raises:
         ModelNotFoundError: there is no such model or revision, or the hub is out of reach.
     """
-    return cached(repo_id, revision) or _download(repo_id, revision)
+    return cached(repo_id, revision, is_complete) or _download(repo_id, revision)
 
 
 def _download(repo_id: str, revision: str) -> Snapshot:
@@ -96,3 +97,30 @@ def _download(repo_id: str, revision: str) -> Snapshot:
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+def fingerprint(files: Iterable[Path]) -> str:
+    """Digest names, sizes and contents of files; of a large file its head and 16 evenly spaced samples.
+
+    Files of up to 2 MiB are read whole. Training changes every tensor that it touches all over, so that the samples
+    of a fine-tune differ from those of its origin.
+
+    Args:
+        files: the files that a model is loaded from, in any order.
+
+    Returns:
+        32 hexadecimal digits (BLAKE2b of 16 bytes).
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for path in sorted(files, key=lambda path: path.name):
+        size = path.stat().st_size
+        digest.update(f"{path.name}\0{size}\0".encode())
+        with path.open("rb") as file:
+            if size <= _HEAD_BYTES + _SAMPLES * _SAMPLE_BYTES:
+                digest.update(file.read())
+                continue
+            digest.update(file.read(_HEAD_BYTES))
+            for sample in range(_SAMPLES):
+                file.seek(sample * (size - _SAMPLE_BYTES) // (_SAMPLES - 1))
+                digest.update(file.read(_SAMPLE_BYTES))
+    return digest.hexdigest()

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from wave_search.models.wave.embedder import WaveEmbedder
-    from wave_search.types import Clip, Modality, ModelSpec
+    from wave_search.models.base import Embedder, ModelSpec
+    from wave_search.types import Clip, Modality
 
     Vectors = dict[Modality, NDArray[np.float32]]
 
@@ -26,10 +26,10 @@ _SHARES = 4
 class Replicas:
     """Spreads the clips of a call over devices; each takes the next piece when it is done with one.
 
-    A vector does not depend on the device that computes it. See `wave_search.types.Embedder`.
+    A vector does not depend on the device that computes it. See `wave_search.models.Embedder`.
     """
 
-    def __init__(self, makers: Sequence[Callable[[], WaveEmbedder]]) -> None:
+    def __init__(self, makers: Sequence[Callable[[], Embedder]]) -> None:
         """Load the first replica.
 
         Args:
@@ -37,7 +37,7 @@ class Replicas:
         """
         self._makers = makers
         self._locks = [Lock() for _ in makers]
-        self._made: dict[int, WaveEmbedder] = {0: makers[0]()}
+        self._made: dict[int, Embedder] = {0: makers[0]()}
 
     @property
     def spec(self) -> ModelSpec:
@@ -47,18 +47,16 @@ class Replicas:
     def embed(
         self, clips: Sequence[Clip], modalities: Sequence[Modality] | None = None, instruction: str | None = None
     ) -> list[Vectors]:
-        """See `WaveEmbedder.embed`."""
+        """See `Embedder.embed`."""
         return self._spread(clips, lambda replica, part: replica.embed(part, modalities, instruction))
 
     def embed_each(
         self, clips: Sequence[Clip], instructions: Sequence[str | None], modalities: Sequence[Modality] | None = None
     ) -> list[list[Vectors]]:
-        """See `WaveEmbedder.embed_each`."""
+        """See `Embedder.embed_each`."""
         return self._spread(clips, lambda replica, part: replica.embed_each(part, instructions, modalities))
 
-    def _spread(
-        self, clips: Sequence[Clip], embed: Callable[[WaveEmbedder, Sequence[Clip]], list[Result]]
-    ) -> list[Result]:
+    def _spread(self, clips: Sequence[Clip], embed: Callable[[Embedder, Sequence[Clip]], list[Result]]) -> list[Result]:
         size = max(1, -(-len(clips) // (_SHARES * len(self._makers))))
         starts = range(0, len(clips), size)
         if len(starts) < 2:
@@ -88,7 +86,7 @@ class Replicas:
             raise errors[0]
         return [result for start in starts for result in done[start]]
 
-    def _replica(self, number: int) -> WaveEmbedder:
+    def _replica(self, number: int) -> Embedder:
         with self._locks[number]:
             if number not in self._made:
                 self._made[number] = self._makers[number]()

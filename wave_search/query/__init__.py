@@ -2,7 +2,7 @@
 
 from wave_search.query.answers import Answer
 from wave_search.query.duplicates import find_duplicates
-from wave_search.query.embedder import LoadOptions, MediaEmbedder, ModelSession
+from wave_search.query.embedder import MediaEmbedder
 from wave_search.query.encode import Embeddable, Encoder, similarity
 from wave_search.query.info import IndexInfo, PartitionInfo, describe, own_columns
 from wave_search.query.instructions import check_effect, check_instructions
@@ -25,9 +25,7 @@ __all__ = [
     "Encoder",
     "Image",
     "IndexInfo",
-    "LoadOptions",
     "MediaEmbedder",
-    "ModelSession",
     "Not",
     "PartitionInfo",
     "Reembedder",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from wave_search.media import DecoderPool, MediaInfo
-    from wave_search.types import Embedder
+    from wave_search.models import Embedder
 
 Item = TypeVar("Item")
 Embeddable = str | MediaRef | Clip

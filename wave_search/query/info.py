@@ -11,8 +11,9 @@ from wave_search.store import covered
 from wave_search.types import ColumnInfo
 
 if TYPE_CHECKING:
+    from wave_search.models import ModelSpec
     from wave_search.store import Snapshot, Tuning
-    from wave_search.types import Modality, ModelSpec, PartitionKey
+    from wave_search.types import Modality, PartitionKey
 
 
 @dataclass(frozen=True, slots=True)

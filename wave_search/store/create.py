@@ -15,8 +15,8 @@ from wave_search.store.tables import Tables
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from wave_search.models import ModelSpec
     from wave_search.store.rows import Settings
-    from wave_search.types import ModelSpec
 
 
 def create(directory: Path, spec: ModelSpec, settings: Settings) -> Snapshot:

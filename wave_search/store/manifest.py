@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from wave_search.errors import IndexCorruptError, IndexMismatchError, IndexNotFoundError
+from wave_search.models import ModelSpec
 from wave_search.store import files as durable
 from wave_search.store.rows import CodebookRef, Column, ListRef, ScoreStats, Settings, ShardRef, Tuning
-from wave_search.types import Modality, ModelSpec, PartitionKey, Sampling
+from wave_search.types import Modality, PartitionKey, Sampling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

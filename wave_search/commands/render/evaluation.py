@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wave_search.commands.render.text import clock, counted, printable
+from wave_search.media.sampling import policy_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,14 +38,12 @@ def sentences(found: Evaluation) -> Iterator[str]:
     """Describe how the figures of an evaluation were obtained."""
     spec, sampling = found.model, found.model.sampling
     loaded = "".join(f", {name}" for name in (spec.quantization, found.dtype) if name not in (None, "auto"))
+    options = "".join(f", {name} {value}" for name, value in spec.options.items())
     yield (
         f"{printable(found.dataset)} ({found.layout}), {printable(spec.name)} at {spec.revision[:12]}{loaded}, "
-        f"{spec.dim} dimensions, {spec.positions} positions"
+        f"{spec.dim} dimensions{options}"
     )
-    yield (
-        f"a frame every {sampling.frame_interval_s:g} s, at most {sampling.max_frames} a clip and "
-        f"{sampling.max_pixels:,} pixels each; sound at {sampling.sample_rate_hz / 1000:g} kHz"
-    )
+    yield f"{policy_of(sampling).description()}; sound at {sampling.sample_rate_hz / 1000:g} kHz"
     for modality, prompts in found.prompts.items():
         more = f" and {len(prompts) - 1:,} more" if len(prompts) > 1 else ""
         yield f'prompt of {modality}: "{printable(prompts[0])}"{more}'

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from wave_search.evaluation import Evaluation
+    from wave_search.models import ModelSpec
     from wave_search.reports import IndexReport, TrainingCallback
-    from wave_search.types import Hit, ModelSpec
+    from wave_search.types import Hit
 
 _FULL_BAR_Z = 5.0
 """The z that fills the bar of a hit. A higher z in the table stretches the scale."""

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from wave_search.indexer.pipeline.byte_queue import Channel
     from wave_search.indexer.run_stats import RunStats
-    from wave_search.types import Embedder
+    from wave_search.models import Embedder
 
 BATCH_CLIPS = 32
 BATCH_BYTES = 128 << 20

@@ -1,17 +1,50 @@
-"""Whether a clip is what the model expects. Nothing is converted: that is the decoders' work."""
+"""Clips as WAVE takes them: how they are sampled, what is asked about them, and whether they are valid."""
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from wave_search.types import Modality, Sampling
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from wave_search.types import Clip, Modality, Sampling
+    from wave_search.types import Clip
+
+SAMPLE_RATE_HZ = 16_000
+SAMPLING = Sampling(
+    policy="uniform",
+    numbers={
+        "frame_interval_s": 0.5,
+        "max_frames": 128,
+        "pixel_multiple": 28,
+        "min_pixels": 784,
+        "max_pixels": 176_400,
+        "max_image_pixels": 2_073_600,
+    },
+    sample_rate_hz=SAMPLE_RATE_HZ,
+)
+"""That of WAVE's published evaluation run. A checkpoint may replace numbers of it in its config.json."""
+
+PROMPTS = MappingProxyType(
+    {
+        Modality.IMAGE: "Please describe the image.",
+        Modality.AUDIO: "Please describe the audio.",
+        Modality.VIDEO: "Please describe the video.",
+        Modality.AV: "Please describe the video.",
+    }
+)
+"""Those of WAVE's published evaluation. Text is embedded bare, and has none."""
+
+
+def prompt_of(modality: Modality, instruction: str | None) -> str:
+    """Text that follows the media: the instruction if there is one, else the default prompt."""
+    return PROMPTS[modality] if instruction is None else instruction
 
 
 def wanted_modalities(clip: Clip, modalities: Sequence[Modality] | None) -> tuple[Modality, ...]:
@@ -28,15 +61,16 @@ def wanted_modalities(clip: Clip, modalities: Sequence[Modality] | None) -> tupl
 
 
 def check_clip(clip: Clip, sampling: Sampling) -> None:
-    """Check shapes, dtypes and rates of what a clip has.
+    """Check shapes, dtypes and rates of a clip. Nothing is converted: that is the work of the decoders.
 
     Raises:
-        ValueError: something is not as `sampling` and `Clip` say.
+        ValueError: something is not according to `sampling` and `Clip`.
     """
+    multiple = int(sampling.numbers["pixel_multiple"])
     if clip.image is not None:
-        _check_pixels("image", clip.image, 3, sampling.pixel_multiple)
+        _check_pixels("image", clip.image, 3, multiple)
     if clip.frames is not None:
-        _check_pixels("frames", clip.frames.pixels, 4, sampling.pixel_multiple)
+        _check_pixels("frames", clip.frames.pixels, 4, multiple)
         if not 0 < clip.frames.duration_s < np.inf:
             raise ValueError(f"frames: a duration of {clip.frames.duration_s} s")
     if clip.waveform is not None:

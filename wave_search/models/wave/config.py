@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from transformers import Qwen2_5OmniThinkerConfig
 
 from wave_search.errors import CheckpointError
-from wave_search.types import Sampling
+from wave_search.media.sampling import policy_of
+from wave_search.models.wave.clips import SAMPLING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from wave_search.types import Sampling
 
 # The one BEATs variant that WAVE uses; another value would need another architecture.
 _BEATS_FIXED = {
@@ -94,7 +97,7 @@ class WaveConfig:
     beats: BeatsConfig
     tokens: SpecialTokens
     sampling: Sampling
-    """How media are sampled for this model: `wave_search.sampling` in config.json, where it differs from WAVE's."""
+    """How media are sampled: numbers under `wave_search.sampling` in config.json replace those of WAVE."""
     compute_dtype: str | None
     """`wave_search.compute_dtype`: precision to compute in where it is not that of the stored weights."""
     source: Mapping[str, Any]
@@ -119,7 +122,7 @@ class WaveConfig:
             thinker=thinker,
             beats=BeatsConfig.from_dict(config.get("beats_config", {})),
             tokens=_special_tokens(thinker),
-            sampling=Sampling(**own.get("sampling", {})),
+            sampling=_sampling(own.get("sampling", {})),
             compute_dtype=own.get("compute_dtype"),
             source=config,
         )
@@ -167,3 +170,9 @@ def _special_tokens(thinker: Qwen2_5OmniThinkerConfig) -> SpecialTokens:
             f"The model's configuration lacks {', '.join(missing)}", "Is this the config.json of a WAVE checkpoint?"
         )
     return SpecialTokens(**ids)
+
+
+def _sampling(numbers: Mapping[str, float]) -> Sampling:
+    sampling = replace(SAMPLING, numbers={**SAMPLING.numbers, **numbers})
+    policy_of(sampling)
+    return sampling

@@ -10,22 +10,23 @@ import numpy as np
 import torch
 
 from wave_search.errors import ModelError, UsageError
+from wave_search.models.base import ModelSpec
 from wave_search.models.wave import memory, sequences
 from wave_search.models.wave.batching import packs
-from wave_search.models.wave.clips import check_clip, wanted_modalities
+from wave_search.models.wave.clips import PROMPTS, check_clip, prompt_of, wanted_modalities
+from wave_search.models.wave.family import options_of
 from wave_search.models.wave.parts import parts_for
 from wave_search.models.wave.prepare import ahead, prepare
 from wave_search.models.wave.preprocess import seconds_per_grid
-from wave_search.models.wave.prompts import PROMPTS, prompt_of
 from wave_search.models.wave.sequences import AudioFeatures, TokenSequence, VisionFeatures
-from wave_search.types import Modality, ModelSpec
+from wave_search.types import Modality
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from wave_search.models.registry import Source
+    from wave_search.models.wave.family import Source
     from wave_search.models.wave.network import Wave
     from wave_search.models.wave.parts import Part
     from wave_search.models.wave.prepare import Prepared
@@ -53,7 +54,7 @@ _Done = tuple[list[_Job], torch.Tensor]
 
 
 class WaveEmbedder:
-    """Embeds text, images, sound and video with a WAVE model. See `wave_search.types.Embedder`.
+    """Embeds text, images, sound and video with a WAVE model. See `wave_search.models.Embedder`.
 
     May be called from several threads; the calls run one after the other.
     """
@@ -63,7 +64,7 @@ class WaveEmbedder:
         wave: Wave,
         tokenizer: TextTokenizer,
         source: Source,
-        positions: str = "sequential",
+        options: Mapping[str, str] | None = None,
         quantization: str | None = None,
         *,
         need: Callable[[Iterable[Part]], None] | None = None,
@@ -75,7 +76,7 @@ class WaveEmbedder:
             wave: the model, with its weights.
             tokenizer: of the same checkpoint.
             source: where they are from.
-            positions: how audio-visual positions are counted: "sequential" or "aligned".
+            options: of the family, complete; None for the defaults.
             quantization: of the decoder.
             need: loads parts of the model, and is called before they are used; None if all are there.
             token_budget: tokens that the decoder takes at once; None for a number that suits the free memory.
@@ -92,7 +93,7 @@ class WaveEmbedder:
             modalities=tuple(Modality),
             sampling=wave.config.sampling,
             prompts=dict(PROMPTS),
-            positions=positions,
+            options=options_of({}) if options is None else dict(options),
             notice=source.notice,
             quantization=quantization,
         )
@@ -227,7 +228,7 @@ class WaveEmbedder:
             made[Modality.VIDEO] = sequences.video_sequence(config, prompts[Modality.VIDEO], vision)
         if vision and audio and Modality.AV in wanted:
             made[Modality.AV] = sequences.audiovisual_sequence(
-                config, prompts[Modality.AV], vision, audio, self._spec.positions
+                config, prompts[Modality.AV], vision, audio, self._spec.options["positions"]
             )
         self._check_lengths(made)
         return made

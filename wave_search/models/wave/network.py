@@ -82,14 +82,6 @@ class Wave(nn.Module):
                 owner, _, name = path.rpartition(".")
                 setattr(part.get_submodule(owner), name, value.to(device))
 
-    def compile_decoder(self) -> None:
-        """Let torch.compile fuse the feed-forward part of each layer, for any number of tokens.
-
-        That is where the decoder's time goes; the rest is matrix products and attention, which have kernels already.
-        """
-        for layer in self.model.layers:
-            layer.mlp.compile(dynamic=True)
-
     def vision_features(self, rows: NDArray[np.uint8], grid_thw: tuple[int, int, int]) -> torch.Tensor:
         """Run the vision tower on one image or one video.
 

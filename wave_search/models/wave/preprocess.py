@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from transformers import WhisperFeatureExtractor
 
+from wave_search.models.wave.clips import SAMPLE_RATE_HZ
 from wave_search.models.wave.fbank import kaldi_fbank
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from wave_search.models.wave.config import WaveConfig
 
-SAMPLE_RATE_HZ = 16_000
 PIECE_S = 300
 _PIECE_SAMPLES = PIECE_S * SAMPLE_RATE_HZ
 _HOP, _WINDOW = 160, 400

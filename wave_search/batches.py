@@ -1,0 +1,85 @@
+"""Streams of clips: grouped into batches of bounded size, and computed ahead in threads."""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Iterator
+    from concurrent.futures import Future
+
+    from wave_search.types import Clip
+
+BATCH_CLIPS = 32
+"""Clips that a model embeds in one call."""
+BATCH_BYTES = 128 << 20
+"""Decoded bytes in one call; a single larger clip is a batch of its own."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def clip_bytes(clip: Clip) -> int:
+    """Return the bytes of the arrays of a clip; a text counts as none."""
+    pixels = clip.frames.pixels if clip.frames else None
+    samples = clip.waveform.samples if clip.waveform else None
+    return sum(array.nbytes for array in (clip.image, pixels, samples) if array is not None)
+
+
+def batches(
+    items: Iterable[Item],
+    size_bytes: Callable[[Item], int],
+    *,
+    max_items: int = BATCH_CLIPS,
+    max_bytes: int = BATCH_BYTES,
+) -> Iterator[list[Item]]:
+    """Group items, in order, into lists within both bounds; a larger item is a list of its own.
+
+    Args:
+        items: consumed one item ahead of the yielded list.
+        size_bytes: returns the size of an item.
+        max_items: maximum length of a list.
+        max_bytes: maximum total size of a list.
+    """
+    batch: list[Item] = []
+    batch_bytes = 0
+    for item in items:
+        item_bytes = size_bytes(item)
+        if batch and (len(batch) == max_items or batch_bytes + item_bytes > max_bytes):
+            yield batch
+            batch, batch_bytes = [], 0
+        batch.append(item)
+        batch_bytes += item_bytes
+    if batch:
+        yield batch
+
+
+def map_ahead(
+    function: Callable[[Item], Result], items: Iterable[Item], *, threads: int = 1, ahead: int = 1
+) -> Generator[Result]:
+    """Like `map`, with the next results computed in threads while the caller uses the current one.
+
+    Closing the generator early drops the calls that have not begun and waits for the running ones.
+
+    Args:
+        function: called once with each item, in `threads` threads.
+        items: consumed in the caller's thread.
+        threads: number of threads.
+        ahead: maximum number of results computed, or being computed, beyond the one that is yielded.
+
+    Raises:
+        Exception: whatever `function` raised, at its place in the order.
+    """
+    pool = ThreadPoolExecutor(threads, "map-ahead")
+    waiting: deque[Future[Result]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -1,0 +1,140 @@
+"""What every model has in common: its interface, its identity, and the registry of model families.
+
+Importing this loads neither torch nor transformers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from wave_search.types import Clip, Modality, Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """What a vector depends on besides the media. An index is pinned to one."""
+
+    name: str
+    """As a user names it: a bundled name, a directory, or a hub id."""
+    revision: str
+    """Commit of the hub, or digest of the local files."""
+    dim: int
+    modalities: tuple[Modality, ...]
+    sampling: Sampling
+    prompts: Mapping[Modality, str]
+    """The prompt of each modality; an instruction replaces it. Text has none: it is embedded bare."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Options of the model's family that change its vectors, with their values: defaults included."""
+    notice: str = ""
+    """What a user must know about this model, for example that it is not trained."""
+    quantization: str | None = None
+    """Of the decoder's weights: "8bit", "4bit", "int8" or "fp8"; None for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """How to load a model."""
+
+    device: str = "auto"
+    """"auto" (CUDA where there is one), "cpu", "cuda" (all visible devices) or "cuda:N"."""
+    dtype: str = "auto"
+    """"auto" (as the checkpoint is stored), "float32" or "bfloat16"."""
+    quantization: str | None = None
+    """Of the decoder's weights: "8bit" or "4bit" with bitsandbytes, "int8" or "fp8" with torchao."""
+    token_budget: int | None = None
+    """Tokens that the decoder processes at once, at least one clip; None to derive it from the free memory."""
+    family: Mapping[str, str] = field(default_factory=dict)
+    """Options of the model's family by name. WAVE has "positions": "sequential" (default) as in its published
+    evaluation, or "aligned" in time, as in its training."""
+
+
+class Embedder(Protocol):
+    """Arrays to vectors. All that the rest of the package knows of a model."""
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What the vectors depend on."""
+
+    def embed(
+        self,
+        clips: Sequence[Clip],
+        modalities: Sequence[Modality] | None = None,
+        instruction: str | None = None,
+    ) -> list[dict[Modality, NDArray[np.float32]]]:
+        """Embed each clip with one instruction: the only result of `embed_each` for each clip."""
+
+    def embed_each(
+        self,
+        clips: Sequence[Clip],
+        instructions: Sequence[str | None],
+        modalities: Sequence[Modality] | None = None,
+    ) -> list[list[dict[Modality, NDArray[np.float32]]]]:
+        """Embed each clip with each instruction, as each of `modalities` that it has (all that it has, if None).
+
+        The towers run once per clip, and the work on a clip's media is shared by all modalities and instructions. A
+        result does not depend on the other clips and instructions of the call.
+
+        Args:
+            clips: decoded clips, sampled according to `spec.sampling`.
+            instructions: each replaces the prompt of media, None leaves it; text is embedded bare and ignores them.
+            modalities: which to embed.
+
+        Returns:
+            For each clip, for each instruction, modality -> (dim,) float32 of unit norm, finite.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Models that share an implementation."""
+
+    name: str
+    models: Mapping[str, str]
+    """Names that users can give, each with a one-line description."""
+    claims: Callable[[str], bool]
+    """Whether a model of this name, directory or hub id belongs to the family. Called before anything is loaded."""
+    load: Callable[[str, LoadOptions], Embedder]
+    """Loads a model that `claims` accepted; raises like `load` of this module."""
+
+
+_FAMILIES: list[Family] = []
+
+
+def register(family: Family) -> None:
+    """Add a family; one of the same name is replaced. The family registered last is asked first for its claim."""
+    _FAMILIES[:] = [family, *(other for other in _FAMILIES if other.name != family.name)]
+
+
+def known_models() -> Mapping[str, str]:
+    """Return the model names that `load` knows, each with a one-line description."""
+    return {name: line for family in reversed(_FAMILIES) for name, line in family.models.items()}
+
+
+def load(name: str, options: LoadOptions | None = None) -> Embedder:
+    """Load a model.
+
+    Args:
+        name: "auto" (WAVE-7B if its weights are here and a GPU can hold it, otherwise wave-nano), a name of
+            `known_models`, the directory of a checkpoint, or "owner/name" of the Hugging Face hub, with "@revision" if
+            wanted.
+        options: device, precision and memory; None for the defaults.
+
+    Returns:
+        The embedder. Its `spec.name` loads the same model again.
+
+    Raises:
+        ModelNotFoundError: there is no such model, or the hub is out of reach.
+        CheckpointError: its files are damaged, incomplete, or not those of a model of any family.
+        UsageError: an option is unknown or has an unknown value, or there is no such device.
+        ModelError: it does not fit into the memory of the device.
+    """
+    # WAVE is registered first, so asked last: it claims every name, and its errors say what is missing.
+    family = next(family for family in _FAMILIES if family.claims(name))
+    return family.load(name, options or LoadOptions())

@@ -1,0 +1,121 @@
+"""A model and the decoder process that feeds it, each made when it is first needed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from wave_search import media, models
+from wave_search.errors import IndexMismatchError
+
+if TYPE_CHECKING:
+    from wave_search.models.base import Embedder, LoadOptions, ModelSpec
+
+
+class ModelSession:
+    """A model and a decoder process for queries.
+
+    Args:
+        name: of the model.
+        options: how to load it.
+        pinned: the model must be this one; None if any will do.
+    """
+
+    def __init__(self, name: str, options: LoadOptions, pinned: ModelSpec | None = None) -> None:
+        self._name = name
+        self._options = options
+        self._pinned = pinned
+        self._model: Embedder | None = None
+        self._decoders: media.DecoderPool | None = None
+        self._lock = Lock()
+
+    @classmethod
+    def for_index(cls, name: str, options: LoadOptions, pinned: ModelSpec) -> ModelSession:
+        """Return the session of an index, for the model that it was made with.
+
+        Args:
+            name: "auto" or the name of that model. A directory may also be a copy of it.
+            options: how to load it.
+            pinned: the model that the index was made with.
+
+        Raises:
+            IndexMismatchError: it is another model, or quantized in another way.
+            ModelError: the directory holds no usable model.
+        """
+        if options.quantization not in (None, pinned.quantization):
+            made = f"with the quantization {pinned.quantization}" if pinned.quantization else "without quantization"
+            raise IndexMismatchError(
+                f"the index was made {made}, not with {options.quantization}",
+                "Leave --quantization out to use the index's own, or make another index with --index DIR.",
+            )
+        options = replace(options, quantization=pinned.quantization, family=pinned.options)
+        directory = Path(name).expanduser()
+        if name == "auto" or _is_name_of(name, pinned) or str(directory.resolve()) == pinned.name:
+            return cls(pinned.name, options, pinned)
+        if not directory.is_dir():
+            raise _mismatch(name, pinned)
+        session = cls(name, options, pinned)
+        session.model()
+        return session
+
+    def model(self) -> Embedder:
+        """Return the model, loaded at the first call.
+
+        Raises:
+            ModelError: it cannot be loaded.
+            IndexMismatchError: it is not the pinned one.
+        """
+        with self._lock:
+            if self._model is None:
+                loaded = models.load(self._name, self._options)
+                if self._pinned is not None:
+                    check_same(loaded.spec, self._pinned)
+                self._model = loaded
+            return self._model
+
+    def decoders(self) -> media.DecoderPool:
+        """Return the decoder process, started at the first call."""
+        sampling = (self._pinned or self.model().spec).sampling
+        with self._lock:
+            if self._decoders is None:
+                self._decoders = media.DecoderPool(1, sampling)
+            return self._decoders
+
+    def close(self) -> None:
+        """End the decoder process and let go of the model. Either comes back when it is needed again."""
+        with self._lock:
+            if self._decoders is not None:
+                self._decoders.close()
+            self._decoders = self._model = None
+
+
+def check_same(loaded: ModelSpec, pinned: ModelSpec) -> None:
+    """Check that a model computes the same vectors as the one that an index was made with.
+
+    Raises:
+        IndexMismatchError: it does not.
+    """
+    relevant = ("revision", "dim", "sampling", "prompts", "options", "quantization")
+    if any(getattr(loaded, name) != getattr(pinned, name) for name in relevant):
+        raise _mismatch(_described(loaded), pinned)
+
+
+def _mismatch(given: str, pinned: ModelSpec) -> IndexMismatchError:
+    return IndexMismatchError(
+        f"the index was made with the model {_described(pinned)}, not with {given}",
+        "Leave the model out to use the index's own, or make another index with --index DIR.",
+    )
+
+
+def _described(spec: ModelSpec) -> str:
+    return f"{spec.name} ({spec.revision[:12]})"
+
+
+def _is_name_of(name: str, pinned: ModelSpec) -> bool:
+    """Whether a hub id, with or without its owner and revision, names the pinned model."""
+    bare, _, revision = name.partition("@")
+    owned, _, pinned_revision = pinned.name.partition("@")
+    same = bare in (owned, owned.rpartition("/")[2]) and not Path(owned).is_absolute()
+    return same and (not revision or (pinned_revision or pinned.revision).startswith(revision))

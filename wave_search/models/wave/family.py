@@ -1,0 +1,209 @@
+"""The WAVE family: the names of its models, the directories that they are loaded from, and loading them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from wave_search.errors import CheckpointError, ModelError, ModelNotFoundError, UsageError
+from wave_search.models import hub
+from wave_search.models.base import Family
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import torch
+
+    from wave_search.models.base import Embedder, LoadOptions
+    from wave_search.models.wave.embedder import WaveEmbedder
+
+WAVE_7B_ID = "tsinghua-ee/WAVE-7B"
+WAVE_7B_COMMIT = "7d51cdaecfaabb9c529a447249cd4c2a6df8ce5b"
+_WAVE_7B_MEMORY_BYTES = 22 << 30
+"""19 GB of bfloat16 weights, and room for a batch."""
+
+TINY_NAME = "wave-tiny"
+TINY_DIRECTORY = Path(__file__).parents[1] / "bundled" / "tiny"
+_TINY_NOTICE = "wave-tiny is not trained: the order of hits means nothing. Use WAVE-7B."
+
+NANO_NAME = "wave-nano"
+NANO_DIRECTORY = Path(__file__).parents[1] / "bundled" / "nano"
+_NANO_NOTICE = "wave-nano is a demonstration, not WAVE-7B: use that for real collections."
+
+KNOWN_MODELS = MappingProxyType(
+    {
+        "auto": "WAVE-7B if its weights are here and a GPU can hold it, otherwise wave-nano",
+        "WAVE-7B": f"the published model, {WAVE_7B_ID} at {WAVE_7B_COMMIT[:8]} (19 GB)",
+        NANO_NAME: "the same architecture, small, trained for demonstrations (in the package)",
+        TINY_NAME: "the same architecture, tiny and untrained, for trying things out (in the package)",
+    }
+)
+
+_TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"))
+"""The files of a tokenizer, in its two forms."""
+
+OPTIONS = MappingProxyType({"positions": ("sequential", "aligned")})
+"""Options of the family, each with its values; the first is the default."""
+
+_HUB_ID = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[\w.-]+)(@(?P<revision>\S+))?")
+_SHORT_COMMIT = re.compile(r"[0-9a-f]{7,39}")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A model on this machine."""
+
+    name: str
+    """Resolves to the same model again."""
+    revision: str
+    """Commit of the hub, or digest of the files."""
+    directory: Path
+    notice: str = ""
+    """What a user must know about the model."""
+
+
+def resolve(name: str, device: torch.device) -> Source:
+    """Find a model, downloading it if need be.
+
+    Args:
+        name: a name of `KNOWN_MODELS`, a directory, or "owner/name" of the hub, with "@revision" if wanted. Without a
+            revision, WAVE-7B is pinned to one commit; of other models the cached state of their main branch is taken.
+        device: where it is to run; "auto" depends on it.
+
+    Raises:
+        ModelNotFoundError: there is no such model, or the hub is out of reach.
+        CheckpointError: the directory holds no checkpoint.
+    """
+    if name == "auto":
+        return _published_if_at_hand(device) or _nano()
+    if name == NANO_NAME:
+        return _nano()
+    if name == TINY_NAME:
+        return _tiny()
+    if name == "WAVE-7B":
+        name = WAVE_7B_ID
+    directory = Path(name).expanduser()
+    if name and directory.is_dir():
+        directory = directory.resolve()
+        return Source(str(directory), _digest(directory), directory)
+    match = _HUB_ID.fullmatch(name)
+    if match is None or directory.exists():
+        raise ModelNotFoundError(
+            f"{name}: neither a known model nor a directory nor an id of the hub",
+            f"Known are {', '.join(KNOWN_MODELS)}.",
+        )
+    return _from_hub(match["repo"], match["revision"])
+
+
+def _nano() -> Source:
+    return Source(NANO_NAME, _digest(NANO_DIRECTORY), NANO_DIRECTORY, _NANO_NOTICE)
+
+
+def _tiny() -> Source:
+    return Source(TINY_NAME, _digest(TINY_DIRECTORY), TINY_DIRECTORY, _TINY_NOTICE)
+
+
+def _published_if_at_hand(device: torch.device) -> Source | None:
+    if device.type != "cuda" or _memory_bytes(device) < _WAVE_7B_MEMORY_BYTES:
+        return None
+    snapshot = hub.cached(WAVE_7B_ID, WAVE_7B_COMMIT, _is_complete)
+    return Source(WAVE_7B_ID, snapshot.commit, snapshot.directory) if snapshot else None
+
+
+def _memory_bytes(device: torch.device) -> int:
+    import torch
+
+    return int(torch.cuda.get_device_properties(device).total_memory)
+
+
+def _from_hub(repo_id: str, revision: str | None) -> Source:
+    pinned = repo_id == WAVE_7B_ID and (
+        revision is None or (_SHORT_COMMIT.fullmatch(revision) and WAVE_7B_COMMIT.startswith(revision))
+    )
+    snapshot = hub.fetch(repo_id, WAVE_7B_COMMIT if pinned else revision or "main", _is_complete)
+    is_published = (repo_id, snapshot.commit) == (WAVE_7B_ID, WAVE_7B_COMMIT)
+    name = repo_id if is_published else f"{repo_id}@{snapshot.commit}"
+    return Source(name, snapshot.commit, snapshot.directory)
+
+
+def _is_complete(directory: Path) -> bool:
+    from wave_search.models.wave.checkpoint import checkpoint_files
+
+    try:
+        checkpoint_files(directory)
+    except CheckpointError:
+        return False
+    return any(all((directory / name).is_file() for name in names) for names in _TOKENIZERS)
+
+
+def _digest(directory: Path) -> str:
+    from wave_search.models.wave.checkpoint import checkpoint_files
+    from wave_search.models.wave.tokenizer import TOKENIZER_FILES
+
+    tokenizer_files = [directory / name for name in TOKENIZER_FILES]
+    return hub.fingerprint([*checkpoint_files(directory), *(path for path in tokenizer_files if path.is_file())])
+
+
+def options_of(given: Mapping[str, str]) -> dict[str, str]:
+    """Complete the options of the family by their defaults.
+
+    Raises:
+        UsageError: an option or a value is unknown.
+    """
+    unknown = sorted(given.keys() - OPTIONS.keys())
+    if unknown:
+        raise UsageError(f"WAVE has no option {unknown[0]!r}", f"Use {', '.join(OPTIONS)}.")
+    for name, value in given.items():
+        if value not in OPTIONS[name]:
+            raise UsageError(f"the option {name} has no value {value!r}", f"Use one of {', '.join(OPTIONS[name])}.")
+    return {name: given.get(name, values[0]) for name, values in OPTIONS.items()}
+
+
+def load(name: str, options: LoadOptions) -> Embedder:
+    """See `wave_search.models.load`."""
+    family_options = options_of(options.family)
+    import torch
+
+    from wave_search.models.device import resolve_devices, resolve_dtype
+    from wave_search.models.replicas import Replicas
+    from wave_search.models.wave.checkpoint import open_wave, read_config
+    from wave_search.models.wave.embedder import WaveEmbedder
+    from wave_search.models.wave.parts import Part
+    from wave_search.models.wave.quantize import check_available
+    from wave_search.models.wave.tokenizer import TextTokenizer
+
+    devices, precision = resolve_devices(options.device), resolve_dtype(options.dtype)
+    if options.quantization is not None:
+        check_available(options.quantization)
+    source = resolve(name, devices[0])
+    # The tokenizer comes first: a fault in it shows before gigabytes are read.
+    tokenizer = TextTokenizer.from_directory(source.directory, read_config(source.directory).tokens)
+
+    def on(where: torch.device) -> WaveEmbedder:
+        try:
+            stored = open_wave(source.directory, device=where, dtype=precision, quantization=options.quantization)
+            stored.need([Part.DECODER])
+        except torch.OutOfMemoryError as error:
+            raise ModelError(
+                f"{source.name} does not fit into the memory of {where}",
+                "Load it in 4 bit, in bfloat16, or on the CPU.",
+            ) from error
+        return WaveEmbedder(
+            stored.wave,
+            tokenizer,
+            source,
+            family_options,
+            options.quantization,
+            need=stored.need,
+            token_budget=options.token_budget,
+        )
+
+    return on(devices[0]) if len(devices) == 1 else Replicas([partial(on, where) for where in devices])
+
+
+FAMILY = Family("wave", KNOWN_MODELS, claims=lambda _name: True, load=load)
+"""Asked last, and claims every name: the errors of `resolve` say what is missing."""
