@@ -6,7 +6,7 @@ WHEELS := --only-binary :all: --constraint constraints.txt
 SOURCES := $(shell find wave_search -type f ! -name '*.py[co]')
 
 .DELETE_ON_ERROR:
-.PHONY: install demo test test-oldest lint format clean
+.PHONY: install demo test test-oldest lint format docs clean
 
 # The package is installed as the wheel that users get, not as a link to the sources: packaging faults show.
 install: .venv/.installed
@@ -52,6 +52,15 @@ lint: install
 format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Strictly: a broken link or anchor fails.
+docs: install .venv/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo 'build/site/index.html'
+
+.venv/.docs: .venv/.dependencies
+	$(PIP) install --quiet $(WHEELS) --group docs
+	touch $@
 
 clean:
 	rm -rf .venv build dist demo/index demo/contact-sheet.png .mypy_cache .ruff_cache .pytest_cache .hypothesis
