@@ -200,7 +200,7 @@ import os, signal, sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from wave_search.train import train
+from wave_search.finetune import train
 def kill(training):
     if training.stage == "finetune" and training.steps_done == 5:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -279,7 +279,7 @@ import sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from wave_search.train import train
+from wave_search.finetune import train
 train(Path(sys.argv[1]), device="cpu")
 """
 

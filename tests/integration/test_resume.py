@@ -166,19 +166,19 @@ import sys, os, signal
 from pathlib import Path
 import wave_search as ws
 from tests.fork_server import StandIns
-from wave_search.indexer import commit, embed
+from wave_search.indexer.pipeline import commit, embed
 embed.BATCH_CLIPS = 1
 commit.COMMIT_EVERY_ROWS = 3
 calls = int(sys.argv[3])
 seen = 0
-real = embed.Embedding._embed
+real = embed.EmbedStage._embed
 def dying(self, segments):
     global seen
     seen += 1
     if seen > calls:
         os.kill(os.getpid(), signal.SIGKILL)
     real(self, segments)
-embed.Embedding._embed = dying
+embed.EmbedStage._embed = dying
 ws.open(sys.argv[1], workers=1).add([sys.argv[2]])
 """
 

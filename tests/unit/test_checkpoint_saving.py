@@ -21,8 +21,8 @@ MEASURE = """
 import re, sys
 from pathlib import Path
 import torch
-from wave_search.model.checkpoint import load_wave
-from wave_search.model.registry import TINY_DIRECTORY
+from wave_search.models.wave.checkpoint import load_wave
+from wave_search.models.wave.family import TINY_DIRECTORY
 
 def peak_bytes():
     return 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])

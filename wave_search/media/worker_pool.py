@@ -34,7 +34,7 @@ _SLOWEST_READ_BYTES_PER_S = 10_000_000
 # The folder of a script and the current one stay out of the path: a "types.py" there would be imported.
 _BOOT = """
 import sys
-sys.path.extend(entry for entry in sys.argv[4:] if entry not in sys.path)
+sys.path[:] = sys.argv[4:]
 from wave_search.media.worker import main
 main(*map(int, sys.argv[1:4]))
 """
