@@ -6,7 +6,7 @@ WHEELS := --only-binary :all: --constraint constraints.txt
 SOURCES := $(shell find wave_search -type f ! -name '*.py[co]')
 
 .DELETE_ON_ERROR:
-.PHONY: install demo test test-oldest torture lint format clean
+.PHONY: install demo test test-oldest torture mutants lint format docs clean
 
 # The package is installed as the wheel that users get, not as a link to the sources: packaging faults show.
 install: .venv/.installed
@@ -48,6 +48,11 @@ test-oldest: install
 	PYTHONPATH=build/oldest $(BIN)/pytest --installed --deselect tests/unit/test_checkpoint_saving.py::test_one_copy_of_the_weights_in_memory \
 	    $(wildcard tests/unit/test_model_*.py tests/unit/test_checkpoint_*.py tests/unit/test_ann_*.py) tests/unit/test_embedder.py tests/unit/test_nano.py
 
+# Changes lines of the store, the shards and the search, and lists the changes that no test notices.
+mutants: install
+	$(PIP) install --quiet $(WHEELS) --group mutants
+	$(BIN)/python -m tests.mutation --sample $(or $(SAMPLE),100) --seed $(or $(SEED),0)
+
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -57,6 +62,15 @@ lint: install
 format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Strictly: a broken link or anchor fails.
+docs: install .venv/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo 'build/site/index.html'
+
+.venv/.docs: .venv/.dependencies
+	$(PIP) install --quiet $(WHEELS) --group docs
+	touch $@
 
 clean:
 	rm -rf .venv build dist demo/index demo/contact-sheet.png .mypy_cache .ruff_cache .pytest_cache .hypothesis
