@@ -12,8 +12,10 @@ from wave_search.ann import SearchParams, exact_search
 from wave_search.ann.rebuild import refresh_shards
 from wave_search.evaluation import ranking
 from wave_search.evaluation.ranking import exact_rankings, index_rankings, overlap
+from wave_search.models import ModelSpec
+from wave_search.models.wave.clips import SAMPLING
 from wave_search.store import ContentRow, FileRow, NewSegment, Settings, Writer, create
-from wave_search.types import Modality, ModelSpec, PartitionKey, Sampling
+from wave_search.types import Modality, PartitionKey
 
 VIDEO, TEXT = Modality.VIDEO, Modality.TEXT
 
@@ -62,7 +64,7 @@ def test_the_index_is_searched_with_the_parameters_that_an_index_measures(
 ) -> None:
     vectors, queries = vectors_and_queries(1200, 48)
     texts = queries("other", 60).astype(np.float16)
-    spec = ModelSpec("m", "r", 48, (Modality.VIDEO, Modality.TEXT), Sampling(), {}, "sequential")
+    spec = ModelSpec("m", "r", 48, (Modality.VIDEO, Modality.TEXT), SAMPLING, {})
     create(tmp_path / "index", spec, Settings("10", (Modality.VIDEO, Modality.TEXT)))
     video = PartitionKey(Modality.VIDEO)
     with Writer(tmp_path / "index") as writer:
