@@ -15,7 +15,7 @@ import wave_search as ws
 from tests.fork_server import StandIns
 from tests.libraries import LIBRARY_FILES, LIBRARY_SEGMENTS, CountingEmbedder, make_library
 from wave_search.indexer import run
-from wave_search.indexer.pipeline import commit, embed
+from wave_search.indexer.pipeline import commit
 
 Content = dict[tuple[object, ...], NDArray[np.float16]]
 
@@ -24,7 +24,7 @@ Content = dict[tuple[object, ...], NDArray[np.float16]]
 def counted(monkeypatch: pytest.MonkeyPatch) -> CountingEmbedder:
     counting = CountingEmbedder()
     monkeypatch.setattr("wave_search.models.load", counting.load)
-    monkeypatch.setattr(embed, "BATCH_CLIPS", 1)
+    monkeypatch.setattr("wave_search.batches.BATCH_CLIPS", 1)
     return counting
 
 
@@ -166,19 +166,20 @@ import sys, os, signal
 from pathlib import Path
 import wave_search as ws
 from tests.fork_server import StandIns
+from wave_search import batches
 from wave_search.indexer.pipeline import commit, embed
-embed.BATCH_CLIPS = 1
+batches.BATCH_CLIPS = 1
 commit.COMMIT_EVERY_ROWS = 3
 calls = int(sys.argv[3])
 seen = 0
-real = embed.EmbedStage._embed
-def dying(self, segments):
+real = embed.embed_segments
+def dying(*arguments):
     global seen
     seen += 1
     if seen > calls:
         os.kill(os.getpid(), signal.SIGKILL)
-    real(self, segments)
-embed.EmbedStage._embed = dying
+    return real(*arguments)
+embed.embed_segments = dying
 ws.open(sys.argv[1], workers=1).add([sys.argv[2]])
 """
 

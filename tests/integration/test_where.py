@@ -167,7 +167,7 @@ def test_a_later_table_replaces_what_it_says_and_nothing_else(index: Path, tmp_p
     remove_columns(index, ["a", "c"])
     assert [column.name for column in open_snapshot(index).manifest.columns] == ["b"]
     assert names(index, "b IS NOT NULL") == ["2.wav", "3.wav"]
-    with pytest.raises(UsageError, match=r'no column "a" of your own. There are: b'):
+    with pytest.raises(UsageError, match=r'no column "a" was added to this index. Columns that were added: b'):
         remove_columns(index, ["a"])
     remove_columns(index, ["b"])
     assert not open_snapshot(index).metadata().rows
@@ -191,7 +191,7 @@ def test_metadata_stay_with_the_path_and_follow_the_content(index: Path, media: 
 
 @pytest.mark.parametrize("name", ["duration_s", "Path", "score", "segment_id", "peak_start_s"])
 def test_a_column_that_an_index_has_anyway_is_refused(index: Path, tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match=f'has a column "{name}" of its own'):
+    with pytest.raises(UsageError, match=f'the column name "{name}" is reserved'):
         imported(index, tmp_path, f"path,{name}\n0.wav,1\n")
 
 
