@@ -117,7 +117,7 @@ def test_verify_reports_it_and_what_else_is_wrong(index, folder, name):
     left_over.touch()
     with failing(folder, name, ERRORS[1]):
         problems = verify(index)
-    left_over.unlink()
+    shutil.rmtree(left_over.parent)
     found = [problem.what for problem in problems if not problem.orphan]
     assert len(found) == 1
     assert f"{name} cannot be read: Input/output error" in found[0]
