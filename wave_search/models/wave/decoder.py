@@ -1,4 +1,4 @@
-"""One pass of the decoder that computes no more than the embeddings need."""
+"""A pass of the decoder that computes only what the embeddings need."""
 
 from __future__ import annotations
 
