@@ -57,6 +57,7 @@ CONFINED_TO = {
     "lancedb": {"store"},
     "pyarrow": {"store", "evaluation"},  # data sets are published as parquet
     "duckdb": {"store"},
+    "msgspec": {"store", "evaluation", "finetune"},
     "av": {"media"},
     "decord": {"media"},
     "soundfile": {"media"},

@@ -16,7 +16,6 @@ import numpy as np
 
 from wave_search.ann import check_faiss
 from wave_search.errors import UsageError
-from wave_search.evaluation.cache import EmbeddingCache
 from wave_search.evaluation.confidence import figure
 from wave_search.evaluation.datasets.collector import words_of
 from wave_search.evaluation.datasets.dataset import Dataset, Item, Question
@@ -30,6 +29,7 @@ from wave_search.media import DecoderPool
 from wave_search.models import LoadOptions
 from wave_search.models.session import ModelSession
 from wave_search.reports import Progress
+from wave_search.store import EmbeddingCache
 from wave_search.types import Modality
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
     from wave_search.models import ModelSpec
     from wave_search.reports import ProgressCallback
+
+
+CACHE_FILE = "embeddings.sqlite3"
 
 
 def evaluate(
@@ -90,9 +93,10 @@ def evaluate(
     read_by = load_task(task) if task else None
     with (
         _folder(cache) as folder,
-        EmbeddingCache(folder) as kept,
         closing(ModelSession(model, load)) as engine,
     ):
+        kept = EmbeddingCache(folder / CACHE_FILE)
+        kept.create()
         read = read_dataset(
             path,
             mapping=read_by.mapping if read_by else None,

@@ -7,9 +7,9 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from wave_search.errors import UsageError
-from wave_search.evaluation.cache import cannot_keep
 from wave_search.evaluation.datasets.dataset import BadRow, Dataset, Item, Question
 from wave_search.query import parse_media
+from wave_search.store import cannot_keep
 from wave_search.types import MediaRef, Modality
 
 if TYPE_CHECKING:

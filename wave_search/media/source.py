@@ -1,11 +1,11 @@
-"""Opening and digesting files that may be anything."""
+"""Open files that may be anything, and are read as one format and no other."""
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import stat
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from wave_search.errors import BrokenMediaError, MediaError, UnsupportedMediaError
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-_BLOCK_BYTES = 1 << 20
+REPLACE = "Replace it with an intact copy."
+"""The remedy for damage."""
+RETRY = "Try again; if it fails again, check the disk."
+"""The remedy for errors of the system."""
 _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a pipe"),
@@ -24,12 +27,24 @@ _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An open file and its format."""
+
+    path: Path
+    """For messages only: libraries never see it."""
+    file: BinaryIO
+    demuxer: str
+    """Name of the format: Pillow's for images, FFmpeg's demuxer for sound and video."""
+
+
 def open_regular(path: Path) -> BinaryIO:
-    """Open a file for reading, if it is a regular one with something in it.
+    """Open a regular, non-empty file for reading.
 
     Raises:
         UnsupportedMediaError: it is a folder, a pipe or a device. It was not opened.
-        BrokenMediaError: it is not there, may not be read, or is empty.
+        BrokenMediaError: it does not exist, is empty, or the permission to read it is missing.
+        MediaError: reading it failed for a reason that may pass: a fault of the disk, too many open files.
     """
     try:
         status = path.stat()
@@ -37,32 +52,19 @@ def open_regular(path: Path) -> BinaryIO:
             kind = next((name for test, name in _KINDS if test(status.st_mode)), "something else")
             raise UnsupportedMediaError(path, f"{kind}, not a regular file", "Name a file.")
         if status.st_size == 0:
-            raise BrokenMediaError(path, "an empty file (0 bytes)", "Replace it by an intact copy.")
+            raise BrokenMediaError(path, "an empty file (0 bytes)", REPLACE)
         return path.open("rb")
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
 
 
-def digest_of(file: BinaryIO) -> str:
-    """Compute the BLAKE2b digest of a file's content from its first byte on.
-
-    Returns:
-        16 bytes as hexadecimal digits.
-    """
-    digest = hashlib.blake2b(digest_size=16)
-    file.seek(0)
-    while block := file.read(_BLOCK_BYTES):
-        digest.update(block)
-    return digest.hexdigest()
-
-
 def descriptor_path(file: BinaryIO) -> str:
-    """Name an open file in a way that no library can take for a protocol or an option, whatever it is called."""
+    """Return a path of an open file that no library can take for a protocol or an option, whatever its name."""
     return f"/proc/self/fd/{file.fileno()}"
 
 
 class IndependentReader:
-    """A position of its own in an open file, for several readers at once; it owns nothing and needs no closing."""
+    """A position of its own in an open file, so that several readers can share the file. Needs no closing."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._descriptor = file.fileno()
@@ -89,11 +91,12 @@ def _unreadable(path: Path, error: OSError | ValueError) -> MediaError:
     code = error.errno if isinstance(error, OSError) else None
     if code in (errno.ENOENT, errno.ENOTDIR):
         if path.is_symlink():
-            return BrokenMediaError(path, "a link to a file that is not there", "Repair or remove the link.")
+            return BrokenMediaError(path, "a link to a file that does not exist", "Repair or remove the link.")
         return BrokenMediaError(path, "there is no such file", "Check the name.")
     if code == errno.ELOOP:
         return BrokenMediaError(path, "a link that leads back to itself", "Repair or remove the link.")
     if code in (errno.EACCES, errno.EPERM):
-        return BrokenMediaError(path, "may not be read (permission denied)", "Give yourself the right to read it.")
-    why = (isinstance(error, OSError) and error.strerror) or error
-    return BrokenMediaError(path, f"cannot be read ({why})", "Check the disk that it is on.")
+        return BrokenMediaError(path, "may not be read (permission denied)", "Grant yourself permission to read it.")
+    if isinstance(error, ValueError):
+        return BrokenMediaError(path, f"cannot be opened ({error})", "Rename it.")
+    return MediaError(path, f"cannot be read ({error.strerror or error})", RETRY)
