@@ -41,7 +41,7 @@ _WAITING_PACKS = 4
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """A vector to be computed; several, one for each prompt."""
+    """The vectors of a clip as one modality, one for each prompt."""
 
     clip: int
     modality: Modality

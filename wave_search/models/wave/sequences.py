@@ -1,4 +1,4 @@
-"""One clip as the decoder sees it: token ids, position ids, and the features that replace placeholders."""
+"""One clip as input of the decoder: token ids, position ids, and the features that replace placeholders."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class VisionFeatures:
-    """A video or an image after the vision tower, and all that its layout needs."""
+    """A video or an image after the vision tower, and what its layout needs."""
 
     tokens: torch.Tensor
     """(tokens, hidden) as `Wave.vision_features` returns them."""
@@ -46,10 +46,10 @@ class AudioFeatures:
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """Rows of a tower and their places in a sequence."""
+    """Rows of a tower and their positions in a sequence."""
 
     indices: NDArray[np.int64]
-    """(count,) places in the sequence."""
+    """(count,) positions in the sequence."""
     rows: torch.Tensor
     """(count, hidden)"""
 
