@@ -286,10 +286,10 @@ def test_a_wrong_query_is_refused(tmp_path, query, k):
 
 
 def test_reading_all_vectors_holds_few_of_them(tmp_path):
-    vectors, _ = vectors_and_queries(12_000, 1024)
+    vectors, _ = vectors_and_queries(6_000, 1024)
     shards = build(tmp_path, vectors)
     resident, before = [], mapped_bytes()
-    for (_, batch), start in zip(shards.live_batches(500), range(0, 12_000, 500), strict=True):
+    for (_, batch), start in zip(shards.live_batches(500), range(0, 6_000, 500), strict=True):
         assert np.array_equal(batch, vectors[start : start + 500])
         resident.append(mapped_bytes() - before)
     assert max(resident) < vectors.nbytes / 4
