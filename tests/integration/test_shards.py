@@ -12,7 +12,7 @@ from wave_search.errors import IndexCorruptError
 from wave_search.query.fusion import Query
 from wave_search.query.info import describe
 from wave_search.query.partition import PartitionSearch
-from wave_search.store import Writer, manifest, open_snapshot, verify
+from wave_search.store import LocalFiles, Writer, manifest, open_snapshot, verify
 from wave_search.types import Modality
 
 
@@ -192,7 +192,7 @@ def test_damage_is_told_to_readers_and_mended_by_the_next_writer(index, name):
 def test_shards_without_their_codebook_are_told_and_mended_by_optimize(index):
     snapshot = fill(index, 0, 1000)
     state = replace(snapshot.manifest, version=snapshot.manifest.version + 1, codebooks=())
-    manifest.publish(index, state)
+    manifest.publish(LocalFiles(index), state)
     with pytest.raises(IndexCorruptError, match=r"shards in .*/video have no codebook\. Run `wave-search optimize`"):
         PartitionSearch(open_snapshot(index), VIDEO)
     (problem,) = [problem for problem in verify(index) if not problem.orphan]

@@ -1,25 +1,26 @@
-"""Arrays of a decoded clip to inputs of the towers. Runs on the CPU, needs no weights."""
+"""Arrays of a decoded clip to inputs of the towers. Needs no weights, and runs in any thread ahead of the model."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from transformers import WhisperFeatureExtractor
 
 from wave_search.models.wave.clips import SAMPLE_RATE_HZ
-from wave_search.models.wave.fbank import kaldi_fbank
+from wave_search.models.wave.spectrograms import SHIFT, WINDOW, kaldi_fbank, whisper_log_mel
+from wave_search.types import Modality
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from numpy.typing import NDArray
 
     from wave_search.models.wave.config import WaveConfig
+    from wave_search.types import Clip
 
 PIECE_S = 300
 _PIECE_SAMPLES = PIECE_S * SAMPLE_RATE_HZ
-_HOP, _WINDOW = 160, 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,32 @@ class AudioPiece:
     """(frames, mel bins) log-mel spectrogram for the audio tower."""
     fbank: NDArray[np.float32]
     """(frames, 128) normalised Kaldi filterbank for BEATs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What the towers take. None: the clip has it not, or it is not wanted."""
+
+    image: Patches | None = None
+    video: Patches | None = None
+    audio: tuple[AudioPiece, ...] | None = None
+
+
+def prepare(config: WaveConfig, clip: Clip, wanted: Collection[Modality]) -> Prepared:
+    """Cut into patches, and take spectra, as far as `wanted` needs it. May run in any thread.
+
+    Args:
+        config: of the model.
+        clip: as `check_clip` wants it.
+        wanted: what it is to be embedded as.
+    """
+    seen = clip.frames is not None and not {Modality.VIDEO, Modality.AV}.isdisjoint(wanted)
+    heard = clip.waveform is not None and not {Modality.AUDIO, Modality.AV}.isdisjoint(wanted)
+    return Prepared(
+        image_patches(config, clip.image) if clip.image is not None and Modality.IMAGE in wanted else None,
+        video_patches(config, clip.frames.pixels) if seen and clip.frames else None,
+        tuple(audio_pieces(config, clip.waveform.samples)) if heard and clip.waveform else None,
+    )
 
 
 def video_patches(config: WaveConfig, pixels: NDArray[np.uint8]) -> Patches:
@@ -106,7 +133,7 @@ def log_mel(samples: NDArray[np.float32], bins: int) -> NDArray[np.float32]:
     Returns:
         (ceil(samples / 160), bins)
     """
-    return padded_log_mel(samples, bins)[: -(-len(samples) // _HOP)]
+    return padded_log_mel(samples, bins)[: -(-len(samples) // SHIFT)]
 
 
 def padded_log_mel(samples: NDArray[np.float32], bins: int) -> NDArray[np.float32]:
@@ -116,18 +143,10 @@ def padded_log_mel(samples: NDArray[np.float32], bins: int) -> NDArray[np.float3
     the padding see the sound and count for the maximum that bounds the range. All frames after these are silent and
     change nothing, so that they are not computed here.
     """
-    total = min(_PIECE_SAMPLES, -(-(len(samples) + _WINDOW) // _HOP) * _HOP)
-    padded = np.pad(samples, (0, total - len(samples)))
-    features = _extractor(bins)(padded, sampling_rate=SAMPLE_RATE_HZ, padding="do_not_pad", truncation=False)
-    mel: NDArray[np.float32] = features["input_features"][0].T
-    return mel
+    total = min(_PIECE_SAMPLES, -(-(len(samples) + WINDOW) // SHIFT) * SHIFT)
+    return whisper_log_mel(np.pad(samples, (0, total - len(samples))), bins)
 
 
 def seconds_per_grid(config: WaveConfig, duration_s: float, frames: int) -> float:
     """Time between two steps of the temporal grid, from the true duration and the number of sampled frames."""
     return config.temporal_patch_size * duration_s / frames
-
-
-@cache
-def _extractor(bins: int) -> WhisperFeatureExtractor:
-    return WhisperFeatureExtractor(feature_size=bins, n_fft=_WINDOW, hop_length=_HOP, chunk_length=PIECE_S)
