@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from wave_search.ann import exact_search
-from wave_search.ann.rotation import principal_rotation
+from wave_search.ann.codebook import principal_rotation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,6 +14,7 @@ from wave_search.calibration.cohort import score_stats
 from wave_search.models import LoadOptions, ModelSpec
 from wave_search.models.session import ModelSession
 from wave_search.models.wave.clips import SAMPLING
+from wave_search.query.fusion import Query
 from wave_search.query.partition import PartitionSearch
 from wave_search.store import ContentRow, FileRow, NewSegment, Settings, Writer, create, manifest
 from wave_search.store.snapshot import Snapshot
@@ -106,7 +107,9 @@ class Ours:
             query: NDArray[np.float32], k: int, width: int, allowed_ids: NDArray[np.int64] | None
         ) -> NDArray[np.int64]:
             if not self._public:
-                found: NDArray[np.int64] = at(width).search(query[None], k, allowed_ids=allowed_ids).ids
+                found: NDArray[np.int64] = (
+                    at(width).search(Query.of_vectors(query[None]), k, allowed_ids=allowed_ids).ids
+                )
                 return found
             if allowed_ids is not None:
                 raise NotImplementedError

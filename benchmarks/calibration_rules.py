@@ -9,7 +9,7 @@ import numpy as np
 
 from wave_search.ann import draw
 from wave_search.calibration.background import SAMPLE_SIZE, Background
-from wave_search.calibration.cohort import typical_background
+from wave_search.calibration.cohort import cohort_stats
 from wave_search.types import Modality
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def z_of(library: Library, query: Query) -> NDArray[np.float32]:
     for modality, rows in library.vectors.items():
         scores = rows @ query.vector
         sample = scores[draw(np.arange(len(scores)), SAMPLE_SIZE)]
-        mean, std = typical_background(*library.typical(modality, query.kind))
+        mean, std = cohort_stats(*library.typical(modality, query.kind))
         z.append(Background.of(sample, std, mean).z(scores))
     return np.stack(z)
 

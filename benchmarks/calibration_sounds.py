@@ -55,7 +55,10 @@ def ask(media: Path, fold: int, model: str) -> dict[str, Best]:
     }
     found: dict[str, dict[bool, list[tuple[float, float]]]] = {kind: {True: [], False: []} for kind in queries}
     for kept in LIBRARIES:
-        with tempfile.TemporaryDirectory() as folder, ws.create(Path(folder) / "index", model, device="cpu") as index:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            ws.create(Path(folder) / "index", model, load=ws.LoadOptions(device="cpu")) as index,
+        ):
             clips = Path(folder) / "clips"
             clips.mkdir()
             for label in kept:

@@ -26,7 +26,7 @@ from benchmarks.compose_scenes import Asked, Collection, material
 from benchmarks.compose_tasks import avoiding, finding
 from benchmarks.results import Table, machine, publish
 from wave_search.calibration.background import Background
-from wave_search.calibration.cohort import typical_background
+from wave_search.calibration.cohort import cohort_stats
 from wave_search.calibration.phrases import PHRASES
 from wave_search.finetune.metrics import mean_average_precision
 from wave_search.models import LoadOptions, load
@@ -54,7 +54,7 @@ def typical_spreads(tasks: Tasks, cohorts: Mapping[str, Vector]) -> dict[str, Ve
 
 def _typical(items: Vector, cohort: Vector) -> float:
     scores = items @ cohort.T
-    return np.array(typical_background(scores, np.ones_like(scores, np.bool_)), np.float32)
+    return np.array(cohort_stats(scores, np.ones_like(scores, np.bool_)), np.float32)
 
 
 def seen_by(query: Query, score_stats: Vector) -> Seen:

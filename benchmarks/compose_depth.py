@@ -10,8 +10,8 @@ import numpy as np
 from benchmarks.compose_rules import Seen, joint
 from benchmarks.results import Table
 from wave_search.finetune.metrics import mean_average_precision
-from wave_search.query.compose import joint_z
-from wave_search.query.parts import AVOIDED
+from wave_search.query.fusion import joint_z
+from wave_search.query.terms import AVOIDED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wave_search.calibration.background import Background
-from wave_search.query.compose import joint_z
-from wave_search.query.parts import AVOIDED
+from wave_search.query.fusion import joint_z
+from wave_search.query.terms import AVOIDED
 
 if TYPE_CHECKING:
     from collections.abc import Callable

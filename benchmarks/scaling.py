@@ -30,9 +30,10 @@ import wave_search as ws
 from benchmarks.ann_measure import KINDS, ask, prepare
 from benchmarks.ann_ours import VERSIONS, VIDEO, Ours
 from benchmarks.peak import private_bytes, watched
-from wave_search.ann import Codebook, Shard, Shards, measure
+from wave_search.ann import Codebook, Shard, ShardSet, tuning
 from wave_search.models import LoadOptions
 from wave_search.models.session import ModelSession
+from wave_search.query.fusion import Query
 from wave_search.query.partition import PartitionSearch
 from wave_search.store import Writer, manifest, open_snapshot
 from wave_search.store.snapshot import Snapshot
@@ -57,8 +58,8 @@ COLUMNS = {
 ASKED = {
     "vectors": ("count", "{:,.0f}"),
     "lists": ("lists", "{}"),
-    "probes": ("{kind}_probes", "{}"),
-    "candidates": ("{kind}_candidates", "{}"),
+    "nprobe": ("{kind}_nprobe", "{}"),
+    "refine_k": ("{kind}_refine_k", "{}"),
     "recall@10": ("{kind}_recall", "{:.3f}"),
     "partition p50 CPU ms": ("{kind}_alone_ms", "{:.2f}"),
     "Index.search p50 CPU ms": ("{kind}_public_ms", "{:.2f}"),
@@ -79,7 +80,7 @@ POWERS = {
     "cross_public_ms": "Index.search, queries cross, CPU ms",
 }
 NOTES = """The index has files, times and vectors; shards are derived from the table. Private memory leaves out what is
-mapped from files. Recall of 0.95 is wanted: probes and candidates are measured with the index's own vectors and texts,
+mapped from files. Recall of 0.95 is wanted: nprobe and refine_k are measured with the index's own vectors and texts,
 recall is that of other queries."""
 
 
@@ -101,8 +102,8 @@ def stage(name: str, count: int, dim: int, questions: int, work: Path) -> dict[s
     else:
         with Writer(folder / "index") as writer:
             codebook, shards = open_shards(writer.snapshot)
-            everything = Shards(codebook, shards, writer.snapshot.partition(VIDEO).ids)
-            writer.set_tunings(VIDEO, measure.measure(writer.snapshot, VIDEO, everything, measure.RECALL)[0])
+            everything = ShardSet(codebook, shards, writer.snapshot.partition(VIDEO).ids)
+            writer.set_tunings(VIDEO, tuning.measure(writer.snapshot, VIDEO, everything, tuning.RECALL)[0])
             writer.commit()
     return {"wall_s": time.perf_counter() - began_s, "cpu_s": time.process_time() - cpu_s}
 
@@ -112,7 +113,7 @@ def snapshot_of(work: Path) -> Snapshot:
     directory, versions = (work / "ours" / "index").absolute(), work / "ours" / VERSIONS
     if not versions.exists():
         return open_snapshot(directory)
-    wanted = json.loads(versions.read_text())[f"{100 * measure.RECALL:.0f}"]
+    wanted = json.loads(versions.read_text())[f"{100 * tuning.RECALL:.0f}"]
     return Snapshot(directory, manifest.read(directory, wanted))
 
 
@@ -153,7 +154,7 @@ def asked(count: int, dim: int, questions: int, work: Path) -> dict[str, float]:
     partition = PartitionSearch(snapshot, VIDEO)
 
     def alone(row: NDArray[np.float32], k: int, *_: object) -> NDArray[np.int64]:
-        return partition.search(row[None], k).ids
+        return partition.search(Query.of_vectors(row[None]), k).ids
 
     for kind in KINDS:
         for name, search in (("alone", alone), ("public", public)):
@@ -168,7 +169,7 @@ def tuned(snapshot: Snapshot) -> dict[str, float]:
     found: dict[str, float] = {}
     for one in snapshot.tunings(VIDEO):
         kind = "self" if one.query is Modality.VIDEO else "cross"
-        found |= {f"{kind}_probes": one.nprobe, f"{kind}_candidates": one.candidates}
+        found |= {f"{kind}_nprobe": one.nprobe, f"{kind}_refine_k": one.refine_k}
     return found
 
 

@@ -17,10 +17,10 @@ import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from recipes.wave_nano.vocabulary import SPECIAL_TOKENS
+from wave_search.models.wave.checkpoint import save_wave
 from wave_search.models.wave.config import WaveConfig
 from wave_search.models.wave.family import TINY_DIRECTORY
 from wave_search.models.wave.network import Wave
-from wave_search.models.wave.saving import save_wave
 
 HIDDEN = 64
 GAIN = 1.5

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wave_search.ann import Codebook, SearchParams, Shard, Shards, build_shard, exact_search
+from wave_search.ann import Codebook, SearchParams, Shard, ShardSet, build_shard, exact_search
 
 Queries = Callable[..., NDArray[np.float32]]
 
@@ -50,7 +50,9 @@ def vectors_and_queries(n: int, dim: int, seed: int = 0) -> tuple[NDArray[np.flo
     return embed(inside, means[0]).astype(np.float16), queries
 
 
-def build(parent: Path, vectors: NDArray[np.float16], ids: NDArray[np.int64] | None = None, pieces: int = 1) -> Shards:
+def build(
+    parent: Path, vectors: NDArray[np.float16], ids: NDArray[np.int64] | None = None, pieces: int = 1
+) -> ShardSet:
     """Shards of equal size with one codebook, opened; ids are 7, 10, 13 and so on."""
     ids = ids_of(vectors) if ids is None else ids
     codebook = Codebook.train(vectors, len(vectors))
@@ -65,27 +67,27 @@ def ids_of(vectors: NDArray[np.float16]) -> NDArray[np.int64]:
     return np.arange(len(vectors)) * 3 + 7
 
 
-def reopen(parent: Path, live_ids: NDArray[np.int64]) -> Shards:
+def reopen(parent: Path, live_ids: NDArray[np.int64]) -> ShardSet:
     """What is in a folder, read from the disk."""
     dim = next(np.load(folder / "rotation.npy").shape[1] for folder in parent.glob("codebook-*"))
     codebook = Codebook.open(next(parent.glob("codebook-*")), dim)
-    return Shards(codebook, [Shard.open(folder, codebook) for folder in sorted(parent.glob("0*"))], live_ids)
+    return ShardSet(codebook, [Shard.open(folder, codebook) for folder in sorted(parent.glob("0*"))], live_ids)
 
 
 def recall(
-    shards: Shards,
+    shards: ShardSet,
     vectors: NDArray[np.float16],
     ids: NDArray[np.int64],
     queries: Sequence[NDArray[np.float32]] | NDArray[np.float32],
     *,
     k: int = 10,
-    effort: SearchParams | None = None,
+    params: SearchParams | None = None,
     allowed_ids: NDArray[np.int64] | None = None,
 ) -> float:
     """Share of the true best k of the vectors that is found; the scores of those found must be the exact ones."""
     shares = []
     for query in queries:
-        scores, found = shards.search(query, k, effort or SearchParams.by_rule(shards.codebook.lists), allowed_ids)
+        scores, found = shards.search(query, k, params or SearchParams.by_rule(shards.codebook.lists), allowed_ids)
         true_scores, true_ids = exact_search(vectors, ids, query, k)
         assert len(found) == len(true_ids)
         exact = dict(zip(true_ids.tolist(), true_scores.tolist(), strict=True))

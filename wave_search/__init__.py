@@ -1,4 +1,4 @@
-"""Any-to-any multimodal search: sound, pictures, video and text in one embedding space.
+"""Any-to-any multimodal search: audio, images, video and text in one embedding space.
 
     import wave_search as ws
 
@@ -6,7 +6,7 @@
     index.add(["./media"])
     hits = index.search(audio="dog.wav", target="video")
 
-Everything is imported when it is first used, so that importing the package costs nothing.
+Names are imported when they are first used, so that importing the package takes no time.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from wave_search import errors, progress
     from wave_search.errors import WaveSearchError
     from wave_search.evaluation import Evaluation, evaluate
-    from wave_search.index import KEEP_VERSIONS_FOR_S, MIN_SHARD_ROWS, Index
-    from wave_search.indexer import Interrupted
-    from wave_search.library import (
+    from wave_search.index import (
+        KEEP_VERSIONS_FOR_S,
+        MIN_SHARD_ROWS,
+        Index,
         create,
         exists,
         known_models,
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
         open,  # noqa: A004 - used as wave_search.open
         verify,
     )
-    from wave_search.models import ModelSpec
+    from wave_search.indexer import Interrupted
+    from wave_search.models import LoadOptions, ModelSpec
     from wave_search.query import (
         AV,
         Answer,
@@ -40,11 +42,12 @@ if TYPE_CHECKING:
         MediaEmbedder,
         Not,
         PartitionInfo,
+        SearchRequest,
         Video,
         Weighted,
     )
     from wave_search.reports import IndexReport, MetadataReport, OptimizeReport, Progress, Skipped, TagReport
-    from wave_search.types import Clip, ColumnInfo, DuplicateGroup, DuplicateMember, Hit, MediaRef, Modality
+    from wave_search.types import Clip, ColumnInfo, DuplicateGroup, DuplicateMember, Hit, MediaRef, Modality, Target
 
 __all__ = [
     "AV",
@@ -63,6 +66,7 @@ __all__ = [
     "IndexInfo",
     "IndexReport",
     "Interrupted",
+    "LoadOptions",
     "MediaEmbedder",
     "MediaRef",
     "MetadataReport",
@@ -72,8 +76,10 @@ __all__ = [
     "OptimizeReport",
     "PartitionInfo",
     "Progress",
+    "SearchRequest",
     "Skipped",
     "TagReport",
+    "Target",
     "Video",
     "WaveSearchError",
     "Weighted",
@@ -91,12 +97,12 @@ __all__ = [
 _HOMES = {
     "errors": "WaveSearchError",
     "evaluation": "Evaluation evaluate",
-    "index": "KEEP_VERSIONS_FOR_S MIN_SHARD_ROWS Index",
+    "index": "KEEP_VERSIONS_FOR_S MIN_SHARD_ROWS Index create exists known_models load_embedder open verify",
     "indexer": "Interrupted",
-    "library": "create exists known_models load_embedder open verify",
-    "query": "AV Answer Audio Image IndexInfo MediaEmbedder Not PartitionInfo Video Weighted",
+    "models": "LoadOptions ModelSpec",
+    "query": "AV Answer Audio Image IndexInfo MediaEmbedder Not PartitionInfo SearchRequest Video Weighted",
     "reports": "IndexReport MetadataReport OptimizeReport Progress Skipped TagReport",
-    "types": "Clip ColumnInfo DuplicateGroup DuplicateMember Hit MediaRef Modality ModelSpec",
+    "types": "Clip ColumnInfo DuplicateGroup DuplicateMember Hit MediaRef Modality Target",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 

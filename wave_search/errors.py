@@ -1,30 +1,30 @@
-"""What can go wrong, as one tree.
+"""All errors of the package, as one tree.
 
 * WaveSearchError
-    * UsageError: the request makes no sense as it was given
-    * MediaError: one file cannot be used; the others can
-        * UnsupportedMediaError: not a kind of file that is searched
+    * UsageError: the request is not valid
+    * MediaError: one file cannot be used
+        * UnsupportedMediaError: the format of the file is not supported
         * BrokenMediaError: damaged, truncated or empty
-        * DecodeLimitError: a decoder crashed, hung or wanted too much memory
-    * ModelError: no usable model
-        * ModelNotFoundError: no such name, directory or hub id, or the hub is out of reach
-        * CheckpointError: the files are there, but are not a WAVE checkpoint
-    * IndexStateError: no usable index
-        * IndexNotFoundError: there is none at this place
+        * DecodeLimitError: a decoder crashed, hung or needed too much memory
+    * ModelError: the model cannot be used
+        * ModelNotFoundError: there is no such name, directory or hub id, or the hub cannot be reached
+        * CheckpointError: the files are not a complete checkpoint
+    * IndexStateError: the index cannot be used
+        * IndexNotFoundError: there is no index in the folder
         * IndexLockedError: another process is writing to it
-        * IndexMismatchError: made with another model, format or settings
-        * IndexCorruptError: damaged on disk
-    * DatasetError: what is to be evaluated on is not there, or cannot be read
-    * CacheError: embeddings cannot be kept where they should be
+        * IndexMismatchError: it was made with another model, format or settings
+        * IndexCorruptError: it is damaged on disk
+    * DatasetError: a data set is missing, cannot be read, or is empty
+    * CacheError: the cache of embeddings cannot be written
 
-Every error says what is wrong and, where there is one, the remedy. Nothing below the command line catches the root.
+Every error names what is wrong and, where there is one, the remedy. Only the command line catches the root.
 """
 
 from pathlib import Path
 
 
 class WaveSearchError(Exception):
-    """Root of all errors that this package raises on purpose.
+    """Root of all errors that the package raises itself.
 
     Attributes:
         message: what is wrong, in one sentence without a full stop.
@@ -38,7 +38,7 @@ class WaveSearchError(Exception):
 
 
 class UsageError(WaveSearchError):
-    """The request makes no sense as it was given."""
+    """The request is not valid."""
 
 
 class MediaError(WaveSearchError):
@@ -59,7 +59,7 @@ class MediaError(WaveSearchError):
 
 
 class UnsupportedMediaError(MediaError):
-    """The file is not of a kind that is searched."""
+    """The format of the file is not supported."""
 
 
 class BrokenMediaError(MediaError):
@@ -67,27 +67,27 @@ class BrokenMediaError(MediaError):
 
 
 class DecodeLimitError(MediaError):
-    """A decoder crashed, hung or wanted more memory than it is given."""
+    """A decoder crashed, hung or needed more memory than its limit."""
 
 
 class ModelError(WaveSearchError):
-    """No usable model."""
+    """The model cannot be used."""
 
 
 class ModelNotFoundError(ModelError):
-    """There is no model of that name, directory or hub id, or the hub is out of reach."""
+    """There is no model of this name, directory or hub id, or the hub cannot be reached."""
 
 
 class CheckpointError(ModelError):
-    """The files are there, but are not a complete WAVE checkpoint."""
+    """The files are not a complete checkpoint."""
 
 
 class IndexStateError(WaveSearchError):
-    """No usable index."""
+    """The index cannot be used."""
 
 
 class IndexNotFoundError(IndexStateError):
-    """There is no index at this place."""
+    """There is no index in the folder."""
 
 
 class IndexLockedError(IndexStateError):
@@ -103,8 +103,8 @@ class IndexCorruptError(IndexStateError):
 
 
 class DatasetError(WaveSearchError):
-    """What is to be evaluated on is not there, cannot be read, or has nothing in it."""
+    """A data set is missing, cannot be read, or is empty."""
 
 
 class CacheError(WaveSearchError):
-    """Embeddings cannot be kept where they should be."""
+    """The cache of embeddings cannot be written."""

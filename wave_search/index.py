@@ -1,75 +1,159 @@
-"""An open index: what can be done with what is on disk. A face for the write path and the read path."""
+"""Indexes and models as a user meets them: make, open and check an index, and everything that one can do."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from threading import Lock
+from typing import TYPE_CHECKING, Self, Unpack
 
-from wave_search import indexer, store
+from wave_search import indexer, models, store
 from wave_search.ann import check_faiss
 from wave_search.errors import UsageError
 from wave_search.media import Segmentation
+from wave_search.models import LoadOptions
+from wave_search.models.session import ModelSession
 from wave_search.query import (
     MIN_LABEL_Z,
     Encoder,
     IndexInfo,
-    Reembedder,
-    Reranker,
-    RerankProgress,
-    ResultOptions,
+    MediaEmbedder,
+    SearchArguments,
     Searcher,
+    SearchRequest,
     Tagging,
-    Weighted,
-    check_effect,
     check_instructions,
     describe,
     find_duplicates,
     own_columns,
     read_labels,
-    read_parts,
-    resolve,
-    takes_instruction,
 )
-from wave_search.types import MediaRef, Modality
+from wave_search.types import Modality
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
-    from numpy.typing import ArrayLike
-
     from wave_search.models import ModelSpec
-    from wave_search.models.session import ModelSession
     from wave_search.reports import IndexReport, MetadataReport, OptimizeReport, ProgressCallback, Skipped, TagReport
-    from wave_search.store import Snapshot
-    from wave_search.types import ColumnInfo, DuplicateGroup, Hit
+    from wave_search.store import Problem, Snapshot
+    from wave_search.types import ColumnInfo, DuplicateGroup, Hit, Target
 
     StrPath = str | os.PathLike[str]
-    Texts = str | Weighted | Iterable[str | Weighted]
-    Media = StrPath | MediaRef | Weighted | Iterable[StrPath | MediaRef | Weighted]
-    Segments = Hit | int | Weighted | Iterable[Hit | int | Weighted]
 
 MIN_SHARD_ROWS = 5000
-"""A shard is built from so many segments on; fewer are searched exactly in no time."""
+"""Minimum number of unindexed segments that triggers an IVF-PQ shard; below it they are searched exactly."""
 
 KEEP_VERSIONS_FOR_S = 3600.0
-"""So long `Index.optimize` leaves a replaced version to those who opened it before."""
+"""Seconds for which `Index.optimize` keeps a replaced version readable."""
+
+
+def exists(path: StrPath) -> bool:
+    """Tell whether there is an index in a folder."""
+    return store.exists(Path(path))
+
+
+def open(  # noqa: A001 - used as wave_search.open
+    path: StrPath, model: str = "auto", *, load: LoadOptions | None = None, workers: int | None = None
+) -> Index:
+    """Open an index. The model is loaded when something has to be embedded.
+
+    Args:
+        path: the folder of the index.
+        model: "auto" for the index's own model, or its name or directory; it must be the same model.
+        load: device, precision and memory of the model. Its quantization must be that of the index; None is.
+        workers: decoder processes for `Index.add`; None for the number of cores, at most 4.
+
+    Raises:
+        IndexNotFoundError: there is no index.
+        IndexMismatchError: it was made with another model or quantization, or by another version of this package.
+        IndexCorruptError: it is damaged.
+        ModelError: the model cannot be loaded; raised here only for a directory that the index does not know.
+    """
+    snapshot = store.open_snapshot(Path(path))
+    session = ModelSession.for_index(model, load or LoadOptions(), snapshot.manifest.model)
+    return Index(snapshot, session, workers)
+
+
+def create(
+    path: StrPath,
+    model: str = "auto",
+    *,
+    segment: str = "10",
+    modalities: Iterable[str] | None = None,
+    load: LoadOptions | None = None,
+    workers: int | None = None,
+) -> Index:
+    """Make an empty index, pinned to a model and to how media are cut into segments.
+
+    Args:
+        path: its folder: missing or empty.
+        model: "auto" (WAVE-7B if it is installed and a GPU can hold it, otherwise wave-nano), a name of
+            `known_models`, a directory, or "owner/name" on the Hugging Face hub, optionally with "@revision".
+        segment: length of a segment in seconds, "scene", or "none" for whole files.
+        modalities: what to embed: "text", "image", "audio", "video", "av"; None for all that the model supports.
+        load: device, precision, memory and quantization of the model. The index keeps to the quantization.
+        workers: as for `open`.
+
+    Raises:
+        UsageError: the folder is not empty, or an argument is not valid.
+        ModelError: the model cannot be loaded.
+    """
+    segmenting = str(Segmentation.parse(segment))
+    chosen = None if modalities is None else {_modality(name) for name in modalities}
+    session = ModelSession(model, load or LoadOptions())
+    spec = session.model().spec
+    held = tuple(modality for modality in spec.modalities if chosen is None or modality in chosen)
+    if not held:
+        raise UsageError("there is no modality to index", f"The model supports {', '.join(spec.modalities)}.")
+    return Index(store.create(Path(path), spec, store.Settings(segmenting, held)), session, workers)
+
+
+def load_embedder(model: str = "auto", *, load: LoadOptions | None = None) -> MediaEmbedder:
+    """Load a model to use it without an index.
+
+    Args:
+        model: as for `create`.
+        load: device, precision, memory and quantization of the model.
+
+    Raises:
+        UsageError: an argument is not valid.
+        ModelError: the model cannot be loaded.
+    """
+    session = ModelSession(model, load or LoadOptions())
+    session.model()
+    return MediaEmbedder(session)
+
+
+def verify(path: StrPath) -> tuple[Problem, ...]:
+    """Check all files of an index, without a model or any change to it. Raises IndexNotFoundError."""
+    return store.verify(Path(path))
+
+
+def known_models() -> Mapping[str, str]:
+    """Return the names of models, each with its description."""
+    return models.known_models()
 
 
 class Index:
     """An open index. Made by `open` and `create`; a context manager.
 
-    It sees the state that it opened, whatever another process writes meanwhile, until `add`, `remove` or `refresh`. An
-    hour after that state was replaced, `add` and `optimize` of another process may remove it; then `refresh`.
+    It sees the version that it opened, whatever another process writes, until `add`, `remove` or `refresh`. An hour
+    after that version was replaced, `add` and `optimize` of another process may remove it; then call `refresh`.
+
+    All methods except `close` may be called from several threads at once. Each search sees one version from beginning
+    to end, also while another thread calls `add` or `refresh`. Methods that write (`add`, `remove`, `optimize`, `tag`
+    and those for metadata) exclude each other, and other processes: the later one raises `IndexLockedError`.
     """
 
-    def __init__(self, snapshot: Snapshot, engine: ModelSession, workers: int | None) -> None:
+    def __init__(self, snapshot: Snapshot, session: ModelSession, workers: int | None) -> None:
         check_faiss()
-        self._engine = engine
+        self._session = session
         self._workers = workers or min(4, len(os.sched_getaffinity(0)))
-        self._searcher = Searcher(snapshot)
-        self._encoder = Encoder(engine.decoders, engine.model)
+        self._encoder = Encoder(session.decoders, session.model)
+        # Replaced as a whole by `refresh`: a method reads it once, and so sees one version.
+        self._searcher = Searcher(snapshot, self._encoder)
+        self._refreshing = Lock()
 
     @property
     def path(self) -> Path:
@@ -78,16 +162,8 @@ class Index:
 
     @property
     def model(self) -> ModelSpec:
-        """What the vectors depend on."""
+        """The model that the index is pinned to."""
         return self._snapshot.manifest.model
-
-    def cuts_by(self, segment: str) -> bool:
-        """Tell whether the index cuts sound and video as `segment` says, however it is written: "5" is "5.0".
-
-        Raises:
-            UsageError: it is no way to cut.
-        """
-        return str(Segmentation.parse(segment)) == self._snapshot.manifest.settings.segmenting
 
     @property
     def _snapshot(self) -> Snapshot:
@@ -104,40 +180,41 @@ class Index:
         recall: float | None = None,
         progress: ProgressCallback | None = None,
     ) -> IndexReport:
-        """Bring the index up to date with folders and files. Only what is new or changed is read and embedded.
+        """Bring the index up to date with folders and files. Only new and changed files are read and embedded.
 
-        Files that are gone from the folders leave the index. Hidden files are passed over. Files that cannot be used
-        are listed in the report and left alone until they change.
+        Files that no longer exist in the folders are removed from the index. Hidden files are skipped. Files that
+        cannot be used are listed in the report and not tried again until they change.
 
         Args:
             paths: folders and files.
-            instructions: embed media with each of these too, beside the model's own prompt; `search` with one of them
-                finds what it asks for. The index remembers them. Files that were indexed without are read again.
-            exclude: globs of names to pass over, or, with a slash in them, of paths below a folder.
-            retry: try files again that could not be used before, although they have not changed.
-            min_shard_rows: build an IVF-PQ shard for a modality once so many of its segments are in none.
-            recall: share of the true best 10 that a search of shards has to find, measured on what the index holds;
-                None for what was wanted before, or 0.95.
-            progress: is called with how it goes on, see `wave_search.progress`.
+            instructions: embed media with each of these, in addition to the model's own prompt; `search` with one of
+                them compares with these vectors. The index keeps to them. Files that were indexed without are read
+                again.
+            exclude: globs of file names to skip, or, with a slash in them, of paths below a folder.
+            retry: try again files that could not be used before, although they have not changed.
+            min_shard_rows: build an IVF-PQ shard for a partition from this number of segments on that are in none.
+            recall: target recall@10 of the shards, measured on the segments of the index; None for that of before, or
+                0.95.
+            progress: called as the run proceeds, see `wave_search.progress`.
 
         Raises:
-            UsageError: a path does not exist, or an instruction is no text.
-            IndexStateError: another process writes, the disk is full, or the index is damaged; or the model is another.
+            UsageError: a path does not exist, or an argument is not valid.
+            IndexStateError: another process writes, the disk is full, the index is damaged, or the model is another.
             ModelError: the model cannot be loaded.
-            Interrupted: Ctrl-C; what was complete is in the index, and the exception has the report.
+            Interrupted: by Ctrl-C; what was completed is in the index, and the exception has the report.
         """
         wanted = check_instructions(instructions)
         options = indexer.Options(self._workers, min_shard_rows, tuple(exclude), wanted, retry, _recall(recall))
         try:
-            return indexer.add(self.path, _several(paths), self._engine.model, options, progress)
+            return indexer.add(self.path, _several(paths), self._session.model, options, progress)
         finally:
             self.refresh()
 
     def remove(self, paths: Iterable[StrPath]) -> int:
-        """Forget the files at or below paths, which need not exist any more. The files themselves stay.
+        """Remove the files at or below paths from the index. The files themselves stay, and need not exist any more.
 
         Returns:
-            How many files left the index.
+            The number of files that were removed.
 
         Raises:
             IndexStateError: another process writes, the disk is full, or the index is damaged.
@@ -153,17 +230,18 @@ class Index:
         min_shard_rows: int = MIN_SHARD_ROWS,
         recall: float | None = None,
     ) -> OptimizeReport:
-        """Free space, mend and speed up the index. Needs no model; searches go on meanwhile.
+        """Free space, repair and speed up the index. Needs no model, and searches may run meanwhile.
 
-        Tables are compacted without what was removed, and search structures that are missing, damaged or worn are
-        built again. What old versions of the index and crashed runs left is removed.
+        Tables are compacted, shards that are missing, damaged or degraded are rebuilt, and replaced versions of the
+        index are removed, as are remains of crashed runs.
 
         Args:
-            keep_versions_for_s: seconds for which a replaced version stays readable for those who opened it.
+            keep_versions_for_s: seconds for which a replaced version stays readable.
             min_shard_rows: as for `add`.
             recall: as for `add`.
 
         Raises:
+            UsageError: the recall is not valid.
             IndexStateError: another process writes, the disk is full, or a table is damaged.
         """
         try:
@@ -177,109 +255,86 @@ class Index:
             self.refresh()
 
     def refresh(self) -> bool:
-        """Go on to the newest state, and tell whether another process has committed one."""
-        newest = store.open_snapshot(self.path)
-        if newest.manifest.version == self._snapshot.manifest.version:
-            return False
-        self._searcher = Searcher(newest)
-        return True
+        """Open the newest version; return whether it is another one. Searches that are running finish on theirs."""
+        with self._refreshing:  # otherwise an older version could replace a newer one
+            newest = store.open_snapshot(self.path)
+            if newest.manifest.version == self._snapshot.manifest.version:
+                return False
+            self._searcher = Searcher(newest, self._encoder)
+            return True
 
     def search(
         self,
+        request: SearchRequest | None = None,
+        /,
         *,
-        text: Texts | None = None,
-        audio: Media | None = None,
-        video: Media | None = None,
-        image: Media | None = None,
-        av: Media | None = None,
-        vector: ArrayLike | Weighted | None = None,
-        like: Segments | None = None,
-        similar: Media | None = None,
-        target: str = "any",
-        k: int = 10,
-        min_z: float | None = None,
-        where: str | None = None,
-        columns: Iterable[str] = (),
-        moments: bool = True,
-        per_file: int | None = None,
-        dedupe: float | None = None,
-        instruction: str | None = None,
-        rerank: int | None = None,
         progress: ProgressCallback | None = None,
         warn: Callable[[Skipped], None] | None = None,
+        **query: Unpack[SearchArguments],
     ) -> list[Hit]:
-        """Find what is most like the query: what the first eight arguments give, together.
+        """Find what is most similar to a query: a `SearchRequest`, or the keywords that one is built from.
 
-        Each may be one thing or several, and a `Weighted` says how much one counts, a `Not` that it is to be avoided:
-        `text=["a dog", ws.Weighted("rain", 0.5), ws.Not("music")]`. One audio and one video of the same weight are
-        embedded as one clip. Of several parts, what meets all of them comes before what is one of them very much: see
-        docs/queries.md.
+        The first eight keywords are the terms of the query. Each may be one item or several; `Weighted` gives one a
+        weight, and `Not` makes it a term to avoid: `text=["a dog", ws.Weighted("rain", 0.5), ws.Not("music")]`. One
+        audio and one video of the same weight are embedded as one clip. Of several terms, segments that match all of
+        them come before those that match one of them closely: see docs/queries.md.
 
         Args:
-            text: words.
-            audio: a file to listen to, here and below with an optional range of seconds: "clip.mp4@12.5-20".
-            video: a file to look at; its sound does not count.
-            image: a picture.
-            av: a file to see and hear together.
-            vector: (dim,) or (rows, dim) of your own from the same model; with several rows, a segment's score is its
-                best over them, as it is for a file that is longer than the index's segments. Several parts with
-                several rows: each by its own best.
-            like: a hit of this index, or its segment_id; needs no model. It is left out of the hits, and so is what
-                else the index has of the same moment, here and for `similar`.
-            similar: a file; the index's own vectors of it are used if it has any, and then no model is needed. It is
-                taken as what `target` says if it is that too, otherwise as av, video, audio, image or text, the first
-                that it is; or as what a reference such as `Audio(path)` says.
-            target: what to find: "text", "audio", "video", "av", "image", or "any" for all, merged by z.
-            k: how many hits.
-            min_z: the least z of a hit.
-            where: a condition in SQL on files and segments: "kind = 'video' AND duration_s < 60". An unknown column is
-                answered by the names of all.
-            columns: what to say of each hit besides, in `Hit.columns`: what `where` knows, and of a moment
-                "peak_start_s", "peak_stop_s" and "segments".
-            moments: whether adjacent segments of a file become one hit.
-            per_file: how many hits of a file.
-            dedupe: of hits whose cosine with each other is as high as this, the best stands for all.
-            instruction: what to look for; replaces the model's prompt. A media query is embedded with it. Found is what
-                was indexed with it (see `add`), if anything was.
-            rerank: embed so many of the best segments again with the instruction, from their files, and put them into
-                the new order. The index's folder keeps these vectors. Needless for what was indexed with it.
-            progress: is called with how that goes on.
-            warn: is called with each file that could not be embedded again. Its hits come last.
+            request: all of the query; then there are no keywords but `progress` and `warn`.
+            progress: called while segments are embedded again.
+            warn: called with each file that could not be embedded again. Its hits come last.
+            **query:
+                text: texts.
+                audio: files whose audio to search for, here and below with an optional range in seconds:
+                    "clip.mp4@12.5-20".
+                video: files whose frames to search for, without their audio.
+                image: image files.
+                av: files whose audio and frames to search for together.
+                vector: (dim,) or (rows, dim) of the same model; with several rows, a segment's score is its best over
+                    them, as it is for a file that is longer than the segments of the index. Several terms with several
+                    rows: each by its own best.
+                like: hits of this index, or their segment_id; needs no model. They are not among the hits, nor are
+                    other segments of the same moment, here and for `similar`.
+                similar: files; their vectors in the index are used if it has any, and then no model is needed. A file
+                    is taken as the target if it has that modality, otherwise as av, video, audio, image or text, the
+                    first that it has; or as a reference such as `Audio(path)` says.
+                target: modality of the hits: "text", "audio", "video", "av", "image"; "any" for all, merged by z.
+                k: maximum number of hits. Default: 10.
+                min_z: minimum z of a hit, not of its cosine.
+                where: SQL condition on files and segments: "kind = 'video' AND duration_s < 60". The error for an
+                    unknown column lists all columns.
+                columns: names of columns to return in `Hit.columns`: those of `where`, and of a moment "peak_start_s",
+                    "peak_stop_s" and "segments".
+                moments: whether adjacent segments of a file are merged into one hit. Default: True.
+                per_file: maximum number of hits of one file.
+                dedupe: minimum cosine between two hits at which only the better one is returned.
+                instruction: replaces the model's prompt. Media of the query are embedded with it, and compared with
+                    segments that were indexed with it (see `add`), if there are any.
+                rerank: number of the best segments to embed again with the instruction, from their files, and to
+                    reorder by these vectors, which the index keeps. Not needed for what was indexed with it.
 
         Returns:
-            At most k hits, best first, which is by z: of several parts, a soft minimum of that of each. Files of the
-            same content are a hit each. Their score is the cosine with the whole query, the sum of its parts.
+            At most k hits, best first: in the order of `Hit.z`, which for several terms is a soft minimum of the z of
+            each. Files of the same content are a hit each. `Hit.score` is the cosine with the whole query, the weighted
+            sum of its terms.
 
         Raises:
-            UsageError: the request makes no sense, or nothing of the target is in the index.
-            MediaError: the file cannot be read.
+            UsageError: the request is not valid, or the index has nothing of the target.
+            MediaError: a file cannot be read.
             ModelError: the model cannot be loaded, or is not the index's.
         """
-        media = {Modality.AUDIO: audio, Modality.VIDEO: video, Modality.IMAGE: image, Modality.AV: av}
-        parts = read_parts(text=text, media=media, vector=vector, like=like, similar=similar)
-        options = ResultOptions(k, min_z, where, tuple(columns), moments, per_file, dedupe)
-        # Before a model is loaded in vain.
-        keys, chosen = self._searcher.check(target, options, instruction)
-        check_effect(instruction, rerank, keys, query_takes_it=takes_instruction(parts))
-        reranker = None
-        if instruction is not None and rerank is not None:
-            again = Reembedder(self._snapshot, self._encoder, self._engine.decoders)
-            reranker = Reranker(again, instruction, rerank, RerankProgress(progress, warn))
-        query = resolve(parts, self._snapshot, self._encoder, target, instruction)
-        return self._searcher.search(query, keys, chosen, options, reranker)
-
-    def coverage(self, instruction: str, target: str = "any") -> float:
-        """Tell how much of a target was indexed with an instruction: from 0 for nothing to 1 for all of it."""
-        return self._searcher.coverage(target, instruction)
+        if request is not None and query:
+            raise UsageError("a search takes a request or keywords, not both", f"Leave out {', '.join(query)}.")
+        return self._searcher.search(request or SearchRequest.build(**query), progress, warn)
 
     def import_metadata(self, file: StrPath) -> MetadataReport:
         """Add columns of your own from a CSV or JSON Lines file with a column "path".
 
-        A path is absolute, or relative to the current or to an indexed folder. Where a file of the index has a row, all
-        columns of the row are replaced, and emptied by an empty cell; everything else stays.
+        A path is absolute, or relative to the current or to an indexed folder. A row replaces the values of all columns
+        of the file for this path; an empty cell removes the value. Other columns and paths keep their values.
 
         Raises:
-            UsageError: the file makes no sense, has a column that an index has anyway, or one of another type.
+            UsageError: the file cannot be parsed, or a column has a reserved name or another type than before.
             OSError: the file cannot be read.
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
@@ -288,7 +343,7 @@ class Index:
         return report
 
     def remove_metadata(self, columns: Iterable[str]) -> None:
-        """Forget columns of your own.
+        """Remove columns of your own.
 
         Raises:
             UsageError: there is no such column.
@@ -305,55 +360,53 @@ class Index:
         self,
         labels: Iterable[str],
         *,
-        target: str = "any",
+        target: Target | Modality = "any",
         column: str = "tag",
         min_z: float = MIN_LABEL_Z,
         top: int = 1,
     ) -> TagReport:
-        """Label all files by what is in them, without an example: as columns of your own, to filter by.
+        """Label all files by their content, without examples: as columns of your own, to filter by.
 
-        A file has a label where one of its segments scores z standard deviations above what the label scores on a
-        sample of such segments; the label with the highest z is the best. New files have none until this is called
-        again.
+        A file gets a label if one of its segments scores `min_z` standard deviations above what the label scores on a
+        sample of such segments; the label with the highest z is the best. New files have no label until the next call.
 
         Args:
-            labels: words, one label each; after a tab, other words for the same, again with tabs between them.
-            target: what to look at, as for `search`.
-            column: the name of the column. It is replaced if there is one. A second one, with "_z" behind its name, is
-                for the z of the best label.
-            min_z: the least z of a label.
-            top: how many labels of a file. With 1 the column is text, otherwise a list of texts, best first.
+            labels: one label each; after a tab, other texts for it, again separated by tabs.
+            target: modality of the segments that are compared with the labels, as for `search`.
+            column: name of the column, which is replaced if it exists. A second one, with "_z" appended, has the z of
+                the best label.
+            min_z: minimum z of a label.
+            top: maximum number of labels of a file. With 1 the column is text, otherwise a list of texts, best first.
 
         Raises:
-            UsageError: an argument makes no sense, or nothing of the target is in the index.
+            UsageError: an argument is not valid, or the index has nothing of the target.
             ModelError: the model cannot be loaded, or is not the index's.
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
-        tagging = Tagging(read_labels(labels), min_z, top)
-        keys = self._searcher.targets(target)
-        tags = tagging.run(self._snapshot, keys, self._encoder)
-        indexer.put_columns(self.path, *tagging.columns(column, tags, self._snapshot))
+        searcher, tagging = self._searcher, Tagging(read_labels(labels), min_z, top)
+        tagged = tagging.run(searcher.snapshot, searcher.targets(target), self._encoder, column)
+        indexer.put_columns(self.path, tagged.columns, tagged.values)
         self.refresh()
-        return tagging.report(tags, self._snapshot)
+        return tagged.report
 
     def duplicates(self, threshold: float = 0.98) -> list[DuplicateGroup]:
         """List files of the same bytes, and segments of different contents that are nearly the same. Needs no model.
 
         Args:
-            threshold: the least cosine of such segments.
+            threshold: minimum cosine of two such segments.
 
         Raises:
-            UsageError: the threshold is no cosine.
+            UsageError: the threshold is not above 0 and at most 1.
         """
         return find_duplicates(self._snapshot, threshold)
 
     def info(self) -> IndexInfo:
-        """Say what the index holds. Needs no model."""
+        """Describe the contents of the index. Needs no model."""
         return describe(self._snapshot)
 
     def close(self) -> None:
-        """End the decoder process and let go of the model."""
-        self._engine.close()
+        """Stop the decoder process and release the model."""
+        self._session.close()
 
     def __enter__(self) -> Self:
         return self
@@ -365,11 +418,17 @@ class Index:
 
 
 def _several(paths: Iterable[StrPath]) -> list[StrPath]:
-    """A single path is meant as such, and not as the letters of its name."""
     return [paths] if isinstance(paths, str | os.PathLike) else list(paths)
 
 
 def _recall(recall: float | None) -> float | None:
     if recall is not None and not 0 < recall <= 1:
-        raise UsageError(f"a recall of {recall} makes no sense", "Give a number above 0 and up to 1, like 0.95.")
+        raise UsageError(f"recall must be above 0 and at most 1, got {recall:g}", "Try 0.95.")
     return recall
+
+
+def _modality(name: str) -> Modality:
+    try:
+        return Modality(name)
+    except ValueError:
+        raise UsageError(f'there is no modality "{name}"', f"Choose from {', '.join(Modality)}.") from None

@@ -1,4 +1,4 @@
-"""What a run says of itself: how it goes on, and at its end what was done. Frozen, as the types that it is made of."""
+"""Reports of runs, and their progress. Frozen."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class MetadataReport:
-    """What an import of metadata did."""
+    """Result of `Index.import_metadata`."""
 
     columns: Mapping[str, str]
     """The type of each: "text", "number", "bool", "timestamp" or "texts" (a list)."""
     files: int
-    """Files of the index that it says something of."""
+    """Number of indexed files that got values."""
     unknown: tuple[str, ...]
-    """Paths that are not in the index."""
+    """Paths of the imported file that are not in the index."""
 
 
 @dataclass(frozen=True, slots=True)
 class TagReport:
-    """What labelling a library did."""
+    """Result of `Index.tag`."""
 
     files: Mapping[str, int]
-    """How many files have each label."""
+    """Number of files with each label."""
     unlabelled: int
-    """Files that none fits."""
+    """Number of files without a label."""
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A file that was not indexed, and why."""
+    """A file that could not be used, and why."""
 
     path: Path
     cause: str
@@ -45,53 +45,53 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class IndexReport:
-    """What one run of `index` did."""
+    """Result of `Index.add`."""
 
     indexed: int = 0
     """Files embedded."""
     reused: int = 0
-    """Files whose content was known already: moved, renamed or copied."""
+    """Files whose content was indexed already: moved, renamed or copied."""
     unchanged: int = 0
     removed: int = 0
-    """Files that are gone from their folder."""
+    """Files that no longer exist in their folder."""
     ignored: int = 0
-    """Files that are not media, or media of a kind that the index does not hold."""
+    """Files that are not media, or of a modality that the index does not hold."""
     skipped: tuple[Skipped, ...] = ()
-    """Files that cannot be used, now or as known from an earlier run."""
+    """Files that cannot be used, found in this run or in an earlier one."""
     unreachable: tuple[Path, ...] = ()
-    """Folders that were indexed before and are gone or empty now, as an unmounted disk is. Their files stay."""
+    """Folders that were indexed before and are now missing or empty, like an unmounted disk. Their files stay."""
     segments: Mapping[Modality, int] = field(default_factory=dict)
     """Segments embedded in this run."""
     media_s: float = 0.0
-    """Seconds of sound and video embedded."""
+    """Seconds of audio and video embedded."""
     elapsed_s: float = 0.0
     peak_memory_bytes: int = 0
-    """Largest resident set of this process and its decoders together."""
+    """Largest resident set of this process and its decoder processes together."""
     interrupted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class OptimizeReport:
-    """What one run of `optimize` did."""
+    """Result of `Index.optimize`."""
 
     before_bytes: int
-    """What the index took on disk."""
+    """Size of the index on disk."""
     after_bytes: int
     rebuilt: tuple[PartitionKey, ...] = ()
-    """Whose search structures were missing, damaged or worn, and have been built again."""
+    """Partitions whose shards were missing, damaged or degraded, and were rebuilt."""
     elapsed_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a run of `index` stands, or a search that embeds segments again: these count as its files."""
+    """Progress of `Index.add`, or of a search that embeds segments again, which are counted as files."""
 
     stage: str
     """"scan", "embed", "shards" or "done"; "rerank" in a search."""
     files_total: int
     """0 while unknown."""
     files_done: int
-    """Of any outcome."""
+    """Files indexed, reused or skipped."""
     files_skipped: int
     segments: int
     media_s: float
@@ -103,15 +103,15 @@ ProgressCallback = Callable[[Progress], None]
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """Where a run of `train` stands."""
+    """Progress of fine-tuning."""
 
     stage: str
-    """What is done: "loading", "checking media", or the name of a stage of training."""
+    """Name of the current step: "loading", "checking media", or a stage of training."""
     steps: int
     """0 while unknown."""
     steps_done: int
     figures: Mapping[str, float] = field(default_factory=dict)
-    """Loss, and what was measured in this step."""
+    """Loss and other measurements of this step, by name."""
 
 
 TrainingCallback = Callable[[Training], None]

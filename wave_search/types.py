@@ -1,10 +1,10 @@
-"""The words that the parts of the package share. Frozen, and free of third-party imports at run time."""
+"""Types that the whole package shares. Frozen, and free of third-party imports at run time."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,29 +15,33 @@ if TYPE_CHECKING:
 
 
 class Modality(StrEnum):
-    """How a segment is perceived; each has its own partition of the index."""
+    """What of a file is embedded."""
 
     TEXT = "text"
     IMAGE = "image"
     AUDIO = "audio"
-    """What is heard."""
+    """The audio track, or an audio file."""
     VIDEO = "video"
-    """What is seen: frames without their sound."""
+    """Frames, without the audio."""
     AV = "av"
-    """Sound and picture together, as one clip."""
+    """Audio and frames together, as one clip."""
+
+
+Target = Literal["any", "text", "image", "audio", "video", "av"]
+"""What a search looks for: a modality, or "any" for all modalities of the index."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionKey:
-    """What a vector says of a segment: how it is perceived and what is asked of it. A partition of the index."""
+    """A partition of the index: the segments of one modality that are embedded with one instruction."""
 
     modality: Modality
     instruction: str = ""
-    """"" for the model's own prompt. Text, which is embedded bare, has no other."""
+    """"" for the model's own prompt. Text is embedded without a prompt, and has only this one."""
 
     def __post_init__(self) -> None:
         if self.modality is Modality.TEXT and self.instruction:
-            raise ValueError(f"text is embedded bare, not with {self.instruction!r}")
+            raise ValueError(f"text is embedded without an instruction, got {self.instruction!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ class Span:
 
     def __post_init__(self) -> None:
         if not 0 <= self.start_s < self.stop_s:
-            raise ValueError(f"not a range of seconds: {self.start_s} to {self.stop_s}")
+            raise ValueError(f"a span must begin at or after 0 and before its end, got {self.start_s} to {self.stop_s}")
 
     @property
     def duration_s(self) -> float:
@@ -70,7 +74,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """Frames sampled from a video, resized as `Sampling` says."""
+    """Frames of a video, sampled and resized according to `Sampling`."""
 
     pixels: NDArray[np.uint8]
     """(frames, height, width, 3) RGB."""
@@ -80,7 +84,7 @@ class Frames:
 
 @dataclass(frozen=True, slots=True)
 class Waveform:
-    """Mono sound."""
+    """Mono audio."""
 
     samples: NDArray[np.float32]
     """(samples,) in [-1, 1], finite."""
@@ -89,17 +93,17 @@ class Waveform:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One decoded thing that a model can embed: a text, an image, or frames and/or sound."""
+    """Decoded media that a model can embed: a text, an image, or frames and/or audio."""
 
     text: str | None = None
     image: NDArray[np.uint8] | None = None
-    """(height, width, 3) RGB, resized as `Sampling` says."""
+    """(height, width, 3) RGB, resized according to `Sampling`."""
     frames: Frames | None = None
     waveform: Waveform | None = None
 
     @property
     def modalities(self) -> tuple[Modality, ...]:
-        """What it can be embedded as."""
+        """The modalities that it can be embedded as."""
         present = {
             Modality.TEXT: self.text is not None,
             Modality.IMAGE: self.image is not None,
@@ -112,7 +116,7 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class MediaRef:
-    """A file, or a range of it, to be perceived in one way. See `Audio`, `Video`, `Image`, `AV`."""
+    """One modality of a file, or of a range of it. See `Audio`, `Video`, `Image`, `AV`."""
 
     path: Path
     modality: Modality
@@ -123,56 +127,57 @@ class MediaRef:
 
 
 Value = str | float | bool | list[str]
-"""In a column of the user's own: a timestamp is ISO 8601 text, in UTC and without an offset."""
+"""A value of a metadata column. A timestamp is ISO 8601 text, in UTC and without an offset."""
 OF_HITS = ("peak_start_s", "peak_stop_s", "segments")
-"""What a hit says besides, for those who ask for it as for a column."""
+"""Attributes of `Hit` that can be requested like columns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One result: a segment, or a moment that consists of several adjacent ones."""
+    """A result of a search: a segment, or a moment of several adjacent segments."""
 
     rank: int
     """From 1."""
     score: float
-    """Cosine similarity; of a query of several parts, with their sum."""
+    """Cosine similarity with the query; of a query of several terms, with their weighted sum."""
     z: float
-    """Score in standard deviations above the mean score of the partition's background sample. Of a query of several
-    parts, a soft minimum of that for each. Hits are in the order of z."""
+    """The score in standard deviations above the query's mean score on segments that do not match it. Of a query of
+    several terms, a soft minimum of the z of each. Hits are sorted by it, and `min_z` is a threshold on it."""
     path: Path
     modality: Modality
     start_s: float | None
-    """None for what has no time: texts and images."""
+    """In seconds from the beginning of the file, as is `stop_s`; None for texts and images."""
     stop_s: float | None
     segment_id: int
-    """Of a moment: its best segment, whose score and z these are."""
+    """Of a moment: that of its best segment, which also has this score and z."""
     duration_s: float | None
-    """Of the whole file."""
+    """Of the whole file, in seconds."""
     text: str | None = None
-    """The segment itself, if it is text."""
+    """The text of a text segment."""
     peak_start_s: float | None = None
-    """Where the best segment of a moment begins; of a single segment, where it does."""
+    """Start of the best segment of a moment, or of the single segment, in seconds."""
     peak_stop_s: float | None = None
+    """Its end."""
     segments: int = 1
-    """How many the moment consists of."""
+    """Number of segments of the moment."""
     columns: Mapping[str, Value | None] = field(default_factory=dict, hash=False)
-    """The columns that were asked for."""
+    """The columns that were requested, by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnInfo:
-    """A column of the user's own."""
+    """A metadata column of the user."""
 
     name: str
     type: str
     """"text", "number", "bool", "timestamp" or "texts" (a list)."""
     filled: int
-    """Files that it says something of."""
+    """Number of indexed files that have a value."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class DuplicateMember:
-    """One of several that are the same, or nearly: a file, or a segment of one."""
+    """A member of a group of duplicates: a file, or a segment of one."""
 
     path: Path
     start_s: float | None
@@ -183,12 +188,12 @@ class DuplicateMember:
 
 @dataclass(frozen=True, slots=True)
 class DuplicateGroup:
-    """What is there more than once."""
+    """Files or segments that are the same, or nearly."""
 
     kind: str
     """"identical": files of the same bytes; "similar": segments of different contents, one of its files for each."""
     modality: Modality | None
-    """Of segments."""
+    """Of similar segments; None for identical files."""
     score: float
-    """The least cosine by which a member belongs to the group."""
+    """The least cosine of two members that links them to the group."""
     members: tuple[DuplicateMember, ...]

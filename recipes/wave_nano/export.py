@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from recipes.wave_nano.config import TrainConfig
 from recipes.wave_nano.sounds import Sound, load_sounds
 from recipes.wave_nano.stages import trained_model
-from wave_search.models.wave.saving import save_wave
+from wave_search.models.wave.checkpoint import save_wave
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

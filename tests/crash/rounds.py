@@ -19,6 +19,7 @@ import lancedb  # noqa: F401
 from tests.crash.killing import Counter
 from tests.crash.library import SPACES, Content, Operation, expected, found, make, optimize
 from wave_search.errors import IndexCorruptError, IndexStateError
+from wave_search.query.fusion import Query
 from wave_search.query.partition import PartitionSearch
 from wave_search.store import open_snapshot, verify
 
@@ -80,7 +81,7 @@ def whole(directory: Path, content: Content) -> None:
         ids = snapshot.partition(key).ids
         search = PartitionSearch(snapshot, key)
         for segment_id, vector in zip(ids[:3], snapshot.vectors(key, ids[:3]), strict=True):
-            scores = search.search(vector.astype("float32")[None], len(ids)).ids
+            scores = search.search(Query.of_vectors(vector.astype("float32")[None]), len(ids)).ids
             assert segment_id in scores[:2]  # it, or one that is the same
             assert sorted(scores) == sorted(ids)
 

@@ -12,7 +12,7 @@ from tests.golden.layouts import left_padded, prompt_ids, render, unpadded
 from tests.golden.ledger import Arrays, Ledger
 from tests.golden.observe import DecoderPass, Record, full_pass, observed
 from wave_search.media.sampling import policy_of, resize_to
-from wave_search.models.wave.clips import SAMPLING
+from wave_search.models.wave.clips import SAMPLE_RATE_HZ, SAMPLING
 from wave_search.models.wave.network import Wave, audio_tower_tokens
 from wave_search.models.wave.preprocess import (
     PIECE_S,
@@ -57,7 +57,7 @@ class ClipBuilder:
         self.image_grids: list[tuple[int, int, int]] = []
         self.seconds_per_grid: list[float] = []
         self.frame_index: np.ndarray | None = None
-        self.sounds: list[list[np.ndarray]] = []
+        self.sounds: list[np.ndarray] = []
         self.mels: list[np.ndarray] = []
 
     def build(self, ids: np.ndarray) -> TokenSequence:
@@ -100,7 +100,7 @@ class ClipBuilder:
     def _audio(self, raw: dict[str, Any]) -> AudioFeatures:
         samples = self._folder.sound(raw)
         pieces = audio_pieces(self._wave.config, samples)
-        self.sounds.append(cut_pieces(samples))
+        self.sounds.append(samples)
         self.mels += [piece.mel for piece in pieces]
         return AudioFeatures(self._wave.audio_features(pieces), len(pieces))
 
@@ -201,20 +201,22 @@ def _check_inputs(arrays: Arrays, inputs: ClipBuilder, record: Record, prefix: s
         arrays.check(name, pixels)
         arrays.check_if_recorded(f"{name}_shape", pixels.shape)
     if inputs.mels:
-        _check_sounds(arrays, inputs)
+        check_sounds(arrays, inputs)
 
 
-def _check_sounds(arrays: Arrays, inputs: ClipBuilder) -> None:
+def check_sounds(arrays: Arrays, inputs: ClipBuilder) -> None:
+    """Compare the spectrograms and lengths of the sounds of a case."""
     bins = inputs.mels[0].shape[1]
     arrays.check("in_feature_mask_sum", [len(mel) for mel in inputs.mels])
     arrays.check_if_recorded("in_input_features_shape", (len(inputs.mels), bins, PIECE_S * 100))
-    pieces = [piece for sound in inputs.sounds for piece in sound]
+    pieces = [piece for sound in inputs.sounds for piece in cut_pieces(sound)]
     for index, (mel, piece) in enumerate(zip(inputs.mels, pieces, strict=True)):
         arrays.check(f"in_mel_{index}", mel)
         rest = padded_log_mel(piece, bins)[len(mel) :]
         arrays.check(f"in_mel_{index}_padpart", [rest.min(), rest.max()] if len(rest) else [0, 0])
     for index, sound in enumerate(inputs.sounds):
-        waveform = np.concatenate(sound)
+        # Recorded before it is cut: a sound of under a second is padded, a last piece of under a second is not yet.
+        waveform = np.pad(sound, (0, max(0, SAMPLE_RATE_HZ - len(sound))))
         arrays.check(f"in_raw_wav_{index}_len", len(waveform))
         arrays.check(f"in_raw_wav_{index}_head", waveform[:64])
 

@@ -9,7 +9,7 @@ import pytest
 
 import wave_search as ws
 from recipes.wave_nano.classes import SOUND_WORDS
-from wave_search.calibration import background
+from wave_search.calibration import fit_lower_half
 from wave_search.types import Modality, PartitionKey
 
 SOUNDS = Path(__file__).parents[1] / "data" / "nano" / "sounds"
@@ -71,7 +71,7 @@ def test_a_space_of_an_instruction_is_measured_by_queries_with_it(tmp_path: Path
             cosines = (rows @ rows.T)[~np.eye(len(rows), dtype=bool)].reshape(len(rows), -1)
             spread = index._snapshot.score_stats(key).get(Modality.AUDIO)
             assert spread is not None
-            assert spread.mean == pytest.approx(np.mean([background(row)[0] for row in cosines]), abs=1e-5)
+            assert spread.mean == pytest.approx(np.mean([fit_lower_half(row)[0] for row in cosines]), abs=1e-5)
 
 
 def test_the_spread_is_kept_in_the_index(index: ws.Index) -> None:

@@ -79,14 +79,14 @@ def test_the_question_counts(embedder: ws.MediaEmbedder, media: Path) -> None:
 @pytest.mark.parametrize(
     ("clip", "question", "choices", "message"),
     [
-        ("bell.wav", "What?", ["a"], "two or more different choices"),
-        ("bell.wav", "What?", ["a", "a"], "two or more different choices"),
+        ("bell.wav", "What?", ["a"], "two or more choices, all different"),
+        ("bell.wav", "What?", ["a", "a"], "two or more choices, all different"),
         ("bell.wav", " ", ["a", "b"], "the question is empty"),
         ("bell.wav", "What?", ["a", " "], "the text is empty"),
-        ("notes.txt", "What?", ["a", "b"], "text is embedded as it is"),
+        ("notes.txt", "What?", ["a", "b"], "text is embedded without the question"),
         ("none.wav", "What?", ["a", "b"], "no such file"),
-        ("bell.wav@7-8", "What?", ["a", "b"], "before the range begins"),
-        ("moon.png@1-2", "What?", ["a", "b"], "a range makes no sense"),
+        ("bell.wav@7-8", "What?", ["a", "b"], "the range begins behind the end"),
+        ("moon.png@1-2", "What?", ["a", "b"], "has no duration, so it has no range"),
     ],
 )
 def test_questions_that_make_no_sense(
@@ -97,9 +97,9 @@ def test_questions_that_make_no_sense(
 
 
 def test_ways_to_look_at_a_clip_that_there_are_not(embedder: ws.MediaEmbedder, media: Path) -> None:
-    with pytest.raises(UsageError, match="no moving picture in it"):
+    with pytest.raises(UsageError, match="the file has no video"):
         embedder.ask(media / "bell.wav", QUESTION, CHOICES, modality="video")
     with pytest.raises(UsageError, match='no modality "smell"'):
         embedder.ask(media / "bell.wav", QUESTION, CHOICES, modality="smell")
-    with pytest.raises(UsageError, match="text is embedded as it is"):
+    with pytest.raises(UsageError, match="text is embedded without the question"):
         embedder.ask(Clip(text="words"), QUESTION, CHOICES)

@@ -56,7 +56,7 @@ def test_hits_that_there_are_not(cli: CommandLine, small_library: Path, index: P
     found(cli, index, *similar, "-k", "2")
     assert "there is no hit 3: the last query had 2" in complaint("--like", "3")
     assert '"0" is no rank of a hit' in complaint("--like", "0")
-    assert "nothing to look for" in complaint("--not-like", "1")
+    assert "only terms to avoid" in complaint("--not-like", "1")
     assert cli("query", *similar, "--min-z", "99", "--index", index).returncode == 4
     assert "the last query had 0" in complaint("--like", "1")
 
@@ -105,4 +105,4 @@ def test_a_question_that_makes_no_sense(cli: CommandLine, small_library: Path) -
     choices = ["--choice", "a", "--choice", "b"]
     run = cli("ask", "frog.flac", "What?", *choices, "--as", "video", "--model", "wave-tiny", cwd=small_library)
     assert (run.returncode, run.stdout) == (2, "")
-    assert run.stderr == "error: frog.flac: there is no moving picture in it. It can be used as audio.\n"
+    assert run.stderr == "error: frog.flac: the file has no video. It can be used as audio.\n"

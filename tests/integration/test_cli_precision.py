@@ -40,7 +40,7 @@ def test_an_index_is_quantized_once_and_for_all(cli: CommandLine, tmp_path: Path
 
 def test_an_index_that_is_not_quantized_is_not_searched_so(small_index: Path) -> None:
     with pytest.raises(IndexMismatchError, match="made without quantization, not with 4bit"):
-        ws.open(small_index, quantization="4bit")
+        ws.open(small_index, load=ws.LoadOptions(quantization="4bit"))
 
 
 def test_the_precision_counts(cli: CommandLine, small_library: Path) -> None:

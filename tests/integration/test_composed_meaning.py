@@ -11,9 +11,9 @@ import wave_search as ws
 from recipes.wave_nano.captions import with_article
 from recipes.wave_nano.scenes import DURATION_S, Scene, render
 from wave_search.calibration.background import Background
-from wave_search.calibration.cohort import typical_background
+from wave_search.calibration.cohort import cohort_stats
 from wave_search.calibration.phrases import PHRASES
-from wave_search.query.compose import joint_z
+from wave_search.query.fusion import joint_z
 from wave_search.types import Clip, Frames
 
 DATA = Path(__file__).parent.parent / "data" / "nano"
@@ -30,7 +30,7 @@ HEARD = {
 
 @pytest.fixture(scope="module")
 def nano() -> object:
-    with ws.load_embedder("wave-nano", device="cpu") as loaded:
+    with ws.load_embedder("wave-nano", load=ws.LoadOptions(device="cpu")) as loaded:
         yield loaded
 
 
@@ -51,7 +51,7 @@ def first_hits(nano: ws.MediaEmbedder, scenes: tuple[list[tuple[str, str]], np.n
     """(scenes, 2): whether thing and colour are right in the first hit, for each thing with (or not) each colour."""
     about, vectors = scenes
     scores = vectors @ nano.encode(PHRASES).T
-    mean, std = typical_background(scores, np.ones_like(scores, np.bool_))
+    mean, std = cohort_stats(scores, np.ones_like(scores, np.bool_))
     found = []
     for thing, colour in about:
         words = nano.encode([with_article(thing), f"a {colour} wall"])

@@ -69,7 +69,7 @@ def test_what_cannot_be_embedded(embedder: ws.MediaEmbedder, tmp_path: Path) -> 
         embedder.encode([tmp_path / "dog.wav"])  # type: ignore[list-item]
     with pytest.raises(UsageError, match="the clip is empty"):
         embedder.encode([Clip()])
-    with pytest.raises(UsageError, match="no sound in it"):
+    with pytest.raises(UsageError, match="the file has no audio"):
         embedder.encode(ws.Audio(write_image(tmp_path / "a.png")))
 
 

@@ -139,7 +139,7 @@ def test_what_cannot_be_read_is_named_and_left_out(folder: Path) -> None:
     assert [row.place for row in report.bad_rows] == ["line 5"]
     assert {Path(unusable.name).name for unusable in report.unusable} == {"silent.mp4", "broken.mp4"}
     causes = " ".join(unusable.cause for unusable in report.unusable)
-    assert "there is no sound in it" in causes
+    assert "the file has no audio" in causes
     (direction,) = report.directions
     assert (direction.queries, direction.items, report.left_out) == (1, 2, 2)
     assert seen[-1].stage == "done"

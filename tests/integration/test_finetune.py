@@ -140,13 +140,13 @@ def test_the_result_is_a_model_like_any_other(
     undisturbed: tuple[Report, list[Training]], data: Path, tmp_path: Path
 ) -> None:
     model = undisturbed[0].model
-    tone = ws.Audio(str(data / "tone0.wav"))
-    with ws.load_embedder(str(model), device="cpu") as tuned, ws.load_embedder("wave-tiny", device="cpu") as base:
+    tone, on_cpu = ws.Audio(str(data / "tone0.wav")), ws.LoadOptions(device="cpu")
+    with ws.load_embedder(str(model), load=on_cpu) as tuned, ws.load_embedder("wave-tiny", load=on_cpu) as base:
         assert tuned.spec.revision == undisturbed[0].revision != base.spec.revision
         assert float(tuned.encode(tone) @ base.encode(tone)) < 0.9999
-    ws.create(tmp_path / "index", "wave-tiny", device="cpu").close()
+    ws.create(tmp_path / "index", "wave-tiny", load=on_cpu).close()
     with pytest.raises(IndexMismatchError, match="wave-tiny"):
-        ws.open(tmp_path / "index", str(model), device="cpu")
+        ws.open(tmp_path / "index", str(model), load=on_cpu)
 
 
 def test_the_adapter_on_the_base_gives_the_same_vectors(undisturbed: tuple[Report, list[Training]]) -> None:

@@ -137,7 +137,7 @@ def test_a_hit_is_the_next_query_without_a_model(
     fresh: ws.Index, model: CountingEmbedder, media: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hit = fresh.search(similar=media / "sounds" / "700.flac", target="audio")[0]
-    monkeypatch.setattr(fresh._engine, "decoders", no_decoders)
+    monkeypatch.setattr(fresh._encoder, "decoders", no_decoders)
     by_hit = fresh.search(like=hit, target="image")
     assert by_hit == fresh.search(like=hit.segment_id, target="image")
     assert hit.segment_id not in scores_of(fresh.search(like=hit, k=100))
@@ -259,8 +259,8 @@ def test_what_is_not_indexed_as_asked_is_embedded(fresh: ws.Index, model: Counti
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ({"similar": "pictures/0.png@1-2"}, "a range makes no sense"),
-        ({"similar": "sounds/300.flac@5-6"}, "before the range begins"),
+        ({"similar": "pictures/0.png@1-2"}, "has no duration, so it has no range"),
+        ({"similar": "sounds/300.flac@5-6"}, "the range begins behind the end"),
         ({"similar": "no/such/file"}, "no such file"),
         ({"like": 10**6}, "segment 1000000 is no longer in the index"),
         ({}, "there is no query"),

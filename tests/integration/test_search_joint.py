@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 
 import wave_search as ws
-from wave_search.ann import draw
-from wave_search.ann import shard_set as ann_shards
+from wave_search.ann import covered, draw, shard_set
 from wave_search.ann.rebuild import refresh_shards
 from wave_search.calibration.background import SAMPLE_SIZE
 from wave_search.models import ModelSpec
 from wave_search.models.wave.clips import SAMPLING
-from wave_search.store import ContentRow, FileRow, NewSegment, ScoreStats, Settings, Writer, covered, create
+from wave_search.store import ContentRow, FileRow, NewSegment, ScoreStats, Settings, Writer, create
 from wave_search.types import Modality, PartitionKey
 
 DIM = 32
@@ -182,8 +181,8 @@ def test_vectors_of_unknown_origin_are_measured_by_their_own_spread(index: ws.In
 def test_shards_and_what_is_in_none_are_ordered_alike(
     index: ws.Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ann_shards, "_FIXED_COST", 0)
-    monkeypatch.setattr(ann_shards, "_CODE_COST", 0)  # small as they are, they are searched by their codes
+    monkeypatch.setattr(shard_set, "_FIXED_COST", 0)
+    monkeypatch.setattr(shard_set, "_CODE_COST", 0)  # small as they are, they are searched by their codes
     folder = fill(tmp_path / "index")
     with Writer(folder) as writer:
         refresh_shards(writer, AUDIO, 1)

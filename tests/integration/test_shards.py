@@ -6,52 +6,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.embedding_like import vectors_and_queries
-from wave_search.ann import exact_search, is_outgrown, measure, plan
-from wave_search.ann import shard_set as ann_shards
-from wave_search.ann.rebuild import refresh_shards
+from tests.vector_index import QUERIES, TEXT, TEXTS, VECTORS, VIDEO, fill, make, names, optimize
+from wave_search.ann import exact_search, is_outgrown, plan, shard_set, tuning
 from wave_search.errors import IndexCorruptError
-from wave_search.models import ModelSpec
-from wave_search.models.wave.clips import SAMPLING
 from wave_search.query.info import describe
 from wave_search.query.partition import PartitionSearch
-from wave_search.store import ContentRow, FileRow, NewSegment, Settings, Writer, create, manifest, open_snapshot, verify
-from wave_search.types import Modality, PartitionKey
-
-DIM = 64
-SPEC = ModelSpec("m", "r", DIM, tuple(Modality), SAMPLING, {})
-VIDEO, TEXT = PartitionKey(Modality.VIDEO), PartitionKey(Modality.TEXT)
-VECTORS, QUERIES = vectors_and_queries(3000, DIM)
-TEXTS = QUERIES("other", 300)
+from wave_search.store import Writer, manifest, open_snapshot, verify
+from wave_search.types import Modality
 
 
 @pytest.fixture
 def index(tmp_path):
-    create(tmp_path / "index", SPEC, Settings("10", (Modality.VIDEO, Modality.TEXT)))
-    return tmp_path / "index"
-
-
-def put(writer, name, vectors, modality=Modality.VIDEO):
-    segments = [NewSegment(modality, None, None, None, vector) for vector in vectors]
-    content_id = writer.put_content(ContentRow(name, "video", "mp4"), segments)
-    writer.put_file(FileRow(f"/media/{name}".encode(), b"/media", 1, 1, 1, content_id))
-
-
-def fill(index, begin, stop, texts=0, min_shard_rows=500, **options):
-    """Add files of a hundred segments each, as one run of `index` does."""
-    with Writer(index) as writer:
-        for start in range(begin, stop, 100):
-            put(writer, f"v{start}", VECTORS[start : min(start + 100, stop)])
-        if texts:
-            put(writer, "texts", TEXTS[:texts], Modality.TEXT)
-        writer.commit()
-        refresh_shards(writer, TEXT, min_shard_rows, **options)
-        return refresh_shards(writer, VIDEO, min_shard_rows, **options)
-
-
-def optimize(index, **options):
-    with Writer(index) as writer:
-        return refresh_shards(writer, VIDEO, 500, compact=True, **options)
+    return make(tmp_path / "index")
 
 
 def forget(index, *names):
@@ -63,8 +29,8 @@ def forget(index, *names):
 @pytest.fixture
 def by_codes(monkeypatch):
     """Small as the shards are, searches go by their codes."""
-    monkeypatch.setattr(ann_shards, "_FIXED_COST", 0)
-    monkeypatch.setattr(ann_shards, "_CODE_COST", 0)
+    monkeypatch.setattr(shard_set, "_FIXED_COST", 0)
+    monkeypatch.setattr(shard_set, "_CODE_COST", 0)
 
 
 def stored(snapshot):
@@ -87,10 +53,6 @@ def agreement(snapshot, kind=None, allowed_ids=None, k=10):
         assert all(exact.get(i, s) == s for i, s in zip(found.ids.tolist(), found.scores.tolist(), strict=True))
         shares.append(len(exact.keys() & set(found.ids.tolist())) / len(exact))
     return np.mean(shares)
-
-
-def names(snapshot):
-    return [shard.name for shard in snapshot.shards(VIDEO)]
 
 
 def test_few_segments_have_no_shards(index):
@@ -120,7 +82,7 @@ def test_another_target_is_measured_anew_and_kept(index, by_codes):
     wanted = fill(index, 1000, 1000, recall=0.5)
     assert {t.target for t in wanted.tunings(VIDEO)} == {0.5}
     assert names(wanted) == names(first)
-    costs = [sum(t.nprobe * t.candidates for t in s.tunings(VIDEO)) for s in (first, wanted)]
+    costs = [sum(t.nprobe * t.refine_k for t in s.tunings(VIDEO)) for s in (first, wanted)]
     assert costs[1] < costs[0]
     again = fill(index, 1000, 1500)
     assert {t.target for t in again.tunings(VIDEO)} == {0.5}
@@ -265,7 +227,7 @@ def outgrow(index, monkeypatch):
         measured.append(shards.codebook.checksum)
         return shards.codebook.checksum == measured[0] if first else is_outgrown(shards, result, target)
 
-    monkeypatch.setattr(measure, "is_outgrown", judged)
+    monkeypatch.setattr(tuning, "is_outgrown", judged)
 
 
 def test_an_outgrown_codebook_is_trained_anew_in_the_background_of_readers(index, monkeypatch):

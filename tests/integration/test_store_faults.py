@@ -28,6 +28,7 @@ from wave_search.store import (
     tables,
     verify,
 )
+from wave_search.store.shards import write_meta
 from wave_search.types import Modality, PartitionKey
 
 DIM = 8
@@ -321,6 +322,7 @@ def shard(writer, ids, name="s"):
     folder = writer.shard_parent(AUDIO) / name
     folder.mkdir()
     np.save(folder / "ids.npy", np.array(ids, np.int64))
+    write_meta(folder)
     return folder
 
 
@@ -337,6 +339,7 @@ def test_shards_without_a_codebook_are_found(index):
 def test_damaged_missing_and_incomplete_shards_are_found(index):
     with Writer(index) as writer:
         (writer.shard_parent(AUDIO) / "codebook").mkdir()
+        write_meta(writer.shard_parent(AUDIO) / "codebook")
         writer.set_codebook(AUDIO, "codebook", 2)
         folder = shard(writer, [0, 1])
         writer.add_shard(AUDIO, "s", 0, 2, 2)
@@ -347,7 +350,7 @@ def test_damaged_missing_and_incomplete_shards_are_found(index):
         (folder / "ids.npy").write_bytes(data)
         (problem,) = verify(index)
         assert str(folder) in problem.what
-        assert "digest" in problem.what
+        assert "the checksum of ids.npy does not match" in problem.what
         assert "optimize" in problem.remedy
         shutil.rmtree(folder)
         (problem,) = verify(index)
@@ -383,7 +386,12 @@ def test_a_real_shard_is_covered_and_any_flipped_byte_of_it_is_found(index):
         good = path.read_bytes()
         path.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
         (problem,) = verify(index)
-        assert "digest" in problem.what
+        assert f"of {path.name} does not match" in problem.what
         path.write_bytes(good)
+    added = snapshot.shard_dir(ref) / "added"
+    added.touch()
+    (problem,) = verify(index)
+    assert "added does not belong to it" in problem.what
+    added.unlink()
     opened = Shard.open(snapshot.shard_dir(ref), codebook)
     assert np.array_equal(opened.vectors, snapshot.vectors(AUDIO, opened.ids))

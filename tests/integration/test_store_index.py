@@ -22,6 +22,7 @@ from wave_search.store import (
     open_snapshot,
     verify,
 )
+from wave_search.store.shards import write_meta
 from wave_search.types import Modality, PartitionKey
 
 DIM = 16
@@ -121,8 +122,10 @@ def test_segments_of_other_instructions_are_partitions_of_their_own(index):
         folder = writer.shard_parent(heard) / "s"
         folder.mkdir()
         (folder.parent / "codebook").mkdir()
+        write_meta(folder.parent / "codebook")
         writer.set_codebook(heard, "codebook", 8)
         np.save(folder / "ids.npy", np.array([4, 6]))
+        write_meta(folder)
         writer.add_shard(heard, "s", 0, 8, 2)
         view = writer.commit()
     assert view.manifest.settings.instructions == (asked,)
@@ -371,6 +374,7 @@ def test_shards_are_pinned_and_replaced(index):
         for name in ("a", "b", "c"):
             (parent / name).mkdir()
             (parent / name / "ids.npy").write_text(name)
+            write_meta(parent / name)
         writer.add_shard(AUDIO, "a", 0, 10, 10)
         writer.add_shard(AUDIO, "b", 10, 20, 10)
         old = writer.commit()

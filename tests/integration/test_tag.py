@@ -27,7 +27,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> object:
     (folder / "media").mkdir()
     for name in SOUNDS:
         shutil.copy(DEMO_MEDIA / "sounds" / f"{name}.flac", folder / "media")
-    with ws.create(folder / "index", "wave-nano", device="cpu", workers=1) as made:
+    with ws.create(folder / "index", "wave-nano", load=ws.LoadOptions(device="cpu"), workers=1) as made:
         made.add([folder / "media"])
         yield made
 
@@ -61,9 +61,9 @@ def test_labels_are_replaced_and_none_is_given_below_the_least_z(index: ws.Index
     ("labels", "options", "message"),
     [
         ([" ", "# nothing"], {}, "there are no labels"),
-        (["dog", "rain", "dog\tpuppy"], {}, '"dog" comes 2 times'),
-        (["dog"], {"top": 0}, "0 labels"),
-        (["dog"], {"target": "video"}, "no video in the index"),
+        (["dog", "rain", "dog\tpuppy"], {}, '"dog" is given 2 times'),
+        (["dog"], {"top": 0}, "top must be at least 1, got 0"),
+        (["dog"], {"target": "video"}, "the index holds no video"),
         (["dog"], {"column": "kind"}, 'the column name "kind" is reserved'),
     ],
 )

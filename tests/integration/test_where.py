@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 import wave_search as ws
-from wave_search.ann import exact_search
+from wave_search.ann import covered, exact_search
 from wave_search.ann.rebuild import refresh_shards
 from wave_search.errors import UsageError
 from wave_search.indexer import import_metadata, put_columns, remove_columns
 from wave_search.models import ModelSpec
 from wave_search.models.wave.clips import SAMPLING
+from wave_search.query.fusion import Query
 from wave_search.query.partition import PartitionSearch
 from wave_search.store import (
     Column,
@@ -24,7 +25,6 @@ from wave_search.store import (
     NewSegment,
     Settings,
     Writer,
-    covered,
     create,
     open_snapshot,
     verify,
@@ -266,7 +266,7 @@ def test_a_filter_reaches_into_shards(tmp_path: Path) -> None:
     found, queries = 0, np.random.default_rng(1).normal(size=(20, DIM)).astype(np.float32)
     for query in queries / np.linalg.norm(queries, axis=1, keepdims=True):
         scores, best = exact_search(vectors, chosen, query, 10)
-        result = partition.search(query[None], 10, allowed_ids=chosen)
+        result = partition.search(Query.of_vectors(query[None]), 10, allowed_ids=chosen)
         found += len(set(result.ids.tolist()) & set(best.tolist()))
         if result.ids.tolist() == best.tolist():
             assert result.scores.tolist() == scores.tolist()
@@ -293,5 +293,5 @@ def test_duplicates_are_files_of_the_same_bytes_and_segments_that_are_alike(
         with monkeypatch.context() as patch:
             patch.setattr("wave_search.query.duplicates._EXACT_TO", 1)
             assert [group.members for group in opened.duplicates()] == [group.members for group in (same, *alike)]
-        with pytest.raises(UsageError, match="no cosine"):
+        with pytest.raises(UsageError, match="threshold must be a cosine above 0 and at most 1"):
             opened.duplicates(1.5)

@@ -55,6 +55,9 @@ def test_equal_scores_come_by_id(random, monkeypatch, block_rows):
     scores, found = exact_search(vectors, ids, query, 7)
     assert len(set(scores.tolist())) == 1
     assert found.tolist() == sorted(ids[400:800].tolist())[:7]
+    farther = unit(random, 2, 32) @ np.diag(np.r_[np.ones(31), 0]).astype(np.float32)
+    for rows in (np.stack([query, farther[0] * 0.01]), np.stack([farther[1] * 0.01, query])):
+        assert exact_search(vectors, ids, rows, 7)[1].tolist() == found.tolist(), "dropped by one of the rows"
 
 
 def test_an_item_finds_itself_by_any_of_its_rows(random):
@@ -79,6 +82,6 @@ def test_vectors_of_another_kind_are_refused():
         (np.ones((1, 4), np.float32), 0),
     ],
 )
-def test_a_query_that_makes_no_sense_is_refused(queries, k):
-    with pytest.raises(ValueError, match=r"queries|k is"):
+def test_a_wrong_query_is_refused(queries, k):
+    with pytest.raises(ValueError, match=r"queries must|k must"):
         exact_search(np.ones((9, 4), np.float16), np.arange(9), queries, k)

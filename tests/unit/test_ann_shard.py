@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from tests.embedding_like import build, ids_of, recall, reopen, vectors_and_queries
-from wave_search.ann import Codebook, Shard, build_shard, files
+from wave_search.ann import Codebook, Shard, build_shard
+from wave_search.ann import shard as shard_module
 from wave_search.errors import IndexCorruptError, IndexStateError
 
 SHARD_FILES = ("codes.faiss", "ids.npy", "vectors.f16", "meta.json")
@@ -113,14 +114,15 @@ def test_a_damaged_shard_is_refused(tmp_path, whole, name, how):
 def test_a_shard_that_is_removed_while_it_is_opened_is_refused(tmp_path, whole, monkeypatch):
     directory = tmp_path / "shard"
     shutil.copytree(shard_of(whole), directory)
-    check = files.check
+    check = shard_module.check_file
 
-    def remove_after(directory, name, meta):
+    def check_and_remove(directory, name, meta):
         check(directory, name, meta)
-        (directory / name).unlink()
+        if name == "codes.faiss":
+            (directory / name).unlink()
 
     codebook = Codebook.open(codebook_of(whole), 64)
-    monkeypatch.setattr(files, "check", lambda *given: (remove_after if given[1] == "codes.faiss" else check)(*given))
+    monkeypatch.setattr(shard_module, "check_file", check_and_remove)
     with pytest.raises(IndexCorruptError, match="damaged"):
         Shard.open(directory, codebook)
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from tests.embedding_like import build, ids_of, recall, reopen, unit, vectors_and_queries
-from wave_search.ann import SearchParams, exact_search, score
-from wave_search.ann import shard_set as shards_module
+from wave_search.ann import SearchParams, exact_search, score, shard_set
 
 FEW = SearchParams(1, 10)
 
@@ -23,37 +22,37 @@ def test_recall_against_exact_search(tmp_path, n, dim):
 
 def cheap(monkeypatch):
     """Let small shards be searched by their codes, which does not pay otherwise."""
-    monkeypatch.setattr(shards_module, "_FIXED_COST", 0)
-    monkeypatch.setattr(shards_module, "_CODE_COST", 0)
+    monkeypatch.setattr(shard_set, "_FIXED_COST", 0)
+    monkeypatch.setattr(shard_set, "_CODE_COST", 0)
 
 
-def test_effort_decides_what_is_found(tmp_path, monkeypatch):
+def test_search_params_decide_what_is_found(tmp_path, monkeypatch):
     cheap(monkeypatch)
     vectors, queries = vectors_and_queries(5000, 64)
     shards, ids = build(tmp_path, vectors), ids_of(vectors)
     rows = queries("same")
-    little = recall(shards, vectors, ids, rows, effort=SearchParams(1, 40))
-    more = recall(shards, vectors, ids, rows, effort=SearchParams(8, 40))
-    much = recall(shards, vectors, ids, rows, effort=SearchParams(64, 400))
+    little = recall(shards, vectors, ids, rows, params=SearchParams(1, 40))
+    more = recall(shards, vectors, ids, rows, params=SearchParams(8, 40))
+    much = recall(shards, vectors, ids, rows, params=SearchParams(64, 400))
     assert 0.05 < little < more < much
-    assert recall(shards, vectors, ids, rows, effort=SearchParams(64, 10)) < much
+    assert recall(shards, vectors, ids, rows, params=SearchParams(64, 10)) < much
 
 
-@pytest.mark.parametrize("effort", [FEW, SearchParams.by_rule(16)])
+@pytest.mark.parametrize("params", [FEW, SearchParams.by_rule(16)])
 @pytest.mark.parametrize("n", [1, 2, 3, 16, 40, 239, 241, 700])
 @pytest.mark.parametrize("dim", [2, 7, 64])
-def test_shards_of_any_size(tmp_path, n, dim, effort):
+def test_shards_of_any_size(tmp_path, n, dim, params):
     vectors, queries = vectors_and_queries(n, dim)
     shards, ids = build(tmp_path, vectors), ids_of(vectors)
     assert len(shards) == shards.count == n
-    assert recall(shards, vectors, ids, queries("same", 10), effort=effort) >= 0.98
-    assert len(shards.search(queries("same", 1), n + 5, effort)[1]) == n
+    assert recall(shards, vectors, ids, queries("same", 10), params=params) >= 0.98
+    assert len(shards.search(queries("same", 1), n + 5, params)[1]) == n
 
 
 @pytest.mark.parametrize("joined", [1_000_000, 1000, 0])
 def test_several_shards_are_searched_like_one(tmp_path, monkeypatch, joined):
     cheap(monkeypatch)
-    monkeypatch.setattr(shards_module, "_JOINED_VECTORS", joined)
+    monkeypatch.setattr(shard_set, "_JOINED_VECTORS", joined)
     vectors, queries = vectors_and_queries(4000, 64)
     for name in ("one", "many"):
         (tmp_path / name).mkdir()
@@ -78,29 +77,29 @@ def test_several_shards_are_searched_like_one(tmp_path, monkeypatch, joined):
 def test_what_is_met_besides_the_best_comes_behind_them(tmp_path, monkeypatch, pieces):
     cheap(monkeypatch)
     vectors, queries = vectors_and_queries(4000, 64)
-    shards, ids, effort = build(tmp_path, vectors, pieces=pieces), ids_of(vectors), SearchParams(20, 60)
+    shards, ids, params = build(tmp_path, vectors, pieces=pieces), ids_of(vectors), SearchParams(20, 60)
     for row in queries("other", 20):
-        scores, found = shards.search(row, 10, effort)
-        more_scores, more = shards.search(row, 10, effort, overfetch=54)
+        scores, found = shards.search(row, 10, params)
+        more_scores, more = shards.search(row, 10, params, overfetch=54)
         assert len(found) == 10
         assert len(more) == 60
         assert (np.diff(more_scores) <= 0).all()
         assert np.array_equal(np.sort(score(vectors[np.sort((more - 7) // 3)], row[None])), np.sort(more_scores))
         assert (found.tolist(), scores.tolist()) == (more[:10].tolist(), more_scores[:10].tolist())
-    assert len(shards.search(queries("same", 1), 5000, effort, overfetch=10)[1]) == len(ids)
+    assert len(shards.search(queries("same", 1), 5000, params, overfetch=10)[1]) == len(ids)
 
 
-@pytest.mark.parametrize("effort", [SearchParams(20, 200), SearchParams(1, 60)])
-def test_to_score_in_the_call_that_finds_and_in_another_one_is_the_same(tmp_path, monkeypatch, effort):
+@pytest.mark.parametrize("params", [SearchParams(20, 200), SearchParams(1, 60)])
+def test_to_score_in_the_call_that_finds_and_in_another_one_is_the_same(tmp_path, monkeypatch, params):
     cheap(monkeypatch)
     vectors, queries = vectors_and_queries(4000, 64)
     build(tmp_path, vectors)
     shards, allowed_ids = reopen(tmp_path, ids_of(vectors)[::2]), ids_of(vectors)[::3]
     asked = [*queries("other", 20), queries("same", 3)]
-    narrowed = [shards.search(rows, 10, effort, allowed_ids) for rows in asked]
+    narrowed = [shards.search(rows, 10, params, allowed_ids) for rows in asked]
     monkeypatch.setattr(shards, "_refined", None)
     for rows, (scores, found) in zip(asked, narrowed, strict=True):
-        plain_scores, plain = shards.search(rows, 10, effort, allowed_ids)
+        plain_scores, plain = shards.search(rows, 10, params, allowed_ids)
         assert (found.tolist(), scores.tolist()) == (plain.tolist(), plain_scores.tolist())
 
 
@@ -192,7 +191,7 @@ def test_a_filter_of_one_percent_finds_nearly_all(tmp_path, monkeypatch):
         if way == "by codes":
             cheap(monkeypatch)
         assert (
-            recall(shards, rows, allowed_ids, queries("other"), effort=SearchParams(16, 60), allowed_ids=allowed_ids)
+            recall(shards, rows, allowed_ids, queries("other"), params=SearchParams(16, 60), allowed_ids=allowed_ids)
             >= 0.99
         )
 
@@ -200,9 +199,9 @@ def test_a_filter_of_one_percent_finds_nearly_all(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("query", "k"), [(np.ones((1, 5), np.float32), 3), (np.full((1, 64), np.nan, np.float32), 3), (np.ones(64), 0)]
 )
-def test_a_query_that_makes_no_sense_is_refused(tmp_path, query, k):
+def test_a_wrong_query_is_refused(tmp_path, query, k):
     shards = build(tmp_path, vectors_and_queries(50, 64)[0])
-    with pytest.raises(ValueError, match=r"queries|k is"):
+    with pytest.raises(ValueError, match=r"queries must|k must"):
         shards.search(query, k, FEW)
 
 
@@ -226,10 +225,10 @@ def test_many_threads_search_at_once(tmp_path, monkeypatch):
     vectors, queries = vectors_and_queries(3000, 64)
     shards = build(tmp_path, vectors, pieces=2)
     rows = queries("same", 20)
-    efforts = [SearchParams(1 + i % 20, 20 + i) for i in range(len(rows))]
+    many_params = [SearchParams(1 + i % 20, 20 + i) for i in range(len(rows))]
 
     def search():
-        return [shards.search(row, 10, effort)[1].tolist() for row, effort in zip(rows, efforts, strict=True)]
+        return [shards.search(row, 10, params)[1].tolist() for row, params in zip(rows, many_params, strict=True)]
 
     expected, found = search(), []
     threads = [threading.Thread(target=lambda: found.append(search())) for _ in range(4)]

@@ -36,7 +36,6 @@ LAYERS = (
     "evaluation",
     "finetune",
     "index",
-    "library",
     "commands.render",
     "progress",
     "__init__",

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wave_search.models.wave.batching import packs
+from wave_search.models.wave.batch import packs
 
 SHAPES = st.lists(st.tuples(st.integers(1, 300), st.integers(0, 2)), max_size=60)
 

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from wave_search.errors import CheckpointError
 from wave_search.models.wave.checkpoint import BEATS_FILE, load_wave, open_wave
 from wave_search.models.wave.family import TINY_DIRECTORY
-from wave_search.models.wave.parts import Part
+from wave_search.models.wave.network import Component
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -229,9 +229,9 @@ def test_words_need_no_beats_weights(directory: Path, weights: State, beats_sett
     save_file({key: value for key, value in weights.items() if POS_CONV not in key}, directory / "model.safetensors")
     torch.save({"cfg": beats_settings, "model": beats_of(weights)}, directory / BEATS_FILE)
     stored = open_wave(directory)
-    stored.need([Part.DECODER])
+    stored.need([Component.DECODER])
     assert stored.wave.beats.encoder.pos_conv[0].weight_g.is_meta
-    stored.need([Part.AUDIO])
+    stored.need([Component.AUDIO])
     assert torch.equal(stored.wave.beats.encoder.pos_conv[0].weight_g, weights[G])
 
 

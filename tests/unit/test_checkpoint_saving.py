@@ -11,11 +11,10 @@ import torch
 
 from tests.fork_server import StandIns
 from wave_search.errors import UsageError
-from wave_search.models.wave.checkpoint import load_wave
+from wave_search.models.wave.checkpoint import load_wave, save_wave
 from wave_search.models.wave.config import WaveConfig
 from wave_search.models.wave.family import TINY_DIRECTORY
 from wave_search.models.wave.network import Wave
-from wave_search.models.wave.saving import save_wave
 
 MEASURE = """
 import re, sys

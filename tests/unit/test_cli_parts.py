@@ -83,5 +83,5 @@ def test_without_a_query_before_there_is_no_hit() -> None:
 
 
 def test_a_weight_of_0_is_refused() -> None:
-    with pytest.raises(UsageError, match="is no weight"):
+    with pytest.raises(UsageError, match="a weight must be a finite number other than 0"):
         read({"text": ["a^0"]}, {}, None)

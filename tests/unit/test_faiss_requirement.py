@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from wave_search.ann.requirement import check_faiss
+from wave_search.ann.faiss_setup import check_faiss
 from wave_search.errors import WaveSearchError
 
 if TYPE_CHECKING:

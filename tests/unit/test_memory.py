@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from wave_search.models.wave.memory import FEWEST_TOKENS, MOST_TOKENS, free_bytes, token_budget
+from wave_search.models.device import free_bytes
+from wave_search.models.wave.batch import FEWEST_TOKENS, MOST_TOKENS, token_budget
 
 
 def test_a_small_model_takes_all_that_is_useful() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,12 @@ import pytest
 import torch
 
 from tests.golden.__main__ import main
-from tests.golden.cases import run_case
+from tests.golden.cases import ClipBuilder, check_sounds, run_case
 from tests.golden.folder import Folder
 from tests.golden.ledger import Arrays, Ledger
 from tests.golden.run import load, run
 from tests.golden.tables import run_tables
+from wave_search.models.wave import preprocess
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"
 FOLDER = Folder.open(GOLDEN)
@@ -50,6 +52,38 @@ def test_tables(loaded):
     assert ledger.failures() == []
     assert ledger.unchecked == []
     assert ledger.faults == []
+
+
+def test_a_last_piece_under_a_second_is_recorded_before_it_is_padded(loaded, monkeypatch):
+    """The release cuts at 300 s; the same rules hold for pieces of 2 s, which the model embeds faster."""
+    monkeypatch.setattr(preprocess, "_PIECE_SAMPLES", 32_000)
+    wave, ledger = loaded[0], Ledger()
+    samples = FOLDER.generator.wave_int16(38_400, 15)
+    raw = {
+        "n_samples": len(samples),
+        "seed": 15,
+        "crc32_int16_le": zlib.crc32(samples.astype("<i2").tobytes()),
+        "first8": samples[:8].tolist(),
+    }
+    waveform = (samples / 32768).astype(np.float32)
+    first, last = waveform[:32_000], np.pad(waveform[32_000:], (0, 9_600))
+    recorded = {
+        "in_feature_mask_sum": np.array([200, 100]),
+        "in_raw_wav_0_len": np.array(38_400),
+        "in_raw_wav_0_head": waveform[:64],
+        "in_mel_0": preprocess.log_mel(first, 128),
+        "in_mel_0_padpart": np.zeros(2),
+        "in_mel_1": preprocess.log_mel(last, 128),
+    }
+    rest = preprocess.padded_log_mel(last, 128)[100:]
+    recorded["in_mel_1_padpart"] = np.array([rest.min(), rest.max()])
+    tokens = wave.config.tokens
+    inputs = ClipBuilder(FOLDER, wave, {"audio": iter([raw])}, "sequential")
+    inputs.build(np.array([tokens.audio_start, tokens.audio, tokens.audio_end, 1, tokens.end]))
+    arrays = Arrays("last piece", recorded, ledger)
+    check_sounds(arrays, inputs)
+    arrays.close()
+    assert ledger.ok, (ledger.failures(), ledger.unchecked)
 
 
 def test_one_zeroed_weight_fails(loaded):

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import WhisperFeatureExtractor
 
-from wave_search.models.wave import beats, layout, positions
+from wave_search.models.wave import beats, layout
 from wave_search.models.wave.config import BeatsConfig, WaveConfig
 from wave_search.models.wave.fbank import kaldi_fbank
 from wave_search.models.wave.network import audio_tower_tokens, normalised
@@ -144,22 +144,22 @@ def test_a_moment_just_below_a_border_counts_as_on_it():
 
 
 def test_positions_of_a_video():
-    block = positions.grid((2, 4, 4), 2, 1.2, 25)
+    block = layout.grid((2, 4, 4), 2, 1.2, 25)
     assert block.tolist() == [[0] * 4 + [30] * 4, [0, 0, 1, 1] * 2, [0, 1, 0, 1] * 2]
-    position_ids = positions.around_block(block, 1, 12)
+    position_ids = layout.around_block(block, 1, 12)
     assert position_ids[0].tolist() == [0, *[1] * 4, *[31] * 4, 32, 33, 34]
     assert position_ids[1].tolist() == [0, *[1, 1, 2, 2] * 2, 32, 33, 34]
 
 
 def test_time_positions_are_truncated_in_single_precision():
-    assert positions.grid((4, 2, 2), 2, 1.001001, 25)[0].tolist() == [0, 25, 50, 75]
-    assert positions.grid((1, 2, 2), 2, 0.0, 25)[0].tolist() == [0]
+    assert layout.grid((4, 2, 2), 2, 1.001001, 25)[0].tolist() == [0, 25, 50, 75]
+    assert layout.grid((1, 2, 2), 2, 0.0, 25)[0].tolist() == [0]
 
 
 def test_aligned_positions_start_together_and_end_after_the_last_run():
     is_audio = np.array([False, True, True, False, True, True])
     block = np.array([[0, 25], [0, 0], [0, 0]])
-    time = positions.audiovisual_aligned(is_audio, block, 12)[0]
+    time = layout.audiovisual_aligned(is_audio, block, 12)[0]
     assert time.tolist() == [0, 0, 1, 1, 2, 26, 3, 4, 5, 5, 6, 7]
 
 

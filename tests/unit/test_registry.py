@@ -12,12 +12,15 @@ import pytest
 import torch
 
 from wave_search.errors import CheckpointError, ModelNotFoundError
+from wave_search.models import Family, LoadOptions, base, known_models, load, register
 from wave_search.models.hub import fingerprint
-from wave_search.models.wave import family as registry
+from wave_search.models.wave import family
 from wave_search.models.wave.family import TINY_DIRECTORY, WAVE_7B_COMMIT, WAVE_7B_ID, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from wave_search.models import Embedder
 
 CPU = torch.device("cpu")
 CUDA = torch.device("cuda")
@@ -112,10 +115,33 @@ def test_auto_with_a_gpu(
     is_cached: bool,
     expected: str,
 ) -> None:
-    monkeypatch.setattr(registry, "_memory_bytes", lambda _device: memory_gib << 30)
+    monkeypatch.setattr(family, "_memory_bytes", lambda _device: memory_gib << 30)
     if is_cached:
         put_into_cache(WAVE_7B_ID, WAVE_7B_COMMIT)
     assert resolve("auto", CUDA).name == expected
+
+
+def test_a_family_is_registered_and_asked_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "_FAMILIES", list(base._FAMILIES))
+    loaded: list[tuple[str, LoadOptions]] = []
+
+    def load_toy(name: str, options: LoadOptions) -> Embedder:
+        loaded.append((name, options))
+        return load("wave-tiny", LoadOptions(device="cpu"))
+
+    def claims(name: str) -> bool:
+        return name == "toy" or (Path(name) / "toy.json").is_file()
+
+    register(Family("toy", {"toy": "a model of another family"}, claims, load_toy))
+    assert [*known_models()] == ["auto", "WAVE-7B", "wave-nano", "wave-tiny", "toy"]
+    (tmp_path / "toy.json").write_text("{}")
+    options = LoadOptions(family={"pooling": "mean"})
+    for name in ("toy", str(tmp_path)):
+        load(name, options)
+    assert loaded == [("toy", options), (str(tmp_path), options)]
+    assert load("wave-tiny", LoadOptions(device="cpu")).spec.name == "wave-tiny"
+    with pytest.raises(CheckpointError, match=r"config\.json"):
+        load(str(tmp_path.parent))
 
 
 def keep_only_config(directory: Path) -> None:
@@ -139,7 +165,7 @@ def lose_a_shard(directory: Path) -> None:
 def test_a_download_that_was_broken_off_is_not_the_model(
     put_into_cache: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path], None]
 ) -> None:
-    monkeypatch.setattr(registry, "_memory_bytes", lambda _device: 24 << 30)
+    monkeypatch.setattr(family, "_memory_bytes", lambda _device: 24 << 30)
     damage(put_into_cache(WAVE_7B_ID, WAVE_7B_COMMIT))
     assert resolve("auto", CUDA).name == "wave-nano"
     with pytest.raises(ModelNotFoundError, match="the hub cannot be reached"):  # it is asked for the rest

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wave_search.query.matches import Match
+from wave_search.query.grouping import Match
 from wave_search.query.rerank import rescored
 from wave_search.types import Modality
 
@@ -43,3 +43,11 @@ def test_hits_that_say_nothing_about_the_scale_keep_their_z(found: list[Match]) 
 def test_a_score_is_a_cosine() -> None:
     assert rescored([match(1, 0.5, 4.0)], {1: 1.0004})[0].score == 1.0
     assert rescored([], {}) == []
+
+
+def test_matches_of_nearly_one_z_do_not_tell_the_scale() -> None:
+    """So near to each other, they would make ten z of a cosine that differs by 0.1."""
+    found = [match(1, 0.5, 4.0), match(2, 0.50001, 4.001)]
+    assert [new.z for new in rescored(found, {1: 0.9, 2: 0.8})] == pytest.approx([4.0005, 4.0005])
+    told = rescored([match(1, 0.5, 4.0), match(2, 0.6, 4.01)], {1: 0.9, 2: 0.8})
+    assert [new.z for new in told] == pytest.approx([4.01, 4.0])

@@ -1,4 +1,4 @@
-"""Exact search: the oracle, and the way to search what is too small for an index."""
+"""Exact search: the reference for all others, the way to search few vectors, and the scores of all results."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from wave_search.ann.threads import one_thread
+from wave_search.ann.faiss_setup import one_thread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _BLOCK_ROWS = 4_096
-"""So many vectors are fetched at once: 30 MB of 3,584 dimensions."""
+"""Vectors that are fetched at once: 30 MB of 3,584 dimensions."""
+_FLOAT16_BITS = np.uint32(0x8FFFE000).view(np.int32)
+"""Where sign, exponent and mantissa of a float16 are once it is shifted to their place in a float32."""
+_FLOAT16_SCALE = np.float32(2.0**112)
+"""Between a float16 and what its bits mean as a float32: the difference of the two exponent biases."""
 
 
-class Stored(Protocol):
-    """Vectors (n, dim), fetched when they are asked for: an array is such, and so is a choice from several files."""
+class VectorSource(Protocol):
+    """Vectors (n, dim) that are fetched by slices: an array, or what reads them from files."""
 
     def __len__(self) -> int: ...
 
@@ -24,17 +28,17 @@ class Stored(Protocol):
 
 
 def in_place(vectors: NDArray[np.float16]) -> Any:
-    """A faiss index of finite vectors (n, dim), one or more, by inner product: it reads them where they are.
+    """Return a faiss index, by inner product, of finite vectors (n, dim), n >= 1, that reads them where they are.
 
     faiss has a bare pointer to them: keep them as long as the index.
 
     Raises:
-        ValueError: they are not float16, or not one after another in memory.
+        ValueError: they are not float16, or not contiguous in memory.
     """
     import faiss
 
     if vectors.dtype != np.float16 or not vectors.flags.c_contiguous:
-        raise ValueError(f"not float16 vectors in one piece: {vectors.dtype}, {vectors.strides}")
+        raise ValueError(f"vectors must be contiguous float16, got {vectors.dtype} with strides {vectors.strides}")
     mapped: Any = faiss.MaybeOwnedVectorUInt8()
     mapped.is_owned = False
     mapped.view_data = faiss.swig_ptr(vectors[:1].view(np.uint8))
@@ -45,7 +49,7 @@ def in_place(vectors: NDArray[np.float16]) -> Any:
     return index
 
 
-def score(vectors: Stored, queries: NDArray[np.float32]) -> NDArray[np.float32]:
+def score(vectors: VectorSource, queries: NDArray[np.float32]) -> NDArray[np.float32]:
     """Score finite vectors (n, dim) against query rows (q, dim): (n,) inner products, the best row for each vector.
 
     The result for a vector does not depend on the others of the call.
@@ -53,9 +57,9 @@ def score(vectors: Stored, queries: NDArray[np.float32]) -> NDArray[np.float32]:
     found = np.empty(len(vectors), np.float32)
     for start in range(0, len(vectors), _BLOCK_ROWS):
         block = np.ascontiguousarray(vectors[start : start + _BLOCK_ROWS])
-        scores, places = _nearest(block, queries, len(block))
+        scores, positions = _nearest(block, queries, len(block))
         by_row = np.empty_like(scores)
-        np.put_along_axis(by_row, places, scores, axis=1)
+        np.put_along_axis(by_row, positions, scores, axis=1)
         found[start : start + len(block)] = by_row.max(axis=0)
     return found
 
@@ -68,73 +72,73 @@ def exact_search(
     Args:
         vectors: (n, dim), n may be 0.
         ids: (n,).
-        queries: (q, dim) or (dim,) of unit norm. Several rows are one query: an item's score is its best over them.
+        queries: (q, dim) or (dim,) of unit norm. Several rows are one query: a vector's score is its best over them.
         k: how many.
 
     Returns:
         Scores and ids, both (min(k, n),), best first, equal scores by id.
 
     Raises:
-        ValueError: no query, one that is not finite or of another size, or k < 1.
+        ValueError: the queries are not finite, not of this size, or none; or k < 1.
     """
     return best_of(vectors, ids, check_queries(queries, vectors.shape[1], k), k)
 
 
 def best_of(
-    vectors: Stored, ids: NDArray[np.int64], rows: NDArray[np.float32], k: int
+    vectors: VectorSource, ids: NDArray[np.int64], rows: NDArray[np.float32], k: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """`exact_search` for rows (q, dim) that are checked."""
     if not len(vectors):
         return np.empty(0, np.float32), np.empty(0, np.int64)
-    wanted = min(k + 1, len(vectors))
+    asked = min(k + 1, len(vectors))
     while True:
-        scores, places, missed = _best_of_blocks(vectors, rows, wanted)
-        order = np.lexsort((ids[places], -scores))[:k]
-        # Of equal ones faiss keeps any, so that these must not be among the last.
-        if wanted == len(vectors) or missed < scores[order[-1]]:
-            return scores[order], ids[places[order]]
-        wanted = len(vectors)
+        scores, positions, missed = _best_of_blocks(vectors, rows, asked)
+        order = np.lexsort((ids[positions], -scores))[:k]
+        # Of equal scores faiss keeps any, so that no vector that was dropped may score like the last of the best.
+        if asked == len(vectors) or missed < scores[order[-1]]:
+            return scores[order], ids[positions[order]]
+        asked = len(vectors)
 
 
 def _best_of_blocks(
-    vectors: Stored, rows: NDArray[np.float32], wanted: int
+    vectors: VectorSource, rows: NDArray[np.float32], asked: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64], float]:
-    """The best of each block by each row: scores, places, each once, and the highest score that others may have."""
+    """The best of each block by each row: scores, positions, each once, and the highest score that others may have."""
     found, missed = [], -np.inf
     for start in range(0, len(vectors), _BLOCK_ROWS):
         block = np.ascontiguousarray(vectors[start : start + _BLOCK_ROWS])
-        scores, places = _nearest(block, rows, min(wanted, len(block)))
-        if wanted < len(block):
+        scores, positions = _nearest(block, rows, min(asked, len(block)))
+        if asked < len(block):
             missed = max(missed, float(scores[:, -1].max()))
-        found.append((scores.ravel(), places.ravel() + start))
-    scores, places = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        found.append((scores.ravel(), positions.ravel() + start))
+    scores, positions = (np.concatenate(parts) for parts in zip(*found, strict=True))
     if len(rows) > 1:
-        order = np.lexsort((-scores, places))
-        first = order[np.flatnonzero(np.diff(places[order], prepend=-1))]
-        scores, places = scores[first], places[first]
-    return scores, places, missed
+        order = np.lexsort((-scores, positions))
+        first = order[np.flatnonzero(np.diff(positions[order], prepend=-1))]
+        scores, positions = scores[first], positions[first]
+    return scores, positions, missed
 
 
 def _nearest(
-    vectors: NDArray[np.float16], rows: NDArray[np.float32], wanted: int
+    vectors: NDArray[np.float16], rows: NDArray[np.float32], count: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Scores and places of the best of some vectors by each row, both (q, wanted)."""
+    """Scores and positions of the best vectors by each row, both (q, count)."""
     with one_thread():
-        scores, places = in_place(vectors).search(rows, wanted)
-    return scores, places
+        scores, positions = in_place(vectors).search(rows, count)
+    return scores, positions
 
 
 def check_queries(queries: NDArray[np.float32], dim: int, k: int) -> NDArray[np.float32]:
-    """The queries as (q, dim).
+    """Return the queries as (q, dim).
 
     Raises:
         ValueError: see `exact_search`.
     """
     rows = np.ascontiguousarray(np.atleast_2d(queries), np.float32)
     if rows.ndim != 2 or not len(rows) or rows.shape[1] != dim or not np.isfinite(rows).all():
-        raise ValueError(f"not one or more finite queries of {dim}: {rows.shape}")
+        raise ValueError(f"queries must be finite, of shape ({dim},) or (q, {dim}), got {np.shape(queries)}")
     if k < 1:
-        raise ValueError(f"k is {k}")
+        raise ValueError(f"k must be at least 1, got {k}")
     return rows
 
 
@@ -146,3 +150,24 @@ def by_best_row(vectors: NDArray[np.float32], rows: NDArray[np.float32]) -> NDAr
         np.vecdot(vectors, rows[0]) if len(rows) == 1 else np.vecdot(vectors[:, None], rows).max(axis=1)
     )
     return products
+
+
+def approximate_products(
+    vectors: NDArray[np.float16], queries: NDArray[np.float32], buffer: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Inner products of queries (q, dim) of unit norm with finite vectors (n, dim): (q, n), rounded as BLAS does.
+
+    numpy and faiss convert float16 one by one, which takes several times as long as shifting the bits to their place in
+    a float32. This leaves vectors that are 2^112 times too small, and the queries make up for it.
+
+    Args:
+        vectors: many.
+        queries: many.
+        buffer: (>= n, dim), overwritten.
+    """
+    bits = buffer[: len(vectors)].view(np.int32)
+    bits[:] = vectors.view(np.int16)
+    np.left_shift(bits, 13, out=bits)
+    np.bitwise_and(bits, _FLOAT16_BITS, out=bits)
+    scaled: NDArray[np.float32] = queries * _FLOAT16_SCALE
+    return scaled @ buffer[: len(vectors)].T

@@ -1,18 +1,32 @@
-"""A shard: an immutable piece of a partition on disk, its codes and the vectors to re-score candidates with."""
+"""A shard: an immutable part of a partition on disk, with its codes, and its vectors to re-score candidates with.
+
+A folder with codes.faiss, the inverted lists; ids.npy, the int64 segment id of each position, which `verify` reads too;
+vectors.f16, the vectors as they are in the table, one after another, mapped into memory; and meta.json.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wave_search.ann import files
-from wave_search.ann.threads import one_thread
+from wave_search.ann.arrays import map_array, map_ids, read_array
+from wave_search.ann.faiss_setup import on_gpus
+from wave_search.ann.inverted_lists import InvertedLists
+from wave_search.store.shards import (
+    check_file,
+    damaged,
+    new_folder,
+    read_errors,
+    read_meta,
+    unique_suffix,
+    unreadable,
+    write_meta,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -23,142 +37,126 @@ CODES, IDS, VECTORS = "codes.faiss", "ids.npy", "vectors.f16"
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """Query rows as the codes of a partition see them, and where to look for each."""
-
-    rotated: NDArray[np.float32]
-    """(q, dims)."""
-    distances: NDArray[np.float32]
-    """(q, probes) to the centroids of the lists."""
-    lists: NDArray[np.int64]
-    """(q, probes), nearest first."""
-
-    @classmethod
-    def of(cls, codebook: Codebook, rows: NDArray[np.float32], nprobe: int) -> Question:
-        """Look for rows (q, dim) in their nearest lists."""
-        with one_thread():
-            rotated = codebook.rotate_queries(rows)
-            return cls(rotated, *codebook.probe(rotated, nprobe))
-
-
-def search_parameters(nprobe: int, among: NDArray[np.bool_] | None) -> Any:
-    """What faiss takes to look into so many lists, for what may be found: (n,), None for all."""
-    import faiss
-
-    params: Any = faiss.SearchParametersIVF()
-    params.nprobe = nprobe
-    if among is not None:
-        selector: Any = faiss.IDSelectorBitmap
-        params.sel = selector(np.packbits(among, bitorder="little"))
-    return params
-
-
-@lru_cache
-def _unfiltered(nprobe: int) -> Any:
-    # faiss only reads them, and to make them takes as long as to look at several candidates.
-    return search_parameters(nprobe, None)
-
-
-class Codes:
-    """Codes by list, in memory. Safe to search from several threads.
-
-    Attributes:
-        index: the faiss index.
-    """
-
-    def __init__(self, index: Any) -> None:
-        self.index = index
-
-    def __len__(self) -> int:
-        return int(self.index.ntotal)
-
-    def take_over(self, other: Codes) -> None:
-        """Append those of another one with the same codebook, which is empty afterwards."""
-        self.index.merge_from(other.index, len(self))
-
-    def nearest(
-        self, question: Question, wanted: int, among: NDArray[np.bool_] | None = None
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Find candidates.
-
-        Args:
-            question: for what and where to look.
-            wanted: how many for each row.
-            among: (n,) which may be found; None for all.
-
-        Returns:
-            Squared distances and positions, both (q, wanted), nearest first; -1 where there are not so many.
-        """
-        import faiss
-
-        rows, nprobe = question.lists.shape
-        params = _unfiltered(nprobe) if among is None else search_parameters(nprobe, among)
-        distances = np.empty((rows, wanted), np.float32)
-        positions = np.empty((rows, wanted), np.int64)
-        with one_thread():
-            # The one without checks: that with them takes no parameters, and here nprobe belongs to the call.
-            self.index.search_preassigned_c(
-                rows,
-                faiss.swig_ptr(question.rotated),
-                wanted,
-                faiss.swig_ptr(question.lists),
-                faiss.swig_ptr(question.distances),
-                faiss.swig_ptr(distances),
-                faiss.swig_ptr(positions),
-                False,
-                params,
-            )
-        return distances, positions
-
-
-@dataclass(frozen=True, slots=True)
 class Shard:
     """An open shard."""
 
-    codes: Codes
+    lists: InvertedLists
     ids: NDArray[np.int64]
     """(n,) ascending segment ids, mapped."""
     vectors: NDArray[np.float16]
     """(n, dim), mapped."""
-    directory: Path
+    folder: Path
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def batches(self, rows: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
-        """Ids (b,) and vectors (b, dim) of all, read from the file: what is mapped would stay in memory.
-
-        Raises:
-            IndexCorruptError: the file is not there any more.
-        """
-        for start in range(0, len(self), rows):
-            ids = self.ids[start : start + rows]
-            yield ids, files.read_array(self.directory, VECTORS, np.float16, start, (len(ids), self.vectors.shape[1]))
-
     @classmethod
-    def open(cls, directory: Path, codebook: Codebook) -> Shard:
+    def open(cls, folder: Path, codebook: Codebook) -> Shard:
         """Read the codes and map the rest. Plain reads, because faiss reads fast-scan codes faster than it maps them.
 
         Raises:
-            IndexCorruptError: missing or damaged files, or made with another codebook; the remedy is to rebuild it.
+            IndexCorruptError: a file is missing or damaged, or it belongs to another codebook; rebuild it.
+            IndexStateError: a file cannot be read at the moment.
         """
-        import faiss
-
-        meta = files.read_meta(directory)
+        meta = read_meta(folder)
         count, dim = meta.facts.get("count", -1), meta.facts.get("dim", -1)
         if (dim, meta.facts.get("codebook")) != (codebook.dim, codebook.checksum):
-            raise files.damaged(directory, "it was made with another codebook")
-        files.check(directory, IDS, meta)
-        ids = files.map_ids(directory, IDS, count)
-        vectors = files.map_array(directory, VECTORS, np.float16, (count, dim))
-        files.check(directory, CODES, meta)  # faiss may crash on damaged data
-        index = codebook.new_index()
+            raise damaged(folder, "it was made with another codebook")
+        check_file(folder, IDS, meta)
+        ids = map_ids(folder, IDS, count)
+        vectors = map_array(folder, VECTORS, np.float16, (count, dim))
+        check_file(folder, CODES, meta)  # faiss may crash on damaged data
+        return cls(_read_lists(folder, codebook, count), ids, vectors, folder)
+
+    def batches(self, rows: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
+        """Read all ids (b,) and vectors (b, dim), `rows` at a time. Not from the mapping, which would stay in memory.
+
+        Raises:
+            IndexCorruptError: the file was removed or cut.
+            IndexStateError: it cannot be read at the moment.
+        """
+        for start in range(0, len(self), rows):
+            ids = self.ids[start : start + rows]
+            yield ids, read_array(self.folder, VECTORS, np.float16, start, (len(ids), self.vectors.shape[1]))
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltShard:
+    """A shard that was written to disk."""
+
+    name: str
+    """Of its folder."""
+    first_id: int
+    stop_id: int
+    """One more than its highest id."""
+    count: int
+
+
+def build_shard(
+    codebook: Codebook, batches: Iterable[tuple[NDArray[np.int64], NDArray[np.float16]]], parent: Path
+) -> BuiltShard:
+    """Write a shard under `parent`: a temporary folder, which is renamed when it is complete.
+
+    Args:
+        codebook: of the partition.
+        batches: ids (b,) and vectors (b, dim), ids ascending throughout; at least one vector in all. Streamed.
+        parent: the folder of the shards; exists.
+
+    Raises:
+        IndexStateError: the disk is full or read-only.
+        ValueError: no vectors, vectors of another size, or ids that do not ascend.
+    """
+    with new_folder(parent) as temporary:
+        ids = _write(codebook, batches, temporary)
+        first_id, stop_id = int(ids[0]), int(ids[-1]) + 1
+        name = f"{first_id:012d}-{stop_id:012d}-{unique_suffix()}"
+        temporary.rename(parent / name)
+    return BuiltShard(name, first_id, stop_id, len(ids))
+
+
+def _read_lists(folder: Path, codebook: Codebook, count: int) -> InvertedLists:
+    """Read a file that was checked."""
+    import faiss
+
+    index = codebook.new_index()
+    with read_errors(folder, CODES):
         try:
-            lists: Any = faiss.read_InvertedLists(faiss.FileIOReader(str(directory / CODES)))
-        except RuntimeError as error:  # removed just now
-            raise files.damaged(directory, f"{CODES}: {error}") from error
-        # Not in the file, and needed to take over those of another shard.
-        lists.packer = index.get_CodePacker()
-        index.replace_invlists(lists, True)
-        index.ntotal = count
-        return cls(Codes(index), ids, vectors, directory)
+            lists: Any = faiss.read_InvertedLists(faiss.FileIOReader(str(folder / CODES)))
+        except RuntimeError as error:  # whatever the system reports, in words
+            (folder / CODES).stat()  # raises if it was removed just now
+            raise unreadable(folder, CODES, _cause(error)) from error
+    # The packer is not in the file; it is needed to take over the lists of another shard.
+    lists.packer = index.get_CodePacker()
+    index.replace_invlists(lists, True)
+    index.ntotal = count
+    return InvertedLists(index)
+
+
+def _cause(error: RuntimeError) -> str:
+    """The last part of a message of faiss, which is that of the system."""
+    return str(error).strip().rsplit(": ", maxsplit=1)[-1]
+
+
+def _write(
+    codebook: Codebook, batches: Iterable[tuple[NDArray[np.int64], NDArray[np.float16]]], folder: Path
+) -> NDArray[np.int64]:
+    import faiss
+
+    index = codebook.new_index()
+    parts: list[NDArray[np.int64]] = []
+    with (folder / VECTORS).open("wb") as file, on_gpus(index):
+        for batch_ids, vectors in batches:
+            if vectors.shape != (len(batch_ids), codebook.dim) or vectors.dtype != np.float16:
+                raise ValueError(f"not float16 vectors of {codebook.dim} for {len(batch_ids)} ids: {vectors.shape}")
+            file.write(np.ascontiguousarray(vectors).data)
+            index.add(codebook.rotate(vectors.astype(np.float32)))
+            parts.append(np.array(batch_ids, np.int64))
+    ids = np.concatenate([*parts, np.empty(0, np.int64)])
+    if not len(ids) or (np.diff(ids) <= 0).any():
+        raise ValueError("a shard needs vectors with ascending ids")
+    writer = faiss.VectorIOWriter()
+    faiss.write_InvertedLists(index.invlists, writer)
+    (folder / CODES).write_bytes(faiss.vector_to_array(writer.data).data)
+    np.save(folder / IDS, ids)
+    write_meta(folder, count=len(ids), dim=codebook.dim, codebook=codebook.checksum)
+    return ids

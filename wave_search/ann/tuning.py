@@ -1,107 +1,179 @@
-"""How widely a partition has to be searched for a wanted recall: measured against exact search."""
+"""How widely a partition has to be searched for a wanted recall: measured against exact search.
+
+The queries are vectors of the index itself, some of each modality, as text is to video. What is measured is kept in the
+manifest.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wave_search.ann.float16 import scaled, widened
-from wave_search.ann.shard import Question
-from wave_search.ann.shard_set import TUNED_K, SearchParams
+from wave_search.ann.exact import approximate_products
+from wave_search.ann.inverted_lists import TUNED_K, ProbedQuery, SearchParams
+from wave_search.ann.plan import draw
+from wave_search.store import Tuning
+from wave_search.types import Modality, PartitionKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from wave_search.ann.shard_set import Shards
+    from wave_search.ann.shard_set import ShardSet
+    from wave_search.store import Snapshot
 
+RECALL = 0.95
+_QUERIES = 256
+_MIN_QUERIES = 32
+"""Fewer measure too little."""
+_GROWTH = 1.25
 _TRUE_KEPT = 4 * TUNED_K
-"""So many of the truly best are kept, for those that share the score of the tenth."""
+"""How many of the true best are kept, because some may have the score of the tenth."""
 _SAME_SCORE = 1e-6
-_CANDIDATES = (*range(10, 80, 5), *range(80, 160, 10), *range(160, 320, 20), *range(320, 801, 80))
+_REFINE_K = (*range(10, 80, 5), *range(80, 160, 10), *range(160, 320, 20), *range(320, 801, 80))
 _BLOCK_ROWS = 4_096
 _OUTGROWN_CODES = 128
-_OUTGROWN_CANDIDATES = 640
+_OUTGROWN_REFINE_K = 640
 
 
 @dataclass(frozen=True, slots=True)
-class Questions:
-    """Vectors to ask a partition for its nearest ones."""
+class TuningQueries:
+    """Vectors of which the nearest ones in a partition are looked for."""
 
-    rows: NDArray[np.float32]
+    vectors: NDArray[np.float32]
     """(q, dim) of unit norm."""
     own_ids: NDArray[np.int64] | None = None
-    """(q,) where they are of the same partition: not to be found themselves."""
+    """(q,) their ids if they are of the same partition: they do not count as their own neighbours."""
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """An effort, and what it gives."""
+class TuningResult:
+    """Search parameters, and the recall that they reach."""
 
-    effort: SearchParams
+    params: SearchParams
     recall: float
     """Mean share of the true best 10 that are found."""
 
 
-def tune(shards: Shards, questions: Questions, target: float) -> Measured:
-    """Find the cheapest effort whose recall@10 is `target` by one standard error, or else the best recall.
+def last_target(snapshot: Snapshot, key: PartitionKey) -> float:
+    """Return the recall that was wanted of a partition before, or else the default."""
+    return next((tuning.target for tuning in snapshot.tunings(key)), RECALL)
 
-    Reads all vectors once, to know the truth.
+
+def is_due(snapshot: Snapshot, key: PartitionKey, covered: int, target: float) -> bool:
+    """Return whether the search parameters of a partition have to be measured again.
+
+    That is where another recall is wanted, where the shards have grown by a quarter since or shrunk as much, or where
+    there are queries of a modality now that was not there.
+
+    Args:
+        snapshot: the newest version.
+        key: of the partition.
+        covered: how many segments are in shards.
+        target: wanted recall@10.
+    """
+    done = {tuning.query: tuning for tuning in snapshot.tunings(key)}
+    return done.keys() != {modality for modality, _ in _query_sources(snapshot, key)} or any(
+        tuning.target != target or not covered / _GROWTH < tuning.vectors < covered * _GROWTH
+        for tuning in done.values()
+    )
+
+
+def measure(snapshot: Snapshot, key: PartitionKey, shards: ShardSet, target: float) -> tuple[list[Tuning], bool]:
+    """Find the search parameters for each modality of queries.
+
+    Args:
+        snapshot: the source of the queries.
+        key: of the partition.
+        shards: of the partition.
+        target: wanted recall@10.
+
+    Returns:
+        What to keep, and whether any of it shows that the codebook is outgrown.
+    """
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    tunings, outgrown = [], False
+    for modality, source in _query_sources(snapshot, key):
+        ids = draw(snapshot.partition(source).ids, _QUERIES)
+        vectors = snapshot.vectors(source, ids).astype(np.float32)
+        result = tune(shards, TuningQueries(vectors, ids if source == key else None), target)
+        outgrown |= is_outgrown(shards, result, target)
+        nprobe, refine_k = result.params.nprobe, result.params.refine_k
+        tunings.append(Tuning(key, modality, nprobe, refine_k, result.recall, target, shards.count, now))
+    return tunings, outgrown
+
+
+def _query_sources(snapshot: Snapshot, key: PartitionKey) -> Iterator[tuple[Modality, PartitionKey]]:
+    """Each modality of which the index has enough vectors to serve as queries, and the partition with these."""
+    segments = snapshot.counts().segments
+    for modality in Modality:
+        source = key if modality is key.modality else PartitionKey(modality)
+        if segments.get(source, 0) >= _MIN_QUERIES:
+            yield modality, source
+
+
+def tune(shards: ShardSet, queries: TuningQueries, target: float) -> TuningResult:
+    """Find the cheapest search parameters that exceed a recall@10 by one standard error, or else the best recall.
+
+    Reads all vectors once, for the true neighbours.
 
     Args:
         shards: to search.
-        questions: a few hundred.
+        queries: a few hundred.
         target: of the mean recall@10.
     """
-    truth, lists = _truth(shards, questions), shards.codebook.lists
-    tried: list[_Tried] = []
-    for nprobe in _ladder(lists):
-        if tried and shards.cost(SearchParams(nprobe, TUNED_K)) >= min(tried).cost:
+    truth, lists = _true_neighbours(shards, queries), shards.codebook.lists
+    trials: list[_Trial] = []
+    for nprobe in _coarse_nprobes(lists):
+        if trials and shards.cost(SearchParams(nprobe, TUNED_K)) >= min(trials).cost:
             break
-        tried.append(_try(shards, questions, truth, nprobe, target))
-    near = _between(min(tried).measured.effort.nprobe, lists)
-    return min([*tried, *(_try(shards, questions, truth, nprobe, target) for nprobe in near)]).measured
+        trials.append(_try(shards, queries, truth, nprobe, target))
+    fine = _fine_nprobes(min(trials).result.params.nprobe, lists)
+    return min([*trials, *(_try(shards, queries, truth, nprobe, target) for nprobe in fine)]).result
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class _Tried:
-    """The best for some number of lists. The least of several is the best of them."""
+class _Trial:
+    """The best search parameters for one nprobe. The least of several trials is the best of them."""
 
     cost: float
-    """Infinite if it is not enough."""
+    """Infinite if the recall is below the target."""
     missed: float
     """Share of the true best 10 that is not found."""
-    measured: Measured = field(compare=False)
+    result: TuningResult = field(compare=False)
 
 
-def _try(shards: Shards, questions: Questions, truth: list[NDArray[np.int64]], nprobe: int, target: float) -> _Tried:
-    """Find the least number of candidates whose recall is the target for certain, or else the best recall."""
-    ranks = _ranks(shards, questions, truth, nprobe)
-    for candidates in _CANDIDATES:
-        shares = (ranks < candidates).mean(axis=1)
-        measured = Measured(SearchParams(nprobe, candidates), float(shares.mean()))
-        if measured.recall - shares.std() / np.sqrt(len(shares)) >= target:
-            return _Tried(shards.cost(measured.effort), 1 - measured.recall, measured)
-    return _Tried(math.inf, 1 - measured.recall, measured)
+def _try(
+    shards: ShardSet, queries: TuningQueries, truth: list[NDArray[np.int64]], nprobe: int, target: float
+) -> _Trial:
+    """Find the least `refine_k` whose recall exceeds the target by one standard error, or else the best recall."""
+    ranks = _ranks(shards, queries, truth, nprobe)
+    for refine_k in _REFINE_K:
+        shares = (ranks < refine_k).mean(axis=1)
+        result = TuningResult(SearchParams(nprobe, refine_k), float(shares.mean()))
+        if result.recall - shares.std() / np.sqrt(len(shares)) >= target:
+            return _Trial(shards.cost(result.params), 1 - result.recall, result)
+    return _Trial(math.inf, 1 - result.recall, result)
 
 
-def is_outgrown(shards: Shards, measured: Measured, target: float) -> bool:
-    """Tell whether a new codebook would pay.
+def is_outgrown(shards: ShardSet, result: TuningResult, target: float) -> bool:
+    """Return whether a new codebook would be better.
 
-    That is where this one does not reach the target, or only at several times of what a new one takes: on
-    embedding-like vectors, codes of about 32 sqrt(n) vectors and 100 candidates.
+    That is where this one does not reach the target, or only at several times the cost with a new one: on
+    embedding-like vectors, codes of about 32 sqrt(n) vectors and a `refine_k` of 100.
     """
-    codes = len(shards) * measured.effort.nprobe / shards.codebook.lists
-    dear = codes > _OUTGROWN_CODES * np.sqrt(len(shards)) or measured.effort.candidates > _OUTGROWN_CANDIDATES
-    return measured.recall < target or bool(dear)
+    codes = len(shards) * result.params.nprobe / shards.codebook.lists
+    is_costly = codes > _OUTGROWN_CODES * math.sqrt(len(shards)) or result.params.refine_k > _OUTGROWN_REFINE_K
+    return result.recall < target or is_costly
 
 
-def _ladder(lists: int) -> Iterator[int]:
-    """Numbers of lists to try, each half as many again."""
+def _coarse_nprobes(lists: int) -> Iterator[int]:
+    """Values of nprobe to try, each half as large again."""
     nprobe = max(1, lists // 64)
     while nprobe < lists:
         yield nprobe
@@ -109,22 +181,21 @@ def _ladder(lists: int) -> Iterator[int]:
     yield lists
 
 
-def _between(nprobe: int, lists: int) -> list[int]:
-    """Numbers on either side of one of the ladder, which is coarse because to try one takes a while."""
+def _fine_nprobes(nprobe: int, lists: int) -> list[int]:
+    """Values around the best of the coarse ones, which are few because each takes a while."""
     near = {round(nprobe * factor) for factor in (0.75, 0.87, 1.15)}
     return sorted(number for number in near if 0 < number <= lists and number != nprobe)
 
 
-def _truth(shards: Shards, questions: Questions) -> list[NDArray[np.int64]]:
-    """For each question the ids of the best `TUNED_K`, and of others with the same score as the last of them."""
-    rows = scaled(questions.rows)
-    scores = np.full((len(rows), _TRUE_KEPT), -np.inf, np.float32)
-    ids = np.full((len(rows), _TRUE_KEPT), -1, np.int64)
+def _true_neighbours(shards: ShardSet, queries: TuningQueries) -> list[NDArray[np.int64]]:
+    """For each query the ids of the best `TUNED_K`, and of others with the same score as the last of them."""
+    scores = np.full((len(queries.vectors), _TRUE_KEPT), -np.inf, np.float32)
+    ids = np.full((len(queries.vectors), _TRUE_KEPT), -1, np.int64)
     buffer = np.empty((_BLOCK_ROWS, shards.codebook.dim), np.float32)
     for batch_ids, batch in shards.live_batches(_BLOCK_ROWS):
-        found = rows @ widened(batch, buffer).T
-        if questions.own_ids is not None:
-            found[questions.own_ids[:, None] == batch_ids] = -np.inf
+        found = approximate_products(batch, queries.vectors, buffer)
+        if queries.own_ids is not None:
+            found[queries.own_ids[:, None] == batch_ids] = -np.inf
         scores = np.concatenate([scores, found], axis=1)
         ids = np.concatenate([ids, np.broadcast_to(batch_ids, found.shape)], axis=1)
         kept = np.argpartition(scores, -_TRUE_KEPT, axis=1)[:, -_TRUE_KEPT:]
@@ -133,19 +204,19 @@ def _truth(shards: Shards, questions: Questions) -> list[NDArray[np.int64]]:
     return [row[(own >= least - _SAME_SCORE) & (row >= 0)] for row, own, least in zip(ids, scores, last, strict=True)]
 
 
-def _ranks(shards: Shards, questions: Questions, truth: list[NDArray[np.int64]], nprobe: int) -> NDArray[np.int64]:
-    """At which place of the candidates each of the true best is found, (q, TUNED_K).
+def _ranks(shards: ShardSet, queries: TuningQueries, truth: list[NDArray[np.int64]], nprobe: int) -> NDArray[np.int64]:
+    """The rank, among the candidates, of each of the true best, (q, TUNED_K).
 
-    A great number if it is not found, -1 where there are not so many.
+    A large number for one that is not found, -1 where there are fewer than `TUNED_K`.
     """
-    nearest = shards.nearest(Question.of(shards.codebook, questions.rows, nprobe), _CANDIDATES[-1])
+    nearest = shards.nearest(ProbedQuery.of(shards.codebook, queries.vectors, nprobe), _REFINE_K[-1])
     ranks = np.full((len(nearest), TUNED_K), np.iinfo(np.int64).max)
     for found, true, row in zip(nearest, truth, ranks, strict=True):
-        there = found >= 0
-        order = np.argsort(found[there])
+        valid = found >= 0
+        order = np.argsort(found[valid])
         ids = np.full(len(found), -1)
-        ids[np.flatnonzero(there)[order]] = shards.ids_at(found[there][order])
+        ids[np.flatnonzero(valid)[order]] = shards.ids_at(found[valid][order])
         row[len(true) :] = -1
-        places = np.flatnonzero(np.isin(ids, true))[:TUNED_K]
-        row[: len(places)] = places
+        at = np.flatnonzero(np.isin(ids, true))[:TUNED_K]
+        row[: len(at)] = at
     return ranks

@@ -1,4 +1,4 @@
-"""Scores that can be compared: how far a score stands out from what the query scores on anything."""
+"""The background distribution of a query: what it scores on segments that do not match it."""
 
 from __future__ import annotations
 
@@ -17,84 +17,96 @@ if TYPE_CHECKING:
     from wave_search.types import Modality
 
 SAMPLE_SIZE = 32
-"""So many segments of a partition stand for all of it when a query is calibrated. docs/scores.md has the figures: more
-change nothing, and each is read for each query."""
+"""Segments of a partition that a query is scored on to calibrate it. More of them change nothing, and each costs time
+in each search: docs/scores.md has the figures."""
 _MEAN_OF_HALF = math.sqrt(2 / math.pi)
+"""Distance of the mean of the lower half of a normal distribution from the mean of the whole, in its deviations."""
 _STD_OF_HALF = math.sqrt(1 - 2 / math.pi)
-"""Of the lower half of a normal distribution: how far its mean is below that of the whole, and its standard deviation,
-both in standard deviations of the whole."""
+"""Standard deviation of the lower half, in standard deviations of the whole."""
 _DECIMALS = 6
-"""Beyond these, scores differ by rounding."""
-_MIN_STD = 1e-6
-"""If scores are nearer to each other than this, they are those of one vector many times over: nothing stands out."""
+"""Scores that differ only beyond these decimals differ by rounding."""
+MIN_STD = 1e-6
+"""Scores with a smaller range or standard deviation are those of one vector many times over: none stands out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """How a query scores on what is not like it."""
+    """The distribution of a query's cosines with segments that do not match it."""
 
     mean: float
     std: float
-    """0.0 if the sample says nothing about the spread."""
+    """0.0 if the sample does not tell it."""
     sample_mean: float
-    """What the query scores on anything, matches too."""
+    """Mean cosine of the whole sample, including matches."""
+
+    @classmethod
+    def of_query(
+        cls,
+        scores: NDArray[np.float32],
+        rows: int,
+        query_modality: Modality | None,
+        score_stats: Mapping[Modality, ScoreStats],
+    ) -> Background:
+        """Estimate the background of a query, by what was measured with the cohort of its modality.
+
+        This is the one rule that chooses mean and standard deviation:
+
+        * std: that of the cohort of the query's modality; the quadratic mean of all cohorts if there is none of this
+          modality; the query's own if nothing was measured.
+        * mean: the query's own; half way between it and that of the cohort of its modality, if there is one and the
+          query has a single row, because the best of several rows scores higher than the queries of a cohort.
+
+        Args:
+            scores: (n,) of the query on the sample.
+            rows: number of its vectors.
+            query_modality: of the media that were embedded; None if it is not known.
+            score_stats: of the partition.
+        """
+        if query_modality is not None and query_modality in score_stats:
+            cohort = score_stats[query_modality]
+            return cls.of(scores, cohort.std, cohort.mean if rows == 1 else None)
+        variances = [cohort.std**2 for cohort in score_stats.values()]
+        return cls.of(scores, math.sqrt(math.fsum(variances) / len(variances)) if variances else None)
 
     @classmethod
     def of(
         cls, scores: NDArray[np.float32], typical_std: float | None = None, typical_mean: float | None = None
     ) -> Background:
-        """Estimate it from the scores (n,) on a sample.
+        """Estimate the background from the scores (n,) of a query on a sample.
 
         Args:
-            scores: what the query scores on the sample.
-            typical_std: how far the scores of such queries usually spread. None to take this query's own spread, with
-                which one that is like nothing in the partition has hits as far out as any other.
-            typical_mean: what such queries usually score. Then the mean is half way between that and the query's own:
-                some queries score higher on everything, and others only because there is much that is like them. None
-                where queries like this are too different from typical ones, for the query's own.
+            scores: of the query on the sample.
+            typical_std: standard deviation of typical queries. None for the query's own, with which a query that
+                matches nothing in the partition has hits as far out as any other.
+            typical_mean: mean score of typical queries. The result is half way between it and the query's own: some
+                queries score higher on everything, others because much of the partition matches them. None for the
+                query's own.
         """
-        values = scores.tolist()  # to reckon with few numbers, numpy takes longer than Python
-        if len(values) < 2 or max(values) - min(values) < _MIN_STD:
+        values = scores.tolist()  # for few numbers, Python is faster than numpy
+        if len(values) < 2 or max(values) - min(values) < MIN_STD:
             return cls(0.0, 0.0, 0.0)
-        own_mean, std = background(scores, typical_std or None)
+        own_mean, std = fit_lower_half(scores, typical_std or None)
         mean = own_mean if typical_mean is None else (own_mean + typical_mean) / 2
-        return cls(mean, std if std >= _MIN_STD else 0.0, math.fsum(values) / len(values))
+        return cls(mean, std if std >= MIN_STD else 0.0, math.fsum(values) / len(values))
 
     @property
     def usual_z(self) -> float:
-        """The z that anything has in the mean: above 0 where much is like the query, or it scores more than typical."""
+        """Mean z of the sample: above 0 where much matches the query, or where it scores more than typical queries."""
         return (self.sample_mean - self.mean) / self.std if self.std else 0.0
 
     def z(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Scores in standard deviations above the mean; all 0 if there is no spread to compare with."""
+        """Return scores in standard deviations above the mean; all 0 if there is no standard deviation."""
         if self.std == 0.0:
             return np.zeros_like(scores)
         return (scores - self.mean) / self.std
 
 
-def background_of(
-    scores: NDArray[np.float32], rows: int, kind: Modality | None, score_stats: Mapping[Modality, ScoreStats]
-) -> Background:
-    """Choose what is known of queries like this one.
+def fit_lower_half(scores: NDArray[np.floating], std: float | None = None) -> tuple[float, float]:
+    """Return mean and standard deviation of the normal distribution whose lower half is that of the scores.
 
-    Args:
-        scores: (n,) of the query on the sample.
-        rows: how many it has. What a best of several scores is not what typical queries score.
-        kind: what it is; None if that is not known.
-        score_stats: of the partition. Where the kind is not among them, the query has the spread of all kinds.
-    """
-    if kind is not None and kind in score_stats:
-        return Background.of(scores, score_stats[kind].std, score_stats[kind].mean if rows == 1 else None)
-    squares = [spread.std**2 for spread in score_stats.values()]
-    return Background.of(scores, math.sqrt(math.fsum(squares) / len(squares)) if squares else None)
-
-
-def background(scores: NDArray[np.floating], std: float | None = None) -> tuple[float, float]:
-    """Mean and standard deviation of what a query scores where nothing is like it.
-
-    Those of the normal distribution whose lower half is that of the scores. The upper half is left out because it may
-    hold matches: of a fifth of the library, they would raise the mean by more than a match stands out from its like.
-    What is there many times over, silence or a black picture, counts once: it would have no spread to compare with.
+    The upper half is left out because it may hold matches: of a fifth of the partition, they would raise the mean by
+    more than a match stands out from its like. Equal scores count once: those of silence or of black frames, of which
+    there may be many, would otherwise leave no deviation.
 
     Args:
         scores: (n,), two or more.

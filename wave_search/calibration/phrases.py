@@ -1,6 +1,6 @@
-"""What people may ask for: everyday phrases, far apart in meaning.
+"""The text queries of the cohort: everyday phrases, far apart in meaning.
 
-Their scores on an index say how far the scores of words spread that mean nothing special to it.
+Their scores on an index show the distribution of the scores of texts that do not match it in particular.
 """
 
 PHRASES = (
@@ -23,14 +23,14 @@ PHRASES = (
     *("piano music", "a guitar", "drums", "a violin", "an orchestra", "a pop song", "a choir", "electronic music"),
     *("silence", "noise", "an alarm", "a bell ringing", "a telephone", "a clock", "footsteps", "a door closing"),
     *("breaking glass", "an explosion", "a gunshot", "fireworks", "an engine running", "a machine at work", "a hammer"),
-    # things
+    # objects
     *("typing on a keyboard", "a computer screen", "a camera", "a television programme", "a newspaper", "a book"),
     *("a letter", "a table and chairs", "a cup of coffee", "bread and cheese", "fruit", "cooking a meal", "a knife"),
     *("a bottle of wine", "a red dress", "a hat", "shoes", "a ball", "a map", "a flag", "money", "a number"),
     # occasions
     *("a football match", "running", "swimming", "skiing", "a wedding", "a funeral", "a speech", "an interview"),
     *("a lesson", "a meeting", "a party", "a protest"),
-    # looks and ideas
+    # appearance and ideas
     *("a circle", "something blue", "something moving to the left", "fast motion", "black and white", "a cartoon"),
     *("text on the screen", "history", "science", "love", "fear", "time", "a question"),
 )

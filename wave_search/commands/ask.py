@@ -41,7 +41,7 @@ def ask(
     asked, *choices = (words(typed) for typed in (question, *choice))
     with (
         terminal.working("loading the model, embedding"),
-        ws.load_embedder(model, device=device, dtype=dtype, quantization=quantization) as embedder,
+        ws.load_embedder(model, load=ws.LoadOptions(device=device, dtype=dtype, quantization=quantization)) as embedder,
     ):
         spec, answers = embedder.spec, embedder.ask(clip, asked, choices, modality=modality)
     terminal.notice(spec)

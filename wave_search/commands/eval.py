@@ -64,9 +64,7 @@ def evaluate(
                 instruction=instruction,
                 limit=limit,
                 cache=cache,
-                device=device,
-                dtype=dtype,
-                quantization=quantization,
+                load=ws.LoadOptions(device=device, dtype=dtype, quantization=quantization),
                 workers=workers,
                 progress=progress,
             )

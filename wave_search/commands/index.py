@@ -1,7 +1,7 @@
 """Index folders and files."""
 
 from pathlib import Path
-from typing import Annotated, TypedDict, Unpack
+from typing import Annotated
 
 import typer
 
@@ -24,6 +24,7 @@ from wave_search.commands.options import (
 from wave_search.commands.render.records import report_record, to_json
 from wave_search.commands.render.text import printable
 from wave_search.errors import UsageError
+from wave_search.media import Segmentation
 
 EPILOG = "Example:  wave-search index ~/Videos ~/Sounds --exclude '*.tmp.mp4'"
 
@@ -76,11 +77,8 @@ def index(
             modalities,
             segment,
             model=model,
-            device=device,
-            dtype=dtype,
-            quantization=quantization,
+            load=ws.LoadOptions(device=device, dtype=dtype, quantization=quantization, token_budget=token_budget),
             workers=workers,
-            token_budget=token_budget,
         ) as it,
     ):
         terminal.notice(it.model)
@@ -108,27 +106,16 @@ def index(
     return PARTLY if done.skipped or done.unreachable else DONE
 
 
-class _Loading(TypedDict):
-    """How the model of an index is loaded."""
-
-    model: str
-    device: str
-    dtype: str
-    quantization: str | None
-    workers: int | None
-    token_budget: int | None
-
-
 def _opened_or_created(
-    path: Path, modalities: str | None, segment: str | None, **loading: Unpack[_Loading]
+    path: Path, modalities: str | None, segment: str | None, *, model: str, load: "ws.LoadOptions", workers: int | None
 ) -> "ws.Index":
     wanted = None if modalities is None else [name.strip() for name in modalities.split(",")]
     if not ws.exists(path):
-        return ws.create(path, segment=segment or "10", modalities=wanted, **loading)
-    opened = ws.open(path, **loading)
+        return ws.create(path, segment=segment or "10", modalities=wanted, model=model, load=load, workers=workers)
+    opened = ws.open(path, model, load=load, workers=workers)
     info = opened.info()
     for option, given, pinned, same in (
-        ("--segment", segment, info.segmenting, segment is None or opened.cuts_by(segment)),
+        ("--segment", segment, info.segmenting, segment is None or str(Segmentation.parse(segment)) == info.segmenting),
         ("--modalities", modalities, ",".join(info.modalities), wanted is None or {*wanted} == {*info.modalities}),
     ):
         if not same:

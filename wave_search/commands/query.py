@@ -1,17 +1,16 @@
 """Query an index."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 import wave_search as ws
 from wave_search.commands import last_hits, parts, results
 from wave_search.commands.exit_codes import DONE, NO_RESULT, reported, terminal_of
-from wave_search.commands.options import DEFAULT_INDEX, Device, Dtype, IndexDir, Quantization, Quiet, Workers, words
+from wave_search.commands.options import DEFAULT_INDEX, Device, Dtype, IndexDir, Quantization, Quiet, words
 from wave_search.commands.render.text import skipped_line
 from wave_search.errors import UsageError
-
-Target = Literal["any", "text", "image", "audio", "video", "av"]
+from wave_search.types import Target
 
 EPILOG = (
     "The options from --text to --not-similar can be combined and repeated. A FILE may have a range in seconds, "
@@ -72,7 +71,6 @@ def query(
     device: Device = "auto",
     dtype: Dtype = "auto",
     quantization: Quantization = None,
-    workers: Workers = None,
     quiet: Quiet = False,
 ) -> int:
     """Search by text, audio, video, images and earlier results."""
@@ -84,34 +82,31 @@ def query(
     avoided |= {"like": not_like, "similar": not_similar}
     instruction = words(instruction) if instruction is not None else None
     said = results.names(columns)
-    shape: dict[str, Any] = {
-        "where": where,
-        "columns": dict.fromkeys((*said, *results.columns_for(export))),
-        "moments": not segments,
-        "per_file": per_file,
-        "dedupe": dedupe,
-    }
+    exported = results.columns_for(export)
     terminal = terminal_of(ctx, quiet)
-    with ws.open(index, model, device=device, dtype=dtype, quantization=quantization, workers=workers) as opened:
-        asked: dict[str, Any] = {**parts.read(wanted, avoided, last_hits.kept_hits(opened.path))}
+    with ws.open(index, model, load=ws.LoadOptions(device=device, dtype=dtype, quantization=quantization)) as opened:
+        terms: dict[str, Any] = {**parts.read(wanted, avoided, last_hits.kept_hits(opened.path))}
+        request = ws.SearchRequest.build(
+            **terms,
+            target=target,
+            k=k,
+            min_z=min_z,
+            where=where,
+            columns=dict.fromkeys((*said, *exported)),
+            moments=not segments,
+            per_file=per_file,
+            dedupe=dedupe,
+            instruction=instruction,
+            rerank=rerank,
+        )
         terminal.notice(opened.model)
         lost: list[ws.Skipped] = []
         with terminal.progress() if rerank else terminal.working("searching") as progress:
-            hits = opened.search(
-                **asked,
-                target=target,
-                k=k,
-                min_z=min_z,
-                instruction=instruction,
-                rerank=rerank,
-                progress=progress if rerank else None,
-                warn=lost.append,
-                **shape,
-            )
+            hits = opened.search(request, progress=progress if rerank else None, warn=lost.append)
         kept = last_hits.keep_hits(opened.path, [hit.segment_id for hit in hits])
         if not kept and last_hits.kept_hits(opened.path) is not None:
             terminal.warning("--like will go by an earlier query: the index cannot be written")
-        if instruction is not None and 0 < (share := opened.coverage(instruction, target)) < 1:
+        if instruction is not None and 0 < (share := _coverage(opened.info(), instruction, target)) < 1:
             terminal.warning(f"only {share:.0%} is indexed with this instruction, and only that was searched")
     for file in lost:
         terminal.warning(f"left at the end: {skipped_line(file)}")
@@ -125,3 +120,11 @@ def query(
     if open:
         results.open_hit(hits[0])
     return DONE
+
+
+def _coverage(info: "ws.IndexInfo", instruction: str, target: Target) -> float:
+    """Return the share of the media segments of a target that are indexed with an instruction, from 0 to 1."""
+    counts = {(one.modality, one.instruction): one.segments for one in info.partitions}
+    media = [modality for modality, _ in counts if modality != "text" and target in ("any", modality)]
+    instructed = sum(counts.get((modality, instruction), 0) for modality in {*media})
+    return instructed / max(1, sum(counts.get((modality, ""), 0) for modality in {*media}))

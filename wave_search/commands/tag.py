@@ -9,9 +9,9 @@ import typer
 import wave_search as ws
 from wave_search.commands.exit_codes import DONE, reported, terminal_of
 from wave_search.commands.options import DEFAULT_INDEX, Device, Dtype, IndexDir, Json, Quantization, Quiet
-from wave_search.commands.query import Target
 from wave_search.commands.render.records import to_json
 from wave_search.commands.render.text import counted, printable
+from wave_search.types import Target
 
 EPILOG = (
     "Each line of the file is a label, optionally followed by tab-separated synonyms: dog<TAB>a dog barks<TAB>puppy. "
@@ -42,7 +42,7 @@ def tag(
     terminal = terminal_of(ctx, quiet)
     lines = labels.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     at_least: dict[str, Any] = {} if min_z is None else {"min_z": min_z}
-    with ws.open(index, device=device, dtype=dtype, quantization=quantization) as opened:
+    with ws.open(index, load=ws.LoadOptions(device=device, dtype=dtype, quantization=quantization)) as opened:
         terminal.notice(opened.model)
         with terminal.working("labelling"):
             done = opened.tag(lines, target=target, column=column, top=top, **at_least)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wave_search.ann import Codebook, SearchParams, Shard, Shards, build_shard, draw, score
+from wave_search.ann import Codebook, SearchParams, Shard, ShardSet, build_shard, draw, score
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,7 +60,7 @@ def index_rankings(vectors: NDArray[np.float16], queries: NDArray[np.float32], d
     with tempfile.TemporaryDirectory(prefix="wave-search-") as folder:
         codebook = Codebook.train(vectors[sample], count)
         built = build_shard(codebook, [(np.arange(count), vectors)], Path(folder))
-        shards = Shards(codebook, [Shard.open(Path(folder, built.name), codebook)], np.arange(count))
+        shards = ShardSet(codebook, [Shard.open(Path(folder, built.name), codebook)], np.arange(count))
         effort = SearchParams.by_rule(codebook.lists)
         for row, query in zip(rankings, queries, strict=True):
             _, found = shards.search(query, depth, effort)

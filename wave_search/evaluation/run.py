@@ -51,10 +51,7 @@ def evaluate(
     instruction: str | None = None,
     limit: int | None = None,
     cache: str | os.PathLike[str] | None = None,
-    device: str = "auto",
-    dtype: str = "auto",
-    quantization: str | None = None,
-    family: Mapping[str, str] | None = None,
+    load: LoadOptions | None = None,
     workers: int | None = None,
     progress: ProgressCallback | None = None,
 ) -> Evaluation:
@@ -72,10 +69,7 @@ def evaluate(
         instruction: replaces the prompt of all media, but not that of questions.
         limit: take only the first so many queries and questions.
         cache: folder where embeddings are kept: a run that was interrupted goes on where it was. None for nowhere.
-        device: as for `wave_search.open`.
-        dtype: as for `wave_search.open`.
-        quantization: as for `wave_search.create`.
-        family: as for `wave_search.create`.
+        load: as for `wave_search.create`.
         workers: decoder processes; None for as many as there are cores, at most 4.
         progress: is called with how it goes on, see `wave_search.progress`.
 
@@ -91,12 +85,13 @@ def evaluate(
         raise UsageError(f"a limit of {limit} makes no sense", "Take at least one query.")
     if instruction is not None:
         instruction = words_of(instruction, "instruction")
+    load = load or LoadOptions()
     path = Path(dataset).expanduser()
     read_by = load_task(task) if task else None
     with (
         _folder(cache) as folder,
         EmbeddingCache(folder) as kept,
-        closing(ModelSession(model, LoadOptions(device, dtype, quantization, family=family or {}))) as engine,
+        closing(ModelSession(model, load)) as engine,
     ):
         read = read_dataset(
             path,
@@ -108,7 +103,7 @@ def evaluate(
         items = _limited(_instructed(read, instruction), limit)
         loaded = engine.model()
         with DecoderPool(workers or min(4, len(os.sched_getaffinity(0))), loaded.spec.sampling) as decoders:
-            embedded = ItemEmbedder(loaded, dtype, decoders, kept).embed(_items(items), progress)
+            embedded = ItemEmbedder(loaded, load.dtype, decoders, kept).embed(_items(items), progress)
     _tell(progress, "shards", embedded)
     directions, used = _directions(items, embedded.vectors, read_by)
     questions = [asked for asked in items.questions if _answerable(asked, embedded.vectors)]
@@ -118,7 +113,7 @@ def evaluate(
         layout=items.layout,
         task=read_by,
         model=loaded.spec,
-        dtype=dtype,
+        dtype=load.dtype,
         instruction=instruction,
         prompts=_prompts(items, loaded.spec),
         directions=tuple(directions),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from wave_search.errors import MediaError, UsageError
 from wave_search.finetune.rows import Pair, Rejected
 from wave_search.models.wave.network import audio_tower_tokens
-from wave_search.models.wave.prepare import prepare
+from wave_search.models.wave.preprocess import prepare
 from wave_search.types import Modality
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from wave_search.models.wave.saving import save_wave
+from wave_search.models.wave.checkpoint import save_wave
 from wave_search.models.wave.tokenizer import TOKENIZER_FILES
 
 if TYPE_CHECKING:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from wave_search.batches import map_ahead
 from wave_search.errors import ModelError
 from wave_search.finetune.losses import contrastive, multiple_choice
 from wave_search.finetune.settings import QUESTIONS
-from wave_search.models.wave.batching import packs
-from wave_search.models.wave.prepare import ahead, prepare
+from wave_search.models.wave.batch import packs
+from wave_search.models.wave.preprocess import prepare
 from wave_search.types import Clip, Modality
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ class FineTune:
         """(clips, dim) float32, not normalised."""
         wave, wanted = self._embedder.wave, frozenset({modality})
         with torch.no_grad():
-            prepared = ahead(lambda clip: prepare(wave.config, clip, wanted), clips)
+            prepared = map_ahead(lambda clip: prepare(wave.config, clip, wanted), clips)
             laid_out = [
                 self._embedder.lay_out(clip, inputs, wanted, [prompt])[modality]
                 for clip, prompt, inputs in zip(clips, prompts, prepared, strict=True)

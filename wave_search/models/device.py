@@ -1,8 +1,9 @@
-"""Where a model runs, and in which precision."""
+"""Where a model runs, in which precision, and how much memory is free there."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wave_search.errors import UsageError
@@ -50,3 +51,16 @@ def resolve_dtype(name: str) -> torch.dtype | None:
     if name not in _DTYPES:
         raise UsageError(f"{name!r} is not a precision", f"Use one of {', '.join(_DTYPES)}.")
     return None if name == "auto" else {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """Memory that is free on a device; None if the system does not say."""
+    if device.type == "cuda":
+        import torch
+
+        return int(torch.cuda.mem_get_info(device)[0])
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")), None)

@@ -1,7 +1,7 @@
-"""Multiple choice: which of several texts is nearest to a clip that was asked a question.
+"""Multiple choice: the text that is nearest to a clip embedded with a question.
 
-The way in which WAVE answers questions (arXiv:2509.21990): the clip is embedded with the question as its
-prompt, the answers as texts, and the nearest one is chosen.
+This is how WAVE answers questions (arXiv:2509.21990): the clip is embedded with the question as its prompt, the answers
+as texts, and the nearest one is chosen.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from wave_search.errors import UsageError
 from wave_search.query.encode import choose_modality
-from wave_search.query.parse import check_range, parse_media, split_range
+from wave_search.query.terms import check_range, parse_media, split_range
 from wave_search.types import Clip, MediaRef, Modality
 
 if TYPE_CHECKING:
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One of the given answers."""
+    """One of the choices, with its score."""
 
     rank: int
     """From 1."""
     text: str
     score: float
-    """Cosine similarity with the clip as it was asked. Not a probability."""
+    """Cosine similarity with the clip embedded with the question. Not a probability."""
 
 
 def answer(
@@ -45,7 +45,7 @@ def answer(
     if not question.strip():
         raise UsageError("the question is empty")
     if len(choices) < 2 or len(set(choices)) < len(choices):
-        raise UsageError("two or more different choices are needed", "One of them is the answer.")
+        raise UsageError("there must be two or more choices, all different", "Give each choice once.")
     asked = encoder.encode(_asked(encoder, clip, modality), question)
     scores = encoder.encode(choices) @ asked
     order = np.argsort(-scores, kind="stable")
@@ -53,7 +53,7 @@ def answer(
 
 
 def _asked(encoder: Encoder, clip: str | os.PathLike[str] | MediaRef | Clip, modality: str | None) -> MediaRef | Clip:
-    """What a question can be asked about: seen and heard as far as there is both."""
+    """Return the clip of a question: with audio and frames, as far as it has both."""
     if isinstance(clip, Clip):
         if clip.text is not None:
             raise _about_text("the clip")
@@ -72,6 +72,4 @@ def _asked(encoder: Encoder, clip: str | os.PathLike[str] | MediaRef | Clip, mod
 
 
 def _about_text(what: str) -> UsageError:
-    return UsageError(
-        f"{what}: text is embedded as it is, whatever the question", "Ask about sounds, videos and pictures."
-    )
+    return UsageError(f"{what}: text is embedded without the question", "Ask about audio, video or images.")

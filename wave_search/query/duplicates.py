@@ -1,4 +1,4 @@
-"""What a library holds more than once: files of the same bytes, and segments that are nearly the same."""
+"""Duplicates in an index: files of the same bytes, and segments that are nearly the same."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wave_search.errors import UsageError
+from wave_search.query.fusion import Query
 from wave_search.query.partition import PartitionSearch
+from wave_search.query.request import check_cosine
 from wave_search.types import DuplicateGroup, DuplicateMember
+from wave_search.vectors import normalize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,29 +24,29 @@ if TYPE_CHECKING:
     from wave_search.types import PartitionKey
 
 _EXACT_TO = 20_000
-"""So many segments are compared each with each; of more, each with its nearest neighbours by the shards."""
+"""Up to this many segments, each is compared with each other; of more, each with its approximate neighbours."""
 _NEIGHBOURS = 16
 _BLOCK_ROWS = 256
+
 Link = tuple[int, int, float]
 """Positions of two segments in a partition, and their cosine."""
 
 
 def find_duplicates(snapshot: Snapshot, threshold: float) -> list[DuplicateGroup]:
-    """Group what is there more than once.
+    """Group duplicate files and near-duplicate segments.
 
     Args:
         snapshot: the version.
-        threshold: the least cosine of near-duplicate segments of different contents. Groups are connected: two of their
-            members may be less alike, if others are in between.
+        threshold: minimum cosine of two near-duplicate segments of different contents. Groups are connected components:
+            two of their members may be less alike, if others link them.
 
     Returns:
         Files of the same bytes first, then segments; the largest groups first.
 
     Raises:
-        UsageError: the threshold is no cosine.
+        UsageError: the threshold is not above 0 and at most 1.
     """
-    if not 0 < threshold <= 1:
-        raise UsageError(f"{threshold} is no cosine of near-duplicates", "Give a number up to 1, such as 0.98.")
+    check_cosine("threshold", threshold)
     found = list(_identical(snapshot))
     for key in snapshot.counts().segments:
         if not key.instruction:
@@ -66,7 +68,7 @@ def _identical(snapshot: Snapshot) -> Iterator[DuplicateGroup]:
 def _similar(snapshot: Snapshot, key: PartitionKey, threshold: float) -> Iterator[DuplicateGroup]:
     partition = snapshot.partition(key)
     few = len(partition.ids) <= _EXACT_TO
-    links = (_all_links if few else _nearest_links)(snapshot, key, partition.ids, threshold)
+    links = (_exact_links if few else _approximate_links)(snapshot, key, partition.ids, threshold)
     different = (link for link in links if partition.content_ids[link[0]] != partition.content_ids[link[1]])
     for positions, score in _connected(different):
         segments = snapshot.segment_rows(partition.ids[positions])
@@ -80,20 +82,22 @@ def _similar(snapshot: Snapshot, key: PartitionKey, threshold: float) -> Iterato
         yield DuplicateGroup("similar", key.modality, score, tuple(sorted(members)))
 
 
-def _all_links(snapshot: Snapshot, key: PartitionKey, ids: NDArray[np.int64], threshold: float) -> Iterator[Link]:
-    vectors = _unit(snapshot.vectors(key, ids))
+def _exact_links(snapshot: Snapshot, key: PartitionKey, ids: NDArray[np.int64], threshold: float) -> Iterator[Link]:
+    vectors = normalize(snapshot.vectors(key, ids))
     for start in range(0, len(ids), _BLOCK_ROWS):
         scores = vectors[start : start + _BLOCK_ROWS] @ vectors[start:].T
         for row, column in np.argwhere(np.triu(scores, 1) >= threshold):
             yield start + int(row), start + int(column), float(scores[row, column])
 
 
-def _nearest_links(snapshot: Snapshot, key: PartitionKey, ids: NDArray[np.int64], threshold: float) -> Iterator[Link]:
+def _approximate_links(
+    snapshot: Snapshot, key: PartitionKey, ids: NDArray[np.int64], threshold: float
+) -> Iterator[Link]:
     partition = PartitionSearch(snapshot, key)
     for batch_ids, batch in snapshot.vector_batches(key, 0, snapshot.manifest.next_segment_id):
         live = np.isin(batch_ids, ids, assume_unique=True)
-        for segment_id, vector in zip(batch_ids[live], _unit(batch[live]), strict=True):
-            near = partition.search(vector[None], _NEIGHBOURS)
+        for segment_id, vector in zip(batch_ids[live], normalize(batch[live]), strict=True):
+            near = partition.search(Query.of_vectors(vector[None]), _NEIGHBOURS)
             kept = (near.scores >= threshold) & (near.ids > segment_id)
             others, here = np.searchsorted(ids, near.ids[kept]), int(np.searchsorted(ids, segment_id))
             yield from (
@@ -102,7 +106,7 @@ def _nearest_links(snapshot: Snapshot, key: PartitionKey, ids: NDArray[np.int64]
 
 
 def _connected(links: Iterator[Link]) -> list[tuple[list[int], float]]:
-    """Groups of linked positions, with the least cosine of their links."""
+    """Group linked positions: the connected components, with the least cosine of their links."""
     parent: dict[int, int] = {}
 
     def root(at: int) -> int:
@@ -120,12 +124,6 @@ def _connected(links: Iterator[Link]) -> list[tuple[list[int], float]]:
     for at in sorted(parent):
         groups[root(at)].append(at)
     return [(positions, least[top]) for top, positions in groups.items()]
-
-
-def _unit(vectors: NDArray[np.float16]) -> NDArray[np.float32]:
-    rows = vectors.astype(np.float32)
-    unit: NDArray[np.float32] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    return unit
 
 
 def _path(name: bytes) -> Path:

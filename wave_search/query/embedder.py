@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 
 
 class MediaEmbedder:
-    """Texts, files and clips to vectors, without an index. Made by `load_embedder`; a context manager.
+    """Embeds texts, files and clips without an index. Made by `load_embedder`; a context manager.
 
     Args:
-        engine: the model and its decoder.
+        session: the model and its decoder process.
     """
 
-    def __init__(self, engine: ModelSession) -> None:
-        self._engine = engine
-        self._encoder = Encoder(engine.decoders, engine.model)
+    def __init__(self, session: ModelSession) -> None:
+        self._session = session
+        self._encoder = Encoder(session.decoders, session.model)
 
     @property
     def spec(self) -> ModelSpec:
-        """What the vectors depend on."""
-        return self._engine.model().spec
+        """The model that the vectors come from."""
+        return self._session.model().spec
 
     def encode(self, items: Embeddable | Iterable[Embeddable], instruction: str | None = None) -> NDArray[np.float32]:
         """Embed items, each as one clip, however long it is.
@@ -51,7 +51,7 @@ class MediaEmbedder:
 
         Raises:
             MediaError: a file cannot be read.
-            UsageError: a file has not what is asked of it, for example no sound; or a text is empty.
+            UsageError: a file lacks the modality of the reference, for example audio; or a text is empty.
         """
         return self._encoder.encode(items, instruction)
 
@@ -66,17 +66,18 @@ class MediaEmbedder:
         """Answer a question about a clip by choosing among texts, as WAVE does (arXiv:2509.21990).
 
         Args:
-            clip: a file with an optional range ("clip.mp4@12.5-20"), seen and heard as far as it has both; or an
+            clip: a file with an optional range ("clip.mp4@12.5-20"), with audio and frames as far as it has both; or an
                 `Audio`, `Video`, `Image` or `AV` of one; or a decoded clip. It is one clip, however long it is.
-            question: what is asked; the prompt of the clip.
-            choices: two or more possible answers.
-            modality: what of a file counts: "audio", "video", "av" or "image".
+            question: the prompt of the clip.
+            choices: two or more possible answers, all different.
+            modality: the modality of a file to ask about: "audio", "video", "av" or "image".
 
         Returns:
             The choices, nearest first; of equal ones the first given.
 
         Raises:
-            UsageError: there is no question, fewer than two choices or one twice, no such file, or only text to ask.
+            UsageError: the question is empty, there are fewer than two choices or a choice is given twice, there is no
+                such file, or it is text.
             MediaError: the file cannot be read.
         """
         return answer(self._encoder, clip, question, choices, modality)
@@ -87,8 +88,8 @@ class MediaEmbedder:
         return similarity(a, b)
 
     def close(self) -> None:
-        """End the decoder process and let go of the model."""
-        self._engine.close()
+        """Stop the decoder process and release the model."""
+        self._session.close()
 
     def __enter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""From a text, a file or a clip to vectors."""
+"""Encoding of queries: from texts, files and clips to vectors."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import numpy as np
 
 from wave_search.errors import BrokenMediaError, UsageError
 from wave_search.media import Segmentation
-from wave_search.query.parts import AudioVideoPair
+from wave_search.query.terms import AudioVideoPair
 from wave_search.types import Clip, MediaRef, Modality, Span
+from wave_search.vectors import normalize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
@@ -25,14 +26,16 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Embeddable = str | MediaRef | Clip
 WHOLE = Segmentation.parse("none")
+"""The whole of a file as one segment."""
 BATCH_CLIPS = 16
+"""Clips that are decoded before they are embedded at once."""
 _RICHEST_FIRST = (Modality.AV, Modality.VIDEO, Modality.AUDIO, Modality.IMAGE, Modality.TEXT)
-_KINDS = {
+_NAMES = {
     Modality.TEXT: "text",
-    Modality.IMAGE: "picture",
-    Modality.AUDIO: "sound",
-    Modality.VIDEO: "moving picture",
-    Modality.AV: "sound and moving picture together",
+    Modality.IMAGE: "image",
+    Modality.AUDIO: "audio",
+    Modality.VIDEO: "video",
+    Modality.AV: "audio and video",
 }
 
 
@@ -40,12 +43,15 @@ class Encoder:
     """Embeds queries the way the indexer embeds segments, so that equal clips get equal vectors.
 
     Args:
-        decoders: gives the decoder processes; called when a file has to be read.
-        embedder: gives the model; called when something has to be embedded.
+        decoders: returns the decoder processes; called when a file has to be read.
+        embedder: returns the model; called when a clip has to be embedded.
+
+    Attributes:
+        decoders: the same.
     """
 
     def __init__(self, decoders: Callable[[], DecoderPool], embedder: Callable[[], Embedder]) -> None:
-        self._decoders = decoders
+        self.decoders = decoders
         self._embedder = embedder
 
     def encode(self, items: Embeddable | Iterable[Embeddable], instruction: str | None = None) -> NDArray[np.float32]:
@@ -60,7 +66,7 @@ class Encoder:
 
         Raises:
             MediaError: a file cannot be read.
-            UsageError: a file has not what is asked of it, for example no sound; or a text is empty.
+            UsageError: a file lacks the modality of the reference, for example audio; or a text is empty.
         """
         if isinstance(items, Embeddable):
             single: NDArray[np.float32] = self.encode([items], instruction)[0]
@@ -71,22 +77,22 @@ class Encoder:
         return np.stack(rows) if rows else np.empty((0, self._embedder().spec.dim), np.float32)
 
     def identify(self, path: Path) -> MediaInfo:
-        """Find out what a file is, without the model. Raises MediaError."""
-        return self._decoders().identify(path)
+        """Identify a file, without the model. Raises MediaError."""
+        return self.decoders().identify(path)
 
     def encode_query(
         self, item: Embeddable | AudioVideoPair, segmenting: Segmentation, instruction: str | None = None
     ) -> NDArray[np.float32]:
-        """Embed one item, cut as an index cuts its files.
+        """Embed one item, cut into segments as an index cuts its files.
 
-        Of sound and picture `AudioVideoPair`, segments are paired in order; the shorter one of them starts again.
+        The segments of an `AudioVideoPair` are paired in order; the shorter one of the two files is repeated.
 
         Returns:
-            (q, dim) float32 of unit norm, one row for each segment of the item.
+            (q, dim) float32 of unit norm, one row for each segment.
 
         Raises:
             MediaError: the file cannot be read.
-            UsageError: the file has not what is asked of it, for example no sound.
+            UsageError: the file lacks the modality of the reference, for example audio.
         """
         rows: list[NDArray[np.float32]] = []
         with closing(self._clips(item, segmenting)) as clips:
@@ -99,7 +105,7 @@ class Encoder:
 
         Raises:
             MediaError: the file cannot be read.
-            UsageError: the file has not what is asked of it, for example no sound; or the text is empty.
+            UsageError: the file lacks the modality of the reference, for example audio; or the text is empty.
         """
         return self._first_clip(item)[0]
 
@@ -111,7 +117,7 @@ class Encoder:
         self, pairs: Sequence[tuple[Clip, Modality]], instruction: str | None
     ) -> Iterator[NDArray[np.float32]]:
         """Embed each clip as its modality: (dim,) of unit norm, in their order."""
-        # A call embeds all clips as all modalities that it is given, so each kind gets a call of its own.
+        # A call embeds all clips as all modalities that it is given, so each modality gets a call of its own.
         vectors: dict[int, NDArray[np.float32]] = {}
         for modality in dict.fromkeys(modality for _, modality in pairs):
             places = [place for place, pair in enumerate(pairs) if pair[1] == modality]
@@ -133,56 +139,56 @@ class Encoder:
         elif isinstance(item, MediaRef):
             yield from self._read(item, segmenting)
         elif isinstance(item, AudioVideoPair):
-            for (heard, _), (seen, _) in in_step(
+            for (sound, _), (picture, _) in in_step(
                 lambda: self._read(item.sound, segmenting), lambda: self._read(item.picture, segmenting)
             ):
-                yield Clip(frames=seen.frames, waveform=heard.waveform), Modality.AV
+                yield Clip(frames=picture.frames, waveform=sound.waveform), Modality.AV
         else:
             raise UsageError(
                 f"{item!r} cannot be embedded", "Give text, a Clip, or a file as Audio, Video, Image or AV of it."
             )
 
     def _read(self, ref: MediaRef, segmenting: Segmentation) -> Generator[tuple[Clip, Modality]]:
-        decoders = self._decoders()
+        decoders = self.decoders()
         info = decoders.identify(ref.path)
         if ref.modality not in info.modalities:
             offers = ", ".join(info.modalities)
-            raise UsageError(f"{ref.path}: there is no {_KINDS[ref.modality]} in it", f"It can be used as {offers}.")
+            raise UsageError(f"{ref.path}: the file has no {_NAMES[ref.modality]}", f"It can be used as {offers}.")
         span = span_of(ref.path, info, ref.start_s, ref.stop_s)
         segment = None
         for segment in decoders.segments(ref.path, info, segmenting, [ref.modality], span):
             yield segment.clip, ref.modality
         if segment is None:
-            raise BrokenMediaError(ref.path, "there is nothing in it to embed")
+            raise BrokenMediaError(ref.path, "it has no segment to embed")
 
 
 def choose_modality(available: Collection[Modality], target: str = "any") -> Modality:
-    """What a file is taken as, if nobody says it: what is searched for, else as much of it as there is."""
+    """Return the modality to embed a file as: the target if the file has it, otherwise the richest one that it has."""
     if target in list(available):
         return Modality(target)
     return next(modality for modality in _RICHEST_FIRST if modality in available)
 
 
 def span_of(path: Path, info: MediaInfo, start_s: float | None, stop_s: float | None) -> Span | None:
-    """The range of a file that is meant, cut off at its end; None for all of it.
+    """Return a range of a file, cut off at the end of the file; None for all of it.
 
     Raises:
-        UsageError: the file has no length, or the range begins behind its end.
+        UsageError: the file has no duration, or the range begins behind its end.
     """
     if start_s is None and stop_s is None:
         return None
     if info.duration_s is None:
-        raise UsageError(f"{path}: it has no length, so a range makes no sense")
+        raise UsageError(f"{path}: the file has no duration, so it has no range", "Leave the range out.")
     start_s, stop_s = start_s or 0.0, min(stop_s or info.duration_s, info.duration_s)
     if start_s >= stop_s:
-        raise UsageError(f"{path}: it ends at {info.duration_s:.2f} s, before the range begins")
+        raise UsageError(f"{path}: the range begins behind the end of the file, {info.duration_s:.2f} s")
     return Span(start_s, stop_s)
 
 
 def in_step(
     first: Callable[[], Generator[Item]], second: Callable[[], Generator[Item]]
 ) -> Generator[tuple[Item, Item]]:
-    """Go through two streams at once, until both have ended; the shorter one starts again."""
+    """Iterate over two streams in parallel until both have ended; the shorter one is repeated."""
     streams, over = [first(), second()], [False, False]
     try:
         while True:
@@ -205,20 +211,19 @@ def in_step(
 def similarity(a: ArrayLike, b: ArrayLike) -> NDArray[np.float32]:
     """Cosine similarity of each row of `a` (n, dim) with each row of `b` (m, dim): (n, m) float32."""
     left, right = (np.atleast_2d(np.asarray(vectors, np.float32)) for vectors in (a, b))
-    left, right = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True) for vectors in (left, right))
-    products: NDArray[np.float32] = left @ right.T
+    products: NDArray[np.float32] = normalize(left) @ normalize(right).T
     return products
 
 
 def _only_modality(clip: Clip) -> Modality:
-    """What a clip is embedded as if nobody says it: all that it has."""
+    """Return the modality that a clip is embedded as: the richest one that it has."""
     if not clip.modalities:
         raise UsageError("the clip is empty")
     return choose_modality(clip.modalities)
 
 
 def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Give items in lists of `size`, the last one shorter."""
+    """Split items into lists of `size`, the last one shorter."""
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
         yield batch

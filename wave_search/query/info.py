@@ -1,4 +1,4 @@
-"""What an index holds, in numbers."""
+"""The contents of an index, in numbers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wave_search.store import covered
+from wave_search.ann import covered
 from wave_search.types import ColumnInfo
 
 if TYPE_CHECKING:
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PartitionInfo:
-    """The segments of one space."""
+    """One partition of an index."""
 
     modality: Modality
     instruction: str
-    """With which they were embedded; "" for the model's own prompt."""
+    """That the segments were embedded with; "" for the model's own prompt."""
     segments: int
     covered: int
-    """How many of them are in IVF-PQ shards. The rest is searched exactly."""
+    """Segments in IVF-PQ shards. The others are searched exactly."""
     tunings: tuple[Tuning, ...] = ()
-    """How widely the shards are searched, and the recall that was measured, for each kind of query."""
+    """Search parameters of the shards and the recall that was measured with them, for each modality of queries."""
 
 
 @dataclass(frozen=True, slots=True)
 class IndexInfo:
-    """What an index holds."""
+    """What an index holds, in numbers."""
 
     path: Path
     version: int
-    """Counts the commits."""
+    """Number of the commit."""
     created: str
     """When this version was committed: UTC, ISO 8601."""
     model: ModelSpec
@@ -44,11 +44,11 @@ class IndexInfo:
     """"10" (seconds), "scene" or "none", as it was given."""
     modalities: tuple[Modality, ...]
     instructions: tuple[str, ...]
-    """With which media are embedded besides the model's own prompt."""
+    """That media are embedded with in addition to the model's own prompt."""
     roots: tuple[Path, ...]
-    """The folders that were indexed."""
+    """Folders that were indexed."""
     files: int
-    """Files that can be found."""
+    """Indexed files."""
     skipped: int
     """Files that could not be used."""
     contents: int
@@ -60,7 +60,7 @@ class IndexInfo:
 
 
 def describe(snapshot: Snapshot) -> IndexInfo:
-    """Count what a version of an index holds. Reads no vectors."""
+    """Describe a version of an index. Reads no vectors."""
     manifest, counts = snapshot.manifest, snapshot.counts()
     return IndexInfo(
         path=snapshot.dir,
@@ -81,7 +81,7 @@ def describe(snapshot: Snapshot) -> IndexInfo:
 
 
 def own_columns(snapshot: Snapshot) -> tuple[ColumnInfo, ...]:
-    """List the columns of the user's own, and how many files of the index they say something of."""
+    """List the metadata columns of the user, with the number of indexed files that have a value."""
     contents, metadata = snapshot.contents(), snapshot.metadata()
     filled: Counter[str] = Counter()
     for path, row in snapshot.files().items():

@@ -1,4 +1,4 @@
-"""From query vectors to the best segments of a partition: shards for what they cover, exact search for the rest."""
+"""Search in one partition of the index: shards for the segments that they cover, exact search for the rest."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wave_search.ann import Codebook, SearchParams, Shard, Shards, by_best_row, draw, exact_search
-from wave_search.calibration.background import SAMPLE_SIZE, Background, background_of
+from wave_search.ann import Codebook, SearchParams, Shard, ShardSet, by_best_row, covered, draw, exact_search
+from wave_search.calibration import SAMPLE_SIZE, Background
 from wave_search.errors import IndexCorruptError
-from wave_search.store import covered
+from wave_search.query.fusion import FUSION_DEPTH, joint_z
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from wave_search.query.fusion import Query, QueryTerm
     from wave_search.store import ScoreStats, Snapshot
     from wave_search.types import Modality, PartitionKey
 
@@ -31,22 +32,29 @@ class Candidates:
     ids: NDArray[np.int64]
     """(n,) segment ids."""
     scores: NDArray[np.float32]
-    """(n,) cosine similarities, exact."""
+    """(n,) exact cosines; of a query of several terms, with the sum of them."""
     z: NDArray[np.float32]
-    """(n,) the same in standard deviations above the background."""
-
-    def except_for(self, ids: Collection[int], k: int) -> Candidates:
-        """The best k that are not among `ids`."""
-        kept = np.flatnonzero(~np.isin(self.ids, list(ids)))[:k]
-        return Candidates(self.modality, self.ids[kept], self.scores[kept], self.z[kept])
+    """(n,) the same in standard deviations above the background; of several terms, their `joint_z`."""
 
     def is_all(self, k: int, min_z: float | None) -> bool:
-        """Tell whether a search for more than the k of this one would find nothing else of at least this z."""
+        """Tell whether a search for more than k segments would find no other of at least this z."""
         return len(self.ids) < k or (min_z is not None and bool(self.z[-1] < min_z))
 
 
+@dataclass(frozen=True, slots=True)
+class TermScores:
+    """What segments score by each term of a query alone."""
+
+    cosines: NDArray[np.float32]
+    """(terms, n)."""
+    z: NDArray[np.float32]
+    """(terms, n)."""
+    usual_z: NDArray[np.float32]
+    """(terms,) mean z of the segments of the partition."""
+
+
 class PartitionSearch:
-    """The segments of one space in one version of the index, ready to be searched. Loads what it needs once.
+    """The segments of one partition in one version of the index, ready to be searched. Safe to share between threads.
 
     Args:
         snapshot: the version.
@@ -63,11 +71,11 @@ class PartitionSearch:
     def __init__(self, snapshot: Snapshot, key: PartitionKey) -> None:
         self._snapshot = snapshot
         self.key = key
-        with ThreadPoolExecutor(1) as other:  # the time of both is that of reading
+        with ThreadPoolExecutor(1) as other:  # both spend their time reading
             opened = other.submit(self._open_shards)
             ids = snapshot.partition(key).ids
         try:
-            self._shards = Shards(*found, ids) if (found := opened.result()) else None
+            self._shards = ShardSet(*found, ids) if (found := opened.result()) else None
         except IndexCorruptError:
             snapshot.check_kept()
             raise
@@ -82,12 +90,12 @@ class PartitionSearch:
             return None
         if ref is None:
             cause = f"the shards in {snapshot.shard_dir(refs[0]).parent} have no codebook"
-            raise IndexCorruptError(cause, "Run `wave-search optimize`: it builds them again, without a model.")
+            raise IndexCorruptError(cause, "Run `wave-search optimize`: it rebuilds them, without a model.")
         codebook = Codebook.open(snapshot.shard_dir(ref), snapshot.manifest.model.dim)
         return codebook, [Shard.open(snapshot.shard_dir(shard), codebook) for shard in refs]
 
     def vectors(self, ids: NDArray[np.int64]) -> NDArray[np.float16]:
-        """(n, dim) of ascending ids: from shards where they can, which is much faster than from the table."""
+        """Return the vectors (n, dim) of ascending ids: from shards where possible, much faster than from the table."""
         found = np.empty((len(ids), self._snapshot.manifest.model.dim), np.float16)
         here = np.zeros(len(ids), np.bool_)
         if self._shards is not None:
@@ -97,77 +105,87 @@ class PartitionSearch:
         return found
 
     @cached_property
-    def _spreads(self) -> dict[Modality, ScoreStats]:
+    def _score_stats(self) -> dict[Modality, ScoreStats]:
         return self._snapshot.score_stats(self.key)
 
     @cached_property
-    def _efforts(self) -> dict[Modality, SearchParams]:
+    def _tuned(self) -> dict[Modality, SearchParams]:
         tunings = self._snapshot.tunings(self.key)
-        return {tuning.query: SearchParams(tuning.nprobe, tuning.candidates) for tuning in tunings}
+        return {tuning.query: SearchParams(tuning.nprobe, tuning.refine_k) for tuning in tunings}
 
     def search(
-        self,
-        queries: NDArray[np.float32],
-        k: int,
-        kind: Modality | None = None,
-        allowed_ids: NDArray[np.int64] | None = None,
-        overfetch: int = 0,
+        self, query: Query, k: int, overfetch: int = 0, allowed_ids: NDArray[np.int64] | None = None
     ) -> Candidates:
         """Find the best k segments.
 
         Args:
-            queries: (q, dim) of unit norm, together one query: a segment's score is its best over the rows.
+            query: of one or several terms.
             k: how many.
-            kind: what the query is; None if that is not known.
-            allowed_ids: (a,) ascending segment ids; nothing else is found. May hold ids of other partitions; None for
-                no limit.
-            overfetch: so many more, as far as they are met while the best k are looked for.
+            overfetch: up to this many more are returned, as far as the search for the best k has met them.
+            allowed_ids: (a,) ascending segment ids; no other segment is found. May hold ids of other partitions; None
+                for no limit.
 
         Returns:
-            k to k + spare of them; fewer only where that is all that may be found.
+            k to k + overfetch of them; fewer only if there are no more that may be found.
         """
-        scores, ids = self.nearest(queries, k, {kind}, allowed_ids, overfetch)
-        z = self.background(queries, kind).z(scores)
+        wanted = k + len(query.exclude_ids)
+        depth = wanted + FUSION_DEPTH if len(query.terms) > 1 else wanted
+        rest, rest_ids = self._uncovered(allowed_ids)
+        if self._shards is None:
+            scores, ids = exact_search(rest, rest_ids, query.vectors, depth + overfetch)
+        else:
+            scores, ids = self._shards.search(query.vectors, depth, self._params(query), allowed_ids, overfetch)
+            if len(self._rest_ids):
+                more_scores, more_ids = exact_search(rest, rest_ids, query.vectors, depth + overfetch)
+                scores, ids = np.concatenate([scores, more_scores]), np.concatenate([ids, more_ids])
+                best = np.lexsort((ids, -scores))[: depth + overfetch]
+                scores, ids = scores[best], ids[best]
+        z = self._z(query, scores, ids)
+        if len(query.terms) > 1:
+            best = np.lexsort((ids, -scores, -z))[: wanted + overfetch]
+            scores, ids, z = scores[best], ids[best], z[best]
+        if query.exclude_ids:
+            kept = np.flatnonzero(~np.isin(ids, list(query.exclude_ids)))[: k + overfetch]
+            scores, ids, z = scores[kept], ids[kept], z[kept]
         return Candidates(self.key.modality, ids, scores, z)
 
-    def nearest(
-        self,
-        queries: NDArray[np.float32],
-        k: int,
-        kinds: Collection[Modality | None],
-        allowed_ids: NDArray[np.int64] | None = None,
-        overfetch: int = 0,
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Find scores and ids of the best k segments or more, both (n,), best first: as `search` for several kinds."""
-        if self._shards is None:
-            return self._search_rest(queries, k + overfetch, allowed_ids)
-        scores, ids = self._shards.search(queries, k, self._effort(kinds), allowed_ids, overfetch)
-        if len(self._rest_ids):
-            more_scores, more_ids = self._search_rest(queries, k + overfetch, allowed_ids)
-            scores, ids = np.concatenate([scores, more_scores]), np.concatenate([ids, more_ids])
-            best = np.lexsort((ids, -scores))[: k + overfetch]
-            scores, ids = scores[best], ids[best]
-        return scores, ids
+    def _uncovered(self, allowed_ids: NDArray[np.int64] | None) -> tuple[NDArray[np.float16], NDArray[np.int64]]:
+        """Vectors and ids of those segments that no shard has and that may be found."""
+        if allowed_ids is None:
+            return self._rest, self._rest_ids
+        kept = np.isin(self._rest_ids, allowed_ids, assume_unique=True)
+        return self._rest[kept], self._rest_ids[kept]
 
-    def _search_rest(
-        self, queries: NDArray[np.float32], k: int, allowed_ids: NDArray[np.int64] | None
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        rest, rest_ids = self._rest, self._rest_ids
-        if allowed_ids is not None:
-            kept = np.isin(rest_ids, allowed_ids, assume_unique=True)
-            rest, rest_ids = rest[kept], rest_ids[kept]
-        return exact_search(rest, rest_ids, queries, k)
+    def _z(self, query: Query, scores: NDArray[np.float32], ids: NDArray[np.int64]) -> NDArray[np.float32]:
+        if len(query.terms) == 1:
+            return self._background(query.terms[0]).z(scores)
+        by_term = self.scores_by_term(ids, query.terms)
+        return joint_z(by_term.z, [term.weight for term in query.terms], by_term.usual_z)
 
-    def background(self, rows: NDArray[np.float32], kind: Modality | None) -> Background:
-        """What a query of rows (q, dim) scores on anything here."""
-        return background_of(by_best_row(self._sample, rows), len(rows), kind, self._spreads)
+    def scores_by_term(self, ids: NDArray[np.int64], terms: Sequence[QueryTerm]) -> TermScores:
+        """Score segments (n,) of the partition, each once, by each term alone, as a query of only that term would."""
+        order = np.argsort(ids)
+        vectors = self.vectors(ids[order])[np.argsort(order)].astype(np.float32)
+        cosines = np.stack([by_best_row(vectors, term.vectors) for term in terms])
+        backgrounds = [self._background(term) for term in terms]
+        z = np.stack([one.z(row) for one, row in zip(backgrounds, cosines, strict=True)])
+        return TermScores(cosines, z, np.array([one.usual_z for one in backgrounds], np.float32))
 
-    def _effort(self, kinds: Collection[Modality | None]) -> SearchParams:
-        """As measured for such queries; otherwise as much as for any, and more if none came from elsewhere."""
+    def _background(self, term: QueryTerm) -> Background:
+        scores = by_best_row(self._sample, term.vectors)
+        return Background.of_query(scores, len(term.vectors), term.modality, self._score_stats)
+
+    def _params(self, query: Query) -> SearchParams:
+        """Return what was tuned for queries of these modalities, or else the widest of all that was tuned.
+
+        If only queries of the partition's own modality were measured, that is at least the rule of thumb: queries of
+        another modality need a wider search.
+        """
         assert self._shards is not None  # noqa: S101 - narrows the type
-        known = [self._efforts[kind] for kind in kinds if kind in self._efforts]
-        if len(known) < len(kinds):
-            known = list(self._efforts.values())
-            if self._efforts.keys() <= {self.key.modality}:
-                known.append(SearchParams.by_rule(self._shards.codebook.lists))
-        return SearchParams(max(e.nprobe for e in known), max(e.candidates for e in known))
+        modalities = {term.modality for term in query.terms}
+        tuned = [self._tuned[modality] for modality in modalities if modality in self._tuned]
+        if len(tuned) < len(modalities):
+            tuned = list(self._tuned.values())
+            if self._tuned.keys() <= {self.key.modality}:
+                tuned.append(SearchParams.by_rule(self._shards.codebook.lists))
+        return SearchParams(max(one.nprobe for one in tuned), max(one.refine_k for one in tuned))

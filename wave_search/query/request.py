@@ -1,124 +1,200 @@
-"""What a search is asked for: the arguments of `Index.search` as checked parts."""
+"""A search as one value, which the command line, the library and a server hand to `Index.search` alike."""
 
 from __future__ import annotations
 
+import math
 import os
+import shlex
 from collections.abc import Iterable
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypedDict, get_args
 
-import numpy as np
+from numpy.typing import ArrayLike
 
 from wave_search.errors import UsageError
-from wave_search.query.parse import check_range, parse_media, split_range
-from wave_search.query.parts import AudioVideoPair, SegmentRef, SimilarFile, Weighted
-from wave_search.types import Hit, MediaRef, Modality
+from wave_search.query.terms import check_terms, read_terms
+from wave_search.types import Modality, Target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    import os
+    from collections.abc import Iterable, Sequence
+    from typing import Unpack
 
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
+
+    from wave_search.query.terms import Weighted
+    from wave_search.types import Hit, MediaRef, PartitionKey
+
+    StrPath = str | os.PathLike[str]
+    Texts = str | Weighted | Iterable[str | Weighted]
+    Media = StrPath | MediaRef | Weighted | Iterable[StrPath | MediaRef | Weighted]
+    Segments = Hit | int | Weighted | Iterable[Hit | int | Weighted]
+
+MAX_INSTRUCTION_CHARS = 2_000
+"""Longer instructions are refused: they would leave a model no room for the media."""
 
 
-def read_parts(
-    *,
-    text: Any = None,
-    media: Mapping[Modality, Any] | None = None,
-    vector: Any = None,
-    like: Any = None,
-    similar: Any = None,
-) -> tuple[Weighted, ...]:
-    """Check what was given. Each argument is None, a thing, a `Weighted` of it, or several of either.
+class SearchArguments(TypedDict, total=False):
+    """The keywords of `Index.search`, where they are described, and of `SearchRequest.build`."""
 
-    Args:
-        text: words.
-        media: files for each modality.
-        vector: (dim,) or (rows, dim), not several.
-        like: segments of the index, as hits or ids.
-        similar: files.
+    text: Texts | None
+    audio: Media | None
+    video: Media | None
+    image: Media | None
+    av: Media | None
+    vector: ArrayLike | Weighted | None
+    like: Segments | None
+    similar: Media | None
+    target: Target | Modality
+    k: int
+    min_z: float | None
+    where: str | None
+    columns: Iterable[str]
+    moments: bool
+    per_file: int | None
+    dedupe: float | None
+    instruction: str | None
+    rerank: int | None
 
-    Returns:
-        The parts; the item of each is a text, a `MediaRef`, rows (q, dim) of unit norm, a `SegmentRef`, a
-        `SimilarFile`, or sound and picture `AudioVideoPair`: if one of each is wanted, with the same weight.
+
+_TERMS = ("text", "audio", "video", "image", "av", "vector", "like", "similar")
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    """What to search for, where, and which hits to return. Make one with `SearchRequest.build`.
 
     Raises:
-        UsageError: nothing is given, or only what to avoid; there is no such file; or something is not what it should
-            be.
+        UsageError: it is not valid, whatever the index holds.
     """
-    parts = [*_each(text, _text)]
-    for modality, given in (media or {}).items():
-        if given is not None:
-            parts += _each(given, partial(parse_media, modality=modality))
-    parts += _each(vector, _unit) if vector is None or isinstance(vector, Weighted) else [Weighted(_unit(vector))]
-    parts += _each(like, _stored)
-    parts += _each(similar, _similar)
-    if not parts:
-        raise UsageError("there is no query", "Give a text, audio, video, image, av, like or similar.")
-    if all(part.weight < 0 for part in parts):
-        raise UsageError("there is nothing to look for, only what to avoid", "Say what should be found as well.")
-    return tuple(_paired(parts))
+
+    terms: tuple[Weighted, ...]
+    """What to find and what to avoid, as `build` reads it."""
+    target: Target | Modality = "any"
+    """The modality of the hits."""
+    k: int = 10
+    """Maximum number of hits."""
+    min_z: float | None = None
+    """Minimum z of a hit: a threshold on `Hit.z`, not on the cosine `Hit.score`."""
+    where: str | None = None
+    """SQL condition on files and segments, see `wave_search.store.SqlFilter`."""
+    columns: tuple[str, ...] = ()
+    """Columns to return in `Hit.columns`."""
+    moments: bool = True
+    """Whether adjacent segments of a file are merged into one hit."""
+    per_file: int | None = None
+    """Maximum number of hits of one file."""
+    dedupe: float | None = None
+    """Minimum cosine between two hits at which only the better one is returned."""
+    instruction: str | None = None
+    """Replaces the prompt of the model."""
+    rerank: int | None = None
+    """Number of the best segments to embed again with the instruction."""
+
+    @classmethod
+    def build(cls, **arguments: Unpack[SearchArguments]) -> SearchRequest:
+        """Make a request from the keywords of `Index.search`; files must exist.
+
+        Raises:
+            UsageError: the request is not valid, or there is no such file.
+            TypeError: there is no such keyword.
+        """
+        given: dict[str, Any] = {**arguments}
+        terms = read_terms({name: given.pop(name) for name in _TERMS if name in given})
+        columns = given.pop("columns", ())
+        return cls(terms, columns=(columns,) if isinstance(columns, str) else tuple(columns), **given)
+
+    def __post_init__(self) -> None:
+        check_terms(self.terms)
+        if self.target not in get_args(Target):
+            raise UsageError(f'there is no target "{self.target}"', f"Choose one of {', '.join(get_args(Target))}.")
+        for name in ("k", "per_file", "rerank"):
+            check_count(name, getattr(self, name))
+        if self.min_z is not None and math.isnan(self.min_z):
+            raise UsageError("min_z must be a number of standard deviations, got nan")
+        if self.dedupe is not None:
+            check_cosine("dedupe", self.dedupe)
+        if self.instruction is not None:
+            check_instruction(self.instruction)
+        elif self.rerank is not None:
+            raise UsageError(
+                "rerank needs an instruction: without one the segments would get the vectors that they have",
+                "Add an instruction, or leave rerank out.",
+            )
+
+    @property
+    def drops_segments(self) -> bool:
+        """Whether fewer hits come out than segments go in, so that more segments than hits have to be found."""
+        return self.moments or self.per_file is not None or self.dedupe is not None or self.where is not None
+
+    def check_effect(self, keys: Sequence[PartitionKey], *, query_takes_it: bool) -> None:
+        """Check that the instruction changes anything in a search of some partitions.
+
+        Args:
+            keys: the partitions.
+            query_takes_it: whether the query is embedded with the instruction, because it is media.
+
+        Raises:
+            UsageError: it changes nothing.
+        """
+        if self.instruction is None:
+            return
+        only_text = all(key.modality is Modality.TEXT for key in keys)
+        if only_text and (self.rerank is not None or not query_takes_it):
+            raise UsageError(
+                "an instruction changes nothing in a search for texts, which are embedded without one",
+                "Leave it out, or search for audio, video or images.",
+            )
+        if query_takes_it or self.rerank is not None or any(key.instruction for key in keys):
+            return
+        raise UsageError(
+            "the instruction changes nothing: the query is not media, and nothing was indexed with this instruction",
+            "Embed the best segments again with it (--rerank 50, or rerank=50), or index everything with it once "
+            f"(wave-search index --instruction {shlex.quote(self.instruction)} PATH).",
+        )
 
 
-def takes_instruction(parts: Sequence[Weighted]) -> bool:
-    """Whether a part is media that are embedded with the instruction of the query."""
-    return any(isinstance(part.item, MediaRef | AudioVideoPair) for part in parts)
+def check_count(name: str, value: int | None) -> None:
+    """Check a number of items, None for no limit.
+
+    Raises:
+        UsageError: it is below 1.
+    """
+    if value is not None and value < 1:
+        raise UsageError(f"{name} must be at least 1, got {value}")
 
 
-def _each(given: Any, read: Callable[[Any], Any]) -> Iterator[Weighted]:
-    """Part by part: `given` is None, one thing, or several."""
-    if given is None:
-        return
-    several = isinstance(given, Iterable) and not isinstance(given, str | bytes | os.PathLike)
-    for one in given if several else [given]:
-        part = one if isinstance(one, Weighted) else Weighted(one)
-        yield Weighted(read(part.item), part.weight)
+def check_cosine(name: str, value: float) -> None:
+    """Check the least cosine of near-duplicates.
+
+    Raises:
+        UsageError: it is not above 0 and at most 1.
+    """
+    if not 0 < value <= 1:
+        raise UsageError(f"{name} must be a cosine above 0 and at most 1, got {value:g}", "Try 0.98.")
 
 
-def _text(item: Any) -> str:
-    if not isinstance(item, str):
-        raise UsageError(f"{item!r} is no text")
-    return item
+def check_instruction(text: str) -> str:
+    """Return the instruction.
 
-
-def _stored(item: Any) -> SegmentRef:
-    if isinstance(item, Hit):
-        return SegmentRef(item.segment_id)
-    if isinstance(item, int | np.integer):
-        return SegmentRef(int(item))
-    raise UsageError(f"{item!r} is no segment of the index", "Give a hit of a search, or its segment_id.")
-
-
-def _similar(item: Any) -> SimilarFile:
-    if isinstance(item, MediaRef):
-        path, modality, start_s, stop_s = item.path, item.modality, item.start_s, item.stop_s
-    else:
-        (path, start_s, stop_s), modality = split_range(item), None
-    check_range(path, start_s, stop_s)
-    return SimilarFile(path, modality, start_s, stop_s)
-
-
-def _paired(parts: list[Weighted]) -> list[Weighted]:
-    """What is heard and what is seen become one clip, if there is no doubt which belong together."""
-    if len(parts) == 1:
-        return parts
-    wanted: dict[Modality, list[Weighted]] = {Modality.AUDIO: [], Modality.VIDEO: []}
-    for part in parts:
-        if isinstance(part.item, MediaRef) and part.weight > 0 and part.item.modality in wanted:
-            wanted[part.item.modality].append(part)
-    heard, seen = wanted.values()
-    if len(heard) != 1 or len(seen) != 1 or heard[0].weight != seen[0].weight:
-        return parts
-    others = [part for part in parts if part is not heard[0] and part is not seen[0]]
-    return [Weighted(AudioVideoPair(heard[0].item, seen[0].item), heard[0].weight), *others]
-
-
-def _unit(vector: ArrayLike) -> NDArray[np.float32]:
+    Raises:
+        UsageError: it is empty, too long, or not valid Unicode.
+    """
+    if not isinstance(text, str):
+        raise UsageError(f"{text!r} is not an instruction", "Give a text.")
+    if not text.strip():
+        raise UsageError("the instruction is empty", 'Write what to find, for example "What animal is heard?"')
+    if len(text) > MAX_INSTRUCTION_CHARS:
+        raise UsageError(
+            f"the instruction has {len(text):,} characters, more than {MAX_INSTRUCTION_CHARS:,}", "Shorten it."
+        )
     try:
-        rows = np.atleast_2d(np.asarray(vector, np.float32))
-    except (TypeError, ValueError):
-        rows = np.zeros((0, 0), np.float32)
-    norms = np.sqrt(np.vecdot(rows, rows))[..., None]
-    if rows.ndim != 2 or not len(rows) or not (np.isfinite(norms) & (norms > 0)).all():
-        raise UsageError("the vector is not one", "Give finite numbers, not all 0, of shape (dim,) or (rows, dim).")
-    unit: NDArray[np.float32] = rows / norms
-    return unit
+        text.encode()
+    except UnicodeEncodeError:
+        raise UsageError("the instruction is not valid Unicode", "It may hold bytes of another encoding.") from None
+    return text
+
+
+def check_instructions(texts: str | Iterable[str]) -> tuple[str, ...]:
+    """Check several instructions, or a single one. Raises like `check_instruction`."""
+    return tuple(check_instruction(text) for text in ([texts] if isinstance(texts, str) else texts))

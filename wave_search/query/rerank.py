@@ -1,123 +1,274 @@
-"""The best hits of a search in a new order: that of their vectors with an instruction."""
+"""Reranking: the best segments of a search embedded again with an instruction, and ordered by these vectors."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from wave_search.ann import by_best_row, score
-from wave_search.query.compose import joint_z
-from wave_search.query.fusion import by_parts
-from wave_search.query.moments import order
-from wave_search.types import Modality
+from wave_search.errors import BrokenMediaError, MediaError, UsageError
+from wave_search.query.encode import WHOLE, batches
+from wave_search.query.fusion import joint_z
+from wave_search.query.grouping import order
+from wave_search.reports import Progress, Skipped
+from wave_search.store import Origin, VectorCache
+from wave_search.types import Clip, Modality, Span
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from wave_search.query.matches import Match
+    from wave_search.media import MediaInfo
+    from wave_search.query.encode import Encoder
+    from wave_search.query.fusion import Query
+    from wave_search.query.grouping import Match
     from wave_search.query.partition import PartitionSearch
-    from wave_search.query.reembed import Reembedder, RerankProgress
-    from wave_search.query.resolve import Query
+    from wave_search.query.request import SearchRequest
+    from wave_search.reports import ProgressCallback
+    from wave_search.store import FileRow, Snapshot
 
     Vector = NDArray[np.floating]
+    Source = tuple[Path, MediaInfo]
 
-_MIN_SPREAD = 1e-3
-"""Of z. Hits nearer to each other say nothing about how much z a point of cosine is."""
+BATCH_CLIPS = 8
+"""Clips that are embedded at once: fewer than of a query, so that the progress display moves."""
+_MIN_STD_Z = 1e-3
+"""If the z of segments deviate less than this from each other, they do not tell how much z a point of cosine is."""
+
+
+@dataclass(slots=True)
+class RerankProgress:
+    """The progress of reranking. Segments are counted as the files of `Progress`."""
+
+    progress: ProgressCallback | None = None
+    warn: Callable[[Skipped], None] | None = None
+    """Called once with each file that cannot be used: a search that is widened needs it again."""
+    total: int = 0
+    done: int = 0
+    skipped: int = 0
+    media_s: float = 0.0
+    warned: set[Path] = field(default_factory=set)
+
+    def report(self, stage: str, current: Path | None = None) -> None:
+        """Call `progress`."""
+        if self.progress is not None:
+            self.progress(Progress(stage, self.total, self.done, self.skipped, self.done, self.media_s, current))
+
+    def skip(self, path: Path, error: MediaError | UsageError, segments: int) -> None:
+        """Count segments that cannot be embedded."""
+        self.done += segments
+        self.skipped += segments
+        if self.warn is not None and path not in self.warned:
+            self.warned.add(path)
+            cause = error.cause if isinstance(error, MediaError) else error.message
+            self.warn(Skipped(path, cause, error.remedy))
+
+
+class Reembedder:
+    """Embeds segments of one version of an index again, with an instruction, and keeps the vectors in its cache.
+
+    Args:
+        snapshot: the version.
+        encoder: embeds.
+    """
+
+    def __init__(self, snapshot: Snapshot, encoder: Encoder) -> None:
+        self._snapshot = snapshot
+        self._encoder = encoder
+        self._cache = VectorCache(snapshot.dir)
+
+    def embed(self, ids: Sequence[int], instruction: str, progress: RerankProgress) -> dict[int, NDArray[np.float16]]:
+        """Embed segments with an instruction.
+
+        Args:
+            ids: of segments of media.
+            instruction: replaces the model's prompt.
+            progress: is updated after each batch.
+
+        Returns:
+            (dim,) of unit norm by segment id, without segments whose file is gone, changed or cannot be read.
+
+        Raises:
+            ModelError: the model cannot be loaded, or fails.
+        """
+        origins = self._origins(ids)
+        found = self._cache.get(origins, instruction)
+        progress.total, progress.done, progress.skipped = len(origins), len(found), 0
+        progress.report("rerank")
+        missing = [origin for origin in origins if origin.segment.segment_id not in found]
+        with closing(self._clips(missing, progress)) as clips:
+            for batch in batches(clips, BATCH_CLIPS):
+                pairs = [(clip, origin.segment.modality) for origin, clip in batch]
+                rows = [row.astype(np.float16) for row in self._encoder.embed_clips(pairs, instruction)]
+                made = [(origin, row) for (origin, _), row in zip(batch, rows, strict=True)]
+                self._cache.put(made, instruction)
+                found.update((origin.segment.segment_id, row) for origin, row in made)
+                progress.done += len(batch)
+                progress.report("rerank")
+        return found
+
+    def _origins(self, ids: Sequence[int]) -> list[Origin]:
+        segments = self._snapshot.segment_rows(ids)
+        contents = self._snapshot.contents(sorted({segment.content_id for segment in segments}))
+        return [Origin(segment, contents[segment.content_id].digest) for segment in segments]
+
+    def _clips(self, origins: Sequence[Origin], progress: RerankProgress) -> Generator[tuple[Origin, Clip]]:
+        """Read each file once, from its beginning to its end, and each moment once for all its modalities."""
+        files = self._snapshot.files_of(sorted({origin.segment.content_id for origin in origins}))
+        ordered = sorted(origins, key=lambda origin: (origin.segment.content_id, origin.segment.start_s or 0.0))
+        for content_id, of_content in groupby(ordered, lambda origin: origin.segment.content_id):
+            wanted = list(of_content)
+            try:
+                source = self._source(files[content_id], wanted[0].digest)
+            except MediaError as error:
+                progress.skip(error.path, error, len(wanted))
+                continue
+            for _, of_moment in groupby(wanted, lambda origin: (origin.segment.start_s, origin.segment.stop_s)):
+                yield from self._moment(source, list(of_moment), progress)
+
+    def _source(self, files: Sequence[FileRow], digest: str) -> Source:
+        """Return the first file that still has the content."""
+        problem: MediaError | None = None
+        for file in files:
+            path = Path(os.fsdecode(file.path))
+            try:
+                info = self._encoder.identify(path)
+            except MediaError as error:
+                problem = problem or error
+                continue
+            if info.digest == digest:
+                return path, info
+            problem = problem or MediaError(path, "changed since it was indexed", "Run `wave-search index` again.")
+        assert problem is not None  # noqa: S101 - a segment that is found has a file
+        raise problem
+
+    def _moment(
+        self, source: Source, origins: Sequence[Origin], progress: RerankProgress
+    ) -> Generator[tuple[Origin, Clip]]:
+        path, info = source
+        row = origins[0].segment
+        span = None if row.start_s is None or row.stop_s is None else Span(row.start_s, row.stop_s)
+        progress.report("rerank", path)
+        try:
+            modalities = [origin.segment.modality for origin in origins]
+            decoded = list(self._encoder.decoders().segments(path, info, WHOLE, modalities, span))
+            if len(decoded) != 1 or not {*modalities} <= {*decoded[0].clip.modalities}:
+                raise BrokenMediaError(path, "it is decoded differently than when it was indexed")
+        except (MediaError, UsageError) as error:
+            progress.skip(path, error, len(origins))
+            return
+        progress.media_s += decoded[0].media_s
+        for origin in origins:
+            yield origin, decoded[0].clip
 
 
 @dataclass(frozen=True, slots=True)
 class Reranker:
-    """Embeds the best segments of a search again, with an instruction, and orders their hits by it."""
+    """Embeds the best segments of a search again, with an instruction, and reorders their matches."""
 
     reembedder: Reembedder
     instruction: str
     depth: int
     """How many segments."""
-    watch: RerankProgress
+    progress: RerankProgress
 
-    def reorder(self, hits: Sequence[Match], partitions: Sequence[PartitionSearch], query: Query) -> list[Match]:
-        """Bring hits into the new order.
+    @classmethod
+    def of(
+        cls, request: SearchRequest, snapshot: Snapshot, encoder: Encoder, progress: RerankProgress
+    ) -> Reranker | None:
+        """Make the reranker of a request; None if it does not rerank."""
+        if request.instruction is None or request.rerank is None:
+            return None
+        return cls(Reembedder(snapshot, encoder), request.instruction, request.rerank, progress)
 
-        Those whose segment cannot be embedded again come behind the others of the best, and all further ones behind
-        these: in the order that they had, and with the score that they had.
+    def reorder(self, found: Sequence[Match], partitions: Sequence[PartitionSearch], query: Query) -> list[Match]:
+        """Return matches in the new order.
+
+        Those whose segment cannot be embedded again follow the others of the best, and all further matches follow
+        them: in their old order, and with their old scores.
 
         Args:
-            hits: best first.
-            partitions: what was searched. What is embedded with the instruction there, and text, keeps its score.
-            query: what for.
+            found: best first.
+            partitions: that were searched. Segments that are embedded with the instruction there, and text, keep their
+                scores.
+            query: that was searched for.
         """
         keys = [partition.key for partition in partitions]
-        best = set(list(dict.fromkeys(hit.segment_id for hit in hits))[: self.depth])
-        chosen = [hit for hit in hits if hit.segment_id in best]
-        as_before = {key.modality for key in keys if key.instruction or key.modality is Modality.TEXT}
-        settled = [hit for hit in chosen if hit.modality in as_before]
-        vectors = self._embed([hit for hit in chosen if hit.modality not in as_before])
-        again = [hit for hit in chosen if hit.segment_id in vectors]
-        lost = [hit for hit in chosen if hit.segment_id not in vectors and hit.modality not in as_before]
-        further = [hit for hit in hits if hit.segment_id not in best]
-        scores = score(np.stack([*vectors.values()]), query.rows).tolist() if vectors else []
+        best = set(list(dict.fromkeys(match.segment_id for match in found))[: self.depth])
+        chosen = [match for match in found if match.segment_id in best]
+        unchanged = {key.modality for key in keys if key.instruction or key.modality is Modality.TEXT}
+        settled = [match for match in chosen if match.modality in unchanged]
+        vectors = self._embed([match for match in chosen if match.modality not in unchanged])
+        again = [match for match in chosen if match.segment_id in vectors]
+        lost = [match for match in chosen if match.segment_id not in vectors and match.modality not in unchanged]
+        further = [match for match in found if match.segment_id not in best]
+        scores = score(np.stack([*vectors.values()]), query.vectors).tolist() if vectors else []
         new = rescored(again, dict(zip(vectors, scores, strict=True)))
-        if len(query.parts) > 1:
-            new = [hit for partition in partitions for hit in _met(new, vectors, partition, query)]
+        if len(query.terms) > 1:
+            new = [match for partition in partitions for match in _fused(new, vectors, partition, query)]
         return [*sorted([*settled, *new], key=order), *lost, *further]
 
-    def _embed(self, hits: Sequence[Match]) -> dict[int, NDArray[np.float16]]:
-        """Vectors with the instruction by segment id, of those segments that can be embedded."""
-        ids = list(dict.fromkeys(hit.segment_id for hit in hits))
+    def _embed(self, found: Sequence[Match]) -> dict[int, NDArray[np.float16]]:
+        ids = list(dict.fromkeys(match.segment_id for match in found))
         try:
-            return self.reembedder.embed(ids, self.instruction, self.watch)
+            return self.reembedder.embed(ids, self.instruction, self.progress)
         finally:
-            self.watch.tell("done")  # however it ended: a display has to leave the terminal in order
+            self.progress.report("done")  # also after an error: a display has to restore the terminal
 
 
-def _met(
-    hits: Sequence[Match], vectors: Mapping[int, NDArray[np.float16]], partition: PartitionSearch, query: Query
+def _fused(
+    found: Sequence[Match], vectors: Mapping[int, NDArray[np.float16]], partition: PartitionSearch, query: Query
 ) -> list[Match]:
-    """The hits of a partition with the z of all parts of the query together, each of which moves as in `rescored`."""
-    ids = np.unique([hit.segment_id for hit in hits if hit.modality is partition.key.modality]).astype(np.int64)
+    """Give the matches of a partition the joint z of all terms, the z of each of which changes as in `rescored`."""
+    modality = partition.key.modality
+    ids = np.unique([match.segment_id for match in found if match.modality is modality]).astype(np.int64)
     if not len(ids):
         return []
     again = np.stack([vectors[number] for number in ids.tolist()]).astype(np.float32)
-    cosines, z_before, usual = by_parts(partition, ids, query.parts)
-    by_part = [
-        _moved(before, z, by_best_row(again, part.rows))
-        for part, before, z in zip(query.parts, cosines, z_before, strict=True)
+    before = partition.scores_by_term(ids, query.terms)
+    z = [
+        _shifted_z(cosines, z, by_best_row(again, term.vectors))
+        for term, cosines, z in zip(query.terms, before.cosines, before.z, strict=True)
     ]
-    together = joint_z(np.stack(by_part), [part.weight for part in query.parts], usual)
-    z_of = dict(zip(ids.tolist(), together.tolist(), strict=True))
-    return [hit._replace(z=z_of[hit.segment_id]) for hit in hits if hit.segment_id in z_of]
+    joint = joint_z(np.stack(z), [term.weight for term in query.terms], before.usual_z)
+    z_of = dict(zip(ids.tolist(), joint.tolist(), strict=True))
+    return [match._replace(z=z_of[match.segment_id]) for match in found if match.segment_id in z_of]
 
 
-def rescored(hits: Sequence[Match], scores: Mapping[int, float]) -> list[Match]:
-    """Give hits new scores, and the z that goes with them.
+def rescored(found: Sequence[Match], scores: Mapping[int, float]) -> list[Match]:
+    """Give matches new scores, and the z that belong to them.
 
-    An instruction moves the cosines of a whole partition, and how far is known only of the segments that were embedded
+    An instruction shifts the cosines of a whole partition, and how far is known only of the segments that were embedded
     with it. So, for each modality, these keep their mean z: together they stand out from the partition as before. And
     they keep the scale: a point of cosine is as much z as before.
 
     Args:
-        hits: of one query.
+        found: matches of one query.
         scores: cosines by segment id.
     """
-    found: list[Match] = []
-    for modality in dict.fromkeys(hit.modality for hit in hits):
-        part = [hit for hit in hits if hit.modality == modality]
-        before = np.array([(hit.score, hit.z) for hit in part])
-        now = np.array([scores[hit.segment_id] for hit in part])
-        z = _moved(before[:, 0], before[:, 1], now)
-        found += [
-            hit._replace(score=min(float(score), 1.0), z=float(z)) for hit, score, z in zip(part, now, z, strict=True)
+    new: list[Match] = []
+    for modality in dict.fromkeys(match.modality for match in found):
+        part = [match for match in found if match.modality == modality]
+        before = np.array([(match.score, match.z) for match in part])
+        now = np.array([scores[match.segment_id] for match in part])
+        z = _shifted_z(before[:, 0], before[:, 1], now)
+        new += [
+            match._replace(score=min(float(score), 1.0), z=float(z))
+            for match, score, z in zip(part, now, z, strict=True)
         ]
-    return found
+    return new
 
 
-def _moved(before: Vector, z: Vector, now: Vector) -> Vector:
-    """The z (n,) of new scores, from scores and their z before, all (n,)."""
-    spread, spread_z = before.std(), z.std()
-    per_point = spread_z / spread if spread > 0 and spread_z >= _MIN_SPREAD else 0.0
-    moved: Vector = z.mean() + (now - now.mean()) * per_point
-    return moved
+def _shifted_z(before: Vector, z: Vector, now: Vector) -> Vector:
+    """Return the z (n,) of new scores, from the scores and z before, all (n,)."""
+    std, std_z = before.std(), z.std()
+    per_point = std_z / std if std > 0 and std_z >= _MIN_STD_Z else 0.0
+    shifted: Vector = z.mean() + (now - now.mean()) * per_point
+    return shifted

@@ -1,4 +1,4 @@
-"""From the parts of a query to its vectors. Only what is not in the index already is read and embedded."""
+"""From query terms to vectors: those that the index has, and only for other terms new embeddings."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ import numpy as np
 
 from wave_search.errors import UsageError
 from wave_search.media import Segmentation
-from wave_search.query import stored
-from wave_search.query.compose import QueryTerm, combine
 from wave_search.query.encode import choose_modality, span_of
-from wave_search.query.parts import AudioVideoPair, SegmentRef, SimilarFile
-from wave_search.query.stored import ResolvedVectors
-from wave_search.types import MediaRef, Modality
+from wave_search.query.fusion import Query, QueryTerm
+from wave_search.query.terms import AudioVideoPair, SegmentRef, SimilarFile
+from wave_search.types import MediaRef, Modality, PartitionKey, Span
+from wave_search.vectors import normalize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,75 +21,147 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wave_search.query.encode import Encoder
-    from wave_search.query.parts import Weighted
-    from wave_search.store import Snapshot
+    from wave_search.query.request import SearchRequest
+    from wave_search.store import SegmentRow, Snapshot
+
+_MIN_OVERLAP = 0.5
+"""Share of the shorter one by which a segment and a range overlap if the segment belongs to the range: neighbours that
+share only an instant with it do not."""
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
-    """What is searched for."""
+class ResolvedVectors:
+    """The vectors of a query term."""
 
-    rows: NDArray[np.float32]
-    """(q, dim) of unit norm, the parts together: a segment's score is its best over them."""
-    parts: tuple[QueryTerm, ...]
-    """One or more."""
-    exclude_ids: frozenset[int]
-    """Ids of segments that are the query itself, and no answer to it."""
+    vectors: NDArray[np.float32]
+    """(q, dim) of unit norm, one for each segment."""
+    modality: Modality | None
+    """Of the media that were embedded; None if it is not known."""
+    same_moment: frozenset[int] = frozenset()
+    """Ids of all segments of the index that show the same."""
 
 
-def resolve(
-    parts: Sequence[Weighted], snapshot: Snapshot, encoder: Encoder, target: str, instruction: str | None = None
-) -> Query:
-    """Find or compute the vectors of a query.
+def resolve(request: SearchRequest, snapshot: Snapshot, encoder: Encoder) -> Query:
+    """Find or compute the vectors of a request.
 
     Args:
-        parts: what it consists of, as `read_parts` gives them.
+        request: what to search for. Its instruction replaces the prompt of media that are embedded.
         snapshot: the index to search.
-        encoder: embeds what is not in the index.
-        target: what is searched for.
-        instruction: replaces the prompt of media that are embedded.
+        encoder: embeds what the index does not have.
 
     Raises:
         MediaError: a file cannot be read.
-        UsageError: a file has not what is asked of it, a segment is gone, or the parts do not fit together.
+        UsageError: a file lacks the modality that is searched for, a segment is no longer in the index, or the terms do
+            not fit together.
         ModelError: the model is needed and cannot be loaded, or is not the index's.
     """
-    found = [_find(part.item, snapshot, encoder, target, instruction) for part in parts]
-    asked = tuple(QueryTerm(one.rows, part.weight, one.kind) for one, part in zip(found, parts, strict=True))
-    return Query(combine(asked), asked, frozenset().union(*(one.moment for one in found)))
+    found = [_resolved(term.item, request, snapshot, encoder) for term in request.terms]
+    terms = tuple(
+        QueryTerm(one.vectors, term.weight, one.modality) for one, term in zip(found, request.terms, strict=True)
+    )
+    return Query(terms, frozenset().union(*(one.same_moment for one in found)))
 
 
-def _find(item: Any, snapshot: Snapshot, encoder: Encoder, target: str, instruction: str | None) -> ResolvedVectors:
+def _resolved(item: Any, request: SearchRequest, snapshot: Snapshot, encoder: Encoder) -> ResolvedVectors:
     match item:
         case np.ndarray():
-            if item.shape[1] != snapshot.manifest.model.dim:
-                dim = snapshot.manifest.model.dim
-                raise UsageError(f"the vector has {item.shape[1]} numbers, those of the index have {dim}")
+            dim = snapshot.manifest.model.dim
+            if item.shape[1] != dim:
+                raise UsageError(f"the vector has {item.shape[1]} dimensions, those of the index have {dim}")
             return ResolvedVectors(item, None)
         case SegmentRef(segment_id):
-            return stored.of_segment(snapshot, segment_id, instruction or "")
+            return of_segment(snapshot, segment_id, request.instruction or "")
         case SimilarFile():
-            return _similar(item, snapshot, encoder, target, instruction)
+            return _similar(item, request, snapshot, encoder)
         case MediaRef():
-            return ResolvedVectors(encoder.encode_query(item, _segmenting(snapshot), instruction), item.modality)
+            modality = item.modality
         case AudioVideoPair():
-            return ResolvedVectors(encoder.encode_query(item, _segmenting(snapshot), instruction), Modality.AV)
+            modality = Modality.AV
         case _:
-            return ResolvedVectors(encoder.encode_query(item, _segmenting(snapshot)), Modality.TEXT)
+            modality = Modality.TEXT
+    return ResolvedVectors(encoder.encode_query(item, _segmenting(snapshot), request.instruction), modality)
 
 
-def _similar(
-    like: SimilarFile, snapshot: Snapshot, encoder: Encoder, target: str, instruction: str | None
-) -> ResolvedVectors:
-    info = encoder.identify(like.path)
-    span = span_of(like.path, info, like.start_s, like.stop_s)
-    of_index = stored.of_content(snapshot, info.digest, span, like.modality, target, instruction=instruction or "")
-    if of_index is not None:
-        return of_index
-    modality = like.modality or choose_modality(info.modalities, target)
-    ref = MediaRef(like.path, modality, like.start_s, like.stop_s)
+def _similar(file: SimilarFile, request: SearchRequest, snapshot: Snapshot, encoder: Encoder) -> ResolvedVectors:
+    info = encoder.identify(file.path)
+    span = span_of(file.path, info, file.start_s, file.stop_s)
+    instruction = request.instruction
+    stored = of_content(snapshot, info.digest, span, file.modality, request.target, instruction=instruction or "")
+    if stored is not None:
+        return stored
+    modality = file.modality or choose_modality(info.modalities, request.target)
+    ref = MediaRef(file.path, modality, file.start_s, file.stop_s)
     return ResolvedVectors(encoder.encode_query(ref, _segmenting(snapshot), instruction), modality)
 
 
 def _segmenting(snapshot: Snapshot) -> Segmentation:
     return Segmentation.parse(snapshot.manifest.settings.segmenting)
+
+
+def of_segment(snapshot: Snapshot, segment_id: int, instruction: str = "") -> ResolvedVectors:
+    """Return the vector of a segment: the one with the instruction if there is one.
+
+    Raises:
+        UsageError: the segment is not in the index.
+    """
+    try:
+        (segment,) = snapshot.segment_rows([segment_id])
+    except KeyError:
+        raise UsageError(f"segment {segment_id} is no longer in the index", "Search again.") from None
+    span = None if segment.start_s is None or segment.stop_s is None else Span(segment.start_s, segment.stop_s)
+    moment = _within(snapshot.segments_of(segment.content_id), span)
+    same = [
+        one
+        for one in moment
+        if (one.modality, one.start_s, one.text, one.instruction)
+        == (segment.modality, segment.start_s, segment.text, instruction)
+    ]
+    return _stored(snapshot, same or [segment], moment)
+
+
+def of_content(
+    snapshot: Snapshot, digest: str, span: Span | None, modality: Modality | None, target: str, *, instruction: str = ""
+) -> ResolvedVectors | None:
+    """Return the vectors of a file, or of the segments that a range of it covers: those with the instruction, if any.
+
+    Args:
+        snapshot: the index.
+        digest: of the content.
+        span: the range; None for the whole file.
+        modality: which of its modalities; None to choose by `target`.
+        target: what is searched for.
+        instruction: of the query.
+
+    Returns:
+        None if the index has no such vector.
+    """
+    content_id = snapshot.content_ids().get(digest)
+    if content_id is None:
+        return None
+    moment = _within(snapshot.segments_of(content_id), span)
+    held = {segment.modality for segment in moment}
+    if not held or modality not in {None, *held}:
+        return None
+    chosen = modality or choose_modality(held, target)
+    of_modality = [segment for segment in moment if segment.modality == chosen]
+    instructed = [segment for segment in of_modality if segment.instruction == instruction]
+    return _stored(snapshot, instructed or [segment for segment in of_modality if not segment.instruction], moment)
+
+
+def _within(segments: Sequence[SegmentRow], span: Span | None) -> list[SegmentRow]:
+    return [segment for segment in segments if span is None or _belongs(segment, span)]
+
+
+def _belongs(segment: SegmentRow, span: Span) -> bool:
+    if segment.start_s is None or segment.stop_s is None:
+        return True
+    overlap_s = min(segment.stop_s, span.stop_s) - max(segment.start_s, span.start_s)
+    return overlap_s >= _MIN_OVERLAP * min(segment.stop_s - segment.start_s, span.duration_s)
+
+
+def _stored(snapshot: Snapshot, segments: Sequence[SegmentRow], moment: Sequence[SegmentRow]) -> ResolvedVectors:
+    """Read the vectors of segments of one partition."""
+    key = PartitionKey(segments[0].modality, segments[0].instruction)
+    ids = np.array([segment.segment_id for segment in segments], np.int64)
+    vectors = normalize(snapshot.vectors(key, ids))
+    return ResolvedVectors(vectors, key.modality, frozenset(segment.segment_id for segment in moment))

@@ -33,10 +33,9 @@ from wave_search.store.rows import (
     ShardRef,
     Tuning,
 )
-from wave_search.store.shards import covered
 from wave_search.store.snapshot import Snapshot, exists, open_snapshot
 from wave_search.store.sql_filter import BUILT_IN, RESERVED, Selection, SqlFilter
-from wave_search.store.verify import shard_fault, verify
+from wave_search.store.verify import check_shard, verify
 from wave_search.store.writer import Writer
 
 __all__ = [
@@ -65,10 +64,9 @@ __all__ = [
     "Tuning",
     "VectorCache",
     "Writer",
-    "covered",
+    "check_shard",
     "create",
     "exists",
     "open_snapshot",
-    "shard_fault",
     "verify",
 ]

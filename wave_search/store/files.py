@@ -115,15 +115,6 @@ def sync_tree(folder: Path) -> None:
     sync(folder.parent)
 
 
-def folder_digest(folder: Path) -> str:
-    """BLAKE2b-16 hex over the names, sizes and bytes of all files under a folder."""
-    digest = hashlib.blake2b(digest_size=16)
-    for path in sorted(Path(file.path) for file in _files(folder)):
-        digest.update(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0".encode())
-        _update(digest, path)
-    return digest.hexdigest()
-
-
 def file_digest(path: Path) -> str:
     """BLAKE2b-16 hex over the bytes of a file."""
     digest = hashlib.blake2b(digest_size=16)

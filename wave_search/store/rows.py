@@ -50,7 +50,7 @@ class ShardRef:
     count: int
     """Vectors in it. Segments that are dropped later stay in it until it is rebuilt."""
     digest: str
-    """Over all of its files, see `wave_search.store.files.folder_digest`."""
+    """Of its meta.json, which lists the checksums of its other files: see `wave_search.store.shards`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class CodebookRef:
     stop_id: int
     """It was trained on segments with ids below."""
     digest: str
-    """Over all of its files."""
+    """Of its meta.json, as in `ShardRef`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +74,9 @@ class Tuning:
     query: Modality
     """What the query is."""
     nprobe: int
-    """Lists that are looked into."""
-    candidates: int
-    """Of what is found there by its codes, how many are scored exactly."""
+    """Inverted lists that are searched."""
+    refine_k: int
+    """Of the candidates found there by their codes, how many are scored exactly."""
     recall: float
     """Mean share of the true best 10 that were found."""
     target: float

@@ -1,36 +1,56 @@
-"""Where search structures are, and which segments they stand for."""
+"""Folders of search structures (shards and codebooks): where they are, how one is written, and whether it is intact.
+
+A folder is written once and never changes. Its meta.json lists the CRC-32 of every other file, and the manifest has the
+digest of meta.json, so that one chain from the manifest covers each byte. The files have no digests like those of the
+tables, because opening an index checks all codes, and CRC-32 is four times as fast: 0.02 instead of 0.09 s for a
+million vectors, of 0.34 s in all.
+"""
 
 from __future__ import annotations
 
-import hashlib
+import json
+import secrets
+import shutil
+import zlib
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from wave_search.errors import IndexCorruptError, IndexStateError
+from wave_search.files import blocks, digest, sync
 from wave_search.store import files as durable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
-    from wave_search.store.rows import ShardRef
     from wave_search.types import PartitionKey
 
 SHARDS_FOLDER = "shards"
+META = "meta.json"
+_FORMAT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """What the other files of a folder must agree with."""
+
+    checksums: Mapping[str, int]
+    """CRC-32 of every other file, by its name."""
+    facts: Mapping[str, int]
+    """Numbers that depend on what the folder is."""
 
 
 def shard_parent(directory: Path, key: PartitionKey) -> Path:
-    """The folder of the shards of a space. Spaces may share one: the names of shards differ by their content."""
+    """Return the folder of a partition's shards. Partitions may share one: names of shards are unique."""
     name = key.modality.value
     if key.instruction:
-        name += f"-{hashlib.blake2b(key.instruction.encode(), digest_size=4).hexdigest()}"
+        name += f"-{digest(key.instruction.encode(), 4)}"
     return directory / SHARDS_FOLDER / name
 
 
 def make_parent(directory: Path, key: PartitionKey) -> Path:
-    """Make the folder of the shards of a space, if it is missing.
+    """Create the folder of a partition's shards, if it is missing.
 
     Raises:
         IndexStateError: the disk is full or read-only.
@@ -38,26 +58,177 @@ def make_parent(directory: Path, key: PartitionKey) -> Path:
     folder = shard_parent(directory, key)
     with durable.disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        durable.sync(directory / SHARDS_FOLDER)
-        durable.sync(directory)
+        sync(directory / SHARDS_FOLDER)
+        sync(directory)
     return folder
 
 
-def finish(directory: Path, key: PartitionKey, name: str) -> str:
-    """Bring a folder of a space to the disk; returns its digest.
+@contextmanager
+def new_folder(parent: Path) -> Iterator[Path]:
+    """Create a temporary folder under `parent`, to be filled and renamed; it is removed if it was not renamed.
 
     Raises:
-        IndexStateError: it cannot be read.
+        IndexStateError: in place of an OSError: the disk is full or read-only.
+    """
+    temporary = parent / f".{unique_suffix()}.tmp"
+    with durable.disk_errors(temporary):
+        try:
+            temporary.mkdir()
+            yield temporary
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def unique_suffix() -> str:
+    """Return a random part of a name, so that no two folders have the same."""
+    return secrets.token_hex(4)
+
+
+def write_meta(folder: Path, **facts: int) -> None:
+    """Write meta.json, when all other files of a folder are written.
+
+    Raises:
+        OSError: the disk is full or read-only.
+    """
+    checksums = {path.name: _crc32(path) for path in sorted(folder.iterdir())}
+    (folder / META).write_text(json.dumps({"format": _FORMAT, "checksums": checksums, "facts": facts}))
+
+
+def finish(directory: Path, key: PartitionKey, name: str) -> str:
+    """Sync a written folder of a partition to the disk, and return the digest of its meta.json.
+
+    Raises:
+        IndexStateError: it cannot be read or synced.
     """
     folder = shard_parent(directory, key) / name
     with durable.disk_errors(folder):
         durable.sync_tree(folder)
-        return durable.folder_digest(folder)
+        return digest((folder / META).read_bytes())
 
 
-def covered(ids: NDArray[np.int64], shards: Iterable[ShardRef]) -> NDArray[np.bool_]:
-    """Which of the segment ids (n,) of a space are in one of its shards."""
-    inside = np.zeros(len(ids), np.bool_)
-    for shard in shards:
-        inside |= (ids >= shard.first_id) & (ids < shard.stop_id)
-    return inside
+def read_meta(folder: Path) -> Meta:
+    """Read meta.json.
+
+    Raises:
+        IndexCorruptError: it is missing, damaged, or of another format.
+        IndexStateError: it cannot be read at the moment.
+    """
+    return _parsed(folder, read_bytes(folder, META))
+
+
+def check_folder(folder: Path, meta_digest: str) -> None:
+    """Read a whole folder and compare every byte with what was written.
+
+    Args:
+        folder: of a shard or codebook.
+        meta_digest: of its meta.json, from the manifest.
+
+    Raises:
+        IndexCorruptError: a file is missing, damaged, or was added.
+        IndexStateError: a file cannot be read at the moment.
+    """
+    data = read_bytes(folder, META)
+    if digest(data) != meta_digest:
+        raise damaged(folder, f"the digest of {META} does not match")
+    meta = _parsed(folder, data)
+    for name in meta.checksums:
+        check_file(folder, name, meta)
+    with read_errors(folder, META):
+        added = {path.name for path in folder.iterdir()} - meta.checksums.keys() - {META}
+    if added:
+        raise damaged(folder, f"{min(added)} does not belong to it")
+
+
+def check_file(folder: Path, name: str, meta: Meta) -> None:
+    """Read a file and compare its checksum.
+
+    Raises:
+        IndexCorruptError: it is missing or damaged.
+        IndexStateError: it cannot be read at the moment.
+    """
+    with read_errors(folder, name):
+        found = _crc32(folder / name)
+    _compare(folder, name, meta, found)
+
+
+def read_checked(folder: Path, name: str, meta: Meta) -> bytes:
+    """Return the content of a file whose checksum matches: libraries may crash on damaged data.
+
+    Raises:
+        IndexCorruptError: it is missing or damaged.
+        IndexStateError: it cannot be read at the moment.
+    """
+    data = read_bytes(folder, name)
+    _compare(folder, name, meta, zlib.crc32(data))
+    return data
+
+
+def read_bytes(folder: Path, name: str) -> bytes:
+    """Return the content of a file.
+
+    Raises:
+        IndexCorruptError: it is missing.
+        IndexStateError: it cannot be read at the moment.
+    """
+    with read_errors(folder, name):
+        return (folder / name).read_bytes()
+
+
+@contextmanager
+def read_errors(folder: Path, name: str) -> Iterator[None]:
+    """Tell damage, which a rebuild repairs, from what may be over when the command is run again.
+
+    Only a file that is missing is damage. Whatever else the system reports (too many open files, an I/O error, no
+    permission, no memory) says nothing about the content, and must never cost the user a rebuild.
+
+    Raises:
+        IndexCorruptError: in place of an OSError: the file is missing, or is no file.
+        IndexStateError: in place of any other OSError, and of a MemoryError.
+    """
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise damaged(folder, f"{name} is missing") from error
+    except OSError as error:
+        raise unreadable(folder, name, error.strerror or str(error)) from error
+    except MemoryError as error:
+        raise unreadable(folder, name, "there is not enough memory") from error
+
+
+def damaged(folder: Path, cause: str) -> IndexCorruptError:
+    """Return the error for a folder that has to be rebuilt."""
+    return IndexCorruptError(
+        f"{folder} is damaged: {cause}",
+        "Run `wave-search optimize`: it rebuilds this from the stored vectors, without a model.",
+    )
+
+
+def unreadable(folder: Path, name: str, cause: str) -> IndexStateError:
+    """Return the error for a file that cannot be read, although it may be intact."""
+    return IndexStateError(
+        f"{folder / name} cannot be read: {cause}",
+        "Remove the cause and run the command again; nothing was rebuilt. "
+        f"If the disk has lost the file, delete {folder} and run `wave-search optimize`.",
+    )
+
+
+def _parsed(folder: Path, data: bytes) -> Meta:
+    try:
+        content = json.loads(data)
+        if content["format"] != _FORMAT:
+            raise damaged(folder, f"it has format {content['format']}, not {_FORMAT}")
+        return Meta(dict(content["checksums"]), dict(content["facts"]))
+    except (ValueError, TypeError, KeyError) as error:
+        raise damaged(folder, f"{META} is not valid: {error!r}") from error
+
+
+def _compare(folder: Path, name: str, meta: Meta, checksum: int) -> None:
+    if checksum != meta.checksums.get(name):
+        raise damaged(folder, f"the checksum of {name} does not match")
+
+
+def _crc32(path: Path) -> int:
+    checksum = 0
+    for block in blocks(path):
+        checksum = zlib.crc32(block, checksum)
+    return checksum

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -9,10 +10,9 @@ import numpy as np
 
 from wave_search.errors import IndexCorruptError, IndexNotFoundError, IndexStateError
 from wave_search.store import checksums, embedding_cache, manifest, schema
-from wave_search.store import files as durable
 from wave_search.store.cleanup import left_overs, unused_shards
-from wave_search.store.rows import CodebookRef, Problem
-from wave_search.store.shards import shard_parent
+from wave_search.store.rows import Problem, ShardRef
+from wave_search.store.shards import check_folder, damaged, read_bytes, shard_parent
 from wave_search.store.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wave_search.store.manifest import Manifest
-    from wave_search.store.rows import ShardRef
+    from wave_search.store.rows import CodebookRef
 
 _NORM_TOLERANCE = 2e-3
 """Rounding to float16 moves the norm of a unit vector by less."""
@@ -137,27 +137,29 @@ def _check_shards(snapshot: Snapshot) -> Iterator[Problem]:
     for key in dict.fromkeys(shard.key for shard in snapshot.manifest.shards):
         if snapshot.codebook(key) is None:
             yield Problem(f"the shards in {shard_parent(snapshot.dir, key)} have no codebook", _REBUILT)
-    for shard in snapshot.manifest.structures:
-        if fault := shard_fault(snapshot, shard):
-            yield Problem(f"the shard {snapshot.shard_dir(shard)} {fault}", _REBUILT)
+    for ref in snapshot.manifest.structures:
+        try:
+            check_shard(snapshot, ref)
+        except IndexStateError as error:
+            yield Problem(error.message, error.remedy)
 
 
-def shard_fault(snapshot: Snapshot, shard: ShardRef | CodebookRef) -> str | None:
-    """What is wrong with the files of a shard or codebook, None if they are as they were written. Reads them all."""
-    folder = snapshot.shard_dir(shard)
-    if not folder.is_dir():
-        return "is missing"
-    try:
-        if durable.folder_digest(folder) != shard.digest:
-            return "is damaged: its digest does not fit"
-    except OSError as error:
-        return f"cannot be read: {error.strerror}"
-    return None if isinstance(shard, CodebookRef) or _covers(snapshot, shard) else "lacks segments that it should cover"
+def check_shard(snapshot: Snapshot, ref: ShardRef | CodebookRef) -> None:
+    """Read all files of a shard or codebook, and compare them with what was written.
+
+    Raises:
+        IndexCorruptError: one is missing or damaged, or a segment that the shard should cover is not in it.
+        IndexStateError: one cannot be read at the moment.
+    """
+    folder = snapshot.shard_dir(ref)
+    check_folder(folder, ref.digest)
+    if isinstance(ref, ShardRef) and not _covers(snapshot, ref):
+        raise damaged(folder, "it lacks segments that it should cover")
 
 
 def _covers(snapshot: Snapshot, shard: ShardRef) -> bool:
-    """A shard keeps its ids in ids.npy, so that this can be told without opening it."""
-    ids = np.load(snapshot.shard_dir(shard) / "ids.npy")
+    """A shard has its ids in ids.npy, so that this can be checked without faiss."""
+    ids = np.load(io.BytesIO(read_bytes(snapshot.shard_dir(shard), "ids.npy")))
     live = snapshot.partition(shard.key).ids
     covered = live[(live >= shard.first_id) & (live < shard.stop_id)]
     return len(ids) == shard.count and bool(np.isin(covered, ids).all())

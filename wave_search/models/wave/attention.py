@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the usual name
-from transformers import AttentionInterface
+
+from wave_search.models.wave.qwen import AttentionInterface
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping

@@ -1,20 +1,75 @@
-"""Sequences of different lengths as one input of the decoder, without padding."""
+"""Batches of the decoder: how many tokens, which sequences, and their layout without padding."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from wave_search.models.wave.sequences import TokenSequence
+
+Item = TypeVar("Item")
+Shape = tuple[int, ...]
+
+# By type of device. More at once makes nothing faster: the products are as large as the device can use.
+FEWEST_TOKENS = 1024
+MOST_TOKENS = {"cpu": 2048, "cuda": 32_768}
+FEED_FORWARD_ROWS = {"cpu": 512, "cuda": 4096}
+"""Tokens that the widest part of a layer takes at once. It is several times as wide as the rest."""
+TOWER_PATCHES = {"cpu": 2048, "cuda": 16_384}
+"""Of one clip, in the vision tower."""
+
+_SHARE = 4
+"""Of the free memory a fourth; the rest is for what comes beside: the towers, other programs, other threads."""
+_ROWS_PER_TOKEN = 12
+"""Rows of the hidden width that a token needs at the peak: eight in a layer, and four that wait for their pack."""
+
+
+def token_budget(free_bytes: int | None, hidden: int, item_bytes: int, device_type: str) -> int:
+    """Decide how many tokens a pack has.
+
+    Args:
+        free_bytes: memory of the device that is free once the weights are there; None if that is not known.
+        hidden: width of the decoder.
+        item_bytes: of one number.
+        device_type: "cpu" or "cuda".
+    """
+    most = MOST_TOKENS[device_type]
+    if free_bytes is None:
+        return most
+    fitting = free_bytes // _SHARE // (_ROWS_PER_TOKEN * hidden * item_bytes)
+    return max(FEWEST_TOKENS, min(most, fitting))
+
+
+def packs(items: Iterable[Item], shape_of: Callable[[Item], Shape], token_budget: int) -> list[list[Item]]:
+    """Divide sequences into packs that stay within a budget, those of the same shape side by side.
+
+    Args:
+        items: the sequences.
+        shape_of: number of tokens of one, and whatever else tells sequences apart that cannot be one batch.
+        token_budget: largest number of tokens of a pack. A sequence that is longer than it gets a pack of its own.
+
+    Returns:
+        Packs, longest sequences first; each sequence occurs once, and equal ones keep their order.
+    """
+    result: list[list[Item]] = []
+    room = 0
+    for item in sorted(items, key=shape_of, reverse=True):
+        tokens = shape_of(item)[0]
+        if not result or tokens > room:
+            result.append([])
+            room = token_budget
+        result[-1].append(item)
+        room -= tokens
+    return result
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, replace
 from math import prod
 from typing import TYPE_CHECKING
 
-from wave_search.errors import CheckpointError
+from wave_search.errors import CheckpointError, UsageError
 from wave_search.models.device import resolve_dtype
-from wave_search.models.wave.parts import Part
+from wave_search.models.wave.network import Component
 from wave_search.models.wave.weight_files import (
     StoredTensor,
     catalogue,
@@ -34,6 +35,7 @@ _BEATS_PREFIX = "beats."
 # Heads that embedding does not use: that of the language model, and the one of BEATs files fine-tuned to tag sounds.
 _UNUSED = frozenset({"lm_head.weight", "beats.predictor.weight", "beats.predictor.bias"})
 _SHARED_TABLE = ".relative_attention_bias.weight"
+_WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*")
 _LISTED_KEYS = 12
 _GROUP_BYTES = 8 << 20
 """Weights that are converted before the mapping of their file is given back."""
@@ -83,9 +85,9 @@ class StoredWave:
         self._quantization = quantization
         self._stored = stored
         self._device, self._dtype = device, dtype
-        self._missing = set(Part)
+        self._missing = set(Component)
 
-    def need(self, parts: Iterable[Part]) -> None:
+    def need(self, parts: Iterable[Component]) -> None:
         """Load those of the parts that are not there yet.
 
         Raises:
@@ -96,7 +98,7 @@ class StoredWave:
                 mine = {key: at for key, at in self._stored.items() if key.startswith(part.prefixes)}
                 _fill(self.wave, mine, self._device, self._dtype)
                 self._missing.remove(part)
-                if part is Part.DECODER and self._quantization is not None:
+                if part is Component.DECODER and self._quantization is not None:
                     from wave_search.models.wave.quantize import finish_decoder
 
                     finish_decoder(self.wave, self._quantization)
@@ -112,7 +114,7 @@ def load_wave(
 ) -> Wave:
     """Load a whole model; see `open_wave`."""
     stored = open_wave(directory, device=device, dtype=dtype, beats_file=beats_file, quantization=quantization)
-    stored.need(Part)
+    stored.need(Component)
     return stored.wave
 
 
@@ -167,6 +169,35 @@ def open_wave(
         prepare_decoder(wave, quantization, dtype)
     wave.init_buffers(device)
     return StoredWave(wave.eval().requires_grad_(False), stored, torch.device(device), dtype, quantization)
+
+
+def save_wave(wave: Wave, directory: Path, max_shard_bytes: int = 5_000_000_000) -> None:
+    """Write `config.json` and the weights; `load_wave` reads the same bits back.
+
+    The keys are those of the released checkpoint, without `lm_head.weight`, which embedding does not need. The table
+    of relative positions that all layers of BEATs share is written under the name of every layer, as there.
+
+    Args:
+        wave: the model, not quantized.
+        directory: created if need be; must not hold weights yet.
+        max_shard_bytes: size at which a new file is begun. All in one `model.safetensors` where they fit.
+
+    Raises:
+        UsageError: the directory holds weights already, or the model is quantized.
+    """
+    import torch
+    from huggingface_hub import save_torch_state_dict
+
+    directory.mkdir(parents=True, exist_ok=True)
+    present = sorted(path.name for pattern in _WEIGHTS for path in directory.glob(pattern))
+    if present:
+        raise UsageError(f"{directory}: already holds weights ({present[0]})", "Choose an empty directory.")
+    if any(type(parameter) is not torch.nn.Parameter for parameter in wave.parameters()):
+        raise UsageError("a quantized model cannot be saved", "Save the model that it was loaded from.")
+    save_torch_state_dict(_unshared(wave.state_dict()), directory, max_shard_size=max_shard_bytes)
+    for path in directory.glob("*.safetensors"):
+        path.chmod(0o644)  # safetensors leaves its files unreadable for others
+    (directory / "config.json").write_text(json.dumps(wave.config.to_dict(), indent=2) + "\n", encoding="utf-8")
 
 
 def _empty_wave(config: WaveConfig, directory: Path) -> Wave:
@@ -304,3 +335,13 @@ def _groups(stored: Mapping[str, StoredTensor]) -> Iterator[list[str]]:
         group.append(key)
         size_bytes += 4 * prod(tensor.shape)
     yield group
+
+
+def _unshared(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Copy what occurs under a second name: the format refuses it, and saving would drop all names but one."""
+    seen: set[int] = set()
+    result = {}
+    for key, tensor in state.items():
+        result[key] = tensor.clone() if tensor.data_ptr() in seen else tensor
+        seen.add(tensor.data_ptr())
+    return result

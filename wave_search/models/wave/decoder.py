@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 import torch.nn.functional as F  # noqa: N812 - the usual name
 from torch.utils.checkpoint import checkpoint
-from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import apply_rotary_pos_emb
 
-from wave_search.models.wave.memory import FEED_FORWARD_ROWS
+from wave_search.models.wave.batch import FEED_FORWARD_ROWS
+from wave_search.models.wave.qwen import apply_rotary_pos_emb
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import Qwen2_5OmniThinkerTextModel
-
     from wave_search.models.wave.batch import Pack, Run
+    from wave_search.models.wave.qwen import Qwen2_5OmniThinkerTextModel
 
 
 def last_tokens(model: Qwen2_5OmniThinkerTextModel, pack: Pack) -> list[torch.Tensor]:

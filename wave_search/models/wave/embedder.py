@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from wave_search.batches import map_ahead
 from wave_search.errors import ModelError, UsageError
 from wave_search.models.base import ModelSpec
-from wave_search.models.wave import memory, sequences
-from wave_search.models.wave.batching import packs
+from wave_search.models.device import free_bytes
+from wave_search.models.wave import sequences
+from wave_search.models.wave.batch import packs, token_budget
 from wave_search.models.wave.clips import PROMPTS, check_clip, prompt_of, wanted_modalities
 from wave_search.models.wave.family import options_of
-from wave_search.models.wave.parts import parts_for
-from wave_search.models.wave.prepare import ahead, prepare
-from wave_search.models.wave.preprocess import seconds_per_grid
+from wave_search.models.wave.network import components_for
+from wave_search.models.wave.preprocess import prepare, seconds_per_grid
 from wave_search.models.wave.sequences import AudioFeatures, TokenSequence, VisionFeatures
 from wave_search.types import Modality
 
@@ -27,10 +28,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wave_search.models.wave.family import Source
-    from wave_search.models.wave.network import Wave
-    from wave_search.models.wave.parts import Part
-    from wave_search.models.wave.prepare import Prepared
-    from wave_search.models.wave.preprocess import AudioPiece, Patches
+    from wave_search.models.wave.network import Component, Wave
+    from wave_search.models.wave.preprocess import AudioPiece, Patches, Prepared
     from wave_search.models.wave.tokenizer import TextTokenizer
     from wave_search.types import Clip, Frames
 
@@ -67,7 +66,7 @@ class WaveEmbedder:
         options: Mapping[str, str] | None = None,
         quantization: str | None = None,
         *,
-        need: Callable[[Iterable[Part]], None] | None = None,
+        need: Callable[[Iterable[Component]], None] | None = None,
         token_budget: int | None = None,
     ) -> None:
         """Put the parts together.
@@ -166,9 +165,8 @@ class WaveEmbedder:
         """Tokens that the decoder takes at once; found from the free memory when it is first needed."""
         if self._token_budget is None:
             weight = self.wave.model.norm.weight
-            free = memory.free_bytes(weight.device)
-            self._token_budget = memory.token_budget(
-                free, self.wave.config.hidden_size, weight.itemsize, weight.device.type
+            self._token_budget = token_budget(
+                free_bytes(weight.device), self.wave.config.hidden_size, weight.itemsize, weight.device.type
             )
         return self._token_budget
 
@@ -178,8 +176,8 @@ class WaveEmbedder:
         results: list[list[Vectors]] = [[{} for _ in instructions] for _ in clips]
         wanted = [frozenset(wanted_modalities(clip, modalities)) for clip in clips]
         if self._need is not None:
-            self._need(parts_for(frozenset().union(*wanted)))
-        prepared = ahead(lambda pair: prepare(self.wave.config, *pair), list(zip(clips, wanted, strict=True)))
+            self._need(components_for(frozenset().union(*wanted)))
+        prepared = map_ahead(lambda pair: prepare(self.wave.config, *pair), list(zip(clips, wanted, strict=True)))
         waiting: list[_Job] = []
         done: list[_Done] = []
         for number, inputs in enumerate(prepared):

@@ -172,7 +172,7 @@ def load(name: str, options: LoadOptions) -> Embedder:
     from wave_search.models.replicas import Replicas
     from wave_search.models.wave.checkpoint import open_wave, read_config
     from wave_search.models.wave.embedder import WaveEmbedder
-    from wave_search.models.wave.parts import Part
+    from wave_search.models.wave.network import Component
     from wave_search.models.wave.quantize import check_available
     from wave_search.models.wave.tokenizer import TextTokenizer
 
@@ -186,7 +186,7 @@ def load(name: str, options: LoadOptions) -> Embedder:
     def on(where: torch.device) -> WaveEmbedder:
         try:
             stored = open_wave(source.directory, device=where, dtype=precision, quantization=options.quantization)
-            stored.need([Part.DECODER])
+            stored.need([Component.DECODER])
         except torch.OutOfMemoryError as error:
             raise ModelError(
                 f"{source.name} does not fit into the memory of {where}",

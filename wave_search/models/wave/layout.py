@@ -1,4 +1,8 @@
-"""Order of the tokens of picture and sound of one span."""
+"""Order and position ids of the tokens of a sequence.
+
+Position ids have three axes (time, height, width) for the decoder's multimodal rotary embedding. Source: "Qwen2.5-Omni
+Technical Report", arXiv:2503.20215, and the WAVE release for sound with picture.
+"""
 
 from __future__ import annotations
 
@@ -57,3 +61,81 @@ def _runs(times: Sequence[float], chunk: float, width: int) -> list[int]:
             counts.append(0)
         counts[-1] += width
     return counts
+
+
+def sequential(length: int) -> NDArray[np.int64]:
+    """0, 1, 2, ... on all axes.
+
+    Returns:
+        (3, length)
+    """
+    return np.tile(np.arange(length, dtype=np.int64), (3, 1))
+
+
+def grid(
+    grid_thw: tuple[int, int, int], merge: int, seconds_per_grid: float, positions_per_second: int
+) -> NDArray[np.int64]:
+    """Positions of the tokens of an image or a video, counted from 0.
+
+    Args:
+        grid_thw: patches along time, height and width.
+        merge: patches per token, along height and along width.
+        seconds_per_grid: time between two steps of the grid; 0 for an image.
+        positions_per_second: growth of the time axis.
+
+    Returns:
+        (3, tokens)
+    """
+    steps, height, width = grid_thw[0], grid_thw[1] // merge, grid_thw[2] // merge
+    block = np.indices((steps, height, width), dtype=np.int64).reshape(3, -1)
+    # Single precision, because the model was trained with positions that were truncated from it.
+    block[0] = block[0].astype(np.float32) * np.float32(seconds_per_grid) * np.float32(positions_per_second)
+    return block
+
+
+def around_block(block: NDArray[np.int64], before: int, length: int) -> NDArray[np.int64]:
+    """Positions of a sequence with one image or silent video in it.
+
+    Args:
+        block: positions of the block's tokens, counted from 0.
+        before: tokens before the block.
+        length: of the whole sequence.
+
+    Returns:
+        (3, length): text counts up by one, also from the largest position of the block on.
+    """
+    start = before + block.shape[1]
+    position_ids = sequential(length)
+    position_ids[:, before:start] = before + block
+    position_ids[:, start:] += before + int(block.max()) + 1 - start
+    return position_ids
+
+
+def audiovisual_aligned(is_audio: NDArray[np.bool_], block: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+    """Positions of a sequence that starts with interleaved picture and sound, as in WAVE's training.
+
+    Video tokens follow their time; audio tokens, of which there are two where the underlying model has one, count up
+    by one each. Both start together. The two start tokens share a position, and so do the two end tokens, right
+    after the last run of one kind of token.
+
+    Args:
+        is_audio: (media tokens,) which of the interleaved tokens are sound.
+        block: (3, video tokens) positions of the picture, counted from 0.
+        length: of the whole sequence: 2 start tokens, the media tokens, 2 end tokens, text.
+
+    Returns:
+        (3, length)
+    """
+    media = np.empty((3, len(is_audio)), dtype=np.int64)
+    media[:, is_audio] = 1 + np.arange(int(is_audio.sum()))
+    media[:, ~is_audio] = 1 + block
+    changes = np.flatnonzero(is_audio[1:] != is_audio[:-1])
+    last_run = media[:, changes[-1] + 1 if len(changes) else 0 :]
+    end = 1 + int(last_run.max())
+
+    position_ids = np.zeros((3, length), dtype=np.int64)
+    stop = 2 + len(is_audio)
+    position_ids[:, 2:stop] = media
+    position_ids[:, stop : stop + 2] = end
+    position_ids[:, stop + 2 :] = end + 1 + np.arange(length - stop - 2)
+    return position_ids

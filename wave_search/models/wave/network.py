@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
+import copy
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the usual name
 from torch import nn
-from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import (
+
+from wave_search.models.wave.attention import attend_by_length
+from wave_search.models.wave.batch import TOWER_PATCHES, packed
+from wave_search.models.wave.beats import Beats
+from wave_search.models.wave.decoder import last_tokens
+from wave_search.models.wave.qwen import (
     Qwen2_5OmniAudioEncoder,
     Qwen2_5OmniThinkerTextModel,
     Qwen2_5OmniVisionEncoder,
 )
-
-from wave_search.models.wave.attention import attend_by_length
-from wave_search.models.wave.batch import packed
-from wave_search.models.wave.beats import Beats
-from wave_search.models.wave.buffers import computed_buffers
-from wave_search.models.wave.decoder import last_tokens
-from wave_search.models.wave.memory import TOWER_PATCHES
+from wave_search.types import Modality
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -33,6 +33,43 @@ if TYPE_CHECKING:
 
 _CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 _CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+class Component(StrEnum):
+    """Weights that are loaded together."""
+
+    DECODER = "decoder"
+    HEAD = "head"
+    """Of the fusion; a twentieth of the model, and only media go through it."""
+    VISION = "vision"
+    AUDIO = "audio"
+    """Audio tower and BEATs."""
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """What its keys begin with. Each key of the model belongs to one part."""
+        return _PREFIXES[self]
+
+
+_PREFIXES = {
+    Component.DECODER: ("model.",),
+    Component.HEAD: ("classify_linear.",),
+    Component.VISION: ("visual.",),
+    Component.AUDIO: ("audio_tower.", "beats.", "beats_ln.", "beats_proj."),
+}
+_SEEN = {Modality.IMAGE, Modality.VIDEO, Modality.AV}
+_HEARD = {Modality.AUDIO, Modality.AV}
+
+
+def components_for(wanted: Collection[Modality]) -> tuple[Component, ...]:
+    """The parts that embedding as `wanted` needs."""
+    needed = {
+        Component.DECODER: True,
+        Component.HEAD: any(modality is not Modality.TEXT for modality in wanted),
+        Component.VISION: not _SEEN.isdisjoint(wanted),
+        Component.AUDIO: not _HEARD.isdisjoint(wanted),
+    }
+    return tuple(part for part, is_needed in needed.items() if is_needed)
 
 
 class Wave(nn.Module):
@@ -51,8 +88,8 @@ class Wave(nn.Module):
         self.config = config
         thinker, hidden = config.thinker, config.hidden_size
         # Copies, because `attend_by_length` writes into them.
-        self.audio_tower = Qwen2_5OmniAudioEncoder(deepcopy(thinker.audio_config))
-        self.visual = Qwen2_5OmniVisionEncoder(deepcopy(thinker.vision_config))
+        self.audio_tower = Qwen2_5OmniAudioEncoder(copy.deepcopy(thinker.audio_config))
+        self.visual = Qwen2_5OmniVisionEncoder(copy.deepcopy(thinker.vision_config))
         self.visual.patch_embed = _PatchEmbedding(self.visual.patch_embed)
         self.model = Qwen2_5OmniThinkerTextModel(thinker.text_config)
         self.beats = Beats(config.beats)
@@ -181,3 +218,33 @@ class _PatchEmbedding(nn.Module):
 def audio_tower_tokens(mel_frames: int) -> int:
     """Tokens that the audio tower makes of one piece: 25 a second."""
     return ((mel_frames - 1) // 2 + 1) // 2
+
+
+# What costs time or memory to build, but has no influence on the buffers.
+_WITHOUT_WEIGHTS: dict[str, dict[str, Any]] = {
+    "qwen2_5_omni_audio_encoder": {"encoder_layers": 0, "output_dim": 1},
+    "qwen2_5_omni_vision_encoder": {"depth": 0, "out_hidden_size": 1, "spatial_merge_size": 1},
+    "qwen2_5_omni_text": {"num_hidden_layers": 0, "layer_types": [], "vocab_size": 1, "pad_token_id": None},
+}
+
+
+def computed_buffers(part: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """Compute the buffers of one of transformers' Qwen2.5-Omni models anew.
+
+    A second, almost empty model is built on the CPU and its buffers are handed out: that relies on no internals, so it
+    holds for every version of transformers.
+
+    Args:
+        part: audio tower, vision tower or decoder, possibly on the meta device.
+
+    Returns:
+        Path inside `part`, and value, in float32 on the CPU.
+    """
+    config: Any = copy.deepcopy(part.config)
+    for name, value in _WITHOUT_WEIGHTS[config.model_type].items():
+        setattr(config, name, value)
+    # The constructors know transformers' own implementations only.
+    config._attn_implementation = "sdpa"
+    with torch.device("cpu"):
+        twin = type(part)(config)
+    yield from twin.named_buffers()

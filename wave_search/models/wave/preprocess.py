@@ -1,4 +1,4 @@
-"""Arrays of a decoded clip to inputs of the towers. Runs on the CPU, needs no weights."""
+"""Arrays of a decoded clip to inputs of the towers. Needs no weights, and runs in any thread ahead of the model."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from transformers import WhisperFeatureExtractor
 
 from wave_search.models.wave.clips import SAMPLE_RATE_HZ
 from wave_search.models.wave.fbank import kaldi_fbank
+from wave_search.types import Modality
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from numpy.typing import NDArray
 
     from wave_search.models.wave.config import WaveConfig
+    from wave_search.types import Clip
 
 PIECE_S = 300
 _PIECE_SAMPLES = PIECE_S * SAMPLE_RATE_HZ
@@ -40,6 +44,32 @@ class AudioPiece:
     """(frames, mel bins) log-mel spectrogram for the audio tower."""
     fbank: NDArray[np.float32]
     """(frames, 128) normalised Kaldi filterbank for BEATs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What the towers take. None: the clip has it not, or it is not wanted."""
+
+    image: Patches | None = None
+    video: Patches | None = None
+    audio: tuple[AudioPiece, ...] | None = None
+
+
+def prepare(config: WaveConfig, clip: Clip, wanted: Collection[Modality]) -> Prepared:
+    """Cut into patches, and take spectra, as far as `wanted` needs it. May run in any thread.
+
+    Args:
+        config: of the model.
+        clip: as `check_clip` wants it.
+        wanted: what it is to be embedded as.
+    """
+    seen = clip.frames is not None and not {Modality.VIDEO, Modality.AV}.isdisjoint(wanted)
+    heard = clip.waveform is not None and not {Modality.AUDIO, Modality.AV}.isdisjoint(wanted)
+    return Prepared(
+        image_patches(config, clip.image) if clip.image is not None and Modality.IMAGE in wanted else None,
+        video_patches(config, clip.frames.pixels) if seen and clip.frames else None,
+        tuple(audio_pieces(config, clip.waveform.samples)) if heard and clip.waveform else None,
+    )
 
 
 def video_patches(config: WaveConfig, pixels: NDArray[np.uint8]) -> Patches:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from importlib.util import find_spec
+from logging import getLogger
 from typing import TYPE_CHECKING, Any
 
 from wave_search.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from logging import LogRecord
+
     import torch
 
     from wave_search.models.wave.network import Wave
@@ -17,7 +22,7 @@ METHODS = tuple(_PACKAGES)
 
 
 def check_available(method: str) -> None:
-    """Refuse what cannot be done before any weight is read.
+    """Check that a method can be used, before any weight is read.
 
     Raises:
         UsageError: no such method, or its package is not installed.
@@ -67,9 +72,27 @@ def finish_decoder(wave: Wave, method: str) -> None:
     """
     if _PACKAGES[method] != "torchao":
         return
-    from torchao.quantization import Float8WeightOnlyConfig, Int8WeightOnlyConfig, quantize_
+    with _without_import_warnings():
+        from torchao.quantization import Float8WeightOnlyConfig, Int8WeightOnlyConfig, quantize_
 
     quantize_(wave.model.layers, Int8WeightOnlyConfig() if method == "int8" else Float8WeightOnlyConfig())
+
+
+@contextmanager
+def _without_import_warnings() -> Iterator[None]:
+    """Drop what torchao logs when it is imported: which optional kernels it lacks, and its use of torch's pytree."""
+    loggers = [getLogger(name) for name in ("torchao", "torch.utils._pytree")]
+    for logger in loggers:
+        logger.addFilter(_drop)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeFilter(_drop)
+
+
+def _drop(_record: LogRecord) -> bool:
+    return False
 
 
 def quantized(empty: torch.nn.Parameter, value: torch.Tensor, device: torch.device) -> torch.nn.Parameter:

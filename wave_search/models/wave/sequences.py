@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wave_search.errors import ModelError, UsageError
-from wave_search.models.wave import layout, positions
+from wave_search.models.wave import layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -88,14 +88,14 @@ def text_sequence(config: WaveConfig, text_ids: Sequence[int]) -> TokenSequence:
         text_ids: tokens of the text.
     """
     ids = _ended(config, text_ids)
-    return TokenSequence(ids, positions.sequential(len(ids)))
+    return TokenSequence(ids, layout.sequential(len(ids)))
 
 
 def audio_sequence(config: WaveConfig, prompts: Prompts, audio: AudioFeatures) -> TokenSequence:
     """What is heard, then the prompts."""
     tokens = config.tokens
     media = [tokens.audio_start, *[tokens.audio] * len(audio.tokens), tokens.audio_end]
-    return _prompted(config, media, prompts, positions.sequential, (_block(1, audio.tokens),))
+    return _prompted(config, media, prompts, layout.sequential, (_block(1, audio.tokens),))
 
 
 def video_sequence(config: WaveConfig, prompts: Prompts, vision: VisionFeatures) -> TokenSequence:
@@ -138,7 +138,7 @@ def audiovisual_sequence(
     )
     match rule:
         case "sequential":
-            return _prompted(config, ids, prompts, positions.sequential, features)
+            return _prompted(config, ids, prompts, layout.sequential, features)
         case "aligned":
             if audio.pieces > 1:
                 raise ModelError(
@@ -147,7 +147,7 @@ def audiovisual_sequence(
                 )
             block = _grid(config, vision)
             return _prompted(
-                config, ids, prompts, lambda length: positions.audiovisual_aligned(is_audio, block, length), features
+                config, ids, prompts, lambda length: layout.audiovisual_aligned(is_audio, block, length), features
             )
         case _:
             raise UsageError(f"There are no positions {rule!r}", "Choose 'sequential' or 'aligned'.")
@@ -161,7 +161,7 @@ def _vision_sequence(config: WaveConfig, prompts: Prompts, vision: VisionFeature
         config,
         media,
         prompts,
-        lambda length: positions.around_block(block, 1, length),
+        lambda length: layout.around_block(block, 1, length),
         (_block(1, vision.tokens),),
     )
 
@@ -187,9 +187,7 @@ def _prompted(
 
 
 def _grid(config: WaveConfig, vision: VisionFeatures) -> NDArray[np.int64]:
-    return positions.grid(
-        vision.grid_thw, config.spatial_merge_size, vision.seconds_per_grid, config.positions_per_second
-    )
+    return layout.grid(vision.grid_thw, config.spatial_merge_size, vision.seconds_per_grid, config.positions_per_second)
 
 
 def _block(start: int, rows: torch.Tensor) -> Feature:

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wave_search.query.matches import Match, Moment
-from wave_search.query.moments import merge, ranked, thin
+from wave_search.query.grouping import IDENTICAL, Match, Moment, merge, order, ranked, thin
 from wave_search.types import Modality
 
 
@@ -109,3 +108,47 @@ def test_near_duplicates_give_way_to_the_best_of_their_modality() -> None:
     assert numbers(thin(moments, 10, vectors=vectors, dedupe=0.97)) == [0, 2, 3]
     assert numbers(thin(moments, 10, vectors=vectors, dedupe=1.0)) == [0, 1, 2, 3], "copies always go"
     assert len(thin(moments, 10)) == 5
+
+
+def test_what_is_identical_with_the_query_comes_first() -> None:
+    identical, below = match(0, 1.0, 0.0, score=IDENTICAL), match(1, 9.0, 0.0, score=IDENTICAL - 1e-6)
+    assert sorted([below, identical], key=order) == [identical, below]
+    assert order(match(0, 2.0, 0.0, score=0.5)) < order(match(1, 2.0, 0.0, score=0.4)), "of equal z the score decides"
+
+
+def test_limits_of_a_moment_belong_to_it() -> None:
+    half = [match(0, 4.0, 0.0), match(1, 2.0, 10.0), match(2, 4.0, 40.0), match(3, 2.0, 30.0)]
+    assert spans(merge(half)) == [(0, 20, 0), (30, 50, 2)]
+    identical = [match(0, 4.0, 0.0, score=IDENTICAL), match(1, 3.0, 10.0, score=IDENTICAL)]
+    assert spans(merge(identical)) == [(0, 20, 0)]
+
+
+def test_a_moment_ends_at_a_gap_on_either_side() -> None:
+    after = [match(0, 4.0, 20.0), match(1, 3.0, 30.04)]
+    assert len(list(merge(after))) == 1
+    before = [match(0, 4.0, 20.0), match(1, 3.0, 9.96)]
+    assert len(list(merge(before))) == 1
+    assert len(list(merge([match(0, 4.0, 20.0), match(1, 3.0, 30.06)]))) == 2
+    assert len(list(merge([match(0, 4.0, 20.0), match(1, 3.0, 9.94)]))) == 2
+
+
+def test_a_longer_segment_reaches_beyond_its_successors() -> None:
+    long = match(0, 4.0, 0.0)._replace(stop_s=40.0)
+    assert spans(merge(by_z(long, match(1, 3.0, 10.0), match(2, 3.5, 30.0)))) == [(0, 40, 0)]
+
+
+def test_the_same_segment_of_two_files_is_two_moments() -> None:
+    assert len(list(merge([match(0, 4.0, 0.0), match(0, 4.0, 0.0, file=1)]))) == 2
+
+
+def test_a_cosine_of_the_limit_is_a_duplicate() -> None:
+    vectors = {0: np.array([1, 0], np.float32), 1: np.array([0.5, 0.75**0.5], np.float32)}
+    moments = [Moment.of(match(0, 2.0, None)), Moment.of(match(1, 1.0, None))]
+    assert numbers(thin(moments, 10, vectors=vectors, dedupe=0.5)) == [0]
+    assert numbers(thin(moments, 10, vectors=vectors, dedupe=0.51)) == [0, 1]
+
+
+def test_no_more_moments_than_are_wanted() -> None:
+    moments = [Moment.of(match(n, 5.0 - n, 20.0 * n)) for n in range(5)]
+    assert numbers(thin(moments, 2)) == [0, 1]
+    assert numbers(thin(moments, 2, per_file=9)) == [0, 1]

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from wave_search.errors import UsageError
-from wave_search.query.compose import MAX_ROWS, QueryTerm, joint_z
-from wave_search.query.compose import combine as combine_parts
+from wave_search.query.fusion import MAX_ROWS, Query, QueryTerm, joint_z
+from wave_search.query.fusion import combine as combine_parts
+from wave_search.types import Modality
 
 X, Y, Z = np.eye(3, dtype=np.float32)[:, None]
 
@@ -48,7 +49,7 @@ def test_a_segment_cannot_escape_by_being_unlike_one_row_of_what_is_avoided() ->
 
 
 def test_only_what_to_avoid_is_no_query() -> None:
-    with pytest.raises(UsageError, match="nothing to look for"):
+    with pytest.raises(UsageError, match="only terms to avoid"):
         combine([(X, -1.0), (Y, -0.5)])
 
 
@@ -119,3 +120,21 @@ def test_what_is_like_a_part_to_avoid_goes_down_and_nothing_else_does() -> None:
 def test_however_far_a_segment_stands_out_its_z_is_a_number() -> None:
     """As the odd one among segments that are nearly the same."""
     assert joint([[1e6, 5], [1e5, 1e6]], 1, 1) == pytest.approx((1000, 5 + 2 * np.log(2)), abs=0.1)
+
+
+@pytest.mark.parametrize(("weight", "left"), [(-0.9995, False), (-0.998, True)])
+def test_what_rounding_leaves_of_a_sum_is_no_direction(weight: float, left: bool) -> None:
+    if left:
+        np.testing.assert_allclose(combine([(X, 1.0), (X, weight)]), X, atol=1e-6)
+    else:
+        with pytest.raises(UsageError, match="cancel each other"):
+            combine([(X, 1.0), (X, weight)])
+
+
+def test_a_query_has_the_vectors_of_its_terms_together() -> None:
+    query = Query((QueryTerm(X, 3.0, Modality.TEXT), QueryTerm(Y, 4.0, None)), frozenset({7}))
+    np.testing.assert_allclose(query.vectors, [[0.6, 0.8, 0]], atol=1e-6)
+    assert query.exclude_ids == {7}
+    alone = Query.of_vectors(X, Modality.AUDIO)
+    assert alone.vectors is X
+    assert (alone.terms[0].weight, alone.terms[0].modality, alone.exclude_ids) == (1.0, Modality.AUDIO, frozenset())

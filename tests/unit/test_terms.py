@@ -6,7 +6,7 @@ import pytest
 
 from wave_search.errors import UsageError
 from wave_search.query import AV, Audio, Image, Video, parse_media
-from wave_search.query.parse import parse_seconds
+from wave_search.query.terms import parse_seconds
 from wave_search.types import MediaRef, Modality
 
 
@@ -78,5 +78,5 @@ def test_helpers_check_the_range(clip: Path, span: tuple[float, float]) -> None:
 
 
 def test_a_reference_for_another_modality_is_refused(clip: Path) -> None:
-    with pytest.raises(UsageError, match="was made for video"):
+    with pytest.raises(UsageError, match="the reference is to its video"):
         parse_media(Video(clip), Modality.AUDIO)

@@ -1,0 +1,84 @@
+"""FAISS as it is installed and set up: which package, how many threads, and GPUs where there are any."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, distribution
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from wave_search.errors import WaveSearchError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PACKAGES = ("faiss-cpu", "faiss-gpu", "faiss-gpu-cu11", "faiss-gpu-cu12")
+"""All of them install the same files, so that only one may be installed."""
+
+
+def check_faiss() -> None:
+    """Check that exactly one package of FAISS is installed: of two, each has overwritten files of the other.
+
+    Raises:
+        WaveSearchError: there are several, or none.
+    """
+    present = [name for name in _PACKAGES if _is_installed(name)]
+    if len(present) > 1:
+        remove = f"pip uninstall {' '.join(present)}"
+        raise WaveSearchError(
+            f"{' and '.join(present)} are installed together, and one has overwritten files of the other",
+            f"Remove both and install the one you want: {remove}, then pip install {present[0]}.",
+        )
+    if find_spec("faiss") is None:
+        raise WaveSearchError(
+            "faiss is not installed", "pip install 'wave-search[cpu]', or 'wave-search[gpu]' for CUDA."
+        )
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        distribution(name)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run what faiss does for the calling thread in that thread alone. Other threads are not affected.
+
+    For small work: threads of OpenMP wait for each other so often that on a busy machine it takes ten times as long.
+    """
+    import faiss
+
+    usual = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(usual)
+
+
+@contextmanager
+def on_gpus(ivf: Any) -> Iterator[None]:
+    """Find the nearest centroids on the GPUs while an IVF index is trained or added to; without a GPU, change nothing.
+
+    This step takes most of the time. Encoding stays on the CPU, because faiss has no fast-scan codes for GPUs, so the
+    files are the same.
+    """
+    import faiss
+
+    if not faiss.get_num_gpus():
+        yield
+        return
+    quantizer = ivf.quantizer
+    # faiss keeps bare pointers to both: these names keep them alive.
+    clustering = faiss.index_cpu_to_all_gpus(faiss.IndexFlatL2(quantizer.d))
+    copy = faiss.index_cpu_to_all_gpus(quantizer)
+    ivf.clustering_index = clustering
+    if ivf.is_trained:
+        ivf.quantizer = copy
+    try:
+        yield
+    finally:
+        ivf.quantizer, ivf.clustering_index = quantizer, None

@@ -1,0 +1,233 @@
+"""From the segments that a search found to its hits: adjacent ones merged, few of one file, no near-duplicates."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from wave_search.types import Hit, Modality
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from wave_search.query.partition import Candidates
+    from wave_search.store import Selection, Snapshot
+
+IDENTICAL = 0.999
+"""From this cosine on a segment is the query itself, but for rounding."""
+_MAX_GAP_S = 0.05
+"""Maximum gap between adjacent segments: rounding of times leaves smaller ones."""
+
+
+class Match(NamedTuple):
+    """A segment of a file that a search found. A content that several files have is one match for each.
+
+    There are many more of them than of hits, so that a match has only what ranking needs.
+    """
+
+    score: float
+    """Cosine similarity."""
+    z: float
+    file: int
+    """Number of the file for `Snapshot.paths_at`: few matches are shown, and reading paths takes as long as the rest of
+    a search."""
+    modality: Modality
+    start_s: float | None
+    """None for texts and images, as is `stop_s`."""
+    stop_s: float | None
+    segment_id: int
+    content_id: int
+
+
+class Moment(NamedTuple):
+    """A match merged with adjacent ones."""
+
+    peak: Match
+    """The best of them."""
+    start_s: float | None
+    """Of all of them; None for texts and images."""
+    stop_s: float | None
+    segments: int = 1
+    """Number of matches."""
+
+    @classmethod
+    def of(cls, match: Match) -> Moment:
+        """Make a moment of a single match."""
+        return cls(match, match.start_s, match.stop_s)
+
+
+def matches(snapshot: Snapshot, candidates: Candidates, chosen: Selection | None = None) -> Iterator[Match]:
+    """Look up the files of candidates: of those that were chosen by a condition, where each candidate has one."""
+    content_ids, starts_s, stops_s = snapshot.spans(candidates.ids)
+    scores = np.minimum(candidates.scores, 1.0)  # float16 rounds some norms up
+    columns = (scores.tolist(), candidates.z.tolist(), candidates.ids.tolist(), content_ids, starts_s, stops_s)
+    for score, z, segment_id, content_id, start_s, stop_s, places in zip(
+        *columns, snapshot.places_of(content_ids), strict=True
+    ):
+        those = _chosen(snapshot, chosen, segment_id, places) if chosen is not None and len(places) > 1 else places
+        for place in those:
+            yield Match(score, z, place, candidates.modality, start_s, stop_s, segment_id, content_id)
+
+
+def _chosen(snapshot: Snapshot, chosen: Selection, segment_id: int, places: Sequence[int]) -> Iterator[int]:
+    paths = snapshot.paths_at(places)
+    return (place for place, path in zip(places, paths, strict=True) if chosen.holds(segment_id, path))
+
+
+def order(match: Match) -> tuple[bool, float, float]:
+    """Return the sort key of a match: those identical with the query first, then by z, and by score where z is equal.
+
+    The z of an identical segment may be low: where all segments are much alike, or where there are few of them (among n
+    the highest possible z is sqrt(n - 1)).
+    """
+    return match.score < IDENTICAL, -match.z, -match.score
+
+
+def ranked(found: Iterable[Match], paths_at: Callable[[Sequence[int]], Sequence[bytes]]) -> list[Match]:
+    """Sort matches, best first, equal ones by path and time.
+
+    Args:
+        found: in any order.
+        paths_at: returns the paths of files by their numbers. Called only if some matches are equal.
+    """
+    best = sorted(found, key=order)
+    if len({match.z for match in best}) < len(best):
+        path_of = dict(zip(best, paths_at([match.file for match in best]), strict=True))
+        best.sort(key=lambda match: (*order(match), path_of[match], match.start_s or 0.0))
+    return best
+
+
+def merge(found: Sequence[Match], min_z: float | None = None) -> Iterator[Moment]:
+    """Merge adjacent and overlapping segments of a file into moments.
+
+    A moment grows from its peak, the best segment that is in no moment yet, in both directions as long as z is at least
+    half of the peak's: its full width at half maximum. Segments identical with the query are merged with each other
+    only, so that a clip finds itself and not its surroundings.
+
+    Args:
+        found: segments, best first.
+        min_z: minimum z of a segment of a moment.
+
+    Yields:
+        Moments, best peak first. Texts and images are moments of their own.
+    """
+    tracks: dict[tuple[int, Modality], list[Match]] = defaultdict(list)
+    for match in found:
+        tracks[match.file, match.modality].append(match)
+    taken: set[tuple[int, int]] = set()
+    for peak in found:
+        if (peak.file, peak.segment_id) in taken:
+            continue
+        free = tracks[peak.file, peak.modality]
+        if peak.start_s is None or peak.z <= 0 or len(free) == 1:
+            yield Moment.of(peak)
+            continue
+        free.sort(key=_start)
+        least = IDENTICAL if peak.score >= IDENTICAL else -1.0
+        members = _grown(free, free.index(peak), max(peak.z / 2, min_z or 0.0), least)
+        taken.update((match.file, match.segment_id) for match in members)
+        for match in members:
+            free.remove(match)
+        yield Moment(peak, min(map(_start, members)), max(map(_stop, members)), len(members))
+
+
+def _grown(track: Sequence[Match], at: int, min_z: float, min_cosine: float) -> list[Match]:
+    members = [track[at]]
+    stop_s = _stop(track[at])
+    for match in track[at + 1 :]:
+        if match.z < min_z or match.score < min_cosine or _start(match) > stop_s + _MAX_GAP_S:
+            break
+        members.append(match)
+        stop_s = max(stop_s, _stop(match))
+    start_s = _start(track[at])
+    for match in reversed(track[:at]):
+        if match.z < min_z or match.score < min_cosine or _stop(match) < start_s - _MAX_GAP_S:
+            break
+        members.append(match)
+        start_s = _start(match)
+    return members
+
+
+def _start(match: Match) -> float:
+    return match.start_s or 0.0
+
+
+def _stop(match: Match) -> float:
+    return match.stop_s or 0.0
+
+
+def thin(
+    moments: Iterable[Moment],
+    k: int,
+    *,
+    per_file: int | None = None,
+    vectors: Mapping[int, NDArray[np.float32]] | None = None,
+    dedupe: float = 1.0,
+) -> list[Moment]:
+    """Return the best k moments, at most so many of a file, and only the best of near-duplicates.
+
+    Args:
+        moments: best first.
+        k: how many.
+        per_file: maximum number of a file; None for no limit.
+        vectors: (dim,) of unit norm by segment id, to find near-duplicates by; None to keep them. Segments that several
+            files share are duplicates whatever `dedupe` is.
+        dedupe: the least cosine of near-duplicates of one modality.
+    """
+    if per_file is None and vectors is None:
+        return list(islice(moments, k))
+    kept: list[Moment] = []
+    of_file: Counter[int] = Counter()
+    seen: dict[Modality, list[NDArray[np.float32]]] = defaultdict(list)
+    ids: set[int] = set()
+    for moment in moments:
+        peak = moment.peak
+        if per_file is not None and of_file[peak.file] >= per_file:
+            continue
+        if vectors is not None:
+            vector, others = vectors[peak.segment_id], seen[peak.modality]
+            if peak.segment_id in ids or (others and float((np.stack(others) @ vector).max()) >= dedupe):
+                continue
+            others.append(vector)
+            ids.add(peak.segment_id)
+        of_file[peak.file] += 1
+        kept.append(moment)
+        if len(kept) == k:
+            break
+    return kept
+
+
+def hits_of(snapshot: Snapshot, moments: Sequence[Moment]) -> list[Hit]:
+    """Make hits of moments, best first, without columns."""
+    peaks = [moment.peak for moment in moments]
+    paths = snapshot.paths_at([peak.file for peak in peaks])
+    durations_s = snapshot.durations_s([peak.content_id for peak in peaks])
+    text_ids = [peak.segment_id for peak in peaks if peak.modality is Modality.TEXT]
+    texts = {row.segment_id: row.text for row in snapshot.segment_rows(text_ids)} if text_ids else {}
+    return [
+        Hit(
+            rank=rank,
+            score=peak.score,
+            z=peak.z,
+            path=Path(os.fsdecode(path)),
+            modality=peak.modality,
+            start_s=moment.start_s,
+            stop_s=moment.stop_s,
+            segment_id=peak.segment_id,
+            duration_s=duration_s,
+            text=texts.get(peak.segment_id),
+            peak_start_s=peak.start_s,
+            peak_stop_s=peak.stop_s,
+            segments=moment.segments,
+        )
+        for rank, (moment, peak, path, duration_s) in enumerate(
+            zip(moments, peaks, paths, durations_s, strict=True), start=1
+        )
+    ]

@@ -1,0 +1,279 @@
+"""The terms of a query: what to find and what to avoid, each with a weight, read from what a user gives."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wave_search.errors import UsageError
+from wave_search.types import Hit, MediaRef, Modality
+from wave_search.vectors import normalize
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    StrPath = str | os.PathLike[str]
+
+AVOIDED = 0.5
+"""Default weight of a term to avoid, beside 1 for a term to find. Measured: docs/queries.md."""
+_RANGE = re.compile(r"(?P<path>.+)@(?P<start>[\d:.]*)-(?P<stop>[\d:.]*)", re.DOTALL)
+_TIME = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)")
+_MEDIA = (Modality.AUDIO, Modality.VIDEO, Modality.IMAGE, Modality.AV)
+
+
+@dataclass(frozen=True, slots=True)
+class Weighted:
+    """A query term with a weight other than 1. See also `Not`.
+
+    Raises:
+        UsageError: the weight is 0 or not finite.
+    """
+
+    item: Any
+    """What the argument of `Index.search` accepts without a weight: a text, a file, a hit."""
+    weight: float = 1.0
+    """Relative to the other terms. Below 0: hits should be unlike the item."""
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.weight) or self.weight == 0:
+            raise UsageError(
+                f"a weight must be a finite number other than 0, got {self.weight:g}",
+                "Use a weight above 0 for what to find, below 0 for what to avoid.",
+            )
+
+
+def Not(item: Any, weight: float = AVOIDED) -> Weighted:  # noqa: N802 - reads as a type where it is used
+    """Make a query term to avoid: the higher `weight`, which must be above 0, the more. Raises UsageError."""
+    if not weight > 0:
+        raise UsageError(f"the weight of a term to avoid must be above 0, got {weight:g}")
+    return Weighted(item, -weight)
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentRef:
+    """A segment of the index, searched for by its stored vector."""
+
+    segment_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarFile:
+    """A file or a range of it, searched for by the vectors that the index has of it, if any."""
+
+    path: Path
+    modality: Modality | None = None
+    """None to choose the best one for the target."""
+    start_s: float | None = None
+    stop_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AudioVideoPair:
+    """The audio of one file and the frames of another, to be embedded as one audio-visual clip."""
+
+    sound: MediaRef
+    picture: MediaRef
+
+
+def Audio(path: StrPath, start_s: float | None = None, stop_s: float | None = None) -> MediaRef:  # noqa: N802 - reads as a type where it is used
+    """Refer to the audio of a file, or of the range [start_s, stop_s) of it, in seconds. Raises UsageError."""
+    return media_ref(path, Modality.AUDIO, start_s, stop_s)
+
+
+def Video(path: StrPath, start_s: float | None = None, stop_s: float | None = None) -> MediaRef:  # noqa: N802
+    """Refer to the frames of a file, or of the range [start_s, stop_s) of it, in seconds. Raises UsageError."""
+    return media_ref(path, Modality.VIDEO, start_s, stop_s)
+
+
+def AV(path: StrPath, start_s: float | None = None, stop_s: float | None = None) -> MediaRef:  # noqa: N802
+    """Refer to audio and frames of a file, or of the range [start_s, stop_s) of it, in seconds. Raises UsageError."""
+    return media_ref(path, Modality.AV, start_s, stop_s)
+
+
+def Image(path: StrPath) -> MediaRef:  # noqa: N802
+    """Refer to an image file. Raises UsageError."""
+    return media_ref(path, Modality.IMAGE, None, None)
+
+
+def media_ref(path: StrPath, modality: Modality, start_s: float | None, stop_s: float | None) -> MediaRef:
+    """Make a checked reference to a file or a range of it.
+
+    Raises:
+        UsageError: there is no such file, or the range is empty.
+    """
+    check_range(path, start_s, stop_s)
+    return MediaRef(Path(path), modality, start_s, stop_s)
+
+
+def check_range(path: StrPath, start_s: float | None, stop_s: float | None) -> None:
+    """Check that a file exists and that a range of it is not empty.
+
+    Raises:
+        UsageError: there is no such file, or the range is empty or begins before 0.
+    """
+    if not os.path.isfile(path):  # noqa: PTH113 - pathlib raises where a folder must not be entered
+        raise UsageError(f"{os.fspath(path)}: no such file", "Check the spelling; a range is written FILE@START-STOP.")
+    if not 0 <= (start_s or 0.0) < (float("inf") if stop_s is None else stop_s):
+        raise UsageError(
+            f"{os.fspath(path)}: {start_s}-{stop_s} is not a range of seconds", "Its start must be before its stop."
+        )
+
+
+def parse_seconds(text: str) -> float:
+    """Read "12.5", "1:30" or "1:02:03.5" as seconds.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    match = _TIME.fullmatch(text)
+    if match is None:
+        raise UsageError(f'"{text}" is not a time', "Write seconds (12.5) or h:mm:ss (1:02:03.5).")
+    hours, minutes, seconds = match.groups()
+    return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds)
+
+
+def parse_media(item: StrPath | MediaRef, modality: Modality) -> MediaRef:
+    """Read a file name with an optional range: `clip.mp4@12.5-20`, `@1:30-` to the end, `@-20` from the beginning.
+
+    If a file with the whole name exists, the name is that file and not a range of another one.
+
+    Raises:
+        UsageError: there is no such file, or the range is empty.
+    """
+    if isinstance(item, MediaRef):
+        if item.modality != modality:
+            raise UsageError(f"{item.path} is given as {modality}, but the reference is to its {item.modality}")
+        return media_ref(item.path, modality, item.start_s, item.stop_s)
+    path, start_s, stop_s = split_range(item)
+    return media_ref(path, modality, start_s, stop_s)
+
+
+def split_range(item: StrPath) -> tuple[Path, float | None, float | None]:
+    """Split a file name from the range behind it, as `parse_media` does. Start and stop are None if not given.
+
+    Raises:
+        UsageError: it is not a file name, or a time of the range cannot be read.
+    """
+    if not isinstance(item, str | os.PathLike):
+        raise UsageError(f"{item!r} is not a file name")
+    name = os.fspath(item)
+    match = None if os.path.lexists(name) else _RANGE.fullmatch(name)
+    if match is None or not (match["start"] or match["stop"]):
+        return Path(name), None, None
+    start_s = parse_seconds(match["start"]) if match["start"] else None
+    return Path(match["path"]), start_s, parse_seconds(match["stop"]) if match["stop"] else None
+
+
+def read_terms(given: Mapping[str, Any]) -> tuple[Weighted, ...]:
+    """Check the terms of a query.
+
+    Args:
+        given: the arguments "text", "audio", "video", "image", "av", "vector", "like" and "similar" of `Index.search`,
+            as far as they are given: each is None, one item, a `Weighted` of one, or several of either.
+
+    Returns:
+        One for each item: a text, a `MediaRef`, vectors (q, dim) of unit norm, a `SegmentRef`, a `SimilarFile`, or one
+        `AudioVideoPair` in place of an audio and a video term if there is one of each, with the same weight.
+
+    Raises:
+        UsageError: there is no term to find; there is no such file; or an item has the wrong type.
+    """
+    vector = given.get("vector")
+    terms = [*_each(given.get("text"), _text)]
+    for modality in _MEDIA:
+        terms += _each(given.get(modality.value), partial(parse_media, modality=modality))
+    # The rows of a matrix are one term, not several.
+    terms += _each(vector, _unit_rows) if vector is None or isinstance(vector, Weighted) else [_vector_term(vector)]
+    terms += _each(given.get("like"), _segment_ref)
+    terms += _each(given.get("similar"), _similar_file)
+    check_terms(terms)
+    return tuple(_paired(terms))
+
+
+def check_terms(terms: Sequence[Weighted]) -> None:
+    """Check that there is a term to find.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if not terms:
+        raise UsageError("there is no query", "Give a text, audio, video, image, av, vector, like or similar.")
+    if all(term.weight < 0 for term in terms):
+        raise UsageError("the query has only terms to avoid", "Add a term to find.")
+
+
+def takes_instruction(terms: Sequence[Weighted]) -> bool:
+    """Tell whether a term is media that are embedded with the instruction of the query."""
+    return any(isinstance(term.item, MediaRef | AudioVideoPair) for term in terms)
+
+
+def _each(given: Any, read: Callable[[Any], Any]) -> Iterator[Weighted]:
+    if given is None:
+        return
+    several = isinstance(given, Iterable) and not isinstance(given, str | bytes | os.PathLike)
+    for one in given if several else [given]:
+        term = one if isinstance(one, Weighted) else Weighted(one)
+        yield Weighted(read(term.item), term.weight)
+
+
+def _text(item: Any) -> str:
+    if not isinstance(item, str):
+        raise UsageError(f"{item!r} is not a text")
+    return item
+
+
+def _segment_ref(item: Any) -> SegmentRef:
+    if isinstance(item, Hit):
+        return SegmentRef(item.segment_id)
+    if isinstance(item, int | np.integer):
+        return SegmentRef(int(item))
+    raise UsageError(f"{item!r} is not a segment of the index", "Give a hit of a search, or its segment_id.")
+
+
+def _similar_file(item: Any) -> SimilarFile:
+    if isinstance(item, MediaRef):
+        path, modality, start_s, stop_s = item.path, item.modality, item.start_s, item.stop_s
+    else:
+        (path, start_s, stop_s), modality = split_range(item), None
+    check_range(path, start_s, stop_s)
+    return SimilarFile(path, modality, start_s, stop_s)
+
+
+def _vector_term(vector: Any) -> Weighted:
+    return Weighted(_unit_rows(vector))
+
+
+def _unit_rows(vector: Any) -> NDArray[np.float32]:
+    try:
+        rows = np.atleast_2d(np.asarray(vector, np.float32))
+        if rows.ndim != 2 or not len(rows):
+            raise ValueError(rows.shape)
+        return normalize(rows)
+    except (TypeError, ValueError):
+        raise UsageError(
+            "the vector cannot be searched for", "Give finite numbers, not all 0, of shape (dim,) or (rows, dim)."
+        ) from None
+
+
+def _paired(terms: list[Weighted]) -> list[Weighted]:
+    """Make one audio-visual term of an audio and a video term, if there is exactly one of each, of the same weight."""
+    found: dict[Modality, list[Weighted]] = {Modality.AUDIO: [], Modality.VIDEO: []}
+    for term in terms:
+        if isinstance(term.item, MediaRef) and term.weight > 0 and term.item.modality in found:
+            found[term.item.modality].append(term)
+    sounds, pictures = found.values()
+    if len(sounds) != 1 or len(pictures) != 1 or sounds[0].weight != pictures[0].weight:
+        return terms
+    (sound,), (picture,) = sounds, pictures
+    others = [term for term in terms if term is not sound and term is not picture]
+    return [Weighted(AudioVideoPair(sound.item, picture.item), sound.weight), *others]
