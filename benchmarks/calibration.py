@@ -2,7 +2,7 @@
 
     python benchmarks/calibration.py --media FOLDER --icons FOLDER [--model wave-nano] [--out FOLDER]
 
-A library of films with sound. `FOLDER`s are those of `recipes.wave_nano.evaluate`; sounds and drawings are held out
+A library of films with sound. `FOLDER`s are those of `recipes.wave_nano evaluate`; sounds and drawings are held out
 from training. "Foreign": forty texts about ten classes of films that are there against forty about what is in no film.
 "Neighbours": forty queries (words for a sound, words for a thing, a sound, a scene) put to a library that has their
 class against the same put to one that lacks it, with films that are as near as can be. "Half of the classes missing":

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import wave_search as ws
-from recipes.wave_nano.classes import SOUND_WORDS
-from recipes.wave_nano.paraphrases import PARAPHRASES
+from recipes.wave_nano.classes import PARAPHRASES, SOUND_WORDS
 from recipes.wave_nano.sounds import ESC10, load_sounds
 
 if TYPE_CHECKING:

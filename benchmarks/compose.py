@@ -2,7 +2,7 @@
 
     python benchmarks/compose.py [--media DIR --icons DIR] --write FILE
 
-Without the folders (see `recipes.wave_nano.evaluate`) it runs on the little that a clone has, and shows less.
+Without the folders (see `recipes.wave_nano evaluate`) it runs on the little that a clone has, and shows less.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ import torch
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+
 from benchmarks.calibration import FOREIGN
-from benchmarks.compose_depth import avoiding_depth, finding_depth
+from benchmarks.compose_depth import average_precision, avoiding_depth, finding_depth
 from benchmarks.compose_rules import AVOIDING, TOGETHER, Seen, joint
 from benchmarks.compose_scenes import Asked, Collection, material
 from benchmarks.compose_tasks import avoiding, finding
@@ -28,7 +29,6 @@ from benchmarks.results import Table, machine, publish
 from wave_search.calibration.background import Background
 from wave_search.calibration.cohort import cohort_stats
 from wave_search.calibration.phrases import PHRASES
-from wave_search.finetune.metrics import mean_average_precision
 from wave_search.models import LoadOptions, load
 
 if TYPE_CHECKING:
@@ -62,29 +62,30 @@ def seen_by(query: Query, score_stats: Vector) -> Seen:
     return Seen(query.parts @ query.items.T, score_stats, float(query.parts[0] @ query.parts[1]))
 
 
-def precision(ranked: Vector, wanted: NDArray[np.bool_]) -> float:
-    """Average precision of the first ten."""
-    return mean_average_precision(ranked[None], wanted[None], _FIRST)
-
-
 def finding_table(tasks: Tasks, score_stats: Mapping[str, Vector]) -> Table:
     """Mean average precision of each rule, and what it loses against the first."""
     scores = {
         task: {
-            name: np.array([precision(rule(seen_by(q, score_stats[task])), q.wanted) for q in queries])
+            name: np.array([average_precision(rule(seen_by(q, score_stats[task])), q.wanted) for q in queries])
             for name, rule in TOGETHER.items()
         }
         for task, queries in tasks.items()
     }
     one = {
-        task: np.mean([precision(q.items @ q.one, q.wanted) for q in queries]) if queries[0].one is not None else None
+        task: np.mean([average_precision(q.items @ q.one, q.wanted) for q in queries])
+        if queries[0].one is not None
+        else None
         for task, queries in tasks.items()
     }
     rows = [
         (f"{task} ({len(tasks[task])})", *(f"{v.mean():.3f}" for v in by_rule.values()), _or_dash(one[task]))
         for task, by_rule in scores.items()
     ]
-    return Table("Two things to find: mAP@10", ("task (queries)", *TOGETHER, "one embedding"), [*rows, *_means(scores)])
+    return Table(
+        "Two things to find: average precision of the first 10",
+        ("task (queries)", *TOGETHER, "one embedding"),
+        [*rows, *_means(scores)],
+    )
 
 
 def avoiding_table(tasks: Tasks, score_stats: Mapping[str, Vector]) -> Table:

@@ -9,7 +9,6 @@ import numpy as np
 
 from benchmarks.compose_rules import Seen, joint
 from benchmarks.results import Table
-from wave_search.finetune.metrics import mean_average_precision
 from wave_search.query.fusion import joint_z
 from wave_search.query.terms import AVOIDED
 
@@ -59,8 +58,21 @@ def finding_depth(tasks: Tasks, score_stats: Mapping[str, Vector]) -> Table:
     rows += [("few are right: mean of tasks", *_cells(np.mean(few, axis=0)))]
     rows += [("many are right: mean of tasks", *_cells(np.mean(many, axis=0)))]
     rows += [("first ten as of all", "-", *_cells(np.mean(same, axis=0)))]
-    title = f"How many of {_ITEMS:,} items, best by the sum, are put in order by all parts: mAP@10"
+    title = (
+        f"How many of {_ITEMS:,} items, best by the sum, are put in order by all parts: "
+        "average precision of the first 10"
+    )
     return Table(title, ("task", "sum alone", *_COLUMNS), rows)
+
+
+def average_precision(scores: Vector, wanted: NDArray[np.bool_]) -> float:
+    """Return the average precision of the first ten hits, over the best that ten hits could give.
+
+    Not the mAP@10 of trec_eval, which divides by the number of all that are wanted: often hundreds here.
+    """
+    hits = wanted[np.argsort(-scores, kind="stable")[:_FIRST]]
+    precisions = np.cumsum(hits) / np.arange(1, len(hits) + 1)
+    return float((precisions * hits).sum() / min(wanted.sum(), _FIRST))
 
 
 def _one(query: Query, items: Vector, of: NDArray[np.int64], score_stats: Vector) -> tuple[list[float], ...]:
@@ -75,12 +87,12 @@ def _by_depth(seen: Seen, wanted: NDArray[np.bool_]) -> tuple[list[float], list[
     """Share of the first ten that are those of the full depth; and the precision of the sum and of each depth."""
     z, by_sum = joint(seen), seen.cosines.sum(axis=0)
     order = (-by_sum).argsort(kind="stable")
-    shares, precisions = [], [mean_average_precision(by_sum[None], wanted[None], _FIRST)]
+    shares, precisions = [], [average_precision(by_sum, wanted)]
     best = set((-z).argsort(kind="stable")[:_FIRST].tolist())
     for depth in _DEPTHS:
         ranked = np.full(len(z), -np.inf)
         ranked[order[:depth]] = z[order[:depth]]
-        precisions.append(mean_average_precision(ranked[None], wanted[None], _FIRST))
+        precisions.append(average_precision(ranked, wanted))
         shares.append(len(best & set((-ranked).argsort(kind="stable")[:_FIRST].tolist())) / _FIRST)
     return shares, precisions
 

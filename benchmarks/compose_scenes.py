@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import soundfile
 
-from recipes.wave_nano.captions import COLOURS, MOTIONS, with_article
+from recipes.wave_nano.captions import with_article
 from recipes.wave_nano.classes import SOUND_WORDS, SOURCES
-from recipes.wave_nano.scenes import DURATION_S, Scene, render
+from recipes.wave_nano.scenes import COLOURS, DURATION_S, MOTIONS, Scene, render
 from recipes.wave_nano.sounds import ESC10, RATE_HZ, by_label, load_sounds, mixed, trimmed
 from recipes.wave_nano.sprites import HELD_OUT_STYLE, load_sprites
 from wave_search.types import Clip, Frames, Modality, Waveform

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.compose_scenes import LABELS, SOURCES_OF
-from recipes.wave_nano.captions import COLOURS
+from recipes.wave_nano.scenes import COLOURS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

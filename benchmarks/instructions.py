@@ -22,9 +22,9 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.results import Table, machine, publish
-from recipes.wave_nano.captions import COLOURS, MOTIONS, QUESTIONS
+from recipes.wave_nano.captions import MOTION_WORDS, QUESTIONS
 from recipes.wave_nano.classes import SOUND_WORDS
-from recipes.wave_nano.scenes import DURATION_S, random_scene, render
+from recipes.wave_nano.scenes import COLOURS, DURATION_S, random_scene, render
 from wave_search.models import LoadOptions, load
 from wave_search.types import Clip, Frames, Modality, Waveform
 
@@ -61,13 +61,13 @@ def queries(truths: list[tuple[Scene, str]]) -> dict[str, dict[str, NDArray[np.b
     """By kind of question: words, and which films they mean."""
     values = {
         "colour": {f"a {colour} wall": [str(scene.colour) == colour for scene, _ in truths] for colour in COLOURS},
-        "heard": {words[0]: [heard == label for _, heard in truths] for label, words in SOUND_WORDS.items()},
-        "seen": {
-            f"a {thing}": [scene.thing == thing for scene, _ in truths]
-            for thing in {scene.thing for scene, _ in truths}
+        "sound": {words[0]: [heard == label for _, heard in truths] for label, words in SOUND_WORDS.items()},
+        "subject": {
+            f"a {thing}": [scene.subject == thing for scene, _ in truths]
+            for thing in {scene.subject for scene, _ in truths}
         },
         "motion": {
-            f"it {words[0]}": [scene.motion == motion for scene, _ in truths] for motion, words in MOTIONS.items()
+            f"it {words[0]}": [scene.motion == motion for scene, _ in truths] for motion, words in MOTION_WORDS.items()
         },
     }
     return {

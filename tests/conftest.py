@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -18,13 +19,11 @@ import pytest
 import wave_search
 from tests.fork_server import COMMAND, ForkServer, StandIns
 
-# Before torch and FAISS are loaded, here and in what tests start: on few cores the threads of small work only wait for
-# each other.
-os.environ["OMP_NUM_THREADS"] = "1"
 # A shell that runs the tests in its background has Ctrl-C ignored, which would be inherited.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+sys.path.append(str(CHECKOUT))  # for the recipes, and behind the package that the tests see
 PACKAGE_PARENT = Path(wave_search.__file__).resolve().parents[1]
 """Where a new process sees the package that the tests see, installed or not."""
 DEMO_MEDIA = CHECKOUT / "demo" / "media"

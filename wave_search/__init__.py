@@ -19,7 +19,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from wave_search import errors, progress
     from wave_search.errors import WaveSearchError
-    from wave_search.evaluation import Evaluation, evaluate
+    from wave_search.evaluation import Evaluation, EvaluationOptions, evaluate
     from wave_search.index import (
         KEEP_VERSIONS_FOR_S,
         MIN_SHARD_ROWS,
@@ -60,6 +60,7 @@ __all__ = [
     "DuplicateGroup",
     "DuplicateMember",
     "Evaluation",
+    "EvaluationOptions",
     "Hit",
     "Image",
     "Index",
@@ -96,7 +97,7 @@ __all__ = [
 
 _HOMES = {
     "errors": "WaveSearchError",
-    "evaluation": "Evaluation evaluate",
+    "evaluation": "Evaluation EvaluationOptions evaluate",
     "index": "KEEP_VERSIONS_FOR_S MIN_SHARD_ROWS Index create exists known_models load_embedder open verify",
     "indexer": "Interrupted",
     "models": "LoadOptions ModelSpec",

@@ -1,17 +1,21 @@
-"""Content digests of bytes and files, and files that are replaced as a whole."""
+"""Content digests, files that are replaced as a whole, and configuration files that are decoded into types."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import secrets
-from typing import TYPE_CHECKING
+import tomllib
+from typing import TYPE_CHECKING, TypeVar
+
+from wave_search.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 DIGEST_BYTES = 16
+Decoded = TypeVar("Decoded")
 _BLOCK_BYTES = 1 << 20
 
 
@@ -79,3 +83,41 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def read_toml(path: Path, as_type: type[Decoded], remedy: str, table: str | None = None) -> Decoded:
+    """Read a TOML file, or one table of it, into a type that msgspec can decode; paths become `pathlib.Path`.
+
+    Args:
+        path: of the file.
+        as_type: of the result. Its annotations are checked.
+        remedy: for the errors: where the format is described.
+        table: the name of the table; None for the whole file.
+
+    Raises:
+        UsageError: the file cannot be read, or a key is missing, unknown or of a wrong type or value. The message
+            names the file and the key.
+    """
+    import msgspec
+
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        if table is not None and table not in content:
+            raise UsageError(f"{path}: there is no table [{table}]", remedy)
+        return msgspec.convert(content if table is None else content[table], as_type, dec_hook=_decoded)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror or error})", remedy) from error
+    except msgspec.ValidationError as error:
+        cause, _, place = str(error).partition(" - at `$")
+        keys = f"{table or ''}{place.removesuffix('`')}".lstrip(".")
+        raise UsageError(f"{path}: {keys}: {cause}" if keys else f"{path}: {cause}", remedy) from error
+    except ValueError as error:
+        raise UsageError(f"{path}: not valid TOML ({error})", remedy) from error
+
+
+def _decoded(kind: type, value: object) -> object:
+    from pathlib import Path
+
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise TypeError(f"Expected `{kind.__name__}`, got `{type(value).__name__}`")

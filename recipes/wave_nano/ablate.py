@@ -1,14 +1,12 @@
-"""The ablations of the paper, at a small scale: `python -m recipes.wave_nano.ablate CONFIG.toml [--steps 60]`.
+"""The ablations of the paper, at a small scale.
 
-Starts from the stages `words`, `listen` and `look` of a run, and trains everything together for a few steps: what to
-look at are the differences, not the figures. Sounds are those of the held-out fold; videos are new scenes in the styles
-of training.
+They start from the stages `text`, `audio` and `vision` of a run, and train everything together for a few steps: the
+differences matter, not the figures. Sounds are those of the held-out fold; videos are new scenes in the styles of
+training.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,19 +17,20 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the usual name
 
-from recipes.wave_nano.captions import seen
-from recipes.wave_nano.config import TrainConfig
-from recipes.wave_nano.joint import AUDIO_TASKS, Joint
+from recipes.wave_nano.captions import scene_caption
+from recipes.wave_nano.joint import AUDIO_TASKS, JointStage
 from recipes.wave_nano.materials import Materials, prepare
 from recipes.wave_nano.scenes import SIZES, Scene, random_scene
 from recipes.wave_nano.stages import unaligned_model
+from wave_search.evaluation.metrics import similarity_figures
+from wave_search.finetune.distributed import ProcessGroup
 from wave_search.finetune.loop import Progress, Schedule, run
-from wave_search.finetune.metrics import recall
 from wave_search.models.wave.sequences import AudioFeatures
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from recipes.wave_nano.config import TrainConfig
     from wave_search.models.wave.network import Wave
     from wave_search.models.wave.preprocess import AudioPiece
 
@@ -48,9 +47,9 @@ class Variant:
     name: str
     tasks: Mapping[str, float]
     encoders: tuple[int, ...] = (0, 1)
-    """Which token of each pair is heard: 0 of the audio tower, 1 of BEATs."""
+    """Which token of each pair is used: 0 of the audio tower, 1 of BEATs."""
     all_layers: bool = True
-    """Whether the fusion head sees more than the last layer."""
+    """Whether the fusion head gets more than the last layer."""
 
 
 VARIANTS = (
@@ -63,17 +62,17 @@ VARIANTS = (
 )
 
 
-class Partial(Joint):
-    """Joint training with something left out."""
+class Partial(JointStage):
+    """Joint training with a part left out."""
 
     def __init__(self, wave: Wave, materials: Materials, variant: Variant) -> None:
         super().__init__(wave, materials, variant.tasks)
         self._variant = variant
         if not variant.all_layers:
             weight, dim = cast("torch.Tensor", wave.classify_linear[0].weight), wave.config.hidden_size
-            seen_by_head = torch.arange(weight.shape[1]) >= weight.shape[1] - dim
-            weight.data *= seen_by_head
-            weight.register_hook(lambda gradient: gradient * seen_by_head)  # type: ignore[no-untyped-call]
+            used = torch.arange(weight.shape[1]) >= weight.shape[1] - dim
+            weight.data *= used
+            weight.register_hook(lambda gradient: gradient * used)  # type: ignore[no-untyped-call]
 
     def _features(self, pieces: Sequence[AudioPiece]) -> list[AudioFeatures]:
         kept = list(self._variant.encoders)
@@ -81,16 +80,16 @@ class Partial(Joint):
         return [AudioFeatures(pair[:, kept].flatten(0, 1)) for pair in pairs]
 
     def validate(self) -> dict[str, float]:
-        """Accuracy of text to audio, and R@1 of text to video."""
+        """Return the accuracy of text to audio, and hit@1 of text to video."""
         rng = np.random.default_rng(0)
         scenes: dict[Scene, None] = {}
         while len(scenes) < _VIDEOS:
-            scenes[random_scene(rng, self._things)] = None
+            scenes[random_scene(rng, self._subjects)] = None
         videos = self._embed_videos(self._pictures.draw(rng, list(scenes), SIZES[0]))
-        texts = self._embed_texts([seen(rng, scene) for scene in scenes])
+        texts = self._embed_texts([scene_caption(rng, scene) for scene in scenes])
         cosines = F.normalize(texts, dim=-1) @ F.normalize(videos, dim=-1).T
-        found = recall(cosines.float().numpy(), np.eye(_VIDEOS, dtype=bool), 1)
-        return super().validate() | {"text_video_recall": found}
+        hits = similarity_figures(cosines.float().numpy(), np.eye(_VIDEOS, dtype=bool))["hit@1"]
+        return super().validate() | {"text_video_hit": float(hits.mean())}
 
 
 def measure(config: TrainConfig, materials: Materials, variant: Variant, seed: int, steps: int) -> dict[str, float]:
@@ -101,33 +100,26 @@ def measure(config: TrainConfig, materials: Materials, variant: Variant, seed: i
     schedule = Schedule(total, 8e-4, warm_up_steps=5, checkpoint_every=total, bfloat16=True)
     last: list[Progress] = []
     with tempfile.TemporaryDirectory() as directory:
-        run(stage, schedule, Path(directory), seed, last.append)
-    return {name: last[-1].figures[name] for name in ("text_audio_accuracy", "text_video_recall")}
+        run(stage, schedule, Path(directory), seed, last.append, group=ProcessGroup("cpu"))
+    return {name: last[-1].figures[name] for name in ("text_audio_accuracy", "text_video_hit")}
 
 
 def row(name: str, figures: Sequence[Mapping[str, float]]) -> str:
-    """A row of the table: mean and standard deviation over the seeds."""
-    columns = [[each[key] for each in figures] for key in ("text_audio_accuracy", "text_video_recall")]
+    """Format a row of the table: mean and standard deviation over the seeds."""
+    columns = [[each[key] for each in figures] for key in ("text_audio_accuracy", "text_video_hit")]
     cells = [f"{mean(values):.3f} +- {stdev(values):.3f}" for values in columns]
     return f"| {name} | {' | '.join(cells)} |"
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Print the table as Markdown, a row as soon as it is known."""
-    parser = argparse.ArgumentParser(prog="python -m recipes.wave_nano.ablate", description="Leave parts out.")
-    parser.add_argument("config", type=Path)
-    parser.add_argument("--steps", type=int, default=60, help="of each task")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    options = parser.parse_args(arguments)
-    torch.set_num_threads(options.threads)
-    config = TrainConfig.read(options.config)
+def ablation_table(config: TrainConfig, steps: int) -> Iterator[str]:
+    """Train each variant from each seed, and yield the table as Markdown, a row as soon as it is known.
+
+    Args:
+        config: of a run whose stages `text`, `audio` and `vision` are finished.
+        steps: of each task.
+    """
     materials = prepare(config)
-    sys.stdout.write("| variant | text to audio: accuracy | text to video: R@1 of 60 |\n|---|---|---|\n")
+    yield "| variant | text to audio: accuracy | text to video: hit@1 of 60 |"
+    yield "|---|---|---|"
     for variant in VARIANTS:
-        figures = [measure(config, materials, variant, seed, options.steps) for seed in _SEEDS]
-        sys.stdout.write(row(variant.name, figures) + "\n")
-        sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
+        yield row(variant.name, [measure(config, materials, variant, seed, steps) for seed in _SEEDS])

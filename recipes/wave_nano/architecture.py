@@ -93,7 +93,7 @@ CONFIG: dict[str, Any] = {
 
 
 def untrained(seed: int) -> Wave:
-    """The model with random weights."""
+    """Build the model with random weights."""
     torch.manual_seed(seed)
     wave = Wave(WaveConfig.from_dict(copy.deepcopy(CONFIG)))
     wave.init_buffers("cpu")
@@ -109,7 +109,7 @@ def untrained(seed: int) -> Wave:
 
 
 def _pass_through(head: torch.nn.Sequential, dim: int) -> None:
-    """Start the fusion head as the last layer's output, so that media and text begin in one space.
+    """Initialize the fusion head as the output of the last layer, so that media and text begin in one space.
 
     Far above zero GELU is the identity, and normed outputs are of order one.
     """
@@ -123,9 +123,9 @@ def _pass_through(head: torch.nn.Sequential, dim: int) -> None:
 
 
 def _smooth(filters: torch.Tensor) -> None:
-    """Random filters of low frequencies: neighbouring pixels are alike, and white noise averages them away.
+    """Replace filters by random ones of low frequencies: white noise would average similar neighbouring pixels away.
 
-    Of filters over two frames, one half sees their sum and the other their difference.
+    Of filters over two frames, one half takes their sum and the other their difference.
     """
     coarse = torch.randn(len(filters), filters[0, ..., 0, 0].numel(), 4, 4)
     values = F.interpolate(coarse, filters.shape[-2:], mode="bicubic").view_as(filters)

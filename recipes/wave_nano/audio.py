@@ -1,4 +1,4 @@
-"""Second stage, sounds: each tower learns to say in the space of words what it hears."""
+"""Stage `audio`: each of the two audio encoders learns to classify sounds in the space of the teacher's vectors."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the usual name
 
+from recipes.wave_nano.dense import encoder_tokens, piece_of
 from recipes.wave_nano.sounds import ESC10, RATE_HZ, augmented
-from recipes.wave_nano.towers import heard_by_each, piece_of
 from wave_search.models.wave.preprocess import AudioPiece
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _TEMPERATURE = 0.07
 _SECONDS = (3, 3, 3, 5)
 
 
-class Listen:
+class AudioStage:
     """See `loop.Stage`. Trains audio tower, BEATs and their projection."""
 
     def __init__(self, wave: Wave, materials: Materials) -> None:
@@ -41,10 +41,10 @@ class Listen:
         return self._wave
 
     def loss(self, rng: np.random.Generator, step: int) -> tuple[torch.Tensor, dict[str, float]]:  # noqa: ARG002
-        """Which of the known sounds is it? With pairs of sounds blended (mixup, arXiv:1710.09412)."""
+        """Classify sounds, pairs of which are blended (mixup, arXiv:1710.09412)."""
         drawn = draw_labels(rng, self._materials, _BATCH)
         length = RATE_HZ * int(rng.choice(_SECONDS))
-        pieces = [heard(rng, self._materials, self._wave, label, length) for label in drawn]
+        pieces = [draw_piece(rng, self._materials, self._wave, label, length) for label in drawn]
         target = F.one_hot(torch.tensor([self._labels.index(label) for label in drawn]), len(self._labels)).float()
         if rng.random() < 0.7:
             share = np.float32(rng.beta(0.4, 0.4))
@@ -56,7 +56,7 @@ class Listen:
         return losses[0] + losses[1], {"tower": float(losses[0].detach()), "beats": float(losses[1].detach())}
 
     def validate(self) -> dict[str, float]:
-        """Share of the held-out ESC-10 clips that each encoder, and their sum, names rightly."""
+        """Return the accuracy of each encoder, and of their sum, on the held-out ESC-10 clips."""
         clips = [sound for sound in self._materials.held_out if sound.collection == ESC10]
         classes = sorted({sound.label for sound in clips})
         columns = [self._labels.index(label) for label in classes]
@@ -72,36 +72,36 @@ class Listen:
 
     def _logits(self, pieces: Sequence[AudioPiece]) -> tuple[torch.Tensor, torch.Tensor]:
         bank = self._materials.sound_meanings.T / _TEMPERATURE
-        tower, beats = heard_by_each(self._wave, pieces)
+        tower, beats = encoder_tokens(self._wave, pieces)
         return F.normalize(tower.mean(1), dim=-1) @ bank, F.normalize(beats.mean(1), dim=-1) @ bank
 
 
 def draw_labels(rng: np.random.Generator, materials: Materials, count: int, common: float = 0.65) -> list[str]:
-    """Labels of a batch: a share from those with many recordings, the rest from all."""
+    """Draw the labels of a batch: a share from those with many recordings, the rest from all."""
     many = [label for label, sounds in materials.sounds.items() if len(sounds) >= 16 and sounds[0].collection == ESC10]
     everything = list(materials.sounds)
     return [str(rng.choice(many if rng.random() < common else everything)) for _ in range(count)]
 
 
 def draw_samples(rng: np.random.Generator, materials: Materials, label: str, length: int) -> NDArray[np.float32]:
-    """One augmented recording."""
+    """Draw one augmented recording of a label."""
     sounds = materials.sounds[label]
     return augmented(rng, sounds[int(rng.integers(len(sounds)))], length)
 
 
-def heard(rng: np.random.Generator, materials: Materials, wave: Wave, label: str, length: int) -> AudioPiece:
-    """One augmented recording as the encoders take it."""
+def draw_piece(rng: np.random.Generator, materials: Materials, wave: Wave, label: str, length: int) -> AudioPiece:
+    """Draw one augmented recording as input of the encoders."""
     return piece_of(wave, draw_samples(rng, materials, label, length))
 
 
 def blend(first: AudioPiece, second: AudioPiece, share: np.float32) -> AudioPiece:
-    """Weighted mean of two sounds' spectrograms."""
+    """Return the weighted mean of the spectrograms of two sounds."""
     rest = np.float32(1) - share
     return AudioPiece(share * first.mel + rest * second.mel, share * first.fbank + rest * second.fbank)
 
 
 def masked(rng: np.random.Generator, piece: AudioPiece) -> AudioPiece:
-    """Bands of frequency and stretches of time set to their mean (SpecAugment, arXiv:1904.08779)."""
+    """Set bands of frequency and stretches of time to the mean (SpecAugment, arXiv:1904.08779)."""
     return AudioPiece(_masked(rng, piece.mel), _masked(rng, piece.fbank))
 
 

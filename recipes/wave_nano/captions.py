@@ -1,19 +1,25 @@
-"""Captions, questions and answers in varied wording."""
+"""Captions, questions and answers in varied wording.
+
+A question has four answers: the right one, a wrong one of its kind, and two that are true but not asked for. These two
+make the question count: without it, three answers are equally good.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from recipes.wave_nano.classes import OTHER_NAMES
+from recipes.wave_nano.scenes import COLOURS, MOTIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
 
     from recipes.wave_nano.scenes import Scene
 
-MOTIONS = {
+MOTION_WORDS = {
     "right": ("moves to the right", "crosses from left to right", "goes from the left to the right", "heads right"),
     "left": ("moves to the left", "crosses from right to left", "goes from the right to the left", "heads left"),
     "up": ("moves up", "rises", "goes upwards", "climbs from the bottom to the top"),
@@ -23,8 +29,7 @@ MOTIONS = {
     "spin": ("spins around", "turns around and around", "rotates", "spins"),
     "still": ("stays still", "does not move", "stands still", "keeps still"),
 }
-COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "grey")
-PLACES = {
+PLACE_WORDS = {
     "plain": ("in front of a plain wall", "on an empty background"),
     "day": ("under a blue sky", "by day", "in daylight"),
     "night": ("at night", "under the stars", "in the dark"),
@@ -35,21 +40,21 @@ PLACES = {
 WALLS = ("in front of a {} wall", "on a {} background", "before a {} wall", "against a {} background")
 NUMBERS = ("no", "one", "two", "three")
 QUESTIONS = {
-    "seen": ("What is seen?", "What do you see?", "Which object is in the picture?", "What is shown?"),
-    "heard": ("What is heard?", "What do you hear?", "Which sound is this?", "What does it sound like?"),
+    "subject": ("What is seen?", "What do you see?", "Which object is in the picture?", "What is shown?"),
+    "sound": ("What is heard?", "What do you hear?", "Which sound is this?", "What does it sound like?"),
     "colour": ("What colour is the wall?", "Which colour is the background?", "What is the colour behind it?"),
     "motion": ("How does it move?", "Which way does it move?", "What is its motion?"),
 }
 
 
 def pick(rng: np.random.Generator, words: Sequence[str]) -> str:
-    """One of several wordings."""
+    """Return one of several wordings."""
     return words[int(rng.integers(len(words)))]
 
 
-def noun(rng: np.random.Generator, thing: str) -> str:
-    """A word for a thing: mostly its first name."""
-    return pick(rng, (thing, thing, thing, *OTHER_NAMES.get(thing, ())))
+def noun(rng: np.random.Generator, subject: str) -> str:
+    """Return a name of a class, mostly the first one."""
+    return pick(rng, (subject, subject, subject, *OTHER_NAMES.get(subject, ())))
 
 
 def with_article(words: str) -> str:
@@ -58,7 +63,7 @@ def with_article(words: str) -> str:
 
 
 def plural(words: str) -> str:
-    """Plural of the names in `things`."""
+    """Return the plural of a name of a class."""
     special = {"mouse": "mice", "fish": "fish", "sheep": "sheep", "snowman": "snowmen", "cactus": "cacti"}
     head, _, last = words.rpartition(" ")
     if words.startswith(("person who", "cloud with")):
@@ -69,22 +74,22 @@ def plural(words: str) -> str:
     return f"{head} {special.get(last, last + ending)}".strip()
 
 
-def seen(rng: np.random.Generator, scene: Scene, moving: bool = True) -> str:
-    """Caption of what is seen.
+def scene_caption(rng: np.random.Generator, scene: Scene, moving: bool = True) -> str:
+    """Describe a scene.
 
     Args:
         rng: chooses the words.
         scene: what to describe.
-        moving: say how it moves, and sometimes where; otherwise only what it is.
+        moving: name its motion, and sometimes its place; otherwise only its subject.
     """
-    name = noun(rng, scene.thing)
-    subject = with_article(name) if scene.count == 1 else f"{NUMBERS[scene.count]} {plural(name)}"
+    name = noun(rng, scene.subject)
+    phrase = with_article(name) if scene.count == 1 else f"{NUMBERS[scene.count]} {plural(name)}"
     wall = f" {pick(rng, WALLS).format(scene.colour)}" if scene.colour else ""
     if not moving:
-        return pick(rng, (subject, subject, f"a video of {subject}", f"a picture of {subject}")) + wall
-    action = pick(rng, MOTIONS[scene.motion])
-    caption = f"{subject} {action if scene.count == 1 else _plural_verb(action)}{wall}"
-    return f"{caption} {pick(rng, PLACES[scene.place])}" if not wall and rng.random() < 0.25 else caption
+        return pick(rng, (phrase, phrase, f"a video of {phrase}", f"a picture of {phrase}")) + wall
+    action = pick(rng, MOTION_WORDS[scene.motion])
+    caption = f"{phrase} {action if scene.count == 1 else _plural_verb(action)}{wall}"
+    return f"{caption} {pick(rng, PLACE_WORDS[scene.place])}" if not wall and rng.random() < 0.25 else caption
 
 
 def _plural_verb(action: str) -> str:
@@ -93,7 +98,62 @@ def _plural_verb(action: str) -> str:
     return f"{special.get(verb, verb.removesuffix('s'))} {rest}".strip()
 
 
-def seen_and_heard(rng: np.random.Generator, picture: str, sound: str) -> str:
-    """Caption of a clip with its sound."""
+def av_caption(rng: np.random.Generator, picture: str, sound: str) -> str:
+    """Describe a clip with its sound."""
     templates = ("{0} while {1} is heard", "{0}, with the sound of {1}", "{1} is heard and {0}", "{0} and {1}")
     return pick(rng, templates).format(picture, sound)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question about one clip."""
+
+    kind: str
+    """A key of `QUESTIONS`."""
+    text: str
+    answers: tuple[str, ...]
+    """The right one first."""
+
+
+def ask(
+    rng: np.random.Generator,
+    kind: str,
+    scene: Scene,
+    sound: str,
+    *,
+    subjects: Sequence[str],
+    sounds: Mapping[str, Sequence[str]],
+) -> Question:
+    """Make a question about a clip.
+
+    Args:
+        rng: chooses words and wrong answers.
+        kind: a key of `QUESTIONS`.
+        scene: the video, in front of a coloured wall.
+        sound: label of the sound.
+        subjects: subjects to choose wrong answers from.
+        sounds: label -> wordings of the sounds to choose wrong answers from.
+    """
+    truth = {"subject": scene.subject, "sound": sound, "colour": str(scene.colour), "motion": scene.motion}
+    values = {"subject": subjects, "sound": tuple(sounds), "colour": COLOURS, "motion": MOTIONS}
+    wrong = [value for value in values[kind] if value != truth[kind]]
+    others = [other for other in truth if other != kind]
+    unasked = [others[index] for index in rng.permutation(3)[:2]]
+    answers = (
+        _answer(rng, kind, truth[kind], sounds),
+        _answer(rng, kind, pick(rng, wrong), sounds),
+        *(_answer(rng, other, truth[other], sounds) for other in unasked),
+    )
+    return Question(kind, pick(rng, QUESTIONS[kind]), answers)
+
+
+def _answer(rng: np.random.Generator, kind: str, value: str, sounds: Mapping[str, Sequence[str]]) -> str:
+    match kind:
+        case "subject":
+            return with_article(noun(rng, value))
+        case "sound":
+            return pick(rng, sounds[value])
+        case "colour":
+            return pick(rng, (value, f"a {value} wall", f"a {value} background"))
+        case _:
+            return pick(rng, tuple(f"it {words}" for words in MOTION_WORDS[value]))

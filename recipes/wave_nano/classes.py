@@ -1,6 +1,6 @@
-"""What the procedural scenes show and what is heard: names, pictograms, and the words of training captions.
+"""The classes of scenes and sounds: names, pictograms, and the words of training captions.
 
-Words that the evaluation keeps for its paraphrases (`evaluation.PARAPHRASES`) must not appear here; a test compares.
+No caption uses a content word of `PARAPHRASES`, which the evaluation keeps for itself; a test compares.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ OTHER_NAMES = MappingProxyType(
     }
 )
 
-# Label of a sound -> the thing that is seen making it.
+# Label of a sound -> the subject of scenes that makes it.
 SOURCES = MappingProxyType(
     {
         "dog": "dog",
@@ -108,5 +108,21 @@ SOUND_WORDS = MappingProxyType(
         "helicopter": ("a helicopter flying", "a flying helicopter", "the rotor of a helicopter", "a helicopter"),
         "chainsaw": ("a chainsaw running", "a chainsaw cutting wood", "the motor of a chainsaw", "a chainsaw"),
         "crackling_fire": ("a fire crackling", "a crackling fire", "a fire burning", "the crackle of a fire"),
+    }
+)
+
+# Label -> other words for it that no training caption uses, for the evaluation.
+PARAPHRASES = MappingProxyType(
+    {
+        "dog": ("a puppy yapping", "a hound woofing", "yelping canine"),
+        "rooster": ("a cockerel cock-a-doodle-doo", "cockerel at the farmyard", "poultry"),
+        "rain": ("a heavy downpour", "drizzle pattering", "a shower"),
+        "sea_waves": ("surf rolling in", "ocean swell", "breakers by the seaside"),
+        "crying_baby": ("an infant wailing", "a newborn sobbing", "a weeping toddler"),
+        "clock_tick": ("tick tock of a timepiece", "a pendulum", "a stopwatch"),
+        "sneezing": ("achoo", "someone with hay fever, atishoo", "nasal allergy outburst"),
+        "helicopter": ("a chopper overhead", "whirring blades of an aircraft", "rotorcraft"),
+        "chainsaw": ("a lumberjack at work", "machinery felling timber", "logging equipment"),
+        "crackling_fire": ("a campfire", "embers in the hearth", "a blazing bonfire"),
     }
 )

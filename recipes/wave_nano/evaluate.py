@@ -1,15 +1,11 @@
 """Figures of a model on sounds and drawing styles that it was not trained on.
 
-    python -m recipes.wave_nano.evaluate MODEL --media DIR --icons DIR [--fold 4]
-
-Everything goes through the embedder that searches use, with captions in fixed wording. Chance is seeded: two runs give
+Everything is embedded as searches embed it, with captions in fixed wording. Random choices are seeded: two runs give
 the same figures.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,14 +13,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recipes.wave_nano.captions import QUESTIONS, seen
-from recipes.wave_nano.classes import PICTOGRAMS, SOUND_WORDS, SOURCES
-from recipes.wave_nano.paraphrases import PARAPHRASES
-from recipes.wave_nano.questions import Question, ask
+from recipes.wave_nano.captions import QUESTIONS, Question, ask, scene_caption
+from recipes.wave_nano.classes import PARAPHRASES, PICTOGRAMS, SOUND_WORDS, SOURCES
 from recipes.wave_nano.scenes import DURATION_S, Scene, random_scene, render
 from recipes.wave_nano.sounds import ESC10, RATE_HZ, Sound, load_sounds
 from recipes.wave_nano.sprites import HELD_OUT_STYLE, Sprites, load_sprites
-from wave_search.finetune.metrics import accuracy, mean_average_precision, recall
+from wave_search.evaluation.metrics import similarity_figures
 from wave_search.models import LoadOptions, load
 from wave_search.types import Clip, Frames, Modality, Waveform
 
@@ -72,16 +66,16 @@ def _text_and_audio(embedder: Embedder, sounds: Sequence[Sound]) -> list[Row]:
     named = _texts(embedder, [SOUND_WORDS[label][0] for label in classes])
     relevant = np.arange(len(classes))[:, None] == truth[None]
     others = np.stack([_texts(embedder, PARAPHRASES[label]) for label in classes], axis=1)
-    paraphrased = [accuracy(heard @ wording.T, truth) for wording in others]
+    paraphrased = [_accuracy(heard @ wording.T, truth) for wording in others]
     flat = others.swapaxes(0, 1).reshape(-1, heard.shape[1])
     return [
-        Row("text to audio: accuracy of 10 classes", accuracy(heard @ named.T, truth), 0.85, 0.1),
-        Row("text to audio: mAP@10", mean_average_precision(named @ heard.T, relevant, 10), 0.80, 0.1),
-        Row("audio to text: R@1", recall(heard @ named.T, relevant.T, 1), 0.5, 0.1),
+        Row("text to audio: accuracy of 10 classes", _accuracy(heard @ named.T, truth), 0.85, 0.1),
+        Row("text to audio: mAP@10", _mean("mAP@10", named @ heard.T, relevant), 0.80, 0.1),
+        Row("audio to text: hit@1", _mean("hit@1", heard @ named.T, relevant.T), 0.5, 0.1),
         Row("paraphrases: text to audio accuracy", float(np.mean(paraphrased)), 0.65, 0.1),
         Row(
             "paraphrases: text to audio mAP@10",
-            mean_average_precision(flat @ heard.T, np.repeat(relevant, 3, axis=0), 10),
+            _mean("mAP@10", flat @ heard.T, np.repeat(relevant, 3, axis=0)),
             0,
             0.1,
         ),
@@ -94,11 +88,11 @@ def _audio_and_video(embedder: Embedder, sounds: Sequence[Sound], sprites: Sprit
     scenes = [replace(random_scene(rng, [SOURCES[labels[n % 10]]], walls=0.0), count=1) for n in range(_AV_VIDEOS)]
     watched = _embed(embedder, _video_clips(rng, scenes, sprites), Modality.VIDEO)
     heard = _embed(embedder, [_sound_clip(sound) for sound in sounds], Modality.AUDIO)
-    relevant = np.array([[SOURCES[sound.label] == scene.thing for scene in scenes] for sound in sounds])
+    relevant = np.array([[SOURCES[sound.label] == scene.subject for scene in scenes] for sound in sounds])
     similarities = heard @ watched.T
     return [
-        Row("audio to video: R@1 by class", recall(similarities, relevant, 1), 0.60, 0.1),
-        Row("video to audio: R@1 by class", recall(similarities.T, relevant.T, 1), 0.5, 0.1),
+        Row("audio to video: hit@1 by class", _mean("hit@1", similarities, relevant), 0.60, 0.1),
+        Row("video to audio: hit@1 by class", _mean("hit@1", similarities.T, relevant.T), 0.5, 0.1),
     ]
 
 
@@ -109,15 +103,15 @@ def _text_and_video(embedder: Embedder, sprites: Sprites) -> list[Row]:
         scene = random_scene(rng, list(PICTOGRAMS))
         scenes[replace(scene, count=1, place="wall" if scene.colour else "day")] = None
     watched = _embed(embedder, _video_clips(rng, list(scenes), sprites), Modality.VIDEO)
-    told = _texts(embedder, [seen(rng, scene) for scene in scenes])
+    told = _texts(embedder, [scene_caption(rng, scene) for scene in scenes])
     pairs = np.eye(_VIDEOS, dtype=bool)
-    things = np.array([[one.thing == other.thing for one in scenes] for other in scenes])
+    same_subject = np.array([[one.subject == other.subject for one in scenes] for other in scenes])
     to_video, to_text = told @ watched.T, watched @ told.T
     return [
-        Row("text to video: R@1 of 200", recall(to_video, pairs, 1), 0.50, 0.005),
-        Row("text to video: R@5 of 200", recall(to_video, pairs, 5), 0.85, 0.025),
-        Row("text to video: right thing first", recall(to_video, things, 1), 0, 1 / len(PICTOGRAMS)),
-        Row("video to text: R@1 of 200", recall(to_text, pairs, 1), 0.025, 0.005),
+        Row("text to video: hit@1 of 200", _mean("hit@1", to_video, pairs), 0.50, 0.005),
+        Row("text to video: hit@5 of 200", _mean("hit@5", to_video, pairs), 0.85, 0.025),
+        Row("text to video: right subject first", _mean("hit@1", to_video, same_subject), 0, 1 / len(PICTOGRAMS)),
+        Row("video to text: hit@1 of 200", _mean("hit@1", to_text, pairs), 0.025, 0.005),
     ]
 
 
@@ -127,7 +121,7 @@ def _questions(embedder: Embedder, sounds: Sequence[Sound], sprites: Sprites) ->
     scenes = [replace(random_scene(rng, list(PICTOGRAMS), walls=1.0), count=1) for _ in kinds]
     heard = [sounds[int(rng.integers(len(sounds)))] for _ in kinds]
     asked = [
-        ask(rng, kind, scene, sound.label, things=list(PICTOGRAMS), sounds=SOUND_WORDS)
+        ask(rng, kind, scene, sound.label, subjects=list(PICTOGRAMS), sounds=SOUND_WORDS)
         for kind, scene, sound in zip(kinds, scenes, heard, strict=True)
     ]
     clips = [
@@ -137,7 +131,7 @@ def _questions(embedder: Embedder, sounds: Sequence[Sound], sprites: Sprites) ->
     right = _answered(embedder, clips, asked, with_question=True)
     generic = _answered(embedder, clips, asked, with_question=False)
     by_kind = [
-        Row(f"questions about what is {kind}", float(right[[k == kind for k in kinds]].mean()), 0, 0.25)
+        Row(f"questions about the {kind}", float(right[[k == kind for k in kinds]].mean()), 0, 0.25)
         for kind in QUESTIONS
     ]
     return [
@@ -160,6 +154,15 @@ def _answered(
     return np.array(right)
 
 
+def _accuracy(similarities: NDArray[np.float32], truth: NDArray[np.int64]) -> float:
+    """Share of rows whose largest entry is the true one."""
+    return float((similarities.argmax(axis=1) == truth).mean())
+
+
+def _mean(figure: str, similarities: NDArray[np.float32], relevant: NDArray[np.bool_]) -> float:
+    return float(similarity_figures(similarities, relevant)[figure].mean())
+
+
 def _video_clips(rng: np.random.Generator, scenes: Sequence[Scene], sprites: Sprites) -> list[Clip]:
     return [Clip(frames=Frames(render(rng, scene, sprites), DURATION_S)) for scene in scenes]
 
@@ -176,21 +179,21 @@ def _embed(embedder: Embedder, clips: Sequence[Clip], modality: Modality) -> NDA
     return np.stack([vectors[modality] for vectors in embedder.embed(clips, [modality])])
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Print the table as Markdown."""
-    parser = argparse.ArgumentParser(prog="python -m recipes.wave_nano.evaluate", description="Evaluate a small model.")
-    parser.add_argument("model", help="a known model, or the directory of a checkpoint")
-    parser.add_argument("--media", type=Path, required=True, help="folder of sounds with manifest.jsonl")
-    parser.add_argument("--icons", type=Path, required=True, help="folder with STYLE/icons.json")
-    parser.add_argument("--fold", type=int, default=4)
-    options = parser.parse_args(arguments)
-    sounds = load_sounds(options.media, (options.fold,), (ESC10,))
+def evaluate_model(model: str, media: Path, icons: Path, fold: int) -> list[str]:
+    """Evaluate a model on the CPU.
+
+    Args:
+        model: a known model, or the directory of a checkpoint.
+        media: folder of sounds with `manifest.jsonl`.
+        icons: folder with `STYLE/icons.json` of the held-out style.
+        fold: of the sounds.
+
+    Returns:
+        The lines of a Markdown table.
+    """
+    sounds = load_sounds(media, (fold,), (ESC10,))
     with tempfile.TemporaryDirectory() as cache:
-        sprites = load_sprites(options.icons, (HELD_OUT_STYLE,), Path(cache))
-    rows = evaluate(load(options.model, LoadOptions(device="cpu")), sounds, sprites)
+        sprites = load_sprites(icons, (HELD_OUT_STYLE,), Path(cache))
+    rows = evaluate(load(model, LoadOptions(device="cpu")), sounds, sprites)
     lines = [f"| {row.task} | {row.value:.3f} | {row.wanted or ''} | {row.chance:.3f} |" for row in rows]
-    sys.stdout.write("\n".join(["| task | figure | wanted | chance |", "|---|---|---|---|", *lines]) + "\n")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
+    return ["| task | figure | goal | chance |", "|---|---|---|---|", *lines]

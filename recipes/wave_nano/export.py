@@ -1,19 +1,19 @@
-"""The checkpoint directory of a finished run: `python -m recipes.wave_nano.export CONFIG.toml DIRECTORY`."""
+"""The model directory of a finished run: weights, configuration, tokenizer and credits."""
 
 from __future__ import annotations
 
 import shutil
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recipes.wave_nano.config import TrainConfig
 from recipes.wave_nano.sounds import Sound, load_sounds
 from recipes.wave_nano.stages import trained_model
 from wave_search.models.wave.checkpoint import save_wave
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from recipes.wave_nano.config import TrainConfig
 
 _ICONS = """\
 - Emoji One in colour and in black, (c) the EmojiTwo contributors, CC-BY-4.0, https://github.com/EmojiTwo/emojitwo
@@ -25,11 +25,11 @@ _ICONS = """\
 
 
 def export(config: TrainConfig, directory: Path) -> None:
-    """Write configuration, tokenizer, credits and weights; these in half precision, which halves the package.
+    """Write configuration, tokenizer, credits and weights in float16, which halves the package.
 
     Args:
-        config: of a run whose stages are done.
-        directory: must not hold weights yet.
+        config: of a finished run.
+        directory: must not contain weights yet.
     """
     save_wave(trained_model(config).half(), directory)
     shutil.copyfile(config.directory / "tokenizer.json", directory / "tokenizer.json")
@@ -38,7 +38,7 @@ def export(config: TrainConfig, directory: Path) -> None:
 
 
 def credits_of(sounds: Sequence[Sound]) -> str:
-    """Whom the licences ask to name, as Markdown."""
+    """List the authors whom the licences ask to name, as Markdown."""
     named = [sound for sound in sounds if sound.licence.startswith("CC-BY")]
     free = len(sounds) - len(named)
     lines = [f"- `{Path(sound.path).name}`: {sound.attribution}; {sound.licence}" for sound in named]
@@ -52,7 +52,3 @@ def credits_of(sounds: Sequence[Sound]) -> str:
             "",
         ]
     )
-
-
-if __name__ == "__main__":
-    export(TrainConfig.read(Path(sys.argv[1])), Path(sys.argv[2]))

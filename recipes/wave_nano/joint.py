@@ -10,16 +10,14 @@ import torch.nn.functional as F  # noqa: N812 - the usual name
 from torch import nn
 
 from recipes.wave_nano.audio import draw_labels, draw_samples, masked
-from recipes.wave_nano.captions import QUESTIONS, pick, seen, seen_and_heard
-from recipes.wave_nano.dense import embed_media, embed_text
-from recipes.wave_nano.materials import sounding_things, text_tokenizer
-from recipes.wave_nano.pictures import Pictures, any_size
-from recipes.wave_nano.questions import ask
-from recipes.wave_nano.scenes import DURATION_S, Scene, random_scene
+from recipes.wave_nano.captions import QUESTIONS, ask, av_caption, pick, scene_caption
+from recipes.wave_nano.dense import audio_features, embed_media, embed_text, piece_of, vision_features
+from recipes.wave_nano.materials import sounding_subjects, text_tokenizer
+from recipes.wave_nano.scenes import DURATION_S, Pictures, Scene, any_size, random_scene
 from recipes.wave_nano.sounds import ESC10, RATE_HZ, mixed
-from recipes.wave_nano.text import Words
-from recipes.wave_nano.towers import hear, piece_of, see
-from wave_search.finetune.losses import contrastive, distillation, multiple_choice
+from recipes.wave_nano.teacher import distillation
+from recipes.wave_nano.text import TextStage
+from wave_search.finetune.losses import contrastive, multiple_choice
 from wave_search.models.wave import sequences
 from wave_search.models.wave.clips import PROMPTS
 from wave_search.types import Modality
@@ -39,7 +37,7 @@ AUDIO_TASKS = {"text_audio": 1.0}
 ALL_TASKS = {"text_audio": 0.22, "text_video": 0.38, "text_av": 0.02, "audio_video": 0.16, "questions": 0.22}
 _BATCHES = {"text_audio": 24, "text_video": 48, "text_av": 16, "audio_video": 24, "questions": 20}
 _KINDS = 12
-"""Of things in a batch of captions and videos, so that several are told apart by motion and colour alone."""
+"""Subjects in a batch of captions and videos: so few that several videos differ by motion and colour alone."""
 _BANK_TEMPERATURE = 0.07
 
 
@@ -57,11 +55,11 @@ class Student(nn.Module):
         return self.log_temperature.exp().clamp(min=0.01)
 
 
-class Joint:
-    """See `loop.Stage`. Trains all but the table of tokens; the towers in every other step, to save time."""
+class JointStage:
+    """See `loop.Stage`. Trains all but the token embeddings; the towers in every other step, to save time."""
 
     def __init__(self, wave: Wave, materials: Materials, tasks: Mapping[str, float]) -> None:
-        """Take over a model.
+        """Prepare a model for training.
 
         Args:
             wave: the model.
@@ -71,14 +69,14 @@ class Joint:
         self._tasks = tasks
         self._student, self._materials, self._wave = Student(wave), materials, wave
         self._tokenizer = text_tokenizer(materials, wave)
-        self._words = Words(wave, materials, batch=128, captions=False)
+        self._words = TextStage(wave, materials, batch=128, captions=False)
         self._pictures = Pictures(materials.sprites)
-        self._things = self._pictures.things
+        self._subjects = self._pictures.subjects
         self._labels = list(materials.sounds)
-        self._sources = sounding_things(materials)
+        self._sources = sounding_subjects(materials)
         self._wordings = {label: sounds[0].wordings for label, sounds in materials.sounds.items()}
         wave.requires_grad_(True)
-        # Captions use few words. All others keep what the teacher said of them, and so do these.
+        # Captions use few words: training their tokens would separate them from those that only the teacher taught.
         wave.model.embed_tokens.requires_grad_(False)
 
     @property
@@ -87,7 +85,7 @@ class Joint:
         return self._student
 
     def loss(self, rng: np.random.Generator, step: int) -> tuple[torch.Tensor, dict[str, float]]:
-        """The loss of one task and, where the towers rest, a reminder of what words mean."""
+        """Compute the loss of one task and, in steps without gradients of the towers, that of the stage `text`."""
         task = str(rng.choice(list(self._tasks), p=list(self._tasks.values())))
         self._tower_gradients = step % 2 == 0
         loss: torch.Tensor = getattr(self, f"_{task}")(rng, _BATCHES[task])
@@ -112,44 +110,44 @@ class Joint:
         pure = [index for index, key in enumerate(keys) if key == labels[index]]
         known = torch.tensor([self._labels.index(labels[index]) for index in pure])
         bank = self._by_bank(media[pure], self._materials.sound_meanings, known)
-        # Where no caption leads, only what the teacher says of the sound keeps other words for it near.
+        # Keeps words near that no caption contains.
         meant = distillation(media[pure].float(), self._materials.sound_meanings[known])
         return self._contrast(media, self._embed_texts(texts), _equal(keys)) + 0.5 * bank + meant
 
     def _text_video(self, rng: np.random.Generator, batch: int) -> torch.Tensor:
-        kinds = [self._things[index] for index in rng.choice(len(self._things), _KINDS, replace=False)]
+        kinds = [self._subjects[index] for index in rng.choice(len(self._subjects), _KINDS, replace=False)]
         scenes = [random_scene(rng, kinds) for _ in range(batch)]
         still = rng.random() < 0.2
         moving = [not still and rng.random() < 0.8 for _ in scenes]
-        texts = [seen(rng, scene, moves) for scene, moves in zip(scenes, moving, strict=True)]
+        texts = [scene_caption(rng, scene, moves) for scene, moves in zip(scenes, moving, strict=True)]
         videos = self._render(rng, scenes)
         media = self._embed_images([pixels[1:2] for pixels in videos]) if still else self._embed_videos(videos)
         truth = [[_true_of(said, moves, scene) for said, moves in zip(scenes, moving, strict=True)] for scene in scenes]
-        known = torch.tensor([self._things.index(scene.thing) for scene in scenes])
-        bank = self._by_bank(media, self._materials.thing_meanings, known)
+        known = torch.tensor([self._subjects.index(scene.subject) for scene in scenes])
+        bank = self._by_bank(media, self._materials.subject_meanings, known)
         return self._contrast(media, self._embed_texts(texts), torch.tensor(truth)) + 0.3 * bank
 
     def _text_av(self, rng: np.random.Generator, batch: int) -> torch.Tensor:
         scenes, labels = self._draw_clips(rng, batch, matching=0.5)
         media = self._embed_av(rng, scenes, labels, [PROMPTS[Modality.AV]] * batch)
         heard = [pick(rng, self._wordings[label]) for label in labels]
-        pictures = [seen(rng, scene, bool(rng.random() < 0.5)) for scene in scenes]
-        texts = [seen_and_heard(rng, picture, sound) for picture, sound in zip(pictures, heard, strict=True)]
+        pictures = [scene_caption(rng, scene, bool(rng.random() < 0.5)) for scene in scenes]
+        texts = [av_caption(rng, picture, sound) for picture, sound in zip(pictures, heard, strict=True)]
         return self._contrast(media, self._embed_texts(texts), None)
 
     def _audio_video(self, rng: np.random.Generator, batch: int) -> torch.Tensor:
         scenes, labels = self._draw_clips(rng, batch, matching=1.0)
         audio = self._embed_audio(rng, [draw_samples(rng, self._materials, label, 3 * RATE_HZ) for label in labels])
         video = self._embed_videos(self._render(rng, scenes))
-        known = torch.tensor([self._things.index(scene.thing) for scene in scenes])
-        bank = self._by_bank(video, self._materials.thing_meanings, known)
-        return self._contrast(audio, video, _equal([scene.thing for scene in scenes])) + 0.3 * bank
+        known = torch.tensor([self._subjects.index(scene.subject) for scene in scenes])
+        bank = self._by_bank(video, self._materials.subject_meanings, known)
+        return self._contrast(audio, video, _equal([scene.subject for scene in scenes])) + 0.3 * bank
 
     def _questions(self, rng: np.random.Generator, batch: int) -> torch.Tensor:
         scenes, labels = self._draw_clips(rng, batch, matching=0.3, walls=1.0)
         kinds = [pick(rng, tuple(QUESTIONS)) for _ in scenes]
         asked = [
-            ask(rng, kind, scene, label, things=self._things, sounds=self._wordings)
+            ask(rng, kind, scene, label, subjects=self._subjects, sounds=self._wordings)
             for kind, scene, label in zip(kinds, scenes, labels, strict=True)
         ]
         media = self._embed_av(rng, scenes, labels, [question.text for question in asked])
@@ -159,58 +157,60 @@ class Joint:
     def _draw_clips(
         self, rng: np.random.Generator, batch: int, matching: float, walls: float = 0.3
     ) -> tuple[list[Scene], list[str]]:
-        """Scenes with sounds: a share with the sound of what is seen, the rest with any."""
-        scenes, labels = [], []
+        """Draw scenes with sounds: a share with the sound of the subject, the rest with any."""
+        scenes, drawn = [], []
         esc = [
-            thing for thing, makes in self._sources.items() if self._materials.sounds[makes[0]][0].collection == ESC10
+            subject
+            for subject, makes in self._sources.items()
+            if self._materials.sounds[makes[0]][0].collection == ESC10
         ]
         for _ in range(batch):
             fits = rng.random() < matching
-            pool = (esc if rng.random() < 0.7 else list(self._sources)) if fits else self._things
+            pool = (esc if rng.random() < 0.7 else list(self._sources)) if fits else self._subjects
             scene = random_scene(rng, pool, walls)
             scenes.append(scene)
-            labels.append(pick(rng, self._sources[scene.thing]) if fits else draw_labels(rng, self._materials, 1)[0])
-        return scenes, labels
+            drawn.append(pick(rng, self._sources[scene.subject]) if fits else draw_labels(rng, self._materials, 1)[0])
+        return scenes, drawn
 
     def _render(self, rng: np.random.Generator, scenes: Sequence[Scene]) -> list[NDArray[np.uint8]]:
         return self._pictures.draw(rng, scenes, any_size(rng))
 
-    def _hear(self, rng: np.random.Generator, sounds: Sequence[NDArray[np.float32]]) -> list[AudioFeatures]:
+    def _encode_audio(self, rng: np.random.Generator, sounds: Sequence[NDArray[np.float32]]) -> list[AudioFeatures]:
         pieces = [piece_of(self._wave, samples) for samples in sounds]
         with torch.set_grad_enabled(self._tower_gradients):
             return self._features([masked(rng, piece) for piece in pieces])
 
     def _features(self, pieces: Sequence[AudioPiece]) -> list[AudioFeatures]:
-        return hear(self._wave, pieces)
+        return audio_features(self._wave, pieces)
 
-    def _see(self, videos: Sequence[NDArray[np.uint8]], duration_s: float) -> list[VisionFeatures]:
+    def _encode_video(self, videos: Sequence[NDArray[np.uint8]], duration_s: float) -> list[VisionFeatures]:
         with torch.set_grad_enabled(self._tower_gradients):
-            return see(self._wave, videos, duration_s)
+            return vision_features(self._wave, videos, duration_s)
 
     def _embed_audio(self, rng: np.random.Generator, sounds: Sequence[NDArray[np.float32]]) -> torch.Tensor:
         prompt = self._tokenizer.encode(PROMPTS[Modality.AUDIO])
         config = self._wave.config
-        heard = self._hear(rng, sounds)
+        heard = self._encode_audio(rng, sounds)
         return embed_media(self._wave, [sequences.audio_sequence(config, [prompt], audio) for audio in heard])
 
     def _embed_videos(self, videos: Sequence[NDArray[np.uint8]]) -> torch.Tensor:
         prompt = self._tokenizer.encode(PROMPTS[Modality.VIDEO])
         config = self._wave.config
-        watched = self._see(videos, DURATION_S)
+        watched = self._encode_video(videos, DURATION_S)
         return embed_media(self._wave, [sequences.video_sequence(config, [prompt], vision) for vision in watched])
 
     def _embed_images(self, images: Sequence[NDArray[np.uint8]]) -> torch.Tensor:
         prompt = self._tokenizer.encode(PROMPTS[Modality.IMAGE])
         config = self._wave.config
-        seen = self._see(images, 0)
+        seen = self._encode_video(images, 0)
         return embed_media(self._wave, [sequences.image_sequence(config, [prompt], vision) for vision in seen])
 
     def _embed_av(
         self, rng: np.random.Generator, scenes: Sequence[Scene], labels: Sequence[str], prompts: Sequence[str]
     ) -> torch.Tensor:
         length = round(DURATION_S * RATE_HZ)
-        heard = self._hear(rng, [draw_samples(rng, self._materials, label, length) for label in labels])
-        watched = self._see(self._render(rng, scenes), DURATION_S)
+        heard = self._encode_audio(rng, [draw_samples(rng, self._materials, label, length) for label in labels])
+        watched = self._encode_video(self._render(rng, scenes), DURATION_S)
         clips = [
             sequences.audiovisual_sequence(self._wave.config, [self._tokenizer.encode(prompt)], vision, audio)
             for prompt, vision, audio in zip(prompts, watched, heard, strict=True)
@@ -226,11 +226,11 @@ class Joint:
 
     @staticmethod
     def _by_bank(media: torch.Tensor, bank: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-        """Name what is heard or seen among all that there is, by the teacher's meanings: far more negatives."""
+        """Classify clips among all classes, by the teacher's vectors of these: far more negatives than a batch has."""
         return F.cross_entropy(F.normalize(media.float(), dim=-1) @ bank.T / _BANK_TEMPERATURE, known)
 
     def validate(self) -> dict[str, float]:
-        """Share of the held-out ESC-10 clips whose class is the nearest text."""
+        """Return the share of the held-out ESC-10 clips whose class is the nearest text."""
         clips = [sound for sound in self._materials.held_out if sound.collection == ESC10]
         classes = sorted({sound.label for sound in clips})
         texts = F.normalize(self._embed_texts([self._wordings[label][0] for label in classes]), dim=-1)
@@ -249,6 +249,6 @@ def _equal(keys: Sequence[str]) -> torch.Tensor:
 
 
 def _true_of(said: Scene, moves: bool, scene: Scene) -> bool:
-    """Whether a caption made from `said` describes `scene`, too."""
-    same = (said.thing, said.count, said.colour) == (scene.thing, scene.count, scene.colour)
+    """Return whether a caption made from `said` also describes `scene`."""
+    same = (said.subject, said.count, said.colour) == (scene.subject, scene.count, scene.colour)
     return same and (not moves or said.motion == scene.motion)

@@ -1,4 +1,4 @@
-"""What the stages are made from, read or computed once."""
+"""The inputs of the stages, read or computed once."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tokenizers import Tokenizer
 from recipes.wave_nano import vocabulary
 from recipes.wave_nano.architecture import HIDDEN, VOCABULARY
 from recipes.wave_nano.classes import OTHER_NAMES, PICTOGRAMS, SOURCES
-from recipes.wave_nano.phrases import phrases, read_lexicon
 from recipes.wave_nano.sounds import Sound, by_label, load_sounds
 from recipes.wave_nano.sprites import TRAINING_STYLES, Sprites, load_sprites
 from recipes.wave_nano.teacher import Meanings, Teacher, meanings
+from recipes.wave_nano.vocabulary import phrases, read_lexicon
 from wave_search.models.wave.tokenizer import TextTokenizer
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from wave_search.models.wave.network import Wave
 
 CAPTIONS = 6_000
-"""Of the phrases that the text path learns, the first are captions."""
+"""Number of captions, the first of the phrases that the text path learns."""
 _PHRASES, _NEAR_WORDS = 300_000, 6_000
 
 
@@ -43,12 +43,12 @@ class Materials:
     """Of the training styles."""
     sound_meanings: torch.Tensor
     """(labels, dim), in the order of `sounds`."""
-    thing_meanings: torch.Tensor
-    """(things, dim), in the order of `things.PICTOGRAMS`."""
+    subject_meanings: torch.Tensor
+    """(subjects, dim), in the order of `classes.PICTOGRAMS`."""
 
 
 def prepare(config: TrainConfig) -> Materials:
-    """Read the inputs; tokenizer and the teacher's answers are kept in the run's directory."""
+    """Read the inputs. Tokenizer and vectors of the teacher are kept in the directory of the run."""
     config.directory.mkdir(parents=True, exist_ok=True)
     sounds = by_label(load_sounds(config.inputs.media, config.training_folds))
     teacher = Teacher(config.inputs.teacher)
@@ -57,7 +57,7 @@ def prepare(config: TrainConfig) -> Materials:
         _compute_words(config, sounds, teacher)
     learned = Meanings.load(known)
     wordings = [group[0].wordings for group in sounds.values()]
-    names = [(thing, *OTHER_NAMES.get(thing, ())) for thing in PICTOGRAMS]
+    names = [(subject, *OTHER_NAMES.get(subject, ())) for subject in PICTOGRAMS]
     return Materials(
         tokenizer=Tokenizer.from_file(str(tokenizer_file)),
         meanings=learned,
@@ -65,7 +65,7 @@ def prepare(config: TrainConfig) -> Materials:
         held_out=load_sounds(config.inputs.media, (config.held_out_fold,)),
         sprites=load_sprites(config.inputs.icons, TRAINING_STYLES, config.directory / "sprites"),
         sound_meanings=_mean_meanings(teacher, learned, wordings),
-        thing_meanings=_mean_meanings(teacher, learned, names),
+        subject_meanings=_mean_meanings(teacher, learned, names),
     )
 
 
@@ -84,7 +84,7 @@ def _compute_words(config: TrainConfig, sounds: dict[str, list[Sound]], teacher:
 
 
 def _nearest_words(teacher: Teacher, words: Sequence[str], concepts: Sequence[str]) -> set[str]:
-    """Words near in meaning to what is heard or seen."""
+    """Select the words nearest in meaning to the classes."""
     closeness = (teacher.embed(words) @ teacher.embed(concepts).T).max(axis=1)
     return {words[index] for index in np.argsort(-closeness)[:_NEAR_WORDS]}
 
@@ -95,12 +95,12 @@ def _mean_meanings(teacher: Teacher, learned: Meanings, wordings: Sequence[Seque
 
 
 def text_tokenizer(materials: Materials, wave: Wave) -> TextTokenizer:
-    """The tokenizer as the model uses it."""
+    """Return the tokenizer as the model uses it."""
     return TextTokenizer(materials.tokenizer, wave.config.tokens)
 
 
 def teach_tokens(wave: Wave, materials: Materials, config: TrainConfig) -> None:
-    """Start the table of token embeddings from what the teacher says of each token."""
+    """Initialize the token embeddings with the teacher's vector of each token."""
     count = VOCABULARY - len(vocabulary.SPECIAL_TOKENS)
     spelled = [materials.tokenizer.decode([token]).strip() or "." for token in range(count)]
     vectors = materials.meanings.project(Teacher(config.inputs.teacher).embed(spelled))
@@ -109,10 +109,10 @@ def teach_tokens(wave: Wave, materials: Materials, config: TrainConfig) -> None:
         wave.model.embed_tokens.weight[count:].normal_(0, HIDDEN**-0.5)
 
 
-def sounding_things(materials: Materials) -> dict[str, list[str]]:
-    """Thing -> labels of sounds that it makes and that there are recordings of."""
+def sounding_subjects(materials: Materials) -> dict[str, list[str]]:
+    """Map each subject to the labels of its sounds, as far as there are recordings."""
     found: dict[str, list[str]] = {}
-    for label, thing in SOURCES.items():
+    for label, subject in SOURCES.items():
         if label in materials.sounds:
-            found.setdefault(thing, []).append(label)
+            found.setdefault(subject, []).append(label)
     return found

@@ -1,4 +1,4 @@
-"""Procedural videos: a pictogram that moves over a background."""
+"""Procedural videos: a pictogram that moves over a background, drawn again and again in changed styles."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageFilter
 
-from recipes.wave_nano.captions import COLOURS, MOTIONS, PLACES
+from recipes.wave_nano.sprites import restyled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +22,7 @@ DURATION_S = 4.0
 SIZES = ((112, 112), (84, 140), (140, 84))
 """(height, width) that the decoders make of square, wide and tall videos."""
 
+MOTIONS = ("right", "left", "up", "down", "near", "far", "spin", "still")
 _RGB = {
     "red": (225, 35, 35),
     "orange": (250, 140, 20),
@@ -40,13 +41,17 @@ _SKY = {
     "grass": ((120, 190, 250), (210, 235, 255)),
     "sand": ((130, 200, 250), (220, 240, 255)),
 }
+COLOURS = tuple(_RGB)
+"""Of walls."""
+PLACES = ("plain", *_SKY)
+_GRAIN = 2**21
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What a video shows."""
+    """The content of a video."""
 
-    thing: str
+    subject: str
     motion: str
     colour: str | None
     """Of the wall behind it; None in other places."""
@@ -54,21 +59,21 @@ class Scene:
     count: int = 1
 
 
-def random_scene(rng: np.random.Generator, things: Sequence[str], walls: float = 0.4) -> Scene:
+def random_scene(rng: np.random.Generator, subjects: Sequence[str], walls: float = 0.4) -> Scene:
     """Draw a scene.
 
     Args:
         rng: source of chance.
-        things: what may be seen.
+        subjects: names to choose from.
         walls: share of scenes in front of a coloured wall.
     """
     choose = rng.choice
     colour = str(choose(COLOURS)) if rng.random() < walls else None
     return Scene(
-        thing=str(choose(list(things))),
-        motion=str(choose(list(MOTIONS))),
+        subject=str(choose(list(subjects))),
+        motion=str(choose(MOTIONS)),
         colour=colour,
-        place="wall" if colour else str(choose(list(PLACES))),
+        place="wall" if colour else str(choose(PLACES)),
         count=int(choose([1, 1, 1, 1, 2, 3])),
     )
 
@@ -87,15 +92,15 @@ def render(
     Args:
         rng: chooses the drawing, its size and path, and the noise of the camera.
         scene: what to draw.
-        sprites: drawings of the thing.
+        sprites: drawings of the subject.
         size: height and width in pixels.
         frames: which of the `FRAMES` frames are needed.
-        grain: normal noise to take the camera's from; drawing it anew takes longer than everything else.
+        grain: normal noise to cut the noise of the camera from; drawing new noise takes longer than everything else.
 
     Returns:
         (frames, height, width, 3) RGB.
     """
-    drawings = sprites[scene.thing]
+    drawings = sprites[scene.subject]
     sprite = _vary(rng, drawings[int(rng.integers(len(drawings)))])
     background = _background(rng, scene, size)
     share = float(rng.uniform(0.4, 0.75)) / (1, 1.35, 1.6)[scene.count - 1]
@@ -188,3 +193,30 @@ def _camera(
         noise = grain[start : start + pixels.size].reshape(pixels.shape)
     pixels = pixels * gain + level * noise
     return np.clip(pixels, 0, 255).astype(np.uint8)
+
+
+class Pictures:
+    """Draws videos of known subjects as training needs them: in ever new styles, with the noise of a camera."""
+
+    def __init__(self, sprites: Sprites) -> None:
+        self._sprites = sprites
+        self._grain = np.random.default_rng(0).standard_normal(_GRAIN, dtype=np.float32)
+        self.subjects = list(sprites)
+
+    def draw(
+        self, rng: np.random.Generator, scenes: Sequence[Scene], size: tuple[int, int], frames: slice = slice(None)
+    ) -> list[NDArray[np.uint8]]:
+        """Render videos of one size, each (frames, height, width, 3)."""
+        return [
+            render(rng, scene, {scene.subject: self._redrawn(rng, scene.subject)}, size, frames, grain=self._grain)
+            for scene in scenes
+        ]
+
+    def _redrawn(self, rng: np.random.Generator, subject: str) -> NDArray[np.uint8]:
+        drawings = self._sprites[subject]
+        return restyled(rng, drawings[int(rng.integers(len(drawings)))])[None]
+
+
+def any_size(rng: np.random.Generator) -> tuple[int, int]:
+    """Draw a frame size: mostly square, sometimes wide or tall."""
+    return SIZES[0] if rng.random() < 0.7 else SIZES[int(rng.integers(len(SIZES)))]

@@ -1,4 +1,4 @@
-"""Recorded sounds with labels and captions, and what may happen to them on the way to a microphone."""
+"""Recorded sounds with labels and captions, and their augmentation."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Sound:
     """A recording."""
 
     label: str
-    """What is heard; one label for one sound of all collections."""
+    """The class; the same in all collections."""
     wordings: tuple[str, ...]
     samples: NDArray[np.float32]
     """(samples,) mono, 16 kHz, in [-1, 1]."""
@@ -57,7 +57,7 @@ def load_sounds(media: Path, folds: Collection[int], collections: Collection[str
 
     manifest = media / "manifest.jsonl"
     if not manifest.is_file():
-        raise UsageError(f"{manifest}: not there", "Name the folder of sounds that holds it.")
+        raise UsageError(f"{manifest}: no such file", "Name the folder of sounds that contains it.")
     sounds = []
     for line in manifest.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
@@ -80,13 +80,13 @@ def _usable(licence: str) -> bool:
 
 
 def trimmed(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Without the silence before and after."""
+    """Remove the silence before and after."""
     loud = np.flatnonzero(np.abs(samples) > _SILENCE)
     return samples[loud[0] : loud[-1] + 1] if len(loud) else samples
 
 
 def excerpt(rng: np.random.Generator, samples: NDArray[np.float32], length: int) -> NDArray[np.float32]:
-    """Cut out, or put somewhere into silence, so that `length` samples result."""
+    """Cut or pad with silence at random positions, to `length` samples."""
     if len(samples) > length:
         start = int(rng.integers(len(samples) - length + 1))
         return samples[start : start + length]
@@ -95,7 +95,7 @@ def excerpt(rng: np.random.Generator, samples: NDArray[np.float32], length: int)
 
 
 def augmented(rng: np.random.Generator, sound: Sound, length: int) -> NDArray[np.float32]:
-    """Another recording of the same sound: other speed, colouring, loudness, noise and moment."""
+    """Change speed, colouring, loudness, noise and position in time at random."""
     samples = trimmed(sound.samples)
     speed = float(np.exp(rng.uniform(-0.18, 0.18)))
     places = np.arange(0, len(samples) - 1, speed)
@@ -119,14 +119,14 @@ def _coloured(rng: np.random.Generator, samples: NDArray[np.float32]) -> NDArray
 
 
 def mixed(rng: np.random.Generator, first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Two sounds at once, about equally loud."""
+    """Mix two sounds at about the same loudness."""
     loudness = [float(np.sqrt(np.mean(samples**2))) + 1e-6 for samples in (first, second)]
     both = first / loudness[0] + second / loudness[1] * 10 ** rng.uniform(-0.25, 0.25)
     return np.asarray(both / (np.abs(both).max() + 1e-6) * 0.9, np.float32)
 
 
 def by_label(sounds: Sequence[Sound]) -> dict[str, list[Sound]]:
-    """Group by what is heard."""
+    """Group sounds by label."""
     groups: dict[str, list[Sound]] = {}
     for sound in sounds:
         groups.setdefault(sound.label, []).append(sound)

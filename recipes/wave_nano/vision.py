@@ -1,4 +1,4 @@
-"""Second stage, pictures: the vision tower learns to say in the space of words what it sees."""
+"""Stage `vision`: the vision tower learns to classify scenes in the space of the teacher's vectors."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the usual name
 from torch import nn
 
-from recipes.wave_nano.captions import COLOURS, MOTIONS
 from recipes.wave_nano.classes import SOUND_WORDS, SOURCES
-from recipes.wave_nano.pictures import Pictures, any_size
-from recipes.wave_nano.scenes import DURATION_S, SIZES, Scene, random_scene
-from recipes.wave_nano.towers import see
+from recipes.wave_nano.dense import vision_features
+from recipes.wave_nano.scenes import COLOURS, DURATION_S, MOTIONS, SIZES, Pictures, Scene, any_size, random_scene
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,37 +27,37 @@ _TEMPERATURE = 0.05
 _EASY_STEPS = 1000
 
 
-class Eye(nn.Module):
-    """The model, with readers that are dropped afterwards."""
+class Classifiers(nn.Module):
+    """The model, with linear classifiers that are dropped afterwards."""
 
-    def __init__(self, wave: Wave, things: int) -> None:
+    def __init__(self, wave: Wave, subjects: int) -> None:
         super().__init__()
         dim = wave.config.hidden_size
         self.wave = wave
-        self.thing = nn.Linear(dim, things)
+        self.subject = nn.Linear(dim, subjects)
         self.colour = nn.Linear(dim, len(COLOURS) + 1)
         self.motion = nn.Linear(dim, len(MOTIONS))
 
 
-class Look:
+class VisionStage:
     """See `loop.Stage`. Trains the vision tower."""
 
     def __init__(self, wave: Wave, materials: Materials) -> None:
         self._pictures, self._materials = Pictures(materials.sprites), materials
-        self._things = self._pictures.things
-        self._eye = Eye(wave, len(self._things))
-        # What has recordings of its sound is seen twice as often: both sides of a search know it then.
-        self._drawn = [*self._things, *[SOURCES[label] for label in SOUND_WORDS]]
+        self._subjects = self._pictures.subjects
+        self._heads = Classifiers(wave, len(self._subjects))
+        # Subjects with recordings of their sound are drawn twice as often: they take part in searches by sound.
+        self._drawn = [*self._subjects, *[SOURCES[label] for label in SOUND_WORDS]]
         wave.requires_grad_(False)
         wave.visual.requires_grad_(True)
 
     @property
     def trained(self) -> torch.nn.Module:
-        """Model and readers."""
-        return self._eye
+        """Model and classifiers."""
+        return self._heads
 
     def loss(self, rng: np.random.Generator, step: int) -> tuple[torch.Tensor, dict[str, float]]:
-        """What is it, which colour, which way? Two frames, one moment to the tower; at first single things."""
+        """Classify subject, colour and motion in two frames, one step of the tower; at first single subjects only."""
         easy = step < _EASY_STEPS
         scenes = [random_scene(rng, self._drawn, walls=0.2 if easy else 0.4) for _ in range(_BATCH)]
         if easy:
@@ -69,26 +67,28 @@ class Look:
         return self._judge(scenes, self._pictures.draw(rng, scenes, size, slice(start, start + 2)))
 
     def _judge(self, scenes: Sequence[Scene], videos: list[NDArray[np.uint8]]) -> tuple[torch.Tensor, dict[str, float]]:
-        tokens = torch.stack([feature.tokens for feature in see(self._eye.wave, videos, DURATION_S)]).float()
+        tokens = torch.stack(
+            [feature.tokens for feature in vision_features(self._heads.wave, videos, DURATION_S)]
+        ).float()
         moments = tokens.view(len(videos), len(videos[0]) // 2, -1, tokens.shape[-1]).mean(2)
         pooled = moments.mean(1)
-        things = torch.tensor([self._things.index(scene.thing) for scene in scenes])
+        subjects = torch.tensor([self._subjects.index(scene.subject) for scene in scenes])
         colours = torch.tensor([COLOURS.index(scene.colour) + 1 if scene.colour else 0 for scene in scenes])
-        motions = torch.tensor([list(MOTIONS).index(scene.motion) for scene in scenes])
-        named = F.normalize(pooled, dim=-1) @ self._materials.thing_meanings.T / _TEMPERATURE
-        coloured, moved = self._eye.colour(pooled), self._eye.motion(moments).mean(1)
-        # Things that mean nearly the same are far apart for a reader of its own, which makes the start faster.
-        loss = F.cross_entropy(named, things) + F.cross_entropy(self._eye.thing(pooled), things)
+        motions = torch.tensor([MOTIONS.index(scene.motion) for scene in scenes])
+        named = F.normalize(pooled, dim=-1) @ self._materials.subject_meanings.T / _TEMPERATURE
+        coloured, moved = self._heads.colour(pooled), self._heads.motion(moments).mean(1)
+        # Subjects of similar meaning are well separated for a linear classifier, which makes the start faster.
+        loss = F.cross_entropy(named, subjects) + F.cross_entropy(self._heads.subject(pooled), subjects)
         loss = loss + 0.5 * F.cross_entropy(coloured, colours) + 0.5 * F.cross_entropy(moved, motions)
         figures = {
-            "thing": _share(named, things),
+            "subject": _share(named, subjects),
             "colour": _share(coloured, colours),
             "motion": _share(moved, motions),
         }
         return loss, {"loss": float(loss.detach()), **figures}
 
     def validate(self) -> dict[str, float]:
-        """Nothing beyond the figures of training, whose scenes never repeat; styles are left to the evaluation."""
+        """Return nothing: scenes of training never repeat, and other styles are left to the evaluation."""
         return {}
 
 

@@ -1,17 +1,24 @@
-"""The words that the text path learns from its teacher, and the tokenizer made of them."""
+"""The words and phrases that the text path learns from its teacher, and the tokenizer made of them.
+
+Phrases have the forms in which people search. Parts of speech are guessed from the forms of a word that a plain word
+list holds. Half of the words in a phrase are near in meaning to the classes of sounds and pictures, so that the
+neighbourhood of the captions is covered best.
+"""
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-from recipes.wave_nano.captions import COLOURS, QUESTIONS, pick, seen, seen_and_heard
-from recipes.wave_nano.classes import PICTOGRAMS, SOUND_WORDS
-from recipes.wave_nano.scenes import random_scene
+from recipes.wave_nano.captions import QUESTIONS, av_caption, pick, plural, scene_caption, with_article
+from recipes.wave_nano.classes import PARAPHRASES, PICTOGRAMS, SOUND_WORDS
+from recipes.wave_nano.scenes import COLOURS, random_scene
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -33,30 +40,30 @@ SPECIAL_TOKENS = (
 
 
 def common_words(teacher: Path) -> list[str]:
-    """Whole words of the teacher's own vocabulary, frequent ones first."""
+    """Read the whole words of the teacher's vocabulary, frequent ones first."""
     lines = (teacher / "vocab.txt").read_text(encoding="utf-8").splitlines()
     return [word for word in lines if word.isalpha() and word.isascii() and len(word) > 1]
 
 
 def listed_words(dictionary: Path) -> list[str]:
-    """Words of a list with one a line, such as Debian's package `wamerican` installs."""
+    """Read the words of a list with one per line, such as Debian's package `wamerican` installs."""
     lines = dictionary.read_text(encoding="utf-8").splitlines()
     return [word for word in lines if word.isalpha() and word.isascii() and word.islower() and len(word) > 2]
 
 
 def captions(rng: np.random.Generator, count: int, sounds: Sequence[str]) -> list[str]:
-    """Captions as training makes them."""
-    things = list(PICTOGRAMS)
+    """Make captions as training does."""
+    subjects = list(PICTOGRAMS)
     heard = [*sounds, *(words for pool in SOUND_WORDS.values() for words in pool)]
-    made = [*heard, *things, *COLOURS, *(question for pool in QUESTIONS.values() for question in pool)]
+    made = [*heard, *subjects, *COLOURS, *(question for pool in QUESTIONS.values() for question in pool)]
     while len(made) < count:
-        picture = seen(rng, random_scene(rng, things), moving=bool(rng.random() < 0.7))
-        made.append(picture if rng.random() < 0.7 else seen_and_heard(rng, picture, pick(rng, heard)))
+        picture = scene_caption(rng, random_scene(rng, subjects), moving=bool(rng.random() < 0.7))
+        made.append(picture if rng.random() < 0.7 else av_caption(rng, picture, pick(rng, heard)))
     return made
 
 
 def train_tokenizer(common: Sequence[str], listed: Sequence[str], texts: Sequence[str], size: int) -> Tokenizer:
-    """Byte-level BPE in Qwen2's format. Lower case only, and the first word is as any other.
+    """Byte-level BPE in Qwen2's format. Lower case only; the first word is encoded like any other.
 
     Args:
         common: words by frequency.
@@ -75,3 +82,129 @@ def train_tokenizer(common: Sequence[str], listed: Sequence[str], texts: Sequenc
     tokenizer.train_from_iterator([*corpus, *listed, *texts, *texts], trainer)
     tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in SPECIAL_TOKENS])
     return tokenizer
+
+
+TEMPLATES = (
+    "a {noun}",
+    "the {noun}",
+    "{nouns}",
+    "{doing}",
+    "a {quality} {noun}",
+    "a {noun} {doing}",
+    "a {noun} {doing}",
+    "{noun} {doing}",
+    "a {doing} {noun}",
+    "{doing} {nouns}",
+    "a {quality} {noun} {doing}",
+    "{quality} {nouns} {doing}",
+    "the {doing} of a {noun}",
+    "the sound of a {noun}",
+    "the sound of a {noun} {doing}",
+    "the {noun} of a {noun}",
+    "{noun} of a {noun}",
+    "{nouns} of a {noun}",
+    "a {noun} {noun}",
+    "{noun} {noun}",
+    "{quality} {noun}",
+    "{quality} {quality} {noun}",
+    "{noun} and {noun}",
+    "a {noun} with a {noun}",
+    "someone with a {noun}",
+    "someone {doing}",
+    "someone {doing} a {noun}",
+    "a {noun} {doing} a {noun}",
+    "{noun} {doing} {nouns}",
+    "a {noun} at {noun}",
+    "a {noun} at the {noun}",
+    "a {noun} in the {noun}",
+    "{nouns} in the {noun}",
+    "{nouns} by the {noun}",
+    "{noun} near the {noun}",
+    "{doing} in the {noun}",
+    "a {noun} {doing} in the {noun}",
+    "{doing} {nouns} of a {noun}",
+    "{word} {word}",
+    "a {word} {word} {word}",
+)
+_NEAR_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Lexicon:
+    """Words by their part of speech, frequent ones first."""
+
+    nouns: tuple[str, ...]
+    doings: tuple[str, ...]
+    """Verbs with -ing."""
+    qualities: tuple[str, ...]
+    """Adjectives."""
+    words: tuple[str, ...]
+    """All of these, and all others."""
+
+    def only(self, kept: Collection[str]) -> Lexicon:
+        """Keep some of the words."""
+        return Lexicon(
+            *(
+                tuple(word for word in words if word in kept)
+                for words in (self.nouns, self.doings, self.qualities, self.words)
+            )
+        )
+
+
+def read_lexicon(dictionary: Path, common: Sequence[str]) -> Lexicon:
+    """Sort words by part of speech.
+
+    Args:
+        dictionary: one word per line, nouns with their possessive as well ("dog's").
+        common: frequent words, the most frequent first.
+    """
+    lines = dictionary.read_text(encoding="utf-8").splitlines()
+    listed = {line for line in lines if line.isascii() and line.islower()}
+    plain = [word for word in (*common, *sorted(listed)) if word.isalpha() and len(word) > 2]
+    words = tuple(word for word in dict.fromkeys(plain) if word in listed)
+    return Lexicon(
+        nouns=tuple(word for word in words if f"{word}'s" in listed and not word.endswith("ing")),
+        doings=tuple(word for word in words if word.endswith("ing") and _stem(word, listed)),
+        qualities=tuple(word for word in words if f"{word}ly" in listed or f"{word}er" in listed or word[-1] == "y"),
+        words=tuple(dict.fromkeys(plain)),
+    )
+
+
+def _stem(doing: str, listed: Collection[str]) -> bool:
+    stem = doing.removesuffix("ing")
+    return any(form in listed for form in (stem, f"{stem}e", stem[:-1]))
+
+
+def phrase(rng: np.random.Generator, everything: Lexicon, near: Lexicon) -> str:
+    """Make one phrase, which may be nonsense."""
+
+    def fill(slot: re.Match[str]) -> str:
+        lexicon = near if rng.random() < _NEAR_SHARE else everything
+        match slot[1]:
+            case "noun":
+                return _frequent(rng, lexicon.nouns)
+            case "nouns":
+                return plural(_frequent(rng, lexicon.nouns))
+            case "doing":
+                return _frequent(rng, lexicon.doings)
+            case "quality":
+                return _frequent(rng, lexicon.qualities)
+            case _:
+                return _frequent(rng, lexicon.words)
+
+    made = re.sub(r"\{(\w+)\}", fill, pick(rng, TEMPLATES))
+    return re.sub(r"\ba (?=(\w+))", lambda article: with_article(article[1])[: -len(article[1])], made)
+
+
+def _frequent(rng: np.random.Generator, words: Sequence[str]) -> str:
+    """Draw a word, those in front more often."""
+    return words[int(len(words) * rng.random() ** 1.7)]
+
+
+def phrases(rng: np.random.Generator, everything: Lexicon, near: Lexicon, count: int) -> list[str]:
+    """Make texts: words of `near` with and without an article, and phrases, but no paraphrase of the evaluation."""
+    kept_apart = {text for pool in PARAPHRASES.values() for text in pool}
+    made = [*near.words, *(with_article(noun) for noun in near.nouns), *map(plural, near.nouns)]
+    while len(made) < count:
+        made.append(phrase(rng, everything, near))
+    return [text for text in dict.fromkeys(made) if text not in kept_apart]

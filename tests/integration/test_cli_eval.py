@@ -91,7 +91,7 @@ def test_ctrl_c_on_a_terminal_and_on_it_goes_to_a_table(cli: CommandLine, pairs:
         session.signal(signal.SIGINT)
         output = unstyled(session.read_to_end())
         assert session.wait() == 130
-    assert f"interrupted: what was embedded is kept in {pairs.parent}/cache. Run the same command" in output
+    assert f"interrupted: the embeddings are kept in {pairs.parent}/cache. Run the same command" in output
     assert "Traceback" not in output
     with Session(command, cli.environment) as session:
         output = unstyled(session.read_to_end())

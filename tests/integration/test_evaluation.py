@@ -16,10 +16,11 @@ import wave_search as ws
 from tests.libraries import CountingEmbedder, tiny
 from tests.media_factory import write_image, write_sound, write_video
 from wave_search.errors import CacheError, DatasetError, UsageError
-from wave_search.evaluation.cache import FILE
+from wave_search.evaluation.run import CACHE_FILE
 from wave_search.reports import Progress
 from wave_search.types import Modality
 
+Options = ws.EvaluationOptions
 SOUNDS = {300: "a low tone", 500: "a tone", 900: "a high tone"}
 
 
@@ -90,7 +91,7 @@ def test_a_second_run_embeds_nothing_and_a_moved_file_neither(folder: Path, coun
     assert embedded == first.embedded == 14
     (folder / "media").rename(folder / "moved")
     pairs.write_text(pairs.read_text().replace(f"{folder}/media/", "").replace("media/", ""))
-    again = ws.evaluate(pairs, media=folder / "moved", cache=cache)
+    again = ws.evaluate(pairs, options=Options(media=folder / "moved"), cache=cache)
     assert len(counted.clips) == embedded
     assert (again.embedded, again.reused) == (0, first.embedded + first.reused)
     assert [one.exact for one in again.directions] == [one.exact for one in first.directions]
@@ -101,7 +102,7 @@ def test_another_instruction_embeds_media_again_but_no_text(folder: Path, counte
     pairs, cache = all_pairs(folder), folder / "cache"
     ws.evaluate(pairs, cache=cache)
     counted.clips.clear()
-    report = ws.evaluate(pairs, cache=cache, instruction="What is heard?")
+    report = ws.evaluate(pairs, cache=cache, options=Options(instruction="What is heard?"))
     assert len(counted.clips) == report.embedded == 10
     assert not any(clip.text for clip in counted.clips)
     assert report.prompts["audio"] == ("What is heard?",)
@@ -136,7 +137,7 @@ def test_what_cannot_be_read_is_named_and_left_out(folder: Path) -> None:
     seen: list[Progress] = []
     report = ws.evaluate(pairs, progress=seen.append)
     assert not report.complete
-    assert [row.place for row in report.bad_rows] == ["line 5"]
+    assert [str(row.place) for row in report.bad_rows] == ["line 5"]
     assert {Path(unusable.name).name for unusable in report.unusable} == {"silent.mp4", "broken.mp4"}
     causes = " ".join(unusable.cause for unusable in report.unusable)
     assert "the file has no audio" in causes
@@ -186,7 +187,7 @@ def test_questions_are_asked_as_prompts(folder: Path) -> None:
     assert about.chance == pytest.approx(1 / 3)
     assert about.accuracy.value == 0.5
     assert not report.directions
-    assert ws.evaluate(folder / "mc.json", limit=2).questions[0].accuracy.value == 1.0
+    assert ws.evaluate(folder / "mc.json", options=Options(limit=2)).questions[0].accuracy.value == 1.0
 
 
 def test_media_inside_a_parquet_file_are_read(folder: Path, counted: CountingEmbedder) -> None:
@@ -224,25 +225,25 @@ def test_a_task_names_its_direction_and_the_published_figure(folder: Path) -> No
     for hz in SOUNDS:
         (folder / "media" / f"{hz}.mp4").rename(folder / "media" / f"{hz}_000000.mp4")
     (folder / "vggsound.csv").write_text("\n".join(rows))
-    report = ws.evaluate(folder / "vggsound.csv", task="vggsound", media=folder / "media")
+    report = ws.evaluate(folder / "vggsound.csv", options=Options(task="vggsound", media=folder / "media"))
     assert [one.name for one in report.directions] == ["video -> audio"]
     assert report.task is not None
     assert report.task.expected == {"hit@1": 0.25}
 
 
 def test_the_limit_is_of_queries_and_not_of_what_they_search(folder: Path) -> None:
-    report = ws.evaluate(all_pairs(folder), limit=2)
+    report = ws.evaluate(all_pairs(folder), options=Options(limit=2))
     assert [(one.name, one.queries, one.items) for one in report.directions] == [("audio -> audio", 2, 6)]
-    with pytest.raises(UsageError, match="a limit of 0"):
-        ws.evaluate(folder / "pairs.csv", limit=0)
+    with pytest.raises(UsageError, match="at least 1, got 0"):
+        ws.evaluate(folder / "pairs.csv", options=Options(limit=0))
 
 
 def test_faults_show_before_a_model_is_loaded(folder: Path, counted: CountingEmbedder) -> None:
     with pytest.raises(DatasetError, match="no such file or folder"):
         ws.evaluate(folder / "none.csv")
     with pytest.raises(UsageError, match="no task"):
-        ws.evaluate(all_pairs(folder), task="none")
-    (folder / FILE).write_text("not a database, but long enough to look at it closely")
+        ws.evaluate(all_pairs(folder), options=Options(task="none"))
+    (folder / CACHE_FILE).write_text("not a database, but long enough to look at it closely")
     with pytest.raises(CacheError, match="not a database"):
         ws.evaluate(folder / "pairs.csv", cache=folder)
     assert counted.loads == 0

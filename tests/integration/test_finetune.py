@@ -1,4 +1,4 @@
-"""Fine-tuning the tiny model on a few tones and videos: what it changes, how it is gone on with, what it leaves."""
+"""Fine-tuning the tiny model on a few tones and videos: what it changes, how it resumes, what it writes."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_the_loss_falls_and_recall_rises(undisturbed: tuple[Report, list[Trainin
 
 
 def test_what_cannot_be_used_is_listed_with_line_and_cause(undisturbed: tuple[Report, list[Training]]) -> None:
-    causes = {row.line: row.cause for row in undisturbed[0].left_out}
+    causes = {row.place.line: row.cause for row in undisturbed[0].left_out}
     assert {line: cause.split("/")[-1].split(".")[0] for line, cause in causes.items() if line < 11} == {
         8: "missing",
         9: "tone0",
@@ -226,7 +226,7 @@ def test_all_tasks_together(configure: Configure, data: Path) -> None:
     assert report.pairs == {"audio_video": 2, "questions": 1, "text_audio": 4, "text_av": 2}
     trained = {name for training in seen for name in training.figures if name.endswith(" loss")}
     assert trained == {"audio_video loss", "questions loss", "text_audio loss", "text_av loss"}
-    assert {"questions right", "text to av R@1", "video to audio R@1"} <= report.after.keys()
+    assert {"questions accuracy", "text to av R@1", "video to audio R@1"} <= report.after.keys()
 
 
 def test_another_run_in_the_same_directory_is_refused(undisturbed: tuple[Report, list[Training]], data: Path) -> None:
@@ -246,25 +246,26 @@ def test_data_of_no_use_are_refused(configure: Configure, tmp_path: Path) -> Non
         run(configure("bad", pairs=[str(file)]))
 
 
-def test_mistakes_can_be_mended_before_there_is_a_checkpoint(configure: Configure, tmp_path: Path) -> None:
+def test_mistakes_can_be_corrected_before_there_is_a_checkpoint(configure: Configure, tmp_path: Path) -> None:
     rows = tmp_path / "pairs.csv"
     rows.write_text("path,text\nhigh.wav,high\nlow.wav,low\n")
     with pytest.raises(UsageError, match="none of 2 rows"):
-        run(configure("mended", pairs=[str(rows)], steps=1))
+        run(configure("corrected", pairs=[str(rows)], steps=1))
     for name, hz in (("high", 2000), ("low", 200)):
         write_sound(tmp_path / f"{name}.wav", 1.0, hz)
-    assert run(configure("mended", pairs=[str(rows)], steps=1, batch=2)).left_out == ()
+    assert run(configure("corrected", pairs=[str(rows)], steps=1, batch=2)).left_out == ()
 
 
-def test_a_missing_package_is_named(configure: Configure, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "peft", None)
-    with pytest.raises(UsageError, match=r"peft.*wave-search\[train\]"):
+@pytest.mark.parametrize("package", ["accelerate", "peft"])
+def test_a_missing_package_is_named(configure: Configure, monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UsageError, match=rf"{package}.*wave-search\[train\]"):
         run(configure("lacking"))
 
 
 def test_a_model_of_another_origin_is_not_taken_for_the_result(configure: Configure, tmp_path: Path) -> None:
     (tmp_path / "taken" / "model").mkdir(parents=True)
-    with pytest.raises(UsageError, match="another origin"):
+    with pytest.raises(UsageError, match="a model of another run"):
         run(configure("taken"))
 
 

@@ -9,8 +9,7 @@ import pytest
 import soundfile
 
 import wave_search as ws
-from recipes.wave_nano.captions import COLOURS
-from recipes.wave_nano.scenes import DURATION_S, Scene, render
+from recipes.wave_nano.scenes import COLOURS, DURATION_S, Scene, render
 from tests.media_samples import write_av
 
 DATA = Path(__file__).parent.parent / "data" / "nano"

@@ -121,18 +121,18 @@ def test_ctrl_c_in_a_commit_does_not_tear_it(
         assert index.info().files == LIBRARY_FILES
 
 
-def test_a_run_of_many_commits_leaves_few_pieces(
+def test_a_run_of_many_commits_leaves_few_fragments(
     media: Path, tmp_path: Path, counted: CountingEmbedder, undisturbed: Content, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(commit, "COMMIT_EVERY_ROWS", 1)
-    monkeypatch.setattr("wave_search.store.writer._MANY_PIECES", 3)
+    monkeypatch.setattr("wave_search.store.writer._MANY_FRAGMENTS", 3)
     most = 0
     real = commit.Committer._commit
 
     def watched(self: commit.Committer, *arguments: object) -> None:
         nonlocal most
         real(self, *arguments)  # type: ignore[arg-type]
-        most = max(most, self._writer._tables.pieces())
+        most = max(most, self._writer._tables.fragments())
 
     monkeypatch.setattr(commit.Committer, "_commit", watched)
     with ws.create(tmp_path / "index") as index:

@@ -51,6 +51,7 @@ CONFINED_TO = {
     "torchao": {"models"},
     "safetensors": {"models", "finetune"},
     "huggingface_hub": {"models"},
+    "msgspec": {"files", "store", "evaluation", "finetune"},
     "peft": {"finetune"},
     "accelerate": {"finetune"},
     "faiss": {"ann"},

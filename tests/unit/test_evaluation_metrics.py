@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import pytrec_eval
 
-from wave_search.evaluation.confidence import figure
 from wave_search.evaluation.datasets.dataset import Dataset, Item
-from wave_search.evaluation.directions import report_direction, split
-from wave_search.evaluation.metrics import choice_accuracy, query_figures
+from wave_search.evaluation.metrics import choice_accuracy, figure, query_figures, similarity_figures
+from wave_search.evaluation.ranking import report_direction, split
 from wave_search.types import Modality
 
 TREC_NAMES = {
@@ -135,3 +134,19 @@ def test_intervals_are_the_same_each_time_and_shrink_with_more_queries() -> None
     assert narrow.high - narrow.low == pytest.approx((wide.high - wide.low) / 4, rel=0.2)
     alone = figure("MRR@10", np.array([0.25]))
     assert (alone.value, alone.low, alone.high) == (0.25, 0.25, 0.25)
+
+
+def test_figures_of_similarities_are_those_of_trec_eval() -> None:
+    rng = np.random.default_rng(3)
+    similarities = rng.standard_normal((20, 40)).astype(np.float32)
+    relevant = rng.random((20, 40)) < rng.uniform(0, 0.6, (20, 1))  # often more than 10, and none at all
+    figures = similarity_figures(similarities, relevant)
+    items = [f"d{item:02d}" for item in range(40)]
+    qrels = {
+        str(query): {item: int(right) for item, right in zip(items, row, strict=True)}
+        for query, row in enumerate(relevant)
+    }
+    run = {str(q): dict(zip(items, map(float, row), strict=True)) for q, row in enumerate(similarities)}
+    for query, expected in enumerate(trec(qrels, run)):
+        for name, of_trec in TREC_NAMES.items():
+            assert figures[name][query] == pytest.approx(expected[of_trec], abs=1e-6), name

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from wave_search.ann import exact_search
+from tests.embedding_like import vectors_and_queries
+from wave_search.ann import SearchParams, exact_search
+from wave_search.ann.rebuild import refresh_shards
+from wave_search.evaluation import ranking
 from wave_search.evaluation.ranking import exact_rankings, index_rankings, overlap
+from wave_search.models import ModelSpec
+from wave_search.models.wave.clips import SAMPLING
+from wave_search.store import ContentRow, FileRow, NewSegment, Settings, Writer, create
+from wave_search.types import Modality, PartitionKey
+
+VIDEO, TEXT = Modality.VIDEO, Modality.TEXT
 
 
 def unit(rng: np.random.Generator, count: int, dim: int = 48) -> np.ndarray:
@@ -28,14 +39,62 @@ def test_the_index_finds_most_of_what_lies_in_clusters() -> None:
     rng = np.random.default_rng(1)
     vectors = (np.repeat(unit(rng, 100), 20, axis=0) + 0.3 * unit(rng, 2000)).astype(np.float16)
     queries = unit(rng, 20)
-    found, truth = index_rankings(vectors, queries, 10), exact_rankings(vectors, queries, 10)
+    found = index_rankings({VIDEO: vectors}, VIDEO, Modality.TEXT, queries, 10)
+    truth = exact_rankings(vectors, queries, 10)
     assert found.shape == truth.shape == (20, 10)
     assert overlap(found, truth).mean() > 0.9
 
 
+@pytest.fixture
+def used(monkeypatch: pytest.MonkeyPatch) -> list[SearchParams]:
+    """The parameters with which shards are searched."""
+    params: list[SearchParams] = []
+
+    class Watched(ranking.ShardSet):
+        def search(self, queries, k, effort, *rest):
+            params.append(effort)
+            return super().search(queries, k, effort, *rest)
+
+    monkeypatch.setattr(ranking, "ShardSet", Watched)
+    return params
+
+
+def test_the_index_is_searched_with_the_parameters_that_an_index_measures(
+    tmp_path: Path, used: list[SearchParams]
+) -> None:
+    vectors, queries = vectors_and_queries(1200, 48)
+    texts = queries("other", 60).astype(np.float16)
+    spec = ModelSpec("m", "r", 48, (Modality.VIDEO, Modality.TEXT), SAMPLING, {})
+    create(tmp_path / "index", spec, Settings("10", (Modality.VIDEO, Modality.TEXT)))
+    video = PartitionKey(Modality.VIDEO)
+    with Writer(tmp_path / "index") as writer:
+        for modality, rows in ((Modality.VIDEO, vectors), (Modality.TEXT, texts)):
+            segments = [NewSegment(modality, None, None, None, row) for row in rows]
+            content_id = writer.put_content(ContentRow(modality, "video", "mp4"), segments)
+            writer.put_file(FileRow(f"/{modality}".encode(), b"/", 1, 1, 1, content_id))
+        writer.commit()
+        snapshot = refresh_shards(writer, video, 500)
+        tuned = {row.query: SearchParams(row.nprobe, row.refine_k) for row in snapshot.tunings(video)}
+    assert tuned[TEXT] != tuned[VIDEO]
+
+    asked = texts[:1].astype(np.float32)
+    index_rankings({VIDEO: vectors, TEXT: texts}, VIDEO, VIDEO, vectors[:1].astype(np.float32), 10)
+    index_rankings({VIDEO: vectors, TEXT: texts}, VIDEO, TEXT, asked, 10)
+    assert used == [tuned[VIDEO], tuned[TEXT]]
+
+    rule = SearchParams.by_rule(ranking.Codebook.train(vectors, len(vectors)).lists)
+    assert rule not in used
+    index_rankings({VIDEO: vectors, TEXT: texts[:5]}, VIDEO, TEXT, asked, 10)  # an index with hardly any text
+    assert used[-1].nprobe == max(tuned[VIDEO].nprobe, rule.nprobe)
+    assert used[-1].refine_k == max(tuned[VIDEO].refine_k, rule.refine_k)
+
+
 def test_an_index_of_one_finds_it() -> None:
     rng = np.random.default_rng(2)
-    assert index_rankings(unit(rng, 1).astype(np.float16), unit(rng, 2), 10).tolist() == [[0], [0]]
+    assert index_rankings({VIDEO: unit(rng, 1).astype(np.float16)}, VIDEO, VIDEO, unit(rng, 2), 10).tolist() == [
+        [0],
+        [0],
+    ]
 
 
 def test_overlap_ignores_order_and_what_is_missing() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from pyarrow import parquet
 from wave_search.errors import DatasetError
 from wave_search.evaluation.datasets.dataset import Dataset, Item
 from wave_search.evaluation.datasets.layouts import read_dataset
-from wave_search.evaluation.datasets.mapped import QuestionMapping, Side, TableMapping
+from wave_search.evaluation.datasets.tasks import QuestionMapping, Side, TableMapping
+from wave_search.finetune import data
 from wave_search.types import MediaRef, Modality
 
 NAMES = ("dog.wav", "rain.wav", "clip.mp4", "clip.wav", "moon.png")
@@ -51,7 +53,7 @@ def json_lines(path: Path, *rows: object) -> None:
 
 
 def faults(dataset: Dataset) -> list[str]:
-    return [f"{row.path.name}, {row.place}: {row.cause}" for row in dataset.bad_rows]
+    return [f"{row.place.path.name}, {row.place}: {row.cause}" for row in dataset.bad_rows]
 
 
 def test_beir_with_texts(folder: Path) -> None:
@@ -213,25 +215,82 @@ def test_bad_entries_of_wave_are_named(folder: Path) -> None:
     good = {"audio": "dog.wav", "conversations": conversation("Describe.", "a dog")}
     bad = [
         ({**good, "audio": "cat.wav"}, "cat.wav: no such file"),
-        ({**good, "type": "sft"}, "not to embed"),
-        ({**good, "conversations": []}, "nobody says anything as human"),
-        ({"conversations": good["conversations"]}, "a text alone"),
+        ({**good, "type": "sft_text"}, "type sft_text, which trains text generation"),
+        ({**good, "conversations": []}, "not one question"),
+        ({"conversations": good["conversations"]}, "no medium cannot be embedded"),
         ({**good, "image": "moon.png"}, "image and audio"),
         ({**good, "video": ["clip.mp4", "clip.mp4"]}, "2 files of video"),
         ({**good, "timestamps": [3, 1]}, "not a range"),
         ({**good, "timestamps": "soon"}, "not two numbers"),
         ({**good, "timestamps": [1, 10**400]}, "not two numbers"),
-        ({**good, "conversations": conversation(" ", "a dog")}, "the prompt is empty"),
+        ({**good, "conversations": conversation("Describe.", " ")}, "the answer is empty"),
         ({**good, "neg_text": "A"}, "not a list of wrong answers"),
-        ({"frame_dir": "frames", "conversations": good["conversations"]}, "give the video"),
-        ("an entry", "not an object"),
+        ({"frame_dir": "frames", "conversations": good["conversations"]}, "use the video"),
+        ("an entry", "not an object with fields"),
     ]
     (folder / "ret.json").write_text(json.dumps([good, *(entry for entry, _ in bad)]))
     dataset = read(folder / "ret.json")
     assert len(dataset.qrels) == 2
     for number, (row, (_, cause)) in enumerate(zip(dataset.bad_rows, bad, strict=True), start=2):
-        assert row.place == f"entry {number}"
+        assert str(row.place) == f"entry {number} (line 1)"
         assert cause in row.cause
+
+
+def test_evaluation_and_fine_tuning_parse_an_entry_alike(folder: Path) -> None:
+    media: list[dict[str, Any]] = [
+        {"video": "clip.mp4", "audio": "clip.wav", "timestamps": [0.5, 2]},
+        {"video": ["clip.mp4"], "audio": "clip.mp4"},
+        {"video": "clip.mp4", "image": None},
+        {"audio": "dog.wav", "timestamps": [1, 3]},
+        {"image": "moon.png", "timestamps": [1, 3]},
+        {"audio": "dog.wav", "image": "moon.png"},
+        {"audio": 3},
+    ]
+    asked = ["<video>What?", "What?\n<image>", "<audio>\nWhat?", " What? ", "<image>\n", "", "<image>\nA <b>?", None]
+    replies = ["a dog", " a dog ", "", None]
+    other = {"video": "clip.mp4", "conversations": [{"from": "human", "value": "<video>What?"}]}
+    more: list[dict[str, Any]] = [
+        {},
+        {"neg_text": ["a cat", " a cow "]},
+        {"neg_text": []},
+        {"neg_text": ["a dog"]},
+        {"pos_image": other},
+        {"pos_image": other, "neg_text": ["a cat"]},
+        {"type": "sft_text"},
+        {"type": "give_neg", "neg_text": ["a cat"]},
+    ]
+    entries = [
+        {**medium, **added, "conversations": [{"from": "human", "value": value}, {"from": "gpt", "value": reply}]}
+        for medium, value, reply, added in itertools.product(media, asked, replies, more)
+    ]
+    file = folder / "media" / "all.json"
+    file.write_text(json.dumps(entries))
+
+    def of_item(item: Item) -> tuple[Any, ...]:
+        if isinstance(item.content, str):
+            return (Modality.TEXT, item.content)
+        ref, sound = item.content, item.sound and item.sound.path
+        return (ref.modality, ref.path, sound, ref.start_s, ref.stop_s, item.prompt)
+
+    def of_side(side: data.Side) -> tuple[Any, ...]:
+        if side.modality is Modality.TEXT:
+            return (Modality.TEXT, side.text)
+        start_s, stop_s = (side.span.start_s, side.span.stop_s) if side.span else (None, None)
+        return (side.modality, side.path, side.sound, start_s, stop_s, side.prompt)
+
+    evaluated, trained = read(file, media=file.parent), data.read_data([file])
+    assert evaluated.bad_rows == trained.rejected
+    asking = {(of_item(question.asked), question.choices) for question in evaluated.questions}
+    assert asking == {(of_side(pair.query), (pair.target.text, *pair.wrong)) for pair in trained.pairs if pair.wrong}
+    found = {
+        (of_item(evaluated.queries[query]), of_item(evaluated.corpus[name]))
+        for query, grades in evaluated.qrels.items()
+        for name in grades
+    }
+    sides = [(of_side(pair.query), of_side(pair.target)) for pair in trained.pairs if not pair.wrong]
+    assert found == {*sides, *(side[::-1] for side in sides)}
+    assert len(asking) > 20
+    assert {item[-1] for item, _ in asking} == {"What?", "A <b>?", None}, "the marker is no part of the question"
 
 
 def test_pairs(folder: Path) -> None:
@@ -268,7 +327,11 @@ def test_pairs(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("x.csv", "text,file\na,b\n", "its columns are text, file. They should be query, modality, target, relevant"),
+        (
+            "x.csv",
+            "text,file\na,b\n",
+            "there is no column 'query'; its columns are text, file. The first line",
+        ),
         ("x.csv", "query,modality,target,relevant\n", "x.csv: there is nothing to evaluate in it. See docs"),
         ("x.json", '{"a": 1}', "not a list of entries"),
         ("x.json", "[1,", "not JSON"),
@@ -304,7 +367,7 @@ def test_a_mapped_table(folder: Path) -> None:
     first = TableMapping(Side(Modality.TEXT, ("{words[0]}",)), Side(Modality.AUDIO, ("{clip}.wav",)))
     dataset = read(folder / "msvd.json", mapping=first)
     assert {*dataset.corpus.values()} == {Item("barking"), dog}
-    assert [row.place for row in dataset.bad_rows] == ["entry 2", "entry 3", "entry 4"]
+    assert [row.place.entry for row in dataset.bad_rows] == [2, 3, 4]
 
     (folder / "split.csv").write_text("dog,0,barking,test\nrain,0,rain,train\n")
     headless = TableMapping(
@@ -328,7 +391,7 @@ def test_mapped_questions(folder: Path) -> None:
     by_text = read(folder / "mmau.json", mapping=QuestionMapping(Modality.AUDIO, "{audio_id}"))
     assert [question.choices[question.answer] for question in by_text.questions] == ["a dog", "a cat"]
     assert by_text.questions[0].asked.prompt == "Who?"
-    assert [row.place for row in by_text.bad_rows] == ["entry 3", "entry 4"]
+    assert [row.place.entry for row in by_text.bad_rows] == [3, 4]
     by_place = [
         {"idx": "dog", "q": "Who?", "a0": "a cat", "a1": "2", "a2": "a dog", "answer": 2},
         {"idx": "dog", "q": "Who?", "a0": "A. a cat", "a1": "B. a cow", "a2": "C. a dog", "answer": "B"},
@@ -339,7 +402,7 @@ def test_mapped_questions(folder: Path) -> None:
     dataset = read(folder / "next.jsonl", mapping=numbered)
     assert [question.answer for question in dataset.questions] == [1, 1], "what is a choice is meant as such"
     assert dataset.questions[1].asked.prompt == "Who?\nA. a cat\nB. a cow\nC. a dog", "no letters twice"
-    assert [row.place for row in dataset.bad_rows] == ["line 3"]
+    assert [str(row.place) for row in dataset.bad_rows] == ["line 3"]
     lettered = QuestionMapping(Modality.AUDIO, "{audio_id}", prompt="{question}\n{options}", letters=True)
     question = read(folder / "mmau.json", mapping=lettered).questions[0]
     assert question.asked.prompt == "Who?\nA. a cat\nB. a dog"

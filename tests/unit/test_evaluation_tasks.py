@@ -41,19 +41,23 @@ def test_own_tasks_are_read_and_faults_named(tmp_path: Path) -> None:
         'target = {modality = "audio", values = ["{b}.wav"]}\n'
     )
     assert load_task(str(own)).name == "own"
-    once = own.read_text().replace("[", "").replace("]", "").replace("table", "[table]")
-    own.write_text(once)
-    assert load_task(str(own)).mapping.query.values == ("{a}",), "one need not be in a list"
-    for content in (
-        "title = ",
-        'title = "Own"',
-        'title = "x"\nsource = "x"\n[questions]\nmodality = "smell"\n',
-        f'{once}keep = "split"\n',
-        once.replace("[table]", "[tabel]"),
+    once = own.read_text()
+    for content, cause in (
+        ("title = ", "not valid TOML"),
+        ('title = "Own"', "missing required field `source`"),
+        (
+            'title = "x"\nsource = "x"\n[questions]\nmodality = "smell"\n',
+            "questions.modality: Invalid enum value",
+        ),
+        (f'{once}keep = "split"\n', "table.keep: Expected `array | null`, got `str`"),
+        (once.replace('["{a}"]', '"{a}"'), "table.query.values: Expected `array`, got `str`"),
+        (once.replace("[table]", "[tabel]"), "contains unknown field `tabel`"),
+        (f"{once}[expected]\naccuracy = '1'\n", "expected[...]: Expected `float`, got `str`"),
     ):
         own.write_text(content)
-        with pytest.raises(UsageError, match=r"own.toml: not a task file .*reproduce-paper"):
+        with pytest.raises(UsageError, match=r"own.toml: .*reproduce-paper") as error:
             load_task(str(own))
+        assert cause in error.value.message
     with pytest.raises(UsageError, match="cannot be read"):
         load_task(str(tmp_path / "none.toml"))
     with pytest.raises(UsageError, match=r'no task "own". Choose from audiocaps'):

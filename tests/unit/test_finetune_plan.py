@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from wave_search.errors import UsageError
+from wave_search.evaluation.datasets.rows import Place
 from wave_search.finetune import train
-from wave_search.finetune.batches import Plan, by_task, chosen
-from wave_search.finetune.rows import Pair, Place, Side
+from wave_search.finetune.data import Pair, Plan, Side, by_task, select_tasks
 from wave_search.finetune.settings import Lora, Settings
 from wave_search.types import Modality
 
 NEEDED: dict[str, Any] = {"model": "wave-tiny", "directory": "out", "pairs": ["a.csv"]}
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Callable[..., Settings]:
+    """Read a configuration with the values that are needed, and others."""
+
+    def read(**changes: Any) -> Settings:
+        lora = changes.pop("lora", {})
+        lines = [f"{name} = {json.dumps(value)}" for name, value in {**NEEDED, **changes}.items() if value is not None]
+        if isinstance(lora, dict):
+            lines += ["[finetune.lora]", *(f"{name} = {json.dumps(value)}" for name, value in lora.items())]
+        else:
+            lines.append(f"lora = {json.dumps(lora)}")
+        file = tmp_path / "run.toml"
+        file.write_text("\n".join(["[finetune]", *lines]))
+        return Settings.read(file)
+
+    return read
 
 
 def pairs(modality: Modality, count: int, wrong: tuple[str, ...] = ()) -> list[Pair]:
@@ -61,51 +81,62 @@ def test_a_task_without_negatives_is_refused() -> None:
 
 
 def test_tasks_can_be_chosen() -> None:
-    assert list(chosen(TASKS, ["questions", "text_audio"])) == ["questions", "text_audio"]
-    assert chosen(TASKS, []) == TASKS
+    assert list(select_tasks(TASKS, ["questions", "text_audio"])) == ["questions", "text_audio"]
+    assert select_tasks(TASKS, []) == TASKS
     with pytest.raises(UsageError, match="text_av"):
-        chosen(TASKS, ["text_av"])
+        select_tasks(TASKS, ["text_av"])
 
 
-def test_defaults_are_those_of_the_published_training() -> None:
-    settings = Settings.from_dict(NEEDED)
-    assert settings.lora == Lora(128, 256, 0.05, ("q_proj", "k_proj", "v_proj"))
-    assert (settings.learning_rate, settings.temperature) == (2e-5, 0.01)
-    assert settings.steps_of(7) == 7
-    assert Settings.from_dict({**NEEDED, "epochs": 2.5}).steps_of(10) == 25
-    assert Settings.from_dict({**NEEDED, "steps": 9}).steps_of(10) == 9
+def test_defaults_are_those_of_the_published_training(settings: Callable[..., Settings]) -> None:
+    plain = settings()
+    assert plain.lora == Lora(128, 256, 0.05, ("q_proj", "k_proj", "v_proj"))
+    assert (plain.learning_rate, plain.temperature) == (2e-5, 0.01)
+    assert (plain.directory, plain.pairs) == (Path("out"), (Path("a.csv"),))
+    assert plain.steps_of(7) == 7
+    assert settings(epochs=2.5).steps_of(10) == 25
+    assert settings(epochs=2).steps_of(10) == 20
+    assert settings(steps=9).steps_of(10) == 9
 
 
 @pytest.mark.parametrize(
     ("changes", "cause"),
     [
-        ({"model": None}, "model must be a text"),
-        ({"stepps": 3}, "stepps is not known"),
-        ({"steps": 0}, "steps must be 1 or more"),
-        ({"steps": 1.5}, "steps must be a whole number"),
-        ({"steps": 3, "epochs": 1}, "left out where steps"),
-        ({"batch": 1}, "batch must be 2"),
-        ({"batch": True}, "batch must be a whole number"),
-        ({"pairs": []}, "pairs must be at least one"),
-        ({"pairs": [1]}, "pairs must be a list of texts"),
-        ({"learning_rate": 0.0}, "learning_rate must be more"),
-        ({"lora": 3}, "lora must be a table"),
-        ({"lora": {"rank": 0}}, "lora.rank must be 1"),
-        ({"lora": {"targets": ["q"]}}, "lora.targets must be some of q_proj"),
-        ({"lora": {"size": 3}}, "lora.size is not known"),
+        ({"model": None}, "finetune: Object missing required field `model`"),
+        ({"model": 3}, "finetune.model: Expected `str`, got `int`"),
+        ({"stepps": 3}, "finetune: Object contains unknown field `stepps`"),
+        ({"steps": 0}, "finetune.steps: Expected `int` >= 1"),
+        ({"steps": 1.5}, "finetune.steps: Expected `int | null`, got `float`"),
+        ({"steps": 3, "epochs": 1}, "finetune: epochs and steps exclude each other"),
+        ({"epochs": 0}, "finetune.epochs: Expected `float` > 0"),
+        ({"batch": 1}, "finetune.batch: Expected `int` >= 2"),
+        ({"batch": True}, "finetune.batch: Expected `int`, got `bool`"),
+        ({"pairs": []}, "finetune.pairs: Expected `array` of length >= 1"),
+        ({"pairs": "a.csv"}, "finetune.pairs: Expected `array`, got `str`"),
+        ({"pairs": ["a.csv", 1]}, "finetune.pairs[1]: Expected `Path`, got `int`"),
+        ({"learning_rate": 0.0}, "finetune.learning_rate: Expected `float` > 0"),
+        ({"dtype": "float16"}, "finetune.dtype: Invalid enum value 'float16'"),
+        ({"lora": 3}, "finetune.lora: Expected `object`, got `int`"),
+        ({"lora": {"rank": 0}}, "finetune.lora.rank: Expected `int` >= 1"),
+        ({"lora": {"dropout": 1}}, "finetune.lora.dropout: Expected `float` < 1"),
+        ({"lora": {"targets": ["q"]}}, "finetune.lora.targets[0]: Invalid enum value 'q'"),
+        ({"lora": {"size": 3}}, "finetune.lora: Object contains unknown field `size`"),
     ],
 )
-def test_mistakes_are_named(changes: dict[str, Any], cause: str) -> None:
-    with pytest.raises(ValueError, match=cause):
-        Settings.from_dict({**NEEDED, **changes})
+def test_mistakes_are_named_with_file_and_key(
+    settings: Callable[..., Settings], changes: dict[str, Any], cause: str
+) -> None:
+    with pytest.raises(UsageError) as error:
+        settings(**changes)
+    assert f"run.toml: {cause}" in error.value.message
 
 
 @pytest.mark.parametrize(
     ("content", "cause"),
     [
-        ("[finetune]\npairs = []\n", "model is missing"),
-        ("[finetune", "not a training"),
-        ("finetune = 3", "not a training"),
+        ('[finetune]\npairs = ["a.csv"]\n', "missing required field `model`"),
+        ("[finetune", "not valid TOML"),
+        ("[train]", r"no table \[finetune\]"),
+        ("finetune = 3", "finetune: Expected `object`, got `int`"),
     ],
 )
 def test_a_configuration_that_is_none_is_refused_with_its_name(tmp_path: Path, content: str, cause: str) -> None:

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from recipes.wave_nano.captions import seen
-from recipes.wave_nano.classes import SOUND_WORDS, SOURCES
-from recipes.wave_nano.paraphrases import PARAPHRASES
+from recipes.wave_nano.captions import scene_caption
+from recipes.wave_nano.classes import PARAPHRASES, SOUND_WORDS, SOURCES
 from recipes.wave_nano.scenes import DURATION_S, Scene, random_scene, render
 from recipes.wave_nano.sprites import Sprites
 from wave_search.models import LoadOptions, load
@@ -98,7 +97,7 @@ def test_captions_find_thing_motion_and_colour(nano, sprites: Sprites) -> None:
     rng = np.random.default_rng(1)
     scenes = list({replace(random_scene(rng, list(sprites), walls=1.0), count=1): None for _ in range(40)})
     videos = embed(nano, filmed(sprites, scenes), Modality.VIDEO)
-    texts = embed(nano, [Clip(text=seen(rng, scene)) for scene in scenes], Modality.TEXT)
+    texts = embed(nano, [Clip(text=scene_caption(rng, scene)) for scene in scenes], Modality.TEXT)
     assert np.mean((texts @ videos.T).argmax(axis=1) == np.arange(len(scenes))) >= 0.5
 
 

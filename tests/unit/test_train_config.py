@@ -14,18 +14,28 @@ SHIPPED = Path(recipes.wave_nano.__file__).parent / "nano.toml"
 
 def test_the_shipped_configuration() -> None:
     config = TrainConfig.read(SHIPPED)
-    assert set(config.schedules) == set(STAGES)
+    assert [config.schedule(stage).steps for stage in STAGES] == [9000, 1200, 7500, 160, 2600]
     assert config.held_out_fold not in config.training_folds
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [("seed = 0", ""), ("[stages.look]", "[stages.stare]"), ("steps =", "step ="), ("= [1", "= (1")]
+    ("old", "new", "cause"),
+    [
+        ("seed = 0", "", "missing required field `seed`"),
+        ("seed = 0", 'seed = "0"', "seed: Expected `int`, got `str`"),
+        ("[stages.vision]", "[stages.look]", "stages: Object contains unknown field `look`"),
+        ("steps = 9000", "step = 9000", "stages.text: Object contains unknown field `step`"),
+        ("icons = ", "icon = ", "inputs: Object contains unknown field `icon`"),
+        ("= [1", "= (1", "not valid TOML"),
+    ],
 )
-def test_mistakes_are_named_with_the_file(tmp_path: Path, old: str, new: str) -> None:
+def test_mistakes_are_named_with_file_and_key(tmp_path: Path, old: str, new: str, cause: str) -> None:
     path = tmp_path / "run.toml"
     path.write_text(SHIPPED.read_text().replace(old, new))
-    with pytest.raises(UsageError, match=r"run\.toml"):
+    with pytest.raises(UsageError) as error:
         TrainConfig.read(path)
+    assert error.value.message.startswith(f"{path}: ")
+    assert cause in error.value.message
 
 
 def test_the_tokenizer_reads_any_text_and_puts_special_tokens_last() -> None:

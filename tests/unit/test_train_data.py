@@ -8,16 +8,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from recipes.wave_nano.captions import QUESTIONS, plural, seen
-from recipes.wave_nano.classes import PICTOGRAMS, SOUND_WORDS
-from recipes.wave_nano.paraphrases import PARAPHRASES
-from recipes.wave_nano.phrases import phrases, read_lexicon
-from recipes.wave_nano.pictures import Pictures, any_size
-from recipes.wave_nano.questions import ask
-from recipes.wave_nano.scenes import Scene, random_scene, render
+from recipes.wave_nano.captions import QUESTIONS, ask, plural, scene_caption
+from recipes.wave_nano.classes import PARAPHRASES, PICTOGRAMS, SOUND_WORDS
+from recipes.wave_nano.scenes import Pictures, Scene, any_size, random_scene, render
 from recipes.wave_nano.sounds import augmented, load_sounds
-from recipes.wave_nano.styles import restyled
-from recipes.wave_nano.vocabulary import captions
+from recipes.wave_nano.sprites import restyled
+from recipes.wave_nano.vocabulary import captions, phrases, read_lexicon
 
 BALL = np.zeros((1, 96, 96, 4), np.uint8)
 BALL[0, 20:76, 20:76] = (250, 250, 250, 255)
@@ -49,9 +45,9 @@ def test_only_the_wanted_frames_are_drawn() -> None:
     assert render(np.random.default_rng(0), scene, {"football": BALL}, (84, 140), slice(1, 3)).shape == (2, 84, 140, 3)
 
 
-def test_captions_name_thing_colour_and_number() -> None:
+def test_captions_name_subject_colour_and_number() -> None:
     rng = np.random.default_rng(0)
-    caption = seen(rng, Scene("penguin", "up", "red", "wall", count=2))
+    caption = scene_caption(rng, Scene("penguin", "up", "red", "wall", count=2))
     assert caption.startswith("two penguins ")
     assert "red" in caption
     assert [plural(word) for word in ("mouse", "bus", "butterfly", "cactus")] == [
@@ -65,7 +61,7 @@ def test_captions_name_thing_colour_and_number() -> None:
 def test_a_question_has_one_right_answer_first() -> None:
     rng = np.random.default_rng(0)
     scene = Scene("dog", "left", "green", "wall")
-    question = ask(rng, "colour", scene, "rain", things=list(PICTOGRAMS), sounds=SOUND_WORDS)
+    question = ask(rng, "colour", scene, "rain", subjects=list(PICTOGRAMS), sounds=SOUND_WORDS)
     assert "green" in question.answers[0]
     assert "green" not in question.answers[1]
     assert len(set(question.answers)) == 4
@@ -99,9 +95,9 @@ def test_augmentation_keeps_length_and_range(tmp_path: Path) -> None:
         assert 0.05 < np.abs(samples).max() <= 1
 
 
-def test_scenes_draw_every_thing() -> None:
+def test_scenes_draw_every_subject() -> None:
     rng = np.random.default_rng(0)
-    assert {random_scene(rng, ["dog", "cat"]).thing for _ in range(50)} == {"dog", "cat"}
+    assert {random_scene(rng, ["dog", "cat"]).subject for _ in range(50)} == {"dog", "cat"}
 
 
 def test_phrases_use_words_in_their_place_and_never_a_paraphrase(tmp_path: Path) -> None:

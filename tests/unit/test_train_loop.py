@@ -1,19 +1,21 @@
 """A run that is interrupted ends as one that is not."""
 
 import signal
-from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
 
 import recipes.wave_nano
-from recipes.wave_nano import recipe
-from recipes.wave_nano.config import STAGES, TrainConfig
+from recipes.wave_nano import __main__ as program
+from recipes.wave_nano import stages
+from recipes.wave_nano.config import STAGES, Stages, TrainConfig
+from wave_search.finetune.distributed import ProcessGroup
 from wave_search.finetune.loop import Progress, Schedule, run
-from wave_search.reports import Training
 
+ALONE = ProcessGroup("cpu")
 SHIPPED = Path(recipes.wave_nano.__file__).parent / "nano.toml"
 
 
@@ -39,49 +41,72 @@ class Line:
 def test_resuming_gives_the_weights_of_an_uninterrupted_run(tmp_path: Path) -> None:
     schedule = Schedule(steps=40, learning_rate=0.1, warm_up_steps=3, checkpoint_every=10)
     whole = Line()
-    run(whole, schedule, tmp_path / "whole", 5, lambda progress: None)
+    run(whole, schedule, tmp_path / "whole", 5, lambda progress: None, group=ALONE)
 
     cut = Line()
     cut.stop_at = 27
     with pytest.raises(KeyboardInterrupt):
-        run(cut, schedule, tmp_path / "cut", 5, lambda progress: None)
+        run(cut, schedule, tmp_path / "cut", 5, lambda progress: None, group=ALONE)
     seen: list[Progress] = []
     resumed = Line()
-    run(resumed, schedule, tmp_path / "cut", 5, seen.append)
+    run(resumed, schedule, tmp_path / "cut", 5, seen.append, group=ALONE)
 
     assert [progress.step for progress in seen] == list(range(21, 41))
     assert torch.equal(resumed.trained.weight, whole.trained.weight)
     assert "slope" in seen[-1].figures
 
 
-def test_told_to_stop_it_writes_a_checkpoint_and_goes_on_from_there(tmp_path: Path) -> None:
+def test_a_stopped_run_writes_a_checkpoint_and_resumes_there(tmp_path: Path) -> None:
     schedule = Schedule(steps=10, learning_rate=0.1, checkpoint_every=100)
     seen: list[Progress] = []
-    assert run(Line(), schedule, tmp_path, 5, seen.append, stop=lambda: len(seen) == 3) == 4
-    assert run(Line(), schedule, tmp_path, 5, seen.append) == 10
+    assert run(Line(), schedule, tmp_path, 5, seen.append, group=ALONE, stop=lambda: len(seen) == 3) == 4
+    assert run(Line(), schedule, tmp_path, 5, seen.append, group=ALONE) == 10
     assert [progress.step for progress in seen] == list(range(1, 11))
 
 
-def test_a_recipe_runs_its_stages_until_it_is_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recipe, "prepare", lambda config: None)
-    monkeypatch.setattr(recipe, "make_stage", lambda *_: Line())
-    schedules = dict.fromkeys(STAGES, Schedule(steps=4, learning_rate=0.1))
-    config = replace(TrainConfig.read(SHIPPED), directory=tmp_path, schedules=schedules)
-    seen: list[Training] = []
+def test_the_recipe_runs_its_stages_until_it_is_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[tuple[str, int]] = []
 
-    def interrupt(training: Training) -> None:
-        seen.append(training)
-        if (training.stage, training.steps_done) == (STAGES[1], 2):
-            signal.raise_signal(signal.SIGINT)
+    class Recorded(Line):
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
 
+        def loss(self, rng: np.random.Generator, step: int) -> tuple[torch.Tensor, dict[str, float]]:
+            steps.append((self.name, step))
+            if len(steps) == 6:
+                signal.raise_signal(signal.SIGINT)
+            return super().loss(rng, step)
+
+    monkeypatch.setattr(stages, "prepare", lambda config: None)
+    monkeypatch.setattr(stages, "make_stage", lambda name, *_: Recorded(name))
+    schedules = Stages(*[Schedule(steps=4, learning_rate=0.1)] * len(STAGES))
+    config = msgspec.structs.replace(TrainConfig.read(SHIPPED), directory=tmp_path, stages=schedules)
     said: list[str] = []
-    report = recipe.run_stages(config, (), interrupt, said.append)
-    assert (report.interrupted, report.steps_done, report.steps) == (True, 7, 4 * len(STAGES))
+    assert not stages.run_stages(config, (), said.append)
     assert any("Ctrl-C again" in line for line in said)
-    report = recipe.run_stages(config, (), seen.append, said.append)
-    assert (report.interrupted, report.steps_done) == (False, report.steps)
-    steps = [(training.stage, training.steps_done) for training in seen if training.steps]
-    assert steps == [(name, step) for name in STAGES for step in range(1, 5)]
+    assert stages.run_stages(config, (), said.append)
+    assert steps == [(name, step) for name in STAGES for step in range(4)]
+    assert stages.run_stages(config, ("audio",), said.append), "nothing is left to do"
+    assert len(steps) == 4 * len(STAGES)
+
+
+def test_the_program_trains_by_default_and_reports_mistakes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[tuple[TrainConfig, tuple[str, ...]]] = []
+
+    def run_stages(config: TrainConfig, names: tuple[str, ...], say: object) -> bool:
+        started.append((config, tuple(names)))
+        return len(started) > 1
+
+    monkeypatch.setattr(program, "run_stages", run_stages)
+    threads = ["--threads", str(torch.get_num_threads())]
+    assert program.main([str(SHIPPED), "--stage", "text", *threads]) == 130
+    assert program.main(["train", str(SHIPPED), *threads]) == 0
+    assert started == [(TrainConfig.read(SHIPPED), ("text",)), (TrainConfig.read(SHIPPED), ())]
+    assert program.main(["export", str(tmp_path / "none.toml"), str(tmp_path), *threads]) == 1
+    assert "none.toml: cannot be read (No such file" in capsys.readouterr().err
 
 
 def test_the_rate_rises_then_falls() -> None:

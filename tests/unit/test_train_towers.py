@@ -6,7 +6,7 @@ import torch
 
 from recipes.wave_nano import dense
 from recipes.wave_nano.architecture import untrained
-from recipes.wave_nano.towers import hear, piece_of, see
+from recipes.wave_nano.dense import audio_features, piece_of, vision_features
 from wave_search.models.wave import preprocess, sequences
 
 
@@ -19,7 +19,7 @@ def wave():
 def test_sounds(wave, samples: int) -> None:
     rng = np.random.default_rng(0)
     pieces = [piece_of(wave, rng.uniform(-0.5, 0.5, samples).astype(np.float32)) for _ in range(3)]
-    batched = hear(wave, pieces)
+    batched = audio_features(wave, pieces)
     for piece, features in zip(pieces, batched, strict=True):
         torch.testing.assert_close(features.tokens, wave.audio_features([piece]), atol=1e-5, rtol=1e-4)
     sum(features.tokens.sum() for features in batched).backward()
@@ -30,7 +30,7 @@ def test_sounds(wave, samples: int) -> None:
 def test_videos(wave, frames: int, height: int, width: int) -> None:
     rng = np.random.default_rng(0)
     videos = [rng.integers(0, 256, (frames, height, width, 3), dtype=np.uint8) for _ in range(2)]
-    seen = see(wave, videos, 4.0)
+    seen = vision_features(wave, videos, 4.0)
     for pixels, features in zip(videos, seen, strict=True):
         patches = preprocess.video_patches(wave.config, pixels)
         torch.testing.assert_close(
@@ -53,7 +53,7 @@ def test_clips_with_prompts_of_different_lengths(wave) -> None:
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (4, 56, 56, 3), dtype=np.uint8)
     samples = rng.uniform(-0.5, 0.5, 24_000).astype(np.float32)
-    (vision,), (audio,) = see(wave, [pixels], 4.0), hear(wave, [piece_of(wave, samples)])
+    (vision,), (audio,) = vision_features(wave, [pixels], 4.0), audio_features(wave, [piece_of(wave, samples)])
     clips = [
         sequences.video_sequence(wave.config, [[5, 6, 7]], vision),
         sequences.audio_sequence(wave.config, [[5]], audio),

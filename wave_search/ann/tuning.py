@@ -20,7 +20,7 @@ from wave_search.store import Tuning
 from wave_search.types import Modality, PartitionKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from wave_search.store import Snapshot
 
 RECALL = 0.95
-_QUERIES = 256
-_MIN_QUERIES = 32
+QUERIES = 256
+MIN_QUERIES = 32
 """Fewer measure too little."""
 _GROWTH = 1.25
 _TRUE_KEPT = 4 * TUNED_K
@@ -99,7 +99,7 @@ def measure(snapshot: Snapshot, key: PartitionKey, shards: ShardSet, target: flo
     now = datetime.now(UTC).isoformat(timespec="seconds")
     tunings, outgrown = [], False
     for modality, source in _query_sources(snapshot, key):
-        ids = draw(snapshot.partition(source).ids, _QUERIES)
+        ids = draw(snapshot.partition(source).ids, QUERIES)
         vectors = snapshot.vectors(source, ids).astype(np.float32)
         result = tune(shards, TuningQueries(vectors, ids if source == key else None), target)
         outgrown |= is_outgrown(shards, result, target)
@@ -113,8 +113,30 @@ def _query_sources(snapshot: Snapshot, key: PartitionKey) -> Iterator[tuple[Moda
     segments = snapshot.counts().segments
     for modality in Modality:
         source = key if modality is key.modality else PartitionKey(modality)
-        if segments.get(source, 0) >= _MIN_QUERIES:
+        if segments.get(source, 0) >= MIN_QUERIES:
             yield modality, source
+
+
+def params_for(
+    tuned: Mapping[Modality, SearchParams], queries: Collection[Modality | None], own: Modality, lists: int
+) -> SearchParams:
+    """Return what was tuned for queries of these modalities, or else the widest of all that was tuned.
+
+    If only queries of the partition's own modality were measured, that is at least the rule of thumb: queries of
+    another modality need a wider search.
+
+    Args:
+        tuned: what was measured in the partition, by modality of the queries.
+        queries: their modalities; None for one that is not known.
+        own: the modality of the partition.
+        lists: of its codebook.
+    """
+    chosen = [tuned[modality] for modality in queries if modality is not None and modality in tuned]
+    if len(chosen) < len(queries):
+        chosen = list(tuned.values())
+        if tuned.keys() <= {own}:
+            chosen.append(SearchParams.by_rule(lists))
+    return SearchParams(max(one.nprobe for one in chosen), max(one.refine_k for one in chosen))
 
 
 def tune(shards: ShardSet, queries: TuningQueries, target: float) -> TuningResult:

@@ -1,4 +1,4 @@
-"""Measure a model and an index on a set of data."""
+"""Measure a model and an index on a data set."""
 
 import os
 from pathlib import Path
@@ -30,18 +30,19 @@ def evaluate(
     *,
     model: Model = "auto",
     task: Annotated[
-        str | None, typer.Option(metavar="NAME|FILE", help="Read a published set of data, see docs/reproduce-paper.md.")
+        str | None, typer.Option(metavar="NAME|FILE", help="Read a published data set, see docs/reproduce-paper.md.")
     ] = None,
     media: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="What paths are relative to (default: the data set's folder).")
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of relative paths (default: that of the data set)."),
     ] = None,
-    split: Annotated[str, typer.Option(metavar="NAME", help="Which part of the data set.")] = "test",
+    split: Annotated[str, typer.Option(metavar="NAME", help="Part of the data set.")] = "test",
     instruction: Annotated[str | None, typer.Option(metavar="TEXT", help="The prompt of all media.")] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Only the first N queries; they search everything.")
+        int | None, typer.Option(min=1, metavar="N", help="Only the first N queries; they search the whole corpus.")
     ] = None,
     cache: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where embeddings are kept (default: in ~/.cache).")
+        Path | None, typer.Option(metavar="DIR", help="Folder for embeddings (default: in ~/.cache).")
     ] = None,
     device: Device = "auto",
     dtype: Dtype = "auto",
@@ -50,7 +51,7 @@ def evaluate(
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Measure what a model finds, and what an index loses of it."""
+    """Measure the quality of a model on a data set, and the loss by an index."""
     terminal = terminal_of(ctx, quiet)
     cache = cache or _default_cache()
     try:
@@ -58,11 +59,7 @@ def evaluate(
             found = ws.evaluate(
                 dataset,
                 model,
-                task=task,
-                media=media,
-                split=split,
-                instruction=instruction,
-                limit=limit,
+                options=ws.EvaluationOptions(task, media, split, instruction, limit),
                 cache=cache,
                 load=ws.LoadOptions(device=device, dtype=dtype, quantization=quantization),
                 workers=workers,
@@ -70,7 +67,7 @@ def evaluate(
             )
     except KeyboardInterrupt:
         kept = printable(cache)
-        terminal.error(f"interrupted: what was embedded is kept in {kept}. Run the same command to go on")
+        terminal.error(f"interrupted: the embeddings are kept in {kept}. Run the same command to resume")
         return INTERRUPTED
     terminal.notice(found.model)
     if json:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from wave_search.finetune import Report
 
 EPILOG = (
-    "docs/finetuning.md describes CONFIG. A run that was interrupted or killed goes on when it is started again. "
+    "docs/finetuning.md describes CONFIG. A run that was interrupted or killed resumes when it is started again. "
     "Exit code 3: done, but some rows of the data were left out."
 )
 _LEFT_OUT_SHOWN = 50
@@ -26,7 +26,7 @@ _LEFT_OUT_SHOWN = 50
 @reported
 def train(
     ctx: typer.Context,
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A TOML file with what to train, on what.")],
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A TOML file with the settings.")],
     *,
     device: Device = "auto",
     json: Json = False,
@@ -38,7 +38,7 @@ def train(
         with terminal.training() as progress:
             report = run_training(config, device=device, watch=progress, say=terminal.say)
     except KeyboardInterrupt:
-        terminal.error("interrupted: checkpoints are kept. Run the same command to go on")
+        terminal.error("interrupted: checkpoints are kept. Run the same command to resume")
         return INTERRUPTED
     if report is None:  # another process reports
         return DONE
@@ -52,7 +52,7 @@ def train(
         where = printable(report.directory)
         terminal.error(
             f"interrupted after {report.steps_done:,} of {report.steps:,} steps, which are kept in {where}. "
-            "Run the same command to go on"
+            "Run the same command to resume"
         )
         return INTERRUPTED
     return PARTLY if report.left_out else DONE
@@ -61,6 +61,9 @@ def train(
 def _record(report: "Report") -> dict[str, Any]:
     record = asdict(report)
     record["directory"] = str(report.directory)
+    record["left_out"] = [
+        {"file": str(row.place.path), "line": row.place.line, "cause": row.cause} for row in report.left_out
+    ]
     record["model"] = None if report.model is None else str(report.model)
     return record
 
@@ -68,7 +71,7 @@ def _record(report: "Report") -> dict[str, Any]:
 def _left_out(report: "Report") -> Iterator[str]:
     yield f"left out {counted(len(report.left_out), 'row')}:"
     for row in report.left_out[:_LEFT_OUT_SHOWN]:
-        yield printable(f"{row.file}, line {row.line}: {row.cause}")
+        yield printable(f"{row.place.path}, {row.place}: {row.cause}")
     if len(report.left_out) > _LEFT_OUT_SHOWN:
         yield f"and {len(report.left_out) - _LEFT_OUT_SHOWN:,} more: --json lists all"
 
@@ -81,7 +84,4 @@ def _sentences(report: "Report") -> Iterator[str]:
     for name, value in report.after.items():
         before = f" (before: {report.before[name]:.3f})" if name in report.before else ""
         yield f"  {name}: {value:.3f}{before}"
-    if report.model is not None:
-        yield f"the model is in {printable(report.model)}: use it as --model"
-    else:
-        yield f"the checkpoints are in {printable(report.directory)}"
+    yield f"the model is in {printable(str(report.model))}: use it as --model"

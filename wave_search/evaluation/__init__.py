@@ -1,17 +1,19 @@
-"""How good a model is on a set of data, and what an index loses of it."""
+"""Measures the quality of a model on a data set, and the loss by an index."""
 
-from wave_search.evaluation.confidence import Figure
-from wave_search.evaluation.datasets.dataset import BadRow
+from wave_search.evaluation.datasets.rows import BadRow, Place
 from wave_search.evaluation.datasets.tasks import Task, known_tasks
 from wave_search.evaluation.embedding import Unusable
+from wave_search.evaluation.metrics import Figure
 from wave_search.evaluation.report import DirectionReport, Evaluation, QuestionsReport
-from wave_search.evaluation.run import evaluate
+from wave_search.evaluation.run import EvaluationOptions, evaluate
 
 __all__ = [
     "BadRow",
     "DirectionReport",
     "Evaluation",
+    "EvaluationOptions",
     "Figure",
+    "Place",
     "QuestionsReport",
     "Task",
     "Unusable",

@@ -1,8 +1,7 @@
-"""From items to vectors, by way of the cache: decoders run ahead, the model embeds in batches."""
+"""Embeds items, or takes their vectors from the cache: decoding runs ahead, the model embeds in batches."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -11,9 +10,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from wave_search.errors import MediaError, ModelError, UsageError
-from wave_search.evaluation.cache import space_of
+from wave_search.files import digest
 from wave_search.query import Encoder
 from wave_search.reports import Progress
+from wave_search.store import CacheKey, vector_space
 from wave_search.types import Clip, MediaRef, Modality
 
 if TYPE_CHECKING:
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from wave_search.evaluation.cache import EmbeddingCache
     from wave_search.evaluation.datasets.dataset import Item
     from wave_search.media import DecoderPool
     from wave_search.models import Embedder
     from wave_search.reports import ProgressCallback
+    from wave_search.store import EmbeddingCache
 
 BATCH_CLIPS = 8
-"""A clip of 128 frames takes 68 MB; as many as this are decoded ahead, too."""
+"""Batch size, and number of clips decoded ahead. A clip of 128 frames takes 68 MB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """Something that could not be embedded, and why."""
+    """An item that could not be embedded, and why."""
 
     name: str
     """Of the file; or the text itself."""
@@ -46,22 +46,22 @@ class Unusable:
 
 @dataclass(slots=True)
 class Embedded:
-    """What has become of the items so far."""
+    """The items embedded so far."""
 
     vectors: dict[Item, NDArray[np.float32]] = field(default_factory=dict)
     """(dim,) of unit norm each."""
     of_content: dict[tuple[Modality, str | None, str], NDArray[np.float32]] = field(default_factory=dict)
-    """The same by modality, prompt and content: what is equal has equal vectors, whatever batch it was in."""
+    """The same by modality, prompt and content: equal items have equal vectors, whatever their batches."""
     unusable: dict[Item, Unusable] = field(default_factory=dict)
     fresh: int = 0
-    """Vectors that the model made; the others were in the cache, or are of equal contents."""
+    """Vectors computed by the model; the others are from the cache, or of equal content."""
     media_s: float = 0.0
-    """Seconds of sound and video that were embedded."""
+    """Seconds of sound and video embedded."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Fetched:
-    """An item as it comes from the threads: with its vector, or with what the vector is made of."""
+    """The result of the decoding threads: an item with its vector from the cache, or with its clip."""
 
     item: Item
     key: str
@@ -74,9 +74,9 @@ class ItemEmbedder:
 
     Args:
         model: the model.
-        dtype: in which it was asked to compute.
+        dtype: in which it computes, as requested.
         decoders: processes that read media.
-        cache: where vectors are kept.
+        cache: of vectors.
     """
 
     def __init__(self, model: Embedder, dtype: str, decoders: DecoderPool, cache: EmbeddingCache) -> None:
@@ -90,7 +90,7 @@ class ItemEmbedder:
         """Embed each distinct item. One that cannot be read is skipped, with its cause.
 
         Raises:
-            CacheError: vectors cannot be kept.
+            CacheError: the cache cannot be read or written.
         """
         # Sorted, because a call of the model takes one modality and one prompt.
         distinct = sorted(dict.fromkeys(items), key=lambda item: (item.modality, item.prompt or ""))
@@ -135,26 +135,30 @@ class ItemEmbedder:
             while waiting:
                 yield waiting.popleft()
         finally:
-            if waiting:  # interrupted: what is being decoded is of no use any more
+            if waiting:  # interrupted: the clips being decoded are not needed any more
                 self._decoders.close()
             pool.shutdown(cancel_futures=True)
 
     def _fetch(self, item: Item) -> _Fetched:
         key = self._key(item)
-        vector = self._cache.get(space_of(self._model.spec, self._dtype, item.modality, item.prompt), key)
+        cached = self._cached_as(item.modality, item.prompt, key)
+        vector = self._cache.get([cached]).get(cached)
         if vector is not None:
             return _Fetched(item, key, vector, None)
         return _Fetched(item, key, None, self._clip(item))
 
+    def _cached_as(self, modality: Modality, prompt: str | None, key: str) -> CacheKey:
+        return CacheKey(vector_space(self._model.spec, self._dtype, modality, prompt), key)
+
     def _clip(self, item: Item) -> Clip:
         if item.sound is None or isinstance(item.content, str):
             return self._encoder.clip(item.content)
-        seen = self._encoder.clip(replace(item.content, modality=Modality.VIDEO))
-        return replace(seen, waveform=self._encoder.clip(item.sound).waveform)
+        frames = self._encoder.clip(replace(item.content, modality=Modality.VIDEO))
+        return replace(frames, waveform=self._encoder.clip(item.sound).waveform)
 
     def _key(self, item: Item) -> str:
         if isinstance(item.content, str):
-            return "text " + hashlib.blake2b(item.content.encode(), digest_size=16).hexdigest()
+            return "text " + digest(item.content.encode())
         refs = [ref for ref in (item.content, item.sound) if ref is not None]
         return " ".join(f"{self._digest(ref.path)} {ref.start_s} {ref.stop_s}" for ref in refs)
 
@@ -162,12 +166,12 @@ class ItemEmbedder:
         try:
             status = path.stat()
         except OSError:
-            return self._decoders.identify(path).digest  # which says what is wrong
+            return self._decoders.identify(path).digest  # raises the error that fits
         known = (os.fsencode(path.resolve()), status.st_size, status.st_mtime_ns)
-        digest = self._cache.digest(*known)
+        digest = self._cache.file_digest(*known)
         if digest is None:
             digest = self._decoders.identify(path).digest
-            self._cache.note_digest(*known, digest)
+            self._cache.note_file_digest(*known, digest)
         return digest
 
     def _embed(self, batch: Sequence[_Fetched], done: Embedded) -> None:
@@ -182,11 +186,11 @@ class ItemEmbedder:
             if len(batch) == 1:
                 done.unusable[batch[0].item] = _unusable(batch[0].item, error)
                 return
-            for fetched in batch:  # find the one that is to blame
+            for fetched in batch:  # find the one that fails
                 self._embed([fetched], done)
             return
         vectors = [(key, vectors[modality]) for key, vectors in zip(new, results, strict=True)]
-        self._cache.put(space_of(self._model.spec, self._dtype, modality, prompt), vectors)
+        self._cache.put((self._cached_as(modality, prompt, key), vector) for key, vector in vectors)
         done.of_content.update(((*kind, key), vector) for key, vector in vectors)
         done.vectors.update((fetched.item, done.of_content[*kind, fetched.key]) for fetched in batch)
         done.fresh += len(new)

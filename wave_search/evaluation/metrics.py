@@ -1,4 +1,4 @@
-"""Figures of retrieval for each query, as trec_eval defines them.
+"""Figures of retrieval for each query, as trec_eval defines them, and their means with confidence intervals.
 
 Source: https://github.com/usnistgov/trec_eval, and Jarvelin and Kekalainen 2002 for nDCG. An item is relevant if its
 grade is above 0. A query with no relevant item has 0 everywhere. A ranking that ends early counts as if nothing
@@ -7,6 +7,7 @@ relevant came after it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,21 +18,68 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DEPTH = 10
-"""Rankings are looked at so far down: as many as a search gives if nobody says otherwise."""
+"""Rankings are cut to this length, the default number of hits of a search."""
+_RESAMPLES = 1000
+_BLOCK = 50
+_SEED = 0
+_OUTSIDE = (2.5, 97.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A mean over queries."""
+
+    name: str
+    value: float
+    low: float
+    """Lower bound of the 95 % confidence interval."""
+    high: float
+    """Upper bound of the 95 % confidence interval."""
+
+
+def figure(name: str, values: NDArray[np.float64]) -> Figure:
+    """Average over queries, with a percentile bootstrap interval (Efron 1979): the same for the same values.
+
+    Args:
+        name: of the figure.
+        values: (queries,), at least one.
+    """
+    rng = np.random.default_rng(_SEED)
+    count = len(values)
+    shares = np.full(count, 1 / count)
+    means = (
+        np.concatenate([rng.multinomial(count, shares, _BLOCK) @ values for _ in range(_RESAMPLES // _BLOCK)]) / count
+    )
+    low, high = np.percentile(means, _OUTSIDE)
+    return Figure(name, float(values.mean()), float(low), float(high))
+
+
+def similarity_figures(
+    similarities: NDArray[np.float32], relevant: NDArray[np.bool_]
+) -> dict[str, NDArray[np.float64]]:
+    """Rank items by similarity, and compute all figures for each query: see `query_figures`.
+
+    Args:
+        similarities: (queries, items). Equal ones are ranked by position.
+        relevant: (queries, items), whether an item is relevant; these are the grades, 1 or 0.
+    """
+    first = np.argsort(-similarities, axis=1, kind="stable")[:, :DEPTH]
+    grades = np.take_along_axis(relevant, first, axis=1).astype(np.int64)
+    return query_figures(grades, [[1] * int(count) for count in relevant.sum(axis=1)])
 
 
 def query_figures(grades: NDArray[np.int64], judged: Sequence[Sequence[int]]) -> dict[str, NDArray[np.float64]]:
     """Compute all figures for each query.
 
     Args:
-        grades: (queries, depth) of what was found, best hit first; 0 for what is not judged.
-        judged: for each query the grades of everything that is judged for it, in any order.
+        grades: (queries, depth) of the hits, best first; 0 for a hit without a judgement.
+        judged: for each query the grades of all its judgements, in any order.
 
     Returns:
         By name, (queries,) from 0 to 1. "R@k": share of the relevant items that are among the first k. "hit@k": 1 if
-        there is one among them; this is what papers call R@k. "nDCG@10": gains are the grades. "MRR@10": one over the
-        rank of the first relevant item, 0 if it is not among the first 10. "mAP@10": precision at each relevant hit
-        among the first 10, over all that are relevant.
+        there is one among them; papers with one relevant item per query call this R@k. "nDCG@10": gains are the
+        grades. "MRR@10": one over the rank of the first relevant item, 0 if it is not among the first 10. "mAP@10":
+        precision at each relevant hit among the first 10, over all that are relevant.
     """
     missing = max(0, DEPTH - grades.shape[1])
     gains = np.maximum(np.pad(grades[:, :DEPTH], ((0, 0), (0, missing))), 0)
@@ -58,15 +106,15 @@ def _ndcg(gains: NDArray[np.int64], judged: Sequence[Sequence[int]]) -> NDArray[
 
 
 def choice_accuracy(similarities: Sequence[NDArray[np.float32]], answers: Sequence[int]) -> NDArray[np.float64]:
-    """Tell for each question whether the right choice is the nearest.
+    """Score each question by whether the right choice is the nearest.
 
     Args:
         similarities: for each question (choices,).
         answers: for each question the position of the right choice.
 
     Returns:
-        (questions,): 1, 0, or one over the number of nearest choices if the right one is among several: what guessing
-        between them gives on average.
+        (questions,): 1, 0, or one over the number of nearest choices if the right one is among several: the expected
+        score of guessing between them.
     """
     nearest = [row == row.max() for row in similarities]
     return np.array([best[answer] / best.sum() for best, answer in zip(nearest, answers, strict=True)], np.float64)

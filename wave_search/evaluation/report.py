@@ -1,4 +1,4 @@
-"""What an evaluation found, and how it was made."""
+"""The results of an evaluation, and how they were obtained."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from wave_search.evaluation.confidence import Figure
-    from wave_search.evaluation.datasets.dataset import BadRow
+    from wave_search.evaluation.datasets.rows import BadRow
     from wave_search.evaluation.datasets.tasks import Task
     from wave_search.evaluation.embedding import Unusable
+    from wave_search.evaluation.metrics import Figure
     from wave_search.models import ModelSpec
     from wave_search.types import Modality
 
 
 @dataclass(frozen=True, slots=True)
 class DirectionReport:
-    """Queries of one modality that look for one modality."""
+    """Queries of one modality that search one modality."""
 
     query: Modality
     target: Modality
     queries: int
     items: int
-    """Everything of the target modality that can be found."""
+    """Number of items of the target modality."""
     exact: tuple[Figure, ...]
-    """Of the model alone: everything is compared with everything."""
+    """Of the model alone: every query is compared with every item."""
     index: tuple[Figure, ...]
-    """The same of the model and an IVF-PQ shard, as indexes have it for many segments."""
+    """The same of the model and an IVF-PQ shard, built and tuned as in an index with many segments."""
     index_recall: Figure
-    """Share of the exact best 10 that the shard finds: what the index loses, whatever the model."""
+    """Share of the exact best 10 that the shard finds: the loss of the index, whatever the model."""
 
     @property
     def name(self) -> str:
@@ -46,7 +46,7 @@ class QuestionsReport:
     modality: Modality
     questions: int
     chance: float
-    """What guessing gives."""
+    """The accuracy of guessing."""
     accuracy: Figure
 
     @property
@@ -57,40 +57,40 @@ class QuestionsReport:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """All that `evaluate` found."""
+    """The results of `evaluate`."""
 
     dataset: Path
     layout: str
     task: Task | None
     model: ModelSpec
     dtype: str
-    """In which the model computed; "auto" for as it is stored."""
+    """In which the model computed; "auto" for that of the stored weights."""
     instruction: str | None
     prompts: dict[str, tuple[str, ...]]
-    """The prompts that were used, by modality; those of questions are left out."""
+    """The prompts in use, by modality, without those of questions."""
     directions: tuple[DirectionReport, ...]
     questions: tuple[QuestionsReport, ...]
     bad_rows: tuple[BadRow, ...]
     """Rows of the data set that cannot be used."""
     unusable: tuple[Unusable, ...]
-    """Media and texts that could not be embedded. They are neither queries nor found."""
+    """Media and texts that could not be embedded. They are neither queries nor items."""
     left_out: int
-    """Queries and questions that lack something unusable and were left out."""
+    """Queries and questions that were left out because they need unusable items."""
     embedded: int
-    """Vectors that were made in this run."""
+    """Vectors computed in this run."""
     reused: int
-    """Vectors that were in the cache, or are of equal contents."""
+    """Vectors from the cache, or of equal content."""
     media_s: float
-    """Seconds of sound and video that were embedded in this run."""
+    """Seconds of sound and video embedded in this run."""
     elapsed_s: float
 
     @property
     def complete(self) -> bool:
-        """Whether all of the data set could be used."""
+        """Whether all rows and items could be used."""
         return not self.bad_rows and not self.unusable
 
     def as_record(self) -> dict[str, Any]:
-        """Turn it into what JSON can hold."""
+        """Convert to values that JSON can represent."""
         spec = self.model
         return {
             "dataset": str(self.dataset),
@@ -129,7 +129,9 @@ class Evaluation:
                 }
                 for about in self.questions
             ],
-            "bad_rows": [{**asdict(row), "path": str(row.path)} for row in self.bad_rows],
+            "bad_rows": [
+                {"path": str(row.place.path), "place": str(row.place), "cause": row.cause} for row in self.bad_rows
+            ],
             "unusable": [asdict(unusable) for unusable in self.unusable],
             "left_out": self.left_out,
             "embedded": self.embedded,

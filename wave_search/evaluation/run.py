@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections import defaultdict
 from contextlib import closing, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,20 +16,19 @@ import numpy as np
 
 from wave_search.ann import check_faiss
 from wave_search.errors import UsageError
-from wave_search.evaluation.cache import EmbeddingCache
-from wave_search.evaluation.confidence import figure
-from wave_search.evaluation.datasets.collector import words_of
 from wave_search.evaluation.datasets.dataset import Dataset, Item, Question
 from wave_search.evaluation.datasets.layouts import read_dataset
+from wave_search.evaluation.datasets.rows import checked_text
 from wave_search.evaluation.datasets.tasks import Task, load_task
-from wave_search.evaluation.directions import report_direction, split
 from wave_search.evaluation.embedding import Embedded, ItemEmbedder
-from wave_search.evaluation.metrics import choice_accuracy
+from wave_search.evaluation.metrics import choice_accuracy, figure
+from wave_search.evaluation.ranking import report_direction, split
 from wave_search.evaluation.report import DirectionReport, Evaluation, QuestionsReport
 from wave_search.media import DecoderPool
 from wave_search.models import LoadOptions
 from wave_search.models.session import ModelSession
 from wave_search.reports import Progress
+from wave_search.store import EmbeddingCache
 from wave_search.types import Modality
 
 if TYPE_CHECKING:
@@ -41,83 +40,94 @@ if TYPE_CHECKING:
     from wave_search.reports import ProgressCallback
 
 
+CACHE_FILE = "embeddings.sqlite3"
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationOptions:
+    """Which part of a data set to evaluate, and how to read and embed it."""
+
+    task: str | None = None
+    """A name of `known_tasks`, or the path of another task file, for data in other layouts."""
+    media: str | os.PathLike[str] | None = None
+    """The folder that paths in the data set are relative to; None for the data set's own."""
+    split: str = "test"
+    """Which part of the data set, where there are several."""
+    instruction: str | None = None
+    """Replaces the prompt of all media, but not that of questions."""
+    limit: int | None = None
+    """Number of queries and of questions, from the first one; None for all."""
+
+
 def evaluate(
     dataset: str | os.PathLike[str],
     model: str = "auto",
     *,
-    task: str | None = None,
-    media: str | os.PathLike[str] | None = None,
-    split: str = "test",
-    instruction: str | None = None,
-    limit: int | None = None,
+    options: EvaluationOptions = EvaluationOptions(),
+    load: LoadOptions = LoadOptions(),  # noqa: B008 - frozen
     cache: str | os.PathLike[str] | None = None,
-    load: LoadOptions | None = None,
     workers: int | None = None,
     progress: ProgressCallback | None = None,
 ) -> Evaluation:
-    """Measure how well a model finds what belongs together, and what an index loses of it.
+    """Measure how well a model finds the relevant items of a data set, and the loss by an index.
 
-    Items are embedded whole, not cut into segments. Rows and media that cannot be used are left out and reported.
+    The index is built and tuned as `Index.add` does, so that its figures are those that users get. Items are embedded
+    whole, not cut into segments. Rows and media that cannot be used are left out and reported.
 
     Args:
         dataset: a folder with `corpus`, `queries` and `qrels` as MTEB publishes them; a CSV with the columns query,
-            modality, target, relevant; WAVE's JSON; or what `task` has a mapping for.
+            modality, target, relevant; WAVE's JSON; or a file that the task of `options` has a mapping for.
         model: as for `wave_search.create`.
-        task: a name of `known_tasks`, or a task file of your own, for data in another layout.
-        media: the folder that paths in the data set are relative to; None for the data set's own.
-        split: which part of the data set, where there are several.
-        instruction: replaces the prompt of all media, but not that of questions.
-        limit: take only the first so many queries and questions.
-        cache: folder where embeddings are kept: a run that was interrupted goes on where it was. None for nowhere.
-        load: as for `wave_search.create`.
-        workers: decoder processes; None for as many as there are cores, at most 4.
-        progress: is called with how it goes on, see `wave_search.progress`.
+        options: which part of the data set, and how to read and embed it.
+        load: how to load the model.
+        cache: folder for embeddings: an interrupted run resumes there. None for a temporary one.
+        workers: decoder processes; None for the number of cores, at most 4.
+        progress: is called with the progress, see `wave_search.progress`.
 
     Raises:
-        UsageError: there is no such task, or an argument makes no sense.
-        DatasetError: the data set cannot be read, or there is nothing in it.
-        CacheError: embeddings cannot be kept.
+        UsageError: there is no such task, the limit is less than 1, or the instruction is empty.
+        DatasetError: the data set cannot be read, or is empty.
+        CacheError: embeddings cannot be written.
         ModelError: the model cannot be loaded.
     """
     started_s = time.monotonic()
     check_faiss()
-    if limit is not None and limit < 1:
-        raise UsageError(f"a limit of {limit} makes no sense", "Take at least one query.")
-    if instruction is not None:
-        instruction = words_of(instruction, "instruction")
-    load = load or LoadOptions()
+    if options.limit is not None and options.limit < 1:
+        raise UsageError(f"the limit must be at least 1, got {options.limit}")
+    instruction = None if options.instruction is None else checked_text(options.instruction, "instruction")
     path = Path(dataset).expanduser()
-    read_by = load_task(task) if task else None
+    task = load_task(options.task) if options.task else None
     with (
         _folder(cache) as folder,
-        EmbeddingCache(folder) as kept,
-        closing(ModelSession(model, load)) as engine,
+        closing(ModelSession(model, load)) as session,
     ):
+        kept = EmbeddingCache(folder / CACHE_FILE)
+        kept.create()
         read = read_dataset(
             path,
-            mapping=read_by.mapping if read_by else None,
-            media=None if media is None else Path(media).expanduser(),
+            mapping=task.mapping if task else None,
+            media=None if options.media is None else Path(options.media).expanduser(),
             unpacked=folder / "media",
-            split=split,
+            split=options.split,
         )
-        items = _limited(_instructed(read, instruction), limit)
-        loaded = engine.model()
+        items = _limited(_instructed(read, instruction), options.limit)
+        loaded = session.model()
         with DecoderPool(workers or min(4, len(os.sched_getaffinity(0))), loaded.spec.sampling) as decoders:
             embedded = ItemEmbedder(loaded, load.dtype, decoders, kept).embed(_items(items), progress)
-    _tell(progress, "shards", embedded)
-    directions, used = _directions(items, embedded.vectors, read_by)
+    _report_progress(progress, "shards", embedded)
+    directions, used = _directions(items, embedded.vectors, task)
     questions = [asked for asked in items.questions if _answerable(asked, embedded.vectors)]
-    _tell(progress, "done", embedded)
+    _report_progress(progress, "done", embedded)
     return Evaluation(
         dataset=path,
         layout=items.layout,
-        task=read_by,
+        task=task,
         model=loaded.spec,
         dtype=load.dtype,
         instruction=instruction,
         prompts=_prompts(items, loaded.spec),
         directions=tuple(directions),
-        questions=tuple(_about(questions, embedded.vectors)),
+        questions=tuple(_question_reports(questions, embedded.vectors)),
         bad_rows=items.bad_rows,
         unusable=tuple(embedded.unusable.values()),
         left_out=len(items.qrels) - used + len(items.questions) - len(questions),
@@ -128,7 +138,7 @@ def evaluate(
     )
 
 
-def _tell(progress: ProgressCallback | None, stage: str, embedded: Embedded) -> None:
+def _report_progress(progress: ProgressCallback | None, stage: str, embedded: Embedded) -> None:
     if progress is not None:
         items = len(embedded.vectors) + len(embedded.unusable)
         progress(Progress(stage, items, items, len(embedded.unusable), embedded.fresh, embedded.media_s))
@@ -144,7 +154,7 @@ def _folder(cache: str | os.PathLike[str] | None) -> Iterator[Path]:
 
 
 def _instructed(dataset: Dataset, instruction: str | None) -> Dataset:
-    """Give all media the same prompt. Questions keep theirs: they are what is asked."""
+    """Set the prompt of all media. Questions keep theirs."""
     if instruction is None:
         return dataset
 
@@ -158,7 +168,7 @@ def _instructed(dataset: Dataset, instruction: str | None) -> Dataset:
 
 
 def _limited(dataset: Dataset, limit: int | None) -> Dataset:
-    """Keep the first queries and questions. All of the corpus stays, or they would be easier than they are."""
+    """Keep the first queries and questions. The corpus stays whole: a smaller one would be easier to search."""
     qrels = dict(islice(dataset.qrels.items(), limit))
     return replace(dataset, qrels=qrels, questions=dataset.questions[:limit])
 
@@ -175,7 +185,7 @@ def _items(dataset: Dataset) -> Iterator[Item]:
 def _directions(
     dataset: Dataset, vectors: Mapping[Item, NDArray[np.float32]], task: Task | None
 ) -> tuple[list[DirectionReport], int]:
-    """The reports, and how many queries there are in them."""
+    """Return the reports, and the number of queries in them."""
     reports, used = [], set()
     for (_, target), query_ids in split(dataset, vectors).items():
         used.update(query_ids)
@@ -189,7 +199,9 @@ def _answerable(question: Question, vectors: Mapping[Item, NDArray[np.float32]])
     return all(item in vectors for item in (question.asked, *map(Item, question.choices)))
 
 
-def _about(questions: list[Question], vectors: Mapping[Item, NDArray[np.float32]]) -> Iterator[QuestionsReport]:
+def _question_reports(
+    questions: list[Question], vectors: Mapping[Item, NDArray[np.float32]]
+) -> Iterator[QuestionsReport]:
     by_modality: dict[Modality, list[Question]] = defaultdict(list)
     for question in questions:
         by_modality[question.asked.modality].append(question)

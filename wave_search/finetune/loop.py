@@ -1,13 +1,18 @@
-"""The loop of every stage: schedule, checkpoints that survive a kill, log."""
+"""The training loop: schedule, checkpoints from which a killed run resumes, log, and a clean end at Ctrl-C."""
 
 from __future__ import annotations
 
+import json
 import math
 import os
+import signal
+import threading
 import time
+from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
+import msgspec
 import numpy as np
 import torch
 
@@ -16,16 +21,17 @@ from wave_search.errors import WaveSearchError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+    from types import FrameType, TracebackType
 
-    from wave_search.finetune.distributed import Team
+    from wave_search.finetune.distributed import ProcessGroup
 
 CHECKPOINT = "last.pt"
 """Name of the file, in the directory of a stage."""
+_LOG_EVERY = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """How long, and how fast."""
+class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Number of steps, and the learning rate of each."""
 
     steps: int
     learning_rate: float
@@ -33,10 +39,10 @@ class Schedule:
     weight_decay: float = 0.05
     checkpoint_every: int = 100
     bfloat16: bool = False
-    """Multiply matrices in bfloat16, where the processor is faster so."""
+    """Multiply matrices in bfloat16, for processors that are faster with it."""
 
     def rate(self, step: int) -> float:
-        """Learning rate at a step: up in a line, down along a cosine."""
+        """Return the learning rate at a step: linear warm-up, then cosine decay."""
         if step < self.warm_up_steps:
             return self.learning_rate * (step + 1) / self.warm_up_steps
         done = (step - self.warm_up_steps) / max(1, self.steps - self.warm_up_steps)
@@ -44,22 +50,22 @@ class Schedule:
 
 
 class Stage(Protocol):
-    """One part of the training."""
+    """A model, its loss and its validation."""
 
     @property
     def trained(self) -> torch.nn.Module:
-        """Everything that a checkpoint has to hold. Parameters that need no gradient stay as they are."""
+        """The module whose state is the checkpoint. Parameters that require no gradient do not change."""
 
     def loss(self, rng: np.random.Generator, step: int, /) -> tuple[torch.Tensor, dict[str, float]]:
-        """Draw a batch and compute its loss, and figures for the log."""
+        """Draw the batch of a step, and return its loss and figures for the log."""
 
     def validate(self) -> dict[str, float]:
-        """Figures on what is not trained on."""
+        """Return figures on data that are not trained on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where training stands."""
+    """A step that was done."""
 
     step: int
     steps: int
@@ -74,25 +80,25 @@ def run(
     seed: int,
     report: Callable[[Progress], None],
     *,
+    group: ProcessGroup,
     stop: Callable[[], bool] = lambda: False,
-    team: Team | None = None,
 ) -> int:
-    """Train one stage to its end, from its last checkpoint if there is one.
+    """Train one stage to its end, from its last checkpoint if there is one. Each process of the group calls this.
 
-    Every step draws its batch from a generator seeded with the seed and the step, so that a resumed run makes the
-    steps that the interrupted one would have made.
+    Every step draws its batch from a generator that is seeded with the seed and the step, so that a resumed run does
+    the steps that the interrupted one would have done.
 
     Args:
-        stage: what to train.
-        schedule: its steps and rates.
+        stage: to be trained.
+        schedule: its steps and learning rates.
         directory: for the checkpoint.
-        seed: of all chance.
+        seed: of all random choices.
         report: called after each step.
-        stop: asked after each step; if any process is told to stop, all write a checkpoint and do.
-        team: the processes that train together; None for this one alone.
+        group: the processes that train together.
+        stop: called after each step; if it is true in any process, all stop after a checkpoint.
 
     Returns:
-        Steps that are done: all, unless it was told to stop.
+        The number of steps done, less than those of the schedule if it was stopped.
     """
     directory.mkdir(parents=True, exist_ok=True)
     checkpoint = directory / CHECKPOINT
@@ -101,21 +107,21 @@ def run(
     stage.trained.train()
     started = time.monotonic()
     for step in range(first, schedule.steps):
-        for group in optimizer.param_groups:
-            group["lr"] = schedule.rate(step)
+        for parameters in optimizer.param_groups:
+            parameters["lr"] = schedule.rate(step)
         torch.manual_seed(seed * 1_000_003 + step)
         with torch.autocast("cpu", torch.bfloat16, enabled=schedule.bfloat16):
             loss, figures = stage.loss(np.random.default_rng((seed, step)), step)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        if team is not None:
-            team.sum_gradients(stage.trained.parameters())
+        group.sum_gradients(stage.trained.parameters())
         torch.nn.utils.clip_grad_norm_(stage.trained.parameters(), 1.0)
         optimizer.step()
         done = step + 1
-        halted = _any(stop(), team) and done < schedule.steps
+        # All processes leave the loop at the same step, or some would wait for ever.
+        halted = group.total(float(stop())) > 0 and done < schedule.steps
         if done % schedule.checkpoint_every == 0 or done == schedule.steps or halted:
-            if team is None or team.rank == 0:
+            if group.rank == 0:
                 _save(checkpoint, stage, optimizer, done)
             if not halted:
                 figures |= _validated(stage)
@@ -123,11 +129,6 @@ def run(
         if halted:
             return done
     return schedule.steps
-
-
-def _any(told: bool, team: Team | None) -> bool:
-    """Whether any process is told to: all have to leave the loop at the same step, or some wait for ever."""
-    return told if team is None else team.total(float(told)) > 0
 
 
 def _validated(stage: Stage) -> dict[str, float]:
@@ -139,7 +140,7 @@ def _validated(stage: Stage) -> dict[str, float]:
 
 
 def _groups(module: torch.nn.Module, weight_decay: float) -> Iterator[dict[str, object]]:
-    """Matrices decay; gains, biases and tables do not."""
+    """Apply weight decay to matrices, not to gains and biases."""
     matrices = [p for p in module.parameters() if p.requires_grad and p.ndim > 1]
     others = [p for p in module.parameters() if p.requires_grad and p.ndim <= 1]
     yield {"params": matrices, "weight_decay": weight_decay}
@@ -147,7 +148,7 @@ def _groups(module: torch.nn.Module, weight_decay: float) -> Iterator[dict[str, 
 
 
 def _save(path: Path, stage: Stage, optimizer: torch.optim.Optimizer, step: int) -> None:
-    """Write a whole file beside, then rename: a kill leaves the earlier checkpoint."""
+    """Write a temporary file and rename it: the previous checkpoint survives a crash."""
     temporary = path.with_suffix(".tmp")
     content = {"model": stage.trained.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
     try:
@@ -158,7 +159,7 @@ def _save(path: Path, stage: Stage, optimizer: torch.optim.Optimizer, step: int)
     except (OSError, RuntimeError) as error:  # torch has no class of its own for a full disk
         raise WaveSearchError(
             f"{path}: the checkpoint cannot be written ({error})",
-            "Make room and run again; the one before it is whole.",
+            "Free some space and run again; the previous checkpoint is intact.",
         ) from error
 
 
@@ -169,3 +170,94 @@ def _resume(path: Path, stage: Stage, optimizer: torch.optim.Optimizer) -> int:
     stage.trained.load_state_dict(content["model"])
     optimizer.load_state_dict(content["optimizer"])
     return int(content["step"])
+
+
+class Log:
+    """Writes means over some steps to `log.jsonl`, and to TensorBoard if that is installed.
+
+    Args:
+        stage: its name.
+        directory: for the files.
+        say: takes a line of text for people at each mean.
+    """
+
+    def __init__(self, stage: str, directory: Path, say: Callable[[str], None]) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._stage, self._say = stage, say
+        self._file = (directory / "log.jsonl").open("a", encoding="utf-8")
+        self._board = _board(directory)
+        self._values: dict[str, list[float]] = defaultdict(list)
+
+    def report(self, progress: Progress) -> None:
+        """Add one step."""
+        for name, value in progress.figures.items():
+            self._values[name].append(value)
+        if progress.step % _LOG_EVERY and progress.step != progress.steps:
+            return
+        means = {name: round(sum(values) / len(values), 4) for name, values in self._values.items()}
+        self._values.clear()
+        row = {"stage": self._stage, "step": progress.step, "elapsed_s": round(progress.elapsed_s), **means}
+        self._file.write(json.dumps(row) + "\n")
+        self._file.flush()
+        figures = ", ".join(f"{name} {value:g}" for name, value in means.items())
+        self._say(f"{self._stage} {progress.step}/{progress.steps}, {row['elapsed_s']} s: {figures}")
+        for name, value in means.items():
+            if self._board is not None:
+                self._board.add_scalar(f"{self._stage}/{name}", value, progress.step)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+        if self._board is not None:
+            self._board.close()
+
+
+def _board(directory: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(directory))
+
+
+class Interrupt:
+    """Delays the first Ctrl-C to the end of a step; the second one ends the program at once. A context manager.
+
+    Calling it returns whether to stop.
+
+    Args:
+        say: takes the line of text that answers Ctrl-C.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._asked = False
+        self._before: Any = None
+
+    def __call__(self) -> bool:
+        """Return whether Ctrl-C was pressed."""
+        return self._asked
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._restore()
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        self._asked = True
+        self._restore()
+        self._say("stopping after this step; Ctrl-C again to stop at once, at the last checkpoint")
+
+    def _restore(self) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+            self._before = None

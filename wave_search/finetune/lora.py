@@ -20,7 +20,7 @@ _NAME = "default"
 
 
 class Adapter(nn.Module):
-    """The adapters of a model, and nothing but them: its state is what a checkpoint holds, its mode that of dropout.
+    """The adapters of a model, without its other weights: the state of this module is that of a checkpoint.
 
     The model's layers are replaced in place by ones that add the adapters' output; at first it is zero.
 
@@ -28,12 +28,12 @@ class Adapter(nn.Module):
     """
 
     def __init__(self, wave: Wave, base: str, settings: Lora, seed: int) -> None:
-        """Put adapters into a model.
+        """Add adapters to a model.
 
         Args:
-            wave: the model; all its weights become frozen.
+            wave: the model; its weights are frozen.
             base: its name and revision, to be written beside the adapters.
-            settings: size and places of the adapters.
+            settings: size and layers of the adapters.
             seed: of the initial values.
 
         Raises:
@@ -54,7 +54,7 @@ class Adapter(nn.Module):
             # The towers have layers of the same names.
             target_modules=rf"model\.layers\.\d+\.(self_attn|mlp)\.({targets})",
         )
-        # Beside the modules, because all of the model would be among them.
+        # In a tuple, so that the weights of the model are not part of the state of this module.
         self._peft: tuple[Any, ...] = (PeftModel(wave, config),)
         layers: list[Any] = [
             module for module in wave.modules() if {"lora_A", "base_layer"} <= dict(module.named_children()).keys()
@@ -65,11 +65,11 @@ class Adapter(nn.Module):
         wave.eval()
 
     def save(self, directory: Path) -> None:
-        """Write the adapters as peft does, so that they can be put on the base model again."""
+        """Write the adapters in the format of peft."""
         self._peft[0].save_pretrained(str(directory), save_embedding_layers=False)
-        (directory / "README.md").unlink()  # an empty form
+        (directory / "README.md").unlink()  # an empty template
 
     def merge(self) -> Wave:
-        """Add the adapters to the weights for good, and give back the model as it was built."""
+        """Merge the adapters into the weights, and return the model."""
         wave: Wave = self._peft[0].merge_and_unload()
         return wave

@@ -1,4 +1,4 @@
-"""One fine-tuning from the configuration to the finished model."""
+"""One fine-tuning, from the settings to the finished model."""
 
 from __future__ import annotations
 
@@ -10,17 +10,12 @@ from typing import TYPE_CHECKING
 import torch
 
 from wave_search.errors import ModelError, UsageError
+from wave_search.evaluation.datasets.rows import BadRow
 from wave_search.finetune import loop
-from wave_search.finetune.batches import Plan, by_task, chosen
-from wave_search.finetune.checking import checked, resolved
-from wave_search.finetune.interrupt import Interrupt
-from wave_search.finetune.loading import Loader
-from wave_search.finetune.log import Log
+from wave_search.finetune.data import Data, Pair, Plan, by_task, read_data, select_tasks
 from wave_search.finetune.lora import Adapter
-from wave_search.finetune.pairs import Data, read
-from wave_search.finetune.report import LeftOut, Report
-from wave_search.finetune.result import begin, card, finish
-from wave_search.finetune.rows import Pair, Rejected
+from wave_search.finetune.media import Loader, check_media, resolved
+from wave_search.finetune.report import Report, model_card, save_adapter, save_model
 from wave_search.finetune.stage import FineTune
 from wave_search.finetune.state import State, without
 from wave_search.finetune.validation import validate
@@ -34,19 +29,19 @@ from wave_search.reports import Training
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from wave_search.finetune.distributed import Team
+    from wave_search.finetune.distributed import ProcessGroup
     from wave_search.finetune.settings import Settings
     from wave_search.models.wave.family import Source
     from wave_search.reports import TrainingCallback
 
 _NAME = "finetune"
 _WARM_UP = 0.03
-"""Of all steps; that of WAVE's published training."""
+"""Share of the steps; that of WAVE's published training."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """What all parts of a run need."""
+    """The objects that all parts of a run use."""
 
     settings: Settings
     source: Source
@@ -54,67 +49,68 @@ class _Run:
     adapter: Adapter
     loader: Loader
     state: State
-    team: Team
+    group: ProcessGroup
     watch: TrainingCallback
     say: Callable[[str], None]
 
     @property
     def is_first(self) -> bool:
         """Whether this process writes files and reports."""
-        return self.team.rank == 0
+        return self.group.rank == 0
 
 
 @dataclass(frozen=True, slots=True)
 class _Inputs:
-    """What is trained and validated on."""
+    """The data of a run."""
 
     pairs: dict[str, list[Pair]]
     """By task."""
     validation: list[Pair]
-    rejected: tuple[Rejected, ...]
+    rejected: tuple[BadRow, ...]
 
 
-def fine_tune(settings: Settings, team: Team, watch: TrainingCallback, say: Callable[[str], None]) -> Report:
-    """Fine-tune a model, or go on with it.
+def fine_tune(settings: Settings, group: ProcessGroup, watch: TrainingCallback, say: Callable[[str], None]) -> Report:
+    """Fine-tune a model, or resume its fine-tuning.
 
     Args:
         settings: of the run.
-        team: the processes that do it together; the first writes the files.
-        watch: is called with how it goes on.
-        say: takes a line for people now and then.
+        group: the processes that train together; the first writes the files.
+        watch: is called with the progress.
+        say: takes a line of text for people now and then.
 
     Raises:
-        UsageError: the settings or the data make no sense, or the directory holds another run.
+        UsageError: the settings do not fit the data, or the directory contains another run.
+        DatasetError: a file of pairs cannot be read.
         ModelError: the model cannot be loaded, is too large for the device, or training it fails.
-        MediaError: a file that was good cannot be read any more.
+        MediaError: a file that was readable before cannot be read.
     """
     started = time.monotonic()
     watch(Training("loading", 0, 0))
-    training, validation = read(settings.pairs), read(settings.validation)
-    source = resolve(settings.model, team.device)
+    training, validation = read_data(settings.pairs), read_data(settings.validation)
+    source = resolve(settings.model, group.device)
     state = State(settings.directory / "training")
     digests = {"base": source.revision, "training_data": training.digest, "validation_data": validation.digest}
-    if team.rank == 0:
-        state.claim(settings, processes=team.size, **digests)
-    team.total(0.0)  # the others wait for that
+    if group.rank == 0:
+        state.claim(settings, processes=group.size, **digests)
+    group.total(0.0)  # the others wait for that
     try:
-        embedder = _load(settings, source, team)
-        # Before all media are read: packages that are missing had better be known at once.
+        embedder = _load(settings, source, group)
+        # Before the media are decoded, so that a missing package is reported at once.
         adapter = Adapter(embedder.wave, f"{source.name} at {source.revision}", settings.lora, settings.seed)
         with Loader(embedder.spec.sampling) as loader:
-            run = _Run(settings, source, embedder, adapter, loader, state, team, watch, say)
+            run = _Run(settings, source, embedder, adapter, loader, state, group, watch, say)
             report = _train(run, _inputs(run, training, validation))
     except torch.OutOfMemoryError as error:
         raise ModelError(
-            f"the memory of {team.device} is too small for a step",
-            "Lower batch, or cut the media into shorter ranges; docs/finetuning.md says what is needed.",
+            f"the memory of {group.device} is too small for a step",
+            "Lower batch, or cut the media into shorter ranges; docs/finetuning.md lists the memory needed.",
         ) from error
     return replace(report, elapsed_s=time.monotonic() - started)
 
 
-def _load(settings: Settings, source: Source, team: Team) -> WaveEmbedder:
+def _load(settings: Settings, source: Source, group: ProcessGroup) -> WaveEmbedder:
     tokenizer = TextTokenizer.from_directory(source.directory, read_config(source.directory).tokens)
-    wave = load_wave(source.directory, device=team.device, dtype=resolve_dtype(settings.dtype))
+    wave = load_wave(source.directory, device=group.device, dtype=resolve_dtype(settings.dtype))
     return WaveEmbedder(wave, tokenizer, source)
 
 
@@ -129,21 +125,28 @@ def _inputs(run: _Run, training: Data, validation: Data) -> _Inputs:
     )
     every_fault = tuple(dict.fromkeys((*training.rejected, *validation.rejected, *rejected)))
     if not kept:
-        first = f"; the first is {every_fault[0].place}: {every_fault[0].cause}" if every_fault else ""
-        raise UsageError(f"none of {len(training.pairs) + len(training.rejected):,} rows can be trained on{first}")
-    return _Inputs(chosen(by_task(kept), run.settings.tasks), kept_validation, every_fault)
+        first = (
+            f"; the first is {every_fault[0].place.path}, {every_fault[0].place}: {every_fault[0].cause}"
+            if every_fault
+            else ""
+        )
+        rows = len(training.pairs) + len(training.rejected)
+        raise UsageError(f"none of {rows:,} rows can be trained on{first}")
+    return _Inputs(select_tasks(by_task(kept), run.settings.tasks), kept_validation, every_fault)
 
 
-def _check(run: _Run, pairs: list[Pair]) -> list[Rejected]:
-    """Each process looks at its share."""
-    mine = pairs[run.team.rank :: run.team.size]
+def _check(run: _Run, pairs: list[Pair]) -> list[BadRow]:
+    """Check media, each process its share."""
+    mine = pairs[run.group.rank :: run.group.size]
 
     def report(done: int) -> None:
         run.watch(Training("checking media", len(mine), done))
 
-    results = checked(mine, run.loader, run.embedder.wave.config, report)
-    found = run.team.gather_lists([result for result in results if isinstance(result, Rejected)])
-    rejected: list[Rejected] = sorted(found, key=lambda row: (str(row.place.file), row.place.line))
+    results = check_media(mine, run.loader, run.embedder.wave.config, report)
+    found = run.group.gather_lists([result for result in results if isinstance(result, BadRow)])
+    rejected: list[BadRow] = sorted(
+        found, key=lambda row: (str(row.place.path), row.place.line or 0, row.place.entry or 0)
+    )
     if run.is_first:
         run.state.keep_rejected(rejected)
     return rejected
@@ -151,12 +154,14 @@ def _check(run: _Run, pairs: list[Pair]) -> list[Rejected]:
 
 def _train(run: _Run, inputs: _Inputs) -> Report:
     def measure() -> dict[str, float]:
-        return validate(inputs.validation, run.embedder, run.loader, run.team)
+        return validate(inputs.validation, run.embedder, run.loader, run.group)
 
-    settings, team = run.settings, run.team
-    plan = Plan(inputs.pairs, settings.batch, team.size, settings.seed)
+    settings, group = run.settings, run.group
+    plan = Plan(inputs.pairs, settings.batch, group.size, settings.seed)
     schedule = _schedule(settings, plan)
-    stage = FineTune(run.embedder, run.adapter, plan, run.loader, measure, temperature=settings.temperature, team=team)
+    stage = FineTune(
+        run.embedder, run.adapter, plan, run.loader, measure, temperature=settings.temperature, group=group
+    )
     before = _kept(run, "before", measure)
     done = _steps(run, stage, schedule)
     report = Report(
@@ -168,7 +173,7 @@ def _train(run: _Run, inputs: _Inputs) -> Report:
         base=f"{run.source.name} at {run.source.revision}",
         pairs={name: len(pairs) for name, pairs in inputs.pairs.items()},
         validation_pairs=len(inputs.validation),
-        left_out=tuple(LeftOut(str(row.place.file), row.place.line, row.cause) for row in inputs.rejected),
+        left_out=inputs.rejected,
         before=before,
     )
     return report if report.interrupted else _finished(run, report, measure)
@@ -177,35 +182,35 @@ def _train(run: _Run, inputs: _Inputs) -> Report:
 def _steps(run: _Run, stage: FineTune, schedule: loop.Schedule) -> int:
     directory = run.settings.directory / "training"
     with ExitStack() as stack:
-        interrupt = stack.enter_context(Interrupt(run.say))
-        log = stack.enter_context(Log(_NAME, directory, run.say)) if run.is_first else None
+        interrupt = stack.enter_context(loop.Interrupt(run.say))
+        log = stack.enter_context(loop.Log(_NAME, directory, run.say)) if run.is_first else None
 
         def report(progress: loop.Progress) -> None:
             if log is not None:
                 log.report(progress)
                 run.watch(Training(_NAME, progress.steps, progress.step, progress.figures))
 
-        return loop.run(stage, schedule, directory, run.settings.seed, report, stop=interrupt, team=run.team)
+        return loop.run(stage, schedule, directory, run.settings.seed, report, group=run.group, stop=interrupt)
 
 
 def _finished(run: _Run, report: Report, measure: Callable[[], dict[str, float]]) -> Report:
-    """Merge, measure what is delivered, since merging rounds, and write it; nothing of that if it was done before."""
+    """Merge the adapters, validate the merged model (merging rounds) and write it, unless that was done before."""
     directory = run.settings.directory / "model"
     if directory.exists():
         report = replace(report, after=run.state.figures("after") or {})
     else:
-        partial = begin(run.adapter, directory) if run.is_first else None
+        partial = save_adapter(run.adapter, directory) if run.is_first else None
         wave = run.adapter.merge()
         report = replace(report, after=_kept(run, "after", measure))
         if partial is not None:
-            finish(wave, run.source.directory, card(report, run.settings), partial, directory)
+            save_model(wave, run.source.directory, model_card(report, run.settings), partial, directory)
     if not run.is_first:
         return report
-    return replace(report, model=directory, revision=resolve(str(directory), run.team.device).revision)
+    return replace(report, model=directory, revision=resolve(str(directory), run.group.device).revision)
 
 
 def _kept(run: _Run, name: str, measure: Callable[[], dict[str, float]]) -> dict[str, float]:
-    """Figures that were measured once, in this run or before."""
+    """Return figures that are measured once, in this start of the run or an earlier one."""
     figures = run.state.figures(name)
     if figures is None:
         figures = measure()

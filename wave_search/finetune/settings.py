@@ -1,138 +1,76 @@
-"""What a fine-tuning is told: the table `[finetune]` of a TOML file."""
+"""The settings of a fine-tuning: the table `[finetune]` of a TOML file."""
 
 from __future__ import annotations
 
-from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Literal
 
-from wave_search.errors import UsageError
+import msgspec
+from msgspec import Meta
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from wave_search.files import read_toml
 
 QUESTIONS = "questions"
-"""Name of the task of questions with several answers. Others are named by what they pair, as in "text_audio"."""
+"""Name of the task of questions with several answers. Others are named by their modalities, as "text_audio"."""
 _DEFAULT_EPOCHS = 1
+_REMEDY = "docs/finetuning.md describes the configuration."
+_Positive = Annotated[float, Meta(gt=0)]
+_AtLeastOne = Annotated[int, Meta(ge=1)]
+_Layer = Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
 
-@dataclass(frozen=True, slots=True)
-class Lora:
+class Lora(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Low-rank adaptation of the decoder. The defaults are those of WAVE's published training."""
 
-    rank: int = 128
-    alpha: int = 256
-    """The adapter's output is scaled by alpha / rank."""
-    dropout: float = 0.05
-    targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj")
-    """Linear layers of each of the decoder's layers."""
-
-    def __post_init__(self) -> None:
-        known = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-        _need(self.rank >= 1, "lora.rank", "1 or more")
-        _need(self.alpha > 0, "lora.alpha", "more than 0")
-        _need(0 <= self.dropout < 1, "lora.dropout", "from 0 to below 1")
-        _need(bool(self.targets) and set(self.targets) <= set(known), "lora.targets", f"some of {', '.join(known)}")
+    rank: _AtLeastOne = 128
+    alpha: _AtLeastOne = 256
+    """The output of the adapters is scaled by alpha / rank."""
+    dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.05
+    targets: Annotated[tuple[_Layer, ...], Meta(min_length=1)] = ("q_proj", "k_proj", "v_proj")
+    """Linear layers of each layer of the decoder."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One fine-tuning."""
 
     model: str
-    """As for an index: a name, a directory, or an id of the hub."""
+    """A name, a directory, or an id of the hub, as for an index."""
     directory: Path
-    """For all that the run writes; the result is in `model` below it."""
-    pairs: tuple[Path, ...]
+    """For all files of the run; the finished model is in `model` below it."""
+    pairs: Annotated[tuple[Path, ...], Meta(min_length=1)]
     """Files of training data, JSON or CSV."""
     validation: tuple[Path, ...] = ()
-    """The same, not trained on."""
+    """Files of pairs that are not trained on."""
     tasks: tuple[str, ...] = ()
-    """Which of the tasks of the data to train on, such as "text_audio" or "questions". Empty: all."""
-    epochs: float | None = None
+    """Which tasks of the data to train on, such as "text_audio" or "questions". Empty: all."""
+    epochs: _Positive | None = None
     """How often each pair is used. Either this or `steps`; once, if neither is given."""
-    steps: int | None = None
-    batch: int = 8
-    """Pairs of a step, all processes together. The others of a batch are what each pair is told from."""
-    learning_rate: float = 2e-5
-    temperature: float = 0.01
+    steps: _AtLeastOne | None = None
+    batch: Annotated[int, Meta(ge=2)] = 8
+    """Pairs per step, all processes together. The other pairs of a batch are the negatives of each pair."""
+    learning_rate: _Positive = 2e-5
+    temperature: _Positive = 0.01
     """Cosines are divided by it."""
-    checkpoint_every: int = 100
+    checkpoint_every: _AtLeastOne = 100
     """Steps between checkpoints; each is followed by a validation."""
-    dtype: str = "auto"
-    """Of the frozen weights: "auto" (as stored), "float32" or "bfloat16"."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the frozen weights; "auto" for that of the stored ones."""
     seed: int = 0
-    lora: Lora = field(default_factory=Lora)
+    lora: Lora = Lora()
 
     def __post_init__(self) -> None:
-        _need(bool(self.pairs), "pairs", "at least one file")
-        _need(self.epochs is None or self.steps is None, "epochs", "left out where steps is given")
-        _need(self.epochs is None or self.epochs > 0, "epochs", "more than 0")
-        _need(self.steps is None or self.steps >= 1, "steps", "1 or more")
-        _need(self.batch >= 2, "batch", "2 or more")
-        _need(self.learning_rate > 0, "learning_rate", "more than 0")
-        _need(self.temperature > 0, "temperature", "more than 0")
-        _need(self.checkpoint_every >= 1, "checkpoint_every", "1 or more")
+        if self.epochs is not None and self.steps is not None:
+            raise ValueError("epochs and steps exclude each other")
 
     def steps_of(self, epoch_steps: int) -> int:
-        """Steps of the whole run, if an epoch has `epoch_steps`."""
+        """Return the steps of the whole run, given those of an epoch."""
         return self.steps or max(1, round((self.epochs or _DEFAULT_EPOCHS) * epoch_steps))
 
     @classmethod
-    def from_dict(cls, table: Mapping[str, Any]) -> Settings:
-        """Read the table `[finetune]`.
+    def read(cls, path: Path) -> Settings:
+        """Read a configuration file. Paths in it are relative to the current directory.
 
         Raises:
-            ValueError: something in it is missing, unknown or of no sense; the message names it.
+            UsageError: the file cannot be read, or a key is missing, unknown or has a wrong value.
         """
-        values = _typed(cls, table, "")
-        return cls(**values)
-
-
-def _need(fulfilled: bool, name: str, wanted: str) -> None:
-    if not fulfilled:
-        raise ValueError(f"{name} must be {wanted}")
-
-
-def _typed(cls: type[Any], table: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    known = {entry.name: entry for entry in fields(cls)}
-    unknown = [name for name in table if name not in known]
-    if unknown:
-        raise ValueError(f"{prefix}{unknown[0]} is not known; known are {', '.join(known)}")
-    missing = [
-        name
-        for name, entry in known.items()
-        if name not in table and entry.default is MISSING and entry.default_factory is MISSING
-    ]
-    if missing:
-        raise ValueError(f"{prefix}{missing[0]} is missing")
-    return {name: _value(known[name].type, value, f"{prefix}{name}") for name, value in table.items()}
-
-
-def _value(kind: Any, value: Any, name: str) -> Any:
-    if kind == "Lora":
-        if not isinstance(value, dict):
-            raise ValueError("lora must be a table")
-        return Lora(**_typed(Lora, value, "lora."))
-    if kind in ("tuple[str, ...]", "tuple[Path, ...]"):
-        values = [value] if isinstance(value, str) else value
-        if not isinstance(values, list) or not all(isinstance(each, str) for each in values):
-            raise ValueError(f"{name} must be a list of texts")
-        return tuple(map(Path if "Path" in kind else str, values))
-    wanted = next(
-        (words, types)
-        for words, types, kinds in (
-            ("a text", (str,), ("str", "Path")),
-            ("a whole number", (int,), ("int", "int | None")),
-            ("a number", (int, float), ("float", "float | None")),
-        )
-        if kind in kinds
-    )
-    if not isinstance(value, wanted[1]) or isinstance(value, bool):
-        raise ValueError(f"{name} must be {wanted[0]}, not {value!r}")
-    return Path(str(value)) if kind == "Path" else value
-
-
-def not_a_configuration(path: Path, cause: object) -> UsageError:
-    """Make the error of a file that cannot be used."""
-    return UsageError(f"{path}: not a training configuration ({cause})", "docs/finetuning.md describes what it holds.")
+        return read_toml(path, cls, _REMEDY, "finetune")

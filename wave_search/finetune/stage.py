@@ -1,4 +1,4 @@
-"""What one step of fine-tuning computes: a batch of one task, its embeddings, its loss."""
+"""One step of fine-tuning: a batch of one task, its embeddings, its loss."""
 
 from __future__ import annotations
 
@@ -19,32 +19,31 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from concurrent.futures import Future
 
-    from wave_search.finetune.batches import Plan
-    from wave_search.finetune.distributed import Team
-    from wave_search.finetune.loading import Loader
+    from wave_search.finetune.data import Pair, Plan, Side
+    from wave_search.finetune.distributed import ProcessGroup
     from wave_search.finetune.lora import Adapter
-    from wave_search.finetune.rows import Pair, Side
+    from wave_search.finetune.media import Loader
     from wave_search.models.wave.embedder import WaveEmbedder
     from wave_search.models.wave.sequences import TokenSequence
 
 _PACK_TOKENS = 8192
-"""Tokens that the decoder takes at once. In the backward pass a layer of a pack is computed again as a whole."""
+"""Tokens per pass of the decoder. The backward pass computes each layer of a pack again as a whole."""
 
 
 class FineTune:
     """See `loop.Stage`.
 
-    The towers and the head are frozen, and so is the decoder but for its adapters. Of each of its layers only the input
-    is kept for the backward pass.
+    The towers, the head and the decoder are frozen, except for the adapters. Of each layer of the decoder only the
+    input is kept for the backward pass.
 
     Args:
-        embedder: the model.
+        embedder: of the model.
         adapter: in its decoder.
-        plan: which pairs each step takes.
+        plan: the batches.
         loader: reads media.
-        validate: gives figures on what is not trained on.
+        validate: returns figures on data that are not trained on.
         temperature: of the losses.
-        team: the processes among which each batch is divided.
+        group: the processes among which each batch is divided.
     """
 
     def __init__(
@@ -56,11 +55,11 @@ class FineTune:
         validate: Callable[[], dict[str, float]],
         *,
         temperature: float,
-        team: Team,
+        group: ProcessGroup,
     ) -> None:
         self._embedder, self._adapter, self._plan, self._loader = embedder, adapter, plan, loader
-        self._validate, self._temperature, self._team = validate, temperature, team
-        self._coming: dict[int, tuple[list[Future[Clip]], list[Future[Clip]]]] = {}
+        self._validate, self._temperature, self._group = validate, temperature, group
+        self._upcoming: dict[int, tuple[list[Future[Clip]], list[Future[Clip]]]] = {}
         embedder.wave.model.gradient_checkpointing = True
 
     @property
@@ -69,11 +68,11 @@ class FineTune:
         return self._adapter
 
     def validate(self) -> dict[str, float]:
-        """Figures on what is not trained on."""
+        """Return figures on data that are not trained on."""
         return self._validate()
 
     def loss(self, _rng: np.random.Generator, step: int) -> tuple[torch.Tensor, dict[str, float]]:
-        """Compute the loss of a step's batch.
+        """Compute the loss of the batch of a step.
 
         Raises:
             MediaError: a file cannot be read any more.
@@ -85,10 +84,10 @@ class FineTune:
         media = self._embed([pair.query for pair in mine], queries)
         if batch.task == QUESTIONS:
             loss = self._choices(media, mine) / len(batch.pairs)
-            value = self._team.total(float(loss.detach()))
+            value = self._group.total(float(loss.detach()))
         else:
             others = self._embed([pair.target for pair in mine], targets)
-            media, others = self._team.gather_rows(media), self._team.gather_rows(others)
+            media, others = self._group.gather_rows(media), self._group.gather_rows(others)
             loss = contrastive(media, others, self._temperature, _same(batch.pairs).to(media.device))
             value = float(loss.detach())
         if not np.isfinite(value):
@@ -98,21 +97,21 @@ class FineTune:
         return loss, {"loss": value, f"{batch.task} loss": value}
 
     def _share(self, pairs: Sequence[Pair]) -> Sequence[Pair]:
-        count = len(pairs) // self._team.size
-        return pairs[self._team.rank * count : (self._team.rank + 1) * count]
+        count = len(pairs) // self._group.size
+        return pairs[self._group.rank * count : (self._group.rank + 1) * count]
 
     def _read(self, step: int) -> tuple[list[Clip], list[Clip]]:
-        """Clips of this process's share, of queries and of targets; those of the next step are begun."""
+        """Return the clips of this process's share, of queries and of targets, and start decoding those of the next."""
         for number in (step, step + 1):
-            if number not in self._coming:
+            if number not in self._upcoming:
                 pairs = self._share(self._plan.batch(number).pairs)
                 queries, targets = (self._loader.submit(side) for side in _sides(pairs))
-                self._coming[number] = (queries, targets)
-        queries, targets = self._coming.pop(step)
+                self._upcoming[number] = (queries, targets)
+        queries, targets = self._upcoming.pop(step)
         return [clip.result() for clip in queries], [clip.result() for clip in targets]
 
     def _choices(self, media: torch.Tensor, pairs: Sequence[Pair]) -> torch.Tensor:
-        """Sum of the losses of questions, each with as many answers as it has."""
+        """Return the sum of the losses of questions, which may have different numbers of answers."""
         texts = [answer for pair in pairs for answer in (pair.target.text, *pair.wrong)]
         answers = self._embed_clips([Clip(text=text) for text in texts], Modality.TEXT, [None] * len(texts))
         own = torch.split(answers, [1 + len(pair.wrong) for pair in pairs])
@@ -142,10 +141,8 @@ def _sides(pairs: Sequence[Pair]) -> tuple[list[Side], list[Side]]:
 
 
 def _same(pairs: Sequence[Pair]) -> torch.Tensor:
-    """(pairs, pairs) true where two pairs share a side: several captions of one clip are no negatives of it."""
-    return torch.tensor(
-        [[one.query.key == other.query.key or one.target.key == other.target.key for other in pairs] for one in pairs]
-    )
+    """Return (pairs, pairs) whether two pairs share a side: several captions of one clip are no negatives of it."""
+    return torch.tensor([[one.query == other.query or one.target == other.target for other in pairs] for one in pairs])
 
 
 def _in_packs(

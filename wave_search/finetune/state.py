@@ -1,30 +1,33 @@
-"""What a run keeps beside its checkpoint, so that it can be gone on with, and with nothing else by mistake."""
+"""Small files of a run beside its checkpoint, so that it can be resumed, and only with the same settings and data."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from wave_search.errors import UsageError
+from wave_search.evaluation.datasets.rows import BadRow, Place
+from wave_search.files import write_atomic
 from wave_search.finetune.loop import CHECKPOINT
-from wave_search.finetune.rows import Pair, Place, Rejected
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
+    from wave_search.finetune.data import Pair
     from wave_search.finetune.settings import Settings
 
 _FREE = ("directory", "checkpoint_every", "model")
-"""Settings that may change between two starts of a run; of the model its content counts."""
+"""Settings that may change between two starts of a run. Of the model the content must not change."""
 
 
 class State:
     """Small files in the directory of a run.
 
     Args:
-        directory: created if need be.
+        directory: created if it does not exist.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -32,23 +35,23 @@ class State:
         self._directory = directory
 
     def claim(self, settings: Settings, **identity: str | int) -> None:
-        """Make sure that the directory is that of this run. To be called by one process, before the others read.
+        """Check that the directory is that of this run. One process calls this, before the others read.
 
-        What was kept before there was a checkpoint is forgotten: mistakes in settings or data can be mended.
+        Files from before the first checkpoint are removed: settings and data can be corrected until then.
 
         Args:
             settings: of the run.
-            identity: what else must not change: digests of model and data, number of processes.
+            identity: further values that must not change: digests of model and data, number of processes.
 
         Raises:
-            UsageError: it holds a run with other settings, or a model that this run did not make.
+            UsageError: the directory contains a run with other settings, or a model of another run.
         """
-        mine = {name: value for name, value in asdict(settings).items() if name not in _FREE} | identity
-        mine = json.loads(json.dumps(mine, default=str))
+        given = msgspec.json.decode(msgspec.json.encode(settings, enc_hook=str)) | identity
+        mine = {name: value for name, value in given.items() if name not in _FREE}
         if not (self._directory / CHECKPOINT).exists():
             if (self._directory.parent / "model").exists():
                 raise UsageError(
-                    f"{self._directory.parent} holds a model of another origin", "Choose another directory."
+                    f"{self._directory.parent} contains a model of another run", "Choose another directory."
                 )
             for name in ("checked.json", "before.json", "after.json"):
                 (self._directory / name).unlink(missing_ok=True)
@@ -59,26 +62,29 @@ class State:
         if changed:
             name = changed[0]
             raise UsageError(
-                f"{self._directory.parent} holds a run with another {name}: {theirs.get(name)}, not {mine[name]}",
-                "Set it back to go on with that run, or choose another directory for a new one.",
+                f"{self._directory.parent} contains a run with another {name}: {theirs.get(name)}, not {mine[name]}",
+                "Restore the value to resume that run, or choose another directory for a new one.",
             )
 
-    def rejected(self) -> list[Rejected] | None:
-        """Rows whose media were found to be of no use; None if nobody has looked yet."""
+    def rejected(self) -> list[BadRow] | None:
+        """Return the rows whose media cannot be used; None if the media were not checked yet."""
         rows = self._read("checked.json")
-        return None if rows is None else [_rejected(row) for row in rows["rejected"]]
+        return None if rows is None else [_bad_row(row) for row in rows["rejected"]]
 
-    def keep_rejected(self, rows: Sequence[Rejected]) -> None:
-        """Keep what was found."""
-        named = [{"file": str(row.place.file), "line": row.place.line, "cause": row.cause} for row in rows]
+    def keep_rejected(self, rows: Sequence[BadRow]) -> None:
+        """Write the rows whose media cannot be used."""
+        named = [
+            {"file": str(row.place.path), "line": row.place.line, "entry": row.place.entry, "cause": row.cause}
+            for row in rows
+        ]
         self._write("checked.json", {"rejected": named})
 
     def figures(self, name: str) -> dict[str, float] | None:
-        """Figures that were kept under a name."""
+        """Read figures by their name; None if there are none."""
         return self._read(f"{name}.json")
 
     def keep_figures(self, name: str, figures: dict[str, float]) -> None:
-        """Keep figures under a name."""
+        """Write figures under a name."""
         self._write(f"{name}.json", figures)
 
     def _read(self, name: str) -> dict[str, Any] | None:
@@ -88,23 +94,18 @@ class State:
         try:
             content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise UsageError(f"{path}: not readable ({error})", "Remove the directory, and begin again.") from error
+            raise UsageError(f"{path}: not readable ({error})", "Remove the directory, and start again.") from error
         return content
 
     def _write(self, name: str, content: dict[str, Any]) -> None:
-        """Whole or not at all."""
-        temporary = self._directory / f"{name}.tmp"
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        temporary.replace(self._directory / name)
+        write_atomic(self._directory / name, (json.dumps(content, indent=1) + "\n").encode())
 
 
-def _rejected(row: dict[str, Any]) -> Rejected:
-    from pathlib import Path
-
-    return Rejected(Place(Path(row["file"]), int(row["line"])), row["cause"])
+def _bad_row(row: dict[str, Any]) -> BadRow:
+    return BadRow(Place(Path(row["file"]), row["line"], row["entry"]), row["cause"])
 
 
-def without(pairs: Sequence[Pair], rejected: Sequence[Rejected]) -> list[Pair]:
-    """Those of the pairs whose rows were not rejected."""
+def without(pairs: Sequence[Pair], rejected: Sequence[BadRow]) -> list[Pair]:
+    """Return the pairs whose rows are not rejected."""
     places = {row.place for row in rejected}
     return [pair for pair in pairs if pair.place not in places]

@@ -1,4 +1,4 @@
-"""Figures on pairs that are not trained on: recall in both directions, and right answers."""
+"""Figures on validation pairs: recall in both directions, and accuracy of questions."""
 
 from __future__ import annotations
 
@@ -6,83 +6,78 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wave_search.finetune.batches import by_task
-from wave_search.finetune.metrics import recall
-from wave_search.finetune.rows import text_side
+from wave_search.evaluation.metrics import choice_accuracy, similarity_figures
+from wave_search.finetune.data import Side, by_task
 from wave_search.finetune.settings import QUESTIONS
 from wave_search.types import Modality
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from wave_search.finetune.distributed import Team
-    from wave_search.finetune.loading import Loader
-    from wave_search.finetune.rows import Pair, Side
+    from wave_search.finetune.data import Pair
+    from wave_search.finetune.distributed import ProcessGroup
+    from wave_search.finetune.media import Loader
     from wave_search.models import Embedder
 
-    Vectors = Mapping[Hashable, NDArray[np.float32]]
+    Vectors = Mapping[Side, NDArray[np.float32]]
 
 _RANKS = (1, 5, 10)
 
 
-def validate(pairs: Sequence[Pair], embedder: Embedder, loader: Loader, team: Team) -> dict[str, float]:
-    """Compute the figures of each task. Every side is embedded once, as searches embed it.
+def validate(pairs: Sequence[Pair], embedder: Embedder, loader: Loader, group: ProcessGroup) -> dict[str, float]:
+    """Compute the figures of each task, as evaluations define them. Every side is embedded once, as for a search.
 
     Args:
         pairs: with their modalities.
-        embedder: the model.
+        embedder: of the model.
         loader: reads media.
-        team: the processes that share the work.
+        group: the processes that share the work.
 
     Returns:
-        Name, such as "text to audio R@1" or "questions right", and share of right hits.
+        Figures from 0 to 1 by name, such as "text to audio R@1" or "questions accuracy".
     """
     figures: dict[str, float] = {}
     for task, members in by_task(pairs).items():
-        sides = [side for pair in members for side in (pair.query, pair.target)]
-        sides += [text_side(answer, "an answer") for pair in members for answer in pair.wrong]
-        vectors = _vectors({side.key: side for side in sides}, embedder, loader, team)
-        if task == QUESTIONS:
-            right = [
-                _is_right(pair, [text_side(answer, "an answer") for answer in pair.wrong], vectors) for pair in members
-            ]
-            figures[f"{QUESTIONS} right"] = float(np.mean(right))
-        else:
-            figures |= _recalls(members, vectors)
+        sides = [side for pair in members for side in (pair.query, pair.target, *_wrong_sides(pair))]
+        vectors = _embed(list(dict.fromkeys(sides)), embedder, loader, group)
+        figures |= _accuracy(members, vectors) if task == QUESTIONS else _recalls(members, vectors)
     return figures
 
 
-def _vectors(sides: Mapping[Hashable, Side], embedder: Embedder, loader: Loader, team: Team) -> Vectors:
-    mine = list(sides.values())[team.rank :: team.size]
+def _embed(sides: Sequence[Side], embedder: Embedder, loader: Loader, group: ProcessGroup) -> Vectors:
+    mine = sides[group.rank :: group.size]
     found = []
     for side, clip in zip(mine, loader.map(loader.clip, mine), strict=True):
         modality = side.modality or Modality.AV
-        found.append((side.key, embedder.embed([clip], [modality], side.prompt)[0][modality]))
-    return dict(team.gather_lists(found))
+        found.append((side, embedder.embed([clip], [modality], side.prompt)[0][modality]))
+    return dict(group.gather_lists(found))
 
 
-def _is_right(pair: Pair, wrong: Sequence[Side], vectors: Vectors) -> bool:
-    asked = vectors[pair.query.key]
-    right = float(vectors[pair.target.key] @ asked)
-    return all(float(vectors[answer.key] @ asked) < right for answer in wrong)
+def _wrong_sides(pair: Pair) -> list[Side]:
+    return [Side(Modality.TEXT, answer) for answer in pair.wrong]
+
+
+def _accuracy(pairs: Sequence[Pair], vectors: Vectors) -> dict[str, float]:
+    similarities = [
+        np.stack([vectors[side] for side in (pair.target, *_wrong_sides(pair))]) @ vectors[pair.query] for pair in pairs
+    ]
+    return {f"{QUESTIONS} accuracy": float(choice_accuracy(similarities, [0] * len(pairs)).mean())}
 
 
 def _recalls(pairs: Sequence[Pair], vectors: Vectors) -> dict[str, float]:
-    """Among the distinct sides of all pairs."""
-    queries = {pair.query.key: pair.query for pair in pairs}
-    targets = {pair.target.key: pair.target for pair in pairs}
-    together = {(pair.query.key, pair.target.key) for pair in pairs}
-    relevant = np.array([[(query, target) in together for target in targets] for query in queries])
-    similarities = np.stack([vectors[key] for key in queries]) @ np.stack([vectors[key] for key in targets]).T
-    names = pairs[0].query.modality, pairs[0].target.modality
-    figures = {}
-    for asked, found, scores, right in (
-        (names[1], names[0], similarities.T, relevant.T),
-        (names[0], names[1], similarities, relevant),
+    """Recall in both directions, among the distinct sides of all pairs."""
+    queries, targets = (list(dict.fromkeys(sides)) for sides in zip(*((p.query, p.target) for p in pairs), strict=True))
+    belong = {(pair.query, pair.target) for pair in pairs}
+    relevant = np.array([[(query, target) in belong for target in targets] for query in queries])
+    similarities = np.stack([vectors[side] for side in queries]) @ np.stack([vectors[side] for side in targets]).T
+    query, target = pairs[0].query.modality, pairs[0].target.modality
+    figures: dict[str, float] = {}
+    for direction, scores, right in (
+        (f"{target} to {query}", similarities.T, relevant.T),
+        (f"{query} to {target}", similarities, relevant),
     ):
-        for k in _RANKS:
-            if k < scores.shape[1]:
-                figures[f"{asked} to {found} R@{k}"] = recall(scores, right, k)
+        found = similarity_figures(scores, right)
+        figures |= {f"{direction} R@{k}": float(found[f"R@{k}"].mean()) for k in _RANKS if k < scores.shape[1]}
     return figures

@@ -40,6 +40,6 @@ def optimize(
             shards = writer.snapshot.shards(key)
             if refresh_shards(writer, key, min_shard_rows, recall, compact=True).shards(key) != shards:
                 rebuilt.append(key)
-        writer.prune(keep_versions_for_s)
+        writer.cleanup(keep_versions_for_s)
         after_bytes = sum(writer.snapshot.sizes_bytes().values())
     return OptimizeReport(before_bytes, after_bytes, tuple(rebuilt), time.monotonic() - began_s)

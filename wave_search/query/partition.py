@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wave_search.ann import Codebook, SearchParams, Shard, ShardSet, by_best_row, covered, draw, exact_search
+from wave_search.ann.tuning import params_for
 from wave_search.calibration import SAMPLE_SIZE, Background
 from wave_search.errors import IndexCorruptError
 from wave_search.query.fusion import FUSION_DEPTH, joint_z
@@ -176,16 +177,6 @@ class PartitionSearch:
         return Background.of_query(scores, len(term.vectors), term.modality, self._score_stats)
 
     def _params(self, query: Query) -> SearchParams:
-        """Return what was tuned for queries of these modalities, or else the widest of all that was tuned.
-
-        If only queries of the partition's own modality were measured, that is at least the rule of thumb: queries of
-        another modality need a wider search.
-        """
         assert self._shards is not None  # noqa: S101 - narrows the type
         modalities = {term.modality for term in query.terms}
-        tuned = [self._tuned[modality] for modality in modalities if modality in self._tuned]
-        if len(tuned) < len(modalities):
-            tuned = list(self._tuned.values())
-            if self._tuned.keys() <= {self.key.modality}:
-                tuned.append(SearchParams.by_rule(self._shards.codebook.lists))
-        return SearchParams(max(one.nprobe for one in tuned), max(one.refine_k for one in tuned))
+        return params_for(self._tuned, modalities, self.key.modality, self._shards.codebook.lists)

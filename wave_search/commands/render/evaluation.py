@@ -62,7 +62,7 @@ def sentences(found: Evaluation) -> Iterator[str]:
 def faults(found: Evaluation) -> Iterator[str]:
     """Yield a line for each row and file of a data set that could not be used."""
     for row in found.bad_rows:
-        yield f"{printable(row.path)}, {row.place}: {printable(row.cause)}"
+        yield f"{printable(row.place.path)}, {row.place}: {printable(row.cause)}"
     for unusable in found.unusable:
         remedy = f". {printable(unusable.remedy)}" if unusable.remedy else ""
         yield f"{printable(unusable.name)}: {printable(unusable.cause)}{remedy}"

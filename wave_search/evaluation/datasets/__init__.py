@@ -1,1 +1,1 @@
-"""Readers of evaluation data sets, one for each layout."""
+"""Readers of data sets, one for each format. Fine-tuning uses those of rows and of WAVE's JSON, too."""

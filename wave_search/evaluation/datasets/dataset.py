@@ -1,30 +1,39 @@
-"""What is evaluated on: things to search with, things to find, and who belongs to whom."""
+"""The content of an evaluation data set: queries, the items to find, and which belong together."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
+from wave_search.errors import UsageError
+from wave_search.evaluation.datasets.rows import BadRow, checked_text, parse_rows
+from wave_search.files import digest, write_atomic
+from wave_search.query import parse_media
+from wave_search.store import cannot_keep
 from wave_search.types import MediaRef, Modality
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
+
+    from wave_search.evaluation.datasets.rows import Row
+    from wave_search.types import Span
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A text or a medium, embedded as one clip however long it is."""
+    """A text or a medium, embedded as one clip of any length."""
 
     content: str | MediaRef
     prompt: str | None = None
-    """What the model is asked about a medium; None for its own prompt."""
+    """The instruction of a medium; None for the model's own prompt."""
     sound: MediaRef | None = None
     """The sound of an audio-visual clip, if it is in another file than the picture."""
 
     @property
     def modality(self) -> Modality:
-        """How it is perceived."""
+        """The modality as which it is embedded."""
         return Modality.TEXT if isinstance(self.content, str) else self.content.modality
 
 
@@ -40,18 +49,8 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class BadRow:
-    """A row of a data set that cannot be used, and why."""
-
-    path: Path
-    place: str
-    """For example "line 3"."""
-    cause: str
-
-
-@dataclass(frozen=True, slots=True)
 class Dataset:
-    """What was read."""
+    """A data set as it was read."""
 
     layout: str
     """"mteb", "wave", "pairs", "table" or "questions"; see `wave_search.evaluation.datasets.layouts`."""
@@ -60,6 +59,100 @@ class Dataset:
     corpus: Mapping[str, Item]
     """By id."""
     qrels: Mapping[str, Mapping[str, int]]
-    """Query id -> corpus id -> grade; 0 is judged as not relevant, what is missing is not judged."""
+    """Query id -> corpus id -> grade; 0 is judged as not relevant, a missing id is not judged."""
     questions: tuple[Question, ...]
     bad_rows: tuple[BadRow, ...]
+
+
+class Collector:
+    """Collects the rows of a data set, whatever its layout.
+
+    Args:
+        media: folder that paths are relative to.
+        unpacked: folder for media that are inside a data set; created when it is needed.
+    """
+
+    def __init__(self, media: Path, unpacked: Path) -> None:
+        self._media = media
+        self._unpacked = unpacked
+        self.queries: dict[str, Item] = {}
+        self.corpus: dict[str, Item] = {}
+        self._qrels: dict[str, dict[str, int]] = {}
+        self._questions: list[Question] = []
+        self._bad_rows: list[BadRow] = []
+        self._names: dict[Item, str] = {}
+
+    def each(self, rows: Iterable[Row | BadRow], take: Callable[[Row], None]) -> None:
+        """Call `take` with each row, and note those that cannot be used: a `UsageError` says why."""
+        self._bad_rows += (row for row in parse_rows(rows, take) if row is not None)
+
+    def judge(self, query_id: str, corpus_id: str, grade: int) -> None:
+        """Note the grade of an item for a query."""
+        self._qrels.setdefault(query_id, {})[corpus_id] = grade
+
+    def pair(self, query: Item, found: Item) -> None:
+        """Note that `found` is relevant to `query`. Equal items are one, however many pairs they are in."""
+        query_id, corpus_id = self._name(query), self.offer(found)
+        self.queries[query_id] = query
+        self.judge(query_id, corpus_id, 1)
+
+    def offer(self, found: Item) -> str:
+        """Add an item that queries may find, and return its id."""
+        corpus_id = self._name(found)
+        self.corpus[corpus_id] = found
+        return corpus_id
+
+    def ask(self, question: Question) -> None:
+        """Add a question."""
+        self._questions.append(question)
+
+    def medium(self, value: Any, modality: Modality, prompt: str | None = None, span: Span | None = None) -> Item:
+        """Refer to a medium.
+
+        Args:
+            value: a path, with a range of seconds if wanted; or, as in parquet files, {"path": ..., "bytes": ...}.
+            modality: the modality as which it is embedded.
+            prompt: its instruction.
+            span: the range of the file in seconds, in place of one in the path; None for that of the path.
+
+        Raises:
+            UsageError: there is no such file, or the prompt is not a text.
+            CacheError: the medium itself is given, and cannot be written.
+        """
+        asked = None if prompt is None else checked_text(prompt, "prompt")
+        if isinstance(value, dict) and value.get("bytes"):
+            return Item(MediaRef(self._unpack(value["bytes"]), modality), asked)
+        if isinstance(value, dict):
+            value = value.get("path")
+        if not isinstance(value, str) or not value.strip():
+            raise UsageError(f"there is no path of the {modality}")
+        ref = parse_media(str(self._media / value.strip()), modality)
+        if span is not None:
+            ref = replace(ref, start_s=span.start_s, stop_s=None if math.isinf(span.stop_s) else span.stop_s)
+        return Item(ref, asked)
+
+    def dataset(self, layout: str) -> Dataset:
+        """Return the collected data set."""
+        return Dataset(layout, self.queries, self.corpus, self._qrels, tuple(self._questions), tuple(self._bad_rows))
+
+    def _name(self, item: Item) -> str:
+        return self._names.setdefault(item, f"{len(self._names):08d}")
+
+    def _unpack(self, content: bytes) -> Path:
+        path = self._unpacked / digest(content)
+        try:
+            self._unpacked.mkdir(parents=True, exist_ok=True)
+            if not path.exists():  # another run may be unpacking the same
+                write_atomic(path, content)
+        except OSError as error:
+            raise cannot_keep(path, error.strerror or str(error)) from error
+        return path
+
+
+def text_item(value: object) -> Item:
+    """Refer to a text.
+
+    Raises:
+        UsageError: it is not a string, or empty.
+    """
+    return Item(checked_text(value, "text"))

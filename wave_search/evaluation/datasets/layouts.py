@@ -1,9 +1,9 @@
-"""Reads a data set in whatever layout it is in.
+"""Read a data set in any of the known layouts.
 
 * mteb: a folder with corpus, queries and qrels
 * pairs: a CSV with the columns query, modality, target, relevant
 * wave: the JSON of WAVE's published evaluation
-* table, questions: anything else that a task file has a mapping for
+* table, questions: other files, by the mapping of a task file
 """
 
 from __future__ import annotations
@@ -11,17 +11,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wave_search.errors import DatasetError
-from wave_search.evaluation.datasets.collector import Collector
-from wave_search.evaluation.datasets.mapped import QuestionMapping, TableMapping, read_questions, read_table
+from wave_search.evaluation.datasets.dataset import Collector
 from wave_search.evaluation.datasets.mteb import read_mteb
-from wave_search.evaluation.datasets.pairs import read_pairs
+from wave_search.evaluation.datasets.tables import read_pairs, read_questions, read_table
+from wave_search.evaluation.datasets.tasks import QuestionMapping, TableMapping
 from wave_search.evaluation.datasets.wave import read_wave
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from wave_search.evaluation.datasets.dataset import BadRow, Dataset
+    from wave_search.evaluation.datasets.dataset import Dataset
+    from wave_search.evaluation.datasets.rows import BadRow
 
 
 def read_dataset(
@@ -42,7 +43,7 @@ def read_dataset(
         split: which part, where there are several.
 
     Raises:
-        DatasetError: it is not there, cannot be read, or is in no known layout; or there is nothing in it.
+        DatasetError: it does not exist, cannot be read, has no known layout, or is empty.
     """
     into = Collector(media or (path if path.is_dir() else path.parent), unpacked)
     layout = _read(path, mapping, split, into)
@@ -50,7 +51,7 @@ def read_dataset(
     if not dataset.qrels and not dataset.questions:
         raise DatasetError(
             f"{path}: there is nothing to evaluate in it{_reason(dataset.bad_rows)}",
-            "See docs/evaluation.md for what a row says; paths are relative to the data set's folder, or to that of "
+            "See docs/evaluation.md for the format of rows; paths are relative to the data set's folder, or to that of "
             "--media DIR.",
         )
     return dataset
@@ -83,5 +84,5 @@ def _read(path: Path, mapping: TableMapping | QuestionMapping | None, split: str
         return "wave"
     raise DatasetError(
         f"{path}: neither a folder nor a .csv, .json or .jsonl file",
-        "Give a folder with corpus, queries and qrels; a CSV; WAVE's JSON; or a --task that says how to read it.",
+        "Give a folder with corpus, queries and qrels; a CSV; WAVE's JSON; or a --task with a mapping.",
     )

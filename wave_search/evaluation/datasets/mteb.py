@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wave_search.errors import DatasetError, UsageError
-from wave_search.evaluation.datasets.collector import modality_of, text_item, value_of
-from wave_search.evaluation.datasets.rows import read_rows
+from wave_search.evaluation.datasets.dataset import text_item
+from wave_search.evaluation.datasets.rows import modality_of, read_rows, value_of
 from wave_search.types import Modality
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
     from pathlib import Path
 
-    from wave_search.evaluation.datasets.collector import Collector
-    from wave_search.evaluation.datasets.dataset import Item
+    from wave_search.evaluation.datasets.dataset import Collector, Item
     from wave_search.evaluation.datasets.rows import Row
 
 _SUFFIXES = (".jsonl", ".parquet", ".tsv")
@@ -26,9 +25,9 @@ def read_mteb(folder: Path, split: str, into: Collector) -> None:
     """Read `corpus`, `queries` (or `query`) and `qrels`, each a file or a folder of files of several splits.
 
     Columns of the first two: `_id` or `id`; `text`, and `title` before it; `image`, `audio`, `video`: a path relative
-    to the folder of media, or the medium itself. `modality` says which are meant: "text", "image", "audio", "video",
-    "audio,video" (seen and heard together, as "av" is), or a medium "and text", which is then its prompt. Columns of
-    the last: `query-id`, `corpus-id`, `score`.
+    to the folder of media, or the medium itself. `modality` selects among them: "text", "image", "audio", "video",
+    "audio,video" (one audio-visual clip, as "av"), or a medium with ",text", which is then its prompt. Columns of the
+    last: `query-id`, `corpus-id`, `score`.
 
     Raises:
         DatasetError: one of the three is missing, or a file of them cannot be read.
@@ -61,7 +60,7 @@ def _files(folder: Path, names: tuple[str, ...], split: str) -> list[Path]:
             return list(_of_split(folder / name, split))
     raise DatasetError(
         f"{folder}: there is no {' or '.join(names)} in it",
-        "A folder to evaluate on holds corpus, queries and qrels as .jsonl or .parquet.",
+        "Such a folder contains corpus, queries and qrels as .jsonl or .parquet.",
     )
 
 

@@ -1,110 +1,200 @@
-"""Files of rows, read one by one: a row that cannot be read costs no other."""
+"""Files of rows, read one by one: a row that cannot be used does not prevent the use of the others."""
 
 from __future__ import annotations
 
 import csv
 import json
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from wave_search.errors import DatasetError
-from wave_search.evaluation.datasets.dataset import BadRow
+from wave_search.errors import DatasetError, UsageError
+from wave_search.types import Modality
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 _BATCH_ROWS = 64
-"""Rows of published parquet files may hold whole media."""
+"""Rows of published parquet files may contain whole media."""
+_SPACE = re.compile(r"\s*")
+Parsed = TypeVar("Parsed")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a row is in a file."""
+
+    path: Path
+    line: int | None
+    """The line in which it begins, from 1; None in files without lines."""
+    entry: int | None = None
+    """Its number, from 1, where a line is not a row."""
+
+    def __str__(self) -> str:
+        line = f"line {self.line}"
+        if self.entry is None:
+            return line
+        return f"entry {self.entry}" if self.line is None else f"entry {self.entry} ({line})"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Named values, and where they are from."""
+    """Named values."""
 
-    path: Path
-    place: str
+    place: Place
     fields: Mapping[str, Any]
 
 
-def read_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[Row | BadRow]:
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that cannot be used, and why."""
+
+    place: Place
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns that a table must and may have."""
+
+    required: Sequence[str]
+    optional: Collection[str] | None = None
+    """Further columns; None for any."""
+
+    def check(self, path: Path, names: Sequence[str]) -> None:
+        """Compare with the header of a table.
+
+        Raises:
+            DatasetError: a column is missing, unknown or there twice.
+        """
+        faults = [f"there is no column {name!r}" for name in self.required if name not in names]
+        if self.optional is not None:
+            known = (*self.required, *self.optional)
+            faults += [f"there is an unknown column {name!r}" for name in names if name not in known]
+        faults += [f"there are two columns {name!r}" for name in names if names.count(name) > 1]
+        if faults:
+            raise DatasetError(
+                f"{path}: {faults[0]}; its columns are {', '.join(names):.200}",
+                f"The first line names the columns: {','.join((*self.required, *(self.optional or ())))}, with commas "
+                "between them, in UTF-8.",
+            )
+
+
+def read_rows(path: Path, names: Sequence[str] | None = None, columns: Columns | None = None) -> Iterator[Row | BadRow]:
     """Read a file by its suffix: .jsonl, .json (a list of objects), .csv, .tsv or .parquet.
 
     Args:
         path: of the file.
-        columns: names for a CSV or TSV file that has no line with names.
+        names: of the columns, for a CSV or TSV file without a header.
+        columns: what the header of a CSV or TSV file is compared with.
 
     Raises:
-        DatasetError: it cannot be read as what its suffix says.
+        DatasetError: it cannot be read in the format of its suffix.
     """
     readers = {".jsonl": _json_lines, ".json": _json_list, ".parquet": _parquet}
     suffix = path.suffix.lower()
     try:
         if suffix in (".csv", ".tsv"):
-            yield from _table(path, "," if suffix == ".csv" else "\t", columns)
+            yield from _table(path, "," if suffix == ".csv" else "\t", names, columns)
         elif suffix in readers:
             yield from readers[suffix](path)
         else:
-            names = ", ".join([*readers, ".csv", ".tsv"])
-            raise DatasetError(f"{path}: there is no reader for this kind of file", f"Give one of {names}.")
+            supported = ", ".join([*readers, ".csv", ".tsv"])
+            raise DatasetError(f"{path}: files of this kind cannot be read", f"Use one of {supported}.")
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror or error})", "Check the name.") from error
+
+
+def parse_rows(rows: Iterable[Row | BadRow], parse: Callable[[Row], Parsed]) -> Iterator[Parsed | BadRow]:
+    """Parse each row. A `UsageError` of `parse` makes it a bad row."""
+    for row in rows:
+        if isinstance(row, BadRow):
+            yield row
+            continue
+        try:
+            parsed = parse(row)
+        except UsageError as error:
+            yield BadRow(row.place, error.message)
+        else:
+            yield parsed
 
 
 def _json_lines(path: Path) -> Iterator[Row | BadRow]:
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if line.strip():
-                yield _json_row(path, f"line {number}", line)
-
-
-def _json_row(path: Path, place: str, line: bytes) -> Row | BadRow:
-    try:
-        return _checked(path, place, json.loads(line))
-    except (ValueError, RecursionError) as error:
-        return BadRow(path, place, f"not JSON ({error})")
+                place = Place(path, number)
+                try:
+                    yield _checked(place, json.loads(line))
+                except (ValueError, RecursionError) as error:
+                    yield BadRow(place, f"not JSON ({error})")
 
 
 def _json_list(path: Path) -> Iterator[Row | BadRow]:
     try:
-        entries = json.loads(path.read_bytes())
+        content = path.read_text(encoding="utf-8-sig")
+        if content.lstrip()[:1] != "[":
+            raise DatasetError(f"{path}: not a list of entries", "The file must be one JSON list of objects.")
+        for number, (line, entry) in enumerate(_elements(content), start=1):
+            yield _checked(Place(path, line, number), entry)
     except (ValueError, RecursionError) as error:
-        raise DatasetError(f"{path}: not JSON ({error})", "JSON Lines are named .jsonl.") from error
-    if not isinstance(entries, list):
-        raise DatasetError(f"{path}: not a list of entries", "The file is one JSON list of objects.")
-    for number, entry in enumerate(entries, start=1):
-        yield _checked(path, f"entry {number}", entry)
+        raise DatasetError(f"{path}: not JSON ({error})", "Name a file of JSON Lines .jsonl.") from error
 
 
-def _checked(path: Path, place: str, entry: object) -> Row | BadRow:
-    return Row(path, place, entry) if isinstance(entry, dict) else BadRow(path, place, "not an object with fields")
+def _elements(content: str) -> Iterator[tuple[int, Any]]:
+    """Decode each element of a list, with the line in which it begins, which `json.loads` does not report."""
+    decoder = json.JSONDecoder()
+    at, line, counted = _past_space(content, content.index("[") + 1), 1, 0
+    while content[at : at + 1] != "]":
+        line, counted = line + content.count("\n", counted, at), at
+        entry, at = decoder.raw_decode(content, at)
+        yield line, entry
+        at = _past_space(content, at)
+        if content[at : at + 1] not in (",", "]"):
+            raise json.JSONDecodeError("a comma or a closing bracket must follow", content, at)
+        if content[at] == ",":
+            at = _past_space(content, at + 1)
 
 
-def _table(path: Path, delimiter: str, columns: Sequence[str] | None) -> Iterator[Row | BadRow]:
+def _past_space(content: str, at: int) -> int:
+    found = _SPACE.match(content, at)
+    return found.end() if found else at
+
+
+def _checked(place: Place, entry: object) -> Row | BadRow:
+    return Row(place, entry) if isinstance(entry, dict) else BadRow(place, "not an object with fields")
+
+
+def _table(path: Path, delimiter: str, names: Sequence[str] | None, columns: Columns | None) -> Iterator[Row | BadRow]:
     # Bytes that are not UTF-8 may be part of a file's name, which keeps them.
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         if delimiter == ",":
             reader = csv.reader(file, strict=True)
         else:  # a quote in a TSV is a character
             reader = csv.reader(file, delimiter=delimiter, quoting=csv.QUOTE_NONE, strict=True)
-        names = columns
         while True:
-            place = f"line {reader.line_num + 1}"
+            place = Place(path, reader.line_num + 1)
             try:
                 values = next(reader)
             except StopIteration:
-                return
+                break
             except csv.Error as error:
-                yield BadRow(path, place, f"not well-formed ({error})")
+                yield BadRow(place, f"not well-formed ({error}); put texts with quotes in quotes")
                 continue
             if not values:
                 continue
             if names is None:
                 names = [name.strip() for name in values]
+                if columns is not None:
+                    columns.check(path, names)
             elif len(values) != len(names):
-                yield BadRow(path, place, f"{len(values)} fields instead of {len(names)} ({', '.join(names)})")
+                hint = "; put texts with commas in quotes" if len(values) > len(names) and delimiter == "," else ""
+                yield BadRow(place, f"{len(values)} fields instead of {len(names)} ({', '.join(names)}){hint}")
             else:
-                yield Row(path, place, dict(zip(names, values, strict=True)))
+                yield Row(place, dict(zip(names, values, strict=True)))
+    if names is None and columns is not None:
+        columns.check(path, [])
 
 
 def _parquet(path: Path) -> Iterator[Row | BadRow]:
@@ -117,7 +207,52 @@ def _parquet(path: Path) -> Iterator[Row | BadRow]:
             for batch in file.iter_batches(batch_size=_BATCH_ROWS):
                 for fields in batch.to_pylist():
                     number += 1
-                    yield Row(path, f"row {number}", fields)
+                    yield Row(Place(path, None, number), fields)
     except pyarrow.ArrowException as error:
         cause = str(error).splitlines()[0]
         raise DatasetError(f"{path}: not a whole parquet file ({cause})", "Download it again.") from error
+
+
+def checked_text(value: object, what: str) -> str:
+    """Check a text that is to be embedded, and strip white space around it.
+
+    Args:
+        value: the text.
+        what: its name in errors.
+
+    Raises:
+        UsageError: it is not a string, or empty, or cannot be encoded as UTF-8.
+    """
+    if not isinstance(value, str):
+        raise UsageError(f"the {what} is {value!r:.40}, not a string")
+    if not value.strip():
+        raise UsageError(f"the {what} is empty")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"the {what} is not UTF-8") from None
+    return value.strip()
+
+
+def modality_of(name: object) -> Modality:
+    """Read the name of a modality.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    try:
+        return Modality(str(name).strip())
+    except ValueError:
+        raise UsageError(f'"{name}" is no modality, those are {", ".join(Modality)}') from None
+
+
+def value_of(row: Row, *names: str) -> Any:
+    """Return the first of several fields that a row has.
+
+    Raises:
+        UsageError: it has none of them.
+    """
+    for name in names:
+        if row.fields.get(name) is not None:
+            return row.fields[name]
+    raise UsageError(f"there is no {' or '.join(names)}")

@@ -1,116 +1,183 @@
-"""The JSON that WAVE's published code is evaluated with: a list of conversations about media.
+r"""The JSON in which WAVE's training and evaluation data are published: conversations about media.
 
-Source: https://github.com/TCL606/WAVE, scripts/ret_av2t.json, ret_mc.json and ret_v2a.json. An entry is about a
-`video`, `audio` or `image`, or a video and its sound in two files. What the human says is the prompt. The entry is
+    {"video": "a.mp4", "audio": "a.wav", "conversations": [
+        {"from": "human", "value": "<image>\nPlease describe the video."}, {"from": "gpt", "value": "a dog barks"}]}
+
+Source: https://github.com/TCL606/WAVE, scripts/ret_av2t.json, ret_mc.json and ret_v2a.json, and their reader
+qwenvl/data/data_qwen.py. An entry is about a `video`, `audio` or `image`, or a video and its sound in two files;
+`timestamps` is a range in seconds. The human turn is the prompt. The entry is
 
 * a question, if it has `neg_text`: the reply is the right answer, `neg_text` has the wrong ones;
 * a pair of two media, if it has `pos_image`;
 * else a pair of a medium and a text, the reply.
 
-Pairs are evaluated in both directions.
+Evaluation and fine-tuning both use this parser, so that they agree on what an entry means:
+
+* The marker `<image>`, `<video>` or `<audio>` is the place of the medium and no part of the prompt. The published code
+  removes it only where a line break follows, and passes the text alone to the model elsewhere.
+* Without a question the model's own prompt is used.
+* Every `type` that contains "sft" trains text generation and is refused, as the published code makes no label of it.
+* Several turns of one speaker are refused: which of them is the prompt is not defined.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wave_search.errors import UsageError
-from wave_search.evaluation.datasets.collector import text_item, value_of
 from wave_search.evaluation.datasets.dataset import Item, Question
-from wave_search.evaluation.datasets.rows import Row, read_rows
-from wave_search.types import MediaRef, Modality
+from wave_search.evaluation.datasets.rows import checked_text, read_rows
+from wave_search.types import MediaRef, Modality, Span
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from wave_search.evaluation.datasets.collector import Collector
+    from wave_search.evaluation.datasets.dataset import Collector
+    from wave_search.evaluation.datasets.rows import Row
 
-_MARKERS = ("<image>\n", "<video>\n", "<audio>\n")
+_MARKER = re.compile(r"<(image|video|audio)>\n?")
+_MEDIA = (Modality.IMAGE, Modality.VIDEO, Modality.AUDIO)
+
+
+@dataclass(frozen=True, slots=True)
+class Medium:
+    """A medium as an entry names it; whether the file exists is not checked."""
+
+    modality: Modality
+    path: str
+    sound: str | None = None
+    """The sound of an audio-visual clip, if it is in another file than the picture."""
+    span: Span | None = None
+    """None: the whole file."""
+    prompt: str | None = None
+    """None: the model's own prompt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A medium and what belongs to it: a text, or another medium."""
+
+    medium: Medium
+    answer: str | None
+    """None if `other` is given."""
+    wrong: tuple[str, ...] = ()
+    """Wrong answers, which make the entry a question."""
+    other: Medium | None = None
+
+
+def parse_entry(fields: Mapping[str, Any]) -> Entry:
+    """Parse an entry.
+
+    Raises:
+        UsageError: it cannot be used for embeddings; the message says why.
+    """
+    if "sft" in str(fields.get("type", "")):
+        raise UsageError(f"an entry of the type {fields['type']}, which trains text generation and not embeddings")
+    prompt, answer = _conversation(fields)
+    medium = _medium(fields, prompt)
+    wrong = _wrong_answers(fields)
+    if "pos_image" in fields:
+        if wrong:
+            raise UsageError("both neg_text and pos_image")
+        inner = fields["pos_image"]
+        if not isinstance(inner, dict):
+            raise UsageError("pos_image is not an entry")
+        return Entry(medium, None, other=_medium(inner, _conversation(inner)[0]))
+    text = checked_text(answer, "answer")
+    if text in wrong:
+        raise UsageError("the right answer is among neg_text")
+    return Entry(medium, text, wrong)
+
+
+def _conversation(fields: Mapping[str, Any]) -> tuple[str | None, Any]:
+    """Return the prompt without the marker of the medium, and the answer, which is not checked."""
+    turns = fields.get("conversations")
+    if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
+        raise UsageError("there are no conversations")
+    human, gpt = ([turn.get("value") for turn in turns if turn.get("from") == name] for name in ("human", "gpt"))
+    if len(human) != 1 or len(gpt) > 1:
+        raise UsageError("not one question (from human) and one answer (from gpt)")
+    if not isinstance(human[0], str):
+        raise UsageError("the question is not a string")
+    prompt = _MARKER.sub("", human[0])
+    return checked_text(prompt, "question") if prompt.strip() else None, gpt[0] if gpt else None
+
+
+def _medium(fields: Mapping[str, Any], prompt: str | None) -> Medium:
+    if "frame_dir" in fields:
+        raise UsageError("frame_dir: folders of frames are not read; use the video")
+    paths = {modality: _path(fields, modality) for modality in _MEDIA if fields.get(modality) is not None}
+    span = _span(fields)
+    match list(paths):
+        case [Modality.VIDEO, Modality.AUDIO]:
+            path, sound = paths.values()
+            return Medium(Modality.AV, path, None if sound == path else sound, span, prompt)
+        case [Modality.IMAGE]:
+            return Medium(Modality.IMAGE, paths[Modality.IMAGE], prompt=prompt)
+        case [modality]:
+            return Medium(modality, paths[modality], span=span, prompt=prompt)
+        case _:
+            named = " and ".join(paths) or "no medium"
+            raise UsageError(f"an entry about {named} cannot be embedded as one clip")
+
+
+def _path(fields: Mapping[str, Any], name: str) -> str:
+    value = fields[name]
+    if isinstance(value, list):
+        if len(value) != 1:
+            raise UsageError(f"an entry about {len(value)} files of {name} cannot be embedded as one clip")
+        value = value[0]
+    return checked_text(value, f"path of the {name}")
+
+
+def _span(fields: Mapping[str, Any]) -> Span | None:
+    given = fields.get("timestamps")
+    if given is None:
+        return None
+    try:
+        start_s, stop_s = (float(second) for second in given if not isinstance(second, str | bool))
+        if len(given) != 2:
+            raise ValueError
+    except (TypeError, ValueError, OverflowError):
+        raise UsageError(f"the timestamps {given!s:.40} are not two numbers of seconds") from None
+    if not 0 <= start_s < stop_s:
+        raise UsageError(f"the timestamps {given!s:.40} are not a range of seconds")
+    return Span(start_s, stop_s)
+
+
+def _wrong_answers(fields: Mapping[str, Any]) -> tuple[str, ...]:
+    if "neg_text" not in fields:
+        return ()
+    given = fields["neg_text"]
+    if not isinstance(given, list) or not given:
+        raise UsageError("neg_text is not a list of wrong answers")
+    return tuple(checked_text(text, "text of neg_text") for text in given)
 
 
 def read_wave(path: Path, into: Collector) -> None:
-    """Read a JSON or JSON Lines file of entries.
+    """Read a JSON or JSON Lines file of entries for an evaluation. Pairs are evaluated in both directions.
 
     Raises:
         DatasetError: it cannot be read as JSON.
     """
 
     def take(row: Row) -> None:
-        if row.fields.get("type", "retrieval") == "sft":
-            raise UsageError("an entry to write an answer, not to embed")
-        medium = _medium(row, into)
-        if "neg_text" in row.fields:
-            into.ask(_question(row, medium))
-        elif "pos_image" in row.fields:
-            other = _medium(_inner(row, "pos_image"), into)
+        entry = parse_entry(row.fields)
+        medium = _item(entry.medium, into)
+        if entry.wrong:
+            into.ask(Question(medium, (str(entry.answer), *entry.wrong), 0))
+        else:
+            other = Item(str(entry.answer)) if entry.other is None else _item(entry.other, into)
             into.pair(other, medium)
             into.pair(medium, other)
-        else:
-            text = text_item(_said(row, "gpt"))
-            into.pair(text, medium)
-            into.pair(medium, text)
 
     into.each(read_rows(path), take)
 
 
-def _medium(row: Row, into: Collector) -> Item:
-    if "frame_dir" in row.fields:
-        raise UsageError("folders of frames are not read, give the video")
-    prompt = _said(row, "human")
-    for marker in _MARKERS:
-        prompt = prompt.replace(marker, "")
-    present = [modality for modality in (Modality.IMAGE, Modality.VIDEO, Modality.AUDIO) if row.fields.get(modality)]
-    if present == [Modality.VIDEO, Modality.AUDIO]:
-        seen = into.medium(_single(row, "video"), Modality.AV, prompt.strip())
-        heard = into.medium(_single(row, "audio"), Modality.AUDIO).content
-        return _within(row, replace(seen, sound=heard if isinstance(heard, MediaRef) else None))
-    if len(present) != 1:
-        raise UsageError(f"an entry about {' and '.join(present) or 'a text alone'} cannot be embedded as one clip")
-    return _within(row, into.medium(_single(row, present[0]), present[0], prompt.strip()))
-
-
-def _single(row: Row, name: str) -> Any:
-    value = row.fields[name]
-    if not isinstance(value, list):
-        return value
-    if len(value) != 1:
-        raise UsageError(f"an entry about {len(value)} files of {name} cannot be embedded as one clip")
-    return value[0]
-
-
-def _within(row: Row, item: Item) -> Item:
-    """Confine a medium to the `timestamps` [start, stop] of its entry, in seconds."""
-    timestamps = row.fields.get("timestamps")
-    if timestamps is None or not isinstance(item.content, MediaRef):
-        return item
-    try:
-        start_s, stop_s = (float(second) for second in timestamps)
-    except (TypeError, ValueError, OverflowError):
-        raise UsageError(f"the timestamps {timestamps!s:.40} are not two numbers of seconds") from None
-    if not 0 <= start_s < stop_s:
-        raise UsageError(f"the timestamps {timestamps} are not a range")
-    sound = item.sound and replace(item.sound, start_s=start_s, stop_s=stop_s)
-    return replace(item, content=replace(item.content, start_s=start_s, stop_s=stop_s), sound=sound)
-
-
-def _question(row: Row, medium: Item) -> Question:
-    wrong = row.fields["neg_text"]
-    if not isinstance(wrong, list) or not wrong:
-        raise UsageError("neg_text is not a list of wrong answers")
-    return Question(medium, tuple(str(text_item(text).content) for text in (_said(row, "gpt"), *wrong)), 0)
-
-
-def _inner(row: Row, name: str) -> Row:
-    fields = row.fields[name]
-    if not isinstance(fields, dict):
-        raise UsageError(f"{name} is not an entry")
-    return Row(row.path, row.place, fields)
-
-
-def _said(row: Row, speaker: str) -> str:
-    turns = value_of(row, "conversations")
-    for turn in turns if isinstance(turns, list) else []:
-        if isinstance(turn, dict) and turn.get("from") == speaker and isinstance(turn.get("value"), str):
-            return str(turn["value"])
-    raise UsageError(f"nobody says anything as {speaker} in the conversation")
+def _item(medium: Medium, into: Collector) -> Item:
+    sound = None if medium.sound is None else into.medium(medium.sound, Modality.AUDIO, span=medium.span).content
+    item = into.medium(medium.path, medium.modality, medium.prompt, span=medium.span)
+    return item if not isinstance(sound, MediaRef) else Item(item.content, item.prompt, sound)

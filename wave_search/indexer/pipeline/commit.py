@@ -99,7 +99,7 @@ class Committer:
             IndexCorruptError: a table is damaged.
             IndexStateError: the disk is full or read-only.
         """
-        self._thread.submit(self._compact).result()
+        self._thread.submit(self._writer.compact_if_fragmented).result()
 
     def close(self) -> None:
         """Wait for a commit that is under way."""
@@ -116,10 +116,7 @@ class Committer:
         # A file that was replaced may be found under another name later in the run, and needs its vectors then.
         self._writer.commit(drop_dead=last)
         if not last:  # the last commit may follow Ctrl-C
-            self._compact()
-
-    def _compact(self) -> None:
-        self._writer.tidy()
+            self._writer.compact_if_fragmented()
 
     def _put(self, outcome: Outcome | Reused) -> None:
         match outcome:
