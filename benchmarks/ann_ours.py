@@ -16,7 +16,7 @@ from wave_search.models.session import ModelSession
 from wave_search.models.wave.clips import SAMPLING
 from wave_search.query.fusion import Query
 from wave_search.query.partition import PartitionSearch
-from wave_search.store import ContentRow, FileRow, NewSegment, Settings, Writer, create, manifest
+from wave_search.store import ContentRow, FileRow, LocalFiles, NewSegment, Settings, Writer, create, manifest
 from wave_search.store.snapshot import Snapshot
 from wave_search.types import Clip, Modality, PartitionKey
 
@@ -94,8 +94,8 @@ class Ours:
 
         def at(width: int) -> Any:
             if width not in opened:
-                directory = (folder / "index").absolute()
-                snapshot = Snapshot(directory, manifest.read(directory, versions[str(width)]))
+                files = LocalFiles(folder / "index")
+                snapshot = Snapshot(files, manifest.read(files, versions[str(width)]))
                 if self._public:
                     engine = ModelSession.for_index("auto", LoadOptions(), snapshot.manifest.model)
                     opened[width] = ws.Index(snapshot, engine, 1)

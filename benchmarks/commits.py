@@ -1,9 +1,10 @@
-"""What the many commits of a long run cost: each later commit, opening, and disk; and what joining their pieces saves.
+"""What the many commits of a long run cost: each later commit, opening, and disk; and what compacting saves.
 
     python benchmarks/commits.py [--commits 2000] [--dim 3584] [--out DIR]
 
-A commit adds two files of ten segments, as half a minute of a slow model does. Afterwards the tables are joined where
-`Writer.tidy` finds that it pays, as in a run of `index`; or never, for comparison. Seconds are of CPU, of all threads.
+A commit adds two files of ten segments, as half a minute of a slow model does. Afterwards tables are compacted where
+`Writer.compact_if_fragmented` finds that it pays, as in a run of `index`; or never, for comparison. Seconds are of CPU,
+of all threads.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ PARTS = 8
 """Of a run, each with a row."""
 
 
-def run(directory: Path, commits: int, dim: int, *, tidy: bool) -> list[tuple[str, ...]]:
+def run(directory: Path, commits: int, dim: int, *, compact: bool) -> list[tuple[str, ...]]:
     """Fill a new index; returns a row for each part of the run."""
     spec = ModelSpec("vectors", "none", dim, tuple(Modality), SAMPLING, {})
     create(directory, spec, Settings("10", (Modality.VIDEO,)))
@@ -46,8 +47,8 @@ def run(directory: Path, commits: int, dim: int, *, tidy: bool) -> list[tuple[st
                 for file in range(FILES):
                     put(writer, f"{number}-{file}.mp4", Modality.VIDEO, vectors[file * SEGMENTS :][:SEGMENTS])
                 writer.commit(drop_dead=False)
-                if tidy:
-                    writer.tidy()
+                if compact:
+                    writer.compact_if_fragmented()
             each_s = (time.process_time() - began_s) / (commits // PARTS)
             began_s = time.process_time()
             open_snapshot(directory).partition(VIDEO)
@@ -66,10 +67,10 @@ def main() -> None:
     given = parser.parse_args()
     head = ("commits", "each of the last CPU ms", "opening CPU ms", "bytes of tables/segment")
     tables = []
-    for tidy in (True, False):
+    for compact in (True, False):
         with tempfile.TemporaryDirectory() as folder:
-            rows = run(Path(folder) / "index", given.commits, given.dim, tidy=tidy)
-        tables.append(Table("Pieces are joined where it pays" if tidy else "Pieces are left", head, rows))
+            rows = run(Path(folder) / "index", given.commits, given.dim, compact=compact)
+        tables.append(Table("Compacted where it pays" if compact else "Never compacted", head, rows))
     notes = f"""Commits of {FILES * SEGMENTS} segments of {given.dim} dimensions. What was replaced less than an hour
 ago, here all, stays on the disk for those who read it."""
     publish(given.out / "RESULTS.md", "Many commits", machine(1, "cpu"), tables, notes)

@@ -31,8 +31,8 @@ import wave_search as ws
 from benchmarks.peak import peak_bytes
 from benchmarks.results import Table, machine, publish
 from wave_search import store
+from wave_search.batches import BATCH_CLIPS
 from wave_search.indexer import scan
-from wave_search.indexer.pipeline.embed import BATCH_CLIPS
 from wave_search.media import DecoderPool, Segmentation, looks_like_media
 from wave_search.models import LoadOptions, load
 from wave_search.store import ContentRow, FileRow, NewSegment, Settings, Writer

@@ -12,8 +12,8 @@ from transformers import WhisperFeatureExtractor
 
 from wave_search.models.wave import preprocess, sequences
 from wave_search.models.wave.clips import PROMPTS
-from wave_search.models.wave.fbank import kaldi_fbank
 from wave_search.models.wave.network import normalised
+from wave_search.models.wave.spectrograms import kaldi_fbank
 from wave_search.types import Modality
 
 if TYPE_CHECKING:

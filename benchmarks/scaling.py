@@ -35,7 +35,7 @@ from wave_search.models import LoadOptions
 from wave_search.models.session import ModelSession
 from wave_search.query.fusion import Query
 from wave_search.query.partition import PartitionSearch
-from wave_search.store import Writer, manifest, open_snapshot
+from wave_search.store import LocalFiles, Writer, manifest, open_snapshot
 from wave_search.store.snapshot import Snapshot
 from wave_search.types import Modality
 
@@ -114,7 +114,8 @@ def snapshot_of(work: Path) -> Snapshot:
     if not versions.exists():
         return open_snapshot(directory)
     wanted = json.loads(versions.read_text())[f"{100 * tuning.RECALL:.0f}"]
-    return Snapshot(directory, manifest.read(directory, wanted))
+    files = LocalFiles(directory)
+    return Snapshot(files, manifest.read(files, wanted))
 
 
 def open_shards(snapshot: Snapshot) -> tuple[Codebook, list[Shard]]:

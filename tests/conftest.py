@@ -19,9 +19,6 @@ import pytest
 import wave_search
 from tests.fork_server import COMMAND, ForkServer, StandIns
 
-# Before torch and FAISS are loaded, here and in what tests start: on few cores the threads of small work only wait for
-# each other.
-os.environ["OMP_NUM_THREADS"] = "1"
 # A shell that runs the tests in its background has Ctrl-C ignored, which would be inherited.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -1,7 +1,8 @@
 """Runs programs in forked children of one process that has loaded the heavy libraries: a start costs no seconds.
 
-The process that is forked has one thread and has used no library, so that its children are as fresh interpreters that
-have imported a lot. `fork_client.py` is what a test starts in place of a program.
+The process that is forked has one thread (`tests/__init__.py` is why OpenMP has none) and has used no library, so that
+its children are as fresh interpreters that have imported a lot. `fork_client.py` is what a test starts in place of a
+program.
 """
 
 from __future__ import annotations
@@ -33,11 +34,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TextIO
 
-SETTINGS = {
-    # One thread, as threads of small work wait for each other, and none that a fork would lose.
-    "OMP_NUM_THREADS": "1",
-    "JE_ARROW_MALLOC_CONF": "background_thread:false",
-}
 COMMAND = Path(sys.executable).with_name("wave-search")
 """The command as users run it."""
 LIBRARIES = ("torch", "transformers", "faiss", "lancedb", "pyarrow.dataset", "duckdb", "peft", "pydantic.type_adapter")
@@ -78,7 +74,7 @@ class ForkServer:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", __file__, str(listener.fileno()), package_parent],
                 pass_fds=[listener.fileno()],
-                env={**os.environ, **SETTINGS},
+                env={**os.environ, "JE_ARROW_MALLOC_CONF": "background_thread:false"},  # a fork would lose that thread
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,

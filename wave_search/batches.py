@@ -28,7 +28,7 @@ def clip_bytes(clip: Clip) -> int:
     return sum(array.nbytes for array in (clip.image, pixels, samples) if array is not None)
 
 
-def batches(
+def batched(
     items: Iterable[Item],
     size_bytes: Callable[[Item], int],
     *,

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 MIN_SHARD_ROWS = 5000
 """Minimum number of unindexed segments that triggers an IVF-PQ shard; below it they are searched exactly."""
 
-KEEP_VERSIONS_FOR_S = 3600.0
+KEEP_VERSIONS_FOR_S = store.KEEP_VERSIONS_FOR_S
 """Seconds for which `Index.optimize` keeps a replaced version readable."""
 
 

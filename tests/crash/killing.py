@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +19,7 @@ STEPS: tuple[tuple[Any, str], ...] = (
     (os, "replace"),
     (os, "rename"),
     (os, "unlink"),
-    (shutil, "rmtree"),
+    (os, "rmdir"),
 )
 """All that a commit consists of, as owner and name of a function."""
 

@@ -119,14 +119,14 @@ def index(before: Library, after: Library) -> Operation:
         states.append({**states[-1], **{path: after[path] for path in batch}})
     if states[-1] != after:
         states.append(dict(after))
-    return Operation("index", lambda directory: update(directory, after, tidy), tuple(states))
+    return Operation("index", lambda directory: update(directory, after, compact), tuple(states))
 
 
 def batches(paths: list[bytes]) -> Iterator[list[bytes]]:
     return (paths[i : i + FILES_PER_COMMIT] for i in range(0, len(paths), FILES_PER_COMMIT))
 
 
-def update(directory: Path, library: Library, join: Callable[[Writer], object] = lambda writer: None) -> None:
+def update(directory: Path, library: Library, after_commit: Callable[[Writer], object] = lambda writer: None) -> None:
     with Writer(directory) as writer:
         digests = {number: digest for digest, number in writer.snapshot.content_ids().items()}
         known = {path: digests[row.content_id] for path, row in writer.snapshot.files().items()}
@@ -134,17 +134,17 @@ def update(directory: Path, library: Library, join: Callable[[Writer], object] =
             for path in batch:
                 put(writer, path, library[path])
             writer.commit(drop_dead=False)
-            join(writer)
+            after_commit(writer)
         writer.remove_files(known.keys() - library.keys())
         writer.commit()
         for key in SPACES:
             indexer.refresh_shards(writer, key, MIN_SHARD_ROWS)
 
 
-def tidy(writer: Writer) -> None:
-    """Join pieces as after hundreds of commits."""
-    with patch.object(writer_module, "_MANY_PIECES", 2):
-        writer.tidy()
+def compact(writer: Writer) -> None:
+    """Compact as after hundreds of commits."""
+    with patch.object(writer_module, "_MANY_FRAGMENTS", 2):
+        writer.compact_if_fragmented()
 
 
 def put(writer: Writer, path: bytes, content: int) -> None:

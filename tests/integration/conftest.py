@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import wave_search as ws
 from tests.libraries import LIBRARY_FILES, CountingEmbedder, make_library
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_core() -> Iterator[None]:
+    """By default one decoder is started, which takes half a second of a core; tests of several say how many."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "sched_getaffinity", lambda process: {0})
+        yield
 
 
 @pytest.fixture

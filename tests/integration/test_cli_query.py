@@ -50,7 +50,7 @@ def test_every_name_survives_paths_and_json(cli: CommandLine, small_library: Pat
 
 
 def test_a_table_in_a_pipe_is_plain_fields(cli: CommandLine, small_library: Path, small_index: Path) -> None:
-    run = cli.having(WAVE_SEARCH_INDEX=str(small_index))(
+    run = cli.cold().having(WAVE_SEARCH_INDEX=str(small_index))(
         "--quiet", "query", "--text", "-", "-k", "8", input="what does the moon look like? \udcff\n"
     )
     assert run.returncode == 0
@@ -163,10 +163,10 @@ def test_messages_that_cannot_be_written_are_no_error(cli: CommandLine, small_in
     found = with_streams(cli, streams, "query", "--text", "dog", "--index", small_index, "--json")
     assert found.returncode == 0
     assert all(json.loads(line) for line in found.stdout.splitlines())
-    wrong = with_streams(cli, streams, "query", "--text", " ", "--index", small_index)
+    wrong = with_streams(cli.cold(), streams, "query", "--text", " ", "--index", small_index)
     assert (wrong.returncode, wrong.stdout) == (2, "")
 
 
 def test_a_closed_stdin_has_no_words(cli: CommandLine, small_index: Path) -> None:
-    run = with_streams(cli, "<&-", "query", "--text", "-", "--index", small_index, "-q")
+    run = with_streams(cli.cold(), "<&-", "query", "--text", "-", "--index", small_index, "-q")
     assert (run.returncode, run.stderr) == (2, "error: the text is empty\n")

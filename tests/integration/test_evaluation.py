@@ -17,7 +17,7 @@ import wave_search as ws
 from tests.libraries import CountingEmbedder, tiny
 from tests.media_factory import write_image, write_sound, write_video
 from wave_search.errors import CacheError, DatasetError, UsageError
-from wave_search.evaluation.cache import FILE
+from wave_search.evaluation.run import CACHE_FILE
 from wave_search.reports import Progress
 from wave_search.types import Modality
 
@@ -245,7 +245,7 @@ def test_faults_show_before_a_model_is_loaded(folder: Path, counted: CountingEmb
         evaluate(folder / "none.csv")
     with pytest.raises(UsageError, match="no task"):
         evaluate(all_pairs(folder), options=Options(task="none"))
-    (folder / FILE).write_text("not a database, but long enough to look at it closely")
+    (folder / CACHE_FILE).write_text("not a database, but long enough to look at it closely")
     with pytest.raises(CacheError, match="not a database"):
         evaluate(folder / "pairs.csv", cache=folder)
     assert counted.loads == 0

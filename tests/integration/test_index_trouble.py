@@ -43,8 +43,8 @@ def test_a_broken_file_is_skipped_once_and_tried_again_when_it_changes(
             patch.setattr(run, "DecoderPool", no_decoders)
             assert index.add([settled / "media"]).skipped == first.skipped
         write_video(broken, 1, seed=9)
-        mended = index.add([settled / "media"])
-        assert (mended.indexed, mended.skipped) == (1, ())
+        repaired = index.add([settled / "media"])
+        assert (repaired.indexed, repaired.skipped) == (1, ())
 
 
 def test_a_file_that_failed_is_tried_again_on_demand(settled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,8 +61,8 @@ def test_a_file_that_failed_is_tried_again_on_demand(settled: Path, monkeypatch:
             assert [skipped.cause for skipped in first.skipped] == ["no frame"]
             assert index.add([settled / "media"], retry=True).skipped == first.skipped
         assert index.add([settled / "media"]).skipped == first.skipped
-        mended = index.add([settled / "media"], retry=True)
-        assert (mended.indexed, mended.skipped) == (1, ())
+        repaired = index.add([settled / "media"], retry=True)
+        assert (repaired.indexed, repaired.skipped) == (1, ())
         assert index.search(audio=odd, target="audio", k=1)[0].path.name == "odd.wav"
 
 

@@ -11,7 +11,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -76,10 +78,33 @@ def test_a_hang_costs_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         os.kill(victim, signal.SIGSTOP)
         with monkeypatch.context() as hurry:
             hurry.setattr(decoders, "_item_timeout_s", 0.1)
-            with pytest.raises(DecodeLimitError, match=r"hangs\.wav: decoding it did not end within 0\.6 s"):
+            with pytest.raises(DecodeLimitError, match=r"hangs\.wav: decoding took longer than the limit of 0\.6 s"):
                 list(decoders.segments(path, info, Segmentation(), ALL))
         assert len(list(decoders.segments(path, info, Segmentation(), ALL))) == 1
         assert victim not in workers()
+
+
+def test_all_waits_of_a_file_share_its_time_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each answer takes 20 s of a clock that the test keeps; the limit is 60 s and the 120 s of the file."""
+    now_s = 0.0
+
+    class SlowConnection(Connection):
+        def poll(self, timeout: float | None = 0.0) -> bool:
+            nonlocal now_s
+            assert timeout is not None
+            now_s += min(timeout, 20.0)
+            return timeout >= 20.0 and super().poll(60.0)
+
+    monkeypatch.setattr(decoders_module, "Connection", SlowConnection)
+    monkeypatch.setattr(decoders_module, "time", SimpleNamespace(monotonic=lambda: now_s))
+    path = write_wav(tmp_path / "long.wav", 120.0)
+    with DecoderPool(1, SAMPLING) as decoders:
+        segments = decoders.segments(path, decoders.identify(path), Segmentation(), ALL)
+        for _ in range(9):
+            next(segments)
+            now_s += 1000.0  # of the caller
+        with pytest.raises(DecodeLimitError, match=r"long\.wav: decoding took longer than the limit of 180 s"):
+            next(segments)
 
 
 def test_too_much_memory_costs_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,6 +195,7 @@ def test_the_keyboard_does_not_reach_workers(tmp_path: Path) -> None:
 SCRIPT = """
 import os, signal, sys
 from pathlib import Path
+from types import SimpleNamespace
 from wave_search.media import DecoderPool
 from wave_search.models.wave.clips import SAMPLING
 decoders = DecoderPool(1, SAMPLING)
@@ -185,7 +211,7 @@ if sys.argv[2] == "die":
 def run_script(tmp_path: Path, path: Path, end: str) -> tuple[subprocess.CompletedProcess[str], int]:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
-    (tmp_path / "numpy.py").write_text("raise RuntimeError('a file of the user was imported')")
+    (tmp_path / "soundfile.py").write_text("raise RuntimeError('a file of the user was imported')")
     package = str(Path(decoders_module.__file__).parents[2])
     run = subprocess.run(
         [sys.executable, script, path, end],

@@ -240,7 +240,7 @@ def test_another_index_at_the_same_ids_does_not_use_the_cache(index: ws.Index, m
 
 
 def test_a_cache_that_is_locked_is_done_without(index: ws.Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wave_search.store.embedding_cache._WAIT_S", 0.0)
+    monkeypatch.setattr("wave_search.query.rerank._CACHE_WAIT_S", 0.0)
     with sqlite3.connect(index.path / "cache.sqlite3") as database:
         database.execute("BEGIN EXCLUSIVE")
         hits = index.search(moments=False, text=WORDS, target="audio", instruction=ASKED, rerank=SOUNDS)

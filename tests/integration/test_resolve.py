@@ -28,7 +28,9 @@ def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
         for modality, instruction in ((AUDIO, ""), (VIDEO, ""), (AUDIO, ASKED))
     ]
     texts = [NewSegment(TEXT, None, None, text, next(rows)) for text in ("one", "two")]
-    create(folder, ModelSpec("m", "r", DIM, tuple(Modality), SAMPLING, {}), Settings("10", (AUDIO, VIDEO, TEXT)))
+    create(
+        folder, ModelSpec("m", "r", DIM, tuple(Modality), SAMPLING, {}), Settings("10", (AUDIO, VIDEO, TEXT), (ASKED,))
+    )
     with Writer(folder) as writer:
         for name, kind, segments in (("clip", "video", clip), ("text", "text", texts)):
             content_id = writer.put_content(ContentRow(name, kind, "x", 24.0), segments)

@@ -15,7 +15,7 @@ import wave_search as ws
 from tests.fork_server import StandIns
 from tests.libraries import LIBRARY_FILES, LIBRARY_SEGMENTS, CountingEmbedder, make_library
 from wave_search.indexer import run
-from wave_search.indexer.pipeline import commit, embed
+from wave_search.indexer.pipeline import commit
 
 Content = dict[tuple[object, ...], NDArray[np.float16]]
 
@@ -24,7 +24,7 @@ Content = dict[tuple[object, ...], NDArray[np.float16]]
 def counted(monkeypatch: pytest.MonkeyPatch) -> CountingEmbedder:
     counting = CountingEmbedder()
     monkeypatch.setattr("wave_search.models.load", counting.load)
-    monkeypatch.setattr(embed, "BATCH_CLIPS", 1)
+    monkeypatch.setattr("wave_search.batches.BATCH_CLIPS", 1)
     return counting
 
 
@@ -121,18 +121,18 @@ def test_ctrl_c_in_a_commit_does_not_tear_it(
         assert index.info().files == LIBRARY_FILES
 
 
-def test_a_run_of_many_commits_leaves_few_pieces(
+def test_a_run_of_many_commits_leaves_few_fragments(
     media: Path, tmp_path: Path, counted: CountingEmbedder, undisturbed: Content, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(commit, "COMMIT_EVERY_ROWS", 1)
-    monkeypatch.setattr("wave_search.store.writer._MANY_PIECES", 3)
+    monkeypatch.setattr("wave_search.store.writer._MANY_FRAGMENTS", 3)
     most = 0
     real = commit.Committer._commit
 
     def watched(self: commit.Committer, *arguments: object) -> None:
         nonlocal most
         real(self, *arguments)  # type: ignore[arg-type]
-        most = max(most, self._writer._tables.pieces())
+        most = max(most, self._writer._tables.fragments())
 
     monkeypatch.setattr(commit.Committer, "_commit", watched)
     with ws.create(tmp_path / "index") as index:
@@ -166,19 +166,20 @@ import sys, os, signal
 from pathlib import Path
 import wave_search as ws
 from tests.fork_server import StandIns
+from wave_search import batches
 from wave_search.indexer.pipeline import commit, embed
-embed.BATCH_CLIPS = 1
+batches.BATCH_CLIPS = 1
 commit.COMMIT_EVERY_ROWS = 3
 calls = int(sys.argv[3])
 seen = 0
-real = embed.EmbedStage._embed
-def dying(self, segments):
+real = embed.embed_segments
+def dying(*arguments):
     global seen
     seen += 1
     if seen > calls:
         os.kill(os.getpid(), signal.SIGKILL)
-    real(self, segments)
-embed.EmbedStage._embed = dying
+    return real(*arguments)
+embed.embed_segments = dying
 ws.open(sys.argv[1], workers=1).add([sys.argv[2]])
 """
 

@@ -174,7 +174,7 @@ def test_z_of_a_vector_is_measured_by_the_spread_of_queries_of_any_kind(index: w
 def test_a_query_of_a_kind_that_was_not_measured_has_the_spread_of_any_kind_too(index: ws.Index) -> None:
     snapshot, audio = index._snapshot, PartitionKey(Modality.AUDIO)
     kept = tuple(spread for spread in snapshot.manifest.score_stats if spread.query is not Modality.IMAGE)
-    search = PartitionSearch(Snapshot(snapshot.dir, replace(snapshot.manifest, score_stats=kept)), audio)
+    search = PartitionSearch(Snapshot(snapshot.store, replace(snapshot.manifest, score_stats=kept)), audio)
     row = tiny().embed([Clip(text="x")])[0][Modality.TEXT][None]
     image, unknown, text = (
         search.search(Query.of_vectors(row, modality), 100).z for modality in (Modality.IMAGE, None, Modality.TEXT)

@@ -17,6 +17,7 @@ from tests.embedding_like import unit
 from tests.vector_index import QUERIES, VIDEO, fill, make, optimize
 from wave_search.ann import Codebook, Shard
 from wave_search.errors import IndexCorruptError, IndexStateError
+from wave_search.query.fusion import Query
 from wave_search.query.partition import PartitionSearch
 from wave_search.store import open_snapshot, verify
 
@@ -44,7 +45,7 @@ def tune_again(index):
 
 def search(index):
     snapshot = open_snapshot(index)
-    assert len(PartitionSearch(snapshot, VIDEO).search(QUERY, 10).ids) == 10
+    assert len(PartitionSearch(snapshot, VIDEO).search(Query.of_vectors(QUERY), 10).ids) == 10
     return snapshot
 
 

@@ -9,9 +9,10 @@ import pytest
 from tests.vector_index import QUERIES, TEXT, TEXTS, VECTORS, VIDEO, fill, make, names, optimize
 from wave_search.ann import exact_search, is_outgrown, plan, shard_set, tuning
 from wave_search.errors import IndexCorruptError
+from wave_search.query.fusion import Query
 from wave_search.query.info import describe
 from wave_search.query.partition import PartitionSearch
-from wave_search.store import Writer, manifest, open_snapshot, verify
+from wave_search.store import LocalFiles, Writer, manifest, open_snapshot, verify
 from wave_search.types import Modality
 
 
@@ -47,7 +48,7 @@ def agreement(snapshot, kind=None, allowed_ids=None, k=10):
     search = PartitionSearch(snapshot, VIDEO)
     shares = []
     for row in QUERIES("other" if kind is Modality.TEXT else "same", 30):
-        found = search.search(row[None], k, kind, allowed_ids)
+        found = search.search(Query.of_vectors(row[None], kind), k, allowed_ids=allowed_ids)
         scores, true = exact_search(vectors, ids, row, k)
         exact = dict(zip(true.tolist(), scores.tolist(), strict=True))
         assert all(exact.get(i, s) == s for i, s in zip(found.ids.tolist(), found.scores.tolist(), strict=True))
@@ -126,7 +127,7 @@ def test_deleted_segments_are_not_found_and_leave_with_optimize(index, by_codes)
     assert names(forgot) == names(snapshot)
     assert agreement(forgot) >= 0.9
     for row in VECTORS[:200:20].astype(np.float32):
-        assert not np.isin(PartitionSearch(forgot, VIDEO).search(row[None], 10).ids, gone).any()
+        assert not np.isin(PartitionSearch(forgot, VIDEO).search(Query.of_vectors(row[None]), 10).ids, gone).any()
     compacted = optimize(index)
     assert [shard.count for shard in compacted.shards(VIDEO)] == [1300]
     assert compacted.codebook(VIDEO) == snapshot.codebook(VIDEO)
@@ -173,7 +174,7 @@ def damage_one(snapshot, name):
 def test_damage_is_told_to_readers_and_mended_by_the_next_writer(index, name):
     fill(index, 0, 1000)
     snapshot = fill(index, 1000, 1600)
-    before = [PartitionSearch(snapshot, VIDEO).search(row[None], 10) for row in TEXTS[:10]]
+    before = [PartitionSearch(snapshot, VIDEO).search(Query.of_vectors(row[None]), 10) for row in TEXTS[:10]]
     folder = damage_one(snapshot, name)
     with pytest.raises(IndexCorruptError, match="damaged") as caught:
         PartitionSearch(snapshot, VIDEO)
@@ -181,7 +182,7 @@ def test_damage_is_told_to_readers_and_mended_by_the_next_writer(index, name):
     assert "wave-search optimize" in caught.value.remedy
     mended = fill(index, 1600, 1600)
     assert agreement(mended) >= 0.95
-    after = [PartitionSearch(mended, VIDEO).search(row[None], 10) for row in TEXTS[:10]]
+    after = [PartitionSearch(mended, VIDEO).search(Query.of_vectors(row[None]), 10) for row in TEXTS[:10]]
     shared = [np.intersect1d(a.ids, b.ids, return_indices=True)[1:] for a, b in zip(before, after, strict=True)]
     assert all(np.array_equal(a.scores[i], b.scores[j]) for a, b, (i, j) in zip(before, after, shared, strict=True))
     if name != "codebook":
@@ -191,7 +192,7 @@ def test_damage_is_told_to_readers_and_mended_by_the_next_writer(index, name):
 def test_shards_without_their_codebook_are_told_and_mended_by_optimize(index):
     snapshot = fill(index, 0, 1000)
     state = replace(snapshot.manifest, version=snapshot.manifest.version + 1, codebooks=())
-    manifest.publish(index, state)
+    manifest.publish(LocalFiles(index), state)
     with pytest.raises(IndexCorruptError, match=r"shards in .*/video have no codebook\. Run `wave-search optimize`"):
         PartitionSearch(open_snapshot(index), VIDEO)
     (problem,) = [problem for problem in verify(index) if not problem.orphan]
@@ -233,7 +234,7 @@ def outgrow(index, monkeypatch):
 def test_an_outgrown_codebook_is_trained_anew_in_the_background_of_readers(index, monkeypatch):
     old = fill(index, 0, 1000, texts=300)
     reading = PartitionSearch(old, VIDEO)
-    before = reading.search(TEXTS[:1], 10)
+    before = reading.search(Query.of_vectors(TEXTS[:1]), 10)
     outgrow(index, monkeypatch)
     new = fill(index, 1000, 1500)
     assert new.manifest.version == old.manifest.version + 2, "the segments, and the structures in one commit"
@@ -241,7 +242,7 @@ def test_an_outgrown_codebook_is_trained_anew_in_the_background_of_readers(index
     assert [shard.count for shard in new.shards(VIDEO)] == [1500]
     assert {t.vectors for t in new.tunings(VIDEO)} == {1500}
     assert agreement(new) >= 0.95
-    assert np.array_equal(reading.search(TEXTS[:1], 10).ids, before.ids)
+    assert np.array_equal(reading.search(Query.of_vectors(TEXTS[:1]), 10).ids, before.ids)
 
 
 def test_a_codebook_is_not_trained_anew_for_what_it_knows(index, monkeypatch):
@@ -259,7 +260,7 @@ def test_a_filter_reaches_shards_and_the_rest(index, by_codes):
     everything = np.arange(snapshot.manifest.next_segment_id)
     for allowed_ids in (everything, everything[::50], everything[1400:1500], everything[:0]):
         search = PartitionSearch(snapshot, VIDEO)
-        found = search.search(TEXTS[:1], 10, Modality.TEXT, allowed_ids)
+        found = search.search(Query.of_vectors(TEXTS[:1], Modality.TEXT), 10, allowed_ids=allowed_ids)
         assert np.isin(found.ids, allowed_ids).all()
         assert len(found.ids) == min(10, np.isin(allowed_ids, snapshot.partition(VIDEO).ids).sum())
     assert agreement(snapshot, allowed_ids=everything[::50]) >= 0.99

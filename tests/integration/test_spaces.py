@@ -13,7 +13,7 @@ from tests.libraries import LIBRARY_FILES, LIBRARY_SEGMENTS, CountingEmbedder, m
 from tests.media_factory import write_sound
 from wave_search.errors import MediaError, ModelError, UsageError
 from wave_search.indexer import run
-from wave_search.indexer.pipeline import commit, embed
+from wave_search.indexer.pipeline import commit
 from wave_search.media import DecoderPool
 from wave_search.types import Clip, Modality, PartitionKey
 
@@ -101,7 +101,7 @@ def test_the_index_remembers_its_instructions(settled: Path, counted: CountingEm
 def test_an_interrupted_run_goes_on_with_or_without_the_option(
     settled: Path, counted: CountingEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embed, "BATCH_CLIPS", 1)
+    monkeypatch.setattr("wave_search.batches.BATCH_CLIPS", 1)
     monkeypatch.setattr(commit, "COMMIT_EVERY_ROWS", 1)
 
     def interrupt(clips: object) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from wave_search.ann import Codebook, Shard, build_shard
-from wave_search.errors import IndexNotFoundError, IndexStateError
+from wave_search.errors import IndexCorruptError, IndexNotFoundError, IndexStateError
 from wave_search.models import ModelSpec
 from wave_search.models.wave.clips import SAMPLING
 from wave_search.store import (
@@ -296,15 +296,15 @@ def test_what_is_recorded_twice_or_is_not_there_is_found(index, table):
     with Writer(index) as writer:
         rows = list(writer.snapshot.files().values())
         contents = list(writer.snapshot.contents().items())
-        twice = schema.file_table(rows[:1], tables.schemas(DIM)[table]) if table == "files" else None
-        twice = twice or schema.content_table(contents[:1], tables.schemas(DIM)[table])
+        twice = schema.file_table(rows[:1], schema.schemas(DIM)[table]) if table == "files" else None
+        twice = twice or schema.content_table(contents[:1], schema.schemas(DIM)[table])
         writer._tables.append(table, twice)
         writer.put_file(replace(rows[0], path=b"/c", content_id=1 + max(row.content_id for row in rows)))
         writer.commit(drop_dead=False)
     first, second = verify(index)[:2]
     assert ("file" if table == "files" else "content") in first.what
     assert "recorded twice" in first.what
-    assert second.what == "1 files refer to a content that is not there, for example 2"
+    assert second.what == "1 files refer to a content that does not exist, for example 2"
 
 
 def test_a_damaged_manifest_is_a_problem_and_not_a_traceback(index):
@@ -395,3 +395,87 @@ def test_a_real_shard_is_covered_and_any_flipped_byte_of_it_is_found(index):
     added.unlink()
     opened = Shard.open(snapshot.shard_dir(ref), codebook)
     assert np.array_equal(opened.vectors, snapshot.vectors(AUDIO, opened.ids))
+
+
+SCARCE = """
+import resource
+from wave_search.store import open_snapshot
+opened = open_snapshot(directory)
+_, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+read = lambda: list(opened.segment_batches())
+work = {"open": lambda: open_snapshot(directory), "read": read, "commit": lambda: change(directory)}[work]
+refused = 0
+for limit in range(3, 200):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, most))
+    try:
+        work()
+        break
+    except IndexStateError as error:
+        refused += 1
+        assert type(error) is IndexStateError, repr(error)
+        assert "Too many open files" in str(error), error
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (200, most))
+    assert [*open_snapshot(directory).files()] == [b'/a', b'/b'], limit
+print(refused > 0)
+"""
+
+
+@pytest.mark.parametrize("work", ["open", "read", "commit"])
+def test_too_few_files_to_open_are_an_error_of_that_moment_and_no_damage(index, run, work):
+    done = run(index, CHANGE, f"work = {work!r}", SCARCE)
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
+    assert state(index) == (AFTER if work == "commit" else BEFORE)
+    assert all(problem.orphan for problem in verify(index))
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (RuntimeError("lance error: LanceError(IO): Unable to open file /a: broken (os error 24), /b/c.rs:1:2"), 24),
+        (OSError("LanceError(IO): Generic LocalFileSystem error: broken (os error 5)"), 5),
+        (OSError(13, "broken"), 13),
+        (ValueError("broken (os error 12)"), 12),
+        (MemoryError(), 12),
+    ],
+)
+def test_an_error_of_the_system_that_lance_reports_is_no_damage(index, error, cause, monkeypatch):
+    snapshot = open_snapshot(index)
+    before = sorted(index.rglob("*"))
+    monkeypatch.setattr(tables, "_connect", lambda store: (_ for _ in ()).throw(error))
+    monkeypatch.setattr(tables.Tables, "_query", lambda *arguments: (_ for _ in ()).throw(error))
+    for work in (lambda: open_snapshot(index), lambda: Writer(index).__enter__(), snapshot.files):
+        with pytest.raises(IndexStateError, match=f"lance cannot be read: {os.strerror(cause)}") as caught:
+            work()
+        assert type(caught.value) is IndexStateError
+        assert "nothing was changed" in caught.value.remedy
+        assert ".rs:" not in str(caught.value)
+    assert sorted(index.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("lance error: Not found: /a/b.lance"),
+        OSError("LanceError(IO): Object at location /a not found: No such file or directory (os error 2)"),
+        FileNotFoundError(2, "No such file or directory"),
+        ValueError("Invalid user input: not a Lance file"),
+    ],
+)
+def test_a_missing_or_undecodable_file_that_lance_reports_is_damage(index, error, monkeypatch):
+    monkeypatch.setattr(tables, "_connect", lambda store: (_ for _ in ()).throw(error))
+    with pytest.raises(IndexCorruptError, match=r"lance cannot be read: .*verify"):
+        open_snapshot(index)
+
+
+def test_a_partial_commit_is_not_dropped_when_the_tables_cannot_be_read_now(index, monkeypatch):
+    with Writer(index) as writer:
+        put(writer, b"/c", 3)
+        writer._rows.spill()
+    before = sorted(index.rglob("*"))
+    with monkeypatch.context() as patch:
+        patch.setattr(tables, "_connect", lambda store: (_ for _ in ()).throw(OSError(24, "broken")))
+        with pytest.raises(IndexStateError, match="lance cannot be read"), Writer(index):
+            pass
+    assert sorted(index.rglob("*")) == before
+    assert state(index) == BEFORE

@@ -14,8 +14,10 @@ from wave_search.store import (
     ContentRow,
     FileRow,
     NewSegment,
+    ScoreStats,
     SegmentRow,
     Settings,
+    Tuning,
     Writer,
     create,
     exists,
@@ -413,3 +415,117 @@ def test_missing_tables_are_reported_and_not_made(index):
     with pytest.raises(IndexCorruptError, match="lance cannot be read"):
         open_snapshot(index)
     assert not (index / "lance").exists()
+
+
+def test_a_writer_that_reads_its_changes_back_works_alike(index, monkeypatch):
+    monkeypatch.setattr("wave_search.store.writer._CHANGES_KEPT", 0)
+    with Writer(index) as writer:
+        put(writer, b"/media/a", 1)
+        writer.commit()
+        assert (writer._files.committed, writer._content_ids.committed) == ({}, {})
+        put(writer, b"/media/a", 2)
+        put(writer, b"/media/b", 3)
+        snapshot = writer.commit()
+    assert sorted(snapshot.content_ids()) == ["digest 2", "digest 3"]
+    assert sorted(snapshot.files()) == [b"/media/a", b"/media/b"]
+    assert verify(index) == ()
+
+
+def test_rows_are_deleted_in_blocks(index, monkeypatch):
+    monkeypatch.setattr("wave_search.store.tables._VALUES_PER_DELETE", 2)
+    paths = [f"/media/{number}".encode() for number in range(6)]
+    with Writer(index) as writer:
+        for number, path in enumerate(paths):
+            put(writer, path, number)
+        writer.commit()
+        writer.remove_files(paths[:5])
+        snapshot = writer.commit()
+    assert list(snapshot.files()) == paths[5:]
+    assert list(snapshot.contents()) == [5]
+    assert set(snapshot.partition(AUDIO).content_ids) == {5}
+    assert verify(index) == ()
+
+
+def test_ids_that_are_not_there_are_an_error(index):
+    with pytest.raises(KeyError, match="0"):
+        open_snapshot(index).segment_rows([0])
+    with Writer(index) as writer:
+        put(writer, b"/media/a", 1)
+        put(writer, b"/media/b", 2)
+        writer.commit()
+        writer.remove_files([b"/media/a"])
+        snapshot = writer.commit()
+    assert snapshot.partition(AUDIO).ids.tolist() == [4, 6]
+    for segment_id in (3, 8):
+        with pytest.raises(KeyError, match=str(segment_id)):
+            snapshot.segment_rows([4, segment_id])
+        with pytest.raises(KeyError, match=str(segment_id)):
+            snapshot.spans(np.array([segment_id]))
+    assert snapshot.spans(np.array([7, 4])) == ([1, 1], [10.0, 0.0], [20.0, 10.0])
+
+
+def test_a_shard_replaces_only_those_that_it_overlaps(index):
+    with Writer(index) as writer:
+        for key in (AUDIO, VIDEO):
+            for name in ("a", "b", "c", "d"):
+                folder = writer.shard_parent(key) / name
+                folder.mkdir()
+                (folder / "ids.npy").write_text(name)
+                write_meta(folder)
+        writer.add_shard(VIDEO, "a", 10, 20, 1)
+        writer.add_shard(AUDIO, "b", 10, 20, 1)
+        writer.add_shard(AUDIO, "a", 0, 10, 1)
+        writer.add_shard(AUDIO, "c", 20, 30, 1)
+        assert [shard.name for shard in writer.commit().shards(AUDIO)] == ["a", "b", "c"]
+        writer.add_shard(AUDIO, "d", 9, 11, 1)
+        snapshot = writer.commit()
+        assert [shard.name for shard in snapshot.shards(AUDIO)] == ["d", "c"]
+        assert [shard.name for shard in snapshot.shards(VIDEO)] == ["a"]
+        writer.add_shard(AUDIO, "a", 0, 9, 1)
+        writer.drop_shards(AUDIO, keep=["a"])
+        snapshot = writer.commit()
+    assert [shard.name for shard in snapshot.shards(AUDIO)] == ["a"]
+    assert [shard.name for shard in snapshot.shards(VIDEO)] == ["a"]
+
+
+def test_a_codebook_replaces_the_shards_and_tunings_of_its_own_partition(index):
+    with Writer(index) as writer:
+        for key in (AUDIO, VIDEO):
+            for name in ("book", "other", "shard"):
+                folder = writer.shard_parent(key) / name
+                folder.mkdir()
+                (folder / "ids.npy").write_text(name)
+                write_meta(folder)
+            writer.set_codebook(key, "book", 5)
+            writer.add_shard(key, "shard", 0, 5, 5)
+            writer.set_tunings(key, [Tuning(key, Modality.TEXT, 4, 100, 0.96, 0.95, 5, "2026-01-01T00:00:00+00:00")])
+        writer.set_codebook(AUDIO, "other", 7)
+        snapshot = writer.commit()
+        codebook = snapshot.codebook(AUDIO)
+        assert (codebook.name, codebook.stop_id) == ("other", 7)
+        assert (snapshot.shards(AUDIO), snapshot.tunings(AUDIO)) == ((), ())
+        assert snapshot.codebook(VIDEO).name == "book"
+        assert (len(snapshot.shards(VIDEO)), len(snapshot.tunings(VIDEO))) == (1, 1)
+        writer.set_codebook(VIDEO, None)
+        snapshot = writer.commit()
+    assert snapshot.codebook(VIDEO) is None
+    assert (snapshot.shards(VIDEO), snapshot.tunings(VIDEO)) == ((), ())
+    assert snapshot.codebook(AUDIO).name == "other"
+
+
+def test_score_statistics_without_any_spread_are_of_no_use(index):
+    with Writer(index) as writer:
+        stats = [ScoreStats(AUDIO, Modality.TEXT, 0.1, 0.2), ScoreStats(AUDIO, Modality.AUDIO, 0.1, 0.0)]
+        writer.set_score_stats([*stats, ScoreStats(VIDEO, Modality.TEXT, 0.3, 0.4)])
+        snapshot = writer.commit()
+    assert snapshot.score_stats(AUDIO) == {Modality.TEXT: stats[0]}
+
+
+def test_sizes_are_those_of_the_files(index):
+    (index / "cache.sqlite3").write_bytes(b"12345")
+    sizes = open_snapshot(index).sizes_bytes()
+    assert sizes["cache"] == 5
+    for part in ("lance", "manifest", "checksums"):
+        expected = sum(path.stat().st_size for path in (index / part).rglob("*") if path.is_file())
+        assert sizes[part] == expected > 0
+    assert sizes["shards"] == 0

@@ -15,7 +15,7 @@ from wave_search.ann import Codebook, Shard
 from wave_search.errors import IndexCorruptError, IndexLockedError, IndexStateError
 from wave_search.query.partition import PartitionSearch
 from wave_search.reports import OptimizeReport
-from wave_search.store import FileRow, Writer, manifest, open_snapshot, tables, verify
+from wave_search.store import FileRow, LocalFiles, Writer, manifest, open_snapshot, tables, verify
 from wave_search.store import writer as writer_module
 
 LIBRARY = {f"/media/{i % 3}/{i}.mp4".encode(): i for i in range(30)}
@@ -25,7 +25,7 @@ KEPT = {path: content for path, content in LIBRARY.items() if not path.decode().
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An index with shards, several pieces to each table, and a third of what was once in it removed."""
+    """An index with shards, several fragments in each table, and a third of what was once in it removed."""
     directory = tmp_path_factory.mktemp("template") / "index"
     make(directory)
     update(directory, LIBRARY)
@@ -57,12 +57,13 @@ def flip(path: Path, position: int) -> None:
     path.write_bytes(data)
 
 
-def pieces(directory: Path, table: str) -> list[str]:
+def fragments(directory: Path, table: str) -> list[str]:
     return [path.name for path in (directory / "lance" / f"{table}.lance").glob("data/*")]
 
 
 def test_what_is_kept_stays_and_what_is_not_takes_no_space(index: Path) -> None:
     (index / "shards" / "audio" / "left-over").mkdir()
+    (index / "shards" / "audio" / "left-over" / "ids.npy").write_text("")
     (index / "manifest" / ".000000000099.json.1.tmp").write_text("{}")
     (index / "lance" / "files.lance" / "data" / "left-over.lance").write_text("")
     with Writer(index) as writer:  # leaves a part of a commit
@@ -76,9 +77,9 @@ def test_what_is_kept_stays_and_what_is_not_takes_no_space(index: Path) -> None:
     snapshot = open_snapshot(index)
     assert found(snapshot) == expected(KEPT)
     assert {key: snapshot.partition(key).ids.tolist() for key in SPACES} == ids
-    counts = {table: len(pieces(index, table)) for table in snapshot.manifest.table_versions}
+    counts = {table: len(fragments(index, table)) for table in snapshot.manifest.table_versions}
     assert counts == {"files": 1, "contents": 1, "segments": 1, "metadata": 0}
-    assert manifest.versions(index) == [snapshot.manifest.version]
+    assert manifest.versions(LocalFiles(index)) == [snapshot.manifest.version]
     assert sorted(path.name for path in (index / "shards").glob("*/*")) == sorted(
         structure.name for structure in snapshot.manifest.structures
     )
@@ -121,57 +122,59 @@ def test_readers_keep_what_they_opened_for_the_grace_period(index: Path) -> None
     assert not any(old.shard_dir(shard).exists() for shard in shards)
 
 
-def test_many_commits_leave_few_pieces(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer_module, "_MANY_PIECES", 4)
+def test_many_commits_leave_few_fragments(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "_MANY_FRAGMENTS", 4)
     old, added = open_snapshot(index), {f"/media/new/{i}.mp4".encode(): 100 + i for i in range(12)}
     with Writer(index) as writer:
         most = 0
         for path, content in added.items():
             put(writer, path, content)
             writer.commit(drop_dead=False)
-            assert found(writer.tidy()) == expected({**KEPT, **dict(list(added.items())[: content - 99])})
-            most = max(most, writer._tables.pieces())
+            assert found(writer.compact_if_fragmented()) == expected(
+                {**KEPT, **dict(list(added.items())[: content - 99])}
+            )
+            most = max(most, writer._tables.fragments())
     assert 2 <= most <= 4
     assert verify(index) == ()
     assert found(open_snapshot(index)) == expected({**KEPT, **added})
     assert found(old) == expected(KEPT), "for an hour"
-    monkeypatch.setattr(writer_module, "_TIDY_GRACE_S", 0.0)
-    monkeypatch.setattr(writer_module, "_MANY_PIECES", 1)
+    monkeypatch.setattr(writer_module, "KEEP_VERSIONS_FOR_S", 0.0)
+    monkeypatch.setattr(writer_module, "_MANY_FRAGMENTS", 1)
     with Writer(index) as writer:
         put(writer, b"/media/last.mp4", 200)
         writer.commit()
-        writer.tidy()
-    assert manifest.versions(index) == [open_snapshot(index).manifest.version]
+        writer.compact_if_fragmented()
+    assert manifest.versions(LocalFiles(index)) == [open_snapshot(index).manifest.version]
     with pytest.raises(IndexStateError, match=r"has been removed.*refresh"):
         old.vectors(SPACES[0], old.partition(SPACES[0]).ids)
 
 
-def test_pieces_are_left_where_they_are_few_or_cannot_be_joined(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fragments_stay_where_they_are_few_or_cannot_be_compacted(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = files(index)
     with Writer(index) as writer:
-        writer.tidy()
-        monkeypatch.setattr(writer_module, "_MANY_PIECES", 1)
+        writer.compact_if_fragmented()
+        monkeypatch.setattr(writer_module, "_MANY_FRAGMENTS", 1)
         with monkeypatch.context() as patch:
             patch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=10))
-            writer.tidy()
-        lost = max((index / "digests").iterdir())
+            writer.compact_if_fragmented()
+        lost = max((index / "checksums").iterdir())
         kept = lost.read_bytes()
         lost.unlink()
-        writer.tidy()
+        writer.compact_if_fragmented()
         lost.write_bytes(kept)
         assert files(index) == before
-        writer.tidy()
+        writer.compact_if_fragmented()
     assert files(index) != before
 
 
-def test_joining_pieces_leaves_contents_that_are_about_to_move(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer_module, "_MANY_PIECES", 0)
+def test_compacting_leaves_contents_that_are_about_to_move(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "_MANY_FRAGMENTS", 0)
     path = next(iter(KEPT))
     with Writer(index) as writer:
         content_id = writer.snapshot.files()[path].content_id
         writer.remove_files([path])
         writer.commit(drop_dead=False)
-        writer.tidy()
+        writer.compact_if_fragmented()
         writer.put_file(FileRow(b"/media/moved.mp4", b"/media", 1, 1, 1, content_id))
         writer.commit()
     assert found(open_snapshot(index))[b"/media/moved.mp4"] == expected(KEPT)[path]
@@ -205,12 +208,12 @@ def test_a_missing_and_a_damaged_shard_are_built_again(index: Path) -> None:
 
 
 def test_an_older_version_that_cannot_be_read_any_more_is_removed(index: Path) -> None:
-    older = manifest.path_of(index, manifest.versions(index)[-2])
+    older = index / manifest.name_of(manifest.versions(LocalFiles(index))[-2])
     flip(older, 50)
     assert any(problem.orphan and older.name in problem.what for problem in verify(index))
     optimize(index, keep_versions_for_s=3600)
     assert not older.exists()
-    assert len(manifest.versions(index)) > 1
+    assert len(manifest.versions(LocalFiles(index))) > 1
     assert verify(index) == ()
     assert found(open_snapshot(index)) == expected(KEPT)
 
@@ -231,9 +234,9 @@ def test_damage_is_not_covered_up(index: Path) -> None:
 
 def test_any_flipped_byte_is_found_and_something_can_be_done(index: Path) -> None:
     chance = random.Random(0)
-    older = {f"manifest/{version:012d}.json" for version in manifest.versions(index)[:-1]}
+    older = {f"manifest/{version:012d}.json" for version in manifest.versions(LocalFiles(index))[:-1]}
     names = [name for name in files(index) if name not in older]
-    assert {Path(name).parts[0] for name in names} == {"manifest", "lance", "shards", "digests"}
+    assert {Path(name).parts[0] for name in names} == {"manifest", "lance", "shards", "checksums"}
     assert any("_deletions" in name for name in names)
     for name in names:
         path = index / name
@@ -241,7 +244,7 @@ def test_any_flipped_byte_is_found_and_something_can_be_done(index: Path) -> Non
         for position in {0, len(good) - 1, chance.randrange(len(good))}:
             flip(path, position)
             problems = [problem for problem in verify(index) if not problem.orphan]
-            if not name.startswith("digests") or problems:  # lists of versions that were replaced are of no use
+            if not name.startswith("checksums") or problems:  # lists of versions that were replaced are of no use
                 assert problems, f"{path} at {position}"
                 assert str(path) in problems[0].what or str(path.parent) in problems[0].what
                 assert problems[0].remedy
@@ -249,8 +252,8 @@ def test_any_flipped_byte_is_found_and_something_can_be_done(index: Path) -> Non
     assert [problem for problem in verify(index) if not problem.orphan] == []
 
 
-def test_a_lost_list_of_digests_is_made_anew(index: Path) -> None:
-    listed = max((index / "digests").iterdir())
+def test_a_lost_list_of_checksums_is_made_anew(index: Path) -> None:
+    listed = max((index / "checksums").iterdir())
     flip(listed, 10)
     with pytest.raises(IndexCorruptError, match=f"{listed.name} is damaged.*delete it and run"):
         optimize(index)
@@ -265,7 +268,7 @@ def test_a_lost_list_of_digests_is_made_anew(index: Path) -> None:
 
 def test_a_lost_list_of_an_older_version_costs_no_more_than_that(index: Path) -> None:
     update(index, LIBRARY)
-    sorted((index / "digests").iterdir())[-2].unlink()
+    sorted((index / "checksums").iterdir())[-2].unlink()
     optimize(index, keep_versions_for_s=3600)
     assert verify(index) == ()
     assert found(open_snapshot(index)) == expected(LIBRARY)

@@ -64,7 +64,7 @@ def test_labels_are_replaced_and_none_is_given_below_the_least_z(index: ws.Index
         (["dog", "rain", "dog\tpuppy"], {}, '"dog" is given 2 times'),
         (["dog"], {"top": 0}, "top must be at least 1, got 0"),
         (["dog"], {"target": "video"}, "the index holds no video"),
-        (["dog"], {"column": "kind"}, 'a column "kind" of its own'),
+        (["dog"], {"column": "kind"}, 'the column name "kind" is reserved'),
     ],
 )
 def test_requests_that_make_no_sense(

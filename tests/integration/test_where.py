@@ -167,7 +167,7 @@ def test_a_later_table_replaces_what_it_says_and_nothing_else(index: Path, tmp_p
     remove_columns(index, ["a", "c"])
     assert [column.name for column in open_snapshot(index).manifest.columns] == ["b"]
     assert names(index, "b IS NOT NULL") == ["2.wav", "3.wav"]
-    with pytest.raises(UsageError, match=r'no column "a" of your own. There are: b'):
+    with pytest.raises(UsageError, match=r'no column "a" was added to this index. Columns that were added: b'):
         remove_columns(index, ["a"])
     remove_columns(index, ["b"])
     assert not open_snapshot(index).metadata().rows
@@ -191,7 +191,7 @@ def test_metadata_stay_with_the_path_and_follow_the_content(index: Path, media: 
 
 @pytest.mark.parametrize("name", ["duration_s", "Path", "score", "segment_id", "peak_start_s"])
 def test_a_column_that_an_index_has_anyway_is_refused(index: Path, tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match=f'has a column "{name}" of its own'):
+    with pytest.raises(UsageError, match=f'the column name "{name}" is reserved'):
         imported(index, tmp_path, f"path,{name}\n0.wav,1\n")
 
 
@@ -204,7 +204,7 @@ def test_columns_that_differ_in_capitals_are_refused(index: Path, tmp_path: Path
 def test_a_failed_import_changes_nothing(index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     imported(index, tmp_path, "path,a\n0.wav,old\n")
     with monkeypatch.context() as patch:
-        patch.setattr("wave_search.store.manifest.publish", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
+        patch.setattr("os.link", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
         with pytest.raises(ws.WaveSearchError, match="full"):
             imported(index, tmp_path, "path,a\n0.wav,new\n")
     assert names(index, "a = 'old'") == ["0.wav"]
@@ -222,7 +222,7 @@ def test_metadata_of_no_column_are_a_problem(index: Path) -> None:
         writer.set_metadata([], [MetadataRow(b"/a", "d", {"lost": 1})])
         writer.commit()
     (problem,) = verify(index)
-    assert problem.what == "metadata are of a column that is not there, for example lost"
+    assert problem.what == "metadata belong to a column that does not exist, for example lost"
 
 
 def test_lists_are_searched_in(index: Path, media: Path) -> None:
@@ -236,8 +236,8 @@ def test_lists_are_searched_in(index: Path, media: Path) -> None:
 
 def test_an_answer_is_kept_for_its_version(index: Path, media: Path) -> None:
     with ws.open(index) as opened:
-        library = opened._snapshot.library()
-        assert library.select("size_bytes > 100") is library.select("size_bytes > 100")
+        sql_filter = opened._snapshot.sql_filter()
+        assert sql_filter.select("size_bytes > 100") is sql_filter.select("size_bytes > 100")
         with Writer(index) as writer:
             put(writer, media / "9.wav", 9)
             writer.commit()
@@ -260,7 +260,7 @@ def test_a_filter_reaches_into_shards(tmp_path: Path) -> None:
             put(writer, Path(f"/media/{number}.wav"), number, segments=1)
         snapshot = writer.commit()
     assert 0 < covered(snapshot.partition(AUDIO).ids, snapshot.shards(AUDIO)).sum() < count
-    chosen = snapshot.library().select("size_bytes % 10000 = 700").segment_ids
+    chosen = snapshot.sql_filter().select("size_bytes % 10000 = 700").segment_ids
     assert len(chosen) == count // 100
     partition, vectors = PartitionSearch(snapshot, AUDIO), snapshot.vectors(AUDIO, chosen)
     found, queries = 0, np.random.default_rng(1).normal(size=(20, DIM)).astype(np.float32)

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -209,7 +210,10 @@ print("done")
 def test_faiss_and_torch_live_in_one_process(whole, first, second, request):
     script = SCRIPT.format(first=first, second=second, parent=str(whole))
     root = request.config.rootpath
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=root)
+    threads = {**os.environ, "OMP_NUM_THREADS": "4"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=root, env=threads
+    )
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
 
 

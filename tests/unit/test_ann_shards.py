@@ -1,6 +1,7 @@
 import re
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -58,6 +59,7 @@ def test_several_shards_are_searched_like_one(tmp_path, monkeypatch, joined):
         (tmp_path / name).mkdir()
     one, many = build(tmp_path / "one", vectors), build(tmp_path / "many", vectors, pieces=8)
     assert len(list((tmp_path / "many").glob("0*"))) == 8
+    assert [len(lists) for lists in many._lists] == {1_000_000: [4000], 1000: [1000] * 4, 0: [500] * 8}[joined]
     living = ids_of(vectors)[::2]
     for row in queries("other", 20):
         for allowed_ids in (None, living, living[:300]):
@@ -71,6 +73,84 @@ def test_several_shards_are_searched_like_one(tmp_path, monkeypatch, joined):
         got, here = shards.vectors_of(wanted)
         assert np.array_equal(wanted[here], ids)
         assert np.array_equal(got, vectors[np.searchsorted(ids_of(vectors), ids)])
+
+
+def recorded(monkeypatch, shards):
+    """Calls that would search the codes of the only shard: the search parameters, and how many are asked for."""
+    calls = []
+    record = SimpleNamespace(best=lambda rows, params, count, mask: calls.append((params, count)))
+    monkeypatch.setattr(shards, "_refined", record)
+    return calls
+
+
+@pytest.mark.parametrize("filtered", [False, True])
+def test_exact_search_is_chosen_where_it_costs_no_more(tmp_path, monkeypatch, filtered):
+    vectors, queries = vectors_and_queries(2000, 64)
+    shards, row = build(tmp_path, vectors), queries("same", 1)[0]
+    lists = shards.codebook.lists
+    assert shards.cost(SearchParams(lists // 4, 100)) == 100 * 64 + 500 * 12 + 270_000
+    monkeypatch.setattr(shard_set, "_CODE_COST", 1)
+    calls = recorded(monkeypatch, shards)
+    # faiss asks a filter for each code, which costs as much again.
+    allowed, codes = (ids_of(vectors)[:1600], 4000) if filtered else (None, 2000)
+    break_even = (1600 if filtered else 2000) * 64 - 100 * 64 - codes
+    for fixed_cost, by_codes in ((break_even - 1, True), (break_even, False)):
+        monkeypatch.setattr(shard_set, "_FIXED_COST", fixed_cost)
+        assert len(shards.search(row, 10, SearchParams(lists, 100), allowed)[1]) == 10
+        assert calls == [(SearchParams(lists, 100), 10)] * by_codes
+        calls.clear()
+
+
+def test_exact_search_fetches_each_vector_once_for_several_rows(tmp_path, monkeypatch):
+    vectors, queries = vectors_and_queries(2000, 64)
+    shards, rows = build(tmp_path, vectors), queries("same", 2)
+    monkeypatch.setattr(shard_set, "_CODE_COST", 1)
+    calls, nearest = [], shards.nearest
+    monkeypatch.setattr(shards, "nearest", lambda *given: calls.append(given) or nearest(*given))
+    break_even = 2000 * 64 // 2 - 100 * 64 - 2000
+    for fixed_cost, by_codes in ((break_even - 1, True), (break_even, False)):
+        monkeypatch.setattr(shard_set, "_FIXED_COST", fixed_cost)
+        assert len(shards.search(rows, 10, SearchParams(shards.codebook.lists, 100))[1]) == 10
+        assert len(calls) == by_codes
+        calls.clear()
+
+
+@pytest.mark.parametrize(
+    ("live", "allowed", "nprobe", "expected"),
+    [
+        (2500, 2500, 8, (8, 20)),
+        (2500, 2500, 1, (3, 20)),  # lists with 4 times as many as are scored: 4 * 64 * 20 / 2500
+        (2000, 2500, 8, (10, 20)),
+        (2500, 1250, 8, (16, 20)),
+        (2500, 1249, 8, (17, 40)),  # of less than half, twice as many are scored
+        (2500, 250, 8, (64, 40)),  # no more than there are lists
+    ],
+)
+def test_a_filter_widens_the_search(tmp_path, monkeypatch, *, live, allowed, nprobe, expected):
+    cheap(monkeypatch)
+    vectors, queries = vectors_and_queries(2500, 64)
+    build(tmp_path, vectors)
+    shards, ids = reopen(tmp_path, ids_of(vectors)[:live]), ids_of(vectors)
+    assert shards.codebook.lists == 64
+    calls = recorded(monkeypatch, shards)
+    shards.search(queries("same", 1), 10, SearchParams(nprobe, 20), ids[:allowed])
+    assert calls[0] == (SearchParams(*expected), 10)
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_all_lists_are_searched_if_the_nearest_have_too_few(tmp_path, monkeypatch, pieces):
+    """Half of the vectors are far from the query, and only these may be found."""
+    cheap(monkeypatch)
+    random = np.random.default_rng(0)
+    far = np.repeat([[-1.0, 0], [1.0, 0]], 2000, axis=0) @ np.eye(2, 64)
+    vectors = unit(far + 0.05 * random.standard_normal((4000, 64))).astype(np.float16)
+    shards, ids = build(tmp_path, vectors, pieces=pieces), ids_of(vectors)
+    calls, nearest = [], shards.nearest
+    monkeypatch.setattr(shards, "nearest", lambda query, *given: calls.append(query) or nearest(query, *given))
+    found = shards.search(vectors[-1].astype(np.float32), 10, SearchParams(1, 10), ids[:2000])[1]
+    assert len(found) == 10
+    assert np.isin(found, ids[:2000]).all()
+    assert [query.lists.shape[1] for query in calls] == [2, shards.codebook.lists][:pieces], "one shard: in one call"
 
 
 @pytest.mark.parametrize("pieces", [1, 3])
@@ -206,10 +286,10 @@ def test_a_wrong_query_is_refused(tmp_path, query, k):
 
 
 def test_reading_all_vectors_holds_few_of_them(tmp_path):
-    vectors, _ = vectors_and_queries(12_000, 1024)
+    vectors, _ = vectors_and_queries(6_000, 1024)
     shards = build(tmp_path, vectors)
     resident, before = [], mapped_bytes()
-    for (_, batch), start in zip(shards.live_batches(500), range(0, 12_000, 500), strict=True):
+    for (_, batch), start in zip(shards.live_batches(500), range(0, 6_000, 500), strict=True):
         assert np.array_equal(batch, vectors[start : start + 500])
         resident.append(mapped_bytes() - before)
     assert max(resident) < vectors.nbytes / 4

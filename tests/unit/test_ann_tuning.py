@@ -1,8 +1,15 @@
+from dataclasses import dataclass
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from tests.embedding_like import build, ids_of, recall, reopen, unit, vectors_and_queries
-from wave_search.ann import SearchParams, TuningQueries, TuningResult, is_outgrown, shard_set, tune
+from wave_search.ann import SearchParams, TuningQueries, TuningResult, is_outgrown, shard_set, tune, tuning
+from wave_search.store import Tuning
+from wave_search.types import Modality, PartitionKey
+
+VIDEO = PartitionKey(Modality.VIDEO)
 
 
 @pytest.fixture(scope="module")
@@ -92,9 +99,112 @@ def build_with_codebook_of(parent, sample, vectors):
     return reopen(parent, ids_of(vectors))
 
 
-def test_a_recall_that_takes_too_much_is_outgrown_too(library):
-    shards = library[0]
-    lists = shards.codebook.lists
-    assert not is_outgrown(shards, TuningResult(SearchParams(lists // 4, 100), 0.96), 0.95)
-    assert is_outgrown(shards, TuningResult(SearchParams(lists // 4, 100), 0.94), 0.95)
-    assert is_outgrown(shards, TuningResult(SearchParams(lists // 4, 800), 0.96), 0.95)
+class Million:
+    """A million vectors in a thousand lists."""
+
+    codebook = SimpleNamespace(lists=1000)
+
+    def __len__(self):
+        return 1_000_000
+
+    def cost(self, params):
+        return params.nprobe * 10 + params.refine_k
+
+
+@pytest.mark.parametrize(
+    ("nprobe", "refine_k", "recall", "outgrown"),
+    [
+        (128, 640, 0.95, False),
+        (129, 640, 0.95, True),  # more codes than 128 sqrt(n)
+        (128, 641, 0.95, True),
+        (128, 640, 0.949, True),
+    ],
+)
+def test_a_codebook_is_outgrown_by_a_recall_that_is_missed_or_costs_too_much(nprobe, refine_k, recall, outgrown):
+    assert is_outgrown(Million(), TuningResult(SearchParams(nprobe, refine_k), recall), 0.95) is outgrown
+
+
+def test_values_of_nprobe_to_try():
+    assert list(tuning._coarse_nprobes(64)) == [1, 2, 3, 4, 6, 9, 13, 19, 28, 42, 63, 64]
+    assert list(tuning._coarse_nprobes(256))[:3] == [4, 6, 9]
+    assert list(tuning._coarse_nprobes(1)) == [1]
+    assert tuning._fine_nprobes(20, 64) == [15, 17, 23]
+    assert tuning._fine_nprobes(60, 64) == [45, 52]
+    assert tuning._fine_nprobes(1, 64) == []
+
+
+def ranked(monkeypatch, *ranks):
+    """Let each query find its true neighbours at these ranks of the candidates."""
+    monkeypatch.setattr(tuning, "_ranks", lambda *_: np.array(ranks))
+
+
+def test_a_candidate_counts_if_it_is_scored(monkeypatch):
+    ranked(monkeypatch, [*range(9), 10])
+    trial = tuning._try(Million(), None, [], 3, 1.0)
+    assert trial.result == TuningResult(SearchParams(3, 15), 1.0)
+    assert (trial.cost, trial.missed) == (45, 0)
+    assert tuning._try(Million(), None, [], 3, 0.9).result == TuningResult(SearchParams(3, 10), 0.9)
+
+
+def test_the_target_is_exceeded_by_a_standard_error(monkeypatch):
+    # With 10 candidates 0.95 +- 0.025 of them are found, with 15 all.
+    ranked(monkeypatch, *[[*range(9), 10]] * 2, *[list(range(10))] * 2)
+    assert tuning._try(Million(), None, [], 1, 0.92).result.params.refine_k == 10
+    assert tuning._try(Million(), None, [], 1, 0.93).result.params.refine_k == 15
+
+
+def test_a_recall_that_is_not_reached_has_no_cost_that_is_enough(monkeypatch):
+    ranked(monkeypatch, [*range(9), 800])
+    trial = tuning._try(Million(), None, [], 1, 0.95)
+    assert trial.result == TuningResult(SearchParams(1, 800), 0.9)
+    assert trial.cost == float("inf")
+    assert trial.missed == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("target", [0.8, 0.95])
+def test_nearly_the_cheapest_of_all_search_params_is_found(library, by_codes, target):
+    shards, _, queries = library
+    asked = TuningQueries(queries("other", 60))
+    truth = tuning._true_neighbours(shards, asked)
+    costs = [tuning._try(shards, asked, truth, nprobe, target).cost for nprobe in range(1, shards.codebook.lists + 1)]
+    assert shards.cost(tune(shards, asked, target).params) <= 1.05 * min(costs)
+
+
+@dataclass
+class Measured:
+    """What `is_due` asks of a snapshot: what was measured, and how many segments there are."""
+
+    vectors: int = 100
+    target: float = 0.95
+    texts: int = 0
+    videos: int = 1000
+
+    def tunings(self, key):
+        return (Tuning(key, Modality.VIDEO, 1, 10, 0.96, self.target, self.vectors, ""),) if self.vectors else ()
+
+    def counts(self):
+        return SimpleNamespace(segments={VIDEO: self.videos, PartitionKey(Modality.TEXT): self.texts})
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "covered", "due"),
+    [
+        (Measured(), 100, False),
+        (Measured(), 124, False),
+        (Measured(), 125, True),
+        (Measured(), 81, False),
+        (Measured(), 80, True),
+        (Measured(target=0.9), 100, True),
+        (Measured(texts=31), 100, False),
+        (Measured(texts=32), 100, True),
+        (Measured(videos=31), 100, True),
+        (Measured(vectors=0), 100, True),
+    ],
+)
+def test_tuning_is_due_after_growth_for_another_target_or_other_queries(snapshot, covered, due):
+    assert tuning.is_due(snapshot, VIDEO, covered, 0.95) is due
+
+
+def test_the_target_is_that_of_before():
+    assert tuning.last_target(Measured(target=0.8), VIDEO) == 0.8
+    assert tuning.last_target(Measured(vectors=0), VIDEO) == 0.95

@@ -5,14 +5,14 @@ import threading
 import numpy as np
 import pytest
 
-from wave_search.batches import batches, clip_bytes, map_ahead
+from wave_search.batches import batched, clip_bytes, map_ahead
 from wave_search.types import Clip, Frames, Waveform
 
 
 def test_batches_keep_the_order_within_both_bounds() -> None:
-    made = list(batches([10, 20, 30, 5, 200, 1], lambda size: size, max_items=2, max_bytes=40))
+    made = list(batched([10, 20, 30, 5, 200, 1], lambda size: size, max_items=2, max_bytes=40))
     assert made == [[10, 20], [30, 5], [200], [1]]
-    assert list(batches([], len)) == []
+    assert list(batched([], len)) == []
 
 
 def test_the_bytes_of_a_clip_are_those_of_its_arrays() -> None:

@@ -1,4 +1,4 @@
-"""Commits go on while the main thread works."""
+"""Commits run while the main thread works."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 
 from wave_search.errors import IndexStateError
 from wave_search.indexer.pipeline import commit as module
-from wave_search.indexer.pipeline.commit import Committer, Quarantined
+from wave_search.indexer.pipeline.commit import Committer
+from wave_search.indexer.pipeline.process import Failed, Failure
 from wave_search.indexer.scan import FoundFile
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class SlowWriter:
         self.may_end = Event()
         self.rows: list[bytes] = []
         self.commits: list[int] = []
-        self.tidied: list[int] = []
+        self.compacted: list[int] = []
         self.error: Exception | None = None
 
     def remove_files(self, paths: tuple[bytes, ...]) -> None:
@@ -39,11 +40,12 @@ class SlowWriter:
         self.commits.append(len(self.rows))
 
     def tidy(self) -> None:
-        self.tidied.append(len(self.rows))
+        self.compacted.append(len(self.rows))
 
 
-def outcome(number: int) -> Quarantined:
-    return Quarantined(FoundFile(b"/media/%d" % number, b"/media", 1, 1, device=1), "broken", "mend it")
+def outcome(number: int) -> Failed:
+    file = FoundFile(b"/media/%d" % number, b"/media", 1, 1, device=1)
+    return Failed(file, Failure("damaged", "Replace it."))
 
 
 @pytest.fixture
@@ -52,7 +54,7 @@ def writer(monkeypatch: pytest.MonkeyPatch) -> SlowWriter:
     return SlowWriter()
 
 
-def test_what_comes_during_a_commit_belongs_to_the_next(writer: SlowWriter) -> None:
+def test_outcomes_added_during_a_commit_belong_to_the_next(writer: SlowWriter) -> None:
     committer = Committer(writer)  # type: ignore[arg-type]
     for number in range(5):  # the third begins a commit, which cannot end yet
         committer.add(outcome(number))
@@ -61,11 +63,11 @@ def test_what_comes_during_a_commit_belongs_to_the_next(writer: SlowWriter) -> N
     committer.commit()
     committer.close()
     assert writer.commits == [3, 5]
-    assert writer.tidied == [3], "not after the last, which may be that of Ctrl-C"
+    assert writer.compacted == [3], "not after the last, which may be that of Ctrl-C"
     assert writer.rows == [b"/media/%d" % number for number in range(5)]
 
 
-def test_a_failed_commit_is_told_before_the_next_begins(writer: SlowWriter) -> None:
+def test_a_failed_commit_raises_before_the_next_begins(writer: SlowWriter) -> None:
     committer = Committer(writer)  # type: ignore[arg-type]
     writer.error = IndexStateError("the disk is full", "Make room.")
     writer.may_end.set()

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from wave_search.indexer.diff import Plan, compare
+from wave_search.indexer.diff import ChangePlan, compare
 from wave_search.indexer.scan import FoundFile
 from wave_search.store import FileRow
 
@@ -11,11 +11,11 @@ def found(*paths: str, size: int = 1, mtime: int = 1, root: bytes = b"/m", devic
 
 def row(path: str, *, size: int = 1, mtime: int = 1, skipped: bool = False) -> FileRow:
     if skipped:
-        return FileRow(path.encode(), b"/m", size, mtime, 1, None, "skipped", "broken", "mend it")
+        return FileRow(path.encode(), b"/m", size, mtime, 1, None, "skipped", "broken", "repair it")
     return FileRow(path.encode(), b"/m", size, mtime, 1, 7)
 
 
-def planned(files: dict[bytes, FoundFile], *rows: FileRow, scanned: str = "/m", protected: str = "") -> Plan:
+def planned(files: dict[bytes, FoundFile], *rows: FileRow, scanned: str = "/m", protected: str = "") -> ChangePlan:
     return compare(files, rows, [scanned.encode()], [protected.encode()] if protected else [])
 
 

@@ -222,5 +222,5 @@ def test_the_configuration_of_the_manual_is_read(tmp_path: Path) -> None:
 
 def _example(language: str) -> str:
     """The first block of code in the manual that is marked as of a language."""
-    manual = (CHECKOUT / "docs" / "finetuning.md").read_text()
+    manual = (CHECKOUT / "docs" / "guide" / "fine-tuning.md").read_text()
     return manual.split(f"\n```{language}\n", 1)[1].split("```", 1)[0]

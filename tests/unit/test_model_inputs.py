@@ -14,9 +14,9 @@ from transformers import WhisperFeatureExtractor
 
 from wave_search.models.wave import beats, layout
 from wave_search.models.wave.config import BeatsConfig, WaveConfig
-from wave_search.models.wave.fbank import kaldi_fbank
 from wave_search.models.wave.network import audio_tower_tokens, normalised
 from wave_search.models.wave.preprocess import audio_pieces, cut_pieces, image_patches, log_mel, video_patches
+from wave_search.models.wave.spectrograms import kaldi_fbank
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"
 CONFIG = WaveConfig.from_dict(json.loads((GOLDEN / "config_tiny.json").read_text()))

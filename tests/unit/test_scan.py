@@ -152,7 +152,7 @@ def test_a_folder_that_cannot_be_listed_is_reported(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(os, "scandir", refusing)
     seen = scanned(tmp_path)
     assert names(seen, tmp_path) == ["open/a"]
-    assert seen.unseen == [locked]
+    assert seen.unreadable == [locked]
     assert seen.skipped[0].cause == "the folder cannot be listed (Permission denied)"
 
 
@@ -168,7 +168,7 @@ def test_the_index_itself_and_nothing_at_all_are_mistakes(tmp_path: Path) -> Non
     (tmp_path / "index" / "lance").mkdir(parents=True)
     with pytest.raises(UsageError, match="is the index itself"):
         resolve([tmp_path / "index" / "lance"], tmp_path / "index")
-    with pytest.raises(UsageError, match="nothing to index"):
+    with pytest.raises(UsageError, match="no folder or file"):
         resolve([], tmp_path / "index")
 
 

@@ -2,18 +2,19 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from wave_search.errors import IndexLockedError, IndexStateError
-from wave_search.store import files as durable
-from wave_search.store import lock
+from wave_search.store import LocalFiles, local_files
 
 HOLD = """
 import sys
 from pathlib import Path
-from wave_search.store import lock
-with lock.hold(Path(sys.argv[1])):
+from pathlib import Path
+from wave_search.store import LocalFiles
+with LocalFiles(Path(sys.argv[1])).lock():
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -30,7 +31,7 @@ def holder(tmp_path):
 
 
 def test_a_second_writer_is_told_who_writes(tmp_path, holder):
-    with pytest.raises(IndexLockedError) as caught, lock.hold(tmp_path):
+    with pytest.raises(IndexLockedError) as caught, LocalFiles(tmp_path).lock():
         pass
     message = str(caught.value)
     assert f"process {holder.pid} on {os.uname().nodename}" in message
@@ -41,64 +42,129 @@ def test_a_second_writer_is_told_who_writes(tmp_path, holder):
 def test_the_lock_of_a_killed_writer_is_free(tmp_path, holder):
     holder.kill()
     holder.wait()
-    with lock.hold(tmp_path):
+    with LocalFiles(tmp_path).lock():
         assert f'"pid": {os.getpid()}' in (tmp_path / "lock").read_text()
 
 
 def test_two_writers_in_one_process(tmp_path):
-    with lock.hold(tmp_path), pytest.raises(IndexLockedError, match=f"process {os.getpid()}"), lock.hold(tmp_path):
+    with (
+        LocalFiles(tmp_path).lock(),
+        pytest.raises(IndexLockedError, match=f"process {os.getpid()}"),
+        LocalFiles(tmp_path).lock(),
+    ):
         pass
-    with lock.hold(tmp_path):
+    with LocalFiles(tmp_path).lock():
         pass
 
 
 def test_a_lock_without_an_owner_is_still_a_lock(tmp_path):
-    with lock.hold(tmp_path):
+    with LocalFiles(tmp_path).lock():
         (tmp_path / "lock").write_text("")
-        with pytest.raises(IndexLockedError, match="another process"), lock.hold(tmp_path):
+        with pytest.raises(IndexLockedError, match="another process"), LocalFiles(tmp_path).lock():
             pass
 
 
 def test_a_lock_that_cannot_be_made(tmp_path):
-    with pytest.raises(IndexStateError, match="lock cannot be written") as caught, lock.hold(tmp_path / "missing"):
+    (tmp_path / "lock").mkdir()
+    with pytest.raises(IndexStateError, match="lock cannot be written") as caught, LocalFiles(tmp_path).lock():
         pass
     assert caught.value.remedy
 
 
-def test_publish_never_overwrites_and_leaves_nothing_else(tmp_path):
-    durable.publish(tmp_path / "a", b"first")
-    with pytest.raises(IndexLockedError):
-        durable.publish(tmp_path / "a", b"second")
-    assert (tmp_path / "a").read_bytes() == b"first"
-    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+@pytest.fixture
+def store(tmp_path):
+    return LocalFiles(tmp_path / "new" / "index")
 
 
-def test_only_new_and_changed_files_are_brought_to_the_disk(tmp_path, monkeypatch):
-    (tmp_path / "old").mkdir()
-    (tmp_path / "old" / "same").write_text("1")
-    (tmp_path / "old" / "changed").write_text("1")
-    before = durable.stamps(tmp_path)
-    (tmp_path / "old" / "changed").write_text("22")
-    (tmp_path / "new").mkdir()
-    (tmp_path / "new" / "file").write_text("3")
+def names(store, folder=""):
+    return sorted(info.name for info in store.list(folder))
+
+
+def test_put_if_absent_never_overwrites_and_leaves_nothing_else(store):
+    store.put_if_absent("manifest/a", b"first")
+    with pytest.raises(FileExistsError):
+        store.put_if_absent("manifest/a", b"second")
+    assert store.get("manifest/a") == b"first"
+    assert names(store) == ["manifest/a"]
+
+
+def test_put_replaces_a_file_as_a_whole(store):
+    store.put("a/b/c", b"first")
+    store.put("a/b/c", b"second")
+    assert (store.get("a/b/c"), b"".join(store.blocks("a/b/c"))) == (b"second", b"second")
+    assert names(store) == ["a/b/c"]
+
+
+def test_a_missing_file_is_told_from_one_that_cannot_be_read(store):
+    with pytest.raises(FileNotFoundError):
+        store.get("a")
+    with pytest.raises(FileNotFoundError):
+        list(store.blocks("a"))
+    store.put("a/b", b"")
+    with pytest.raises(IndexStateError, match=r"index/a cannot be read: Is a directory.*Remove the cause"):
+        store.get("a")
+    with pytest.raises(IndexStateError, match=r"index/a cannot be read: Is a directory"):
+        list(store.blocks("a"))
+
+
+def test_files_are_listed_by_folder_with_what_tells_a_changed_one(store, tmp_path):
+    for name in ("a/1", "a/b/2", "ab", "c/3"):
+        store.put(name, name.encode())
+    (store.local_path("a") / "empty").mkdir()
+    (store.local_path("a") / "link").symlink_to(tmp_path, target_is_directory=True)
+    assert names(store) == ["a/1", "a/b/2", "ab", "c/3"]
+    assert names(store, "a") == ["a/1", "a/b/2"]
+    assert names(store, "a/b") == ["a/b/2"]
+    assert names(store, "missing") == names(LocalFiles(store.local_path("ab"))) == []
+    before = set(store.list())
+    os.utime(store.local_path("a/1"), ns=(1, 1))
+    store.put("c/3", b"longer than it was")
+    assert {info.name for info in set(store.list()) - before} == {"a/1", "c/3"}
+    assert {info.name: info.size_bytes for info in store.list("c")} == {"c/3": 18}
+
+
+def test_deleted_files_are_gone_with_their_empty_folders(store):
+    for name in ("shards/x/1", "shards/x/2", "shards/y/3", "shards/y/4"):
+        store.put(name, b"")
+    store.delete(["shards/x/1", "shards/x/2", "shards/y/3", "shards/missing/5"])
+    assert names(store) == ["shards/y/4"]
+    assert sorted(path.name for path in store.local_path("shards").iterdir()) == ["y"]
+
+
+def test_only_flushed_files_and_the_folders_above_them_are_brought_to_the_disk(store, monkeypatch):
+    for name in ("old/same", "old/changed", "new/deep/file"):
+        store.put(name, b"1")
     synced = []
-    monkeypatch.setattr(durable, "sync", synced.append)
-    after = durable.sync_new(tmp_path, before)
-    names = sorted(str(path.relative_to(tmp_path)) for path in synced)
-    assert names == [".", "new", "new/file", "old", "old/changed"]
+    monkeypatch.setattr(local_files, "sync", lambda path: synced.append(os.path.relpath(path, store.url())))
+    store.flush(["old/changed", "new/deep/file"])
+    assert sorted(synced) == [".", "new", "new/deep", "new/deep/file", "old", "old/changed"]
     synced.clear()
-    assert durable.sync_new(tmp_path, after) == after
+    store.flush([])
     assert synced == []
 
 
-def test_the_digest_of_a_folder_sees_names_sizes_and_bytes(tmp_path):
-    def digest(**files):
-        folder = tmp_path / str(len(list(tmp_path.iterdir())))
-        folder.mkdir()
-        for name, content in files.items():
-            (folder / name).write_text(content)
-        return durable.folder_digest(folder)
+@pytest.mark.parametrize("write", [LocalFiles.put, LocalFiles.put_if_absent])
+def test_what_is_written_and_its_name_are_brought_to_the_disk(store, monkeypatch, write):
+    synced = []
+    real = os.fsync
 
-    assert digest(a="1", b="2") == digest(b="2", a="1")
-    variants = [digest(a="1", b="2"), digest(a="1", b="3"), digest(a="1", c="2"), digest(a="12", b=""), digest(a="12")]
-    assert len(set(variants)) == len(variants)
+    def fsync(descriptor):
+        synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        real(descriptor)
+
+    monkeypatch.setattr("os.fsync", fsync)
+    write(store, "manifest/a", b"1")
+    place = store.local_path("manifest")
+    assert any(path.startswith(f"{place}/.a.") for path in synced), "the content, under its temporary name"
+    assert str(place) == synced[-1]
+    assert {str(place.parent), str(place.parent.parent)} <= {*synced}, "folders that are new"
+
+
+@pytest.mark.parametrize("work", ["put", "put_if_absent", "flush", "delete"])
+def test_what_cannot_be_written_is_an_error_with_a_remedy(store, work):
+    store.put("file", b"")
+    arguments = (["file/x"],) if work in ("flush", "delete") else ("file/x", b"")
+    with pytest.raises(IndexStateError, match=r"file.* cannot be written: (Not a directory|File exists)") as caught:
+        getattr(store, work)(*arguments)
+    assert "Free some space" in caught.value.remedy
+    assert names(store) == ["file"]

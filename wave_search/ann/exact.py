@@ -9,6 +9,8 @@ import numpy as np
 from wave_search.ann.faiss_setup import one_thread
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 _BLOCK_ROWS = 4_096
@@ -57,7 +59,8 @@ def score(vectors: VectorSource, queries: NDArray[np.float32]) -> NDArray[np.flo
     found = np.empty(len(vectors), np.float32)
     for start in range(0, len(vectors), _BLOCK_ROWS):
         block = np.ascontiguousarray(vectors[start : start + _BLOCK_ROWS])
-        scores, positions = _nearest(block, queries, len(block))
+        with one_thread():
+            scores, positions = in_place(block).search(queries, len(block))
         by_row = np.empty_like(scores)
         np.put_along_axis(by_row, positions, scores, axis=1)
         found[start : start + len(block)] = by_row.max(axis=0)
@@ -92,7 +95,15 @@ def best_of(
         return np.empty(0, np.float32), np.empty(0, np.int64)
     asked = min(k + 1, len(vectors))
     while True:
-        scores, positions, missed = _best_of_blocks(vectors, rows, asked)
+        found, missed = [], -np.inf
+        for start in range(0, len(vectors), _BLOCK_ROWS):
+            block = np.ascontiguousarray(vectors[start : start + _BLOCK_ROWS])
+            with one_thread():
+                scores, positions = in_place(block).search(rows, min(asked, len(block)))
+            if asked < len(block):
+                missed = max(missed, float(scores[:, -1].max()))
+            found.append((scores.ravel(), positions.ravel() + start))
+        scores, positions = _best_by_row(found, len(rows))
         order = np.lexsort((ids[positions], -scores))[:k]
         # Of equal scores faiss keeps any, so that no vector that was dropped may score like the last of the best.
         if asked == len(vectors) or missed < scores[order[-1]]:
@@ -100,32 +111,16 @@ def best_of(
         asked = len(vectors)
 
 
-def _best_of_blocks(
-    vectors: VectorSource, rows: NDArray[np.float32], asked: int
-) -> tuple[NDArray[np.float32], NDArray[np.int64], float]:
-    """The best of each block by each row: scores, positions, each once, and the highest score that others may have."""
-    found, missed = [], -np.inf
-    for start in range(0, len(vectors), _BLOCK_ROWS):
-        block = np.ascontiguousarray(vectors[start : start + _BLOCK_ROWS])
-        scores, positions = _nearest(block, rows, min(asked, len(block)))
-        if asked < len(block):
-            missed = max(missed, float(scores[:, -1].max()))
-        found.append((scores.ravel(), positions.ravel() + start))
-    scores, positions = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    if len(rows) > 1:
-        order = np.lexsort((-scores, positions))
-        first = order[np.flatnonzero(np.diff(positions[order], prepend=-1))]
-        scores, positions = scores[first], positions[first]
-    return scores, positions, missed
-
-
-def _nearest(
-    vectors: NDArray[np.float16], rows: NDArray[np.float32], count: int
+def _best_by_row(
+    found: Sequence[tuple[NDArray[np.float32], NDArray[np.int64]]], rows: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Scores and positions of the best vectors by each row, both (q, count)."""
-    with one_thread():
-        scores, positions = in_place(vectors).search(rows, count)
-    return scores, positions
+    """Join scores and positions of blocks; of a position that several rows have found, keep the best score."""
+    scores, positions = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    if rows == 1:
+        return scores, positions
+    order = np.lexsort((-scores, positions))
+    first = order[np.flatnonzero(np.diff(positions[order], prepend=-1))]
+    return scores[first], positions[first]
 
 
 def check_queries(queries: NDArray[np.float32], dim: int, k: int) -> NDArray[np.float32]:

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from wave_search.errors import MediaError, ModelError, UsageError
-from wave_search.evaluation.cache import space_of
 from wave_search.files import digest
 from wave_search.query import Encoder
 from wave_search.reports import Progress
+from wave_search.store import CacheKey, vector_space
 from wave_search.types import Clip, MediaRef, Modality
 
 if TYPE_CHECKING:
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from wave_search.evaluation.cache import EmbeddingCache
     from wave_search.evaluation.datasets.dataset import Item
     from wave_search.media import DecoderPool
     from wave_search.models import Embedder
     from wave_search.reports import ProgressCallback
+    from wave_search.store import EmbeddingCache
 
 BATCH_CLIPS = 8
 """Batch size, and number of clips decoded ahead. A clip of 128 frames takes 68 MB."""
@@ -141,10 +141,14 @@ class ItemEmbedder:
 
     def _fetch(self, item: Item) -> _Fetched:
         key = self._key(item)
-        vector = self._cache.get(space_of(self._model.spec, self._dtype, item.modality, item.prompt), key)
+        cached = self._cached_as(item.modality, item.prompt, key)
+        vector = self._cache.get([cached]).get(cached)
         if vector is not None:
             return _Fetched(item, key, vector, None)
         return _Fetched(item, key, None, self._clip(item))
+
+    def _cached_as(self, modality: Modality, prompt: str | None, key: str) -> CacheKey:
+        return CacheKey(vector_space(self._model.spec, self._dtype, modality, prompt), key)
 
     def _clip(self, item: Item) -> Clip:
         if item.sound is None or isinstance(item.content, str):
@@ -164,10 +168,10 @@ class ItemEmbedder:
         except OSError:
             return self._decoders.identify(path).digest  # raises the error that fits
         known = (os.fsencode(path.resolve()), status.st_size, status.st_mtime_ns)
-        digest = self._cache.digest(*known)
+        digest = self._cache.file_digest(*known)
         if digest is None:
             digest = self._decoders.identify(path).digest
-            self._cache.note_digest(*known, digest)
+            self._cache.note_file_digest(*known, digest)
         return digest
 
     def _embed(self, batch: Sequence[_Fetched], done: Embedded) -> None:
@@ -186,7 +190,7 @@ class ItemEmbedder:
                 self._embed([fetched], done)
             return
         vectors = [(key, vectors[modality]) for key, vectors in zip(new, results, strict=True)]
-        self._cache.put(space_of(self._model.spec, self._dtype, modality, prompt), vectors)
+        self._cache.put((self._cached_as(modality, prompt, key), vector) for key, vector in vectors)
         done.of_content.update(((*kind, key), vector) for key, vector in vectors)
         done.vectors.update((fetched.item, done.of_content[*kind, fetched.key]) for fetched in batch)
         done.fresh += len(new)

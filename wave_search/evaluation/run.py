@@ -16,7 +16,6 @@ import numpy as np
 
 from wave_search.ann import check_faiss
 from wave_search.errors import UsageError
-from wave_search.evaluation.cache import EmbeddingCache
 from wave_search.evaluation.datasets.dataset import Dataset, Item, Question
 from wave_search.evaluation.datasets.layouts import read_dataset
 from wave_search.evaluation.datasets.rows import checked_text
@@ -29,6 +28,7 @@ from wave_search.media import DecoderPool
 from wave_search.models import LoadOptions
 from wave_search.models.session import ModelSession
 from wave_search.reports import Progress
+from wave_search.store import EmbeddingCache
 from wave_search.types import Modality
 
 if TYPE_CHECKING:
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
     from wave_search.models import ModelSpec
     from wave_search.reports import ProgressCallback
+
+
+CACHE_FILE = "embeddings.sqlite3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +99,10 @@ def evaluate(
     task = load_task(options.task) if options.task else None
     with (
         _folder(cache) as folder,
-        EmbeddingCache(folder) as kept,
         closing(ModelSession(model, load)) as session,
     ):
+        kept = EmbeddingCache(folder / CACHE_FILE)
+        kept.create()
         read = read_dataset(
             path,
             mapping=task.mapping if task else None,

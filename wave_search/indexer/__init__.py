@@ -1,4 +1,4 @@
-"""The write path: folders of files into the index, and no more work than what changed."""
+"""The write path: files of folders into the index, with work only for what has changed."""
 
 from wave_search.ann.rebuild import refresh_shards
 from wave_search.indexer.metadata import import_metadata, put_columns, remove_columns

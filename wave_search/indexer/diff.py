@@ -1,4 +1,4 @@
-"""What has to be read again: the folders as they are against the index as it is. Pure."""
+"""What has changed: the files of the folders against those of the index. Pure."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What one run has to do."""
+class ChangePlan:
+    """What a run has to do."""
 
     fresh: tuple[FoundFile, ...]
-    """To be read: new, changed, or one of each content that has to be embedded again."""
+    """Files to process: new, changed, or one file of each content that has to be embedded again."""
     unchanged: int
-    """How many files are as they were."""
+    """Number of unchanged files that are in the index."""
     known_damaged: tuple[FileRow, ...]
-    """Those of them of which only a part is in the index."""
+    """Unchanged files that are in the index in part only."""
     known_skipped: tuple[FileRow, ...]
-    """Could not be used before, and are the same files still: not tried again."""
+    """Unchanged files that could not be indexed before: not tried again."""
     removed: tuple[bytes, ...]
-    """Known, and gone from a folder that was scanned."""
+    """Paths in the index that are gone from a scanned folder."""
     moved_roots: tuple[FileRow, ...]
-    """Unchanged files that now belong to another root, or whose disk has another number: their rows as they become."""
+    """New rows of unchanged files that belong to another root now, or whose disk has another number."""
 
 
 def compare(
@@ -39,16 +39,16 @@ def compare(
     incomplete: Collection[int] = (),
     *,
     retry: bool = False,
-) -> Plan:
-    """Compare by path, size and time of modification.
+) -> ChangePlan:
+    """Compare files by path, size and time of modification.
 
     Args:
-        found: the files that were seen, by path.
-        known: the index's rows.
-        scanned: folders that were scanned; a row below them without a file is a deletion.
-        protected: folders whose content could not be seen; rows below them stay as they are.
+        found: the files in the folders, by path.
+        known: the rows of the index.
+        scanned: folders that were scanned; a row below them without a file means that the file was deleted.
+        protected: folders that could not be read; rows below them stay as they are.
         incomplete: ids of contents that have to be embedded again.
-        retry: whether files that could not be used before are to be read again.
+        retry: whether to process files again that could not be indexed before.
     """
     same: set[bytes] = set()
     damaged: list[FileRow] = []
@@ -77,12 +77,12 @@ def compare(
                 damaged.append(row)
         if (row.root, row.device) != (file.root, file.device):
             moved.append(replace(row, root=file.root, device=file.device))
-    # What is read again is in the index, so it is media, whatever its name.
+    # A file that is embedded again is in the index, so it is media, whatever its name.
     fresh = tuple(
         replace(file, named=True) if path in again else file for path, file in found.items() if path not in same
     )
     unchanged = len(same) - len(skipped)
-    return Plan(fresh, unchanged, tuple(damaged), tuple(skipped), tuple(sorted(removed)), tuple(moved))
+    return ChangePlan(fresh, unchanged, tuple(damaged), tuple(skipped), tuple(sorted(removed)), tuple(moved))
 
 
 def _is_in(path: bytes, folders: Sequence[bytes]) -> bool:

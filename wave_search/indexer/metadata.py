@@ -1,4 +1,4 @@
-"""The user's own columns: into the index, and out of it."""
+"""Columns that the user adds: importing, replacing and removing them."""
 
 from __future__ import annotations
 
@@ -19,49 +19,50 @@ if TYPE_CHECKING:
 
 
 def import_metadata(index_dir: Path, file: Path) -> MetadataReport:
-    """Add what a CSV or JSON Lines file says of files of the index, in one commit.
+    """Import a CSV or JSON Lines table of values for indexed files, in one commit.
 
-    Of a file of the index that has a row, all columns of the row are replaced; an empty cell empties. Other files and
-    other columns stay as they are. Where a path comes twice, the later row counts.
+    For each indexed file in the table, all columns of the table are replaced; an empty cell removes the value. Other
+    files and columns stay as they are. If a path occurs twice, the later row is used.
 
     Args:
         index_dir: an existing index.
         file: with a column "path": absolute, or relative to the current or to an indexed folder.
 
     Raises:
-        UsageError: the file makes no sense, has a column that an index has anyway, or one of another type.
+        UsageError: the table is malformed, has a column with a reserved name, or a column of another type than the
+            index.
         OSError: the file cannot be read.
-        IndexStateError: another process writes, the disk is full, or the index is damaged.
+        IndexStateError: another process is writing, the disk is full, or the index is damaged.
     """
     with Writer(index_dir) as writer:
         snapshot = writer.snapshot
-        said = metadata_file.read(file, snapshot.manifest.columns)
-        _check_names([column.name for column in said.columns], snapshot)
+        table = metadata_file.read(file, snapshot.manifest.columns)
+        _check_names([column.name for column in table.columns], snapshot)
         bases = _bases(snapshot)
         values: dict[bytes, Mapping[str, Value]] = {}
         unknown: dict[str, None] = {}
-        for path, row in said.rows:
+        for path, row in table.rows:
             found = _find(path, bases, snapshot)
             if found is None:
                 unknown[path] = None
             else:
                 values[found] = row
-        _write(writer, snapshot.metadata(), said.columns, values)
-    types = {column.name: column.type for column in said.columns}
+        _write(writer, snapshot.metadata(), table.columns, values)
+    types = {column.name: column.type for column in table.columns}
     return MetadataReport(types, len(values), tuple(unknown))
 
 
 def put_columns(index_dir: Path, columns: Sequence[Column], values: Mapping[bytes, Mapping[str, Value]]) -> None:
-    """Make or replace columns, in one commit.
+    """Create or replace columns, in one commit.
 
     Args:
         index_dir: an existing index.
         columns: their names and types.
-        values: by path and column; files that are not named have nothing in these columns.
+        values: by path and column; files without values have none in these columns.
 
     Raises:
-        UsageError: an index has a column of such a name anyway.
-        IndexStateError: another process writes, the disk is full, or the index is damaged.
+        UsageError: a column has a reserved name.
+        IndexStateError: another process is writing, the disk is full, or the index is damaged.
     """
     with Writer(index_dir) as writer:
         names = [column.name for column in columns]
@@ -70,18 +71,18 @@ def put_columns(index_dir: Path, columns: Sequence[Column], values: Mapping[byte
 
 
 def remove_columns(index_dir: Path, names: Sequence[str]) -> None:
-    """Forget columns of the user's own and all that they say, in one commit.
+    """Remove columns that the user added, with their values, in one commit.
 
     Raises:
         UsageError: there is no such column.
-        IndexStateError: another process writes, the disk is full, or the index is damaged.
+        IndexStateError: another process is writing, the disk is full, or the index is damaged.
     """
     with Writer(index_dir) as writer:
         columns = writer.snapshot.manifest.columns
         for name in names:
             if name not in [column.name for column in columns]:
                 own = ", ".join(column.name for column in columns) or "none"
-                raise UsageError(f'there is no column "{name}" of your own', f"There are: {own}.")
+                raise UsageError(f'no column "{name}" was added to this index', f"Columns that were added: {own}.")
         rest = _without(names, writer.snapshot)
         writer.set_metadata(rest.columns, rest.rows.values())
         writer.commit(drop_dead=False)
@@ -100,19 +101,19 @@ def _without(names: Iterable[str], snapshot: Snapshot) -> Metadata:
 def _write(
     writer: Writer, metadata: Metadata, columns: Sequence[Column], values: Mapping[bytes, Mapping[str, Value]]
 ) -> None:
-    """Commit `metadata` with what is said besides."""
+    """Commit `metadata` with additional values."""
     files, contents = writer.snapshot.files(), writer.snapshot.contents()
     rows = dict(metadata.rows)
     named = {column.name for column in columns}
-    for path, said in values.items():
+    for path, added in values.items():
         content_id = files[path].content_id
         if content_id is None:
             continue
         digest = contents[content_id].digest
         before = metadata.of(path, digest)
         kept = {name: value for name, value in before.items() if name not in named}
-        rows.pop(path, None)  # the latest comes last
-        rows[path] = MetadataRow(path, digest, {**kept, **said})
+        rows.pop(path, None)  # the most recent row comes last
+        rows[path] = MetadataRow(path, digest, {**kept, **added})
     known = {column.name: column for column in metadata.columns}
     writer.set_metadata({**known, **{column.name: column for column in columns}}.values(), rows.values())
     writer.commit(drop_dead=False)
@@ -122,29 +123,30 @@ def _check_names(names: Sequence[str], snapshot: Snapshot) -> None:
     own = {column.name.casefold(): column.name for column in snapshot.manifest.columns}
     for name in names:
         if not name.strip() or not name.isprintable():
-            raise UsageError(f"a column cannot have the name {name!r}", "Give it a name that can be typed.")
+            raise UsageError(f"invalid column name {name!r}", "Use a name of printable characters.")
         if name.casefold() in RESERVED:
-            raise UsageError(f'an index has a column "{name}" of its own', "Rename it, or leave it out.")
+            raise UsageError(f'the column name "{name}" is reserved', "Rename the column, or remove it.")
         if own.setdefault(name.casefold(), name) != name:
             raise UsageError(
-                f'the columns "{own[name.casefold()]}" and "{name}" differ in capitals only', "SQL takes them for one."
+                f'the columns "{own[name.casefold()]}" and "{name}" differ only in case, which SQL ignores',
+                "Rename one of them.",
             )
 
 
 def _bases(snapshot: Snapshot) -> list[bytes]:
-    """The folders that a path may be relative to."""
+    """Return the folders that a path may be relative to."""
     roots = [os.fsencode(root) for root in snapshot.manifest.roots]
     return [os.getcwdb(), *roots, *(os.path.dirname(root) for root in roots)]  # noqa: PTH109, PTH120 - bytes
 
 
 def _find(path: str, bases: Iterable[bytes], snapshot: Snapshot) -> bytes | None:
-    """The file of the index that a path means."""
+    """Return the indexed file that a path refers to, or None."""
     name = os.fsencode(os.path.expanduser(path))  # noqa: PTH111 - becomes bytes
     files = snapshot.files()
     for base in bases:
-        # The index knows files by their real names.
-        for whole in (os.path.normpath(os.path.join(base, name)), os.path.realpath(os.path.join(base, name))):  # noqa: PTH118
-            row = files.get(whole)
+        # Paths in the index have no symbolic links.
+        for absolute in (os.path.normpath(os.path.join(base, name)), os.path.realpath(os.path.join(base, name))):  # noqa: PTH118
+            row = files.get(absolute)
             if row is not None and row.content_id is not None:
-                return whole
+                return absolute
     return None

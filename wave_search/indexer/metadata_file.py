@@ -1,4 +1,4 @@
-"""A user's table, CSV or JSON Lines, as values with types."""
+"""Reading a table of metadata, CSV or JSON Lines, into typed columns."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ if TYPE_CHECKING:
 
 PATH = "path"
 _NUMBER = re.compile(r"[+-]?(0|[1-9]\d*)(\.\d*)?([eE][+-]?\d+)?|[+-]?\.\d+([eE][+-]?\d+)?")
-"""A leading zero makes it a code, which is text."""
+"""A number with a leading zero is a code, which stays text."""
 _EXACT_TO = 2**53
-"""Larger whole numbers are not exact as floating-point numbers: they are codes too."""
+"""Larger integers are not exact as floating-point numbers, so they are codes, too."""
 _INF = float("inf")
 _BOOLS = {"true": True, "false": False}
 _DELIMITERS = ",;\t"
-_FORMS = 'Give a CSV file with a header, or lines of JSON like {"path": "a.wav", "year": 2020}.'
+_FORMS = 'Use a CSV file with a header, or lines of JSON like {"path": "a.wav", "year": 2020}.'
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
-    """What a file says of other files."""
+class MetadataTable:
+    """Values for files."""
 
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, Mapping[str, Value]], ...]
-    """A path as it is written there, and values by column; nothing for an empty cell."""
+    """Path, as written in the table, and values by column, without empty cells."""
 
 
-def read(file: Path, known: Iterable[Column] = ()) -> Sheet:
-    """Read a CSV or JSON Lines file that has a column "path". What it is, is decided by its first character.
+def read(file: Path, known: Iterable[Column] = ()) -> MetadataTable:
+    """Read a CSV or JSON Lines file that has a column "path". The first character decides between the two formats.
 
     Args:
-        file: UTF-8. Names of files that are not may hold their bytes, or in JSON lone surrogates.
-        known: columns that have a type already. What is text stays text.
+        file: UTF-8. Paths that are not valid UTF-8 are given by their bytes, or in JSON by lone surrogates.
+        known: columns of the index. A column that is text there stays text.
 
     Raises:
-        UsageError: it is neither, or a row makes no sense; the message names the line.
+        UsageError: it is in neither format, or a row is malformed; the message names the line.
         OSError: it cannot be read.
     """
     with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
@@ -60,7 +60,7 @@ def read(file: Path, known: Iterable[Column] = ()) -> Sheet:
     rows = [(_path(file, number, row), row) for number, row in numbered]
     types = {column.name: column.type for column in known}
     columns = tuple(_column(file, name, [row.get(name) for _, row in rows], types.get(name)) for name in names)
-    return Sheet(columns, tuple((path, _values(row, columns)) for path, row in rows))
+    return MetadataTable(columns, tuple((path, _values(row, columns)) for path, row in rows))
 
 
 def _csv_rows(file: Path, lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -70,18 +70,18 @@ def _csv_rows(file: Path, lines: Iterable[str]) -> Iterator[tuple[int, dict[str,
     try:
         names = next(csv.reader([header], delimiter=delimiter, strict=True), [])
         if PATH not in names or len(set(names)) != len(names) or not all(names):
-            cause = f'its header has no column "{PATH}", or a column without a name or twice'
+            cause = f'its header has no column "{PATH}", or a column without a name, or two of the same name'
             raise UsageError(f"{file}: {cause}", _FORMS)
         reader = csv.reader(iterator, delimiter=delimiter, strict=True)
         for cells in reader:
             if not cells:
                 continue
             if len(cells) != len(names):
-                what = f"it has {len(cells)} cells, the header {len(names)}"
+                what = f"the row has {len(cells)} cells, the header {len(names)}"
                 raise UsageError(f"{file}, line {reader.line_num + 1}: {what}", _FORMS)
             yield reader.line_num + 1, {name: cell for name, cell in zip(names, cells, strict=True) if cell != ""}
     except csv.Error as error:
-        raise UsageError(f"{file}: no CSV: {error}", _FORMS) from error
+        raise UsageError(f"{file}: not valid CSV: {error}", _FORMS) from error
 
 
 def _json_rows(file: Path, lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -91,13 +91,14 @@ def _json_rows(file: Path, lines: Iterable[str]) -> Iterator[tuple[int, dict[str
         try:
             row = json.loads(line)
         except ValueError as error:
-            raise UsageError(f"{file}, line {number}: no JSON: {error}", _FORMS) from error
+            raise UsageError(f"{file}, line {number}: not valid JSON: {error}", _FORMS) from error
         if not isinstance(row, dict):
-            raise UsageError(f"{file}, line {number}: it is no object", _FORMS)
+            raise UsageError(f"{file}, line {number}: not a JSON object", _FORMS)
         for name, value in row.items():
             if not _is_cell(value):
                 raise UsageError(
-                    f'{file}, line {number}: "{name}" is neither a plain value nor a list of texts', _FORMS
+                    f'{file}, line {number}: "{name}" is not a string, a finite number, a boolean or a list of strings',
+                    _FORMS,
                 )
         yield number, {name: value for name, value in row.items() if value is not None and value not in ("", [])}
 
@@ -115,7 +116,7 @@ def _path(file: Path, number: int, row: Mapping[str, Any]) -> str:
             return path
     except UnicodeEncodeError:
         pass
-    raise UsageError(f"{file}, line {number}: it names no path", _FORMS)
+    raise UsageError(f"{file}, line {number}: no valid path", _FORMS)
 
 
 def _column(file: Path, name: str, cells: Sequence[Any], known: str | None) -> Column:
@@ -124,10 +125,8 @@ def _column(file: Path, name: str, cells: Sequence[Any], known: str | None) -> C
     if known == "text" and found.type != "texts":
         return Column(name, "text")
     if known not in (None, found.type) and present:
-        what = f'the column "{name}" of the index holds {known}, that of {file} {found.type}'
-        raise UsageError(
-            what, f"Take it out first, with `wave-search metadata remove {name}`, or rename it in the file."
-        )
+        what = f'the column "{name}" has the type {known} in the index, but {found.type} in {file}'
+        raise UsageError(what, f"Remove it first with `wave-search metadata remove {name}`, or rename it in the file.")
     return found
 
 

@@ -1,4 +1,4 @@
-"""Telling a disk that is not mounted from files that were deleted, so that its files stay in the index."""
+"""Unmounted disks, as distinct from deleted files: the files of an unmounted disk stay in the index."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def is_lost(folder: bytes, known: Iterable[FileRow]) -> bool:
-    """Whether a folder that had files is gone, or is the bare mount point of the disk that they are on."""
+    """Return whether a folder that had files is gone, or is the empty mount point of the disk that they are on."""
     try:
         if not _is_empty(folder):
             return False
@@ -23,7 +23,7 @@ def is_lost(folder: bytes, known: Iterable[FileRow]) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         device = None
     except OSError:
-        return False  # it is there, but cannot be listed, which the scan reports
+        return False  # it exists, but cannot be listed, which the scan reports
     devices = {row.device for row in known if is_under(row.path, folder)}
     return bool(devices) and device not in devices
 
@@ -34,15 +34,15 @@ def unmounted(
     scanned: Sequence[bytes],
     protected: Sequence[bytes],
 ) -> set[bytes]:
-    """Folders below the scanned ones that are empty or gone because their disk is not mounted.
+    """Return folders below the scanned ones that are empty or gone because their disk is not mounted.
 
-    A disk of which any file was seen is mounted, whatever number it has now: numbers change when a machine starts.
+    A disk with any file that was found is mounted, whatever its number: numbers change when a machine starts.
 
     Args:
-        found: the files that were seen, by path.
-        known: the index's rows, by path.
+        found: the files in the folders, by path.
+        known: the rows of the index, by path.
         scanned: folders that were scanned.
-        protected: folders in which nothing counts as deleted anyway.
+        protected: folders in which nothing counts as deleted.
     """
     mounted = {file.device for file in found.values()}
     mounted |= {row.device for row in known.values() if row.path in found}
@@ -57,7 +57,7 @@ def unmounted(
 
 
 def _gone_part(folder: bytes) -> tuple[bytes, bytes]:
-    """The outermost part of a folder's path that is gone or empty, or nothing; and the nearest folder that is there."""
+    """Return the outermost part of a path that is gone or empty, or b""; and the nearest folder that exists."""
     gone, ancestor = b"", folder
     while not os.path.isdir(ancestor):  # noqa: PTH112
         gone, ancestor = ancestor, ancestor.rpartition(b"/")[0] or b"/"

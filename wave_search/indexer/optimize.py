@@ -1,4 +1,4 @@
-"""One run of `optimize`: everything that makes an index smaller or faster again and needs no model."""
+"""One run of `optimize`: everything that makes an index smaller or faster and needs no model."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 def optimize(
     index_dir: Path, *, keep_versions_for_s: float, min_shard_rows: int, recall: float | None = None
 ) -> OptimizeReport:
-    """Join small pieces of tables, drop what was removed, rebuild search structures, and forget old versions.
+    """Compact tables, drop removed rows, rebuild shards that need it, and remove old versions.
 
-    Readers go on meanwhile. Each step is committed by itself, so that a run that is cut off is done in part.
+    Readers are not disturbed. Each step is a commit of its own, so an interrupted run keeps the steps that it finished.
 
     Args:
         index_dir: an existing index.
         keep_versions_for_s: seconds for which a replaced version stays readable.
-        min_shard_rows: build IVF-PQ shards for a space if it has so many segments.
-        recall: wanted recall@10 of shards; None for that of before, or 0.95.
+        min_shard_rows: minimum number of segments of a partition that is searched by IVF-PQ shards.
+        recall: target recall@10 of the shards; None for that of earlier runs, or 0.95.
 
     Raises:
-        IndexLockedError: another process writes.
+        IndexLockedError: another process is writing to the index.
         IndexCorruptError: a table is damaged.
         IndexStateError: the disk is full or read-only.
     """
@@ -40,6 +40,6 @@ def optimize(
             shards = writer.snapshot.shards(key)
             if refresh_shards(writer, key, min_shard_rows, recall, compact=True).shards(key) != shards:
                 rebuilt.append(key)
-        writer.prune(keep_versions_for_s)
+        writer.cleanup(keep_versions_for_s)
         after_bytes = sum(writer.snapshot.sizes_bytes().values())
     return OptimizeReport(before_bytes, after_bytes, tuple(rebuilt), time.monotonic() - began_s)

@@ -11,12 +11,14 @@ from wave_search.ann.rebuild import refresh_shards
 from wave_search.calibration.cohort import is_measured, score_stats
 from wave_search.indexer import diff, scan
 from wave_search.indexer.mounts import is_lost, unmounted
+from wave_search.indexer.pipeline.collect import Collector
 from wave_search.indexer.pipeline.commit import Committer
-from wave_search.indexer.pipeline.decode import DecodeStage
+from wave_search.indexer.pipeline.decode import Claims, DecodeStage
 from wave_search.indexer.pipeline.embed import EmbedStage
+from wave_search.indexer.pipeline.process import Failure, IndexSpec
 from wave_search.indexer.run_stats import Interrupted, RunStats
 from wave_search.indexer.scan import as_path, is_under
-from wave_search.media import DecoderPool
+from wave_search.media import DecoderPool, Segmentation
 from wave_search.reports import Skipped
 from wave_search.store import Writer
 
@@ -31,20 +33,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to run."""
+    """Options of a run."""
 
     workers: int
-    """Decoder processes."""
+    """Number of decoder processes."""
     min_shard_rows: int
-    """Build IVF-PQ shards for a modality once so many of its segments are in none."""
+    """Minimum number of unindexed segments of a partition that triggers an IVF-PQ shard."""
     exclude: tuple[str, ...] = ()
-    """Globs of names, or of paths below an argument, to pass over."""
+    """Globs of names, or of paths below an argument, to exclude."""
     instructions: tuple[str, ...] = ()
-    """With which the index shall hold media from now on, besides those that it has."""
+    """Instructions to embed media with from now on, besides those of the index."""
     retry: bool = False
-    """Read files again that could not be used before and have not changed."""
+    """Try unchanged files again that could not be indexed before."""
     recall: float | None = None
-    """Wanted recall@10 of shards; None for that of before, or 0.95."""
+    """Target recall@10 of the shards; None for that of earlier runs, or 0.95."""
 
 
 def add(
@@ -59,23 +61,23 @@ def add(
     Args:
         index_dir: an existing index.
         paths: folders and files.
-        model: gives the embedder; called only if something has to be embedded.
-        options: how to run.
-        progress: is told how it goes on.
+        model: returns the embedder; called only if something has to be embedded.
+        options: of the run.
+        progress: called with the progress of the run.
 
     Raises:
         UsageError: an argument does not exist.
-        IndexLockedError: another process writes.
+        IndexLockedError: another process is writing to the index.
         IndexStateError: the disk is full or read-only, or the index is damaged.
-        Interrupted: Ctrl-C. What was complete is committed.
+        Interrupted: Ctrl-C. Complete files are committed.
     """
     areas = scan.resolve(paths, index_dir)
-    tally = RunStats(progress)
+    stats = RunStats(progress)
     with ExitStack() as stack:
         writer = stack.enter_context(Writer(index_dir))
         writer.add_instructions(options.instructions)
         writer.commit(drop_dead=False)
-        run = _Run(writer, model, options, tally)
+        run = _Run(writer, model, options, stats)
         stack.callback(run.committer.close)
         try:
             run.embed(run.compare(areas))
@@ -83,123 +85,119 @@ def add(
             run.calibrate()
         except KeyboardInterrupt:
             run.committer.commit()
-            raise Interrupted(tally.report(run.decoder_memory_bytes, interrupted=True)) from None
+            raise Interrupted(stats.report(run.decoder_memory_bytes, interrupted=True)) from None
         finally:
-            tally.enter("done")  # however it ended: a display has to leave the terminal in order
-        return tally.report(run.decoder_memory_bytes)
+            stats.enter("done")  # after errors, too: a progress display has to leave the terminal in order
+        return stats.report(run.decoder_memory_bytes)
 
 
 def remove(index_dir: Path, paths: Iterable[str | os.PathLike[str]]) -> int:
-    """Forget the files at or below paths, in one commit. The paths need not exist any more.
+    """Remove the files at or below paths from the index, in one commit. The paths need not exist any more.
 
     Returns:
         The number of files that left the index.
 
     Raises:
-        IndexLockedError: another process writes.
+        IndexLockedError: another process is writing to the index.
         IndexStateError: the disk is full or read-only, or the index is damaged.
     """
     targets = {os.path.realpath(os.fsencode(path)) for path in paths}
     with Writer(index_dir) as writer:
-        gone = [path for path in writer.snapshot.files() if any(is_under(path, target) for target in targets)]
+        removed = [path for path in writer.snapshot.files() if any(is_under(path, target) for target in targets)]
         roots = [os.fsencode(root) for root in writer.snapshot.manifest.roots]
-        writer.remove_files(gone)
+        writer.remove_files(removed)
         writer.set_roots(os.fsdecode(root) for root in roots if not any(is_under(root, target) for target in targets))
         writer.commit()
-    return len(gone)
+    return len(removed)
 
 
 class _Run:
-    """The stages of `add`."""
+    """The steps of `add`."""
 
-    def __init__(self, writer: Writer, model: Callable[[], Embedder], options: Options, tally: RunStats) -> None:
+    def __init__(self, writer: Writer, model: Callable[[], Embedder], options: Options, stats: RunStats) -> None:
         self._writer = writer
         self._model = model
         self._options = options
-        self._tally = tally
+        self._stats = stats
         self._known = writer.snapshot.files()
         self._lacking = writer.snapshot.lacking(writer.snapshot.manifest.settings.instructions)
         self.committer = Committer(writer)
         self.decoder_memory_bytes = 0
 
-    def compare(self, areas: Sequence[scan.Area]) -> diff.Plan:
-        """See what there is, and decide what has to be done."""
-        self._tally.enter("scan")
+    def compare(self, areas: Sequence[scan.Area]) -> diff.ChangePlan:
+        """Scan the areas, and compare what is there with the index."""
+        self._stats.enter("scan")
         snapshot = self._writer.snapshot
         old_roots = [os.fsencode(root) for root in snapshot.manifest.roots]
         roots = scan.join_roots(old_roots, areas)
         folders = [area.path for area in areas if area.is_folder]
         lost = [folder for folder in {*folders, *old_roots, *roots} if is_lost(folder, self._known.values())]
-        seen = scan.scan(areas, roots, snapshot.dir, self._options.exclude)
+        found = scan.scan(areas, roots, snapshot.dir, self._options.exclude)
         self._writer.set_roots(os.fsdecode(root) for root in sorted({*roots, *set(lost).intersection(old_roots)}))
-        lost += unmounted(seen.files, self._known, folders, [*lost, *seen.unseen])
-        protected = [*lost, *seen.unseen]
+        lost += unmounted(found.files, self._known, folders, [*lost, *found.unreadable])
+        protected = [*lost, *found.unreadable]
         retry = self._options.retry
-        plan = diff.compare(seen.files, self._known.values(), folders, protected, self._lacking, retry=retry)
-        self._tally.unreachable.extend(as_path(folder) for folder in sorted(lost))
-        self._report_scan(seen, areas, plan)
+        plan = diff.compare(found.files, self._known.values(), folders, protected, self._lacking, retry=retry)
+        self._stats.unreachable.extend(as_path(folder) for folder in sorted(lost))
+        self._report_scan(found, areas, plan)
         return plan
 
-    def _report_scan(self, seen: scan.Scan, areas: Sequence[scan.Area], plan: diff.Plan) -> None:
-        tally = self._tally
-        tally.enter("embed", total=len(seen.files) + len(seen.skipped))
-        for skipped in seen.skipped:
-            tally.skip(skipped)
+    def _report_scan(self, found: scan.Scan, areas: Sequence[scan.Area], plan: diff.ChangePlan) -> None:
+        stats = self._stats
+        stats.enter("embed", total=len(found.files) + len(found.skipped))
+        for skipped in found.skipped:
+            stats.skip(skipped)
         for row in plan.known_skipped:
-            tally.skip(Skipped(as_path(row.path), row.cause, row.remedy))
-        tally.skipped.extend(Skipped(as_path(row.path), row.cause, row.remedy) for row in plan.known_damaged)
-        tally.skipped.extend(scan.unfollowed_links(seen.links, areas))
-        tally.count("unchanged", plan.unchanged)
+            stats.skip(Skipped(as_path(row.path), row.cause, row.remedy))
+        stats.note(*(Skipped(as_path(row.path), row.cause, row.remedy) for row in plan.known_damaged))
+        stats.note(*scan.unfollowed_links(found.links, areas))
+        stats.count("unchanged", plan.unchanged)
 
-    def embed(self, plan: diff.Plan) -> None:
-        """Read and embed what is new or changed, then drop what is gone."""
+    def embed(self, plan: diff.ChangePlan) -> None:
+        """Process new and changed files, then remove files that are gone."""
         not_media = self._embed(plan.fresh) if plan.fresh else []
-        # Only now, because a file that was moved must not take its vectors along before its new place is known.
+        # Only now: the vectors of a moved file have to stay until its new path is known.
         removed = [*plan.removed, *self._known.keys() & set(not_media)]
         self.committer.commit(removed, plan.moved_roots)
-        self._tally.count("removed", len(removed))
+        self._stats.count("removed", len(removed))
 
     def _embed(self, files: Sequence[FoundFile]) -> list[bytes]:
+        """Process files, and return the paths of those that are not media."""
         snapshot = self._writer.snapshot
-        settings = snapshot.manifest.settings
-        workers = min(self._options.workers, len(files))
-        embedding = EmbedStage(
-            self._model, settings.modalities, self.committer, tally=self._tally, damage=self._known_damage()
+        settings, known = snapshot.manifest.settings, snapshot.content_ids()
+        spec = IndexSpec(
+            Segmentation.parse(settings.segmenting), settings.modalities, instructions=("", *settings.instructions)
         )
+        workers = min(self._options.workers, len(files))
+        collector = Collector(self.committer, self._stats, known, self._known_damage())
+        embed_stage = EmbedStage(self._model, collector, self._stats)
         with DecoderPool(workers, snapshot.manifest.model.sampling) as decoders:
-            readers = DecodeStage(
-                files,
-                decoders,
-                known=snapshot.content_ids(),
-                lacking=self._lacking,
-                settings=settings,
-                workers=workers,
-            )
+            decode_stage = DecodeStage(files, decoders, Claims(spec, known, self._lacking), workers)
             try:
-                readers.start()
-                embedding.run(readers.channel)
+                decode_stage.start()
+                embed_stage.run(decode_stage.queue)
             finally:
-                readers.stop()
+                decode_stage.stop()
                 self.decoder_memory_bytes = decoders.peak_memory_bytes()
                 decoders.close()
-                readers.join()
-        return embedding.not_media
+                decode_stage.join()
+        return collector.not_media
 
-    def _known_damage(self) -> dict[str, tuple[str, str]]:
-        """Cause and remedy of contents that are in the index but for a damaged part, by digest."""
+    def _known_damage(self) -> dict[str, Failure]:
+        """Return why contents are in the index in part only, by digest."""
         rows = {row.content_id: row for row in self._known.values() if row.cause and row.content_id is not None}
         contents = self._writer.snapshot.contents(list(rows))
-        return {contents[number].digest: (row.cause, row.remedy) for number, row in rows.items()}
+        return {contents[content_id].digest: Failure(row.cause, row.remedy) for content_id, row in rows.items()}
 
     def build_shards(self) -> None:
-        """Bring tables into shape, and build the search structures that are missing."""
-        self._tally.enter("shards")
-        self.committer.tidy()
+        """Compact the tables if they need it, and build missing shards."""
+        self._stats.enter("shards")
+        self.committer.compact_if_fragmented()
         for key in self._writer.snapshot.manifest.settings.keys:
             refresh_shards(self._writer, key, self._options.min_shard_rows, self._options.recall)
 
     def calibrate(self) -> None:
-        """Measure how scores spread, if anything was embedded, or if an earlier run did not come to it."""
-        if any(self._tally.segments.values()) or not is_measured(self._writer.snapshot):
+        """Measure the score statistics, if anything was embedded or an earlier run was interrupted before this."""
+        if any(self._stats.segments.values()) or not is_measured(self._writer.snapshot):
             self._writer.set_score_stats(score_stats(self._writer.snapshot, self._model()))
             self._writer.commit()

@@ -1,4 +1,4 @@
-"""Counting what a run does: for the progress display while it lasts, and for its report."""
+"""The counts of a run: for the progress display while it lasts, and for its report."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from wave_search.reports import IndexReport, Progress, ProgressCallback, Skipped
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from wave_search.types import Modality
@@ -18,14 +19,14 @@ PROGRESS_INTERVAL_S = 0.1
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C during a run. What was complete is committed; the next run continues from there.
+    """Ctrl-C during a run. Complete files are committed; the next run continues with the others.
 
     Attributes:
         report: what was done until then.
     """
 
     def __init__(self, report: IndexReport) -> None:
-        super().__init__("interrupted; what was complete is in the index, and the next run continues from there")
+        super().__init__("interrupted; complete files are in the index, and the next run continues with the others")
         self.report = report
 
 
@@ -33,7 +34,7 @@ class RunStats:
     """The counts of one run. Used by one thread.
 
     Args:
-        progress: is called with a snapshot at each change of stage, and otherwise at most ten times a second.
+        progress: called with a `Progress` at each change of stage, and otherwise at most ten times a second.
     """
 
     def __init__(self, progress: ProgressCallback | None) -> None:
@@ -43,44 +44,62 @@ class RunStats:
         self.unreachable: list[Path] = []
         self.media_s = 0.0
         self._progress = progress
-        self._began_s = self._told_s = time.monotonic()
+        self._started_s = self._reported_s = time.monotonic()
         self._stage = ""
         self._total = self._done = 0
 
     def enter(self, stage: str, total: int = 0) -> None:
-        """Begin a stage; `total` files are to be looked at in all."""
+        """Begin a stage.
+
+        Args:
+            stage: its name, see `Progress`.
+            total: number of files of the run; 0 if it stays the same.
+        """
         self._stage = stage
         self._total = total or self._total
-        self._tell(None)
+        self._report_progress(None)
 
     def count(self, outcome: str, files: int = 1, current: Path | None = None) -> None:
-        """Count files that are dealt with; `outcome` is the name of a field of `IndexReport`."""
+        """Count files that are done; `outcome` is the name of a field of `IndexReport`."""
         self.counts[outcome] += files
         self._done += files if outcome != "removed" else 0
-        self.touch(current)
+        self._touch(current)
 
     def skip(self, skipped: Skipped) -> None:
         """Count a file that is not indexed."""
-        self.skipped.append(skipped)
+        self.note(skipped)
         self._done += 1
-        self.touch(skipped.path)
+        self._touch(skipped.path)
 
-    def touch(self, current: Path | None) -> None:
-        """Show that something happens."""
-        if time.monotonic() - self._told_s >= PROGRESS_INTERVAL_S:
-            self._tell(current)
+    def note(self, *skipped: Skipped) -> None:
+        """List files in the report that are counted elsewhere, or not counted: damaged files and links."""
+        self.skipped.extend(skipped)
 
-    def _tell(self, current: Path | None) -> None:
+    def add_segments(self, modalities: Iterable[Modality], media_s: float, current: Path) -> None:
+        """Count vectors, by modality, and the seconds of sound or video that they stand for."""
+        self.segments.update(modalities)
+        self.media_s += media_s
+        self._touch(current)
+
+    def drop_segments(self, modalities: Iterable[Modality]) -> None:
+        """Take back vectors that were counted, of a file that cannot be indexed."""
+        self.segments.subtract(modalities)
+
+    def _touch(self, current: Path | None) -> None:
+        if time.monotonic() - self._reported_s >= PROGRESS_INTERVAL_S:
+            self._report_progress(current)
+
+    def _report_progress(self, current: Path | None) -> None:
         if self._progress is None:
             return
-        self._told_s = time.monotonic()
+        self._reported_s = time.monotonic()
         segments = self.segments.total()
         self._progress(
             Progress(self._stage, self._total, self._done, len(self.skipped), segments, self.media_s, current)
         )
 
     def report(self, decoder_memory_bytes: int, *, interrupted: bool = False) -> IndexReport:
-        """Everything so far."""
+        """Return the report of the run up to now."""
         own_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         return IndexReport(
             indexed=self.counts["indexed"],
@@ -92,7 +111,7 @@ class RunStats:
             unreachable=tuple(self.unreachable),
             segments=dict(self.segments),
             media_s=self.media_s,
-            elapsed_s=time.monotonic() - self._began_s,
+            elapsed_s=time.monotonic() - self._started_s,
             peak_memory_bytes=own_bytes + decoder_memory_bytes,
             interrupted=interrupted,
         )

@@ -1,4 +1,4 @@
-"""What lies in the folders that were asked for. Looks at names and sizes only; opens no file."""
+"""The files in folders, by name, size and time of modification. No file is opened."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 _MISSING_REMEDY = (
-    "Check the spelling, and whether its disk is mounted. What was indexed from there before stays in the index "
-    "until it is removed with `wave-search remove`."
+    "Check the spelling, and whether its disk is mounted. Files that were indexed from there stay in the index "
+    "until you remove them with `wave-search remove`."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """One argument: a folder or a single file, as an absolute path without symbolic links."""
+    """An argument: a folder or a single file, as an absolute path without symbolic links."""
 
     path: bytes
     is_folder: bool
@@ -33,49 +33,49 @@ class Area:
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """A regular file. Names are bytes, because a file's name need not be valid text."""
+    """A regular file. Paths are bytes, because the name of a file need not be valid text."""
 
     path: bytes
     """Absolute."""
     root: bytes
-    """The folder of the index that it belongs to."""
+    """The indexed folder that it belongs to."""
     size_bytes: int
     mtime_ns: int
     device: int
-    """Number of the disk that it is on."""
+    """Number of its disk (st_dev)."""
     named: bool = False
-    """It was an argument itself, and was not found in a folder."""
+    """It was named by the user itself, not found in a folder."""
 
 
 @dataclass(slots=True)
 class Scan:
-    """All that one scan saw."""
+    """The result of a scan."""
 
     files: dict[bytes, FoundFile] = field(default_factory=dict)
-    """By path, in scan order: names in byte order, a folder's files before its folders."""
+    """By path, in scan order: names in byte order, the files of a folder before its subfolders."""
     skipped: list[Skipped] = field(default_factory=list)
-    unseen: list[bytes] = field(default_factory=list)
-    """Folders that could not be listed. What was known below them is not deleted."""
+    unreadable: list[bytes] = field(default_factory=list)
+    """Folders that could not be listed. Rows of the index below them stay."""
     links: list[bytes] = field(default_factory=list)
-    """Symbolic links in folders. They are not followed, so loops cannot arise."""
+    """Symbolic links in folders. They are not followed, so there are no loops."""
 
 
 def is_under(path: bytes, folder: bytes) -> bool:
-    """Whether `path` is `folder` or lies in it."""
+    """Return whether `path` is `folder` or is inside it."""
     return path == folder or path.startswith(folder.rstrip(b"/") + b"/")
 
 
 def as_path(name: bytes) -> Path:
-    """The same name as a `Path`; invalid UTF-8 becomes surrogates and survives the way back."""
+    """Return a name as a `Path`; invalid UTF-8 becomes surrogates, which `os.fsencode` turns back."""
     return Path(os.fsdecode(name))
 
 
 def resolve(paths: Iterable[str | os.PathLike[str]], index_dir: Path) -> list[Area]:
-    """The arguments as areas, the same one only once.
+    """Return the arguments as areas, without duplicates.
 
     Args:
         paths: folders and files; a symbolic link stands for its target.
-        index_dir: the index, which cannot be indexed itself.
+        index_dir: the index, which cannot be indexed.
 
     Raises:
         UsageError: one of them does not exist or is the index.
@@ -90,15 +90,15 @@ def resolve(paths: Iterable[str | os.PathLike[str]], index_dir: Path) -> list[Ar
             reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
             raise UsageError(f"{os.fspath(path)}: {reason}", _MISSING_REMEDY) from None
         if is_under(real, own):
-            raise UsageError(f"{os.fspath(path)} is the index itself", "Name the folder with your media.")
+            raise UsageError(f"{os.fspath(path)} is the index itself", "Name the folder that holds your media.")
         areas.setdefault(real, Area(real, stat.S_ISDIR(mode)))
     if not areas:
-        raise UsageError("nothing to index", "Name at least one folder or file.")
+        raise UsageError("no folder or file to index was named", "Name at least one.")
     return list(areas.values())
 
 
 def outermost(folders: Iterable[bytes]) -> list[bytes]:
-    """Those of the folders that lie in none of the others, sorted."""
+    """Return the folders that are inside none of the others, sorted."""
     result: list[bytes] = []
     for folder in sorted(set(folders), key=lambda name: name.rstrip(b"/") + b"/"):
         if not result or not is_under(folder, result[-1]):
@@ -107,24 +107,24 @@ def outermost(folders: Iterable[bytes]) -> list[bytes]:
 
 
 def join_roots(known: Iterable[bytes], areas: Sequence[Area]) -> list[bytes]:
-    """The index's folders after adding areas. An area inside a known folder adds none; a file adds its folder."""
+    """Return the folders of the index after adding areas. Files add their folder; areas in known folders add none."""
     return outermost([*known, *(area.path if area.is_folder else bytes(as_path(area.path).parent) for area in areas)])
 
 
 def scan(areas: Sequence[Area], roots: Sequence[bytes], index_dir: Path, exclude: Sequence[str] = ()) -> Scan:
     """List the regular files of the areas.
 
-    Passed over in silence: hidden files and folders, the index itself, and what `exclude` names. Pipes, devices and
-    sockets are reported and never opened.
+    Hidden files and folders, the index itself, and what `exclude` matches are left out. Pipes, devices and sockets
+    are reported as skipped.
 
     Args:
-        areas: what to scan.
-        roots: the index's folders; each area lies in one.
+        areas: folders and files to scan.
+        roots: the folders of the index; each area is in one of them.
         index_dir: the index.
-        exclude: globs. One with a slash is matched with the path below the area, others with each single name.
+        exclude: globs. One with a slash is matched against the path below the area, others against each name.
 
     Returns:
-        What was seen. Files that vanish meanwhile are not in it.
+        The files. Those that vanish during the scan are not among them.
     """
     result = Scan()
     own = os.fsencode(os.path.realpath(index_dir))
@@ -133,14 +133,14 @@ def scan(areas: Sequence[Area], roots: Sequence[bytes], index_dir: Path, exclude
         if area.is_folder:
             _walk(result, area.path, root, own, exclude)
         elif not _excluded(area.path.rpartition(b"/")[2], exclude):
-            _see(result, area.path, root, as_path(area.path).stat(), named=True)
+            _add(result, area.path, root, as_path(area.path).stat(), named=True)
     return result
 
 
 def _walk(result: Scan, area: bytes, root: bytes, own: bytes, exclude: Sequence[str]) -> None:
-    waiting = [area]
-    while waiting:
-        folder = waiting.pop()
+    pending = [area]
+    while pending:
+        folder = pending.pop()
         folders: list[bytes] = []
         for entry in _entries(result, folder):
             below = entry.path[len(area) :].lstrip(b"/")
@@ -152,10 +152,10 @@ def _walk(result: Scan, area: bytes, root: bytes, own: bytes, exclude: Sequence[
                 folders.append(entry.path)
             else:
                 try:
-                    _see(result, entry.path, root, entry.stat(follow_symlinks=False))
+                    _add(result, entry.path, root, entry.stat(follow_symlinks=False))
                 except FileNotFoundError:
                     continue
-        waiting.extend(reversed(folders))
+        pending.extend(reversed(folders))
 
 
 def _entries(result: Scan, folder: bytes) -> list[os.DirEntry[bytes]]:
@@ -165,13 +165,13 @@ def _entries(result: Scan, folder: bytes) -> list[os.DirEntry[bytes]]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        result.unseen.append(folder)
+        result.unreadable.append(folder)
         cause = f"the folder cannot be listed ({error.strerror})"
-        result.skipped.append(Skipped(as_path(folder), cause, "Give read permission, or leave it out with --exclude."))
+        result.skipped.append(Skipped(as_path(folder), cause, "Grant read permission, or exclude it with --exclude."))
         return []
 
 
-def _see(result: Scan, path: bytes, root: bytes, status: os.stat_result, *, named: bool = False) -> None:
+def _add(result: Scan, path: bytes, root: bytes, status: os.stat_result, *, named: bool = False) -> None:
     kind = stat.S_IFMT(status.st_mode)
     if kind == stat.S_IFREG:
         known = result.files.get(path)
@@ -191,12 +191,12 @@ def _excluded(below: bytes, patterns: Sequence[str]) -> bool:
 
 
 def unfollowed_links(links: Iterable[bytes], areas: Sequence[Area]) -> Iterator[Skipped]:
-    """Those links that a user may miss: to media or folders elsewhere. What lies in an area is found without them."""
+    """Yield links to media or folders outside of all areas, whose targets are not indexed."""
     for link in links:
         target = os.path.realpath(link)
         if any(is_under(target, area.path) for area in areas):
             continue
-        # The functions of pathlib would raise for a target that may not be looked at.
+        # The functions of pathlib would raise for a target without permission.
         if os.path.isdir(target) or (os.path.isfile(target) and looks_like_media(as_path(link))):  # noqa: PTH112, PTH113
-            cause = "a symbolic link to another place; links inside a folder are not followed"
-            yield Skipped(as_path(link), cause, f"Name its target itself: {os.fsdecode(target)}")
+            cause = "a symbolic link to another place; links inside folders are not followed"
+            yield Skipped(as_path(link), cause, f"Index its target: {os.fsdecode(target)}")

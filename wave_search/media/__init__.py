@@ -1,4 +1,4 @@
-"""Bytes to arrays: what a file is, and what can be seen and heard in it.
+"""Bytes to arrays: identification and decoding of media files.
 
 Importing this loads none of the decoding libraries; they are used in worker processes only.
 """

@@ -1,7 +1,7 @@
-"""Sound of files: through libsndfile where it reads the format, else through PyAV.
+"""Audio tracks: through libsndfile where it reads the format, else through PyAV.
 
-The channels of a file are averaged here and nowhere else. (FFmpeg's own downmix is 3 dB louder than the mean, so the
-same sound would have two levels, depending on its container.)
+Channels are averaged here and nowhere else. (FFmpeg's own downmix is 3 dB louder than the mean, so the same audio would
+have two levels, depending on its container.)
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 
 from wave_search.errors import BrokenMediaError
 from wave_search.media.demux import MAX_GAP_S, choose_audio, decode, open_container
-from wave_search.media.files import descriptor_path
 from wave_search.media.info import AudioStream
+from wave_search.media.source import REPLACE, descriptor_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from wave_search.media.demux import Source
+    from wave_search.media.source import Source
 
 _SNDFILE = frozenset({"wav", "flac", "ogg", "mp3", "aiff", "au", "caf", "w64"})
 _EXACT_SEEK = frozenset({"wav", "flac", "aiff", "au", "caf", "w64"})
-"""The others come out a little different after a seek, so they are decoded from the beginning."""
+"""The other formats decode to slightly different samples after a seek, so they are decoded from the beginning."""
 _CODECS = {"flac": "flac", "mp3": "mp3"}
-"""libsndfile only tells the samples within these."""
+"""For these, libsndfile reports only the sample format."""
 _BLOCK_SAMPLES = 1 << 20
-"""Of all channels together."""
+"""Total of all channels."""
 MIN_RATE_HZ, MAX_RATE_HZ = 1_000, 1_000_000
 _MIN_GAP_S = 0.1
-"""A gap between two frames is filled with silence if it is longer than this; a smaller one is rounding."""
+"""A longer gap between two frames is filled with silence; a shorter one is rounding of time stamps."""
 
 
 class SndfileSource:
-    """Sound that libsndfile reads. Use `open_sndfile`."""
+    """Audio through libsndfile. Made by `open_sndfile`."""
 
     def __init__(self, path: Path, file: Any, demuxer: str) -> None:
         self._path = path
@@ -47,7 +47,7 @@ class SndfileSource:
         self.stream = AudioStream(_CODECS.get(demuxer, str(file.subtype).lower()), file.samplerate, file.channels)
 
     def count(self) -> int:
-        """Count the samples: what the header says if the last one is really there, else by decoding everything."""
+        """Count the samples: the number in the header if the last one can be read, else by decoding everything."""
         import soundfile
 
         declared: int = self._file.frames
@@ -77,16 +77,14 @@ class SndfileSource:
         except soundfile.LibsndfileError:
             return
         if not valid:
-            raise BrokenMediaError(
-                self._path, "none of its samples is a number (all are NaN or infinite)", "Replace it by an intact copy."
-            )
+            raise BrokenMediaError(self._path, "none of its samples is a number (all are NaN or infinite)", REPLACE)
 
 
 def open_sndfile(source: Source) -> SndfileSource | None:
-    """Open sound with libsndfile.
+    """Open audio with libsndfile.
 
     Returns:
-        None if libsndfile does not read the format, or finds nothing in the file.
+        None if libsndfile does not read the format, or the file has no samples.
     """
     if source.demuxer not in _SNDFILE:
         return None
@@ -104,18 +102,18 @@ def open_sndfile(source: Source) -> SndfileSource | None:
 
 
 class AvSource:
-    """Sound that PyAV reads.
+    """Audio through PyAV.
 
     Args:
         source: the file.
-        stream: as probing found it.
-        zero_s: time stamp of the beginning of the file. Silence is put before sound that begins later, and what is
-            before it is left out.
+        stream: as probed.
+        origin_s: time stamp at which the file begins. Audio that starts later is padded with silence; samples before
+            it are left out.
     """
 
-    def __init__(self, source: Source, stream: AudioStream, zero_s: float) -> None:
+    def __init__(self, source: Source, stream: AudioStream, origin_s: float) -> None:
         self._source = source
-        self._zero_s = zero_s
+        self._origin_s = origin_s
         self.sample_rate_hz = stream.sample_rate_hz
 
     def blocks(self, first: int) -> Iterator[NDArray[np.float32]]:
@@ -126,14 +124,14 @@ class AvSource:
             position += len(block)
 
     def _placed(self) -> Iterator[NDArray[np.float32]]:
-        """Blocks from the beginning of the file on, without holes."""
+        """Yield the samples of the file in blocks, with gaps filled."""
         container = open_container(self._source)
         position, rate_hz = 0, self.sample_rate_hz
         for frame in decode(container, choose_audio(container)):
             if frame.sample_rate != rate_hz:
                 continue
             block = mono(samples_of(frame))
-            begin_s = position / rate_hz if frame.pts is None else float(frame.pts * frame.time_base) - self._zero_s
+            begin_s = position / rate_hz if frame.pts is None else float(frame.pts * frame.time_base) - self._origin_s
             gap = round(begin_s * rate_hz) - position
             if position == 0 and gap < 0:
                 block = block[-gap:]
@@ -145,13 +143,13 @@ class AvSource:
 
 
 def check_rate(path: Path, sample_rate_hz: int) -> None:
-    """Refuse a rate that no sound has.
+    """Check that a sample rate is plausible.
 
     Raises:
         BrokenMediaError: it is out of range.
     """
     if not MIN_RATE_HZ <= sample_rate_hz <= MAX_RATE_HZ:
-        raise BrokenMediaError(path, f"declares a sample rate of {sample_rate_hz} Hz", "Replace it by an intact copy.")
+        raise BrokenMediaError(path, f"declares a sample rate of {sample_rate_hz} Hz", REPLACE)
 
 
 def samples_of(frame: Any) -> NDArray[np.float32]:
@@ -171,10 +169,10 @@ def mono(block: NDArray[np.float32]) -> NDArray[np.float32]:
     """Average channels.
 
     Args:
-        block: (samples, channels), any numbers.
+        block: (samples, channels), any values.
 
     Returns:
-        (samples,) float32 in [-1, 1]: what is no number is silence, what is too loud is clipped.
+        (samples,) float32 in [-1, 1]: NaN and infinity become 0, other values are clipped.
     """
     finite = np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0)
     average: NDArray[np.float32] = np.clip(finite, -1.0, 1.0).mean(axis=1, dtype=np.float32)

@@ -1,61 +1,51 @@
-"""Containers through PyAV: opening them safely, choosing streams, and what their packets say."""
+"""Containers through PyAV: opening them safely, choosing streams, scanning packets, decoding frames."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wave_search.errors import BrokenMediaError
-from wave_search.media.files import IndependentReader
+from wave_search.media.source import REPLACE, IndependentReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from wave_search.media.source import Source
+
 _BUFFER_BYTES = 1 << 20
 MAX_GAP_S = 60.0
-"""A longer gap between two time stamps is not a pause but a broken clock, and does not count."""
+"""A longer gap between two time stamps is a broken clock, not a pause, and is left out."""
 _PADDING_S = 0.2
-"""Encoders of sound fill up their last frame; the container then declares a little less than its packets hold."""
+"""Audio encoders pad their last frame; the container then declares a slightly shorter duration than its packets."""
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """What the packets of a video stream say."""
+class VideoPackets:
+    """Summary of the packets of a video stream."""
 
     frames: int
     start_s: float
     length_s: float
     """From the first frame to the end of the last, or 0.0 if there are no usable time stamps."""
     pts: NDArray[np.int64] | None
-    """(frames,) rising, in units of the stream; None if not every packet has one of its own."""
+    """(frames,) rising, in the time base of the stream; None unless every packet has a distinct time stamp."""
     keys: NDArray[np.int64]
-    """(key frames, 2): pts, and the time stamp that seeking to it needs. Empty if `pts` is None."""
+    """(key frames, 2): pts, and the time stamp to seek to. Empty if `pts` is None."""
     open_gop: bool
-    """Some frames before a key frame need it, so that decoding cannot start there by counting frames."""
+    """Some frames shown before a key frame depend on it, so frames cannot be counted from there."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
-    """What the packets of an audio stream say."""
+class AudioPackets:
+    """Summary of the packets of an audio stream."""
 
     start_s: float
     stop_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """An open file that is read as one format and no other."""
-
-    path: Path
-    """For messages only: libraries never see it."""
-    file: BinaryIO
-    demuxer: str
-    """FFmpeg's name of the format."""
 
 
 def open_container(source: Source) -> Any:
@@ -77,18 +67,18 @@ def open_container(source: Source) -> Any:
         )
     except (av.FFmpegError, ValueError) as error:
         raise BrokenMediaError(
-            source.path, f"cannot be opened as {source.demuxer} ({reason(error)})", "Replace it by an intact copy."
+            source.path, f"cannot be opened as {source.demuxer} ({reason(error)})", REPLACE
         ) from error
 
 
 def reason(error: Exception) -> str:
-    """Give the short reason of a library's error, without the file names that it may hold."""
+    """Return the short reason of a library's error, without the file names in it."""
     text = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
     return str(text).splitlines()[0][:120]
 
 
 def choose_video(container: Any) -> Any | None:
-    """Choose the video stream that FFmpeg, and so decord, considers the best; attached pictures do not count."""
+    """Return the video stream that FFmpeg, and so decord, considers the best; attached pictures are left out."""
     from av.stream import Disposition
 
     streams = [
@@ -99,7 +89,7 @@ def choose_video(container: Any) -> Any | None:
 
 
 def choose_audio(container: Any) -> Any | None:
-    """Choose the audio stream that is marked as the default one, or else the first."""
+    """Return the audio stream that is marked as default, or else the first."""
     from av.stream import Disposition
 
     streams = _decodable(container.streams.audio)
@@ -111,21 +101,21 @@ def _decodable(streams: Iterable[Any]) -> list[Any]:
 
 
 def packets(container: Any, streams: list[Any]) -> Iterator[Any]:
-    """Read the packets with content of some streams, up to the end or to where the file is damaged."""
+    """Read the non-empty packets of some streams, up to the end or to the first damage."""
     import av
 
     if not streams:
-        return  # FFmpeg would take this for all of them
+        return  # FFmpeg would read all streams
     try:
         for packet in container.demux(streams):
             if packet.size and not packet.is_discard:
                 yield packet
-    except (av.FFmpegError, IndexError):  # the latter where a stream begins that was not there at first
+    except (av.FFmpegError, IndexError):  # the latter where a stream begins in the middle of the file
         return
 
 
 def decode(container: Any, stream: Any) -> Iterator[Any]:
-    """Decode the frames of one stream, passing over packets that are damaged."""
+    """Decode the frames of one stream, leaving out damaged packets."""
     import av
 
     # One thread bounds the memory and makes the concealment of damage repeatable.
@@ -144,24 +134,26 @@ def decode(container: Any, stream: Any) -> Iterator[Any]:
 
 
 def first_frame(container: Any, stream: Any) -> Any | None:
-    """Decode the first frame of a stream: only then are rate, channels and size certain."""
+    """Decode the first frame of a stream, which alone determines rate, channels and size."""
     return next(decode(container, stream), None)
 
 
-def scan(container: Any, video: Any | None, audio: Any | None) -> tuple[Picture | None, Sound | None]:
-    """Read through a container and take down what its packets say; nothing is decoded.
+def scan_packets(
+    container: Any, video: Any | None, audio: Any | None
+) -> tuple[VideoPackets | None, AudioPackets | None]:
+    """Read all packets of two streams, without decoding them.
 
-    Headers may declare any number of frames. What counts is what is there.
+    Headers may declare any number of frames; only packets are counted.
 
     Returns:
         None for a stream that is None or has no packets.
     """
-    picture: list[tuple[int | None, int | None, bool]] = []
+    rows: list[tuple[int | None, int | None, bool]] = []
     start_s: float | None = None
     stop_s = 0.0
     for packet in packets(container, [stream for stream in (video, audio) if stream is not None]):
         if packet.stream is video:
-            picture.append((packet.pts, packet.dts, packet.is_keyframe))
+            rows.append((packet.pts, packet.dts, packet.is_keyframe))
             continue
         begin_s = stop_s if packet.pts is None else float(packet.pts * packet.time_base)
         if start_s is None:
@@ -169,26 +161,33 @@ def scan(container: Any, video: Any | None, audio: Any | None) -> tuple[Picture 
         elif abs(begin_s - stop_s) > MAX_GAP_S:
             begin_s = stop_s
         stop_s = max(stop_s, begin_s + float((packet.duration or 0) * packet.time_base))
-    sound = None if start_s is None else _sound(audio, start_s, stop_s)
-    return (_picture(picture, float(video.time_base)) if video is not None and picture else None), sound
+    return (
+        _video_packets(rows, float(video.time_base)) if video is not None and rows else None,
+        None if start_s is None else _audio_packets(audio, start_s, stop_s),
+    )
 
 
-def _sound(audio: Any, start_s: float, stop_s: float) -> Sound:
+def origin_s(audio: AudioPackets, video: VideoPackets | None) -> float:
+    """Return the time stamp at which a file begins: that of its first frame or, without video, of its audio."""
+    return audio.start_s if video is None else video.start_s
+
+
+def _audio_packets(audio: Any, start_s: float, stop_s: float) -> AudioPackets:
     declared_s = float(audio.duration * audio.time_base) if audio.duration else 0.0
     padding_s = stop_s - start_s - declared_s
-    return Sound(start_s, stop_s - padding_s if 0 <= padding_s < _PADDING_S else stop_s)
+    return AudioPackets(start_s, stop_s - padding_s if 0 <= padding_s < _PADDING_S else stop_s)
 
 
-def _picture(rows: list[tuple[int | None, int | None, bool]], time_base_s: float) -> Picture:
+def _video_packets(rows: list[tuple[int | None, int | None, bool]], time_base_s: float) -> VideoPackets:
     times = [pts for pts, _, _ in rows if pts is not None]
     order = np.unique(np.array(times, dtype=np.int64))
     start_s = float(order[0]) * time_base_s if len(order) else 0.0
     length_s = _length_s(np.diff(order) * time_base_s) * len(rows) / len(order) if len(order) else 0.0
     if len(order) < len(rows):
-        return Picture(len(rows), start_s, length_s, None, np.zeros((0, 2), np.int64), open_gop=True)
+        return VideoPackets(len(rows), start_s, length_s, None, np.zeros((0, 2), np.int64), open_gop=True)
     keys = [(pts, pts if dts is None else min(pts, dts)) for pts, dts, key in rows if key and pts is not None]
     key_pts = np.array([pts for pts, _ in keys] or [0], dtype=np.int64)
-    return Picture(
+    return VideoPackets(
         frames=len(rows),
         start_s=start_s,
         length_s=length_s,
@@ -199,7 +198,7 @@ def _picture(rows: list[tuple[int | None, int | None, bool]], time_base_s: float
 
 
 def _length_s(steps_s: NDArray[np.float64]) -> float:
-    """Length of a stream from the times between its frames; the last frame lasts as long as the average one."""
+    """Return the length of a stream from the times between its frames; the last frame has the average length."""
     if not len(steps_s):
         return 0.0
     sane_s = np.where(steps_s > MAX_GAP_S, np.median(steps_s), steps_s)
@@ -207,7 +206,7 @@ def _length_s(steps_s: NDArray[np.float64]) -> float:
 
 
 def _leading(rows: list[tuple[int | None, int | None, bool]]) -> bool:
-    """Tell whether a frame is stored after a key frame but shown before it."""
+    """Return whether any frame is stored after a key frame but shown before it."""
     newest_key: int | None = None
     for pts, _, is_key in rows:
         if is_key:

@@ -1,4 +1,4 @@
-"""Still images through Pillow."""
+"""Images, through Pillow."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ import numpy as np
 
 from wave_search.errors import BrokenMediaError, UnsupportedMediaError
 from wave_search.media.sampling import policy_of
+from wave_search.media.source import REPLACE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from wave_search.media.demux import Source
+    from wave_search.media.source import Source
     from wave_search.types import Sampling
 
 MAX_PIXELS = 256_000_000
-"""A larger image is taken for a decompression bomb."""
+"""A larger image may be a decompression bomb, and is refused."""
 _SIDES_SWAPPED = frozenset({5, 6, 7, 8})
-"""EXIF orientations that turn an image by a quarter."""
+"""EXIF orientations that rotate an image by 90 or 270 degrees."""
 _EXIF_ORIENTATION = 0x0112
 
 
 def image_size(source: Source) -> tuple[int, int]:
-    """Read the width and height of an image, upright, without decoding it.
+    """Return the width and height of an image, upright, without decoding it.
 
     Raises:
         BrokenMediaError: it is damaged.
@@ -36,7 +37,7 @@ def image_size(source: Source) -> tuple[int, int]:
 
 
 def read_image(source: Source, sampling: Sampling) -> NDArray[np.uint8]:
-    """Decode an image: its first frame, upright, on white where it is transparent.
+    """Decode the first frame of an image, upright, with transparency blended onto white.
 
     Returns:
         (height, width, 3) RGB, resized according to `sampling`.
@@ -54,9 +55,7 @@ def read_image(source: Source, sampling: Sampling) -> NDArray[np.uint8]:
     except MemoryError:
         raise
     except Exception as error:  # Pillow's decoders raise whatever damaged data lead them to
-        raise BrokenMediaError(
-            source.path, f"a damaged {source.demuxer} image ({error})", "Replace it by an intact copy."
-        ) from error
+        raise BrokenMediaError(source.path, f"a damaged {source.demuxer} image ({error})", REPLACE) from error
     return policy_of(sampling).resize_image(pixels)
 
 
@@ -64,8 +63,8 @@ def _open(source: Source) -> Any:
     from PIL import Image
 
     if source.demuxer == "HEIF":
-        raise UnsupportedMediaError(source.path, "an HEIF image, which cannot be decoded here", "Convert it to JPEG.")
-    # Our own limit is checked below, before anything is decoded.
+        raise UnsupportedMediaError(source.path, "an HEIF image, which is not supported", "Convert it to JPEG.")
+    # The limit is checked below, before anything is decoded.
     Image.MAX_IMAGE_PIXELS = None
     source.file.seek(0)
     try:
@@ -73,20 +72,18 @@ def _open(source: Source) -> Any:
             # Some cameras write JPEGs with several pictures in them, which Pillow calls MPO.
             image = Image.open(source.file, formats=[source.demuxer, "MPO"])
     except Exception as error:  # see above
-        raise BrokenMediaError(
-            source.path, f"a damaged {source.demuxer} image", "Replace it by an intact copy."
-        ) from error
+        raise BrokenMediaError(source.path, f"a damaged {source.demuxer} image", REPLACE) from error
     if image.width * image.height > MAX_PIXELS:
         raise UnsupportedMediaError(
             source.path,
             f"an image of {image.width} x {image.height} pixels, more than {MAX_PIXELS // 10**6} million",
-            "Make it smaller.",
+            "Scale it down.",
         )
     return image
 
 
 def _eight_bit(image: Any) -> Any:
-    """Scale 16-bit grey to 8 bits: Pillow's own conversion clips it."""
+    """Scale 16-bit grey to 8 bits, which Pillow's own conversion would clip."""
     from PIL import Image
 
     if not image.mode.startswith("I"):

@@ -1,4 +1,4 @@
-"""What is known of a media file, and what comes out of it."""
+"""Media files and their decoded segments, as data."""
 
 from __future__ import annotations
 
@@ -14,23 +14,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class VideoStream:
-    """The moving picture of a file."""
+    """The video track of a file."""
 
     width: int
-    """Pixels of the upright picture, after rotation."""
+    """Pixels, after rotation."""
     height: int
     codec: str
     fps: float
     """Average frames per second."""
     frames: int
-    """Counted, not declared."""
-    rotation_deg: int
-    """Counter-clockwise turn that makes the stored picture upright: 0, 90, 180 or 270."""
+    """Number of frames, counted in the packets."""
 
 
 @dataclass(frozen=True, slots=True)
 class AudioStream:
-    """The sound of a file, as it is stored."""
+    """The audio track of a file, as it is stored."""
 
     codec: str
     sample_rate_hz: int
@@ -39,26 +37,26 @@ class AudioStream:
 
 @dataclass(frozen=True, slots=True)
 class MediaInfo:
-    """What a file is, by its content."""
+    """Identification of a file by its content."""
 
     kind: str
-    """"text", "image", "audio" or "video"; a video may have no sound."""
+    """"text", "image", "audio" or "video"; a video need not have an audio track."""
     container: str
     """Format of the file, for example "mov", "flac", "PNG" or "srt"."""
     size_bytes: int
     digest: str
     """BLAKE2b of the whole content, 16 bytes as hexadecimal digits."""
     duration_s: float | None = None
-    """Of the longest stream; None for what has no time."""
+    """Of the longest track; None for images and plain text."""
     video: VideoStream | None = None
     audio: AudioStream | None = None
     width: int | None = None
-    """Pixels of an upright image."""
+    """Pixels of an image, after rotation."""
     height: int | None = None
 
     @property
     def modalities(self) -> tuple[Modality, ...]:
-        """What it can be embedded as."""
+        """Return the modalities that it can be embedded as."""
         if self.kind in (Modality.TEXT, Modality.IMAGE):
             return (Modality(self.kind),)
         present = {
@@ -71,23 +69,23 @@ class MediaInfo:
 
 @dataclass(frozen=True, slots=True)
 class DecodedSegment:
-    """A part of a file as arrays."""
+    """A segment of a file as arrays."""
 
     span: Span | None
-    """Where it is in the file; None for texts and images, which have no time."""
+    """Range in the file; None for plain text and images, which have no duration."""
     clip: Clip
     media_s: float
-    """Seconds of sound or video that it stands for."""
+    """Seconds of audio or video in it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What of a file is to be decoded, and how."""
+class DecodeRequest:
+    """Which part of a file to decode, and how."""
 
     info: MediaInfo
-    segmenting: Segmentation
+    segmentation: Segmentation
     modalities: frozenset[Modality]
-    """Only what these need is decoded."""
+    """Only the streams that these need are decoded."""
     span: Span | None
-    """None: all of the file."""
+    """Range to decode; None for the whole file."""
     sampling: Sampling

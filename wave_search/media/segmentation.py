@@ -1,4 +1,4 @@
-"""How files are cut into segments: pure arithmetic."""
+"""Segmentation of files into ranges: pure arithmetic."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from wave_search.types import Span
 
 DEFAULT_LENGTH_S = 10.0
 MIN_LENGTH_S = 1.0
-"""A remainder shorter than this joins the segment before it; so does a scene."""
+"""A shorter remainder, or scene, joins the segment before it."""
 MAX_LENGTH_S = 86_400.0
 MAX_SCENE_S = 30.0
-"""A scene longer than this is cut into windows of this length."""
+"""A longer scene is cut into windows of this length."""
 _ROUNDING_S = 1e-6
-"""So little must not decide how many windows there are: sums of times are less exact than times."""
+"""Tolerance in the number of windows: sums of times are less exact than times."""
 
 
 @dataclass(frozen=True, slots=True)
 class Segmentation:
-    """A rule that cuts files into segments. `str` and `parse` are inverse to each other."""
+    """A rule that cuts files into segments. `parse` is the inverse of `str`."""
 
     mode: str = "fixed"
     """"fixed", "scene" or "none"."""
     length_s: float = DEFAULT_LENGTH_S
-    """Of fixed windows. With "scene" it applies to files without a picture."""
+    """Length of fixed windows; with "scene", of files without video."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read a rule as a user writes it.
+        """Parse a rule as a user writes it.
 
         Args:
-            text: seconds of a window, "scene" or "none".
+            text: length of windows in seconds, "scene" or "none".
 
         Raises:
-            UsageError: it is none of these.
+            UsageError: it is none of these, or the length is out of range.
         """
         if text in ("scene", "none"):
             return cls(text)
@@ -46,9 +46,7 @@ class Segmentation:
         except ValueError:
             length_s = math.nan
         if not MIN_LENGTH_S <= length_s <= MAX_LENGTH_S:
-            raise UsageError(
-                f"{text!r} is not a way to cut files into segments", "Use seconds (1 or more), scene or none."
-            )
+            raise UsageError(f"unknown segmentation {text!r}", "Give seconds (from 1 to 86400), scene or none.")
         return cls("fixed", length_s)
 
     def __str__(self) -> str:
@@ -63,8 +61,8 @@ def cut_windows(span: Span, length_s: float) -> list[Span]:
     """Cut a range into windows of equal length; a remainder under `MIN_LENGTH_S` joins the last one.
 
     Args:
-        span: what to cut. Its ends are ends of windows exactly, so that a window cut again is itself.
-        length_s: of a window.
+        span: range to cut. Its ends are ends of windows exactly, so that cutting a window again returns it.
+        length_s: length of a window.
     """
     duration_s = span.duration_s + _ROUNDING_S
     count = max(1, math.floor(duration_s / length_s))
@@ -75,14 +73,14 @@ def cut_windows(span: Span, length_s: float) -> list[Span]:
 
 
 def cut_scenes(span: Span, cuts_s: list[float]) -> list[Span]:
-    """Cut a range at changes of scene.
+    """Cut a range at scene changes.
 
-    Scenes shorter than `MIN_LENGTH_S` join the one before, or the next at the beginning; those longer than
+    A scene shorter than `MIN_LENGTH_S` joins the one before (the first one the next); scenes longer than
     `MAX_SCENE_S` are cut into windows.
 
     Args:
-        span: what to cut.
-        cuts_s: first moments of new scenes, rising.
+        span: range to cut.
+        cuts_s: start times of new scenes, rising.
     """
     edges = [span.start_s]
     for cut_s in cuts_s:

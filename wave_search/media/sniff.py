@@ -1,7 +1,7 @@
-"""Which files may be media, by their names and first bytes.
+"""Format detection, from the name and the first bytes of a file.
 
 FFmpeg guesses formats from content and would follow playlists and scripts to other files and hosts. So the format is
-decided here, from signatures of ordinary containers only, and every library is told which one to expect.
+decided here, from signatures of ordinary containers only, and passed to every library.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HEAD_BYTES = 4096
-"""How much of a file is looked at."""
+"""Number of bytes that are inspected."""
 
 TEXT_SUFFIXES = frozenset({".txt", ".md", ".srt", ".vtt"})
 PLAYLIST_SUFFIXES = frozenset({".m3u", ".m3u8", ".pls", ".xspf", ".mpd", ".ffconcat", ".asx", ".sdp", ".smil", ".wpl"})
@@ -47,24 +47,24 @@ _PLAYLIST_STARTS = (
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What the first bytes of a file say."""
+    """A format, recognised by first bytes."""
 
     kind: str
-    """"image" or "stream" (sound, video or both)."""
+    """"image" or "stream" (audio, video or both)."""
     format: str
     """Name of the format: Pillow's for images, FFmpeg's demuxer for streams."""
     distinctive: bool = True
-    """False if so few bytes decide that the file's name has to agree."""
+    """False if the signature is so short that the suffix of the file has to agree."""
 
 
 def looks_like_media(path: Path) -> bool:
-    """Tell whether a file is worth probing; others are ignored without a word.
+    """Return whether a file is to be probed; others are ignored silently.
 
-    A name with a known ending is enough: if the content is something else, probing says so. Without one, a regular
-    file counts if it begins with a known signature. At most `HEAD_BYTES` are read.
+    A known suffix is enough: probing detects other content. Without one, a regular file has to begin with a distinctive
+    signature. At most `HEAD_BYTES` are read.
 
     Args:
-        path: anything that exists or not; a folder is never media.
+        path: need not exist; a folder is never media.
     """
     known = path.suffix.lower() in MEDIA_SUFFIXES | TEXT_SUFFIXES | PLAYLIST_SUFFIXES
     try:
@@ -79,29 +79,29 @@ def looks_like_media(path: Path) -> bool:
 
 
 def sniff(head: bytes) -> Signature | None:
-    """Recognise a format.
+    """Detect the format of a file.
 
     Args:
-        head: the first bytes of a file, `HEAD_BYTES` if it is that long.
+        head: the first `HEAD_BYTES` of the file, or all if it is shorter.
 
     Returns:
-        None if it begins like none of the known formats.
+        None if no known signature matches.
     """
     if head[4:8] == b"ftyp":
         return _iso_media(head)
     for start, signature in _STARTS:
         if head.startswith(start):
             return signature
-    return _riff(head) or _mpeg(head) or _loose(head)
+    return _riff(head) or _mpeg(head) or _weak(head)
 
 
 def is_playlist(head: bytes) -> bool:
-    """Tell whether a file begins like a playlist or a script that names other files."""
+    """Return whether a file begins like a playlist or a script that names other files."""
     return head.removeprefix(codecs.BOM_UTF8).lstrip().startswith(_PLAYLIST_STARTS)
 
 
 def is_text(head: bytes) -> bool:
-    """Tell whether a file begins like a text: UTF-8 without control characters, or UTF-16 with its mark."""
+    """Return whether a file begins like text: UTF-8 without control characters, or UTF-16 with a byte order mark."""
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return True
     try:
@@ -176,8 +176,8 @@ def _has_sync(head: bytes, first: int, step: int) -> bool:
     return len(marks) == 4 and marks == b"GGGG"
 
 
-def _loose(head: bytes) -> Signature | None:
-    """Formats with only a few telling bits."""
+def _weak(head: bytes) -> Signature | None:
+    """Detect formats with short signatures."""
     if head[4:8] in (b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot"):
         return Signature("stream", "mov", distinctive=False)
     if head[:2] == b"BM" and head[6:10] == bytes(4) and head[14:15] in (b"\x0c", b"\x28", b"\x38", b"\x6c", b"\x7c"):

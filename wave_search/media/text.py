@@ -1,4 +1,4 @@
-"""Text files: paragraphs without time, subtitles with it."""
+"""Text files: paragraphs of plain text, and subtitles with their times."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 10_000_000
 MAX_CHARACTERS = 1000
-"""Of a segment, whatever the rule of segmenting: a model reads no more at once."""
+"""Maximum length of a segment, whatever the segmentation: models truncate longer text."""
 
 _TIME = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{2})[,.](\d{1,3})"
 _TIMING = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}")
@@ -35,13 +35,13 @@ class Cue:
 
 
 def read_text(path: Path, file: BinaryIO) -> str:
-    """Read a text file: UTF-8, or UTF-16 if it begins with the mark of it.
+    """Read a text file: UTF-8, or UTF-16 if it begins with a byte order mark.
 
-    Other encodings are refused, because guessing them turns letters into others without a word.
+    Other encodings are refused, because a wrong guess silently changes letters.
 
     Raises:
         UnsupportedMediaError: it is too long.
-        BrokenMediaError: it is not text in one of these encodings, or holds no text.
+        BrokenMediaError: it is not text in one of these encodings, or is blank.
     """
     file.seek(0)
     data = file.read(MAX_BYTES + 1)
@@ -53,29 +53,29 @@ def read_text(path: Path, file: BinaryIO) -> str:
     except UnicodeDecodeError as error:
         raise BrokenMediaError(path, "not text in UTF-8", "Convert it to UTF-8, for example with iconv.") from error
     if "\0" in text:
-        raise BrokenMediaError(path, "not text: it holds NUL characters", "Leave it out.")
+        raise BrokenMediaError(path, "not text: it contains NUL characters", "Exclude it.")
     if not text.strip():
-        raise BrokenMediaError(path, "holds no text", "Leave it out.")
+        raise BrokenMediaError(path, "contains no text", "Exclude it.")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def pack_paragraphs(text: str) -> Iterator[str]:
-    """Pack paragraphs into segments of at most `MAX_CHARACTERS`; longer ones are split between words."""
+    """Pack paragraphs into segments of at most `MAX_CHARACTERS`; longer paragraphs are split between words."""
     packed = ""
     for paragraph in re.split(r"\n\s*\n", text):
-        for piece in _pieces(paragraph.strip()):
-            if packed and len(packed) + 2 + len(piece) > MAX_CHARACTERS:
+        for part in _split(paragraph.strip()):
+            if packed and len(packed) + 2 + len(part) > MAX_CHARACTERS:
                 yield packed
                 packed = ""
-            packed = f"{packed}\n\n{piece}" if packed else piece
+            packed = f"{packed}\n\n{part}" if packed else part
     if packed:
         yield packed
 
 
 def parse_cues(text: str) -> list[Cue]:
-    """Read SubRip or WebVTT: cues with some text, without markup, in order of time.
+    """Parse SubRip or WebVTT into the cues that have text, without markup, in order of time.
 
-    Blocks that are no cues (headers, notes, styles) are left out.
+    Other blocks (headers, notes, styles) are left out.
     """
     cues = []
     for block in re.split(r"\n\s*\n", text):
@@ -85,14 +85,14 @@ def parse_cues(text: str) -> list[Cue]:
         if number is None or match is None:
             continue
         start_s, stop_s = _seconds(*match.groups()[:4]), _seconds(*match.groups()[4:])
-        said = html.unescape(_TAG.sub("", "\n".join(lines[number + 1 :]))).strip()
-        if said and start_s < stop_s:
-            cues.append(Cue(Span(start_s, stop_s), said))
+        content = html.unescape(_TAG.sub("", "\n".join(lines[number + 1 :]))).strip()
+        if content and start_s < stop_s:
+            cues.append(Cue(Span(start_s, stop_s), content))
     return sorted(cues, key=lambda cue: cue.span.start_s)
 
 
 def group_cues(cues: list[Cue], length_s: float) -> Iterator[Cue]:
-    """Join the cues that begin in the same window, up to `MAX_CHARACTERS`.
+    """Join cues that begin in the same window, up to `MAX_CHARACTERS`.
 
     Args:
         cues: in order of time.
@@ -113,10 +113,10 @@ def group_cues(cues: list[Cue], length_s: float) -> Iterator[Cue]:
 
 def _joined(cues: list[Cue]) -> Iterator[Cue]:
     span = Span(cues[0].span.start_s, max(cue.span.stop_s for cue in cues))
-    return (Cue(span, piece) for piece in _pieces("\n".join(cue.text for cue in cues)))
+    return (Cue(span, part) for part in _split("\n".join(cue.text for cue in cues)))
 
 
-def _pieces(paragraph: str) -> Iterator[str]:
+def _split(paragraph: str) -> Iterator[str]:
     while len(paragraph) > MAX_CHARACTERS:
         cut = max(paragraph.rfind(space, 0, MAX_CHARACTERS + 1) for space in " \n")
         cut = cut if cut > 0 else MAX_CHARACTERS

@@ -1,11 +1,12 @@
-"""The process in which files are decoded, so that a crash or a hang in a decoder costs one file and not the run.
+"""The worker process that decodes files, so that a crash or a hang in a decoder costs one file and not the run.
 
-It answers requests that come through a socket, and touches nothing else: no terminal, no signals of the keyboard.
+It answers requests from a socket, and is cut off from the terminal and its signals.
 """
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import pickle
 import resource
@@ -14,31 +15,35 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
-from wave_search.errors import BrokenMediaError, DecodeLimitError, WaveSearchError
+from wave_search.errors import BrokenMediaError, DecodeLimitError, MediaError, WaveSearchError
+from wave_search.files import digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from wave_search.media.info import DecodedSegment, MediaInfo, Wanted
+    from wave_search.media.info import DecodedSegment, DecodeRequest, MediaInfo
 
+_BLOCK_BYTES = 1 << 20
 _PR_SET_PDEATHSIG = 1
+_TRANSIENT = frozenset({errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT})
+"""Errors of the system, not of the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Identify a file, or decode what is wanted of it."""
+    """Identify a file, or decode a part of it."""
 
     path: Path
-    wanted: Wanted | None = None
+    decode: DecodeRequest | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One part of an answer."""
+    """One message of an answer."""
 
     value: MediaInfo | DecodedSegment | WaveSearchError | None
-    """None: the answer is complete. An error ends it as well."""
+    """None at the end of the answer. An error ends it as well."""
 
 
 def main(descriptor: int, parent: int, memory_bytes: int) -> None:
@@ -46,22 +51,22 @@ def main(descriptor: int, parent: int, memory_bytes: int) -> None:
 
     Args:
         descriptor: of the socket.
-        parent: id of the process that asks.
-        memory_bytes: of data; a decoder that wants more fails.
+        parent: id of the process at the other end.
+        memory_bytes: limit of data memory; a decoder that exceeds it fails.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # A busy decoder does not see that the socket was closed, so the kernel has to end it.
+    # A busy decoder does not notice that the socket was closed, so the kernel has to end it.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         return
     resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    channel = Connection(descriptor)
+    connection = Connection(descriptor)
     while True:
         try:
-            request: Request = pickle.loads(channel.recv_bytes())  # noqa: S301 - from the parent process
+            request: Request = pickle.loads(connection.recv_bytes())  # noqa: S301 - from the parent process
             for reply in _answer(request, memory_bytes):
-                channel.send_bytes(pickle.dumps(reply, protocol=5))
+                connection.send_bytes(pickle.dumps(reply, protocol=5))
         except (EOFError, ConnectionError):
             return
 
@@ -75,23 +80,32 @@ def _answer(request: Request, memory_bytes: int) -> Iterator[Reply]:
     except WaveSearchError as error:
         yield Reply(error)
     except MemoryError:
-        limit = f"decoding it needs more than {memory_bytes / 2**30:.3g} GiB of memory"
-        yield Reply(DecodeLimitError(path, limit, "Convert it to a smaller format."))
+        limit = f"decoding it takes more than {memory_bytes / 2**30:.3g} GiB of memory"
+        yield Reply(DecodeLimitError(path, limit, "Reduce its resolution."))
     except Exception as error:  # whatever damaged files make the libraries raise
-        lines = str(error).strip().splitlines() or [""]
-        cause = f"cannot be decoded ({type(error).__name__}: {lines[0][:120]})"
-        yield Reply(BrokenMediaError(path, cause, "Replace it by an intact copy."))
+        yield Reply(failure_of(path, error))
+
+
+def failure_of(path: Path, error: Exception) -> MediaError:
+    """Return what an exception means for a file: damage, or a failure of the system that may pass."""
+    from wave_search.media.source import REPLACE, RETRY
+
+    # Libraries derive their own errors from OSError, for damaged files.
+    if type(error) is OSError and error.errno in _TRANSIENT:
+        return MediaError(path, f"cannot be read ({error.strerror})", RETRY)
+    lines = str(error).strip().splitlines() or [""]
+    return BrokenMediaError(path, f"cannot be decoded ({type(error).__name__}: {lines[0][:120]})", REPLACE)
 
 
 def _serve(request: Request) -> Iterator[MediaInfo | DecodedSegment]:
     from wave_search.media.decode import decode_segments
-    from wave_search.media.demux import Source
-    from wave_search.media.files import digest_of, open_regular
     from wave_search.media.probe import probe
+    from wave_search.media.source import Source, open_regular
 
     with open_regular(request.path) as file:
-        if request.wanted is not None:
-            yield from decode_segments(Source(request.path, file, request.wanted.info.container), request.wanted)
+        if request.decode is not None:
+            yield from decode_segments(Source(request.path, file, request.decode.info.container), request.decode)
             return
         info = probe(request.path, file, os.fstat(file.fileno()).st_size)
-        yield replace(info, digest=digest_of(file))
+        file.seek(0)
+        yield replace(info, digest=digest(iter(lambda: file.read(_BLOCK_BYTES), b"")))

@@ -1,4 +1,4 @@
-"""Worker processes that decode, seen from the process that asks."""
+"""A pool of worker processes that identify and decode files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from wave_search.errors import DecodeLimitError, UsageError
-from wave_search.media.info import DecodedSegment, MediaInfo, Wanted
+from wave_search.media.info import DecodedSegment, DecodeRequest, MediaInfo
 from wave_search.media.worker import Reply, Request
 
 if TYPE_CHECKING:
@@ -28,33 +28,37 @@ if TYPE_CHECKING:
     from wave_search.types import Modality, Sampling, Span
 
 MEMORY_BYTES = 4 << 30
-"""What one decoder may use."""
+"""Memory limit of a worker."""
 _SLOWEST_READ_BYTES_PER_S = 10_000_000
-"""Files are read once as a whole to identify them, which takes a while on slow disks."""
-# The folder of a script and the current one stay out of the path: a "types.py" there would be imported.
+"""Identifying a file reads all of it, for its digest; slower disks exceed the time limit."""
+# The package is that of this process. The folder of a script, where a "soundfile.py" may be, comes last in the path.
 _BOOT = """
 import sys
-sys.path[:] = sys.argv[4:]
+sys.path.insert(0, sys.argv[4])
+import wave_search
+del sys.path[0]
+sys.path.extend(entry for entry in sys.argv[5:] if entry not in sys.path)
 from wave_search.media.worker import main
 main(*map(int, sys.argv[1:4]))
 """
-_REMEDY = "Convert it to another format, or leave it out."
+_PACKAGE_PARENT = Path(__file__).resolve().parents[2]
+_REMEDY = "Convert it to another format, or exclude it."
 
 
 class DecoderPool:
     """Identifies and decodes files in worker processes. Thread-safe; a context manager.
 
-    A worker that crashes, hangs or wants too much memory costs the file that it was busy with, and is replaced. Workers
-    are started when they are needed. They end with this process, however it ends.
+    A worker that crashes, hangs or exceeds its memory fails the file that it was decoding, and is replaced. Workers are
+    started when they are needed, and end with this process, however it ends.
 
     Args:
-        workers: how many are kept. More run for a while if more threads (or unfinished iterators) ask at once.
+        workers: number of workers that are kept. More are started for a while if more files are decoded at once.
         sampling: how frames and sound are sampled; raises ModelError if its policy is unknown.
-        item_timeout_s: for one file, beside the seconds of media in it. The time in which nobody asks for the next
-            segment does not count.
+        item_timeout_s: time limit of a file, in addition to its duration. Only the time spent waiting for the worker
+            counts, not the time between two segments that are asked for.
 
     Attributes:
-        workers: how many threads can ask without new workers.
+        workers: number of workers that are kept.
     """
 
     def __init__(self, workers: int, sampling: Sampling, item_timeout_s: float = 60.0) -> None:
@@ -79,16 +83,17 @@ class DecoderPool:
         self.close()
 
     def identify(self, path: Path) -> MediaInfo:
-        """Find out what a file is, by its content, and digest it.
+        """Identify a file by its content, and digest it.
 
         Args:
-            path: of a file of any kind. It is never taken for anything but a path.
+            path: of any file; never interpreted as a URL or an option.
 
         Raises:
-            MediaError: it cannot be used.
+            MediaError: it cannot be used. A subclass unless reading it failed for a reason that may pass.
+            UsageError: the pool is closed.
         """
         limit_s = self._item_timeout_s + _size_bytes(path) / _SLOWEST_READ_BYTES_PER_S
-        # To the end of the answer: a worker that is left with a part of it is of no further use.
+        # The answer is read to its end: a worker with an unread rest could not be used again.
         (info,) = [value for value in self._ask(Request(path), limit_s) if isinstance(value, MediaInfo)]
         return info
 
@@ -96,43 +101,44 @@ class DecoderPool:
         self,
         path: Path,
         info: MediaInfo,
-        segmenting: Segmentation,
+        segmentation: Segmentation,
         modalities: Collection[Modality],
         span: Span | None = None,
     ) -> Iterator[DecodedSegment]:
         """Decode a file segment by segment, in order of time.
 
-        The worker is at most one segment ahead. What a segment holds depends on the file and its range alone: decoding
-        a range again gives the same arrays. Closing the iterator early ends the worker's work on the file.
+        The worker is at most one segment ahead. The arrays of a segment depend on the file and the range alone, so
+        that decoding a range again returns the same arrays. Closing the iterator early stops the worker.
 
         Args:
             path: of the file.
-            info: what `identify` said of it.
-            segmenting: how it is cut.
-            modalities: what the segments are needed for. Nothing else is decoded, and a segment that serves for none of
-                them is left out.
+            info: result of `identify`.
+            segmentation: how to cut it.
+            modalities: what the segments are needed for. Other streams are not decoded, and segments with none of these
+                are left out.
             span: decode only this range; segments are cut from its beginning.
 
         Raises:
-            MediaError: it cannot be decoded, or not to the end. Segments that came before the error are good.
-            UsageError: the range lies outside the file, or scenes are asked for and PySceneDetect is not installed.
+            MediaError: it cannot be decoded, or not to its end. Segments before the error are good.
+            UsageError: the range is outside the file; scenes are requested and PySceneDetect is not installed; or the
+                pool is closed.
         """
-        wanted = Wanted(info, segmenting, frozenset(modalities), span, self._sampling)
+        request = DecodeRequest(info, segmentation, frozenset(modalities), span, self._sampling)
         stop_s = info.duration_s or 0.0
         if span is not None:
             stop_s = min(stop_s, span.stop_s)
-        for value in self._ask(Request(path, wanted), self._item_timeout_s + stop_s):
+        for value in self._ask(Request(path, request), self._item_timeout_s + stop_s):
             if isinstance(value, DecodedSegment):
                 yield value
 
     def peak_memory_bytes(self) -> int:
-        """Largest sum so far of what the workers held in memory, each at its peak."""
+        """Return the largest sum so far of the peak memory of all workers."""
         with self._lock:
             self._peak_bytes = max(self._peak_bytes, sum(worker.peak_bytes() for worker in self._all))
             return self._peak_bytes
 
     def close(self) -> None:
-        """End all workers, also busy ones."""
+        """Kill all workers, including busy ones."""
         self.peak_memory_bytes()
         with self._lock:
             self._closed = True
@@ -153,10 +159,10 @@ class DecoderPool:
             finished = True
         except _WorkerGone as gone:
             if self._closed:
-                raise UsageError("the decoders were closed while a file was being read") from gone
+                raise UsageError("the decoders were closed while a file was decoded") from gone
             raise DecodeLimitError(request.path, gone.cause, _REMEDY) from gone
         finally:
-            self._give_back(worker, finished)
+            self._return(worker, finished)
 
     def _borrow(self) -> _Worker:
         with self._lock:
@@ -172,7 +178,7 @@ class DecoderPool:
             self._all.add(worker)
         return worker
 
-    def _give_back(self, worker: _Worker, finished: bool) -> None:
+    def _return(self, worker: _Worker, finished: bool) -> None:
         self.peak_memory_bytes()
         with self._lock:
             if finished and not self._closed and len(self._idle) < self.workers:
@@ -183,7 +189,7 @@ class DecoderPool:
 
 
 class _WorkerGone(Exception):  # noqa: N818 - becomes an error with a path
-    """A worker died, or was killed because its time was up."""
+    """A worker died, or exceeded its time limit."""
 
     def __init__(self, cause: str) -> None:
         super().__init__(cause)
@@ -191,7 +197,7 @@ class _WorkerGone(Exception):  # noqa: N818 - becomes an error with a path
 
 
 class _Worker:
-    """One worker process and the socket to it."""
+    """A worker process and the socket to it."""
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
@@ -205,6 +211,7 @@ class _Worker:
                     str(theirs.fileno()),
                     str(os.getpid()),
                     str(MEMORY_BYTES),
+                    str(_PACKAGE_PARENT),
                     *sys.path,
                 ],
                 pass_fds=[theirs.fileno()],
@@ -213,53 +220,53 @@ class _Worker:
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
             )
-        self._channel = Connection(ours.detach())
+        self._connection = Connection(ours.detach())
 
     def alive(self) -> bool:
-        """Tell whether it can be asked."""
+        """Return whether the process is running."""
         return self._process.poll() is None
 
     def ask(self, request: Request, limit_s: float) -> Iterator[MediaInfo | DecodedSegment | WaveSearchError]:
-        """Send a request, and give the values of the answer as they come.
+        """Send a request, and yield the values of the answer as they arrive.
 
         Args:
             request: what to do.
-            limit_s: how long to wait, all waits together.
+            limit_s: maximum total time spent waiting, over all values of the answer.
 
         Raises:
-            _WorkerGone: there is no answer, or not all of it. The worker is no longer usable.
+            _WorkerGone: there is no complete answer. The worker is no longer usable.
         """
         left_s = limit_s
         try:
-            self._channel.send_bytes(pickle.dumps(request, protocol=5))
+            self._connection.send_bytes(pickle.dumps(request, protocol=5))
             while True:
                 asked_s = time.monotonic()
-                if not self._channel.poll(max(left_s, 0.0)):
-                    raise _WorkerGone(f"decoding it did not end within {limit_s:.3g} s")
-                reply: Reply = pickle.loads(self._channel.recv_bytes())  # noqa: S301 - from our own process
+                if not self._connection.poll(max(left_s, 0.0)):
+                    raise _WorkerGone(f"decoding took longer than the limit of {limit_s:.3g} s")
+                reply: Reply = pickle.loads(self._connection.recv_bytes())  # noqa: S301 - from our own process
                 left_s -= time.monotonic() - asked_s
                 if reply.value is None:
                     return
                 yield reply.value
         except (EOFError, OSError) as error:
-            raise _WorkerGone(self._how_it_ended()) from error
+            raise _WorkerGone(self._exit_cause()) from error
 
     def peak_bytes(self) -> int:
-        """Largest resident set so far; 0 if it has ended."""
+        """Return the largest resident set so far; 0 if the process has ended."""
         with contextlib.suppress(OSError, ValueError, StopIteration):
             status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="utf-8")
             return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:"))
         return 0
 
     def kill(self) -> None:
-        """End it, whatever it is doing."""
+        """Kill the process."""
         self._process.kill()
         self._process.wait()
 
-    def _how_it_ended(self) -> str:
+    def _exit_cause(self) -> str:
         code = self._process.wait()
         if code == -signal.SIGKILL:
-            return "the decoder was killed, perhaps for want of memory"
+            return "the decoder was killed, perhaps because the machine ran out of memory"
         name = signal.Signals(-code).name if code < 0 else f"exit status {code}"
         return f"the decoder crashed ({name})"
 

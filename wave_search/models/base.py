@@ -5,16 +5,15 @@ Importing this loads neither torch nor transformers.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+from wave_search.types import Clip, Modality, Sampling
 
+if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-    from wave_search.types import Clip, Modality, Sampling
 
 
 @dataclass(frozen=True, slots=True)

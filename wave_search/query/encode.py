@@ -111,7 +111,11 @@ class Encoder:
 
     def _first_clip(self, item: Embeddable) -> tuple[Clip, Modality]:
         with closing(self._clips(item, WHOLE)) as clips:
-            return next(clips)
+            first = next(clips)
+            # To the end of the answer: a decoder that is left with a part of it is killed, and another one started.
+            for _ in clips:
+                pass
+        return first
 
     def embed_clips(
         self, pairs: Sequence[tuple[Clip, Modality]], instruction: str | None

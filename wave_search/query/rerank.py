@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wave_search.ann import by_best_row, score
-from wave_search.errors import BrokenMediaError, MediaError, UsageError
+from wave_search.errors import BrokenMediaError, CacheError, MediaError, UsageError
 from wave_search.query.encode import WHOLE, batches
 from wave_search.query.fusion import joint_z
 from wave_search.query.grouping import order
 from wave_search.reports import Progress, Skipped
-from wave_search.store import Origin, VectorCache
+from wave_search.store import CACHE_NAME, CacheKey, EmbeddingCache, vector_space
 from wave_search.types import Clip, Modality, Span
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from wave_search.query.partition import PartitionSearch
     from wave_search.query.request import SearchRequest
     from wave_search.reports import ProgressCallback
-    from wave_search.store import FileRow, Snapshot
+    from wave_search.store import FileRow, SegmentRow, Snapshot
 
     Vector = NDArray[np.floating]
     Source = tuple[Path, MediaInfo]
@@ -41,6 +41,19 @@ BATCH_CLIPS = 8
 """Clips that are embedded at once: fewer than of a query, so that the progress display moves."""
 _MIN_STD_Z = 1e-3
 """If the z of segments deviate less than this from each other, they do not tell how much z a point of cosine is."""
+
+
+_CACHE_WAIT_S = 1.0
+"""Seconds to wait for another process that writes the cache: a query should rather do without."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A segment that is embedded again."""
+
+    segment: SegmentRow
+    digest: str
+    """Of the segment's content."""
 
 
 @dataclass(slots=True)
@@ -82,7 +95,7 @@ class Reembedder:
     def __init__(self, snapshot: Snapshot, encoder: Encoder) -> None:
         self._snapshot = snapshot
         self._encoder = encoder
-        self._cache = VectorCache(snapshot.dir)
+        self._cache = EmbeddingCache(snapshot.dir / CACHE_NAME, np.float16, _CACHE_WAIT_S)
 
     def embed(self, ids: Sequence[int], instruction: str, progress: RerankProgress) -> dict[int, NDArray[np.float16]]:
         """Embed segments with an instruction.
@@ -99,7 +112,7 @@ class Reembedder:
             ModelError: the model cannot be loaded, or fails.
         """
         origins = self._origins(ids)
-        found = self._cache.get(origins, instruction)
+        found = self._cached(origins, instruction)
         progress.total, progress.done, progress.skipped = len(origins), len(found), 0
         progress.report("rerank")
         missing = [origin for origin in origins if origin.segment.segment_id not in found]
@@ -108,11 +121,25 @@ class Reembedder:
                 pairs = [(clip, origin.segment.modality) for origin, clip in batch]
                 rows = [row.astype(np.float16) for row in self._encoder.embed_clips(pairs, instruction)]
                 made = [(origin, row) for (origin, _), row in zip(batch, rows, strict=True)]
-                self._cache.put(made, instruction)
+                with suppress(CacheError):
+                    self._cache.put((self._key(origin, instruction), row) for origin, row in made)
                 found.update((origin.segment.segment_id, row) for origin, row in made)
                 progress.done += len(batch)
                 progress.report("rerank")
         return found
+
+    def _cached(self, origins: Sequence[Origin], instruction: str) -> dict[int, NDArray[np.float16]]:
+        """Return the vectors that are in the cache: one that cannot be read is as if it were not there."""
+        keys = {origin.segment.segment_id: self._key(origin, instruction) for origin in origins}
+        with suppress(CacheError):
+            vectors = self._cache.get(keys.values())
+            return {number: vectors[key].astype(np.float16) for number, key in keys.items() if key in vectors}
+        return {}
+
+    def _key(self, origin: Origin, instruction: str) -> CacheKey:
+        segment = origin.segment
+        space = vector_space(self._snapshot.manifest.model, "", segment.modality, instruction)
+        return CacheKey(space, f"{origin.digest} {segment.start_s} {segment.stop_s}")
 
     def _origins(self, ids: Sequence[int]) -> list[Origin]:
         segments = self._snapshot.segment_rows(ids)

@@ -106,8 +106,8 @@ class Searcher:
         """
         keys = self.targets(request.target, request.instruction)
         if request.columns:
-            self.snapshot.library().check(_not_of_hits(request.columns))
-        chosen = None if request.where is None else self.snapshot.library().select(request.where)
+            self.snapshot.sql_filter().check(_not_of_hits(request.columns))
+        chosen = None if request.where is None else self.snapshot.sql_filter().select(request.where)
         request.check_effect(keys, query_takes_it=takes_instruction(request.terms))
         query = resolve(request, self.snapshot, self._encoder)
         partitions = [self._partition(key) for key in keys]
@@ -158,7 +158,7 @@ class Searcher:
             return hits
         paths = self.snapshot.paths_at([moment.peak.file for moment in moments])
         keys = [(moment.peak.segment_id, path) for moment, path in zip(moments, paths, strict=True)]
-        found = self.snapshot.library().values(_not_of_hits(columns), keys)
+        found = self.snapshot.sql_filter().values(_not_of_hits(columns), keys)
         return [
             replace(hit, columns={name: getattr(hit, name) if name in OF_HITS else values[name] for name in columns})
             for hit, values in zip(hits, found, strict=True)

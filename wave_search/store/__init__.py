@@ -1,28 +1,33 @@
-"""The truth on disk: Lance tables, pinned together by an immutable manifest, written by one process at a time.
+"""An index on disk: Lance tables, whose versions an immutable manifest names, written by one process at a time.
 
     <index>/
-        manifest/<version>.json    the highest version is the index; publishing one is the commit
-        lance/                     files, contents, segments with their vectors
-        digests/<version>.json     what the files under lance/ should be
-        shards/<space>/<name>/     derived search structures, can be rebuilt from lance/ at any time
-        cache.sqlite3              segments that queries embedded again, can be deleted at any time
-        lock                       held by the writer while it lives
-    last-hits.json             what the last query of the command line found; may be deleted
+        manifest/<version>.json      the highest version is the index; publishing one is the commit
+        lance/                       files, contents, segments with their vectors, metadata
+        checksums/<version>.json     the digests of the files under lance/
+        shards/<partition>/<name>/   search structures; rebuilt from lance/ if they are lost
+        cache.sqlite3                segments that queries embedded again; may be deleted at any time
+        last-hits.json               the hits of the last query of the command line; may be deleted at any time
+        lock                         held by a writer while it lives
 
+Lance reads and writes its tables itself. All other files are accessed through a `FileStore`; a folder is one.
 A reader opens a `Snapshot` of one version and keeps it, whatever a writer does meanwhile.
 """
 
+from wave_search.store.cleanup import KEEP_VERSIONS_FOR_S
 from wave_search.store.create import create
-from wave_search.store.embedding_cache import Origin, VectorCache
+from wave_search.store.embedding_cache import NAME as CACHE_NAME
+from wave_search.store.embedding_cache import CacheKey, EmbeddingCache, cannot_keep, vector_space
+from wave_search.store.file_table import Metadata
+from wave_search.store.files import FileStore
+from wave_search.store.local_files import LocalFiles
 from wave_search.store.manifest import Manifest
-from wave_search.store.metadata import Metadata
 from wave_search.store.rows import (
+    ChecksumsRef,
     CodebookRef,
     Column,
     ContentRow,
     Counts,
     FileRow,
-    ListRef,
     MetadataRow,
     NewSegment,
     Partition,
@@ -40,18 +45,23 @@ from wave_search.store.writer import Writer
 
 __all__ = [
     "BUILT_IN",
+    "CACHE_NAME",
+    "KEEP_VERSIONS_FOR_S",
     "RESERVED",
+    "CacheKey",
+    "ChecksumsRef",
     "CodebookRef",
     "Column",
     "ContentRow",
     "Counts",
+    "EmbeddingCache",
     "FileRow",
-    "ListRef",
+    "FileStore",
+    "LocalFiles",
     "Manifest",
     "Metadata",
     "MetadataRow",
     "NewSegment",
-    "Origin",
     "Partition",
     "Problem",
     "ScoreStats",
@@ -62,11 +72,12 @@ __all__ = [
     "Snapshot",
     "SqlFilter",
     "Tuning",
-    "VectorCache",
     "Writer",
+    "cannot_keep",
     "check_shard",
     "create",
     "exists",
     "open_snapshot",
+    "vector_space",
     "verify",
 ]

@@ -1,157 +1,154 @@
-"""What each file of the tables should be, so that a byte that changes later is found.
+"""What each file of the tables contains, so that a byte that changes later is found.
 
 Lance files never change once they are written, and carry no checksums. Each commit lists the files that it made, with
-their digests, in digests/<version>.json. A list names the one before it, and the manifest names the newest, each by the
-digest of its bytes. So a commit costs what it writes, and whatever changes afterwards breaks the chain.
+their BLAKE2b digests, in checksums/<version>.json. A list names the one before it, and the manifest names the newest,
+each by the digest of its bytes. So a commit costs what it writes, and whatever changes afterwards breaks the chain.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from wave_search.errors import IndexCorruptError
-from wave_search.store import files as durable
+import msgspec
+
+from wave_search.errors import IndexCorruptError, IndexStateError
+from wave_search.files import digest
 from wave_search.store import tables
-from wave_search.store.rows import ListRef
+from wave_search.store.rows import ChecksumsRef
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from wave_search.store.files import Stamp
+    from wave_search.store.files import FileStore
 
-FOLDER = "digests"
+FOLDER = "checksums"
 RESTORE = "Restore the index from a copy, or index the files again into another folder."
+_LISTED_ANEW = "run `wave-search optimize`: it accepts the tables as they are and lists their checksums anew."
 
 
-def add(
-    directory: Path,
-    version: int,
-    made: Iterable[Stamp],
-    before: ListRef | None = None,
-    known: Mapping[str, str] | None = None,
-) -> ListRef:
-    """List the files that a commit makes. To be called before the manifest that names the list is published.
+@dataclass(frozen=True, slots=True)
+class _List:
+    """The content of one file."""
 
-    Args:
-        directory: the index.
-        version: of the commit.
-        made: new files of the tables; they are read.
-        before: the list to go on from; None to begin a new chain.
-        known: digests to take over, by path below the tables.
-
-    Raises:
-        OSError: a file cannot be read, or the list not be written.
-    """
-    top = directory / tables.FOLDER
-    new = sorted(path for path in (Path(name) for name, _, _ in made) if path.name != tables.HINT)
-    files = {**(known or {}), **{path.relative_to(top).as_posix(): durable.file_digest(path) for path in new}}
-    content = {"before": before and asdict(before), "files": files}
-    data = (json.dumps(content, indent=1, sort_keys=True) + "\n").encode("ascii")
-    (directory / FOLDER).mkdir(exist_ok=True)
-    durable.write_over(path_of(directory, version), data)
-    return ListRef(version, _digest(data))
+    before: ChecksumsRef | None
+    files: dict[str, str]
+    """Digest by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What a chain of lists says."""
+    """The content of a chain of lists."""
 
     files: Mapping[str, str]
-    """Digest of every file that a commit has made, by path below the tables. Some may be gone: cleaned up."""
+    """Digest of every file that a commit has made, by name. Some may be gone: cleaned up."""
     versions: tuple[int, ...]
     """Of the lists."""
 
 
-def read(directory: Path, *newest: ListRef) -> Listing:
+def add(
+    store: FileStore,
+    version: int,
+    made: Iterable[str],
+    before: ChecksumsRef | None = None,
+    known: Mapping[str, str] | None = None,
+) -> ChecksumsRef:
+    """List the files that a commit makes. To be called before the manifest that names the list is published.
+
+    Args:
+        store: the files of the index.
+        version: of the commit.
+        made: names of new files of the tables; they are read.
+        before: the list before; None to begin a new chain.
+        known: digests to take over, by name.
+
+    Raises:
+        IndexStateError: a file cannot be read, or the list not be written.
+    """
+    files = {**(known or {}), **{name: _file_digest(store, name) for name in made if not tables.is_hint(name)}}
+    data = msgspec.json.format(msgspec.json.encode(_List(before, files), order="sorted"), indent=1) + b"\n"
+    store.put(name_of(version), data)
+    return ChecksumsRef(version, digest(data))
+
+
+def read(store: FileStore, *newest: ChecksumsRef) -> Listing:
     """Read lists and those before them.
 
     Args:
-        directory: the index.
+        store: the files of the index.
         newest: of several versions of the index, the newest one first.
 
     Raises:
         IndexCorruptError: a list is missing (caused by a FileNotFoundError then) or damaged.
+        IndexStateError: a list cannot be read now.
     """
     files: dict[str, str] = {}
     versions: dict[int, str] = {}
     for first in newest:
-        ref: ListRef | None = first
+        ref: ChecksumsRef | None = first
         while ref is not None and versions.get(ref.version) != ref.digest:
-            content = _read_one(directory, ref)
-            for name, digest in content["files"].items():
-                files.setdefault(name, digest)
+            content = _read_one(store, ref)
+            for name, expected in content.files.items():
+                files.setdefault(name, expected)
             versions[ref.version] = ref.digest
-            ref = ListRef(**content["before"]) if content["before"] else None
+            ref = content.before
     return Listing(files, tuple(versions))
 
 
-def damaged(directory: Path, listing: Listing) -> Iterator[Path]:
-    """The files of the tables that are there and are not what they were. Reads them all."""
-    for name, digest in sorted(listing.files.items()):
-        path = directory / tables.FOLDER / name
+def faults(store: FileStore, listing: Listing) -> Iterator[IndexStateError]:
+    """Read all files of the tables that are there, and yield an error for each that is damaged or cannot be read."""
+    for name, expected in sorted(listing.files.items()):
         try:
-            if durable.file_digest(path) != digest:
-                yield path
+            if _file_digest(store, name) != expected:
+                yield IndexCorruptError(f"{store.url(name)} is damaged: its checksum does not match", RESTORE)
         except FileNotFoundError:
-            continue  # one that is needed is missed when the tables are read
-        except OSError:
-            yield path
+            continue  # if it is needed, reading the tables fails
+        except IndexStateError as error:
+            yield error
 
 
-def compared(directory: Path, newest: ListRef) -> Listing:
+def compare(store: FileStore, newest: ChecksumsRef) -> Listing:
     """Read the lists, and compare every file with them.
 
     Returns:
-        The files that are there. Nothing if a list has been deleted, which is a way to say: take them as they are.
+        The files that are there. Nothing if a list is missing: by deleting it, a user accepts the tables as they are.
 
     Raises:
         IndexCorruptError: a list or a file is damaged.
+        IndexStateError: one cannot be read now.
     """
     try:
-        listing = read(directory, newest)
+        listing = read(store, newest)
     except IndexCorruptError as error:
         if isinstance(error.__cause__, FileNotFoundError):
             return Listing({}, ())
         raise
-    for path in damaged(directory, listing):
-        raise damage(path)
-    top = directory / tables.FOLDER
-    return replace(listing, files={name: digest for name, digest in listing.files.items() if (top / name).exists()})
+    for fault in faults(store, listing):
+        raise fault
+    there = {info.name for info in store.list(tables.FOLDER)}
+    return replace(listing, files={name: expected for name, expected in listing.files.items() if name in there})
 
 
-def damage(path: Path) -> IndexCorruptError:
-    """The error for such a file."""
-    return IndexCorruptError(f"{path} is damaged: its digest does not fit", RESTORE)
+def name_of(version: int) -> str:
+    """Return the name of the list of a version."""
+    return f"{FOLDER}/{version:012d}.json"
 
 
-def path_of(directory: Path, version: int) -> Path:
-    """Where the list of a version is, or would be."""
-    return directory / FOLDER / f"{version:012d}.json"
-
-
-def _read_one(directory: Path, ref: ListRef) -> dict[str, Any]:
-    path = path_of(directory, ref.version)
+def _read_one(store: FileStore, ref: ChecksumsRef) -> _List:
+    name = name_of(ref.version)
     try:
-        data = path.read_bytes()
-    except OSError as error:
+        data = store.get(name)
+    except FileNotFoundError as error:
         raise IndexCorruptError(
-            f"{path} cannot be read: {error.strerror}",
-            "Restore it from a copy, or run `wave-search optimize`: "
-            "that takes the tables as they are and lists them anew.",
+            f"{store.url(name)} is missing", f"Restore it from a copy, or {_LISTED_ANEW}"
         ) from error
-    if _digest(data) != ref.digest:
+    if digest(data) != ref.digest:
         raise IndexCorruptError(
-            f"{path} is damaged: its digest does not fit",
-            "Restore it from a copy, or delete it and run `wave-search optimize`: "
-            "that takes the tables as they are and lists them anew.",
+            f"{store.url(name)} is damaged: its checksum does not match",
+            f"Restore it from a copy, or delete it and {_LISTED_ANEW}",
         )
-    content: dict[str, Any] = json.loads(data)
-    return content
+    return msgspec.json.decode(data, type=_List)
 
 
-def _digest(data: bytes) -> str:
-    return hashlib.blake2b(data, digest_size=16).hexdigest()
+def _file_digest(store: FileStore, name: str) -> str:
+    return digest(store.blocks(name))

@@ -1,7 +1,7 @@
-"""What every hit needs, as plain columns that are read once.
+"""The columns that every hit needs, read once into numpy arrays: a look-up in Lance takes longer than a search.
 
-34 bytes a segment, 16 a content, and 20 for each file besides its name: a look-up in Lance takes longer than a search.
-Only texts are not kept; they are taken from the table by position.
+They take 34 bytes a segment, 16 a content, and 20 a file besides its name. Texts are not kept, but read from the table
+by position.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from wave_search.errors import IndexCorruptError
 from wave_search.store import schema
-from wave_search.store.tables import CONTENTS, FILES, SEGMENTS
+from wave_search.store.schema import CONTENTS, FILES, SEGMENTS
 from wave_search.types import Modality, PartitionKey
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class SegmentColumns:
     content_ids: NDArray[np.int64]
     """(n,)."""
     start_s: NDArray[np.float64]
-    """(n,), NaN for what has no time; so is `stop_s`."""
+    """(n,), NaN, like `stop_s`, for texts and images."""
     stop_s: NDArray[np.float64]
     codes: NDArray[np.uint16]
     """(n,) positions in `keys`."""
@@ -44,10 +44,11 @@ class SegmentColumns:
 
     @classmethod
     def read(cls, tables: Tables, keys: Sequence[PartitionKey]) -> SegmentColumns:
-        """Read them from the tables.
+        """Read the columns.
 
         Raises:
             IndexCorruptError: a table is damaged.
+            IndexStateError: it cannot be read now.
         """
         count = tables.count(SEGMENTS)
         found = cls(
@@ -59,71 +60,73 @@ class SegmentColumns:
             keys=tuple(keys),
         )
         begin = 0
-        for batch in schema.joined(tables.batches(SEGMENTS, _COLUMNS, None, _BATCH_ROWS), _BATCH_ROWS):
+        for batch in schema.merged(tables.batches(SEGMENTS, _COLUMNS, None, _BATCH_ROWS), _BATCH_ROWS):
             rows = slice(begin, begin + batch.num_rows)
             found.ids[rows] = schema.ids(batch, "segment_id")
             found.content_ids[rows] = schema.ids(batch, "content_id")
             found.start_s[rows] = schema.floats(batch, "start_s")
             found.stop_s[rows] = schema.floats(batch, "stop_s")
-            found.codes[rows] = schema.space_codes(batch, found.keys)
+            found.codes[rows] = schema.partition_codes(batch, found.keys)
             begin = rows.stop
         if begin != count or (found.ids[1:] <= found.ids[:-1]).any():
-            raise IndexCorruptError(f"{tables.place} holds segments out of order", "Restore the index from a copy.")
+            raise IndexCorruptError(
+                f"{tables.place} holds segments whose ids are taken or out of order", "Restore the index from a copy."
+            )
         return found
 
     def of(self, key: PartitionKey) -> NDArray[np.bool_]:
-        """(n,) which segments belong to a space."""
+        """Return which segments (n,) belong to a partition."""
         if key not in self.keys:
             return np.zeros(len(self.ids), np.bool_)
         belongs: NDArray[np.bool_] = self.codes == self.keys.index(key)
         return belongs
 
     def counts(self) -> dict[PartitionKey, int]:
-        """Segments of each space that has any."""
+        """Return the number of segments of each partition that has any."""
         counted = np.bincount(self.codes, minlength=len(self.keys)).tolist()
         return {key: count for key, count in zip(self.keys, counted, strict=False) if count}
 
     def positions(self, ids: NDArray[np.int64]) -> NDArray[np.intp]:
-        """Where ids are in the table.
+        """Return the positions of ids in the table.
 
         Raises:
-            KeyError: one is not there.
+            KeyError: there is no such id.
         """
-        places = self.ids.searchsorted(ids)
-        missing = self.ids.take(places, mode="clip") != ids if len(self.ids) else np.ones(len(ids), np.bool_)
+        positions = self.ids.searchsorted(ids)
+        missing = self.ids.take(positions, mode="clip") != ids if len(self.ids) else np.ones(len(ids), np.bool_)
         if missing.any():
             raise KeyError(int(ids[missing][0]))
-        return places
+        return positions
 
     def is_text(self, positions: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """Which of the segments are texts."""
+        """Return which of the segments at some positions are texts."""
         texts = [code for code, key in enumerate(self.keys) if key.modality == Modality.TEXT]
         return np.isin(self.codes[positions], texts)
 
 
 @dataclass(frozen=True, slots=True)
 class _Names:
-    """Many bytes objects as one: smaller, and to cut one out takes a tenth of what Arrow takes to give it."""
+    """Many bytes objects in one buffer, where access to one takes a tenth of the time that Arrow takes."""
 
     ends: NDArray[np.int64]
-    """(n + 1,) where each begins and the one before ends."""
+    """(n + 1,) offsets: each name ends where the next one begins."""
     data: bytes
 
     @classmethod
     def of(cls, array: Any) -> _Names:
-        """Those of an Arrow array of large binaries, none of them missing."""
+        """Copy an Arrow array of large binaries without nulls."""
         _, ends, data = array.buffers()
         return cls(np.frombuffer(ends, np.int64)[array.offset :][: len(array) + 1], data.to_pybytes() if data else b"")
 
-    def at(self, places: NDArray[np.integer]) -> list[bytes]:
-        """Those at some places."""
-        spans = zip(self.ends[places].tolist(), self.ends[places + 1].tolist(), strict=True)
+    def at(self, positions: NDArray[np.integer]) -> list[bytes]:
+        """Return the names at some positions."""
+        spans = zip(self.ends[positions].tolist(), self.ends[positions + 1].tolist(), strict=True)
         return [self.data[begin:end] for begin, end in spans]
 
 
 @dataclass(frozen=True, slots=True)
 class FilePaths:
-    """The paths of all files that have a content, by content."""
+    """The paths of all indexed files, ordered by content."""
 
     content_ids: NDArray[np.int64]
     """(n,) ascending; files of the same content by path."""
@@ -132,11 +135,11 @@ class FilePaths:
     folders: _Names
     """Distinct."""
     names: _Names
-    """n paths below their folders."""
+    """n names of files."""
 
     @classmethod
     def read(cls, tables: Tables) -> FilePaths:
-        """Read them from the tables. Raises IndexCorruptError."""
+        """Read the columns. Raises like `SegmentColumns.read`."""
         table = tables.read(FILES, ("content_id", "path_bytes"), "content_id IS NOT NULL")
         content_ids = schema.ids(table, "content_id")
         order = np.argsort(content_ids, kind="stable")
@@ -152,46 +155,46 @@ class FilePaths:
         return cls(content_ids[order], folder_codes[order], *kept_names)
 
     def of(self, content_ids: Sequence[int] | NDArray[np.int64]) -> list[range]:
-        """The places of the files of each content, which are in the order of their paths."""
+        """Return the positions of the files of each content, which ascend with the paths."""
         begins, ends = (self.content_ids.searchsorted(content_ids, side).tolist() for side in ("left", "right"))
         return [range(begin, end) for begin, end in zip(begins, ends, strict=True)]
 
-    def at(self, places: Sequence[int]) -> list[bytes]:
-        """The paths at some places."""
-        wanted = np.array(places, np.intp)
+    def at(self, positions: Sequence[int]) -> list[bytes]:
+        """Return the paths at some positions."""
+        wanted = np.array(positions, np.intp)
         folders, names = self.folders.at(self.folder_codes[wanted]), self.names.at(wanted)
         return [folder + b"/" + name for folder, name in zip(folders, names, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
 class Durations:
-    """How long each content is."""
+    """The duration of each content."""
 
     content_ids: NDArray[np.int64]
     """(n,) ascending."""
     seconds: NDArray[np.float64]
-    """(n,), NaN for what has no time."""
+    """(n,), NaN for texts and images."""
 
     @classmethod
     def read(cls, tables: Tables) -> Durations:
-        """Read them from the tables. Raises IndexCorruptError."""
+        """Read the columns. Raises like `SegmentColumns.read`."""
         table = tables.read(CONTENTS, ("content_id", "duration_s"))
         content_ids = schema.ids(table, "content_id")
         order = np.argsort(content_ids, kind="stable")
         return cls(content_ids[order], schema.floats(table, "duration_s")[order])
 
     def of(self, content_ids: NDArray[np.int64]) -> list[float | None]:
-        """One for each of the ids, which must be known."""
+        """Return the duration of each of some known contents."""
         return or_none(self.seconds[self.content_ids.searchsorted(content_ids)])
 
 
 def _repeated(ascending: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which values are there more than once."""
+    """Return which values occur more than once."""
     same = ascending[1:] == ascending[:-1]
     repeated: NDArray[np.bool_] = np.append(same, False) | np.append(False, same)
     return repeated
 
 
 def or_none(values: NDArray[np.float64]) -> list[float | None]:
-    """Numbers as Python has them, None for NaN."""
+    """Return numbers as Python objects, None for NaN."""
     return [None if value != value else value for value in values.tolist()]  # noqa: PLR0124 - only NaN differs from itself

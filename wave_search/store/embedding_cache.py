@@ -1,104 +1,164 @@
-"""Vectors that queries made, kept for the next one. No part of the truth, and no loss if it is gone.
+"""Vectors that were embedded once, in an SQLite file: nothing is lost with it but the time to embed again.
 
-It needs no lock of the index: SQLite has its own. What cannot be read or written is as if it were not there.
+A query keeps the segments that it embeds again in one beside the index, and an evaluation all that it embeds in one of
+its own. It needs no lock of the index: SQLite has its own.
 """
 
 from __future__ import annotations
 
-import hashlib
+import json
 import sqlite3
-from contextlib import closing, suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from contextlib import closing, contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from wave_search.errors import CacheError
+from wave_search.files import digest
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
 
-    from wave_search.store.rows import SegmentRow
+    from wave_search.models import ModelSpec
+    from wave_search.types import Modality
 
 NAME = "cache.sqlite3"
-_TABLE = """CREATE TABLE IF NOT EXISTS vectors (
-    segment_id INTEGER, instruction TEXT, vector BLOB, checksum BLOB, PRIMARY KEY (segment_id, instruction)
-) WITHOUT ROWID"""
-_WAIT_S = 1.0
-"""For another process that writes. A query had better go on without."""
+"""Of the file beside an index."""
+_TABLES = """
+CREATE TABLE IF NOT EXISTS vectors (
+    space TEXT, item TEXT, vector BLOB, checksum TEXT, PRIMARY KEY (space, item)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS digests (
+    path BLOB PRIMARY KEY, size_bytes INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, digest TEXT NOT NULL
+) WITHOUT ROWID;
+"""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """What a cached vector was made from."""
+class CacheKey(NamedTuple):
+    """All that a vector depends on."""
 
-    segment: SegmentRow
-    digest: str
-    """Of the segment's content."""
-
-    def checksum(self, instruction: str, vector: bytes) -> bytes:
-        """Of a vector and all that it depends on.
-
-        SQLite would not notice a flipped bit. And ids come back, for other segments, where somebody goes back to an
-        earlier manifest.
-        """
-        row = self.segment
-        made_of = f"{self.digest}\0{row.modality.value}\0{row.start_s}\0{row.stop_s}\0{instruction}\0"
-        return hashlib.blake2b(made_of.encode() + vector, digest_size=16).digest()
+    space: str
+    """From `vector_space`: all but the content."""
+    item: str
+    """The content, for example the digest of a file with a range of it."""
 
 
-class VectorCache:
-    """Segments of an index that were embedded again, with instructions.
+def vector_space(spec: ModelSpec, dtype: str, modality: Modality, prompt: str | None) -> str:
+    """Return a name for all that a vector depends on besides the content.
 
     Args:
-        directory: the index. All that it holds is of one model, so vectors are too.
+        spec: of the model: its revision, sampling and so on.
+        dtype: in which the model was asked to compute.
+        modality: what the content is embedded as.
+        prompt: replaces the model's own; None for that.
+    """
+    own = spec.prompts.get(modality, "") if prompt is None else prompt
+    parts = [spec.revision, spec.quantization, dtype, spec.dim, asdict(spec.sampling), dict(spec.options)]
+    return digest(json.dumps([*parts, modality.value, own], sort_keys=True).encode())
+
+
+class EmbeddingCache:
+    """A file of vectors. Safe to use from several threads and processes; what `put` returned from outlives a crash.
+
+    A row whose checksum does not match counts as missing: SQLite would not notice a flipped bit. All methods raise
+    CacheError if the file is damaged, foreign or locked for too long.
+
+    Args:
+        path: the file, which may be missing.
+        dtype: in which vectors are kept.
+        wait_s: seconds to wait for another process that writes.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self._path = directory / NAME
+    def __init__(self, path: Path, dtype: DTypeLike = np.float32, wait_s: float = 60.0) -> None:
+        self._path = path
+        self._dtype = np.dtype(dtype)
+        self._wait_s = wait_s
 
-    def get(self, origins: Iterable[Origin], instruction: str) -> dict[int, NDArray[np.float16]]:
-        """The vectors (dim,) that there are, by segment id."""
-        found: dict[int, NDArray[np.float16]] = {}
-        with suppress(sqlite3.Error), closing(_connect(self._path, "ro")) as database:
-            for origin in origins:
-                key = (origin.segment.segment_id, instruction)
-                row = database.execute(
-                    "SELECT vector, checksum FROM vectors WHERE segment_id = ? AND instruction = ?", key
-                ).fetchone()
-                if row is not None and origin.checksum(instruction, row[0]) == row[1]:
-                    found[key[0]] = np.frombuffer(row[0], np.float16)
+    def create(self) -> None:
+        """Create the file and its folder if they are missing, to learn early whether vectors can be kept."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_keep(self._path, error.strerror or str(error)) from error
+        with self._connected("rwc") as database:
+            database.executescript(_TABLES)
+
+    def get(self, keys: Iterable[CacheKey]) -> dict[CacheKey, NDArray[np.floating]]:
+        """Return the vectors (dim,) that there are."""
+        found: dict[CacheKey, NDArray[np.floating]] = {}
+        with self._connected("ro") as database:
+            for key in keys:
+                query = "SELECT vector, checksum FROM vectors WHERE space = ? AND item = ?"
+                row = database.execute(query, key).fetchone()
+                if row is not None and row[1] == self._checksum(key, row[0]):
+                    found[key] = np.frombuffer(row[0], self._dtype)
         return found
 
-    def put(self, vectors: Iterable[tuple[Origin, NDArray[np.float16]]], instruction: str) -> None:
-        """Keep vectors (dim,), if that is possible."""
-        rows = []
-        for origin, vector in vectors:
-            data = vector.tobytes()
-            rows.append((origin.segment.segment_id, instruction, data, origin.checksum(instruction, data)))
-        with suppress(sqlite3.Error), closing(_connect(self._path, "rwc")) as database, database:
-            database.execute(_TABLE)
+    def put(self, vectors: Iterable[tuple[CacheKey, NDArray[np.floating]]]) -> None:
+        """Keep vectors (dim,), all of them or none."""
+        blobs = [(key, vector.astype(self._dtype).tobytes()) for key, vector in vectors]
+        rows = [(*key, blob, self._checksum(key, blob)) for key, blob in blobs]
+        with self._connected("rwc") as database:
+            database.executescript(_TABLES)
             database.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?, ?)", rows)
 
+    def file_digest(self, path: bytes, size_bytes: int, mtime_ns: int) -> str | None:
+        """Return the digest of a file that has not changed since it was noted, or None."""
+        with self._connected("ro") as database:
+            query = "SELECT digest FROM digests WHERE path = ? AND size_bytes = ? AND mtime_ns = ?"
+            row = database.execute(query, (path, size_bytes, mtime_ns)).fetchone()
+        return None if row is None else str(row[0])
 
-def size_bytes(directory: Path) -> int:
-    """Bytes of the cache of an index, 0 if there is none."""
-    path = directory / NAME
-    return path.stat().st_size if path.exists() else 0
+    def note_file_digest(self, path: bytes, size_bytes: int, mtime_ns: int, digest: str) -> None:
+        """Note the digest of a file."""
+        with self._connected("rwc") as database:
+            values = (path, size_bytes, mtime_ns, digest)
+            database.execute("INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?)", values)
+
+    def _checksum(self, key: CacheKey, blob: bytes) -> str:
+        return digest(f"{key.space}\0{key.item}\0{self._dtype.name}\0".encode() + blob)
+
+    @contextmanager
+    def _connected(self, mode: str) -> Iterator[sqlite3.Connection]:
+        """Connect for one transaction, so that the file may be deleted at any time."""
+        try:
+            with closing(_connect(self._path, mode, self._wait_s)) as database, database:
+                yield database
+        except (sqlite3.Error, TypeError, ValueError) as error:  # the latter two: a column has another type
+            raise cannot_keep(self._path, str(error)) from error
 
 
-def damage(directory: Path) -> str | None:
-    """What is wrong with the cache of an index, None if there is none or it can be used."""
-    if not (directory / NAME).exists():
+def cannot_keep(path: Path, cause: str) -> CacheError:
+    """Return the error for embeddings, or media of an evaluation, that cannot be kept at `path`."""
+    return CacheError(
+        f"{path}: embeddings and media cannot be kept there ({cause})",
+        "Free some space, remove the file, or choose another folder with --cache DIR.",
+    )
+
+
+def size_bytes(path: Path) -> int:
+    """Return the bytes of a cache, 0 if there is none."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def damage(path: Path) -> str | None:
+    """Return what is wrong with a cache, None if there is none or it can be used."""
+    if not path.exists():
         return None
     try:
-        with closing(_connect(directory / NAME, "ro")) as database:
+        with closing(_connect(path, "ro", 1.0)) as database:
             result = str(database.execute("PRAGMA quick_check(1)").fetchone()[0])
     except sqlite3.Error as error:
         return str(error)
     return None if result == "ok" else result
 
 
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.as_uri()}?mode={mode}", timeout=_WAIT_S, uri=True)
+def _connect(path: Path, mode: str, wait_s: float) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", timeout=wait_s, uri=True)

@@ -1,8 +1,8 @@
-"""All files and contents of a version as mappings over Arrow columns: some 130 bytes a file, where objects take 900."""
+"""All files and contents of a version as mappings over Arrow columns: 130 bytes a file, where objects take 900."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, ValuesView
+from collections.abc import Iterable, Iterator, Mapping, ValuesView
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,10 +13,13 @@ from wave_search.store.rows import FileRow
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from wave_search.store.rows import Column, MetadataRow
+    from wave_search.types import Value
+
 _BATCH_ROWS = 65_536
 
 
-class _Places:
+class _KeyIndex:
     """Finds keys in an Arrow array, with 12 bytes a key."""
 
     def __init__(self, keys: Any) -> None:
@@ -27,13 +30,13 @@ class _Places:
         self._order = order.astype(np.int32)
 
     def find(self, key: bytes | str) -> int | None:
-        """The position of a key, None if it is not there."""
+        """Return the position of a key, None if there is no such key."""
         wanted = hash(key)
         at = int(np.searchsorted(self._hashes, wanted))
         while at < len(self._hashes) and self._hashes[at] == wanted:
-            place = int(self._order[at])
-            if self._keys[place].as_py() == key:
-                return place
+            position = int(self._order[at])
+            if self._keys[position].as_py() == key:
+                return position
             at += 1
         return None
 
@@ -44,10 +47,10 @@ def _plain(array: Any) -> Iterator[Any]:
 
 
 class FileTable(Mapping[bytes, FileRow]):
-    """The files of a version by path. Rows are made when they are asked for; the quickest way to all is `values`.
+    """The files of a version by path. Rows are made on access; `values` is the quickest way to all of them.
 
     Args:
-        table: with `arrow.FILE_COLUMNS`.
+        table: an Arrow table with `schema.FILE_COLUMNS`.
 
     Attributes:
         content_ids: (n,) int64, -1 for a file without a content.
@@ -57,25 +60,25 @@ class FileTable(Mapping[bytes, FileRow]):
         self._table = schema.dense_files(table)
         self._columns = self._table.columns
         self._paths = self._columns[0]
-        self._places = _Places(self._paths)
+        self._index = _KeyIndex(self._paths)
         self.content_ids: NDArray[np.int64] = np.asarray(self._table.column("content_id").fill_null(-1), np.int64)
 
     def distinct(self) -> int:
-        """How many different paths there are; fewer than rows only in an index that is damaged."""
+        """Return the number of distinct paths; lower than that of rows only in a damaged index."""
         return schema.distinct(self._paths)
 
-    def place(self, path: bytes) -> int | None:
-        """The position of a path in `content_ids`."""
-        return self._places.find(path)
+    def position(self, path: bytes) -> int | None:
+        """Return the position of a path in `content_ids`, None if there is no such path."""
+        return self._index.find(path)
 
     def __getitem__(self, path: bytes) -> FileRow:
-        place = self._places.find(path)
-        if place is None:
+        position = self._index.find(path)
+        if position is None:
             raise KeyError(path)
-        return FileRow(*(column[place].as_py() for column in self._columns))
+        return FileRow(*(column[position].as_py() for column in self._columns))
 
     def __contains__(self, path: object) -> bool:
-        return isinstance(path, bytes) and self._places.find(path) is not None
+        return isinstance(path, bytes) and self._index.find(path) is not None
 
     def __len__(self) -> int:
         return len(self._table)
@@ -84,11 +87,11 @@ class FileTable(Mapping[bytes, FileRow]):
         return _plain(self._paths)
 
     def values(self) -> ValuesView[FileRow]:
-        """All rows, a batch of which is there at a time."""
+        """Return all rows, of which one batch is in memory at a time."""
         return _Rows(self)
 
     def rows(self) -> Iterator[FileRow]:
-        """The same, once."""
+        """Iterate over all rows."""
         for begin in range(0, len(self._table), _BATCH_ROWS):
             yield from schema.dense_file_rows(self._table.slice(begin, _BATCH_ROWS))
 
@@ -106,7 +109,7 @@ class ContentIds(Mapping[str, int]):
     """Ids of contents by digest.
 
     Args:
-        table: with "digest" and "content_id".
+        table: an Arrow table with "digest" and "content_id".
 
     Attributes:
         ids: (n,) int64.
@@ -114,32 +117,54 @@ class ContentIds(Mapping[str, int]):
 
     def __init__(self, table: Any) -> None:
         self._digests = table.column("digest").combine_chunks()
-        self._places = _Places(self._digests)
+        self._index = _KeyIndex(self._digests)
         self.ids: NDArray[np.int64] = schema.ids(table, "content_id")
 
     def distinct(self) -> int:
-        """How many different digests there are; fewer than rows only in an index that is damaged."""
+        """Return the number of distinct digests; lower than that of rows only in a damaged index."""
         return schema.distinct(self._digests)
 
-    def place(self, digest: str) -> int | None:
-        """The position of a digest in `ids`."""
-        return self._places.find(digest)
+    def position(self, digest: str) -> int | None:
+        """Return the position of a digest in `ids`, None if there is no such digest."""
+        return self._index.find(digest)
 
-    def digest_at(self, place: int) -> str:
-        """The digest at a position."""
-        return str(self._digests[place])
+    def digest_at(self, position: int) -> str:
+        """Return the digest at a position."""
+        return str(self._digests[position])
 
     def __contains__(self, digest: object) -> bool:
-        return isinstance(digest, str) and self._places.find(digest) is not None
+        return isinstance(digest, str) and self._index.find(digest) is not None
 
     def __getitem__(self, digest: str) -> int:
-        place = self._places.find(digest)
-        if place is None:
+        position = self._index.find(digest)
+        if position is None:
             raise KeyError(digest)
-        return int(self.ids[place])
+        return int(self.ids[position])
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def __iter__(self) -> Iterator[str]:
         return _plain(self._digests)
+
+
+class Metadata:
+    """The values of the user's own columns in one version of an index.
+
+    A row belongs to its path. A path without one has the row of its content, so that a file that was moved, renamed or
+    copied keeps its values; a file that is edited in place keeps them too.
+
+    Attributes:
+        columns: in the order in which they were added.
+        rows: by path, the latest last.
+    """
+
+    def __init__(self, columns: tuple[Column, ...], rows: Iterable[MetadataRow]) -> None:
+        self.columns = columns
+        self.rows: Mapping[bytes, MetadataRow] = {row.path: row for row in rows}
+        self._by_digest = {row.digest: row for row in self.rows.values()}
+
+    def of(self, path: bytes, digest: str) -> Mapping[str, Value]:
+        """Return the values by column for a file with a content; a column without a value is left out."""
+        row = self.rows.get(path) or self._by_digest.get(digest)
+        return row.values if row else {}

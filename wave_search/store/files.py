@@ -1,27 +1,127 @@
-"""Files that survive a crash: written whole, on the disk before anything refers to them."""
+"""The few operations on files that the store needs, so that a folder is one place for an index and not the only one.
+
+Lance reads and writes its tables itself, below `FileStore.url`, and search structures are opened and mapped through
+`FileStore.local_path`. All else that the store does with files goes through this interface.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import os
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from wave_search.errors import IndexLockedError, IndexStateError
+from wave_search.errors import IndexStateError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
 
-    Stamp = tuple[str, int, int]
-    """The path of a file with its size in bytes and its time of change in ns."""
 
-_BLOCK_BYTES = 1 << 20
-_DISK_REMEDY = "Free some space or make the place writable; the last committed state is intact."
+class FileInfo(NamedTuple):
+    """A file as it is listed; one that was written again differs from its earlier self."""
+
+    name: str
+    size_bytes: int
+    modified_ns: int
+
+
+class FileStore(Protocol):
+    """The files of one index, by name. Safe to use from several threads and processes.
+
+    Names are relative paths with "/" between their parts. A folder is no more than the beginning of names: it is there
+    while a file is in it.
+
+    All methods raise IndexStateError, with the file, the cause and a remedy, where an operation fails for any other
+    reason than those that they list. Such a failure says nothing about the content of a file: it is no damage.
+    """
+
+    def url(self, name: str = "") -> str:
+        """Return where a file or folder is, as Lance opens it and as messages name it."""
+
+    def local_path(self, name: str) -> Path:
+        """Return a path at which a file, or a folder with all its files, can be opened and mapped."""
+
+    def get(self, name: str) -> bytes:
+        """Return the content of a file.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+        """
+
+    def blocks(self, name: str) -> Iterator[bytes]:
+        """Stream the content of a file that may be large.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+        """
+
+    def list(self, folder: str = "") -> Iterator[FileInfo]:
+        """List all files in a folder and in the folders below it, in no particular order; none if it is missing."""
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write a file as a whole and durably, in place of one that is there."""
+
+    def put_if_absent(self, name: str, data: bytes) -> None:
+        """Write a file as a whole and durably, unless there is one: of several writers, exactly one succeeds.
+
+        Raises:
+            FileExistsError: there is one, which stays as it is.
+        """
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Delete files durably, in the given order. Missing ones are no error."""
+
+    def flush(self, names: Iterable[str]) -> None:
+        """Make files durable that were written through `url` or `local_path`."""
+
+    def free_bytes(self) -> int:
+        """Return how much more can be written."""
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Hold the right to write, which one process has at a time and which ends with that process.
+
+        Raises:
+            IndexLockedError: another process holds it; the message names that process.
+        """
+
+
+def read_error(place: object, cause: str) -> IndexStateError:
+    """Return the error for something that cannot be read now, although it may be intact."""
+    return IndexStateError(
+        f"{place} cannot be read: {cause}",
+        "Remove the cause and run the command again; nothing was changed. "
+        "If the disk has lost the file, restore the index from a copy.",
+    )
+
+
+def write_error(place: object, cause: str) -> IndexStateError:
+    """Return the error for something that cannot be written."""
+    return IndexStateError(
+        f"{place} cannot be written: {cause}",
+        "Free some space or make the place writable; the last committed state is intact.",
+    )
 
 
 @contextmanager
-def disk_errors(place: Path) -> Iterator[None]:
+def read_errors(place: object) -> Iterator[None]:
+    """Turn an OSError into one that names the file, the cause and a remedy.
+
+    Raises:
+        FileNotFoundError: as it is.
+        IndexStateError: in place of any other OSError, and of a MemoryError.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise read_error(error.filename or place, error.strerror or str(error)) from error
+    except MemoryError as error:
+        raise read_error(place, "there is not enough memory") from error
+
+
+@contextmanager
+def disk_errors(place: object) -> Iterator[None]:
     """Turn an OSError into one that names the file, the cause and a remedy.
 
     Raises:
@@ -33,127 +133,6 @@ def disk_errors(place: Path) -> Iterator[None]:
         raise write_error(error.filename or place, error.strerror or str(error)) from error
 
 
-def write_error(place: object, cause: str) -> IndexStateError:
-    """The error for something that cannot be written."""
-    return IndexStateError(f"{place} cannot be written: {cause}", _DISK_REMEDY)
-
-
-def publish(path: Path, data: bytes) -> None:
-    """Write a file that never existed before: whole and durable, or not at all.
-
-    Raises:
-        IndexLockedError: it exists, so another process was faster.
-        IndexStateError: it cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with disk_errors(path):
-        try:
-            _write(temporary, data)
-            # A link, unlike a rename, fails if the name is taken: nobody's commit is ever overwritten.
-            os.link(temporary, path)
-        except FileExistsError as error:
-            raise IndexLockedError(f"{path} was written by another process", "Run the command again.") from error
-        finally:
-            temporary.unlink(missing_ok=True)
-        sync(path.parent)
-
-
-def write_over(path: Path, data: bytes) -> None:
-    """Write a file, whole and durable, or leave what is there.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        _write(temporary, data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    sync(path.parent)
-
-
-def _write(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def sync(path: Path) -> None:
-    """Bring a file, or the names in a folder, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def stamps(folder: Path) -> set[Stamp]:
-    """Every file under a folder with its size and time of change: what changes is not in an older set."""
-    found = set()
-    for file in _files(folder):
-        status = file.stat()
-        found.add((file.path, status.st_size, status.st_mtime_ns))
-    return found
-
-
-def sync_new(folder: Path, before: set[Stamp]) -> set[Stamp]:
-    """Bring to the disk what is new or changed under `folder` since `before`; returns the stamps as of now."""
-    now = stamps(folder)
-    changed = [Path(path) for path, _, _ in now - before]
-    for path in changed:
-        sync(path)
-    for parent in {above for path in changed for above in _folders(path, folder)}:
-        sync(parent)
-    return now
-
-
-def sync_tree(folder: Path) -> None:
-    """Bring everything under a folder, and its own name, to the disk."""
-    sync_new(folder, set())
-    sync(folder.parent)
-
-
-def file_digest(path: Path) -> str:
-    """BLAKE2b-16 hex over the bytes of a file."""
-    digest = hashlib.blake2b(digest_size=16)
-    _update(digest, path)
-    return digest.hexdigest()
-
-
-def _update(digest: hashlib.blake2b, path: Path) -> None:
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-
-
-def size_bytes(folder: Path) -> int:
-    """Bytes of all files under a folder, 0 if there is none."""
-    total = 0
-    for file in _files(folder):
-        with suppress(FileNotFoundError):  # another process removes old versions
-            total += file.stat().st_size
-    return total
-
-
-def _files(folder: str | Path) -> Iterator[os.DirEntry[str]]:
-    """Those under a folder; none where there is no such folder."""
-    # There may be ten thousands, which a commit looks through, and a Path takes ten times as long.
-    try:
-        entries = os.scandir(folder)
-    except FileNotFoundError:
-        return
-    with entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                yield from _files(entry.path)
-            elif entry.is_file():
-                yield entry
-
-
-def _folders(path: Path, top: Path) -> Iterator[Path]:
-    for parent in path.parents:
-        yield parent
-        if parent == top:
-            return
+def size_bytes(store: FileStore, folder: str) -> int:
+    """Return the bytes of all files in a folder, 0 if there is none."""
+    return sum(info.size_bytes for info in store.list(folder))

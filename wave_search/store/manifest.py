@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-import sys
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from wave_search.errors import IndexCorruptError, IndexMismatchError, IndexNotFoundError
+import msgspec
+
+from wave_search.errors import (
+    IndexCorruptError,
+    IndexLockedError,
+    IndexMismatchError,
+    IndexNotFoundError,
+    IndexStateError,
+)
+from wave_search.files import digest
 from wave_search.models import ModelSpec
-from wave_search.store import files as durable
-from wave_search.store.rows import CodebookRef, Column, ListRef, ScoreStats, Settings, ShardRef, Tuning
-from wave_search.types import Modality, PartitionKey, Sampling
+from wave_search.store.files import read_error
+from wave_search.store.rows import ChecksumsRef, CodebookRef, Column, ScoreStats, Settings, ShardRef, Tuning
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from wave_search.store.files import FileStore
+
+T = TypeVar("T")
 
 FOLDER = "manifest"
-FORMAT_VERSION = 2
-_NAME = re.compile(r"\d{12}\.json")
+FORMAT_VERSION = 3
+_NAME = re.compile(rf"{FOLDER}/(\d{{12}})\.json")
 _REBUILD = "Index the files again into another folder (--index DIR)."
 
 
@@ -37,113 +45,129 @@ class Manifest:
     model: ModelSpec
     settings: Settings
     roots: tuple[str, ...]
-    """What the index was made from. A name that is not UTF-8 holds surrogates, as from `os.fsdecode`."""
+    """Folders and files that were indexed. A name that is not UTF-8 holds surrogates, as from `os.fsdecode`."""
     table_versions: Mapping[str, int]
-    table_digests: ListRef
-    """What the files of the tables should be."""
+    table_checksums: ChecksumsRef
+    """The list of the checksums of the files of the tables."""
     next_segment_id: int
     next_content_id: int
     shards: tuple[ShardRef, ...] = ()
     codebooks: tuple[CodebookRef, ...] = ()
-    """One for each space that has shards."""
+    """One for each partition that has shards."""
     tunings: tuple[Tuning, ...] = ()
     score_stats: tuple[ScoreStats, ...] = ()
-    """With which scores become `z`."""
+    """The statistics that turn scores into `z`."""
     columns: tuple[Column, ...] = ()
     """The user's own, in the order in which they were added."""
     features: tuple[str, ...] = ()
-    """What a reader must know besides the format. None is defined yet."""
+    """What a reader must support besides the format. None is defined yet."""
     format_version: int = FORMAT_VERSION
 
     @property
     def structures(self) -> tuple[CodebookRef | ShardRef, ...]:
-        """All that is derived, each with a folder of its own."""
+        """All search structures, each with a folder of its own."""
         return (*self.codebooks, *self.shards)
 
 
-def versions(directory: Path) -> list[int]:
-    """The committed versions, ascending; none if there is no index."""
-    folder = directory / FOLDER
-    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    return sorted(int(name.removesuffix(".json")) for name in names if _NAME.fullmatch(name))
+def versions(store: FileStore) -> list[int]:
+    """Return the committed versions, ascending; none if there is no index.
+
+    Raises:
+        IndexStateError: the files cannot be listed.
+    """
+    matches = (_NAME.fullmatch(info.name) for info in store.list(FOLDER))
+    return sorted(int(match[1]) for match in matches if match)
 
 
-def newest(directory: Path) -> Manifest:
+def unpublished(store: FileStore) -> list[str]:
+    """Return the names of manifests that were begun and never published, or are being written right now."""
+    names = (info.name for info in store.list(FOLDER))
+    return sorted(name for name in names if name.startswith(f"{FOLDER}/.") and name.endswith(".tmp"))
+
+
+def newest(store: FileStore) -> Manifest:
     """Read the manifest with the highest version.
 
     Raises:
         IndexNotFoundError: there is none.
         IndexCorruptError: it is damaged.
-        IndexMismatchError: another format, unknown features, or the other byte order.
+        IndexMismatchError: another format, or unknown features.
+        IndexStateError: it cannot be read now.
     """
-    committed = versions(directory)
-    if not committed:
-        raise IndexNotFoundError(
-            f"there is no index at {directory}", "Make one with `wave-search index PATH` or wave_search.create()."
-        )
-    try:
-        return read(directory, committed[-1])
-    except IndexCorruptError:
-        if versions(directory)[-1:] == committed[-1:]:
-            raise
-        return newest(directory)  # it was replaced and removed just now
+    while True:
+        committed = versions(store)
+        if not committed:
+            raise IndexNotFoundError(
+                f"there is no index at {store.url()}",
+                "Create one with `wave-search index PATH` or wave_search.create().",
+            )
+        try:
+            return read(store, committed[-1])
+        except IndexStateError:
+            if versions(store)[-1:] == committed[-1:]:
+                raise
+            # It was replaced and removed just now.
 
 
-def read(directory: Path, version: int) -> Manifest:
-    """Read one version. Raises like `newest`."""
-    path = path_of(directory, version)
+def read(store: FileStore, version: int) -> Manifest:
+    """Read one version.
+
+    Raises:
+        IndexCorruptError: it is damaged.
+        IndexMismatchError: another format, or unknown features.
+        IndexStateError: it cannot be read now, or has been removed.
+    """
     try:
-        data = path.read_bytes()
+        data = store.get(name_of(version))
+    except FileNotFoundError as error:
+        raise read_error(store.url(name_of(version)), "it has been removed") from error
+    try:
         content = _parsed(data)
-        _refuse_other_formats(directory, content)
+        _refuse_other_formats(store, content)
         _check_digest(content, data)
-        _refuse_unknown_features(directory, content)
-        return _decode(content)
-    except OSError as error:
-        raise _damaged(directory, version, error.strerror or str(error)) from error
-    except KeyError as error:
-        raise _damaged(directory, version, f"it lacks the entry {error}") from error
-    except (TypeError, AttributeError) as error:
-        raise _damaged(directory, version, "its entries are not of the kind that they should be") from error
+        _refuse_unknown_features(store, content)
+        return _decoded(content)
     except ValueError as error:
-        raise _damaged(directory, version, str(error)) from error
+        raise _damaged(store, version, str(error)) from error
 
 
-def _damaged(directory: Path, version: int, cause: str) -> IndexCorruptError:
-    earlier = [v for v in versions(directory) if v < version]
-    remedy = f"Delete it to go back to version {earlier[-1]}." if earlier else _REBUILD
-    return IndexCorruptError(f"{path_of(directory, version)} is damaged: {cause}", remedy)
-
-
-def publish(directory: Path, manifest: Manifest) -> None:
+def publish(store: FileStore, manifest: Manifest) -> None:
     """Make a manifest the newest: this is the moment of commit.
 
     Raises:
         IndexLockedError: another process wrote this version.
         IndexStateError: it cannot be written.
     """
-    durable.publish(path_of(directory, manifest.version), _encode(manifest))
+    name = name_of(manifest.version)
+    try:
+        store.put_if_absent(name, encode(manifest))
+    except FileExistsError as error:
+        raise IndexLockedError(f"{store.url(name)} was written by another process", "Run the command again.") from error
 
 
-def path_of(directory: Path, version: int) -> Path:
-    """Where a version is, or would be."""
-    return directory / FOLDER / f"{version:012d}.json"
+def name_of(version: int) -> str:
+    """Return the name of the manifest of a version."""
+    return f"{FOLDER}/{version:012d}.json"
 
 
 def now() -> str:
-    """The time of a commit: UTC, ISO 8601."""
+    """Return the time of a commit: UTC, ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _encode(manifest: Manifest) -> bytes:
-    # asdict copies plain dicts only, and a mapping may be of any kind.
-    plain = replace(
-        manifest,
-        model=replace(manifest.model, prompts=dict(manifest.model.prompts)),
-        table_versions=dict(manifest.table_versions),
-    )
-    content = {**asdict(plain), "byte_order": sys.byteorder}
-    return _dump({**content, "digest": _digest(content)})
+def encode(manifest: Manifest) -> bytes:
+    """Return the bytes of a manifest: JSON in ASCII with sorted keys and a digest, the same for the same manifest."""
+    return signed(msgspec.to_builtins(manifest, enc_hook=dict))  # a mapping may be of any kind
+
+
+def signed(content: Mapping[str, Any]) -> bytes:
+    """Return the bytes of a manifest with some content, and with the digest of that."""
+    return _dump({**content, "digest": digest(_dump(content))})
+
+
+def _dump(content: Mapping[str, Any]) -> bytes:
+    # msgspec writes no surrogates.
+    return (json.dumps(content, indent=1, sort_keys=True) + "\n").encode("ascii")
 
 
 def _parsed(data: bytes) -> dict[str, Any]:
@@ -156,84 +180,56 @@ def _parsed(data: bytes) -> dict[str, Any]:
     return content
 
 
-def _refuse_other_formats(directory: Path, content: Mapping[str, Any]) -> None:
-    """These two are told first, and by the same names in all formats: nothing else may be understood of another one."""
-    found, byte_order = content["format_version"], content["byte_order"]
+def _refuse_other_formats(store: FileStore, content: Mapping[str, Any]) -> None:
+    """Look at the format first: nothing else may be as expected in another one."""
+    found = _entry(content, "format_version")
     if type(found) is not int:
         raise ValueError(f"{found!r} is not a format")
     if found != FORMAT_VERSION:
         raise IndexMismatchError(
-            f"the index {directory} has format {found}, this program reads format {FORMAT_VERSION}",
-            f"{_REBUILD} Or use the version of wave-search that made it.",
-        )
-    if byte_order not in ("little", "big"):
-        raise ValueError(f"{byte_order!r} is not a byte order")
-    if byte_order != sys.byteorder:
-        raise IndexMismatchError(
-            f"the index {directory} was made on a {byte_order}-endian machine, this one is {sys.byteorder}-endian",
-            _REBUILD,
+            f"the index {store.url()} has format {found}, this program reads format {FORMAT_VERSION}",
+            f"{_REBUILD} Or use the version of wave-search that created it.",
         )
 
 
 def _check_digest(content: dict[str, Any], data: bytes) -> None:
     """Refuse any byte that differs from what was written."""
-    digest = content.pop("digest")
-    if digest != _digest(content) or data != _dump({**content, "digest": digest}):
-        raise ValueError("its digest does not fit its content")
+    _entry(content, "digest")
+    del content["digest"]
+    if data != signed(content):
+        raise ValueError("its digest does not match its content")
 
 
-def _refuse_unknown_features(directory: Path, content: Mapping[str, Any]) -> None:
-    if unknown := content["features"]:
+def _refuse_unknown_features(store: FileStore, content: Mapping[str, Any]) -> None:
+    if unknown := _converted(_entry(content, "features"), list[str], "features"):
         raise IndexMismatchError(
-            f"the index {directory} needs features that this program lacks: {', '.join(unknown)}",
+            f"the index {store.url()} needs features that this program lacks: {', '.join(unknown)}",
             "Use a newer version of wave-search.",
         )
 
 
-def _decode(content: Mapping[str, Any]) -> Manifest:
-    model, settings = content["model"], content["settings"]
-    return Manifest(
-        version=content["version"],
-        created=content["created"],
-        model=ModelSpec(
-            **{
-                **model,
-                "modalities": _modalities(model["modalities"]),
-                "sampling": Sampling(**model["sampling"]),
-                "prompts": {Modality(name): prompt for name, prompt in model["prompts"].items()},
-            }
-        ),
-        settings=Settings(settings["segmenting"], _modalities(settings["modalities"]), tuple(settings["instructions"])),
-        roots=tuple(content["roots"]),
-        table_versions=content["table_versions"],
-        table_digests=ListRef(**content["table_digests"]),
-        next_segment_id=content["next_segment_id"],
-        next_content_id=content["next_content_id"],
-        shards=tuple(ShardRef(**{**shard, "key": _space(**shard["key"])}) for shard in content["shards"]),
-        codebooks=tuple(CodebookRef(**{**row, "key": _space(**row["key"])}) for row in content["codebooks"]),
-        tunings=tuple(
-            Tuning(**{**row, "key": _space(**row["key"]), "query": Modality(row["query"])})
-            for row in content["tunings"]
-        ),
-        score_stats=tuple(
-            ScoreStats(**{**row, "key": _space(**row["key"]), "query": Modality(row["query"])})
-            for row in content["score_stats"]
-        ),
-        columns=tuple(Column(**column) for column in content["columns"]),
-    )
+def _decoded(content: Mapping[str, Any]) -> Manifest:
+    for field in fields(Manifest):
+        _entry(content, field.name)
+    return _converted(content, Manifest, "")
 
 
-def _modalities(names: list[str]) -> tuple[Modality, ...]:
-    return tuple(Modality(name) for name in names)
+def _converted(content: Any, kind: type[T], name: str) -> T:
+    """Return some content as a type, with every value in it checked."""
+    try:
+        return msgspec.convert(content, kind)
+    except msgspec.ValidationError as error:
+        cause, _, place = str(error).partition(" - at `$")
+        raise ValueError(f"{name}{place.strip('.`')}: {cause[:1].lower()}{cause[1:]}") from error
 
 
-def _space(modality: str, instruction: str) -> PartitionKey:
-    return PartitionKey(Modality(modality), instruction)
+def _entry(content: Mapping[str, Any], name: str) -> Any:
+    if name not in content:
+        raise ValueError(f"it lacks the entry {name!r}")
+    return content[name]
 
 
-def _digest(content: Mapping[str, Any]) -> str:
-    return hashlib.blake2b(_dump(content), digest_size=16).hexdigest()
-
-
-def _dump(content: Mapping[str, Any]) -> bytes:
-    return (json.dumps(content, indent=1, sort_keys=True) + "\n").encode("ascii")
+def _damaged(store: FileStore, version: int, cause: str) -> IndexCorruptError:
+    earlier = [v for v in versions(store) if v < version]
+    remedy = f"Delete it to go back to version {earlier[-1]}." if earlier else _REBUILD
+    return IndexCorruptError(f"{store.url(name_of(version))} is damaged: {cause}", remedy)

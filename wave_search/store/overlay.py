@@ -1,4 +1,4 @@
-"""What a writer has changed since it read the index, in two layers: committed, and pending."""
+"""The changes of a writer since it read the index, in two layers: committed and pending."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Overlay(Generic[K, V]):
     """A mapping with changes on top.
 
     Attributes:
-        pending: changes that are not committed; None for what is dropped.
-        committed: changes that are, since the mapping was read.
+        pending: changes that are not committed yet; None for a key that is dropped.
+        committed: changes that were committed since the mapping was read.
     """
 
     def __init__(self, read: Mapping[K, V]) -> None:
@@ -32,34 +32,34 @@ class Overlay(Generic[K, V]):
         self.committed: dict[K, V | None] = {}
 
     def get(self, key: K) -> V | None:
-        """The value as of now, None if there is none."""
+        """Return the current value, None if there is none."""
         for layer in (self.pending, self.committed):
             if key in layer:
                 return layer[key]
         return self._read.get(key)
 
     def put(self, key: K, value: V | None) -> None:
-        """Set a value, or drop it."""
+        """Set a value; None drops the key."""
         self.pending[key] = value
 
     def is_stored(self, key: K) -> bool:
-        """Whether it is in the tables as they were committed."""
+        """Return whether a key is in the committed tables."""
         return self.committed[key] is not None if key in self.committed else key in self._read
 
     def settle(self) -> None:
-        """What was pending has been committed."""
+        """Take note that the pending changes have been committed."""
         self.committed.update(self.pending)
         self.pending = {}
 
     def all(self) -> dict[K, V | None]:
-        """Both layers as one."""
+        """Return both layers as one."""
         return {**self.committed, **self.pending}
 
 
 def dead_contents(
     files: Overlay[bytes, FileRow], contents: Overlay[str, int], known_files: FileTable, known_contents: ContentIds
 ) -> dict[str, int]:
-    """Digests and ids of the contents that no file has.
+    """Return digests and ids of the contents that no file has.
 
     Args:
         files: changes on top of `known_files`.
@@ -72,7 +72,7 @@ def dead_contents(
     live = np.concatenate([live, known_files.content_ids[_unchanged(known_files, rows)]])
     changed = contents.all()
     old = np.flatnonzero(_unchanged(known_contents, changed) & ~np.isin(known_contents.ids, live))
-    dead = {known_contents.digest_at(place): int(known_contents.ids[place]) for place in old.tolist()}
+    dead = {known_contents.digest_at(position): int(known_contents.ids[position]) for position in old.tolist()}
     living = set(live.tolist()) if changed else set()
     new = {digest: number for digest, number in changed.items() if number is not None and number not in living}
     return {**dead, **new}
@@ -82,6 +82,6 @@ def _unchanged(
     known: FileTable | ContentIds, changed: Mapping[bytes, object] | Mapping[str, object]
 ) -> NDArray[np.bool_]:
     unchanged = np.ones(len(known), np.bool_)
-    places = (known.place(key) for key in changed)  # type: ignore[arg-type]
-    unchanged[[place for place in places if place is not None]] = False
+    positions = (known.position(key) for key in changed)  # type: ignore[arg-type]
+    unchanged[[position for position in positions if position is not None]] = False
     return unchanged

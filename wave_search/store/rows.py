@@ -1,4 +1,4 @@
-"""What the store keeps, as rows without behaviour."""
+"""The records of the store: data without behaviour."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Choices besides the model. They are pinned when an index is created, but for instructions, which may be added."""
+    """Choices besides the model, fixed when an index is created; only instructions may be added."""
 
     segmenting: str
     """"10", "scene" or "none", as it was given."""
     modalities: tuple[Modality, ...]
     instructions: tuple[str, ...] = ()
-    """With which media are embedded besides the model's own prompt. In the order in which they were added."""
+    """Prompts with which media are embedded besides the model's own, in the order in which they were added."""
 
     @property
     def keys(self) -> tuple[PartitionKey, ...]:
-        """All that a segment can be in: modalities with the model's own prompt first."""
+        """All partitions that can have segments: those with the model's own prompt first."""
         named = (
             PartitionKey(modality, instruction)
             for instruction in self.instructions
@@ -40,11 +40,11 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class ShardRef:
-    """A derived index that covers the segments of one space with first_id <= segment_id < stop_id."""
+    """A search structure for the segments of one partition with first_id <= segment_id < stop_id."""
 
     key: PartitionKey
     name: str
-    """Of its folder, in the folder of the space."""
+    """Of its folder, in the folder of the partition."""
     first_id: int
     stop_id: int
     count: int
@@ -55,7 +55,7 @@ class ShardRef:
 
 @dataclass(frozen=True, slots=True)
 class CodebookRef:
-    """What all shards of a space are encoded with."""
+    """The codebook with which all shards of a partition are encoded."""
 
     key: PartitionKey
     name: str
@@ -68,40 +68,40 @@ class CodebookRef:
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """How widely the shards of a space are searched for one kind of query, and what that gave when it was measured."""
+    """Search parameters of a partition's shards for one query modality, and the recall measured with them."""
 
     key: PartitionKey
     query: Modality
-    """What the query is."""
+    """The modality of the query."""
     nprobe: int
     """Inverted lists that are searched."""
     refine_k: int
     """Of the candidates found there by their codes, how many are scored exactly."""
     recall: float
-    """Mean share of the true best 10 that were found."""
+    """Measured recall@10."""
     target: float
-    """The recall that was wanted."""
+    """Target recall@10."""
     vectors: int
-    """How many the shards held."""
+    """Number of vectors in the shards at that time."""
     measured: str
-    """When: UTC, ISO 8601."""
+    """Time of the measurement: UTC, ISO 8601."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreStats:
-    """What a typical query scores on the segments of a partition that are not like it."""
+    """Statistics of the scores of typical queries on unrelated segments of a partition."""
 
     key: PartitionKey
     query: Modality
-    """What the query is."""
+    """The modality of the query."""
     mean: float
     std: float
     """Standard deviation of its scores; 0.0 if they are all the same."""
 
 
 @dataclass(frozen=True, slots=True)
-class ListRef:
-    """A list of the digests of table files, see `wave_search.store.checksums`."""
+class ChecksumsRef:
+    """A list of the checksums of table files, see `wave_search.store.checksums`."""
 
     version: int
     """Of the commit that it belongs to."""
@@ -111,16 +111,16 @@ class ListRef:
 
 @dataclass(frozen=True, slots=True)
 class FileRow:
-    """A file of the library, as it was last seen."""
+    """A file, as it was when it was last indexed."""
 
     path: bytes
-    """Absolute, as the file system spells it (`os.fsencode`)."""
+    """Absolute, as bytes of the file system (`os.fsencode`)."""
     root: bytes
     """The folder or file given by the user under which it was found."""
     size_bytes: int
     mtime_ns: int
     device: int
-    """Number of the disk that it was on (st_dev), by which an unmounted disk is told from an emptied folder."""
+    """Number of the disk that it was on (st_dev), which tells an unmounted disk from an emptied folder."""
     content_id: int | None
     """None if the file is skipped."""
     status: Literal["indexed", "skipped"] = "indexed"
@@ -154,18 +154,18 @@ class ContentRow:
 
 @dataclass(frozen=True, slots=True)
 class NewSegment:
-    """A segment to be stored; its id is given by the writer."""
+    """A segment to be stored; the writer assigns its id."""
 
     modality: Modality
     start_s: float | None
-    """None, like `stop_s`, for what has no time: texts and images."""
+    """None, like `stop_s`, for texts and images."""
     stop_s: float | None
     text: str | None
     """The segment itself, if it is text."""
     vector: NDArray[np.floating]
     """(dim,) of unit norm; stored as float16."""
     instruction: str = ""
-    """With which it was embedded; "" for the model's own prompt."""
+    """The prompt with which it was embedded; "" for the model's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +183,7 @@ class SegmentRow:
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """The segments of one space."""
+    """The segments of one partition."""
 
     ids: NDArray[np.int64]
     """(n,) ascending segment ids."""
@@ -193,10 +193,10 @@ class Partition:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How much there is."""
+    """Numbers of segments, files and contents."""
 
     segments: Mapping[PartitionKey, int]
-    """Only spaces that have any, in the order of `Settings.spaces`."""
+    """Only partitions that have any, in the order of `Settings.keys`."""
     files: Mapping[str, int]
     """By status."""
     contents: int
@@ -212,14 +212,14 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class MetadataRow:
-    """What the user's own columns say of a file."""
+    """The values of the user's own columns for a file."""
 
     path: bytes
     """As in `FileRow`."""
     digest: str
-    """The content that the path had when this was written: by it the row finds a file that was moved or renamed."""
+    """The content that the path had when this was written, by which a moved or renamed file keeps its row."""
     values: Mapping[str, Value]
-    """By name of the column; nothing for what is not said."""
+    """By name of the column; a column without a value is left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,4 +230,4 @@ class Problem:
     """One sentence without a full stop."""
     remedy: str
     orphan: bool = False
-    """True for a left-over that harms nothing but takes space."""
+    """True for a left-over that does no harm but takes space."""

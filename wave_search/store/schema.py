@@ -1,4 +1,4 @@
-"""Rows to Arrow tables and back."""
+"""The columns of the tables, and rows to Arrow tables and back."""
 
 from __future__ import annotations
 
@@ -18,14 +18,73 @@ if TYPE_CHECKING:
     from wave_search.store.rows import NewSegment
     from wave_search.types import PartitionKey
 
+FILES, CONTENTS, SEGMENTS, METADATA = "files", "contents", "segments", "metadata"
+NAMES = (FILES, CONTENTS, SEGMENTS, METADATA)
 FILE_COLUMNS = ("path_bytes", "root", "size_bytes", "mtime_ns", "device", "content_id", "status", "cause", "remedy")
 CONTENT_COLUMNS = ("content_id", *(field.name for field in fields(ContentRow)))
 METADATA_COLUMNS = ("path_bytes", "digest", "values")
 SEGMENT_COLUMNS = tuple(field.name for field in fields(SegmentRow))
 
 
+def schemas(dim: int) -> dict[str, Any]:
+    """Return the Arrow schema of each table, for vectors of `dim`."""
+    import pyarrow as pa
+
+    return {
+        FILES: pa.schema(
+            [
+                ("path", pa.string()),  # readable, for filters; a name that is not UTF-8 is approximate here
+                ("path_bytes", pa.binary()),
+                ("root", pa.binary()),
+                ("size_bytes", pa.int64()),
+                ("mtime_ns", pa.int64()),
+                ("device", pa.uint64()),
+                ("content_id", pa.int64()),
+                ("status", pa.string()),
+                ("cause", pa.string()),
+                ("remedy", pa.string()),
+            ]
+        ),
+        CONTENTS: pa.schema(
+            [
+                ("content_id", pa.int64()),
+                ("digest", pa.string()),
+                ("kind", pa.string()),
+                ("container", pa.string()),
+                ("duration_s", pa.float64()),
+                ("width", pa.int32()),
+                ("height", pa.int32()),
+                ("fps", pa.float64()),
+                ("video_codec", pa.string()),
+                ("audio_codec", pa.string()),
+                ("sample_rate_hz", pa.int32()),
+                ("channels", pa.int32()),
+            ]
+        ),
+        SEGMENTS: pa.schema(
+            [
+                ("segment_id", pa.int64()),
+                ("content_id", pa.int64()),
+                ("modality", pa.string()),
+                ("start_s", pa.float64()),
+                ("stop_s", pa.float64()),
+                ("text", pa.string()),
+                ("instruction", pa.string()),
+                ("vector", pa.list_(pa.float16(), dim)),
+            ]
+        ),
+        METADATA: pa.schema(
+            [
+                ("path_bytes", pa.binary()),
+                ("digest", pa.string()),
+                ("values", pa.string()),  # JSON
+            ]
+        ),
+    }
+
+
 def file_table(rows: Sequence[FileRow], schema: Any) -> Any:
-    """Files as an Arrow table."""
+    """Return files as an Arrow table."""
     import pyarrow as pa
 
     columns: dict[str, list[Any]] = {
@@ -38,12 +97,12 @@ def file_table(rows: Sequence[FileRow], schema: Any) -> Any:
 
 
 def file_rows(table: Any) -> Iterable[FileRow]:
-    """The files of an Arrow table with FILE_COLUMNS."""
+    """Return the files of an Arrow table with FILE_COLUMNS."""
     return map(FileRow, *(table.column(name).to_pylist() for name in FILE_COLUMNS))
 
 
 def dense_files(table: Any) -> Any:
-    """The same as a record batch that takes less memory: of a few different values each is there only once."""
+    """Return the same files as a record batch that takes less memory: repeated values are dictionary-encoded."""
     import pyarrow as pa
 
     columns = {name: table.column(name).combine_chunks() for name in FILE_COLUMNS}
@@ -54,12 +113,12 @@ def dense_files(table: Any) -> Any:
 
 
 def dense_file_rows(batch: Any) -> Iterable[FileRow]:
-    """The files of a part of what `dense_files` made."""
+    """Return the files of a slice of a batch that `dense_files` made."""
     return map(FileRow, *(_plain(column) for column in batch.columns))
 
 
 def _plain(column: Any) -> list[Any]:
-    """A column as Python has it; several times as fast as to_pylist, and equal values are one object."""
+    """Return a column as Python objects; several times as fast as to_pylist, and equal values are one object."""
     import pyarrow as pa
 
     if pa.types.is_dictionary(column.type):
@@ -71,7 +130,7 @@ def _plain(column: Any) -> list[Any]:
 
 
 def content_table(rows: Sequence[tuple[int, ContentRow]], schema: Any) -> Any:
-    """Contents with their ids as an Arrow table."""
+    """Return contents with their ids as an Arrow table."""
     import pyarrow as pa
 
     columns: dict[str, list[Any]] = {"content_id": [content_id for content_id, _ in rows]}
@@ -81,13 +140,13 @@ def content_table(rows: Sequence[tuple[int, ContentRow]], schema: Any) -> Any:
 
 
 def content_rows(table: Any) -> dict[int, ContentRow]:
-    """The contents of an Arrow table with CONTENT_COLUMNS, by id."""
+    """Return the contents of an Arrow table with CONTENT_COLUMNS, by id."""
     content_ids, *columns = (table.column(name).to_pylist() for name in CONTENT_COLUMNS)
     return dict(zip(content_ids, map(ContentRow, *columns), strict=True))
 
 
 def metadata_table(rows: Sequence[MetadataRow], schema: Any) -> Any:
-    """The user's own values as an Arrow table."""
+    """Return the user's own values as an Arrow table."""
     import pyarrow as pa
 
     columns = {
@@ -99,13 +158,13 @@ def metadata_table(rows: Sequence[MetadataRow], schema: Any) -> Any:
 
 
 def metadata_rows(table: Any) -> Iterable[MetadataRow]:
-    """The rows of an Arrow table with METADATA_COLUMNS."""
+    """Return the rows of an Arrow table with METADATA_COLUMNS."""
     for path, digest, values in zip(*(table.column(name).to_pylist() for name in METADATA_COLUMNS), strict=True):
         yield MetadataRow(path, digest, json.loads(values))
 
 
 def segment_table(rows: Sequence[tuple[int, int, NewSegment]], vectors: NDArray[np.float16], schema: Any) -> Any:
-    """Segments with their segment and content ids, and (n, dim) vectors, as an Arrow table."""
+    """Return segments with their segment and content ids, and (n, dim) vectors, as an Arrow table."""
     import pyarrow as pa
 
     segments = [segment for _, _, segment in rows]
@@ -123,17 +182,17 @@ def segment_table(rows: Sequence[tuple[int, int, NewSegment]], vectors: NDArray[
 
 
 def vector_matrix(batch: Any) -> NDArray[np.float16]:
-    """The (n, dim) vectors of a record batch, without a copy."""
+    """Return the (n, dim) vectors of a record batch, without a copy."""
     column = batch.column("vector")
     matrix: NDArray[np.float16] = column.flatten().to_numpy(zero_copy_only=True).reshape(-1, column.type.list_size)
     return matrix
 
 
-def joined(batches: Iterable[Any], rows: int) -> Iterator[Any]:
-    """Record batches one after another in fewer ones, of at least `rows` but for the last.
+def merged(batches: Iterable[Any], rows: int) -> Iterator[Any]:
+    """Concatenate record batches to fewer ones, all but the last of at least `rows`.
 
-    Each commit makes a piece of the table that is read as batches of its own, and numpy takes as long for a small one
-    as for a large one.
+    Each commit makes a fragment of the table, which is read as batches of its own, and numpy takes as long for a small
+    one as for a large one.
     """
     import pyarrow as pa
 
@@ -148,12 +207,12 @@ def joined(batches: Iterable[Any], rows: int) -> Iterator[Any]:
 
 
 def floats(table: Any, column: str) -> NDArray[np.float64]:
-    """A column of numbers of a table or record batch, NaN where there is none."""
+    """Return a column of numbers of a table or record batch, NaN for null."""
     return np.asarray(table.column(column).cast("float64").fill_null(float("nan")), dtype=np.float64)
 
 
-def space_codes(batch: Any, keys: Sequence[PartitionKey]) -> NDArray[np.uint16]:
-    """The position in `keys` of each row's space, and len(spaces) for one that is not there."""
+def partition_codes(batch: Any, keys: Sequence[PartitionKey]) -> NDArray[np.uint16]:
+    """Return the position in `keys` of each row's partition, and len(keys) for a partition that is not in them."""
     numbers = {(key.modality.value, key.instruction): number for number, key in enumerate(keys)}
     modality, instruction = (batch.column(name).dictionary_encode() for name in ("modality", "instruction"))
     of_pair = np.array(
@@ -168,7 +227,7 @@ def space_codes(batch: Any, keys: Sequence[PartitionKey]) -> NDArray[np.uint16]:
 
 
 def split_paths(column: Any) -> tuple[Any, Any]:
-    """Absolute paths as dictionary-encoded folders and names below them, both arrays of bytes."""
+    """Split absolute paths into dictionary-encoded folders and the names below them, both arrays of bytes."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -178,26 +237,26 @@ def split_paths(column: Any) -> tuple[Any, Any]:
 
 
 def sorted_by(table: Any, *columns: str) -> NDArray[np.int64]:
-    """The order of a table's rows by some columns."""
+    """Return the order of a table's rows by some columns."""
     import pyarrow.compute as pc
 
     return np.asarray(pc.sort_indices(table, [(column, "ascending") for column in columns]), np.int64)
 
 
 def release_unused() -> None:
-    """Give back to the system what Arrow keeps to use again: 10 MB of 70 after reading a million segments."""
+    """Return to the system the memory that Arrow keeps for reuse: 10 MB of 70 after reading a million segments."""
     import pyarrow as pa
 
     pa.default_memory_pool().release_unused()
 
 
 def distinct(column: Any) -> int:
-    """How many different values a column has."""
+    """Return the number of distinct values of a column."""
     import pyarrow.compute as pc
 
     return int(pc.count_distinct(column).as_py())
 
 
 def ids(table: Any, column: str) -> NDArray[np.int64]:
-    """An id column of a table or record batch."""
+    """Return an id column of a table or record batch."""
     return np.asarray(table.column(column), dtype=np.int64)

@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wave_search.errors import IndexCorruptError, IndexStateError
-from wave_search.files import blocks, digest, sync
-from wave_search.store import files as durable
+from wave_search.files import blocks, digest
+from wave_search.store.files import disk_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from wave_search.store.files import FileStore
     from wave_search.types import PartitionKey
 
 SHARDS_FOLDER = "shards"
@@ -41,25 +42,23 @@ class Meta:
     """Numbers that depend on what the folder is."""
 
 
-def shard_parent(directory: Path, key: PartitionKey) -> Path:
-    """Return the folder of a partition's shards. Partitions may share one: names of shards are unique."""
+def shard_folder(key: PartitionKey) -> str:
+    """Return the name of the folder of a partition's shards. Partitions may share one: names of shards are unique."""
     name = key.modality.value
     if key.instruction:
         name += f"-{digest(key.instruction.encode(), 4)}"
-    return directory / SHARDS_FOLDER / name
+    return f"{SHARDS_FOLDER}/{name}"
 
 
-def make_parent(directory: Path, key: PartitionKey) -> Path:
-    """Create the folder of a partition's shards, if it is missing.
+def make_parent(store: FileStore, key: PartitionKey) -> Path:
+    """Create the folder in which a partition's shards are built, if it is missing, and return it.
 
     Raises:
         IndexStateError: the disk is full or read-only.
     """
-    folder = shard_parent(directory, key)
-    with durable.disk_errors(folder):
+    folder = store.local_path(shard_folder(key))
+    with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        sync(directory / SHARDS_FOLDER)
-        sync(directory)
     return folder
 
 
@@ -71,7 +70,7 @@ def new_folder(parent: Path) -> Iterator[Path]:
         IndexStateError: in place of an OSError: the disk is full or read-only.
     """
     temporary = parent / f".{unique_suffix()}.tmp"
-    with durable.disk_errors(temporary):
+    with disk_errors(temporary):
         try:
             temporary.mkdir()
             yield temporary
@@ -94,16 +93,16 @@ def write_meta(folder: Path, **facts: int) -> None:
     (folder / META).write_text(json.dumps({"format": _FORMAT, "checksums": checksums, "facts": facts}))
 
 
-def finish(directory: Path, key: PartitionKey, name: str) -> str:
-    """Sync a written folder of a partition to the disk, and return the digest of its meta.json.
+def finish(store: FileStore, key: PartitionKey, name: str) -> str:
+    """Make a written folder of a partition durable, and return the digest of its meta.json.
 
     Raises:
-        IndexStateError: it cannot be read or synced.
+        IndexStateError: it cannot be read or made durable.
     """
-    folder = shard_parent(directory, key) / name
-    with durable.disk_errors(folder):
-        durable.sync_tree(folder)
-        return digest((folder / META).read_bytes())
+    folder = f"{shard_folder(key)}/{name}"
+    store.flush(info.name for info in store.list(folder))
+    with disk_errors(store.url(folder)):
+        return digest(store.get(f"{folder}/{META}"))
 
 
 def read_meta(folder: Path) -> Meta:

@@ -1,4 +1,4 @@
-"""Reading: one committed version of the index, unchanged by whatever is written later."""
+"""Reading: one committed version of an index, which later writes do not change."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wave_search.errors import IndexStateError
-from wave_search.store import checksums, embedding_cache, manifest, schema, tables
-from wave_search.store import files as durable
+from wave_search.store import checksums, embedding_cache, files, manifest, schema, tables
 from wave_search.store.columns import Durations, FilePaths, SegmentColumns, or_none
-from wave_search.store.file_table import ContentIds, FileTable
-from wave_search.store.lance_errors import check_pin
-from wave_search.store.metadata import Metadata
+from wave_search.store.file_table import ContentIds, FileTable, Metadata
+from wave_search.store.local_files import LocalFiles
 from wave_search.store.rows import Counts, Partition, SegmentRow
-from wave_search.store.shards import SHARDS_FOLDER, shard_parent
+from wave_search.store.schema import CONTENTS, FILES, METADATA, SEGMENTS
+from wave_search.store.shards import SHARDS_FOLDER, shard_folder
 from wave_search.store.sql_filter import SqlFilter
-from wave_search.store.tables import CONTENTS, FILES, METADATA, SEGMENTS, Tables, one_of
+from wave_search.store.tables import Tables, check_pin, one_of
 from wave_search.types import Modality, PartitionKey
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from wave_search.store.files import FileStore
     from wave_search.store.manifest import Manifest
     from wave_search.store.rows import CodebookRef, ContentRow, FileRow, ScoreStats, ShardRef, Tuning
 
@@ -34,8 +34,12 @@ _BATCH_ROWS = 4_096
 
 
 def exists(directory: Path) -> bool:
-    """Tell whether there is a committed index in `directory`."""
-    return bool(manifest.versions(directory))
+    """Return whether there is a committed index in a folder.
+
+    Raises:
+        IndexStateError: the folder cannot be read now.
+    """
+    return bool(manifest.versions(LocalFiles(directory)))
 
 
 def open_snapshot(directory: Path) -> Snapshot:
@@ -43,16 +47,17 @@ def open_snapshot(directory: Path) -> Snapshot:
 
     Raises:
         IndexNotFoundError: there is no index, or its creation was never finished.
-        IndexMismatchError: made by another format version, with unknown features, or for the other byte order.
+        IndexMismatchError: it has another format, or features that are unknown.
         IndexCorruptError: the manifest or a table is damaged.
+        IndexStateError: one of them cannot be read now.
     """
-    directory = directory.absolute()
+    store = LocalFiles(directory)
     while True:
-        state = manifest.newest(directory)
+        state = manifest.newest(store)
         try:
-            return Snapshot(directory, state)
+            return Snapshot(store, state)
         except IndexStateError:
-            if manifest.newest(directory).version == state.version:
+            if manifest.newest(store).version == state.version:
                 raise  # else it was replaced and removed just now
 
 
@@ -60,25 +65,30 @@ class Snapshot:
     """An immutable view of one manifest version. Safe to share between threads.
 
     Attributes:
-        dir: the index.
+        store: the files of the index.
         manifest: what this version consists of.
     """
 
-    def __init__(self, directory: Path, state: Manifest) -> None:
-        self.dir = directory
+    def __init__(self, store: FileStore, state: Manifest) -> None:
+        self.store = store
         self.manifest = state
-        self._tables = Tables.open(directory, state.table_versions, manifest.path_of(directory, state.version))
+        self._tables = Tables.open(store, state.table_versions, manifest.name_of(state.version))
+
+    @property
+    def dir(self) -> Path:
+        """The folder of the index."""
+        return self.store.local_path("")
 
     def check_kept(self) -> None:
-        """Make sure that nobody has removed this version.
+        """Make sure that this version has not been removed.
 
         Raises:
             IndexStateError: it was, some time after it was replaced.
         """
-        check_pin(self.dir, manifest.path_of(self.dir, self.manifest.version))
+        check_pin(self.store, manifest.name_of(self.manifest.version))
 
     def files(self) -> FileTable:
-        """All files by absolute path. Read once and kept."""
+        """Return all files by absolute path. Read once and kept."""
         return self._files
 
     @cached_property
@@ -86,14 +96,14 @@ class Snapshot:
         return FileTable(self._tables.read(FILES, schema.FILE_COLUMNS))
 
     def contents(self, content_ids: Sequence[int] | NDArray[np.int64] | None = None) -> Mapping[int, ContentRow]:
-        """Contents by id: all, or those of the given ones that there are."""
+        """Return contents by id: all, or those of the given ids that exist."""
         if content_ids is not None and len(content_ids) == 0:
             return {}
         where = None if content_ids is None else one_of("content_id", _plain(content_ids))
         return schema.content_rows(self._tables.read(CONTENTS, schema.CONTENT_COLUMNS, where))
 
     def content_ids(self) -> ContentIds:
-        """Content id by digest. Read once and kept."""
+        """Return content ids by digest. Read once and kept."""
         return self._content_ids
 
     @cached_property
@@ -101,7 +111,10 @@ class Snapshot:
         return ContentIds(self._tables.read(CONTENTS, ("digest", "content_id")))
 
     def lacking(self, instructions: Iterable[str]) -> Mapping[int, tuple[str, ...]]:
-        """Contents with media that are not embedded with some of the instructions, and those; also unseen contents."""
+        """Return contents whose media lack segments with some of the instructions, each with those instructions.
+
+        Contents that no file has any more are included.
+        """
         media = [modality for modality in self.manifest.settings.modalities if modality is not Modality.TEXT]
         everything = self._embedded(PartitionKey(modality) for modality in media)
         lacking: dict[int, tuple[str, ...]] = {}
@@ -116,7 +129,7 @@ class Snapshot:
         return np.unique(np.concatenate([np.empty(0, np.int64), *(schema.ids(t, "content_id") for t in tables)]))
 
     def partition(self, key: PartitionKey) -> Partition:
-        """The segments of a space that can be found: those of contents that a file has."""
+        """Return the segments of a partition that can be found: those of contents that a file has."""
         segments = self._segments
         # Between the commits of a run, and after a crash there, contents may be left that no file has any more.
         live = segments.of(key) & np.isin(segments.content_ids, self._paths.content_ids)
@@ -135,7 +148,7 @@ class Snapshot:
         return Durations.read(self._tables)
 
     def vectors(self, key: PartitionKey, ids: NDArray[np.int64]) -> NDArray[np.float16]:
-        """(n, dim) float16 vectors in the order of `ids`; n may be anything from one to the whole partition.
+        """Return (n, dim) float16 vectors in the order of `ids`, from none to the whole partition.
 
         Raises:
             KeyError: an id is not in the partition.
@@ -159,11 +172,11 @@ class Snapshot:
     def vector_batches(
         self, key: PartitionKey, first_id: int, stop_id: int
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
-        """Ids (b,) and vectors (b, dim) float16 with first_id <= id < stop_id, streamed, ids ascending throughout."""
+        """Stream ids (b,) and vectors (b, dim) float16 with first_id <= id < stop_id, ids ascending throughout."""
         return self._batches(key, f"segment_id >= {first_id} AND segment_id < {stop_id}")
 
     def segment_batches(self) -> Iterator[Any]:
-        """All there is of all segments as Arrow record batches, streamed in the order of the table."""
+        """Stream all columns of all segments as Arrow record batches, in the order of the table."""
         return self._tables.batches(SEGMENTS, (*schema.SEGMENT_COLUMNS, "vector"), None, _BATCH_ROWS)
 
     def _batches(self, key: PartitionKey, where: str) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
@@ -174,66 +187,66 @@ class Snapshot:
                 yield schema.ids(batch, "segment_id"), schema.vector_matrix(batch)
 
     def segment_rows(self, ids: Sequence[int] | NDArray[np.int64]) -> list[SegmentRow]:
-        """Rows in the order of `ids`.
+        """Return rows in the order of `ids`.
 
         Raises:
             KeyError: an id is not in the index.
         """
         segments = self._segments
-        places = segments.positions(np.asarray(ids, np.int64))
-        texts = self._texts(places[segments.is_text(places)])
+        positions = segments.positions(np.asarray(ids, np.int64))
+        texts = self._texts(positions[segments.is_text(positions)])
         rows = zip(
-            places.tolist(),
-            segments.ids[places].tolist(),
-            segments.content_ids[places].tolist(),
-            (segments.keys[code] for code in segments.codes[places]),
-            or_none(segments.start_s[places]),
-            or_none(segments.stop_s[places]),
+            positions.tolist(),
+            segments.ids[positions].tolist(),
+            segments.content_ids[positions].tolist(),
+            (segments.keys[code] for code in segments.codes[positions]),
+            or_none(segments.start_s[positions]),
+            or_none(segments.stop_s[positions]),
             strict=True,
         )
         return [
             SegmentRow(
-                segment_id, content_id, key.modality, start_s, stop_s, texts.get(place), instruction=key.instruction
+                segment_id, content_id, key.modality, start_s, stop_s, texts.get(position), instruction=key.instruction
             )
-            for place, segment_id, content_id, key, start_s, stop_s in rows
+            for position, segment_id, content_id, key, start_s, stop_s in rows
         ]
 
     def spans(self, ids: NDArray[np.int64]) -> tuple[list[int], list[float | None], list[float | None]]:
-        """Contents of segments, and where they begin and end in seconds, None for what has no time.
+        """Return content ids of segments, and their starts and ends in seconds, None for texts and images.
 
         Raises:
             KeyError: an id is not in the index.
         """
         segments = self._segments
-        places = segments.positions(ids)
-        starts_s, stops_s = segments.start_s[places], segments.stop_s[places]
-        return segments.content_ids[places].tolist(), or_none(starts_s), or_none(stops_s)
+        positions = segments.positions(ids)
+        starts_s, stops_s = segments.start_s[positions], segments.stop_s[positions]
+        return segments.content_ids[positions].tolist(), or_none(starts_s), or_none(stops_s)
 
-    def _texts(self, places: NDArray[np.intp]) -> dict[int, str | None]:
-        wanted = np.unique(places).tolist()
+    def _texts(self, positions: NDArray[np.intp]) -> dict[int, str | None]:
+        wanted = np.unique(positions).tolist()
         if not wanted:
             return {}
         texts = self._tables.take(SEGMENTS, ("text",), wanted).column("text").to_pylist()
         return dict(zip(wanted, texts, strict=True))
 
     def durations_s(self, content_ids: Sequence[int] | NDArray[np.int64]) -> list[float | None]:
-        """How long each content is, in seconds; None for what has no time."""
+        """Return the duration of each content in seconds, None for texts and images."""
         return self._durations.of(np.asarray(content_ids, np.int64))
 
     def places_of(self, content_ids: Sequence[int] | NDArray[np.int64]) -> list[range]:
-        """Which files have each content, as numbers for `paths_at` that ascend with the paths."""
+        """Return which files have each content, as numbers for `paths_at` that ascend with the paths."""
         return self._paths.of(content_ids)
 
     def paths_at(self, places: Sequence[int]) -> list[bytes]:
-        """The paths of files."""
+        """Return the paths of files by their numbers."""
         return self._paths.at(places)
 
     def segments_of(self, content_id: int) -> list[SegmentRow]:
-        """The segments of all modalities of a content, by id."""
+        """Return the segments of all modalities of a content, ordered by id."""
         return self.segment_rows(np.sort(self._segments.ids[self._segments.content_ids == content_id]))
 
     def files_of(self, content_ids: Sequence[int] | NDArray[np.int64]) -> Mapping[int, tuple[FileRow, ...]]:
-        """The files that have each content, by path."""
+        """Return the files that have each content, ordered by path."""
         found: dict[int, list[FileRow]] = {content_id: [] for content_id in _plain(content_ids)}
         if found:
             where = one_of("content_id", list(found))
@@ -243,7 +256,7 @@ class Snapshot:
         return {content_id: tuple(sorted(rows, key=lambda row: row.path)) for content_id, rows in found.items()}
 
     def metadata(self) -> Metadata:
-        """The user's own columns and what they say. Read once and kept."""
+        """Return the user's own columns with their values. Read once and kept."""
         return self._metadata
 
     @cached_property
@@ -252,55 +265,53 @@ class Snapshot:
         return Metadata(self.manifest.columns, rows)
 
     def count_metadata(self) -> int:
-        """Rows of the table of metadata."""
+        """Return the number of rows of the table of metadata."""
         return self._tables.count(METADATA)
 
-    def library(self) -> SqlFilter:
-        """Files and segments as a table for SQL. Read once and kept."""
-        return self._library
+    def sql_filter(self) -> SqlFilter:
+        """Return files and segments as a table for SQL conditions. Read once and kept."""
+        return self._sql_filter
 
     @cached_property
-    def _library(self) -> SqlFilter:
-        return SqlFilter(self)
-
-    def segment_table(self) -> Any:
-        """All segments that there are, without their vectors, as an Arrow table."""
-        return self._tables.read(SEGMENTS, schema.SEGMENT_COLUMNS)
+    def _sql_filter(self) -> SqlFilter:
+        rows = [row for row in self.files().values() if row.content_id is not None]
+        segments = self._tables.read(SEGMENTS, schema.SEGMENT_COLUMNS)
+        return SqlFilter(rows, self.contents(), self.metadata(), segments)
 
     def counts(self) -> Counts:
-        """Numbers of files, contents and segments."""
+        """Return the numbers of files, contents and segments."""
         segments = self._segments.counts()
         files = {status: self._tables.count(FILES, f"status = '{status}'") for status in ("indexed", "skipped")}
         return Counts(segments, files, self._tables.count(CONTENTS))
 
     def sizes_bytes(self) -> Mapping[str, int]:
-        """Bytes on disk by part: "lance", "shards", "manifest", "digests" and "cache". Old versions count too."""
+        """Return bytes on disk by part, old versions included: "lance", "shards", "manifest", "checksums", "cache"."""
         parts = (tables.FOLDER, SHARDS_FOLDER, manifest.FOLDER, checksums.FOLDER)
         return {
-            **{part: durable.size_bytes(self.dir / part) for part in parts},
-            "cache": embedding_cache.size_bytes(self.dir),
+            **{part: files.size_bytes(self.store, part) for part in parts},
+            "cache": embedding_cache.size_bytes(self.store.local_path(embedding_cache.NAME)),
         }
 
     def score_stats(self, key: PartitionKey) -> dict[Modality, ScoreStats]:
-        """What typical queries score on a space, by their kind, as far as it was measured and there is any spread."""
-        return {spread.query: spread for spread in self.manifest.score_stats if spread.key == key and spread.std > 0}
+        """Return the score statistics of a partition by query modality, without those whose scores are all the same."""
+        return {stats.query: stats for stats in self.manifest.score_stats if stats.key == key and stats.std > 0}
 
     def shards(self, key: PartitionKey) -> tuple[ShardRef, ...]:
-        """The shards of a space by the ids that they cover."""
+        """Return the shards of a partition, ordered by the ids that they cover."""
         shards = (shard for shard in self.manifest.shards if shard.key == key)
         return tuple(sorted(shards, key=lambda shard: shard.first_id))
 
     def codebook(self, key: PartitionKey) -> CodebookRef | None:
-        """What the shards of a space are encoded with; None if it has none."""
+        """Return the codebook of a partition's shards; None if there is none."""
         return next((codebook for codebook in self.manifest.codebooks if codebook.key == key), None)
 
     def tunings(self, key: PartitionKey) -> tuple[Tuning, ...]:
-        """How widely the shards of a space are to be searched, for each kind of query that was measured."""
+        """Return the measured search parameters of a partition, one for each query modality."""
         return tuple(tuning for tuning in self.manifest.tunings if tuning.key == key)
 
     def shard_dir(self, shard: ShardRef | CodebookRef) -> Path:
-        """The folder of a shard or a codebook."""
-        return shard_parent(self.dir, shard.key) / shard.name
+        """Return the folder of a shard or a codebook."""
+        return self.store.local_path(f"{shard_folder(shard.key)}/{shard.name}")
 
 
 def _of(key: PartitionKey) -> str:
@@ -313,7 +324,7 @@ def _plain(ids: Sequence[int] | NDArray[np.int64]) -> list[int]:
 
 
 def _range_or_few(ascending: NDArray[np.int64]) -> str:
-    """A filter that holds for all ids, and for others too if there are many."""
+    """Return a filter that holds for all ids, and if there are many, for others between them too."""
     if len(ascending) <= _FEW_IDS:
         return one_of("segment_id", _plain(ascending))
     return f"segment_id >= {ascending[0]} AND segment_id <= {ascending[-1]}"

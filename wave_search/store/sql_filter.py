@@ -1,4 +1,4 @@
-"""Files and segments as one table, to be filtered by an SQL expression. The only user of DuckDB."""
+"""Files and segments as one table that SQL conditions filter. The only module that uses DuckDB."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wave_search.errors import UsageError
-from wave_search.store.tables import CONTENTS, schemas
+from wave_search.store.schema import CONTENTS, schemas
 from wave_search.types import OF_HITS
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from wave_search.store.rows import Column, FileRow
-    from wave_search.store.snapshot import Snapshot
+    from wave_search.store.file_table import Metadata
+    from wave_search.store.rows import Column, ContentRow, FileRow
     from wave_search.types import Value
 
 _OF_FILES = ("path", "name", "folder", "size_bytes", "modified")
@@ -39,7 +39,7 @@ _OF_SEGMENTS = ("modality", "start_s", "stop_s", "text")
 BUILT_IN = (*_OF_FILES, *_OF_CONTENTS, *_OF_SEGMENTS)
 """Columns that every index has."""
 RESERVED = (*BUILT_IN, *OF_HITS, "segment_id", "content_id", "file_number", "rank", "score", "z")
-"""Names that no column of the user's own can have: these, and what else a hit says."""
+"""Names that the user's own columns cannot have: these, and the other fields of a hit."""
 _SETTINGS = {
     # An expression is a request, not a program: no files, no network, no variables of the caller, no other settings.
     "enable_external_access": "false",
@@ -53,7 +53,7 @@ _EXAMPLE = "Write one SQL condition, for example: kind = 'video' AND duration_s 
 
 
 class Selection:
-    """What an expression holds for.
+    """The segments of files for which a condition holds.
 
     Args:
         segment_ids: (n,) ascending, one for each pair of a segment and a file that has it.
@@ -72,7 +72,7 @@ class Selection:
         self._number_of = number_of
 
     def holds(self, segment_id: int, path: bytes) -> bool:
-        """Tell whether it holds for a segment of a file: of files with the same content, it may be for one only."""
+        """Return whether it holds for a segment of a file; of files with the same content, it may hold for one only."""
         segment_ids, files = self._pairs
         low, high = np.searchsorted(segment_ids, (segment_id, segment_id + 1))
         return self._number_of[path] in files[low:high]
@@ -82,19 +82,26 @@ class SqlFilter:
     """All files and segments of one version, for SQL. Safe to use from several threads.
 
     Args:
-        snapshot: the version.
+        files: the indexed files.
+        contents: by id.
+        metadata: the user's own columns.
+        segments: an Arrow table with `schema.SEGMENT_COLUMNS`.
+
+    Attributes:
+        names: the columns.
     """
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(
+        self, files: Sequence[FileRow], contents: Mapping[int, ContentRow], metadata: Metadata, segments: Any
+    ) -> None:
         import duckdb
 
-        files = [row for row in snapshot.files().values() if row.content_id is not None]
-        self.names = (*BUILT_IN, *(column.name for column in snapshot.manifest.columns))
+        self.names = (*BUILT_IN, *(column.name for column in metadata.columns))
         self._errors = duckdb.Error
         self._number_of = {row.path: number for number, row in enumerate(files)}
         self._connection = duckdb.connect(":memory:", config={**_SETTINGS})
-        self._connection.register("files", _file_table(snapshot, files))
-        self._connection.register("segments", snapshot.segment_table())
+        self._connection.register("files", _file_table(files, contents, metadata))
+        self._connection.register("segments", segments)
         columns = ", ".join(_quoted(name) for name in self.names)
         self._rows = self._connection.sql(
             f"SELECT segment_id, file_number, {columns} FROM segments JOIN files USING (content_id)"  # noqa: S608 - quoted
@@ -103,10 +110,10 @@ class SqlFilter:
         self._lock = Lock()
 
     def select(self, where: str) -> Selection:
-        """Find the segments for which a condition holds. The last few answers are kept.
+        """Find the segments for which a condition holds. The last few results are kept.
 
         Raises:
-            UsageError: it is no condition, or names a column that there is not.
+            UsageError: it is not a condition, or names an unknown column.
         """
         with self._lock:
             found = self._kept.pop(where, None) or self._selected(where)
@@ -125,10 +132,10 @@ class SqlFilter:
         return Selection(segment_ids, files, self._number_of)
 
     def check(self, columns: Iterable[str]) -> None:
-        """Check that there are such columns, however they are capitalised.
+        """Check that columns exist, whatever their capitalisation.
 
         Raises:
-            UsageError: there is one that is not.
+            UsageError: there is no such column.
         """
         known = {name.casefold() for name in self.names}
         for name in columns:
@@ -136,14 +143,14 @@ class SqlFilter:
                 raise self._unknown(name)
 
     def values(self, columns: Sequence[str], hits: Sequence[tuple[int, bytes]]) -> list[dict[str, Value | None]]:
-        """What columns say of segments.
+        """Return the values of columns for segments.
 
         Args:
             columns: names.
             hits: segment ids with the path of a file that has each.
 
         Returns:
-            Values by column for each; None for what is not said.
+            Values by column for each; None where there is none.
 
         Raises:
             UsageError: there is no such column.
@@ -172,13 +179,12 @@ class SqlFilter:
         return UsageError(f'there is no column "{name}"', f"There are {', '.join(self.names)}.")
 
 
-def _file_table(snapshot: Snapshot, files: Sequence[FileRow]) -> Any:
+def _file_table(files: Sequence[FileRow], contents: Mapping[int, ContentRow], metadata: Metadata) -> Any:
     import pyarrow as pa
 
     paths = [row.path.decode("utf-8", "replace") for row in files]
-    contents, metadata = snapshot.contents(), snapshot.metadata()
     own = [contents[row.content_id] for row in files if row.content_id is not None]
-    said = [metadata.of(row.path, content.digest) for row, content in zip(files, own, strict=True)]
+    values = [metadata.of(row.path, content.digest) for row, content in zip(files, own, strict=True)]
     columns = {
         "file_number": pa.array(range(len(files)), pa.int64()),
         "content_id": pa.array([row.content_id for row in files], pa.int64()),
@@ -192,7 +198,7 @@ def _file_table(snapshot: Snapshot, files: Sequence[FileRow]) -> Any:
     for name in _OF_CONTENTS:
         columns[name] = pa.array([getattr(content, name) for content in own], types.field(name).type)
     for column in metadata.columns:
-        columns[column.name] = _own_array(column, [values.get(column.name) for values in said])
+        columns[column.name] = _own_array(column, [of_file.get(column.name) for of_file in values])
     return pa.table(columns)
 
 
@@ -206,7 +212,7 @@ def _own_array(column: Column, values: Sequence[Any]) -> Any:
 
 
 def _plain(value: Any) -> Value | None:
-    """As JSON has it."""
+    """Return a value as JSON represents it."""
     if isinstance(value, datetime):
         return value.isoformat()
     whole: Value | None = int(value) if isinstance(value, float) and value.is_integer() else value

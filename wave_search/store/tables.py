@@ -1,156 +1,109 @@
 """The Lance tables: everything that knows lancedb.
 
-Lance writes a new version of a table with each append or delete, and keeps the old ones readable. Old versions are not
-cleaned up here: readers may be on them.
+Lance writes a new version of a table with each append or delete, and keeps the old ones readable. Old versions are
+removed on request only: readers may have opened them.
 """
 
 from __future__ import annotations
 
+import errno
+import os
+import re
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from wave_search.errors import IndexCorruptError
-from wave_search.store.lance_errors import read_errors, write_errors
+from wave_search.errors import IndexCorruptError, IndexStateError
+from wave_search.store.files import read_error, write_error
+from wave_search.store.schema import NAMES, schemas
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
-    from pathlib import Path
+
+    from wave_search.store.files import FileStore
 
 FOLDER = "lance"
-FILES, CONTENTS, SEGMENTS, METADATA = "files", "contents", "segments", "metadata"
-_NAMES = (FILES, CONTENTS, SEGMENTS, METADATA)
 _VALUES_PER_DELETE = 10_000
 _NEVER = timedelta(days=36_500)
 """Lance removes versions that are a week old unless told otherwise, and the manifest may name such a one."""
 _LAST_NAME = 2**64 - 1
 """Lance names a version by its distance from this, so that the latest comes first."""
 HINT = "latest_version_hint.json"
-"""The only file of Lance that changes. It is written carelessly, and not believed."""
+"""The only file of Lance that changes. It may be torn by a crash, and nothing depends on it."""
+_VERSION = re.compile(r"/([0-9]+)\.manifest$")
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
+"""As Rust writes an error of the system."""
 _NOW = timedelta(milliseconds=1)
 _MARGIN = timedelta(hours=2)
 
 
-def schemas(dim: int) -> dict[str, Any]:
-    """Arrow schema of each table, for vectors of `dim`."""
-    import pyarrow as pa
-
-    return {
-        FILES: pa.schema(
-            [
-                ("path", pa.string()),  # readable, for filters; a name that is not UTF-8 is approximate here
-                ("path_bytes", pa.binary()),
-                ("root", pa.binary()),
-                ("size_bytes", pa.int64()),
-                ("mtime_ns", pa.int64()),
-                ("device", pa.uint64()),
-                ("content_id", pa.int64()),
-                ("status", pa.string()),
-                ("cause", pa.string()),
-                ("remedy", pa.string()),
-            ]
-        ),
-        CONTENTS: pa.schema(
-            [
-                ("content_id", pa.int64()),
-                ("digest", pa.string()),
-                ("kind", pa.string()),
-                ("container", pa.string()),
-                ("duration_s", pa.float64()),
-                ("width", pa.int32()),
-                ("height", pa.int32()),
-                ("fps", pa.float64()),
-                ("video_codec", pa.string()),
-                ("audio_codec", pa.string()),
-                ("sample_rate_hz", pa.int32()),
-                ("channels", pa.int32()),
-            ]
-        ),
-        SEGMENTS: pa.schema(
-            [
-                ("segment_id", pa.int64()),
-                ("content_id", pa.int64()),
-                ("modality", pa.string()),
-                ("start_s", pa.float64()),
-                ("stop_s", pa.float64()),
-                ("text", pa.string()),
-                ("instruction", pa.string()),
-                ("vector", pa.list_(pa.float16(), dim)),
-            ]
-        ),
-        METADATA: pa.schema(
-            [
-                ("path_bytes", pa.binary()),
-                ("digest", pa.string()),
-                ("values", pa.string()),  # JSON
-            ]
-        ),
-    }
-
-
 class Tables:
-    """The tables, each at one version."""
+    """The tables, each at one version.
 
-    def __init__(self, directory: Path, tables: Mapping[str, Any], pin: Path) -> None:
-        self.place = directory / FOLDER
-        self._directory = directory
+    Attributes:
+        place: where they are, for messages.
+    """
+
+    def __init__(self, store: FileStore, tables: Mapping[str, Any], pin: str | None) -> None:
+        self.place = store.url(FOLDER)
+        self._store = store
         self._tables = tables
         self._pin = pin
 
     @classmethod
-    def create(cls, directory: Path, dim: int) -> Tables:
-        """Make empty tables, over whatever an unfinished creation left.
+    def create(cls, store: FileStore, dim: int) -> Tables:
+        """Create empty tables, over whatever an unfinished creation left.
 
         Raises:
             IndexStateError: the disk cannot be written.
         """
-        with write_errors(directory / FOLDER):
-            database = _connect(directory)
+        with write_errors(store.url(FOLDER)):
+            database = _connect(store)
             tables = {}
             for name, schema in schemas(dim).items():
                 # Lance prints a warning if there is nothing to overwrite.
-                mode = "overwrite" if (directory / FOLDER / f"{name}.lance").exists() else "create"
+                mode = "overwrite" if any(store.list(f"{FOLDER}/{name}.lance")) else "create"
                 tables[name] = database.create_table(name, schema=schema, mode=mode)
-        return cls(directory, tables, directory)
+        return cls(store, tables, None)
 
     @classmethod
-    def open(cls, directory: Path, versions: Mapping[str, int], pin: Path) -> Tables:
+    def open(cls, store: FileStore, versions: Mapping[str, int], pin: str) -> Tables:
         """Open for reading.
 
         Args:
-            directory: the index.
+            store: the files of the index.
             versions: of each table.
             pin: as long as this file is there, nobody removes these versions.
 
         Raises:
-            IndexStateError: the versions were removed.
             IndexCorruptError: a table or its version is missing or damaged.
+            IndexStateError: the versions were removed, or cannot be read now.
         """
-        with read_errors(directory / FOLDER, pin):
-            # lancedb would make the folder.
-            if not (directory / FOLDER).is_dir():
+        with read_errors(store, pin):
+            if not any(store.list(FOLDER)):  # lancedb would create the folder
                 raise FileNotFoundError("there is no such folder")
-            database = _connect(directory)
-            tables = {name: database.open_table(name) for name in _NAMES}
+            database = _connect(store)
+            tables = {name: database.open_table(name) for name in NAMES}
             for name, table in tables.items():
                 table.checkout(versions[name])
-        return cls(directory, tables, pin)
+        return cls(store, tables, pin)
 
     @classmethod
-    def open_for_writing(cls, directory: Path, versions: Mapping[str, int], pin: Path) -> Tables:
+    def open_for_writing(cls, store: FileStore, versions: Mapping[str, int], pin: str) -> Tables:
         """Open, each table put back to its version: later ones were left by a writer that did not commit.
 
         Raises:
             IndexCorruptError: see `open`.
-            IndexStateError: the disk cannot be written.
+            IndexStateError: see `open`; or the disk cannot be written.
         """
         try:
-            pinned = cls.open(directory, versions, pin)
+            pinned = cls.open(store, versions, pin)
         except IndexCorruptError:
             # Lance opens the latest version first. After a power failure it may be an empty file.
-            if not _drop_later_versions(directory, versions):
+            if not _drop_later_versions(store, versions):
                 raise
-            pinned = cls.open(directory, versions, pin)
-        with write_errors(directory / FOLDER):
+            pinned = cls.open(store, versions, pin)
+        with write_errors(pinned.place):
             for name, table in pinned._tables.items():
                 table.checkout_latest()
                 if table.version != versions[name]:
@@ -159,32 +112,32 @@ class Tables:
         return pinned
 
     def versions(self) -> dict[str, int]:
-        """The version that each table is at."""
+        """Return the version that each table is at."""
         return {name: table.version for name, table in self._tables.items()}
 
     def read(self, name: str, columns: Sequence[str], where: str | None = None) -> Any:
         """Read an Arrow table, rows in the order in which they were added unless `where` names them one by one."""
-        with read_errors(self.place, self._pin):
+        with read_errors(self._store, self._pin):
             return self._query(name, columns, where).to_arrow()
 
     def batches(self, name: str, columns: Sequence[str], where: str | None, rows: int) -> Iterator[Any]:
         """Stream Arrow record batches of at most `rows`, in the order in which they were added."""
-        with read_errors(self.place, self._pin):
+        with read_errors(self._store, self._pin):
             yield from self._query(name, columns, where).to_batches(rows)
 
     def take(self, name: str, columns: Sequence[str], places: Sequence[int]) -> Any:
         """Read the rows at ascending, distinct positions as an Arrow table, in their order."""
-        with read_errors(self.place, self._pin):
+        with read_errors(self._store, self._pin):
             return self._tables[name].take_offsets(list(places)).select(list(columns)).to_arrow()
 
     def count(self, name: str, where: str | None = None) -> int:
         """Count rows."""
-        with read_errors(self.place, self._pin):
+        with read_errors(self._store, self._pin):
             return int(self._tables[name].count_rows(where))
 
-    def pieces(self) -> int:
-        """Of how many pieces the table with most of them consists: each append makes one, until `compact`."""
-        with read_errors(self.place, self._pin):
+    def fragments(self) -> int:
+        """Return how many small fragments the table with most of them has: each append makes one, until `compact`."""
+        with read_errors(self._store, self._pin):
             stats = [table.stats()["fragment_stats"] for table in self._tables.values()]
         return max(int(one["num_small_fragments"]) for one in stats)
 
@@ -217,7 +170,7 @@ class Tables:
             self._tables[name].delete("true")
 
     def compact(self) -> bool:
-        """Join small pieces of each table, and rewrite what is thinned out by deletions. Rows keep their order.
+        """Compact small fragments of each table, and those with many deleted rows. Rows keep their order.
 
         Returns:
             Whether there was anything to do.
@@ -229,14 +182,14 @@ class Tables:
         with write_errors(self.place):
             for table in self._tables.values():
                 before = 0
-                # One pass may leave pieces that the next one joins. When it has nothing to do, it makes no version.
+                # One pass may leave fragments that the next one compacts. Without any it makes no version.
                 while table.version != before:
                     before = table.version
                     table.optimize(cleanup_older_than=_NEVER)
         return self.versions() != versions
 
     def drop_versions(self, kept: Mapping[str, Collection[int]]) -> None:
-        """Remove old versions of each table, but for those in `kept`, to which the one that it is at must belong.
+        """Remove old versions of each table, but for those in `kept`, which must include the one that it is at.
 
         To be called after `compact`, with nothing uncommitted: the newest version is the only one that is sure to stay.
 
@@ -258,27 +211,104 @@ class Tables:
         return query.where(where) if where else query
 
 
-def _drop_later_versions(directory: Path, versions: Mapping[str, int]) -> bool:
-    """Remove what was written after the given versions, and tell whether there was anything."""
+@contextmanager
+def read_errors(store: FileStore, pin: str | None) -> Iterator[None]:
+    """Turn what Lance raises while it reads the tables into an error of the index.
+
+    Only a missing file and content that Lance cannot decode are damage. Other errors of the system (too many open
+    files, no permission, an I/O error, no memory) say nothing about the content.
+
+    Raises:
+        IndexStateError: the version was removed, see `check_pin`; or an error of the system.
+        IndexCorruptError: a file is damaged.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if not _is_of_lance(error):
+            raise
+        if pin is not None:
+            check_pin(store, pin)
+        if cause := _system_cause(error):
+            raise read_error(store.url(FOLDER), cause) from error
+        raise IndexCorruptError(
+            f"{store.url(FOLDER)} cannot be read: {_first_line(error)}",
+            "Run `wave-search verify`. If that fails too: `wave-search optimize`, or restore the index from a copy.",
+        ) from error
+
+
+def check_pin(store: FileStore, pin: str) -> None:
+    """Make sure that a version of an index has not been removed.
+
+    Raises:
+        IndexStateError: the file `pin`, which keeps what belongs to it from being removed, is gone.
+    """
+    folder = pin.rpartition("/")[0]
+    if all(info.name != pin for info in store.list(folder)):
+        cause = f"the version of {store.url()} that was opened has been removed"
+        raise IndexStateError(cause, "Open it again, or call refresh().")
+
+
+@contextmanager
+def write_errors(place: str) -> Iterator[None]:
+    """Turn what Lance raises while it writes the tables into an error with a remedy.
+
+    Raises:
+        IndexStateError: they cannot be written.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if not _is_of_lance(error):
+            raise
+        raise write_error(place, _first_line(error)) from error
+
+
+def _is_of_lance(error: BaseException) -> bool:
+    # On damaged files Lance panics, which Python sees as an exception that is no Exception.
+    return (
+        isinstance(error, OSError | RuntimeError | ValueError | MemoryError) or type(error).__name__ == "PanicException"
+    )
+
+
+def _system_cause(error: BaseException) -> str | None:
+    """Return what the system reported, None if it reported nothing, or only that a file is missing."""
+    if isinstance(error, MemoryError):
+        return os.strerror(errno.ENOMEM)
+    found = _OS_ERROR.search(str(error))
+    code = int(found[1]) if found else error.errno if isinstance(error, OSError) else None
+    return None if code in (None, errno.ENOENT, errno.ENOTDIR) else f"{os.strerror(code)} ({_first_line(error)})"
+
+
+def _first_line(error: BaseException) -> str:
+    """Return the message of Lance, without the line of its source."""
+    return re.sub(r",? /\S+\.rs:\d+:\d+", "", (str(error).splitlines() or [type(error).__name__])[0])
+
+
+def _drop_later_versions(store: FileStore, versions: Mapping[str, int]) -> bool:
+    """Remove what was written after the given versions, and return whether there was anything."""
     later = [
-        path
-        for name, version in versions.items()
-        for path in (directory / FOLDER / f"{name}.lance" / "_versions").glob("[0-9]*.manifest")
-        if _LAST_NAME - int(path.stem) > version
+        info.name
+        for table, version in versions.items()
+        for info in store.list(f"{FOLDER}/{table}.lance/_versions")
+        if (found := _VERSION.search(info.name)) and _LAST_NAME - int(found[1]) > version
     ]
-    with write_errors(directory / FOLDER):
-        for path in later:
-            path.unlink()
+    store.delete(later)
     return bool(later)
 
 
+def is_hint(name: str) -> bool:
+    """Return whether a file of the tables is the one that may change."""
+    return name.rpartition("/")[2] == HINT
+
+
 def one_of(column: str, values: Sequence[int] | Sequence[bytes]) -> str:
-    """A filter for the rows whose `column` is one of `values`."""
+    """Return a filter for the rows whose `column` is one of `values`."""
     literals = (f"X'{value.hex()}'" if isinstance(value, bytes) else str(int(value)) for value in values)
     return f"{column} IN ({', '.join(literals)})"
 
 
-def _connect(directory: Path) -> Any:
+def _connect(store: FileStore) -> Any:
     import lancedb
 
-    return lancedb.connect(str(directory / FOLDER))
+    return lancedb.connect(store.url(FOLDER))

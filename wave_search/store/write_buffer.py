@@ -1,4 +1,4 @@
-"""Rows that a writer was given, on their way into the tables."""
+"""Rows that wait to be written to the tables."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wave_search.store import schema, tables
-from wave_search.store.tables import CONTENTS, FILES, METADATA, SEGMENTS
+from wave_search.store import schema
+from wave_search.store.schema import CONTENTS, FILES, METADATA, SEGMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from wave_search.store.tables import Tables
 
 _SPILL_SEGMENTS = 8_192
-"""Segments kept in memory at most: about 120 MB of vectors of 3584 dimensions."""
+"""Maximum number of segments kept in memory: about 120 MB of vectors of 3584 dimensions."""
 
 
 class WriteBuffer:
-    """What the next commit adds to the tables. What is in these and not committed is unseen, and put back later.
+    """The rows that the next commit adds to the tables. Rows written before that are invisible to readers.
 
     Args:
         opened: the tables, open for writing.
@@ -30,19 +30,19 @@ class WriteBuffer:
 
     def __init__(self, opened: Tables, dim: int) -> None:
         self._tables = opened
-        self._schemas = tables.schemas(dim)
+        self._schemas = schema.schemas(dim)
         self._contents: dict[int, ContentRow] = {}
         self._segments: list[tuple[int, int, NewSegment]] = []
         self._metadata: tuple[MetadataRow, ...] | None = None
 
     @property
     def replaces_metadata(self) -> bool:
-        """Whether there are other metadata than the committed ones."""
+        """Whether the next commit replaces the metadata."""
         return self._metadata is not None
 
     @property
     def is_full(self) -> bool:
-        """Whether so many segments wait that they had better be spilled."""
+        """Whether so many segments wait that they should be spilled."""
         return len(self._segments) >= _SPILL_SEGMENTS
 
     def add_content(self, content_id: int, row: ContentRow) -> None:
@@ -58,14 +58,14 @@ class WriteBuffer:
         self._metadata = tuple(rows)
 
     def spill(self) -> None:
-        """Write the segments that wait."""
+        """Write the waiting segments."""
         if self._segments:
             vectors = np.stack([segment.vector for _, _, segment in self._segments]).astype(np.float16)
             self._tables.append(SEGMENTS, schema.segment_table(self._segments, vectors, self._schemas[SEGMENTS]))
             self._segments = []
 
     def write(self, files: Overlay[bytes, FileRow], dead: set[int]) -> None:
-        """Write all that waits, and drop the contents with the ids of `dead`."""
+        """Write all waiting rows, and drop the contents with the ids of `dead`."""
         self.spill()
         self._write_contents(dead)
         self._write_files(files)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
@@ -11,9 +10,9 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from wave_search.errors import IndexStateError
-from wave_search.store import checksums, lock, manifest, tables
-from wave_search.store import files as durable
-from wave_search.store.cleanup import prune
+from wave_search.store import checksums, manifest, schema, tables
+from wave_search.store.cleanup import KEEP_VERSIONS_FOR_S, cleanup
+from wave_search.store.local_files import LocalFiles
 from wave_search.store.overlay import Overlay, dead_contents
 from wave_search.store.rows import CodebookRef, ShardRef
 from wave_search.store.shards import finish, make_parent
@@ -31,20 +30,18 @@ if TYPE_CHECKING:
     from wave_search.types import PartitionKey
 
 _CHANGES_KEPT = 100_000
-"""Files and contents kept as objects at most, of about 0.5 kB, before they are read back as columns."""
-_FEW_PIECES, _MANY_PIECES = 128, 1_000
-"""A piece costs each later commit 0.15 ms, and to check and rewrite a segment takes 0.04 ms: so p pieces, which have
-cost p^2 / 2 times the one, are worth p^2 segments. Lance rewrites no more than the last million; all are checked."""
+"""Maximum number of changed files and contents kept as objects of 0.5 kB, before all are read again as columns."""
+_FEW_FRAGMENTS, _MANY_FRAGMENTS = 128, 1_000
+"""A fragment costs each later commit 0.15 ms, and checking and rewriting a segment takes 0.04 ms: so n fragments, which
+have cost n^2 / 2 times the former, are worth n^2 segments. Lance rewrites only the last million; all are checked."""
 _MOST_REWRITTEN = 1_000_000
-"""Lance makes pieces of so many rows, and leaves these alone."""
-_TIDY_GRACE_S = 3_600.0
-"""As `optimize` leaves to those who opened a version before. Lance's own files go some two hours later."""
+"""Lance compacts to fragments of this many rows, and leaves those alone."""
 
 
 class Writer:
     """The only way to change an index. A context manager: the lock is held from entering to leaving.
 
-    Entering puts the tables back to the versions that the newest manifest pins, so whatever a crash left is gone.
+    Entering restores the versions of the tables that the newest manifest names, which drops whatever a crash left.
     Leaving without `commit` drops what was not committed. Not safe to use from several threads at once.
 
         with Writer(directory) as writer:
@@ -59,7 +56,8 @@ class Writer:
     snapshot: Snapshot
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory.absolute()
+        self._directory = directory
+        self._store = LocalFiles(directory)
         self._held = ExitStack()
 
     def __enter__(self) -> Self:
@@ -72,13 +70,11 @@ class Writer:
         if not exists(self._directory):
             open_snapshot(self._directory)  # raises: a lock file must not appear in just any folder
         with ExitStack() as held:
-            held.enter_context(lock.hold(self._directory))
-            state = manifest.newest(self._directory)
-            self._on_disk = durable.stamps(self._directory / tables.FOLDER)
-            self._tables = Tables.open_for_writing(
-                self._directory, state.table_versions, manifest.path_of(self._directory, state.version)
-            )
-            self.snapshot = Snapshot(self._directory, state)
+            held.enter_context(self._store.lock())
+            state = manifest.newest(self._store)
+            self._on_disk = set(self._store.list(tables.FOLDER))
+            self._tables = Tables.open_for_writing(self._store, state.table_versions, manifest.name_of(state.version))
+            self.snapshot = Snapshot(self._store, state)
             self._read()
             self._usable = True
             self._begin(state)
@@ -86,13 +82,13 @@ class Writer:
         return self
 
     def _read(self) -> None:
-        """Read what there is of files and contents. Changes are kept on top of it."""
+        """Read the files and contents, on top of which changes are kept."""
         self._known_files, self._known_contents = self.snapshot.files(), self.snapshot.content_ids()
         self._files: Overlay[bytes, FileRow] = Overlay(self._known_files)
         self._content_ids: Overlay[str, int] = Overlay(self._known_contents)
 
     def _begin(self, state: Manifest) -> None:
-        """Nothing is pending on top of `state`."""
+        """Begin a commit on top of `state`."""
         self._committed = state
         self._next = state
         self._rows = WriteBuffer(self._tables, state.model.dim)
@@ -104,13 +100,13 @@ class Writer:
         self._held.close()
 
     def content_id(self, digest: str) -> int | None:
-        """The id of a content that is committed or was put since, None if there is none."""
+        """Return the id of a content that was committed or put since, None if there is none."""
         return self._content_ids.get(digest)
 
     def put_content(self, content: ContentRow, segments: Sequence[NewSegment]) -> int:
         """Add a content with all its segments, and return its id.
 
-        If its digest is known already, nothing is added. It stays only if a file refers to it in the end.
+        If its digest is known already, nothing is added. `commit` drops it unless a file refers to it.
 
         Raises:
             ValueError: a vector has another size than the model's, or is not finite.
@@ -127,7 +123,7 @@ class Writer:
         return content_id
 
     def put_segments(self, content_id: int, segments: Sequence[NewSegment]) -> None:
-        """Add segments to a content: those of instructions with which it was not embedded before.
+        """Add segments with further instructions to a content.
 
         Raises:
             ValueError: a vector has another size than the model's, or is not finite.
@@ -135,7 +131,7 @@ class Writer:
         """
         for segment in segments:
             if segment.vector.shape != (self._next.model.dim,) or not np.isfinite(segment.vector).all():
-                raise ValueError(f"not a finite vector of {self._next.model.dim}: {segment}")
+                raise ValueError(f"not a finite vector of {self._next.model.dim} dimensions: {segment}")
         segment_id = self._next.next_segment_id
         self._next = replace(self._next, next_segment_id=segment_id + len(segments))
         self._rows.add_segments(segment_id, content_id, segments)
@@ -144,51 +140,51 @@ class Writer:
                 self._rows.spill()
 
     def put_file(self, row: FileRow) -> None:
-        """Add a file, or replace what is known of that path."""
+        """Add a file, or replace the row of its path."""
         if self._files.get(row.path) != row:
             self._files.put(row.path, row)
 
     def remove_files(self, paths: Iterable[bytes]) -> None:
-        """Forget files. Unknown paths are no error."""
+        """Remove files from the index. Unknown paths are no error."""
         for path in paths:
             if self._files.get(path) is not None:
                 self._files.put(path, None)
 
     def set_roots(self, roots: Iterable[str]) -> None:
-        """Replace the folders and files that the index was made from."""
+        """Replace the indexed folders and files."""
         self._next = replace(self._next, roots=tuple(roots))
 
     def add_instructions(self, instructions: Iterable[str]) -> None:
-        """Let the index hold segments that are embedded with these instructions too."""
+        """Add instructions with which segments may be embedded."""
         settings = self._next.settings
         known = tuple(dict.fromkeys((*settings.instructions, *instructions)))
         self._next = replace(self._next, settings=replace(settings, instructions=known))
 
     def set_score_stats(self, score_stats: Iterable[ScoreStats]) -> None:
-        """Replace what the scores of each partition are measured by."""
+        """Replace the score statistics of all partitions."""
         self._next = replace(self._next, score_stats=tuple(score_stats))
 
     def set_metadata(self, columns: Iterable[Column], rows: Iterable[MetadataRow]) -> None:
-        """Replace the user's own columns, and all that they say."""
+        """Replace the user's own columns, and all their values."""
         self._next = replace(self._next, columns=tuple(columns))
         self._rows.set_metadata(rows)
 
     def add_shard(self, key: PartitionKey, name: str, first_id: int, stop_id: int, count: int) -> None:
-        """Take a finished folder under `shard_parent` into the next version.
+        """Add a finished folder under `shard_parent` to the next version.
 
-        It covers every segment of the space with first_id <= id < stop_id; shards that cover any of these ids
-        before are replaced. Its digest is taken here, and its files are brought to the disk.
+        It covers every segment of the partition with first_id <= id < stop_id, and replaces shards that cover any of
+        these ids. Its files are made durable and its digest is taken here.
 
         Raises:
             IndexStateError: the folder cannot be read.
         """
-        digest = finish(self._directory, key, name)
+        digest = finish(self._store, key, name)
         kept = [s for s in self._next.shards if s.key != key or s.stop_id <= first_id or stop_id <= s.first_id]
         added = ShardRef(key, name, first_id, stop_id, count, digest)
         self._next = replace(self._next, shards=(*kept, added))
 
     def drop_shards(self, key: PartitionKey, keep: Collection[str] = ()) -> None:
-        """Leave shards of a space out of the next version, all but those of the names in `keep`.
+        """Leave shards of a partition out of the next version, except those whose names are in `keep`.
 
         Their folders stay for readers of older versions.
         """
@@ -196,12 +192,12 @@ class Writer:
         self._next = replace(self._next, shards=shards)
 
     def set_codebook(self, key: PartitionKey, name: str | None, stop_id: int = 0) -> None:
-        """Take a finished folder under `shard_parent` into the next version, in place of a codebook and its shards.
+        """Add a finished folder under `shard_parent` to the next version, in place of a codebook and its shards.
 
         Args:
-            key: whose.
+            key: the partition.
             name: of the folder; None for no codebook.
-            stop_id: it was trained on segments with ids below.
+            stop_id: the codebook was trained on segments with lower ids.
 
         Raises:
             IndexStateError: the folder cannot be read.
@@ -209,17 +205,17 @@ class Writer:
         self.drop_shards(key)
         self.set_tunings(key, ())
         others = tuple(codebook for codebook in self._next.codebooks if codebook.key != key)
-        added = () if name is None else (CodebookRef(key, name, stop_id, finish(self._directory, key, name)),)
+        added = () if name is None else (CodebookRef(key, name, stop_id, finish(self._store, key, name)),)
         self._next = replace(self._next, codebooks=(*others, *added))
 
     def set_tunings(self, key: PartitionKey, tunings: Iterable[Tuning]) -> None:
-        """Replace what was measured of a space."""
+        """Replace the measured search parameters of a partition."""
         others = (tuning for tuning in self._next.tunings if tuning.key != key)
         self._next = replace(self._next, tunings=(*others, *tunings))
 
     def shard_parent(self, key: PartitionKey) -> Path:
-        """The folder in which shards of a space are built. Made if missing."""
-        return make_parent(self._directory, key)
+        """Return the folder in which shards of a partition are built; it is created if missing."""
+        return make_parent(self._store, key)
 
     def commit(self, *, drop_dead: bool = True) -> Snapshot:
         """Publish everything since the last commit at once, durably, and return the new state.
@@ -227,7 +223,7 @@ class Writer:
         Without any change, the current state is returned and nothing is written.
 
         Args:
-            drop_dead: drop contents that no file refers to, with their segments. Otherwise they stay, unseen by
+            drop_dead: drop contents that no file refers to, with their segments. Otherwise they stay, invisible to
                 searches, until a later commit drops them.
 
         Raises:
@@ -250,17 +246,17 @@ class Writer:
         return snapshot
 
     def compact(self) -> Snapshot:
-        """Rewrite the tables in few pieces and without what was deleted, and commit. Ids stay what they are.
+        """Rewrite the tables in few fragments and without deleted rows, and commit. Ids stay what they are.
 
         Raises:
             IndexCorruptError: a file of the tables is damaged, which rewriting it would hide.
             IndexStateError: the disk is full or read-only.
         """
         self.commit()
-        return self._compact(self._compared())
+        return self._compact(self._compare())
 
-    def _compared(self) -> checksums.Listing:
-        return checksums.compared(self._directory, self._committed.table_digests)
+    def _compare(self) -> checksums.Listing:
+        return checksums.compare(self._store, self._committed.table_checksums)
 
     def _compact(self, listing: checksums.Listing) -> Snapshot:
         if not listing.versions:
@@ -270,65 +266,65 @@ class Writer:
                 self._publish(listing.files)
         return self.snapshot
 
-    def prune(self, keep_versions_for_s: float) -> None:
+    def cleanup(self, keep_versions_for_s: float) -> None:
         """Remove versions replaced at least `keep_versions_for_s` ago, and all that no version uses. Compact before.
 
-        Readers that opened such a version can read it no more.
+        Readers that opened such a version cannot read it any more.
 
         Raises:
             IndexStateError: the disk is read-only, or what is kept cannot be read.
         """
         self.commit()
-        self._prune(keep_versions_for_s)
+        self._cleanup(keep_versions_for_s)
 
-    def _prune(self, keep_versions_for_s: float) -> None:
+    def _cleanup(self, keep_versions_for_s: float) -> None:
         with self._changing():
-            # Lance compacts before it prunes, and is sure to keep its latest version only.
+            # Lance compacts before it removes versions, and is sure to keep its latest one only.
             if self._tables.compact():
                 self._publish()
-            prune(self._directory, self._tables, self._committed, keep_versions_for_s)
+            cleanup(self._store, self._tables, self._committed, keep_versions_for_s)
 
-    def tidy(self) -> Snapshot:
-        """Compact and prune, if commits have left many pieces: each commit and each opening has to go through all.
+    def compact_if_fragmented(self) -> Snapshot:
+        """Compact and clean up if commits have left many fragments: each commit and each opening reads all of them.
 
-        To be called with nothing pending. Versions that were replaced less than an hour ago stay. Where the disk has no
-        room for both the old pieces and the new, or the digests to compare with are lost, nothing happens: `compact`
-        says what is wrong.
+        To be called with nothing pending. Versions that were replaced less than `KEEP_VERSIONS_FOR_S` ago stay. Where
+        the disk has no room for both the old fragments and the new, or a list of checksums is lost, nothing happens:
+        `compact` raises an error that names the cause.
 
         Raises:
             IndexCorruptError: see `compact`.
             IndexStateError: the disk is full or read-only.
         """
-        rows = self._tables.count(tables.SEGMENTS)
-        has_many = self._tables.pieces() > min(max(_FEW_PIECES, math.isqrt(rows)), _MANY_PIECES)
+        rows = self._tables.count(schema.SEGMENTS)
+        is_fragmented = self._tables.fragments() > min(max(_FEW_FRAGMENTS, math.isqrt(rows)), _MANY_FRAGMENTS)
         vectors_bytes = 2 * self._committed.model.dim * min(rows, _MOST_REWRITTEN)
-        if has_many and shutil.disk_usage(self._directory).free > 2 * vectors_bytes:
-            listing = self._compared()
+        if is_fragmented and self._store.free_bytes() > 2 * vectors_bytes:
+            listing = self._compare()
             if listing.versions:
                 self._compact(listing)
-                self._prune(_TIDY_GRACE_S)
+                self._cleanup(KEEP_VERSIONS_FOR_S)
         return self.snapshot
 
     def _publish(self, known: Mapping[str, str] | None = None) -> Snapshot:
         """Commit what is in the tables. With `known` digests, a new chain of lists begins."""
-        before, self._on_disk = self._on_disk, durable.sync_new(self._directory / tables.FOLDER, self._on_disk)
-        version, listed = self._committed.version + 1, self._committed.table_digests
-        made = self._on_disk - before
+        before, self._on_disk = self._on_disk, set(self._store.list(tables.FOLDER))
+        made = sorted(info.name for info in self._on_disk - before)
+        self._store.flush(made)
+        version, listed = self._committed.version + 1, self._committed.table_checksums
         if made or known is not None:
-            listed = checksums.add(self._directory, version, made, listed if known is None else None, known)
-        state = replace(self._next, version=version, created=manifest.now(), table_digests=listed)
+            listed = checksums.add(self._store, version, made, listed if known is None else None, known)
+        state = replace(self._next, version=version, created=manifest.now(), table_checksums=listed)
         state = replace(state, table_versions=self._tables.versions())
-        manifest.publish(self._directory, state)
+        manifest.publish(self._store, state)
         self._begin(state)
-        self.snapshot = Snapshot(self._directory, state)
+        self.snapshot = Snapshot(self._store, state)
         return self.snapshot
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
-        """After a failure half-way the tables hold a part of the changes: only entering anew puts them back."""
+        """After a failure the tables hold a part of the changes: only another writer restores them."""
         if not self._usable:
-            raise IndexStateError(f"an earlier write to {self._directory} failed", "Open the index again and retry.")
+            raise IndexStateError(f"an earlier write to {self._store.url()} failed", "Open the index again and retry.")
         self._usable = False
-        with durable.disk_errors(self._directory):
-            yield
+        yield
         self._usable = True

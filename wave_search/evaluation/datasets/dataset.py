@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from wave_search.errors import UsageError
-from wave_search.evaluation.cache import cannot_keep
 from wave_search.evaluation.datasets.rows import BadRow, checked_text, parse_rows
 from wave_search.files import digest, write_atomic
 from wave_search.query import parse_media
+from wave_search.store import cannot_keep
 from wave_search.types import MediaRef, Modality
 
 if TYPE_CHECKING:

@@ -1,1 +1,1 @@
-"""The stages of an indexing run: decode, embed, commit."""
+"""The pipeline of an indexing run: the unit of work for one file, and the stages decode, embed, commit."""

@@ -9,16 +9,16 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 
 
-class Closed(Exception):  # noqa: N818 - the end of a conversation, not a fault
-    """The other side has gone."""
+class Closed(Exception):  # noqa: N818 - a signal to producers, not an error
+    """The consumer has closed the queue."""
 
 
-class Channel(Generic[Item]):
-    """Many producers, one consumer.
+class ByteQueue(Generic[Item]):
+    """A queue with several producers and one consumer.
 
     Args:
         max_bytes: producers wait while more than this is queued.
-        producers: how many have to leave until the end is reached.
+        producers: number of producers; the queue ends when all of them have left.
     """
 
     def __init__(self, max_bytes: int, producers: int) -> None:
@@ -30,10 +30,10 @@ class Channel(Generic[Item]):
         self._changed = Condition()
 
     def put(self, item: Item, size_bytes: int = 0) -> None:
-        """Queue an item; wait while the queue is full. One item always fits.
+        """Queue an item; wait while the queue is full. An empty queue takes an item of any size.
 
         Raises:
-            Closed: the consumer wants no more.
+            Closed: the consumer has closed the queue.
         """
         with self._changed:
             self._changed.wait_for(
@@ -46,13 +46,17 @@ class Channel(Generic[Item]):
             self._changed.notify_all()
 
     def leave(self) -> None:
-        """Say, as a producer, that no more comes."""
+        """Leave as a producer: this one puts no more items."""
         with self._changed:
             self._producers -= 1
             self._changed.notify_all()
 
     def take(self, max_items: int, max_bytes: int) -> list[Item]:
-        """Wait for one item, and take what else is there, up to both bounds. Empty: all producers have left."""
+        """Wait for an item, and take it with as many of the following as are queued and within both bounds.
+
+        Returns:
+            An empty list when all producers have left and the queue is empty.
+        """
         with self._changed:
             self._changed.wait_for(lambda: bool(self._items) or not self._producers)
             taken: list[Item] = []
@@ -68,7 +72,7 @@ class Channel(Generic[Item]):
             return taken
 
     def close(self) -> None:
-        """Say, as the consumer, that no more is wanted: waiting producers get `Closed`."""
+        """Close as the consumer: `put` raises `Closed` from now on, in producers that wait, too."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

@@ -1,4 +1,4 @@
-"""From outcomes to commits: what is complete becomes part of the index in batches."""
+"""Last stage of a run: outcomes become part of the index in batches."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wave_search.indexer.pipeline.process import Failed, Failure, Indexed, NotMedia, Outcome, Unsupported
 from wave_search.store import ContentRow, FileRow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from wave_search.indexer.pipeline.decode import Work
     from wave_search.indexer.scan import FoundFile
-    from wave_search.store import Writer
+    from wave_search.media import MediaInfo
+    from wave_search.store import NewSegment, Writer
 
 COMMIT_EVERY_S = 30.0
 COMMIT_EVERY_ROWS = 4096
@@ -22,39 +23,23 @@ COMMIT_EVERY_ROWS = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Embedded:
-    """A content with all its new segments, and the files that have it."""
-
-    work: Work
-
-
-@dataclass(frozen=True, slots=True)
 class Reused:
-    """A file whose content is in the index; with a cause if that content is damaged."""
+    """A file whose content is in the index, or comes with an outcome that was added before."""
 
     file: FoundFile
     digest: str
-    cause: str = ""
-    remedy: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Quarantined:
-    """A file that cannot be used, and is not tried again until it changes."""
-
-    file: FoundFile
-    cause: str
-    remedy: str
-
-
-Outcome = Embedded | Reused | Quarantined
+    damage: Failure | None = None
+    """Why the content is in the index in part only."""
 
 
 class Committer:
-    """Collects outcomes and commits them.
+    """Collects outcomes and commits them, in the order in which they are added.
 
-    The writer is used in a thread of its own: Ctrl-C interrupts only the main thread, so it never tears a commit. And
-    the model goes on meanwhile; at most one commit is under way.
+    Files that are not media, and failures that the next run tries again, leave no trace in the index. A content that
+    was processed for several files is stored once.
+
+    The writer is used in a thread of its own: Ctrl-C interrupts only the main thread, so it never tears a commit, and
+    the model works meanwhile. At most one commit is under way.
 
     Args:
         writer: holds the lock.
@@ -62,27 +47,33 @@ class Committer:
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
-        self._outcomes: list[Outcome] = []
+        self._outcomes: list[Outcome | Reused] = []
         self._rows = 0
+        self._stored: set[str] = set()
+        """Digests of the contents whose segments were put."""
         self._committed_s = time.monotonic()
         self._under_way: Future[None] | None = None
         self._thread = ThreadPoolExecutor(1, "committer")
         # An executor that is interrupted while it starts its thread starts another one, and two would commit at once.
         self._thread.submit(int).result()
 
-    def add(self, outcome: Outcome) -> None:
-        """Keep an outcome, and begin a commit when it is time.
+    def add(self, outcome: Outcome | Reused) -> None:
+        """Keep an outcome, and begin a commit when it is due.
 
         Raises:
-            IndexStateError: the disk is full or read-only, as an earlier commit has found.
+            IndexStateError: the disk is full or read-only; raised at the first call after the commit that failed.
         """
         self._outcomes.append(outcome)
-        self._rows += 1 + (len(outcome.work.segments) if isinstance(outcome, Embedded) else 0)
+        self._rows += 1 + (len(outcome.segments) if isinstance(outcome, Indexed) else 0)
         if self._rows >= COMMIT_EVERY_ROWS or time.monotonic() - self._committed_s >= COMMIT_EVERY_S:
             self._begin((), (), last=False)
 
     def commit(self, removed: Iterable[bytes] = (), replaced: Iterable[FileRow] = ()) -> None:
-        """Commit what is complete, with files to forget and rows to replace, and drop contents that no file has.
+        """Commit everything that was added, and drop contents that no file has.
+
+        Args:
+            removed: paths of files that leave the index.
+            replaced: new rows of files whose content stays.
 
         Raises:
             IndexStateError: the disk is full or read-only.
@@ -101,53 +92,59 @@ class Committer:
             under_way, self._under_way = self._under_way, None
             under_way.result()
 
-    def tidy(self) -> None:
-        """Join what many commits have left in pieces, where it pays.
+    def compact_if_fragmented(self) -> None:
+        """Compact the tables if many commits have left them in many fragments.
 
         Raises:
             IndexCorruptError: a table is damaged.
             IndexStateError: the disk is full or read-only.
         """
-        self._thread.submit(self._writer.tidy).result()
+        self._thread.submit(self._writer.compact_if_fragmented).result()
 
     def close(self) -> None:
-        """Wait for a commit that may be under way."""
+        """Wait for a commit that is under way."""
         self._thread.shutdown()
 
     def _commit(
-        self, outcomes: list[Outcome], removed: tuple[bytes, ...], replaced: tuple[FileRow, ...], last: bool
+        self, outcomes: list[Outcome | Reused], removed: tuple[bytes, ...], replaced: tuple[FileRow, ...], last: bool
     ) -> None:
         self._writer.remove_files(removed)
         for row in replaced:
             self._writer.put_file(row)
         for outcome in outcomes:
             self._put(outcome)
-        # A file that has just been replaced may come up again under another name, and needs its vectors then.
+        # A file that was replaced may be found under another name later in the run, and needs its vectors then.
         self._writer.commit(drop_dead=last)
-        if not last:  # that may be after Ctrl-C
-            self._writer.tidy()
+        if not last:  # the last commit may follow Ctrl-C
+            self._writer.compact_if_fragmented()
 
-    def _put(self, outcome: Outcome) -> None:
-        if isinstance(outcome, Quarantined):
-            self._writer.put_file(_row(outcome.file, None, outcome.cause, outcome.remedy))
-        elif isinstance(outcome, Reused):
-            content_id = self._writer.content_id(outcome.digest)
-            assert content_id is not None  # noqa: S101 - narrows the type: only the last commit drops contents
-            self._writer.put_file(_row(outcome.file, content_id, outcome.cause, outcome.remedy))
-        else:
-            work = outcome.work
-            content_id = self._writer.content_id(work.info.digest)
-            if content_id is None:
-                content_id = self._writer.put_content(_content(work), work.segments)
-            else:
-                self._writer.put_segments(content_id, work.segments)
-            cause, remedy = (work.problem.cause, work.problem.remedy) if work.problem else ("", "")
-            for file in (work.file, *work.copies):
-                self._writer.put_file(_row(file, content_id, cause, remedy))
-            work.segments = []
+    def _put(self, outcome: Outcome | Reused) -> None:
+        match outcome:
+            case NotMedia():
+                pass
+            case Failed(file, failure):
+                if not failure.retry:
+                    self._writer.put_file(_file_row(file, None, failure))
+            case Reused(file, digest, damage):
+                content_id = self._writer.content_id(digest)
+                assert content_id is not None  # noqa: S101 - narrows the type: only the last commit drops contents
+                self._writer.put_file(_file_row(file, content_id, damage))
+            case Indexed(file, info, segments, damage):
+                self._writer.put_file(_file_row(file, self._put_content(info, segments), damage))
+            case Unsupported(file, info):
+                self._writer.put_file(_file_row(file, self._put_content(info, ()), None))
+
+    def _put_content(self, info: MediaInfo, segments: Sequence[NewSegment]) -> int:
+        content_id = self._writer.content_id(info.digest)
+        if content_id is None:
+            content_id = self._writer.put_content(_content_row(info), segments)
+        elif info.digest not in self._stored:  # the index has it, without these instructions
+            self._writer.put_segments(content_id, segments)
+        self._stored.add(info.digest)
+        return content_id
 
 
-def _row(file: FoundFile, content_id: int | None, cause: str, remedy: str) -> FileRow:
+def _file_row(file: FoundFile, content_id: int | None, failure: Failure | None) -> FileRow:
     return FileRow(
         path=file.path,
         root=file.root,
@@ -156,13 +153,12 @@ def _row(file: FoundFile, content_id: int | None, cause: str, remedy: str) -> Fi
         device=file.device,
         content_id=content_id,
         status="skipped" if content_id is None else "indexed",
-        cause=cause,
-        remedy=remedy,
+        cause=failure.cause if failure else "",
+        remedy=failure.remedy if failure else "",
     )
 
 
-def _content(work: Work) -> ContentRow:
-    info = work.info
+def _content_row(info: MediaInfo) -> ContentRow:
     return ContentRow(
         digest=info.digest,
         kind=info.kind,

@@ -1,152 +1,138 @@
-"""From files to decoded segments: threads that keep the decoder processes busy."""
+"""First stage of a run: threads that keep the decoder processes busy."""
 
 from __future__ import annotations
 
-import os
 import threading
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from wave_search.errors import MediaError
-from wave_search.indexer.pipeline.byte_queue import Channel, Closed
-from wave_search.indexer.scan import FoundFile, as_path
-from wave_search.media import Segmentation, looks_like_media
+from wave_search.batches import clip_bytes
+from wave_search.indexer.pipeline.byte_queue import ByteQueue, Closed
+from wave_search.indexer.pipeline.process import (
+    Failed,
+    Failure,
+    Identified,
+    IndexSpec,
+    NotMedia,
+    decode_file,
+    identify_file,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from wave_search.media import DecodedSegment, DecoderPool, MediaInfo
-    from wave_search.store import NewSegment, Settings
-    from wave_search.types import Modality
+    from wave_search.indexer.scan import FoundFile
+    from wave_search.media import DecodedSegment, DecoderPool
 
 QUEUE_BYTES = 256 << 20
 """Decoded segments that wait for the model."""
 
 
-@dataclass(slots=True)
-class Work:
-    """A content that is being embedded. A reader makes it; what changes in it belongs to the main thread."""
-
-    file: FoundFile
-    info: MediaInfo
-    wanted: tuple[Modality, ...]
-    """Empty: a kind of media that this index does not hold."""
-    instructions: tuple[str, ...]
-    """With which it is to be embedded; "" for the model's own prompt."""
-    known: bool
-    """It is in the index, but not with these instructions."""
-    copies: list[FoundFile] = field(default_factory=list)
-    """Files of the same content that came up meanwhile."""
-    segments: list[NewSegment] = field(default_factory=list)
-    media_s: float = 0.0
-    problem: MediaError | None = None
-    """Why it is not, or not completely, in the index."""
-    retry: bool = False
-    """The problem may go away without a change of the file."""
-    state: Literal["open", "indexed", "failed"] = "open"
-
-
-@dataclass(frozen=True, slots=True)
-class Ignored:
-    """The file is not media."""
-
-    file: FoundFile
-
-
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """The file has a content that is in the index already, or is just being embedded as `work`."""
+    """A file whose content is in the index, or is being embedded for another file."""
 
     file: FoundFile
     digest: str
-    work: Work | None
+    claimed: bool
+    """Another file of this run embeds the content."""
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
-    """A piece to embed."""
+class Decoded:
+    """A segment to embed."""
 
-    work: Work
-    decoded: DecodedSegment
+    found: Identified
+    spec: IndexSpec
+    segment: DecodedSegment
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """All segments of a content have been handed over; with an error if the rest of the file is damaged."""
+    """All segments of a file were queued; with a failure if the file is damaged or has changed."""
 
-    work: Work
-    error: MediaError | None
-
-
-@dataclass(frozen=True, slots=True)
-class Unusable:
-    """The file cannot be indexed."""
-
-    file: FoundFile
-    cause: str
-    remedy: str
-    remember: bool = True
-    """False: the cause may go away without a change of the file, so the next run tries again."""
+    found: Identified
+    spec: IndexSpec
+    failure: Failure | None
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A mistake of ours in a reading thread, to be raised in the main one."""
+    """An unexpected error in a decoding thread, to be raised in the main thread."""
 
     error: BaseException
 
 
-Event = Ignored | Copy | Segment | Ended | Unusable | Fault
+Event = NotMedia | Failed | Copy | Decoded | Ended | Fault
+
+
+class Claims:
+    """Decides which file embeds a content: the first one with it, unless the index has it. Thread-safe.
+
+    Args:
+        spec: for a content that is new.
+        known: ids of the contents in the index, by digest.
+        lacking: the instructions with which some of them have to be embedded, by id.
+    """
+
+    def __init__(self, spec: IndexSpec, known: Mapping[str, int], lacking: Mapping[int, tuple[str, ...]]) -> None:
+        self._spec = spec
+        self._known = known
+        self._lacking = lacking
+        self._claimed: set[str] = set()
+        self._lock = threading.Lock()
+
+    def claim(self, found: Identified) -> IndexSpec | Copy:
+        """Return what to make of a file; or that it is a copy, and nothing is to be made of it."""
+        digest = found.info.digest
+        content_id = self._known.get(digest)
+        spec = self._spec
+        if content_id is not None:
+            spec = replace(spec, instructions=self._lacking.get(content_id, ()))
+        if not spec.instructions:
+            return Copy(found.file, digest, claimed=False)
+        with self._lock:
+            if digest in self._claimed:
+                return Copy(found.file, digest, claimed=True)
+            self._claimed.add(digest)
+        return spec
 
 
 class DecodeStage:
-    """Threads that pull files in order and put what comes of them into a channel.
+    """Threads that take files in order and put events into a queue.
 
     Args:
-        files: to read.
-        decoders: is called from all threads.
-        known: the contents that are in the index, by digest.
-        lacking: the instructions that some of them still lack.
-        settings: which modalities and instructions the index holds, and how it cuts.
-        workers: how many threads.
+        files: to process.
+        decoders: called from all threads.
+        claims: decides which files are decoded.
+        workers: number of threads.
+
+    Attributes:
+        queue: the events.
     """
 
-    def __init__(
-        self,
-        files: Iterable[FoundFile],
-        decoders: DecoderPool,
-        *,
-        known: Mapping[str, int],
-        lacking: Mapping[int, tuple[str, ...]],
-        settings: Settings,
-        workers: int,
-    ) -> None:
-        self.channel: Channel[Event] = Channel(QUEUE_BYTES, workers)
+    def __init__(self, files: Iterable[FoundFile], decoders: DecoderPool, claims: Claims, workers: int) -> None:
+        self.queue: ByteQueue[Event] = ByteQueue(QUEUE_BYTES, workers)
         self._files = iter(files)
         self._decoders = decoders
-        self._known = known
-        self._lacking = lacking
-        self._segmenting = Segmentation.parse(settings.segmenting)
-        self._modalities = settings.modalities
-        self._instructions = ("", *settings.instructions)
-        self._claims: dict[str, Work] = {}
+        self._claims = claims
         self._lock = threading.Lock()
-        self._threads = [threading.Thread(target=self._run, name=f"reader-{n}") for n in range(workers)]
+        self._threads = [threading.Thread(target=self._run, name=f"decode-{n}") for n in range(workers)]
 
     def start(self) -> None:
-        """Begin to read."""
+        """Start the threads."""
         for thread in self._threads:
             thread.start()
 
     def stop(self) -> None:
-        """Ask for an end. What a decoder is busy with ends when the decoders are closed."""
+        """Ask the threads to end. A thread that waits for a decoder ends when the decoders are closed."""
         with self._lock:
             self._files = iter(())
-        self.channel.close()
+        self.queue.close()
 
     def join(self) -> None:
-        """Wait until all threads are gone."""
+        """Wait until all threads have ended."""
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join()
@@ -154,93 +140,32 @@ class DecodeStage:
     def _run(self) -> None:
         try:
             while (file := self._next()) is not None:
-                self._read(file)
+                self._decode(file)
         except Closed:
             pass
         except BaseException as error:
-            self._report_fault(error)
+            with suppress(Closed):  # decoders that are closed while a thread uses them fail in their own ways
+                self.queue.put(Fault(error))
         finally:
-            self.channel.leave()
-
-    def _report_fault(self, error: BaseException) -> None:
-        with suppress(Closed):  # decoders that are closed under a reader fail in their own ways
-            self.channel.put(Fault(error))
+            self.queue.leave()
 
     def _next(self) -> FoundFile | None:
         with self._lock:
             return next(self._files, None)
 
-    def _read(self, file: FoundFile) -> None:
-        path = as_path(file.path)
-        try:
-            if not file.named and not looks_like_media(path):
-                self.channel.put(Ignored(file))
-                return
-            info = self._decoders.identify(path)
-        except (MediaError, OSError) as error:
-            self._put_unusable(file, error)
+    def _decode(self, file: FoundFile) -> None:
+        found = identify_file(file, self._decoders)
+        if not isinstance(found, Identified):
+            self.queue.put(found)
             return
-        if not _is_as_seen(file):
-            self._put_changed(file)
+        spec = self._claims.claim(found)
+        if isinstance(spec, Copy):
+            self.queue.put(spec)
             return
-        wanted = tuple(modality for modality in info.modalities if modality in self._modalities)
-        content_id = self._known.get(info.digest)
-        instructions = self._instructions if content_id is None else self._lacking.get(content_id, ())
-        work = Work(file, info, wanted, instructions, known=content_id is not None)
-        with self._lock:
-            claimed = not instructions or self._claims.setdefault(info.digest, work) is not work
-        if claimed:
-            self.channel.put(Copy(file, info.digest, self._claims.get(info.digest)))
-        else:
-            self._decode(work)
-
-    def _decode(self, work: Work) -> None:
-        problem: MediaError | None = None
-        if work.wanted:
-            try:
-                path = as_path(work.file.path)
-                for decoded in self._decoders.segments(path, work.info, self._segmenting, work.wanted):
-                    self.channel.put(Segment(work, decoded), _size_bytes(decoded))
-            except MediaError as error:
-                problem = error
-        if not _is_as_seen(work.file):
-            problem = changed_error(work.file)
-        self.channel.put(Ended(work, problem))
-
-    def _put_unusable(self, file: FoundFile, error: MediaError | OSError) -> None:
-        if isinstance(error, MediaError) and os.access(file.path, os.R_OK):
-            if _is_as_seen(file):
-                self.channel.put(Unusable(file, error.cause, error.remedy))
+        failure: Failure | None = None
+        for item in decode_file(found, spec, self._decoders):
+            if isinstance(item, Failure):
+                failure = item
             else:
-                self._put_changed(file)
-            return
-        cause = error.cause if isinstance(error, MediaError) else f"cannot be read ({error.strerror})"
-        self.channel.put(Unusable(file, cause, getattr(error, "remedy", ""), remember=False))
-
-    def _put_changed(self, file: FoundFile) -> None:
-        error = changed_error(file)
-        self.channel.put(Unusable(file, error.cause, error.remedy, remember=False))
-
-
-class ChangedError(MediaError):
-    """The file was written to, or vanished, while it was read. What was made of it is of no use."""
-
-
-def changed_error(file: FoundFile) -> ChangedError:
-    """Say that a file changed while it was read."""
-    return ChangedError(as_path(file.path), "changed while it was read", "It is left for the next run.")
-
-
-def _is_as_seen(file: FoundFile) -> bool:
-    try:
-        status = as_path(file.path).lstat()
-    except OSError:
-        return False
-    return (status.st_size, status.st_mtime_ns) == (file.size_bytes, file.mtime_ns)
-
-
-def _size_bytes(decoded: DecodedSegment) -> int:
-    clip = decoded.clip
-    pixels = clip.frames.pixels if clip.frames else None
-    samples = clip.waveform.samples if clip.waveform else None
-    return sum(array.nbytes for array in (clip.image, pixels, samples) if array is not None)
+                self.queue.put(Decoded(found, spec, item), clip_bytes(item.clip))
+        self.queue.put(Ended(found, spec, failure))

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from transformers import WhisperFeatureExtractor
 
 from wave_search.models.wave.clips import SAMPLE_RATE_HZ
-from wave_search.models.wave.fbank import kaldi_fbank
+from wave_search.models.wave.spectrograms import SHIFT, WINDOW, kaldi_fbank, whisper_log_mel
 from wave_search.types import Modality
 
 if TYPE_CHECKING:
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
 
 PIECE_S = 300
 _PIECE_SAMPLES = PIECE_S * SAMPLE_RATE_HZ
-_HOP, _WINDOW = 160, 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +133,7 @@ def log_mel(samples: NDArray[np.float32], bins: int) -> NDArray[np.float32]:
     Returns:
         (ceil(samples / 160), bins)
     """
-    return padded_log_mel(samples, bins)[: -(-len(samples) // _HOP)]
+    return padded_log_mel(samples, bins)[: -(-len(samples) // SHIFT)]
 
 
 def padded_log_mel(samples: NDArray[np.float32], bins: int) -> NDArray[np.float32]:
@@ -146,18 +143,10 @@ def padded_log_mel(samples: NDArray[np.float32], bins: int) -> NDArray[np.float3
     the padding see the sound and count for the maximum that bounds the range. All frames after these are silent and
     change nothing, so that they are not computed here.
     """
-    total = min(_PIECE_SAMPLES, -(-(len(samples) + _WINDOW) // _HOP) * _HOP)
-    padded = np.pad(samples, (0, total - len(samples)))
-    features = _extractor(bins)(padded, sampling_rate=SAMPLE_RATE_HZ, padding="do_not_pad", truncation=False)
-    mel: NDArray[np.float32] = features["input_features"][0].T
-    return mel
+    total = min(_PIECE_SAMPLES, -(-(len(samples) + WINDOW) // SHIFT) * SHIFT)
+    return whisper_log_mel(np.pad(samples, (0, total - len(samples))), bins)
 
 
 def seconds_per_grid(config: WaveConfig, duration_s: float, frames: int) -> float:
     """Time between two steps of the temporal grid, from the true duration and the number of sampled frames."""
     return config.temporal_patch_size * duration_s / frames
-
-
-@cache
-def _extractor(bins: int) -> WhisperFeatureExtractor:
-    return WhisperFeatureExtractor(feature_size=bins, n_fft=_WINDOW, hop_length=_HOP, chunk_length=PIECE_S)

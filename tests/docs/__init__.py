@@ -1,0 +1,1 @@
+"""The documents, tested: their commands and examples are run, their links and names checked."""

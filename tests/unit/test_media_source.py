@@ -1,0 +1,54 @@
+"""Opening files: what is a fault of the file, and what may pass."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from wave_search.errors import BrokenMediaError, MediaError, UnsupportedMediaError
+from wave_search.media.source import open_regular
+from wave_search.media.worker import failure_of
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.EMFILE, errno.ENOMEM])
+def test_a_fault_of_the_system_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    path = tmp_path / "sound.wav"
+    path.write_bytes(b"RIFF")
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(Path, "open", fail)
+    with pytest.raises(MediaError, match="cannot be read") as raised:
+        open_regular(path)
+    assert type(raised.value) is MediaError
+    assert "Try again" in raised.value.remedy
+    decoding = failure_of(path, OSError(code, os.strerror(code)))
+    assert type(decoding) is MediaError
+    assert os.strerror(code) in decoding.cause
+
+
+def test_what_libraries_raise_is_damage(tmp_path: Path) -> None:
+    class LibraryError(OSError):
+        """As those of PyAV."""
+
+    for error in (ValueError("bad header"), OSError("truncated"), LibraryError(errno.EIO, "Input/output error")):
+        failure = failure_of(tmp_path, error)
+        assert isinstance(failure, BrokenMediaError)
+        assert failure.cause.startswith("cannot be decoded")
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "cause"),
+    [
+        ("missing", BrokenMediaError, "no such file"),
+        ("nul\0", BrokenMediaError, "cannot be opened"),
+        (".", UnsupportedMediaError, "a folder"),
+    ],
+)
+def test_what_cannot_be_opened(tmp_path: Path, name: str, error: type[MediaError], cause: str) -> None:
+    with pytest.raises(error, match=cause):
+        open_regular(tmp_path / name)

@@ -1,0 +1,91 @@
+"""A user's table as typed values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from wave_search.errors import UsageError
+from wave_search.indexer.metadata_file import read
+from wave_search.store import Column
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "table"
+
+
+def types(sheet: object) -> dict[str, str]:
+    return {column.name: column.type for column in sheet.columns}
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind", "values"),
+    [
+        (["1", "-2.5", "1e3"], "number", [1, -2.5, 1000.0]),
+        (["true", "False", ""], "bool", [True, False, None]),
+        (["2026-01-02", "2026-01-02T03:04:05+02:00"], "timestamp", ["2026-01-02T00:00:00", "2026-01-02T01:04:05"]),
+        (["007", "8", "9"], "text", ["007", "8", "9"]),
+        (["9007199254740993", "1", ""], "text", ["9007199254740993", "1", None]),
+        (["1", "nan", "inf"], "text", ["1", "nan", "inf"]),
+        (["1", "true", "x"], "text", ["1", "true", "x"]),
+        (["", "", ""], "text", [None, None, None]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_types_are_inferred(file: Path, cells: list[str], kind: str, values: list[object], delimiter: str) -> None:
+    file.write_text("".join(delimiter.join(row) + "\r\n" for row in [("path", "x"), *(("a", cell) for cell in cells)]))
+    sheet = read(file)
+    found = [row.get("x") for _, row in sheet.rows]
+    assert found == values
+    assert [type(value) for value in found] == [type(value) for value in values]
+    assert types(sheet) == {"x": kind} if any(cells) else types(sheet) == {}
+
+
+def test_json_lines_have_types_of_their_own(file: Path) -> None:
+    file.write_text(
+        '{"path": "a", "year": 2020, "code": "7", "tags": ["x", "y"], "ok": true, "none": null}\n\n'
+        '{"path": "b", "year": 1.5, "code": "8", "tags": "z", "when": "2026-01-02"}\n'
+    )
+    sheet = read(file)
+    assert types(sheet) == {
+        "year": "number", "code": "number", "tags": "texts", "ok": "bool", "when": "timestamp",
+    }  # fmt: skip
+    assert dict(sheet.rows)["a"] == {"year": 2020, "code": 7, "tags": ["x", "y"], "ok": True}
+    assert dict(sheet.rows)["b"]["tags"] == ["z"]
+
+
+def test_what_is_text_stays_text(file: Path) -> None:
+    file.write_text("path,code\na,7\n")
+    assert read(file, [Column("code", "text")]).rows == (("a", {"code": "7"}),)
+    with pytest.raises(UsageError, match=r"has the type bool in the index, but number in"):
+        read(file, [Column("code", "bool")])
+
+
+def test_quotes_newlines_and_names_that_are_not_utf8(file: Path) -> None:
+    file.write_bytes(b'\xef\xbb\xbfpath,note\n"a,\xe9.wav","two\nlines"\n')
+    assert read(file).rows == (("a,\udce9.wav", {"note": "two\nlines"}),)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no column"),
+        ("name,x\na,1\n", "no column"),
+        ("path,x,x\n", "two of the same name"),
+        ("path,x\na\n", "line 2: the row has 1 cells"),
+        ('path,x\na,"b', "not valid CSV"),
+        ("path,x\n,1\n", "line 2: no valid path"),
+        ('{"path": "a"}\n{"path": 3}\n', "line 2: no valid path"),
+        ('{"path": "\\ud800"}\n', "line 1: no valid path"),
+        ('{"path": "a"}\n[1]\n', "line 2: not a JSON object"),
+        ('{"path": "a"\n', "line 1: not valid JSON"),
+        ('{"path": "a", "x": {"y": 1}}\n', "not a string, a finite number"),
+        ('{"path": "a", "x": NaN}\n', "not a string, a finite number"),
+    ],
+)
+def test_malformed_tables_are_refused_with_the_line(file: Path, text: str, message: str) -> None:
+    file.write_text(text)
+    with pytest.raises(UsageError, match=message):
+        read(file)

@@ -1,0 +1,102 @@
+"""Open files that may be anything, and are read as one format and no other."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+from wave_search.errors import BrokenMediaError, MediaError, UnsupportedMediaError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+REPLACE = "Replace it with an intact copy."
+"""The remedy for damage."""
+RETRY = "Try again; if it fails again, check the disk."
+"""The remedy for errors of the system."""
+_KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An open file and its format."""
+
+    path: Path
+    """For messages only: libraries never see it."""
+    file: BinaryIO
+    demuxer: str
+    """Name of the format: Pillow's for images, FFmpeg's demuxer for sound and video."""
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular, non-empty file for reading.
+
+    Raises:
+        UnsupportedMediaError: it is a folder, a pipe or a device. It was not opened.
+        BrokenMediaError: it does not exist, is empty, or the permission to read it is missing.
+        MediaError: reading it failed for a reason that may pass: a fault of the disk, too many open files.
+    """
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            kind = next((name for test, name in _KINDS if test(status.st_mode)), "something else")
+            raise UnsupportedMediaError(path, f"{kind}, not a regular file", "Name a file.")
+        if status.st_size == 0:
+            raise BrokenMediaError(path, "an empty file (0 bytes)", REPLACE)
+        return path.open("rb")
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def descriptor_path(file: BinaryIO) -> str:
+    """Return a path of an open file that no library can take for a protocol or an option, whatever its name."""
+    return f"/proc/self/fd/{file.fileno()}"
+
+
+class IndependentReader:
+    """A position of its own in an open file, so that several readers can share the file. Needs no closing."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._descriptor = file.fileno()
+        self._position = 0
+
+    def read(self, size: int) -> bytes:
+        """Read at most `size` bytes."""
+        data = os.pread(self._descriptor, size, self._position)
+        self._position += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move the position, and return it."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: os.fstat(self._descriptor).st_size}
+        self._position = max(0, base[whence] + offset)
+        return self._position
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._position
+
+
+def _unreadable(path: Path, error: OSError | ValueError) -> MediaError:
+    code = error.errno if isinstance(error, OSError) else None
+    if code in (errno.ENOENT, errno.ENOTDIR):
+        if path.is_symlink():
+            return BrokenMediaError(path, "a link to a file that does not exist", "Repair or remove the link.")
+        return BrokenMediaError(path, "there is no such file", "Check the name.")
+    if code == errno.ELOOP:
+        return BrokenMediaError(path, "a link that leads back to itself", "Repair or remove the link.")
+    if code in (errno.EACCES, errno.EPERM):
+        return BrokenMediaError(path, "may not be read (permission denied)", "Grant yourself permission to read it.")
+    if isinstance(error, ValueError):
+        return BrokenMediaError(path, f"cannot be opened ({error})", "Rename it.")
+    return MediaError(path, f"cannot be read ({error.strerror or error})", RETRY)

@@ -1,0 +1,181 @@
+"""The files of an index in a folder on a local or mounted disk: what makes them survive a crash is all here."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import shlex
+import shutil
+import socket
+import sys
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from wave_search.errors import IndexLockedError
+from wave_search.files import blocks, sync, write_atomic
+from wave_search.store.files import FileInfo, disk_errors, read_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+LOCK = "lock"
+
+
+class LocalFiles:
+    """A `FileStore` in a folder.
+
+    Args:
+        directory: the folder. It may be missing; then there are no files, and the first write creates it.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory.absolute()
+
+    def url(self, name: str = "") -> str:
+        """Return a path as text."""
+        return str(self._directory / name)
+
+    def local_path(self, name: str) -> Path:
+        """Return the path of the file or folder itself."""
+        return self._directory / name
+
+    def get(self, name: str) -> bytes:
+        """Read a file."""
+        with read_errors(self.url(name)):
+            return self.local_path(name).read_bytes()
+
+    def blocks(self, name: str) -> Iterator[bytes]:
+        """Read a file in blocks of one MiB."""
+        with read_errors(self.url(name)):
+            yield from blocks(self.local_path(name))
+
+    def list(self, folder: str = "") -> Iterator[FileInfo]:
+        """List files. A link to a folder is not followed, and not listed either."""
+        with read_errors(self.url(folder)):
+            yield from _files(self.url(folder), f"{folder}/" if folder else "")
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write a file under a temporary name and rename it."""
+        path = self.local_path(name)
+        with disk_errors(path):
+            _make_folder(path.parent)
+            write_atomic(path, data, durable=True)
+
+    def put_if_absent(self, name: str, data: bytes) -> None:
+        """Write a file under a temporary name and link it: unlike a rename, a link fails if the name is taken."""
+        path = self.local_path(name)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+        taken: FileExistsError | None = None
+        with disk_errors(path):
+            _make_folder(path.parent)
+            try:
+                temporary.write_bytes(data)
+                sync(temporary)
+                os.link(temporary, path)
+            except FileExistsError as error:
+                taken = error
+            finally:
+                temporary.unlink(missing_ok=True)
+            sync(path.parent)
+        if taken is not None:
+            raise taken
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Remove files, and folders that are left empty by that."""
+        folders = set()
+        with disk_errors(self._directory):
+            for name in names:
+                path = self.local_path(name)
+                with suppress(FileNotFoundError):
+                    path.unlink()
+                    folders.add(path.parent)
+            for folder in sorted(folders):
+                try:
+                    folder.rmdir()
+                except OSError:  # it is not empty
+                    sync(folder)
+                else:
+                    sync(folder.parent)
+
+    def flush(self, names: Iterable[str]) -> None:
+        """Bring files and the names of their folders to the disk (fsync)."""
+        folders: set[Path] = set()
+        with disk_errors(self._directory):
+            for name in names:
+                path = self.local_path(name)
+                sync(path)
+                folders.update(parent for parent in path.parents if parent.is_relative_to(self._directory))
+            for folder in sorted(folders):
+                sync(folder)
+
+    def free_bytes(self) -> int:
+        """Return the free space of the disk."""
+        with disk_errors(self._directory):
+            return shutil.disk_usage(self._directory).free
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Lock a file; the kernel frees it when this process ends, however it ends."""
+        path = self.local_path(LOCK)
+        with disk_errors(path):
+            _make_folder(self._directory)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise IndexLockedError(
+                    f"{self._directory} is being written by {_read_owner(path)}", "Wait for it to finish, or stop it."
+                ) from error
+            with disk_errors(path):
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, json.dumps(_owner()).encode(), 0)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def _files(folder: str, prefix: str) -> Iterator[FileInfo]:
+    # There may be ten thousands, which each commit lists, and a Path takes ten times as long.
+    try:
+        entries = os.scandir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    with entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files(entry.path, f"{prefix}{entry.name}/")
+            else:
+                with suppress(FileNotFoundError):  # another process removes old versions
+                    if entry.is_file():
+                        status = entry.stat()
+                        yield FileInfo(prefix + entry.name, status.st_size, status.st_mtime_ns)
+
+
+def _make_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync(folder.parent)
+
+
+def _owner() -> dict[str, str | int]:
+    return {
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "command": shlex.join(sys.argv)[:200],
+        "since": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _read_owner(path: Path) -> str:
+    try:
+        owner = json.loads(path.read_bytes())
+        return f"process {owner['pid']} on {owner['host']} ({owner['command']}) since {owner['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        # It has the lock, but has not written yet who it is.
+        return "another process"
