@@ -30,7 +30,8 @@ def evaluate(
     *,
     model: Model = "auto",
     task: Annotated[
-        str | None, typer.Option(metavar="NAME|FILE", help="Read a published set (docs/design/reproduce-paper.md).")
+        str | None,
+        typer.Option(metavar="NAME|FILE", help="Read a published data set (docs/design/reproduce-paper.md)."),
     ] = None,
     media: Annotated[
         Path | None,
