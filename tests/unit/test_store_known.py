@@ -1,9 +1,22 @@
 from __future__ import annotations
 
+from dataclasses import is_dataclass
+
 import pyarrow as pa
 import pytest
 
-from wave_search.store import Column, FileRow, MetadataRow, file_table, schema
+from wave_search.store import (
+    Column,
+    FileRow,
+    MetadataRow,
+    checksums,
+    columns,
+    file_table,
+    manifest,
+    rows,
+    schema,
+    shards,
+)
 from wave_search.store.file_table import ContentIds, FileTable, Metadata
 from wave_search.store.overlay import Overlay, dead_contents
 
@@ -113,3 +126,14 @@ def test_small_batches_are_read_as_few_large_ones():
     assert [len(batch) for batch in joined] == [6, 6, 6, 3]
     assert [one for batch in joined for one in schema.ids(batch, "segment_id").tolist()] == list(range(21))
     assert list(schema.merged(iter(()), 6)) == []
+
+
+def test_the_records_of_the_store_are_frozen() -> None:
+    modules = (checksums, columns, manifest, rows, shards)
+    records = [
+        kind for module in modules for kind in vars(module).values() if is_dataclass(kind) and isinstance(kind, type)
+    ]
+    assert {"Manifest", "Listing", "Meta", "SegmentColumns", "FileRow"} <= {kind.__name__ for kind in records}
+    for kind in records:
+        assert kind.__dataclass_params__.frozen, kind  # type: ignore[attr-defined]
+        assert "__slots__" in vars(kind), kind
