@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wave_search.ann import by_best_row, score
+from wave_search.ann import max_inner_products, score
 from wave_search.errors import BrokenMediaError, CacheError, MediaError, UsageError
 from wave_search.query.encode import WHOLE, batches
 from wave_search.query.fusion import joint_z
@@ -261,7 +261,7 @@ def _fused(
     again = np.stack([vectors[number] for number in ids.tolist()]).astype(np.float32)
     before = partition.scores_by_term(ids, query.terms)
     z = [
-        _shifted_z(cosines, z, by_best_row(again, term.vectors))
+        _shifted_z(cosines, z, max_inner_products(again, term.vectors))
         for term, cosines, z in zip(query.terms, before.cosines, before.z, strict=True)
     ]
     joint = joint_z(np.stack(z), [term.weight for term in query.terms], before.usual_z)
