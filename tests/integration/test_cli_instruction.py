@@ -52,4 +52,4 @@ def test_an_index_with_an_instruction_answers_it(cli: CommandLine, own: Path, sm
 def test_rerank_needs_an_instruction(cli: CommandLine, small_index: Path) -> None:
     run = cli("query", "--text", "a dog", "--rerank", "5", "--index", small_index)
     assert run.returncode == 2
-    assert "rerank changes nothing without an instruction" in run.stderr
+    assert "rerank needs an instruction" in run.stderr

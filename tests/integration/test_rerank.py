@@ -13,7 +13,8 @@ import wave_search as ws
 from tests.libraries import LIBRARY_SEGMENTS, CountingEmbedder, no_decoders, tiny
 from tests.media_factory import write_sound
 from wave_search.errors import ModelError, UsageError
-from wave_search.query import embedder, rerank
+from wave_search.models import session
+from wave_search.query import rerank
 from wave_search.types import Clip, Modality
 
 WORDS, ASKED = "rain on a tin roof", 'What\'s heard "here"?'
@@ -113,7 +114,7 @@ def test_a_second_time_decodes_nothing(
     assert index.info().size_bytes > size_bytes
     shutil.move(media, media.with_name("elsewhere"))
     counted.clips.clear()
-    monkeypatch.setattr(embedder.media, "DecoderPool", no_decoders)
+    monkeypatch.setattr(session.media, "DecoderPool", no_decoders)
     seen: list[ws.Progress] = []
     with ws.open(index.path) as other:
         assert other.search(moments=False, text=WORDS, instruction=ASKED, rerank=30, progress=seen.append) == first
@@ -252,7 +253,7 @@ def test_a_space_of_the_instruction_is_searched_without_embedding_again(
 ) -> None:
     again = index.search(moments=False, text=WORDS, target="audio", k=SOUNDS, instruction=ASKED, rerank=SOUNDS)
     index.add([media], instructions=[ASKED])
-    monkeypatch.setattr(embedder.media, "DecoderPool", no_decoders)
+    monkeypatch.setattr(session.media, "DecoderPool", no_decoders)
     with ws.open(index.path) as other:
         hits = other.search(moments=False, text=WORDS, target="audio", k=SOUNDS, instruction=ASKED)
         assert [hit.path for hit in hits] == [hit.path for hit in again]
