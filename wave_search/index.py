@@ -277,7 +277,7 @@ class Index:
         The first eight keywords are the terms of the query. Each may be one item or several; `Weighted` gives one a
         weight, and `Not` makes it a term to avoid: `text=["a dog", ws.Weighted("rain", 0.5), ws.Not("music")]`. One
         audio and one video of the same weight are embedded as one clip. Of several terms, segments that match all of
-        them come before those that match one of them closely: see docs/queries.md.
+        them come before those that match one of them closely: see docs/design/queries.md.
 
         Args:
             request: all of the query; then there are no keywords but `progress` and `warn`.

@@ -40,9 +40,8 @@ def _cli_page() -> str:
 
 
 def _helps(command: TyperCommand | TyperGroup, name: str, parent: Context | None = None) -> Iterator[tuple[str, str]]:
-    context = command.context_class(
-        command, info_name=name, parent=parent, terminal_width=_COLUMNS, max_content_width=_COLUMNS
-    )
+    widths = {"terminal_width": _COLUMNS, "max_content_width": _COLUMNS}
+    context = command.context_class(command, info_name=name, parent=parent, **command.context_settings, **widths)
     yield context.command_path, command.get_help(context).rstrip()
     if isinstance(command, TyperGroup):
         for child in command.list_commands(context):

@@ -59,7 +59,7 @@ def found(snapshot: Snapshot) -> Content:
     result: Content = {path: [] for path in snapshot.files()}
     for key in SPACES:
         partition = snapshot.partition(key)
-        paths = map(snapshot.paths_at, snapshot.places_of(partition.content_ids))
+        paths = map(snapshot.paths_at, snapshot.file_numbers(partition.content_ids))
         rows = snapshot.segment_rows(partition.ids)
         for row, vector, names in zip(rows, snapshot.vectors(key, partition.ids), paths, strict=True):
             for path in names:

@@ -130,7 +130,9 @@ def _write(page: Path, faults: list[Fault]) -> None:
     lines = page.read_text(encoding="utf-8").split("\n")
     for fault in reversed(faults):
         written = [line.rstrip() for line in fault.written.rstrip("\n").split("\n")]
-        lines[fault.line - 1 : fault.line - 1 + fault.count] = written
+        place = slice(fault.line - 1, fault.line - 1 + fault.count)
+        assert "..." not in lines[place], f"{fault.where}: what is left out there is up to you: {fault.what}"
+        lines[place] = written
     page.write_text("\n".join(lines), encoding="utf-8")
 
 

@@ -21,7 +21,18 @@ if TYPE_CHECKING:
     from typer.core import TyperCommand
 
 MADE_BY_MKDOCS = {DOCS / "reference" / "cli.md", DOCS / "design" / "measurements.md"}
-NOT_OURS = {"--counts", "--icons", "--logdir", "--now", "--num_processes", "--parts", "--rounds", "--steps", "--write"}
+NOT_OURS = {
+    "--counts",
+    "--dist",
+    "--icons",
+    "--logdir",
+    "--now",
+    "--num_processes",
+    "--parts",
+    "--rounds",
+    "--steps",
+    "--write",
+}
 """Options of other programs."""
 README_LINES = 150
 API = DOCS / "reference" / "api.md"

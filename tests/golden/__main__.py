@@ -18,7 +18,7 @@ def main(arguments: list[str]) -> int:
     try:
         folder = Folder.open(Path(arguments[0]))
     except Exception as error:  # the generator is a program, and may fail in any way
-        print(f"{arguments[0]} is no folder of golden numbers: {error}", file=sys.stderr)
+        print(f"{arguments[0]} is not a folder of golden numbers: {error}", file=sys.stderr)
         return 2
     ledger = Ledger()
     with tempfile.TemporaryDirectory() as directory:

@@ -49,7 +49,7 @@ def resized(frames: np.ndarray) -> np.ndarray:
 
 
 class ClipBuilder:
-    """Makes sequences from the raw media of a case, one clip after the other, and keeps what preprocessing made."""
+    """Builds sequences from the raw media of a case, clip after clip, and keeps the results of preprocessing."""
 
     def __init__(self, folder: Folder, wave: Wave, raw: dict[str, Iterator[dict[str, Any]]], rule: str) -> None:
         self._folder, self._wave, self._raw, self._rule = folder, wave, raw, rule
@@ -61,7 +61,7 @@ class ClipBuilder:
         self.mels: list[np.ndarray] = []
 
     def build(self, ids: np.ndarray) -> TokenSequence:
-        """Make one sequence; `ids` say which media it is of, and the prompt."""
+        """Build one sequence; `ids` determine its media and its prompt."""
         config, tokens = self._wave.config, self._wave.config.tokens
         prompt = prompt_ids(ids, tokens)
         video = self._video(self._next("video")) if tokens.video in ids else None
@@ -239,16 +239,18 @@ def _check_towers(arrays: Arrays, record: Record) -> None:
     arrays.check("beats_proj_out", torch.cat(towers.projected))
 
 
-def _check_pass(wave: Wave, arrays: Arrays, number: int, seen: DecoderPass) -> None:
+def _check_pass(wave: Wave, arrays: Arrays, number: int, decoder_pass: DecoderPass) -> None:
     prefix = f"llm{number}"
     # Labels and candidates have no position ids of their own.
     compare = arrays.check if number == 0 or "in_pos_input_ids" in arrays else arrays.check_if_recorded
-    compare(f"{prefix}_position_ids", seen.position_ids)
-    arrays.check_if_recorded(f"{prefix}_attention_mask", seen.attention_mask)
-    arrays.check(f"{prefix}_last_token_by_layer", seen.last_token_by_layer())
-    states = full_pass(wave, seen)
-    # What is not computed is checked where transformers does; what is computed must be the same in both.
-    arrays.record(f"{prefix}_final_hidden", seen.last_token_by_layer(), torch.stack([state[:, -1] for state in states]))
-    for row in range(len(seen.embeddings)):
-        arrays.check(f"{prefix}_inputs_embeds_b{row}", seen.embeddings[row])
+    compare(f"{prefix}_position_ids", decoder_pass.position_ids)
+    arrays.check_if_recorded(f"{prefix}_attention_mask", decoder_pass.attention_mask)
+    arrays.check(f"{prefix}_last_token_by_layer", decoder_pass.last_token_by_layer())
+    states = full_pass(wave, decoder_pass)
+    # States that production does not compute are checked in transformers' pass; the others must be equal in both.
+    arrays.record(
+        f"{prefix}_final_hidden", decoder_pass.last_token_by_layer(), torch.stack([state[:, -1] for state in states])
+    )
+    for row in range(len(decoder_pass.embeddings)):
+        arrays.check(f"{prefix}_inputs_embeds_b{row}", decoder_pass.embeddings[row])
         arrays.check(f"{prefix}_final_hidden_b{row}", states[-1][row])

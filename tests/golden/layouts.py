@@ -1,4 +1,4 @@
-"""Token ids as the readable layouts of the golden files, and what can be taken from given ids."""
+"""Token ids as the readable layouts of the golden files, and prompts and padding of given ids."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ def render(ids: np.ndarray, tokens: SpecialTokens) -> str:
 
 
 def runs(layout: str) -> list[tuple[str, int]]:
-    """The runs of special tokens in a readable layout: name and length."""
+    """Return the runs of special tokens in a readable layout: name and length."""
     found = re.findall(r"<\|(\w+)\|>(?:\*(\d+))?", layout)
     return [(name, int(count or 1)) for name, count in found]
 
 
 def prompt_ids(ids: np.ndarray, tokens: SpecialTokens) -> list[int]:
-    """What follows the media, without the end token: the golden prompts come as ids, there was no tokenizer."""
+    """Return the ids after the media, without the end token: the golden prompts are ids, there was no tokenizer."""
     ends = np.flatnonzero(np.isin(ids, [tokens.audio_end, tokens.vision_end]))
     return ids[ends[-1] + 1 if len(ends) else 0 : -1].tolist()
 
 
 def unpadded(ids: np.ndarray, pad: int) -> np.ndarray:
-    """Without the pads on the left."""
+    """Remove the padding on the left."""
     return ids[int(np.argmax(ids != pad)) :]
 
 

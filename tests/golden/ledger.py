@@ -1,4 +1,4 @@
-"""What was compared with what, and how it came out."""
+"""The comparisons of a run and their results."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ class Outcome:
 
 @dataclass
 class Ledger:
-    """All comparisons of a run, and what it left out."""
+    """All comparisons of a run, and the arrays that were not compared."""
 
     outcomes: list[Outcome] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
     faults: list[tuple[str, str]] = field(default_factory=list)
-    """What could not be compared at all: case and reason."""
+    """Cases that could not be compared, with the reason."""
 
     @property
     def ok(self) -> bool:
@@ -65,7 +65,7 @@ class Ledger:
 
     @contextmanager
     def guarded(self, case: str) -> Iterator[None]:
-        """Note an exception as a fault of the case, so that the others still run."""
+        """Record an exception as a fault of the case, so that the others still run."""
         try:
             yield
         except Exception as error:  # a damaged folder fails in numpy, torch, json and zipfile alike
@@ -88,7 +88,7 @@ class Ledger:
 
 
 class Arrays:
-    """The golden arrays of one case; knows which of them were compared."""
+    """The golden arrays of one case, and which of them were compared."""
 
     def __init__(self, case: str, arrays: dict[str, np.ndarray], ledger: Ledger) -> None:
         self._case, self._arrays, self._ledger = case, arrays, ledger
@@ -107,14 +107,14 @@ class Arrays:
         return sorted({name.split("__")[0] for name in self._arrays if re.fullmatch(pattern, name.split("__")[0])})
 
     def check_if_recorded(self, name: str, got: object) -> None:
-        """As `check`, for an array that the folder need not have."""
+        """Like `check`, for an array that is optional in the folder."""
         if name in self:
             self.check(name, got)
 
     def check(self, name: str, got: object, unit: float = 1.0) -> None:
         """Compare with an array, whole or as rows and moments. It fails if the folder has no such array.
 
-        `unit` is what one of the recorded numbers stands for: logits are cosines in units of the temperature.
+        `unit` scales the recorded numbers: logits are cosines in units of the temperature.
         """
         if name in self._arrays:
             self._left.discard(name)
@@ -137,7 +137,7 @@ class Arrays:
                 self._compare(f"{name}__{moment}", value, name)
 
     def record(self, name: str, got: object, expected: object) -> None:
-        """Compare with something that is not among the arrays."""
+        """Compare with a value that is not among the arrays."""
         self._ledger.record(self._case, name, got, expected)
 
     def close(self) -> None:
@@ -156,7 +156,7 @@ def as_array(value: object) -> np.ndarray:
 
 
 def difference(got: object, expected: object) -> float:
-    """Largest absolute difference; places that are NaN on both sides are equal."""
+    """Largest absolute difference; values that are NaN on both sides are equal."""
     left, right = as_array(got), as_array(expected)
     if left.dtype.kind in "US" or right.dtype.kind in "US":
         return 0.0 if left.tolist() == right.tolist() else np.inf

@@ -1,4 +1,4 @@
-"""Watches a model at work, so that what is compared is what embedding really computes."""
+"""Records what a model computes while it embeds, so that the comparison is with the production path."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Towers:
-    """What the towers took and gave, call by call."""
+    """Inputs and outputs of the towers, call by call."""
 
     pixels: list[torch.Tensor] = field(default_factory=list)
     vision: list[torch.Tensor] = field(default_factory=list)
@@ -36,7 +36,7 @@ class Towers:
 
 @dataclass(frozen=True)
 class DecoderPass:
-    """What the decoder took and gave in one call, padded on the left as the reference has it."""
+    """Input and output of the decoder in one call, padded on the left as in the reference."""
 
     embeddings: torch.Tensor
     """(batch, length, hidden)"""
@@ -52,7 +52,7 @@ class DecoderPass:
 
 
 def padded(wave: Wave, pack: Pack) -> DecoderPass:
-    """Bring a pack of sequences with one prompt each into the form that the reference takes."""
+    """Convert a pack of sequences with one prompt each into the padded batch of the reference."""
     lengths = [run.length for run in pack.runs for _ in range(run.count)]
     longest = max(lengths)
     pad = wave.model.embed_tokens.weight[wave.config.tokens.pad]
@@ -67,19 +67,19 @@ def padded(wave: Wave, pack: Pack) -> DecoderPass:
     return DecoderPass(embeddings, position_ids, mask)
 
 
-def full_pass(wave: Wave, seen: DecoderPass) -> list[torch.Tensor]:
-    """All hidden states that transformers' own decoder computes of the same input: (batch, length, hidden) each.
+def full_pass(wave: Wave, decoder_pass: DecoderPass) -> list[torch.Tensor]:
+    """Return all hidden states of transformers' own decoder for the same input: (batch, length, hidden) each.
 
-    A padded place attends to all places alike, as in the reference. Nothing depends on it, but the recorded means
-    are over all places.
+    A padded position attends to all positions, as in the reference. Nothing depends on it, but the recorded means
+    are over all positions.
     """
-    length = seen.embeddings.shape[1]
-    allowed = torch.ones(length, length).tril().bool() & seen.attention_mask[:, None, None].bool()
+    length = decoder_pass.embeddings.shape[1]
+    allowed = torch.ones(length, length).tril().bool() & decoder_pass.attention_mask[:, None, None].bool()
     mask = torch.zeros(allowed.shape).masked_fill(~allowed, torch.finfo(torch.float32).min)
     output = wave.model(
-        inputs_embeds=seen.embeddings,
+        inputs_embeds=decoder_pass.embeddings,
         attention_mask=mask,
-        position_ids=seen.position_ids,
+        position_ids=decoder_pass.position_ids,
         use_cache=False,
         output_hidden_states=True,
     )

@@ -34,36 +34,36 @@ def load(folder: Folder, directory: Path, ledger: Ledger) -> Wave:
     return wave
 
 
-def run(folder: Folder, wave: Wave, ledger: Ledger, say: Callable[[str], None]) -> None:
+def run(folder: Folder, wave: Wave, ledger: Ledger, report: Callable[[str], None]) -> None:
     """Run all cases and all tables."""
-    say(_line("case", STAGES))
+    report(_line("case", STAGES))
     for name in folder.cases:
         run_case(folder, wave, name, ledger)
-        say(_line(name, [_cell(ledger.worst(stage, name)) for stage in STAGES]))
+        report(_line(name, [_cell(ledger.worst(stage, name)) for stage in STAGES]))
     for file in folder.unnamed():
         ledger.faults.append((f"cases/{file}", "cases.json does not name it"))
     tables = run_tables(folder, wave, ledger)
     if not folder.cases and not tables:
         ledger.faults.append((str(folder.path), "names no case and no table"))
     if not tables:
-        say("no tables in this folder (tables.json)")
-    say(_line("tables", [_cell(ledger.worst(stage, "tables")) for stage in STAGES]))
-    say(_line("worst", [_cell(ledger.worst(stage)) for stage in STAGES]))
-    say(f"losses: largest relative difference {ledger.worst('losses') or 0:.1e}")
+        report("no tables in this folder (tables.json)")
+    report(_line("tables", [_cell(ledger.worst(stage, "tables")) for stage in STAGES]))
+    report(_line("worst", [_cell(ledger.worst(stage)) for stage in STAGES]))
+    report(f"losses: largest relative difference {ledger.worst('losses') or 0:.1e}")
     for outcome in ledger.failures():
-        say(f"FAILED {outcome.case}: {outcome.name} differs by {outcome.difference:.2e} > {outcome.tolerance:.0e}")
+        report(f"FAILED {outcome.case}: {outcome.name} differs by {outcome.difference:.2e} > {outcome.tolerance:.0e}")
     for case, reason in ledger.faults:
-        say(f"FAILED {case}: {reason}")
+        report(f"FAILED {case}: {reason}")
     for name in ledger.unchecked:
-        say(f"FAILED {name} was not compared with anything")
+        report(f"FAILED {name} was not compared with anything")
     worst = ledger.worst("embedding")
     verdict = "ok" if ledger.ok else "FAILED"
     failed, unchecked, faults = len(ledger.failures()), len(ledger.unchecked), len(ledger.faults)
-    say(
+    report(
         f"{len(ledger.outcomes)} comparisons, {failed} outside their tolerance, {unchecked} arrays not compared, "
         f"{faults} faults"
     )
-    say(f"{len(folder.cases)} cases, {tables} tables, worst embedding difference {worst or 0:.1e}: {verdict}")
+    report(f"{len(folder.cases)} cases, {tables} tables, worst embedding difference {worst or 0:.1e}: {verdict}")
 
 
 def _cell(value: float | None) -> str:

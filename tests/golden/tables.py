@@ -117,7 +117,7 @@ def _audiovisual(
 
 
 def _av_over_300_s(wave: Wave, row: dict[str, Any], arrays: Arrays) -> None:
-    """The table records a layout only: its first run of sound says how long two steps of the grid are."""
+    """The table records a layout only: the length of its first audio run is that of two steps of the grid."""
     tokens, media = wave.config.tokens, runs(row["layout"])
     count = {kind: sum(length for name, length in media if name == kind) for kind in ("VIDEO", "AUDIO")}
     first = next(length for name, length in media if name == "AUDIO")
@@ -171,7 +171,7 @@ def _loss_contrastive(folder: Folder, wave: Wave, row: dict[str, Any], arrays: A
 
 def _loss_qa(folder: Folder, wave: Wave, name: str, arrays: Arrays, ledger: Ledger) -> None:
     row = folder.tables[name]
-    # Same videos and prompt as the contrastive table, whose ids are recorded.
+    # The videos and the prompt are those of the contrastive table, whose ids are recorded.
     media = _media_embeddings(folder, wave, row, arrays["loss_contrastive_in_input_ids"])
     texts = [_text_embeddings(wave, candidates) for candidates in row["candidate_ids"]]
     sims = [candidates @ medium for candidates, medium in zip(texts, media, strict=True)]

@@ -34,7 +34,7 @@ def test_an_index_is_quantized_once_and_for_all(cli: CommandLine, tmp_path: Path
         assert other.returncode == 1
         assert other.stderr == (
             "error: the index was made with the quantization 4bit, not with 8bit. "
-            "Leave --quantization out to use the index's own, or make another index with --index DIR.\n"
+            "Leave --quantization out to use that of the index, or make another index with --index DIR.\n"
         )
 
 

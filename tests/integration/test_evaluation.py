@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from wave_search.reports import Progress
 from wave_search.types import Modality
 
 Options = ws.EvaluationOptions
+evaluate = partial(ws.evaluate, workers=1)
 SOUNDS = {300: "a low tone", 500: "a tone", 900: "a high tone"}
 
 
@@ -64,7 +66,7 @@ def all_pairs(folder: Path) -> Path:
 
 
 def test_equal_sounds_find_each_other_and_directions_are_apart(folder: Path) -> None:
-    report = ws.evaluate(all_pairs(folder), "wave-tiny")
+    report = evaluate(all_pairs(folder), "wave-tiny")
     assert [(one.name, one.queries, one.items) for one in report.directions] == [
         ("audio -> audio", 3, 6),
         ("av -> audio", 3, 6),
@@ -86,12 +88,12 @@ def test_equal_sounds_find_each_other_and_directions_are_apart(folder: Path) -> 
 
 def test_a_second_run_embeds_nothing_and_a_moved_file_neither(folder: Path, counted: CountingEmbedder) -> None:
     pairs, cache = all_pairs(folder), folder / "cache"
-    first = ws.evaluate(pairs, cache=cache)
+    first = evaluate(pairs, cache=cache)
     embedded = len(counted.clips)
     assert embedded == first.embedded == 14
     (folder / "media").rename(folder / "moved")
     pairs.write_text(pairs.read_text().replace(f"{folder}/media/", "").replace("media/", ""))
-    again = ws.evaluate(pairs, options=Options(media=folder / "moved"), cache=cache)
+    again = evaluate(pairs, options=Options(media=folder / "moved"), cache=cache)
     assert len(counted.clips) == embedded
     assert (again.embedded, again.reused) == (0, first.embedded + first.reused)
     assert [one.exact for one in again.directions] == [one.exact for one in first.directions]
@@ -100,9 +102,9 @@ def test_a_second_run_embeds_nothing_and_a_moved_file_neither(folder: Path, coun
 
 def test_another_instruction_embeds_media_again_but_no_text(folder: Path, counted: CountingEmbedder) -> None:
     pairs, cache = all_pairs(folder), folder / "cache"
-    ws.evaluate(pairs, cache=cache)
+    evaluate(pairs, cache=cache)
     counted.clips.clear()
-    report = ws.evaluate(pairs, cache=cache, options=Options(instruction="What is heard?"))
+    report = evaluate(pairs, cache=cache, options=Options(instruction="What is heard?"))
     assert len(counted.clips) == report.embedded == 10
     assert not any(clip.text for clip in counted.clips)
     assert report.prompts["audio"] == ("What is heard?",)
@@ -117,10 +119,10 @@ def test_ctrl_c_loses_nothing_that_was_embedded(folder: Path, counted: CountingE
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        ws.evaluate(pairs, cache=cache, progress=interrupt, workers=1)
+        evaluate(pairs, cache=cache, progress=interrupt)
     before = len(counted.clips)
     assert before >= after
-    report = ws.evaluate(pairs, cache=cache)
+    report = evaluate(pairs, cache=cache)
     assert len(counted.clips) == 14, "nothing was embedded twice"
     assert (report.embedded, report.complete) == (14 - before, True)
 
@@ -135,7 +137,7 @@ def test_what_cannot_be_read_is_named_and_left_out(folder: Path) -> None:
         ("", "", "audio", "media/500.flac"),
     )
     seen: list[Progress] = []
-    report = ws.evaluate(pairs, progress=seen.append)
+    report = evaluate(pairs, progress=seen.append)
     assert not report.complete
     assert [str(row.place) for row in report.bad_rows] == ["line 5"]
     assert {Path(unusable.name).name for unusable in report.unusable} == {"silent.mp4", "broken.mp4"}
@@ -154,7 +156,7 @@ def test_the_model_refuses_one_clip_and_embeds_the_others(folder: Path, counted:
             raise UsageError("the text is too long", "Shorten it.")
 
     counted.before = refuse
-    report = ws.evaluate(all_pairs(folder))
+    report = evaluate(all_pairs(folder))
     assert [(one.name, one.cause, one.remedy) for one in report.unusable] == [
         ("a tone", "the text is too long", "Shorten it.")
     ]
@@ -181,13 +183,13 @@ def test_questions_are_asked_as_prompts(folder: Path) -> None:
         "media/300.flac", "What is it?", *sorted({"a dog", "a bell", "a car"}, key=nearest("What is it?").__eq__)
     )
     (folder / "mc.json").write_text(json.dumps([*rows, wrong, wrong]))
-    report = ws.evaluate(folder / "mc.json", "wave-tiny")
+    report = evaluate(folder / "mc.json", "wave-tiny")
     (about,) = report.questions
     assert (about.name, about.questions) == ("questions about audio", 4)
     assert about.chance == pytest.approx(1 / 3)
     assert about.accuracy.value == 0.5
     assert not report.directions
-    assert ws.evaluate(folder / "mc.json", options=Options(limit=2)).questions[0].accuracy.value == 1.0
+    assert evaluate(folder / "mc.json", options=Options(limit=2)).questions[0].accuracy.value == 1.0
 
 
 def test_media_inside_a_parquet_file_are_read(folder: Path, counted: CountingEmbedder) -> None:
@@ -200,21 +202,21 @@ def test_media_inside_a_parquet_file_are_read(folder: Path, counted: CountingEmb
     for name, columns in tables.items():
         (folder / "set" / name).mkdir(parents=True)
         parquet.write_table(pyarrow.table(columns), folder / "set" / name / "test-00000-of-00001.parquet")
-    report = ws.evaluate(folder / "set", cache=folder / "cache")
+    report = evaluate(folder / "set", cache=folder / "cache")
     assert values(report, "audio", "audio")["hit@1"] == 1.0
     assert len(counted.clips) == 3
     assert len(list((folder / "cache" / "media").iterdir())) == 3
     (folder / "full").mkdir()
     (folder / "full" / "media").write_text("in the way")
     with pytest.raises(CacheError, match=r"full/media/.*media cannot be kept there"):
-        ws.evaluate(folder / "set", cache=folder / "full")
+        evaluate(folder / "set", cache=folder / "full")
 
 
 def test_sound_of_another_file_is_heard_with_a_silent_video(folder: Path, counted: CountingEmbedder) -> None:
     said = [{"from": "human", "value": "<image>\nPlease describe the video."}, {"from": "gpt", "value": "a tone"}]
     entry = {"video": "media/silent.mp4", "audio": "media/300.flac", "conversations": said}
     (folder / "ret.json").write_text(json.dumps([entry]))
-    report = ws.evaluate(folder / "ret.json")
+    report = evaluate(folder / "ret.json")
     assert [one.name for one in report.directions] == ["av -> text", "text -> av"]
     (clip,) = [clip for clip in counted.clips if clip.text is None]
     assert clip.modalities == (Modality.AUDIO, Modality.VIDEO, Modality.AV)
@@ -225,25 +227,25 @@ def test_a_task_names_its_direction_and_the_published_figure(folder: Path) -> No
     for hz in SOUNDS:
         (folder / "media" / f"{hz}.mp4").rename(folder / "media" / f"{hz}_000000.mp4")
     (folder / "vggsound.csv").write_text("\n".join(rows))
-    report = ws.evaluate(folder / "vggsound.csv", options=Options(task="vggsound", media=folder / "media"))
+    report = evaluate(folder / "vggsound.csv", options=Options(task="vggsound", media=folder / "media"))
     assert [one.name for one in report.directions] == ["video -> audio"]
     assert report.task is not None
     assert report.task.expected == {"hit@1": 0.25}
 
 
 def test_the_limit_is_of_queries_and_not_of_what_they_search(folder: Path) -> None:
-    report = ws.evaluate(all_pairs(folder), options=Options(limit=2))
+    report = evaluate(all_pairs(folder), options=Options(limit=2))
     assert [(one.name, one.queries, one.items) for one in report.directions] == [("audio -> audio", 2, 6)]
     with pytest.raises(UsageError, match="at least 1, got 0"):
-        ws.evaluate(folder / "pairs.csv", options=Options(limit=0))
+        evaluate(folder / "pairs.csv", options=Options(limit=0))
 
 
 def test_faults_show_before_a_model_is_loaded(folder: Path, counted: CountingEmbedder) -> None:
     with pytest.raises(DatasetError, match="no such file or folder"):
-        ws.evaluate(folder / "none.csv")
+        evaluate(folder / "none.csv")
     with pytest.raises(UsageError, match="no task"):
-        ws.evaluate(all_pairs(folder), options=Options(task="none"))
+        evaluate(all_pairs(folder), options=Options(task="none"))
     (folder / CACHE_FILE).write_text("not a database, but long enough to look at it closely")
     with pytest.raises(CacheError, match="not a database"):
-        ws.evaluate(folder / "pairs.csv", cache=folder)
+        evaluate(folder / "pairs.csv", cache=folder)
     assert counted.loads == 0

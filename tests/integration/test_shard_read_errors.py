@@ -112,10 +112,12 @@ def test_so_do_a_thorough_run_and_a_reader(index, folder, name, run):
 
 @pytest.mark.parametrize(("folder", "name"), FILES)
 def test_verify_reports_it_and_what_else_is_wrong(index, folder, name):
-    (index / "shards" / "video" / "left-over").mkdir()
+    left_over = index / "shards" / "video" / "left-over" / "ids.npy"
+    left_over.parent.mkdir()
+    left_over.touch()
     with failing(folder, name, ERRORS[1]):
         problems = verify(index)
-    (index / "shards" / "video" / "left-over").rmdir()
+    shutil.rmtree(left_over.parent)
     found = [problem.what for problem in problems if not problem.orphan]
     assert len(found) == 1
     assert f"{name} cannot be read: Input/output error" in found[0]

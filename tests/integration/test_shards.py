@@ -64,9 +64,9 @@ def test_few_segments_have_no_shards(index):
     assert agreement(snapshot) == 1
 
 
-def test_recall_is_measured_for_each_kind_of_query_kept_and_told(index, by_codes):
+def test_recall_is_measured_for_each_kind_of_query_kept_and_reported(index, by_codes):
     snapshot = fill(index, 0, 2000, texts=300, min_shard_rows=1000)
-    tunings = {measure.query: measure for measure in snapshot.tunings(VIDEO)}
+    tunings = {tuned.query: tuned for tuned in snapshot.tunings(VIDEO)}
     assert set(tunings) == {Modality.TEXT, Modality.VIDEO}
     for kind, tuned in tunings.items():
         assert (tuned.target, tuned.vectors) == (0.95, 2000)
@@ -78,7 +78,7 @@ def test_recall_is_measured_for_each_kind_of_query_kept_and_told(index, by_codes
     assert verify(index) == ()
 
 
-def test_another_target_is_measured_anew_and_kept(index, by_codes):
+def test_another_target_is_measured_again_and_kept(index, by_codes):
     first = fill(index, 0, 1000, texts=300)
     wanted = fill(index, 1000, 1000, recall=0.5)
     assert {t.target for t in wanted.tunings(VIDEO)} == {0.5}
@@ -108,7 +108,7 @@ def test_growth_shares_a_codebook_and_makes_few_shards(index):
         [2000, 1000],
     ]
     assert agreement(snapshots[-1]) >= 0.95
-    assert agreement(snapshots[0]) >= 0.95, "readers of an older version go on"
+    assert agreement(snapshots[0]) >= 0.95, "readers of an older version still find them"
 
 
 def test_measuring_waits_until_the_shards_have_grown(index):
@@ -171,7 +171,7 @@ def damage_one(snapshot, name):
 
 
 @pytest.mark.parametrize("name", ["folder", "codebook", "codes.faiss", "ids.npy", "meta.json"])
-def test_damage_is_told_to_readers_and_mended_by_the_next_writer(index, name):
+def test_damage_is_reported_to_readers_and_repaired_by_the_next_writer(index, name):
     fill(index, 0, 1000)
     snapshot = fill(index, 1000, 1600)
     before = [PartitionSearch(snapshot, VIDEO).search(Query.of_vectors(row[None]), 10) for row in TEXTS[:10]]
@@ -180,16 +180,16 @@ def test_damage_is_told_to_readers_and_mended_by_the_next_writer(index, name):
         PartitionSearch(snapshot, VIDEO)
     assert str(folder) in caught.value.message
     assert "wave-search optimize" in caught.value.remedy
-    mended = fill(index, 1600, 1600)
-    assert agreement(mended) >= 0.95
-    after = [PartitionSearch(mended, VIDEO).search(Query.of_vectors(row[None]), 10) for row in TEXTS[:10]]
+    repaired = fill(index, 1600, 1600)
+    assert agreement(repaired) >= 0.95
+    after = [PartitionSearch(repaired, VIDEO).search(Query.of_vectors(row[None]), 10) for row in TEXTS[:10]]
     shared = [np.intersect1d(a.ids, b.ids, return_indices=True)[1:] for a, b in zip(before, after, strict=True)]
     assert all(np.array_equal(a.scores[i], b.scores[j]) for a, b, (i, j) in zip(before, after, shared, strict=True))
     if name != "codebook":
-        assert names(mended)[0] == names(snapshot)[0], "what was whole stays"
+        assert names(repaired)[0] == names(snapshot)[0], "what was intact stays"
 
 
-def test_shards_without_their_codebook_are_told_and_mended_by_optimize(index):
+def test_shards_without_their_codebook_are_reported_and_repaired_by_optimize(index):
     snapshot = fill(index, 0, 1000)
     state = replace(snapshot.manifest, version=snapshot.manifest.version + 1, codebooks=())
     manifest.publish(LocalFiles(index), state)
@@ -201,7 +201,7 @@ def test_shards_without_their_codebook_are_told_and_mended_by_optimize(index):
     assert not [problem for problem in verify(index) if not problem.orphan]
 
 
-def test_a_flipped_byte_of_a_vector_is_mended_by_optimize(index):
+def test_a_flipped_byte_of_a_vector_is_repaired_by_optimize(index):
     fill(index, 0, 1000)
     snapshot = fill(index, 1000, 1600)
     damage_one(snapshot, "vectors.f16")
@@ -231,7 +231,7 @@ def outgrow(index, monkeypatch):
     monkeypatch.setattr(tuning, "is_outgrown", judged)
 
 
-def test_an_outgrown_codebook_is_trained_anew_in_the_background_of_readers(index, monkeypatch):
+def test_an_outgrown_codebook_is_replaced_while_readers_keep_the_old_one(index, monkeypatch):
     old = fill(index, 0, 1000, texts=300)
     reading = PartitionSearch(old, VIDEO)
     before = reading.search(Query.of_vectors(TEXTS[:1]), 10)
@@ -245,12 +245,28 @@ def test_an_outgrown_codebook_is_trained_anew_in_the_background_of_readers(index
     assert np.array_equal(reading.search(Query.of_vectors(TEXTS[:1]), 10).ids, before.ids)
 
 
-def test_a_codebook_is_not_trained_anew_for_what_it_knows(index, monkeypatch):
-    old = fill(index, 0, 1000, texts=300)
+@pytest.mark.parametrize(("stop", "replaced"), [(1000, False), (1249, False), (1250, True)])
+def test_a_codebook_is_not_replaced_before_a_fifth_of_the_segments_is_new(index, monkeypatch, stop, replaced):
+    old = fill(index, 0, 1000)
     outgrow(index, monkeypatch)
-    again = fill(index, 1000, 1000, recall=0.9)
-    assert again.codebook(VIDEO) == old.codebook(VIDEO)
+    again = fill(index, 1000, stop, recall=0.9, min_shard_rows=100)
+    assert (again.codebook(VIDEO) != old.codebook(VIDEO)) is replaced
     assert {t.target for t in again.tunings(VIDEO)} == {0.9}
+
+
+def test_queries_of_the_partition_are_not_their_own_neighbours(index, monkeypatch):
+    asked, tune = [], tuning.tune
+
+    def recorded(shards, queries, target):
+        asked.append(queries)
+        return tune(shards, queries, target)
+
+    monkeypatch.setattr(tuning, "tune", recorded)
+    snapshot = fill(index, 0, 1000, texts=300)
+    own, others = sorted(asked, key=lambda queries: queries.own_ids is None)
+    assert np.array_equal(snapshot.vectors(VIDEO, own.own_ids), own.vectors)
+    assert others.own_ids is None
+    assert len(own.vectors) == len(others.vectors) == 256
 
 
 def test_a_filter_reaches_shards_and_the_rest(index, by_codes):
@@ -266,7 +282,7 @@ def test_a_filter_reaches_shards_and_the_rest(index, by_codes):
     assert agreement(snapshot, allowed_ids=everything[::50]) >= 0.99
 
 
-def test_spaces_have_structures_of_their_own(index):
+def test_partitions_have_shards_of_their_own(index):
     snapshot = fill(index, 0, 600, texts=300, min_shard_rows=200)
     assert {codebook.key for codebook in snapshot.manifest.codebooks} == {VIDEO, TEXT}
     with Writer(index) as writer:
@@ -274,5 +290,5 @@ def test_spaces_have_structures_of_their_own(index):
         left = writer.commit()
     assert {codebook.key for codebook in left.manifest.codebooks} == {VIDEO}
     assert {shard.key for shard in left.manifest.shards} == {VIDEO}
-    assert {measure.key for measure in left.manifest.tunings} == {VIDEO}
+    assert {tuned.key for tuned in left.manifest.tunings} == {VIDEO}
     assert replace(left.manifest, version=1) != replace(snapshot.manifest, version=1)

@@ -27,7 +27,7 @@ with ws.create(folder / "index", "wave-tiny") as index:
 assert "torchao" not in sys.modules, "a package for quantization is imported although nothing is quantized"
 assert "bitsandbytes" not in sys.modules
 for quantization in quantizations:
-    with ws.load_embedder("wave-tiny", quantization=quantization) as embedder:
+    with ws.load_embedder("wave-tiny", load=ws.LoadOptions(quantization=quantization)) as embedder:
         embedder.encode("rain")
 """
 

@@ -196,9 +196,9 @@ def test_what_hits_need_is_found_by_content(index):
         writer.remove_files([b"/media/b"])
         snapshot = writer.commit()
     both = [paths[3], paths[1]]
-    files = snapshot.places_of([2, picture, 1, 1])
-    assert [snapshot.paths_at(places) for places in files] == [[paths[2]], [paths[4]], both, both]
-    assert [snapshot.paths_at(places) for places in snapshot.places_of([0, 77])] == [[], []]
+    files = snapshot.file_numbers([2, picture, 1, 1])
+    assert [snapshot.paths_at(numbers) for numbers in files] == [[paths[2]], [paths[4]], both, both]
+    assert [snapshot.paths_at(numbers) for numbers in snapshot.file_numbers([0, 77])] == [[], []]
     assert snapshot.durations_s([picture, 2, 1, 2]) == [None, 12.5, 12.5, 12.5]
 
 

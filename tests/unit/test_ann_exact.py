@@ -68,6 +68,14 @@ def test_an_item_finds_itself_by_any_of_its_rows(random):
     assert scores[0] == pytest.approx(1, abs=1e-3)
 
 
+def test_approximate_products_are_inner_products(random):
+    vectors, queries = unit(random, 300, 64).astype(np.float16), unit(random, 5, 64)
+    vectors[0] *= np.float16(2.0**-11)  # subnormal numbers
+    products = exact.approximate_products(vectors, queries, np.empty((400, 64), np.float32))
+    assert products.shape == (5, 300)
+    assert np.allclose(products, queries.astype(np.float64) @ vectors.astype(np.float64).T, rtol=1e-4, atol=1e-6)
+
+
 def test_vectors_of_another_kind_are_refused():
     with pytest.raises(ValueError, match="float16"):
         exact_search(np.ones((9, 4), np.float32), np.arange(9), np.ones(4, np.float32), 3)

@@ -7,9 +7,10 @@ import sys
 import numpy as np
 import pytest
 
-from tests.embedding_like import build, ids_of, recall, reopen, vectors_and_queries
+from tests.embedding_like import build, ids_of, recall, reopen, unit, vectors_and_queries
 from wave_search.ann import Codebook, Shard, build_shard
 from wave_search.ann import shard as shard_module
+from wave_search.ann.codebook import principal_rotation
 from wave_search.errors import IndexCorruptError, IndexStateError
 
 SHARD_FILES = ("codes.faiss", "ids.npy", "vectors.f16", "meta.json")
@@ -58,6 +59,43 @@ def test_the_same_seed_gives_the_same_codebook():
     vectors, _ = vectors_and_queries(1000, 64)
     first, again, other = (Codebook.train(vectors, 1000, seed).checksum for seed in (0, 0, 1))
     assert first == again != other
+
+
+@pytest.mark.parametrize(
+    ("count", "size"), [(0, 0), (10, 10), (16_384, 16_384), (20_000, 16_384), (100_000, 24_576), (1_000_000, 98_304)]
+)
+def test_the_size_of_a_training_sample(count, size):
+    assert Codebook.sample_size(count) == size
+
+
+@pytest.mark.parametrize(
+    ("count", "sample", "lists"),
+    [(1, 1, 1), (77, 77, 1), (78, 78, 2), (1247, 1247, 16), (1248, 1248, 32), (100, 1248, 16), (200, 1248, 32)],
+)
+def test_the_number_of_lists_follows_from_the_count_and_the_sample(count, sample, lists):
+    vectors, _ = vectors_and_queries(sample, 8)
+    assert Codebook.train(vectors, count).lists == lists
+
+
+def test_a_rotation_pairs_the_first_direction_with_the_last():
+    variances = np.array([9, 1, 25, 4, 16, 0.25])
+    sample = (np.random.default_rng(0).standard_normal((20_000, 6)) * np.sqrt(variances)).astype(np.float32)
+    rotation = principal_rotation(sample + 3, 4, seed=0)
+    assert np.abs(rotation).argmax(axis=1).tolist() == [2, 3, 4, 0]
+    assert np.allclose(rotation @ rotation.T, np.eye(4), atol=1e-5)
+
+
+def test_a_rotation_of_few_vectors_is_orthonormal():
+    rotation = principal_rotation(unit(np.random.default_rng(0).standard_normal((2, 40))), 8, seed=0)
+    assert np.allclose(rotation @ rotation.T, np.eye(8), atol=1e-4)
+
+
+def test_rotated_queries_are_somewhat_longer_than_vectors():
+    vectors, queries = vectors_and_queries(500, 16)
+    codebook = Codebook.train(vectors, 500)
+    lengths = np.linalg.norm(codebook.rotate(vectors.astype(np.float32)), axis=1)
+    assert lengths.mean() == pytest.approx(0.87, abs=0.01)
+    assert np.allclose(np.linalg.norm(codebook.rotate_queries(queries("other")), axis=1), 1, atol=1e-5)
 
 
 def test_a_failed_build_leaves_nothing(tmp_path):
@@ -181,7 +219,7 @@ def test_a_gpu_trains_and_adds_in_place_of_the_processor(tmp_path, monkeypatch):
     monkeypatch.setattr(faiss, "index_cpu_to_all_gpus", lend, raising=False)
     for place in ("gpu", "processor"):
         (tmp_path / place).mkdir()
-        build(tmp_path / place, vectors)
+        build(tmp_path / place, vectors, codebook=Codebook.train(vectors, len(vectors)))
         monkeypatch.undo()
     assert lent
     codes = [(shard_of(tmp_path / place) / "codes.faiss").read_bytes() for place in ("gpu", "processor")]

@@ -83,34 +83,44 @@ def recorded(monkeypatch, shards):
     return calls
 
 
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """One shard of 2,500 vectors in 64 lists: its folder, the shard, and the ids."""
+    folder = tmp_path_factory.mktemp("built")
+    vectors = vectors_and_queries(2500, 64)[0]
+    shards = build(folder, vectors)
+    assert shards.codebook.lists == 64
+    return folder, shards, ids_of(vectors)
+
+
+ROWS = unit(np.random.default_rng(0).standard_normal((2, 64)))
+
+
 @pytest.mark.parametrize("filtered", [False, True])
-def test_exact_search_is_chosen_where_it_costs_no_more(tmp_path, monkeypatch, filtered):
-    vectors, queries = vectors_and_queries(2000, 64)
-    shards, row = build(tmp_path, vectors), queries("same", 1)[0]
-    lists = shards.codebook.lists
-    assert shards.cost(SearchParams(lists // 4, 100)) == 100 * 64 + 500 * 12 + 270_000
+def test_exact_search_is_chosen_where_it_costs_no_more(built, monkeypatch, filtered):
+    _, shards, ids = built
+    assert shards.cost(SearchParams(16, 100)) == 100 * 64 + 625 * 12 + 270_000
     monkeypatch.setattr(shard_set, "_CODE_COST", 1)
     calls = recorded(monkeypatch, shards)
     # faiss asks a filter for each code, which costs as much again.
-    allowed, codes = (ids_of(vectors)[:1600], 4000) if filtered else (None, 2000)
-    break_even = (1600 if filtered else 2000) * 64 - 100 * 64 - codes
+    allowed, count, codes = (ids[:1600], 1600, 5000) if filtered else (None, 2500, 2500)
+    break_even = count * 64 - 100 * 64 - codes
     for fixed_cost, by_codes in ((break_even - 1, True), (break_even, False)):
         monkeypatch.setattr(shard_set, "_FIXED_COST", fixed_cost)
-        assert len(shards.search(row, 10, SearchParams(lists, 100), allowed)[1]) == 10
-        assert calls == [(SearchParams(lists, 100), 10)] * by_codes
+        assert len(shards.search(ROWS[0], 10, SearchParams(64, 100), allowed)[1]) == 10
+        assert calls == [(SearchParams(64, 100), 10)] * by_codes
         calls.clear()
 
 
-def test_exact_search_fetches_each_vector_once_for_several_rows(tmp_path, monkeypatch):
-    vectors, queries = vectors_and_queries(2000, 64)
-    shards, rows = build(tmp_path, vectors), queries("same", 2)
+def test_exact_search_fetches_each_vector_once_for_several_rows(built, monkeypatch):
+    _, shards, _ = built
     monkeypatch.setattr(shard_set, "_CODE_COST", 1)
     calls, nearest = [], shards.nearest
     monkeypatch.setattr(shards, "nearest", lambda *given: calls.append(given) or nearest(*given))
-    break_even = 2000 * 64 // 2 - 100 * 64 - 2000
+    break_even = 2500 * 64 // 2 - 100 * 64 - 2500
     for fixed_cost, by_codes in ((break_even - 1, True), (break_even, False)):
         monkeypatch.setattr(shard_set, "_FIXED_COST", fixed_cost)
-        assert len(shards.search(rows, 10, SearchParams(shards.codebook.lists, 100))[1]) == 10
+        assert len(shards.search(ROWS, 10, SearchParams(64, 100))[1]) == 10
         assert len(calls) == by_codes
         calls.clear()
 
@@ -126,14 +136,12 @@ def test_exact_search_fetches_each_vector_once_for_several_rows(tmp_path, monkey
         (2500, 250, 8, (64, 40)),  # no more than there are lists
     ],
 )
-def test_a_filter_widens_the_search(tmp_path, monkeypatch, *, live, allowed, nprobe, expected):
+def test_a_filter_widens_the_search(built, monkeypatch, *, live, allowed, nprobe, expected):
     cheap(monkeypatch)
-    vectors, queries = vectors_and_queries(2500, 64)
-    build(tmp_path, vectors)
-    shards, ids = reopen(tmp_path, ids_of(vectors)[:live]), ids_of(vectors)
-    assert shards.codebook.lists == 64
+    folder, _, ids = built
+    shards = reopen(folder, ids[:live])
     calls = recorded(monkeypatch, shards)
-    shards.search(queries("same", 1), 10, SearchParams(nprobe, 20), ids[:allowed])
+    shards.search(ROWS[0], 10, SearchParams(nprobe, 20), ids[:allowed])
     assert calls[0] == (SearchParams(*expected), 10)
 
 

@@ -208,3 +208,22 @@ def test_tuning_is_due_after_growth_for_another_target_or_other_queries(snapshot
 def test_the_target_is_that_of_before():
     assert tuning.last_target(Measured(target=0.8), VIDEO) == 0.8
     assert tuning.last_target(Measured(vectors=0), VIDEO) == 0.95
+
+
+@pytest.mark.parametrize(
+    ("tuned", "queries", "expected"),
+    [
+        ({"video": (5, 60)}, ["video"], (5, 60)),
+        ({"video": (5, 60), "text": (9, 40)}, ["video"], (5, 60)),
+        ({"video": (5, 60), "text": (9, 40)}, ["video", "text"], (9, 60)),
+        ({"video": (5, 60), "text": (9, 40)}, [None], (9, 60)),  # as for any
+        ({"video": (5, 60), "text": (9, 40)}, ["audio"], (9, 60)),
+        ({"video": (5, 60)}, ["text"], (128, 200)),  # the rule: a query of another modality needs more
+        ({"video": (500, 60)}, [None], (500, 200)),
+        ({}, ["text"], (128, 200)),
+    ],
+)
+def test_the_search_params_of_a_query_are_those_of_its_modality(tuned, queries, expected):
+    params = {Modality(name): SearchParams(*widths) for name, widths in tuned.items()}
+    asked = [name and Modality(name) for name in queries]
+    assert tuning.params_for(params, asked, Modality.VIDEO, lists=256) == SearchParams(*expected)

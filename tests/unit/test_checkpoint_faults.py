@@ -62,7 +62,7 @@ def test_bin_with_code_is_not_run(directory: Path, monkeypatch: pytest.MonkeyPat
     torch.save({"weight": Intruder()}, directory / "pytorch_model.bin", pickle_module=pickle)
     with pytest.raises(CheckpointError) as caught:
         load_wave(directory)
-    assert "pytorch_model.bin: holds code (exec), which is never run. Get the checkpoint as safe" in str(caught.value)
+    assert "pytorch_model.bin: contains code (exec), which is never run. Get the checkpoint as" in str(caught.value)
     assert "weights_only" not in str(caught.value)
     assert not (directory / "intruded").exists()
 

@@ -229,9 +229,9 @@ def test_words_need_no_beats_weights(directory: Path, weights: State, beats_sett
     save_file({key: value for key, value in weights.items() if POS_CONV not in key}, directory / "model.safetensors")
     torch.save({"cfg": beats_settings, "model": beats_of(weights)}, directory / BEATS_FILE)
     stored = open_wave(directory)
-    stored.need([Component.DECODER])
+    stored.require([Component.DECODER])
     assert stored.wave.beats.encoder.pos_conv[0].weight_g.is_meta
-    stored.need([Component.AUDIO])
+    stored.require([Component.AUDIO])
     assert torch.equal(stored.wave.beats.encoder.pos_conv[0].weight_g, weights[G])
 
 

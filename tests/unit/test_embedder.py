@@ -258,7 +258,7 @@ def test_too_long_a_clip(monkeypatch: pytest.MonkeyPatch) -> None:
     short = load("wave-tiny", LoadOptions(device="cpu"))
     assert isinstance(short, WaveEmbedder)
     monkeypatch.setattr(short.wave.config.thinker.text_config, "max_position_embeddings", 200)
-    with pytest.raises(UsageError, match=r"tokens as audio; the model takes 200. Cut it into shorter segments."):
+    with pytest.raises(UsageError, match=r"tokens as audio; the model's limit is 200. Cut it into shorter segments."):
         short.embed([Clip(waveform=sound(5))])
 
 

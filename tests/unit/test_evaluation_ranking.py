@@ -7,14 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.embedding_like import vectors_and_queries
+from tests.vector_index import TEXTS, VECTORS, fill, make
 from wave_search.ann import SearchParams, exact_search
-from wave_search.ann.rebuild import refresh_shards
 from wave_search.evaluation import ranking
 from wave_search.evaluation.ranking import exact_rankings, index_rankings, overlap
-from wave_search.models import ModelSpec
-from wave_search.models.wave.clips import SAMPLING
-from wave_search.store import ContentRow, FileRow, NewSegment, Settings, Writer, create
 from wave_search.types import Modality, PartitionKey
 
 VIDEO, TEXT = Modality.VIDEO, Modality.TEXT
@@ -62,20 +58,10 @@ def used(monkeypatch: pytest.MonkeyPatch) -> list[SearchParams]:
 def test_the_index_is_searched_with_the_parameters_that_an_index_measures(
     tmp_path: Path, used: list[SearchParams]
 ) -> None:
-    vectors, queries = vectors_and_queries(1200, 48)
-    texts = queries("other", 60).astype(np.float16)
-    spec = ModelSpec("m", "r", 48, (Modality.VIDEO, Modality.TEXT), SAMPLING, {})
-    create(tmp_path / "index", spec, Settings("10", (Modality.VIDEO, Modality.TEXT)))
-    video = PartitionKey(Modality.VIDEO)
-    with Writer(tmp_path / "index") as writer:
-        for modality, rows in ((Modality.VIDEO, vectors), (Modality.TEXT, texts)):
-            segments = [NewSegment(modality, None, None, None, row) for row in rows]
-            content_id = writer.put_content(ContentRow(modality, "video", "mp4"), segments)
-            writer.put_file(FileRow(f"/{modality}".encode(), b"/", 1, 1, 1, content_id))
-        writer.commit()
-        snapshot = refresh_shards(writer, video, 500)
-        tuned = {row.query: SearchParams(row.nprobe, row.refine_k) for row in snapshot.tunings(video)}
+    snapshot = fill(make(tmp_path / "index"), 0, 1200, texts=60)
+    tuned = {one.query: SearchParams(one.nprobe, one.refine_k) for one in snapshot.tunings(PartitionKey(VIDEO))}
     assert tuned[TEXT] != tuned[VIDEO]
+    vectors, texts = VECTORS[:1200], TEXTS[:60].astype(np.float16)
 
     asked = texts[:1].astype(np.float32)
     index_rankings({VIDEO: vectors, TEXT: texts}, VIDEO, VIDEO, vectors[:1].astype(np.float32), 10)

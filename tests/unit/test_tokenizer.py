@@ -75,7 +75,7 @@ def test_bytes_of_another_encoding(tokenizer: TextTokenizer) -> None:
 
 
 def test_ids_must_be_those_of_the_configuration() -> None:
-    with pytest.raises(CheckpointError, match=r"<\|AUDIO\|> is 259 in the one, 151646 in the other"):
+    with pytest.raises(CheckpointError, match=r"<\|AUDIO\|> differ: 259 in the tokenizer, 151646 in config"):
         TextTokenizer.from_directory(TINY_DIRECTORY, replace(SPECIAL, audio=151646))
 
 

@@ -5,7 +5,7 @@ way (`score`), so that they agree to the last bit.
 """
 
 from wave_search.ann.codebook import Codebook
-from wave_search.ann.exact import by_best_row, exact_search, score
+from wave_search.ann.exact import exact_search, max_inner_products, score
 from wave_search.ann.faiss_setup import check_faiss
 from wave_search.ann.inverted_lists import SearchParams
 from wave_search.ann.plan import covered, draw
@@ -22,12 +22,12 @@ __all__ = [
     "TuningQueries",
     "TuningResult",
     "build_shard",
-    "by_best_row",
     "check_faiss",
     "covered",
     "draw",
     "exact_search",
     "is_outgrown",
+    "max_inner_products",
     "score",
     "tune",
 ]

@@ -137,8 +137,8 @@ def check_queries(queries: NDArray[np.float32], dim: int, k: int) -> NDArray[np.
     return rows
 
 
-def by_best_row(vectors: NDArray[np.float32], rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Inner products of vectors (n, dim) with query rows (q, dim): (n,), the best of the rows for each vector."""
+def max_inner_products(vectors: NDArray[np.float32], rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the inner products of vectors (n, dim) with query rows (q, dim): (n,), the best row for each vector."""
     # One by one, not as a matrix product: the order of additions of the latter varies with its shape; and it would wake
     # BLAS's threads for each block, which takes far longer than the work where other processes keep the cores busy.
     products: NDArray[np.float32] = (

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SAMPLE_SIZE = 32
 """Segments of a partition that a query is scored on to calibrate it. More of them change nothing, and each costs time
-in each search: docs/scores.md has the figures."""
+in each search: docs/design/scores.md has the figures."""
 _MEAN_OF_HALF = math.sqrt(2 / math.pi)
 """Distance of the mean of the lower half of a normal distribution from the mean of the whole, in its deviations."""
 _STD_OF_HALF = math.sqrt(1 - 2 / math.pi)

@@ -14,7 +14,7 @@ from wave_search.commands.render.text import printable
 
 EPILOG = (
     "A DATASET is a folder with corpus, queries and qrels (MTEB, BEIR), a CSV with the columns "
-    "query,modality,target,relevant, WAVE's JSON, or what a --task reads. See docs/evaluation.md. "
+    "query,modality,target,relevant, WAVE's JSON, or what a --task reads. See docs/guide/evaluation.md. "
     "Example:  wave-search eval pairs.csv --model wave-nano"
 )
 
@@ -30,7 +30,8 @@ def evaluate(
     *,
     model: Model = "auto",
     task: Annotated[
-        str | None, typer.Option(metavar="NAME|FILE", help="Read a published data set, see docs/reproduce-paper.md.")
+        str | None,
+        typer.Option(metavar="NAME|FILE", help="Read a published data set (docs/design/reproduce-paper.md)."),
     ] = None,
     media: Annotated[
         Path | None,

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from wave_search.finetune import Report
 
 EPILOG = (
-    "docs/finetuning.md describes CONFIG. A run that was interrupted or killed resumes when it is started again. "
-    "Exit code 3: done, but some rows of the data were left out."
+    "docs/guide/fine-tuning.md describes CONFIG. A run that was interrupted or killed resumes when it is started "
+    "again. Exit code 3: done, but some rows of the data were left out."
 )
 _LEFT_OUT_SHOWN = 50
 

@@ -157,7 +157,7 @@ def _span(given: Mapping[str, str]) -> Span | None:
     try:
         return Span(start_s or 0.0, math.inf if stop_s is None else stop_s)
     except ValueError as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(f"start_s {start_s} and stop_s {stop_s} are not a range of seconds") from error
 
 
 def _seconds(given: Mapping[str, str], name: str) -> float | None:

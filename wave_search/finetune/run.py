@@ -103,7 +103,7 @@ def fine_tune(settings: Settings, group: ProcessGroup, watch: TrainingCallback, 
     except torch.OutOfMemoryError as error:
         raise ModelError(
             f"the memory of {group.device} is too small for a step",
-            "Lower batch, or cut the media into shorter ranges; docs/finetuning.md lists the memory needed.",
+            "Lower batch, or cut the media into shorter ranges; docs/guide/fine-tuning.md lists the memory needed.",
         ) from error
     return replace(report, elapsed_s=time.monotonic() - started)
 

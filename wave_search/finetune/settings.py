@@ -13,7 +13,7 @@ from wave_search.files import read_toml
 QUESTIONS = "questions"
 """Name of the task of questions with several answers. Others are named by their modalities, as "text_audio"."""
 _DEFAULT_EPOCHS = 1
-_REMEDY = "docs/finetuning.md describes the configuration."
+_REMEDY = "docs/guide/fine-tuning.md describes the configuration."
 _Positive = Annotated[float, Meta(gt=0)]
 _AtLeastOne = Annotated[int, Meta(ge=1)]
 _Layer = Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]

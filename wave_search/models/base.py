@@ -55,7 +55,7 @@ class LoadOptions:
 
 
 class Embedder(Protocol):
-    """Arrays to vectors. All that the rest of the package knows of a model."""
+    """Arrays to vectors. The interface through which the rest of the package uses a model."""
 
     @property
     def spec(self) -> ModelSpec:
@@ -134,6 +134,6 @@ def load(name: str, options: LoadOptions | None = None) -> Embedder:
         UsageError: an option is unknown or has an unknown value, or there is no such device.
         ModelError: it does not fit into the memory of the device.
     """
-    # WAVE is registered first, so asked last: it claims every name, and its errors say what is missing.
+    # WAVE is registered first, so asked last: it claims every name, and its errors name what is missing.
     family = next(family for family in _FAMILIES if family.claims(name))
     return family.load(name, options or LoadOptions())

@@ -15,13 +15,13 @@ _DTYPES = ("auto", "float32", "bfloat16")
 
 
 def resolve_devices(name: str) -> tuple[torch.device, ...]:
-    """Turn a user's word into devices that are there.
+    """Return the devices that a name stands for.
 
     Args:
         name: "auto" (CUDA where there is one), "cpu", "cuda" (all that are visible) or "cuda:N".
 
     Raises:
-        UsageError: not such a word, or no such CUDA device.
+        UsageError: the name is unknown, or there is no such CUDA device.
     """
     import torch
 
@@ -41,7 +41,7 @@ def resolve_devices(name: str) -> tuple[torch.device, ...]:
 
 
 def resolve_dtype(name: str) -> torch.dtype | None:
-    """Turn a user's word into a dtype; None means that of the checkpoint.
+    """Return the dtype that a name stands for; None for that of the checkpoint.
 
     Raises:
         UsageError: not "auto", "float32" or "bfloat16".
@@ -54,7 +54,7 @@ def resolve_dtype(name: str) -> torch.dtype | None:
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """Memory that is free on a device; None if the system does not say."""
+    """Return the free memory of a device in bytes; None if the system does not report it."""
     if device.type == "cuda":
         import torch
 

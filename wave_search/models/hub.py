@@ -1,26 +1,26 @@
 """The files of a model: snapshots from the Hugging Face hub, and the digest of a directory.
 
-A snapshot comes from the local cache if it is there, otherwise from the network, once.
+A snapshot is taken from the local cache if it is there, and downloaded otherwise.
 """
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wave_search.errors import ModelNotFoundError
+from wave_search.files import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
 _FILES = ["*.json", "merges.txt", "*.safetensors", "*.bin", "*.pt"]
-"""What a checkpoint consists of. Code is never downloaded."""
+"""Files of a checkpoint. Code is never downloaded."""
 
 _CONTACT_TIMEOUT_S = 10.0
 _HEAD_BYTES = 1 << 20
-"""More than the header of any shard."""
+"""More than the header of any file of weights."""
 _SAMPLE_BYTES = 64 << 10
 _SAMPLES = 16
 
@@ -73,23 +73,23 @@ def _download(repo_id: str, revision: str) -> Snapshot:
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
-    # One question with a short time limit comes first: the download itself would retry an unreachable hub for long.
+    # A request with a short timeout comes first: the download itself would retry an unreachable hub for long.
     try:
         commit = HfApi().model_info(repo_id, revision=revision, timeout=_CONTACT_TIMEOUT_S).sha or revision
         directory = snapshot_download(repo_id, revision=commit, allow_patterns=_FILES)
     except (RepositoryNotFoundError, HFValidationError) as error:
         raise ModelNotFoundError(
-            f"the hub has no public model {repo_id}", "Check the name, or give the directory of a checkpoint."
+            f"the hub has no public model {repo_id}", "Check the name, or use the directory of a checkpoint."
         ) from error
     except RevisionNotFoundError as error:
         raise ModelNotFoundError(
-            f"{repo_id} has no revision {revision}", "Give a full commit, a branch or a tag after the @."
+            f"{repo_id} has no revision {revision}", "Use a full commit, a branch or a tag after the @."
         ) from error
     except Exception as error:
         # Which class an unreachable hub raises depends on the HTTP client that huggingface_hub happens to use.
         raise ModelNotFoundError(
             f"{repo_id} at {revision} is not in the local cache, and the hub cannot be reached ({_first_line(error)})",
-            "Connect this machine once, or copy the checkpoint here and give its directory as the model.",
+            "Connect this machine once, or copy the checkpoint to it and use its directory as the model.",
         ) from error
     return Snapshot(Path(directory), commit)
 
@@ -102,8 +102,8 @@ def _first_line(error: Exception) -> str:
 def fingerprint(files: Iterable[Path]) -> str:
     """Digest names, sizes and contents of files; of a large file its head and 16 evenly spaced samples.
 
-    Files of up to 2 MiB are read whole. Training changes every tensor that it touches all over, so that the samples
-    of a fine-tune differ from those of its origin.
+    Files of up to 2 MiB are read whole. Training changes every value of the tensors that it trains, so the samples of
+    a fine-tuned model differ from those of its base.
 
     Args:
         files: the files that a model is loaded from, in any order.
@@ -111,16 +111,18 @@ def fingerprint(files: Iterable[Path]) -> str:
     Returns:
         32 hexadecimal digits (BLAKE2b of 16 bytes).
     """
-    digest = hashlib.blake2b(digest_size=16)
+    return digest(_sampled(files))
+
+
+def _sampled(files: Iterable[Path]) -> Iterator[bytes]:
     for path in sorted(files, key=lambda path: path.name):
         size = path.stat().st_size
-        digest.update(f"{path.name}\0{size}\0".encode())
+        yield f"{path.name}\0{size}\0".encode()
         with path.open("rb") as file:
             if size <= _HEAD_BYTES + _SAMPLES * _SAMPLE_BYTES:
-                digest.update(file.read())
+                yield file.read()
                 continue
-            digest.update(file.read(_HEAD_BYTES))
+            yield file.read(_HEAD_BYTES)
             for sample in range(_SAMPLES):
                 file.seek(sample * (size - _SAMPLE_BYTES) // (_SAMPLES - 1))
-                digest.update(file.read(_SAMPLE_BYTES))
-    return digest.hexdigest()
+                yield file.read(_SAMPLE_BYTES)

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 _SHARES = 4
-"""Pieces of a call for each device: more even out clips of unequal length, fewer make larger batches."""
+"""Shares of a call for each device: more shares balance clips of unequal length, fewer make larger batches."""
 
 
 class Replicas:
-    """Spreads the clips of a call over devices; each takes the next piece when it is done with one.
+    """Distributes the clips of a call over devices; each takes the next share when it has finished one.
 
     A vector does not depend on the device that computes it. See `wave_search.models.Embedder`.
     """
@@ -33,7 +33,7 @@ class Replicas:
         """Load the first replica.
 
         Args:
-            makers: each loads the model on one device. The others are called when there is something to spread.
+            makers: each loads the model on one device. The others are called when a call has clips for several devices.
         """
         self._makers = makers
         self._locks = [Lock() for _ in makers]
@@ -48,15 +48,17 @@ class Replicas:
         self, clips: Sequence[Clip], modalities: Sequence[Modality] | None = None, instruction: str | None = None
     ) -> list[Vectors]:
         """See `Embedder.embed`."""
-        return self._spread(clips, lambda replica, part: replica.embed(part, modalities, instruction))
+        return self._distribute(clips, lambda replica, part: replica.embed(part, modalities, instruction))
 
     def embed_each(
         self, clips: Sequence[Clip], instructions: Sequence[str | None], modalities: Sequence[Modality] | None = None
     ) -> list[list[Vectors]]:
         """See `Embedder.embed_each`."""
-        return self._spread(clips, lambda replica, part: replica.embed_each(part, instructions, modalities))
+        return self._distribute(clips, lambda replica, part: replica.embed_each(part, instructions, modalities))
 
-    def _spread(self, clips: Sequence[Clip], embed: Callable[[Embedder, Sequence[Clip]], list[Result]]) -> list[Result]:
+    def _distribute(
+        self, clips: Sequence[Clip], embed: Callable[[Embedder, Sequence[Clip]], list[Result]]
+    ) -> list[Result]:
         size = max(1, -(-len(clips) // (_SHARES * len(self._makers))))
         starts = range(0, len(clips), size)
         if len(starts) < 2:

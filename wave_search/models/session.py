@@ -20,7 +20,7 @@ class ModelSession:
     Args:
         name: of the model.
         options: how to load it.
-        pinned: the model must be this one; None if any will do.
+        pinned: the required model; None for any.
     """
 
     def __init__(self, name: str, options: LoadOptions, pinned: ModelSpec | None = None) -> None:
@@ -41,14 +41,14 @@ class ModelSession:
             pinned: the model that the index was made with.
 
         Raises:
-            IndexMismatchError: it is another model, or quantized in another way.
+            IndexMismatchError: it is another model, or has another quantization.
             ModelError: the directory holds no usable model.
         """
         if options.quantization not in (None, pinned.quantization):
             made = f"with the quantization {pinned.quantization}" if pinned.quantization else "without quantization"
             raise IndexMismatchError(
                 f"the index was made {made}, not with {options.quantization}",
-                "Leave --quantization out to use the index's own, or make another index with --index DIR.",
+                "Leave --quantization out to use that of the index, or make another index with --index DIR.",
             )
         options = replace(options, quantization=pinned.quantization, family=pinned.options)
         directory = Path(name).expanduser()
@@ -84,7 +84,7 @@ class ModelSession:
             return self._decoders
 
     def close(self) -> None:
-        """End the decoder process and let go of the model. Either comes back when it is needed again."""
+        """End the decoder process and free the model. Either is made again when it is needed."""
         with self._lock:
             if self._decoders is not None:
                 self._decoders.close()
@@ -105,7 +105,7 @@ def check_same(loaded: ModelSpec, pinned: ModelSpec) -> None:
 def _mismatch(given: str, pinned: ModelSpec) -> IndexMismatchError:
     return IndexMismatchError(
         f"the index was made with the model {_described(pinned)}, not with {given}",
-        "Leave the model out to use the index's own, or make another index with --index DIR.",
+        "Leave the model out to use that of the index, or make another index with --index DIR.",
     )
 
 
@@ -114,7 +114,7 @@ def _described(spec: ModelSpec) -> str:
 
 
 def _is_name_of(name: str, pinned: ModelSpec) -> bool:
-    """Whether a hub id, with or without its owner and revision, names the pinned model."""
+    """Return whether a hub id, with or without owner and revision, names the pinned model."""
     bare, _, revision = name.partition("@")
     owned, _, pinned_revision = pinned.name.partition("@")
     same = bare in (owned, owned.rpartition("/")[2]) and not Path(owned).is_absolute()

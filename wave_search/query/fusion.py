@@ -1,7 +1,7 @@
 """Fusion of query terms: one set of vectors to find candidates by, and one z to order them by.
 
 An index can be searched by vectors only, but no vector finds as well as asking for each term. So candidates are found
-by the weighted sum of the terms and ordered by the z of each term: docs/queries.md has the figures.
+by the weighted sum of the terms and ordered by the z of each term: docs/design/queries.md has the figures.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 MAX_ROWS = 512
 """Maximum number of vectors of a query of several terms: each is compared with each stored vector."""
 FUSION_DEPTH = 200
-"""Candidates that are scored by each term, in addition to those that are wanted. Measured: docs/queries.md."""
+"""Candidates that are scored by each term, in addition to those that are wanted. Measured: docs/design/queries.md."""
 _MIN_NORM = 1e-3
 """A sum of unit vectors that is shorter is a rounding error."""
 _SOFTNESS = 2.0

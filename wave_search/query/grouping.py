@@ -69,7 +69,7 @@ def matches(snapshot: Snapshot, candidates: Candidates, chosen: Selection | None
     scores = np.minimum(candidates.scores, 1.0)  # float16 rounds some norms up
     columns = (scores.tolist(), candidates.z.tolist(), candidates.ids.tolist(), content_ids, starts_s, stops_s)
     for score, z, segment_id, content_id, start_s, stop_s, places in zip(
-        *columns, snapshot.places_of(content_ids), strict=True
+        *columns, snapshot.file_numbers(content_ids), strict=True
     ):
         those = _chosen(snapshot, chosen, segment_id, places) if chosen is not None and len(places) > 1 else places
         for place in those:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wave_search.ann import Codebook, SearchParams, Shard, ShardSet, by_best_row, covered, draw, exact_search
+from wave_search.ann import Codebook, SearchParams, Shard, ShardSet, covered, draw, exact_search, max_inner_products
 from wave_search.ann.tuning import params_for
 from wave_search.calibration import SAMPLE_SIZE, Background
 from wave_search.errors import IndexCorruptError
@@ -65,7 +65,8 @@ class PartitionSearch:
         key: the same.
 
     Raises:
-        IndexStateError: the version has been removed, some time after it was replaced.
+        IndexStateError: the version has been removed, some time after it was replaced; or a file cannot be read at the
+            moment.
         IndexCorruptError: a part of it is missing or damaged.
     """
 
@@ -167,13 +168,13 @@ class PartitionSearch:
         """Score segments (n,) of the partition, each once, by each term alone, as a query of only that term would."""
         order = np.argsort(ids)
         vectors = self.vectors(ids[order])[np.argsort(order)].astype(np.float32)
-        cosines = np.stack([by_best_row(vectors, term.vectors) for term in terms])
+        cosines = np.stack([max_inner_products(vectors, term.vectors) for term in terms])
         backgrounds = [self._background(term) for term in terms]
         z = np.stack([one.z(row) for one, row in zip(backgrounds, cosines, strict=True)])
         return TermScores(cosines, z, np.array([one.usual_z for one in backgrounds], np.float32))
 
     def _background(self, term: QueryTerm) -> Background:
-        scores = by_best_row(self._sample, term.vectors)
+        scores = max_inner_products(self._sample, term.vectors)
         return Background.of_query(scores, len(term.vectors), term.modality, self._score_stats)
 
     def _params(self, query: Query) -> SearchParams:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     StrPath = str | os.PathLike[str]
 
 AVOIDED = 0.5
-"""Default weight of a term to avoid, beside 1 for a term to find. Measured: docs/queries.md."""
+"""Default weight of a term to avoid, beside 1 for a term to find. Measured: docs/design/queries.md."""
 _RANGE = re.compile(r"(?P<path>.+)@(?P<start>[\d:.]*)-(?P<stop>[\d:.]*)", re.DOTALL)
 _TIME = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)")
 _MEDIA = (Modality.AUDIO, Modality.VIDEO, Modality.IMAGE, Modality.AV)

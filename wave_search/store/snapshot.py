@@ -233,13 +233,13 @@ class Snapshot:
         """Return the duration of each content in seconds, None for texts and images."""
         return self._durations.of(np.asarray(content_ids, np.int64))
 
-    def places_of(self, content_ids: Sequence[int] | NDArray[np.int64]) -> list[range]:
+    def file_numbers(self, content_ids: Sequence[int] | NDArray[np.int64]) -> list[range]:
         """Return which files have each content, as numbers for `paths_at` that ascend with the paths."""
         return self._paths.of(content_ids)
 
-    def paths_at(self, places: Sequence[int]) -> list[bytes]:
+    def paths_at(self, file_numbers: Sequence[int]) -> list[bytes]:
         """Return the paths of files by their numbers."""
-        return self._paths.at(places)
+        return self._paths.at(file_numbers)
 
     def segments_of(self, content_id: int) -> list[SegmentRow]:
         """Return the segments of all modalities of a content, ordered by id."""

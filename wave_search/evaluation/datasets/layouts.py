@@ -51,8 +51,8 @@ def read_dataset(
     if not dataset.qrels and not dataset.questions:
         raise DatasetError(
             f"{path}: there is nothing to evaluate in it{_reason(dataset.bad_rows)}",
-            "See docs/evaluation.md for the format of rows; paths are relative to the data set's folder, or to that of "
-            "--media DIR.",
+            "See docs/guide/evaluation.md for the format of rows; paths are relative to the data set's folder, or to "
+            "that of --media DIR.",
         )
     return dataset
 

@@ -12,7 +12,7 @@ from wave_search.files import read_toml
 from wave_search.types import Modality
 
 _TASKS = Path(__file__).parent / "tasks"
-_REMEDY = "See docs/reproduce-paper.md."
+_REMEDY = "See docs/design/reproduce-paper.md."
 
 
 class Side(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,7 +1,8 @@
 """Attention inside each of many short sequences, as the towers need it: windows, frames and seconds of sound.
 
-transformers has two ways: a call for each sequence, of which one clip makes thousands, or the package flash-attn.
-This is a third: one call for all sequences of the same length. On CUDA, PyTorch runs it with the kernels of flash-attn.
+transformers has two implementations: a call for each sequence, of which one clip makes thousands, or the package
+flash-attn. This is a third: one call for all sequences of the same length. On CUDA, PyTorch runs it with the kernels
+of flash-attn.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from wave_search.models.wave.qwen import AttentionInterface
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
-# transformers hands the borders of the sequences to implementations with this word in their name.
+# transformers passes the borders of the sequences to implementations with "flash" in their name.
 _NAME = "flash_by_length"
 
 Plan = list[tuple[int, torch.Tensor | None]]
@@ -25,7 +26,7 @@ Plan = list[tuple[int, torch.Tensor | None]]
 
 
 def attend_by_length(tower: Any) -> None:
-    """Let one of transformers' towers use this attention. Its forward must be given a fresh dict as `plans`."""
+    """Make a tower of transformers use this attention. Its forward needs a new dict as `plans` in each call."""
     AttentionInterface.register(_NAME, _attention)
     tower.config._attn_implementation = _NAME
 
@@ -42,7 +43,7 @@ def _attention(
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
     """Map (1, heads, rows, width) each to (1, rows, heads, width)."""
-    # One tensor of borders serves many layers; to read it again in each would wait for the device each time.
+    # One tensor of borders serves many layers; reading it in each would wait for the device each time.
     if id(cu_seq_lens_q) not in plans:
         plans[id(cu_seq_lens_q)] = _plan(cu_seq_lens_q)
     states = [state[0].transpose(0, 1) for state in (query, key, value)]

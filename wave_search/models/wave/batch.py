@@ -19,27 +19,27 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Shape = tuple[int, ...]
 
-# By type of device. More at once makes nothing faster: the products are as large as the device can use.
+# By type of device. Larger batches are not faster: the matrix products are as large as the device can use.
 FEWEST_TOKENS = 1024
 MOST_TOKENS = {"cpu": 2048, "cuda": 32_768}
 FEED_FORWARD_ROWS = {"cpu": 512, "cuda": 4096}
-"""Tokens that the widest part of a layer takes at once. It is several times as wide as the rest."""
+"""Tokens that the feed-forward part of a layer processes at once; it is several times as wide as the rest."""
 TOWER_PATCHES = {"cpu": 2048, "cuda": 16_384}
-"""Of one clip, in the vision tower."""
+"""Patches of one clip that the vision tower processes at once."""
 
 _SHARE = 4
-"""Of the free memory a fourth; the rest is for what comes beside: the towers, other programs, other threads."""
+"""A batch may use one part in _SHARE of the free memory; towers, other threads and programs use the rest."""
 _ROWS_PER_TOKEN = 12
-"""Rows of the hidden width that a token needs at the peak: eight in a layer, and four that wait for their pack."""
+"""Rows of the hidden width that a token needs at the peak: eight in a layer, and four while it waits for its pack."""
 
 
 def token_budget(free_bytes: int | None, hidden: int, item_bytes: int, device_type: str) -> int:
-    """Decide how many tokens a pack has.
+    """Return the maximum number of tokens of a pack.
 
     Args:
-        free_bytes: memory of the device that is free once the weights are there; None if that is not known.
+        free_bytes: free memory of the device after the weights are loaded; None if unknown.
         hidden: width of the decoder.
-        item_bytes: of one number.
+        item_bytes: size of one number.
         device_type: "cpu" or "cuda".
     """
     most = MOST_TOKENS[device_type]
@@ -50,12 +50,12 @@ def token_budget(free_bytes: int | None, hidden: int, item_bytes: int, device_ty
 
 
 def packs(items: Iterable[Item], shape_of: Callable[[Item], Shape], token_budget: int) -> list[list[Item]]:
-    """Divide sequences into packs that stay within a budget, those of the same shape side by side.
+    """Divide sequences into packs within a token budget, those of the same shape side by side.
 
     Args:
         items: the sequences.
-        shape_of: number of tokens of one, and whatever else tells sequences apart that cannot be one batch.
-        token_budget: largest number of tokens of a pack. A sequence that is longer than it gets a pack of its own.
+        shape_of: returns the number of tokens, and whatever else distinguishes sequences that cannot share a batch.
+        token_budget: maximum number of tokens of a pack. A longer sequence is a pack of its own.
 
     Returns:
         Packs, longest sequences first; each sequence occurs once, and equal ones keep their order.
@@ -82,11 +82,11 @@ class Run:
     length: int
     """Tokens of each."""
     stem: int
-    """Tokens of each that its endings share; `length` if there is but one ending."""
+    """Tokens of each that its endings share; `length` if there is only one ending."""
     last: torch.Tensor
-    """(endings,) places in the sequence where its embeddings are read."""
+    """(endings,) positions in the sequence where its embeddings are read."""
     mask: torch.Tensor | None
-    """(length - stem, length) bool: what the tokens of the endings see. None if there is but one ending."""
+    """(length - stem, length) bool: what the tokens of the endings attend to. None if there is only one ending."""
 
     @property
     def rows(self) -> slice:
@@ -143,7 +143,7 @@ def _runs(sequences: Sequence[TokenSequence], device: torch.device) -> Iterator[
 
 
 def _visible(stem: int, endings: Sequence[int]) -> NDArray[np.bool_]:
-    """Each ending sees the stem and, as far as it has come, itself."""
+    """Mask in which each ending attends to the stem and, causally, to itself."""
     owner = np.repeat(np.arange(len(endings)), endings)
     own = np.tril(owner[:, None] == owner)
     return np.concatenate([np.ones((len(own), stem), dtype=bool), own], axis=1)

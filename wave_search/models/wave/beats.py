@@ -58,7 +58,7 @@ class Encoder(nn.Module):
     def __init__(self, config: BeatsConfig) -> None:
         super().__init__()
         self.num_buckets, self.max_distance = config.num_buckets, config.max_distance
-        # A list of one, because the released keys say `pos_conv.0`.
+        # In a Sequential, because the released keys are named `pos_conv.0`.
         self.pos_conv = nn.Sequential(PositionalConv(config))
         layers = [Layer(config) for _ in range(config.encoder_layers)]
         # One table under the keys of every layer, as released.
@@ -96,7 +96,7 @@ class PositionalConv(nn.Module):
         norm = torch.linalg.vector_norm(self.weight_v, dim=(0, 1), keepdim=True)
         weight = self.weight_v * (self.weight_g / norm)
         mixed = F.conv1d(hidden.T[None], weight, self.bias, padding=kernel // 2, groups=self.groups)
-        # An even kernel gives one output too many.
+        # An even kernel yields one output too many.
         return F.gelu(mixed[0].T[: len(hidden)])
 
 
@@ -121,7 +121,7 @@ class Layer(nn.Module):
 
 
 class Attention(nn.Module):
-    """Self-attention with a relative position bias that each query scales by a gate of its own."""
+    """Self-attention with a relative position bias that each query scales by its own gate."""
 
     def __init__(self, config: BeatsConfig) -> None:
         super().__init__()

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from wave_search.models.wave.network import Wave
 
 BEATS_FILE = "BEATs_iter3_plus_AS2M.pt"
-"""The encoder as its authors publish it; the released WAVE checkpoint has it beside its own weights."""
+"""The encoder as its authors publish it; the released WAVE checkpoint includes it next to its own weights."""
 
 _BEATS_PREFIX = "beats."
 # Heads that embedding does not use: that of the language model, and the one of BEATs files fine-tuned to tag sounds.
@@ -38,7 +38,7 @@ _SHARED_TABLE = ".relative_attention_bias.weight"
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*")
 _LISTED_KEYS = 12
 _GROUP_BYTES = 8 << 20
-"""Weights that are converted before the mapping of their file is given back."""
+"""Bytes of weights that are converted before their file is unmapped."""
 
 
 def read_config(directory: Path) -> WaveConfig:
@@ -60,7 +60,7 @@ def read_config(directory: Path) -> WaveConfig:
 
 
 def checkpoint_files(directory: Path) -> list[Path]:
-    """Files that the model is loaded from: configuration, weights, and the BEATs file if it is there.
+    """Files that the model is loaded from: configuration, weights, and the BEATs file if present.
 
     Raises:
         CheckpointError: one is missing.
@@ -71,7 +71,7 @@ def checkpoint_files(directory: Path) -> list[Path]:
 
 
 class StoredWave:
-    """A model whose parts are read from its checkpoint when they are first needed. Made by `open_wave`."""
+    """A model whose components are read from its checkpoint when they are first needed. Created by `open_wave`."""
 
     def __init__(
         self,
@@ -87,18 +87,18 @@ class StoredWave:
         self._device, self._dtype = device, dtype
         self._missing = set(Component)
 
-    def need(self, parts: Iterable[Component]) -> None:
-        """Load those of the parts that are not there yet.
+    def require(self, components: Iterable[Component]) -> None:
+        """Load those of the components that are not loaded yet.
 
         Raises:
-            CheckpointError: the file is not there any more, or damaged.
+            CheckpointError: a file was removed, or is damaged.
         """
-        for part in parts:
-            if part in self._missing:
-                mine = {key: at for key, at in self._stored.items() if key.startswith(part.prefixes)}
+        for component in components:
+            if component in self._missing:
+                mine = {key: at for key, at in self._stored.items() if key.startswith(component.prefixes)}
                 _fill(self.wave, mine, self._device, self._dtype)
-                self._missing.remove(part)
-                if part is Component.DECODER and self._quantization is not None:
+                self._missing.remove(component)
+                if component is Component.DECODER and self._quantization is not None:
                     from wave_search.models.wave.quantize import finish_decoder
 
                     finish_decoder(self.wave, self._quantization)
@@ -114,7 +114,7 @@ def load_wave(
 ) -> Wave:
     """Load a whole model; see `open_wave`."""
     stored = open_wave(directory, device=device, dtype=dtype, beats_file=beats_file, quantization=quantization)
-    stored.need(Component)
+    stored.require(Component)
     return stored.wave
 
 
@@ -137,7 +137,7 @@ def open_wave(
         dtype: float32 or bfloat16; None: as the configuration says, else as stored. BEATs is
             float32 in any case (see `Beats`).
         beats_file: replaces the BEATs of the checkpoint. By default, a `BEATs_iter3_plus_AS2M.pt` in the directory
-            gives the `beats.*` keys that the checkpoint lacks: all, or those that some saving has lost.
+            provides the `beats.*` keys that the checkpoint lacks: all, or those that were lost when it was saved.
         quantization: "8bit", "4bit", "int8" or "fp8" for the linear layers of the decoder; None for none.
 
     Returns:
@@ -179,8 +179,8 @@ def save_wave(wave: Wave, directory: Path, max_shard_bytes: int = 5_000_000_000)
 
     Args:
         wave: the model, not quantized.
-        directory: created if need be; must not hold weights yet.
-        max_shard_bytes: size at which a new file is begun. All in one `model.safetensors` where they fit.
+        directory: created if it does not exist; must not hold weights.
+        max_shard_bytes: maximum size of a file; a single `model.safetensors` if the weights fit.
 
     Raises:
         UsageError: the directory holds weights already, or the model is quantized.
@@ -196,7 +196,7 @@ def save_wave(wave: Wave, directory: Path, max_shard_bytes: int = 5_000_000_000)
         raise UsageError("a quantized model cannot be saved", "Save the model that it was loaded from.")
     save_torch_state_dict(_unshared(wave.state_dict()), directory, max_shard_size=max_shard_bytes)
     for path in directory.glob("*.safetensors"):
-        path.chmod(0o644)  # safetensors leaves its files unreadable for others
+        path.chmod(0o644)  # safetensors creates files that only their owner can read
     (directory / "config.json").write_text(json.dumps(wave.config.to_dict(), indent=2) + "\n", encoding="utf-8")
 
 
@@ -221,7 +221,7 @@ def _standalone_beats(config: WaveConfig, path: Path) -> tuple[WaveConfig, dict[
             f"{path}: not a BEATs checkpoint, which has the entries cfg and model",
             f"Use the file that is published as {BEATS_FILE}.",
         )
-    # Of a fine-tuned encoder only the head is unlike the others, and that is left out.
+    # A fine-tuned encoder differs in its head only, which is not used.
     beats = BeatsConfig.from_dict({**content["cfg"], "finetuned_model": False})
     keys = {_BEATS_PREFIX + key: tensor for key, tensor in catalogue([path]).items()}
     return replace(config, beats=beats, source={**config.source, "beats_config": asdict(beats)}), keys
@@ -236,10 +236,10 @@ def _describes_own_beats(config: WaveConfig, stored: Mapping[str, StoredTensor])
 
 
 def _completed(stored: dict[str, StoredTensor], beats: Mapping[str, StoredTensor]) -> dict[str, StoredTensor]:
-    """What is stored, and of the standalone encoder what is not."""
+    """Complete the stored keys by those of the standalone encoder."""
     missing = {key: tensor for key, tensor in beats.items() if key not in stored}
     table = next((tensor for key, tensor in stored.items() if key.endswith(_SHARED_TABLE)), None)
-    # All layers share one table, and the checkpoint may hold it rounded: one of each would not agree.
+    # All layers share one table, and the checkpoint may hold it rounded: tables from both would differ.
     tables = dict.fromkeys((key for key in missing if key.endswith(_SHARED_TABLE)), table) if table else {}
     return {**stored, **tables, **{key: tensor for key, tensor in missing.items() if key not in tables}}
 
@@ -290,15 +290,15 @@ def _stored_dtype(stored: Mapping[str, StoredTensor]) -> torch.dtype:
 
 
 def _fill(wave: Wave, stored: Mapping[str, StoredTensor], device: torch.device, dtype: torch.dtype) -> None:
-    """Put the stored tensors into a model that is still on the meta device."""
+    """Replace parameters on the meta device by the stored tensors."""
     import torch
 
     empty = wave.state_dict(keep_vars=True)
-    # A tensor that stays mapped holds the whole file, also what was quantized beside it.
+    # A mapped tensor keeps the whole file in memory, also the weights that were quantized.
     copy = any(type(parameter) is not torch.nn.Parameter for parameter in empty.values())
     placed: dict[int, torch.nn.Parameter] = {}
     for group in _groups(stored):
-        # Closing the file between groups gives back the pages of what has been converted.
+        # Closing the file between groups frees the pages of converted weights.
         with open_shard(stored[group[0]].path) as shard:
             for key in group:
                 precision = torch.float32 if key.startswith(_BEATS_PREFIX) else dtype
@@ -306,7 +306,7 @@ def _fill(wave: Wave, stored: Mapping[str, StoredTensor], device: torch.device, 
                 first = placed.setdefault(id(empty[key]), value)
                 if first is not value and not torch.equal(first, value):
                     raise CheckpointError(
-                        f"{stored[key].path}: {key} differs from its namesake in the first layer; they are one table"
+                        f"{stored[key].path}: {key} differs from that of the first layer; all layers share one table"
                     )
                 module, _, attribute = key.rpartition(".")
                 setattr(wave.get_submodule(module), attribute, first)
@@ -325,7 +325,7 @@ def _parameter(
 
 
 def _groups(stored: Mapping[str, StoredTensor]) -> Iterator[list[str]]:
-    """Keys in the order of their files; a group lies in one file and is limited in size."""
+    """Keys in the order of their files; a group is within one file and limited in size."""
     group: list[str] = []
     size_bytes = 0
     for key, tensor in stored.items():
@@ -338,7 +338,7 @@ def _groups(stored: Mapping[str, StoredTensor]) -> Iterator[list[str]]:
 
 
 def _unshared(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Copy what occurs under a second name: the format refuses it, and saving would drop all names but one."""
+    """Copy tensors that occur under a second name: the format refuses them, and all names but one would be dropped."""
     seen: set[int] = set()
     result = {}
     for key, tensor in state.items():

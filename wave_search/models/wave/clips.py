@@ -1,4 +1,4 @@
-"""Clips as WAVE takes them: how they are sampled, what is asked about them, and whether they are valid."""
+"""Clips as WAVE expects them: sampling, prompts, and validation."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ PROMPTS = MappingProxyType(
         Modality.AV: "Please describe the video.",
     }
 )
-"""Those of WAVE's published evaluation. Text is embedded bare, and has none."""
+"""Prompts of WAVE's published evaluation. Text is embedded bare, without a prompt."""
 
 
 def prompt_of(modality: Modality, instruction: str | None) -> str:
-    """Text that follows the media: the instruction if there is one, else the default prompt."""
+    """Return the text that follows the media: the instruction if there is one, else the default prompt."""
     return PROMPTS[modality] if instruction is None else instruction
 
 
 def wanted_modalities(clip: Clip, modalities: Sequence[Modality] | None) -> tuple[Modality, ...]:
-    """Those of `modalities` that the clip has; all that it has, if None.
+    """Return those of `modalities` that the clip has; all that it has, if None.
 
     Raises:
         ValueError: it has none of them.

@@ -1,4 +1,4 @@
-"""What a checkpoint's config.json says, as far as the architecture needs it."""
+"""The settings of a checkpoint's config.json that determine the architecture."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class BeatsConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> BeatsConfig:
-        """Take what is known from a BEATs configuration.
+        """Read the known settings of a BEATs configuration.
 
         Raises:
             CheckpointError: it describes a variant of BEATs that WAVE does not use.
@@ -60,7 +60,7 @@ class BeatsConfig:
 
 @dataclass(frozen=True, slots=True)
 class SpecialTokens:
-    """Token ids with a meaning."""
+    """Ids of the special tokens."""
 
     pad: int
     end: int
@@ -90,7 +90,7 @@ _TOKEN_KEYS = {
 
 @dataclass(frozen=True, slots=True)
 class WaveConfig:
-    """Everything that fixes the architecture of one checkpoint."""
+    """The architecture of one checkpoint."""
 
     thinker: Qwen2_5OmniThinkerConfig
     """transformers' own configuration of the towers and the decoder."""
@@ -101,14 +101,14 @@ class WaveConfig:
     compute_dtype: str | None
     """`wave_search.compute_dtype`: precision to compute in where it is not that of the stored weights."""
     source: Mapping[str, Any]
-    """The config.json that this was read from."""
+    """The content of the config.json."""
 
     @classmethod
     def from_dict(cls, config: Mapping[str, Any]) -> WaveConfig:
         """Read a config.json.
 
         The thinker's settings are at the top level or under `thinker_config`, those of BEATs under `beats_config`
-        (the published BEATs if there are none), those of the head under `classify` or at the top level.
+        (the published BEATs by default), those of the head under `classify` or at the top level.
 
         Raises:
             CheckpointError: a setting is missing or not supported.
@@ -128,17 +128,17 @@ class WaveConfig:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The config.json again, unchanged."""
+        """Return the content of the config.json, unchanged."""
         return dict(self.source)
 
     @property
     def hidden_size(self) -> int:
-        """Width of the decoder, and so of an embedding."""
+        """Width of the decoder and of an embedding."""
         return int(self.thinker.text_config.hidden_size)
 
     @property
     def spatial_merge_size(self) -> int:
-        """The vision tower makes one token of this many patches, along height and along width."""
+        """Patches per token of the vision tower, along height and along width."""
         return int(self.thinker.vision_config.spatial_merge_size)
 
     @property
@@ -153,12 +153,12 @@ class WaveConfig:
 
     @property
     def mel_bins(self) -> int:
-        """Of the audio tower's input."""
+        """Mel bins of the audio tower's input."""
         return int(self.thinker.audio_config.num_mel_bins)
 
     @property
     def positions_per_second(self) -> int:
-        """By how much the time axis of a video's position ids grows in a second."""
+        """Growth of the time axis of a video's position ids per second."""
         return int(self.thinker.position_id_per_seconds)
 
 

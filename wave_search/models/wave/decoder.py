@@ -1,4 +1,4 @@
-"""One pass of the decoder that computes no more than the embeddings need."""
+"""A pass of the decoder that computes only what the embeddings need."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def last_tokens(model: Qwen2_5OmniThinkerTextModel, pack: Pack) -> list[torch.Tensor]:
-    """Run the decoder, and keep of each layer what is read of it.
+    """Run the decoder, and keep from each layer the rows where embeddings are read.
 
     Nothing else outlives its layer: no cache, no hidden states. The last layer computes keys and values of all
     tokens, and everything else for the tokens that are read.
@@ -69,7 +69,7 @@ def _layer_with_gradient(
 def _layer(layer: Any, hidden: torch.Tensor, rotary: tuple[torch.Tensor, torch.Tensor], pack: Pack) -> torch.Tensor:
     """(tokens, hidden) to the same shape, in place."""
     query, key, value = _project(layer, hidden, rotary)
-    # The queries of a run are not needed any more once it is done, so that the result takes their place.
+    # The result overwrites the queries of the run, which are not needed again.
     for run in pack.runs:
         query[run.rows] = _attend(run, query, key, value)
     del key, value

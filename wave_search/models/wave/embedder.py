@@ -1,4 +1,4 @@
-"""Decoded clips to vectors: the public face of the model."""
+"""The WAVE family's embedder: decoded clips to vectors."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
     Vectors = dict[Modality, NDArray[np.float32]]
 
 _WAITING_PACKS = 4
-"""So many packs wait for sequences of the same shape. More of them make larger batches, and take memory."""
+"""Packs that are collected before the decoder runs. More make larger batches of one shape, and take memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """One vector to be computed."""
+    """The vectors of a clip as one modality, one for each prompt."""
 
     clip: int
     modality: Modality
@@ -49,7 +49,7 @@ class _Job:
 
 
 _Done = tuple[list[_Job], torch.Tensor]
-"""Jobs, and their rows on the device, one for each prompt."""
+"""Jobs, and their vectors on the device, one for each prompt."""
 
 
 class WaveEmbedder:
@@ -66,21 +66,21 @@ class WaveEmbedder:
         options: Mapping[str, str] | None = None,
         quantization: str | None = None,
         *,
-        need: Callable[[Iterable[Component]], None] | None = None,
+        require: Callable[[Iterable[Component]], None] | None = None,
         token_budget: int | None = None,
     ) -> None:
-        """Put the parts together.
+        """Combine model and tokenizer.
 
         Args:
             wave: the model, with its weights.
-            tokenizer: of the same checkpoint.
-            source: where they are from.
+            tokenizer: that of the same checkpoint.
+            source: name, revision and directory of the checkpoint.
             options: of the family, complete; None for the defaults.
             quantization: of the decoder.
-            need: loads parts of the model, and is called before they are used; None if all are there.
-            token_budget: tokens that the decoder takes at once; None for a number that suits the free memory.
+            require: loads components of the model before they are used; None if all are loaded.
+            token_budget: tokens that the decoder processes at once; None to derive it from the free memory.
         """
-        self._need = need
+        self._require = require
         self._token_budget = token_budget
         self.wave = wave
         self.tokenizer = tokenizer
@@ -114,7 +114,7 @@ class WaveEmbedder:
         bounded by the longest clip and a fixed number of waiting tokens, not by the number of clips.
 
         Args:
-            clips: decoded clips, sampled as `spec.sampling` says.
+            clips: decoded clips, sampled according to `spec.sampling`.
             modalities: which to embed.
             instruction: replaces the prompt of media; text is embedded bare and ignores it.
 
@@ -122,10 +122,10 @@ class WaveEmbedder:
             For each clip, modality -> (dim,) float32 of unit norm.
 
         Raises:
-            ValueError: a clip is not sampled as `spec.sampling` says, or has none of the modalities.
+            ValueError: a clip is not sampled according to `spec.sampling`, or has none of the modalities.
             UsageError: a text or the instruction is empty, or a clip is too long for the model.
-            ModelError: the model yields values that are not finite, or the memory of the device is too small.
-            CheckpointError: a part of the model that is needed for the first time cannot be read.
+            ModelError: the model computes values that are not finite, or the memory of the device is too small.
+            CheckpointError: a component of the model that is needed for the first time cannot be read.
         """
         return [vectors for (vectors,) in self.embed_each(clips, [instruction], modalities)]
 
@@ -162,7 +162,7 @@ class WaveEmbedder:
 
     @property
     def token_budget(self) -> int:
-        """Tokens that the decoder takes at once; found from the free memory when it is first needed."""
+        """Tokens that the decoder processes at once; derived from the free memory when it is first needed."""
         if self._token_budget is None:
             weight = self.wave.model.norm.weight
             self._token_budget = token_budget(
@@ -175,8 +175,8 @@ class WaveEmbedder:
     ) -> list[list[Vectors]]:
         results: list[list[Vectors]] = [[{} for _ in instructions] for _ in clips]
         wanted = [frozenset(wanted_modalities(clip, modalities)) for clip in clips]
-        if self._need is not None:
-            self._need(components_for(frozenset().union(*wanted)))
+        if self._require is not None:
+            self._require(components_for(frozenset().union(*wanted)))
         prepared = map_ahead(lambda pair: prepare(self.wave.config, *pair), list(zip(clips, wanted, strict=True)))
         waiting: list[_Job] = []
         done: list[_Done] = []
@@ -187,21 +187,21 @@ class WaveEmbedder:
                 done += self._run(waiting)
                 waiting = []
         done += self._run(waiting)
-        # Only now, because to read a result is to wait for the device, which has enough to do until here.
+        # Read last, because reading a result waits for the device.
         for jobs, rows in done:
-            _file(jobs, rows.float().cpu().numpy(), results)
+            _distribute(jobs, rows.float().cpu().numpy(), results)
         return results
 
     def lay_out(
         self, clip: Clip, inputs: Prepared, wanted: frozenset[Modality], instructions: Sequence[str | None]
     ) -> dict[Modality, TokenSequence]:
-        """Run the towers on what is wanted of a clip, and lay out the decoder's input.
+        """Run the towers on the wanted modalities of a clip, and lay out the decoder's input.
 
-        `embed` does all that is needed; this is for training, which runs the decoder itself.
+        For training, which runs the decoder itself; `embed` includes it.
 
         Args:
             clip: as for `embed`.
-            inputs: what `prepare` made of it.
+            inputs: its result of `prepare`.
             wanted: modalities that it has.
             instructions: as for `embed_each`.
 
@@ -217,9 +217,9 @@ class WaveEmbedder:
         if clip.text is not None and Modality.TEXT in wanted:
             made[Modality.TEXT] = sequences.text_sequence(config, encode(clip.text))
         if inputs.image is not None:
-            made[Modality.IMAGE] = sequences.image_sequence(config, prompts[Modality.IMAGE], self._look(inputs.image))
-        audio = self._hear(inputs.audio) if inputs.audio else None
-        vision = self._look(inputs.video, clip.frames) if inputs.video else None
+            made[Modality.IMAGE] = sequences.image_sequence(config, prompts[Modality.IMAGE], self._vision(inputs.image))
+        audio = self._audio(inputs.audio) if inputs.audio else None
+        vision = self._vision(inputs.video, clip.frames) if inputs.video else None
         if audio and Modality.AUDIO in wanted:
             made[Modality.AUDIO] = sequences.audio_sequence(config, prompts[Modality.AUDIO], audio)
         if vision and Modality.VIDEO in wanted:
@@ -231,12 +231,12 @@ class WaveEmbedder:
         self._check_lengths(made)
         return made
 
-    def _look(self, patches: Patches, frames: Frames | None = None) -> VisionFeatures:
+    def _vision(self, patches: Patches, frames: Frames | None = None) -> VisionFeatures:
         tokens = self.wave.vision_features(patches.rows, patches.grid_thw)
         step_s = seconds_per_grid(self.wave.config, frames.duration_s, len(frames.pixels)) if frames else 0.0
         return VisionFeatures(tokens, patches.grid_thw, step_s)
 
-    def _hear(self, pieces: Sequence[AudioPiece]) -> AudioFeatures:
+    def _audio(self, pieces: Sequence[AudioPiece]) -> AudioFeatures:
         return AudioFeatures(self.wave.audio_features(pieces), len(pieces))
 
     def _check_lengths(self, made: Mapping[Modality, TokenSequence]) -> None:
@@ -244,7 +244,7 @@ class WaveEmbedder:
         for modality, sequence in made.items():
             if len(sequence) > limit:
                 raise UsageError(
-                    f"a clip makes {len(sequence)} tokens as {modality}; the model takes {limit}",
+                    f"a clip has {len(sequence)} tokens as {modality}; the model's limit is {limit}",
                     "Cut it into shorter segments.",
                 )
 
@@ -257,8 +257,8 @@ class WaveEmbedder:
                 yield pack, embed([job.sequence for job in pack])
 
 
-def _file(jobs: Sequence[_Job], rows: NDArray[np.float32], results: list[list[Vectors]]) -> None:
-    """Put each vector to its clip and instruction; that of a text, which takes none, to all instructions."""
+def _distribute(jobs: Sequence[_Job], rows: NDArray[np.float32], results: list[list[Vectors]]) -> None:
+    """Assign each vector to its clip and instruction; that of a text, which has none, to all instructions."""
     start = 0
     for job in jobs:
         stop = start + max(1, len(job.sequence.endings))
@@ -272,7 +272,7 @@ def _unit(row: NDArray[np.float32], job: _Job) -> NDArray[np.float32]:
     norm = float(np.linalg.norm(row))
     if not 0 < norm < np.inf:
         raise ModelError(
-            f"clip {job.clip + 1} as {job.modality}: the model gives values that are not finite",
+            f"clip {job.clip + 1} as {job.modality}: the model computes values that are not finite",
             "Load it with the dtype float32.",
         )
     unit: NDArray[np.float32] = row / np.float32(norm)

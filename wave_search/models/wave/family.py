@@ -28,18 +28,18 @@ _WAVE_7B_MEMORY_BYTES = 22 << 30
 
 TINY_NAME = "wave-tiny"
 TINY_DIRECTORY = Path(__file__).parents[1] / "bundled" / "tiny"
-_TINY_NOTICE = "wave-tiny is not trained: the order of hits means nothing. Use WAVE-7B."
+_TINY_NOTICE = "wave-tiny is not trained: its results are meaningless. Use WAVE-7B."
 
 NANO_NAME = "wave-nano"
 NANO_DIRECTORY = Path(__file__).parents[1] / "bundled" / "nano"
-_NANO_NOTICE = "wave-nano is a demonstration, not WAVE-7B: use that for real collections."
+_NANO_NOTICE = "wave-nano is a demonstration model: use WAVE-7B for real collections."
 
 KNOWN_MODELS = MappingProxyType(
     {
-        "auto": "WAVE-7B if its weights are here and a GPU can hold it, otherwise wave-nano",
+        "auto": "WAVE-7B if it is downloaded and a GPU can hold it, otherwise wave-nano",
         "WAVE-7B": f"the published model, {WAVE_7B_ID} at {WAVE_7B_COMMIT[:8]} (19 GB)",
         NANO_NAME: "the same architecture, small, trained for demonstrations (in the package)",
-        TINY_NAME: "the same architecture, tiny and untrained, for trying things out (in the package)",
+        TINY_NAME: "the same architecture, tiny and untrained, for tests (in the package)",
     }
 )
 
@@ -67,19 +67,19 @@ class Source:
 
 
 def resolve(name: str, device: torch.device) -> Source:
-    """Find a model, downloading it if need be.
+    """Find a model, downloading it if necessary.
 
     Args:
         name: a name of `KNOWN_MODELS`, a directory, or "owner/name" of the hub, with "@revision" if wanted. Without a
-            revision, WAVE-7B is pinned to one commit; of other models the cached state of their main branch is taken.
-        device: where it is to run; "auto" depends on it.
+            revision, WAVE-7B is pinned to one commit; of other models the cached commit of their main branch is used.
+        device: the device to run on; "auto" depends on it.
 
     Raises:
         ModelNotFoundError: there is no such model, or the hub is out of reach.
         CheckpointError: the directory holds no checkpoint.
     """
     if name == "auto":
-        return _published_if_at_hand(device) or _nano()
+        return _published_if_usable(device) or _nano()
     if name == NANO_NAME:
         return _nano()
     if name == TINY_NAME:
@@ -93,8 +93,8 @@ def resolve(name: str, device: torch.device) -> Source:
     match = _HUB_ID.fullmatch(name)
     if match is None or directory.exists():
         raise ModelNotFoundError(
-            f"{name}: neither a known model nor a directory nor an id of the hub",
-            f"Known are {', '.join(KNOWN_MODELS)}.",
+            f"{name}: neither a known model nor a directory nor a hub id",
+            f"Known models: {', '.join(KNOWN_MODELS)}.",
         )
     return _from_hub(match["repo"], match["revision"])
 
@@ -107,7 +107,7 @@ def _tiny() -> Source:
     return Source(TINY_NAME, _digest(TINY_DIRECTORY), TINY_DIRECTORY, _TINY_NOTICE)
 
 
-def _published_if_at_hand(device: torch.device) -> Source | None:
+def _published_if_usable(device: torch.device) -> Source | None:
     if device.type != "cuda" or _memory_bytes(device) < _WAVE_7B_MEMORY_BYTES:
         return None
     snapshot = hub.cached(WAVE_7B_ID, WAVE_7B_COMMIT, _is_complete)
@@ -180,13 +180,13 @@ def load(name: str, options: LoadOptions) -> Embedder:
     if options.quantization is not None:
         check_available(options.quantization)
     source = resolve(name, devices[0])
-    # The tokenizer comes first: a fault in it shows before gigabytes are read.
+    # The tokenizer comes first, so that a damaged one is reported before gigabytes are read.
     tokenizer = TextTokenizer.from_directory(source.directory, read_config(source.directory).tokens)
 
     def on(where: torch.device) -> WaveEmbedder:
         try:
             stored = open_wave(source.directory, device=where, dtype=precision, quantization=options.quantization)
-            stored.need([Component.DECODER])
+            stored.require([Component.DECODER])
         except torch.OutOfMemoryError as error:
             raise ModelError(
                 f"{source.name} does not fit into the memory of {where}",
@@ -198,7 +198,7 @@ def load(name: str, options: LoadOptions) -> Embedder:
             source,
             family_options,
             options.quantization,
-            need=stored.need,
+            require=stored.require,
             token_budget=options.token_budget,
         )
 
@@ -206,4 +206,4 @@ def load(name: str, options: LoadOptions) -> Embedder:
 
 
 FAMILY = Family("wave", KNOWN_MODELS, claims=lambda _name: True, load=load)
-"""Asked last, and claims every name: the errors of `resolve` say what is missing."""
+"""Registered first, so asked last: it claims every name, and the errors of `resolve` name what is missing."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# The audio tower makes one token of four mel frames of 10 ms, whatever a configuration says.
+# The audio tower makes one token of four mel frames of 10 ms, whatever the configuration.
 AUDIO_TOKENS_PER_SECOND = 25
 _GRIDS_PER_CHUNK = 2.0
 
@@ -31,10 +31,10 @@ def interleave(
         grid_thw: patches along time, height and width.
         merge: patches per token, along height and along width.
         seconds_per_grid: time between two steps of the grid.
-        audio_tokens: of both audio encoders together, so an even number.
+        audio_tokens: of both audio encoders together, an even number.
 
     Returns:
-        (video tokens + audio tokens,) true where the token is of the sound.
+        (video tokens + audio tokens,) true where the token is an audio token.
     """
     steps, height, width = grid_thw
     per_step = (height // merge) * (width // merge)
@@ -50,9 +50,9 @@ def interleave(
 
 
 def _runs(times: Sequence[float], chunk: float, width: int) -> list[int]:
-    """Lengths of the runs that fall into each chunk, where every time stands for `width` tokens.
+    """Return the number of tokens in each chunk; every time is that of `width` tokens.
 
-    An entry opens at most one new chunk, also when it lies several chunks ahead: so the release does it.
+    An entry opens at most one new chunk, even if it is several chunks ahead, as in the release.
     """
     counts = [0]
     for time in times:
@@ -119,7 +119,7 @@ def audiovisual_aligned(is_audio: NDArray[np.bool_], block: NDArray[np.int64], l
     after the last run of one kind of token.
 
     Args:
-        is_audio: (media tokens,) which of the interleaved tokens are sound.
+        is_audio: (media tokens,) which of the interleaved tokens are audio.
         block: (3, video tokens) positions of the picture, counted from 0.
         length: of the whole sequence: 2 start tokens, the media tokens, 2 end tokens, text.
 

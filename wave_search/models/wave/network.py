@@ -36,18 +36,18 @@ _CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 class Component(StrEnum):
-    """Weights that are loaded together."""
+    """Weights that are loaded together when they are first needed: a text query needs neither tower."""
 
     DECODER = "decoder"
     HEAD = "head"
-    """Of the fusion; a twentieth of the model, and only media go through it."""
+    """The fusion head: a twentieth of the model, used by media only."""
     VISION = "vision"
     AUDIO = "audio"
     """Audio tower and BEATs."""
 
     @property
     def prefixes(self) -> tuple[str, ...]:
-        """What its keys begin with. Each key of the model belongs to one part."""
+        """Prefixes of its keys. Each key of the model belongs to one component."""
         return _PREFIXES[self]
 
 
@@ -57,17 +57,17 @@ _PREFIXES = {
     Component.VISION: ("visual.",),
     Component.AUDIO: ("audio_tower.", "beats.", "beats_ln.", "beats_proj."),
 }
-_SEEN = {Modality.IMAGE, Modality.VIDEO, Modality.AV}
-_HEARD = {Modality.AUDIO, Modality.AV}
+_VISUAL = {Modality.IMAGE, Modality.VIDEO, Modality.AV}
+_AUDIBLE = {Modality.AUDIO, Modality.AV}
 
 
 def components_for(wanted: Collection[Modality]) -> tuple[Component, ...]:
-    """The parts that embedding as `wanted` needs."""
+    """Return the components that embedding as `wanted` needs."""
     needed = {
         Component.DECODER: True,
         Component.HEAD: any(modality is not Modality.TEXT for modality in wanted),
-        Component.VISION: not _SEEN.isdisjoint(wanted),
-        Component.AUDIO: not _HEARD.isdisjoint(wanted),
+        Component.VISION: not _VISUAL.isdisjoint(wanted),
+        Component.AUDIO: not _AUDIBLE.isdisjoint(wanted),
     }
     return tuple(part for part, is_needed in needed.items() if is_needed)
 
@@ -77,7 +77,7 @@ class Wave(nn.Module):
 
     Its state_dict has the keys of the released checkpoints except `lm_head.weight`, so that
     `load_state_dict(state, assign=True)` works as it is. It may be built under `torch.device("meta")`; call
-    `init_buffers` once the weights are there. Nothing here turns gradients off: callers that only embed use
+    `init_buffers` after the weights are loaded. Nothing here turns gradients off: callers that only embed use
     `torch.inference_mode()`. One call at a time: two threads must not share an instance without a lock.
 
     Source: "WAVE: Learning Unified & Versatile Audio-Visual Embeddings with Multimodal LLM", arXiv:2509.21990.
@@ -105,13 +105,13 @@ class Wave(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """The device of the weights."""
         return cast("torch.Tensor", self.model.embed_tokens.weight).device
 
     def init_buffers(self, device: torch.device | str) -> None:
         """Compute the buffers that no checkpoint holds (rotary frequencies, sinusoids), in float32, on `device`.
 
-        To be called once the weights are there: on the meta device nothing was computed, and a change of the model's
+        Call it after the weights are loaded: on the meta device nothing was computed, and a change of the model's
         dtype would have rounded them.
         """
         for part in (self.audio_tower, self.visual, self.model):
@@ -130,16 +130,16 @@ class Wave(nn.Module):
             (tokens, hidden), in reading order.
         """
         steps, height, width = grid_thw
-        # Steps of time do not see each other in the tower.
+        # Time steps do not attend to each other in the tower.
         at_once = max(1, TOWER_PATCHES[self.device.type] // (height * width))
         return torch.cat(
             [
-                self._look(rows[start * height * width : (start + at_once) * height * width], height, width)
+                self._vision_block(rows[start * height * width : (start + at_once) * height * width], height, width)
                 for start in range(0, steps, at_once)
             ]
         )
 
-    def _look(self, rows: NDArray[np.uint8], height: int, width: int) -> torch.Tensor:
+    def _vision_block(self, rows: NDArray[np.uint8], height: int, width: int) -> torch.Tensor:
         patches = normalised(torch.from_numpy(rows).to(self.device))
         grid = torch.tensor([(len(rows) // (height * width), height, width)], device=self.device)
         return cast("torch.Tensor", self.visual(patches, grid_thw=grid, plans={}).pooler_output)
@@ -161,7 +161,7 @@ class Wave(nn.Module):
         return torch.stack([tower, beats], dim=1).flatten(0, 1)
 
     def _beats_tokens(self, piece: AudioPiece) -> torch.Tensor:
-        """(tower tokens, BEATs dim): BEATs' tokens brought to the number of the tower's."""
+        """(tower tokens, BEATs dim): BEATs' tokens, padded or cut and averaged to the number of the tower's."""
         features = self.beats(torch.from_numpy(piece.fbank).to(self.device))
         wanted = 2 * audio_tower_tokens(len(piece.mel))
         fitted = F.pad(features[:wanted], (0, 0, 0, max(0, wanted - len(features))))
@@ -187,9 +187,9 @@ class Wave(nn.Module):
 
 
 def normalised(rows: torch.Tensor) -> torch.Tensor:
-    """Bring patches of bytes to the range that the vision tower was trained with.
+    """Normalise patches of bytes as in the training of the vision tower.
 
-    Done on the device: bytes are a quarter of what floats would be to copy there.
+    On the device: bytes are a quarter of the size of floats to copy there.
 
     Args:
         rows: (patches, channels x frames x height x width) uint8.
@@ -203,7 +203,7 @@ def normalised(rows: torch.Tensor) -> torch.Tensor:
 
 
 class _PatchEmbedding(nn.Module):
-    """The convolution over patches that do not overlap, as the matrix product that it is: several times as fast."""
+    """The convolution over patches that do not overlap, computed as a matrix product: several times as fast."""
 
     def __init__(self, convolution: Any) -> None:
         super().__init__()
@@ -216,11 +216,11 @@ class _PatchEmbedding(nn.Module):
 
 
 def audio_tower_tokens(mel_frames: int) -> int:
-    """Tokens that the audio tower makes of one piece: 25 a second."""
+    """Return the number of tokens of one piece in the audio tower: 25 a second."""
     return ((mel_frames - 1) // 2 + 1) // 2
 
 
-# What costs time or memory to build, but has no influence on the buffers.
+# Settings that cost time or memory but do not change the buffers.
 _WITHOUT_WEIGHTS: dict[str, dict[str, Any]] = {
     "qwen2_5_omni_audio_encoder": {"encoder_layers": 0, "output_dim": 1},
     "qwen2_5_omni_vision_encoder": {"depth": 0, "out_hidden_size": 1, "spatial_merge_size": 1},
@@ -228,23 +228,23 @@ _WITHOUT_WEIGHTS: dict[str, dict[str, Any]] = {
 }
 
 
-def computed_buffers(part: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
-    """Compute the buffers of one of transformers' Qwen2.5-Omni models anew.
+def computed_buffers(module: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """Compute the buffers that a Qwen2.5-Omni module of transformers has in no checkpoint.
 
-    A second, almost empty model is built on the CPU and its buffers are handed out: that relies on no internals, so it
-    holds for every version of transformers.
+    They are taken from a second, almost empty model that is built on the CPU: this relies on no internals of a version
+    of transformers.
 
     Args:
-        part: audio tower, vision tower or decoder, possibly on the meta device.
+        module: audio tower, vision tower or decoder, possibly on the meta device.
 
     Returns:
-        Path inside `part`, and value, in float32 on the CPU.
+        Path inside `module`, and value, in float32 on the CPU.
     """
-    config: Any = copy.deepcopy(part.config)
+    config: Any = copy.deepcopy(module.config)
     for name, value in _WITHOUT_WEIGHTS[config.model_type].items():
         setattr(config, name, value)
-    # The constructors know transformers' own implementations only.
+    # The constructors accept transformers' own implementations only.
     config._attn_implementation = "sdpa"
     with torch.device("cpu"):
-        twin = type(part)(config)
-    yield from twin.named_buffers()
+        small = type(module)(config)
+    yield from small.named_buffers()

@@ -35,7 +35,7 @@ class Patches:
 
 @dataclass(frozen=True, slots=True)
 class AudioPiece:
-    """At most 300 s of sound as the two audio encoders take it."""
+    """Inputs of the two audio encoders for at most 300 s of sound."""
 
     mel: NDArray[np.float32]
     """(frames, mel bins) log-mel spectrogram for the audio tower."""
@@ -45,7 +45,7 @@ class AudioPiece:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What the towers take. None: the clip has it not, or it is not wanted."""
+    """Inputs of the towers. None: the clip does not have it, or it is not wanted."""
 
     image: Patches | None = None
     video: Patches | None = None
@@ -53,19 +53,19 @@ class Prepared:
 
 
 def prepare(config: WaveConfig, clip: Clip, wanted: Collection[Modality]) -> Prepared:
-    """Cut into patches, and take spectra, as far as `wanted` needs it. May run in any thread.
+    """Compute the patches and spectrograms that `wanted` needs. May run in any thread.
 
     Args:
         config: of the model.
-        clip: as `check_clip` wants it.
-        wanted: what it is to be embedded as.
+        clip: valid according to `check_clip`.
+        wanted: the modalities to embed.
     """
-    seen = clip.frames is not None and not {Modality.VIDEO, Modality.AV}.isdisjoint(wanted)
-    heard = clip.waveform is not None and not {Modality.AUDIO, Modality.AV}.isdisjoint(wanted)
+    visual = clip.frames is not None and not {Modality.VIDEO, Modality.AV}.isdisjoint(wanted)
+    audible = clip.waveform is not None and not {Modality.AUDIO, Modality.AV}.isdisjoint(wanted)
     return Prepared(
         image_patches(config, clip.image) if clip.image is not None and Modality.IMAGE in wanted else None,
-        video_patches(config, clip.frames.pixels) if seen and clip.frames else None,
-        tuple(audio_pieces(config, clip.waveform.samples)) if heard and clip.waveform else None,
+        video_patches(config, clip.frames.pixels) if visual and clip.frames else None,
+        tuple(audio_pieces(config, clip.waveform.samples)) if audible and clip.waveform else None,
     )
 
 
@@ -77,12 +77,15 @@ def video_patches(config: WaveConfig, pixels: NDArray[np.uint8]) -> Patches:
         pixels: (frames, height, width, 3) RGB; height and width multiples of patch size x spatial merge.
 
     Raises:
-        ValueError: the size is no such multiple.
+        ValueError: there is no frame, or a side is not such a multiple.
     """
     depth, side, merge = config.temporal_patch_size, config.patch_size, config.spatial_merge_size
     frames, height, width, channels = pixels.shape
     if frames == 0 or height % (side * merge) or width % (side * merge):
-        raise ValueError(f"frames of {width}x{height} cannot be cut into patches: {side * merge} px is the unit")
+        raise ValueError(
+            f"need at least one frame with sides that are multiples of {side * merge} px, "
+            f"got {frames} of {width} x {height}"
+        )
     if frames % depth:
         pixels = np.concatenate([pixels, np.repeat(pixels[-1:], -frames % depth, axis=0)])
     grid = (len(pixels) // depth, height // side, width // side)
@@ -94,12 +97,12 @@ def video_patches(config: WaveConfig, pixels: NDArray[np.uint8]) -> Patches:
 
 
 def image_patches(config: WaveConfig, pixels: NDArray[np.uint8]) -> Patches:
-    """Cut an image, (height, width, 3) RGB, into patches: a video of one still moment."""
+    """Cut an image, (height, width, 3) RGB, into patches: a video of one frame."""
     return video_patches(config, pixels[None])
 
 
 def audio_pieces(config: WaveConfig, samples: NDArray[np.float32]) -> list[AudioPiece]:
-    """Cut a sound into pieces of 300 s and compute what the encoders take.
+    """Cut a sound into pieces of 300 s and compute the inputs of the audio encoders.
 
     Args:
         config: of the model.
@@ -118,13 +121,13 @@ def cut_pieces(samples: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         ValueError: there are no samples.
     """
     if len(samples) == 0:
-        raise ValueError("a sound without samples")
+        raise ValueError("the sound has no samples")
     cuts = [samples[at : at + _PIECE_SAMPLES] for at in range(0, len(samples), _PIECE_SAMPLES)]
     return [np.pad(cut, (0, max(0, SAMPLE_RATE_HZ - len(cut)))) for cut in cuts]
 
 
 def log_mel(samples: NDArray[np.float32], bins: int) -> NDArray[np.float32]:
-    """Whisper's log-mel spectrogram of one piece.
+    """Compute Whisper's log-mel spectrogram of one piece.
 
     Args:
         samples: (samples,) at most 300 s.
@@ -137,16 +140,16 @@ def log_mel(samples: NDArray[np.float32], bins: int) -> NDArray[np.float32]:
 
 
 def padded_log_mel(samples: NDArray[np.float32], bins: int) -> NDArray[np.float32]:
-    """The same, followed by the frames of the silence that the sound was padded with.
+    """Compute `log_mel` followed by the frames of the silence that the sound was padded with.
 
-    The model was trained on pieces padded to 300 s. The last frames of the sound see the padding, and the first of
-    the padding see the sound and count for the maximum that bounds the range. All frames after these are silent and
-    change nothing, so that they are not computed here.
+    The model was trained on pieces padded to 300 s. The windows of the last frames of the sound overlap the padding,
+    and those of the first frames of the padding overlap the sound and count for the maximum that limits the range. All
+    later frames are silent, change nothing and are not computed.
     """
     total = min(_PIECE_SAMPLES, -(-(len(samples) + WINDOW) // SHIFT) * SHIFT)
     return whisper_log_mel(np.pad(samples, (0, total - len(samples))), bins)
 
 
 def seconds_per_grid(config: WaveConfig, duration_s: float, frames: int) -> float:
-    """Time between two steps of the temporal grid, from the true duration and the number of sampled frames."""
+    """Return the seconds between two steps of the temporal grid, from true duration and number of sampled frames."""
     return config.temporal_patch_size * duration_s / frames

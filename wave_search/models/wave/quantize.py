@@ -38,12 +38,12 @@ def check_available(method: str) -> None:
 def prepare_decoder(wave: Wave, method: str, compute_dtype: torch.dtype) -> None:
     """Replace the linear layers of a decoder that has no weights yet, if the method quantizes while it loads.
 
-    Towers, BEATs and the fusion head keep their precision: they are small, and their faults would add up.
+    Towers, BEATs and the fusion head keep their precision: they are small, and their errors would add up.
 
     Args:
         wave: on the meta device.
-        method: "8bit" or "4bit" (NF4); others change nothing yet.
-        compute_dtype: of the products.
+        method: "8bit" or "4bit" (NF4); others change nothing here.
+        compute_dtype: dtype of the matrix products.
 
     Raises:
         UsageError: no such method, or its package is not installed.
@@ -68,7 +68,7 @@ def finish_decoder(wave: Wave, method: str) -> None:
 
     Args:
         wave: with its decoder loaded.
-        method: "int8" or "fp8" (e4m3), with a scale for each output; others change nothing any more.
+        method: "int8" or "fp8" (e4m3), with a scale for each output; others change nothing.
     """
     if _PACKAGES[method] != "torchao":
         return

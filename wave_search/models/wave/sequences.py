@@ -1,4 +1,4 @@
-"""One clip as the decoder sees it: token ids, position ids, and the features that replace placeholders."""
+"""One clip as input of the decoder: token ids, position ids, and the features that replace placeholders."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class VisionFeatures:
-    """A video or an image after the vision tower, and all that its layout needs."""
+    """A video or an image after the vision tower, and what its layout needs."""
 
     tokens: torch.Tensor
     """(tokens, hidden) as `Wave.vision_features` returns them."""
@@ -46,10 +46,10 @@ class AudioFeatures:
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """Rows of a tower and their places in a sequence."""
+    """Rows of a tower and their positions in a sequence."""
 
     indices: NDArray[np.int64]
-    """(count,) places in the sequence."""
+    """(count,) positions in the sequence."""
     rows: torch.Tensor
     """(count, hidden)"""
 
@@ -92,14 +92,14 @@ def text_sequence(config: WaveConfig, text_ids: Sequence[int]) -> TokenSequence:
 
 
 def audio_sequence(config: WaveConfig, prompts: Prompts, audio: AudioFeatures) -> TokenSequence:
-    """What is heard, then the prompts."""
+    """A sound, then the prompts."""
     tokens = config.tokens
     media = [tokens.audio_start, *[tokens.audio] * len(audio.tokens), tokens.audio_end]
     return _prompted(config, media, prompts, layout.sequential, (_block(1, audio.tokens),))
 
 
 def video_sequence(config: WaveConfig, prompts: Prompts, vision: VisionFeatures) -> TokenSequence:
-    """What is seen in a video without its sound, then the prompts."""
+    """The frames of a video, then the prompts."""
     return _vision_sequence(config, prompts, vision, config.tokens.video)
 
 
@@ -142,7 +142,7 @@ def audiovisual_sequence(
         case "aligned":
             if audio.pieces > 1:
                 raise ModelError(
-                    "Aligned positions are not defined for a sound longer than 300 s",
+                    "aligned positions are not defined for a sound longer than 300 s",
                     "Use the positions 'sequential', or shorter segments.",
                 )
             block = _grid(config, vision)
@@ -150,7 +150,7 @@ def audiovisual_sequence(
                 config, ids, prompts, lambda length: layout.audiovisual_aligned(is_audio, block, length), features
             )
         case _:
-            raise UsageError(f"There are no positions {rule!r}", "Choose 'sequential' or 'aligned'.")
+            raise UsageError(f"there is no position rule {rule!r}", "Use 'sequential' or 'aligned'.")
 
 
 def _vision_sequence(config: WaveConfig, prompts: Prompts, vision: VisionFeatures, placeholder: int) -> TokenSequence:
@@ -173,11 +173,11 @@ def _prompted(
     positions_of: Callable[[int], NDArray[np.int64]],
     features: tuple[Feature, ...],
 ) -> TokenSequence:
-    """Media and prompts; `positions_of` gives the position ids of the media with one prompt, for the whole length."""
+    """Media and prompts; `positions_of` returns the position ids of the media with one prompt, for a length."""
     endings = [_ended(config, prompt) for prompt in prompts]
     lengths = tuple(map(len, endings))
     stem = len(media)
-    # Every prompt is counted from the same position, so that the longest has those of all.
+    # Every prompt starts at the same position, so the position ids of the longest include those of all.
     counted = positions_of(stem + max(lengths))
     position_ids = np.concatenate(
         [counted[:, :stem], *[counted[:, stem : stem + length] for length in lengths]], axis=1

@@ -1,4 +1,4 @@
-"""Text to token ids, with the special tokens out of reach of the text."""
+"""Text to token ids; a text cannot produce special tokens."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from wave_search.models.wave.config import SpecialTokens
 
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt", "added_tokens.json", "tokenizer_config.json")
-"""What the ids can depend on; a checkpoint has the first, or the others."""
+"""Files that the ids depend on; a checkpoint has the first, or the others."""
 
 MAX_TEXT_TOKENS = 8192
-"""Longer texts are cut here. Memory of a forward pass grows with the length, and nobody asks for text by its end."""
+"""Longer texts are cut: the memory of a forward pass grows with the length."""
 
 _END = "<|im_end|>"
 _SPECIAL = {
@@ -35,14 +35,14 @@ _SPECIAL = {
 
 
 class TextTokenizer:
-    """Encodes what people wrote. Whatever it spells, it yields no special token."""
+    """Encodes text of users, which yields no special token whatever it contains."""
 
     def __init__(self, tokenizer: Tokenizer, special: SpecialTokens) -> None:
-        """Take over a tokenizer.
+        """Configure a tokenizer.
 
         Args:
-            tokenizer: from the checkpoint.
-            special: ids as the checkpoint's configuration has them.
+            tokenizer: of the checkpoint.
+            special: ids in the checkpoint's configuration.
 
         Raises:
             CheckpointError: the tokenizer lacks one of them, or has another id for it.
@@ -53,7 +53,7 @@ class TextTokenizer:
             found, expected = tokenizer.token_to_id(token), getattr(special, name)
             if found != expected:
                 raise CheckpointError(
-                    f"tokenizer and config.json disagree: {token} is {found} in the one, {expected} in the other",
+                    f"the ids of {token} differ: {found} in the tokenizer, {expected} in config.json",
                     "Use the tokenizer files that the checkpoint was published with.",
                 )
         # A file may list the media tokens as ordinary additions; only those marked special can be kept out of texts.
@@ -75,19 +75,19 @@ class TextTokenizer:
     def encode(self, text: str) -> list[int]:
         """Ids of a text or a prompt, without an end token.
 
-        A closing `<|im_end|>` is dropped, so that it is not doubled by the one that every sequence ends with. A text
+        A closing `<|im_end|>` is dropped, because every sequence ends with one. A text
         of more than `MAX_TEXT_TOKENS` is represented by its beginning.
 
         Raises:
-            UsageError: there is nothing but white space, or it is not valid Unicode.
+            UsageError: the text is only white space, or not valid Unicode.
         """
         words = text.removesuffix(_END)
         if not words.strip():
-            raise UsageError("the text is empty", "Give at least one word.")
+            raise UsageError("the text is empty", "Enter at least one word.")
         try:
             words.encode()
         except UnicodeEncodeError:
-            raise UsageError("the text is not valid Unicode", "It may hold bytes of another encoding.") from None
+            raise UsageError("the text is not valid Unicode", "It may contain bytes of another encoding.") from None
         ids: list[int] = self._tokenizer.encode(words, add_special_tokens=False).ids
         return ids[:MAX_TEXT_TOKENS]
 

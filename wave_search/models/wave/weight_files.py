@@ -1,4 +1,4 @@
-"""Files of weights: which there are, what they hold, and one tensor at a time out of them."""
+"""Files of weights: finding them, listing their tensors, and reading one tensor at a time."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
     import torch
 
-_COPY_AGAIN = "The file is probably not complete: copy or download it again."
+_COPY_AGAIN = "The file is probably incomplete: copy or download it again."
 _LAYOUTS = (
     ("model.safetensors.index.json", "model.safetensors"),
     ("pytorch_model.bin.index.json", "pytorch_model.bin"),
 )
-# torch's newer weight norm calls its two factors so; the older, released spelling is the one used here.
+# Names of the two factors in torch's newer weight norm; the older, released names are used here.
 _NEW_SPELLING = re.compile(r"\.parametrizations\.weight\.original([01])$")
 # How torch reports a pickle that names or calls anything but tensors.
 _CODE = re.compile(r"GLOBAL ([\w.]+)|unrecognized")
@@ -29,7 +29,7 @@ _CODE = re.compile(r"GLOBAL ([\w.]+)|unrecognized")
 
 @dataclass(frozen=True, slots=True)
 class StoredTensor:
-    """Where a tensor lies."""
+    """The place of a tensor."""
 
     path: Path
     name: str
@@ -51,7 +51,7 @@ def weight_files(directory: Path) -> list[Path]:
     """Files that hold the weights of a checkpoint: safetensors if there are any, else `.bin`; in shards or one.
 
     Raises:
-        CheckpointError: there are none, the index cannot be read, or it names a file that is not there.
+        CheckpointError: there are none, the index cannot be read, or it names a missing file.
     """
     for index_name, single_name in _LAYOUTS:
         index = directory / index_name
@@ -85,7 +85,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise CheckpointError(f"{path}: no such file", "Give the directory of a whole checkpoint.") from error
+        raise CheckpointError(f"{path}: no such file", "Use the directory of a complete checkpoint.") from error
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path}: not readable as JSON ({error})", _COPY_AGAIN) from error
     if not isinstance(content, dict):
@@ -97,7 +97,7 @@ def read_json(path: Path) -> dict[str, Any]:
 def open_shard(path: Path) -> Iterator[Shard]:
     """Open a file of weights; its data is mapped, not read.
 
-    A `.pt` or `.bin` file holds its tensors at the top, or, as that of BEATs does, under "model".
+    A `.pt` or `.bin` file holds its tensors at the top level or, as that of BEATs, under "model".
 
     Raises:
         CheckpointError: it is damaged or incomplete, or contains anything but tensors; also while it is used.
@@ -145,14 +145,14 @@ def _canonical(name: str) -> str:
 
 
 def _not_unpickled(path: Path, error: Exception) -> CheckpointError:
-    """In words of our own: those of torch advise to run the code."""
+    """An error with its own message: that of torch advises running the code."""
     code = _CODE.search(str(error))
     if code is None:
         return CheckpointError(f"{path}: not readable as weights (not a pickle of tensors)", _COPY_AGAIN)
     called = f" ({code[1]})" if code[1] else ""
     return CheckpointError(
-        f"{path}: holds code{called}, which is never run",
-        "Get the checkpoint as safetensors, or get the file again from its publisher.",
+        f"{path}: contains code{called}, which is never run",
+        "Get the checkpoint as safetensors, or download the file again from its publisher.",
     )
 
 
@@ -187,7 +187,7 @@ def _tensors_of(path: Path) -> dict[str, torch.Tensor]:
     others = [str(name) for name, value in tensors.items() if not isinstance(value, torch.Tensor)]
     if others:
         raise CheckpointError(
-            f"{path}: holds entries that are not tensors: {', '.join(others[:5])}",
+            f"{path}: contains entries that are not tensors: {', '.join(others[:5])}",
             "Use a file that was saved from a state_dict.",
         )
     return tensors
@@ -201,7 +201,7 @@ def _files_of_index(index: Path) -> list[Path]:
     missing = [path.name for path in files if not path.is_file()]
     if missing:
         raise CheckpointError(
-            f"{index.parent}: {index.name} names files that are not there: {', '.join(missing)}",
+            f"{index.parent}: {index.name} names missing files: {', '.join(missing)}",
             "Copy or download them again.",
         )
     return files
