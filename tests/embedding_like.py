@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -50,12 +51,26 @@ def vectors_and_queries(n: int, dim: int, seed: int = 0) -> tuple[NDArray[np.flo
     return embed(inside, means[0]).astype(np.float16), queries
 
 
+@cache
+def _trained(vectors: bytes, count: int) -> Codebook:
+    return Codebook.train(np.frombuffer(vectors, np.float16).reshape(count, -1), count)
+
+
+def trained(vectors: NDArray[np.float16]) -> Codebook:
+    """A codebook of all of them; most of the time of many tests would go into the same one."""
+    return _trained(vectors.tobytes(), len(vectors))
+
+
 def build(
-    parent: Path, vectors: NDArray[np.float16], ids: NDArray[np.int64] | None = None, pieces: int = 1
+    parent: Path,
+    vectors: NDArray[np.float16],
+    ids: NDArray[np.int64] | None = None,
+    pieces: int = 1,
+    codebook: Codebook | None = None,
 ) -> ShardSet:
     """Shards of equal size with one codebook, opened; ids are 7, 10, 13 and so on."""
     ids = ids_of(vectors) if ids is None else ids
-    codebook = Codebook.train(vectors, len(vectors))
+    codebook = codebook or trained(vectors)
     codebook.write(parent)
     for part in np.array_split(np.arange(len(ids)), pieces):
         batches = ((ids[part[i : i + 1000]], vectors[part[i : i + 1000]]) for i in range(0, len(part), 1000))

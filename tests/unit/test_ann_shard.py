@@ -219,7 +219,7 @@ def test_a_gpu_trains_and_adds_in_place_of_the_processor(tmp_path, monkeypatch):
     monkeypatch.setattr(faiss, "index_cpu_to_all_gpus", lend, raising=False)
     for place in ("gpu", "processor"):
         (tmp_path / place).mkdir()
-        build(tmp_path / place, vectors)
+        build(tmp_path / place, vectors, codebook=Codebook.train(vectors, len(vectors)))
         monkeypatch.undo()
     assert lent
     codes = [(shard_of(tmp_path / place) / "codes.faiss").read_bytes() for place in ("gpu", "processor")]
