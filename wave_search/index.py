@@ -49,7 +49,7 @@ KEEP_VERSIONS_FOR_S = store.KEEP_VERSIONS_FOR_S
 
 
 def exists(path: StrPath) -> bool:
-    """Tell whether there is an index in a folder."""
+    """Return whether there is an index in a folder."""
     return store.exists(Path(path))
 
 

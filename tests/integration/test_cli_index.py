@@ -173,7 +173,7 @@ def test_ctrl_c_keeps_what_is_done(cli: CommandLine, tmp_path: Path) -> None:
         session.signal(signal.SIGINT)
         output = unstyled(session.read_to_end())
         assert session.wait() == 130
-    assert f"error: interrupted: what was done is kept in {index}. Run the same command to go on" in output
+    assert f"error: interrupted: completed work is kept in {index}. Run the same command to resume" in output
     assert "Traceback" not in output
 
     assert cli("verify", "--index", index).returncode == 0

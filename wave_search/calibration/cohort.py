@@ -58,7 +58,7 @@ def score_stats(snapshot: Snapshot, model: Embedder) -> tuple[ScoreStats, ...]:
 
 
 def is_measured(snapshot: Snapshot) -> bool:
-    """Tell whether the manifest has statistics of every partition: a run may have ended before it measured them."""
+    """Return whether the manifest has statistics of every partition: a run may have ended before it measured them."""
     measured = {stats.key for stats in snapshot.manifest.score_stats}
     return all(key in measured for key, count in snapshot.counts().segments.items() if count > 1)
 

@@ -101,7 +101,7 @@ def index(
         terminal.lines([record])
     terminal.report(done)
     if done.interrupted:
-        terminal.error(f"interrupted: what was done is kept in {printable(index)}. Run the same command to go on")
+        terminal.error(f"interrupted: completed work is kept in {printable(index)}. Run the same command to resume")
         return INTERRUPTED
     return PARTLY if done.skipped or done.unreachable else DONE
 

@@ -54,7 +54,7 @@ def read(
         hits: segments that the last query found, for "like"; None if it is not known.
 
     Raises:
-        UsageError: a weight, or a rank of a hit, that makes no sense.
+        UsageError: a weight or a rank is not valid.
     """
     if sum(weighted(typed)[0] == _STDIN for kind in (wanted, avoided) for typed in kind.get("text") or ()) > 1:
         raise UsageError("--text - is given twice, but stdin can be read only once")

@@ -38,7 +38,7 @@ class Candidates:
     """(n,) the same in standard deviations above the background; of several terms, their `joint_z`."""
 
     def is_all(self, k: int, min_z: float | None) -> bool:
-        """Tell whether a search for more than k segments would find no other of at least this z."""
+        """Return whether a search for more than k segments would find no other of at least this z."""
         return len(self.ids) < k or (min_z is not None and bool(self.z[-1] < min_z))
 
 

@@ -253,7 +253,7 @@ class Reranker:
 def _fused(
     found: Sequence[Match], vectors: Mapping[int, NDArray[np.float16]], partition: PartitionSearch, query: Query
 ) -> list[Match]:
-    """Give the matches of a partition the joint z of all terms, the z of each of which changes as in `rescored`."""
+    """Set the joint z of all terms on the matches of a partition; the z of each term changes as in `rescored`."""
     modality = partition.key.modality
     ids = np.unique([match.segment_id for match in found if match.modality is modality]).astype(np.int64)
     if not len(ids):
@@ -270,7 +270,7 @@ def _fused(
 
 
 def rescored(found: Sequence[Match], scores: Mapping[int, float]) -> list[Match]:
-    """Give matches new scores, and the z that belong to them.
+    """Return matches with new scores, and the z that belong to them.
 
     An instruction shifts the cosines of a whole partition, and how far is known only of the segments that were embedded
     with it. So, for each modality, these keep their mean z: together they stand out from the partition as before. And

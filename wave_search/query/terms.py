@@ -213,7 +213,7 @@ def check_terms(terms: Sequence[Weighted]) -> None:
 
 
 def takes_instruction(terms: Sequence[Weighted]) -> bool:
-    """Tell whether a term is media that are embedded with the instruction of the query."""
+    """Return whether a term is media that are embedded with the instruction of the query."""
     return any(isinstance(term.item, MediaRef | AudioVideoPair) for term in terms)
 
 

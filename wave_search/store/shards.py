@@ -175,7 +175,7 @@ def read_bytes(folder: Path, name: str) -> bytes:
 
 @contextmanager
 def read_errors(folder: Path, name: str) -> Iterator[None]:
-    """Tell damage, which a rebuild repairs, from what may be over when the command is run again.
+    """Distinguish damage, which a rebuild repairs, from errors that may be gone when the command is run again.
 
     Only a file that is missing is damage. Whatever else the system reports (too many open files, an I/O error, no
     permission, no memory) says nothing about the content, and must never cost the user a rebuild.

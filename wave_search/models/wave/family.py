@@ -28,18 +28,18 @@ _WAVE_7B_MEMORY_BYTES = 22 << 30
 
 TINY_NAME = "wave-tiny"
 TINY_DIRECTORY = Path(__file__).parents[1] / "bundled" / "tiny"
-_TINY_NOTICE = "wave-tiny is not trained: the order of hits means nothing. Use WAVE-7B."
+_TINY_NOTICE = "wave-tiny is not trained: its results are meaningless. Use WAVE-7B."
 
 NANO_NAME = "wave-nano"
 NANO_DIRECTORY = Path(__file__).parents[1] / "bundled" / "nano"
-_NANO_NOTICE = "wave-nano is a demonstration, not WAVE-7B: use that for real collections."
+_NANO_NOTICE = "wave-nano is a demonstration model: use WAVE-7B for real collections."
 
 KNOWN_MODELS = MappingProxyType(
     {
-        "auto": "WAVE-7B if its weights are here and a GPU can hold it, otherwise wave-nano",
+        "auto": "WAVE-7B if it is downloaded and a GPU can hold it, otherwise wave-nano",
         "WAVE-7B": f"the published model, {WAVE_7B_ID} at {WAVE_7B_COMMIT[:8]} (19 GB)",
         NANO_NAME: "the same architecture, small, trained for demonstrations (in the package)",
-        TINY_NAME: "the same architecture, tiny and untrained, for trying things out (in the package)",
+        TINY_NAME: "the same architecture, tiny and untrained, for tests (in the package)",
     }
 )
 
