@@ -34,7 +34,7 @@ install: .venv/.installed
 demo: install
 	demo/run.sh
 
-# Two workers, each with whole files of tests: what the tests of a file share is made once.
+# Two workers; a file of tests stays with one of them, so that its fixtures are made once.
 test: install
 	$(BIN)/pytest --installed --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
 

@@ -36,7 +36,7 @@ def watched(command: Sequence[str]) -> tuple[str, int]:
                 process.wait(_SAMPLING_S)
             except subprocess.TimeoutExpired:
                 continue
-        assert process.stdout is not None  # noqa: S101 - narrows the type
+        assert process.stdout is not None
         output = process.stdout.read()
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, list(command))

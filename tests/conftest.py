@@ -47,7 +47,7 @@ class CommandLine:
     """Runs the command.
 
     Attributes:
-        program: a stand-in, which begins with all libraries loaded.
+        program: a stand-in that starts with all libraries imported.
         environment: of the command.
     """
 
@@ -64,7 +64,7 @@ class CommandLine:
         return replace(self, environment={**self.environment, **environment})
 
     def cold(self) -> CommandLine:
-        """The same as users run it: in an interpreter that begins with nothing."""
+        """Return the command as users run it, in a fresh interpreter."""
         return replace(self, program=COMMAND)
 
 
@@ -86,7 +86,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def stand_ins(request: pytest.FixtureRequest) -> Iterator[StandIns]:
-    """Programs that begin with all libraries loaded."""
+    """Programs that start with all libraries imported."""
     if hasattr(request.config, "workerinput"):
         yield StandIns(Path(request.config.workerinput["fork_server"]))
         return

@@ -1,8 +1,8 @@
-"""Stands in for a program that would start cold: it has the server fork a child, and lends it all that it has itself.
+"""Stands in for a program: it asks the fork server for a child that runs the program without a cold start.
 
-Arguments, environment, current folder and standard streams go to the child (closed ones are closed there); signals are
-passed on to it, and this process ends as the child ends. It is copied to the folder of the server's socket, under the
-name of the program that it stands for, and needs nothing that is not in the standard library.
+The child gets the arguments, the environment, the current folder and the standard streams of this process; a stream
+that is closed here is closed there. Signals are forwarded to the child, and this process ends with its exit code or
+signal. The file is copied next to the server's socket, under the program's name. It needs the standard library only.
 """
 
 import marshal

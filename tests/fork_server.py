@@ -1,8 +1,8 @@
-"""Runs programs in forked children of one process that has loaded the heavy libraries: a start costs no seconds.
+"""A fork server: runs programs in forked children of one process that has imported the heavy libraries.
 
-The process that is forked has one thread (`tests/__init__.py` is why OpenMP has none) and has used no library, so that
-its children are as fresh interpreters that have imported a lot. `fork_client.py` is what a test starts in place of a
-program.
+A start takes 0.05 CPU seconds instead of 4 to 7. The server has a single thread (`tests/__init__.py` limits OpenMP) and
+has called none of the libraries, so that a child is like a fresh interpreter after its imports. Tests start a copy of
+`fork_client.py` in place of a program.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ LIBRARIES = ("torch", "transformers", "faiss", "lancedb", "pyarrow.dataset", "du
 
 
 class StandIns:
-    """What a test starts in place of a program.
+    """The executables that a test starts in place of a program.
 
     Args:
         folder: of a server.
@@ -56,7 +56,7 @@ class StandIns:
 
 
 class ForkServer:
-    """The process that is forked. Those who ask before it has loaded everything wait.
+    """The server process. Requests wait until it has imported the libraries.
 
     Attributes:
         folder: where its stand-ins are.
@@ -88,13 +88,13 @@ class ForkServer:
 
 @dataclass(frozen=True)
 class Request:
-    """What a client asks for."""
+    """The process that a client asks for."""
 
     arguments: list[bytes]
     environment: dict[bytes, bytes]
     folder: bytes
     streams: dict[int, int]
-    """Number in the child -> number here; those that are not there are closed."""
+    """Number in the child -> number here; missing ones are closed."""
 
     @classmethod
     def receive(cls, client: socket.socket) -> Self:
@@ -105,8 +105,8 @@ class Request:
 
 
 def load(package_parent: str) -> None:
-    """Import what programs use, in one thread that has begun nothing."""
-    warnings.filterwarnings("ignore", "lancedb fork support")  # it concerns processes that have used it
+    """Import the libraries, and leave no thread but this one."""
+    warnings.filterwarnings("ignore", "lancedb fork support")  # the server never uses it
     if package_parent not in sys.path:
         sys.path.insert(0, package_parent)
     for name in LIBRARIES:
@@ -124,7 +124,7 @@ def load(package_parent: str) -> None:
         if time.monotonic() > deadline_s:
             sys.exit(f"a process with threads cannot be forked: {names}")
     for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]
-        finalizer.atexit = False  # torch takes back, one by one, all that it registered on import
+        finalizer.atexit = False  # torch's deregister its operators one by one
     gc.collect()
     gc.freeze()
 
@@ -146,7 +146,7 @@ def serve(listener: socket.socket) -> Request:
     selector.register(listener, selectors.EVENT_READ)
     while True:
         for key, _ in selector.select():
-            if key.fileobj == 0:  # closed: those who asked have ended
+            if key.fileobj == 0:  # stdin is closed: the tests have ended
                 os._exit(0)
             elif key.fileobj is listener:
                 client = listener.accept()[0]
@@ -176,7 +176,7 @@ def serve(listener: socket.socket) -> Request:
 
 
 def take_over(request: Request) -> None:
-    """Give this process what its client has: streams, environment, current folder."""
+    """Give this process the streams, environment and current folder of its client."""
     os.setsid()
     for number in range(3):
         if number in request.streams:
@@ -193,7 +193,7 @@ def take_over(request: Request) -> None:
 
 
 def stream(request: Request, number: int, model: TextIO) -> TextIO | None:
-    """A standard stream as Python opens it at its start."""
+    """Return a standard stream as Python opens it at its start; None if it is closed."""
     if number not in request.streams:
         return None
     file = open(number, "wb" if number else "rb", closefd=False)  # noqa: SIM115
@@ -202,7 +202,7 @@ def stream(request: Request, number: int, model: TextIO) -> TextIO | None:
 
 
 def work(stand_in: str, *arguments: str) -> None:
-    """Run what the client stands for."""
+    """Run the program that the client stands in for."""
     if Path(stand_in).name == COMMAND.name:
         sys.argv = [str(COMMAND), *arguments]
         sys.path.insert(0, str(COMMAND.parent))
@@ -217,7 +217,7 @@ def work(stand_in: str, *arguments: str) -> None:
 
 
 def exit_code(program: Callable[[], object]) -> int:
-    """Run a program to its end as Python does, but for freeing all modules, which takes long."""
+    """Run a program and return its exit code; ends like Python, without the slow release of all modules."""
     code: object = None
     try:
         program()

@@ -241,7 +241,7 @@ def test_an_index_of_one_modality_ignores_the_rest(tmp_path: Path, counted: Coun
         assert report.segments == {"audio": LIBRARY_SEGMENTS[ws.Modality.AUDIO]}
         assert (report.indexed, report.ignored, report.skipped) == (4, 6, ())
         assert index.add([tmp_path / "media"]).unchanged == LIBRARY_FILES
-        with pytest.raises(UsageError, match=r"no video in the index.*audio"):
+        with pytest.raises(UsageError, match=r"the index holds no video.*audio"):
             index.search(text="x", target="video")
 
 

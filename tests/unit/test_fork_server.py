@@ -1,4 +1,4 @@
-"""What a test starts in place of a program is like it, but for the time that it takes."""
+"""A stand-in behaves like the program, except for the time that its start takes."""
 
 from __future__ import annotations
 
