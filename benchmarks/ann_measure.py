@@ -54,7 +54,7 @@ def prepare(work: Path, count: int, dim: int, questions: int) -> Data:
     known = work / f"truth-{questions}.npz"
     if not known.exists():
         truth = {kind: _truth(mapped, rows, np.arange(count)) for kind, rows in queries.items()}
-        np.savez(known, allowed_ids=_truth(mapped[allowed_ids], queries["cross"], allowed_ids), **truth)
+        np.savez(known, allowed=_truth(mapped[allowed_ids], queries["cross"], allowed_ids), **truth)
     truth = dict(np.load(known))
     return Data(mapped, queries, truth, allowed_ids, truth["allowed_ids"])
 

@@ -82,7 +82,7 @@ def finding_table(tasks: Tasks, score_stats: Mapping[str, Vector]) -> Table:
         for task, by_rule in scores.items()
     ]
     return Table(
-        "Two things to find: average precision of the first 10",
+        "Two items to find: average precision of the first 10",
         ("task (queries)", *TOGETHER, "one embedding"),
         [*rows, *_means(scores)],
     )

@@ -36,7 +36,7 @@ Tasks = dict[str, list[Query]]
 
 
 def finding(all_: Collection, asked: Asked) -> Tasks:
-    """Tasks of two things to find."""
+    """Tasks with two items to find."""
     things, colours = np.array(all_.video_of).T
     seen, heard, walls = np.array(all_.av_of).T
     first, second = np.array(all_.audio_of).T

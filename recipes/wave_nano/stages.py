@@ -34,13 +34,13 @@ _NEEDS = {
 """Stage -> earlier stage -> prefixes of the weights that it takes from there."""
 
 
-def run_stages(config: TrainConfig, stages: Sequence[str], say: Callable[[str], None]) -> bool:
+def run_stages(config: TrainConfig, stages: Sequence[str], message: Callable[[str], None]) -> bool:
     """Run the stages that are not finished yet.
 
     Args:
         config: of the run.
         stages: which; all in their order if empty.
-        say: takes a line of text for people now and then.
+        message: takes a line of text for people now and then.
 
     Returns:
         Whether all of them are finished; False after Ctrl-C.
@@ -49,11 +49,11 @@ def run_stages(config: TrainConfig, stages: Sequence[str], say: Callable[[str], 
         UsageError: a stage that one depends on was not run.
     """
     materials = prepare(config)
-    with Interrupt(say) as interrupt:
+    with Interrupt(message) as interrupt:
         for name in [name for name in STAGES if name in stages or not stages]:
             schedule, directory = config.schedule(name), config.directory / name
             stage = make_stage(name, config, materials)
-            with Log(name, directory, say) as log:
+            with Log(name, directory, message) as log:
                 done = run(
                     stage, schedule, directory, config.seed, log.report, stop=interrupt, group=ProcessGroup("cpu")
                 )

@@ -60,7 +60,20 @@ def test_equal_scores_come_by_id(random, monkeypatch, block_rows):
         assert exact_search(vectors, ids, rows, 7)[1].tolist() == found.tolist(), "dropped by one of the rows"
 
 
-def test_an_item_finds_itself_by_any_of_its_rows(random):
+def test_the_vectors_are_searched_again_only_for_equal_scores(random, monkeypatch):
+    searched, in_place = [], exact.in_place
+    monkeypatch.setattr(exact, "in_place", lambda block: searched.append(len(block)) or in_place(block))
+    vectors, query = unit(random, 500, 32).astype(np.float16), unit(random, 32)
+    best = exact_search(vectors, np.arange(500), query, 10)[1]
+    assert searched == [500]
+    vectors[best[9:]] = vectors[best[8]]
+    exact_search(vectors, np.arange(500), query, 10)
+    assert searched == [500] * 2, "the tenth scores like the ninth, and the eleventh does not"
+    exact_search(vectors, np.arange(500), query, 9)
+    assert searched == [500] * 4, "the tenth, which is dropped, scores like the ninth"
+
+
+def test_a_segment_finds_itself_by_any_of_its_rows(random):
     vectors = unit(random, 500, 256).astype(np.float16)
     queries = np.stack([unit(random, 256), vectors[123].astype(np.float32)])
     scores, found = exact_search(vectors, np.arange(500), queries, 1)

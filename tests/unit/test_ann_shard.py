@@ -26,13 +26,13 @@ def codebook_of(parent):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    parent = tmp_path_factory.mktemp("whole")
+def built(tmp_path_factory):
+    parent = tmp_path_factory.mktemp("built")
     build(parent, vectors_and_queries(300, 64)[0])
     return parent
 
 
-def test_a_shard_says_what_it_holds(tmp_path):
+def test_a_built_shard_is_read_back(tmp_path):
     vectors, _ = vectors_and_queries(100, 64)
     codebook = Codebook.train(vectors, 100)
     built = build_shard(codebook, [(ids_of(vectors), vectors)], tmp_path)
@@ -139,10 +139,10 @@ DAMAGE = [(name, how) for name in SHARD_FILES for how in WAYS if (name, how) != 
 
 
 @pytest.mark.parametrize(("name", "how"), DAMAGE)
-def test_a_damaged_shard_is_refused(tmp_path, whole, name, how):
-    codebook = Codebook.open(codebook_of(whole), 64)
+def test_a_damaged_shard_is_refused(tmp_path, built, name, how):
+    codebook = Codebook.open(codebook_of(built), 64)
     directory = tmp_path / "shard"
-    shutil.copytree(shard_of(whole), directory)
+    shutil.copytree(shard_of(built), directory)
     damage(directory / name, how)
     with pytest.raises(IndexCorruptError, match="damaged") as caught:
         Shard.open(directory, codebook)
@@ -150,9 +150,9 @@ def test_a_damaged_shard_is_refused(tmp_path, whole, name, how):
     assert "wave-search optimize" in caught.value.remedy
 
 
-def test_a_shard_that_is_removed_while_it_is_opened_is_refused(tmp_path, whole, monkeypatch):
+def test_a_shard_that_is_removed_while_it_is_opened_is_refused(tmp_path, built, monkeypatch):
     directory = tmp_path / "shard"
-    shutil.copytree(shard_of(whole), directory)
+    shutil.copytree(shard_of(built), directory)
     check = shard_module.check_file
 
     def check_and_remove(directory, name, meta):
@@ -160,17 +160,17 @@ def test_a_shard_that_is_removed_while_it_is_opened_is_refused(tmp_path, whole, 
         if name == "codes.faiss":
             (directory / name).unlink()
 
-    codebook = Codebook.open(codebook_of(whole), 64)
+    codebook = Codebook.open(codebook_of(built), 64)
     monkeypatch.setattr(shard_module, "check_file", check_and_remove)
     with pytest.raises(IndexCorruptError, match="damaged"):
         Shard.open(directory, codebook)
 
 
 @pytest.mark.parametrize("how", ["gone", "empty", "short"])
-def test_vectors_that_are_damaged_after_opening_are_not_read(tmp_path, whole, how):
+def test_vectors_that_are_damaged_after_opening_are_not_read(tmp_path, built, how):
     directory = tmp_path / "shard"
-    shutil.copytree(shard_of(whole), directory)
-    shard = Shard.open(directory, Codebook.open(codebook_of(whole), 64))
+    shutil.copytree(shard_of(built), directory)
+    shard = Shard.open(directory, Codebook.open(codebook_of(built), 64))
     read = [vectors for _, vectors in shard.batches(70)]
     assert np.array_equal(np.concatenate(read), shard.vectors)
     damage(directory / "vectors.f16", how)
@@ -180,9 +180,9 @@ def test_vectors_that_are_damaged_after_opening_are_not_read(tmp_path, whole, ho
 
 @pytest.mark.parametrize("how", WAYS)
 @pytest.mark.parametrize("name", CODEBOOK_FILES)
-def test_a_damaged_codebook_is_refused(tmp_path, whole, name, how):
+def test_a_damaged_codebook_is_refused(tmp_path, built, name, how):
     directory = tmp_path / "codebook"
-    shutil.copytree(codebook_of(whole), directory)
+    shutil.copytree(codebook_of(built), directory)
     damage(directory / name, how)
     with pytest.raises(IndexCorruptError, match="damaged") as caught:
         Codebook.open(directory, 64)
@@ -190,18 +190,18 @@ def test_a_damaged_codebook_is_refused(tmp_path, whole, name, how):
     assert "wave-search optimize" in caught.value.remedy
 
 
-def test_what_does_not_belong_together_is_refused(tmp_path, whole):
+def test_a_shard_of_another_codebook_size_or_format_is_refused(tmp_path, built):
     with pytest.raises(IndexCorruptError, match="vectors of 64, not 32"):
-        Codebook.open(codebook_of(whole), 32)
+        Codebook.open(codebook_of(built), 32)
     other = Codebook.train(vectors_and_queries(200, 64, seed=1)[0], 200)
     with pytest.raises(IndexCorruptError, match="another codebook"):
-        Shard.open(shard_of(whole), other)
+        Shard.open(shard_of(built), other)
     directory = tmp_path / "shard"
-    shutil.copytree(shard_of(whole), directory)
+    shutil.copytree(shard_of(built), directory)
     meta = json.loads((directory / "meta.json").read_text())
     (directory / "meta.json").write_text(json.dumps({**meta, "format": 1}))
     with pytest.raises(IndexCorruptError, match="format 1"):
-        Shard.open(directory, Codebook.open(codebook_of(whole), 64))
+        Shard.open(directory, Codebook.open(codebook_of(built), 64))
 
 
 def test_a_gpu_trains_and_adds_in_place_of_the_processor(tmp_path, monkeypatch):
@@ -245,8 +245,8 @@ print("done")
 
 
 @pytest.mark.parametrize(("first", "second"), [("import torch", "import faiss"), ("import faiss", "import torch")])
-def test_faiss_and_torch_live_in_one_process(whole, first, second, request):
-    script = SCRIPT.format(first=first, second=second, parent=str(whole))
+def test_faiss_and_torch_work_in_one_process(built, first, second, request):
+    script = SCRIPT.format(first=first, second=second, parent=str(built))
     root = request.config.rootpath
     threads = {**os.environ, "OMP_NUM_THREADS": "4"}
     done = subprocess.run(

@@ -63,7 +63,7 @@ def test_several_shards_are_searched_like_one(tmp_path, monkeypatch, joined):
     living = ids_of(vectors)[::2]
     for row in queries("other", 20):
         for allowed_ids in (None, living, living[:300]):
-            # Codes of a whole do not tell some vectors apart, so that the last candidates are a matter of order.
+            # Some vectors have the same codes, so that the last candidates depend on the order.
             expected, found = (shards.search(row, 10, SearchParams(20, 60), allowed_ids) for shards in (one, many))
             assert len(np.intersect1d(expected[1], found[1])) >= 9
             assert len(found[1]) == 10
@@ -162,7 +162,7 @@ def test_all_lists_are_searched_if_the_nearest_have_too_few(tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("pieces", [1, 3])
-def test_what_is_met_besides_the_best_comes_behind_them(tmp_path, monkeypatch, pieces):
+def test_overfetched_segments_come_after_the_best(tmp_path, monkeypatch, pieces):
     cheap(monkeypatch)
     vectors, queries = vectors_and_queries(4000, 64)
     shards, ids, params = build(tmp_path, vectors, pieces=pieces), ids_of(vectors), SearchParams(20, 60)
@@ -178,7 +178,7 @@ def test_what_is_met_besides_the_best_comes_behind_them(tmp_path, monkeypatch, p
 
 
 @pytest.mark.parametrize("params", [SearchParams(20, 200), SearchParams(1, 60)])
-def test_to_score_in_the_call_that_finds_and_in_another_one_is_the_same(tmp_path, monkeypatch, params):
+def test_scores_are_the_same_in_the_call_that_finds_candidates_and_in_another(tmp_path, monkeypatch, params):
     cheap(monkeypatch)
     vectors, queries = vectors_and_queries(4000, 64)
     build(tmp_path, vectors)

@@ -39,7 +39,7 @@ class SlowWriter:
             raise self.error
         self.commits.append(len(self.rows))
 
-    def tidy(self) -> None:
+    def compact_if_fragmented(self) -> None:
         self.compacted.append(len(self.rows))
 
 

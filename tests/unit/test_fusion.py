@@ -24,6 +24,7 @@ def test_parts_are_added_by_weight() -> None:
     np.testing.assert_allclose(combine([(X, 1.0), (Y, 1.0)]), [[0.5**0.5, 0.5**0.5, 0]], atol=1e-6)
     np.testing.assert_allclose(combine([(X, 3.0), (Y, 4.0)]), [[0.6, 0.8, 0]], atol=1e-6)
     np.testing.assert_allclose(combine([(X, 30.0), (Y, 40.0)]), [[0.6, 0.8, 0]], atol=1e-6)
+    np.testing.assert_allclose(combine([(X, 1.2), (Y, 0.9)]), [[0.8, 0.6, 0]], atol=1e-6)
 
 
 def test_the_order_of_parts_does_not_matter() -> None:

@@ -49,5 +49,5 @@ def ask(
         terminal.lines(to_json(asdict(answer)) for answer in answers)
     else:
         terminal.rows(answer_row(answer) for answer in answers)
-    terminal.say(f"margin between the first and the second: {answers[0].score - answers[1].score:.3f}")
+    terminal.message(f"margin between the first and the second: {answers[0].score - answers[1].score:.3f}")
     return DONE

@@ -31,5 +31,5 @@ def duplicates(
         terminal.lines(to_json(group_record(group)) for group in groups)
     else:
         terminal.rows(row for number, group in enumerate(groups, start=1) for row in group_rows(number, group))
-    terminal.say(counted(len(groups), "group") if groups else "no duplicates found")
+    terminal.message(counted(len(groups), "group") if groups else "no duplicates found")
     return DONE

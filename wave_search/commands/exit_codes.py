@@ -86,5 +86,5 @@ def _explain(terminal: Terminal, error: Exception) -> int:
         terminal.error(printable(f"{os.fsdecode(error.filename)}: {error.strerror}"))
         return FAILED
     terminal.error(f"unexpected {type(error).__name__}: {printable(str(error))}")
-    terminal.say("This is a bug in wave-search. Please report it with the output of `wave-search --traceback ...`.")
+    terminal.message("This is a bug in wave-search. Please report it with the output of `wave-search --traceback ...`.")
     return FAILED

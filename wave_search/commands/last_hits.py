@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-from threading import get_ident
 from typing import TYPE_CHECKING
+
+from wave_search.files import write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,14 +22,10 @@ def keep_hits(directory: Path, segment_ids: Sequence[int]) -> bool:
     Returns:
         Whether they were stored.
     """
-    path = directory / FILE
-    temporary = path.with_name(f".{FILE}.{os.getpid()}.{get_ident()}.tmp")
+    content = json.dumps({"segment_ids": [int(number) for number in segment_ids]})
     try:
-        temporary.write_text(json.dumps({"segment_ids": [int(number) for number in segment_ids]}), encoding="ascii")
-        temporary.replace(path)
+        write_atomic(directory / FILE, content.encode("ascii"))
     except OSError:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
         return False
     return True
 

@@ -43,7 +43,7 @@ def import_(
     if json:
         terminal.lines([to_json(asdict(done))])
     columns = ", ".join(f"{printable(name)} ({kind})" for name, kind in done.columns.items()) or "no column"
-    terminal.say(f"{columns} for {counted(done.files, 'file')}")
+    terminal.message(f"{columns} for {counted(done.files, 'file')}")
     if not done.unknown:
         return DONE
     first = ", ".join(map(printable, done.unknown[:_UNKNOWN_SHOWN]))
@@ -79,5 +79,5 @@ def remove(
     terminal = terminal_of(ctx, quiet)
     with ws.open(index) as opened:
         opened.remove_metadata(columns)
-    terminal.say(f"removed {counted(len(columns), 'column')}")
+    terminal.message(f"removed {counted(len(columns), 'column')}")
     return DONE

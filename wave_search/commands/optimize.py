@@ -35,5 +35,5 @@ def optimize(
     if json:
         terminal.lines([to_json(asdict(done))])
     for sentence in optimized_sentences(done):
-        terminal.say(sentence)
+        terminal.message(sentence)
     return DONE

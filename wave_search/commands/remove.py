@@ -25,5 +25,5 @@ def remove(
     if not count:
         terminal.error("none of the given paths is in the index")
         return FAILED
-    terminal.say(f"removed {counted(count, 'file')} from the index")
+    terminal.message(f"removed {counted(count, 'file')} from the index")
     return DONE

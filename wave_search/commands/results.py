@@ -1,10 +1,8 @@
 """Options that shape the results of a query, and their output: stdout, export files, players."""
 
-import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +14,7 @@ from wave_search.commands.render import export as exporting
 from wave_search.commands.render.records import hit_record, to_json
 from wave_search.commands.render.text import distinct_paths, hit_line, printable
 from wave_search.errors import WaveSearchError
+from wave_search.files import write_atomic
 from wave_search.types import Hit
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ def write(export: Path, hits: Sequence[Hit]) -> None:
         OSError: it cannot be written.
         WaveSearchError: the format needs a package that is missing.
     """
-    _write_whole(export, exporting.format_of(export).write(hits))
+    write_atomic(export, exporting.format_of(export).write(hits))
 
 
 def only(hit: Hit, columns: Iterable[str]) -> Hit:
@@ -82,26 +81,6 @@ def show(terminal: "Terminal", hits: Sequence[Hit], *, json: bool, paths: bool) 
         terminal.hits(hits)
     else:
         terminal.lines(hit_line(hit) for hit in hits)
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    # All of it, or the one that was there stays.
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        temporary = Path(file.name)
-        try:
-            file.write(data)
-            file.flush()
-            temporary.chmod(0o666 & ~_umask())
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink()
-            raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def open_hit(hit: Hit) -> None:

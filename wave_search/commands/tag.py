@@ -50,5 +50,5 @@ def tag(
         terminal.lines([to_json(asdict(done))])
     else:
         terminal.rows((printable(label), f"{count:,}") for label, count in done.files.items())
-    terminal.say(f"{counted(done.unlabelled, 'file')} without a label")
+    terminal.message(f"{counted(done.unlabelled, 'file')} without a label")
     return DONE

@@ -36,7 +36,7 @@ def train(
     terminal = terminal_of(ctx, quiet)
     try:
         with terminal.training() as progress:
-            report = run_training(config, device=device, watch=progress, say=terminal.say)
+            report = run_training(config, device=device, watch=progress, message=terminal.message)
     except KeyboardInterrupt:
         terminal.error("interrupted: checkpoints are kept. Run the same command to resume")
         return INTERRUPTED
@@ -45,7 +45,7 @@ def train(
     if json:
         terminal.lines([to_json(_record(report))])
     for sentence in _sentences(report):
-        terminal.say(sentence)
+        terminal.message(sentence)
     if report.left_out:
         terminal.warning("\n  ".join(_left_out(report)))
     if report.interrupted:

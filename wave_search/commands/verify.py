@@ -22,5 +22,5 @@ def verify(ctx: typer.Context, index: IndexDir = DEFAULT_INDEX, json: Json = Fal
     else:
         terminal.rows(problem_row(problem) for problem in found)
     problems = sum(not problem.orphan for problem in found)
-    terminal.say(counted(problems, "problem") if problems else "no problems found")
+    terminal.message(counted(problems, "problem") if problems else "no problems found")
     return FAILED if problems else DONE

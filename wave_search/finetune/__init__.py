@@ -20,7 +20,7 @@ def train(
     *,
     device: str = "auto",
     watch: TrainingCallback = lambda _: None,
-    say: Callable[[str], None] = lambda _: None,
+    message: Callable[[str], None] = lambda _: None,
 ) -> Report | None:
     """Fine-tune a model as a TOML file describes, and resume an earlier run of it.
 
@@ -29,7 +29,7 @@ def train(
         device: "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:N". Of several processes that
             `accelerate launch` has started, each uses its own.
         watch: is called with the progress, in the first process.
-        say: takes a line of text for people now and then, in the first process.
+        message: takes a line of text for people now and then, in the first process.
 
     Returns:
         The report; None in all processes but the first.
@@ -51,4 +51,4 @@ def train(
     if group.rank:
         fine_tune(settings, group, lambda _: None, lambda _: None)
         return None
-    return fine_tune(settings, group, watch, say)
+    return fine_tune(settings, group, watch, message)

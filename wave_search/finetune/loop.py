@@ -178,12 +178,12 @@ class Log:
     Args:
         stage: its name.
         directory: for the files.
-        say: takes a line of text for people at each mean.
+        message: takes a line of text for people at each mean.
     """
 
-    def __init__(self, stage: str, directory: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, stage: str, directory: Path, message: Callable[[str], None]) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        self._stage, self._say = stage, say
+        self._stage, self._message = stage, message
         self._file = (directory / "log.jsonl").open("a", encoding="utf-8")
         self._board = _board(directory)
         self._values: dict[str, list[float]] = defaultdict(list)
@@ -200,7 +200,7 @@ class Log:
         self._file.write(json.dumps(row) + "\n")
         self._file.flush()
         figures = ", ".join(f"{name} {value:g}" for name, value in means.items())
-        self._say(f"{self._stage} {progress.step}/{progress.steps}, {row['elapsed_s']} s: {figures}")
+        self._message(f"{self._stage} {progress.step}/{progress.steps}, {row['elapsed_s']} s: {figures}")
         for name, value in means.items():
             if self._board is not None:
                 self._board.add_scalar(f"{self._stage}/{name}", value, progress.step)
@@ -230,11 +230,11 @@ class Interrupt:
     Calling it returns whether to stop.
 
     Args:
-        say: takes the line of text that answers Ctrl-C.
+        message: takes the line of text that answers Ctrl-C.
     """
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
+    def __init__(self, message: Callable[[str], None]) -> None:
+        self._message = message
         self._asked = False
         self._before: Any = None
 
@@ -255,7 +255,7 @@ class Interrupt:
     def _note(self, _number: int, _frame: FrameType | None) -> None:
         self._asked = True
         self._restore()
-        self._say("stopping after this step; Ctrl-C again to stop at once, at the last checkpoint")
+        self._message("stopping after this step; Ctrl-C again to stop at once, at the last checkpoint")
 
     def _restore(self) -> None:
         if self._before is not None:

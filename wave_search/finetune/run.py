@@ -51,7 +51,7 @@ class _Run:
     state: State
     group: ProcessGroup
     watch: TrainingCallback
-    say: Callable[[str], None]
+    message: Callable[[str], None]
 
     @property
     def is_first(self) -> bool:
@@ -69,14 +69,16 @@ class _Inputs:
     rejected: tuple[BadRow, ...]
 
 
-def fine_tune(settings: Settings, group: ProcessGroup, watch: TrainingCallback, say: Callable[[str], None]) -> Report:
+def fine_tune(
+    settings: Settings, group: ProcessGroup, watch: TrainingCallback, message: Callable[[str], None]
+) -> Report:
     """Fine-tune a model, or resume its fine-tuning.
 
     Args:
         settings: of the run.
         group: the processes that train together; the first writes the files.
         watch: is called with the progress.
-        say: takes a line of text for people now and then.
+        message: takes a line of text for people now and then.
 
     Raises:
         UsageError: the settings do not fit the data, or the directory contains another run.
@@ -98,7 +100,7 @@ def fine_tune(settings: Settings, group: ProcessGroup, watch: TrainingCallback, 
         # Before the media are decoded, so that a missing package is reported at once.
         adapter = Adapter(embedder.wave, f"{source.name} at {source.revision}", settings.lora, settings.seed)
         with Loader(embedder.spec.sampling) as loader:
-            run = _Run(settings, source, embedder, adapter, loader, state, group, watch, say)
+            run = _Run(settings, source, embedder, adapter, loader, state, group, watch, message)
             report = _train(run, _inputs(run, training, validation))
     except torch.OutOfMemoryError as error:
         raise ModelError(
@@ -182,8 +184,8 @@ def _train(run: _Run, inputs: _Inputs) -> Report:
 def _steps(run: _Run, stage: FineTune, schedule: loop.Schedule) -> int:
     directory = run.settings.directory / "training"
     with ExitStack() as stack:
-        interrupt = stack.enter_context(loop.Interrupt(run.say))
-        log = stack.enter_context(loop.Log(_NAME, directory, run.say)) if run.is_first else None
+        interrupt = stack.enter_context(loop.Interrupt(run.message))
+        log = stack.enter_context(loop.Log(_NAME, directory, run.message)) if run.is_first else None
 
         def report(progress: loop.Progress) -> None:
             if log is not None:

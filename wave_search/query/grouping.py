@@ -171,12 +171,12 @@ def thin(
     vectors: Mapping[int, NDArray[np.float32]] | None = None,
     dedupe: float = 1.0,
 ) -> list[Moment]:
-    """Return the best k moments, at most so many of a file, and only the best of near-duplicates.
+    """Return the best k moments, a limited number of each file, and only the best of near-duplicates.
 
     Args:
         moments: best first.
         k: how many.
-        per_file: maximum number of a file; None for no limit.
+        per_file: maximum number of moments of a file; None for no limit.
         vectors: (dim,) of unit norm by segment id, to find near-duplicates by; None to keep them. Segments that several
             files share are duplicates whatever `dedupe` is.
         dedupe: the least cosine of near-duplicates of one modality.

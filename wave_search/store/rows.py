@@ -230,4 +230,4 @@ class Problem:
     """One sentence without a full stop."""
     remedy: str
     orphan: bool = False
-    """True for a left-over that does no harm but takes space."""
+    """True for an unused file, which does no harm but takes space."""

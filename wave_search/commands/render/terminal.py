@@ -81,28 +81,28 @@ class Terminal:
 
     def error(self, message: str) -> None:
         """Print an error to stderr."""
-        self._say("error: ", "bold red", message)
+        self._print("error: ", "bold red", message)
 
     def warning(self, message: str) -> None:
         """Print a warning to stderr."""
-        self._say("warning: ", "bold yellow", message)
+        self._print("warning: ", "bold yellow", message)
 
     def note(self, message: str) -> None:
         """Print a note to stderr, unless quiet."""
         if not self.quiet:
-            self._say("note: ", "bold cyan", message)
+            self._print("note: ", "bold cyan", message)
 
     def notice(self, model: ModelSpec) -> None:
         """Print the notice of the model, if it has one."""
         if model.notice:
             self.note(model.notice)
 
-    def say(self, message: str) -> None:
+    def message(self, message: str) -> None:
         """Print a message to stderr, unless quiet."""
         if not self.quiet:
-            self._say("", "", message)
+            self._print("", "", message)
 
-    def _say(self, label: str, style: str, message: str) -> None:
+    def _print(self, label: str, style: str, message: str) -> None:
         try:
             self._err.print(Text.assemble((label, style), message), soft_wrap=True)
         except OSError:  # a full disk: there is no other place to report it
@@ -123,7 +123,7 @@ class Terminal:
     def report(self, report: IndexReport) -> None:
         """Print the report of a run of `index`."""
         for sentence in report_sentences(report):
-            self.say(sentence)
+            self.message(sentence)
         for folder in report.unreachable:
             name = printable(folder)
             self.warning(
@@ -133,9 +133,9 @@ class Terminal:
         if report.skipped:
             self.warning(f"skipped {counted(len(report.skipped), 'file')}:")
         for skipped in report.skipped[:_SKIPPED_SHOWN]:
-            self._say("", "", f"  {skipped_line(skipped)}")
+            self._print("", "", f"  {skipped_line(skipped)}")
         if len(report.skipped) > _SKIPPED_SHOWN:
-            self._say("", "", f"  and {len(report.skipped) - _SKIPPED_SHOWN:,} more: --report FILE lists all")
+            self._print("", "", f"  and {len(report.skipped) - _SKIPPED_SHOWN:,} more: --report FILE lists all")
 
     def hits(self, hits: Sequence[Hit]) -> None:
         """Write hits as a table."""
@@ -193,14 +193,14 @@ class Terminal:
     def evaluation_report(self, found: Evaluation) -> None:
         """Print how the figures of an evaluation were obtained, and what could not be used."""
         for sentence in evaluation.sentences(found):
-            self.say(sentence)
+            self.message(sentence)
         faults = list(evaluation.faults(found))
         if faults:
             self.warning(f"{counted(len(faults), 'row or file', 'rows and files')} could not be used:")
         for fault in faults[:_SKIPPED_SHOWN]:
-            self._say("", "", f"  {fault}")
+            self._print("", "", f"  {fault}")
         if len(faults) > _SKIPPED_SHOWN:
-            self._say("", "", f"  and {len(faults) - _SKIPPED_SHOWN:,} more: --json lists all")
+            self._print("", "", f"  and {len(faults) - _SKIPPED_SHOWN:,} more: --json lists all")
 
     def _write_table(self, table: Table) -> None:
         with self._out.capture() as captured:
