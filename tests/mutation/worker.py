@@ -18,6 +18,7 @@ TIMEOUT_S = 900
 def main() -> None:
     """For each list of tests on stdin, print the exit code of pytest."""
     sys.path.insert(0, str(Path.cwd()))
+    os.environ["JE_ARROW_MALLOC_CONF"] = "background_thread:false"  # a fork would lose that thread
     load_libraries()
     stop_threads()
     for line in sys.stdin:
