@@ -106,7 +106,7 @@ class Copy:
 
     def survives(self, mutant: Mutant, tests: Sequence[str]) -> bool:
         if self._worker is None:
-            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
             self._worker = started(self.folder, "-m", "tests.mutation.worker", **pipes)
         assert self._worker.stdin is not None
         assert self._worker.stdout is not None
