@@ -99,14 +99,14 @@ def create(
         UsageError: the folder is not empty, or an argument is not valid.
         ModelError: the model cannot be loaded.
     """
-    segmenting = str(Segmentation.parse(segment))
+    segmentation = str(Segmentation.parse(segment))
     chosen = None if modalities is None else {_modality(name) for name in modalities}
     session = ModelSession(model, load or LoadOptions())
     spec = session.model().spec
     held = tuple(modality for modality in spec.modalities if chosen is None or modality in chosen)
     if not held:
         raise UsageError("there is no modality to index", f"The model supports {', '.join(spec.modalities)}.")
-    return Index(store.create(Path(path), spec, store.Settings(segmenting, held)), session, workers)
+    return Index(store.create(Path(path), spec, store.Settings(segmentation, held)), session, workers)
 
 
 def load_embedder(model: str = "auto", *, load: LoadOptions | None = None) -> MediaEmbedder:

@@ -166,7 +166,7 @@ class _Run:
         snapshot = self._writer.snapshot
         settings, known = snapshot.manifest.settings, snapshot.content_ids()
         spec = IndexSpec(
-            Segmentation.parse(settings.segmenting), settings.modalities, instructions=("", *settings.instructions)
+            Segmentation.parse(settings.segmentation), settings.modalities, instructions=("", *settings.instructions)
         )
         workers = min(self._options.workers, len(files))
         collector = Collector(self.committer, self._stats, known, self._known_damage())

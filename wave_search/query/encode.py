@@ -81,7 +81,7 @@ class Encoder:
         return self.decoders().identify(path)
 
     def encode_query(
-        self, item: Embeddable | AudioVideoPair, segmenting: Segmentation, instruction: str | None = None
+        self, item: Embeddable | AudioVideoPair, segmentation: Segmentation, instruction: str | None = None
     ) -> NDArray[np.float32]:
         """Embed one item, cut into segments as an index cuts its files.
 
@@ -95,7 +95,7 @@ class Encoder:
             UsageError: the file lacks the modality of the reference, for example audio.
         """
         rows: list[NDArray[np.float32]] = []
-        with closing(self._clips(item, segmenting)) as clips:
+        with closing(self._clips(item, segmentation)) as clips:
             for part in batches(clips, BATCH_CLIPS):
                 rows.extend(self.embed_clips(part, instruction))
         return np.stack(rows)
@@ -129,7 +129,7 @@ class Encoder:
             vectors.update((place, result[modality]) for place, result in zip(places, results, strict=True))
         return (vectors[place] for place in range(len(pairs)))
 
-    def _clips(self, item: Embeddable | AudioVideoPair, segmenting: Segmentation) -> Generator[tuple[Clip, Modality]]:
+    def _clips(self, item: Embeddable | AudioVideoPair, segmentation: Segmentation) -> Generator[tuple[Clip, Modality]]:
         if isinstance(item, str):
             if not item.strip():
                 raise UsageError("the text is empty")
@@ -141,10 +141,10 @@ class Encoder:
         elif isinstance(item, Clip):
             yield item, _only_modality(item)
         elif isinstance(item, MediaRef):
-            yield from self._read(item, segmenting)
+            yield from self._read(item, segmentation)
         elif isinstance(item, AudioVideoPair):
             for (sound, _), (picture, _) in in_step(
-                lambda: self._read(item.sound, segmenting), lambda: self._read(item.picture, segmenting)
+                lambda: self._read(item.sound, segmentation), lambda: self._read(item.picture, segmentation)
             ):
                 yield Clip(frames=picture.frames, waveform=sound.waveform), Modality.AV
         else:
@@ -152,7 +152,7 @@ class Encoder:
                 f"{item!r} cannot be embedded", "Give text, a Clip, or a file as Audio, Video, Image or AV of it."
             )
 
-    def _read(self, ref: MediaRef, segmenting: Segmentation) -> Generator[tuple[Clip, Modality]]:
+    def _read(self, ref: MediaRef, segmentation: Segmentation) -> Generator[tuple[Clip, Modality]]:
         decoders = self.decoders()
         info = decoders.identify(ref.path)
         if ref.modality not in info.modalities:
@@ -160,7 +160,7 @@ class Encoder:
             raise UsageError(f"{ref.path}: the file has no {_NAMES[ref.modality]}", f"It can be used as {offers}.")
         span = span_of(ref.path, info, ref.start_s, ref.stop_s)
         segment = None
-        for segment in decoders.segments(ref.path, info, segmenting, [ref.modality], span):
+        for segment in decoders.segments(ref.path, info, segmentation, [ref.modality], span):
             yield segment.clip, ref.modality
         if segment is None:
             raise BrokenMediaError(ref.path, "it has no segment to embed")

@@ -79,7 +79,7 @@ def _resolved(item: Any, request: SearchRequest, snapshot: Snapshot, encoder: En
             modality = Modality.AV
         case _:
             modality = Modality.TEXT
-    return ResolvedVectors(encoder.encode_query(item, _segmenting(snapshot), request.instruction), modality)
+    return ResolvedVectors(encoder.encode_query(item, _segmentation(snapshot), request.instruction), modality)
 
 
 def _similar(file: SimilarFile, request: SearchRequest, snapshot: Snapshot, encoder: Encoder) -> ResolvedVectors:
@@ -91,11 +91,11 @@ def _similar(file: SimilarFile, request: SearchRequest, snapshot: Snapshot, enco
         return stored
     modality = file.modality or choose_modality(info.modalities, request.target)
     ref = MediaRef(file.path, modality, file.start_s, file.stop_s)
-    return ResolvedVectors(encoder.encode_query(ref, _segmenting(snapshot), instruction), modality)
+    return ResolvedVectors(encoder.encode_query(ref, _segmentation(snapshot), instruction), modality)
 
 
-def _segmenting(snapshot: Snapshot) -> Segmentation:
-    return Segmentation.parse(snapshot.manifest.settings.segmenting)
+def _segmentation(snapshot: Snapshot) -> Segmentation:
+    return Segmentation.parse(snapshot.manifest.settings.segmentation)
 
 
 def of_segment(snapshot: Snapshot, segment_id: int, instruction: str = "") -> ResolvedVectors:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Settings:
     """Choices besides the model, fixed when an index is created; only instructions may be added."""
 
-    segmenting: str
+    segmentation: str
     """"10", "scene" or "none", as it was given."""
     modalities: tuple[Modality, ...]
     instructions: tuple[str, ...] = ()
