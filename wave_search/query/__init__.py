@@ -1,8 +1,7 @@
 """The read path: from a request to its hits."""
 
-from wave_search.query.answers import Answer
 from wave_search.query.duplicates import find_duplicates
-from wave_search.query.embedder import MediaEmbedder
+from wave_search.query.embedder import Answer, MediaEmbedder
 from wave_search.query.encode import Embeddable, Encoder, similarity
 from wave_search.query.info import IndexInfo, PartitionInfo, describe, own_columns
 from wave_search.query.request import SearchArguments, SearchRequest, check_instructions
