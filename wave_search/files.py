@@ -115,9 +115,9 @@ def read_toml(path: Path, as_type: type[Decoded], remedy: str, table: str | None
         raise UsageError(f"{path}: not valid TOML ({error})", remedy) from error
 
 
-def _decoded(kind: type, value: object) -> object:
+def _decoded(as_type: type, value: object) -> object:
     from pathlib import Path
 
-    if kind is Path and isinstance(value, str):
+    if as_type is Path and isinstance(value, str):
         return Path(value)
-    raise TypeError(f"Expected `{kind.__name__}`, got `{type(value).__name__}`")
+    raise TypeError(f"Expected `{as_type.__name__}`, got `{type(value).__name__}`")

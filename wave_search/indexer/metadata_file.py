@@ -133,9 +133,9 @@ def _column(file: Path, name: str, cells: Sequence[Any], known: str | None) -> C
 def _type(cells: Sequence[Any]) -> Any:
     if any(isinstance(cell, list) for cell in cells):
         return "texts"
-    for kind, convert in (("bool", _as_bool), ("number", _as_number), ("timestamp", _as_timestamp)):
+    for column_type, convert in (("bool", _as_bool), ("number", _as_number), ("timestamp", _as_timestamp)):
         if cells and all(convert(cell) is not None for cell in cells):
-            return kind
+            return column_type
     return "text"
 
 

@@ -252,8 +252,8 @@ class WaveEmbedder:
         """Embed the jobs in packs."""
         texts = [job for job in jobs if job.modality is Modality.TEXT]
         media = [job for job in jobs if job.modality is not Modality.TEXT]
-        for kind, embed in ((texts, self.wave.embed_text), (media, self.wave.embed_media)):
-            for pack in packs(kind, lambda job: job.sequence.shape, self.token_budget):
+        for group, embed in ((texts, self.wave.embed_text), (media, self.wave.embed_media)):
+            for pack in packs(group, lambda job: job.sequence.shape, self.token_budget):
                 yield pack, embed([job.sequence for job in pack])
 
 
