@@ -32,7 +32,6 @@ from wave_search.types import Modality
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from types import TracebackType
 
     from wave_search.models import ModelSpec
     from wave_search.reports import IndexReport, MetadataReport, OptimizeReport, ProgressCallback, Skipped, TagReport
@@ -411,9 +410,7 @@ class Index:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

@@ -79,7 +79,7 @@ class DecoderPool:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def identify(self, path: Path) -> MediaInfo:

@@ -15,7 +15,6 @@ from wave_search.types import Clip, MediaRef, Modality
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Sequence
-    from types import TracebackType
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -116,9 +115,7 @@ class MediaEmbedder:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
