@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from contextlib import closing
-from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wave_search.batches import Item, batched, clip_bytes
 from wave_search.errors import BrokenMediaError, UsageError
 from wave_search.media import Segmentation
 from wave_search.query.terms import AudioVideoPair
@@ -23,12 +23,9 @@ if TYPE_CHECKING:
     from wave_search.media import DecoderPool, MediaInfo
     from wave_search.models import Embedder
 
-Item = TypeVar("Item")
 Embeddable = str | MediaRef | Clip
 WHOLE = Segmentation.parse("none")
 """The whole of a file as one segment."""
-BATCH_CLIPS = 16
-"""Clips that are decoded before they are embedded at once."""
 _RICHEST_FIRST = (Modality.AV, Modality.VIDEO, Modality.AUDIO, Modality.IMAGE, Modality.TEXT)
 _NAMES = {
     Modality.TEXT: "text",
@@ -71,9 +68,7 @@ class Encoder:
         if isinstance(items, Embeddable):
             single: NDArray[np.float32] = self.encode([items], instruction)[0]
             return single
-        rows: list[NDArray[np.float32]] = []
-        for part in batches(items, BATCH_CLIPS):
-            rows.extend(self.embed_clips([self._first_clip(item) for item in part], instruction))
+        rows = self._embed_all((self._first_clip(item) for item in items), instruction)
         return np.stack(rows) if rows else np.empty((0, self._embedder().spec.dim), np.float32)
 
     def identify(self, path: Path) -> MediaInfo:
@@ -94,11 +89,8 @@ class Encoder:
             MediaError: the file cannot be read.
             UsageError: the file lacks the modality of the reference, for example audio.
         """
-        rows: list[NDArray[np.float32]] = []
         with closing(self._clips(item, segmentation)) as clips:
-            for part in batches(clips, BATCH_CLIPS):
-                rows.extend(self.embed_clips(part, instruction))
-        return np.stack(rows)
+            return np.stack(self._embed_all(clips, instruction))
 
     def clip(self, item: Embeddable) -> Clip:
         """Decode one item as a whole. Safe to call from several threads.
@@ -128,6 +120,10 @@ class Encoder:
             results = self._embedder().embed([pairs[place][0] for place in places], [modality], instruction)
             vectors.update((place, result[modality]) for place, result in zip(places, results, strict=True))
         return (vectors[place] for place in range(len(pairs)))
+
+    def _embed_all(self, pairs: Iterable[tuple[Clip, Modality]], instruction: str | None) -> list[NDArray[np.float32]]:
+        parts = batched(pairs, lambda pair: clip_bytes(pair[0]))
+        return [row for part in parts for row in self.embed_clips(part, instruction)]
 
     def _clips(self, item: Embeddable | AudioVideoPair, segmentation: Segmentation) -> Generator[tuple[Clip, Modality]]:
         if isinstance(item, str):
@@ -224,10 +220,3 @@ def _only_modality(clip: Clip) -> Modality:
     if not clip.modalities:
         raise UsageError("the clip is empty")
     return choose_modality(clip.modalities)
-
-
-def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Split items into lists of `size`, the last one shorter."""
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch

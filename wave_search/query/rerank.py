@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wave_search import batches
 from wave_search.ann import max_inner_products, score
+from wave_search.batches import batched, clip_bytes
 from wave_search.errors import BrokenMediaError, CacheError, MediaError, UsageError
-from wave_search.query.encode import WHOLE, batches
+from wave_search.query.encode import WHOLE
 from wave_search.query.fusion import joint_z
 from wave_search.query.grouping import order
 from wave_search.reports import Progress, Skipped
@@ -37,12 +39,8 @@ if TYPE_CHECKING:
     Vector = NDArray[np.floating]
     Source = tuple[Path, MediaInfo]
 
-BATCH_CLIPS = 8
-"""Clips that are embedded at once: fewer than of a query, so that the progress display moves."""
 _MIN_STD_Z = 1e-3
 """If the z of segments deviate less than this from each other, they do not tell how much z a point of cosine is."""
-
-
 _CACHE_WAIT_S = 1.0
 """Seconds to wait for another process that writes the cache: a query should rather do without."""
 
@@ -117,7 +115,7 @@ class Reembedder:
         progress.report("rerank")
         missing = [origin for origin in origins if origin.segment.segment_id not in found]
         with closing(self._clips(missing, progress)) as clips:
-            for batch in batches(clips, BATCH_CLIPS):
+            for batch in batched(clips, lambda pair: clip_bytes(pair[1]), max_items=batches.SHORT_BATCH_CLIPS):
                 pairs = [(clip, origin.segment.modality) for origin, clip in batch]
                 rows = [row.astype(np.float16) for row in self._encoder.embed_clips(pairs, instruction)]
                 made = [(origin, row) for (origin, _), row in zip(batch, rows, strict=True)]
