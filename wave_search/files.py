@@ -6,12 +6,12 @@ import hashlib
 import os
 import secrets
 import tomllib
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from wave_search.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 DIGEST_BYTES = 16
@@ -47,25 +47,35 @@ def blocks(path: Path) -> Iterator[bytes]:
             yield block
 
 
-def write_atomic(path: Path, data: bytes, *, durable: bool = False) -> None:
+def write_atomic(
+    path: Path, content: bytes | Callable[[BinaryIO], object], *, durable: bool = False, overwrite: bool = True
+) -> None:
     """Write a file as a whole: readers see the old content or the new one, also after a crash.
 
     Args:
         path: the file. The permissions of a new file follow the umask.
-        data: its content.
+        content: of the file, or a function that writes it.
         durable: whether the content and the name are on the disk before this returns (fsync).
+        overwrite: whether to replace a file that exists.
 
     Raises:
+        FileExistsError: the file exists and must not be overwritten.
         OSError: it cannot be written; what was there stays.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("wb") as file:
-            file.write(data)
+            if isinstance(content, bytes):
+                file.write(content)
+            else:
+                content(file)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
-        temporary.replace(path)
+        if overwrite:
+            temporary.replace(path)
+        else:
+            os.link(temporary, path)  # unlike a rename, it fails if the name is taken
     finally:
         temporary.unlink(missing_ok=True)
     if durable:

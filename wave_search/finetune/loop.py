@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import signal
 import threading
 import time
@@ -17,6 +16,7 @@ import numpy as np
 import torch
 
 from wave_search.errors import WaveSearchError
+from wave_search.files import write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -148,14 +148,9 @@ def _groups(module: torch.nn.Module, weight_decay: float) -> Iterator[dict[str, 
 
 
 def _save(path: Path, stage: Stage, optimizer: torch.optim.Optimizer, step: int) -> None:
-    """Write a temporary file and rename it: the previous checkpoint survives a crash."""
-    temporary = path.with_suffix(".tmp")
     content = {"model": stage.trained.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
     try:
-        torch.save(content, temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        write_atomic(path, lambda file: torch.save(content, file), durable=True)
     except (OSError, RuntimeError) as error:  # torch has no class of its own for a full disk
         raise WaveSearchError(
             f"{path}: the checkpoint cannot be written ({error})",
