@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from wave_search.types import Modality, PartitionKey
+    from wave_search.types import ColumnType, Modality, PartitionKey
+
+Stage = Literal["scan", "embed", "shards", "rerank", "done"]
+"""Stages of a run, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
 class MetadataReport:
     """Result of `Index.import_metadata`."""
 
-    columns: Mapping[str, str]
-    """The type of each: "text", "number", "bool", "timestamp" or "texts" (a list)."""
+    columns: Mapping[str, ColumnType]
+    """The type of each."""
     files: int
     """Number of indexed files that got values."""
     unknown: tuple[str, ...]
@@ -86,8 +89,8 @@ class OptimizeReport:
 class Progress:
     """Progress of `Index.add`, or of a search that embeds segments again, which are counted as files."""
 
-    stage: str
-    """"scan", "embed", "shards" or "done"; "rerank" in a search."""
+    stage: Stage
+    """"rerank" in a search."""
     files_total: int
     """0 while unknown."""
     files_done: int

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from wave_search.models import Embedder
     from wave_search.reports import ProgressCallback
     from wave_search.store import EmbeddingCache
+    from wave_search.types import Dtype
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class ItemEmbedder:
         cache: of vectors.
     """
 
-    def __init__(self, model: Embedder, dtype: str, decoders: DecoderPool, cache: EmbeddingCache) -> None:
+    def __init__(self, model: Embedder, dtype: Dtype, decoders: DecoderPool, cache: EmbeddingCache) -> None:
         self._model = model
         self._dtype = dtype
         self._decoders = decoders

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wave_search.models import ModelSpec
-    from wave_search.reports import ProgressCallback
+    from wave_search.reports import ProgressCallback, Stage
 
 
 CACHE_FILE = "embeddings.sqlite3"
@@ -138,7 +138,7 @@ def evaluate(
     )
 
 
-def _report_progress(progress: ProgressCallback | None, stage: str, embedded: Embedded) -> None:
+def _report_progress(progress: ProgressCallback | None, stage: Stage, embedded: Embedded) -> None:
     if progress is not None:
         items = len(embedded.vectors) + len(embedded.unusable)
         progress(Progress(stage, items, items, len(embedded.unusable), embedded.fresh, embedded.media_s))

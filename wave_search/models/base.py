@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from wave_search.types import Clip, Modality, Sampling
+from wave_search.types import Clip, Dtype, Modality, Quantization, Sampling
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,8 +33,8 @@ class ModelSpec:
     """Options of the model's family that change its vectors, with their values: defaults included."""
     notice: str = ""
     """What a user must know about this model, for example that it is not trained."""
-    quantization: str | None = None
-    """Of the decoder's weights: "8bit", "4bit", "int8" or "fp8"; None for none."""
+    quantization: Quantization | None = None
+    """None for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,9 @@ class LoadOptions:
 
     device: str = "auto"
     """"auto" (CUDA where there is one), "cpu", "cuda" (all visible devices) or "cuda:N"."""
-    dtype: str = "auto"
+    dtype: Dtype = "auto"
     """"auto" (as the checkpoint is stored), "float32" or "bfloat16"."""
-    quantization: str | None = None
+    quantization: Quantization | None = None
     """Of the decoder's weights: "8bit" or "4bit" with bitsandbytes, "int8" or "fp8" with torchao."""
     token_budget: int | None = None
     """Tokens that the decoder processes at once, at least one clip; None to derive it from the free memory."""

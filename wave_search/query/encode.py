@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from wave_search.media import DecoderPool, MediaInfo
     from wave_search.models import Embedder
+    from wave_search.types import Target
 
 Embeddable = str | MediaRef | Clip
 WHOLE = Segmentation.parse("none")
@@ -162,7 +163,7 @@ class Encoder:
             raise BrokenMediaError(ref.path, "it has no segment to embed")
 
 
-def choose_modality(available: Collection[Modality], target: str = "any") -> Modality:
+def choose_modality(available: Collection[Modality], target: Target | Modality = "any") -> Modality:
     """Return the modality to embed a file as: the target if the file has it, otherwise the richest one that it has."""
     if target in list(available):
         return Modality(target)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from wave_search.query.grouping import Match
     from wave_search.query.partition import PartitionSearch
     from wave_search.query.request import SearchRequest
-    from wave_search.reports import ProgressCallback
+    from wave_search.reports import ProgressCallback, Stage
     from wave_search.store import FileRow, SegmentRow, Snapshot
 
     Vector = NDArray[np.floating]
@@ -67,7 +67,7 @@ class RerankProgress:
     media_s: float = 0.0
     warned: set[Path] = field(default_factory=set)
 
-    def report(self, stage: str, current: Path | None = None) -> None:
+    def report(self, stage: Stage, current: Path | None = None) -> None:
         """Call `progress`."""
         if self.progress is not None:
             self.progress(Progress(stage, self.total, self.done, self.skipped, self.done, self.media_s, current))

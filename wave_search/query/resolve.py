@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from wave_search.query.encode import Encoder
     from wave_search.query.request import SearchRequest
     from wave_search.store import SegmentRow, Snapshot
+    from wave_search.types import Target
 
 _MIN_OVERLAP = 0.5
 """Share of the shorter one by which a segment and a range overlap if the segment belongs to the range: neighbours that
@@ -120,7 +121,13 @@ def of_segment(snapshot: Snapshot, segment_id: int, instruction: str = "") -> Re
 
 
 def of_content(
-    snapshot: Snapshot, digest: str, span: Span | None, modality: Modality | None, target: str, *, instruction: str = ""
+    snapshot: Snapshot,
+    digest: str,
+    span: Span | None,
+    modality: Modality | None,
+    target: Target | Modality,
+    *,
+    instruction: str = "",
 ) -> ResolvedVectors | None:
     """Return the vectors of a file, or of the segments that a range of it covers: those with the instruction, if any.
 

@@ -96,7 +96,7 @@ class IndexProgress:
         name = printable(progress.current.name) if progress.current else ""
         skipped = f"{progress.files_skipped:,} skipped, " if progress.files_skipped else ""
         self._bar.show(
-            _STAGES.get(progress.stage, progress.stage),
+            _STAGES[progress.stage],
             progress.files_done,
             progress.files_total,
             self._numbers(progress),

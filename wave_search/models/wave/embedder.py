@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from wave_search.models.wave.network import Component, Wave
     from wave_search.models.wave.preprocess import AudioPiece, Patches, Prepared
     from wave_search.models.wave.tokenizer import TextTokenizer
-    from wave_search.types import Clip, Frames
+    from wave_search.types import Clip, Frames, Quantization
 
     Vectors = dict[Modality, NDArray[np.float32]]
 
@@ -64,7 +64,7 @@ class WaveEmbedder:
         tokenizer: TextTokenizer,
         source: Source,
         options: Mapping[str, str] | None = None,
-        quantization: str | None = None,
+        quantization: Quantization | None = None,
         *,
         require: Callable[[Iterable[Component]], None] | None = None,
         token_budget: int | None = None,
