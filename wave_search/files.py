@@ -1,4 +1,4 @@
-"""Content digests, files that are replaced as a whole, and configuration files that are decoded into types."""
+"""File names, content digests, files that are replaced as a whole, and configuration files decoded into types."""
 
 from __future__ import annotations
 
@@ -6,17 +6,22 @@ import hashlib
 import os
 import secrets
 import tomllib
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from wave_search.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
 DIGEST_BYTES = 16
 Decoded = TypeVar("Decoded")
 _BLOCK_BYTES = 1 << 20
+
+
+def as_path(name: bytes) -> Path:
+    """Return a name as a `Path`; invalid UTF-8 becomes surrogates, which `os.fsencode` turns back."""
+    return Path(os.fsdecode(name))
 
 
 def digest(parts: bytes | Iterable[bytes], size_bytes: int = DIGEST_BYTES) -> str:
@@ -126,8 +131,6 @@ def read_toml(path: Path, as_type: type[Decoded], remedy: str, table: str | None
 
 
 def _decoded(as_type: type, value: object) -> object:
-    from pathlib import Path
-
     if as_type is Path and isinstance(value, str):
         return Path(value)
     raise TypeError(f"Expected `{as_type.__name__}`, got `{type(value).__name__}`")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 from wave_search.batches import Item, Result, map_ahead
 from wave_search.errors import MediaError, UsageError
 from wave_search.evaluation.datasets.rows import BadRow
-from wave_search.media import DecoderPool, Segmentation
+from wave_search.media import WHOLE, DecoderPool
 from wave_search.models.wave.network import audio_tower_tokens
 from wave_search.models.wave.preprocess import prepare
 from wave_search.types import Clip, Modality
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from wave_search.models.wave.config import WaveConfig
     from wave_search.types import Sampling, Span
 
-_WHOLE = Segmentation("none")
 _MAX_WORKERS = 8
 _READ_AHEAD = 2
 """Items that wait for each worker."""
@@ -92,7 +91,7 @@ class Loader:
     def _segments(
         self, path: Path, info: MediaInfo, modalities: Collection[Modality], span: Span | None
     ) -> Generator[Clip]:
-        for segment in self._decoders.segments(path, info, _WHOLE, modalities, span):
+        for segment in self._decoders.segments(path, info, WHOLE, modalities, span):
             yield segment.clip
 
     def submit(self, sides: Iterable[Side]) -> list[Future[Clip]]:

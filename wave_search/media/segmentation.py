@@ -57,6 +57,10 @@ class Segmentation:
         return [span] if self.mode == "none" else cut_windows(span, self.length_s)
 
 
+WHOLE = Segmentation("none")
+"""The whole of a file as one segment."""
+
+
 def cut_windows(span: Span, length_s: float) -> list[Span]:
     """Cut a range into windows of equal length; a remainder under `MIN_LENGTH_S` joins the last one.
 

@@ -7,7 +7,7 @@ from wave_search.query.info import IndexInfo, PartitionInfo, describe, own_colum
 from wave_search.query.request import SearchArguments, SearchRequest, check_instructions
 from wave_search.query.searcher import Searcher
 from wave_search.query.tagging import MIN_LABEL_Z, Tagging, read_labels
-from wave_search.query.terms import AV, Audio, Image, Not, Video, Weighted, parse_media
+from wave_search.query.terms import AV, Audio, Image, Not, Video, Weighted, parse_media, parse_modality
 
 __all__ = [
     "AV",
@@ -32,6 +32,7 @@ __all__ = [
     "find_duplicates",
     "own_columns",
     "parse_media",
+    "parse_modality",
     "read_labels",
     "similarity",
 ]

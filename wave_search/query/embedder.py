@@ -9,7 +9,7 @@ import numpy as np
 
 from wave_search.errors import UsageError
 from wave_search.query.encode import Encoder, choose_modality, similarity
-from wave_search.query.terms import check_range, parse_media, split_range
+from wave_search.query.terms import check_range, parse_media, parse_modality, split_range
 from wave_search.types import Clip, MediaRef, Modality
 
 if TYPE_CHECKING:
@@ -126,9 +126,7 @@ def _asked(encoder: Encoder, clip: str | os.PathLike[str] | MediaRef | Clip, mod
             raise _about_text("the clip")
         return clip
     if modality is not None:
-        if modality not in list(Modality):
-            raise UsageError(f'there is no modality "{modality}"', f"Choose from {', '.join(Modality)}.")
-        clip = parse_media(clip, Modality(modality))
+        clip = parse_media(clip, parse_modality(modality))
     elif not isinstance(clip, MediaRef):
         path, start_s, stop_s = split_range(clip)
         check_range(path, start_s, stop_s)

@@ -9,7 +9,7 @@ import numpy as np
 
 from wave_search.batches import Item, batched, clip_bytes
 from wave_search.errors import BrokenMediaError, UsageError
-from wave_search.media import Segmentation
+from wave_search.media import WHOLE
 from wave_search.query.terms import AudioVideoPair
 from wave_search.types import Clip, MediaRef, Modality, Span
 from wave_search.vectors import normalize
@@ -20,13 +20,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from wave_search.media import DecoderPool, MediaInfo
+    from wave_search.media import DecoderPool, MediaInfo, Segmentation
     from wave_search.models import Embedder
     from wave_search.types import Target
 
 Embeddable = str | MediaRef | Clip
-WHOLE = Segmentation.parse("none")
-"""The whole of a file as one segment."""
 _RICHEST_FIRST = (Modality.AV, Modality.VIDEO, Modality.AUDIO, Modality.IMAGE, Modality.TEXT)
 _NAMES = {
     Modality.TEXT: "text",

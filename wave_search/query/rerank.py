@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from itertools import groupby
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +13,8 @@ from wave_search import batches
 from wave_search.ann import max_inner_products, score
 from wave_search.batches import batched, clip_bytes
 from wave_search.errors import BrokenMediaError, CacheError, MediaError, UsageError
-from wave_search.query.encode import WHOLE
+from wave_search.files import as_path
+from wave_search.media import WHOLE
 from wave_search.query.fusion import joint_z
 from wave_search.query.grouping import order
 from wave_search.reports import Progress, Skipped
@@ -24,6 +23,7 @@ from wave_search.types import Clip, Modality, Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -162,7 +162,7 @@ class Reembedder:
         """Return the first file that still has the content."""
         problem: MediaError | None = None
         for file in files:
-            path = Path(os.fsdecode(file.path))
+            path = as_path(file.path)
             try:
                 info = self._encoder.identify(path)
             except MediaError as error:

@@ -17,7 +17,7 @@ import numpy as np
 
 from wave_search.batches import batched, clip_bytes
 from wave_search.errors import MediaError, ModelError, UsageError
-from wave_search.indexer.scan import FoundFile, as_path
+from wave_search.files import as_path
 from wave_search.media import DecodedSegment, MediaInfo, Segmentation, looks_like_media
 from wave_search.store import NewSegment
 from wave_search.types import Modality
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from wave_search.indexer.scan import FoundFile
     from wave_search.media import DecoderPool
     from wave_search.models import Embedder
 
