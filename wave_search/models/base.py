@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from wave_search.errors import UsageError
 from wave_search.types import Clip, Dtype, Modality, Quantization, Sampling
 
 if TYPE_CHECKING:
@@ -101,6 +102,25 @@ class Family:
     """Whether a model of this name, directory or hub id belongs to the family. Called before anything is loaded."""
     load: Callable[[str, LoadOptions], Embedder]
     """Loads a model that `claims` accepted; raises like `load` of this module."""
+
+
+def check_text(text: str, what: str = "text", remedy: str = "") -> None:
+    """Check a text that is to be embedded.
+
+    Args:
+        text: to be checked.
+        what: its name in errors.
+        remedy: for an empty one.
+
+    Raises:
+        UsageError: it is empty but for white space, or not valid Unicode.
+    """
+    if not text.strip():
+        raise UsageError(f"the {what} is empty", remedy)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"the {what} is not valid Unicode", "It may hold bytes of another encoding.") from None
 
 
 _FAMILIES: list[Family] = []

@@ -10,6 +10,7 @@ import numpy as np
 from wave_search.batches import Item, batched, clip_bytes
 from wave_search.errors import BrokenMediaError, UsageError
 from wave_search.media import WHOLE
+from wave_search.models import check_text
 from wave_search.query.terms import AudioVideoPair
 from wave_search.types import Clip, MediaRef, Modality, Span
 from wave_search.vectors import normalize
@@ -126,12 +127,7 @@ class Encoder:
 
     def _clips(self, item: Embeddable | AudioVideoPair, segmentation: Segmentation) -> Generator[tuple[Clip, Modality]]:
         if isinstance(item, str):
-            if not item.strip():
-                raise UsageError("the text is empty")
-            try:
-                item.encode()
-            except UnicodeEncodeError:
-                raise UsageError("the text is not valid Unicode", "It may hold bytes of another encoding.") from None
+            check_text(item)
             yield Clip(text=item), Modality.TEXT
         elif isinstance(item, Clip):
             yield item, _only_modality(item)
