@@ -42,7 +42,7 @@ class WriteBuffer:
 
     @property
     def is_full(self) -> bool:
-        """Whether so many segments wait that they should be spilled."""
+        """Whether the waiting segments should be spilled."""
         return len(self._segments) >= _SPILL_SEGMENTS
 
     def add_content(self, content_id: int, row: ContentRow) -> None:
