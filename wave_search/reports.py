@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from wave_search.types import ColumnType, Modality, PartitionKey
 
 Stage = Literal["scan", "embed", "shards", "rerank", "done"]
-"""Stages of a run, in their order."""
+"""A stage of a run or of a search."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class MetadataReport:
     """Result of `Index.import_metadata`."""
 
     columns: Mapping[str, ColumnType]
-    """The type of each."""
+    """The type of each: "text", "number", "bool", "timestamp" or "texts" (a list)."""
     files: int
     """Number of indexed files that got values."""
     unknown: tuple[str, ...]
@@ -90,7 +90,7 @@ class Progress:
     """Progress of `Index.add`, or of a search that embeds segments again, which are counted as files."""
 
     stage: Stage
-    """"rerank" in a search."""
+    """"scan", "embed", "shards" or "done"; "rerank" in a search."""
     files_total: int
     """0 while unknown."""
     files_done: int

@@ -32,7 +32,7 @@ Target = Literal["any", "text", "image", "audio", "video", "av"]
 FileKind = Literal["text", "image", "audio", "video"]
 """What a file is by its content; a video need not have an audio track."""
 ColumnType = Literal["text", "number", "bool", "timestamp", "texts"]
-"""Type of a metadata column; "texts" is a list."""
+"""Type of a metadata column."""
 Dtype = Literal["auto", "float32", "bfloat16"]
 """Precision of a model; "auto": as the checkpoint is stored."""
 Quantization = Literal["8bit", "4bit", "int8", "fp8"]
@@ -178,6 +178,7 @@ class ColumnInfo:
 
     name: str
     type: ColumnType
+    """"text", "number", "bool", "timestamp" or "texts" (a list)."""
     filled: int
     """Number of indexed files that have a value."""
 

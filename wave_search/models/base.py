@@ -35,7 +35,7 @@ class ModelSpec:
     notice: str = ""
     """What a user must know about this model, for example that it is not trained."""
     quantization: Quantization | None = None
-    """None for none."""
+    """Of the decoder's weights: "8bit", "4bit", "int8" or "fp8"; None for none."""
 
 
 @dataclass(frozen=True, slots=True)
