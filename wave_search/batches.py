@@ -18,6 +18,8 @@ SHORT_BATCH_CLIPS = 8
 """The same where people watch the progress, which is reported after each batch."""
 BATCH_BYTES = 128 << 20
 """Decoded bytes in one call; a single larger clip is a batch of its own."""
+WHOLE_BATCH_BYTES = 1 << 30
+"""The same for clips of whole files: one of 128 frames takes 68 MB, and several devices share the clips of a call."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from wave_search.batches import SHORT_BATCH_CLIPS, batched, clip_bytes, map_ahead
+from wave_search.batches import SHORT_BATCH_CLIPS, WHOLE_BATCH_BYTES, batched, clip_bytes, map_ahead
 from wave_search.errors import MediaError, ModelError, UsageError
 from wave_search.files import digest
 from wave_search.query import Encoder
@@ -101,7 +101,7 @@ class ItemEmbedder:
         with closing(ahead) as fetched:
             missing = self._missing(distinct, fetched, done, progress)
             for _, of_call in groupby(missing, lambda one: (one.item.modality, one.item.prompt)):
-                for batch in batched(of_call, lambda one: clip_bytes(one.clip), max_items=SHORT_BATCH_CLIPS):
+                for batch in batched(of_call, _size_bytes, max_items=SHORT_BATCH_CLIPS, max_bytes=WHOLE_BATCH_BYTES):
                     self._embed(batch, done)
         return done
 
@@ -178,6 +178,10 @@ class ItemEmbedder:
         done.vectors.update((one.item, done.of_content[modality, prompt, one.key]) for one in batch)
         done.fresh += len(new)
         done.media_s += sum(map(_seconds, new.values()))
+
+
+def _size_bytes(one: _Missing) -> int:
+    return clip_bytes(one.clip)
 
 
 def _seconds(clip: Clip) -> float:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wave_search.batches import Item, batched, clip_bytes
+from wave_search.batches import WHOLE_BATCH_BYTES, Item, batched, clip_bytes
 from wave_search.errors import BrokenMediaError, UsageError
 from wave_search.media import WHOLE
 from wave_search.models import check_text
@@ -122,7 +122,7 @@ class Encoder:
         return (vectors[place] for place in range(len(pairs)))
 
     def _embed_all(self, pairs: Iterable[tuple[Clip, Modality]], instruction: str | None) -> list[NDArray[np.float32]]:
-        parts = batched(pairs, lambda pair: clip_bytes(pair[0]))
+        parts = batched(pairs, lambda pair: clip_bytes(pair[0]), max_bytes=WHOLE_BATCH_BYTES)
         return [row for part in parts for row in self.embed_clips(part, instruction)]
 
     def _clips(self, item: Embeddable | AudioVideoPair, segmentation: Segmentation) -> Generator[tuple[Clip, Modality]]:

@@ -115,7 +115,12 @@ class Reembedder:
         progress.report("rerank")
         missing = [origin for origin in origins if origin.segment.segment_id not in found]
         with closing(self._clips(missing, progress)) as clips:
-            for batch in batched(clips, lambda pair: clip_bytes(pair[1]), max_items=batches.SHORT_BATCH_CLIPS):
+            for batch in batched(
+                clips,
+                lambda pair: clip_bytes(pair[1]),
+                max_items=batches.SHORT_BATCH_CLIPS,
+                max_bytes=batches.WHOLE_BATCH_BYTES,
+            ):
                 pairs = [(clip, origin.segment.modality) for origin, clip in batch]
                 rows = [row.astype(np.float16) for row in self._encoder.embed_clips(pairs, instruction)]
                 made = [(origin, row) for (origin, _), row in zip(batch, rows, strict=True)]
