@@ -53,7 +53,7 @@ def copy_of(name: str) -> Path:
     return folder
 
 
-def coverage_of(folder: Path) -> dict[str, dict[int, list[str]]]:
+def coverage_of(folder: Path) -> dict[str, dict[str, list[str]]]:
     """For each file the tests that execute each line, as pytest names them."""
     import coverage
 
@@ -66,24 +66,24 @@ def coverage_of(folder: Path) -> dict[str, dict[int, list[str]]]:
     data.read()
     return {
         str(Path(file).relative_to(folder)): {
-            line: sorted({context.split("|")[0] for context in contexts} - {""})
+            str(line): sorted({context.split("|")[0] for context in contexts} - {""})
             for line, contexts in data.contexts_by_lineno(file).items()
         }
         for file in data.measured_files()
     }
 
 
-def tests_of(mutant: Mutant, coverage: dict[str, dict[int, list[str]]]) -> list[str]:
+def tests_of(mutant: Mutant, coverage: dict[str, dict[str, list[str]]]) -> list[str]:
     """Those that execute the line; of a constant, those that execute anything of the file. Unit tests first."""
     lines = coverage.get(str(mutant.path), {})
-    found = lines.get(mutant.line, []) or sorted({name for names in lines.values() for name in names})
+    found = lines.get(str(mutant.line), []) or sorted({name for names in lines.values() for name in names})
     return sorted(found, key=lambda name: ("integration" in name, name))
 
 
 def compiles(mutant: Mutant) -> bool:
     try:
         compile(mutant.code((CHECKOUT / mutant.path).read_text()), mutant.path, "exec")
-    except SyntaxError:
+    except (SyntaxError, AttributeError):  # the latter from an operator that does not know all forms of `except`
         return False
     return True
 
@@ -106,12 +106,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--limit", type=float, default=0.1, help="share that may survive (default: 0.1)")
+    parser.add_argument("--again", action="store_true", help="take the coverage from the run before")
     parser.add_argument("--only", default="", help="files whose path contains this")
     options = parser.parse_args()
     folders: SimpleQueue[Path] = SimpleQueue()
     first, *others = [copy_of(f"copy{number}") for number in range(options.workers)]
-    coverage = coverage_of(first)
-    (WORK / "coverage.json").write_text(json.dumps(coverage))
+    known = WORK / "coverage.json"
+    coverage = json.loads(known.read_text()) if options.again else coverage_of(first)
+    known.write_text(json.dumps(coverage))
     for folder in (first, *others):
         folders.put(folder)
     files = [file for package in PACKAGES for file in sorted((CHECKOUT / package).glob("*.py"))]
