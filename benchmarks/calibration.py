@@ -86,8 +86,8 @@ def make(
     embedded = embedder.embed(films, _PARTITIONS)
     vectors = {modality: np.stack([vector[modality] for vector in embedded]) for modality in _PARTITIONS}
 
-    def query(label: str, clip: Clip, kind: Modality) -> Query:
-        return Query(label, kind, embedder.embed([clip], [kind])[0][kind])
+    def query(label: str, clip: Clip, modality: Modality) -> Query:
+        return Query(label, modality, embedder.embed([clip], [modality])[0][modality])
 
     asked = []
     for label in _CLASSES:

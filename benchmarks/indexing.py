@@ -32,6 +32,7 @@ from benchmarks.peak import peak_bytes
 from benchmarks.results import Table, machine, publish
 from wave_search import store
 from wave_search.batches import BATCH_CLIPS
+from wave_search.files import as_path
 from wave_search.indexer import scan
 from wave_search.media import DecoderPool, Segmentation, looks_like_media
 from wave_search.models import LoadOptions, load
@@ -72,7 +73,7 @@ def stages(media: Path, embedder: Embedder, clock: Clock) -> tuple[int, float]:
         with clock.timing("scan"):
             areas = scan.resolve([media], place)
             found = scan.scan(areas, [area.path for area in areas], place, ())
-        paths = [path for path in map(scan.as_path, found.files) if looks_like_media(path)]
+        paths = [path for path in map(as_path, found.files) if looks_like_media(path)]
         with clock.timing("decode"):
             clips, media_s = decode(paths, embedder)
         with clock.timing("embed"):

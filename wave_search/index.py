@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self, Unpack
 from wave_search import indexer, models, store
 from wave_search.ann import check_faiss
 from wave_search.errors import UsageError
-from wave_search.media import Segmentation
+from wave_search.media import Segmentation, default_workers
 from wave_search.models import LoadOptions
 from wave_search.models.session import ModelSession
 from wave_search.query import (
@@ -26,18 +26,17 @@ from wave_search.query import (
     describe,
     find_duplicates,
     own_columns,
+    parse_modality,
     read_labels,
 )
-from wave_search.types import Modality
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from types import TracebackType
 
     from wave_search.models import ModelSpec
     from wave_search.reports import IndexReport, MetadataReport, OptimizeReport, ProgressCallback, Skipped, TagReport
     from wave_search.store import Problem, Snapshot
-    from wave_search.types import ColumnInfo, DuplicateGroup, Hit, Target
+    from wave_search.types import ColumnInfo, DuplicateGroup, Hit, Modality, Target
 
     StrPath = str | os.PathLike[str]
 
@@ -99,14 +98,14 @@ def create(
         UsageError: the folder is not empty, or an argument is not valid.
         ModelError: the model cannot be loaded.
     """
-    segmenting = str(Segmentation.parse(segment))
-    chosen = None if modalities is None else {_modality(name) for name in modalities}
+    segmentation = str(Segmentation.parse(segment))
+    chosen = None if modalities is None else {parse_modality(name) for name in modalities}
     session = ModelSession(model, load or LoadOptions())
     spec = session.model().spec
     held = tuple(modality for modality in spec.modalities if chosen is None or modality in chosen)
     if not held:
         raise UsageError("there is no modality to index", f"The model supports {', '.join(spec.modalities)}.")
-    return Index(store.create(Path(path), spec, store.Settings(segmenting, held)), session, workers)
+    return Index(store.create(Path(path), spec, store.Settings(segmentation, held)), session, workers)
 
 
 def load_embedder(model: str = "auto", *, load: LoadOptions | None = None) -> MediaEmbedder:
@@ -149,7 +148,7 @@ class Index:
     def __init__(self, snapshot: Snapshot, session: ModelSession, workers: int | None) -> None:
         check_faiss()
         self._session = session
-        self._workers = workers or min(4, len(os.sched_getaffinity(0)))
+        self._workers = workers or default_workers()
         self._encoder = Encoder(session.decoders, session.model)
         # Replaced as a whole by `refresh`: a method reads it once, and so sees one version.
         self._searcher = Searcher(snapshot, self._encoder)
@@ -411,9 +410,7 @@ class Index:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
@@ -425,10 +422,3 @@ def _recall(recall: float | None) -> float | None:
     if recall is not None and not 0 < recall <= 1:
         raise UsageError(f"recall must be above 0 and at most 1, got {recall:g}", "Try 0.95.")
     return recall
-
-
-def _modality(name: str) -> Modality:
-    try:
-        return Modality(name)
-    except ValueError:
-        raise UsageError(f'there is no modality "{name}"', f"Choose from {', '.join(Modality)}.") from None

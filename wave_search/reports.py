@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from wave_search.types import Modality, PartitionKey
+    from wave_search.types import ColumnType, Modality, PartitionKey
+
+Stage = Literal["scan", "embed", "shards", "rerank", "done"]
+"""A stage of a run or of a search."""
 
 
 @dataclass(frozen=True, slots=True)
 class MetadataReport:
     """Result of `Index.import_metadata`."""
 
-    columns: Mapping[str, str]
+    columns: Mapping[str, ColumnType]
     """The type of each: "text", "number", "bool", "timestamp" or "texts" (a list)."""
     files: int
     """Number of indexed files that got values."""
@@ -86,7 +89,7 @@ class OptimizeReport:
 class Progress:
     """Progress of `Index.add`, or of a search that embeds segments again, which are counted as files."""
 
-    stage: str
+    stage: Stage
     """"scan", "embed", "shards" or "done"; "rerank" in a search."""
     files_total: int
     """0 while unknown."""

@@ -29,6 +29,14 @@ class Modality(StrEnum):
 
 Target = Literal["any", "text", "image", "audio", "video", "av"]
 """What a search looks for: a modality, or "any" for all modalities of the index."""
+FileKind = Literal["text", "image", "audio", "video"]
+"""What a file is by its content; a video need not have an audio track."""
+ColumnType = Literal["text", "number", "bool", "timestamp", "texts"]
+"""Type of a metadata column."""
+Dtype = Literal["auto", "float32", "bfloat16"]
+"""Precision of a model; "auto": as the checkpoint is stored."""
+Quantization = Literal["8bit", "4bit", "int8", "fp8"]
+"""Of a decoder's weights: "8bit" and "4bit" with bitsandbytes, "int8" and "fp8" with torchao."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +177,7 @@ class ColumnInfo:
     """A metadata column of the user."""
 
     name: str
-    type: str
+    type: ColumnType
     """"text", "number", "bool", "timestamp" or "texts" (a list)."""
     filled: int
     """Number of indexed files that have a value."""
@@ -190,7 +198,7 @@ class DuplicateMember:
 class DuplicateGroup:
     """Files or segments that are the same, or nearly."""
 
-    kind: str
+    kind: Literal["identical", "similar"]
     """"identical": files of the same bytes; "similar": segments of different contents, one of its files for each."""
     modality: Modality | None
     """Of similar segments; None for identical files."""

@@ -65,6 +65,7 @@ def test_info_for_people_and_for_scripts(cli: CommandLine, small_index: Path) ->
     assert f"index\t{small_index}\n" in for_people.stdout
     described = json.loads(cli("info", "--index", small_index, "--json").stdout)
     assert described["model"]["name"] == "wave-tiny"
+    assert described["segmentation"] == "10"
     assert described["files"] == 8
     assert described["skipped"] == 1
     assert described["partitions"]["audio"]["segments"] == 6

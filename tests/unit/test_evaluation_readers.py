@@ -155,7 +155,7 @@ def test_bad_rows_of_mteb_are_named_and_cost_no_other(folder: Path) -> None:
     assert "not exactly one of" in found[3]
     assert '"smell" is no modality' in found[4]
     assert found[5].endswith("the text is [{'role': 'user'}], not a string")
-    assert found[6].endswith("the prompt is not UTF-8")
+    assert "the prompt is not valid Unicode" in found[6]
     assert "not JSON" in found[9]
     assert 'the score "much" is not a whole number' in found[-3]
 

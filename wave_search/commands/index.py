@@ -115,7 +115,12 @@ def _opened_or_created(
     opened = ws.open(path, model, load=load, workers=workers)
     info = opened.info()
     for option, given, pinned, same in (
-        ("--segment", segment, info.segmenting, segment is None or str(Segmentation.parse(segment)) == info.segmenting),
+        (
+            "--segment",
+            segment,
+            info.segmentation,
+            segment is None or str(Segmentation.parse(segment)) == info.segmentation,
+        ),
         ("--modalities", modalities, ",".join(info.modalities), wanted is None or {*wanted} == {*info.modalities}),
     ):
         if not same:

@@ -56,11 +56,11 @@ def read(
     Raises:
         UsageError: a weight or a rank is not valid.
     """
-    if sum(weighted(typed)[0] == _STDIN for kind in (wanted, avoided) for typed in kind.get("text") or ()) > 1:
+    if sum(weighted(typed)[0] == _STDIN for terms in (wanted, avoided) for typed in terms.get("text") or ()) > 1:
         raise UsageError("--text - is given twice, but stdin can be read only once")
     found: dict[str, list[ws.Weighted]] = {}
-    for make, kind in ((ws.Weighted, wanted), (ws.Not, avoided)):
-        for name, given in kind.items():
+    for make, terms in ((ws.Weighted, wanted), (ws.Not, avoided)):
+        for name, given in terms.items():
             for typed in given or ():
                 thing, weight = weighted(typed, is_path=name not in ("text", "like"))
                 item = _item(name, thing, hits)

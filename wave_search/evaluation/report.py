@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from wave_search.evaluation.embedding import Unusable
     from wave_search.evaluation.metrics import Figure
     from wave_search.models import ModelSpec
-    from wave_search.types import Modality
+    from wave_search.types import Dtype, Modality
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Evaluation:
     layout: str
     task: Task | None
     model: ModelSpec
-    dtype: str
+    dtype: Dtype
     """In which the model computed; "auto" for that of the stored weights."""
     instruction: str | None
     prompts: dict[str, tuple[str, ...]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from collections import defaultdict
@@ -24,7 +23,7 @@ from wave_search.evaluation.embedding import Embedded, ItemEmbedder
 from wave_search.evaluation.metrics import choice_accuracy, figure
 from wave_search.evaluation.ranking import report_direction, split
 from wave_search.evaluation.report import DirectionReport, Evaluation, QuestionsReport
-from wave_search.media import DecoderPool
+from wave_search.media import DecoderPool, default_workers
 from wave_search.models import LoadOptions
 from wave_search.models.session import ModelSession
 from wave_search.reports import Progress
@@ -32,12 +31,13 @@ from wave_search.store import EmbeddingCache
 from wave_search.types import Modality
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
     from wave_search.models import ModelSpec
-    from wave_search.reports import ProgressCallback
+    from wave_search.reports import ProgressCallback, Stage
 
 
 CACHE_FILE = "embeddings.sqlite3"
@@ -112,7 +112,7 @@ def evaluate(
         )
         items = _limited(_instructed(read, instruction), options.limit)
         loaded = session.model()
-        with DecoderPool(workers or min(4, len(os.sched_getaffinity(0))), loaded.spec.sampling) as decoders:
+        with DecoderPool(workers or default_workers(), loaded.spec.sampling) as decoders:
             embedded = ItemEmbedder(loaded, load.dtype, decoders, kept).embed(_items(items), progress)
     _report_progress(progress, "shards", embedded)
     directions, used = _directions(items, embedded.vectors, task)
@@ -138,7 +138,7 @@ def evaluate(
     )
 
 
-def _report_progress(progress: ProgressCallback | None, stage: str, embedded: Embedded) -> None:
+def _report_progress(progress: ProgressCallback | None, stage: Stage, embedded: Embedded) -> None:
     if progress is not None:
         items = len(embedded.vectors) + len(embedded.unusable)
         progress(Progress(stage, items, items, len(embedded.unusable), embedded.fresh, embedded.media_s))

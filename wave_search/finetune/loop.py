@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import signal
 import threading
 import time
@@ -17,11 +16,12 @@ import numpy as np
 import torch
 
 from wave_search.errors import WaveSearchError
+from wave_search.files import write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
-    from types import FrameType, TracebackType
+    from types import FrameType
 
     from wave_search.finetune.distributed import ProcessGroup
 
@@ -148,14 +148,9 @@ def _groups(module: torch.nn.Module, weight_decay: float) -> Iterator[dict[str, 
 
 
 def _save(path: Path, stage: Stage, optimizer: torch.optim.Optimizer, step: int) -> None:
-    """Write a temporary file and rename it: the previous checkpoint survives a crash."""
-    temporary = path.with_suffix(".tmp")
     content = {"model": stage.trained.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
     try:
-        torch.save(content, temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        write_atomic(path, lambda file: torch.save(content, file), durable=True)
     except (OSError, RuntimeError) as error:  # torch has no class of its own for a full disk
         raise WaveSearchError(
             f"{path}: the checkpoint cannot be written ({error})",
@@ -208,9 +203,7 @@ class Log:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
         if self._board is not None:
             self._board.close()
@@ -247,9 +240,7 @@ class Interrupt:
             self._before = signal.signal(signal.SIGINT, self._note)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._restore()
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:

@@ -7,11 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from threading import Lock
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self
 
+from wave_search.batches import Item, Result, map_ahead
 from wave_search.errors import MediaError, UsageError
 from wave_search.evaluation.datasets.rows import BadRow
-from wave_search.media import DecoderPool, Segmentation
+from wave_search.media import WHOLE, DecoderPool
 from wave_search.models.wave.network import audio_tower_tokens
 from wave_search.models.wave.preprocess import prepare
 from wave_search.types import Clip, Modality
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from wave_search.models.wave.config import WaveConfig
     from wave_search.types import Sampling, Span
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-_WHOLE = Segmentation("none")
 _MAX_WORKERS = 8
 _READ_AHEAD = 2
 """Items that wait for each worker."""
@@ -93,7 +91,7 @@ class Loader:
     def _segments(
         self, path: Path, info: MediaInfo, modalities: Collection[Modality], span: Span | None
     ) -> Generator[Clip]:
-        for segment in self._decoders.segments(path, info, _WHOLE, modalities, span):
+        for segment in self._decoders.segments(path, info, WHOLE, modalities, span):
             yield segment.clip
 
     def submit(self, sides: Iterable[Side]) -> list[Future[Clip]]:
@@ -102,13 +100,8 @@ class Loader:
 
     def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
         """Apply a function to items in other threads, a few items ahead of the caller."""
-        waiting: list[Future[Result]] = []
-        for item in items:
-            waiting.append(self._pool.submit(function, item))
-            if len(waiting) >= _READ_AHEAD * self._workers:
-                yield waiting.pop(0).result()
-        for future in waiting:
-            yield future.result()
+        ahead, interrupt = _READ_AHEAD * self._workers, self._decoders.close
+        return map_ahead(function, items, threads=self._workers, ahead=ahead, interrupt=interrupt)
 
     def close(self) -> None:
         """End the decoder processes."""
@@ -118,7 +111,7 @@ class Loader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from wave_search.files import read_toml
+from wave_search.types import Dtype
 
 QUESTIONS = "questions"
 """Name of the task of questions with several answers. Others are named by their modalities, as "text_audio"."""
@@ -53,7 +54,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Cosines are divided by it."""
     checkpoint_every: _AtLeastOne = 100
     """Steps between checkpoints; each is followed by a validation."""
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    dtype: Dtype = "auto"
     """Of the frozen weights; "auto" for that of the stored ones."""
     seed: int = 0
     lora: Lora = Lora()

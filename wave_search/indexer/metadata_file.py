@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from wave_search.types import Value
+    from wave_search.types import ColumnType, Value
 
 PATH = "path"
 _NUMBER = re.compile(r"[+-]?(0|[1-9]\d*)(\.\d*)?([eE][+-]?\d+)?|[+-]?\.\d+([eE][+-]?\d+)?")
@@ -119,7 +119,7 @@ def _path(file: Path, number: int, row: Mapping[str, Any]) -> str:
     raise UsageError(f"{file}, line {number}: no valid path", _FORMS)
 
 
-def _column(file: Path, name: str, cells: Sequence[Any], known: str | None) -> Column:
+def _column(file: Path, name: str, cells: Sequence[Any], known: ColumnType | None) -> Column:
     present = [cell for cell in cells if cell is not None]
     found = Column(name, _type(present))
     if known == "text" and found.type != "texts":
@@ -130,12 +130,12 @@ def _column(file: Path, name: str, cells: Sequence[Any], known: str | None) -> C
     return found
 
 
-def _type(cells: Sequence[Any]) -> Any:
+def _type(cells: Sequence[Any]) -> ColumnType:
     if any(isinstance(cell, list) for cell in cells):
         return "texts"
-    for kind, convert in (("bool", _as_bool), ("number", _as_number), ("timestamp", _as_timestamp)):
-        if cells and all(convert(cell) is not None for cell in cells):
-            return kind
+    for column_type in _NARROW:
+        if cells and all(_CONVERT[column_type](cell) is not None for cell in cells):
+            return column_type
     return "text"
 
 
@@ -175,7 +175,9 @@ def _as_texts(cell: Any) -> list[str]:
     return [_as_text(item) for item in (cell if isinstance(cell, list) else [cell])]
 
 
-_CONVERT: dict[str, Any] = {
+_NARROW: tuple[ColumnType, ...] = ("bool", "number", "timestamp")
+"""The types that not all cells have, in the order in which they are tried."""
+_CONVERT: dict[ColumnType, Any] = {
     "bool": _as_bool,
     "number": _as_number,
     "timestamp": _as_timestamp,

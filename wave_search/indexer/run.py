@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from wave_search.ann.rebuild import refresh_shards
 from wave_search.calibration.cohort import is_measured, score_stats
+from wave_search.files import as_path
 from wave_search.indexer import diff, scan
 from wave_search.indexer.mounts import is_lost, unmounted
 from wave_search.indexer.pipeline.collect import Collector
@@ -17,7 +18,7 @@ from wave_search.indexer.pipeline.decode import Claims, DecodeStage
 from wave_search.indexer.pipeline.embed import EmbedStage
 from wave_search.indexer.pipeline.process import Failure, IndexSpec
 from wave_search.indexer.run_stats import Interrupted, RunStats
-from wave_search.indexer.scan import as_path, is_under
+from wave_search.indexer.scan import is_under
 from wave_search.media import DecoderPool, Segmentation
 from wave_search.reports import Skipped
 from wave_search.store import Writer
@@ -166,7 +167,7 @@ class _Run:
         snapshot = self._writer.snapshot
         settings, known = snapshot.manifest.settings, snapshot.content_ids()
         spec = IndexSpec(
-            Segmentation.parse(settings.segmenting), settings.modalities, instructions=("", *settings.instructions)
+            Segmentation.parse(settings.segmentation), settings.modalities, instructions=("", *settings.instructions)
         )
         workers = min(self._options.workers, len(files))
         collector = Collector(self.committer, self._stats, known, self._known_damage())

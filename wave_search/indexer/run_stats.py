@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from wave_search.reports import Stage
     from wave_search.types import Modality
 
 PROGRESS_INTERVAL_S = 0.1
@@ -45,10 +46,10 @@ class RunStats:
         self.media_s = 0.0
         self._progress = progress
         self._started_s = self._reported_s = time.monotonic()
-        self._stage = ""
+        self._stage: Stage = "scan"
         self._total = self._done = 0
 
-    def enter(self, stage: str, total: int = 0) -> None:
+    def enter(self, stage: Stage, total: int = 0) -> None:
         """Begin a stage.
 
         Args:

@@ -6,15 +6,16 @@ import os
 import stat
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wave_search.errors import UsageError
+from wave_search.files import as_path
 from wave_search.media import looks_like_media
 from wave_search.reports import Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
 
 _MISSING_REMEDY = (
@@ -63,11 +64,6 @@ class Scan:
 def is_under(path: bytes, folder: bytes) -> bool:
     """Return whether `path` is `folder` or is inside it."""
     return path == folder or path.startswith(folder.rstrip(b"/") + b"/")
-
-
-def as_path(name: bytes) -> Path:
-    """Return a name as a `Path`; invalid UTF-8 becomes surrogates, which `os.fsencode` turns back."""
-    return Path(os.fsdecode(name))
 
 
 def resolve(paths: Iterable[str | os.PathLike[str]], index_dir: Path) -> list[Area]:

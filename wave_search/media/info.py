@@ -9,7 +9,7 @@ from wave_search.types import Modality
 
 if TYPE_CHECKING:
     from wave_search.media.segmentation import Segmentation
-    from wave_search.types import Clip, Sampling, Span
+    from wave_search.types import Clip, FileKind, Sampling, Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,7 @@ class AudioStream:
 class MediaInfo:
     """Identification of a file by its content."""
 
-    kind: str
-    """"text", "image", "audio" or "video"; a video need not have an audio track."""
+    kind: FileKind
     container: str
     """Format of the file, for example "mov", "flac", "PNG" or "srt"."""
     size_bytes: int
@@ -57,7 +56,7 @@ class MediaInfo:
     @property
     def modalities(self) -> tuple[Modality, ...]:
         """Return the modalities that it can be embedded as."""
-        if self.kind in (Modality.TEXT, Modality.IMAGE):
+        if self.kind in ("text", "image"):
             return (Modality(self.kind),)
         present = {
             Modality.AUDIO: self.audio is not None,

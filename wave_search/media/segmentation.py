@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self
 
 from wave_search.errors import UsageError
 from wave_search.types import Span
@@ -24,8 +24,7 @@ _ROUNDING_S = 1e-6
 class Segmentation:
     """A rule that cuts files into segments. `parse` is the inverse of `str`."""
 
-    mode: str = "fixed"
-    """"fixed", "scene" or "none"."""
+    mode: Literal["fixed", "scene", "none"] = "fixed"
     length_s: float = DEFAULT_LENGTH_S
     """Length of fixed windows; with "scene", of files without video."""
 
@@ -39,8 +38,9 @@ class Segmentation:
         Raises:
             UsageError: it is none of these, or the length is out of range.
         """
-        if text in ("scene", "none"):
-            return cls(text)
+        match text:
+            case "scene" | "none":
+                return cls(text)
         try:
             length_s = float(text)
         except ValueError:
@@ -55,6 +55,10 @@ class Segmentation:
     def windows(self, span: Span) -> list[Span]:
         """Cut a range into windows; "none" leaves it whole, "scene" uses windows of the default length."""
         return [span] if self.mode == "none" else cut_windows(span, self.length_s)
+
+
+WHOLE = Segmentation("none")
+"""The whole of a file as one segment."""
 
 
 def cut_windows(span: Span, length_s: float) -> list[Span]:

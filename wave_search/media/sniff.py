@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 import stat
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +49,7 @@ _PLAYLIST_STARTS = (
 class Signature:
     """A format, recognised by first bytes."""
 
-    kind: str
+    kind: Literal["image", "stream"]
     """"image" or "stream" (audio, video or both)."""
     format: str
     """Name of the format: Pillow's for images, FFmpeg's demuxer for streams."""

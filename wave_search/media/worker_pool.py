@@ -45,6 +45,11 @@ _PACKAGE_PARENT = Path(__file__).resolve().parents[2]
 _REMEDY = "Convert it to another format, or exclude it."
 
 
+def default_workers() -> int:
+    """Return the number of cores, at most 4."""
+    return min(4, len(os.sched_getaffinity(0)))
+
+
 class DecoderPool:
     """Identifies and decodes files in worker processes. Thread-safe; a context manager.
 
@@ -79,7 +84,7 @@ class DecoderPool:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def identify(self, path: Path) -> MediaInfo:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from wave_search.types import Clip, Modality, Sampling
+from wave_search.errors import UsageError
+from wave_search.types import Clip, Dtype, Modality, Quantization, Sampling
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +34,7 @@ class ModelSpec:
     """Options of the model's family that change its vectors, with their values: defaults included."""
     notice: str = ""
     """What a user must know about this model, for example that it is not trained."""
-    quantization: str | None = None
+    quantization: Quantization | None = None
     """Of the decoder's weights: "8bit", "4bit", "int8" or "fp8"; None for none."""
 
 
@@ -43,9 +44,9 @@ class LoadOptions:
 
     device: str = "auto"
     """"auto" (CUDA where there is one), "cpu", "cuda" (all visible devices) or "cuda:N"."""
-    dtype: str = "auto"
+    dtype: Dtype = "auto"
     """"auto" (as the checkpoint is stored), "float32" or "bfloat16"."""
-    quantization: str | None = None
+    quantization: Quantization | None = None
     """Of the decoder's weights: "8bit" or "4bit" with bitsandbytes, "int8" or "fp8" with torchao."""
     token_budget: int | None = None
     """Tokens that the decoder processes at once, at least one clip; None to derive it from the free memory."""
@@ -101,6 +102,25 @@ class Family:
     """Whether a model of this name, directory or hub id belongs to the family. Called before anything is loaded."""
     load: Callable[[str, LoadOptions], Embedder]
     """Loads a model that `claims` accepted; raises like `load` of this module."""
+
+
+def check_text(text: str, what: str = "text", remedy: str = "") -> None:
+    """Check a text that is to be embedded.
+
+    Args:
+        text: to be checked.
+        what: its name in errors.
+        remedy: for an empty one.
+
+    Raises:
+        UsageError: it is empty but for white space, or not valid Unicode.
+    """
+    if not text.strip():
+        raise UsageError(f"the {what} is empty", remedy)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"the {what} is not valid Unicode", "It may hold bytes of another encoding.") from None
 
 
 _FAMILIES: list[Family] = []

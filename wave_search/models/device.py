@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from wave_search.errors import UsageError
+from wave_search.types import Dtype
 
 if TYPE_CHECKING:
     import torch
 
-_DTYPES = ("auto", "float32", "bfloat16")
+_DTYPES = get_args(Dtype)
 
 
 def resolve_devices(name: str) -> tuple[torch.device, ...]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wave_search.files import as_path
 from wave_search.query.fusion import Query
 from wave_search.query.partition import PartitionSearch
 from wave_search.query.request import check_cosine
@@ -61,7 +60,7 @@ def _identical(snapshot: Snapshot) -> Iterator[DuplicateGroup]:
             paths[row.content_id].append(path)
     for same in paths.values():
         if len(same) > 1:
-            members = tuple(DuplicateMember(_path(path), None, None, None) for path in sorted(same))
+            members = tuple(DuplicateMember(as_path(path), None, None, None) for path in sorted(same))
             yield DuplicateGroup("identical", None, 1.0, members)
 
 
@@ -75,7 +74,7 @@ def _similar(snapshot: Snapshot, key: PartitionKey, threshold: float) -> Iterato
         files = snapshot.files_of([segment.content_id for segment in segments])
         members = [
             DuplicateMember(
-                _path(files[segment.content_id][0].path), segment.start_s, segment.stop_s, segment.segment_id
+                as_path(files[segment.content_id][0].path), segment.start_s, segment.stop_s, segment.segment_id
             )
             for segment in segments
         ]
@@ -124,7 +123,3 @@ def _connected(links: Iterator[Link]) -> list[tuple[list[int], float]]:
     for at in sorted(parent):
         groups[root(at)].append(at)
     return [(positions, least[top]) for top, positions in groups.items()]
-
-
-def _path(name: bytes) -> Path:
-    return Path(os.fsdecode(name))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from contextlib import closing
-from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wave_search.batches import WHOLE_BATCH_BYTES, Item, batched, clip_bytes
 from wave_search.errors import BrokenMediaError, UsageError
-from wave_search.media import Segmentation
+from wave_search.media import WHOLE
+from wave_search.models import check_text
 from wave_search.query.terms import AudioVideoPair
 from wave_search.types import Clip, MediaRef, Modality, Span
 from wave_search.vectors import normalize
@@ -20,15 +21,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from wave_search.media import DecoderPool, MediaInfo
+    from wave_search.media import DecoderPool, MediaInfo, Segmentation
     from wave_search.models import Embedder
+    from wave_search.types import Target
 
-Item = TypeVar("Item")
 Embeddable = str | MediaRef | Clip
-WHOLE = Segmentation.parse("none")
-"""The whole of a file as one segment."""
-BATCH_CLIPS = 16
-"""Clips that are decoded before they are embedded at once."""
 _RICHEST_FIRST = (Modality.AV, Modality.VIDEO, Modality.AUDIO, Modality.IMAGE, Modality.TEXT)
 _NAMES = {
     Modality.TEXT: "text",
@@ -71,9 +68,7 @@ class Encoder:
         if isinstance(items, Embeddable):
             single: NDArray[np.float32] = self.encode([items], instruction)[0]
             return single
-        rows: list[NDArray[np.float32]] = []
-        for part in batches(items, BATCH_CLIPS):
-            rows.extend(self.embed_clips([self._first_clip(item) for item in part], instruction))
+        rows = self._embed_all((self._first_clip(item) for item in items), instruction)
         return np.stack(rows) if rows else np.empty((0, self._embedder().spec.dim), np.float32)
 
     def identify(self, path: Path) -> MediaInfo:
@@ -81,7 +76,7 @@ class Encoder:
         return self.decoders().identify(path)
 
     def encode_query(
-        self, item: Embeddable | AudioVideoPair, segmenting: Segmentation, instruction: str | None = None
+        self, item: Embeddable | AudioVideoPair, segmentation: Segmentation, instruction: str | None = None
     ) -> NDArray[np.float32]:
         """Embed one item, cut into segments as an index cuts its files.
 
@@ -94,11 +89,8 @@ class Encoder:
             MediaError: the file cannot be read.
             UsageError: the file lacks the modality of the reference, for example audio.
         """
-        rows: list[NDArray[np.float32]] = []
-        with closing(self._clips(item, segmenting)) as clips:
-            for part in batches(clips, BATCH_CLIPS):
-                rows.extend(self.embed_clips(part, instruction))
-        return np.stack(rows)
+        with closing(self._clips(item, segmentation)) as clips:
+            return np.stack(self._embed_all(clips, instruction))
 
     def clip(self, item: Embeddable) -> Clip:
         """Decode one item as a whole. Safe to call from several threads.
@@ -129,22 +121,21 @@ class Encoder:
             vectors.update((place, result[modality]) for place, result in zip(places, results, strict=True))
         return (vectors[place] for place in range(len(pairs)))
 
-    def _clips(self, item: Embeddable | AudioVideoPair, segmenting: Segmentation) -> Generator[tuple[Clip, Modality]]:
+    def _embed_all(self, pairs: Iterable[tuple[Clip, Modality]], instruction: str | None) -> list[NDArray[np.float32]]:
+        parts = batched(pairs, lambda pair: clip_bytes(pair[0]), max_bytes=WHOLE_BATCH_BYTES)
+        return [row for part in parts for row in self.embed_clips(part, instruction)]
+
+    def _clips(self, item: Embeddable | AudioVideoPair, segmentation: Segmentation) -> Generator[tuple[Clip, Modality]]:
         if isinstance(item, str):
-            if not item.strip():
-                raise UsageError("the text is empty")
-            try:
-                item.encode()
-            except UnicodeEncodeError:
-                raise UsageError("the text is not valid Unicode", "It may hold bytes of another encoding.") from None
+            check_text(item)
             yield Clip(text=item), Modality.TEXT
         elif isinstance(item, Clip):
             yield item, _only_modality(item)
         elif isinstance(item, MediaRef):
-            yield from self._read(item, segmenting)
+            yield from self._read(item, segmentation)
         elif isinstance(item, AudioVideoPair):
             for (sound, _), (picture, _) in in_step(
-                lambda: self._read(item.sound, segmenting), lambda: self._read(item.picture, segmenting)
+                lambda: self._read(item.sound, segmentation), lambda: self._read(item.picture, segmentation)
             ):
                 yield Clip(frames=picture.frames, waveform=sound.waveform), Modality.AV
         else:
@@ -152,7 +143,7 @@ class Encoder:
                 f"{item!r} cannot be embedded", "Give text, a Clip, or a file as Audio, Video, Image or AV of it."
             )
 
-    def _read(self, ref: MediaRef, segmenting: Segmentation) -> Generator[tuple[Clip, Modality]]:
+    def _read(self, ref: MediaRef, segmentation: Segmentation) -> Generator[tuple[Clip, Modality]]:
         decoders = self.decoders()
         info = decoders.identify(ref.path)
         if ref.modality not in info.modalities:
@@ -160,13 +151,13 @@ class Encoder:
             raise UsageError(f"{ref.path}: the file has no {_NAMES[ref.modality]}", f"It can be used as {offers}.")
         span = span_of(ref.path, info, ref.start_s, ref.stop_s)
         segment = None
-        for segment in decoders.segments(ref.path, info, segmenting, [ref.modality], span):
+        for segment in decoders.segments(ref.path, info, segmentation, [ref.modality], span):
             yield segment.clip, ref.modality
         if segment is None:
             raise BrokenMediaError(ref.path, "it has no segment to embed")
 
 
-def choose_modality(available: Collection[Modality], target: str = "any") -> Modality:
+def choose_modality(available: Collection[Modality], target: Target | Modality = "any") -> Modality:
     """Return the modality to embed a file as: the target if the file has it, otherwise the richest one that it has."""
     if target in list(available):
         return Modality(target)
@@ -224,10 +215,3 @@ def _only_modality(clip: Clip) -> Modality:
     if not clip.modalities:
         raise UsageError("the clip is empty")
     return choose_modality(clip.modalities)
-
-
-def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Split items into lists of `size`, the last one shorter."""
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch

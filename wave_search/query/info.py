@@ -40,7 +40,7 @@ class IndexInfo:
     created: str
     """When this version was committed: UTC, ISO 8601."""
     model: ModelSpec
-    segmenting: str
+    segmentation: str
     """"10" (seconds), "scene" or "none", as it was given."""
     modalities: tuple[Modality, ...]
     instructions: tuple[str, ...]
@@ -67,7 +67,7 @@ def describe(snapshot: Snapshot) -> IndexInfo:
         version=manifest.version,
         created=manifest.created,
         model=manifest.model,
-        segmenting=manifest.settings.segmenting,
+        segmentation=manifest.settings.segmentation,
         modalities=manifest.settings.modalities,
         instructions=manifest.settings.instructions,
         roots=tuple(Path(root) for root in manifest.roots),

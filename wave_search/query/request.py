@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, get_args
 from numpy.typing import ArrayLike
 
 from wave_search.errors import UsageError
+from wave_search.models import check_text
 from wave_search.query.terms import check_terms, read_terms
 from wave_search.types import Modality, Target
 
@@ -110,8 +111,8 @@ class SearchRequest:
             raise UsageError(f'there is no target "{self.target}"', f"Choose one of {', '.join(get_args(Target))}.")
         for name in ("k", "per_file", "rerank"):
             check_count(name, getattr(self, name))
-        if self.min_z is not None and math.isnan(self.min_z):
-            raise UsageError("min_z must be a number of standard deviations, got nan")
+        if self.min_z is not None:
+            check_min_z(self.min_z)
         if self.dedupe is not None:
             check_cosine("dedupe", self.dedupe)
         if self.instruction is not None:
@@ -164,6 +165,16 @@ def check_count(name: str, value: int | None) -> None:
         raise UsageError(f"{name} must be at least 1, got {value}")
 
 
+def check_min_z(value: float) -> None:
+    """Check the least z of a result.
+
+    Raises:
+        UsageError: it is nan.
+    """
+    if math.isnan(value):
+        raise UsageError("min_z must be a number of standard deviations, got nan")
+
+
 def check_cosine(name: str, value: float) -> None:
     """Check the least cosine of near-duplicates.
 
@@ -182,16 +193,11 @@ def check_instruction(text: str) -> str:
     """
     if not isinstance(text, str):
         raise UsageError(f"{text!r} is not an instruction", "Give a text.")
-    if not text.strip():
-        raise UsageError("the instruction is empty", 'Write what to find, for example "What animal is heard?"')
+    check_text(text, "instruction", 'Write what to find, for example "What animal is heard?"')
     if len(text) > MAX_INSTRUCTION_CHARS:
         raise UsageError(
             f"the instruction has {len(text):,} characters, more than {MAX_INSTRUCTION_CHARS:,}", "Shorten it."
         )
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise UsageError("the instruction is not valid Unicode", "It may hold bytes of another encoding.") from None
     return text
 
 

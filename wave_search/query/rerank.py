@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from itertools import groupby
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wave_search import batches
 from wave_search.ann import max_inner_products, score
+from wave_search.batches import batched, clip_bytes
 from wave_search.errors import BrokenMediaError, CacheError, MediaError, UsageError
-from wave_search.query.encode import WHOLE, batches
+from wave_search.files import as_path
+from wave_search.media import WHOLE
 from wave_search.query.fusion import joint_z
 from wave_search.query.grouping import order
 from wave_search.reports import Progress, Skipped
@@ -22,6 +23,7 @@ from wave_search.types import Clip, Modality, Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -31,18 +33,14 @@ if TYPE_CHECKING:
     from wave_search.query.grouping import Match
     from wave_search.query.partition import PartitionSearch
     from wave_search.query.request import SearchRequest
-    from wave_search.reports import ProgressCallback
+    from wave_search.reports import ProgressCallback, Stage
     from wave_search.store import FileRow, SegmentRow, Snapshot
 
     Vector = NDArray[np.floating]
     Source = tuple[Path, MediaInfo]
 
-BATCH_CLIPS = 8
-"""Clips that are embedded at once: fewer than of a query, so that the progress display moves."""
 _MIN_STD_Z = 1e-3
 """If the z of segments deviate less than this from each other, they do not tell how much z a point of cosine is."""
-
-
 _CACHE_WAIT_S = 1.0
 """Seconds to wait for another process that writes the cache: a query should rather do without."""
 
@@ -69,7 +67,7 @@ class RerankProgress:
     media_s: float = 0.0
     warned: set[Path] = field(default_factory=set)
 
-    def report(self, stage: str, current: Path | None = None) -> None:
+    def report(self, stage: Stage, current: Path | None = None) -> None:
         """Call `progress`."""
         if self.progress is not None:
             self.progress(Progress(stage, self.total, self.done, self.skipped, self.done, self.media_s, current))
@@ -117,7 +115,12 @@ class Reembedder:
         progress.report("rerank")
         missing = [origin for origin in origins if origin.segment.segment_id not in found]
         with closing(self._clips(missing, progress)) as clips:
-            for batch in batches(clips, BATCH_CLIPS):
+            for batch in batched(
+                clips,
+                lambda pair: clip_bytes(pair[1]),
+                max_items=batches.SHORT_BATCH_CLIPS,
+                max_bytes=batches.WHOLE_BATCH_BYTES,
+            ):
                 pairs = [(clip, origin.segment.modality) for origin, clip in batch]
                 rows = [row.astype(np.float16) for row in self._encoder.embed_clips(pairs, instruction)]
                 made = [(origin, row) for (origin, _), row in zip(batch, rows, strict=True)]
@@ -164,7 +167,7 @@ class Reembedder:
         """Return the first file that still has the content."""
         problem: MediaError | None = None
         for file in files:
-            path = Path(os.fsdecode(file.path))
+            path = as_path(file.path)
             try:
                 info = self._encoder.identify(path)
             except MediaError as error:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from wave_search.query.encode import Encoder
     from wave_search.query.request import SearchRequest
     from wave_search.store import SegmentRow, Snapshot
+    from wave_search.types import Target
 
 _MIN_OVERLAP = 0.5
 """Share of the shorter one by which a segment and a range overlap if the segment belongs to the range: neighbours that
@@ -79,7 +80,7 @@ def _resolved(item: Any, request: SearchRequest, snapshot: Snapshot, encoder: En
             modality = Modality.AV
         case _:
             modality = Modality.TEXT
-    return ResolvedVectors(encoder.encode_query(item, _segmenting(snapshot), request.instruction), modality)
+    return ResolvedVectors(encoder.encode_query(item, _segmentation(snapshot), request.instruction), modality)
 
 
 def _similar(file: SimilarFile, request: SearchRequest, snapshot: Snapshot, encoder: Encoder) -> ResolvedVectors:
@@ -91,11 +92,11 @@ def _similar(file: SimilarFile, request: SearchRequest, snapshot: Snapshot, enco
         return stored
     modality = file.modality or choose_modality(info.modalities, request.target)
     ref = MediaRef(file.path, modality, file.start_s, file.stop_s)
-    return ResolvedVectors(encoder.encode_query(ref, _segmenting(snapshot), instruction), modality)
+    return ResolvedVectors(encoder.encode_query(ref, _segmentation(snapshot), instruction), modality)
 
 
-def _segmenting(snapshot: Snapshot) -> Segmentation:
-    return Segmentation.parse(snapshot.manifest.settings.segmenting)
+def _segmentation(snapshot: Snapshot) -> Segmentation:
+    return Segmentation.parse(snapshot.manifest.settings.segmentation)
 
 
 def of_segment(snapshot: Snapshot, segment_id: int, instruction: str = "") -> ResolvedVectors:
@@ -120,7 +121,13 @@ def of_segment(snapshot: Snapshot, segment_id: int, instruction: str = "") -> Re
 
 
 def of_content(
-    snapshot: Snapshot, digest: str, span: Span | None, modality: Modality | None, target: str, *, instruction: str = ""
+    snapshot: Snapshot,
+    digest: str,
+    span: Span | None,
+    modality: Modality | None,
+    target: Target | Modality,
+    *,
+    instruction: str = "",
 ) -> ResolvedVectors | None:
     """Return the vectors of a file, or of the segments that a range of it covers: those with the instruction, if any.
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from wave_search.query.request import SearchRequest
     from wave_search.reports import ProgressCallback, Skipped
     from wave_search.store import Snapshot
+    from wave_search.types import Target
 
 _MIN_CANDIDATES = 64
 _CANDIDATES_PER_HIT = 4
@@ -61,7 +62,7 @@ class Searcher:
     def _segments(self) -> Mapping[PartitionKey, int]:
         return self.snapshot.counts().segments
 
-    def targets(self, target: str, instruction: str | None = None) -> tuple[PartitionKey, ...]:
+    def targets(self, target: Target | Modality, instruction: str | None = None) -> tuple[PartitionKey, ...]:
         """Return the partitions of a target: those with the instruction, where the index has them.
 
         Raises:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ import numpy as np
 from wave_search.ann import draw, score
 from wave_search.calibration import SAMPLE_SIZE, Background
 from wave_search.errors import UsageError
-from wave_search.query.request import check_count
+from wave_search.query.request import check_count, check_min_z
 from wave_search.reports import TagReport
 from wave_search.store import Column
 from wave_search.types import Modality
@@ -91,8 +90,7 @@ class Tagging:
 
     def __post_init__(self) -> None:
         check_count("top", self.top)
-        if math.isnan(self.min_z):
-            raise UsageError("min_z must be a number of standard deviations, got nan")
+        check_min_z(self.min_z)
 
     def run(self, snapshot: Snapshot, keys: Sequence[PartitionKey], encoder: Encoder, column: str) -> TaggedFiles:
         """Find the labels of all files by their stored vectors.

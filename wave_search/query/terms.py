@@ -129,6 +129,18 @@ def check_range(path: StrPath, start_s: float | None, stop_s: float | None) -> N
         )
 
 
+def parse_modality(name: str) -> Modality:
+    """Read the name of a modality.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    try:
+        return Modality(name)
+    except ValueError:
+        raise UsageError(f'there is no modality "{name}"', f"Choose from {', '.join(Modality)}.") from None
+
+
 def parse_seconds(text: str) -> float:
     """Read "12.5", "1:30" or "1:02:03.5" as seconds.
 

@@ -10,7 +10,7 @@ import json
 import sqlite3
 from contextlib import closing, contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from wave_search.models import ModelSpec
     from wave_search.types import Modality
 
+_Mode = Literal["ro", "rw", "rwc"]
 NAME = "cache.sqlite3"
 """Of the file beside an index."""
 _TABLES = """
@@ -123,7 +124,7 @@ class EmbeddingCache:
         return digest(f"{key.space}\0{key.item}\0{self._dtype.name}\0".encode() + blob)
 
     @contextmanager
-    def _connected(self, mode: str) -> Iterator[sqlite3.Connection]:
+    def _connected(self, mode: _Mode) -> Iterator[sqlite3.Connection]:
         """Connect for one transaction, so that the file may be deleted at any time."""
         try:
             with closing(_connect(self._path, mode, self._wait_s)) as database, database:
@@ -160,5 +161,5 @@ def damage(path: Path) -> str | None:
     return None if result == "ok" else result
 
 
-def _connect(path: Path, mode: str, wait_s: float) -> sqlite3.Connection:
+def _connect(path: Path, mode: _Mode, wait_s: float) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", timeout=wait_s, uri=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import secrets
 import shlex
 import shutil
 import socket
@@ -66,21 +65,15 @@ class LocalFiles:
             write_atomic(path, data, durable=True)
 
     def put_if_absent(self, name: str, data: bytes) -> None:
-        """Write a file under a temporary name and link it: unlike a rename, a link fails if the name is taken."""
+        """Write a file under a temporary name and link it."""
         path = self.local_path(name)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
         taken: FileExistsError | None = None
         with disk_errors(path):
             _make_folder(path.parent)
             try:
-                temporary.write_bytes(data)
-                sync(temporary)
-                os.link(temporary, path)
+                write_atomic(path, data, durable=True, overwrite=False)
             except FileExistsError as error:
                 taken = error
-            finally:
-                temporary.unlink(missing_ok=True)
-            sync(path.parent)
         if taken is not None:
             raise taken
 

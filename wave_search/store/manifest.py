@@ -214,10 +214,10 @@ def _decoded(content: Mapping[str, Any]) -> Manifest:
     return _converted(content, Manifest, "")
 
 
-def _converted(content: Any, kind: type[T], name: str) -> T:
+def _converted(content: Any, as_type: type[T], name: str) -> T:
     """Return some content as a type, with every value in it checked."""
     try:
-        return msgspec.convert(content, kind)
+        return msgspec.convert(content, as_type)
     except msgspec.ValidationError as error:
         cause, _, place = str(error).partition(" - at `$")
         raise ValueError(f"{name}{place.strip('.`')}: {cause[:1].lower()}{cause[1:]}") from error

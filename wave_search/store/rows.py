@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from wave_search.types import Modality, PartitionKey
+from wave_search.types import ColumnType, FileKind, Modality, PartitionKey
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Settings:
     """Choices besides the model, fixed when an index is created; only instructions may be added."""
 
-    segmenting: str
+    segmentation: str
     """"10", "scene" or "none", as it was given."""
     modalities: tuple[Modality, ...]
     instructions: tuple[str, ...] = ()
@@ -139,8 +139,7 @@ class ContentRow:
 
     digest: str
     """Of all the bytes of the file."""
-    kind: str
-    """"text", "image", "audio" or "video"."""
+    kind: FileKind
     container: str
     duration_s: float | None = None
     width: int | None = None
@@ -207,7 +206,7 @@ class Column:
     """A column that the user adds to the files."""
 
     name: str
-    type: Literal["text", "number", "bool", "timestamp", "texts"]
+    type: ColumnType
 
 
 @dataclass(frozen=True, slots=True)

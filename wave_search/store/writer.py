@@ -23,7 +23,6 @@ from wave_search.store.write_buffer import WriteBuffer
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
-    from types import TracebackType
 
     from wave_search.store.manifest import Manifest
     from wave_search.store.rows import Column, ContentRow, FileRow, MetadataRow, NewSegment, ScoreStats, Tuning
@@ -93,9 +92,7 @@ class Writer:
         self._next = state
         self._rows = WriteBuffer(self._tables, state.model.dim)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Release the lock."""
         self._held.close()
 

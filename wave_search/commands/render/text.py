@@ -147,7 +147,7 @@ def info_rows(info: IndexInfo) -> Iterator[tuple[str, str]]:
     quantized = f", {info.model.quantization}" if info.model.quantization else ""
     named = f"{printable(info.model.name)} at {info.model.revision[:12]}{quantized}"
     yield "model", f"{named}, {info.model.dim} dimensions"
-    yield "segment length", info.segmenting if info.segmenting in ("scene", "none") else f"{info.segmenting} s"
+    yield "segment length", info.segmentation if info.segmentation in ("scene", "none") else f"{info.segmentation} s"
     for root in info.roots:
         yield "folder", printable(root)
     yield "files", f"{info.files:,}, {info.contents:,} distinct contents; {info.skipped:,} skipped"

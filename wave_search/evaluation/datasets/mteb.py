@@ -41,9 +41,9 @@ def read_mteb(folder: Path, split: str, into: Collector) -> None:
 
     def qrel(row: Row) -> None:
         query_id, corpus_id = str(value_of(row, "query-id")), str(value_of(row, "corpus-id"))
-        for kind, known, wanted in (("query", into.queries, query_id), ("corpus", into.corpus, corpus_id)):
+        for name, known, wanted in (("query", into.queries, query_id), ("corpus", into.corpus, corpus_id)):
             if wanted not in known:
-                raise UsageError(f'the {kind} has no usable row with the id "{wanted}"')
+                raise UsageError(f'the {name} has no usable row with the id "{wanted}"')
         into.judge(query_id, corpus_id, _grade(row))
 
     for names, take in ((("corpus",), corpus), (("queries", "query"), query), (("qrels",), qrel)):

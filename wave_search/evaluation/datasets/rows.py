@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from wave_search.errors import DatasetError, UsageError
+from wave_search.models import check_text
 from wave_search.types import Modality
 
 if TYPE_CHECKING:
@@ -221,16 +222,11 @@ def checked_text(value: object, what: str) -> str:
         what: its name in errors.
 
     Raises:
-        UsageError: it is not a string, or empty, or cannot be encoded as UTF-8.
+        UsageError: it is not a string, or empty, or not valid Unicode.
     """
     if not isinstance(value, str):
         raise UsageError(f"the {what} is {value!r:.40}, not a string")
-    if not value.strip():
-        raise UsageError(f"the {what} is empty")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise UsageError(f"the {what} is not UTF-8") from None
+    check_text(value, what)
     return value.strip()
 
 

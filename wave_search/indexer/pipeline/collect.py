@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wave_search.files import as_path
 from wave_search.indexer.pipeline.commit import Reused
 from wave_search.indexer.pipeline.process import Failed, Failure, Indexed, NotMedia, Outcome, Unsupported
-from wave_search.indexer.scan import as_path
 from wave_search.reports import Skipped
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wave_search import batches
+from wave_search.files import as_path
 from wave_search.indexer.pipeline.decode import Copy, Decoded, Ended, Event, Fault
 from wave_search.indexer.pipeline.process import Assembly, Failed, Failure, NotMedia, embed_segments
-from wave_search.indexer.scan import as_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -17,8 +17,9 @@ import numpy as np
 
 from wave_search.batches import batched, clip_bytes
 from wave_search.errors import MediaError, ModelError, UsageError
-from wave_search.indexer.scan import FoundFile, as_path
+from wave_search.files import as_path
 from wave_search.media import DecodedSegment, MediaInfo, Segmentation, looks_like_media
+from wave_search.media.source import RETRY
 from wave_search.store import NewSegment
 from wave_search.types import Modality
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from wave_search.indexer.scan import FoundFile
     from wave_search.media import DecoderPool
     from wave_search.models import Embedder
 
@@ -243,9 +245,7 @@ _CHANGED = Failure("changed while it was read", "The next run reads it again.", 
 
 def _unidentified(file: FoundFile, error: MediaError | OSError) -> Failure:
     if isinstance(error, OSError):
-        return Failure(
-            f"cannot be read ({error.strerror})", "Try again; if it fails again, check the disk.", retry=True
-        )
+        return Failure(f"cannot be read ({error.strerror})", RETRY, retry=True)
     if _is_transient(error) or not os.access(file.path, os.R_OK):
         return Failure(error.cause, error.remedy, retry=True)
     return Failure(error.cause, error.remedy) if _is_as_found(file) else _CHANGED

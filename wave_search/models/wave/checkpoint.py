@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from wave_search.models.wave.config import WaveConfig
     from wave_search.models.wave.network import Wave
+    from wave_search.types import Quantization
 
 BEATS_FILE = "BEATs_iter3_plus_AS2M.pt"
 """The encoder as its authors publish it; the released WAVE checkpoint includes it next to its own weights."""
@@ -79,7 +80,7 @@ class StoredWave:
         stored: Mapping[str, StoredTensor],
         device: torch.device,
         dtype: torch.dtype,
-        quantization: str | None,
+        quantization: Quantization | None,
     ) -> None:
         self.wave = wave
         self._quantization = quantization
@@ -110,7 +111,7 @@ def load_wave(
     device: torch.device | str = "cpu",
     dtype: torch.dtype | None = None,
     beats_file: Path | None = None,
-    quantization: str | None = None,
+    quantization: Quantization | None = None,
 ) -> Wave:
     """Load a whole model; see `open_wave`."""
     stored = open_wave(directory, device=device, dtype=dtype, beats_file=beats_file, quantization=quantization)
@@ -124,7 +125,7 @@ def open_wave(
     device: torch.device | str = "cpu",
     dtype: torch.dtype | None = None,
     beats_file: Path | None = None,
-    quantization: str | None = None,
+    quantization: Quantization | None = None,
 ) -> StoredWave:
     """Open a checkpoint and compare all its keys with the model. No weights are read yet.
 

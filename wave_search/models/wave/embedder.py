@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from wave_search.models.wave.network import Component, Wave
     from wave_search.models.wave.preprocess import AudioPiece, Patches, Prepared
     from wave_search.models.wave.tokenizer import TextTokenizer
-    from wave_search.types import Clip, Frames
+    from wave_search.types import Clip, Frames, Quantization
 
     Vectors = dict[Modality, NDArray[np.float32]]
 
@@ -64,7 +64,7 @@ class WaveEmbedder:
         tokenizer: TextTokenizer,
         source: Source,
         options: Mapping[str, str] | None = None,
-        quantization: str | None = None,
+        quantization: Quantization | None = None,
         *,
         require: Callable[[Iterable[Component]], None] | None = None,
         token_budget: int | None = None,
@@ -252,8 +252,8 @@ class WaveEmbedder:
         """Embed the jobs in packs."""
         texts = [job for job in jobs if job.modality is Modality.TEXT]
         media = [job for job in jobs if job.modality is not Modality.TEXT]
-        for kind, embed in ((texts, self.wave.embed_text), (media, self.wave.embed_media)):
-            for pack in packs(kind, lambda job: job.sequence.shape, self.token_budget):
+        for group, embed in ((texts, self.wave.embed_text), (media, self.wave.embed_media)):
+            for pack in packs(group, lambda job: job.sequence.shape, self.token_budget):
                 yield pack, embed([job.sequence for job in pack])
 
 

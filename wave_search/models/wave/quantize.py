@@ -10,32 +10,37 @@ from typing import TYPE_CHECKING, Any
 from wave_search.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from logging import LogRecord
 
     import torch
 
     from wave_search.models.wave.network import Wave
+    from wave_search.types import Quantization
 
-_PACKAGES = {"8bit": "bitsandbytes", "4bit": "bitsandbytes", "int8": "torchao", "fp8": "torchao"}
-METHODS = tuple(_PACKAGES)
+_PACKAGES: Mapping[Quantization, str] = {
+    "8bit": "bitsandbytes",
+    "4bit": "bitsandbytes",
+    "int8": "torchao",
+    "fp8": "torchao",
+}
 
 
-def check_available(method: str) -> None:
+def check_available(method: Quantization) -> None:
     """Check that a method can be used, before any weight is read.
 
     Raises:
         UsageError: no such method, or its package is not installed.
     """
-    if method not in METHODS:
-        raise UsageError(f"{method!r} is not a quantization", f"Use one of {', '.join(METHODS)}.")
+    if method not in _PACKAGES:
+        raise UsageError(f"{method!r} is not a quantization", f"Use one of {', '.join(_PACKAGES)}.")
     package = _PACKAGES[method]
     if find_spec(package) is None:
         remedy = 'Run: pip install "wave-search[quantized]"'
         raise UsageError(f"the quantization {method} needs the package {package}", remedy)
 
 
-def prepare_decoder(wave: Wave, method: str, compute_dtype: torch.dtype) -> None:
+def prepare_decoder(wave: Wave, method: Quantization, compute_dtype: torch.dtype) -> None:
     """Replace the linear layers of a decoder that has no weights yet, if the method quantizes while it loads.
 
     Towers, BEATs and the fusion head keep their precision: they are small, and their errors would add up.
@@ -63,7 +68,7 @@ def prepare_decoder(wave: Wave, method: str, compute_dtype: torch.dtype) -> None
     replace_with_bnb_linear(wave.model.layers, quantization_config=config)
 
 
-def finish_decoder(wave: Wave, method: str) -> None:
+def finish_decoder(wave: Wave, method: Quantization) -> None:
     """Quantize the linear layers of a decoder that has its weights, if the method has not done so while loading.
 
     Args:

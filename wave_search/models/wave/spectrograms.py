@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from transformers.audio_utils import mel_filter_bank
 
+from wave_search.models.wave.clips import SAMPLE_RATE_HZ
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-_SAMPLE_RATE_HZ = 16_000
 WINDOW, SHIFT = 400, 160
 """Samples of a window, and from one window to the next: 25 and 10 ms."""
 # Bounds the memory of the double-precision spectra of a long sound.
@@ -100,8 +101,8 @@ def _slaney_filters(bins: int) -> NDArray[np.float64]:
             num_frequency_bins=WINDOW // 2 + 1,
             num_mel_filters=bins,
             min_frequency=0.0,
-            max_frequency=_SAMPLE_RATE_HZ / 2,
-            sampling_rate=_SAMPLE_RATE_HZ,
+            max_frequency=SAMPLE_RATE_HZ / 2,
+            sampling_rate=SAMPLE_RATE_HZ,
             norm="slaney",
             mel_scale="slaney",
         )
@@ -118,7 +119,7 @@ def _kaldi_filters() -> NDArray[np.float64]:
     """(257, 128) triangles, equally wide in mel; the narrowest hold no bin of the spectrum."""
     edges = np.linspace(_mel(_LOW_HZ), _mel(_HIGH_HZ), BINS + 2)
     left, centre, right = edges[:-2], edges[1:-1], edges[2:]
-    bins = _mel(np.arange(_FFT // 2 + 1) * _SAMPLE_RATE_HZ / _FFT)[:, None]
+    bins = _mel(np.arange(_FFT // 2 + 1) * SAMPLE_RATE_HZ / _FFT)[:, None]
     return np.maximum(0, np.minimum((bins - left) / (centre - left), (right - bins) / (right - centre)))
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wave_search.errors import CheckpointError, UsageError
+from wave_search.errors import CheckpointError
+from wave_search.models.base import check_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,12 +83,7 @@ class TextTokenizer:
             UsageError: the text is only white space, or not valid Unicode.
         """
         words = text.removesuffix(_END)
-        if not words.strip():
-            raise UsageError("the text is empty", "Enter at least one word.")
-        try:
-            words.encode()
-        except UnicodeEncodeError:
-            raise UsageError("the text is not valid Unicode", "It may contain bytes of another encoding.") from None
+        check_text(words, remedy="Enter at least one word.")
         ids: list[int] = self._tokenizer.encode(words, add_special_tokens=False).ids
         return ids[:MAX_TEXT_TOKENS]
 
