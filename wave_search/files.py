@@ -20,7 +20,7 @@ _BLOCK_BYTES = 1 << 20
 
 
 def digest(parts: bytes | Iterable[bytes], size_bytes: int = DIGEST_BYTES) -> str:
-    """Return the BLAKE2b digest of bytes, or of parts one after another, as hexadecimal."""
+    """Return the BLAKE2b digest of bytes, or of concatenated parts, in hexadecimal."""
     state = hashlib.blake2b(digest_size=size_bytes)
     for part in (parts,) if isinstance(parts, bytes) else parts:
         state.update(part)
@@ -28,7 +28,7 @@ def digest(parts: bytes | Iterable[bytes], size_bytes: int = DIGEST_BYTES) -> st
 
 
 def file_digest(path: Path) -> str:
-    """Return the BLAKE2b digest of the bytes of a file as hexadecimal.
+    """Return the BLAKE2b digest of a file's content in hexadecimal.
 
     Raises:
         OSError: it cannot be read.
@@ -48,7 +48,7 @@ def blocks(path: Path) -> Iterator[bytes]:
 
 
 def write_atomic(path: Path, data: bytes, *, durable: bool = False) -> None:
-    """Write a file as a whole: readers see the old content or the new one, also after a crash.
+    """Write a file atomically: readers see either the old or the new content, even after a crash.
 
     Args:
         path: the file. The permissions of a new file follow the umask.
@@ -56,7 +56,7 @@ def write_atomic(path: Path, data: bytes, *, durable: bool = False) -> None:
         durable: whether the content and the name are on the disk before this returns (fsync).
 
     Raises:
-        OSError: it cannot be written; what was there stays.
+        OSError: it cannot be written; the old content is kept.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
@@ -73,7 +73,7 @@ def write_atomic(path: Path, data: bytes, *, durable: bool = False) -> None:
 
 
 def sync(path: Path) -> None:
-    """Bring the content of a file, or the names in a folder, to the disk (fsync).
+    """Flush the content of a file, or the entries of a directory, to disk (fsync).
 
     Raises:
         OSError: it cannot be opened or written.
@@ -90,8 +90,8 @@ def read_toml(path: Path, as_type: type[Decoded], remedy: str, table: str | None
 
     Args:
         path: of the file.
-        as_type: of the result. Its annotations are checked.
-        remedy: for the errors: where the format is described.
+        as_type: type of the result. Values are checked against its annotations.
+        remedy: added to errors: where the format is described.
         table: the name of the table; None for the whole file.
 
     Raises:
