@@ -323,7 +323,7 @@ class Writer:
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
-        """Refuse further changes after a failure: the tables hold part of the changes until a new writer restores them."""
+        """Refuse changes after a failure: the tables hold part of the changes until another writer restores them."""
         if not self._usable:
             raise IndexStateError(f"an earlier write to {self._store.url()} failed", "Open the index again and retry.")
         self._usable = False
