@@ -95,7 +95,6 @@ def remove(index_dir: Path, paths: Iterable[str | os.PathLike[str]]) -> int:
     """Remove the files at or below paths from the index, in one commit. The paths need not exist.
 
     Returns:
-
         The number of removed files.
 
     Raises:
