@@ -1,7 +1,7 @@
-"""Multiple choice: the text that is nearest to a clip embedded with a question.
+"""Multiple choice: the answer nearest to a clip that is embedded with the question.
 
-This is how WAVE answers questions (arXiv:2509.21990): the clip is embedded with the question as its prompt, the answers
-as texts, and the nearest one is chosen.
+WAVE answers questions in this way (arXiv:2509.21990): the clip is embedded with the question as its prompt, the answers
+are embedded as texts, and the nearest one is chosen.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def answer(
 
 
 def _asked(encoder: Encoder, clip: str | os.PathLike[str] | MediaRef | Clip, modality: str | None) -> MediaRef | Clip:
-    """Return the clip of a question: with audio and frames, as far as it has both."""
+    """Return the clip of a question, with both audio and frames if it has them."""
     if isinstance(clip, Clip):
         if clip.text is not None:
             raise _about_text("the clip")
