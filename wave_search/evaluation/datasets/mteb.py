@@ -22,15 +22,15 @@ _MEDIA = (Modality.IMAGE, Modality.AUDIO, Modality.VIDEO)
 
 
 def read_mteb(folder: Path, split: str, into: Collector) -> None:
-    """Read `corpus`, `queries` (or `query`) and `qrels`, each a file or a folder of files of several splits.
+    """Read `corpus`, `queries` (or `query`) and `qrels`, each a file or a folder with a file per split.
 
-    Columns of the first two: `_id` or `id`; `text`, and `title` before it; `image`, `audio`, `video`: a path relative
-    to the folder of media, or the medium itself. `modality` selects among them: "text", "image", "audio", "video",
-    "audio,video" (one audio-visual clip, as "av"), or a medium with ",text", which is then its prompt. Columns of the
-    last: `query-id`, `corpus-id`, `score`.
+    Columns of the first two: `_id` or `id`; `text`, to which `title` is prepended; `image`, `audio`, `video`: a path
+    relative to the media folder, or the content of the file. `modality` selects among these: "text", "image", "audio",
+    "video", "audio,video" (one audio-visual clip, as "av"), or a media modality with ",text" appended, whose text is
+    then the prompt. Columns of the last: `query-id`, `corpus-id`, `score`.
 
     Raises:
-        DatasetError: one of the three is missing, or a file of them cannot be read.
+        DatasetError: one of the three is missing or cannot be read.
     """
 
     def corpus(row: Row) -> None:
