@@ -16,7 +16,7 @@ Model = Annotated[
 Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda[:N]", help="Device to run the model on.")]
 Dtype = Annotated[
     Literal["auto", "float32", "bfloat16"],
-    typer.Option("--dtype", help="Precision of the computation; auto: that of the checkpoint."),
+    typer.Option("--dtype", help="Precision of the computation (auto: that of the checkpoint)."),
 ]
 Quantization = Annotated[
     Literal["8bit", "4bit", "int8", "fp8"] | None,

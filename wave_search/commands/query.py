@@ -40,16 +40,16 @@ def query(
     not_like: parts.NotLike = None,
     not_similar: parts.NotFile = None,
     instruction: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Instruction for the embedding of media, such as a question.")
+        str | None, typer.Option(metavar="TEXT", help="Instruction to embed media with, such as a question.")
     ] = None,
     rerank: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="Embed the N best results with the instruction and reorder them."),
     ] = None,
     target: Annotated[
-        Target, typer.Option(help="Modality to find; video is the visual track alone, av both tracks.")
+        Target, typer.Option(help="Modality of the results; video is the visual track alone, av both tracks.")
     ] = "any",
-    k: Annotated[int, typer.Option("-k", min=1, metavar="N", help="Number of results.")] = 10,
+    k: Annotated[int, typer.Option("-k", min=1, metavar="N", help="Maximum number of results.")] = 10,
     min_z: Annotated[
         float | None, typer.Option(metavar="Z", help="Minimum z: standard deviations above unrelated segments.")
     ] = None,
@@ -61,12 +61,10 @@ def query(
     open: results.Open = False,  # noqa: A002 - the name of the option
     export: results.Export = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON Lines.")] = False,
-    paths: Annotated[
-        bool, typer.Option("--paths", help="Print only the paths, without repetition, best first.")
-    ] = False,
+    paths: Annotated[bool, typer.Option("--paths", help="Print only the distinct paths, best first.")] = False,
     index: IndexDir = DEFAULT_INDEX,
     model: Annotated[
-        str, typer.Option(metavar="NAME|DIR|HUB_ID[@REV]", help="Source of the model of the index.")
+        str, typer.Option(metavar="NAME|DIR|HUB_ID[@REV]", help="Where to load the model of the index from.")
     ] = "auto",
     device: Device = "auto",
     dtype: Dtype = "auto",
