@@ -66,7 +66,7 @@ class Clock:
 
 
 def stages(media: Path, embedder: Embedder, clock: Clock) -> tuple[int, float]:
-    """Run every stage alone, and then the whole. Returns the number of clips and the seconds of sound and video."""
+    """Run every stage alone, and then the whole. Returns the number of clips and the seconds of audio and video."""
     with TemporaryDirectory() as folder:
         place = Path(folder)
         with clock.timing("scan"):
@@ -153,7 +153,7 @@ def measure_stages(options: argparse.Namespace) -> dict[str, Any]:
     rows.append(("all together", f"{seconds['all together']:.2f}", f"{overlap:.2f}"))
     about = {
         **machine(1, "wall"),
-        "library": f"{clips} segments, {media_s:.0f} s of sound and video",
+        "library": f"{clips} segments, {media_s:.0f} s of audio and video",
         "peak memory": f"{peak_bytes() / 1e6:.0f} MB",
     }
     title = "One decoder process, one thread of the model"
