@@ -1,4 +1,4 @@
-"""The program: train wave-nano, export and evaluate it, and measure what its parts contribute.
+"""The command line: train wave-nano, export and evaluate it, and run its ablations.
 
 python -m recipes.wave_nano recipes/wave_nano/nano.toml
 python -m recipes.wave_nano export|evaluate|ablate --help
@@ -28,7 +28,7 @@ _INTERRUPTED = 130
 
 
 def parser() -> argparse.ArgumentParser:
-    """Describe the arguments of the commands."""
+    """Return the argument parser."""
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--threads", type=int, default=torch.get_num_threads(), help="threads of torch")
     program = argparse.ArgumentParser(
@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     commands = program.add_subparsers(dest="command", required=True, metavar="COMMAND")
     train = commands.add_parser("train", parents=[common], help="run the stages, from their last checkpoints")
     train.add_argument("config", type=Path)
-    train.add_argument("--stage", choices=STAGES, action="append", help="only this one; default: all in their order")
+    train.add_argument("--stage", choices=STAGES, action="append", help="run only this stage (default: all in order)")
     exporting = commands.add_parser("export", parents=[common], help="write the model directory of a finished run")
     exporting.add_argument("config", type=Path)
     exporting.add_argument("directory", type=Path)
