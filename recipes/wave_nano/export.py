@@ -44,7 +44,7 @@ def credits_of(sounds: Sequence[Sound]) -> str:
     lines = [f"- `{Path(sound.path).name}`: {sound.attribution}; {sound.licence}" for sound in named]
     return "\n".join(
         [
-            "# Whose work wave-nano learned from",
+            "# Attribution of the training data of wave-nano",
             "\n## Pictograms\n",
             _ICONS,
             f"## Sounds\n\n{len(sounds)} recordings. CC0 or in the public domain: {free}. The others:\n",
