@@ -70,17 +70,16 @@ def unused_shards(store: FileStore, states: Iterable[Manifest]) -> dict[str, lis
 
 def _kept(store: FileStore, newest: Manifest, keep_versions_for_s: float) -> list[Manifest]:
     """Return the versions that stay, the newest last."""
-    states = [*_older(store, newest), newest]
+    states = [*_older(store), newest]
     return [*(old for old, new in pairwise(states) if _age_s(new) < keep_versions_for_s), newest]
 
 
-def _older(store: FileStore, newest: Manifest) -> Iterator[Manifest]:
-    for version in manifest.versions(store):
-        if version < newest.version:
-            try:
-                yield manifest.read(store, version)
-            except (IndexCorruptError, IndexMismatchError):
-                continue  # no reader can use it; one that only cannot be read at the moment must not be lost
+def _older(store: FileStore) -> Iterator[Manifest]:
+    for version in manifest.versions(store)[:-1]:
+        try:
+            yield manifest.read(store, version)
+        except (IndexCorruptError, IndexMismatchError):
+            continue  # no reader can use it; one that only cannot be read now must not be lost
 
 
 def _age_s(state: Manifest) -> float:

@@ -168,11 +168,14 @@ class Terminal:
 
     def rows(self, rows: Iterable[tuple[str, ...]]) -> None:
         """Write names and values: aligned on a terminal, tab-separated otherwise."""
-        if not self.results_on_terminal:
-            self.lines("\t".join(row) for row in rows)
+        cells = list(rows)
+        if not cells or not self.results_on_terminal:
+            self.lines("\t".join(row) for row in cells)
             return
         table = Table(box=None, pad_edge=False, show_header=False)
-        for row in rows:
+        for _ in cells[0]:
+            table.add_column(overflow="fold")
+        for row in cells:
             table.add_row(Text(row[0], style="bold"), *(Text(cell) for cell in row[1:]))
         self._write_table(table)
 
