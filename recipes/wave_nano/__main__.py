@@ -45,10 +45,10 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("model", help="a known model, or the directory of a checkpoint")
     evaluate.add_argument("--media", type=Path, required=True, help="folder of sounds with manifest.jsonl")
     evaluate.add_argument("--icons", type=Path, required=True, help="folder with STYLE/icons.json")
-    evaluate.add_argument("--fold", type=int, default=4, help="of the sounds")
-    ablate = commands.add_parser("ablate", parents=[common], help="the ablations of the paper at a small scale")
+    evaluate.add_argument("--fold", type=int, default=4, help="held-out fold of the sounds")
+    ablate = commands.add_parser("ablate", parents=[common], help="repeat the ablations of the paper at a small scale")
     ablate.add_argument("config", type=Path)
-    ablate.add_argument("--steps", type=int, default=60, help="of each task")
+    ablate.add_argument("--steps", type=int, default=60, help="number of steps per task")
     return program
 
 

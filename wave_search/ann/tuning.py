@@ -91,7 +91,7 @@ def measure(snapshot: Snapshot, key: PartitionKey, shards: ShardSet, target: flo
         snapshot: the source of the queries.
         key: of the partition.
         shards: of the partition.
-        target: wanted recall@10.
+        target: target recall@10.
 
     Returns:
         The tunings to store, and whether any of them shows that the codebook is outgrown.

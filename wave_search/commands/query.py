@@ -103,11 +103,11 @@ def query(
             hits = opened.search(request, progress=progress if rerank else None, warn=lost.append)
         kept = last_hits.keep_hits(opened.path, [hit.segment_id for hit in hits])
         if not kept and last_hits.kept_hits(opened.path) is not None:
-            terminal.warning("--like will go by an earlier query: the index cannot be written")
+            terminal.warning("--like will refer to an earlier query: the index cannot be written")
         if instruction is not None and 0 < (share := _coverage(opened.info(), instruction, target)) < 1:
             terminal.warning(f"only {share:.0%} is indexed with this instruction, and only that was searched")
     for file in lost:
-        terminal.warning(f"left at the end: {skipped_line(file)}")
+        terminal.warning(f"moved to the end: {skipped_line(file)}")
     if export:
         results.write(export, hits)
     if not hits:

@@ -72,7 +72,10 @@ def read_labels(lines: Iterable[str]) -> tuple[Label, ...]:
         raise UsageError("there are no labels", "Write one per line.")
     name, times = Counter(label.name for label in labels).most_common(1)[0]
     if times > 1:
-        raise UsageError(f'the label "{name}" is given {times} times', "Write other texts for it behind a tab.")
+        raise UsageError(
+            f'the label "{name}" is given {times} times',
+            "Write alternative texts for it on the same line, separated by tabs.",
+        )
     return tuple(labels)
 
 

@@ -78,7 +78,7 @@ def _of_split(folder: Path, split: str) -> Iterator[Path]:
 def _new_id(row: Row, known: Container[str]) -> str:
     name = str(value_of(row, "_id", "id"))
     if name in known:
-        raise UsageError(f'the id "{name}" was there before')
+        raise UsageError(f'the id "{name}" is a duplicate')
     return name
 
 
@@ -88,7 +88,9 @@ def _item(row: Row, into: Collector) -> Item:
         media = [modality for modality in _MEDIA if row.fields.get(modality)]
         has_text = bool(row.fields.get("text"))
         if len(media) + has_text != 1:
-            raise UsageError("it has not exactly one of text, image, audio and video, and no modality that says more")
+            raise UsageError(
+                "it must have exactly one of text, image, audio and video, or a modality that selects among them"
+            )
         return into.medium(row.fields[media[0]], media[0]) if media else _text(row)
     parts = {part.strip() for part in str(named).replace("+", ",").split(",")}
     if parts == {Modality.TEXT}:

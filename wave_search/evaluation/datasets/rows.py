@@ -210,7 +210,7 @@ def _parquet(path: Path) -> Iterator[Row | BadRow]:
                     yield Row(Place(path, None, number), fields)
     except pyarrow.ArrowException as error:
         cause = str(error).splitlines()[0]
-        raise DatasetError(f"{path}: not a whole parquet file ({cause})", "Download it again.") from error
+        raise DatasetError(f"{path}: not a complete parquet file ({cause})", "Download it again.") from error
 
 
 def checked_text(value: object, what: str) -> str:
@@ -243,7 +243,7 @@ def modality_of(name: object) -> Modality:
     try:
         return Modality(str(name).strip())
     except ValueError:
-        raise UsageError(f'"{name}" is no modality, those are {", ".join(Modality)}') from None
+        raise UsageError(f'"{name}" is not a modality, use one of {", ".join(Modality)}') from None
 
 
 def value_of(row: Row, *names: str) -> Any:

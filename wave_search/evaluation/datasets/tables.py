@@ -123,7 +123,7 @@ def _answer(answer: str, choices: list[str]) -> int:
     letter = string.ascii_uppercase.find(answer) if len(answer) == 1 else -1
     place = int(answer) if answer.isdecimal() else letter
     if not 0 <= place < len(choices):
-        raise UsageError(f'the answer "{answer}" is none of the choices')
+        raise UsageError(f'the answer "{answer}" is not one of the choices')
     return place
 
 
@@ -137,4 +137,4 @@ def _filled(template: str, row: Row, **more: str) -> str:
         fields = {name: "" if value is None else value for name, value in row.fields.items()}
         return template.format_map({**fields, **more})
     except (LookupError, AttributeError, ValueError, TypeError) as error:
-        raise UsageError(f"{template} cannot be made of the row ({error!r})") from None
+        raise UsageError(f"{template} cannot be built from the row ({error!r})") from None

@@ -136,7 +136,7 @@ class WaveEmbedder:
         instructions: Sequence[str | None],
         modalities: Sequence[Modality] | None = None,
     ) -> list[list[Vectors]]:
-        """Embed each clip with each of several instructions; None stands for the default prompts.
+        """Embed each clip with each of several instructions; use None for the default prompts.
 
         The instructions share the towers and the decoder's computation on the media, so that each costs little more
         than its own tokens.
@@ -148,7 +148,7 @@ class WaveEmbedder:
             ValueError: there are no instructions; otherwise as `embed`.
         """
         if not instructions:
-            raise ValueError("no instructions; None stands for the default prompts")
+            raise ValueError("no instructions; use None for the default prompts")
         for clip in clips:
             wanted_modalities(clip, modalities)
             check_clip(clip, self._spec.sampling)
