@@ -21,7 +21,6 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-from tests.fork_server import SETTINGS
 from tests.mutation.mutants import Mutant, mutants_of
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ COPIED = ("wave_search", "tests", "demo", "recipes", "benchmarks", "scripts", "p
 
 
 def started(folder: Path, *arguments: str, **streams: int | None) -> subprocess.Popen[str]:
-    environment = {**os.environ, **SETTINGS, "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.Popen([sys.executable, *arguments], cwd=folder, env=environment, text=True, **streams)
 
 

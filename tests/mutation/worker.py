@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +17,8 @@ TIMEOUT_S = 900
 
 def main() -> None:
     """For each list of tests on stdin, print the exit code of pytest."""
-    sys.path.insert(0, os.getcwd())
+    sys.path.insert(0, str(Path.cwd()))
+    os.environ["JE_ARROW_MALLOC_CONF"] = "background_thread:false"  # a fork would lose that thread
     load_libraries()
     stop_threads()
     for line in sys.stdin:
