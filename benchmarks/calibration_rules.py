@@ -1,4 +1,4 @@
-"""Scores of the best film of a library that might tell whether it is what a query asks for."""
+"""Candidate scores for deciding whether the best film of a library matches a query."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Library:
         return scores, others if query_modality is modality else np.ones_like(others)
 
     def without(self, absent: Sequence[str]) -> Library:
-        """The same without some classes."""
+        """Return the library without some classes."""
         kept = ~np.isin(self.labels, absent)
         vectors = {modality: rows[kept] for modality, rows in self.vectors.items()}
         return Library(self.labels[kept], vectors, self.phrases)
@@ -48,7 +48,7 @@ class Library:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is looked for."""
+    """A query with its class."""
 
     label: str
     """Its class, "" if it is foreign."""
@@ -57,7 +57,7 @@ class Query:
 
 
 Score = tuple[float, str]
-"""How much the best film stands out, and its class."""
+"""Return how far the best film stands out, and its class."""
 
 
 def z_of(library: Library, query: Query) -> NDArray[np.float32]:

@@ -26,7 +26,7 @@ Result = TypeVar("Result")
 
 
 def clip_bytes(clip: Clip) -> int:
-    """Return the bytes of the arrays of a clip; a text counts as none."""
+    """Return the size in bytes of a clip's arrays; a text counts as 0."""
     pixels = clip.frames.pixels if clip.frames else None
     samples = clip.waveform.samples if clip.waveform else None
     return sum(array.nbytes for array in (clip.image, pixels, samples) if array is not None)
@@ -80,7 +80,7 @@ def map_ahead(
         interrupt: called if the generator ends early, by an error or by closing it: makes running calls end soon.
 
     Raises:
-        Exception: whatever `function` raised, at its place in the order.
+        Exception: whatever `function` raised, when its result would have been yielded.
     """
     pool = ThreadPoolExecutor(threads, "map-ahead")
     waiting: deque[Future[Result]] = deque()

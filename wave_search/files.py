@@ -25,7 +25,7 @@ def as_path(name: bytes) -> Path:
 
 
 def digest(parts: bytes | Iterable[bytes], size_bytes: int = DIGEST_BYTES) -> str:
-    """Return the BLAKE2b digest of bytes, or of parts one after another, as hexadecimal."""
+    """Return the BLAKE2b digest of bytes, or of concatenated parts, in hexadecimal."""
     state = hashlib.blake2b(digest_size=size_bytes)
     for part in (parts,) if isinstance(parts, bytes) else parts:
         state.update(part)
@@ -33,7 +33,7 @@ def digest(parts: bytes | Iterable[bytes], size_bytes: int = DIGEST_BYTES) -> st
 
 
 def file_digest(path: Path) -> str:
-    """Return the BLAKE2b digest of the bytes of a file as hexadecimal.
+    """Return the BLAKE2b digest of a file's content in hexadecimal.
 
     Raises:
         OSError: it cannot be read.
@@ -88,7 +88,7 @@ def write_atomic(
 
 
 def sync(path: Path) -> None:
-    """Bring the content of a file, or the names in a folder, to the disk (fsync).
+    """Flush the content of a file, or the entries of a directory, to disk (fsync).
 
     Raises:
         OSError: it cannot be opened or written.
@@ -105,8 +105,8 @@ def read_toml(path: Path, as_type: type[Decoded], remedy: str, table: str | None
 
     Args:
         path: of the file.
-        as_type: of the result. Its annotations are checked.
-        remedy: for the errors: where the format is described.
+        as_type: type of the result. Values are checked against its annotations.
+        remedy: added to errors: where the format is described.
         table: the name of the table; None for the whole file.
 
     Raises:

@@ -62,14 +62,15 @@ class IndexReport:
     skipped: tuple[Skipped, ...] = ()
     """Files that cannot be used, found in this run or in an earlier one."""
     unreachable: tuple[Path, ...] = ()
-    """Folders that were indexed before and are now missing or empty, like an unmounted disk. Their files stay."""
+    """Folders that were indexed before and are now missing or empty, such as an unmounted disk. Their files stay
+    indexed."""
     segments: Mapping[Modality, int] = field(default_factory=dict)
     """Segments embedded in this run."""
     media_s: float = 0.0
     """Seconds of audio and video embedded."""
     elapsed_s: float = 0.0
     peak_memory_bytes: int = 0
-    """Largest resident set of this process and its decoder processes together."""
+    """Peak resident set size of this process and its decoder processes together."""
     interrupted: bool = False
 
 
@@ -87,7 +88,7 @@ class OptimizeReport:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Progress of `Index.add`, or of a search that embeds segments again, which are counted as files."""
+    """Progress of `Index.add`, or of a search that embeds segments again; such segments are counted as files."""
 
     stage: Stage
     """"scan", "embed", "shards" or "done"; "rerank" in a search."""

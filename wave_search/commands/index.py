@@ -39,7 +39,8 @@ def index(
     modalities: Annotated[
         str | None,
         typer.Option(
-            metavar="LIST", help="Modalities to embed: video,audio,av,text,image (default: all of the model)."
+            metavar="LIST",
+            help="Modalities to embed: video,audio,av,text,image (default: all that the model supports).",
         ),
     ] = None,
     segment: Annotated[
@@ -69,7 +70,7 @@ def index(
     """Index folders and files, or update the index."""
     terminal = terminal_of(ctx, quiet)
     if report:
-        report.touch()  # fail before hours of work, not after
+        report.touch()  # fail before hours of work rather than after
     with (
         terminal.progress() as progress,
         _opened_or_created(

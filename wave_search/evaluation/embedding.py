@@ -1,4 +1,4 @@
-"""Embeds items, or takes their vectors from the cache: decoding runs ahead, the model embeds in batches."""
+"""Embedding of items, with a cache: decoding runs ahead, and the model embeds in batches."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """An item that could not be embedded, and why."""
+    """An item that could not be embedded, and the reason."""
 
     name: str
-    """Of the file; or the text itself."""
+    """Path of the file, or the text itself."""
     cause: str
     remedy: str
 
@@ -46,14 +46,14 @@ class Embedded:
     """The items embedded so far."""
 
     vectors: dict[Item, NDArray[np.float32]] = field(default_factory=dict)
-    """(dim,) of unit norm each."""
+    """Vectors (dim,) of unit norm."""
     of_content: dict[tuple[Modality, str | None, str], NDArray[np.float32]] = field(default_factory=dict)
-    """The same by modality, prompt and content: equal items have equal vectors, whatever their batches."""
+    """The same vectors by modality, prompt and content: equal items have equal vectors, whatever their batches."""
     unusable: dict[Item, Unusable] = field(default_factory=dict)
     fresh: int = 0
-    """Vectors computed by the model; the others are from the cache, or of equal content."""
+    """Number of vectors computed by the model; the others are from the cache, or of equal content."""
     media_s: float = 0.0
-    """Seconds of sound and video embedded."""
+    """Seconds of audio and video embedded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class ItemEmbedder:
 
     Args:
         model: the model.
-        dtype: in which it computes, as requested.
+        dtype: requested precision of the computation.
         decoders: processes that read media.
         cache: of vectors.
     """
@@ -83,12 +83,12 @@ class ItemEmbedder:
         self._cache = cache
 
     def embed(self, items: Iterable[Item], progress: ProgressCallback | None) -> Embedded:
-        """Embed each distinct item. One that cannot be read is skipped, with its cause.
+        """Embed each distinct item. Items that cannot be read are skipped, and their cause is recorded.
 
         Raises:
             CacheError: the cache cannot be read or written.
         """
-        # Sorted, because a call of the model takes one modality and one prompt.
+        # sorted, because a call of the model takes one modality and one prompt
         distinct = sorted(dict.fromkeys(items), key=lambda item: (item.modality, item.prompt or ""))
         done = Embedded()
         ahead = map_ahead(
@@ -152,7 +152,7 @@ class ItemEmbedder:
         try:
             status = path.stat()
         except OSError:
-            return self._decoders.identify(path).digest  # raises the error that fits
+            return self._decoders.identify(path).digest  # raises the specific error
         known = (os.fsencode(path.resolve()), status.st_size, status.st_mtime_ns)
         digest = self._cache.file_digest(*known)
         if digest is None:

@@ -1,4 +1,4 @@
-"""Reading a table of metadata, CSV or JSON Lines, into typed columns."""
+"""Reading of metadata tables, CSV or JSON Lines, into typed columns."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 PATH = "path"
 _NUMBER = re.compile(r"[+-]?(0|[1-9]\d*)(\.\d*)?([eE][+-]?\d+)?|[+-]?\.\d+([eE][+-]?\d+)?")
-"""A number with a leading zero is a code, which stays text."""
+"""A number with a leading zero is an identifier and stays text."""
 _EXACT_TO = 2**53
-"""Larger integers are not exact as floating-point numbers, so they are codes, too."""
+"""Larger integers are not exact as floating-point numbers, so they are treated as identifiers, too."""
 _INF = float("inf")
 _BOOLS = {"true": True, "false": False}
 _DELIMITERS = ",;\t"
@@ -33,19 +33,20 @@ _FORMS = 'Use a CSV file with a header, or lines of JSON like {"path": "a.wav", 
 
 @dataclass(frozen=True, slots=True)
 class MetadataTable:
-    """Values for files."""
+    """Values of metadata columns by file."""
 
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, Mapping[str, Value]], ...]
-    """Path, as written in the table, and values by column, without empty cells."""
+    """Path, as in the table, and values by column, without empty cells."""
 
 
 def read(file: Path, known: Iterable[Column] = ()) -> MetadataTable:
     """Read a CSV or JSON Lines file that has a column "path". The first character decides between the two formats.
 
     Args:
-        file: UTF-8. Paths that are not valid UTF-8 are given by their bytes, or in JSON by lone surrogates.
-        known: columns of the index. A column that is text there stays text.
+        file: encoded in UTF-8. Paths that are not valid UTF-8 are written as their raw bytes, or in JSON as lone
+            surrogates.
+        known: columns of the index. A text column of the index stays text.
 
     Raises:
         UsageError: it is in neither format, or a row is malformed; the message names the line.

@@ -1,4 +1,4 @@
-"""Segments of a file: which ranges are decoded, and of which streams."""
+"""Decoding of the segments of a file: selection of ranges and streams."""
 
 from __future__ import annotations
 

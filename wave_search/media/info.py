@@ -1,4 +1,4 @@
-"""Media files and their decoded segments, as data."""
+"""The records of media files and decoded segments."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ class VideoStream:
     """The video track of a file."""
 
     width: int
-    """Pixels, after rotation."""
+    """In pixels, after rotation."""
     height: int
     codec: str
     fps: float
     """Average frames per second."""
     frames: int
-    """Number of frames, counted in the packets."""
+    """Number of frames, counted from the packets."""
 
 
 @dataclass(frozen=True, slots=True)
 class AudioStream:
-    """The audio track of a file, as it is stored."""
+    """The audio track of a file, before resampling."""
 
     codec: str
     sample_rate_hz: int
@@ -46,11 +46,11 @@ class MediaInfo:
     digest: str
     """BLAKE2b of the whole content, 16 bytes as hexadecimal digits."""
     duration_s: float | None = None
-    """Of the longest track; None for images and plain text."""
+    """Duration of the longest track; None for images and plain text."""
     video: VideoStream | None = None
     audio: AudioStream | None = None
     width: int | None = None
-    """Pixels of an image, after rotation."""
+    """Width and height of an image in pixels, after rotation."""
     height: int | None = None
 
     @property
@@ -68,7 +68,7 @@ class MediaInfo:
 
 @dataclass(frozen=True, slots=True)
 class DecodedSegment:
-    """A segment of a file as arrays."""
+    """A decoded segment of a file."""
 
     span: Span | None
     """Range in the file; None for plain text and images, which have no duration."""
@@ -79,12 +79,12 @@ class DecodedSegment:
 
 @dataclass(frozen=True, slots=True)
 class DecodeRequest:
-    """Which part of a file to decode, and how."""
+    """A request to decode a file or a part of it."""
 
     info: MediaInfo
     segmentation: Segmentation
     modalities: frozenset[Modality]
-    """Only the streams that these need are decoded."""
+    """Modalities that the segments are needed for. Only the streams that these need are decoded."""
     span: Span | None
     """Range to decode; None for the whole file."""
     sampling: Sampling

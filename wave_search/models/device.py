@@ -1,4 +1,4 @@
-"""Where a model runs, in which precision, and how much memory is free there."""
+"""Resolution of devices and dtypes, and the free memory of a device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Duplicates in an index: files of the same bytes, and segments that are nearly the same."""
+"""Duplicates in an index: identical files, and nearly identical segments."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from wave_search.types import PartitionKey
 
 _EXACT_TO = 20_000
-"""Up to this many segments, each is compared with each other; of more, each with its approximate neighbours."""
+"""Up to this many segments, all pairs are compared; with more, each segment is compared with its approximate
+neighbours."""
 _NEIGHBOURS = 16
 _BLOCK_ROWS = 256
 
@@ -35,12 +36,12 @@ def find_duplicates(snapshot: Snapshot, threshold: float) -> list[DuplicateGroup
     """Group duplicate files and near-duplicate segments.
 
     Args:
-        snapshot: the version.
+        snapshot: the version of the index.
         threshold: minimum cosine of two near-duplicate segments of different contents. Groups are connected components:
-            two of their members may be less alike, if others link them.
+            two members may be less similar if others link them.
 
     Returns:
-        Files of the same bytes first, then segments; the largest groups first.
+        Identical files first, then segments; the largest groups first.
 
     Raises:
         UsageError: the threshold is not above 0 and at most 1.
@@ -105,7 +106,7 @@ def _approximate_links(
 
 
 def _connected(links: Iterator[Link]) -> list[tuple[list[int], float]]:
-    """Group linked positions: the connected components, with the least cosine of their links."""
+    """Return the connected components of linked positions, with the lowest cosine of their links."""
     parent: dict[int, int] = {}
 
     def root(at: int) -> int:

@@ -35,7 +35,7 @@ class Answer:
 
 
 class MediaEmbedder:
-    """Embeds texts, files and clips without an index. Made by `load_embedder`; a context manager.
+    """Embeds texts, files and clips without an index. Created by `load_embedder`; a context manager.
 
     Args:
         session: the model and its decoder process.
@@ -47,16 +47,16 @@ class MediaEmbedder:
 
     @property
     def spec(self) -> ModelSpec:
-        """The model that the vectors come from."""
+        """The model that computes the vectors."""
         return self._session.model().spec
 
     def encode(self, items: Embeddable | Iterable[Embeddable], instruction: str | None = None) -> NDArray[np.float32]:
-        """Embed items, each as one clip, however long it is.
+        """Embed items, each as one clip of any length.
 
         Args:
-            items: texts, references to files (see `Audio`, `Video`, `Image`, `AV`) and decoded clips, in any mixture;
-                or a single one of them.
-            instruction: replaces the prompt of media; text is embedded bare and ignores it.
+            items: any mixture of texts, references to files (see `Audio`, `Video`, `Image`, `AV`) and decoded clips; or
+                a single one of these.
+            instruction: replaces the prompt of media; text is embedded without a prompt and ignores it.
 
         Returns:
             (n, dim) float32 of unit norm, in the order of the items; (dim,) for a single item.
@@ -80,17 +80,18 @@ class MediaEmbedder:
         The clip is embedded with the question as its prompt, the choices as texts, and the nearest one is the answer.
 
         Args:
-            clip: a file with an optional range ("clip.mp4@12.5-20"), with audio and frames as far as it has both; or an
-                `Audio`, `Video`, `Image` or `AV` of one; or a decoded clip. It is one clip, however long it is.
+            clip: a file with an optional range ("clip.mp4@12.5-20"), of which both audio and frames are used if it has
+                them; or an `Audio`, `Video`, `Image` or `AV`; or a decoded clip. It is embedded as one clip of any
+                length.
             question: the prompt of the clip.
             choices: two or more possible answers, all different.
-            modality: the modality of a file to ask about: "audio", "video", "av" or "image".
+            modality: modality of the file to ask about: "audio", "video", "av" or "image".
 
         Returns:
-            The choices, nearest first; of equal ones the first given.
+            The choices, nearest first; equal ones in the given order.
 
         Raises:
-            UsageError: the question is empty, there are fewer than two choices or a choice is given twice, there is no
+            UsageError: the question is empty, there are fewer than two choices or a choice is repeated, there is no
                 such file, or it is text.
             MediaError: the file cannot be read.
         """
@@ -105,7 +106,7 @@ class MediaEmbedder:
 
     @staticmethod
     def similarity(a: ArrayLike, b: ArrayLike) -> NDArray[np.float32]:
-        """Cosine similarity of each row of `a` (n, dim) with each row of `b` (m, dim): (n, m) float32."""
+        """Return the cosine similarity of each row of `a` (n, dim) with each row of `b` (m, dim): (n, m) float32."""
         return similarity(a, b)
 
     def close(self) -> None:

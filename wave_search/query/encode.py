@@ -1,4 +1,4 @@
-"""Encoding of queries: from texts, files and clips to vectors."""
+"""Encoding of queries: embedding of texts, files and clips."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Encoder:
     """Embeds queries the way the indexer embeds segments, so that equal clips get equal vectors.
 
     Args:
-        decoders: returns the decoder processes; called when a file has to be read.
-        embedder: returns the model; called when a clip has to be embedded.
+        decoders: returns the decoder processes; called when a file is read.
+        embedder: returns the model; called when a clip is embedded.
 
     Attributes:
         decoders: the same.
@@ -52,11 +52,11 @@ class Encoder:
         self._embedder = embedder
 
     def encode(self, items: Embeddable | Iterable[Embeddable], instruction: str | None = None) -> NDArray[np.float32]:
-        """Embed each item as one clip, however long it is.
+        """Embed each item as one clip of any length.
 
         Args:
-            items: texts, references to files and decoded clips, in any mixture; or a single one of them.
-            instruction: replaces the prompt of media; text is embedded bare and ignores it.
+            items: any mixture of texts, references to files and decoded clips; or a single one of these.
+            instruction: replaces the prompt of media; text is embedded without a prompt and ignores it.
 
         Returns:
             (n, dim) float32 of unit norm, in the order of the items; (dim,) for a single item.
@@ -72,15 +72,15 @@ class Encoder:
         return np.stack(rows) if rows else np.empty((0, self._embedder().spec.dim), np.float32)
 
     def identify(self, path: Path) -> MediaInfo:
-        """Identify a file, without the model. Raises MediaError."""
+        """Identify a file. Needs no model. Raises MediaError."""
         return self.decoders().identify(path)
 
     def encode_query(
         self, item: Embeddable | AudioVideoPair, segmentation: Segmentation, instruction: str | None = None
     ) -> NDArray[np.float32]:
-        """Embed one item, cut into segments as an index cuts its files.
+        """Embed one item, cut into segments like the files of an index.
 
-        The segments of an `AudioVideoPair` are paired in order; the shorter one of the two files is repeated.
+        The segments of an `AudioVideoPair` are paired in order; those of the shorter file are repeated.
 
         Returns:
             (q, dim) float32 of unit norm, one row for each segment.
@@ -104,7 +104,7 @@ class Encoder:
     def _first_clip(self, item: Embeddable) -> tuple[Clip, Modality]:
         with closing(self._clips(item, WHOLE)) as clips:
             first = next(clips)
-            # To the end of the answer: a decoder that is left with a part of it is killed, and another one started.
+            # Read to the end, because a decoder with unread segments is killed and replaced.
             for _ in clips:
                 pass
         return first
@@ -113,7 +113,7 @@ class Encoder:
         self, pairs: Sequence[tuple[Clip, Modality]], instruction: str | None
     ) -> Iterator[NDArray[np.float32]]:
         """Embed each clip as its modality: (dim,) of unit norm, in their order."""
-        # A call embeds all clips as all modalities that it is given, so each modality gets a call of its own.
+        # A call embeds all its clips as all its modalities, so each modality gets its own call.
         vectors: dict[int, NDArray[np.float32]] = {}
         for modality in dict.fromkeys(modality for _, modality in pairs):
             places = [place for place, pair in enumerate(pairs) if pair[1] == modality]
@@ -165,10 +165,10 @@ def choose_modality(available: Collection[Modality], target: Target | Modality =
 
 
 def span_of(path: Path, info: MediaInfo, start_s: float | None, stop_s: float | None) -> Span | None:
-    """Return a range of a file, cut off at the end of the file; None for all of it.
+    """Return a range clipped to the end of the file; None for the whole file.
 
     Raises:
-        UsageError: the file has no duration, or the range begins behind its end.
+        UsageError: the file has no duration, or the range begins after its end.
     """
     if start_s is None and stop_s is None:
         return None
@@ -183,7 +183,7 @@ def span_of(path: Path, info: MediaInfo, start_s: float | None, stop_s: float | 
 def in_step(
     first: Callable[[], Generator[Item]], second: Callable[[], Generator[Item]]
 ) -> Generator[tuple[Item, Item]]:
-    """Iterate over two streams in parallel until both have ended; the shorter one is repeated."""
+    """Iterate over two streams in parallel until both have ended, repeating the shorter one."""
     streams, over = [first(), second()], [False, False]
     try:
         while True:
@@ -204,14 +204,14 @@ def in_step(
 
 
 def similarity(a: ArrayLike, b: ArrayLike) -> NDArray[np.float32]:
-    """Cosine similarity of each row of `a` (n, dim) with each row of `b` (m, dim): (n, m) float32."""
+    """Return the cosine similarity of each row of `a` (n, dim) with each row of `b` (m, dim): (n, m) float32."""
     left, right = (np.atleast_2d(np.asarray(vectors, np.float32)) for vectors in (a, b))
     products: NDArray[np.float32] = normalize(left) @ normalize(right).T
     return products
 
 
 def _only_modality(clip: Clip) -> Modality:
-    """Return the modality that a clip is embedded as: the richest one that it has."""
+    """Return the modality to embed a clip as: the richest one that it has."""
     if not clip.modalities:
         raise UsageError("the clip is empty")
     return choose_modality(clip.modalities)

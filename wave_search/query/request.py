@@ -1,4 +1,4 @@
-"""A search as one value, which the command line, the library and a server hand to `Index.search` alike."""
+"""A search request as a value, which the command line, the library and servers pass to `Index.search`."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     Segments = Hit | int | Weighted | Iterable[Hit | int | Weighted]
 
 MAX_INSTRUCTION_CHARS = 2_000
-"""Longer instructions are refused: they would leave a model no room for the media."""
+"""Maximum length of an instruction. A longer one would leave the model no room for the media."""
 
 
 class SearchArguments(TypedDict, total=False):
-    """The keywords of `Index.search`, where they are described, and of `SearchRequest.build`."""
+    """The keywords of `SearchRequest.build` and of `Index.search`, which documents them."""
 
     text: Texts | None
     audio: Media | None
@@ -63,14 +63,14 @@ _TERMS = ("text", "audio", "video", "image", "av", "vector", "like", "similar")
 
 @dataclass(frozen=True, slots=True)
 class SearchRequest:
-    """What to search for, where, and which hits to return. Make one with `SearchRequest.build`.
+    """A search request: query terms, target, and which hits to return. Create one with `SearchRequest.build`.
 
     Raises:
-        UsageError: it is not valid, whatever the index holds.
+        UsageError: it is not valid for any index.
     """
 
     terms: tuple[Weighted, ...]
-    """What to find and what to avoid, as `build` reads it."""
+    """Terms to find and to avoid, as parsed by `build`."""
     target: Target | Modality = "any"
     """The modality of the hits."""
     k: int = 10
@@ -90,11 +90,11 @@ class SearchRequest:
     instruction: str | None = None
     """Replaces the prompt of the model."""
     rerank: int | None = None
-    """Number of the best segments to embed again with the instruction."""
+    """Number of the best segments to embed again with the instruction, for reordering."""
 
     @classmethod
     def build(cls, **arguments: Unpack[SearchArguments]) -> SearchRequest:
-        """Make a request from the keywords of `Index.search`; files must exist.
+        """Build a request from the keywords of `Index.search`. Files must exist.
 
         Raises:
             UsageError: the request is not valid, or there is no such file.
@@ -125,18 +125,18 @@ class SearchRequest:
 
     @property
     def drops_segments(self) -> bool:
-        """Whether fewer hits come out than segments go in, so that more segments than hits have to be found."""
+        """Whether several segments may become one hit, or none, so that more segments than hits must be found."""
         return self.moments or self.per_file is not None or self.dedupe is not None or self.where is not None
 
     def check_effect(self, keys: Sequence[PartitionKey], *, query_takes_it: bool) -> None:
-        """Check that the instruction changes anything in a search of some partitions.
+        """Check that the instruction has an effect on a search of some partitions.
 
         Args:
             keys: the partitions.
-            query_takes_it: whether the query is embedded with the instruction, because it is media.
+            query_takes_it: whether the query contains media, which are embedded with the instruction.
 
         Raises:
-            UsageError: it changes nothing.
+            UsageError: it has no effect.
         """
         if self.instruction is None:
             return
@@ -156,7 +156,7 @@ class SearchRequest:
 
 
 def check_count(name: str, value: int | None) -> None:
-    """Check a number of items, None for no limit.
+    """Check a maximum number; None for no limit.
 
     Raises:
         UsageError: it is below 1.
@@ -176,7 +176,7 @@ def check_min_z(value: float) -> None:
 
 
 def check_cosine(name: str, value: float) -> None:
-    """Check the least cosine of near-duplicates.
+    """Check the minimum cosine of near-duplicates.
 
     Raises:
         UsageError: it is not above 0 and at most 1.

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from wave_search.types import Hit
 
 _FULL_BAR_Z = 5.0
-"""The z that fills the bar of a hit. A higher z in the table stretches the scale."""
+"""The z at which the bar of a hit is full. A higher z in the table extends the scale."""
 _BAR_WIDTH = 8
 _SKIPPED_SHOWN = 50
 _EXCERPT_CHARS = 100
