@@ -56,7 +56,7 @@ def prepare(work: Path, count: int, dim: int, questions: int) -> Data:
         truth = {kind: _truth(mapped, rows, np.arange(count)) for kind, rows in queries.items()}
         np.savez(known, allowed=_truth(mapped[allowed_ids], queries["cross"], allowed_ids), **truth)
     truth = dict(np.load(known))
-    return Data(mapped, queries, truth, allowed_ids, truth["allowed_ids"])
+    return Data(mapped, queries, truth, allowed_ids, truth["allowed"])
 
 
 def _truth(items: NDArray[np.float16], rows: NDArray[np.float32], ids: NDArray[np.int64]) -> NDArray[np.int64]:
