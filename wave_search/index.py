@@ -325,6 +325,8 @@ class Index:
         """
         if request is not None and query:
             raise UsageError("a search takes a request or keywords, not both", f"Leave out {', '.join(query)}.")
+        if not isinstance(request, SearchRequest | None):
+            raise UsageError(f"{request!r} is not a SearchRequest", 'Name what you give: search(text="a dog").')
         return self._searcher.search(request or SearchRequest.build(**query), progress, warn)
 
     def import_metadata(self, file: StrPath) -> MetadataReport:
