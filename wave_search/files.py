@@ -66,6 +66,9 @@ def write_atomic(path: Path, data: bytes, *, durable: bool = False) -> None:
                 file.flush()
                 os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None  # a user does not know the temporary name
+        raise
     finally:
         temporary.unlink(missing_ok=True)
     if durable:

@@ -42,9 +42,11 @@ def answer(
     modality: str | None = None,
 ) -> list[Answer]:
     """Rank the choices. For arguments and errors see `MediaEmbedder.ask`."""
+    if not isinstance(question, str):
+        raise UsageError(f"{question!r} is not a question", "Give a text.")
     if not question.strip():
         raise UsageError("the question is empty")
-    if len(choices) < 2 or len(set(choices)) < len(choices):
+    if isinstance(choices, str) or len(choices) < 2 or len(set(choices)) < len(choices):
         raise UsageError("there must be two or more choices, all different", "Give each choice once.")
     asked = encoder.encode(_asked(encoder, clip, modality), question)
     scores = encoder.encode(choices) @ asked

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from wave_search.query.terms import check_terms, is_number, read_terms
 from wave_search.types import Modality, Target
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Sequence
     from typing import Unpack
 

@@ -13,6 +13,7 @@ from wave_search.ann import draw, score
 from wave_search.calibration import SAMPLE_SIZE, Background
 from wave_search.errors import UsageError
 from wave_search.query.request import check_count
+from wave_search.query.terms import is_number
 from wave_search.reports import TagReport
 from wave_search.store import Column
 from wave_search.types import Modality
@@ -91,8 +92,8 @@ class Tagging:
 
     def __post_init__(self) -> None:
         check_count("top", self.top)
-        if math.isnan(self.min_z):
-            raise UsageError("min_z must be a number of standard deviations, got nan")
+        if not is_number(self.min_z) or math.isnan(self.min_z):
+            raise UsageError(f"min_z must be a number of standard deviations, got {self.min_z!r}")
 
     def run(self, snapshot: Snapshot, keys: Sequence[PartitionKey], encoder: Encoder, column: str) -> TaggedFiles:
         """Find the labels of all files by their stored vectors.

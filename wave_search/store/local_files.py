@@ -78,6 +78,9 @@ class LocalFiles:
                 os.link(temporary, path)
             except FileExistsError as error:
                 taken = error
+            except OSError as error:
+                error.filename = str(path)  # a user does not know the temporary name
+                raise
             finally:
                 temporary.unlink(missing_ok=True)
             sync(path.parent)
