@@ -50,7 +50,7 @@ test-oldest: install
 
 # Changes lines of the store, the shards and the search, and lists the changes that no test notices.
 mutants: install
-	$(PIP) install --quiet $(WHEELS) --group mutants
+	$(PIP) install --quiet --constraint constraints.txt --group mutants  # yattag has no wheel
 	$(BIN)/python -m tests.mutation --sample $(or $(SAMPLE),100) --seed $(or $(SEED),0)
 
 lint: install

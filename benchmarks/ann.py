@@ -1,15 +1,15 @@
-"""Nearest neighbours: this package, through its public search call, against the engines that one would take instead.
+"""Nearest neighbours: this package, through its public search call, compared with alternative engines.
 
     python benchmarks/ann.py [--count 100000] [--dim 3584] [--engines NAME,...] [--rounds 3] [--work DIR] [--out DIR]
 
-`vectors.py` draws the items (stored as segments of video), queries of the same modality ("self") and of another one
-("cross"), and other "cross" vectors, stored as segments of text, with which this package measures how widely it has to
-search. Each engine builds once into a folder under --work, which later runs use again; then all are open in one process
-and asked in turn, one query at a time in one thread. Recall@10 is against exact search of the float16 vectors. Each
-peer is tried at several settings of its one knob; what is reported for a recall is the cheapest setting that reaches
-it. This package has no knob but the recall that it is told.
+`vectors.py` generates the items (stored as segments of video), queries of the same modality ("self") and of another one
+("cross"), and other "cross" vectors, stored as segments of text, with which this package tunes its search parameters.
+Each engine builds once into a folder under --work, which later runs reuse; then all are open in one process and queried
+in turn, one query at a time in one thread. Recall@10 is measured against exact search of the float16 vectors. Each
+other engine is tried at several settings of its search parameter, and the cheapest setting that reaches a recall is
+reported for it. The only parameter of this package is the target recall.
 
-Seconds are of CPU, of all threads, where `--clock cpu` (other work on the machine then counts less), or by the clock.
+Seconds are CPU time of all threads with `--clock cpu`, on which other load has less influence, or else wall-clock time.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ dimensions by construction, see `vectors.py`."""
 
 
 def engines() -> dict[str, Any]:
-    """All rows by a short name."""
+    """Return all engines by a short name."""
     return {
         "exact": peers.Exact(),
         "ours": Ours(public=True),
@@ -89,7 +89,7 @@ print(time.perf_counter() - began, time.process_time() - cpu, private() - before
 
 
 def cold(name: str, work: Path) -> dict[str, float]:
-    """Open in a new process, after imports, and ask one query: how long that takes, and private memory after it."""
+    """Open an engine in a new process and run one query; return the time, without imports, and the private memory."""
     script = COLD.format(items=str(work / "items.npy"), name=name, folder=str(folder_of(name, work)))
     root = Path(__file__).resolve().parents[1]
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=root)
@@ -98,12 +98,12 @@ def cold(name: str, work: Path) -> dict[str, float]:
 
 
 def folder_of(name: str, work: Path) -> Path:
-    """Where an engine builds; the rows of ours are one index."""
+    """Return the folder of an engine. The rows of this package share one index."""
     return work / ("ours" if name.startswith("ours") else name)
 
 
 def tables(result: dict[str, Any]) -> list[Table]:
-    """What is told of a run."""
+    """Return the tables of a run."""
     names, count = result["engines"], result["count"]
     searches, builds, colds = result["searches"], result["builds"], result["cold"]
     clock = result["clock"]

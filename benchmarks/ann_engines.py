@@ -1,7 +1,8 @@
-"""The engines that `ann.py` compares. Each builds into a folder of its own once, and is opened from there.
+"""The engines that `ann.py` compares. Each builds once into its own folder and is opened from there.
 
-A peer in a row "PCA-256" gets the rotation of `wave_search.ann` in front and the exact re-scoring behind, both of which
-it does not have itself. `width` is its one knob for recall; what it means is said at each engine. Single-threaded.
+In a row "PCA-256", an engine is combined with the rotation and the exact re-scoring of `wave_search.ann`, which it
+lacks. `width` is the parameter of an engine that controls recall; its meaning is documented for each engine.
+Single-threaded.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _PCA_DIMS, _PCA_SAMPLE = 256, 16_384
 
 
 class Engine(Protocol):
-    """One row of the tables."""
+    """An engine, which is one row of the tables."""
 
     name: str
     widths: tuple[int, ...]
@@ -38,17 +39,17 @@ class Engine(Protocol):
         """Write an index of the items (n, dim) into an empty folder."""
 
     def open(self, items: NDArray[np.float16], folder: Path) -> Callable[[Rows, int, int, Ids | None], Ids]:
-        """Open it; returns search(query (dim,), k, width, allowed ids): ids, best first."""
+        """Open the index; return search(query (dim,), k, width, allowed ids), which returns ids, best first."""
 
 
 def blocks(items: NDArray[np.float16]) -> Iterator[Rows]:
-    """Items as float32, piece by piece."""
+    """Yield items as float32, in blocks."""
     for start in range(0, len(items), BLOCK_ROWS):
         yield items[start : start + BLOCK_ROWS].astype(np.float32)
 
 
 def built(engine: Engine, items: NDArray[np.float16], folder: Path) -> dict[str, float]:
-    """Build unless that was done before; returns what it took."""
+    """Build an index unless it exists; return the cost."""
     record = folder / "built.json"
     if not record.exists():
         folder.mkdir(parents=True)
@@ -64,11 +65,11 @@ def built(engine: Engine, items: NDArray[np.float16], folder: Path) -> dict[str,
 
 
 class Exact:
-    """All of them, in float32."""
+    """Exact search in float32."""
 
     name, widths = "exact (faiss, float32)", (0,)
     questions = 40
-    """It is slow."""
+    """Fewer queries, because it is slow."""
 
     def build(self, items: NDArray[np.float16], folder: Path) -> None:
         """Nothing to do."""
@@ -117,7 +118,7 @@ class Hnswlib:
             keep = set(allowed_ids.tolist()).__contains__ if allowed_ids is not None else None
             try:
                 return index.knn_query(query, k, num_threads=1, filter=keep)[0][0].astype(np.int64)
-            except RuntimeError:  # fewer than k were met
+            except RuntimeError:  # fewer than k were found
                 return np.empty(0, np.int64)
 
         return search
@@ -157,7 +158,7 @@ class Usearch:
 
 
 class UsearchBits:
-    """usearch on the signs of centred vectors, re-scored exactly; the width is how many are re-scored."""
+    """usearch on the signs of centred vectors, re-scored exactly; the width is the number of re-scored candidates."""
 
     name, widths = "usearch b1, re-scored", (50, 100, 150, 200, 300, 400, 600, 800)
 
@@ -196,7 +197,7 @@ class UsearchBits:
 class Scann:
     """ScaNN: a tree with SOAR spilling, anisotropic hashing, the best re-ordered by the float32 vectors.
 
-    As its authors advise for this size; the width is how many of its leaves are searched. It has no filter.
+    Configured as its authors advise for this size; the width is the number of leaves searched. It has no filter.
     """
 
     name, widths = "ScaNN", (8, 16, 32, 64, 96, 128, 192, 256, 384, 512)
@@ -228,9 +229,9 @@ class Scann:
 
 
 class FaissIvfPq:
-    """faiss IVF-PQ as autofaiss would choose it, re-scored exactly; the width is nprobe, 40 candidates for each hit.
+    """faiss IVF-PQ as autofaiss would configure it, re-scored exactly; the width is nprobe, with 40 candidates per hit.
 
-    Dims to a sub-quantiser as far as its codes take 1/32 of float16 vectors.
+    The number of dimensions per sub-quantiser is such that codes take 1/32 of float16 vectors.
     """
 
     name, widths = "faiss IVF,PQ8 + re-scoring", (8, 16, 32, 64, 128, 256, 512)
@@ -265,11 +266,11 @@ class FaissIvfPq:
 
 
 class WithPca:
-    """A peer on 256 principal components, its candidates re-scored with the whole vectors.
+    """An engine on 256 principal components, whose candidates are re-scored with the full vectors.
 
     Args:
         peer: the engine.
-        candidates: for each hit, how many it is asked for.
+        candidates: number of candidates to request per hit.
     """
 
     def __init__(self, peer: Any, candidates: int = 5) -> None:
@@ -277,7 +278,7 @@ class WithPca:
         self._peer, self._candidates = peer, candidates
 
     def build(self, items: NDArray[np.float16], folder: Path) -> None:
-        """Turn them, then let the peer build."""
+        """Rotate the items, then build the engine."""
         sample = items[:: max(1, len(items) // _PCA_SAMPLE)].astype(np.float32)
         rotation = principal_rotation(sample, min(_PCA_DIMS, items.shape[1] // 2 * 2), 0)
         np.save(folder / "rotation.npy", rotation)
@@ -286,7 +287,7 @@ class WithPca:
         self._peer.build(turned, folder / "peer")
 
     def open(self, items: NDArray[np.float16], folder: Path) -> Callable[[Rows, int, int, Ids | None], Ids]:
-        """Open the peer; the whole vectors stay mapped."""
+        """Open the engine; the full vectors stay mapped."""
         rotation = np.load(folder / "rotation.npy")
         inner = self._peer.open(np.empty((len(items), len(rotation)), np.float16), folder / "peer")
 

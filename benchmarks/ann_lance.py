@@ -24,7 +24,7 @@ class Lance:
 
     Args:
         kind: "IVF_RQ", "IVF_PQ" or "IVF_HNSW_SQ".
-        refine: of how many for each hit it fetches the vectors to score them exactly.
+        refine: number of candidates per hit whose vectors it fetches and scores exactly.
     """
 
     widths = (5, 10, 20, 40, 80, 160)

@@ -1,4 +1,4 @@
-"""What `ann.py` asks, what is true, and how long each engine takes."""
+"""Queries, ground truth and timing of `ann.py`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ KINDS = ("self", "cross")
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """What is searched and asked."""
+    """Items, queries and ground truth."""
 
     items: NDArray[np.float16]
     queries: dict[str, NDArray[np.float32]]
@@ -36,7 +36,7 @@ class Data:
 
 
 def prepare(work: Path, count: int, dim: int, questions: int) -> Data:
-    """Draw items once into a file, and find the truth block by block."""
+    """Generate the items once into a file, and compute the ground truth block by block."""
     path = work / "items.npy"
     library = Library(dim)
     if not path.exists():
@@ -80,7 +80,7 @@ def ask(
     *,
     allowed_ids: NDArray[np.int64] | None = None,
 ) -> dict[str, Any]:
-    """Ask one query after the other: recall of each, and the seconds that each took."""
+    """Run queries one by one; return the recall and the seconds of each."""
     recalls, seconds = [], []
     for row, true in zip(rows, truth, strict=True):
         began = clock()
@@ -91,7 +91,7 @@ def ask(
 
 
 def settle(search: Any, engine: Any, data: Data, kind: str, clock: Callable[[], float]) -> dict[float, int]:
-    """For each target recall the first width that reaches it; widths ascend."""
+    """Return, for each target recall, the first of the ascending widths that reaches it."""
     few = slice(None, getattr(engine, "questions", None))
     found: dict[float, int] = {}
     for width in engine.widths:
@@ -107,7 +107,7 @@ def settle(search: Any, engine: Any, data: Data, kind: str, clock: Callable[[], 
 def measure(
     opened: dict[str, tuple[Any, Any]], data: Data, rounds: int, clock: Callable[[], float]
 ) -> list[dict[str, Any]]:
-    """Ask all engines in turn, `rounds` times, at the settings that reach each target."""
+    """Query all engines in turn, `rounds` times, at the settings that reach each target."""
     few = {name: slice(None, getattr(engine, "questions", None)) for name, (engine, _) in opened.items()}
     settled = {
         (name, kind): settle(search, engine, data, kind, clock)
@@ -134,7 +134,7 @@ def measure(
 
 
 def filtered(opened: dict[str, tuple[Any, Any]], data: Data, clock: Callable[[], float]) -> list[dict[str, Any]]:
-    """One percent of the items may be found: the widest setting of each, and an exact scan of the allowed ones."""
+    """Measure with 1 % of the items allowed: each engine at its widest setting, and an exact scan of these."""
     rows = []
     part = slice(0, 100)
     searches = {name: (engine.widths[-1], search) for name, (engine, search) in opened.items()}

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 TARGETS = (0.90, 0.95, 0.99)
 TOLD = (0.90, 0.95, 0.96, 0.97, 0.99)
-"""What it is told to reach; more than 0.95 for where it misses that by a little."""
+"""Target recalls; some above 0.95, for cases in which it narrowly misses that."""
 TEXTS = 1_000
 VERSIONS = "versions.json"
 _SEGMENTS_PER_FILE = 10
@@ -36,11 +36,11 @@ VIDEO = PartitionKey(Modality.VIDEO)
 
 
 class Ours:
-    """The index as it is; the width is the percentage of recall that it was told to reach.
+    """An index of this package; the width is the target recall in percent.
 
     Args:
-        public: ask `Index.search`, which finds paths and times too; otherwise only the search of the partition.
-        moments: let it join adjacent segments, for which it looks at up to 64 of them, as it does by default.
+        public: use `Index.search`, which also returns paths and times; otherwise only the search of the partition.
+        moments: merge adjacent segments, for which up to 64 segments are considered, as by default.
     """
 
     widths = tuple(round(100 * target) for target in TOLD)
@@ -77,7 +77,7 @@ class Ours:
             refresh_shards(writer, VIDEO, ws.MIN_SHARD_ROWS)
 
     def finish(self, folder: Path) -> None:
-        """Tune for each of these, and remember the versions of the index that are so tuned, unless that was done."""
+        """Tune for each target recall, and record the versions of the index, unless that is done already."""
         if (folder / VERSIONS).exists():
             return
         with Writer(folder / "index") as writer:
@@ -88,7 +88,7 @@ class Ours:
         (folder / VERSIONS).write_text(json.dumps(versions))
 
     def open(self, items: NDArray[np.float16], folder: Path) -> Callable[..., NDArray[np.int64]]:
-        """Open each of these versions when it is first asked."""
+        """Open each of these versions on first use."""
         versions = json.loads((folder / VERSIONS).read_text())
         opened: dict[int, Any] = {}
 
@@ -120,7 +120,7 @@ class Ours:
 
 
 class _Phrases:
-    """In place of the model that embeds the phrases by which an index learns how far scores spread."""
+    """A stand-in for the model that embeds the phrases for calibration."""
 
     def __init__(self, dim: int, items: int) -> None:
         self._dim, self._items = dim, items

@@ -1,12 +1,12 @@
-"""How well a score tells "it is there" from "there is nothing like that", for searches of a whole library.
+"""How well a score separates queries with a match in a library from queries without.
 
     python benchmarks/calibration.py --media FOLDER --icons FOLDER [--model wave-nano] [--out FOLDER]
 
-A library of films with sound. `FOLDER`s are those of `recipes.wave_nano evaluate`; sounds and drawings are held out
-from training. "Foreign": forty texts about ten classes of films that are there against forty about what is in no film.
-"Neighbours": forty queries (words for a sound, words for a thing, a sound, a scene) put to a library that has their
-class against the same put to one that lacks it, with films that are as near as can be. "Half of the classes missing":
-recordings alone, through `Index.search`.
+The library consists of films with sound. The folders are those of `recipes.wave_nano evaluate`; sounds and drawings are
+held out from training. "Foreign": forty texts about ten classes of films in the library against forty texts about
+subjects of no film. "Neighbours": forty queries (text about a sound, text about a thing, a sound, a scene) on a library
+that has their class, against the same queries on a library that lacks it but has very similar films. "Half of the
+classes missing": recordings alone, through `Index.search`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 _SEED = 40_000
 _CLASSES = tuple(SOUND_WORDS)
 _FILMS, _OTHER_FILMS = 6, 8
-"""Of each class, and of each thing that is no source of the ten sounds."""
+"""Number of films of each class, and of each thing that makes none of the ten sounds."""
 _PARTITIONS = (Modality.AUDIO, Modality.VIDEO, Modality.AV)
 _MIN_SCORES = (2.0, 3.0, 4.0, 5.0, 6.0)
 FOREIGN = (
@@ -70,7 +70,7 @@ def film(rng: np.random.Generator, thing: str, sound: Sound, sprites: Sprites) -
 def make(
     embedder: Embedder, sounds: Sequence[Sound], sprites: Sprites
 ) -> tuple[Library, list[Query], list[Query], list[Query]]:
-    """Draw and embed the films, texts about them, queries of all kinds about them, and foreign texts."""
+    """Render and embed the films, texts and queries of all kinds about them, and foreign texts."""
     rng = np.random.default_rng(_SEED)
     of_class = {label: [sound for sound in sounds if sound.label == label] for label in _CLASSES}
     others = [sound for sound in sounds if sound.label not in _CLASSES]
@@ -86,8 +86,8 @@ def make(
     embedded = embedder.embed(films, _PARTITIONS)
     vectors = {modality: np.stack([vector[modality] for vector in embedded]) for modality in _PARTITIONS}
 
-    def query(label: str, clip: Clip, kind: Modality) -> Query:
-        return Query(label, kind, embedder.embed([clip], [kind])[0][kind])
+    def query(label: str, clip: Clip, modality: Modality) -> Query:
+        return Query(label, modality, embedder.embed([clip], [modality])[0][modality])
 
     asked = []
     for label in _CLASSES:
@@ -109,7 +109,7 @@ Row = tuple[str, float, tuple[float, float]]
 
 
 def compare(present: Sequence[Sequence[Score]], absent: Sequence[Sequence[Score]]) -> list[Row]:
-    """Areas of all rules, from their scores of each query."""
+    """Return the areas of all rules, given their scores of each query."""
     rng = np.random.default_rng(_SEED)
     rows = []
     for name, high, low in zip(RULES, present, absent, strict=True):
@@ -121,7 +121,7 @@ def compare(present: Sequence[Sequence[Score]], absent: Sequence[Sequence[Score]
 def by_target(
     kept: Mapping[str, Library], lacking: Mapping[str, Library], queries: Sequence[Query]
 ) -> list[tuple[str, ...]]:
-    """Rows of a table: how well z tells the neighbours apart, by what is searched and by kind of query."""
+    """Return the rows of a table: how well z separates neighbours, by target and by kind of query."""
     kinds = len(queries) // len(_CLASSES)
     best = [np.stack([z_of(of[query.label], query).max(axis=1) for query in queries]) for of in (kept, lacking)]
     rows = []
@@ -133,7 +133,7 @@ def by_target(
 
 
 def of_sounds(found: Mapping[str, Best]) -> tuple[list[Table], dict[str, list[float]]]:
-    """Tables of what `Index.search` said, and the areas of z and of the cosine."""
+    """Return tables of the results of `Index.search`, with the areas of z and of the cosine."""
     together = Best(*(np.concatenate([getattr(each, of) for each in found.values()]) for of in ("present", "absent")))
     everything = {**found, "all": together}
     areas = {

@@ -1,4 +1,4 @@
-"""Scores of the best film of a library that might tell whether it is what a query asks for."""
+"""Candidate scores for deciding whether the best film of a library matches a query."""
 
 from __future__ import annotations
 
@@ -32,14 +32,15 @@ class Library:
     phrases: NDArray[np.float32]
     """(phrases, dim) that the indexer calibrates the scores of texts with."""
 
-    def typical(self, modality: Modality, kind: Modality) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    def typical(self, modality: Modality, query_modality: Modality) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Scores of typical queries (films, queries), and which count: not of a film on itself."""
-        queries = self.phrases if kind is Modality.TEXT else self.vectors[kind]
+        queries = self.phrases if query_modality is Modality.TEXT else self.vectors[query_modality]
         scores = self.vectors[modality] @ queries.T
-        return scores, ~np.eye(*scores.shape, dtype=bool) if kind is modality else np.ones_like(scores, dtype=bool)
+        others = ~np.eye(*scores.shape, dtype=bool)
+        return scores, others if query_modality is modality else np.ones_like(others)
 
     def without(self, absent: Sequence[str]) -> Library:
-        """The same without some classes."""
+        """Return the library without some classes."""
         kept = ~np.isin(self.labels, absent)
         vectors = {modality: rows[kept] for modality, rows in self.vectors.items()}
         return Library(self.labels[kept], vectors, self.phrases)
@@ -47,16 +48,16 @@ class Library:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is looked for."""
+    """A query with its class."""
 
     label: str
     """Its class, "" if it is foreign."""
-    kind: Modality
+    modality: Modality
     vector: NDArray[np.float32]
 
 
 Score = tuple[float, str]
-"""How much the best film stands out, and its class."""
+"""Return how far the best film stands out, and its class."""
 
 
 def z_of(library: Library, query: Query) -> NDArray[np.float32]:
@@ -65,7 +66,7 @@ def z_of(library: Library, query: Query) -> NDArray[np.float32]:
     for modality, rows in library.vectors.items():
         scores = rows @ query.vector
         sample = scores[draw(np.arange(len(scores)), SAMPLE_SIZE)]
-        mean, std = cohort_stats(*library.typical(modality, query.kind))
+        mean, std = cohort_stats(*library.typical(modality, query.modality))
         z.append(Background.of(sample, std, mean).z(scores))
     return np.stack(z)
 
@@ -84,7 +85,7 @@ def by_all_scores(library: Library, query: Query) -> Score:
     """Above the mean of all scores of the query, in deviations of all scores of typical queries."""
     z = []
     for modality, rows in library.vectors.items():
-        scores, counted = library.typical(modality, query.kind)
+        scores, counted = library.typical(modality, query.modality)
         std = np.sqrt(np.var(scores, axis=0, where=counted).mean())
         z.append((rows @ query.vector - (rows @ query.vector).mean()) / std)
     return _best(library, np.stack(z).max(axis=0))
@@ -94,7 +95,7 @@ def by_film(library: Library, query: Query) -> Score:
     """Above the mean of what typical queries score on the same film, in deviations of that."""
     z = []
     for modality, rows in library.vectors.items():
-        scores, counted = library.typical(modality, query.kind)
+        scores, counted = library.typical(modality, query.modality)
         mean, std = scores.mean(axis=1, where=counted), scores.std(axis=1, where=counted)
         z.append((rows @ query.vector - mean) / std)
     return _best(library, np.stack(z).max(axis=0))

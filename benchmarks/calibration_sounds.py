@@ -1,4 +1,4 @@
-"""What `Index.search` says of sounds that a library of recordings has, and of those that it lacks."""
+"""Scores of `Index.search` for sounds that a library of recordings contains, and for sounds that it lacks."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Best:
 
 
 def ask(media: Path, fold: int, model: str) -> dict[str, Best]:
-    """Index the recordings of a fold, half of the classes at a time, and ask for all classes in several ways.
+    """Index the recordings of a fold, half of the classes at a time, and search for all classes in several ways.
 
     Args:
         media: folder as for `load_sounds`.

@@ -1,10 +1,10 @@
-"""What the many commits of a long run cost: each later commit, opening, and disk; and what compacting saves.
+"""Cost of the many commits of a long run for later commits, opening and disk space, and the savings by compaction.
 
     python benchmarks/commits.py [--commits 2000] [--dim 3584] [--out DIR]
 
-A commit adds two files of ten segments, as half a minute of a slow model does. Afterwards tables are compacted where
-`Writer.compact_if_fragmented` finds that it pays, as in a run of `index`; or never, for comparison. Seconds are of CPU,
-of all threads.
+A commit adds two files of ten segments, like half a minute of a slow model. After each commit, the tables are compacted
+if `Writer.compact_if_fragmented` finds it worthwhile, as in a run of `index`; or never, for comparison. Seconds are CPU
+time of all threads.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PARTS = 8
 
 
 def run(directory: Path, commits: int, dim: int, *, compact: bool) -> list[tuple[str, ...]]:
-    """Fill a new index; returns a row for each part of the run."""
+    """Fill a new index; return a row for each part of the run."""
     spec = ModelSpec("vectors", "none", dim, tuple(Modality), SAMPLING, {})
     create(directory, spec, Settings("10", (Modality.VIDEO,)))
     vectors = next(Library(dim).items(FILES * SEGMENTS))

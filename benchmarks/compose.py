@@ -1,8 +1,8 @@
-"""Which rule combines the parts of a query best: made scenes with two attributes, searched for by both or by one.
+"""Comparison of rules that combine the terms of a query, on generated scenes with two attributes.
 
     python benchmarks/compose.py [--media DIR --icons DIR] --write FILE
 
-Without the folders (see `recipes.wave_nano evaluate`) it runs on the little that a clone has, and shows less.
+Without the folders (see `recipes.wave_nano evaluate`) it runs on the few files of a clone, and measures less.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _FIRST = 10
 
 
 def typical_spreads(tasks: Tasks, cohorts: Mapping[str, Vector]) -> dict[str, Vector]:
-    """(2, 2) for the parts of each task, over what it searches. What the parts are is in the name of the task."""
+    """Return score statistics (2, 2) for the terms of each task, which its name states, over its items."""
     return {
         task: np.array([_typical(queries[0].items, cohorts[kind]) for kind in re.findall(r"\((\w+)\)", task)])
         for task, queries in tasks.items()
@@ -63,7 +63,7 @@ def seen_by(query: Query, score_stats: Vector) -> Seen:
 
 
 def finding_table(tasks: Tasks, score_stats: Mapping[str, Vector]) -> Table:
-    """Mean average precision of each rule, and what it loses against the first."""
+    """Return the mean average precision of each rule, and its difference from the first rule."""
     scores = {
         task: {
             name: np.array([average_precision(rule(seen_by(q, score_stats[task])), q.wanted) for q in queries])
@@ -89,7 +89,7 @@ def finding_table(tasks: Tasks, score_stats: Mapping[str, Vector]) -> Table:
 
 
 def avoiding_table(tasks: Tasks, score_stats: Mapping[str, Vector]) -> Table:
-    """Of the first ten, how many are wanted and how many have what is to be avoided; for each rule."""
+    """Return, for each rule, the shares of wanted and of avoided items among the first ten."""
     rows, found = [], []
     for task, queries in tasks.items():
         cells = [_top(rule, queries, score_stats[task]) for rule in AVOIDING.values()]
@@ -122,7 +122,7 @@ def _means(scores: Mapping[str, Mapping[str, Vector]]) -> list[tuple[str, ...]]:
 
 
 def absence_table(collection: Collection, asked: Asked, phrases: Vector) -> Table:
-    """How well the z of the best hit tells pairs that are there from pairs of which one is, or neither."""
+    """Return how well the z of the best hit separates pairs in the library from pairs with one or no item in it."""
     rng = np.random.default_rng(2)
     foreign = np.stack(list(collection.texts({text: text for text in FOREIGN}).values()))
     things, colours = (np.stack(list(named.values())) for named in (asked.thing, asked.colour))
@@ -163,7 +163,7 @@ def _or_dash(value: float | None) -> str:
 
 
 def main() -> None:
-    """Measure, print, and write the tables into a file if asked to."""
+    """Measure, print the tables, and optionally write them to a file."""
     parser = argparse.ArgumentParser(description="Compare the rules for composed queries.")
     parser.add_argument("--model", default="wave-nano")
     parser.add_argument("--media", type=Path, help="folder of sounds with manifest.jsonl")

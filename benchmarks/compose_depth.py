@@ -1,4 +1,4 @@
-"""How many of the best by the sum have to be put in order by all parts: in larger collections, made from the small."""
+"""Number of candidates by the sum that must be reordered by all terms, in enlarged collections."""
 
 from __future__ import annotations
 
@@ -28,11 +28,12 @@ _DEPTHS = (50, 100, 200, 400, 800, _ITEMS)
 _COLUMNS = *(f"best {depth}" for depth in _DEPTHS[:-1]), "all"
 _FIRST = 10
 _DIFFERENCE = 0.7
-"""Of two of a kind, so much of their difference is added to another: what is made varies more within its kind."""
+"""Share of the difference of two items of a kind that is added to another, which increases the variation within the
+kind."""
 
 
 def enlarged(rng: np.random.Generator, vectors: Vector, kinds: NDArray[np.int64], of: NDArray[np.int64]) -> Vector:
-    """Draw vectors like given ones: (m, dim) of unit norm, the i-th like number of[i] of (n, dim), of kinds (n,)."""
+    """Generate vectors (m, dim) of unit norm, the i-th similar to vector of[i] of the given (n, dim), of kinds (n,)."""
     order = np.argsort(kinds, kind="stable")
     pairs = np.array([(a, b) for a, b in pairwise(order) if kinds[a] == kinds[b]])
     one, other = pairs[rng.integers(0, len(pairs), len(of))].T
@@ -84,7 +85,7 @@ def _one(query: Query, items: Vector, of: NDArray[np.int64], score_stats: Vector
 
 
 def _by_depth(seen: Seen, wanted: NDArray[np.bool_]) -> tuple[list[float], list[float]]:
-    """Share of the first ten that are those of the full depth; and the precision of the sum and of each depth."""
+    """Return the share of the first ten that the full depth has, and the precision of the sum and of each depth."""
     z, by_sum = joint(seen), seen.cosines.sum(axis=0)
     order = (-by_sum).argsort(kind="stable")
     shares, precisions = [], [average_precision(by_sum, wanted)]

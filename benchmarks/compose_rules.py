@@ -1,4 +1,4 @@
-"""The rules for composed queries that are compared: from what two parts score on items to the order of the items."""
+"""The compared rules for composed queries, each of which orders items by their scores for two terms."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _OUT = 1e9
 
 @dataclass(frozen=True)
 class Seen:
-    """What a rule gets."""
+    """The input of a rule."""
 
     cosines: Vector
     """(2, n) of both parts with all n items."""
@@ -66,7 +66,7 @@ class Seen:
 
 
 def joint(seen: Seen) -> Vector:
-    """What is shipped, both parts wanted."""
+    """Order by the shipped rule, with two terms to find."""
     return joint_z(seen.z, (1.0, 1.0), seen.usual)
 
 

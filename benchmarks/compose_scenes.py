@@ -1,4 +1,4 @@
-"""What the rules for composed queries are compared on: scenes and sounds with two attributes, embedded once."""
+"""The data for comparing rules for composed queries: scenes and sounds with two attributes, embedded once."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _HELD_OUT_FOLD = 4
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """Drawings and recordings; those of queries are others than those that are searched."""
+    """Drawings and recordings; those of queries differ from those that are searched."""
 
     items: Sprites
     queries: Sprites
@@ -67,7 +67,7 @@ def _read(folder: Path, label: str) -> list[Vector]:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Vectors to ask with, (dim,) each; things, colours and sounds by name."""
+    """Query vectors, (dim,) each; things, colours and sounds by name."""
 
     thing: dict[str, Vector]
     colour: dict[str, Vector]
@@ -116,7 +116,7 @@ class Collection:
         return np.stack([vectors[modality] for vectors in self._model.embed(clips, [modality])])
 
     def asked(self) -> Asked:
-        """Embed what is asked, from other drawings and recordings."""
+        """Embed the queries, from other drawings and recordings."""
         scenes = {thing: self._scene(thing, None, self._material.queries) for thing in self.things}
         stills = {t: Frames(np.repeat(f.pixels[:1], len(f.pixels), 0), f.duration_s) for t, f in scenes.items()}
         recordings = [(label, _wave(one)) for label in LABELS for one in self._material.queries_heard[label]]
@@ -139,7 +139,7 @@ class Collection:
         )
 
     def texts(self, texts: Mapping[Name, str]) -> dict[Name, Vector]:
-        """Embed words, by name."""
+        """Embed texts, by name."""
         return self._of({name: Clip(text=text) for name, text in texts.items()}, Modality.TEXT)
 
     def _heard(self, waves: Sequence[Waveform]) -> Vector:

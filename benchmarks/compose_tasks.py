@@ -1,4 +1,4 @@
-"""The queries that the rules for composed queries are compared by."""
+"""The tasks for comparing the rules for composed queries."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Two parts, the items that are searched, and which of them are right."""
+    """Two terms, the items to search, and the relevant ones."""
 
     parts: Vector
     """(2, dim)."""
@@ -29,7 +29,7 @@ class Query:
     wanted: NDArray[np.bool_]
     avoided: NDArray[np.bool_] | None = None
     one: Vector | None = None
-    """Both parts as one embedding of the model."""
+    """Both terms as one embedding of the model."""
 
 
 Tasks = dict[str, list[Query]]

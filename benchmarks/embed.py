@@ -1,9 +1,9 @@
-"""Embedding: the way of WAVE's published script against wave-search's, on the same random weights.
+"""Embedding: WAVE's published script compared with wave-search, on the same random weights.
 
     python benchmarks/embed.py [--threads 2] [--clock cpu] [--rounds 5] [--out FOLDER]
 
-Speed is measured in one process, both ways in turn, and reported as the median of the rounds. Memory is the growth of
-the peak resident set over that of the loaded and warmed model, each way in a process of its own.
+Speed is measured in one process, both in turn, and reported as the median of the rounds. Memory is the growth of the
+peak resident set over that of the loaded and warmed-up model, each in a process of its own.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ WAYS = {"published": published, "ours": ours}
 
 
 def compare(geometry: str, rounds: int, clock: Clock) -> list[dict[str, object]]:
-    """Time both ways on each set."""
+    """Time both implementations on each set."""
     embedder, media = embedder_of(geometry), clips(CLIPS[geometry])
     rows: list[dict[str, object]] = []
     for name, modalities in SETS.items():
@@ -94,7 +94,7 @@ def compare(geometry: str, rounds: int, clock: Clock) -> list[dict[str, object]]
 
 
 def peak_growth(geometry: str, way: str, name: str) -> int:
-    """Bytes by which embedding a set raises the peak of the resident set of a process that has the model loaded."""
+    """Return the growth in bytes of the peak resident set when embedding a set in a process with the model loaded."""
     command = [sys.executable, __file__, "--peak-of", geometry, way, name, "--threads", str(torch.get_num_threads())]
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
 
@@ -102,7 +102,7 @@ def peak_growth(geometry: str, way: str, name: str) -> int:
 def measure_peak(geometry: str, way: str, name: str) -> int:
     """See `peak_growth`; in the process that is measured."""
     embedder, media = embedder_of(geometry), clips(CLIPS[geometry])
-    # Short clips, so that code and weights are there and what the sets need is not.
+    # Warm up with short clips: loads code and weights, but not the memory that the sets need.
     for run in WAYS.values():
         run(embedder, clips(1, duration_s=1.0, height=56, width=56), SETS[name])
     before = _status_bytes("VmRSS")
@@ -144,7 +144,7 @@ def _times(run: Callable[[], object], rounds: int, clock: Clock) -> list[float]:
 
 
 def stages(geometry: str, clock: Clock) -> list[dict[str, object]]:
-    """Seconds that each stage of one clip takes when nothing overlaps."""
+    """Return the seconds of each stage of one clip without overlap."""
     from benchmarks.stages import split
 
     return [{"geometry": geometry, **row} for row in split(embedder_of(geometry), clips(1)[0], clock)]
@@ -177,7 +177,7 @@ def main() -> None:
 
 
 def tables(found: dict[str, list[dict[str, object]]]) -> list[Table]:
-    """The numbers as they are shown."""
+    """Return the tables of results."""
     mib = 1 << 20
     return [
         Table(

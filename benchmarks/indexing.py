@@ -1,12 +1,12 @@
-"""The whole pipeline on real files with wave-nano: time by stage, overlap, and a run that has nothing to do.
+"""The whole pipeline on real files with wave-nano: time by stage, overlap, and a run without changes.
 
     python benchmarks/indexing.py [--parts stages,unchanged] [--media FOLDER] [--rounds 3] [--unchanged 100000]
                                   [--out FOLDER]
 
 "stages": each is run alone on the same files, then all of them together as `wave-search index` does: one decoder
-process and one thread of the model, so that two cores can overlap them. Overlap is the time of the whole over that of
-the slowest stage: 1 is perfect, and means nothing on a machine that has other work. "unchanged" makes a library of
-small texts, few of them different, indexes it once, and indexes it again unchanged.
+process and one thread of the model, so that two cores can overlap them. Overlap is the total time divided by that of
+the slowest stage: 1 is perfect; the value is meaningless on a busy machine. "unchanged" generates a library of small
+texts, few of them different, indexes it once, and indexes it again unchanged.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from benchmarks.peak import peak_bytes
 from benchmarks.results import Table, machine, publish
 from wave_search import store
 from wave_search.batches import BATCH_CLIPS
+from wave_search.files import as_path
 from wave_search.indexer import scan
 from wave_search.media import DecoderPool, Segmentation, looks_like_media
 from wave_search.models import LoadOptions, load
@@ -50,7 +51,7 @@ DIFFERENT_TEXTS = 1_000
 
 
 class Clock:
-    """Seconds by name, over rounds: by the clock, and of CPU in this process."""
+    """Seconds by name, over rounds: wall-clock time, and CPU time of this process."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, list[float]] = defaultdict(list)
@@ -58,7 +59,7 @@ class Clock:
 
     @contextmanager
     def timing(self, name: str) -> Iterator[None]:
-        """Count what is done inside."""
+        """Time the body of the context."""
         started_s, cpu_s = time.perf_counter(), time.process_time()
         yield
         self.seconds[name].append(time.perf_counter() - started_s)
@@ -66,13 +67,13 @@ class Clock:
 
 
 def stages(media: Path, embedder: Embedder, clock: Clock) -> tuple[int, float]:
-    """Run every stage alone, and then the whole. Returns the number of clips and the seconds of sound and video."""
+    """Run every stage alone, and then the whole. Returns the number of clips and the seconds of audio and video."""
     with TemporaryDirectory() as folder:
         place = Path(folder)
         with clock.timing("scan"):
             areas = scan.resolve([media], place)
             found = scan.scan(areas, [area.path for area in areas], place, ())
-        paths = [path for path in map(scan.as_path, found.files) if looks_like_media(path)]
+        paths = [path for path in map(as_path, found.files) if looks_like_media(path)]
         with clock.timing("decode"):
             clips, media_s = decode(paths, embedder)
         with clock.timing("embed"):
@@ -123,7 +124,7 @@ def write(place: Path, embedder: Embedder, segments: list[NewSegment]) -> None:
 
 
 def unchanged(count: int, rounds: int, clock: Clock) -> None:
-    """Index a library twice, and then as often as asked; the later runs have nothing to do."""
+    """Index a library twice, and then once per round; the later runs have nothing to do."""
     with TemporaryDirectory() as folder:
         library = Path(folder) / "library"
         for number in range(count):
@@ -153,7 +154,7 @@ def measure_stages(options: argparse.Namespace) -> dict[str, Any]:
     rows.append(("all together", f"{seconds['all together']:.2f}", f"{overlap:.2f}"))
     about = {
         **machine(1, "wall"),
-        "library": f"{clips} segments, {media_s:.0f} s of sound and video",
+        "library": f"{clips} segments, {media_s:.0f} s of audio and video",
         "peak memory": f"{peak_bytes() / 1e6:.0f} MB",
     }
     title = "One decoder process, one thread of the model"

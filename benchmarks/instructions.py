@@ -1,10 +1,10 @@
-"""What an instruction finds that the general prompt passes over, and how deep one has to look again for it.
+"""The effect of an instruction compared with the general prompt, and the depth of reranking that it needs.
 
     python benchmarks/instructions.py [--model wave-nano] [--out FOLDER]
 
-Films in which one thing moves before a coloured wall while something else is heard, in a style of drawing and with
-sounds that wave-nano was not trained on. Words for a colour, a sound, a thing or a motion search them: as they are
-embedded by the general prompt, with the best N embedded again with a question, and as embedded with the question.
+The films show a thing moving in front of a coloured wall, with the sound of another thing, in a drawing style and with
+sounds that wave-nano was not trained on. They are searched by texts for a colour, a sound, a thing or a motion:
+embedded with the general prompt, with the best N embedded again with a question, and all embedded with the question.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _SEED = 0
 
 
 def films() -> tuple[list[Clip], list[tuple[Scene, str]]]:
-    """Clips, and what is seen and heard in each."""
+    """Return clips, and the thing, sound, colour and motion of each."""
     rng = np.random.default_rng(_SEED)
     sounds = {path.stem.rpartition("-")[2]: soundfile.read(path, dtype="float32") for path in _DATA.glob("sounds/*")}
     with np.load(_DATA / "twemoji.npz") as drawings:
@@ -58,7 +58,7 @@ def films() -> tuple[list[Clip], list[tuple[Scene, str]]]:
 
 
 def queries(truths: list[tuple[Scene, str]]) -> dict[str, dict[str, NDArray[np.bool_]]]:
-    """By kind of question: words, and which films they mean."""
+    """Return texts and the films that match them, by kind of question."""
     values = {
         "colour": {f"a {colour} wall": [str(scene.colour) == colour for scene, _ in truths] for colour in COLOURS},
         "sound": {words[0]: [heard == label for _, heard in truths] for label, words in SOUND_WORDS.items()},
@@ -77,19 +77,19 @@ def queries(truths: list[tuple[Scene, str]]) -> dict[str, dict[str, NDArray[np.b
 
 
 def precision(order: NDArray[np.int64], meant: NDArray[np.bool_]) -> float:
-    """Share of the films that are meant among the first as many hits."""
+    """Return the R-precision: the share of matching films among as many first hits."""
     return float(meant[order[: meant.sum()]].mean())
 
 
 def reordered(general: NDArray[np.float32], asked: NDArray[np.float32], depth: int) -> NDArray[np.int64]:
-    """The order of hits if the best `depth` are embedded again."""
+    """Return the order of hits if the best `depth` are embedded again."""
     order = np.argsort(-general)
     best = order[:depth]
     return np.concatenate([best[np.argsort(-asked[best])], order[depth:]])
 
 
 def measure(embedder: Embedder) -> Table:
-    """One row for each kind of question."""
+    """Return one row for each kind of question."""
     clips, truths = films()
     kinds = queries(truths)
     each = embedder.embed_each(clips, [None, *(QUESTIONS[kind][0] for kind in kinds)], [Modality.AV])

@@ -2,8 +2,8 @@
 
     python benchmarks/media.py [--source VIDEO] [--seconds 20] [--rounds 3] [--out FOLDER]
 
-Each engine does the same work on the same file: two frames a second of the picture, resized as for WAVE, and mono sound
-of 16 kHz. Every run is a process of its own, so that its peak memory is its own; the time is counted inside, without
+Each engine does the same work on the same file: two video frames per second, resized as for WAVE, and mono audio at 16
+kHz. Every run is a separate process, so that its peak memory can be measured; the time is measured inside it, without
 imports. Engines that are not installed, and files that an engine cannot read, are marked. For torchcodec and the ffmpeg
 command, FFmpeg has to be installed on the system.
 """
@@ -273,7 +273,7 @@ def main() -> None:
 
 def report(out: Path, seconds: int, runs: dict[tuple[str, str, str], list[dict[str, Any] | None]]) -> None:
     """Print and write what was measured."""
-    # Here, because the measured processes import this file and must not carry torch about.
+    # Imported here, because the measured processes import this file and must not load torch.
     from benchmarks.results import Table, machine, publish
 
     tables, record = [], []

@@ -1,10 +1,10 @@
-"""What an index takes in memory: to write, optimize and verify it, and to search it.
+"""Memory of an index: for writing, optimizing, verifying and searching it.
 
     python benchmarks/memory.py --segments 1000000 --dim 3584
 
-Each stage is a process of its own, so that its peak is its own. Private memory leaves out mapped files, which the
-system takes back when it needs the memory. Vectors are made up: a mixture of 1,000 directions with noise, of unit norm.
-Every content has three segments, of two modalities, and one file with a path of 60 bytes.
+Each stage is a separate process, so that its peak can be measured. Private memory excludes mapped files, whose memory
+the system reclaims when needed. Vectors are synthetic: a mixture of 1,000 directions with noise, of unit norm. Every
+content has three segments, of two modalities, and one file with a path of 60 bytes.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def vectors(centres: np.ndarray, seed: int, count: int) -> np.ndarray:
 
 
 def write(directory: Path, segments: int, dim: int) -> None:
-    """As a run of `index` does: complete contents, committed every few thousand rows."""
+    """Write complete contents, committed every few thousand rows, as a run of `index` does."""
     spec = ModelSpec("made-up", "0", dim, tuple(Modality), SAMPLING, {})
     create(directory, spec, Settings("10", tuple(key.modality for key in SPACES)))
     centres = directions(dim)
@@ -78,7 +78,7 @@ def shards(directory: Path) -> None:
 
 
 def reindex(directory: Path) -> None:
-    """A later run: it knows all files, adds one, and removes one."""
+    """Do a later run, which adds one file and removes one."""
     with Writer(directory) as writer:
         known = writer.snapshot.files()
         content_id = next(iter(known.values())).content_id
@@ -88,7 +88,7 @@ def reindex(directory: Path) -> None:
 
 
 def search(directory: Path, dim: int) -> dict[str, float]:
-    """Through the public call, with metadata."""
+    """Search through the public call, with metadata."""
     before_bytes = private_bytes()
     began_s = time.perf_counter()
     queries = vectors(directions(dim), 1, SEARCHES).astype(np.float32)
@@ -148,7 +148,7 @@ def main() -> None:
     if options.stage:
         print(json.dumps(stage(options.stage, options.folder, options.segments, options.dim)))
         return
-    from results import Table, machine, publish  # torch is none of the memory that is measured
+    from results import Table, machine, publish  # keeps torch out of the measured memory
 
     folder = Path(tempfile.mkdtemp(dir=options.folder)) / "index"
     rows = []

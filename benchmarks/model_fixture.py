@@ -51,12 +51,12 @@ _FOURTEENTH: dict[str, dict[str, Any]] = {
     },
 }
 GEOMETRIES: dict[str, dict[str, dict[str, Any]]] = {"tiny": {}, "seven-b/14": _FOURTEENTH}
-"""What differs from wave-tiny's configuration. "tiny": nothing; preprocessing and towers weigh as much as the decoder.
+"""Differences from wave-tiny's configuration. "tiny": none; preprocessing and towers cost as much as the decoder.
 "seven-b/14": WAVE-7B with every width about a fourteenth and every depth a quarter; the decoder dominates."""
 
 
 def embedder_of(geometry: str, seed: int = 0) -> WaveEmbedder:
-    """A model on the CPU, in float32, with random weights that keep the variance of what they multiply."""
+    """Return a model on the CPU, in float32, with random weights that preserve the variance of activations."""
     tiny = read_config(TINY_DIRECTORY)
     settings = tiny.to_dict()
     settings |= {part: {**settings[part], **changed} for part, changed in GEOMETRIES[geometry].items()}
@@ -70,7 +70,7 @@ def embedder_of(geometry: str, seed: int = 0) -> WaveEmbedder:
 
 
 def clips(count: int, duration_s: float = 10.0, height: int = 308, width: int = 560) -> list[Clip]:
-    """Films with sound, each another one: coloured noise, and noise with a tone. As large as frames become at 16:9."""
+    """Return distinct clips of coloured noise, at the size of 16:9 frames, with audio of noise and a tone."""
     return [_clip(np.random.default_rng(number), duration_s, height, width) for number in range(count)]
 
 

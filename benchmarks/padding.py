@@ -1,4 +1,4 @@
-"""What padding would cost: rows of batches of similar length, padded to the longest, against packs without padding.
+"""Cost of padding: batches of similar length, padded to the longest, compared with packs without padding.
 
 python benchmarks/padding.py
 """
@@ -14,7 +14,7 @@ _AUDIO_TOKENS_PER_S, _VIDEO_TOKENS_PER_S = 50, 220
 
 
 def padded(lengths: list[int], budget: int) -> int:
-    """Tokens of all batches, where each has as many rows as fit the budget at the length of its longest."""
+    """Return the tokens of all batches, each with as many rows as fit the budget at the length of its longest."""
     total, room, longest = 0, 0, 0
     for length in sorted(lengths, reverse=True):
         if room == 0:
@@ -25,7 +25,7 @@ def padded(lengths: list[int], budget: int) -> int:
 
 
 def clip(duration_s: float) -> list[int]:
-    """Tokens of a clip as audio, as video and as both."""
+    """Return the number of tokens of a clip as audio, as video and as both."""
     heard, seen = int(_AUDIO_TOKENS_PER_S * duration_s), int(duration_s) * _VIDEO_TOKENS_PER_S
     return [heard + _PROMPT_TOKENS, seen + _PROMPT_TOKENS, heard + seen + _PROMPT_TOKENS]
 

@@ -1,4 +1,4 @@
-"""The memory that processes take."""
+"""Memory of processes."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _SAMPLING_S = 0.1
 
 
 def peak_bytes() -> int:
-    """Largest resident set of this process. Not ru_maxrss, which begins at the size of what started this one."""
+    """Return the peak resident set of this process. Not ru_maxrss, which starts at the size of the parent."""
     return _status("self", "VmHWM")
 
 
 def private_bytes(process: int | str = "self") -> int:
-    """Without mapped files, which the system takes back when it needs the memory."""
+    """Return the memory without mapped files, which the system reclaims when needed."""
     return _status(process, "RssAnon")
 
 
 def watched(command: Sequence[str]) -> tuple[str, int]:
-    """Run a command; returns its output and the most private memory that it had, as often looked at.
+    """Run a command; return its output and its peak private memory, by polling.
 
     Raises:
         CalledProcessError: it failed.
@@ -45,5 +45,5 @@ def watched(command: Sequence[str]) -> tuple[str, int]:
 
 def _status(process: int | str, name: str) -> int:
     lines = Path(f"/proc/{process}/status").read_text(encoding="ascii").splitlines()
-    # A process that has ended and was not waited for has no memory.
+    # A zombie process has no memory.
     return next((1024 * int(line.split()[1]) for line in lines if line.startswith(f"{name}:")), 0)

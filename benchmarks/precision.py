@@ -2,7 +2,7 @@
 
     python benchmarks/precision.py [--threads 2] [--clock cpu] [--rounds 5] [--out FOLDER]
 
-What needs a package that is not installed is left out.
+Options whose package is not installed are left out.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def main() -> None:
 
 
 def measure(folder: str, rounds: int, clock: Callable[[], float]) -> list[dict[str, Any]]:
-    """One row for each option that can be had."""
+    """Return one row for each available option."""
     media = clips(CLIPS)
     reference = None
     rows: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""Embedding as WAVE's published evaluation script does it, on the same weights: what the rest is compared with."""
+"""Embedding as in WAVE's published evaluation script, on the same weights: the baseline of comparisons."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @torch.inference_mode()
 def embed_one(embedder: WaveEmbedder, clip: Clip, modality: Modality) -> NDArray[np.float32]:
-    """Embed one clip in one way, alone: preprocessing, towers and decoder one after the other.
+    """Embed a single clip as one modality: preprocessing, towers and decoder in sequence.
 
     The sound is padded to 300 s before its spectrogram is taken, the decoder fills a cache, and the hidden states of
     all layers are kept until the last tokens are read off them.

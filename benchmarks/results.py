@@ -1,4 +1,4 @@
-"""Numbers for people: tables on the terminal, and a section of RESULTS.md."""
+"""Output of results: tables on the terminal, and a section of RESULTS.md."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Table:
 
 
 def machine(threads: int, clock: str) -> dict[str, str]:
-    """What the numbers depend on."""
+    """Return the machine and versions that the numbers depend on."""
     names = re.findall(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     return {

@@ -1,12 +1,12 @@
-"""How cost grows with the number of vectors: this package alone, at several counts, with a line through the figures.
+"""Growth of costs with the number of vectors: this package alone, at several counts, with fitted curves.
 
     python benchmarks/scaling.py --counts 10000,100000,1000000 [--dim 3584] [--work DIR] [--out DIR]
 
-Vectors, queries and truth are those of `ann.py`, which can go on with the same --work. Each stage of building, and
-opening and asking, is a process of its own, one thread, whose private memory is watched. What is built is not built
-again, and figures of other counts stay, so that large ones can be added later.
+Vectors, queries and ground truth are those of `ann.py`, which can continue with the same --work. Each stage of
+building, and opening and querying, is a separate single-threaded process whose private memory is measured. Existing
+indexes are reused and figures of other counts are kept, so that large counts can be added later.
 
-Seconds and milliseconds are of CPU. Costs of building and opening are fitted by straight lines, the rest by powers.
+Times are CPU time. Costs of building and opening are fitted by straight lines, the others by power laws.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ recall is that of other queries."""
 
 
 def stage(name: str, count: int, dim: int, questions: int, work: Path) -> dict[str, float]:
-    """Do one stage in this process."""
+    """Run one stage in this process."""
     folder = work / "ours"
     folder.mkdir(exist_ok=True)
     engine = Ours(public=False)
@@ -109,7 +109,7 @@ def stage(name: str, count: int, dim: int, questions: int, work: Path) -> dict[s
 
 
 def snapshot_of(work: Path) -> Snapshot:
-    """The version that is tuned for the usual recall: the newest, unless `ann.py` went on with it."""
+    """Return the version that is tuned for the default recall: the newest, unless `ann.py` has continued with it."""
     directory, versions = (work / "ours" / "index").absolute(), work / "ours" / VERSIONS
     if not versions.exists():
         return open_snapshot(directory)
@@ -128,7 +128,7 @@ def open_shards(snapshot: Snapshot) -> tuple[Codebook, list[Shard]]:
 
 
 def opened(work: Path) -> dict[str, float]:
-    """Open codebook and shards, which is all that a search for ids needs."""
+    """Open codebook and shards, which suffice for a search for ids."""
     import faiss  # noqa: F401 - imported before, because it is not what is measured
 
     snapshot, before = snapshot_of(work), private_bytes()
@@ -137,7 +137,7 @@ def opened(work: Path) -> dict[str, float]:
 
 
 def asked(count: int, dim: int, questions: int, work: Path) -> dict[str, float]:
-    """Open it and ask."""
+    """Open the index and run queries."""
     import faiss  # noqa: F401 - imported before, because it is not what is measured
     import lancedb  # noqa: F401
 
@@ -166,7 +166,7 @@ def asked(count: int, dim: int, questions: int, work: Path) -> dict[str, float]:
 
 
 def tuned(snapshot: Snapshot) -> dict[str, float]:
-    """How widely it is searched."""
+    """Return the search parameters."""
     found: dict[str, float] = {}
     for one in snapshot.tunings(VIDEO):
         kind = "self" if one.query is Modality.VIDEO else "cross"
@@ -175,7 +175,7 @@ def tuned(snapshot: Snapshot) -> dict[str, float]:
 
 
 def row(count: int, given: argparse.Namespace) -> dict[str, float]:
-    """Build, unless that was done before, and ask."""
+    """Build unless the index exists, and run queries."""
     work = given.work / f"{count}x{given.dim}"
     prepare(work, count, given.dim, given.questions)
     common = ["--counts", str(count), "--dim", str(given.dim), "--questions", str(given.questions)]
@@ -223,7 +223,7 @@ def power(rows: list[dict[str, float]], name: str) -> tuple[float, float]:
 
 
 def tables(rows: list[dict[str, float]], dim: int) -> list[Any]:
-    """What is told."""
+    """Return the tables of results."""
     from benchmarks.results import Table
 
     def lines(columns: dict[str, tuple[str, str]], kind: str) -> list[tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""How well a number tells two groups apart."""
+"""Measures of how well a number separates two groups."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _RESAMPLINGS = 2_000
 
 
 def area_under_curve(present: NDArray[np.float64], absent: NDArray[np.float64]) -> float:
-    """Chance that a query with matches scores above one without; ties count half."""
+    """Return the probability that a query with matches scores above one without; ties count half."""
     difference = present[:, None] - absent[None, :]
     return float((difference > 0).mean() + 0.5 * (difference == 0).mean())
 
@@ -21,7 +21,7 @@ def area_under_curve(present: NDArray[np.float64], absent: NDArray[np.float64]) 
 def interval(
     rng: np.random.Generator, present: NDArray[np.float64], absent: NDArray[np.float64]
 ) -> tuple[float, float]:
-    """95 % bootstrap interval of the area, over queries."""
+    """Return the 95 % bootstrap interval of the area over queries."""
     areas = []
     for _ in range(_RESAMPLINGS):
         drawn = rng.integers(len(present), size=len(present))

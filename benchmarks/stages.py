@@ -1,4 +1,4 @@
-"""Where the time of a clip goes."""
+"""Time of a clip by stage."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _ROUNDS = 3
 
 @torch.inference_mode()
 def split(embedder: WaveEmbedder, clip: Clip, clock: Callable[[], float]) -> list[dict[str, Any]]:
-    """Seconds of each stage of a film with sound that is embedded in all three ways, without any overlap."""
+    """Return the seconds of each stage of a video with audio, embedded as all three modalities, without overlap."""
     wave, config = embedder.wave, embedder.wave.config
     seconds: dict[str, float] = {}
 

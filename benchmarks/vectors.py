@@ -1,15 +1,15 @@
-"""Vectors like those of an embedding model, of any number, without a model.
+"""Synthetic vectors similar to those of an embedding model, in any number.
 
 An item is a point of a latent space of 512 dimensions, whose variance falls like 1 / (1 + (k / 32)^2) (about 100 of
 them count), near one of 2,000 centres whose sizes follow Zipf's law. It is turned into `dim` dimensions, and gets what
 real embeddings have in common: a heavy-tailed mean vector (30 % of the energy), an offset of the modality (8 %), and
 noise (4 %). All are of unit norm and rounded to float16, so that every engine and the truth see the same numbers.
 
-A query of the same modality ("self") is one more such point. A query of another modality ("cross", as text is to video)
-agrees with an item only by rho = 0.6, is distorted by a linear map, and has an offset of its own (16 %) and a weaker
-mean (20 %).
+A query of the same modality ("self") is another such point. A query of another modality ("cross", such as text for
+video) correlates with an item only by rho = 0.6, is distorted by a linear map, and has its own offset (16 %) and a
+weaker mean (20 %).
 
-By construction the vectors have few intrinsic dimensions, as embeddings have: a part of what principal components gain
+By construction the vectors have few intrinsic dimensions, like embeddings, so part of the gain of principal components
 is built in.
 """
 
@@ -54,7 +54,7 @@ class Library:
         self._distortion = np.eye(latent, dtype=np.float32) + _DISTORTION * distortion
 
     def items(self, count: int) -> Iterator[NDArray[np.float16]]:
-        """The first `count` items, in blocks (b, dim)."""
+        """Yield the first `count` items in blocks (b, dim)."""
         for block, start in enumerate(range(0, count, BLOCK_ROWS)):
             random = np.random.default_rng((self._seed, 1, block))
             latents = self._points(random, BLOCK_ROWS)

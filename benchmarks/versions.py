@@ -1,7 +1,7 @@
-"""Warm searches of two versions of this package, in turn: `python benchmarks/versions.py --old CHECKOUT`.
+"""Warm searches of two versions of this package, interleaved: `python benchmarks/versions.py --old CHECKOUT`.
 
 Each version builds an index of the same vectors with the code of its own checkout, and answers the same queries in a
-process of its own. The processes take turns, so that whatever slows the machine down slows down both.
+separate process. The processes take turns, so that other load on the machine slows both down.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Version:
 
     @classmethod
     def of(cls, checkout: Path, work: Path, folder: Path, questions: int) -> Version:
-        """Start it, and let it build its index if there is none."""
+        """Start the process, which builds its index if there is none."""
         process = subprocess.Popen(
             [sys.executable, "-P", "-c", CHILD, checkout, work, folder, str(questions)],
             stdin=subprocess.PIPE,
@@ -74,7 +74,7 @@ class Version:
         return cls(process)
 
     def seconds(self, name: str, kind: str) -> float:
-        """CPU seconds for all queries of a kind."""
+        """Return the CPU seconds for all queries of a kind."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         print(name, kind, sep="\t", file=self.process.stdin, flush=True)

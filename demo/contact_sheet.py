@@ -1,4 +1,4 @@
-"""The searches of the demo as one picture: each row a query and its best hits.
+"""Draw the searches of the demo as one image, with a query and its best hits per row.
 
 python demo/contact_sheet.py demo/index sheet.png
 """
@@ -52,7 +52,7 @@ SEARCHES = (
 
 def main() -> None:
     """Search, draw, save."""
-    logging.disable(logging.WARNING)  # what libraries say to their developers
+    logging.disable(logging.WARNING)  # warnings of libraries, meant for developers
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("index", type=Path)
     parser.add_argument("picture", type=Path)
@@ -93,7 +93,7 @@ def _picture(path: Path, modality: str, at_s: float = 2.0) -> Image.Image:
 
 
 def _spectrogram(path: Path) -> Image.Image:
-    """Loud is dark; low sounds at the bottom."""
+    """Return a spectrogram: loud is dark, low frequencies are at the bottom."""
     samples, rate_hz = _sound(path)
     window = rate_hz // 25
     frames = np.lib.stride_tricks.sliding_window_view(samples, window)[:: window // 2] * np.hanning(window)

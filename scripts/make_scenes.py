@@ -1,4 +1,4 @@
-"""Draw the scenes of the demo library: pictograms of a style that wave-nano was not trained on, with held-out sounds.
+"""Render the scenes of the demo library: pictograms of a style that wave-nano was not trained on, with held-out sounds.
 
 python scripts/make_scenes.py demo/media/scenes
 """
@@ -44,11 +44,11 @@ SCENES = {
     "fire": (Scene("fire", "up", None, "night"), "crackling_fire"),
     "fire-going": (Scene("fire", "far", "green", "wall"), None),
 }
-"""File -> what is seen, and the label of what is heard. A silent one has no sound track."""
+"""File -> scene, and label of its sound. A silent scene has no audio track."""
 
 
 def main() -> None:
-    """Write every scene, the same each time but for the encoder's version."""
+    """Write every scene, deterministically except for the version of the encoder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def write(path: Path, frames: NDArray[np.uint8], sound: NDArray[np.float32] | None) -> None:
-    """Write H.264, and AAC if there is sound."""
+    """Write H.264 video, and AAC audio if there is sound."""
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=round(FRAMES / DURATION_S), options={"crf": "24"})
         video.height, video.width = SIZE

@@ -2,7 +2,7 @@
 
     python -m scripts.make_tiny [DIRECTORY]
 
-Writes config.json, tokenizer.json and model.safetensors. The same bytes come out on every machine.
+Writes config.json, tokenizer.json and model.safetensors, with identical bytes on every machine.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def main(directory: Path) -> None:
 
 
 def tiny_wave() -> Wave:
-    """The model with the weights of the formula."""
+    """Return the model with weights computed by the formula."""
     with torch.device("meta"):
         wave = Wave(WaveConfig.from_dict(json.loads(json.dumps(CONFIG))))
     weights = {key: torch.from_numpy(weight(key, tuple(old.shape))) for key, old in wave.state_dict().items()}
@@ -117,9 +117,9 @@ def tiny_wave() -> Wave:
 
 
 def weight(key: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Value of one tensor: noise of unit variance from a generator seeded with the key, scaled by the tensor's part.
+    """Return one tensor: noise of unit variance from a generator seeded with the key, scaled by the tensor's role.
 
-    The noise is uniform and made from raw bits, which numpy guarantees never to change.
+    The noise is uniform and computed from raw bits, whose stream numpy guarantees never to change.
     """
     generator = np.random.PCG64(zlib.crc32(f"wave-tiny {key}".encode()))
     bits = generator.random_raw(int(np.prod(shape))).reshape(shape)
@@ -138,7 +138,7 @@ def weight(key: str, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def tiny_tokenizer() -> Tokenizer:
-    """Qwen2's byte-level tokenizer without merges: one token a byte."""
+    """Return Qwen2's byte-level tokenizer without merges: one token per byte."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(models.BPE(vocab={letter: index for index, letter in enumerate(alphabet)}, merges=[]))
     tokenizer.normalizer = normalizers.NFC()

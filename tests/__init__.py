@@ -4,5 +4,3 @@ import os
 
 # On few cores the threads of small work only wait for each other.
 os.environ["OMP_NUM_THREADS"] = "1"
-# The same code path on every processor: with AVX-512, spectra differ by more than the golden values allow.
-os.environ["MKL_CBWR"] = "AVX2"

@@ -14,11 +14,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 import wave_search
 from tests.fork_server import COMMAND, ForkServer, StandIns
 
+# A busy machine is not a fault of what is tested.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 # A shell that runs the tests in its background has Ctrl-C ignored, which would be inherited.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

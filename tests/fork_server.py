@@ -105,16 +105,26 @@ class Request:
 
 
 def load(package_parent: str) -> None:
-    """Import the libraries, and leave no thread but this one."""
-    warnings.filterwarnings("ignore", "lancedb fork support")  # the server never uses it
+    """Import the libraries and the package, and leave no thread but this one."""
     if package_parent not in sys.path:
         sys.path.insert(0, package_parent)
-    for name in LIBRARIES:
-        importlib.import_module(name)
+    load_libraries()
     package = importlib.import_module("wave_search")
     for module in pkgutil.walk_packages(package.__path__, "wave_search."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
+    stop_threads()
+
+
+def load_libraries() -> None:
+    """Import the libraries."""
+    warnings.filterwarnings("ignore", "lancedb fork support")  # the server never uses it
+    for name in LIBRARIES:
+        importlib.import_module(name)
+
+
+def stop_threads() -> None:
+    """Leave no thread but this one, so that the process can be forked."""
     # lancedb starts its thread on import, and again in each child.
     loop = importlib.import_module("lancedb.background_loop").LOOP
     loop.loop.call_soon_threadsafe(loop.loop.stop)

@@ -14,15 +14,19 @@ if TYPE_CHECKING:
 
 BATCH_CLIPS = 32
 """Clips that a model embeds in one call."""
+SHORT_BATCH_CLIPS = 8
+"""The same where people watch the progress, which is reported after each batch."""
 BATCH_BYTES = 128 << 20
 """Decoded bytes in one call; a single larger clip is a batch of its own."""
+WHOLE_BATCH_BYTES = 1 << 30
+"""The same for clips of whole files: one of 128 frames takes 68 MB, and several devices share the clips of a call."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 def clip_bytes(clip: Clip) -> int:
-    """Return the bytes of the arrays of a clip; a text counts as none."""
+    """Return the size in bytes of a clip's arrays; a text counts as 0."""
     pixels = clip.frames.pixels if clip.frames else None
     samples = clip.waveform.samples if clip.waveform else None
     return sum(array.nbytes for array in (clip.image, pixels, samples) if array is not None)
@@ -57,7 +61,12 @@ def batched(
 
 
 def map_ahead(
-    function: Callable[[Item], Result], items: Iterable[Item], *, threads: int = 1, ahead: int = 1
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    threads: int = 1,
+    ahead: int = 1,
+    interrupt: Callable[[], object] = lambda: None,
 ) -> Generator[Result]:
     """Like `map`, with the next results computed in threads while the caller uses the current one.
 
@@ -68,9 +77,10 @@ def map_ahead(
         items: consumed in the caller's thread.
         threads: number of threads.
         ahead: maximum number of results computed, or being computed, beyond the one that is yielded.
+        interrupt: called if the generator ends early, by an error or by closing it: makes running calls end soon.
 
     Raises:
-        Exception: whatever `function` raised, at its place in the order.
+        Exception: whatever `function` raised, when its result would have been yielded.
     """
     pool = ThreadPoolExecutor(threads, "map-ahead")
     waiting: deque[Future[Result]] = deque()
@@ -81,5 +91,8 @@ def map_ahead(
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+    except BaseException:
+        interrupt()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)

@@ -1,4 +1,4 @@
-"""All errors of the package, as one tree.
+"""The exception hierarchy of the package.
 
 * WaveSearchError
     * UsageError: the request is not valid
@@ -17,14 +17,14 @@
     * DatasetError: a data set is missing, cannot be read, or is empty
     * CacheError: the cache of embeddings cannot be written
 
-Every error names what is wrong and, where there is one, the remedy. Only the command line catches the root.
+Every error names what is wrong and, where there is one, the remedy. Only the command line catches the base class.
 """
 
 from pathlib import Path
 
 
 class WaveSearchError(Exception):
-    """Root of all errors that the package raises itself.
+    """Base class of all errors that the package raises.
 
     Attributes:
         message: what is wrong, in one sentence without a full stop.

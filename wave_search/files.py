@@ -1,4 +1,4 @@
-"""Content digests, files that are replaced as a whole, and configuration files that are decoded into types."""
+"""File names, content digests, files that are replaced as a whole, and configuration files decoded into types."""
 
 from __future__ import annotations
 
@@ -6,21 +6,26 @@ import hashlib
 import os
 import secrets
 import tomllib
-from typing import TYPE_CHECKING, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from wave_search.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Iterator
 
 DIGEST_BYTES = 16
 Decoded = TypeVar("Decoded")
 _BLOCK_BYTES = 1 << 20
 
 
+def as_path(name: bytes) -> Path:
+    """Return a name as a `Path`; invalid UTF-8 becomes surrogates, which `os.fsencode` turns back."""
+    return Path(os.fsdecode(name))
+
+
 def digest(parts: bytes | Iterable[bytes], size_bytes: int = DIGEST_BYTES) -> str:
-    """Return the BLAKE2b digest of bytes, or of parts one after another, as hexadecimal."""
+    """Return the BLAKE2b digest of bytes, or of concatenated parts, in hexadecimal."""
     state = hashlib.blake2b(digest_size=size_bytes)
     for part in (parts,) if isinstance(parts, bytes) else parts:
         state.update(part)
@@ -28,7 +33,7 @@ def digest(parts: bytes | Iterable[bytes], size_bytes: int = DIGEST_BYTES) -> st
 
 
 def file_digest(path: Path) -> str:
-    """Return the BLAKE2b digest of the bytes of a file as hexadecimal.
+    """Return the BLAKE2b digest of a file's content in hexadecimal.
 
     Raises:
         OSError: it cannot be read.
@@ -47,25 +52,35 @@ def blocks(path: Path) -> Iterator[bytes]:
             yield block
 
 
-def write_atomic(path: Path, data: bytes, *, durable: bool = False) -> None:
+def write_atomic(
+    path: Path, content: bytes | Callable[[BinaryIO], object], *, durable: bool = False, overwrite: bool = True
+) -> None:
     """Write a file as a whole: readers see the old content or the new one, also after a crash.
 
     Args:
         path: the file. The permissions of a new file follow the umask.
-        data: its content.
+        content: of the file, or a function that writes it.
         durable: whether the content and the name are on the disk before this returns (fsync).
+        overwrite: whether to replace a file that exists.
 
     Raises:
+        FileExistsError: the file exists and must not be overwritten.
         OSError: it cannot be written; what was there stays.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("wb") as file:
-            file.write(data)
+            if isinstance(content, bytes):
+                file.write(content)
+            else:
+                content(file)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
-        temporary.replace(path)
+        if overwrite:
+            temporary.replace(path)
+        else:
+            os.link(temporary, path)  # unlike a rename, it fails if the name is taken
     except OSError as error:
         error.filename, error.filename2 = str(path), None  # a user does not know the temporary name
         raise
@@ -76,7 +91,7 @@ def write_atomic(path: Path, data: bytes, *, durable: bool = False) -> None:
 
 
 def sync(path: Path) -> None:
-    """Bring the content of a file, or the names in a folder, to the disk (fsync).
+    """Flush the content of a file, or the entries of a directory, to disk (fsync).
 
     Raises:
         OSError: it cannot be opened or written.
@@ -93,8 +108,8 @@ def read_toml(path: Path, as_type: type[Decoded], remedy: str, table: str | None
 
     Args:
         path: of the file.
-        as_type: of the result. Its annotations are checked.
-        remedy: for the errors: where the format is described.
+        as_type: type of the result. Values are checked against its annotations.
+        remedy: added to errors: where the format is described.
         table: the name of the table; None for the whole file.
 
     Raises:
@@ -118,9 +133,7 @@ def read_toml(path: Path, as_type: type[Decoded], remedy: str, table: str | None
         raise UsageError(f"{path}: not valid TOML ({error})", remedy) from error
 
 
-def _decoded(kind: type, value: object) -> object:
-    from pathlib import Path
-
-    if kind is Path and isinstance(value, str):
+def _decoded(as_type: type, value: object) -> object:
+    if as_type is Path and isinstance(value, str):
         return Path(value)
-    raise TypeError(f"Expected `{kind.__name__}`, got `{type(value).__name__}`")
+    raise TypeError(f"Expected `{as_type.__name__}`, got `{type(value).__name__}`")

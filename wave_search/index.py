@@ -1,4 +1,4 @@
-"""Indexes and models as a user meets them: make, open and check an index, and everything that one can do."""
+"""The public API for indexes and models: create, open and verify an index, and the operations of an open one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self, Unpack
 from wave_search import indexer, models, store
 from wave_search.ann import check_faiss
 from wave_search.errors import UsageError
-from wave_search.media import Segmentation
+from wave_search.media import Segmentation, default_workers
 from wave_search.models import LoadOptions
 from wave_search.models.session import ModelSession
 from wave_search.query import (
@@ -28,18 +28,17 @@ from wave_search.query import (
     find_duplicates,
     is_number,
     own_columns,
+    parse_modality,
     read_labels,
 )
-from wave_search.types import Modality
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from types import TracebackType
 
     from wave_search.models import ModelSpec
     from wave_search.reports import IndexReport, MetadataReport, OptimizeReport, ProgressCallback, Skipped, TagReport
     from wave_search.store import Problem, Snapshot
-    from wave_search.types import ColumnInfo, DuplicateGroup, Hit, Target
+    from wave_search.types import ColumnInfo, DuplicateGroup, Hit, Modality, Target
 
     StrPath = str | os.PathLike[str]
 
@@ -70,7 +69,7 @@ def open(  # noqa: A001 - used as wave_search.open
         IndexNotFoundError: there is no index.
         IndexMismatchError: it was made with another model or quantization, or by another version of this package.
         IndexCorruptError: it is damaged.
-        ModelError: the model cannot be loaded; raised here only for a directory that the index does not know.
+        ModelError: the model cannot be loaded; raised here only for a directory other than the index's own model.
     """
     snapshot = store.open_snapshot(Path(path))
     session = ModelSession.for_index(model, load or LoadOptions(), snapshot.manifest.model)
@@ -86,33 +85,33 @@ def create(
     load: LoadOptions | None = None,
     workers: int | None = None,
 ) -> Index:
-    """Make an empty index, pinned to a model and to how media are cut into segments.
+    """Create an empty index, pinned to a model and to a segmentation of media.
 
     Args:
-        path: its folder: missing or empty.
+        path: the folder of the index, missing or empty.
         model: "auto" (WAVE-7B if it is installed and a GPU can hold it, otherwise wave-nano), a name of
             `known_models`, a directory, or "owner/name" on the Hugging Face hub, optionally with "@revision".
         segment: length of a segment in seconds, "scene", or "none" for whole files.
         modalities: what to embed: "text", "image", "audio", "video", "av"; None for all that the model supports.
-        load: device, precision, memory and quantization of the model. The index keeps to the quantization.
+        load: device, precision, memory and quantization of the model. The index is pinned to the quantization.
         workers: as for `open`.
 
     Raises:
         UsageError: the folder is not empty, or an argument is not valid.
         ModelError: the model cannot be loaded.
     """
-    segmenting = str(Segmentation.parse(segment))
-    chosen = None if modalities is None else {_modality(name) for name in _names(modalities)}
+    segmentation = str(Segmentation.parse(segment))
+    chosen = None if modalities is None else {parse_modality(name) for name in _names(modalities)}
     session = ModelSession(model, load or LoadOptions())
     spec = session.model().spec
     held = tuple(modality for modality in spec.modalities if chosen is None or modality in chosen)
     if not held:
         raise UsageError("there is no modality to index", f"The model supports {', '.join(spec.modalities)}.")
-    return Index(store.create(Path(path), spec, store.Settings(segmenting, held)), session, workers)
+    return Index(store.create(Path(path), spec, store.Settings(segmentation, held)), session, workers)
 
 
 def load_embedder(model: str = "auto", *, load: LoadOptions | None = None) -> MediaEmbedder:
-    """Load a model to use it without an index.
+    """Load a model for use without an index.
 
     Args:
         model: as for `create`.
@@ -128,7 +127,7 @@ def load_embedder(model: str = "auto", *, load: LoadOptions | None = None) -> Me
 
 
 def verify(path: StrPath) -> tuple[Problem, ...]:
-    """Check all files of an index, without a model or any change to it. Raises IndexNotFoundError."""
+    """Check all files of an index. Needs no model and changes nothing. Raises IndexNotFoundError."""
     return store.verify(Path(path))
 
 
@@ -138,14 +137,14 @@ def known_models() -> Mapping[str, str]:
 
 
 class Index:
-    """An open index. Made by `open` and `create`; a context manager.
+    """An open index, as returned by `open` and `create`; a context manager.
 
-    It sees the version that it opened, whatever another process writes, until `add`, `remove` or `refresh`. An hour
-    after that version was replaced, `add` and `optimize` of another process may remove it; then call `refresh`.
+    It reads the version that it opened, whatever another process writes, until `add`, `remove` or `refresh`. One hour
+    after that version was replaced, `add` or `optimize` in another process may remove it; then call `refresh`.
 
-    All methods except `close` may be called from several threads at once. Each search sees one version from beginning
-    to end, also while another thread calls `add` or `refresh`. Methods that write (`add`, `remove`, `optimize`, `tag`
-    and those for metadata) exclude each other, and other processes: the later one raises `IndexLockedError`.
+    All methods except `close` may be called from several threads at once. Each search reads one version from beginning
+    to end, even while another thread calls `add` or `refresh`. Methods that write (`add`, `remove`, `optimize`, `tag`
+    and those for metadata) exclude each other, within and across processes: the later one raises `IndexLockedError`.
     """
 
     def __init__(self, snapshot: Snapshot, session: ModelSession, workers: int | None) -> None:
@@ -153,7 +152,7 @@ class Index:
         if workers is not None:
             check_count("workers", workers)
         self._session = session
-        self._workers = workers or min(4, len(os.sched_getaffinity(0)))
+        self._workers = workers or default_workers()
         self._encoder = Encoder(session.decoders, session.model)
         # Replaced as a whole by `refresh`: a method reads it once, and so sees one version.
         self._searcher = Searcher(snapshot, self._encoder)
@@ -192,20 +191,20 @@ class Index:
         Args:
             paths: folders and files.
             instructions: embed media with each of these, in addition to the model's own prompt; `search` with one of
-                them compares with these vectors. The index keeps to them. Files that were indexed without are read
-                again.
+                them compares the query with these vectors. They are stored in the index and apply to later calls. Files
+                that were indexed without them are read again.
             exclude: globs of file names to skip, or, with a slash in them, of paths below a folder.
-            retry: try again files that could not be used before, although they have not changed.
-            min_shard_rows: build an IVF-PQ shard for a partition from this number of segments on that are in none.
-            recall: target recall@10 of the shards, measured on the segments of the index; None for that of before, or
-                0.95.
-            progress: called as the run proceeds, see `wave_search.progress`.
+            retry: retry unchanged files that could not be used before.
+            min_shard_rows: minimum number of unindexed segments of a partition that triggers an IVF-PQ shard.
+            recall: target recall@10 of the shards, measured on the segments of the index; None for the previous target,
+                or 0.95 if there is none.
+            progress: called during the run, see `wave_search.progress`.
 
         Raises:
             UsageError: a path does not exist, or an argument is not valid.
-            IndexStateError: another process writes, the disk is full, the index is damaged, or the model is another.
+            IndexStateError: another process is writing, the disk is full, the index is damaged, or the model differs.
             ModelError: the model cannot be loaded.
-            Interrupted: by Ctrl-C; what was completed is in the index, and the exception has the report.
+            Interrupted: Ctrl-C was pressed; completed files are in the index, and the exception carries the report.
         """
         check_count("min_shard_rows", min_shard_rows)
         wanted, excluded = check_instructions(instructions), tuple(_names(exclude))
@@ -216,7 +215,7 @@ class Index:
             self.refresh()
 
     def remove(self, paths: Iterable[StrPath]) -> int:
-        """Remove the files at or below paths from the index. The files themselves stay, and need not exist any more.
+        """Remove the files at or below paths from the index. The files themselves are not touched and need not exist.
 
         Returns:
             The number of files that were removed.
@@ -235,7 +234,7 @@ class Index:
         min_shard_rows: int = MIN_SHARD_ROWS,
         recall: float | None = None,
     ) -> OptimizeReport:
-        """Free space, repair and speed up the index. Needs no model, and searches may run meanwhile.
+        """Free space, repair and speed up the index. Needs no model; searches may run at the same time.
 
         Tables are compacted, shards that are missing, damaged or degraded are rebuilt, and replaced versions of the
         index are removed, as are remains of crashed runs.
@@ -263,7 +262,7 @@ class Index:
             self.refresh()
 
     def refresh(self) -> bool:
-        """Open the newest version; return whether it is another one. Searches that are running finish on theirs."""
+        """Open the newest version; return whether it differs. Running searches finish on the one they started on."""
         with self._refreshing:  # otherwise an older version could replace a newer one
             newest = store.open_snapshot(self.path)
             if newest.manifest.version == self._snapshot.manifest.version:
@@ -280,7 +279,7 @@ class Index:
         warn: Callable[[Skipped], None] | None = None,
         **query: Unpack[SearchArguments],
     ) -> list[Hit]:
-        """Find what is most similar to a query: a `SearchRequest`, or the keywords that one is built from.
+        """Find the segments most similar to a query: a `SearchRequest`, or the keywords to build one from.
 
         The first eight keywords are the terms of the query. Each may be one item or several; `Weighted` gives one a
         weight, and `Not` makes it a term to avoid: `text=["a dog", ws.Weighted("rain", 0.5), ws.Not("music")]`. One
@@ -288,46 +287,47 @@ class Index:
         them come before those that match one of them closely: see docs/design/queries.md.
 
         Args:
-            request: all of the query; then there are no keywords but `progress` and `warn`.
+            request: the complete query; it excludes all keywords except `progress` and `warn`.
             progress: called while segments are embedded again.
             warn: called with each file that could not be embedded again. Its hits come last.
             **query:
                 text: texts.
-                audio: files whose audio to search for, here and below with an optional range in seconds:
+                audio: files whose audio to search for, with an optional range in seconds, here and below:
                     "clip.mp4@12.5-20".
                 video: files whose frames to search for, without their audio.
                 image: image files.
                 av: files whose audio and frames to search for together.
                 vector: (dim,) or (rows, dim) of the same model; with several rows, a segment's score is its best over
-                    them, as it is for a file that is longer than the segments of the index. Several terms with several
-                    rows: each by its own best.
-                like: hits of this index, or their segment_id; needs no model. They are not among the hits, nor are
-                    other segments of the same moment, here and for `similar`.
+                    them, as for a file that is longer than the segments of the index. With several terms, each term
+                    takes its own best row.
+                like: hits of this index, or their segment_id; needs no model. For this and for `similar`, the hits
+                    exclude these segments and other segments of the same moment.
                 similar: files; their vectors in the index are used if it has any, and then no model is needed. A file
-                    is taken as the target if it has that modality, otherwise as av, video, audio, image or text, the
-                    first that it has; or as a reference such as `Audio(path)` says.
+                    is taken as the target modality if it has it, otherwise as the first that it has of av, video,
+                    audio, image and text; a reference such as `Audio(path)` sets the modality.
                 target: modality of the hits: "text", "audio", "video", "av", "image"; "any" for all, merged by z.
                 k: maximum number of hits. Default: 10.
                 min_z: minimum z of a hit, not of its cosine.
                 where: SQL condition on files and segments: "kind = 'video' AND duration_s < 60". The error for an
                     unknown column lists all columns.
-                columns: names of columns to return in `Hit.columns`: those of `where`, and of a moment "peak_start_s",
-                    "peak_stop_s" and "segments".
+                columns: names of columns to return in `Hit.columns`: any column that `where` accepts, and
+                    "peak_start_s", "peak_stop_s" and "segments" of a moment.
                 moments: whether adjacent segments of a file are merged into one hit. Default: True.
                 per_file: maximum number of hits of one file.
                 dedupe: minimum cosine between two hits at which only the better one is returned.
                 instruction: replaces the model's prompt. Media of the query are embedded with it, and compared with
                     segments that were indexed with it (see `add`), if there are any.
                 rerank: number of the best segments to embed again with the instruction, from their files, and to
-                    reorder by these vectors, which the index keeps. Not needed for what was indexed with it.
+                    reorder by the new vectors, which are cached beside the index. Not needed for segments that were
+                    indexed with the instruction.
 
         Returns:
             At most k hits, best first: in the order of `Hit.z`, which for several terms is a soft minimum of the z of
-            each. Files of the same content are a hit each. `Hit.score` is the cosine with the whole query, the weighted
-            sum of its terms.
+            each. Each of several files with the same content is a hit. `Hit.score` is the cosine with the whole query,
+            the weighted sum of its terms.
 
         Raises:
-            UsageError: the request is not valid, or the index has nothing of the target.
+            UsageError: the request is not valid, or the index holds no segments of the target modality.
             MediaError: a file cannot be read.
             ModelError: the model cannot be loaded, or is not the index's.
         """
@@ -338,10 +338,11 @@ class Index:
         return self._searcher.search(request or SearchRequest.build(**query), progress, warn)
 
     def import_metadata(self, file: StrPath) -> MetadataReport:
-        """Add columns of your own from a CSV or JSON Lines file with a column "path".
+        """Add user-defined columns from a CSV or JSON Lines file with a column "path".
 
-        A path is absolute, or relative to the current or to an indexed folder. A row replaces the values of all columns
-        of the file for this path; an empty cell removes the value. Other columns and paths keep their values.
+        A path is absolute, or relative to the current directory or to an indexed folder. A row replaces the values of
+        all columns of the file for this path; an empty cell removes the value. Other columns and paths keep their
+        values.
 
         Raises:
             UsageError: the file cannot be parsed, or a column has a reserved name or another type than before.
@@ -353,7 +354,7 @@ class Index:
         return report
 
     def remove_metadata(self, columns: Iterable[str]) -> None:
-        """Remove columns of your own.
+        """Remove user-defined columns.
 
         Raises:
             UsageError: there is no such column.
@@ -363,7 +364,7 @@ class Index:
         self.refresh()
 
     def metadata(self) -> tuple[ColumnInfo, ...]:
-        """List the columns of your own."""
+        """List the user-defined columns."""
         return own_columns(self._snapshot)
 
     def tag(
@@ -375,21 +376,22 @@ class Index:
         min_z: float = MIN_LABEL_Z,
         top: int = 1,
     ) -> TagReport:
-        """Label all files by their content, without examples: as columns of your own, to filter by.
+        """Label all files by their content, without examples, and store the labels in columns to filter by.
 
-        A file gets a label if one of its segments scores `min_z` standard deviations above what the label scores on a
-        sample of such segments; the label with the highest z is the best. New files have no label until the next call.
+        A file gets a label if one of its segments scores at least `min_z` standard deviations above the label's mean
+        score on a sample of such segments; the label with the highest z is the best. New files have no label until the
+        next call.
 
         Args:
-            labels: one label each; after a tab, other texts for it, again separated by tabs.
+            labels: one label each, optionally followed by alternative texts for it, all separated by tabs.
             target: modality of the segments that are compared with the labels, as for `search`.
-            column: name of the column, which is replaced if it exists. A second one, with "_z" appended, has the z of
-                the best label.
+            column: name of the column, which is replaced if it exists. A second column, with "_z" appended to the name,
+                holds the z of the best label.
             min_z: minimum z of a label.
             top: maximum number of labels of a file. With 1 the column is text, otherwise a list of texts, best first.
 
         Raises:
-            UsageError: an argument is not valid, or the index has nothing of the target.
+            UsageError: an argument is not valid, or the index holds no segments of the target modality.
             ModelError: the model cannot be loaded, or is not the index's.
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
@@ -400,7 +402,7 @@ class Index:
         return tagged.report
 
     def duplicates(self, threshold: float = 0.98) -> list[DuplicateGroup]:
-        """List files of the same bytes, and segments of different contents that are nearly the same. Needs no model.
+        """List identical files, and nearly identical segments of different contents. Needs no model.
 
         Args:
             threshold: minimum cosine of two such segments.
@@ -421,9 +423,7 @@ class Index:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
@@ -447,10 +447,3 @@ def _recall(recall: float | None) -> float | None:
     if recall is not None and (not is_number(recall) or not 0 < recall <= 1):
         raise UsageError(f"recall must be above 0 and at most 1, got {recall!r}", "Try 0.95.")
     return recall
-
-
-def _modality(name: str) -> Modality:
-    try:
-        return Modality(name)
-    except ValueError:
-        raise UsageError(f'there is no modality "{name}"', f"Choose from {', '.join(Modality)}.") from None

@@ -1,4 +1,4 @@
-"""Ways to watch `Index.add`: give one as `progress`, or any function that takes a `wave_search.Progress`."""
+"""Progress displays for `Index.add`: pass one as `progress`, or any function that takes a `wave_search.Progress`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def rich() -> ProgressCallback:
-    """Show bars on stderr, if it is a terminal."""
+    """Show progress bars on stderr if it is a terminal."""
     from wave_search.commands.render.progress import IndexProgress
     from wave_search.commands.render.terminal import plain_console
 

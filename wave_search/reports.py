@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from wave_search.types import Modality, PartitionKey
+    from wave_search.types import ColumnType, Modality, PartitionKey
+
+Stage = Literal["scan", "embed", "shards", "rerank", "done"]
+"""A stage of a run or of a search."""
 
 
 @dataclass(frozen=True, slots=True)
 class MetadataReport:
     """Result of `Index.import_metadata`."""
 
-    columns: Mapping[str, str]
+    columns: Mapping[str, ColumnType]
     """The type of each: "text", "number", "bool", "timestamp" or "texts" (a list)."""
     files: int
     """Number of indexed files that got values."""
@@ -59,14 +62,15 @@ class IndexReport:
     skipped: tuple[Skipped, ...] = ()
     """Files that cannot be used, found in this run or in an earlier one."""
     unreachable: tuple[Path, ...] = ()
-    """Folders that were indexed before and are now missing or empty, like an unmounted disk. Their files stay."""
+    """Folders that were indexed before and are now missing or empty, such as an unmounted disk. Their files stay
+    indexed."""
     segments: Mapping[Modality, int] = field(default_factory=dict)
     """Segments embedded in this run."""
     media_s: float = 0.0
     """Seconds of audio and video embedded."""
     elapsed_s: float = 0.0
     peak_memory_bytes: int = 0
-    """Largest resident set of this process and its decoder processes together."""
+    """Peak resident set size of this process and its decoder processes together."""
     interrupted: bool = False
 
 
@@ -84,9 +88,9 @@ class OptimizeReport:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Progress of `Index.add`, or of a search that embeds segments again, which are counted as files."""
+    """Progress of `Index.add`, or of a search that embeds segments again; such segments are counted as files."""
 
-    stage: str
+    stage: Stage
     """"scan", "embed", "shards" or "done"; "rerank" in a search."""
     files_total: int
     """0 while unknown."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Modality(StrEnum):
-    """What of a file is embedded."""
+    """A modality of a file, as which it is embedded."""
 
     TEXT = "text"
     IMAGE = "image"
@@ -29,6 +29,14 @@ class Modality(StrEnum):
 
 Target = Literal["any", "text", "image", "audio", "video", "av"]
 """What a search looks for: a modality, or "any" for all modalities of the index."""
+FileKind = Literal["text", "image", "audio", "video"]
+"""What a file is by its content; a video need not have an audio track."""
+ColumnType = Literal["text", "number", "bool", "timestamp", "texts"]
+"""Type of a metadata column."""
+Dtype = Literal["auto", "float32", "bfloat16"]
+"""Precision of a model; "auto": as the checkpoint is stored."""
+Quantization = Literal["8bit", "4bit", "int8", "fp8"]
+"""Of a decoder's weights: "8bit" and "4bit" with bitsandbytes, "int8" and "fp8" with torchao."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +54,7 @@ class PartitionKey:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How a model expects media as arrays. Part of an index's identity: other sampling, other vectors."""
+    """How media are sampled into arrays for a model. Part of an index's identity, because it affects the vectors."""
 
     policy: str
     """Name of the rule that selects and resizes frames; `wave_search.media.sampling` implements it."""
@@ -139,19 +147,19 @@ class Hit:
     rank: int
     """From 1."""
     score: float
-    """Cosine similarity with the query; of a query of several terms, with their weighted sum."""
+    """Cosine similarity with the query; for several terms, with their weighted sum."""
     z: float
-    """The score in standard deviations above the query's mean score on segments that do not match it. Of a query of
-    several terms, a soft minimum of the z of each. Hits are sorted by it, and `min_z` is a threshold on it."""
+    """The score in standard deviations above the query's mean score on segments that do not match it; for several
+    terms, a soft minimum of the z of each. Hits are sorted by it, and `min_z` is a threshold on it."""
     path: Path
     modality: Modality
     start_s: float | None
-    """In seconds from the beginning of the file, as is `stop_s`; None for texts and images."""
+    """In seconds from the beginning of the file, like `stop_s`; None for texts and images."""
     stop_s: float | None
     segment_id: int
-    """Of a moment: that of its best segment, which also has this score and z."""
+    """For a moment, the id of its best segment, whose score and z it has."""
     duration_s: float | None
-    """Of the whole file, in seconds."""
+    """Duration of the whole file, in seconds."""
     text: str | None = None
     """The text of a text segment."""
     peak_start_s: float | None = None
@@ -169,7 +177,7 @@ class ColumnInfo:
     """A metadata column of the user."""
 
     name: str
-    type: str
+    type: ColumnType
     """"text", "number", "bool", "timestamp" or "texts" (a list)."""
     filled: int
     """Number of indexed files that have a value."""
@@ -188,12 +196,12 @@ class DuplicateMember:
 
 @dataclass(frozen=True, slots=True)
 class DuplicateGroup:
-    """Files or segments that are the same, or nearly."""
+    """Files that are identical, or segments that are nearly identical."""
 
-    kind: str
+    kind: Literal["identical", "similar"]
     """"identical": files of the same bytes; "similar": segments of different contents, one of its files for each."""
     modality: Modality | None
-    """Of similar segments; None for identical files."""
+    """Modality of similar segments; None for identical files."""
     score: float
-    """The least cosine of two members that links them to the group."""
+    """Lowest cosine among the links that hold the group together."""
     members: tuple[DuplicateMember, ...]

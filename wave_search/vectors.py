@@ -1,4 +1,4 @@
-"""The one way to bring vectors to unit length."""
+"""L2 normalisation of vectors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def normalize(vectors: ArrayLike, min_norm: float = 0.0) -> NDArray[np.float32]:
 
     Args:
         vectors: (dim,) or (..., dim) of any real dtype.
-        min_norm: the norm that each of them must exceed.
+        min_norm: norm that each vector must exceed.
 
     Returns:
         float32 of the same shape.

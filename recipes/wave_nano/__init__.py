@@ -1,1 +1,1 @@
-"""How the weights of wave-nano were made. Not part of the installed package."""
+"""The training recipe of wave-nano. Not part of the installed package."""

@@ -1,4 +1,4 @@
-"""The program: train wave-nano, export and evaluate it, and measure what its parts contribute.
+"""The command line: train wave-nano, export and evaluate it, and run its ablations.
 
 python -m recipes.wave_nano recipes/wave_nano/nano.toml
 python -m recipes.wave_nano export|evaluate|ablate --help
@@ -28,7 +28,7 @@ _INTERRUPTED = 130
 
 
 def parser() -> argparse.ArgumentParser:
-    """Describe the arguments of the commands."""
+    """Return the argument parser."""
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--threads", type=int, default=torch.get_num_threads(), help="threads of torch")
     program = argparse.ArgumentParser(
@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     commands = program.add_subparsers(dest="command", required=True, metavar="COMMAND")
     train = commands.add_parser("train", parents=[common], help="run the stages, from their last checkpoints")
     train.add_argument("config", type=Path)
-    train.add_argument("--stage", choices=STAGES, action="append", help="only this one; default: all in their order")
+    train.add_argument("--stage", choices=STAGES, action="append", help="run only this stage (default: all in order)")
     exporting = commands.add_parser("export", parents=[common], help="write the model directory of a finished run")
     exporting.add_argument("config", type=Path)
     exporting.add_argument("directory", type=Path)
@@ -45,10 +45,10 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("model", help="a known model, or the directory of a checkpoint")
     evaluate.add_argument("--media", type=Path, required=True, help="folder of sounds with manifest.jsonl")
     evaluate.add_argument("--icons", type=Path, required=True, help="folder with STYLE/icons.json")
-    evaluate.add_argument("--fold", type=int, default=4, help="of the sounds")
-    ablate = commands.add_parser("ablate", parents=[common], help="the ablations of the paper at a small scale")
+    evaluate.add_argument("--fold", type=int, default=4, help="held-out fold of the sounds")
+    ablate = commands.add_parser("ablate", parents=[common], help="repeat the ablations of the paper at a small scale")
     ablate.add_argument("config", type=Path)
-    ablate.add_argument("--steps", type=int, default=60, help="of each task")
+    ablate.add_argument("--steps", type=int, default=60, help="number of steps per task")
     return program
 
 

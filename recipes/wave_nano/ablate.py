@@ -1,8 +1,8 @@
-"""The ablations of the paper, at a small scale.
+"""The ablations of the paper at a small scale.
 
-They start from the stages `text`, `audio` and `vision` of a run, and train everything together for a few steps: the
-differences matter, not the figures. Sounds are those of the held-out fold; videos are new scenes in the styles of
-training.
+They start from the stages `text`, `audio` and `vision` of a run, and train everything together for a few steps. Only
+the differences are meaningful, not the absolute figures. Sounds are those of the held-out fold; videos are new scenes
+in the styles of training.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ class Variant:
     name: str
     tasks: Mapping[str, float]
     encoders: tuple[int, ...] = (0, 1)
-    """Which token of each pair is used: 0 of the audio tower, 1 of BEATs."""
+    """Encoder whose token of each pair is used: 0 for the audio tower, 1 for BEATs."""
     all_layers: bool = True
-    """Whether the fusion head gets more than the last layer."""
+    """Whether the fusion head uses more than the last layer."""
 
 
 VARIANTS = (
@@ -63,7 +63,7 @@ VARIANTS = (
 
 
 class Partial(JointStage):
-    """Joint training with a part left out."""
+    """Joint training without a part of the model."""
 
     def __init__(self, wave: Wave, materials: Materials, variant: Variant) -> None:
         super().__init__(wave, materials, variant.tasks)
@@ -93,7 +93,7 @@ class Partial(JointStage):
 
 
 def measure(config: TrainConfig, materials: Materials, variant: Variant, seed: int, steps: int) -> dict[str, float]:
-    """Train one variant for some steps of each of its tasks, and compute its figures."""
+    """Train one variant for some steps on each of its tasks, and compute its metrics."""
     torch.manual_seed(seed)
     stage = Partial(unaligned_model(config), materials, variant)
     total = steps * len(variant.tasks)
@@ -112,11 +112,11 @@ def row(name: str, figures: Sequence[Mapping[str, float]]) -> str:
 
 
 def ablation_table(config: TrainConfig, steps: int) -> Iterator[str]:
-    """Train each variant from each seed, and yield the table as Markdown, a row as soon as it is known.
+    """Train each variant with each seed, and yield the rows of a Markdown table as they are completed.
 
     Args:
         config: of a run whose stages `text`, `audio` and `vision` are finished.
-        steps: of each task.
+        steps: number of steps per task.
     """
     materials = prepare(config)
     yield "| variant | text to audio: accuracy | text to video: hit@1 of 60 |"

@@ -1,4 +1,4 @@
-"""Size and shape of wave-nano."""
+"""The architecture of wave-nano."""
 
 from __future__ import annotations
 
@@ -109,9 +109,9 @@ def untrained(seed: int) -> Wave:
 
 
 def _pass_through(head: torch.nn.Sequential, dim: int) -> None:
-    """Initialize the fusion head as the output of the last layer, so that media and text begin in one space.
+    """Initialise the fusion head to the output of the last layer, so that media and text start in one space.
 
-    Far above zero GELU is the identity, and normed outputs are of order one.
+    GELU is the identity far above zero, and normalised outputs are of order one.
     """
     first, last = (cast("torch.nn.Linear", head[layer]) for layer in (0, 2))
     with torch.no_grad():
@@ -123,9 +123,9 @@ def _pass_through(head: torch.nn.Sequential, dim: int) -> None:
 
 
 def _smooth(filters: torch.Tensor) -> None:
-    """Replace filters by random ones of low frequencies: white noise would average similar neighbouring pixels away.
+    """Replace filters with random low-frequency ones, because white noise would average out similar adjacent pixels.
 
-    Of filters over two frames, one half takes their sum and the other their difference.
+    Of the filters over two frames, one half takes their sum and the other half their difference.
     """
     coarse = torch.randn(len(filters), filters[0, ..., 0, 0].numel(), 4, 4)
     values = F.interpolate(coarse, filters.shape[-2:], mode="bicubic").view_as(filters)

@@ -37,11 +37,11 @@ class AudioStage:
 
     @property
     def trained(self) -> torch.nn.Module:
-        """The whole model."""
+        """The complete model."""
         return self._wave
 
     def loss(self, rng: np.random.Generator, step: int) -> tuple[torch.Tensor, dict[str, float]]:  # noqa: ARG002
-        """Classify sounds, pairs of which are blended (mixup, arXiv:1710.09412)."""
+        """Classify sounds that are blended in pairs (mixup, arXiv:1710.09412)."""
         drawn = draw_labels(rng, self._materials, _BATCH)
         length = RATE_HZ * int(rng.choice(_SECONDS))
         pieces = [draw_piece(rng, self._materials, self._wave, label, length) for label in drawn]
@@ -77,7 +77,7 @@ class AudioStage:
 
 
 def draw_labels(rng: np.random.Generator, materials: Materials, count: int, common: float = 0.65) -> list[str]:
-    """Draw the labels of a batch: a share from those with many recordings, the rest from all."""
+    """Draw the labels of a batch: a share from labels with many recordings, the rest from all."""
     many = [label for label, sounds in materials.sounds.items() if len(sounds) >= 16 and sounds[0].collection == ESC10]
     everything = list(materials.sounds)
     return [str(rng.choice(many if rng.random() < common else everything)) for _ in range(count)]
@@ -90,7 +90,7 @@ def draw_samples(rng: np.random.Generator, materials: Materials, label: str, len
 
 
 def draw_piece(rng: np.random.Generator, materials: Materials, wave: Wave, label: str, length: int) -> AudioPiece:
-    """Draw one augmented recording as input of the encoders."""
+    """Draw one augmented recording as encoder input."""
     return piece_of(wave, draw_samples(rng, materials, label, length))
 
 
@@ -101,7 +101,7 @@ def blend(first: AudioPiece, second: AudioPiece, share: np.float32) -> AudioPiec
 
 
 def masked(rng: np.random.Generator, piece: AudioPiece) -> AudioPiece:
-    """Set bands of frequency and stretches of time to the mean (SpecAugment, arXiv:1904.08779)."""
+    """Set frequency bands and time intervals to the mean (SpecAugment, arXiv:1904.08779)."""
     return AudioPiece(_masked(rng, piece.mel), _masked(rng, piece.fbank))
 
 

@@ -1,7 +1,7 @@
 """Captions, questions and answers in varied wording.
 
-A question has four answers: the right one, a wrong one of its kind, and two that are true but not asked for. These two
-make the question count: without it, three answers are equally good.
+A question has four answers: the right one, a wrong one of the same kind, and two that are true but do not answer the
+question. Because of these two, the question matters: without it, three answers are equally good.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ def pick(rng: np.random.Generator, words: Sequence[str]) -> str:
 
 
 def noun(rng: np.random.Generator, subject: str) -> str:
-    """Return a name of a class, mostly the first one."""
+    """Return a name of a class, usually the first one."""
     return pick(rng, (subject, subject, subject, *OTHER_NAMES.get(subject, ())))
 
 
 def with_article(words: str) -> str:
-    """Put "a" or "an" in front."""
+    """Prepend "a" or "an"."""
     return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
 
 
@@ -78,9 +78,9 @@ def scene_caption(rng: np.random.Generator, scene: Scene, moving: bool = True) -
     """Describe a scene.
 
     Args:
-        rng: chooses the words.
-        scene: what to describe.
-        moving: name its motion, and sometimes its place; otherwise only its subject.
+        rng: chooses the wording.
+        scene: the scene.
+        moving: describe its motion, and sometimes its place; otherwise only its subject.
     """
     name = noun(rng, scene.subject)
     phrase = with_article(name) if scene.count == 1 else f"{NUMBERS[scene.count]} {plural(name)}"
@@ -127,12 +127,12 @@ def ask(
     """Make a question about a clip.
 
     Args:
-        rng: chooses words and wrong answers.
+        rng: chooses the wording and the wrong answers.
         kind: a key of `QUESTIONS`.
         scene: the video, in front of a coloured wall.
         sound: label of the sound.
         subjects: subjects to choose wrong answers from.
-        sounds: label -> wordings of the sounds to choose wrong answers from.
+        sounds: label -> phrases for the sounds to choose wrong answers from.
     """
     truth = {"subject": scene.subject, "sound": sound, "colour": str(scene.colour), "motion": scene.motion}
     values = {"subject": subjects, "sound": tuple(sounds), "colour": COLOURS, "motion": MOTIONS}

@@ -1,6 +1,6 @@
-"""The classes of scenes and sounds: names, pictograms, and the words of training captions.
+"""The classes of scenes and sounds: names, pictograms, and phrases for training captions.
 
-No caption uses a content word of `PARAPHRASES`, which the evaluation keeps for itself; a test compares.
+No caption uses a content word of `PARAPHRASES`, which are reserved for the evaluation; a test checks this.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ OTHER_NAMES = MappingProxyType(
     }
 )
 
-# Label of a sound -> the subject of scenes that makes it.
+# Label of a sound -> subject of scenes that makes this sound.
 SOURCES = MappingProxyType(
     {
         "dog": "dog",
@@ -82,7 +82,7 @@ SOURCES = MappingProxyType(
     }
 )
 
-# Labels of different collections for one sound.
+# Labels for the same sound in different collections.
 SAME_SOUND = MappingProxyType(
     {
         "dog_bark": "dog",
@@ -95,7 +95,7 @@ SAME_SOUND = MappingProxyType(
     }
 )
 
-# Words for sounds, used instead of the captions of the media's manifest.
+# Phrases for sounds, used instead of the captions in the manifest of the media.
 SOUND_WORDS = MappingProxyType(
     {
         "dog": ("a dog barking", "a dog barks", "dog bark", "the bark of a dog", "a barking dog"),
@@ -111,7 +111,7 @@ SOUND_WORDS = MappingProxyType(
     }
 )
 
-# Label -> other words for it that no training caption uses, for the evaluation.
+# Label -> paraphrases that no training caption uses, for the evaluation.
 PARAPHRASES = MappingProxyType(
     {
         "dog": ("a puppy yapping", "a hound woofing", "yelping canine"),

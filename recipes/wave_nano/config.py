@@ -11,10 +11,10 @@ from wave_search.finetune.loop import Schedule
 
 
 class Inputs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Folders and files by others."""
+    """Third-party folders and files."""
 
     media: Path
-    """Sounds with a `manifest.jsonl`."""
+    """Folder of sounds with a `manifest.jsonl`."""
     icons: Path
     """`STYLE/icons.json` of the npm packages @iconify-json/STYLE."""
     teacher: Path
@@ -33,7 +33,7 @@ class Stages(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     vision: Schedule
     """The vision tower alone."""
     align: Schedule
-    """Sounds against captions, through decoder and fusion head."""
+    """Alignment of sounds with captions, through decoder and fusion head."""
     joint: Schedule
     """Everything together."""
 
@@ -46,12 +46,12 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A run."""
 
     directory: Path
-    """For all files that the run writes."""
+    """Directory for all files that the run writes."""
     seed: int
     inputs: Inputs
     training_folds: tuple[int, ...]
     held_out_fold: int
-    """Measured for the log, and never trained on."""
+    """Measured for the log and never trained on."""
     stages: Stages
 
     @classmethod

@@ -1,9 +1,9 @@
-"""Passes for training: dense batches with gradients, where inference has packs and overwrites what it can.
+"""Forward passes for training: dense batches with gradients, instead of packs and in-place operations.
 
-They give the same numbers as the passes of `Wave` for single clips.
+For single clips, they give the same results as `Wave`.
 
-Attention is written out. In bfloat16 on a CPU that is three to eight times as fast as PyTorch's fused kernels, with
-gradients, for sequences as short as these.
+Attention is implemented explicitly. With gradients, in bfloat16 on a CPU, this is three to eight times as fast as
+PyTorch's fused kernels for such short sequences.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ Rotary = tuple[torch.Tensor, torch.Tensor]
 
 
 def embed_text(wave: Wave, sequences: Sequence[TokenSequence]) -> torch.Tensor:
-    """`Wave.embed_text` with gradients."""
+    """Do `Wave.embed_text` with gradients."""
     return _last_tokens(wave, sequences)[-1]
 
 
 def embed_media(wave: Wave, sequences: Sequence[TokenSequence]) -> torch.Tensor:
-    """`Wave.embed_media` with gradients, for clips with one prompt each."""
+    """Do `Wave.embed_media` with gradients, for clips with one prompt each."""
     return cast("torch.Tensor", wave.classify_linear(torch.cat(_last_tokens(wave, sequences), dim=-1)))
 
 
 def _last_tokens(wave: Wave, sequences: Sequence[TokenSequence]) -> list[torch.Tensor]:
-    """For each layer (sequences, hidden); of the last layer after the final norm."""
+    """Return (sequences, hidden) for each layer; for the last layer, after the final norm."""
     hidden, positions = _padded(wave, sequences)
     rotary = wave.model.rotary_emb(hidden, positions)
     spots = torch.arange(hidden.shape[1])
@@ -55,7 +55,7 @@ def _last_tokens(wave: Wave, sequences: Sequence[TokenSequence]) -> list[torch.T
         mixed = _self_attention(layer.self_attn, short(layer.input_layernorm(hidden)), rotary, ahead)
         hidden = _fed_forward(layer, hidden + mixed)
         kept.append(hidden[last])
-    # Of the last layer nothing but the last tokens is read.
+    # Only the last tokens of the last layer are read.
     final = wave.model.layers[-1]
     behind = _hidden_where(spots[None] > last[1][:, None])[:, None, None]
     mixed = _self_attention(final.self_attn, short(final.input_layernorm(hidden)), rotary, behind, last)
@@ -71,9 +71,9 @@ def _hidden_where(condition: torch.Tensor) -> torch.Tensor:
 
 
 def _padded(wave: Wave, sequences: Sequence[TokenSequence]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Embeddings, (sequences, tokens, hidden), and positions, (3, sequences, tokens).
+    """Return padded embeddings (sequences, tokens, hidden) and positions (3, sequences, tokens).
 
-    Padding is behind, where attention that looks back does not see it: no mask is needed.
+    Padding is at the end, where causal attention does not reach it, so no mask is needed.
     """
     length = max(map(len, sequences))
     ids = np.zeros((len(sequences), length), np.int64)
@@ -101,7 +101,7 @@ def _self_attention(
     bias: torch.Tensor,
     asking: tuple[torch.Tensor, torch.Tensor] | None = None,
 ) -> torch.Tensor:
-    """Compute attention of all tokens, or of the one of each sequence that `asking` names."""
+    """Compute attention of all tokens, or only of the token of each sequence that `asking` selects."""
     cosine, sine = (angles.to(hidden.dtype)[:, :, None] for angles in rotary)
     key, value = (project(hidden).unflatten(-1, (-1, part.head_dim)) for project in (part.k_proj, part.v_proj))
     key = _turned(key, cosine, sine)
@@ -115,14 +115,14 @@ def _self_attention(
 
 
 def short(values: torch.Tensor) -> torch.Tensor:
-    """Convert to the dtype of autocast once, instead of for each of the products that take them."""
+    """Convert tensors to the dtype of autocast once, instead of in each matrix product."""
     return values.to(torch.get_autocast_dtype("cpu")) if torch.is_autocast_enabled("cpu") else values
 
 
 def attention(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, bias: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Attention, (batch, heads, tokens, width) each; `bias` is added to the scores."""
+    """Compute attention of (batch, heads, tokens, width) each; `bias` is added to the scores."""
     scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
     if bias is not None:
         scores = scores + bias.to(scores.dtype)
@@ -130,7 +130,7 @@ def attention(
 
 
 def vision_tower(visual: Any, rows: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """Run the vision tower on temporal patches of one size. Each layer attends to the whole of one.
+    """Run the vision tower on temporal patches of one size. Each layer attends within a whole temporal patch.
 
     Args:
         visual: the tower.
@@ -165,7 +165,7 @@ def _turned(states: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> t
 
 
 def audio_tower(tower: Any, mel: torch.Tensor) -> torch.Tensor:
-    """Run the audio tower, whose attention stays within chunks of a sound.
+    """Run the audio tower, whose attention is limited to chunks of the audio.
 
     Args:
         tower: transformers' encoder.
@@ -231,7 +231,7 @@ def _positional(convolution: Any, hidden: torch.Tensor) -> torch.Tensor:
 
 
 def _gated(part: Any, hidden: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-    """Compute attention with a relative bias, (heads, tokens, tokens), scaled by a gate of each query."""
+    """Compute attention with a relative bias (heads, tokens, tokens) that is scaled by a gate for each query."""
     states = short(hidden)
     query, key, value = (
         project(states).unflatten(-1, (part.heads, -1)).transpose(1, 2)
@@ -244,7 +244,7 @@ def _gated(part: Any, hidden: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
 
 
 def piece_of(wave: Wave, samples: NDArray[np.float32]) -> AudioPiece:
-    """Compute the input of the encoders for one sound of at most 300 s; always in full precision."""
+    """Compute the encoder inputs for one sound of at most 300 s, always in full precision."""
     with torch.autocast("cpu", enabled=False):
         return preprocess.audio_pieces(wave.config, samples)[0]
 
@@ -270,7 +270,7 @@ def vision_features(wave: Wave, videos: Sequence[NDArray[np.uint8]], duration_s:
 
 
 def audio_features(wave: Wave, pieces: Sequence[AudioPiece]) -> list[AudioFeatures]:
-    """Run audio tower and BEATs on sounds of one length (in frames of mel and of filterbank)."""
+    """Run audio tower and BEATs on sounds of equal length (in mel and filterbank frames)."""
     tower, beats = encoder_tokens(wave, pieces)
     return [AudioFeatures(tokens) for tokens in torch.stack([tower, beats], dim=2).flatten(1, 2)]
 
@@ -279,7 +279,7 @@ def encoder_tokens(wave: Wave, pieces: Sequence[AudioPiece]) -> tuple[torch.Tens
     """Run both audio encoders, without interleaving their tokens.
 
     Returns:
-        Two of (sounds, tokens, hidden): of the audio tower, and of BEATs.
+        (sounds, tokens, hidden) of the audio tower and of BEATs.
     """
     frames = len(pieces[0].mel)
     tower = audio_tower(wave.audio_tower, torch.from_numpy(np.stack([piece.mel for piece in pieces])))

@@ -1,6 +1,6 @@
-"""Figures of a model on sounds and drawing styles that it was not trained on.
+"""Evaluation of a model on sounds and drawing styles that it was not trained on.
 
-Everything is embedded as searches embed it, with captions in fixed wording. Random choices are seeded: two runs give
+Everything is embedded as in searches, with captions in fixed wording. Random choices are seeded, so that two runs give
 the same figures.
 """
 
@@ -44,7 +44,7 @@ class Row:
 
 
 def evaluate(embedder: Embedder, sounds: Sequence[Sound], sprites: Sprites) -> list[Row]:
-    """Compute all figures.
+    """Compute all metrics.
 
     Args:
         embedder: the model.
@@ -145,7 +145,7 @@ def _questions(embedder: Embedder, sounds: Sequence[Sound], sprites: Sprites) ->
 def _answered(
     embedder: Embedder, clips: Sequence[Clip], asked: Sequence[Question], with_question: bool
 ) -> NDArray[np.bool_]:
-    """(questions,) whether the right answer is the nearest."""
+    """Return (questions,), whether the right answer is nearest."""
     right = []
     for clip, question in zip(clips, asked, strict=True):
         instruction = question.text if with_question else None
@@ -155,7 +155,7 @@ def _answered(
 
 
 def _accuracy(similarities: NDArray[np.float32], truth: NDArray[np.int64]) -> float:
-    """Share of rows whose largest entry is the true one."""
+    """Return the share of rows whose largest entry is the true one."""
     return float((similarities.argmax(axis=1) == truth).mean())
 
 

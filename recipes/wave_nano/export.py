@@ -1,4 +1,4 @@
-"""The model directory of a finished run: weights, configuration, tokenizer and credits."""
+"""Export of a finished run as a model directory: weights, configuration, tokenizer and credits."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _ICONS = """\
 
 
 def export(config: TrainConfig, directory: Path) -> None:
-    """Write configuration, tokenizer, credits and weights in float16, which halves the package.
+    """Write configuration, tokenizer, credits, and weights in float16, which halves the package size.
 
     Args:
         config: of a finished run.
-        directory: must not contain weights yet.
+        directory: must not contain weights.
     """
     save_wave(trained_model(config).half(), directory)
     shutil.copyfile(config.directory / "tokenizer.json", directory / "tokenizer.json")
@@ -38,13 +38,13 @@ def export(config: TrainConfig, directory: Path) -> None:
 
 
 def credits_of(sounds: Sequence[Sound]) -> str:
-    """List the authors whom the licences ask to name, as Markdown."""
+    """Return the attributions that the licences require, as Markdown."""
     named = [sound for sound in sounds if sound.licence.startswith("CC-BY")]
     free = len(sounds) - len(named)
     lines = [f"- `{Path(sound.path).name}`: {sound.attribution}; {sound.licence}" for sound in named]
     return "\n".join(
         [
-            "# Whose work wave-nano learned from",
+            "# Attribution of the training data of wave-nano",
             "\n## Pictograms\n",
             _ICONS,
             f"## Sounds\n\n{len(sounds)} recordings. CC0 or in the public domain: {free}. The others:\n",

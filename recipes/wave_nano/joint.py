@@ -1,4 +1,4 @@
-"""Last stages: towers, decoder and head together, on one task or several; every batch holds one task."""
+"""The last stages: towers, decoder and head together, on one or several tasks; each batch holds one task."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from wave_search.models.wave.sequences import AudioFeatures, VisionFeatures
 
 AUDIO_TASKS = {"text_audio": 1.0}
-"""To align the audio encoders with the decoder before the rest."""
+"""Tasks of the stage that aligns the audio encoders with the decoder."""
 ALL_TASKS = {"text_audio": 0.22, "text_video": 0.38, "text_av": 0.02, "audio_video": 0.16, "questions": 0.22}
 _BATCHES = {"text_audio": 24, "text_video": 48, "text_av": 16, "audio_video": 24, "questions": 20}
 _KINDS = 12
-"""Subjects in a batch of captions and videos: so few that several videos differ by motion and colour alone."""
+"""Number of subjects in a batch of captions and videos: so few that several videos differ only in motion and colour."""
 _BANK_TEMPERATURE = 0.07
 
 
@@ -51,7 +51,7 @@ class Student(nn.Module):
 
     @property
     def temperature(self) -> torch.Tensor:
-        """Not below that of the paper, 0.01."""
+        """The temperature, not below that of the paper, 0.01."""
         return self.log_temperature.exp().clamp(min=0.01)
 
 
@@ -63,7 +63,7 @@ class JointStage:
 
         Args:
             wave: the model.
-            materials: of the run.
+            materials: inputs of the run.
             tasks: name -> share of the steps.
         """
         self._tasks = tasks
@@ -76,7 +76,7 @@ class JointStage:
         self._sources = sounding_subjects(materials)
         self._wordings = {label: sounds[0].wordings for label, sounds in materials.sounds.items()}
         wave.requires_grad_(True)
-        # Captions use few words: training their tokens would separate them from those that only the teacher taught.
+        # Captions use few words: training their tokens would separate them from those learned only from the teacher.
         wave.model.embed_tokens.requires_grad_(False)
 
     @property
@@ -85,7 +85,7 @@ class JointStage:
         return self._student
 
     def loss(self, rng: np.random.Generator, step: int) -> tuple[torch.Tensor, dict[str, float]]:
-        """Compute the loss of one task and, in steps without gradients of the towers, that of the stage `text`."""
+        """Compute the loss of one task and, in steps that do not train the towers, that of the stage `text`."""
         task = str(rng.choice(list(self._tasks), p=list(self._tasks.values())))
         self._tower_gradients = step % 2 == 0
         loss: torch.Tensor = getattr(self, f"_{task}")(rng, _BATCHES[task])
@@ -110,7 +110,7 @@ class JointStage:
         pure = [index for index, key in enumerate(keys) if key == labels[index]]
         known = torch.tensor([self._labels.index(labels[index]) for index in pure])
         bank = self._by_bank(media[pure], self._materials.sound_meanings, known)
-        # Keeps words near that no caption contains.
+        # Keeps the vectors of words that occur in no caption.
         meant = distillation(media[pure].float(), self._materials.sound_meanings[known])
         return self._contrast(media, self._embed_texts(texts), _equal(keys)) + 0.5 * bank + meant
 
@@ -157,7 +157,7 @@ class JointStage:
     def _draw_clips(
         self, rng: np.random.Generator, batch: int, matching: float, walls: float = 0.3
     ) -> tuple[list[Scene], list[str]]:
-        """Draw scenes with sounds: a share with the sound of the subject, the rest with any."""
+        """Draw scenes with sounds: a share with the sound of the subject, the rest with any sound."""
         scenes, drawn = [], []
         esc = [
             subject
@@ -226,11 +226,11 @@ class JointStage:
 
     @staticmethod
     def _by_bank(media: torch.Tensor, bank: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-        """Classify clips among all classes, by the teacher's vectors of these: far more negatives than a batch has."""
+        """Classify clips among the teacher's vectors of all classes, which are far more negatives than a batch has."""
         return F.cross_entropy(F.normalize(media.float(), dim=-1) @ bank.T / _BANK_TEMPERATURE, known)
 
     def validate(self) -> dict[str, float]:
-        """Return the share of the held-out ESC-10 clips whose class is the nearest text."""
+        """Return the share of held-out ESC-10 clips for which the text of their class is nearest."""
         clips = [sound for sound in self._materials.held_out if sound.collection == ESC10]
         classes = sorted({sound.label for sound in clips})
         texts = F.normalize(self._embed_texts([self._wordings[label][0] for label in classes]), dim=-1)

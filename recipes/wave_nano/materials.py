@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from wave_search.models.wave.network import Wave
 
 CAPTIONS = 6_000
-"""Number of captions, the first of the phrases that the text path learns."""
+"""Number of captions, which come first among the phrases that the text path learns."""
 _PHRASES, _NEAR_WORDS = 300_000, 6_000
 
 
@@ -37,18 +37,18 @@ class Materials:
     meanings: Meanings
     """Phrases that the text path learns."""
     sounds: dict[str, list[Sound]]
-    """By label, of the training folds."""
+    """Sounds of the training folds by label."""
     held_out: list[Sound]
     sprites: Sprites
-    """Of the training styles."""
+    """Drawings in the training styles."""
     sound_meanings: torch.Tensor
-    """(labels, dim), in the order of `sounds`."""
+    """(labels, dim) vectors of the teacher, in the order of `sounds`."""
     subject_meanings: torch.Tensor
-    """(subjects, dim), in the order of `classes.PICTOGRAMS`."""
+    """(subjects, dim) vectors of the teacher, in the order of `classes.PICTOGRAMS`."""
 
 
 def prepare(config: TrainConfig) -> Materials:
-    """Read the inputs. Tokenizer and vectors of the teacher are kept in the directory of the run."""
+    """Read the inputs. Tokenizer and vectors of the teacher are cached in the directory of the run."""
     config.directory.mkdir(parents=True, exist_ok=True)
     sounds = by_label(load_sounds(config.inputs.media, config.training_folds))
     teacher = Teacher(config.inputs.teacher)
@@ -84,7 +84,7 @@ def _compute_words(config: TrainConfig, sounds: dict[str, list[Sound]], teacher:
 
 
 def _nearest_words(teacher: Teacher, words: Sequence[str], concepts: Sequence[str]) -> set[str]:
-    """Select the words nearest in meaning to the classes."""
+    """Select the words that are closest in meaning to the classes."""
     closeness = (teacher.embed(words) @ teacher.embed(concepts).T).max(axis=1)
     return {words[index] for index in np.argsort(-closeness)[:_NEAR_WORDS]}
 
@@ -100,7 +100,7 @@ def text_tokenizer(materials: Materials, wave: Wave) -> TextTokenizer:
 
 
 def teach_tokens(wave: Wave, materials: Materials, config: TrainConfig) -> None:
-    """Initialize the token embeddings with the teacher's vector of each token."""
+    """Initialise the token embeddings with the teacher's vectors of the tokens."""
     count = VOCABULARY - len(vocabulary.SPECIAL_TOKENS)
     spelled = [materials.tokenizer.decode([token]).strip() or "." for token in range(count)]
     vectors = materials.meanings.project(Teacher(config.inputs.teacher).embed(spelled))
@@ -110,7 +110,7 @@ def teach_tokens(wave: Wave, materials: Materials, config: TrainConfig) -> None:
 
 
 def sounding_subjects(materials: Materials) -> dict[str, list[str]]:
-    """Map each subject to the labels of its sounds, as far as there are recordings."""
+    """Map each subject to those labels of its sounds that have recordings."""
     found: dict[str, list[str]] = {}
     for label, subject in SOURCES.items():
         if label in materials.sounds:

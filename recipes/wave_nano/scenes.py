@@ -1,4 +1,4 @@
-"""Procedural videos: a pictogram that moves over a background, drawn again and again in changed styles."""
+"""Procedural videos: a pictogram that moves over a background, in randomly varied styles."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FRAMES = 4
 DURATION_S = 4.0
 SIZES = ((112, 112), (84, 140), (140, 84))
-"""(height, width) that the decoders make of square, wide and tall videos."""
+"""(height, width) to which the decoders resize square, wide and tall videos."""
 
 MOTIONS = ("right", "left", "up", "down", "near", "far", "spin", "still")
 _RGB = {
@@ -54,7 +54,7 @@ class Scene:
     subject: str
     motion: str
     colour: str | None
-    """Of the wall behind it; None in other places."""
+    """Colour of the wall behind it; None in other places."""
     place: str
     count: int = 1
 
@@ -63,7 +63,7 @@ def random_scene(rng: np.random.Generator, subjects: Sequence[str], walls: float
     """Draw a scene.
 
     Args:
-        rng: source of chance.
+        rng: source of randomness.
         subjects: names to choose from.
         walls: share of scenes in front of a coloured wall.
     """
@@ -90,12 +90,13 @@ def render(
     """Draw a scene.
 
     Args:
-        rng: chooses the drawing, its size and path, and the noise of the camera.
+        rng: chooses the drawing, its size and path, and the camera noise.
         scene: what to draw.
         sprites: drawings of the subject.
         size: height and width in pixels.
-        frames: which of the `FRAMES` frames are needed.
-        grain: normal noise to cut the noise of the camera from; drawing new noise takes longer than everything else.
+        frames: indices of the needed frames, out of `FRAMES`.
+        grain: normal noise from which the camera noise is cropped, because drawing new noise takes longer than all the
+            rest.
 
     Returns:
         (frames, height, width, 3) RGB.
@@ -123,7 +124,7 @@ def render(
 
 
 def _pose(motion: str, step: float, share: float, turn: float) -> tuple[float, float, float, float]:
-    """Centre (in shares of width and height), zoom and angle at a time from 0 to 1."""
+    """Return centre (as fractions of width and height), zoom and angle at a time from 0 to 1."""
     reach = max(0.18, 0.5 - share / 3)
     way = (2 * step - 1) * reach
     x, y, zoom, angle = 0.5, 0.5, 1.0, 0.0
@@ -196,7 +197,7 @@ def _camera(
 
 
 class Pictures:
-    """Draws videos of known subjects as training needs them: in ever new styles, with the noise of a camera."""
+    """Draws videos of known subjects for training, in randomly varied styles and with camera noise."""
 
     def __init__(self, sprites: Sprites) -> None:
         self._sprites = sprites
@@ -218,5 +219,5 @@ class Pictures:
 
 
 def any_size(rng: np.random.Generator) -> tuple[int, int]:
-    """Draw a frame size: mostly square, sometimes wide or tall."""
+    """Draw a frame size: usually square, sometimes wide or tall."""
     return SIZES[0] if rng.random() < 0.7 else SIZES[int(rng.integers(len(SIZES)))]

@@ -40,15 +40,15 @@ class Sound:
 
 
 def load_sounds(media: Path, folds: Collection[int], collections: Collection[str] | None = None) -> list[Sound]:
-    """Read the sounds of a folder that may be used for weights to be published.
+    """Read those sounds of a folder whose licences permit publishing weights trained on them.
 
-    Share-alike material, and what only the licence of a code repository covers, is left out.
+    Share-alike material, and material covered only by the licence of a code repository, is left out.
 
     Args:
         media: folder with `manifest.jsonl`, one JSON object a file: path, kind, label, caption, fold, licence,
             attribution, collection.
-        folds: which folds to take.
-        collections: which collections to take; None for all.
+        folds: folds to read.
+        collections: collections to read; None for all.
 
     Raises:
         UsageError: there is no manifest.
@@ -80,13 +80,13 @@ def _usable(licence: str) -> bool:
 
 
 def trimmed(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Remove the silence before and after."""
+    """Remove leading and trailing silence."""
     loud = np.flatnonzero(np.abs(samples) > _SILENCE)
     return samples[loud[0] : loud[-1] + 1] if len(loud) else samples
 
 
 def excerpt(rng: np.random.Generator, samples: NDArray[np.float32], length: int) -> NDArray[np.float32]:
-    """Cut or pad with silence at random positions, to `length` samples."""
+    """Crop, or pad with silence, at a random position, to `length` samples."""
     if len(samples) > length:
         start = int(rng.integers(len(samples) - length + 1))
         return samples[start : start + length]
@@ -95,7 +95,7 @@ def excerpt(rng: np.random.Generator, samples: NDArray[np.float32], length: int)
 
 
 def augmented(rng: np.random.Generator, sound: Sound, length: int) -> NDArray[np.float32]:
-    """Change speed, colouring, loudness, noise and position in time at random."""
+    """Randomly change speed, equalisation, loudness, noise and position in time."""
     samples = trimmed(sound.samples)
     speed = float(np.exp(rng.uniform(-0.18, 0.18)))
     places = np.arange(0, len(samples) - 1, speed)
@@ -111,7 +111,7 @@ def augmented(rng: np.random.Generator, sound: Sound, length: int) -> NDArray[np
 
 
 def _coloured(rng: np.random.Generator, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A random smooth equaliser of +-8 dB."""
+    """Apply a random smooth equaliser of +-8 dB."""
     spectrum = np.fft.rfft(samples)
     gains_db = rng.uniform(-8, 8, 6)
     places = np.linspace(0, len(gains_db) - 1, len(spectrum))

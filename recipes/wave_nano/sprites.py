@@ -1,6 +1,6 @@
-"""Pictograms as pixels: Iconify's emoji sets, one JSON file per drawing style, rasterised once.
+"""Rasterised pictograms of Iconify's emoji sets, which have one JSON file per drawing style.
 
-`restyled` changes drawings at random, so that the vision tower learns shapes and not sets of pictures.
+`restyled` changes drawings at random, so that the vision tower learns shapes instead of particular pictures.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ HELD_OUT_STYLE = "twemoji"
 """Never trained on."""
 
 Sprites = dict[str, "NDArray[np.uint8]"]
-"""Thing -> (drawings, SIDE, SIDE, 4) RGBA."""
+"""Subject -> (drawings, SIDE, SIDE, 4) RGBA."""
 
 
 def load_sprites(icons: Path, styles: Sequence[str], cache: Path) -> Sprites:
@@ -46,7 +46,7 @@ def load_sprites(icons: Path, styles: Sequence[str], cache: Path) -> Sprites:
 
     Args:
         icons: folder with `STYLE/icons.json`, as the npm packages `@iconify-json/STYLE` hold them.
-        styles: which to take.
+        styles: styles to read.
         cache: folder for the results.
 
     Raises:
@@ -102,7 +102,7 @@ def restyled(rng: np.random.Generator, drawing: NDArray[np.uint8]) -> NDArray[np
     """Change colours, proportions, detail and outline of a drawing.
 
     Args:
-        rng: chooses the changes. Half of the drawings stay as they are.
+        rng: chooses the changes. Half of the drawings are not changed.
         drawing: (side, side, 4) RGBA.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The stages in their order: each begins with the weights of the stages before it, and resumes at its checkpoint."""
+"""The stages in order: each starts with the weights of earlier stages, and resumes at its checkpoint."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _NEEDS = {
     "align": {"text": ("model.",), "audio": _AUDIO_ENCODERS},
     "joint": {"align": ("model.", "classify_linear.", *_AUDIO_ENCODERS), "vision": ("visual.",)},
 }
-"""Stage -> earlier stage -> prefixes of the weights that it takes from there."""
+"""Stage -> earlier stage -> prefixes of the weights to load from it."""
 
 
 def run_stages(config: TrainConfig, stages: Sequence[str], message: Callable[[str], None]) -> bool:
@@ -39,8 +39,8 @@ def run_stages(config: TrainConfig, stages: Sequence[str], message: Callable[[st
 
     Args:
         config: of the run.
-        stages: which; all in their order if empty.
-        message: takes a line of text for people now and then.
+        stages: stages to run; all in order if empty.
+        message: called with occasional status lines.
 
     Returns:
         Whether all of them are finished; False after Ctrl-C.
@@ -91,7 +91,7 @@ def make_stage(name: str, config: TrainConfig, materials: Materials) -> Stage:
 
 
 def unaligned_model(config: TrainConfig) -> Wave:
-    """Return the model after the stages that depend on no other: decoder, audio encoders, vision tower."""
+    """Return the model after the independent stages: decoder, audio encoders, vision tower."""
     wave = untrained(config.seed)
     for stage, parts in {**_NEEDS["align"], "vision": ("visual.",)}.items():
         _load_parts(wave, config.directory / stage / CHECKPOINT, parts)

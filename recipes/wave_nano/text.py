@@ -1,4 +1,4 @@
-"""Stage `text`: the decoder learns the vectors that the teacher gives to words and phrases."""
+"""Stage `text`: the decoder learns the teacher's vectors of words and phrases."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 _POOL = 1024
 _NEAR = 60_000
-"""Half of a batch is drawn from as many phrases, those nearest in meaning to the classes of sounds and pictures."""
+"""Number of phrases, those closest in meaning to the classes of sounds and pictures, that half of a batch is drawn
+from."""
 
 
 class TextStage:
@@ -30,9 +31,9 @@ class TextStage:
         Args:
             wave: the model.
             materials: of the run.
-            batch: texts of one step.
-            captions: whether captions are among the texts. Not where pairs teach to distinguish them: to the teacher,
-                left and right are nearly the same.
+            batch: number of texts per step.
+            captions: whether captions are among the texts. They are not where pairs teach the model to distinguish
+                them, because for the teacher left and right are nearly the same.
         """
         self._wave, self._batch = wave, batch
         first = 0 if captions else CAPTIONS
@@ -48,11 +49,11 @@ class TextStage:
 
     @property
     def trained(self) -> torch.nn.Module:
-        """The whole model."""
+        """The complete model."""
         return self._wave
 
     def loss(self, rng: np.random.Generator, step: int) -> tuple[torch.Tensor, dict[str, float]]:  # noqa: ARG002
-        """Compare texts of similar length with their vectors of the teacher."""
+        """Compare texts of similar length with the teacher's vectors."""
         close = rng.choice(self._near, _POOL // 2, replace=False)
         pool = np.concatenate([close, rng.choice(len(self._sequences), _POOL // 2, replace=False)])
         pool = pool[np.argsort([len(self._sequences[index]) for index in pool], kind="stable")]
@@ -64,5 +65,5 @@ class TextStage:
         return apart + 3 * near, {"spread_out": float(apart.detach()), "cosine": 1 - float(near.detach())}
 
     def validate(self) -> dict[str, float]:
-        """Return nothing: the later stages show what was learned."""
+        """Return no metrics: the later stages show what was learned."""
         return {}

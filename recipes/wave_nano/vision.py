@@ -28,7 +28,7 @@ _EASY_STEPS = 1000
 
 
 class Classifiers(nn.Module):
-    """The model, with linear classifiers that are dropped afterwards."""
+    """The model with linear classifiers, which are discarded after training."""
 
     def __init__(self, wave: Wave, subjects: int) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class VisionStage:
         self._pictures, self._materials = Pictures(materials.sprites), materials
         self._subjects = self._pictures.subjects
         self._heads = Classifiers(wave, len(self._subjects))
-        # Subjects with recordings of their sound are drawn twice as often: they take part in searches by sound.
+        # Subjects with recordings of their sound are drawn twice as often, because they are also searched for by sound.
         self._drawn = [*self._subjects, *[SOURCES[label] for label in SOUND_WORDS]]
         wave.requires_grad_(False)
         wave.visual.requires_grad_(True)
@@ -57,7 +57,7 @@ class VisionStage:
         return self._heads
 
     def loss(self, rng: np.random.Generator, step: int) -> tuple[torch.Tensor, dict[str, float]]:
-        """Classify subject, colour and motion in two frames, one step of the tower; at first single subjects only."""
+        """Classify subject, colour and motion in two frames, one step of the tower; initially only single subjects."""
         easy = step < _EASY_STEPS
         scenes = [random_scene(rng, self._drawn, walls=0.2 if easy else 0.4) for _ in range(_BATCH)]
         if easy:
@@ -77,7 +77,7 @@ class VisionStage:
         motions = torch.tensor([MOTIONS.index(scene.motion) for scene in scenes])
         named = F.normalize(pooled, dim=-1) @ self._materials.subject_meanings.T / _TEMPERATURE
         coloured, moved = self._heads.colour(pooled), self._heads.motion(moments).mean(1)
-        # Subjects of similar meaning are well separated for a linear classifier, which makes the start faster.
+        # A linear classifier separates subjects of similar meaning well, which speeds up the beginning.
         loss = F.cross_entropy(named, subjects) + F.cross_entropy(self._heads.subject(pooled), subjects)
         loss = loss + 0.5 * F.cross_entropy(coloured, colours) + 0.5 * F.cross_entropy(moved, motions)
         figures = {
@@ -88,7 +88,7 @@ class VisionStage:
         return loss, {"loss": float(loss.detach()), **figures}
 
     def validate(self) -> dict[str, float]:
-        """Return nothing: scenes of training never repeat, and other styles are left to the evaluation."""
+        """Return no metrics: training scenes never repeat, and other styles are left to the evaluation."""
         return {}
 
 

@@ -1,8 +1,8 @@
-"""The words and phrases that the text path learns from its teacher, and the tokenizer made of them.
+"""The words and phrases that the text path learns from its teacher, and the tokenizer trained on them.
 
-Phrases have the forms in which people search. Parts of speech are guessed from the forms of a word that a plain word
-list holds. Half of the words in a phrase are near in meaning to the classes of sounds and pictures, so that the
-neighbourhood of the captions is covered best.
+Phrases have the form of typical search queries. Parts of speech are guessed from the word forms in a plain word list.
+Half of the words in a phrase are close in meaning to the classes of sounds and pictures, so that the neighbourhood of
+the captions is covered best.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def listed_words(dictionary: Path) -> list[str]:
 
 
 def captions(rng: np.random.Generator, count: int, sounds: Sequence[str]) -> list[str]:
-    """Make captions as training does."""
+    """Generate captions as in training."""
     subjects = list(PICTOGRAMS)
     heard = [*sounds, *(words for pool in SOUND_WORDS.values() for words in pool)]
     made = [*heard, *subjects, *COLOURS, *(question for pool in QUESTIONS.values() for question in pool)]
@@ -63,7 +63,7 @@ def captions(rng: np.random.Generator, count: int, sounds: Sequence[str]) -> lis
 
 
 def train_tokenizer(common: Sequence[str], listed: Sequence[str], texts: Sequence[str], size: int) -> Tokenizer:
-    """Byte-level BPE in Qwen2's format. Lower case only; the first word is encoded like any other.
+    """Train a byte-level BPE tokenizer in Qwen2's format. Lower case only; the first word is encoded like any other.
 
     Args:
         common: words by frequency.
@@ -131,18 +131,18 @@ _NEAR_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Lexicon:
-    """Words by their part of speech, frequent ones first."""
+    """Words by part of speech, frequent ones first."""
 
     nouns: tuple[str, ...]
     doings: tuple[str, ...]
-    """Verbs with -ing."""
+    """Verbs in the -ing form."""
     qualities: tuple[str, ...]
     """Adjectives."""
     words: tuple[str, ...]
-    """All of these, and all others."""
+    """All words, including other parts of speech."""
 
     def only(self, kept: Collection[str]) -> Lexicon:
-        """Keep some of the words."""
+        """Return the lexicon restricted to some words."""
         return Lexicon(
             *(
                 tuple(word for word in words if word in kept)
@@ -176,7 +176,7 @@ def _stem(doing: str, listed: Collection[str]) -> bool:
 
 
 def phrase(rng: np.random.Generator, everything: Lexicon, near: Lexicon) -> str:
-    """Make one phrase, which may be nonsense."""
+    """Generate one phrase, which may be nonsensical."""
 
     def fill(slot: re.Match[str]) -> str:
         lexicon = near if rng.random() < _NEAR_SHARE else everything
@@ -197,12 +197,12 @@ def phrase(rng: np.random.Generator, everything: Lexicon, near: Lexicon) -> str:
 
 
 def _frequent(rng: np.random.Generator, words: Sequence[str]) -> str:
-    """Draw a word, those in front more often."""
+    """Draw a word, earlier ones more often."""
     return words[int(len(words) * rng.random() ** 1.7)]
 
 
 def phrases(rng: np.random.Generator, everything: Lexicon, near: Lexicon, count: int) -> list[str]:
-    """Make texts: words of `near` with and without an article, and phrases, but no paraphrase of the evaluation."""
+    """Generate texts: words of `near` with and without an article, and phrases; no paraphrases of the evaluation."""
     kept_apart = {text for pool in PARAPHRASES.values() for text in pool}
     made = [*near.words, *(with_article(noun) for noun in near.nouns), *map(plural, near.nouns)]
     while len(made) < count:

@@ -18,9 +18,9 @@ from wave_search.store import writer as writer_module
 from wave_search.types import Modality, PartitionKey
 
 DIM = 16
-SPACES = (PartitionKey(Modality.AUDIO), PartitionKey(Modality.VIDEO), PartitionKey(Modality.TEXT))
+PARTITIONS = (PartitionKey(Modality.AUDIO), PartitionKey(Modality.VIDEO), PartitionKey(Modality.TEXT))
 SPEC = ModelSpec("m", "r", DIM, tuple(Modality), SAMPLING, {})
-SETTINGS = Settings("10", tuple(key.modality for key in SPACES))
+SETTINGS = Settings("10", tuple(key.modality for key in PARTITIONS))
 FOLDERS = (b"/media/a/", b"/media/b/", b"/media/c/")
 FILES_PER_COMMIT = 5
 MIN_SHARD_ROWS = 20
@@ -57,7 +57,7 @@ def expected(library: Library) -> Content:
 def found(snapshot: Snapshot) -> Content:
     """What an index says, read through everything that a search uses."""
     result: Content = {path: [] for path in snapshot.files()}
-    for key in SPACES:
+    for key in PARTITIONS:
         partition = snapshot.partition(key)
         paths = map(snapshot.paths_at, snapshot.file_numbers(partition.content_ids))
         rows = snapshot.segment_rows(partition.ids)
@@ -137,7 +137,7 @@ def update(directory: Path, library: Library, after_commit: Callable[[Writer], o
             after_commit(writer)
         writer.remove_files(known.keys() - library.keys())
         writer.commit()
-        for key in SPACES:
+        for key in PARTITIONS:
             indexer.refresh_shards(writer, key, MIN_SHARD_ROWS)
 
 

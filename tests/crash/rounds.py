@@ -17,7 +17,7 @@ import faiss  # noqa: F401 - loaded once, for all processes that are forked
 import lancedb  # noqa: F401
 
 from tests.crash.killing import Counter
-from tests.crash.library import SPACES, Content, Operation, expected, found, make, optimize
+from tests.crash.library import PARTITIONS, Content, Operation, expected, found, make, optimize
 from wave_search.errors import IndexCorruptError, IndexStateError
 from wave_search.query.fusion import Query
 from wave_search.query.partition import PartitionSearch
@@ -77,7 +77,7 @@ def whole(directory: Path, content: Content) -> None:
     assert not (problems := [problem for problem in verify(directory) if not problem.orphan]), problems
     snapshot = open_snapshot(directory)
     assert found(snapshot) == content
-    for key in SPACES:
+    for key in PARTITIONS:
         ids = snapshot.partition(key).ids
         search = PartitionSearch(snapshot, key)
         for segment_id, vector in zip(ids[:3], snapshot.vectors(key, ids[:3]), strict=True):

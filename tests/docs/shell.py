@@ -18,7 +18,7 @@ PROGRAM = "wave-search"
 BUILD = ["index", "demo/media"]
 """The command that builds the index of the examples. It is run once."""
 IN_ORDER = ["--workers", "1"]
-"""How it is run, so that segments have the same ids each time: `z` depends on which of them are drawn by id."""
+"""How it is run, so that segments mostly have the same ids each time: `z` depends on which of them are drawn by id."""
 SOUNDS = {"dog.wav": "sounds/dog-100032.flac", "rain.wav": "sounds/rain-73260.flac"}
 COPIES = {"clip.mp4": "videos/bbb_meadow.mp4", "photo.jpg": "images/balloon.jpg"}
 FOLDERS = {"Videos": "scenes", "Sounds": "sounds"}

@@ -55,7 +55,7 @@ def test_hits_that_there_are_not(cli: CommandLine, small_library: Path, index: P
     similar = ["--similar", str(small_library / "frog.flac")]  # needs no model, and so no time
     found(cli, index, *similar, "-k", "2")
     assert "there is no hit 3: the last query had 2" in complaint("--like", "3")
-    assert '"0" is no rank of a hit' in complaint("--like", "0")
+    assert '"0" is not the rank of a hit' in complaint("--like", "0")
     assert "only terms to avoid" in complaint("--not-like", "1")
     assert cli("query", *similar, "--min-z", "99", "--index", index).returncode == 4
     assert "the last query had 0" in complaint("--like", "1")

@@ -65,9 +65,19 @@ def test_info_for_people_and_for_scripts(cli: CommandLine, small_index: Path) ->
     assert f"index\t{small_index}\n" in for_people.stdout
     described = json.loads(cli("info", "--index", small_index, "--json").stdout)
     assert described["model"]["name"] == "wave-tiny"
+    assert described["segmentation"] == "10"
     assert described["files"] == 8
     assert described["skipped"] == 1
     assert described["partitions"]["audio"]["segments"] == 6
+
+
+def test_a_narrow_terminal_cuts_no_value(cli: CommandLine, small_index: Path) -> None:
+    with Session([cli.program, "info", "--index", small_index], cli.environment, columns=40) as session:
+        output = session.read_to_end()
+        assert session.wait() == 0, output
+    assert str(small_index) in "".join(unstyled(output).replace("index", "", 1).split())
+    with Session([cli.program, "verify", "--index", small_index], cli.environment) as session:
+        assert not any(line.strip() == "" for line in unstyled(session.read_to_end()).splitlines()), "an empty table"
 
 
 def test_verify_tells_good_from_bad(cli: CommandLine, small_index: Path, tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def on_terminal(cli: CommandLine, *arguments: str, cwd: Path) -> str:
 def test_the_table_on_a_terminal(cli: CommandLine, small_library: Path, small_index: Path) -> None:
     asked = ["query", "--audio", "dog-100032.flac", "--target", "audio", "--index", str(small_index)]
     output = on_terminal(cli, *asked, cwd=small_library)
-    header, *_ = re.findall(r"#.*match.*z.*score.*kind.*time.*file", output)
+    header, *_ = re.findall(r"#.*match.*z.*score.*modality.*time.*file", output)
     assert header
     assert re.search(r"\x1b\]8;[^;]*;file:///\S*/dog-100032\.flac\x1b\\dog-100032\.flac", output), "link"
     assert "0:00.0-0:05.0" in output

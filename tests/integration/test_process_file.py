@@ -67,7 +67,8 @@ def found(path: Path, *, named: bool = False) -> FoundFile:
 
 def rows(snapshot: Snapshot) -> dict[bytes, FileRow]:
     """Every file, without its content id, which depends on the order of commits."""
-    return {path: replace(row, content_id=row.content_id and 1) for path, row in snapshot.files().items()}
+    files = snapshot.files().items()
+    return {path: replace(row, content_id=None if row.content_id is None else 1) for path, row in files}
 
 
 def content(snapshot: Snapshot) -> Content:

@@ -14,7 +14,6 @@ from tests.libraries import LIBRARY_SEGMENTS, CountingEmbedder, no_decoders, tin
 from tests.media_factory import write_sound
 from wave_search.errors import ModelError, UsageError
 from wave_search.models import session
-from wave_search.query import rerank
 from wave_search.types import Clip, Modality
 
 WORDS, ASKED = "rain on a tin roof", 'What\'s heard "here"?'
@@ -132,7 +131,7 @@ def test_a_media_query_is_embedded_with_the_instruction_too(shared: ws.Index, fi
 
 
 def test_it_goes_on_and_says_how(index: ws.Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rerank, "BATCH_CLIPS", 3)
+    monkeypatch.setattr("wave_search.batches.SHORT_BATCH_CLIPS", 3)
     seen: list[ws.Progress] = []
     index.search(moments=False, text=WORDS, target="audio", instruction=ASKED, rerank=SOUNDS, progress=seen.append)
     assert seen[0].files_total == SOUNDS
@@ -145,7 +144,7 @@ def test_it_goes_on_and_says_how(index: ws.Index, monkeypatch: pytest.MonkeyPatc
 def test_what_was_done_before_an_interruption_is_kept(
     index: ws.Index, counted: CountingEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rerank, "BATCH_CLIPS", 3)
+    monkeypatch.setattr("wave_search.batches.SHORT_BATCH_CLIPS", 3)
     calls: list[int] = []
 
     def fail(clips: list[Clip]) -> None:

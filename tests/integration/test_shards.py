@@ -39,7 +39,7 @@ def stored(snapshot):
     return snapshot.vectors(VIDEO, ids), ids
 
 
-def agreement(snapshot, kind=None, allowed_ids=None, k=10):
+def agreement(snapshot, query_modality=None, allowed_ids=None, k=10):
     """Share of the true best that is found; the scores of those must be exact."""
     vectors, ids = stored(snapshot)
     if allowed_ids is not None:
@@ -47,8 +47,8 @@ def agreement(snapshot, kind=None, allowed_ids=None, k=10):
         vectors, ids = vectors[kept], ids[kept]
     search = PartitionSearch(snapshot, VIDEO)
     shares = []
-    for row in QUERIES("other" if kind is Modality.TEXT else "same", 30):
-        found = search.search(Query.of_vectors(row[None], kind), k, allowed_ids=allowed_ids)
+    for row in QUERIES("other" if query_modality is Modality.TEXT else "same", 30):
+        found = search.search(Query.of_vectors(row[None], query_modality), k, allowed_ids=allowed_ids)
         scores, true = exact_search(vectors, ids, row, k)
         exact = dict(zip(true.tolist(), scores.tolist(), strict=True))
         assert all(exact.get(i, s) == s for i, s in zip(found.ids.tolist(), found.scores.tolist(), strict=True))
@@ -64,15 +64,15 @@ def test_few_segments_have_no_shards(index):
     assert agreement(snapshot) == 1
 
 
-def test_recall_is_measured_for_each_kind_of_query_kept_and_reported(index, by_codes):
+def test_recall_is_measured_for_each_modality_of_queries_kept_and_reported(index, by_codes):
     snapshot = fill(index, 0, 2000, texts=300, min_shard_rows=1000)
     tunings = {tuned.query: tuned for tuned in snapshot.tunings(VIDEO)}
     assert set(tunings) == {Modality.TEXT, Modality.VIDEO}
-    for kind, tuned in tunings.items():
+    for query_modality, tuned in tunings.items():
         assert (tuned.target, tuned.vectors) == (0.95, 2000)
         assert tuned.recall >= 0.95
-        assert agreement(snapshot, kind) >= 0.93
-    assert agreement(snapshot) >= 0.93, "a query of unknown kind"
+        assert agreement(snapshot, query_modality) >= 0.93
+    assert agreement(snapshot) >= 0.93, "a query of unknown modality"
     (part,) = [part for part in describe(snapshot).partitions if part.modality is Modality.VIDEO]
     assert (part.covered, part.tunings) == (2000, snapshot.tunings(VIDEO))
     assert verify(index) == ()
@@ -117,7 +117,8 @@ def test_measuring_waits_until_the_shards_have_grown(index):
     assert second.tunings(VIDEO) == first.tunings(VIDEO)
     third = fill(index, 2700, 3000, min_shard_rows=100)
     assert third.tunings(VIDEO) == first.tunings(VIDEO)
-    assert {t.vectors for t in fill(index, 0, 0, texts=40, min_shard_rows=100).tunings(VIDEO)} == {3000}, "a new kind"
+    fourth = fill(index, 0, 0, texts=40, min_shard_rows=100)
+    assert {tuning.vectors for tuning in fourth.tunings(VIDEO)} == {3000}, "a new modality"
 
 
 def test_deleted_segments_are_not_found_and_leave_with_optimize(index, by_codes):

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.crash.library import DIM, MIN_SHARD_ROWS, SPACES, expected, found, make, put, update
+from tests.crash.library import DIM, MIN_SHARD_ROWS, PARTITIONS, expected, found, make, put, update
 from wave_search import indexer
 from wave_search.ann import Codebook, Shard
 from wave_search.errors import IndexCorruptError, IndexLockedError, IndexStateError
@@ -69,14 +69,14 @@ def test_what_is_kept_stays_and_what_is_not_takes_no_space(index: Path) -> None:
     with Writer(index) as writer:  # leaves a part of a commit
         put(writer, b"/media/x", 77)
         writer._rows.spill()
-    ids = {key: open_snapshot(index).partition(key).ids.tolist() for key in SPACES}
+    ids = {key: open_snapshot(index).partition(key).ids.tolist() for key in PARTITIONS}
     assert verify(index)
     report = optimize(index)
     assert report.before_bytes > report.after_bytes == sum(open_snapshot(index).sizes_bytes().values())
     assert verify(index) == ()
     snapshot = open_snapshot(index)
     assert found(snapshot) == expected(KEPT)
-    assert {key: snapshot.partition(key).ids.tolist() for key in SPACES} == ids
+    assert {key: snapshot.partition(key).ids.tolist() for key in PARTITIONS} == ids
     counts = {table: len(fragments(index, table)) for table in snapshot.manifest.table_versions}
     assert counts == {"files": 1, "contents": 1, "segments": 1, "metadata": 0}
     assert manifest.versions(LocalFiles(index)) == [snapshot.manifest.version]
@@ -104,7 +104,7 @@ def test_readers_keep_what_they_opened_for_the_grace_period(index: Path) -> None
     assert found(old) == expected(KEPT)
     shards = old.manifest.shards
     with Writer(index) as writer:
-        for key in SPACES:
+        for key in PARTITIONS:
             writer.drop_shards(key)
         writer.commit()
     update(index, LIBRARY)
@@ -117,7 +117,7 @@ def test_readers_keep_what_they_opened_for_the_grace_period(index: Path) -> None
     optimize(index)
     for snapshot in (old, unread):
         with pytest.raises(IndexStateError, match=r"has been removed.*refresh"):
-            snapshot.vectors(SPACES[0], snapshot.partition(SPACES[0]).ids)
+            snapshot.vectors(PARTITIONS[0], snapshot.partition(PARTITIONS[0]).ids)
     assert found(open_snapshot(index)) == expected(LIBRARY)
     assert not any(old.shard_dir(shard).exists() for shard in shards)
 
@@ -146,7 +146,7 @@ def test_many_commits_leave_few_fragments(index: Path, monkeypatch: pytest.Monke
         writer.compact_if_fragmented()
     assert manifest.versions(LocalFiles(index)) == [open_snapshot(index).manifest.version]
     with pytest.raises(IndexStateError, match=r"has been removed.*refresh"):
-        old.vectors(SPACES[0], old.partition(SPACES[0]).ids)
+        old.vectors(PARTITIONS[0], old.partition(PARTITIONS[0]).ids)
 
 
 def test_fragments_stay_where_they_are_few_or_cannot_be_compacted(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,9 +154,11 @@ def test_fragments_stay_where_they_are_few_or_cannot_be_compacted(index: Path, m
     with Writer(index) as writer:
         writer.compact_if_fragmented()
         monkeypatch.setattr(writer_module, "_MANY_FRAGMENTS", 1)
-        with monkeypatch.context() as patch:
-            patch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=10))
-            writer.compact_if_fragmented()
+        needed = 2 * 2 * DIM * writer._tables.count("segments")  # room for the vectors, in float16, twice
+        free = needed
+        monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=free))
+        writer.compact_if_fragmented()
+        free = needed + 1
         lost = max((index / "checksums").iterdir())
         kept = lost.read_bytes()
         lost.unlink()
@@ -198,13 +200,13 @@ def test_a_clock_that_was_put_back_or_forward_costs_nothing(
 
 
 def test_a_missing_and_a_damaged_shard_are_built_again(index: Path) -> None:
-    audio, video = (open_snapshot(index).shards(key)[0] for key in SPACES[:2])
+    audio, video = (open_snapshot(index).shards(key)[0] for key in PARTITIONS[:2])
     shutil.rmtree(open_snapshot(index).shard_dir(audio))
     flip(max(open_snapshot(index).shard_dir(video).iterdir(), key=lambda path: path.stat().st_size), 100)
     assert ["optimize" in problem.remedy for problem in verify(index)] == [True, True]
-    assert {*SPACES[:2]} <= {*optimize(index).rebuilt}
+    assert {*PARTITIONS[:2]} <= {*optimize(index).rebuilt}
     assert verify(index) == ()
-    assert all(open_snapshot(index).shards(key) for key in SPACES[:2])
+    assert all(open_snapshot(index).shards(key) for key in PARTITIONS[:2])
 
 
 def test_an_older_version_that_cannot_be_read_any_more_is_removed(index: Path) -> None:
@@ -282,15 +284,15 @@ def test_tables_that_are_gone_are_an_error_with_a_remedy(index: Path) -> None:
 
 def test_who_opens_shards_of_a_removed_version_is_told_to_refresh(index: Path) -> None:
     old = open_snapshot(index)
-    for key in SPACES:
+    for key in PARTITIONS:
         old.partition(key)
     with Writer(index) as writer:
-        for key in SPACES:
+        for key in PARTITIONS:
             writer.set_codebook(key, None)
         writer.commit()
     optimize(index)
     with pytest.raises(IndexStateError, match=r"has been removed.*refresh"):
-        PartitionSearch(old, SPACES[0])
+        PartitionSearch(old, PARTITIONS[0])
 
 
 def test_an_empty_file_that_a_power_failure_left_is_removed_by_the_next_writer(index: Path) -> None:

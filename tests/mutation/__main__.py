@@ -14,10 +14,12 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
+from xml.etree import ElementTree
 
 from tests.mutation.mutants import Mutant, mutants_of
 
@@ -29,16 +31,12 @@ WORK = CHECKOUT / "build" / "mutation"
 PACKAGES = ("wave_search/store", "wave_search/ann", "wave_search/query")
 TESTS = ("tests/unit", "tests/integration")
 UNRELATED = "finetune or train or golden or media or checkpoint or packaging or architecture or docs or cli"
-TIMEOUT_S = 900
 COPIED = ("wave_search", "tests", "demo", "recipes", "benchmarks", "scripts", "pyproject.toml", "README.md")
 
 
-def pytest(folder: Path, *arguments: str, timeout_s: float | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *arguments]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    return subprocess.run(
-        command, check=False, cwd=folder, env=environment, capture_output=True, text=True, timeout=timeout_s
-    )
+def started(folder: Path, *arguments: str, **streams: int | None) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.Popen([sys.executable, *arguments], cwd=folder, env=environment, text=True, **streams)
 
 
 def copy_of(name: str) -> Path:
@@ -53,51 +51,73 @@ def copy_of(name: str) -> Path:
     return folder
 
 
-def coverage_of(folder: Path) -> dict[str, dict[int, list[str]]]:
-    """For each file the tests that execute each line, as pytest names them."""
-    import coverage
+@dataclass(frozen=True)
+class Coverage:
+    """What each test executes, and how long it takes."""
 
-    measured = pytest(
-        folder, *TESTS, "-k", f"not ({UNRELATED})", *map("--cov={}".format, PACKAGES), "--cov-context=test"
-    )
-    if measured.returncode:
-        sys.exit(f"error: the tests fail before anything is changed:\n{measured.stdout[-3000:]}")
-    data = coverage.CoverageData(str(folder / ".coverage"))
-    data.read()
-    return {
-        str(Path(file).relative_to(folder)): {
-            line: sorted({context.split("|")[0] for context in contexts} - {""})
-            for line, contexts in data.contexts_by_lineno(file).items()
+    tests: dict[str, dict[str, list[str]]]
+    """File -> line -> names of tests."""
+    seconds: dict[str, float]
+
+    @classmethod
+    def measure(cls, folder: Path) -> Coverage:
+        import coverage
+
+        options = ["-q", "-x", "-p", "no:cacheprovider", "--junitxml=junit.xml", "--cov-context=test", "--cov-report="]
+        packages = map("--cov={}".format, PACKAGES)
+        run = started(folder, "-m", "pytest", *TESTS, "-k", f"not ({UNRELATED})", *options, *packages)
+        if run.wait():
+            sys.exit("error: the tests fail before anything is changed")
+        data = coverage.CoverageData(str(folder / ".coverage"))
+        data.read()
+        tests = {
+            str(Path(file).relative_to(folder)): {
+                str(line): sorted({context.split("|")[0] for context in contexts} - {""})
+                for line, contexts in data.contexts_by_lineno(file).items()
+            }
+            for file in data.measured_files()
         }
-        for file in data.measured_files()
-    }
+        cases = ElementTree.parse(folder / "junit.xml").iter("testcase")
+        return cls(
+            tests, {f"{case.get('classname')}::{case.get('name')}": float(case.get("time", 0)) for case in cases}
+        )
 
-
-def tests_of(mutant: Mutant, coverage: dict[str, dict[int, list[str]]]) -> list[str]:
-    """Those that execute the line; of a constant, those that execute anything of the file. Unit tests first."""
-    lines = coverage.get(str(mutant.path), {})
-    found = lines.get(mutant.line, []) or sorted({name for names in lines.values() for name in names})
-    return sorted(found, key=lambda name: ("integration" in name, name))
+    def of(self, mutant: Mutant) -> list[str]:
+        """The tests that execute the line; of a constant, those that execute anything of the file. Fast ones first."""
+        lines = self.tests.get(str(mutant.path), {})
+        found = lines.get(str(mutant.line), []) or sorted({name for names in lines.values() for name in names})
+        return sorted(found, key=lambda name: self.seconds.get(name.replace("/", ".").replace(".py::", "::"), 0.0))
 
 
 def compiles(mutant: Mutant) -> bool:
     try:
         compile(mutant.code((CHECKOUT / mutant.path).read_text()), mutant.path, "exec")
-    except SyntaxError:
+    except (SyntaxError, AttributeError):  # the latter from an operator that does not know all forms of `except`
         return False
     return True
 
 
-def survives(mutant: Mutant, tests: Sequence[str], folder: Path) -> bool:
-    file = folder / mutant.path
-    source = file.read_text()
-    file.write_text(mutant.code(source))
-    try:
-        return not tests or pytest(folder, *tests, timeout_s=TIMEOUT_S).returncode == 0
-    except subprocess.TimeoutExpired:
-        return False
-    finally:
-        file.write_text(source)
+class Copy:
+    """A copy of the checkout, and a process that tests what was changed in it."""
+
+    def __init__(self, name: str) -> None:
+        self.folder = copy_of(name)
+        self._worker: subprocess.Popen[str] | None = None
+
+    def survives(self, mutant: Mutant, tests: Sequence[str]) -> bool:
+        if self._worker is None:
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+            self._worker = started(self.folder, "-m", "tests.mutation.worker", **pipes)
+        assert self._worker.stdin is not None
+        assert self._worker.stdout is not None
+        file = self.folder / mutant.path
+        source = file.read_text()
+        file.write_text(mutant.code(source))
+        try:
+            print(json.dumps(tests), file=self._worker.stdin, flush=True)
+            return not tests or int(self._worker.stdout.readline()) == 0
+        finally:
+            file.write_text(source)
 
 
 def main() -> int:
@@ -106,14 +126,16 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--limit", type=float, default=0.1, help="share that may survive (default: 0.1)")
+    parser.add_argument("--again", action="store_true", help="take the coverage from the run before")
     parser.add_argument("--only", default="", help="files whose path contains this")
     options = parser.parse_args()
-    folders: SimpleQueue[Path] = SimpleQueue()
-    first, *others = [copy_of(f"copy{number}") for number in range(options.workers)]
-    coverage = coverage_of(first)
-    (WORK / "coverage.json").write_text(json.dumps(coverage))
-    for folder in (first, *others):
-        folders.put(folder)
+    copies: SimpleQueue[Copy] = SimpleQueue()
+    first, *others = [Copy(f"copy{number}") for number in range(options.workers)]
+    known = WORK / "coverage.json"
+    coverage = Coverage(**json.loads(known.read_text())) if options.again else Coverage.measure(first.folder)
+    known.write_text(json.dumps(asdict(coverage)))
+    for copy in (first, *others):
+        copies.put(copy)
     files = [file for package in PACKAGES for file in sorted((CHECKOUT / package).glob("*.py"))]
     every = [
         mutant
@@ -125,11 +147,11 @@ def main() -> int:
     drawn = list(islice(filter(compiles, every), options.sample))
 
     def tried(mutant: Mutant) -> bool:
-        folder = folders.get()
+        copy = copies.get()
         try:
-            alive = survives(mutant, tests_of(mutant, coverage), folder)
+            alive = copy.survives(mutant, coverage.of(mutant))
         finally:
-            folders.put(folder)
+            copies.put(copy)
         print("survived" if alive else "killed  ", mutant, flush=True)
         return alive
 

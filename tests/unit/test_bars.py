@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+from types import SimpleNamespace
 
+import pytest
 from rich.console import Console
 
 from tests.terminal import unstyled
-from wave_search.commands.render.progress import TrainingProgress
+from wave_search.commands.render import progress as progress_module
+from wave_search.commands.render.progress import IndexProgress, TrainingProgress
 from wave_search.commands.render.text import training_numbers
-from wave_search.reports import Training
+from wave_search.reports import Progress, Training
 
 
 def shown(terminal: bool) -> str:
@@ -25,6 +28,23 @@ def test_the_bar_says_how_far_and_how_well() -> None:
     assert "finetune" in shown(terminal=True)
     assert "10/40" in shown(terminal=True)
     assert "loss 1.125" in shown(terminal=True)
+
+
+def test_the_rates_of_a_run_are_shown_after_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = [0.0]
+    monkeypatch.setattr(progress_module, "time", SimpleNamespace(monotonic=lambda: now_s[0]))
+    outputs = []
+    for elapsed_s in (0.5, 2.0):
+        stream = io.StringIO()
+        now_s[0] = 0.0
+        with IndexProgress(Console(file=stream, force_terminal=True, width=100)) as progress:
+            progress(Progress("embed", 10, 0, 0, 0, 0.0))
+            now_s[0] = elapsed_s
+            progress(Progress("embed", 10, 4, 0, 4, 60.0))
+        outputs.append(unstyled(stream.getvalue()))
+    assert "4/10" in outputs[0]
+    assert "files/s" not in outputs[0]
+    assert "4/10 2.0 files/s, 30.0x real time" in outputs[1]
 
 
 def test_a_pipe_gets_no_bar() -> None:

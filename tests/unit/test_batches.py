@@ -50,6 +50,36 @@ def test_the_next_result_is_computed_while_the_current_one_is_used() -> None:
     results.close()
 
 
+@pytest.mark.parametrize("ahead", [1, 5])
+def test_running_calls_are_interrupted_by_an_error_and_by_closing(ahead: int) -> None:
+    interrupted = threading.Event()
+
+    def wait_or_fail(number: int) -> int:
+        if number == 0:
+            return number
+        if number == 1:
+            raise ValueError("one")
+        assert interrupted.wait(30)
+        return number
+
+    results = map_ahead(wait_or_fail, range(4), threads=4, ahead=3, interrupt=interrupted.set)
+    assert next(results) == 0
+    with pytest.raises(ValueError, match="one"):
+        next(results)
+    assert interrupted.is_set()
+    interrupted.clear()
+    results = map_ahead(wait_or_fail, [0, 2, 3], threads=2, ahead=ahead, interrupt=interrupted.set)
+    assert next(results) == 0
+    results.close()
+    assert interrupted.is_set()
+
+
+def test_a_complete_iteration_interrupts_nothing() -> None:
+    interrupted = threading.Event()
+    assert list(map_ahead(abs, [-1, 2], interrupt=interrupted.set)) == [1, 2]
+    assert not interrupted.is_set()
+
+
 def test_an_error_comes_at_its_place_and_closing_ends_the_threads() -> None:
     threads = threading.active_count()
 

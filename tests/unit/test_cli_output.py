@@ -137,7 +137,7 @@ REPORT = IndexReport(
 def test_report_sentences_name_what_happened_and_nothing_else() -> None:
     first, second = report_sentences(REPORT)
     assert first == (
-        "indexed 3 files (5 audio, 2 video segments), 1:23.2 of sound and video in 12.3 s, peak memory 3.0 GiB"
+        "indexed 3 files (5 audio, 2 video segments), 1:23.2 of audio and video in 12.3 s, peak memory 3.0 GiB"
     )
     assert second == "1,200 unchanged, 1 moved or duplicate, 4 unsupported"
     assert list(report_sentences(IndexReport(indexed=1, elapsed_s=1))) == ["indexed 1 file in 1.0 s"]

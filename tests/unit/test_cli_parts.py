@@ -71,7 +71,7 @@ def test_stdin_is_text_without_a_weight_and_is_read_once(monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("rank", ["0", "-1", "x", "1.5", "", "4", "99999999999999999999"])
 def test_ranks_that_are_none(rank: str) -> None:
-    with pytest.raises(UsageError, match=r"no rank of a hit|there is no hit 4"):
+    with pytest.raises(UsageError, match=r"is not the rank of a hit|there is no hit 4"):
         read({"like": [rank]}, {}, (5, 6, 7))
 
 

@@ -113,7 +113,7 @@ def test_mteb_parquet_with_media_inside(folder: Path) -> None:
 
     file = folder / "corpus" / "test-00000-of-00001.parquet"
     file.write_bytes(file.read_bytes()[:-30])
-    with pytest.raises(DatasetError, match=r"test-00000-of-00001.parquet: not a whole parquet file .* Download"):
+    with pytest.raises(DatasetError, match=r"test-00000-of-00001.parquet: not a complete parquet file .* Download"):
         read(folder)
 
 
@@ -151,11 +151,11 @@ def test_bad_rows_of_mteb_are_named_and_cost_no_other(folder: Path) -> None:
     ]
     assert found[0].endswith("cat.wav: no such file")
     assert "there is no _id or id" in found[1]
-    assert found[2].endswith('the id "1" was there before')
-    assert "not exactly one of" in found[3]
-    assert '"smell" is no modality' in found[4]
+    assert found[2].endswith('the id "1" is a duplicate')
+    assert "must have exactly one of" in found[3]
+    assert '"smell" is not a modality' in found[4]
     assert found[5].endswith("the text is [{'role': 'user'}], not a string")
-    assert found[6].endswith("the prompt is not UTF-8")
+    assert "the prompt is not valid Unicode" in found[6]
     assert "not JSON" in found[9]
     assert 'the score "much" is not a whole number' in found[-3]
 
@@ -318,7 +318,7 @@ def test_pairs(folder: Path) -> None:
     assert [fault.partition(": ")[0] for fault in faults(dataset)] == [
         f"pairs.csv, line {number}" for number in (7, 8, 9, 10, 11)
     ]
-    assert faults(dataset)[1].endswith('in the column modality: "sound" is no modality, those are '
+    assert faults(dataset)[1].endswith('in the column modality: "sound" is not a modality, use one of '
                                        "text, image, audio, video, av")  # fmt: skip
     assert "2 fields instead of 4" in faults(dataset)[2]
     assert 'in the column target: "rain.wav"' in faults(dataset)[4]
@@ -376,7 +376,7 @@ def test_a_mapped_table(folder: Path) -> None:
     )  # fmt: skip
     assert len(read(folder / "split.csv", mapping=headless).qrels) == 2
     missing = TableMapping(Side(Modality.TEXT, ("{title}",)), Side(Modality.AUDIO, ("{file_name}.wav",)))
-    with pytest.raises(DatasetError, match=r"3 rows cannot be used: line 2: \{title\} cannot be made of the row"):
+    with pytest.raises(DatasetError, match=r"3 rows cannot be used: line 2: \{title\} cannot be built from the row"):
         read(folder / "clotho.csv", mapping=missing)
 
 

@@ -101,7 +101,7 @@ def test_texts_in_another_encoding_and_open_quotes_are_bad_rows(tmp_path: Path) 
     data = read([tmp_path / "a.csv"])
     assert [pair.target.text for pair in data.pairs] == ["rain"]
     assert [row.place.line for row in data.rejected] == [2, 4]
-    assert "the text is not UTF-8" in data.rejected[0].cause
+    assert "the text is not valid Unicode" in data.rejected[0].cause
     assert "not well-formed" in data.rejected[1].cause
     (tmp_path / "a.json").write_bytes('[{"audio": "süß.wav"}]'.encode("latin-1"))
     with pytest.raises(DatasetError, match=r"a\.json: not JSON .*utf-8"):
@@ -163,8 +163,8 @@ def test_the_published_format(tmp_path: Path) -> None:
         ({"audio": "a.wav", "timestamps": [1], "conversations": asked("What?", "rain")}, "not two numbers"),
         ({"audio": "a.wav", "timestamps": [3, 1], "conversations": asked("What?", "rain")}, "not a range"),
         ({"audio": "a.wav", "timestamps": [0, 10**400], "conversations": asked("What?", "rain")}, "not two numbers"),
-        ({"audio": "a.wav", "conversations": asked("What?", "\ud83d")}, "the answer is not UTF-8"),
-        ({"audio": "a.wav", "conversations": asked("\ud83d", "rain")}, "the question is not UTF-8"),
+        ({"audio": "a.wav", "conversations": asked("What?", "\ud83d")}, "the answer is not valid Unicode"),
+        ({"audio": "a.wav", "conversations": asked("\ud83d", "rain")}, "the question is not valid Unicode"),
         ({"audio": "a.wav", "type": "sft_text", "conversations": asked("What?", "rain")}, "type sft_text"),
         (
             {"audio": "a.wav", "neg_text": "hail", "conversations": asked("What?", "rain")},

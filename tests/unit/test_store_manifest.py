@@ -179,6 +179,7 @@ SHARD = json.loads(manifest.encode(STATE))["shards"][0]
         ({"model": {**MODEL, "dim": 8.5}}, "model.dim: expected `int`, got `float`"),
         ({"model": {**MODEL, "modalities": ["smell"]}}, "model.modalities[0]: invalid enum value 'smell'"),
         ({"settings": None}, "settings: expected `object`, got `null`"),
+        ({"settings": {"modalities": []}}, "settings: object missing required field `segmentation`"),
         ({"next_segment_id": True}, "next_segment_id: expected `int`, got `bool`"),
         ({"shards": [SHARD, {**SHARD, "key": {}}]}, "shards[1].key: object missing required field `modality`"),
         ({"shards": [{**SHARD, "key": {"modality": "text", "instruction": "x"}}]}, "shards[0].key: text is embedded"),

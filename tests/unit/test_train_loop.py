@@ -12,8 +12,9 @@ import recipes.wave_nano
 from recipes.wave_nano import __main__ as program
 from recipes.wave_nano import stages
 from recipes.wave_nano.config import STAGES, Stages, TrainConfig
+from wave_search.errors import WaveSearchError
 from wave_search.finetune.distributed import ProcessGroup
-from wave_search.finetune.loop import Progress, Schedule, run
+from wave_search.finetune.loop import CHECKPOINT, Progress, Schedule, run
 
 ALONE = ProcessGroup("cpu")
 SHIPPED = Path(recipes.wave_nano.__file__).parent / "nano.toml"
@@ -62,6 +63,14 @@ def test_a_stopped_run_writes_a_checkpoint_and_resumes_there(tmp_path: Path) -> 
     assert run(Line(), schedule, tmp_path, 5, seen.append, group=ALONE, stop=lambda: len(seen) == 3) == 4
     assert run(Line(), schedule, tmp_path, 5, seen.append, group=ALONE) == 10
     assert [progress.step for progress in seen] == list(range(1, 11))
+
+
+def test_a_checkpoint_that_cannot_be_written_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / CHECKPOINT).mkdir()
+    schedule = Schedule(steps=2, learning_rate=0.1)
+    with pytest.raises(WaveSearchError, match=r"last\.pt: the checkpoint cannot be written"):
+        run(Line(), schedule, tmp_path, 5, lambda progress: None, group=ALONE)
+    assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT]
 
 
 def test_the_recipe_runs_its_stages_until_it_is_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """Approximate nearest neighbours: everything about a partition that is derived from its stored vectors.
 
-A score is the inner product of a unit query with the stored float16 vector. Exact search and shards compute it in one
-way (`score`), so that they agree to the last bit.
+A score is the inner product of a unit query with the stored float16 vector. Exact search and shards compute it with the
+same function (`score`), so that they agree to the last bit.
 """
 
 from wave_search.ann.codebook import Codebook

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Number = TypeVar("Number", bound=np.generic)
 _READ_AROUND_BYTES = 1 << 26
-"""A file no larger than this may be searched whole, and is soon in memory anyway."""
+"""A file no larger than this may be searched completely, and is soon in memory anyway."""
 
 
 def map_array(
@@ -25,8 +25,8 @@ def map_array(
 ) -> np.ndarray[tuple[int, ...], np.dtype[Number]]:
     """Map a file of raw numbers without reading it, for access to single rows.
 
-    Of a large file, the system reads only the pages that are used. By default it would also read those around them, up
-    to megabytes.
+    For a large file, the kernel is advised to read only the pages in use. By default it would also read those around
+    them, up to megabytes.
 
     Raises:
         IndexCorruptError: it is missing, or not of the expected length.

@@ -1,6 +1,6 @@
-"""What is trained once for a partition and shared by its shards: rotation, coarse centroids, product quantiser.
+"""The trained parameters of a partition that its shards share: rotation, coarse centroids, product quantiser.
 
-On disk a folder with rotation.npy (dims, dim), centroids.npy (lists, dims), quantisers.npy (dims / 2, 16, 2), all
+On disk, a folder with rotation.npy (dims, dim), centroids.npy (lists, dims), quantisers.npy (dims / 2, 16, 2), all
 float32, and meta.json.
 """
 
@@ -26,18 +26,19 @@ if TYPE_CHECKING:
 
 ROTATION, CENTROIDS, QUANTISERS = "rotation.npy", "centroids.npy", "quantisers.npy"
 _DIMS = 256
-"""Of about 3584: they keep 90 % of the variance, and exact re-scoring makes up for the rest."""
+"""Dimensions kept of about 3584: they hold 90 % of the variance, and exact re-scoring compensates for the rest."""
 _SHRINK = 0.87
-"""Factor of rotated vectors, beside queries of length 1."""
+"""Scale of rotated vectors relative to queries of length 1."""
 _ROTATION_SAMPLE = 16_384
 _VECTORS_PER_LIST = 48
-"""As many as training samples for each list."""
+"""Number of training samples drawn per list."""
 _POINTS_PER_LIST = 39
-"""Fewer make poor centroids (https://github.com/facebookresearch/faiss/wiki/FAQ)."""
+"""Minimum number of training samples per list: fewer give poor centroids
+(https://github.com/facebookresearch/faiss/wiki/FAQ)."""
 _POINTS_PER_QUANTISER = 16 * _POINTS_PER_LIST
 """A sub-quantiser of 4 bits has 16 centroids."""
 _SMALL_SAMPLE = 10_000
-"""One thread needs about a second to train on it."""
+"""Number of training samples that take one thread about a second."""
 _BLOCK_ROWS = 8_192
 _EXTRA_DIRECTIONS = 32
 _ITERATIONS = 3
@@ -68,7 +69,7 @@ class Codebook:
         self.checksum = 0
         for array in (rotation, centroids, quantisers):
             self.checksum = zlib.crc32(np.ascontiguousarray(array).data, self.checksum)
-        # Only faiss keeps the other two: 8 MB at a million vectors.
+        # The other two are kept in faiss only: 8 MB at a million vectors.
         self._quantisers = quantisers
         self._rotation = faiss.LinearTransform(self.dim, dims, False)
         faiss.copy_array_to_vector(rotation.ravel(), self._rotation.A)
@@ -84,11 +85,11 @@ class Codebook:
 
     @classmethod
     def train(cls, sample: VectorSource, count: int, seed: int = 0) -> Codebook:
-        """Train by k-means. Holds a small sample in memory, and of a large one the rotated vectors.
+        """Train by k-means. Holds a small sample in memory; of a large one, only the rotated vectors.
 
         Args:
-            sample: (s, dim) vectors of the partition, any subset of at least one, drawn evenly.
-            count: vectors that the partition holds or will soon hold; sets the number of lists.
+            sample: (s, dim) vectors of the partition, at least one, drawn uniformly.
+            count: number of vectors that the partition holds or will soon hold; determines the number of lists.
             seed: the result is the same for the same sample and seed on the same machine.
         """
         import faiss
@@ -113,7 +114,7 @@ class Codebook:
         """Read a codebook.
 
         Raises:
-            IndexCorruptError: a file is missing or damaged, or it is for vectors of another size; rebuild it.
+            IndexCorruptError: a file is missing or damaged, or the codebook is for vectors of another size; rebuild it.
             IndexStateError: a file cannot be read at the moment.
         """
         meta = read_meta(folder)
@@ -154,10 +155,10 @@ class Codebook:
     def rotate_queries(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """Rotate the vectors of a query (q, dim) for comparison with rotated vectors: (q, dims), of length 1.
 
-        What is left of a vector of the partition in these dimensions is longer than what is left of a query of another
-        modality, and the distance between them then ranks more by the length of the vector. Between such distances and
-        inner products lies what ranks like the full vectors: queries that are some 1.2 times as long as vectors, as
-        measured. Without this, queries of another modality need half as many candidates again.
+        In these dimensions, vectors of the partition keep more of their length than queries of another modality do, so
+        that distances between them would rank mainly by the length of the vector. Queries about 1.2 times as long as
+        the vectors, as measured, give distances that rank like the full vectors. Without this, queries of another
+        modality need 1.5 times as many candidates.
         """
         rotated: NDArray[np.float32] = self._normalise.apply(self.rotate(vectors))
         return rotated
@@ -192,12 +193,12 @@ def principal_rotation(sample: NDArray[np.float32], dims: int, seed: int) -> NDA
     3584 dimensions many times faster than the full decomposition. In this order, the two dimensions of each
     sub-quantiser have about the same product of variances, which minimises the error of normally distributed vectors
     (Ge, He, Ke, Sun 2013, Optimized Product Quantization, section 3.2). A random rotation, which gives all dimensions
-    the same variance, needs half as many candidates again for a recall@10 of 0.99.
+    the same variance, needs 1.5 times as many candidates for a recall@10 of 0.99.
 
     Args:
         sample: (n, dim), n >= 1.
         dims: number of directions, <= dim; even.
-        seed: of the random start.
+        seed: of the random initial vectors.
 
     Returns:
         (dims, dim) with orthonormal rows, whatever the rank of the sample.
@@ -218,17 +219,17 @@ def principal_rotation(sample: NDArray[np.float32], dims: int, seed: int) -> NDA
 def _empty_ivf(quantizer: Any, lists: int) -> Any:
     import faiss
 
-    # L2 ranks unit vectors like the inner product, and stays right when dimensions are dropped. Codes are of vectors,
-    # not of residuals: one look-up table then serves all lists, which takes a quarter of the time, and a few more
-    # candidates restore the recall.
+    # L2 ranks unit vectors like the inner product, and remains correct when dimensions are dropped. Codes encode
+    # vectors, not residuals, so that one lookup table serves all lists. This takes a quarter of the time, and a few
+    # more candidates restore the recall.
     index = faiss.IndexIVFPQFastScan(quantizer, quantizer.d, lists, quantizer.d // 2, 4)
     index.by_residual = False
     return index
 
 
 def _lists(count: int) -> int:
-    # Twice as many take longer to choose from than they save in codes, and leave the last block of 32 codes in each
-    # list half empty.
+    # With twice as many lists, choosing among them takes longer than it saves in codes, and the last block of 32 codes
+    # in each list is half empty.
     return int(2 ** round(math.log2(2 * math.sqrt(max(count, 1)))))
 
 
@@ -242,5 +243,5 @@ def _rotated(rotation: NDArray[np.float32], sample: VectorSource) -> NDArray[np.
 
 
 def _repeated(points: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Repeat few points until a quantiser has enough: a shard of one vector works like any other."""
+    """Repeat points until a quantiser has enough of them, so that a shard of one vector works like any other."""
     return np.resize(points, (max(len(points), _POINTS_PER_QUANTISER), points.shape[1]))

@@ -1,4 +1,4 @@
-"""Exact search: the reference for all others, the way to search few vectors, and the scores of all results."""
+"""Exact search: the reference for approximate search, the method for few vectors, and the scores of all results."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _BLOCK_ROWS = 4_096
-"""Vectors that are fetched at once: 30 MB of 3,584 dimensions."""
+"""Number of vectors fetched at once: 30 MB at 3,584 dimensions."""
 _FLOAT16_BITS = np.uint32(0x8FFFE000).view(np.int32)
-"""Where sign, exponent and mantissa of a float16 are once it is shifted to their place in a float32."""
+"""Mask of the sign, exponent and mantissa of a float16 shifted to their place in a float32."""
 _FLOAT16_SCALE = np.float32(2.0**112)
-"""Between a float16 and what its bits mean as a float32: the difference of the two exponent biases."""
+"""Ratio between a float16 and its bits read as a float32: the difference of the two exponent biases."""
 
 
 class VectorSource(Protocol):
-    """Vectors (n, dim) that are fetched by slices: an array, or what reads them from files."""
+    """Vectors (n, dim) that are fetched by slices: an array, or a reader of files."""
 
     def __len__(self) -> int: ...
 
@@ -30,9 +30,9 @@ class VectorSource(Protocol):
 
 
 def in_place(vectors: NDArray[np.float16]) -> Any:
-    """Return a faiss index, by inner product, of finite vectors (n, dim), n >= 1, that reads them where they are.
+    """Return a faiss inner-product index of finite vectors (n, dim), n >= 1, that reads them in place.
 
-    faiss has a bare pointer to them: keep them as long as the index.
+    faiss holds a raw pointer to them: keep them alive as long as the index.
 
     Raises:
         ValueError: they are not float16, or not contiguous in memory.
@@ -54,7 +54,7 @@ def in_place(vectors: NDArray[np.float16]) -> Any:
 def score(vectors: VectorSource, queries: NDArray[np.float32]) -> NDArray[np.float32]:
     """Score finite vectors (n, dim) against query rows (q, dim): (n,) inner products, the best row for each vector.
 
-    The result for a vector does not depend on the others of the call.
+    The result for a vector does not depend on the others in the call.
     """
     found = np.empty(len(vectors), np.float32)
     for start in range(0, len(vectors), _BLOCK_ROWS):
@@ -76,7 +76,7 @@ def exact_search(
         vectors: (n, dim), n may be 0.
         ids: (n,).
         queries: (q, dim) or (dim,) of unit norm. Several rows are one query: a vector's score is its best over them.
-        k: how many.
+        k: number of results.
 
     Returns:
         Scores and ids, both (min(k, n),), best first, equal scores by id.
@@ -90,7 +90,7 @@ def exact_search(
 def best_of(
     vectors: VectorSource, ids: NDArray[np.int64], rows: NDArray[np.float32], k: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """`exact_search` for rows (q, dim) that are checked."""
+    """Do `exact_search` for checked queries (q, dim)."""
     if not len(vectors):
         return np.empty(0, np.float32), np.empty(0, np.int64)
     asked = min(k + 1, len(vectors))
@@ -105,7 +105,7 @@ def best_of(
             found.append((scores.ravel(), positions.ravel() + start))
         scores, positions = _best_by_row(found, len(rows))
         order = np.lexsort((ids[positions], -scores))[:k]
-        # Of equal scores faiss keeps any, so that no vector that was dropped may score like the last of the best.
+        # faiss keeps arbitrary ones of equal scores, so no dropped vector may have the score of the last kept one.
         if asked == len(vectors) or missed < scores[order[-1]]:
             return scores[order], ids[positions[order]]
         asked = len(vectors)
@@ -114,7 +114,7 @@ def best_of(
 def _best_by_row(
     found: Sequence[tuple[NDArray[np.float32], NDArray[np.int64]]], rows: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Join scores and positions of blocks; of a position that several rows have found, keep the best score."""
+    """Merge scores and positions of blocks; for a position that several rows have found, keep the best score."""
     scores, positions = (np.concatenate(parts) for parts in zip(*found, strict=True))
     if rows == 1:
         return scores, positions
@@ -139,8 +139,8 @@ def check_queries(queries: NDArray[np.float32], dim: int, k: int) -> NDArray[np.
 
 def max_inner_products(vectors: NDArray[np.float32], rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the inner products of vectors (n, dim) with query rows (q, dim): (n,), the best row for each vector."""
-    # One by one, not as a matrix product: the order of additions of the latter varies with its shape; and it would wake
-    # BLAS's threads for each block, which takes far longer than the work where other processes keep the cores busy.
+    # One by one, not as a matrix product, whose order of additions varies with its shape, and which would wake BLAS's
+    # threads for each block: on a busy machine that takes far longer than the work.
     products: NDArray[np.float32] = (
         np.vecdot(vectors, rows[0]) if len(rows) == 1 else np.vecdot(vectors[:, None], rows).max(axis=1)
     )
@@ -150,14 +150,14 @@ def max_inner_products(vectors: NDArray[np.float32], rows: NDArray[np.float32]) 
 def approximate_products(
     vectors: NDArray[np.float16], queries: NDArray[np.float32], buffer: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Inner products of queries (q, dim) of unit norm with finite vectors (n, dim): (q, n), rounded as BLAS does.
+    """Return inner products (q, n) of unit queries (q, dim) with finite vectors (n, dim), rounded as BLAS does.
 
     numpy and faiss convert float16 one by one, which takes several times as long as shifting the bits to their place in
-    a float32. This leaves vectors that are 2^112 times too small, and the queries make up for it.
+    a float32. The shifted vectors are too small by a factor of 2^112, for which the queries are scaled up.
 
     Args:
-        vectors: many.
-        queries: many.
+        vectors: (n, dim) float16.
+        queries: (q, dim) float32.
         buffer: (>= n, dim), overwritten.
     """
     bits = buffer[: len(vectors)].view(np.int32)

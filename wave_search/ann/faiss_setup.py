@@ -1,4 +1,4 @@
-"""FAISS as it is installed and set up: which package, how many threads, and GPUs where there are any."""
+"""Set-up of FAISS: the installed package, the number of threads, and GPUs if there are any."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PACKAGES = ("faiss-cpu", "faiss-gpu", "faiss-gpu-cu11", "faiss-gpu-cu12")
-"""All of them install the same files, so that only one may be installed."""
+"""They all install the same files, so only one of them may be installed."""
 
 
 def check_faiss() -> None:
-    """Check that exactly one package of FAISS is installed: of two, each has overwritten files of the other.
+    """Check that exactly one FAISS package is installed: two would overwrite each other's files.
 
     Raises:
         WaveSearchError: there are several, or none.
@@ -45,9 +45,9 @@ def _is_installed(name: str) -> bool:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Run what faiss does for the calling thread in that thread alone. Other threads are not affected.
+    """Make faiss use only the calling thread for its calls. Other threads are not affected.
 
-    For small work: threads of OpenMP wait for each other so often that on a busy machine it takes ten times as long.
+    For small tasks: OpenMP threads synchronise so often that on a busy machine these would take ten times as long.
     """
     import faiss
 
@@ -61,10 +61,10 @@ def one_thread() -> Iterator[None]:
 
 @contextmanager
 def on_gpus(ivf: Any) -> Iterator[None]:
-    """Find the nearest centroids on the GPUs while an IVF index is trained or added to; without a GPU, change nothing.
+    """Find the nearest centroids on the GPUs while an IVF index is trained or added to. Does nothing without a GPU.
 
-    This step takes most of the time. Encoding stays on the CPU, because faiss has no fast-scan codes for GPUs, so the
-    files are the same.
+    This step takes most of the time. Encoding stays on the CPU, because faiss has no fast-scan codes for GPUs; the
+    files are therefore the same.
     """
     import faiss
 
@@ -72,7 +72,7 @@ def on_gpus(ivf: Any) -> Iterator[None]:
         yield
         return
     quantizer = ivf.quantizer
-    # faiss keeps bare pointers to both: these names keep them alive.
+    # faiss holds raw pointers to both; these names keep them alive.
     clustering = faiss.index_cpu_to_all_gpus(faiss.IndexFlatL2(quantizer.d))
     copy = faiss.index_cpu_to_all_gpus(quantizer)
     ivf.clustering_index = clustering

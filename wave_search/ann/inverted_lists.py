@@ -1,4 +1,4 @@
-"""Inverted lists of codes in memory, and how they are searched: candidates by their codes, scores by their vectors."""
+"""Inverted lists of codes in memory, and their search: candidates by codes, scores by vectors."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ TUNED_K = 10
 
 @dataclass(frozen=True, slots=True)
 class SearchParams:
-    """How widely the lists are searched for the best `TUNED_K`. Both as in FAISS."""
+    """Search parameters of the lists for the best `TUNED_K`, as in FAISS."""
 
     nprobe: int
-    """Inverted lists that are searched."""
+    """Number of inverted lists that are searched."""
     refine_k: int
-    """Of the candidates found there by their codes, how many are scored exactly."""
+    """Number of the best candidates by their codes that are scored exactly."""
 
     @classmethod
     def by_rule(cls, lists: int) -> SearchParams:
-        """Return what reaches a recall@10 of 0.98 on embedding-like vectors, for queries of another modality too.
+        """Return parameters that reach a recall@10 of 0.98 on embedding-like vectors, for use before a measurement.
 
-        That is half of 256 lists, a third of 512. For where nothing was measured.
+        They suffice for queries of another modality, too, and probe half of 256 lists, or a third of 512.
         """
         return cls(math.ceil(8 * math.sqrt(lists)), 200)
 
     def for_k(self, k: int) -> SearchParams:
-        """Widen the search for the best k: they are in more lists, and relatively fewer candidates are needed."""
+        """Widen the search for the best k, which are spread over more lists but need relatively fewer candidates."""
         if k <= TUNED_K:
             return self
         return SearchParams(math.ceil(self.nprobe * (k / TUNED_K) ** (1 / 3)), self.refine_k + 4 * (k - TUNED_K))
@@ -52,9 +52,9 @@ class ProbedQuery:
     rotated: NDArray[np.float32]
     """(q, dims)."""
     distances: NDArray[np.float32]
-    """(q, nprobe) to the centroids of the lists."""
+    """(q, nprobe) squared distances to the centroids of the lists."""
     lists: NDArray[np.int64]
-    """(q, nprobe), nearest first."""
+    """(q, nprobe) numbers of the lists, nearest first."""
 
     @classmethod
     def of(cls, codebook: Codebook, vectors: NDArray[np.float32], nprobe: int) -> ProbedQuery:
@@ -78,7 +78,7 @@ class InvertedLists:
         return int(self.index.ntotal)
 
     def take_over(self, other: InvertedLists) -> None:
-        """Append the codes of lists with the same codebook, which are empty afterwards."""
+        """Move the codes of other lists with the same codebook into these; the others are empty afterwards."""
         self.index.merge_from(other.index, len(self))
 
     def nearest(
@@ -87,9 +87,9 @@ class InvertedLists:
         """Find candidates by their codes.
 
         Args:
-            query: with the lists to search.
-            count: candidates for each vector of the query.
-            mask: (n,) which positions may be found; None for all.
+            query: the query, with the lists to search.
+            count: number of candidates for each vector of the query.
+            mask: (n,) whether a position may be found; None for all.
 
         Returns:
             Squared distances and positions, both (q, count), nearest first; position -1 where there are fewer.
@@ -101,7 +101,8 @@ class InvertedLists:
         distances = np.empty((rows, count), np.float32)
         positions = np.empty((rows, count), np.int64)
         with one_thread():
-            # The unchecked call: the checked one takes no parameters, and nprobe must not be set on the shared index.
+            # The raw C++ method: the Python wrapper takes no parameters, and nprobe must not be set on the shared
+            # index.
             self.index.search_preassigned_c(
                 rows,
                 faiss.swig_ptr(query.rotated),
@@ -132,8 +133,8 @@ class RefinedLists:
         import faiss
 
         codes = codebook.with_rotation(lists.index)
-        codes.metric_type = faiss.METRIC_INNER_PRODUCT  # of the final scores; inside, codes go by distances
-        self._vectors = vectors  # faiss keeps a bare pointer to them
+        codes.metric_type = faiss.METRIC_INNER_PRODUCT  # of the final scores; codes are compared by distance
+        self._vectors = vectors  # faiss holds a raw pointer to them
         self._index = faiss.IndexRefine(codes, in_place(vectors))
 
     def best(
@@ -143,20 +144,20 @@ class RefinedLists:
 
         Args:
             vector: (1, dim), the query.
-            params: how widely to search.
-            count: how many to return at most.
+            params: search parameters.
+            count: maximum number of results.
             mask: (n,) which positions may be found; None for all.
 
         Returns:
-            Scores and positions, best first. None where there are fewer candidates than that or than `refine_k`, or
-            where others may score like the last.
+            Scores and positions, best first. None if there are fewer candidates than `count` or `refine_k`, or if
+            others may score as high as the last.
         """
         asked = min(count + 1, params.refine_k)
         key = params.nprobe, params.refine_k, asked
         refine = _cached_refine_params(*key) if mask is None else _refine_params(*key, mask)
         with one_thread():
             (scores,), (positions,) = self._index.search(vector, asked, params=refine)
-        # faiss puts missing candidates first. Of equal ones it drops any, so that none may be dropped at the end.
+        # faiss puts missing candidates first. It drops arbitrary ones of equal scores, so none may tie with the last.
         if positions.min() < 0 or (asked > count and scores[-1] == scores[-2]):
             return None
         return scores[:count], positions[:count]
@@ -185,7 +186,7 @@ def _refine_params(nprobe: int, refine_k: int, count: int, mask: NDArray[np.bool
     return params
 
 
-# faiss only reads its parameters, and making them takes as long as scoring several candidates.
+# Cached: faiss only reads its parameters, and creating them takes as long as scoring several candidates.
 
 
 @lru_cache

@@ -1,4 +1,4 @@
-"""Which segments of a partition go into which shards: arithmetic on ids."""
+"""Assignment of the segments of a partition to shards. Arithmetic on ids only."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ if TYPE_CHECKING:
 
 SHARD_VECTORS = 1_000_000
 _MAX_DELETED = 0.1
-"""Share of a shard that may be deleted segments."""
+"""Maximum share of deleted segments in a shard."""
 _SEED = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ShardPlan:
-    """What to do with the shards of a partition."""
+    """The shards of a partition to keep and to build."""
 
     keep: tuple[ShardRef, ...]
-    """Shards that stay, by their ids."""
+    """Shards to keep, ordered by ids."""
     build: tuple[tuple[int, int], ...]
-    """Ranges of ids, first and stop, each to become a shard."""
+    """Ranges of ids (first, stop), each to be built as a shard."""
 
 
 def plan_shards(ids: NDArray[np.int64], usable: Sequence[ShardRef], min_shard_rows: int, *, compact: bool) -> ShardPlan:
-    """Decide which shards stay and which are built.
+    """Decide which shards are kept and which are built.
 
-    Few segments that are in no shard are left to exact search. Otherwise they become a shard, together with the shards
-    before them that are no larger. So there are never many small shards, and each vector is written a number of times
-    that grows with the logarithm of the partition.
+    A small number of segments in no shard is left to exact search. Otherwise they become a shard, merged with the
+    preceding shards that are no larger. This avoids many small shards, and the number of times that each vector is
+    rewritten grows with the logarithm of the partition size.
 
     Args:
-        ids: of the segments that can be found, ascending.
-        usable: intact shards, by their ids.
-        min_shard_rows: how many segments in no shard become one.
-        compact: also join small shards, and rebuild those with many deleted segments.
+        ids: ids of the searchable segments, ascending.
+        usable: intact shards, ordered by ids.
+        min_shard_rows: minimum number of segments in no shard that triggers a new one.
+        compact: also merge small shards, and rebuild those with many deleted segments.
     """
     keep = list(usable)
     if compact:
@@ -63,7 +63,7 @@ def plan_shards(ids: NDArray[np.int64], usable: Sequence[ShardRef], min_shard_ro
 
 
 def covered(ids: NDArray[np.int64], shards: Iterable[ShardRef]) -> NDArray[np.bool_]:
-    """Return which of the segment ids (n,) of a partition are in one of its shards."""
+    """Return whether each of the segment ids (n,) of a partition is in one of its shards."""
     inside = np.zeros(len(ids), np.bool_)
     for shard in shards:
         inside |= (ids >= shard.first_id) & (ids < shard.stop_id)
@@ -71,7 +71,7 @@ def covered(ids: NDArray[np.int64], shards: Iterable[ShardRef]) -> NDArray[np.bo
 
 
 def draw(ids: NDArray[np.int64], size: int) -> NDArray[np.int64]:
-    """Draw a random sample of at most `size` of the ids (n,): always the same of the same ids, in their order."""
+    """Draw a deterministic random sample of at most `size` of the ids (n,), in their order."""
     if len(ids) <= size:
         return ids
     return np.sort(np.random.default_rng(_SEED).choice(ids, size, replace=False))
@@ -86,7 +86,7 @@ def _live(ids: NDArray[np.int64], shard: ShardRef) -> int:
 
 
 def _ranges(ids: NDArray[np.int64], keep: Sequence[ShardRef]) -> list[tuple[int, int]]:
-    """Ranges of at most `SHARD_VECTORS` of the ids, none of which spans a shard that stays."""
+    """Divide ids into ranges of at most `SHARD_VECTORS`, none of which spans a shard that is kept."""
     gaps = np.searchsorted([shard.first_id for shard in keep], ids, side="right")
     ranges = []
     for gap in np.unique(gaps):

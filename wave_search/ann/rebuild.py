@@ -1,4 +1,4 @@
-"""Bringing shards up to date: what is missing, damaged or outgrown is rebuilt from the stored vectors."""
+"""Updates of shards: missing, damaged or outgrown ones are rebuilt from the stored vectors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from wave_search.types import PartitionKey
 
 _MIN_NEW_SHARE = 0.2
-"""Share of the segments that must be newer than the codebook before another one is trained."""
+"""Minimum share of segments newer than the codebook at which a new one is trained."""
 
 
 def refresh_shards(
@@ -30,15 +30,15 @@ def refresh_shards(
     """Build the missing, damaged or outgrown shards of a partition, and publish them in one commit.
 
     Fewer than `min_shard_rows` segments are left to exact search. The search parameters are measured again once the
-    shards have grown by a quarter; if that shows the codebook outgrown, another one is trained. Readers keep what they
-    opened. Needs no model.
+    shards have grown by a quarter; if the measurement shows that the codebook is outgrown, a new one is trained.
+    Readers keep the version that they opened. Needs no model.
 
     Args:
         writer: with nothing pending.
         key: of the partition.
-        min_shard_rows: build a shard once as many segments are in none.
-        recall: wanted recall@10; None for that of before, or 0.95.
-        compact: also read all files to find damage, join small shards, and drop deleted segments.
+        min_shard_rows: minimum number of segments in no shard that triggers a new one.
+        recall: target recall@10; None for the previous target, or 0.95 if there is none.
+        compact: also read all files to find damage, merge small shards, and drop deleted segments.
 
     Raises:
         IndexStateError: the disk is full or read-only, or a file cannot be read at the moment; nothing is rebuilt then.
@@ -69,10 +69,10 @@ def refresh_shards(
 
 
 def _usable(snapshot: Snapshot, key: PartitionKey, *, thorough: bool) -> tuple[Codebook | None, list[ShardRef]]:
-    """The codebook, None if there is none or it is damaged, and the intact shards that were made with it.
+    """Return the codebook, None if it is missing or damaged, and the intact shards that were made with it.
 
     Raises:
-        IndexStateError: a file cannot be read at the moment: nobody knows whether it is damaged.
+        IndexStateError: a file cannot be read at the moment, so that it is unknown whether it is damaged.
     """
     ref = snapshot.codebook(key)
     if ref is None:
@@ -106,7 +106,7 @@ def _train(writer: Writer, key: PartitionKey, ids: NDArray[np.int64]) -> Codeboo
 
 @dataclass(frozen=True, slots=True)
 class _StoredVectors:
-    """Vectors of the table, read by slices."""
+    """Vectors of the table that are read by slices."""
 
     snapshot: Snapshot
     key: PartitionKey
@@ -120,7 +120,7 @@ class _StoredVectors:
 
 
 def _build(writer: Writer, key: PartitionKey, codebook: Codebook, ids: NDArray[np.int64], todo: ShardPlan) -> ShardSet:
-    """Bring the shards of the next version to the plan, and open them."""
+    """Build the shards of the plan for the next version, and open them."""
     parent = writer.shard_parent(key)
     names = {shard.first_id: shard.name for shard in todo.keep}
     writer.drop_shards(key, keep=names.values())

@@ -1,7 +1,7 @@
-"""A shard: an immutable part of a partition on disk, with its codes, and its vectors to re-score candidates with.
+"""A shard: an immutable part of a partition on disk, with codes, and vectors for re-scoring candidates.
 
 A folder with codes.faiss, the inverted lists; ids.npy, the int64 segment id of each position, which `verify` reads too;
-vectors.f16, the vectors as they are in the table, one after another, mapped into memory; and meta.json.
+vectors.f16, the vectors of the table, contiguous and mapped into memory; and meta.json.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ class Shard:
 
     @classmethod
     def open(cls, folder: Path, codebook: Codebook) -> Shard:
-        """Read the codes and map the rest. Plain reads, because faiss reads fast-scan codes faster than it maps them.
+        """Read the codes and map the rest. faiss reads fast-scan codes faster than it maps them.
 
         Raises:
-            IndexCorruptError: a file is missing or damaged, or it belongs to another codebook; rebuild it.
+            IndexCorruptError: a file is missing or damaged, or the shard belongs to another codebook; rebuild it.
             IndexStateError: a file cannot be read at the moment.
         """
         meta = read_meta(folder)
@@ -69,10 +69,12 @@ class Shard:
         return cls(_read_lists(folder, codebook, count), ids, vectors, folder)
 
     def batches(self, rows: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
-        """Read all ids (b,) and vectors (b, dim), `rows` at a time. Not from the mapping, which would stay in memory.
+        """Read all ids (b,) and vectors (b, dim), `rows` at a time.
+
+        Avoids the mapping, whose pages would stay in memory.
 
         Raises:
-            IndexCorruptError: the file was removed or cut.
+            IndexCorruptError: the file was removed or truncated.
             IndexStateError: it cannot be read at the moment.
         """
         for start in range(0, len(self), rows):
@@ -85,7 +87,7 @@ class BuiltShard:
     """A shard that was written to disk."""
 
     name: str
-    """Of its folder."""
+    """Name of its folder."""
     first_id: int
     stop_id: int
     """One more than its highest id."""
@@ -122,10 +124,10 @@ def _read_lists(folder: Path, codebook: Codebook, count: int) -> InvertedLists:
     with read_errors(folder, CODES):
         try:
             lists: Any = faiss.read_InvertedLists(faiss.FileIOReader(str(folder / CODES)))
-        except RuntimeError as error:  # whatever the system reports, in words
-            (folder / CODES).stat()  # raises if it was removed just now
+        except RuntimeError as error:  # faiss reports system errors in its message only
+            (folder / CODES).stat()  # raises if it has just been removed
             raise unreadable(folder, CODES, _cause(error)) from error
-    # The packer is not in the file; it is needed to take over the lists of another shard.
+    # The packer is not in the file, but is needed for merging the lists of another shard.
     lists.packer = index.get_CodePacker()
     index.replace_invlists(lists, True)
     index.ntotal = count
@@ -133,7 +135,7 @@ def _read_lists(folder: Path, codebook: Codebook, count: int) -> InvertedLists:
 
 
 def _cause(error: RuntimeError) -> str:
-    """The last part of a message of faiss, which is that of the system."""
+    """Return the last part of a message of faiss, which is the system error."""
     return str(error).strip().rsplit(": ", maxsplit=1)[-1]
 
 

@@ -1,4 +1,4 @@
-"""The shards of a partition, searched as one: lists are chosen once, and the best candidates of all are re-scored."""
+"""The shards of a partition, searched as one: lists are chosen once, and the best candidates overall are re-scored."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _JOINED_VECTORS = 1_000_000
 Number = TypeVar("Number", bound=np.generic)
 _FIXED_COST = 270_000
 _CODE_COST = 12
-"""Costs of a search by codes at all, and of one code (128 sub-quantisers; one thread, vectors in memory). The unit is
+"""Fixed cost of a search by codes, and cost per code (128 sub-quantisers; one thread, vectors in memory). The unit is
 one dimension of a vector that is fetched and scored, 0.28 ns."""
 
 
@@ -32,13 +32,13 @@ class ShardSet:
     """Open shards of one partition. Safe to search from several threads.
 
     Args:
-        codebook: that of all of them.
-        shards: at least one, in the order of their ids. Their lists are taken over.
-        live_ids: ascending; which of their vectors may be found. The others were deleted since.
+        codebook: the codebook that they share.
+        shards: at least one, in the order of their ids. Their lists are moved into this set.
+        live_ids: ascending ids of the vectors that may be found. The others have been deleted since.
 
     Attributes:
         codebook: the same.
-        count: how many vectors may be found.
+        count: number of vectors that may be found.
     """
 
     def __init__(self, codebook: Codebook, shards: Sequence[Shard], live_ids: NDArray[np.int64]) -> None:
@@ -63,19 +63,20 @@ class ShardSet:
         allowed_ids: NDArray[np.int64] | None = None,
         overfetch: int = 0,
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Find the best k, nearly always all of the true ones; their scores are exact.
+        """Find the best k with the target recall. Scores are exact.
 
         Args:
             queries: (q, dim) or (dim,) of unit norm. Several rows are one query: a segment's score is its best over
                 them.
-            k: how many.
-            params: how widely to search. Where few segments may be found, all of them are scored, or the search is
-                wider.
-            allowed_ids: (a,) ascending ids; nothing else is found. May hold ids that are not here. None for no limit.
-            overfetch: how many more to return, as far as the search for the best k comes across them.
+            k: number of results.
+            params: search parameters. If few segments may be found, all of them are scored, or the search is widened.
+            allowed_ids: (a,) ascending ids to restrict the results to. May contain ids that are not here. None for no
+                restriction.
+            overfetch: number of further results to return, as far as the search for the best k finds them.
 
         Returns:
-            Scores and ids, best first, equal scores by id: all that may be found, or k to k + overfetch.
+            Scores and ids, best first, equal scores by id: k to k + overfetch, or all that may be found if these are
+            fewer.
 
         Raises:
             ValueError: see `exact_search`.
@@ -100,10 +101,10 @@ class ShardSet:
             wide = replace(wide, nprobe=self.codebook.lists)
 
     def _widened(self, params: SearchParams, count: int) -> SearchParams:
-        """Search parameters for where only `count` vectors may be found.
+        """Return search parameters for a search in which only `count` vectors may be found.
 
-        A filter thins the lists, so that the best are in more of them, and farther from the query, where codes tell
-        vectors apart less well. And the lists must hold as many candidates as are to be scored.
+        A filter thins out the lists. The best vectors are then spread over more of them and farther from the query,
+        where codes distinguish vectors less well, and the probed lists must hold enough candidates to score.
         """
         thinned = 2 if 2 * count < len(self) else 1
         lists, refine_k = self.codebook.lists, min(thinned * params.refine_k, count)
@@ -111,25 +112,25 @@ class ShardSet:
         return SearchParams(min(nprobe, lists), refine_k)
 
     def _exact_is_cheaper(self, params: SearchParams, count: int, rows: int, *, is_filtered: bool) -> bool:
-        # faiss asks a filter for each code, which takes as long again.
+        # faiss checks a filter for each code, which doubles the cost.
         filter_cost = len(self) * params.nprobe / self.codebook.lists * _CODE_COST if is_filtered else 0
         return count * self.codebook.dim <= (self.cost(params) + filter_cost) * rows
 
     def cost(self, params: SearchParams) -> float:
-        """Return what one query vector costs, in dimensions of vectors scored exactly."""
+        """Return the cost of one query vector, in dimensions of vectors scored exactly."""
         codes = len(self) * params.nprobe / self.codebook.lists
         return params.refine_k * self.codebook.dim + codes * _CODE_COST + _FIXED_COST
 
     def _scored(
         self, rows: NDArray[np.float32], positions: NDArray[np.int64], k: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Scores and ids of the best of some ascending positions."""
+        """Return scores and ids of the best of some ascending positions."""
         return best_of(_VectorsAt(self, positions), self.ids_at(positions), rows, k)
 
     def _by_id(
         self, scores: NDArray[np.float32], positions: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Scores and ids of positions in the only shard, best first, equal scores by id."""
+        """Return scores and ids of positions in the only shard, best first, equal scores by id."""
         ids = self._shards[0].ids[positions]
         order = np.lexsort((ids, -scores))
         return scores[order], ids[order]
@@ -138,7 +139,7 @@ class ShardSet:
         return np.arange(len(self)) if self._live is None else np.flatnonzero(self._live)
 
     def _allowed(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Positions of those of some ascending ids that may be found."""
+        """Return the positions of those ascending ids that may be found."""
         begins = self._offsets[:-1]
         positions = _joined(
             [_positions(shard, ids)[0] + begin for shard, begin in zip(self._shards, begins, strict=True)]
@@ -151,7 +152,7 @@ class ShardSet:
         Args:
             query: with the lists to search.
             count: candidates for each vector of the query.
-            mask: (n,) which positions may be found; None for all that are not deleted.
+            mask: (n,) whether a position may be found; None for all that are not deleted.
 
         Returns:
             Positions, (q, count), nearest first; -1 where there are fewer.
@@ -178,7 +179,7 @@ class ShardSet:
         return _joined([shard.vectors[at] for shard, at in self._by_shard(positions)])
 
     def vectors_of(self, ids: NDArray[np.int64]) -> tuple[NDArray[np.float16], NDArray[np.bool_]]:
-        """Return the vectors of those of some ascending ids that are here, and which these are (n,)."""
+        """Return the vectors of those ascending ids that are here, and a mask (n,) of these ids."""
         present = np.zeros(len(ids), np.bool_)
         parts = [np.empty((0, self.codebook.dim), np.float16)]
         for shard in self._shards:
@@ -188,7 +189,7 @@ class ShardSet:
         return np.concatenate(parts), present
 
     def live_batches(self, rows: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
-        """Read ids (b,) and vectors (b, dim) of all that may be found. Raises like `Shard.batches`."""
+        """Read ids (b,) and vectors (b, dim) of all segments that may be found. Raises like `Shard.batches`."""
         begin = 0
         for shard in self._shards:
             for ids, vectors in shard.batches(rows):
@@ -207,7 +208,7 @@ class ShardSet:
 
 @dataclass(frozen=True, slots=True)
 class _VectorsAt:
-    """The vectors of some ascending positions, fetched by slices."""
+    """The vectors at some ascending positions, fetched by slices."""
 
     shards: ShardSet
     positions: NDArray[np.int64]
@@ -220,7 +221,7 @@ class _VectorsAt:
 
 
 def _joined_lists(shards: Sequence[Shard]) -> list[InvertedLists]:
-    """Join the lists of small shards, because each call of faiss costs as much as a search of a small shard."""
+    """Merge the lists of small shards, because each call of faiss costs as much as a search of a small shard."""
     joined: list[InvertedLists] = []
     for shard in shards:
         if joined and len(joined[-1]) + len(shard) <= _JOINED_VECTORS:
@@ -231,7 +232,7 @@ def _joined_lists(shards: Sequence[Shard]) -> list[InvertedLists]:
 
 
 def _positions(shard: Shard, ids: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Positions of ascending ids in a shard, and which of them are in it."""
+    """Return positions of ascending ids in a shard, and a mask of those that are in it."""
     present = np.zeros(len(ids), np.bool_)
     low, high = np.searchsorted(ids, (shard.ids[0], shard.ids[-1] + 1))
     at = np.searchsorted(shard.ids, ids[low:high])
@@ -246,5 +247,5 @@ def _mask(size: int, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 
 def _joined(parts: list[NDArray[Number]]) -> NDArray[Number]:
-    """Concatenate arrays, without a copy of a single one."""
+    """Concatenate arrays; a single one is not copied."""
     return parts[0] if len(parts) == 1 else np.concatenate(parts)

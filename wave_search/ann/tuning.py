@@ -1,7 +1,7 @@
-"""How widely a partition has to be searched for a wanted recall: measured against exact search.
+"""Tuning of the search parameters of a partition for a target recall, measured against exact search.
 
-The queries are vectors of the index itself, some of each modality, as text is to video. What is measured is kept in the
-manifest.
+The queries are vectors of the index itself, some of each modality, so that queries of another modality are covered. The
+results are kept in the manifest.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 RECALL = 0.95
 QUERIES = 256
 MIN_QUERIES = 32
-"""Fewer measure too little."""
+"""Minimum number of queries for a meaningful measurement."""
 _GROWTH = 1.25
 _TRUE_KEPT = 4 * TUNED_K
-"""How many of the true best are kept, because some may have the score of the tenth."""
+"""Number of true neighbours that are kept, because some may tie with the tenth."""
 _SAME_SCORE = 1e-6
 _REFINE_K = (*range(10, 80, 5), *range(80, 160, 10), *range(160, 320, 20), *range(320, 801, 80))
 _BLOCK_ROWS = 4_096
@@ -43,39 +43,39 @@ _OUTGROWN_REFINE_K = 640
 
 @dataclass(frozen=True, slots=True)
 class TuningQueries:
-    """Vectors of which the nearest ones in a partition are looked for."""
+    """Vectors whose nearest neighbours in a partition are searched for."""
 
     vectors: NDArray[np.float32]
     """(q, dim) of unit norm."""
     own_ids: NDArray[np.int64] | None = None
-    """(q,) their ids if they are of the same partition: they do not count as their own neighbours."""
+    """(q,) their ids if they are of the same partition, because they do not count as their own neighbours."""
 
 
 @dataclass(frozen=True, slots=True)
 class TuningResult:
-    """Search parameters, and the recall that they reach."""
+    """Search parameters and the recall that they reach."""
 
     params: SearchParams
     recall: float
-    """Mean share of the true best 10 that are found."""
+    """Mean share of the true best 10 that is found."""
 
 
 def last_target(snapshot: Snapshot, key: PartitionKey) -> float:
-    """Return the recall that was wanted of a partition before, or else the default."""
+    """Return the previous target recall of a partition, or else the default."""
     return next((tuning.target for tuning in snapshot.tunings(key)), RECALL)
 
 
 def is_due(snapshot: Snapshot, key: PartitionKey, covered: int, target: float) -> bool:
-    """Return whether the search parameters of a partition have to be measured again.
+    """Return whether the search parameters of a partition must be measured again.
 
-    That is where another recall is wanted, where the shards have grown by a quarter since or shrunk as much, or where
-    there are queries of a modality now that was not there.
+    This is the case if the target recall has changed, if the shards have grown or shrunk by a quarter since, or if the
+    index now has queries of a new modality.
 
     Args:
         snapshot: the newest version.
         key: of the partition.
-        covered: how many segments are in shards.
-        target: wanted recall@10.
+        covered: number of segments in shards.
+        target: target recall@10.
     """
     done = {tuning.query: tuning for tuning in snapshot.tunings(key)}
     return done.keys() != {modality for modality, _ in _query_sources(snapshot, key)} or any(
@@ -91,10 +91,10 @@ def measure(snapshot: Snapshot, key: PartitionKey, shards: ShardSet, target: flo
         snapshot: the source of the queries.
         key: of the partition.
         shards: of the partition.
-        target: wanted recall@10.
+        target: target recall@10.
 
     Returns:
-        What to keep, and whether any of it shows that the codebook is outgrown.
+        The tunings to store, and whether any of them shows that the codebook is outgrown.
     """
     now = datetime.now(UTC).isoformat(timespec="seconds")
     tunings, outgrown = [], False
@@ -109,7 +109,7 @@ def measure(snapshot: Snapshot, key: PartitionKey, shards: ShardSet, target: flo
 
 
 def _query_sources(snapshot: Snapshot, key: PartitionKey) -> Iterator[tuple[Modality, PartitionKey]]:
-    """Each modality of which the index has enough vectors to serve as queries, and the partition with these."""
+    """Return each modality of which the index has enough vectors to serve as queries, with the partition of these."""
     segments = snapshot.counts().segments
     for modality in Modality:
         source = key if modality is key.modality else PartitionKey(modality)
@@ -120,13 +120,13 @@ def _query_sources(snapshot: Snapshot, key: PartitionKey) -> Iterator[tuple[Moda
 def params_for(
     tuned: Mapping[Modality, SearchParams], queries: Collection[Modality | None], own: Modality, lists: int
 ) -> SearchParams:
-    """Return what was tuned for queries of these modalities, or else the widest of all that was tuned.
+    """Return the parameters tuned for queries of these modalities, or else the widest ones of all tunings.
 
-    If only queries of the partition's own modality were measured, that is at least the rule of thumb: queries of
-    another modality need a wider search.
+    If only queries of the partition's own modality were measured, the result is at least `SearchParams.by_rule`,
+    because queries of another modality need a wider search.
 
     Args:
-        tuned: what was measured in the partition, by modality of the queries.
+        tuned: the measurements of the partition, by modality of the queries.
         queries: their modalities; None for one that is not known.
         own: the modality of the partition.
         lists: of its codebook.
@@ -140,9 +140,9 @@ def params_for(
 
 
 def tune(shards: ShardSet, queries: TuningQueries, target: float) -> TuningResult:
-    """Find the cheapest search parameters that exceed a recall@10 by one standard error, or else the best recall.
+    """Find the cheapest search parameters whose recall@10 exceeds the target by one standard error.
 
-    Reads all vectors once, for the true neighbours.
+    If there are none, find those with the best recall. Reads all vectors once to find the true neighbours.
 
     Args:
         shards: to search.
@@ -161,19 +161,19 @@ def tune(shards: ShardSet, queries: TuningQueries, target: float) -> TuningResul
 
 @dataclass(frozen=True, slots=True, order=True)
 class _Trial:
-    """The best search parameters for one nprobe. The least of several trials is the best of them."""
+    """The best search parameters for one nprobe. The minimum of several trials is the best one."""
 
     cost: float
     """Infinite if the recall is below the target."""
     missed: float
-    """Share of the true best 10 that is not found."""
+    """Mean share of the true best 10 that is not found."""
     result: TuningResult = field(compare=False)
 
 
 def _try(
     shards: ShardSet, queries: TuningQueries, truth: list[NDArray[np.int64]], nprobe: int, target: float
 ) -> _Trial:
-    """Find the least `refine_k` whose recall exceeds the target by one standard error, or else the best recall."""
+    """Find the lowest `refine_k` whose recall exceeds the target by one standard error, or else the best recall."""
     ranks = _ranks(shards, queries, truth, nprobe)
     for refine_k in _REFINE_K:
         shares = (ranks < refine_k).mean(axis=1)
@@ -186,8 +186,8 @@ def _try(
 def is_outgrown(shards: ShardSet, result: TuningResult, target: float) -> bool:
     """Return whether a new codebook would be better.
 
-    That is where this one does not reach the target, or only at several times the cost with a new one: on
-    embedding-like vectors, codes of about 32 sqrt(n) vectors and a `refine_k` of 100.
+    This is the case if the current one does not reach the target, or only at several times the cost of a new one, which
+    on embedding-like vectors is that of the codes of about 32 sqrt(n) vectors and a `refine_k` of 100.
     """
     codes = len(shards) * result.params.nprobe / shards.codebook.lists
     is_costly = codes > _OUTGROWN_CODES * math.sqrt(len(shards)) or result.params.refine_k > _OUTGROWN_REFINE_K
@@ -195,7 +195,7 @@ def is_outgrown(shards: ShardSet, result: TuningResult, target: float) -> bool:
 
 
 def _coarse_nprobes(lists: int) -> Iterator[int]:
-    """Values of nprobe to try, each half as large again."""
+    """Return values of nprobe to try, each 1.5 times the previous one."""
     nprobe = max(1, lists // 64)
     while nprobe < lists:
         yield nprobe
@@ -204,13 +204,13 @@ def _coarse_nprobes(lists: int) -> Iterator[int]:
 
 
 def _fine_nprobes(nprobe: int, lists: int) -> list[int]:
-    """Values around the best of the coarse ones, which are few because each takes a while."""
+    """Return values around the best of the coarse ones; only a few, because each takes a while."""
     near = {round(nprobe * factor) for factor in (0.75, 0.87, 1.15)}
     return sorted(number for number in near if 0 < number <= lists and number != nprobe)
 
 
 def _true_neighbours(shards: ShardSet, queries: TuningQueries) -> list[NDArray[np.int64]]:
-    """For each query the ids of the best `TUNED_K`, and of others with the same score as the last of them."""
+    """Return, for each query, the ids of the best `TUNED_K`, and of others that tie with the last of them."""
     scores = np.full((len(queries.vectors), _TRUE_KEPT), -np.inf, np.float32)
     ids = np.full((len(queries.vectors), _TRUE_KEPT), -1, np.int64)
     buffer = np.empty((_BLOCK_ROWS, shards.codebook.dim), np.float32)
@@ -227,7 +227,7 @@ def _true_neighbours(shards: ShardSet, queries: TuningQueries) -> list[NDArray[n
 
 
 def _ranks(shards: ShardSet, queries: TuningQueries, truth: list[NDArray[np.int64]], nprobe: int) -> NDArray[np.int64]:
-    """The rank, among the candidates, of each of the true best, (q, TUNED_K).
+    """Return the rank, among the candidates, of each of the true best, (q, TUNED_K).
 
     A large number for one that is not found, -1 where there are fewer than `TUNED_K`.
     """

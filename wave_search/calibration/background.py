@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from wave_search.types import Modality
 
 SAMPLE_SIZE = 32
-"""Segments of a partition that a query is scored on to calibrate it. More of them change nothing, and each costs time
-in each search: docs/design/scores.md has the figures."""
+"""Number of segments of a partition that a query is scored on for calibration. More do not change the result, and each
+costs time in each search: see docs/design/scores.md for the measurements."""
 _MEAN_OF_HALF = math.sqrt(2 / math.pi)
-"""Distance of the mean of the lower half of a normal distribution from the mean of the whole, in its deviations."""
+"""Distance between the mean of the lower half of a normal distribution and its mean, in standard deviations."""
 _STD_OF_HALF = math.sqrt(1 - 2 / math.pi)
-"""Standard deviation of the lower half, in standard deviations of the whole."""
+"""Standard deviation of the lower half, in standard deviations of the whole distribution."""
 _DECIMALS = 6
-"""Scores that differ only beyond these decimals differ by rounding."""
+"""Scores that agree to this many decimals differ only by rounding."""
 MIN_STD = 1e-6
-"""Scores with a smaller range or standard deviation are those of one vector many times over: none stands out."""
+"""Scores with a smaller range or standard deviation come from copies of one vector, so none of them stands out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Background:
 
     mean: float
     std: float
-    """0.0 if the sample does not tell it."""
+    """0.0 if the sample does not determine it."""
     sample_mean: float
     """Mean cosine of the whole sample, including matches."""
 
@@ -47,18 +47,18 @@ class Background:
         query_modality: Modality | None,
         score_stats: Mapping[Modality, ScoreStats],
     ) -> Background:
-        """Estimate the background of a query, by what was measured with the cohort of its modality.
+        """Estimate the background of a query from its scores and the measured statistics of the cohort of its modality.
 
-        This is the one rule that chooses mean and standard deviation:
+        This is the only rule that chooses mean and standard deviation:
 
         * std: that of the cohort of the query's modality; the quadratic mean of all cohorts if there is none of this
           modality; the query's own if nothing was measured.
-        * mean: the query's own; half way between it and that of the cohort of its modality, if there is one and the
+        * mean: the query's own; halfway between it and that of the cohort of its modality, if there is one and the
           query has a single row, because the best of several rows scores higher than the queries of a cohort.
 
         Args:
             scores: (n,) of the query on the sample.
-            rows: number of its vectors.
+            rows: number of vectors of the query.
             query_modality: of the media that were embedded; None if it is not known.
             score_stats: of the partition.
         """
@@ -76,13 +76,13 @@ class Background:
 
         Args:
             scores: of the query on the sample.
-            typical_std: standard deviation of typical queries. None for the query's own, with which a query that
-                matches nothing in the partition has hits as far out as any other.
-            typical_mean: mean score of typical queries. The result is half way between it and the query's own: some
-                queries score higher on everything, others because much of the partition matches them. None for the
-                query's own.
+            typical_std: standard deviation of typical queries. None for the query's own, by which even a query that
+                matches nothing in the partition has hits that stand out as far as any other's.
+            typical_mean: mean score of typical queries. The result is halfway between it and the query's own, because
+                some queries score higher on everything, and others because much of the partition matches them. None for
+                the query's own.
         """
-        values = scores.tolist()  # for few numbers, Python is faster than numpy
+        values = scores.tolist()  # Python is faster than numpy for few numbers
         if len(values) < 2 or max(values) - min(values) < MIN_STD:
             return cls(0.0, 0.0, 0.0)
         own_mean, std = fit_lower_half(scores, typical_std or None)
@@ -104,15 +104,15 @@ class Background:
 def fit_lower_half(scores: NDArray[np.floating], std: float | None = None) -> tuple[float, float]:
     """Return mean and standard deviation of the normal distribution whose lower half is that of the scores.
 
-    The upper half is left out because it may hold matches: of a fifth of the partition, they would raise the mean by
-    more than a match stands out from its like. Equal scores count once: those of silence or of black frames, of which
-    there may be many, would otherwise leave no deviation.
+    The upper half is left out because it may contain matches. If a fifth of the partition matched, the mean would rise
+    by more than a match stands out. Equal scores count once, because there may be many equal ones, such as those of
+    silence or black frames, which would reduce the standard deviation to nothing.
 
     Args:
         scores: (n,), two or more.
         std: the standard deviation, if it is known better.
     """
-    # In plain Python: the scores of a query are few.
+    # Plain Python, because a query has few scores.
     distinct = sorted(set(scores.round(_DECIMALS).tolist()))
     lower = distinct[: max(2, (len(distinct) + 1) // 2)]
     mean = math.fsum(lower) / len(lower)

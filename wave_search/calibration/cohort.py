@@ -24,25 +24,25 @@ Examples = tuple["NDArray[np.int64]", "NDArray[np.float32]"]
 """Queries of a cohort: segment ids (n,), -1 for a phrase, and vectors (n, dim) of unit norm."""
 
 _QUERIES = 128
-"""Segments of a partition that are queries of its cohort."""
+"""Number of segments of a partition that serve as queries of its cohort."""
 BACKGROUND_SIZE = 1024
-"""Segments of a partition that the queries are scored on."""
+"""Number of segments of a partition that the queries are scored on."""
 
 
 def score_stats(snapshot: Snapshot, model: Embedder) -> tuple[ScoreStats, ...]:
-    """Measure what typical queries score on each partition: phrases, and segments of the index itself.
+    """Measure the scores of typical queries on each partition: phrases, and segments of the index itself.
 
-    A query that matches nothing scores nearly the same on everything. By its own standard deviation, its best hit would
-    stand out as far as that of a query with matches; by that of typical queries it does not. This is the normalisation
-    of scores by a cohort that speaker verification uses (Auckenthaler et al., Digital Signal Processing 10, 2000), with
-    the standard deviation of the whole cohort.
+    A query that matches nothing scores nearly the same on everything. Measured by its own standard deviation, its best
+    hit would stand out as far as that of a query with matches; measured by that of typical queries, it does not. This
+    is the normalisation of scores by a cohort that speaker verification uses (Auckenthaler et al., Digital Signal
+    Processing 10, 2000), with the standard deviation of the whole cohort.
 
     Args:
-        snapshot: what to measure.
+        snapshot: the version of the index to measure.
         model: embeds the phrases.
 
     Returns:
-        One for each partition of two segments or more and each modality of queries that the index has examples of.
+        One for each pair of a partition with at least two segments and a query modality that the index has examples of.
     """
     held = snapshot.counts().segments
     examples = _examples(snapshot, held, model)
@@ -50,7 +50,7 @@ def score_stats(snapshot: Snapshot, model: Embedder) -> tuple[ScoreStats, ...]:
     for key in (key for key, count in held.items() if count > 1):
         ids = draw(snapshot.partition(key).ids, BACKGROUND_SIZE)
         vectors = snapshot.vectors(key, ids).astype(np.float32)
-        # A query with an instruction searches the partitions of that instruction.
+        # A query with an instruction searches only partitions with that instruction.
         cohorts = {of.modality: some for of, some in examples.items() if of.instruction in ("", key.instruction)}
         for modality, (query_ids, queries) in cohorts.items():
             found.append(ScoreStats(key, modality, *cohort_stats(vectors @ queries.T, ids[:, None] != query_ids)))
@@ -58,7 +58,7 @@ def score_stats(snapshot: Snapshot, model: Embedder) -> tuple[ScoreStats, ...]:
 
 
 def is_measured(snapshot: Snapshot) -> bool:
-    """Return whether the manifest has statistics of every partition: a run may have ended before it measured them."""
+    """Return whether the manifest has statistics for every partition. An interrupted run may not have measured them."""
     measured = {stats.key for stats in snapshot.manifest.score_stats}
     return all(key in measured for key, count in snapshot.counts().segments.items() if count > 1)
 

@@ -1,6 +1,6 @@
-"""The text queries of the cohort: everyday phrases, far apart in meaning.
+"""The text queries of the cohort: everyday phrases with widely different meanings.
 
-Their scores on an index show the distribution of the scores of texts that do not match it in particular.
+Their scores on an index estimate the distribution of scores of texts that do not match it in particular.
 """
 
 PHRASES = (

@@ -1,1 +1,1 @@
-"""The commands, one a file: options in, library calls, exit codes out. `wave_search.cli` puts them together."""
+"""The commands, one per file: options in, library call, exit code out. `wave_search.cli` assembles them."""

@@ -14,7 +14,7 @@ from wave_search.commands.render.text import printable
 
 EPILOG = (
     "A DATASET is a folder with corpus, queries and qrels (MTEB, BEIR), a CSV with the columns "
-    "query,modality,target,relevant, WAVE's JSON, or what a --task reads. See docs/guide/evaluation.md. "
+    "query,modality,target,relevant, WAVE's JSON, or data of a --task. See docs/guide/evaluation.md. "
     "Example:  wave-search eval pairs.csv --model wave-nano"
 )
 
@@ -35,12 +35,12 @@ def evaluate(
     ] = None,
     media: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Folder of relative paths (default: that of the data set)."),
+        typer.Option(metavar="DIR", help="Base folder of relative paths (default: that of the data set)."),
     ] = None,
-    split: Annotated[str, typer.Option(metavar="NAME", help="Part of the data set.")] = "test",
-    instruction: Annotated[str | None, typer.Option(metavar="TEXT", help="The prompt of all media.")] = None,
+    split: Annotated[str, typer.Option(metavar="NAME", help="Split of the data set.")] = "test",
+    instruction: Annotated[str | None, typer.Option(metavar="TEXT", help="Replace the prompt of all media.")] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Only the first N queries; they search the whole corpus.")
+        int | None, typer.Option(min=1, metavar="N", help="Use only the first N queries, on the whole corpus.")
     ] = None,
     cache: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for embeddings (default: in ~/.cache).")
@@ -52,7 +52,7 @@ def evaluate(
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Measure the quality of a model on a data set, and the loss by an index."""
+    """Measure the quality of a model on a data set, and the loss caused by an index."""
     terminal = terminal_of(ctx, quiet)
     cache = cache or _default_cache()
     try:

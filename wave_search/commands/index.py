@@ -39,7 +39,8 @@ def index(
     modalities: Annotated[
         str | None,
         typer.Option(
-            metavar="LIST", help="Modalities to embed: video,audio,av,text,image (default: all of the model)."
+            metavar="LIST",
+            help="Modalities to embed: video,audio,av,text,image (default: all that the model supports).",
         ),
     ] = None,
     segment: Annotated[
@@ -69,7 +70,7 @@ def index(
     """Index folders and files, or update the index."""
     terminal = terminal_of(ctx, quiet)
     if report:
-        report.touch()  # fail before hours of work, not after
+        report.touch()  # fail before hours of work rather than after
     with (
         terminal.progress() as progress,
         _opened_or_created(
@@ -115,7 +116,12 @@ def _opened_or_created(
     opened = ws.open(path, model, load=load, workers=workers)
     info = opened.info()
     for option, given, pinned, same in (
-        ("--segment", segment, info.segmenting, segment is None or str(Segmentation.parse(segment)) == info.segmenting),
+        (
+            "--segment",
+            segment,
+            info.segmentation,
+            segment is None or str(Segmentation.parse(segment)) == info.segmentation,
+        ),
         ("--modalities", modalities, ",".join(info.modalities), wanted is None or {*wanted} == {*info.modalities}),
     ):
         if not same:

@@ -15,9 +15,9 @@ FILE = "last-hits.json"
 
 
 def keep_hits(directory: Path, segment_ids: Sequence[int]) -> bool:
-    """Store the segments that a query found, best first, in place of those of the query before.
+    """Store the segments that a query found, best first, replacing those of the previous query.
 
-    Of concurrent queries, the last to finish is kept. An index that cannot be written keeps nothing.
+    Of concurrent queries, the last one to finish is kept. Nothing is stored if the index is not writable.
 
     Returns:
         Whether they were stored.

@@ -42,7 +42,7 @@ def import_(
         done = opened.import_metadata(file)
     if json:
         terminal.lines([to_json(asdict(done))])
-    columns = ", ".join(f"{printable(name)} ({kind})" for name, kind in done.columns.items()) or "no column"
+    columns = ", ".join(f"{printable(name)} ({column})" for name, column in done.columns.items()) or "no column"
     terminal.message(f"{columns} for {counted(done.files, 'file')}")
     if not done.unknown:
         return DONE

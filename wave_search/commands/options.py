@@ -2,9 +2,11 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
+
+from wave_search import types
 
 IndexDir = Annotated[
     Path, typer.Option("--index", envvar="WAVE_SEARCH_INDEX", metavar="DIR", help="Directory of the index.")
@@ -15,11 +17,11 @@ Model = Annotated[
 ]
 Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda[:N]", help="Device to run the model on.")]
 Dtype = Annotated[
-    Literal["auto", "float32", "bfloat16"],
+    types.Dtype,
     typer.Option("--dtype", help="Precision of the computation; auto: that of the checkpoint."),
 ]
 Quantization = Annotated[
-    Literal["8bit", "4bit", "int8", "fp8"] | None,
+    types.Quantization | None,
     typer.Option("--quantization", help="Quantize the weights; fixed when an index is created."),
 ]
 TokenBudget = Annotated[

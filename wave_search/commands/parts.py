@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Text = Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Text to search for; - reads stdin.")]
 Audio = Annotated[list[str] | None, typer.Option(metavar="FILE", help="Audio of FILE.")]
-Video = Annotated[list[str] | None, typer.Option(metavar="FILE", help="Visual track of FILE, without its sound.")]
+Video = Annotated[list[str] | None, typer.Option(metavar="FILE", help="Visual track of FILE, without its audio.")]
 Image = Annotated[list[str] | None, typer.Option(metavar="FILE", help="Image.")]
 AV = Annotated[list[str] | None, typer.Option(metavar="FILE", help="Audio and visual track of FILE together.")]
 Like = Annotated[list[str] | None, typer.Option(metavar="RANK", help="Result of the last query, by rank.")]
@@ -34,10 +34,10 @@ _STDIN = "-"
 
 
 def weighted(typed: str, *, is_path: bool = False) -> tuple[str, float | None]:
-    """Split "rain^0.5" into the thing and its weight, None if there is none.
+    """Split "rain^0.5" into the item and its weight, None if there is none.
 
-    The last ^NUMBER is the weight, so that a text that ends like this is searched for by "2^10^1". A file whose real
-    name ends like this is meant before a weight.
+    The last ^NUMBER is the weight, so that a text that itself ends in one is written "2^10^1". An existing file whose
+    name ends in ^NUMBER takes precedence over a weight.
     """
     match = None if is_path and os.path.lexists(typed) else _WEIGHTED.fullmatch(typed)
     return (match["item"], float(match["weight"])) if match else (typed, None)
@@ -46,21 +46,21 @@ def weighted(typed: str, *, is_path: bool = False) -> tuple[str, float | None]:
 def read(
     wanted: Mapping[str, Sequence[str] | None], avoided: Mapping[str, Sequence[str] | None], hits: Sequence[int] | None
 ) -> dict[str, list[ws.Weighted]]:
-    """Turn what was typed into arguments of `Index.search`.
+    """Convert command-line values to arguments of `Index.search`.
 
     Args:
-        wanted: for each argument, what to look for.
-        avoided: the same for what to avoid.
-        hits: segments that the last query found, for "like"; None if it is not known.
+        wanted: values to find, by argument.
+        avoided: values to avoid, by argument.
+        hits: segments that the last query found, for "like"; None if unknown.
 
     Raises:
         UsageError: a weight or a rank is not valid.
     """
-    if sum(weighted(typed)[0] == _STDIN for kind in (wanted, avoided) for typed in kind.get("text") or ()) > 1:
+    if sum(weighted(typed)[0] == _STDIN for terms in (wanted, avoided) for typed in terms.get("text") or ()) > 1:
         raise UsageError("--text - is given twice, but stdin can be read only once")
     found: dict[str, list[ws.Weighted]] = {}
-    for make, kind in ((ws.Weighted, wanted), (ws.Not, avoided)):
-        for name, given in kind.items():
+    for make, terms in ((ws.Weighted, wanted), (ws.Not, avoided)):
+        for name, given in terms.items():
             for typed in given or ():
                 thing, weight = weighted(typed, is_path=name not in ("text", "like"))
                 item = _item(name, thing, hits)
@@ -82,7 +82,7 @@ def _stdin() -> bytes:
 
 def _hit(rank: str, hits: Sequence[int] | None) -> int:
     if not re.fullmatch(r"0*[1-9]\d{0,8}", rank, re.ASCII):
-        raise UsageError(f'"{rank}" is no rank of a hit', "The first hit is 1.")
+        raise UsageError(f'"{rank}" is not the rank of a hit', "The first hit is 1.")
     if hits is None:
         remedy = "Search first, with this --index. An index that cannot be written keeps no hits."
         raise UsageError("the hits of the last query are not known", remedy)

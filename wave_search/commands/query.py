@@ -40,16 +40,16 @@ def query(
     not_like: parts.NotLike = None,
     not_similar: parts.NotFile = None,
     instruction: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Instruction for the embedding of media, such as a question.")
+        str | None, typer.Option(metavar="TEXT", help="Instruction to embed media with, such as a question.")
     ] = None,
     rerank: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="Embed the N best results with the instruction and reorder them."),
     ] = None,
     target: Annotated[
-        Target, typer.Option(help="Modality to find; video is the visual track alone, av both tracks.")
+        Target, typer.Option(help="Modality of the results; video is the visual track alone, av both tracks.")
     ] = "any",
-    k: Annotated[int, typer.Option("-k", min=1, metavar="N", help="Number of results.")] = 10,
+    k: Annotated[int, typer.Option("-k", min=1, metavar="N", help="Maximum number of results.")] = 10,
     min_z: Annotated[
         float | None, typer.Option(metavar="Z", help="Minimum z: standard deviations above unrelated segments.")
     ] = None,
@@ -61,12 +61,10 @@ def query(
     open: results.Open = False,  # noqa: A002 - the name of the option
     export: results.Export = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON Lines.")] = False,
-    paths: Annotated[
-        bool, typer.Option("--paths", help="Print only the paths, without repetition, best first.")
-    ] = False,
+    paths: Annotated[bool, typer.Option("--paths", help="Print only the distinct paths, best first.")] = False,
     index: IndexDir = DEFAULT_INDEX,
     model: Annotated[
-        str, typer.Option(metavar="NAME|DIR|HUB_ID[@REV]", help="Source of the model of the index.")
+        str, typer.Option(metavar="NAME|DIR|HUB_ID[@REV]", help="Where to load the model of the index from.")
     ] = "auto",
     device: Device = "auto",
     dtype: Dtype = "auto",
@@ -105,11 +103,11 @@ def query(
             hits = opened.search(request, progress=progress if rerank else None, warn=lost.append)
         kept = last_hits.keep_hits(opened.path, [hit.segment_id for hit in hits])
         if not kept and last_hits.kept_hits(opened.path) is not None:
-            terminal.warning("--like will go by an earlier query: the index cannot be written")
+            terminal.warning("--like will refer to an earlier query: the index cannot be written")
         if instruction is not None and 0 < (share := _coverage(opened.info(), instruction, target)) < 1:
             terminal.warning(f"only {share:.0%} is indexed with this instruction, and only that was searched")
     for file in lost:
-        terminal.warning(f"left at the end: {skipped_line(file)}")
+        terminal.warning(f"moved to the end: {skipped_line(file)}")
     if export:
         results.write(export, hits)
     if not hits:

@@ -94,9 +94,7 @@ def open_hit(hit: Hit) -> None:
     elif opener := shutil.which("xdg-open"):
         command = [opener, str(hit.path)]
     else:
-        raise WaveSearchError(
-            "no program to open a result with was found", "Install mpv, or xdg-open (package xdg-utils)."
-        )
+        raise WaveSearchError("no program to open a result was found", "Install mpv, or xdg-open (xdg-utils).")
     # stdout is for results.
     code = subprocess.run(command, check=False, stdout=sys.stderr).returncode  # noqa: S603 - no shell
     if code:

@@ -1,4 +1,4 @@
-"""Measures the quality of a model on a data set, and the loss by an index."""
+"""Evaluation of the quality of a model on a data set, and of the loss caused by an index."""
 
 from wave_search.evaluation.datasets.rows import BadRow, Place
 from wave_search.evaluation.datasets.tasks import Task, known_tasks

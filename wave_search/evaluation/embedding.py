@@ -1,14 +1,14 @@
-"""Embeds items, or takes their vectors from the cache: decoding runs ahead, the model embeds in batches."""
+"""Embedding of items, with a cache: decoding runs ahead, and the model embeds in batches."""
 
 from __future__ import annotations
 
 import os
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import TYPE_CHECKING
 
+from wave_search.batches import SHORT_BATCH_CLIPS, WHOLE_BATCH_BYTES, batched, clip_bytes, map_ahead
 from wave_search.errors import MediaError, ModelError, UsageError
 from wave_search.files import digest
 from wave_search.query import Encoder
@@ -17,8 +17,7 @@ from wave_search.store import CacheKey, vector_space
 from wave_search.types import Clip, MediaRef, Modality
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Sequence
-    from concurrent.futures import Future
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -29,17 +28,15 @@ if TYPE_CHECKING:
     from wave_search.models import Embedder
     from wave_search.reports import ProgressCallback
     from wave_search.store import EmbeddingCache
-
-BATCH_CLIPS = 8
-"""Batch size, and number of clips decoded ahead. A clip of 128 frames takes 68 MB."""
+    from wave_search.types import Dtype
 
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """An item that could not be embedded, and why."""
+    """An item that could not be embedded, and the reason."""
 
     name: str
-    """Of the file; or the text itself."""
+    """Path of the file, or the text itself."""
     cause: str
     remedy: str
 
@@ -49,24 +46,23 @@ class Embedded:
     """The items embedded so far."""
 
     vectors: dict[Item, NDArray[np.float32]] = field(default_factory=dict)
-    """(dim,) of unit norm each."""
+    """Vectors (dim,) of unit norm."""
     of_content: dict[tuple[Modality, str | None, str], NDArray[np.float32]] = field(default_factory=dict)
-    """The same by modality, prompt and content: equal items have equal vectors, whatever their batches."""
+    """The same vectors by modality, prompt and content: equal items have equal vectors, whatever their batches."""
     unusable: dict[Item, Unusable] = field(default_factory=dict)
     fresh: int = 0
-    """Vectors computed by the model; the others are from the cache, or of equal content."""
+    """Number of vectors computed by the model; the others are from the cache, or of equal content."""
     media_s: float = 0.0
-    """Seconds of sound and video embedded."""
+    """Seconds of audio and video embedded."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Fetched:
-    """The result of the decoding threads: an item with its vector from the cache, or with its clip."""
+class _Missing:
+    """An item whose vector is not in the cache."""
 
     item: Item
     key: str
-    vector: NDArray[np.float32] | None
-    clip: Clip | None
+    clip: Clip
 
 
 class ItemEmbedder:
@@ -74,12 +70,12 @@ class ItemEmbedder:
 
     Args:
         model: the model.
-        dtype: in which it computes, as requested.
+        dtype: requested precision of the computation.
         decoders: processes that read media.
         cache: of vectors.
     """
 
-    def __init__(self, model: Embedder, dtype: str, decoders: DecoderPool, cache: EmbeddingCache) -> None:
+    def __init__(self, model: Embedder, dtype: Dtype, decoders: DecoderPool, cache: EmbeddingCache) -> None:
         self._model = model
         self._dtype = dtype
         self._decoders = decoders
@@ -87,65 +83,55 @@ class ItemEmbedder:
         self._cache = cache
 
     def embed(self, items: Iterable[Item], progress: ProgressCallback | None) -> Embedded:
-        """Embed each distinct item. One that cannot be read is skipped, with its cause.
+        """Embed each distinct item. Items that cannot be read are skipped, and their cause is recorded.
 
         Raises:
             CacheError: the cache cannot be read or written.
         """
-        # Sorted, because a call of the model takes one modality and one prompt.
+        # sorted, because a call of the model takes one modality and one prompt
         distinct = sorted(dict.fromkeys(items), key=lambda item: (item.modality, item.prompt or ""))
         done = Embedded()
-        with closing(self._ahead(distinct)) as ahead:
-            self._work(ahead, len(distinct), done, progress)
+        ahead = map_ahead(
+            self._fetch,
+            distinct,
+            threads=self._decoders.workers,
+            ahead=SHORT_BATCH_CLIPS,
+            interrupt=self._decoders.close,
+        )
+        with closing(ahead) as fetched:
+            missing = self._missing(distinct, fetched, done, progress)
+            for _, of_call in groupby(missing, lambda one: (one.item.modality, one.item.prompt)):
+                for batch in batched(of_call, _size_bytes, max_items=SHORT_BATCH_CLIPS, max_bytes=WHOLE_BATCH_BYTES):
+                    self._embed(batch, done)
         return done
 
-    def _work(
+    def _missing(
         self,
-        ahead: Iterable[tuple[Item, Future[_Fetched]]],
-        total: int,
+        items: Sequence[Item],
+        fetched: Iterable[NDArray[np.float32] | _Missing | Unusable],
         done: Embedded,
         progress: ProgressCallback | None,
-    ) -> None:
-        batch: list[_Fetched] = []
-        for item, future in ahead:
-            if batch and (len(batch) == BATCH_CLIPS or _kind(batch[0].item) != _kind(item)):
-                self._embed(batch, done)
-                batch = []
-            try:
-                fetched = future.result()
-            except (MediaError, UsageError) as error:
-                done.unusable[item] = _unusable(item, error)
+    ) -> Iterator[_Missing]:
+        """Yield the items that have to be embedded, and note the others."""
+        for number, (item, one) in enumerate(zip(items, fetched, strict=True), start=1):
+            if isinstance(one, _Missing):
+                yield one
+            elif isinstance(one, Unusable):
+                done.unusable[item] = one
             else:
-                if fetched.vector is None:
-                    batch.append(fetched)
-                else:
-                    done.vectors[item] = fetched.vector
+                done.vectors[item] = one
             if progress is not None:
-                progress(_progress(item, total, len(batch), done))
-        self._embed(batch, done)
+                progress(_progress(item, number, len(items), done))
 
-    def _ahead(self, items: Sequence[Item]) -> Generator[tuple[Item, Future[_Fetched]]]:
-        pool = ThreadPoolExecutor(self._decoders.workers, thread_name_prefix="evaluation")
-        waiting: deque[tuple[Item, Future[_Fetched]]] = deque()
+    def _fetch(self, item: Item) -> NDArray[np.float32] | _Missing | Unusable:
+        """Take the vector of an item from the cache, or decode it. Called in threads."""
         try:
-            for item in items:
-                waiting.append((item, pool.submit(self._fetch, item)))
-                if len(waiting) >= BATCH_CLIPS:
-                    yield waiting.popleft()
-            while waiting:
-                yield waiting.popleft()
-        finally:
-            if waiting:  # interrupted: the clips being decoded are not needed any more
-                self._decoders.close()
-            pool.shutdown(cancel_futures=True)
-
-    def _fetch(self, item: Item) -> _Fetched:
-        key = self._key(item)
-        cached = self._cached_as(item.modality, item.prompt, key)
-        vector = self._cache.get([cached]).get(cached)
-        if vector is not None:
-            return _Fetched(item, key, vector, None)
-        return _Fetched(item, key, None, self._clip(item))
+            key = self._key(item)
+            cached = self._cached_as(item.modality, item.prompt, key)
+            vector = self._cache.get([cached]).get(cached)
+            return _Missing(item, key, self._clip(item)) if vector is None else vector
+        except (MediaError, UsageError) as error:
+            return _unusable(item, error)
 
     def _cached_as(self, modality: Modality, prompt: str | None, key: str) -> CacheKey:
         return CacheKey(vector_space(self._model.spec, self._dtype, modality, prompt), key)
@@ -166,7 +152,7 @@ class ItemEmbedder:
         try:
             status = path.stat()
         except OSError:
-            return self._decoders.identify(path).digest  # raises the error that fits
+            return self._decoders.identify(path).digest  # raises the specific error
         known = (os.fsencode(path.resolve()), status.st_size, status.st_mtime_ns)
         digest = self._cache.file_digest(*known)
         if digest is None:
@@ -174,31 +160,28 @@ class ItemEmbedder:
             self._cache.note_file_digest(*known, digest)
         return digest
 
-    def _embed(self, batch: Sequence[_Fetched], done: Embedded) -> None:
-        if not batch:
-            return
-        modality, prompt = kind = _kind(batch[0].item)
-        new = {fetched.key: fetched.clip for fetched in batch if (*kind, fetched.key) not in done.of_content}
-        clips = [clip for clip in new.values() if clip is not None]
+    def _embed(self, batch: Sequence[_Missing], done: Embedded) -> None:
+        modality, prompt = batch[0].item.modality, batch[0].item.prompt
+        new = {one.key: one.clip for one in batch if (modality, prompt, one.key) not in done.of_content}
         try:
-            results = self._model.embed(clips, [modality], prompt) if clips else []
+            results = self._model.embed([*new.values()], [modality], prompt) if new else []
         except (ModelError, UsageError) as error:
             if len(batch) == 1:
                 done.unusable[batch[0].item] = _unusable(batch[0].item, error)
                 return
-            for fetched in batch:  # find the one that fails
-                self._embed([fetched], done)
+            for one in batch:  # find the one that fails
+                self._embed([one], done)
             return
         vectors = [(key, vectors[modality]) for key, vectors in zip(new, results, strict=True)]
         self._cache.put((self._cached_as(modality, prompt, key), vector) for key, vector in vectors)
-        done.of_content.update(((*kind, key), vector) for key, vector in vectors)
-        done.vectors.update((fetched.item, done.of_content[*kind, fetched.key]) for fetched in batch)
+        done.of_content.update(((modality, prompt, key), vector) for key, vector in vectors)
+        done.vectors.update((one.item, done.of_content[modality, prompt, one.key]) for one in batch)
         done.fresh += len(new)
-        done.media_s += sum(_seconds(clip) for clip in clips)
+        done.media_s += sum(map(_seconds, new.values()))
 
 
-def _kind(item: Item) -> tuple[Modality, str | None]:
-    return item.modality, item.prompt
+def _size_bytes(one: _Missing) -> int:
+    return clip_bytes(one.clip)
 
 
 def _seconds(clip: Clip) -> float:
@@ -213,11 +196,11 @@ def _unusable(item: Item, error: MediaError | UsageError | ModelError) -> Unusab
     return Unusable(name, cause.removeprefix(f"{name}: "), error.remedy)
 
 
-def _progress(item: Item, total: int, waiting: int, done: Embedded) -> Progress:
+def _progress(item: Item, number: int, total: int, done: Embedded) -> Progress:
     return Progress(
         stage="embed",
         files_total=total,
-        files_done=len(done.vectors) + len(done.unusable) + waiting,
+        files_done=number,
         files_skipped=len(done.unusable),
         segments=done.fresh,
         media_s=done.media_s,

@@ -1,8 +1,8 @@
-"""Figures of retrieval for each query, as trec_eval defines them, and their means with confidence intervals.
+"""Retrieval metrics per query, as defined by trec_eval, and their means with confidence intervals.
 
 Source: https://github.com/usnistgov/trec_eval, and Jarvelin and Kekalainen 2002 for nDCG. An item is relevant if its
-grade is above 0. A query with no relevant item has 0 everywhere. A ranking that ends early counts as if nothing
-relevant came after it.
+grade is above 0. All metrics of a query without relevant items are 0. A ranking that ends early counts as if no
+relevant items followed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DEPTH = 10
-"""Rankings are cut to this length, the default number of hits of a search."""
+"""Rankings are truncated to this length, the default number of hits of a search."""
 _RESAMPLES = 1000
 _BLOCK = 50
 _SEED = 0
@@ -27,7 +27,7 @@ _OUTSIDE = (2.5, 97.5)
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A mean over queries."""
+    """The mean of a metric over queries."""
 
     name: str
     value: float
@@ -38,10 +38,10 @@ class Figure:
 
 
 def figure(name: str, values: NDArray[np.float64]) -> Figure:
-    """Average over queries, with a percentile bootstrap interval (Efron 1979): the same for the same values.
+    """Average over queries, with a deterministic percentile bootstrap interval (Efron 1979).
 
     Args:
-        name: of the figure.
+        name: name of the metric.
         values: (queries,), at least one.
     """
     rng = np.random.default_rng(_SEED)
@@ -57,11 +57,11 @@ def figure(name: str, values: NDArray[np.float64]) -> Figure:
 def similarity_figures(
     similarities: NDArray[np.float32], relevant: NDArray[np.bool_]
 ) -> dict[str, NDArray[np.float64]]:
-    """Rank items by similarity, and compute all figures for each query: see `query_figures`.
+    """Rank items by similarity, and compute all metrics per query: see `query_figures`.
 
     Args:
         similarities: (queries, items). Equal ones are ranked by position.
-        relevant: (queries, items), whether an item is relevant; these are the grades, 1 or 0.
+        relevant: (queries, items), whether an item is relevant, used as grades 1 and 0.
     """
     first = np.argsort(-similarities, axis=1, kind="stable")[:, :DEPTH]
     grades = np.take_along_axis(relevant, first, axis=1).astype(np.int64)
@@ -69,17 +69,17 @@ def similarity_figures(
 
 
 def query_figures(grades: NDArray[np.int64], judged: Sequence[Sequence[int]]) -> dict[str, NDArray[np.float64]]:
-    """Compute all figures for each query.
+    """Compute all metrics per query.
 
     Args:
         grades: (queries, depth) of the hits, best first; 0 for a hit without a judgement.
         judged: for each query the grades of all its judgements, in any order.
 
     Returns:
-        By name, (queries,) from 0 to 1. "R@k": share of the relevant items that are among the first k. "hit@k": 1 if
-        there is one among them; papers with one relevant item per query call this R@k. "nDCG@10": gains are the
-        grades. "MRR@10": one over the rank of the first relevant item, 0 if it is not among the first 10. "mAP@10":
-        precision at each relevant hit among the first 10, over all that are relevant.
+        By name, (queries,) from 0 to 1. "R@k": share of the relevant items that are among the first k. "hit@k": 1 if at
+        least one is; papers with one relevant item per query call this R@k. "nDCG@10": gains are the grades. "MRR@10":
+        reciprocal rank of the first relevant item, 0 if it is not among the first 10. "mAP@10": sum of the precision at
+        each relevant hit among the first 10, divided by the number of relevant items.
     """
     missing = max(0, DEPTH - grades.shape[1])
     gains = np.maximum(np.pad(grades[:, :DEPTH], ((0, 0), (0, missing))), 0)
@@ -106,15 +106,15 @@ def _ndcg(gains: NDArray[np.int64], judged: Sequence[Sequence[int]]) -> NDArray[
 
 
 def choice_accuracy(similarities: Sequence[NDArray[np.float32]], answers: Sequence[int]) -> NDArray[np.float64]:
-    """Score each question by whether the right choice is the nearest.
+    """Score each question by whether the right choice is nearest.
 
     Args:
         similarities: for each question (choices,).
-        answers: for each question the position of the right choice.
+        answers: for each question the index of the right choice.
 
     Returns:
-        (questions,): 1, 0, or one over the number of nearest choices if the right one is among several: the expected
-        score of guessing between them.
+        (questions,): 1, 0, or, if the right choice is one of several that tie for nearest, the reciprocal of their
+        number: the expected score of guessing among them.
     """
     nearest = [row == row.max() for row in similarities]
     return np.array([best[answer] / best.sum() for best, answer in zip(nearest, answers, strict=True)], np.float64)

@@ -1,6 +1,6 @@
-"""Rankings of a corpus and their figures, for each modality of queries and each modality that they search.
+"""Rankings of a corpus and their figures, for each pair of a query modality and a target modality.
 
-Each ranking is made twice: exactly, and by an index as users get it.
+Each ranking is computed twice: exactly, and by an index as users get it.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _NOTHING = -1
 
 
 def split(dataset: Dataset, vectors: Mapping[Item, NDArray[np.float32]]) -> dict[tuple[Modality, Modality], list[str]]:
-    """Sort the queries by direction. One with judgements in several modalities is in several directions.
+    """Group the queries by direction. A query with judgements in several modalities is in several directions.
 
     Args:
         dataset: the queries and their judgements.
         vectors: of the items that could be embedded; others are ignored.
 
     Returns:
-        (modality of the query, modality that it searches) -> ids of queries.
+        (query modality, target modality) -> ids of queries.
     """
     found: dict[tuple[Modality, Modality], list[str]] = defaultdict(list)
     for query_id, grades in dataset.qrels.items():
@@ -57,14 +57,14 @@ def report_direction(
 ) -> DirectionReport:
     """Rank all items of a modality for queries, exactly and by an index, and compute the figures of both.
 
-    Equally near items are ranked by descending id, as in trec_eval. A query that is itself an item of the corpus does
-    not find itself, unless that is judged.
+    Ties are ranked by descending id, as in trec_eval. A query that is itself an item of the corpus is excluded from its
+    results, unless it is judged.
 
     Args:
         dataset: queries, corpus and judgements.
-        vectors: of all items that take part.
-        query_ids: of one modality, each with a judgement in `target`.
-        target: the modality that they search.
+        vectors: of all items to evaluate.
+        query_ids: ids of queries of one modality, each with a judgement in `target`.
+        target: modality to search.
     """
     corpus_ids = sorted(
         (name for name, item in dataset.corpus.items() if item.modality is target and item in vectors), reverse=True
@@ -94,7 +94,7 @@ def report_direction(
 
 
 def _by_modality(dataset: Dataset, vectors: Mapping[Item, NDArray[np.float32]]) -> dict[Modality, NDArray[np.float16]]:
-    """(n, dim) by modality: what an index of the corpus stores."""
+    """Return the vectors (n, dim) by modality that an index of the corpus stores."""
     found: dict[Modality, list[NDArray[np.float32]]] = defaultdict(list)
     for item in dataset.corpus.values():
         if item in vectors:
@@ -107,7 +107,7 @@ def _own_place(place: int, judged: Mapping[int, int]) -> int:
 
 
 def _without(rankings: NDArray[np.int64], own: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Remove the place `own` (q,) from each ranking, and cut them to `DEPTH`."""
+    """Remove the position `own` (q,) from each ranking, and truncate to `DEPTH`."""
     mine = (rankings == own[:, None]) & (own[:, None] != _NOTHING)
     last = np.argsort(mine, axis=1, kind="stable")
     return np.take_along_axis(np.where(mine, _NOTHING, rankings), last, axis=1)[:, :DEPTH]
@@ -120,7 +120,7 @@ def _figures(rankings: NDArray[np.int64], judged: list[dict[int, int]]) -> Itera
 
 
 def exact_rankings(vectors: NDArray[np.float16], queries: NDArray[np.float32], depth: int) -> NDArray[np.int64]:
-    """Rank all items for each query, by the scores of searches.
+    """Rank all items for each query by the scores that searches use.
 
     Args:
         vectors: (n, dim), n at least 1.
@@ -136,7 +136,7 @@ def exact_rankings(vectors: NDArray[np.float16], queries: NDArray[np.float32], d
     rankings = np.empty((len(queries), depth), np.int64)
     for start in range(0, len(queries), _BLOCK_QUERIES):
         block = queries[start : start + _BLOCK_QUERIES]
-        # A product of matrices is fast, but its rounding varies with the shape: it only selects candidates.
+        # A matrix product is fast, but its rounding varies with the shape, so it only selects candidates.
         rough = block @ transposed
         least = np.partition(rough, -depth, axis=1)[:, -depth] - margin
         for row, (query, scores) in enumerate(zip(block, rough, strict=True), start=start):
@@ -158,13 +158,13 @@ def index_rankings(
 
     Args:
         corpus: (n, dim) vectors that the index stores, by modality.
-        target: the modality that is ranked.
-        query: the modality of the queries.
+        target: modality to rank.
+        query: modality of the queries.
         queries: (q, dim) of unit norm.
         depth: the length of the rankings.
 
     Returns:
-        (q, min(n, depth)) positions in `corpus[target]`, best first; -1 where the shard found less.
+        (q, min(n, depth)) positions in `corpus[target]`, best first; -1 where the shard found fewer.
     """
     vectors = corpus[target]
     count = len(vectors)
@@ -184,7 +184,7 @@ def index_rankings(
 def _params(
     shards: ShardSet, corpus: Mapping[Modality, NDArray[np.float16]], target: Modality, query: Modality
 ) -> SearchParams:
-    """Choose how widely to search, by the code of an index: see `params_for`."""
+    """Choose the search parameters as an index does: see `params_for`."""
     sources = [modality for modality, vectors in corpus.items() if len(vectors) >= MIN_QUERIES]
     tuned = {}
     for modality in [query] if query in sources else sources:
@@ -195,6 +195,6 @@ def _params(
 
 
 def overlap(found: NDArray[np.int64], truth: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return for each query the share of the true best (q, k) that is among the found (q, k): (q,)."""
+    """Return, for each query, the share (q,) of the true best (q, k) that is among the found (q, k)."""
     shares: NDArray[np.float64] = (truth[:, :, None] == found[:, None, :]).any(axis=2).mean(axis=1)
     return shares

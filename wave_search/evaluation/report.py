@@ -1,4 +1,4 @@
-"""The results of an evaluation, and how they were obtained."""
+"""The results and the parameters of an evaluation."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from wave_search.evaluation.embedding import Unusable
     from wave_search.evaluation.metrics import Figure
     from wave_search.models import ModelSpec
-    from wave_search.types import Modality
+    from wave_search.types import Dtype, Modality
 
 
 @dataclass(frozen=True, slots=True)
 class DirectionReport:
-    """Queries of one modality that search one modality."""
+    """Figures of the queries of one modality with one target modality."""
 
     query: Modality
     target: Modality
@@ -27,9 +27,9 @@ class DirectionReport:
     items: int
     """Number of items of the target modality."""
     exact: tuple[Figure, ...]
-    """Of the model alone: every query is compared with every item."""
+    """Figures of the model alone: every query is compared with every item."""
     index: tuple[Figure, ...]
-    """The same of the model and an IVF-PQ shard, built and tuned as in an index with many segments."""
+    """Figures of the model with an IVF-PQ shard, built and tuned as in an index with many segments."""
     index_recall: Figure
     """Share of the exact best 10 that the shard finds: the loss of the index, whatever the model."""
 
@@ -41,12 +41,12 @@ class DirectionReport:
 
 @dataclass(frozen=True, slots=True)
 class QuestionsReport:
-    """Questions about media of one modality."""
+    """Figures of the questions about media of one modality."""
 
     modality: Modality
     questions: int
     chance: float
-    """The accuracy of guessing."""
+    """Expected accuracy of guessing."""
     accuracy: Figure
 
     @property
@@ -63,25 +63,25 @@ class Evaluation:
     layout: str
     task: Task | None
     model: ModelSpec
-    dtype: str
+    dtype: Dtype
     """In which the model computed; "auto" for that of the stored weights."""
     instruction: str | None
     prompts: dict[str, tuple[str, ...]]
-    """The prompts in use, by modality, without those of questions."""
+    """Prompts by modality, without those of questions."""
     directions: tuple[DirectionReport, ...]
     questions: tuple[QuestionsReport, ...]
     bad_rows: tuple[BadRow, ...]
-    """Rows of the data set that cannot be used."""
+    """Unusable rows of the data set."""
     unusable: tuple[Unusable, ...]
-    """Media and texts that could not be embedded. They are neither queries nor items."""
+    """Media and texts that could not be embedded. They are excluded from queries and items."""
     left_out: int
-    """Queries and questions that were left out because they need unusable items."""
+    """Number of queries and questions left out because they need unusable items."""
     embedded: int
-    """Vectors computed in this run."""
+    """Number of vectors computed in this run."""
     reused: int
-    """Vectors from the cache, or of equal content."""
+    """Number of vectors from the cache, or of equal content."""
     media_s: float
-    """Seconds of sound and video embedded in this run."""
+    """Seconds of audio and video embedded in this run."""
     elapsed_s: float
 
     @property

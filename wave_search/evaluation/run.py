@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from collections import defaultdict
@@ -23,7 +22,7 @@ from wave_search.evaluation.embedding import Embedded, ItemEmbedder
 from wave_search.evaluation.metrics import choice_accuracy, figure
 from wave_search.evaluation.ranking import report_direction, split
 from wave_search.evaluation.report import DirectionReport, Evaluation, QuestionsReport
-from wave_search.media import DecoderPool
+from wave_search.media import DecoderPool, default_workers
 from wave_search.models import LoadOptions
 from wave_search.models.session import ModelSession
 from wave_search.query import check_count
@@ -32,12 +31,13 @@ from wave_search.store import EmbeddingCache
 from wave_search.types import Modality
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
     from wave_search.models import ModelSpec
-    from wave_search.reports import ProgressCallback
+    from wave_search.reports import ProgressCallback, Stage
 
 
 CACHE_FILE = "embeddings.sqlite3"
@@ -45,18 +45,18 @@ CACHE_FILE = "embeddings.sqlite3"
 
 @dataclass(frozen=True, slots=True)
 class EvaluationOptions:
-    """Which part of a data set to evaluate, and how to read and embed it."""
+    """Options of an evaluation: the part of the data set, and how to read and embed it."""
 
     task: str | None = None
-    """A name of `known_tasks`, or the path of another task file, for data in other layouts."""
+    """Name of a bundled task (see `known_tasks`) or path of another task file, for data in other layouts."""
     media: str | os.PathLike[str] | None = None
-    """The folder that paths in the data set are relative to; None for the data set's own."""
+    """Folder that paths in the data set are relative to; None for the data set's own."""
     split: str = "test"
-    """Which part of the data set, where there are several."""
+    """Name of the split, if there are several."""
     instruction: str | None = None
     """Replaces the prompt of all media, but not that of questions."""
     limit: int | None = None
-    """Number of queries and of questions, from the first one; None for all."""
+    """Maximum number of queries and of questions, starting with the first; None for all."""
 
 
 def evaluate(
@@ -69,7 +69,7 @@ def evaluate(
     workers: int | None = None,
     progress: ProgressCallback | None = None,
 ) -> Evaluation:
-    """Measure how well a model finds the relevant items of a data set, and the loss by an index.
+    """Measure how well a model finds the relevant items of a data set, and the loss caused by an index.
 
     The index is built and tuned as `Index.add` does, so that its figures are those that users get. Items are embedded
     whole, not cut into segments. Rows and media that cannot be used are left out and reported.
@@ -78,11 +78,11 @@ def evaluate(
         dataset: a folder with `corpus`, `queries` and `qrels` as MTEB publishes them; a CSV with the columns query,
             modality, target, relevant; WAVE's JSON; or a file that the task of `options` has a mapping for.
         model: as for `wave_search.create`.
-        options: which part of the data set, and how to read and embed it.
+        options: the part of the data set, and how to read and embed it.
         load: how to load the model.
-        cache: folder for embeddings: an interrupted run resumes there. None for a temporary one.
+        cache: folder for embeddings, with which an interrupted run resumes; None for a temporary one.
         workers: decoder processes; None for the number of cores, at most 4.
-        progress: is called with the progress, see `wave_search.progress`.
+        progress: called with the progress, see `wave_search.progress`.
 
     Raises:
         UsageError: there is no such task, the limit or `workers` is less than 1, or the instruction is empty.
@@ -113,7 +113,7 @@ def evaluate(
         )
         items = _limited(_instructed(read, instruction), options.limit)
         loaded = session.model()
-        with DecoderPool(workers or min(4, len(os.sched_getaffinity(0))), loaded.spec.sampling) as decoders:
+        with DecoderPool(workers or default_workers(), loaded.spec.sampling) as decoders:
             embedded = ItemEmbedder(loaded, load.dtype, decoders, kept).embed(_items(items), progress)
     _report_progress(progress, "shards", embedded)
     directions, used = _directions(items, embedded.vectors, task)
@@ -139,7 +139,7 @@ def evaluate(
     )
 
 
-def _report_progress(progress: ProgressCallback | None, stage: str, embedded: Embedded) -> None:
+def _report_progress(progress: ProgressCallback | None, stage: Stage, embedded: Embedded) -> None:
     if progress is not None:
         items = len(embedded.vectors) + len(embedded.unusable)
         progress(Progress(stage, items, items, len(embedded.unusable), embedded.fresh, embedded.media_s))
@@ -169,7 +169,7 @@ def _instructed(dataset: Dataset, instruction: str | None) -> Dataset:
 
 
 def _limited(dataset: Dataset, limit: int | None) -> Dataset:
-    """Keep the first queries and questions. The corpus stays whole: a smaller one would be easier to search."""
+    """Keep the first queries and questions, but the complete corpus: a smaller one would be easier to search."""
     qrels = dict(islice(dataset.qrels.items(), limit))
     return replace(dataset, qrels=qrels, questions=dataset.questions[:limit])
 

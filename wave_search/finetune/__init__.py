@@ -1,4 +1,4 @@
-"""Fine-tuning on pairs of the user's own. Importing this loads no torch."""
+"""Fine-tuning on the user's own pairs. Importing this does not load torch."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ def train(
     watch: TrainingCallback = lambda _: None,
     message: Callable[[str], None] = lambda _: None,
 ) -> Report | None:
-    """Fine-tune a model as a TOML file describes, and resume an earlier run of it.
+    """Fine-tune a model according to a TOML file, or resume an earlier run of it.
 
     Args:
-        config: with a table `[finetune]`, see `Settings`. Paths in it are relative to the current directory.
-        device: "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:N". Of several processes that
-            `accelerate launch` has started, each uses its own.
-        watch: is called with the progress, in the first process.
-        message: takes a line of text for people now and then, in the first process.
+        config: TOML file with a table `[finetune]`, see `Settings`. Paths in it are relative to the current directory.
+        device: "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:N". Each of several processes started by
+            `accelerate launch` uses its own device.
+        watch: called with the progress, in the first process.
+        message: called with occasional status lines, in the first process.
 
     Returns:
-        The report; None in all processes but the first.
+        The report, or None in all processes but the first.
 
     Raises:
-        UsageError: the configuration has a mistake or does not fit the data, or a package of the extra `train` is
+        UsageError: the configuration is not valid or does not match the data, or a package of the extra `train` is
             missing.
         DatasetError: a file of pairs cannot be read.
         ModelError: the model cannot be loaded, is too large for the device, or training it fails.
-        MediaError: a file that was readable before cannot be read.
+        MediaError: a file that passed the check before training cannot be read.
     """
     from wave_search.finetune.settings import Settings
 

@@ -1,4 +1,4 @@
-"""Training data: pairs of clips that belong together, read from files, and the batches made of them.
+"""Training data: matching pairs of clips, read from files, and their batches.
 
 Files are WAVE's JSON (`.json`, `.jsonl`), read as in evaluations, or a table (`.csv`) with the columns
 `path,start_s,stop_s,text` and optionally `modality`, `question` and `choices`.
@@ -38,36 +38,36 @@ _CHOICE_SEPARATOR = "|"
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One side of a pair: a text, or a range of a file. Equal sides are embedded alike."""
+    """One side of a pair: a text, or a range of a file. Equal sides have equal embeddings."""
 
     modality: Modality | None
-    """None: all that the file offers together, so sound and picture of a video with both."""
+    """None for everything that the file offers together, such as audio and frames of a video with both."""
     text: str = ""
-    """The text itself, if it is one."""
+    """The text, if the side is one."""
     path: Path | None = None
     sound: Path | None = None
-    """The sound of an AV side, where it is in a file of its own."""
+    """The audio of an AV side, if it is in a separate file."""
     span: Span | None = None
-    """None: the whole file."""
+    """None for the whole file."""
     prompt: str | None = None
-    """The instruction of media; None for the model's own prompt."""
+    """The instruction for media; None for the model's own prompt."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two sides that belong together."""
+    """Two matching sides."""
 
     place: Place
     query: Side
     """Media."""
     target: Side
-    """A text (with `wrong`: the right answer), or media."""
+    """A text (the right answer, if there is `wrong`), or media."""
     wrong: tuple[str, ...] = ()
     """Wrong answers."""
 
     @property
     def task(self) -> str:
-        """Name of the task that it trains. Batches hold one task."""
+        """Name of the task that the pair trains. Each batch holds one task."""
         if self.wrong:
             return QUESTIONS
         modalities = [side.modality for side in (self.query, self.target) if side.modality is not None]
@@ -76,19 +76,19 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """The content of some files."""
+    """The content of the data files."""
 
     pairs: tuple[Pair, ...]
     rejected: tuple[BadRow, ...]
     digest: str
-    """Of the content of the files."""
+    """Digest of the content of the files."""
 
 
 def read_data(files: Iterable[Path]) -> Data:
     """Read files of pairs. Media are not opened yet.
 
     Raises:
-        DatasetError: a file cannot be read as a whole.
+        DatasetError: a file cannot be read at all.
     """
     parsers: dict[str, tuple[Callable[[Row], Pair], Columns | None]] = {
         ".json": (_entry_pair, None),
@@ -112,7 +112,7 @@ def read_data(files: Iterable[Path]) -> Data:
 
 
 def _entry_pair(row: Row) -> Pair:
-    """Make a pair of an entry of WAVE's JSON."""
+    """Convert an entry of WAVE's JSON to a pair."""
     entry = parse_entry(row.fields)
     query = _media_side(row.place, entry.medium)
     if entry.other is not None:
@@ -127,7 +127,7 @@ def _media_side(place: Place, medium: Medium) -> Side:
 
 
 def _table_pair(row: Row) -> Pair:
-    """Make a pair of a row of a table."""
+    """Convert a row of a table to a pair."""
     given = {name: field.strip() for name, field in row.fields.items()}
     text, question, choices = (given.get(name, "") for name in ("text", "question", "choices"))
     wrong = tuple(checked_text(choice, "choice") for choice in choices.split(_CHOICE_SEPARATOR)) if choices else ()
@@ -182,7 +182,7 @@ def by_task(pairs: Sequence[Pair]) -> dict[str, list[Pair]]:
 
 
 def select_tasks(tasks: dict[str, list[Pair]], wanted: Sequence[str]) -> dict[str, list[Pair]]:
-    """Select tasks by name; all if none is named.
+    """Select tasks by name; all if no names are given.
 
     Raises:
         UsageError: the data have no pairs for one of them.
@@ -202,15 +202,15 @@ class Batch:
 
 
 class Plan:
-    """The batches of a run, one task each, every pair once per epoch. A resumed run gets the same ones.
+    """The batches of a run, with one task each and every pair once per epoch. Deterministic, for resuming.
 
-    The last batch of a task in an epoch is filled up with the first pairs of that epoch.
+    The last batch of a task in an epoch is padded with the first pairs of that epoch.
 
     Args:
         tasks: name -> pairs.
         size: pairs per batch.
-        processes: their number; it must divide `size`.
-        seed: of the order of pairs.
+        processes: number of processes; must divide `size`.
+        seed: seed for the order of pairs.
 
     Raises:
         UsageError: a task has too few pairs.
@@ -235,11 +235,11 @@ class Plan:
 
     @property
     def epoch_steps(self) -> int:
-        """Number of steps in which each pair is used once."""
+        """Number of steps of an epoch, in which each pair is used once."""
         return sum(-(-len(pairs) // self._sizes[name]) for name, pairs in self._tasks.items())
 
     def batch(self, step: int) -> Batch:
-        """Return the batch of a step, from 0."""
+        """Return the batch of a step, counted from 0."""
         epoch, place = divmod(step, self.epoch_steps)
         return self._epoch(epoch)[place]
 

@@ -1,4 +1,4 @@
-"""The processes that train together, one or several, each on a part of every batch: through accelerate."""
+"""Data-parallel training in one or several processes, each with a part of every batch, through accelerate."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _TIMEOUT = timedelta(days=1)
-"""All media are decoded once before training, and the first process to finish waits for the last."""
+"""Timeout: all media are decoded once before training, and the first process to finish waits for the last."""
 
 
 class ProcessGroup:
-    """This process among those that `accelerate launch` or `torchrun` has started; the only one without them.
+    """This process among those started by `accelerate launch` or `torchrun`, or else the only one.
 
     Args:
-        device: "auto", "cpu", "cuda" or "cuda:N". Of several processes each computes on its own device, and all of them
-            on the CPU if it is "cpu".
+        device: "auto", "cpu", "cuda" or "cuda:N". Each of several processes uses its own device, or the CPU if it is
+            "cpu".
 
     Attributes:
-        rank: number of this process, from 0. The first writes files and reports.
+        rank: index of this process, from 0. The first one writes files and reports.
         size: number of processes.
         device: where this process computes.
 
@@ -45,10 +45,10 @@ class ProcessGroup:
         self.device: torch.device = state.device if self.size > 1 else resolve_devices(device)[0]
 
     def gather_rows(self, rows: torch.Tensor) -> torch.Tensor:
-        """Concatenate the rows of all processes, in their order; each process must have the same number.
+        """Concatenate the rows of all processes in rank order; each process must have the same number.
 
-        Gradients flow into the rows of this process only. Summed over the processes they are those of one process with
-        all rows.
+        Gradients flow only into the rows of this process. Their sum over all processes equals the gradients of a single
+        process with all rows.
 
         Args:
             rows: (n, dim)
@@ -61,7 +61,7 @@ class ProcessGroup:
         return torch.cat([gathered[:first], rows, gathered[first + len(rows) :]])
 
     def gather_lists(self, items: list[Any]) -> list[Any]:
-        """Concatenate the lists of all processes, in their order."""
+        """Concatenate the lists of all processes in rank order."""
         gathered: list[Any] = self._utils.gather_object(items)
         return gathered
 
@@ -72,5 +72,5 @@ class ProcessGroup:
                 parameter.grad.copy_(self._utils.reduce(parameter.grad, "sum"))
 
     def total(self, value: float) -> float:
-        """Return the sum of a number over all processes. Each process waits for the others."""
+        """Return the sum of a number over all processes. Blocks until all processes call it."""
         return float(self._utils.reduce(torch.tensor(value, dtype=torch.float64, device=self.device), "sum"))

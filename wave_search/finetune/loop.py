@@ -1,10 +1,9 @@
-"""The training loop: schedule, checkpoints from which a killed run resumes, log, and a clean end at Ctrl-C."""
+"""The training loop: schedule, checkpoints for resuming, log, and handling of Ctrl-C."""
 
 from __future__ import annotations
 
 import json
 import math
-import os
 import signal
 import threading
 import time
@@ -17,21 +16,22 @@ import numpy as np
 import torch
 
 from wave_search.errors import WaveSearchError
+from wave_search.files import write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
-    from types import FrameType, TracebackType
+    from types import FrameType
 
     from wave_search.finetune.distributed import ProcessGroup
 
 CHECKPOINT = "last.pt"
-"""Name of the file, in the directory of a stage."""
+"""Name of the checkpoint file in the directory of a stage."""
 _LOG_EVERY = 20
 
 
 class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Number of steps, and the learning rate of each."""
+    """Number of steps and learning rate schedule."""
 
     steps: int
     learning_rate: float
@@ -39,7 +39,7 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     weight_decay: float = 0.05
     checkpoint_every: int = 100
     bfloat16: bool = False
-    """Multiply matrices in bfloat16, for processors that are faster with it."""
+    """Compute matrix products in bfloat16, for processors that are faster with it."""
 
     def rate(self, step: int) -> float:
         """Return the learning rate at a step: linear warm-up, then cosine decay."""
@@ -54,18 +54,18 @@ class Stage(Protocol):
 
     @property
     def trained(self) -> torch.nn.Module:
-        """The module whose state is the checkpoint. Parameters that require no gradient do not change."""
+        """The module whose state is the checkpoint. Parameters that require no gradient are not trained."""
 
     def loss(self, rng: np.random.Generator, step: int, /) -> tuple[torch.Tensor, dict[str, float]]:
-        """Draw the batch of a step, and return its loss and figures for the log."""
+        """Draw the batch of a step, and return its loss and metrics for the log."""
 
     def validate(self) -> dict[str, float]:
-        """Return figures on data that are not trained on."""
+        """Return metrics on held-out data."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A step that was done."""
+    """A completed step."""
 
     step: int
     steps: int
@@ -83,22 +83,22 @@ def run(
     group: ProcessGroup,
     stop: Callable[[], bool] = lambda: False,
 ) -> int:
-    """Train one stage to its end, from its last checkpoint if there is one. Each process of the group calls this.
+    """Train one stage to its end, starting at its last checkpoint if there is one. Called by each process of the group.
 
-    Every step draws its batch from a generator that is seeded with the seed and the step, so that a resumed run does
-    the steps that the interrupted one would have done.
+    Every step draws its batch from a generator seeded with the seed and the step, so that a resumed run continues
+    exactly as the interrupted one would have.
 
     Args:
-        stage: to be trained.
+        stage: stage to train.
         schedule: its steps and learning rates.
-        directory: for the checkpoint.
-        seed: of all random choices.
+        directory: directory of the checkpoint.
+        seed: seed of all random choices.
         report: called after each step.
         group: the processes that train together.
-        stop: called after each step; if it is true in any process, all stop after a checkpoint.
+        stop: called after each step; if it returns true in any process, all save a checkpoint and stop.
 
     Returns:
-        The number of steps done, less than those of the schedule if it was stopped.
+        The number of completed steps, fewer than scheduled if the stage was stopped.
     """
     directory.mkdir(parents=True, exist_ok=True)
     checkpoint = directory / CHECKPOINT
@@ -118,7 +118,7 @@ def run(
         torch.nn.utils.clip_grad_norm_(stage.trained.parameters(), 1.0)
         optimizer.step()
         done = step + 1
-        # All processes leave the loop at the same step, or some would wait for ever.
+        # All processes must leave the loop at the same step, or some would wait forever.
         halted = group.total(float(stop())) > 0 and done < schedule.steps
         if done % schedule.checkpoint_every == 0 or done == schedule.steps or halted:
             if group.rank == 0:
@@ -140,7 +140,7 @@ def _validated(stage: Stage) -> dict[str, float]:
 
 
 def _groups(module: torch.nn.Module, weight_decay: float) -> Iterator[dict[str, object]]:
-    """Apply weight decay to matrices, not to gains and biases."""
+    """Return parameter groups that apply weight decay to matrices, but not to gains and biases."""
     matrices = [p for p in module.parameters() if p.requires_grad and p.ndim > 1]
     others = [p for p in module.parameters() if p.requires_grad and p.ndim <= 1]
     yield {"params": matrices, "weight_decay": weight_decay}
@@ -148,14 +148,9 @@ def _groups(module: torch.nn.Module, weight_decay: float) -> Iterator[dict[str, 
 
 
 def _save(path: Path, stage: Stage, optimizer: torch.optim.Optimizer, step: int) -> None:
-    """Write a temporary file and rename it: the previous checkpoint survives a crash."""
-    temporary = path.with_suffix(".tmp")
     content = {"model": stage.trained.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
     try:
-        torch.save(content, temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        write_atomic(path, lambda file: torch.save(content, file), durable=True)
     except (OSError, RuntimeError) as error:  # torch has no class of its own for a full disk
         raise WaveSearchError(
             f"{path}: the checkpoint cannot be written ({error})",
@@ -173,12 +168,12 @@ def _resume(path: Path, stage: Stage, optimizer: torch.optim.Optimizer) -> int:
 
 
 class Log:
-    """Writes means over some steps to `log.jsonl`, and to TensorBoard if that is installed.
+    """Writes means over several steps to `log.jsonl`, and to TensorBoard if it is installed.
 
     Args:
-        stage: its name.
-        directory: for the files.
-        message: takes a line of text for people at each mean.
+        stage: name of the stage.
+        directory: directory of the log files.
+        message: called with a status line for each mean.
     """
 
     def __init__(self, stage: str, directory: Path, message: Callable[[str], None]) -> None:
@@ -208,9 +203,7 @@ class Log:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
         if self._board is not None:
             self._board.close()
@@ -225,12 +218,12 @@ def _board(directory: Path) -> Any:
 
 
 class Interrupt:
-    """Delays the first Ctrl-C to the end of a step; the second one ends the program at once. A context manager.
+    """Delays the first Ctrl-C to the end of a step; the second one ends the program immediately. A context manager.
 
     Calling it returns whether to stop.
 
     Args:
-        message: takes the line of text that answers Ctrl-C.
+        message: called with the reply to Ctrl-C.
     """
 
     def __init__(self, message: Callable[[str], None]) -> None:
@@ -247,9 +240,7 @@ class Interrupt:
             self._before = signal.signal(signal.SIGINT, self._note)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._restore()
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""Low-rank adapters in the decoder, by peft. Everything else is frozen."""
+"""Low-rank adapters in the decoder, through peft. All other weights are frozen."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _NAME = "default"
 
 
 class Adapter(nn.Module):
-    """The adapters of a model, without its other weights: the state of this module is that of a checkpoint.
+    """The adapters of a model without its other weights. The state of this module is that of a checkpoint.
 
-    The model's layers are replaced in place by ones that add the adapters' output; at first it is zero.
+    The model's layers are replaced in place by layers that add the output of the adapters, which is initially zero.
 
     Source: LoRA, arXiv:2106.09685.
     """
@@ -32,9 +32,9 @@ class Adapter(nn.Module):
 
         Args:
             wave: the model; its weights are frozen.
-            base: its name and revision, to be written beside the adapters.
+            base: name and revision of the model, to be saved with the adapters.
             settings: size and layers of the adapters.
-            seed: of the initial values.
+            seed: seed of the initial values.
 
         Raises:
             UsageError: peft is not installed.
@@ -51,10 +51,10 @@ class Adapter(nn.Module):
             r=settings.rank,
             lora_alpha=settings.alpha,
             lora_dropout=settings.dropout,
-            # The towers have layers of the same names.
+            # The towers have layers with the same names.
             target_modules=rf"model\.layers\.\d+\.(self_attn|mlp)\.({targets})",
         )
-        # In a tuple, so that the weights of the model are not part of the state of this module.
+        # A tuple, so that the weights of the model are not part of the state of this module.
         self._peft: tuple[Any, ...] = (PeftModel(wave, config),)
         layers: list[Any] = [
             module for module in wave.modules() if {"lora_A", "base_layer"} <= dict(module.named_children()).keys()

@@ -13,10 +13,10 @@ def contrastive(
 
     Args:
         media: (batch, dim), not normalised.
-        labels: (batch, dim), the partner of each row of `media`.
+        labels: (batch, dim), the counterpart of each row of `media`.
         temperature: cosines are divided by it; the paper's is 0.01.
-        same: (batch, batch) whether two pairs mean the same. They are no negatives of each other: the target is spread
-            over them. None for the identity, which is the loss of the paper.
+        same: (batch, batch), whether two pairs are equivalent. Such pairs are not negatives of each other: the target
+            is distributed over them. None for the identity, which gives the loss of the paper.
     """
     cosines = F.normalize(media, dim=-1) @ F.normalize(labels, dim=-1).T
     return info_nce(cosines, temperature, same)
@@ -34,7 +34,7 @@ def info_nce(
 
 
 def multiple_choice(media: torch.Tensor, candidates: torch.Tensor, temperature: float | torch.Tensor) -> torch.Tensor:
-    """Cross entropy over the candidates of each sample, of which the first is right.
+    """Compute the cross-entropy over the candidates of each sample, the first of which is right.
 
     Args:
         media: (batch, dim), not normalised.

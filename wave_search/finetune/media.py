@@ -1,4 +1,4 @@
-"""Decodes the sides of pairs as clips, with the same decoders as for an index, and checks them before training."""
+"""Decoding of the sides of pairs as clips, with the decoders of the indexer, and their check before training."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from threading import Lock
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self
 
+from wave_search.batches import Item, Result, map_ahead
 from wave_search.errors import MediaError, UsageError
 from wave_search.evaluation.datasets.rows import BadRow
-from wave_search.media import DecoderPool, Segmentation
+from wave_search.media import WHOLE, DecoderPool
 from wave_search.models.wave.network import audio_tower_tokens
 from wave_search.models.wave.preprocess import prepare
 from wave_search.types import Clip, Modality
@@ -26,16 +27,13 @@ if TYPE_CHECKING:
     from wave_search.models.wave.config import WaveConfig
     from wave_search.types import Sampling, Span
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-_WHOLE = Segmentation("none")
 _MAX_WORKERS = 8
 _READ_AHEAD = 2
-"""Items that wait for each worker."""
+"""Number of queued items per worker."""
 
 
 class Loader:
-    """Reads media. Thread-safe; a context manager.
+    """Decodes media files. Thread-safe; a context manager.
 
     Args:
         sampling: of the model.
@@ -50,7 +48,7 @@ class Loader:
         self._known: dict[Path, MediaInfo] = {}
 
     def identify(self, path: Path) -> MediaInfo:
-        """Identify a file. It is read once for that.
+        """Identify a file, which is read only once.
 
         Raises:
             MediaError: it cannot be used.
@@ -68,7 +66,7 @@ class Loader:
 
         Raises:
             MediaError: a file cannot be decoded, or has no content of that modality.
-            UsageError: the range begins behind the end of the file.
+            UsageError: the range begins after the end of the file.
         """
         if side.path is None:
             return Clip(text=side.text)
@@ -85,7 +83,7 @@ class Loader:
             clip = next(segments, None)
             if clip is None or modality not in clip.modalities:
                 raise MediaError(path, f"there is nothing in the range that can be used as {modality}")
-            # Also read to the end: an error after the clip is one of the file, too.
+            # Read to the end, because an error after the clip is also an error of the file.
             for _ in segments:
                 pass
         return clip
@@ -93,7 +91,7 @@ class Loader:
     def _segments(
         self, path: Path, info: MediaInfo, modalities: Collection[Modality], span: Span | None
     ) -> Generator[Clip]:
-        for segment in self._decoders.segments(path, info, _WHOLE, modalities, span):
+        for segment in self._decoders.segments(path, info, WHOLE, modalities, span):
             yield segment.clip
 
     def submit(self, sides: Iterable[Side]) -> list[Future[Clip]]:
@@ -102,13 +100,8 @@ class Loader:
 
     def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
         """Apply a function to items in other threads, a few items ahead of the caller."""
-        waiting: list[Future[Result]] = []
-        for item in items:
-            waiting.append(self._pool.submit(function, item))
-            if len(waiting) >= _READ_AHEAD * self._workers:
-                yield waiting.pop(0).result()
-        for future in waiting:
-            yield future.result()
+        ahead, interrupt = _READ_AHEAD * self._workers, self._decoders.close
+        return map_ahead(function, items, threads=self._workers, ahead=ahead, interrupt=interrupt)
 
     def close(self) -> None:
         """End the decoder processes."""
@@ -118,23 +111,23 @@ class Loader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
 def check_media(
     pairs: Sequence[Pair], loader: Loader, config: WaveConfig, report: Callable[[int], None]
 ) -> list[Pair | BadRow]:
-    """Decode the media of pairs once, before training: an error in the middle of it would change all later batches.
+    """Decode the media of pairs once before training, because an error during training would change all later batches.
 
     Args:
-        pairs: with modalities as in their rows.
+        pairs: pairs with the modalities of their rows.
         loader: reads media.
         config: of the model.
         report: called with the number of checked pairs.
 
     Returns:
-        For each the pair with its modalities resolved, or why it cannot be used.
+        For each pair, the pair with its modalities resolved, or the reason why it cannot be used.
     """
     results: list[Pair | BadRow] = []
     for result in loader.map(lambda pair: _checked(pair, loader, config), pairs):
@@ -144,7 +137,7 @@ def check_media(
 
 
 def resolved(pair: Pair, loader: Loader) -> Pair:
-    """Resolve the modalities of a pair that its row leaves open, by the content of the files.
+    """Resolve the modalities that the row of a pair leaves open from the content of the files.
 
     Raises:
         MediaError: a file cannot be used.
@@ -157,7 +150,7 @@ def _resolved(side: Side, loader: Loader) -> Side:
         return side
     offers = loader.identify(side.path).modalities
     if offers == (Modality.TEXT,):
-        raise MediaError(side.path, "a text, but sound, video or an image is needed")
+        raise MediaError(side.path, "a text, but audio, video or an image is needed")
     return replace(side, modality=Modality.AV if Modality.AV in offers else offers[0])
 
 

@@ -1,4 +1,4 @@
-"""The result of a run: its report, and the model directory with its adapter and a model card."""
+"""The results of a run: its report, and the model directory with its adapter and a model card."""
 
 from __future__ import annotations
 
@@ -18,54 +18,54 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The state of a run at its end or interruption."""
+    """The state of a run at its end or at an interruption."""
 
     directory: Path
-    """Of the run."""
+    """Number of steps of the whole run."""
     steps: int
     steps_done: int
     elapsed_s: float
-    """Of this start; interrupted ones before it do not count."""
+    """Duration since this start; earlier, interrupted ones do not count."""
     interrupted: bool
     base: str
-    """The model that is fine-tuned, and its revision."""
+    """The base model and its revision."""
     model: Path | None = None
     """Directory of the finished model; None after an interruption."""
     revision: str = ""
-    """Of the finished model."""
+    """Revision of the finished model."""
     pairs: Mapping[str, int] = field(default_factory=dict)
     """Task -> number of training pairs."""
     validation_pairs: int = 0
     left_out: tuple[BadRow, ...] = ()
-    """Rows of the data that cannot be used."""
+    """Unusable rows of the data."""
     before: Mapping[str, float] = field(default_factory=dict)
-    """Figures on the validation pairs, of the base model."""
+    """Metrics of the base model on the validation pairs."""
     after: Mapping[str, float] = field(default_factory=dict)
-    """The same of the finished model."""
+    """Metrics of the finished model on the validation pairs."""
 
 
 def save_adapter(adapter: Adapter, directory: Path) -> Path:
-    """Write the adapter, before it is merged, into a temporary folder beside that of the model.
+    """Write the adapter, before it is merged, to a temporary directory beside that of the model.
 
     Returns:
-        The folder, for `save_model`.
+        The directory, for `save_model`.
     """
     partial = directory.with_name(f"{directory.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed here
+    shutil.rmtree(partial, ignore_errors=True)  # left by a run that was killed here
     partial.mkdir(parents=True)
     adapter.save(partial / "adapter")
     return partial
 
 
 def save_model(wave: Wave, base: Path, text: str, partial: Path, directory: Path) -> None:
-    """Write merged weights, configuration, tokenizer and card, and rename the folder.
+    """Write merged weights, configuration, tokenizer and model card, and rename the directory.
 
     Args:
         wave: the model with its adapter merged.
         base: directory of the model that was fine-tuned.
         text: of the model card.
         partial: the result of `save_adapter`.
-        directory: of the model; must not exist yet.
+        directory: directory of the model; must not exist.
     """
     from wave_search.models.wave.checkpoint import save_wave
     from wave_search.models.wave.tokenizer import TOKENIZER_FILES
@@ -79,7 +79,7 @@ def save_model(wave: Wave, base: Path, text: str, partial: Path, directory: Path
 
 
 def model_card(report: Report, settings: Settings) -> str:
-    """Write the model card, as Markdown."""
+    """Return the model card as Markdown."""
     lora = settings.lora
     figures = [
         f"| {name} | {report.before[name]:.3f} | {value:.3f} |"

@@ -1,4 +1,4 @@
-"""One fine-tuning, from the settings to the finished model."""
+"""One fine-tuning run, from the settings to the finished model."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 
 _NAME = "finetune"
 _WARM_UP = 0.03
-"""Share of the steps; that of WAVE's published training."""
+"""Share of steps for the warm-up, that of WAVE's published training."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """The objects that all parts of a run use."""
+    """The shared objects of a run."""
 
     settings: Settings
     source: Source
@@ -61,7 +61,7 @@ class _Run:
 
 @dataclass(frozen=True, slots=True)
 class _Inputs:
-    """The data of a run."""
+    """The input data of a run."""
 
     pairs: dict[str, list[Pair]]
     """By task."""
@@ -76,15 +76,15 @@ def fine_tune(
 
     Args:
         settings: of the run.
-        group: the processes that train together; the first writes the files.
-        watch: is called with the progress.
-        message: takes a line of text for people now and then.
+        group: the processes that train together; the first one writes the files.
+        watch: called with the progress.
+        message: called with occasional status lines.
 
     Raises:
-        UsageError: the settings do not fit the data, or the directory contains another run.
+        UsageError: the settings do not match the data, or the directory contains another run.
         DatasetError: a file of pairs cannot be read.
         ModelError: the model cannot be loaded, is too large for the device, or training it fails.
-        MediaError: a file that was readable before cannot be read.
+        MediaError: a file that passed the check before training cannot be read.
     """
     started = time.monotonic()
     watch(Training("loading", 0, 0))
@@ -94,10 +94,10 @@ def fine_tune(
     digests = {"base": source.revision, "training_data": training.digest, "validation_data": validation.digest}
     if group.rank == 0:
         state.claim(settings, processes=group.size, **digests)
-    group.total(0.0)  # the others wait for that
+    group.total(0.0)  # the other processes wait for this
     try:
         embedder = _load(settings, source, group)
-        # Before the media are decoded, so that a missing package is reported at once.
+        # Before the media are decoded, so that a missing package is reported immediately.
         adapter = Adapter(embedder.wave, f"{source.name} at {source.revision}", settings.lora, settings.seed)
         with Loader(embedder.spec.sampling) as loader:
             run = _Run(settings, source, embedder, adapter, loader, state, group, watch, message)
@@ -138,7 +138,7 @@ def _inputs(run: _Run, training: Data, validation: Data) -> _Inputs:
 
 
 def _check(run: _Run, pairs: list[Pair]) -> list[BadRow]:
-    """Check media, each process its share."""
+    """Check media; each process checks its share."""
     mine = pairs[run.group.rank :: run.group.size]
 
     def report(done: int) -> None:
@@ -196,7 +196,7 @@ def _steps(run: _Run, stage: FineTune, schedule: loop.Schedule) -> int:
 
 
 def _finished(run: _Run, report: Report, measure: Callable[[], dict[str, float]]) -> Report:
-    """Merge the adapters, validate the merged model (merging rounds) and write it, unless that was done before."""
+    """Merge the adapters, validate the merged model (merging rounds) and write it, unless it exists already."""
     directory = run.settings.directory / "model"
     if directory.exists():
         report = replace(report, after=run.state.figures("after") or {})
@@ -212,7 +212,7 @@ def _finished(run: _Run, report: Report, measure: Callable[[], dict[str, float]]
 
 
 def _kept(run: _Run, name: str, measure: Callable[[], dict[str, float]]) -> dict[str, float]:
-    """Return figures that are measured once, in this start of the run or an earlier one."""
+    """Return metrics that are computed only once, in this start of the run or an earlier one."""
     figures = run.state.figures(name)
     if figures is None:
         figures = measure()

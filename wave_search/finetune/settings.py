@@ -1,4 +1,4 @@
-"""The settings of a fine-tuning: the table `[finetune]` of a TOML file."""
+"""The settings of a fine-tuning run: the table `[finetune]` of a TOML file."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import msgspec
 from msgspec import Meta
 
 from wave_search.files import read_toml
+from wave_search.types import Dtype
 
 QUESTIONS = "questions"
-"""Name of the task of questions with several answers. Others are named by their modalities, as "text_audio"."""
+"""Name of the task of multiple-choice questions. Other tasks are named by their modalities, such as "text_audio"."""
 _DEFAULT_EPOCHS = 1
 _REMEDY = "docs/guide/fine-tuning.md describes the configuration."
 _Positive = Annotated[float, Meta(gt=0, le=sys.float_info.max)]
@@ -28,33 +29,33 @@ class Lora(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The output of the adapters is scaled by alpha / rank."""
     dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.05
     targets: Annotated[tuple[_Layer, ...], Meta(min_length=1)] = ("q_proj", "k_proj", "v_proj")
-    """Linear layers of each layer of the decoder."""
+    """Linear layers to adapt in each layer of the decoder."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One fine-tuning."""
 
     model: str
-    """A name, a directory, or an id of the hub, as for an index."""
+    """Base model: a name, a directory, or a hub id, as for an index."""
     directory: Path
-    """For all files of the run; the finished model is in `model` below it."""
+    """Directory for all files of the run; the finished model is in its subdirectory `model`."""
     pairs: Annotated[tuple[Path, ...], Meta(min_length=1)]
     """Files of training data, JSON or CSV."""
     validation: tuple[Path, ...] = ()
-    """Files of pairs that are not trained on."""
+    """Files of validation pairs."""
     tasks: tuple[str, ...] = ()
-    """Which tasks of the data to train on, such as "text_audio" or "questions". Empty: all."""
+    """Tasks of the data to train on, such as "text_audio" or "questions"; all if empty."""
     epochs: _Positive | None = None
-    """How often each pair is used. Either this or `steps`; once, if neither is given."""
+    """Number of times that each pair is used. Excludes `steps`; 1 if neither is given."""
     steps: _AtLeastOne | None = None
     batch: Annotated[int, Meta(ge=2)] = 8
-    """Pairs per step, all processes together. The other pairs of a batch are the negatives of each pair."""
+    """Number of pairs per step over all processes. The other pairs of a batch are the negatives of a pair."""
     learning_rate: _Positive = 2e-5
     temperature: _Positive = 0.01
-    """Cosines are divided by it."""
+    """Temperature that cosines are divided by."""
     checkpoint_every: _AtLeastOne = 100
     """Steps between checkpoints; each is followed by a validation."""
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    dtype: Dtype = "auto"
     """Of the frozen weights; "auto" for that of the stored ones."""
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
     lora: Lora = Lora()
@@ -64,7 +65,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise ValueError("epochs and steps exclude each other")
 
     def steps_of(self, epoch_steps: int) -> int:
-        """Return the steps of the whole run, given those of an epoch."""
+        """Return the number of steps of the whole run, given that of an epoch."""
         return self.steps or max(1, round((self.epochs or _DEFAULT_EPOCHS) * epoch_steps))
 
     @classmethod

@@ -1,4 +1,4 @@
-"""One step of fine-tuning: a batch of one task, its embeddings, its loss."""
+"""The training step of fine-tuning: a batch of one task, its embeddings, its loss."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ if TYPE_CHECKING:
     from wave_search.models.wave.sequences import TokenSequence
 
 _PACK_TOKENS = 8192
-"""Tokens per pass of the decoder. The backward pass computes each layer of a pack again as a whole."""
+"""Maximum number of tokens per decoder pass. The backward pass recomputes each layer of a pack at once."""
 
 
 class FineTune:
     """See `loop.Stage`.
 
-    The towers, the head and the decoder are frozen, except for the adapters. Of each layer of the decoder only the
-    input is kept for the backward pass.
+    The towers, the head and the decoder are frozen, except for the adapters. Only the input of each decoder layer is
+    kept for the backward pass.
 
     Args:
         embedder: of the model.
-        adapter: in its decoder.
+        adapter: the adapter in its decoder.
         plan: the batches.
         loader: reads media.
-        validate: returns figures on data that are not trained on.
+        validate: returns metrics on held-out data.
         temperature: of the losses.
-        group: the processes among which each batch is divided.
+        group: the processes that each batch is divided among.
     """
 
     def __init__(
@@ -68,14 +68,14 @@ class FineTune:
         return self._adapter
 
     def validate(self) -> dict[str, float]:
-        """Return figures on data that are not trained on."""
+        """Return metrics on held-out data."""
         return self._validate()
 
     def loss(self, _rng: np.random.Generator, step: int) -> tuple[torch.Tensor, dict[str, float]]:
         """Compute the loss of the batch of a step.
 
         Raises:
-            MediaError: a file cannot be read any more.
+            MediaError: a file can no longer be read.
             ModelError: the loss is not finite.
         """
         batch = self._plan.batch(step)
@@ -101,7 +101,7 @@ class FineTune:
         return pairs[self._group.rank * count : (self._group.rank + 1) * count]
 
     def _read(self, step: int) -> tuple[list[Clip], list[Clip]]:
-        """Return the clips of this process's share, of queries and of targets, and start decoding those of the next."""
+        """Return the clips of this process's share, queries and targets, and start decoding those of the next step."""
         for number in (step, step + 1):
             if number not in self._upcoming:
                 pairs = self._share(self._plan.batch(number).pairs)
@@ -111,7 +111,7 @@ class FineTune:
         return [clip.result() for clip in queries], [clip.result() for clip in targets]
 
     def _choices(self, media: torch.Tensor, pairs: Sequence[Pair]) -> torch.Tensor:
-        """Return the sum of the losses of questions, which may have different numbers of answers."""
+        """Return the sum of the losses of questions, which may differ in their number of answers."""
         texts = [answer for pair in pairs for answer in (pair.target.text, *pair.wrong)]
         answers = self._embed_clips([Clip(text=text) for text in texts], Modality.TEXT, [None] * len(texts))
         own = torch.split(answers, [1 + len(pair.wrong) for pair in pairs])
@@ -125,7 +125,7 @@ class FineTune:
         return self._embed_clips(clips, sides[0].modality or Modality.AV, [side.prompt for side in sides])
 
     def _embed_clips(self, clips: Sequence[Clip], modality: Modality, prompts: Sequence[str | None]) -> torch.Tensor:
-        """(clips, dim) float32, not normalised."""
+        """Embed clips: (clips, dim) float32, not normalised."""
         wave, wanted = self._embedder.wave, frozenset({modality})
         with torch.no_grad():
             prepared = map_ahead(lambda clip: prepare(wave.config, clip, wanted), clips)
@@ -141,14 +141,14 @@ def _sides(pairs: Sequence[Pair]) -> tuple[list[Side], list[Side]]:
 
 
 def _same(pairs: Sequence[Pair]) -> torch.Tensor:
-    """Return (pairs, pairs) whether two pairs share a side: several captions of one clip are no negatives of it."""
+    """Return (pairs, pairs), whether two pairs share a side: captions of the same clip are not negatives of it."""
     return torch.tensor([[one.query == other.query or one.target == other.target for other in pairs] for one in pairs])
 
 
 def _in_packs(
     sequences: Sequence[TokenSequence], embed: Callable[[Sequence[TokenSequence]], torch.Tensor]
 ) -> torch.Tensor:
-    """Embed in packs of limited size; rows are in the order of the sequences."""
+    """Embed sequences in packs of limited size, and return rows in the order of the sequences."""
     rows: dict[int, torch.Tensor] = {}
     for pack in packs(enumerate(sequences), lambda numbered: numbered[1].shape, _PACK_TOKENS):
         embedded = embed([sequence for _, sequence in pack])

@@ -1,4 +1,4 @@
-"""Small files of a run beside its checkpoint, so that it can be resumed, and only with the same settings and data."""
+"""The state files of a run beside its checkpoint, so that it is resumed only with the same settings and data."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from wave_search.finetune.settings import Settings
 
 _FREE = ("directory", "checkpoint_every", "model")
-"""Settings that may change between two starts of a run. Of the model the content must not change."""
+"""Settings that may change between two starts of a run. The content of the model must not change."""
 
 
 class State:
-    """Small files in the directory of a run.
+    """The state files in the directory of a run.
 
     Args:
         directory: created if it does not exist.
@@ -35,13 +35,13 @@ class State:
         self._directory = directory
 
     def claim(self, settings: Settings, **identity: str | int) -> None:
-        """Check that the directory is that of this run. One process calls this, before the others read.
+        """Check that the directory belongs to this run. Called by one process before the others read.
 
-        Files from before the first checkpoint are removed: settings and data can be corrected until then.
+        Files from before the first checkpoint are removed, so that settings and data can be corrected until then.
 
         Args:
             settings: of the run.
-            identity: further values that must not change: digests of model and data, number of processes.
+            identity: other values that must not change: digests of model and data, number of processes.
 
         Raises:
             UsageError: the directory contains a run with other settings, or a model of another run.
@@ -67,7 +67,7 @@ class State:
             )
 
     def rejected(self) -> list[BadRow] | None:
-        """Return the rows whose media cannot be used; None if the media were not checked yet."""
+        """Return the rows whose media cannot be used; None if the media have not been checked."""
         rows = self._read("checked.json")
         return None if rows is None else [_bad_row(row) for row in rows["rejected"]]
 
@@ -80,11 +80,11 @@ class State:
         self._write("checked.json", {"rejected": named})
 
     def figures(self, name: str) -> dict[str, float] | None:
-        """Read figures by their name; None if there are none."""
+        """Read metrics by name; None if there are none."""
         return self._read(f"{name}.json")
 
     def keep_figures(self, name: str, figures: dict[str, float]) -> None:
-        """Write figures under a name."""
+        """Write metrics under a name."""
         self._write(f"{name}.json", figures)
 
     def _read(self, name: str) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""Figures on validation pairs: recall in both directions, and accuracy of questions."""
+"""Metrics on validation pairs: recall in both directions, and accuracy on questions."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _RANKS = (1, 5, 10)
 
 
 def validate(pairs: Sequence[Pair], embedder: Embedder, loader: Loader, group: ProcessGroup) -> dict[str, float]:
-    """Compute the figures of each task, as evaluations define them. Every side is embedded once, as for a search.
+    """Compute the metrics of each task as in evaluations. Every side is embedded once, as for a search.
 
     Args:
-        pairs: with their modalities.
+        pairs: pairs with resolved modalities.
         embedder: of the model.
         loader: reads media.
         group: the processes that share the work.
 
     Returns:
-        Figures from 0 to 1 by name, such as "text to audio R@1" or "questions accuracy".
+        Metrics from 0 to 1 by name, such as "text to audio R@1" or "questions accuracy".
     """
     figures: dict[str, float] = {}
     for task, members in by_task(pairs).items():
@@ -67,7 +67,7 @@ def _accuracy(pairs: Sequence[Pair], vectors: Vectors) -> dict[str, float]:
 
 
 def _recalls(pairs: Sequence[Pair], vectors: Vectors) -> dict[str, float]:
-    """Recall in both directions, among the distinct sides of all pairs."""
+    """Compute the recall in both directions, among the distinct sides of all pairs."""
     queries, targets = (list(dict.fromkeys(sides)) for sides in zip(*((p.query, p.target) for p in pairs), strict=True))
     belong = {(pair.query, pair.target) for pair in pairs}
     relevant = np.array([[(query, target) in belong for target in targets] for query in queries])

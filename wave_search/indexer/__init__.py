@@ -1,4 +1,4 @@
-"""The write path: files of folders into the index, with work only for what has changed."""
+"""The write path: bringing an index up to date with folders, at a cost that depends only on the changes."""
 
 from wave_search.ann.rebuild import refresh_shards
 from wave_search.indexer.metadata import import_metadata, put_columns, remove_columns

@@ -1,4 +1,4 @@
-"""What has changed: the files of the folders against those of the index. Pure."""
+"""Comparison of the files in folders with those of the index. Pure functions."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ChangePlan:
-    """What a run has to do."""
+    """The work of a run."""
 
     fresh: tuple[FoundFile, ...]
     """Files to process: new, changed, or one file of each content that has to be embedded again."""
     unchanged: int
     """Number of unchanged files that are in the index."""
     known_damaged: tuple[FileRow, ...]
-    """Unchanged files that are in the index in part only."""
+    """Unchanged files that are only partly indexed."""
     known_skipped: tuple[FileRow, ...]
-    """Unchanged files that could not be indexed before: not tried again."""
+    """Unchanged files that could not be indexed before and are not retried."""
     removed: tuple[bytes, ...]
-    """Paths in the index that are gone from a scanned folder."""
+    """Paths in the index that no longer exist in a scanned folder."""
     moved_roots: tuple[FileRow, ...]
-    """New rows of unchanged files that belong to another root now, or whose disk has another number."""
+    """New rows of unchanged files that now belong to another root, or whose disk has another device number."""
 
 
 def compare(
@@ -46,9 +46,9 @@ def compare(
         found: the files in the folders, by path.
         known: the rows of the index.
         scanned: folders that were scanned; a row below them without a file means that the file was deleted.
-        protected: folders that could not be read; rows below them stay as they are.
-        incomplete: ids of contents that have to be embedded again.
-        retry: whether to process files again that could not be indexed before.
+        protected: folders that could not be read; rows below them do not change.
+        incomplete: ids of contents that must be embedded again.
+        retry: whether to retry files that could not be indexed before.
     """
     same: set[bytes] = set()
     damaged: list[FileRow] = []
@@ -77,7 +77,7 @@ def compare(
                 damaged.append(row)
         if (row.root, row.device) != (file.root, file.device):
             moved.append(replace(row, root=file.root, device=file.device))
-    # A file that is embedded again is in the index, so it is media, whatever its name.
+    # A file to be embedded again is in the index, so it is media, whatever its name.
     fresh = tuple(
         replace(file, named=True) if path in again else file for path, file in found.items() if path not in same
     )

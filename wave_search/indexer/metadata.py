@@ -1,4 +1,4 @@
-"""Columns that the user adds: importing, replacing and removing them."""
+"""User-defined metadata columns: importing, replacing and removing them."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def import_metadata(index_dir: Path, file: Path) -> MetadataReport:
 
     Args:
         index_dir: an existing index.
-        file: with a column "path": absolute, or relative to the current or to an indexed folder.
+        file: a table with a column "path": absolute, or relative to the current directory or to an indexed folder.
 
     Raises:
-        UsageError: the table is malformed, has a column with a reserved name, or a column of another type than the
-            index.
+        UsageError: the table is malformed, has a column with a reserved name, or a column whose type differs from that
+            in the index.
         OSError: the file cannot be read.
         IndexStateError: another process is writing, the disk is full, or the index is damaged.
     """
@@ -58,7 +58,7 @@ def put_columns(index_dir: Path, columns: Sequence[Column], values: Mapping[byte
     Args:
         index_dir: an existing index.
         columns: their names and types.
-        values: by path and column; files without values have none in these columns.
+        values: by path and column; files that are missing here have no value in these columns.
 
     Raises:
         UsageError: a column has a reserved name.
@@ -71,7 +71,7 @@ def put_columns(index_dir: Path, columns: Sequence[Column], values: Mapping[byte
 
 
 def remove_columns(index_dir: Path, names: Sequence[str]) -> None:
-    """Remove columns that the user added, with their values, in one commit.
+    """Remove user-defined columns and their values, in one commit.
 
     Raises:
         UsageError: there is no such column.
@@ -101,7 +101,7 @@ def _without(names: Iterable[str], snapshot: Snapshot) -> Metadata:
 def _write(
     writer: Writer, metadata: Metadata, columns: Sequence[Column], values: Mapping[bytes, Mapping[str, Value]]
 ) -> None:
-    """Commit `metadata` with additional values."""
+    """Commit `metadata` with additional values merged in."""
     files, contents = writer.snapshot.files(), writer.snapshot.contents()
     rows = dict(metadata.rows)
     named = {column.name for column in columns}

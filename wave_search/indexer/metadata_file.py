@@ -1,4 +1,4 @@
-"""Reading a table of metadata, CSV or JSON Lines, into typed columns."""
+"""Reading of metadata tables, CSV or JSON Lines, into typed columns."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from wave_search.types import Value
+    from wave_search.types import ColumnType, Value
 
 PATH = "path"
 _NUMBER = re.compile(r"[+-]?(0|[1-9]\d*)(\.\d*)?([eE][+-]?\d+)?|[+-]?\.\d+([eE][+-]?\d+)?")
-"""A number with a leading zero is a code, which stays text."""
+"""A number with a leading zero is an identifier and stays text."""
 _MAX_NUMBER_CHARS = 1000
 """Python refuses to convert more than 4,300 digits."""
 _EXACT_TO = 2**53
-"""Larger integers are not exact as floating-point numbers, so they are codes, too."""
+"""Larger integers are not exact as floating-point numbers, so they are treated as identifiers, too."""
 _INF = float("inf")
 _BOOLS = {"true": True, "false": False}
 _DELIMITERS = ",;\t"
@@ -35,19 +35,20 @@ _FORMS = 'Use a CSV file with a header, or lines of JSON like {"path": "a.wav", 
 
 @dataclass(frozen=True, slots=True)
 class MetadataTable:
-    """Values for files."""
+    """Values of metadata columns by file."""
 
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, Mapping[str, Value]], ...]
-    """Path, as written in the table, and values by column, without empty cells."""
+    """Path, as in the table, and values by column, without empty cells."""
 
 
 def read(file: Path, known: Iterable[Column] = ()) -> MetadataTable:
     """Read a CSV or JSON Lines file that has a column "path". The first character decides between the two formats.
 
     Args:
-        file: UTF-8. Paths that are not valid UTF-8 are given by their bytes, or in JSON by lone surrogates.
-        known: columns of the index. A column that is text there stays text.
+        file: encoded in UTF-8. Paths that are not valid UTF-8 are written as their raw bytes, or in JSON as lone
+            surrogates.
+        known: columns of the index. A text column of the index stays text.
 
     Raises:
         UsageError: it is in neither format, or a row is malformed; the message names the line.
@@ -121,7 +122,7 @@ def _path(file: Path, number: int, row: Mapping[str, Any]) -> str:
     raise UsageError(f"{file}, line {number}: no valid path", _FORMS)
 
 
-def _column(file: Path, name: str, cells: Sequence[Any], known: str | None) -> Column:
+def _column(file: Path, name: str, cells: Sequence[Any], known: ColumnType | None) -> Column:
     present = [cell for cell in cells if cell is not None]
     found = Column(name, _type(present))
     if known == "text" and found.type != "texts":
@@ -132,12 +133,12 @@ def _column(file: Path, name: str, cells: Sequence[Any], known: str | None) -> C
     return found
 
 
-def _type(cells: Sequence[Any]) -> Any:
+def _type(cells: Sequence[Any]) -> ColumnType:
     if any(isinstance(cell, list) for cell in cells):
         return "texts"
-    for kind, convert in (("bool", _as_bool), ("number", _as_number), ("timestamp", _as_timestamp)):
-        if cells and all(convert(cell) is not None for cell in cells):
-            return kind
+    for column_type in _NARROW:
+        if cells and all(_CONVERT[column_type](cell) is not None for cell in cells):
+            return column_type
     return "text"
 
 
@@ -177,7 +178,9 @@ def _as_texts(cell: Any) -> list[str]:
     return [_as_text(item) for item in (cell if isinstance(cell, list) else [cell])]
 
 
-_CONVERT: dict[str, Any] = {
+_NARROW: tuple[ColumnType, ...] = ("bool", "number", "timestamp")
+"""The types that not all cells have, in the order in which they are tried."""
+_CONVERT: dict[ColumnType, Any] = {
     "bool": _as_bool,
     "number": _as_number,
     "timestamp": _as_timestamp,

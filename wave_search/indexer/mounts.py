@@ -1,4 +1,4 @@
-"""Unmounted disks, as distinct from deleted files: the files of an unmounted disk stay in the index."""
+"""Detection of unmounted disks, whose files stay in the index, unlike deleted files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def is_lost(folder: bytes, known: Iterable[FileRow]) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         device = None
     except OSError:
-        return False  # it exists, but cannot be listed, which the scan reports
+        return False  # it exists but cannot be listed, which the scan reports
     devices = {row.device for row in known if is_under(row.path, folder)}
     return bool(devices) and device not in devices
 
@@ -34,15 +34,15 @@ def unmounted(
     scanned: Sequence[bytes],
     protected: Sequence[bytes],
 ) -> set[bytes]:
-    """Return folders below the scanned ones that are empty or gone because their disk is not mounted.
+    """Return folders below the scanned ones that are empty or missing because their disk is not mounted.
 
-    A disk with any file that was found is mounted, whatever its number: numbers change when a machine starts.
+    A disk is mounted if any of its files was found, whatever its device number: numbers change at a reboot.
 
     Args:
         found: the files in the folders, by path.
         known: the rows of the index, by path.
         scanned: folders that were scanned.
-        protected: folders in which nothing counts as deleted.
+        protected: folders in which no file counts as deleted.
     """
     mounted = {file.device for file in found.values()}
     mounted |= {row.device for row in known.values() if row.path in found}
@@ -57,7 +57,7 @@ def unmounted(
 
 
 def _gone_part(folder: bytes) -> tuple[bytes, bytes]:
-    """Return the outermost part of a path that is gone or empty, or b""; and the nearest folder that exists."""
+    """Return the outermost part of a path that is missing or empty, or b"", and the nearest folder that exists."""
     gone, ancestor = b"", folder
     while not os.path.isdir(ancestor):  # noqa: PTH112
         gone, ancestor = ancestor, ancestor.rpartition(b"/")[0] or b"/"

@@ -1,4 +1,4 @@
-"""One run of `optimize`: everything that makes an index smaller or faster and needs no model."""
+"""One run of `optimize`: maintenance that makes an index smaller or faster and needs no model."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 def optimize(
     index_dir: Path, *, keep_versions_for_s: float, min_shard_rows: int, recall: float | None = None
 ) -> OptimizeReport:
-    """Compact tables, drop removed rows, rebuild shards that need it, and remove old versions.
+    """Compact tables, drop removed rows, rebuild shards where necessary, and remove old versions.
 
-    Readers are not disturbed. Each step is a commit of its own, so an interrupted run keeps the steps that it finished.
+    Readers are not affected. Each step is a separate commit, so that an interrupted run keeps its completed steps.
 
     Args:
         index_dir: an existing index.
         keep_versions_for_s: seconds for which a replaced version stays readable.
-        min_shard_rows: minimum number of segments of a partition that is searched by IVF-PQ shards.
-        recall: target recall@10 of the shards; None for that of earlier runs, or 0.95.
+        min_shard_rows: minimum number of unindexed segments of a partition that triggers an IVF-PQ shard.
+        recall: target recall@10 of the shards; None for the previous target, or 0.95 if there is none.
 
     Raises:
         IndexLockedError: another process is writing to the index.

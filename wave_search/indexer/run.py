@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from wave_search.ann.rebuild import refresh_shards
 from wave_search.calibration.cohort import is_measured, score_stats
+from wave_search.files import as_path
 from wave_search.indexer import diff, scan
 from wave_search.indexer.mounts import is_lost, unmounted
 from wave_search.indexer.pipeline.collect import Collector
@@ -17,7 +18,7 @@ from wave_search.indexer.pipeline.decode import Claims, DecodeStage
 from wave_search.indexer.pipeline.embed import EmbedStage
 from wave_search.indexer.pipeline.process import Failure, IndexSpec
 from wave_search.indexer.run_stats import Interrupted, RunStats
-from wave_search.indexer.scan import as_path, is_under
+from wave_search.indexer.scan import is_under
 from wave_search.media import DecoderPool, Segmentation
 from wave_search.reports import Skipped
 from wave_search.store import Writer
@@ -40,13 +41,13 @@ class Options:
     min_shard_rows: int
     """Minimum number of unindexed segments of a partition that triggers an IVF-PQ shard."""
     exclude: tuple[str, ...] = ()
-    """Globs of names, or of paths below an argument, to exclude."""
+    """Globs of names, or of paths below an argument, of files to exclude."""
     instructions: tuple[str, ...] = ()
-    """Instructions to embed media with from now on, besides those of the index."""
+    """Instructions to embed media with from now on, in addition to those of the index."""
     retry: bool = False
-    """Try unchanged files again that could not be indexed before."""
+    """Retry unchanged files that could not be indexed before."""
     recall: float | None = None
-    """Target recall@10 of the shards; None for that of earlier runs, or 0.95."""
+    """Target recall@10 of the shards; None for the previous target, or 0.95 if there is none."""
 
 
 def add(
@@ -69,7 +70,7 @@ def add(
         UsageError: an argument does not exist.
         IndexLockedError: another process is writing to the index.
         IndexStateError: the disk is full or read-only, or the index is damaged.
-        Interrupted: Ctrl-C. Complete files are committed.
+        Interrupted: Ctrl-C was pressed. Completed files are committed.
     """
     areas = scan.resolve(paths, index_dir)
     stats = RunStats(progress)
@@ -87,15 +88,15 @@ def add(
             run.committer.commit()
             raise Interrupted(stats.report(run.decoder_memory_bytes, interrupted=True)) from None
         finally:
-            stats.enter("done")  # after errors, too: a progress display has to leave the terminal in order
+            stats.enter("done")  # also after errors, because a progress display must restore the terminal
         return stats.report(run.decoder_memory_bytes)
 
 
 def remove(index_dir: Path, paths: Iterable[str | os.PathLike[str]]) -> int:
-    """Remove the files at or below paths from the index, in one commit. The paths need not exist any more.
+    """Remove the files at or below paths from the index, in one commit. The paths need not exist.
 
     Returns:
-        The number of files that left the index.
+        The number of removed files.
 
     Raises:
         IndexLockedError: another process is writing to the index.
@@ -125,7 +126,7 @@ class _Run:
         self.decoder_memory_bytes = 0
 
     def compare(self, areas: Sequence[scan.Area]) -> diff.ChangePlan:
-        """Scan the areas, and compare what is there with the index."""
+        """Scan the areas, and compare their files with the index."""
         self._stats.enter("scan")
         snapshot = self._writer.snapshot
         old_roots = [os.fsencode(root) for root in snapshot.manifest.roots]
@@ -154,9 +155,9 @@ class _Run:
         stats.count("unchanged", plan.unchanged)
 
     def embed(self, plan: diff.ChangePlan) -> None:
-        """Process new and changed files, then remove files that are gone."""
+        """Process new and changed files, then remove files that no longer exist."""
         not_media = self._embed(plan.fresh) if plan.fresh else []
-        # Only now: the vectors of a moved file have to stay until its new path is known.
+        # Not earlier, because the vectors of a moved file must stay until its new path is known.
         removed = [*plan.removed, *self._known.keys() & set(not_media)]
         self.committer.commit(removed, plan.moved_roots)
         self._stats.count("removed", len(removed))
@@ -166,7 +167,7 @@ class _Run:
         snapshot = self._writer.snapshot
         settings, known = snapshot.manifest.settings, snapshot.content_ids()
         spec = IndexSpec(
-            Segmentation.parse(settings.segmenting), settings.modalities, instructions=("", *settings.instructions)
+            Segmentation.parse(settings.segmentation), settings.modalities, instructions=("", *settings.instructions)
         )
         workers = min(self._options.workers, len(files))
         collector = Collector(self.committer, self._stats, known, self._known_damage())
@@ -184,13 +185,13 @@ class _Run:
         return collector.not_media
 
     def _known_damage(self) -> dict[str, Failure]:
-        """Return why contents are in the index in part only, by digest."""
+        """Return why contents are only partly indexed, by digest."""
         rows = {row.content_id: row for row in self._known.values() if row.cause and row.content_id is not None}
         contents = self._writer.snapshot.contents(list(rows))
         return {contents[content_id].digest: Failure(row.cause, row.remedy) for content_id, row in rows.items()}
 
     def build_shards(self) -> None:
-        """Compact the tables if they need it, and build missing shards."""
+        """Compact the tables if necessary, and build missing shards."""
         self._stats.enter("shards")
         self.committer.compact_if_fragmented()
         for key in self._writer.snapshot.manifest.settings.keys:

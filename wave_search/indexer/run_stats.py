@@ -1,4 +1,4 @@
-"""The counts of a run: for the progress display while it lasts, and for its report."""
+"""The counts of a run, for its progress display and its report."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from wave_search.reports import Stage
     from wave_search.types import Modality
 
 PROGRESS_INTERVAL_S = 0.1
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C during a run. Complete files are committed; the next run continues with the others.
+    """Raised at Ctrl-C during a run. Completed files are committed; the next run continues with the others.
 
     Attributes:
-        report: what was done until then.
+        report: of the work done until then.
     """
 
     def __init__(self, report: IndexReport) -> None:
@@ -45,10 +46,10 @@ class RunStats:
         self.media_s = 0.0
         self._progress = progress
         self._started_s = self._reported_s = time.monotonic()
-        self._stage = ""
+        self._stage: Stage = "scan"
         self._total = self._done = 0
 
-    def enter(self, stage: str, total: int = 0) -> None:
+    def enter(self, stage: Stage, total: int = 0) -> None:
         """Begin a stage.
 
         Args:
@@ -60,7 +61,7 @@ class RunStats:
         self._report_progress(None)
 
     def count(self, outcome: str, files: int = 1, current: Path | None = None) -> None:
-        """Count files that are done; `outcome` is the name of a field of `IndexReport`."""
+        """Count completed files; `outcome` is the name of a field of `IndexReport`."""
         self.counts[outcome] += files
         self._done += files if outcome != "removed" else 0
         self._touch(current)
@@ -72,17 +73,17 @@ class RunStats:
         self._touch(skipped.path)
 
     def note(self, *skipped: Skipped) -> None:
-        """List files in the report that are counted elsewhere, or not counted: damaged files and links."""
+        """List files in the report that are counted elsewhere or not at all: damaged files and links."""
         self.skipped.extend(skipped)
 
     def add_segments(self, modalities: Iterable[Modality], media_s: float, current: Path) -> None:
-        """Count vectors, by modality, and the seconds of sound or video that they stand for."""
+        """Count vectors by modality, and the seconds of audio or video that they represent."""
         self.segments.update(modalities)
         self.media_s += media_s
         self._touch(current)
 
     def drop_segments(self, modalities: Iterable[Modality]) -> None:
-        """Take back vectors that were counted, of a file that cannot be indexed."""
+        """Subtract the vectors of a file that cannot be indexed."""
         self.segments.subtract(modalities)
 
     def _touch(self, current: Path | None) -> None:
@@ -99,7 +100,7 @@ class RunStats:
         )
 
     def report(self, decoder_memory_bytes: int, *, interrupted: bool = False) -> IndexReport:
-        """Return the report of the run up to now."""
+        """Return the report of the run so far."""
         own_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         return IndexReport(
             indexed=self.counts["indexed"],

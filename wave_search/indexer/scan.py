@@ -1,4 +1,4 @@
-"""The files in folders, by name, size and time of modification. No file is opened."""
+"""Scan of folders for files, their sizes and modification times. No file is opened."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import os
 import stat
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wave_search.errors import UsageError
+from wave_search.files import as_path
 from wave_search.media import looks_like_media
 from wave_search.reports import Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
 
 _MISSING_REMEDY = (
@@ -42,9 +43,9 @@ class FoundFile:
     size_bytes: int
     mtime_ns: int
     device: int
-    """Number of its disk (st_dev)."""
+    """Device number of its disk (st_dev)."""
     named: bool = False
-    """It was named by the user itself, not found in a folder."""
+    """Whether the user named the file itself; otherwise it was found in a folder."""
 
 
 @dataclass(slots=True)
@@ -52,12 +53,12 @@ class Scan:
     """The result of a scan."""
 
     files: dict[bytes, FoundFile] = field(default_factory=dict)
-    """By path, in scan order: names in byte order, the files of a folder before its subfolders."""
+    """Files by path, in scan order: names in byte order, the files of a folder before its subfolders."""
     skipped: list[Skipped] = field(default_factory=list)
     unreadable: list[bytes] = field(default_factory=list)
     """Folders that could not be listed. Rows of the index below them stay."""
     links: list[bytes] = field(default_factory=list)
-    """Symbolic links in folders. They are not followed, so there are no loops."""
+    """Symbolic links in folders. They are not followed, which avoids loops."""
 
 
 def is_under(path: bytes, folder: bytes) -> bool:
@@ -65,17 +66,12 @@ def is_under(path: bytes, folder: bytes) -> bool:
     return path == folder or path.startswith(folder.rstrip(b"/") + b"/")
 
 
-def as_path(name: bytes) -> Path:
-    """Return a name as a `Path`; invalid UTF-8 becomes surrogates, which `os.fsencode` turns back."""
-    return Path(os.fsdecode(name))
-
-
 def resolve(paths: Iterable[str | os.PathLike[str]], index_dir: Path) -> list[Area]:
     """Return the arguments as areas, without duplicates.
 
     Args:
-        paths: folders and files; a symbolic link stands for its target.
-        index_dir: the index, which cannot be indexed.
+        paths: folders and files; symbolic links are resolved.
+        index_dir: the index, which cannot itself be indexed.
 
     Raises:
         UsageError: one of them does not exist or is the index.
@@ -98,7 +94,7 @@ def resolve(paths: Iterable[str | os.PathLike[str]], index_dir: Path) -> list[Ar
 
 
 def outermost(folders: Iterable[bytes]) -> list[bytes]:
-    """Return the folders that are inside none of the others, sorted."""
+    """Return the folders that are not inside any of the others, sorted."""
     result: list[bytes] = []
     for folder in sorted(set(folders), key=lambda name: name.rstrip(b"/") + b"/"):
         if not result or not is_under(folder, result[-1]):
@@ -114,7 +110,7 @@ def join_roots(known: Iterable[bytes], areas: Sequence[Area]) -> list[bytes]:
 def scan(areas: Sequence[Area], roots: Sequence[bytes], index_dir: Path, exclude: Sequence[str] = ()) -> Scan:
     """List the regular files of the areas.
 
-    Hidden files and folders, the index itself, and what `exclude` matches are left out. Pipes, devices and sockets
+    Hidden files and folders, the index itself, and files that match `exclude` are left out. Pipes, devices and sockets
     are reported as skipped.
 
     Args:
@@ -124,7 +120,7 @@ def scan(areas: Sequence[Area], roots: Sequence[bytes], index_dir: Path, exclude
         exclude: globs. One with a slash is matched against the path below the area, others against each name.
 
     Returns:
-        The files. Those that vanish during the scan are not among them.
+        The files, without those that vanish during the scan.
     """
     result = Scan()
     own = os.fsencode(os.path.realpath(index_dir))
@@ -196,7 +192,7 @@ def unfollowed_links(links: Iterable[bytes], areas: Sequence[Area]) -> Iterator[
         target = os.path.realpath(link)
         if any(is_under(target, area.path) for area in areas):
             continue
-        # The functions of pathlib would raise for a target without permission.
+        # The functions of pathlib raise for a target without permission.
         if os.path.isdir(target) or (os.path.isfile(target) and looks_like_media(as_path(link))):  # noqa: PTH112, PTH113
             cause = "a symbolic link to another place; links inside folders are not followed"
             yield Skipped(as_path(link), cause, f"Index its target: {os.fsdecode(target)}")

@@ -4,16 +4,18 @@ Importing this loads none of the decoding libraries; they are used in worker pro
 """
 
 from wave_search.media.info import AudioStream, DecodedSegment, MediaInfo, VideoStream
-from wave_search.media.segmentation import Segmentation
+from wave_search.media.segmentation import WHOLE, Segmentation
 from wave_search.media.sniff import looks_like_media
-from wave_search.media.worker_pool import DecoderPool
+from wave_search.media.worker_pool import DecoderPool, default_workers
 
 __all__ = [
+    "WHOLE",
     "AudioStream",
     "DecodedSegment",
     "DecoderPool",
     "MediaInfo",
     "Segmentation",
     "VideoStream",
+    "default_workers",
     "looks_like_media",
 ]

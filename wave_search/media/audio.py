@@ -1,7 +1,7 @@
-"""Audio tracks: through libsndfile where it reads the format, else through PyAV.
+"""Decoding of audio tracks: by libsndfile where it supports the format, otherwise by PyAV.
 
-Channels are averaged here and nowhere else. (FFmpeg's own downmix is 3 dB louder than the mean, so the same audio would
-have two levels, depending on its container.)
+Channels are averaged only here. (FFmpeg's own downmix is 3 dB louder than the mean, so the level of the same audio
+would depend on its container.)
 """
 
 from __future__ import annotations
@@ -26,14 +26,15 @@ if TYPE_CHECKING:
 
 _SNDFILE = frozenset({"wav", "flac", "ogg", "mp3", "aiff", "au", "caf", "w64"})
 _EXACT_SEEK = frozenset({"wav", "flac", "aiff", "au", "caf", "w64"})
-"""The other formats decode to slightly different samples after a seek, so they are decoded from the beginning."""
+"""Formats in which a seek is exact. The others decode to slightly different samples after a seek, so they are decoded
+from the beginning."""
 _CODECS = {"flac": "flac", "mp3": "mp3"}
-"""For these, libsndfile reports only the sample format."""
+"""Codecs of formats for which libsndfile reports only the sample format."""
 _BLOCK_SAMPLES = 1 << 20
 """Total of all channels."""
 MIN_RATE_HZ, MAX_RATE_HZ = 1_000, 1_000_000
 _MIN_GAP_S = 0.1
-"""A longer gap between two frames is filled with silence; a shorter one is rounding of time stamps."""
+"""A longer gap between two frames is filled with silence; a shorter one is a rounding error of time stamps."""
 
 
 class SndfileSource:
@@ -47,7 +48,7 @@ class SndfileSource:
         self.stream = AudioStream(_CODECS.get(demuxer, str(file.subtype).lower()), file.samplerate, file.channels)
 
     def count(self) -> int:
-        """Count the samples: the number in the header if the last one can be read, else by decoding everything."""
+        """Return the number of samples: from the header if the last one can be read, else by decoding all."""
         import soundfile
 
         declared: int = self._file.frames
@@ -107,8 +108,8 @@ class AvSource:
     Args:
         source: the file.
         stream: as probed.
-        origin_s: time stamp at which the file begins. Audio that starts later is padded with silence; samples before
-            it are left out.
+        origin_s: time stamp at which the file begins. Audio that starts later is padded with silence; earlier samples
+            are dropped.
     """
 
     def __init__(self, source: Source, stream: AudioStream, origin_s: float) -> None:
@@ -124,7 +125,7 @@ class AvSource:
             position += len(block)
 
     def _placed(self) -> Iterator[NDArray[np.float32]]:
-        """Yield the samples of the file in blocks, with gaps filled."""
+        """Yield the samples of the file in blocks, with gaps filled by silence."""
         container = open_container(self._source)
         position, rate_hz = 0, self.sample_rate_hz
         for frame in decode(container, choose_audio(container)):

@@ -1,4 +1,4 @@
-"""Segments of a file: which ranges are decoded, and of which streams."""
+"""Decoding of the segments of a file: selection of ranges and streams."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _WITH_AUDIO = frozenset({Modality.AUDIO, Modality.AV})
 
 def decode_segments(source: Source, request: DecodeRequest) -> Iterator[DecodedSegment]:
     """Decode a file segment by segment, in order. See `DecoderPool.segments`."""
-    if request.info.kind == Modality.TEXT:
+    if request.info.kind == "text":
         yield from _texts(source, request)
-    elif request.info.kind == Modality.IMAGE:
+    elif request.info.kind == "image":
         yield DecodedSegment(None, Clip(image=read_image(source, request.sampling)), 0.0)
     else:
         yield from _clips(source, request)

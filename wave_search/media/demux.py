@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 _BUFFER_BYTES = 1 << 20
 MAX_GAP_S = 60.0
-"""A longer gap between two time stamps is a broken clock, not a pause, and is left out."""
+"""A longer gap between two time stamps is a broken clock, not a pause, and is ignored."""
 _PADDING_S = 0.2
-"""Audio encoders pad their last frame; the container then declares a slightly shorter duration than its packets."""
+"""Tolerance in durations: audio encoders pad their last frame, so that a container declares slightly less than its
+packets hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +34,11 @@ class VideoPackets:
     length_s: float
     """From the first frame to the end of the last, or 0.0 if there are no usable time stamps."""
     pts: NDArray[np.int64] | None
-    """(frames,) rising, in the time base of the stream; None unless every packet has a distinct time stamp."""
+    """(frames,) ascending, in the time base of the stream; None unless every packet has a distinct time stamp."""
     keys: NDArray[np.int64]
     """(key frames, 2): pts, and the time stamp to seek to. Empty if `pts` is None."""
     open_gop: bool
-    """Some frames shown before a key frame depend on it, so frames cannot be counted from there."""
+    """Whether frames shown before a key frame depend on it, so that frames cannot be counted from there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class AudioPackets:
 
 
 def open_container(source: Source) -> Any:
-    """Open a container as one format and no other, cut off from all other files and from the network.
+    """Open a container as exactly one format, without access to other files or the network.
 
     Raises:
         BrokenMediaError: it is not of this format, or its header is damaged.
@@ -62,7 +63,7 @@ def open_container(source: Source) -> Any:
             format=source.demuxer,
             buffer_size=_BUFFER_BYTES,
             metadata_errors="ignore",
-            # A whitelist with no real protocol on it: whatever a file refers to, nothing is opened.
+            # A whitelist without any real protocol, so that nothing that a file refers to is opened.
             options={"protocol_whitelist": "none", "format_whitelist": source.demuxer},
         )
     except (av.FFmpegError, ValueError) as error:
@@ -78,7 +79,7 @@ def reason(error: Exception) -> str:
 
 
 def choose_video(container: Any) -> Any | None:
-    """Return the video stream that FFmpeg, and so decord, considers the best; attached pictures are left out."""
+    """Return the video stream that FFmpeg, and therefore decord, considers the best, ignoring attached pictures."""
     from av.stream import Disposition
 
     streams = [
@@ -89,7 +90,7 @@ def choose_video(container: Any) -> Any | None:
 
 
 def choose_audio(container: Any) -> Any | None:
-    """Return the audio stream that is marked as default, or else the first."""
+    """Return the default audio stream, or else the first one."""
     from av.stream import Disposition
 
     streams = _decodable(container.streams.audio)
@@ -101,7 +102,7 @@ def _decodable(streams: Iterable[Any]) -> list[Any]:
 
 
 def packets(container: Any, streams: list[Any]) -> Iterator[Any]:
-    """Read the non-empty packets of some streams, up to the end or to the first damage."""
+    """Read the non-empty packets of some streams, up to the end or the first damage."""
     import av
 
     if not streams:
@@ -115,10 +116,10 @@ def packets(container: Any, streams: list[Any]) -> Iterator[Any]:
 
 
 def decode(container: Any, stream: Any) -> Iterator[Any]:
-    """Decode the frames of one stream, leaving out damaged packets."""
+    """Decode the frames of one stream, skipping damaged packets."""
     import av
 
-    # One thread bounds the memory and makes the concealment of damage repeatable.
+    # One thread bounds the memory and makes the concealment of damage deterministic.
     stream.codec_context.thread_count = 1
     for packet in packets(container, [stream]):
         try:
@@ -168,7 +169,7 @@ def scan_packets(
 
 
 def origin_s(audio: AudioPackets, video: VideoPackets | None) -> float:
-    """Return the time stamp at which a file begins: that of its first frame or, without video, of its audio."""
+    """Return the time stamp at which a file begins: that of its first video frame or, without video, of its audio."""
     return audio.start_s if video is None else video.start_s
 
 
@@ -198,7 +199,7 @@ def _video_packets(rows: list[tuple[int | None, int | None, bool]], time_base_s:
 
 
 def _length_s(steps_s: NDArray[np.float64]) -> float:
-    """Return the length of a stream from the times between its frames; the last frame has the average length."""
+    """Return the length of a stream from the times between its frames, assuming the average length for the last one."""
     if not len(steps_s):
         return 0.0
     sane_s = np.where(steps_s > MAX_GAP_S, np.median(steps_s), steps_s)

@@ -1,4 +1,4 @@
-"""Images, through Pillow."""
+"""Decoding of images, by Pillow."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def read_image(source: Source, sampling: Sampling) -> NDArray[np.uint8]:
         pixels = np.asarray(_on_white(_eight_bit(ImageOps.exif_transpose(image))))
     except MemoryError:
         raise
-    except Exception as error:  # Pillow's decoders raise whatever damaged data lead them to
+    except Exception as error:  # on damaged data, Pillow's decoders raise errors of any type
         raise BrokenMediaError(source.path, f"a damaged {source.demuxer} image ({error})", REPLACE) from error
     return policy_of(sampling).resize_image(pixels)
 
@@ -69,7 +69,7 @@ def _open(source: Source) -> Any:
     source.file.seek(0)
     try:
         with warnings.catch_warnings(action="ignore"):
-            # Some cameras write JPEGs with several pictures in them, which Pillow calls MPO.
+            # Pillow calls a JPEG with several pictures in it, as some cameras write, MPO.
             image = Image.open(source.file, formats=[source.demuxer, "MPO"])
     except Exception as error:  # see above
         raise BrokenMediaError(source.path, f"a damaged {source.demuxer} image", REPLACE) from error
@@ -83,7 +83,7 @@ def _open(source: Source) -> Any:
 
 
 def _eight_bit(image: Any) -> Any:
-    """Scale 16-bit grey to 8 bits, which Pillow's own conversion would clip."""
+    """Scale 16-bit grey to 8 bits; Pillow's own conversion would clip it."""
     from PIL import Image
 
     if not image.mode.startswith("I"):

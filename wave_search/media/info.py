@@ -1,4 +1,4 @@
-"""Media files and their decoded segments, as data."""
+"""The records of media files and decoded segments."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from wave_search.types import Modality
 
 if TYPE_CHECKING:
     from wave_search.media.segmentation import Segmentation
-    from wave_search.types import Clip, Sampling, Span
+    from wave_search.types import Clip, FileKind, Sampling, Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,18 +17,18 @@ class VideoStream:
     """The video track of a file."""
 
     width: int
-    """Pixels, after rotation."""
+    """In pixels, after rotation."""
     height: int
     codec: str
     fps: float
     """Average frames per second."""
     frames: int
-    """Number of frames, counted in the packets."""
+    """Number of frames, counted from the packets."""
 
 
 @dataclass(frozen=True, slots=True)
 class AudioStream:
-    """The audio track of a file, as it is stored."""
+    """The audio track of a file, before resampling."""
 
     codec: str
     sample_rate_hz: int
@@ -39,25 +39,24 @@ class AudioStream:
 class MediaInfo:
     """Identification of a file by its content."""
 
-    kind: str
-    """"text", "image", "audio" or "video"; a video need not have an audio track."""
+    kind: FileKind
     container: str
     """Format of the file, for example "mov", "flac", "PNG" or "srt"."""
     size_bytes: int
     digest: str
     """BLAKE2b of the whole content, 16 bytes as hexadecimal digits."""
     duration_s: float | None = None
-    """Of the longest track; None for images and plain text."""
+    """Duration of the longest track; None for images and plain text."""
     video: VideoStream | None = None
     audio: AudioStream | None = None
     width: int | None = None
-    """Pixels of an image, after rotation."""
+    """Width and height of an image in pixels, after rotation."""
     height: int | None = None
 
     @property
     def modalities(self) -> tuple[Modality, ...]:
         """Return the modalities that it can be embedded as."""
-        if self.kind in (Modality.TEXT, Modality.IMAGE):
+        if self.kind in ("text", "image"):
             return (Modality(self.kind),)
         present = {
             Modality.AUDIO: self.audio is not None,
@@ -69,7 +68,7 @@ class MediaInfo:
 
 @dataclass(frozen=True, slots=True)
 class DecodedSegment:
-    """A segment of a file as arrays."""
+    """A decoded segment of a file."""
 
     span: Span | None
     """Range in the file; None for plain text and images, which have no duration."""
@@ -80,12 +79,12 @@ class DecodedSegment:
 
 @dataclass(frozen=True, slots=True)
 class DecodeRequest:
-    """Which part of a file to decode, and how."""
+    """A request to decode a file or a part of it."""
 
     info: MediaInfo
     segmentation: Segmentation
     modalities: frozenset[Modality]
-    """Only the streams that these need are decoded."""
+    """Modalities that the segments are needed for. Only the streams that these need are decoded."""
     span: Span | None
     """Range to decode; None for the whole file."""
     sampling: Sampling

@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from wave_search.media.demux import AudioPackets, VideoPackets
 
 MAX_DURATION_S = 7 * 86_400.0
-"""Time stamps of damaged files can span thousands of years."""
+"""Longest plausible duration: time stamps of damaged files can span thousands of years."""
 _FALLBACK_FPS = 25.0
 _MAX_FPS = 1000.0
 
 
 def probe(path: Path, file: BinaryIO, size_bytes: int) -> MediaInfo:
-    """Identify a file by its content. Its name only decides between kinds of text.
+    """Identify a file by its content. Its name matters only for the kind of text.
 
     Args:
-        path: of the file; for its suffix, and for messages.
+        path: of the file; used for its suffix and in messages.
         file: the open file.
         size_bytes: of the file.
 
@@ -91,7 +91,7 @@ def _probe_gif(source: Source, size_bytes: int) -> MediaInfo | None:
 
 
 def _probe_audio(source: Source, size_bytes: int) -> MediaInfo | None:
-    """Probe with libsndfile; None if it does not read the file, for example an Ogg file with video."""
+    """Probe with libsndfile; None if it cannot read the file, for example an Ogg file with video."""
     audio = open_sndfile(source)
     if audio is None or (samples := audio.count()) == 0:
         return None
@@ -153,7 +153,7 @@ def _audio_stream(source: Source) -> AudioStream | None:
 
 
 def _average_fps(stream: Any, packets: VideoPackets) -> float:
-    """Return the rate that the container declares, unless its time stamps contradict it."""
+    """Return the frame rate that the container declares, unless its time stamps contradict it."""
     declared = float(stream.average_rate or stream.guessed_rate or 0)
     counted = packets.frames / packets.length_s if packets.length_s > 0 else 0.0
     if 0 < declared <= _MAX_FPS and (

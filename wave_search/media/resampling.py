@@ -1,7 +1,7 @@
-"""Audio resampled to the rate of the model.
+"""Resampling of audio to the rate of the model.
 
-The signal of a file is resampled in blocks on a fixed grid, each with a margin on both sides. So the samples of a range
-depend on the file and the range alone, not on earlier reads, and memory does not grow with the file.
+The signal of a file is resampled in blocks on a fixed grid, each with a margin on both sides. The samples of a range
+therefore depend only on the file and the range, not on earlier reads, and memory does not grow with the file.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class MonoSource(Protocol):
 
 
 class Resampled:
-    """The signal of a file at another rate, read in rising order.
+    """The signal of a file at another rate, read in ascending order.
 
     Args:
         source: the signal of the file.

@@ -1,4 +1,4 @@
-"""Sampling policies: which frames of a video a model embeds, and the size of frames and images. Pure arithmetic."""
+"""Sampling policies: the selection of video frames, and the size of frames and images. Pure arithmetic."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class SamplingPolicy(Protocol):
         Args:
             frames: number of frames of the whole video.
             fps: average frames per second.
-            start_s: beginning of the range; None is the beginning of the video.
-            stop_s: end of the range; None is the end of the video.
+            start_s: beginning of the range; None for the beginning of the video.
+            stop_s: end of the range; None for the end of the video.
 
         Returns:
-            (n,) int64 indices, rising, and the length of the sampled range in seconds. No indices and 0.0 seconds if
-            the range lies behind the last frame.
+            (n,) int64 ascending indices, and the length of the sampled range in seconds. No indices and 0.0 seconds if
+            the range begins after the last frame.
         """
 
     def frame_size(self, height: int, width: int) -> tuple[int, int]:
@@ -51,7 +51,7 @@ class SamplingPolicy(Protocol):
         """
 
     def description(self) -> str:
-        """Return the policy and its parameters in words."""
+        """Return a description of the policy and its parameters."""
 
 
 def policy_of(sampling: Sampling) -> SamplingPolicy:
@@ -79,8 +79,8 @@ def policy_of(sampling: Sampling) -> SamplingPolicy:
 class UniformFrames:
     """Frames at even intervals up to a maximum number, resized to an area; the policy "uniform".
 
-    The rules are those of WAVE's published evaluation run. They are reproduced to the bit (Python's rounding half to
-    even, truncation of `linspace`, Pillow's bicubic filter on bytes), because other frames mean other vectors.
+    The rules are those of WAVE's published evaluation run. They are reproduced bit by bit (Python's rounding half to
+    even, truncation of `linspace`, Pillow's bicubic filter on bytes), because other frames give other vectors.
     """
 
     frame_interval_s: float
@@ -88,16 +88,16 @@ class UniformFrames:
     pixel_multiple: int
     """Height and width are multiples of this (patch size x spatial merge of the model)."""
     min_pixels: int
-    """Smallest area of a frame or an image."""
+    """Smallest area of a frame or an image, in pixels."""
     max_pixels: int
-    """Largest area of a frame."""
+    """Largest area of a frame, in pixels."""
     max_image_pixels: int
-    """Largest area of an image."""
+    """Largest area of an image, in pixels."""
 
     def frame_indices(
         self, frames: int, fps: float, start_s: float | None = None, stop_s: float | None = None
     ) -> tuple[NDArray[np.int64], float]:
-        """See `SamplingPolicy.frame_indices`. The first and the last frame of the range are among the selected."""
+        """See `SamplingPolicy.frame_indices`. The first and the last frame of the range are always selected."""
         first, last, duration_s = 0, frames - 1, frames / fps
         if start_s is not None or stop_s is not None:
             begin_s = 0.0 if start_s is None else start_s
@@ -114,7 +114,7 @@ class UniformFrames:
         return resized_size(height, width, self.pixel_multiple, self.min_pixels, self.max_pixels)
 
     def resize_image(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """See `SamplingPolicy.resize_image`. An image with a side under `pixel_multiple` is first centred on black."""
+        """See `SamplingPolicy.resize_image`. An image with a side below `pixel_multiple` is first centred on black."""
         image = _centred_on_black(image, self.pixel_multiple)
         height, width = image.shape[:2]
         size = resized_size(height, width, self.pixel_multiple, self.min_pixels, self.max_image_pixels)
@@ -132,17 +132,17 @@ _POLICIES: dict[str, Callable[..., SamplingPolicy]] = {"uniform": UniformFrames}
 
 
 def resized_size(height: int, width: int, multiple: int, min_pixels: int, max_pixels: int) -> tuple[int, int]:
-    """Choose the size that a frame is resized to: multiples of `multiple`, area within bounds.
+    """Return the size to resize a frame to: multiples of `multiple`, with the area within bounds.
 
     Args:
         height: of the frame, pixels.
         width: of the frame, pixels.
         multiple: both sides of the result are multiples of it.
-        min_pixels: smallest area.
-        max_pixels: largest area.
+        min_pixels: smallest area in pixels.
+        max_pixels: largest area in pixels.
 
     Returns:
-        (height, width). An extremely narrow frame, of which one side would vanish, keeps one `multiple` of that side.
+        (height, width). An extremely narrow frame, one side of which would vanish, keeps one `multiple` on that side.
     """
     new_height, new_width = round(height / multiple) * multiple, round(width / multiple) * multiple
     if new_height * new_width > max_pixels:

@@ -5,33 +5,32 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self
 
 from wave_search.errors import UsageError
 from wave_search.types import Span
 
 DEFAULT_LENGTH_S = 10.0
 MIN_LENGTH_S = 1.0
-"""A shorter remainder, or scene, joins the segment before it."""
+"""A shorter remainder or scene is merged into the preceding segment."""
 MAX_LENGTH_S = 86_400.0
 MAX_SCENE_S = 30.0
 """A longer scene is cut into windows of this length."""
 _ROUNDING_S = 1e-6
-"""Tolerance in the number of windows: sums of times are less exact than times."""
+"""Tolerance when counting windows, because sums of times accumulate rounding errors."""
 
 
 @dataclass(frozen=True, slots=True)
 class Segmentation:
     """A rule that cuts files into segments. `parse` is the inverse of `str`."""
 
-    mode: str = "fixed"
-    """"fixed", "scene" or "none"."""
+    mode: Literal["fixed", "scene", "none"] = "fixed"
     length_s: float = DEFAULT_LENGTH_S
-    """Length of fixed windows; with "scene", of files without video."""
+    """Length of fixed windows; with "scene", that of the windows of files without video."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Parse a rule as a user writes it.
+        """Parse a rule as written by a user.
 
         Args:
             text: length of windows in seconds, "scene" or "none".
@@ -39,8 +38,9 @@ class Segmentation:
         Raises:
             UsageError: it is none of these, or the length is out of range.
         """
-        if text in ("scene", "none"):
-            return cls(text)
+        match text:
+            case "scene" | "none":
+                return cls(text)
         try:
             length_s = float(text)
         except ValueError:
@@ -53,15 +53,19 @@ class Segmentation:
         return repr(self.length_s).removesuffix(".0") if self.mode == "fixed" else self.mode
 
     def windows(self, span: Span) -> list[Span]:
-        """Cut a range into windows; "none" leaves it whole, "scene" uses windows of the default length."""
+        """Cut a range into windows; "none" keeps it whole, "scene" uses windows of the default length."""
         return [span] if self.mode == "none" else cut_windows(span, self.length_s)
 
 
+WHOLE = Segmentation("none")
+"""The whole of a file as one segment."""
+
+
 def cut_windows(span: Span, length_s: float) -> list[Span]:
-    """Cut a range into windows of equal length; a remainder under `MIN_LENGTH_S` joins the last one.
+    """Cut a range into windows of equal length; a remainder below `MIN_LENGTH_S` is merged into the last one.
 
     Args:
-        span: range to cut. Its ends are ends of windows exactly, so that cutting a window again returns it.
+        span: range to cut. Its ends are exactly ends of windows, so that cutting a window again returns it.
         length_s: length of a window.
     """
     duration_s = span.duration_s + _ROUNDING_S
@@ -75,12 +79,12 @@ def cut_windows(span: Span, length_s: float) -> list[Span]:
 def cut_scenes(span: Span, cuts_s: list[float]) -> list[Span]:
     """Cut a range at scene changes.
 
-    A scene shorter than `MIN_LENGTH_S` joins the one before (the first one the next); scenes longer than
-    `MAX_SCENE_S` are cut into windows.
+    A scene shorter than `MIN_LENGTH_S` is merged into the preceding one (the first one into the next); scenes longer
+    than `MAX_SCENE_S` are cut into windows.
 
     Args:
         span: range to cut.
-        cuts_s: start times of new scenes, rising.
+        cuts_s: start times of new scenes, ascending.
     """
     edges = [span.start_s]
     for cut_s in cuts_s:

@@ -1,7 +1,7 @@
 """Format detection, from the name and the first bytes of a file.
 
-FFmpeg guesses formats from content and would follow playlists and scripts to other files and hosts. So the format is
-decided here, from signatures of ordinary containers only, and passed to every library.
+FFmpeg guesses formats from content and would follow playlists and scripts to other files and hosts. The format is
+therefore determined here, from signatures of ordinary containers only, and passed to every library.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 import stat
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,20 +47,20 @@ _PLAYLIST_STARTS = (
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """A format, recognised by first bytes."""
+    """A format that is recognised by its first bytes."""
 
-    kind: str
+    kind: Literal["image", "stream"]
     """"image" or "stream" (audio, video or both)."""
     format: str
     """Name of the format: Pillow's for images, FFmpeg's demuxer for streams."""
     distinctive: bool = True
-    """False if the signature is so short that the suffix of the file has to agree."""
+    """False if the signature is so short that the suffix of the file must agree."""
 
 
 def looks_like_media(path: Path) -> bool:
-    """Return whether a file is to be probed; others are ignored silently.
+    """Return whether a file should be probed; others are silently ignored.
 
-    A known suffix is enough: probing detects other content. Without one, a regular file has to begin with a distinctive
+    A known suffix is enough: probing detects other content. Without one, a regular file must begin with a distinctive
     signature. At most `HEAD_BYTES` are read.
 
     Args:
@@ -82,7 +82,7 @@ def sniff(head: bytes) -> Signature | None:
     """Detect the format of a file.
 
     Args:
-        head: the first `HEAD_BYTES` of the file, or all if it is shorter.
+        head: the first `HEAD_BYTES` of the file, or all of it if it is shorter.
 
     Returns:
         None if no known signature matches.
@@ -96,12 +96,12 @@ def sniff(head: bytes) -> Signature | None:
 
 
 def is_playlist(head: bytes) -> bool:
-    """Return whether a file begins like a playlist or a script that names other files."""
+    """Return whether the first bytes are those of a playlist or a script that names other files."""
     return head.removeprefix(codecs.BOM_UTF8).lstrip().startswith(_PLAYLIST_STARTS)
 
 
 def is_text(head: bytes) -> bool:
-    """Return whether a file begins like text: UTF-8 without control characters, or UTF-16 with a byte order mark."""
+    """Return whether the first bytes are text: UTF-8 without control characters, or UTF-16 with a byte order mark."""
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return True
     try:

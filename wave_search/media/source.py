@@ -1,4 +1,4 @@
-"""Open files that may be anything, and are read as one format and no other."""
+"""Open files of unknown content, each read as exactly one format."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class Source:
     """An open file and its format."""
 
     path: Path
-    """For messages only: libraries never see it."""
+    """Used in messages only; never passed to libraries."""
     file: BinaryIO
     demuxer: str
-    """Name of the format: Pillow's for images, FFmpeg's demuxer for sound and video."""
+    """Name of the format: Pillow's for images, FFmpeg's demuxer for audio and video."""
 
 
 def open_regular(path: Path) -> BinaryIO:
@@ -43,8 +43,8 @@ def open_regular(path: Path) -> BinaryIO:
 
     Raises:
         UnsupportedMediaError: it is a folder, a pipe or a device. It was not opened.
-        BrokenMediaError: it does not exist, is empty, or the permission to read it is missing.
-        MediaError: reading it failed for a reason that may pass: a fault of the disk, too many open files.
+        BrokenMediaError: it does not exist, is empty, or may not be read.
+        MediaError: reading it failed for a possibly transient reason: a disk error, too many open files.
     """
     try:
         status = path.stat()
@@ -59,12 +59,12 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def descriptor_path(file: BinaryIO) -> str:
-    """Return a path of an open file that no library can take for a protocol or an option, whatever its name."""
+    """Return a path to an open file that no library can mistake for a protocol or an option."""
     return f"/proc/self/fd/{file.fileno()}"
 
 
 class IndependentReader:
-    """A position of its own in an open file, so that several readers can share the file. Needs no closing."""
+    """A reader with its own position in an open file, so that several readers can share it. Need not be closed."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._descriptor = file.fileno()

@@ -1,4 +1,4 @@
-"""Text files: paragraphs of plain text, and subtitles with their times."""
+"""Reading of text files: paragraphs of plain text, and subtitles with their times."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 10_000_000
 MAX_CHARACTERS = 1000
-"""Maximum length of a segment, whatever the segmentation: models truncate longer text."""
+"""Maximum length of a segment, independent of the segmentation, because models truncate longer text."""
 
 _TIME = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{2})[,.](\d{1,3})"
 _TIMING = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}")
@@ -75,7 +75,7 @@ def pack_paragraphs(text: str) -> Iterator[str]:
 def parse_cues(text: str) -> list[Cue]:
     """Parse SubRip or WebVTT into the cues that have text, without markup, in order of time.
 
-    Other blocks (headers, notes, styles) are left out.
+    Other blocks (headers, notes, styles) are skipped.
     """
     cues = []
     for block in re.split(r"\n\s*\n", text):
@@ -92,14 +92,14 @@ def parse_cues(text: str) -> list[Cue]:
 
 
 def group_cues(cues: list[Cue], length_s: float) -> Iterator[Cue]:
-    """Join cues that begin in the same window, up to `MAX_CHARACTERS`.
+    """Merge cues that begin in the same window, up to `MAX_CHARACTERS`.
 
     Args:
         cues: in order of time.
         length_s: of a window.
 
     Yields:
-        Joined cues, from the beginning of the first to the end of the last.
+        Merged cues, from the beginning of the first to the end of the last.
     """
     for _, window in itertools.groupby(cues, lambda cue: cue.span.start_s // length_s):
         group: list[Cue] = []

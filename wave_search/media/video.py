@@ -1,4 +1,4 @@
-"""Frames of a video, sampled and resized: through decord where it can be trusted, else through PyAV."""
+"""Decoding of video frames, sampled and resized: by decord where it is reliable, otherwise by PyAV."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     from wave_search.types import Sampling, Span
 
 _DECORD_FORMATS = frozenset({"mov", "matroska", "avi", "flv", "asf"})
-"""decord guesses the format by content. In these the signature alone settles it, so no file can pass for a playlist."""
+"""decord guesses the format from content. For these, the signature is unambiguous, so no file can pass for a
+playlist."""
 _SCENE_PIXELS = 256
-"""Length of the longer side of frames in which scenes are found; more detail only costs time."""
+"""Longer side, in pixels, of the frames for scene detection; more detail only costs time."""
 
 
 class FrameSource:
-    """Reads the sampled frames of ranges of a video, in rising order. Holds one frame of full size at a time."""
+    """Reads the sampled frames of ranges of a video, in ascending order. Holds one full-size frame at a time."""
 
     def __init__(self, source: Source, packets: VideoPackets, stream: VideoStream, sampling: Sampling) -> None:
         self._source = source
@@ -64,7 +65,7 @@ class FrameSource:
             return None
 
     def full_size(self, index: int) -> NDArray[np.uint8]:
-        """Decode one frame in full size: (height, width, 3) RGB, upright.
+        """Decode one frame at full size: (height, width, 3) RGB, upright.
 
         Raises:
             BrokenMediaError: no frame can be decoded.
@@ -79,17 +80,17 @@ class FrameSource:
         return self._reader.get(index)
 
     def _resized(self, index: int) -> NDArray[np.uint8]:
-        # Videos of a low rate repeat frames, and adjacent windows share one.
+        # At a low frame rate, samples repeat frames, and adjacent windows share one.
         if self._newest is None or self._newest[0] != index:
             self._newest = (index, resize_to(self.full_size(index), self._size))
         return self._newest[1]
 
 
 def find_cuts(frames: FrameSource, stream: VideoStream, span: Span) -> list[float]:
-    """Find the times at which new scenes begin, with PySceneDetect on every frame of the range.
+    """Find the times at which new scenes begin, by PySceneDetect on every frame of the range.
 
     Returns:
-        Seconds from the beginning of the file, rising.
+        Seconds from the beginning of the file, ascending.
 
     Raises:
         UsageError: PySceneDetect is not installed.
@@ -115,23 +116,24 @@ def find_cuts(frames: FrameSource, stream: VideoStream, span: Span) -> list[floa
 
 
 class DecordFailed(Exception):  # noqa: N818 - never leaves this package
-    """decord cannot read this video, or reads it incorrectly."""
+    """Raised if decord cannot read a video, or reads it incorrectly."""
 
 
 def suits_decord(demuxer: str, packets: VideoPackets) -> bool:
     """Return whether decord decodes a video correctly.
 
-    decord seeks to a key frame and counts frames from there, which goes wrong where frames before a key frame need it
+    decord seeks to a key frame and counts frames from there, which fails where frames before a key frame depend on it
     (open groups of pictures, the default of x265), and in transport streams.
     """
     return demuxer in _DECORD_FORMATS and packets.pts is not None and not packets.open_gop
 
 
 class DecordReader:
-    """Decodes frames of a video in any order, cheaply in rising order, through decord, which makes them upright."""
+    """Decodes upright frames of a video through decord, in any order; ascending order is cheap."""
 
     def __init__(self, file: BinaryIO, stream: VideoStream) -> None:
-        # decord opens its own libvpx and libx264 to all libraries loaded after it, so those of PyAV have to come first.
+        # decord exposes its own libvpx and libx264 to all libraries loaded after it, so those of PyAV must be loaded
+        # first.
         import av  # noqa: F401
         import decord
 
@@ -139,7 +141,7 @@ class DecordReader:
         decord.logging.set_level(decord.logging.QUIET)
         self._shape = (stream.height, stream.width, 3)
         try:
-            # VP9 works with one thread only, and one bounds the memory.
+            # VP9 works with one thread only, and one thread bounds the memory.
             self._reader: Any = decord.VideoReader(descriptor_path(file), num_threads=1)
         except (decord.DECORDError, RuntimeError, AssertionError) as error:
             raise DecordFailed from error
@@ -171,10 +173,10 @@ class DecordReader:
 
 
 class AvReader:
-    """Decodes frames of a video in rising order, through PyAV.
+    """Decodes frames of a video in ascending order through PyAV.
 
-    A frame that cannot be decoded is replaced by the last one before it. The first call may seek; from there on the
-    stream is decoded once.
+    A frame that cannot be decoded is replaced by the preceding one. The first call may seek; from there the stream is
+    decoded once.
     """
 
     def __init__(self, source: Source, packets: VideoPackets) -> None:
@@ -223,7 +225,7 @@ class AvReader:
         return int(np.searchsorted(pts, key_pts)), int(seek_pts)
 
     def _decode_from(self, first: int, seek_pts: int | None) -> None:
-        """Start decoding; frames before `first` are left out."""
+        """Start decoding; frames before `first` are skipped."""
         import av
 
         container = open_container(self._source)

@@ -1,6 +1,6 @@
-"""The worker process that decodes files, so that a crash or a hang in a decoder costs one file and not the run.
+"""The worker process that decodes files, so that a crash or a hang in a decoder costs one file instead of the run.
 
-It answers requests from a socket, and is cut off from the terminal and its signals.
+It answers requests from a socket and is detached from the terminal and its signals.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 _BLOCK_BYTES = 1 << 20
 _PR_SET_PDEATHSIG = 1
 _TRANSIENT = frozenset({errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT})
-"""Errors of the system, not of the file."""
+"""Errors of the system rather than the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Identify a file, or decode a part of it."""
+    """A request to identify a file, or to decode a part of it."""
 
     path: Path
     decode: DecodeRequest | None = None
@@ -40,10 +40,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One message of an answer."""
+    """One message of a reply."""
 
     value: MediaInfo | DecodedSegment | WaveSearchError | None
-    """None at the end of the answer. An error ends it as well."""
+    """None at the end of the reply. An error also ends it."""
 
 
 def main(descriptor: int, parent: int, memory_bytes: int) -> None:
@@ -52,10 +52,10 @@ def main(descriptor: int, parent: int, memory_bytes: int) -> None:
     Args:
         descriptor: of the socket.
         parent: id of the process at the other end.
-        memory_bytes: limit of data memory; a decoder that exceeds it fails.
+        memory_bytes: limit of data memory; a decoder that needs more fails.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # A busy decoder does not notice that the socket was closed, so the kernel has to end it.
+    # A busy decoder does not notice that the socket was closed, so the kernel must end it.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         return
@@ -82,15 +82,15 @@ def _answer(request: Request, memory_bytes: int) -> Iterator[Reply]:
     except MemoryError:
         limit = f"decoding it takes more than {memory_bytes / 2**30:.3g} GiB of memory"
         yield Reply(DecodeLimitError(path, limit, "Reduce its resolution."))
-    except Exception as error:  # whatever damaged files make the libraries raise
+    except Exception as error:  # on damaged files, libraries raise errors of any type
         yield Reply(failure_of(path, error))
 
 
 def failure_of(path: Path, error: Exception) -> MediaError:
-    """Return what an exception means for a file: damage, or a failure of the system that may pass."""
+    """Return the error of a file for an exception: damage, or a possibly transient system failure."""
     from wave_search.media.source import REPLACE, RETRY
 
-    # Libraries derive their own errors from OSError, for damaged files.
+    # Libraries derive their own errors for damaged files from OSError.
     if type(error) is OSError and error.errno in _TRANSIENT:
         return MediaError(path, f"cannot be read ({error.strerror})", RETRY)
     lines = str(error).strip().splitlines() or [""]

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 MEMORY_BYTES = 4 << 30
 """Memory limit of a worker."""
 _SLOWEST_READ_BYTES_PER_S = 10_000_000
-"""Identifying a file reads all of it, for its digest; slower disks exceed the time limit."""
-# The package is that of this process. The folder of a script, where a "soundfile.py" may be, comes last in the path.
+"""Lowest read speed within the time limit: identifying a file reads all of it, to compute its digest."""
+# Imports the package of this process. A script's directory, which may contain a "soundfile.py", comes last in the path.
 _BOOT = """
 import sys
 sys.path.insert(0, sys.argv[4])
@@ -45,17 +45,22 @@ _PACKAGE_PARENT = Path(__file__).resolve().parents[2]
 _REMEDY = "Convert it to another format, or exclude it."
 
 
+def default_workers() -> int:
+    """Return the number of cores, at most 4."""
+    return min(4, len(os.sched_getaffinity(0)))
+
+
 class DecoderPool:
     """Identifies and decodes files in worker processes. Thread-safe; a context manager.
 
-    A worker that crashes, hangs or exceeds its memory fails the file that it was decoding, and is replaced. Workers are
-    started when they are needed, and end with this process, however it ends.
+    If a worker crashes, hangs or exceeds its memory limit, the file that it was decoding fails, and the worker is
+    replaced. Workers are started on demand, and end with this process, however it ends.
 
     Args:
-        workers: number of workers that are kept. More are started for a while if more files are decoded at once.
-        sampling: how frames and sound are sampled; raises ModelError if its policy is unknown.
-        item_timeout_s: time limit of a file, in addition to its duration. Only the time spent waiting for the worker
-            counts, not the time between two segments that are asked for.
+        workers: number of workers to keep. More are started temporarily if more files are decoded at once.
+        sampling: how frames and audio are sampled; raises ModelError if its policy is unknown.
+        item_timeout_s: time limit for a file, in addition to its duration. Only the time spent waiting for the worker
+            counts, not the time between two requested segments.
 
     Attributes:
         workers: number of workers that are kept.
@@ -73,27 +78,27 @@ class DecoderPool:
         self._all: set[_Worker] = set()
         self._peak_bytes = 0
         self._closed = False
-        # Workers are killed when the thread that started them ends, so one thread that lives long starts them all.
+        # Workers are killed when the thread that started them ends, so one long-lived thread starts them all.
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="decoder-starter")
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def identify(self, path: Path) -> MediaInfo:
-        """Identify a file by its content, and digest it.
+        """Identify a file by its content, and compute its digest.
 
         Args:
-            path: of any file; never interpreted as a URL or an option.
+            path: any file; never interpreted as a URL or an option.
 
         Raises:
-            MediaError: it cannot be used. A subclass unless reading it failed for a reason that may pass.
+            MediaError: it cannot be used. A subclass, unless reading it failed for a possibly transient reason.
             UsageError: the pool is closed.
         """
         limit_s = self._item_timeout_s + _size_bytes(path) / _SLOWEST_READ_BYTES_PER_S
-        # The answer is read to its end: a worker with an unread rest could not be used again.
+        # Read the reply to its end: a worker with unread messages could not be reused.
         (info,) = [value for value in self._ask(Request(path), limit_s) if isinstance(value, MediaInfo)]
         return info
 
@@ -107,19 +112,19 @@ class DecoderPool:
     ) -> Iterator[DecodedSegment]:
         """Decode a file segment by segment, in order of time.
 
-        The worker is at most one segment ahead. The arrays of a segment depend on the file and the range alone, so
-        that decoding a range again returns the same arrays. Closing the iterator early stops the worker.
+        The worker is at most one segment ahead. The arrays of a segment depend only on the file and the range, so that
+        decoding a range again returns the same arrays. Closing the iterator early stops the worker.
 
         Args:
             path: of the file.
             info: result of `identify`.
             segmentation: how to cut it.
-            modalities: what the segments are needed for. Other streams are not decoded, and segments with none of these
-                are left out.
+            modalities: modalities that the segments are needed for. Other streams are not decoded, and segments with
+                none of these are skipped.
             span: decode only this range; segments are cut from its beginning.
 
         Raises:
-            MediaError: it cannot be decoded, or not to its end. Segments before the error are good.
+            MediaError: it cannot be decoded completely. Segments before the error are valid.
             UsageError: the range is outside the file; scenes are requested and PySceneDetect is not installed; or the
                 pool is closed.
         """
@@ -132,7 +137,7 @@ class DecoderPool:
                 yield value
 
     def peak_memory_bytes(self) -> int:
-        """Return the largest sum so far of the peak memory of all workers."""
+        """Return the highest sum so far of the peak memory of all workers."""
         with self._lock:
             self._peak_bytes = max(self._peak_bytes, sum(worker.peak_bytes() for worker in self._all))
             return self._peak_bytes
@@ -189,7 +194,7 @@ class DecoderPool:
 
 
 class _WorkerGone(Exception):  # noqa: N818 - becomes an error with a path
-    """A worker died, or exceeded its time limit."""
+    """Raised if a worker died or exceeded its time limit."""
 
     def __init__(self, cause: str) -> None:
         super().__init__(cause)
@@ -227,14 +232,14 @@ class _Worker:
         return self._process.poll() is None
 
     def ask(self, request: Request, limit_s: float) -> Iterator[MediaInfo | DecodedSegment | WaveSearchError]:
-        """Send a request, and yield the values of the answer as they arrive.
+        """Send a request, and yield the values of the reply as they arrive.
 
         Args:
-            request: what to do.
-            limit_s: maximum total time spent waiting, over all values of the answer.
+            request: the request.
+            limit_s: maximum total time to wait, over all values of the reply.
 
         Raises:
-            _WorkerGone: there is no complete answer. The worker is no longer usable.
+            _WorkerGone: there is no complete reply. The worker is no longer usable.
         """
         left_s = limit_s
         try:

@@ -1,8 +1,8 @@
-"""Decoded media to vectors. Importing this loads neither torch nor transformers."""
+"""Models that embed decoded media as vectors. Importing this loads neither torch nor transformers."""
 
-from wave_search.models.base import Embedder, Family, LoadOptions, ModelSpec, known_models, load, register
+from wave_search.models.base import Embedder, Family, LoadOptions, ModelSpec, check_text, known_models, load, register
 from wave_search.models.wave import FAMILY
 
 register(FAMILY)
 
-__all__ = ["Embedder", "Family", "LoadOptions", "ModelSpec", "known_models", "load", "register"]
+__all__ = ["Embedder", "Family", "LoadOptions", "ModelSpec", "check_text", "known_models", "load", "register"]

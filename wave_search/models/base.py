@@ -1,4 +1,4 @@
-"""What every model has in common: its interface, its identity, and the registry of model families.
+"""The interface and the identity of models, and the registry of model families.
 
 Importing this loads neither torch nor transformers.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from wave_search.errors import UsageError
-from wave_search.types import Clip, Modality, Sampling
+from wave_search.types import Clip, Dtype, Modality, Quantization, Sampling
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """What a vector depends on besides the media. An index is pinned to one."""
+    """Identity of a model: everything besides the media that a vector depends on. An index is pinned to one."""
 
     name: str
-    """As a user names it: a bundled name, a directory, or a hub id."""
+    """Name as given by the user: a bundled name, a directory, or a hub id."""
     revision: str
-    """Commit of the hub, or digest of the local files."""
+    """Commit on the hub, or digest of the local files."""
     dim: int
     modalities: tuple[Modality, ...]
     sampling: Sampling
     prompts: Mapping[Modality, str]
-    """The prompt of each modality; an instruction replaces it. Text has none: it is embedded bare."""
+    """The prompt of each modality; an instruction replaces it. Text is embedded without a prompt."""
     options: Mapping[str, str] = field(default_factory=dict)
-    """Options of the model's family that change its vectors, with their values: defaults included."""
+    """Options of the model's family that change its vectors, with their values, including defaults."""
     notice: str = ""
     """What a user must know about this model, for example that it is not trained."""
-    quantization: str | None = None
+    quantization: Quantization | None = None
     """Of the decoder's weights: "8bit", "4bit", "int8" or "fp8"; None for none."""
 
 
@@ -48,12 +48,13 @@ class LoadOptions:
 
     device: str = "auto"
     """"auto" (CUDA where there is one), "cpu", "cuda" (all visible devices) or "cuda:N"."""
-    dtype: str = "auto"
+    dtype: Dtype = "auto"
     """"auto" (as the checkpoint is stored), "float32" or "bfloat16"."""
-    quantization: str | None = None
+    quantization: Quantization | None = None
     """Of the decoder's weights: "8bit" or "4bit" with bitsandbytes, "int8" or "fp8" with torchao."""
     token_budget: int | None = None
-    """Tokens that the decoder processes at once, at least one clip; None to derive it from the free memory."""
+    """Maximum number of tokens that the decoder processes at once, but at least one clip; None to derive it from the
+    free memory."""
     family: Mapping[str, str] = field(default_factory=dict)
     """Options of the model's family by name. WAVE has "positions": "sequential" (default) as in its published
     evaluation, or "aligned" in time, as in its training."""
@@ -67,11 +68,11 @@ class LoadOptions:
 
 
 class Embedder(Protocol):
-    """Arrays to vectors. The interface through which the rest of the package uses a model."""
+    """The interface through which the rest of the package uses a model."""
 
     @property
     def spec(self) -> ModelSpec:
-        """What the vectors depend on."""
+        """The identity of the model."""
 
     def embed(
         self,
@@ -79,7 +80,7 @@ class Embedder(Protocol):
         modalities: Sequence[Modality] | None = None,
         instruction: str | None = None,
     ) -> list[dict[Modality, NDArray[np.float32]]]:
-        """Embed each clip with one instruction: the only result of `embed_each` for each clip."""
+        """Embed each clip with one instruction: as `embed_each`, without the list of instructions."""
 
     def embed_each(
         self,
@@ -87,15 +88,16 @@ class Embedder(Protocol):
         instructions: Sequence[str | None],
         modalities: Sequence[Modality] | None = None,
     ) -> list[list[dict[Modality, NDArray[np.float32]]]]:
-        """Embed each clip with each instruction, as each of `modalities` that it has (all that it has, if None).
+        """Embed each clip with each instruction, as each of `modalities` that it has (None for all).
 
-        The towers run once per clip, and the work on a clip's media is shared by all modalities and instructions. A
-        result does not depend on the other clips and instructions of the call.
+        The towers run once per clip, and the computation on a clip's media is shared by all modalities and
+        instructions. A result does not depend on the other clips and instructions in the call.
 
         Args:
             clips: decoded clips, sampled according to `spec.sampling`.
-            instructions: each replaces the prompt of media, None leaves it; text is embedded bare and ignores them.
-            modalities: which to embed.
+            instructions: each replaces the prompt of media; None keeps it. Text is embedded without a prompt and
+                ignores them.
+            modalities: modalities to embed.
 
         Returns:
             For each clip, for each instruction, modality -> (dim,) float32 of unit norm, finite.
@@ -104,27 +106,46 @@ class Embedder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Models that share an implementation."""
+    """A family of models that share an implementation."""
 
     name: str
     models: Mapping[str, str]
-    """Names that users can give, each with a one-line description."""
+    """Model names, each with a one-line description."""
     claims: Callable[[str], bool]
     """Whether a model of this name, directory or hub id belongs to the family. Called before anything is loaded."""
     load: Callable[[str, LoadOptions], Embedder]
     """Loads a model that `claims` accepted; raises like `load` of this module."""
 
 
+def check_text(text: str, what: str = "text", remedy: str = "") -> None:
+    """Check a text that is to be embedded.
+
+    Args:
+        text: to be checked.
+        what: its name in errors.
+        remedy: for an empty one.
+
+    Raises:
+        UsageError: it is empty but for white space, or not valid Unicode.
+    """
+    if not text.strip():
+        raise UsageError(f"the {what} is empty", remedy)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"the {what} is not valid Unicode", "It may hold bytes of another encoding.") from None
+
+
 _FAMILIES: list[Family] = []
 
 
 def register(family: Family) -> None:
-    """Add a family; one of the same name is replaced. The family registered last is asked first for its claim."""
+    """Add a family, replacing one of the same name. The family registered last is consulted first."""
     _FAMILIES[:] = [family, *(other for other in _FAMILIES if other.name != family.name)]
 
 
 def known_models() -> Mapping[str, str]:
-    """Return the model names that `load` knows, each with a one-line description."""
+    """Return the model names that `load` accepts, each with a one-line description."""
     return {name: line for family in reversed(_FAMILIES) for name, line in family.models.items()}
 
 
@@ -132,20 +153,20 @@ def load(name: str, options: LoadOptions | None = None) -> Embedder:
     """Load a model.
 
     Args:
-        name: "auto" (WAVE-7B if its weights are here and a GPU can hold it, otherwise wave-nano), a name of
-            `known_models`, the directory of a checkpoint, or "owner/name" of the Hugging Face hub, with "@revision" if
-            wanted.
+        name: "auto" (WAVE-7B if its weights are installed and a GPU can hold it, otherwise wave-nano), a name of
+            `known_models`, the directory of a checkpoint, or "owner/name" on the Hugging Face hub, optionally with
+            "@revision".
         options: device, precision and memory; None for the defaults.
 
     Returns:
         The embedder. Its `spec.name` loads the same model again.
 
     Raises:
-        ModelNotFoundError: there is no such model, or the hub is out of reach.
-        CheckpointError: its files are damaged, incomplete, or not those of a model of any family.
+        ModelNotFoundError: there is no such model, or the hub cannot be reached.
+        CheckpointError: its files are damaged, incomplete, or of no known model family.
         UsageError: an option is unknown or has an unknown value, or there is no such device.
         ModelError: it does not fit into the memory of the device.
     """
-    # WAVE is registered first, so asked last: it claims every name, and its errors name what is missing.
+    # WAVE is registered first and therefore consulted last: it claims every name, and its errors name what is missing.
     family = next(family for family in _FAMILIES if family.claims(name))
     return family.load(name, options or LoadOptions())

@@ -1,17 +1,18 @@
-"""Where a model runs, in which precision, and how much memory is free there."""
+"""Resolution of devices and dtypes, and the free memory of a device."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from wave_search.errors import UsageError
+from wave_search.types import Dtype
 
 if TYPE_CHECKING:
     import torch
 
-_DTYPES = ("auto", "float32", "bfloat16")
+_DTYPES = get_args(Dtype)
 
 
 def resolve_devices(name: str) -> tuple[torch.device, ...]:

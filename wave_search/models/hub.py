@@ -1,6 +1,6 @@
 """The files of a model: snapshots from the Hugging Face hub, and the digest of a directory.
 
-A snapshot is taken from the local cache if it is there, and downloaded otherwise.
+A snapshot is read from the local cache, or downloaded if it is not there.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _FILES = ["*.json", "merges.txt", "*.safetensors", "*.bin", "*.pt"]
 
 _CONTACT_TIMEOUT_S = 10.0
 _HEAD_BYTES = 1 << 20
-"""More than the header of any file of weights."""
+"""Larger than the header of any weight file."""
 _SAMPLE_BYTES = 64 << 10
 _SAMPLES = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The files of one commit, on this machine."""
+    """The local files of one commit."""
 
     directory: Path
     commit: str
@@ -40,10 +40,10 @@ def cached(repo_id: str, revision: str, is_complete: Callable[[Path], bool]) -> 
     Args:
         repo_id: "owner/name".
         revision: full commit, branch or tag.
-        is_complete: whether a directory has all files of a model; an interrupted download has not.
+        is_complete: returns whether a directory has all files of a model, unlike an interrupted download.
 
     Returns:
-        The snapshot, or None where it is absent or incomplete.
+        The snapshot, or None if it is absent or incomplete.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
@@ -64,7 +64,7 @@ def fetch(repo_id: str, revision: str, is_complete: Callable[[Path], bool]) -> S
         is_complete: as for `cached`.
 
     Raises:
-        ModelNotFoundError: there is no such model or revision, or the hub is out of reach.
+        ModelNotFoundError: there is no such model or revision, or the hub cannot be reached.
     """
     return cached(repo_id, revision, is_complete) or _download(repo_id, revision)
 
@@ -73,7 +73,7 @@ def _download(repo_id: str, revision: str) -> Snapshot:
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
-    # A request with a short timeout comes first: the download itself would retry an unreachable hub for long.
+    # Send a request with a short timeout first, because the download itself would keep retrying an unreachable hub.
     try:
         commit = HfApi().model_info(repo_id, revision=revision, timeout=_CONTACT_TIMEOUT_S).sha or revision
         directory = snapshot_download(repo_id, revision=commit, allow_patterns=_FILES)
@@ -86,7 +86,7 @@ def _download(repo_id: str, revision: str) -> Snapshot:
             f"{repo_id} has no revision {revision}", "Use a full commit, a branch or a tag after the @."
         ) from error
     except Exception as error:
-        # Which class an unreachable hub raises depends on the HTTP client that huggingface_hub happens to use.
+        # The exception class for an unreachable hub depends on the HTTP client that huggingface_hub uses.
         raise ModelNotFoundError(
             f"{repo_id} at {revision} is not in the local cache, and the hub cannot be reached ({_first_line(error)})",
             "Connect this machine once, or copy the checkpoint to it and use its directory as the model.",
@@ -100,10 +100,10 @@ def _first_line(error: Exception) -> str:
 
 
 def fingerprint(files: Iterable[Path]) -> str:
-    """Digest names, sizes and contents of files; of a large file its head and 16 evenly spaced samples.
+    """Return a digest of names, sizes and contents of files; for a large file, of its head and 16 even samples.
 
-    Files of up to 2 MiB are read whole. Training changes every value of the tensors that it trains, so the samples of
-    a fine-tuned model differ from those of its base.
+    Files of up to 2 MiB are read completely. Training changes every value of the trained tensors, so that the samples
+    of a fine-tuned model differ from those of its base model.
 
     Args:
         files: the files that a model is loaded from, in any order.

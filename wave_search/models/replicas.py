@@ -1,4 +1,4 @@
-"""One model on several devices, as one embedder."""
+"""One model replicated on several devices, as one embedder."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 _SHARES = 4
-"""Shares of a call for each device: more shares balance clips of unequal length, fewer make larger batches."""
+"""Number of shares of a call per device: more balance clips of unequal length better, fewer make larger batches."""
 
 
 class Replicas:
-    """Distributes the clips of a call over devices; each takes the next share when it has finished one.
+    """An embedder that distributes the clips of a call over devices; each takes the next share when it finishes one.
 
     A vector does not depend on the device that computes it. See `wave_search.models.Embedder`.
     """
@@ -33,7 +33,8 @@ class Replicas:
         """Load the first replica.
 
         Args:
-            makers: each loads the model on one device. The others are called when a call has clips for several devices.
+            makers: each loads the model on one device. All but the first are called when a call first has clips for
+                several devices.
         """
         self._makers = makers
         self._locks = [Lock() for _ in makers]

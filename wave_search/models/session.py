@@ -1,4 +1,4 @@
-"""A model and the decoder process that feeds it, each made when it is first needed."""
+"""A model and the decoder process that feeds it, both created on first use."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ModelSession:
 
     @classmethod
     def for_index(cls, name: str, options: LoadOptions, pinned: ModelSpec) -> ModelSession:
-        """Return the session of an index, for the model that it was made with.
+        """Return a session for the model that an index was made with.
 
         Args:
             name: "auto" or the name of that model. A directory may also be a copy of it.
@@ -90,7 +90,7 @@ class ModelSession:
             return self._decoders
 
     def close(self) -> None:
-        """End the decoder process and free the model. Either is made again when it is needed."""
+        """Stop the decoder process and release the model. Both are recreated on the next use."""
         with self._lock:
             if self._decoders is not None:
                 self._decoders.close()

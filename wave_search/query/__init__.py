@@ -1,14 +1,13 @@
 """The read path: from a request to its hits."""
 
-from wave_search.query.answers import Answer
 from wave_search.query.duplicates import find_duplicates
-from wave_search.query.embedder import MediaEmbedder
+from wave_search.query.embedder import Answer, MediaEmbedder
 from wave_search.query.encode import Embeddable, Encoder, similarity
 from wave_search.query.info import IndexInfo, PartitionInfo, describe, own_columns
 from wave_search.query.request import SearchArguments, SearchRequest, check_count, check_instructions
 from wave_search.query.searcher import Searcher
 from wave_search.query.tagging import MIN_LABEL_Z, Tagging, read_labels
-from wave_search.query.terms import AV, Audio, Image, Not, Video, Weighted, is_number, parse_media
+from wave_search.query.terms import AV, Audio, Image, Not, Video, Weighted, is_number, parse_media, parse_modality
 
 __all__ = [
     "AV",
@@ -35,6 +34,7 @@ __all__ = [
     "is_number",
     "own_columns",
     "parse_media",
+    "parse_modality",
     "read_labels",
     "similarity",
 ]

@@ -1,14 +1,13 @@
-"""Duplicates in an index: files of the same bytes, and segments that are nearly the same."""
+"""Duplicates in an index: identical files, and nearly identical segments."""
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wave_search.files import as_path
 from wave_search.query.fusion import Query
 from wave_search.query.partition import PartitionSearch
 from wave_search.query.request import check_cosine
@@ -24,7 +23,8 @@ if TYPE_CHECKING:
     from wave_search.types import PartitionKey
 
 _EXACT_TO = 20_000
-"""Up to this many segments, each is compared with each other; of more, each with its approximate neighbours."""
+"""Up to this many segments, all pairs are compared; with more, each segment is compared with its approximate
+neighbours."""
 _NEIGHBOURS = 16
 _BLOCK_ROWS = 256
 
@@ -36,12 +36,12 @@ def find_duplicates(snapshot: Snapshot, threshold: float) -> list[DuplicateGroup
     """Group duplicate files and near-duplicate segments.
 
     Args:
-        snapshot: the version.
+        snapshot: the version of the index.
         threshold: minimum cosine of two near-duplicate segments of different contents. Groups are connected components:
-            two of their members may be less alike, if others link them.
+            two members may be less similar if others link them.
 
     Returns:
-        Files of the same bytes first, then segments; the largest groups first.
+        Identical files first, then segments; the largest groups first.
 
     Raises:
         UsageError: the threshold is not above 0 and at most 1.
@@ -61,7 +61,7 @@ def _identical(snapshot: Snapshot) -> Iterator[DuplicateGroup]:
             paths[row.content_id].append(path)
     for same in paths.values():
         if len(same) > 1:
-            members = tuple(DuplicateMember(_path(path), None, None, None) for path in sorted(same))
+            members = tuple(DuplicateMember(as_path(path), None, None, None) for path in sorted(same))
             yield DuplicateGroup("identical", None, 1.0, members)
 
 
@@ -75,7 +75,7 @@ def _similar(snapshot: Snapshot, key: PartitionKey, threshold: float) -> Iterato
         files = snapshot.files_of([segment.content_id for segment in segments])
         members = [
             DuplicateMember(
-                _path(files[segment.content_id][0].path), segment.start_s, segment.stop_s, segment.segment_id
+                as_path(files[segment.content_id][0].path), segment.start_s, segment.stop_s, segment.segment_id
             )
             for segment in segments
         ]
@@ -106,7 +106,7 @@ def _approximate_links(
 
 
 def _connected(links: Iterator[Link]) -> list[tuple[list[int], float]]:
-    """Group linked positions: the connected components, with the least cosine of their links."""
+    """Return the connected components of linked positions, with the lowest cosine of their links."""
     parent: dict[int, int] = {}
 
     def root(at: int) -> int:
@@ -124,7 +124,3 @@ def _connected(links: Iterator[Link]) -> list[tuple[list[int], float]]:
     for at in sorted(parent):
         groups[root(at)].append(at)
     return [(positions, least[top]) for top, positions in groups.items()]
-
-
-def _path(name: bytes) -> Path:
-    return Path(os.fsdecode(name))

@@ -1,29 +1,41 @@
-"""Texts, files and clips to vectors, without an index."""
+"""Work without an index: texts, files and clips to vectors, and answers about a clip."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from wave_search.query.answers import answer
-from wave_search.query.encode import Encoder, similarity
+import numpy as np
+
+from wave_search.errors import UsageError
+from wave_search.query.encode import Encoder, choose_modality, similarity
+from wave_search.query.terms import check_range, parse_media, parse_modality, split_range
+from wave_search.types import Clip, MediaRef, Modality
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Sequence
-    from types import TracebackType
 
-    import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
     from wave_search.models import ModelSpec
     from wave_search.models.session import ModelSession
-    from wave_search.query.answers import Answer
     from wave_search.query.encode import Embeddable
-    from wave_search.types import Clip, MediaRef
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One of the choices, with its score."""
+
+    rank: int
+    """From 1."""
+    text: str
+    score: float
+    """Cosine similarity with the clip embedded with the question. Not a probability."""
 
 
 class MediaEmbedder:
-    """Embeds texts, files and clips without an index. Made by `load_embedder`; a context manager.
+    """Embeds texts, files and clips without an index. Created by `load_embedder`; a context manager.
 
     Args:
         session: the model and its decoder process.
@@ -35,16 +47,16 @@ class MediaEmbedder:
 
     @property
     def spec(self) -> ModelSpec:
-        """The model that the vectors come from."""
+        """The model that computes the vectors."""
         return self._session.model().spec
 
     def encode(self, items: Embeddable | Iterable[Embeddable], instruction: str | None = None) -> NDArray[np.float32]:
-        """Embed items, each as one clip, however long it is.
+        """Embed items, each as one clip of any length.
 
         Args:
-            items: texts, references to files (see `Audio`, `Video`, `Image`, `AV`) and decoded clips, in any mixture;
-                or a single one of them.
-            instruction: replaces the prompt of media; text is embedded bare and ignores it.
+            items: any mixture of texts, references to files (see `Audio`, `Video`, `Image`, `AV`) and decoded clips; or
+                a single one of these.
+            instruction: replaces the prompt of media; text is embedded without a prompt and ignores it.
 
         Returns:
             (n, dim) float32 of unit norm, in the order of the items; (dim,) for a single item.
@@ -65,26 +77,38 @@ class MediaEmbedder:
     ) -> list[Answer]:
         """Answer a question about a clip by choosing among texts, as WAVE does (arXiv:2509.21990).
 
+        The clip is embedded with the question as its prompt, the choices as texts, and the nearest one is the answer.
+
         Args:
-            clip: a file with an optional range ("clip.mp4@12.5-20"), with audio and frames as far as it has both; or an
-                `Audio`, `Video`, `Image` or `AV` of one; or a decoded clip. It is one clip, however long it is.
+            clip: a file with an optional range ("clip.mp4@12.5-20"), of which both audio and frames are used if it has
+                them; or an `Audio`, `Video`, `Image` or `AV`; or a decoded clip. It is embedded as one clip of any
+                length.
             question: the prompt of the clip.
             choices: two or more possible answers, all different.
-            modality: the modality of a file to ask about: "audio", "video", "av" or "image".
+            modality: modality of the file to ask about: "audio", "video", "av" or "image".
 
         Returns:
-            The choices, nearest first; of equal ones the first given.
+            The choices, nearest first; equal ones in the given order.
 
         Raises:
-            UsageError: the question is empty, there are fewer than two choices or a choice is given twice, there is no
+            UsageError: the question is empty, there are fewer than two choices or a choice is repeated, there is no
                 such file, or it is text.
             MediaError: the file cannot be read.
         """
-        return answer(self._encoder, clip, question, choices, modality)
+        if not isinstance(question, str):
+            raise UsageError(f"{question!r} is not a question", "Give a text.")
+        if not question.strip():
+            raise UsageError("the question is empty")
+        if isinstance(choices, str) or len(choices) < 2 or len(set(choices)) < len(choices):
+            raise UsageError("there must be two or more choices, all different", "Give each choice once.")
+        asked = self._encoder.encode(_asked(self._encoder, clip, modality), question)
+        scores = self._encoder.encode(choices) @ asked
+        order = np.argsort(-scores, kind="stable")
+        return [Answer(rank, choices[place], float(scores[place])) for rank, place in enumerate(order, start=1)]
 
     @staticmethod
     def similarity(a: ArrayLike, b: ArrayLike) -> NDArray[np.float32]:
-        """Cosine similarity of each row of `a` (n, dim) with each row of `b` (m, dim): (n, m) float32."""
+        """Return the cosine similarity of each row of `a` (n, dim) with each row of `b` (m, dim): (n, m) float32."""
         return similarity(a, b)
 
     def close(self) -> None:
@@ -94,7 +118,26 @@ class MediaEmbedder:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _asked(encoder: Encoder, clip: str | os.PathLike[str] | MediaRef | Clip, modality: str | None) -> MediaRef | Clip:
+    """Return the clip of a question: with audio and frames, as far as it has both."""
+    if isinstance(clip, Clip):
+        if clip.text is not None:
+            raise _about_text("the clip")
+        return clip
+    if modality is not None:
+        clip = parse_media(clip, parse_modality(modality))
+    elif not isinstance(clip, MediaRef):
+        path, start_s, stop_s = split_range(clip)
+        check_range(path, start_s, stop_s)
+        clip = MediaRef(path, choose_modality(encoder.identify(path).modalities), start_s, stop_s)
+    if clip.modality == Modality.TEXT:
+        raise _about_text(str(clip.path))
+    return clip
+
+
+def _about_text(what: str) -> UsageError:
+    return UsageError(f"{what}: text is embedded without the question", "Ask about audio, video or images.")

@@ -1,16 +1,17 @@
-"""Encoding of queries: from texts, files and clips to vectors."""
+"""Encoding of queries: embedding of texts, files and clips."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import closing
-from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wave_search.batches import WHOLE_BATCH_BYTES, Item, batched, clip_bytes
 from wave_search.errors import BrokenMediaError, UsageError
-from wave_search.media import Segmentation
+from wave_search.media import WHOLE
+from wave_search.models import check_text
 from wave_search.query.terms import AudioVideoPair
 from wave_search.types import Clip, MediaRef, Modality, Span
 from wave_search.vectors import normalize
@@ -21,15 +22,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from wave_search.media import DecoderPool, MediaInfo
+    from wave_search.media import DecoderPool, MediaInfo, Segmentation
     from wave_search.models import Embedder
+    from wave_search.types import Target
 
-Item = TypeVar("Item")
 Embeddable = str | MediaRef | Clip
-WHOLE = Segmentation.parse("none")
-"""The whole of a file as one segment."""
-BATCH_CLIPS = 16
-"""Clips that are decoded before they are embedded at once."""
 _RICHEST_FIRST = (Modality.AV, Modality.VIDEO, Modality.AUDIO, Modality.IMAGE, Modality.TEXT)
 _NAMES = {
     Modality.TEXT: "text",
@@ -44,8 +41,8 @@ class Encoder:
     """Embeds queries the way the indexer embeds segments, so that equal clips get equal vectors.
 
     Args:
-        decoders: returns the decoder processes; called when a file has to be read.
-        embedder: returns the model; called when a clip has to be embedded.
+        decoders: returns the decoder processes; called when a file is read.
+        embedder: returns the model; called when a clip is embedded.
 
     Attributes:
         decoders: the same.
@@ -56,11 +53,11 @@ class Encoder:
         self._embedder = embedder
 
     def encode(self, items: Embeddable | Iterable[Embeddable], instruction: str | None = None) -> NDArray[np.float32]:
-        """Embed each item as one clip, however long it is.
+        """Embed each item as one clip of any length.
 
         Args:
-            items: texts, references to files and decoded clips, in any mixture; or a single one of them.
-            instruction: replaces the prompt of media; text is embedded bare and ignores it.
+            items: any mixture of texts, references to files and decoded clips; or a single one of these.
+            instruction: replaces the prompt of media; text is embedded without a prompt and ignores it.
 
         Returns:
             (n, dim) float32 of unit norm, in the order of the items; (dim,) for a single item.
@@ -74,21 +71,19 @@ class Encoder:
         if isinstance(items, Embeddable) or not isinstance(items, Iterable):
             single: NDArray[np.float32] = self.encode([items], instruction)[0]
             return single
-        rows: list[NDArray[np.float32]] = []
-        for part in batches(items, BATCH_CLIPS):
-            rows.extend(self.embed_clips([self._first_clip(item) for item in part], instruction))
+        rows = self._embed_all((self._first_clip(item) for item in items), instruction)
         return np.stack(rows) if rows else np.empty((0, self._embedder().spec.dim), np.float32)
 
     def identify(self, path: Path) -> MediaInfo:
-        """Identify a file, without the model. Raises MediaError."""
+        """Identify a file. Needs no model. Raises MediaError."""
         return self.decoders().identify(path)
 
     def encode_query(
-        self, item: Embeddable | AudioVideoPair, segmenting: Segmentation, instruction: str | None = None
+        self, item: Embeddable | AudioVideoPair, segmentation: Segmentation, instruction: str | None = None
     ) -> NDArray[np.float32]:
-        """Embed one item, cut into segments as an index cuts its files.
+        """Embed one item, cut into segments like the files of an index.
 
-        The segments of an `AudioVideoPair` are paired in order; the shorter one of the two files is repeated.
+        The segments of an `AudioVideoPair` are paired in order; those of the shorter file are repeated.
 
         Returns:
             (q, dim) float32 of unit norm, one row for each segment.
@@ -97,11 +92,8 @@ class Encoder:
             MediaError: the file cannot be read.
             UsageError: the file lacks the modality of the reference, for example audio.
         """
-        rows: list[NDArray[np.float32]] = []
-        with closing(self._clips(item, segmenting)) as clips:
-            for part in batches(clips, BATCH_CLIPS):
-                rows.extend(self.embed_clips(part, instruction))
-        return np.stack(rows)
+        with closing(self._clips(item, segmentation)) as clips:
+            return np.stack(self._embed_all(clips, instruction))
 
     def clip(self, item: Embeddable) -> Clip:
         """Decode one item as a whole. Safe to call from several threads.
@@ -115,7 +107,7 @@ class Encoder:
     def _first_clip(self, item: Embeddable) -> tuple[Clip, Modality]:
         with closing(self._clips(item, WHOLE)) as clips:
             first = next(clips)
-            # To the end of the answer: a decoder that is left with a part of it is killed, and another one started.
+            # Read to the end, because a decoder with unread segments is killed and replaced.
             for _ in clips:
                 pass
         return first
@@ -124,7 +116,7 @@ class Encoder:
         self, pairs: Sequence[tuple[Clip, Modality]], instruction: str | None
     ) -> Iterator[NDArray[np.float32]]:
         """Embed each clip as its modality: (dim,) of unit norm, in their order."""
-        # A call embeds all clips as all modalities that it is given, so each modality gets a call of its own.
+        # A call embeds all its clips as all its modalities, so each modality gets its own call.
         vectors: dict[int, NDArray[np.float32]] = {}
         for modality in dict.fromkeys(modality for _, modality in pairs):
             places = [place for place, pair in enumerate(pairs) if pair[1] == modality]
@@ -132,22 +124,21 @@ class Encoder:
             vectors.update((place, result[modality]) for place, result in zip(places, results, strict=True))
         return (vectors[place] for place in range(len(pairs)))
 
-    def _clips(self, item: Embeddable | AudioVideoPair, segmenting: Segmentation) -> Generator[tuple[Clip, Modality]]:
+    def _embed_all(self, pairs: Iterable[tuple[Clip, Modality]], instruction: str | None) -> list[NDArray[np.float32]]:
+        parts = batched(pairs, lambda pair: clip_bytes(pair[0]), max_bytes=WHOLE_BATCH_BYTES)
+        return [row for part in parts for row in self.embed_clips(part, instruction)]
+
+    def _clips(self, item: Embeddable | AudioVideoPair, segmentation: Segmentation) -> Generator[tuple[Clip, Modality]]:
         if isinstance(item, str):
-            if not item.strip():
-                raise UsageError("the text is empty")
-            try:
-                item.encode()
-            except UnicodeEncodeError:
-                raise UsageError("the text is not valid Unicode", "It may hold bytes of another encoding.") from None
+            check_text(item)
             yield Clip(text=item), Modality.TEXT
         elif isinstance(item, Clip):
             yield item, _only_modality(item)
         elif isinstance(item, MediaRef):
-            yield from self._read(item, segmenting)
+            yield from self._read(item, segmentation)
         elif isinstance(item, AudioVideoPair):
             for (sound, _), (picture, _) in in_step(
-                lambda: self._read(item.sound, segmenting), lambda: self._read(item.picture, segmenting)
+                lambda: self._read(item.sound, segmentation), lambda: self._read(item.picture, segmentation)
             ):
                 yield Clip(frames=picture.frames, waveform=sound.waveform), Modality.AV
         else:
@@ -155,7 +146,7 @@ class Encoder:
                 f"{item!r} cannot be embedded", "Give text, a Clip, or a file as Audio, Video, Image or AV of it."
             )
 
-    def _read(self, ref: MediaRef, segmenting: Segmentation) -> Generator[tuple[Clip, Modality]]:
+    def _read(self, ref: MediaRef, segmentation: Segmentation) -> Generator[tuple[Clip, Modality]]:
         decoders = self.decoders()
         info = decoders.identify(ref.path)
         if ref.modality not in info.modalities:
@@ -163,13 +154,13 @@ class Encoder:
             raise UsageError(f"{ref.path}: the file has no {_NAMES[ref.modality]}", f"It can be used as {offers}.")
         span = span_of(ref.path, info, ref.start_s, ref.stop_s)
         segment = None
-        for segment in decoders.segments(ref.path, info, segmenting, [ref.modality], span):
+        for segment in decoders.segments(ref.path, info, segmentation, [ref.modality], span):
             yield segment.clip, ref.modality
         if segment is None:
             raise BrokenMediaError(ref.path, "it has no segment to embed")
 
 
-def choose_modality(available: Collection[Modality], target: str = "any") -> Modality:
+def choose_modality(available: Collection[Modality], target: Target | Modality = "any") -> Modality:
     """Return the modality to embed a file as: the target if the file has it, otherwise the richest one that it has."""
     if target in list(available):
         return Modality(target)
@@ -177,10 +168,10 @@ def choose_modality(available: Collection[Modality], target: str = "any") -> Mod
 
 
 def span_of(path: Path, info: MediaInfo, start_s: float | None, stop_s: float | None) -> Span | None:
-    """Return a range of a file, cut off at the end of the file; None for all of it.
+    """Return a range clipped to the end of the file; None for the whole file.
 
     Raises:
-        UsageError: the file has no duration, or the range begins behind its end.
+        UsageError: the file has no duration, or the range begins after its end.
     """
     if start_s is None and stop_s is None:
         return None
@@ -195,7 +186,7 @@ def span_of(path: Path, info: MediaInfo, start_s: float | None, stop_s: float | 
 def in_step(
     first: Callable[[], Generator[Item]], second: Callable[[], Generator[Item]]
 ) -> Generator[tuple[Item, Item]]:
-    """Iterate over two streams in parallel until both have ended; the shorter one is repeated."""
+    """Iterate over two streams in parallel until both have ended, repeating the shorter one."""
     streams, over = [first(), second()], [False, False]
     try:
         while True:
@@ -216,21 +207,14 @@ def in_step(
 
 
 def similarity(a: ArrayLike, b: ArrayLike) -> NDArray[np.float32]:
-    """Cosine similarity of each row of `a` (n, dim) with each row of `b` (m, dim): (n, m) float32."""
+    """Return the cosine similarity of each row of `a` (n, dim) with each row of `b` (m, dim): (n, m) float32."""
     left, right = (np.atleast_2d(np.asarray(vectors, np.float32)) for vectors in (a, b))
     products: NDArray[np.float32] = normalize(left) @ normalize(right).T
     return products
 
 
 def _only_modality(clip: Clip) -> Modality:
-    """Return the modality that a clip is embedded as: the richest one that it has."""
+    """Return the modality to embed a clip as: the richest one that it has."""
     if not clip.modalities:
         raise UsageError("the clip is empty")
     return choose_modality(clip.modalities)
-
-
-def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Split items into lists of `size`, the last one shorter."""
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch

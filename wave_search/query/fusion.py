@@ -1,7 +1,8 @@
-"""Fusion of query terms: one set of vectors to find candidates by, and one z to order them by.
+"""Fusion of query terms: combined vectors for finding candidates, and a joint z for ordering them.
 
-An index can be searched by vectors only, but no vector finds as well as asking for each term. So candidates are found
-by the weighted sum of the terms and ordered by the z of each term: docs/design/queries.md has the figures.
+An index can only be searched by a vector, but no single vector ranks as well as scoring each term. Candidates are
+therefore found by the weighted sum of the terms, and ordered by the z of each term: see docs/design/queries.md for the
+measurements.
 """
 
 from __future__ import annotations
@@ -24,19 +25,20 @@ if TYPE_CHECKING:
     from wave_search.types import Modality
 
 MAX_ROWS = 512
-"""Maximum number of vectors of a query of several terms: each is compared with each stored vector."""
+"""Maximum number of combined vectors of a query, because each is compared with each stored vector."""
 FUSION_DEPTH = 200
-"""Candidates that are scored by each term, in addition to those that are wanted. Measured: docs/design/queries.md."""
+"""Number of candidates scored by each term, in addition to those requested. For the measurement, see
+docs/design/queries.md."""
 _MIN_NORM = 1e-3
-"""A sum of unit vectors that is shorter is a rounding error."""
+"""A shorter sum of unit vectors is a rounding error."""
 _SOFTNESS = 2.0
 """Scale of the soft minimum, in z: differences of z above it count fully."""
 _AVOID_Z = 1.0
-"""A segment matches a term to avoid from this z above the usual one."""
+"""Minimum z above the usual one at which a segment matches a term to avoid."""
 _MAX_Z = 1000.0
-"""A z above it is taken as it, as among segments that are nearly the same: exp(-z) would underflow to 0."""
+"""Higher z, as among nearly identical segments, are clipped to this, because exp(-z) would underflow to 0."""
 _PENALTY = 8.0
-"""Cost of each z above `_AVOID_Z`, times the weight of the term relative to the mean weight of the terms to find."""
+"""Penalty per z above `_AVOID_Z`, times the weight of the term relative to the mean weight of the terms to find."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +48,9 @@ class QueryTerm:
     vectors: NDArray[np.float32]
     """(q, dim) of unit norm; a segment's score is its best over them."""
     weight: float
-    """Below 0 for a term to avoid."""
+    """Negative for a term to avoid."""
     modality: Modality | None
-    """Of the media that were embedded; None if it is not known."""
+    """Modality of the embedded media; None if unknown."""
 
 
 @dataclass(frozen=True)
@@ -58,21 +60,21 @@ class Query:
     terms: tuple[QueryTerm, ...]
     """One or more."""
     exclude_ids: frozenset[int] = frozenset()
-    """Ids of segments that are the query itself, and not hits."""
+    """Ids of segments that are the query itself and are excluded from the hits."""
 
     @classmethod
     def of_vectors(cls, vectors: NDArray[np.float32], modality: Modality | None = None) -> Query:
-        """Make a query of one term.
+        """Create a query of one term.
 
         Args:
             vectors: (q, dim) of unit norm.
-            modality: of the media that were embedded; None if it is not known.
+            modality: modality of the embedded media; None if unknown.
         """
         return cls((QueryTerm(vectors, 1.0, modality),))
 
     @cached_property
     def vectors(self) -> NDArray[np.float32]:
-        """The terms combined, (rows, dim) of unit norm: a segment's score is its best over them.
+        """The combined vectors of the terms, (rows, dim) of unit norm: a segment's score is its best over them.
 
         Raises:
             UsageError: see `combine`.
@@ -83,9 +85,9 @@ class Query:
 def combine(terms: Sequence[QueryTerm]) -> NDArray[np.float32]:
     """Add the vectors of the terms of a query, each times its weight.
 
-    A single term stays as it is. Of several, each combination of a row of every term to find becomes a row, so that the
-    best combination decides. A term to avoid is its mean: a segment that is unlike only some of its rows must not
-    escape.
+    A single term is unchanged. With several, each combination of one row per term to find becomes a row, so that the
+    best combination counts. A term to avoid is represented by its mean, because a segment that is unlike only some of
+    its rows must not escape the penalty.
 
     Returns:
         (rows, dim) of unit norm; a segment's score is its best over them.
@@ -122,18 +124,18 @@ def _unit_sum(rows: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def joint_z(z: NDArray[np.float32], weights: Sequence[float], usual: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return how far segments stand out as matches of all terms: a soft minimum.
+    """Return the joint z of segments over all terms: a soft minimum.
 
-    Let d be how far a z is above the usual one. With sigmoid(d / 2) as the degree to which a term is met, all of them
-    are met to the degree of their weighted geometric mean. The result is the d of that degree, above the weighted mean
-    of the usual z. So it is z itself if all z are the same and usual alike, and never above their weighted mean. The
-    penalty of the terms to avoid is then subtracted.
+    Let d be the difference between a z and the usual one. With sigmoid(d / 2) as the degree to which a term is met, the
+    degree to which all are met is their weighted geometric mean. The result is the d of that degree plus the weighted
+    mean of the usual z. It therefore equals z if all z and all usual z are equal, and never exceeds their weighted
+    mean. The penalty for the terms to avoid is then subtracted.
 
     Args:
         z: (terms, n) of n segments by each term.
-        weights: (terms,), at least one above 0; below 0 for terms to avoid. Only their ratios matter.
-        usual: (terms,) mean z of the segments of the partition. Otherwise a term by which all of them stand out would
-            hardly tell one from another.
+        weights: (terms,), at least one positive; negative for terms to avoid. Only their ratios matter.
+        usual: (terms,) mean z of the segments of the partition. Without it, a term that most segments match would
+            hardly distinguish them.
 
     Returns:
         (n,).

@@ -1,15 +1,14 @@
-"""From the segments that a search found to its hits: adjacent ones merged, few of one file, no near-duplicates."""
+"""Grouping of segments into hits: adjacent ones are merged, hits per file limited, near-duplicates dropped."""
 
 from __future__ import annotations
 
-import os
 from collections import Counter, defaultdict
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from wave_search.files import as_path
 from wave_search.types import Hit, Modality
 
 if TYPE_CHECKING:
@@ -21,52 +20,52 @@ if TYPE_CHECKING:
     from wave_search.store import Selection, Snapshot
 
 IDENTICAL = 0.999
-"""From this cosine on a segment is the query itself, but for rounding."""
+"""Minimum cosine at which a segment is the query itself, apart from rounding."""
 _MAX_GAP_S = 0.05
-"""Maximum gap between adjacent segments: rounding of times leaves smaller ones."""
+"""Maximum gap between adjacent segments, because rounding of times leaves small gaps."""
 
 
 class Match(NamedTuple):
-    """A segment of a file that a search found. A content that several files have is one match for each.
+    """A found segment of a file. A content that several files have is one match for each.
 
-    There are many more of them than of hits, so that a match has only what ranking needs.
+    There are many more matches than hits, so a match has only what ranking needs.
     """
 
     score: float
     """Cosine similarity."""
     z: float
     file: int
-    """Number of the file for `Snapshot.paths_at`: few matches are shown, and reading paths takes as long as the rest of
-    a search."""
+    """Number of the file for `Snapshot.paths_at`. Paths are not read here: few matches are shown, and reading paths
+    takes as long as the rest of a search."""
     modality: Modality
     start_s: float | None
-    """None for texts and images, as is `stop_s`."""
+    """None for texts and images, like `stop_s`."""
     stop_s: float | None
     segment_id: int
     content_id: int
 
 
 class Moment(NamedTuple):
-    """A match merged with adjacent ones."""
+    """Adjacent matches merged into one."""
 
     peak: Match
-    """The best of them."""
+    """The best match."""
     start_s: float | None
-    """Of all of them; None for texts and images."""
+    """Range of all matches; None for texts and images."""
     stop_s: float | None
     segments: int = 1
     """Number of matches."""
 
     @classmethod
     def of(cls, match: Match) -> Moment:
-        """Make a moment of a single match."""
+        """Create a moment of a single match."""
         return cls(match, match.start_s, match.stop_s)
 
 
 def matches(snapshot: Snapshot, candidates: Candidates, chosen: Selection | None = None) -> Iterator[Match]:
-    """Look up the files of candidates: of those that were chosen by a condition, where each candidate has one."""
+    """Look up the files of candidates, restricted to those that a condition selected, if there is one."""
     content_ids, starts_s, stops_s = snapshot.spans(candidates.ids)
-    scores = np.minimum(candidates.scores, 1.0)  # float16 rounds some norms up
+    scores = np.minimum(candidates.scores, 1.0)  # rounding to float16 increases some norms
     columns = (scores.tolist(), candidates.z.tolist(), candidates.ids.tolist(), content_ids, starts_s, stops_s)
     for score, z, segment_id, content_id, start_s, stop_s, places in zip(
         *columns, snapshot.file_numbers(content_ids), strict=True
@@ -82,20 +81,20 @@ def _chosen(snapshot: Snapshot, chosen: Selection, segment_id: int, places: Sequ
 
 
 def order(match: Match) -> tuple[bool, float, float]:
-    """Return the sort key of a match: those identical with the query first, then by z, and by score where z is equal.
+    """Return the sort key of a match: matches identical with the query first, then by z, then by score.
 
-    The z of an identical segment may be low: where all segments are much alike, or where there are few of them (among n
-    the highest possible z is sqrt(n - 1)).
+    The z of an identical segment may be low if all segments are similar, or if there are few of them (the highest
+    possible z among n is sqrt(n - 1)).
     """
     return match.score < IDENTICAL, -match.z, -match.score
 
 
 def ranked(found: Iterable[Match], paths_at: Callable[[Sequence[int]], Sequence[bytes]]) -> list[Match]:
-    """Sort matches, best first, equal ones by path and time.
+    """Sort matches, best first, ties by path and time.
 
     Args:
         found: in any order.
-        paths_at: returns the paths of files by their numbers. Called only if some matches are equal.
+        paths_at: returns the paths of files by their numbers. Called only if there are ties.
     """
     best = sorted(found, key=order)
     if len({match.z for match in best}) < len(best):
@@ -107,13 +106,13 @@ def ranked(found: Iterable[Match], paths_at: Callable[[Sequence[int]], Sequence[
 def merge(found: Sequence[Match], min_z: float | None = None) -> Iterator[Moment]:
     """Merge adjacent and overlapping segments of a file into moments.
 
-    A moment grows from its peak, the best segment that is in no moment yet, in both directions as long as z is at least
-    half of the peak's: its full width at half maximum. Segments identical with the query are merged with each other
-    only, so that a clip finds itself and not its surroundings.
+    A moment grows from its peak, the best segment not yet in a moment, in both directions while z is at least half of
+    the peak's: its full width at half maximum. Segments identical with the query are only merged with each other, so
+    that a clip finds itself without its surroundings.
 
     Args:
         found: segments, best first.
-        min_z: minimum z of a segment of a moment.
+        min_z: minimum z of a segment in a moment.
 
     Yields:
         Moments, best peak first. Texts and images are moments of their own.
@@ -171,15 +170,15 @@ def thin(
     vectors: Mapping[int, NDArray[np.float32]] | None = None,
     dedupe: float = 1.0,
 ) -> list[Moment]:
-    """Return the best k moments, a limited number of each file, and only the best of near-duplicates.
+    """Return the best k moments, with a limited number per file, and only the best of near-duplicates.
 
     Args:
         moments: best first.
-        k: how many.
+        k: maximum number of moments.
         per_file: maximum number of moments of a file; None for no limit.
-        vectors: (dim,) of unit norm by segment id, to find near-duplicates by; None to keep them. Segments that several
-            files share are duplicates whatever `dedupe` is.
-        dedupe: the least cosine of near-duplicates of one modality.
+        vectors: (dim,) of unit norm by segment id, for finding near-duplicates; None to keep these. A segment that
+            several files share is always a duplicate.
+        dedupe: minimum cosine of near-duplicates of one modality.
     """
     if per_file is None and vectors is None:
         return list(islice(moments, k))
@@ -205,7 +204,7 @@ def thin(
 
 
 def hits_of(snapshot: Snapshot, moments: Sequence[Moment]) -> list[Hit]:
-    """Make hits of moments, best first, without columns."""
+    """Convert moments to hits, best first, without columns."""
     peaks = [moment.peak for moment in moments]
     paths = snapshot.paths_at([peak.file for peak in peaks])
     durations_s = snapshot.durations_s([peak.content_id for peak in peaks])
@@ -216,7 +215,7 @@ def hits_of(snapshot: Snapshot, moments: Sequence[Moment]) -> list[Hit]:
             rank=rank,
             score=peak.score,
             z=peak.z,
-            path=Path(os.fsdecode(path)),
+            path=as_path(path),
             modality=peak.modality,
             start_s=moment.start_s,
             stop_s=moment.stop_s,

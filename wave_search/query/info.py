@@ -1,4 +1,4 @@
-"""The contents of an index, in numbers."""
+"""Statistics of an index."""
 
 from __future__ import annotations
 
@@ -22,39 +22,39 @@ class PartitionInfo:
 
     modality: Modality
     instruction: str
-    """That the segments were embedded with; "" for the model's own prompt."""
+    """Instruction that the segments were embedded with; "" for the model's own prompt."""
     segments: int
     covered: int
-    """Segments in IVF-PQ shards. The others are searched exactly."""
+    """Number of segments in IVF-PQ shards. The others are searched exactly."""
     tunings: tuple[Tuning, ...] = ()
-    """Search parameters of the shards and the recall that was measured with them, for each modality of queries."""
+    """Search parameters of the shards and the recall measured with them, for each query modality."""
 
 
 @dataclass(frozen=True, slots=True)
 class IndexInfo:
-    """What an index holds, in numbers."""
+    """The description of an index."""
 
     path: Path
     version: int
-    """Number of the commit."""
+    """Number of the version, which increases with each commit."""
     created: str
     """When this version was committed: UTC, ISO 8601."""
     model: ModelSpec
-    segmenting: str
+    segmentation: str
     """"10" (seconds), "scene" or "none", as it was given."""
     modalities: tuple[Modality, ...]
     instructions: tuple[str, ...]
-    """That media are embedded with in addition to the model's own prompt."""
+    """Instructions that media are embedded with, in addition to the model's own prompt."""
     roots: tuple[Path, ...]
     """Folders that were indexed."""
     files: int
     """Indexed files."""
     skipped: int
-    """Files that could not be used."""
+    """Number of files that could not be used."""
     contents: int
-    """Distinct contents of the files."""
+    """Number of distinct contents of the files."""
     media_s: float
-    """Seconds of sound and video in the contents."""
+    """Seconds of audio and video in the contents."""
     partitions: tuple[PartitionInfo, ...]
     size_bytes: int
 
@@ -67,7 +67,7 @@ def describe(snapshot: Snapshot) -> IndexInfo:
         version=manifest.version,
         created=manifest.created,
         model=manifest.model,
-        segmenting=manifest.settings.segmenting,
+        segmentation=manifest.settings.segmentation,
         modalities=manifest.settings.modalities,
         instructions=manifest.settings.instructions,
         roots=tuple(Path(root) for root in manifest.roots),
@@ -81,7 +81,7 @@ def describe(snapshot: Snapshot) -> IndexInfo:
 
 
 def own_columns(snapshot: Snapshot) -> tuple[ColumnInfo, ...]:
-    """List the metadata columns of the user, with the number of indexed files that have a value."""
+    """List the user-defined metadata columns, with the number of indexed files that have a value."""
     contents, metadata = snapshot.contents(), snapshot.metadata()
     filled: Counter[str] = Counter()
     for path, row in snapshot.files().items():

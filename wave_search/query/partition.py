@@ -1,4 +1,4 @@
-"""Search in one partition of the index: shards for the segments that they cover, exact search for the rest."""
+"""Search in one partition of the index: by shards for the segments that they cover, exactly for the others."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ class Candidates:
     ids: NDArray[np.int64]
     """(n,) segment ids."""
     scores: NDArray[np.float32]
-    """(n,) exact cosines; of a query of several terms, with the sum of them."""
+    """(n,) exact cosines; for several terms, with their weighted sum."""
     z: NDArray[np.float32]
-    """(n,) the same in standard deviations above the background; of several terms, their `joint_z`."""
+    """(n,) scores in standard deviations above the background; for several terms, their `joint_z`."""
 
     def is_all(self, k: int, min_z: float | None) -> bool:
-        """Return whether a search for more than k segments would find no other of at least this z."""
+        """Return whether a search for more than k segments would find no further ones of at least this z."""
         return len(self.ids) < k or (min_z is not None and bool(self.z[-1] < min_z))
 
 
 @dataclass(frozen=True, slots=True)
 class TermScores:
-    """What segments score by each term of a query alone."""
+    """Scores of segments by each single term of a query."""
 
     cosines: NDArray[np.float32]
     """(terms, n)."""
@@ -65,7 +65,7 @@ class PartitionSearch:
         key: the same.
 
     Raises:
-        IndexStateError: the version has been removed, some time after it was replaced; or a file cannot be read at the
+        IndexStateError: the version has been removed, some time after it was replaced, or a file cannot be read at the
             moment.
         IndexCorruptError: a part of it is missing or damaged.
     """
@@ -73,7 +73,7 @@ class PartitionSearch:
     def __init__(self, snapshot: Snapshot, key: PartitionKey) -> None:
         self._snapshot = snapshot
         self.key = key
-        with ThreadPoolExecutor(1) as other:  # both spend their time reading
+        with ThreadPoolExecutor(1) as other:  # both are bound by reading
             opened = other.submit(self._open_shards)
             ids = snapshot.partition(key).ids
         try:
@@ -123,12 +123,12 @@ class PartitionSearch:
         Args:
             query: of one or several terms.
             k: how many.
-            overfetch: up to this many more are returned, as far as the search for the best k has met them.
-            allowed_ids: (a,) ascending segment ids; no other segment is found. May hold ids of other partitions; None
-                for no limit.
+            overfetch: maximum number of further segments to return, as far as the search for the best k finds them.
+            allowed_ids: (a,) ascending segment ids to restrict the results to; may include ids of other partitions.
+                None for no restriction.
 
         Returns:
-            k to k + overfetch of them; fewer only if there are no more that may be found.
+            k to k + overfetch segments, or fewer if no more may be found.
         """
         wanted = k + len(query.exclude_ids)
         depth = wanted + FUSION_DEPTH if len(query.terms) > 1 else wanted
@@ -152,7 +152,7 @@ class PartitionSearch:
         return Candidates(self.key.modality, ids, scores, z)
 
     def _uncovered(self, allowed_ids: NDArray[np.int64] | None) -> tuple[NDArray[np.float16], NDArray[np.int64]]:
-        """Vectors and ids of those segments that no shard has and that may be found."""
+        """Return vectors and ids of the segments that may be found and are in no shard."""
         if allowed_ids is None:
             return self._rest, self._rest_ids
         kept = np.isin(self._rest_ids, allowed_ids, assume_unique=True)
@@ -165,7 +165,7 @@ class PartitionSearch:
         return joint_z(by_term.z, [term.weight for term in query.terms], by_term.usual_z)
 
     def scores_by_term(self, ids: NDArray[np.int64], terms: Sequence[QueryTerm]) -> TermScores:
-        """Score segments (n,) of the partition, each once, by each term alone, as a query of only that term would."""
+        """Score distinct segments (n,) of the partition by each term alone, as a query of only that term would."""
         order = np.argsort(ids)
         vectors = self.vectors(ids[order])[np.argsort(order)].astype(np.float32)
         cosines = np.stack([max_inner_products(vectors, term.vectors) for term in terms])

@@ -1,4 +1,4 @@
-"""A search as one value, which the command line, the library and a server hand to `Index.search` alike."""
+"""A search request as a value, which the command line, the library and servers pass to `Index.search`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from wave_search.errors import UsageError
+from wave_search.models import check_text
 from wave_search.query.terms import check_terms, is_number, read_terms
 from wave_search.types import Modality, Target
 
@@ -34,11 +35,11 @@ if TYPE_CHECKING:
 MAX_COUNT = 2**31 - 1
 """More hits than any index has segments."""
 MAX_INSTRUCTION_CHARS = 2_000
-"""Longer instructions are refused: they would leave a model no room for the media."""
+"""Maximum length of an instruction. A longer one would leave the model no room for the media."""
 
 
 class SearchArguments(TypedDict, total=False):
-    """The keywords of `Index.search`, where they are described, and of `SearchRequest.build`."""
+    """The keywords of `SearchRequest.build` and of `Index.search`, which documents them."""
 
     text: Texts | None
     audio: Media | None
@@ -65,14 +66,14 @@ _TERMS = ("text", "audio", "video", "image", "av", "vector", "like", "similar")
 
 @dataclass(frozen=True, slots=True)
 class SearchRequest:
-    """What to search for, where, and which hits to return. Make one with `SearchRequest.build`.
+    """A search request: query terms, target, and which hits to return. Create one with `SearchRequest.build`.
 
     Raises:
-        UsageError: it is not valid, whatever the index holds.
+        UsageError: it is not valid for any index.
     """
 
     terms: tuple[Weighted, ...]
-    """What to find and what to avoid, as `build` reads it."""
+    """Terms to find and to avoid, as parsed by `build`."""
     target: Target | Modality = "any"
     """The modality of the hits."""
     k: int = 10
@@ -92,11 +93,11 @@ class SearchRequest:
     instruction: str | None = None
     """Replaces the prompt of the model."""
     rerank: int | None = None
-    """Number of the best segments to embed again with the instruction."""
+    """Number of the best segments to embed again with the instruction, for reordering."""
 
     @classmethod
     def build(cls, **arguments: Unpack[SearchArguments]) -> SearchRequest:
-        """Make a request from the keywords of `Index.search`; files must exist.
+        """Build a request from the keywords of `Index.search`. Files must exist.
 
         Raises:
             UsageError: the request is not valid, or there is no such file.
@@ -116,8 +117,8 @@ class SearchRequest:
         for name in ("per_file", "rerank"):
             if getattr(self, name) is not None:
                 check_count(name, getattr(self, name))
-        if self.min_z is not None and (not is_number(self.min_z) or math.isnan(self.min_z)):
-            raise UsageError(f"min_z must be a number of standard deviations, got {self.min_z!r}")
+        if self.min_z is not None:
+            check_min_z(self.min_z)
         if self.where is not None and not isinstance(self.where, str):
             raise UsageError(f"where must be a text, got {self.where!r}", "Write an SQL condition.")
         if not isinstance(self.columns, tuple) or not all(isinstance(name, str) for name in self.columns):
@@ -136,18 +137,18 @@ class SearchRequest:
 
     @property
     def drops_segments(self) -> bool:
-        """Whether fewer hits come out than segments go in, so that more segments than hits have to be found."""
+        """Whether several segments may become one hit, or none, so that more segments than hits must be found."""
         return self.moments or self.per_file is not None or self.dedupe is not None or self.where is not None
 
     def check_effect(self, keys: Sequence[PartitionKey], *, query_takes_it: bool) -> None:
-        """Check that the instruction changes anything in a search of some partitions.
+        """Check that the instruction has an effect on a search of some partitions.
 
         Args:
             keys: the partitions.
-            query_takes_it: whether the query is embedded with the instruction, because it is media.
+            query_takes_it: whether the query contains media, which are embedded with the instruction.
 
         Raises:
-            UsageError: it changes nothing.
+            UsageError: it has no effect.
         """
         if self.instruction is None:
             return
@@ -179,8 +180,18 @@ def check_count(name: str, value: int) -> None:
         raise UsageError(f"{name} must be {bound}, got {value}")
 
 
+def check_min_z(value: float) -> None:
+    """Check the least z of a result.
+
+    Raises:
+        UsageError: it is no number.
+    """
+    if not is_number(value) or math.isnan(value):
+        raise UsageError(f"min_z must be a number of standard deviations, got {value!r}")
+
+
 def check_cosine(name: str, value: float) -> None:
-    """Check the least cosine of near-duplicates.
+    """Check the minimum cosine of near-duplicates.
 
     Raises:
         UsageError: it is not a number above 0 and at most 1.
@@ -197,16 +208,11 @@ def check_instruction(text: str) -> str:
     """
     if not isinstance(text, str):
         raise UsageError(f"{text!r} is not an instruction", "Give a text.")
-    if not text.strip():
-        raise UsageError("the instruction is empty", 'Write what to find, for example "What animal is heard?"')
+    check_text(text, "instruction", 'Write what to find, for example "What animal is heard?"')
     if len(text) > MAX_INSTRUCTION_CHARS:
         raise UsageError(
             f"the instruction has {len(text):,} characters, more than {MAX_INSTRUCTION_CHARS:,}", "Shorten it."
         )
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise UsageError("the instruction is not valid Unicode", "It may hold bytes of another encoding.") from None
     return text
 
 

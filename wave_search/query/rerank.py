@@ -1,19 +1,20 @@
-"""Reranking: the best segments of a search embedded again with an instruction, and ordered by these vectors."""
+"""Reranking: the best segments of a search are embedded again with an instruction and reordered by the new vectors."""
 
 from __future__ import annotations
 
-import os
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from itertools import groupby
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wave_search import batches
 from wave_search.ann import max_inner_products, score
+from wave_search.batches import batched, clip_bytes
 from wave_search.errors import BrokenMediaError, CacheError, MediaError, UsageError
-from wave_search.query.encode import WHOLE, batches
+from wave_search.files import as_path
+from wave_search.media import WHOLE
 from wave_search.query.fusion import joint_z
 from wave_search.query.grouping import order
 from wave_search.reports import Progress, Skipped
@@ -22,6 +23,7 @@ from wave_search.types import Clip, Modality, Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -31,45 +33,41 @@ if TYPE_CHECKING:
     from wave_search.query.grouping import Match
     from wave_search.query.partition import PartitionSearch
     from wave_search.query.request import SearchRequest
-    from wave_search.reports import ProgressCallback
+    from wave_search.reports import ProgressCallback, Stage
     from wave_search.store import FileRow, SegmentRow, Snapshot
 
     Vector = NDArray[np.floating]
     Source = tuple[Path, MediaInfo]
 
-BATCH_CLIPS = 8
-"""Clips that are embedded at once: fewer than of a query, so that the progress display moves."""
 _MIN_STD_Z = 1e-3
 """If the z of segments deviate less than this from each other, they do not tell how much z a point of cosine is."""
-
-
 _CACHE_WAIT_S = 1.0
-"""Seconds to wait for another process that writes the cache: a query should rather do without."""
+"""Seconds to wait for another process that writes the cache; after that, a query does without it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """A segment that is embedded again."""
+    """The origin of a segment that is embedded again."""
 
     segment: SegmentRow
     digest: str
-    """Of the segment's content."""
+    """Digest of the segment's content."""
 
 
 @dataclass(slots=True)
 class RerankProgress:
-    """The progress of reranking. Segments are counted as the files of `Progress`."""
+    """The progress of reranking. Segments are counted as files in `Progress`."""
 
     progress: ProgressCallback | None = None
     warn: Callable[[Skipped], None] | None = None
-    """Called once with each file that cannot be used: a search that is widened needs it again."""
+    """Called once with each file that cannot be used, even if a widened search needs the file again."""
     total: int = 0
     done: int = 0
     skipped: int = 0
     media_s: float = 0.0
     warned: set[Path] = field(default_factory=set)
 
-    def report(self, stage: str, current: Path | None = None) -> None:
+    def report(self, stage: Stage, current: Path | None = None) -> None:
         """Call `progress`."""
         if self.progress is not None:
             self.progress(Progress(stage, self.total, self.done, self.skipped, self.done, self.media_s, current))
@@ -85,10 +83,10 @@ class RerankProgress:
 
 
 class Reembedder:
-    """Embeds segments of one version of an index again, with an instruction, and keeps the vectors in its cache.
+    """Embeds segments of one version of an index again with an instruction, and caches the vectors.
 
     Args:
-        snapshot: the version.
+        snapshot: the version of the index.
         encoder: embeds.
     """
 
@@ -101,12 +99,12 @@ class Reembedder:
         """Embed segments with an instruction.
 
         Args:
-            ids: of segments of media.
+            ids: ids of media segments.
             instruction: replaces the model's prompt.
-            progress: is updated after each batch.
+            progress: updated after each batch.
 
         Returns:
-            (dim,) of unit norm by segment id, without segments whose file is gone, changed or cannot be read.
+            (dim,) of unit norm by segment id, without segments whose file is missing, changed or unreadable.
 
         Raises:
             ModelError: the model cannot be loaded, or fails.
@@ -117,7 +115,12 @@ class Reembedder:
         progress.report("rerank")
         missing = [origin for origin in origins if origin.segment.segment_id not in found]
         with closing(self._clips(missing, progress)) as clips:
-            for batch in batches(clips, BATCH_CLIPS):
+            for batch in batched(
+                clips,
+                lambda pair: clip_bytes(pair[1]),
+                max_items=batches.SHORT_BATCH_CLIPS,
+                max_bytes=batches.WHOLE_BATCH_BYTES,
+            ):
                 pairs = [(clip, origin.segment.modality) for origin, clip in batch]
                 rows = [row.astype(np.float16) for row in self._encoder.embed_clips(pairs, instruction)]
                 made = [(origin, row) for (origin, _), row in zip(batch, rows, strict=True)]
@@ -129,7 +132,7 @@ class Reembedder:
         return found
 
     def _cached(self, origins: Sequence[Origin], instruction: str) -> dict[int, NDArray[np.float16]]:
-        """Return the vectors that are in the cache: one that cannot be read is as if it were not there."""
+        """Return the cached vectors. A cache that cannot be read counts as empty."""
         keys = {origin.segment.segment_id: self._key(origin, instruction) for origin in origins}
         with suppress(CacheError):
             vectors = self._cache.get(keys.values())
@@ -147,7 +150,7 @@ class Reembedder:
         return [Origin(segment, contents[segment.content_id].digest) for segment in segments]
 
     def _clips(self, origins: Sequence[Origin], progress: RerankProgress) -> Generator[tuple[Origin, Clip]]:
-        """Read each file once, from its beginning to its end, and each moment once for all its modalities."""
+        """Decode each file once, from beginning to end, and each range once for all its modalities."""
         files = self._snapshot.files_of(sorted({origin.segment.content_id for origin in origins}))
         ordered = sorted(origins, key=lambda origin: (origin.segment.content_id, origin.segment.start_s or 0.0))
         for content_id, of_content in groupby(ordered, lambda origin: origin.segment.content_id):
@@ -161,10 +164,10 @@ class Reembedder:
                 yield from self._moment(source, list(of_moment), progress)
 
     def _source(self, files: Sequence[FileRow], digest: str) -> Source:
-        """Return the first file that still has the content."""
+        """Return the first file whose content is unchanged."""
         problem: MediaError | None = None
         for file in files:
-            path = Path(os.fsdecode(file.path))
+            path = as_path(file.path)
             try:
                 info = self._encoder.identify(path)
             except MediaError as error:
@@ -198,19 +201,19 @@ class Reembedder:
 
 @dataclass(frozen=True, slots=True)
 class Reranker:
-    """Embeds the best segments of a search again, with an instruction, and reorders their matches."""
+    """Embeds the best segments of a search again with an instruction, and reorders their matches."""
 
     reembedder: Reembedder
     instruction: str
     depth: int
-    """How many segments."""
+    """Number of segments to embed again."""
     progress: RerankProgress
 
     @classmethod
     def of(
         cls, request: SearchRequest, snapshot: Snapshot, encoder: Encoder, progress: RerankProgress
     ) -> Reranker | None:
-        """Make the reranker of a request; None if it does not rerank."""
+        """Create the reranker of a request; None if it does not rerank."""
         if request.instruction is None or request.rerank is None:
             return None
         return cls(Reembedder(snapshot, encoder), request.instruction, request.rerank, progress)
@@ -218,14 +221,14 @@ class Reranker:
     def reorder(self, found: Sequence[Match], partitions: Sequence[PartitionSearch], query: Query) -> list[Match]:
         """Return matches in the new order.
 
-        Those whose segment cannot be embedded again follow the others of the best, and all further matches follow
-        them: in their old order, and with their old scores.
+        Matches whose segment cannot be embedded again come after the reordered ones, and all further matches after
+        these, both in their old order and with their old scores.
 
         Args:
             found: best first.
-            partitions: that were searched. Segments that are embedded with the instruction there, and text, keep their
-                scores.
-            query: that was searched for.
+            partitions: the partitions that were searched. Segments that are indexed with the instruction, and texts,
+                keep their scores.
+            query: the query of the search.
         """
         keys = [partition.key for partition in partitions]
         best = set(list(dict.fromkeys(match.segment_id for match in found))[: self.depth])
@@ -247,13 +250,13 @@ class Reranker:
         try:
             return self.reembedder.embed(ids, self.instruction, self.progress)
         finally:
-            self.progress.report("done")  # also after an error: a display has to restore the terminal
+            self.progress.report("done")  # also after an error, because a progress display must restore the terminal
 
 
 def _fused(
     found: Sequence[Match], vectors: Mapping[int, NDArray[np.float16]], partition: PartitionSearch, query: Query
 ) -> list[Match]:
-    """Set the joint z of all terms on the matches of a partition; the z of each term changes as in `rescored`."""
+    """Set the joint z of the matches of a partition; the z of each term changes as in `rescored`."""
     modality = partition.key.modality
     ids = np.unique([match.segment_id for match in found if match.modality is modality]).astype(np.int64)
     if not len(ids):
@@ -270,11 +273,11 @@ def _fused(
 
 
 def rescored(found: Sequence[Match], scores: Mapping[int, float]) -> list[Match]:
-    """Return matches with new scores, and the z that belong to them.
+    """Return matches with new scores and the corresponding z.
 
-    An instruction shifts the cosines of a whole partition, and how far is known only of the segments that were embedded
-    with it. So, for each modality, these keep their mean z: together they stand out from the partition as before. And
-    they keep the scale: a point of cosine is as much z as before.
+    An instruction shifts the cosines of a whole partition, but the shift is known only for the segments that were
+    embedded with it. For each modality, these therefore keep their mean z, so that together they stand out from the
+    partition as before, and the ratio between z and cosine.
 
     Args:
         found: matches of one query.
@@ -294,7 +297,7 @@ def rescored(found: Sequence[Match], scores: Mapping[int, float]) -> list[Match]
 
 
 def _shifted_z(before: Vector, z: Vector, now: Vector) -> Vector:
-    """Return the z (n,) of new scores, from the scores and z before, all (n,)."""
+    """Return the z (n,) of new scores (n,), given the previous scores and z (n,)."""
     std, std_z = before.std(), z.std()
     per_point = std_z / std if std > 0 and std_z >= _MIN_STD_Z else 0.0
     shifted: Vector = z.mean() + (now - now.mean()) * per_point

@@ -1,4 +1,4 @@
-"""From query terms to vectors: those that the index has, and only for other terms new embeddings."""
+"""Resolution of query terms to vectors: stored ones where the index has them, new embeddings otherwise."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from wave_search.query.encode import Encoder
     from wave_search.query.request import SearchRequest
     from wave_search.store import SegmentRow, Snapshot
+    from wave_search.types import Target
 
 _MIN_OVERLAP = 0.5
-"""Share of the shorter one by which a segment and a range overlap if the segment belongs to the range: neighbours that
-share only an instant with it do not."""
+"""Minimum overlap of a segment and a range, as a share of the shorter one, for the segment to belong to the range. It
+excludes neighbours that share only an instant with the range."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,23 +37,23 @@ class ResolvedVectors:
     vectors: NDArray[np.float32]
     """(q, dim) of unit norm, one for each segment."""
     modality: Modality | None
-    """Of the media that were embedded; None if it is not known."""
+    """Modality of the embedded media; None if unknown."""
     same_moment: frozenset[int] = frozenset()
-    """Ids of all segments of the index that show the same."""
+    """Ids of all segments of the index with the same content and time."""
 
 
 def resolve(request: SearchRequest, snapshot: Snapshot, encoder: Encoder) -> Query:
     """Find or compute the vectors of a request.
 
     Args:
-        request: what to search for. Its instruction replaces the prompt of media that are embedded.
+        request: the request. Its instruction replaces the prompt of embedded media.
         snapshot: the index to search.
         encoder: embeds what the index does not have.
 
     Raises:
         MediaError: a file cannot be read.
-        UsageError: a file lacks the modality that is searched for, a segment is no longer in the index, or the terms do
-            not fit together.
+        UsageError: a file lacks the required modality, a segment is no longer in the index, or the terms cannot be
+            combined.
         ModelError: the model is needed and cannot be loaded, or is not the index's.
     """
     found = [_resolved(term.item, request, snapshot, encoder) for term in request.terms]
@@ -79,7 +80,7 @@ def _resolved(item: Any, request: SearchRequest, snapshot: Snapshot, encoder: En
             modality = Modality.AV
         case _:
             modality = Modality.TEXT
-    return ResolvedVectors(encoder.encode_query(item, _segmenting(snapshot), request.instruction), modality)
+    return ResolvedVectors(encoder.encode_query(item, _segmentation(snapshot), request.instruction), modality)
 
 
 def _similar(file: SimilarFile, request: SearchRequest, snapshot: Snapshot, encoder: Encoder) -> ResolvedVectors:
@@ -91,15 +92,15 @@ def _similar(file: SimilarFile, request: SearchRequest, snapshot: Snapshot, enco
         return stored
     modality = file.modality or choose_modality(info.modalities, request.target)
     ref = MediaRef(file.path, modality, file.start_s, file.stop_s)
-    return ResolvedVectors(encoder.encode_query(ref, _segmenting(snapshot), instruction), modality)
+    return ResolvedVectors(encoder.encode_query(ref, _segmentation(snapshot), instruction), modality)
 
 
-def _segmenting(snapshot: Snapshot) -> Segmentation:
-    return Segmentation.parse(snapshot.manifest.settings.segmenting)
+def _segmentation(snapshot: Snapshot) -> Segmentation:
+    return Segmentation.parse(snapshot.manifest.settings.segmentation)
 
 
 def of_segment(snapshot: Snapshot, segment_id: int, instruction: str = "") -> ResolvedVectors:
-    """Return the vector of a segment: the one with the instruction if there is one.
+    """Return the vector of a segment, embedded with the instruction if there is such a vector.
 
     Raises:
         UsageError: the segment is not in the index.
@@ -120,16 +121,22 @@ def of_segment(snapshot: Snapshot, segment_id: int, instruction: str = "") -> Re
 
 
 def of_content(
-    snapshot: Snapshot, digest: str, span: Span | None, modality: Modality | None, target: str, *, instruction: str = ""
+    snapshot: Snapshot,
+    digest: str,
+    span: Span | None,
+    modality: Modality | None,
+    target: Target | Modality,
+    *,
+    instruction: str = "",
 ) -> ResolvedVectors | None:
-    """Return the vectors of a file, or of the segments that a range of it covers: those with the instruction, if any.
+    """Return the vectors of a file or of the segments in a range, with the instruction if there are any.
 
     Args:
         snapshot: the index.
-        digest: of the content.
+        digest: digest of the content.
         span: the range; None for the whole file.
-        modality: which of its modalities; None to choose by `target`.
-        target: what is searched for.
+        modality: modality of the vectors; None to choose by `target`.
+        target: modality of the hits.
         instruction: of the query.
 
     Returns:

@@ -1,4 +1,4 @@
-"""One version of an index, ready to be searched: from a request to its hits."""
+"""The searcher of one version of an index: from a request to its hits."""
 
 from __future__ import annotations
 
@@ -28,16 +28,17 @@ if TYPE_CHECKING:
     from wave_search.query.request import SearchRequest
     from wave_search.reports import ProgressCallback, Skipped
     from wave_search.store import Snapshot
+    from wave_search.types import Target
 
 _MIN_CANDIDATES = 64
 _CANDIDATES_PER_HIT = 4
-"""Segments to find for each hit, because several may be merged into one; at least `_MIN_CANDIDATES` in all."""
+"""Number of segments to find per hit, because several may be merged into one; at least `_MIN_CANDIDATES` in total."""
 
 
 class Searcher:
-    """One version of an index, ready to be searched. What one search loads is kept for the next one.
+    """One version of an index, ready to be searched. Loaded data are kept for the next search.
 
-    Safe to use from several threads, as far as the encoder is.
+    Safe to use from several threads if the encoder is.
 
     Args:
         snapshot: the version.
@@ -61,18 +62,18 @@ class Searcher:
     def _segments(self) -> Mapping[PartitionKey, int]:
         return self.snapshot.counts().segments
 
-    def targets(self, target: str, instruction: str | None = None) -> tuple[PartitionKey, ...]:
+    def targets(self, target: Target | Modality, instruction: str | None = None) -> tuple[PartitionKey, ...]:
         """Return the partitions of a target: those with the instruction, where the index has them.
 
         Raises:
-            UsageError: the index has nothing of the target.
+            UsageError: the index holds no segments of the target modality.
         """
         held = self._held
         if not held:
             raise UsageError("the index is empty", "Add media with `wave-search index PATH`.")
         if target == "any":
             return tuple(self._key(modality, instruction) for modality in held)
-        if target in held:  # a modality is equal to its name
+        if target in held:  # Modality is a StrEnum
             return (self._key(Modality(target), instruction),)
         have = ", ".join(f"{modality} ({count:,} segments)" for modality, count in held.items())
         raise UsageError(f"the index holds no {target}", f"It holds {have}.")
@@ -88,16 +89,16 @@ class Searcher:
         progress: ProgressCallback | None = None,
         warn: Callable[[Skipped], None] | None = None,
     ) -> list[Hit]:
-        """Find the best hits. Everything that can be checked without a model is checked before one is loaded.
+        """Find the best hits. All checks that need no model are made before one is loaded.
 
         Args:
-            request: what to find. Several partitions are merged by z, because cosines of different modalities do not
-                compare. A content that several files have is a hit for each.
+            request: the request. Results of several partitions are merged by z, because cosines of different modalities
+                are not comparable. Each of several files with the same content is a hit.
             progress: called while segments are embedded again.
             warn: called with each file that could not be embedded again.
 
         Returns:
-            At most k hits, best first; equal ones by path and time.
+            At most k hits, best first, ties by path and time.
 
         Raises:
             UsageError: the request is not valid for this index.

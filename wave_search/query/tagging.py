@@ -1,8 +1,7 @@
-"""Zero-shot labels: which of some texts match the files of an index."""
+"""Zero-shot labelling: assignment of texts to the files of an index that match them."""
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,8 +11,7 @@ import numpy as np
 from wave_search.ann import draw, score
 from wave_search.calibration import SAMPLE_SIZE, Background
 from wave_search.errors import UsageError
-from wave_search.query.request import check_count
-from wave_search.query.terms import is_number
+from wave_search.query.request import check_count, check_min_z
 from wave_search.reports import TagReport
 from wave_search.store import Column
 from wave_search.types import Modality
@@ -29,16 +27,17 @@ if TYPE_CHECKING:
 
 MIN_LABEL_Z = 4.0
 """Default minimum z of a label. Measured with wave-nano on 80 recordings of ten sounds and 98 of others, none of which
-it was trained on, and labels for five of the ten. Of those with a label of their own, 0.91 get it and 0.04 another; of
-the rest of the ten 0.04 get one, of the others 0.29. With 3 it is 0.95, 0.04, 0.14 and 0.44; with 5 it is 0.81, 0.03,
-0.02 and 0.08. Words that the model does not know have a lower z: labels in rarer words need a lower minimum."""
+it was trained on, and labels for five of the ten. Of the recordings that have a label, 0.91 get it and 0.04 another
+one; of the other classes of the ten, 0.04 get a label, and of the other sounds 0.29. With 3 the shares are 0.95, 0.04,
+0.14 and 0.44; with 5 they are 0.81, 0.03, 0.02 and 0.08. Texts that the model does not know have a lower z, so labels
+with rarer words need a lower minimum."""
 Tags = dict[int, list[tuple[str, float]]]
-"""By content id: labels with their z, best first."""
+"""Labels with their z, best first, by content id."""
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A label, and the texts that it is recognised by."""
+    """A label and the texts that are compared with the files."""
 
     name: str
     texts: tuple[str, ...]
@@ -49,19 +48,19 @@ class TaggedFiles:
     """The labels of the files of an index."""
 
     columns: list[Column]
-    """For the labels, and for the z of the best one."""
+    """One column for the labels, and one for the z of the best label."""
     values: dict[bytes, Mapping[str, Value]]
-    """By path, what the columns hold; without files that have no label."""
+    """Values of the columns by path, without files that have no label."""
     report: TagReport
 
 
 def read_labels(lines: Iterable[str]) -> tuple[Label, ...]:
-    """Read labels, one per line, each followed by other texts for it, separated by tabs.
+    """Parse labels, one per line, each followed by alternative texts for it, separated by tabs.
 
     Empty lines and lines that begin with # are skipped.
 
     Raises:
-        UsageError: there is no label, or one is given twice.
+        UsageError: there are no labels, or one occurs twice.
     """
     labels = []
     for line in lines:
@@ -72,13 +71,16 @@ def read_labels(lines: Iterable[str]) -> tuple[Label, ...]:
         raise UsageError("there are no labels", "Write one per line.")
     name, times = Counter(label.name for label in labels).most_common(1)[0]
     if times > 1:
-        raise UsageError(f'the label "{name}" is given {times} times', "Write other texts for it behind a tab.")
+        raise UsageError(
+            f'the label "{name}" is given {times} times',
+            "Write alternative texts for it on the same line, separated by tabs.",
+        )
     return tuple(labels)
 
 
 @dataclass(frozen=True, slots=True)
 class Tagging:
-    """How to label files.
+    """The parameters of labelling.
 
     Raises:
         UsageError: `top` is below 1, or `min_z` is not a number.
@@ -92,17 +94,16 @@ class Tagging:
 
     def __post_init__(self) -> None:
         check_count("top", self.top)
-        if not is_number(self.min_z) or math.isnan(self.min_z):
-            raise UsageError(f"min_z must be a number of standard deviations, got {self.min_z!r}")
+        check_min_z(self.min_z)
 
     def run(self, snapshot: Snapshot, keys: Sequence[PartitionKey], encoder: Encoder, column: str) -> TaggedFiles:
-        """Find the labels of all files by their stored vectors.
+        """Label all files by their stored vectors.
 
         Args:
             snapshot: the version of the index.
             keys: the partitions whose segments are compared with the labels.
             encoder: embeds the labels.
-            column: name of the column of the labels; that of their z has "_z" appended.
+            column: name of the column of labels; that of the z has "_z" appended.
         """
         tags = self._tags(snapshot, keys, encoder)
         columns = [Column(column, "text" if self.top == 1 else "texts"), Column(f"{column}_z", "number")]

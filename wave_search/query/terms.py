@@ -1,4 +1,4 @@
-"""The terms of a query: what to find and what to avoid, each with a weight, read from what a user gives."""
+"""The terms of a query, to find or to avoid, each with a weight, and their parsing from user input."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     StrPath = str | os.PathLike[str]
 
 AVOIDED = 0.5
-"""Default weight of a term to avoid, beside 1 for a term to find. Measured: docs/design/queries.md."""
+"""Default weight of a term to avoid, compared with 1 for a term to find. For the measurement, see
+docs/design/queries.md."""
 _RANGE = re.compile(r"(?P<path>.+)@(?P<start>[\d:.]*)-(?P<stop>[\d:.]*)", re.DOTALL)
 _TIME = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)")
 _MEDIA = (Modality.AUDIO, Modality.VIDEO, Modality.IMAGE, Modality.AV)
@@ -34,16 +35,16 @@ _MEDIA = (Modality.AUDIO, Modality.VIDEO, Modality.IMAGE, Modality.AV)
 
 @dataclass(frozen=True, slots=True)
 class Weighted:
-    """A query term with a weight other than 1. See also `Not`.
+    """A query term with a weight. See also `Not`.
 
     Raises:
         UsageError: the weight is 0, not finite or no number.
     """
 
     item: Any
-    """What the argument of `Index.search` accepts without a weight: a text, a file, a hit."""
+    """The unweighted item: anything that the argument of `Index.search` accepts, such as a text, a file or a hit."""
     weight: float = 1.0
-    """Relative to the other terms. Below 0: hits should be unlike the item."""
+    """Weight relative to the other terms. If negative, hits should be unlike the item."""
 
     def __post_init__(self) -> None:
         if not is_number(self.weight) or not math.isfinite(self.weight) or self.weight == 0:
@@ -54,7 +55,7 @@ class Weighted:
 
 
 def Not(item: Any, weight: float = AVOIDED) -> Weighted:  # noqa: N802 - reads as a type where it is used
-    """Make a query term to avoid: the higher `weight`, which must be above 0, the more. Raises UsageError."""
+    """Create a query term to avoid, with a positive weight. Raises UsageError."""
     if not is_number(weight) or not weight > 0:
         raise UsageError(f"the weight of a term to avoid must be above 0, got {weight!r}")
     return Weighted(item, -weight)
@@ -87,7 +88,7 @@ class SimilarFile:
 
     path: Path
     modality: Modality | None = None
-    """None to choose the best one for the target."""
+    """None to choose by the target."""
     start_s: float | None = None
     stop_s: float | None = None
 
@@ -101,17 +102,17 @@ class AudioVideoPair:
 
 
 def Audio(path: StrPath, start_s: float | None = None, stop_s: float | None = None) -> MediaRef:  # noqa: N802 - reads as a type where it is used
-    """Refer to the audio of a file, or of the range [start_s, stop_s) of it, in seconds. Raises UsageError."""
+    """Refer to the audio of a file, or of its range [start_s, stop_s) in seconds. Raises UsageError."""
     return media_ref(path, Modality.AUDIO, start_s, stop_s)
 
 
 def Video(path: StrPath, start_s: float | None = None, stop_s: float | None = None) -> MediaRef:  # noqa: N802
-    """Refer to the frames of a file, or of the range [start_s, stop_s) of it, in seconds. Raises UsageError."""
+    """Refer to the frames of a file, or of its range [start_s, stop_s) in seconds. Raises UsageError."""
     return media_ref(path, Modality.VIDEO, start_s, stop_s)
 
 
 def AV(path: StrPath, start_s: float | None = None, stop_s: float | None = None) -> MediaRef:  # noqa: N802
-    """Refer to audio and frames of a file, or of the range [start_s, stop_s) of it, in seconds. Raises UsageError."""
+    """Refer to audio and frames of a file, or of its range [start_s, stop_s) in seconds. Raises UsageError."""
     return media_ref(path, Modality.AV, start_s, stop_s)
 
 
@@ -121,7 +122,7 @@ def Image(path: StrPath) -> MediaRef:  # noqa: N802
 
 
 def media_ref(path: StrPath, modality: Modality, start_s: float | None, stop_s: float | None) -> MediaRef:
-    """Make a checked reference to a file or a range of it.
+    """Create a reference to a file or a range of it, and check it.
 
     Raises:
         UsageError: there is no such file, or the range is empty.
@@ -147,8 +148,20 @@ def check_range(path: StrPath, start_s: float | None, stop_s: float | None) -> N
         )
 
 
+def parse_modality(name: str) -> Modality:
+    """Read the name of a modality.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    try:
+        return Modality(name)
+    except ValueError:
+        raise UsageError(f'there is no modality "{name}"', f"Choose from {', '.join(Modality)}.") from None
+
+
 def parse_seconds(text: str) -> float:
-    """Read "12.5", "1:30" or "1:02:03.5" as seconds.
+    """Parse "12.5", "1:30" or "1:02:03.5" as seconds.
 
     Raises:
         UsageError: it is none of these.
@@ -161,9 +174,9 @@ def parse_seconds(text: str) -> float:
 
 
 def parse_media(item: StrPath | MediaRef, modality: Modality) -> MediaRef:
-    """Read a file name with an optional range: `clip.mp4@12.5-20`, `@1:30-` to the end, `@-20` from the beginning.
+    """Parse a file name with an optional range: `clip.mp4@12.5-20`, `@1:30-` to the end, `@-20` from the beginning.
 
-    If a file with the whole name exists, the name is that file and not a range of another one.
+    If a file with the complete name exists, the name refers to that file and not to a range.
 
     Raises:
         UsageError: there is no such file, or the range is empty.
@@ -177,7 +190,7 @@ def parse_media(item: StrPath | MediaRef, modality: Modality) -> MediaRef:
 
 
 def split_range(item: StrPath) -> tuple[Path, float | None, float | None]:
-    """Split a file name from the range behind it, as `parse_media` does. Start and stop are None if not given.
+    """Split a file name into the name and its range, as `parse_media` does. Start and stop are None if not given.
 
     Raises:
         UsageError: it is not a file name, or a time of the range cannot be read.
@@ -207,8 +220,8 @@ def read_terms(given: Mapping[str, Any]) -> tuple[Weighted, ...]:
             as far as they are given: each is None, one item, a `Weighted` of one, or several of either.
 
     Returns:
-        One for each item: a text, a `MediaRef`, `QueryVectors`, a `SegmentRef`, a `SimilarFile`, or one
-        `AudioVideoPair` in place of an audio and a video term if there is one of each, with the same weight.
+        One term for each item: a text, a `MediaRef`, `QueryVectors`, a `SegmentRef`, a `SimilarFile`, or one
+        `AudioVideoPair` in place of an audio and a video term if there is exactly one of each, with the same weight.
 
     Raises:
         UsageError: there is no term to find; there is no such file; or an item has the wrong type.
@@ -240,7 +253,7 @@ def check_terms(terms: Sequence[Weighted]) -> None:
 
 
 def takes_instruction(terms: Sequence[Weighted]) -> bool:
-    """Return whether a term is media that are embedded with the instruction of the query."""
+    """Return whether a term is media, which are embedded with the instruction of the query."""
     return any(isinstance(term.item, MediaRef | AudioVideoPair) for term in terms)
 
 
@@ -295,7 +308,7 @@ def _unit_rows(vector: Any) -> QueryVectors:
 
 
 def _paired(terms: list[Weighted]) -> list[Weighted]:
-    """Make one audio-visual term of an audio and a video term, if there is exactly one of each, of the same weight."""
+    """Merge an audio and a video term into an audio-visual one, if there is exactly one of each, of equal weight."""
     found: dict[Modality, list[Weighted]] = {Modality.AUDIO: [], Modality.VIDEO: []}
     for term in terms:
         if isinstance(term.item, MediaRef) and term.weight > 0 and term.item.modality in found:

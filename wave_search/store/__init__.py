@@ -1,16 +1,16 @@
-"""An index on disk: Lance tables, whose versions an immutable manifest names, written by one process at a time.
+"""An index on disk: versioned Lance tables, listed by immutable manifests and written by one process at a time.
 
     <index>/
         manifest/<version>.json      the highest version is the index; publishing one is the commit
         lance/                       files, contents, segments with their vectors, metadata
         checksums/<version>.json     the digests of the files under lance/
         shards/<partition>/<name>/   search structures; rebuilt from lance/ if they are lost
-        cache.sqlite3                segments that queries embedded again; may be deleted at any time
+        cache.sqlite3                vectors of segments that were reranked; may be deleted at any time
         last-hits.json               the hits of the last query of the command line; may be deleted at any time
-        lock                         held by a writer while it lives
+        lock                         held by the writing process while it runs
 
-Lance reads and writes its tables itself. All other files are accessed through a `FileStore`; a folder is one.
-A reader opens a `Snapshot` of one version and keeps it, whatever a writer does meanwhile.
+Lance reads and writes its tables itself. All other files are accessed through a `FileStore`, such as a directory. A
+reader opens a `Snapshot` of one version and keeps it, whatever a writer does in the meantime.
 """
 
 from wave_search.store.cleanup import KEEP_VERSIONS_FOR_S

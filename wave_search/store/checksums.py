@@ -1,8 +1,9 @@
-"""What each file of the tables contains, so that a byte that changes later is found.
+"""Checksums of the table files, so that later corruption is detected.
 
 Lance files never change once they are written, and carry no checksums. Each commit lists the files that it made, with
-their BLAKE2b digests, in checksums/<version>.json. A list names the one before it, and the manifest names the newest,
-each by the digest of its bytes. So a commit costs what it writes, and whatever changes afterwards breaks the chain.
+their BLAKE2b digests, in checksums/<version>.json. Each list refers to the previous one, and the manifest to the
+newest, by the digest of its bytes. A commit thus reads only the files that it wrote, and any later change breaks the
+chain.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Listing:
     files: Mapping[str, str]
     """Digest of every file that a commit has made, by name. Some may be gone: cleaned up."""
     versions: tuple[int, ...]
-    """Of the lists."""
+    """Names of the lists."""
 
 
 def add(
@@ -53,17 +54,17 @@ def add(
     before: ChecksumsRef | None = None,
     known: Mapping[str, str] | None = None,
 ) -> ChecksumsRef:
-    """List the files that a commit makes. To be called before the manifest that names the list is published.
+    """List the files that a commit creates. Must be called before the manifest that names the list is published.
 
     Args:
         store: the files of the index.
         version: of the commit.
-        made: names of new files of the tables; they are read.
-        before: the list before; None to begin a new chain.
-        known: digests to take over, by name.
+        made: names of new table files; they are read.
+        before: the previous list; None to begin a new chain.
+        known: digests to reuse, by name.
 
     Raises:
-        IndexStateError: a file cannot be read, or the list not be written.
+        IndexStateError: a file cannot be read, or the list cannot be written.
     """
     files = {**(known or {}), **{name: _file_digest(store, name) for name in made if not tables.is_hint(name)}}
     data = msgspec.json.format(msgspec.json.encode(_List(before, files), order="sorted"), indent=1) + b"\n"
@@ -72,14 +73,14 @@ def add(
 
 
 def read(store: FileStore, *newest: ChecksumsRef) -> Listing:
-    """Read lists and those before them.
+    """Read the lists of some versions and all lists before them.
 
     Args:
         store: the files of the index.
-        newest: of several versions of the index, the newest one first.
+        newest: the lists of one or more versions of the index, newest version first.
 
     Raises:
-        IndexCorruptError: a list is missing (caused by a FileNotFoundError then) or damaged.
+        IndexCorruptError: a list is missing (the cause is then a FileNotFoundError) or damaged.
         IndexStateError: a list cannot be read now.
     """
     files: dict[str, str] = {}
@@ -96,13 +97,13 @@ def read(store: FileStore, *newest: ChecksumsRef) -> Listing:
 
 
 def faults(store: FileStore, listing: Listing) -> Iterator[IndexStateError]:
-    """Read all files of the tables that are there, and yield an error for each that is damaged or cannot be read."""
+    """Read all existing table files, and yield an error for each that is damaged or cannot be read."""
     for name, expected in sorted(listing.files.items()):
         try:
             if _file_digest(store, name) != expected:
                 yield IndexCorruptError(f"{store.url(name)} is damaged: its checksum does not match", RESTORE)
         except FileNotFoundError:
-            continue  # if it is needed, reading the tables fails
+            continue  # missing: reading the tables fails if it is needed
         except IndexStateError as error:
             yield error
 
@@ -111,7 +112,8 @@ def compare(store: FileStore, newest: ChecksumsRef) -> Listing:
     """Read the lists, and compare every file with them.
 
     Returns:
-        The files that are there. Nothing if a list is missing: by deleting it, a user accepts the tables as they are.
+        The existing files. Empty if a list is missing: by deleting it, a user accepts the tables in their current
+        state.
 
     Raises:
         IndexCorruptError: a list or a file is damaged.

@@ -1,4 +1,4 @@
-"""Removing what no reader needs: versions that were replaced long ago, and what crashes left."""
+"""Removal of what no reader needs: versions that were replaced long ago, and remains of crashes."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from wave_search.store.tables import Tables
 
 KEEP_VERSIONS_FOR_S = 3600.0
-"""Seconds for which a replaced version stays readable for those who opened it. Lance's files stay two hours more."""
+"""Seconds for which a replaced version stays readable for readers that opened it. Lance's files stay two more hours."""
 
 
 def cleanup(store: FileStore, opened: Tables, newest: Manifest, keep_versions_for_s: float) -> None:
     """Remove all that belongs neither to the newest version nor to one replaced less than `keep_versions_for_s` ago.
 
-    To be called under the lock, with nothing uncommitted and the tables just compacted. A crash at any point leaves
-    every remaining version whole: a version's manifest is removed before what it names.
+    Must be called under the lock, with nothing uncommitted and the tables just compacted. A crash at any point leaves
+    every remaining version complete: a version's manifest is removed before the files that it names.
 
     Raises:
         IndexCorruptError: the newest list of checksums is damaged.
@@ -36,7 +36,8 @@ def cleanup(store: FileStore, opened: Tables, newest: Manifest, keep_versions_fo
     states = _kept(store, newest, keep_versions_for_s)
     try:
         listing = checksums.read(store, *(state.table_checksums for state in reversed(states)))
-    except IndexCorruptError:  # that of an older version, whose files are unknown then; or it is raised again
+    except IndexCorruptError:
+        # Where a list of an older version is damaged, its files are unknown. One of the newest version raises again.
         states = [newest]
         listing = checksums.read(store, newest.table_checksums)
     removed = set(manifest.versions(store)) - {state.version for state in states}
@@ -47,7 +48,7 @@ def cleanup(store: FileStore, opened: Tables, newest: Manifest, keep_versions_fo
 
 
 def left_overs(store: FileStore, listing: checksums.Listing) -> list[str]:
-    """Return the files of tables that no commit made, and lists of checksums that are not among those read."""
+    """Return the table files that no commit made, and the checksum lists that no kept version uses."""
     files = (info.name for info in store.list(tables.FOLDER) if not tables.is_hint(info.name))
     lists = {checksums.name_of(version) for version in listing.versions}
     return [
@@ -69,17 +70,16 @@ def unused_shards(store: FileStore, states: Iterable[Manifest]) -> dict[str, lis
 
 def _kept(store: FileStore, newest: Manifest, keep_versions_for_s: float) -> list[Manifest]:
     """Return the versions that stay, the newest last."""
-    states = [*_older(store, newest), newest]
+    states = [*_older(store), newest]
     return [*(old for old, new in pairwise(states) if _age_s(new) < keep_versions_for_s), newest]
 
 
-def _older(store: FileStore, newest: Manifest) -> Iterator[Manifest]:
-    for version in manifest.versions(store):
-        if version < newest.version:
-            try:
-                yield manifest.read(store, version)
-            except (IndexCorruptError, IndexMismatchError):
-                continue  # nobody can use it any more; but one that only cannot be read now must not be lost
+def _older(store: FileStore) -> Iterator[Manifest]:
+    for version in manifest.versions(store)[:-1]:
+        try:
+            yield manifest.read(store, version)
+        except (IndexCorruptError, IndexMismatchError):
+            continue  # no reader can use it; one that only cannot be read now must not be lost
 
 
 def _age_s(state: Manifest) -> float:

@@ -1,7 +1,7 @@
-"""The columns that every hit needs, read once into numpy arrays: a look-up in Lance takes longer than a search.
+"""The columns that every hit needs, read once into numpy arrays, because a lookup in Lance takes longer than a search.
 
-They take 34 bytes a segment, 16 a content, and 20 a file besides its name. Texts are not kept, but read from the table
-by position.
+They take 34 bytes per segment, 16 per content, and 20 per file plus its name. Texts are not kept in memory but read
+from the table by position.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class SegmentColumns:
 
 @dataclass(frozen=True, slots=True)
 class _Names:
-    """Many bytes objects in one buffer, where access to one takes a tenth of the time that Arrow takes."""
+    """Many byte strings in one buffer. Access to one takes a tenth of the time that Arrow takes."""
 
     ends: NDArray[np.int64]
     """(n + 1,) offsets: each name ends where the next one begins."""

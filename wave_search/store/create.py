@@ -54,7 +54,7 @@ def create(directory: Path, spec: ModelSpec, settings: Settings) -> Snapshot:
 
 def _refuse_foreign(store: FileStore) -> None:
     if manifest.versions(store):
-        return  # an index may hold other files too; that there is one is said under the lock
+        return  # an index may hold other files too; whether there is one is checked again under the lock
     foreign = next((info.name for info in store.list() if info.name.split("/")[0] not in _OURS), None)
     if foreign is not None:
         raise UsageError(

@@ -1,7 +1,7 @@
-"""Vectors that were embedded once, in an SQLite file: nothing is lost with it but the time to embed again.
+"""A cache of vectors in an SQLite file. Deleting it costs only the time to embed again.
 
-A query keeps the segments that it embeds again in one beside the index, and an evaluation all that it embeds in one of
-its own. It needs no lock of the index: SQLite has its own.
+Reranking keeps its vectors in a cache beside the index, and an evaluation in a cache of its own. Access needs no index
+lock, because SQLite has its own.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import sqlite3
 from contextlib import closing, contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from wave_search.models import ModelSpec
     from wave_search.types import Modality
 
+_Mode = Literal["ro", "rw", "rwc"]
 NAME = "cache.sqlite3"
-"""Of the file beside an index."""
+"""Name of the file beside an index."""
 _TABLES = """
 CREATE TABLE IF NOT EXISTS vectors (
     space TEXT, item TEXT, vector BLOB, checksum TEXT, PRIMARY KEY (space, item)
@@ -39,20 +40,20 @@ CREATE TABLE IF NOT EXISTS digests (
 
 
 class CacheKey(NamedTuple):
-    """All that a vector depends on."""
+    """Everything that a vector depends on."""
 
     space: str
-    """From `vector_space`: all but the content."""
+    """From `vector_space`: everything but the content."""
     item: str
-    """The content, for example the digest of a file with a range of it."""
+    """The content, for example the digest of a file and a range."""
 
 
 def vector_space(spec: ModelSpec, dtype: str, modality: Modality, prompt: str | None) -> str:
-    """Return a name for all that a vector depends on besides the content.
+    """Return a name for everything that a vector depends on besides the content.
 
     Args:
-        spec: of the model: its revision, sampling and so on.
-        dtype: in which the model was asked to compute.
+        spec: identity of the model: its revision, sampling and so on.
+        dtype: requested precision of the computation.
         modality: what the content is embedded as.
         prompt: replaces the model's own; None for that.
     """
@@ -62,14 +63,14 @@ def vector_space(spec: ModelSpec, dtype: str, modality: Modality, prompt: str | 
 
 
 class EmbeddingCache:
-    """A file of vectors. Safe to use from several threads and processes; what `put` returned from outlives a crash.
+    """A file of vectors. Safe to use from several threads and processes; vectors survive a crash once `put` returns.
 
     A row whose checksum does not match counts as missing: SQLite would not notice a flipped bit. All methods raise
-    CacheError if the file is damaged, foreign or locked for too long.
+    CacheError if the file is damaged, of another format, or locked for too long.
 
     Args:
         path: the file, which may be missing.
-        dtype: in which vectors are kept.
+        dtype: of the stored vectors.
         wait_s: seconds to wait for another process that writes.
     """
 
@@ -79,7 +80,7 @@ class EmbeddingCache:
         self._wait_s = wait_s
 
     def create(self) -> None:
-        """Create the file and its folder if they are missing, to learn early whether vectors can be kept."""
+        """Create the file and its directory if missing, so that a run that cannot store vectors fails early."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -88,7 +89,7 @@ class EmbeddingCache:
             database.executescript(_TABLES)
 
     def get(self, keys: Iterable[CacheKey]) -> dict[CacheKey, NDArray[np.floating]]:
-        """Return the vectors (dim,) that there are."""
+        """Return those vectors (dim,) that the cache has."""
         found: dict[CacheKey, NDArray[np.floating]] = {}
         with self._connected("ro") as database:
             for key in keys:
@@ -99,7 +100,7 @@ class EmbeddingCache:
         return found
 
     def put(self, vectors: Iterable[tuple[CacheKey, NDArray[np.floating]]]) -> None:
-        """Keep vectors (dim,), all of them or none."""
+        """Store vectors (dim,), all or none."""
         blobs = [(key, vector.astype(self._dtype).tobytes()) for key, vector in vectors]
         rows = [(*key, blob, self._checksum(key, blob)) for key, blob in blobs]
         with self._connected("rwc") as database:
@@ -123,17 +124,17 @@ class EmbeddingCache:
         return digest(f"{key.space}\0{key.item}\0{self._dtype.name}\0".encode() + blob)
 
     @contextmanager
-    def _connected(self, mode: str) -> Iterator[sqlite3.Connection]:
+    def _connected(self, mode: _Mode) -> Iterator[sqlite3.Connection]:
         """Connect for one transaction, so that the file may be deleted at any time."""
         try:
             with closing(_connect(self._path, mode, self._wait_s)) as database, database:
                 yield database
-        except (sqlite3.Error, TypeError, ValueError) as error:  # the latter two: a column has another type
+        except (sqlite3.Error, TypeError, ValueError) as error:  # the last two: a column has another type
             raise cannot_keep(self._path, str(error)) from error
 
 
 def cannot_keep(path: Path, cause: str) -> CacheError:
-    """Return the error for embeddings, or media of an evaluation, that cannot be kept at `path`."""
+    """Return the error for embeddings, or media of an evaluation, that cannot be stored at `path`."""
     return CacheError(
         f"{path}: embeddings and media cannot be kept there ({cause})",
         "Free some space, remove the file, or choose another folder with --cache DIR.",
@@ -141,7 +142,7 @@ def cannot_keep(path: Path, cause: str) -> CacheError:
 
 
 def size_bytes(path: Path) -> int:
-    """Return the bytes of a cache, 0 if there is none."""
+    """Return the size of a cache in bytes, 0 if there is none."""
     try:
         return path.stat().st_size
     except FileNotFoundError:
@@ -149,7 +150,7 @@ def size_bytes(path: Path) -> int:
 
 
 def damage(path: Path) -> str | None:
-    """Return what is wrong with a cache, None if there is none or it can be used."""
+    """Describe what is wrong with a cache; None if there is none or it is intact."""
     if not path.exists():
         return None
     try:
@@ -160,5 +161,5 @@ def damage(path: Path) -> str | None:
     return None if result == "ok" else result
 
 
-def _connect(path: Path, mode: str, wait_s: float) -> sqlite3.Connection:
+def _connect(path: Path, mode: _Mode, wait_s: float) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", timeout=wait_s, uri=True)

@@ -1,4 +1,4 @@
-"""All files and contents of a version as mappings over Arrow columns: 130 bytes a file, where objects take 900."""
+"""All files and contents of a version as mappings over Arrow columns: 130 bytes per file, where objects take 900."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BATCH_ROWS = 65_536
 
 
 class _KeyIndex:
-    """Finds keys in an Arrow array, with 12 bytes a key."""
+    """An index of the keys in an Arrow array, of 12 bytes per key."""
 
     def __init__(self, keys: Any) -> None:
         hashes = np.fromiter((hash(key) for key in _plain(keys)), np.int64, len(keys))
@@ -47,7 +47,7 @@ def _plain(array: Any) -> Iterator[Any]:
 
 
 class FileTable(Mapping[bytes, FileRow]):
-    """The files of a version by path. Rows are made on access; `values` is the quickest way to all of them.
+    """The files of a version by path. Rows are created on access; use `values` to read all of them quickly.
 
     Args:
         table: an Arrow table with `schema.FILE_COLUMNS`.
@@ -64,7 +64,7 @@ class FileTable(Mapping[bytes, FileRow]):
         self.content_ids: NDArray[np.int64] = np.asarray(self._table.column("content_id").fill_null(-1), np.int64)
 
     def distinct(self) -> int:
-        """Return the number of distinct paths; lower than that of rows only in a damaged index."""
+        """Return the number of distinct paths, which is lower than that of rows only in a damaged index."""
         return schema.distinct(self._paths)
 
     def position(self, path: bytes) -> int | None:
@@ -87,7 +87,7 @@ class FileTable(Mapping[bytes, FileRow]):
         return _plain(self._paths)
 
     def values(self) -> ValuesView[FileRow]:
-        """Return all rows, of which one batch is in memory at a time."""
+        """Return all rows, with one batch in memory at a time."""
         return _Rows(self)
 
     def rows(self) -> Iterator[FileRow]:
@@ -121,7 +121,7 @@ class ContentIds(Mapping[str, int]):
         self.ids: NDArray[np.int64] = schema.ids(table, "content_id")
 
     def distinct(self) -> int:
-        """Return the number of distinct digests; lower than that of rows only in a damaged index."""
+        """Return the number of distinct digests, which is lower than that of rows only in a damaged index."""
         return schema.distinct(self._digests)
 
     def position(self, digest: str) -> int | None:
@@ -149,7 +149,7 @@ class ContentIds(Mapping[str, int]):
 
 
 class Metadata:
-    """The values of the user's own columns in one version of an index.
+    """The values of the user-defined columns in one version of an index.
 
     A row belongs to its path. A path without one has the row of its content, so that a file that was moved, renamed or
     copied keeps its values; a file that is edited in place keeps them too.

@@ -1,4 +1,4 @@
-"""The few operations on files that the store needs, so that a folder is one place for an index and not the only one.
+"""The few file operations that the store needs, so that an index can be kept elsewhere than in a local directory.
 
 Lance reads and writes its tables itself, below `FileStore.url`, and search structures are opened and mapped through
 `FileStore.local_path`. All else that the store does with files goes through this interface.
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class FileInfo(NamedTuple):
-    """A file as it is listed; one that was written again differs from its earlier self."""
+    """A listed file. A file that was rewritten compares unequal to its earlier state."""
 
     name: str
     size_bytes: int
@@ -26,13 +26,13 @@ class FileInfo(NamedTuple):
 
 
 class FileStore(Protocol):
-    """The files of one index, by name. Safe to use from several threads and processes.
+    """The files of one index by name. Safe to use from several threads and processes.
 
-    Names are relative paths with "/" between their parts. A folder is no more than the beginning of names: it is there
-    while a file is in it.
+    Names are relative paths with "/" between their parts. A folder is only a prefix of names: it exists while a file is
+    in it.
 
-    All methods raise IndexStateError, with the file, the cause and a remedy, where an operation fails for any other
-    reason than those that they list. Such a failure says nothing about the content of a file: it is no damage.
+    All methods raise IndexStateError, with the file, the cause and a remedy, if an operation fails for a reason other
+    than those that they list. Such a failure says nothing about the content of a file and is not damage.
     """
 
     def url(self, name: str = "") -> str:
@@ -49,7 +49,7 @@ class FileStore(Protocol):
         """
 
     def blocks(self, name: str) -> Iterator[bytes]:
-        """Stream the content of a file that may be large.
+        """Stream the content of a possibly large file.
 
         Raises:
             FileNotFoundError: there is no such file.
@@ -59,26 +59,26 @@ class FileStore(Protocol):
         """List all files in a folder and in the folders below it, in no particular order; none if it is missing."""
 
     def put(self, name: str, data: bytes) -> None:
-        """Write a file as a whole and durably, in place of one that is there."""
+        """Write a file atomically and durably, replacing an existing one."""
 
     def put_if_absent(self, name: str, data: bytes) -> None:
-        """Write a file as a whole and durably, unless there is one: of several writers, exactly one succeeds.
+        """Write a file atomically and durably unless it exists; of several writers, exactly one succeeds.
 
         Raises:
-            FileExistsError: there is one, which stays as it is.
+            FileExistsError: it exists already, and is left unchanged.
         """
 
     def delete(self, names: Iterable[str]) -> None:
-        """Delete files durably, in the given order. Missing ones are no error."""
+        """Delete files durably, in the given order. Missing files are ignored."""
 
     def flush(self, names: Iterable[str]) -> None:
         """Make files durable that were written through `url` or `local_path`."""
 
     def free_bytes(self) -> int:
-        """Return how much more can be written."""
+        """Return the number of bytes that can still be written."""
 
     def lock(self) -> AbstractContextManager[None]:
-        """Hold the right to write, which one process has at a time and which ends with that process.
+        """Hold the write lock, which one process has at a time and which is released when that process ends.
 
         Raises:
             IndexLockedError: another process holds it; the message names that process.
@@ -86,7 +86,7 @@ class FileStore(Protocol):
 
 
 def read_error(place: object, cause: str) -> IndexStateError:
-    """Return the error for something that cannot be read now, although it may be intact."""
+    """Return the error for a file that cannot be read now, although it may be intact."""
     return IndexStateError(
         f"{place} cannot be read: {cause}",
         "Remove the cause and run the command again; nothing was changed. "
@@ -95,7 +95,7 @@ def read_error(place: object, cause: str) -> IndexStateError:
 
 
 def write_error(place: object, cause: str) -> IndexStateError:
-    """Return the error for something that cannot be written."""
+    """Return the error for a file that cannot be written."""
     return IndexStateError(
         f"{place} cannot be written: {cause}",
         "Free some space or make the place writable; the last committed state is intact.",
@@ -107,7 +107,7 @@ def read_errors(place: object) -> Iterator[None]:
     """Turn an OSError into one that names the file, the cause and a remedy.
 
     Raises:
-        FileNotFoundError: as it is.
+        FileNotFoundError: passed on unchanged.
         IndexStateError: in place of any other OSError, and of a MemoryError.
     """
     try:
@@ -134,5 +134,5 @@ def disk_errors(place: object) -> Iterator[None]:
 
 
 def size_bytes(store: FileStore, folder: str) -> int:
-    """Return the bytes of all files in a folder, 0 if there is none."""
+    """Return the total size in bytes of all files in a folder, 0 if there is none."""
     return sum(info.size_bytes for info in store.list(folder))

@@ -1,11 +1,10 @@
-"""The files of an index in a folder on a local or mounted disk: what makes them survive a crash is all here."""
+"""The files of an index in a directory on a local or mounted disk. All code for crash safety is here."""
 
 from __future__ import annotations
 
 import fcntl
 import json
 import os
-import secrets
 import shlex
 import shutil
 import socket
@@ -26,10 +25,10 @@ LOCK = "lock"
 
 
 class LocalFiles:
-    """A `FileStore` in a folder.
+    """A `FileStore` in a directory.
 
     Args:
-        directory: the folder. It may be missing; then there are no files, and the first write creates it.
+        directory: the directory. If it is missing there are no files, and the first write creates it.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -54,7 +53,7 @@ class LocalFiles:
             yield from blocks(self.local_path(name))
 
     def list(self, folder: str = "") -> Iterator[FileInfo]:
-        """List files. A link to a folder is not followed, and not listed either."""
+        """List files. Links to folders are neither followed nor listed."""
         with read_errors(self.url(folder)):
             yield from _files(self.url(folder), f"{folder}/" if folder else "")
 
@@ -66,29 +65,20 @@ class LocalFiles:
             write_atomic(path, data, durable=True)
 
     def put_if_absent(self, name: str, data: bytes) -> None:
-        """Write a file under a temporary name and link it: unlike a rename, a link fails if the name is taken."""
+        """Write a file under a temporary name and link it."""
         path = self.local_path(name)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
         taken: FileExistsError | None = None
         with disk_errors(path):
             _make_folder(path.parent)
             try:
-                temporary.write_bytes(data)
-                sync(temporary)
-                os.link(temporary, path)
+                write_atomic(path, data, durable=True, overwrite=False)
             except FileExistsError as error:
                 taken = error
-            except OSError as error:
-                error.filename = str(path)  # a user does not know the temporary name
-                raise
-            finally:
-                temporary.unlink(missing_ok=True)
-            sync(path.parent)
         if taken is not None:
             raise taken
 
     def delete(self, names: Iterable[str]) -> None:
-        """Remove files, and folders that are left empty by that."""
+        """Remove files, and folders that become empty."""
         folders = set()
         with disk_errors(self._directory):
             for name in names:
@@ -105,7 +95,7 @@ class LocalFiles:
                     sync(folder.parent)
 
     def flush(self, names: Iterable[str]) -> None:
-        """Bring files and the names of their folders to the disk (fsync)."""
+        """Flush files and their folders' entries to disk (fsync)."""
         folders: set[Path] = set()
         with disk_errors(self._directory):
             for name in names:
@@ -143,7 +133,7 @@ class LocalFiles:
 
 
 def _files(folder: str, prefix: str) -> Iterator[FileInfo]:
-    # There may be ten thousands, which each commit lists, and a Path takes ten times as long.
+    # Each commit lists them, there may be tens of thousands, and a Path takes ten times as long.
     try:
         entries = os.scandir(folder)
     except (FileNotFoundError, NotADirectoryError):
@@ -180,5 +170,5 @@ def _read_owner(path: Path) -> str:
         owner = json.loads(path.read_bytes())
         return f"process {owner['pid']} on {owner['host']} ({owner['command']}) since {owner['since']}"
     except (OSError, ValueError, KeyError, TypeError):
-        # It has the lock, but has not written yet who it is.
+        # The process has the lock, but has not written its name yet.
         return "another process"

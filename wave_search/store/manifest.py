@@ -1,4 +1,4 @@
-"""The manifest: which versions of what make up the index."""
+"""The manifest: which versions of the tables and search structures make up the index."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Manifest:
     """Folders and files that were indexed. A name that is not UTF-8 holds surrogates, as from `os.fsdecode`."""
     table_versions: Mapping[str, int]
     table_checksums: ChecksumsRef
-    """The list of the checksums of the files of the tables."""
+    """The list of checksums of the table files."""
     next_segment_id: int
     next_content_id: int
     shards: tuple[ShardRef, ...] = ()
@@ -58,14 +58,14 @@ class Manifest:
     score_stats: tuple[ScoreStats, ...] = ()
     """The statistics that turn scores into `z`."""
     columns: tuple[Column, ...] = ()
-    """The user's own, in the order in which they were added."""
+    """The user-defined columns, in the order in which they were added."""
     features: tuple[str, ...] = ()
-    """What a reader must support besides the format. None is defined yet."""
+    """Features that a reader must support besides the format. None is defined yet."""
     format_version: int = FORMAT_VERSION
 
     @property
     def structures(self) -> tuple[CodebookRef | ShardRef, ...]:
-        """All search structures, each with a folder of its own."""
+        """All search structures. Each has a folder of its own."""
         return (*self.codebooks, *self.shards)
 
 
@@ -80,7 +80,7 @@ def versions(store: FileStore) -> list[int]:
 
 
 def unpublished(store: FileStore) -> list[str]:
-    """Return the names of manifests that were begun and never published, or are being written right now."""
+    """Return the names of manifests that were started and never published, or are being written right now."""
     names = (info.name for info in store.list(FOLDER))
     return sorted(name for name in names if name.startswith(f"{FOLDER}/.") and name.endswith(".tmp"))
 
@@ -106,7 +106,7 @@ def newest(store: FileStore) -> Manifest:
         except IndexStateError:
             if versions(store)[-1:] == committed[-1:]:
                 raise
-            # It was replaced and removed just now.
+            # It has just been replaced and removed.
 
 
 def read(store: FileStore, version: int) -> Manifest:
@@ -135,7 +135,7 @@ def read(store: FileStore, version: int) -> Manifest:
 
 
 def publish(store: FileStore, manifest: Manifest) -> None:
-    """Make a manifest the newest: this is the moment of commit.
+    """Publish a manifest as the newest version. This is the point of commit.
 
     Raises:
         IndexLockedError: another process wrote this version.
@@ -154,17 +154,17 @@ def name_of(version: int) -> str:
 
 
 def now() -> str:
-    """Return the time of a commit: UTC, ISO 8601."""
+    """Return the current time for a commit: UTC, ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def encode(manifest: Manifest) -> bytes:
-    """Return the bytes of a manifest: JSON in ASCII with sorted keys and a digest, the same for the same manifest."""
-    return signed(msgspec.to_builtins(manifest, enc_hook=dict))  # a mapping may be of any kind
+    """Return the bytes of a manifest: ASCII JSON with sorted keys and a digest, deterministic."""
+    return signed(msgspec.to_builtins(manifest, enc_hook=dict))  # any Mapping type is accepted
 
 
 def signed(content: Mapping[str, Any]) -> bytes:
-    """Return the bytes of a manifest with some content, and with the digest of that."""
+    """Return the bytes of a manifest with some content and its digest."""
     return _dump({**content, "digest": digest(_dump(content))})
 
 
@@ -184,7 +184,7 @@ def _parsed(data: bytes) -> dict[str, Any]:
 
 
 def _refuse_other_formats(store: FileStore, content: Mapping[str, Any]) -> None:
-    """Look at the format first: nothing else may be as expected in another one."""
+    """Check the format first, because nothing else can be relied on in another format."""
     found = _entry(content, "format_version")
     if type(found) is not int:
         raise ValueError(f"{found!r} is not a format")
@@ -196,7 +196,7 @@ def _refuse_other_formats(store: FileStore, content: Mapping[str, Any]) -> None:
 
 
 def _check_digest(content: dict[str, Any], data: bytes) -> None:
-    """Refuse any byte that differs from what was written."""
+    """Check the digest, which detects any changed byte."""
     _entry(content, "digest")
     del content["digest"]
     if data != signed(content):
@@ -217,10 +217,10 @@ def _decoded(content: Mapping[str, Any]) -> Manifest:
     return _converted(content, Manifest, "")
 
 
-def _converted(content: Any, kind: type[T], name: str) -> T:
+def _converted(content: Any, as_type: type[T], name: str) -> T:
     """Return some content as a type, with every value in it checked."""
     try:
-        return msgspec.convert(content, kind)
+        return msgspec.convert(content, as_type)
     except msgspec.ValidationError as error:
         cause, _, place = str(error).partition(" - at `$")
         raise ValueError(f"{name}{place.strip('.`')}: {cause[:1].lower()}{cause[1:]}") from error

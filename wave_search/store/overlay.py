@@ -47,19 +47,19 @@ class Overlay(Generic[K, V]):
         return self.committed[key] is not None if key in self.committed else key in self._read
 
     def settle(self) -> None:
-        """Take note that the pending changes have been committed."""
+        """Mark the pending changes as committed."""
         self.committed.update(self.pending)
         self.pending = {}
 
     def all(self) -> dict[K, V | None]:
-        """Return both layers as one."""
+        """Return both layers merged."""
         return {**self.committed, **self.pending}
 
 
 def dead_contents(
     files: Overlay[bytes, FileRow], contents: Overlay[str, int], known_files: FileTable, known_contents: ContentIds
 ) -> dict[str, int]:
-    """Return digests and ids of the contents that no file has.
+    """Return digests and ids of the contents that no file refers to.
 
     Args:
         files: changes on top of `known_files`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from wave_search.types import Modality, PartitionKey
+from wave_search.types import ColumnType, FileKind, Modality, PartitionKey
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Settings:
     """Choices besides the model, fixed when an index is created; only instructions may be added."""
 
-    segmenting: str
+    segmentation: str
     """"10", "scene" or "none", as it was given."""
     modalities: tuple[Modality, ...]
     instructions: tuple[str, ...] = ()
@@ -44,13 +44,13 @@ class ShardRef:
 
     key: PartitionKey
     name: str
-    """Of its folder, in the folder of the partition."""
+    """Name of its folder, in the folder of the partition."""
     first_id: int
     stop_id: int
     count: int
-    """Vectors in it. Segments that are dropped later stay in it until it is rebuilt."""
+    """Number of its vectors. Segments that are dropped later stay in it until it is rebuilt."""
     digest: str
-    """Of its meta.json, which lists the checksums of its other files: see `wave_search.store.shards`."""
+    """Digest of its meta.json, which lists the checksums of its other files: see `wave_search.store.shards`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +59,11 @@ class CodebookRef:
 
     key: PartitionKey
     name: str
-    """Of its folder, beside those of the shards."""
+    """Name of its folder, beside those of the shards."""
     stop_id: int
-    """It was trained on segments with ids below."""
+    """It was trained on segments with ids below this."""
     digest: str
-    """Of its meta.json, as in `ShardRef`."""
+    """Digest of its meta.json, as in `ShardRef`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +74,9 @@ class Tuning:
     query: Modality
     """The modality of the query."""
     nprobe: int
-    """Inverted lists that are searched."""
+    """Number of inverted lists that are searched."""
     refine_k: int
-    """Of the candidates found there by their codes, how many are scored exactly."""
+    """Number of the best candidates by their codes that are scored exactly."""
     recall: float
     """Measured recall@10."""
     target: float
@@ -104,9 +104,9 @@ class ChecksumsRef:
     """A list of the checksums of table files, see `wave_search.store.checksums`."""
 
     version: int
-    """Of the commit that it belongs to."""
+    """Version of the commit that it belongs to."""
     digest: str
-    """BLAKE2b-16 hex over its bytes."""
+    """BLAKE2b-16 of its bytes, in hexadecimal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,18 +114,19 @@ class FileRow:
     """A file, as it was when it was last indexed."""
 
     path: bytes
-    """Absolute, as bytes of the file system (`os.fsencode`)."""
+    """Absolute path, as bytes of the file system (`os.fsencode`)."""
     root: bytes
     """The folder or file given by the user under which it was found."""
     size_bytes: int
     mtime_ns: int
     device: int
-    """Number of the disk that it was on (st_dev), which tells an unmounted disk from an emptied folder."""
+    """Device number of the disk that it was on (st_dev), which distinguishes an unmounted disk from an emptied
+    folder."""
     content_id: int | None
     """None if the file is skipped."""
     status: Literal["indexed", "skipped"] = "indexed"
     cause: str = ""
-    """Why it is skipped."""
+    """Reason why it is skipped."""
     remedy: str = ""
 
     def __post_init__(self) -> None:
@@ -135,12 +136,11 @@ class FileRow:
 
 @dataclass(frozen=True, slots=True)
 class ContentRow:
-    """One distinct content. Files with the same bytes share it, so moves, renames and copies cost no embedding."""
+    """One distinct content. Files with the same bytes share it, so that moves, renames and copies need no embedding."""
 
     digest: str
     """Of all the bytes of the file."""
-    kind: str
-    """"text", "image", "audio" or "video"."""
+    kind: FileKind
     container: str
     duration_s: float | None = None
     width: int | None = None
@@ -196,7 +196,7 @@ class Counts:
     """Numbers of segments, files and contents."""
 
     segments: Mapping[PartitionKey, int]
-    """Only partitions that have any, in the order of `Settings.keys`."""
+    """By partition, without empty ones, in the order of `Settings.keys`."""
     files: Mapping[str, int]
     """By status."""
     contents: int
@@ -207,24 +207,24 @@ class Column:
     """A column that the user adds to the files."""
 
     name: str
-    type: Literal["text", "number", "bool", "timestamp", "texts"]
+    type: ColumnType
 
 
 @dataclass(frozen=True, slots=True)
 class MetadataRow:
-    """The values of the user's own columns for a file."""
+    """The values of the user-defined columns for a file."""
 
     path: bytes
     """As in `FileRow`."""
     digest: str
-    """The content that the path had when this was written, by which a moved or renamed file keeps its row."""
+    """The content of the path when this was written, by which a moved or renamed file keeps its row."""
     values: Mapping[str, Value]
     """By name of the column; a column without a value is left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that `verify` found."""
+    """A problem that `verify` found."""
 
     what: str
     """One sentence without a full stop."""

@@ -1,4 +1,4 @@
-"""The columns of the tables, and rows to Arrow tables and back."""
+"""The columns of the tables, and conversion of rows to Arrow tables and back."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def file_rows(table: Any) -> Iterable[FileRow]:
 
 
 def dense_files(table: Any) -> Any:
-    """Return the same files as a record batch that takes less memory: repeated values are dictionary-encoded."""
+    """Return the same files as a smaller record batch with repeated values dictionary-encoded."""
     import pyarrow as pa
 
     columns = {name: table.column(name).combine_chunks() for name in FILE_COLUMNS}
@@ -113,7 +113,7 @@ def dense_files(table: Any) -> Any:
 
 
 def dense_file_rows(batch: Any) -> Iterable[FileRow]:
-    """Return the files of a slice of a batch that `dense_files` made."""
+    """Return the files of a slice of a batch made by `dense_files`."""
     return map(FileRow, *(_plain(column) for column in batch.columns))
 
 
@@ -146,7 +146,7 @@ def content_rows(table: Any) -> dict[int, ContentRow]:
 
 
 def metadata_table(rows: Sequence[MetadataRow], schema: Any) -> Any:
-    """Return the user's own values as an Arrow table."""
+    """Return the values of the user-defined columns as an Arrow table."""
     import pyarrow as pa
 
     columns = {
@@ -189,7 +189,7 @@ def vector_matrix(batch: Any) -> NDArray[np.float16]:
 
 
 def merged(batches: Iterable[Any], rows: int) -> Iterator[Any]:
-    """Concatenate record batches to fewer ones, all but the last of at least `rows`.
+    """Concatenate record batches into fewer ones, all but the last of at least `rows`.
 
     Each commit makes a fragment of the table, which is read as batches of its own, and numpy takes as long for a small
     one as for a large one.
@@ -237,7 +237,7 @@ def split_paths(column: Any) -> tuple[Any, Any]:
 
 
 def sorted_by(table: Any, *columns: str) -> NDArray[np.int64]:
-    """Return the order of a table's rows by some columns."""
+    """Return the indices that sort a table's rows by some columns."""
     import pyarrow.compute as pc
 
     return np.asarray(pc.sort_indices(table, [(column, "ascending") for column in columns]), np.int64)

@@ -1,4 +1,4 @@
-"""Folders of search structures (shards and codebooks): where they are, how one is written, and whether it is intact.
+"""Folders of search structures (shards and codebooks): their location, writing and verification.
 
 A folder is written once and never changes. Its meta.json lists the CRC-32 of every other file, and the manifest has the
 digest of meta.json, so that one chain from the manifest covers each byte. The files have no digests like those of the
@@ -34,16 +34,16 @@ _FORMAT = 2
 
 @dataclass(frozen=True, slots=True)
 class Meta:
-    """What the other files of a folder must agree with."""
+    """The content of meta.json, which the other files of a folder must agree with."""
 
     checksums: Mapping[str, int]
     """CRC-32 of every other file, by its name."""
     facts: Mapping[str, int]
-    """Numbers that depend on what the folder is."""
+    """Numbers that describe the structure."""
 
 
 def shard_folder(key: PartitionKey) -> str:
-    """Return the name of the folder of a partition's shards. Partitions may share one: names of shards are unique."""
+    """Return the folder name of a partition's shards. Partitions may share it, because shard names are unique."""
     name = key.modality.value
     if key.instruction:
         name += f"-{digest(key.instruction.encode(), 4)}"
@@ -64,7 +64,7 @@ def make_parent(store: FileStore, key: PartitionKey) -> Path:
 
 @contextmanager
 def new_folder(parent: Path) -> Iterator[Path]:
-    """Create a temporary folder under `parent`, to be filled and renamed; it is removed if it was not renamed.
+    """Create a temporary folder under `parent`, to be filled and renamed. It is removed if it was not renamed.
 
     Raises:
         IndexStateError: in place of an OSError: the disk is full or read-only.
@@ -79,12 +79,12 @@ def new_folder(parent: Path) -> Iterator[Path]:
 
 
 def unique_suffix() -> str:
-    """Return a random part of a name, so that no two folders have the same."""
+    """Return a random suffix that makes a folder name unique."""
     return secrets.token_hex(4)
 
 
 def write_meta(folder: Path, **facts: int) -> None:
-    """Write meta.json, when all other files of a folder are written.
+    """Write meta.json. Must be called after all other files of a folder are written.
 
     Raises:
         OSError: the disk is full or read-only.
@@ -94,7 +94,7 @@ def write_meta(folder: Path, **facts: int) -> None:
 
 
 def finish(store: FileStore, key: PartitionKey, name: str) -> str:
-    """Make a written folder of a partition durable, and return the digest of its meta.json.
+    """Make a complete folder of a partition durable, and return the digest of its meta.json.
 
     Raises:
         IndexStateError: it cannot be read or made durable.
@@ -177,11 +177,11 @@ def read_bytes(folder: Path, name: str) -> bytes:
 def read_errors(folder: Path, name: str) -> Iterator[None]:
     """Distinguish damage, which a rebuild repairs, from errors that may be gone when the command is run again.
 
-    Only a file that is missing is damage. Whatever else the system reports (too many open files, an I/O error, no
-    permission, no memory) says nothing about the content, and must never cost the user a rebuild.
+    Only a missing file is damage. Any other system error (too many open files, an I/O error, no permission, no memory)
+    says nothing about the content, and must never cost the user a rebuild.
 
     Raises:
-        IndexCorruptError: in place of an OSError: the file is missing, or is no file.
+        IndexCorruptError: in place of an OSError: the file is missing, or is not a file.
         IndexStateError: in place of any other OSError, and of a MemoryError.
     """
     try:
@@ -195,7 +195,7 @@ def read_errors(folder: Path, name: str) -> Iterator[None]:
 
 
 def damaged(folder: Path, cause: str) -> IndexCorruptError:
-    """Return the error for a folder that has to be rebuilt."""
+    """Return the error for a folder that must be rebuilt."""
     return IndexCorruptError(
         f"{folder} is damaged: {cause}",
         "Run `wave-search optimize`: it rebuilds this from the stored vectors, without a model.",

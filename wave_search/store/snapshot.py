@@ -1,4 +1,4 @@
-"""Reading: one committed version of an index, which later writes do not change."""
+"""The read side: one committed version of an index, which later writes do not change."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def open_snapshot(directory: Path) -> Snapshot:
 
     Raises:
         IndexNotFoundError: there is no index, or its creation was never finished.
-        IndexMismatchError: it has another format, or features that are unknown.
+        IndexMismatchError: it has another format, or unknown features.
         IndexCorruptError: the manifest or a table is damaged.
         IndexStateError: one of them cannot be read now.
     """
@@ -58,7 +58,7 @@ def open_snapshot(directory: Path) -> Snapshot:
             return Snapshot(store, state)
         except IndexStateError:
             if manifest.newest(store).version == state.version:
-                raise  # else it was replaced and removed just now
+                raise  # otherwise it has just been replaced and removed
 
 
 class Snapshot:
@@ -66,7 +66,7 @@ class Snapshot:
 
     Attributes:
         store: the files of the index.
-        manifest: what this version consists of.
+        manifest: the content of this version.
     """
 
     def __init__(self, store: FileStore, state: Manifest) -> None:
@@ -76,14 +76,14 @@ class Snapshot:
 
     @property
     def dir(self) -> Path:
-        """The folder of the index."""
+        """The location of the index."""
         return self.store.local_path("")
 
     def check_kept(self) -> None:
-        """Make sure that this version has not been removed.
+        """Check that this version has not been removed.
 
         Raises:
-            IndexStateError: it was, some time after it was replaced.
+            IndexStateError: it has been removed, some time after it was replaced.
         """
         check_pin(self.store, manifest.name_of(self.manifest.version))
 
@@ -111,9 +111,9 @@ class Snapshot:
         return ContentIds(self._tables.read(CONTENTS, ("digest", "content_id")))
 
     def lacking(self, instructions: Iterable[str]) -> Mapping[int, tuple[str, ...]]:
-        """Return contents whose media lack segments with some of the instructions, each with those instructions.
+        """Return contents whose media lack segments for some of the instructions, each with those instructions.
 
-        Contents that no file has any more are included.
+        Contents that no file refers to any more are included.
         """
         media = [modality for modality in self.manifest.settings.modalities if modality is not Modality.TEXT]
         everything = self._embedded(PartitionKey(modality) for modality in media)
@@ -129,9 +129,9 @@ class Snapshot:
         return np.unique(np.concatenate([np.empty(0, np.int64), *(schema.ids(t, "content_id") for t in tables)]))
 
     def partition(self, key: PartitionKey) -> Partition:
-        """Return the segments of a partition that can be found: those of contents that a file has."""
+        """Return the searchable segments of a partition: those whose content a file refers to."""
         segments = self._segments
-        # Between the commits of a run, and after a crash there, contents may be left that no file has any more.
+        # Between the commits of a run, and after a crash there, contents may remain that no file refers to.
         live = segments.of(key) & np.isin(segments.content_ids, self._paths.content_ids)
         return Partition(segments.ids[live], segments.content_ids[live])
 
@@ -234,7 +234,7 @@ class Snapshot:
         return self._durations.of(np.asarray(content_ids, np.int64))
 
     def file_numbers(self, content_ids: Sequence[int] | NDArray[np.int64]) -> list[range]:
-        """Return which files have each content, as numbers for `paths_at` that ascend with the paths."""
+        """Return the files that have each content, as numbers for `paths_at` that ascend with the paths."""
         return self._paths.of(content_ids)
 
     def paths_at(self, file_numbers: Sequence[int]) -> list[bytes]:
@@ -256,7 +256,7 @@ class Snapshot:
         return {content_id: tuple(sorted(rows, key=lambda row: row.path)) for content_id, rows in found.items()}
 
     def metadata(self) -> Metadata:
-        """Return the user's own columns with their values. Read once and kept."""
+        """Return the user-defined columns with their values. Read once and kept."""
         return self._metadata
 
     @cached_property
@@ -265,7 +265,7 @@ class Snapshot:
         return Metadata(self.manifest.columns, rows)
 
     def count_metadata(self) -> int:
-        """Return the number of rows of the table of metadata."""
+        """Return the number of rows of the metadata table."""
         return self._tables.count(METADATA)
 
     def sql_filter(self) -> SqlFilter:
@@ -285,7 +285,7 @@ class Snapshot:
         return Counts(segments, files, self._tables.count(CONTENTS))
 
     def sizes_bytes(self) -> Mapping[str, int]:
-        """Return bytes on disk by part, old versions included: "lance", "shards", "manifest", "checksums", "cache"."""
+        """Return bytes on disk, old versions included, by part: "lance", "shards", "manifest", "checksums", "cache"."""
         parts = (tables.FOLDER, SHARDS_FOLDER, manifest.FOLDER, checksums.FOLDER)
         return {
             **{part: files.size_bytes(self.store, part) for part in parts},
@@ -293,7 +293,7 @@ class Snapshot:
         }
 
     def score_stats(self, key: PartitionKey) -> dict[Modality, ScoreStats]:
-        """Return the score statistics of a partition by query modality, without those whose scores are all the same."""
+        """Return the score statistics of a partition by query modality, without those of zero standard deviation."""
         return {stats.query: stats for stats in self.manifest.score_stats if stats.key == key and stats.std > 0}
 
     def shards(self, key: PartitionKey) -> tuple[ShardRef, ...]:
@@ -324,7 +324,7 @@ def _plain(ids: Sequence[int] | NDArray[np.int64]) -> list[int]:
 
 
 def _range_or_few(ascending: NDArray[np.int64]) -> str:
-    """Return a filter that holds for all ids, and if there are many, for others between them too."""
+    """Return a filter that matches all ids and, if there are many, others between them too."""
     if len(ascending) <= _FEW_IDS:
         return one_of("segment_id", _plain(ascending))
     return f"segment_id >= {ascending[0]} AND segment_id <= {ascending[-1]}"

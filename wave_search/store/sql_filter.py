@@ -39,7 +39,7 @@ _OF_SEGMENTS = ("modality", "start_s", "stop_s", "text")
 BUILT_IN = (*_OF_FILES, *_OF_CONTENTS, *_OF_SEGMENTS)
 """Columns that every index has."""
 RESERVED = (*BUILT_IN, *OF_HITS, "segment_id", "content_id", "file_number", "rank", "score", "z")
-"""Names that the user's own columns cannot have: these, and the other fields of a hit."""
+"""Names that user-defined columns cannot have: these, and the other fields of a hit."""
 _SETTINGS = {
     # An expression is a request, not a program: no files, no network, no variables of the caller, no other settings.
     "enable_external_access": "false",
@@ -53,7 +53,7 @@ _EXAMPLE = "Write one SQL condition, for example: kind = 'video' AND duration_s 
 
 
 class Selection:
-    """The segments of files for which a condition holds.
+    """The segments and files that satisfy a condition.
 
     Args:
         segment_ids: (n,) ascending, one for each pair of a segment and a file that has it.
@@ -72,7 +72,7 @@ class Selection:
         self._number_of = number_of
 
     def holds(self, segment_id: int, path: bytes) -> bool:
-        """Return whether it holds for a segment of a file; of files with the same content, it may hold for one only."""
+        """Return whether a segment of a file is selected. Of several files with the same content, only some may be."""
         segment_ids, files = self._pairs
         low, high = np.searchsorted(segment_ids, (segment_id, segment_id + 1))
         return self._number_of[path] in files[low:high]
@@ -124,7 +124,7 @@ class SqlFilter:
 
     def _selected(self, where: str) -> Selection:
         try:
-            # A relation takes one expression, where SQL text would take anything that follows it.
+            # A relation accepts a single expression, whereas SQL text would accept further statements.
             rows = self._rows.filter(where).project("segment_id, file_number").order("segment_id").to_arrow_table()
         except self._errors as error:
             raise self._explained(where, str(error)) from None
@@ -132,7 +132,7 @@ class SqlFilter:
         return Selection(segment_ids, files, self._number_of)
 
     def check(self, columns: Iterable[str]) -> None:
-        """Check that columns exist, whatever their capitalisation.
+        """Check that columns exist, ignoring case.
 
         Raises:
             UsageError: there is no such column.

@@ -1,7 +1,7 @@
-"""The Lance tables: everything that knows lancedb.
+"""The Lance tables. The only module that uses lancedb.
 
 Lance writes a new version of a table with each append or delete, and keeps the old ones readable. Old versions are
-removed on request only: readers may have opened them.
+removed only on request, because readers may have opened them.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 FOLDER = "lance"
 _VALUES_PER_DELETE = 10_000
 _NEVER = timedelta(days=36_500)
-"""Lance removes versions that are a week old unless told otherwise, and the manifest may name such a one."""
+"""By default Lance removes versions that are a week old, and the manifest may name one of those."""
 _LAST_NAME = 2**64 - 1
 """Lance names a version by its distance from this, so that the latest comes first."""
 HINT = "latest_version_hint.json"
-"""The only file of Lance that changes. It may be torn by a crash, and nothing depends on it."""
+"""The only Lance file that changes. A crash may leave it incomplete; nothing depends on it."""
 _VERSION = re.compile(r"/([0-9]+)\.manifest$")
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
-"""As Rust writes an error of the system."""
+"""How Rust formats a system error."""
 _NOW = timedelta(milliseconds=1)
 _MARGIN = timedelta(hours=2)
 
@@ -41,7 +41,7 @@ class Tables:
     """The tables, each at one version.
 
     Attributes:
-        place: where they are, for messages.
+        place: their location, for messages.
     """
 
     def __init__(self, store: FileStore, tables: Mapping[str, Any], pin: str | None) -> None:
@@ -52,7 +52,7 @@ class Tables:
 
     @classmethod
     def create(cls, store: FileStore, dim: int) -> Tables:
-        """Create empty tables, over whatever an unfinished creation left.
+        """Create empty tables, replacing whatever an unfinished creation left.
 
         Raises:
             IndexStateError: the disk cannot be written.
@@ -73,7 +73,7 @@ class Tables:
         Args:
             store: the files of the index.
             versions: of each table.
-            pin: as long as this file is there, nobody removes these versions.
+            pin: while this file exists, these versions are not removed.
 
         Raises:
             IndexCorruptError: a table or its version is missing or damaged.
@@ -90,16 +90,16 @@ class Tables:
 
     @classmethod
     def open_for_writing(cls, store: FileStore, versions: Mapping[str, int], pin: str) -> Tables:
-        """Open, each table put back to its version: later ones were left by a writer that did not commit.
+        """Open for writing. Each table is restored to its version: later ones were left by an uncommitted writer.
 
         Raises:
             IndexCorruptError: see `open`.
-            IndexStateError: see `open`; or the disk cannot be written.
+            IndexStateError: as for `open`; or the disk cannot be written.
         """
         try:
             pinned = cls.open(store, versions, pin)
         except IndexCorruptError:
-            # Lance opens the latest version first. After a power failure it may be an empty file.
+            # Lance opens the latest version first, which may be an empty file after a power failure.
             if not _drop_later_versions(store, versions):
                 raise
             pinned = cls.open(store, versions, pin)
@@ -136,7 +136,7 @@ class Tables:
             return int(self._tables[name].count_rows(where))
 
     def fragments(self) -> int:
-        """Return how many small fragments the table with most of them has: each append makes one, until `compact`."""
+        """Return the highest number of small fragments in any table: each append adds one, until `compact`."""
         with read_errors(self._store, self._pin):
             stats = [table.stats()["fragment_stats"] for table in self._tables.values()]
         return max(int(one["num_small_fragments"]) for one in stats)
@@ -182,16 +182,16 @@ class Tables:
         with write_errors(self.place):
             for table in self._tables.values():
                 before = 0
-                # One pass may leave fragments that the next one compacts. Without any it makes no version.
+                # One pass may leave fragments that the next one compacts. A pass without any creates no version.
                 while table.version != before:
                     before = table.version
                     table.optimize(cleanup_older_than=_NEVER)
         return self.versions() != versions
 
     def drop_versions(self, kept: Mapping[str, Collection[int]]) -> None:
-        """Remove old versions of each table, but for those in `kept`, which must include the one that it is at.
+        """Remove old versions of each table, except those in `kept`, which must include the current one.
 
-        To be called after `compact`, with nothing uncommitted: the newest version is the only one that is sure to stay.
+        Must be called after `compact`, with nothing uncommitted: only the newest version is certain to be kept.
 
         Raises:
             IndexStateError: the disk cannot be written.
@@ -213,7 +213,7 @@ class Tables:
 
 @contextmanager
 def read_errors(store: FileStore, pin: str | None) -> Iterator[None]:
-    """Turn what Lance raises while it reads the tables into an error of the index.
+    """Turn exceptions of Lance while it reads the tables into index errors.
 
     Only a missing file and content that Lance cannot decode are damage. Other errors of the system (too many open
     files, no permission, an I/O error, no memory) say nothing about the content.
@@ -238,7 +238,7 @@ def read_errors(store: FileStore, pin: str | None) -> Iterator[None]:
 
 
 def check_pin(store: FileStore, pin: str) -> None:
-    """Make sure that a version of an index has not been removed.
+    """Check that a version of an index has not been removed.
 
     Raises:
         IndexStateError: the file `pin`, which keeps what belongs to it from being removed, is gone.
@@ -251,7 +251,7 @@ def check_pin(store: FileStore, pin: str) -> None:
 
 @contextmanager
 def write_errors(place: str) -> Iterator[None]:
-    """Turn what Lance raises while it writes the tables into an error with a remedy.
+    """Turn exceptions of Lance while it writes the tables into an error with a remedy.
 
     Raises:
         IndexStateError: they cannot be written.
@@ -265,14 +265,14 @@ def write_errors(place: str) -> Iterator[None]:
 
 
 def _is_of_lance(error: BaseException) -> bool:
-    # On damaged files Lance panics, which Python sees as an exception that is no Exception.
+    # On damaged files Lance panics, which reaches Python as a BaseException.
     return (
         isinstance(error, OSError | RuntimeError | ValueError | MemoryError) or type(error).__name__ == "PanicException"
     )
 
 
 def _system_cause(error: BaseException) -> str | None:
-    """Return what the system reported, None if it reported nothing, or only that a file is missing."""
+    """Return the system error; None if there is none, or only a missing file."""
     if isinstance(error, MemoryError):
         return os.strerror(errno.ENOMEM)
     found = _OS_ERROR.search(str(error))
@@ -281,7 +281,7 @@ def _system_cause(error: BaseException) -> str | None:
 
 
 def _first_line(error: BaseException) -> str:
-    """Return the message of Lance, without the line of its source."""
+    """Return the message of Lance without its source location."""
     return re.sub(r",? /\S+\.rs:\d+:\d+", "", (str(error).splitlines() or [type(error).__name__])[0])
 
 

@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from wave_search.store.rows import CodebookRef
 
 _NORM_TOLERANCE = 2e-3
-"""Rounding to float16 changes the norm of a unit vector by less."""
+"""Upper bound on how much rounding to float16 changes the norm of a unit vector."""
 _BATCH_ROWS = 4_096
 _LEFT_OVER = "It does no harm; `wave-search optimize` removes it."
 _REBUILT = "Run `wave-search optimize`: it rebuilds this without a model."
 
 
 def verify(directory: Path) -> tuple[Problem, ...]:
-    """Check everything that the newest version consists of, and list left-overs. Reads all of it; changes nothing.
+    """Check the newest version completely, and list unused files. Reads all files; changes nothing.
 
     Raises:
         IndexNotFoundError: there is no index.
@@ -105,7 +105,7 @@ def _check_metadata(snapshot: Snapshot) -> Iterator[Problem]:
 def _check_segments(snapshot: Snapshot) -> Iterator[Problem]:
     contents = snapshot.content_ids().ids
     keys = {(key.modality.value, key.instruction) for key in snapshot.manifest.settings.keys}
-    bad = dict.fromkeys(_SEGMENT_FAULTS, 0)  # that ids ascend was checked when they were read
+    bad = dict.fromkeys(_SEGMENT_FAULTS, 0)  # reading them has checked that ids ascend
     for batch in snapshot.segment_batches():
         ids = schema.ids(batch, "segment_id")
         bad["ids"] += int((ids >= snapshot.manifest.next_segment_id).sum())
@@ -128,7 +128,7 @@ _SEGMENT_FAULTS = {
 
 def _is_unit(vectors: NDArray[np.float16]) -> NDArray[np.bool_]:
     norms = np.linalg.norm(vectors.astype(np.float32), axis=1)
-    close: NDArray[np.bool_] = np.abs(norms - 1) < _NORM_TOLERANCE  # False for what is not finite
+    close: NDArray[np.bool_] = np.abs(norms - 1) < _NORM_TOLERANCE  # False for values that are not finite
     return close
 
 
@@ -157,7 +157,7 @@ def check_shard(snapshot: Snapshot, ref: ShardRef | CodebookRef) -> None:
 
 
 def _covers(snapshot: Snapshot, shard: ShardRef) -> bool:
-    """A shard has its ids in ids.npy, so that this can be checked without faiss."""
+    """Check that a shard has all ids that it should cover. Its ids are in ids.npy, so that this needs no faiss."""
     ids = np.load(io.BytesIO(read_bytes(snapshot.shard_dir(shard), "ids.npy")))
     live = snapshot.partition(shard.key).ids
     covered = live[(live >= shard.first_id) & (live < shard.stop_id)]
@@ -165,7 +165,7 @@ def _covers(snapshot: Snapshot, shard: ShardRef) -> bool:
 
 
 def _orphans(store: FileStore) -> Iterator[Problem]:
-    """List what a crash left, or what is being written right now. Older versions are none: they may be in use."""
+    """List files that a crash left or that are being written. Older versions do not count: they may be in use."""
     yield from _unused(store)
     cache = store.local_path(embedding_cache.NAME)
     if damage := embedding_cache.damage(cache):
@@ -181,11 +181,11 @@ def _unused(store: FileStore) -> Iterator[Problem]:
             states.append(manifest.read(store, version))
         except IndexStateError as error:
             if not states:
-                return  # the newest: a problem of its own, and without it nothing is known to be unused
+                return  # the newest list is reported separately, and without it nothing is known to be unused
             yield Problem(f"an older version is unreadable: {error.message}", _LEFT_OVER, orphan=True)
     for folder in unused_shards(store, states):
         yield Problem(f"{store.url(folder)} belongs to no version of the index", _LEFT_OVER, orphan=True)
-    with suppress(IndexStateError):  # that is a problem of its own, if it concerns the newest version
+    with suppress(IndexStateError):  # reported separately if it concerns the newest version
         listing = checksums.read(store, *(state.table_checksums for state in states))
         if names := left_overs(store, listing):
             what = f"{len(names)} files were never committed, for example {store.url(names[0])}"

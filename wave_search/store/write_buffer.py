@@ -42,7 +42,7 @@ class WriteBuffer:
 
     @property
     def is_full(self) -> bool:
-        """Whether so many segments wait that they should be spilled."""
+        """Whether the buffered segments should be spilled."""
         return len(self._segments) >= _SPILL_SEGMENTS
 
     def add_content(self, content_id: int, row: ContentRow) -> None:
@@ -50,7 +50,7 @@ class WriteBuffer:
         self._contents[content_id] = row
 
     def add_segments(self, first_id: int, content_id: int, segments: Sequence[NewSegment]) -> None:
-        """Add segments to a content, with ids from `first_id` on."""
+        """Add segments to a content, with ids starting at `first_id`."""
         self._segments += [(first_id + i, content_id, segment) for i, segment in enumerate(segments)]
 
     def set_metadata(self, rows: Iterable[MetadataRow]) -> None:
@@ -58,14 +58,14 @@ class WriteBuffer:
         self._metadata = tuple(rows)
 
     def spill(self) -> None:
-        """Write the waiting segments."""
+        """Write the buffered segments."""
         if self._segments:
             vectors = np.stack([segment.vector for _, _, segment in self._segments]).astype(np.float16)
             self._tables.append(SEGMENTS, schema.segment_table(self._segments, vectors, self._schemas[SEGMENTS]))
             self._segments = []
 
     def write(self, files: Overlay[bytes, FileRow], dead: set[int]) -> None:
-        """Write all waiting rows, and drop the contents with the ids of `dead`."""
+        """Write all buffered rows, and drop the contents whose ids are in `dead`."""
         self.spill()
         self._write_contents(dead)
         self._write_files(files)

@@ -1,4 +1,4 @@
-"""Writing: one process at a time, each commit all or nothing."""
+"""The write side: one process at a time, atomic commits."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from wave_search.store.write_buffer import WriteBuffer
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
-    from types import TracebackType
 
     from wave_search.store.manifest import Manifest
     from wave_search.store.rows import Column, ContentRow, FileRow, MetadataRow, NewSegment, ScoreStats, Tuning
     from wave_search.types import PartitionKey
 
 _CHANGES_KEPT = 100_000
-"""Maximum number of changed files and contents kept as objects of 0.5 kB, before all are read again as columns."""
+"""Maximum number of changed files and contents kept as objects of 0.5 kB, before all are reread as columns."""
 _FEW_FRAGMENTS, _MANY_FRAGMENTS = 128, 1_000
-"""A fragment costs each later commit 0.15 ms, and checking and rewriting a segment takes 0.04 ms: so n fragments, which
-have cost n^2 / 2 times the former, are worth n^2 segments. Lance rewrites only the last million; all are checked."""
+"""A fragment costs each later commit 0.15 ms, and checking and rewriting a segment takes 0.04 ms. So n fragments, which
+have cost n^2 / 2 times the former, justify rewriting n^2 segments. Lance rewrites only the last million; all are
+checked."""
 _MOST_REWRITTEN = 1_000_000
-"""Lance compacts to fragments of this many rows, and leaves those alone."""
+"""Lance compacts to fragments of this many rows, and does not touch those again."""
 
 
 class Writer:
@@ -64,11 +64,11 @@ class Writer:
         """Take the lock.
 
         Raises:
-            IndexLockedError: another process writes; the message names its pid, host, command and since when.
+            IndexLockedError: another process is writing; the message names its pid, host, command and start time.
             IndexStateError: see `open_snapshot`; or the disk cannot be written.
         """
         if not exists(self._directory):
-            open_snapshot(self._directory)  # raises: a lock file must not appear in just any folder
+            open_snapshot(self._directory)  # raises: a lock file must not appear in an arbitrary directory
         with ExitStack() as held:
             held.enter_context(self._store.lock())
             state = manifest.newest(self._store)
@@ -82,7 +82,7 @@ class Writer:
         return self
 
     def _read(self) -> None:
-        """Read the files and contents, on top of which changes are kept."""
+        """Read the files and contents that changes are applied on top of."""
         self._known_files, self._known_contents = self.snapshot.files(), self.snapshot.content_ids()
         self._files: Overlay[bytes, FileRow] = Overlay(self._known_files)
         self._content_ids: Overlay[str, int] = Overlay(self._known_contents)
@@ -93,20 +93,18 @@ class Writer:
         self._next = state
         self._rows = WriteBuffer(self._tables, state.model.dim)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Release the lock."""
         self._held.close()
 
     def content_id(self, digest: str) -> int | None:
-        """Return the id of a content that was committed or put since, None if there is none."""
+        """Return the id of a content, committed or pending; None if there is none."""
         return self._content_ids.get(digest)
 
     def put_content(self, content: ContentRow, segments: Sequence[NewSegment]) -> int:
         """Add a content with all its segments, and return its id.
 
-        If its digest is known already, nothing is added. `commit` drops it unless a file refers to it.
+        If a content with its digest exists, nothing is added. `commit` drops it unless a file refers to it.
 
         Raises:
             ValueError: a vector has another size than the model's, or is not finite.
@@ -123,7 +121,7 @@ class Writer:
         return content_id
 
     def put_segments(self, content_id: int, segments: Sequence[NewSegment]) -> None:
-        """Add segments with further instructions to a content.
+        """Add segments for further instructions to a content.
 
         Raises:
             ValueError: a vector has another size than the model's, or is not finite.
@@ -165,7 +163,7 @@ class Writer:
         self._next = replace(self._next, score_stats=tuple(score_stats))
 
     def set_metadata(self, columns: Iterable[Column], rows: Iterable[MetadataRow]) -> None:
-        """Replace the user's own columns, and all their values."""
+        """Replace the user-defined columns and all their values."""
         self._next = replace(self._next, columns=tuple(columns))
         self._rows.set_metadata(rows)
 
@@ -218,9 +216,9 @@ class Writer:
         return make_parent(self._store, key)
 
     def commit(self, *, drop_dead: bool = True) -> Snapshot:
-        """Publish everything since the last commit at once, durably, and return the new state.
+        """Publish all changes since the last commit atomically and durably, and return the new state.
 
-        Without any change, the current state is returned and nothing is written.
+        If nothing has changed, nothing is written and the current state is returned.
 
         Args:
             drop_dead: drop contents that no file refers to, with their segments. Otherwise they stay, invisible to
@@ -246,7 +244,7 @@ class Writer:
         return snapshot
 
     def compact(self) -> Snapshot:
-        """Rewrite the tables in few fragments and without deleted rows, and commit. Ids stay what they are.
+        """Rewrite the tables in few fragments and without deleted rows, and commit. Ids do not change.
 
         Raises:
             IndexCorruptError: a file of the tables is damaged, which rewriting it would hide.
@@ -260,14 +258,14 @@ class Writer:
 
     def _compact(self, listing: checksums.Listing) -> Snapshot:
         if not listing.versions:
-            self._on_disk = set()  # everything is listed as if it were new
+            self._on_disk = set()  # all files are listed as new
         with self._changing():
             if self._tables.compact() or len(listing.versions) != 1:
                 self._publish(listing.files)
         return self.snapshot
 
     def cleanup(self, keep_versions_for_s: float) -> None:
-        """Remove versions replaced at least `keep_versions_for_s` ago, and all that no version uses. Compact before.
+        """Remove versions replaced at least `keep_versions_for_s` ago, and unused files. Call `compact` first.
 
         Readers that opened such a version cannot read it any more.
 
@@ -279,7 +277,7 @@ class Writer:
 
     def _cleanup(self, keep_versions_for_s: float) -> None:
         with self._changing():
-            # Lance compacts before it removes versions, and is sure to keep its latest one only.
+            # Lance compacts before it removes versions, and is certain to keep only its latest one.
             if self._tables.compact():
                 self._publish()
             cleanup(self._store, self._tables, self._committed, keep_versions_for_s)
@@ -287,7 +285,7 @@ class Writer:
     def compact_if_fragmented(self) -> Snapshot:
         """Compact and clean up if commits have left many fragments: each commit and each opening reads all of them.
 
-        To be called with nothing pending. Versions that were replaced less than `KEEP_VERSIONS_FOR_S` ago stay. Where
+        Must be called with nothing pending. Versions that were replaced less than `KEEP_VERSIONS_FOR_S` ago stay. Where
         the disk has no room for both the old fragments and the new, or a list of checksums is lost, nothing happens:
         `compact` raises an error that names the cause.
 
@@ -306,7 +304,7 @@ class Writer:
         return self.snapshot
 
     def _publish(self, known: Mapping[str, str] | None = None) -> Snapshot:
-        """Commit what is in the tables. With `known` digests, a new chain of lists begins."""
+        """Commit the current state of the tables. With `known` digests, start a new chain of checksum lists."""
         before, self._on_disk = self._on_disk, set(self._store.list(tables.FOLDER))
         made = sorted(info.name for info in self._on_disk - before)
         self._store.flush(made)
@@ -322,7 +320,7 @@ class Writer:
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
-        """After a failure the tables hold a part of the changes: only another writer restores them."""
+        """Refuse changes after a failure: the tables hold part of the changes until another writer restores them."""
         if not self._usable:
             raise IndexStateError(f"an earlier write to {self._store.url()} failed", "Open the index again and retry.")
         self._usable = False

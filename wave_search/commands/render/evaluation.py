@@ -1,4 +1,4 @@
-"""The report of an evaluation as text."""
+"""Evaluation reports as text."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def sentences(found: Evaluation) -> Iterator[str]:
         f"{printable(found.dataset)} ({found.layout}), {printable(spec.name)} at {spec.revision[:12]}{loaded}, "
         f"{spec.dim} dimensions{options}"
     )
-    yield f"{policy_of(sampling).description()}; sound at {sampling.sample_rate_hz / 1000:g} kHz"
+    yield f"{policy_of(sampling).description()}; audio at {sampling.sample_rate_hz / 1000:g} kHz"
     for modality, prompts in found.prompts.items():
         more = f" and {len(prompts) - 1:,} more" if len(prompts) > 1 else ""
         yield f'prompt of {modality}: "{printable(prompts[0])}"{more}'
-    media = f" ({clock(found.media_s)} of sound and video)" if found.media_s else ""
+    media = f" ({clock(found.media_s)} of audio and video)" if found.media_s else ""
     yield (
         f"embedded {found.embedded:,}{media}; {found.reused:,} were in the cache or equal to others; "
         f"{found.elapsed_s:.1f} s in total"

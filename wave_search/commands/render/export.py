@@ -1,4 +1,4 @@
-"""Hits in the file formats of other programs: tables, playlists, timelines. Nothing is written here."""
+"""Conversion of hits to the formats of other programs: tables, playlists, timelines. Does no I/O."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def to_m3u8(hits: Sequence[Hit]) -> bytes:
 
 
 def to_otio(hits: Sequence[Hit]) -> bytes:
-    """Return an OpenTimelineIO timeline with the hits one after another, on a video and an audio track.
+    """Return an OpenTimelineIO timeline with the hits in sequence, on a video and an audio track.
 
     Each clip is the range of a hit; its media reference is the whole file, and a marker shows the best segment with
     its scores. Text hits are omitted.
@@ -112,7 +112,7 @@ def _clip(otio: Any, hit: Hit) -> Any:
     rate = float(fps) if isinstance(fps, int | float) and hit.modality is not Modality.AUDIO else _RATE
 
     def span(start_s: float, stop_s: float) -> Any:
-        # Rounding both ends to frames keeps adjacent ranges adjacent.
+        # Both ends are rounded to frames, which keeps adjacent ranges adjacent.
         start, stop = (otio.opentime.RationalTime(round(at * rate), rate) for at in (start_s, stop_s))
         return otio.opentime.TimeRange.range_from_start_end_time(start, stop)
 

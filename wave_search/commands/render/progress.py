@@ -14,8 +14,6 @@ from rich.text import Text
 from wave_search.commands.render.text import counted, printable, training_numbers
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from rich.console import Console
 
     from wave_search.reports import Progress, Training
@@ -81,9 +79,7 @@ class IndexProgress:
         self._bar.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
     def __call__(self, progress: Progress) -> None:
@@ -100,7 +96,7 @@ class IndexProgress:
         name = printable(progress.current.name) if progress.current else ""
         skipped = f"{progress.files_skipped:,} skipped, " if progress.files_skipped else ""
         self._bar.show(
-            _STAGES.get(progress.stage, progress.stage),
+            _STAGES[progress.stage],
             progress.files_done,
             progress.files_total,
             self._numbers(progress),
@@ -129,9 +125,7 @@ class TrainingProgress:
     def __enter__(self) -> TrainingProgress:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
     def __call__(self, training: Training) -> None:

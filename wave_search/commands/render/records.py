@@ -60,7 +60,7 @@ def info_record(info: IndexInfo) -> dict[str, Any]:
         "created": info.created,
         "size_bytes": info.size_bytes,
         "model": {name: getattr(info.model, name) for name in ("name", "revision", "dim", "quantization")},
-        "segment": info.segmenting,
+        "segmentation": info.segmentation,
         "modalities": [modality.value for modality in info.modalities],
         "roots": [str(root) for root in info.roots],
         "files": info.files,

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from wave_search.types import Hit
 
 _FULL_BAR_Z = 5.0
-"""The z that fills the bar of a hit. A higher z in the table stretches the scale."""
+"""The z at which the bar of a hit is full. A higher z in the table extends the scale."""
 _BAR_WIDTH = 8
 _SKIPPED_SHOWN = 50
 _EXCERPT_CHARS = 100
@@ -168,11 +168,14 @@ class Terminal:
 
     def rows(self, rows: Iterable[tuple[str, ...]]) -> None:
         """Write names and values: aligned on a terminal, tab-separated otherwise."""
-        if not self.results_on_terminal:
-            self.lines("\t".join(row) for row in rows)
+        cells = list(rows)
+        if not cells or not self.results_on_terminal:
+            self.lines("\t".join(row) for row in cells)
             return
         table = Table(box=None, pad_edge=False, show_header=False)
-        for row in rows:
+        for _ in cells[0]:
+            table.add_column(overflow="fold")
+        for row in cells:
             table.add_row(Text(row[0], style="bold"), *(Text(cell) for cell in row[1:]))
         self._write_table(table)
 

@@ -99,7 +99,7 @@ def report_sentences(report: IndexReport) -> Iterator[str]:
     """Summarise a run of `index`, without the skipped files."""
     segments = ", ".join(f"{count:,} {modality}" for modality, count in report.segments.items() if count)
     done = counted(report.indexed, "file") + (f" ({segments} segments)" if segments else "")
-    media = f", {clock(report.media_s)} of sound and video" if report.media_s else ""
+    media = f", {clock(report.media_s)} of audio and video" if report.media_s else ""
     memory = f", peak memory {bytes_text(report.peak_memory_bytes)}" if report.peak_memory_bytes else ""
     yield f"indexed {done}{media} in {report.elapsed_s:.1f} s{memory}"
     others = {
@@ -147,11 +147,11 @@ def info_rows(info: IndexInfo) -> Iterator[tuple[str, str]]:
     quantized = f", {info.model.quantization}" if info.model.quantization else ""
     named = f"{printable(info.model.name)} at {info.model.revision[:12]}{quantized}"
     yield "model", f"{named}, {info.model.dim} dimensions"
-    yield "segment length", info.segmenting if info.segmenting in ("scene", "none") else f"{info.segmenting} s"
+    yield "segment length", info.segmentation if info.segmentation in ("scene", "none") else f"{info.segmentation} s"
     for root in info.roots:
         yield "folder", printable(root)
     yield "files", f"{info.files:,}, {info.contents:,} distinct contents; {info.skipped:,} skipped"
-    yield "sound and video", clock(info.media_s)
+    yield "audio and video", clock(info.media_s)
     for part in info.partitions:
         how = f"{part.covered:,} in IVF-PQ shards" if part.covered else "searched exactly"
         asked = f' with "{printable(part.instruction)}"' if part.instruction else ""

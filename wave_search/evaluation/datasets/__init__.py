@@ -1,1 +1,1 @@
-"""Readers of data sets, one for each format. Fine-tuning uses those of rows and of WAVE's JSON, too."""
+"""Readers of data sets, one per format. Fine-tuning shares those for rows and for WAVE's JSON."""

@@ -1,4 +1,4 @@
-"""The content of an evaluation data set: queries, the items to find, and which belong together."""
+"""The content of an evaluation data set: queries, items, and relevance judgements."""
 
 from __future__ import annotations
 
@@ -23,34 +23,34 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A text or a medium, embedded as one clip of any length."""
+    """A text or a media file, embedded as one clip of any length."""
 
     content: str | MediaRef
     prompt: str | None = None
-    """The instruction of a medium; None for the model's own prompt."""
+    """The instruction for media; None for the model's own prompt."""
     sound: MediaRef | None = None
-    """The sound of an audio-visual clip, if it is in another file than the picture."""
+    """The audio of an audio-visual clip, if it is in a separate file."""
 
     @property
     def modality(self) -> Modality:
-        """The modality as which it is embedded."""
+        """The modality that it is embedded as."""
         return Modality.TEXT if isinstance(self.content, str) else self.content.modality
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question about a medium, with answers to choose from."""
+    """A multiple-choice question about a media file."""
 
     asked: Item
-    """The medium, with the question as its prompt."""
+    """The media file, with the question as its prompt."""
     choices: tuple[str, ...]
     answer: int
-    """Position of the right one among the choices."""
+    """Index of the right choice."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A data set as it was read."""
+    """A parsed data set."""
 
     layout: str
     """"mteb", "wave", "pairs", "table" or "questions"; see `wave_search.evaluation.datasets.layouts`."""
@@ -59,17 +59,17 @@ class Dataset:
     corpus: Mapping[str, Item]
     """By id."""
     qrels: Mapping[str, Mapping[str, int]]
-    """Query id -> corpus id -> grade; 0 is judged as not relevant, a missing id is not judged."""
+    """Query id -> corpus id -> grade; 0 means judged as not relevant, a missing id means not judged."""
     questions: tuple[Question, ...]
     bad_rows: tuple[BadRow, ...]
 
 
 class Collector:
-    """Collects the rows of a data set, whatever its layout.
+    """Collects the rows of a data set of any layout.
 
     Args:
         media: folder that paths are relative to.
-        unpacked: folder for media that are inside a data set; created when it is needed.
+        unpacked: folder for media that are embedded in a data set; created when needed.
     """
 
     def __init__(self, media: Path, unpacked: Path) -> None:
@@ -83,21 +83,21 @@ class Collector:
         self._names: dict[Item, str] = {}
 
     def each(self, rows: Iterable[Row | BadRow], take: Callable[[Row], None]) -> None:
-        """Call `take` with each row, and note those that cannot be used: a `UsageError` says why."""
+        """Call `take` with each row, and record those for which it raises a `UsageError` as unusable."""
         self._bad_rows += (row for row in parse_rows(rows, take) if row is not None)
 
     def judge(self, query_id: str, corpus_id: str, grade: int) -> None:
-        """Note the grade of an item for a query."""
+        """Record the grade of an item for a query."""
         self._qrels.setdefault(query_id, {})[corpus_id] = grade
 
     def pair(self, query: Item, found: Item) -> None:
-        """Note that `found` is relevant to `query`. Equal items are one, however many pairs they are in."""
+        """Record that `found` is relevant to `query`. An item of several pairs is stored once."""
         query_id, corpus_id = self._name(query), self.offer(found)
         self.queries[query_id] = query
         self.judge(query_id, corpus_id, 1)
 
     def offer(self, found: Item) -> str:
-        """Add an item that queries may find, and return its id."""
+        """Add an item to the corpus, and return its id."""
         corpus_id = self._name(found)
         self.corpus[corpus_id] = found
         return corpus_id
@@ -107,17 +107,17 @@ class Collector:
         self._questions.append(question)
 
     def medium(self, value: Any, modality: Modality, prompt: str | None = None, span: Span | None = None) -> Item:
-        """Refer to a medium.
+        """Create an item for a media file.
 
         Args:
-            value: a path, with a range of seconds if wanted; or, as in parquet files, {"path": ..., "bytes": ...}.
-            modality: the modality as which it is embedded.
+            value: a path, optionally with a range in seconds; or, as in parquet files, {"path": ..., "bytes": ...}.
+            modality: the modality to embed it as.
             prompt: its instruction.
             span: the range of the file in seconds, in place of one in the path; None for that of the path.
 
         Raises:
             UsageError: there is no such file, or the prompt is not a text.
-            CacheError: the medium itself is given, and cannot be written.
+            CacheError: the content of the file is given, and cannot be written.
         """
         asked = None if prompt is None else checked_text(prompt, "prompt")
         if isinstance(value, dict) and value.get("bytes"):
@@ -142,7 +142,7 @@ class Collector:
         path = self._unpacked / digest(content)
         try:
             self._unpacked.mkdir(parents=True, exist_ok=True)
-            if not path.exists():  # another run may be unpacking the same
+            if not path.exists():  # another run may be unpacking the same file
                 write_atomic(path, content)
         except OSError as error:
             raise cannot_keep(path, error.strerror or str(error)) from error
@@ -150,7 +150,7 @@ class Collector:
 
 
 def text_item(value: object) -> Item:
-    """Refer to a text.
+    """Create an item for a text.
 
     Raises:
         UsageError: it is not a string, or empty.

@@ -37,10 +37,10 @@ def read_dataset(
 
     Args:
         path: its file or folder.
-        mapping: for the layouts "table" and "questions".
+        mapping: the mapping of columns, for the layouts "table" and "questions".
         media: folder that paths are relative to; None for that of the data set.
-        unpacked: folder for media that are inside the data set.
-        split: which part, where there are several.
+        unpacked: folder for media that are embedded in the data set.
+        split: name of the split, if there are several.
 
     Raises:
         DatasetError: it does not exist, cannot be read, has no known layout, or is empty.

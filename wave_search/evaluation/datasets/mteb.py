@@ -22,15 +22,15 @@ _MEDIA = (Modality.IMAGE, Modality.AUDIO, Modality.VIDEO)
 
 
 def read_mteb(folder: Path, split: str, into: Collector) -> None:
-    """Read `corpus`, `queries` (or `query`) and `qrels`, each a file or a folder of files of several splits.
+    """Read `corpus`, `queries` (or `query`) and `qrels`, each a file or a folder with a file per split.
 
-    Columns of the first two: `_id` or `id`; `text`, and `title` before it; `image`, `audio`, `video`: a path relative
-    to the folder of media, or the medium itself. `modality` selects among them: "text", "image", "audio", "video",
-    "audio,video" (one audio-visual clip, as "av"), or a medium with ",text", which is then its prompt. Columns of the
-    last: `query-id`, `corpus-id`, `score`.
+    Columns of the first two: `_id` or `id`; `text`, to which `title` is prepended; `image`, `audio`, `video`: a path
+    relative to the media folder, or the content of the file. `modality` selects among these: "text", "image", "audio",
+    "video", "audio,video" (one audio-visual clip, as "av"), or a media modality with ",text" appended, whose text is
+    then the prompt. Columns of the last: `query-id`, `corpus-id`, `score`.
 
     Raises:
-        DatasetError: one of the three is missing, or a file of them cannot be read.
+        DatasetError: one of the three is missing or cannot be read.
     """
 
     def corpus(row: Row) -> None:
@@ -41,9 +41,9 @@ def read_mteb(folder: Path, split: str, into: Collector) -> None:
 
     def qrel(row: Row) -> None:
         query_id, corpus_id = str(value_of(row, "query-id")), str(value_of(row, "corpus-id"))
-        for kind, known, wanted in (("query", into.queries, query_id), ("corpus", into.corpus, corpus_id)):
+        for name, known, wanted in (("query", into.queries, query_id), ("corpus", into.corpus, corpus_id)):
             if wanted not in known:
-                raise UsageError(f'the {kind} has no usable row with the id "{wanted}"')
+                raise UsageError(f'the {name} has no usable row with the id "{wanted}"')
         into.judge(query_id, corpus_id, _grade(row))
 
     for names, take in ((("corpus",), corpus), (("queries", "query"), query), (("qrels",), qrel)):
@@ -78,7 +78,7 @@ def _of_split(folder: Path, split: str) -> Iterator[Path]:
 def _new_id(row: Row, known: Container[str]) -> str:
     name = str(value_of(row, "_id", "id"))
     if name in known:
-        raise UsageError(f'the id "{name}" was there before')
+        raise UsageError(f'the id "{name}" is a duplicate')
     return name
 
 
@@ -88,7 +88,9 @@ def _item(row: Row, into: Collector) -> Item:
         media = [modality for modality in _MEDIA if row.fields.get(modality)]
         has_text = bool(row.fields.get("text"))
         if len(media) + has_text != 1:
-            raise UsageError("it has not exactly one of text, image, audio and video, and no modality that says more")
+            raise UsageError(
+                "it must have exactly one of text, image, audio and video, or a modality that selects among them"
+            )
         return into.medium(row.fields[media[0]], media[0]) if media else _text(row)
     parts = {part.strip() for part in str(named).replace("+", ",").split(",")}
     if parts == {Modality.TEXT}:

@@ -1,4 +1,4 @@
-"""Files of rows, read one by one: a row that cannot be used does not prevent the use of the others."""
+"""Row-wise reading of files: an unusable row does not prevent the use of the others."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from wave_search.errors import DatasetError, UsageError
+from wave_search.models import check_text
 from wave_search.types import Modality
 
 if TYPE_CHECKING:
@@ -16,20 +17,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _BATCH_ROWS = 64
-"""Rows of published parquet files may contain whole media."""
+"""Batch size for parquet files, whose rows may contain whole media files."""
 _SPACE = re.compile(r"\s*")
 Parsed = TypeVar("Parsed")
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a row is in a file."""
+    """The position of a row in a file."""
 
     path: Path
     line: int | None
-    """The line in which it begins, from 1; None in files without lines."""
+    """Number of the line in which it begins, from 1; None in files without lines."""
     entry: int | None = None
-    """Its number, from 1, where a line is not a row."""
+    """Number of the row, from 1, in files where a line is not a row."""
 
     def __str__(self) -> str:
         line = f"line {self.line}"
@@ -48,7 +49,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that cannot be used, and why."""
+    """An unusable row and the reason."""
 
     place: Place
     cause: str
@@ -56,17 +57,17 @@ class BadRow:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The columns that a table must and may have."""
+    """The required and optional columns of a table."""
 
     required: Sequence[str]
     optional: Collection[str] | None = None
-    """Further columns; None for any."""
+    """Optional columns; None for any."""
 
     def check(self, path: Path, names: Sequence[str]) -> None:
-        """Compare with the header of a table.
+        """Check the header of a table.
 
         Raises:
-            DatasetError: a column is missing, unknown or there twice.
+            DatasetError: a column is missing, unknown or repeated.
         """
         faults = [f"there is no column {name!r}" for name in self.required if name not in names]
         if self.optional is not None:
@@ -86,8 +87,8 @@ def read_rows(path: Path, names: Sequence[str] | None = None, columns: Columns |
 
     Args:
         path: of the file.
-        names: of the columns, for a CSV or TSV file without a header.
-        columns: what the header of a CSV or TSV file is compared with.
+        names: column names, for a CSV or TSV file without a header.
+        columns: columns that the header of a CSV or TSV file is checked against.
 
     Raises:
         DatasetError: it cannot be read in the format of its suffix.
@@ -107,7 +108,7 @@ def read_rows(path: Path, names: Sequence[str] | None = None, columns: Columns |
 
 
 def parse_rows(rows: Iterable[Row | BadRow], parse: Callable[[Row], Parsed]) -> Iterator[Parsed | BadRow]:
-    """Parse each row. A `UsageError` of `parse` makes it a bad row."""
+    """Parse each row. A row for which `parse` raises a `UsageError` becomes a `BadRow`."""
     for row in rows:
         if isinstance(row, BadRow):
             yield row
@@ -143,7 +144,7 @@ def _json_list(path: Path) -> Iterator[Row | BadRow]:
 
 
 def _elements(content: str) -> Iterator[tuple[int, Any]]:
-    """Decode each element of a list, with the line in which it begins, which `json.loads` does not report."""
+    """Decode each element of a list and yield it with its line number, which `json.loads` does not report."""
     decoder = json.JSONDecoder()
     at, line, counted = _past_space(content, content.index("[") + 1), 1, 0
     while content[at : at + 1] != "]":
@@ -167,11 +168,11 @@ def _checked(place: Place, entry: object) -> Row | BadRow:
 
 
 def _table(path: Path, delimiter: str, names: Sequence[str] | None, columns: Columns | None) -> Iterator[Row | BadRow]:
-    # Bytes that are not UTF-8 may be part of a file's name, which keeps them.
+    # Bytes that are not UTF-8 may be part of a file name and are preserved.
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         if delimiter == ",":
             reader = csv.reader(file, strict=True)
-        else:  # a quote in a TSV is a character
+        else:  # quotes have no special meaning in TSV
             reader = csv.reader(file, delimiter=delimiter, quoting=csv.QUOTE_NONE, strict=True)
         while True:
             place = Place(path, reader.line_num + 1)
@@ -210,44 +211,39 @@ def _parquet(path: Path) -> Iterator[Row | BadRow]:
                     yield Row(Place(path, None, number), fields)
     except pyarrow.ArrowException as error:
         cause = str(error).splitlines()[0]
-        raise DatasetError(f"{path}: not a whole parquet file ({cause})", "Download it again.") from error
+        raise DatasetError(f"{path}: not a complete parquet file ({cause})", "Download it again.") from error
 
 
 def checked_text(value: object, what: str) -> str:
-    """Check a text that is to be embedded, and strip white space around it.
+    """Check a text to be embedded, and strip surrounding white space.
 
     Args:
         value: the text.
         what: its name in errors.
 
     Raises:
-        UsageError: it is not a string, or empty, or cannot be encoded as UTF-8.
+        UsageError: it is not a string, or empty, or not valid Unicode.
     """
     if not isinstance(value, str):
         raise UsageError(f"the {what} is {value!r:.40}, not a string")
-    if not value.strip():
-        raise UsageError(f"the {what} is empty")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise UsageError(f"the {what} is not UTF-8") from None
+    check_text(value, what)
     return value.strip()
 
 
 def modality_of(name: object) -> Modality:
-    """Read the name of a modality.
+    """Parse the name of a modality.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: there is no modality of that name.
     """
     try:
         return Modality(str(name).strip())
     except ValueError:
-        raise UsageError(f'"{name}" is no modality, those are {", ".join(Modality)}') from None
+        raise UsageError(f'"{name}" is not a modality, use one of {", ".join(Modality)}') from None
 
 
 def value_of(row: Row, *names: str) -> Any:
-    """Return the first of several fields that a row has.
+    """Return the value of the first of several fields that a row has.
 
     Raises:
         UsageError: it has none of them.

@@ -1,6 +1,6 @@
-"""Tables: the CSV that anybody can write, and tables and lists of others, read by a mapping of their columns.
+"""Tables: a simple CSV for users' own data, and published tables and lists, read by a mapping of their columns.
 
-The former has the columns `query,modality,target,relevant`, one relevant item per line. For mappings see `tasks`.
+The CSV has the columns `query,modality,target,relevant`, with one relevant item per line. For mappings see `tasks`.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _COLUMNS = ("query", "modality", "target", "relevant")
 def read_pairs(path: Path, into: Collector) -> None:
     """Read a CSV with the columns `query,modality,target,relevant`.
 
-    `query` is a text or a file, and `modality` how it is embedded. `target` is the modality to search, and `relevant` a
-    text or a file that is a right answer; further ones are on lines of their own. A line without query and modality
-    adds an item that is no answer to any query.
+    `query` is a text or a file, and `modality` the modality to embed it as. `target` is the modality to search, and
+    `relevant` a relevant text or file; further ones are on separate lines. A line without query and modality adds an
+    item that is not relevant to any query.
 
     Raises:
         DatasetError: it cannot be read, or a column is missing.
@@ -107,7 +107,7 @@ def _choices(row: Row, fields: tuple[str, ...]) -> list[str]:
     choices = [value_of(row, name) for name in fields]
     if len(fields) == 1:
         (choices,) = choices
-    if isinstance(choices, str):  # some parquet copies hold the list as it is printed
+    if isinstance(choices, str):  # some parquet copies contain the list as its Python representation
         try:
             choices = ast.literal_eval(choices)
         except (ValueError, SyntaxError):
@@ -123,7 +123,7 @@ def _answer(answer: str, choices: list[str]) -> int:
     letter = string.ascii_uppercase.find(answer) if len(answer) == 1 else -1
     place = int(answer) if answer.isdecimal() else letter
     if not 0 <= place < len(choices):
-        raise UsageError(f'the answer "{answer}" is none of the choices')
+        raise UsageError(f'the answer "{answer}" is not one of the choices')
     return place
 
 
@@ -133,8 +133,8 @@ def _option(letter: str, choice: str) -> str:
 
 def _filled(template: str, row: Row, **more: str) -> str:
     try:
-        # A missing value is None in parquet and JSON, and nothing in CSV.
+        # A missing value is None in parquet and JSON, and an empty string in CSV.
         fields = {name: "" if value is None else value for name, value in row.fields.items()}
         return template.format_map({**fields, **more})
     except (LookupError, AttributeError, ValueError, TypeError) as error:
-        raise UsageError(f"{template} cannot be made of the row ({error!r})") from None
+        raise UsageError(f"{template} cannot be built from the row ({error!r})") from None

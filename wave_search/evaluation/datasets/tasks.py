@@ -1,4 +1,4 @@
-"""Task files: how a published data set is read, and the published figures of WAVE-7B to compare with."""
+"""Task files: the mapping of a published data set, and the published figures of WAVE-7B to compare with."""
 
 from __future__ import annotations
 
@@ -16,63 +16,63 @@ _REMEDY = "See docs/design/reproduce-paper.md."
 
 
 class Side(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How one side of a pair is made from the columns of a row."""
+    """The mapping from the columns of a row to one side of a pair."""
 
     modality: Modality
     values: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
-    """Texts or paths with {column} in them; an empty one counts as missing."""
+    """Templates of texts or paths with {column} placeholders; an empty result counts as missing."""
 
 
 class TableMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A row is a pair, or several: each value of one side with each of the other, in both directions."""
+    """The mapping of a row to pairs: each value of one side with each of the other, in both directions."""
 
     query: Side
     target: Side
     columns: tuple[str, ...] | None = None
-    """Names, if the file has no header."""
+    """Column names, if the file has no header."""
     keep: tuple[str, str] | None = None
-    """Only rows that have this value in this column, for example ("split", "test")."""
+    """Use only rows with this value in this column, for example ("split", "test")."""
 
 
 class QuestionMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A row is a question about a medium. Its `answer` is a choice, or the letter or number (from 0) of one."""
+    """The mapping of a row to a question about a media file. `answer` is a choice, or its letter or number (from 0)."""
 
     modality: Modality
     medium: str
-    """Path with {field} in it."""
+    """Template of the path with {field} placeholders."""
     choices: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = ("choices",)
-    """The field with the list of choices; or several fields, with a choice each."""
+    """The field with the list of choices, or several fields with one choice each."""
     prompt: str = "{question}"
-    """The question: fields, and {options} for the choices with letters, one per line."""
+    """Template of the question with {field} placeholders, and {options} for the lettered choices, one per line."""
     letters: bool = False
-    """Whether the answers are the letters of the choices, and not their texts."""
+    """Whether the embedded answers are the letters of the choices instead of their texts."""
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The content of a task file."""
 
     name: str = ""
-    """That of the file."""
+    """Name of the task, that of the file."""
     title: str
     source: str
-    """Where the data are from."""
+    """Source of the data."""
     directions: tuple[str, ...] = ()
-    """Those of the published figure, as "text -> audio"; all if empty."""
+    """Directions of the published figures, such as "text -> audio"; all if empty."""
     expected: dict[str, float] = {}
-    """Published figures of WAVE-7B by the name of the figure, from 0 to 1."""
+    """Published figures of WAVE-7B by name, from 0 to 1."""
     notes: tuple[str, ...] = ()
-    """To be known before comparing."""
+    """Caveats of the comparison."""
     table: TableMapping | None = None
     questions: QuestionMapping | None = None
 
     @property
     def mapping(self) -> TableMapping | QuestionMapping | None:
-        """How the rows are read; None if the layout of the data is recognised."""
+        """The mapping of rows; None if the layout of the data is recognised without one."""
         return self.table or self.questions
 
 
 def known_tasks() -> list[str]:
-    """List the names of the task files of the package."""
+    """List the names of the bundled task files."""
     return sorted(path.stem for path in _TASKS.glob("*.toml"))
 
 
@@ -80,10 +80,10 @@ def load_task(name: str) -> Task:
     """Read a task file.
 
     Args:
-        name: of one in the package, or the path of another one.
+        name: name of a bundled task file, or the path of another one.
 
     Raises:
-        UsageError: there is none, or it is not a task file; the message names the key.
+        UsageError: there is no such file, or it is not valid; the message names the key.
     """
     path = Path(name) if name.endswith(".toml") else _TASKS / f"{name}.toml"
     if not name.endswith(".toml") and name not in known_tasks():

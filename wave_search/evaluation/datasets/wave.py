@@ -4,20 +4,20 @@ r"""The JSON in which WAVE's training and evaluation data are published: convers
         {"from": "human", "value": "<image>\nPlease describe the video."}, {"from": "gpt", "value": "a dog barks"}]}
 
 Source: https://github.com/TCL606/WAVE, scripts/ret_av2t.json, ret_mc.json and ret_v2a.json, and their reader
-qwenvl/data/data_qwen.py. An entry is about a `video`, `audio` or `image`, or a video and its sound in two files;
+qwenvl/data/data_qwen.py. An entry is about a `video`, `audio` or `image`, or a video and its audio in two files;
 `timestamps` is a range in seconds. The human turn is the prompt. The entry is
 
-* a question, if it has `neg_text`: the reply is the right answer, `neg_text` has the wrong ones;
-* a pair of two media, if it has `pos_image`;
-* else a pair of a medium and a text, the reply.
+* a question, if it has `neg_text`: the reply is the right answer, `neg_text` the list of wrong ones;
+* a pair of two media files, if it has `pos_image`;
+* otherwise a pair of a media file and a text, the reply.
 
 Evaluation and fine-tuning both use this parser, so that they agree on what an entry means:
 
-* The marker `<image>`, `<video>` or `<audio>` is the place of the medium and no part of the prompt. The published code
-  removes it only where a line break follows, and passes the text alone to the model elsewhere.
-* Without a question the model's own prompt is used.
-* Every `type` that contains "sft" trains text generation and is refused, as the published code makes no label of it.
-* Several turns of one speaker are refused: which of them is the prompt is not defined.
+* The marker `<image>`, `<video>` or `<audio>` is the place of the media and not part of the prompt. The published code
+  removes it only if a line break follows, and passes the text alone to the model otherwise.
+* If there is no question, the model's own prompt is used.
+* Every `type` that contains "sft" trains text generation and is rejected, as the published code makes no label of it.
+* Several turns of one speaker are rejected, because it is not defined which of them is the prompt.
 """
 
 from __future__ import annotations
@@ -44,21 +44,21 @@ _MEDIA = (Modality.IMAGE, Modality.VIDEO, Modality.AUDIO)
 
 @dataclass(frozen=True, slots=True)
 class Medium:
-    """A medium as an entry names it; whether the file exists is not checked."""
+    """A media file of an entry. Its existence is not checked."""
 
     modality: Modality
     path: str
     sound: str | None = None
-    """The sound of an audio-visual clip, if it is in another file than the picture."""
+    """The audio of an audio-visual clip, if it is in a separate file."""
     span: Span | None = None
-    """None: the whole file."""
+    """None for the whole file."""
     prompt: str | None = None
-    """None: the model's own prompt."""
+    """None for the model's own prompt."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A medium and what belongs to it: a text, or another medium."""
+    """A media file and its counterpart: a text, or another media file."""
 
     medium: Medium
     answer: str | None
@@ -72,7 +72,7 @@ def parse_entry(fields: Mapping[str, Any]) -> Entry:
     """Parse an entry.
 
     Raises:
-        UsageError: it cannot be used for embeddings; the message says why.
+        UsageError: it cannot be used for embeddings; the message gives the reason.
     """
     if "sft" in str(fields.get("type", "")):
         raise UsageError(f"an entry of the type {fields['type']}, which trains text generation and not embeddings")
@@ -93,7 +93,7 @@ def parse_entry(fields: Mapping[str, Any]) -> Entry:
 
 
 def _conversation(fields: Mapping[str, Any]) -> tuple[str | None, Any]:
-    """Return the prompt without the marker of the medium, and the answer, which is not checked."""
+    """Return the prompt without the media marker, and the answer, which is not checked."""
     turns = fields.get("conversations")
     if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
         raise UsageError("there are no conversations")
@@ -158,7 +158,7 @@ def _wrong_answers(fields: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def read_wave(path: Path, into: Collector) -> None:
-    """Read a JSON or JSON Lines file of entries for an evaluation. Pairs are evaluated in both directions.
+    """Read a JSON or JSON Lines file of entries for evaluation. Pairs are evaluated in both directions.
 
     Raises:
         DatasetError: it cannot be read as JSON.

@@ -1,4 +1,4 @@
-"""A queue between threads that is bounded by bytes, because a segment is anything from a word to 100 MB of frames."""
+"""A queue between threads that is bounded in bytes, because a segment is anything from a word to 100 MB of frames."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ class ByteQueue(Generic[Item]):
             self._changed.notify_all()
 
     def leave(self) -> None:
-        """Leave as a producer: this one puts no more items."""
+        """Leave as a producer, which puts no more items."""
         with self._changed:
             self._producers -= 1
             self._changed.notify_all()
 
     def take(self, max_items: int, max_bytes: int) -> list[Item]:
-        """Wait for an item, and take it with as many of the following as are queued and within both bounds.
+        """Wait for an item, and take it together with further queued items within both bounds.
 
         Returns:
             An empty list when all producers have left and the queue is empty.
@@ -72,7 +72,7 @@ class ByteQueue(Generic[Item]):
             return taken
 
     def close(self) -> None:
-        """Close as the consumer: `put` raises `Closed` from now on, in producers that wait, too."""
+        """Close as the consumer: from now on `put` raises `Closed`, also in producers that are waiting."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

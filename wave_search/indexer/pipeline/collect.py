@@ -1,12 +1,12 @@
-"""Between embedding and committing: outcomes are counted, and copies take the outcome of the file that was read."""
+"""Between embedding and committing: outcomes are counted, and copies share the outcome of the file that was read."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wave_search.files import as_path
 from wave_search.indexer.pipeline.commit import Reused
 from wave_search.indexer.pipeline.process import Failed, Failure, Indexed, NotMedia, Outcome, Unsupported
-from wave_search.indexer.scan import as_path
 from wave_search.reports import Skipped
 
 if TYPE_CHECKING:
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 class Collector:
-    """Takes the outcome of every file of a run, in any order, and passes on what is to be stored. Used by one thread.
+    """Receives the outcome of every file of a run, in any order, and forwards what is to be stored. Used by one thread.
 
     Args:
-        committer: stores.
+        committer: stores outcomes.
         stats: counts files.
-        known: digests of the contents that were in the index before.
-        damage: why some of them are in the index in part only, by digest.
+        known: digests of the contents that were in the index before the run.
+        damage: why some of them are only partly indexed, by digest.
 
     Attributes:
         not_media: paths of files that are not media.
@@ -45,7 +45,7 @@ class Collector:
         """Files whose content is still being processed, by digest."""
 
     def add(self, outcome: Outcome) -> None:
-        """Take the outcome of a file."""
+        """Receive the outcome of a file."""
         path = as_path(outcome.file.path)
         match outcome:
             case NotMedia(file):
@@ -67,7 +67,7 @@ class Collector:
                 self._settle(info.digest, None)
 
     def add_copy(self, copy: Copy) -> None:
-        """Take a file whose content is in the index, or is being processed for another file."""
+        """Receive a file whose content is in the index, or is being processed for another file."""
         if copy.claimed and copy.digest not in self._settled:
             self._copies.setdefault(copy.digest, []).append(copy.file)
         else:
@@ -96,7 +96,7 @@ class Collector:
             self._stats.skip(Skipped(path, failure.cause, failure.remedy))
             self._committer.add(Failed(file, failure))
             return
-        # What the index has of the content stays.
+        # The existing segments of the content stay.
         cause = f"not embedded with a new instruction: {failure.cause}"
         self._stats.skip(Skipped(path, cause, failure.remedy))
         self._committer.add(Reused(file, failed.digest, self._damage.get(failed.digest)))

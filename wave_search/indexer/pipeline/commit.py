@@ -1,4 +1,4 @@
-"""Last stage of a run: outcomes become part of the index in batches."""
+"""Last stage of a run: outcomes are committed to the index in batches."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ if TYPE_CHECKING:
 
 COMMIT_EVERY_S = 30.0
 COMMIT_EVERY_ROWS = 4096
-"""Files and segments. Bounds the work that a crash can lose, and the vectors held in memory."""
+"""Maximum number of files and segments per commit. Bounds the work that a crash can lose, and the vectors in memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reused:
-    """A file whose content is in the index, or comes with an outcome that was added before."""
+    """A file whose content is in the index, or is part of an outcome that was added before."""
 
     file: FoundFile
     digest: str
     damage: Failure | None = None
-    """Why the content is in the index in part only."""
+    """Why the content is only partly indexed."""
 
 
 class Committer:
     """Collects outcomes and commits them, in the order in which they are added.
 
-    Files that are not media, and failures that the next run tries again, leave no trace in the index. A content that
-    was processed for several files is stored once.
+    Files that are not media, and failures that the next run retries, are not recorded in the index. A content that was
+    processed for several files is stored once.
 
-    The writer is used in a thread of its own: Ctrl-C interrupts only the main thread, so it never tears a commit, and
-    the model works meanwhile. At most one commit is under way.
+    The writer runs in a thread of its own. Ctrl-C interrupts only the main thread, so it never interrupts a commit, and
+    the model keeps working during one. At most one commit is in progress.
 
     Args:
         writer: holds the lock.
@@ -50,15 +50,15 @@ class Committer:
         self._outcomes: list[Outcome | Reused] = []
         self._rows = 0
         self._stored: set[str] = set()
-        """Digests of the contents whose segments were put."""
+        """Digests of the contents whose segments were stored."""
         self._committed_s = time.monotonic()
         self._under_way: Future[None] | None = None
         self._thread = ThreadPoolExecutor(1, "committer")
-        # An executor that is interrupted while it starts its thread starts another one, and two would commit at once.
+        # An executor interrupted while it starts its thread would start a second one, and both would commit.
         self._thread.submit(int).result()
 
     def add(self, outcome: Outcome | Reused) -> None:
-        """Keep an outcome, and begin a commit when it is due.
+        """Add an outcome, and begin a commit when one is due.
 
         Raises:
             IndexStateError: the disk is full or read-only; raised at the first call after the commit that failed.
@@ -69,11 +69,11 @@ class Committer:
             self._begin((), (), last=False)
 
     def commit(self, removed: Iterable[bytes] = (), replaced: Iterable[FileRow] = ()) -> None:
-        """Commit everything that was added, and drop contents that no file has.
+        """Commit everything that was added, and drop contents that no file refers to.
 
         Args:
-            removed: paths of files that leave the index.
-            replaced: new rows of files whose content stays.
+            removed: paths of files to remove from the index.
+            replaced: new rows of files whose content is unchanged.
 
         Raises:
             IndexStateError: the disk is full or read-only.
@@ -93,7 +93,7 @@ class Committer:
             under_way.result()
 
     def compact_if_fragmented(self) -> None:
-        """Compact the tables if many commits have left them in many fragments.
+        """Compact the tables if many commits have fragmented them.
 
         Raises:
             IndexCorruptError: a table is damaged.
@@ -102,7 +102,7 @@ class Committer:
         self._thread.submit(self._writer.compact_if_fragmented).result()
 
     def close(self) -> None:
-        """Wait for a commit that is under way."""
+        """Wait for the commit in progress."""
         self._thread.shutdown()
 
     def _commit(
@@ -113,9 +113,9 @@ class Committer:
             self._writer.put_file(row)
         for outcome in outcomes:
             self._put(outcome)
-        # A file that was replaced may be found under another name later in the run, and needs its vectors then.
+        # The old content of a replaced file may appear under another name later in the run, and then needs its vectors.
         self._writer.commit(drop_dead=last)
-        if not last:  # the last commit may follow Ctrl-C
+        if not last:  # the last commit may happen after Ctrl-C
             self._writer.compact_if_fragmented()
 
     def _put(self, outcome: Outcome | Reused) -> None:
@@ -138,7 +138,7 @@ class Committer:
         content_id = self._writer.content_id(info.digest)
         if content_id is None:
             content_id = self._writer.put_content(_content_row(info), segments)
-        elif info.digest not in self._stored:  # the index has it, without these instructions
+        elif info.digest not in self._stored:  # the index has it, but without these instructions
             self._writer.put_segments(content_id, segments)
         self._stored.add(info.digest)
         return content_id

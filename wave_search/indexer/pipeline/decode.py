@@ -1,4 +1,4 @@
-"""First stage of a run: threads that keep the decoder processes busy."""
+"""First stage of a run: threads that feed the decoder processes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from wave_search.media import DecodedSegment, DecoderPool
 
 QUEUE_BYTES = 256 << 20
-"""Decoded segments that wait for the model."""
+"""Maximum size of decoded segments waiting for the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Decoded:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """All segments of a file were queued; with a failure if the file is damaged or has changed."""
+    """The end of a file's segments, with a failure if the file is damaged or has changed."""
 
     found: Identified
     spec: IndexSpec
@@ -68,12 +68,12 @@ Event = NotMedia | Failed | Copy | Decoded | Ended | Fault
 
 
 class Claims:
-    """Decides which file embeds a content: the first one with it, unless the index has it. Thread-safe.
+    """Decides which file embeds a content: the first file with it, unless the index has it. Thread-safe.
 
     Args:
-        spec: for a content that is new.
+        spec: for new contents.
         known: ids of the contents in the index, by digest.
-        lacking: the instructions with which some of them have to be embedded, by id.
+        lacking: instructions with which some of them must still be embedded, by id.
     """
 
     def __init__(self, spec: IndexSpec, known: Mapping[str, int], lacking: Mapping[int, tuple[str, ...]]) -> None:
@@ -84,7 +84,7 @@ class Claims:
         self._lock = threading.Lock()
 
     def claim(self, found: Identified) -> IndexSpec | Copy:
-        """Return what to make of a file; or that it is a copy, and nothing is to be made of it."""
+        """Return the spec to process a file with, or `Copy` if there is nothing to process."""
         digest = found.info.digest
         content_id = self._known.get(digest)
         spec = self._spec
@@ -104,7 +104,7 @@ class DecodeStage:
 
     Args:
         files: to process.
-        decoders: called from all threads.
+        decoders: used from all threads.
         claims: decides which files are decoded.
         workers: number of threads.
 
@@ -144,7 +144,7 @@ class DecodeStage:
         except Closed:
             pass
         except BaseException as error:
-            with suppress(Closed):  # decoders that are closed while a thread uses them fail in their own ways
+            with suppress(Closed):  # decoders that are closed while in use raise errors of various types
                 self.queue.put(Fault(error))
         finally:
             self.queue.leave()

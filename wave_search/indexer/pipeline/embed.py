@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wave_search import batches
+from wave_search.files import as_path
 from wave_search.indexer.pipeline.decode import Copy, Decoded, Ended, Event, Fault
 from wave_search.indexer.pipeline.process import Assembly, Failed, Failure, NotMedia, embed_segments
-from wave_search.indexer.scan import as_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 class EmbedStage:
-    """Embeds the segments of a queue, in batches across files, and passes on the outcome of each file.
+    """Embeds queued segments, in batches across files, and forwards the outcome of each file.
 
     Args:
-        model: returns the embedder; called when there is something to embed.
-        collector: takes outcomes and copies.
-        stats: takes the counts of segments.
+        model: returns the embedder; called when the first segment is embedded.
+        collector: receives outcomes and copies.
+        stats: counts segments.
     """
 
     def __init__(self, model: Callable[[], Embedder], collector: Collector, stats: RunStats) -> None:
@@ -34,7 +34,7 @@ class EmbedStage:
         self._open: dict[bytes, Assembly] = {}
 
     def run(self, queue: ByteQueue[Event]) -> None:
-        """Work until all producers have left the queue."""
+        """Process events until all producers have left the queue."""
         while events := queue.take(batches.BATCH_CLIPS, batches.BATCH_BYTES):
             self._embed([event for event in events if isinstance(event, Decoded)])
             for event in events:

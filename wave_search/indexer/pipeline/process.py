@@ -1,9 +1,9 @@
 """One file as a unit of work: identified, decoded, segmented and embedded.
 
-Nothing here knows the store, other files or other threads, and everything that goes in and out is frozen and can be
-pickled. So files can be processed in any order, in other processes or on other machines, and their outcomes committed
-in one place. `process_file` is the whole unit; the stages of a run call its steps, to overlap decoding with embedding
-and to embed segments of several files in one batch.
+Nothing here depends on the store, other files or other threads, and all inputs and outputs are frozen and can be
+pickled. Files can therefore be processed in any order, in other processes or on other machines, and their outcomes
+committed in one place. `process_file` is the complete unit; the stages of a run call its steps separately, to overlap
+decoding with embedding and to embed segments of several files in one batch.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ import numpy as np
 
 from wave_search.batches import batched, clip_bytes
 from wave_search.errors import MediaError, ModelError, UsageError
-from wave_search.indexer.scan import FoundFile, as_path
+from wave_search.files import as_path
 from wave_search.media import DecodedSegment, MediaInfo, Segmentation, looks_like_media
+from wave_search.media.source import RETRY
 from wave_search.store import NewSegment
 from wave_search.types import Modality
 
@@ -27,19 +28,20 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from wave_search.indexer.scan import FoundFile
     from wave_search.media import DecoderPool
     from wave_search.models import Embedder
 
 
 @dataclass(frozen=True, slots=True)
 class IndexSpec:
-    """What the outcome of a file depends on, besides its content and the model (which decides the sampling, too)."""
+    """What the outcome of a file depends on, besides its content and the model (which determines the sampling)."""
 
     segmentation: Segmentation
     modalities: tuple[Modality, ...]
-    """Those that the index holds."""
+    """Modalities that the index holds."""
     instructions: tuple[str, ...] = ("",)
-    """Each segment is embedded with each of them; "" is the model's own prompt."""
+    """Instructions that each segment is embedded with; "" is the model's own prompt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +54,12 @@ class Identified:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a file, or the rest of it, cannot be used."""
+    """The reason why a file, or the rest of it, cannot be used."""
 
     cause: str
     remedy: str
     retry: bool = False
-    """The cause may disappear without a change of the file, so the next run tries again."""
+    """Whether the cause may disappear without a change of the file, so that the next run retries it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +70,12 @@ class Indexed:
     info: MediaInfo
     segments: tuple[NewSegment, ...]
     damage: Failure | None = None
-    """Why the segments end before the file does."""
+    """The reason why the segments end before the file does."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unsupported:
-    """A media file without any of the modalities that the index holds."""
+    """A media file that has none of the modalities of the index."""
 
     file: FoundFile
     info: MediaInfo
@@ -93,7 +95,7 @@ class Failed:
     file: FoundFile
     failure: Failure
     digest: str | None = None
-    """Of its content; None if the content could not be identified."""
+    """Digest of its content; None if the content could not be identified."""
 
 
 Outcome = Indexed | Unsupported | NotMedia | Failed
@@ -102,17 +104,17 @@ Outcome = Indexed | Unsupported | NotMedia | Failed
 def process_file(file: FoundFile, spec: IndexSpec, decoders: DecoderPool, embedder: Embedder) -> Outcome:
     """Index one file on its own.
 
-    The result is that of a run of `add` for the same file, but for the last bits of vectors that were embedded in
-    batches of another composition. A file of any length is processed in bounded memory, beside its vectors.
+    The result is the same as in a run of `add`, except for the last bits of vectors, which depend on the composition of
+    batches. Apart from its vectors, a file of any length is processed in bounded memory.
 
     Args:
-        file: as the scan found it; if its size or time of modification has changed since, the outcome is a failure.
-        spec: what to make of it.
-        decoders: sample as `embedder` requires.
-        embedder: embeds.
+        file: the file as scanned; if its size or modification time has changed since, the outcome is a failure.
+        spec: how to process it.
+        decoders: decoder processes that sample as `embedder` requires.
+        embedder: the model.
 
     Raises:
-        UsageError: the decoders are closed, or scenes are wanted and PySceneDetect is not installed.
+        UsageError: the decoders are closed, or segmentation by scenes is requested and PySceneDetect is not installed.
     """
     found = identify_file(file, decoders)
     if not isinstance(found, Identified):
@@ -131,7 +133,7 @@ def process_file(file: FoundFile, spec: IndexSpec, decoders: DecoderPool, embedd
 
 
 def identify_file(file: FoundFile, decoders: DecoderPool) -> Identified | NotMedia | Failed:
-    """Find out what a file is, and digest its content."""
+    """Identify a file, and compute the digest of its content."""
     path = as_path(file.path)
     try:
         if not file.named and not looks_like_media(path):
@@ -145,10 +147,10 @@ def identify_file(file: FoundFile, decoders: DecoderPool) -> Identified | NotMed
 def decode_file(
     found: Identified, spec: IndexSpec, decoders: DecoderPool
 ) -> Generator[DecodedSegment | Failure, None, None]:
-    """Decode the segments of a file, in order of time, and not before they are asked for.
+    """Decode the segments of a file lazily, in order of time.
 
     Yields:
-        Segments; and last a failure, if the file cannot be decoded to its end or has changed meanwhile.
+        Segments, followed by a failure if the file cannot be decoded to its end or has changed in the meantime.
     """
     failure: Failure | None = None
     wanted = _wanted(found, spec)
@@ -169,8 +171,8 @@ def embed_segments(
     """Embed segments, of one file or of several, in one call of the model.
 
     Returns:
-        For each segment a row for each of its modalities and instructions, with a (dim,) float16 vector of unit norm;
-        or why the model cannot embed it.
+        For each segment, either a row for each of its modalities and instructions, with a (dim,) float16 vector of unit
+        norm, or the failure of the model.
     """
     if not segments:
         return []
@@ -196,7 +198,7 @@ class Assembly:
 
     Args:
         found: the file.
-        spec: what is made of it.
+        spec: how it is processed.
 
     Attributes:
         segments: the rows so far.
@@ -210,7 +212,7 @@ class Assembly:
 
     @property
     def has_failed(self) -> bool:
-        """Whether a segment could not be embedded: then nothing of the file is used."""
+        """Whether a segment could not be embedded, in which case no segment of the file is used."""
         return self._failure is not None
 
     def add(self, embedded: tuple[NewSegment, ...] | Failure) -> None:
@@ -224,8 +226,8 @@ class Assembly:
         """Return the outcome.
 
         Args:
-            end: the failure with which `decode_file` ended, if any. What was decoded before damage is used; of a file
-                that changed, nothing is.
+            end: the failure with which `decode_file` ended, if any. Segments decoded before damage are used; those of a
+                file that has changed are not.
         """
         file, info = self._found.file, self._found.info
         failure = self._failure or (end if end is not None and (end.retry or not self.segments) else None)
@@ -243,16 +245,14 @@ _CHANGED = Failure("changed while it was read", "The next run reads it again.", 
 
 def _unidentified(file: FoundFile, error: MediaError | OSError) -> Failure:
     if isinstance(error, OSError):
-        return Failure(
-            f"cannot be read ({error.strerror})", "Try again; if it fails again, check the disk.", retry=True
-        )
+        return Failure(f"cannot be read ({error.strerror})", RETRY, retry=True)
     if _is_transient(error) or not os.access(file.path, os.R_OK):
         return Failure(error.cause, error.remedy, retry=True)
     return Failure(error.cause, error.remedy) if _is_as_found(file) else _CHANGED
 
 
 def _is_transient(error: MediaError) -> bool:
-    """Return whether a file could not be read for a reason that may pass: all others have a class of their own."""
+    """Return whether an error may be transient: all permanent errors have a class of their own."""
     return type(error) is MediaError
 
 
@@ -287,7 +287,7 @@ def _rows(
             instruction=instruction,
         )
         for modality, vector in vectors.items()
-        # Text is embedded without instructions: it would be the same vector again.
+        # Text is embedded without instructions, so its vectors would be identical.
         if not (instruction and modality is Modality.TEXT)
     ]
 

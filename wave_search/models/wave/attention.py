@@ -1,8 +1,7 @@
-"""Attention inside each of many short sequences, as the towers need it: windows, frames and seconds of sound.
+"""Attention within each of many short sequences, as the towers need it: windows, frames and seconds of audio.
 
-transformers has two implementations: a call for each sequence, of which one clip makes thousands, or the package
-flash-attn. This is a third: one call for all sequences of the same length. On CUDA, PyTorch runs it with the kernels
-of flash-attn.
+transformers has two implementations: one call per sequence, of which a clip has thousands, or the package flash-attn.
+This is a third: one call for all sequences of the same length. On CUDA, PyTorch runs it with the kernels of flash-attn.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ from wave_search.models.wave.qwen import AttentionInterface
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
-# transformers passes the borders of the sequences to implementations with "flash" in their name.
+# transformers passes sequence boundaries only to implementations with "flash" in their name.
 _NAME = "flash_by_length"
 
 Plan = list[tuple[int, torch.Tensor | None]]
-"""For each length that occurs: the rows of the sequences of this length, in order; None if these are all rows."""
+"""By sequence length: the rows of the sequences of this length, in order; None if these are all rows."""
 
 
 def attend_by_length(tower: Any) -> None:
@@ -43,7 +42,7 @@ def _attention(
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
     """Map (1, heads, rows, width) each to (1, rows, heads, width)."""
-    # One tensor of borders serves many layers; reading it in each would wait for the device each time.
+    # Many layers share one tensor of boundaries; reading it in each of them would synchronise with the device.
     if id(cu_seq_lens_q) not in plans:
         plans[id(cu_seq_lens_q)] = _plan(cu_seq_lens_q)
     states = [state[0].transpose(0, 1) for state in (query, key, value)]
@@ -59,7 +58,7 @@ def _attention(
 
 
 def _batched(rows: torch.Tensor, length: int) -> torch.Tensor:
-    """(sequences x length, heads, width) to (sequences, heads, length, width)."""
+    """Map (sequences x length, heads, width) to (sequences, heads, length, width)."""
     return rows.reshape(-1, length, *rows.shape[1:]).transpose(1, 2)
 
 

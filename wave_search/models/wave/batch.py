@@ -1,4 +1,4 @@
-"""Batches of the decoder: how many tokens, which sequences, and their layout without padding."""
+"""Batches of the decoder: token budget, choice of sequences, and layout without padding."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Shape = tuple[int, ...]
 
-# By type of device. Larger batches are not faster: the matrix products are as large as the device can use.
+# By device type. Larger batches are not faster, because the matrix products already saturate the device.
 FEWEST_TOKENS = 1024
 MOST_TOKENS = {"cpu": 2048, "cuda": 32_768}
 FEED_FORWARD_ROWS = {"cpu": 512, "cuda": 4096}
-"""Tokens that the feed-forward part of a layer processes at once; it is several times as wide as the rest."""
+"""Tokens that the feed-forward part of a layer processes at once, because it is several times as wide as the rest."""
 TOWER_PATCHES = {"cpu": 2048, "cuda": 16_384}
 """Patches of one clip that the vision tower processes at once."""
 
 _SHARE = 4
-"""A batch may use one part in _SHARE of the free memory; towers, other threads and programs use the rest."""
+"""A batch may use 1 / _SHARE of the free memory; towers, other threads and other programs use the rest."""
 _ROWS_PER_TOKEN = 12
-"""Rows of the hidden width that a token needs at the peak: eight in a layer, and four while it waits for its pack."""
+"""Rows of the hidden width that a token needs at peak: eight in a layer, and four while it waits for its pack."""
 
 
 def token_budget(free_bytes: int | None, hidden: int, item_bytes: int, device_type: str) -> int:
@@ -39,7 +39,7 @@ def token_budget(free_bytes: int | None, hidden: int, item_bytes: int, device_ty
     Args:
         free_bytes: free memory of the device after the weights are loaded; None if unknown.
         hidden: width of the decoder.
-        item_bytes: size of one number.
+        item_bytes: size of one element.
         device_type: "cpu" or "cuda".
     """
     most = MOST_TOKENS[device_type]
@@ -50,15 +50,15 @@ def token_budget(free_bytes: int | None, hidden: int, item_bytes: int, device_ty
 
 
 def packs(items: Iterable[Item], shape_of: Callable[[Item], Shape], token_budget: int) -> list[list[Item]]:
-    """Divide sequences into packs within a token budget, those of the same shape side by side.
+    """Divide sequences into packs within a token budget, with sequences of the same shape adjacent.
 
     Args:
         items: the sequences.
-        shape_of: returns the number of tokens, and whatever else distinguishes sequences that cannot share a batch.
+        shape_of: returns the number of tokens, and any other property by which sequences cannot share a batch.
         token_budget: maximum number of tokens of a pack. A longer sequence is a pack of its own.
 
     Returns:
-        Packs, longest sequences first; each sequence occurs once, and equal ones keep their order.
+        Packs, longest sequences first. Each sequence occurs once, and equal ones keep their order.
     """
     result: list[list[Item]] = []
     room = 0
@@ -74,15 +74,15 @@ def packs(items: Iterable[Item], shape_of: Callable[[Item], Shape], token_budget
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Neighbouring sequences of the same shape, so that attention can take them as one batch."""
+    """Adjacent sequences of the same shape, which attention processes as one batch."""
 
     start: int
-    """Their first row in the pack."""
+    """First row of the sequences in the pack."""
     count: int
     length: int
-    """Tokens of each."""
+    """Number of tokens of each sequence."""
     stem: int
-    """Tokens of each that its endings share; `length` if there is only one ending."""
+    """Number of tokens of each sequence that its endings share; `length` if there is only one ending."""
     last: torch.Tensor
     """(endings,) positions in the sequence where its embeddings are read."""
     mask: torch.Tensor | None
@@ -90,7 +90,7 @@ class Run:
 
     @property
     def rows(self) -> slice:
-        """Their rows in the pack."""
+        """Rows of the sequences in the pack."""
         return slice(self.start, self.start + self.count * self.length)
 
 
@@ -108,10 +108,10 @@ class Pack:
 
 
 def packed(sequences: Sequence[TokenSequence], embed: torch.nn.Embedding) -> Pack:
-    """Concatenate, embed and merge.
+    """Concatenate sequences, embed their tokens, and insert their features.
 
     Args:
-        sequences: at least one. Those of the same shape should be neighbours.
+        sequences: at least one. Those of the same shape should be adjacent.
         embed: the decoder's table of token embeddings.
     """
     device = embed.weight.device
@@ -143,7 +143,7 @@ def _runs(sequences: Sequence[TokenSequence], device: torch.device) -> Iterator[
 
 
 def _visible(stem: int, endings: Sequence[int]) -> NDArray[np.bool_]:
-    """Mask in which each ending attends to the stem and, causally, to itself."""
+    """Return the mask with which each ending attends to the stem and, causally, to itself."""
     owner = np.repeat(np.arange(len(endings)), endings)
     own = np.tril(owner[:, None] == owner)
     return np.concatenate([np.ones((len(own), stem), dtype=bool), own], axis=1)

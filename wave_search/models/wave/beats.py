@@ -1,4 +1,4 @@
-"""BEATs: the encoder of sounds that are not speech.
+"""BEATs: the encoder of non-speech audio.
 
 Source: "BEATs: Audio Pre-Training with Acoustic Tokenizers", arXiv:2212.09058; DeepNorm residuals from
 arXiv:2203.00555; gated relative positions from "WavLM", arXiv:2110.13900.
@@ -16,16 +16,16 @@ from torch import nn
 if TYPE_CHECKING:
     from wave_search.models.wave.config import BeatsConfig
 
-# The bias of a block of queries is the largest array: heads x queries x keys. Bounds it for sounds of minutes.
+# The largest array is the bias of a block of queries: heads x queries x keys. Bounds it for minutes of audio.
 _MAX_BIAS_ELEMENTS = 2**25
 
 
 class Beats(nn.Module):
-    """Patches of the filterbank through a transformer.
+    """A transformer over patches of the filterbank.
 
-    Runs in the dtype of its parameters. Loaders keep these, 1 % of the model, in float32 also where the rest is
-    bfloat16: the release runs BEATs in half precision, which moves the features by 0.1 % rms, and bfloat16 by 1 %
-    (measured on a small model).
+    Runs in the dtype of its parameters. Loaders keep these, 1 % of the model, in float32 even if the rest is bfloat16:
+    the release runs BEATs in half precision, which changes the features by 0.1 % rms, while bfloat16 changes them by 1
+    % (measured on a small model).
     """
 
     def __init__(self, config: BeatsConfig) -> None:
@@ -38,13 +38,13 @@ class Beats(nn.Module):
         self.encoder = Encoder(config)
 
     def forward(self, fbank: torch.Tensor) -> torch.Tensor:
-        """Encode one sound.
+        """Encode one audio clip.
 
         Args:
             fbank: (frames, 128) normalised filterbank, at least 16 frames.
 
         Returns:
-            (tokens, dim): for each 16 frames 8 tokens, from low to high frequencies.
+            (tokens, dim): 8 tokens for each 16 frames, from low to high frequencies.
         """
         patches = self.patch_embedding(fbank[None, None].to(self.patch_embedding.weight.dtype))
         # (1, dim, time, frequency) -> (time x frequency, dim)
@@ -53,12 +53,12 @@ class Beats(nn.Module):
 
 
 class Encoder(nn.Module):
-    """The transformer, with a convolution for absolute positions in front."""
+    """The transformer, preceded by a convolution for absolute positions."""
 
     def __init__(self, config: BeatsConfig) -> None:
         super().__init__()
         self.num_buckets, self.max_distance = config.num_buckets, config.max_distance
-        # In a Sequential, because the released keys are named `pos_conv.0`.
+        # A Sequential, because the released keys are named `pos_conv.0`.
         self.pos_conv = nn.Sequential(PositionalConv(config))
         layers = [Layer(config) for _ in range(config.encoder_layers)]
         # One table under the keys of every layer, as released.
@@ -101,7 +101,7 @@ class PositionalConv(nn.Module):
 
 
 class Layer(nn.Module):
-    """Attention and feed-forward, each with a scaled residual and a norm behind it."""
+    """Attention and feed-forward, each with a scaled residual and followed by a norm."""
 
     def __init__(self, config: BeatsConfig) -> None:
         super().__init__()
@@ -153,14 +153,14 @@ class Attention(nn.Module):
         return hidden.view(len(hidden), self.heads, -1).transpose(0, 1)
 
     def _gate(self, query: torch.Tensor) -> torch.Tensor:
-        """(heads, tokens, 1) from the unscaled queries."""
+        """Return the gate (heads, tokens, 1) of the unscaled queries."""
         halves = self.grep_linear(query).unflatten(-1, (2, 4)).sum(-1).sigmoid()
         first, second = halves.split(1, dim=-1)
         return cast("torch.Tensor", first * (second * self.grep_a[0] - 1) + 2)
 
 
 def relative_buckets(offsets: torch.Tensor, num_buckets: int, max_distance: int) -> torch.Tensor:
-    """Buckets of key minus query: half of them per sign, of these half exact and half logarithmic.
+    """Return the buckets of key minus query: half of them for each sign, of which half are exact and half logarithmic.
 
     Source: "T5", arXiv:1910.10683.
     """
@@ -173,7 +173,7 @@ def relative_buckets(offsets: torch.Tensor, num_buckets: int, max_distance: int)
 
 
 def _fill_in_bias_aliases(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Accept checkpoints that hold the shared table once; writers of safetensors drop its aliases."""
+    """Accept checkpoints that contain the shared table once, because writers of safetensors drop its aliases."""
     name = "layers.{}.self_attn.relative_attention_bias.weight"
     table = state.get(prefix + name.format(0))
     if table is not None:

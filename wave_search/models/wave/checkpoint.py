@@ -1,4 +1,4 @@
-"""Checkpoints in the released layout: every key accounted for, one copy of the weights in memory."""
+"""Checkpoints in the released layout: every key is checked, and one copy of the weights is in memory."""
 
 from __future__ import annotations
 
@@ -27,25 +27,26 @@ if TYPE_CHECKING:
 
     from wave_search.models.wave.config import WaveConfig
     from wave_search.models.wave.network import Wave
+    from wave_search.types import Quantization
 
 BEATS_FILE = "BEATs_iter3_plus_AS2M.pt"
-"""The encoder as its authors publish it; the released WAVE checkpoint includes it next to its own weights."""
+"""The encoder as published by its authors; the released WAVE checkpoint includes it beside its own weights."""
 
 _BEATS_PREFIX = "beats."
-# Heads that embedding does not use: that of the language model, and the one of BEATs files fine-tuned to tag sounds.
+# Heads that embedding does not use: of the language model, and of BEATs files that were fine-tuned for audio tagging.
 _UNUSED = frozenset({"lm_head.weight", "beats.predictor.weight", "beats.predictor.bias"})
 _SHARED_TABLE = ".relative_attention_bias.weight"
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*")
 _LISTED_KEYS = 12
 _GROUP_BYTES = 8 << 20
-"""Bytes of weights that are converted before their file is unmapped."""
+"""Number of bytes of weights that are converted before their file is unmapped."""
 
 
 def read_config(directory: Path) -> WaveConfig:
     """Read the `config.json` of a checkpoint.
 
     Raises:
-        CheckpointError: it is not there, not readable, or not that of a WAVE model.
+        CheckpointError: it is missing, cannot be read, or is not that of a WAVE model.
     """
     from wave_search.models.wave.config import WaveConfig
 
@@ -55,12 +56,12 @@ def read_config(directory: Path) -> WaveConfig:
         return WaveConfig.from_dict(content)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error.message}", error.remedy) from error
-    except Exception as error:  # transformers validates settings with exceptions of its own
+    except Exception as error:  # transformers raises its own exceptions for invalid settings
         raise CheckpointError(f"{path}: not the configuration of a WAVE model ({error})") from error
 
 
 def checkpoint_files(directory: Path) -> list[Path]:
-    """Files that the model is loaded from: configuration, weights, and the BEATs file if present.
+    """Return the files that the model is loaded from: configuration, weights, and the BEATs file if present.
 
     Raises:
         CheckpointError: one is missing.
@@ -71,7 +72,7 @@ def checkpoint_files(directory: Path) -> list[Path]:
 
 
 class StoredWave:
-    """A model whose components are read from its checkpoint when they are first needed. Created by `open_wave`."""
+    """A model whose components are read from its checkpoint on first use. Created by `open_wave`."""
 
     def __init__(
         self,
@@ -79,7 +80,7 @@ class StoredWave:
         stored: Mapping[str, StoredTensor],
         device: torch.device,
         dtype: torch.dtype,
-        quantization: str | None,
+        quantization: Quantization | None,
     ) -> None:
         self.wave = wave
         self._quantization = quantization
@@ -88,7 +89,7 @@ class StoredWave:
         self._missing = set(Component)
 
     def require(self, components: Iterable[Component]) -> None:
-        """Load those of the components that are not loaded yet.
+        """Load those components that are not loaded yet.
 
         Raises:
             CheckpointError: a file was removed, or is damaged.
@@ -110,7 +111,7 @@ def load_wave(
     device: torch.device | str = "cpu",
     dtype: torch.dtype | None = None,
     beats_file: Path | None = None,
-    quantization: str | None = None,
+    quantization: Quantization | None = None,
 ) -> Wave:
     """Load a whole model; see `open_wave`."""
     stored = open_wave(directory, device=device, dtype=dtype, beats_file=beats_file, quantization=quantization)
@@ -124,18 +125,18 @@ def open_wave(
     device: torch.device | str = "cpu",
     dtype: torch.dtype | None = None,
     beats_file: Path | None = None,
-    quantization: str | None = None,
+    quantization: Quantization | None = None,
 ) -> StoredWave:
-    """Open a checkpoint and compare all its keys with the model. No weights are read yet.
+    """Open a checkpoint and check all its keys against the model. No weights are read yet.
 
     The layout is that of the released checkpoint (see `save_wave`). Weights are cast one by one on the way to the
-    device. Where the dtype is the stored one and the device is the CPU, they stay mapped from the file.
+    device. If the dtype is the stored one and the device is the CPU, they stay mapped from the file.
 
     Args:
         directory: with `config.json` and the weights: safetensors or `.bin`, in shards or in one file.
         device: where the weights go.
-        dtype: float32 or bfloat16; None: as the configuration says, else as stored. BEATs is
-            float32 in any case (see `Beats`).
+        dtype: float32 or bfloat16; None for that of the configuration, or else the stored one. BEATs is always float32
+            (see `Beats`).
         beats_file: replaces the BEATs of the checkpoint. By default, a `BEATs_iter3_plus_AS2M.pt` in the directory
             provides the `beats.*` keys that the checkpoint lacks: all, or those that were lost when it was saved.
         quantization: "8bit", "4bit", "int8" or "fp8" for the linear layers of the decoder; None for none.
@@ -145,7 +146,7 @@ def open_wave(
 
     Raises:
         CheckpointError: a file is missing or damaged, or a key is missing, unexpected or of another shape.
-        UsageError: quantization is not installed, or is none of these.
+        UsageError: the quantization is unknown, or its package is not installed.
     """
     import torch
 
@@ -172,14 +173,14 @@ def open_wave(
 
 
 def save_wave(wave: Wave, directory: Path, max_shard_bytes: int = 5_000_000_000) -> None:
-    """Write `config.json` and the weights; `load_wave` reads the same bits back.
+    """Write `config.json` and the weights; `load_wave` restores them bit by bit.
 
-    The keys are those of the released checkpoint, without `lm_head.weight`, which embedding does not need. The table
-    of relative positions that all layers of BEATs share is written under the name of every layer, as there.
+    The keys are those of the released checkpoint, without `lm_head.weight`, which embedding does not need. The table of
+    relative positions that all layers of BEATs share is written under the name of every layer, as in the release.
 
     Args:
         wave: the model, not quantized.
-        directory: created if it does not exist; must not hold weights.
+        directory: created if it does not exist; must not contain weights.
         max_shard_bytes: maximum size of a file; a single `model.safetensors` if the weights fit.
 
     Raises:
@@ -208,7 +209,7 @@ def _empty_wave(config: WaveConfig, directory: Path) -> Wave:
     try:
         with torch.device("meta"):
             return Wave(config)
-    except Exception as error:  # sizes that do not fit together fail in the constructors of torch and transformers
+    except Exception as error:  # inconsistent sizes fail in the constructors of torch and transformers
         raise CheckpointError(f"{directory / 'config.json'}: its sizes do not fit together ({error})") from error
 
 
@@ -221,7 +222,7 @@ def _standalone_beats(config: WaveConfig, path: Path) -> tuple[WaveConfig, dict[
             f"{path}: not a BEATs checkpoint, which has the entries cfg and model",
             f"Use the file that is published as {BEATS_FILE}.",
         )
-    # A fine-tuned encoder differs in its head only, which is not used.
+    # A fine-tuned encoder differs only in its head, which is not used.
     beats = BeatsConfig.from_dict({**content["cfg"], "finetuned_model": False})
     keys = {_BEATS_PREFIX + key: tensor for key, tensor in catalogue([path]).items()}
     return replace(config, beats=beats, source={**config.source, "beats_config": asdict(beats)}), keys
@@ -236,10 +237,10 @@ def _describes_own_beats(config: WaveConfig, stored: Mapping[str, StoredTensor])
 
 
 def _completed(stored: dict[str, StoredTensor], beats: Mapping[str, StoredTensor]) -> dict[str, StoredTensor]:
-    """Complete the stored keys by those of the standalone encoder."""
+    """Add the keys of the standalone encoder that the checkpoint lacks."""
     missing = {key: tensor for key, tensor in beats.items() if key not in stored}
     table = next((tensor for key, tensor in stored.items() if key.endswith(_SHARED_TABLE)), None)
-    # All layers share one table, and the checkpoint may hold it rounded: tables from both would differ.
+    # All layers share one table. The checkpoint may store it rounded, so tables from both files would differ.
     tables = dict.fromkeys((key for key in missing if key.endswith(_SHARED_TABLE)), table) if table else {}
     return {**stored, **tables, **{key: tensor for key, tensor in missing.items() if key not in tables}}
 
@@ -290,11 +291,11 @@ def _stored_dtype(stored: Mapping[str, StoredTensor]) -> torch.dtype:
 
 
 def _fill(wave: Wave, stored: Mapping[str, StoredTensor], device: torch.device, dtype: torch.dtype) -> None:
-    """Replace parameters on the meta device by the stored tensors."""
+    """Replace parameters on the meta device with the stored tensors."""
     import torch
 
     empty = wave.state_dict(keep_vars=True)
-    # A mapped tensor keeps the whole file in memory, also the weights that were quantized.
+    # A mapped tensor keeps the whole file in memory, including the weights that were quantized.
     copy = any(type(parameter) is not torch.nn.Parameter for parameter in empty.values())
     placed: dict[int, torch.nn.Parameter] = {}
     for group in _groups(stored):
@@ -325,7 +326,7 @@ def _parameter(
 
 
 def _groups(stored: Mapping[str, StoredTensor]) -> Iterator[list[str]]:
-    """Keys in the order of their files; a group is within one file and limited in size."""
+    """Group keys in the order of their files. Each group is within one file and of limited size."""
     group: list[str] = []
     size_bytes = 0
     for key, tensor in stored.items():
@@ -338,7 +339,7 @@ def _groups(stored: Mapping[str, StoredTensor]) -> Iterator[list[str]]:
 
 
 def _unshared(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Copy tensors that occur under a second name: the format refuses them, and all names but one would be dropped."""
+    """Copy tensors that occur under a second name: the format rejects aliases, or all but one would be dropped."""
     seen: set[int] = set()
     result = {}
     for key, tensor in state.items():

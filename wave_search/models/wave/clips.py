@@ -29,7 +29,7 @@ SAMPLING = Sampling(
     },
     sample_rate_hz=SAMPLE_RATE_HZ,
 )
-"""That of WAVE's published evaluation run. A checkpoint may replace numbers of it in its config.json."""
+"""The sampling of WAVE's published evaluation run. A checkpoint may override its numbers in config.json."""
 
 PROMPTS = MappingProxyType(
     {
@@ -39,7 +39,7 @@ PROMPTS = MappingProxyType(
         Modality.AV: "Please describe the video.",
     }
 )
-"""Prompts of WAVE's published evaluation. Text is embedded bare, without a prompt."""
+"""Prompts of WAVE's published evaluation. Text is embedded without a prompt."""
 
 
 def prompt_of(modality: Modality, instruction: str | None) -> str:
@@ -48,10 +48,10 @@ def prompt_of(modality: Modality, instruction: str | None) -> str:
 
 
 def wanted_modalities(clip: Clip, modalities: Sequence[Modality] | None) -> tuple[Modality, ...]:
-    """Return those of `modalities` that the clip has; all that it has, if None.
+    """Return those of `modalities` that the clip has; None for all that it has.
 
     Raises:
-        ValueError: it has none of them.
+        ValueError: the clip has none of them.
     """
     wanted = tuple(modality for modality in clip.modalities if modalities is None or modality in modalities)
     if not wanted:
@@ -61,10 +61,10 @@ def wanted_modalities(clip: Clip, modalities: Sequence[Modality] | None) -> tupl
 
 
 def check_clip(clip: Clip, sampling: Sampling) -> None:
-    """Check shapes, dtypes and rates of a clip. Nothing is converted: that is the work of the decoders.
+    """Check shapes, dtypes and rates of a clip. Conversion is left to the decoders.
 
     Raises:
-        ValueError: something is not according to `sampling` and `Clip`.
+        ValueError: the clip does not conform to `sampling` and `Clip`.
     """
     multiple = int(sampling.numbers["pixel_multiple"])
     if clip.image is not None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from wave_search.types import Sampling
 
-# The one BEATs variant that WAVE uses; another value would need another architecture.
+# The only BEATs variant that WAVE uses. Other values would need another architecture.
 _BEATS_FIXED = {
     "activation_fn": "gelu",
     "layer_norm_first": False,
@@ -37,9 +37,9 @@ class BeatsConfig:
     """Width of a patch before it is projected to `encoder_embed_dim`."""
     input_patch_size: int = 16
     conv_bias: bool = False
-    """Of the patch convolution."""
+    """Patch size of the patch convolution."""
     conv_pos: int = 128
-    """Kernel of the positional convolution."""
+    """Kernel size of the positional convolution."""
     conv_pos_groups: int = 16
     num_buckets: int = 320
     max_distance: int = 800
@@ -47,7 +47,7 @@ class BeatsConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> BeatsConfig:
-        """Read the known settings of a BEATs configuration.
+        """Parse the settings of a BEATs configuration; unknown ones are ignored.
 
         Raises:
             CheckpointError: it describes a variant of BEATs that WAVE does not use.
@@ -64,7 +64,7 @@ class SpecialTokens:
 
     pad: int
     end: int
-    """`<|im_end|>`: ends every sequence, and is where the embedding is read."""
+    """`<|im_end|>`: ends every sequence; the embedding is read there."""
     audio: int
     """Placeholder of one audio token; likewise `image` and `video`."""
     image: int
@@ -97,15 +97,15 @@ class WaveConfig:
     beats: BeatsConfig
     tokens: SpecialTokens
     sampling: Sampling
-    """How media are sampled: numbers under `wave_search.sampling` in config.json replace those of WAVE."""
+    """Sampling of media: numbers under `wave_search.sampling` in config.json override those of WAVE."""
     compute_dtype: str | None
-    """`wave_search.compute_dtype`: precision to compute in where it is not that of the stored weights."""
+    """`wave_search.compute_dtype`: precision to compute in, if it differs from that of the stored weights."""
     source: Mapping[str, Any]
-    """The content of the config.json."""
+    """The content of config.json."""
 
     @classmethod
     def from_dict(cls, config: Mapping[str, Any]) -> WaveConfig:
-        """Read a config.json.
+        """Parse the content of a config.json.
 
         The thinker's settings are at the top level or under `thinker_config`, those of BEATs under `beats_config`
         (the published BEATs by default), those of the head under `classify` or at the top level.
@@ -128,7 +128,7 @@ class WaveConfig:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the content of the config.json, unchanged."""
+        """Return the content of config.json, unchanged."""
         return dict(self.source)
 
     @property
@@ -138,7 +138,7 @@ class WaveConfig:
 
     @property
     def spatial_merge_size(self) -> int:
-        """Patches per token of the vision tower, along height and along width."""
+        """Patches per token of the vision tower, along both height and width."""
         return int(self.thinker.vision_config.spatial_merge_size)
 
     @property
@@ -148,17 +148,17 @@ class WaveConfig:
 
     @property
     def temporal_patch_size(self) -> int:
-        """Frames in a patch."""
+        """Number of frames in a patch."""
         return int(self.thinker.vision_config.temporal_patch_size)
 
     @property
     def mel_bins(self) -> int:
-        """Mel bins of the audio tower's input."""
+        """Number of mel bins of the audio tower's input."""
         return int(self.thinker.audio_config.num_mel_bins)
 
     @property
     def positions_per_second(self) -> int:
-        """Growth of the time axis of a video's position ids per second."""
+        """Increase of a video's position ids on the time axis per second."""
         return int(self.thinker.position_id_per_seconds)
 
 

@@ -1,4 +1,4 @@
-"""A pass of the decoder that computes only what the embeddings need."""
+"""A forward pass of the decoder that computes only what the embeddings need."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
 
 def last_tokens(model: Qwen2_5OmniThinkerTextModel, pack: Pack) -> list[torch.Tensor]:
-    """Run the decoder, and keep from each layer the rows where embeddings are read.
+    """Run the decoder, and keep only those rows of each layer where embeddings are read.
 
-    Nothing else outlives its layer: no cache, no hidden states. The last layer computes keys and values of all
-    tokens, and everything else for the tokens that are read.
+    Nothing else is kept beyond its layer: no cache, no hidden states. The last layer computes keys and values of all
+    tokens, and everything else only for the tokens that are read.
 
-    With gradients on, each layer leaves its input as it is. Where `model.gradient_checkpointing` is set, the input is
-    all that is kept of a layer, and the backward pass computes the rest again.
+    With gradients enabled, no layer modifies its input. With `model.gradient_checkpointing`, only the input of a layer
+    is kept, and the backward pass recomputes the rest.
 
     Args:
-        model: transformers' decoder; its parts are used, its `forward` is not.
-        pack: sequences. They do not see each other. Its embeddings are overwritten.
+        model: transformers' decoder. Its submodules are used, but not its `forward`.
+        pack: sequences, which do not attend to each other. Its embeddings are overwritten.
 
     Returns:
-        For each layer (endings, hidden), in the order of the pack; of the last layer after the final norm.
+        (endings, hidden) for each layer, in the order of the pack; for the last layer, after the final norm.
     """
     rotary = model.rotary_emb(pack.embeddings[None], pack.position_ids[:, None])
     hidden = pack.embeddings
@@ -59,7 +59,7 @@ def _layer_for(model: Qwen2_5OmniThinkerTextModel) -> Callable[..., torch.Tensor
 def _layer_with_gradient(
     layer: Any, hidden: torch.Tensor, rotary: tuple[torch.Tensor, torch.Tensor], pack: Pack
 ) -> torch.Tensor:
-    """(tokens, hidden) to the same shape."""
+    """Map (tokens, hidden) to the same shape."""
     query, key, value = _project(layer, hidden, rotary)
     mixed = torch.cat([_attend(run, query, key, value) for run in pack.runs])
     hidden = hidden + layer.self_attn.o_proj(mixed.flatten(1))
@@ -67,9 +67,9 @@ def _layer_with_gradient(
 
 
 def _layer(layer: Any, hidden: torch.Tensor, rotary: tuple[torch.Tensor, torch.Tensor], pack: Pack) -> torch.Tensor:
-    """(tokens, hidden) to the same shape, in place."""
+    """Map (tokens, hidden) to the same shape, in place."""
     query, key, value = _project(layer, hidden, rotary)
-    # The result overwrites the queries of the run, which are not needed again.
+    # The result overwrites the queries of the run, which are no longer needed.
     for run in pack.runs:
         query[run.rows] = _attend(run, query, key, value)
     del key, value
@@ -85,7 +85,7 @@ def _layer(layer: Any, hidden: torch.Tensor, rotary: tuple[torch.Tensor, torch.T
 def _last_layer(
     layer: Any, hidden: torch.Tensor, rotary: tuple[torch.Tensor, torch.Tensor], pack: Pack
 ) -> torch.Tensor:
-    """(tokens, hidden) to (endings, hidden)."""
+    """Map (tokens, hidden) to (endings, hidden)."""
     query, key, value = _project(layer, hidden, rotary, pack.last)
     start, mixed = 0, []
     for run in pack.runs:
@@ -99,7 +99,7 @@ def _last_layer(
 def _project(
     layer: Any, hidden: torch.Tensor, rotary: tuple[torch.Tensor, torch.Tensor], asking: torch.Tensor | None = None
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Queries of the rows `asking` (of all, if None), and keys and values of all: (rows, heads, head width) each."""
+    """Return queries of the rows `asking` (None: all), keys and values of all rows: (rows, heads, head width) each."""
     part = layer.self_attn
     normed = layer.input_layernorm(hidden)
     cosine, sine = (angles[0] for angles in rotary)
@@ -115,7 +115,7 @@ def _project(
 
 
 def _attend(run: Run, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-    """Attention of all tokens of a run: (rows, heads, head width)."""
+    """Return the attention of all tokens of a run: (rows, heads, head width)."""
     query, key, value = (_batched(run, states[run.rows]) for states in (query, key, value))
     mixed = F.scaled_dot_product_attention(
         query[:, :, : run.stem], key[:, :, : run.stem], value[:, :, : run.stem], is_causal=True, enable_gqa=True
@@ -127,7 +127,7 @@ def _attend(run: Run, query: torch.Tensor, key: torch.Tensor, value: torch.Tenso
 
 
 def _attend_last(run: Run, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-    """Attention of the tokens of a run that are read: (rows, heads, head width)."""
+    """Return the attention of those tokens of a run that are read: (rows, heads, head width)."""
     key, value = (_batched(run, states[run.rows]) for states in (key, value))
     query = query.view(run.count, len(run.last), *query.shape[1:]).transpose(1, 2)
     mask = None if run.mask is None else run.mask[run.last - run.stem]
@@ -136,5 +136,5 @@ def _attend_last(run: Run, query: torch.Tensor, key: torch.Tensor, value: torch.
 
 
 def _batched(run: Run, states: torch.Tensor) -> torch.Tensor:
-    """(rows, heads, width) to (sequences, heads, tokens, width)."""
+    """Map (rows, heads, width) to (sequences, heads, tokens, width)."""
     return states.view(run.count, run.length, *states.shape[1:]).transpose(1, 2)

@@ -1,4 +1,4 @@
-"""The WAVE family's embedder: decoded clips to vectors."""
+"""The embedder of the WAVE family."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ if TYPE_CHECKING:
     from wave_search.models.wave.network import Component, Wave
     from wave_search.models.wave.preprocess import AudioPiece, Patches, Prepared
     from wave_search.models.wave.tokenizer import TextTokenizer
-    from wave_search.types import Clip, Frames
+    from wave_search.types import Clip, Frames, Quantization
 
     Vectors = dict[Modality, NDArray[np.float32]]
 
 _WAITING_PACKS = 4
-"""Packs that are collected before the decoder runs. More make larger batches of one shape, and take memory."""
+"""Number of packs collected before the decoder runs. More allow larger batches of one shape, but take memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """The vectors of a clip as one modality, one for each prompt."""
+    """The embedding of a clip as one modality, with one vector for each prompt."""
 
     clip: int
     modality: Modality
@@ -49,13 +49,13 @@ class _Job:
 
 
 _Done = tuple[list[_Job], torch.Tensor]
-"""Jobs, and their vectors on the device, one for each prompt."""
+"""Jobs, and their vectors on the device, one per prompt."""
 
 
 class WaveEmbedder:
-    """Embeds text, images, sound and video with a WAVE model. See `wave_search.models.Embedder`.
+    """Embeds text, images, audio and video with a WAVE model. See `wave_search.models.Embedder`.
 
-    May be called from several threads; the calls run one after the other.
+    May be called from several threads; the calls are serialised.
     """
 
     def __init__(
@@ -64,21 +64,22 @@ class WaveEmbedder:
         tokenizer: TextTokenizer,
         source: Source,
         options: Mapping[str, str] | None = None,
-        quantization: str | None = None,
+        quantization: Quantization | None = None,
         *,
         require: Callable[[Iterable[Component]], None] | None = None,
         token_budget: int | None = None,
     ) -> None:
-        """Combine model and tokenizer.
+        """Combine a model and its tokenizer.
 
         Args:
             wave: the model, with its weights.
             tokenizer: that of the same checkpoint.
             source: name, revision and directory of the checkpoint.
-            options: of the family, complete; None for the defaults.
+            options: all options of the family; None for the defaults.
             quantization: of the decoder.
             require: loads components of the model before they are used; None if all are loaded.
-            token_budget: tokens that the decoder processes at once; None to derive it from the free memory.
+            token_budget: maximum number of tokens that the decoder processes at once; None to derive it from the free
+                memory.
         """
         self._require = require
         self._token_budget = token_budget
@@ -108,15 +109,15 @@ class WaveEmbedder:
         modalities: Sequence[Modality] | None = None,
         instruction: str | None = None,
     ) -> list[Vectors]:
-        """Embed each clip as each of `modalities` that it has (all that it has, if None).
+        """Embed each clip as each of `modalities` that it has (None for all).
 
-        Each clip passes through each tower once. A result does not depend on the other clips of the call. Memory is
+        Each clip passes through each tower once. A result does not depend on the other clips in the call. Memory is
         bounded by the longest clip and a fixed number of waiting tokens, not by the number of clips.
 
         Args:
             clips: decoded clips, sampled according to `spec.sampling`.
-            modalities: which to embed.
-            instruction: replaces the prompt of media; text is embedded bare and ignores it.
+            modalities: modalities to embed.
+            instruction: replaces the prompt of media; text is embedded without a prompt and ignores it.
 
         Returns:
             For each clip, modality -> (dim,) float32 of unit norm.
@@ -124,8 +125,8 @@ class WaveEmbedder:
         Raises:
             ValueError: a clip is not sampled according to `spec.sampling`, or has none of the modalities.
             UsageError: a text or the instruction is empty, or a clip is too long for the model.
-            ModelError: the model computes values that are not finite, or the memory of the device is too small.
-            CheckpointError: a component of the model that is needed for the first time cannot be read.
+            ModelError: the model computes non-finite values, or the memory of the device is too small.
+            CheckpointError: a component of the model cannot be read on its first use.
         """
         return [vectors for (vectors,) in self.embed_each(clips, [instruction], modalities)]
 
@@ -135,10 +136,10 @@ class WaveEmbedder:
         instructions: Sequence[str | None],
         modalities: Sequence[Modality] | None = None,
     ) -> list[list[Vectors]]:
-        """Embed each clip with each of several instructions; None stands for the default prompts.
+        """Embed each clip with each of several instructions; use None for the default prompts.
 
-        The instructions share the towers and the decoder's work on the media, so that each costs little more than its
-        own tokens.
+        The instructions share the towers and the decoder's computation on the media, so that each costs little more
+        than its own tokens.
 
         Returns:
             For each clip, for each instruction, what `embed` returns.
@@ -147,7 +148,7 @@ class WaveEmbedder:
             ValueError: there are no instructions; otherwise as `embed`.
         """
         if not instructions:
-            raise ValueError("no instructions; None stands for the default prompts")
+            raise ValueError("no instructions; use None for the default prompts")
         for clip in clips:
             wanted_modalities(clip, modalities)
             check_clip(clip, self._spec.sampling)
@@ -162,7 +163,7 @@ class WaveEmbedder:
 
     @property
     def token_budget(self) -> int:
-        """Tokens that the decoder processes at once; derived from the free memory when it is first needed."""
+        """Maximum number of tokens that the decoder processes at once; derived from the free memory on first use."""
         if self._token_budget is None:
             weight = self.wave.model.norm.weight
             self._token_budget = token_budget(
@@ -187,7 +188,7 @@ class WaveEmbedder:
                 done += self._run(waiting)
                 waiting = []
         done += self._run(waiting)
-        # Read last, because reading a result waits for the device.
+        # Read last, because reading a result synchronises with the device.
         for jobs, rows in done:
             _distribute(jobs, rows.float().cpu().numpy(), results)
         return results
@@ -197,12 +198,12 @@ class WaveEmbedder:
     ) -> dict[Modality, TokenSequence]:
         """Run the towers on the wanted modalities of a clip, and lay out the decoder's input.
 
-        For training, which runs the decoder itself; `embed` includes it.
+        For training, which runs the decoder itself; `embed` includes this step.
 
         Args:
             clip: as for `embed`.
-            inputs: its result of `prepare`.
-            wanted: modalities that it has.
+            inputs: the result of `prepare` for the clip.
+            wanted: modalities to embed, all of which the clip has.
             instructions: as for `embed_each`.
 
         Raises:
@@ -252,13 +253,13 @@ class WaveEmbedder:
         """Embed the jobs in packs."""
         texts = [job for job in jobs if job.modality is Modality.TEXT]
         media = [job for job in jobs if job.modality is not Modality.TEXT]
-        for kind, embed in ((texts, self.wave.embed_text), (media, self.wave.embed_media)):
-            for pack in packs(kind, lambda job: job.sequence.shape, self.token_budget):
+        for group, embed in ((texts, self.wave.embed_text), (media, self.wave.embed_media)):
+            for pack in packs(group, lambda job: job.sequence.shape, self.token_budget):
                 yield pack, embed([job.sequence for job in pack])
 
 
 def _distribute(jobs: Sequence[_Job], rows: NDArray[np.float32], results: list[list[Vectors]]) -> None:
-    """Assign each vector to its clip and instruction; that of a text, which has none, to all instructions."""
+    """Assign each vector to its clip and instruction; that of a text, which has no instruction, to all of them."""
     start = 0
     for job in jobs:
         stop = start + max(1, len(job.sequence.endings))

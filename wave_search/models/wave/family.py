@@ -1,4 +1,4 @@
-"""The WAVE family: the names of its models, the directories that they are loaded from, and loading them."""
+"""The WAVE family: the names of its models, their directories, and their loading."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 WAVE_7B_ID = "tsinghua-ee/WAVE-7B"
 WAVE_7B_COMMIT = "7d51cdaecfaabb9c529a447249cd4c2a6df8ce5b"
 _WAVE_7B_MEMORY_BYTES = 22 << 30
-"""19 GB of bfloat16 weights, and room for a batch."""
+"""19 GB of bfloat16 weights and space for a batch."""
 
 TINY_NAME = "wave-tiny"
 TINY_DIRECTORY = Path(__file__).parents[1] / "bundled" / "tiny"
@@ -44,7 +44,7 @@ KNOWN_MODELS = MappingProxyType(
 )
 
 _TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"))
-"""The files of a tokenizer, in its two forms."""
+"""The files of a tokenizer in each of its two formats."""
 
 OPTIONS = MappingProxyType({"positions": ("sequential", "aligned")})
 """Options of the family, each with its values; the first is the default."""
@@ -55,28 +55,28 @@ _SHORT_COMMIT = re.compile(r"[0-9a-f]{7,39}")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A model on this machine."""
+    """A model on the local machine."""
 
     name: str
-    """Resolves to the same model again."""
+    """A name that resolves to the same model again."""
     revision: str
-    """Commit of the hub, or digest of the files."""
+    """Commit on the hub, or digest of the files."""
     directory: Path
     notice: str = ""
-    """What a user must know about the model."""
+    """Notice to the user about the model."""
 
 
 def resolve(name: str, device: torch.device) -> Source:
     """Find a model, downloading it if necessary.
 
     Args:
-        name: a name of `KNOWN_MODELS`, a directory, or "owner/name" of the hub, with "@revision" if wanted. Without a
-            revision, WAVE-7B is pinned to one commit; of other models the cached commit of their main branch is used.
+        name: a name of `KNOWN_MODELS`, a directory, or "owner/name" on the hub, optionally with "@revision". Without a
+            revision, WAVE-7B is pinned to one commit; for other models, the cached commit of their main branch is used.
         device: the device to run on; "auto" depends on it.
 
     Raises:
-        ModelNotFoundError: there is no such model, or the hub is out of reach.
-        CheckpointError: the directory holds no checkpoint.
+        ModelNotFoundError: there is no such model, or the hub cannot be reached.
+        CheckpointError: the directory contains no checkpoint.
     """
     if name == "auto":
         return _published_if_usable(device) or _nano()
@@ -149,7 +149,7 @@ def _digest(directory: Path) -> str:
 
 
 def options_of(given: Mapping[str, str]) -> dict[str, str]:
-    """Complete the options of the family by their defaults.
+    """Add the defaults to options of the family.
 
     Raises:
         UsageError: an option or a value is unknown.
@@ -180,7 +180,7 @@ def load(name: str, options: LoadOptions) -> Embedder:
     if options.quantization is not None:
         check_available(options.quantization)
     source = resolve(name, devices[0])
-    # The tokenizer comes first, so that a damaged one is reported before gigabytes are read.
+    # The tokenizer is loaded first, so that a damaged one is reported before gigabytes are read.
     tokenizer = TextTokenizer.from_directory(source.directory, read_config(source.directory).tokens)
 
     def on(where: torch.device) -> WaveEmbedder:
@@ -206,4 +206,5 @@ def load(name: str, options: LoadOptions) -> Embedder:
 
 
 FAMILY = Family("wave", KNOWN_MODELS, claims=lambda _name: True, load=load)
-"""Registered first, so asked last: it claims every name, and the errors of `resolve` name what is missing."""
+"""Registered first and therefore consulted last: it claims every name, and the errors of `resolve` name what is
+missing."""

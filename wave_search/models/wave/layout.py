@@ -1,7 +1,7 @@
 """Order and position ids of the tokens of a sequence.
 
 Position ids have three axes (time, height, width) for the decoder's multimodal rotary embedding. Source: "Qwen2.5-Omni
-Technical Report", arXiv:2503.20215, and the WAVE release for sound with picture.
+Technical Report", arXiv:2503.20215, and the WAVE release for audio with video.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# The audio tower makes one token of four mel frames of 10 ms, whatever the configuration.
+# The audio tower makes one token from four mel frames of 10 ms, whatever the configuration.
 AUDIO_TOKENS_PER_SECOND = 25
 _GRIDS_PER_CHUNK = 2.0
 
@@ -29,9 +29,9 @@ def interleave(
 
     Args:
         grid_thw: patches along time, height and width.
-        merge: patches per token, along height and along width.
+        merge: patches per token, along both height and width.
         seconds_per_grid: time between two steps of the grid.
-        audio_tokens: of both audio encoders together, an even number.
+        audio_tokens: number of tokens of both audio encoders together, which is even.
 
     Returns:
         (video tokens + audio tokens,) true where the token is an audio token.
@@ -50,9 +50,9 @@ def interleave(
 
 
 def _runs(times: Sequence[float], chunk: float, width: int) -> list[int]:
-    """Return the number of tokens in each chunk; every time is that of `width` tokens.
+    """Return the number of tokens in each chunk; each time applies to `width` tokens.
 
-    An entry opens at most one new chunk, even if it is several chunks ahead, as in the release.
+    As in the release, an entry opens at most one new chunk, even if it is several chunks ahead.
     """
     counts = [0]
     for time in times:
@@ -64,7 +64,7 @@ def _runs(times: Sequence[float], chunk: float, width: int) -> list[int]:
 
 
 def sequential(length: int) -> NDArray[np.int64]:
-    """0, 1, 2, ... on all axes.
+    """Return positions 0, 1, 2, ... on all axes.
 
     Returns:
         (3, length)
@@ -75,13 +75,13 @@ def sequential(length: int) -> NDArray[np.int64]:
 def grid(
     grid_thw: tuple[int, int, int], merge: int, seconds_per_grid: float, positions_per_second: int
 ) -> NDArray[np.int64]:
-    """Positions of the tokens of an image or a video, counted from 0.
+    """Return the positions of the tokens of an image or a video, counted from 0.
 
     Args:
         grid_thw: patches along time, height and width.
         merge: patches per token, along height and along width.
         seconds_per_grid: time between two steps of the grid; 0 for an image.
-        positions_per_second: growth of the time axis.
+        positions_per_second: increase of positions on the time axis per second.
 
     Returns:
         (3, tokens)
@@ -94,15 +94,15 @@ def grid(
 
 
 def around_block(block: NDArray[np.int64], before: int, length: int) -> NDArray[np.int64]:
-    """Positions of a sequence with one image or silent video in it.
+    """Return the positions of a sequence that contains one image or silent video.
 
     Args:
         block: positions of the block's tokens, counted from 0.
-        before: tokens before the block.
+        before: number of tokens before the block.
         length: of the whole sequence.
 
     Returns:
-        (3, length): text counts up by one, also from the largest position of the block on.
+        (3, length): text positions increase by one, starting after the block from its largest position.
     """
     start = before + block.shape[1]
     position_ids = sequential(length)
@@ -112,15 +112,15 @@ def around_block(block: NDArray[np.int64], before: int, length: int) -> NDArray[
 
 
 def audiovisual_aligned(is_audio: NDArray[np.bool_], block: NDArray[np.int64], length: int) -> NDArray[np.int64]:
-    """Positions of a sequence that starts with interleaved picture and sound, as in WAVE's training.
+    """Return the positions of a sequence that starts with interleaved video and audio, as in WAVE's training.
 
-    Video tokens follow their time; audio tokens, of which there are two where the underlying model has one, count up
-    by one each. Both start together. The two start tokens share a position, and so do the two end tokens, right
-    after the last run of one kind of token.
+    Positions of video tokens follow their time; those of audio tokens, of which there are two where the underlying
+    model has one, increase by one each. Both start together. The two start tokens share a position, as do the two end
+    tokens, immediately after the last run of one kind of token.
 
     Args:
-        is_audio: (media tokens,) which of the interleaved tokens are audio.
-        block: (3, video tokens) positions of the picture, counted from 0.
+        is_audio: (media tokens,) whether an interleaved token is audio.
+        block: (3, video tokens) positions of the video tokens, counted from 0.
         length: of the whole sequence: 2 start tokens, the media tokens, 2 end tokens, text.
 
     Returns:

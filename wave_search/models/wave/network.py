@@ -1,4 +1,4 @@
-"""WAVE: towers, decoder and fusion head, composed of transformers' own Qwen2.5-Omni parts and BEATs."""
+"""The WAVE network: towers, decoder and fusion head, composed of transformers' own Qwen2.5-Omni modules and BEATs."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ _CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 class Component(StrEnum):
-    """Weights that are loaded together when they are first needed: a text query needs neither tower."""
+    """Weights that are loaded together on first use: a text query needs neither tower."""
 
     DECODER = "decoder"
     HEAD = "head"
-    """The fusion head: a twentieth of the model, used by media only."""
+    """The fusion head: a twentieth of the model, used only for media."""
     VISION = "vision"
     AUDIO = "audio"
     """Audio tower and BEATs."""
 
     @property
     def prefixes(self) -> tuple[str, ...]:
-        """Prefixes of its keys. Each key of the model belongs to one component."""
+        """Prefixes of the component's keys. Each key of the model belongs to one component."""
         return _PREFIXES[self]
 
 
@@ -62,7 +62,7 @@ _AUDIBLE = {Modality.AUDIO, Modality.AV}
 
 
 def components_for(wanted: Collection[Modality]) -> tuple[Component, ...]:
-    """Return the components that embedding as `wanted` needs."""
+    """Return the components needed to embed as the modalities `wanted`."""
     needed = {
         Component.DECODER: True,
         Component.HEAD: any(modality is not Modality.TEXT for modality in wanted),
@@ -76,9 +76,9 @@ class Wave(nn.Module):
     """The model of the paper, without a language-model head.
 
     Its state_dict has the keys of the released checkpoints except `lm_head.weight`, so that
-    `load_state_dict(state, assign=True)` works as it is. It may be built under `torch.device("meta")`; call
-    `init_buffers` after the weights are loaded. Nothing here turns gradients off: callers that only embed use
-    `torch.inference_mode()`. One call at a time: two threads must not share an instance without a lock.
+    `load_state_dict(state, assign=True)` works unchanged. It may be built under `torch.device("meta")`; call
+    `init_buffers` after the weights are loaded. Nothing here disables gradients: callers that only embed use
+    `torch.inference_mode()`. Not thread-safe: two threads must not share an instance without a lock.
 
     Source: "WAVE: Learning Unified & Versatile Audio-Visual Embeddings with Multimodal LLM", arXiv:2509.21990.
     """
@@ -109,10 +109,10 @@ class Wave(nn.Module):
         return cast("torch.Tensor", self.model.embed_tokens.weight).device
 
     def init_buffers(self, device: torch.device | str) -> None:
-        """Compute the buffers that no checkpoint holds (rotary frequencies, sinusoids), in float32, on `device`.
+        """Compute the buffers that checkpoints lack (rotary frequencies, sinusoids), in float32, on `device`.
 
-        Call it after the weights are loaded: on the meta device nothing was computed, and a change of the model's
-        dtype would have rounded them.
+        Call it after the weights are loaded: on the meta device nothing is computed, and a change of the model's dtype
+        would round them.
         """
         for part in (self.audio_tower, self.visual, self.model):
             for path, value in computed_buffers(part):
@@ -130,7 +130,7 @@ class Wave(nn.Module):
             (tokens, hidden), in reading order.
         """
         steps, height, width = grid_thw
-        # Time steps do not attend to each other in the tower.
+        # time steps do not attend to each other in the tower
         at_once = max(1, TOWER_PATCHES[self.device.type] // (height * width))
         return torch.cat(
             [
@@ -145,7 +145,7 @@ class Wave(nn.Module):
         return cast("torch.Tensor", self.visual(patches, grid_thw=grid, plans={}).pooler_output)
 
     def audio_features(self, pieces: Sequence[AudioPiece]) -> torch.Tensor:
-        """Run the audio tower and BEATs on one sound.
+        """Run the audio tower and BEATs on one audio clip.
 
         Args:
             pieces: as `preprocess.audio_pieces` returns them.
@@ -161,14 +161,14 @@ class Wave(nn.Module):
         return torch.stack([tower, beats], dim=1).flatten(0, 1)
 
     def _beats_tokens(self, piece: AudioPiece) -> torch.Tensor:
-        """(tower tokens, BEATs dim): BEATs' tokens, padded or cut and averaged to the number of the tower's."""
+        """Return BEATs' tokens (tower tokens, dim): padded or truncated, and averaged to the number of tower tokens."""
         features = self.beats(torch.from_numpy(piece.fbank).to(self.device))
         wanted = 2 * audio_tower_tokens(len(piece.mel))
         fitted = F.pad(features[:wanted], (0, 0, 0, max(0, wanted - len(features))))
         return fitted.view(wanted // 2, 2, -1).mean(dim=1)
 
     def embed_media(self, sequences: Sequence[TokenSequence]) -> torch.Tensor:
-        """Embed clips with their prompts (or bare queries) through the fusion head.
+        """Embed clips with their prompts through the fusion head.
 
         Returns:
             (prompts, hidden), not normalised, in the order of the sequences and of the prompts of each. A row does
@@ -178,7 +178,7 @@ class Wave(nn.Module):
         return cast("torch.Tensor", self.classify_linear(torch.cat(layers, dim=-1)))
 
     def embed_text(self, sequences: Sequence[TokenSequence]) -> torch.Tensor:
-        """Embed texts: the last token of the last layer, without the head.
+        """Embed texts by the last token of the last layer, without the head.
 
         Returns:
             (batch, hidden), not normalised. A row does not depend on the other sequences of the batch.
@@ -187,9 +187,9 @@ class Wave(nn.Module):
 
 
 def normalised(rows: torch.Tensor) -> torch.Tensor:
-    """Normalise patches of bytes as in the training of the vision tower.
+    """Normalise byte patches as in the training of the vision tower.
 
-    On the device: bytes are a quarter of the size of floats to copy there.
+    This happens on the device, because bytes are a quarter of the size of floats to copy.
 
     Args:
         rows: (patches, channels x frames x height x width) uint8.
@@ -203,7 +203,7 @@ def normalised(rows: torch.Tensor) -> torch.Tensor:
 
 
 class _PatchEmbedding(nn.Module):
-    """The convolution over patches that do not overlap, computed as a matrix product: several times as fast."""
+    """A convolution over non-overlapping patches, computed as a matrix product, which is several times as fast."""
 
     def __init__(self, convolution: Any) -> None:
         super().__init__()
@@ -216,11 +216,11 @@ class _PatchEmbedding(nn.Module):
 
 
 def audio_tower_tokens(mel_frames: int) -> int:
-    """Return the number of tokens of one piece in the audio tower: 25 a second."""
+    """Return the number of audio tower tokens of one piece: 25 per second."""
     return ((mel_frames - 1) // 2 + 1) // 2
 
 
-# Settings that cost time or memory but do not change the buffers.
+# Minimal values of settings that cost time or memory but do not affect the buffers.
 _WITHOUT_WEIGHTS: dict[str, dict[str, Any]] = {
     "qwen2_5_omni_audio_encoder": {"encoder_layers": 0, "output_dim": 1},
     "qwen2_5_omni_vision_encoder": {"depth": 0, "out_hidden_size": 1, "spatial_merge_size": 1},
@@ -229,16 +229,16 @@ _WITHOUT_WEIGHTS: dict[str, dict[str, Any]] = {
 
 
 def computed_buffers(module: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
-    """Compute the buffers that a Qwen2.5-Omni module of transformers has in no checkpoint.
+    """Compute those buffers of a Qwen2.5-Omni module of transformers that are not in checkpoints.
 
-    They are taken from a second, almost empty model that is built on the CPU: this relies on no internals of a version
+    They are taken from a second, almost empty model built on the CPU, which does not rely on internals of any version
     of transformers.
 
     Args:
         module: audio tower, vision tower or decoder, possibly on the meta device.
 
     Returns:
-        Path inside `module`, and value, in float32 on the CPU.
+        Paths inside `module` with values, in float32 on the CPU.
     """
     config: Any = copy.deepcopy(module.config)
     for name, value in _WITHOUT_WEIGHTS[config.model_type].items():

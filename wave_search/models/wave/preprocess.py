@@ -1,4 +1,4 @@
-"""Arrays of a decoded clip to inputs of the towers. Needs no weights, and runs in any thread ahead of the model."""
+"""Preprocessing of decoded clips into inputs of the towers. Needs no weights, and can run ahead in any thread."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PIECE_SAMPLES = PIECE_S * SAMPLE_RATE_HZ
 
 @dataclass(frozen=True, slots=True)
 class Patches:
-    """Frames cut into patches."""
+    """The patches of frames."""
 
     rows: NDArray[np.uint8]
     """(patches, channels x frames x height x width), in the order that the vision tower expects."""
@@ -35,7 +35,7 @@ class Patches:
 
 @dataclass(frozen=True, slots=True)
 class AudioPiece:
-    """Inputs of the two audio encoders for at most 300 s of sound."""
+    """Inputs of the two audio encoders for at most 300 s of audio."""
 
     mel: NDArray[np.float32]
     """(frames, mel bins) log-mel spectrogram for the audio tower."""
@@ -45,7 +45,7 @@ class AudioPiece:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Inputs of the towers. None: the clip does not have it, or it is not wanted."""
+    """Inputs of the towers; None if the clip lacks the track, or it is not needed."""
 
     image: Patches | None = None
     video: Patches | None = None
@@ -53,12 +53,12 @@ class Prepared:
 
 
 def prepare(config: WaveConfig, clip: Clip, wanted: Collection[Modality]) -> Prepared:
-    """Compute the patches and spectrograms that `wanted` needs. May run in any thread.
+    """Compute the patches and spectrograms that the modalities `wanted` need. May run in any thread.
 
     Args:
         config: of the model.
-        clip: valid according to `check_clip`.
-        wanted: the modalities to embed.
+        clip: a clip that `check_clip` accepts.
+        wanted: modalities to embed.
     """
     visual = clip.frames is not None and not {Modality.VIDEO, Modality.AV}.isdisjoint(wanted)
     audible = clip.waveform is not None and not {Modality.AUDIO, Modality.AV}.isdisjoint(wanted)
@@ -77,7 +77,7 @@ def video_patches(config: WaveConfig, pixels: NDArray[np.uint8]) -> Patches:
         pixels: (frames, height, width, 3) RGB; height and width multiples of patch size x spatial merge.
 
     Raises:
-        ValueError: there is no frame, or a side is not such a multiple.
+        ValueError: there are no frames, or a side is not such a multiple.
     """
     depth, side, merge = config.temporal_patch_size, config.patch_size, config.spatial_merge_size
     frames, height, width, channels = pixels.shape
@@ -102,7 +102,7 @@ def image_patches(config: WaveConfig, pixels: NDArray[np.uint8]) -> Patches:
 
 
 def audio_pieces(config: WaveConfig, samples: NDArray[np.float32]) -> list[AudioPiece]:
-    """Cut a sound into pieces of 300 s and compute the inputs of the audio encoders.
+    """Cut audio into pieces of 300 s and compute the inputs of the audio encoders.
 
     Args:
         config: of the model.
@@ -115,7 +115,7 @@ def audio_pieces(config: WaveConfig, samples: NDArray[np.float32]) -> list[Audio
 
 
 def cut_pieces(samples: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    """Cut a sound into pieces of 300 s, each padded with silence to at least 1 s.
+    """Cut audio into pieces of 300 s, each padded with silence to at least 1 s.
 
     Raises:
         ValueError: there are no samples.
@@ -130,7 +130,7 @@ def log_mel(samples: NDArray[np.float32], bins: int) -> NDArray[np.float32]:
     """Compute Whisper's log-mel spectrogram of one piece.
 
     Args:
-        samples: (samples,) at most 300 s.
+        samples: (samples,), at most 300 s.
         bins: of the mel scale.
 
     Returns:
@@ -140,16 +140,16 @@ def log_mel(samples: NDArray[np.float32], bins: int) -> NDArray[np.float32]:
 
 
 def padded_log_mel(samples: NDArray[np.float32], bins: int) -> NDArray[np.float32]:
-    """Compute `log_mel` followed by the frames of the silence that the sound was padded with.
+    """Compute `log_mel`, followed by the frames of the padding whose windows overlap the audio.
 
-    The model was trained on pieces padded to 300 s. The windows of the last frames of the sound overlap the padding,
-    and those of the first frames of the padding overlap the sound and count for the maximum that limits the range. All
-    later frames are silent, change nothing and are not computed.
+    The model was trained on pieces padded to 300 s. The windows of the last frames of the audio overlap the padding,
+    and those of the first frames of the padding overlap the audio and contribute to the maximum that limits the range.
+    All later frames are silent, have no effect, and are not computed.
     """
     total = min(_PIECE_SAMPLES, -(-(len(samples) + WINDOW) // SHIFT) * SHIFT)
     return whisper_log_mel(np.pad(samples, (0, total - len(samples))), bins)
 
 
 def seconds_per_grid(config: WaveConfig, duration_s: float, frames: int) -> float:
-    """Return the seconds between two steps of the temporal grid, from true duration and number of sampled frames."""
+    """Return the seconds between two steps of the temporal grid, given true duration and number of frames."""
     return config.temporal_patch_size * duration_s / frames

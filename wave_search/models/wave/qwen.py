@@ -1,8 +1,8 @@
-"""The classes of transformers that WAVE is composed of, imported without their side effects.
+"""The classes of transformers that WAVE is composed of, imported without side effects.
 
-Where torchao is installed, transformers imports it for a function of a quantizer that is not used here. That takes more
+If torchao is installed, transformers imports it for a function of a quantizer that is not used here. This takes more
 than a second of CPU, and torchao writes warnings about its optional kernels to stderr. Here the function is imported
-when it is called.
+only when it is called.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _UNUSED_MODULE = "torchao.prototype.safetensors.safetensors_support"
 
 @contextmanager
 def _torchao_deferred() -> Iterator[None]:
-    """Answer imports from the unused module with functions that import it when they are called."""
+    """Replace functions of the unused module with ones that import it when called."""
     if "torchao" in sys.modules:
         yield
         return

@@ -1,4 +1,4 @@
-"""One clip as input of the decoder: token ids, position ids, and the features that replace placeholders."""
+"""Decoder input of one clip: token ids, position ids, and the features that replace placeholders."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class VisionFeatures:
-    """A video or an image after the vision tower, and what its layout needs."""
+    """The output of the vision tower for a video or an image, and the parameters of its layout."""
 
     tokens: torch.Tensor
-    """(tokens, hidden) as `Wave.vision_features` returns them."""
+    """(tokens, hidden), as returned by `Wave.vision_features`."""
     grid_thw: tuple[int, int, int]
     """Patches along time, height and width."""
     seconds_per_grid: float = 0.0
@@ -36,17 +36,17 @@ class VisionFeatures:
 
 @dataclass(frozen=True, slots=True)
 class AudioFeatures:
-    """A sound after the audio tower and BEATs."""
+    """The output of the audio tower and BEATs for an audio clip."""
 
     tokens: torch.Tensor
-    """(2 x tower tokens, hidden) as `Wave.audio_features` returns them: tower, BEATs, tower, BEATs, ..."""
+    """(2 x tower tokens, hidden), as returned by `Wave.audio_features`: tower, BEATs, tower, BEATs, ..."""
     pieces: int = 1
-    """Pieces of 300 s that the sound was cut into."""
+    """Number of pieces of 300 s that the audio was cut into."""
 
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """Rows of a tower and their positions in a sequence."""
+    """Output rows of a tower and their positions in a sequence."""
 
     indices: NDArray[np.int64]
     """(count,) positions in the sequence."""
@@ -56,10 +56,10 @@ class Feature:
 
 @dataclass(frozen=True, slots=True)
 class TokenSequence:
-    """Input of the decoder for one clip: what all prompts share, then the prompts, each with its end token.
+    """Input of the decoder for one clip: the shared tokens, then the prompts, each with its end token.
 
-    An embedding is read at the end of each prompt. Each prompt sees what is shared and itself, so that the result is
-    that of as many sequences with one prompt.
+    An embedding is read at the end of each prompt. Each prompt attends to the shared tokens and itself, so that the
+    result equals that of separate sequences with one prompt each.
     """
 
     token_ids: NDArray[np.int64]
@@ -67,21 +67,21 @@ class TokenSequence:
     position_ids: NDArray[np.int64]
     """(3, length): time, height, width."""
     features: tuple[Feature, ...] = ()
-    """What replaces the embeddings of placeholder tokens."""
+    """Features that replace the embeddings of placeholder tokens."""
     endings: tuple[int, ...] = ()
-    """Length of each prompt, if there are several."""
+    """Length of each prompt if there are several."""
 
     def __len__(self) -> int:
         return len(self.token_ids)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """What sequences must have in common to be one batch: the length, and those of several prompts."""
+        """Properties that sequences in a batch must share: the length, and the lengths of several prompts."""
         return (len(self), *self.endings)
 
 
 def text_sequence(config: WaveConfig, text_ids: Sequence[int]) -> TokenSequence:
-    """A text: nothing but its tokens and the end token (which is not doubled).
+    """Return the sequence of a text: its tokens and one end token.
 
     Args:
         config: of the model.
@@ -92,19 +92,19 @@ def text_sequence(config: WaveConfig, text_ids: Sequence[int]) -> TokenSequence:
 
 
 def audio_sequence(config: WaveConfig, prompts: Prompts, audio: AudioFeatures) -> TokenSequence:
-    """A sound, then the prompts."""
+    """Return the sequence of an audio clip, followed by the prompts."""
     tokens = config.tokens
     media = [tokens.audio_start, *[tokens.audio] * len(audio.tokens), tokens.audio_end]
     return _prompted(config, media, prompts, layout.sequential, (_block(1, audio.tokens),))
 
 
 def video_sequence(config: WaveConfig, prompts: Prompts, vision: VisionFeatures) -> TokenSequence:
-    """The frames of a video, then the prompts."""
+    """Return the sequence of the frames of a video, followed by the prompts."""
     return _vision_sequence(config, prompts, vision, config.tokens.video)
 
 
 def image_sequence(config: WaveConfig, prompts: Prompts, vision: VisionFeatures) -> TokenSequence:
-    """An image, then the prompts."""
+    """Return the sequence of an image, followed by the prompts."""
     return _vision_sequence(config, prompts, vision, config.tokens.image)
 
 
@@ -115,17 +115,17 @@ def audiovisual_sequence(
     audio: AudioFeatures,
     rule: str = "sequential",
 ) -> TokenSequence:
-    """Picture and sound of the same span, interleaved in time, then the prompts.
+    """Return the sequence of frames and audio of the same span, interleaved in time, followed by the prompts.
 
     Args:
         config: of the model.
         prompts: tokens of each prompt, without the end token.
         vision: features of the frames.
-        audio: features of the sound.
-        rule: how positions are counted: "sequential", as the released evaluation does, or "aligned", as in training.
+        audio: features of the audio.
+        rule: rule for positions: "sequential", as in the released evaluation, or "aligned", as in training.
 
     Raises:
-        ModelError: aligned positions of a sound of more than one piece, for which they are not defined.
+        ModelError: aligned positions for audio of more than one piece, for which they are not defined.
         UsageError: no such rule.
     """
     tokens = config.tokens
@@ -142,7 +142,7 @@ def audiovisual_sequence(
         case "aligned":
             if audio.pieces > 1:
                 raise ModelError(
-                    "aligned positions are not defined for a sound longer than 300 s",
+                    "aligned positions are not defined for audio longer than 300 s",
                     "Use the positions 'sequential', or shorter segments.",
                 )
             block = _grid(config, vision)
@@ -173,11 +173,11 @@ def _prompted(
     positions_of: Callable[[int], NDArray[np.int64]],
     features: tuple[Feature, ...],
 ) -> TokenSequence:
-    """Media and prompts; `positions_of` returns the position ids of the media with one prompt, for a length."""
+    """Combine media and prompts; `positions_of` returns the position ids of one prompt, for a given length."""
     endings = [_ended(config, prompt) for prompt in prompts]
     lengths = tuple(map(len, endings))
     stem = len(media)
-    # Every prompt starts at the same position, so the position ids of the longest include those of all.
+    # All prompts start at the same position, so the position ids of the longest include those of the others.
     counted = positions_of(stem + max(lengths))
     position_ids = np.concatenate(
         [counted[:, :stem], *[counted[:, stem : stem + length] for length in lengths]], axis=1

@@ -1,7 +1,7 @@
-"""Spectrograms of the two audio encoders: Whisper's log-mel, and Kaldi's filterbank as BEATs takes it.
+"""Spectrograms for the two audio encoders: Whisper's log-mel, and Kaldi's filterbank as used by BEATs.
 
-In double precision, so that they do not depend on the processor: the single-precision Fourier transform of torch, which
-transformers uses, differs by 1.5e-5 from one type of CPU to the other. Sources: "Robust Speech Recognition via
+They are computed in double precision to be independent of the processor: the single-precision Fourier transform of
+torch, which transformers uses, differs by up to 1.5e-5 between types of CPU. Sources: "Robust Speech Recognition via
 Large-Scale Weak Supervision", arXiv:2212.04356; "BEATs: Audio Pre-Training with Acoustic Tokenizers", arXiv:2212.09058.
 """
 
@@ -13,21 +13,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 from transformers.audio_utils import mel_filter_bank
 
+from wave_search.models.wave.clips import SAMPLE_RATE_HZ
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-_SAMPLE_RATE_HZ = 16_000
 WINDOW, SHIFT = 400, 160
-"""Samples of a window, and from one window to the next: 25 and 10 ms."""
-# Bounds the memory of the double-precision spectra of a long sound.
+"""Window and hop length in samples: 25 and 10 ms."""
+# Bounds the memory for double-precision spectra of long audio.
 _BLOCK_FRAMES = 2048
 
 # Whisper's
 _SMALLEST_POWER = 1e-10
 _RANGE = 8.0
-"""Powers of ten below the loudest bin of a sound at which the others are cut off."""
+"""Powers of ten below the loudest bin at which the others are clipped."""
 
 # Kaldi's
 BINS = 128
@@ -41,14 +42,14 @@ def whisper_log_mel(samples: NDArray[np.float32], bins: int) -> NDArray[np.float
     """Compute Whisper's log-mel spectrogram.
 
     Args:
-        samples: (samples,) in [-1, 1] at 16 kHz, more than 200; it is continued by reflection at both ends.
+        samples: (samples,) in [-1, 1] at 16 kHz, more than 200; padded by reflection at both ends.
         bins: of the mel scale.
 
     Returns:
         (samples // 160, bins)
     """
     windows = _windows(np.pad(samples, WINDOW // 2, mode="reflect"))[: len(samples) // SHIFT]
-    # The window of Whisper is periodic: the symmetric one of one sample more, without its last.
+    # Whisper's window is periodic: a symmetric window with one more sample, without its last one.
     window, filters = np.hanning(WINDOW + 1)[:-1], _slaney_filters(bins)
     mel = _in_blocks(windows, lambda frames: np.maximum(_power(frames * window, WINDOW) @ filters, _SMALLEST_POWER))
     log = np.log10(mel)
@@ -94,14 +95,14 @@ def _power(frames: NDArray[np.float64], points: int) -> NDArray[np.float64]:
 
 @cache
 def _slaney_filters(bins: int) -> NDArray[np.float64]:
-    """(201, bins) triangles of equal area."""
+    """Return (201, bins) triangular filters of equal area."""
     return np.asarray(
         mel_filter_bank(
             num_frequency_bins=WINDOW // 2 + 1,
             num_mel_filters=bins,
             min_frequency=0.0,
-            max_frequency=_SAMPLE_RATE_HZ / 2,
-            sampling_rate=_SAMPLE_RATE_HZ,
+            max_frequency=SAMPLE_RATE_HZ / 2,
+            sampling_rate=SAMPLE_RATE_HZ,
             norm="slaney",
             mel_scale="slaney",
         )
@@ -115,10 +116,10 @@ def _povey_window() -> NDArray[np.float64]:
 
 @cache
 def _kaldi_filters() -> NDArray[np.float64]:
-    """(257, 128) triangles, equally wide in mel; the narrowest hold no bin of the spectrum."""
+    """Return (257, 128) triangular filters of equal width in mel; the narrowest contain no bin of the spectrum."""
     edges = np.linspace(_mel(_LOW_HZ), _mel(_HIGH_HZ), BINS + 2)
     left, centre, right = edges[:-2], edges[1:-1], edges[2:]
-    bins = _mel(np.arange(_FFT // 2 + 1) * _SAMPLE_RATE_HZ / _FFT)[:, None]
+    bins = _mel(np.arange(_FFT // 2 + 1) * SAMPLE_RATE_HZ / _FFT)[:, None]
     return np.maximum(0, np.minimum((bins - left) / (centre - left), (right - bins) / (right - centre)))
 
 

@@ -1,10 +1,11 @@
-"""Text to token ids; a text cannot produce special tokens."""
+"""Tokenization of text, which cannot produce special tokens."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wave_search.errors import CheckpointError, UsageError
+from wave_search.errors import CheckpointError
+from wave_search.models.base import check_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,10 +15,10 @@ if TYPE_CHECKING:
     from wave_search.models.wave.config import SpecialTokens
 
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt", "added_tokens.json", "tokenizer_config.json")
-"""Files that the ids depend on; a checkpoint has the first, or the others."""
+"""Files that the ids depend on; a checkpoint has either the first or the others."""
 
 MAX_TEXT_TOKENS = 8192
-"""Longer texts are cut: the memory of a forward pass grows with the length."""
+"""Longer texts are truncated, because the memory of a forward pass grows with the length."""
 
 _END = "<|im_end|>"
 _SPECIAL = {
@@ -31,11 +32,11 @@ _SPECIAL = {
     "<|vision_bos|>": "vision_start",
     "<|vision_eos|>": "vision_end",
 }
-"""Spelling in the tokenizer -> name in `SpecialTokens`."""
+"""Token in the tokenizer -> name in `SpecialTokens`."""
 
 
 class TextTokenizer:
-    """Encodes text of users, which yields no special token whatever it contains."""
+    """Encodes text from users, which never yields special tokens."""
 
     def __init__(self, tokenizer: Tokenizer, special: SpecialTokens) -> None:
         """Configure a tokenizer.
@@ -56,7 +57,7 @@ class TextTokenizer:
                     f"the ids of {token} differ: {found} in the tokenizer, {expected} in config.json",
                     "Use the tokenizer files that the checkpoint was published with.",
                 )
-        # A file may list the media tokens as ordinary additions; only those marked special can be kept out of texts.
+        # A file may list the media tokens as ordinary added tokens, but only special ones can be excluded from texts.
         tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in _SPECIAL])
         tokenizer.encode_special_tokens = True
         tokenizer.no_truncation()
@@ -65,7 +66,7 @@ class TextTokenizer:
 
     @classmethod
     def from_directory(cls, directory: Path, special: SpecialTokens) -> TextTokenizer:
-        """Read `tokenizer.json`, or `vocab.json` and `merges.txt`, of a checkpoint.
+        """Read `tokenizer.json`, or else `vocab.json` and `merges.txt`, of a checkpoint.
 
         Raises:
             CheckpointError: neither is there, one is damaged, or its special tokens do not have the ids of `special`.
@@ -73,21 +74,16 @@ class TextTokenizer:
         return cls(_read(directory), special)
 
     def encode(self, text: str) -> list[int]:
-        """Ids of a text or a prompt, without an end token.
+        """Return the ids of a text or a prompt, without an end token.
 
-        A closing `<|im_end|>` is dropped, because every sequence ends with one. A text
-        of more than `MAX_TEXT_TOKENS` is represented by its beginning.
+        A trailing `<|im_end|>` is dropped, because every sequence ends with one. A text of more than `MAX_TEXT_TOKENS`
+        is truncated.
 
         Raises:
-            UsageError: the text is only white space, or not valid Unicode.
+            UsageError: the text is blank, or not valid Unicode.
         """
         words = text.removesuffix(_END)
-        if not words.strip():
-            raise UsageError("the text is empty", "Enter at least one word.")
-        try:
-            words.encode()
-        except UnicodeEncodeError:
-            raise UsageError("the text is not valid Unicode", "It may contain bytes of another encoding.") from None
+        check_text(words, remedy="Enter at least one word.")
         ids: list[int] = self._tokenizer.encode(words, add_special_tokens=False).ids
         return ids[:MAX_TEXT_TOKENS]
 
@@ -105,7 +101,7 @@ def _read(directory: Path) -> Tokenizer:
 
             tokenizer: Tokenizer = Qwen2Tokenizer.from_pretrained(directory, local_files_only=True).backend_tokenizer
             return tokenizer
-    except Exception as error:  # the tokenizers library raises bare Exception for a file that it cannot parse
+    except Exception as error:  # the tokenizers library raises a plain Exception for a file that it cannot parse
         raise CheckpointError(
             f"{path}: not a readable tokenizer ({error})", "Copy the tokenizer files of the checkpoint again."
         ) from error

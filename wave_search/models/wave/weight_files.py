@@ -1,4 +1,4 @@
-"""Files of weights: finding them, listing their tensors, and reading one tensor at a time."""
+"""Weight files: finding them, listing their tensors, and reading one tensor at a time."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _LAYOUTS = (
     ("model.safetensors.index.json", "model.safetensors"),
     ("pytorch_model.bin.index.json", "pytorch_model.bin"),
 )
-# Names of the two factors in torch's newer weight norm; the older, released names are used here.
+# Names of the two factors in torch's newer weight norm. The older names, those of the release, are used here.
 _NEW_SPELLING = re.compile(r"\.parametrizations\.weight\.original([01])$")
-# How torch reports a pickle that names or calls anything but tensors.
+# Torch's messages for a pickle that refers to or calls anything but tensors.
 _CODE = re.compile(r"GLOBAL ([\w.]+)|unrecognized")
 
 
 @dataclass(frozen=True, slots=True)
 class StoredTensor:
-    """The place of a tensor."""
+    """The location of a tensor in a file."""
 
     path: Path
     name: str
@@ -38,17 +38,17 @@ class StoredTensor:
 
 
 class Shard(Protocol):
-    """One opened file."""
+    """An open weight file."""
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shape of each tensor, by its name in the file; reads no data."""
+        """Return the shape of each tensor by its name in the file; reads no data."""
 
     def tensor(self, name: str) -> torch.Tensor:
-        """One tensor, on the CPU, in the dtype that it is stored in."""
+        """Return a tensor on the CPU, in its stored dtype."""
 
 
 def weight_files(directory: Path) -> list[Path]:
-    """Files that hold the weights of a checkpoint: safetensors if there are any, else `.bin`; in shards or one.
+    """Return the weight files of a checkpoint: safetensors if there are any, else `.bin`; in shards or in one file.
 
     Raises:
         CheckpointError: there are none, the index cannot be read, or it names a missing file.
@@ -66,7 +66,7 @@ def weight_files(directory: Path) -> list[Path]:
 
 
 def catalogue(files: Iterable[Path]) -> dict[str, StoredTensor]:
-    """Find all tensors of some files, by the names that the released checkpoint has for them; reads no data.
+    """List all tensors of some files by their names in the released checkpoint; reads no data.
 
     Raises:
         CheckpointError: a file is damaged or incomplete, or contains anything but tensors.
@@ -95,12 +95,12 @@ def read_json(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def open_shard(path: Path) -> Iterator[Shard]:
-    """Open a file of weights; its data is mapped, not read.
+    """Open a weight file; its data is mapped, not read.
 
-    A `.pt` or `.bin` file holds its tensors at the top level or, as that of BEATs, under "model".
+    A `.pt` or `.bin` file has its tensors at the top level or, like that of BEATs, under "model".
 
     Raises:
-        CheckpointError: it is damaged or incomplete, or contains anything but tensors; also while it is used.
+        CheckpointError: it is damaged or incomplete, or contains anything but tensors; also raised on later use.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -145,7 +145,7 @@ def _canonical(name: str) -> str:
 
 
 def _not_unpickled(path: Path, error: Exception) -> CheckpointError:
-    """An error with its own message: that of torch advises running the code."""
+    """Return an error with a message of its own, because torch's advises running the code."""
     code = _CODE.search(str(error))
     if code is None:
         return CheckpointError(f"{path}: not readable as weights (not a pickle of tensors)", _COPY_AGAIN)

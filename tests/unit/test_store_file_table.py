@@ -1,9 +1,22 @@
 from __future__ import annotations
 
+from dataclasses import is_dataclass
+
 import pyarrow as pa
 import pytest
 
-from wave_search.store import Column, FileRow, MetadataRow, file_table, schema
+from wave_search.store import (
+    Column,
+    FileRow,
+    MetadataRow,
+    checksums,
+    columns,
+    file_table,
+    manifest,
+    rows,
+    schema,
+    shards,
+)
 from wave_search.store.file_table import ContentIds, FileTable, Metadata
 from wave_search.store.overlay import Overlay, dead_contents
 
@@ -14,7 +27,7 @@ ROWS = [
 ]
 
 
-def known_files(rows: list[FileRow]) -> FileTable:
+def table_of(rows: list[FileRow]) -> FileTable:
     return FileTable(schema.file_table(rows, schema.schemas(8)["files"]))
 
 
@@ -26,7 +39,7 @@ def hashed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.usefixtures("hashed")
 def test_files_are_found_by_path() -> None:
-    files = known_files(ROWS)
+    files = table_of(ROWS)
     assert dict(files) == {row.path: row for row in ROWS}
     assert list(files.values()) == list(files.values()) == ROWS
     assert (len(files), list(files)) == (3, [row.path for row in ROWS])
@@ -37,20 +50,20 @@ def test_files_are_found_by_path() -> None:
 
 def test_files_are_read_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_table, "_BATCH_ROWS", 2)
-    files = known_files(ROWS)
+    files = table_of(ROWS)
     assert list(files) == [row.path for row in ROWS]
     assert list(files.values()) == ROWS
     assert dict(files) == {row.path: row for row in ROWS}
 
 
 def test_what_is_recorded_twice_counts_once_among_the_distinct() -> None:
-    assert (known_files(ROWS).distinct(), known_files([*ROWS, ROWS[0]]).distinct()) == (3, 3)
+    assert (table_of(ROWS).distinct(), table_of([*ROWS, ROWS[0]]).distinct()) == (3, 3)
     assert ContentIds(pa.table({"digest": ["b", "a", "b"], "content_id": [3, 1, 2]})).distinct() == 2
 
 
 def test_contents_that_no_file_has_are_dead() -> None:
     contents = pa.table({"digest": ["a", "b", "c"], "content_id": [7, 8, 9]})
-    known, ids = known_files(ROWS), ContentIds(contents)
+    known, ids = table_of(ROWS), ContentIds(contents)
     files, content_ids = Overlay(known), Overlay(ids)
     assert dead_contents(files, content_ids, known, ids) == {"b": 8, "c": 9}
     files.put(b"/new", FileRow(b"/new", b"/", 1, 1, 1, 8))
@@ -87,7 +100,7 @@ def test_contents_are_found_by_digest() -> None:
 
 
 def test_nothing_is_known_of_an_empty_index() -> None:
-    assert dict(known_files([])) == {}
+    assert dict(table_of([])) == {}
     assert (
         dict(ContentIds(pa.table({"digest": pa.array([], pa.string()), "content_id": pa.array([], pa.int64())}))) == {}
     )
@@ -113,3 +126,14 @@ def test_small_batches_are_read_as_few_large_ones():
     assert [len(batch) for batch in joined] == [6, 6, 6, 3]
     assert [one for batch in joined for one in schema.ids(batch, "segment_id").tolist()] == list(range(21))
     assert list(schema.merged(iter(()), 6)) == []
+
+
+def test_the_records_of_the_store_are_frozen() -> None:
+    modules = (checksums, columns, manifest, rows, shards)
+    records = [
+        kind for module in modules for kind in vars(module).values() if is_dataclass(kind) and isinstance(kind, type)
+    ]
+    assert {"Manifest", "Listing", "Meta", "SegmentColumns", "FileRow"} <= {kind.__name__ for kind in records}
+    for kind in records:
+        assert kind.__dataclass_params__.frozen, kind  # type: ignore[attr-defined]
+        assert "__slots__" in vars(kind), kind
