@@ -81,6 +81,9 @@ def write_atomic(
             temporary.replace(path)
         else:
             os.link(temporary, path)  # unlike a rename, it fails if the name is taken
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None  # a user does not know the temporary name
+        raise
     finally:
         temporary.unlink(missing_ok=True)
     if durable:

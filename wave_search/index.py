@@ -22,9 +22,11 @@ from wave_search.query import (
     Searcher,
     SearchRequest,
     Tagging,
+    check_count,
     check_instructions,
     describe,
     find_duplicates,
+    is_number,
     own_columns,
     parse_modality,
     read_labels,
@@ -99,7 +101,7 @@ def create(
         ModelError: the model cannot be loaded.
     """
     segmentation = str(Segmentation.parse(segment))
-    chosen = None if modalities is None else {parse_modality(name) for name in modalities}
+    chosen = None if modalities is None else {parse_modality(name) for name in _names(modalities)}
     session = ModelSession(model, load or LoadOptions())
     spec = session.model().spec
     held = tuple(modality for modality in spec.modalities if chosen is None or modality in chosen)
@@ -147,6 +149,8 @@ class Index:
 
     def __init__(self, snapshot: Snapshot, session: ModelSession, workers: int | None) -> None:
         check_faiss()
+        if workers is not None:
+            check_count("workers", workers)
         self._session = session
         self._workers = workers or default_workers()
         self._encoder = Encoder(session.decoders, session.model)
@@ -202,8 +206,9 @@ class Index:
             ModelError: the model cannot be loaded.
             Interrupted: Ctrl-C was pressed; completed files are in the index, and the exception carries the report.
         """
-        wanted = check_instructions(instructions)
-        options = indexer.Options(self._workers, min_shard_rows, tuple(exclude), wanted, retry, _recall(recall))
+        check_count("min_shard_rows", min_shard_rows)
+        wanted, excluded = check_instructions(instructions), tuple(_names(exclude))
+        options = indexer.Options(self._workers, min_shard_rows, excluded, wanted, retry, _recall(recall))
         try:
             return indexer.add(self.path, _several(paths), self._session.model, options, progress)
         finally:
@@ -240,9 +245,12 @@ class Index:
             recall: as for `add`.
 
         Raises:
-            UsageError: the recall is not valid.
+            UsageError: an argument is not valid.
             IndexStateError: another process writes, the disk is full, or a table is damaged.
         """
+        check_count("min_shard_rows", min_shard_rows)
+        if not is_number(keep_versions_for_s) or not keep_versions_for_s >= 0:
+            raise UsageError(f"keep_versions_for_s must be at least 0 seconds, got {keep_versions_for_s!r}")
         try:
             return indexer.optimize(
                 self.path,
@@ -325,6 +333,8 @@ class Index:
         """
         if request is not None and query:
             raise UsageError("a search takes a request or keywords, not both", f"Leave out {', '.join(query)}.")
+        if not isinstance(request, SearchRequest | None):
+            raise UsageError(f"{request!r} is not a SearchRequest", 'Name what you give: search(text="a dog").')
         return self._searcher.search(request or SearchRequest.build(**query), progress, warn)
 
     def import_metadata(self, file: StrPath) -> MetadataReport:
@@ -350,7 +360,7 @@ class Index:
             UsageError: there is no such column.
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
-        indexer.remove_columns(self.path, [columns] if isinstance(columns, str) else list(columns))
+        indexer.remove_columns(self.path, _names(columns))
         self.refresh()
 
     def metadata(self) -> tuple[ColumnInfo, ...]:
@@ -385,7 +395,7 @@ class Index:
             ModelError: the model cannot be loaded, or is not the index's.
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
-        searcher, tagging = self._searcher, Tagging(read_labels(labels), min_z, top)
+        searcher, tagging = self._searcher, Tagging(read_labels(_names(labels)), min_z, top)
         tagged = tagging.run(searcher.snapshot, searcher.targets(target), self._encoder, column)
         indexer.put_columns(self.path, tagged.columns, tagged.values)
         self.refresh()
@@ -418,10 +428,22 @@ class Index:
 
 
 def _several(paths: Iterable[StrPath]) -> list[StrPath]:
-    return [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    several: list[StrPath] = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    if "" in several:  # it would be the current folder
+        raise UsageError("the name of a file or folder is empty", "Write . for the current folder.")
+    return several
+
+
+def _names(given: Iterable[str]) -> list[str]:
+    """Return several names, or a single one: not its letters, of which "*" would be a glob for all files."""
+    names = [given] if isinstance(given, str) else list(given)
+    for name in names:
+        if not isinstance(name, str):
+            raise UsageError(f"{name!r} is not a text")
+    return names
 
 
 def _recall(recall: float | None) -> float | None:
-    if recall is not None and not 0 < recall <= 1:
-        raise UsageError(f"recall must be above 0 and at most 1, got {recall:g}", "Try 0.95.")
+    if recall is not None and (not is_number(recall) or not 0 < recall <= 1):
+        raise UsageError(f"recall must be above 0 and at most 1, got {recall!r}", "Try 0.95.")
     return recall

@@ -67,6 +67,12 @@ def test_what_cannot_be_embedded(embedder: ws.MediaEmbedder, tmp_path: Path) -> 
         embedder.encode(["a\udcff"])
     with pytest.raises(UsageError, match="Audio, Video"):
         embedder.encode([tmp_path / "dog.wav"])  # type: ignore[list-item]
+    with pytest.raises(UsageError, match="5 cannot be embedded"):
+        embedder.encode(5)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="5 is not an instruction"):
+        embedder.encode("a", 5)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="two or more choices"):
+        embedder.ask(write_image(tmp_path / "b.png"), "What?", "ab")
     with pytest.raises(UsageError, match="the clip is empty"):
         embedder.encode([Clip()])
     with pytest.raises(UsageError, match="the file has no audio"):

@@ -238,6 +238,8 @@ def test_the_limit_is_of_queries_and_not_of_what_they_search(folder: Path) -> No
     assert [(one.name, one.queries, one.items) for one in report.directions] == [("audio -> audio", 2, 6)]
     with pytest.raises(UsageError, match="at least 1, got 0"):
         evaluate(folder / "pairs.csv", options=Options(limit=0))
+    with pytest.raises(UsageError, match="workers must be at least 1, got -1"):
+        evaluate(folder / "pairs.csv", workers=-1)
 
 
 def test_faults_show_before_a_model_is_loaded(folder: Path, counted: CountingEmbedder) -> None:

@@ -317,6 +317,8 @@ def test_the_command(cli: Any, configure: Configure) -> None:
     record = json.loads(done.stdout)
     assert (record["steps_done"], len(record["left_out"]), record["pairs"]) == (2, 4, {"text_audio": 4})
     assert Path(record["model"], "config.json").is_file()
+    for row in record["left_out"]:  # names the row as the message does
+        assert f"{row['path']}, {row['place']}: " in done.stderr
     assert "missing.wav" in done.stderr
     assert "Traceback" not in done.stderr
     refused = cli("train", config.with_name("none.toml"))

@@ -271,3 +271,50 @@ def test_optimize_needs_no_model_and_finds_the_same(settled: Path, monkeypatch: 
         assert 0 < report.after_bytes < report.before_bytes
         assert index.search(vector=vector, k=5) == hits
     assert ws.verify(settled / "index") == ()
+
+
+def test_a_single_name_is_not_its_letters(settled: Path, counted: CountingEmbedder) -> None:
+    with ws.open(settled / "index") as index:
+        report = index.add(settled / "media", exclude="*.zzz")  # its first letter alone would exclude all files
+        assert (report.removed, report.unchanged) == (0, LIBRARY_FILES)
+        assert [*index.tag("rain").files] == ["rain"]
+    with ws.create(settled / "other", modalities="audio") as other:
+        assert other.info().modalities == ("audio",)
+
+
+def test_an_empty_name_is_not_the_current_folder(settled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(settled / "media")
+    with ws.open(settled / "index") as index:
+        for call in (index.add, index.remove):
+            with pytest.raises(UsageError, match="is empty"):
+                call([""])
+        assert index.info().files == LIBRARY_FILES
+
+
+def test_arguments_that_are_not_valid(settled: Path) -> None:
+    with ws.open(settled / "index") as index:
+        for given in ({"min_shard_rows": 0}, {"recall": "x"}, {"recall": 2}):
+            with pytest.raises(UsageError, match="must be"):
+                index.add(settled / "media", **given)
+            with pytest.raises(UsageError, match="must be"):
+                index.optimize(**given)
+        for seconds in (-1, float("nan"), "x"):
+            with pytest.raises(UsageError, match="must be at least 0 seconds"):
+                index.optimize(keep_versions_for_s=seconds)  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match="min_z must be a number"):
+            index.tag(["rain"], min_z="4")  # type: ignore[arg-type]
+    for workers in (0, -1, "2"):
+        with pytest.raises(UsageError, match="workers must be"):
+            ws.open(settled / "index", workers=workers)  # type: ignore[arg-type]
+
+
+def test_options_of_the_model_that_the_index_was_not_made_with(settled: Path) -> None:
+    ws.open(settled / "index", load=ws.LoadOptions(family={"positions": "sequential"})).close()
+    for family in ({"positions": "aligned"}, {"pooling": "mean"}):
+        with pytest.raises(ws.errors.IndexMismatchError, match=r"made with the options .*'sequential'"):
+            ws.open(settled / "index", load=ws.LoadOptions(family=family))
+    for budget in (0, -1, 1.5, "x"):
+        with pytest.raises(UsageError, match="token_budget must be at least 1"):
+            ws.LoadOptions(token_budget=budget)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="must be a mapping"):
+        ws.LoadOptions(family=["positions"])  # type: ignore[arg-type]

@@ -31,7 +31,7 @@ def settings(tmp_path: Path) -> Callable[..., Settings]:
         else:
             lines.append(f"lora = {json.dumps(lora)}")
         file = tmp_path / "run.toml"
-        file.write_text("\n".join(["[finetune]", *lines]))
+        file.write_text("\n".join(["[finetune]", *lines]).replace("Infinity", "inf"))  # as TOML writes it
         return Settings.read(file)
 
     return read
@@ -108,6 +108,10 @@ def test_defaults_are_those_of_the_published_training(settings: Callable[..., Se
         ({"steps": 1.5}, "finetune.steps: Expected `int | null`, got `float`"),
         ({"steps": 3, "epochs": 1}, "finetune: epochs and steps exclude each other"),
         ({"epochs": 0}, "finetune.epochs: Expected `float` > 0"),
+        ({"epochs": float("inf")}, "finetune.epochs: Expected `float` <= 1.79"),
+        ({"learning_rate": float("inf")}, "finetune.learning_rate: Expected `float` <= 1.79"),
+        ({"seed": -1}, "finetune.seed: Expected `int` >= 0"),
+        ({"seed": 2**63}, "finetune.seed: Expected `int` <= 9223372036854775807"),
         ({"batch": 1}, "finetune.batch: Expected `int` >= 2"),
         ({"batch": True}, "finetune.batch: Expected `int`, got `bool`"),
         ({"pairs": []}, "finetune.pairs: Expected `array` of length >= 1"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 from typing import Any
@@ -78,12 +79,12 @@ def test_what_need_not_belong_together_is_not_paired(path: Path) -> None:
 @pytest.mark.parametrize("vector", [[3.0, 4.0], [[3.0, 4.0]], np.array([3, 4], np.float16), Weighted([3.0, 4.0], 1)])
 def test_a_vector_gets_unit_norm(vector: object) -> None:
     (part,) = terms(vector=vector)
-    assert part.item.dtype == np.float32
-    np.testing.assert_allclose(part.item, [[0.6, 0.8]])
+    assert part.item.rows.dtype == np.float32
+    np.testing.assert_allclose(part.item.rows, [[0.6, 0.8]])
 
 
 @pytest.mark.parametrize(
-    "vector", [[0.0, 0.0], [np.nan, 1.0], [np.inf, 1.0], np.empty((0, 2)), np.ones((2, 2, 2)), ["a", "b"]]
+    "vector", [[0.0, 0.0], [np.nan, 1.0], [np.inf, 1.0], np.empty((0, 2)), np.ones((2, 2, 2)), ["a", "b"], [1, 2j]]
 )
 def test_what_is_no_vector_is_refused(vector: object) -> None:
     with pytest.raises(UsageError, match="vector"):
@@ -98,8 +99,8 @@ def test_something_is_asked() -> None:
         terms(text=Not("a"), like=Not(3))
 
 
-@pytest.mark.parametrize("weight", [0.0, float("nan"), float("inf")])
-def test_what_is_no_weight_is_refused(weight: float) -> None:
+@pytest.mark.parametrize("weight", [0.0, float("nan"), float("inf"), "2", None, True])
+def test_what_is_no_weight_is_refused(weight: Any) -> None:
     with pytest.raises(UsageError, match="must be a finite number other than 0, got"):
         Weighted("a", weight)
     with pytest.raises(UsageError, match=r"must be (above 0|a finite number)"):
@@ -115,7 +116,11 @@ def test_what_is_no_weight_is_refused(weight: float) -> None:
         {"text": [b"a"]},
         {"like": "three"},
         {"like": replace},
+        {"like": True},
+        {"like": 1 << 63},
         {"audio": 3},
+        {"audio": ""},
+        {"audio": MediaRef(Path(__file__), Modality.AUDIO, "1")},  # type: ignore[arg-type]
         {"similar": "no/such/file"},
         {"similar": ["no/such/file"]},
     ],
@@ -172,7 +177,20 @@ def test_targets(target: Any) -> None:
         ({"k": 0}, "k must be at least 1, got 0"),
         ({"per_file": 0}, "per_file must be at least 1, got 0"),
         ({"rerank": 0, "instruction": "What?"}, "rerank must be at least 1, got 0"),
+        ({"k": 2.5}, "k must be an integer, got 2.5"),
+        ({"k": "5"}, "k must be an integer, got '5'"),
+        ({"k": True}, "k must be an integer, got True"),
+        ({"k": None}, "k must be an integer, got None"),
+        ({"k": float("nan")}, "k must be an integer, got nan"),
+        ({"k": 10**30}, "k must be at most 2,147,483,647, got 1"),
+        ({"per_file": 1.5}, "per_file must be an integer, got 1.5"),
+        ({"where": 5}, "where must be a text, got 5"),
+        ({"moments": "no"}, "moments must be True or False, got 'no'"),
+        ({"columns": (5,)}, "columns must be names"),
+        ({"columns": None}, "columns must be names"),
         ({"min_z": float("nan")}, "min_z must be a number"),
+        ({"min_z": "3"}, "min_z must be a number"),
+        ({"dedupe": "0.9"}, "dedupe must be a cosine"),
         ({"dedupe": 0.0}, "dedupe must be a cosine above 0 and at most 1, got 0"),
         ({"dedupe": 1.01}, "dedupe must be a cosine above 0 and at most 1, got 1.01"),
         ({"dedupe": float("nan")}, "dedupe must be a cosine"),
@@ -188,9 +206,24 @@ def test_a_request_that_is_not_valid(given: dict[str, Any], message: str) -> Non
 
 
 def test_a_request_has_a_term_to_find() -> None:
-    for terms_ in ((), (Not("a"),)):
-        with pytest.raises(UsageError, match=r"there is no query|only terms to avoid"):
-            SearchRequest(terms_)
+    for terms_ in ((), (Not("a"),), "a", ("a",), Weighted("a")):
+        with pytest.raises(UsageError, match=r"there is no query|only terms to avoid|terms of a query are not"):
+            SearchRequest(terms_)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("given", [{"text": "a"}, {"vector": [[1.0, 2.0], [3.0, 4.0]], "columns": ["fps"]}])
+def test_equal_requests_are_equal_after_a_journey_too(given: dict[str, Any]) -> None:
+    request = SearchRequest.build(**given)
+    assert request == SearchRequest.build(**given) == pickle.loads(pickle.dumps(request))  # noqa: S301
+    assert len({request, SearchRequest.build(**given)}) == 1
+    assert request != SearchRequest.build(vector=[[1.0, 2.0], [3.0, 5.0]], columns=["fps"])
+
+
+def test_numbers_of_numpy() -> None:
+    request = SearchRequest.build(
+        text=Weighted("a", np.float32(0.5)), k=np.int64(3), min_z=np.float32(1), dedupe=np.float64(0.9)
+    )
+    assert (request.k, request.min_z, request.dedupe) == (3, 1.0, 0.9)
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import errno
 import os
 import re
 import subprocess
@@ -168,3 +169,15 @@ def test_what_cannot_be_written_is_an_error_with_a_remedy(store, work):
         getattr(store, work)(*arguments)
     assert "Free some space" in caught.value.remedy
     assert names(store) == ["file"]
+
+
+@pytest.mark.parametrize("work", ["put", "put_if_absent"])
+def test_an_error_names_the_file_and_not_its_temporary_name(store, work, monkeypatch):
+    def fails(*_args, **_keywords):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(store.local_path(".file.1.tmp")))
+
+    store.put("other", b"")  # makes the folder
+    monkeypatch.setattr("os.fsync", fails)
+    with pytest.raises(IndexStateError) as caught:
+        getattr(store, work)("file", b"")
+    assert caught.value.message == f"{store.local_path('file')} cannot be written: No space left on device"

@@ -208,3 +208,10 @@ def test_no_index(tmp_path):
     for place in (tmp_path, tmp_path / "missing", tmp_path / "file"):
         with pytest.raises(IndexNotFoundError, match="wave-search index"):
             manifest.newest(LocalFiles(place))
+
+
+def test_a_copy_under_the_name_of_another_version_is_damage(index):
+    manifest.publish(index, STATE)
+    path_of(index, 8).write_bytes(path_of(index, 7).read_bytes())
+    with pytest.raises(IndexCorruptError, match=r"8.json is damaged: it is that of version 7. Delete it to go back"):
+        manifest.newest(index)

@@ -1,6 +1,5 @@
 """Remove files from an index."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,7 +13,7 @@ from wave_search.commands.render.text import counted
 @reported
 def remove(
     ctx: typer.Context,
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Files and folders.")],
+    paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Files and folders.")],
     index: IndexDir = DEFAULT_INDEX,
     quiet: Quiet = False,
 ) -> int:

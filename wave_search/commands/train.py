@@ -62,7 +62,7 @@ def _record(report: "Report") -> dict[str, Any]:
     record = asdict(report)
     record["directory"] = str(report.directory)
     record["left_out"] = [
-        {"file": str(row.place.path), "line": row.place.line, "cause": row.cause} for row in report.left_out
+        {"path": str(row.place.path), "place": str(row.place), "cause": row.cause} for row in report.left_out
     ]
     record["model"] = None if report.model is None else str(report.model)
     return record

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wave_search.ann import check_faiss
-from wave_search.errors import UsageError
 from wave_search.evaluation.datasets.dataset import Dataset, Item, Question
 from wave_search.evaluation.datasets.layouts import read_dataset
 from wave_search.evaluation.datasets.rows import checked_text
@@ -26,6 +25,7 @@ from wave_search.evaluation.report import DirectionReport, Evaluation, Questions
 from wave_search.media import DecoderPool, default_workers
 from wave_search.models import LoadOptions
 from wave_search.models.session import ModelSession
+from wave_search.query import check_count
 from wave_search.reports import Progress
 from wave_search.store import EmbeddingCache
 from wave_search.types import Modality
@@ -85,15 +85,16 @@ def evaluate(
         progress: called with the progress, see `wave_search.progress`.
 
     Raises:
-        UsageError: there is no such task, the limit is less than 1, or the instruction is empty.
+        UsageError: there is no such task, the limit or `workers` is less than 1, or the instruction is empty.
         DatasetError: the data set cannot be read, or is empty.
         CacheError: embeddings cannot be written.
         ModelError: the model cannot be loaded.
     """
     started_s = time.monotonic()
     check_faiss()
-    if options.limit is not None and options.limit < 1:
-        raise UsageError(f"the limit must be at least 1, got {options.limit}")
+    for name, count in (("the limit", options.limit), ("workers", workers)):
+        if count is not None:
+            check_count(name, count)
     instruction = None if options.instruction is None else checked_text(options.instruction, "instruction")
     path = Path(dataset).expanduser()
     task = load_task(options.task) if options.task else None

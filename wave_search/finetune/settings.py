@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,7 +16,7 @@ QUESTIONS = "questions"
 """Name of the task of multiple-choice questions. Other tasks are named by their modalities, such as "text_audio"."""
 _DEFAULT_EPOCHS = 1
 _REMEDY = "docs/guide/fine-tuning.md describes the configuration."
-_Positive = Annotated[float, Meta(gt=0)]
+_Positive = Annotated[float, Meta(gt=0, le=sys.float_info.max)]
 _AtLeastOne = Annotated[int, Meta(ge=1)]
 _Layer = Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
@@ -56,7 +57,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Steps between checkpoints; each is followed by a validation."""
     dtype: Dtype = "auto"
     """Of the frozen weights; "auto" for that of the stored ones."""
-    seed: int = 0
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
     lora: Lora = Lora()
 
     def __post_init__(self) -> None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 PATH = "path"
 _NUMBER = re.compile(r"[+-]?(0|[1-9]\d*)(\.\d*)?([eE][+-]?\d+)?|[+-]?\.\d+([eE][+-]?\d+)?")
 """A number with a leading zero is an identifier and stays text."""
+_MAX_NUMBER_CHARS = 1000
+"""Python refuses to convert more than 4,300 digits."""
 _EXACT_TO = 2**53
 """Larger integers are not exact as floating-point numbers, so they are treated as identifiers, too."""
 _INF = float("inf")
@@ -151,7 +153,7 @@ def _as_bool(cell: Any) -> bool | None:
 
 
 def _as_number(cell: Any) -> float | None:
-    if isinstance(cell, str) and _NUMBER.fullmatch(cell):
+    if isinstance(cell, str) and len(cell) <= _MAX_NUMBER_CHARS and _NUMBER.fullmatch(cell):
         cell = int(cell) if cell.lstrip("+-").isdigit() else float(cell)
     if isinstance(cell, bool | str) or (isinstance(cell, int) and abs(cell) > _EXACT_TO) or cell in (_INF, -_INF):
         return None
@@ -162,9 +164,9 @@ def _as_number(cell: Any) -> float | None:
 def _as_timestamp(cell: Any) -> str | None:
     try:
         moment = datetime.fromisoformat(cell)
-    except (TypeError, ValueError):
+        return (moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment).isoformat()
+    except (TypeError, ValueError, OverflowError):  # the last: in UTC it is before the year 1 or after 9999
         return None
-    return (moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment).isoformat()
 
 
 def _as_text(cell: Any) -> str:

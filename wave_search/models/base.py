@@ -40,7 +40,11 @@ class ModelSpec:
 
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
-    """How to load a model."""
+    """How to load a model.
+
+    Raises:
+        UsageError: the token budget is not an integer of at least 1, or `family` not a mapping.
+    """
 
     device: str = "auto"
     """"auto" (CUDA where there is one), "cpu", "cuda" (all visible devices) or "cuda:N"."""
@@ -54,6 +58,13 @@ class LoadOptions:
     family: Mapping[str, str] = field(default_factory=dict)
     """Options of the model's family by name. WAVE has "positions": "sequential" (default) as in its published
     evaluation, or "aligned" in time, as in its training."""
+
+    def __post_init__(self) -> None:
+        budget = self.token_budget
+        if budget is not None and (not isinstance(budget, int) or isinstance(budget, bool) or budget < 1):
+            raise UsageError(f"token_budget must be at least 1, got {budget!r}")
+        if not isinstance(self.family, Mapping):
+            raise UsageError(f"family must be a mapping of options to values, got {self.family!r}")
 
 
 class Embedder(Protocol):

@@ -41,7 +41,7 @@ class ModelSession:
             pinned: the model that the index was made with.
 
         Raises:
-            IndexMismatchError: it is another model, or has another quantization.
+            IndexMismatchError: it is another model, or has another quantization or other options of its family.
             ModelError: the directory holds no usable model.
         """
         if options.quantization not in (None, pinned.quantization):
@@ -50,6 +50,12 @@ class ModelSession:
                 f"the index was made {made}, not with {options.quantization}",
                 "Leave --quantization out to use that of the index, or make another index with --index DIR.",
             )
+        for option, value in options.family.items():
+            if option not in pinned.options or pinned.options[option] != value:
+                raise IndexMismatchError(
+                    f"the index was made with the options {dict(pinned.options)}, not with {option}={value!r}",
+                    "Leave the option out to use that of the index, or make another index.",
+                )
         options = replace(options, quantization=pinned.quantization, family=pinned.options)
         directory = Path(name).expanduser()
         if name == "auto" or _is_name_of(name, pinned) or str(directory.resolve()) == pinned.name:

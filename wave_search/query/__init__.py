@@ -4,10 +4,10 @@ from wave_search.query.duplicates import find_duplicates
 from wave_search.query.embedder import Answer, MediaEmbedder
 from wave_search.query.encode import Embeddable, Encoder, similarity
 from wave_search.query.info import IndexInfo, PartitionInfo, describe, own_columns
-from wave_search.query.request import SearchArguments, SearchRequest, check_instructions
+from wave_search.query.request import SearchArguments, SearchRequest, check_count, check_instructions
 from wave_search.query.searcher import Searcher
 from wave_search.query.tagging import MIN_LABEL_Z, Tagging, read_labels
-from wave_search.query.terms import AV, Audio, Image, Not, Video, Weighted, parse_media, parse_modality
+from wave_search.query.terms import AV, Audio, Image, Not, Video, Weighted, is_number, parse_media, parse_modality
 
 __all__ = [
     "AV",
@@ -27,9 +27,11 @@ __all__ = [
     "Tagging",
     "Video",
     "Weighted",
+    "check_count",
     "check_instructions",
     "describe",
     "find_duplicates",
+    "is_number",
     "own_columns",
     "parse_media",
     "parse_modality",

@@ -95,9 +95,11 @@ class MediaEmbedder:
                 such file, or it is text.
             MediaError: the file cannot be read.
         """
+        if not isinstance(question, str):
+            raise UsageError(f"{question!r} is not a question", "Give a text.")
         if not question.strip():
             raise UsageError("the question is empty")
-        if len(choices) < 2 or len(set(choices)) < len(choices):
+        if isinstance(choices, str) or len(choices) < 2 or len(set(choices)) < len(choices):
             raise UsageError("there must be two or more choices, all different", "Give each choice once.")
         asked = self._encoder.encode(_asked(self._encoder, clip, modality), question)
         scores = self._encoder.encode(choices) @ asked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from wave_search.types import Clip, MediaRef, Modality, Span
 from wave_search.vectors import normalize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Generator, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import ArrayLike, NDArray
@@ -65,7 +66,9 @@ class Encoder:
             MediaError: a file cannot be read.
             UsageError: a file lacks the modality of the reference, for example audio; or a text is empty.
         """
-        if isinstance(items, Embeddable):
+        if instruction is not None and not isinstance(instruction, str):
+            raise UsageError(f"{instruction!r} is not an instruction", "Give a text.")
+        if isinstance(items, Embeddable) or not isinstance(items, Iterable):
             single: NDArray[np.float32] = self.encode([items], instruction)[0]
             return single
         rows = self._embed_all((self._first_clip(item) for item in items), instruction)

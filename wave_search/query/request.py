@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import math
-import os
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, TypedDict, get_args
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from wave_search.errors import UsageError
 from wave_search.models import check_text
-from wave_search.query.terms import check_terms, read_terms
+from wave_search.query.terms import check_terms, is_number, read_terms
 from wave_search.types import Modality, Target
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from typing import Unpack
 
     from numpy.typing import ArrayLike
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     Media = StrPath | MediaRef | Weighted | Iterable[StrPath | MediaRef | Weighted]
     Segments = Hit | int | Weighted | Iterable[Hit | int | Weighted]
 
+MAX_COUNT = 2**31 - 1
+"""More hits than any index has segments."""
 MAX_INSTRUCTION_CHARS = 2_000
 """Maximum length of an instruction. A longer one would leave the model no room for the media."""
 
@@ -103,16 +106,25 @@ class SearchRequest:
         given: dict[str, Any] = {**arguments}
         terms = read_terms({name: given.pop(name) for name in _TERMS if name in given})
         columns = given.pop("columns", ())
-        return cls(terms, columns=(columns,) if isinstance(columns, str) else tuple(columns), **given)
+        several = isinstance(columns, Iterable) and not isinstance(columns, str | bytes)
+        return cls(terms, columns=tuple(columns) if several else (columns,), **given)
 
     def __post_init__(self) -> None:
         check_terms(self.terms)
         if self.target not in get_args(Target):
             raise UsageError(f'there is no target "{self.target}"', f"Choose one of {', '.join(get_args(Target))}.")
-        for name in ("k", "per_file", "rerank"):
-            check_count(name, getattr(self, name))
+        check_count("k", self.k)
+        for name in ("per_file", "rerank"):
+            if getattr(self, name) is not None:
+                check_count(name, getattr(self, name))
         if self.min_z is not None:
             check_min_z(self.min_z)
+        if self.where is not None and not isinstance(self.where, str):
+            raise UsageError(f"where must be a text, got {self.where!r}", "Write an SQL condition.")
+        if not isinstance(self.columns, tuple) or not all(isinstance(name, str) for name in self.columns):
+            raise UsageError(f"columns must be names, got {self.columns!r}", 'Write for example ["fps", "artist"].')
+        if not isinstance(self.moments, bool | np.bool_):
+            raise UsageError(f"moments must be True or False, got {self.moments!r}")
         if self.dedupe is not None:
             check_cosine("dedupe", self.dedupe)
         if self.instruction is not None:
@@ -155,34 +167,37 @@ class SearchRequest:
         )
 
 
-def check_count(name: str, value: int | None) -> None:
-    """Check a maximum number; None for no limit.
+def check_count(name: str, value: int) -> None:
+    """Check a number of items.
 
     Raises:
-        UsageError: it is below 1.
+        UsageError: it is no integer, below 1 or too large.
     """
-    if value is not None and value < 1:
-        raise UsageError(f"{name} must be at least 1, got {value}")
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise UsageError(f"{name} must be an integer, got {value!r}")
+    if not 1 <= value <= MAX_COUNT:
+        bound = "at least 1" if value < 1 else f"at most {MAX_COUNT:,}"
+        raise UsageError(f"{name} must be {bound}, got {value}")
 
 
 def check_min_z(value: float) -> None:
     """Check the least z of a result.
 
     Raises:
-        UsageError: it is nan.
+        UsageError: it is no number.
     """
-    if math.isnan(value):
-        raise UsageError("min_z must be a number of standard deviations, got nan")
+    if not is_number(value) or math.isnan(value):
+        raise UsageError(f"min_z must be a number of standard deviations, got {value!r}")
 
 
 def check_cosine(name: str, value: float) -> None:
     """Check the minimum cosine of near-duplicates.
 
     Raises:
-        UsageError: it is not above 0 and at most 1.
+        UsageError: it is not a number above 0 and at most 1.
     """
-    if not 0 < value <= 1:
-        raise UsageError(f"{name} must be a cosine above 0 and at most 1, got {value:g}", "Try 0.98.")
+    if not is_number(value) or not 0 < value <= 1:
+        raise UsageError(f"{name} must be a cosine above 0 and at most 1, got {value!r}", "Try 0.98.")
 
 
 def check_instruction(text: str) -> str:

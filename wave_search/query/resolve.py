@@ -11,7 +11,7 @@ from wave_search.errors import UsageError
 from wave_search.media import Segmentation
 from wave_search.query.encode import choose_modality, span_of
 from wave_search.query.fusion import Query, QueryTerm
-from wave_search.query.terms import AudioVideoPair, SegmentRef, SimilarFile
+from wave_search.query.terms import AudioVideoPair, QueryVectors, SegmentRef, SimilarFile
 from wave_search.types import MediaRef, Modality, PartitionKey, Span
 from wave_search.vectors import normalize
 
@@ -65,11 +65,11 @@ def resolve(request: SearchRequest, snapshot: Snapshot, encoder: Encoder) -> Que
 
 def _resolved(item: Any, request: SearchRequest, snapshot: Snapshot, encoder: Encoder) -> ResolvedVectors:
     match item:
-        case np.ndarray():
+        case QueryVectors(rows):
             dim = snapshot.manifest.model.dim
-            if item.shape[1] != dim:
-                raise UsageError(f"the vector has {item.shape[1]} dimensions, those of the index have {dim}")
-            return ResolvedVectors(item, None)
+            if rows.shape[1] != dim:
+                raise UsageError(f"the vector has {rows.shape[1]} dimensions, those of the index have {dim}")
+            return ResolvedVectors(rows, None)
         case SegmentRef(segment_id):
             return of_segment(snapshot, segment_id, request.instruction or "")
         case SimilarFile():

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,7 @@ class Weighted:
     """A query term with a weight. See also `Not`.
 
     Raises:
-        UsageError: the weight is 0 or not finite.
+        UsageError: the weight is 0, not finite or no number.
     """
 
     item: Any
@@ -46,18 +47,32 @@ class Weighted:
     """Weight relative to the other terms. If negative, hits should be unlike the item."""
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.weight) or self.weight == 0:
+        if not is_number(self.weight) or not math.isfinite(self.weight) or self.weight == 0:
             raise UsageError(
-                f"a weight must be a finite number other than 0, got {self.weight:g}",
+                f"a weight must be a finite number other than 0, got {self.weight!r}",
                 "Use a weight above 0 for what to find, below 0 for what to avoid.",
             )
 
 
 def Not(item: Any, weight: float = AVOIDED) -> Weighted:  # noqa: N802 - reads as a type where it is used
     """Create a query term to avoid, with a positive weight. Raises UsageError."""
-    if not weight > 0:
-        raise UsageError(f"the weight of a term to avoid must be above 0, got {weight:g}")
+    if not is_number(weight) or not weight > 0:
+        raise UsageError(f"the weight of a term to avoid must be above 0, got {weight!r}")
     return Weighted(item, -weight)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QueryVectors:
+    """Vectors of the user's own. Equal if all numbers are, as the rest of a request."""
+
+    rows: NDArray[np.float32]
+    """(q, dim) of unit norm."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, QueryVectors) and np.array_equal(self.rows, other.rows)
+
+    def __hash__(self) -> int:
+        return hash((self.rows.shape, self.rows.tobytes()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +137,12 @@ def check_range(path: StrPath, start_s: float | None, stop_s: float | None) -> N
     Raises:
         UsageError: there is no such file, or the range is empty or begins before 0.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise UsageError(f"{path!r} is not a file name")
     if not os.path.isfile(path):  # noqa: PTH113 - pathlib raises where a folder must not be entered
         raise UsageError(f"{os.fspath(path)}: no such file", "Check the spelling; a range is written FILE@START-STOP.")
-    if not 0 <= (start_s or 0.0) < (float("inf") if stop_s is None else stop_s):
+    numbers = all(limit is None or is_number(limit) for limit in (start_s, stop_s))
+    if not numbers or not 0 <= (start_s or 0.0) < (float("inf") if stop_s is None else stop_s):
         raise UsageError(
             f"{os.fspath(path)}: {start_s}-{stop_s} is not a range of seconds", "Its start must be before its stop."
         )
@@ -180,11 +198,18 @@ def split_range(item: StrPath) -> tuple[Path, float | None, float | None]:
     if not isinstance(item, str | os.PathLike):
         raise UsageError(f"{item!r} is not a file name")
     name = os.fspath(item)
+    if not name:
+        raise UsageError("the name of a file is empty")
     match = None if os.path.lexists(name) else _RANGE.fullmatch(name)
     if match is None or not (match["start"] or match["stop"]):
         return Path(name), None, None
     start_s = parse_seconds(match["start"]) if match["start"] else None
     return Path(match["path"]), start_s, parse_seconds(match["stop"]) if match["stop"] else None
+
+
+def is_number(value: object) -> bool:
+    """Return whether a value is a real number, of Python or numpy."""
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def read_terms(given: Mapping[str, Any]) -> tuple[Weighted, ...]:
@@ -195,9 +220,8 @@ def read_terms(given: Mapping[str, Any]) -> tuple[Weighted, ...]:
             as far as they are given: each is None, one item, a `Weighted` of one, or several of either.
 
     Returns:
-        One term for each item: a text, a `MediaRef`, vectors (q, dim) of unit norm, a `SegmentRef`, a `SimilarFile`, or
-        one `AudioVideoPair` in place of an audio and a video term if there is exactly one of each, with the same
-        weight.
+        One term for each item: a text, a `MediaRef`, `QueryVectors`, a `SegmentRef`, a `SimilarFile`, or one
+        `AudioVideoPair` in place of an audio and a video term if there is exactly one of each, with the same weight.
 
     Raises:
         UsageError: there is no term to find; there is no such file; or an item has the wrong type.
@@ -218,8 +242,10 @@ def check_terms(terms: Sequence[Weighted]) -> None:
     """Check that there is a term to find.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is none, or one is not a `Weighted`.
     """
+    if not isinstance(terms, list | tuple) or not all(isinstance(term, Weighted) for term in terms):
+        raise UsageError(f"the terms of a query are not {terms!r}", "Make a request with SearchRequest.build.")
     if not terms:
         raise UsageError("there is no query", "Give a text, audio, video, image, av, vector, like or similar.")
     if all(term.weight < 0 for term in terms):
@@ -249,7 +275,7 @@ def _text(item: Any) -> str:
 def _segment_ref(item: Any) -> SegmentRef:
     if isinstance(item, Hit):
         return SegmentRef(item.segment_id)
-    if isinstance(item, int | np.integer):
+    if isinstance(item, int | np.integer) and not isinstance(item, bool) and abs(int(item)) < 1 << 63:
         return SegmentRef(int(item))
     raise UsageError(f"{item!r} is not a segment of the index", "Give a hit of a search, or its segment_id.")
 
@@ -267,12 +293,14 @@ def _vector_term(vector: Any) -> Weighted:
     return Weighted(_unit_rows(vector))
 
 
-def _unit_rows(vector: Any) -> NDArray[np.float32]:
+def _unit_rows(vector: Any) -> QueryVectors:
     try:
+        if np.iscomplexobj(vector):
+            raise TypeError(vector)
         rows = np.atleast_2d(np.asarray(vector, np.float32))
         if rows.ndim != 2 or not len(rows):
             raise ValueError(rows.shape)
-        return normalize(rows)
+        return QueryVectors(normalize(rows))
     except (TypeError, ValueError):
         raise UsageError(
             "the vector cannot be searched for", "Give finite numbers, not all 0, of shape (dim,) or (rows, dim)."

@@ -126,7 +126,10 @@ def read(store: FileStore, version: int) -> Manifest:
         _refuse_other_formats(store, content)
         _check_digest(content, data)
         _refuse_unknown_features(store, content)
-        return _decoded(content)
+        manifest = _decoded(content)
+        if manifest.version != version:  # a copy under another name: the next commit would take that for its own
+            raise ValueError(f"it is that of version {manifest.version}")
+        return manifest
     except ValueError as error:
         raise _damaged(store, version, str(error)) from error
 
