@@ -24,8 +24,9 @@ def normalize(vectors: ArrayLike, min_norm: float = 0.0) -> NDArray[np.float32]:
         ValueError: a norm is not finite, or not above `min_norm`.
     """
     rows = np.asarray(vectors, np.float32)
-    norms = np.linalg.norm(rows, axis=-1, keepdims=True)
-    if not (np.isfinite(norms) & (norms > min_norm)).all():
+    norms = np.sqrt(np.vecdot(rows, rows))[..., None]
+    # Not true of NaN either.
+    if norms.size and not (norms.min() > min_norm and norms.max() < np.inf):
         raise ValueError(f"a vector has no usable norm: {norms.ravel()[:8]}")
     unit: NDArray[np.float32] = rows / norms
     return unit

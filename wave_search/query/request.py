@@ -61,6 +61,7 @@ class SearchArguments(TypedDict, total=False):
     rerank: int | None
 
 
+_TARGETS = get_args(Target)
 _TERMS = ("text", "audio", "video", "image", "av", "vector", "like", "similar")
 
 
@@ -111,8 +112,8 @@ class SearchRequest:
 
     def __post_init__(self) -> None:
         check_terms(self.terms)
-        if self.target not in get_args(Target):
-            raise UsageError(f'there is no target "{self.target}"', f"Choose one of {', '.join(get_args(Target))}.")
+        if self.target not in _TARGETS:
+            raise UsageError(f'there is no target "{self.target}"', f"Choose one of {', '.join(_TARGETS)}.")
         check_count("k", self.k)
         for name in ("per_file", "rerank"):
             if getattr(self, name) is not None:
@@ -173,7 +174,7 @@ def check_count(name: str, value: int) -> None:
     Raises:
         UsageError: it is no integer, below 1 or too large.
     """
-    if not isinstance(value, Integral) or isinstance(value, bool):
+    if type(value) is not int and (not isinstance(value, Integral) or isinstance(value, bool)):
         raise UsageError(f"{name} must be an integer, got {value!r}")
     if not 1 <= value <= MAX_COUNT:
         bound = "at least 1" if value < 1 else f"at most {MAX_COUNT:,}"

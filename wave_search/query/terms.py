@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from numbers import Real
@@ -19,7 +19,7 @@ from wave_search.types import Hit, MediaRef, Modality
 from wave_search.vectors import normalize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -209,7 +209,7 @@ def split_range(item: StrPath) -> tuple[Path, float | None, float | None]:
 
 def is_number(value: object) -> bool:
     """Return whether a value is a real number, of Python or numpy."""
-    return isinstance(value, Real) and not isinstance(value, bool)
+    return type(value) is float or (isinstance(value, Real) and not isinstance(value, bool))
 
 
 def read_terms(given: Mapping[str, Any]) -> tuple[Weighted, ...]:
@@ -224,17 +224,16 @@ def read_terms(given: Mapping[str, Any]) -> tuple[Weighted, ...]:
         `AudioVideoPair` in place of an audio and a video term if there is exactly one of each, with the same weight.
 
     Raises:
-        UsageError: there is no term to find; there is no such file; or an item has the wrong type.
+        UsageError: there is no such file, or an item has the wrong type.
     """
-    vector = given.get("vector")
-    terms = [*_each(given.get("text"), _text)]
-    for modality in _MEDIA:
-        terms += _each(given.get(modality.value), partial(parse_media, modality=modality))
-    # The rows of a matrix are one term, not several.
-    terms += _each(vector, _unit_rows) if vector is None or isinstance(vector, Weighted) else [_vector_term(vector)]
-    terms += _each(given.get("like"), _segment_ref)
-    terms += _each(given.get("similar"), _similar_file)
-    check_terms(terms)
+    terms: list[Weighted] = []
+    for name, read in _READERS.items():
+        if (value := given.get(name)) is None:
+            continue
+        if name == "vector" and not isinstance(value, Weighted):
+            terms.append(Weighted(read(value)))  # the rows of a matrix are one term, not several
+        else:
+            terms += _each(value, read)
     return tuple(_paired(terms))
 
 
@@ -258,8 +257,6 @@ def takes_instruction(terms: Sequence[Weighted]) -> bool:
 
 
 def _each(given: Any, read: Callable[[Any], Any]) -> Iterator[Weighted]:
-    if given is None:
-        return
     several = isinstance(given, Iterable) and not isinstance(given, str | bytes | os.PathLike)
     for one in given if several else [given]:
         term = one if isinstance(one, Weighted) else Weighted(one)
@@ -289,15 +286,12 @@ def _similar_file(item: Any) -> SimilarFile:
     return SimilarFile(path, modality, start_s, stop_s)
 
 
-def _vector_term(vector: Any) -> Weighted:
-    return Weighted(_unit_rows(vector))
-
-
 def _unit_rows(vector: Any) -> QueryVectors:
     try:
-        if np.iscomplexobj(vector):
+        given = np.asarray(vector)
+        if given.dtype.kind == "c":
             raise TypeError(vector)
-        rows = np.atleast_2d(np.asarray(vector, np.float32))
+        rows = np.atleast_2d(given.astype(np.float32, copy=False))
         if rows.ndim != 2 or not len(rows):
             raise ValueError(rows.shape)
         return QueryVectors(normalize(rows))
@@ -309,6 +303,8 @@ def _unit_rows(vector: Any) -> QueryVectors:
 
 def _paired(terms: list[Weighted]) -> list[Weighted]:
     """Merge an audio and a video term into an audio-visual one, if there is exactly one of each, of equal weight."""
+    if len(terms) < 2:
+        return terms
     found: dict[Modality, list[Weighted]] = {Modality.AUDIO: [], Modality.VIDEO: []}
     for term in terms:
         if isinstance(term.item, MediaRef) and term.weight > 0 and term.item.modality in found:
@@ -319,3 +315,12 @@ def _paired(terms: list[Weighted]) -> list[Weighted]:
     (sound,), (picture,) = sounds, pictures
     others = [term for term in terms if term is not sound and term is not picture]
     return [Weighted(AudioVideoPair(sound.item, picture.item), sound.weight), *others]
+
+
+_READERS: Mapping[str, Callable[[Any], Any]] = {
+    "text": _text,
+    **{modality.value: partial(parse_media, modality=modality) for modality in _MEDIA},
+    "vector": _unit_rows,
+    "like": _segment_ref,
+    "similar": _similar_file,
+}
