@@ -81,6 +81,13 @@ class Version:
         return float(self.process.stdout.readline().split()[0])
 
 
+def in_turn(versions: list[Version], name: str, kind: str, *, turned: bool) -> list[float]:
+    """CPU seconds of each version; every other time the last one begins."""
+    order = versions[::-1] if turned else versions
+    taken = [version.seconds(name, kind) for version in order]
+    return taken[::-1] if turned else taken
+
+
 def main() -> None:
     """Measure, and write a section of RESULTS.md."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -102,7 +109,7 @@ def main() -> None:
     rows = []
     for name in WAYS:
         for kind in KINDS:
-            taken = [[version.seconds(name, kind) for version in versions] for _ in range(given.rounds + 1)][1:]
+            taken = [in_turn(versions, name, kind, turned=bool(number % 2)) for number in range(given.rounds + 1)][1:]
             old, new = (1000 * np.median(column) / given.questions for column in zip(*taken, strict=True))
             ratios = np.array([after / before for before, after in taken])
             spread = f"{np.median(ratios):.3f} ({ratios.min():.3f} to {ratios.max():.3f})"
