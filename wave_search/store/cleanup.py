@@ -43,11 +43,11 @@ def cleanup(store: FileStore, opened: Tables, newest: Manifest, keep_versions_fo
     removed = set(manifest.versions(store)) - {state.version for state in states}
     store.delete([*map(manifest.name_of, sorted(removed)), *manifest.unpublished(store)])
     store.delete(name for names in unused_shards(store, states).values() for name in names)
-    store.delete(left_overs(store, listing))
+    store.delete(unreferenced_files(store, listing))
     opened.drop_versions({name: {state.table_versions[name] for state in states} for name in newest.table_versions})
 
 
-def left_overs(store: FileStore, listing: checksums.Listing) -> list[str]:
+def unreferenced_files(store: FileStore, listing: checksums.Listing) -> list[str]:
     """Return the table files that no commit made, and the checksum lists that no kept version uses."""
     files = (info.name for info in store.list(tables.FOLDER) if not tables.is_hint(info.name))
     lists = {checksums.name_of(version) for version in listing.versions}
