@@ -1,4 +1,4 @@
-"""Removal of what no reader needs: versions that were replaced long ago, and remains of crashes."""
+"""Removal of files that no reader needs: versions that were replaced long ago, and remains of crashes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KEEP_VERSIONS_FOR_S = 3600.0
 
 
 def cleanup(store: FileStore, opened: Tables, newest: Manifest, keep_versions_for_s: float) -> None:
-    """Remove all that belongs neither to the newest version nor to one replaced less than `keep_versions_for_s` ago.
+    """Remove all files except those of the newest version and of versions replaced less than `keep_versions_for_s` ago.
 
     Must be called under the lock, with nothing uncommitted and the tables just compacted. A crash at any point leaves
     every remaining version complete: a version's manifest is removed before the files that it names.
