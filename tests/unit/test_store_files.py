@@ -258,7 +258,7 @@ def test_what_cannot_be_read_now_is_never_taken_for_damage(memory: MemoryFiles, 
     assert not isinstance(caught.value, IndexCorruptError)
 
 
-def test_what_belongs_to_no_version_is_a_left_over(memory: MemoryFiles) -> None:
+def test_files_of_no_version_are_unreferenced(memory: MemoryFiles) -> None:
     first, second = chain(memory, ago(hours=2), ago(hours=1))
     memory.put("lance/files.lance/data/torn.lance", b"")
     memory.put("lance/files.lance/latest_version_hint.json", b"")
