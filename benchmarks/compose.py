@@ -140,7 +140,7 @@ def absence_table(collection: Collection, asked: Asked, phrases: Vector) -> Tabl
         return Background.of(sums, std).z(sums)
 
     rules: dict[str, Callable[[Seen], Vector]] = {
-        "all parts (shipped)": joint,
+        "all terms (shipped)": joint,
         "the sum, spread of typical queries": lambda seen: z_of_sum(seen, float(typical[1])),
         "the sum, its own spread": lambda seen: z_of_sum(seen, None),
     }
@@ -150,8 +150,14 @@ def absence_table(collection: Collection, asked: Asked, phrases: Vector) -> Tabl
         areas = [(high[:, None] > low).mean() for high, low in ((both, none), (both, one), (one, none))]
         medians = [f"{np.median(values):.1f}" for values in (both, one, none)]
         rows.append((name, *(f"{area:.3f}" for area in areas), " / ".join(medians)))
-    columns = ("z by", "both there or none", "both there or one", "one there or none", "median z: both / one / none")
-    return Table("There or not: area under the curve", columns, rows)
+    columns = (
+        "z by",
+        "both present or none",
+        "both present or one",
+        "one present or none",
+        "median z: both / one / none",
+    )
+    return Table("Present or not: area under the curve", columns, rows)
 
 
 def _pairs(rng: np.random.Generator, count: int) -> list[NDArray[np.int64]]:

@@ -60,7 +60,7 @@ def finding_depth(tasks: Tasks, score_stats: Mapping[str, Vector]) -> Table:
     rows += [("many are right: mean of tasks", *_cells(np.mean(many, axis=0)))]
     rows += [("first ten as of all", "-", *_cells(np.mean(same, axis=0)))]
     title = (
-        f"How many of {_ITEMS:,} items, best by the sum, are put in order by all parts: "
+        f"How many of {_ITEMS:,} items, best by the sum, are put in order by all terms: "
         "average precision of the first 10"
     )
     return Table(title, ("task", "sum alone", *_COLUMNS), rows)
@@ -119,7 +119,7 @@ def avoiding_depth(all_: Collection, asked: Asked, spread: float) -> Table:
             order = (weight * seen.cosines[1] - seen.cosines[0]).argsort(kind="stable")
             found.append([wanted[_best(z, order[:depth])].sum() for depth in _DEPTHS])
     title = f"Avoided is what 1,500 of {_ITEMS:,} items have, wanted what 10 have: found of these in the first 10"
-    about = "thing (words), not colour (words): video; candidates by the sum with"
+    about = "thing (text), not colour (text): video; candidates by the sum with"
     return Table(
         title, (about, *_COLUMNS), [(f"-{w:g}", *_cells(np.mean(found, axis=0), 2)) for w, found in rows.items()]
     )

@@ -79,7 +79,7 @@ def _below(seen: Seen, slope: float, start: float) -> Vector:
 
 
 TOGETHER: dict[str, Rule] = {
-    "all parts, by d/2 (shipped)": joint,
+    "all terms, by d/2 (shipped)": joint,
     "by d": lambda seen: _soft(seen.above, 1),
     "by d/4": lambda seen: _soft(seen.above, 4),
     "by z/2": lambda seen: _soft(seen.z, 2),
@@ -90,7 +90,7 @@ TOGETHER: dict[str, Rule] = {
     "rank fusion": lambda seen: (1 / (60 + seen.ranks)).sum(axis=0),
     "product": lambda seen: (1 + seen.cosines).prod(axis=0),
     "max of d": lambda seen: seen.above.max(axis=0),
-    "first part only": lambda seen: seen.cosines[0],
+    "first term only": lambda seen: seen.cosines[0],
 }
 AVOIDING: dict[str, Rule] = {
     "z - 4 (d' - 1) if d' > 1 (shipped)": lambda seen: joint_z(seen.z, (1.0, -AVOIDED), seen.usual),

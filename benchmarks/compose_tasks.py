@@ -46,28 +46,28 @@ def finding(all_: Collection, asked: Asked) -> Tasks:
         return Query(np.stack([a, b]), items, wanted, one=one)
 
     return {
-        "thing (words), colour (words): video": [
+        "thing (text), colour (text): video": [
             query(a, b, all_.video, (things == t) & (colours == c), asked.thing_and_colour[t, c])
             for t, a in asked.thing.items()
             for c, b in asked.colour.items()
         ],
-        "thing (picture), colour (words): video": [
+        "thing (picture), colour (text): video": [
             query(a, b, all_.video, (things == t) & (colours == c))
             for t, a in asked.picture.items()
             for c, b in asked.colour.items()
         ],
-        "thing (words), sound (words): av": [
+        "thing (text), sound (text): av": [
             query(asked.thing[t], b, all_.av, (seen == t) & (heard == s), asked.thing_and_sound[t, s])
             for t in SOURCES_OF
             for s, b in asked.sound.items()
         ],
-        "sound (recording), colour (words): av": [
+        "sound (recording), colour (text): av": [
             query(a, asked.colour[c], all_.av, (heard == s) & (walls == c))
             for _, (s, a) in recordings
             for c in COLOURS
             if ((heard == s) & (walls == c)).any()
         ],
-        "sound (recording), thing (words): av": [
+        "sound (recording), thing (text): av": [
             query(a, asked.thing[t], all_.av, (heard == s) & (seen == t))
             for _, (s, a) in recordings
             for t in SOURCES_OF
@@ -82,7 +82,7 @@ def finding(all_: Collection, asked: Asked) -> Tasks:
             for n, (s, a) in recordings
             for t in SOURCES_OF
         ],
-        "sound (words), sound (words): blend": [
+        "sound (text), sound (text): blend": [
             query(asked.sound[a], asked.sound[b], all_.audio, (first == a) & (second == b))
             for a, b in sorted(set(all_.audio_of))
             if a != b
@@ -111,28 +111,28 @@ def avoiding(all_: Collection, asked: Asked) -> Tasks:
         return Query(np.stack([a, b]), items[kept], (has & ~avoided)[kept], (has & avoided)[kept])
 
     return {
-        "thing (words), not colour (words): video": [
+        "thing (text), not colour (text): video": [
             query(a, b, all_.video, things == t, colours == c)
             for t, a in asked.thing.items()
             for c, b in asked.colour.items()
         ],
-        "colour (words), not thing (words): video": [
+        "colour (text), not thing (text): video": [
             query(a, b, all_.video, colours == c, things == t)
             for t, b in asked.thing.items()
             for c, a in asked.colour.items()
         ],
-        "thing (picture), not colour (words): video": [
+        "thing (picture), not colour (text): video": [
             query(a, b, all_.video, things == t, colours == c)
             for t, a in asked.picture.items()
             for c, b in asked.colour.items()
         ],
-        "thing (words), not sound (words): av": [
+        "thing (text), not sound (text): av": [
             query(asked.thing[t], b, all_.av, seen == t, heard == s) for t in SOURCES_OF for s, b in asked.sound.items()
         ],
-        "sound (recording), not thing (words): av": [
+        "sound (recording), not thing (text): av": [
             query(a, asked.thing[t], all_.av, heard == s, seen == t) for s, a in asked.recordings for t in SOURCES_OF
         ],
-        "sound (words), not sound (words): audio": [
+        "sound (text), not sound (text): audio": [
             query(asked.sound[a], asked.sound[b], all_.audio, (blends == a).any(axis=1), (blends == b).any(axis=1))
             for a in LABELS
             for b in LABELS

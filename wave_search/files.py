@@ -20,7 +20,7 @@ _BLOCK_BYTES = 1 << 20
 
 
 def as_path(name: bytes) -> Path:
-    """Return a name as a `Path`; invalid UTF-8 becomes surrogates, which `os.fsencode` turns back."""
+    """Return a name as a `Path`; invalid UTF-8 becomes surrogates, which `os.fsencode` reverses."""
     return Path(os.fsdecode(name))
 
 
@@ -65,7 +65,7 @@ def write_atomic(
 
     Raises:
         FileExistsError: the file exists and must not be overwritten.
-        OSError: it cannot be written; what was there stays.
+        OSError: it cannot be written; the old content is kept.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Modality(StrEnum):
-    """A modality of a file, as which it is embedded."""
+    """A modality that a file or a text is embedded as."""
 
     TEXT = "text"
     IMAGE = "image"

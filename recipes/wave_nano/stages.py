@@ -34,13 +34,13 @@ _NEEDS = {
 """Stage -> earlier stage -> prefixes of the weights to load from it."""
 
 
-def run_stages(config: TrainConfig, stages: Sequence[str], message: Callable[[str], None]) -> bool:
+def run_stages(config: TrainConfig, stages: Sequence[str], status: Callable[[str], None]) -> bool:
     """Run the stages that are not finished yet.
 
     Args:
         config: of the run.
         stages: stages to run; all in order if empty.
-        message: called with occasional status lines.
+        status: called with occasional status lines.
 
     Returns:
         Whether all of them are finished; False after Ctrl-C.
@@ -49,11 +49,11 @@ def run_stages(config: TrainConfig, stages: Sequence[str], message: Callable[[st
         UsageError: a stage that one depends on was not run.
     """
     materials = prepare(config)
-    with Interrupt(message) as interrupt:
+    with Interrupt(status) as interrupt:
         for name in [name for name in STAGES if name in stages or not stages]:
             schedule, directory = config.schedule(name), config.directory / name
             stage = make_stage(name, config, materials)
-            with Log(name, directory, message) as log:
+            with Log(name, directory, status) as log:
                 done = run(
                     stage, schedule, directory, config.seed, log.report, stop=interrupt, group=ProcessGroup("cpu")
                 )

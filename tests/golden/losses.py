@@ -19,10 +19,10 @@ def contrastive(similarities: torch.Tensor, temperature: float) -> tuple[torch.T
 
 
 def question(similarities: list[torch.Tensor], temperature: float) -> torch.Tensor:
-    """Mean cross entropy of each medium against its own candidates, of which the first is right.
+    """Mean cross entropy of each media file against its own candidates, of which the first is right.
 
     Args:
-        similarities: for each medium (candidates,) cosines; their numbers may differ.
+        similarities: for each media file (candidates,) cosines; their numbers may differ.
         temperature: divides the cosines.
     """
     first = torch.tensor(0)

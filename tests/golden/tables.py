@@ -174,7 +174,7 @@ def _loss_qa(folder: Folder, wave: Wave, name: str, arrays: Arrays, ledger: Ledg
     # The videos and the prompt are those of the contrastive table, whose ids are recorded.
     media = _media_embeddings(folder, wave, row, arrays["loss_contrastive_in_input_ids"])
     texts = [_text_embeddings(wave, candidates) for candidates in row["candidate_ids"]]
-    sims = [candidates @ medium for candidates, medium in zip(texts, media, strict=True)]
+    sims = [candidates @ vector for candidates, vector in zip(texts, media, strict=True)]
     padded = torch.nn.utils.rnn.pad_sequence(sims, batch_first=True, padding_value=torch.nan)
     temperature = folder.config["classify"]["sim_temperature"]
     arrays.check(f"{name}_v2t_sims", padded, temperature)

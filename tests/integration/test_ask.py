@@ -85,7 +85,7 @@ def test_the_question_counts(embedder: ws.MediaEmbedder, media: Path) -> None:
         ("bell.wav", "What?", ["a", " "], "the text is empty"),
         ("notes.txt", "What?", ["a", "b"], "text is embedded without the question"),
         ("none.wav", "What?", ["a", "b"], "no such file"),
-        ("bell.wav@7-8", "What?", ["a", "b"], "the range begins behind the end"),
+        ("bell.wav@7-8", "What?", ["a", "b"], "the range begins after the end"),
         ("moon.png@1-2", "What?", ["a", "b"], "has no duration, so it has no range"),
     ],
 )

@@ -98,7 +98,7 @@ def undisturbed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[R
     """A run from its beginning to its end, and all that it told."""
     seen: list[Training] = []
     config = written(data, tmp_path_factory.mktemp("whole"), "whole", validation=[str(data / "pairs.csv")])
-    return run(config, watch=seen.append), seen
+    return run(config, progress=seen.append), seen
 
 
 def test_the_loss_falls_and_recall_rises(undisturbed: tuple[Report, list[Training]]) -> None:
@@ -175,7 +175,7 @@ def test_the_card_says_what_was_done(undisturbed: tuple[Report, list[Training]])
 def test_a_finished_run_does_nothing_again(undisturbed: tuple[Report, list[Training]]) -> None:
     report = undisturbed[0]
     seen: list[Training] = []
-    again = run(report.directory.parent / "whole.toml", watch=seen.append)
+    again = run(report.directory.parent / "whole.toml", progress=seen.append)
     assert [training.stage for training in seen] == ["loading"]
     assert (again.revision, again.after, again.left_out) == (report.revision, report.after, report.left_out)
 
@@ -188,10 +188,10 @@ def test_an_interrupted_run_ends_as_an_undisturbed_one(
             signal.raise_signal(signal.SIGINT)
 
     config = configure("cut")
-    cut = run(config, watch=interrupt)
+    cut = run(config, progress=interrupt)
     assert (cut.interrupted, cut.model, cut.steps_done) == (True, None, 5)
     seen: list[Training] = []
-    assert run(config, watch=seen.append).revision == undisturbed[0].revision
+    assert run(config, progress=seen.append).revision == undisturbed[0].revision
     assert [training.steps_done for training in seen if training.steps == STEPS] == [6, 7, 8]
 
 
@@ -204,7 +204,7 @@ from wave_search.finetune import train
 def kill(training):
     if training.stage == "finetune" and training.steps_done == 5:
         os.kill(os.getpid(), signal.SIGKILL)
-train(Path(sys.argv[1]), device="cpu", watch=kill)
+train(Path(sys.argv[1]), device="cpu", progress=kill)
 """
 
 
@@ -215,14 +215,14 @@ def test_a_killed_run_ends_as_an_undisturbed_one(
     killed = subprocess.run([stand_ins.python, "-c", KILLED, config], capture_output=True, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     seen: list[Training] = []
-    assert run(config, watch=seen.append).revision == undisturbed[0].revision
+    assert run(config, progress=seen.append).revision == undisturbed[0].revision
     assert [training.steps_done for training in seen if training.steps == STEPS] == [4, 5, 6, 7, 8]
 
 
 def test_all_tasks_together(configure: Configure, data: Path) -> None:
     both = [str(data / "pairs.csv"), str(data / "pairs.json")]
     seen: list[Training] = []
-    report = run(configure("all", pairs=both, validation=both, tasks=[], batch=2, steps=6), watch=seen.append)
+    report = run(configure("all", pairs=both, validation=both, tasks=[], batch=2, steps=6), progress=seen.append)
     assert report.pairs == {"audio_video": 2, "questions": 1, "text_audio": 4, "text_av": 2}
     trained = {name for training in seen for name in training.figures if name.endswith(" loss")}
     assert trained == {"audio_video loss", "questions loss", "text_audio loss", "text_av loss"}

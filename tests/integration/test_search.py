@@ -261,7 +261,7 @@ def test_a_vector_needs_no_model(media: Path, index: ws.Index) -> None:
         ({"video": "sounds/300.flac"}, "the file has no video. It can be used as audio"),
         ({"av": "videos/silent.mp4"}, "the file has no audio and video"),
         ({"image": "videos/silent.mp4"}, "the file has no image"),
-        ({"audio": "sounds/300.flac@5-6"}, "the range begins behind the end of the file, 1.00 s"),
+        ({"audio": "sounds/300.flac@5-6"}, "the range begins after the end of the file, 1.00 s"),
         ({"audio": "no/such/file"}, "no such file"),
         ({"text": " \n"}, "the text is empty"),
         ({"text": "x", "target": "smell"}, 'no target "smell"'),

@@ -260,7 +260,7 @@ def test_what_is_not_indexed_as_asked_is_embedded(fresh: ws.Index, model: Counti
     ("query", "message"),
     [
         ({"similar": "pictures/0.png@1-2"}, "has no duration, so it has no range"),
-        ({"similar": "sounds/300.flac@5-6"}, "the range begins behind the end"),
+        ({"similar": "sounds/300.flac@5-6"}, "the range begins after the end"),
         ({"similar": "no/such/file"}, "no such file"),
         ({"like": 10**6}, "segment 1000000 is no longer in the index"),
         ({}, "there is no query"),

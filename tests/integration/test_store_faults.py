@@ -362,7 +362,7 @@ def test_damaged_missing_and_incomplete_shards_are_found(index):
     assert "lacks segments" in problem.what
 
 
-def test_left_overs_are_listed(index):
+def test_unreferenced_files_are_listed(index):
     with Writer(index) as writer:
         folder = shard(writer, [0, 1])
         (index / "manifest" / ".000000000009.json.1.tmp").write_text("{}")

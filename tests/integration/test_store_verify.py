@@ -130,7 +130,7 @@ def test_only_rounding_may_change_the_length_of_a_vector(index: Path, length: fl
     assert found(index) == ([] if is_unit else ["1 segments have a vector that is not finite or not of unit length"])
 
 
-def test_a_content_that_no_file_has_is_a_left_over(index: Path) -> None:
+def test_a_content_without_files_is_an_orphan(index: Path) -> None:
     with Writer(index) as writer:
         writer.remove_files([b"/b"])
         writer.commit(drop_dead=False)

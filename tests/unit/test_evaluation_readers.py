@@ -206,7 +206,7 @@ def test_wave_questions(folder: Path) -> None:
     entry = {"video": "clip.mp4", "conversations": conversation("Which?\nA. x\nB. y", "B"), "neg_text": ["A", "C"]}
     (folder / "mc.json").write_text(json.dumps([entry]))
     (question,) = read(folder / "mc.json").questions
-    assert question.asked == ref(folder, "clip.mp4", Modality.VIDEO, "Which?\nA. x\nB. y")
+    assert question.clip == ref(folder, "clip.mp4", Modality.VIDEO, "Which?\nA. x\nB. y")
     assert question.choices[question.answer] == "B"
     assert question.choices == ("B", "A", "C")
 
@@ -217,7 +217,7 @@ def test_bad_entries_of_wave_are_named(folder: Path) -> None:
         ({**good, "audio": "cat.wav"}, "cat.wav: no such file"),
         ({**good, "type": "sft_text"}, "type sft_text, which trains text generation"),
         ({**good, "conversations": []}, "not one question"),
-        ({"conversations": good["conversations"]}, "no medium cannot be embedded"),
+        ({"conversations": good["conversations"]}, "no media file cannot be embedded"),
         ({**good, "image": "moon.png"}, "image and audio"),
         ({**good, "video": ["clip.mp4", "clip.mp4"]}, "2 files of video"),
         ({**good, "timestamps": [3, 1]}, "not a range"),
@@ -280,7 +280,7 @@ def test_evaluation_and_fine_tuning_parse_an_entry_alike(folder: Path) -> None:
 
     evaluated, trained = read(file, media=file.parent), data.read_data([file])
     assert evaluated.bad_rows == trained.rejected
-    asking = {(of_item(question.asked), question.choices) for question in evaluated.questions}
+    asking = {(of_item(question.clip), question.choices) for question in evaluated.questions}
     assert asking == {(of_side(pair.query), (pair.target.text, *pair.wrong)) for pair in trained.pairs if pair.wrong}
     found = {
         (of_item(evaluated.queries[query]), of_item(evaluated.corpus[name]))
@@ -390,7 +390,7 @@ def test_mapped_questions(folder: Path) -> None:
     (folder / "mmau.json").write_text(json.dumps(rows))
     by_text = read(folder / "mmau.json", mapping=QuestionMapping(Modality.AUDIO, "{audio_id}"))
     assert [question.choices[question.answer] for question in by_text.questions] == ["a dog", "a cat"]
-    assert by_text.questions[0].asked.prompt == "Who?"
+    assert by_text.questions[0].clip.prompt == "Who?"
     assert [row.place.entry for row in by_text.bad_rows] == [3, 4]
     by_place = [
         {"idx": "dog", "q": "Who?", "a0": "a cat", "a1": "2", "a2": "a dog", "answer": 2},
@@ -401,9 +401,9 @@ def test_mapped_questions(folder: Path) -> None:
     numbered = QuestionMapping(Modality.AUDIO, "{idx}.wav", choices=("a0", "a1", "a2"), prompt="{q}\n{options}")
     dataset = read(folder / "next.jsonl", mapping=numbered)
     assert [question.answer for question in dataset.questions] == [1, 1], "what is a choice is meant as such"
-    assert dataset.questions[1].asked.prompt == "Who?\nA. a cat\nB. a cow\nC. a dog", "no letters twice"
+    assert dataset.questions[1].clip.prompt == "Who?\nA. a cat\nB. a cow\nC. a dog", "no letters twice"
     assert [str(row.place) for row in dataset.bad_rows] == ["line 3"]
     lettered = QuestionMapping(Modality.AUDIO, "{audio_id}", prompt="{question}\n{options}", letters=True)
     question = read(folder / "mmau.json", mapping=lettered).questions[0]
-    assert question.asked.prompt == "Who?\nA. a cat\nB. a dog"
+    assert question.clip.prompt == "Who?\nA. a cat\nB. a dog"
     assert (question.choices, question.answer) == (("A", "B"), 1)

@@ -149,7 +149,7 @@ def test_the_published_format(tmp_path: Path) -> None:
     [
         ("a.mp4", "not an object with fields"),
         ({"video": "a.mp4"}, "there are no conversations"),
-        ({"conversations": asked("What?", "rain")}, "no medium cannot be embedded"),
+        ({"conversations": asked("What?", "rain")}, "no media file cannot be embedded"),
         ({"video": "a.mp4", "conversations": asked("What?")}, "the answer is None, not a string"),
         ({"video": "a.mp4", "conversations": asked("What?", " ")}, "the answer is empty"),
         ({"video": "a.mp4", "conversations": [*asked("A?", "a"), *asked("B?", "b")]}, "not one question"),

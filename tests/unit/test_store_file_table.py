@@ -112,7 +112,7 @@ def test_changes_lie_in_two_layers_on_what_was_read() -> None:
     changes.put("c", 3)
     assert [changes.get(key) for key in "abcd"] == [None, 2, 3, None]
     assert [changes.is_stored(key) for key in "abcd"] == [True, True, False, False]
-    changes.settle()
+    changes.mark_committed()
     changes.put("c", None)
     changes.put("a", 4)
     assert [changes.get(key) for key in "abcd"] == [4, 2, None, None]

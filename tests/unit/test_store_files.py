@@ -14,7 +14,7 @@ import pytest
 from tests.unit.test_store_manifest import STATE
 from wave_search.errors import IndexCorruptError, IndexLockedError, IndexNotFoundError, IndexStateError
 from wave_search.store import ChecksumsRef, CodebookRef, LocalFiles, Manifest, ShardRef, checksums, manifest
-from wave_search.store.cleanup import cleanup, left_overs, unused_shards
+from wave_search.store.cleanup import cleanup, unreferenced_files, unused_shards
 from wave_search.store.files import FileInfo, FileStore, read_error, size_bytes
 from wave_search.types import Modality, PartitionKey
 
@@ -258,7 +258,7 @@ def test_what_cannot_be_read_now_is_never_taken_for_damage(memory: MemoryFiles, 
     assert not isinstance(caught.value, IndexCorruptError)
 
 
-def test_what_belongs_to_no_version_is_a_left_over(memory: MemoryFiles) -> None:
+def test_files_of_no_version_are_unreferenced(memory: MemoryFiles) -> None:
     first, second = chain(memory, ago(hours=2), ago(hours=1))
     memory.put("lance/files.lance/data/torn.lance", b"")
     memory.put("lance/files.lance/latest_version_hint.json", b"")
@@ -268,7 +268,10 @@ def test_what_belongs_to_no_version_is_a_left_over(memory: MemoryFiles) -> None:
     codebook = replace(second, codebooks=(CodebookRef(AUDIO, "book", 1, "digest"),))
     memory.put("shards/audio/book/rotation.npy", b"")
     listing = checksums.read(memory, second.table_checksums)
-    assert left_overs(memory, listing) == ["lance/files.lance/data/torn.lance", "checksums/.000000000003.json.1.tmp"]
+    assert unreferenced_files(memory, listing) == [
+        "lance/files.lance/data/torn.lance",
+        "checksums/.000000000003.json.1.tmp",
+    ]
     torn = ["shards/audio/torn/deep/er", "shards/audio/torn/ids.npy"]
     assert unused_shards(memory, [first, codebook]) == {"shards/audio/torn": torn}
     assert {*unused_shards(memory, [second])} == {f"shards/audio/{name}" for name in ("1", "book", "torn")}

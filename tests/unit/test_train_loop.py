@@ -105,7 +105,7 @@ def test_the_program_trains_by_default_and_reports_mistakes(
 ) -> None:
     started: list[tuple[TrainConfig, tuple[str, ...]]] = []
 
-    def run_stages(config: TrainConfig, names: tuple[str, ...], message: object) -> bool:
+    def run_stages(config: TrainConfig, names: tuple[str, ...], status: object) -> bool:
         started.append((config, tuple(names)))
         return len(started) > 1
 

@@ -49,16 +49,16 @@ def plan_shards(ids: NDArray[np.int64], usable: Sequence[ShardRef], min_shard_ro
             return ShardPlan((), ())
         keep = [shard for shard in keep if _live(ids, shard) >= (1 - _MAX_DELETED) * shard.count]
         small = [shard for shard in keep if shard.count < SHARD_VECTORS]
-        if len(small) + bool(len(_uncovered(ids, keep))) > 1:
+        if len(small) + bool(len(_unindexed(ids, keep))) > 1:
             keep = [shard for shard in keep if shard not in small]
-        pending = _uncovered(ids, keep)
+        pending = _unindexed(ids, keep)
     else:
-        pending = _uncovered(ids, keep)
+        pending = _unindexed(ids, keep)
         if len(pending) < max(min_shard_rows, 1):
             return ShardPlan(tuple(keep), ())
         while keep and _live(ids, keep[-1]) <= len(pending):
             keep.pop()
-            pending = _uncovered(ids, keep)
+            pending = _unindexed(ids, keep)
     return ShardPlan(tuple(keep), tuple(_ranges(pending, keep)))
 
 
@@ -77,7 +77,7 @@ def draw(ids: NDArray[np.int64], size: int) -> NDArray[np.int64]:
     return np.sort(np.random.default_rng(_SEED).choice(ids, size, replace=False))
 
 
-def _uncovered(ids: NDArray[np.int64], shards: Iterable[ShardRef]) -> NDArray[np.int64]:
+def _unindexed(ids: NDArray[np.int64], shards: Iterable[ShardRef]) -> NDArray[np.int64]:
     return ids[~covered(ids, shards)]
 
 

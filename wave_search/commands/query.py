@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 import wave_search as ws
-from wave_search.commands import last_hits, parts, results
+from wave_search.commands import last_hits, results, terms
 from wave_search.commands.exit_codes import DONE, NO_RESULT, reported, terminal_of
 from wave_search.commands.options import DEFAULT_INDEX, Device, Dtype, IndexDir, Quantization, Quiet, words
 from wave_search.commands.render.text import skipped_line
@@ -25,20 +25,20 @@ EPILOG = (
 def query(
     ctx: typer.Context,
     *,
-    text: parts.Text = None,
-    audio: parts.Audio = None,
-    video: parts.Video = None,
-    image: parts.Image = None,
-    av: parts.AV = None,
-    like: parts.Like = None,
-    similar: parts.Similar = None,
-    not_text: parts.NotText = None,
-    not_audio: parts.NotFile = None,
-    not_video: parts.NotFile = None,
-    not_image: parts.NotFile = None,
-    not_av: parts.NotFile = None,
-    not_like: parts.NotLike = None,
-    not_similar: parts.NotFile = None,
+    text: terms.Text = None,
+    audio: terms.Audio = None,
+    video: terms.Video = None,
+    image: terms.Image = None,
+    av: terms.AV = None,
+    like: terms.Like = None,
+    similar: terms.Similar = None,
+    not_text: terms.NotText = None,
+    not_audio: terms.NotFile = None,
+    not_video: terms.NotFile = None,
+    not_image: terms.NotFile = None,
+    not_av: terms.NotFile = None,
+    not_like: terms.NotLike = None,
+    not_similar: terms.NotFile = None,
     instruction: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Instruction to embed media with, such as a question.")
     ] = None,
@@ -83,9 +83,9 @@ def query(
     exported = results.columns_for(export)
     terminal = terminal_of(ctx, quiet)
     with ws.open(index, model, load=ws.LoadOptions(device=device, dtype=dtype, quantization=quantization)) as opened:
-        terms: dict[str, Any] = {**parts.read(wanted, avoided, last_hits.kept_hits(opened.path))}
+        arguments: dict[str, Any] = {**terms.read(wanted, avoided, last_hits.kept_hits(opened.path))}
         request = ws.SearchRequest.build(
-            **terms,
+            **arguments,
             target=target,
             k=k,
             min_z=min_z,

@@ -36,7 +36,7 @@ def train(
     terminal = terminal_of(ctx, quiet)
     try:
         with terminal.training() as progress:
-            report = run_training(config, device=device, watch=progress, message=terminal.message)
+            report = run_training(config, device=device, progress=progress, status=terminal.message)
     except KeyboardInterrupt:
         terminal.error("interrupted: checkpoints are kept. Run the same command to resume")
         return INTERRUPTED

@@ -72,7 +72,7 @@ class ItemEmbedder:
         model: the model.
         dtype: requested precision of the computation.
         decoders: processes that read media.
-        cache: of vectors.
+        cache: cache of vectors.
     """
 
     def __init__(self, model: Embedder, dtype: Dtype, decoders: DecoderPool, cache: EmbeddingCache) -> None:
@@ -112,7 +112,7 @@ class ItemEmbedder:
         done: Embedded,
         progress: ProgressCallback | None,
     ) -> Iterator[_Missing]:
-        """Yield the items that have to be embedded, and note the others."""
+        """Yield the items that have to be embedded, and record the others."""
         for number, (item, one) in enumerate(zip(items, fetched, strict=True), start=1):
             if isinstance(one, _Missing):
                 yield one

@@ -64,7 +64,7 @@ class Evaluation:
     task: Task | None
     model: ModelSpec
     dtype: Dtype
-    """In which the model computed; "auto" for that of the stored weights."""
+    """Precision of the computation; "auto" for that of the stored weights."""
     instruction: str | None
     prompts: dict[str, tuple[str, ...]]
     """Prompts by modality, without those of questions."""

@@ -179,7 +179,7 @@ def _items(dataset: Dataset) -> Iterator[Item]:
     if dataset.qrels:
         yield from dataset.corpus.values()
     for question in dataset.questions:
-        yield question.asked
+        yield question.clip
         yield from map(Item, question.choices)
 
 
@@ -197,7 +197,7 @@ def _directions(
 
 
 def _answerable(question: Question, vectors: Mapping[Item, NDArray[np.float32]]) -> bool:
-    return all(item in vectors for item in (question.asked, *map(Item, question.choices)))
+    return all(item in vectors for item in (question.clip, *map(Item, question.choices)))
 
 
 def _question_reports(
@@ -205,10 +205,10 @@ def _question_reports(
 ) -> Iterator[QuestionsReport]:
     by_modality: dict[Modality, list[Question]] = defaultdict(list)
     for question in questions:
-        by_modality[question.asked.modality].append(question)
+        by_modality[question.clip.modality].append(question)
     for modality, asked in sorted(by_modality.items()):
         similarities = [
-            np.stack([vectors[Item(choice)] for choice in question.choices]) @ vectors[question.asked]
+            np.stack([vectors[Item(choice)] for choice in question.choices]) @ vectors[question.clip]
             for question in asked
         ]
         right = choice_accuracy(similarities, [question.answer for question in asked])

@@ -19,8 +19,8 @@ def train(
     config: Path,
     *,
     device: str = "auto",
-    watch: TrainingCallback = lambda _: None,
-    message: Callable[[str], None] = lambda _: None,
+    progress: TrainingCallback = lambda _: None,
+    status: Callable[[str], None] = lambda _: None,
 ) -> Report | None:
     """Fine-tune a model according to a TOML file, or resume an earlier run of it.
 
@@ -28,8 +28,8 @@ def train(
         config: TOML file with a table `[finetune]`, see `Settings`. Paths in it are relative to the current directory.
         device: "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:N". Each of several processes started by
             `accelerate launch` uses its own device.
-        watch: called with the progress, in the first process.
-        message: called with occasional status lines, in the first process.
+        progress: called with the progress, in the first process.
+        status: called with occasional status lines, in the first process.
 
     Returns:
         The report, or None in all processes but the first.
@@ -51,4 +51,4 @@ def train(
     if group.rank:
         fine_tune(settings, group, lambda _: None, lambda _: None)
         return None
-    return fine_tune(settings, group, watch, message)
+    return fine_tune(settings, group, progress, status)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wave_search.evaluation.datasets.rows import Place, Row
-    from wave_search.evaluation.datasets.wave import Medium
+    from wave_search.evaluation.datasets.wave import MediaFile
 
 _MEDIA = (Modality.AUDIO, Modality.VIDEO, Modality.AV, Modality.IMAGE)
 _ORDER = (Modality.TEXT, Modality.IMAGE, Modality.AUDIO, Modality.VIDEO, Modality.AV)
@@ -114,16 +114,16 @@ def read_data(files: Iterable[Path]) -> Data:
 def _entry_pair(row: Row) -> Pair:
     """Convert an entry of WAVE's JSON to a pair."""
     entry = parse_entry(row.fields)
-    query = _media_side(row.place, entry.medium)
+    query = _media_side(row.place, entry.media_file)
     if entry.other is not None:
         return Pair(row.place, query, _media_side(row.place, entry.other))
     return Pair(row.place, query, Side(Modality.TEXT, str(entry.answer)), entry.wrong)
 
 
-def _media_side(place: Place, medium: Medium) -> Side:
+def _media_side(place: Place, media_file: MediaFile) -> Side:
     folder = place.path.parent
-    sound = None if medium.sound is None else folder / medium.sound
-    return Side(medium.modality, "", folder / medium.path, sound, medium.span, medium.prompt)
+    sound = None if media_file.sound is None else folder / media_file.sound
+    return Side(media_file.modality, "", folder / media_file.path, sound, media_file.span, media_file.prompt)
 
 
 def _table_pair(row: Row) -> Pair:

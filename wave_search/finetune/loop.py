@@ -173,12 +173,12 @@ class Log:
     Args:
         stage: name of the stage.
         directory: directory of the log files.
-        message: called with a status line for each mean.
+        status: called with a status line for each mean.
     """
 
-    def __init__(self, stage: str, directory: Path, message: Callable[[str], None]) -> None:
+    def __init__(self, stage: str, directory: Path, status: Callable[[str], None]) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        self._stage, self._message = stage, message
+        self._stage, self._status = stage, status
         self._file = (directory / "log.jsonl").open("a", encoding="utf-8")
         self._board = _board(directory)
         self._values: dict[str, list[float]] = defaultdict(list)
@@ -195,7 +195,7 @@ class Log:
         self._file.write(json.dumps(row) + "\n")
         self._file.flush()
         figures = ", ".join(f"{name} {value:g}" for name, value in means.items())
-        self._message(f"{self._stage} {progress.step}/{progress.steps}, {row['elapsed_s']} s: {figures}")
+        self._status(f"{self._stage} {progress.step}/{progress.steps}, {row['elapsed_s']} s: {figures}")
         for name, value in means.items():
             if self._board is not None:
                 self._board.add_scalar(f"{self._stage}/{name}", value, progress.step)
@@ -223,11 +223,11 @@ class Interrupt:
     Calling it returns whether to stop.
 
     Args:
-        message: called with the reply to Ctrl-C.
+        status: called with the reply to Ctrl-C.
     """
 
-    def __init__(self, message: Callable[[str], None]) -> None:
-        self._message = message
+    def __init__(self, status: Callable[[str], None]) -> None:
+        self._status = status
         self._asked = False
         self._before: Any = None
 
@@ -246,7 +246,7 @@ class Interrupt:
     def _note(self, _number: int, _frame: FrameType | None) -> None:
         self._asked = True
         self._restore()
-        self._message("stopping after this step; Ctrl-C again to stop at once, at the last checkpoint")
+        self._status("stopping after this step; Ctrl-C again to stop at once, at the last checkpoint")
 
     def _restore(self) -> None:
         if self._before is not None:

@@ -50,8 +50,8 @@ class _Run:
     loader: Loader
     state: State
     group: ProcessGroup
-    watch: TrainingCallback
-    message: Callable[[str], None]
+    progress: TrainingCallback
+    status: Callable[[str], None]
 
     @property
     def is_first(self) -> bool:
@@ -70,15 +70,15 @@ class _Inputs:
 
 
 def fine_tune(
-    settings: Settings, group: ProcessGroup, watch: TrainingCallback, message: Callable[[str], None]
+    settings: Settings, group: ProcessGroup, progress: TrainingCallback, status: Callable[[str], None]
 ) -> Report:
     """Fine-tune a model, or resume its fine-tuning.
 
     Args:
         settings: of the run.
         group: the processes that train together; the first one writes the files.
-        watch: called with the progress.
-        message: called with occasional status lines.
+        progress: called with the progress.
+        status: called with occasional status lines.
 
     Raises:
         UsageError: the settings do not match the data, or the directory contains another run.
@@ -87,7 +87,7 @@ def fine_tune(
         MediaError: a file that passed the check before training cannot be read.
     """
     started = time.monotonic()
-    watch(Training("loading", 0, 0))
+    progress(Training("loading", 0, 0))
     training, validation = read_data(settings.pairs), read_data(settings.validation)
     source = resolve(settings.model, group.device)
     state = State(settings.directory / "training")
@@ -100,7 +100,7 @@ def fine_tune(
         # Before the media are decoded, so that a missing package is reported immediately.
         adapter = Adapter(embedder.wave, f"{source.name} at {source.revision}", settings.lora, settings.seed)
         with Loader(embedder.spec.sampling) as loader:
-            run = _Run(settings, source, embedder, adapter, loader, state, group, watch, message)
+            run = _Run(settings, source, embedder, adapter, loader, state, group, progress, status)
             report = _train(run, _inputs(run, training, validation))
     except torch.OutOfMemoryError as error:
         raise ModelError(
@@ -142,7 +142,7 @@ def _check(run: _Run, pairs: list[Pair]) -> list[BadRow]:
     mine = pairs[run.group.rank :: run.group.size]
 
     def report(done: int) -> None:
-        run.watch(Training("checking media", len(mine), done))
+        run.progress(Training("checking media", len(mine), done))
 
     results = check_media(mine, run.loader, run.embedder.wave.config, report)
     found = run.group.gather_lists([result for result in results if isinstance(result, BadRow)])
@@ -184,13 +184,13 @@ def _train(run: _Run, inputs: _Inputs) -> Report:
 def _steps(run: _Run, stage: FineTune, schedule: loop.Schedule) -> int:
     directory = run.settings.directory / "training"
     with ExitStack() as stack:
-        interrupt = stack.enter_context(loop.Interrupt(run.message))
-        log = stack.enter_context(loop.Log(_NAME, directory, run.message)) if run.is_first else None
+        interrupt = stack.enter_context(loop.Interrupt(run.status))
+        log = stack.enter_context(loop.Log(_NAME, directory, run.status)) if run.is_first else None
 
-        def report(progress: loop.Progress) -> None:
+        def report(step: loop.Progress) -> None:
             if log is not None:
-                log.report(progress)
-                run.watch(Training(_NAME, progress.steps, progress.step, progress.figures))
+                log.report(step)
+                run.progress(Training(_NAME, step.steps, step.step, step.figures))
 
         return loop.run(stage, schedule, directory, run.settings.seed, report, group=run.group, stop=interrupt)
 

@@ -33,7 +33,7 @@ class Lora(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One fine-tuning."""
+    """The settings of one fine-tuning run."""
 
     model: str
     """Base model: a name, a directory, or a hub id, as for an index."""
@@ -56,7 +56,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     checkpoint_every: _AtLeastOne = 100
     """Steps between checkpoints; each is followed by a validation."""
     dtype: Dtype = "auto"
-    """Of the frozen weights; "auto" for that of the stored ones."""
+    """Dtype of the frozen weights; "auto" keeps the stored one."""
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
     lora: Lora = Lora()
 
@@ -65,7 +65,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise ValueError("epochs and steps exclude each other")
 
     def steps_of(self, epoch_steps: int) -> int:
-        """Return the number of steps of the whole run, given that of an epoch."""
+        """Return the number of steps of the whole run, given the number per epoch."""
         return self.steps or max(1, round((self.epochs or _DEFAULT_EPOCHS) * epoch_steps))
 
     @classmethod

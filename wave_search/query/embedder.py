@@ -101,8 +101,8 @@ class MediaEmbedder:
             raise UsageError("the question is empty")
         if isinstance(choices, str) or len(choices) < 2 or len(set(choices)) < len(choices):
             raise UsageError("there must be two or more choices, all different", "Give each choice once.")
-        asked = self._encoder.encode(_asked(self._encoder, clip, modality), question)
-        scores = self._encoder.encode(choices) @ asked
+        vector = self._encoder.encode(_clip_of(self._encoder, clip, modality), question)
+        scores = self._encoder.encode(choices) @ vector
         order = np.argsort(-scores, kind="stable")
         return [Answer(rank, choices[place], float(scores[place])) for rank, place in enumerate(order, start=1)]
 
@@ -122,7 +122,7 @@ class MediaEmbedder:
         self.close()
 
 
-def _asked(encoder: Encoder, clip: str | os.PathLike[str] | MediaRef | Clip, modality: str | None) -> MediaRef | Clip:
+def _clip_of(encoder: Encoder, clip: str | os.PathLike[str] | MediaRef | Clip, modality: str | None) -> MediaRef | Clip:
     """Return the clip of a question: with audio and frames, as far as it has both."""
     if isinstance(clip, Clip):
         if clip.text is not None:

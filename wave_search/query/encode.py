@@ -179,7 +179,7 @@ def span_of(path: Path, info: MediaInfo, start_s: float | None, stop_s: float | 
         raise UsageError(f"{path}: the file has no duration, so it has no range", "Leave the range out.")
     start_s, stop_s = start_s or 0.0, min(stop_s or info.duration_s, info.duration_s)
     if start_s >= stop_s:
-        raise UsageError(f"{path}: the range begins behind the end of the file, {info.duration_s:.2f} s")
+        raise UsageError(f"{path}: the range begins after the end of the file, {info.duration_s:.2f} s")
     return Span(start_s, stop_s)
 
 

@@ -132,7 +132,7 @@ class PartitionSearch:
         """
         wanted = k + len(query.exclude_ids)
         depth = wanted + FUSION_DEPTH if len(query.terms) > 1 else wanted
-        rest, rest_ids = self._uncovered(allowed_ids)
+        rest, rest_ids = self._unindexed(allowed_ids)
         if self._shards is None:
             scores, ids = exact_search(rest, rest_ids, query.vectors, depth + overfetch)
         else:
@@ -151,7 +151,7 @@ class PartitionSearch:
             scores, ids, z = scores[kept], ids[kept], z[kept]
         return Candidates(self.key.modality, ids, scores, z)
 
-    def _uncovered(self, allowed_ids: NDArray[np.int64] | None) -> tuple[NDArray[np.float16], NDArray[np.int64]]:
+    def _unindexed(self, allowed_ids: NDArray[np.int64] | None) -> tuple[NDArray[np.float16], NDArray[np.int64]]:
         """Return vectors and ids of the segments that may be found and are in no shard."""
         if allowed_ids is None:
             return self._rest, self._rest_ids

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     Source = tuple[Path, MediaInfo]
 
 _MIN_STD_Z = 1e-3
-"""If the z of segments deviate less than this from each other, they do not tell how much z a point of cosine is."""
+"""If the z of segments deviate less than this from each other, the ratio between z and cosine is not reliable."""
 _CACHE_WAIT_S = 1.0
 """Seconds to wait for another process that writes the cache; after that, a query does without it."""
 

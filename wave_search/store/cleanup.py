@@ -1,4 +1,4 @@
-"""Removal of what no reader needs: versions that were replaced long ago, and remains of crashes."""
+"""Removal of files that no reader needs: versions that were replaced long ago, and remains of crashes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KEEP_VERSIONS_FOR_S = 3600.0
 
 
 def cleanup(store: FileStore, opened: Tables, newest: Manifest, keep_versions_for_s: float) -> None:
-    """Remove all that belongs neither to the newest version nor to one replaced less than `keep_versions_for_s` ago.
+    """Remove all files except those of the newest version and of versions replaced less than `keep_versions_for_s` ago.
 
     Must be called under the lock, with nothing uncommitted and the tables just compacted. A crash at any point leaves
     every remaining version complete: a version's manifest is removed before the files that it names.
@@ -43,11 +43,11 @@ def cleanup(store: FileStore, opened: Tables, newest: Manifest, keep_versions_fo
     removed = set(manifest.versions(store)) - {state.version for state in states}
     store.delete([*map(manifest.name_of, sorted(removed)), *manifest.unpublished(store)])
     store.delete(name for names in unused_shards(store, states).values() for name in names)
-    store.delete(left_overs(store, listing))
+    store.delete(unreferenced_files(store, listing))
     opened.drop_versions({name: {state.table_versions[name] for state in states} for name in newest.table_versions})
 
 
-def left_overs(store: FileStore, listing: checksums.Listing) -> list[str]:
+def unreferenced_files(store: FileStore, listing: checksums.Listing) -> list[str]:
     """Return the table files that no commit made, and the checksum lists that no kept version uses."""
     files = (info.name for info in store.list(tables.FOLDER) if not tables.is_hint(info.name))
     lists = {checksums.name_of(version) for version in listing.versions}

@@ -46,7 +46,7 @@ class Overlay(Generic[K, V]):
         """Return whether a key is in the committed tables."""
         return self.committed[key] is not None if key in self.committed else key in self._read
 
-    def settle(self) -> None:
+    def mark_committed(self) -> None:
         """Mark the pending changes as committed."""
         self.committed.update(self.pending)
         self.pending = {}

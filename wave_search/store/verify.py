@@ -10,7 +10,7 @@ import numpy as np
 
 from wave_search.errors import IndexNotFoundError, IndexStateError
 from wave_search.store import checksums, embedding_cache, manifest, schema
-from wave_search.store.cleanup import left_overs, unused_shards
+from wave_search.store.cleanup import unreferenced_files, unused_shards
 from wave_search.store.local_files import LocalFiles
 from wave_search.store.rows import Problem, ShardRef
 from wave_search.store.shards import check_folder, damaged, read_bytes, shard_folder
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _NORM_TOLERANCE = 2e-3
 """Upper bound on how much rounding to float16 changes the norm of a unit vector."""
 _BATCH_ROWS = 4_096
-_LEFT_OVER = "It does no harm; `wave-search optimize` removes it."
+_UNREFERENCED = "It does no harm; `wave-search optimize` removes it."
 _REBUILT = "Run `wave-search optimize`: it rebuilds this without a model."
 
 
@@ -171,7 +171,7 @@ def _orphans(store: FileStore) -> Iterator[Problem]:
     if damage := embedding_cache.damage(cache):
         yield Problem(f"{cache} is damaged: {damage}", "Delete it: queries fill it again.", orphan=True)
     for name in manifest.unpublished(store):
-        yield Problem(f"{store.url(name)} was never published", _LEFT_OVER, orphan=True)
+        yield Problem(f"{store.url(name)} was never published", _UNREFERENCED, orphan=True)
 
 
 def _unused(store: FileStore) -> Iterator[Problem]:
@@ -182,11 +182,11 @@ def _unused(store: FileStore) -> Iterator[Problem]:
         except IndexStateError as error:
             if not states:
                 return  # the newest list is reported separately, and without it nothing is known to be unused
-            yield Problem(f"an older version is unreadable: {error.message}", _LEFT_OVER, orphan=True)
+            yield Problem(f"an older version is unreadable: {error.message}", _UNREFERENCED, orphan=True)
     for folder in unused_shards(store, states):
-        yield Problem(f"{store.url(folder)} belongs to no version of the index", _LEFT_OVER, orphan=True)
+        yield Problem(f"{store.url(folder)} belongs to no version of the index", _UNREFERENCED, orphan=True)
     with suppress(IndexStateError):  # reported separately if it concerns the newest version
         listing = checksums.read(store, *(state.table_checksums for state in states))
-        if names := left_overs(store, listing):
+        if names := unreferenced_files(store, listing):
             what = f"{len(names)} files were never committed, for example {store.url(names[0])}"
-            yield Problem(what, _LEFT_OVER, orphan=True)
+            yield Problem(what, _UNREFERENCED, orphan=True)

@@ -237,8 +237,8 @@ class Writer:
             for digest in dead:
                 self._content_ids.put(digest, None)
             snapshot = self._publish()
-        self._files.settle()
-        self._content_ids.settle()
+        self._files.mark_committed()
+        self._content_ids.mark_committed()
         if len(self._files.committed) + len(self._content_ids.committed) > _CHANGES_KEPT:
             self._read()
         return snapshot

@@ -41,7 +41,7 @@ class Item:
 class Question:
     """A multiple-choice question about a media file."""
 
-    asked: Item
+    clip: Item
     """The media file, with the question as its prompt."""
     choices: tuple[str, ...]
     answer: int
@@ -106,7 +106,7 @@ class Collector:
         """Add a question."""
         self._questions.append(question)
 
-    def medium(self, value: Any, modality: Modality, prompt: str | None = None, span: Span | None = None) -> Item:
+    def media_file(self, value: Any, modality: Modality, prompt: str | None = None, span: Span | None = None) -> Item:
         """Create an item for a media file.
 
         Args:
@@ -119,9 +119,9 @@ class Collector:
             UsageError: there is no such file, or the prompt is not a text.
             CacheError: the content of the file is given, and cannot be written.
         """
-        asked = None if prompt is None else checked_text(prompt, "prompt")
+        instruction = None if prompt is None else checked_text(prompt, "prompt")
         if isinstance(value, dict) and value.get("bytes"):
-            return Item(MediaRef(self._unpack(value["bytes"]), modality), asked)
+            return Item(MediaRef(self._unpack(value["bytes"]), modality), instruction)
         if isinstance(value, dict):
             value = value.get("path")
         if not isinstance(value, str) or not value.strip():
@@ -129,7 +129,7 @@ class Collector:
         ref = parse_media(str(self._media / value.strip()), modality)
         if span is not None:
             ref = replace(ref, start_s=span.start_s, stop_s=None if math.isinf(span.stop_s) else span.stop_s)
-        return Item(ref, asked)
+        return Item(ref, instruction)
 
     def dataset(self, layout: str) -> Dataset:
         """Return the collected data set."""

@@ -91,18 +91,18 @@ def _item(row: Row, into: Collector) -> Item:
             raise UsageError(
                 "it must have exactly one of text, image, audio and video, or a modality that selects among them"
             )
-        return into.medium(row.fields[media[0]], media[0]) if media else _text(row)
+        return into.media_file(row.fields[media[0]], media[0]) if media else _text(row)
     parts = {part.strip() for part in str(named).replace("+", ",").split(",")}
     if parts == {Modality.TEXT}:
         return _text(row)
     prompt = value_of(row, "text") if Modality.TEXT in parts else None
     media_parts = parts - {Modality.TEXT}
     if media_parts in ({"audio", "video"}, {"av"}):
-        return into.medium(value_of(row, "av", "video"), Modality.AV, prompt)
+        return into.media_file(value_of(row, "av", "video"), Modality.AV, prompt)
     if len(media_parts) != 1:
         raise UsageError(f'"{named}" cannot be embedded as one clip')
     modality = modality_of(next(iter(media_parts)))
-    return into.medium(value_of(row, modality), modality, prompt)
+    return into.media_file(value_of(row, modality), modality, prompt)
 
 
 def _text(row: Row) -> Item:

@@ -36,7 +36,7 @@ def read_pairs(path: Path, into: Collector) -> None:
     """
 
     def item(value: str, modality: Modality) -> Item:
-        return text_item(value) if modality is Modality.TEXT else into.medium(value, modality)
+        return text_item(value) if modality is Modality.TEXT else into.media_file(value, modality)
 
     def take(row: Row) -> None:
         query, modality, target, relevant = (str(row.fields[name]).strip() for name in _COLUMNS)
@@ -70,7 +70,8 @@ def read_table(path: Path, mapping: TableMapping, into: Collector) -> None:
         if not values:
             raise UsageError(f"there is no {of.modality}")
         return [
-            text_item(value) if of.modality is Modality.TEXT else into.medium(value, of.modality) for value in values
+            text_item(value) if of.modality is Modality.TEXT else into.media_file(value, of.modality)
+            for value in values
         ]
 
     def take(row: Row) -> None:
@@ -96,9 +97,9 @@ def read_questions(path: Path, mapping: QuestionMapping, into: Collector) -> Non
         choices = _choices(row, mapping.choices)
         answer = _answer(str(value_of(row, "answer")).strip(), choices)
         prompt = _filled(mapping.prompt, row, options="\n".join(map(_option, string.ascii_uppercase, choices)))
-        asked = into.medium(_filled(mapping.medium, row), mapping.modality, prompt)
+        clip = into.media_file(_filled(mapping.media_file, row), mapping.modality, prompt)
         offered = tuple(string.ascii_uppercase[: len(choices)]) if mapping.letters else tuple(choices)
-        into.ask(Question(asked, offered, answer))
+        into.ask(Question(clip, offered, answer))
 
     into.each(read_rows(path), take)
 

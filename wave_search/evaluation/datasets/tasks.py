@@ -38,7 +38,7 @@ class QuestionMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The mapping of a row to a question about a media file. `answer` is a choice, or its letter or number (from 0)."""
 
     modality: Modality
-    medium: str
+    media_file: str
     """Template of the path with {field} placeholders."""
     choices: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = ("choices",)
     """The field with the list of choices, or several fields with one choice each."""

@@ -43,7 +43,7 @@ _MEDIA = (Modality.IMAGE, Modality.VIDEO, Modality.AUDIO)
 
 
 @dataclass(frozen=True, slots=True)
-class Medium:
+class MediaFile:
     """A media file of an entry. Its existence is not checked."""
 
     modality: Modality
@@ -60,12 +60,12 @@ class Medium:
 class Entry:
     """A media file and its counterpart: a text, or another media file."""
 
-    medium: Medium
+    media_file: MediaFile
     answer: str | None
     """None if `other` is given."""
     wrong: tuple[str, ...] = ()
     """Wrong answers, which make the entry a question."""
-    other: Medium | None = None
+    other: MediaFile | None = None
 
 
 def parse_entry(fields: Mapping[str, Any]) -> Entry:
@@ -77,7 +77,7 @@ def parse_entry(fields: Mapping[str, Any]) -> Entry:
     if "sft" in str(fields.get("type", "")):
         raise UsageError(f"an entry of the type {fields['type']}, which trains text generation and not embeddings")
     prompt, answer = _conversation(fields)
-    medium = _medium(fields, prompt)
+    media_file = _media_file(fields, prompt)
     wrong = _wrong_answers(fields)
     if "pos_image" in fields:
         if wrong:
@@ -85,11 +85,11 @@ def parse_entry(fields: Mapping[str, Any]) -> Entry:
         inner = fields["pos_image"]
         if not isinstance(inner, dict):
             raise UsageError("pos_image is not an entry")
-        return Entry(medium, None, other=_medium(inner, _conversation(inner)[0]))
+        return Entry(media_file, None, other=_media_file(inner, _conversation(inner)[0]))
     text = checked_text(answer, "answer")
     if text in wrong:
         raise UsageError("the right answer is among neg_text")
-    return Entry(medium, text, wrong)
+    return Entry(media_file, text, wrong)
 
 
 def _conversation(fields: Mapping[str, Any]) -> tuple[str | None, Any]:
@@ -106,7 +106,7 @@ def _conversation(fields: Mapping[str, Any]) -> tuple[str | None, Any]:
     return checked_text(prompt, "question") if prompt.strip() else None, gpt[0] if gpt else None
 
 
-def _medium(fields: Mapping[str, Any], prompt: str | None) -> Medium:
+def _media_file(fields: Mapping[str, Any], prompt: str | None) -> MediaFile:
     if "frame_dir" in fields:
         raise UsageError("frame_dir: folders of frames are not read; use the video")
     paths = {modality: _path(fields, modality) for modality in _MEDIA if fields.get(modality) is not None}
@@ -114,13 +114,13 @@ def _medium(fields: Mapping[str, Any], prompt: str | None) -> Medium:
     match list(paths):
         case [Modality.VIDEO, Modality.AUDIO]:
             path, sound = paths.values()
-            return Medium(Modality.AV, path, None if sound == path else sound, span, prompt)
+            return MediaFile(Modality.AV, path, None if sound == path else sound, span, prompt)
         case [Modality.IMAGE]:
-            return Medium(Modality.IMAGE, paths[Modality.IMAGE], prompt=prompt)
+            return MediaFile(Modality.IMAGE, paths[Modality.IMAGE], prompt=prompt)
         case [modality]:
-            return Medium(modality, paths[modality], span=span, prompt=prompt)
+            return MediaFile(modality, paths[modality], span=span, prompt=prompt)
         case _:
-            named = " and ".join(paths) or "no medium"
+            named = " and ".join(paths) or "no media file"
             raise UsageError(f"an entry about {named} cannot be embedded as one clip")
 
 
@@ -166,18 +166,18 @@ def read_wave(path: Path, into: Collector) -> None:
 
     def take(row: Row) -> None:
         entry = parse_entry(row.fields)
-        medium = _item(entry.medium, into)
+        media_file = _item(entry.media_file, into)
         if entry.wrong:
-            into.ask(Question(medium, (str(entry.answer), *entry.wrong), 0))
+            into.ask(Question(media_file, (str(entry.answer), *entry.wrong), 0))
         else:
             other = Item(str(entry.answer)) if entry.other is None else _item(entry.other, into)
-            into.pair(other, medium)
-            into.pair(medium, other)
+            into.pair(other, media_file)
+            into.pair(media_file, other)
 
     into.each(read_rows(path), take)
 
 
-def _item(medium: Medium, into: Collector) -> Item:
-    sound = None if medium.sound is None else into.medium(medium.sound, Modality.AUDIO, span=medium.span).content
-    item = into.medium(medium.path, medium.modality, medium.prompt, span=medium.span)
+def _item(file: MediaFile, into: Collector) -> Item:
+    item = into.media_file(file.path, file.modality, file.prompt, span=file.span)
+    sound = None if file.sound is None else into.media_file(file.sound, Modality.AUDIO, span=file.span).content
     return item if not isinstance(sound, MediaRef) else Item(item.content, item.prompt, sound)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the usual name
 
-from wave_search.models.wave.qwen import AttentionInterface
+from wave_search.models.wave.transformers_imports import AttentionInterface
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping

@@ -10,13 +10,13 @@ import torch.nn.functional as F  # noqa: N812 - the usual name
 from torch.utils.checkpoint import checkpoint
 
 from wave_search.models.wave.batch import FEED_FORWARD_ROWS
-from wave_search.models.wave.qwen import apply_rotary_pos_emb
+from wave_search.models.wave.transformers_imports import apply_rotary_pos_emb
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wave_search.models.wave.batch import Pack, Run
-    from wave_search.models.wave.qwen import Qwen2_5OmniThinkerTextModel
+    from wave_search.models.wave.transformers_imports import Qwen2_5OmniThinkerTextModel
 
 
 def last_tokens(model: Qwen2_5OmniThinkerTextModel, pack: Pack) -> list[torch.Tensor]:

@@ -194,16 +194,16 @@ class WaveEmbedder:
         return results
 
     def lay_out(
-        self, clip: Clip, inputs: Prepared, wanted: frozenset[Modality], instructions: Sequence[str | None]
+        self, clip: Clip, inputs: Prepared, modalities: frozenset[Modality], instructions: Sequence[str | None]
     ) -> dict[Modality, TokenSequence]:
-        """Run the towers on the wanted modalities of a clip, and lay out the decoder's input.
+        """Run the towers needed to embed a clip as `modalities`, and lay out the decoder's input.
 
         For training, which runs the decoder itself; `embed` includes this step.
 
         Args:
             clip: as for `embed`.
             inputs: the result of `prepare` for the clip.
-            wanted: modalities to embed, all of which the clip has.
+            modalities: the modalities to embed as, all of which the clip has.
             instructions: as for `embed_each`.
 
         Raises:
@@ -212,20 +212,20 @@ class WaveEmbedder:
         config, encode = self.wave.config, self.tokenizer.encode
         prompts = {
             modality: [encode(prompt_of(modality, instruction)) for instruction in instructions]
-            for modality in wanted - {Modality.TEXT}
+            for modality in modalities - {Modality.TEXT}
         }
         made: dict[Modality, TokenSequence] = {}
-        if clip.text is not None and Modality.TEXT in wanted:
+        if clip.text is not None and Modality.TEXT in modalities:
             made[Modality.TEXT] = sequences.text_sequence(config, encode(clip.text))
         if inputs.image is not None:
             made[Modality.IMAGE] = sequences.image_sequence(config, prompts[Modality.IMAGE], self._vision(inputs.image))
         audio = self._audio(inputs.audio) if inputs.audio else None
         vision = self._vision(inputs.video, clip.frames) if inputs.video else None
-        if audio and Modality.AUDIO in wanted:
+        if audio and Modality.AUDIO in modalities:
             made[Modality.AUDIO] = sequences.audio_sequence(config, prompts[Modality.AUDIO], audio)
-        if vision and Modality.VIDEO in wanted:
+        if vision and Modality.VIDEO in modalities:
             made[Modality.VIDEO] = sequences.video_sequence(config, prompts[Modality.VIDEO], vision)
-        if vision and audio and Modality.AV in wanted:
+        if vision and audio and Modality.AV in modalities:
             made[Modality.AV] = sequences.audiovisual_sequence(
                 config, prompts[Modality.AV], vision, audio, self._spec.options["positions"]
             )

@@ -14,7 +14,7 @@ from wave_search.models.wave.attention import attend_by_length
 from wave_search.models.wave.batch import TOWER_PATCHES, packed
 from wave_search.models.wave.beats import Beats
 from wave_search.models.wave.decoder import last_tokens
-from wave_search.models.wave.qwen import (
+from wave_search.models.wave.transformers_imports import (
     Qwen2_5OmniAudioEncoder,
     Qwen2_5OmniThinkerTextModel,
     Qwen2_5OmniVisionEncoder,
@@ -61,13 +61,13 @@ _VISUAL = {Modality.IMAGE, Modality.VIDEO, Modality.AV}
 _AUDIBLE = {Modality.AUDIO, Modality.AV}
 
 
-def components_for(wanted: Collection[Modality]) -> tuple[Component, ...]:
-    """Return the components needed to embed as the modalities `wanted`."""
+def components_for(modalities: Collection[Modality]) -> tuple[Component, ...]:
+    """Return the components needed to embed as `modalities`."""
     needed = {
         Component.DECODER: True,
-        Component.HEAD: any(modality is not Modality.TEXT for modality in wanted),
-        Component.VISION: not _VISUAL.isdisjoint(wanted),
-        Component.AUDIO: not _AUDIBLE.isdisjoint(wanted),
+        Component.HEAD: any(modality is not Modality.TEXT for modality in modalities),
+        Component.VISION: not _VISUAL.isdisjoint(modalities),
+        Component.AUDIO: not _AUDIBLE.isdisjoint(modalities),
     }
     return tuple(part for part, is_needed in needed.items() if is_needed)
 

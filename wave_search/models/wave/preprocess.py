@@ -52,18 +52,18 @@ class Prepared:
     audio: tuple[AudioPiece, ...] | None = None
 
 
-def prepare(config: WaveConfig, clip: Clip, wanted: Collection[Modality]) -> Prepared:
-    """Compute the patches and spectrograms that the modalities `wanted` need. May run in any thread.
+def prepare(config: WaveConfig, clip: Clip, modalities: Collection[Modality]) -> Prepared:
+    """Compute the patches and spectrograms needed to embed as `modalities`. May run in any thread.
 
     Args:
         config: of the model.
         clip: a clip that `check_clip` accepts.
-        wanted: modalities to embed.
+        modalities: the modalities to embed as.
     """
-    visual = clip.frames is not None and not {Modality.VIDEO, Modality.AV}.isdisjoint(wanted)
-    audible = clip.waveform is not None and not {Modality.AUDIO, Modality.AV}.isdisjoint(wanted)
+    visual = clip.frames is not None and not {Modality.VIDEO, Modality.AV}.isdisjoint(modalities)
+    audible = clip.waveform is not None and not {Modality.AUDIO, Modality.AV}.isdisjoint(modalities)
     return Prepared(
-        image_patches(config, clip.image) if clip.image is not None and Modality.IMAGE in wanted else None,
+        image_patches(config, clip.image) if clip.image is not None and Modality.IMAGE in modalities else None,
         video_patches(config, clip.frames.pixels) if visual and clip.frames else None,
         tuple(audio_pieces(config, clip.waveform.samples)) if audible and clip.waveform else None,
     )

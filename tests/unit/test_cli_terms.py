@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import wave_search as ws
-from wave_search.commands.parts import read, weighted
+from wave_search.commands.terms import read, weighted
 from wave_search.errors import UsageError
 
 if TYPE_CHECKING:

@@ -62,18 +62,18 @@ def read(
     for make, terms in ((ws.Weighted, wanted), (ws.Not, avoided)):
         for name, given in terms.items():
             for typed in given or ():
-                thing, weight = weighted(typed, is_path=name not in ("text", "like"))
-                item = _item(name, thing, hits)
+                content, weight = weighted(typed, is_path=name not in ("text", "like"))
+                item = _item(name, content, hits)
                 found.setdefault(name, []).append(make(item) if weight is None else make(item, weight))
     return found
 
 
-def _item(name: str, thing: str, hits: Sequence[int] | None) -> str | int:
+def _item(name: str, content: str, hits: Sequence[int] | None) -> str | int:
     if name == "like":
-        return _hit(thing, hits)
+        return _hit(content, hits)
     if name != "text":
-        return thing
-    return words(_stdin() if thing == _STDIN else thing)
+        return content
+    return words(_stdin() if content == _STDIN else content)
 
 
 def _stdin() -> bytes:
