@@ -88,7 +88,8 @@ class ShardSet:
         wide = self._widened(params.for_k(k), count)
         while True:
             if self._exact_is_cheaper(wide, count, len(rows), is_filtered=is_filtered):
-                return self._scored(rows, self._all_live() if allowed is None else allowed, k + overfetch)
+                positions = self._all_live() if allowed is None else allowed
+                return best_of(_VectorsAt(self, positions), self.ids_at(positions), rows, k + overfetch)
             mask = self._live if allowed is None else _mask(len(self), allowed)
             if self._refined is not None and len(rows) == 1:
                 found = self._refined.best(rows, wide, k + overfetch, mask)
@@ -97,7 +98,7 @@ class ShardSet:
             nearest = self.nearest(ProbedQuery.of(self.codebook, rows, wide.nprobe), wide.refine_k, mask)
             positions = np.unique(nearest[nearest >= 0])
             if len(positions) >= min(k, count) or wide.nprobe == self.codebook.lists:
-                return self._scored(rows, positions, k + overfetch)
+                return best_of(_VectorsAt(self, positions), self.ids_at(positions), rows, k + overfetch)
             wide = replace(wide, nprobe=self.codebook.lists)
 
     def _widened(self, params: SearchParams, count: int) -> SearchParams:
@@ -120,12 +121,6 @@ class ShardSet:
         """Return the cost of one query vector, in dimensions of vectors scored exactly."""
         codes = len(self) * params.nprobe / self.codebook.lists
         return params.refine_k * self.codebook.dim + codes * _CODE_COST + _FIXED_COST
-
-    def _scored(
-        self, rows: NDArray[np.float32], positions: NDArray[np.int64], k: int
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return scores and ids of the best of some ascending positions."""
-        return best_of(_VectorsAt(self, positions), self.ids_at(positions), rows, k)
 
     def _by_id(
         self, scores: NDArray[np.float32], positions: NDArray[np.int64]
