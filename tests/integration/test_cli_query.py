@@ -98,7 +98,7 @@ def test_no_result_ends_with_4(cli: CommandLine, small_index: Path) -> None:
     run = cli("query", "--text", "dog", "--min-z", "1000", "--json", "--index", small_index)
     assert run.returncode == 4
     assert run.stdout == ""
-    assert run.stderr.endswith("no result with z >= 1000\n")
+    assert run.stderr.endswith("no results with z >= 1000\n")
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def test_metadata_from_import_to_removal(
     assert here("metadata", "remove", "year").returncode == 0
     gone = here(*asked)
     assert (gone.returncode, gone.stdout) == (2, "")
-    assert 'error: there is no column "year". There are path, ' in gone.stderr
+    assert 'error: there is no column "year". Use one of path, ' in gone.stderr
 
 
 def test_a_library_is_labelled(cli: CommandLine, own_index: Path, tmp_path: Path) -> None:

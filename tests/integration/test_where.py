@@ -100,7 +100,7 @@ def test_segments_are_chosen_by_their_time(index: Path) -> None:
 @pytest.mark.parametrize(
     ("where", "message"),
     [
-        ("nope = 1", 'there is no column "nope". There are path, name, .*text'),
+        ("nope = 1", 'there is no column "nope". Use one of path, name, .*text'),
         ("size_bytes >", "syntax error .* Write one SQL condition, for example: kind = 'video'"),
         ("", "it is empty"),
         ("size_bytes = 'a'", "Could not convert string 'a'"),

@@ -111,8 +111,8 @@ def query(
     if export:
         results.write(export, hits)
     if not hits:
-        where_not = " where that holds" if where else ""
-        terminal.message(f"no result{where_not}" if min_z is None else f"no result{where_not} with z >= {min_z:g}")
+        where_not = " for this filter" if where else ""
+        terminal.message(f"no results{where_not}" if min_z is None else f"no results{where_not} with z >= {min_z:g}")
         return NO_RESULT
     results.show(terminal, [results.only(hit, said) for hit in hits], json=json, paths=paths)
     if open:

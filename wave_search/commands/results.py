@@ -24,7 +24,7 @@ Where = Annotated[
     str | None,
     typer.Option(metavar="SQL", help="Filter by a SQL condition: \"kind = 'video' AND duration_s < 60\"."),
 ]
-Columns = Annotated[str | None, typer.Option(metavar="LIST", help="Also show these columns: fps,artist,peak_start_s.")]
+Columns = Annotated[str | None, typer.Option(metavar="LIST", help="Also show these columns: fps,width,peak_start_s.")]
 Segments = Annotated[
     bool, typer.Option("--segments", help="List individual segments instead of merging adjacent ones.")
 ]

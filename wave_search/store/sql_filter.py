@@ -176,7 +176,7 @@ class SqlFilter:
         return UsageError(f"the condition {where!r} cannot be used: {cause}", _EXAMPLE)
 
     def _unknown(self, name: str) -> UsageError:
-        return UsageError(f'there is no column "{name}"', f"There are {', '.join(self.names)}.")
+        return UsageError(f'there is no column "{name}"', f"Use one of {', '.join(self.names)}.")
 
 
 def _file_table(files: Sequence[FileRow], contents: Mapping[int, ContentRow], metadata: Metadata) -> Any:

@@ -98,7 +98,8 @@ def distinct_paths(hits: Iterable[Hit]) -> tuple[list[bytes], list[Path]]:
 def report_sentences(report: IndexReport) -> Iterator[str]:
     """Summarise a run of `index`, without the skipped files."""
     segments = ", ".join(f"{count:,} {modality}" for modality, count in report.segments.items() if count)
-    done = counted(report.indexed, "file") + (f" ({segments} segments)" if segments else "")
+    noun = "segment" if sum(report.segments.values()) == 1 else "segments"
+    done = counted(report.indexed, "file") + (f" ({segments} {noun})" if segments else "")
     media = f", {clock(report.media_s)} of audio and video" if report.media_s else ""
     memory = f", peak memory {bytes_text(report.peak_memory_bytes)}" if report.peak_memory_bytes else ""
     yield f"indexed {done}{media} in {report.elapsed_s:.1f} s{memory}"
