@@ -132,6 +132,8 @@ def params_for(
         lists: of its codebook.
     """
     chosen = [tuned[modality] for modality in queries if modality is not None and modality in tuned]
+    if len(chosen) == len(queries) == 1:
+        return chosen[0]
     if len(chosen) < len(queries):
         chosen = list(tuned.values())
         if tuned.keys() <= {own}:

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from wave_search.query.fusion import Query
     from wave_search.query.grouping import Match
     from wave_search.query.partition import PartitionSearch
-    from wave_search.query.request import SearchRequest
     from wave_search.reports import ProgressCallback, Stage
     from wave_search.store import FileRow, SegmentRow, Snapshot
 
@@ -208,15 +207,6 @@ class Reranker:
     depth: int
     """Number of segments to embed again."""
     progress: RerankProgress
-
-    @classmethod
-    def of(
-        cls, request: SearchRequest, snapshot: Snapshot, encoder: Encoder, progress: RerankProgress
-    ) -> Reranker | None:
-        """Create the reranker of a request; None if it does not rerank."""
-        if request.instruction is None or request.rerank is None:
-            return None
-        return cls(Reembedder(snapshot, encoder), request.instruction, request.rerank, progress)
 
     def reorder(self, found: Sequence[Match], partitions: Sequence[PartitionSearch], query: Query) -> list[Match]:
         """Return matches in the new order.

@@ -12,7 +12,7 @@ import numpy as np
 from wave_search.errors import UsageError
 from wave_search.query.grouping import Moment, hits_of, matches, merge, ranked, thin
 from wave_search.query.partition import PartitionSearch
-from wave_search.query.rerank import Reranker, RerankProgress
+from wave_search.query.rerank import Reembedder, Reranker, RerankProgress
 from wave_search.query.resolve import resolve
 from wave_search.query.terms import takes_instruction
 from wave_search.types import OF_HITS, Hit, Modality, PartitionKey
@@ -109,10 +109,14 @@ class Searcher:
         if request.columns:
             self.snapshot.sql_filter().check(_not_of_hits(request.columns))
         chosen = None if request.where is None else self.snapshot.sql_filter().select(request.where)
-        request.check_effect(keys, query_takes_it=takes_instruction(request.terms))
+        if request.instruction is not None:
+            request.check_effect(keys, query_takes_it=takes_instruction(request.terms))
         query = resolve(request, self.snapshot, self._encoder)
         partitions = [self._partition(key) for key in keys]
-        reranker = Reranker.of(request, self.snapshot, self._encoder, RerankProgress(progress, warn))
+        reranker = None
+        if request.rerank is not None and request.instruction is not None:
+            again = Reembedder(self.snapshot, self._encoder)
+            reranker = Reranker(again, request.instruction, request.rerank, RerankProgress(progress, warn))
         k = max(request.k, request.rerank or 0)
         overfetch = max(_MIN_CANDIDATES - k, (_CANDIDATES_PER_HIT - 1) * k) if request.drops_segments else 0
         while True:
@@ -125,7 +129,8 @@ class Searcher:
             best = ranked(found, self.snapshot.paths_at)
             if reranker is not None:
                 best = reranker.reorder(best, partitions, query)
-            best = [match for match in best if request.min_z is None or match.z >= request.min_z]
+            if request.min_z is not None:
+                best = [match for match in best if match.z >= request.min_z]
             moments = self._grouped(best, keys, request)
             if len(moments) == request.k or complete:
                 return self._hits(moments, request.columns)
