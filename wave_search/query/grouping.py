@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter, defaultdict
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from wave_search.files import as_path
 from wave_search.types import Hit, Modality
 
 if TYPE_CHECKING:
@@ -216,7 +215,7 @@ def hits_of(snapshot: Snapshot, moments: Sequence[Moment]) -> list[Hit]:
             rank=rank,
             score=peak.score,
             z=peak.z,
-            path=Path(path),
+            path=as_path(path),
             modality=peak.modality,
             start_s=moment.start_s,
             stop_s=moment.stop_s,
@@ -228,6 +227,6 @@ def hits_of(snapshot: Snapshot, moments: Sequence[Moment]) -> list[Hit]:
             segments=moment.segments,
         )
         for rank, (moment, peak, path, duration_s) in enumerate(
-            zip(moments, peaks, map(os.fsdecode, paths), durations_s, strict=True), start=1
+            zip(moments, peaks, paths, durations_s, strict=True), start=1
         )
     ]

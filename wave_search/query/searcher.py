@@ -109,8 +109,7 @@ class Searcher:
         if request.columns:
             self.snapshot.sql_filter().check(_not_of_hits(request.columns))
         chosen = None if request.where is None else self.snapshot.sql_filter().select(request.where)
-        if request.instruction is not None:
-            request.check_effect(keys, query_takes_it=takes_instruction(request.terms))
+        request.check_effect(keys, query_takes_it=takes_instruction(request.terms))
         query = resolve(request, self.snapshot, self._encoder)
         partitions = [self._partition(key) for key in keys]
         reranker = None
