@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -154,6 +155,19 @@ def test_both_keep_to_the_contract(store: FileStore) -> None:
         pass
     with store.lock():
         pass
+
+
+def test_a_lock_is_free_although_a_child_that_is_being_started_has_a_copy(tmp_path: Path) -> None:
+    store = LocalFiles(tmp_path)
+    with store.lock():
+        links = [link for link in Path("/proc/self/fd").iterdir() if link.exists()]
+        (held,) = (int(link.name) for link in links if link.samefile(store.local_path("lock")))
+        copied = os.dup(held)
+    try:
+        with store.lock():
+            pass
+    finally:
+        os.close(copied)
 
 
 def test_manifests_are_published_once_and_the_newest_counts(memory: MemoryFiles) -> None:

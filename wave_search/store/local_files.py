@@ -127,7 +127,10 @@ class LocalFiles:
             with disk_errors(path):
                 os.ftruncate(descriptor, 0)
                 os.pwrite(descriptor, json.dumps(_owner()).encode(), 0)
-            yield
+            try:
+                yield
+            finally:  # closing is not enough: a child that another thread starts just now has a copy for a moment
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
         finally:
             os.close(descriptor)
 
