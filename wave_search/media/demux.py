@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _BUFFER_BYTES = 1 << 20
 MAX_GAP_S = 60.0
 """A longer gap between two time stamps is a broken clock, not a pause, and is ignored."""
+_ROUNDING_S = 1e-5
+"""Tolerance in times from the beginning of a file, which containers declare in microseconds."""
 _PADDING_S = 0.2
 """Tolerance in durations: audio encoders pad their last frame, so that a container declares slightly less than its
 packets hold."""
@@ -31,6 +33,7 @@ class VideoPackets:
 
     frames: int
     start_s: float
+    """Of the first frame, from the beginning of the file."""
     length_s: float
     """From the first frame to the end of the last, or 0.0 if there are no usable time stamps."""
     pts: NDArray[np.int64] | None
@@ -46,6 +49,7 @@ class AudioPackets:
     """Summary of the packets of an audio stream."""
 
     start_s: float
+    """In seconds from the beginning of the file, like `stop_s`; below 0 if its first samples are not to be played."""
     stop_s: float
 
 
@@ -134,6 +138,16 @@ def decode(container: Any, stream: Any) -> Iterator[Any]:
         return
 
 
+def origin_s(container: Any) -> float:
+    """Return the time stamp, in seconds, at which a file begins: the start that players and ffprobe show.
+
+    It is that of the stream that begins first, so sound before the picture belongs to the file.
+    """
+    import av
+
+    return (container.start_time or 0) / av.time_base
+
+
 def first_frame(container: Any, stream: Any) -> Any | None:
     """Decode the first frame of a stream, which alone determines rate, channels and size."""
     return next(decode(container, stream), None)
@@ -149,6 +163,7 @@ def scan_packets(
     Returns:
         None for a stream that is None or has no packets.
     """
+    origin = origin_s(container)
     rows: list[tuple[int | None, int | None, bool]] = []
     start_s: float | None = None
     stop_s = 0.0
@@ -156,21 +171,16 @@ def scan_packets(
         if packet.stream is video:
             rows.append((packet.pts, packet.dts, packet.is_keyframe))
             continue
-        begin_s = stop_s if packet.pts is None else float(packet.pts * packet.time_base)
+        begin_s = stop_s if packet.pts is None else float(packet.pts * packet.time_base) - origin
         if start_s is None:
             start_s = stop_s = begin_s
         elif abs(begin_s - stop_s) > MAX_GAP_S:
             begin_s = stop_s
         stop_s = max(stop_s, begin_s + float((packet.duration or 0) * packet.time_base))
     return (
-        _video_packets(rows, float(video.time_base)) if video is not None and rows else None,
+        _video_packets(rows, float(video.time_base), origin) if video is not None and rows else None,
         None if start_s is None else _audio_packets(audio, start_s, stop_s),
     )
-
-
-def origin_s(audio: AudioPackets, video: VideoPackets | None) -> float:
-    """Return the time stamp at which a file begins: that of its first video frame or, without video, of its audio."""
-    return audio.start_s if video is None else video.start_s
 
 
 def _audio_packets(audio: Any, start_s: float, stop_s: float) -> AudioPackets:
@@ -179,10 +189,14 @@ def _audio_packets(audio: Any, start_s: float, stop_s: float) -> AudioPackets:
     return AudioPackets(start_s, stop_s - padding_s if 0 <= padding_s < _PADDING_S else stop_s)
 
 
-def _video_packets(rows: list[tuple[int | None, int | None, bool]], time_base_s: float) -> VideoPackets:
+def _video_packets(
+    rows: list[tuple[int | None, int | None, bool]], time_base_s: float, origin_s: float
+) -> VideoPackets:
     times = [pts for pts, _, _ in rows if pts is not None]
     order = np.unique(np.array(times, dtype=np.int64))
-    start_s = float(order[0]) * time_base_s if len(order) else 0.0
+    start_s = float(order[0]) * time_base_s - origin_s if len(order) else 0.0
+    if abs(start_s) < _ROUNDING_S:
+        start_s = 0.0
     length_s = _length_s(np.diff(order) * time_base_s) * len(rows) / len(order) if len(order) else 0.0
     if len(order) < len(rows):
         return VideoPackets(len(rows), start_s, length_s, None, np.zeros((0, 2), np.int64), open_gop=True)

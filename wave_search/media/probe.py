@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from wave_search.errors import BrokenMediaError, UnsupportedMediaError
 from wave_search.media import text
 from wave_search.media.audio import check_rate, open_sndfile
-from wave_search.media.demux import choose_audio, choose_video, first_frame, open_container, origin_s, scan_packets
+from wave_search.media.demux import choose_audio, choose_video, first_frame, open_container, scan_packets
 from wave_search.media.image import image_size
 from wave_search.media.info import AudioStream, MediaInfo, VideoStream
 from wave_search.media.sniff import HEAD_BYTES, PLAYLIST_SUFFIXES, TEXT_SUFFIXES, is_playlist, is_text, sniff
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from wave_search.media.demux import AudioPackets, VideoPackets
+    from wave_search.media.demux import VideoPackets
 
 MAX_DURATION_S = 7 * 86_400.0
 """Longest plausible duration: time stamps of damaged files can span thousands of years."""
@@ -112,8 +112,8 @@ def probe_streams(source: Source, size_bytes: int) -> MediaInfo:
     if video is None and audio is None:
         raise BrokenMediaError(source.path, "contains no audio or video track that can be decoded", REPLACE)
     duration_s = max(
-        video.frames / video.fps if video else 0.0,
-        _audio_stop_s(audio_packets, video_packets if video else None) if audio_packets and audio else 0.0,
+        video_packets.start_s + video.frames / video.fps if video_packets and video else 0.0,
+        audio_packets.stop_s if audio_packets and audio else 0.0,
     )
     return MediaInfo(
         "audio" if video is None else "video",
@@ -124,10 +124,6 @@ def probe_streams(source: Source, size_bytes: int) -> MediaInfo:
         video=video,
         audio=audio,
     )
-
-
-def _audio_stop_s(audio: AudioPackets, video: VideoPackets | None) -> float:
-    return audio.stop_s - origin_s(audio, video)
 
 
 def _video_stream(source: Source, packets: VideoPackets) -> VideoStream | None:

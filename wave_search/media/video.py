@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -29,6 +30,9 @@ playlist."""
 _SCENE_PIXELS = 256
 """Longer side, in pixels, of the frames for scene detection; more detail only costs time."""
 
+_ROUNDING = 1e-3
+"""Tolerance when counting frames, because times are rounded to fractions of a millisecond."""
+
 
 class FrameSource:
     """Reads the sampled frames of ranges of a video, in ascending order. Holds one full-size frame at a time."""
@@ -52,10 +56,13 @@ class FrameSource:
             span: of the file; must not begin before the range of the previous call.
 
         Returns:
-            None if the video stream ends before the range, or none of its frames can be decoded.
+            None if the video stream has no frames in the range, or none of its frames can be decoded.
         """
+        late_s, fps = self._packets.start_s, self._stream.fps
+        # The policy includes the frame at the end of a range, which belongs to the next range.
+        before_stop = math.ceil((span.stop_s - late_s) * fps - _ROUNDING)
         indices, duration_s = self._policy.frame_indices(
-            self._stream.frames, self._stream.fps, span.start_s, span.stop_s
+            min(before_stop, self._stream.frames), fps, max(span.start_s - late_s, 0.0), span.stop_s - late_s
         )
         if not len(indices):
             return None
@@ -86,7 +93,7 @@ class FrameSource:
         return self._newest[1]
 
 
-def find_cuts(frames: FrameSource, stream: VideoStream, span: Span) -> list[float]:
+def find_cuts(frames: FrameSource, stream: VideoStream, late_s: float, span: Span) -> list[float]:
     """Find the times at which new scenes begin, by PySceneDetect on every frame of the range.
 
     Returns:
@@ -103,7 +110,8 @@ def find_cuts(frames: FrameSource, stream: VideoStream, span: Span) -> list[floa
         ) from error
     detector = ContentDetector()
     step = max(1, max(stream.width, stream.height) // _SCENE_PIXELS)
-    first, stop = round(span.start_s * stream.fps), min(round(span.stop_s * stream.fps), stream.frames)
+    first = max(round((span.start_s - late_s) * stream.fps), 0)
+    stop = min(round((span.stop_s - late_s) * stream.fps), stream.frames)
     cuts: list[Any] = []
     try:
         for number in range(first, stop):
@@ -112,7 +120,7 @@ def find_cuts(frames: FrameSource, stream: VideoStream, span: Span) -> list[floa
         cuts += detector.post_process(FrameTimecode(stop, stream.fps))
     except BrokenMediaError:
         return []
-    return sorted(cut.frame_num / stream.fps for cut in cuts)
+    return sorted(late_s + cut.frame_num / stream.fps for cut in cuts)
 
 
 class DecordFailed(Exception):  # noqa: N818 - never leaves this package
