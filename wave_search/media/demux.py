@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -224,15 +225,15 @@ class _PictureScan:
         self._time_base_s = 0.0
         self._pictures: list[_Picture] = []
         self._cut = False
-        self._newest_s: float | None = None
+        self._newest_s = math.inf
         self._jumped = False
 
     def add(self, packet: Any, *, shown: bool) -> None:
         """Add a packet; one that is not of the video stream only shows that time passes."""
-        if self._may_jump and packet.dts is not None:
-            now_s = float(packet.dts * packet.time_base)
-            self._jumped |= self._newest_s is not None and abs(now_s - self._newest_s) > _MAX_JUMP_S
-            self._newest_s = now_s
+        if self._may_jump and packet.pts is not None:
+            now_s = float(packet.pts * packet.time_base)
+            self._jumped |= now_s > self._newest_s + _MAX_JUMP_S
+            self._newest_s = now_s if math.isinf(self._newest_s) else max(now_s, self._newest_s)
         if shown and packet.is_discard:
             self._cut = True
         elif shown:
