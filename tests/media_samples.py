@@ -11,7 +11,7 @@ import av
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -28,6 +28,7 @@ class Encoding:
     fps: int = 25
 
 
+_SOUND_CODECS = {".ts": "mp2", ".mp4": "aac"}
 QUIET_X265 = "log-level=none:scenecut=0:bframes=3:b-adapt=0"
 ENCODINGS = {
     "h264.mp4": Encoding(),
@@ -86,18 +87,25 @@ def write_av(
     sound: NDArray[np.float32],
     rate_hz: int,
     *,
+    times_s: Sequence[float] | None = None,
     sound_start_s: float = 0.0,
 ) -> Path:
-    """Encode H.264 with lossless sound, (samples, channels), that begins later than the picture if asked to."""
+    """Encode H.264 with sound, (samples, channels), lossless where the container takes PCM.
+
+    `times_s` makes the frame rate variable, or the picture begin late; the sound begins late if asked to.
+    """
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=fps)
         _, video.height, video.width, _ = frames.shape
         video.pix_fmt = "yuv420p"
+        time_base = Fraction(1, fps) if times_s is None else Fraction(1, 1000)
+        video.codec_context.time_base = time_base
         layout = {1: "mono", 2: "stereo", 6: "5.1"}[sound.shape[1]]
-        audio = container.add_stream("pcm_s16le", rate=rate_hz, layout=layout)
+        audio = container.add_stream(_SOUND_CODECS.get(path.suffix, "pcm_s16le"), rate=rate_hz, layout=layout)
         for number, pixels in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-            frame.pts, frame.time_base = number, Fraction(1, fps)
+            frame.pts = number if times_s is None else round(times_s[number] * 1000)
+            frame.time_base = time_base
             container.mux(video.encode(frame))
         container.mux(video.encode())
         _write_sound(container, audio, sound, rate_hz, round(sound_start_s * rate_hz))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wave_search.errors import BrokenMediaError
-from wave_search.media.demux import MAX_GAP_S, choose_audio, decode, open_container
+from wave_search.media.demux import MAX_GAP_S, choose_audio, decode, open_container, origin_s
 from wave_search.media.info import AudioStream
 from wave_search.media.source import REPLACE, descriptor_path
 
@@ -105,16 +105,15 @@ def open_sndfile(source: Source) -> SndfileSource | None:
 class AvSource:
     """Audio through PyAV.
 
+    Audio that starts after the beginning of the file is padded with silence; earlier samples are dropped.
+
     Args:
         source: the file.
         stream: as probed.
-        origin_s: time stamp at which the file begins. Audio that starts later is padded with silence; earlier samples
-            are dropped.
     """
 
-    def __init__(self, source: Source, stream: AudioStream, origin_s: float) -> None:
+    def __init__(self, source: Source, stream: AudioStream) -> None:
         self._source = source
-        self._origin_s = origin_s
         self.sample_rate_hz = stream.sample_rate_hz
 
     def blocks(self, first: int) -> Iterator[NDArray[np.float32]]:
@@ -127,12 +126,12 @@ class AvSource:
     def _placed(self) -> Iterator[NDArray[np.float32]]:
         """Yield the samples of the file in blocks, with gaps filled by silence."""
         container = open_container(self._source)
-        position, rate_hz = 0, self.sample_rate_hz
+        position, rate_hz, origin = 0, self.sample_rate_hz, origin_s(container)
         for frame in decode(container, choose_audio(container)):
             if frame.sample_rate != rate_hz:
                 continue
             block = mono(samples_of(frame))
-            begin_s = position / rate_hz if frame.pts is None else float(frame.pts * frame.time_base) - self._origin_s
+            begin_s = position / rate_hz if frame.pts is None else float(frame.pts * frame.time_base) - origin
             gap = round(begin_s * rate_hz) - position
             if position == 0 and gap < 0:
                 block = block[-gap:]

@@ -8,19 +8,17 @@ from typing import TYPE_CHECKING
 from wave_search.errors import BrokenMediaError, UsageError
 from wave_search.media import text
 from wave_search.media.audio import AvSource, open_sndfile
-from wave_search.media.demux import choose_audio, choose_video, open_container, origin_s, scan_packets
 from wave_search.media.image import read_image
 from wave_search.media.info import DecodedSegment
 from wave_search.media.resampling import Resampled
 from wave_search.media.segmentation import cut_scenes
 from wave_search.media.source import REPLACE
-from wave_search.media.video import FrameSource, find_cuts
+from wave_search.media.video import FrameSource
 from wave_search.types import Clip, Modality, Span, Waveform
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from wave_search.media.demux import AudioPackets, VideoPackets
     from wave_search.media.info import AudioStream, DecodeRequest
     from wave_search.media.resampling import MonoSource
     from wave_search.media.source import Source
@@ -84,22 +82,19 @@ class _Streams:
 
     def __init__(self, source: Source, request: DecodeRequest) -> None:
         self._source, self._request, self._video = source, request, request.info.video
-        self._video_packets, audio_packets = (None, None) if self._video is None else self._scan()
         self._frames = None if request.modalities.isdisjoint(_WITH_VIDEO) else self._frame_source()
         self._audio: Resampled | None = None
         if request.info.audio is not None and not request.modalities.isdisjoint(_WITH_AUDIO):
-            audio = self._mono_source(request.info.audio, audio_packets)
+            audio = self._mono_source(request.info.audio)
             self._audio = Resampled(audio, request.sampling.sample_rate_hz)
 
     def cut(self, span: Span) -> list[Span]:
         """Cut a range into segments. The cuts do not depend on the requested modalities."""
         frames = self._frame_source() if self._request.segmentation.mode == "scene" else None
-        if frames is None or self._video is None:
-            return self._request.segmentation.windows(span)
-        return cut_scenes(span, find_cuts(frames, self._video, span))
+        return self._request.segmentation.windows(span) if frames is None else cut_scenes(span, frames.cuts(span))
 
     def read(self, window: Span) -> Clip:
-        """Decode a range; frames or waveform are missing where their stream has ended."""
+        """Decode a range; frames are missing before the picture begins, the waveform where the audio has ended."""
         frames = self._frames.read(window) if self._frames else None
         if self._audio is None:
             return Clip(frames=frames)
@@ -107,23 +102,9 @@ class _Streams:
         waveform = Waveform(samples, self._request.sampling.sample_rate_hz) if len(samples) else None
         return Clip(frames=frames, waveform=waveform)
 
-    def _scan(self) -> tuple[VideoPackets | None, AudioPackets | None]:
-        container = open_container(self._source)
-        video_packets, audio_packets = scan_packets(container, choose_video(container), choose_audio(container))
-        if video_packets is None or self._video is None or video_packets.frames != self._video.frames:
-            raise BrokenMediaError(self._source.path, "changed since it was probed", "Try again.")
-        return video_packets, audio_packets
-
     def _frame_source(self) -> FrameSource | None:
-        if self._video_packets is None or self._video is None:
-            return None
-        return FrameSource(self._source, self._video_packets, self._video, self._request.sampling)
+        return None if self._video is None else FrameSource(self._source, self._video, self._request.sampling)
 
-    def _mono_source(self, audio: AudioStream, packets: AudioPackets | None) -> MonoSource:
+    def _mono_source(self, audio: AudioStream) -> MonoSource:
         sndfile = open_sndfile(self._source) if self._video is None else None
-        if sndfile is not None:
-            return sndfile
-        if packets is None:
-            container = open_container(self._source)
-            _, packets = scan_packets(container, None, choose_audio(container))
-        return AvSource(self._source, audio, origin_s(packets, self._video_packets) if packets else 0.0)
+        return AvSource(self._source, audio) if sndfile is None else sndfile

@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from wave_search.errors import BrokenMediaError, UnsupportedMediaError
 from wave_search.media import text
 from wave_search.media.audio import check_rate, open_sndfile
-from wave_search.media.demux import choose_audio, choose_video, first_frame, open_container, origin_s, scan_packets
+from wave_search.media.demux import (
+    choose_audio,
+    choose_video,
+    declared_stop_s,
+    first_frame,
+    open_container,
+    scan_packets,
+)
 from wave_search.media.image import image_size
 from wave_search.media.info import AudioStream, MediaInfo, VideoStream
+from wave_search.media.picture import shown_size
 from wave_search.media.sniff import HEAD_BYTES, PLAYLIST_SUFFIXES, TEXT_SUFFIXES, is_playlist, is_text, sniff
 from wave_search.media.source import REPLACE, Source
-from wave_search.media.video import quarter_turns
+from wave_search.media.timing import clock_of
+from wave_search.media.video import suits_decord
 
 if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from wave_search.media.demux import AudioPackets, VideoPackets
+    from wave_search.media.demux import VideoPackets
 
 MAX_DURATION_S = 7 * 86_400.0
 """Longest plausible duration: time stamps of damaged files can span thousands of years."""
-_FALLBACK_FPS = 25.0
-_MAX_FPS = 1000.0
 
 
 def probe(path: Path, file: BinaryIO, size_bytes: int) -> MediaInfo:
@@ -107,14 +114,11 @@ def probe_streams(source: Source, size_bytes: int) -> MediaInfo:
     """
     container = open_container(source)
     video_packets, audio_packets = scan_packets(container, choose_video(container), choose_audio(container))
-    video = _video_stream(source, video_packets) if video_packets else None
+    video, picture_stop_s = _video_stream(source, video_packets) if video_packets else (None, 0.0)
     audio = _audio_stream(source) if audio_packets else None
     if video is None and audio is None:
         raise BrokenMediaError(source.path, "contains no audio or video track that can be decoded", REPLACE)
-    duration_s = max(
-        video.frames / video.fps if video else 0.0,
-        _audio_stop_s(audio_packets, video_packets if video else None) if audio_packets and audio else 0.0,
-    )
+    duration_s = max(picture_stop_s, audio_packets.stop_s if audio_packets and audio else 0.0)
     return MediaInfo(
         "audio" if video is None else "video",
         source.demuxer,
@@ -126,20 +130,20 @@ def probe_streams(source: Source, size_bytes: int) -> MediaInfo:
     )
 
 
-def _audio_stop_s(audio: AudioPackets, video: VideoPackets | None) -> float:
-    return audio.stop_s - origin_s(audio, video)
-
-
-def _video_stream(source: Source, packets: VideoPackets) -> VideoStream | None:
+def _video_stream(source: Source, packets: VideoPackets) -> tuple[VideoStream | None, float]:
+    """Return the video stream, and when its picture ends; None and 0.0 if no frame can be decoded."""
     container = open_container(source)
     stream = choose_video(container)
     frame = first_frame(container, stream)
     if stream is None or frame is None:
-        return None
-    turns = quarter_turns(frame)
-    width, height = (frame.height, frame.width) if turns % 2 else (frame.width, frame.height)
+        return None, 0.0
+    declared_fps = float(stream.average_rate or stream.guessed_rate or 0)
+    clock = clock_of(packets, declared_fps, min(declared_stop_s(container), MAX_DURATION_S))
+    width, height = shown_size(frame, stream)
     codec = stream.codec_context.codec.canonical_name
-    return VideoStream(width, height, codec, _average_fps(stream, packets), packets.frames)
+    by_decord = suits_decord(source.demuxer, packets, clock.timing, frame, stream)
+    video = VideoStream(width, height, codec, clock.fps, packets.frames, clock.timing, clock.start_s, by_decord)
+    return video, clock.stop_s
 
 
 def _audio_stream(source: Source) -> AudioStream | None:
@@ -150,17 +154,6 @@ def _audio_stream(source: Source) -> AudioStream | None:
         return None
     check_rate(source.path, frame.sample_rate)
     return AudioStream(stream.codec_context.codec.canonical_name, frame.sample_rate, frame.layout.nb_channels)
-
-
-def _average_fps(stream: Any, packets: VideoPackets) -> float:
-    """Return the frame rate that the container declares, unless its time stamps contradict it."""
-    declared = float(stream.average_rate or stream.guessed_rate or 0)
-    counted = packets.frames / packets.length_s if packets.length_s > 0 else 0.0
-    if 0 < declared <= _MAX_FPS and (
-        counted == 0 or abs(packets.frames / declared - packets.length_s) <= max(0.5, 0.1 * packets.length_s)
-    ):
-        return declared
-    return counted if 0 < counted <= _MAX_FPS else _FALLBACK_FPS
 
 
 def _checked_duration(path: Path, duration_s: float) -> float:
