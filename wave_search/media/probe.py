@@ -11,8 +11,20 @@ from wave_search.media.audio import check_rate, open_sndfile
 from wave_search.media.demux import choose_audio, choose_video, first_frame, open_container, origin_s, scan_packets
 from wave_search.media.image import image_size
 from wave_search.media.info import AudioStream, MediaInfo, VideoStream
-from wave_search.media.sniff import HEAD_BYTES, PLAYLIST_SUFFIXES, TEXT_SUFFIXES, is_playlist, is_text, sniff
-from wave_search.media.source import REPLACE, Source
+from wave_search.media.refusals import FOREIGN_HEAD_BYTES, foreign_kind, refuse_encrypted
+from wave_search.media.signatures import signature_of
+from wave_search.media.sniff import (
+    HEAD_BYTES,
+    MOTION_JPEG_SUFFIXES,
+    PLAYLIST_SUFFIXES,
+    TAG_STARTS,
+    TEXT_SUFFIXES,
+    find_media,
+    is_playlist,
+    is_text,
+    leading_bytes,
+)
+from wave_search.media.source import CONVERT, REPLACE, IndependentReader, Source
 from wave_search.media.video import quarter_turns
 
 if TYPE_CHECKING:
@@ -20,9 +32,12 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from wave_search.media.demux import AudioPackets, VideoPackets
+    from wave_search.media.signatures import Signature
 
 MAX_DURATION_S = 7 * 86_400.0
 """Longest plausible duration: time stamps of damaged files can span thousands of years."""
+_MOVING = {"GIF": "gif", "JPEG": "mjpeg"}
+"""Format of an image -> demuxer of many of them."""
 _FALLBACK_FPS = 25.0
 _MAX_FPS = 1000.0
 
@@ -42,25 +57,37 @@ def probe(path: Path, file: BinaryIO, size_bytes: int) -> MediaInfo:
         UnsupportedMediaError: it is of a kind that cannot be indexed.
         BrokenMediaError: it is damaged.
     """
-    head = file.read(HEAD_BYTES)
+    head = file.read(FOREIGN_HEAD_BYTES)
     suffix = path.suffix.lower()
-    signature = sniff(head)
-    if suffix in TEXT_SUFFIXES and (signature is None or is_text(head)):
+    if suffix in TEXT_SUFFIXES and (is_text(head) or signature_of(head) is None):
         return _probe_text(path, file, size_bytes)
-    if suffix in PLAYLIST_SUFFIXES or is_playlist(head):
-        raise UnsupportedMediaError(path, "a playlist, not media", "Index the files that it lists.")
-    if signature is None:
-        raise _unknown(path, head)
-    source = Source(path, file, signature.format)
+    foreign = foreign_kind(path, head)
+    if foreign is not None:
+        raise foreign
+    found = find_media(file)
+    if suffix in PLAYLIST_SUFFIXES or found is None:
+        raise _unknown(path, file)
+    info = _probe_media(Source(path, file, found.signature.format, found.offset_bytes), found.signature, size_bytes)
+    return replace(info, offset_bytes=found.offset_bytes)
+
+
+def _probe_media(source: Source, signature: Signature, size_bytes: int) -> MediaInfo:
+    refuse_encrypted(source)
     if signature.kind == "image":
-        return _probe_gif(source, size_bytes) or _probe_image(source, size_bytes)
+        return _probe_moving_image(source, size_bytes) or _probe_image(source, size_bytes)
     return _probe_audio(source, size_bytes) or probe_streams(source, size_bytes)
 
 
-def _unknown(path: Path, head: bytes) -> UnsupportedMediaError | BrokenMediaError:
+def _unknown(path: Path, file: BinaryIO) -> UnsupportedMediaError | BrokenMediaError:
+    start = leading_bytes(file)
+    head = IndependentReader(file, start).read(HEAD_BYTES)
+    if path.suffix.lower() in PLAYLIST_SUFFIXES or is_playlist(head):
+        return UnsupportedMediaError(path, "a playlist, not media", "Index the files that it lists.")
     if is_text(head):
         return UnsupportedMediaError(path, "text, but not named as text", "Give it the suffix .txt or .md to index it.")
-    return BrokenMediaError(path, "not in any known media format (by its first bytes)", REPLACE)
+    if start == 0 and head.startswith(TAG_STARTS):
+        return BrokenMediaError(path, "contains a tag and nothing else", REPLACE)
+    return BrokenMediaError(path, "not in any known media format (by its first bytes)", CONVERT)
 
 
 def _probe_text(path: Path, file: BinaryIO, size_bytes: int) -> MediaInfo:
@@ -79,12 +106,13 @@ def _probe_image(source: Source, size_bytes: int) -> MediaInfo:
     return MediaInfo("image", source.demuxer, size_bytes, "", width=width, height=height)
 
 
-def _probe_gif(source: Source, size_bytes: int) -> MediaInfo | None:
-    """Probe an animated GIF as a video; None for other images."""
-    if source.demuxer != "GIF":
+def _probe_moving_image(source: Source, size_bytes: int) -> MediaInfo | None:
+    """Probe an animated GIF, or JPEG images in a row, as a video; None for other images."""
+    demuxer = _MOVING.get(source.demuxer)
+    if demuxer is None or (demuxer == "mjpeg" and source.path.suffix.lower() not in MOTION_JPEG_SUFFIXES):
         return None
     try:
-        info = probe_streams(replace(source, demuxer="gif"), size_bytes)
+        info = probe_streams(replace(source, demuxer=demuxer), size_bytes)
     except BrokenMediaError:
         return None
     return info if info.video is not None and info.video.frames > 1 else None

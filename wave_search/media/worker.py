@@ -104,7 +104,8 @@ def _serve(request: Request) -> Iterator[MediaInfo | DecodedSegment]:
 
     with open_regular(request.path) as file:
         if request.decode is not None:
-            yield from decode_segments(Source(request.path, file, request.decode.info.container), request.decode)
+            info = request.decode.info
+            yield from decode_segments(Source(request.path, file, info.container, info.offset_bytes), request.decode)
             return
         info = probe(request.path, file, os.fstat(file.fileno()).st_size)
         file.seek(0)
