@@ -61,7 +61,11 @@ _AACS_UNIT_BYTES = 6144
 
 
 def foreign_kind(path: Path, head: bytes) -> UnsupportedMediaError | None:
-    """Return the refusal of a well-known kind of file that is not media, from its first bytes; None if it is unknown."""
+    """Return the refusal of a well-known kind of file that is not media, by its first `FOREIGN_HEAD_BYTES`.
+
+    Returns:
+        None if it is media or unknown.
+    """
     for at, start, cause, remedy in _FOREIGN:
         if head.startswith(start, at):
             return UnsupportedMediaError(path, cause, remedy)

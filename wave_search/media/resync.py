@@ -68,8 +68,8 @@ def _has_chain(data: bytes, start: int, framing: _Framing) -> bool:
     for number in range(_FRAMES):
         if start == len(data) and number > 1:
             return True  # a very short file
-        length = framing.length(data[start : start + 8])
-        if not length or not framing.header.match(data, start):
+        length = framing.length(data[start : start + 8]) if framing.header.match(data, start) else 0
+        if not length:
             return False
         start += length
     return True

@@ -27,28 +27,34 @@ TEXT_SUFFIXES = frozenset({".txt", ".md", ".srt", ".vtt"})
 PLAYLIST_SUFFIXES = frozenset(
     {".m3u", ".m3u8", ".pls", ".xspf", ".mpd", ".ffconcat", ".asx", ".sdp", ".smil", ".wpl", ".ram", ".wax", ".wvx"}
 )
-RAW_SUFFIXES = frozenset(
-    ".3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .gpr .iiq .kdc .mef .mrw .nef .nrw .orf .pef .raf .rw2 .rwl "
-    ".sr2 .srf .srw .x3f".split()
-)
-"""Photographs as the sensor of a camera sees them."""
-_IMAGE_SUFFIXES = frozenset(
-    ".apng .avif .avifs .bmp .dib .gif .heic .heics .heif .heifs .hif .j2c .j2k .jfif .jp2 .jpc .jpe .jpeg .jpf .jpg "
-    ".jpx .jxl .mpo .pbm .pgm .png .pnm .ppm .psd .qoi .tif .tiff .webp".split()
-)
-_SOUND_SUFFIXES = frozenset(
-    ".3ga .8svx .aa .aa3 .aac .aax .ac3 .adts .aif .aifc .aiff .amb .amr .ape .au .awb .bwf .caf .dff .dsf .dss .dts "
-    ".dtshd .eac3 .ec3 .f4a .f4b .flac .gsm .ircam .isma .latm .loas .m1a .m2a .m4a .m4b .m4p .m4r .mka .mlp .mp+ .mp1 "
-    ".mp2 .mp3 .mpa .mpc .mpga .mpp .nist .oga .oma .opus .pvf .qcp .qoa .ra .rf64 .shn .snd .sox .sph .spx .tak "
-    ".thd .truehd .tta .voc .w64 .wav .wave .weba .wma .wv .wve".split()
-)
-_VIDEO_SUFFIXES = frozenset(
-    ".264 .265 .266 .3g2 .3gp .3gp2 .3gpp .amv .asf .av1 .avi .avs2 .cmfa .cmfv .dif .divx .dv .dvr-ms .evo "
-    ".f4p .f4v .flv .gxf .h264 .h265 .h266 .hevc .ismv .ivf .m1v .m2p .m2t .m2ts .m2v .m4s .m4v .mjpeg .mjpg .mk3d .mkv "
-    ".mov .mp4 .mp4v .mpe .mpeg .mpg .mpv .mts .mxf .nsv .nut .obu .ogg .ogm .ogv .ogx .qt .rm .rmvb .tp .trp .ts "
-    ".vc1 .vob .vro .vvc .webm .wmv .wtv .xvid .y4m".split()
-)
-MEDIA_SUFFIXES = _IMAGE_SUFFIXES | RAW_SUFFIXES | _SOUND_SUFFIXES | _VIDEO_SUFFIXES
+# fmt: off
+_RAW_SUFFIXES = {
+    ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".gpr", ".iiq", ".kdc", ".mef", ".mrw", ".nef",
+    ".nrw", ".orf", ".pef", ".raf", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f", ".split()",
+}
+_IMAGE_SUFFIXES = {
+    ".apng", ".avif", ".avifs", ".bmp", ".dib", ".gif", ".heic", ".heics", ".heif", ".heifs", ".hif", ".j2c",
+    ".j2k", ".jfif", ".jp2", ".jpc", ".jpe", ".jpeg", ".jpf", ".jpg", ".jpx", ".jxl", ".mpo", ".pbm", ".pgm",
+    ".png", ".pnm", ".ppm", ".psd", ".qoi", ".tif", ".tiff", ".webp", ".split()",
+}
+_SOUND_SUFFIXES = {
+    ".3ga", ".8svx", ".aa", ".aa3", ".aac", ".aax", ".ac3", ".adts", ".aif", ".aifc", ".aiff", ".amb", ".amr",
+    ".ape", ".au", ".awb", ".bwf", ".caf", ".dff", ".dsf", ".dss", ".dts", ".dtshd", ".eac3", ".ec3", ".f4a",
+    ".f4b", ".flac", ".gsm", ".ircam", ".isma", ".latm", ".loas", ".m1a", ".m2a", ".m4a", ".m4b", ".m4p", ".m4r",
+    ".mka", ".mlp", ".mp+", ".mp1", ".mp2", ".mp3", ".mpa", ".mpc", ".mpga", ".mpp", ".nist", ".oga", ".oma",
+    ".opus", ".pvf", ".qcp", ".qoa", ".ra", ".rf64", ".shn", ".snd", ".sox", ".sph", ".spx", ".tak", ".thd",
+    ".truehd", ".tta", ".voc", ".w64", ".wav", ".wave", ".weba", ".wma", ".wv", ".wve", ".split()",
+}
+_VIDEO_SUFFIXES = {
+    ".264", ".265", ".266", ".3g2", ".3gp", ".3gp2", ".3gpp", ".amv", ".asf", ".av1", ".avi", ".avs2", ".cmfa",
+    ".cmfv", ".dif", ".divx", ".dv", ".dvr-ms", ".evo", ".f4p", ".f4v", ".flv", ".gxf", ".h264", ".h265", ".h266",
+    ".hevc", ".ismv", ".ivf", ".m1v", ".m2p", ".m2t", ".m2ts", ".m2v", ".m4s", ".m4v", ".mjpeg", ".mjpg", ".mk3d",
+    ".mkv", ".mov", ".mp4", ".mp4v", ".mpe", ".mpeg", ".mpg", ".mpv", ".mts", ".mxf", ".nsv", ".nut", ".obu",
+    ".ogg", ".ogm", ".ogv", ".ogx", ".qt", ".rm", ".rmvb", ".tp", ".trp", ".ts", ".vc1", ".vob", ".vro", ".vvc",
+    ".webm", ".wmv", ".wtv", ".xvid", ".y4m", ".split()",
+}
+# fmt: on
+MEDIA_SUFFIXES = frozenset(_IMAGE_SUFFIXES | _RAW_SUFFIXES | _SOUND_SUFFIXES | _VIDEO_SUFFIXES)
 MOTION_JPEG_SUFFIXES = frozenset({".mjpeg", ".mjpg"})
 """Suffixes of films that are JPEG images in a row. By its first bytes, such a film is its first image."""
 _PLAYLIST_STARTS = (
@@ -127,7 +133,7 @@ def leading_bytes(file: BinaryIO) -> int:
     """Return the number of bytes of tags and of headers of HTTP at the beginning of a file; 0 if that is all of it."""
     size = os.fstat(file.fileno()).st_size
     start = 0
-    while 0 < (length := _tag_bytes(_read_at(file, start, _HTTP_HEADER_BYTES))):
+    while (length := _tag_bytes(_read_at(file, start, _HTTP_HEADER_BYTES))) > 0:
         start += length
         if start >= size:
             return 0
