@@ -30,12 +30,12 @@ PLAYLIST_SUFFIXES = frozenset(
 # fmt: off
 _RAW_SUFFIXES = {
     ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".gpr", ".iiq", ".kdc", ".mef", ".mrw", ".nef",
-    ".nrw", ".orf", ".pef", ".raf", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f", ".split()",
+    ".nrw", ".orf", ".pef", ".raf", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f",
 }
 _IMAGE_SUFFIXES = {
     ".apng", ".avif", ".avifs", ".bmp", ".dib", ".gif", ".heic", ".heics", ".heif", ".heifs", ".hif", ".j2c",
     ".j2k", ".jfif", ".jp2", ".jpc", ".jpe", ".jpeg", ".jpf", ".jpg", ".jpx", ".jxl", ".mpo", ".pbm", ".pgm",
-    ".png", ".pnm", ".ppm", ".psd", ".qoi", ".tif", ".tiff", ".webp", ".split()",
+    ".png", ".pnm", ".ppm", ".psd", ".qoi", ".tif", ".tiff", ".webp",
 }
 _SOUND_SUFFIXES = {
     ".3ga", ".8svx", ".aa", ".aa3", ".aac", ".aax", ".ac3", ".adts", ".aif", ".aifc", ".aiff", ".amb", ".amr",
@@ -43,7 +43,7 @@ _SOUND_SUFFIXES = {
     ".f4b", ".flac", ".gsm", ".ircam", ".isma", ".latm", ".loas", ".m1a", ".m2a", ".m4a", ".m4b", ".m4p", ".m4r",
     ".mka", ".mlp", ".mp+", ".mp1", ".mp2", ".mp3", ".mpa", ".mpc", ".mpga", ".mpp", ".nist", ".oga", ".oma",
     ".opus", ".pvf", ".qcp", ".qoa", ".ra", ".rf64", ".shn", ".snd", ".sox", ".sph", ".spx", ".tak", ".thd",
-    ".truehd", ".tta", ".voc", ".w64", ".wav", ".wave", ".weba", ".wma", ".wv", ".wve", ".split()",
+    ".truehd", ".tta", ".voc", ".w64", ".wav", ".wave", ".weba", ".wma", ".wv", ".wve",
 }
 _VIDEO_SUFFIXES = {
     ".264", ".265", ".266", ".3g2", ".3gp", ".3gp2", ".3gpp", ".amv", ".asf", ".av1", ".avi", ".avs2", ".cmfa",
@@ -51,7 +51,7 @@ _VIDEO_SUFFIXES = {
     ".hevc", ".ismv", ".ivf", ".m1v", ".m2p", ".m2t", ".m2ts", ".m2v", ".m4s", ".m4v", ".mjpeg", ".mjpg", ".mk3d",
     ".mkv", ".mov", ".mp4", ".mp4v", ".mpe", ".mpeg", ".mpg", ".mpv", ".mts", ".mxf", ".nsv", ".nut", ".obu",
     ".ogg", ".ogm", ".ogv", ".ogx", ".qt", ".rm", ".rmvb", ".tp", ".trp", ".ts", ".vc1", ".vob", ".vro", ".vvc",
-    ".webm", ".wmv", ".wtv", ".xvid", ".y4m", ".split()",
+    ".webm", ".wmv", ".wtv", ".xvid", ".y4m",
 }
 # fmt: on
 MEDIA_SUFFIXES = frozenset(_IMAGE_SUFFIXES | _RAW_SUFFIXES | _SOUND_SUFFIXES | _VIDEO_SUFFIXES)
