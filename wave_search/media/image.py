@@ -12,7 +12,7 @@ import numpy as np
 from wave_search.errors import BrokenMediaError, MediaError, UnsupportedMediaError
 from wave_search.media.raw_photo import find_preview
 from wave_search.media.sampling import policy_of
-from wave_search.media.source import CONVERT, REPLACE, IndependentReader
+from wave_search.media.source import CONVERT, IndependentReader
 from wave_search.media.tiff import eight_bit, read_deep_tiff, tiff_layout
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def read_image(source: Source, sampling: Sampling) -> NDArray[np.uint8]:
     except (MemoryError, MediaError):
         raise
     except Exception as error:  # on damaged data, Pillow's decoders raise errors of any type
-        raise BrokenMediaError(source.path, f"a damaged {source.demuxer} image ({error})", REPLACE) from error
+        raise BrokenMediaError(source.path, f"a damaged {source.demuxer} image ({error})", CONVERT) from error
     return policy_of(sampling).resize_image(pixels)
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from wave_search.errors import BrokenMediaError, UnsupportedMediaError
+from wave_search.errors import BrokenMediaError, MediaError, UnsupportedMediaError
 from wave_search.media import text
 from wave_search.media.audio import check_rate, open_sndfile
 from wave_search.media.demux import choose_audio, choose_video, first_frame, open_container, origin_s, scan_packets
 from wave_search.media.image import image_size
 from wave_search.media.info import AudioStream, MediaInfo, VideoStream
-from wave_search.media.refusals import FOREIGN_HEAD_BYTES, foreign_kind, refuse_encrypted
+from wave_search.media.refusals import FOREIGN_HEAD_BYTES, encrypted, foreign_kind, refuse_encrypted
 from wave_search.media.signatures import signature_of
 from wave_search.media.sniff import (
     HEAD_BYTES,
@@ -134,11 +134,13 @@ def probe_streams(source: Source, size_bytes: int) -> MediaInfo:
         BrokenMediaError: nothing in it can be decoded.
     """
     container = open_container(source)
+    if any("enc_key_id" in stream.metadata for stream in container.streams):
+        raise encrypted(source.path, "Matroska's own encryption")
     video_packets, audio_packets = scan_packets(container, choose_video(container), choose_audio(container))
     video = _video_stream(source, video_packets) if video_packets else None
     audio = _audio_stream(source) if audio_packets else None
     if video is None and audio is None:
-        raise BrokenMediaError(source.path, "contains no audio or video track that can be decoded", REPLACE)
+        raise _nothing_to_decode(source, container, empty=not (video_packets or audio_packets))
     duration_s = max(
         video.frames / video.fps if video else 0.0,
         _audio_stop_s(audio_packets, video_packets if video else None) if audio_packets and audio else 0.0,
@@ -152,6 +154,22 @@ def probe_streams(source: Source, size_bytes: int) -> MediaInfo:
         video=video,
         audio=audio,
     )
+
+
+def _nothing_to_decode(source: Source, container: Any, *, empty: bool) -> MediaError:
+    """Return why nothing in a container can be decoded."""
+    path = source.path
+    tracks = [*container.streams.video, *container.streams.audio]
+    if not tracks and len(container.streams):
+        return UnsupportedMediaError(path, "contains neither audio nor video, only other tracks", "Exclude it.")
+    if empty and source.demuxer == "mov":
+        cause = "its tracks contain nothing, as in the initialization segment of a stream"
+        return UnsupportedMediaError(path, cause, "Join it with the segments that belong to it.")
+    unknown = sorted({stream.type for stream in tracks if stream.codec_context is None})
+    if unknown and all(stream.codec_context is None for stream in tracks):
+        cause = f"contains {' and '.join(unknown)} of a codec that is not supported"
+        return UnsupportedMediaError(path, cause, "Convert it with a program that plays it.")
+    return BrokenMediaError(path, "contains no audio or video track that can be decoded", CONVERT)
 
 
 def _audio_stop_s(audio: AudioPackets, video: VideoPackets | None) -> float:
@@ -193,5 +211,5 @@ def _average_fps(stream: Any, packets: VideoPackets) -> float:
 
 def _checked_duration(path: Path, duration_s: float) -> float:
     if not 0 < duration_s <= MAX_DURATION_S:
-        raise BrokenMediaError(path, f"declares an impossible duration of {duration_s:.6g} s", REPLACE)
+        raise BrokenMediaError(path, f"declares an impossible duration of {duration_s:.6g} s", CONVERT)
     return duration_s

@@ -96,6 +96,6 @@ def _canon_orientation(source: Source) -> int:
     directory = Image.Exif()
     try:
         directory.load(io.BytesIO(head[at + 4 :]).getvalue())
-    except Exception:  # noqa: BLE001 - on damaged data, it raises errors of any type
+    except Exception:
         return 1
     return int(directory.get(_ORIENTATION, 1))

@@ -76,10 +76,10 @@ def foreign_kind(path: Path, head: bytes) -> UnsupportedMediaError | None:
             "Join them: the initialization segment first, then all segments.",
         )
     if head[4:8] == b"\x57\x90\x75\x36":
-        return _encrypted(path, "Audible")
+        return encrypted(path, "Audible")
     unit = head[_AACS_UNIT_BYTES + 4 : _AACS_UNIT_BYTES + 5]
     if head[4:5] == b"G" and unit == b"G" and head[0] & 0xC0:
-        return _encrypted(path, "AACS")
+        return encrypted(path, "AACS")
     return None
 
 
@@ -92,10 +92,11 @@ def refuse_encrypted(source: Source) -> None:
     test = _TESTS.get(source.demuxer)
     scheme = test(source.file, source.offset_bytes) if test else None
     if scheme is not None:
-        raise _encrypted(source.path, scheme)
+        raise encrypted(source.path, scheme)
 
 
-def _encrypted(path: Path, scheme: str) -> UnsupportedMediaError:
+def encrypted(path: Path, scheme: str) -> UnsupportedMediaError:
+    """Return the refusal of an encrypted file; `scheme` is the name of the encryption."""
     return UnsupportedMediaError(path, f"encrypted ({scheme})", _DECRYPT)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +56,7 @@ def tiff_layout(source: Source) -> TiffLayout | None:
     try:
         with tifffile.TiffFile(source.reader()) as tiff:
             page = tiff.pages.first
-            pages = [page, *(sub for sub in page.pages or ())]
+            pages = [page, *(page.pages or ())]
             return TiffLayout(
                 width=page.imagewidth,
                 height=page.imagelength,
@@ -63,11 +64,11 @@ def tiff_layout(source: Source) -> TiffLayout | None:
                 channels=page.samplesperpixel,
                 orientation=_value(page, _ORIENTATION, 1),
                 is_raw=_is_raw(page),
-                largest=max(((each.imagewidth, each.imagelength) for each in pages), key=lambda size: size[0] * size[1]),
+                largest=max(((each.imagewidth, each.imagelength) for each in pages), key=math.prod),
             )
     except MemoryError:
         raise
-    except Exception:  # noqa: BLE001 - on damaged data, it raises errors of any type
+    except Exception:
         return None
 
 
@@ -89,7 +90,7 @@ def read_deep_tiff(source: Source) -> NDArray[np.uint8] | None:
             orientation = _value(page, _ORIENTATION, 1)
     except MemoryError:
         raise
-    except Exception:  # noqa: BLE001 - see above
+    except Exception:
         return None
     if photometric not in (0, 1, 2):  # greys and RGB
         return None
