@@ -11,7 +11,7 @@ from wave_search.media.audio import check_rate, open_sndfile
 from wave_search.media.demux import choose_audio, choose_video, first_frame, open_container, origin_s, scan_packets
 from wave_search.media.image import image_size
 from wave_search.media.info import AudioStream, MediaInfo, VideoStream
-from wave_search.media.refusals import FOREIGN_HEAD_BYTES, encrypted, foreign_kind, refuse_encrypted
+from wave_search.media.refusals import FOREIGN_HEAD_BYTES, foreign_kind, refuse_encrypted
 from wave_search.media.signatures import signature_of
 from wave_search.media.sniff import (
     HEAD_BYTES,
@@ -134,8 +134,6 @@ def probe_streams(source: Source, size_bytes: int) -> MediaInfo:
         BrokenMediaError: nothing in it can be decoded.
     """
     container = open_container(source)
-    if any("enc_key_id" in stream.metadata for stream in container.streams):
-        raise encrypted(source.path, "Matroska's own encryption")
     video_packets, audio_packets = scan_packets(container, choose_video(container), choose_audio(container))
     video = _video_stream(source, video_packets) if video_packets else None
     audio = _audio_stream(source) if audio_packets else None

@@ -52,6 +52,11 @@ _ASF_PROTECTIONS = (
     bytes.fromhex("14e68a29 2226174c b935dae0 7ee9289c"),  # Extended Content Encryption Object
     bytes.fromhex("33850543 8169e649 9b74ad12 cb86d58c"),  # Advanced Content Encryption Object
 )
+_ENTERED_ELEMENTS = frozenset(
+    bytes.fromhex(name)
+    for name in ("18538067", "1654ae6b", "ae", "6d80", "6240")  # Segment, Tracks, TrackEntry, ContentEncoding(s)
+)
+_CLUSTER, _CONTENT_ENCRYPTION = bytes.fromhex("1f43b675"), bytes.fromhex("5035")
 _SAMPLE_BYTES = 1 << 20
 _MAX_BOXES = 10_000
 FOREIGN_HEAD_BYTES = 8192
@@ -76,10 +81,10 @@ def foreign_kind(path: Path, head: bytes) -> UnsupportedMediaError | None:
             "Join them: the initialization segment first, then all segments.",
         )
     if head[4:8] == b"\x57\x90\x75\x36":
-        return encrypted(path, "Audible")
+        return _encrypted(path, "Audible")
     unit = head[_AACS_UNIT_BYTES + 4 : _AACS_UNIT_BYTES + 5]
     if head[4:5] == b"G" and unit == b"G" and head[0] & 0xC0:
-        return encrypted(path, "AACS")
+        return _encrypted(path, "AACS")
     return None
 
 
@@ -92,11 +97,10 @@ def refuse_encrypted(source: Source) -> None:
     test = _TESTS.get(source.demuxer)
     scheme = test(source.file, source.offset_bytes) if test else None
     if scheme is not None:
-        raise encrypted(source.path, scheme)
+        raise _encrypted(source.path, scheme)
 
 
-def encrypted(path: Path, scheme: str) -> UnsupportedMediaError:
-    """Return the refusal of an encrypted file; `scheme` is the name of the encryption."""
+def _encrypted(path: Path, scheme: str) -> UnsupportedMediaError:
     return UnsupportedMediaError(path, f"encrypted ({scheme})", _DECRYPT)
 
 
@@ -137,6 +141,29 @@ def _boxes(file: BinaryIO, start: int, stop: int) -> Iterator[tuple[bytes, int, 
             ranges.append((content, box_end))
 
 
+def _matroska_scheme(file: BinaryIO, offset: int) -> str | None:
+    """Return whether a track of Matroska is encrypted."""
+    at = offset
+    for _ in range(_MAX_BOXES):
+        header = os.pread(file.fileno(), 12, at)
+        name, rest = _vint(header)
+        size, content = _vint(rest)
+        if not name or not size or name == _CLUSTER:
+            return None
+        if name == _CONTENT_ENCRYPTION:
+            return "Matroska"
+        at += len(header) - len(content)
+        if name not in _ENTERED_ELEMENTS:
+            at += int.from_bytes(size) & ((1 << 7 * len(size)) - 1)
+    return None
+
+
+def _vint(data: bytes) -> tuple[bytes, bytes]:
+    """Split data after a number of variable length, which begins with as many zero bits as bytes follow."""
+    length = 9 - data[0].bit_length() if data and data[0] else 0
+    return data[:length], data[length:]
+
+
 def _asf_scheme(file: BinaryIO, offset: int) -> str | None:
     size = int.from_bytes(os.pread(file.fileno(), 8, offset + 16), "little")
     header = os.pread(file.fileno(), min(size, _SAMPLE_BYTES), offset)
@@ -165,4 +192,10 @@ def _program_scheme(file: BinaryIO, offset: int) -> str | None:
     return "CSS" if 10 * scrambled > len(content) else None
 
 
-_TESTS = {"mov": _iso_scheme, "asf": _asf_scheme, "mpegts": _transport_scheme, "mpeg": _program_scheme}
+_TESTS = {
+    "mov": _iso_scheme,
+    "matroska": _matroska_scheme,
+    "asf": _asf_scheme,
+    "mpegts": _transport_scheme,
+    "mpeg": _program_scheme,
+}
