@@ -95,6 +95,10 @@ def distinct_paths(hits: Iterable[Hit]) -> tuple[list[bytes], list[Path]]:
     return [os.fsencode(path) for path in paths if path not in unfit], unfit
 
 
+_MAX_SUFFIXES = 8
+"""More kinds of files that are not media are listed as "others"; the report in JSON has all."""
+
+
 def report_sentences(report: IndexReport) -> Iterator[str]:
     """Summarise a run of `index`, without the skipped files."""
     segments = ", ".join(f"{count:,} {modality}" for modality, count in report.segments.items() if count)
@@ -111,6 +115,11 @@ def report_sentences(report: IndexReport) -> Iterator[str]:
     }
     if any(others.values()):
         yield ", ".join(f"{count:,} {what}" for what, count in others.items() if count)
+    if report.not_media:
+        suffixes = list(report.not_media.items())
+        parts = [f"{count:,} {printable(suffix) or 'without a suffix'}" for suffix, count in suffixes[:_MAX_SUFFIXES]]
+        rest = sum(count for _, count in suffixes[_MAX_SUFFIXES:])
+        yield "not media: " + ", ".join([*parts, *([f"{rest:,} others"] if rest else [])])
 
 
 def training_numbers(training: Training, steps_per_s: float | None) -> str:
