@@ -198,7 +198,9 @@ def _audio_stream(source: Source) -> AudioStream | None:
 
 def _average_fps(stream: Any, packets: VideoPackets) -> float:
     """Return the frame rate that the container declares, unless its time stamps contradict it."""
-    declared = float(stream.average_rate or stream.guessed_rate or 0)
+    # A stream without a container has no time stamps, and only the codec may declare a rate.
+    rates = (stream.guessed_rate, stream.average_rate) if packets.pts is None else (stream.average_rate,)
+    declared = float(next((rate for rate in (*rates, stream.guessed_rate) if rate), 0))
     counted = packets.frames / packets.length_s if packets.length_s > 0 else 0.0
     if 0 < declared <= _MAX_FPS and (
         counted == 0 or abs(packets.frames / declared - packets.length_s) <= max(0.5, 0.1 * packets.length_s)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 _ESCAPED_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Control, format (invisible, bidirectional) and surrogate characters, line and paragraph separators."""
 
+_MAX_SUFFIXES = 8
+"""More kinds of files that are not media are listed as "others"; the report in JSON has all."""
+
 
 def printable(text: str | Path) -> str:
     r"""Escape the characters of a name or a text that could control a terminal or forge a line of output.
@@ -93,10 +96,6 @@ def distinct_paths(hits: Iterable[Hit]) -> tuple[list[bytes], list[Path]]:
     paths = dict.fromkeys(hit.path for hit in hits)
     unfit = [path for path in paths if "\n" in str(path)]
     return [os.fsencode(path) for path in paths if path not in unfit], unfit
-
-
-_MAX_SUFFIXES = 8
-"""More kinds of files that are not media are listed as "others"; the report in JSON has all."""
 
 
 def report_sentences(report: IndexReport) -> Iterator[str]:
