@@ -87,7 +87,7 @@ def open_sndfile(source: Source) -> SndfileSource | None:
     Returns:
         None if libsndfile does not read the format, or the file has no samples.
     """
-    if source.demuxer not in _SNDFILE:
+    if source.demuxer not in _SNDFILE or source.offset_bytes:
         return None
     import soundfile
 

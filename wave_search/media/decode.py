@@ -12,7 +12,7 @@ from wave_search.media.image import read_image
 from wave_search.media.info import DecodedSegment
 from wave_search.media.resampling import Resampled
 from wave_search.media.segmentation import cut_scenes
-from wave_search.media.source import REPLACE
+from wave_search.media.source import CONVERT
 from wave_search.media.video import FrameSource
 from wave_search.types import Clip, Modality, Span, Waveform
 
@@ -61,7 +61,7 @@ def _clips(source: Source, request: DecodeRequest) -> Iterator[DecodedSegment]:
             empty = False
             yield DecodedSegment(window, clip, window.duration_s)
     if empty and not request.modalities.isdisjoint(request.info.modalities):
-        raise BrokenMediaError(source.path, "none of its audio or video can be decoded", REPLACE)
+        raise BrokenMediaError(source.path, "none of its audio or video can be decoded", CONVERT)
 
 
 def _within(source: Source, request: DecodeRequest) -> Span:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from wave_search.errors import BrokenMediaError
-from wave_search.media.source import REPLACE, IndependentReader
+from wave_search.media.source import CONVERT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -66,7 +66,7 @@ def open_container(source: Source) -> Any:
 
     try:
         return av.open(
-            IndependentReader(source.file),
+            source.reader(),
             format=source.demuxer,
             buffer_size=_BUFFER_BYTES,
             metadata_errors="ignore",
@@ -75,7 +75,7 @@ def open_container(source: Source) -> Any:
         )
     except (av.FFmpegError, ValueError) as error:
         raise BrokenMediaError(
-            source.path, f"cannot be opened as {source.demuxer} ({reason(error)})", REPLACE
+            source.path, f"cannot be opened as {source.demuxer} ({reason(error)})", CONVERT
         ) from error
 
 

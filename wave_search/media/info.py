@@ -61,6 +61,8 @@ class MediaInfo:
     width: int | None = None
     """Width and height of an image in pixels, after rotation."""
     height: int | None = None
+    offset_bytes: int = 0
+    """Number of bytes before the media, such as tags of another format."""
 
     @property
     def modalities(self) -> tuple[Modality, ...]:
