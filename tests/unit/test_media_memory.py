@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-import wave_search as ws
 from wave_search.errors import UsageError
 from wave_search.media.memory import divide_memory, left_bytes, machine_bytes
 
@@ -59,9 +58,10 @@ def test_a_quarter_of_the_machine_by_default() -> None:
     assert count * each <= max(PHYSICAL // 4, 256 << 20)
 
 
-def test_too_little_memory_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("memory", [-1, 100, (256 << 20) - 1])
+def test_too_little_memory_is_refused(memory: int) -> None:
     with pytest.raises(UsageError, match="Give at least 256 MiB"):
-        ws.create(tmp_path / "index", "wave-tiny", decoder_memory_bytes=100)
+        divide_memory(memory, 1)
 
 
 def test_what_is_left_of_a_process() -> None:

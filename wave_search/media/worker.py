@@ -109,14 +109,18 @@ def failure_of(path: Path, error: Exception) -> MediaError:
 
 
 def _serve(request: Request) -> Iterator[MediaInfo | DecodedSegment]:
+    from wave_search.media.bounds import check_info, check_segment
     from wave_search.media.decode import decode_segments
     from wave_search.media.probe import probe
     from wave_search.media.source import Source, open_regular
 
     with open_regular(request.path) as file:
         if request.decode is not None:
-            yield from decode_segments(Source(request.path, file, request.decode.info.container), request.decode)
+            for segment in decode_segments(Source(request.path, file, request.decode.info.container), request.decode):
+                check_segment(request.path, segment)
+                yield segment
             return
         info = probe(request.path, file, os.fstat(file.fileno()).st_size)
+        check_info(request.path, info)
         file.seek(0)
         yield replace(info, digest=digest(iter(lambda: file.read(_BLOCK_BYTES), b"")))
