@@ -24,7 +24,6 @@ from wave_search.commands.options import (
 from wave_search.commands.render.records import report_record, to_json
 from wave_search.commands.render.text import printable
 from wave_search.errors import UsageError
-from wave_search.indexer.scan import resolve
 from wave_search.media import Segmentation
 
 EPILOG = "Example:  wave-search index ~/Videos ~/Sounds --exclude '*.tmp.mp4'"
@@ -121,6 +120,8 @@ def _opened_or_created(
 ) -> "ws.Index":
     wanted = None if modalities is None else [name.strip() for name in modalities.split(",")]
     if not ws.exists(path):
+        from wave_search.indexer.scan import resolve
+
         resolve(paths, path)  # before a mistyped name leaves an empty index
         return ws.create(path, segment=segment or "10", modalities=wanted, model=model, load=load, workers=workers)
     opened = ws.open(path, model, load=load, workers=workers)
