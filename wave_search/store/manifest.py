@@ -18,7 +18,7 @@ from wave_search.errors import (
     IndexNotFoundError,
     IndexStateError,
 )
-from wave_search.files import digest
+from wave_search.files import digest, is_temporary
 from wave_search.models import ModelSpec
 from wave_search.store.files import read_error
 from wave_search.store.rows import ChecksumsRef, CodebookRef, Column, ScoreStats, Settings, ShardRef, Tuning
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 FOLDER = "manifest"
 FORMAT_VERSION = 3
-_NAME = re.compile(rf"{FOLDER}/(\d{{12}})\.json")
+_NAME = re.compile(rf"{FOLDER}/([0-9]{{12}})\.json")
 _REBUILD = "Index the files again into another folder (--index DIR)."
 
 
@@ -82,7 +82,12 @@ def versions(store: FileStore) -> list[int]:
 def unpublished(store: FileStore) -> list[str]:
     """Return the names of manifests that were started and never published, or are being written right now."""
     names = (info.name for info in store.list(FOLDER))
-    return sorted(name for name in names if name.startswith(f"{FOLDER}/.") and name.endswith(".tmp"))
+    return sorted(name for name in names if is_temporary(name.removeprefix(f"{FOLDER}/")))
+
+
+def is_made(name: str) -> bool:
+    """Return whether a file has a name that only a manifest has, finished or not."""
+    return _NAME.fullmatch(name) is not None or is_temporary(name.removeprefix(f"{FOLDER}/"))
 
 
 def newest(store: FileStore) -> Manifest:
