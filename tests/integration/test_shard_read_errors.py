@@ -52,18 +52,20 @@ def search(index):
 @contextmanager
 def failing(folder, name, error):
     """Let no file of this name be opened in folders of codebooks or of shards."""
-    opened = io.open
 
-    def failing_open(file, *args, **kwargs):
-        path = Path(os.fspath(file)) if not isinstance(file, int) else Path()
-        kind = "codebook" if path.parent.name.startswith("codebook") else "shard"
-        if (kind, path.name) == (folder, name) and path.parent.parent.name == VIDEO.modality:
-            raise error
-        return opened(file, *args, **kwargs)
+    def failing(opened):
+        def failing_open(file, *args, **kwargs):
+            path = Path(os.fspath(file)) if not isinstance(file, int) else Path()
+            kind = "codebook" if path.parent.name.startswith("codebook") else "shard"
+            if (kind, path.name) == (folder, name) and path.parent.parent.name == VIDEO.modality:
+                raise error
+            return opened(file, *args, **kwargs)
+
+        return failing_open
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(io, "open", failing_open)
-        patch.setattr(builtins, "open", failing_open)
+        for module in (io, builtins, os):
+            patch.setattr(module, "open", failing(module.open))
         yield
 
 

@@ -111,8 +111,9 @@ def refused(error: IrregularFileError) -> IndexStateError:
     """Return the error for a link, or another thing that no index has, in the place of a file or folder."""
     return IndexStateError(
         f"{error.filename} cannot be used: {error.strerror}",
-        "An index keeps its own files and folders, without links, in one folder: put the original in its place. To "
-        "keep the index on another disk, move its whole folder. If it came from someone else, do not use it.",
+        "An index has only files and folders of its own. Put the original in its place, or delete it and run "
+        "`wave-search verify`, which names what is missing then. To keep an index on another disk, move its whole "
+        "folder. If the index came from someone else, do not use it.",
     )
 
 
