@@ -61,8 +61,9 @@ def unreferenced_files(store: FileStore, listing: checksums.Listing) -> list[str
     ]
 
 
-def foreign_files(store: FileStore) -> list[str]:
-    """Return the files in the folders of the index whose names it never gives. They are never removed."""
+def foreign_files(store: FileStore, states: Iterable[Manifest]) -> list[str]:
+    """Return the files that belong to none of the versions, and whose names none ever gives. They are never removed."""
+    used = _shard_folders(states)
     makers = {
         manifest.FOLDER: manifest.is_made,
         checksums.FOLDER: checksums.is_made,
@@ -70,19 +71,31 @@ def foreign_files(store: FileStore) -> list[str]:
         SHARDS_FOLDER: shards.is_made,
     }
     return sorted(
-        info.name for folder, is_made in makers.items() for info in store.list(folder) if not is_made(info.name)
+        info.name
+        for folder, is_made in makers.items()
+        for info in store.list(folder)
+        if not is_made(info.name) and _folder_of(info.name) not in used
     )
 
 
 def unused_shards(store: FileStore, states: Iterable[Manifest]) -> dict[str, list[str]]:
     """Return the folders of shards and codebooks that none of the versions uses, with the files in each."""
-    used = {f"{shard_folder(ref.key)}/{ref.name}" for state in states for ref in state.structures}
+    used = _shard_folders(states)
     unused: dict[str, list[str]] = {}
     for name in sorted(info.name for info in store.list(SHARDS_FOLDER) if shards.is_made(info.name)):
-        folder = "/".join(name.split("/")[:3])
+        folder = _folder_of(name)
         if folder not in used:
             unused.setdefault(folder, []).append(name)
     return unused
+
+
+def _shard_folders(states: Iterable[Manifest]) -> set[str]:
+    return {f"{shard_folder(ref.key)}/{ref.name}" for state in states for ref in state.structures}
+
+
+def _folder_of(name: str) -> str:
+    """Return the folder of a file of a shard or codebook."""
+    return "/".join(name.split("/")[:3])
 
 
 def _kept(store: FileStore, newest: Manifest, keep_versions_for_s: float) -> list[Manifest]:

@@ -180,9 +180,6 @@ def _covers(snapshot: Snapshot, shard: ShardRef) -> bool:
 def _orphans(store: FileStore) -> Iterator[Problem]:
     """List files that a crash left or that are being written. Older versions do not count: they may be in use."""
     yield from _unused(store)
-    if names := foreign_files(store):
-        what = f"{len(names)} files in the folders of the index are not its own, for example {store.url(names[0])}"
-        yield Problem(what, "wave-search leaves them alone: move them to another folder.", orphan=True)
     cache = store.local_path("") / embedding_cache.NAME
     if damage := embedding_cache.damage(cache):
         yield Problem(f"{cache} is damaged: {damage}", "Delete it: queries fill it again.", orphan=True)
@@ -201,6 +198,9 @@ def _unused(store: FileStore) -> Iterator[Problem]:
             yield Problem(f"an older version is unreadable: {error.message}", _UNREFERENCED, orphan=True)
     for folder in unused_shards(store, states):
         yield Problem(f"{store.url(folder)} belongs to no version of the index", _UNREFERENCED, orphan=True)
+    if names := foreign_files(store, states):
+        what = f"{len(names)} files in the folders of the index are not its own, for example {store.url(names[0])}"
+        yield Problem(what, "wave-search leaves them alone: move them to another folder.", orphan=True)
     with suppress(IndexStateError):  # reported separately if it concerns the newest version
         listing = checksums.read(store, *(state.table_checksums for state in states))
         if names := unreferenced_files(store, listing):
