@@ -6,6 +6,7 @@ import os
 import re
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -146,8 +147,13 @@ def files_below(folder: Path) -> list[bytes]:
 
 
 def regular_files(folder: Path) -> list[Path]:
-    paths = [Path(os.fsdecode(path)) for path in sorted(files_below(folder))]
-    return [path for path in paths if stat.S_ISREG(path.lstat().st_mode) and path.lstat().st_size < 1 << 24]
+    found = []
+    for path in map(os.fsdecode, sorted(files_below(folder))):
+        with suppress(OSError):  # its name is too long
+            status = os.lstat(path)
+            if stat.S_ISREG(status.st_mode) and status.st_size < 1 << 24:
+                found.append(Path(path))
+    return found
 
 
 def search(index: ws.Index, watch: Watch) -> list[str]:

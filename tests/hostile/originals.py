@@ -84,7 +84,7 @@ def sounds() -> dict[str, Maker]:
             "sound.tta": "tta",
         }.items()
     }
-    codecs = {"opus": "libopus", "mp3": "libmp3lame", "ac3": "ac3", "mka": "flac", "wma": "wmav2"}
+    codecs = {"opus": "libopus", "mp3": "libmp3lame", "ac3": "ac3", "mka": "flac"}
     for suffix, codec in codecs.items():
         makers[f"stereo.{suffix}"] = partial(write_sound, sound=stereo, rate_hz=48_000, codec=codec)
     makers["vorbis.ogg"] = lambda path: soundfile.write(path, mono, RATE_HZ, format="OGG", subtype="VORBIS")

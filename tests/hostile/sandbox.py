@@ -125,17 +125,18 @@ class Sandbox:
             self._child(work, result, log, limits or {}, as_owner)
         _, status, usage = os.wait4(process, 0)
         code = os.waitstatus_to_exitcode(status)
-        said = log.read_text(errors="replace")
+        said = "\n".join(line[:400] for line in log.read_text(errors="replace").splitlines()[-80:])
         value: Any = None
-        waited_s, failure, violations = self._patience_s, "", list(self._touched())
+        waited_s, failure, violations = 0.0, "", list(self._touched())
         if code == 0 and result.exists():
             value, waited_s, called = pickle.loads(result.read_bytes())  # noqa: S301 - our own
             violations += called
         elif "Timeout (" in said:
-            failure = f"no sign of life for {self._patience_s:g} s\n{said[-4000:]}"
+            waited_s = self._patience_s
+            failure = f"no sign of life for {self._patience_s:g} s\n{said}"
         else:
             how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-            failure = f"the run ended with {how}\n{said[-4000:]}"
+            failure = f"the run ended with {how}\n{said}"
         return Ending(value, failure, tuple(violations), usage.ru_maxrss * 1024, waited_s)
 
     def _child(self, work: Work, result: Path, log: Path, limits: Mapping[int, int], as_owner: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tarfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -126,7 +127,7 @@ class Trials:
         text = "\n\n".join([judgement.what, command, *judgement.violations])
         (place / "violation.txt").write_text(f"{text}\n", errors="surrogateescape")
         if folder.exists():
-            with tarfile.open(place / "input.tar", "w") as archive:
+            with suppress(OSError), tarfile.open(place / "input.tar", "w") as archive:
                 archive.add(folder, arcname=folder.name, filter=kept_member)
 
 
