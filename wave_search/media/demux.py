@@ -9,9 +9,10 @@ import numpy as np
 
 from wave_search.errors import BrokenMediaError
 from wave_search.media.source import REPLACE, IndependentReader
+from wave_search.media.timeline import AudioScan, Clock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -22,9 +23,6 @@ MAX_GAP_S = 60.0
 """A longer gap between two time stamps is a broken clock, not a pause, and is ignored."""
 _ROUNDING_S = 1e-5
 """Tolerance in times from the beginning of a file, which containers declare in microseconds."""
-_PADDING_S = 0.2
-"""Tolerance in durations: audio encoders pad their last frame, so that a container declares slightly less than its
-packets hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +42,6 @@ class VideoPackets:
     """Whether frames shown before a key frame depend on it, so that frames cannot be counted from there."""
 
 
-@dataclass(frozen=True, slots=True)
-class AudioPackets:
-    """Summary of the packets of an audio stream."""
-
-    start_s: float
-    """In seconds from the beginning of the file, like `stop_s`; below 0 if its first samples are not to be played."""
-    stop_s: float
-
-
 def open_container(source: Source) -> Any:
     """Open a container as exactly one format, without access to other files or the network.
 
@@ -63,7 +52,7 @@ def open_container(source: Source) -> Any:
 
     try:
         return av.open(
-            IndependentReader(source.file),
+            IndependentReader(source),
             format=source.demuxer,
             buffer_size=_BUFFER_BYTES,
             metadata_errors="ignore",
@@ -93,12 +82,24 @@ def choose_video(container: Any) -> Any | None:
     return best if best in streams else next(iter(streams), None)
 
 
-def choose_audio(container: Any) -> Any | None:
-    """Return the default audio stream, or else the first one."""
-    from av.stream import Disposition
+def audio_tracks(container: Any) -> list[Any]:
+    """Return the audio streams in the order of the file."""
+    return _decodable(container.streams.audio)
 
-    streams = _decodable(container.streams.audio)
-    return next((stream for stream in streams if stream.disposition & Disposition.default), next(iter(streams), None))
+
+def seeks_bytes(container: Any) -> bool:
+    """Return whether a container can be read from any of its packets on, given its position in the file."""
+    from av.format import Flags
+
+    flags = container.format.flags
+    return bool(flags & (Flags.generic_index | Flags.ts_discont)) and not flags & Flags.no_byte_seek
+
+
+def counts_times(container: Any) -> bool:
+    """Return whether a format has no time stamps and no index, so that FFmpeg counts the packets from the beginning."""
+    from av.format import Flags
+
+    return bool(container.format.flags & Flags.generic_index) and not container.format.flags & Flags.ts_discont
 
 
 def _decodable(streams: Iterable[Any]) -> list[Any]:
@@ -154,39 +155,45 @@ def first_frame(container: Any, stream: Any) -> Any | None:
 
 
 def scan_packets(
-    container: Any, video: Any | None, audio: Any | None
-) -> tuple[VideoPackets | None, AudioPackets | None]:
-    """Read all packets of two streams, without decoding them.
+    container: Any, video: Any | None, audios: Sequence[Any]
+) -> tuple[VideoPackets | None, list[AudioScan]]:
+    """Read all packets of some streams, without decoding them.
 
     Headers may declare any number of frames; only packets are counted.
 
+    Args:
+        container: newly opened.
+        video: the video stream, if it is needed.
+        audios: the audio streams that are needed.
+
     Returns:
-        None for a stream that is None or has no packets.
+        None for video that is None or has no packets, and a summary for each audio stream.
     """
     origin = origin_s(container)
+    clock = Clock(origin, declared_s(container))
+    scans = {audio.index: AudioScan(clock, audio) for audio in audios}
     rows: list[tuple[int | None, int | None, bool]] = []
-    start_s: float | None = None
-    stop_s = 0.0
-    for packet in packets(container, [stream for stream in (video, audio) if stream is not None]):
-        if packet.stream is video:
-            rows.append((packet.pts, packet.dts, packet.is_keyframe))
+    for packet in packets(container, [*([] if video is None else [video]), *audios]):
+        if packet.stream is not video:
+            scans[packet.stream_index].add(packet)
             continue
-        begin_s = stop_s if packet.pts is None else float(packet.pts * packet.time_base) - origin
-        if start_s is None:
-            start_s = stop_s = begin_s
-        elif abs(begin_s - stop_s) > MAX_GAP_S:
-            begin_s = stop_s
-        stop_s = max(stop_s, begin_s + float((packet.duration or 0) * packet.time_base))
+        rows.append((packet.pts, packet.dts, packet.is_keyframe))
+        stamp = packet.pts if packet.dts is None else packet.dts
+        if stamp is not None:
+            clock.place(video.index, float(stamp * packet.time_base), float((packet.duration or 0) * packet.time_base))
     return (
         _video_packets(rows, float(video.time_base), origin) if video is not None and rows else None,
-        None if start_s is None else _audio_packets(audio, start_s, stop_s),
+        list(scans.values()),
     )
 
 
-def _audio_packets(audio: Any, start_s: float, stop_s: float) -> AudioPackets:
-    declared_s = float(audio.duration * audio.time_base) if audio.duration else 0.0
-    padding_s = stop_s - start_s - declared_s
-    return AudioPackets(start_s, stop_s - padding_s if 0 <= padding_s < _PADDING_S else stop_s)
+def declared_s(container: Any) -> float:
+    """Return the duration, in seconds, that a container declares, or 0.0 if FFmpeg takes it from the time stamps."""
+    import av
+    from av.format import Flags
+
+    computed = bool(container.format.flags & Flags.ts_discont)
+    return 0.0 if computed else (container.duration or 0) / av.time_base
 
 
 def _video_packets(

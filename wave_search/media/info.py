@@ -27,12 +27,43 @@ class VideoStream:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """A packet at which the decoding of sound can begin."""
+
+    time_s: float
+    """From the beginning of its part."""
+    position: int
+    """In bytes, from the beginning of its part."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A stretch of a file that is read as a container of its own, such as a link of a chained Ogg file."""
+
+    first_byte: int
+    stop_byte: int | None
+    """None for the end of the file."""
+    start_s: float
+    """At which the part begins, from the beginning of the file."""
+    stop_s: float
+    late_s: float
+    """From the beginning of the part to its first packet of sound, negative if that is not to be played in full."""
+    marks: tuple[Mark, ...] = ()
+    """Where the container finds no packet by its time. Ascending; empty elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
 class AudioStream:
-    """The audio track of a file, before resampling."""
+    """An audio track of a file, before resampling."""
 
     codec: str
     sample_rate_hz: int
+    """The highest of its parts."""
     channels: int
+    track: int = 0
+    """From 0, among the audio tracks of the file."""
+    parts: tuple[Part, ...] = ()
+    """Empty if libsndfile reads the file."""
 
 
 @dataclass(frozen=True, slots=True)
