@@ -151,8 +151,16 @@ class _Run:
         for row in plan.known_skipped:
             stats.skip(Skipped(as_path(row.path), row.cause, row.remedy))
         stats.note(*(Skipped(as_path(row.path), row.cause, row.remedy) for row in plan.known_damaged))
-        stats.note(*scan.unfollowed_links(found.links, areas))
+        for link in found.links:
+            self._report_link(link, areas)
         stats.count("unchanged", plan.unchanged)
+
+    def _report_link(self, link: bytes, areas: Sequence[scan.Area]) -> None:
+        skipped = scan.unfollowed_link(link, areas)
+        if skipped is not None:
+            self._stats.note(skipped)
+        elif not scan.leads_into(link, areas):
+            self._stats.add_not_media(as_path(link))
 
     def embed(self, plan: diff.ChangePlan) -> None:
         """Process new and changed files, then remove files that no longer exist."""

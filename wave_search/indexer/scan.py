@@ -14,7 +14,7 @@ from wave_search.media import looks_like_media
 from wave_search.reports import Skipped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 
@@ -186,13 +186,22 @@ def _excluded(below: bytes, patterns: Sequence[str]) -> bool:
     )
 
 
-def unfollowed_links(links: Iterable[bytes], areas: Sequence[Area]) -> Iterator[Skipped]:
-    """Yield links to media or folders outside of all areas, whose targets are not indexed."""
-    for link in links:
-        target = os.path.realpath(link)
-        if any(is_under(target, area.path) for area in areas):
-            continue
-        # The functions of pathlib raise for a target without permission.
-        if os.path.isdir(target) or (os.path.isfile(target) and looks_like_media(as_path(link))):  # noqa: PTH112, PTH113
-            cause = "a symbolic link to another place; links inside folders are not followed"
-            yield Skipped(as_path(link), cause, f"Index its target: {os.fsdecode(target)}")
+def leads_into(link: bytes, areas: Sequence[Area]) -> bool:
+    """Return whether the target of a link exists in one of the areas, where it is indexed under its own name."""
+    target = os.path.realpath(link)
+    return os.path.exists(target) and any(is_under(target, area.path) for area in areas)  # noqa: PTH110
+
+
+def unfollowed_link(link: bytes, areas: Sequence[Area]) -> Skipped | None:
+    """Return why the target of a link in a folder is not indexed; None if it is in an area, or not media."""
+    target, path = os.path.realpath(link), as_path(link)
+    if leads_into(link, areas):
+        return None
+    # The functions of pathlib raise for a target without permission.
+    if not os.path.exists(target):  # noqa: PTH110
+        cause = "a link to a file that does not exist"
+        return Skipped(path, cause, "Repair or remove the link.") if looks_like_media(path) else None
+    if os.path.isdir(target) or (os.path.isfile(target) and looks_like_media(path)):  # noqa: PTH112, PTH113
+        cause = "a symbolic link to another place; links inside folders are not followed"
+        return Skipped(path, cause, f"Index its target: {os.fsdecode(target)}")
+    return None

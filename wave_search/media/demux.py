@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wave_search.errors import BrokenMediaError
-from wave_search.media.source import REPLACE, IndependentReader
+from wave_search.media.source import CONVERT
 from wave_search.media.timeline import AudioScan, Clock
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def open_container(source: Source) -> Any:
 
     try:
         return av.open(
-            IndependentReader(source),
+            source.reader(),
             format=source.demuxer,
             buffer_size=_BUFFER_BYTES,
             metadata_errors="ignore",
@@ -61,7 +61,7 @@ def open_container(source: Source) -> Any:
         )
     except (av.FFmpegError, ValueError) as error:
         raise BrokenMediaError(
-            source.path, f"cannot be opened as {source.demuxer} ({reason(error)})", REPLACE
+            source.path, f"cannot be opened as {source.demuxer} ({reason(error)})", CONVERT
         ) from error
 
 
@@ -87,19 +87,38 @@ def audio_tracks(container: Any) -> list[Any]:
     return _decodable(container.streams.audio)
 
 
+def is_default(stream: Any) -> bool:
+    """Return whether a container says that players should play a stream."""
+    from av.stream import Disposition
+
+    return bool(stream.disposition & Disposition.default)
+
+
 def seeks_bytes(container: Any) -> bool:
     """Return whether a container can be read from any of its packets on, given its position in the file."""
     from av.format import Flags
 
-    flags = container.format.flags
-    return bool(flags & (Flags.generic_index | Flags.ts_discont)) and not flags & Flags.no_byte_seek
+    scanned = _has(container, Flags.generic_index) or _has(container, Flags.ts_discont)
+    return scanned and not _has(container, Flags.no_byte_seek)
 
 
 def counts_times(container: Any) -> bool:
-    """Return whether a format has no time stamps and no index, so that FFmpeg counts the packets from the beginning."""
+    """Return whether a format has neither time stamps nor an index: FFmpeg counts its packets from the beginning."""
     from av.format import Flags
 
-    return bool(container.format.flags & Flags.generic_index) and not container.format.flags & Flags.ts_discont
+    return _has(container, Flags.generic_index) and not _has(container, Flags.ts_discont)
+
+
+def declared_s(container: Any) -> float:
+    """Return the duration, in seconds, that a container declares, or 0.0 if FFmpeg takes it from the time stamps."""
+    import av
+    from av.format import Flags
+
+    return 0.0 if _has(container, Flags.ts_discont) else (container.duration or 0) / av.time_base
+
+
+def _has(container: Any, flag: Any) -> bool:
+    return bool(container.format.flags & flag.value)
 
 
 def _decodable(streams: Iterable[Any]) -> list[Any]:
@@ -185,15 +204,6 @@ def scan_packets(
         _video_packets(rows, float(video.time_base), origin) if video is not None and rows else None,
         list(scans.values()),
     )
-
-
-def declared_s(container: Any) -> float:
-    """Return the duration, in seconds, that a container declares, or 0.0 if FFmpeg takes it from the time stamps."""
-    import av
-    from av.format import Flags
-
-    computed = bool(container.format.flags & Flags.ts_discont)
-    return 0.0 if computed else (container.duration or 0) / av.time_base
 
 
 def _video_packets(

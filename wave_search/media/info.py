@@ -41,6 +41,7 @@ class Part:
     """A stretch of a file that is read as a container of its own, such as a link of a chained Ogg file."""
 
     first_byte: int
+    """From the beginning of the media in the file, like `stop_byte`."""
     stop_byte: int | None
     """None for the end of the file."""
     start_s: float
@@ -62,8 +63,17 @@ class AudioStream:
     channels: int
     track: int = 0
     """From 0, among the audio tracks of the file."""
+    language: str = ""
+    """As the file states it, for example "eng"; empty if it does not."""
+    default: bool = False
+    """Whether the file says that players should play it."""
     parts: tuple[Part, ...] = ()
     """Empty if libsndfile reads the file."""
+
+    @property
+    def stop_s(self) -> float:
+        """End of its last part, from the beginning of the file; 0.0 without parts."""
+        return self.parts[-1].stop_s if self.parts else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +90,14 @@ class MediaInfo:
     """Duration of the longest track; None for images and plain text."""
     video: VideoStream | None = None
     audio: AudioStream | None = None
+    """The audio track that a player plays, or the first one that is not silent."""
     width: int | None = None
     """Width and height of an image in pixels, after rotation."""
     height: int | None = None
+    offset_bytes: int = 0
+    """Number of bytes before the media, such as tags of another format."""
+    tracks: tuple[AudioStream, ...] = ()
+    """All audio tracks, in the order of the file."""
 
     @property
     def modalities(self) -> tuple[Modality, ...]:
@@ -119,3 +134,5 @@ class DecodeRequest:
     span: Span | None
     """Range to decode; None for the whole file."""
     sampling: Sampling
+    audio_track: str
+    """Which audio tracks to decode: see `tracks.selected`."""

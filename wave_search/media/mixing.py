@@ -17,7 +17,7 @@ A cell and the one before it determine the result, so a range alone is the same 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from wave_search.media.resampling import ChannelSource
 
+MIN_RATE_HZ, MAX_RATE_HZ = 1_000, 1_000_000
 _CELLS_PER_S = 2
 _MIN_ALIKE = 0.3
 """Share of the energy of two channels, a and b: (a - b)^2 >= 4 (a + b)^2 if -ab >= 0.3 (a^2 + b^2)."""
@@ -101,6 +102,19 @@ def aligning_signs(samples: NDArray[np.float32]) -> NDArray[np.float32]:
         if abs(alike) >= _MIN_ALIKE:
             plain[channel] = plain[louder] * np.sign(alike)
     return plain
+
+
+def samples_of(frame: Any) -> NDArray[np.float32]:
+    """Convert a frame of PyAV to (samples, channels) float32 in [-1, 1]."""
+    array = frame.to_ndarray()
+    channels = frame.layout.nb_channels
+    array = array.T if frame.format.is_planar else array.reshape(-1, channels)
+    if array.dtype == np.uint8:
+        array = (array.astype(np.float32) - 128) / 128
+    elif array.dtype.kind == "i":
+        array = array / float(np.iinfo(array.dtype).max + 1)
+    samples: NDArray[np.float32] = array.astype(np.float32)
+    return samples
 
 
 def finite(block: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -74,6 +74,13 @@ class PacketSound:
                 yield reader.chunk(number)[max(first - start, 0) : stop - start]
 
 
+def part_source(source: Source, part: Part) -> Source:
+    """Return the source that is only a part of another one."""
+    first = source.offset_bytes + part.first_byte
+    stop = source.stop_bytes if part.stop_byte is None else source.offset_bytes + part.stop_byte
+    return replace(source, offset_bytes=first, stop_bytes=stop)
+
+
 @dataclass(slots=True)
 class _Run:
     """Frames that follow each other without a gap."""
@@ -90,8 +97,7 @@ class _PartReader:
     """Reads the chunks of a part in ascending order."""
 
     def __init__(self, source: Source, stream: AudioStream, part: Part) -> None:
-        last = source.stop_byte if part.stop_byte is None else source.first_byte + part.stop_byte
-        self._source = replace(source, first_byte=source.first_byte + part.first_byte, stop_byte=last)
+        self._source = part_source(source, part)
         self._part, self._track, self._rate_hz = part, stream.track, stream.sample_rate_hz
         self._begins_s = {mark.position: mark.time_s for mark in part.marks}
         self._next = 0
@@ -101,10 +107,8 @@ class _PartReader:
     def chunk(self, number: int) -> NDArray[np.float32]:
         """Decode a chunk: (samples, channels), with silence up to its end."""
         begin_s, stop_s = _chunk_start_s(number), _chunk_start_s(number + 1)
-        if number == self._next:
-            timed = itertools.chain(self._read, self._timed)
-        else:
-            timed = self._seek(begin_s - _LEAD_S)
+        follows = number == self._next
+        timed = itertools.chain(self._read, self._timed) if follows else self._seek(begin_s - _LEAD_S)
         self._next, self._read = number + 1, []
         runs: list[_Run] = []
         for frame, time_s in self._frames(number, self._recorded(_from_key(timed, begin_s - _LEAD_S))):

@@ -13,6 +13,7 @@ from array import array
 from typing import Any
 
 from wave_search.media.info import Mark
+
 MAX_DURATION_S = 7 * 86_400.0
 """Longest plausible duration: time stamps of damaged files can span thousands of years."""
 MAX_PAUSE_S = 3600.0
@@ -61,7 +62,7 @@ class Clock:
             return stamp_s + self._offsets_s[-1]
         # Packets of the other stream may still come from before the jump.
         time_s = min((stamp_s + offset_s for offset_s in self._offsets_s[-2:]), key=lambda it: abs(it - end_s))
-        if -_MAX_OVERLAP_S <= time_s - end_s and self._plausible(stream, end_s, time_s):
+        if time_s - end_s >= -_MAX_OVERLAP_S and self._plausible(stream, end_s, time_s):
             return time_s
         time_s = max(self._ends_s.values())
         self._offsets_s.append(time_s - stamp_s)

@@ -45,7 +45,7 @@ class FrameSource:
         self._size = self._policy.frame_size(stream.height, stream.width)
         self._newest: tuple[int, NDArray[np.uint8]] | None = None
         self._reader: DecordReader | AvReader | None = None
-        if suits_decord(source.demuxer, packets):
+        if not source.offset_bytes and suits_decord(source.demuxer, packets):
             with contextlib.suppress(DecordFailed):
                 self._reader = DecordReader(source.file, stream)
 

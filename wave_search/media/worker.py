@@ -88,13 +88,13 @@ def _answer(request: Request, memory_bytes: int) -> Iterator[Reply]:
 
 def failure_of(path: Path, error: Exception) -> MediaError:
     """Return the error of a file for an exception: damage, or a possibly transient system failure."""
-    from wave_search.media.source import REPLACE, RETRY
+    from wave_search.media.source import CONVERT, RETRY
 
     # Libraries derive their own errors for damaged files from OSError.
     if type(error) is OSError and error.errno in _TRANSIENT:
         return MediaError(path, f"cannot be read ({error.strerror})", RETRY)
     lines = str(error).strip().splitlines() or [""]
-    return BrokenMediaError(path, f"cannot be decoded ({type(error).__name__}: {lines[0][:120]})", REPLACE)
+    return BrokenMediaError(path, f"cannot be decoded ({type(error).__name__}: {lines[0][:120]})", CONVERT)
 
 
 def _serve(request: Request) -> Iterator[MediaInfo | DecodedSegment]:
@@ -104,7 +104,8 @@ def _serve(request: Request) -> Iterator[MediaInfo | DecodedSegment]:
 
     with open_regular(request.path) as file:
         if request.decode is not None:
-            yield from decode_segments(Source(request.path, file, request.decode.info.container), request.decode)
+            info = request.decode.info
+            yield from decode_segments(Source(request.path, file, info.container, info.offset_bytes), request.decode)
             return
         info = probe(request.path, file, os.fstat(file.fileno()).st_size)
         file.seek(0)

@@ -59,6 +59,7 @@ class DecoderPool:
     Args:
         workers: number of workers to keep. More are started temporarily if more files are decoded at once.
         sampling: how frames and audio are sampled; raises ModelError if its policy is unknown.
+        audio_track: which audio tracks are decoded: "auto", "all", a number or a language. See `tracks.selected`.
         item_timeout_s: time limit for a file, in addition to its duration. Only the time spent waiting for the worker
             counts, not the time between two requested segments.
 
@@ -66,12 +67,14 @@ class DecoderPool:
         workers: number of workers that are kept.
     """
 
-    def __init__(self, workers: int, sampling: Sampling, item_timeout_s: float = 60.0) -> None:
+    def __init__(
+        self, workers: int, sampling: Sampling, *, audio_track: str = "auto", item_timeout_s: float = 60.0
+    ) -> None:
         self.workers = workers
         from wave_search.media.sampling import policy_of
 
         policy_of(sampling)
-        self._sampling = sampling
+        self._sampling, self._audio_track = sampling, audio_track
         self._item_timeout_s = item_timeout_s
         self._lock = threading.Lock()
         self._idle: list[_Worker] = []
@@ -128,7 +131,7 @@ class DecoderPool:
             UsageError: the range is outside the file; scenes are requested and PySceneDetect is not installed; or the
                 pool is closed.
         """
-        request = DecodeRequest(info, segmentation, frozenset(modalities), span, self._sampling)
+        request = DecodeRequest(info, segmentation, frozenset(modalities), span, self._sampling, self._audio_track)
         stop_s = info.duration_s or 0.0
         if span is not None:
             stop_s = min(stop_s, span.stop_s)
