@@ -51,6 +51,8 @@ class Part:
     """From the beginning of the part to its first packet of sound, negative if that is not to be played in full."""
     marks: tuple[Mark, ...] = ()
     """Where the container finds no packet by its time. Ascending; empty elsewhere."""
+    stretch: float = 1.0
+    """Factor from the counted times of its packets, whose durations are rounded, to the true ones."""
 
 
 @dataclass(frozen=True, slots=True)

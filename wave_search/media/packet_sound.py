@@ -33,8 +33,10 @@ if TYPE_CHECKING:
 
 _CHUNK_S = 10
 _LEAD_S = 1
-"""What is decoded before a chunk and dropped: more than any bit reservoir, overlap or convergence of a codec. The grid
-begins this much earlier too, so that a block of `resampling` needs little of a further chunk."""
+"""What is decoded before a chunk and dropped: more than any bit reservoir, overlap or convergence of a codec."""
+_EARLY_S = 2
+"""How much earlier than at multiples of 10 s chunks begin, so that a block of `resampling`, with its margin and that of
+`mixing`, takes two chunks."""
 _TAIL_S = 0.05
 """What is decoded after a chunk, for the filter of a changed sample rate."""
 _MIN_GAP_S = 0.1
@@ -153,7 +155,7 @@ class _PartReader:
             if at_mark and position is None and begin_s is None:
                 return
             position = packet.pos
-            tick_s = float(packet.time_base)
+            tick_s = float(packet.time_base) * self._part.stretch
             if packet.pts is None:
                 time_s = end_s if begin_s is None else begin_s
                 packet.pts = round((time_s - offset_s) / tick_s)
@@ -178,7 +180,9 @@ class _PartReader:
             time_s, offset_s, packet = (time_s, offset_s, None) if item is None else item
             with contextlib.suppress(av.FFmpegError):
                 for frame in decoder.decode(packet):
-                    stamp_s = time_s - offset_s if frame.pts is None else float(frame.pts * frame.time_base)
+                    stamp_s = time_s - offset_s
+                    if frame.pts is not None:
+                        stamp_s = frame.pts * float(frame.time_base) * self._part.stretch
                     yield frame, stamp_s + offset_s
 
     def _decoder(self, number: int) -> Any:
@@ -231,11 +235,11 @@ class _PartReader:
 
 
 def _chunk_start_s(number: int) -> int:
-    return max(0, number * _CHUNK_S - _LEAD_S)
+    return max(0, number * _CHUNK_S - _EARLY_S)
 
 
 def _chunk_of(time_s: float) -> int:
-    return int((time_s + _LEAD_S) // _CHUNK_S)
+    return int((time_s + _EARLY_S) // _CHUNK_S)
 
 
 def _from_key(timed: Iterable[Timed], time_s: float) -> Iterator[Timed]:

@@ -51,7 +51,7 @@ class Clock:
             duration_s: of the packet.
         """
         time_s = self._time_s(stream, stamp_s)
-        self._ends_s[stream] = max(self._ends_s.get(stream, time_s), time_s) + max(duration_s, 0.0)
+        self._ends_s[stream] = max(self._ends_s.get(stream, time_s), time_s + duration_s)
         return time_s
 
     def _time_s(self, stream: int, stamp_s: float | None) -> float:
@@ -85,6 +85,8 @@ class AudioScan:
         """Of the first packet, from the beginning of the file; below 0 if its first samples are not to be played."""
         self.joined = False
         """Whether the clock was set between two of its packets."""
+        self.packet_s = 0.0
+        """Duration of the first packet."""
         self._stop_s = 0.0
         self._offset_s: float | None = None
         self._position = -1
@@ -97,6 +99,7 @@ class AudioScan:
         time_s = self._clock.place(self._stream.index, stamp_s, duration_s)
         if self.start_s is None:
             self.start_s = self._stop_s = time_s
+            self.packet_s = duration_s
         self._stop_s = max(self._stop_s, time_s + duration_s)
         self._mark(time_s, stamp_s, packet.pos)
 
@@ -105,7 +108,7 @@ class AudioScan:
         if self.start_s is None:
             return 0.0
         declared_s = float(self._stream.duration * self._stream.time_base) if self._stream.duration else 0.0
-        padding_s = self._stop_s - self.start_s - declared_s
+        padding_s = self._stop_s - max(self.start_s, 0.0) - declared_s
         return self._stop_s - padding_s if 0 <= padding_s < _PADDING_S else self._stop_s
 
     def marks(self) -> tuple[Mark, ...]:

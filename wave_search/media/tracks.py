@@ -39,6 +39,7 @@ _SILENCE_S = 3600
 _PART_STARTS = {"ogg": re.compile(rb"OggS\x00\x02"), "flac": re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")}
 """Format -> what each part of a file that was joined from several begins with. In Ogg, every stream of a part does."""
 _LONGEST_START = 8
+_MAX_STRETCH = 0.01
 _OGG_HEADER_BYTES = 27
 _SEARCH_BYTES = 1 << 24
 
@@ -79,9 +80,7 @@ def probe_sndfile(source: Source) -> tuple[AudioStream, float] | None:
     return sound.stream, length_s
 
 
-def probe_tracks(
-    source: Source, container: Any, scans: Sequence[AudioScan], *, alone: bool
-) -> tuple[AudioStream, ...]:
+def probe_tracks(source: Source, container: Any, scans: Sequence[AudioScan], *, alone: bool) -> tuple[AudioStream, ...]:
     """Return the audio tracks of a file that can be decoded.
 
     Args:
@@ -132,8 +131,17 @@ def _tracks(source: Source, container: Any, scans: Sequence[AudioScan], part: Pa
         if frame is None:
             continue
         check_rate(source.path, frame.sample_rate)
-        marks = scan.marks() if scan.joined or counts_times(container) else ()
-        heard = replace(part, stop_s=part.start_s + stop_s, late_s=scan.start_s, marks=marks)
+        counted = counts_times(container)
+        stretch = _stretch(scan, frame) if counted else 1.0
+        heard = replace(
+            part,
+            stop_s=part.start_s + stop_s * stretch,
+            late_s=scan.start_s,
+            marks=tuple(replace(mark, time_s=mark.time_s * stretch) for mark in scan.marks())
+            if scan.joined or counted
+            else (),
+            stretch=stretch,
+        )
         tracks.append(
             AudioStream(
                 stream.codec_context.codec.canonical_name,
@@ -146,6 +154,12 @@ def _tracks(source: Source, container: Any, scans: Sequence[AudioScan], part: Pa
             )
         )
     return tracks
+
+
+def _stretch(scan: AudioScan, frame: Any) -> float:
+    """Return the true duration of a packet of a raw format over the one that its coarse time base can express."""
+    exact = frame.samples / frame.sample_rate / scan.packet_s if scan.packet_s > 0 else 1.0
+    return exact if abs(exact - 1.0) < _MAX_STRETCH else 1.0
 
 
 def _joined(first: AudioStream, then: AudioStream) -> AudioStream:
