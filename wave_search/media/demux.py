@@ -25,6 +25,10 @@ _ROUNDING_S = 1e-5
 """Tolerance in times from the beginning of a file, which containers declare in microseconds."""
 
 
+_ADTS_BYTES = 7
+_ADTS_RATES_HZ = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350)
+
+
 @dataclass(frozen=True, slots=True)
 class VideoPackets:
     """Summary of the packets of a video stream."""
@@ -109,6 +113,28 @@ def counts_times(container: Any) -> bool:
     return _has(container, Flags.generic_index) and not _has(container, Flags.ts_discont)
 
 
+def stamp_and_duration_s(packet: Any, *, adts: bool) -> tuple[float | None, float]:
+    """Return the time stamp of a packet, None if it continues the one before it, and its duration, both in seconds.
+
+    Args:
+        packet: of an audio stream.
+        adts: whether it is of a raw AAC file. FFmpeg counts such packets at the sample rate of the first one, which is
+            wrong after a change of the rate, so the header of each is read instead.
+    """
+    if adts and packet.size >= _ADTS_BYTES:
+        header = bytes(memoryview(packet)[:_ADTS_BYTES])
+        rate = header[2] >> 2 & 15
+        if header[0] == 0xFF and header[1] & 0xF6 == 0xF0 and rate < len(_ADTS_RATES_HZ):
+            return None, 1024 * ((header[6] & 3) + 1) / _ADTS_RATES_HZ[rate]
+    stamp_s = None if packet.pts is None else float(packet.pts * packet.time_base)
+    return stamp_s, float((packet.duration or 0) * packet.time_base)
+
+
+def is_adts(container: Any) -> bool:
+    """Return whether a container is a raw AAC file."""
+    return bool(container.format.name == "aac")
+
+
 def declared_s(container: Any) -> float:
     """Return the duration, in seconds, that a container declares, or 0.0 if FFmpeg takes it from the time stamps."""
     import av
@@ -190,11 +216,12 @@ def scan_packets(
     """
     origin = origin_s(container)
     clock = Clock(origin, declared_s(container))
+    adts = is_adts(container)
     scans = {audio.index: AudioScan(clock, audio) for audio in audios}
     rows: list[tuple[int | None, int | None, bool]] = []
     for packet in packets(container, [*([] if video is None else [video]), *audios]):
         if packet.stream is not video:
-            scans[packet.stream_index].add(packet)
+            scans[packet.stream_index].add(*stamp_and_duration_s(packet, adts=adts), packet.pos)
             continue
         rows.append((packet.pts, packet.dts, packet.is_keyframe))
         stamp = packet.pts if packet.dts is None else packet.dts

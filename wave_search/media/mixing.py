@@ -4,10 +4,10 @@ The average keeps the level of a sound that all channels share, and is what the 
 is in two channels with opposite signs: a microphone connected the wrong way round, or the surround part of a matrix
 mix. The rule, for each cell of half a second on a fixed grid:
 
-1. The channels are taken from the loudest to the quietest. Each is compared with the louder channel that it shares most
-   with. If the difference of the two has at least four times the energy of their sum (6 dB; for equal levels that is a
-   correlation below -0.6), they cancel, and the channel gets the opposite sign of the louder one. If it is the other way
-   round, they belong together, and it gets the same sign. Otherwise it keeps its own.
+1. The channels are taken from the loudest to the quietest. Each is compared with the louder channel that it shares
+   most with. If the difference of the two has at least four times the energy of their sum (6 dB; for equal levels that
+   is a correlation below -0.6), they cancel, and the channel gets the opposite sign of the louder one. If it is the
+   other way round, they belong together, and it gets the same sign. Otherwise it keeps its own.
 2. The channels are averaged with these signs. In ordinary stereo and surround sound no two channels cancel, and the
    result is the plain average, bit for bit.
 3. Where the signs change from one cell to the next, the mix fades within 10 ms, so that there is no click.

@@ -1,9 +1,9 @@
 """Sound through PyAV: the packets of a stream, decoded in chunks on a fixed grid.
 
-Each chunk of 10 s is decoded by a fresh decoder that begins a second before it, whether the chunk is read alone or within
-the file. The samples of a range therefore depend only on file and range, also for codecs whose decoders never forget
-what they decoded before (noise substitution in AAC, dither in AC-3, prediction in Opus). A chunk that is read alone is
-found by seeking; chunks that are read one after the other share their packets, and nothing is sought.
+Each chunk of 10 s is decoded by a fresh decoder that begins a second before it, whether the chunk is read alone or
+within the file. The samples of a range therefore depend only on file and range, also for codecs whose decoders never
+forget what they decoded before (noise substitution in AAC, dither in AC-3, prediction in Opus). A chunk that is read
+alone is found by seeking; chunks that are read one after the other share their packets, without seeking.
 """
 
 from __future__ import annotations
@@ -17,7 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wave_search.media.demux import audio_tracks, open_container, origin_s, packets, seeks_bytes
+from wave_search.media.demux import (
+    audio_tracks,
+    is_adts,
+    open_container,
+    origin_s,
+    packets,
+    seeks_bytes,
+    stamp_and_duration_s,
+)
 from wave_search.media.mixing import MAX_RATE_HZ, MIN_RATE_HZ, finite, samples_of, with_channels
 
 if TYPE_CHECKING:
@@ -43,8 +51,9 @@ _MIN_GAP_S = 0.1
 """A longer gap between two frames is silence; a shorter one is a rounding error of time stamps."""
 _MAX_DEPENDENT = 4096
 """Most packets before a range that are kept because the range may depend on them."""
-_FORGETFUL = frozenset({"aac", "ac3", "eac3"})
-"""Decoders that flushing does not bring back to their first state. They are made anew, which their packets allow."""
+_MADE_ANEW = frozenset({"aac", "ac3", "eac3", "opus", "libopus"})
+"""Decoders that flushing does not bring back to their first state. They need nothing of the container but `extradata`, so
+they are made anew."""
 
 
 class PacketSound:
@@ -122,6 +131,7 @@ class _PartReader:
     def _open(self) -> None:
         self._container = open_container(self._source)
         self._audio = audio_tracks(self._container)[self._track]
+        self._adts = is_adts(self._container)
         self._timed = self._times(at_mark=False)
 
     def _seek(self, time_s: float) -> Iterator[Timed]:
@@ -150,19 +160,20 @@ class _PartReader:
     def _times(self, *, at_mark: bool) -> Iterator[Timed]:
         """Yield the packets with their times; nothing if the first one should be marked and is not."""
         offset_s, end_s, position = -origin_s(self._container), self._part.late_s, None
+        stretch = self._part.stretch
         for packet in packets(self._container, [self._audio]):
             begin_s = None if packet.pos == position else self._begins_s.get(packet.pos)
             if at_mark and position is None and begin_s is None:
                 return
             position = packet.pos
-            tick_s = float(packet.time_base) * self._part.stretch
-            if packet.pts is None:
+            stamp_s, duration_s = stamp_and_duration_s(packet, adts=self._adts)
+            if stamp_s is None:
                 time_s = end_s if begin_s is None else begin_s
-                packet.pts = round((time_s - offset_s) / tick_s)
-            elif begin_s is not None:
-                offset_s = begin_s - packet.pts * tick_s
-            time_s = packet.pts * tick_s + offset_s
-            end_s = time_s + (packet.duration or 0) * tick_s
+                packet.pts = round((time_s - offset_s) / float(packet.time_base) / stretch)
+            else:
+                offset_s = offset_s if begin_s is None else begin_s - stamp_s * stretch
+                time_s = stamp_s * stretch + offset_s
+            end_s = time_s + duration_s * stretch
             yield time_s, offset_s, packet
 
     def _recorded(self, timed: Iterable[Timed]) -> Iterator[Timed]:
@@ -189,7 +200,7 @@ class _PartReader:
         from av.codec.context import CodecContext
 
         decoder = self._audio.codec_context
-        if number > 0 and decoder.codec.name in _FORGETFUL:
+        if number > 0 and decoder.codec.name in _MADE_ANEW:
             extradata, decoder = decoder.extradata, CodecContext.create(decoder.codec, "r")
             decoder.extradata = extradata
         decoder.flush_buffers()

@@ -92,16 +92,14 @@ class AudioScan:
         self._position = -1
         self._times_s, self._positions = array("d"), array("q")
 
-    def add(self, packet: Any) -> None:
-        """Add the next packet."""
-        duration_s = float((packet.duration or 0) * packet.time_base)
-        stamp_s = None if packet.pts is None else float(packet.pts * packet.time_base)
+    def add(self, stamp_s: float | None, duration_s: float, position: int | None) -> None:
+        """Add the next packet, which begins at a byte of the file if that is known."""
         time_s = self._clock.place(self._stream.index, stamp_s, duration_s)
         if self.start_s is None:
             self.start_s = self._stop_s = time_s
             self.packet_s = duration_s
         self._stop_s = max(self._stop_s, time_s + duration_s)
-        self._mark(time_s, stamp_s, packet.pos)
+        self._mark(time_s, stamp_s, position)
 
     def stop_s(self) -> float:
         """Return the end of the sound, from the beginning of the file."""
