@@ -26,6 +26,14 @@ def as_path(name: bytes) -> Path:
     return Path(os.fsdecode(name))
 
 
+def mtime_ns(status: os.stat_result) -> int:
+    """Return the time of modification in nanoseconds since 1970, clipped to 64 bits: the years 1677 to 2262.
+
+    File systems and wrong clocks have times outside of them. Such files differ by their size only.
+    """
+    return min(max(status.st_mtime_ns, -(2**63)), 2**63 - 1)
+
+
 def digest(parts: bytes | Iterable[bytes], size_bytes: int = DIGEST_BYTES) -> str:
     """Return the BLAKE2b digest of bytes, or of concatenated parts, in hexadecimal."""
     state = hashlib.blake2b(digest_size=size_bytes)

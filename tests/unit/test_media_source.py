@@ -13,7 +13,7 @@ from wave_search.media.source import open_regular
 from wave_search.media.worker import failure_of
 
 
-@pytest.mark.parametrize("code", [errno.EIO, errno.EMFILE, errno.ENOMEM])
+@pytest.mark.parametrize("code", [errno.EIO, errno.EMFILE, errno.ENOMEM, errno.ETIMEDOUT, errno.ECONNRESET])
 def test_a_fault_of_the_system_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     path = tmp_path / "sound.wav"
     path.write_bytes(b"RIFF")
@@ -29,6 +29,11 @@ def test_a_fault_of_the_system_is_no_damage(tmp_path: Path, monkeypatch: pytest.
     decoding = failure_of(path, OSError(code, os.strerror(code)))
     assert type(decoding) is MediaError
     assert os.strerror(code) in decoding.cause
+
+
+def test_a_library_that_cannot_be_loaded_is_no_damage(tmp_path: Path) -> None:
+    error = ImportError("libz.so.1: cannot open shared object file: Too many open files")
+    assert type(failure_of(tmp_path, error)) is MediaError
 
 
 def test_what_libraries_raise_is_damage(tmp_path: Path) -> None:

@@ -67,15 +67,15 @@ def add(
         progress: called with the progress of the run.
 
     Raises:
-        UsageError: an argument does not exist.
+        UsageError: an argument does not exist, and neither does a file of it in the index.
         IndexLockedError: another process is writing to the index.
         IndexStateError: the disk is full or read-only, or the index is damaged.
         Interrupted: Ctrl-C was pressed. Completed files are committed.
     """
-    areas = scan.resolve(paths, index_dir)
     stats = RunStats(progress)
     with ExitStack() as stack:
         writer = stack.enter_context(Writer(index_dir))
+        areas = scan.resolve(paths, index_dir, writer.snapshot.files())
         writer.add_instructions(options.instructions)
         writer.commit(drop_dead=False)
         run = _Run(writer, model, options, stats)

@@ -1,4 +1,4 @@
-"""A model and the decoder process that feeds it, both created on first use."""
+"""A model and the decoder processes that feed it, both created on first use."""
 
 from __future__ import annotations
 
@@ -15,30 +15,42 @@ if TYPE_CHECKING:
 
 
 class ModelSession:
-    """A model and a decoder process for queries.
+    """A model and decoder processes for queries.
 
     Args:
         name: of the model.
         options: how to load it.
         pinned: the required model; None for any.
+        decoder_memory_bytes: memory of all decoder processes together; None for a quarter of the machine's.
     """
 
-    def __init__(self, name: str, options: LoadOptions, pinned: ModelSpec | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        options: LoadOptions,
+        pinned: ModelSpec | None = None,
+        *,
+        decoder_memory_bytes: int | None = None,
+    ) -> None:
         self._name = name
         self._options = options
         self._pinned = pinned
+        self._decoder_memory_bytes = decoder_memory_bytes
         self._model: Embedder | None = None
         self._decoders: media.DecoderPool | None = None
         self._lock = Lock()
 
     @classmethod
-    def for_index(cls, name: str, options: LoadOptions, pinned: ModelSpec) -> ModelSession:
+    def for_index(
+        cls, name: str, options: LoadOptions, pinned: ModelSpec, *, decoder_memory_bytes: int | None = None
+    ) -> ModelSession:
         """Return a session for the model that an index was made with.
 
         Args:
             name: "auto" or the name of that model. A directory may also be a copy of it.
             options: how to load it.
             pinned: the model that the index was made with.
+            decoder_memory_bytes: as for `ModelSession`.
 
         Raises:
             IndexMismatchError: it is another model, or has another quantization or other options of its family.
@@ -59,10 +71,10 @@ class ModelSession:
         options = replace(options, quantization=pinned.quantization, family=pinned.options)
         directory = Path(name).expanduser()
         if name == "auto" or _is_name_of(name, pinned) or str(directory.resolve()) == pinned.name:
-            return cls(pinned.name, options, pinned)
+            return cls(pinned.name, options, pinned, decoder_memory_bytes=decoder_memory_bytes)
         if not directory.is_dir():
             raise _mismatch(name, pinned)
-        session = cls(name, options, pinned)
+        session = cls(name, options, pinned, decoder_memory_bytes=decoder_memory_bytes)
         session.model()
         return session
 
@@ -82,15 +94,17 @@ class ModelSession:
             return self._model
 
     def decoders(self) -> media.DecoderPool:
-        """Return the decoder process, started at the first call."""
+        """Return the decoder processes, which start when they are used."""
         sampling = (self._pinned or self.model().spec).sampling
         with self._lock:
             if self._decoders is None:
-                self._decoders = media.DecoderPool(1, sampling)
+                self._decoders = media.DecoderPool(
+                    media.default_workers(), sampling, memory_bytes=self._decoder_memory_bytes
+                )
             return self._decoders
 
     def close(self) -> None:
-        """Stop the decoder process and release the model. Both are recreated on the next use."""
+        """Stop the decoder processes and release the model. Both are recreated on the next use."""
         with self._lock:
             if self._decoders is not None:
                 self._decoders.close()
