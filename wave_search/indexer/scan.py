@@ -15,7 +15,7 @@ from wave_search.media.source import RETRY
 from wave_search.reports import Skipped
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from pathlib import Path
 
 

@@ -10,7 +10,6 @@ import numpy as np
 from wave_search.errors import BrokenMediaError, UsageError
 from wave_search.media import text
 from wave_search.media.audio import open_sndfile
-from wave_search.media.demux import choose_video, open_container, scan_packets
 from wave_search.media.image import read_image
 from wave_search.media.info import DecodedSegment
 from wave_search.media.mixing import Mixed
@@ -19,7 +18,7 @@ from wave_search.media.resampling import Resampled
 from wave_search.media.segmentation import cut_scenes
 from wave_search.media.source import CONVERT
 from wave_search.media.tracks import selected
-from wave_search.media.video import FrameSource, find_cuts
+from wave_search.media.video import FrameSource
 from wave_search.types import Clip, Modality, Span, Waveform
 
 if TYPE_CHECKING:
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from wave_search.media.demux import VideoPackets
     from wave_search.media.info import AudioStream, DecodeRequest
     from wave_search.media.resampling import ChannelSource
     from wave_search.media.source import Source
@@ -96,7 +94,6 @@ class _Streams:
 
     def __init__(self, source: Source, request: DecodeRequest) -> None:
         self._source, self._request, self._video = source, request, request.info.video
-        self._video_packets = None if self._video is None else self._scan()
         self._frames = None if request.modalities.isdisjoint(_WITH_VIDEO) else self._frame_source()
         self._tracks: list[Resampled] = []
         if not request.modalities.isdisjoint(_WITH_AUDIO):
@@ -108,28 +105,17 @@ class _Streams:
     def cut(self, span: Span) -> list[Span]:
         """Cut a range into segments. The cuts do not depend on the requested modalities."""
         frames = self._frame_source() if self._request.segmentation.mode == "scene" else None
-        if frames is None or self._video is None or self._video_packets is None:
-            return self._request.segmentation.windows(span)
-        return cut_scenes(span, find_cuts(frames, self._video, self._video_packets.start_s, span))
+        return self._request.segmentation.windows(span) if frames is None else cut_scenes(span, frames.cuts(span))
 
     def read(self, window: Span) -> Clip:
-        """Decode a range; frames or waveform are missing where their stream has ended."""
+        """Decode a range; frames are missing before the picture begins, the waveform where the audio has ended."""
         frames = self._frames.read(window) if self._frames else None
         samples = _sum([track.read(window.start_s, window.stop_s) for track in self._tracks])
         waveform = Waveform(samples, self._request.sampling.sample_rate_hz) if len(samples) else None
         return Clip(frames=frames, waveform=waveform)
 
-    def _scan(self) -> VideoPackets:
-        container = open_container(self._source)
-        packets, _ = scan_packets(container, choose_video(container), [])
-        if packets is None or self._video is None or packets.frames != self._video.frames:
-            raise BrokenMediaError(self._source.path, "changed since it was probed", "Try again.")
-        return packets
-
     def _frame_source(self) -> FrameSource | None:
-        if self._video_packets is None or self._video is None:
-            return None
-        return FrameSource(self._source, self._video_packets, self._video, self._request.sampling)
+        return None if self._video is None else FrameSource(self._source, self._video, self._request.sampling)
 
     def _sound(self, track: AudioStream) -> ChannelSource:
         sndfile = None if track.parts else open_sndfile(self._source)

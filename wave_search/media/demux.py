@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from wave_search.errors import BrokenMediaError
 from wave_search.media.source import CONVERT
-from wave_search.media.timeline import AudioScan, Clock
+from wave_search.media.timeline import AudioScan, PacketClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -36,14 +36,13 @@ class VideoPackets:
     frames: int
     start_s: float
     """Of the first frame, from the beginning of the file."""
-    length_s: float
-    """From the first frame to the end of the last, or 0.0 if there are no usable time stamps."""
-    pts: NDArray[np.int64] | None
-    """(frames,) ascending, in the time base of the stream; None unless every packet has a distinct time stamp."""
-    keys: NDArray[np.int64]
-    """(key frames, 2): pts, and the time stamp to seek to. Empty if `pts` is None."""
-    open_gop: bool
-    """Whether frames shown before a key frame depend on it, so that frames cannot be counted from there."""
+    times_s: NDArray[np.float64] | None
+    """(frames,) ascending times of presentation; None if time stamps are missing, or the clock jumps."""
+    last_s: float
+    """Declared duration of the last frame, or 0.0."""
+    in_order: bool
+    """Whether frames can be counted from any key frame: none is left out, or stored after a key frame but shown
+    before it."""
 
 
 def open_container(source: Source) -> Any:
@@ -135,12 +134,16 @@ def is_adts(container: Any) -> bool:
     return bool(container.format.name == "aac")
 
 
-def declared_s(container: Any) -> float:
-    """Return the duration, in seconds, that a container declares, or 0.0 if FFmpeg takes it from the time stamps."""
-    import av
+def is_broadcast(container: Any) -> bool:
+    """Return whether a format is one of broadcasts, whose clocks may be set, and whose recordings are cut together."""
     from av.format import Flags
 
-    return 0.0 if _has(container, Flags.ts_discont) else (container.duration or 0) / av.time_base
+    return _has(container, Flags.ts_discont)
+
+
+def declared_s(container: Any) -> float:
+    """Return the duration, in seconds, that a container declares, or 0.0 if FFmpeg takes it from the time stamps."""
+    return 0.0 if is_broadcast(container) else declared_stop_s(container)
 
 
 def _has(container: Any, flag: Any) -> bool:
@@ -159,19 +162,27 @@ def packets(container: Any, streams: list[Any]) -> Iterator[Any]:
         return  # FFmpeg would read all streams
     try:
         for packet in container.demux(streams):
-            if packet.size and not packet.is_discard:
+            if packet.size:
                 yield packet
     except (av.FFmpegError, IndexError):  # the latter where a stream begins in the middle of the file
         return
 
 
-def decode(container: Any, stream: Any) -> Iterator[Any]:
-    """Decode the frames of one stream, skipping damaged packets."""
+def decode(container: Any, stream: Any, *, from_key: bool = False) -> Iterator[Any]:
+    """Decode the frames of one stream from the current position, skipping damaged packets.
+
+    `from_key`: begin with the next key frame, because a seek need not lead to one. Frames that an edit list cuts off
+    are decoded, because others may depend on them, but not returned.
+    """
     import av
 
-    # One thread bounds the memory and makes the concealment of damage deterministic.
-    stream.codec_context.thread_count = 1
+    if not stream.codec_context.is_open:
+        # One thread bounds the memory and makes the concealment of damage deterministic.
+        stream.codec_context.thread_count = 1
     for packet in packets(container, [stream]):
+        if (packet.is_discard and stream.type == "audio") or (from_key and not packet.is_keyframe):
+            continue
+        from_key = False
         try:
             yield from stream.decode(packet)
         except MemoryError:
@@ -191,7 +202,14 @@ def origin_s(container: Any) -> float:
     """
     import av
 
-    return (container.start_time or 0) / av.time_base
+    return float((container.start_time or 0) / av.time_base)
+
+
+def declared_stop_s(container: Any) -> float:
+    """Return the end that a container declares, in seconds from the beginning of the file; 0.0 if unknown."""
+    import av
+
+    return float(max(container.duration or 0, 0) / av.time_base)
 
 
 def first_frame(container: Any, stream: Any) -> Any | None:
@@ -215,61 +233,76 @@ def scan_packets(
         None for video that is None or has no packets, and a summary for each audio stream.
     """
     origin = origin_s(container)
-    clock = Clock(origin, declared_s(container))
+    clock = PacketClock(origin, declared_s(container), broadcast=is_broadcast(container))
     adts = is_adts(container)
     scans = {audio.index: AudioScan(clock, audio) for audio in audios}
-    rows: list[tuple[int | None, int | None, bool]] = []
+    pictures = _PictureScan()
     for packet in packets(container, [*([] if video is None else [video]), *audios]):
-        if packet.stream is not video:
+        if packet.stream is video:
+            pictures.add(packet)
+            stamp = packet.pts if packet.dts is None else packet.dts
+            if stamp is not None:
+                duration_s = float((packet.duration or 0) * packet.time_base)
+                clock.place(video.index, float(stamp * packet.time_base), duration_s)
+        elif not packet.is_discard:
             scans[packet.stream_index].add(*stamp_and_duration_s(packet, adts=adts), packet.pos)
-            continue
-        rows.append((packet.pts, packet.dts, packet.is_keyframe))
-        stamp = packet.pts if packet.dts is None else packet.dts
-        if stamp is not None:
-            clock.place(video.index, float(stamp * packet.time_base), float((packet.duration or 0) * packet.time_base))
     return (
-        _video_packets(rows, float(video.time_base), origin) if video is not None and rows else None,
+        pictures.summary(origin, joined=video is not None and video.index in clock.joined),
         list(scans.values()),
     )
 
 
-def _video_packets(
-    rows: list[tuple[int | None, int | None, bool]], time_base_s: float, origin_s: float
-) -> VideoPackets:
-    times = [pts for pts, _, _ in rows if pts is not None]
-    order = np.unique(np.array(times, dtype=np.int64))
-    start_s = float(order[0]) * time_base_s - origin_s if len(order) else 0.0
-    if abs(start_s) < _ROUNDING_S:
-        start_s = 0.0
-    length_s = _length_s(np.diff(order) * time_base_s) * len(rows) / len(order) if len(order) else 0.0
-    if len(order) < len(rows):
-        return VideoPackets(len(rows), start_s, length_s, None, np.zeros((0, 2), np.int64), open_gop=True)
-    keys = [(pts, pts if dts is None else min(pts, dts)) for pts, dts, key in rows if key and pts is not None]
-    key_pts = np.array([pts for pts, _ in keys] or [0], dtype=np.int64)
-    return VideoPackets(
-        frames=len(rows),
-        start_s=start_s,
-        length_s=length_s,
-        pts=order,
-        keys=np.array(keys, dtype=np.int64).reshape(-1, 2),
-        open_gop=_leading(rows) or bool(np.any(np.diff(key_pts) < 0)),
-    )
+class _Picture(NamedTuple):
+    pts: int | None
+    dts: int | None
+    duration: int
+    is_key: bool
 
 
-def _length_s(steps_s: NDArray[np.float64]) -> float:
-    """Return the length of a stream from the times between its frames, assuming the average length for the last one."""
-    if not len(steps_s):
-        return 0.0
-    sane_s = np.where(steps_s > MAX_GAP_S, np.median(steps_s), steps_s)
-    return float(sane_s.sum() + sane_s.mean())
+class _PictureScan:
+    """Collects the packets of a video stream, in the order in which they are stored."""
+
+    def __init__(self) -> None:
+        self._time_base_s = 0.0
+        self._pictures: list[_Picture] = []
+        self._cut = False
+
+    def add(self, packet: Any) -> None:
+        """Add a packet."""
+        if packet.is_discard:
+            self._cut = True
+            return
+        self._time_base_s = float(packet.time_base)
+        self._pictures.append(_Picture(packet.pts, packet.dts, packet.duration or 0, packet.is_keyframe))
+
+    def summary(self, origin_s: float, *, joined: bool) -> VideoPackets | None:
+        """Return the summary, with times from `origin_s`; None without packets.
+
+        Args:
+            origin_s: time stamp at which the file begins.
+            joined: whether the clock was set in between, so that time stamps are no times.
+        """
+        pictures = self._pictures
+        if not pictures:
+            return None
+        times = [picture.pts for picture in pictures if picture.pts is not None]
+        if len(times) < len(pictures) or joined:
+            start_s = (times[0] * self._time_base_s - origin_s) if times else 0.0
+            return VideoPackets(len(pictures), start_s, None, 0.0, in_order=False)
+        times_s = np.sort(np.array(times, dtype=np.float64)) * self._time_base_s - origin_s
+        if abs(times_s[0]) < _ROUNDING_S:
+            times_s -= times_s[0]
+        last = max(pictures, key=lambda picture: picture.pts or 0)
+        in_order = not self._cut and not _leading(pictures)
+        return VideoPackets(len(pictures), float(times_s[0]), times_s, last.duration * self._time_base_s, in_order)
 
 
-def _leading(rows: list[tuple[int | None, int | None, bool]]) -> bool:
+def _leading(pictures: list[_Picture]) -> bool:
     """Return whether any frame is stored after a key frame but shown before it."""
     newest_key: int | None = None
-    for pts, _, is_key in rows:
-        if is_key:
-            newest_key = pts
-        elif newest_key is not None and pts is not None and pts < newest_key:
+    for picture in pictures:
+        if newest_key is not None and picture.pts is not None and picture.pts < newest_key:
             return True
+        if picture.is_key:
+            newest_key = picture.pts
     return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from wave_search.types import Modality
 
@@ -11,19 +11,28 @@ if TYPE_CHECKING:
     from wave_search.media.segmentation import Segmentation
     from wave_search.types import Clip, FileKind, Sampling, Span
 
+Timing = Literal["constant", "variable", "counted"]
+"""When frames are presented: every 1 / fps seconds; by their time stamps; or, because these are missing or wrong, one
+after the other at the average rate."""
+
 
 @dataclass(frozen=True, slots=True)
 class VideoStream:
     """The video track of a file."""
 
     width: int
-    """In pixels, after rotation."""
+    """In square pixels, upright."""
     height: int
     codec: str
     fps: float
     """Average frames per second."""
     frames: int
     """Number of frames, counted from the packets."""
+    timing: Timing
+    start_s: float
+    """Of the first frame, from the beginning of the file."""
+    by_decord: bool
+    """Whether decord decodes it correctly."""
 
 
 @dataclass(frozen=True, slots=True)

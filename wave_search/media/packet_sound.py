@@ -52,8 +52,8 @@ _MIN_GAP_S = 0.1
 _MAX_DEPENDENT = 4096
 """Most packets before a range that are kept because the range may depend on them."""
 _MADE_ANEW = frozenset({"aac", "ac3", "eac3", "opus", "libopus"})
-"""Decoders that flushing does not bring back to their first state. They need nothing of the container but `extradata`, so
-they are made anew."""
+"""Decoders that flushing does not bring back to their first state. They need only `extradata` of the container, so they
+are made anew."""
 
 
 class PacketSound:

@@ -7,9 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from wave_search.errors import BrokenMediaError, MediaError, UnsupportedMediaError
 from wave_search.media import text
-from wave_search.media.demux import audio_tracks, choose_video, first_frame, open_container, scan_packets
+from wave_search.media.demux import (
+    audio_tracks,
+    choose_video,
+    declared_stop_s,
+    first_frame,
+    open_container,
+    scan_packets,
+)
 from wave_search.media.image import image_size
 from wave_search.media.info import MediaInfo, VideoStream
+from wave_search.media.picture import shown_size
 from wave_search.media.refusals import FOREIGN_HEAD_BYTES, foreign_kind, refuse_encrypted
 from wave_search.media.signatures import signature_of
 from wave_search.media.sniff import (
@@ -25,8 +33,9 @@ from wave_search.media.sniff import (
 )
 from wave_search.media.source import CONVERT, REPLACE, IndependentReader, Source
 from wave_search.media.timeline import MAX_DURATION_S
+from wave_search.media.timing import clock_of
 from wave_search.media.tracks import preferred, probe_sndfile, probe_tracks
-from wave_search.media.video import quarter_turns
+from wave_search.media.video import suits_decord
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,8 +46,6 @@ if TYPE_CHECKING:
 
 _MOVING = {"GIF": "gif", "JPEG": "mjpeg"}
 """Format of an image -> demuxer of many of them."""
-_FALLBACK_FPS = 25.0
-_MAX_FPS = 1000.0
 
 
 def probe(path: Path, file: BinaryIO, size_bytes: int) -> MediaInfo:
@@ -135,15 +142,12 @@ def probe_streams(source: Source, size_bytes: int) -> MediaInfo:
     """
     container = open_container(source)
     video_packets, scans = scan_packets(container, choose_video(container), audio_tracks(container))
-    video = _video_stream(source, video_packets) if video_packets else None
+    video, picture_stop_s = _video_stream(source, video_packets) if video_packets else (None, 0.0)
     tracks = probe_tracks(source, container, scans, alone=video is None)
     if video is None and not tracks:
         scanned = video_packets is not None or any(scan.start_s is not None for scan in scans)
         raise _nothing_to_decode(source, container, empty=not scanned)
-    duration_s = max(
-        video_packets.start_s + video.frames / video.fps if video_packets and video else 0.0,
-        max((track.stop_s for track in tracks), default=0.0),
-    )
+    duration_s = max(picture_stop_s, max((track.stop_s for track in tracks), default=0.0))
     return MediaInfo(
         "audio" if video is None else "video",
         source.demuxer,
@@ -172,29 +176,22 @@ def _nothing_to_decode(source: Source, container: Any, *, empty: bool) -> MediaE
     return BrokenMediaError(path, "contains no audio or video track that can be decoded", CONVERT)
 
 
-def _video_stream(source: Source, packets: VideoPackets) -> VideoStream | None:
+def _video_stream(source: Source, packets: VideoPackets) -> tuple[VideoStream | None, float]:
+    """Return the video stream, and when its picture ends; None and 0.0 if no frame can be decoded."""
     container = open_container(source)
     stream = choose_video(container)
     frame = first_frame(container, stream)
     if stream is None or frame is None:
-        return None
-    turns = quarter_turns(frame)
-    width, height = (frame.height, frame.width) if turns % 2 else (frame.width, frame.height)
-    codec = stream.codec_context.codec.canonical_name
-    return VideoStream(width, height, codec, _average_fps(stream, packets), packets.frames)
-
-
-def _average_fps(stream: Any, packets: VideoPackets) -> float:
-    """Return the frame rate that the container declares, unless its time stamps contradict it."""
+        return None, 0.0
     # A stream without a container has no time stamps, and only the codec may declare a rate.
-    rates = (stream.guessed_rate, stream.average_rate) if packets.pts is None else (stream.average_rate,)
-    declared = float(next((rate for rate in (*rates, stream.guessed_rate) if rate), 0))
-    counted = packets.frames / packets.length_s if packets.length_s > 0 else 0.0
-    if 0 < declared <= _MAX_FPS and (
-        counted == 0 or abs(packets.frames / declared - packets.length_s) <= max(0.5, 0.1 * packets.length_s)
-    ):
-        return declared
-    return counted if 0 < counted <= _MAX_FPS else _FALLBACK_FPS
+    rates = (stream.guessed_rate, stream.average_rate) if packets.times_s is None else (stream.average_rate,)
+    declared_fps = float(next((rate for rate in (*rates, stream.guessed_rate) if rate), 0))
+    clock = clock_of(packets, declared_fps, min(declared_stop_s(container), MAX_DURATION_S))
+    width, height = shown_size(frame, stream)
+    codec = stream.codec_context.codec.canonical_name
+    by_decord = not source.offset_bytes and suits_decord(source.demuxer, packets, clock.timing, frame, stream)
+    video = VideoStream(width, height, codec, clock.fps, packets.frames, clock.timing, clock.start_s, by_decord)
+    return video, clock.stop_s
 
 
 def _checked_duration(path: Path, duration_s: float) -> float:

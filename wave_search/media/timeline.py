@@ -1,10 +1,10 @@
 """Where the packets of a file lie in time: pauses, broken clocks, and clocks that start again.
 
-A step forward between two packets of a stream is a pause. It is believed up to an hour; a longer one only if the
-container declares a duration that includes it, or another stream has packets up to its end. A step back, and a step
-forward that is not believed, is a clock that was set: what follows is joined to what precedes, in all streams.
-Transport streams declare no duration, so neither a capture that was cut together nor a clock that jumps by years
-becomes hours of silence.
+A step forward between two packets of a stream is a pause, of silence or without a picture. It is believed up to an
+hour; a longer one only if the container declares a duration that includes it, or another stream has packets up to its
+end. In formats of broadcasts, which declare no duration and are cut together, a step that all streams make is believed
+up to a minute. A step back, and a step forward that is not believed, is a clock that was set: what follows is joined to
+what precedes, in all streams, as players do. So a clock that jumps by years does not become years of silence.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ MAX_DURATION_S = 7 * 86_400.0
 """Longest plausible duration: time stamps of damaged files can span thousands of years."""
 MAX_PAUSE_S = 3600.0
 """A longer pause needs evidence besides the time stamps of its own stream."""
+MAX_JOINT_PAUSE_S = 60.0
+"""A longer pause of all streams at once is a cut, in formats of broadcasts."""
 _MAX_OVERLAP_S = 1.0
 """A step back of a stream's clock up to this is the inaccuracy of a container."""
 _INTERLEAVING_S = 60.0
@@ -29,16 +31,19 @@ _MARK_EVERY_S = 5.0
 _ROUNDING_S = 1e-6
 
 
-class Clock:
+class PacketClock:
     """The times of the packets of a file, given in the order of the file.
 
     Args:
         origin_s: time stamp at which the file begins, in seconds.
         declared_s: duration that the container declares, or 0.0.
+        broadcast: whether the format is one of broadcasts.
     """
 
-    def __init__(self, origin_s: float, declared_s: float) -> None:
-        self._declared_s = declared_s
+    def __init__(self, origin_s: float, declared_s: float, *, broadcast: bool) -> None:
+        self._declared_s, self._broadcast = declared_s, broadcast
+        self.joined: set[int] = set()
+        """Indices of the streams that the clock was set for."""
         self._offsets_s = [-origin_s]
         self._ends_s: dict[int, float] = {}
 
@@ -51,6 +56,8 @@ class Clock:
             duration_s: of the packet.
         """
         time_s = self._time_s(stream, stamp_s)
+        if stamp_s is not None and abs(time_s - stamp_s - self._offsets_s[0]) > _ROUNDING_S:
+            self.joined.add(stream)
         self._ends_s[stream] = max(self._ends_s.get(stream, time_s), time_s + duration_s)
         return time_s
 
@@ -69,9 +76,9 @@ class Clock:
         return time_s
 
     def _plausible(self, stream: int, end_s: float, time_s: float) -> bool:
-        if time_s - end_s <= MAX_PAUSE_S:
+        others_s = [other_s for other, other_s in self._ends_s.items() if other != stream]
+        if time_s - end_s <= (MAX_JOINT_PAUSE_S if self._broadcast and others_s else MAX_PAUSE_S):
             return time_s <= MAX_DURATION_S
-        others_s = (other_s for other, other_s in self._ends_s.items() if other != stream)
         known_s = max(self._declared_s, max(others_s, default=0.0) + _INTERLEAVING_S)
         return time_s <= min(known_s + _MAX_OVERLAP_S, MAX_DURATION_S)
 
@@ -79,7 +86,7 @@ class Clock:
 class AudioScan:
     """Summary of the packets of an audio stream, in the order of the file."""
 
-    def __init__(self, clock: Clock, stream: Any) -> None:
+    def __init__(self, clock: PacketClock, stream: Any) -> None:
         self._clock, self._stream = clock, stream
         self.start_s: float | None = None
         """Of the first packet, from the beginning of the file; below 0 if its first samples are not to be played."""

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from wave_search.errors import BrokenMediaError, UsageError
-from wave_search.media.demux import choose_video, decode, open_container
+from wave_search.media.demux import choose_video, decode, open_container, origin_s
+from wave_search.media.picture import is_plain, to_rgb
 from wave_search.media.sampling import policy_of, resize_to
+from wave_search.media.segmentation import MIN_LENGTH_S
 from wave_search.media.source import REPLACE, descriptor_path
 from wave_search.types import Frames
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wave_search.media.demux import VideoPackets
-    from wave_search.media.info import VideoStream
+    from wave_search.media.info import Timing, VideoStream
     from wave_search.media.source import Source
     from wave_search.types import Sampling, Span
 
@@ -29,115 +31,152 @@ _DECORD_FORMATS = frozenset({"mov", "matroska", "avi", "flv", "asf"})
 playlist."""
 _SCENE_PIXELS = 256
 """Longer side, in pixels, of the frames for scene detection; more detail only costs time."""
+_MIN_SCENE_S = 0.5
+_VARIABLE_RATE = 1000.0
+_NEAR_S = 1.0
+"""The first frame wanted is reached by decoding if it is not further than this."""
+_FAR_S = 20.0
+"""A frame further ahead than this is reached by a seek. Key frames are usually nearer."""
+_BACK_S = (0.25, 10.0, 60.0)
+"""Seconds before the wanted frame to seek to, in turn until a frame before it is found. Containers seek by the time of
+decoding, which is a little earlier than that of presentation, and some find no key frame nearby."""
 
 _ROUNDING = 1e-3
 """Tolerance when counting frames, because times are rounded to fractions of a millisecond."""
 
 
 class FrameSource:
-    """Reads the sampled frames of ranges of a video, in ascending order. Holds one full-size frame at a time."""
+    """Reads the sampled frames of ranges of a video, in ascending order. Holds one full-size frame at a time.
 
-    def __init__(self, source: Source, packets: VideoPackets, stream: VideoStream, sampling: Sampling) -> None:
+    Frames are selected by number. At a constant rate, it is their index. Otherwise it is the time in milliseconds from
+    the first frame, and selects the frame that is shown then; the policy sees a video of 1,000 frames per second.
+    """
+
+    def __init__(self, source: Source, stream: VideoStream, sampling: Sampling) -> None:
         self._source = source
-        self._packets = packets
         self._stream = stream
         self._policy = policy_of(sampling)
         self._size = self._policy.frame_size(stream.height, stream.width)
         self._newest: tuple[int, NDArray[np.uint8]] | None = None
-        self._reader: DecordReader | AvReader | None = None
-        if not source.offset_bytes and suits_decord(source.demuxer, packets):
+        self._resized: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None
+        self._reader: DecordReader | AvReader = AvReader(source, stream)
+        if stream.by_decord:
             with contextlib.suppress(DecordFailed):
                 self._reader = DecordReader(source.file, stream)
 
     def read(self, span: Span) -> Frames | None:
-        """Sample a range.
+        """Sample the part of a range that has a picture. The last frame stays until the end of the file.
 
         Args:
             span: of the file; must not begin before the range of the previous call.
 
         Returns:
-            None if the video stream has no frames in the range, or none of its frames can be decoded.
+            None if the range ends before the first frame, or no frame can be decoded.
         """
-        late_s, fps = self._packets.start_s, self._stream.fps
-        # The policy includes the frame at the end of a range, which belongs to the next range.
-        before_stop = math.ceil((span.stop_s - late_s) * fps - _ROUNDING)
-        indices, duration_s = self._policy.frame_indices(
-            min(before_stop, self._stream.frames), fps, max(span.start_s - late_s, 0.0), span.stop_s - late_s
+        numbers, duration_s = self._select(
+            max(span.start_s - self._stream.start_s, 0.0), span.stop_s - self._stream.start_s
         )
-        if not len(indices):
+        if not len(numbers):
             return None
         try:
-            return Frames(np.stack([self._resized(int(index)) for index in indices]), duration_s)
+            return Frames(np.stack([self._small(int(number)) for number in numbers]), duration_s)
         except BrokenMediaError:
             return None
 
-    def full_size(self, index: int) -> NDArray[np.uint8]:
-        """Decode one frame at full size: (height, width, 3) RGB, upright.
+    def _select(self, start_s: float, stop_s: float) -> tuple[NDArray[np.int64], float]:
+        """Select frames of a range, in seconds from the first frame. See `SamplingPolicy.frame_indices`."""
+        rate = numbers_per_second(self._stream)
+        # The policy includes the frame at the end of a range, which belongs to the next range.
+        count = _count_before(stop_s, rate)
+        if self._stream.timing != "variable":
+            picture_s = self._stream.frames / rate
+            if start_s < picture_s and stop_s - picture_s < MIN_LENGTH_S:
+                count = min(count, self._stream.frames)
+        numbers, duration_s = self._policy.frame_indices(count, rate, start_s, stop_s)
+        if len(numbers) or count <= 0:
+            return numbers, duration_s
+        # The range is a part of one frame, and the next one is nearer to its beginning.
+        start_s, length_s = (count - 1) / rate, stop_s - start_s
+        return self._policy.frame_indices(count, rate, start_s, start_s + length_s)
+
+    def cuts(self, span: Span) -> list[float]:
+        """Find the times at which new scenes begin, by PySceneDetect on every frame of the range.
+
+        Returns:
+            Seconds from the beginning of the file, ascending.
 
         Raises:
-            BrokenMediaError: no frame can be decoded.
+            UsageError: PySceneDetect is not installed.
         """
-        if isinstance(self._reader, DecordReader):
-            try:
-                return self._reader.get(index)
-            except DecordFailed:
-                self._reader = None
-        if self._reader is None:
-            self._reader = AvReader(self._source, self._packets)
-        return self._reader.get(index)
+        try:
+            from scenedetect import ContentDetector, FrameTimecode
+        except ImportError as error:
+            raise UsageError(
+                "cutting at scenes needs PySceneDetect, which is not installed", "Run: pip install 'wave-search[scene]'"
+            ) from error
+        rate, begin_s = numbers_per_second(self._stream), self._stream.start_s
+        detector = ContentDetector(min_scene_len=max(1, round(_MIN_SCENE_S * rate)))
+        step = max(1, max(self._stream.width, self._stream.height) // _SCENE_PIXELS)
+        number: int | None = max(round((span.start_s - begin_s) * rate), 0)
+        stop = _count_before(span.stop_s - begin_s, rate)
+        cuts: list[Any] = []
+        try:
+            while number is not None and number < stop:
+                small = self._full_size(number)[::step, ::step, ::-1]
+                cuts += detector.process_frame(FrameTimecode(number, rate), np.ascontiguousarray(small))
+                number = self._reader.following(number)
+            cuts += detector.post_process(FrameTimecode(stop, rate))
+        except BrokenMediaError:
+            return []
+        return sorted(begin_s + cut.frame_num / rate for cut in cuts)
 
-    def _resized(self, index: int) -> NDArray[np.uint8]:
+    def _full_size(self, number: int) -> NDArray[np.uint8]:
+        """Decode one frame at full size: (height, width, 3) RGB, upright."""
         # At a low frame rate, samples repeat frames, and adjacent windows share one.
-        if self._newest is None or self._newest[0] != index:
-            self._newest = (index, resize_to(self.full_size(index), self._size))
+        if self._newest is None or self._newest[0] != number:
+            self._newest = (number, self._decoded(number))
         return self._newest[1]
 
+    def _decoded(self, number: int) -> NDArray[np.uint8]:
+        try:
+            return self._reader.get(number)
+        except DecordFailed:
+            self._reader = AvReader(self._source, self._stream)
+        return self._reader.get(number)
 
-def find_cuts(frames: FrameSource, stream: VideoStream, late_s: float, span: Span) -> list[float]:
-    """Find the times at which new scenes begin, by PySceneDetect on every frame of the range.
+    def _small(self, number: int) -> NDArray[np.uint8]:
+        pixels = self._full_size(number)
+        if self._resized is None or self._resized[0] is not pixels:
+            self._resized = (pixels, resize_to(pixels, self._size))
+        return self._resized[1]
 
-    Returns:
-        Seconds from the beginning of the file, ascending.
 
-    Raises:
-        UsageError: PySceneDetect is not installed.
-    """
-    try:
-        from scenedetect import ContentDetector, FrameTimecode
-    except ImportError as error:
-        raise UsageError(
-            "cutting at scenes needs PySceneDetect, which is not installed", "Run: pip install 'wave-search[scene]'"
-        ) from error
-    detector = ContentDetector()
-    step = max(1, max(stream.width, stream.height) // _SCENE_PIXELS)
-    first = max(round((span.start_s - late_s) * stream.fps), 0)
-    stop = min(round((span.stop_s - late_s) * stream.fps), stream.frames)
-    cuts: list[Any] = []
-    try:
-        for number in range(first, stop):
-            small = frames.full_size(number)[::step, ::step, ::-1]
-            cuts += detector.process_frame(FrameTimecode(number, stream.fps), np.ascontiguousarray(small))
-        cuts += detector.post_process(FrameTimecode(stop, stream.fps))
-    except BrokenMediaError:
-        return []
-    return sorted(late_s + cut.frame_num / stream.fps for cut in cuts)
+def numbers_per_second(stream: VideoStream) -> float:
+    """Return the rate at which frames are numbered: see `FrameSource`."""
+    return _VARIABLE_RATE if stream.timing == "variable" else stream.fps
+
+
+def _count_before(stop_s: float, rate: float) -> int:
+    return math.ceil(stop_s * rate - _ROUNDING)
 
 
 class DecordFailed(Exception):  # noqa: N818 - never leaves this package
     """Raised if decord cannot read a video, or reads it incorrectly."""
 
 
-def suits_decord(demuxer: str, packets: VideoPackets) -> bool:
-    """Return whether decord decodes a video correctly.
+def suits_decord(demuxer: str, packets: VideoPackets, timing: Timing, frame: Any, stream: Any) -> bool:
+    """Return whether decord decodes a video correctly, to judge by its packets and its first frame.
 
     decord seeks to a key frame and counts frames from there, which fails where frames before a key frame depend on it
-    (open groups of pictures, the default of x265), and in transport streams.
+    (open groups of pictures, the default of x265), and in transport streams. Of all that `to_rgb` does, it only turns
+    frames, and only those of QuickTime and MP4.
     """
-    return demuxer in _DECORD_FORMATS and packets.pts is not None and not packets.open_gop
+    in_order = timing == "constant" and packets.in_order
+    return demuxer in _DECORD_FORMATS and in_order and is_plain(frame, stream, turned=demuxer == "mov")
 
 
 class DecordReader:
-    """Decodes upright frames of a video through decord, in any order; ascending order is cheap."""
+    """Decodes upright frames of a video of constant rate through decord, in any order; ascending order is cheap."""
 
     def __init__(self, file: BinaryIO, stream: VideoStream) -> None:
         # decord exposes its own libvpx and libx264 to all libraries loaded after it, so those of PyAV must be loaded
@@ -156,11 +195,11 @@ class DecordReader:
         if len(self._reader) != stream.frames:
             raise DecordFailed
 
-    def get(self, index: int) -> NDArray[np.uint8]:
+    def get(self, number: int) -> NDArray[np.uint8]:
         """Decode one frame.
 
         Args:
-            index: in order of presentation, from 0.
+            number: in order of presentation, from 0; past the last frame, it is that one.
 
         Returns:
             (height, width, 3) RGB.
@@ -171,7 +210,7 @@ class DecordReader:
         import decord
 
         try:
-            frame: NDArray[np.uint8] = self._reader[index].asnumpy()
+            frame: NDArray[np.uint8] = self._reader[min(number, len(self._reader) - 1)].asnumpy()
         except (decord.DECORDError, RuntimeError, IndexError) as error:
             raise DecordFailed from error
         # decord 0.6.0 pads the rows of frames under 32 pixels: (16, 16, 6).
@@ -179,93 +218,97 @@ class DecordReader:
             raise DecordFailed
         return frame
 
+    def following(self, number: int) -> int | None:
+        """Return the number of the next frame; None after the last one."""
+        return number + 1 if number + 1 < len(self._reader) else None
+
 
 class AvReader:
     """Decodes frames of a video in ascending order through PyAV.
 
-    A frame that cannot be decoded is replaced by the preceding one. The first call may seek; from there the stream is
-    decoded once.
+    A frame that cannot be decoded is replaced by the preceding one. Far ahead, frames are skipped by a seek to the key
+    frame before the wanted one.
     """
 
-    def __init__(self, source: Source, packets: VideoPackets) -> None:
+    def __init__(self, source: Source, stream: VideoStream) -> None:
         self._source = source
-        self._packets = packets
-        self._frames: Iterator[tuple[int, Any]] | None = None
-        self._shown: Any | None = None
+        self._stream = stream
+        self._rate = numbers_per_second(stream)
+        self._seekable = stream.timing != "counted"
+        self._container: Any = None
+        self._frames: Iterator[tuple[int, Any]] = iter(())
         self._next: tuple[int, Any] | None = None
+        self._shown: Any | None = None
+        self._pixels: NDArray[np.uint8] | None = None
 
-    def get(self, index: int) -> NDArray[np.uint8]:
-        """Decode one frame.
+    def get(self, number: int) -> NDArray[np.uint8]:
+        """Decode the frame that is shown at a number: see `FrameSource`.
 
         Args:
-            index: in order of presentation, from 0; not below that of the previous call.
+            number: not below that of the previous call.
 
         Returns:
-            (height, width, 3) RGB, upright.
+            (height, width, 3) RGB, upright. The first frame for numbers before it.
 
         Raises:
             BrokenMediaError: no frame can be decoded.
         """
-        if self._frames is None:
-            self._begin(index)
-        while self._frames is not None and self._next is not None and self._next[0] <= index:
-            self._shown = self._next[1]
+        started = self._container is not None
+        if not started:
+            self._container = open_container(self._source)
+        if self._seekable and number - self._position() > (_FAR_S if started else _NEAR_S) * self._rate:
+            self._seek_before(number)
+        elif not started:
+            self._read_from(None)
+        while self._next is not None and (self._shown is None or self._next[0] <= number):
+            self._shown, self._pixels = self._next[1], None
             self._next = next(self._frames, None)
         if self._shown is None:
             raise BrokenMediaError(self._source.path, "no frame of its video can be decoded", REPLACE)
-        return upright_rgb(self._shown)
+        if self._pixels is None:
+            self._pixels = to_rgb(self._shown)
+        return self._pixels
 
-    def _begin(self, index: int) -> None:
-        key = self._last_key(index)
-        if key is not None:
-            self._decode_from(*key)
-        if self._next is None or self._next[0] > index:
-            # There is no earlier key frame, or the container's index of key frames is wrong.
-            self._decode_from(0, None)
+    def following(self, number: int) -> int | None:
+        """Return the number of the next frame; None after the last one."""
+        return None if self._next is None else max(self._next[0], number + 1)
 
-    def _last_key(self, index: int) -> tuple[int, int] | None:
-        """Return the last key frame not after a frame: its index, and the time stamp to seek to."""
-        pts, keys = self._packets.pts, self._packets.keys
-        usable = keys[keys[:, 0] <= pts[index]] if pts is not None else keys[:0]
-        if pts is None or len(usable) < 2:
-            return None
-        key_pts, seek_pts = usable[np.argmax(usable[:, 0])]
-        return int(np.searchsorted(pts, key_pts)), int(seek_pts)
+    def _position(self) -> int:
+        return self._next[0] if self._next else 0
 
-    def _decode_from(self, first: int, seek_pts: int | None) -> None:
-        """Start decoding; frames before `first` are skipped."""
+    def _seek_before(self, number: int) -> None:
+        """Skip to a frame not after a number. If none is found, begin again."""
+        position = self._position()
+        for back_s in _BACK_S:
+            target_s = number / self._rate - back_s
+            if target_s <= 0:
+                break
+            self._read_from(target_s)
+            if self._next is not None and self._next[0] <= number:
+                # Where key frames are too rare to gain anything by a seek, it leads back.
+                self._seekable = self._next[0] > position
+                return
+        self._seekable = False
+        self._container = open_container(self._source)
+        self._read_from(None)
+
+    def _read_from(self, target_s: float | None) -> None:
+        """Decode from the last key frame before a time from the first frame, or from the beginning."""
         import av
 
-        container = open_container(self._source)
-        stream = choose_video(container)
-        if seek_pts is not None:
+        stream: Any = choose_video(self._container)
+        if target_s is not None:
+            at_s = origin_s(self._container) + self._stream.start_s + target_s
             with contextlib.suppress(av.FFmpegError):
-                container.seek(seek_pts, stream=stream)
-        self._frames = self._numbered(container, stream, first)
+                self._container.seek(int(at_s / stream.time_base), stream=stream)
+        self._shown = self._pixels = None
+        self._frames = self._numbered(stream, from_key=target_s is not None)
         self._next = next(self._frames, None)
-        self._shown = self._next and self._next[1]
 
-    def _numbered(self, container: Any, stream: Any, first: int) -> Iterator[tuple[int, Any]]:
-        number = first - 1
-        for frame in decode(container, stream):
-            number = self._index_of(frame, number + 1)
-            if number >= first:
-                yield number, frame
-
-    def _index_of(self, frame: Any, counted: int) -> int:
-        pts = self._packets.pts
-        if pts is None or frame.pts is None:
-            return counted
-        index = int(np.searchsorted(pts, frame.pts))
-        return index if index < len(pts) and pts[index] == frame.pts else counted
-
-
-def upright_rgb(frame: Any) -> NDArray[np.uint8]:
-    """Convert a frame to (height, width, 3) RGB, rotated according to its metadata."""
-    pixels = frame.to_ndarray(format="rgb24")
-    return np.ascontiguousarray(np.rot90(pixels, quarter_turns(frame)))
-
-
-def quarter_turns(frame: Any) -> int:
-    """Return the number of counter-clockwise quarter turns that make a frame upright: 0 to 3."""
-    return int(round(frame.rotation / 90) % 4)
+    def _numbered(self, stream: Any, *, from_key: bool) -> Iterator[tuple[int, Any]]:
+        number = -1
+        begin_s = origin_s(self._container) + self._stream.start_s
+        for frame in decode(self._container, stream, from_key=from_key):
+            timed = self._stream.timing != "counted" and frame.pts is not None
+            number = round((float(frame.pts * stream.time_base) - begin_s) * self._rate) if timed else number + 1
+            yield number, frame
