@@ -216,7 +216,7 @@ def _hot_journal(index: Path, home: Path) -> None:
     magic = bytes.fromhex("d9d505f920a163d7")
     header = struct.pack(">8sIIIII", magic, 0, 0, pages, 512, page_bytes)
     name = os.fsencode(home / ".bashrc")
-    checksum = sum(byte - 256 if byte > 127 else byte for byte in name) & 0xFFFFFFFF  # noqa: PLR2004 - signed
+    checksum = sum(byte - 256 if byte > 127 else byte for byte in name) & 0xFFFFFFFF
     lock_page = (1 << 30) // page_bytes + 1
     ending = struct.pack(">I", lock_page) + name + struct.pack(">II8s", len(name), checksum, magic)
     (index / "cache.sqlite3-journal").write_bytes(header.ljust(512, b"\0") + ending)

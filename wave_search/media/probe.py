@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from wave_search.errors import BrokenMediaError, MediaError, UnsupportedMediaError
 from wave_search.media import text
-from wave_search.media.audio import check_rate, open_sndfile
 from wave_search.media.demux import (
-    choose_audio,
+    audio_tracks,
     choose_video,
     declared_stop_s,
     first_frame,
@@ -17,7 +16,7 @@ from wave_search.media.demux import (
     scan_packets,
 )
 from wave_search.media.image import image_size
-from wave_search.media.info import AudioStream, MediaInfo, VideoStream
+from wave_search.media.info import MediaInfo, VideoStream
 from wave_search.media.picture import shown_size
 from wave_search.media.refusals import FOREIGN_HEAD_BYTES, foreign_kind, refuse_encrypted
 from wave_search.media.signatures import signature_of
@@ -33,7 +32,9 @@ from wave_search.media.sniff import (
     leading_bytes,
 )
 from wave_search.media.source import CONVERT, REPLACE, IndependentReader, Source
+from wave_search.media.timeline import MAX_DURATION_S
 from wave_search.media.timing import clock_of
+from wave_search.media.tracks import preferred, probe_sndfile, probe_tracks
 from wave_search.media.video import suits_decord
 
 if TYPE_CHECKING:
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
     from wave_search.media.demux import VideoPackets
     from wave_search.media.signatures import Signature
 
-MAX_DURATION_S = 7 * 86_400.0
-"""Longest plausible duration: time stamps of damaged files can span thousands of years."""
 _MOVING = {"GIF": "gif", "JPEG": "mjpeg"}
 """Format of an image -> demuxer of many of them."""
 
@@ -126,12 +125,13 @@ def _probe_moving_image(source: Source, size_bytes: int) -> MediaInfo | None:
 
 
 def _probe_audio(source: Source, size_bytes: int) -> MediaInfo | None:
-    """Probe with libsndfile; None if it cannot read the file, for example an Ogg file with video."""
-    audio = open_sndfile(source)
-    if audio is None or (samples := audio.count()) == 0:
+    """Probe with libsndfile; None if it cannot read all of the file, for example an Ogg file with video."""
+    found = probe_sndfile(source)
+    if found is None:
         return None
-    duration_s = _checked_duration(source.path, samples / audio.sample_rate_hz)
-    return MediaInfo("audio", source.demuxer, size_bytes, "", duration_s=duration_s, audio=audio.stream)
+    stream, stop_s = found
+    duration_s = _checked_duration(source.path, stop_s)
+    return MediaInfo("audio", source.demuxer, size_bytes, "", duration_s=duration_s, audio=stream, tracks=(stream,))
 
 
 def probe_streams(source: Source, size_bytes: int) -> MediaInfo:
@@ -141,12 +141,13 @@ def probe_streams(source: Source, size_bytes: int) -> MediaInfo:
         BrokenMediaError: nothing in it can be decoded.
     """
     container = open_container(source)
-    video_packets, audio_packets = scan_packets(container, choose_video(container), choose_audio(container))
+    video_packets, scans = scan_packets(container, choose_video(container), audio_tracks(container))
     video, picture_stop_s = _video_stream(source, video_packets) if video_packets else (None, 0.0)
-    audio = _audio_stream(source) if audio_packets else None
-    if video is None and audio is None:
-        raise _nothing_to_decode(source, container, empty=not (video_packets or audio_packets))
-    duration_s = max(picture_stop_s, audio_packets.stop_s if audio_packets and audio else 0.0)
+    tracks = probe_tracks(source, container, scans, alone=video is None)
+    if video is None and not tracks:
+        scanned = video_packets is not None or any(scan.start_s is not None for scan in scans)
+        raise _nothing_to_decode(source, container, empty=not scanned)
+    duration_s = max(picture_stop_s, max((track.stop_s for track in tracks), default=0.0))
     return MediaInfo(
         "audio" if video is None else "video",
         source.demuxer,
@@ -154,7 +155,8 @@ def probe_streams(source: Source, size_bytes: int) -> MediaInfo:
         "",
         duration_s=_checked_duration(source.path, duration_s),
         video=video,
-        audio=audio,
+        audio=preferred(source, tracks),
+        tracks=tracks,
     )
 
 
@@ -182,24 +184,14 @@ def _video_stream(source: Source, packets: VideoPackets) -> tuple[VideoStream | 
     if stream is None or frame is None:
         return None, 0.0
     # A stream without a container has no time stamps, and only the codec may declare a rate.
-    rates = (stream.guessed_rate,) if packets.times_s is None else ()
-    declared_fps = float(next((rate for rate in (*rates, stream.average_rate, stream.guessed_rate) if rate), 0))
+    rates = (stream.guessed_rate, stream.average_rate) if packets.times_s is None else (stream.average_rate,)
+    declared_fps = float(next((rate for rate in (*rates, stream.guessed_rate) if rate), 0))
     clock = clock_of(packets, declared_fps, min(declared_stop_s(container), MAX_DURATION_S))
     width, height = shown_size(frame, stream)
     codec = stream.codec_context.codec.canonical_name
     by_decord = not source.offset_bytes and suits_decord(source.demuxer, packets, clock.timing, frame, stream)
     video = VideoStream(width, height, codec, clock.fps, packets.frames, clock.timing, clock.start_s, by_decord)
     return video, clock.stop_s
-
-
-def _audio_stream(source: Source) -> AudioStream | None:
-    container = open_container(source)
-    stream = choose_audio(container)
-    frame = first_frame(container, stream)
-    if stream is None or frame is None:
-        return None
-    check_rate(source.path, frame.sample_rate)
-    return AudioStream(stream.codec_context.codec.canonical_name, frame.sample_rate, frame.layout.nb_channels)
 
 
 def _checked_duration(path: Path, duration_s: float) -> float:

@@ -143,6 +143,7 @@ _HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", 
 _FORMS = {
     (b"RIFF", b"WAVE"): _stream("wav"),
     (b"RF64", b"WAVE"): _stream("wav"),
+    (b"BW64", b"WAVE"): _stream("wav"),
     (b"RIFX", b"WAVE"): _stream("wav"),
     (b"RIFF", b"AVI "): _stream("avi"),
     (b"RIFF", b"AMV "): _stream("avi"),

@@ -40,10 +40,12 @@ class Source:
     """Name of the format: Pillow's for images, FFmpeg's demuxer for audio and video."""
     offset_bytes: int = 0
     """Number of bytes before the media. If there are any, only an `IndependentReader` may be passed to libraries."""
+    stop_bytes: int | None = None
+    """Position in the file at which the media end; None for its end."""
 
     def reader(self) -> IndependentReader:
         """Return a reader of the media, without the bytes before them."""
-        return IndependentReader(self.file, self.offset_bytes)
+        return IndependentReader(self.file, self.offset_bytes, self.stop_bytes)
 
 
 def open_regular(path: Path) -> BinaryIO:
@@ -87,17 +89,19 @@ class IndependentReader:
     Args:
         file: the file.
         offset: position in the file that is the beginning for the reader.
+        stop: position in the file that is the end for the reader; None for the end of the file.
     """
 
-    def __init__(self, file: BinaryIO, offset: int = 0) -> None:
+    def __init__(self, file: BinaryIO, offset: int = 0, stop: int | None = None) -> None:
         self._descriptor = file.fileno()
-        self._offset = offset
+        self._offset, self._stop = offset, stop
         self._position = 0
 
     def read(self, size: int = -1) -> bytes:
         """Read at most `size` bytes, or all that are left."""
-        if size < 0:
-            size = max(0, self._size() - self._position)
+        if size < 0 or self._stop is not None:
+            left = max(0, self._size() - self._position)
+            size = left if size < 0 else min(size, left)
         data = os.pread(self._descriptor, size, self._offset + self._position)
         self._position += len(data)
         return data
@@ -113,7 +117,8 @@ class IndependentReader:
         return self._position
 
     def _size(self) -> int:
-        return os.fstat(self._descriptor).st_size - self._offset
+        stop = os.fstat(self._descriptor).st_size if self._stop is None else self._stop
+        return stop - self._offset
 
 
 def _unreadable(path: Path, error: OSError | ValueError) -> MediaError:

@@ -116,9 +116,9 @@ def _serve(request: Request) -> Iterator[MediaInfo | DecodedSegment]:
 
     with open_regular(request.path) as file:
         if request.decode is not None:
-            info = request.decode.info
-            source = Source(request.path, file, info.container, info.offset_bytes)
-            for segment in decode_segments(source, request.decode):
+            decoding = request.decode
+            source = Source(request.path, file, decoding.info.container, decoding.info.offset_bytes)
+            for segment in decode_segments(source, decoding):
                 check_segment(request.path, segment)
                 yield segment
             return

@@ -72,6 +72,7 @@ class DecoderPool:
         workers: most workers at once: calls from more threads wait. (A thread that decodes several files at once does
             not wait for itself; further workers are started for it.)
         sampling: how frames and audio are sampled; raises ModelError if its policy is unknown.
+        audio_track: which audio tracks are decoded: "auto", "all", a number or a language. See `tracks.selected`.
         memory_bytes: memory of all workers together, of which each may use an equal part; None for a quarter of the
             machine's. There are fewer workers if each had less than 1 GiB.
         item_timeout_s: CPU time that a worker may take for each answer, in addition to what the size and the duration
@@ -85,13 +86,19 @@ class DecoderPool:
     """
 
     def __init__(
-        self, workers: int, sampling: Sampling, *, memory_bytes: int | None = None, item_timeout_s: float = 45.0
+        self,
+        workers: int,
+        sampling: Sampling,
+        *,
+        audio_track: str = "auto",
+        memory_bytes: int | None = None,
+        item_timeout_s: float = 45.0,
     ) -> None:
         from wave_search.media.sampling import policy_of
 
         policy_of(sampling)
         self.workers, self._worker_bytes = divide_memory(memory_bytes, workers)
-        self._sampling = sampling
+        self._sampling, self._audio_track = sampling, audio_track
         self._item_timeout_s = item_timeout_s
         self._lock = threading.Lock()
         self._returned = threading.Condition(self._lock)
@@ -150,7 +157,7 @@ class DecoderPool:
             UsageError: the range is outside the file; scenes are requested and PySceneDetect is not installed; or the
                 pool is closed.
         """
-        request = DecodeRequest(info, segmentation, frozenset(modalities), span, self._sampling)
+        request = DecodeRequest(info, segmentation, frozenset(modalities), span, self._sampling, self._audio_track)
         # To find the first segment, a decoder may have to read the file up to there; to find scenes, all of it.
         length_s = segmentation.length_s if segmentation.mode == "fixed" else math.inf
         reach_s = min((span.start_s if span else 0.0) + 2 * length_s, info.duration_s or 0.0)
