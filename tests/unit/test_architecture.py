@@ -63,6 +63,7 @@ CONFINED_TO = {
     "soundfile": {"media"},
     "soxr": {"media"},
     "PIL": {"media"},
+    "tifffile": {"media"},
     "scenedetect": {"media"},
     "opentimelineio": {"commands.render"},
     "rich": {"commands.render"},
