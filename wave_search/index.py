@@ -309,7 +309,8 @@ class Index:
                 k: maximum number of hits. Default: 10.
                 min_z: minimum z of a hit, not of its cosine.
                 where: SQL condition on files and segments: "kind = 'video' AND duration_s < 60". The error for an
-                    unknown column lists all columns.
+                    unknown column lists all columns. It may take 2 GiB of memory.
+                where_timeout_s: seconds that the condition may take. Default: 30.
                 columns: names of columns to return in `Hit.columns`: any column that `where` accepts, and
                     "peak_start_s", "peak_stop_s" and "segments" of a moment.
                 moments: whether adjacent segments of a file are merged into one hit. Default: True.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import os
 import sys
+import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -73,9 +75,20 @@ def reported(command: Callable[..., int]) -> Callable[..., None]:
             if ctx.obj.traceback:
                 raise
             code = _explain(terminal_of(ctx), error)
+        if _is_left_behind():
+            for stream in (sys.stdout, sys.stderr):
+                with suppress(OSError, AttributeError):  # AttributeError: the shell has closed it
+                    stream.flush()
+            os._exit(code)
         sys.exit(code)
 
     return run
+
+
+def _is_left_behind() -> bool:
+    """Return whether a condition still runs that cannot be interrupted: the interpreter would not end cleanly."""
+    sql_filter = sys.modules.get("wave_search.store.sql_filter")
+    return sql_filter is not None and any(one.name == sql_filter.THREAD_NAME for one in threading.enumerate())
 
 
 def _explain(terminal: Terminal, error: Exception) -> int:

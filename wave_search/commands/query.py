@@ -54,6 +54,7 @@ def query(
         float | None, typer.Option(metavar="Z", help="Minimum z: standard deviations above unrelated segments.")
     ] = None,
     where: results.Where = None,
+    where_timeout: results.WhereTimeout = 30.0,
     columns: results.Columns = None,
     segments: results.Segments = False,
     per_file: results.PerFile = None,
@@ -90,6 +91,7 @@ def query(
             k=k,
             min_z=min_z,
             where=where,
+            where_timeout_s=where_timeout,
             columns=dict.fromkeys((*said, *exported)),
             moments=not segments,
             per_file=per_file,
