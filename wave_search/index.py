@@ -55,15 +55,25 @@ def exists(path: StrPath) -> bool:
 
 
 def open(  # noqa: A001 - used as wave_search.open
-    path: StrPath, model: str = "auto", *, load: LoadOptions | None = None, workers: int | None = None
+    path: StrPath,
+    model: str = "auto",
+    *,
+    load: LoadOptions | None = None,
+    workers: int | None = None,
+    may_download: Callable[[str], bool] | None = None,
 ) -> Index:
     """Open an index. The model is loaded when something has to be embedded.
+
+    The index may come from someone else: the model that it names is downloaded only if it is named here too, or if
+    `may_download` agrees. Without either, whatever needs the model raises ModelDownloadError.
 
     Args:
         path: the folder of the index.
         model: "auto" for the index's own model, or its name or directory; it must be the same model.
         load: device, precision and memory of the model. Its quantization must be that of the index; None is.
         workers: decoder processes for `Index.add`; None for the number of cores, at most 4.
+        may_download: called with the name of the model if it is not on this machine and `model` is "auto"; returns
+            whether to download it.
 
     Raises:
         IndexNotFoundError: there is no index.
@@ -72,7 +82,7 @@ def open(  # noqa: A001 - used as wave_search.open
         ModelError: the model cannot be loaded; raised here only for a directory other than the index's own model.
     """
     snapshot = store.open_snapshot(Path(path))
-    session = ModelSession.for_index(model, load or LoadOptions(), snapshot.manifest.model)
+    session = ModelSession.for_index(model, load or LoadOptions(), snapshot.manifest.model, may_download)
     return Index(snapshot, session, workers)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import shlex
 import sys
 import threading
 from contextlib import suppress
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from wave_search.commands.render.text import printable
-from wave_search.errors import UsageError, WaveSearchError
+from wave_search.errors import ModelDownloadError, UsageError, WaveSearchError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,6 +86,13 @@ def reported(command: Callable[..., int]) -> Callable[..., None]:
     return run
 
 
+def _command_with(*options: str) -> str:
+    """Return the command that was run with further options."""
+    given = sys.argv[1:]
+    end = given.index("--") if "--" in given else len(given)
+    return shlex.join(["wave-search", *given[:end], *options, *given[end:]])
+
+
 def _is_left_behind() -> bool:
     """Return whether a condition still runs that cannot be interrupted: the interpreter would not end cleanly."""
     sql_filter = sys.modules.get("wave_search.store.sql_filter")
@@ -92,6 +100,10 @@ def _is_left_behind() -> bool:
 
 
 def _explain(terminal: Terminal, error: Exception) -> int:
+    if isinstance(error, ModelDownloadError):
+        command = _command_with("--model", error.name)
+        terminal.error(printable(f"{error.message}. If you trust the origin of the index, run: {command}"))
+        return FAILED
     if isinstance(error, WaveSearchError):
         terminal.error(printable(str(error)))
         return USAGE if isinstance(error, UsageError) else FAILED

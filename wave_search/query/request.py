@@ -85,8 +85,6 @@ class SearchRequest:
     """Minimum z of a hit: a threshold on `Hit.z`, not on the cosine `Hit.score`."""
     where: str | None = None
     """SQL condition on files and segments, see `wave_search.store.SqlFilter`."""
-    where_timeout_s: float = DEFAULT_TIMEOUT_S
-    """Seconds that the condition may take."""
     columns: tuple[str, ...] = ()
     """Columns to return in `Hit.columns`."""
     moments: bool = True
@@ -99,6 +97,8 @@ class SearchRequest:
     """Replaces the prompt of the model."""
     rerank: int | None = None
     """Number of the best segments to embed again with the instruction, for reordering."""
+    where_timeout_s: float = DEFAULT_TIMEOUT_S
+    """Seconds that the condition may take."""
 
     @classmethod
     def build(cls, **arguments: Unpack[SearchArguments]) -> SearchRequest:
