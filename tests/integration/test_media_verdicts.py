@@ -55,10 +55,11 @@ def png_bomb() -> bytes:
         ("rate.wav", wav_bytes(np.zeros((1000, 1), np.int16), 3), BrokenMediaError, "sample rate of 3 Hz"),
         ("nan.wav", wav_bytes(np.full((1000, 1), np.nan, np.float32)), BrokenMediaError, "none of its samples"),
         ("photo.heic", b"\x00\x00\x00\x18ftypheic" + bytes(100), UnsupportedMediaError, "HEIF"),
-        ("latin.txt", "caf\xe9".encode("latin-1"), BrokenMediaError, "UTF-8"),
-        ("binary.txt", bytes(range(256)), BrokenMediaError, "UTF-8"),
+        ("latin.txt", "\xe5r".encode("latin-1"), UnsupportedMediaError, "perhaps in cp1252"),
+        ("binary.txt", bytes(range(256)), UnsupportedMediaError, "not text in UTF-8"),
         ("blank.md", b"\n\n", BrokenMediaError, "contains no text"),
         ("nothing.srt", b"no cues here", BrokenMediaError, "no subtitles"),
+        ("nothing.ass", b"no cues here", BrokenMediaError, "no subtitles"),
     ],
 )  # fmt: skip
 def test_verdicts(
