@@ -59,10 +59,11 @@ def png_bomb() -> bytes:
         ("error.mp3", b"HTTP/1.1 404 Not Found\r\n\r\n<html>", UnsupportedMediaError, "text, but not named as text"),
         ("tag.mp3", b"ID3\x03\x00\x00\x00\x00\x00\x20" + bytes(32), BrokenMediaError, "a tag and nothing else"),
         ("part.m4s", b"\x00\x00\x00\x18stypmsdh" + bytes(200), UnsupportedMediaError, "initialization segment"),
-        ("latin.txt", "caf\xe9".encode("latin-1"), BrokenMediaError, "UTF-8"),
-        ("binary.txt", bytes(range(256)), BrokenMediaError, "UTF-8"),
+        ("latin.txt", "\xe5r".encode("latin-1"), UnsupportedMediaError, "perhaps in cp1252"),
+        ("binary.txt", bytes(range(256)), UnsupportedMediaError, "not text in UTF-8"),
         ("blank.md", b"\n\n", BrokenMediaError, "contains no text"),
         ("nothing.srt", b"no cues here", BrokenMediaError, "no subtitles"),
+        ("nothing.ass", b"no cues here", BrokenMediaError, "no subtitles"),
     ],
 )  # fmt: skip
 def test_verdicts(

@@ -59,6 +59,7 @@ CONFINED_TO = {
     "pyarrow": {"store", "evaluation"},  # data sets are published as parquet
     "duckdb": {"store"},
     "av": {"media"},
+    "charset_normalizer": {"media"},
     "decord": {"media"},
     "soundfile": {"media"},
     "soxr": {"media"},

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from wave_search.errors import BrokenMediaError, MediaError, UnsupportedMediaError
-from wave_search.media import text
+from wave_search.media import subtitles, text
 from wave_search.media.demux import (
     audio_tracks,
     choose_video,
@@ -99,9 +99,9 @@ def _unknown(path: Path, file: BinaryIO) -> UnsupportedMediaError | BrokenMediaE
 def _probe_text(path: Path, file: BinaryIO, size_bytes: int) -> MediaInfo:
     container = path.suffix.lower().removeprefix(".")
     content = text.read_text(path, file)
-    if container not in ("srt", "vtt"):
+    if container not in subtitles.CONTAINERS:
         return MediaInfo("text", container, size_bytes, "")
-    cues = text.parse_cues(content)
+    cues = subtitles.parse_cues(content, container)
     if not cues:
         raise BrokenMediaError(path, "contains no subtitles", "Give it the suffix .txt if it is ordinary text.")
     return MediaInfo("text", container, size_bytes, "", duration_s=max(cue.span.stop_s for cue in cues))

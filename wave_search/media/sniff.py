@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 HEAD_BYTES = 4096
 """Number of bytes that are inspected first."""
 
-TEXT_SUFFIXES = frozenset({".txt", ".md", ".srt", ".vtt"})
+TEXT_SUFFIXES = frozenset({".txt", ".md", ".srt", ".vtt", ".sbv", ".lrc", ".ass", ".ssa"})
 PLAYLIST_SUFFIXES = frozenset(
     {".m3u", ".m3u8", ".pls", ".xspf", ".mpd", ".ffconcat", ".asx", ".sdp", ".smil", ".wpl", ".ram", ".wax", ".wvx"}
 )
