@@ -41,7 +41,6 @@ LAST_VERSION = 10**12 - 1
 _MAX_COUNT = 2**48
 """Of segments, contents and Lance versions; sums of a few such numbers fit any type that they are stored as."""
 _MAX_DIM = 2**16
-_MAX_SAMPLING = 1e8
 _SMALLEST_STD = 1e-9
 _MAX_SCORE = 1e6
 _REBUILD = "Index the files again into another folder (--index DIR)."
@@ -244,8 +243,7 @@ def _check_values(manifest: Manifest) -> None:
     Raises:
         ValueError: one of them cannot be meant.
     """
-    model, structures = manifest.model, manifest.structures
-    versions_of = manifest.table_versions
+    structures, versions_of = manifest.structures, manifest.table_versions
     if {*versions_of} != {*schema.NAMES}:
         raise ValueError(f"table_versions: it names {', '.join(sorted(versions_of)) or 'no table'}")
     counts = {
@@ -262,10 +260,7 @@ def _check_values(manifest: Manifest) -> None:
     for name, (count, least) in counts.items():
         _check_range(name, count, least, _MAX_COUNT)
     _check_range("version", manifest.version, 1, LAST_VERSION)
-    _check_range("model.dim", model.dim, 1, _MAX_DIM)
-    _check_range("model.sampling.sample_rate_hz", model.sampling.sample_rate_hz, 1, _MAX_SAMPLING)
-    for name, number in model.sampling.numbers.items():
-        _check_range(f"model.sampling.{name}", number, 1 / _MAX_SAMPLING, _MAX_SAMPLING)
+    _check_range("model.dim", manifest.model.dim, 1, _MAX_DIM)
     for stats in manifest.score_stats:
         _check_range("score_stats.mean", stats.mean, -_MAX_SCORE, _MAX_SCORE)
         if stats.std:
