@@ -19,13 +19,17 @@ from tests.hostile.damage import ANYWHERE
 from tests.hostile.library import BLAME, EXPORTS, Judgement, cause_class
 from tests.hostile.sandbox import Sandbox, Watch
 from tests.hostile.texts import CELLS, CONDITIONS, NUMBERS, table
+from tests.hostile_index import HOSTILE, LINKS
 from wave_search.commands.last_hits import keep_hits, kept_hits
 from wave_search.commands.render import export
 from wave_search.errors import WaveSearchError
 from wave_search.store.manifest import signed
 
-MEDIA = ("sounds/frog.flac", "sounds/zipper.flac", "images/moon.jpg", "texts/field-notes.md", "scenes/fire-going.mp4")
-MIN_SHARD_ROWS = 4
+MEDIA = (
+    *("sounds/dog-100032.flac", "sounds/frog.flac", "sounds/pigeon.flac", "sounds/zipper.flac"),
+    *("images/moon.jpg", "texts/field-notes.md", "scenes/fire-going.mp4"),
+)
+MIN_SHARD_ROWS = 8
 """So that the small index has a shard."""
 THESIS = "thesis.txt"
 """A file that somebody keeps in the folder of the index."""
@@ -80,6 +84,10 @@ def parts(index: Path) -> list[str]:
 
 def damage_index(index: Path, home: Path, chance: Random) -> str:
     """Change an index, and return what was done."""
+    if chance.random() < 0.4:
+        name = chance.choice(list(HOSTILE))
+        HOSTILE[name](index, home)
+        return name
     damage = chance.choice((replaced, replaced, replaced, damaged_file, forged, forged, swapped, added))
     return f"{damage.__name__}: {damage(index, home, chance)}"
 
@@ -93,7 +101,7 @@ def replaced(index: Path, home: Path, chance: Random) -> str:
             home / chance.choice(("", "Videos", "shards", "lance/files.lance"))
         ),
         "link to a file": lambda: path.symlink_to(
-            home / chance.choice((".bashrc", "other.db", "manifest/000000000001.json"))
+            home / chance.choice((".bashrc", "other.db", "letters.db", "000000000001.json"))
         ),
         "link to nothing": lambda: path.symlink_to(home / "new"),
         "link to itself": lambda: path.symlink_to(path.name),
@@ -304,7 +312,7 @@ def try_index(sandbox: Sandbox, base: Path, number: int, chance: Random) -> tupl
     index = folder / "index"
     shutil.copytree(base.parent, folder, dirs_exist_ok=True)
     what = damage_index(index, sandbox.home, chance)
-    linked = " by a link" in what
+    linked = " by a link" in what or (what in LINKS and "hard link" not in what)
     ending = sandbox.run(lambda watch: use_index(index, folder / "media", watch, linked=linked))
     return judgement(number, f"index, {what}", ending.result, ending.failure, ending.violations), ending.peak_bytes
 

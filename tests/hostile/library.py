@@ -24,7 +24,7 @@ from wave_search.store import FileRow, open_snapshot
 from wave_search.types import Hit
 
 EXPORTS = (".csv", ".jsonl", ".m3u8", ".otio")
-BLAME = re.compile(r"Traceback|(fault|bug) in wave-search|[Pp]lease report|\bunexpected\b")
+BLAME = re.compile(r"Traceback|(fault|bug) in wave-search|[Pp]lease report|unexpected \w+(Error|Exception)")
 """What no message about an input may contain."""
 
 

@@ -28,7 +28,8 @@ class Tally:
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
     """By family and outcome."""
     violations: list[Judgement] = field(default_factory=list)
-    peak_bytes: int = 0
+    peaks: dict[str, int] = field(default_factory=dict)
+    """Peak of memory in bytes, by family."""
     longest_wait_s: float = 0.0
     elapsed_s: float = 0.0
     killed: int = 0
@@ -38,6 +39,13 @@ class Tally:
         self.outcomes[family, judgement.outcome] += 1
         if judgement.violations:
             self.violations.append(judgement)
+
+    def add_peak(self, family: str, peak_bytes: int) -> None:
+        self.peaks[family] = max(self.peaks.get(family, 0), peak_bytes)
+
+    @property
+    def peak_bytes(self) -> int:
+        return max(self.peaks.values(), default=0)
 
     def kill(self, rounds: int) -> None:
         """Kill writers; what is left must be whole."""
@@ -84,7 +92,7 @@ def publish(path: Path, tally: Tally) -> None:
     families = dict.fromkeys(family for family, _ in tally.outcomes)
     by_family = Table(
         "By family",
-        ("family", "tried", "used or indexed", "in part", "left out", "refused with a cause", "violations"),
+        ("family", "tried", "used or indexed", "in part", "left out", "refused with a cause", "violations", "peak MiB"),
         [row_of(tally, family) for family in families],
     )
     refused = Counter({key: count for key, count in tally.outcomes.items() if key[1] not in DONE})
@@ -114,4 +122,6 @@ def row_of(tally: Tally, family: str) -> tuple[str, ...]:
     refused = sum(count for outcome, count in counts.items() if outcome not in DONE)
     wrong = sum(judgement.what.startswith(f"{family}:") for judgement in tally.violations)
     done = counts["indexed"] + counts["used"]
-    return (family, *map(str, (counts.total(), done, counts["indexed in part"], counts["left out"], refused, wrong)))
+    peak_mib = tally.peaks[family] >> 20
+    in_part, left_out = counts["indexed in part"], counts["left out"]
+    return (family, *map(str, (counts.total(), done, in_part, left_out, refused, wrong, peak_mib)))

@@ -12,18 +12,19 @@ import select
 import shutil
 import signal
 import socket
-import sqlite3
 import stat
 import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from tests import hostile_index
 from tests.media_factory import write_sound
 
 MEMORY_BYTES = 8 << 30
@@ -103,9 +104,12 @@ class Sandbox:
         torch.set_num_threads(1)
 
     def fresh(self) -> Path:
-        """Return an empty folder to work in; the one before is removed."""
-        if self.work.exists():
-            forget(self.work)
+        """Return an empty folder to work in; the one before is removed, and what was moved out of it."""
+        for path in (self.work, *self.root.glob("moved-*")):
+            if path.is_dir():
+                forget(path)
+            else:
+                path.unlink(missing_ok=True)
         self.work.mkdir()
         return self.work
 
@@ -210,22 +214,17 @@ def heed_permissions() -> None:
 
 def make_home(home: Path) -> None:
     """A home folder with all that one would not like to lose."""
-    for folder in ("Videos/2019", "lance/files.lance/data", "shards/audio/1", "manifest", ".config"):
+    hostile_index.make_home(home)
+    for folder in ("Videos/2019", "lance/files.lance/data", "shards/audio/1"):
         (home / folder).mkdir(parents=True)
-    (home / ".bashrc").write_text("alias ll='ls -l'\n")
-    (home / "manifest" / "000000000001.json").write_text("{}\n")
     (home / "lance" / "files.lance" / "data" / "1.lance").write_bytes(bytes(100))
     (home / "shards" / "audio" / "1" / "index.faiss").write_bytes(bytes(100))
     (home / "Videos" / "2019" / "diary.txt").write_text("Dear diary, a dog barked.\n")
     write_sound(home / "Videos" / "dog.wav", 1.0)
-    with sqlite3.connect(home / "other.db") as database:
-        database.execute("CREATE TABLE accounts (name TEXT, amount REAL)")
-        database.execute("INSERT INTO accounts VALUES ('me', 1.5)")
-    database.close()
 
 
 def listing(folder: Path) -> dict[bytes, tuple[object, ...]]:
-    """All that is below a folder, with everything about it but the times of access."""
+    """All that is below a folder, with everything about it but the times of access and the number of links."""
     found = {}
     for parent, folders, files in os.walk(os.fsencode(folder)):
         for name in (*folders, *files):
@@ -237,8 +236,10 @@ def listing(folder: Path) -> dict[bytes, tuple[object, ...]]:
                     content = hashlib.file_digest(file, "blake2b").digest()
             elif stat.S_ISLNK(status.st_mode):
                 content = os.readlink(path)  # noqa: PTH115
-            changed_ns = None if stat.S_ISDIR(status.st_mode) else status.st_mtime_ns
-            found[os.path.relpath(path, os.fsencode(folder))] = (status.st_mode, status.st_ino, changed_ns, content)
+            found[os.path.relpath(path, os.fsencode(folder))] = (
+                *(status.st_mode, status.st_ino, status.st_size, status.st_mtime_ns),
+                content,
+            )
     return found
 
 
@@ -247,6 +248,7 @@ def forget(folder: Path) -> None:
     for parent, folders, _ in os.walk(os.fsencode(folder)):
         for name in folders:
             path = os.path.join(parent, name)  # noqa: PTH118
-            if not os.path.islink(path):  # noqa: PTH114
-                os.chmod(path, 0o700)  # noqa: PTH101
+            with suppress(OSError):  # its name is too long
+                if not stat.S_ISLNK(os.lstat(path).st_mode):
+                    os.chmod(path, 0o700)  # noqa: PTH101
     shutil.rmtree(os.fsencode(folder))

@@ -66,7 +66,12 @@ def trouble(folder: Path, chance: Random) -> Trouble:
                 after=lambda: first.chmod(0o644),
             ),
             Trouble("decoders that are killed", {}, during=kill_children),
-            Trouble("an index that is removed", {}, during=lambda: shutil.rmtree(index)),
+            Trouble(
+                "an index that is removed",
+                {},
+                during=lambda: shutil.rmtree(index),
+                after=lambda: shutil.rmtree(index, ignore_errors=True),
+            ),
             Trouble(
                 "a library that goes away",
                 {},

@@ -59,7 +59,7 @@ class Trials:
         for number, family in wanted.items():
             if number not in files:
                 judgement, peak_bytes = self._alone(number, family)
-                tally.peak_bytes = max(tally.peak_bytes, peak_bytes)
+                tally.add_peak(family, peak_bytes)
                 judgements.append(judgement)
                 if judgement.violations:
                     self._keep(judgement, self._sandbox.work)
@@ -83,7 +83,7 @@ class Trials:
     def _library(self, numbers: Sequence[int], tally: Tally) -> Iterator[Judgement]:
         """Index files together; if the run as a whole fails, halve them until the culprit is alone."""
         entries, ending = self._indexed(numbers)
-        tally.peak_bytes = max(tally.peak_bytes, ending.peak_bytes)
+        self._add_peak(numbers, ending.peak_bytes, tally)
         tally.longest_wait_s = max(tally.longest_wait_s, ending.longest_wait_s)
         run: LibraryRun | None = ending.result
         trouble = [*ending.violations, *([ending.failure] if run is None else run.violations)]
@@ -98,7 +98,7 @@ class Trials:
             (number,) = numbers
             judgements: Sequence[Judgement] = [Judgement(number, entries[number].what, "ended early")]
         else:
-            tally.peak_bytes = max(tally.peak_bytes, run.peak_bytes)
+            self._add_peak(numbers, run.peak_bytes, tally)
             judgements = run.judgements
         for judgement in judgements:
             whole = replace(judgement, violations=(*judgement.violations, *trouble))
@@ -117,6 +117,10 @@ class Trials:
         chance = Random(f"{self._seed} {numbers[0]} search")
         work = self._sandbox.work
         return entries, self._sandbox.run(lambda watch: run_library(work, entries, watch, chance), as_owner=True)
+
+    def _add_peak(self, numbers: Sequence[int], peak_bytes: int, tally: Tally) -> None:
+        for family in {self.family(number) for number in numbers}:
+            tally.add_peak(family, peak_bytes)
 
     def _keep(self, judgement: Judgement, folder: Path) -> None:
         """Keep an input for whoever looks for the fault."""
