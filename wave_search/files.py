@@ -6,6 +6,7 @@ import hashlib
 import os
 import secrets
 import tomllib
+import unicodedata
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
@@ -24,6 +25,20 @@ _BLOCK_BYTES = 1 << 20
 def as_path(name: bytes) -> Path:
     """Return a name as a `Path`; invalid UTF-8 becomes surrogates, which `os.fsencode` reverses."""
     return Path(os.fsdecode(name))
+
+
+def composed(name: bytes) -> bytes:
+    """Return a name with its letters composed (NFC): macOS writes names decomposed, most other programs composed."""
+    return name if name.isascii() else os.fsencode(unicodedata.normalize("NFC", os.fsdecode(name)))
+
+
+def on_disk(path: Path) -> Path:
+    """Return an existing path that differs at most in the composition of letters; without one, the path itself."""
+    found = Path(path.anchor)
+    for part in path.parts[1 if path.anchor else 0 :]:
+        spellings = (part, *(unicodedata.normalize(form, part) for form in ("NFC", "NFD")))
+        found = next((found / name for name in spellings if os.path.lexists(found / name)), found / part)
+    return found
 
 
 def digest(parts: bytes | Iterable[bytes], size_bytes: int = DIGEST_BYTES) -> str:

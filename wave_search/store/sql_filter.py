@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from datetime import datetime
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wave_search.errors import UsageError
+from wave_search.files import composed
 from wave_search.store.schema import CONTENTS, schemas
 from wave_search.types import OF_HITS
 
@@ -112,9 +114,12 @@ class SqlFilter:
     def select(self, where: str) -> Selection:
         """Find the segments for which a condition holds. The last few results are kept.
 
+        Names and texts are compared with their letters composed (NFC).
+
         Raises:
             UsageError: it is not a condition, or names an unknown column.
         """
+        where = unicodedata.normalize("NFC", where)
         with self._lock:
             found = self._kept.pop(where, None) or self._selected(where)
             self._kept[where] = found
@@ -139,7 +144,7 @@ class SqlFilter:
         """
         known = {name.casefold() for name in self.names}
         for name in columns:
-            if name.casefold() not in known:
+            if unicodedata.normalize("NFC", name).casefold() not in known:
                 raise self._unknown(name)
 
     def values(self, columns: Sequence[str], hits: Sequence[tuple[int, bytes]]) -> list[dict[str, Value | None]]:
@@ -182,7 +187,7 @@ class SqlFilter:
 def _file_table(files: Sequence[FileRow], contents: Mapping[int, ContentRow], metadata: Metadata) -> Any:
     import pyarrow as pa
 
-    paths = [row.path.decode("utf-8", "replace") for row in files]
+    paths = [composed(row.path).decode("utf-8", "replace") for row in files]
     own = [contents[row.content_id] for row in files if row.content_id is not None]
     values = [metadata.of(row.path, content.digest) for row, content in zip(files, own, strict=True)]
     columns = {
@@ -220,5 +225,5 @@ def _plain(value: Any) -> Value | None:
 
 
 def _quoted(name: str) -> str:
-    doubled = name.replace('"', '""')
+    doubled = unicodedata.normalize("NFC", name).replace('"', '""')
     return f'"{doubled}"'
