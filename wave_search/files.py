@@ -9,6 +9,7 @@ import re
 import secrets
 import stat
 import tomllib
+import unicodedata
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -51,6 +52,20 @@ def mtime_ns(status: os.stat_result) -> int:
     File systems and wrong clocks have times outside of them. Such files differ by their size only.
     """
     return min(max(status.st_mtime_ns, -(2**63)), 2**63 - 1)
+
+
+def composed(name: bytes) -> bytes:
+    """Return a name with its letters composed (NFC): macOS writes names decomposed, most other programs composed."""
+    return name if name.isascii() else os.fsencode(unicodedata.normalize("NFC", os.fsdecode(name)))
+
+
+def on_disk(path: Path) -> Path:
+    """Return an existing path that differs at most in the composition of letters; without one, the path itself."""
+    found = Path(path.anchor)
+    for part in path.parts[1 if path.anchor else 0 :]:
+        spellings = (part, *(unicodedata.normalize(form, part) for form in ("NFC", "NFD")))
+        found = next((found / name for name in spellings if os.path.lexists(found / name)), found / part)
+    return found
 
 
 def digest(parts: bytes | Iterable[bytes], size_bytes: int = DIGEST_BYTES) -> str:

@@ -15,8 +15,8 @@ def read(data: bytes) -> str:
     return read_text(Path("x.txt"), io.BytesIO(data))
 
 
-def test_line_ends_become_newlines() -> None:
-    assert read("Größe\r\n日本\rende".encode()) == "Größe\n日本\nende"
+def test_line_ends_become_newlines_and_letters_composed() -> None:
+    assert read("Gro\u0308ße\r\n日本\rende".encode()) == "Größe\n日本\nende"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import TYPE_CHECKING
 
 from wave_search.errors import BrokenMediaError, UnsupportedMediaError
@@ -21,7 +22,7 @@ _BLANK_LINES = re.compile(r"\n\s*\n\s*")
 
 
 def read_text(path: Path, file: BinaryIO) -> str:
-    """Read a text file, with line ends as newlines. `detect_encoding` determines the encoding.
+    """Read a text file, with line ends as newlines and letters composed (NFC). See `detect_encoding`.
 
     Raises:
         UnsupportedMediaError: it is too long, or its encoding is not certain.
@@ -39,7 +40,7 @@ def read_text(path: Path, file: BinaryIO) -> str:
         raise BrokenMediaError(path, "not text: it contains NUL characters", "Exclude it.")
     if not text.strip():
         raise BrokenMediaError(path, "contains no text", "Exclude it.")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    return unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def pack_paragraphs(text: str) -> Iterator[str]:

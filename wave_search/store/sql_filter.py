@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import unicodedata
 from datetime import datetime
 from pathlib import Path
 from threading import Event, Lock, Thread
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from wave_search.errors import UsageError
+from wave_search.files import composed
 from wave_search.store.schema import CONTENTS, schemas
 from wave_search.types import OF_HITS
 
@@ -132,6 +134,8 @@ class SqlFilter:
     def select(self, where: str, timeout_s: float = DEFAULT_TIMEOUT_S) -> Selection:
         """Find the segments for which a condition holds. The last few results are kept.
 
+        Names and texts are compared with their letters composed (NFC).
+
         Args:
             where: the condition.
             timeout_s: seconds that this may take.
@@ -139,6 +143,7 @@ class SqlFilter:
         Raises:
             UsageError: it is not a condition, names an unknown column, or takes too much time or memory.
         """
+        where = unicodedata.normalize("NFC", where)
         with self._lock:
             found = self._kept.pop(where, None) or self._selected(where, timeout_s)
             self._kept[where] = found
@@ -195,7 +200,7 @@ class SqlFilter:
         """
         known = {name.casefold() for name in self.names}
         for name in columns:
-            if name.casefold() not in known:
+            if unicodedata.normalize("NFC", name).casefold() not in known:
                 raise self._unknown(name)
 
     def values(self, columns: Sequence[str], hits: Sequence[tuple[int, bytes]]) -> list[dict[str, Value | None]]:
@@ -284,7 +289,7 @@ def _excerpt(where: str) -> str:
 def _file_table(files: Sequence[FileRow], contents: Mapping[int, ContentRow], metadata: Metadata) -> Any:
     import pyarrow as pa
 
-    paths = [row.path.decode("utf-8", "replace") for row in files]
+    paths = [composed(row.path).decode("utf-8", "replace") for row in files]
     own = [contents[row.content_id] for row in files if row.content_id is not None]
     values = [metadata.of(row.path, content.digest) for row, content in zip(files, own, strict=True)]
     columns = {
@@ -322,5 +327,5 @@ def _plain(value: Any) -> Value | None:
 
 
 def _quoted(name: str) -> str:
-    doubled = name.replace('"', '""')
+    doubled = unicodedata.normalize("NFC", name).replace('"', '""')
     return f'"{doubled}"'
