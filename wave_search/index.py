@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self, Unpack
 from wave_search import indexer, models, store
 from wave_search.ann import check_faiss
 from wave_search.errors import UsageError
-from wave_search.media import Segmentation, default_workers
+from wave_search.media import Segmentation, default_workers, divide_memory
 from wave_search.models import LoadOptions
 from wave_search.models.session import ModelSession
 from wave_search.query import (
@@ -55,15 +55,30 @@ def exists(path: StrPath) -> bool:
 
 
 def open(  # noqa: A001 - used as wave_search.open
-    path: StrPath, model: str = "auto", *, load: LoadOptions | None = None, workers: int | None = None
+    path: StrPath,
+    model: str = "auto",
+    *,
+    load: LoadOptions | None = None,
+    workers: int | None = None,
+    decoder_memory_bytes: int | None = None,
+    may_download: Callable[[str], bool] | None = None,
 ) -> Index:
     """Open an index. The model is loaded when something has to be embedded.
+
+    The index may come from someone else: the model that it names is downloaded only if it is named here too, or if
+    `may_download` agrees. Without either, whatever needs the model raises ModelDownloadError.
 
     Args:
         path: the folder of the index.
         model: "auto" for the index's own model, or its name or directory; it must be the same model.
         load: device, precision and memory of the model. Its quantization must be that of the index; None is.
-        workers: decoder processes for `Index.add`; None for the number of cores, at most 4.
+        workers: most decoder processes for `Index.add`; None for the number of cores, at most 4. There are fewer if
+            each had less than 1 GiB of memory.
+        decoder_memory_bytes: memory that the decoder processes of `add`, or of searches, may use together, at least
+            256 MiB; None for a quarter of the machine's, or of the limit of its container. A file that takes more than
+            the part of one process is not indexed.
+        may_download: called with the name of the model if it is not on this machine and `model` is "auto"; returns
+            whether to download it.
 
     Raises:
         IndexNotFoundError: there is no index.
@@ -72,8 +87,14 @@ def open(  # noqa: A001 - used as wave_search.open
         ModelError: the model cannot be loaded; raised here only for a directory other than the index's own model.
     """
     snapshot = store.open_snapshot(Path(path))
-    session = ModelSession.for_index(model, load or LoadOptions(), snapshot.manifest.model)
-    return Index(snapshot, session, workers)
+    session = ModelSession.for_index(
+        model,
+        load or LoadOptions(),
+        snapshot.manifest.model,
+        decoder_memory_bytes=decoder_memory_bytes,
+        may_download=may_download,
+    )
+    return Index(snapshot, session, workers, decoder_memory_bytes)
 
 
 def create(
@@ -84,6 +105,7 @@ def create(
     modalities: Iterable[str] | None = None,
     load: LoadOptions | None = None,
     workers: int | None = None,
+    decoder_memory_bytes: int | None = None,
 ) -> Index:
     """Create an empty index, pinned to a model and to a segmentation of media.
 
@@ -95,6 +117,7 @@ def create(
         modalities: what to embed: "text", "image", "audio", "video", "av"; None for all that the model supports.
         load: device, precision, memory and quantization of the model. The index is pinned to the quantization.
         workers: as for `open`.
+        decoder_memory_bytes: as for `open`.
 
     Raises:
         UsageError: the folder is not empty, or an argument is not valid.
@@ -102,12 +125,13 @@ def create(
     """
     segmentation = str(Segmentation.parse(segment))
     chosen = None if modalities is None else {parse_modality(name) for name in _names(modalities)}
-    session = ModelSession(model, load or LoadOptions())
+    session = ModelSession(model, load or LoadOptions(), decoder_memory_bytes=decoder_memory_bytes)
     spec = session.model().spec
     held = tuple(modality for modality in spec.modalities if chosen is None or modality in chosen)
     if not held:
         raise UsageError("there is no modality to index", f"The model supports {', '.join(spec.modalities)}.")
-    return Index(store.create(Path(path), spec, store.Settings(segmentation, held)), session, workers)
+    snapshot = store.create(Path(path), spec, store.Settings(segmentation, held))
+    return Index(snapshot, session, workers, decoder_memory_bytes)
 
 
 def load_embedder(model: str = "auto", *, load: LoadOptions | None = None) -> MediaEmbedder:
@@ -147,12 +171,15 @@ class Index:
     and those for metadata) exclude each other, within and across processes: the later one raises `IndexLockedError`.
     """
 
-    def __init__(self, snapshot: Snapshot, session: ModelSession, workers: int | None) -> None:
+    def __init__(
+        self, snapshot: Snapshot, session: ModelSession, workers: int | None, decoder_memory_bytes: int | None
+    ) -> None:
         check_faiss()
         if workers is not None:
             check_count("workers", workers)
         self._session = session
-        self._workers = workers or default_workers()
+        self._workers, _ = divide_memory(decoder_memory_bytes, workers or default_workers())
+        self._decoder_memory_bytes = decoder_memory_bytes
         self._encoder = Encoder(session.decoders, session.model)
         # Replaced as a whole by `refresh`: a method reads it once, and so sees one version.
         self._searcher = Searcher(snapshot, self._encoder)
@@ -309,7 +336,8 @@ class Index:
                 k: maximum number of hits. Default: 10.
                 min_z: minimum z of a hit, not of its cosine.
                 where: SQL condition on files and segments: "kind = 'video' AND duration_s < 60". The error for an
-                    unknown column lists all columns.
+                    unknown column lists all columns. It may take 2 GiB of memory.
+                where_timeout_s: seconds that the condition may take. Default: 30.
                 columns: names of columns to return in `Hit.columns`: any column that `where` accepts, and
                     "peak_start_s", "peak_stop_s" and "segments" of a moment.
                 moments: whether adjacent segments of a file are merged into one hit. Default: True.

@@ -25,6 +25,8 @@ class MetadataReport:
     """Number of indexed files that got values."""
     unknown: tuple[str, ...]
     """Paths of the imported file that are not in the index."""
+    malformed: tuple[str, ...] = ()
+    """Rows of the imported file that were left out, as line number and cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,9 @@ class IndexReport:
     removed: int = 0
     """Files that no longer exist in their folder."""
     ignored: int = 0
-    """Files that are not media, or of a modality that the index does not hold."""
+    """Media files of a modality that the index does not hold."""
+    not_media: Mapping[str, int] = field(default_factory=dict)
+    """Number of files that are neither media nor text, by suffix in lower case; "" for none. Most frequent first."""
     skipped: tuple[Skipped, ...] = ()
     """Files that cannot be used, found in this run or in an earlier one."""
     unreachable: tuple[Path, ...] = ()

@@ -166,6 +166,8 @@ def test_an_unmounted_folder_is_reported_and_not_deleted(settled: Path, mount_po
         assert (report.removed, report.indexed) == (0, 1)
         assert index.info().files == LIBRARY_FILES + 1
         assert set(index.info().roots) == {media.resolve(), (settled / "other").resolve()}
+        again = index.add([media])
+        assert (again.removed, again.unreachable) == (0, (media.resolve(),)), "its files are known"
         if mount_point:
             media.rmdir()
         (settled / "away").rename(media)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 import wave_search as ws
 from tests.libraries import LIBRARY_FILES, LIBRARY_SEGMENTS, CountingEmbedder, no_decoders
+from tests.media_decoding import workers
 from tests.media_factory import write_image, write_sound, write_video
 from wave_search.errors import BrokenMediaError, IndexLockedError, ModelError
 from wave_search.indexer import run
@@ -93,6 +96,51 @@ def test_what_comes_before_a_damage_is_indexed_and_the_damage_reported(
         assert [(skipped.path.name, skipped.cause) for skipped in moved.skipped] == [
             ("moved.wav", first.skipped[0].cause)
         ]
+
+
+class KillingDecoders(run.DecoderPool):
+    """Its worker is killed at the second segment of a sound, as often as there are `kills`."""
+
+    kills: ClassVar[int]
+
+    def segments(self, path: Path, *args: object, **options: object) -> object:
+        for segment in super().segments(path, *args, **options):
+            if path.name == "killed.wav" and segment.span.start_s >= 10 and type(self).kills:
+                type(self).kills -= 1
+                for worker in workers():
+                    os.kill(worker, signal.SIGKILL)
+            yield segment
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_a_fault_of_the_machine_is_tried_again_at_the_end_of_the_run(
+    settled: Path, monkeypatch: pytest.MonkeyPatch, copied: bool
+) -> None:
+    killed = write_sound(settled / "media" / "killed.wav", 45, 123)
+    if copied:
+        shutil.copy(killed, settled / "media" / "later.wav")
+    monkeypatch.setattr(KillingDecoders, "kills", 1, raising=False)
+    monkeypatch.setattr(run, "DecoderPool", KillingDecoders)
+    with ws.open(settled / "index", workers=1) as index:
+        report = index.add([settled / "media"])
+        assert (report.indexed, report.reused, report.skipped) == (1, int(copied), ())
+        assert report.segments == {"audio": 5}
+        assert KillingDecoders.kills == 0
+        assert index.search(audio=f"{killed}@20-30", target="audio", k=1)[0].score > 0.999
+
+
+def test_a_fault_of_the_machine_is_not_remembered(settled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_sound(settled / "media" / "killed.wav", 45, 123)
+    monkeypatch.setattr(KillingDecoders, "kills", 2, raising=False)
+    monkeypatch.setattr(run, "DecoderPool", KillingDecoders)
+    with ws.open(settled / "index", workers=1) as index:
+        report = index.add([settled / "media"])
+        assert (report.indexed, sum(report.segments.values())) == (0, 0)
+        assert [(skipped.path.name, skipped.cause) for skipped in report.skipped] == [
+            ("killed.wav", "the decoder was killed, perhaps because the machine ran out of memory")
+        ]
+        again = index.add([settled / "media"])
+        assert (again.indexed, again.segments, again.skipped) == (1, {"audio": 5}, ())
 
 
 def test_a_clip_without_a_vector_costs_its_file_only(tmp_path: Path, counted: CountingEmbedder) -> None:

@@ -9,7 +9,6 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.media_samples import chord
-from wave_search.media.audio import mono
 from wave_search.media.resampling import Resampled
 
 TARGET_HZ = 16_000
@@ -59,12 +58,3 @@ def test_the_end_of_the_sound_is_the_end() -> None:
 def test_the_same_rate_is_left_alone() -> None:
     samples = chord(21.0, TARGET_HZ)[:, 0]
     assert np.array_equal(Resampled(Signal(samples, TARGET_HZ), TARGET_HZ).read(3.0, 20.0), samples[48_000:320_000])
-
-
-def test_channels_are_averaged() -> None:
-    assert mono(np.array([[0.5, 0.0], [0.25, 0.75]], np.float32)).tolist() == [0.25, 0.5]
-
-
-def test_what_is_no_sample_does_no_harm() -> None:
-    wild = np.array([[np.nan, 0.5], [np.inf, -np.inf], [1e30, 1e30], [-3e38, -3e38]], np.float32)
-    assert mono(wild).tolist() == [0.25, 0.0, 1.0, -1.0]

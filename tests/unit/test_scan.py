@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
 import os
 import socket
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -12,10 +14,11 @@ from wave_search.indexer.scan import (
     Scan,
     is_under,
     join_roots,
+    leads_into,
     outermost,
     resolve,
     scan,
-    unfollowed_links,
+    unfollowed_link,
 )
 
 
@@ -94,9 +97,19 @@ def test_links_in_folders_are_not_followed(tmp_path: Path) -> None:
         (library / "sub" / name).symlink_to(target)
     seen = scanned(tmp_path, library)
     assert names(seen, library) == ["real.wav", "sub/x.wav"]
-    told = list(unfollowed_links(seen.links, [Area(os.fsencode(library.resolve()), True)]))
-    assert {skipped.path.name for skipped in told} == {"song.wav", "folder"}
-    assert str(elsewhere / "song.wav") in next(skipped for skipped in told if skipped.path.name == "song.wav").remedy
+    areas = [Area(os.fsencode(library.resolve()), True)]
+    told = {os.path.basename(link).decode(): unfollowed_link(link, areas) for link in seen.links}  # noqa: PTH119
+    causes = {name: skipped.cause.partition(";")[0] for name, skipped in told.items() if skipped}
+    elsewhere_cause, nowhere_cause = "a symbolic link to another place", "a link to a file that does not exist"
+    assert causes == {
+        "song.wav": elsewhere_cause,
+        "folder": elsewhere_cause,
+        "dangling.mp4": nowhere_cause,
+        "self.mp4": nowhere_cause,
+    }
+    assert str(elsewhere / "song.wav") in told["song.wav"].remedy  # type: ignore[union-attr]
+    inside = {os.path.basename(link).decode() for link in seen.links if leads_into(link, areas)}  # noqa: PTH119
+    assert inside == {"loop", "inside.wav"}
 
 
 def test_a_link_that_is_named_itself_stands_for_its_target(tmp_path: Path) -> None:
@@ -156,12 +169,48 @@ def test_a_folder_that_cannot_be_listed_is_reported(tmp_path: Path, monkeypatch:
     assert seen.skipped[0].cause == "the folder cannot be listed (Permission denied)"
 
 
+def test_an_entry_that_cannot_be_examined_is_reported_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path, "a", "b")
+    bad, real_scandir = os.fsencode(tmp_path.resolve() / "a"), os.scandir
+
+    class FailingEntry:
+        name, path = b"a", bad
+
+        def is_symlink(self) -> bool:
+            return False
+
+        def is_dir(self, *, follow_symlinks: bool) -> bool:
+            return False
+
+        def stat(self, *, follow_symlinks: bool) -> os.stat_result:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def failing(path: bytes) -> object:
+        with real_scandir(path) as entries:
+            return nullcontext([FailingEntry() if entry.path == bad else entry for entry in entries])
+
+    monkeypatch.setattr(os, "scandir", failing)
+    seen = scanned(tmp_path)
+    assert names(seen, tmp_path) == ["b"]
+    assert seen.unreadable == [bad]
+    assert [skipped.cause for skipped in seen.skipped] == ["cannot be read (Input/output error)"]
+
+
 @pytest.mark.parametrize("name", ["missing", "missing/deeper", "loop", "dangling", "nul\0byte"])
 def test_an_argument_that_does_not_exist_is_a_mistake(tmp_path: Path, name: str) -> None:
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "dangling").symlink_to("nowhere")
     with pytest.raises(UsageError, match=name.replace("\0", ".")):
         resolve([tmp_path, tmp_path / name], tmp_path / "index")
+
+
+def test_an_argument_that_is_missing_but_indexed_counts_as_an_empty_folder(tmp_path: Path) -> None:
+    gone = tmp_path.resolve() / "gone"
+    known = [os.fsencode(gone / "a.wav")]
+    assert resolve([gone], tmp_path / "index", known) == [Area(os.fsencode(gone), is_folder=True)]
+    assert resolve([gone / "a.wav"], tmp_path / "index", known) == [Area(known[0], is_folder=True)]
+    with pytest.raises(UsageError, match="No such file"):
+        resolve([tmp_path / "other"], tmp_path / "index", known)
 
 
 def test_the_index_itself_and_nothing_at_all_are_mistakes(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Index folders and files."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -32,7 +33,7 @@ EPILOG = "Example:  wave-search index ~/Videos ~/Sounds --exclude '*.tmp.mp4'"
 @reported
 def index(
     ctx: typer.Context,
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH", exists=True, help="Folders and files.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Folders and files.")],
     *,
     index: IndexDir = DEFAULT_INDEX,
     model: Model = "auto",
@@ -75,11 +76,13 @@ def index(
         terminal.progress() as progress,
         _opened_or_created(
             index,
+            paths,
             modalities,
             segment,
             model=model,
             load=ws.LoadOptions(device=device, dtype=dtype, quantization=quantization, token_budget=token_budget),
             workers=workers,
+            may_download=terminal.may_download,
         ) as it,
     ):
         terminal.notice(it.model)
@@ -108,12 +111,23 @@ def index(
 
 
 def _opened_or_created(
-    path: Path, modalities: str | None, segment: str | None, *, model: str, load: "ws.LoadOptions", workers: int | None
+    path: Path,
+    paths: list[Path],
+    modalities: str | None,
+    segment: str | None,
+    *,
+    model: str,
+    load: "ws.LoadOptions",
+    workers: int | None,
+    may_download: Callable[[str], bool],
 ) -> "ws.Index":
     wanted = None if modalities is None else [name.strip() for name in modalities.split(",")]
     if not ws.exists(path):
+        from wave_search.indexer.scan import resolve
+
+        resolve(paths, path)  # before a mistyped name leaves an empty index
         return ws.create(path, segment=segment or "10", modalities=wanted, model=model, load=load, workers=workers)
-    opened = ws.open(path, model, load=load, workers=workers)
+    opened = ws.open(path, model, load=load, workers=workers, may_download=may_download)
     info = opened.info()
     for option, given, pinned, same in (
         (

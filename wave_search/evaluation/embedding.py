@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from wave_search.batches import SHORT_BATCH_CLIPS, WHOLE_BATCH_BYTES, batched, clip_bytes, map_ahead
 from wave_search.errors import MediaError, ModelError, UsageError
-from wave_search.files import digest
+from wave_search.files import digest, mtime_ns
 from wave_search.query import Encoder
 from wave_search.reports import Progress
 from wave_search.store import CacheKey, vector_space
@@ -153,7 +153,7 @@ class ItemEmbedder:
             status = path.stat()
         except OSError:
             return self._decoders.identify(path).digest  # raises the specific error
-        known = (os.fsencode(path.resolve()), status.st_size, status.st_mtime_ns)
+        known = (os.fsencode(path.resolve()), status.st_size, mtime_ns(status))
         digest = self._cache.file_digest(*known)
         if digest is None:
             digest = self._decoders.identify(path).digest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from wave_search.indexer.scan import is_under
@@ -50,9 +51,10 @@ def unmounted(
     lost = set()
     for folder, device in places:
         if any(is_under(folder, area) for area in scanned) and not any(is_under(folder, area) for area in protected):
-            gone, ancestor = _gone_part(folder)
-            if gone and os.stat(ancestor).st_dev != device:  # noqa: PTH116
-                lost.add(gone)
+            with suppress(OSError):  # what cannot be listed is reported by the scan
+                gone, ancestor = _gone_part(folder)
+                if gone and os.stat(ancestor).st_dev != device:  # noqa: PTH116
+                    lost.add(gone)
     return lost
 
 

@@ -41,6 +41,7 @@ class RunStats:
     def __init__(self, progress: ProgressCallback | None) -> None:
         self.counts: Counter[str] = Counter()
         self.segments: Counter[Modality] = Counter()
+        self.not_media: Counter[str] = Counter()
         self.skipped: list[Skipped] = []
         self.unreachable: list[Path] = []
         self.media_s = 0.0
@@ -71,6 +72,10 @@ class RunStats:
         self.note(skipped)
         self._done += 1
         self._touch(skipped.path)
+
+    def add_not_media(self, path: Path) -> None:
+        """Count a file that is not media, by its suffix."""
+        self.not_media[path.suffix.lower()] += 1
 
     def note(self, *skipped: Skipped) -> None:
         """List files in the report that are counted elsewhere or not at all: damaged files and links."""
@@ -108,6 +113,7 @@ class RunStats:
             unchanged=self.counts["unchanged"],
             removed=self.counts["removed"],
             ignored=self.counts["ignored"],
+            not_media=dict(self.not_media.most_common()),
             skipped=tuple(sorted(self.skipped, key=lambda skipped: skipped.path)),
             unreachable=tuple(self.unreachable),
             segments=dict(self.segments),

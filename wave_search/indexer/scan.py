@@ -9,12 +9,13 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from wave_search.errors import UsageError
-from wave_search.files import as_path
+from wave_search.files import as_path, mtime_ns
 from wave_search.media import looks_like_media
+from wave_search.media.source import RETRY
 from wave_search.reports import Skipped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from pathlib import Path
 
 
@@ -42,6 +43,7 @@ class FoundFile:
     """The indexed folder that it belongs to."""
     size_bytes: int
     mtime_ns: int
+    """In the range of `wave_search.files.mtime_ns`."""
     device: int
     """Device number of its disk (st_dev)."""
     named: bool = False
@@ -56,7 +58,7 @@ class Scan:
     """Files by path, in scan order: names in byte order, the files of a folder before its subfolders."""
     skipped: list[Skipped] = field(default_factory=list)
     unreadable: list[bytes] = field(default_factory=list)
-    """Folders that could not be listed. Rows of the index below them stay."""
+    """Folders and files that could not be read. Rows of the index for them, or below them, stay."""
     links: list[bytes] = field(default_factory=list)
     """Symbolic links in folders. They are not followed, which avoids loops."""
 
@@ -66,28 +68,34 @@ def is_under(path: bytes, folder: bytes) -> bool:
     return path == folder or path.startswith(folder.rstrip(b"/") + b"/")
 
 
-def resolve(paths: Iterable[str | os.PathLike[str]], index_dir: Path) -> list[Area]:
+def resolve(paths: Iterable[str | os.PathLike[str]], index_dir: Path, known: Collection[bytes] = ()) -> list[Area]:
     """Return the arguments as areas, without duplicates.
 
     Args:
         paths: folders and files; symbolic links are resolved.
         index_dir: the index, which cannot itself be indexed.
+        known: paths of the files in the index. What is missing but holds one of them is an empty folder: its disk may
+            not be mounted.
 
     Raises:
-        UsageError: one of them does not exist or is the index.
+        UsageError: one of them does not exist and is not known, or is the index.
     """
     own = os.fsencode(os.path.realpath(index_dir))
     areas: dict[bytes, Area] = {}
     for path in paths:
+        real = b""
         try:
             real = os.path.realpath(os.fsencode(path))
-            mode = as_path(real).stat().st_mode
+            is_folder = stat.S_ISDIR(as_path(real).stat().st_mode)
         except (OSError, ValueError) as error:
+            if real and any(is_under(row, real) for row in known):
+                areas.setdefault(real, Area(real, is_folder=True))
+                continue
             reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
             raise UsageError(f"{os.fspath(path)}: {reason}", _MISSING_REMEDY) from None
         if is_under(real, own):
             raise UsageError(f"{os.fspath(path)} is the index itself", "Name the folder that holds your media.")
-        areas.setdefault(real, Area(real, stat.S_ISDIR(mode)))
+        areas.setdefault(real, Area(real, is_folder))
     if not areas:
         raise UsageError("no folder or file to index was named", "Name at least one.")
     return list(areas.values())
@@ -151,6 +159,9 @@ def _walk(result: Scan, area: bytes, root: bytes, own: bytes, exclude: Sequence[
                     _add(result, entry.path, root, entry.stat(follow_symlinks=False))
                 except FileNotFoundError:
                     continue
+                except OSError as error:  # of the disk or the network
+                    result.unreadable.append(entry.path)
+                    result.skipped.append(Skipped(as_path(entry.path), f"cannot be read ({error.strerror})", RETRY))
         pending.extend(reversed(folders))
 
 
@@ -172,7 +183,7 @@ def _add(result: Scan, path: bytes, root: bytes, status: os.stat_result, *, name
     if kind == stat.S_IFREG:
         known = result.files.get(path)
         named = named or (known is not None and known.named)
-        result.files[path] = FoundFile(path, root, status.st_size, status.st_mtime_ns, status.st_dev, named)
+        result.files[path] = FoundFile(path, root, status.st_size, mtime_ns(status), status.st_dev, named)
         return
     what = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}.get(kind, "a device")
     result.skipped.append(Skipped(as_path(path), f"{what}, not a file", "Copy its content into a regular file."))
@@ -186,13 +197,22 @@ def _excluded(below: bytes, patterns: Sequence[str]) -> bool:
     )
 
 
-def unfollowed_links(links: Iterable[bytes], areas: Sequence[Area]) -> Iterator[Skipped]:
-    """Yield links to media or folders outside of all areas, whose targets are not indexed."""
-    for link in links:
-        target = os.path.realpath(link)
-        if any(is_under(target, area.path) for area in areas):
-            continue
-        # The functions of pathlib raise for a target without permission.
-        if os.path.isdir(target) or (os.path.isfile(target) and looks_like_media(as_path(link))):  # noqa: PTH112, PTH113
-            cause = "a symbolic link to another place; links inside folders are not followed"
-            yield Skipped(as_path(link), cause, f"Index its target: {os.fsdecode(target)}")
+def leads_into(link: bytes, areas: Sequence[Area]) -> bool:
+    """Return whether the target of a link exists in one of the areas, where it is indexed under its own name."""
+    target = os.path.realpath(link)
+    return os.path.exists(target) and any(is_under(target, area.path) for area in areas)  # noqa: PTH110
+
+
+def unfollowed_link(link: bytes, areas: Sequence[Area]) -> Skipped | None:
+    """Return why the target of a link in a folder is not indexed; None if it is in an area, or not media."""
+    target, path = os.path.realpath(link), as_path(link)
+    if leads_into(link, areas):
+        return None
+    # The functions of pathlib raise for a target without permission.
+    if not os.path.exists(target):  # noqa: PTH110
+        cause = "a link to a file that does not exist"
+        return Skipped(path, cause, "Repair or remove the link.") if looks_like_media(path) else None
+    if os.path.isdir(target) or (os.path.isfile(target) and looks_like_media(path)):  # noqa: PTH112, PTH113
+        cause = "a symbolic link to another place; links inside folders are not followed"
+        return Skipped(path, cause, f"Index its target: {os.fsdecode(target)}")
+    return None

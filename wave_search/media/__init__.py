@@ -4,6 +4,7 @@ Importing this loads none of the decoding libraries; they are used in worker pro
 """
 
 from wave_search.media.info import AudioStream, DecodedSegment, MediaInfo, VideoStream
+from wave_search.media.memory import divide_memory
 from wave_search.media.segmentation import WHOLE, Segmentation
 from wave_search.media.sniff import looks_like_media
 from wave_search.media.worker_pool import DecoderPool, default_workers
@@ -17,5 +18,6 @@ __all__ = [
     "Segmentation",
     "VideoStream",
     "default_workers",
+    "divide_memory",
     "looks_like_media",
 ]

@@ -5,22 +5,29 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from wave_search.errors import BrokenMediaError, UsageError
-from wave_search.media import text
-from wave_search.media.audio import AvSource, open_sndfile
+from wave_search.media import subtitles, text
+from wave_search.media.audio import open_sndfile
 from wave_search.media.image import read_image
 from wave_search.media.info import DecodedSegment
+from wave_search.media.mixing import Mixed
+from wave_search.media.packet_sound import PacketSound
 from wave_search.media.resampling import Resampled
 from wave_search.media.segmentation import cut_scenes
-from wave_search.media.source import REPLACE
+from wave_search.media.source import CONVERT
+from wave_search.media.tracks import selected
 from wave_search.media.video import FrameSource
 from wave_search.types import Clip, Modality, Span, Waveform
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
+
     from wave_search.media.info import AudioStream, DecodeRequest
-    from wave_search.media.resampling import MonoSource
+    from wave_search.media.resampling import ChannelSource
     from wave_search.media.source import Source
 
 _WITH_VIDEO = frozenset({Modality.VIDEO, Modality.AV})
@@ -28,7 +35,10 @@ _WITH_AUDIO = frozenset({Modality.AUDIO, Modality.AV})
 
 
 def decode_segments(source: Source, request: DecodeRequest) -> Iterator[DecodedSegment]:
-    """Decode a file segment by segment, in order. See `DecoderPool.segments`."""
+    """Decode a file segment by segment, in order. See `DecoderPool.segments`.
+
+    A segment with none of the requested modalities has an empty clip.
+    """
     if request.info.kind == "text":
         yield from _texts(source, request)
     elif request.info.kind == "image":
@@ -45,10 +55,12 @@ def _texts(source: Source, request: DecodeRequest) -> Iterator[DecodedSegment]:
         return
     span = _within(source, request)
     cues = [
-        cue for cue in text.parse_cues(content) if cue.span.start_s < span.stop_s and span.start_s < cue.span.stop_s
+        cue
+        for cue in subtitles.parse_cues(content, request.info.container)
+        if cue.span.start_s < span.stop_s and span.start_s < cue.span.stop_s
     ]
     length_s = math.inf if request.segmentation.mode == "none" else request.segmentation.length_s
-    for cue in text.group_cues(cues, length_s):
+    for cue in subtitles.group_cues(cues, length_s):
         yield DecodedSegment(cue.span, Clip(text=cue.text), 0.0)
 
 
@@ -57,11 +69,13 @@ def _clips(source: Source, request: DecodeRequest) -> Iterator[DecodedSegment]:
     empty = True
     for window in streams.cut(_within(source, request)):
         clip = streams.read(window)
-        if not request.modalities.isdisjoint(clip.modalities):
+        if request.modalities.isdisjoint(clip.modalities):
+            yield DecodedSegment(window, Clip(), 0.0)  # shows that decoding makes progress
+        else:
             empty = False
             yield DecodedSegment(window, clip, window.duration_s)
     if empty and not request.modalities.isdisjoint(request.info.modalities):
-        raise BrokenMediaError(source.path, "none of its audio or video can be decoded", REPLACE)
+        raise BrokenMediaError(source.path, "none of its audio or video can be decoded", CONVERT)
 
 
 def _within(source: Source, request: DecodeRequest) -> Span:
@@ -83,10 +97,12 @@ class _Streams:
     def __init__(self, source: Source, request: DecodeRequest) -> None:
         self._source, self._request, self._video = source, request, request.info.video
         self._frames = None if request.modalities.isdisjoint(_WITH_VIDEO) else self._frame_source()
-        self._audio: Resampled | None = None
-        if request.info.audio is not None and not request.modalities.isdisjoint(_WITH_AUDIO):
-            audio = self._mono_source(request.info.audio)
-            self._audio = Resampled(audio, request.sampling.sample_rate_hz)
+        self._tracks: list[Resampled] = []
+        if not request.modalities.isdisjoint(_WITH_AUDIO):
+            rate_hz = request.sampling.sample_rate_hz
+            self._tracks = [
+                Resampled(Mixed(self._sound(track)), rate_hz) for track in selected(request.info, request.audio_track)
+            ]
 
     def cut(self, span: Span) -> list[Span]:
         """Cut a range into segments. The cuts do not depend on the requested modalities."""
@@ -96,15 +112,23 @@ class _Streams:
     def read(self, window: Span) -> Clip:
         """Decode a range; frames are missing before the picture begins, the waveform where the audio has ended."""
         frames = self._frames.read(window) if self._frames else None
-        if self._audio is None:
-            return Clip(frames=frames)
-        samples = self._audio.read(window.start_s, window.stop_s)
+        samples = _sum([track.read(window.start_s, window.stop_s) for track in self._tracks])
         waveform = Waveform(samples, self._request.sampling.sample_rate_hz) if len(samples) else None
         return Clip(frames=frames, waveform=waveform)
 
     def _frame_source(self) -> FrameSource | None:
         return None if self._video is None else FrameSource(self._source, self._video, self._request.sampling)
 
-    def _mono_source(self, audio: AudioStream) -> MonoSource:
-        sndfile = open_sndfile(self._source) if self._video is None else None
-        return AvSource(self._source, audio) if sndfile is None else sndfile
+    def _sound(self, track: AudioStream) -> ChannelSource:
+        sndfile = None if track.parts else open_sndfile(self._source)
+        return PacketSound(self._source, track) if sndfile is None else sndfile
+
+
+def _sum(tracks: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Mix tracks as a player does that plays them together: their sum, clipped."""
+    if len(tracks) == 1:
+        return tracks[0]
+    mixed = np.zeros(max(map(len, tracks), default=0), dtype=np.float32)
+    for track in tracks:
+        mixed[: len(track)] += track
+    return np.clip(mixed, -1.0, 1.0)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from wave_search.errors import BrokenMediaError
-from wave_search.media.source import REPLACE, IndependentReader
+from wave_search.media.source import CONVERT
+from wave_search.media.timeline import AudioScan, PacketClock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -21,15 +21,12 @@ if TYPE_CHECKING:
 _BUFFER_BYTES = 1 << 20
 MAX_GAP_S = 60.0
 """A longer gap between two time stamps is a broken clock, not a pause, and is ignored."""
-_MAX_JUMP_S = 60.0
-"""In a format of broadcasts, where recordings are joined, a longer jump of all streams at once is one of the clock."""
-_MAX_STEP_BACK_S = 1.0
-"""Decoding times never decrease; a larger step back is that of a clock that was restarted."""
 _ROUNDING_S = 1e-5
 """Tolerance in times from the beginning of a file, which containers declare in microseconds."""
-_PADDING_S = 0.2
-"""Tolerance in durations: audio encoders pad their last frame, so that a container declares slightly less than its
-packets hold."""
+
+
+_ADTS_BYTES = 7
+_ADTS_RATES_HZ = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +45,6 @@ class VideoPackets:
     before it."""
 
 
-@dataclass(frozen=True, slots=True)
-class AudioPackets:
-    """Summary of the packets of an audio stream."""
-
-    start_s: float
-    """In seconds from the beginning of the file, like `stop_s`; below 0 if its first samples are not to be played."""
-    stop_s: float
-
-
 def open_container(source: Source) -> Any:
     """Open a container as exactly one format, without access to other files or the network.
 
@@ -67,7 +55,7 @@ def open_container(source: Source) -> Any:
 
     try:
         return av.open(
-            IndependentReader(source.file),
+            source.reader(),
             format=source.demuxer,
             buffer_size=_BUFFER_BYTES,
             metadata_errors="ignore",
@@ -76,7 +64,7 @@ def open_container(source: Source) -> Any:
         )
     except (av.FFmpegError, ValueError) as error:
         raise BrokenMediaError(
-            source.path, f"cannot be opened as {source.demuxer} ({reason(error)})", REPLACE
+            source.path, f"cannot be opened as {source.demuxer} ({reason(error)})", CONVERT
         ) from error
 
 
@@ -97,12 +85,69 @@ def choose_video(container: Any) -> Any | None:
     return best if best in streams else next(iter(streams), None)
 
 
-def choose_audio(container: Any) -> Any | None:
-    """Return the default audio stream, or else the first one."""
+def audio_tracks(container: Any) -> list[Any]:
+    """Return the audio streams in the order of the file."""
+    return _decodable(container.streams.audio)
+
+
+def is_default(stream: Any) -> bool:
+    """Return whether a container says that players should play a stream."""
     from av.stream import Disposition
 
-    streams = _decodable(container.streams.audio)
-    return next((stream for stream in streams if stream.disposition & Disposition.default), next(iter(streams), None))
+    return bool(stream.disposition & Disposition.default)
+
+
+def seeks_bytes(container: Any) -> bool:
+    """Return whether a container can be read from any of its packets on, given its position in the file."""
+    from av.format import Flags
+
+    scanned = _has(container, Flags.generic_index) or _has(container, Flags.ts_discont)
+    return scanned and not _has(container, Flags.no_byte_seek)
+
+
+def counts_times(container: Any) -> bool:
+    """Return whether a format has neither time stamps nor an index: FFmpeg counts its packets from the beginning."""
+    from av.format import Flags
+
+    return _has(container, Flags.generic_index) and not _has(container, Flags.ts_discont)
+
+
+def stamp_and_duration_s(packet: Any, *, adts: bool) -> tuple[float | None, float]:
+    """Return the time stamp of a packet, None if it continues the one before it, and its duration, both in seconds.
+
+    Args:
+        packet: of an audio stream.
+        adts: whether it is of a raw AAC file. FFmpeg counts such packets at the sample rate of the first one, which is
+            wrong after a change of the rate, so the header of each is read instead.
+    """
+    if adts and packet.size >= _ADTS_BYTES:
+        header = bytes(memoryview(packet)[:_ADTS_BYTES])
+        rate = header[2] >> 2 & 15
+        if header[0] == 0xFF and header[1] & 0xF6 == 0xF0 and rate < len(_ADTS_RATES_HZ):
+            return None, 1024 * ((header[6] & 3) + 1) / _ADTS_RATES_HZ[rate]
+    stamp_s = None if packet.pts is None else float(packet.pts * packet.time_base)
+    return stamp_s, float((packet.duration or 0) * packet.time_base)
+
+
+def is_adts(container: Any) -> bool:
+    """Return whether a container is a raw AAC file."""
+    return bool(container.format.name == "aac")
+
+
+def is_broadcast(container: Any) -> bool:
+    """Return whether a format is one of broadcasts, whose clocks may be set, and whose recordings are cut together."""
+    from av.format import Flags
+
+    return _has(container, Flags.ts_discont)
+
+
+def declared_s(container: Any) -> float:
+    """Return the duration, in seconds, that a container declares, or 0.0 if FFmpeg takes it from the time stamps."""
+    return 0.0 if is_broadcast(container) else declared_stop_s(container)
+
+
+def _has(container: Any, flag: Any) -> bool:
+    return bool(container.format.flags & flag.value)
 
 
 def _decodable(streams: Iterable[Any]) -> list[Any]:
@@ -173,39 +218,38 @@ def first_frame(container: Any, stream: Any) -> Any | None:
 
 
 def scan_packets(
-    container: Any, video: Any | None, audio: Any | None
-) -> tuple[VideoPackets | None, AudioPackets | None]:
-    """Read all packets of two streams, without decoding them.
+    container: Any, video: Any | None, audios: Sequence[Any]
+) -> tuple[VideoPackets | None, list[AudioScan]]:
+    """Read all packets of some streams, without decoding them.
 
     Headers may declare any number of frames; only packets are counted.
 
+    Args:
+        container: newly opened.
+        video: the video stream, if it is needed.
+        audios: the audio streams that are needed.
+
     Returns:
-        None for a stream that is None or has no packets.
+        None for video that is None or has no packets, and a summary for each audio stream.
     """
     origin = origin_s(container)
-    pictures = _PictureScan(container)
-    start_s: float | None = None
-    stop_s = 0.0
-    for packet in packets(container, [stream for stream in (video, audio) if stream is not None]):
-        pictures.add(packet, shown=packet.stream is video)
-        if packet.stream is video or packet.is_discard:
-            continue
-        begin_s = stop_s if packet.pts is None else float(packet.pts * packet.time_base) - origin
-        if start_s is None:
-            start_s = stop_s = begin_s
-        elif abs(begin_s - stop_s) > MAX_GAP_S:
-            begin_s = stop_s
-        stop_s = max(stop_s, begin_s + float((packet.duration or 0) * packet.time_base))
+    clock = PacketClock(origin, declared_s(container), broadcast=is_broadcast(container))
+    adts = is_adts(container)
+    scans = {audio.index: AudioScan(clock, audio) for audio in audios}
+    pictures = _PictureScan()
+    for packet in packets(container, [*([] if video is None else [video]), *audios]):
+        if packet.stream is video:
+            pictures.add(packet)
+            stamp = packet.pts if packet.dts is None else packet.dts
+            if stamp is not None:
+                duration_s = float((packet.duration or 0) * packet.time_base)
+                clock.place(video.index, float(stamp * packet.time_base), duration_s)
+        elif not packet.is_discard:
+            scans[packet.stream_index].add(*stamp_and_duration_s(packet, adts=adts), packet.pos)
     return (
-        pictures.summary(origin),
-        None if start_s is None else _audio_packets(audio, start_s, stop_s),
+        pictures.summary(origin, joined=video is not None and video.index in clock.joined),
+        list(scans.values()),
     )
-
-
-def _audio_packets(audio: Any, start_s: float, stop_s: float) -> AudioPackets:
-    declared_s = float(audio.duration * audio.time_base) if audio.duration else 0.0
-    padding_s = stop_s - start_s - declared_s
-    return AudioPackets(start_s, stop_s - padding_s if 0 <= padding_s < _PADDING_S else stop_s)
 
 
 class _Picture(NamedTuple):
@@ -218,37 +262,31 @@ class _Picture(NamedTuple):
 class _PictureScan:
     """Collects the packets of a video stream, in the order in which they are stored."""
 
-    def __init__(self, container: Any) -> None:
-        from av.format import Flags
-
-        self._may_jump = bool(container.format.flags & Flags.ts_discont.value)
+    def __init__(self) -> None:
         self._time_base_s = 0.0
         self._pictures: list[_Picture] = []
         self._cut = False
-        self._newest_s = math.inf
-        self._jumped = False
 
-    def add(self, packet: Any, *, shown: bool) -> None:
-        """Add a packet; one that is not of the video stream only shows that time passes."""
-        if self._may_jump and packet.pts is not None:
-            now_s = float(packet.pts * packet.time_base)
-            self._jumped |= now_s > self._newest_s + _MAX_JUMP_S
-            self._newest_s = now_s if math.isinf(self._newest_s) else max(now_s, self._newest_s)
-        if shown and packet.is_discard:
+    def add(self, packet: Any) -> None:
+        """Add a packet."""
+        if packet.is_discard:
             self._cut = True
-        elif shown:
-            self._time_base_s = float(packet.time_base)
-            self._pictures.append(_Picture(packet.pts, packet.dts, packet.duration or 0, packet.is_keyframe))
+            return
+        self._time_base_s = float(packet.time_base)
+        self._pictures.append(_Picture(packet.pts, packet.dts, packet.duration or 0, packet.is_keyframe))
 
-    def summary(self, origin_s: float) -> VideoPackets | None:
-        """Return the summary, with times from `origin_s`; None without packets."""
+    def summary(self, origin_s: float, *, joined: bool) -> VideoPackets | None:
+        """Return the summary, with times from `origin_s`; None without packets.
+
+        Args:
+            origin_s: time stamp at which the file begins.
+            joined: whether the clock was set in between, so that time stamps are no times.
+        """
         pictures = self._pictures
         if not pictures:
             return None
         times = [picture.pts for picture in pictures if picture.pts is not None]
-        stored = np.array([picture.dts for picture in pictures if picture.dts is not None], dtype=np.int64)
-        restarts = bool(np.any(np.diff(stored) * self._time_base_s < -_MAX_STEP_BACK_S))
-        if len(times) < len(pictures) or self._jumped or restarts:
+        if len(times) < len(pictures) or joined:
             start_s = (times[0] * self._time_base_s - origin_s) if times else 0.0
             return VideoPackets(len(pictures), start_s, None, 0.0, in_order=False)
         times_s = np.sort(np.array(times, dtype=np.float64)) * self._time_base_s - origin_s

@@ -36,12 +36,55 @@ class VideoStream:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """A packet at which the decoding of sound can begin."""
+
+    time_s: float
+    """From the beginning of its part."""
+    position: int
+    """In bytes, from the beginning of its part."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A stretch of a file that is read as a container of its own, such as a link of a chained Ogg file."""
+
+    first_byte: int
+    """From the beginning of the media in the file, like `stop_byte`."""
+    stop_byte: int | None
+    """None for the end of the file."""
+    start_s: float
+    """At which the part begins, from the beginning of the file."""
+    stop_s: float
+    late_s: float
+    """From the beginning of the part to its first packet of sound, negative if that is not to be played in full."""
+    marks: tuple[Mark, ...] = ()
+    """Where the container finds no packet by its time. Ascending; empty elsewhere."""
+    stretch: float = 1.0
+    """Factor from the counted times of its packets, whose durations are rounded, to the true ones."""
+
+
+@dataclass(frozen=True, slots=True)
 class AudioStream:
-    """The audio track of a file, before resampling."""
+    """An audio track of a file, before resampling."""
 
     codec: str
     sample_rate_hz: int
+    """The highest of its parts."""
     channels: int
+    track: int = 0
+    """From 0, among the audio tracks of the file."""
+    language: str = ""
+    """As the file states it, for example "eng"; empty if it does not."""
+    default: bool = False
+    """Whether the file says that players should play it."""
+    parts: tuple[Part, ...] = ()
+    """Empty if libsndfile reads the file."""
+
+    @property
+    def stop_s(self) -> float:
+        """End of its last part, from the beginning of the file; 0.0 without parts."""
+        return self.parts[-1].stop_s if self.parts else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +99,18 @@ class MediaInfo:
     """BLAKE2b of the whole content, 16 bytes as hexadecimal digits."""
     duration_s: float | None = None
     """Duration of the longest track; None for images and plain text."""
+    declared_s: float | None = None
+    """Duration that the header declares, if the end of the file is missing, as in a copy that stopped; else None."""
     video: VideoStream | None = None
     audio: AudioStream | None = None
+    """The audio track that a player plays, or the first one that is not silent."""
     width: int | None = None
     """Width and height of an image in pixels, after rotation."""
     height: int | None = None
+    offset_bytes: int = 0
+    """Number of bytes before the media, such as tags of another format."""
+    tracks: tuple[AudioStream, ...] = ()
+    """All audio tracks, in the order of the file."""
 
     @property
     def modalities(self) -> tuple[Modality, ...]:
@@ -97,3 +147,5 @@ class DecodeRequest:
     span: Span | None
     """Range to decode; None for the whole file."""
     sampling: Sampling
+    audio_track: str
+    """Which audio tracks to decode: see `tracks.selected`."""

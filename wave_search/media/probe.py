@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from wave_search.errors import BrokenMediaError, UnsupportedMediaError
-from wave_search.media import text
-from wave_search.media.audio import check_rate, open_sndfile
+from wave_search.errors import BrokenMediaError, MediaError, UnsupportedMediaError
+from wave_search.media import subtitles, text
 from wave_search.media.demux import (
-    choose_audio,
+    audio_tracks,
     choose_video,
     declared_stop_s,
     first_frame,
@@ -17,11 +16,25 @@ from wave_search.media.demux import (
     scan_packets,
 )
 from wave_search.media.image import image_size
-from wave_search.media.info import AudioStream, MediaInfo, VideoStream
+from wave_search.media.info import MediaInfo, VideoStream
 from wave_search.media.picture import shown_size
-from wave_search.media.sniff import HEAD_BYTES, PLAYLIST_SUFFIXES, TEXT_SUFFIXES, is_playlist, is_text, sniff
-from wave_search.media.source import REPLACE, Source
+from wave_search.media.refusals import FOREIGN_HEAD_BYTES, foreign_kind, refuse_encrypted
+from wave_search.media.signatures import signature_of
+from wave_search.media.sniff import (
+    HEAD_BYTES,
+    MOTION_JPEG_SUFFIXES,
+    PLAYLIST_SUFFIXES,
+    TAG_STARTS,
+    TEXT_SUFFIXES,
+    find_media,
+    is_playlist,
+    is_text,
+    leading_bytes,
+)
+from wave_search.media.source import CONVERT, REPLACE, IndependentReader, Source
+from wave_search.media.timeline import MAX_DURATION_S
 from wave_search.media.timing import clock_of
+from wave_search.media.tracks import preferred, probe_sndfile, probe_tracks
 from wave_search.media.video import suits_decord
 
 if TYPE_CHECKING:
@@ -29,9 +42,10 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from wave_search.media.demux import VideoPackets
+    from wave_search.media.signatures import Signature
 
-MAX_DURATION_S = 7 * 86_400.0
-"""Longest plausible duration: time stamps of damaged files can span thousands of years."""
+_MOVING = {"GIF": "gif", "JPEG": "mjpeg"}
+"""Format of an image -> demuxer of many of them."""
 
 
 def probe(path: Path, file: BinaryIO, size_bytes: int) -> MediaInfo:
@@ -49,33 +63,45 @@ def probe(path: Path, file: BinaryIO, size_bytes: int) -> MediaInfo:
         UnsupportedMediaError: it is of a kind that cannot be indexed.
         BrokenMediaError: it is damaged.
     """
-    head = file.read(HEAD_BYTES)
+    head = file.read(FOREIGN_HEAD_BYTES)
     suffix = path.suffix.lower()
-    signature = sniff(head)
-    if suffix in TEXT_SUFFIXES and (signature is None or is_text(head)):
+    if suffix in TEXT_SUFFIXES and (is_text(head) or signature_of(head) is None):
         return _probe_text(path, file, size_bytes)
-    if suffix in PLAYLIST_SUFFIXES or is_playlist(head):
-        raise UnsupportedMediaError(path, "a playlist, not media", "Index the files that it lists.")
-    if signature is None:
-        raise _unknown(path, head)
-    source = Source(path, file, signature.format)
+    foreign = foreign_kind(path, head)
+    if foreign is not None:
+        raise foreign
+    found = find_media(file)
+    if suffix in PLAYLIST_SUFFIXES or found is None:
+        raise _unknown(path, file)
+    info = _probe_media(Source(path, file, found.signature.format, found.offset_bytes), found.signature, size_bytes)
+    return replace(info, offset_bytes=found.offset_bytes)
+
+
+def _probe_media(source: Source, signature: Signature, size_bytes: int) -> MediaInfo:
+    refuse_encrypted(source)
     if signature.kind == "image":
-        return _probe_gif(source, size_bytes) or _probe_image(source, size_bytes)
+        return _probe_moving_image(source, size_bytes) or _probe_image(source, size_bytes)
     return _probe_audio(source, size_bytes) or probe_streams(source, size_bytes)
 
 
-def _unknown(path: Path, head: bytes) -> UnsupportedMediaError | BrokenMediaError:
+def _unknown(path: Path, file: BinaryIO) -> UnsupportedMediaError | BrokenMediaError:
+    start = leading_bytes(file)
+    head = IndependentReader(file, start).read(HEAD_BYTES)
+    if path.suffix.lower() in PLAYLIST_SUFFIXES or is_playlist(head):
+        return UnsupportedMediaError(path, "a playlist, not media", "Index the files that it lists.")
     if is_text(head):
         return UnsupportedMediaError(path, "text, but not named as text", "Give it the suffix .txt or .md to index it.")
-    return BrokenMediaError(path, "not in any known media format (by its first bytes)", REPLACE)
+    if start == 0 and head.startswith(TAG_STARTS):
+        return BrokenMediaError(path, "contains a tag and nothing else", REPLACE)
+    return BrokenMediaError(path, "not in any known media format (by its first bytes)", CONVERT)
 
 
 def _probe_text(path: Path, file: BinaryIO, size_bytes: int) -> MediaInfo:
     container = path.suffix.lower().removeprefix(".")
     content = text.read_text(path, file)
-    if container not in ("srt", "vtt"):
+    if container not in subtitles.CONTAINERS:
         return MediaInfo("text", container, size_bytes, "")
-    cues = text.parse_cues(content)
+    cues = subtitles.parse_cues(content, container)
     if not cues:
         raise BrokenMediaError(path, "contains no subtitles", "Give it the suffix .txt if it is ordinary text.")
     return MediaInfo("text", container, size_bytes, "", duration_s=max(cue.span.stop_s for cue in cues))
@@ -86,24 +112,26 @@ def _probe_image(source: Source, size_bytes: int) -> MediaInfo:
     return MediaInfo("image", source.demuxer, size_bytes, "", width=width, height=height)
 
 
-def _probe_gif(source: Source, size_bytes: int) -> MediaInfo | None:
-    """Probe an animated GIF as a video; None for other images."""
-    if source.demuxer != "GIF":
+def _probe_moving_image(source: Source, size_bytes: int) -> MediaInfo | None:
+    """Probe an animated GIF, or JPEG images in a row, as a video; None for other images."""
+    demuxer = _MOVING.get(source.demuxer)
+    if demuxer is None or (demuxer == "mjpeg" and source.path.suffix.lower() not in MOTION_JPEG_SUFFIXES):
         return None
     try:
-        info = probe_streams(replace(source, demuxer="gif"), size_bytes)
+        info = probe_streams(replace(source, demuxer=demuxer), size_bytes)
     except BrokenMediaError:
         return None
     return info if info.video is not None and info.video.frames > 1 else None
 
 
 def _probe_audio(source: Source, size_bytes: int) -> MediaInfo | None:
-    """Probe with libsndfile; None if it cannot read the file, for example an Ogg file with video."""
-    audio = open_sndfile(source)
-    if audio is None or (samples := audio.count()) == 0:
+    """Probe with libsndfile; None if it cannot read all of the file, for example an Ogg file with video."""
+    found = probe_sndfile(source)
+    if found is None:
         return None
-    duration_s = _checked_duration(source.path, samples / audio.sample_rate_hz)
-    return MediaInfo("audio", source.demuxer, size_bytes, "", duration_s=duration_s, audio=audio.stream)
+    stream, stop_s = found
+    duration_s = _checked_duration(source.path, stop_s)
+    return MediaInfo("audio", source.demuxer, size_bytes, "", duration_s=duration_s, audio=stream, tracks=(stream,))
 
 
 def probe_streams(source: Source, size_bytes: int) -> MediaInfo:
@@ -113,12 +141,13 @@ def probe_streams(source: Source, size_bytes: int) -> MediaInfo:
         BrokenMediaError: nothing in it can be decoded.
     """
     container = open_container(source)
-    video_packets, audio_packets = scan_packets(container, choose_video(container), choose_audio(container))
+    video_packets, scans = scan_packets(container, choose_video(container), audio_tracks(container))
     video, picture_stop_s = _video_stream(source, video_packets) if video_packets else (None, 0.0)
-    audio = _audio_stream(source) if audio_packets else None
-    if video is None and audio is None:
-        raise BrokenMediaError(source.path, "contains no audio or video track that can be decoded", REPLACE)
-    duration_s = max(picture_stop_s, audio_packets.stop_s if audio_packets and audio else 0.0)
+    tracks = probe_tracks(source, container, scans, alone=video is None)
+    if video is None and not tracks:
+        scanned = video_packets is not None or any(scan.start_s is not None for scan in scans)
+        raise _nothing_to_decode(source, container, empty=not scanned)
+    duration_s = max(picture_stop_s, max((track.stop_s for track in tracks), default=0.0))
     return MediaInfo(
         "audio" if video is None else "video",
         source.demuxer,
@@ -126,8 +155,25 @@ def probe_streams(source: Source, size_bytes: int) -> MediaInfo:
         "",
         duration_s=_checked_duration(source.path, duration_s),
         video=video,
-        audio=audio,
+        audio=preferred(source, tracks),
+        tracks=tracks,
     )
+
+
+def _nothing_to_decode(source: Source, container: Any, *, empty: bool) -> MediaError:
+    """Return why nothing in a container can be decoded."""
+    path = source.path
+    tracks = [*container.streams.video, *container.streams.audio]
+    if not tracks and len(container.streams):
+        return UnsupportedMediaError(path, "contains neither audio nor video, only other tracks", "Exclude it.")
+    if empty and source.demuxer == "mov":
+        cause = "its tracks contain nothing, as in the initialization segment of a stream"
+        return UnsupportedMediaError(path, cause, "Join it with the segments that belong to it.")
+    unknown = sorted({stream.type for stream in tracks if stream.codec_context is None})
+    if unknown and all(stream.codec_context is None for stream in tracks):
+        cause = f"contains {' and '.join(unknown)} of a codec that is not supported"
+        return UnsupportedMediaError(path, cause, "Convert it with a program that plays it.")
+    return BrokenMediaError(path, "contains no audio or video track that can be decoded", CONVERT)
 
 
 def _video_stream(source: Source, packets: VideoPackets) -> tuple[VideoStream | None, float]:
@@ -137,26 +183,18 @@ def _video_stream(source: Source, packets: VideoPackets) -> tuple[VideoStream | 
     frame = first_frame(container, stream)
     if stream is None or frame is None:
         return None, 0.0
-    declared_fps = float(stream.average_rate or stream.guessed_rate or 0)
+    # A stream without a container has no time stamps, and only the codec may declare a rate.
+    rates = (stream.guessed_rate, stream.average_rate) if packets.times_s is None else (stream.average_rate,)
+    declared_fps = float(next((rate for rate in (*rates, stream.guessed_rate) if rate), 0))
     clock = clock_of(packets, declared_fps, min(declared_stop_s(container), MAX_DURATION_S))
     width, height = shown_size(frame, stream)
     codec = stream.codec_context.codec.canonical_name
-    by_decord = suits_decord(source.demuxer, packets, clock.timing, frame, stream)
+    by_decord = not source.offset_bytes and suits_decord(source.demuxer, packets, clock.timing, frame, stream)
     video = VideoStream(width, height, codec, clock.fps, packets.frames, clock.timing, clock.start_s, by_decord)
     return video, clock.stop_s
 
 
-def _audio_stream(source: Source) -> AudioStream | None:
-    container = open_container(source)
-    stream = choose_audio(container)
-    frame = first_frame(container, stream)
-    if stream is None or frame is None:
-        return None
-    check_rate(source.path, frame.sample_rate)
-    return AudioStream(stream.codec_context.codec.canonical_name, frame.sample_rate, frame.layout.nb_channels)
-
-
 def _checked_duration(path: Path, duration_s: float) -> float:
     if not 0 < duration_s <= MAX_DURATION_S:
-        raise BrokenMediaError(path, f"declares an impossible duration of {duration_s:.6g} s", REPLACE)
+        raise BrokenMediaError(path, f"declares an impossible duration of {duration_s:.6g} s", CONVERT)
     return duration_s

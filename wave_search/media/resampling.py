@@ -30,6 +30,17 @@ class MonoSource(Protocol):
         """Decode from sample `first` of the file to the end: (n,) float32 in [-1, 1]."""
 
 
+class ChannelSource(Protocol):
+    """Audio of a file at its own sample rate."""
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """Sample rate of the file."""
+
+    def blocks(self, first: int) -> Iterator[NDArray[np.float32]]:
+        """Decode from sample `first` of the file to the end: (n, channels) float32 in [-1, 1]."""
+
+
 class Resampled:
     """The signal of a file at another rate, read in ascending order.
 

@@ -7,58 +7,88 @@ therefore determined here, from signatures of ordinary containers only, and pass
 from __future__ import annotations
 
 import codecs
+import os
 import stat
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, BinaryIO
+
+from wave_search.errors import MediaError
+from wave_search.media.resync import FRAMED, SEARCH_BYTES, find_stream, is_stream_of
+from wave_search.media.signatures import Signature, signature_of
+from wave_search.media.source import open_regular
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 HEAD_BYTES = 4096
-"""Number of bytes that are inspected."""
+"""Number of bytes that are inspected first."""
 
-TEXT_SUFFIXES = frozenset({".txt", ".md", ".srt", ".vtt"})
-PLAYLIST_SUFFIXES = frozenset({".m3u", ".m3u8", ".pls", ".xspf", ".mpd", ".ffconcat", ".asx", ".sdp", ".smil", ".wpl"})
+TEXT_SUFFIXES = frozenset({".txt", ".md", ".srt", ".vtt", ".sbv", ".lrc", ".ass", ".ssa"})
+PLAYLIST_SUFFIXES = frozenset(
+    {".m3u", ".m3u8", ".pls", ".xspf", ".mpd", ".ffconcat", ".asx", ".sdp", ".smil", ".wpl", ".ram", ".wax", ".wvx"}
+)
 # fmt: off
-_IMAGE_SUFFIXES = {
-    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".avif", ".heic",
-    ".heif",
+_RAW_SUFFIXES = {
+    ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".gpr", ".iiq", ".kdc", ".mef", ".mrw", ".nef",
+    ".nrw", ".orf", ".pef", ".raf", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f",
 }
-_STREAM_SUFFIXES = {
-    ".wav", ".wave", ".w64", ".rf64", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".m4a", ".m4b", ".aac",
-    ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".amr", ".wma", ".wv", ".mka", ".ac3", ".mp4", ".m4v", ".mov",
-    ".qt", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mpe", ".vob", ".ts", ".m2ts", ".mts", ".flv", ".f4v", ".wmv",
-    ".asf", ".ogv", ".ogm", ".3gp", ".3g2", ".h264", ".264", ".h265", ".265", ".hevc",
+_IMAGE_SUFFIXES = {
+    ".apng", ".avif", ".avifs", ".bmp", ".dib", ".gif", ".heic", ".heics", ".heif", ".heifs", ".hif", ".j2c",
+    ".j2k", ".jfif", ".jp2", ".jpc", ".jpe", ".jpeg", ".jpf", ".jpg", ".jpx", ".jxl", ".mpo", ".pbm", ".pgm",
+    ".png", ".pnm", ".ppm", ".psd", ".qoi", ".tif", ".tiff", ".webp",
+}
+_SOUND_SUFFIXES = {
+    ".3ga", ".8svx", ".aa", ".aa3", ".aac", ".aax", ".ac3", ".adts", ".aif", ".aifc", ".aiff", ".amb", ".amr",
+    ".ape", ".au", ".awb", ".bwf", ".caf", ".dff", ".dsf", ".dss", ".dts", ".dtshd", ".eac3", ".ec3", ".f4a",
+    ".f4b", ".flac", ".gsm", ".ircam", ".isma", ".latm", ".loas", ".m1a", ".m2a", ".m4a", ".m4b", ".m4p", ".m4r",
+    ".mka", ".mlp", ".mp+", ".mp1", ".mp2", ".mp3", ".mpa", ".mpc", ".mpga", ".mpp", ".nist", ".oga", ".oma",
+    ".opus", ".pvf", ".qcp", ".qoa", ".ra", ".rf64", ".shn", ".snd", ".sox", ".sph", ".spx", ".tak", ".thd",
+    ".truehd", ".tta", ".voc", ".w64", ".wav", ".wave", ".weba", ".wma", ".wv", ".wve",
+}
+_VIDEO_SUFFIXES = {
+    ".264", ".265", ".266", ".3g2", ".3gp", ".3gp2", ".3gpp", ".amv", ".asf", ".av1", ".avi", ".avs2", ".cmfa",
+    ".cmfv", ".dif", ".divx", ".dv", ".dvr-ms", ".evo", ".f4p", ".f4v", ".flv", ".gxf", ".h264", ".h265", ".h266",
+    ".hevc", ".ismv", ".ivf", ".m1v", ".m2p", ".m2t", ".m2ts", ".m2v", ".m4s", ".m4v", ".mjpeg", ".mjpg", ".mk3d",
+    ".mkv", ".mov", ".mp4", ".mp4v", ".mpe", ".mpeg", ".mpg", ".mpv", ".mts", ".mxf", ".nsv", ".nut", ".obu",
+    ".ogg", ".ogm", ".ogv", ".ogx", ".qt", ".rm", ".rmvb", ".tp", ".trp", ".ts", ".vc1", ".vob", ".vro", ".vvc",
+    ".webm", ".wmv", ".wtv", ".xvid", ".y4m",
 }
 # fmt: on
-MEDIA_SUFFIXES = frozenset(_IMAGE_SUFFIXES | _STREAM_SUFFIXES)
+MEDIA_SUFFIXES = frozenset(_IMAGE_SUFFIXES | _RAW_SUFFIXES | _SOUND_SUFFIXES | _VIDEO_SUFFIXES)
+MOTION_JPEG_SUFFIXES = frozenset({".mjpeg", ".mjpg"})
+"""Suffixes of films that are JPEG images in a row. By its first bytes, such a film is its first image."""
 _PLAYLIST_STARTS = (
     b"#EXTM3U",
     b"ffconcat ",
     b"[playlist]",
+    b"[Reference]",
     b"<asx",
+    b"<ASX",
     b"<MPD",
     b"<smil",
+    b"<SmoothStreamingMedia",
+    b"<playlist",
     b"v=0\r\n",
     b"v=0\n",
     b"RTSPtext",
+    b"rtsp://",
 )
+TAG_STARTS = (b"ID3", b"APETAGEX")
+_HTTP_HEADER_BYTES = 1 << 16
+"""Longest header of a response that is skipped."""
 
 
 @dataclass(frozen=True, slots=True)
-class Signature:
-    """A format that is recognised by its first bytes."""
+class Found:
+    """Media in a file."""
 
-    kind: Literal["image", "stream"]
-    """"image" or "stream" (audio, video or both)."""
-    format: str
-    """Name of the format: Pillow's for images, FFmpeg's demuxer for streams."""
-    distinctive: bool = True
-    """False if the signature is so short that the suffix of the file must agree."""
+    signature: Signature
+    offset_bytes: int
+    """Number of bytes before the media: tags, headers of a transfer, zeros."""
 
 
 def looks_like_media(path: Path) -> bool:
-    """Return whether a file should be probed; others are silently ignored.
+    """Return whether a file should be probed; others are counted, but not reported one by one.
 
     A known suffix is enough: probing detects other content. Without one, a regular file must begin with a distinctive
     signature. At most `HEAD_BYTES` are read.
@@ -68,31 +98,51 @@ def looks_like_media(path: Path) -> bool:
     """
     known = path.suffix.lower() in MEDIA_SUFFIXES | TEXT_SUFFIXES | PLAYLIST_SUFFIXES
     try:
-        mode = path.stat().st_mode
-        if known or not stat.S_ISREG(mode):
-            return known and not stat.S_ISDIR(mode)
-        with path.open("rb") as file:
-            signature = sniff(file.read(HEAD_BYTES))
-    except OSError:
+        if known:
+            return not stat.S_ISDIR(path.stat().st_mode)
+        with open_regular(path) as file:
+            head = file.read(HEAD_BYTES)
+    except (MediaError, OSError):
         return known
-    return signature is not None and signature.distinctive
+    signature = signature_of(head)
+    return head.startswith(b"ID3") or (signature is not None and signature.distinctive)
 
 
-def sniff(head: bytes) -> Signature | None:
-    """Detect the format of a file.
+def find_media(file: BinaryIO) -> Found | None:
+    """Find the beginning of the media in a file, and their format.
 
-    Args:
-        head: the first `HEAD_BYTES` of the file, or all of it if it is shorter.
+    Tags, headers of HTTP and zeros in front are skipped. Otherwise at most `SEARCH_BYTES` are searched, and only for
+    streams of frames or packets, which recordings cut anywhere.
 
     Returns:
-        None if no known signature matches.
+        None if it is of no known format.
     """
-    if head[4:8] == b"ftyp":
-        return _iso_media(head)
-    for start, signature in _STARTS:
-        if head.startswith(start):
-            return signature
-    return _riff(head) or _mpeg(head) or _weak(head)
+    start = leading_bytes(file)
+    head = _read_at(file, start, HEAD_BYTES)
+    signature = signature_of(head)
+    # MP3 with one tag is what the libraries expect; for all others, the tag is hidden from them.
+    hidden = 0 if signature and signature.format == "mp3" and _is_one_tag(file, start) else start
+    if signature is not None and signature.distinctive:
+        return Found(signature, hidden)
+    if is_playlist(head) or (signature is None and is_text(head)):
+        return None
+    data = _read_at(file, start, SEARCH_BYTES)
+    if signature is None:
+        return _behind_zeros(data, start) or _resynchronised(data, start)
+    certain = signature.format not in FRAMED or is_stream_of(data, signature.format)
+    # Noise may begin like a frame.
+    return Found(signature, hidden) if certain else _resynchronised(data, start) or Found(signature, hidden)
+
+
+def leading_bytes(file: BinaryIO) -> int:
+    """Return the number of bytes of tags and of headers of HTTP at the beginning of a file; 0 if that is all of it."""
+    size = os.fstat(file.fileno()).st_size
+    start = 0
+    while (length := _tag_bytes(_read_at(file, start, _HTTP_HEADER_BYTES))) > 0:
+        start += length
+        if start >= size:
+            return 0
+    return start
 
 
 def is_playlist(head: bytes) -> bool:
@@ -111,83 +161,40 @@ def is_text(head: bytes) -> bool:
     return not any(character < " " and character not in "\t\n\r\f\x1b" for character in text)
 
 
-_STARTS = [
-    (b"\x89PNG\r\n\x1a\n", Signature("image", "PNG")),
-    (b"\xff\xd8\xff", Signature("image", "JPEG")),
-    (b"GIF87a", Signature("image", "GIF")),
-    (b"GIF89a", Signature("image", "GIF")),
-    (b"II*\x00", Signature("image", "TIFF")),
-    (b"MM\x00*", Signature("image", "TIFF")),
-    (b"fLaC", Signature("stream", "flac")),
-    (b"OggS", Signature("stream", "ogg")),
-    (b"\x1aE\xdf\xa3", Signature("stream", "matroska")),
-    (b"FLV\x01", Signature("stream", "flv")),
-    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", Signature("stream", "asf")),
-    (b"riff\x2e\x91\xcf\x11", Signature("stream", "w64")),
-    (b".snd\x00\x00", Signature("stream", "au")),
-    (b"caff\x00\x01", Signature("stream", "caf")),
-    (b"#!AMR", Signature("stream", "amr")),
-    (b"wvpk", Signature("stream", "wv")),
-    (b"\x00\x00\x01\xba", Signature("stream", "mpeg")),
-    (b"\x00\x00\x01\xb3", Signature("stream", "mpegvideo")),
-    (b"\x00\x00\x01\xb0", Signature("stream", "m4v")),
-    (b"ID3\x02", Signature("stream", "mp3")),
-    (b"ID3\x03", Signature("stream", "mp3")),
-    (b"ID3\x04", Signature("stream", "mp3")),
-]
+def _tag_bytes(head: bytes) -> int:
+    """Return the length of the tag or the header that `head` begins with, or 0."""
+    if head.startswith(b"ID3") and len(head) >= 10 and not any(byte & 0x80 for byte in head[6:10]):
+        size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
+        return 10 + size + (10 if head[5] & 0x10 else 0)
+    if head.startswith(b"APETAGEX") and len(head) >= 32:
+        return 32 + int.from_bytes(head[12:16], "little")
+    if head.startswith(b"TAG") and signature_of(head[128:]) is not None:
+        return 128
+    if head.startswith((b"HTTP/", b"ICY ")):
+        end = head.find(b"\r\n\r\n")
+        return end + 4 if end >= 0 else 0
+    return 0
 
 
-def _iso_media(head: bytes) -> Signature:
-    brand = head[8:12]
-    if brand in (b"avif", b"avis"):
-        return Signature("image", "AVIF")
-    if brand in (b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1"):
-        return Signature("image", "AVIF" if b"avif" in head[:64] else "HEIF")
-    return Signature("stream", "mov")
+def _is_one_tag(file: BinaryIO, start: int) -> bool:
+    head = _read_at(file, 0, 10)
+    return head.startswith(b"ID3") and _tag_bytes(head) == start
 
 
-def _riff(head: bytes) -> Signature | None:
-    kinds = {
-        (b"RIFF", b"WAVE"): Signature("stream", "wav"),
-        (b"RF64", b"WAVE"): Signature("stream", "wav"),
-        (b"RIFF", b"AVI "): Signature("stream", "avi"),
-        (b"RIFF", b"WEBP"): Signature("image", "WEBP"),
-        (b"FORM", b"AIFF"): Signature("stream", "aiff"),
-        (b"FORM", b"AIFC"): Signature("stream", "aiff"),
-    }
-    return kinds.get((head[:4], head[8:12]))
-
-
-def _mpeg(head: bytes) -> Signature | None:
-    if _has_sync(head, 0, 188) or _has_sync(head, 4, 192):
-        return Signature("stream", "mpegts")
-    code, found, unit = head[:8].partition(b"\x00\x00\x01")
-    if not found or code.strip(b"\x00") or len(unit) < 2:
-        return None
-    if unit[0] & 0x9F in (0x07, 0x09, 0x06):
-        return Signature("stream", "h264", distinctive=False)
-    if unit[0] in (0x40, 0x42, 0x46) and unit[1] == 0x01:
-        return Signature("stream", "hevc", distinctive=False)
+def _behind_zeros(data: bytes, start: int) -> Found | None:
+    zeros = len(data) - len(data.lstrip(b"\x00"))
+    # Some signatures begin with zeros.
+    for position in range(max(zeros - 4, 0), zeros + 1):
+        signature = signature_of(data[position : position + HEAD_BYTES])
+        if signature is not None and signature.distinctive:
+            return Found(signature, start + position)
     return None
 
 
-def _has_sync(head: bytes, first: int, step: int) -> bool:
-    marks = head[first : first + 4 * step : step]
-    return len(marks) == 4 and marks == b"GGGG"
+def _resynchronised(data: bytes, start: int) -> Found | None:
+    found = find_stream(data)
+    return found and Found(found[1], start + found[0])
 
 
-def _weak(head: bytes) -> Signature | None:
-    """Detect formats with short signatures."""
-    if head[4:8] in (b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot"):
-        return Signature("stream", "mov", distinctive=False)
-    if head[:2] == b"BM" and head[6:10] == bytes(4) and head[14:15] in (b"\x0c", b"\x28", b"\x38", b"\x6c", b"\x7c"):
-        return Signature("image", "BMP", distinctive=False)
-    if head.startswith(b"\x0b\x77"):
-        return Signature("stream", "ac3", distinctive=False)
-    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
-        return None
-    layer, bitrate, rate = head[1] >> 1 & 3, head[2] >> 4, head[2] >> 2 & 3
-    if layer == 0 and head[1] & 0xF0 == 0xF0:
-        return Signature("stream", "aac", distinctive=False)
-    plausible = layer in (1, 2) and head[1] >> 3 & 3 != 1 and 0 < bitrate < 15 and rate != 3
-    return Signature("stream", "mp3", distinctive=False) if plausible else None
+def _read_at(file: BinaryIO, offset: int, size: int) -> bytes:
+    return os.pread(file.fileno(), size, offset)

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 REPLACE = "Replace it with an intact copy."
-"""The remedy for damage."""
+"""The remedy for what cannot be anything but damage."""
+CONVERT = "If a player or viewer opens it, convert it there; otherwise replace it with an intact copy."
+"""The remedy for what may be damaged, or only unusual."""
 RETRY = "Try again; if it fails again, check the disk."
 """The remedy for errors of the system."""
 _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
@@ -36,6 +38,14 @@ class Source:
     file: BinaryIO
     demuxer: str
     """Name of the format: Pillow's for images, FFmpeg's demuxer for audio and video."""
+    offset_bytes: int = 0
+    """Number of bytes before the media. If there are any, only an `IndependentReader` may be passed to libraries."""
+    stop_bytes: int | None = None
+    """Position in the file at which the media end; None for its end."""
+
+    def reader(self) -> IndependentReader:
+        """Return a reader of the media, without the bytes before them."""
+        return IndependentReader(self.file, self.offset_bytes, self.stop_bytes)
 
 
 def open_regular(path: Path) -> BinaryIO:
@@ -47,15 +57,25 @@ def open_regular(path: Path) -> BinaryIO:
         MediaError: reading it failed for a possibly transient reason: a disk error, too many open files.
     """
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            kind = next((name for test, name in _KINDS if test(status.st_mode)), "something else")
-            raise UnsupportedMediaError(path, f"{kind}, not a regular file", "Name a file.")
-        if status.st_size == 0:
-            raise BrokenMediaError(path, "an empty file (0 bytes)", REPLACE)
-        return path.open("rb")
+        _check_regular(path, path.stat())
+        # In the meantime, the name may have become that of a pipe, which must not be waited for.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        try:
+            _check_regular(path, os.fstat(descriptor))
+            return os.fdopen(descriptor, "rb")
+        except BaseException:
+            os.close(descriptor)
+            raise
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
+
+
+def _check_regular(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        kind = next((name for test, name in _KINDS if test(status.st_mode)), "something else")
+        raise UnsupportedMediaError(path, f"{kind}, not a regular file", "Name a file.")
+    if status.st_size == 0:
+        raise BrokenMediaError(path, "an empty file (0 bytes)", REPLACE)
 
 
 def descriptor_path(file: BinaryIO) -> str:
@@ -64,27 +84,41 @@ def descriptor_path(file: BinaryIO) -> str:
 
 
 class IndependentReader:
-    """A reader with its own position in an open file, so that several readers can share it. Need not be closed."""
+    """A reader with its own position in an open file, so that several readers can share it. Need not be closed.
 
-    def __init__(self, file: BinaryIO) -> None:
+    Args:
+        file: the file.
+        offset: position in the file that is the beginning for the reader.
+        stop: position in the file that is the end for the reader; None for the end of the file.
+    """
+
+    def __init__(self, file: BinaryIO, offset: int = 0, stop: int | None = None) -> None:
         self._descriptor = file.fileno()
+        self._offset, self._stop = offset, stop
         self._position = 0
 
-    def read(self, size: int) -> bytes:
-        """Read at most `size` bytes."""
-        data = os.pread(self._descriptor, size, self._position)
+    def read(self, size: int = -1) -> bytes:
+        """Read at most `size` bytes, or all that are left."""
+        if size < 0 or self._stop is not None:
+            left = max(0, self._size() - self._position)
+            size = left if size < 0 else min(size, left)
+        data = os.pread(self._descriptor, size, self._offset + self._position)
         self._position += len(data)
         return data
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Move the position, and return it."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: os.fstat(self._descriptor).st_size}
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size()}
         self._position = max(0, base[whence] + offset)
         return self._position
 
     def tell(self) -> int:
         """Return the position."""
         return self._position
+
+    def _size(self) -> int:
+        stop = os.fstat(self._descriptor).st_size if self._stop is None else self._stop
+        return stop - self._offset
 
 
 def _unreadable(path: Path, error: OSError | ValueError) -> MediaError:

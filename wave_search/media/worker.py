@@ -24,10 +24,19 @@ if TYPE_CHECKING:
 
     from wave_search.media.info import DecodedSegment, DecodeRequest, MediaInfo
 
+MORE_MEMORY = "Reduce its resolution, or allow more with --decoder-memory and --retry."
+"""The remedy for files that take more memory than a decoder may use."""
 _BLOCK_BYTES = 1 << 20
 _PR_SET_PDEATHSIG = 1
-_TRANSIENT = frozenset({errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT})
-"""Errors of the system rather than the file."""
+_TRANSIENT = frozenset(
+    {
+        *(errno.EIO, errno.ENXIO, errno.ENODEV, errno.EREMOTEIO, errno.ESTALE),
+        *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.ENOLCK),
+        *(errno.ETIMEDOUT, errno.ECONNABORTED, errno.ECONNREFUSED, errno.ECONNRESET, errno.ENOTCONN, errno.ESHUTDOWN),
+        *(errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH),
+    }
+)
+"""Errors of the system, the disk or the network rather than the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +61,7 @@ def main(descriptor: int, parent: int, memory_bytes: int) -> None:
     Args:
         descriptor: of the socket.
         parent: id of the process at the other end.
-        memory_bytes: limit of data memory; a decoder that needs more fails.
+        memory_bytes: limit of data memory (RLIMIT_DATA); a decoder that needs more fails.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # A busy decoder does not notice that the socket was closed, so the kernel must end it.
@@ -80,32 +89,44 @@ def _answer(request: Request, memory_bytes: int) -> Iterator[Reply]:
     except WaveSearchError as error:
         yield Reply(error)
     except MemoryError:
-        limit = f"decoding it takes more than {memory_bytes / 2**30:.3g} GiB of memory"
-        yield Reply(DecodeLimitError(path, limit, "Reduce its resolution."))
+        limit = f"decoding it takes more than {memory_bytes / 2**30:.3g} GiB of memory, the limit of a decoder"
+        yield Reply(DecodeLimitError(path, limit, MORE_MEMORY))
     except Exception as error:  # on damaged files, libraries raise errors of any type
         yield Reply(failure_of(path, error))
 
 
 def failure_of(path: Path, error: Exception) -> MediaError:
     """Return the error of a file for an exception: damage, or a possibly transient system failure."""
-    from wave_search.media.source import REPLACE, RETRY
+    from wave_search.media.source import CONVERT, RETRY
 
     # Libraries derive their own errors for damaged files from OSError.
-    if type(error) is OSError and error.errno in _TRANSIENT:
+    if isinstance(error, OSError) and type(error).__module__ == "builtins" and error.errno in _TRANSIENT:
         return MediaError(path, f"cannot be read ({error.strerror})", RETRY)
+    if isinstance(error, ImportError):  # also if no more files can be opened
+        return MediaError(path, f"the decoder cannot be loaded ({error})", RETRY)
     lines = str(error).strip().splitlines() or [""]
-    return BrokenMediaError(path, f"cannot be decoded ({type(error).__name__}: {lines[0][:120]})", REPLACE)
+    return BrokenMediaError(path, f"cannot be decoded ({type(error).__name__}: {lines[0][:120]})", CONVERT)
 
 
 def _serve(request: Request) -> Iterator[MediaInfo | DecodedSegment]:
+    from wave_search.media.bounds import check_info, check_segment
+    from wave_search.media.completeness import declared_s
     from wave_search.media.decode import decode_segments
     from wave_search.media.probe import probe
     from wave_search.media.source import Source, open_regular
 
     with open_regular(request.path) as file:
         if request.decode is not None:
-            yield from decode_segments(Source(request.path, file, request.decode.info.container), request.decode)
+            decoding = request.decode
+            source = Source(request.path, file, decoding.info.container, decoding.info.offset_bytes)
+            for segment in decode_segments(source, decoding):
+                check_segment(request.path, segment)
+                yield segment
             return
         info = probe(request.path, file, os.fstat(file.fileno()).st_size)
+        if info.kind in ("audio", "video") and info.duration_s is not None:
+            source = Source(request.path, file, info.container)
+            info = replace(info, declared_s=declared_s(source, info.size_bytes, info.duration_s))
+        check_info(request.path, info)
         file.seek(0)
         yield replace(info, digest=digest(iter(lambda: file.read(_BLOCK_BYTES), b"")))

@@ -1,4 +1,4 @@
-"""A model and the decoder process that feeds it, both created on first use."""
+"""A model and the decoder processes that feed it, both created on first use."""
 
 from __future__ import annotations
 
@@ -8,37 +8,64 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from wave_search import media, models
-from wave_search.errors import IndexMismatchError
+from wave_search.errors import IndexMismatchError, ModelDownloadError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from wave_search.models.base import Embedder, LoadOptions, ModelSpec
 
 
 class ModelSession:
-    """A model and a decoder process for queries.
+    """A model and decoder processes for queries.
 
     Args:
         name: of the model.
         options: how to load it.
         pinned: the required model; None for any.
+        decoder_memory_bytes: memory of all decoder processes together; None for a quarter of the machine's.
+        may_download: called with the name of a model that `options` do not allow to download, before an error is
+            raised; returns whether to download it after all.
     """
 
-    def __init__(self, name: str, options: LoadOptions, pinned: ModelSpec | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        options: LoadOptions,
+        pinned: ModelSpec | None = None,
+        *,
+        decoder_memory_bytes: int | None = None,
+        may_download: Callable[[str], bool] | None = None,
+    ) -> None:
         self._name = name
         self._options = options
         self._pinned = pinned
+        self._decoder_memory_bytes = decoder_memory_bytes
+        self._may_download = may_download
         self._model: Embedder | None = None
         self._decoders: media.DecoderPool | None = None
         self._lock = Lock()
 
     @classmethod
-    def for_index(cls, name: str, options: LoadOptions, pinned: ModelSpec) -> ModelSession:
+    def for_index(
+        cls,
+        name: str,
+        options: LoadOptions,
+        pinned: ModelSpec,
+        *,
+        decoder_memory_bytes: int | None = None,
+        may_download: Callable[[str], bool] | None = None,
+    ) -> ModelSession:
         """Return a session for the model that an index was made with.
+
+        Only a user who names the model, or agrees, has it downloaded: the index may come from anyone.
 
         Args:
             name: "auto" or the name of that model. A directory may also be a copy of it.
             options: how to load it.
             pinned: the model that the index was made with.
+            decoder_memory_bytes: as for `ModelSession`.
+            may_download: asks whether to download the model if `name` is "auto"; None to refuse.
 
         Raises:
             IndexMismatchError: it is another model, or has another quantization or other options of its family.
@@ -58,11 +85,16 @@ class ModelSession:
                 )
         options = replace(options, quantization=pinned.quantization, family=pinned.options)
         directory = Path(name).expanduser()
-        if name == "auto" or _is_name_of(name, pinned) or str(directory.resolve()) == pinned.name:
-            return cls(pinned.name, options, pinned)
+        if name == "auto":
+            options = replace(options, download=False)
+            return cls(
+                pinned.name, options, pinned, decoder_memory_bytes=decoder_memory_bytes, may_download=may_download
+            )
+        if _is_name_of(name, pinned) or str(directory.resolve()) == pinned.name:
+            return cls(pinned.name, options, pinned, decoder_memory_bytes=decoder_memory_bytes)
         if not directory.is_dir():
             raise _mismatch(name, pinned)
-        session = cls(name, options, pinned)
+        session = cls(name, options, pinned, decoder_memory_bytes=decoder_memory_bytes)
         session.model()
         return session
 
@@ -70,27 +102,37 @@ class ModelSession:
         """Return the model, loaded at the first call.
 
         Raises:
-            ModelError: it cannot be loaded.
+            ModelError: it cannot be loaded, or would have to be downloaded (ModelDownloadError).
             IndexMismatchError: it is not the pinned one.
         """
         with self._lock:
             if self._model is None:
-                loaded = models.load(self._name, self._options)
+                loaded = self._loaded()
                 if self._pinned is not None:
                     check_same(loaded.spec, self._pinned)
                 self._model = loaded
             return self._model
 
+    def _loaded(self) -> Embedder:
+        try:
+            return models.load(self._name, self._options)
+        except ModelDownloadError as error:
+            if self._may_download is None or not self._may_download(error.name):
+                raise
+            return models.load(self._name, replace(self._options, download=True))
+
     def decoders(self) -> media.DecoderPool:
-        """Return the decoder process, started at the first call."""
+        """Return the decoder processes, which start when they are used."""
         sampling = (self._pinned or self.model().spec).sampling
         with self._lock:
             if self._decoders is None:
-                self._decoders = media.DecoderPool(1, sampling)
+                self._decoders = media.DecoderPool(
+                    media.default_workers(), sampling, memory_bytes=self._decoder_memory_bytes
+                )
             return self._decoders
 
     def close(self) -> None:
-        """Stop the decoder process and release the model. Both are recreated on the next use."""
+        """Stop the decoder processes and release the model. Both are recreated on the next use."""
         with self._lock:
             if self._decoders is not None:
                 self._decoders.close()

@@ -30,6 +30,10 @@ _LAST_NAME = 2**64 - 1
 """Lance names a version by its distance from this, so that the latest comes first."""
 HINT = "latest_version_hint.json"
 """The only Lance file that changes. A crash may leave it incomplete; nothing depends on it."""
+_MADE = re.compile(
+    rf"{FOLDER}/({'|'.join(NAMES)})\.lance/(data|_versions|_transactions|_deletions)/[0-9a-f-]+"
+    r"\.(lance|manifest|txn|arrow|bin)"
+)
 _VERSION = re.compile(r"/([0-9]+)\.manifest$")
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 """How Rust formats a system error."""
@@ -58,6 +62,7 @@ class Tables:
             IndexStateError: the disk cannot be written.
         """
         with write_errors(store.url(FOLDER)):
+            _check_plain(store)
             database = _connect(store)
             tables = {}
             for name, schema in schemas(dim).items():
@@ -80,7 +85,7 @@ class Tables:
             IndexStateError: the versions were removed, or cannot be read now.
         """
         with read_errors(store, pin):
-            if not any(store.list(FOLDER)):  # lancedb would create the folder
+            if not _check_plain(store):  # lancedb would create the folder
                 raise FileNotFoundError("there is no such folder")
             database = _connect(store)
             tables = {name: database.open_table(name) for name in NAMES}
@@ -297,6 +302,11 @@ def _drop_later_versions(store: FileStore, versions: Mapping[str, int]) -> bool:
     return bool(later)
 
 
+def is_made(name: str) -> bool:
+    """Return whether a file has a name that only Lance gives to the files of our tables."""
+    return _MADE.fullmatch(name) is not None or is_hint(name)
+
+
 def is_hint(name: str) -> bool:
     """Return whether a file of the tables is the one that may change."""
     return name.rpartition("/")[2] == HINT
@@ -306,6 +316,18 @@ def one_of(column: str, values: Sequence[int] | Sequence[bytes]) -> str:
     """Return a filter for the rows whose `column` is one of `values`."""
     literals = (f"X'{value.hex()}'" if isinstance(value, bytes) else str(int(value)) for value in values)
     return f"{column} IN ({', '.join(literals)})"
+
+
+def _check_plain(store: FileStore) -> bool:
+    """Check that there is no link below the folder of the tables, because Lance would follow it.
+
+    Returns:
+        Whether there are any files.
+
+    Raises:
+        IndexStateError: there is a link, or something else that is no file.
+    """
+    return sum(1 for _ in store.list(FOLDER)) > 0
 
 
 def _connect(store: FileStore) -> Any:

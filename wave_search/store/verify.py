@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wave_search.errors import IndexNotFoundError, IndexStateError
-from wave_search.store import checksums, embedding_cache, manifest, schema
-from wave_search.store.cleanup import unreferenced_files, unused_shards
+from wave_search.files import LAST_HITS
+from wave_search.store import checksums, embedding_cache, local_files, manifest, schema, shards, tables
+from wave_search.store.cleanup import foreign_files, unreferenced_files, unused_shards
 from wave_search.store.local_files import LocalFiles
 from wave_search.store.rows import Problem, ShardRef
 from wave_search.store.shards import check_folder, damaged, read_bytes, shard_folder
@@ -26,6 +27,16 @@ if TYPE_CHECKING:
     from wave_search.store.manifest import Manifest
     from wave_search.store.rows import CodebookRef
 
+PARTS = (
+    local_files.LOCK,
+    manifest.FOLDER,
+    tables.FOLDER,
+    checksums.FOLDER,
+    shards.SHARDS_FOLDER,
+    *embedding_cache.FILES,
+    LAST_HITS,
+)
+"""All that an index has in its folder."""
 _NORM_TOLERANCE = 2e-3
 """Upper bound on how much rounding to float16 changes the norm of a unit vector."""
 _BATCH_ROWS = 4_096
@@ -41,6 +52,8 @@ def verify(directory: Path) -> tuple[Problem, ...]:
         IndexStateError: its files cannot be listed.
     """
     store = LocalFiles(directory)
+    if links := [_problem(error) for error in store.faults(PARTS)]:
+        return tuple(links)  # no command reads such an index
     while True:
         latest = manifest.versions(store)[-1:]
         found = _problems(store)
@@ -167,7 +180,7 @@ def _covers(snapshot: Snapshot, shard: ShardRef) -> bool:
 def _orphans(store: FileStore) -> Iterator[Problem]:
     """List files that a crash left or that are being written. Older versions do not count: they may be in use."""
     yield from _unused(store)
-    cache = store.local_path(embedding_cache.NAME)
+    cache = store.local_path("") / embedding_cache.NAME
     if damage := embedding_cache.damage(cache):
         yield Problem(f"{cache} is damaged: {damage}", "Delete it: queries fill it again.", orphan=True)
     for name in manifest.unpublished(store):
@@ -185,6 +198,9 @@ def _unused(store: FileStore) -> Iterator[Problem]:
             yield Problem(f"an older version is unreadable: {error.message}", _UNREFERENCED, orphan=True)
     for folder in unused_shards(store, states):
         yield Problem(f"{store.url(folder)} belongs to no version of the index", _UNREFERENCED, orphan=True)
+    if names := foreign_files(store, states):
+        what = f"{len(names)} files in the folders of the index are not its own, for example {store.url(names[0])}"
+        yield Problem(what, "wave-search leaves them alone: move them to another folder.", orphan=True)
     with suppress(IndexStateError):  # reported separately if it concerns the newest version
         listing = checksums.read(store, *(state.table_checksums for state in states))
         if names := unreferenced_files(store, listing):

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 _ESCAPED_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Control, format (invisible, bidirectional) and surrogate characters, line and paragraph separators."""
 
+_MAX_SUFFIXES = 8
+"""More kinds of files that are not media are listed as "others"; the report in JSON has all."""
+
 
 def printable(text: str | Path) -> str:
     r"""Escape the characters of a name or a text that could control a terminal or forge a line of output.
@@ -111,6 +114,11 @@ def report_sentences(report: IndexReport) -> Iterator[str]:
     }
     if any(others.values()):
         yield ", ".join(f"{count:,} {what}" for what, count in others.items() if count)
+    if report.not_media:
+        suffixes = list(report.not_media.items())
+        parts = [f"{count:,} {printable(suffix) or 'without a suffix'}" for suffix, count in suffixes[:_MAX_SUFFIXES]]
+        rest = sum(count for _, count in suffixes[_MAX_SUFFIXES:])
+        yield "not media: " + ", ".join([*parts, *([f"{rest:,} others"] if rest else [])])
 
 
 def training_numbers(training: Training, steps_per_s: float | None) -> str:

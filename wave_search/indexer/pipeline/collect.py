@@ -50,7 +50,8 @@ class Collector:
         match outcome:
             case NotMedia(file):
                 self.not_media.append(file.path)
-                self._stats.count("ignored", current=path)
+                self._stats.add_not_media(path)
+                self._stats.count("not_media", current=path)
             case Failed(file, _, digest):
                 self._fail(file, outcome)
                 self._settle(digest, outcome)

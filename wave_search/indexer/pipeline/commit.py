@@ -153,9 +153,14 @@ def _file_row(file: FoundFile, content_id: int | None, failure: Failure | None) 
         device=file.device,
         content_id=content_id,
         status="skipped" if content_id is None else "indexed",
-        cause=failure.cause if failure else "",
-        remedy=failure.remedy if failure else "",
+        cause=_encodable(failure.cause) if failure else "",
+        remedy=_encodable(failure.remedy) if failure else "",
     )
+
+
+def _encodable(text: str) -> str:
+    """Escape what cannot be stored: libraries may quote names that are not UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _content_row(info: MediaInfo) -> ContentRow:

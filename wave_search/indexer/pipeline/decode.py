@@ -17,6 +17,7 @@ from wave_search.indexer.pipeline.process import (
     NotMedia,
     decode_file,
     identify_file,
+    is_worth_repeating,
 )
 
 if TYPE_CHECKING:
@@ -58,13 +59,20 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
+class Postponed:
+    """A file that is decoded again at the end of the run, because a fault was not its own. Its segments are void."""
+
+    found: Identified
+
+
+@dataclass(frozen=True, slots=True)
 class Fault:
     """An unexpected error in a decoding thread, to be raised in the main thread."""
 
     error: BaseException
 
 
-Event = NotMedia | Failed | Copy | Decoded | Ended | Fault
+Event = NotMedia | Failed | Copy | Decoded | Ended | Postponed | Fault
 
 
 class Claims:
@@ -98,9 +106,16 @@ class Claims:
             self._claimed.add(digest)
         return spec
 
+    def release(self, digest: str) -> None:
+        """Let a content be claimed again, because it was not embedded."""
+        with self._lock:
+            self._claimed.discard(digest)
+
 
 class DecodeStage:
     """Threads that take files in order and put events into a queue.
+
+    A file that fails for a reason that is not its own is tried once more after all others.
 
     Args:
         files: to process.
@@ -115,6 +130,8 @@ class DecodeStage:
     def __init__(self, files: Iterable[FoundFile], decoders: DecoderPool, claims: Claims, workers: int) -> None:
         self.queue: ByteQueue[Event] = ByteQueue(QUEUE_BYTES, workers)
         self._files = iter(files)
+        self._again: list[FoundFile] = []
+        self._repeated: set[bytes] = set()
         self._decoders = decoders
         self._claims = claims
         self._lock = threading.Lock()
@@ -128,7 +145,7 @@ class DecodeStage:
     def stop(self) -> None:
         """Ask the threads to end. A thread that waits for a decoder ends when the decoders are closed."""
         with self._lock:
-            self._files = iter(())
+            self._files, self._again = iter(()), []
         self.queue.close()
 
     def join(self) -> None:
@@ -151,12 +168,27 @@ class DecodeStage:
 
     def _next(self) -> FoundFile | None:
         with self._lock:
-            return next(self._files, None)
+            file = next(self._files, None)
+            return self._again.pop(0) if file is None and self._again else file
+
+    def _must_wait(self, file: FoundFile, failure: Failure | None) -> bool:
+        """Return whether to postpone a file: the fault is not its own, and it is the first one."""
+        if failure is None or not is_worth_repeating(failure) or file.path in self._repeated:
+            return False
+        self._repeated.add(file.path)
+        return True
+
+    def _postpone(self, file: FoundFile) -> None:
+        with self._lock:
+            self._again.append(file)
 
     def _decode(self, file: FoundFile) -> None:
         found = identify_file(file, self._decoders)
         if not isinstance(found, Identified):
-            self.queue.put(found)
+            if isinstance(found, Failed) and self._must_wait(file, found.failure):
+                self._postpone(file)
+            else:
+                self.queue.put(found)
             return
         spec = self._claims.claim(found)
         if isinstance(spec, Copy):
@@ -168,4 +200,9 @@ class DecodeStage:
                 failure = item
             else:
                 self.queue.put(Decoded(found, spec, item), clip_bytes(item.clip))
-        self.queue.put(Ended(found, spec, failure))
+        if self._must_wait(file, failure):
+            self.queue.put(Postponed(found))
+            self._claims.release(found.info.digest)
+            self._postpone(file)
+        else:
+            self.queue.put(Ended(found, spec, failure))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from wave_search import batches
 from wave_search.files import as_path
-from wave_search.indexer.pipeline.decode import Copy, Decoded, Ended, Event, Fault
+from wave_search.indexer.pipeline.decode import Copy, Decoded, Ended, Event, Fault, Postponed
 from wave_search.indexer.pipeline.process import Assembly, Failed, Failure, NotMedia, embed_segments
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ class EmbedStage:
         self._model = model
         self._collector = collector
         self._stats = stats
-        self._open: dict[bytes, Assembly] = {}
+        self._open: dict[int, Assembly] = {}
+        """By the identity of `Identified`, because a batch may hold two attempts to decode a file."""
 
     def run(self, queue: ByteQueue[Event]) -> None:
         """Process events until all producers have left the queue."""
@@ -52,10 +53,9 @@ class EmbedStage:
                     self._stats.add_segments((row.modality for row in embedded), event.segment.media_s, path)
 
     def _assembly(self, event: Decoded | Ended) -> Assembly:
-        path = event.found.file.path
-        if path not in self._open:
-            self._open[path] = Assembly(event.found, event.spec)
-        return self._open[path]
+        if id(event.found) not in self._open:
+            self._open[id(event.found)] = Assembly(event.found, event.spec)
+        return self._open[id(event.found)]
 
     def _settle(self, event: Event) -> None:
         match event:
@@ -65,9 +65,12 @@ class EmbedStage:
                 self._collector.add_copy(event)
             case NotMedia() | Failed():
                 self._collector.add(event)
+            case Postponed(found):
+                if void := self._open.pop(id(found), None):
+                    self._stats.drop_segments(row.modality for row in void.segments)
             case Ended(found, _, failure):
                 assembly = self._assembly(event)
-                del self._open[found.file.path]
+                del self._open[id(found)]
                 outcome = assembly.finish(failure)
                 if isinstance(outcome, Failed):
                     self._stats.drop_segments(row.modality for row in assembly.segments)

@@ -17,7 +17,7 @@ import numpy as np
 
 from wave_search.batches import batched, clip_bytes
 from wave_search.errors import MediaError, ModelError, UsageError
-from wave_search.files import as_path
+from wave_search.files import as_path, mtime_ns
 from wave_search.media import DecodedSegment, MediaInfo, Segmentation, looks_like_media
 from wave_search.media.source import RETRY
 from wave_search.store import NewSegment
@@ -243,6 +243,11 @@ class Assembly:
 _CHANGED = Failure("changed while it was read", "The next run reads it again.", retry=True)
 
 
+def is_worth_repeating(failure: Failure) -> bool:
+    """Return whether the same run may try a file again, later: the fault was not the file's, and it has not changed."""
+    return failure.retry and failure != _CHANGED
+
+
 def _unidentified(file: FoundFile, error: MediaError | OSError) -> Failure:
     if isinstance(error, OSError):
         return Failure(f"cannot be read ({error.strerror})", RETRY, retry=True)
@@ -266,7 +271,7 @@ def _is_as_found(file: FoundFile) -> bool:
         status = as_path(file.path).lstat()
     except OSError:
         return False
-    return (status.st_size, status.st_mtime_ns) == (file.size_bytes, file.mtime_ns)
+    return (status.st_size, mtime_ns(status)) == (file.size_bytes, file.mtime_ns)
 
 
 def _wanted(found: Identified, spec: IndexSpec) -> tuple[Modality, ...]:
