@@ -233,7 +233,7 @@ def scan_packets(
         None for video that is None or has no packets, and a summary for each audio stream.
     """
     origin = origin_s(container)
-    clock = PacketClock(origin, declared_s(container), broadcast=is_broadcast(container))
+    clock = PacketClock(origin, declared_s(container), broadcast=video is not None and is_broadcast(container))
     adts = is_adts(container)
     scans = {audio.index: AudioScan(clock, audio) for audio in audios}
     pictures = _PictureScan()

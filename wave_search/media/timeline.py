@@ -2,8 +2,8 @@
 
 A step forward between two packets of a stream is a pause, of silence or without a picture. It is believed up to an
 hour; a longer one only if the container declares a duration that includes it, or another stream has packets up to its
-end. In formats of broadcasts, which declare no duration and are cut together, a step that all streams make is believed
-up to a minute. A step back, and a step forward that is not believed, is a clock that was set: what follows is joined to
+end. In formats of broadcasts, which declare no duration and are cut together, a step that the picture and all sound
+make is believed up to a minute. A step back, and a step forward that is not believed, is a clock that was set: what follows is joined to
 what precedes, in all streams, as players do. So a clock that jumps by years does not become years of silence.
 """
 
@@ -37,7 +37,7 @@ class PacketClock:
     Args:
         origin_s: time stamp at which the file begins, in seconds.
         declared_s: duration that the container declares, or 0.0.
-        broadcast: whether the format is one of broadcasts.
+        broadcast: whether it is a picture, perhaps with sound, in a format of broadcasts.
     """
 
     def __init__(self, origin_s: float, declared_s: float, *, broadcast: bool) -> None:
@@ -77,7 +77,7 @@ class PacketClock:
 
     def _plausible(self, stream: int, end_s: float, time_s: float) -> bool:
         others_s = [other_s for other, other_s in self._ends_s.items() if other != stream]
-        if time_s - end_s <= (MAX_JOINT_PAUSE_S if self._broadcast and others_s else MAX_PAUSE_S):
+        if time_s - end_s <= (MAX_JOINT_PAUSE_S if self._broadcast else MAX_PAUSE_S):
             return time_s <= MAX_DURATION_S
         known_s = max(self._declared_s, max(others_s, default=0.0) + _INTERLEAVING_S)
         return time_s <= min(known_s + _MAX_OVERLAP_S, MAX_DURATION_S)

@@ -38,6 +38,7 @@ _OF_CONTENTS = (
     "audio_codec",
     "sample_rate_hz",
     "channels",
+    "audio_tracks",
 )
 _OF_SEGMENTS = ("modality", "start_s", "stop_s", "text")
 BUILT_IN = (*_OF_FILES, *_OF_CONTENTS, *_OF_SEGMENTS)
