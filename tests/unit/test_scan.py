@@ -12,10 +12,10 @@ from wave_search.indexer.scan import (
     Scan,
     is_under,
     join_roots,
+    leads_into,
     outermost,
     resolve,
     scan,
-    leads_into,
     unfollowed_link,
 )
 
