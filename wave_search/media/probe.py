@@ -8,10 +8,20 @@ from typing import TYPE_CHECKING, Any
 from wave_search.errors import BrokenMediaError, MediaError, UnsupportedMediaError
 from wave_search.media import text
 from wave_search.media.audio import check_rate, open_sndfile
-from wave_search.media.demux import choose_audio, choose_video, first_frame, open_container, origin_s, scan_packets
+from wave_search.media.demux import (
+    choose_audio,
+    choose_video,
+    first_frame,
+    open_container,
+    origin_s,
+    scan_packets,
+)
+from wave_search.media.demux import (
+    packets as packets_of,
+)
 from wave_search.media.image import image_size
 from wave_search.media.info import AudioStream, MediaInfo, VideoStream
-from wave_search.media.refusals import FOREIGN_HEAD_BYTES, foreign_kind, refuse_encrypted
+from wave_search.media.refusals import FOREIGN_HEAD_BYTES, foreign_kind, is_initialization_segment, refuse_encrypted
 from wave_search.media.signatures import signature_of
 from wave_search.media.sniff import (
     HEAD_BYTES,
@@ -138,7 +148,7 @@ def probe_streams(source: Source, size_bytes: int) -> MediaInfo:
     video = _video_stream(source, video_packets) if video_packets else None
     audio = _audio_stream(source) if audio_packets else None
     if video is None and audio is None:
-        raise _nothing_to_decode(source, container, empty=not (video_packets or audio_packets))
+        raise _nothing_to_decode(source, container)
     duration_s = max(
         video.frames / video.fps if video else 0.0,
         _audio_stop_s(audio_packets, video_packets if video else None) if audio_packets and audio else 0.0,
@@ -154,18 +164,19 @@ def probe_streams(source: Source, size_bytes: int) -> MediaInfo:
     )
 
 
-def _nothing_to_decode(source: Source, container: Any, *, empty: bool) -> MediaError:
+def _nothing_to_decode(source: Source, container: Any) -> MediaError:
     """Return why nothing in a container can be decoded."""
     path = source.path
     tracks = [*container.streams.video, *container.streams.audio]
     if not tracks and len(container.streams):
         return UnsupportedMediaError(path, "contains neither audio nor video, only other tracks", "Exclude it.")
-    if empty and source.demuxer == "mov":
+    if is_initialization_segment(source):
         cause = "its tracks contain nothing, as in the initialization segment of a stream"
         return UnsupportedMediaError(path, cause, "Join it with the segments that belong to it.")
-    unknown = sorted({stream.type for stream in tracks if stream.codec_context is None})
-    if unknown and all(stream.codec_context is None for stream in tracks):
-        cause = f"contains {' and '.join(unknown)} of a codec that is not supported"
+    unknown = [stream for stream in tracks if stream.codec_context is None]
+    # A file that is cut off in its header does not name its codecs either, but has no content.
+    if unknown and len(unknown) == len(tracks) and any(packets_of(container, unknown)):
+        cause = f"contains {' and '.join(sorted({stream.type for stream in unknown}))} of a codec that is not supported"
         return UnsupportedMediaError(path, cause, "Convert it with a program that plays it.")
     return BrokenMediaError(path, "contains no audio or video track that can be decoded", CONVERT)
 
