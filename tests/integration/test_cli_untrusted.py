@@ -60,7 +60,8 @@ def test_on_a_terminal_its_user_is_asked(offline: CommandLine, foreign: Path, an
 
 
 @pytest.mark.parametrize(
-    "where", ["(SELECT count(*) FROM range(100000000000)) > 0", "levenshtein(repeat(path, 10000), repeat('ab', 50000)) > 3"]
+    "where",
+    ["(SELECT count(*) FROM range(100000000000)) > 0", "levenshtein(repeat(path, 10000), repeat('ab', 50000)) > 3"],
 )
 def test_a_condition_is_interrupted_by_ctrl_c(cli: CommandLine, intact: Path, where: str) -> None:
     asked = [cli.program, "query", "--like", "1", "--where", where, "--index", str(intact)]
