@@ -263,7 +263,7 @@ class _Task(Thread):
     def run(self) -> None:
         try:
             self._result = self._work()
-        except BaseException as error:
+        except BaseException as error:  # raised again where it is waited for
             self._error = error
         finally:
             self.done.set()
