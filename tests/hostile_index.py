@@ -362,20 +362,16 @@ ABSURD: dict[str, Builder] = {
     "last hits that are not finite": _content("last-hits.json", b'{"segment_ids": [Infinity, NaN]}'),
     "a lock of absurd content": _content("lock", _DEEP),
     "a cache with a view that never ends": _cache(
-        f"CREATE VIEW vectors AS SELECT i AS space, i AS item, i AS vector, i AS checksum FROM ({_ENDLESS})", _TABLES[1]
+        f"CREATE VIEW vectors AS SELECT i AS space, i AS item, i AS vector, i AS checksum FROM ({_ENDLESS})",  # noqa: S608
+        _TABLES[1],
     ),
     "a cache with a trigger that never ends": _cache(
-        *_TABLES, f"CREATE TRIGGER t BEFORE INSERT ON vectors BEGIN SELECT count(*) FROM ({_ENDLESS}); END"
+        *_TABLES,
+        f"CREATE TRIGGER t BEFORE INSERT ON vectors BEGIN SELECT count(*) FROM ({_ENDLESS}); END",  # noqa: S608
     ),
     "a cache with a table of another kind": _cache("CREATE TABLE vectors (something)", _TABLES[1]),
     "a cache with a journal that names another file": _hot_journal,
-    "a cache with a journal that is a link": lambda index, home: (
-        (
-            _cache(*_TABLES)(index, home),
-            (index / "cache.sqlite3-journal").symlink_to(home / ".bashrc"),
-        )
-        and None
-    ),
+    "a cache with a journal that is a link": _added_link("cache.sqlite3-journal", ".bashrc"),
 }
 """Indexes with a number, a name or a structure that cannot be meant."""
 

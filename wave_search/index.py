@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self, Unpack
 from wave_search import indexer, models, store
 from wave_search.ann import check_faiss
 from wave_search.errors import UsageError
-from wave_search.media import Segmentation, default_workers, divide_memory
+from wave_search.media import Segmentation, default_workers, divide_memory, parse_audio_track
 from wave_search.models import LoadOptions
 from wave_search.models.session import ModelSession
 from wave_search.query import (
@@ -102,6 +102,7 @@ def create(
     model: str = "auto",
     *,
     segment: str = "10",
+    audio_track: str = "auto",
     modalities: Iterable[str] | None = None,
     load: LoadOptions | None = None,
     workers: int | None = None,
@@ -114,6 +115,9 @@ def create(
         model: "auto" (WAVE-7B if it is installed and a GPU can hold it, otherwise wave-nano), a name of
             `known_models`, a directory, or "owner/name" on the Hugging Face hub, optionally with "@revision".
         segment: length of a segment in seconds, "scene", or "none" for whole files.
+        audio_track: what is heard of files with several audio tracks: "auto" (the track that a player plays, or the
+            first one that is not silent), "all" (mixed), a number from 1, or a language as the files state it ("eng").
+            Files without the track are indexed as with "auto".
         modalities: what to embed: "text", "image", "audio", "video", "av"; None for all that the model supports.
         load: device, precision, memory and quantization of the model. The index is pinned to the quantization.
         workers: as for `open`.
@@ -123,14 +127,14 @@ def create(
         UsageError: the folder is not empty, or an argument is not valid.
         ModelError: the model cannot be loaded.
     """
-    segmentation = str(Segmentation.parse(segment))
+    segmentation, track = str(Segmentation.parse(segment)), parse_audio_track(audio_track)
     chosen = None if modalities is None else {parse_modality(name) for name in _names(modalities)}
     session = ModelSession(model, load or LoadOptions(), decoder_memory_bytes=decoder_memory_bytes)
     spec = session.model().spec
     held = tuple(modality for modality in spec.modalities if chosen is None or modality in chosen)
     if not held:
         raise UsageError("there is no modality to index", f"The model supports {', '.join(spec.modalities)}.")
-    snapshot = store.create(Path(path), spec, store.Settings(segmentation, held))
+    snapshot = store.create(Path(path), spec, store.Settings(segmentation, held, audio_track=track))
     return Index(snapshot, session, workers, decoder_memory_bytes)
 
 
@@ -177,10 +181,10 @@ class Index:
         check_faiss()
         if workers is not None:
             check_count("workers", workers)
-        self._session = session
+        self._session, audio_track = session, snapshot.manifest.settings.audio_track
         self._workers, _ = divide_memory(decoder_memory_bytes, workers or default_workers())
         self._decoder_memory_bytes = decoder_memory_bytes
-        self._encoder = Encoder(session.decoders, session.model)
+        self._encoder = Encoder(lambda: session.decoders(audio_track), session.model)
         # Replaced as a whole by `refresh`: a method reads it once, and so sees one version.
         self._searcher = Searcher(snapshot, self._encoder)
         self._refreshing = Lock()

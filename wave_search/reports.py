@@ -63,6 +63,8 @@ class IndexReport:
     """Media files of a modality that the index does not hold."""
     not_media: Mapping[str, int] = field(default_factory=dict)
     """Number of files that are neither media nor text, by suffix in lower case; "" for none. Most frequent first."""
+    several_tracks: int = 0
+    """Of the indexed files, those with several audio tracks; `audio_track` of `create` says which are heard."""
     skipped: tuple[Skipped, ...] = ()
     """Files that cannot be used, found in this run or in an earlier one."""
     unreachable: tuple[Path, ...] = ()

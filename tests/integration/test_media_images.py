@@ -261,6 +261,7 @@ def write_raw(path: Path, previews: list[bytes], *, orientation: int = 1, dng: b
 def test_the_full_size_preview_of_a_raw_photograph(
     decoders: DecoderPool,
     tmp_path: Path,
+    *,
     name: str,
     previews: list[bytes],
     options: dict[str, Any],

@@ -15,7 +15,7 @@ from PIL import Image
 
 from tests.media_decoding import decode
 from tests.media_samples import wav_bytes
-from wave_search.errors import UnsupportedMediaError
+from wave_search.errors import BrokenMediaError, UnsupportedMediaError
 from wave_search.media import DecodedSegment, DecoderPool
 from wave_search.models.wave.clips import SAMPLING
 
@@ -259,3 +259,18 @@ def test_the_initialization_segment_of_a_stream_is_no_damage(decoders: DecoderPo
     path.write_bytes(data[: data.index(b"moof") - 4])
     with pytest.raises(UnsupportedMediaError, match="its tracks contain nothing"):
         decoders.identify(path)
+
+
+def test_an_unknown_codec_is_no_damage(decoders: DecoderPool, tmp_path: Path) -> None:
+    path = make(tmp_path / "film.mkv", Kind("matroska", "libx264"))
+    path.write_bytes(path.read_bytes().replace(b"V_MPEG4/ISO/AVC", b"V_MPEG9/ISO/XYZ"))
+    with pytest.raises(UnsupportedMediaError, match="contains video of a codec that is not supported"):
+        decoders.identify(path)
+
+
+def test_a_file_that_is_cut_off_in_its_header_is_not_called_unsupported(decoders: DecoderPool, tmp_path: Path) -> None:
+    whole = make(tmp_path / "film.mp4", Kind("mp4", "libx264", options={"movflags": "faststart"})).read_bytes()
+    for stop in (300, 400, 500):
+        (tmp_path / "film.mp4").write_bytes(whole[:stop])
+        with pytest.raises(BrokenMediaError):
+            decoders.identify(tmp_path / "film.mp4")

@@ -309,7 +309,7 @@ def kept(memory: MemoryFiles, newest: Manifest, keep_versions_for_s: float) -> l
     spy = TablesSpy()
     cleanup(memory, spy, newest, keep_versions_for_s)  # type: ignore[arg-type]
     versions = manifest.versions(memory)
-    assert spy.kept == dict.fromkeys(NAMES, {*versions})
+    assert spy.kept == {name: {*versions} for name in NAMES}
     assert {name.split("/")[2] for name in names(memory, "shards")} == {*map(shard, versions)}
     return versions
 

@@ -109,7 +109,7 @@ def test_a_damaged_manifest_names_the_way_back(index):
 
 
 OLDER = {"format_version": 1, "byte_order": "middle", "vectors": "float64"}
-NEWER = {"format_version": 4, "digests": {"kind": "sha3"}}
+NEWER = {"format_version": 5, "digests": {"kind": "sha3"}}
 
 
 @pytest.mark.parametrize("content", [OLDER, NEWER])
@@ -123,7 +123,7 @@ def test_another_format_is_refused_whatever_else_it_holds(index, content):
     assert verify(index.local_path("")) == (Problem(caught.value.message, caught.value.remedy),), "said once"
 
 
-@pytest.mark.parametrize("changes", [{"format_version": 2}, {"format_version": 4}])
+@pytest.mark.parametrize("changes", [{"format_version": 2}, {"format_version": 5}])
 def test_another_format_with_the_same_entries_is_refused_too(index, changes):
     manifest.publish(index, STATE)
     rewrite(index, **changes)

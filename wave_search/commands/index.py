@@ -25,7 +25,7 @@ from wave_search.commands.options import (
 from wave_search.commands.render.records import report_record, to_json
 from wave_search.commands.render.text import printable
 from wave_search.errors import UsageError
-from wave_search.media import Segmentation
+from wave_search.media import Segmentation, parse_audio_track
 
 EPILOG = "Example:  wave-search index ~/Videos ~/Sounds --exclude '*.tmp.mp4'"
 
@@ -46,6 +46,14 @@ def index(
     ] = None,
     segment: Annotated[
         str | None, typer.Option(metavar="SECONDS|scene|none", help="Segment length of audio and video (default: 10).")
+    ] = None,
+    audio_track: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|all|N|LANG",
+            help="Audio track to index of files with several: all of them mixed, a number from 1, or a language "
+            "(default: auto, the one that players play, unless it is silent).",
+        ),
     ] = None,
     instruction: Annotated[
         list[str] | None,
@@ -79,6 +87,7 @@ def index(
             paths,
             modalities,
             segment,
+            audio_track,
             model=model,
             load=ws.LoadOptions(device=device, dtype=dtype, quantization=quantization, token_budget=token_budget),
             workers=workers,
@@ -115,6 +124,7 @@ def _opened_or_created(
     paths: list[Path],
     modalities: str | None,
     segment: str | None,
+    audio_track: str | None,
     *,
     model: str,
     load: "ws.LoadOptions",
@@ -126,7 +136,15 @@ def _opened_or_created(
         from wave_search.indexer.scan import resolve
 
         resolve(paths, path)  # before a mistyped name leaves an empty index
-        return ws.create(path, segment=segment or "10", modalities=wanted, model=model, load=load, workers=workers)
+        return ws.create(
+            path,
+            segment=segment or "10",
+            audio_track=audio_track or "auto",
+            modalities=wanted,
+            model=model,
+            load=load,
+            workers=workers,
+        )
     opened = ws.open(path, model, load=load, workers=workers, may_download=may_download)
     info = opened.info()
     for option, given, pinned, same in (
@@ -135,6 +153,12 @@ def _opened_or_created(
             segment,
             info.segmentation,
             segment is None or str(Segmentation.parse(segment)) == info.segmentation,
+        ),
+        (
+            "--audio-track",
+            audio_track,
+            info.audio_track,
+            audio_track is None or parse_audio_track(audio_track) == info.audio_track,
         ),
         ("--modalities", modalities, ",".join(info.modalities), wanted is None or {*wanted} == {*info.modalities}),
     ):

@@ -190,7 +190,7 @@ class _Run:
         workers = min(self._options.workers, len(files))
         collector = Collector(self.committer, self._stats, known, self._known_damage())
         embed_stage = EmbedStage(self._model, collector, self._stats)
-        with DecoderPool(workers, snapshot.manifest.model.sampling) as decoders:
+        with DecoderPool(workers, snapshot.manifest.model.sampling, audio_track=settings.audio_track) as decoders:
             decode_stage = DecodeStage(files, decoders, Claims(spec, known, self._lacking), workers)
             try:
                 decode_stage.start()

@@ -44,6 +44,7 @@ class RunStats:
         self.not_media: Counter[str] = Counter()
         self.skipped: list[Skipped] = []
         self.unreachable: list[Path] = []
+        self.several_tracks = 0
         self.media_s = 0.0
         self._progress = progress
         self._started_s = self._reported_s = time.monotonic()
@@ -113,6 +114,7 @@ class RunStats:
             unchanged=self.counts["unchanged"],
             removed=self.counts["removed"],
             ignored=self.counts["ignored"],
+            several_tracks=self.several_tracks,
             not_media=dict(self.not_media.most_common()),
             skipped=tuple(sorted(self.skipped, key=lambda skipped: skipped.path)),
             unreachable=tuple(self.unreachable),

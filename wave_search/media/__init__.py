@@ -7,6 +7,7 @@ from wave_search.media.info import AudioStream, DecodedSegment, MediaInfo, Video
 from wave_search.media.memory import divide_memory
 from wave_search.media.segmentation import WHOLE, Segmentation
 from wave_search.media.sniff import looks_like_media
+from wave_search.media.track_choice import parse_audio_track
 from wave_search.media.worker_pool import DecoderPool, default_workers
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "default_workers",
     "divide_memory",
     "looks_like_media",
+    "parse_audio_track",
 ]

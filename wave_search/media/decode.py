@@ -17,7 +17,7 @@ from wave_search.media.packet_sound import PacketSound
 from wave_search.media.resampling import Resampled
 from wave_search.media.segmentation import cut_scenes
 from wave_search.media.source import CONVERT
-from wave_search.media.tracks import selected
+from wave_search.media.track_choice import selected
 from wave_search.media.video import FrameSource
 from wave_search.types import Clip, Modality, Span, Waveform
 

@@ -148,4 +148,4 @@ class DecodeRequest:
     """Range to decode; None for the whole file."""
     sampling: Sampling
     audio_track: str
-    """Which audio tracks to decode: see `tracks.selected`."""
+    """Which audio tracks to decode: see `track_choice.selected`."""

@@ -1,4 +1,4 @@
-"""The audio tracks of a file: which there are, of what parts, and which of them are decoded."""
+"""The audio tracks of a file: which there are, and of what parts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ from wave_search.media.packet_sound import PacketSound, part_source
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from wave_search.media.info import MediaInfo
     from wave_search.media.source import Source
     from wave_search.media.timeline import AudioScan
 
@@ -42,22 +41,6 @@ _LONGEST_START = 8
 _MAX_STRETCH = 0.01
 _OGG_HEADER_BYTES = 27
 _SEARCH_BYTES = 1 << 24
-
-
-def selected(info: MediaInfo, choice: str) -> tuple[AudioStream, ...]:
-    """Return the audio tracks of a file that are decoded. They are mixed.
-
-    Args:
-        info: of the file.
-        choice: "auto" for the track that a player plays (or the first one that is not silent), "all", a number from 1,
-            or a language as files state it. Files without such a track are decoded as with "auto".
-    """
-    wanted = info.tracks if choice == "all" else ()
-    if choice.isdecimal():
-        wanted = info.tracks[int(choice) - 1 : int(choice)] if int(choice) > 0 else ()
-    elif choice not in ("all", "auto"):
-        wanted = tuple(track for track in info.tracks if track.language.casefold() == choice.casefold())
-    return wanted or (() if info.audio is None else (info.audio,))
 
 
 def probe_sndfile(source: Source) -> tuple[AudioStream, float] | None:

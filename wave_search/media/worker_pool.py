@@ -72,7 +72,7 @@ class DecoderPool:
         workers: most workers at once: calls from more threads wait. (A thread that decodes several files at once does
             not wait for itself; further workers are started for it.)
         sampling: how frames and audio are sampled; raises ModelError if its policy is unknown.
-        audio_track: which audio tracks are decoded: "auto", "all", a number or a language. See `tracks.selected`.
+        audio_track: which audio tracks are decoded: "auto", "all", a number or a language. See `track_choice.selected`.
         memory_bytes: memory of all workers together, of which each may use an equal part; None for a quarter of the
             machine's. There are fewer workers if each had less than 1 GiB.
         item_timeout_s: CPU time that a worker may take for each answer, in addition to what the size and the duration

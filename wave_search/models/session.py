@@ -121,13 +121,20 @@ class ModelSession:
                 raise
             return models.load(self._name, replace(self._options, download=True))
 
-    def decoders(self) -> media.DecoderPool:
-        """Return the decoder processes, which start when they are used."""
+    def decoders(self, audio_track: str = "auto") -> media.DecoderPool:
+        """Return the decoder processes, which start when they are used.
+
+        Args:
+            audio_track: as for `DecoderPool`; that of the first call counts.
+        """
         sampling = (self._pinned or self.model().spec).sampling
         with self._lock:
             if self._decoders is None:
                 self._decoders = media.DecoderPool(
-                    media.default_workers(), sampling, memory_bytes=self._decoder_memory_bytes
+                    media.default_workers(),
+                    sampling,
+                    audio_track=audio_track,
+                    memory_bytes=self._decoder_memory_bytes,
                 )
             return self._decoders
 

@@ -42,6 +42,10 @@ class IndexInfo:
     model: ModelSpec
     segmentation: str
     """"10" (seconds), "scene" or "none", as it was given."""
+    audio_track: str
+    """Which audio tracks of a file are embedded: "auto", "all", a number or a language."""
+    several_tracks: int
+    """Number of contents with more than one audio track."""
     modalities: tuple[Modality, ...]
     instructions: tuple[str, ...]
     """Instructions that media are embedded with, in addition to the model's own prompt."""
@@ -68,6 +72,8 @@ def describe(snapshot: Snapshot) -> IndexInfo:
         created=manifest.created,
         model=manifest.model,
         segmentation=manifest.settings.segmentation,
+        audio_track=manifest.settings.audio_track,
+        several_tracks=sum(content.audio_tracks > 1 for content in snapshot.contents().values()),
         modalities=manifest.settings.modalities,
         instructions=manifest.settings.instructions,
         roots=tuple(Path(root) for root in manifest.roots),

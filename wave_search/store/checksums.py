@@ -17,7 +17,7 @@ import msgspec
 from wave_search.errors import IndexCorruptError, IndexStateError
 from wave_search.files import digest, is_temporary
 from wave_search.store import tables
-from wave_search.store.files import DISTRUST
+from wave_search.store.files import DISTRUST, RESTORE
 from wave_search.store.rows import ChecksumsRef
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 FOLDER = "checksums"
 _NAME = re.compile(rf"{FOLDER}/[0-9]{{12}}\.json")
-RESTORE = "Restore the index from a copy, or index the files again into another folder."
 _LISTED_ANEW = "run `wave-search optimize`: it accepts the tables as they are and lists their checksums anew."
 
 

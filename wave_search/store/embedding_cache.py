@@ -45,7 +45,6 @@ _TABLES = {
     space TEXT, item TEXT, vector BLOB, checksum TEXT, PRIMARY KEY (space, item)
 ) WITHOUT ROWID""",
 }
-_MAX_SCHEMA_ROWS = 8
 _MAX_VALUE_BYTES = 16 << 20
 """Far above the size of a vector."""
 _MAX_PAGE_STEPS = 100_000
@@ -195,8 +194,8 @@ def _connect(path: Path, mode: _Mode, wait_s: float) -> sqlite3.Connection:
         database.set_progress_handler(lambda: time.monotonic() > stop_s, _MAX_PAGE_STEPS)
         database.execute("PRAGMA trusted_schema = OFF")
         database.execute("PRAGMA cell_size_check = ON")
-        query = f"SELECT name, sql FROM sqlite_schema LIMIT {_MAX_SCHEMA_ROWS}"
-        if strange := [name for name, sql in database.execute(query) if _TABLES.get(name) != sql]:
+        schema = database.execute("SELECT name, sql FROM sqlite_schema LIMIT ?", (len(_TABLES) + 1,))
+        if strange := [name for name, sql in schema if _TABLES.get(name) != sql]:
             raise sqlite3.DatabaseError(f"it is not a cache of embeddings: it has {strange[0]!r}")
     except BaseException:
         database.close()

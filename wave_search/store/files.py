@@ -101,6 +101,8 @@ def name_parts(name: str) -> tuple[str, ...]:
     return parts
 
 
+RESTORE = "Restore the index from a copy, or index the files again into another folder."
+"""The remedy for tables that have lost a file: they hold what everything else is made from."""
 DISTRUST = (
     "wave-search does not write such an index: if it came from someone else, do not use it; "
     "if it is yours, restore it from a copy."

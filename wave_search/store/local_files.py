@@ -17,7 +17,6 @@ import stat
 import sys
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wave_search.errors import IndexLockedError
@@ -26,6 +25,7 @@ from wave_search.store.files import FileInfo, disk_errors, name_parts, read_erro
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from wave_search.errors import IndexStateError
 
@@ -66,9 +66,12 @@ class LocalFiles:
 
     def blocks(self, name: str) -> Iterator[bytes]:
         """Read a file in blocks of one MiB."""
-        with read_errors(self.url(name)), self._folder_of(name) as folder:
-            with open_regular(self._directory / name, folder=folder) as file:
-                yield from blocks(file)
+        with (
+            read_errors(self.url(name)),
+            self._folder_of(name) as folder,
+            open_regular(self._directory / name, folder=folder) as file,
+        ):
+            yield from blocks(file)
 
     def list(self, folder: str = "") -> Iterator[FileInfo]:
         """List files."""

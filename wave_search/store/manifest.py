@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 FOLDER = "manifest"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 _FOLDER_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]*")
 _FIRST_YEAR, _LAST_YEAR = 1970, 9000
 _NAME = re.compile(rf"{FOLDER}/([0-9]{{12}})\.json")

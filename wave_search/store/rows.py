@@ -25,6 +25,8 @@ class Settings:
     modalities: tuple[Modality, ...]
     instructions: tuple[str, ...] = ()
     """Prompts with which media are embedded besides the model's own, in the order in which they were added."""
+    audio_track: str = "auto"
+    """Which audio tracks of a file are embedded: see `wave_search.media.track_choice`."""
 
     @property
     def keys(self) -> tuple[PartitionKey, ...]:
@@ -150,6 +152,8 @@ class ContentRow:
     audio_codec: str | None = None
     sample_rate_hz: int | None = None
     channels: int | None = None
+    audio_tracks: int = 0
+    """Number of audio tracks in the file, whether they are embedded or not."""
 
 
 @dataclass(frozen=True, slots=True)

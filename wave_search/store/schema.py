@@ -59,6 +59,7 @@ def schemas(dim: int) -> dict[str, Any]:
                 ("audio_codec", pa.string()),
                 ("sample_rate_hz", pa.int32()),
                 ("channels", pa.int32()),
+                ("audio_tracks", pa.int32()),
             ]
         ),
         SEGMENTS: pa.schema(

@@ -38,6 +38,7 @@ _OF_CONTENTS = (
     "audio_codec",
     "sample_rate_hz",
     "channels",
+    "audio_tracks",
 )
 _OF_SEGMENTS = ("modality", "start_s", "stop_s", "text")
 BUILT_IN = (*_OF_FILES, *_OF_CONTENTS, *_OF_SEGMENTS)
@@ -262,7 +263,7 @@ class _Task(Thread):
     def run(self) -> None:
         try:
             self._result = self._work()
-        except BaseException as error:
+        except BaseException as error:  # raised again where it is waited for
             self._error = error
         finally:
             self.done.set()

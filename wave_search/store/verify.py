@@ -12,6 +12,7 @@ from wave_search.errors import IndexNotFoundError, IndexStateError
 from wave_search.files import LAST_HITS
 from wave_search.store import checksums, embedding_cache, local_files, manifest, schema, shards, tables
 from wave_search.store.cleanup import foreign_files, unreferenced_files, unused_shards
+from wave_search.store.files import RESTORE
 from wave_search.store.local_files import LocalFiles
 from wave_search.store.rows import Problem, ShardRef
 from wave_search.store.shards import check_folder, damaged, read_bytes, shard_folder
@@ -90,29 +91,27 @@ def _check_meaning(snapshot: Snapshot) -> Iterator[Problem]:
 def _check_files(snapshot: Snapshot) -> Iterator[Problem]:
     files, contents, counts = snapshot.files(), snapshot.content_ids(), snapshot.counts()
     if not sum(counts.files.values()) == len(files) == files.distinct():
-        yield Problem("a file is recorded twice, or with an unknown status", checksums.RESTORE)
+        yield Problem("a file is recorded twice, or with an unknown status", RESTORE)
     ids = np.unique(contents.ids)
     if not len(ids) == len(contents) == contents.distinct():
-        yield Problem("a content is recorded twice", checksums.RESTORE)
+        yield Problem("a content is recorded twice", RESTORE)
     referred = np.unique(files.content_ids[files.content_ids >= 0])
     if len(lost := np.setdiff1d(referred, ids)):
-        yield Problem(
-            f"{len(lost)} files refer to a content that does not exist, for example {lost[0]}", checksums.RESTORE
-        )
+        yield Problem(f"{len(lost)} files refer to a content that does not exist, for example {lost[0]}", RESTORE)
     if len(dead := np.setdiff1d(ids, referred)):
         what = f"{len(dead)} contents belong to no file, for example {dead[0]}"
         yield Problem(what, "Let `wave-search index` run to its end: it drops them.", orphan=True)
     if len(ids) and ids[-1] >= snapshot.manifest.next_content_id:
-        yield Problem("a content has an id that was not assigned yet", checksums.RESTORE)
+        yield Problem("a content has an id that was not assigned yet", RESTORE)
 
 
 def _check_metadata(snapshot: Snapshot) -> Iterator[Problem]:
     metadata = snapshot.metadata()
     names = {column.name for column in metadata.columns}
     if strange := {name for row in metadata.rows.values() for name in row.values} - names:
-        yield Problem(f"metadata belong to a column that does not exist, for example {min(strange)}", checksums.RESTORE)
+        yield Problem(f"metadata belong to a column that does not exist, for example {min(strange)}", RESTORE)
     if snapshot.count_metadata() != len(metadata.rows):
-        yield Problem("the metadata of a file are recorded twice", checksums.RESTORE)
+        yield Problem("the metadata of a file are recorded twice", RESTORE)
 
 
 def _check_segments(snapshot: Snapshot) -> Iterator[Problem]:
@@ -128,7 +127,7 @@ def _check_segments(snapshot: Snapshot) -> Iterator[Problem]:
         bad["partitions"] += sum(name not in keys for name in named)
     for fault, count in bad.items():
         if count:
-            yield Problem(f"{count} segments {_SEGMENT_FAULTS[fault]}", checksums.RESTORE)
+            yield Problem(f"{count} segments {_SEGMENT_FAULTS[fault]}", RESTORE)
 
 
 _SEGMENT_FAULTS = {
@@ -182,7 +181,7 @@ def _orphans(store: FileStore) -> Iterator[Problem]:
     yield from _unused(store)
     cache = store.local_path("") / embedding_cache.NAME
     if damage := embedding_cache.damage(cache):
-        yield Problem(f"{cache} is damaged: {damage}", "Delete it: queries fill it again.", orphan=True)
+        yield Problem(f"{cache} is damaged: {damage}", f"Delete {cache}*: queries fill it again.", orphan=True)
     for name in manifest.unpublished(store):
         yield Problem(f"{store.url(name)} was never published", _UNREFERENCED, orphan=True)
 

@@ -61,6 +61,8 @@ def info_record(info: IndexInfo) -> dict[str, Any]:
         "size_bytes": info.size_bytes,
         "model": {name: getattr(info.model, name) for name in ("name", "revision", "dim", "quantization")},
         "segmentation": info.segmentation,
+        "audio_track": info.audio_track,
+        "several_tracks": info.several_tracks,
         "modalities": [modality.value for modality in info.modalities],
         "roots": [str(root) for root in info.roots],
         "files": info.files,

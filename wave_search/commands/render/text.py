@@ -114,6 +114,8 @@ def report_sentences(report: IndexReport) -> Iterator[str]:
     }
     if any(others.values()):
         yield ", ".join(f"{count:,} {what}" for what, count in others.items() if count)
+    if report.several_tracks:
+        yield f"{counted(report.several_tracks, 'file')} with several audio tracks; --audio-track chooses which are heard"
     if report.not_media:
         suffixes = list(report.not_media.items())
         parts = [f"{count:,} {printable(suffix) or 'without a suffix'}" for suffix, count in suffixes[:_MAX_SUFFIXES]]
@@ -157,6 +159,9 @@ def info_rows(info: IndexInfo) -> Iterator[tuple[str, str]]:
     named = f"{printable(info.model.name)} at {info.model.revision[:12]}{quantized}"
     yield "model", f"{named}, {info.model.dim} dimensions"
     yield "segment length", info.segmentation if info.segmentation in ("scene", "none") else f"{info.segmentation} s"
+    if info.several_tracks or info.audio_track != "auto":
+        held = counted(info.several_tracks, "content") + " with several"
+        yield "audio tracks", f"{printable(info.audio_track)}; {held}"
     for root in info.roots:
         yield "folder", printable(root)
     yield "files", f"{info.files:,}, {info.contents:,} distinct contents; {info.skipped:,} skipped"

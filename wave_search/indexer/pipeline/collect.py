@@ -64,6 +64,7 @@ class Collector:
                     self._damage[info.digest] = damage
                     self._stats.note(Skipped(path, damage.cause, damage.remedy))
                 self._stats.count("indexed", current=path)
+                self._stats.several_tracks += len(info.tracks) > 1
                 self._committer.add(outcome)
                 self._settle(info.digest, None)
 

@@ -176,4 +176,5 @@ def _content_row(info: MediaInfo) -> ContentRow:
         audio_codec=info.audio.codec if info.audio else None,
         sample_rate_hz=info.audio.sample_rate_hz if info.audio else None,
         channels=info.audio.channels if info.audio else None,
+        audio_tracks=len(info.tracks),
     )

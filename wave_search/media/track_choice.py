@@ -1,0 +1,53 @@
+"""Which of the audio tracks of a file are heard: "auto", "all", a number or a language."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from wave_search.errors import UsageError
+
+if TYPE_CHECKING:
+    from wave_search.media.info import AudioStream, MediaInfo
+
+_LANGUAGE = re.compile(r"[a-z]{2,8}(-[a-z0-9]{1,8})*", re.IGNORECASE)
+
+
+def parse_audio_track(text: str) -> str:
+    """Check a choice as written by a user.
+
+    Args:
+        text: "auto", "all", a number from 1, or a language as files state it, for example "eng".
+
+    Returns:
+        The same, in lower case and without leading zeros.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    if text.isascii() and text.isdecimal() and int(text[:9]) > 0 and len(text) < 10:
+        return str(int(text))
+    if _LANGUAGE.fullmatch(text):
+        return text.lower()
+    raise UsageError(f"unknown audio track {text!r}", "Give auto, all, a number from 1, or a language such as eng.")
+
+
+def selected(info: MediaInfo, choice: str) -> tuple[AudioStream, ...]:
+    """Return the audio tracks of a file that are decoded.
+
+    Several are mixed into one signal: recorders store the game, the microphone and the music as tracks, which belong
+    together as channels do, and a segment has one vector for what is heard in it. Languages are chosen one at a time.
+
+    Args:
+        info: of the file.
+        choice: result of `parse_audio_track`. "auto" is the track that a player plays, or the first one that is not
+            silent. Files without the chosen track are decoded as with "auto".
+    """
+    wanted: tuple[AudioStream, ...] = ()
+    if choice == "all":
+        wanted = info.tracks
+    elif choice.isdecimal():
+        wanted = info.tracks[int(choice) - 1 : int(choice)]
+    elif choice != "auto":
+        wanted = tuple(track for track in info.tracks if track.language.lower() == choice)
+    return wanted or (() if info.audio is None else (info.audio,))
