@@ -150,7 +150,7 @@ def test_joined_files_are_heard_to_the_end(decoders: DecoderPool, tmp_path: Path
     assert_pitches(samples, [(400, 0.0, 3.0), (1200, 3.0, 7.0), (400, 7.0, 10.0)])
     for start_s in (1.0, 4.0, 8.0):  # at the level of its own, without seams
         level = np.sqrt((samples[round(start_s * HZ) : round((start_s + 1.5) * HZ)] ** 2).mean())
-        assert level == pytest.approx(0.5 / np.sqrt(2), rel=0.05)
+        assert level == pytest.approx(0.5 / np.sqrt(2), rel=0.1)
 
 
 def flac_of_unknown_length(sound: NDArray[np.float32], path: Path) -> None:
