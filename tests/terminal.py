@@ -77,6 +77,10 @@ class Session:
         self._seen += data
         return bool(data)
 
+    def type(self, text: str) -> None:
+        """Enter a text."""
+        os.write(self._terminal, text.encode())
+
     def signal(self, number: int) -> None:
         """Send a signal to the program alone."""
         self._process.send_signal(number)

@@ -8,6 +8,7 @@
         * DecodeLimitError: a decoder crashed, hung or needed too much memory
     * ModelError: the model cannot be used
         * ModelNotFoundError: there is no such name, directory or hub id, or the hub cannot be reached
+            * ModelDownloadError: it is not on this machine, and nobody has agreed to download it
         * CheckpointError: the files are not a complete checkpoint
     * IndexStateError: the index cannot be used
         * IndexNotFoundError: there is no index in the folder
@@ -20,6 +21,7 @@
 Every error names what is wrong and, where there is one, the remedy. Only the command line catches the base class.
 """
 
+import shlex
 from pathlib import Path
 
 
@@ -76,6 +78,22 @@ class ModelError(WaveSearchError):
 
 class ModelNotFoundError(ModelError):
     """There is no model of this name, directory or hub id, or the hub cannot be reached."""
+
+
+class ModelDownloadError(ModelNotFoundError):
+    """The model is not on this machine, and nobody has agreed to download it.
+
+    Attributes:
+        name: of the model, with which it can be downloaded.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"the model {name} is not on this machine, and an index does not make it download one",
+            f"If you trust the origin of the index, name the model to download it: --model {shlex.quote(name)}, "
+            f"or wave_search.open(..., model={name!r}).",
+        )
+        self.name = name
 
 
 class CheckpointError(ModelError):

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import re
 import secrets
+import stat
 import tomllib
+import unicodedata
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
@@ -16,8 +21,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 DIGEST_BYTES = 16
+LAST_HITS = "last-hits.json"
+"""Name of the file beside an index to which the command line writes the hits of its last query."""
 Decoded = TypeVar("Decoded")
 _BLOCK_BYTES = 1 << 20
+_TEMPORARY = re.compile(r"\..+\.[0-9]+\.[0-9a-f]{8}\.tmp")
+_PERMISSIONS = 0o666
+"""Of a new file, before the umask."""
+
+
+class IrregularFileError(OSError):
+    """Something else than a regular file or folder of a reasonable size: a link, a FIFO, a device.
+
+    It may refer to anything, or never end, so that it is neither read nor written.
+    """
+
+    def __init__(self, path: Path | str, cause: str) -> None:
+        super().__init__(errno.EINVAL, cause, str(path))
 
 
 @lru_cache(4096)  # parsing the paths of ten hits is a tenth of a search, and searches often find the same files
@@ -34,6 +54,20 @@ def mtime_ns(status: os.stat_result) -> int:
     return min(max(status.st_mtime_ns, -(2**63)), 2**63 - 1)
 
 
+def composed(name: bytes) -> bytes:
+    """Return a name with its letters composed (NFC): macOS writes names decomposed, most other programs composed."""
+    return name if name.isascii() else os.fsencode(unicodedata.normalize("NFC", os.fsdecode(name)))
+
+
+def on_disk(path: Path) -> Path:
+    """Return an existing path that differs at most in the composition of letters; without one, the path itself."""
+    found = Path(path.anchor)
+    for part in path.parts[1 if path.anchor else 0 :]:
+        spellings = (part, *(unicodedata.normalize(form, part) for form in ("NFC", "NFD")))
+        found = next((found / name for name in spellings if os.path.lexists(found / name)), found / part)
+    return found
+
+
 def digest(parts: bytes | Iterable[bytes], size_bytes: int = DIGEST_BYTES) -> str:
     """Return the BLAKE2b digest of bytes, or of concatenated parts, in hexadecimal."""
     state = hashlib.blake2b(digest_size=size_bytes)
@@ -42,44 +76,132 @@ def digest(parts: bytes | Iterable[bytes], size_bytes: int = DIGEST_BYTES) -> st
     return state.hexdigest()
 
 
-def file_digest(path: Path) -> str:
-    """Return the BLAKE2b digest of a file's content in hexadecimal.
+def blocks(file: BinaryIO) -> Iterator[bytes]:
+    """Read an open file in blocks of one MiB.
 
     Raises:
         OSError: it cannot be read.
     """
-    return digest(blocks(path))
+    while block := file.read(_BLOCK_BYTES):
+        yield block
 
 
-def blocks(path: Path) -> Iterator[bytes]:
-    """Read a file in blocks of one MiB.
+def open_regular(path: Path, *, folder: int | None = None, follow_links: bool = False) -> BinaryIO:
+    """Open a regular file for reading. Opening never waits, as it does for a FIFO without a writer.
+
+    Args:
+        path: the file, also for messages.
+        folder: descriptor of the folder in which its name is looked up; None to look up the whole path.
+        follow_links: whether the last part of the path may be a symbolic link.
 
     Raises:
-        OSError: it cannot be read.
+        IrregularFileError: it is a link or anything else but a regular file.
+        OSError: it cannot be opened.
     """
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            yield block
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow_links else os.O_NOFOLLOW)
+    try:
+        descriptor = os.open(path if folder is None else path.name, flags, dir_fd=folder)
+    except OSError as error:
+        error.filename = str(path)
+        if error.errno == errno.ELOOP and not follow_links:
+            raise IrregularFileError(path, "it is a symbolic link") from error
+        if error.errno == errno.ENXIO:  # a socket
+            raise IrregularFileError(path, "it is not a regular file") from error
+        raise
+    try:
+        check_regular(descriptor, path)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return os.fdopen(descriptor, "rb")
+
+
+def check_regular(descriptor: int, path: Path) -> os.stat_result:
+    """Return the status of an open file.
+
+    Raises:
+        IsADirectoryError: it is a folder.
+        IrregularFileError: it is anything else but a regular file.
+    """
+    status = os.fstat(descriptor)
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(status.st_mode):
+        raise IrregularFileError(path, "it is not a regular file")
+    return status
+
+
+def read_bounded(path: Path, limit_bytes: int, *, folder: int | None = None, follow_links: bool = False) -> bytes:
+    """Read a regular file of at most `limit_bytes`. Arguments and errors are those of `open_regular`.
+
+    Raises:
+        IrregularFileError: also if it is larger.
+    """
+    with open_regular(path, folder=folder, follow_links=follow_links) as file:
+        data = file.read(limit_bytes + 1)
+        if len(data) > limit_bytes:
+            size_bytes = os.fstat(file.fileno()).st_size
+            raise IrregularFileError(path, f"it has {size_bytes:,} bytes, more than the {limit_bytes:,} allowed")
+    return data
+
+
+def is_temporary(name: str) -> bool:
+    """Return whether a file has a name that only `write_atomic` gives, for the time of writing."""
+    return _TEMPORARY.fullmatch(name) is not None
 
 
 def write_atomic(
-    path: Path, content: bytes | Callable[[BinaryIO], object], *, durable: bool = False, overwrite: bool = True
+    path: Path,
+    content: bytes | Callable[[BinaryIO], object],
+    *,
+    durable: bool = False,
+    overwrite: bool = True,
+    folder: int | None = None,
 ) -> None:
     """Write a file as a whole: readers see the old content or the new one, also after a crash.
+
+    A link in its place is replaced, not followed.
 
     Args:
         path: the file. The permissions of a new file follow the umask.
         content: of the file, or a function that writes it.
         durable: whether the content and the name are on the disk before this returns (fsync).
         overwrite: whether to replace a file that exists.
+        folder: descriptor of the folder of the file; None to look it up by its path.
 
     Raises:
         FileExistsError: the file exists and must not be overwritten.
         OSError: it cannot be written; the old content is kept.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    opened = None
+    temporary = f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
     try:
-        with temporary.open("wb") as file:
+        if folder is None:
+            folder = opened = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        _write(temporary, content, durable=durable, folder=folder)
+        try:
+            if overwrite:
+                os.replace(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+            else:  # unlike a rename, a link fails if the name is taken
+                os.link(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(temporary, dir_fd=folder)
+        if durable:
+            os.fsync(folder)
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None  # a user does not know the temporary name
+        raise
+    finally:
+        if opened is not None:
+            os.close(opened)
+
+
+def _write(name: str, content: bytes | Callable[[BinaryIO], object], *, durable: bool, folder: int) -> None:
+    """Create a file in a folder; nothing is left if that fails."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        with os.fdopen(os.open(name, flags, _PERMISSIONS, dir_fd=folder), "wb") as file:
             if isinstance(content, bytes):
                 file.write(content)
             else:
@@ -87,30 +209,10 @@ def write_atomic(
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
-        if overwrite:
-            temporary.replace(path)
-        else:
-            os.link(temporary, path)  # unlike a rename, it fails if the name is taken
-    except OSError as error:
-        error.filename, error.filename2 = str(path), None  # a user does not know the temporary name
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=folder)
         raise
-    finally:
-        temporary.unlink(missing_ok=True)
-    if durable:
-        sync(path.parent)
-
-
-def sync(path: Path) -> None:
-    """Flush the content of a file, or the entries of a directory, to disk (fsync).
-
-    Raises:
-        OSError: it cannot be opened or written.
-    """
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def read_toml(path: Path, as_type: type[Decoded], remedy: str, table: str | None = None) -> Decoded:

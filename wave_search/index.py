@@ -61,8 +61,12 @@ def open(  # noqa: A001 - used as wave_search.open
     load: LoadOptions | None = None,
     workers: int | None = None,
     decoder_memory_bytes: int | None = None,
+    may_download: Callable[[str], bool] | None = None,
 ) -> Index:
     """Open an index. The model is loaded when something has to be embedded.
+
+    The index may come from someone else: the model that it names is downloaded only if it is named here too, or if
+    `may_download` agrees. Without either, whatever needs the model raises ModelDownloadError.
 
     Args:
         path: the folder of the index.
@@ -73,6 +77,8 @@ def open(  # noqa: A001 - used as wave_search.open
         decoder_memory_bytes: memory that the decoder processes of `add`, or of searches, may use together, at least
             256 MiB; None for a quarter of the machine's, or of the limit of its container. A file that takes more than
             the part of one process is not indexed.
+        may_download: called with the name of the model if it is not on this machine and `model` is "auto"; returns
+            whether to download it.
 
     Raises:
         IndexNotFoundError: there is no index.
@@ -81,8 +87,13 @@ def open(  # noqa: A001 - used as wave_search.open
         ModelError: the model cannot be loaded; raised here only for a directory other than the index's own model.
     """
     snapshot = store.open_snapshot(Path(path))
-    options = load or LoadOptions()
-    session = ModelSession.for_index(model, options, snapshot.manifest.model, decoder_memory_bytes=decoder_memory_bytes)
+    session = ModelSession.for_index(
+        model,
+        load or LoadOptions(),
+        snapshot.manifest.model,
+        decoder_memory_bytes=decoder_memory_bytes,
+        may_download=may_download,
+    )
     return Index(snapshot, session, workers, decoder_memory_bytes)
 
 
@@ -329,7 +340,8 @@ class Index:
                 k: maximum number of hits. Default: 10.
                 min_z: minimum z of a hit, not of its cosine.
                 where: SQL condition on files and segments: "kind = 'video' AND duration_s < 60". The error for an
-                    unknown column lists all columns.
+                    unknown column lists all columns. It may take 2 GiB of memory.
+                where_timeout_s: seconds that the condition may take. Default: 30.
                 columns: names of columns to return in `Hit.columns`: any column that `where` accepts, and
                     "peak_start_s", "peak_stop_s" and "segments" of a moment.
                 moments: whether adjacent segments of a file are merged into one hit. Default: True.

@@ -25,6 +25,8 @@ class MetadataReport:
     """Number of indexed files that got values."""
     unknown: tuple[str, ...]
     """Paths of the imported file that are not in the index."""
+    malformed: tuple[str, ...] = ()
+    """Rows of the imported file that were left out, as line number and cause."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,10 @@ class PartitionKey:
             raise ValueError(f"text is embedded without an instruction, got {self.instruction!r}")
 
 
+_MAX_SAMPLING = 1e8
+"""Above the pixels of a picture, the largest number of a sampling."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sampling:
     """How media are sampled into arrays for a model. Part of an index's identity, because it affects the vectors."""
@@ -61,6 +65,11 @@ class Sampling:
     numbers: Mapping[str, int | float]
     """The parameters of the rule, by name."""
     sample_rate_hz: int
+
+    def __post_init__(self) -> None:
+        for name, number in {"sample_rate_hz": self.sample_rate_hz, **self.numbers}.items():
+            if not 1 / _MAX_SAMPLING <= number <= _MAX_SAMPLING:  # NaN is in no range
+                raise ValueError(f"{name}: {number!r} is not a number above 0 and at most {_MAX_SAMPLING:,.0f}")
 
 
 @dataclass(frozen=True, slots=True)

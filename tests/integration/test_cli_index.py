@@ -27,7 +27,8 @@ def test_a_damaged_file_ends_the_run_with_3_and_a_reason(indexed: Indexed, small
     assert "wave-tiny is not trained" in run.stderr
     assert f"  {small_library / 'cut.mp4'}: " in run.stderr
     assert "\x1b" not in run.stderr
-    assert (report["indexed"], report["ignored"]) == (8, 1)
+    assert (report["indexed"], report["ignored"], report["not_media"]) == (8, 0, {".csv": 1})
+    assert "not media: 1 .csv" in run.stderr
     (skipped,) = report["skipped"]
     assert skipped["path"] == str(small_library / "cut.mp4")
     assert skipped["cause"]

@@ -31,7 +31,8 @@ def test_a_first_run(tmp_path: Path, counted: CountingEmbedder) -> None:
         report = index.add([tmp_path / "media"], progress=stages.append)
         assert index.info().files == LIBRARY_FILES
         assert {part.modality: part.segments for part in index.info().partitions} == LIBRARY_SEGMENTS
-    assert (report.indexed, report.ignored, report.skipped, report.reused) == (LIBRARY_FILES, 1, (), 0)
+    assert (report.indexed, report.ignored, report.skipped, report.reused) == (LIBRARY_FILES, 0, (), 0)
+    assert report.not_media == {".csv": 1}
     assert report.segments == LIBRARY_SEGMENTS
     assert report.media_s == pytest.approx(1 + 2 + 21 + 12 + 12, abs=0.3)
     assert report.elapsed_s > 0

@@ -100,7 +100,7 @@ def test_outcomes_of_other_processes_make_the_index_of_one_run(
     monkeypatch.setattr("wave_search.models.load", CountingEmbedder().load)
     with ws.create(tmp_path / "one", workers=2) as index:
         report = index.add([media], instructions=[PLACE])
-        assert (report.indexed, report.reused, report.ignored) == (LIBRARY_FILES, 1, 1)
+        assert (report.indexed, report.reused, sum(report.not_media.values())) == (LIBRARY_FILES, 1, 1)
     ws.create(tmp_path / "other").close()
     areas = scan.resolve([media], tmp_path / "other")
     files = list(scan.scan(areas, [area.path for area in areas], tmp_path / "other").files.values())

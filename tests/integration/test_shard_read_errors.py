@@ -52,18 +52,20 @@ def search(index):
 @contextmanager
 def failing(folder, name, error):
     """Let no file of this name be opened in folders of codebooks or of shards."""
-    opened = io.open
 
-    def failing_open(file, *args, **kwargs):
-        path = Path(os.fspath(file)) if not isinstance(file, int) else Path()
-        kind = "codebook" if path.parent.name.startswith("codebook") else "shard"
-        if (kind, path.name) == (folder, name) and path.parent.parent.name == VIDEO.modality:
-            raise error
-        return opened(file, *args, **kwargs)
+    def failing(opened):
+        def failing_open(file, *args, **kwargs):
+            path = Path(os.fspath(file)) if not isinstance(file, int) else Path()
+            kind = "codebook" if path.parent.name.startswith("codebook") else "shard"
+            if (kind, path.name) == (folder, name) and path.parent.parent.name == VIDEO.modality:
+                raise error
+            return opened(file, *args, **kwargs)
+
+        return failing_open
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(io, "open", failing_open)
-        patch.setattr(builtins, "open", failing_open)
+        for module in (io, builtins, os):
+            patch.setattr(module, "open", failing(module.open))
         yield
 
 
@@ -188,15 +190,16 @@ def test_vectors_that_cannot_be_read_while_the_search_is_tuned_change_nothing(in
 
 
 @pytest.mark.parametrize(("folder", "name"), FILES)
-def test_a_disk_that_reports_an_error_is_no_damage(index, tmp_path, folder, name):
+def test_a_disk_that_reports_an_error_is_no_damage(index, tmp_path, monkeypatch, folder, name):
     """Reading /proc/self/mem at 0 fails with EIO, as a bad sector does."""
     snapshot = open_snapshot(index)
     ref = snapshot.codebook(VIDEO) if folder == "codebook" else snapshot.shards(VIDEO)[0]
     copy = tmp_path / "copy"
     shutil.copytree(snapshot.shard_dir(ref), copy)
-    (copy / name).unlink()
-    (copy / name).symlink_to("/proc/self/mem")
     codebook = Codebook.open(snapshot.shard_dir(snapshot.codebook(VIDEO)), 64)
+    opened = os.open
+    in_place = {copy / name: "/proc/self/mem"}
+    monkeypatch.setattr(os, "open", lambda path, *args, **kwargs: opened(in_place.get(path, path), *args, **kwargs))
     with pytest.raises(IndexStateError, match=f"{name} cannot be read") as caught:
         Codebook.open(copy, 64) if folder == "codebook" else Shard.open(copy, codebook)
     assert not isinstance(caught.value, IndexCorruptError)

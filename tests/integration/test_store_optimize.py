@@ -62,10 +62,10 @@ def fragments(directory: Path, table: str) -> list[str]:
 
 
 def test_what_is_kept_stays_and_what_is_not_takes_no_space(index: Path) -> None:
-    (index / "shards" / "audio" / "left-over").mkdir()
-    (index / "shards" / "audio" / "left-over" / "ids.npy").write_text("")
-    (index / "manifest" / ".000000000099.json.1.tmp").write_text("{}")
-    (index / "lance" / "files.lance" / "data" / "left-over.lance").write_text("")
+    (index / "shards" / "audio" / ".0123abcd.tmp").mkdir()
+    (index / "shards" / "audio" / ".0123abcd.tmp" / "ids.npy").write_text("")
+    (index / "manifest" / ".000000000099.json.1.0123abcd.tmp").write_text("{}")
+    (index / "lance" / "files.lance" / "data" / "0123abcd.lance").write_text("")
     with Writer(index) as writer:  # leaves a part of a commit
         put(writer, b"/media/x", 77)
         writer._rows.spill()

@@ -204,7 +204,7 @@ def test_columns_that_differ_in_capitals_are_refused(index: Path, tmp_path: Path
 def test_a_failed_import_changes_nothing(index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     imported(index, tmp_path, "path,a\n0.wav,old\n")
     with monkeypatch.context() as patch:
-        patch.setattr("os.link", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
+        patch.setattr("os.link", lambda *_, **_options: (_ for _ in ()).throw(OSError(28, "full")))
         with pytest.raises(ws.WaveSearchError, match="full"):
             imported(index, tmp_path, "path,a\n0.wav,new\n")
     assert names(index, "a = 'old'") == ["0.wav"]

@@ -59,10 +59,12 @@ CONFINED_TO = {
     "pyarrow": {"store", "evaluation"},  # data sets are published as parquet
     "duckdb": {"store"},
     "av": {"media"},
+    "charset_normalizer": {"media"},
     "decord": {"media"},
     "soundfile": {"media"},
     "soxr": {"media"},
     "PIL": {"media"},
+    "tifffile": {"media"},
     "scenedetect": {"media"},
     "opentimelineio": {"commands.render"},
     "rich": {"commands.render"},

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import shutil
+import struct
 from typing import TYPE_CHECKING
 
 import pytest
@@ -133,3 +135,94 @@ def test_config_that_makes_no_model(directory: Path, part: str, key: str, value:
     path.write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match=r"config\.json"):
         load_wave(directory)
+
+
+DEEP = "[" * 100_000 + "]" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"text_config": {"num_hidden_layers": 10_000_000}}, "num_hidden_layers=10000000 is out of range"),
+        ({"vision_config": {"depth": 10_000_000}}, "depth=10000000"),
+        ({"audio_config": {"encoder_layers": 2**70}}, "encoder_layers"),
+        ({"beats_config": {"encoder_layers": 10_000_000}}, "encoder_layers"),
+        ({"beats_config": {"conv_pos": 10**9}}, "conv_pos"),
+        ({"text_config": {"hidden_size": 10**9}}, "hidden_size"),
+        ({"text_config": {"vocab_size": 10**12}}, "vocab_size"),
+        ({"text_config": {"max_position_embeddings": 10**12}}, "max_position_embeddings"),
+        ({"audio_config": {"max_source_positions": 10**12}}, "max_source_positions"),
+        ({"text_config": {"rms_norm_eps": float("nan")}}, "rms_norm_eps=nan"),
+        ({"text_config": {"rope_theta": 1e308}}, "rope_theta=1e+308"),
+        ({"text_config": {"layer_types": ["full_attention"] * 10_000}}, "layer_types has 10,000 entries"),
+        ({"text_config": {"hidden_size": -1}}, "config.json"),
+        ({"wave_search": {"sampling": {"frame_interval_s": 0}}}, "frame_interval_s: 0 is not a number above 0"),
+        ({"wave_search": {"sampling": {"max_pixels": 1e300}}}, "max_pixels"),
+        ({"text_config": "large"}, "config.json"),
+        ({"wave_search": []}, "config.json"),
+    ],
+)
+def test_a_config_of_absurd_numbers_is_refused_before_anything_is_built(
+    directory: Path, change: dict[str, object], named: str
+) -> None:
+    path = directory / "config.json"
+    config = json.loads(path.read_text())
+    for part, values in change.items():
+        config[part] = {**config.get(part, {}), **values} if isinstance(values, dict) else values
+    path.write_text(json.dumps(config))
+    with pytest.raises(CheckpointError) as caught:
+        load_wave(directory)
+    assert str(path) in caught.value.message
+    assert named in caught.value.message
+
+
+@pytest.mark.parametrize("content", [DEEP, f'{{"text_config": {DEEP}}}', '{"a": ' + "9" * 5000 + "}"])
+def test_a_config_that_is_nested_deeply_or_has_endless_numbers_is_no_json(directory: Path, content: str) -> None:
+    (directory / "config.json").write_text(content)
+    assert_refused(directory, "config.json", "not readable as JSON")
+
+
+def test_a_config_that_is_too_large_or_no_file(directory: Path) -> None:
+    os.truncate(directory / "config.json", 1 << 40)
+    assert_refused(directory, "config.json", "1,099,511,627,776 bytes")
+    (directory / "config.json").unlink()
+    os.mkfifo(directory / "config.json")
+    assert_refused(directory, "config.json", "not a regular file")
+
+
+@pytest.mark.parametrize("name", ["../secret.safetensors", "/etc/passwd", "a/b.safetensors", "..", "a\0b", ""])
+def test_an_index_of_weights_names_only_files_beside_it(directory: Path, name: str) -> None:
+    (directory / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": name}}))
+    assert_refused(directory, "model.safetensors.index.json", "outside of its folder")
+
+
+def header_of(content: object, size_bytes: int | None = None) -> bytes:
+    header = json.dumps(content).encode()
+    return struct.pack("<Q", len(header) if size_bytes is None else size_bytes) + header
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        header_of({}, 2**63),
+        header_of({}, 10**12),
+        header_of({"a": {"dtype": "F32", "shape": [10**12], "data_offsets": [0, 4 * 10**12]}}),
+        header_of({"a": {"dtype": "F32", "shape": [2**40, 2**40], "data_offsets": [0, 0]}}),
+        header_of({"a": {"dtype": "F32", "shape": [1], "data_offsets": [4, 0]}}),
+        header_of({"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}) + b"1234",
+        struct.pack("<Q", 2 * len(DEEP)) + DEEP.encode(),
+    ],
+    ids=["size", "large size", "beyond the end", "overflow", "backwards", "negative", "deep"],
+)
+def test_safetensors_whose_header_lies(directory: Path, data: bytes) -> None:
+    (directory / "model.safetensors").write_bytes(data)
+    assert_refused(directory, "model.safetensors", "not readable as weights")
+
+
+def test_a_tensor_that_is_larger_than_its_file(directory: Path) -> None:
+    weights = load_file(directory / "model.safetensors")
+    (directory / "model.safetensors").unlink()
+    key = "model.embed_tokens.weight"
+    weights[key] = torch.zeros(1).expand(weights[key].shape)
+    torch.save(weights, directory / "pytorch_model.bin")
+    assert_refused(directory, "pytorch_model.bin", f"{key} has more values than are stored")

@@ -126,6 +126,7 @@ REPORT = IndexReport(
     reused=1,
     unchanged=1200,
     ignored=4,
+    not_media={".pdf": 1200, "": 3, ".x\x1b": 1},
     skipped=(Skipped(Path("/media/bad\x1b.mp4"), "no moov atom", "Copy it again."),),
     segments={Modality.AUDIO: 5, Modality.VIDEO: 2, Modality.IMAGE: 0},
     media_s=83.2,
@@ -135,12 +136,20 @@ REPORT = IndexReport(
 
 
 def test_report_sentences_name_what_happened_and_nothing_else() -> None:
-    first, second = report_sentences(REPORT)
+    first, second, third = report_sentences(REPORT)
     assert first == (
         "indexed 3 files (5 audio, 2 video segments), 1:23.2 of audio and video in 12.3 s, peak memory 3.0 GiB"
     )
     assert second == "1,200 unchanged, 1 moved or duplicate, 4 unsupported"
+    assert third == "not media: 1,200 .pdf, 3 without a suffix, 1 .x\\x1b"
     assert list(report_sentences(IndexReport(indexed=1, elapsed_s=1))) == ["indexed 1 file in 1.0 s"]
+
+
+def test_rare_kinds_of_files_that_are_not_media_are_counted_together() -> None:
+    report = IndexReport(not_media={f".{number}": 20 - number for number in range(11)})
+    _, line = report_sentences(report)
+    assert line.startswith("not media: 20 .0, 19 .1, ")
+    assert line.endswith("13 .7, 33 others")
 
 
 def test_a_skipped_file_is_one_line_with_cause_and_remedy() -> None:
@@ -152,4 +161,5 @@ def test_the_report_survives_json() -> None:
     record = json.loads(to_json(report_record(REPORT)))
     assert record["segments"] == {"audio": 5, "video": 2, "image": 0}
     assert record["skipped"] == [{"path": "/media/bad\x1b.mp4", "cause": "no moov atom", "remedy": "Copy it again."}]
+    assert record["not_media"] == {".pdf": 1200, "": 3, ".x\x1b": 1}
     assert record["interrupted"] is False

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from wave_search.commands.last_hits import FILE, keep_hits, kept_hits
+from wave_search.commands.last_hits import keep_hits, kept_hits
+from wave_search.files import LAST_HITS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,25 +19,25 @@ def test_what_was_kept_last_is_there(tmp_path: Path) -> None:
     assert kept_hits(tmp_path) == (3, 1, 2)
     assert keep_hits(tmp_path, [])
     assert kept_hits(tmp_path) == ()
-    assert os.listdir(tmp_path) == [FILE]  # noqa: PTH208 - hidden files too
+    assert os.listdir(tmp_path) == [LAST_HITS]  # noqa: PTH208 - hidden files too
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"[]", b'{"segment_ids": 3}', b'{"segment_ids": ["x"]}', b"\xff", b"null"]
 )
 def test_what_is_not_understood_is_nothing(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / FILE).write_bytes(content)
+    (tmp_path / LAST_HITS).write_bytes(content)
     assert kept_hits(tmp_path) is None
     assert keep_hits(tmp_path, [1])
     assert kept_hits(tmp_path) == (1,)
 
 
 def test_a_place_that_cannot_be_written_keeps_nothing(tmp_path: Path) -> None:
-    (tmp_path / FILE).mkdir()  # stands for a folder without permission, which root would have
+    (tmp_path / LAST_HITS).mkdir()  # stands for a folder without permission, which root would have
     assert not keep_hits(tmp_path, [1])
     assert not keep_hits(tmp_path / "gone", [1])
     assert kept_hits(tmp_path) is None
-    assert os.listdir(tmp_path) == [FILE]  # noqa: PTH208
+    assert os.listdir(tmp_path) == [LAST_HITS]  # noqa: PTH208
 
 
 def test_of_many_at_once_one_is_kept_whole(tmp_path: Path) -> None:

@@ -1,14 +1,17 @@
-"""What counts as media before it is opened."""
+"""What counts as media before it is decoded, and where in a file it begins."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from wave_search.media import looks_like_media
-from wave_search.media.sniff import is_playlist, is_text, sniff
+from wave_search.media.signatures import Signature, signature_of
+from wave_search.media.sniff import Found, find_media, is_playlist, is_text
 
 
 @pytest.mark.parametrize(
@@ -25,12 +28,44 @@ from wave_search.media.sniff import is_playlist, is_text, sniff
         (b"\xff\xf1\x50\x80\x00", "aac"),
         (b"\x00\x00\x00\x01\x67\x64\x00", "h264"),
         (b"\x00\x00\x01\x40\x01\x0c", "hevc"),
-        (b"G" + bytes(187) + b"G" + bytes(187) + b"G" + bytes(187) + b"G", "mpegts"),
+        ((b"G" + bytes(187)) * 5, "mpegts"),
+        (bytes(100) + (b"G" + bytes(187)) * 5, "mpegts"),
+        (bytes(4) + (b"G" + bytes(191)) * 5, "mpegts"),
+        (bytes(203) + (b"G" + bytes(203)) * 5, "mpegts"),
+        (b"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02\x01\x01\x02", "mxf"),
+        (b"\x1f\x07\x00\xbf", "dv"),
+        (b".RMF\x00\x00\x00\x12", "rm"),
+        (b".ra\xfd\x00\x04", "rm"),
+        (b"\x7f\xfe\x80\x01\xfc", "dts"),
+        (b"DTSHDHDR", "dtshd"),
+        (b"\x0b\x77\xa0\xeb\x1e\x40", "ac3"),
+        (b"\x0b\x77\x01\x3f\x34\x86", "eac3"),
+        (b"\x00\x00\x00\x00\xf8\x72\x6f\xba", "truehd"),
+        (b"FORM\x00\x00\x10\x00AIFC", "aiff"),
+        (b"FORM\x00\x00\x10\x008SVX", "iff"),
+        (b"FRM8" + bytes(8) + b"DSD ", "iff"),
+        (b"DSD \x1c\x00\x00\x00", "dsf"),
+        (b"TTA1\x01\x00", "tta"),
+        (b"MAC \x96\x0f", "ape"),
+        (b"MPCK", "mpc8"),
+        (b"tBaK", "tak"),
+        (b"#!AMR-WB\n", "amr"),
+        (b"Creative Voice File\x1a", "voc"),
+        (b"DKIF\x00\x00", "ivf"),
+        (b"YUV4MPEG2 W64", "yuv4mpegpipe"),
+        (b"nut/multimedia container\x00", "nut"),
+        (b"RIFF\x24\x00\x00\x00QLCMfmt ", "qcp"),
+        (b"\x00\x00\x00\x18ftypcrx ", "RAW"),
+        (b"II*\x00\x10\x00\x00\x00CR\x02\x00", "RAW"),
+        (b"FUJIFILMCCD-RAW 0201", "RAW"),
+        (b"II+\x00\x08\x00", "TIFF"),
+        (b"\xff\x0a\xfa", "JXL"),
+        (b"P6\n64 48\n255\n", "PPM"),
         (b"BM\x36\x00\x00\x00\x00\x00\x00\x00\x36\x00\x00\x00\x28\x00", "BMP"),
     ],
 )
 def test_signatures(head: bytes, expected: str) -> None:
-    signature = sniff(head)
+    signature = signature_of(head)
     assert signature is not None
     assert signature.format == expected
 
@@ -47,7 +82,7 @@ def test_signatures(head: bytes, expected: str) -> None:
     ],
 )
 def test_these_are_no_media(head: bytes) -> None:
-    assert sniff(head) is None
+    assert signature_of(head) is None
 
 
 @pytest.mark.parametrize(
@@ -94,3 +129,81 @@ def test_folders_and_pipes_are_not_opened(tmp_path: Path) -> None:
     # The name promises sound, so that the user is told why there is none.
     assert looks_like_media(tmp_path / "pipe.wav")
     assert not looks_like_media(tmp_path / "missing")
+
+
+MP3_FRAME = b"\xff\xfb\x90\x64" + bytes(413)
+ADTS_FRAME = b"\xff\xf1\x50\x80\x02\x1f\xfc" + bytes(9)
+AC3_FRAME = b"\x0b\x77\x00\x00\x14\x40" + bytes(762)
+EAC3_FRAME = b"\x0b\x77\x00\x1f\x34\x86" + bytes(58)
+TS_PACKET = b"G" + bytes(187)
+PACK = b"\x00\x00\x01\xba\x44" + bytes(8) + b"\xf8\x00\x00\x01\xe0"
+
+
+def id3(size: int, footer: bool = False) -> bytes:
+    """A tag of ID3 with `size` bytes of content."""
+    digits = bytes(size >> shift & 0x7F for shift in (21, 14, 7, 0))
+    tag = b"ID3\x04\x00" + (b"\x10" if footer else b"\x00") + digits + bytes(size)
+    return tag + (b"3DI\x04\x00\x10" + digits if footer else b"")
+
+
+APE_TAG = b"APETAGEX" + (2000).to_bytes(4, "little") + (5000).to_bytes(4, "little") + bytes(16) + bytes(5000)
+HTTP = b"HTTP/1.1 200 OK\r\nContent-Type: audio/mpeg\r\n\r\n"
+JUNK = bytes(range(1, 251)) * 9
+
+
+@pytest.mark.parametrize("content", [4 * MP3_FRAME, 4 * ADTS_FRAME, 4 * AC3_FRAME, 4 * EAC3_FRAME, 5 * TS_PACKET, PACK])
+@pytest.mark.parametrize(
+    "before",
+    [id3(10) + id3(70_000), id3(300, footer=True) + bytes(9), APE_TAG, id3(9) + APE_TAG, HTTP, b"ICY 200 OK\r\n\r\n",
+     bytes(2), bytes(300_000), JUNK, id3(300_000) + JUNK],
+    ids=["two tags", "footer and padding", "APE", "ID3 and APE", "HTTP", "ICY", "2 zeros", "zeros", "junk", "all"],
+)  # fmt: skip
+def test_what_stands_before_media_is_skipped(tmp_path: Path, before: bytes, content: bytes) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(before + content)
+    with path.open("rb") as file:
+        found = find_media(file)
+    assert found is not None
+    # Transport streams may begin anywhere: FFmpeg finds their packets.
+    slack = 2 * 204 if found.signature.format == "mpegts" else 0
+    assert len(before) - slack <= found.offset_bytes <= len(before)
+    alone = tmp_path / "alone"
+    alone.write_bytes(content)
+    with alone.open("rb") as file:
+        assert find_media(file) == replace(found, offset_bytes=0)
+
+
+def test_one_tag_before_mp3_is_left_to_the_decoder(tmp_path: Path) -> None:
+    path = tmp_path / "song.mp3"
+    path.write_bytes(id3(90_000) + 4 * MP3_FRAME)
+    with path.open("rb") as file:
+        assert find_media(file) == Found(Signature("stream", "mp3", distinctive=False), 0)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        np.random.default_rng(0).bytes(1 << 20),
+        b"\xff" * 100_000,
+        id3(500),
+        id3(500) + b"#EXTM3U\nhttp://host/",
+        HTTP + b"<html>not found</html>",
+        JUNK + 2 * MP3_FRAME + JUNK,
+    ],
+    ids=["noise", "ones", "only a tag", "playlist", "page", "two frames"],
+)
+def test_no_media_is_found_in_other_bytes(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    with path.open("rb") as file:
+        assert find_media(file) is None
+
+
+def test_a_name_that_becomes_a_pipe_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "no_suffix"
+    path.write_bytes(b"fLaC")
+    regular = path.stat()
+    path.unlink()
+    os.mkfifo(path)
+    monkeypatch.setattr(Path, "stat", lambda *_, **__: regular)
+    assert not looks_like_media(path)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from wave_search.errors import BrokenMediaError, MediaError, UnsupportedMediaError
-from wave_search.media.source import open_regular
+from wave_search.media.source import IndependentReader, open_regular
 from wave_search.media.worker import failure_of
 
 
@@ -21,7 +21,7 @@ def test_a_fault_of_the_system_is_no_damage(tmp_path: Path, monkeypatch: pytest.
     def fail(*_: object, **__: object) -> None:
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(Path, "open", fail)
+    monkeypatch.setattr(os, "open", fail)
     with pytest.raises(MediaError, match="cannot be read") as raised:
         open_regular(path)
     assert type(raised.value) is MediaError
@@ -57,3 +57,24 @@ def test_what_libraries_raise_is_damage(tmp_path: Path) -> None:
 def test_what_cannot_be_opened(tmp_path: Path, name: str, error: type[MediaError], cause: str) -> None:
     with pytest.raises(error, match=cause):
         open_regular(tmp_path / name)
+
+
+def test_a_name_that_becomes_a_pipe_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "sound.wav"
+    path.write_bytes(b"RIFF")
+    regular = path.stat()
+    path.unlink()
+    os.mkfifo(path)
+    monkeypatch.setattr(Path, "stat", lambda *_, **__: regular)
+    with pytest.raises(UnsupportedMediaError, match="a pipe"):
+        open_regular(path)
+
+
+def test_readers_of_a_part_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"tagmedia")
+    with path.open("rb") as file:
+        reader, whole = IndependentReader(file, 3), IndependentReader(file)
+        assert (reader.read(2), whole.read(3), reader.read(), reader.read(1)) == (b"me", b"tag", b"dia", b"")
+        assert (reader.seek(-1, os.SEEK_END), reader.read(9), reader.tell()) == (4, b"a", 5)
+        assert (reader.seek(0), reader.read(1)) == (0, b"m")

@@ -15,8 +15,9 @@ import pytest
 from tests.unit.test_store_manifest import STATE
 from wave_search.errors import IndexCorruptError, IndexLockedError, IndexNotFoundError, IndexStateError
 from wave_search.store import ChecksumsRef, CodebookRef, LocalFiles, Manifest, ShardRef, checksums, manifest
-from wave_search.store.cleanup import cleanup, unreferenced_files, unused_shards
+from wave_search.store.cleanup import cleanup, foreign_files, unreferenced_files, unused_shards
 from wave_search.store.files import FileInfo, FileStore, read_error, size_bytes
+from wave_search.store.schema import NAMES
 from wave_search.types import Modality, PartitionKey
 
 if TYPE_CHECKING:
@@ -67,6 +68,9 @@ class MemoryFiles:
             raise FileExistsError(name)
         self.put(name, data)
 
+    def make_folder(self, name: str) -> Path:
+        raise NotImplementedError
+
     def delete(self, names: Iterable[str]) -> None:
         for name in [*names]:
             self._files.pop(name, None)
@@ -113,15 +117,19 @@ def ago(**time: float) -> str:
     return (datetime.now(UTC) - timedelta(**time)).isoformat(timespec="seconds")
 
 
+def shard(number: int) -> str:
+    return f"000000000000-000000000001-{number:08x}"
+
+
 def commit(store: FileStore, version: int, created: str, before: Manifest | None = None, **changes: Any) -> Manifest:
     """Commit a version that adds a file to a table and a shard of its own."""
     made = f"lance/files.lance/data/{version}.lance"
     store.put(made, f"rows {version}".encode())
-    store.put(f"shards/audio/{version}/ids.npy", b"")
+    store.put(f"shards/audio/{shard(version)}/ids.npy", b"")
     ref = checksums.add(store, version, [made], before and before.table_checksums)
-    shards = (ShardRef(AUDIO, str(version), 0, 1, 1, "digest"),)
+    shards = (ShardRef(AUDIO, shard(version), 0, 1, 1, "digest"),)
     state = replace(STATE, version=version, created=created, table_checksums=ref, shards=shards)
-    state = replace(state, table_versions={"files": version}, **changes)
+    state = replace(state, table_versions=dict.fromkeys(NAMES, version), **changes)
     manifest.publish(store, state)
     return state
 
@@ -228,10 +236,11 @@ def test_lists_of_checksums_form_a_chain(memory: MemoryFiles) -> None:
 
 
 def test_the_newest_list_that_names_a_file_counts(memory: MemoryFiles) -> None:
-    memory.put("lance/a", b"old")
-    first = checksums.add(memory, 1, ["lance/a"])
-    memory.put("lance/a", b"new")
-    second = checksums.add(memory, 2, ["lance/a"], first)
+    name = "lance/files.lance/data/a.lance"
+    memory.put(name, b"old")
+    first = checksums.add(memory, 1, [name])
+    memory.put(name, b"new")
+    second = checksums.add(memory, 2, [name], first)
     assert list(checksums.faults(memory, checksums.read(memory, second))) == []
     assert len(list(checksums.faults(memory, checksums.read(memory, first)))) == 1
 
@@ -239,12 +248,12 @@ def test_the_newest_list_that_names_a_file_counts(memory: MemoryFiles) -> None:
 def test_a_chain_that_begins_anew_takes_over_what_is_known(memory: MemoryFiles) -> None:
     (state,) = chain(memory, ago(hours=1))
     known = checksums.read(memory, state.table_checksums).files
-    memory.put("lance/files.lance/data/new.lance", b"new")
+    memory.put("lance/files.lance/data/fe.lance", b"new")
     memory.put("lance/files.lance/latest_version_hint.json", b"changes")
     ref = checksums.add(memory, 2, names(memory, "lance")[1:], None, known)
     listing = checksums.read(memory, ref)
     assert listing.versions == (2,)
-    assert sorted(listing.files) == [f"lance/files.lance/data/{name}.lance" for name in ("1", "new")]
+    assert sorted(listing.files) == [f"lance/files.lance/data/{name}.lance" for name in ("1", "fe")]
 
 
 def test_a_list_that_was_changed_is_damage_and_one_that_is_missing_can_be_accepted(memory: MemoryFiles) -> None:
@@ -274,21 +283,25 @@ def test_what_cannot_be_read_now_is_never_taken_for_damage(memory: MemoryFiles, 
 
 def test_files_of_no_version_are_unreferenced(memory: MemoryFiles) -> None:
     first, second = chain(memory, ago(hours=2), ago(hours=1))
-    memory.put("lance/files.lance/data/torn.lance", b"")
+    memory.put("lance/files.lance/data/dead.lance", b"")
     memory.put("lance/files.lance/latest_version_hint.json", b"")
-    memory.put("checksums/.000000000003.json.1.tmp", b"")
-    memory.put("shards/audio/torn/ids.npy", b"")
-    memory.put("shards/audio/torn/deep/er", b"")
-    codebook = replace(second, codebooks=(CodebookRef(AUDIO, "book", 1, "digest"),))
-    memory.put("shards/audio/book/rotation.npy", b"")
+    memory.put("checksums/.000000000003.json.1.0123abcd.tmp", b"")
+    torn, book = "shards/audio/.0123abcd.tmp", "codebook-0123abcd"
+    memory.put(f"{torn}/ids.npy", b"")
+    memory.put(f"{torn}/codes.faiss", b"")
+    codebook = replace(second, codebooks=(CodebookRef(AUDIO, book, 1, "digest"),))
+    memory.put(f"shards/audio/{book}/rotation.npy", b"")
+    foreign = [f"{torn}/deep/er", "shards/audio/mine/ids.npy", "shards/mine", "lance/mine.lance", "checksums/1.json"]
+    for name in foreign:
+        memory.put(name, b"")
     listing = checksums.read(memory, second.table_checksums)
     assert unreferenced_files(memory, listing) == [
-        "lance/files.lance/data/torn.lance",
-        "checksums/.000000000003.json.1.tmp",
+        "lance/files.lance/data/dead.lance",
+        "checksums/.000000000003.json.1.0123abcd.tmp",
     ]
-    torn = ["shards/audio/torn/deep/er", "shards/audio/torn/ids.npy"]
-    assert unused_shards(memory, [first, codebook]) == {"shards/audio/torn": torn}
-    assert {*unused_shards(memory, [second])} == {f"shards/audio/{name}" for name in ("1", "book", "torn")}
+    assert unused_shards(memory, [first, codebook]) == {torn: [f"{torn}/codes.faiss", f"{torn}/ids.npy"]}
+    assert {*unused_shards(memory, [second])} == {torn, f"shards/audio/{shard(1)}", f"shards/audio/{book}"}
+    assert foreign_files(memory, [first, second]) == sorted(foreign)
 
 
 def kept(memory: MemoryFiles, newest: Manifest, keep_versions_for_s: float) -> list[int]:
@@ -296,8 +309,8 @@ def kept(memory: MemoryFiles, newest: Manifest, keep_versions_for_s: float) -> l
     spy = TablesSpy()
     cleanup(memory, spy, newest, keep_versions_for_s)  # type: ignore[arg-type]
     versions = manifest.versions(memory)
-    assert spy.kept == {"files": {*versions}}
-    assert {name.split("/")[2] for name in names(memory, "shards")} == {*map(str, versions)}
+    assert spy.kept == {name: {*versions} for name in NAMES}
+    assert {name.split("/")[2] for name in names(memory, "shards")} == {*map(shard, versions)}
     return versions
 
 
@@ -322,7 +335,11 @@ def test_a_clock_that_was_put_back_keeps_versions_unless_none_is_to_be_kept(memo
 
 def test_cleaning_up_leaves_the_chain_whole_and_nothing_torn(memory: MemoryFiles) -> None:
     states = chain(memory, ago(hours=5), ago(hours=2), ago(minutes=1))
-    for torn in ("manifest/.000000000004.json.1.tmp", "lance/files.lance/data/torn.lance", "checksums/.a.1.tmp"):
+    for torn in (
+        "manifest/.000000000004.json.1.0123abcd.tmp",
+        "lance/files.lance/data/dead.lance",
+        "checksums/.a.1.0123abcd.tmp",
+    ):
         memory.put(torn, b"")
     cleanup(memory, TablesSpy(), states[-1], 0.0)  # type: ignore[arg-type]
     assert names(memory, "manifest") == [manifest.name_of(3)]

@@ -25,7 +25,7 @@ STATE = Manifest(
     model=SPEC,
     settings=Settings("scene", (Modality.AUDIO,), ("What?",)),
     roots=("/media/é", "/media/\udcff"),
-    table_versions={"files": 3, "contents": 2, "segments": 9},
+    table_versions={"files": 3, "contents": 2, "segments": 9, "metadata": 1},
     table_checksums=ChecksumsRef(6, "0a"),
     next_segment_id=42,
     next_content_id=4,
@@ -58,7 +58,7 @@ def test_what_is_published_is_what_is_read(index):
 
 def test_the_highest_version_wins_whatever_its_date(index):
     for version in (2, 10, 9):
-        manifest.publish(index, replace(STATE, version=version, created=f"20{30 - version}-01-01T00:00:00+00:00"))
+        manifest.publish(index, replace(STATE, version=version, created=f"20{30 - version:02}-01-01T00:00:00+00:00"))
     (index.local_path("manifest") / ".000000000011.json.1.tmp").write_text("{}")
     (index.local_path("manifest") / "notes.json").write_text("{}")
     assert manifest.versions(index) == [2, 9, 10]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from wave_search.files import open_regular
 from wave_search.store.shards import damaged, read_errors
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def map_array(
         IndexStateError: it cannot be read at the moment.
     """
     size_bytes = math.prod(shape) * np.dtype(dtype).itemsize
-    with read_errors(folder, name), (folder / name).open("rb") as file:
+    with read_errors(folder, name), open_regular(folder / name) as file:
         found_bytes = file.seek(0, 2)
         if found_bytes != size_bytes or not size_bytes:
             raise damaged(folder, f"{name} has {found_bytes} bytes, not {size_bytes}")
@@ -59,7 +60,7 @@ def read_array(
         IndexCorruptError: it is missing, or too short.
         IndexStateError: it cannot be read at the moment.
     """
-    with read_errors(folder, name), (folder / name).open("rb", buffering=0) as file:
+    with read_errors(folder, name), open_regular(folder / name) as file:
         rows = np.empty(shape, dtype)
         file.seek(start * shape[1] * rows.itemsize)
         left = rows.view(np.uint8).data.cast("B")

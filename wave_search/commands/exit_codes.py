@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import functools
 import os
+import shlex
 import sys
+import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from wave_search.commands.render.text import printable
-from wave_search.errors import UsageError, WaveSearchError
+from wave_search.errors import ModelDownloadError, UsageError, WaveSearchError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,12 +76,34 @@ def reported(command: Callable[..., int]) -> Callable[..., None]:
             if ctx.obj.traceback:
                 raise
             code = _explain(terminal_of(ctx), error)
+        if _is_left_behind():
+            for stream in (sys.stdout, sys.stderr):
+                with suppress(OSError, AttributeError):  # AttributeError: the shell has closed it
+                    stream.flush()
+            os._exit(code)
         sys.exit(code)
 
     return run
 
 
+def _command_with(*options: str) -> str:
+    """Return the command that was run with further options."""
+    given = sys.argv[1:]
+    end = given.index("--") if "--" in given else len(given)
+    return shlex.join(["wave-search", *given[:end], *options, *given[end:]])
+
+
+def _is_left_behind() -> bool:
+    """Return whether a condition still runs that cannot be interrupted: the interpreter would not end cleanly."""
+    sql_filter = sys.modules.get("wave_search.store.sql_filter")
+    return sql_filter is not None and any(one.name == sql_filter.THREAD_NAME for one in threading.enumerate())
+
+
 def _explain(terminal: Terminal, error: Exception) -> int:
+    if isinstance(error, ModelDownloadError):
+        command = _command_with("--model", error.name)
+        terminal.error(printable(f"{error.message}. If you trust the origin of the index, run: {command}"))
+        return FAILED
     if isinstance(error, WaveSearchError):
         terminal.error(printable(str(error)))
         return USAGE if isinstance(error, UsageError) else FAILED

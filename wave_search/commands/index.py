@@ -1,5 +1,6 @@
 """Index folders and files."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -90,6 +91,7 @@ def index(
             model=model,
             load=ws.LoadOptions(device=device, dtype=dtype, quantization=quantization, token_budget=token_budget),
             workers=workers,
+            may_download=terminal.may_download,
         ) as it,
     ):
         terminal.notice(it.model)
@@ -127,6 +129,7 @@ def _opened_or_created(
     model: str,
     load: "ws.LoadOptions",
     workers: int | None,
+    may_download: Callable[[str], bool],
 ) -> "ws.Index":
     wanted = None if modalities is None else [name.strip() for name in modalities.split(",")]
     if not ws.exists(path):
@@ -142,7 +145,7 @@ def _opened_or_created(
             load=load,
             workers=workers,
         )
-    opened = ws.open(path, model, load=load, workers=workers)
+    opened = ws.open(path, model, load=load, workers=workers, may_download=may_download)
     info = opened.info()
     for option, given, pinned, same in (
         (

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from wave_search.files import write_atomic
+from wave_search.files import LAST_HITS, read_bounded, write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-FILE = "last-hits.json"
+_MAX_BYTES = 16 << 20
+_MAX_ID = 2**63
 
 
 def keep_hits(directory: Path, segment_ids: Sequence[int]) -> bool:
@@ -24,7 +25,7 @@ def keep_hits(directory: Path, segment_ids: Sequence[int]) -> bool:
     """
     content = json.dumps({"segment_ids": [int(number) for number in segment_ids]})
     try:
-        write_atomic(directory / FILE, content.encode("ascii"))
+        write_atomic(directory / LAST_HITS, content.encode("ascii"))
     except OSError:
         return False
     return True
@@ -33,7 +34,8 @@ def keep_hits(directory: Path, segment_ids: Sequence[int]) -> bool:
 def kept_hits(directory: Path) -> tuple[int, ...] | None:
     """Return the segments that the last query found, best first; None if there are none, or the file is not valid."""
     try:
-        kept = json.loads((directory / FILE).read_text(encoding="ascii"))["segment_ids"]
-        return tuple(int(number) for number in kept)
-    except (OSError, ValueError, KeyError, TypeError):
+        kept = json.loads(read_bounded(directory / LAST_HITS, _MAX_BYTES))["segment_ids"]
+        numbers = tuple(int(number) for number in kept)
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
+    return numbers if all(0 <= number < _MAX_ID for number in numbers) else None

@@ -1,5 +1,6 @@
 """Import, list and remove metadata columns."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +13,7 @@ from wave_search.commands.options import DEFAULT_INDEX, IndexDir, Json, Quiet
 from wave_search.commands.render.records import to_json
 from wave_search.commands.render.text import counted, printable
 
-_UNKNOWN_SHOWN = 5
+_SHOWN = 5
 
 app = typer.Typer(
     help="Manage metadata columns for use in --where and --columns.",
@@ -44,13 +45,17 @@ def import_(
         terminal.lines([to_json(asdict(done))])
     columns = ", ".join(f"{printable(name)} ({column})" for name, column in done.columns.items()) or "no column"
     terminal.message(f"{columns} for {counted(done.files, 'file')}")
-    if not done.unknown:
-        return DONE
-    first = ", ".join(map(printable, done.unknown[:_UNKNOWN_SHOWN]))
-    count = counted(len(done.unknown), "path is", "paths are")
-    more = ", ..." if len(done.unknown) > _UNKNOWN_SHOWN else ""
-    terminal.warning(f"{count} not in the index: {first}{more}")
-    return PARTLY
+    if done.malformed:
+        terminal.warning(f"{counted(len(done.malformed), 'row is', 'rows are')} left out: {_some(done.malformed)}")
+    if done.unknown:
+        count = counted(len(done.unknown), "path is", "paths are")
+        terminal.warning(f"{count} not in the index: {_some(done.unknown)}")
+    return PARTLY if done.malformed or done.unknown else DONE
+
+
+def _some(items: Sequence[str]) -> str:
+    more = ", ..." if len(items) > _SHOWN else ""
+    return f"{', '.join(map(printable, items[:_SHOWN]))}{more}"
 
 
 @app.command("list")

@@ -15,6 +15,14 @@ Model = Annotated[
     str,
     typer.Option("--model", metavar="NAME|DIR|HUB_ID[@REV]", help="Model to use; see `wave-search models`."),
 ]
+IndexModel = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        metavar="NAME|DIR|HUB_ID[@REV]",
+        help="Where to load the model of the index from; the name of the model permits downloading it.",
+    ),
+]
 Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda[:N]", help="Device to run the model on.")]
 Dtype = Annotated[
     types.Dtype,

@@ -7,7 +7,7 @@ import typer
 import wave_search as ws
 from wave_search.commands import last_hits, results, terms
 from wave_search.commands.exit_codes import DONE, NO_RESULT, reported, terminal_of
-from wave_search.commands.options import DEFAULT_INDEX, Device, Dtype, IndexDir, Quantization, Quiet, words
+from wave_search.commands.options import DEFAULT_INDEX, Device, Dtype, IndexDir, IndexModel, Quantization, Quiet, words
 from wave_search.commands.render.text import skipped_line
 from wave_search.errors import UsageError
 from wave_search.types import Target
@@ -54,6 +54,7 @@ def query(
         float | None, typer.Option(metavar="Z", help="Minimum z: standard deviations above unrelated segments.")
     ] = None,
     where: results.Where = None,
+    where_timeout: results.WhereTimeout = 30.0,
     columns: results.Columns = None,
     segments: results.Segments = False,
     per_file: results.PerFile = None,
@@ -63,9 +64,7 @@ def query(
     json: Annotated[bool, typer.Option("--json", help="Print JSON Lines.")] = False,
     paths: Annotated[bool, typer.Option("--paths", help="Print only the distinct paths, best first.")] = False,
     index: IndexDir = DEFAULT_INDEX,
-    model: Annotated[
-        str, typer.Option(metavar="NAME|DIR|HUB_ID[@REV]", help="Where to load the model of the index from.")
-    ] = "auto",
+    model: IndexModel = "auto",
     device: Device = "auto",
     dtype: Dtype = "auto",
     quantization: Quantization = None,
@@ -82,7 +81,8 @@ def query(
     said = results.names(columns)
     exported = results.columns_for(export)
     terminal = terminal_of(ctx, quiet)
-    with ws.open(index, model, load=ws.LoadOptions(device=device, dtype=dtype, quantization=quantization)) as opened:
+    load = ws.LoadOptions(device=device, dtype=dtype, quantization=quantization)
+    with ws.open(index, model, load=load, may_download=terminal.may_download) as opened:
         arguments: dict[str, Any] = {**terms.read(wanted, avoided, last_hits.kept_hits(opened.path))}
         request = ws.SearchRequest.build(
             **arguments,
@@ -90,6 +90,7 @@ def query(
             k=k,
             min_z=min_z,
             where=where,
+            where_timeout_s=where_timeout,
             columns=dict.fromkeys((*said, *exported)),
             moments=not segments,
             per_file=per_file,

@@ -24,6 +24,9 @@ Where = Annotated[
     str | None,
     typer.Option(metavar="SQL", help="Filter by a SQL condition: \"kind = 'video' AND duration_s < 60\"."),
 ]
+WhereTimeout = Annotated[
+    float, typer.Option("--where-timeout", min=0, metavar="SECONDS", help="Time limit of the SQL condition.")
+]
 Columns = Annotated[str | None, typer.Option(metavar="LIST", help="Also show these columns: fps,width,peak_start_s.")]
 Segments = Annotated[
     bool, typer.Option("--segments", help="List individual segments instead of merging adjacent ones.")

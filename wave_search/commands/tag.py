@@ -8,7 +8,7 @@ import typer
 
 import wave_search as ws
 from wave_search.commands.exit_codes import DONE, reported, terminal_of
-from wave_search.commands.options import DEFAULT_INDEX, Device, Dtype, IndexDir, Json, Quantization, Quiet
+from wave_search.commands.options import DEFAULT_INDEX, Device, Dtype, IndexDir, IndexModel, Json, Quantization, Quiet
 from wave_search.commands.render.records import to_json
 from wave_search.commands.render.text import counted, printable
 from wave_search.types import Target
@@ -32,6 +32,7 @@ def tag(
         int, typer.Option(min=1, metavar="N", help="Maximum number of labels per file; a list if above 1.")
     ] = 1,
     index: IndexDir = DEFAULT_INDEX,
+    model: IndexModel = "auto",
     device: Device = "auto",
     dtype: Dtype = "auto",
     quantization: Quantization = None,
@@ -42,7 +43,8 @@ def tag(
     terminal = terminal_of(ctx, quiet)
     lines = labels.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     at_least: dict[str, Any] = {} if min_z is None else {"min_z": min_z}
-    with ws.open(index, load=ws.LoadOptions(device=device, dtype=dtype, quantization=quantization)) as opened:
+    load = ws.LoadOptions(device=device, dtype=dtype, quantization=quantization)
+    with ws.open(index, model, load=load, may_download=terminal.may_download) as opened:
         terminal.notice(opened.model)
         with terminal.working("labelling"):
             done = opened.tag(lines, target=target, column=column, top=top, **at_least)

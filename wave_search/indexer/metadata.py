@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import ntpath
 import os
+from contextlib import suppress
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from wave_search.errors import UsageError
+from wave_search.files import composed
 from wave_search.indexer import metadata_file
 from wave_search.reports import MetadataReport
 from wave_search.store import RESERVED, Metadata, MetadataRow, Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from wave_search.store import Column, Snapshot
@@ -26,10 +30,11 @@ def import_metadata(index_dir: Path, file: Path) -> MetadataReport:
 
     Args:
         index_dir: an existing index.
-        file: a table with a column "path": absolute, or relative to the current directory or to an indexed folder.
+        file: a table with a column "path": absolute, or relative to the current directory or to an indexed folder. A
+            path of Windows is also looked for below the indexed folder of a name that it contains.
 
     Raises:
-        UsageError: the table is malformed, has a column with a reserved name, or a column whose type differs from that
+        UsageError: the table is malformed as a whole, has a column with a reserved name, or a column whose type differs from that
             in the index.
         OSError: the file cannot be read.
         IndexStateError: another process is writing, the disk is full, or the index is damaged.
@@ -38,18 +43,18 @@ def import_metadata(index_dir: Path, file: Path) -> MetadataReport:
         snapshot = writer.snapshot
         table = metadata_file.read(file, snapshot.manifest.columns)
         _check_names([column.name for column in table.columns], snapshot)
-        bases = _bases(snapshot)
+        paths = _Paths(snapshot)
         values: dict[bytes, Mapping[str, Value]] = {}
         unknown: dict[str, None] = {}
         for path, row in table.rows:
-            found = _find(path, bases, snapshot)
+            found = paths.find(path, table.encoding)
             if found is None:
                 unknown[path] = None
             else:
                 values[found] = row
         _write(writer, snapshot.metadata(), table.columns, values)
     types = {column.name: column.type for column in table.columns}
-    return MetadataReport(types, len(values), tuple(unknown))
+    return MetadataReport(types, len(values), tuple(unknown), table.malformed)
 
 
 def put_columns(index_dir: Path, columns: Sequence[Column], values: Mapping[bytes, Mapping[str, Value]]) -> None:
@@ -133,20 +138,64 @@ def _check_names(names: Sequence[str], snapshot: Snapshot) -> None:
             )
 
 
-def _bases(snapshot: Snapshot) -> list[bytes]:
-    """Return the folders that a path may be relative to."""
-    roots = [os.fsencode(root) for root in snapshot.manifest.roots]
-    return [os.getcwdb(), *roots, *(os.path.dirname(root) for root in roots)]  # noqa: PTH109, PTH120 - bytes
+class _Paths:
+    """Finds indexed files by paths as the programs of several systems write them."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._files = snapshot.files()
+        self._roots = [os.fsencode(root) for root in snapshot.manifest.roots]
+        self._bases = [os.getcwdb(), *self._roots, *map(os.path.dirname, self._roots)]
+
+    def find(self, path: str, encoding: str) -> bytes | None:
+        """Return the indexed file that a path in a table refers to, or None.
+
+        Args:
+            path: as in the table; bytes that are not UTF-8 are surrogates.
+            encoding: of the table. The name on disk may be in UTF-8 or, as bytes, in this encoding.
+        """
+        for name in dict.fromkeys(_spellings(path, encoding)):
+            candidates = [*self._absolute(os.path.expanduser(name)), *self._from_windows(name)]  # noqa: PTH111 - bytes
+            found = next(filter(self._is_indexed, candidates), None)
+            if found is None and not all(map(bytes.isascii, candidates)):
+                alike = (self._by_composed.get(composed(candidate)) for candidate in candidates)
+                found = next((file for file in alike if file is not None), None)
+            if found is not None:
+                return found
+        return None
+
+    def _is_indexed(self, path: bytes) -> bool:
+        row = self._files.get(path)
+        return row is not None and row.content_id is not None
+
+    @cached_property
+    def _by_composed(self) -> dict[bytes, bytes]:
+        return {composed(path): path for path in self._files if not path.isascii() and self._is_indexed(path)}
+
+    def _absolute(self, name: bytes) -> Iterator[bytes]:
+        for base in self._bases:
+            joined = os.path.join(base, name)  # noqa: PTH118 - bytes
+            yield os.path.normpath(joined)
+            yield os.path.realpath(joined)  # paths in the index have no symbolic links
+
+    def _from_windows(self, name: bytes) -> Iterator[bytes]:
+        """Yield what a path with backslashes or a drive may be here."""
+        drive, rest = ntpath.splitdrive(name)
+        if not drive and b"\\" not in rest:
+            return
+        parts = rest.replace(b"\\", b"/").strip(b"/").split(b"/")
+        relative = b"/".join(parts)
+        if drive.endswith(b":"):
+            yield b"/mnt/%s/%s" % (drive[:-1].lower(), relative)  # where WSL has the drives
+        yield from self._absolute(relative)
+        for at, part in enumerate(parts[:-1]):
+            for root in self._roots:
+                if part.lower() == os.path.basename(root).lower():
+                    yield os.path.normpath(os.path.join(root, *parts[at + 1 :]))  # noqa: PTH118
 
 
-def _find(path: str, bases: Iterable[bytes], snapshot: Snapshot) -> bytes | None:
-    """Return the indexed file that a path refers to, or None."""
-    name = os.fsencode(os.path.expanduser(path))  # noqa: PTH111 - becomes bytes
-    files = snapshot.files()
-    for base in bases:
-        # Paths in the index have no symbolic links.
-        for absolute in (os.path.normpath(os.path.join(base, name)), os.path.realpath(os.path.join(base, name))):  # noqa: PTH118
-            row = files.get(absolute)
-            if row is not None and row.content_id is not None:
-                return absolute
-    return None
+def _spellings(path: str, encoding: str) -> Iterator[bytes]:
+    yield os.fsencode(path)
+    with suppress(UnicodeError):
+        yield os.fsencode(path).decode(encoding).encode()
+    with suppress(UnicodeError):
+        yield path.encode(encoding)

@@ -46,64 +46,109 @@ def read(file: Path, known: Iterable[Column] = ()) -> MetadataTable:
     """Read a CSV or JSON Lines file that has a column "path". The first character decides between the two formats.
 
     Args:
-        file: encoded in UTF-8. Paths that are not valid UTF-8 are written as their raw bytes, or in JSON as lone
-            surrogates.
+        file: in UTF-8, or in another encoding that is certain. In a table in UTF-8, paths may have other bytes, in JSON
+            as lone surrogates.
         known: columns of the index. A text column of the index stays text.
 
     Raises:
-        UsageError: it is in neither format, or a row is malformed; the message names the line.
+        UsageError: it is in neither format or of an uncertain encoding, or all rows are malformed; the message names
+            the line.
         OSError: it cannot be read.
     """
-    with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
-        start = lines.read(1)
-        lines.seek(0)
-        parse = _json_rows if start == "{" else _csv_rows
-        numbered = list(parse(file, lines))
-    names = tuple(dict.fromkeys(name for _, row in numbered for name in row if name != PATH))
-    rows = [(_path(file, number, row), row) for number, row in numbered]
+    data = file.read_bytes()
+    try:
+        encoding = detect_encoding(data)
+    except EncodingError as error:
+        encoding, numbered = "utf-8", _parsed(file, data, "utf-8")
+        if _is_beyond_paths(numbered):
+            raise UsageError(f"{file}: {error}", error.remedy) from error
+    else:
+        numbered = _parsed(file, data, "utf-8")
+        if encoding not in _UTF8 and (b"\0" in data or _is_beyond_paths(numbered)):
+            numbered = _parsed(file, data, encoding)
+    malformed = [(number, row) for number, row in numbered if isinstance(row, str)]
+    good = [(number, row) for number, row in numbered if not isinstance(row, str)]
+    if malformed and not good:
+        number, cause = malformed[0]
+        raise UsageError(f"{file}, line {number}: {cause}", _FORMS)
+    names = tuple(dict.fromkeys(name for _, row in good for name in row if name != PATH))
     types = {column.name: column.type for column in known}
-    columns = tuple(_column(file, name, [row.get(name) for _, row in rows], types.get(name)) for name in names)
-    return MetadataTable(columns, tuple((path, _values(row, columns)) for path, row in rows))
+    columns = tuple(_column(file, name, [row.get(name) for _, row in good], types.get(name)) for name in names)
+    rows = tuple((row[PATH], _values(row, columns)) for _, row in good)
+    return MetadataTable(columns, rows, tuple(f"line {number}: {cause}" for number, cause in malformed), encoding)
 
 
-def _csv_rows(file: Path, lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+def _parsed(file: Path, data: bytes, encoding: str) -> list[_Row]:
+    """Parse a table, with bytes that are not in its encoding as lone surrogates."""
+    text = data.decode("utf-8-sig" if encoding in _UTF8 else encoding, "surrogateescape")
+    parse = _json_rows if text.startswith("{") else _csv_rows
+    with io.StringIO(text, newline="") as lines:
+        return [(number, row if isinstance(row, str) else _checked(row)) for number, row in parse(file, lines)]
+
+
+def _is_beyond_paths(rows: Iterable[_Row]) -> bool:
+    """Return whether other cells than paths have bytes that could not be decoded."""
+    cells = (cell for _, row in rows if not isinstance(row, str) for cell in row.items() if cell[0] != PATH)
+    return any(not _is_unicode(part) for cell in cells for part in cell)
+
+
+def _csv_rows(file: Path, lines: Iterable[str]) -> Iterator[_Row]:
     iterator = iter(lines)
     header = next(iterator, "")
     delimiter = max(_DELIMITERS, key=header.count)
+    limit = csv.field_size_limit(sys.maxsize)
     try:
-        names = next(csv.reader([header], delimiter=delimiter, strict=True), [])
+        names = [_nfc(name) for name in next(csv.reader([header], delimiter=delimiter, strict=True), [])]
         if PATH not in names or len(set(names)) != len(names) or not all(names):
             cause = f'its header has no column "{PATH}", or a column without a name, or two of the same name'
             raise UsageError(f"{file}: {cause}", _FORMS)
         reader = csv.reader(iterator, delimiter=delimiter, strict=True)
         for cells in reader:
-            if not cells:
-                continue
-            if len(cells) != len(names):
-                what = f"the row has {len(cells)} cells, the header {len(names)}"
-                raise UsageError(f"{file}, line {reader.line_num + 1}: {what}", _FORMS)
-            yield reader.line_num + 1, {name: cell for name, cell in zip(names, cells, strict=True) if cell != ""}
+            if len(cells) == len(names):
+                yield reader.line_num + 1, {name: cell for name, cell in zip(names, cells, strict=True) if cell != ""}
+            elif cells:
+                yield reader.line_num + 1, f"the row has {len(cells)} cells, the header {len(names)}"
     except csv.Error as error:
         raise UsageError(f"{file}: not valid CSV: {error}", _FORMS) from error
+    finally:
+        csv.field_size_limit(limit)
 
 
-def _json_rows(file: Path, lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+def _json_rows(_file: Path, lines: Iterable[str]) -> Iterator[_Row]:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise UsageError(f"{file}, line {number}: not valid JSON: {error}", _FORMS) from error
-        if not isinstance(row, dict):
-            raise UsageError(f"{file}, line {number}: not a JSON object", _FORMS)
-        for name, value in row.items():
-            if not _is_cell(value):
-                raise UsageError(
-                    f'{file}, line {number}: "{name}" is not a string, a finite number, a boolean or a list of strings',
-                    _FORMS,
-                )
-        yield number, {name: value for name, value in row.items() if value is not None and value not in ("", [])}
+            row = json.loads(line, parse_int=_integer)
+        except (ValueError, RecursionError) as error:
+            yield number, f"not valid JSON: {'nested too deeply' if isinstance(error, RecursionError) else error}"
+            continue
+        if isinstance(row, dict):
+            yield (
+                number,
+                {_nfc(name): value for name, value in row.items() if value is not None and value not in ("", [])},
+            )
+        else:
+            yield number, "not a JSON object"
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > _MAX_NUMBER_CHARS:
+        raise ValueError(f"a number of {len(digits)} digits")
+    return int(digits)
+
+
+def _checked(row: dict[str, Any]) -> dict[str, Any] | str:
+    """Return a row with its texts composed, or what is wrong with it."""
+    path = row.get(PATH)
+    if not isinstance(path, str) or "\0" in path or not _is_file_name(path):
+        return "no valid path"
+    for name, value in row.items():
+        if not _is_cell(value):
+            return f'"{name}" is not a string, a finite number, a boolean or a list of strings'
+        if _is_out_of_calendar(value):
+            return f'"{name}" is a time before the year 1 or after 9999 in UTC'
+    return {name: value if name == PATH else _nfc(value) for name, value in row.items()}
 
 
 def _is_cell(value: Any) -> bool:
@@ -112,14 +157,27 @@ def _is_cell(value: Any) -> bool:
     return value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
 
 
-def _path(file: Path, number: int, row: Mapping[str, Any]) -> str:
-    path = row.get(PATH)
+def _is_file_name(text: str) -> bool:
     try:
-        if isinstance(path, str) and b"\0" not in os.fsencode(path):
-            return path
+        os.fsencode(text)
     except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_unicode(value: Any) -> bool:
+    parts = value if isinstance(value, list) else [value]
+    return all(_nfc(part).isprintable() or True for part in parts)
+
+
+def _is_out_of_calendar(cell: Any) -> bool:
+    try:
+        _utc(cell)
+    except OverflowError:
+        return True
+    except (TypeError, ValueError):
         pass
-    raise UsageError(f"{file}, line {number}: no valid path", _FORMS)
+    return False
 
 
 def _column(file: Path, name: str, cells: Sequence[Any], known: ColumnType | None) -> Column:

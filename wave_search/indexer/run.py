@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from wave_search.ann.rebuild import refresh_shards
 from wave_search.calibration.cohort import is_measured, score_stats
-from wave_search.files import as_path
+from wave_search.files import as_path, composed
 from wave_search.indexer import diff, scan
 from wave_search.indexer.mounts import is_lost, unmounted
 from wave_search.indexer.pipeline.collect import Collector
@@ -95,6 +95,8 @@ def add(
 def remove(index_dir: Path, paths: Iterable[str | os.PathLike[str]]) -> int:
     """Remove the files at or below paths from the index, in one commit. The paths need not exist.
 
+    A path at which there is nothing also stands for what differs from it only in the composition of letters.
+
     Returns:
         The number of removed files.
 
@@ -104,10 +106,18 @@ def remove(index_dir: Path, paths: Iterable[str | os.PathLike[str]]) -> int:
     """
     targets = {os.path.realpath(os.fsencode(path)) for path in paths}
     with Writer(index_dir) as writer:
-        removed = [path for path in writer.snapshot.files() if any(is_under(path, target) for target in targets)]
+        files = writer.snapshot.files()
+        held = {target for target in targets if any(is_under(path, target) for path in files)}
+        alike = {composed(target) for target in targets - held}
+
+        def is_target(path: bytes) -> bool:
+            exactly = any(is_under(path, target) for target in targets)
+            return exactly or any(is_under(composed(path), target) for target in alike)
+
+        removed = [path for path in files if is_target(path)]
         roots = [os.fsencode(root) for root in writer.snapshot.manifest.roots]
         writer.remove_files(removed)
-        writer.set_roots(os.fsdecode(root) for root in roots if not any(is_under(root, target) for target in targets))
+        writer.set_roots(os.fsdecode(root) for root in roots if not is_target(root))
         writer.commit()
     return len(removed)
 

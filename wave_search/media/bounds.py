@@ -50,6 +50,7 @@ def check_segment(path: Path, segment: DecodedSegment) -> None:
 
 def _numbers(info: MediaInfo) -> Iterator[tuple[str, float | None, float]]:
     yield "duration in seconds", info.duration_s, MAX_S
+    yield "duration in seconds", info.declared_s, math.inf
     yield "width", info.width, _MAX_INT32
     yield "height", info.height, _MAX_INT32
     if info.video is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wave_search.errors import BrokenMediaError, UsageError
-from wave_search.media import text
+from wave_search.media import subtitles, text
 from wave_search.media.audio import open_sndfile
 from wave_search.media.image import read_image
 from wave_search.media.info import DecodedSegment
@@ -55,10 +55,12 @@ def _texts(source: Source, request: DecodeRequest) -> Iterator[DecodedSegment]:
         return
     span = _within(source, request)
     cues = [
-        cue for cue in text.parse_cues(content) if cue.span.start_s < span.stop_s and span.start_s < cue.span.stop_s
+        cue
+        for cue in subtitles.parse_cues(content, request.info.container)
+        if cue.span.start_s < span.stop_s and span.start_s < cue.span.stop_s
     ]
     length_s = math.inf if request.segmentation.mode == "none" else request.segmentation.length_s
-    for cue in text.group_cues(cues, length_s):
+    for cue in subtitles.group_cues(cues, length_s):
         yield DecodedSegment(cue.span, Clip(text=cue.text), 0.0)
 
 

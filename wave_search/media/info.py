@@ -99,6 +99,8 @@ class MediaInfo:
     """BLAKE2b of the whole content, 16 bytes as hexadecimal digits."""
     duration_s: float | None = None
     """Duration of the longest track; None for images and plain text."""
+    declared_s: float | None = None
+    """Duration that the header declares, if the end of the file is missing, as in a copy that stopped; else None."""
     video: VideoStream | None = None
     audio: AudioStream | None = None
     """The audio track that a player plays, or the first one that is not silent."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from wave_search.errors import BrokenMediaError, MediaError, UnsupportedMediaError
-from wave_search.media import text
+from wave_search.media import subtitles, text
 from wave_search.media.demux import (
     audio_tracks,
     choose_video,
@@ -15,10 +15,13 @@ from wave_search.media.demux import (
     open_container,
     scan_packets,
 )
+from wave_search.media.demux import (
+    packets as packets_of,
+)
 from wave_search.media.image import image_size
 from wave_search.media.info import MediaInfo, VideoStream
 from wave_search.media.picture import shown_size
-from wave_search.media.refusals import FOREIGN_HEAD_BYTES, foreign_kind, refuse_encrypted
+from wave_search.media.refusals import FOREIGN_HEAD_BYTES, foreign_kind, is_initialization_segment, refuse_encrypted
 from wave_search.media.signatures import signature_of
 from wave_search.media.sniff import (
     HEAD_BYTES,
@@ -99,9 +102,9 @@ def _unknown(path: Path, file: BinaryIO) -> UnsupportedMediaError | BrokenMediaE
 def _probe_text(path: Path, file: BinaryIO, size_bytes: int) -> MediaInfo:
     container = path.suffix.lower().removeprefix(".")
     content = text.read_text(path, file)
-    if container not in ("srt", "vtt"):
+    if container not in subtitles.CONTAINERS:
         return MediaInfo("text", container, size_bytes, "")
-    cues = text.parse_cues(content)
+    cues = subtitles.parse_cues(content, container)
     if not cues:
         raise BrokenMediaError(path, "contains no subtitles", "Give it the suffix .txt if it is ordinary text.")
     return MediaInfo("text", container, size_bytes, "", duration_s=max(cue.span.stop_s for cue in cues))
@@ -145,8 +148,7 @@ def probe_streams(source: Source, size_bytes: int) -> MediaInfo:
     video, picture_stop_s = _video_stream(source, video_packets) if video_packets else (None, 0.0)
     tracks = probe_tracks(source, container, scans, alone=video is None)
     if video is None and not tracks:
-        scanned = video_packets is not None or any(scan.start_s is not None for scan in scans)
-        raise _nothing_to_decode(source, container, empty=not scanned)
+        raise _nothing_to_decode(source, container)
     duration_s = max(picture_stop_s, max((track.stop_s for track in tracks), default=0.0))
     return MediaInfo(
         "audio" if video is None else "video",
@@ -160,18 +162,19 @@ def probe_streams(source: Source, size_bytes: int) -> MediaInfo:
     )
 
 
-def _nothing_to_decode(source: Source, container: Any, *, empty: bool) -> MediaError:
+def _nothing_to_decode(source: Source, container: Any) -> MediaError:
     """Return why nothing in a container can be decoded."""
     path = source.path
     tracks = [*container.streams.video, *container.streams.audio]
     if not tracks and len(container.streams):
         return UnsupportedMediaError(path, "contains neither audio nor video, only other tracks", "Exclude it.")
-    if empty and source.demuxer == "mov":
+    if is_initialization_segment(source):
         cause = "its tracks contain nothing, as in the initialization segment of a stream"
         return UnsupportedMediaError(path, cause, "Join it with the segments that belong to it.")
-    unknown = sorted({stream.type for stream in tracks if stream.codec_context is None})
-    if unknown and all(stream.codec_context is None for stream in tracks):
-        cause = f"contains {' and '.join(unknown)} of a codec that is not supported"
+    unknown = [stream for stream in tracks if stream.codec_context is None]
+    # A file that is cut off in its header does not name its codecs either, but has no content.
+    if unknown and len(unknown) == len(tracks) and any(packets_of(container, unknown)):
+        cause = f"contains {' and '.join(sorted({stream.type for stream in unknown}))} of a codec that is not supported"
         return UnsupportedMediaError(path, cause, "Convert it with a program that plays it.")
     return BrokenMediaError(path, "contains no audio or video track that can be decoded", CONVERT)
 

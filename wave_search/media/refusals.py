@@ -100,6 +100,15 @@ def refuse_encrypted(source: Source) -> None:
         raise _encrypted(source.path, scheme)
 
 
+def is_initialization_segment(source: Source) -> bool:
+    """Return whether a file is only the description of the tracks of a stream, whose content is in other files."""
+    if source.demuxer != "mov":
+        return False
+    boxes = _boxes(source.file, source.offset_bytes, os.fstat(source.file.fileno()).st_size)
+    kinds = {kind for kind, _, _ in boxes}
+    return b"mvex" in kinds and kinds.isdisjoint({b"moof", b"mdat"})
+
+
 def _encrypted(path: Path, scheme: str) -> UnsupportedMediaError:
     return UnsupportedMediaError(path, f"encrypted ({scheme})", _DECRYPT)
 

@@ -41,6 +41,11 @@ class _Framing:
     """Returns the length of a frame from its first 8 bytes, or 0 if they are not a header."""
 
 
+def is_stream_of(data: bytes, demuxer: str) -> bool:
+    """Return whether frames of a format follow each other from the beginning of `data`."""
+    return any(framing.demuxer == demuxer and _has_chain(data, 0, framing) for framing in _FRAMINGS)
+
+
 def find_stream(data: bytes) -> tuple[int, Signature] | None:
     """Find the first position at which a stream begins.
 
@@ -132,6 +137,8 @@ _FRAMINGS = (
     _Framing("dts", re.compile(rb"\x7f\xfe\x80\x01"), _dts_length),
     _Framing("loas", re.compile(rb"\x56[\xe0-\xff]", re.DOTALL), _loas_length),
 )
+FRAMED = frozenset(framing.demuxer for framing in _FRAMINGS)
+"""Formats that are recognised by frames in a row."""
 _BEGINNINGS = (
     # A pack header of MPEG-1 or MPEG-2, and the start code after it.
     (re.compile(rb"\x00\x00\x01\xba(?:[\x21-\x2f].{7}|[\x44-\x7f].{8}\xf8)\x00\x00\x01[\xbb-\xff]", re.DOTALL), "mpeg"),

@@ -233,9 +233,9 @@ def _weak(head: bytes) -> Signature | None:
 
 def _audio_frame(head: bytes) -> Signature | None:
     """Detect the header of a frame of a stream of audio frames without a container."""
-    if len(head) < 6:
+    if len(head) < 4:
         return None
-    if head.startswith(b"\x0b\x77"):
+    if head.startswith(b"\x0b\x77") and len(head) > 5:
         return _weak_stream("ac3" if head[5] >> 3 <= 10 else "eac3")
     if head[0] == 0x56 and head[1] & 0xE0 == 0xE0:
         return _weak_stream("loas")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from wave_search.errors import MediaError
-from wave_search.media.resync import SEARCH_BYTES, find_stream
+from wave_search.media.resync import FRAMED, SEARCH_BYTES, find_stream, is_stream_of
 from wave_search.media.signatures import Signature, signature_of
 from wave_search.media.source import open_regular
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 HEAD_BYTES = 4096
 """Number of bytes that are inspected first."""
 
-TEXT_SUFFIXES = frozenset({".txt", ".md", ".srt", ".vtt"})
+TEXT_SUFFIXES = frozenset({".txt", ".md", ".srt", ".vtt", ".sbv", ".lrc", ".ass", ".ssa"})
 PLAYLIST_SUFFIXES = frozenset(
     {".m3u", ".m3u8", ".pls", ".xspf", ".mpd", ".ffconcat", ".asx", ".sdp", ".smil", ".wpl", ".ram", ".wax", ".wvx"}
 )
@@ -120,13 +120,18 @@ def find_media(file: BinaryIO) -> Found | None:
     start = leading_bytes(file)
     head = _read_at(file, start, HEAD_BYTES)
     signature = signature_of(head)
-    if signature is not None:
-        # MP3 with one tag is what the libraries expect; for all others, the tag is hidden from them.
-        return Found(signature, 0 if signature.format == "mp3" and _is_one_tag(file, start) else start)
-    if is_playlist(head) or is_text(head):
+    # MP3 with one tag is what the libraries expect; for all others, the tag is hidden from them.
+    hidden = 0 if signature and signature.format == "mp3" and _is_one_tag(file, start) else start
+    if signature is not None and signature.distinctive:
+        return Found(signature, hidden)
+    if is_playlist(head) or (signature is None and is_text(head)):
         return None
     data = _read_at(file, start, SEARCH_BYTES)
-    return _behind_zeros(data, start) or _resynchronised(data, start)
+    if signature is None:
+        return _behind_zeros(data, start) or _resynchronised(data, start)
+    certain = signature.format not in FRAMED or is_stream_of(data, signature.format)
+    # Noise may begin like a frame.
+    return Found(signature, hidden) if certain else _resynchronised(data, start) or Found(signature, hidden)
 
 
 def leading_bytes(file: BinaryIO) -> int:

@@ -52,11 +52,12 @@ def clock_of(packets: VideoPackets, declared_fps: float, declared_stop_s: float)
     mean_fps = round((frames - 1) / float(times_s[-1] - times_s[0]), 6) if frames > 1 else _FALLBACK_FPS
     fps = next((fps for fps in (declared_fps, mean_fps) if fps and _is_constant(packets, fps)), 0.0)
     last_s = packets.last_s or 1 / (fps or mean_fps)
-    stop_s = float(times_s[-1]) + last_s
     if fps and last_s < 1.5 / fps:
         stop_s = start_s + frames / fps
-    if frames == 1 or steps_s.max() >= _LONG_FRAME_S:
-        stop_s = max(stop_s, declared_stop_s)
+    else:
+        stop_s = float(times_s[-1]) + last_s
+    if declared_stop_s > times_s[-1] and (frames == 1 or steps_s.max() >= _LONG_FRAME_S):
+        stop_s = declared_stop_s
     return Clock("constant" if fps else "variable", fps or frames / (stop_s - start_s), start_s, stop_s)
 
 

@@ -110,6 +110,7 @@ def failure_of(path: Path, error: Exception) -> MediaError:
 
 def _serve(request: Request) -> Iterator[MediaInfo | DecodedSegment]:
     from wave_search.media.bounds import check_info, check_segment
+    from wave_search.media.completeness import declared_s
     from wave_search.media.decode import decode_segments
     from wave_search.media.probe import probe
     from wave_search.media.source import Source, open_regular
@@ -123,6 +124,9 @@ def _serve(request: Request) -> Iterator[MediaInfo | DecodedSegment]:
                 yield segment
             return
         info = probe(request.path, file, os.fstat(file.fileno()).st_size)
+        if info.kind in ("audio", "video") and info.duration_s is not None:
+            source = Source(request.path, file, info.container)
+            info = replace(info, declared_s=declared_s(source, info.size_bytes, info.duration_s))
         check_info(request.path, info)
         file.seek(0)
         yield replace(info, digest=digest(iter(lambda: file.read(_BLOCK_BYTES), b"")))

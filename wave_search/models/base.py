@@ -55,6 +55,8 @@ class LoadOptions:
     token_budget: int | None = None
     """Maximum number of tokens that the decoder processes at once, but at least one clip; None to derive it from the
     free memory."""
+    download: bool = True
+    """Whether a model that is not on this machine may be downloaded."""
     family: Mapping[str, str] = field(default_factory=dict)
     """Options of the model's family by name. WAVE has "positions": "sequential" (default) as in its published
     evaluation, or "aligned" in time, as in its training."""
@@ -163,6 +165,7 @@ def load(name: str, options: LoadOptions | None = None) -> Embedder:
 
     Raises:
         ModelNotFoundError: there is no such model, or the hub cannot be reached.
+        ModelDownloadError: it is not on this machine, and the options do not allow a download.
         CheckpointError: its files are damaged, incomplete, or of no known model family.
         UsageError: an option is unknown or has an unknown value, or there is no such device.
         ModelError: it does not fit into the memory of the device.

@@ -55,21 +55,16 @@ def cached(repo_id: str, revision: str, is_complete: Callable[[Path], bool]) -> 
     return Snapshot(directory, directory.name) if is_complete(directory) else None
 
 
-def fetch(repo_id: str, revision: str, is_complete: Callable[[Path], bool]) -> Snapshot:
-    """Find a snapshot in the local cache, or download it.
+def download(repo_id: str, revision: str) -> Snapshot:
+    """Download a snapshot, or what the local cache lacks of it.
 
     Args:
         repo_id: "owner/name".
-        revision: full commit, branch or tag; a branch or tag is looked up in the cache first.
-        is_complete: as for `cached`.
+        revision: full commit, branch or tag.
 
     Raises:
         ModelNotFoundError: there is no such model or revision, or the hub cannot be reached.
     """
-    return cached(repo_id, revision, is_complete) or _download(repo_id, revision)
-
-
-def _download(repo_id: str, revision: str) -> Snapshot:
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 

@@ -8,9 +8,11 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from wave_search import media, models
-from wave_search.errors import IndexMismatchError
+from wave_search.errors import IndexMismatchError, ModelDownloadError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from wave_search.models.base import Embedder, LoadOptions, ModelSpec
 
 
@@ -22,6 +24,8 @@ class ModelSession:
         options: how to load it.
         pinned: the required model; None for any.
         decoder_memory_bytes: memory of all decoder processes together; None for a quarter of the machine's.
+        may_download: called with the name of a model that `options` do not allow to download, before an error is
+            raised; returns whether to download it after all.
     """
 
     def __init__(
@@ -31,26 +35,37 @@ class ModelSession:
         pinned: ModelSpec | None = None,
         *,
         decoder_memory_bytes: int | None = None,
+        may_download: Callable[[str], bool] | None = None,
     ) -> None:
         self._name = name
         self._options = options
         self._pinned = pinned
         self._decoder_memory_bytes = decoder_memory_bytes
+        self._may_download = may_download
         self._model: Embedder | None = None
         self._decoders: media.DecoderPool | None = None
         self._lock = Lock()
 
     @classmethod
     def for_index(
-        cls, name: str, options: LoadOptions, pinned: ModelSpec, *, decoder_memory_bytes: int | None = None
+        cls,
+        name: str,
+        options: LoadOptions,
+        pinned: ModelSpec,
+        *,
+        decoder_memory_bytes: int | None = None,
+        may_download: Callable[[str], bool] | None = None,
     ) -> ModelSession:
         """Return a session for the model that an index was made with.
+
+        Only a user who names the model, or agrees, has it downloaded: the index may come from anyone.
 
         Args:
             name: "auto" or the name of that model. A directory may also be a copy of it.
             options: how to load it.
             pinned: the model that the index was made with.
             decoder_memory_bytes: as for `ModelSession`.
+            may_download: asks whether to download the model if `name` is "auto"; None to refuse.
 
         Raises:
             IndexMismatchError: it is another model, or has another quantization or other options of its family.
@@ -70,7 +85,12 @@ class ModelSession:
                 )
         options = replace(options, quantization=pinned.quantization, family=pinned.options)
         directory = Path(name).expanduser()
-        if name == "auto" or _is_name_of(name, pinned) or str(directory.resolve()) == pinned.name:
+        if name == "auto":
+            options = replace(options, download=False)
+            return cls(
+                pinned.name, options, pinned, decoder_memory_bytes=decoder_memory_bytes, may_download=may_download
+            )
+        if _is_name_of(name, pinned) or str(directory.resolve()) == pinned.name:
             return cls(pinned.name, options, pinned, decoder_memory_bytes=decoder_memory_bytes)
         if not directory.is_dir():
             raise _mismatch(name, pinned)
@@ -82,16 +102,24 @@ class ModelSession:
         """Return the model, loaded at the first call.
 
         Raises:
-            ModelError: it cannot be loaded.
+            ModelError: it cannot be loaded, or would have to be downloaded (ModelDownloadError).
             IndexMismatchError: it is not the pinned one.
         """
         with self._lock:
             if self._model is None:
-                loaded = models.load(self._name, self._options)
+                loaded = self._loaded()
                 if self._pinned is not None:
                     check_same(loaded.spec, self._pinned)
                 self._model = loaded
             return self._model
+
+    def _loaded(self) -> Embedder:
+        try:
+            return models.load(self._name, self._options)
+        except ModelDownloadError as error:
+            if self._may_download is None or not self._may_download(error.name):
+                raise
+            return models.load(self._name, replace(self._options, download=True))
 
     def decoders(self, audio_track: str = "auto") -> media.DecoderPool:
         """Return the decoder processes, which start when they are used.

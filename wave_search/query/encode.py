@@ -10,6 +10,7 @@ import numpy as np
 
 from wave_search.batches import WHOLE_BATCH_BYTES, Item, batched, clip_bytes
 from wave_search.errors import BrokenMediaError, UsageError
+from wave_search.files import on_disk
 from wave_search.media import WHOLE
 from wave_search.models import check_text
 from wave_search.query.terms import AudioVideoPair
@@ -76,7 +77,7 @@ class Encoder:
 
     def identify(self, path: Path) -> MediaInfo:
         """Identify a file. Needs no model. Raises MediaError."""
-        return self.decoders().identify(path)
+        return self.decoders().identify(on_disk(path))
 
     def encode_query(
         self, item: Embeddable | AudioVideoPair, segmentation: Segmentation, instruction: str | None = None
@@ -147,14 +148,14 @@ class Encoder:
             )
 
     def _read(self, ref: MediaRef, segmentation: Segmentation) -> Generator[tuple[Clip, Modality]]:
-        decoders = self.decoders()
-        info = decoders.identify(ref.path)
+        decoders, path = self.decoders(), on_disk(ref.path)
+        info = decoders.identify(path)
         if ref.modality not in info.modalities:
             offers = ", ".join(info.modalities)
             raise UsageError(f"{ref.path}: the file has no {_NAMES[ref.modality]}", f"It can be used as {offers}.")
         span = span_of(ref.path, info, ref.start_s, ref.stop_s)
         segment = None
-        for segment in decoders.segments(ref.path, info, segmentation, [ref.modality], span):
+        for segment in decoders.segments(path, info, segmentation, [ref.modality], span):
             yield segment.clip, ref.modality
         if segment is None:
             raise BrokenMediaError(ref.path, "it has no segment to embed")

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from wave_search.errors import UsageError
 from wave_search.models import check_text
 from wave_search.query.terms import check_terms, is_number, read_terms
+from wave_search.store import DEFAULT_TIMEOUT_S
 from wave_search.types import Modality, Target
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class SearchArguments(TypedDict, total=False):
     k: int
     min_z: float | None
     where: str | None
+    where_timeout_s: float
     columns: Iterable[str]
     moments: bool
     per_file: int | None
@@ -95,6 +97,8 @@ class SearchRequest:
     """Replaces the prompt of the model."""
     rerank: int | None = None
     """Number of the best segments to embed again with the instruction, for reordering."""
+    where_timeout_s: float = DEFAULT_TIMEOUT_S
+    """Seconds that the condition may take."""
 
     @classmethod
     def build(cls, **arguments: Unpack[SearchArguments]) -> SearchRequest:
@@ -122,6 +126,8 @@ class SearchRequest:
             check_min_z(self.min_z)
         if self.where is not None and not isinstance(self.where, str):
             raise UsageError(f"where must be a text, got {self.where!r}", "Write an SQL condition.")
+        if not is_number(self.where_timeout_s) or not 0 < self.where_timeout_s < math.inf:
+            raise UsageError(f"where_timeout_s must be a number of seconds above 0, got {self.where_timeout_s!r}")
         if not isinstance(self.columns, tuple) or not all(isinstance(name, str) for name in self.columns):
             raise UsageError(f"columns must be names, got {self.columns!r}", 'Write for example ["fps", "artist"].')
         if not isinstance(self.moments, bool | np.bool_):

@@ -108,7 +108,9 @@ class Searcher:
         keys = self.targets(request.target, request.instruction)
         if request.columns:
             self.snapshot.sql_filter().check(_not_of_hits(request.columns))
-        chosen = None if request.where is None else self.snapshot.sql_filter().select(request.where)
+        chosen = None
+        if request.where is not None:
+            chosen = self.snapshot.sql_filter().select(request.where, request.where_timeout_s)
         request.check_effect(keys, query_takes_it=takes_instruction(request.terms))
         query = resolve(request, self.snapshot, self._encoder)
         partitions = [self._partition(key) for key in keys]

@@ -39,13 +39,14 @@ from wave_search.store.rows import (
     Tuning,
 )
 from wave_search.store.snapshot import Snapshot, exists, open_snapshot
-from wave_search.store.sql_filter import BUILT_IN, RESERVED, Selection, SqlFilter
+from wave_search.store.sql_filter import BUILT_IN, DEFAULT_TIMEOUT_S, RESERVED, Selection, SqlFilter
 from wave_search.store.verify import check_shard, verify
 from wave_search.store.writer import Writer
 
 __all__ = [
     "BUILT_IN",
     "CACHE_NAME",
+    "DEFAULT_TIMEOUT_S",
     "KEEP_VERSIONS_FOR_S",
     "RESERVED",
     "CacheKey",

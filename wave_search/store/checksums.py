@@ -8,14 +8,16 @@ chain.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from wave_search.errors import IndexCorruptError, IndexStateError
-from wave_search.files import digest
+from wave_search.files import digest, is_temporary
 from wave_search.store import tables
+from wave_search.store.files import DISTRUST, RESTORE
 from wave_search.store.rows import ChecksumsRef
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from wave_search.store.files import FileStore
 
 FOLDER = "checksums"
-RESTORE = "Restore the index from a copy, or index the files again into another folder."
+_NAME = re.compile(rf"{FOLDER}/[0-9]{{12}}\.json")
 _LISTED_ANEW = "run `wave-search optimize`: it accepts the tables as they are and lists their checksums anew."
 
 
@@ -131,6 +133,11 @@ def compare(store: FileStore, newest: ChecksumsRef) -> Listing:
     return replace(listing, files={name: expected for name, expected in listing.files.items() if name in there})
 
 
+def is_made(name: str) -> bool:
+    """Return whether a file has a name that only a list has, finished or not."""
+    return _NAME.fullmatch(name) is not None or is_temporary(name.removeprefix(f"{FOLDER}/"))
+
+
 def name_of(version: int) -> str:
     """Return the name of the list of a version."""
     return f"{FOLDER}/{version:012d}.json"
@@ -149,7 +156,13 @@ def _read_one(store: FileStore, ref: ChecksumsRef) -> _List:
             f"{store.url(name)} is damaged: its checksum does not match",
             f"Restore it from a copy, or delete it and {_LISTED_ANEW}",
         )
-    return msgspec.json.decode(data, type=_List)
+    try:
+        content = msgspec.json.decode(data, type=_List)
+    except (ValueError, RecursionError) as error:
+        raise IndexCorruptError(f"{store.url(name)} is damaged: {error}", DISTRUST) from error
+    if strange := next((file for file in content.files if not tables.is_made(file)), None):
+        raise IndexCorruptError(f"{store.url(name)} is damaged: it names the file {strange!r}", DISTRUST)
+    return content
 
 
 def _file_digest(store: FileStore, name: str) -> str:

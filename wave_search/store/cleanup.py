@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from wave_search.errors import IndexCorruptError, IndexMismatchError
-from wave_search.store import checksums, manifest, tables
+from wave_search.store import checksums, manifest, shards, tables
 from wave_search.store.shards import SHARDS_FOLDER, shard_folder
 
 if TYPE_CHECKING:
@@ -52,20 +52,50 @@ def unreferenced_files(store: FileStore, listing: checksums.Listing) -> list[str
     files = (info.name for info in store.list(tables.FOLDER) if not tables.is_hint(info.name))
     lists = {checksums.name_of(version) for version in listing.versions}
     return [
-        *sorted(name for name in files if name not in listing.files),
-        *sorted(info.name for info in store.list(checksums.FOLDER) if info.name not in lists),
+        *sorted(name for name in files if tables.is_made(name) and name not in listing.files),
+        *sorted(
+            info.name
+            for info in store.list(checksums.FOLDER)
+            if checksums.is_made(info.name) and info.name not in lists
+        ),
     ]
+
+
+def foreign_files(store: FileStore, states: Iterable[Manifest]) -> list[str]:
+    """Return the files that belong to none of the versions, and whose names none ever gives. They are never removed."""
+    used = _shard_folders(states)
+    makers = {
+        manifest.FOLDER: manifest.is_made,
+        checksums.FOLDER: checksums.is_made,
+        tables.FOLDER: tables.is_made,
+        SHARDS_FOLDER: shards.is_made,
+    }
+    return sorted(
+        info.name
+        for folder, is_made in makers.items()
+        for info in store.list(folder)
+        if not is_made(info.name) and _folder_of(info.name) not in used
+    )
 
 
 def unused_shards(store: FileStore, states: Iterable[Manifest]) -> dict[str, list[str]]:
     """Return the folders of shards and codebooks that none of the versions uses, with the files in each."""
-    used = {f"{shard_folder(ref.key)}/{ref.name}" for state in states for ref in state.structures}
+    used = _shard_folders(states)
     unused: dict[str, list[str]] = {}
-    for name in sorted(info.name for info in store.list(SHARDS_FOLDER)):
-        folder = "/".join(name.split("/")[:3])
+    for name in sorted(info.name for info in store.list(SHARDS_FOLDER) if shards.is_made(info.name)):
+        folder = _folder_of(name)
         if folder not in used:
             unused.setdefault(folder, []).append(name)
     return unused
+
+
+def _shard_folders(states: Iterable[Manifest]) -> set[str]:
+    return {f"{shard_folder(ref.key)}/{ref.name}" for state in states for ref in state.structures}
+
+
+def _folder_of(name: str) -> str:
+    """Return the folder of a file of a shard or codebook."""
+    return "/".join(name.split("/")[:3])
 
 
 def _kept(store: FileStore, newest: Manifest, keep_versions_for_s: float) -> list[Manifest]:

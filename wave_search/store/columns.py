@@ -13,6 +13,7 @@ import numpy as np
 
 from wave_search.errors import IndexCorruptError
 from wave_search.store import schema
+from wave_search.store.files import RESTORE
 from wave_search.store.schema import CONTENTS, FILES, SEGMENTS
 from wave_search.types import Modality, PartitionKey
 
@@ -69,9 +70,7 @@ class SegmentColumns:
             found.codes[rows] = schema.partition_codes(batch, found.keys)
             begin = rows.stop
         if begin != count or (found.ids[1:] <= found.ids[:-1]).any():
-            raise IndexCorruptError(
-                f"{tables.place} holds segments whose ids are taken or out of order", "Restore the index from a copy."
-            )
+            raise IndexCorruptError(f"{tables.place} holds segments whose ids are taken or out of order", RESTORE)
         return found
 
     def of(self, key: PartitionKey) -> NDArray[np.bool_]:

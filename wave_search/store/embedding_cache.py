@@ -2,12 +2,17 @@
 
 Reranking keeps its vectors in a cache beside the index, and an evaluation in a cache of its own. Access needs no index
 lock, because SQLite has its own.
+
+The file may come with an index from someone else. It is refused if its schema is not ours to the letter, because a view
+or a trigger would run their code, or if it or its journal is a link.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
+import time
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -15,7 +20,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from wave_search.errors import CacheError
-from wave_search.files import digest
+from wave_search.files import IrregularFileError, digest, open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -29,14 +34,25 @@ if TYPE_CHECKING:
 _Mode = Literal["ro", "rw", "rwc"]
 NAME = "cache.sqlite3"
 """Name of the file beside an index."""
-_TABLES = """
-CREATE TABLE IF NOT EXISTS vectors (
-    space TEXT, item TEXT, vector BLOB, checksum TEXT, PRIMARY KEY (space, item)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS digests (
+_JOURNAL, *_FOREIGN = _SUFFIXES = ("-journal", "-wal", "-shm")
+"""Suffixes of the files that SQLite keeps beside a database; a cache never has the latter two."""
+FILES = (NAME, *(NAME + suffix for suffix in _SUFFIXES))
+_TABLES = {
+    "digests": """CREATE TABLE digests (
     path BLOB PRIMARY KEY, size_bytes INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, digest TEXT NOT NULL
-) WITHOUT ROWID;
-"""
+) WITHOUT ROWID""",
+    "vectors": """CREATE TABLE vectors (
+    space TEXT, item TEXT, vector BLOB, checksum TEXT, PRIMARY KEY (space, item)
+) WITHOUT ROWID""",
+}
+_MAX_VALUE_BYTES = 16 << 20
+"""Far above the size of a vector."""
+_MAX_PAGE_STEPS = 100_000
+_MAX_TRANSACTION_S = 120.0
+"""More than SQLite needs to check a gigabyte of vectors; a damaged file may have it run in circles."""
+_SUPER_JOURNAL = bytes.fromhex("d9d505f920a163d7")
+"""How a journal ends that names another file (https://www.sqlite.org/fileformat2.html#the_rollback_journal). SQLite
+deletes that file after it has rolled back. It is there only for transactions on several databases, unlike ours."""
 
 
 class CacheKey(NamedTuple):
@@ -86,7 +102,7 @@ class EmbeddingCache:
         except OSError as error:
             raise cannot_keep(self._path, error.strerror or str(error)) from error
         with self._connected("rwc") as database:
-            database.executescript(_TABLES)
+            _create_tables(database)
 
     def get(self, keys: Iterable[CacheKey]) -> dict[CacheKey, NDArray[np.floating]]:
         """Return those vectors (dim,) that the cache has."""
@@ -104,7 +120,7 @@ class EmbeddingCache:
         blobs = [(key, vector.astype(self._dtype).tobytes()) for key, vector in vectors]
         rows = [(*key, blob, self._checksum(key, blob)) for key, blob in blobs]
         with self._connected("rwc") as database:
-            database.executescript(_TABLES)
+            _create_tables(database)
             database.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?, ?)", rows)
 
     def file_digest(self, path: bytes, size_bytes: int, mtime_ns: int) -> str | None:
@@ -129,6 +145,8 @@ class EmbeddingCache:
         try:
             with closing(_connect(self._path, mode, self._wait_s)) as database, database:
                 yield database
+        except OSError as error:
+            raise cannot_keep(self._path, error.strerror or str(error)) from error
         except (sqlite3.Error, TypeError, ValueError) as error:  # the last two: a column has another type
             raise cannot_keep(self._path, str(error)) from error
 
@@ -144,22 +162,68 @@ def cannot_keep(path: Path, cause: str) -> CacheError:
 def size_bytes(path: Path) -> int:
     """Return the size of a cache in bytes, 0 if there is none."""
     try:
-        return path.stat().st_size
+        return path.lstat().st_size
     except FileNotFoundError:
         return 0
 
 
 def damage(path: Path) -> str | None:
     """Describe what is wrong with a cache; None if there is none or it is intact."""
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
     try:
         with closing(_connect(path, "ro", 1.0)) as database:
             result = str(database.execute("PRAGMA quick_check(1)").fetchone()[0])
-    except sqlite3.Error as error:
-        return str(error)
+    except (sqlite3.Error, OSError) as error:
+        return str(error.strerror or error) if isinstance(error, OSError) else str(error)
     return None if result == "ok" else result
 
 
 def _connect(path: Path, mode: _Mode, wait_s: float) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", timeout=wait_s, uri=True)
+    """Connect to a file with no schema but ours.
+
+    Raises:
+        OSError: the file or its journal is not a regular file of our own.
+        sqlite3.Error: it cannot be opened, or has another schema.
+    """
+    _check_files(path)
+    database = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", timeout=wait_s, uri=True)
+    try:
+        database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_VALUE_BYTES)
+        stop_s = time.monotonic() + wait_s + _MAX_TRANSACTION_S
+        database.set_progress_handler(lambda: time.monotonic() > stop_s, _MAX_PAGE_STEPS)
+        database.execute("PRAGMA trusted_schema = OFF")
+        database.execute("PRAGMA cell_size_check = ON")
+        schema = database.execute("SELECT name, sql FROM sqlite_schema LIMIT ?", (len(_TABLES) + 1,))
+        if strange := [name for name, sql in schema if _TABLES.get(name) != sql]:
+            raise sqlite3.DatabaseError(f"it is not a cache of embeddings: it has {strange[0]!r}")
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _check_files(path: Path) -> None:
+    for suffix in ("", *_SUFFIXES):
+        name = path.with_name(path.name + suffix)
+        try:
+            file = open_regular(name)
+        except (FileNotFoundError, NotADirectoryError):
+            continue  # there is none, or SQLite creates it
+        with file:
+            status = os.fstat(file.fileno())
+            if status.st_nlink > 1 and (suffix or not status.st_size):  # it would be written without being read
+                raise IrregularFileError(name, f"{name.name} is a hard link, which has another name elsewhere")
+            if suffix in _FOREIGN:
+                raise IrregularFileError(name, f"{name.name} was made by another program")
+            if suffix == _JOURNAL and status.st_size >= len(_SUPER_JOURNAL):
+                file.seek(-len(_SUPER_JOURNAL), os.SEEK_END)
+                if file.read() == _SUPER_JOURNAL:
+                    raise IrregularFileError(name, f"{name.name} names another file")
+
+
+def _create_tables(database: sqlite3.Connection) -> None:
+    there = {name for (name,) in database.execute("SELECT name FROM sqlite_schema")}
+    if not there >= _TABLES.keys():  # another process may create them at the same time
+        for sql in _TABLES.values():
+            database.execute(sql.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS"))

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from wave_search.errors import IndexStateError
+from wave_search.files import IrregularFileError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,8 +29,8 @@ class FileInfo(NamedTuple):
 class FileStore(Protocol):
     """The files of one index by name. Safe to use from several threads and processes.
 
-    Names are relative paths with "/" between their parts. A folder is only a prefix of names: it exists while a file is
-    in it.
+    Names are relative paths with "/" between their parts, see `name_parts`. A folder is only a prefix of names: it
+    exists while a file is in it. Nothing is read, written or deleted through a link: all methods refuse one.
 
     All methods raise IndexStateError, with the file, the cause and a remedy, if an operation fails for a reason other
     than those that they list. Such a failure says nothing about the content of a file and is not damage.
@@ -68,6 +69,9 @@ class FileStore(Protocol):
             FileExistsError: it exists already, and is left unchanged.
         """
 
+    def make_folder(self, name: str) -> Path:
+        """Create a folder if it is missing, and return a path at which files can be created in it."""
+
     def delete(self, names: Iterable[str]) -> None:
         """Delete files durably, in the given order. Missing files are ignored."""
 
@@ -83,6 +87,36 @@ class FileStore(Protocol):
         Raises:
             IndexLockedError: another process holds it; the message names that process.
         """
+
+
+def name_parts(name: str) -> tuple[str, ...]:
+    """Return the parts of a name; none for "".
+
+    Raises:
+        IndexStateError: the name is absolute, or could lead out of the index.
+    """
+    parts = tuple(name.split("/")) if name else ()
+    if any(part in ("", ".", "..") or "\0" in part or "\\" in part for part in parts):
+        raise IndexStateError(f"the index names the file {name!r}, which is not one of its own", DISTRUST)
+    return parts
+
+
+RESTORE = "Restore the index from a copy, or index the files again into another folder."
+"""The remedy for tables that have lost a file: they hold what everything else is made from."""
+DISTRUST = (
+    "wave-search does not write such an index: if it came from someone else, do not use it; "
+    "if it is yours, restore it from a copy."
+)
+
+
+def refused(error: IrregularFileError) -> IndexStateError:
+    """Return the error for a link, or another thing that no index has, in the place of a file or folder."""
+    return IndexStateError(
+        f"{error.filename} cannot be used: {error.strerror}",
+        "An index has only files and folders of its own. Put the original in its place, or delete it and run "
+        "`wave-search verify`, which names what is missing then. To keep an index on another disk, move its whole "
+        "folder. If the index came from someone else, do not use it.",
+    )
 
 
 def read_error(place: object, cause: str) -> IndexStateError:
@@ -114,6 +148,8 @@ def read_errors(place: object) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise
+    except IrregularFileError as error:
+        raise refused(error) from error
     except OSError as error:
         raise read_error(error.filename or place, error.strerror or str(error)) from error
     except MemoryError as error:
@@ -129,6 +165,8 @@ def disk_errors(place: object) -> Iterator[None]:
     """
     try:
         yield
+    except IrregularFileError as error:
+        raise refused(error) from error
     except OSError as error:
         raise write_error(error.filename or place, error.strerror or str(error)) from error
 

@@ -1,27 +1,39 @@
-"""The files of an index in a directory on a local or mounted disk. All code for crash safety is here."""
+"""The files of an index in a directory on a local or mounted disk. All code for crash safety is here.
+
+Only the directory itself may be reached through a link. Below it, every file is opened relative to its opened folder
+and never through a link: an index may come from someone else, and a link may lead anywhere.
+"""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import shlex
 import shutil
 import socket
+import stat
 import sys
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from wave_search.errors import IndexLockedError
-from wave_search.files import blocks, sync, write_atomic
-from wave_search.store.files import FileInfo, disk_errors, read_errors
+from wave_search.files import IrregularFileError, blocks, check_regular, open_regular, read_bounded, write_atomic
+from wave_search.store.files import FileInfo, disk_errors, name_parts, read_errors, refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from wave_search.errors import IndexStateError
+
 LOCK = "lock"
+_MAX_BYTES = 64 << 20
+"""Maximum size of a file that is read as a whole: far above those of a large index."""
+_OWNER_BYTES = 4096
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class LocalFiles:
@@ -40,70 +52,100 @@ class LocalFiles:
 
     def local_path(self, name: str) -> Path:
         """Return the path of the file or folder itself."""
-        return self._directory / name
+        path = self._directory
+        for part in name_parts(name):
+            path = path / part
+            if path.is_symlink():
+                raise refused(IrregularFileError(path, "it is a symbolic link"))
+        return path
 
     def get(self, name: str) -> bytes:
         """Read a file."""
-        with read_errors(self.url(name)):
-            return self.local_path(name).read_bytes()
+        with read_errors(self.url(name)), self._folder_of(name) as folder:
+            return read_bounded(self._directory / name, _MAX_BYTES, folder=folder)
 
     def blocks(self, name: str) -> Iterator[bytes]:
         """Read a file in blocks of one MiB."""
-        with read_errors(self.url(name)):
-            yield from blocks(self.local_path(name))
+        with (
+            read_errors(self.url(name)),
+            self._folder_of(name) as folder,
+            open_regular(self._directory / name, folder=folder) as file,
+        ):
+            yield from blocks(file)
 
     def list(self, folder: str = "") -> Iterator[FileInfo]:
-        """List files. Links to folders are neither followed nor listed."""
+        """List files."""
         with read_errors(self.url(folder)):
-            yield from _files(self.url(folder), f"{folder}/" if folder else "")
+            for found in self._files(folder):
+                if isinstance(found, IrregularFileError):
+                    raise found
+                yield found
+
+    def faults(self, names: Iterable[str]) -> Iterator[IndexStateError]:
+        """Yield an error for each link, and for all else that is neither file nor folder, at or below some names."""
+        for name in names:
+            try:
+                with read_errors(self.url(name)):
+                    for found in self._files(name):
+                        if isinstance(found, IrregularFileError):
+                            yield refused(found)
+            except FileNotFoundError:
+                continue
 
     def put(self, name: str, data: bytes) -> None:
         """Write a file under a temporary name and rename it."""
-        path = self.local_path(name)
-        with disk_errors(path):
-            _make_folder(path.parent)
-            write_atomic(path, data, durable=True)
+        path = self._directory / name
+        with disk_errors(path), self._folder_of(name, create=True) as folder:
+            write_atomic(path, data, durable=True, folder=folder)
 
     def put_if_absent(self, name: str, data: bytes) -> None:
         """Write a file under a temporary name and link it."""
-        path = self.local_path(name)
+        path = self._directory / name
         taken: FileExistsError | None = None
-        with disk_errors(path):
-            _make_folder(path.parent)
+        with disk_errors(path), self._folder_of(name, create=True) as folder:
             try:
-                write_atomic(path, data, durable=True, overwrite=False)
+                write_atomic(path, data, durable=True, overwrite=False, folder=folder)
             except FileExistsError as error:
                 taken = error
         if taken is not None:
             raise taken
+
+    def make_folder(self, name: str) -> Path:
+        """Create a folder unless it exists."""
+        with disk_errors(self._directory / name), self._folder(name_parts(name), create=True):
+            return self._directory / name
 
     def delete(self, names: Iterable[str]) -> None:
         """Remove files, and folders that become empty."""
         folders = set()
         with disk_errors(self._directory):
             for name in names:
-                path = self.local_path(name)
-                with suppress(FileNotFoundError):
-                    path.unlink()
-                    folders.add(path.parent)
-            for folder in sorted(folders):
-                try:
-                    folder.rmdir()
-                except OSError:  # it is not empty
-                    sync(folder)
-                else:
-                    sync(folder.parent)
+                with suppress(FileNotFoundError), self._folder_of(name) as folder:
+                    os.unlink(name_parts(name)[-1], dir_fd=folder)
+                    folders.add(name_parts(name)[:-1])
+            for parts in sorted(folders):
+                with self._folder(parts[:-1]) as folder:
+                    try:
+                        if parts:
+                            os.rmdir(parts[-1], dir_fd=folder)
+                    except OSError:  # it is not empty
+                        with self._folder(parts) as kept:
+                            os.fsync(kept)
+                    else:
+                        os.fsync(folder)
 
     def flush(self, names: Iterable[str]) -> None:
         """Flush files and their folders' entries to disk (fsync)."""
-        folders: set[Path] = set()
+        folders: set[tuple[str, ...]] = set()
         with disk_errors(self._directory):
             for name in names:
-                path = self.local_path(name)
-                sync(path)
-                folders.update(parent for parent in path.parents if parent.is_relative_to(self._directory))
-            for folder in sorted(folders):
-                sync(folder)
+                parts = name_parts(name)
+                with self._folder_of(name) as folder, open_regular(self._directory / name, folder=folder) as file:
+                    os.fsync(file.fileno())
+                folders.update(parts[:depth] for depth in range(len(parts)))
+            for parts in sorted(folders):
+                with self._folder(parts) as folder:
+                    os.fsync(folder)
 
     def free_bytes(self) -> int:
         """Return the free space of the disk."""
@@ -113,16 +155,16 @@ class LocalFiles:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Lock a file; the kernel frees it when this process ends, however it ends."""
-        path = self.local_path(LOCK)
+        path = self._directory / LOCK
         with disk_errors(path):
-            _make_folder(self._directory)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            descriptor = self._open_lock(path)
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
+                owner = _owner_in(descriptor) or "another process"  # which has not written its name yet
                 raise IndexLockedError(
-                    f"{self._directory} is being written by {_read_owner(path)}", "Wait for it to finish, or stop it."
+                    f"{self._directory} is being written by {owner}", "Wait for it to finish, or stop it."
                 ) from error
             with disk_errors(path):
                 os.ftruncate(descriptor, 0)
@@ -134,29 +176,111 @@ class LocalFiles:
         finally:
             os.close(descriptor)
 
+    def _open_lock(self, path: Path) -> int:
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        with self._folder((), create=True) as folder:
+            try:
+                descriptor = os.open(LOCK, flags, 0o644, dir_fd=folder)
+            except OSError as error:
+                if error.errno == errno.ELOOP:
+                    raise IrregularFileError(path, "it is a symbolic link") from error
+                raise
+        try:
+            is_shared = check_regular(descriptor, path).st_nlink > 1  # as in a backup, or in a trap
+            if is_shared and _owner_in(descriptor) is None:
+                raise IrregularFileError(path, "it is a hard link to a file that is not a lock")
+        except OSError:
+            os.close(descriptor)
+            raise
+        return descriptor
 
-def _files(folder: str, prefix: str) -> Iterator[FileInfo]:
+    @contextmanager
+    def _folder_of(self, name: str, *, create: bool = False) -> Iterator[int]:
+        """Open the folder of a file."""
+        with self._folder(name_parts(name)[:-1], create=create) as folder:
+            yield folder
+
+    @contextmanager
+    def _folder(self, parts: tuple[str, ...], *, create: bool = False) -> Iterator[int]:
+        """Open a folder by the parts of its name, none of which may be a link."""
+        if create:
+            _make_folder(self._directory)
+        path, descriptor = self._directory, os.open(self._directory, _FOLDER)
+        try:
+            for part in parts:
+                path = path / part
+                outer, descriptor = descriptor, _open_folder(path, descriptor, create=create)
+                os.close(outer)
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def _files(self, name: str) -> Iterator[FileInfo | IrregularFileError]:
+        """List the files at or below a name, and what is neither a file nor a folder."""
+        parts = name_parts(name)
+        try:
+            with self._folder(parts[:-1]) as outer:
+                inner = _open_folder(self._directory / name, outer) if parts else os.dup(outer)
+        except IrregularFileError as error:
+            yield error
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        else:
+            yield from _walk(inner, self._directory / name, f"{name}/" if name else "")
+
+
+def _walk(descriptor: int, path: Path, prefix: str) -> Iterator[FileInfo | IrregularFileError]:
+    """List the files of an opened folder, which is closed."""
     # Each commit lists them, there may be tens of thousands, and a Path takes ten times as long.
     try:
-        entries = os.scandir(folder)
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    with entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                yield from _files(entry.path, f"{prefix}{entry.name}/")
-            else:
-                with suppress(FileNotFoundError):  # another process removes old versions
-                    if entry.is_file():
-                        status = entry.stat()
+        with os.scandir(descriptor) as entries:
+            for entry in entries:
+                if entry.is_symlink():
+                    yield IrregularFileError(path / entry.name, "it is a symbolic link")
+                elif entry.is_dir(follow_symlinks=False):
+                    with suppress(FileNotFoundError):  # another process removes old versions
+                        inner = _open_folder(path / entry.name, descriptor)
+                        yield from _walk(inner, path / entry.name, f"{prefix}{entry.name}/")
+                elif not entry.is_file(follow_symlinks=False):
+                    yield IrregularFileError(path / entry.name, "it is not a regular file")
+                else:
+                    with suppress(FileNotFoundError):
+                        status = entry.stat(follow_symlinks=False)
                         yield FileInfo(prefix + entry.name, status.st_size, status.st_mtime_ns)
+    finally:
+        os.close(descriptor)
+
+
+def _open_folder(path: Path, outer: int, *, create: bool = False) -> int:
+    try:
+        return os.open(path.name, _FOLDER | os.O_NOFOLLOW, dir_fd=outer)
+    except FileNotFoundError:
+        if not create:
+            raise
+        with suppress(FileExistsError):
+            os.mkdir(path.name, dir_fd=outer)
+        os.fsync(outer)
+        return _open_folder(path, outer)
+    except OSError as error:  # which one for a link depends on the system
+        error.filename = str(path)
+        with suppress(FileNotFoundError):
+            mode = os.stat(path.name, dir_fd=outer, follow_symlinks=False).st_mode
+            if stat.S_ISLNK(mode):
+                raise IrregularFileError(path, "it is a symbolic link") from error
+            if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+                raise IrregularFileError(path, "it is not a regular file") from error
+        raise
 
 
 def _make_folder(folder: Path) -> None:
     if not folder.is_dir():
         _make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
-        sync(folder.parent)
+        parent = os.open(folder.parent, _FOLDER)
+        try:
+            os.fsync(parent)
+        finally:
+            os.close(parent)
 
 
 def _owner() -> dict[str, str | int]:
@@ -168,10 +292,10 @@ def _owner() -> dict[str, str | int]:
     }
 
 
-def _read_owner(path: Path) -> str:
+def _owner_in(descriptor: int) -> str | None:
+    """Return the process that has written its name into a lock; None if there is none."""
     try:
-        owner = json.loads(path.read_bytes())
+        owner = json.loads(os.pread(descriptor, _OWNER_BYTES, 0))
         return f"process {owner['pid']} on {owner['host']} ({owner['command']}) since {owner['since']}"
-    except (OSError, ValueError, KeyError, TypeError):
-        # The process has the lock, but has not written its name yet.
-        return "another process"
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None

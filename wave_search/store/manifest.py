@@ -17,9 +17,12 @@ from wave_search.errors import (
     IndexMismatchError,
     IndexNotFoundError,
     IndexStateError,
+    UsageError,
 )
-from wave_search.files import digest
+from wave_search.files import digest, is_temporary
+from wave_search.media import Segmentation
 from wave_search.models import ModelSpec
+from wave_search.store import schema
 from wave_search.store.files import read_error
 from wave_search.store.rows import ChecksumsRef, CodebookRef, Column, ScoreStats, Settings, ShardRef, Tuning
 
@@ -30,7 +33,16 @@ T = TypeVar("T")
 
 FOLDER = "manifest"
 FORMAT_VERSION = 4
-_NAME = re.compile(rf"{FOLDER}/(\d{{12}})\.json")
+_FOLDER_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]*")
+_FIRST_YEAR, _LAST_YEAR = 1970, 9000
+_NAME = re.compile(rf"{FOLDER}/([0-9]{{12}})\.json")
+LAST_VERSION = 10**12 - 1
+"""Names have twelve digits."""
+_MAX_COUNT = 2**48
+"""Of segments, contents and Lance versions; sums of a few such numbers fit any type that they are stored as."""
+_MAX_DIM = 2**16
+_SMALLEST_STD = 1e-9
+_MAX_SCORE = 1e6
 _REBUILD = "Index the files again into another folder (--index DIR)."
 
 
@@ -82,7 +94,12 @@ def versions(store: FileStore) -> list[int]:
 def unpublished(store: FileStore) -> list[str]:
     """Return the names of manifests that were started and never published, or are being written right now."""
     names = (info.name for info in store.list(FOLDER))
-    return sorted(name for name in names if name.startswith(f"{FOLDER}/.") and name.endswith(".tmp"))
+    return sorted(name for name in names if is_temporary(name.removeprefix(f"{FOLDER}/")))
+
+
+def is_made(name: str) -> bool:
+    """Return whether a file has a name that only a manifest has, finished or not."""
+    return _NAME.fullmatch(name) is not None or is_temporary(name.removeprefix(f"{FOLDER}/"))
 
 
 def newest(store: FileStore) -> Manifest:
@@ -127,6 +144,7 @@ def read(store: FileStore, version: int) -> Manifest:
         _check_digest(content, data)
         _refuse_unknown_features(store, content)
         manifest = _decoded(content)
+        _check_values(manifest)
         if manifest.version != version:  # a copy under another name: the next commit would take that for its own
             raise ValueError(f"it is that of version {manifest.version}")
         return manifest
@@ -141,6 +159,8 @@ def publish(store: FileStore, manifest: Manifest) -> None:
         IndexLockedError: another process wrote this version.
         IndexStateError: it cannot be written.
     """
+    if manifest.version > LAST_VERSION:
+        raise IndexStateError(f"{store.url()} cannot have another version after {LAST_VERSION}", _REBUILD)
     name = name_of(manifest.version)
     try:
         store.put_if_absent(name, encode(manifest))
@@ -215,6 +235,55 @@ def _decoded(content: Mapping[str, Any]) -> Manifest:
     for field in fields(Manifest):
         _entry(content, field.name)
     return _converted(content, Manifest, "")
+
+
+def _check_values(manifest: Manifest) -> None:
+    """Check all numbers and names, because an index may come from someone else and its digest can be made by anyone.
+
+    Raises:
+        ValueError: one of them cannot be meant.
+    """
+    structures, versions_of = manifest.structures, manifest.table_versions
+    if {*versions_of} != {*schema.NAMES}:
+        raise ValueError(f"table_versions: it names {', '.join(sorted(versions_of)) or 'no table'}")
+    counts = {
+        "next_segment_id": (manifest.next_segment_id, 0),
+        "next_content_id": (manifest.next_content_id, 0),
+        "table_checksums.version": (manifest.table_checksums.version, 1),
+        **{f"table_versions.{name}": (version, 1) for name, version in versions_of.items()},
+        **{f"{ref.name}.stop_id": (ref.stop_id, 0) for ref in structures},
+        **{f"{shard.name}.first_id": (shard.first_id, 0) for shard in manifest.shards},
+        **{f"{shard.name}.count": (shard.count, 1) for shard in manifest.shards},
+        **{f"tunings[{i}].nprobe": (tuning.nprobe, 1) for i, tuning in enumerate(manifest.tunings)},
+        **{f"tunings[{i}].refine_k": (tuning.refine_k, 1) for i, tuning in enumerate(manifest.tunings)},
+    }
+    for name, (count, least) in counts.items():
+        _check_range(name, count, least, _MAX_COUNT)
+    _check_range("version", manifest.version, 1, LAST_VERSION)
+    _check_range("model.dim", manifest.model.dim, 1, _MAX_DIM)
+    for stats in manifest.score_stats:
+        _check_range("score_stats.mean", stats.mean, -_MAX_SCORE, _MAX_SCORE)
+        if stats.std:
+            _check_range("score_stats.std", stats.std, _SMALLEST_STD, _MAX_SCORE)
+    for tuning in manifest.tunings:
+        _check_range("tunings.recall", tuning.recall, 0, 1)
+        _check_range("tunings.target", tuning.target, 0, 1)
+    for ref in structures:
+        if _FOLDER_NAME.fullmatch(ref.name) is None:
+            raise ValueError(f"{ref.name!r} is not the name of a shard")
+    if any("\0" in root for root in manifest.roots):
+        raise ValueError("roots: a name holds a null character")
+    created = datetime.fromisoformat(manifest.created)
+    _check_range("year of created", created.year, _FIRST_YEAR, _LAST_YEAR)
+    try:
+        Segmentation.parse(manifest.settings.segmentation)
+    except UsageError as error:
+        raise ValueError(f"settings.segmentation: {error.message}") from error
+
+
+def _check_range(name: str, value: float, least: float, most: float) -> None:
+    if not least <= value <= most:  # NaN is in no range
+        raise ValueError(f"{name}: {value!r} is not a number from {least:,} to {most:,}")
 
 
 def _converted(content: Any, as_type: type[T], name: str) -> T:

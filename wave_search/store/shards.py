@@ -9,16 +9,19 @@ million vectors, of 0.34 s in all.
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import shutil
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
 
 from wave_search.errors import IndexCorruptError, IndexStateError
-from wave_search.files import blocks, digest
-from wave_search.store.files import disk_errors
+from wave_search.files import IrregularFileError, blocks, digest, open_regular, read_bounded
+from wave_search.store.files import disk_errors, refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,6 +33,25 @@ if TYPE_CHECKING:
 SHARDS_FOLDER = "shards"
 META = "meta.json"
 _FORMAT = 2
+_MADE = re.compile(
+    rf"{SHARDS_FOLDER}/[a-z]+(-[0-9a-f]{{8}})?/([0-9]{{12}}-[0-9]{{12}}-[0-9a-f]{{8}}|codebook-[0-9a-f]{{8}}"
+    r"|\.[0-9a-f]{8}\.tmp)/[a-z]+\.(json|npy|faiss|f16)"
+)
+"""The files of shards and codebooks, also of unfinished ones."""
+_MAX_META_BYTES = 1 << 20
+_Natural = Annotated[int, msgspec.Meta(ge=0, lt=2**48)]
+"""A checksum, or a number of vectors or dimensions."""
+_MAX_ARRAY_BYTES = 4 << 30
+"""More than the ids of 500 million segments, the largest array that is read as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """The content of meta.json."""
+
+    format: int
+    checksums: dict[str, _Natural]
+    facts: dict[str, _Natural]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +72,9 @@ def shard_folder(key: PartitionKey) -> str:
     return f"{SHARDS_FOLDER}/{name}"
 
 
-def make_parent(store: FileStore, key: PartitionKey) -> Path:
-    """Create the folder in which a partition's shards are built, if it is missing, and return it.
-
-    Raises:
-        IndexStateError: the disk is full or read-only.
-    """
-    folder = store.local_path(shard_folder(key))
-    with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    return folder
+def is_made(name: str) -> bool:
+    """Return whether a file has a name that only a shard or a codebook gives to its files."""
+    return _MADE.fullmatch(name) is not None
 
 
 @contextmanager
@@ -112,7 +127,7 @@ def read_meta(folder: Path) -> Meta:
         IndexCorruptError: it is missing, damaged, or of another format.
         IndexStateError: it cannot be read at the moment.
     """
-    return _parsed(folder, read_bytes(folder, META))
+    return _parsed(folder, read_bytes(folder, META, _MAX_META_BYTES))
 
 
 def check_folder(folder: Path, meta_digest: str) -> None:
@@ -126,7 +141,7 @@ def check_folder(folder: Path, meta_digest: str) -> None:
         IndexCorruptError: a file is missing, damaged, or was added.
         IndexStateError: a file cannot be read at the moment.
     """
-    data = read_bytes(folder, META)
+    data = read_bytes(folder, META, _MAX_META_BYTES)
     if digest(data) != meta_digest:
         raise damaged(folder, f"the digest of {META} does not match")
     meta = _parsed(folder, data)
@@ -162,15 +177,15 @@ def read_checked(folder: Path, name: str, meta: Meta) -> bytes:
     return data
 
 
-def read_bytes(folder: Path, name: str) -> bytes:
-    """Return the content of a file.
+def read_bytes(folder: Path, name: str, limit_bytes: int = _MAX_ARRAY_BYTES) -> bytes:
+    """Return the content of a file of at most `limit_bytes`.
 
     Raises:
         IndexCorruptError: it is missing.
         IndexStateError: it cannot be read at the moment.
     """
     with read_errors(folder, name):
-        return (folder / name).read_bytes()
+        return read_bounded(folder / name, limit_bytes)
 
 
 @contextmanager
@@ -182,12 +197,14 @@ def read_errors(folder: Path, name: str) -> Iterator[None]:
 
     Raises:
         IndexCorruptError: in place of an OSError: the file is missing, or is not a file.
-        IndexStateError: in place of any other OSError, and of a MemoryError.
+        IndexStateError: in place of any other OSError, of a link for example, and of a MemoryError.
     """
     try:
         yield
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise damaged(folder, f"{name} is missing") from error
+    except IrregularFileError as error:
+        raise refused(error) from error
     except OSError as error:
         raise unreadable(folder, name, error.strerror or str(error)) from error
     except MemoryError as error:
@@ -213,12 +230,14 @@ def unreadable(folder: Path, name: str, cause: str) -> IndexStateError:
 
 def _parsed(folder: Path, data: bytes) -> Meta:
     try:
-        content = json.loads(data)
-        if content["format"] != _FORMAT:
-            raise damaged(folder, f"it has format {content['format']}, not {_FORMAT}")
-        return Meta(dict(content["checksums"]), dict(content["facts"]))
-    except (ValueError, TypeError, KeyError) as error:
-        raise damaged(folder, f"{META} is not valid: {error!r}") from error
+        content = msgspec.json.decode(data, type=_Content)
+    except (ValueError, RecursionError) as error:
+        raise damaged(folder, f"{META} is not valid: {error}") from error
+    if content.format != _FORMAT:
+        raise damaged(folder, f"it has format {content.format}, not {_FORMAT}")
+    if any("/" in name or "\0" in name or name in (".", "..") for name in content.checksums):
+        raise damaged(folder, f"{META} names files of another folder")
+    return Meta(content.checksums, content.facts)
 
 
 def _compare(folder: Path, name: str, meta: Meta, checksum: int) -> None:
@@ -228,6 +247,7 @@ def _compare(folder: Path, name: str, meta: Meta, checksum: int) -> None:
 
 def _crc32(path: Path) -> int:
     checksum = 0
-    for block in blocks(path):
-        checksum = zlib.crc32(block, checksum)
+    with open_regular(path) as file:
+        for block in blocks(file):
+            checksum = zlib.crc32(block, checksum)
     return checksum

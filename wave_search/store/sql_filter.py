@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import time
+import unicodedata
 from datetime import datetime
-from threading import Lock
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from threading import Event, Lock, Thread
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from wave_search.errors import UsageError
+from wave_search.files import composed
 from wave_search.store.schema import CONTENTS, schemas
 from wave_search.types import OF_HITS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -47,9 +51,21 @@ _SETTINGS = {
     "autoload_known_extensions": "false",
     "autoinstall_known_extensions": "false",
     "python_enable_replacements": "false",
+    "memory_limit": "1GiB",
+    "temp_directory": "",
     "lock_configuration": "true",
 }
+T = TypeVar("T")
+DEFAULT_TIMEOUT_S = 30.0
+THREAD_NAME = "SQL condition"
+"""Of the thread that evaluates a condition."""
+_MAX_GROWTH_BYTES = 2 << 30
+"""DuckDB's own limit does not cover values that a function creates, such as repeat('x', 1000000000)."""
+_POLL_S = 0.02
+_GRACE_S = 0.5
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _KEPT_SELECTIONS = 16
+_SHOWN_CHARS = 500
 _EXAMPLE = "Write one SQL condition, for example: kind = 'video' AND duration_s < 60."
 
 
@@ -97,40 +113,85 @@ class SqlFilter:
     ) -> None:
         import duckdb
 
+        self._tables = _file_table(files, contents, metadata), segments
         self.names = (*BUILT_IN, *(column.name for column in metadata.columns))
         self._errors = duckdb.Error
         self._number_of = {row.path: number for number, row in enumerate(files)}
+        self._connect()
+        self._kept: dict[str, Selection] = {}
+        self._lock = Lock()
+
+    def _connect(self) -> None:
+        import duckdb
+
         self._connection = duckdb.connect(":memory:", config={**_SETTINGS})
-        self._connection.register("files", _file_table(files, contents, metadata))
-        self._connection.register("segments", segments)
+        for name, table in zip(("files", "segments"), self._tables, strict=True):
+            self._connection.register(name, table)
         columns = ", ".join(_quoted(name) for name in self.names)
         self._rows = self._connection.sql(
             f"SELECT segment_id, file_number, {columns} FROM segments JOIN files USING (content_id)"  # noqa: S608 - quoted
         )
-        self._kept: dict[str, Selection] = {}
-        self._lock = Lock()
 
-    def select(self, where: str) -> Selection:
+    def select(self, where: str, timeout_s: float = DEFAULT_TIMEOUT_S) -> Selection:
         """Find the segments for which a condition holds. The last few results are kept.
 
+        Names and texts are compared with their letters composed (NFC).
+
+        Args:
+            where: the condition.
+            timeout_s: seconds that this may take.
+
         Raises:
-            UsageError: it is not a condition, or names an unknown column.
+            UsageError: it is not a condition, names an unknown column, or takes too much time or memory.
         """
+        where = unicodedata.normalize("NFC", where)
         with self._lock:
-            found = self._kept.pop(where, None) or self._selected(where)
+            found = self._kept.pop(where, None) or self._selected(where, timeout_s)
             self._kept[where] = found
             if len(self._kept) > _KEPT_SELECTIONS:
                 del self._kept[next(iter(self._kept))]
             return found
 
-    def _selected(self, where: str) -> Selection:
+    def _selected(self, where: str, timeout_s: float) -> Selection:
+        # A relation accepts a single expression, whereas SQL text would accept further statements.
+        def evaluate(rows: Any = self._rows) -> Any:
+            return rows.filter(where).project("segment_id, file_number").order("segment_id").to_arrow_table()
+
         try:
-            # A relation accepts a single expression, whereas SQL text would accept further statements.
-            rows = self._rows.filter(where).project("segment_id, file_number").order("segment_id").to_arrow_table()
+            rows = self._within(evaluate, timeout_s)
+        except _LimitError as limit:
+            raise UsageError(
+                f"the condition {_excerpt(where)} {limit}",
+                "Simplify it, or allow more time with --where-timeout SECONDS (where_timeout_s).",
+            ) from None
         except self._errors as error:
             raise self._explained(where, str(error)) from None
         segment_ids, files = (np.asarray(rows.column(name), np.int64) for name in ("segment_id", "file_number"))
         return Selection(segment_ids, files, self._number_of)
+
+    def _within(self, work: Callable[[], T], timeout_s: float) -> T:
+        """Return the result of some work on the connection, done in a thread.
+
+        While DuckDB works, Ctrl-C does not reach the thread that waits for it. Some functions cannot be interrupted
+        either: their thread is left behind, with the connection.
+
+        Raises:
+            _LimitError: it takes too long, or too much memory.
+        """
+        task = _Task(work)
+        most_bytes, until_s = _memory_bytes() + _MAX_GROWTH_BYTES, time.monotonic() + timeout_s
+        try:
+            while not task.done.wait(_POLL_S):
+                if time.monotonic() > until_s:
+                    raise _LimitError(f"takes longer than {timeout_s:g} s")
+                if _memory_bytes() > most_bytes:
+                    raise _LimitError(f"needs more than {_MAX_GROWTH_BYTES >> 30} GiB of memory")
+        except BaseException:
+            self._connection.interrupt()
+            if not task.done.wait(_GRACE_S):
+                self._connect()
+            raise
+        return task.result()
 
     def check(self, columns: Iterable[str]) -> None:
         """Check that columns exist, ignoring case.
@@ -140,7 +201,7 @@ class SqlFilter:
         """
         known = {name.casefold() for name in self.names}
         for name in columns:
-            if name.casefold() not in known:
+            if unicodedata.normalize("NFC", name).casefold() not in known:
                 raise self._unknown(name)
 
     def values(self, columns: Sequence[str], hits: Sequence[tuple[int, bytes]]) -> list[dict[str, Value | None]]:
@@ -174,16 +235,62 @@ class SqlFilter:
             return self._unknown(rest.partition('"')[0])
         if not where.strip():
             cause = "it is empty"
-        return UsageError(f"the condition {where!r} cannot be used: {cause}", _EXAMPLE)
+        return UsageError(f"the condition {_excerpt(where)} cannot be used: {cause}", _EXAMPLE)
 
     def _unknown(self, name: str) -> UsageError:
         return UsageError(f'there is no column "{name}"', f"Use one of {', '.join(self.names)}.")
 
 
+class _LimitError(Exception):
+    """A condition exceeds a limit; the message says which."""
+
+
+class _Task(Thread):
+    """Some work in a thread that does not keep the program from ending.
+
+    Attributes:
+        done: whether it has ended.
+    """
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        super().__init__(name=THREAD_NAME, daemon=True)
+        self.done = Event()
+        self._work = work
+        self._result: Any = None
+        self._error: BaseException | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self._result = self._work()
+        except BaseException as error:  # raised again where it is waited for
+            self._error = error
+        finally:
+            self.done.set()
+
+    def result(self) -> Any:
+        """Return the result of the work, or raise what it raised."""
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+
+def _memory_bytes() -> int:
+    """Return the memory that this process occupies, 0 where the system does not tell."""
+    try:
+        return int(Path("/proc/self/statm").read_bytes().split()[1]) * _PAGE_BYTES
+    except OSError:
+        return 0
+
+
+def _excerpt(where: str) -> str:
+    return repr(where if len(where) <= _SHOWN_CHARS else f"{where[:_SHOWN_CHARS]}...")
+
+
 def _file_table(files: Sequence[FileRow], contents: Mapping[int, ContentRow], metadata: Metadata) -> Any:
     import pyarrow as pa
 
-    paths = [row.path.decode("utf-8", "replace") for row in files]
+    paths = [composed(row.path).decode("utf-8", "replace") for row in files]
     own = [contents[row.content_id] for row in files if row.content_id is not None]
     values = [metadata.of(row.path, content.digest) for row, content in zip(files, own, strict=True)]
     columns = {
@@ -221,5 +328,5 @@ def _plain(value: Any) -> Value | None:
 
 
 def _quoted(name: str) -> str:
-    doubled = name.replace('"', '""')
+    doubled = unicodedata.normalize("NFC", name).replace('"', '""')
     return f'"{doubled}"'

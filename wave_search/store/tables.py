@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from wave_search.errors import IndexCorruptError, IndexStateError
-from wave_search.store.files import read_error, write_error
+from wave_search.store.files import RESTORE, read_error, write_error
 from wave_search.store.schema import NAMES, schemas
 
 if TYPE_CHECKING:
@@ -30,7 +30,12 @@ _LAST_NAME = 2**64 - 1
 """Lance names a version by its distance from this, so that the latest comes first."""
 HINT = "latest_version_hint.json"
 """The only Lance file that changes. A crash may leave it incomplete; nothing depends on it."""
+_MADE = re.compile(
+    rf"{FOLDER}/({'|'.join(NAMES)})\.lance/(data|_versions|_transactions|_deletions)/[0-9a-f-]+"
+    r"\.(lance|manifest|txn|arrow|bin)"
+)
 _VERSION = re.compile(r"/([0-9]+)\.manifest$")
+_NOT_FOUND = re.compile(r"Not found: /(.+)$")
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 """How Rust formats a system error."""
 _NOW = timedelta(milliseconds=1)
@@ -58,6 +63,7 @@ class Tables:
             IndexStateError: the disk cannot be written.
         """
         with write_errors(store.url(FOLDER)):
+            _check_plain(store)
             database = _connect(store)
             tables = {}
             for name, schema in schemas(dim).items():
@@ -79,14 +85,15 @@ class Tables:
             IndexCorruptError: a table or its version is missing or damaged.
             IndexStateError: the versions were removed, or cannot be read now.
         """
-        with read_errors(store, pin):
-            if not any(store.list(FOLDER)):  # lancedb would create the folder
-                raise FileNotFoundError("there is no such folder")
-            database = _connect(store)
-            tables = {name: database.open_table(name) for name in NAMES}
-            for name, table in tables.items():
-                table.checkout(versions[name])
-        return cls(store, tables, pin)
+        try:
+            with read_errors(store, pin):
+                return cls(store, _opened(store, versions), pin)
+        except IndexCorruptError as error:
+            # Lance opens the latest version first, which may be an empty file after a power failure.
+            if _later_versions(store, versions) and _has_versions(store, versions):
+                remedy = "Run `wave-search optimize`: it removes what an interrupted run has left."
+                raise IndexCorruptError(error.message, remedy) from error
+            raise
 
     @classmethod
     def open_for_writing(cls, store: FileStore, versions: Mapping[str, int], pin: str) -> Tables:
@@ -99,9 +106,9 @@ class Tables:
         try:
             pinned = cls.open(store, versions, pin)
         except IndexCorruptError:
-            # Lance opens the latest version first, which may be an empty file after a power failure.
-            if not _drop_later_versions(store, versions):
+            if not (later := _later_versions(store, versions)):
                 raise
+            store.delete(later)
             pinned = cls.open(store, versions, pin)
         with write_errors(pinned.place):
             for name, table in pinned._tables.items():
@@ -231,10 +238,7 @@ def read_errors(store: FileStore, pin: str | None) -> Iterator[None]:
             check_pin(store, pin)
         if cause := _system_cause(error):
             raise read_error(store.url(FOLDER), cause) from error
-        raise IndexCorruptError(
-            f"{store.url(FOLDER)} cannot be read: {_first_line(error)}",
-            "Run `wave-search verify`. If that fails too: `wave-search optimize`, or restore the index from a copy.",
-        ) from error
+        raise _damaged(store.url(FOLDER), error) from error
 
 
 def check_pin(store: FileStore, pin: str) -> None:
@@ -255,13 +259,28 @@ def write_errors(place: str) -> Iterator[None]:
 
     Raises:
         IndexStateError: they cannot be written.
+        IndexCorruptError: a file that Lance has to read for it is missing.
     """
     try:
         yield
     except BaseException as error:
         if not _is_of_lance(error):
             raise
+        if _missing_file(error):
+            raise _damaged(place, error) from error
         raise write_error(place, _first_line(error)) from error
+
+
+def _damaged(place: str, error: BaseException) -> IndexCorruptError:
+    missing = _missing_file(error)
+    what = f"{missing} is missing" if missing else f"{place} cannot be read: {_first_line(error).rstrip('.?')}"
+    return IndexCorruptError(what, RESTORE)
+
+
+def _missing_file(error: BaseException) -> str | None:
+    """Return the file that Lance has not found, None for another error."""
+    found = _NOT_FOUND.search(_first_line(error))
+    return f"/{found[1]}" if found else None
 
 
 def _is_of_lance(error: BaseException) -> bool:
@@ -285,16 +304,36 @@ def _first_line(error: BaseException) -> str:
     return re.sub(r",? /\S+\.rs:\d+:\d+", "", (str(error).splitlines() or [type(error).__name__])[0])
 
 
-def _drop_later_versions(store: FileStore, versions: Mapping[str, int]) -> bool:
-    """Remove what was written after the given versions, and return whether there was anything."""
-    later = [
-        info.name
-        for table, version in versions.items()
-        for info in store.list(f"{FOLDER}/{table}.lance/_versions")
-        if (found := _VERSION.search(info.name)) and _LAST_NAME - int(found[1]) > version
-    ]
-    store.delete(later)
-    return bool(later)
+def _opened(store: FileStore, versions: Mapping[str, int]) -> dict[str, Any]:
+    """Open all tables at their versions."""
+    if not _check_plain(store):  # lancedb would create the folder
+        raise FileNotFoundError("there is no such folder")
+    database = _connect(store)
+    opened = {name: database.open_table(name) for name in NAMES}
+    for name, table in opened.items():
+        table.checkout(versions[name])
+    return opened
+
+
+def _later_versions(store: FileStore, versions: Mapping[str, int]) -> list[str]:
+    """Return the files of table versions that were written after the given ones."""
+    return [name for table, version in versions.items() for found, name in _versions(store, table) if found > version]
+
+
+def _has_versions(store: FileStore, versions: Mapping[str, int]) -> bool:
+    return all(version in dict(_versions(store, table)) for table, version in versions.items())
+
+
+def _versions(store: FileStore, table: str) -> Iterator[tuple[int, str]]:
+    """Return the versions of a table, each with its file."""
+    for info in store.list(f"{FOLDER}/{table}.lance/_versions"):
+        if found := _VERSION.search(info.name):
+            yield _LAST_NAME - int(found[1]), info.name
+
+
+def is_made(name: str) -> bool:
+    """Return whether a file has a name that only Lance gives to the files of our tables."""
+    return _MADE.fullmatch(name) is not None or is_hint(name)
 
 
 def is_hint(name: str) -> bool:
@@ -306,6 +345,18 @@ def one_of(column: str, values: Sequence[int] | Sequence[bytes]) -> str:
     """Return a filter for the rows whose `column` is one of `values`."""
     literals = (f"X'{value.hex()}'" if isinstance(value, bytes) else str(int(value)) for value in values)
     return f"{column} IN ({', '.join(literals)})"
+
+
+def _check_plain(store: FileStore) -> bool:
+    """Check that there is no link below the folder of the tables, because Lance would follow it.
+
+    Returns:
+        Whether there are any files.
+
+    Raises:
+        IndexStateError: there is a link, or something else that is no file.
+    """
+    return sum(1 for _ in store.list(FOLDER)) > 0
 
 
 def _connect(store: FileStore) -> Any:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wave_search.errors import IndexNotFoundError, IndexStateError
-from wave_search.store import checksums, embedding_cache, manifest, schema
-from wave_search.store.cleanup import unreferenced_files, unused_shards
+from wave_search.files import LAST_HITS
+from wave_search.store import checksums, embedding_cache, local_files, manifest, schema, shards, tables
+from wave_search.store.cleanup import foreign_files, unreferenced_files, unused_shards
+from wave_search.store.files import RESTORE
 from wave_search.store.local_files import LocalFiles
 from wave_search.store.rows import Problem, ShardRef
 from wave_search.store.shards import check_folder, damaged, read_bytes, shard_folder
@@ -26,6 +28,16 @@ if TYPE_CHECKING:
     from wave_search.store.manifest import Manifest
     from wave_search.store.rows import CodebookRef
 
+PARTS = (
+    local_files.LOCK,
+    manifest.FOLDER,
+    tables.FOLDER,
+    checksums.FOLDER,
+    shards.SHARDS_FOLDER,
+    *embedding_cache.FILES,
+    LAST_HITS,
+)
+"""All that an index has in its folder."""
 _NORM_TOLERANCE = 2e-3
 """Upper bound on how much rounding to float16 changes the norm of a unit vector."""
 _BATCH_ROWS = 4_096
@@ -41,6 +53,8 @@ def verify(directory: Path) -> tuple[Problem, ...]:
         IndexStateError: its files cannot be listed.
     """
     store = LocalFiles(directory)
+    if links := [_problem(error) for error in store.faults(PARTS)]:
+        return tuple(links)  # no command reads such an index
     while True:
         latest = manifest.versions(store)[-1:]
         found = _problems(store)
@@ -77,29 +91,27 @@ def _check_meaning(snapshot: Snapshot) -> Iterator[Problem]:
 def _check_files(snapshot: Snapshot) -> Iterator[Problem]:
     files, contents, counts = snapshot.files(), snapshot.content_ids(), snapshot.counts()
     if not sum(counts.files.values()) == len(files) == files.distinct():
-        yield Problem("a file is recorded twice, or with an unknown status", checksums.RESTORE)
+        yield Problem("a file is recorded twice, or with an unknown status", RESTORE)
     ids = np.unique(contents.ids)
     if not len(ids) == len(contents) == contents.distinct():
-        yield Problem("a content is recorded twice", checksums.RESTORE)
+        yield Problem("a content is recorded twice", RESTORE)
     referred = np.unique(files.content_ids[files.content_ids >= 0])
     if len(lost := np.setdiff1d(referred, ids)):
-        yield Problem(
-            f"{len(lost)} files refer to a content that does not exist, for example {lost[0]}", checksums.RESTORE
-        )
+        yield Problem(f"{len(lost)} files refer to a content that does not exist, for example {lost[0]}", RESTORE)
     if len(dead := np.setdiff1d(ids, referred)):
         what = f"{len(dead)} contents belong to no file, for example {dead[0]}"
         yield Problem(what, "Let `wave-search index` run to its end: it drops them.", orphan=True)
     if len(ids) and ids[-1] >= snapshot.manifest.next_content_id:
-        yield Problem("a content has an id that was not assigned yet", checksums.RESTORE)
+        yield Problem("a content has an id that was not assigned yet", RESTORE)
 
 
 def _check_metadata(snapshot: Snapshot) -> Iterator[Problem]:
     metadata = snapshot.metadata()
     names = {column.name for column in metadata.columns}
     if strange := {name for row in metadata.rows.values() for name in row.values} - names:
-        yield Problem(f"metadata belong to a column that does not exist, for example {min(strange)}", checksums.RESTORE)
+        yield Problem(f"metadata belong to a column that does not exist, for example {min(strange)}", RESTORE)
     if snapshot.count_metadata() != len(metadata.rows):
-        yield Problem("the metadata of a file are recorded twice", checksums.RESTORE)
+        yield Problem("the metadata of a file are recorded twice", RESTORE)
 
 
 def _check_segments(snapshot: Snapshot) -> Iterator[Problem]:
@@ -115,7 +127,7 @@ def _check_segments(snapshot: Snapshot) -> Iterator[Problem]:
         bad["partitions"] += sum(name not in keys for name in named)
     for fault, count in bad.items():
         if count:
-            yield Problem(f"{count} segments {_SEGMENT_FAULTS[fault]}", checksums.RESTORE)
+            yield Problem(f"{count} segments {_SEGMENT_FAULTS[fault]}", RESTORE)
 
 
 _SEGMENT_FAULTS = {
@@ -167,9 +179,9 @@ def _covers(snapshot: Snapshot, shard: ShardRef) -> bool:
 def _orphans(store: FileStore) -> Iterator[Problem]:
     """List files that a crash left or that are being written. Older versions do not count: they may be in use."""
     yield from _unused(store)
-    cache = store.local_path(embedding_cache.NAME)
+    cache = store.local_path("") / embedding_cache.NAME
     if damage := embedding_cache.damage(cache):
-        yield Problem(f"{cache} is damaged: {damage}", "Delete it: queries fill it again.", orphan=True)
+        yield Problem(f"{cache} is damaged: {damage}", f"Delete {cache}*: queries fill it again.", orphan=True)
     for name in manifest.unpublished(store):
         yield Problem(f"{store.url(name)} was never published", _UNREFERENCED, orphan=True)
 
@@ -185,6 +197,9 @@ def _unused(store: FileStore) -> Iterator[Problem]:
             yield Problem(f"an older version is unreadable: {error.message}", _UNREFERENCED, orphan=True)
     for folder in unused_shards(store, states):
         yield Problem(f"{store.url(folder)} belongs to no version of the index", _UNREFERENCED, orphan=True)
+    if names := foreign_files(store, states):
+        what = f"{len(names)} files in the folders of the index are not its own, for example {store.url(names[0])}"
+        yield Problem(what, "wave-search leaves them alone: move them to another folder.", orphan=True)
     with suppress(IndexStateError):  # reported separately if it concerns the newest version
         listing = checksums.read(store, *(state.table_checksums for state in states))
         if names := unreferenced_files(store, listing):

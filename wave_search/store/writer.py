@@ -15,7 +15,7 @@ from wave_search.store.cleanup import KEEP_VERSIONS_FOR_S, cleanup
 from wave_search.store.local_files import LocalFiles
 from wave_search.store.overlay import Overlay, dead_contents
 from wave_search.store.rows import CodebookRef, ShardRef
-from wave_search.store.shards import finish, make_parent
+from wave_search.store.shards import finish, shard_folder
 from wave_search.store.snapshot import Snapshot, exists, open_snapshot
 from wave_search.store.tables import Tables
 from wave_search.store.write_buffer import WriteBuffer
@@ -213,7 +213,7 @@ class Writer:
 
     def shard_parent(self, key: PartitionKey) -> Path:
         """Return the folder in which shards of a partition are built; it is created if missing."""
-        return make_parent(self._store, key)
+        return self._store.make_folder(shard_folder(key))
 
     def commit(self, *, drop_dead: bool = True) -> Snapshot:
         """Publish all changes since the last commit atomically and durably, and return the new state.

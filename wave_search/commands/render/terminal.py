@@ -50,6 +50,7 @@ class Terminal:
         self.quiet = quiet
         self._out = plain_console()
         self._err = plain_console(stderr=True)
+        self._live: AbstractContextManager[Any] = nullcontext()
 
     @property
     def results_on_terminal(self) -> bool:
@@ -95,7 +96,7 @@ class Terminal:
     def notice(self, model: ModelSpec) -> None:
         """Print the notice of the model, if it has one."""
         if model.notice:
-            self.note(model.notice)
+            self.note(printable(model.notice))
 
     def message(self, message: str) -> None:
         """Print a message to stderr, unless quiet."""
@@ -110,11 +111,27 @@ class Terminal:
 
     def working(self, what: str) -> AbstractContextManager[Any]:
         """Show a spinner on a terminal during slow work."""
-        return nullcontext() if self.quiet or not self._err.is_terminal else self._err.status(Text(what))
+        if not self.quiet and self._err.is_terminal:
+            self._live = self._err.status(Text(what))
+        return self._live
 
     def progress(self) -> IndexProgress | nullcontext[None]:
         """Show the progress of a run of `index` on a terminal."""
-        return nullcontext() if self.quiet else IndexProgress(self._err)
+        if self.quiet:
+            return nullcontext()
+        self._live = progress = IndexProgress(self._err)
+        return progress
+
+    def may_download(self, model: str) -> bool:
+        """Ask whether to download the model of an index. Without a terminal nobody is asked, and it is not."""
+        if sys.stdin is None or not sys.stdin.isatty() or not self._err.is_terminal:
+            return False
+        self._live.__exit__(None, None, None)  # it would overwrite the question
+        question = f"The index needs the model {printable(model)}, which is not on this machine. Download it? [y/N] "
+        self._err.print(Text(question), end="", soft_wrap=True)
+        agreed = sys.stdin.readline().strip().casefold() in ("y", "yes")
+        self._live.__enter__()
+        return agreed
 
     def training(self) -> AbstractContextManager[TrainingCallback]:
         """Show the progress of a run of `train` on a terminal."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,6 @@ from wave_search.media.sampling import policy_of
 from wave_search.models.wave.clips import SAMPLING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from wave_search.types import Sampling
 
 # The only BEATs variant that WAVE uses. Other values would need another architecture.
@@ -23,6 +22,18 @@ _BEATS_FIXED = {
     "relative_position_embedding": True,
     "gru_rel_pos": True,
 }
+
+
+_MAX_LAYERS = 128
+"""WAVE-7B has 32 in its largest tower."""
+_LAYER_COUNTS = frozenset({"num_hidden_layers", "encoder_layers", "depth"})
+_MAX_IDS = 1_000_000
+"""Number of tokens of a vocabulary."""
+_IDS = ("vocab_size", "_id", "_ids", "_index", "_indexes", "_pixels")
+_MAX_SIZE = 65_536
+_MAX_FLOAT = 1e9
+_MAX_DEPTH, _MAX_ENTRIES = 16, 1_000
+_INTACT = "Is this the config.json of a WAVE checkpoint? Get it from its publisher."
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +63,7 @@ class BeatsConfig:
         Raises:
             CheckpointError: it describes a variant of BEATs that WAVE does not use.
         """
+        _check_sizes(values)
         for key, expected in _BEATS_FIXED.items():
             if values.get(key, expected) != expected:
                 raise CheckpointError(f"The BEATs setting {key}={values[key]!r} is not supported, only {expected!r}")
@@ -113,6 +125,7 @@ class WaveConfig:
         Raises:
             CheckpointError: a setting is missing or not supported.
         """
+        _check_sizes(config)
         thinker = Qwen2_5OmniThinkerConfig(**config.get("thinker_config", config))
         head = config.get("classify", config).get("classify_type", "all_layer")
         if head != "all_layer":
@@ -160,6 +173,31 @@ class WaveConfig:
     def positions_per_second(self) -> int:
         """Increase of a video's position ids on the time axis per second."""
         return int(self.thinker.position_id_per_seconds)
+
+
+def _check_sizes(settings: Any, name: str = "", depth: int = 0) -> None:
+    """Check all numbers before anything is built from them: a checkpoint may come from anyone.
+
+    Raises:
+        CheckpointError: a number is not finite, or no model has so many layers or such sizes.
+    """
+    if depth > _MAX_DEPTH:
+        raise CheckpointError(f"The settings are nested more than {_MAX_DEPTH} levels deep", _INTACT)
+    if isinstance(settings, Mapping):
+        for key, value in settings.items():
+            _check_sizes(value, str(key), depth + 1)
+    elif isinstance(settings, list):
+        if len(settings) > _MAX_ENTRIES:
+            raise CheckpointError(f"The setting {name} has {len(settings):,} entries", _INTACT)
+        for value in settings:
+            _check_sizes(value, name, depth + 1)
+    elif isinstance(settings, int | float) and not isinstance(settings, bool):
+        is_count = name in _LAYER_COUNTS
+        most = _MAX_LAYERS if is_count else _MAX_IDS if name.endswith(_IDS) else _MAX_SIZE
+        if isinstance(settings, float):
+            most = _MAX_FLOAT
+        if not -most <= settings <= most:  # NaN is in no range
+            raise CheckpointError(f"The setting {name}={settings!r} is out of range: at most {most:,}", _INTACT)
 
 
 def _special_tokens(thinker: Qwen2_5OmniThinkerConfig) -> SpecialTokens:

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from wave_search.errors import CheckpointError, ModelError, ModelNotFoundError, UsageError
+from wave_search.errors import CheckpointError, ModelDownloadError, ModelError, ModelNotFoundError, UsageError
 from wave_search.models import hub
 from wave_search.models.base import Family
 
@@ -66,16 +66,18 @@ class Source:
     """Notice to the user about the model."""
 
 
-def resolve(name: str, device: torch.device) -> Source:
-    """Find a model, downloading it if necessary.
+def resolve(name: str, device: torch.device, *, download: bool = True) -> Source:
+    """Find a model, downloading it if necessary and allowed.
 
     Args:
         name: a name of `KNOWN_MODELS`, a directory, or "owner/name" on the hub, optionally with "@revision". Without a
             revision, WAVE-7B is pinned to one commit; for other models, the cached commit of their main branch is used.
         device: the device to run on; "auto" depends on it.
+        download: whether it may be downloaded.
 
     Raises:
         ModelNotFoundError: there is no such model, or the hub cannot be reached.
+        ModelDownloadError: it is not on this machine, and may not be downloaded.
         CheckpointError: the directory contains no checkpoint.
     """
     if name == "auto":
@@ -96,7 +98,7 @@ def resolve(name: str, device: torch.device) -> Source:
             f"{name}: neither a known model nor a directory nor a hub id",
             f"Known models: {', '.join(KNOWN_MODELS)}.",
         )
-    return _from_hub(match["repo"], match["revision"])
+    return _from_hub(name, match["repo"], match["revision"], download=download)
 
 
 def _nano() -> Source:
@@ -120,11 +122,16 @@ def _memory_bytes(device: torch.device) -> int:
     return int(torch.cuda.get_device_properties(device).total_memory)
 
 
-def _from_hub(repo_id: str, revision: str | None) -> Source:
+def _from_hub(given: str, repo_id: str, revision: str | None, *, download: bool) -> Source:
     pinned = repo_id == WAVE_7B_ID and (
         revision is None or (_SHORT_COMMIT.fullmatch(revision) and WAVE_7B_COMMIT.startswith(revision))
     )
-    snapshot = hub.fetch(repo_id, WAVE_7B_COMMIT if pinned else revision or "main", _is_complete)
+    wanted = WAVE_7B_COMMIT if pinned else revision or "main"
+    snapshot = hub.cached(repo_id, wanted, _is_complete)
+    if snapshot is None:
+        if not download:
+            raise ModelDownloadError(given)
+        snapshot = hub.download(repo_id, wanted)
     is_published = (repo_id, snapshot.commit) == (WAVE_7B_ID, WAVE_7B_COMMIT)
     name = repo_id if is_published else f"{repo_id}@{snapshot.commit}"
     return Source(name, snapshot.commit, snapshot.directory)
@@ -179,7 +186,7 @@ def load(name: str, options: LoadOptions) -> Embedder:
     devices, precision = resolve_devices(options.device), resolve_dtype(options.dtype)
     if options.quantization is not None:
         check_available(options.quantization)
-    source = resolve(name, devices[0])
+    source = resolve(name, devices[0], download=options.download)
     # The tokenizer is loaded first, so that a damaged one is reported before gigabytes are read.
     tokenizer = TextTokenizer.from_directory(source.directory, read_config(source.directory).tokens)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wave_search.errors import CheckpointError
+from wave_search.files import read_bounded
 from wave_search.models.base import check_text
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt", "added_tokens.j
 
 MAX_TEXT_TOKENS = 8192
 """Longer texts are truncated, because the memory of a forward pass grows with the length."""
+
+_MAX_BYTES = 128 << 20
+"""Maximum size of a tokenizer.json; that of WAVE-7B has 11 MB."""
 
 _END = "<|im_end|>"
 _SPECIAL = {
@@ -94,7 +98,7 @@ def _read(directory: Path) -> Tokenizer:
     path = directory / "tokenizer.json"
     try:
         if path.is_file():
-            return Tokenizer.from_file(str(path))
+            return Tokenizer.from_buffer(read_bounded(path, _MAX_BYTES, follow_links=True))
         path = directory / "vocab.json"
         if path.is_file() and (directory / "merges.txt").is_file():
             from transformers import Qwen2Tokenizer

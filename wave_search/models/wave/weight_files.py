@@ -6,9 +6,11 @@ import json
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Protocol
 
 from wave_search.errors import CheckpointError
+from wave_search.files import read_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
     import torch
 
+_MAX_JSON_BYTES = 32 << 20
 _COPY_AGAIN = "The file is probably incomplete: copy or download it again."
 _LAYOUTS = (
     ("model.safetensors.index.json", "model.safetensors"),
@@ -83,10 +86,12 @@ def read_json(path: Path) -> dict[str, Any]:
         CheckpointError: there is no such file, or it is not a JSON object.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_bounded(path, _MAX_JSON_BYTES, follow_links=True))
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such file", "Use the directory of a complete checkpoint.") from error
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise CheckpointError(f"{path}: not readable ({error.strerror or error})", _COPY_AGAIN) from error
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: not readable as JSON ({error})", _COPY_AGAIN) from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: not a JSON object", _COPY_AGAIN)
@@ -128,7 +133,7 @@ def load_pickled(path: Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", mmap=_is_zip(path), weights_only=True)
     except pickle.UnpicklingError as error:
         raise _not_unpickled(path, error) from error
-    except (RuntimeError, EOFError, OSError) as error:
+    except Exception as error:  # what a damaged pickle raises is not documented
         raise CheckpointError(f"{path}: not readable as weights ({_short(error)})", _COPY_AGAIN) from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: holds a {type(content).__name__}, not a table of tensors")
@@ -184,7 +189,11 @@ def _tensors_of(path: Path) -> dict[str, torch.Tensor]:
 
     content = load_pickled(path)
     tensors: dict[str, torch.Tensor] = content.get("model", content)
-    others = [str(name) for name, value in tensors.items() if not isinstance(value, torch.Tensor)]
+    if not isinstance(tensors, dict):
+        raise CheckpointError(f"{path}: holds a {type(tensors).__name__}, not a table of tensors")
+    others = [str(name) for name, value in tensors.items() if not isinstance(value, torch.Tensor) or name != str(name)]
+    if strange := [name for name, value in tensors.items() if name not in others and _is_larger_than_stored(value)]:
+        raise CheckpointError(f"{path}: {strange[0]} has more values than are stored", _COPY_AGAIN)
     if others:
         raise CheckpointError(
             f"{path}: contains entries that are not tensors: {', '.join(others[:5])}",
@@ -193,11 +202,23 @@ def _tensors_of(path: Path) -> dict[str, torch.Tensor]:
     return tensors
 
 
+def _is_larger_than_stored(tensor: torch.Tensor) -> bool:
+    """Return whether a tensor repeats its values by strides, so that a copy takes more memory than the file."""
+    import torch
+
+    if tensor.layout is not torch.strided:
+        return True
+    return tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes()
+
+
 def _files_of_index(index: Path) -> list[Path]:
     weight_map = read_json(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise CheckpointError(f"{index}: has no weight_map", _COPY_AGAIN)
-    files = [index.parent / str(name) for name in sorted(set(weight_map.values()))]
+    names = {str(name) for name in weight_map.values()}
+    if strange := [name for name in names if PurePath(name).name != name or "\0" in name or name in ("", "..")]:
+        raise CheckpointError(f"{index}: names the file {strange[0]!r} outside of its folder", _COPY_AGAIN)
+    files = [index.parent / name for name in sorted(names)]
     missing = [path.name for path in files if not path.is_file()]
     if missing:
         raise CheckpointError(

@@ -1,0 +1,219 @@
+"""Indexes from someone else: nothing outside of them is touched, and each is refused in words or works."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+import wave_search as ws
+from tests import hostile_index
+from tests.hostile_index import ABSURD, DIM, FOREIGN, HOSTILE, LINKS, SPECIAL_FILES, build, make_index, state_of
+from wave_search.commands.last_hits import keep_hits, kept_hits
+from wave_search.errors import CacheError, IndexStateError, WaveSearchError
+from wave_search.files import LAST_HITS
+from wave_search.store import CacheKey, EmbeddingCache, LocalFiles
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from wave_search.store import Problem
+
+VECTOR = np.ones(DIM, np.float32)
+
+
+@pytest.fixture(scope="module")
+def intact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_index(tmp_path_factory.mktemp("intact") / "index")
+
+
+def search(index: Path) -> list[ws.Hit]:
+    with ws.open(index) as opened:
+        return opened.search(vector=VECTOR, k=3)
+
+
+def optimize(index: Path) -> ws.OptimizeReport:
+    with ws.open(index) as opened:
+        return opened.optimize(keep_versions_for_s=0, min_shard_rows=1)
+
+
+def use_cache(index: Path) -> None:
+    cache = EmbeddingCache(index / "cache.sqlite3", wait_s=1.0)
+    cache.create()
+    key = CacheKey("space", "item")
+    cache.put([(key, VECTOR)])
+    np.testing.assert_array_equal(cache.get([key])[key], VECTOR)
+
+
+def use_last_hits(index: Path) -> None:
+    kept_hits(index)
+    keep_hits(index, [1, 2])
+    assert kept_hits(index) in (None, (1, 2))
+
+
+WORKS: tuple[Callable[[Path], Any], ...] = (ws.verify, search, use_cache, optimize, use_last_hits)
+
+
+def outcome(work: Callable[[Path], Any], index: Path) -> Any:
+    """What a command returns, or the error that its user reads."""
+    try:
+        return work(index)
+    except WaveSearchError as error:
+        return error
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_nothing_outside_of_an_index_is_touched_and_nothing_hangs_or_is_a_bug(
+    intact: Path, tmp_path: Path, name: str
+) -> None:
+    index, home = build(name, intact, tmp_path)
+    before = state_of(home)
+    for work in WORKS:
+        found = outcome(work, index)
+        assert not isinstance(found, WaveSearchError) or found.remedy, found
+        assert state_of(home) == before, work.__name__
+
+
+def faults(index: Path) -> list[Problem]:
+    return [problem for problem in ws.verify(index) if not problem.orphan]
+
+
+@pytest.mark.parametrize("name", [name for name in {**LINKS, **SPECIAL_FILES} if "hard link" not in name])
+def test_a_link_or_a_special_file_is_an_error_that_names_it(intact: Path, tmp_path: Path, name: str) -> None:
+    index, _ = build(name, intact, tmp_path)
+    fault, *_ = faults(index)
+    assert fault.what.startswith(str(index))
+    assert fault.what.endswith(("it is a symbolic link", "it is not a regular file"))
+    assert "Put the original in its place" in fault.remedy
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in {**LINKS, **SPECIAL_FILES} if "lance" in name or "table" in name or "shards" in name]
+)
+def test_tables_and_shards_behind_a_link_are_not_read(intact: Path, tmp_path: Path, name: str) -> None:
+    index, _ = build(name, intact, tmp_path)
+    with pytest.raises(IndexStateError, match=r"cannot be used: it is (a symbolic link|not a regular file)"):
+        search(index)
+    with pytest.raises(IndexStateError, match=r"cannot be used: it is (a symbolic link|not a regular file)"):
+        optimize(index)
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_files_of_a_user_in_an_index_stay(intact: Path, tmp_path: Path, name: str) -> None:
+    index, _ = build(name, intact, tmp_path)
+    (copied,) = (path for path in index.rglob("home") if path.is_dir())
+    before = state_of(copied)
+    assert any("are not its own" in problem.what for problem in ws.verify(index))
+    optimize(index)
+    assert state_of(copied) == before
+    assert len(search(index)) == 3
+
+
+REFUSED_WHEN_OPENED = [
+    name
+    for name in ABSURD
+    if "manifest" in name or name.startswith(("no table", "a table version", "a negative", "ids that", "a time"))
+]
+
+
+@pytest.mark.parametrize("name", REFUSED_WHEN_OPENED)
+def test_an_absurd_manifest_is_damage_that_names_it(intact: Path, tmp_path: Path, name: str) -> None:
+    index, _ = build(name, intact, tmp_path)
+    with pytest.raises(IndexStateError, match=r"manifest/\d+\.json (is damaged|cannot be used): \S+"):
+        search(index)
+    (fault,) = faults(index)
+    assert fault.remedy
+
+
+def test_the_folder_of_an_index_may_be_a_link(intact: Path, tmp_path: Path) -> None:
+    shutil.copytree(intact, tmp_path / "disk" / "index")
+    (tmp_path / "index").symlink_to(tmp_path / "disk" / "index")
+    optimize(tmp_path / "index")
+    assert ws.verify(tmp_path / "index") == ()
+    assert len(search(tmp_path / "index")) == 3
+
+
+def test_a_backup_of_hard_links_can_be_used(intact: Path, tmp_path: Path) -> None:
+    """As `cp -al` makes it: only what is overwritten in place could harm the original, and that is the lock."""
+    shutil.copytree(intact, tmp_path / "index", copy_function=os.link)
+    optimize(tmp_path / "index")
+    assert ws.verify(tmp_path / "index") == ws.verify(intact) == ()
+
+
+@pytest.mark.parametrize("name", ["../x", "/x", "a/../../x", "a//x", "a/./x", "a\0b", "a\\b", "..", "a/"])
+def test_a_name_that_leads_out_of_the_index_is_refused(tmp_path: Path, name: str) -> None:
+    store = LocalFiles(tmp_path / "index")
+    store.put("a/x", b"")
+    (tmp_path / "x").write_text("not of the index")
+    works: list[Callable[[], Any]] = [
+        lambda: store.get(name),
+        lambda: list(store.blocks(name)),
+        lambda: list(store.list(name)),
+        lambda: store.put(name, b"1"),
+        lambda: store.put_if_absent(name, b"1"),
+        lambda: store.delete([name]),
+        lambda: store.flush([name]),
+        lambda: store.make_folder(name),
+        lambda: store.local_path(name),
+    ]
+    for work in works:
+        with pytest.raises(IndexStateError, match="which is not one of its own"):
+            work()
+    assert (tmp_path / "x").read_text() == "not of the index"
+
+
+@pytest.mark.parametrize("name", [name for name in HOSTILE if "a cache with" in name or "the cache is" in name])
+def test_a_cache_that_is_not_ours_is_refused(intact: Path, tmp_path: Path, name: str) -> None:
+    index, _ = build(name, intact, tmp_path)
+    with pytest.raises(CacheError, match=r"remove the file"):
+        use_cache(index)
+    assert any("cache.sqlite3" in problem.what for problem in ws.verify(index))
+    for path in index.glob("cache.sqlite3*"):
+        path.unlink()
+    use_cache(index)
+
+
+def test_the_last_version_has_no_successor(intact: Path, tmp_path: Path) -> None:
+    index, _ = build("the last possible version", intact, tmp_path)
+    assert len(search(index)) == 3
+    with ws.open(index) as opened, pytest.raises(IndexStateError, match="cannot have another version"):
+        opened.remove(["/media/0.wav"])
+    assert len(search(index)) == 3
+
+
+@pytest.mark.parametrize("part", ["data/*.lance", "_versions/*.manifest", "data", "_versions", ""])
+@pytest.mark.parametrize("table", ["files", "segments"])
+def test_every_command_names_the_same_way_out_when_the_tables_have_lost_a_file(
+    intact: Path, tmp_path: Path, table: str, part: str
+) -> None:
+    index = tmp_path / "index"
+    shutil.copytree(intact, index)
+    lost = min((index / "lance" / f"{table}.lance").glob(part)) if part else index / "lance" / f"{table}.lance"
+    shutil.rmtree(lost) if lost.is_dir() else lost.unlink()
+    remedy = "Restore the index from a copy, or index the files again into another folder."
+    assert [fault.remedy for fault in faults(index)] == [remedy]
+    assert outcome(search, index).remedy == remedy
+    assert outcome(optimize, index).remedy == remedy
+    (index / "lance" / f"{table}.lance").mkdir(exist_ok=True)
+    shutil.copytree(intact / "lance", index / "lance", dirs_exist_ok=True)
+    assert len(search(index)) == 3
+    assert faults(index) == []
+
+
+def test_the_decoy_shows_what_is_touched(tmp_path: Path) -> None:
+    home = hostile_index.make_home(tmp_path / "home")
+    states = [state_of(home)]
+    (home / ".bashrc").write_text("")
+    states.append(state_of(home))
+    (home / "notes.txt").unlink()
+    states.append(state_of(home))
+    (home / "empty").rmdir()
+    states.append(state_of(home))
+    (home / LAST_HITS).touch()
+    states.append(state_of(home))
+    assert all(before != after for before, after in itertools.pairwise(states))

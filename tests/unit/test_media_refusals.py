@@ -1,0 +1,106 @@
+"""Intact files that are not indexed are told apart from damaged ones."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import pytest
+
+from wave_search.errors import UnsupportedMediaError
+from wave_search.media.probe import probe
+
+
+def box(kind: bytes, *content: bytes) -> bytes:
+    data = b"".join(content)
+    return struct.pack(">I", len(data) + 8) + kind + data
+
+
+def movie(entry: bytes, scheme: bytes = b"", *, behind: int = 0) -> bytes:
+    """An MP4 with one track whose samples are of a kind; `behind` bytes of samples come before its index."""
+    protection = box(b"sinf", box(b"frma", b"avc1"), box(b"schm", bytes(4), scheme, bytes(4))) if scheme else b""
+    entries = box(b"stsd", bytes(4), struct.pack(">I", 1), box(entry, bytes(70), protection))
+    track = box(b"trak", box(b"tkhd", bytes(84)), box(b"mdia", box(b"minf", box(b"stbl", entries))))
+    return box(b"ftyp", b"isom", bytes(8)) + box(b"mdat", bytes(behind)) + box(b"moov", box(b"mvhd", bytes(100)), track)
+
+
+def element(name: str, content: bytes) -> bytes:
+    """An element of Matroska."""
+    return bytes.fromhex(name) + (len(content) | 1 << 56).to_bytes(8) + content
+
+
+def matroska() -> bytes:
+    encryption = element("5035", element("47e1", b"\x05"))
+    encodings = element("6d80", element("6240", element("5031", b"\x00") + encryption))
+    tracks = element("1654ae6b", element("ae", element("d7", b"\x01") + encodings))
+    return element("1a45dfa3", element("4282", b"webm")) + element("18538067", element("1549a966", b"") + tracks)
+
+
+def asf() -> bytes:
+    protection = bytes.fromhex("fbb3112223bdd211b4b700a0c955fc6e") + struct.pack("<Q", 24)
+    header = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+    return header + struct.pack("<QIBB", 30 + len(protection), 1, 1, 2) + protection
+
+
+def transport_stream(control: int) -> bytes:
+    return b"".join(b"G\x01\x00" + bytes([control << 6 | 0x10]) + bytes(184) for _ in range(50))
+
+
+def dvd(scrambled: bool) -> bytes:
+    pack = b"\x00\x00\x01\xba\x44" + bytes(8) + b"\xf8"
+    return (pack + b"\x00\x00\x01\xe0\x07\xec" + (b"\xb0" if scrambled else b"\x80")).ljust(2048, b"\x01") * 8
+
+
+@pytest.mark.parametrize(
+    ("content", "scheme"),
+    [
+        (movie(b"encv", b"cenc"), "cenc"),
+        (movie(b"enca", b"cbcs", behind=100_000), "cbcs"),
+        (movie(b"encv", b"piff"), "piff"),
+        (movie(b"enca"), "cenc"),
+        (movie(b"drms", b"itun"), "FairPlay"),
+        (movie(b"drmi"), "FairPlay"),
+        (movie(b"aavd", b"adrm"), "Audible"),
+        (matroska(), "Matroska"),
+        (asf(), "Windows Media DRM"),
+        (transport_stream(2), "conditional access"),
+        (dvd(scrambled=True), "CSS"),
+        (b"\x40\x00\x00\x00G".ljust(6144, b"\x11") + b"\x40\x00\x00\x00G", "AACS"),
+        (b"\x00\x01\x00\x00\x57\x90\x75\x36", "Audible"),
+    ],
+)
+def test_encryption_is_named(tmp_path: Path, content: bytes, scheme: str) -> None:
+    path = tmp_path / "film.mp4"
+    path.write_bytes(content)
+    with path.open("rb") as file, pytest.raises(UnsupportedMediaError) as raised:
+        probe(path, file, len(content))
+    assert raised.value.cause == f"encrypted ({scheme})"
+    assert "intact" not in raised.value.remedy
+
+
+@pytest.mark.parametrize("content", [movie(b"avc1"), transport_stream(0), dvd(scrambled=False)])
+def test_other_files_are_not_called_encrypted(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "film.mp4"
+    path.write_bytes(content)
+    with path.open("rb") as file, pytest.raises(Exception, match=r"film\.mp4") as raised:
+        probe(path, file, len(content))
+    assert "encrypted" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "cause", "remedy"),
+    [
+        (b"PK\x03\x04", "a ZIP archive or an office document, not media", "Unpack it."),
+        (b"\x1f\x8b\x08", "compressed with gzip", "Unpack it."),
+        (b"IMPM", "a tracker module, which is not supported", "Render it to sound, for example as FLAC."),
+        (b"[playlist]\nFile1=http://host/", "a playlist, not media", "Index the files that it lists."),
+        (b"<SmoothStreamingMedia>", "a playlist, not media", "Index the files that it lists."),
+        (movie(b"text"), "contains neither audio nor video, only other tracks", "Exclude it."),
+    ],
+)
+def test_other_reasons(tmp_path: Path, content: bytes, cause: str, remedy: str) -> None:
+    path = tmp_path / "file.mp4"
+    path.write_bytes(content)
+    with path.open("rb") as file, pytest.raises(UnsupportedMediaError) as raised:
+        probe(path, file, len(content))
+    assert (raised.value.cause, raised.value.remedy) == (cause, remedy)

@@ -1,0 +1,234 @@
+"""Detection of files whose end is missing, such as those of a copy or a download that stopped.
+
+Many formats begin with an index or a length. A file is incomplete if bytes, or for FLAC samples, that its header
+declares lie beyond its end. Formats that are written as a stream (Ogg, MPEG-TS, ADTS) declare nothing.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from wave_search.errors import BrokenMediaError
+from wave_search.media.demux import open_container
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from wave_search.media.source import Source
+
+_TOLERANCE_S = 0.1
+"""Less than this may be padding, or the last frame."""
+_PLACEHOLDER_BYTES = 0x7FFF_0000
+"""Programs that write to a pipe declare a length that no file has: 2^31 or 2^32, less the header."""
+_HEAD_BYTES = 1 << 16
+_SAMPLES_PER_FRAME = {3: 1152, 2: 576, 0: 576}
+"""Of MP3, by the version in the header of a frame: MPEG-1, 2, 2.5."""
+_MP3_RATES_HZ = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
+_ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_W64_DATA = bytes.fromhex("64617461f3acd3118cd100c04f8edb8a")
+_SEGMENT = bytes.fromhex("18538067")
+
+
+def declared_s(source: Source, size_bytes: int, found_s: float) -> float | None:
+    """Return the duration that the header of a file declares, in seconds, if the file ends before it does.
+
+    Args:
+        source: the file.
+        size_bytes: of the file.
+        found_s: duration of what is in it.
+
+    Returns:
+        None if nothing is missing, or the format does not tell.
+    """
+    try:
+        whole_s = _whole_s(source, size_bytes, found_s)
+    except (struct.error, ValueError, IndexError, BrokenMediaError):  # the header itself is cut or damaged
+        return None
+    return whole_s if whole_s is not None and whole_s - found_s > _TOLERANCE_S else None
+
+
+def _whole_s(source: Source, size_bytes: int, found_s: float) -> float | None:
+    file = source.file
+    if source.demuxer == "flac":
+        return _flac_s(file)
+    if source.demuxer == "mp3":
+        return _mp3_s(file, size_bytes)
+    if find_data := _SOUNDS.get(source.demuxer):
+        begin, declared = find_data(file)
+        there = size_bytes - begin
+        return found_s * declared / there if 0 < there < declared else None
+    find_end = _CONTAINERS.get(source.demuxer)
+    if find_end is None or find_end(file) <= size_bytes:
+        return None
+    # FFmpeg estimates the durations of an AVI or ASF from what is there.
+    if source.demuxer == "avi":
+        frame_us, frames = _read(file, 32, "<I12xI")
+        return float(frame_us * frames / 1e6)
+    if source.demuxer == "asf":
+        play, preroll_ms = _read(file, _asf_properties(file) + 64, "<Q8xQ")
+        return float(play / 1e7 - preroll_ms / 1e3)
+    return (open_container(source).duration or 0) / 1_000_000
+
+
+def _read(file: BinaryIO, position: int, form: str) -> tuple[Any, ...]:
+    """Read and unpack a few bytes; raises struct.error behind the end."""
+    file.seek(position)
+    return struct.unpack(form, file.read(struct.calcsize(form)))
+
+
+def _chunks(file: BinaryIO, position: int, form: str) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the name, beginning and size of the contents of chunks like those of RIFF, up to the end of the file."""
+    while True:
+        try:
+            name, size = _read(file, position, form)
+        except struct.error:
+            return
+        position += struct.calcsize(form)
+        yield name, position, size
+        position += size + size % 2
+
+
+def _known(size: int) -> int:
+    return 0 if size >= _PLACEHOLDER_BYTES else size
+
+
+def _wav_data(file: BinaryIO) -> tuple[int, int]:
+    """Return the position and the declared size of the samples; 0 if it is unknown."""
+    long: int | None = None
+    for name, begin, size in _chunks(file, 12, "<4sI"):
+        if name == b"ds64":  # of RF64 and BW64, whose data chunk declares 2^32 - 1
+            (long,) = _read(file, begin + 8, "<Q")
+        if name == b"data":
+            return begin, _known(size) if long is None else long
+    return 0, 0
+
+
+def _aiff_data(file: BinaryIO) -> tuple[int, int]:
+    return next(((begin, _known(size)) for name, begin, size in _chunks(file, 12, ">4sI") if name == b"SSND"), (0, 0))
+
+
+def _au_data(file: BinaryIO) -> tuple[int, int]:
+    begin, size = _read(file, 4, ">II")
+    return begin, _known(size)
+
+
+def _caf_data(file: BinaryIO) -> tuple[int, int]:
+    for name, begin, size in _chunks(file, 8, ">4sq"):
+        if name == b"data" or size < 0:  # -1: up to the end
+            return begin, size
+    return 0, 0
+
+
+def _w64_data(file: BinaryIO) -> tuple[int, int]:
+    position = 40
+    while True:
+        name, size = _read(file, position, "<16sQ")
+        if name == _W64_DATA:
+            return position + 24, size - 24
+        position += max(24, size + -size % 8)
+
+
+def _riff_end(file: BinaryIO) -> int:
+    """Return where the last RIFF chunk of an AVI ends; long files have several."""
+    ends = [begin + size for name, begin, size in _chunks(file, 0, "<4sI") if name == b"RIFF" and _known(size)]
+    return ends[-1] if ends else 0
+
+
+def _mov_end(file: BinaryIO) -> int:
+    """Return where the last box with media data ends."""
+    position, end = 0, 0
+    while True:
+        try:
+            size, name = _read(file, position, ">I4s")
+            if size == 1:
+                (size,) = _read(file, position + 8, ">Q")
+        except struct.error:
+            return end
+        if size < 8:  # 0: up to the end of the file
+            return end
+        position += size
+        if name == b"mdat":
+            end = position
+
+
+def _matroska_end(file: BinaryIO) -> int:
+    """Return where the segment ends; 0 for a live stream, which does not tell."""
+    file.seek(0)
+    head = file.read(_HEAD_BYTES)
+    size, begin = _vint(head, 4)
+    if size is None or head[begin + size : begin + size + 4] != _SEGMENT:
+        return 0
+    size, begin = _vint(head, begin + size + 4)
+    return 0 if size is None else begin + size
+
+
+def _vint(data: bytes, position: int) -> tuple[int | None, int]:
+    """Return the size of an EBML element, None if it is unknown, and where the element begins."""
+    length = 9 - data[position].bit_length()
+    value = int.from_bytes(data[position : position + length], "big") & ((1 << 7 * length) - 1)
+    return (None if value == (1 << 7 * length) - 1 else value), position + length
+
+
+def _asf_end(file: BinaryIO) -> int:
+    size, flags = _read(file, _asf_properties(file) + 40, "<Q40xI")
+    return 0 if flags & 1 else size  # 1: a broadcast
+
+
+def _asf_properties(file: BinaryIO) -> int:
+    file.seek(0)
+    return file.read(_HEAD_BYTES).index(_ASF_FILE_PROPERTIES)
+
+
+def _flv_end(file: BinaryIO) -> int:
+    file.seek(0)
+    at = file.read(_HEAD_BYTES).find(b"\0\x08filesize\0")
+    return int(_read(file, at + 11, ">d")[0]) if at >= 0 else 0
+
+
+def _after_id3(file: BinaryIO) -> int:
+    """Return the position behind ID3v2 tags."""
+    position = 0
+    while True:
+        name, *size = _read(file, position, ">3s3x4B")
+        if name != b"ID3":
+            return position
+        position += 10 + (size[0] << 21 | size[1] << 14 | size[2] << 7 | size[3])
+
+
+def _flac_s(file: BinaryIO) -> float | None:
+    """Return the duration in STREAMINFO, which is 0 samples if it was unknown when that was written."""
+    name, packed = _read(file, _after_id3(file), ">4s14xQ")
+    samples, rate_hz = packed & ((1 << 36) - 1), packed >> 44
+    return samples / rate_hz if name == b"fLaC" and samples and rate_hz else None
+
+
+def _mp3_s(file: BinaryIO, size_bytes: int) -> float | None:
+    """Return the duration in a Xing or VBRI header, if the number of bytes in it is more than there is."""
+    begin = _after_id3(file)
+    file.seek(begin)
+    head = file.read(256)
+    version, rate = head[1] >> 3 & 3, head[2] >> 2 & 3
+    if head[0] != 0xFF or version == 1 or rate == 3:
+        return None
+    at = max(head.find(b"Xing", 4), head.find(b"Info", 4))
+    if at >= 0:
+        flags, frames, size = struct.unpack_from(">III", head, at + 4)
+        known = flags & 3 == 3
+    else:
+        at = head.find(b"VBRI", 4)
+        size, frames = struct.unpack_from(">II", head, at + 10)
+        known = at >= 0
+    if not known or begin + _known(size) <= size_bytes:
+        return None
+    return float(frames * _SAMPLES_PER_FRAME[version] / _MP3_RATES_HZ[version][rate])
+
+
+_SOUNDS: dict[str, Callable[[BinaryIO], tuple[int, int]]] = {
+    "wav": _wav_data, "aiff": _aiff_data, "au": _au_data, "caf": _caf_data, "w64": _w64_data,
+}  # fmt: skip
+"""Formats of one track whose size is proportional to its duration: position and declared size of the samples."""
+_CONTAINERS: dict[str, Callable[[BinaryIO], int]] = {
+    "avi": _riff_end, "mov": _mov_end, "matroska": _matroska_end, "asf": _asf_end, "flv": _flv_end,
+}  # fmt: skip
+"""Containers: position at which the file should end, at least; 0 if it is unknown."""

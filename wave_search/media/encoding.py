@@ -1,0 +1,182 @@
+"""Decoding of text whose encoding is not declared."""
+
+from __future__ import annotations
+
+import codecs
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import cache
+
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark is the beginning of this one
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_WIDE = ["utf_16_le", "utf_16_be"]
+# fmt: off
+_NARROW = [
+    "cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "iso8859_15", "iso8859_2",
+    "iso8859_5", "iso8859_7", "koi8_r", "koi8_u", "cp850", "cp852", "cp866", "mac_roman", "cp932", "euc_jp", "gb18030",
+    "big5", "cp949",
+]
+"""The most common first. With rarer ones among the candidates, no short text would be certain."""
+_ALPHABETS = [
+    frozenset(letters)
+    for letters in (
+        "àâæçéèêëîïôœùûüÿ", "äöüß", "áéíñóúü", "ãáâàçéêíóôõúü", "àèéìíîòóùú", "åäöéü", "æøåéôòó", "ëïéèöüêáóíç",
+        "ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž", "áéíóöőúüű", "ăâîşţșț", "čćđšž", "çğıöşüâîû",
+        "ąčęėįšųūž", "āčēģīķļņšūž", "äõöüšž", "áðéíóúýþæö",
+    )
+]
+"""The letters beyond a to z of languages in Latin script, which tell their encodings apart."""
+# fmt: on
+_ASCII = set(map(chr, range(128)))
+_CJK = {"CJK", "HIRAGANA", "KATAKANA", "HANGUL", "IDEOGRAPHIC", "FULLWIDTH"}
+_SAMPLE_BYTES = 32_768
+_MIN_BYTES = 64
+"""Shorter texts are not certain in scripts other than Latin, whose readings their letters tell apart."""
+_STRANGE = 0.03
+"""Share of the words that may be misspelt, foreign or names."""
+_MARGIN = 0.1
+_WORD = re.compile(r"[^\W\d_]+")
+_MISPLACED = re.compile(
+    r"[\u2500-\u259f]|[^\W\d_][\xa1\xb6\xbf\u02c6\u02dc\u201a\u201e\u2020\u2021]"
+    r"|[^\W\d_](?![\xab\xad\xb4\xb7\xbb\u2010-\u2014\u2018\u2019\u2026])[\x80-\xbf\xd7\xf7\u2000-\u2bff][^\W\d_]"
+)
+"""Box drawing, and signs that no word ends with or contains, as the quotation mark in "sch\u201dn"."""
+_LINE_BEYOND_ASCII = re.compile(rb"[^\n]*[\x80-\xff][^\n]*")
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A text that some bytes could be."""
+
+    encoding: str
+    strangeness: float
+    """Share of words that are of no language."""
+    chaos: float
+    """Figure of charset-normalizer: unlikely sequences of characters."""
+    coherence: float
+    """Figure of charset-normalizer: resemblance to the letter frequencies of a language."""
+    in_latin: bool
+
+    def rivals(self, best: _Reading) -> bool:
+        """Return whether this could be the true reading, although another is better."""
+        if self.in_latin and best.in_latin:  # the figures of such readings hardly differ
+            return self.strangeness == best.strangeness
+        alike = self.chaos < best.chaos + _MARGIN and self.coherence > best.coherence - 2 * _MARGIN
+        return self.strangeness <= _STRANGE and alike
+
+
+class EncodingError(ValueError):
+    """The encoding of a text is not certain.
+
+    Attributes:
+        remedy: what a user can do.
+    """
+
+    def __init__(self, candidates: list[str]) -> None:
+        names = [name.replace("_", "-") for name in candidates[:3]]
+        super().__init__(f"not text in UTF-8; perhaps in {' or '.join(names)}" if names else "not text in UTF-8")
+        option = f" -f {names[0]}" if names else ""
+        self.remedy = f"If it is text, convert it to UTF-8, for example with `iconv{option} -t utf-8`."
+
+
+def detect_encoding(data: bytes) -> str:
+    """Return the encoding of a text, with which all of it can be decoded.
+
+    A byte order mark decides, then validity as UTF-8. Any other encoding must be certain, because a wrong one silently
+    changes letters: of the readings that charset-normalizer proposes, those made of words that some language could have
+    must all be the same text, or one of them must resemble a language much more than the others.
+
+    Raises:
+        EncodingError: there are several such readings, or none.
+    """
+    marked = next((name for mark, name in _BOMS if data.startswith(mark)), None)
+    wide = marked is None and b"\0" in data[:_SAMPLE_BYTES]
+    if not wide and _decodes(data, marked or "utf-8"):
+        return marked or "utf-8"
+    if marked is not None:
+        raise EncodingError([])
+    sample = data[:_SAMPLE_BYTES] if wide else _sample(data)
+    likely = _likely(_readings(sample, _WIDE if wide else _NARROW))
+    certain = len(likely) == 1 and (len(sample) >= _MIN_BYTES or likely[0].in_latin)
+    if certain and likely[0].strangeness <= _STRANGE and _decodes(data, likely[0].encoding):
+        return likely[0].encoding
+    raise EncodingError([reading.encoding for reading in likely])
+
+
+def _decodes(data: bytes, encoding: str) -> bool:
+    try:
+        data.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _sample(data: bytes) -> bytes:
+    """Return lines that are not ASCII, from the whole of a text."""
+    lines: list[bytes] = []
+    room = _SAMPLE_BYTES
+    for match in _LINE_BEYOND_ASCII.finditer(data):
+        line = match.group()[:room]
+        if len(line) < len(match.group()):  # between words, because the cut could fall into a character
+            return b"\n".join([*lines, line[: line.rfind(b" ") + 1] or line])
+        lines.append(line)
+        room -= len(line)
+    return b"\n".join(lines)
+
+
+def _readings(sample: bytes, encodings: list[str]) -> list[_Reading]:
+    """Return the different texts that a sample could be."""
+    from charset_normalizer import from_bytes
+
+    found: dict[str, _Reading] = {}
+    for match in from_bytes(sample, cp_isolation=encodings, threshold=0.5, preemptive_behaviour=False):
+        text = str(match)
+        if match.encoding in encodings and text not in found:
+            in_latin = _scripts(text) <= {"LATIN"}
+            found[text] = _Reading(match.encoding, _strangeness(text), match.chaos, match.coherence, in_latin)
+    common_first = sorted(found.values(), key=lambda reading: encodings.index(reading.encoding))
+    return [reading for reading in common_first if reading.strangeness < 1]
+
+
+def _likely(readings: list[_Reading]) -> list[_Reading]:
+    """Return the readings that cannot be excluded, the best first."""
+    ranked = sorted(readings, key=lambda reading: (reading.strangeness, -reading.coherence))
+    return [reading for reading in ranked if reading is ranked[0] or reading.rivals(ranked[0])]
+
+
+def _strangeness(text: str) -> float:
+    """Return the share of the words with letters beyond ASCII that are of no language, or not of the same."""
+    categories = {unicodedata.category(character) for character in set(text) - set("\t\n\r\f")}
+    if categories & {"Cc", "Cn", "Co"} or ("LATIN" in _scripts(text) and "Mn" in categories):
+        return 1.0
+    words = [word for word in _WORD.findall(text) if not word.isascii()]
+    latin = [set(word.replace("İ", "i").lower()) - _ASCII for word in words if _script(word[0]) == "LATIN"]
+    foreign = min(sum(not letters <= alphabet for letters in latin) for alphabet in _ALPHABETS)
+    strange = sum(not _is_word(word) for word in words) + len(_MISPLACED.findall(text))
+    return (foreign + strange) / max(1, len(words))
+
+
+def _scripts(text: str) -> set[str]:
+    """Return the scripts of the letters beyond ASCII."""
+    return {_script(character) for character in set(text) if character.isalpha() and not character.isascii()}
+
+
+def _is_word(word: str) -> bool:
+    """Return whether a word is in one script and not capitalised in the middle; in CJK scripts, words touch."""
+    of_cjk = sum(_script(letter) == "CJK" for letter in word)
+    if of_cjk:
+        return of_cjk == len(word) or (of_cjk > 1 and {_script(letter) for letter in word} == {"CJK", "LATIN"})
+    return len({_script(letter) for letter in word}) == 1 and (word[1:] == word[1:].lower() or word == word.upper())
+
+
+@cache
+def _script(letter: str) -> str:
+    """Return the first word of the Unicode name, which is that of the script."""
+    script = unicodedata.name(letter, "").replace("-", " ").partition(" ")[0]
+    return "CJK" if script in _CJK else script
