@@ -14,7 +14,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from tests.media_decoding import decode
-from tests.media_samples import wav_bytes, write_sound
+from tests.media_samples import wav_bytes, write_sound, write_tracks
 from wave_search.media import DecoderPool, MediaInfo, Segmentation
 from wave_search.media.track_choice import parse_audio_track
 from wave_search.models.wave.clips import SAMPLING
@@ -202,23 +202,9 @@ def test_opposite_channels_are_heard(decoders: DecoderPool, tmp_path: Path) -> N
 @pytest.fixture(scope="module")
 def three_tracks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A silent track, which players play, and two in other languages, of other rates."""
+    sounds = [np.zeros(32_000, np.float32), tone(400, 2.0, 48_000)[:, 0], tone(1200, 2.0, 32_000)[:, 0]]
     path = tmp_path_factory.mktemp("tracks") / "tracks.mka"
-    sounds = [(0.0, 16_000, "und"), (400.0, 48_000, "eng"), (1200.0, 32_000, "deu")]
-    with av.open(str(path), "w") as container:
-        streams = []
-        for number, (_, rate_hz, language) in enumerate(sounds):
-            stream = container.add_stream("pcm_s16le", rate=rate_hz, layout="mono")
-            stream.metadata["language"] = language
-            if number == 0:
-                stream.disposition = av.stream.Disposition.default
-            streams.append(stream)
-        for stream, (hz, rate_hz, _) in zip(streams, sounds, strict=True):
-            pcm = (tone(hz, 2.0, rate_hz) * 20_000 * (hz > 0)).astype(np.int16).T
-            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(pcm), format="s16", layout="mono")
-            frame.sample_rate, frame.pts, frame.time_base = rate_hz, 0, Fraction(1, rate_hz)
-            container.mux(stream.encode(frame))
-            container.mux(stream.encode())
-    return path
+    return write_tracks(path, list(zip(sounds, (16_000, 48_000, 32_000), ("und", "eng", "deu"), strict=True)))
 
 
 @pytest.mark.parametrize(
