@@ -122,6 +122,20 @@ def write_sound(path: Path, sound: NDArray[np.float32], rate_hz: int, codec: str
     return path
 
 
+def write_tracks(path: Path, tracks: Sequence[tuple[NDArray[np.float32], int, str]]) -> Path:
+    """Write sounds, (samples,), with their rate in Hz and their language, as tracks; players play the first one."""
+    with av.open(str(path), "w") as container:
+        streams = []
+        for _, rate_hz, language in tracks:
+            stream = container.add_stream("pcm_s16le", rate=rate_hz, layout="mono")
+            stream.metadata["language"] = language
+            stream.disposition = av.stream.Disposition(0 if streams else av.stream.Disposition.default)
+            streams.append(stream)
+        for stream, (sound, rate_hz, _) in zip(streams, tracks, strict=True):
+            _write_sound(container, stream, sound[:, None], rate_hz, 0)
+    return path
+
+
 def _write_sound(
     container: av.container.OutputContainer,
     stream: av.AudioStream,

@@ -43,10 +43,13 @@ def test_running_again_embeds_nothing(cli: CommandLine, small_library: Path, sma
     assert "note:" not in run.stderr
 
 
-def test_pinned_settings_are_not_changed(cli: CommandLine, small_library: Path, small_index: Path) -> None:
-    run = cli("index", small_library, "--index", small_index, "--segment", "5")
+@pytest.mark.parametrize(("option", "made", "given"), [("--segment", "10", "5"), ("--audio-track", "auto", "2")])
+def test_pinned_settings_are_not_changed(
+    cli: CommandLine, small_library: Path, small_index: Path, option: str, made: str, given: str
+) -> None:
+    run = cli("index", small_library, "--index", small_index, option, given)
     assert run.returncode == 2
-    assert run.stderr.startswith(f"error: {small_index} was made with --segment 10, not 5. Leave --segment out")
+    assert run.stderr.startswith(f"error: {small_index} was made with {option} {made}, not {given}. Leave {option} out")
 
 
 def test_pinned_settings_may_be_repeated_in_other_words(
@@ -54,6 +57,7 @@ def test_pinned_settings_may_be_repeated_in_other_words(
 ) -> None:
     index = shutil.copytree(small_index, tmp_path / "index")
     given = ["--index", index, "--segment", "10.0", "--modalities", "av, audio,video,text,image,audio"]
+    given += ["--audio-track", "AUTO"]
     run = cli("index", small_library, *given, "--quiet")
     assert run.returncode == 3, run.stderr
     assert "note:" not in run.stderr, "--quiet works behind the command too"

@@ -12,7 +12,8 @@ import pytest
 
 import wave_search as ws
 from tests.libraries import LIBRARY_FILES, LIBRARY_SEGMENTS, WORDS, CountingEmbedder, make_library, no_decoders
-from tests.media_factory import write_sound
+from tests.media_factory import RATE_HZ, tone, write_sound
+from tests.media_samples import write_tracks
 from wave_search.errors import UsageError
 from wave_search.indexer import run
 from wave_search.indexer.pipeline import commit
@@ -321,3 +322,22 @@ def test_options_of_the_model_that_the_index_was_not_made_with(settled: Path) ->
             ws.LoadOptions(token_budget=budget)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="must be a mapping"):
         ws.LoadOptions(family=["positions"])  # type: ignore[arg-type]
+
+
+def test_the_audio_track_of_an_index(tmp_path: Path) -> None:
+    low, high = (tone(1.0, hz) for hz in (300, 900))
+    both = write_tracks(tmp_path / "both.mka", [(low, RATE_HZ, "eng"), (high, RATE_HZ, "deu")])
+    alone = [write_sound(tmp_path / f"{hz}.wav", 1.0, hz) for hz in (300, 900)]
+    nearest = {}
+    for choice in ("auto", "deu"):
+        with ws.create(tmp_path / choice, audio_track=choice) as index:
+            report = index.add([tmp_path / path.name for path in alone])
+            assert report.several_tracks == 0
+            assert index.add([both]).several_tracks == 1
+            described = index.info()
+            assert (described.audio_track, described.several_tracks) == (choice, 1)
+            nearest[choice] = next(name for name in hit_names(index, audio=both, target="audio") if name != "both.mka")
+            assert hit_names(index, audio=both, target="audio", where="audio_tracks > 1") == ["both.mka"]
+    assert nearest == {"auto": "300.wav", "deu": "900.wav"}
+    with pytest.raises(UsageError, match="audio track"):
+        ws.create(tmp_path / "none", audio_track="0")

@@ -166,8 +166,8 @@ def _nothing_to_decode(source: Source, container: Any) -> MediaError:
     """Return why nothing in a container can be decoded."""
     path = source.path
     tracks = [*container.streams.video, *container.streams.audio]
-    if not tracks and len(container.streams):
-        return UnsupportedMediaError(path, "contains neither audio nor video, only other tracks", "Exclude it.")
+    if not tracks and any(stream.type == "subtitle" for stream in container.streams):
+        return UnsupportedMediaError(path, "contains subtitles, but neither audio nor video", "Extract them as .srt.")
     if is_initialization_segment(source):
         cause = "its tracks contain nothing, as in the initialization segment of a stream"
         return UnsupportedMediaError(path, cause, "Join it with the segments that belong to it.")

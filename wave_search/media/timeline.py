@@ -3,8 +3,9 @@
 A step forward between two packets of a stream is a pause, of silence or without a picture. It is believed up to an
 hour; a longer one only if the container declares a duration that includes it, or another stream has packets up to its
 end. In formats of broadcasts, which declare no duration and are cut together, a step that the picture and all sound
-make is believed up to a minute. A step back, and a step forward that is not believed, is a clock that was set: what follows is joined to
-what precedes, in all streams, as players do. So a clock that jumps by years does not become years of silence.
+make is believed up to a minute. A step back, and a step forward that is not believed, is a clock that was set: what
+follows is joined to what precedes, in all streams, as players do. So a clock that jumps by years does not become years
+of silence.
 """
 
 from __future__ import annotations

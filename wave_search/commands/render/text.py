@@ -115,7 +115,8 @@ def report_sentences(report: IndexReport) -> Iterator[str]:
     if any(others.values()):
         yield ", ".join(f"{count:,} {what}" for what, count in others.items() if count)
     if report.several_tracks:
-        yield f"{counted(report.several_tracks, 'file')} with several audio tracks; --audio-track chooses which are heard"
+        several = f"{counted(report.several_tracks, 'file')} with several audio tracks"
+        yield f"{several}; --audio-track chooses which are heard"
     if report.not_media:
         suffixes = list(report.not_media.items())
         parts = [f"{count:,} {printable(suffix) or 'without a suffix'}" for suffix, count in suffixes[:_MAX_SUFFIXES]]
