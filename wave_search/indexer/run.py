@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from wave_search.indexer.scan import FoundFile
     from wave_search.models import Embedder
-    from wave_search.reports import IndexReport, ProgressCallback
+    from wave_search.reports import IndexReport, ProgressCallback, SlowFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,10 @@ class Options:
     """Retry unchanged files that could not be indexed before."""
     recall: float | None = None
     """Target recall@10 of the shards; None for the previous target, or 0.95 if there is none."""
+    max_duration_s: float | None = None
+    """Longer audio and video is skipped; None for no limit."""
+    decoder_memory_bytes: int | None = None
+    """Memory of all decoders together; None for a quarter of the machine's."""
 
 
 def add(
@@ -55,7 +59,9 @@ def add(
     paths: Iterable[str | os.PathLike[str]],
     model: Callable[[], Embedder],
     options: Options,
+    *,
     progress: ProgressCallback | None = None,
+    warn: Callable[[SlowFile], None] | None = None,
 ) -> IndexReport:
     """Bring the index up to date with folders and files.
 
@@ -65,6 +71,7 @@ def add(
         model: returns the embedder; called only if something has to be embedded.
         options: of the run.
         progress: called with the progress of the run.
+        warn: called with each file that will take long, before it is embedded.
 
     Raises:
         UsageError: an argument does not exist, and neither does a file of it in the index.
@@ -72,7 +79,7 @@ def add(
         IndexStateError: the disk is full or read-only, or the index is damaged.
         Interrupted: Ctrl-C was pressed. Completed files are committed.
     """
-    stats = RunStats(progress)
+    stats = RunStats(progress, warn)
     with ExitStack() as stack:
         writer = stack.enter_context(Writer(index_dir))
         areas = scan.resolve(paths, index_dir, writer.snapshot.files())
@@ -137,8 +144,15 @@ class _Run:
         self._writer.set_roots(os.fsdecode(root) for root in sorted({*roots, *set(lost).intersection(old_roots)}))
         lost += unmounted(found.files, self._known, folders, [*lost, *found.unreadable])
         protected = [*lost, *found.unreadable]
-        retry = self._options.retry
-        plan = diff.compare(found.files, self._known.values(), folders, protected, self._lacking, retry=retry)
+        plan = diff.compare(
+            found.files,
+            self._known.values(),
+            folders,
+            protected,
+            self._lacking,
+            retry=self._options.retry,
+            max_duration_s=self._options.max_duration_s,
+        )
         self._stats.unreachable.extend(as_path(folder) for folder in sorted(lost))
         self._report_scan(found, areas, plan)
         return plan
@@ -167,12 +181,16 @@ class _Run:
         snapshot = self._writer.snapshot
         settings, known = snapshot.manifest.settings, snapshot.content_ids()
         spec = IndexSpec(
-            Segmentation.parse(settings.segmentation), settings.modalities, instructions=("", *settings.instructions)
+            Segmentation.parse(settings.segmentation),
+            settings.modalities,
+            instructions=("", *settings.instructions),
+            max_duration_s=self._options.max_duration_s,
         )
         workers = min(self._options.workers, len(files))
         collector = Collector(self.committer, self._stats, known, self._known_damage())
         embed_stage = EmbedStage(self._model, collector, self._stats)
-        with DecoderPool(workers, snapshot.manifest.model.sampling) as decoders:
+        sampling, memory_bytes = snapshot.manifest.model.sampling, self._options.decoder_memory_bytes
+        with DecoderPool(workers, sampling, memory_bytes=memory_bytes) as decoders:
             decode_stage = DecodeStage(files, decoders, Claims(spec, known, self._lacking), workers)
             try:
                 decode_stage.start()

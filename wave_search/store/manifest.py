@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 FOLDER = "manifest"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 _NAME = re.compile(rf"{FOLDER}/(\d{{12}})\.json")
 _REBUILD = "Index the files again into another folder (--index DIR)."
 
