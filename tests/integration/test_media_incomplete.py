@@ -36,7 +36,7 @@ def by_ffmpeg(codec: str) -> Callable[[Path], object]:
 
 def video(path: Path) -> None:
     codec = {".mp4": "libx264", ".mkv": "libx264", ".avi": "mpeg4", ".flv": "flv", ".wmv": "wmv2"}[path.suffix]
-    write_frames(path, moving_picture(round(SECONDS * 8), 32, 48), Encoding(codec, fps=8, key_interval=4))
+    write_frames(path, moving_picture(round(SECONDS * 8)), Encoding(codec, fps=8, key_interval=4))
     if path.suffix == ".mp4":
         fast = path.with_suffix(".fast.mp4")
         with av.open(str(path)) as source, av.open(str(fast), "w", options={"movflags": "faststart"}) as target:
