@@ -2,6 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Modules are compiled when they are first imported; most of torch, transformers and SciPy never are.
+INSTALL := $(PIP) install --no-compile
+export PYTHONDONTWRITEBYTECODE =
 WHEELS := --only-binary :all: --constraint constraints.txt
 SOURCES := $(shell find wave_search -type f ! -name '*.py[co]')
 
@@ -19,16 +22,16 @@ install: .venv/.installed
 
 # torch comes first and alone: it is the largest, and which build is had (CPU, CUDA) is up to the index in use.
 .venv/.dependencies: pyproject.toml constraints.txt | .venv/bin/python
-	$(PIP) install --only-binary :all: torch==2.13.0
-	$(PIP) install $(WHEELS) pip hatchling
-	$(PIP) install $(WHEELS) --group dev
+	$(INSTALL) --only-binary :all: torch==2.13.0
+	$(INSTALL) $(WHEELS) pip hatchling
+	$(INSTALL) $(WHEELS) --group dev
 	touch $@
 
 .venv/.installed: .venv/.dependencies README.md LICENSE $(SOURCES)
 	rm -rf build/wheel
 	$(PIP) wheel --quiet --no-deps --no-build-isolation --wheel-dir build/wheel .
-	$(PIP) install --quiet $(WHEELS) "$$(echo build/wheel/wave_search-*.whl)[cpu,scene,quantized,otio]"
-	$(PIP) install --quiet --no-deps --force-reinstall build/wheel/wave_search-*.whl
+	$(INSTALL) --quiet $(WHEELS) "$$(echo build/wheel/wave_search-*.whl)[cpu,scene,quantized,otio]"
+	$(INSTALL) --quiet --no-deps --force-reinstall build/wheel/wave_search-*.whl
 	touch $@
 
 demo: install
@@ -44,14 +47,14 @@ torture: install
 
 # What is composed of parts of transformers and FAISS is tested at the other end of the supported ranges as well.
 test-oldest: install
-	$(PIP) install --quiet --no-compile --only-binary :all: --upgrade --target build/oldest transformers==5.17.0 'huggingface_hub<2' faiss-cpu==1.14.2
+	$(INSTALL) --quiet --only-binary :all: --upgrade --target build/oldest transformers==5.17.0 'huggingface_hub<2' faiss-cpu==1.14.2
 	PYTHONPATH=build/oldest $(BIN)/pytest --installed --deselect tests/unit/test_checkpoint_saving.py::test_one_copy_of_the_weights_in_memory \
 	    $(addprefix tests/unit/test_,$(addsuffix .py,model_golden model_wave checkpoint_loading checkpoint_saving nano \
 	    ann_exact ann_inverted_lists ann_shard ann_shards))
 
 # Changes lines of the store, the shards and the search, and lists the changes that no test notices.
 mutants: install
-	$(PIP) install --quiet --constraint constraints.txt --group mutants  # yattag has no wheel
+	$(INSTALL) --quiet --constraint constraints.txt --group mutants  # yattag has no wheel
 	$(BIN)/python -m tests.mutation --sample $(or $(SAMPLE),100) --seed $(or $(SEED),0)
 
 lint: install
@@ -70,7 +73,7 @@ docs: install .venv/.docs
 	@echo 'build/site/index.html'
 
 .venv/.docs: .venv/.dependencies
-	$(PIP) install --quiet $(WHEELS) --group docs
+	$(INSTALL) --quiet $(WHEELS) --group docs
 	touch $@
 
 clean:

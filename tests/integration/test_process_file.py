@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import pickle
 import shutil
+import subprocess
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +15,10 @@ import pytest
 from numpy.typing import NDArray
 
 import wave_search as ws
+from tests.conftest import CHECKOUT
+from tests.fork_server import StandIns
 from tests.libraries import LIBRARY_FILES, CountingEmbedder, make_library, tiny
 from tests.media_factory import write_sound
-from tests.processing import process
 from wave_search import store
 from wave_search.errors import BrokenMediaError, MediaError, UsageError
 from wave_search.indexer import scan
@@ -41,6 +40,18 @@ from wave_search.types import Modality
 
 PLACE = "Where was it taken?"
 SPEC = IndexSpec(Segmentation(), tuple(Modality))
+
+# The package first: it is the installed one, if these tests run on that.
+PROCESS = f"""
+import pickle, sys
+from wave_search.indexer.pipeline.process import process_file
+from wave_search.media import DecoderPool
+sys.path.insert(0, {str(CHECKOUT)!r})
+from tests.libraries import tiny
+files, spec = pickle.load(sys.stdin.buffer)
+with DecoderPool(1, tiny().spec.sampling) as decoders:
+    pickle.dump([process_file(file, spec, decoders, tiny()) for file in files], sys.stdout.buffer)
+"""
 
 Content = dict[tuple[object, ...], NDArray[np.float32]]
 
@@ -84,7 +95,7 @@ def content(snapshot: Snapshot) -> Content:
 
 
 def test_outcomes_of_other_processes_make_the_index_of_one_run(
-    media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    media: Path, tmp_path: Path, stand_ins: StandIns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("wave_search.models.load", CountingEmbedder().load)
     with ws.create(tmp_path / "one", workers=2) as index:
@@ -93,15 +104,16 @@ def test_outcomes_of_other_processes_make_the_index_of_one_run(
     ws.create(tmp_path / "other").close()
     areas = scan.resolve([media], tmp_path / "other")
     files = list(scan.scan(areas, [area.path for area in areas], tmp_path / "other").files.values())
-    fresh = multiprocessing.get_context("forkserver")
-    fresh.set_forkserver_preload(["torch", "transformers", "tests.processing"])  # one cold start for both processes
     spec = replace(SPEC, instructions=("", PLACE))
-    with ProcessPoolExecutor(2, fresh) as pool, Writer(tmp_path / "other") as writer:
+    with Writer(tmp_path / "other") as writer:
         writer.add_instructions([PLACE])
         writer.set_roots([str(media)])
         committer = Committer(writer)
-        for outcome in pool.map(process, files, repeat(spec)):
-            committer.add(outcome)
+        for half in (files[1::2], files[::2]):
+            given = pickle.dumps((half, spec))
+            done = subprocess.run([stand_ins.python, "-c", PROCESS], input=given, check=True, capture_output=True)
+            for outcome in pickle.loads(done.stdout):  # noqa: S301 - made here
+                committer.add(outcome)
         committer.commit()
         committer.close()
     one, other = (store.open_snapshot(tmp_path / name) for name in ("one", "other"))
