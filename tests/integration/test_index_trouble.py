@@ -297,5 +297,9 @@ def test_a_lost_shard_is_built_again(settled: Path) -> None:
         assert covered == LIBRARY_SEGMENTS
         before = index.search(text="x", target="audio")
         shutil.rmtree(settled / "index" / "shards" / "audio")
-        index.add([settled / "media"], min_shard_rows=2)
+        stages: list[str] = []
+        write_image(settled / "media" / "new.png", seed=9)
+        write_image(settled / "media" / "newer.png", seed=10)
+        index.add([settled / "media"], min_shard_rows=2, progress=lambda progress: stages.append(progress.stage))
+        assert list(dict.fromkeys(stages)) == ["scan", "embed", "shards", "done"]
         assert index.search(text="x", target="audio") == before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -62,6 +63,8 @@ def reported(command: Callable[..., int]) -> Callable[..., None]:
     def run(ctx: Context, **options: Any) -> None:
         from wave_search.commands.render.terminal import StdoutClosedError
 
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # see wave_search.__main__
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             code = command(ctx, **options)
         except StdoutClosedError:

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wave_search.ann import covered
 from wave_search.ann.rebuild import refresh_shards
 from wave_search.calibration.cohort import is_measured, score_stats
 from wave_search.files import as_path
@@ -210,9 +211,12 @@ class _Run:
 
     def build_shards(self) -> None:
         """Compact the tables if necessary, and build missing shards."""
-        self._stats.enter("shards")
         self.committer.compact_if_fragmented()
         for key in self._writer.snapshot.manifest.settings.keys:
+            snapshot = self._writer.snapshot
+            ids = snapshot.partition(key).ids
+            if int((~covered(ids, snapshot.shards(key))).sum()) >= self._options.min_shard_rows:
+                self._stats.enter("shards")
             refresh_shards(self._writer, key, self._options.min_shard_rows, self._options.recall)
 
     def calibrate(self) -> None:
