@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 FILES, CONTENTS, SEGMENTS, METADATA = "files", "contents", "segments", "metadata"
 NAMES = (FILES, CONTENTS, SEGMENTS, METADATA)
-FILE_COLUMNS = ("path_bytes", "root", "size_bytes", "mtime_ns", "device", "content_id", "status", "cause", "remedy")
+FILE_COLUMNS = (
+    *("path_bytes", "root", "size_bytes", "mtime_ns", "device"),
+    *("content_id", "status", "cause", "remedy", "too_long_s"),
+)
 CONTENT_COLUMNS = ("content_id", *(field.name for field in fields(ContentRow)))
 METADATA_COLUMNS = ("path_bytes", "digest", "values")
 SEGMENT_COLUMNS = tuple(field.name for field in fields(SegmentRow))
@@ -43,6 +46,7 @@ def schemas(dim: int) -> dict[str, Any]:
                 ("status", pa.string()),
                 ("cause", pa.string()),
                 ("remedy", pa.string()),
+                ("too_long_s", pa.float64()),
             ]
         ),
         CONTENTS: pa.schema(
