@@ -156,6 +156,8 @@ class ContentRow:
     channels: int | None = None
     audio_tracks: int = 0
     """Number of audio tracks in the file, whether they are embedded or not."""
+    timecode: str | None = None
+    """SMPTE time code of the first frame, as cameras and editors write it: "01:00:00:00"."""
 
 
 @dataclass(frozen=True, slots=True)

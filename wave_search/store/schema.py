@@ -64,6 +64,7 @@ def schemas(dim: int) -> dict[str, Any]:
                 ("sample_rate_hz", pa.int32()),
                 ("channels", pa.int32()),
                 ("audio_tracks", pa.int32()),
+                ("timecode", pa.string()),
             ]
         ),
         SEGMENTS: pa.schema(

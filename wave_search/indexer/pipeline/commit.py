@@ -178,4 +178,5 @@ def _content_row(info: MediaInfo) -> ContentRow:
         sample_rate_hz=info.audio.sample_rate_hz if info.audio else None,
         channels=info.audio.channels if info.audio else None,
         audio_tracks=len(info.tracks),
+        timecode=info.timecode,
     )
