@@ -14,6 +14,7 @@ import wave_search as ws
 from tests.libraries import LIBRARY_FILES, LIBRARY_SEGMENTS, CountingEmbedder, no_decoders
 from tests.media_decoding import workers
 from tests.media_factory import write_image, write_sound, write_video
+from wave_search.commands.render.text import info_rows
 from wave_search.errors import BrokenMediaError, IndexLockedError, ModelError, UsageError
 from wave_search.indexer import run, run_stats
 from wave_search.store import Writer
@@ -98,6 +99,24 @@ def test_what_comes_before_a_damage_is_indexed_and_the_damage_reported(
         ]
 
 
+def test_times_that_overflow_what_stores_them_cost_nothing(tmp_path: Path, counted: CountingEmbedder) -> None:
+    media = tmp_path / "media"
+    media.mkdir()
+    (media / "long.srt").write_text("1\n999:59:58,000 --> 999:59:59,000\nthe end\n")
+    for seconds in (-2_000_000_000, 10_413_792_000, 15_032_385_535):  # 1906, 2300, 2446
+        path = media / f"{seconds}.txt"
+        path.write_text(f"changed at {seconds}")
+        os.utime(path, (seconds, seconds))
+    with ws.create(tmp_path / "index", workers=1) as index:
+        report = index.add([media])
+        assert (report.indexed, report.skipped) == (4, ())
+        assert index.add([media]).unchanged == 4
+        (hit,) = index.search(text="the end", where="name = 'long.srt'")
+        assert (hit.start_s, hit.stop_s) == (999 * 3600 + 3598, 999 * 3600 + 3599)
+        (old,) = index.search(text="x", where="modified < '1970-01-01'", columns=["modified"])
+        assert old.columns["modified"] == "1906-08-16T20:26:40"
+
+
 def test_a_file_whose_end_is_missing_is_damaged_and_stays_so(tmp_path: Path, counted: CountingEmbedder) -> None:
     whole = write_sound(tmp_path / "whole.wav", 9.6)
     cut = tmp_path / "media" / "cut.wav"
@@ -110,6 +129,9 @@ def test_a_file_whose_end_is_missing_is_damaged_and_stays_so(tmp_path: Path, cou
             [("cut.wav", "damaged: 4.4 of 9.6 s")],
         )
         assert index.info().damaged == first.skipped
+        rows = dict(info_rows(index.info()))
+        assert rows["files"] == "1, 1 distinct contents; 0 skipped, 1 damaged"
+        assert rows["damaged"] == f"{cut.resolve()}: damaged: 4.4 of 9.6 s. Its end is missing: copy it again."
         shutil.copy(cut, cut.with_name("copy.wav"))
         assert [one.path.name for one in index.add([cut.parent]).skipped] == ["copy.wav", "cut.wav"]
         for name in ("cut.wav", "copy.wav"):
