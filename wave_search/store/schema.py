@@ -23,6 +23,13 @@ NAMES = (FILES, CONTENTS, SEGMENTS, METADATA)
 FILE_COLUMNS = ("path_bytes", "root", "size_bytes", "mtime_ns", "device", "content_id", "status", "cause", "remedy")
 CONTENT_COLUMNS = ("content_id", *(field.name for field in fields(ContentRow)))
 METADATA_COLUMNS = ("path_bytes", "digest", "values")
+OPTIONAL = {
+    FILES: frozenset({"content_id"}),
+    CONTENTS: frozenset(field.name for field in fields(ContentRow) if field.default is None),
+    SEGMENTS: frozenset({"start_s", "stop_s", "text"}),
+    METADATA: frozenset[str](),
+}
+"""Columns of each table that may lack a value."""
 SEGMENT_COLUMNS = tuple(field.name for field in fields(SegmentRow))
 
 
