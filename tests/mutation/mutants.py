@@ -104,7 +104,8 @@ def mutants_of(path: Path, source: str) -> Iterator[Mutant]:
 
 
 def passive_lines(source: str) -> set[int]:
-    """Lines of annotations, of errors that are raised, of asserts and of imports for type checking."""
+    """Lines of annotations, of decorators of classes (frozen, slots), of errors that are raised, of asserts and of
+    imports for type checking."""
     found: set[int] = set()
     for node in ast.walk(ast.parse(source)):
         parts: list[ast.AST] = []
@@ -113,6 +114,8 @@ def passive_lines(source: str) -> set[int]:
         elif isinstance(node, ast.FunctionDef):
             every = [*node.args.args, *node.args.kwonlyargs, *node.args.posonlyargs]
             parts = [part for part in (*(one.annotation for one in every), node.returns) if part]
+        elif isinstance(node, ast.ClassDef):
+            parts = [*node.decorator_list]
         elif isinstance(node, ast.AnnAssign) and node.value is None:
             parts = [node.annotation]
         elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":

@@ -216,6 +216,7 @@ def test_the_target_is_that_of_before():
         ({"video": (5, 60)}, ["video"], (5, 60)),
         ({"video": (5, 60), "text": (9, 40)}, ["video"], (5, 60)),
         ({"video": (5, 60), "text": (9, 40)}, ["video", "text"], (9, 60)),
+        ({"video": (5, 60), "text": (9, 40), "audio": (50, 90)}, ["video", "text"], (9, 60)),
         ({"video": (5, 60), "text": (9, 40)}, [None], (9, 60)),  # as for any
         ({"video": (5, 60), "text": (9, 40)}, ["audio"], (9, 60)),
         ({"video": (5, 60)}, ["text"], (128, 200)),  # the rule: a query of another modality needs more
