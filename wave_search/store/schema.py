@@ -26,6 +26,13 @@ FILE_COLUMNS = (
 )
 CONTENT_COLUMNS = ("content_id", *(field.name for field in fields(ContentRow)))
 METADATA_COLUMNS = ("path_bytes", "digest", "values")
+OPTIONAL = {
+    FILES: frozenset({"content_id"}),
+    CONTENTS: frozenset(field.name for field in fields(ContentRow) if field.default is None),
+    SEGMENTS: frozenset({"start_s", "stop_s", "text"}),
+    METADATA: frozenset[str](),
+}
+"""Columns of each table that may lack a value."""
 SEGMENT_COLUMNS = tuple(field.name for field in fields(SegmentRow))
 
 
