@@ -45,7 +45,7 @@ def test_running_again_embeds_nothing(cli: CommandLine, small_library: Path, sma
 
 @pytest.mark.parametrize(("option", "made", "given"), [("--segment", "10", "5"), ("--audio-track", "auto", "2")])
 def test_pinned_settings_are_not_changed(
-    cli: CommandLine, small_library: Path, small_index: Path, option: str, made: str, given: str
+    cli: CommandLine, small_library: Path, small_index: Path, *, option: str, made: str, given: str
 ) -> None:
     run = cli("index", small_library, "--index", small_index, option, given)
     assert run.returncode == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -159,3 +160,16 @@ def test_scenes_of_a_variable_rate_begin_at_their_times(decoders: DecoderPool, t
     _, segments = decode(decoders, path, "scene")
     assert [segment.span.start_s for segment in segments if segment.span] == [0.0, pytest.approx(4.0, abs=0.01)]
     assert [seen(segment) for segment in segments] == [["red"], ["blue"]]
+
+
+def test_the_time_code_is_that_of_the_source(decoders: DecoderPool, tmp_path: Path) -> None:
+    path = tmp_path / "camera.mov"
+    with av.open(str(path), "w") as container:
+        container.metadata["timecode"] = "10:00:00:12"
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height = 64, 48
+        for frame in plain(("red", 5)):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    assert decoders.identify(path).timecode == "10:00:00:12"
+    assert decoders.identify(write_frames(tmp_path / "none.mp4", plain(("red", 5)))).timecode is None

@@ -39,6 +39,7 @@ _OF_CONTENTS = (
     "sample_rate_hz",
     "channels",
     "audio_tracks",
+    "timecode",
 )
 _OF_SEGMENTS = ("modality", "start_s", "stop_s", "text")
 BUILT_IN = (*_OF_FILES, *_OF_CONTENTS, *_OF_SEGMENTS)
