@@ -40,7 +40,8 @@ _FAR_S = 20.0
 """A frame further ahead than this is reached by a seek. Key frames are usually nearer."""
 _BACK_S = (0.0, 0.25, 2.0, 10.0, 60.0)
 """Seconds before the wanted frame to seek to, in turn until a frame before it is found. Containers seek by the time of
-decoding, which is a little earlier than that of presentation, and transport streams find any packet, so that the next key frame may be too late."""
+decoding, which is a little earlier than that of presentation; transport streams seek to any packet, and the next key
+frame may be too late."""
 _ROUNDING = 1e-3
 """Tolerance when counting frames, because times are rounded to fractions of a millisecond."""
 
