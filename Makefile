@@ -41,9 +41,10 @@ demo: install
 test: install
 	$(BIN)/pytest --installed --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
 
-# Hours of kills: at each step of the commits of a plan, and a thousand at random.
+# Hours: kills at each step of the commits of a plan, ten thousand hostile inputs, and a thousand kills at random.
 torture: install
-	$(BIN)/python -m tests.crash --rounds 1000 --steps -1
+	$(BIN)/python -m tests.crash --rounds 0 --steps -1
+	$(BIN)/python -m tests.hostile --seed $(or $(SEED),1) --inputs 10000 --kills 1000 --publish benchmarks/RESULTS.md
 
 # What is composed of parts of transformers and FAISS is tested at the other end of the supported ranges as well.
 test-oldest: install

@@ -43,6 +43,7 @@ ENCODINGS = {
     "av1.mkv": Encoding("libsvtav1", {"preset": "12"}),
     "mpeg4.avi": Encoding("mpeg4"),
     "mpeg4.mp4": Encoding("mpeg4"),
+    "mpeg2.mpg": Encoding("mpeg2video", {"qmin": "2", "qmax": "3"}),
     "mjpeg.mov": Encoding("mjpeg", pixel_format="yuvj420p"),
 }
 

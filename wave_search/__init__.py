@@ -46,7 +46,7 @@ if TYPE_CHECKING:
         Video,
         Weighted,
     )
-    from wave_search.reports import IndexReport, MetadataReport, OptimizeReport, Progress, Skipped, TagReport
+    from wave_search.reports import IndexReport, MetadataReport, OptimizeReport, Progress, Skipped, SlowFile, TagReport
     from wave_search.types import Clip, ColumnInfo, DuplicateGroup, DuplicateMember, Hit, MediaRef, Modality, Target
 
 __all__ = [
@@ -79,6 +79,7 @@ __all__ = [
     "Progress",
     "SearchRequest",
     "Skipped",
+    "SlowFile",
     "TagReport",
     "Target",
     "Video",
@@ -102,7 +103,7 @@ _HOMES = {
     "indexer": "Interrupted",
     "models": "LoadOptions ModelSpec",
     "query": "AV Answer Audio Image IndexInfo MediaEmbedder Not PartitionInfo SearchRequest Video Weighted",
-    "reports": "IndexReport MetadataReport OptimizeReport Progress Skipped TagReport",
+    "reports": "IndexReport MetadataReport OptimizeReport Progress Skipped SlowFile TagReport",
     "types": "Clip ColumnInfo DuplicateGroup DuplicateMember Hit MediaRef Modality Target",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

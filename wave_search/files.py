@@ -19,6 +19,7 @@ from wave_search.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from io import BufferedReader
 
 DIGEST_BYTES = 16
 LAST_HITS = "last-hits.json"
@@ -86,7 +87,7 @@ def blocks(file: BinaryIO) -> Iterator[bytes]:
         yield block
 
 
-def open_regular(path: Path, *, folder: int | None = None, follow_links: bool = False) -> BinaryIO:
+def open_regular(path: Path, *, folder: int | None = None, follow_links: bool = False) -> BufferedReader:
     """Open a regular file for reading. Opening never waits, as it does for a FIFO without a writer.
 
     Args:

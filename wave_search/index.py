@@ -36,7 +36,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from wave_search.models import ModelSpec
-    from wave_search.reports import IndexReport, MetadataReport, OptimizeReport, ProgressCallback, Skipped, TagReport
+    from wave_search.reports import (
+        IndexReport,
+        MetadataReport,
+        OptimizeReport,
+        ProgressCallback,
+        Skipped,
+        SlowFile,
+        TagReport,
+    )
     from wave_search.store import Problem, Snapshot
     from wave_search.types import ColumnInfo, DuplicateGroup, Hit, Modality, Target
 
@@ -212,7 +220,9 @@ class Index:
         retry: bool = False,
         min_shard_rows: int = MIN_SHARD_ROWS,
         recall: float | None = None,
+        max_duration_s: float | None = None,
         progress: ProgressCallback | None = None,
+        warn: Callable[[SlowFile], None] | None = None,
     ) -> IndexReport:
         """Bring the index up to date with folders and files. Only new and changed files are read and embedded.
 
@@ -229,19 +239,33 @@ class Index:
             min_shard_rows: minimum number of unindexed segments of a partition that triggers an IVF-PQ shard.
             recall: target recall@10 of the shards, measured on the segments of the index; None for the previous target,
                 or 0.95 if there is none.
+            max_duration_s: longer audio and video is skipped, until a call allows its duration. What was indexed before
+                stays.
             progress: called during the run, see `wave_search.progress`.
+            warn: called with each file that is expected to take more than an hour, before it is embedded.
 
         Raises:
-            UsageError: a path does not exist, or an argument is not valid.
+            UsageError: a path does not exist and none of its files is in the index, or an argument is not valid.
             IndexStateError: another process is writing, the disk is full, the index is damaged, or the model differs.
             ModelError: the model cannot be loaded.
             Interrupted: Ctrl-C was pressed; completed files are in the index, and the exception carries the report.
         """
         check_count("min_shard_rows", min_shard_rows)
         wanted, excluded = check_instructions(instructions), tuple(_names(exclude))
-        options = indexer.Options(self._workers, min_shard_rows, excluded, wanted, retry, _recall(recall))
+        if max_duration_s is not None and (not is_number(max_duration_s) or not max_duration_s > 0):
+            raise UsageError(f"max_duration_s must be above 0 seconds, got {max_duration_s!r}")
+        options = indexer.Options(
+            self._workers,
+            min_shard_rows,
+            excluded,
+            wanted,
+            retry,
+            _recall(recall),
+            max_duration_s,
+            self._decoder_memory_bytes,
+        )
         try:
-            return indexer.add(self.path, _several(paths), self._session.model, options, progress)
+            return indexer.add(self.path, _several(paths), self._session.model, options, progress=progress, warn=warn)
         finally:
             self.refresh()
 

@@ -49,6 +49,16 @@ class Skipped:
 
 
 @dataclass(frozen=True, slots=True)
+class SlowFile:
+    """A file that takes long to embed."""
+
+    path: Path
+    duration_s: float
+    estimated_s: float
+    """Time to embed it, from its duration and the speed of the run so far."""
+
+
+@dataclass(frozen=True, slots=True)
 class IndexReport:
     """Result of `Index.add`."""
 
@@ -66,7 +76,9 @@ class IndexReport:
     several_tracks: int = 0
     """Of the indexed files, those with several audio tracks; `audio_track` of `create` says which are heard."""
     skipped: tuple[Skipped, ...] = ()
-    """Files that cannot be used, found in this run or in an earlier one."""
+    """Files that cannot be used, or only in part, found in this run or in an earlier one."""
+    slow: tuple[SlowFile, ...] = ()
+    """Files of this run that were expected to take more than an hour each."""
     unreachable: tuple[Path, ...] = ()
     """Folders that were indexed before and are now missing or empty, such as an unmounted disk. Their files stay
     indexed."""

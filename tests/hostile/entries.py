@@ -207,13 +207,13 @@ def no_file(place: Place) -> Entry:
 
 def sparse(place: Place) -> Entry:
     """Gigabytes of zeros, behind the beginning of a real file or not."""
-    size = place.chance.choice((1 << 28, 1 << 31, (1 << 31) + 1))
+    size = 1 << 26  # those of many formats are searched for a next frame
     if place.chance.random() < 0.5:
         path = place.intact()
     else:
         path = place.folder / place.chance.choice(("a.mp4", "a.wav", "a.txt", "a.srt", "a.png"))
         path.touch()
-        size = place.chance.choice((size, 1 << 40))
+        size = place.chance.choice((1 << 28, 1 << 31, (1 << 32) + 1, 1 << 40))
     with suppress(OSError):  # not every file system has files of that size
         os.truncate(path, size)
     return Entry(f"{path.name} of {size} bytes", "named")

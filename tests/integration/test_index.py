@@ -38,7 +38,7 @@ def test_a_first_run(tmp_path: Path, counted: CountingEmbedder) -> None:
     assert report.media_s == pytest.approx(1 + 2 + 21 + 12 + 12, abs=0.3)
     assert report.elapsed_s > 0
     assert report.peak_memory_bytes > 100e6
-    assert list(dict.fromkeys(progress.stage for progress in stages)) == ["scan", "embed", "shards", "done"]
+    assert list(dict.fromkeys(progress.stage for progress in stages)) == ["scan", "embed", "done"]
     assert stages[-1].files_total == stages[-1].files_done == LIBRARY_FILES + 1
     assert stages[-1].segments == sum(LIBRARY_SEGMENTS.values())
 

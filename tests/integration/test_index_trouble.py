@@ -14,8 +14,9 @@ import wave_search as ws
 from tests.libraries import LIBRARY_FILES, LIBRARY_SEGMENTS, CountingEmbedder, no_decoders
 from tests.media_decoding import workers
 from tests.media_factory import write_image, write_sound, write_video
-from wave_search.errors import BrokenMediaError, IndexLockedError, ModelError
-from wave_search.indexer import run
+from wave_search.commands.render.text import info_rows
+from wave_search.errors import BrokenMediaError, IndexLockedError, ModelError, UsageError
+from wave_search.indexer import run, run_stats
 from wave_search.store import Writer
 
 AWKWARD_NAMES = (
@@ -86,7 +87,7 @@ def test_what_comes_before_a_damage_is_indexed_and_the_damage_reported(
             patch.setattr(run, "DecoderPool", FailingDecoders)
             first = index.add([settled / "media"])
         assert (first.indexed, first.segments) == (1, {"audio": 2})
-        assert [skipped.cause for skipped in first.skipped] == ["damaged after 20.0 s; indexed up to there (no frame)"]
+        assert [skipped.cause for skipped in first.skipped] == ["damaged: 20.0 of 25.0 s (no frame)"]
         found = index.search(audio=f"{damaged}@10-20", target="audio", k=1)[0]
         assert (found.path.name, found.start_s) == ("damaged.wav", 10)
         again = index.add([settled / "media"])
@@ -96,6 +97,88 @@ def test_what_comes_before_a_damage_is_indexed_and_the_damage_reported(
         assert [(skipped.path.name, skipped.cause) for skipped in moved.skipped] == [
             ("moved.wav", first.skipped[0].cause)
         ]
+
+
+def test_times_that_overflow_what_stores_them_cost_nothing(tmp_path: Path, counted: CountingEmbedder) -> None:
+    media = tmp_path / "media"
+    media.mkdir()
+    (media / "long.srt").write_text("1\n999:59:58,000 --> 999:59:59,000\nthe end\n")
+    for seconds in (-2_000_000_000, 10_413_792_000, 15_032_385_535):  # 1906, 2300, 2446
+        path = media / f"{seconds}.txt"
+        path.write_text(f"changed at {seconds}")
+        os.utime(path, (seconds, seconds))
+    with ws.create(tmp_path / "index", workers=1) as index:
+        report = index.add([media])
+        assert (report.indexed, report.skipped) == (4, ())
+        assert index.add([media]).unchanged == 4
+        (hit,) = index.search(text="the end", where="name = 'long.srt'")
+        assert (hit.start_s, hit.stop_s) == (999 * 3600 + 3598, 999 * 3600 + 3599)
+        (old,) = index.search(text="x", where="modified < '1970-01-01'", columns=["modified"])
+        assert old.columns["modified"] == "1906-08-16T20:26:40"
+
+
+def test_a_file_whose_end_is_missing_is_damaged_and_stays_so(tmp_path: Path, counted: CountingEmbedder) -> None:
+    whole = write_sound(tmp_path / "whole.wav", 9.6)
+    cut = tmp_path / "media" / "cut.wav"
+    cut.parent.mkdir()
+    cut.write_bytes(whole.read_bytes()[: 44 + round(4.4 * 16_000) * 2])
+    with ws.create(tmp_path / "index", workers=1) as index:
+        first = index.add([cut.parent])
+        assert (first.indexed, [(one.path.name, one.cause) for one in first.skipped]) == (
+            1,
+            [("cut.wav", "damaged: 4.4 of 9.6 s")],
+        )
+        assert index.info().damaged == first.skipped
+        rows = dict(info_rows(index.info()))
+        assert rows["files"] == "1, 1 distinct contents; 0 skipped, 1 damaged"
+        assert rows["damaged"] == f"{cut.resolve()}: damaged: 4.4 of 9.6 s. Its end is missing: copy it again."
+        shutil.copy(cut, cut.with_name("copy.wav"))
+        assert [one.path.name for one in index.add([cut.parent]).skipped] == ["copy.wav", "cut.wav"]
+        for name in ("cut.wav", "copy.wav"):
+            shutil.copy(whole, cut.with_name(name))
+        assert index.add([cut.parent]).skipped == index.info().damaged == ()
+
+
+def test_what_is_too_long_waits_for_a_run_that_allows_it(
+    settled: Path, monkeypatch: pytest.MonkeyPatch, counted: CountingEmbedder
+) -> None:
+    write_sound(settled / "media" / "long.wav", 25, 123)
+    with ws.open(settled / "index", workers=1) as index:
+        first = index.add([settled / "media"], max_duration_s=15)
+        assert (first.indexed, first.unchanged) == (0, LIBRARY_FILES), "what is indexed stays"
+        assert [(one.path.name, one.cause) for one in first.skipped] == [
+            ("long.wav", "lasts 25 s, longer than the maximum duration")
+        ]
+        with monkeypatch.context() as patch:
+            patch.setattr(run, "DecoderPool", no_decoders)
+            assert index.add([settled / "media"], max_duration_s=24).skipped == first.skipped
+        assert index.add([settled / "media"], max_duration_s=25).indexed == 1
+        assert index.add([settled / "media"], max_duration_s=15).unchanged == LIBRARY_FILES + 1
+        with pytest.raises(UsageError, match="max_duration_s must be above 0"):
+            index.add([settled / "media"], max_duration_s=0)
+
+
+def test_a_copy_of_what_is_indexed_is_not_too_long(settled: Path) -> None:
+    write_sound(settled / "media" / "copy.wav", 21, 700)
+    shutil.copy(settled / "media" / "sounds" / "700.flac", settled / "media" / "copy.flac")
+    with ws.open(settled / "index", workers=1) as index:
+        report = index.add([settled / "media"], max_duration_s=10)
+        assert (report.reused, [one.path.name for one in report.skipped]) == (1, ["copy.wav"])
+
+
+def test_a_file_that_takes_long_is_announced_before_it_is_embedded(
+    settled: Path, monkeypatch: pytest.MonkeyPatch, counted: CountingEmbedder
+) -> None:
+    monkeypatch.setattr(run_stats, "SLOW_S", 25 / 50)
+    write_sound(settled / "media" / "25.wav", 25, 123)
+    write_image(settled / "media" / "26.png", seed=26)
+    announced: list[tuple[str, int]] = []
+    with ws.open(settled / "index", workers=1) as index:
+        report = index.add(
+            [settled / "media"], warn=lambda slow: announced.append((slow.path.name, len(counted.clips)))
+        )
+    assert [(slow.path.name, slow.duration_s, slow.estimated_s) for slow in report.slow] == [("25.wav", 25.0, 0.5)]
+    assert announced == [("25.wav", 0)]
 
 
 class KillingDecoders(run.DecoderPool):
@@ -236,5 +319,9 @@ def test_a_lost_shard_is_built_again(settled: Path) -> None:
         assert covered == LIBRARY_SEGMENTS
         before = index.search(text="x", target="audio")
         shutil.rmtree(settled / "index" / "shards" / "audio")
-        index.add([settled / "media"], min_shard_rows=2)
+        stages: list[str] = []
+        write_image(settled / "media" / "new.png", seed=9)
+        write_image(settled / "media" / "newer.png", seed=10)
+        index.add([settled / "media"], min_shard_rows=2, progress=lambda progress: stages.append(progress.stage))
+        assert list(dict.fromkeys(stages)) == ["scan", "embed", "shards", "done"]
         assert index.search(text="x", target="audio") == before

@@ -140,6 +140,30 @@ def test_no_request_goes_out(decoders: DecoderPool, tmp_path: Path, name: str, p
             server.accept()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "v=0\no=- 0 0 IN IP4 127.0.0.1\nm=audio 5004 RTP/AVP 0\na=control:{url}\n",
+        '<MPD type="static"><Period><BaseURL>{url}</BaseURL></Period></MPD>',
+        '<?xml version="1.0"?><MPD><Period><BaseURL>{url}</BaseURL></Period></MPD>',
+        "[Reference]\nRef1={url}\n",
+        '<ASX version="3"><Entry><Ref href="{url}"/></Entry></ASX>',
+        "ICY 200 OK\r\n\r\n#EXTM3U\n{url}\n",
+        "ffconcat version 1.0\nfile {url}\n",
+        "import vapoursynth\nclip = open('{url}')\n",
+    ],
+)
+@pytest.mark.parametrize("name", ["a.mp3", "a.rm", "a.ts", "a.mpd"])
+def test_no_script_is_followed(decoders: DecoderPool, tmp_path: Path, text: str, name: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        (tmp_path / name).write_text(text.replace("{url}", f"http://127.0.0.1:{server.getsockname()[1]}/x.ts"))
+        with pytest.raises(UnsupportedMediaError, match=r"a playlist|text, but not named as text"):
+            decoders.identify(tmp_path / name)
+        with pytest.raises(BlockingIOError):
+            server.accept()
+
+
 def test_a_reference_to_another_file_is_not_followed(decoders: DecoderPool, tmp_path: Path) -> None:
     """A QuickTime reference movie names the file that holds its data."""
     import av

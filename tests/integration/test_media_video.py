@@ -77,6 +77,40 @@ def test_seeking_gives_the_same_frames_as_reading_through(encoded: Path) -> None
         assert np.array_equal(AvReader(source, video).get(number), through.get(number))
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+def test_frames_far_ahead_are_found_by_a_seek(folder: Path, suffix: str) -> None:
+    pictures = moving_picture(90)
+    times_s = [number + 0.2 * (number % 3) for number in range(90)]
+    source, video, _ = opened(
+        write_frames(folder / f"long{suffix}", pictures, Encoding(key_interval=12), times_s=times_s)
+    )
+    assert video.timing == "variable"
+    reader = AvReader(source, video)
+    for number in (0, 30, 31, 85):
+        shown = reader.get(round(1000 * (times_s[number] + 0.1)))
+        assert min(range(90), key=lambda other: difference(shown, pictures[other])) == number
+
+
+def test_frames_that_an_edit_list_cuts_off_are_not_shown(folder: Path) -> None:
+    import av
+
+    write_frames(folder / "uncut.mp4", moving_picture(50))
+    with av.open(str(folder / "uncut.mp4")) as uncut, av.open(str(folder / "cut.mp4"), "w") as cut:
+        stream = cut.add_stream_from_template(uncut.streams.video[0])
+        for packet in uncut.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                cut_off = round(0.6 / packet.time_base)  # 15 frames after a key frame
+                packet.pts, packet.dts = packet.pts - cut_off, packet.dts - cut_off
+                cut.mux(packet)
+    source, video, info = opened(folder / "cut.mp4")
+    assert (video.frames, video.start_s, info.duration_s) == (35, 0.0, pytest.approx(1.4, abs=0.01))
+    original, reader = moving_picture(50), AvReader(source, video)
+    for number in (0, 3, 20):
+        shown = reader.get(number)
+        assert min(range(50), key=lambda other: difference(shown, original[other])) == number + 15
+
+
 def test_decord_and_pyav_agree(encoded: Path) -> None:
     source, video, _ = opened(encoded)
     assert video.by_decord is (encoded.name in BY_DECORD | {"av1.mkv"})

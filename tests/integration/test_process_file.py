@@ -198,7 +198,7 @@ def test_damage_keeps_what_comes_before_and_a_refused_segment_keeps_nothing(
     else:
         assert isinstance(outcome, Indexed)
         assert [row.stop_s for row in outcome.segments] == [10, 20]
-        assert outcome.damage == Failure("damaged after 20.0 s; indexed up to there (no frame)", "Replace it.")
+        assert outcome.damage == Failure("damaged: 20.0 of 30.0 s (no frame)", "Replace it.")
 
 
 @pytest.mark.parametrize("step", ["identify", "segments"])

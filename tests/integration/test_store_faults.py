@@ -465,7 +465,9 @@ def test_an_error_of_the_system_that_lance_reports_is_no_damage(index, error, ca
 )
 def test_a_missing_or_undecodable_file_that_lance_reports_is_damage(index, error, monkeypatch):
     monkeypatch.setattr(tables, "_connect", lambda store: (_ for _ in ()).throw(error))
-    with pytest.raises(IndexCorruptError, match=r"(/a/b\.lance is missing|lance cannot be read: .*)\. Restore the index"):
+    with pytest.raises(
+        IndexCorruptError, match=r"(/a/b\.lance is missing|lance cannot be read: .*)\. Restore the index"
+    ):
         open_snapshot(index)
 
 

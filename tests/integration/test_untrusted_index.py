@@ -7,16 +7,29 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
+import lancedb
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import wave_search as ws
 from tests import hostile_index
-from tests.hostile_index import ABSURD, DIM, FOREIGN, HOSTILE, LINKS, SPECIAL_FILES, build, make_index, state_of
+from tests.hostile_index import (
+    ABSURD,
+    DIM,
+    FOREIGN,
+    HOSTILE,
+    LINKS,
+    SPECIAL_FILES,
+    build,
+    edit_manifest,
+    make_index,
+    state_of,
+)
 from wave_search.commands.last_hits import keep_hits, kept_hits
 from wave_search.errors import CacheError, IndexStateError, WaveSearchError
 from wave_search.files import LAST_HITS
-from wave_search.store import CacheKey, EmbeddingCache, LocalFiles
+from wave_search.store import CacheKey, EmbeddingCache, LocalFiles, checksums
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,7 +130,7 @@ def test_files_of_a_user_in_an_index_stay(intact: Path, tmp_path: Path, name: st
 REFUSED_WHEN_OPENED = [
     name
     for name in ABSURD
-    if "manifest" in name or name.startswith(("no table", "a table version", "a negative", "ids that", "a time"))
+    if "manifest" in name or name.startswith(("no table", "a table version", "a negative", "ids that are", "a time"))
 ]
 
 
@@ -217,3 +230,56 @@ def test_the_decoy_shows_what_is_touched(tmp_path: Path) -> None:
     (home / LAST_HITS).touch()
     states.append(state_of(home))
     assert all(before != after for before, after in itertools.pairwise(states))
+
+
+def tampered(index: Path, table: str, change: Callable[[pa.Table], pa.Table]) -> None:
+    """Replace a table by another one, with checksums and a manifest that agree."""
+    folder = str(index / "lance")
+    rows = lancedb.connect(folder).open_table(table).to_arrow()
+    shutil.rmtree(index / "lance" / f"{table}.lance")
+    replaced = lancedb.connect(folder).create_table(table, change(rows))
+    edit_manifest(index, lambda state: state["table_versions"].update({table: replaced.version}))
+    store = LocalFiles(index)
+    listed = checksums.add(store, 99, [info.name for info in store.list("lance")])
+    edit_manifest(index, lambda state: state.update(table_checksums={"version": 99, "digest": listed.digest}))
+
+
+def null(rows: pa.Table, column: str) -> pa.Table:
+    at = rows.schema.get_field_index(column)
+    return rows.set_column(at, rows.schema.field(column), pa.nulls(len(rows), rows.schema.field(column).type))
+
+
+def constant(rows: pa.Table, column: str, value: object) -> pa.Table:
+    at = rows.schema.get_field_index(column)
+    values = pa.array([value] * len(rows), rows.schema.field(column).type)
+    return rows.set_column(at, rows.schema.field(column), values)
+
+
+@pytest.mark.parametrize(
+    ("table", "change"),
+    [
+        ("files", lambda rows: null(rows, "path_bytes")),
+        ("files", lambda rows: null(rows, "status")),
+        ("files", lambda rows: constant(rows, "status", "skipped")),
+        ("files", lambda rows: constant(rows, "status", "odd")),
+        ("files", lambda rows: rows.drop_columns(["root"])),
+        ("contents", lambda rows: null(rows, "digest")),
+        ("contents", lambda rows: constant(rows, "duration_s", float("nan"))),
+        ("segments", lambda rows: null(rows, "segment_id")),
+        ("segments", lambda rows: null(rows, "modality")),
+        ("segments", lambda rows: constant(rows, "modality", "smell")),
+        ("segments", lambda rows: constant(rows, "segment_id", 7)),
+        ("segments", lambda rows: constant(rows, "content_id", 2**62)),
+        ("segments", lambda rows: constant(rows, "start_s", 1e308)),
+        ("segments", lambda rows: rows.rename_columns([f"x{name}" for name in rows.schema.names])),
+    ],
+)
+def test_tables_of_absurd_values_are_refused_or_work(
+    intact: Path, tmp_path: Path, table: str, change: Callable[[pa.Table], pa.Table]
+) -> None:
+    index = tmp_path / "index"
+    shutil.copytree(intact, index)
+    tampered(index, table, change)
+    for work in (ws.verify, search, lambda index: ws.open(index).info(), optimize):
+        found = outcome(work, index)
+        assert not isinstance(found, WaveSearchError) or found.remedy, found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -297,3 +298,30 @@ def test_duplicates_are_files_of_the_same_bytes_and_segments_that_are_alike(
             assert [group.members for group in opened.duplicates()] == [group.members for group in (same, *alike)]
         with pytest.raises(UsageError, match="threshold must be a cosine above 0 and at most 1"):
             opened.duplicates(1.5)
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_letters_may_be_composed_or_not(index: Path, media: Path, tmp_path: Path, form: str) -> None:
+    other = "NFD" if form == "NFC" else "NFC"
+    with Writer(index) as writer:
+        put(writer, media / unicodedata.normalize(form, "größe é.wav"), 9)
+        writer.commit()
+    name = unicodedata.normalize(other, "größe é.wav")
+    table = tmp_path / "table.csv"
+    table.write_text(f"path,mood\n{media}/{name},{name}\n", encoding="utf-8")
+    with ws.open(index) as opened:
+        assert opened.import_metadata(table).files == 1
+    for where in (f"name = '{name}'", f"mood = '{name}'", f"name LIKE '{name[:-4]}%'"):
+        assert [unicodedata.normalize(other, found) for found in names(index, where)] == [name]
+    with ws.open(index) as opened:
+        assert opened.remove([media / name]) == 1
+
+
+def test_paths_of_windows_are_found(index: Path, media: Path, tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("path,n\nC:\\Users\\me\\media\\0.wav,1\nmedia\\2.wav,2\nD:\\media\\nothing.wav,3\n")
+    with ws.open(index) as opened:
+        report = opened.import_metadata(table)
+    assert (report.files, report.unknown) == (2, ("D:\\media\\nothing.wav",))
+    assert names(index, "n = 1") == ["0.wav"]
+    assert names(index, "n = 2") == ["2.wav"]

@@ -41,6 +41,7 @@ LAYERS = (
     "__init__",
     "commands",
     "cli",
+    "__main__",
 )
 """From the bottom up. Each layer may import those before it, and itself."""
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -62,3 +65,31 @@ def test_a_fault_can_be_seen_in_full() -> None:
 def test_quiet_keeps_errors(capfd: pytest.CaptureFixture[str]) -> None:
     assert outcome(UsageError("no"), quiet=True) == 2
     assert capfd.readouterr().err == "error: no\n"
+
+
+INTERRUPTED_IMPORT = """
+import signal, sys
+
+class Finder:
+    def find_spec(name, *_):
+        if name == "typer":
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Finder)
+from wave_search.__main__ import main
+main()
+"""
+
+
+def test_ctrl_c_while_the_program_is_loaded_ends_it_without_a_traceback() -> None:
+    run = subprocess.run([sys.executable, "-c", INTERRUPTED_IMPORT], check=False, capture_output=True, text=True)
+    assert (run.returncode, run.stdout, run.stderr) == (-signal.SIGINT, "", "")
+
+
+def test_ctrl_c_during_a_command_is_an_exception_again() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        assert outcome(0) == 0
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from wave_search.commands.index import _bytes
 from wave_search.commands.render.records import hit_record, report_record, to_json
 from wave_search.commands.render.text import (
     bytes_text,
@@ -18,9 +19,11 @@ from wave_search.commands.render.text import (
     printable,
     report_sentences,
     skipped_line,
+    slow_line,
     span,
 )
-from wave_search.reports import IndexReport, Skipped
+from wave_search.errors import UsageError
+from wave_search.reports import IndexReport, Skipped, SlowFile
 from wave_search.types import Hit, Modality
 
 HIT = Hit(
@@ -163,3 +166,17 @@ def test_the_report_survives_json() -> None:
     assert record["skipped"] == [{"path": "/media/bad\x1b.mp4", "cause": "no moov atom", "remedy": "Copy it again."}]
     assert record["not_media"] == {".pdf": 1200, "": 3, ".x\x1b": 1}
     assert record["interrupted"] is False
+
+
+def test_a_slow_file_is_announced_with_its_estimate() -> None:
+    assert slow_line(SlowFile(Path("a\n.flac"), 590_000.0, 11_800.0)) == (
+        "a\\n.flac: lasts 163:53:20.0 and will take about 3.3 hours. "
+        "Leave such files out with --max-duration, or this one with --exclude"
+    )
+
+
+@pytest.mark.parametrize("gib", [0.0, -1.0, float("nan"), float("inf"), 1e300])
+def test_an_amount_of_memory_is_a_positive_number(gib: float) -> None:
+    with pytest.raises(UsageError, match="--decoder-memory must be"):
+        _bytes(gib)
+    assert (_bytes(None), _bytes(0.5)) == (None, 1 << 29)

@@ -51,6 +51,15 @@ def test_a_table_keeps_paths_byte_for_byte() -> None:
     assert written(".csv") == b""
 
 
+def test_what_a_spreadsheet_takes_for_a_formula_is_text() -> None:
+    cells = {"a": "=1+1", "b": "@x", "c": ["-y", "z"], "d": -1.5, "e": "a=b", "f": "\t=1", "g": "+"}
+    (row,) = csv.DictReader(
+        io.StringIO(written(".csv", replace(SEEN, columns=cells, score=-0.25)).decode("utf-8", "ignore"))
+    )
+    assert [row[name] for name in "abcdefg"] == ["'=1+1", "'@x", "'-y, z", "-1.5", "a=b", "'\t=1", "'+"]
+    assert row["score"] == "-0.25"
+
+
 def test_json_lines_are_those_of_stdout() -> None:
     lines = written(".jsonl", SEEN, HEARD).splitlines()
     assert [json.loads(line)["segment_id"] for line in lines] == [7, 7]
@@ -87,6 +96,28 @@ def test_a_timeline_has_ranges_references_and_markers() -> None:
     assert heard[0].source_range.start_time.to_seconds() == 0.5
     assert seen[1].source_range.duration.to_seconds() == 5.0
     assert seen[1].media_reference.available_range is None
+
+
+@pytest.mark.parametrize(
+    ("fps", "timecode", "rate", "begin"),
+    [
+        (25, "01:00:00:00", 25, 90_000),
+        (23.976, None, 24_000 / 1001, 0),
+        (23.976023976, "10:00:00:00", 24_000 / 1001, 864_000),
+        (29.970028, "00:01:00;02", 30_000 / 1001, 1800),  # the first minute drops two numbers
+        (59.94, None, 60_000 / 1001, 0),
+        (24.0, "99:99:99:99", 24, 0),
+        (13.37, "01:00:00:00", 1000, 0),
+    ],
+)
+def test_rates_are_standard_ones_and_times_those_of_the_source(
+    fps: float, timecode: str | None, rate: float, begin: int
+) -> None:
+    hit = replace(SEEN, columns={"fps": fps, "timecode": timecode})
+    ((clip,),) = otio.adapters.read_from_string(written(".otio", hit).decode(), "otio_json").tracks
+    assert clip.source_range.start_time == otio.opentime.RationalTime(begin + round(10 * rate), rate)
+    assert clip.media_reference.available_range.start_time == otio.opentime.RationalTime(begin, rate)
+    assert clip.source_range.start_time.rate == pytest.approx(rate, abs=1e-9)
 
 
 def test_a_timeline_without_the_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,7 +86,14 @@ def test_these_are_no_media(head: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "head", [b"#EXTM3U\n", b"\xef\xbb\xbf#EXTM3U\n", b"\n ffconcat version 1.0", b"v=0\r\no=- 0 0"]
+    "head",
+    [
+        b"#EXTM3U\n",
+        b"\xef\xbb\xbf#EXTM3U\n",
+        b"\n ffconcat version 1.0",
+        b"v=0\r\no=- 0 0",
+        b"<?xml version='1.0'?>\n<MPD>",
+    ],
 )
 def test_playlists(head: bytes) -> None:
     assert is_playlist(head)

@@ -20,7 +20,8 @@ def movie(entry: bytes, scheme: bytes = b"", *, behind: int = 0) -> bytes:
     """An MP4 with one track whose samples are of a kind; `behind` bytes of samples come before its index."""
     protection = box(b"sinf", box(b"frma", b"avc1"), box(b"schm", bytes(4), scheme, bytes(4))) if scheme else b""
     entries = box(b"stsd", bytes(4), struct.pack(">I", 1), box(entry, bytes(70), protection))
-    track = box(b"trak", box(b"tkhd", bytes(84)), box(b"mdia", box(b"minf", box(b"stbl", entries))))
+    handler = box(b"hdlr", bytes(8), b"sbtl" if entry == b"tx3g" else b"vide", bytes(13))
+    track = box(b"trak", box(b"tkhd", bytes(84)), box(b"mdia", handler, box(b"minf", box(b"stbl", entries))))
     return box(b"ftyp", b"isom", bytes(8)) + box(b"mdat", bytes(behind)) + box(b"moov", box(b"mvhd", bytes(100)), track)
 
 
@@ -95,7 +96,7 @@ def test_other_files_are_not_called_encrypted(tmp_path: Path, content: bytes) ->
         (b"IMPM", "a tracker module, which is not supported", "Render it to sound, for example as FLAC."),
         (b"[playlist]\nFile1=http://host/", "a playlist, not media", "Index the files that it lists."),
         (b"<SmoothStreamingMedia>", "a playlist, not media", "Index the files that it lists."),
-        (movie(b"text"), "contains neither audio nor video, only other tracks", "Exclude it."),
+        (movie(b"tx3g"), "contains subtitles, but neither audio nor video", "Extract them as .srt."),
     ],
 )
 def test_other_reasons(tmp_path: Path, content: bytes, cause: str, remedy: str) -> None:

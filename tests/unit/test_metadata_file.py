@@ -30,7 +30,7 @@ def types(sheet: object) -> dict[str, str]:
         (["9007199254740993", "1", ""], "text", ["9007199254740993", "1", None]),
         (["1", "nan", "inf"], "text", ["1", "nan", "inf"]),
         (["1", "9" * 5000], "text", ["1", "9" * 5000]),
-        (["0001-01-01T00:00+05:00"], "text", ["0001-01-01T00:00+05:00"]),
+        (["0001-01-01", "9999-12-31T23:59:59"], "timestamp", ["0001-01-01T00:00:00", "9999-12-31T23:59:59"]),
         (["1", "true", "x"], "text", ["1", "true", "x"]),
         (["", "", ""], "text", [None, None, None]),
     ],
@@ -79,9 +79,9 @@ def test_quotes_newlines_and_names_that_are_not_utf8(file: Path) -> None:
         ("path,x\na\n", "line 2: the row has 1 cells"),
         ('path,x\na,"b', "not valid CSV"),
         ("path,x\n,1\n", "line 2: no valid path"),
-        ('{"path": "a"}\n{"path": 3}\n', "line 2: no valid path"),
+        ('{"path": 3}\n', "line 1: no valid path"),
         ('{"path": "\\ud800"}\n', "line 1: no valid path"),
-        ('{"path": "a"}\n[1]\n', "line 2: not a JSON object"),
+        ('{"path"\n[1]\n', "line 1: not valid JSON"),
         ('{"path": "a"\n', "line 1: not valid JSON"),
         ('{"path": "a", "x": {"y": 1}}\n', "not a string, a finite number"),
         ('{"path": "a", "x": NaN}\n', "not a string, a finite number"),
@@ -91,3 +91,43 @@ def test_malformed_tables_are_refused_with_the_line(file: Path, text: str, messa
     file.write_text(text)
     with pytest.raises(UsageError, match=message):
         read(file)
+
+
+@pytest.mark.parametrize(
+    ("row", "cause"),
+    [
+        ("[1]", "not a JSON object"),
+        ('{"path": 3}', "no valid path"),
+        ('{"path": "b", "x": ' + "[" * 100_000, "nested too deeply"),
+        ('{"path": "b", "x": ' + "1" * 4_301 + "}", "a number of 4301 digits"),
+        ('{"path": "b", "x": "9999-12-31T23:00:00-02:00"}', "after 9999"),
+        ('{"path": "b", "x": "0001-01-01T00:00:00+02:00"}', "before the year 1"),
+    ],
+)
+def test_a_malformed_row_is_reported_and_the_others_are_read(file: Path, row: str, cause: str) -> None:
+    file.write_text(f'{{"path": "a", "x": "good"}}\n{row}\n{{"path": "c", "x": "better"}}\n')
+    table = read(file)
+    assert table.rows == (("a", {"x": "good"}), ("c", {"x": "better"}))
+    (malformed,) = table.malformed
+    assert malformed.startswith("line 2: ")
+    assert cause in malformed
+
+
+GERMAN = "path,note\nstraße.wav,Der Löwe brüllt über die große Wiese; später schläft er\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252", "latin-1"])
+def test_tables_in_other_encodings_are_read(file: Path, encoding: str) -> None:
+    file.write_bytes(GERMAN.encode(encoding))
+    assert read(file).rows == (("straße.wav", {"note": "Der Löwe brüllt über die große Wiese; später schläft er"}),)
+
+
+def test_a_table_of_an_uncertain_encoding_is_refused_with_the_likely_ones(file: Path) -> None:
+    file.write_bytes(b"path,note\na.wav,\xe5r\n")
+    with pytest.raises(UsageError, match=r"table: not text in UTF-8; perhaps in cp1252 or .*iconv"):
+        read(file)
+
+
+def test_cells_may_be_of_any_length_and_letters_are_composed(file: Path) -> None:
+    file.write_text(f"path,note,e\u0301\na,{'x' * 200_000},o\u0308\n", encoding="utf-8")
+    assert read(file).rows == (("a", {"note": "x" * 200_000, "\u00e9": "\u00f6"}),)

@@ -123,7 +123,7 @@ def test_another_format_is_refused_whatever_else_it_holds(index, content):
     assert verify(index.local_path("")) == (Problem(caught.value.message, caught.value.remedy),), "said once"
 
 
-@pytest.mark.parametrize("changes", [{"format_version": 2}, {"format_version": 5}])
+@pytest.mark.parametrize("changes", [{"format_version": 3}, {"format_version": 5}])
 def test_another_format_with_the_same_entries_is_refused_too(index, changes):
     manifest.publish(index, STATE)
     rewrite(index, **changes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import mmap
 from typing import TYPE_CHECKING, TypeVar
@@ -71,6 +72,31 @@ def read_array(
     return rows
 
 
+def parse_array(folder: Path, name: str, data: bytes, shape: tuple[int | None, ...]) -> NDArray[np.float32]:
+    """Return the float32 array of an .npy file.
+
+    Args:
+        folder: of the codebook.
+        name: of the file.
+        data: its content.
+        shape: expected; None for any size.
+
+    Raises:
+        IndexCorruptError: it holds another array, or values that are not finite.
+    """
+    try:
+        array: NDArray[np.float32] = np.load(io.BytesIO(data), allow_pickle=False)
+    except Exception as error:  # numpy parses the header as Python
+        raise damaged(folder, f"{name} is not valid: {error}") from error
+    fits = array.ndim == len(shape) and all(
+        want in (None, found) for want, found in zip(shape, array.shape, strict=True)
+    )
+    if not fits or array.dtype != np.float32 or not array.size or not np.isfinite(array).all():
+        wanted = ", ".join("any" if want is None else str(want) for want in shape)
+        raise damaged(folder, f"{name} has {array.dtype} of {array.shape}, not finite float32 of ({wanted})")
+    return array
+
+
 def map_ids(folder: Path, name: str, count: int) -> NDArray[np.int64]:
     """Map an .npy file of (count,) int64 without reading it.
 
@@ -81,9 +107,13 @@ def map_ids(folder: Path, name: str, count: int) -> NDArray[np.int64]:
     with read_errors(folder, name):
         try:
             mapped = np.load(folder / name, mmap_mode="r")
-        except ValueError as error:
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:
             raise damaged(folder, f"{name} is not valid: {error}") from error
     if mapped.shape != (count,) or mapped.dtype != np.int64:
         raise damaged(folder, f"{name} has {mapped.dtype} of {mapped.shape}, not int64 of ({count},)")
     ids: NDArray[np.int64] = mapped.view(np.ndarray)
+    if (ids[1:] <= ids[:-1]).any():
+        raise damaged(folder, f"{name} does not ascend")
     return ids

@@ -6,7 +6,6 @@ float32, and meta.json.
 
 from __future__ import annotations
 
-import io
 import math
 import zlib
 from contextlib import nullcontext
@@ -14,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wave_search.ann.arrays import parse_array
 from wave_search.ann.faiss_setup import on_gpus, one_thread
-from wave_search.store.shards import damaged, new_folder, read_checked, read_meta, unique_suffix, write_meta
+from wave_search.store.shards import new_folder, read_checked, read_meta, unique_suffix, write_meta
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,6 +54,7 @@ class Codebook:
 
     Attributes:
         dim: of the vectors.
+        block_bytes: size of the codes of 32 vectors: 4 bits for each sub-quantiser, whose number is rounded up to even.
         lists: number of inverted lists.
         checksum: CRC-32 of the three arrays; a shard names that of its codebook.
     """
@@ -64,6 +65,7 @@ class Codebook:
         import faiss
 
         dims = len(rotation)
+        self.block_bytes = 16 * (dims // 2 + dims // 2 % 2)
         self.dim = int(rotation.shape[1])
         self.lists = len(centroids)
         self.checksum = 0
@@ -118,12 +120,13 @@ class Codebook:
             IndexStateError: a file cannot be read at the moment.
         """
         meta = read_meta(folder)
-        rotation, centroids, quantisers = (
-            np.load(io.BytesIO(read_checked(folder, name, meta))) for name in (ROTATION, CENTROIDS, QUANTISERS)
-        )
-        if rotation.shape[1] != dim:
-            raise damaged(folder, f"it is for vectors of {rotation.shape[1]}, not {dim}")
-        return cls(rotation, centroids, quantisers)
+
+        def read(name: str, *shape: int | None) -> NDArray[np.float32]:
+            return parse_array(folder, name, read_checked(folder, name, meta), shape)
+
+        rotation = read(ROTATION, None, dim)
+        dims = len(rotation)
+        return cls(rotation, read(CENTROIDS, None, dims), read(QUANTISERS, dims // 2, 16, 2))
 
     def write(self, parent: Path) -> str:
         """Write a folder under `parent`: a temporary one, which is renamed when it is complete.

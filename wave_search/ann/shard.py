@@ -6,6 +6,9 @@ vectors.f16, the vectors of the table, contiguous and mapped into memory; and me
 
 from __future__ import annotations
 
+import mmap
+import os
+import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +17,7 @@ import numpy as np
 from wave_search.ann.arrays import map_array, map_ids, read_array
 from wave_search.ann.faiss_setup import on_gpus
 from wave_search.ann.inverted_lists import InvertedLists
+from wave_search.files import open_regular
 from wave_search.store.shards import (
     check_file,
     damaged,
@@ -33,6 +37,9 @@ if TYPE_CHECKING:
 
     from wave_search.ann.codebook import Codebook
 
+_LISTS_HEADER = struct.Struct("<4sQQQQ")
+_SIZE = struct.Struct("<Q")
+_BLOCK_VECTORS = 32
 CODES, IDS, VECTORS = "codes.faiss", "ids.npy", "vectors.f16"
 
 
@@ -66,6 +73,7 @@ class Shard:
         ids = map_ids(folder, IDS, count)
         vectors = map_array(folder, VECTORS, np.float16, (count, dim))
         check_file(folder, CODES, meta)  # faiss may crash on damaged data
+        _check_lists(folder, codebook, count)
         return cls(_read_lists(folder, codebook, count), ids, vectors, folder)
 
     def batches(self, rows: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
@@ -114,6 +122,37 @@ def build_shard(
         name = f"{first_id:012d}-{stop_id:012d}-{unique_suffix()}"
         temporary.rename(parent / name)
     return BuiltShard(name, first_id, stop_id, len(ids))
+
+
+def _check_lists(folder: Path, codebook: Codebook, count: int) -> None:
+    """Check that a file of inverted lists agrees with itself: faiss believes its sizes, and it may be made to mislead.
+
+    The file has a header, and for each list its number of vectors, their positions, and their codes in blocks of 32.
+
+    Raises:
+        IndexCorruptError: it does not.
+        IndexStateError: it cannot be read at the moment.
+    """
+    with read_errors(folder, CODES), open_regular(folder / CODES) as file:
+        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if os.fstat(file.fileno()).st_size else b""
+    try:
+        kind, lists, _, _, block_bytes = _LISTS_HEADER.unpack_from(data)
+        at, found = _LISTS_HEADER.size, 0
+        if (kind, lists, block_bytes) != (b"ilbl", codebook.lists, codebook.block_bytes):
+            raise ValueError("it is for another codebook")
+        for _ in range(lists):
+            (size,) = _SIZE.unpack_from(data, at)
+            positions = np.frombuffer(data, np.int64, size, at + _SIZE.size)
+            (codes_bytes,) = _SIZE.unpack_from(data, at + _SIZE.size + positions.nbytes)
+            if codes_bytes != -(-size // _BLOCK_VECTORS) * block_bytes:
+                raise ValueError("a list has too many codes or too few")
+            if size and not (positions.min() >= 0 and positions.max() < count):
+                raise ValueError("a position is not in the shard")
+            at, found = at + 2 * _SIZE.size + positions.nbytes + codes_bytes, found + size
+        if (at, found) != (len(data), count):
+            raise ValueError("it has another size")
+    except (ValueError, OverflowError, struct.error) as error:
+        raise damaged(folder, f"{CODES} is not valid: {error}") from error
 
 
 def _read_lists(folder: Path, codebook: Codebook, count: int) -> InvertedLists:

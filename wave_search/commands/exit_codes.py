@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import shlex
+import signal
 import sys
 import threading
 from contextlib import suppress
@@ -65,6 +66,8 @@ def reported(command: Callable[..., int]) -> Callable[..., None]:
     def run(ctx: Context, **options: Any) -> None:
         from wave_search.commands.render.terminal import StdoutClosedError
 
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # see wave_search.__main__
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             code = command(ctx, **options)
         except StdoutClosedError:

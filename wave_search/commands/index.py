@@ -23,7 +23,7 @@ from wave_search.commands.options import (
     words,
 )
 from wave_search.commands.render.records import report_record, to_json
-from wave_search.commands.render.text import printable
+from wave_search.commands.render.text import printable, slow_line
 from wave_search.errors import UsageError
 from wave_search.media import Segmentation, parse_audio_track
 
@@ -71,6 +71,13 @@ def index(
     ] = None,
     recall: Recall = None,
     workers: Workers = None,
+    decoder_memory: Annotated[
+        float | None,
+        typer.Option(metavar="GIB", help="Memory of all decoder processes (default: a quarter of the machine's)."),
+    ] = None,
+    max_duration: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Skip longer audio and video: seconds or h:mm:ss.")
+    ] = None,
     token_budget: TokenBudget = None,
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as JSON to FILE.")] = None,
     json: Json = False,
@@ -78,6 +85,7 @@ def index(
 ) -> int:
     """Index folders and files, or update the index."""
     terminal = terminal_of(ctx, quiet)
+    max_duration_s = None if max_duration is None else _seconds(max_duration)
     if report:
         report.touch()  # fail before hours of work rather than after
     with (
@@ -92,6 +100,7 @@ def index(
             load=ws.LoadOptions(device=device, dtype=dtype, quantization=quantization, token_budget=token_budget),
             workers=workers,
             may_download=terminal.may_download,
+            decoder_memory_bytes=_bytes(decoder_memory),
         ) as it,
     ):
         terminal.notice(it.model)
@@ -103,6 +112,8 @@ def index(
                 retry=retry,
                 min_shard_rows=min_shard_rows or ws.MIN_SHARD_ROWS,
                 recall=recall,
+                max_duration_s=max_duration_s,
+                warn=lambda slow: terminal.warning(slow_line(slow)),
                 progress=progress,
             )
         except ws.Interrupted as interrupted:
@@ -119,6 +130,18 @@ def index(
     return PARTLY if done.skipped or done.unreachable else DONE
 
 
+def _seconds(text: str) -> float:
+    from wave_search.query.terms import parse_seconds
+
+    return parse_seconds(text)
+
+
+def _bytes(gib: float | None) -> int | None:
+    if gib is not None and not 0 < gib < 2**30:
+        raise UsageError(f"--decoder-memory must be a number of GiB above 0, not {gib:g}")
+    return None if gib is None else int(gib * 2**30)
+
+
 def _opened_or_created(
     path: Path,
     paths: list[Path],
@@ -130,6 +153,7 @@ def _opened_or_created(
     load: "ws.LoadOptions",
     workers: int | None,
     may_download: Callable[[str], bool],
+    decoder_memory_bytes: int | None,
 ) -> "ws.Index":
     wanted = None if modalities is None else [name.strip() for name in modalities.split(",")]
     if not ws.exists(path):
@@ -144,8 +168,16 @@ def _opened_or_created(
             model=model,
             load=load,
             workers=workers,
+            decoder_memory_bytes=decoder_memory_bytes,
         )
-    opened = ws.open(path, model, load=load, workers=workers, may_download=may_download)
+    opened = ws.open(
+        path,
+        model,
+        load=load,
+        workers=workers,
+        decoder_memory_bytes=decoder_memory_bytes,
+        may_download=may_download,
+    )
     info = opened.info()
     for option, given, pinned, same in (
         (

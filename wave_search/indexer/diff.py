@@ -39,6 +39,7 @@ def compare(
     incomplete: Collection[int] = (),
     *,
     retry: bool = False,
+    max_duration_s: float | None = None,
 ) -> ChangePlan:
     """Compare files by path, size and time of modification.
 
@@ -49,6 +50,7 @@ def compare(
         protected: folders that could not be read; rows below them do not change.
         incomplete: ids of contents that must be embedded again.
         retry: whether to retry files that could not be indexed before.
+        max_duration_s: of this run. Files that were too long for an earlier one, and are not for this one, are retried.
     """
     same: set[bytes] = set()
     damaged: list[FileRow] = []
@@ -64,7 +66,8 @@ def compare(
                 removed.append(row.path)
             continue
         is_skipped = row.status == "skipped"
-        if (row.size_bytes, row.mtime_ns) != (file.size_bytes, file.mtime_ns) or (retry and is_skipped):
+        fits = row.too_long_s is not None and (max_duration_s is None or row.too_long_s <= max_duration_s)
+        if (row.size_bytes, row.mtime_ns) != (file.size_bytes, file.mtime_ns) or (retry and is_skipped) or fits:
             continue
         if row.content_id in waiting:
             waiting.remove(row.content_id)

@@ -34,8 +34,8 @@ def import_metadata(index_dir: Path, file: Path) -> MetadataReport:
             path of Windows is also looked for below the indexed folder of a name that it contains.
 
     Raises:
-        UsageError: the table is malformed as a whole, has a column with a reserved name, or a column whose type differs from that
-            in the index.
+        UsageError: the table is malformed as a whole, has a column with a reserved name, or a column whose type differs
+            from that in the index.
         OSError: the file cannot be read.
         IndexStateError: another process is writing, the disk is full, or the index is damaged.
     """
@@ -144,7 +144,7 @@ class _Paths:
     def __init__(self, snapshot: Snapshot) -> None:
         self._files = snapshot.files()
         self._roots = [os.fsencode(root) for root in snapshot.manifest.roots]
-        self._bases = [os.getcwdb(), *self._roots, *map(os.path.dirname, self._roots)]
+        self._bases = [os.getcwdb(), *self._roots, *map(os.path.dirname, self._roots)]  # noqa: PTH109 - bytes
 
     def find(self, path: str, encoding: str) -> bytes | None:
         """Return the indexed file that a path in a table refers to, or None.
@@ -189,7 +189,7 @@ class _Paths:
         yield from self._absolute(relative)
         for at, part in enumerate(parts[:-1]):
             for root in self._roots:
-                if part.lower() == os.path.basename(root).lower():
+                if part.lower() == os.path.basename(root).lower():  # noqa: PTH119 - bytes
                     yield os.path.normpath(os.path.join(root, *parts[at + 1 :]))  # noqa: PTH118
 
 

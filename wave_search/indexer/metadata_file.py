@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import os
 import re
+import sys
+import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from wave_search.errors import UsageError
+from wave_search.media.encoding import EncodingError, detect_encoding
 from wave_search.store import Column
 
 if TYPE_CHECKING:
@@ -30,6 +34,9 @@ _EXACT_TO = 2**53
 _INF = float("inf")
 _BOOLS = {"true": True, "false": False}
 _DELIMITERS = ",;\t"
+_UTF8 = ("utf-8", "utf-8-sig")
+_WIDE = ("utf-16", "utf-32", "utf_16")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _FORMS = 'Use a CSV file with a header, or lines of JSON like {"path": "a.wav", "year": 2020}.'
 
 
@@ -40,6 +47,14 @@ class MetadataTable:
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, Mapping[str, Value]], ...]
     """Path, as in the table, and values by column, without empty cells."""
+    malformed: tuple[str, ...] = ()
+    """Rows that were left out, as line number and cause."""
+    encoding: str = "utf-8"
+    """Of the table."""
+
+
+_Row = tuple[int, dict[str, Any] | str]
+"""The number of a line, from 1, and its cells by column, or what is wrong with it."""
 
 
 def read(file: Path, known: Iterable[Column] = ()) -> MetadataTable:
@@ -55,17 +70,7 @@ def read(file: Path, known: Iterable[Column] = ()) -> MetadataTable:
             the line.
         OSError: it cannot be read.
     """
-    data = file.read_bytes()
-    try:
-        encoding = detect_encoding(data)
-    except EncodingError as error:
-        encoding, numbered = "utf-8", _parsed(file, data, "utf-8")
-        if _is_beyond_paths(numbered):
-            raise UsageError(f"{file}: {error}", error.remedy) from error
-    else:
-        numbered = _parsed(file, data, "utf-8")
-        if encoding not in _UTF8 and (b"\0" in data or _is_beyond_paths(numbered)):
-            numbered = _parsed(file, data, encoding)
+    numbered, encoding = _numbered(file, file.read_bytes())
     malformed = [(number, row) for number, row in numbered if isinstance(row, str)]
     good = [(number, row) for number, row in numbered if not isinstance(row, str)]
     if malformed and not good:
@@ -76,6 +81,23 @@ def read(file: Path, known: Iterable[Column] = ()) -> MetadataTable:
     columns = tuple(_column(file, name, [row.get(name) for _, row in good], types.get(name)) for name in names)
     rows = tuple((row[PATH], _values(row, columns)) for _, row in good)
     return MetadataTable(columns, rows, tuple(f"line {number}: {cause}" for number, cause in malformed), encoding)
+
+
+def _numbered(file: Path, data: bytes) -> tuple[list[_Row], str]:
+    """Parse a table, and return its encoding; that of bytes in paths if all else is in UTF-8."""
+    failed: EncodingError | None = None
+    try:
+        encoding = detect_encoding(data)
+    except EncodingError as error:
+        encoding, failed = "utf-8", error
+    if encoding.startswith(_WIDE):
+        return _parsed(file, data, encoding), encoding
+    numbered = _parsed(file, data, "utf-8")
+    if _is_beyond_paths(numbered):
+        if failed is not None:
+            raise UsageError(f"{file}: {failed}", failed.remedy) from failed
+        numbered = _parsed(file, data, encoding)
+    return numbered, encoding
 
 
 def _parsed(file: Path, data: bytes, encoding: str) -> list[_Row]:
@@ -123,13 +145,10 @@ def _json_rows(_file: Path, lines: Iterable[str]) -> Iterator[_Row]:
         except (ValueError, RecursionError) as error:
             yield number, f"not valid JSON: {'nested too deeply' if isinstance(error, RecursionError) else error}"
             continue
-        if isinstance(row, dict):
-            yield (
-                number,
-                {_nfc(name): value for name, value in row.items() if value is not None and value not in ("", [])},
-            )
-        else:
+        if not isinstance(row, dict):
             yield number, "not a JSON object"
+            continue
+        yield number, {_nfc(name): cell for name, cell in row.items() if cell is not None and cell not in ("", [])}
 
 
 def _integer(digits: str) -> int:
@@ -167,7 +186,14 @@ def _is_file_name(text: str) -> bool:
 
 def _is_unicode(value: Any) -> bool:
     parts = value if isinstance(value, list) else [value]
-    return all(_nfc(part).isprintable() or True for part in parts)
+    return not any(isinstance(part, str) and _SURROGATE.search(part) for part in parts)
+
+
+def _nfc(value: Any) -> Any:
+    """Return a text, or the texts of a list, with their letters composed."""
+    if isinstance(value, list):
+        return [_nfc(item) for item in value]
+    return unicodedata.normalize("NFC", value) if isinstance(value, str) else value
 
 
 def _is_out_of_calendar(cell: Any) -> bool:
@@ -178,6 +204,12 @@ def _is_out_of_calendar(cell: Any) -> bool:
     except (TypeError, ValueError):
         pass
     return False
+
+
+def _utc(cell: Any) -> datetime:
+    """Parse a time; raises OverflowError if it is before the year 1 or after 9999 in UTC."""
+    moment = datetime.fromisoformat(cell)
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
 def _column(file: Path, name: str, cells: Sequence[Any], known: ColumnType | None) -> Column:
@@ -221,9 +253,8 @@ def _as_number(cell: Any) -> float | None:
 
 def _as_timestamp(cell: Any) -> str | None:
     try:
-        moment = datetime.fromisoformat(cell)
-        return (moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment).isoformat()
-    except (TypeError, ValueError, OverflowError):  # the last: in UTC it is before the year 1 or after 9999
+        return _utc(cell).isoformat()
+    except (TypeError, ValueError):
         return None
 
 

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wave_search.ann import covered
 from wave_search.ann.rebuild import refresh_shards
 from wave_search.calibration.cohort import is_measured, score_stats
 from wave_search.files import as_path, composed
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from wave_search.indexer.scan import FoundFile
     from wave_search.models import Embedder
-    from wave_search.reports import IndexReport, ProgressCallback
+    from wave_search.reports import IndexReport, ProgressCallback, SlowFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,10 @@ class Options:
     """Retry unchanged files that could not be indexed before."""
     recall: float | None = None
     """Target recall@10 of the shards; None for the previous target, or 0.95 if there is none."""
+    max_duration_s: float | None = None
+    """Longer audio and video is skipped; None for no limit."""
+    decoder_memory_bytes: int | None = None
+    """Memory of all decoders together; None for a quarter of the machine's."""
 
 
 def add(
@@ -55,7 +60,9 @@ def add(
     paths: Iterable[str | os.PathLike[str]],
     model: Callable[[], Embedder],
     options: Options,
+    *,
     progress: ProgressCallback | None = None,
+    warn: Callable[[SlowFile], None] | None = None,
 ) -> IndexReport:
     """Bring the index up to date with folders and files.
 
@@ -65,6 +72,7 @@ def add(
         model: returns the embedder; called only if something has to be embedded.
         options: of the run.
         progress: called with the progress of the run.
+        warn: called with each file that will take long, before it is embedded.
 
     Raises:
         UsageError: an argument does not exist, and neither does a file of it in the index.
@@ -72,7 +80,7 @@ def add(
         IndexStateError: the disk is full or read-only, or the index is damaged.
         Interrupted: Ctrl-C was pressed. Completed files are committed.
     """
-    stats = RunStats(progress)
+    stats = RunStats(progress, warn)
     with ExitStack() as stack:
         writer = stack.enter_context(Writer(index_dir))
         areas = scan.resolve(paths, index_dir, writer.snapshot.files())
@@ -147,8 +155,15 @@ class _Run:
         self._writer.set_roots(os.fsdecode(root) for root in sorted({*roots, *set(lost).intersection(old_roots)}))
         lost += unmounted(found.files, self._known, folders, [*lost, *found.unreadable])
         protected = [*lost, *found.unreadable]
-        retry = self._options.retry
-        plan = diff.compare(found.files, self._known.values(), folders, protected, self._lacking, retry=retry)
+        plan = diff.compare(
+            found.files,
+            self._known.values(),
+            folders,
+            protected,
+            self._lacking,
+            retry=self._options.retry,
+            max_duration_s=self._options.max_duration_s,
+        )
         self._stats.unreachable.extend(as_path(folder) for folder in sorted(lost))
         self._report_scan(found, areas, plan)
         return plan
@@ -185,12 +200,20 @@ class _Run:
         snapshot = self._writer.snapshot
         settings, known = snapshot.manifest.settings, snapshot.content_ids()
         spec = IndexSpec(
-            Segmentation.parse(settings.segmentation), settings.modalities, instructions=("", *settings.instructions)
+            Segmentation.parse(settings.segmentation),
+            settings.modalities,
+            instructions=("", *settings.instructions),
+            max_duration_s=self._options.max_duration_s,
         )
         workers = min(self._options.workers, len(files))
         collector = Collector(self.committer, self._stats, known, self._known_damage())
         embed_stage = EmbedStage(self._model, collector, self._stats)
-        with DecoderPool(workers, snapshot.manifest.model.sampling, audio_track=settings.audio_track) as decoders:
+        with DecoderPool(
+            workers,
+            snapshot.manifest.model.sampling,
+            audio_track=settings.audio_track,
+            memory_bytes=self._options.decoder_memory_bytes,
+        ) as decoders:
             decode_stage = DecodeStage(files, decoders, Claims(spec, known, self._lacking), workers)
             try:
                 decode_stage.start()
@@ -210,9 +233,12 @@ class _Run:
 
     def build_shards(self) -> None:
         """Compact the tables if necessary, and build missing shards."""
-        self._stats.enter("shards")
         self.committer.compact_if_fragmented()
         for key in self._writer.snapshot.manifest.settings.keys:
+            snapshot = self._writer.snapshot
+            ids = snapshot.partition(key).ids
+            if int((~covered(ids, snapshot.shards(key))).sum()) >= self._options.min_shard_rows:
+                self._stats.enter("shards")
             refresh_shards(self._writer, key, self._options.min_shard_rows, self._options.recall)
 
     def calibrate(self) -> None:

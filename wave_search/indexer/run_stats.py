@@ -7,16 +7,22 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from wave_search.reports import IndexReport, Progress, ProgressCallback, Skipped
+from wave_search.reports import IndexReport, Progress, ProgressCallback, Skipped, SlowFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from wave_search.reports import Stage
     from wave_search.types import Modality
 
 PROGRESS_INTERVAL_S = 0.1
+SLOW_S = 3600.0
+"""Estimated time to embed a file from which on it is announced."""
+_MEASURED_S = 60.0
+"""Media that must be embedded before the speed of a run is believed."""
+_ASSUMED_SPEED = 50.0
+"""Seconds of media per second, until it is measured: sound with wave-nano on two cores."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -36,9 +42,10 @@ class RunStats:
 
     Args:
         progress: called with a `Progress` at each change of stage, and otherwise at most ten times a second.
+        warn: called with each file that will take more than `SLOW_S`.
     """
 
-    def __init__(self, progress: ProgressCallback | None) -> None:
+    def __init__(self, progress: ProgressCallback | None, warn: Callable[[SlowFile], None] | None = None) -> None:
         self.counts: Counter[str] = Counter()
         self.segments: Counter[Modality] = Counter()
         self.not_media: Counter[str] = Counter()
@@ -46,8 +53,10 @@ class RunStats:
         self.unreachable: list[Path] = []
         self.several_tracks = 0
         self.media_s = 0.0
+        self.slow: dict[Path, SlowFile] = {}
         self._progress = progress
-        self._started_s = self._reported_s = time.monotonic()
+        self._warn = warn
+        self._started_s = self._reported_s = self._entered_s = time.monotonic()
         self._stage: Stage = "scan"
         self._total = self._done = 0
 
@@ -59,6 +68,7 @@ class RunStats:
             total: number of files of the run; 0 if it stays the same.
         """
         self._stage = stage
+        self._entered_s = time.monotonic()
         self._total = total or self._total
         self._report_progress(None)
 
@@ -87,6 +97,15 @@ class RunStats:
         self.segments.update(modalities)
         self.media_s += media_s
         self._touch(current)
+
+    def begin_file(self, path: Path, duration_s: float) -> None:
+        """Announce a file of audio or video that will take long."""
+        speed = self.media_s / (time.monotonic() - self._entered_s) if self.media_s >= _MEASURED_S else _ASSUMED_SPEED
+        slow = SlowFile(path, duration_s, duration_s / speed)
+        if slow.estimated_s >= SLOW_S and path not in self.slow:
+            self.slow[path] = slow
+            if self._warn is not None:
+                self._warn(slow)
 
     def drop_segments(self, modalities: Iterable[Modality]) -> None:
         """Subtract the vectors of a file that cannot be indexed."""
@@ -117,6 +136,7 @@ class RunStats:
             several_tracks=self.several_tracks,
             not_media=dict(self.not_media.most_common()),
             skipped=tuple(sorted(self.skipped, key=lambda skipped: skipped.path)),
+            slow=tuple(self.slow.values()),
             unreachable=tuple(self.unreachable),
             segments=dict(self.segments),
             media_s=self.media_s,

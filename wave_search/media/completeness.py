@@ -50,10 +50,8 @@ def declared_s(source: Source, size_bytes: int, found_s: float) -> float | None:
 
 def _whole_s(source: Source, size_bytes: int, found_s: float) -> float | None:
     file = source.file
-    if source.demuxer == "flac":
-        return _flac_s(file)
-    if source.demuxer == "mp3":
-        return _mp3_s(file, size_bytes)
+    if source.demuxer in ("flac", "mp3"):
+        return _flac_s(file) if source.demuxer == "flac" else _mp3_s(file, size_bytes)
     if find_data := _SOUNDS.get(source.demuxer):
         begin, declared = find_data(file)
         there = size_bytes - begin

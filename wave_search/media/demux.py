@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from wave_search.media.source import Source
 
 _BUFFER_BYTES = 1 << 20
-MAX_GAP_S = 60.0
-"""A longer gap between two time stamps is a broken clock, not a pause, and is ignored."""
+_MAX_STEP_BACK_S = 1.0
+"""Key frames are stored in the order in which they are shown; a larger step back is that of a clock that was set."""
 _ROUNDING_S = 1e-5
 """Tolerance in times from the beginning of a file, which containers declare in microseconds."""
 
@@ -234,16 +234,18 @@ def scan_packets(
         None for video that is None or has no packets, and a summary for each audio stream.
     """
     origin = origin_s(container)
-    clock = PacketClock(origin, declared_s(container), broadcast=video is not None and is_broadcast(container))
+    broadcast = video is not None and is_broadcast(container)
+    clock = PacketClock(origin, declared_s(container), broadcast=broadcast)
     adts = is_adts(container)
     scans = {audio.index: AudioScan(clock, audio) for audio in audios}
     pictures, tick_s = _PictureScan(), 0.0 if video is None else float(video.time_base)
     for packet in packets(container, [*([] if video is None else [video]), *audios]):
         if packet.stream is video:
             pictures.add(packet)
-            stamp = packet.pts if packet.dts is None else packet.dts
+            # Other formats do not store the time of decoding, and FFmpeg guesses it.
+            stamp = packet.dts if broadcast else pictures.newest
             if stamp is not None:
-                clock.place(video.index, stamp * tick_s, (packet.duration or 0) * tick_s)
+                clock.place(video.index, stamp * tick_s, 0.0)
         elif not packet.is_discard:
             scan = scans[packet.stream_index]
             scan.add(*stamp_and_duration_s(packet, scan.tick_s, adts=adts), packet.pos)
@@ -264,6 +266,8 @@ class _PictureScan:
     """Collects the packets of a video stream, in the order in which they are stored."""
 
     def __init__(self) -> None:
+        self.newest: int | None = None
+        """The latest time stamp so far."""
         self._time_base_s = 0.0
         self._pictures: list[_Picture] = []
         self._cut = False
@@ -273,6 +277,8 @@ class _PictureScan:
         if packet.is_discard:
             self._cut = True
             return
+        if packet.pts is not None:
+            self.newest = packet.pts if self.newest is None else max(self.newest, packet.pts)
         self._time_base_s = float(packet.time_base)
         self._pictures.append(_Picture(packet.pts, packet.dts, packet.duration or 0, packet.is_keyframe))
 
@@ -287,7 +293,9 @@ class _PictureScan:
         if not pictures:
             return None
         times = [picture.pts for picture in pictures if picture.pts is not None]
-        if len(times) < len(pictures) or joined:
+        keys = np.array([picture.pts for picture in pictures if picture.is_key and picture.pts is not None])
+        restarted = bool(np.any(np.diff(keys) * self._time_base_s < -_MAX_STEP_BACK_S))
+        if len(times) < len(pictures) or joined or restarted:
             start_s = (times[0] * self._time_base_s - origin_s) if times else 0.0
             return VideoPackets(len(pictures), start_s, None, 0.0, in_order=False)
         times_s = np.sort(np.array(times, dtype=np.float64)) * self._time_base_s - origin_s

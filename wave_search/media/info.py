@@ -111,6 +111,8 @@ class MediaInfo:
     """Number of bytes before the media, such as tags of another format."""
     tracks: tuple[AudioStream, ...] = ()
     """All audio tracks, in the order of the file."""
+    timecode: str | None = None
+    """SMPTE time code of the first frame, for example "01:00:00:00", or with ";" if frame numbers are dropped."""
 
     @property
     def modalities(self) -> tuple[Modality, ...]:

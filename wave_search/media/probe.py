@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from wave_search.media.demux import VideoPackets
     from wave_search.media.signatures import Signature
 
+_TIMECODE = re.compile(r"[0-9]{2}:[0-5][0-9]:[0-5][0-9][:;.][0-9]{2,3}")
 _MOVING = {"GIF": "gif", "JPEG": "mjpeg"}
 """Format of an image -> demuxer of many of them."""
 
@@ -159,15 +161,22 @@ def probe_streams(source: Source, size_bytes: int) -> MediaInfo:
         video=video,
         audio=preferred(source, tracks),
         tracks=tracks,
+        timecode=_timecode(container),
     )
+
+
+def _timecode(container: Any) -> str | None:
+    """Return the time code that the container or one of its streams declares."""
+    declared = (part.metadata.get("timecode", "") for part in (container, *container.streams))
+    return next((text for text in declared if _TIMECODE.fullmatch(text)), None)
 
 
 def _nothing_to_decode(source: Source, container: Any) -> MediaError:
     """Return why nothing in a container can be decoded."""
     path = source.path
     tracks = [*container.streams.video, *container.streams.audio]
-    if not tracks and len(container.streams):
-        return UnsupportedMediaError(path, "contains neither audio nor video, only other tracks", "Exclude it.")
+    if not tracks and any(stream.type == "subtitle" for stream in container.streams):
+        return UnsupportedMediaError(path, "contains subtitles, but neither audio nor video", "Extract them as .srt.")
     if is_initialization_segment(source):
         cause = "its tracks contain nothing, as in the initialization segment of a stream"
         return UnsupportedMediaError(path, cause, "Join it with the segments that belong to it.")

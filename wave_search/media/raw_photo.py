@@ -66,15 +66,15 @@ def _jpegs(file: BinaryIO) -> Iterator[tuple[int, int, int]]:
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         at = data.find(_START, 0, _SEARCH_BYTES)
         while at >= 0:
-            size = _jpeg_size(data[at : at + _HEADER_BYTES])
+            size = _jpeg_size(data, at)
             if size is not None:
                 yield (at, *size)
             at = data.find(_START, at + 2, _SEARCH_BYTES)
 
 
-def _jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """Return the width and height of a JPEG image from its header; None if it is not the header of a picture."""
-    at = 2
+def _jpeg_size(data: mmap.mmap, at: int) -> tuple[int, int] | None:
+    """Return width and height of the JPEG image at a position; None if there is not the header of a picture."""
+    at += 2
     while data[at : at + 1] == b"\xff" and at + 9 < len(data):
         marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4])
         if marker in _FRAMES:

@@ -196,6 +196,8 @@ def _program_scheme(file: BinaryIO, offset: int) -> str | None:
     """Return whether sectors of a DVD are scrambled, of which some always are not."""
     data = os.pread(file.fileno(), _SAMPLE_BYTES, offset)
     sectors = [data[at + 14 : at + 21] for at in range(0, len(data) - 20, 2048) if data[at : at + 4] == b"\0\0\x01\xba"]
+    # Packs of MPEG-1 are shorter, and never encrypted.
+    sectors = [sector for sector in sectors if sector[:3] == b"\0\0\x01"]
     content = [sector for sector in sectors if sector[3] in (0xBD, *range(0xC0, 0xF0)) and sector[6] & 0xC0 == 0x80]
     scrambled = sum(sector[6] & 0x30 != 0 for sector in content)
     return "CSS" if 10 * scrambled > len(content) else None

@@ -46,7 +46,7 @@ _SOUND_SUFFIXES = {
     ".truehd", ".tta", ".voc", ".w64", ".wav", ".wave", ".weba", ".wma", ".wv", ".wve",
 }
 _VIDEO_SUFFIXES = {
-    ".264", ".265", ".266", ".3g2", ".3gp", ".3gp2", ".3gpp", ".amv", ".asf", ".av1", ".avi", ".avs2", ".cmfa",
+    ".264", ".265", ".266", ".3g2", ".3gp", ".3gp2", ".3gpp", ".amv", ".asf", ".av1", ".avi", ".cmfa",
     ".cmfv", ".dif", ".divx", ".dv", ".dvr-ms", ".evo", ".f4p", ".f4v", ".flv", ".gxf", ".h264", ".h265", ".h266",
     ".hevc", ".ismv", ".ivf", ".m1v", ".m2p", ".m2t", ".m2ts", ".m2v", ".m4s", ".m4v", ".mjpeg", ".mjpg", ".mk3d",
     ".mkv", ".mov", ".mp4", ".mp4v", ".mpe", ".mpeg", ".mpg", ".mpv", ".mts", ".mxf", ".nsv", ".nut", ".obu",
@@ -147,7 +147,10 @@ def leading_bytes(file: BinaryIO) -> int:
 
 def is_playlist(head: bytes) -> bool:
     """Return whether the first bytes are those of a playlist or a script that names other files."""
-    return head.removeprefix(codecs.BOM_UTF8).lstrip().startswith(_PLAYLIST_STARTS)
+    text = head.removeprefix(codecs.BOM_UTF8).lstrip()
+    if text.startswith(b"<?xml"):
+        return any(start in text for start in _PLAYLIST_STARTS if start.startswith(b"<"))
+    return text.startswith(_PLAYLIST_STARTS)
 
 
 def is_text(head: bytes) -> bool:

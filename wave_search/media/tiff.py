@@ -54,7 +54,7 @@ def tiff_layout(source: Source) -> TiffLayout | None:
     import tifffile
 
     try:
-        with tifffile.TiffFile(source.reader()) as tiff:
+        with tifffile.TiffFile(_file(source)) as tiff:
             page = tiff.pages.first
             pages = [page, *(page.pages or ())]
             return TiffLayout(
@@ -82,7 +82,7 @@ def read_deep_tiff(source: Source) -> NDArray[np.uint8] | None:
     import tifffile
 
     try:
-        with tifffile.TiffFile(source.reader()) as tiff:
+        with tifffile.TiffFile(_file(source)) as tiff:
             page = tiff.pages.first
             samples = page.asarray()
             planar = page.samplesperpixel > 1 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE
@@ -130,9 +130,14 @@ def eight_bit(samples: NDArray[Any], bits: int | None = None) -> NDArray[np.uint
     if low < 0.0 or high > 1.0:
         low = float(values.min())
         values -= low
-        values /= max(high - low, np.finfo(np.float32).tiny)
+        values /= (high - low) or 1.0
     values *= 255.0
     return np.rint(values).astype(np.uint8)
+
+
+def _file(source: Source) -> Any:
+    """Return a reader of the file; tifffile needs only part of what its annotations ask for."""
+    return source.reader()
 
 
 def _is_raw(page: Any) -> bool:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wave_search.ann import covered
+from wave_search.files import as_path
+from wave_search.reports import Skipped
 from wave_search.types import ColumnInfo
 
 if TYPE_CHECKING:
@@ -55,6 +57,8 @@ class IndexInfo:
     """Indexed files."""
     skipped: int
     """Number of files that could not be used."""
+    damaged: tuple[Skipped, ...]
+    """Indexed files of which a part is missing or cannot be decoded, and why; by path."""
     contents: int
     """Number of distinct contents of the files."""
     media_s: float
@@ -79,11 +83,17 @@ def describe(snapshot: Snapshot) -> IndexInfo:
         roots=tuple(Path(root) for root in manifest.roots),
         files=counts.files.get("indexed", 0),
         skipped=counts.files.get("skipped", 0),
+        damaged=_damaged(snapshot),
         contents=counts.contents,
         media_s=sum(content.duration_s or 0.0 for content in snapshot.contents().values() if content.kind != "text"),
         partitions=tuple(_partition_info(snapshot, key) for key in counts.segments),
         size_bytes=sum(snapshot.sizes_bytes().values()),
     )
+
+
+def _damaged(snapshot: Snapshot) -> tuple[Skipped, ...]:
+    rows = (row for row in snapshot.files().values() if row.cause and row.content_id is not None)
+    return tuple(Skipped(as_path(row.path), row.cause, row.remedy) for row in sorted(rows, key=lambda row: row.path))
 
 
 def own_columns(snapshot: Snapshot) -> tuple[ColumnInfo, ...]:

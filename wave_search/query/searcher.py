@@ -70,7 +70,8 @@ class Searcher:
         """
         held = self._held
         if not held:
-            raise UsageError("the index is empty", "Add media with `wave-search index PATH`.")
+            remedy = "Add media with `wave-search index PATH`; a run in progress adds its work every 30 seconds."
+            raise UsageError("the index is empty", remedy)
         if target == "any":
             return tuple(self._key(modality, instruction) for modality in held)
         if target in held:  # Modality is a StrEnum

@@ -13,7 +13,7 @@ import numpy as np
 
 from wave_search.errors import IndexCorruptError
 from wave_search.store import schema
-from wave_search.store.files import RESTORE
+from wave_search.store.files import RESTORE, read_error
 from wave_search.store.schema import CONTENTS, FILES, SEGMENTS
 from wave_search.types import Modality, PartitionKey
 
@@ -52,14 +52,17 @@ class SegmentColumns:
             IndexStateError: it cannot be read now.
         """
         count = tables.count(SEGMENTS)
-        found = cls(
-            ids=np.empty(count, np.int64),
-            content_ids=np.empty(count, np.int64),
-            start_s=np.empty(count),
-            stop_s=np.empty(count),
-            codes=np.empty(count, np.uint16),
-            keys=tuple(keys),
-        )
+        try:
+            found = cls(
+                ids=np.empty(count, np.int64),
+                content_ids=np.empty(count, np.int64),
+                start_s=np.empty(count),
+                stop_s=np.empty(count),
+                codes=np.empty(count, np.uint16),
+                keys=tuple(keys),
+            )
+        except (MemoryError, ValueError) as error:
+            raise read_error(tables.place, f"there is not enough memory for {count:,} segments") from error
         begin = 0
         for batch in schema.merged(tables.batches(SEGMENTS, _COLUMNS, None, _BATCH_ROWS), _BATCH_ROWS):
             rows = slice(begin, begin + batch.num_rows)

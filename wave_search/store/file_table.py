@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wave_search.errors import IndexCorruptError
 from wave_search.store import schema
+from wave_search.store.files import DISTRUST
 from wave_search.store.rows import FileRow
 
 if TYPE_CHECKING:
@@ -62,6 +64,12 @@ class FileTable(Mapping[bytes, FileRow]):
         self._paths = self._columns[0]
         self._index = _KeyIndex(self._paths)
         self.content_ids: NDArray[np.int64] = np.asarray(self._table.column("content_id").fill_null(-1), np.int64)
+        status = self._table.column("status")
+        is_indexed = np.array([value == "indexed" for value in status.dictionary.to_pylist()], np.bool_)
+        if (is_indexed[np.asarray(status.indices)] != (self.content_ids >= 0)).any():
+            raise IndexCorruptError(
+                "the index holds files that have both a content and a cause to be skipped", DISTRUST
+            )
 
     def distinct(self) -> int:
         """Return the number of distinct paths, which is lower than that of rows only in a damaged index."""

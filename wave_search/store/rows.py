@@ -128,8 +128,10 @@ class FileRow:
     """None if the file is skipped."""
     status: Literal["indexed", "skipped"] = "indexed"
     cause: str = ""
-    """Reason why it is skipped."""
+    """Reason why it is skipped, or only partly indexed."""
     remedy: str = ""
+    too_long_s: float | None = None
+    """Its duration, if it is skipped because it is longer than the maximum of the run."""
 
     def __post_init__(self) -> None:
         if (self.status == "indexed") != (self.content_id is not None):
@@ -154,6 +156,8 @@ class ContentRow:
     channels: int | None = None
     audio_tracks: int = 0
     """Number of audio tracks in the file, whether they are embedded or not."""
+    timecode: str | None = None
+    """SMPTE time code of the first frame, as cameras and editors write it: "01:00:00:00"."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,19 @@ if TYPE_CHECKING:
 
 FILES, CONTENTS, SEGMENTS, METADATA = "files", "contents", "segments", "metadata"
 NAMES = (FILES, CONTENTS, SEGMENTS, METADATA)
-FILE_COLUMNS = ("path_bytes", "root", "size_bytes", "mtime_ns", "device", "content_id", "status", "cause", "remedy")
+FILE_COLUMNS = (
+    *("path_bytes", "root", "size_bytes", "mtime_ns", "device"),
+    *("content_id", "status", "cause", "remedy", "too_long_s"),
+)
 CONTENT_COLUMNS = ("content_id", *(field.name for field in fields(ContentRow)))
 METADATA_COLUMNS = ("path_bytes", "digest", "values")
+OPTIONAL = {
+    FILES: frozenset({"content_id"}),
+    CONTENTS: frozenset(field.name for field in fields(ContentRow) if field.default is None),
+    SEGMENTS: frozenset({"start_s", "stop_s", "text"}),
+    METADATA: frozenset[str](),
+}
+"""Columns of each table that may lack a value."""
 SEGMENT_COLUMNS = tuple(field.name for field in fields(SegmentRow))
 
 
@@ -43,6 +53,7 @@ def schemas(dim: int) -> dict[str, Any]:
                 ("status", pa.string()),
                 ("cause", pa.string()),
                 ("remedy", pa.string()),
+                ("too_long_s", pa.float64()),
             ]
         ),
         CONTENTS: pa.schema(
@@ -60,6 +71,7 @@ def schemas(dim: int) -> dict[str, Any]:
                 ("sample_rate_hz", pa.int32()),
                 ("channels", pa.int32()),
                 ("audio_tracks", pa.int32()),
+                ("timecode", pa.string()),
             ]
         ),
         SEGMENTS: pa.schema(

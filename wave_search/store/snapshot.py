@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wave_search.errors import IndexStateError
+from wave_search.errors import IndexCorruptError, IndexStateError
 from wave_search.store import checksums, embedding_cache, files, manifest, schema, tables
 from wave_search.store.columns import Durations, FilePaths, SegmentColumns, or_none
 from wave_search.store.file_table import ContentIds, FileTable, Metadata
+from wave_search.store.files import DISTRUST
 from wave_search.store.local_files import LocalFiles
 from wave_search.store.rows import Counts, Partition, SegmentRow
 from wave_search.store.schema import CONTENTS, FILES, METADATA, SEGMENTS
@@ -72,7 +73,7 @@ class Snapshot:
     def __init__(self, store: FileStore, state: Manifest) -> None:
         self.store = store
         self.manifest = state
-        self._tables = Tables.open(store, state.table_versions, manifest.name_of(state.version))
+        self._tables = Tables.open(store, state.model.dim, state.table_versions, manifest.name_of(state.version))
 
     @property
     def dir(self) -> Path:
@@ -261,8 +262,11 @@ class Snapshot:
 
     @cached_property
     def _metadata(self) -> Metadata:
-        rows = schema.metadata_rows(self._tables.read(METADATA, schema.METADATA_COLUMNS))
-        return Metadata(self.manifest.columns, rows)
+        rows = self._tables.read(METADATA, schema.METADATA_COLUMNS)
+        try:
+            return Metadata(self.manifest.columns, schema.metadata_rows(rows))
+        except (ValueError, RecursionError) as error:
+            raise IndexCorruptError(f"the metadata of {self.store.url()} cannot be read: {error}", DISTRUST) from error
 
     def count_metadata(self) -> int:
         """Return the number of rows of the metadata table."""

@@ -8,7 +8,7 @@ import unicodedata
 from datetime import datetime
 from pathlib import Path
 from threading import Event, Lock, Thread
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -39,6 +39,7 @@ _OF_CONTENTS = (
     "sample_rate_hz",
     "channels",
     "audio_tracks",
+    "timecode",
 )
 _OF_SEGMENTS = ("modality", "start_s", "stop_s", "text")
 BUILT_IN = (*_OF_FILES, *_OF_CONTENTS, *_OF_SEGMENTS)
@@ -55,7 +56,6 @@ _SETTINGS = {
     "temp_directory": "",
     "lock_configuration": "true",
 }
-T = TypeVar("T")
 DEFAULT_TIMEOUT_S = 30.0
 THREAD_NAME = "SQL condition"
 """Of the thread that evaluates a condition."""
@@ -169,7 +169,7 @@ class SqlFilter:
         segment_ids, files = (np.asarray(rows.column(name), np.int64) for name in ("segment_id", "file_number"))
         return Selection(segment_ids, files, self._number_of)
 
-    def _within(self, work: Callable[[], T], timeout_s: float) -> T:
+    def _within(self, work: Callable[[], Any], timeout_s: float) -> Any:
         """Return the result of some work on the connection, done in a thread.
 
         While DuckDB works, Ctrl-C does not reach the thread that waits for it. Some functions cannot be interrupted

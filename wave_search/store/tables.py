@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from wave_search.errors import IndexCorruptError, IndexStateError
-from wave_search.store.files import RESTORE, read_error, write_error
-from wave_search.store.schema import NAMES, schemas
+from wave_search.store.files import DISTRUST, RESTORE, read_error, write_error
+from wave_search.store.schema import NAMES, OPTIONAL, schemas
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -73,30 +73,36 @@ class Tables:
         return cls(store, tables, None)
 
     @classmethod
-    def open(cls, store: FileStore, versions: Mapping[str, int], pin: str) -> Tables:
+    def open(cls, store: FileStore, dim: int, versions: Mapping[str, int], pin: str) -> Tables:
         """Open for reading.
 
         Args:
             store: the files of the index.
+            dim: of the vectors.
             versions: of each table.
             pin: while this file exists, these versions are not removed.
 
         Raises:
-            IndexCorruptError: a table or its version is missing or damaged.
+            IndexCorruptError: a table or its version is missing or damaged, or has other columns.
             IndexStateError: the versions were removed, or cannot be read now.
         """
         try:
             with read_errors(store, pin):
-                return cls(store, _opened(store, versions), pin)
+                tables = _opened(store, versions)
+                found = {name: table.schema for name, table in tables.items()}
         except IndexCorruptError as error:
             # Lance opens the latest version first, which may be an empty file after a power failure.
             if _later_versions(store, versions) and _has_versions(store, versions):
                 remedy = "Run `wave-search optimize`: it removes what an interrupted run has left."
                 raise IndexCorruptError(error.message, remedy) from error
             raise
+        for name, expected in schemas(dim).items():
+            if not found[name].equals(expected):
+                raise IndexCorruptError(f"the table {name} in {store.url(FOLDER)} has other columns", DISTRUST)
+        return cls(store, tables, pin)
 
     @classmethod
-    def open_for_writing(cls, store: FileStore, versions: Mapping[str, int], pin: str) -> Tables:
+    def open_for_writing(cls, store: FileStore, dim: int, versions: Mapping[str, int], pin: str) -> Tables:
         """Open for writing. Each table is restored to its version: later ones were left by an uncommitted writer.
 
         Raises:
@@ -104,12 +110,12 @@ class Tables:
             IndexStateError: as for `open`; or the disk cannot be written.
         """
         try:
-            pinned = cls.open(store, versions, pin)
+            pinned = cls.open(store, dim, versions, pin)
         except IndexCorruptError:
             if not (later := _later_versions(store, versions)):
                 raise
             store.delete(later)
-            pinned = cls.open(store, versions, pin)
+            pinned = cls.open(store, dim, versions, pin)
         with write_errors(pinned.place):
             for name, table in pinned._tables.items():
                 table.checkout_latest()
@@ -125,12 +131,13 @@ class Tables:
     def read(self, name: str, columns: Sequence[str], where: str | None = None) -> Any:
         """Read an Arrow table, rows in the order in which they were added unless `where` names them one by one."""
         with read_errors(self._store, self._pin):
-            return self._query(name, columns, where).to_arrow()
+            return self._complete(name, self._query(name, columns, where).to_arrow())
 
     def batches(self, name: str, columns: Sequence[str], where: str | None, rows: int) -> Iterator[Any]:
         """Stream Arrow record batches of at most `rows`, in the order in which they were added."""
         with read_errors(self._store, self._pin):
-            yield from self._query(name, columns, where).to_batches(rows)
+            for batch in self._query(name, columns, where).to_batches(rows):
+                yield self._complete(name, batch)
 
     def take(self, name: str, columns: Sequence[str], places: Sequence[int]) -> Any:
         """Read the rows at ascending, distinct positions as an Arrow table, in their order."""
@@ -212,6 +219,17 @@ class Tables:
                     made = min(one["timestamp"] for one in table.list_versions() if one["version"] in kept[name])
                     age = max(datetime.now() - made, timedelta(0)) + _MARGIN
                 table.optimize(cleanup_older_than=age)
+
+    def _complete(self, name: str, rows: Any) -> Any:
+        """Return some rows of a table.
+
+        Raises:
+            IndexCorruptError: a value is missing in a column that always has one.
+        """
+        for column in rows.schema.names:
+            if column not in OPTIONAL[name] and rows.column(column).null_count:
+                raise IndexCorruptError(f"{self.place} holds {name} without {column}", DISTRUST)
+        return rows
 
     def _query(self, name: str, columns: Sequence[str], where: str | None) -> Any:
         query = self._tables[name].search().select(list(columns))

@@ -12,7 +12,7 @@ from wave_search.errors import IndexNotFoundError, IndexStateError
 from wave_search.files import LAST_HITS
 from wave_search.store import checksums, embedding_cache, local_files, manifest, schema, shards, tables
 from wave_search.store.cleanup import foreign_files, unreferenced_files, unused_shards
-from wave_search.store.files import RESTORE
+from wave_search.store.files import DISTRUST, RESTORE
 from wave_search.store.local_files import LocalFiles
 from wave_search.store.rows import Problem, ShardRef
 from wave_search.store.shards import check_folder, damaged, read_bytes, shard_folder
@@ -82,10 +82,13 @@ def _problem(error: IndexStateError) -> Problem:
 
 
 def _check_meaning(snapshot: Snapshot) -> Iterator[Problem]:
-    yield from _check_files(snapshot)
-    yield from _check_metadata(snapshot)
-    yield from _check_segments(snapshot)
-    yield from _check_shards(snapshot)
+    try:
+        yield from _check_files(snapshot)
+        yield from _check_metadata(snapshot)
+        yield from _check_segments(snapshot)
+        yield from _check_shards(snapshot)
+    except (ValueError, TypeError, LookupError, ArithmeticError) as error:
+        yield Problem(f"the tables hold a value that no index has: {error}", DISTRUST)
 
 
 def _check_files(snapshot: Snapshot) -> Iterator[Problem]:
@@ -170,7 +173,13 @@ def check_shard(snapshot: Snapshot, ref: ShardRef | CodebookRef) -> None:
 
 def _covers(snapshot: Snapshot, shard: ShardRef) -> bool:
     """Check that a shard has all ids that it should cover. Its ids are in ids.npy, so that this needs no faiss."""
-    ids = np.load(io.BytesIO(read_bytes(snapshot.shard_dir(shard), "ids.npy")))
+    folder = snapshot.shard_dir(shard)
+    try:
+        ids = np.load(io.BytesIO(read_bytes(folder, "ids.npy")))
+    except IndexStateError:
+        raise
+    except Exception as error:  # numpy parses the header as Python
+        raise damaged(folder, f"ids.npy is not valid: {error}") from error
     live = snapshot.partition(shard.key).ids
     covered = live[(live >= shard.first_id) & (live < shard.stop_id)]
     return len(ids) == shard.count and bool(np.isin(covered, ids).all())

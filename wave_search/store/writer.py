@@ -73,7 +73,8 @@ class Writer:
             held.enter_context(self._store.lock())
             state = manifest.newest(self._store)
             self._on_disk = set(self._store.list(tables.FOLDER))
-            self._tables = Tables.open_for_writing(self._store, state.table_versions, manifest.name_of(state.version))
+            pin = manifest.name_of(state.version)
+            self._tables = Tables.open_for_writing(self._store, state.model.dim, state.table_versions, pin)
             self.snapshot = Snapshot(self._store, state)
             self._read()
             self._usable = True

@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 _STILL_S = 5.0
 """Duration of a still image on a timeline, in seconds."""
 _RATE = 1000.0
-"""Time base of timeline clips without a frame rate: milliseconds."""
+"""Time base of timeline clips without a standard frame rate: milliseconds."""
+_NTSC_RATES = tuple(1000 * rate / 1001 for rate in (24, 30, 48, 60, 120))
+_SAME_RATE = 0.0005
+"""Tolerance of rates that containers declare; 24 and 24000/1001 differ by 0.001."""
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""Beginnings of texts that spreadsheets take for formulas, which may start programs."""
 _TRACKS = {
     "Video": (Modality.VIDEO, Modality.AV, Modality.IMAGE),
     "Audio": (Modality.AUDIO, Modality.AV),
@@ -50,7 +55,10 @@ def format_of(path: Path) -> Format:
 
 
 def to_csv(hits: Sequence[Hit]) -> bytes:
-    """Return a CSV table with a header; paths keep the bytes of the file system."""
+    """Return a CSV table with a header; paths keep the bytes of the file system.
+
+    A text that a spreadsheet would take for a formula is preceded by an apostrophe, which spreadsheets do not show.
+    """
     records = [hit_record(hit) for hit in hits]
     if not records:
         return b""
@@ -58,10 +66,14 @@ def to_csv(hits: Sequence[Hit]) -> bytes:
     table = csv.DictWriter(text, list(records[0]))
     table.writeheader()
     table.writerows(
-        {name: ", ".join(value) if isinstance(value, list) else value for name, value in record.items()}
+        {name: _cell(", ".join(value) if isinstance(value, list) else value) for name, value in record.items()}
         for record in records
     )
     return text.getvalue().encode("utf-8", "surrogateescape")
+
+
+def _cell(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def to_jsonl(hits: Sequence[Hit]) -> bytes:
@@ -70,7 +82,7 @@ def to_jsonl(hits: Sequence[Hit]) -> bytes:
 
 
 def to_m3u8(hits: Sequence[Hit]) -> bytes:
-    """Return an M3U8 playlist. VLC-compatible players start and stop at the range of each hit."""
+    """Return an M3U8 playlist. VLC on desktops starts and stops at the range of each hit; mpv plays whole files."""
     lines = ["#EXTM3U"]
     for hit in hits:
         length_s = hit.duration_s or -1.0
@@ -87,7 +99,8 @@ def to_otio(hits: Sequence[Hit]) -> bytes:
     """Return an OpenTimelineIO timeline with the hits in sequence, on a video and an audio track.
 
     Each clip is the range of a hit; its media reference is the whole file, and a marker shows the best segment with
-    its scores. Text hits are omitted.
+    its scores. Rates are standard ones, such as 24000/1001, and times begin at the source time code of a file that has
+    one. Text hits are omitted.
 
     Raises:
         WaveSearchError: OpenTimelineIO is not installed.
@@ -108,12 +121,12 @@ def to_otio(hits: Sequence[Hit]) -> bytes:
 
 
 def _clip(otio: Any, hit: Hit) -> Any:
-    fps = hit.columns.get("fps")
-    rate = float(fps) if isinstance(fps, int | float) and hit.modality is not Modality.AUDIO else _RATE
+    rate = _rate(hit)
+    begin = _begin(otio, hit, rate)
 
     def span(start_s: float, stop_s: float) -> Any:
         # Both ends are rounded to frames, which keeps adjacent ranges adjacent.
-        start, stop = (otio.opentime.RationalTime(round(at * rate), rate) for at in (start_s, stop_s))
+        start, stop = (otio.opentime.RationalTime(begin + round(at * rate), rate) for at in (start_s, stop_s))
         return otio.opentime.TimeRange.range_from_start_end_time(start, stop)
 
     start_s, stop_s = hit.start_s or 0.0, hit.stop_s or _STILL_S
@@ -134,6 +147,26 @@ def _clip(otio: Any, hit: Hit) -> Any:
     )
 
 
+def _rate(hit: Hit) -> float:
+    """Return the rate of a clip: the frame rate of its file if that is a standard one."""
+    fps = hit.columns.get("fps")
+    if not isinstance(fps, int | float) or hit.modality is Modality.AUDIO:
+        return _RATE
+    nearest = min((*_NTSC_RATES, float(max(round(fps), 1))), key=lambda rate: abs(rate - fps))
+    return nearest if abs(nearest - fps) < _SAME_RATE * fps else _RATE
+
+
+def _begin(otio: Any, hit: Hit, rate: float) -> int:
+    """Return the frame number of the source time code, 0 if the file has none."""
+    timecode = hit.columns.get("timecode")
+    if not isinstance(timecode, str) or rate == _RATE:
+        return 0
+    try:
+        return int(otio.opentime.from_timecode(timecode, rate).value)
+    except ValueError:  # not a time code at this rate
+        return 0
+
+
 def _title(hit: Hit) -> str:
     return printable(hit.path.name)
 
@@ -142,5 +175,5 @@ _FORMATS = {
     ".csv": Format(to_csv),
     ".jsonl": Format(to_jsonl),
     ".m3u8": Format(to_m3u8),
-    ".otio": Format(to_otio, ("fps",)),
+    ".otio": Format(to_otio, ("fps", "timecode")),
 }

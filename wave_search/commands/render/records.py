@@ -47,6 +47,7 @@ def report_record(report: IndexReport) -> dict[str, Any]:
     """Return the report of a run of `index` as a record."""
     record = asdict(report)
     record["skipped"] = [{**asdict(skipped), "path": str(skipped.path)} for skipped in report.skipped]
+    record["slow"] = [{**asdict(slow), "path": str(slow.path)} for slow in report.slow]
     record["unreachable"] = [str(folder) for folder in report.unreachable]
     record["segments"] = {modality.value: count for modality, count in report.segments.items()}
     return record
@@ -67,6 +68,7 @@ def info_record(info: IndexInfo) -> dict[str, Any]:
         "roots": [str(root) for root in info.roots],
         "files": info.files,
         "skipped": info.skipped,
+        "damaged": [{**asdict(file), "path": str(file.path)} for file in info.damaged],
         "contents": info.contents,
         "media_s": info.media_s,
         "partitions": _partitions(info, ""),

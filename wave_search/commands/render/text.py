@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wave_search.query import Answer, IndexInfo
-    from wave_search.reports import IndexReport, OptimizeReport, Skipped, Training
+    from wave_search.reports import IndexReport, OptimizeReport, Skipped, SlowFile, Training
     from wave_search.store import Problem
     from wave_search.types import DuplicateGroup, Hit, Value
 
@@ -20,6 +20,9 @@ _ESCAPED_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 _MAX_SUFFIXES = 8
 """More kinds of files that are not media are listed as "others"; the report in JSON has all."""
+
+
+_DAMAGED_SHOWN = 10
 
 
 def printable(text: str | Path) -> str:
@@ -151,6 +154,13 @@ def skipped_line(skipped: Skipped) -> str:
     return f"{printable(skipped.path)}: {printable(skipped.cause)}{remedy}"
 
 
+def slow_line(slow: SlowFile) -> str:
+    """Format a file that takes long as one line: path, duration, estimate, remedy."""
+    hours = f"{slow.estimated_s / 3600:.1f} hours"
+    lasts = f"{printable(slow.path)}: lasts {clock(slow.duration_s)} and will take about {hours}"
+    return f"{lasts}. Leave such files out with --max-duration, or this one with --exclude"
+
+
 def info_rows(info: IndexInfo) -> Iterator[tuple[str, str]]:
     """Yield the properties of an index as names and values."""
     yield "index", printable(info.path)
@@ -165,7 +175,12 @@ def info_rows(info: IndexInfo) -> Iterator[tuple[str, str]]:
         yield "audio tracks", f"{printable(info.audio_track)}; {held}"
     for root in info.roots:
         yield "folder", printable(root)
-    yield "files", f"{info.files:,}, {info.contents:,} distinct contents; {info.skipped:,} skipped"
+    damaged = f", {len(info.damaged):,} damaged" if info.damaged else ""
+    yield "files", f"{info.files:,}, {info.contents:,} distinct contents; {info.skipped:,} skipped{damaged}"
+    for file in info.damaged[:_DAMAGED_SHOWN]:
+        yield "damaged", skipped_line(file)
+    if len(info.damaged) > _DAMAGED_SHOWN:
+        yield "damaged", f"and {len(info.damaged) - _DAMAGED_SHOWN:,} more: --json lists all"
     yield "audio and video", clock(info.media_s)
     for part in info.partitions:
         how = f"{part.covered:,} in IVF-PQ shards" if part.covered else "searched exactly"

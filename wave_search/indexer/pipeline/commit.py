@@ -155,6 +155,7 @@ def _file_row(file: FoundFile, content_id: int | None, failure: Failure | None) 
         status="skipped" if content_id is None else "indexed",
         cause=_encodable(failure.cause) if failure else "",
         remedy=_encodable(failure.remedy) if failure else "",
+        too_long_s=failure.too_long_s if failure else None,
     )
 
 
@@ -177,4 +178,5 @@ def _content_row(info: MediaInfo) -> ContentRow:
         sample_rate_hz=info.audio.sample_rate_hz if info.audio else None,
         channels=info.audio.channels if info.audio else None,
         audio_tracks=len(info.tracks),
+        timecode=info.timecode,
     )

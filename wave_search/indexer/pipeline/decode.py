@@ -18,6 +18,7 @@ from wave_search.indexer.pipeline.process import (
     decode_file,
     identify_file,
     is_worth_repeating,
+    too_long,
 )
 
 if TYPE_CHECKING:
@@ -193,6 +194,9 @@ class DecodeStage:
         spec = self._claims.claim(found)
         if isinstance(spec, Copy):
             self.queue.put(spec)
+            return
+        if (failed := too_long(found, spec)) is not None:
+            self.queue.put(failed)
             return
         failure: Failure | None = None
         for item in decode_file(found, spec, self._decoders):

@@ -55,6 +55,9 @@ class EmbedStage:
     def _assembly(self, event: Decoded | Ended) -> Assembly:
         if id(event.found) not in self._open:
             self._open[id(event.found)] = Assembly(event.found, event.spec)
+            info = event.found.info
+            if isinstance(event, Decoded) and info.kind in ("audio", "video"):
+                self._stats.begin_file(as_path(event.found.file.path), info.duration_s or 0.0)
         return self._open[id(event.found)]
 
     def _settle(self, event: Event) -> None:

@@ -42,6 +42,8 @@ class IndexSpec:
     """Modalities that the index holds."""
     instructions: tuple[str, ...] = ("",)
     """Instructions that each segment is embedded with; "" is the model's own prompt."""
+    max_duration_s: float | None = None
+    """Longer audio and video is not indexed; None for no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,8 @@ class Failure:
     remedy: str
     retry: bool = False
     """Whether the cause may disappear without a change of the file, so that the next run retries it."""
+    too_long_s: float | None = None
+    """Duration of the file, if the cause is that it is longer than the maximum of the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,8 @@ def process_file(file: FoundFile, spec: IndexSpec, decoders: DecoderPool, embedd
     found = identify_file(file, decoders)
     if not isinstance(found, Identified):
         return found
+    if (failed := too_long(found, spec)) is not None:
+        return failed
     assembly = Assembly(found, spec)
     end: Failure | None = None
     with closing(decode_file(found, spec, decoders)) as decoded:
@@ -142,6 +148,16 @@ def identify_file(file: FoundFile, decoders: DecoderPool) -> Identified | NotMed
     except (MediaError, OSError) as error:
         return Failed(file, _unidentified(file, error))
     return Identified(file, info) if _is_as_found(file) else Failed(file, _CHANGED)
+
+
+def too_long(found: Identified, spec: IndexSpec) -> Failed | None:
+    """Return the failure of a file that is longer than the maximum; None if it is not, or is a text."""
+    info, most_s = found.info, spec.max_duration_s
+    if most_s is None or info.kind not in ("audio", "video") or (info.duration_s or 0.0) <= most_s:
+        return None
+    cause = f"lasts {info.duration_s:.0f} s, longer than the maximum duration"
+    failure = Failure(cause, "Index it without --max-duration, or with a larger one.", too_long_s=info.duration_s)
+    return Failed(found.file, failure, info.digest)
 
 
 def decode_file(
@@ -237,7 +253,7 @@ class Assembly:
             return Failed(file, failure, info.digest)
         if not self._supported:
             return Unsupported(file, info)
-        return Indexed(file, info, tuple(self.segments), end and _damage(self.segments, end))
+        return Indexed(file, info, tuple(self.segments), _damage(info, self.segments, end))
 
 
 _CHANGED = Failure("changed while it was read", "The next run reads it again.", retry=True)
@@ -261,9 +277,14 @@ def _is_transient(error: MediaError) -> bool:
     return type(error) is MediaError
 
 
-def _damage(segments: Sequence[NewSegment], end: Failure) -> Failure:
-    stop_s = max((segment.stop_s or 0.0 for segment in segments), default=0.0)
-    return Failure(f"damaged after {stop_s:.1f} s; indexed up to there ({end.cause})", end.remedy)
+def _damage(info: MediaInfo, segments: Sequence[NewSegment], end: Failure | None) -> Failure | None:
+    whole_s = info.declared_s or info.duration_s or 0.0
+    if end is not None:
+        stop_s = max((segment.stop_s or 0.0 for segment in segments), default=0.0)
+        return Failure(f"damaged: {stop_s:.1f} of {whole_s:.1f} s ({end.cause})", end.remedy)
+    if info.declared_s is None:
+        return None
+    return Failure(f"damaged: {info.duration_s:.1f} of {whole_s:.1f} s", "Its end is missing: copy it again.")
 
 
 def _is_as_found(file: FoundFile) -> bool:

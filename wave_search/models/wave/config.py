@@ -193,7 +193,7 @@ def _check_sizes(settings: Any, name: str = "", depth: int = 0) -> None:
             _check_sizes(value, name, depth + 1)
     elif isinstance(settings, int | float) and not isinstance(settings, bool):
         is_count = name in _LAYER_COUNTS
-        most = _MAX_LAYERS if is_count else _MAX_IDS if name.endswith(_IDS) else _MAX_SIZE
+        most: float = _MAX_LAYERS if is_count else _MAX_IDS if name.endswith(_IDS) else _MAX_SIZE
         if isinstance(settings, float):
             most = _MAX_FLOAT
         if not -most <= settings <= most:  # NaN is in no range

@@ -1,0 +1,93 @@
+"""Files whose end is missing: what their headers declare, and that whole files and streams declare no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import soundfile
+
+from tests.media_samples import Encoding, chord, moving_picture, wav_bytes, write_frames, write_sound
+from wave_search.media import DecoderPool
+from wave_search.models.wave.clips import SAMPLING
+
+SECONDS = 8.0
+
+
+@pytest.fixture(scope="module")
+def decoders() -> Iterator[DecoderPool]:
+    with DecoderPool(1, SAMPLING) as running:
+        yield running
+
+
+def by_libsndfile(path: Path) -> None:
+    kinds = {"aif": "AIFF", "rf64": "RF64", "w64": "W64", "caf": "CAF", "au": "AU"}
+    kind = kinds.get(path.suffix[1:], path.suffix[1:].upper())
+    with path.open("wb") as file:
+        soundfile.write(file, chord(SECONDS, 16_000), 16_000, format=kind)
+
+
+def by_ffmpeg(codec: str) -> Callable[[Path], object]:
+    return lambda path: write_sound(path, chord(SECONDS, 16_000), 16_000, codec)
+
+
+def video(path: Path) -> None:
+    codec = {".mp4": "libx264", ".mkv": "libx264", ".avi": "mpeg4", ".flv": "flv", ".wmv": "wmv2"}[path.suffix]
+    write_frames(path, moving_picture(round(SECONDS * 8)), Encoding(codec, fps=8, key_interval=4))
+    if path.suffix == ".mp4":
+        fast = path.with_suffix(".fast.mp4")
+        with av.open(str(path)) as source, av.open(str(fast), "w", options={"movflags": "faststart"}) as target:
+            stream = target.add_stream_from_template(source.streams.video[0])
+            for packet in source.demux(video=0):
+                if packet.size:
+                    packet.stream = stream
+                    target.mux(packet)
+        fast.rename(path)
+
+
+WHOLE = {
+    "pcm.wav": by_libsndfile, "long.rf64": by_libsndfile, "pcm.aif": by_libsndfile, "pcm.au": by_libsndfile,
+    "pcm.caf": by_libsndfile, "pcm.w64": by_libsndfile, "sound.flac": by_libsndfile,
+    "constant.mp3": by_ffmpeg("libmp3lame"), "sound.m4a": by_ffmpeg("aac"), "sound.ogg": by_libsndfile,
+    "fast.mp4": video, "clip.mkv": video, "clip.avi": video, "clip.flv": video, "clip.wmv": video,
+}  # fmt: skip
+
+
+SILENT = {"sound.m4a", "sound.ogg"}
+"""Half of these cannot be opened, because the index is at the end, or declares nothing, as a stream does."""
+
+
+@pytest.fixture(scope="module")
+def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path: Path = tmp_path_factory.mktemp("whole") / request.param
+    WHOLE[request.param](path)
+    return path
+
+
+@pytest.mark.parametrize("whole", WHOLE, indirect=True)
+def test_a_whole_file_declares_no_more(decoders: DecoderPool, whole: Path) -> None:
+    info = decoders.identify(whole)
+    assert info.duration_s == pytest.approx(SECONDS, abs=0.3)
+    assert info.declared_s is None
+
+
+@pytest.mark.parametrize("whole", [name for name in WHOLE if name not in SILENT], indirect=True)
+def test_a_part_of_a_file_declares_the_whole(decoders: DecoderPool, whole: Path) -> None:
+    content = whole.read_bytes()
+    part = whole.with_stem("part")
+    part.write_bytes(content[: len(content) * 6 // 10])
+    info = decoders.identify(part)
+    assert info.duration_s is not None
+    assert 2.0 < info.duration_s < 7.0
+    assert info.declared_s == pytest.approx(SECONDS, abs=0.3)
+
+
+@pytest.mark.parametrize("declared", [0x7FFF_FFFF, 0x7FFF_F000, 0xFFFF_FFFF, 0xFFFF_FFFF - 36])
+def test_a_placeholder_for_the_length_declares_nothing(decoders: DecoderPool, tmp_path: Path, declared: int) -> None:
+    path = tmp_path / "pipe.wav"
+    sound = (chord(1.0, 16_000) * 32767).astype(np.int16)
+    path.write_bytes(wav_bytes(sound, declared_bytes=declared))
+    assert decoders.identify(path).declared_s is None
