@@ -147,6 +147,13 @@ def declared_s(container: Any) -> float:
     return 0.0 if is_broadcast(container) else declared_stop_s(container)
 
 
+def is_timed(container: Any) -> bool:
+    """Return whether a format has time stamps; raw streams of a codec have none."""
+    from av.format import Flags
+
+    return not _has(container, Flags.no_timestamps)
+
+
 def _has(container: Any, flag: Any) -> bool:
     return bool(container.format.flags & flag.value)
 
@@ -238,7 +245,8 @@ def scan_packets(
     clock = PacketClock(origin, declared_s(container), broadcast=broadcast)
     adts = is_adts(container)
     scans = {audio.index: AudioScan(clock, audio) for audio in audios}
-    pictures, tick_s = _PictureScan(), 0.0 if video is None else float(video.time_base)
+    pictures = _PictureScan(timed=is_timed(container))
+    tick_s = 0.0 if video is None else float(video.time_base)
     for packet in packets(container, [*([] if video is None else [video]), *audios]):
         if packet.stream is video:
             pictures.add(packet)
@@ -257,7 +265,6 @@ def scan_packets(
 
 class _Picture(NamedTuple):
     pts: int | None
-    dts: int | None
     duration: int
     is_key: bool
 
@@ -265,7 +272,8 @@ class _Picture(NamedTuple):
 class _PictureScan:
     """Collects the packets of a video stream, in the order in which they are stored."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, timed: bool) -> None:
+        self._timed = timed
         self.newest: int | None = None
         """The latest time stamp so far."""
         self._time_base_s = 0.0
@@ -277,10 +285,11 @@ class _PictureScan:
         if packet.is_discard:
             self._cut = True
             return
-        if packet.pts is not None:
-            self.newest = packet.pts if self.newest is None else max(self.newest, packet.pts)
+        stamp = packet.pts if self._timed else None
+        if stamp is not None:
+            self.newest = stamp if self.newest is None else max(self.newest, stamp)
         self._time_base_s = float(packet.time_base)
-        self._pictures.append(_Picture(packet.pts, packet.dts, packet.duration or 0, packet.is_keyframe))
+        self._pictures.append(_Picture(stamp, packet.duration or 0, packet.is_keyframe))
 
     def summary(self, origin_s: float, *, joined: bool) -> VideoPackets | None:
         """Return the summary, with times from `origin_s`; None without packets.
