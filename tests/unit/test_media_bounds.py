@@ -31,8 +31,9 @@ VIDEO = st.builds(
 )
 AUDIO = st.builds(AudioStream, st.just("flac"), NUMBERS, NUMBERS)
 INFO = st.builds(
-    MediaInfo, st.just("video"), st.just("mov"), st.integers(0, 2**63 - 1), st.just("0"), st.none() | FLOATS,
-    st.none() | FLOATS, st.none() | VIDEO, st.none() | AUDIO, st.none() | NUMBERS, st.none() | NUMBERS,
+    MediaInfo, st.just("video"), st.just("mov"), st.integers(0, 2**63 - 1), st.just("0"),
+    duration_s=st.none() | FLOATS, declared_s=st.none() | FLOATS, video=st.none() | VIDEO, audio=st.none() | AUDIO,
+    width=st.none() | NUMBERS, height=st.none() | NUMBERS,
 )  # fmt: skip
 
 
