@@ -33,14 +33,14 @@ _SCENE_PIXELS = 256
 """Longer side, in pixels, of the frames for scene detection; more detail only costs time."""
 _MIN_SCENE_S = 0.5
 _VARIABLE_RATE = 1000.0
+"""Numbers per second of a variable rate: see `FrameSource`."""
 _NEAR_S = 1.0
 """The first frame wanted is reached by decoding if it is not further than this."""
 _FAR_S = 20.0
 """A frame further ahead than this is reached by a seek. Key frames are usually nearer."""
-_BACK_S = (0.25, 10.0, 60.0)
+_BACK_S = (0.0, 0.25, 2.0, 10.0, 60.0)
 """Seconds before the wanted frame to seek to, in turn until a frame before it is found. Containers seek by the time of
-decoding, which is a little earlier than that of presentation, and some find no key frame nearby."""
-
+decoding, which is a little earlier than that of presentation, and transport streams find any packet, so that the next key frame may be too late."""
 _ROUNDING = 1e-3
 """Tolerance when counting frames, because times are rounded to fractions of a millisecond."""
 
