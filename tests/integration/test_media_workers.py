@@ -16,10 +16,11 @@ from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import numpy as np
 import pytest
-from PIL import Image
 
 from tests.media_decoding import ALL, arrays, decode, workers, write_wav
+from tests.media_samples import wav_bytes
 from wave_search.errors import BrokenMediaError, DecodeLimitError, MediaError, UsageError
 from wave_search.media import WHOLE, DecoderPool, Segmentation
 from wave_search.media import worker_pool as decoders_module
@@ -175,11 +176,15 @@ def test_the_time_limit_counts_what_the_decoder_computes_for_one_answer(
 
 
 def test_too_much_memory_costs_one_file(tmp_path: Path) -> None:
-    Image.new("1", (12_000, 12_000)).save(tmp_path / "large.png")
-    with DecoderPool(2, SAMPLING, memory_bytes=400 << 20) as decoders:
+    """An hour in one segment is 230 MB of samples."""
+    size = 3600 * 32_000
+    path = tmp_path / "long.wav"
+    path.write_bytes(wav_bytes(np.zeros((1, 1), np.int16), declared_bytes=size))
+    os.truncate(path, 44 + size)
+    with DecoderPool(2, SAMPLING, memory_bytes=256 << 20) as decoders:
         assert decoders.workers == 1
-        with pytest.raises(DecodeLimitError, match=r"large\.png: .*memory"):
-            decode(decoders, tmp_path / "large.png")
+        with pytest.raises(DecodeLimitError, match=r"long\.wav: .* more than 0\.25 GiB of memory"):
+            decode(decoders, path, "none")
         decode(decoders, write_wav(tmp_path / "small.wav"))
         assert 10 << 20 < decoders.peak_memory_bytes() < 600 << 20
 

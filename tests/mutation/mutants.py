@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cosmic_ray.plugins
 import parso
@@ -92,34 +92,36 @@ def operator_of(name: str) -> Operator:
 
 
 def mutants_of(path: Path, source: str) -> Iterator[Mutant]:
-    """All mutants of a file that change what it computes: not its annotations, messages or type-checking imports."""
-    passive = passive_lines(source)
+    """All mutants of a file that change what it computes."""
+    passive = passive_spans(source)
     tree = get_ast(source)
     for name in (*OPERATORS, SmallNumber.__name__, ZeroConstant.__name__):
         operator = operator_of(name)
         places = [place for node in ast_nodes(tree) for place in operator.mutation_positions(node)]
-        for occurrence, ((line, _), _) in enumerate(places):
-            if line not in passive:
-                yield Mutant(path, name, occurrence, line)
+        for occurrence, (start, _) in enumerate(places):
+            if not any(first <= start < last for first, last in passive):
+                yield Mutant(path, name, occurrence, start[0])
 
 
-def passive_lines(source: str) -> set[int]:
-    """Lines of annotations, of decorators of classes (frozen, slots), of errors that are raised, of asserts and of
-    imports for type checking."""
-    found: set[int] = set()
+def passive_spans(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """Where nothing is computed, as (line, column) of begin and end.
+
+    These are annotations, decorators of classes (frozen, slots), errors that are raised, asserts, `strict` of `zip`,
+    and imports for type checking.
+    """
+    parts: list[Any] = []
     for node in ast.walk(ast.parse(source)):
-        parts: list[ast.AST] = []
         if isinstance(node, ast.Raise | ast.Assert):
-            parts = [node]
+            parts.append(node)
         elif isinstance(node, ast.FunctionDef):
             every = [*node.args.args, *node.args.kwonlyargs, *node.args.posonlyargs]
-            parts = [part for part in (*(one.annotation for one in every), node.returns) if part]
+            parts += [part for part in (*(one.annotation for one in every), node.returns) if part]
         elif isinstance(node, ast.ClassDef):
-            parts = [*node.decorator_list]
-        elif isinstance(node, ast.AnnAssign) and node.value is None:
-            parts = [node.annotation]
-        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            parts = [node]
-        for part in parts:
-            found.update(range(part.lineno, (part.end_lineno or part.lineno) + 1))
-    return found
+            parts += node.decorator_list
+        elif isinstance(node, ast.AnnAssign):
+            parts.append(node.annotation)
+        elif (isinstance(node, ast.keyword) and node.arg == "strict") or (
+            isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        ):
+            parts.append(node)
+    return [((part.lineno, part.col_offset), (part.end_lineno, part.end_col_offset)) for part in parts]

@@ -27,12 +27,15 @@ SCHEMAS = schema.schemas(4)
 NUMBERS = st.integers() | st.integers(2**31 - 2, 2**31 + 1) | st.integers(2**63 - 2, 2**63 + 1)
 FLOATS = st.floats() | st.sampled_from([1e308, math.inf, -math.inf, math.nan, -0.0])
 VIDEO = st.builds(
-    VideoStream, NUMBERS, NUMBERS, st.just("h264"), FLOATS, NUMBERS, st.just("constant"), FLOATS, st.booleans()
-)
-AUDIO = st.builds(AudioStream, st.just("flac"), NUMBERS, NUMBERS)
+    VideoStream, width=NUMBERS, height=NUMBERS, codec=st.just("h264"), fps=FLOATS, frames=NUMBERS,
+    timing=st.just("constant"), start_s=FLOATS, by_decord=st.booleans(),
+)  # fmt: skip
+AUDIO = st.builds(AudioStream, codec=st.just("flac"), sample_rate_hz=NUMBERS, channels=NUMBERS)
 INFO = st.builds(
-    MediaInfo, st.just("video"), st.just("mov"), st.integers(0, 2**63 - 1), st.just("0"), st.none() | FLOATS,
-    st.none() | FLOATS, st.none() | VIDEO, st.none() | AUDIO, st.none() | NUMBERS, st.none() | NUMBERS,
+    MediaInfo, kind=st.just("video"), container=st.just("mov"), size_bytes=st.integers(0, 2**63 - 1),
+    digest=st.just("0"), duration_s=st.none() | FLOATS, declared_s=st.none() | FLOATS, video=st.none() | VIDEO,
+    audio=st.none() | AUDIO,
+    width=st.none() | NUMBERS, height=st.none() | NUMBERS,
 )  # fmt: skip
 
 

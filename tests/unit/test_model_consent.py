@@ -37,7 +37,7 @@ def contacts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def session(name: str, may_download: Callable[[str], bool] | None = None) -> ModelSession:
-    return ModelSession.for_index(name, LoadOptions(device="cpu"), PINNED, may_download)
+    return ModelSession.for_index(name, LoadOptions(device="cpu"), PINNED, may_download=may_download)
 
 
 def test_the_model_that_an_index_names_is_not_downloaded(contacts: list[str]) -> None:

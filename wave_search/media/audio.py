@@ -47,10 +47,6 @@ class SndfileSource:
                 return declared
         return None
 
-    def count(self) -> int:
-        """Return the number of samples by decoding all of them."""
-        return sum(len(block) for block in self.blocks(0))
-
     def blocks(self, first: int) -> Iterator[NDArray[np.float32]]:
         """Decode from sample `first` to the end. See `ChannelSource`.
 

@@ -7,7 +7,7 @@ declares lie beyond its end. Formats that are written as a stream (Ogg, MPEG-TS,
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from wave_search.errors import BrokenMediaError
 from wave_search.media.demux import open_container
@@ -15,7 +15,7 @@ from wave_search.media.demux import open_container
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from wave_search.media.source import Source
+    from wave_search.media.source import IndependentReader, Source
 
 _TOLERANCE_S = 0.1
 """Less than this may be padding, or the last frame."""
@@ -49,7 +49,8 @@ def declared_s(source: Source, size_bytes: int, found_s: float) -> float | None:
 
 
 def _whole_s(source: Source, size_bytes: int, found_s: float) -> float | None:
-    file = source.file
+    file = source.reader()
+    size_bytes -= source.offset_bytes
     if source.demuxer in ("flac", "mp3"):
         return _flac_s(file) if source.demuxer == "flac" else _mp3_s(file, size_bytes)
     if find_data := _SOUNDS.get(source.demuxer):
@@ -69,13 +70,13 @@ def _whole_s(source: Source, size_bytes: int, found_s: float) -> float | None:
     return (open_container(source).duration or 0) / 1_000_000
 
 
-def _read(file: BinaryIO, position: int, form: str) -> tuple[Any, ...]:
+def _read(file: IndependentReader, position: int, form: str) -> tuple[Any, ...]:
     """Read and unpack a few bytes; raises struct.error behind the end."""
     file.seek(position)
     return struct.unpack(form, file.read(struct.calcsize(form)))
 
 
-def _chunks(file: BinaryIO, position: int, form: str) -> Iterator[tuple[bytes, int, int]]:
+def _chunks(file: IndependentReader, position: int, form: str) -> Iterator[tuple[bytes, int, int]]:
     """Yield the name, beginning and size of the contents of chunks like those of RIFF, up to the end of the file."""
     while True:
         try:
@@ -91,7 +92,7 @@ def _known(size: int) -> int:
     return 0 if size >= _PLACEHOLDER_BYTES else size
 
 
-def _wav_data(file: BinaryIO) -> tuple[int, int]:
+def _wav_data(file: IndependentReader) -> tuple[int, int]:
     """Return the position and the declared size of the samples; 0 if it is unknown."""
     long: int | None = None
     for name, begin, size in _chunks(file, 12, "<4sI"):
@@ -102,23 +103,23 @@ def _wav_data(file: BinaryIO) -> tuple[int, int]:
     return 0, 0
 
 
-def _aiff_data(file: BinaryIO) -> tuple[int, int]:
+def _aiff_data(file: IndependentReader) -> tuple[int, int]:
     return next(((begin, _known(size)) for name, begin, size in _chunks(file, 12, ">4sI") if name == b"SSND"), (0, 0))
 
 
-def _au_data(file: BinaryIO) -> tuple[int, int]:
+def _au_data(file: IndependentReader) -> tuple[int, int]:
     begin, size = _read(file, 4, ">II")
     return begin, _known(size)
 
 
-def _caf_data(file: BinaryIO) -> tuple[int, int]:
+def _caf_data(file: IndependentReader) -> tuple[int, int]:
     for name, begin, size in _chunks(file, 8, ">4sq"):
         if name == b"data" or size < 0:  # -1: up to the end
             return begin, size
     return 0, 0
 
 
-def _w64_data(file: BinaryIO) -> tuple[int, int]:
+def _w64_data(file: IndependentReader) -> tuple[int, int]:
     position = 40
     while True:
         name, size = _read(file, position, "<16sQ")
@@ -127,13 +128,13 @@ def _w64_data(file: BinaryIO) -> tuple[int, int]:
         position += max(24, size + -size % 8)
 
 
-def _riff_end(file: BinaryIO) -> int:
+def _riff_end(file: IndependentReader) -> int:
     """Return where the last RIFF chunk of an AVI ends; long files have several."""
     ends = [begin + size for name, begin, size in _chunks(file, 0, "<4sI") if name == b"RIFF" and _known(size)]
     return ends[-1] if ends else 0
 
 
-def _mov_end(file: BinaryIO) -> int:
+def _mov_end(file: IndependentReader) -> int:
     """Return where the last box with media data ends."""
     position, end = 0, 0
     while True:
@@ -150,7 +151,7 @@ def _mov_end(file: BinaryIO) -> int:
             end = position
 
 
-def _matroska_end(file: BinaryIO) -> int:
+def _matroska_end(file: IndependentReader) -> int:
     """Return where the segment ends; 0 for a live stream, which does not tell."""
     file.seek(0)
     head = file.read(_HEAD_BYTES)
@@ -168,23 +169,23 @@ def _vint(data: bytes, position: int) -> tuple[int | None, int]:
     return (None if value == (1 << 7 * length) - 1 else value), position + length
 
 
-def _asf_end(file: BinaryIO) -> int:
+def _asf_end(file: IndependentReader) -> int:
     size, flags = _read(file, _asf_properties(file) + 40, "<Q40xI")
     return 0 if flags & 1 else size  # 1: a broadcast
 
 
-def _asf_properties(file: BinaryIO) -> int:
+def _asf_properties(file: IndependentReader) -> int:
     file.seek(0)
     return file.read(_HEAD_BYTES).index(_ASF_FILE_PROPERTIES)
 
 
-def _flv_end(file: BinaryIO) -> int:
+def _flv_end(file: IndependentReader) -> int:
     file.seek(0)
     at = file.read(_HEAD_BYTES).find(b"\0\x08filesize\0")
     return int(_read(file, at + 11, ">d")[0]) if at >= 0 else 0
 
 
-def _after_id3(file: BinaryIO) -> int:
+def _after_id3(file: IndependentReader) -> int:
     """Return the position behind ID3v2 tags."""
     position = 0
     while True:
@@ -194,14 +195,14 @@ def _after_id3(file: BinaryIO) -> int:
         position += 10 + (size[0] << 21 | size[1] << 14 | size[2] << 7 | size[3])
 
 
-def _flac_s(file: BinaryIO) -> float | None:
+def _flac_s(file: IndependentReader) -> float | None:
     """Return the duration in STREAMINFO, which is 0 samples if it was unknown when that was written."""
     name, packed = _read(file, _after_id3(file), ">4s14xQ")
     samples, rate_hz = packed & ((1 << 36) - 1), packed >> 44
     return samples / rate_hz if name == b"fLaC" and samples and rate_hz else None
 
 
-def _mp3_s(file: BinaryIO, size_bytes: int) -> float | None:
+def _mp3_s(file: IndependentReader, size_bytes: int) -> float | None:
     """Return the duration in a Xing or VBRI header, if the number of bytes in it is more than there is."""
     begin = _after_id3(file)
     file.seek(begin)
@@ -222,11 +223,11 @@ def _mp3_s(file: BinaryIO, size_bytes: int) -> float | None:
     return float(frames * _SAMPLES_PER_FRAME[version] / _MP3_RATES_HZ[version][rate])
 
 
-_SOUNDS: dict[str, Callable[[BinaryIO], tuple[int, int]]] = {
+_SOUNDS: dict[str, Callable[[IndependentReader], tuple[int, int]]] = {
     "wav": _wav_data, "aiff": _aiff_data, "au": _au_data, "caf": _caf_data, "w64": _w64_data,
 }  # fmt: skip
 """Formats of one track whose size is proportional to its duration: position and declared size of the samples."""
-_CONTAINERS: dict[str, Callable[[BinaryIO], int]] = {
+_CONTAINERS: dict[str, Callable[[IndependentReader], int]] = {
     "avi": _riff_end, "mov": _mov_end, "matroska": _matroska_end, "asf": _asf_end, "flv": _flv_end,
 }  # fmt: skip
 """Containers: position at which the file should end, at least; 0 if it is unknown."""

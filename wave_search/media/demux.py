@@ -112,11 +112,12 @@ def counts_times(container: Any) -> bool:
     return _has(container, Flags.generic_index) and not _has(container, Flags.ts_discont)
 
 
-def stamp_and_duration_s(packet: Any, *, adts: bool) -> tuple[float | None, float]:
+def stamp_and_duration_s(packet: Any, tick_s: float, *, adts: bool) -> tuple[float | None, float]:
     """Return the time stamp of a packet, None if it continues the one before it, and its duration, both in seconds.
 
     Args:
         packet: of an audio stream.
+        tick_s: time base of the stream.
         adts: whether it is of a raw AAC file. FFmpeg counts such packets at the sample rate of the first one, which is
             wrong after a change of the rate, so the header of each is read instead.
     """
@@ -125,8 +126,8 @@ def stamp_and_duration_s(packet: Any, *, adts: bool) -> tuple[float | None, floa
         rate = header[2] >> 2 & 15
         if header[0] == 0xFF and header[1] & 0xF6 == 0xF0 and rate < len(_ADTS_RATES_HZ):
             return None, 1024 * ((header[6] & 3) + 1) / _ADTS_RATES_HZ[rate]
-    stamp_s = None if packet.pts is None else float(packet.pts * packet.time_base)
-    return stamp_s, float((packet.duration or 0) * packet.time_base)
+    pts = packet.pts
+    return None if pts is None else pts * tick_s, (packet.duration or 0) * tick_s
 
 
 def is_adts(container: Any) -> bool:
@@ -245,15 +246,17 @@ def scan_packets(
     adts = is_adts(container)
     scans = {audio.index: AudioScan(clock, audio) for audio in audios}
     pictures = _PictureScan(timed=is_timed(container))
+    tick_s = 0.0 if video is None else float(video.time_base)
     for packet in packets(container, [*([] if video is None else [video]), *audios]):
         if packet.stream is video:
             pictures.add(packet)
             # Other formats do not store the time of decoding, and FFmpeg guesses it.
             stamp = packet.dts if broadcast else pictures.newest
             if stamp is not None:
-                clock.place(video.index, float(stamp * packet.time_base), 0.0)
+                clock.place(video.index, stamp * tick_s, 0.0)
         elif not packet.is_discard:
-            scans[packet.stream_index].add(*stamp_and_duration_s(packet, adts=adts), packet.pos)
+            scan = scans[packet.stream_index]
+            scan.add(*stamp_and_duration_s(packet, scan.tick_s, adts=adts), packet.pos)
     return (
         pictures.summary(origin, joined=video is not None and video.index in clock.joined),
         list(scans.values()),

@@ -160,16 +160,16 @@ class _PartReader:
     def _times(self, *, at_mark: bool) -> Iterator[Timed]:
         """Yield the packets with their times; nothing if the first one should be marked and is not."""
         offset_s, end_s, position = -origin_s(self._container), self._part.late_s, None
-        stretch = self._part.stretch
+        tick_s, stretch = float(self._audio.time_base), self._part.stretch
         for packet in packets(self._container, [self._audio]):
             begin_s = None if packet.pos == position else self._begins_s.get(packet.pos)
             if at_mark and position is None and begin_s is None:
                 return
             position = packet.pos
-            stamp_s, duration_s = stamp_and_duration_s(packet, adts=self._adts)
+            stamp_s, duration_s = stamp_and_duration_s(packet, tick_s, adts=self._adts)
             if stamp_s is None:
                 time_s = end_s if begin_s is None else begin_s
-                packet.pts = round((time_s - offset_s) / float(packet.time_base) / stretch)
+                packet.pts = round((time_s - offset_s) / tick_s / stretch)
             else:
                 offset_s = offset_s if begin_s is None else begin_s - stamp_s * stretch
                 time_s = stamp_s * stretch + offset_s

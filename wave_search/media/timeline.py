@@ -68,8 +68,9 @@ class PacketClock:
             return 0.0 if end_s is None else end_s
         if end_s is None:
             return stamp_s + self._offsets_s[-1]
-        # Packets of the other stream may still come from before the jump.
-        time_s = min((stamp_s + offset_s for offset_s in self._offsets_s[-2:]), key=lambda it: abs(it - end_s))
+        time_s = stamp_s + self._offsets_s[-1]
+        if len(self._offsets_s) > 1:  # packets of the other stream may still come from before the jump
+            time_s = min(time_s, stamp_s + self._offsets_s[-2], key=lambda it: abs(it - end_s))
         if time_s - end_s >= -_MAX_OVERLAP_S and self._plausible(stream, end_s, time_s):
             return time_s
         time_s = max(self._ends_s.values())
@@ -89,6 +90,8 @@ class AudioScan:
 
     def __init__(self, clock: PacketClock, stream: Any) -> None:
         self._clock, self._stream = clock, stream
+        self.tick_s = float(stream.time_base)
+        """Time base of the stream. To compute with fractions takes most of the time of a scan."""
         self.start_s: float | None = None
         """Of the first packet, from the beginning of the file; below 0 if its first samples are not to be played."""
         self.joined = False

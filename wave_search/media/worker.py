@@ -125,7 +125,7 @@ def _serve(request: Request) -> Iterator[MediaInfo | DecodedSegment]:
             return
         info = probe(request.path, file, os.fstat(file.fileno()).st_size)
         if info.kind in ("audio", "video") and info.duration_s is not None:
-            source = Source(request.path, file, info.container)
+            source = Source(request.path, file, info.container, info.offset_bytes)
             info = replace(info, declared_s=declared_s(source, info.size_bytes, info.duration_s))
         check_info(request.path, info)
         file.seek(0)

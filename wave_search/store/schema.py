@@ -27,7 +27,7 @@ FILE_COLUMNS = (
 CONTENT_COLUMNS = ("content_id", *(field.name for field in fields(ContentRow)))
 METADATA_COLUMNS = ("path_bytes", "digest", "values")
 OPTIONAL = {
-    FILES: frozenset({"content_id"}),
+    FILES: frozenset({"content_id", "too_long_s"}),
     CONTENTS: frozenset(field.name for field in fields(ContentRow) if field.default is None),
     SEGMENTS: frozenset({"start_s", "stop_s", "text"}),
     METADATA: frozenset[str](),
