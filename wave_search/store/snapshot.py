@@ -17,7 +17,8 @@ from wave_search.store.rows import Counts, Partition, SegmentRow
 from wave_search.store.schema import CONTENTS, FILES, METADATA, SEGMENTS
 from wave_search.store.shards import SHARDS_FOLDER, shard_folder
 from wave_search.store.sql_filter import SqlFilter
-from wave_search.store.tables import Tables, check_pin, one_of
+from wave_search.store.table_errors import check_pin
+from wave_search.store.tables import Tables, one_of
 from wave_search.types import Modality, PartitionKey
 
 if TYPE_CHECKING:

@@ -6,23 +6,21 @@ removed only on request, because readers may have opened them.
 
 from __future__ import annotations
 
-import errno
-import os
 import re
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from wave_search.errors import IndexCorruptError, IndexStateError
-from wave_search.store.files import DISTRUST, RESTORE, read_error, write_error
+from wave_search.errors import IndexCorruptError
+from wave_search.store.files import DISTRUST
 from wave_search.store.schema import NAMES, OPTIONAL, schemas
+from wave_search.store.table_errors import LANCE_FOLDER, read_errors, write_errors
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from wave_search.store.files import FileStore
 
-FOLDER = "lance"
+FOLDER = LANCE_FOLDER
 _VALUES_PER_DELETE = 10_000
 _NEVER = timedelta(days=36_500)
 """By default Lance removes versions that are a week old, and the manifest may name one of those."""
@@ -35,9 +33,6 @@ _MADE = re.compile(
     r"\.(lance|manifest|txn|arrow|bin)"
 )
 _VERSION = re.compile(r"/([0-9]+)\.manifest$")
-_NOT_FOUND = re.compile(r"Not found: /(.+)$")
-_OS_ERROR = re.compile(r"\(os error (\d+)\)")
-"""How Rust formats a system error."""
 _NOW = timedelta(milliseconds=1)
 _MARGIN = timedelta(hours=2)
 
@@ -234,92 +229,6 @@ class Tables:
     def _query(self, name: str, columns: Sequence[str], where: str | None) -> Any:
         query = self._tables[name].search().select(list(columns))
         return query.where(where) if where else query
-
-
-@contextmanager
-def read_errors(store: FileStore, pin: str | None) -> Iterator[None]:
-    """Turn exceptions of Lance while it reads the tables into index errors.
-
-    Only a missing file and content that Lance cannot decode are damage. Other errors of the system (too many open
-    files, no permission, an I/O error, no memory) say nothing about the content.
-
-    Raises:
-        IndexStateError: the version was removed, see `check_pin`; or an error of the system.
-        IndexCorruptError: a file is damaged.
-    """
-    try:
-        yield
-    except BaseException as error:
-        if not _is_of_lance(error):
-            raise
-        if pin is not None:
-            check_pin(store, pin)
-        if cause := _system_cause(error):
-            raise read_error(store.url(FOLDER), cause) from error
-        raise _damaged(store.url(FOLDER), error) from error
-
-
-def check_pin(store: FileStore, pin: str) -> None:
-    """Check that a version of an index has not been removed.
-
-    Raises:
-        IndexStateError: the file `pin`, which keeps what belongs to it from being removed, is gone.
-    """
-    folder = pin.rpartition("/")[0]
-    if all(info.name != pin for info in store.list(folder)):
-        cause = f"the version of {store.url()} that was opened has been removed"
-        raise IndexStateError(cause, "Open it again, or call refresh().")
-
-
-@contextmanager
-def write_errors(place: str) -> Iterator[None]:
-    """Turn exceptions of Lance while it writes the tables into an error with a remedy.
-
-    Raises:
-        IndexStateError: they cannot be written.
-        IndexCorruptError: a file that Lance has to read for it is missing.
-    """
-    try:
-        yield
-    except BaseException as error:
-        if not _is_of_lance(error):
-            raise
-        if _missing_file(error):
-            raise _damaged(place, error) from error
-        raise write_error(place, _first_line(error)) from error
-
-
-def _damaged(place: str, error: BaseException) -> IndexCorruptError:
-    missing = _missing_file(error)
-    what = f"{missing} is missing" if missing else f"{place} cannot be read: {_first_line(error).rstrip('.?')}"
-    return IndexCorruptError(what, RESTORE)
-
-
-def _missing_file(error: BaseException) -> str | None:
-    """Return the file that Lance has not found, None for another error."""
-    found = _NOT_FOUND.search(_first_line(error))
-    return f"/{found[1]}" if found else None
-
-
-def _is_of_lance(error: BaseException) -> bool:
-    # On damaged files Lance panics, which reaches Python as a BaseException.
-    return (
-        isinstance(error, OSError | RuntimeError | ValueError | MemoryError) or type(error).__name__ == "PanicException"
-    )
-
-
-def _system_cause(error: BaseException) -> str | None:
-    """Return the system error; None if there is none, or only a missing file."""
-    if isinstance(error, MemoryError):
-        return os.strerror(errno.ENOMEM)
-    found = _OS_ERROR.search(str(error))
-    code = int(found[1]) if found else error.errno if isinstance(error, OSError) else None
-    return None if code in (None, errno.ENOENT, errno.ENOTDIR) else f"{os.strerror(code)} ({_first_line(error)})"
-
-
-def _first_line(error: BaseException) -> str:
-    """Return the message of Lance without its source location."""
-    return re.sub(r",? /\S+\.rs:\d+:\d+", "", (str(error).splitlines() or [type(error).__name__])[0])
 
 
 def _opened(store: FileStore, versions: Mapping[str, int]) -> dict[str, Any]:

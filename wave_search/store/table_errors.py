@@ -1,0 +1,109 @@
+"""Exceptions of Lance as errors of the index: damage, or an error of the system that says nothing about the content."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from wave_search.errors import IndexCorruptError, IndexStateError
+from wave_search.store.files import RESTORE, read_error, write_error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from wave_search.store.files import FileStore
+
+LANCE_FOLDER = "lance"
+"""Folder of the tables."""
+_NOT_FOUND = re.compile(r"Not found: /(.+)$")
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
+"""How Rust formats a system error."""
+
+
+@contextmanager
+def read_errors(store: FileStore, pin: str | None) -> Iterator[None]:
+    """Turn exceptions of Lance while it reads the tables into index errors.
+
+    Only a missing file and content that Lance cannot decode are damage. Other errors of the system (too many open
+    files, no permission, an I/O error, no memory) say nothing about the content.
+
+    Raises:
+        IndexStateError: the version was removed, see `check_pin`; or an error of the system.
+        IndexCorruptError: a file is damaged.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if not _is_of_lance(error):
+            raise
+        if pin is not None:
+            check_pin(store, pin)
+        if cause := _system_cause(error):
+            raise read_error(store.url(LANCE_FOLDER), cause) from error
+        raise _damaged(store.url(LANCE_FOLDER), error) from error
+
+
+def check_pin(store: FileStore, pin: str) -> None:
+    """Check that a version of an index has not been removed.
+
+    Raises:
+        IndexStateError: the file `pin`, which keeps what belongs to it from being removed, is gone.
+    """
+    folder = pin.rpartition("/")[0]
+    if all(info.name != pin for info in store.list(folder)):
+        cause = f"the version of {store.url()} that was opened has been removed"
+        raise IndexStateError(cause, "Open it again, or call refresh().")
+
+
+@contextmanager
+def write_errors(place: str) -> Iterator[None]:
+    """Turn exceptions of Lance while it writes the tables into an error with a remedy.
+
+    Raises:
+        IndexStateError: they cannot be written.
+        IndexCorruptError: a file that Lance has to read for it is missing.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if not _is_of_lance(error):
+            raise
+        if _missing_file(error):
+            raise _damaged(place, error) from error
+        raise write_error(place, _first_line(error)) from error
+
+
+def _damaged(place: str, error: BaseException) -> IndexCorruptError:
+    missing = _missing_file(error)
+    what = f"{missing} is missing" if missing else f"{place} cannot be read: {_first_line(error).rstrip('.?')}"
+    return IndexCorruptError(what, RESTORE)
+
+
+def _missing_file(error: BaseException) -> str | None:
+    """Return the file that Lance has not found, None for another error."""
+    found = _NOT_FOUND.search(_first_line(error))
+    return f"/{found[1]}" if found else None
+
+
+def _is_of_lance(error: BaseException) -> bool:
+    # On damaged files Lance panics, which reaches Python as a BaseException.
+    return (
+        isinstance(error, OSError | RuntimeError | ValueError | MemoryError) or type(error).__name__ == "PanicException"
+    )
+
+
+def _system_cause(error: BaseException) -> str | None:
+    """Return the system error; None if there is none, or only a missing file."""
+    if isinstance(error, MemoryError):
+        return os.strerror(errno.ENOMEM)
+    found = _OS_ERROR.search(str(error))
+    code = int(found[1]) if found else error.errno if isinstance(error, OSError) else None
+    return None if code in (None, errno.ENOENT, errno.ENOTDIR) else f"{os.strerror(code)} ({_first_line(error)})"
+
+
+def _first_line(error: BaseException) -> str:
+    """Return the message of Lance without its source location."""
+    return re.sub(r",? /\S+\.rs:\d+:\d+", "", (str(error).splitlines() or [type(error).__name__])[0])
