@@ -50,6 +50,8 @@ def test_a_range_is_another_clip(embedder: ws.MediaEmbedder, tmp_path: Path) -> 
     similarity = embedder.similarity([whole, first, last], [whole, first, last])
     np.testing.assert_allclose(np.diag(similarity), 1, atol=1e-5)
     assert (similarity[~np.eye(3, dtype=bool)] < 0.99999).all()
+    open_ended = embedder.encode([ws.Audio(sound, stop_s=2), ws.Audio(sound, start_s=2)])
+    np.testing.assert_allclose(open_ended, [first, last], atol=1e-5)
 
 
 def test_similarity_takes_single_vectors_and_any_length(embedder: ws.MediaEmbedder) -> None:

@@ -118,6 +118,11 @@ def test_a_condition_that_makes_no_sense_is_explained(index: Path, where: str, m
         opened.search(vector=np.ones(DIM), where=where)
 
 
+def test_columns_are_checked_before_a_model_is_loaded(index: Path) -> None:
+    with ws.open(index) as opened, pytest.raises(UsageError, match='there is no column "nope"'):
+        opened.search(text="the model of this index cannot be loaded", columns=["nope"])
+
+
 def test_columns_are_said_of_each_hit(index: Path) -> None:
     with ws.open(index) as opened:
         hits = opened.search(
