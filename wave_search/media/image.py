@@ -50,7 +50,10 @@ def image_size(source: Source) -> tuple[int, int]:
         return (layout.height, layout.width) if swapped else (layout.width, layout.height)
     image = _open(source)
     # Pillow has already swapped the sides of a TIFF.
-    swapped = image.format != "TIFF" and image.getexif().get(_EXIF_ORIENTATION) in _SIDES_SWAPPED
+    try:
+        swapped = image.format != "TIFF" and image.getexif().get(_EXIF_ORIENTATION) in _SIDES_SWAPPED
+    except Exception as error:  # on damaged data, Pillow raises errors of any type
+        raise BrokenMediaError(source.path, f"a damaged {source.demuxer} image ({error})", CONVERT) from error
     return (image.height, image.width) if swapped else (image.width, image.height)
 
 

@@ -57,6 +57,11 @@ def tiff_layout(source: Source) -> TiffLayout | None:
         with tifffile.TiffFile(_file(source)) as tiff:
             page = tiff.pages.first
             pages = [page, *(page.pages or ())]
+            # Damaged tags may hold several numbers, which arithmetic would take for something else.
+            declared = [page.bitspersample, page.samplesperpixel]
+            declared += [side for each in pages for side in (each.imagewidth, each.imagelength)]
+            if not all(isinstance(number, int) and number > 0 for number in declared):
+                return None
             return TiffLayout(
                 width=page.imagewidth,
                 height=page.imagelength,
