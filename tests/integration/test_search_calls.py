@@ -153,6 +153,12 @@ def test_searches_in_eight_threads_while_another_adds_and_refreshes(tmp_path: Pa
         vector = embedder.encode(ws.Audio(sound))
 
     def searching(number: int, index: ws.Index) -> int:
+        try:
+            return searched(number, index)
+        finally:
+            begun[number].set()
+
+    def searched(number: int, index: ws.Index) -> int:
         rounds, same = 0, {"audio": sound} if number < 2 else {"vector": vector}
         while not ended.wait(0.02) or not rounds:  # leaves the other thread some time
             names = {hit.path.name for hit in index.search(text="x", target="text", k=100, moments=False)}
