@@ -86,6 +86,7 @@ def damage_index(index: Path, home: Path, chance: Random) -> str:
     """Change an index, and return what was done."""
     if chance.random() < 0.4:
         name = chance.choice(list(HOSTILE))
+        (index / "cache.sqlite3").unlink()  # some make one of their own
         HOSTILE[name](index, home)
         return name
     damage = chance.choice((replaced, replaced, replaced, damaged_file, forged, forged, swapped, added))
