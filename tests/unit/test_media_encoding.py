@@ -85,6 +85,12 @@ def test_a_few_foreign_words_do_not_hide_the_language() -> None:
     assert detect_encoding(data) == "cp1252"
 
 
+def test_a_long_line_of_ascii_is_read_once() -> None:
+    """A search for what is not ASCII from each of its characters would take hours."""
+    data = b"-" * 2_000_000 + b"\n" + GERMAN.encode("latin-1")
+    assert data.decode(detect_encoding(data)).endswith(GERMAN)
+
+
 def test_what_is_far_into_a_long_text_counts() -> None:
     data = b"plain words\n" * 100_000 + RUSSIAN.encode("koi8-r")
     assert data.decode(detect_encoding(data)).endswith(RUSSIAN)

@@ -47,7 +47,6 @@ _MISPLACED = re.compile(
     r"|[^\W\d_](?![\xab\xad\xb4\xb7\xbb\u2010-\u2014\u2018\u2019\u2026])[\x80-\xbf\xd7\xf7\u2000-\u2bff][^\W\d_]"
 )
 """Box drawing, and signs that no word ends with or contains, as the quotation mark in "sch\u201dn"."""
-_LINE_BEYOND_ASCII = re.compile(rb"[^\n]*[\x80-\xff][^\n]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +120,11 @@ def _sample(data: bytes) -> bytes:
     """Return lines that are not ASCII, from the whole of a text."""
     lines: list[bytes] = []
     room = _SAMPLE_BYTES
-    for match in _LINE_BEYOND_ASCII.finditer(data):
-        line = match.group()[:room]
-        if len(line) < len(match.group()):  # between words, because the cut could fall into a character
+    for whole in data.splitlines():
+        if whole.isascii():
+            continue
+        line = whole[:room]
+        if len(line) < len(whole):  # between words, because the cut could fall into a character
             return b"\n".join([*lines, line[: line.rfind(b" ") + 1] or line])
         lines.append(line)
         room -= len(line)
