@@ -220,6 +220,7 @@ def _cache(*statements: str) -> Builder:
     """Put an SQLite file of one's own making in the place of the cache."""
 
     def build(index: Path, _home: Path) -> None:
+        (index / "cache.sqlite3").unlink(missing_ok=True)
         with closing(sqlite3.connect(index / "cache.sqlite3")) as database, database:
             for statement in statements:
                 database.execute(statement)

@@ -48,14 +48,15 @@ RESERVED = (*BUILT_IN, *OF_HITS, "segment_id", "content_id", "file_number", "ran
 """Names that user-defined columns cannot have: these, and the other fields of a hit."""
 _SETTINGS = {
     # An expression is a request, not a program: no files, no network, no variables of the caller, no other settings.
+    "memory_limit": "1GiB",
+    "temp_directory": "",  # may not be changed after the next one
     "enable_external_access": "false",
     "autoload_known_extensions": "false",
     "autoinstall_known_extensions": "false",
     "python_enable_replacements": "false",
-    "memory_limit": "1GiB",
-    "temp_directory": "",
     "lock_configuration": "true",
 }
+"""In this order; DuckDB applies those of `connect` in any."""
 DEFAULT_TIMEOUT_S = 30.0
 THREAD_NAME = "SQL condition"
 """Of the thread that evaluates a condition."""
@@ -124,7 +125,9 @@ class SqlFilter:
     def _connect(self) -> None:
         import duckdb
 
-        self._connection = duckdb.connect(":memory:", config={**_SETTINGS})
+        self._connection = duckdb.connect(":memory:")
+        for setting, value in _SETTINGS.items():
+            self._connection.execute(f"SET {setting} = '{value}'")
         for name, table in zip(("files", "segments"), self._tables, strict=True):
             self._connection.register(name, table)
         columns = ", ".join(_quoted(name) for name in self.names)
