@@ -110,7 +110,7 @@ def publish(path: Path, tally: Tally) -> None:
         "hangs over a minute": str(sum("no sign of life" in text for text in said)),
         "files outside of the index touched": str(sum("outside of the index" in text for text in said)),
         "servers called": str(sum("called a server" in text for text in said)),
-        "all violations": str(len(said)),
+        "all violations": f"{len(said)}, of which {sum(j.what == 'kill' for j in tally.violations)} after kills",
         "longest wait for a file": f"{tally.longest_wait_s:.1f} s",
         "peak memory": f"{tally.peak_bytes / 2**20:.0f} MiB, of a run and its decoders together",
     }
