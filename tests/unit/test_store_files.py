@@ -14,7 +14,7 @@ import pytest
 
 from tests.unit.test_store_manifest import STATE
 from wave_search.errors import IndexCorruptError, IndexLockedError, IndexNotFoundError, IndexStateError
-from wave_search.store import ChecksumsRef, CodebookRef, LocalFiles, Manifest, ShardRef, checksums, manifest
+from wave_search.store import ChecksumsRef, CodebookRef, LocalFiles, Manifest, ShardRef, checksums, manifest, tables
 from wave_search.store.cleanup import cleanup, foreign_files, unreferenced_files, unused_shards
 from wave_search.store.files import FileInfo, FileStore, read_error, size_bytes
 from wave_search.store.schema import NAMES
@@ -375,3 +375,20 @@ def test_what_cannot_be_read_now_is_never_removed(memory: MemoryFiles, name: str
     assert not isinstance(caught.value, IndexCorruptError)
     assert names(memory) == before
     assert spy.kept is None
+
+
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [
+        ("lance/files.lance/data/01ab-2.lance", True),
+        ("lance/files.lance/data/.tmpJSTG2Z", True),
+        ("lance/files.lance/_versions/18446744073709551613.manifest#1", True),
+        ("lance/files.lance/_versions/latest_version_hint.json#2", True),
+        ("lance/files.lance/data/thesis.txt", False),
+        ("lance/files.lance/data/.tmp", False),
+        ("lance/other.lance/data/01ab-2.lance", False),
+        ("lance/files.lance/01ab-2.lance", False),
+    ],
+)
+def test_names_that_lance_gives(name: str, made: bool) -> None:
+    assert tables.is_made(name) is made

@@ -29,9 +29,10 @@ _LAST_NAME = 2**64 - 1
 HINT = "latest_version_hint.json"
 """The only Lance file that changes. A crash may leave it incomplete; nothing depends on it."""
 _MADE = re.compile(
-    rf"{FOLDER}/({'|'.join(NAMES)})\.lance/(data|_versions|_transactions|_deletions)/[0-9a-f-]+"
-    r"\.(lance|manifest|txn|arrow|bin)"
+    rf"{FOLDER}/({'|'.join(NAMES)})\.lance/(data|_versions|_transactions|_deletions)/"
+    rf"(([0-9a-f-]+\.(lance|manifest|txn|arrow|bin)|{re.escape(HINT)})(#[0-9]+)?|\.tmp[0-9A-Za-z]{{6}})"
 )
+"""The last two are those of files that a crash left unfinished."""
 _VERSION = re.compile(r"/([0-9]+)\.manifest$")
 _NOW = timedelta(milliseconds=1)
 _MARGIN = timedelta(hours=2)
