@@ -99,9 +99,9 @@ def open_regular(path: Path, *, folder: int | None = None, follow_links: bool = 
         IrregularFileError: it is a link or anything else but a regular file.
         OSError: it cannot be opened.
     """
-    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow_links else os.O_NOFOLLOW)
+    flags = 0 if follow_links else os.O_NOFOLLOW
     try:
-        descriptor = os.open(path if folder is None else path.name, flags, dir_fd=folder)
+        return open_checked(path, lambda status: check_regular(status, path), folder=folder, flags=flags)
     except OSError as error:
         error.filename = str(path)
         if error.errno == errno.ELOOP and not follow_links:
@@ -109,27 +109,40 @@ def open_regular(path: Path, *, folder: int | None = None, follow_links: bool = 
         if error.errno == errno.ENXIO:  # a socket
             raise IrregularFileError(path, "it is not a regular file") from error
         raise
+
+
+def open_checked(
+    path: Path, check: Callable[[os.stat_result], object], *, folder: int | None = None, flags: int = 0
+) -> BufferedReader:
+    """Open a file for reading, unless `check` raises for the status of what was opened. Never waits, as for a FIFO.
+
+    Args:
+        path: the file.
+        check: called with the status; what it raises is raised.
+        folder: as for `open_regular`.
+        flags: of `os.open`, besides those for reading.
+    """
+    flags |= os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    descriptor = os.open(path if folder is None else path.name, flags, dir_fd=folder)
     try:
-        check_regular(descriptor, path)
-    except OSError:
+        check(os.fstat(descriptor))
+    except BaseException:
         os.close(descriptor)
         raise
     return os.fdopen(descriptor, "rb")
 
 
-def check_regular(descriptor: int, path: Path) -> os.stat_result:
-    """Return the status of an open file.
+def check_regular(status: os.stat_result, path: Path) -> None:
+    """Check the status of an open file.
 
     Raises:
         IsADirectoryError: it is a folder.
         IrregularFileError: it is anything else but a regular file.
     """
-    status = os.fstat(descriptor)
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if not stat.S_ISREG(status.st_mode):
         raise IrregularFileError(path, "it is not a regular file")
-    return status
 
 
 def read_bounded(path: Path, limit_bytes: int, *, folder: int | None = None, follow_links: bool = False) -> bytes:

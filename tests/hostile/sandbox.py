@@ -15,7 +15,6 @@ import socket
 import stat
 import sys
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from typing import Any
 import torch
 
 from tests import hostile_index
+from tests.crash.rounds import in_child
 from tests.media_factory import write_sound
 
 MEMORY_BYTES = 8 << 30
@@ -124,9 +124,7 @@ class Sandbox:
         result, log = self.root / "result", self.root / "log"
         result.unlink(missing_ok=True)
         sys.stdout.flush()
-        process = os.fork()
-        if not process:
-            self._child(work, result, log, limits or {}, as_owner)
+        process = in_child(lambda: self._work(work, result, log, limits or {}, as_owner))
         _, status, usage = os.wait4(process, 0)
         code = os.waitstatus_to_exitcode(status)
         said = "\n".join(line[:400] for line in log.read_text(errors="replace").splitlines()[-80:])
@@ -143,34 +141,26 @@ class Sandbox:
             failure = f"the run ended with {how}\n{said}"
         return Ending(value, failure, tuple(violations), usage.ru_maxrss * 1024, waited_s)
 
-    def _child(self, work: Work, result: Path, log: Path, limits: Mapping[int, int], as_owner: bool) -> None:
-        code = 1
-        try:
-            os.setsid()
-            os.chdir(self.home)
-            said = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            for stream in (1, 2):
-                os.dup2(said, stream)
-            faulthandler.enable(said)
-            calls: list[str] = []
-            sys.addaudithook(lambda event, arguments: note_call(calls, event, arguments))
-            if as_owner:
-                heed_permissions()
-            for limit, value in {resource.RLIMIT_DATA: MEMORY_BYTES, **limits}.items():
-                resource.setrlimit(limit, (value, resource.getrlimit(limit)[1]))
-            watch = Watch(self._patience_s, said)
-            watch.beat()
-            value = work(watch)
-            watch.stop()
-            for limit in limits:
-                resource.setrlimit(limit, (resource.getrlimit(limit)[1],) * 2)
-            result.write_bytes(pickle.dumps((value, watch.longest_s, calls)))
-            code = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            sys.stderr.flush()
-            os._exit(code)
+    def _work(self, work: Work, result: Path, log: Path, limits: Mapping[int, int], as_owner: bool) -> None:
+        os.setsid()
+        os.chdir(self.home)
+        said = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        for stream in (1, 2):
+            os.dup2(said, stream)
+        faulthandler.enable(said)
+        calls: list[str] = []
+        sys.addaudithook(lambda event, arguments: note_call(calls, event, arguments))
+        if as_owner:
+            heed_permissions()
+        for limit, value in {resource.RLIMIT_DATA: MEMORY_BYTES, **limits}.items():
+            resource.setrlimit(limit, (value, resource.getrlimit(limit)[1]))
+        watch = Watch(self._patience_s, said)
+        watch.beat()
+        value = work(watch)
+        watch.stop()
+        for limit in limits:
+            resource.setrlimit(limit, (resource.getrlimit(limit)[1],) * 2)
+        result.write_bytes(pickle.dumps((value, watch.longest_s, calls)))
 
     def _touched(self) -> list[str]:
         """What was done to the home folder and the server, which is put right again."""

@@ -204,13 +204,3 @@ def test_no_media_is_found_in_other_bytes(tmp_path: Path, content: bytes) -> Non
     path.write_bytes(content)
     with path.open("rb") as file:
         assert find_media(file) is None
-
-
-def test_a_name_that_becomes_a_pipe_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "no_suffix"
-    path.write_bytes(b"fLaC")
-    regular = path.stat()
-    path.unlink()
-    os.mkfifo(path)
-    monkeypatch.setattr(Path, "stat", lambda *_, **__: regular)
-    assert not looks_like_media(path)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from wave_search.errors import BrokenMediaError, MediaError, UnsupportedMediaError
+from wave_search.media import looks_like_media
 from wave_search.media.source import IndependentReader, open_regular
 from wave_search.media.worker import failure_of
 
@@ -60,14 +61,15 @@ def test_what_cannot_be_opened(tmp_path: Path, name: str, error: type[MediaError
 
 
 def test_a_name_that_becomes_a_pipe_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "sound.wav"
-    path.write_bytes(b"RIFF")
+    path = tmp_path / "no_suffix"
+    path.write_bytes(b"fLaC")
     regular = path.stat()
     path.unlink()
     os.mkfifo(path)
     monkeypatch.setattr(Path, "stat", lambda *_, **__: regular)
     with pytest.raises(UnsupportedMediaError, match="a pipe"):
         open_regular(path)
+    assert not looks_like_media(path)
 
 
 def test_readers_of_a_part_of_a_file(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def parse_array(folder: Path, name: str, data: bytes, shape: tuple[int | None, .
 
 
 def map_ids(folder: Path, name: str, count: int) -> NDArray[np.int64]:
-    """Map an .npy file of (count,) int64 without reading it.
+    """Map an .npy file of (count,) int64 that ascends.
 
     Raises:
         IndexCorruptError: it is missing, or holds another array.

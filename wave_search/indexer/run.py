@@ -19,7 +19,7 @@ from wave_search.indexer.pipeline.decode import Claims, DecodeStage
 from wave_search.indexer.pipeline.embed import EmbedStage
 from wave_search.indexer.pipeline.process import Failure, IndexSpec
 from wave_search.indexer.run_stats import Interrupted, RunStats
-from wave_search.indexer.scan import is_under
+from wave_search.indexer.scan import lineage
 from wave_search.media import DecoderPool, Segmentation
 from wave_search.reports import Skipped
 from wave_search.store import Writer
@@ -115,12 +115,12 @@ def remove(index_dir: Path, paths: Iterable[str | os.PathLike[str]]) -> int:
     targets = {os.path.realpath(os.fsencode(path)) for path in paths}
     with Writer(index_dir) as writer:
         files = writer.snapshot.files()
-        held = {target for target in targets if any(is_under(path, target) for path in files)}
+        held = {folder for path in files for folder in lineage(path) if folder in targets}
         alike = {composed(target) for target in targets - held}
 
         def is_target(path: bytes) -> bool:
-            exactly = any(is_under(path, target) for target in targets)
-            return exactly or any(is_under(composed(path), target) for target in alike)
+            exactly = not targets.isdisjoint(lineage(path))
+            return exactly or (bool(alike) and not alike.isdisjoint(lineage(composed(path))))
 
         removed = [path for path in files if is_target(path)]
         roots = [os.fsencode(root) for root in writer.snapshot.manifest.roots]

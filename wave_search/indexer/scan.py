@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -15,7 +16,7 @@ from wave_search.media.source import RETRY
 from wave_search.reports import Skipped
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
 
@@ -66,6 +67,13 @@ class Scan:
 def is_under(path: bytes, folder: bytes) -> bool:
     """Return whether `path` is `folder` or is inside it."""
     return path == folder or path.startswith(folder.rstrip(b"/") + b"/")
+
+
+def lineage(path: bytes) -> Iterator[bytes]:
+    """Yield what a path `is_under`: itself and the folders that contain it."""
+    yield path
+    for slash in re.finditer(b"/", path):
+        yield path[: slash.start()] or b"/"
 
 
 def resolve(paths: Iterable[str | os.PathLike[str]], index_dir: Path, known: Collection[bytes] = ()) -> list[Area]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from wave_search.errors import BrokenMediaError, MediaError, UnsupportedMediaError
+from wave_search.files import open_checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,13 +60,7 @@ def open_regular(path: Path) -> BinaryIO:
     try:
         _check_regular(path, path.stat())
         # In the meantime, the name may have become that of a pipe, which must not be waited for.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
-        try:
-            _check_regular(path, os.fstat(descriptor))
-            return os.fdopen(descriptor, "rb")
-        except BaseException:
-            os.close(descriptor)
-            raise
+        return open_checked(path, lambda status: _check_regular(path, status))
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
 

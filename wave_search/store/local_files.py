@@ -186,7 +186,9 @@ class LocalFiles:
                     raise IrregularFileError(path, "it is a symbolic link") from error
                 raise
         try:
-            is_shared = check_regular(descriptor, path).st_nlink > 1  # as in a backup, or in a trap
+            status = os.fstat(descriptor)
+            check_regular(status, path)
+            is_shared = status.st_nlink > 1  # as in a backup, or in a trap
             if is_shared and _owner_in(descriptor) is None:
                 raise IrregularFileError(path, "it is a hard link to a file that is not a lock")
         except OSError:

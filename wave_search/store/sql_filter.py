@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import time
 import unicodedata
+from concurrent.futures import Future, wait
 from datetime import datetime
 from pathlib import Path
-from threading import Event, Lock, Thread
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -181,20 +182,21 @@ class SqlFilter:
         Raises:
             _LimitError: it takes too long, or too much memory.
         """
-        task = _Task(work)
+        done: Future[Any] = Future()
+        Thread(target=_run, args=(work, done), name=THREAD_NAME, daemon=True).start()
         most_bytes, until_s = _memory_bytes() + _MAX_GROWTH_BYTES, time.monotonic() + timeout_s
         try:
-            while not task.done.wait(_POLL_S):
+            while wait([done], _POLL_S).not_done:
                 if time.monotonic() > until_s:
                     raise _LimitError(f"takes longer than {timeout_s:g} s")
                 if _memory_bytes() > most_bytes:
                     raise _LimitError(f"needs more than {_MAX_GROWTH_BYTES >> 30} GiB of memory")
         except BaseException:
             self._connection.interrupt()
-            if not task.done.wait(_GRACE_S):
+            if wait([done], _GRACE_S).not_done:
                 self._connect()
             raise
-        return task.result()
+        return done.result()
 
     def check(self, columns: Iterable[str]) -> None:
         """Check that columns exist, ignoring case.
@@ -248,34 +250,11 @@ class _LimitError(Exception):
     """A condition exceeds a limit; the message says which."""
 
 
-class _Task(Thread):
-    """Some work in a thread that does not keep the program from ending.
-
-    Attributes:
-        done: whether it has ended.
-    """
-
-    def __init__(self, work: Callable[[], Any]) -> None:
-        super().__init__(name=THREAD_NAME, daemon=True)
-        self.done = Event()
-        self._work = work
-        self._result: Any = None
-        self._error: BaseException | None = None
-        self.start()
-
-    def run(self) -> None:
-        try:
-            self._result = self._work()
-        except BaseException as error:  # raised again where it is waited for
-            self._error = error
-        finally:
-            self.done.set()
-
-    def result(self) -> Any:
-        """Return the result of the work, or raise what it raised."""
-        if self._error is not None:
-            raise self._error
-        return self._result
+def _run(work: Callable[[], Any], done: Future[Any]) -> None:
+    try:
+        done.set_result(work())
+    except BaseException as error:  # raised again where it is waited for
+        done.set_exception(error)
 
 
 def _memory_bytes() -> int:
