@@ -98,6 +98,29 @@ def test_what_is_far_into_a_long_text_counts() -> None:
         detect_encoding(FRENCH.encode("cp1252") * 600 + b"\x81")  # which cp1252 does not define
 
 
+@pytest.mark.parametrize("before", ["un café\n", "un café "])
+def test_a_rare_letter_far_into_a_long_text_decides(before: str) -> None:
+    """In cp1250, "café" is the same, but "señor" is "seńor"."""
+    text = f"{before * 6000}\nel señor y la niña\n"
+    assert text.encode("cp1252").decode(detect_encoding(text.encode("cp1252"))) == text
+
+
+@pytest.mark.parametrize("signs", ["5 µm", "nº 5, 2ª vez", "7 €"])
+def test_signs_far_into_a_long_text_are_of_no_other_script(signs: str) -> None:
+    text = f"{FRENCH}\n" * 900 + signs
+    assert text.encode("cp1252").decode(detect_encoding(text.encode("cp1252"))) == text
+
+
+def test_the_most_common_of_equal_encodings_is_named() -> None:
+    assert detect_encoding("a café".encode("latin-1")) == "cp1252"
+
+
+@pytest.mark.parametrize(("encoding", "named"), [("utf-16", "UTF-16"), ("utf-8-sig", "UTF-8")])
+def test_a_text_that_is_not_in_the_encoding_that_it_declares_is_refused(encoding: str, named: str) -> None:
+    with pytest.raises(EncodingError, match=f"not valid {named}, which its byte order mark declares"):
+        detect_encoding(GERMAN.encode(encoding) + b"\xff")
+
+
 @pytest.mark.parametrize("size", [30, 1000, 100_000])
 def test_noise_is_no_text(size: int) -> None:
     with pytest.raises(EncodingError):

@@ -33,9 +33,13 @@ _ALPHABETS = [
 ]
 """The letters beyond a to z of languages in Latin script, which tell their encodings apart."""
 # fmt: on
-_ASCII = set(map(chr, range(128)))
+_SIGNS = set("µªº")
+"""Letters to Unicode, used as signs in all languages."""
+_NEUTRAL = set(map(chr, range(128))) | _SIGNS
 _CJK = {"CJK", "HIRAGANA", "KATAKANA", "HANGUL", "IDEOGRAPHIC", "FULLWIDTH"}
 _SAMPLE_BYTES = 32_768
+_WORD_BYTES = 128
+_SPACES = (b" ", b"\t", b"\r", b"\n")
 _MIN_BYTES = 64
 """Shorter texts are not certain in scripts other than Latin, whose readings their letters tell apart."""
 _STRANGE = 0.03
@@ -71,13 +75,17 @@ class _Reading:
 
 
 class EncodingError(ValueError):
-    """The encoding of a text is not certain.
+    """The encoding of a text is not certain, or the text is not in the encoding that it declares.
 
     Attributes:
         remedy: what a user can do.
     """
 
-    def __init__(self, candidates: list[str]) -> None:
+    def __init__(self, candidates: list[str], declared: str | None = None) -> None:
+        if declared is not None:
+            super().__init__(f"not valid {declared.upper()}, which its byte order mark declares")
+            self.remedy = "It may be cut off: copy it again, or save it again as UTF-8."
+            return
         names = [name.replace("_", "-") for name in candidates[:3]]
         super().__init__(f"not text in UTF-8; perhaps in {' or '.join(names)}" if names else "not text in UTF-8")
         option = f" -f {names[0]}" if names else ""
@@ -92,17 +100,19 @@ def detect_encoding(data: bytes) -> str:
     must all be the same text, or one of them must resemble a language much more than the others.
 
     Raises:
-        EncodingError: there are several such readings, or none.
+        EncodingError: there are several such readings, or none; or it is not valid after its byte order mark.
     """
     marked = next((name for mark, name in _BOMS if data.startswith(mark)), None)
     wide = marked is None and b"\0" in data[:_SAMPLE_BYTES]
     if not wide and _decodes(data, marked or "utf-8"):
         return marked or "utf-8"
     if marked is not None:
-        raise EncodingError([])
-    sample = data[:_SAMPLE_BYTES] if wide else _sample(data)
-    likely = _likely(_readings(sample, _WIDE if wide else _NARROW))
-    certain = len(likely) == 1 and (len(sample) >= _MIN_BYTES or likely[0].in_latin)
+        raise EncodingError([], marked.removesuffix("-sig"))
+    lines, rare = (data[:_SAMPLE_BYTES], b"") if wide else _sample(data)
+    likely = _likely(_readings(lines + rare, _WIDE if wide else _NARROW))
+    certain = len(likely) == 1 and (len(lines) >= _MIN_BYTES or likely[0].in_latin)
+    # A rare byte that is a letter of another script is more likely to be an error than to tell the encoding.
+    certain = certain and likely[0].in_latin == _in_latin(lines.decode(likely[0].encoding, "ignore"))
     if certain and likely[0].strangeness <= _STRANGE and _decodes(data, likely[0].encoding):
         return likely[0].encoding
     raise EncodingError([reading.encoding for reading in likely])
@@ -116,8 +126,11 @@ def _decodes(data: bytes, encoding: str) -> bool:
     return True
 
 
-def _sample(data: bytes) -> bytes:
-    """Return lines that are not ASCII, from the whole of a text."""
+def _sample(data: bytes) -> tuple[bytes, bytes]:
+    """Return lines that are not ASCII, and the first words with bytes that these lack, from the whole of a text.
+
+    Encodings that agree on the frequent letters of a long text may differ on a rare one.
+    """
     lines: list[bytes] = []
     room = _SAMPLE_BYTES
     for whole in data.splitlines():
@@ -125,10 +138,21 @@ def _sample(data: bytes) -> bytes:
             continue
         line = whole[:room]
         if len(line) < len(whole):  # between words, because the cut could fall into a character
-            return b"\n".join([*lines, line[: line.rfind(b" ") + 1] or line])
+            sample = b"\n".join([*lines, line[: line.rfind(b" ") + 1] or line])
+            rare = (data.find(byte) for byte in range(128, 256) if byte not in sample)
+            return sample, b"".join(b"\n" + _word(data, at) for at in rare if at >= 0)
         lines.append(line)
         room -= len(line)
-    return b"\n".join(lines)
+    return b"\n".join(lines), b""
+
+
+def _word(data: bytes, at: int) -> bytes:
+    """Return the word around a byte, empty if it is too long to be one."""
+    start, stop = max(0, at - _WORD_BYTES), at + _WORD_BYTES
+    first = max(data.rfind(space, start, at) for space in _SPACES) + 1
+    ends = (data.find(space, at, stop) for space in _SPACES)
+    last = min((end for end in ends if end >= 0), default=len(data))
+    return data[first:last] if first >= start and last <= stop else b""
 
 
 def _readings(sample: bytes, encodings: list[str]) -> list[_Reading]:
@@ -137,10 +161,10 @@ def _readings(sample: bytes, encodings: list[str]) -> list[_Reading]:
 
     found: dict[str, _Reading] = {}
     for match in from_bytes(sample, cp_isolation=encodings, threshold=0.5, preemptive_behaviour=False):
-        text = str(match)
-        if match.encoding in encodings and text not in found:
-            in_latin = _scripts(text) <= {"LATIN"}
-            found[text] = _Reading(match.encoding, _strangeness(text), match.chaos, match.coherence, in_latin)
+        text, same = str(match), match.could_be_from_charset
+        encoding = next((name for name in encodings if name in same), None)
+        if encoding is not None and text not in found:
+            found[text] = _Reading(encoding, _strangeness(text), match.chaos, match.coherence, _in_latin(text))
     common_first = sorted(found.values(), key=lambda reading: encodings.index(reading.encoding))
     return [reading for reading in common_first if reading.strangeness < 1]
 
@@ -157,7 +181,7 @@ def _strangeness(text: str) -> float:
     if categories & {"Cc", "Cn", "Co"} or ("LATIN" in _scripts(text) and "Mn" in categories):
         return 1.0
     words = [word for word in _WORD.findall(text) if not word.isascii()]
-    latin = [set(word.replace("İ", "i").lower()) - _ASCII for word in words if _script(word[0]) == "LATIN"]
+    latin = [set(word.replace("İ", "i").lower()) - _NEUTRAL for word in words if _script(word[0]) == "LATIN"]
     foreign = min(sum(not letters <= alphabet for letters in latin) for alphabet in _ALPHABETS)
     strange = sum(not _is_word(word) for word in words) + len(_MISPLACED.findall(text))
     return (foreign + strange) / max(1, len(words))
@@ -166,6 +190,10 @@ def _strangeness(text: str) -> float:
 def _scripts(text: str) -> set[str]:
     """Return the scripts of the letters beyond ASCII."""
     return {_script(character) for character in set(text) if character.isalpha() and not character.isascii()}
+
+
+def _in_latin(text: str) -> bool:
+    return _scripts(text) <= {"LATIN"}
 
 
 def _is_word(word: str) -> bool:
@@ -179,5 +207,7 @@ def _is_word(word: str) -> bool:
 @cache
 def _script(letter: str) -> str:
     """Return the first word of the Unicode name, which is that of the script."""
+    if letter in _SIGNS:
+        return "LATIN"
     script = unicodedata.name(letter, "").replace("-", " ").partition(" ")[0]
     return "CJK" if script in _CJK else script
