@@ -98,6 +98,8 @@ def test_malformed_tables_are_refused_with_the_line(file: Path, text: str, messa
     [
         ("[1]", "not a JSON object"),
         ('{"path": 3}', "no valid path"),
+        ('{"path": "b", "x": "\\ud800"}', "half of a surrogate pair"),
+        ('{"path": "b", "\\udc80": "y"}', "half of a surrogate pair"),
         ('{"path": "b", "x": ' + "[" * 100_000, "nested too deeply"),
         ('{"path": "b", "x": ' + "1" * 4_301 + "}", "a number of 4301 digits"),
         ('{"path": "b", "x": "9999-12-31T23:00:00-02:00"}', "after 9999"),
@@ -126,6 +128,18 @@ def test_a_table_of_an_uncertain_encoding_is_refused_with_the_likely_ones(file: 
     file.write_bytes(b"path,note\na.wav,\xe5r\n")
     with pytest.raises(UsageError, match=r"table: not text in UTF-8; perhaps in cp1252 or .*iconv"):
         read(file)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+def test_a_table_that_is_cut_within_a_character_is_refused_with_its_encoding(file: Path, encoding: str) -> None:
+    file.write_bytes(GERMAN.encode(encoding)[:-1])
+    with pytest.raises(UsageError, match=f"table: not valid {encoding.upper()}, which its byte order mark declares"):
+        read(file)
+
+
+def test_rare_letters_far_into_a_long_table_are_right(file: Path) -> None:
+    file.write_bytes(("path,note\n" + "a.wav,un café\n" * 3000 + "b.wav,el señor\n").encode("cp1252"))
+    assert read(file).rows[-1] == ("b.wav", {"note": "el señor"})
 
 
 def test_cells_may_be_of_any_length_and_letters_are_composed(file: Path) -> None:

@@ -37,6 +37,7 @@ _DELIMITERS = ",;\t"
 _UTF8 = ("utf-8", "utf-8-sig")
 _WIDE = ("utf-16", "utf-32", "utf_16")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_HALF = "a text has half of a surrogate pair, which is no character"
 _FORMS = 'Use a CSV file with a header, or lines of JSON like {"path": "a.wav", "year": 2020}.'
 
 
@@ -91,12 +92,13 @@ def _numbered(file: Path, data: bytes) -> tuple[list[_Row], str]:
     except EncodingError as error:
         encoding, failed = "utf-8", error
     if encoding.startswith(_WIDE):
-        return _parsed(file, data, encoding), encoding
-    numbered = _parsed(file, data, "utf-8")
-    if _is_beyond_paths(numbered):
+        return _without_halves(_parsed(file, data, encoding)), encoding
+    is_wide = failed is not None and b"\0" in data
+    numbered = [] if is_wide else _parsed(file, data, "utf-8")
+    if is_wide or any(_is_beyond_path(row) for _, row in numbered):
         if failed is not None:
             raise UsageError(f"{file}: {failed}", failed.remedy) from failed
-        numbered = _parsed(file, data, encoding)
+        numbered = _without_halves(_parsed(file, data, encoding))
     return numbered, encoding
 
 
@@ -108,10 +110,15 @@ def _parsed(file: Path, data: bytes, encoding: str) -> list[_Row]:
         return [(number, row if isinstance(row, str) else _checked(row)) for number, row in parse(file, lines)]
 
 
-def _is_beyond_paths(rows: Iterable[_Row]) -> bool:
-    """Return whether other cells than paths have bytes that could not be decoded."""
-    cells = (cell for _, row in rows if not isinstance(row, str) for cell in row.items() if cell[0] != PATH)
+def _is_beyond_path(row: dict[str, Any] | str) -> bool:
+    """Return whether other cells than the path have bytes that could not be decoded, or half of a surrogate pair."""
+    cells = () if isinstance(row, str) else (cell for cell in row.items() if cell[0] != PATH)
     return any(not _is_unicode(part) for cell in cells for part in cell)
+
+
+def _without_halves(rows: Iterable[_Row]) -> list[_Row]:
+    """Refuse rows that have surrogates although all bytes were decoded: JSON can escape half of a pair."""
+    return [(number, _HALF if _is_beyond_path(row) else row) for number, row in rows]
 
 
 def _csv_rows(file: Path, lines: Iterable[str]) -> Iterator[_Row]:
@@ -259,8 +266,7 @@ def _as_timestamp(cell: Any) -> str | None:
 
 
 def _as_text(cell: Any) -> str:
-    text = cell if isinstance(cell, str) else json.dumps(cell)
-    return text.encode("utf-8", "replace").decode()
+    return cell if isinstance(cell, str) else json.dumps(cell)
 
 
 def _as_texts(cell: Any) -> list[str]:
