@@ -162,8 +162,9 @@ def test_scenes_of_a_variable_rate_begin_at_their_times(decoders: DecoderPool, t
     assert [seen(segment) for segment in segments] == [["red"], ["blue"]]
 
 
-def test_the_time_code_is_that_of_the_source(decoders: DecoderPool, tmp_path: Path) -> None:
-    path = tmp_path / "camera.mov"
+@pytest.mark.parametrize("suffix", ["mov", "mkv"])
+def test_the_time_code_is_that_of_the_source(decoders: DecoderPool, tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"camera.{suffix}"
     with av.open(str(path), "w") as container:
         container.metadata["timecode"] = "10:00:00:12"
         stream = container.add_stream("mpeg4", rate=25)

@@ -58,6 +58,8 @@ def test_what_a_spreadsheet_takes_for_a_formula_is_text() -> None:
     )
     assert [row[name] for name in "abcdefg"] == ["'=1+1", "'@x", "'-y, z", "-1.5", "a=b", "'\t=1", "'+"]
     assert row["score"] == "-0.25"
+    header = written(".csv", replace(SEEN, columns={"=1+1": 2})).splitlines()[0]
+    assert header.endswith(b",'=1+1"), "names of imported columns are texts from a table, too"
 
 
 def test_json_lines_are_those_of_stdout() -> None:
@@ -118,6 +120,14 @@ def test_rates_are_standard_ones_and_times_those_of_the_source(
     assert clip.source_range.start_time == otio.opentime.RationalTime(begin + round(10 * rate), rate)
     assert clip.media_reference.available_range.start_time == otio.opentime.RationalTime(begin, rate)
     assert clip.source_range.start_time.rate == pytest.approx(rate, abs=1e-9)
+
+
+def test_the_sound_of_a_video_has_the_same_clock_as_its_picture() -> None:
+    hit = replace(SEEN, columns={"fps": 25, "timecode": "01:00:00:00"})
+    text = written(".otio", hit, replace(hit, modality=Modality.AUDIO)).decode()
+    (seen,), (heard,) = otio.adapters.read_from_string(text, "otio_json").tracks
+    assert heard.source_range == seen.source_range
+    assert heard.media_reference.available_range == seen.media_reference.available_range
 
 
 def test_a_timeline_without_the_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -167,8 +167,9 @@ def probe_streams(source: Source, size_bytes: int) -> MediaInfo:
 
 def _timecode(container: Any) -> str | None:
     """Return the time code that the container or one of its streams declares."""
-    declared = (part.metadata.get("timecode", "") for part in (container, *container.streams))
-    return next((text for text in declared if _TIMECODE.fullmatch(text)), None)
+    tags = (tag for part in (container, *container.streams) for tag in part.metadata.items())
+    # Matroska writes the names of tags in capitals.
+    return next((text for name, text in tags if name.lower() == "timecode" and _TIMECODE.fullmatch(text)), None)
 
 
 def _nothing_to_decode(source: Source, container: Any) -> MediaError:

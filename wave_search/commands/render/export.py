@@ -63,16 +63,15 @@ def to_csv(hits: Sequence[Hit]) -> bytes:
     if not records:
         return b""
     text = io.StringIO(newline="")
-    table = csv.DictWriter(text, list(records[0]))
-    table.writeheader()
-    table.writerows(
-        {name: _cell(", ".join(value) if isinstance(value, list) else value) for name, value in record.items()}
-        for record in records
-    )
+    names = list(records[0])
+    table = csv.writer(text)
+    table.writerow(map(_cell, names))
+    table.writerows([_cell(record[name]) for name in names] for record in records)
     return text.getvalue().encode("utf-8", "surrogateescape")
 
 
 def _cell(value: Any) -> Any:
+    value = ", ".join(value) if isinstance(value, list) else value
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
@@ -150,7 +149,7 @@ def _clip(otio: Any, hit: Hit) -> Any:
 def _rate(hit: Hit) -> float:
     """Return the rate of a clip: the frame rate of its file if that is a standard one."""
     fps = hit.columns.get("fps")
-    if not isinstance(fps, int | float) or hit.modality is Modality.AUDIO:
+    if not isinstance(fps, int | float):
         return _RATE
     nearest = min((*_NTSC_RATES, float(max(round(fps), 1))), key=lambda rate: abs(rate - fps))
     return nearest if abs(nearest - fps) < _SAME_RATE * fps else _RATE
