@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,19 @@ def expected(index: ws.Index, modality: Modality, query: np.ndarray) -> dict[int
     ids = index._snapshot.partition(PartitionKey(modality)).ids
     vectors = index._snapshot.vectors(PartitionKey(modality), ids).astype(np.float32)
     return dict(zip(ids.tolist(), (vectors @ (query / np.linalg.norm(query))).tolist(), strict=True))
+
+
+@pytest.mark.parametrize(("on_disk", "given"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_names_of_files_may_be_composed_or_not(
+    fresh: ws.Index, media: Path, tmp_path: Path, on_disk: str, given: str
+) -> None:
+    sound = media / "sounds" / "700.flac"
+    shutil.copy(sound, tmp_path / unicodedata.normalize(on_disk, "größe é.flac"))
+    name = tmp_path / unicodedata.normalize(given, "größe é.flac")
+    assert scores_of(fresh.search(similar=name, target="audio")) == scores_of(
+        fresh.search(similar=sound, target="audio")
+    )
+    fresh.search(audio=f"{name}@0-1", target="audio")
 
 
 def test_texts_are_added_by_weight_and_taken_away(index: ws.Index) -> None:

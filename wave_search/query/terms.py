@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wave_search.errors import UsageError
+from wave_search.files import on_disk
 from wave_search.types import Hit, MediaRef, Modality
 from wave_search.vectors import normalize
 
@@ -139,7 +140,8 @@ def check_range(path: StrPath, start_s: float | None, stop_s: float | None) -> N
     """
     if not isinstance(path, str | os.PathLike):
         raise UsageError(f"{path!r} is not a file name")
-    if not os.path.isfile(path):  # noqa: PTH113 - pathlib raises where a folder must not be entered
+    # pathlib raises where a folder must not be entered
+    if not any(os.path.isfile(name) for name in (path, on_disk(Path(path)))):  # noqa: PTH113
         raise UsageError(f"{os.fspath(path)}: no such file", "Check the spelling; a range is written FILE@START-STOP.")
     numbers = all(limit is None or is_number(limit) for limit in (start_s, stop_s))
     if not numbers or not 0 <= (start_s or 0.0) < (float("inf") if stop_s is None else stop_s):
