@@ -47,7 +47,7 @@ def split(embedder: WaveEmbedder, clip: Clip, clock: Callable[[], float]) -> lis
 
     patches = timed("cut into patches", lambda: preprocess.video_patches(config, clip.frames.pixels))
     pieces = timed("spectra", lambda: preprocess.audio_pieces(config, clip.waveform.samples))
-    rows = timed("vision tower", lambda: wave.vision_features(patches.rows, patches.grid_thw))
+    rows = timed("vision tower", lambda: wave.vision_features(patches))
     sound = timed("audio tower and BEATs", lambda: wave.audio_features(pieces))
     step_s = preprocess.seconds_per_grid(config, clip.frames.duration_s, len(clip.frames.pixels))
     vision, audio = VisionFeatures(rows, patches.grid_thw, step_s), AudioFeatures(sound)

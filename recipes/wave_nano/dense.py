@@ -249,18 +249,24 @@ def piece_of(wave: Wave, samples: NDArray[np.float32]) -> AudioPiece:
         return preprocess.audio_pieces(wave.config, samples)[0]
 
 
-def vision_features(wave: Wave, videos: Sequence[NDArray[np.uint8]], duration_s: float) -> list[VisionFeatures]:
+def vision_features(
+    wave: Wave, videos: Sequence[NDArray[np.uint8]], duration_s: float, labels: torch.Tensor | None = None
+) -> list[VisionFeatures]:
     """Run the vision tower on videos of one size and length.
 
     Args:
         wave: the model.
-        videos: each (frames, height, width, 3).
+        videos: each (frames, height, width, 3), in the size that the tower sees.
         duration_s: of each; 0 for images.
+        labels: (videos, steps, frame tokens, labels) probabilities, in place of the classifier; None if the model has
+            no classifier.
     """
-    patches = [preprocess.video_patches(wave.config, pixels) for pixels in videos]
+    patches = [preprocess.tower_patches(wave.config, pixels) for pixels in videos]
     steps, height, width = patches[0].grid_thw
     rows = normalised(torch.from_numpy(np.concatenate([patch.rows for patch in patches])))
     tokens = vision_tower(wave.visual, rows.view(len(videos) * steps, height * width, -1), height, width)
+    if wave.classifier is not None and labels is not None:
+        tokens = torch.cat([wave.classifier.meanings(labels.flatten(0, 1)), tokens], dim=1)
     return [
         VisionFeatures(
             part, patch.grid_thw, preprocess.seconds_per_grid(wave.config, duration_s, len(pixels)) if duration_s else 0

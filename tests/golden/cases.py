@@ -90,12 +90,12 @@ class ClipBuilder:
         step_s = seconds_per_grid(self._wave.config, duration_s, len(self.frame_index))
         self.video_grids.append(patches.grid_thw)
         self.seconds_per_grid.append(step_s)
-        return VisionFeatures(self._wave.vision_features(patches.rows, patches.grid_thw), patches.grid_thw, step_s)
+        return VisionFeatures(self._wave.vision_features(patches), patches.grid_thw, step_s)
 
     def _image(self, raw: dict[str, Any]) -> VisionFeatures:
         patches = image_patches(self._wave.config, POLICY.resize_image(self._folder.frames(raw)[0]))
         self.image_grids.append(patches.grid_thw)
-        return VisionFeatures(self._wave.vision_features(patches.rows, patches.grid_thw), patches.grid_thw)
+        return VisionFeatures(self._wave.vision_features(patches), patches.grid_thw)
 
     def _audio(self, raw: dict[str, Any]) -> AudioFeatures:
         samples = self._folder.sound(raw)

@@ -125,26 +125,26 @@ def test_pixels_are_normalised_per_channel():
     audio=st.integers(1, 800),
 )
 def test_interleaving_loses_nothing_and_starts_with_picture(steps, tokens, seconds_per_grid, audio):
-    is_audio = layout.interleave((steps, 2, 2 * tokens), 2, seconds_per_grid, 2 * audio)
+    is_audio = layout.interleave((steps, 2, 2 * tokens), 2, 0, seconds_per_grid, 2 * audio)
     assert is_audio.sum() == 2 * audio
     assert (~is_audio).sum() == steps * tokens
     assert not is_audio[: min(2, steps) * tokens].any()
 
 
 def test_interleaving_by_chunks_of_two_seconds():
-    is_audio = layout.interleave((5, 4, 4), 2, 1.0, 2 * 250)
+    is_audio = layout.interleave((5, 4, 4), 2, 0, 1.0, 2 * 250)
     runs = np.diff(np.flatnonzero(np.diff(is_audio, prepend=True, append=False)))
     assert runs.tolist() == [8, 100, 8, 100, 4, 300]
 
 
 def test_a_moment_just_below_a_border_counts_as_on_it():
     # 2 x 0.35 x 25 = 17.5 is reached up to rounding by step 2 of 0.35 s.
-    is_audio = layout.interleave((4, 2, 2), 2, 0.35 * (1 - 1e-9), 2 * 40)
+    is_audio = layout.interleave((4, 2, 2), 2, 0, 0.35 * (1 - 1e-9), 2 * 40)
     assert np.flatnonzero(~is_audio).tolist() == [0, 1, 38, 39]
 
 
 def test_positions_of_a_video():
-    block = layout.grid((2, 4, 4), 2, 1.2, 25)
+    block = layout.grid((2, 4, 4), 2, 0, 1.2, 25)
     assert block.tolist() == [[0] * 4 + [30] * 4, [0, 0, 1, 1] * 2, [0, 1, 0, 1] * 2]
     position_ids = layout.around_block(block, 1, 12)
     assert position_ids[0].tolist() == [0, *[1] * 4, *[31] * 4, 32, 33, 34]
@@ -152,8 +152,8 @@ def test_positions_of_a_video():
 
 
 def test_time_positions_are_truncated_in_single_precision():
-    assert layout.grid((4, 2, 2), 2, 1.001001, 25)[0].tolist() == [0, 25, 50, 75]
-    assert layout.grid((1, 2, 2), 2, 0.0, 25)[0].tolist() == [0]
+    assert layout.grid((4, 2, 2), 2, 0, 1.001001, 25)[0].tolist() == [0, 25, 50, 75]
+    assert layout.grid((1, 2, 2), 2, 0, 0.0, 25)[0].tolist() == [0]
 
 
 def test_aligned_positions_start_together_and_end_after_the_last_run():

@@ -78,7 +78,7 @@ def clip(config):
 def features(wave, clip):
     patches, pieces = clip
     with torch.inference_mode():
-        vision = VisionFeatures(wave.vision_features(patches.rows, patches.grid_thw), patches.grid_thw, 1.0)
+        vision = VisionFeatures(wave.vision_features(patches), patches.grid_thw, 1.0)
         return vision, AudioFeatures(wave.audio_features(pieces))
 
 
@@ -87,7 +87,7 @@ def sequences(config, wave, features):
     vision, audio = features
     image = image_patches(config, np.full((28, 56, 3), 90, dtype=np.uint8))
     with torch.inference_mode():
-        still = VisionFeatures(wave.vision_features(image.rows, image.grid_thw), image.grid_thw)
+        still = VisionFeatures(wave.vision_features(image), image.grid_thw)
     return [
         video_sequence(config, [PROMPT], vision),
         audio_sequence(config, [PROMPT], audio),
@@ -204,7 +204,7 @@ def test_memory_of_the_input_is_left_alone(wave, sequences):
 def test_towers_run_once_however_a_clip_is_embedded(config, wave, clip):
     patches, pieces = clip
     with observed(wave) as record, torch.inference_mode():
-        vision = VisionFeatures(wave.vision_features(patches.rows, patches.grid_thw), patches.grid_thw, 1.0)
+        vision = VisionFeatures(wave.vision_features(patches), patches.grid_thw, 1.0)
         audio = AudioFeatures(wave.audio_features(pieces))
         wave.embed_media(
             [
@@ -269,7 +269,7 @@ def test_half_precision_stays_close(wave, clip, config):
     results = []
     with torch.inference_mode():
         for model in (wave, narrow):
-            vision = VisionFeatures(model.vision_features(patches.rows, patches.grid_thw), patches.grid_thw, 1.0)
+            vision = VisionFeatures(model.vision_features(patches), patches.grid_thw, 1.0)
             audio = AudioFeatures(model.audio_features(pieces))
             results.append(model.embed_media([audiovisual_sequence(config, [PROMPT], vision, audio)]).float())
     assert cosine_similarity(*results).item() > 0.99

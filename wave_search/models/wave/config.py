@@ -33,6 +33,8 @@ _IDS = ("vocab_size", "_id", "_ids", "_index", "_indexes", "_pixels")
 _MAX_SIZE = 65_536
 _MAX_FLOAT = 1e9
 _MAX_DEPTH, _MAX_ENTRIES = 16, 1_000
+_CLASSIFIER, _MAX_REGIONS = "efficientnet_lite0", 7
+"""A frame of 224 pixels has seven features along each side."""
 _INTACT = "Is this the config.json of a WAVE checkpoint? Get it from its publisher."
 
 
@@ -68,6 +70,39 @@ class BeatsConfig:
             if values.get(key, expected) != expected:
                 raise CheckpointError(f"The BEATs setting {key}={values[key]!r} is not supported, only {expected!r}")
         return cls(**{field.name: values[field.name] for field in fields(cls) if field.name in values})
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifierConfig:
+    """Sizes of the classifier of frames, which small models have beside their vision tower; WAVE-7B has none."""
+
+    labels: int
+    regions: int
+    """Rows and columns of the regions of a frame that get a token each, besides that of the whole frame."""
+
+    @property
+    def tokens(self) -> int:
+        """Number of tokens for each step of the temporal grid."""
+        return 1 + self.regions**2
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ClassifierConfig:
+        """Parse the settings of a classifier.
+
+        Raises:
+            CheckpointError: it is not of the one kind that is supported, or its sizes are missing or out of range.
+        """
+        _check_sizes(values)
+        if values.get("model_type") != _CLASSIFIER:
+            raise CheckpointError(
+                f"The classifier {values.get('model_type')!r} is not supported, only {_CLASSIFIER!r}", _INTACT
+            )
+        sizes = {name: values.get(name) for name in ("labels", "regions")}
+        for name, most in (("labels", _MAX_SIZE), ("regions", _MAX_REGIONS)):
+            size = sizes[name]
+            if not isinstance(size, int) or not 1 <= size <= most:
+                raise CheckpointError(f"The setting {name}={size!r} is out of range: 1 to {most:,}", _INTACT)
+        return cls(**sizes)  # type: ignore[arg-type]  # checked above
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +142,7 @@ class WaveConfig:
     thinker: Qwen2_5OmniThinkerConfig
     """transformers' own configuration of the towers and the decoder."""
     beats: BeatsConfig
+    classifier: ClassifierConfig | None
     tokens: SpecialTokens
     sampling: Sampling
     """Sampling of media: numbers under `wave_search.sampling` in config.json override those of WAVE."""
@@ -120,7 +156,8 @@ class WaveConfig:
         """Parse the content of a config.json.
 
         The thinker's settings are at the top level or under `thinker_config`, those of BEATs under `beats_config`
-        (the published BEATs by default), those of the head under `classify` or at the top level.
+        (the published BEATs by default), those of a classifier of frames, if there is one, under `classifier_config`,
+        those of the head under `classify` or at the top level.
 
         Raises:
             CheckpointError: a setting is missing or not supported.
@@ -130,10 +167,11 @@ class WaveConfig:
         head = config.get("classify", config).get("classify_type", "all_layer")
         if head != "all_layer":
             raise CheckpointError(f"The fusion head {head!r} is not supported, only 'all_layer'")
-        own = config.get("wave_search", {})
+        own, classifier = config.get("wave_search", {}), config.get("classifier_config")
         return cls(
             thinker=thinker,
             beats=BeatsConfig.from_dict(config.get("beats_config", {})),
+            classifier=ClassifierConfig.from_dict(classifier) if classifier is not None else None,
             tokens=_special_tokens(thinker),
             sampling=_sampling(own.get("sampling", {})),
             compute_dtype=own.get("compute_dtype"),
@@ -148,6 +186,11 @@ class WaveConfig:
     def hidden_size(self) -> int:
         """Width of the decoder and of an embedding."""
         return int(self.thinker.text_config.hidden_size)
+
+    @property
+    def frame_tokens(self) -> int:
+        """Number of tokens of a step of the temporal grid that precede those of the vision tower."""
+        return self.classifier.tokens if self.classifier else 0
 
     @property
     def spatial_merge_size(self) -> int:

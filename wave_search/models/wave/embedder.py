@@ -233,7 +233,7 @@ class WaveEmbedder:
         return made
 
     def _vision(self, patches: Patches, frames: Frames | None = None) -> VisionFeatures:
-        tokens = self.wave.vision_features(patches.rows, patches.grid_thw)
+        tokens = self.wave.vision_features(patches)
         step_s = seconds_per_grid(self.wave.config, frames.duration_s, len(frames.pixels)) if frames else 0.0
         return VisionFeatures(tokens, patches.grid_thw, step_s)
 

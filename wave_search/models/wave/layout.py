@@ -23,13 +23,14 @@ _GRIDS_PER_CHUNK = 2.0
 
 
 def interleave(
-    grid_thw: tuple[int, int, int], merge: int, seconds_per_grid: float, audio_tokens: int
+    grid_thw: tuple[int, int, int], merge: int, frame_tokens: int, seconds_per_grid: float, audio_tokens: int
 ) -> NDArray[np.bool_]:
     """Interleave video and audio tokens by time, in chunks of two temporal grids.
 
     Args:
         grid_thw: patches along time, height and width.
         merge: patches per token, along both height and width.
+        frame_tokens: further tokens of each step.
         seconds_per_grid: time between two steps of the grid.
         audio_tokens: number of tokens of both audio encoders together, which is even.
 
@@ -37,7 +38,7 @@ def interleave(
         (video tokens + audio tokens,) true where the token is an audio token.
     """
     steps, height, width = grid_thw
-    per_step = (height // merge) * (width // merge)
+    per_step = frame_tokens + (height // merge) * (width // merge)
     chunk = _GRIDS_PER_CHUNK * seconds_per_grid * AUDIO_TOKENS_PER_SECOND
     video = _runs([step * seconds_per_grid * AUDIO_TOKENS_PER_SECOND for step in range(steps)], chunk, per_step)
     # Each token of the audio tower is followed by one of BEATs.
@@ -73,13 +74,14 @@ def sequential(length: int) -> NDArray[np.int64]:
 
 
 def grid(
-    grid_thw: tuple[int, int, int], merge: int, seconds_per_grid: float, positions_per_second: int
+    grid_thw: tuple[int, int, int], merge: int, frame_tokens: int, seconds_per_grid: float, positions_per_second: int
 ) -> NDArray[np.int64]:
     """Return the positions of the tokens of an image or a video, counted from 0.
 
     Args:
         grid_thw: patches along time, height and width.
         merge: patches per token, along height and along width.
+        frame_tokens: tokens of each step that precede its grid; they are a row of their own at its top.
         seconds_per_grid: time between two steps of the grid; 0 for an image.
         positions_per_second: increase of positions on the time axis per second.
 
@@ -87,7 +89,10 @@ def grid(
         (3, tokens)
     """
     steps, height, width = grid_thw[0], grid_thw[1] // merge, grid_thw[2] // merge
-    block = np.indices((steps, height, width), dtype=np.int64).reshape(3, -1)
+    cells = np.indices((steps, height, width), dtype=np.int64).reshape(3, steps, -1)
+    row = np.zeros((3, steps, frame_tokens), dtype=np.int64)
+    row[0], row[2] = np.indices((steps, frame_tokens))
+    block = np.concatenate([row, cells], axis=2).reshape(3, -1)
     # Single precision, because the model was trained with positions that were truncated from it.
     block[0] = block[0].astype(np.float32) * np.float32(seconds_per_grid) * np.float32(positions_per_second)
     return block

@@ -13,6 +13,7 @@ from torch import nn
 from wave_search.models.wave.attention import attend_by_length
 from wave_search.models.wave.batch import TOWER_PATCHES, packed
 from wave_search.models.wave.beats import Beats
+from wave_search.models.wave.classifier import Classifier
 from wave_search.models.wave.decoder import last_tokens
 from wave_search.models.wave.transformers_imports import (
     Qwen2_5OmniAudioEncoder,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wave_search.models.wave.config import WaveConfig
-    from wave_search.models.wave.preprocess import AudioPiece
+    from wave_search.models.wave.preprocess import AudioPiece, Patches
     from wave_search.models.wave.sequences import TokenSequence
 
 _CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -54,7 +55,7 @@ class Component(StrEnum):
 _PREFIXES = {
     Component.DECODER: ("model.",),
     Component.HEAD: ("classify_linear.",),
-    Component.VISION: ("visual.",),
+    Component.VISION: ("visual.", "classifier."),
     Component.AUDIO: ("audio_tower.", "beats.", "beats_ln.", "beats_proj."),
 }
 _VISUAL = {Modality.IMAGE, Modality.VIDEO, Modality.AV}
@@ -91,6 +92,7 @@ class Wave(nn.Module):
         self.audio_tower = Qwen2_5OmniAudioEncoder(copy.deepcopy(thinker.audio_config))
         self.visual = Qwen2_5OmniVisionEncoder(copy.deepcopy(thinker.vision_config))
         self.visual.patch_embed = _PatchEmbedding(self.visual.patch_embed)
+        self.classifier = Classifier(config.classifier, hidden) if config.classifier else None
         self.model = Qwen2_5OmniThinkerTextModel(thinker.text_config)
         self.beats = Beats(config.beats)
         self.beats_ln = nn.LayerNorm(config.beats.encoder_embed_dim)
@@ -119,16 +121,20 @@ class Wave(nn.Module):
                 owner, _, name = path.rpartition(".")
                 setattr(part.get_submodule(owner), name, value.to(device))
 
-    def vision_features(self, rows: NDArray[np.uint8], grid_thw: tuple[int, int, int]) -> torch.Tensor:
-        """Run the vision tower on one image or one video.
-
-        Args:
-            rows: (patches, channels x frames x height x width), see `preprocess.Patches`.
-            grid_thw: patches along time, height and width.
+    def vision_features(self, patches: Patches) -> torch.Tensor:
+        """Run the vision tower, and the classifier if there is one, on one image or one video.
 
         Returns:
-            (tokens, hidden), in reading order.
+            (tokens, hidden), in reading order; those of the classifier first in each step of the temporal grid.
         """
+        tower = self._tower_features(patches.rows, patches.grid_thw)
+        if self.classifier is None or patches.frames is None:
+            return tower
+        frames = torch.from_numpy(patches.frames).to(self.device)
+        summaries = self.classifier(frames, self.config.temporal_patch_size)
+        return torch.cat([summaries, tower.view(len(summaries), -1, tower.shape[-1])], dim=1).flatten(0, 1)
+
+    def _tower_features(self, rows: NDArray[np.uint8], grid_thw: tuple[int, int, int]) -> torch.Tensor:
         steps, height, width = grid_thw
         # time steps do not attend to each other in the tower
         at_once = max(1, TOWER_PATCHES[self.device.type] // (height * width))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +31,8 @@ class Patches:
     """(patches, channels x frames x height x width), in the order that the vision tower expects."""
     grid_thw: tuple[int, int, int]
     """Patches along time, height and width."""
+    frames: NDArray[np.uint8] | None = None
+    """(frames, height, width, 3) RGB, for the classifier; None if the model has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,25 @@ def prepare(config: WaveConfig, clip: Clip, modalities: Collection[Modality]) ->
 def video_patches(config: WaveConfig, pixels: NDArray[np.uint8]) -> Patches:
     """Cut frames into patches; the last frame is repeated to fill the last patch.
 
+    If the model has a classifier, it sees the frames as they are, and the vision tower sees them at half the size.
+
+    Args:
+        config: of the model.
+        pixels: (frames, height, width, 3) RGB. Height and width are multiples of the sampling's `pixel_multiple`.
+
+    Raises:
+        ValueError: there are no frames, or a side is not such a multiple.
+    """
+    if config.classifier is None:
+        return tower_patches(config, pixels)
+    if pixels.shape[1] % 2 or pixels.shape[2] % 2:
+        raise ValueError(f"need frames with even sides, got {pixels.shape[2]} x {pixels.shape[1]}")
+    return replace(tower_patches(config, half_size(pixels)), frames=pixels)
+
+
+def tower_patches(config: WaveConfig, pixels: NDArray[np.uint8]) -> Patches:
+    """Cut frames into patches of the vision tower only.
+
     Args:
         config: of the model.
         pixels: (frames, height, width, 3) RGB; height and width multiples of patch size x spatial merge.
@@ -80,10 +101,11 @@ def video_patches(config: WaveConfig, pixels: NDArray[np.uint8]) -> Patches:
         ValueError: there are no frames, or a side is not such a multiple.
     """
     depth, side, merge = config.temporal_patch_size, config.patch_size, config.spatial_merge_size
+    multiple = side * merge
     frames, height, width, channels = pixels.shape
-    if frames == 0 or height % (side * merge) or width % (side * merge):
+    if frames == 0 or height % multiple or width % multiple:
         raise ValueError(
-            f"need at least one frame with sides that are multiples of {side * merge} px, "
+            f"need at least one frame with sides that are multiples of {multiple} px, "
             f"got {frames} of {width} x {height}"
         )
     if frames % depth:
@@ -94,6 +116,19 @@ def video_patches(config: WaveConfig, pixels: NDArray[np.uint8]) -> Patches:
     )  # time, frame, row, row in token, y, column, column in token, x, channel
     rows = cells.transpose(0, 2, 5, 3, 6, 8, 1, 4, 7).reshape(grid[0] * grid[1] * grid[2], -1)
     return Patches(rows, grid)
+
+
+def half_size(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Average each square of four pixels.
+
+    Args:
+        pixels: (frames, height, width, 3) RGB; height and width even.
+
+    Returns:
+        (frames, height / 2, width / 2, 3)
+    """
+    sums = pixels[:, ::2].astype(np.uint16) + pixels[:, 1::2]
+    return ((sums[:, :, ::2] + sums[:, :, 1::2] + 2) // 4).astype(np.uint8)
 
 
 def image_patches(config: WaveConfig, pixels: NDArray[np.uint8]) -> Patches:

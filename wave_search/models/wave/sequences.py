@@ -129,7 +129,9 @@ def audiovisual_sequence(
         UsageError: no such rule.
     """
     tokens = config.tokens
-    is_audio = layout.interleave(vision.grid_thw, config.spatial_merge_size, vision.seconds_per_grid, len(audio.tokens))
+    is_audio = layout.interleave(
+        vision.grid_thw, config.spatial_merge_size, config.frame_tokens, vision.seconds_per_grid, len(audio.tokens)
+    )
     media = np.where(is_audio, tokens.audio, tokens.video)
     ids = [tokens.vision_start, tokens.audio_start, *media, tokens.audio_end, tokens.vision_end]
     features = (
@@ -187,7 +189,13 @@ def _prompted(
 
 
 def _grid(config: WaveConfig, vision: VisionFeatures) -> NDArray[np.int64]:
-    return layout.grid(vision.grid_thw, config.spatial_merge_size, vision.seconds_per_grid, config.positions_per_second)
+    return layout.grid(
+        vision.grid_thw,
+        config.spatial_merge_size,
+        config.frame_tokens,
+        vision.seconds_per_grid,
+        config.positions_per_second,
+    )
 
 
 def _block(start: int, rows: torch.Tensor) -> Feature:
