@@ -43,8 +43,9 @@ def parser() -> argparse.ArgumentParser:
     exporting.add_argument("directory", type=Path)
     evaluate = commands.add_parser("evaluate", parents=[common], help="measure a model on held-out data")
     evaluate.add_argument("model", help="a known model, or the directory of a checkpoint")
-    evaluate.add_argument("--media", type=Path, required=True, help="folder of sounds with manifest.jsonl")
+    evaluate.add_argument("--media", type=Path, required=True, help="folder of sounds and films with manifest.jsonl")
     evaluate.add_argument("--icons", type=Path, required=True, help="folder with STYLE/icons.json")
+    evaluate.add_argument("--photographs", type=Path, required=True, help="folder of one photograph for each class")
     evaluate.add_argument("--fold", type=int, default=4, help="held-out fold of the sounds")
     ablate = commands.add_parser("ablate", parents=[common], help="repeat the ablations of the paper at a small scale")
     ablate.add_argument("config", type=Path)
@@ -62,7 +63,10 @@ def main(arguments: Sequence[str]) -> int:
             case "export":
                 export(TrainConfig.read(options.config), options.directory)
             case "evaluate":
-                print("\n".join(evaluate_model(options.model, options.media, options.icons, options.fold)))
+                for line in evaluate_model(
+                    options.model, options.media, options.icons, options.photographs, options.fold
+                ):
+                    print(line, flush=True)
             case "ablate":
                 for line in ablation_table(TrainConfig.read(options.config), options.steps):
                     print(line, flush=True)

@@ -85,7 +85,8 @@ class Partial(JointStage):
         scenes: dict[Scene, None] = {}
         while len(scenes) < _VIDEOS:
             scenes[random_scene(rng, self._subjects)] = None
-        videos = self._embed_videos(self._pictures.draw(rng, list(scenes), SIZES[0]))
+        pixels, labels = self._pictures.draw(rng, list(scenes), SIZES[0]), self._drawn_labels(rng, list(scenes), 2)
+        videos = self._embed_videos(pixels, labels)
         texts = self._embed_texts([scene_caption(rng, scene) for scene in scenes])
         cosines = F.normalize(texts, dim=-1) @ F.normalize(videos, dim=-1).T
         hits = similarity_figures(cosines.float().numpy(), np.eye(_VIDEOS, dtype=bool))["hit@1"]

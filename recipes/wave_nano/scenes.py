@@ -213,6 +213,28 @@ class Pictures:
             for scene in scenes
         ]
 
+    def clutter(self, rng: np.random.Generator, size: tuple[int, int]) -> NDArray[np.uint8]:
+        """Draw a picture of nothing in particular: noise of all scales, and parts of several subjects.
+
+        Returns:
+            (height, width, 3) RGB.
+        """
+        height, width = size
+        picture = np.full((height, width, 3), rng.uniform(40, 215, 3), np.float32)
+        for cells in (2, 4, 9, 20, 45):
+            coarse = rng.integers(0, 256, (cells, cells, 3), dtype=np.uint8)
+            grown = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+            picture += (np.asarray(grown, np.float32) - 128) * rng.uniform(0, 0.5)
+        canvas = Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8))
+        for _ in range(int(rng.integers(0, 7))):
+            subject = self.subjects[int(rng.integers(len(self.subjects)))]
+            side = int(min(size) * rng.uniform(0.2, 1.6))
+            turned = Image.fromarray(self._redrawn(rng, subject)[0], "RGBA").rotate(float(rng.uniform(0, 360)))
+            part = turned.resize((side, side))
+            left, top = (int(rng.integers(-side // 2, edge)) for edge in (width, height))
+            canvas.paste(part, (left, top), part)
+        return np.asarray(canvas.filter(ImageFilter.GaussianBlur(float(rng.uniform(0, 1.5)))))
+
     def _redrawn(self, rng: np.random.Generator, subject: str) -> NDArray[np.uint8]:
         drawings = self._sprites[subject]
         return restyled(rng, drawings[int(rng.integers(len(drawings)))])[None]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recipes.wave_nano.classes import SAME_SOUND, SOUND_WORDS
+from recipes.wave_nano import classes, esc50
 from wave_search.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 RATE_HZ = 16_000
-ESC10 = "esc10"
+ESC10, ESC50 = "esc10", "esc50"
+_WORDINGS = {**classes.SOUND_WORDS, **esc50.SOUND_WORDS}
 _REDISTRIBUTABLE = ("CC0", "CC-BY-2", "CC-BY-3", "CC-BY-4", "Public domain")
 _UNNAMED_VERSION = "CC-BY"
 _SILENCE = 1e-4
@@ -66,8 +67,8 @@ def load_sounds(media: Path, folds: Collection[int], collections: Collection[str
             continue
         samples, rate_hz = soundfile.read(media / row["path"], dtype="float32")
         if rate_hz == RATE_HZ and samples.ndim == 1 and row.get("collection"):
-            label = SAME_SOUND.get(row["label"], row["label"])
-            wordings = SOUND_WORDS.get(label, (row["caption"].rstrip(".").lower(),))
+            label = classes.SAME_SOUND.get(row["label"], row["label"])
+            wordings = _WORDINGS.get(label, (row["caption"].rstrip(".").lower(),))
             sounds.append(
                 Sound(label, wordings, samples, row["collection"], row["path"], row["licence"], row["attribution"])
             )

@@ -10,7 +10,7 @@ from recipes.wave_nano.architecture import untrained
 from recipes.wave_nano.audio import AudioStage
 from recipes.wave_nano.config import STAGES
 from recipes.wave_nano.joint import ALL_TASKS, AUDIO_TASKS, JointStage
-from recipes.wave_nano.materials import prepare, teach_tokens
+from recipes.wave_nano.materials import prepare, teach_labels, teach_tokens
 from recipes.wave_nano.text import TextStage
 from recipes.wave_nano.vision import VisionStage
 from wave_search.errors import UsageError
@@ -87,6 +87,7 @@ def make_stage(name: str, config: TrainConfig, materials: Materials) -> Stage:
         case "align":
             return JointStage(wave, materials, AUDIO_TASKS)
         case _:
+            teach_labels(wave, materials)
             return JointStage(wave, materials, ALL_TASKS)
 
 

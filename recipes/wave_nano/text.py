@@ -42,7 +42,7 @@ class TextStage:
         self._sequences = [
             text_sequence(wave.config, tokenizer.encode(text)) for text in materials.meanings.phrases[first:]
         ]
-        concepts = torch.cat([materials.sound_meanings, materials.subject_meanings]).numpy()
+        concepts = torch.cat([materials.sound_meanings, materials.subject_meanings, materials.label_meanings]).numpy()
         self._near = np.argsort(-(self._vectors @ concepts.T).max(axis=1))[:_NEAR]
         wave.requires_grad_(False)
         wave.model.requires_grad_(True)

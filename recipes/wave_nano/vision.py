@@ -10,8 +10,8 @@ import torch.nn.functional as F  # noqa: N812 - the usual name
 from torch import nn
 
 from recipes.wave_nano.classes import SOUND_WORDS, SOURCES
-from recipes.wave_nano.dense import vision_features
-from recipes.wave_nano.scenes import COLOURS, DURATION_S, MOTIONS, SIZES, Pictures, Scene, any_size, random_scene
+from recipes.wave_nano.dense import tower_tokens
+from recipes.wave_nano.scenes import COLOURS, MOTIONS, SIZES, Pictures, Scene, any_size, random_scene
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,10 +67,7 @@ class VisionStage:
         return self._judge(scenes, self._pictures.draw(rng, scenes, size, slice(start, start + 2)))
 
     def _judge(self, scenes: Sequence[Scene], videos: list[NDArray[np.uint8]]) -> tuple[torch.Tensor, dict[str, float]]:
-        tokens = torch.stack(
-            [feature.tokens for feature in vision_features(self._heads.wave, videos, DURATION_S)]
-        ).float()
-        moments = tokens.view(len(videos), len(videos[0]) // 2, -1, tokens.shape[-1]).mean(2)
+        moments = tower_tokens(self._heads.wave, videos).float().mean(2)
         pooled = moments.mean(1)
         subjects = torch.tensor([self._subjects.index(scene.subject) for scene in scenes])
         colours = torch.tensor([COLOURS.index(scene.colour) + 1 if scene.colour else 0 for scene in scenes])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
+from recipes.wave_nano import esc50
 from recipes.wave_nano.captions import QUESTIONS, av_caption, pick, plural, scene_caption, with_article
 from recipes.wave_nano.classes import PARAPHRASES, PICTOGRAMS, SOUND_WORDS
 from recipes.wave_nano.scenes import COLOURS, random_scene
@@ -203,7 +204,7 @@ def _frequent(rng: np.random.Generator, words: Sequence[str]) -> str:
 
 def phrases(rng: np.random.Generator, everything: Lexicon, near: Lexicon, count: int) -> list[str]:
     """Generate texts: words of `near` with and without an article, and phrases; no paraphrases of the evaluation."""
-    kept_apart = {text for pool in PARAPHRASES.values() for text in pool}
+    kept_apart = {text for pools in (PARAPHRASES, esc50.PARAPHRASES) for pool in pools.values() for text in pool}
     made = [*near.words, *(with_article(noun) for noun in near.nouns), *map(plural, near.nouns)]
     while len(made) < count:
         made.append(phrase(rng, everything, near))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from recipes.wave_nano import esc50
 from recipes.wave_nano.captions import QUESTIONS, ask, plural, scene_caption
 from recipes.wave_nano.classes import PARAPHRASES, PICTOGRAMS, SOUND_WORDS
 from recipes.wave_nano.scenes import Pictures, Scene, any_size, random_scene, render
@@ -17,7 +18,9 @@ from recipes.wave_nano.vocabulary import captions, phrases, read_lexicon
 
 BALL = np.zeros((1, 96, 96, 4), np.uint8)
 BALL[0, 20:76, 20:76] = (250, 250, 250, 255)
-LITTLE_WORDS = {"a", "an", "the", "of", "at", "in", "by", "with", "someone", "have", "and", "work"}
+LITTLE_WORDS = {*"a an the of at in by with someone have and work from on to".split()}
+    ["a", "an", "the", "of", "at", "in", "by", "with", "someone", "have", "and", "work", "from", "on", "to"]
+)
 
 
 def words(texts: list[str]) -> set[str]:
@@ -25,10 +28,13 @@ def words(texts: list[str]) -> set[str]:
 
 
 def test_paraphrases_use_no_content_word_of_the_training_captions() -> None:
-    captions_used = words(captions(np.random.default_rng(0), 4000, []))
-    kept_apart = words([text for pool in PARAPHRASES.values() for text in pool]) - LITTLE_WORDS
+    heard = [text for pool in esc50.SOUND_WORDS.values() for text in pool]
+    captions_used = words([*captions(np.random.default_rng(0), 4000, heard), *heard])
+    pools = [*PARAPHRASES.values(), *esc50.PARAPHRASES.values()]
+    kept_apart = words([text for pool in pools for text in pool]) - LITTLE_WORDS
     assert kept_apart & captions_used == set()
     assert set(PARAPHRASES) == set(SOUND_WORDS)
+    assert set(esc50.PARAPHRASES) == set(esc50.SOUND_WORDS)
 
 
 @pytest.mark.parametrize(("motion", "axis", "sign"), [("right", 1, 1), ("left", 1, -1), ("down", 0, 1), ("up", 0, -1)])

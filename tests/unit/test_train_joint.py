@@ -10,12 +10,14 @@ from tokenizers import Tokenizer
 import wave_search.models
 from recipes.wave_nano import audio, joint, text, vision
 from recipes.wave_nano.ablate import Partial, Variant, row
-from recipes.wave_nano.architecture import HIDDEN, untrained
+from recipes.wave_nano.architecture import HIDDEN, LABELS, REGIONS, untrained
 from recipes.wave_nano.audio import AudioStage
 from recipes.wave_nano.classes import PICTOGRAMS, SOUND_WORDS
 from recipes.wave_nano.dense import piece_of
+from recipes.wave_nano.esc50 import PICTURED
 from recipes.wave_nano.joint import ALL_TASKS, AUDIO_TASKS, JointStage
 from recipes.wave_nano.materials import Materials
+from recipes.wave_nano.photographs import Labels, Simulator, Wording
 from recipes.wave_nano.sounds import ESC10, RATE_HZ, Sound
 from recipes.wave_nano.teacher import Meanings
 from recipes.wave_nano.vision import VisionStage
@@ -41,6 +43,15 @@ def unit(rng: np.random.Generator, count: int) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
+def some_labels() -> Labels:
+    """Two kinds of 500 labels each; those of the first are dogs."""
+    halves = [np.arange(LABELS) // 500 == half for half in (0, 1)]
+    kinds = [((Wording(kind, half),),) for kind, half in zip(("dog", "tool"), halves, strict=True)]
+    ids = tuple((sorted({one for group in PICTURED.values() for one in group}) + ["n"] * LABELS)[:LABELS])
+    names = tuple((Wording(f"thing {place}", np.arange(LABELS) == place),) for place in range(LABELS))
+    return Labels(ids, names, tuple(kinds[place // 500] for place in range(LABELS)))
+
+
 def recording(rng: np.random.Generator, label: str) -> Sound:
     samples = 0.3 * rng.standard_normal(2 * RATE_HZ, dtype=np.float32)
     return Sound(label, SOUND_WORDS[label], samples, ESC10, f"{label}.flac", "CC0-1.0", "nobody")
@@ -58,6 +69,11 @@ def materials() -> Materials:
         sprites={thing: rng.integers(0, 256, (2, 96, 96, 4), dtype=np.uint8) for thing in PICTOGRAMS},
         sound_meanings=torch.from_numpy(unit(rng, len(SOUND_WORDS))),
         subject_meanings=torch.from_numpy(unit(rng, len(PICTOGRAMS))),
+        labels=some_labels(),
+        label_meanings=torch.from_numpy(unit(rng, LABELS)),
+        simulator=Simulator(unit(rng, LABELS), REGIONS),
+        classifier={},
+        drawn_labels={thing: np.full((2, 1 + REGIONS**2, LABELS), 1e-3, np.float16) for thing in PICTOGRAMS},
     )
 
 
@@ -76,7 +92,7 @@ def learned(stage, step: int) -> set[str]:
 def test_the_towers_learn_in_every_other_step(materials: Materials, task: str) -> None:
     stage = JointStage(untrained(0), materials, {task: 1.0})
     towers = {"audio_tower", "beats"} if task == "text_audio" else {"audio_tower", "beats", "visual"}
-    towers = {"visual"} if task == "text_video" else towers
+    towers = {"visual"} if task in ("text_video", "text_photo") else towers
     assert learned(stage, 0) == towers | {"model", "classify_linear"}
     assert learned(stage, 1) == {"model", "classify_linear"}
 
@@ -90,7 +106,12 @@ def test_the_words_keep_their_meaning_in_joint_training(materials: Materials) ->
     wave = untrained(0)
     stage = JointStage(wave, materials, ALL_TASKS)
     trained = {name for name, weight in stage.trained.named_parameters() if weight.requires_grad}
-    assert set(dict(wave.named_parameters(prefix="wave"))) - trained == {"wave.model.embed_tokens.weight"}
+    kept = set(dict(wave.named_parameters(prefix="wave"))) - trained
+    assert {name for name in kept if not name.startswith("wave.classifier.")} == {"wave.model.embed_tokens.weight"}
+    assert {name for name in trained if name.startswith("wave.classifier.")} == {
+        "wave.classifier.meanings.weight",
+        "wave.classifier.meanings.bias",
+    }
 
 
 def test_an_ablated_head_keeps_to_the_last_layer(materials: Materials) -> None:

@@ -6,7 +6,7 @@ import torch
 
 from recipes.wave_nano import dense
 from recipes.wave_nano.architecture import untrained
-from recipes.wave_nano.dense import audio_features, piece_of, vision_features
+from recipes.wave_nano.dense import audio_features, piece_of, tower_tokens, vision_features
 from wave_search.models.wave import preprocess, sequences
 
 
@@ -26,13 +26,24 @@ def test_sounds(wave, samples: int) -> None:
     assert wave.beats.encoder.layers[0].self_attn.relative_attention_bias.weight.grad.abs().sum() > 0
 
 
+def doubled(pixels: np.ndarray) -> np.ndarray:
+    """Return frames of which the vision tower sees `pixels`."""
+    return pixels.repeat(2, axis=1).repeat(2, axis=2)
+
+
+def seen_in(wave, videos: list[np.ndarray]):
+    with torch.no_grad():
+        logits = [wave.classifier.logits(torch.from_numpy(doubled(pixels)), 2) for pixels in videos]
+    return vision_features(wave, videos, 4.0, tower_tokens(wave, videos), torch.stack(logits).softmax(dim=-1))
+
+
 @pytest.mark.parametrize(("frames", "height", "width"), [(2, 56, 84), (4, 112, 112), (1, 84, 140)])
 def test_videos(wave, frames: int, height: int, width: int) -> None:
     rng = np.random.default_rng(0)
     videos = [rng.integers(0, 256, (frames, height, width, 3), dtype=np.uint8) for _ in range(2)]
-    seen = vision_features(wave, videos, 4.0)
+    seen = seen_in(wave, videos)
     for pixels, features in zip(videos, seen, strict=True):
-        patches = preprocess.video_patches(wave.config, pixels)
+        patches = preprocess.video_patches(wave.config, doubled(pixels))
         torch.testing.assert_close(features.tokens, wave.vision_features(patches), atol=1e-5, rtol=1e-4)
         assert features.seconds_per_grid == 2 * 4.0 / frames
     sum(features.tokens.sum() for features in seen).backward()
@@ -51,7 +62,7 @@ def test_clips_with_prompts_of_different_lengths(wave) -> None:
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (4, 56, 56, 3), dtype=np.uint8)
     samples = rng.uniform(-0.5, 0.5, 24_000).astype(np.float32)
-    (vision,), (audio,) = vision_features(wave, [pixels], 4.0), audio_features(wave, [piece_of(wave, samples)])
+    (vision,), (audio,) = seen_in(wave, [pixels]), audio_features(wave, [piece_of(wave, samples)])
     clips = [
         sequences.video_sequence(wave.config, [[5, 6, 7]], vision),
         sequences.audio_sequence(wave.config, [[5]], audio),
