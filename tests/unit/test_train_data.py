@@ -18,9 +18,7 @@ from recipes.wave_nano.vocabulary import captions, phrases, read_lexicon
 
 BALL = np.zeros((1, 96, 96, 4), np.uint8)
 BALL[0, 20:76, 20:76] = (250, 250, 250, 255)
-LITTLE_WORDS = {*"a an the of at in by with someone have and work from on to".split()}
-    ["a", "an", "the", "of", "at", "in", "by", "with", "someone", "have", "and", "work", "from", "on", "to"]
-)
+LITTLE_WORDS = {"a", "an", "the", "of", "at", "in", "by", "with", "someone", "have", "and", "work", "from", "on", "to"}
 
 
 def words(texts: list[str]) -> set[str]:
