@@ -94,7 +94,8 @@ CONFIG: dict[str, Any] = {
         "encoder_embed_dim": 128,
         "encoder_ffn_embed_dim": 384,
         "encoder_attention_heads": 4,
-        "embed_dim": 64,
+        "embed_dim": 160,
+        "stem": [[24, 2], [48, 2], [96, 2], [96, 1], [160, 2], [160, 1]],
         "num_buckets": 64,
         "max_distance": 400,
         "conv_pos": 64,
@@ -114,7 +115,9 @@ def untrained(seed: int) -> Wave:
                 torch.nn.init.zeros_(module.bias)
     _pass_through(wave.classify_linear, wave.config.hidden_size)
     _smooth(wave.visual.patch_embed.proj.weight)
-    _smooth(wave.beats.patch_embedding.weight)
+    for layer in cast("Any", wave.beats.patch_embedding):
+        torch.nn.init.kaiming_normal_(layer.conv.weight, nonlinearity="relu")
+        torch.nn.init.zeros_(layer.conv.bias)
     return wave
 
 

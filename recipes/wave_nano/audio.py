@@ -1,19 +1,25 @@
-"""Stage `audio`: each of the two audio encoders learns to classify sounds in the space of the teacher's vectors."""
+"""Stage `audio`: each of the two audio encoders learns to classify sounds in the space of the teacher's vectors.
+
+The convolutions of BEATs' stem are trained with normalisation, without which so few recordings teach them little.
+Later stages load them with the normalisation folded in: `folded`.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the usual name
+from torch import nn
 
 from recipes.wave_nano.dense import encoder_tokens, piece_of
-from recipes.wave_nano.sounds import ESC10, RATE_HZ, augmented
+from recipes.wave_nano.sounds import ESC10, ESC50, RATE_HZ, augmented
 from wave_search.models.wave.preprocess import AudioPiece
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -23,6 +29,46 @@ if TYPE_CHECKING:
 _BATCH = 32
 _TEMPERATURE = 0.07
 _SECONDS = (3, 3, 3, 5)
+_MIXED = 0.6
+_MANY = 12
+_EPSILON = 1e-5
+"""Of torch's normalisation layers."""
+
+
+class Ears(nn.Module):
+    """The model with a linear classifier on the stem of BEATs, which is discarded after training."""
+
+    def __init__(self, wave: Wave, labels: int) -> None:
+        super().__init__()
+        self.wave = wave
+        for layer in cast("Any", wave.beats.patch_embedding):
+            layer.conv = _Normalised(layer.conv)
+        self.heard = nn.Linear(2 * wave.config.beats.embed_dim, labels)
+
+
+class _Normalised(nn.Sequential):
+    """A convolution and its normalisation."""
+
+    def __init__(self, convolution: nn.Conv2d) -> None:
+        super().__init__(convolution, nn.BatchNorm2d(convolution.out_channels))
+
+
+def folded(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Multiply each convolution of the stem by its normalisation.
+
+    Args:
+        state: of the model of this stage.
+
+    Returns:
+        Keys of `Wave` -> weights.
+    """
+    weights = {key.removeprefix("wave."): value for key, value in state.items()}
+    for norm in [key.removesuffix(".1.running_var") for key in weights if key.endswith(".conv.1.running_var")]:
+        scale = weights[f"{norm}.1.weight"] / torch.sqrt(weights[f"{norm}.1.running_var"] + _EPSILON)
+        weights[f"{norm}.weight"] = weights[f"{norm}.0.weight"] * scale[:, None, None, None]
+        centred = weights[f"{norm}.0.bias"] - weights[f"{norm}.1.running_mean"]
+        weights[f"{norm}.bias"] = weights[f"{norm}.1.bias"] + centred * scale
+    return {key: value for key, value in weights.items() if not re.search(r"\.conv\.[01]\.", key)}
 
 
 class AudioStage:
@@ -34,30 +80,38 @@ class AudioStage:
         wave.requires_grad_(False)
         for part in (wave.audio_tower, wave.beats, wave.beats_ln, wave.beats_proj):
             part.requires_grad_(True)
+        self._ears = Ears(wave, len(self._labels))
 
     @property
     def trained(self) -> torch.nn.Module:
-        """The complete model."""
-        return self._wave
+        """Model and classifier."""
+        return self._ears
 
     def loss(self, rng: np.random.Generator, step: int) -> tuple[torch.Tensor, dict[str, float]]:  # noqa: ARG002
-        """Classify sounds that are blended in pairs (mixup, arXiv:1710.09412)."""
+        """Classify sounds that are mixed in pairs (mixup, arXiv:1710.09412)."""
         drawn = draw_labels(rng, self._materials, _BATCH)
         length = RATE_HZ * int(rng.choice(_SECONDS))
-        pieces = [draw_piece(rng, self._materials, self._wave, label, length) for label in drawn]
+        sounds = np.stack([draw_samples(rng, self._materials, label, length) for label in drawn])
         target = F.one_hot(torch.tensor([self._labels.index(label) for label in drawn]), len(self._labels)).float()
-        if rng.random() < 0.7:
-            share = np.float32(rng.beta(0.4, 0.4))
-            order = rng.permutation(len(pieces))
-            pieces = [blend(piece, pieces[other], share) for piece, other in zip(pieces, order, strict=True)]
-            target = float(share) * target + (1 - float(share)) * target[order]
-        tower, beats = self._logits([masked(rng, piece) for piece in pieces])
-        losses = F.cross_entropy(tower, target), F.cross_entropy(beats, target)
-        return losses[0] + losses[1], {"tower": float(losses[0].detach()), "beats": float(losses[1].detach())}
+        if rng.random() < _MIXED:
+            order = rng.permutation(len(sounds))
+            share = rng.beta(0.5, 0.5, (len(sounds), 1)).astype(np.float32)
+            sounds = share * sounds + (1 - share) * sounds[order]
+            kept = torch.from_numpy(share)
+            target = kept * target + (1 - kept) * target[order]
+        pieces = [masked(rng, piece_of(self._wave, samples)) for samples in sounds]
+        self._ears.train()
+        tower, beats = self._logits(pieces)
+        heard = self._ears.heard(self._stem(pieces))
+        names = ("tower", "beats", "stem")
+        losses = [F.cross_entropy(logits, target, label_smoothing=0.1) for logits in (tower, beats, heard)]
+        total = losses[0] + losses[1] + losses[2]
+        return total, {name: float(loss.detach()) for name, loss in zip(names, losses, strict=True)}
 
     def validate(self) -> dict[str, float]:
-        """Return the accuracy of each encoder, and of their sum, on the held-out ESC-10 clips."""
-        clips = [sound for sound in self._materials.held_out if sound.collection == ESC10]
+        """Return the accuracy of each encoder, and of their sum, on the held-out clips of ESC-50."""
+        self._ears.eval()
+        clips = [sound for sound in self._materials.held_out if sound.collection in (ESC10, ESC50)]
         classes = sorted({sound.label for sound in clips})
         columns = [self._labels.index(label) for label in classes]
         truth = torch.tensor([classes.index(sound.label) for sound in clips])
@@ -75,10 +129,21 @@ class AudioStage:
         tower, beats = encoder_tokens(self._wave, pieces)
         return F.normalize(tower.mean(1), dim=-1) @ bank, F.normalize(beats.mean(1), dim=-1) @ bank
 
+    def _stem(self, pieces: Sequence[AudioPiece]) -> torch.Tensor:
+        """Return (sounds, 2 x channels): the largest value and the mean of each channel of BEATs' stem."""
+        fbank = torch.from_numpy(np.stack([piece.fbank for piece in pieces]))
+        hidden = self._wave.beats.patch_embedding(fbank[:, None]).flatten(2)
+        return torch.cat([hidden.amax(dim=2), hidden.mean(dim=2)], dim=1)
 
-def draw_labels(rng: np.random.Generator, materials: Materials, count: int, common: float = 0.65) -> list[str]:
+
+def draw_labels(rng: np.random.Generator, materials: Materials, count: int, common: float = 0.8) -> list[str]:
     """Draw the labels of a batch: a share from labels with many recordings, the rest from all."""
-    many = [label for label, sounds in materials.sounds.items() if len(sounds) >= 16 and sounds[0].collection == ESC10]
+    collections = (ESC10, ESC50)
+    many = [
+        label
+        for label, sounds in materials.sounds.items()
+        if len(sounds) >= _MANY and sounds[0].collection in collections
+    ]
     everything = list(materials.sounds)
     return [str(rng.choice(many if rng.random() < common else everything)) for _ in range(count)]
 
@@ -87,17 +152,6 @@ def draw_samples(rng: np.random.Generator, materials: Materials, label: str, len
     """Draw one augmented recording of a label."""
     sounds = materials.sounds[label]
     return augmented(rng, sounds[int(rng.integers(len(sounds)))], length)
-
-
-def draw_piece(rng: np.random.Generator, materials: Materials, wave: Wave, label: str, length: int) -> AudioPiece:
-    """Draw one augmented recording as encoder input."""
-    return piece_of(wave, draw_samples(rng, materials, label, length))
-
-
-def blend(first: AudioPiece, second: AudioPiece, share: np.float32) -> AudioPiece:
-    """Return the weighted mean of the spectrograms of two sounds."""
-    rest = np.float32(1) - share
-    return AudioPiece(share * first.mel + rest * second.mel, share * first.fbank + rest * second.fbank)
 
 
 def masked(rng: np.random.Generator, piece: AudioPiece) -> AudioPiece:

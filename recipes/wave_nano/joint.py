@@ -22,7 +22,7 @@ from recipes.wave_nano.dense import (
 from recipes.wave_nano.esc50 import PICTURED
 from recipes.wave_nano.materials import sounding_subjects, text_tokenizer
 from recipes.wave_nano.scenes import DURATION_S, FRAMES, Pictures, Scene, any_size, random_scene
-from recipes.wave_nano.sounds import ESC10, RATE_HZ, mixed
+from recipes.wave_nano.sounds import ESC10, ESC50, RATE_HZ, mixed
 from recipes.wave_nano.teacher import distillation
 from recipes.wave_nano.text import TextStage
 from wave_search.finetune.losses import contrastive, multiple_choice
@@ -338,8 +338,8 @@ class JointStage:
         return F.cross_entropy(F.normalize(media.float(), dim=-1) @ bank.T / _BANK_TEMPERATURE, known)
 
     def validate(self) -> dict[str, float]:
-        """Return the share of held-out ESC-10 clips for which the text of their class is nearest."""
-        clips = [sound for sound in self._materials.held_out if sound.collection == ESC10]
+        """Return the share of held-out clips of ESC-50 for which the text of their class is nearest."""
+        clips = [sound for sound in self._materials.held_out if sound.collection in (ESC10, ESC50)]
         classes = sorted({sound.label for sound in clips})
         texts = F.normalize(self._embed_texts([self._wordings[label][0] for label in classes]), dim=-1)
         prompt = self._tokenizer.encode(PROMPTS[Modality.AUDIO])

@@ -174,7 +174,7 @@ class Simulator:
         logits = strength[..., None] * self._similarity[shown] + noise
         logits -= logits.max(axis=-1, keepdims=True)
         odds = np.exp(logits, dtype=np.float64)
-        return (odds / odds.sum(axis=-1, keepdims=True)).astype(np.float32)
+        return np.asarray(odds / odds.sum(axis=-1, keepdims=True), np.float32)
 
 
 def label_meanings(names: Iterable[NDArray[np.float32]], kinds: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:

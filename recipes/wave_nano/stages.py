@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from recipes.wave_nano.architecture import untrained
-from recipes.wave_nano.audio import AudioStage
+from recipes.wave_nano.audio import AudioStage, folded
 from recipes.wave_nano.config import STAGES
 from recipes.wave_nano.joint import ALL_TASKS, AUDIO_TASKS, JointStage
 from recipes.wave_nano.materials import prepare, teach_labels, teach_tokens
@@ -110,5 +110,5 @@ def _load_parts(wave: Wave, checkpoint: Path, parts: tuple[str, ...]) -> None:
     if not checkpoint.is_file():
         raise UsageError(f"{checkpoint}: no such checkpoint", "Run the earlier stages first.")
     state = torch.load(checkpoint, weights_only=True)["model"]
-    own = {key.removeprefix("wave."): value for key, value in state.items()}
+    own = folded(state)
     wave.load_state_dict({key: value for key, value in own.items() if key.startswith(parts)}, strict=False)

@@ -11,7 +11,7 @@ import wave_search.models
 from recipes.wave_nano import audio, joint, text, vision
 from recipes.wave_nano.ablate import Partial, Variant, row
 from recipes.wave_nano.architecture import HIDDEN, LABELS, REGIONS, untrained
-from recipes.wave_nano.audio import AudioStage
+from recipes.wave_nano.audio import AudioStage, folded
 from recipes.wave_nano.classes import PICTOGRAMS, SOUND_WORDS
 from recipes.wave_nano.dense import piece_of
 from recipes.wave_nano.esc50 import PICTURED
@@ -112,6 +112,19 @@ def test_the_words_keep_their_meaning_in_joint_training(materials: Materials) ->
         "wave.classifier.meanings.weight",
         "wave.classifier.meanings.bias",
     }
+
+
+def test_the_stem_is_loaded_with_its_normalisation_folded_in(materials: Materials) -> None:
+    stage = AudioStage(untrained(0), materials)
+    stage.loss(np.random.default_rng(0), 0)  # moves the running statistics
+    trained = stage.trained.eval().wave
+    later = untrained(1)
+    weights = folded(stage.trained.state_dict())
+    later.load_state_dict({key: value for key, value in weights.items() if key.startswith("beats.")}, strict=False)
+    fbank = torch.randn(2, 1, 96, 128)
+    with torch.no_grad():
+        expected = trained.beats.patch_embedding(fbank)
+        torch.testing.assert_close(later.beats.patch_embedding(fbank), expected, atol=1e-4, rtol=1e-4)
 
 
 def test_an_ablated_head_keeps_to_the_last_layer(materials: Materials) -> None:

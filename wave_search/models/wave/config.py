@@ -54,6 +54,9 @@ class BeatsConfig:
     conv_pos: int = 128
     """Kernel size of the positional convolution."""
     conv_pos_groups: int = 16
+    stem: tuple[tuple[int, int], ...] = ()
+    """Channels and stride of each 3 x 3 convolution that replaces the patch convolution in small models; the strides
+    multiply to `input_patch_size`, and the last channels are `embed_dim`."""
     num_buckets: int = 320
     max_distance: int = 800
     deep_norm: bool = True
@@ -69,7 +72,8 @@ class BeatsConfig:
         for key, expected in _BEATS_FIXED.items():
             if values.get(key, expected) != expected:
                 raise CheckpointError(f"The BEATs setting {key}={values[key]!r} is not supported, only {expected!r}")
-        return cls(**{field.name: values[field.name] for field in fields(cls) if field.name in values})
+        known = {field.name: values[field.name] for field in fields(cls) if field.name in values}
+        return cls(**known | {"stem": _stem(values.get("stem", ()))})
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +245,13 @@ def _check_sizes(settings: Any, name: str = "", depth: int = 0) -> None:
             most = _MAX_FLOAT
         if not -most <= settings <= most:  # NaN is in no range
             raise CheckpointError(f"The setting {name}={settings!r} is out of range: at most {most:,}", _INTACT)
+
+
+def _stem(layers: Any) -> tuple[tuple[int, int], ...]:
+    try:
+        return tuple((int(channels), int(stride)) for channels, stride in layers)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"The setting stem={layers!r} is not a list of pairs", _INTACT) from error
 
 
 def _special_tokens(thinker: Qwen2_5OmniThinkerConfig) -> SpecialTokens:
