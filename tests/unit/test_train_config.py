@@ -14,7 +14,7 @@ SHIPPED = Path(recipes.wave_nano.__file__).parent / "nano.toml"
 
 def test_the_shipped_configuration() -> None:
     config = TrainConfig.read(SHIPPED)
-    assert [config.schedule(stage).steps for stage in STAGES] == [9000, 1200, 7500, 160, 2600]
+    assert [config.schedule(stage).steps for stage in STAGES] == [9000, 3000, 7500, 300, 3600]
     assert config.held_out_fold not in config.training_folds
 
 
