@@ -130,7 +130,7 @@ class Wave(nn.Module):
         tower = self._tower_features(patches.rows, patches.grid_thw)
         if self.classifier is None or patches.frames is None:
             return tower
-        frames = torch.from_numpy(patches.frames).to(self.device)
+        frames = torch.tensor(patches.frames, device=self.device)
         summaries = self.classifier(frames, self.config.temporal_patch_size)
         return torch.cat([summaries, tower.view(len(summaries), -1, tower.shape[-1])], dim=1).flatten(0, 1)
 
