@@ -13,11 +13,13 @@ import torch
 from recipes.wave_nano.efficientnet import folded, read_published
 from wave_search.errors import CheckpointError, UsageError
 from wave_search.models.wave import layout
+from wave_search.models.wave.checkpoint import open_wave, save_wave
 from wave_search.models.wave.classifier import Classifier
 from wave_search.models.wave.config import ClassifierConfig, WaveConfig
-from wave_search.models.wave.network import Wave
+from wave_search.models.wave.network import Wave, components_for
 from wave_search.models.wave.preprocess import image_patches, tower_patches, video_patches
 from wave_search.models.wave.sequences import VisionFeatures, video_sequence
+from wave_search.types import Modality
 
 TINY = Path(__file__).parents[2] / "wave_search" / "models" / "bundled" / "tiny" / "config.json"
 SIZES = {"model_type": "efficientnet_lite0", "labels": 1000, "regions": 2}
@@ -137,6 +139,17 @@ def test_its_tokens_precede_those_of_the_tower_in_each_step(wave: Wave) -> None:
     torch.testing.assert_close(tokens[:, 5:].flatten(0, 1), wave.vision_features(small))
     sequence = video_sequence(wave.config, [[5]], VisionFeatures(tokens.flatten(0, 1), patches.grid_thw, 1.0))
     assert sequence.position_ids[0].tolist() == [0, *[1] * 7, *[26] * 7, 27, 28, 29]
+
+
+def test_a_checkpoint_restores_it_and_texts_do_not_load_it(wave: Wave, tmp_path: Path) -> None:
+    save_wave(wave, tmp_path)
+    stored = open_wave(tmp_path)
+    stored.require(components_for([Modality.TEXT]))
+    assert stored.wave.classifier is not None
+    assert all(weight.is_meta for weight in stored.wave.classifier.parameters())
+    stored.require(components_for([Modality.IMAGE]))
+    for key, weight in stored.wave.classifier.state_dict().items():
+        assert torch.equal(weight, wave.state_dict()[f"classifier.{key}"]), key
 
 
 def test_frames_have_even_sides(wave: Wave) -> None:
