@@ -109,7 +109,7 @@ def _probe_text(path: Path, file: BinaryIO, size_bytes: int) -> MediaInfo:
     cues = subtitles.parse_cues(content, container)
     if not cues:
         raise BrokenMediaError(path, "contains no subtitles", "Give it the suffix .txt if it is ordinary text.")
-    return MediaInfo("text", container, size_bytes, "", duration_s=max(cue.span.stop_s for cue in cues))
+    return MediaInfo("text", container, size_bytes, "", duration_s=max(cue.stop_s for cue in cues))
 
 
 def _probe_image(source: Source, size_bytes: int) -> MediaInfo:
