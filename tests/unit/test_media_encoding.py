@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import random
 
 import pytest
 
-from wave_search.media.encoding import EncodingError, detect_encoding
+from wave_search.media import encoding as detection
+from wave_search.media.encoding import EncodingError
 
 GERMAN = "Über den Bäumen fällt der Schnee, und die Größe der Straße überrascht."
 FRENCH = "Il a déjà été à la forêt, où les élèves reçoivent une leçon."
@@ -30,6 +32,10 @@ JAPANESE = (
 CHINESE = "狗在院子里叫。公鸡每天早上打鸣,雨落在屋顶上。镜头从山上俯瞰城市,人们在车站等火车。"
 TAIWANESE = "狗在院子裡叫。公雞每天早上打鳴，雨落在屋頂上。鏡頭從山上俯瞰城市，人們在車站等火車。"
 KOREAN = "개가 마당에서 짖는다. 수탉은 매일 아침 울고 비가 지붕에 내린다. 카메라는 산 위에서 도시를 찍는다."
+
+
+def detect_encoding(data: bytes) -> str:
+    return detection.detect_encoding(io.BytesIO(data))
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,11 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -37,6 +42,7 @@ _SIGNS = set("µªº")
 """Letters to Unicode, used as signs in all languages."""
 _NEUTRAL = set(map(chr, range(128))) | _SIGNS
 _CJK = {"CJK", "HIRAGANA", "KATAKANA", "HANGUL", "IDEOGRAPHIC", "FULLWIDTH"}
+_CHUNK_BYTES = 1 << 20
 _SAMPLE_BYTES = 32_768
 _WORD_BYTES = 128
 _SPACES = (b" ", b"\t", b"\r", b"\n")
@@ -92,58 +98,84 @@ class EncodingError(ValueError):
         self.remedy = f"If it is text, convert it to UTF-8, for example with `iconv{option} -t utf-8`."
 
 
-def detect_encoding(data: bytes) -> str:
-    """Return the encoding of a text, with which all of it can be decoded.
+def detect_encoding(file: BinaryIO) -> str:
+    """Return the encoding of a text, with which all of it can be decoded. Reads a file of any size in parts.
 
     A byte order mark decides, then validity as UTF-8. Any other encoding must be certain, because a wrong one silently
     changes letters: of the readings that charset-normalizer proposes, those made of words that some language could have
     must all be the same text, or one of them must resemble a language much more than the others.
 
+    Args:
+        file: can be sought.
+
     Raises:
         EncodingError: there are several such readings, or none; or it is not valid after its byte order mark.
     """
-    marked = next((name for mark, name in _BOMS if data.startswith(mark)), None)
-    wide = marked is None and b"\0" in data[:_SAMPLE_BYTES]
-    if not wide and _decodes(data, marked or "utf-8"):
+    file.seek(0)
+    head = file.read(_SAMPLE_BYTES)
+    marked = next((name for mark, name in _BOMS if head.startswith(mark)), None)
+    wide = marked is None and b"\0" in head
+    if not wide and _decodes(file, marked or "utf-8"):
         return marked or "utf-8"
     if marked is not None:
         raise EncodingError([], marked.removesuffix("-sig"))
-    lines, rare = (data[:_SAMPLE_BYTES], b"") if wide else _sample(data)
+    lines, rare = (head, b"") if wide else _sample(file)
     likely = _likely(_readings(lines + rare, _WIDE if wide else _NARROW))
     certain = len(likely) == 1 and (len(lines) >= _MIN_BYTES or likely[0].in_latin)
     # A rare byte that is a letter of another script is more likely to be an error than to tell the encoding.
     certain = certain and likely[0].in_latin == _in_latin(lines.decode(likely[0].encoding, "ignore"))
-    if certain and likely[0].strangeness <= _STRANGE and _decodes(data, likely[0].encoding):
+    if certain and likely[0].strangeness <= _STRANGE and _decodes(file, likely[0].encoding):
         return likely[0].encoding
     raise EncodingError([reading.encoding for reading in likely])
 
 
-def _decodes(data: bytes, encoding: str) -> bool:
+def _decodes(file: BinaryIO, encoding: str) -> bool:
+    decoder = codecs.getincrementaldecoder(encoding)()
     try:
-        data.decode(encoding)
+        for chunk in _chunks(file):
+            decoder.decode(chunk)
+        decoder.decode(b"", final=True)
     except UnicodeDecodeError:
         return False
     return True
 
 
-def _sample(data: bytes) -> tuple[bytes, bytes]:
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    """Yield a file in parts that end with a line, unless it is longer than a sample."""
+    file.seek(0)
+    while chunk := file.read(_CHUNK_BYTES):
+        yield chunk + file.readline(_SAMPLE_BYTES)
+
+
+def _sample(file: BinaryIO) -> tuple[bytes, bytes]:
     """Return lines that are not ASCII, and the first words with bytes that these lack, from the whole of a text.
 
     Encodings that agree on the frequent letters of a long text may differ on a rare one.
     """
     lines: list[bytes] = []
     room = _SAMPLE_BYTES
-    for whole in data.splitlines():
+    for whole in (line for chunk in _chunks(file) if not chunk.isascii() for line in chunk.splitlines()):
         if whole.isascii():
             continue
         line = whole[:room]
         if len(line) < len(whole):  # between words, because the cut could fall into a character
             sample = b"\n".join([*lines, line[: line.rfind(b" ") + 1] or line])
-            rare = (data.find(byte) for byte in range(128, 256) if byte not in sample)
-            return sample, b"".join(b"\n" + _word(data, at) for at in rare if at >= 0)
+            return sample, b"".join(b"\n" + word for word in _rare_words(file, sample))
         lines.append(line)
         room -= len(line)
     return b"\n".join(lines), b""
+
+
+def _rare_words(file: BinaryIO, sample: bytes) -> Iterator[bytes]:
+    missing = {byte for byte in range(128, 256) if byte not in sample}
+    for chunk in _chunks(file):
+        if chunk.isascii():
+            continue
+        for byte in sorted(missing):
+            at = chunk.find(byte)
+            if at >= 0:
+                missing.discard(byte)
+                yield _word(chunk, at)
 
 
 def _word(data: bytes, at: int) -> bytes:
