@@ -1,7 +1,6 @@
 r"""Subtitles and lyrics: SubRip, WebVTT, SBV and LRC by their lines of times, SubStation Alpha through FFmpeg.
 
-FFmpeg and pysubs2 lose text of the first four. FFmpeg stops at a WebVTT block without times, and takes "[Music]" in SBV
-for a header. pysubs2 takes word times of WebVTT for a new cue, misreads times above 99 hours, and has no SBV and LRC.
+FFmpeg and pysubs2 lose text of the first four, see ARCHITECTURE.md.
 """
 
 from __future__ import annotations
