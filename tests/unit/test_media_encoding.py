@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import random
 
@@ -78,12 +79,31 @@ def test_letters_on_which_the_likely_encodings_agree_are_certain(word: str) -> N
         ("собака".encode("koi8-r"), ""),  # too short
         (GERMAN.encode("utf-8")[:-8] + b"\xff" + GERMAN.encode("latin-1"), ""),
         ("犬".encode("shift-jis"), ""),
+        ("下雨了".encode("utf-16-le"), "utf-16-le"),  # also UTF-8, with a control character
+        ("niño".encode("mac-roman"), "mac-roman"),
+        ("개가 짖는다".encode("euc-kr"), "cp949"),
     ],
 )
 def test_doubtful_texts_are_refused_with_the_likely_encoding(data: bytes, named: str) -> None:
     with pytest.raises(EncodingError, match=rf"not text in UTF-8(; perhaps in .*{named})?") as raised:
         detect_encoding(data)
     assert "iconv" in raised.value.remedy
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("before", ["a", "ab"])
+def test_a_sample_does_not_end_within_a_character(encoding: str, before: str) -> None:
+    """In the other byte order, these are Chinese characters."""
+    data = f"{before}{chr(0x1F436) * 20_000}".encode(encoding)
+    with contextlib.suppress(EncodingError):
+        assert detect_encoding(data).replace("_", "-") == encoding
+    data = f"{before} {GERMAN} {chr(0x1F436)}\n".encode(encoding) * 1000
+    assert detect_encoding(data).replace("_", "-") == encoding
+
+
+def test_a_borrowed_word_does_not_hide_the_language() -> None:
+    text = "Übung für Mädchen: schöne Grüße aus dem Café"
+    assert text.encode("cp1252").decode(detect_encoding(text.encode("cp1252"))) == text
 
 
 def test_a_few_foreign_words_do_not_hide_the_language() -> None:

@@ -31,7 +31,7 @@ _NARROW = [
 _ALPHABETS = [
     frozenset(letters)
     for letters in (
-        "àâæçéèêëîïôœùûüÿ", "äöüß", "áéíñóúü", "ãáâàçéêíóôõúü", "àèéìíîòóùú", "åäöéü", "æøåéôòó", "ëïéèöüêáóíç",
+        "àâæçéèêëîïôœùûüÿ", "äöüßé", "áéíñóúü", "ãáâàçéêíóôõúü", "àèéìíîòóùú", "åäöéü", "æøåéôòó", "ëïéèöüêáóíç",
         "ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž", "áéíóöőúüű", "ăâîşţșț", "čćđšž", "çğıöşüâîû",
         "ąčęėįšųūž", "āčēģīķļņšūž", "äõöüšž", "áðéíóúýþæö",
     )
@@ -45,12 +45,14 @@ _CJK = {"CJK", "HIRAGANA", "KATAKANA", "HANGUL", "IDEOGRAPHIC", "FULLWIDTH"}
 _CHUNK_BYTES = 1 << 20
 _SAMPLE_BYTES = 32_768
 _WORD_BYTES = 128
+_CONTROLS = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
 _SPACES = (b" ", b"\t", b"\r", b"\n")
 _MIN_BYTES = 64
 """Shorter texts are not certain in scripts other than Latin, whose readings their letters tell apart."""
 _STRANGE = 0.03
 """Share of the words that may be misspelt, foreign or names."""
 _MARGIN = 0.1
+_MAX_NAMED = 5
 _WORD = re.compile(r"[^\W\d_]+")
 _MISPLACED = re.compile(
     r"[\u2500-\u259f]|[^\W\d_][\xa1\xb6\xbf\u02c6\u02dc\u201a\u201e\u2020\u2021]"
@@ -92,7 +94,7 @@ class EncodingError(ValueError):
             super().__init__(f"not valid {declared.upper()}, which its byte order mark declares")
             self.remedy = "It may be cut off: copy it again, or save it again as UTF-8."
             return
-        names = [name.replace("_", "-") for name in candidates[:3]]
+        names = [name.replace("_", "-") for name in candidates[:_MAX_NAMED]]
         super().__init__(f"not text in UTF-8; perhaps in {' or '.join(names)}" if names else "not text in UTF-8")
         option = f" -f {names[0]}" if names else ""
         self.remedy = f"If it is text, convert it to UTF-8, for example with `iconv{option} -t utf-8`."
@@ -116,17 +118,31 @@ def detect_encoding(file: BinaryIO) -> str:
     marked = next((name for mark, name in _BOMS if head.startswith(mark)), None)
     wide = marked is None and b"\0" in head
     if not wide and _decodes(file, marked or "utf-8"):
+        if marked is None and len(head) < _MIN_BYTES and _CONTROLS.search(head):
+            raise EncodingError(_WIDE)  # a few CJK characters, whose bytes are all in ASCII
         return marked or "utf-8"
     if marked is not None:
         raise EncodingError([], marked.removesuffix("-sig"))
     lines, rare = (head, b"") if wide else _sample(file)
-    likely = _likely(_readings(lines + rare, _WIDE if wide else _NARROW))
+    if wide:
+        readings = [reading for name in _WIDE for reading in _readings(_whole_characters(head, name), [name])]
+    else:
+        readings = _readings(lines + rare, _NARROW)
+    likely = _likely(readings)
     certain = len(likely) == 1 and (len(lines) >= _MIN_BYTES or likely[0].in_latin)
     # A rare byte that is a letter of another script is more likely to be an error than to tell the encoding.
     certain = certain and likely[0].in_latin == _in_latin(lines.decode(likely[0].encoding, "ignore"))
     if certain and likely[0].strangeness <= _STRANGE and _decodes(file, likely[0].encoding):
         return likely[0].encoding
     raise EncodingError([reading.encoding for reading in likely])
+
+
+def _whole_characters(head: bytes, encoding: str) -> bytes:
+    """Return the beginning of a text without a character that is cut off at its end, empty if it is invalid."""
+    try:
+        return codecs.getincrementaldecoder(encoding)().decode(head).encode(encoding)
+    except UnicodeDecodeError:
+        return b""
 
 
 def _decodes(file: BinaryIO, encoding: str) -> bool:
