@@ -27,6 +27,7 @@ class TablePaths:
         self._roots = [os.fsencode(root) for root in snapshot.manifest.roots]
         bases = [os.getcwdb(), *self._roots, *map(os.path.dirname, self._roots)]  # noqa: PTH109 - bytes
         self._bases = list(dict.fromkeys(bases))
+        self._in_ascii = all(map(bytes.isascii, self._bases))
         self._places_of = lru_cache(_FOLDERS_KEPT)(self._places)
 
     def find(self, path: str, encoding: str) -> bytes | None:
@@ -38,7 +39,7 @@ class TablePaths:
         """
         for name in _spellings(path, encoding):
             found = next(filter(self._files.__contains__, self._candidates(name)), None)
-            if found is None and not name.isascii():
+            if found is None and not (self._in_ascii and name.isascii()):
                 alike = (self._by_composed.get(composed(candidate)) for candidate in self._candidates(name))
                 found = next((file for file in alike if file is not None), None)
             if found is not None:
