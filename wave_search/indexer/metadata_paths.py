@@ -97,12 +97,8 @@ def _links(folder: bytes) -> frozenset[bytes]:
 def _spellings(path: str, encoding: str) -> Iterator[bytes]:
     name = os.fsencode(path)
     yield name
-    if name.isascii():
-        return
-    seen = {name}
-    for spell in (lambda: name.decode(encoding).encode(), lambda: path.encode(encoding)):
+    if not name.isascii():
         with suppress(UnicodeError):
-            other = spell()
-            if other not in seen:
-                seen.add(other)
-                yield other
+            yield name.decode(encoding).encode()
+        with suppress(UnicodeError):
+            yield path.encode(encoding)
