@@ -105,10 +105,10 @@ def _probe_text(path: Path, file: BinaryIO, size_bytes: int) -> MediaInfo:
     content = text.read_text(path, file)
     if container not in subtitles.CONTAINERS:
         return MediaInfo("text", container, size_bytes, "")
-    cues = subtitles.parse_cues(content, container)
-    if not cues:
+    stop_s = max((cue.stop_s for cue in subtitles.parse_cues(content, container)), default=None)
+    if stop_s is None:
         raise BrokenMediaError(path, "contains no subtitles", "Give it the suffix .txt if it is ordinary text.")
-    return MediaInfo("text", container, size_bytes, "", duration_s=max(cue.stop_s for cue in cues))
+    return MediaInfo("text", container, size_bytes, "", duration_s=stop_s)
 
 
 def _probe_image(source: Source, size_bytes: int) -> MediaInfo:
