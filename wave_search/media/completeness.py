@@ -76,7 +76,7 @@ def _read(file: IndependentReader, position: int, form: str) -> tuple[Any, ...]:
     return struct.unpack(form, file.read(struct.calcsize(form)))
 
 
-def _chunks(file: IndependentReader, position: int, form: str) -> Iterator[tuple[bytes, int, int]]:
+def chunks(file: IndependentReader, position: int, form: str) -> Iterator[tuple[bytes, int, int]]:
     """Yield the name, beginning and size of the contents of chunks like those of RIFF, up to the end of the file."""
     while True:
         try:
@@ -95,7 +95,7 @@ def _known(size: int) -> int:
 def _wav_data(file: IndependentReader) -> tuple[int, int]:
     """Return the position and the declared size of the samples; 0 if it is unknown."""
     long: int | None = None
-    for name, begin, size in _chunks(file, 12, "<4sI"):
+    for name, begin, size in chunks(file, 12, "<4sI"):
         if name == b"ds64":  # of RF64 and BW64, whose data chunk declares 2^32 - 1
             (long,) = _read(file, begin + 8, "<Q")
         if name == b"data":
@@ -104,7 +104,7 @@ def _wav_data(file: IndependentReader) -> tuple[int, int]:
 
 
 def _aiff_data(file: IndependentReader) -> tuple[int, int]:
-    return next(((begin, _known(size)) for name, begin, size in _chunks(file, 12, ">4sI") if name == b"SSND"), (0, 0))
+    return next(((begin, _known(size)) for name, begin, size in chunks(file, 12, ">4sI") if name == b"SSND"), (0, 0))
 
 
 def _au_data(file: IndependentReader) -> tuple[int, int]:
@@ -113,7 +113,7 @@ def _au_data(file: IndependentReader) -> tuple[int, int]:
 
 
 def _caf_data(file: IndependentReader) -> tuple[int, int]:
-    for name, begin, size in _chunks(file, 8, ">4sq"):
+    for name, begin, size in chunks(file, 8, ">4sq"):
         if name == b"data" or size < 0:  # -1: up to the end
             return begin, size
     return 0, 0
@@ -130,7 +130,7 @@ def _w64_data(file: IndependentReader) -> tuple[int, int]:
 
 def _riff_end(file: IndependentReader) -> int:
     """Return where the last RIFF chunk of an AVI ends; long files have several."""
-    ends = [begin + size for name, begin, size in _chunks(file, 0, "<4sI") if name == b"RIFF" and _known(size)]
+    ends = [begin + size for name, begin, size in chunks(file, 0, "<4sI") if name == b"RIFF" and _known(size)]
     return ends[-1] if ends else 0
 
 
