@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from wave_search.errors import BrokenMediaError
+from wave_search.media.resync import DECLARING, follow
 from wave_search.media.source import CONVERT
 from wave_search.media.timeline import AudioScan, PacketClock
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 _BUFFER_BYTES = 1 << 20
 _MAX_STEP_BACK_S = 1.0
 """Key frames are stored in the order in which they are shown; a larger step back is that of a clock that was set."""
+_MAX_FAILURES = 10
+"""Failures to read a packet, one after the other, after which the rest is given up."""
 _ROUNDING_S = 1e-5
 """Tolerance in times from the beginning of a file, which containers declare in microseconds."""
 
@@ -163,17 +167,42 @@ def _decodable(streams: Iterable[Any]) -> list[Any]:
 
 
 def packets(container: Any, streams: list[Any]) -> Iterator[Any]:
-    """Read the non-empty packets of some streams, up to the end or the first damage."""
+    """Read the non-empty packets of some streams, without those that contain bytes of something else."""
+    all_packets, demuxer = _all_packets(container, streams), container.format.name
+    return _frames(all_packets, demuxer) if demuxer in DECLARING else all_packets
+
+
+def _all_packets(container: Any, streams: list[Any]) -> Iterator[Any]:
+    """Read the non-empty packets of some streams. As players do, go on behind damage that has an end."""
     import av
 
-    if not streams:
-        return  # FFmpeg would read all streams
-    try:
-        for packet in container.demux(streams):
-            if packet.size:
-                yield packet
-    except (av.FFmpegError, IndexError):  # the latter where a stream begins in the middle of the file
-        return
+    failures = 0
+    while streams and failures < _MAX_FAILURES:  # without streams, FFmpeg would read all of them
+        try:
+            for packet in container.demux(streams):
+                if packet.size:
+                    failures = 0
+                    yield packet
+            return
+        except av.FFmpegError:
+            failures += 1
+        except IndexError:  # a stream begins in the middle of the file
+            return
+
+
+def _frames(all_packets: Iterable[Any], demuxer: str) -> Iterator[Any]:
+    """Drop packets that belong neither to the one before nor to the one after them, and do not count their time."""
+    continued, found, dropped = False, False, 0
+    for packet, following in itertools.pairwise(itertools.chain(all_packets, [None])):
+        continues = following is not None and follow(memoryview(packet), memoryview(following), demuxer)
+        found = found or continues
+        if found and not continued and not continues:
+            dropped += packet.duration or 0
+        else:
+            if dropped and packet.pts is not None:
+                packet.pts -= dropped
+            yield packet
+        continued = continues
 
 
 def decode(container: Any, stream: Any, *, from_key: bool = False) -> Iterator[Any]:
