@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from wave_search.errors import BrokenMediaError
-from wave_search.media.resync import DECLARING, follow
+from wave_search.media.resync import DECLARING, RAW, follow
 from wave_search.media.source import CONVERT
 from wave_search.media.timeline import AudioScan, PacketClock
 
@@ -273,7 +273,8 @@ def scan_packets(
     broadcast = video is not None and is_broadcast(container)
     clock = PacketClock(origin, declared_s(container), broadcast=broadcast)
     adts = is_adts(container)
-    scans = {audio.index: AudioScan(clock, audio) for audio in audios}
+    estimated = is_broadcast(container) or container.format.name in RAW
+    scans = {audio.index: AudioScan(clock, audio, estimated=estimated) for audio in audios}
     pictures = _PictureScan(timed=is_timed(container))
     tick_s = 0.0 if video is None else float(video.time_base)
     for packet in packets(container, [*([] if video is None else [video]), *audios]):

@@ -167,6 +167,8 @@ _FRAMINGS = (
 )
 FRAMED = frozenset(framing.demuxer for framing in _FRAMINGS)
 """Formats that are recognised by frames in a row."""
+RAW = FRAMED - {"mp3"}
+"""Those that declare no duration."""
 DECLARING = {framing.demuxer: framing for framing in _FRAMINGS if framing.constant}
 """Formats whose packets are as long as their headers declare. In DTS, extensions follow."""
 _BEGINNINGS = (
