@@ -50,8 +50,7 @@ def is_stream_of(data: bytes, demuxer: str) -> bool:
 
 
 def follow(first: memoryview, then: memoryview, demuxer: str) -> bool:
-    """Return whether two packets, one after the other, are frames of one stream: the first one ends where its header
-    says, and the second one begins like it.
+    """Return whether a packet ends where its header says, and the next one begins with a header of the same stream.
 
     FFmpeg takes bytes between frames for parts of them, and random bytes for headers.
 
