@@ -39,9 +39,9 @@ class _Framing:
     header: re.Pattern[bytes]
     length: Callable[[bytes], int]
     """Returns the length of a frame from its first 8 bytes, or 0 if they are not a header."""
-    constant: bytes
-    """Bits of the header that are the same in all frames of a stream, as a mask. Empty if packets may be longer than
-    frames."""
+    constant: int
+    """Mask of the bits in the first 8 bytes that are the same in all frames of a stream; 0 if packets may be longer
+    than frames."""
 
 
 def is_stream_of(data: bytes, demuxer: str) -> bool:
@@ -60,15 +60,14 @@ def follow(first: memoryview, then: memoryview, demuxer: str) -> bool:
         demuxer: one of `DECLARING`.
     """
     framing = DECLARING[demuxer]
-    header, next_header = bytes(first[:8]), bytes(then[:8])
+    header, next_header = bytes(first[:8]).ljust(8, b"\0"), bytes(then[:8]).ljust(8, b"\0")
     if not (framing.header.match(header) and framing.header.match(next_header)):
         return False
-    alike = all(
-        (one ^ other) & mask == 0 for one, other, mask in zip(header, next_header, framing.constant, strict=False)
-    )
+    if (int.from_bytes(header) ^ int.from_bytes(next_header)) & framing.constant:
+        return False
     length = framing.length(header)
     # In E-AC-3, dependent frames are in the same packet.
-    return alike and length > 0 and (length == len(first) or framing.header.match(first, length) is not None)
+    return length > 0 and (length == len(first) or framing.header.match(first, length) is not None)
 
 
 def find_stream(data: bytes) -> tuple[int, Signature] | None:
@@ -156,13 +155,16 @@ def _loas_length(header: bytes) -> int:
 
 _FRAMINGS = (
     _Framing(
-        "mp3", re.compile(rb"\xff[\xe2-\xe5\xf2-\xf5\xfa-\xfd][\x10-\xef]", re.DOTALL), _mpeg_length, b"\xff\xfe\x0c"
+        "mp3",
+        re.compile(rb"\xff[\xe2-\xe5\xf2-\xf5\xfa-\xfd][\x10-\xef]", re.DOTALL),
+        _mpeg_length,
+        0xFFFE_0C00_0000_0000,
     ),
-    _Framing("aac", re.compile(rb"\xff[\xf0\xf1\xf8\xf9]", re.DOTALL), _adts_length, b"\xff\xfe\xfd\xc0"),
-    _Framing("ac3", re.compile(rb"\x0b\x77"), _ac3_length, b"\xff\xff\x00\x00\xc0\xf8"),
-    _Framing("eac3", re.compile(rb"\x0b\x77"), _eac3_length, b"\xff\xff\x00\x00\xc0\xf8"),
-    _Framing("dts", re.compile(rb"\x7f\xfe\x80\x01"), _dts_length, b""),
-    _Framing("loas", re.compile(rb"\x56[\xe0-\xff]", re.DOTALL), _loas_length, b"\xff\xe0"),
+    _Framing("aac", re.compile(rb"\xff[\xf0\xf1\xf8\xf9]", re.DOTALL), _adts_length, 0xFFFE_FDC0_0000_0000),
+    _Framing("ac3", re.compile(rb"\x0b\x77"), _ac3_length, 0xFFFF_0000_C0F8_0000),
+    _Framing("eac3", re.compile(rb"\x0b\x77"), _eac3_length, 0xFFFF_0000_C0F8_0000),
+    _Framing("dts", re.compile(rb"\x7f\xfe\x80\x01"), _dts_length, 0),
+    _Framing("loas", re.compile(rb"\x56[\xe0-\xff]", re.DOTALL), _loas_length, 0xFFE0_0000_0000_0000),
 )
 FRAMED = frozenset(framing.demuxer for framing in _FRAMINGS)
 """Formats that are recognised by frames in a row."""

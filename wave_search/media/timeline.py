@@ -56,6 +56,13 @@ class PacketClock:
             stamp_s: its time stamp; None continues where the packet before it ended.
             duration_s: of the packet.
         """
+        end_s = self._ends_s.get(stream)
+        if stamp_s is not None and end_s is not None and len(self._offsets_s) == 1:  # of nearly all packets
+            time_s = stamp_s + self._offsets_s[0]
+            if -_MAX_OVERLAP_S <= time_s - end_s <= MAX_JOINT_PAUSE_S and time_s <= MAX_DURATION_S:
+                if time_s + duration_s > end_s:
+                    self._ends_s[stream] = time_s + duration_s
+                return time_s
         time_s = self._time_s(stream, stamp_s)
         if stamp_s is not None and abs(time_s - stamp_s - self._offsets_s[0]) > _ROUNDING_S:
             self.joined.add(stream)
