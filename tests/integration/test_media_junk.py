@@ -49,21 +49,21 @@ def test_what_follows_a_stream_is_no_sound(
     if junk == "zeros":
         os.truncate(path, path.stat().st_size + (16 << 20))
     info, segments = decode(decoders, path)
-    assert info.duration_s == pytest.approx(SECONDS, abs=0.11)
+    assert info.duration_s == pytest.approx(SECONDS, abs=0.13)
     assert (
         abs(np.concatenate([segment.clip.waveform.samples for segment in segments if segment.clip.waveform])).max()
         < 0.7
     )
 
 
-@pytest.mark.parametrize("name", ["a.mp2", "a.aac", "a.flac", "a.opus", "a.ts"])
+@pytest.mark.parametrize("name", ["a.mp2", "a.aac", "a.ac3", "a.ts"])
 def test_sound_goes_on_behind_other_bytes(decoders: DecoderPool, sounds: Path, tmp_path: Path, name: str) -> None:
     content = (sounds / name).read_bytes()
     path = tmp_path / name
     half = len(content) // 2
     path.write_bytes(content[:half] + np.random.default_rng(5).bytes(300_000) + content[half:])
     info, segments = decode(decoders, path)
-    assert info.duration_s == pytest.approx(SECONDS, abs=0.11)
+    assert info.duration_s == pytest.approx(SECONDS, abs=0.25)  # the frames that are cut are lost
     (waveform,) = [segment.clip.waveform for segment in segments if segment.clip.waveform]
     assert np.sqrt(np.square(waveform.samples[-RATE_HZ // 2 : -RATE_HZ // 5]).mean()) > 0.2
 
@@ -85,3 +85,15 @@ def test_the_last_frame_is_heard_where_the_duration_is_an_estimate(
     assert duration_s is not None
     assert duration_s * 32_000 / samples == pytest.approx(round(duration_s * 32_000 / samples), abs=0.02)
     assert duration_s >= 1.0
+
+
+def test_damage_within_flac_costs_a_part_of_it(decoders: DecoderPool, tmp_path: Path) -> None:
+    path = write_sound(tmp_path / "a.flac", chord(16.0, RATE_HZ), RATE_HZ, "flac")
+    content = bytearray(path.read_bytes())
+    at = len(content) // 4
+    content[at : at + 200] = bytes(200)
+    path.write_bytes(content)
+    info, segments = decode(decoders, path, "16")
+    assert info.duration_s == 16.0
+    (waveform,) = [segment.clip.waveform for segment in segments if segment.clip.waveform]
+    assert np.square(waveform.samples).mean() > 0.6 * np.square(chord(16.0, RATE_HZ)).mean()
