@@ -133,7 +133,10 @@ class FrameSource:
 
     def _full_size(self, number: int) -> NDArray[np.uint8]:
         """Decode one frame at full size: (height, width, 3) RGB, upright."""
-        # At a low frame rate, samples repeat frames, and adjacent windows share one.
+        # At a low frame rate, samples repeat frames, and adjacent windows share one. The last frame stays as long as
+        # there is sound, which may be hours; decord would decode up to it from its key frame each time.
+        if self._stream.timing != "variable":
+            number = min(number, self._stream.frames - 1)
         if self._newest is None or self._newest[0] != number:
             self._newest = (number, self._decoded(number))
         return self._newest[1]
@@ -254,10 +257,10 @@ class AvReader:
         Raises:
             BrokenMediaError: no frame can be decoded.
         """
-        started = self._container is not None
+        started, ended = self._container is not None, self._shown is not None and self._next is None
         if not started:
             self._container = open_container(self._source)
-        if self._seekable and number - self._position() > (_FAR_S if started else _NEAR_S) * self._rate:
+        if self._seekable and not ended and number - self._position() > (_FAR_S if started else _NEAR_S) * self._rate:
             self._seek_before(number)
         elif not started:
             self._read_from(None)
