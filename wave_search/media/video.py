@@ -38,10 +38,10 @@ _NEAR_S = 1.0
 """The first frame wanted is reached by decoding if it is not further than this."""
 _FAR_S = 20.0
 """A frame further ahead than this is reached by a seek. Key frames are usually nearer."""
-_BACK_S = (0.0, 0.25, 2.0, 10.0, 60.0)
+_BACK_S = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 60.0)
 """Seconds before the wanted frame to seek to, in turn until a frame before it is found. Containers seek by the time of
 decoding, which is a little earlier than that of presentation; transport streams seek to any packet, and the next key
-frame may be too late."""
+frame may be too late. To look for a key frame costs less than to decode from one that is far away."""
 _ROUNDING = 1e-3
 """Tolerance when counting frames, because times are rounded to fractions of a millisecond."""
 
