@@ -11,6 +11,7 @@ from wave_search.commands import (
     duplicates,
     index,
     info,
+    listing,
     metadata,
     models,
     optimize,
@@ -68,6 +69,7 @@ app.command(epilog=query.EPILOG)(query.query)
 app.command(epilog=ask.EPILOG)(ask.ask)
 app.command(epilog=tag.EPILOG)(tag.tag)
 app.command(epilog=duplicates.EPILOG)(duplicates.duplicates)
+app.command("list", epilog=listing.EPILOG)(listing.list_files)
 app.add_typer(metadata.app, name="metadata")
 app.command()(info.info)
 app.command()(verify.verify)

@@ -62,8 +62,8 @@ def _files(
                 cause=row.cause,
                 remedy=row.remedy,
                 gone=is_gone(path),
-                kind=content and content.kind,
-                duration_s=content and content.duration_s,
+                kind=None if content is None else content.kind,
+                duration_s=None if content is None else content.duration_s,
                 size_bytes=row.size_bytes,
                 columns=dict(zip(columns, values, strict=True)),
             )

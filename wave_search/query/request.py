@@ -201,7 +201,7 @@ def read_columns(columns: Iterable[str]) -> tuple[str, ...]:
         UsageError: they are no names.
     """
     several = isinstance(columns, Iterable) and not isinstance(columns, str | bytes)
-    names = tuple(columns) if several else (columns,)
+    names: tuple[Any, ...] = tuple(columns) if several else (columns,)
     check_columns(names)
     return names
 

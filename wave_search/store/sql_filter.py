@@ -133,7 +133,8 @@ class SqlFilter:
         found = self._evaluate(
             where, timeout_s, lambda: self._rows.filter(where).project("segment_id, file_number").order("segment_id")
         )
-        return Selection(*(np.asarray(found.column(name), np.int64) for name in found.column_names), self._files)
+        segment_ids, numbers = (np.asarray(found.column(name), np.int64) for name in found.column_names)
+        return Selection(segment_ids, numbers, self._files)
 
     def select_files(self, where: str, timeout_s: float = DEFAULT_TIMEOUT_S) -> NDArray[np.int64]:
         """Find the files for which a condition holds: for one of its segments, or for a file without any.
