@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from wave_search.store import Snapshot
 
-_BATCH_ROWS = 4_096
+_BATCH_ROWS = 16_384
+"""The contents of a batch are found by a scan of all contents, so that small batches would be slow."""
 
 
 def list_files(
