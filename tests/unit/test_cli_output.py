@@ -212,7 +212,9 @@ def test_a_skipped_file_is_one_line_with_cause_and_remedy() -> None:
 def test_the_report_survives_json() -> None:
     record = json.loads(to_json(report_record(REPORT)))
     assert record["segments"] == {"audio": 5, "video": 2, "image": 0}
-    assert record["skipped"] == [{"path": "/media/bad\x1b.mp4", "cause": "no moov atom", "remedy": "Copy it again."}]
+    assert record["skipped"] == [
+        {"path": "/media/bad\x1b.mp4", "cause": "no moov atom", "remedy": "Copy it again.", "known": False}
+    ]
     assert record["not_media"] == {".pdf": 1200, "": 3, ".x\x1b": 1}
     assert record["interrupted"] is False
 

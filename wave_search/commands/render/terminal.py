@@ -146,8 +146,8 @@ class Terminal:
         """Show the progress of a run of `train` on a terminal."""
         return nullcontext(lambda _: None) if self.quiet else TrainingProgress(self._err)
 
-    def report(self, report: IndexReport) -> None:
-        """Print the report of a run of `index`."""
+    def report(self, report: IndexReport, *, strict: bool = False) -> None:
+        """Print the report of a run of `index`, with the files that earlier runs skipped if `strict`."""
         for sentence in report_sentences(report):
             self.message(sentence)
         for folder in report.unreachable:
@@ -156,12 +156,15 @@ class Terminal:
                 f"{name}: missing or empty, possibly an unmounted disk; its files stay in the index. "
                 f"If they were deleted, run: wave-search remove {name}"
             )
-        if report.skipped:
-            self.warning(f"skipped {counted(len(report.skipped), 'file')}:")
-        for skipped in report.skipped[:_SKIPPED_SHOWN]:
+        listed = [skipped for skipped in report.skipped if strict or not skipped.known]
+        if known := len(report.skipped) - len(listed):
+            self.message(f"{counted(known, 'file')} skipped or damaged in earlier runs: see wave-search list --skipped")
+        if listed:
+            self.warning(f"skipped {counted(len(listed), 'file')}:")
+        for skipped in listed[:_SKIPPED_SHOWN]:
             self._print("", "", f"  {skipped_line(skipped)}")
-        if len(report.skipped) > _SKIPPED_SHOWN:
-            self._print("", "", f"  and {len(report.skipped) - _SKIPPED_SHOWN:,} more: --report FILE lists all")
+        if len(listed) > _SKIPPED_SHOWN:
+            self._print("", "", f"  and {len(listed) - _SKIPPED_SHOWN:,} more: --report FILE lists all")
 
     def hits(self, hits: Sequence[Hit]) -> None:
         """Write hits as a table."""
