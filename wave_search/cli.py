@@ -31,7 +31,7 @@ Examples:
   wave-search query --audio dog.wav --target video
 
 Results go to stdout, everything else to stderr. Exit codes: 0 success, 1 failure, 2 usage error, 3 success but some
-files were newly skipped, 4 no results, 130 interrupted."""
+files were newly skipped, 4 no results, 130 interrupted, 143 and 129 interrupted by SIGTERM and SIGHUP."""
 
 app = typer.Typer(
     help="Search audio, images, video and text by audio, images, video or text.",
