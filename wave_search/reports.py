@@ -49,6 +49,8 @@ class Skipped:
     path: Path
     cause: str
     remedy: str
+    known: bool = field(default=False, compare=False)
+    """Whether an earlier run of `Index.add` had found this, and this one has not tried the file again."""
 
 
 @dataclass(frozen=True, slots=True)

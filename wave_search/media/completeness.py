@@ -21,6 +21,8 @@ _TOLERANCE_S = 0.1
 """Less than this may be padding, or the last frame."""
 _PLACEHOLDER_BYTES = 0x7FFF_0000
 """Programs that write to a pipe declare a length that no file has: 2^31 or 2^32, less the header."""
+_MAX_CHUNKS = 10_000
+"""Ordinary files have fewer; chunks without content could be millions."""
 _HEAD_BYTES = 1 << 16
 _SAMPLES_PER_FRAME = {3: 1152, 2: 576, 0: 576}
 """Of MP3, by the version in the header of a frame: MPEG-1, 2, 2.5."""
@@ -77,11 +79,13 @@ def _read(file: IndependentReader, position: int, form: str) -> tuple[Any, ...]:
 
 
 def chunks(file: IndependentReader, position: int, form: str) -> Iterator[tuple[bytes, int, int]]:
-    """Yield the name, beginning and size of the contents of chunks like those of RIFF, up to the end of the file."""
-    while True:
+    """Yield the name, beginning and size of the contents of chunks like those of RIFF, up to their end."""
+    for _ in range(_MAX_CHUNKS):
         try:
             name, size = _read(file, position, form)
         except struct.error:
+            return
+        if not any(name):  # files may be filled up with zeros
             return
         position += struct.calcsize(form)
         yield name, position, size
