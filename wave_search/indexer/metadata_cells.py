@@ -33,7 +33,7 @@ class ColumnTypes:
     """The types of columns, inferred row by row: the narrowest one that all values of a column have."""
 
     def __init__(self) -> None:
-        self._narrow: dict[str, list[ColumnType]] = {}
+        self._narrow: dict[str, tuple[ColumnType, ...]] = {}
         """The types but text that a column may still have."""
         self._with_lists: set[str] = set()
 
@@ -45,11 +45,10 @@ class ColumnTypes:
         for name, cell in row.items():
             if name == PATH:
                 continue
-            narrow = self._narrow.get(name)
-            if narrow is None:
-                narrow = self._narrow[name] = [*_NARROW]
-            if narrow:
-                narrow[:] = [column_type for column_type in narrow if _CONVERT[column_type](cell) is not None]
+            narrow = self._narrow.setdefault(name, _NARROW)
+            for column_type in narrow:
+                if _CONVERT[column_type](cell) is None:
+                    self._narrow[name] = tuple(kept for kept in self._narrow[name] if kept != column_type)
             if isinstance(cell, list):
                 self._with_lists.add(name)
 

@@ -38,9 +38,10 @@ class TablePaths:
             encoding: of the table. The name on disk may be in UTF-8 or, as bytes, in this encoding.
         """
         for name in _spellings(path, encoding):
-            found = next(filter(self._files.__contains__, self._candidates(name)), None)
+            candidates = self._candidates(name)
+            found = next(filter(self._files.__contains__, candidates), None)
             if found is None and not (self._in_ascii and name.isascii()):
-                alike = (self._by_composed.get(composed(candidate)) for candidate in self._candidates(name))
+                alike = (self._by_composed.get(composed(candidate)) for candidate in candidates)
                 found = next((file for file in alike if file is not None), None)
             if found is not None:
                 return found
@@ -50,17 +51,17 @@ class TablePaths:
     def _by_composed(self) -> dict[bytes, bytes]:
         return {composed(path): path for path in self._files if not path.isascii()}
 
-    def _candidates(self, name: bytes) -> Iterator[bytes]:
-        yield from self._absolute(os.path.expanduser(name) if name.startswith(b"~") else name)  # noqa: PTH111 - bytes
-        if b"\\" in name or ntpath.splitdrive(name)[0]:
-            yield from self._from_windows(name)
+    def _candidates(self, name: bytes) -> list[bytes]:
+        found = self._absolute(os.path.expanduser(name) if name.startswith(b"~") else name)  # noqa: PTH111 - bytes
+        if b"\\" in name or b":" in name or name.startswith(b"//"):
+            found += self._from_windows(name)
+        return found
 
-    def _absolute(self, path: bytes) -> Iterator[bytes]:
+    def _absolute(self, path: bytes) -> list[bytes]:
         folder, slash, name = path.rpartition(b"/")
-        for place, links in self._places_of(folder + slash):
-            yield place + name
-            if name in links:
-                yield os.path.realpath(place + name)
+        places = self._places_of(folder + slash)
+        linked = [os.path.realpath(place + name) for place, links in places if name in links]
+        return [place + name for place, _ in places] + linked
 
     def _places(self, folder: bytes) -> tuple[tuple[bytes, frozenset[bytes]], ...]:
         """Return what a folder in a table may be here, each with the names of the symbolic links in it.
@@ -75,6 +76,8 @@ class TablePaths:
     def _from_windows(self, name: bytes) -> Iterator[bytes]:
         """Yield what a path with backslashes or a drive may be here."""
         drive, rest = ntpath.splitdrive(name)
+        if not drive and b"\\" not in rest:
+            return
         parts = rest.replace(b"\\", b"/").strip(b"/").split(b"/")
         relative = b"/".join(parts)
         if drive.endswith(b":"):
