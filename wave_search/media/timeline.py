@@ -98,11 +98,12 @@ class AudioScan:
     Args:
         clock: of the file.
         stream: the stream.
+        usual_s: duration of packets that have none.
         estimated: whether FFmpeg estimates the duration of the stream, because the format does not declare it.
     """
 
-    def __init__(self, clock: PacketClock, stream: Any, *, estimated: bool) -> None:
-        self._clock, self._stream = clock, stream
+    def __init__(self, clock: PacketClock, stream: Any, *, usual_s: float, estimated: bool) -> None:
+        self._clock, self._stream, self.usual_s = clock, stream, usual_s
         self._declared_s = 0.0 if estimated or not stream.duration else float(stream.duration * stream.time_base)
         self.tick_s = float(stream.time_base)
         """Time base of the stream. To compute with fractions takes most of the time of a scan."""
