@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -127,3 +128,21 @@ def test_frames_between_key_frames_are_found(decoders: DecoderPool, tmp_path: Pa
         (segment,) = decoders.segments(path, info, Segmentation.parse("none"), [Modality.VIDEO], span)
         assert segment.clip.frames is not None
         assert (segment.clip.frames.pixels.mean() > 128) == (2.0 <= start_s < 3.0)
+
+
+def test_the_padding_of_long_packets_is_no_sound(decoders: DecoderPool, tmp_path: Path) -> None:
+    path = tmp_path / "a.gxf"
+    frames, sound = np.zeros((25, 576, 720, 3), np.uint8), (chord(1.0, 48_000)[:, 0] * 32767).astype(np.int16)
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("mpeg2video", rate=25)
+        video.width, video.height, video.pix_fmt = 720, 576, "yuv420p"
+        audio = container.add_stream("pcm_s16le", rate=48_000, layout="mono")
+        for pixels in frames:
+            container.mux(video.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(video.encode())
+        frame = av.AudioFrame.from_ndarray(sound[None], format="s16", layout="mono")
+        frame.sample_rate = 48_000
+        container.mux(audio.encode(frame))
+    info = decoders.identify(path)
+    assert info.audio is not None
+    assert info.audio.stop_s == pytest.approx(1.0, abs=0.01)

@@ -348,7 +348,7 @@ class _PictureScan:
         ):
             start_s = float(stored[0]) * self._tick_s - origin_s if len(stored) else 0.0
             return VideoPackets(frames, start_s, None, 0.0, in_order=False)
-        times_s = np.sort(stored) * self._tick_s - origin_s
+        times_s = np.sort(stored).astype(np.float64) * self._tick_s - origin_s
         if abs(times_s[0]) < _ROUNDING_S:
             times_s -= times_s[0]
         last_s = self._last_duration * self._tick_s
