@@ -6,13 +6,15 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 from tests.media_decoding import decode
 from tests.media_samples import Encoding, chord, moving_picture, write_frames, write_sound
-from wave_search.media import DecoderPool
+from wave_search.media import DecoderPool, Segmentation
 from wave_search.models.wave.clips import SAMPLING
+from wave_search.types import Modality, Span
 
 RATE_HZ = 16_000
 SECONDS = 2.0
@@ -97,3 +99,50 @@ def test_damage_within_flac_costs_a_part_of_it(decoders: DecoderPool, tmp_path: 
     assert info.duration_s == 16.0
     (waveform,) = [segment.clip.waveform for segment in segments if segment.clip.waveform]
     assert np.square(waveform.samples).mean() > 0.6 * np.square(chord(16.0, RATE_HZ)).mean()
+
+
+def test_sound_before_the_first_declared_duration_is_at_its_place(decoders: DecoderPool, tmp_path: Path) -> None:
+    sound = chord(4.0, 44_100)
+    sound[: 2 * 44_100] = 0.0
+    sound[5 * 44_100 // 2 :] = 0.0
+    path = tmp_path / "a.loas"
+    write_sound(path, sound, 44_100, "aac", container="latm")
+    info, segments = decode(decoders, path)
+    (waveform,) = [segment.clip.waveform for segment in segments if segment.clip.waveform]
+    loud = np.flatnonzero(np.abs(waveform.samples) > 0.1)[[0, -1]] / RATE_HZ
+    assert info.duration_s == pytest.approx(4.03, abs=0.05)
+    assert loud.tolist() == pytest.approx([2.02, 2.52], abs=0.03)
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.avi", "mpeg4"), ("a.wmv", "wmv2"), ("a.avi", "libx264")])
+def test_frames_between_key_frames_are_found(decoders: DecoderPool, tmp_path: Path, name: str, codec: str) -> None:
+    frames = np.zeros((50, 48, 64, 3), np.uint8)
+    frames[20:30] = 255
+    options = {} if codec == "wmv2" else {"bf": "2"}
+    path = write_frames(tmp_path / name, frames, Encoding(codec, options, fps=10, key_interval=12))
+    info = decoders.identify(path)
+    assert info.video is not None
+    begin_s = info.video.start_s
+    for start_s in (1.4, 2.2, 2.6, 3.4):
+        span = Span(begin_s + start_s, begin_s + start_s + 0.1)
+        (segment,) = decoders.segments(path, info, Segmentation.parse("none"), [Modality.VIDEO], span)
+        assert segment.clip.frames is not None
+        assert (segment.clip.frames.pixels.mean() > 128) == (2.0 <= start_s < 3.0)
+
+
+def test_the_padding_of_long_packets_is_no_sound(decoders: DecoderPool, tmp_path: Path) -> None:
+    path = tmp_path / "a.gxf"
+    frames, sound = np.zeros((25, 576, 720, 3), np.uint8), (chord(1.0, 48_000)[:, 0] * 32767).astype(np.int16)
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("mpeg2video", rate=25)
+        video.width, video.height, video.pix_fmt = 720, 576, "yuv420p"
+        audio = container.add_stream("pcm_s16le", rate=48_000, layout="mono")
+        for pixels in frames:
+            container.mux(video.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(video.encode())
+        frame = av.AudioFrame.from_ndarray(sound[None], format="s16", layout="mono")
+        frame.sample_rate = 48_000
+        container.mux(audio.encode(frame))
+    info = decoders.identify(path)
+    assert info.audio is not None
+    assert info.audio.stop_s == pytest.approx(1.0, abs=0.01)

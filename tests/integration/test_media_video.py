@@ -27,7 +27,6 @@ BY_DECORD = {
     "vp8.webm",
     "vp9.webm",
     "mjpeg.mov",
-    "mpeg4.avi",
     "mpeg4.mp4",
 }
 """The others hold groups of pictures that decord 0.6.0 does not seek in, or are formats that it does not read."""

@@ -116,12 +116,21 @@ def counts_times(container: Any) -> bool:
     return _has(container, Flags.generic_index) and not _has(container, Flags.ts_discont)
 
 
-def stamp_and_duration_s(packet: Any, tick_s: float, *, adts: bool) -> tuple[float | None, float]:
+def usual_s(container: Any, stream: Any) -> float:
+    """Return the duration, in seconds, of packets of a raw audio stream that declare none; 0.0 for other formats."""
+    context = stream.codec_context
+    known = container.format.name in RAW and context.sample_rate
+    return float((context.frame_size or 0) / context.sample_rate) if known else 0.0
+
+
+def stamp_and_duration_s(packet: Any, tick_s: float, default_s: float, *, adts: bool) -> tuple[float | None, float]:
     """Return the time stamp of a packet, None if it continues the one before it, and its duration, both in seconds.
 
     Args:
         packet: of an audio stream.
         tick_s: time base of the stream.
+        default_s: for raw streams, duration of packets that declare none, such as the first ones of LATM: FFmpeg reads
+            them before it knows the sample rate, and begins to count only then. Else 0.0.
         adts: whether it is of a raw AAC file. FFmpeg counts such packets at the sample rate of the first one, which is
             wrong after a change of the rate, so the header of each is read instead.
     """
@@ -130,8 +139,8 @@ def stamp_and_duration_s(packet: Any, tick_s: float, *, adts: bool) -> tuple[flo
         rate = header[2] >> 2 & 15
         if header[0] == 0xFF and header[1] & 0xF6 == 0xF0 and rate < len(_ADTS_RATES_HZ):
             return None, 1024 * ((header[6] & 3) + 1) / _ADTS_RATES_HZ[rate]
-    pts = packet.pts
-    return None if pts is None else pts * tick_s, (packet.duration or 0) * tick_s
+    pts = None if default_s else packet.pts
+    return None if pts is None else pts * tick_s, (packet.duration or 0) * tick_s or default_s
 
 
 def is_adts(container: Any) -> bool:
@@ -274,7 +283,7 @@ def scan_packets(
     clock = PacketClock(origin, declared_s(container), broadcast=broadcast)
     adts = is_adts(container)
     estimated = is_broadcast(container) or container.format.name in RAW
-    scans = {audio.index: AudioScan(clock, audio, estimated=estimated) for audio in audios}
+    scans = {it.index: AudioScan(clock, it, estimated=estimated, usual_s=usual_s(container, it)) for it in audios}
     tick_s = 0.0 if video is None else float(video.time_base)
     pictures = _PictureScan(tick_s, timed=is_timed(container))
     video_index = -1 if video is None else video.index
@@ -288,7 +297,7 @@ def scan_packets(
                 clock.place(index, stamp * tick_s, 0.0)
         elif not packet.is_discard:
             scan = scans[index]
-            scan.add(*stamp_and_duration_s(packet, scan.tick_s, adts=adts), packet.pos)
+            scan.add(*stamp_and_duration_s(packet, scan.tick_s, scan.usual_s, adts=adts), packet.pos)
     return (
         pictures.summary(origin, joined=video_index in clock.joined),
         list(scans.values()),

@@ -117,7 +117,7 @@ def aligning_signs(shared: NDArray[np.float32]) -> NDArray[np.float32]:
     return signs
 
 
-def _shared(spectrum: NDArray[np.complexfloating], starts: NDArray[np.int64]) -> NDArray[np.float32]:
+def _shared(spectrum: NDArray[np.complexfloating[Any, Any]], starts: NDArray[np.int64]) -> NDArray[np.float32]:
     """Return the sums of the products of channels in each band: (channels, channels, bands)."""
     channels = len(spectrum)
     shared = np.empty((channels, channels, len(starts)), dtype=np.float32)

@@ -70,6 +70,21 @@ def follow(first: memoryview, then: memoryview, demuxer: str) -> bool:
     return length > 0 and (length == len(first) or framing.header.match(first, length) is not None)
 
 
+def ends_within_frame(tail: bytes, demuxer: str) -> bool:
+    """Return whether the last of the frames in a row is longer than what is left of the file.
+
+    Args:
+        tail: the end of the file.
+        demuxer: one of `FRAMED`.
+    """
+    framing = next(framing for framing in _FRAMINGS if framing.demuxer == demuxer)
+    starts = (match.start() for match in framing.header.finditer(tail))
+    at = next((start for start in starts if _has_chain(tail, start, framing)), len(tail))
+    while framing.header.match(tail, at) and (length := framing.length(tail[at : at + 8])):
+        at += length
+    return at > len(tail)
+
+
 def find_stream(data: bytes) -> tuple[int, Signature] | None:
     """Find the first position at which a stream begins.
 

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from wave_search.media.source import Source
     from wave_search.types import Sampling, Span
 
-_DECORD_FORMATS = frozenset({"mov", "matroska", "avi", "flv", "asf"})
+_DECORD_FORMATS = frozenset({"mov", "matroska", "flv"})
 """decord guesses the format from content. For these, the signature is unambiguous, so no file can pass for a
-playlist."""
+playlist. Not AVI and ASF, which store no time of presentation for each frame: decord seeks to wrong ones there."""
 _SCENE_PIXELS = 256
 """Longer side, in pixels, of the frames for scene detection; more detail only costs time."""
 _MIN_SCENE_S = 0.5
