@@ -24,9 +24,12 @@ class MetadataReport:
     files: int
     """Number of indexed files that got values."""
     unknown: tuple[str, ...]
-    """Paths of the imported file that are not in the index."""
+    """Paths of the imported file that are not in the index: the first 1,000."""
     malformed: tuple[str, ...] = ()
-    """Rows of the imported file that were left out, as line number and cause."""
+    """Rows of the imported file that were left out, as line number and cause: the first 1,000."""
+    unknown_rows: int = 0
+    """Number of rows with paths that are not in the index."""
+    malformed_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
