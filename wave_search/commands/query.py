@@ -81,19 +81,19 @@ def query(
     wanted |= {"like": like, "similar": [*files, *(similar or ())]}
     avoided |= {"like": not_like, "similar": not_similar}
     if where is not None and not any((*wanted.values(), *avoided.values())):
-        for option, is_given in (
-            ("--instruction", instruction is not None),
-            ("--rerank", rerank is not None),
-            ("--target", target != "any"),
-            ("--min-z", min_z is not None),
-            ("--segments", segments),
-            ("--per-file", per_file is not None),
-            ("--dedupe", dedupe is not None),
-            ("--open", open),
-            ("--export", export is not None),
-        ):
-            if is_given:
-                raise UsageError(f"{option} needs something to search for", "Add a term, such as --text 'a dog'.")
+        _check_unused(
+            {
+                "--instruction": instruction is not None,
+                "--rerank": rerank is not None,
+                "--target": target != "any",
+                "--min-z": min_z is not None,
+                "--segments": segments,
+                "--per-file": per_file is not None,
+                "--dedupe": dedupe is not None,
+                "--open": open,
+                "--export": export is not None,
+            }
+        )
         with ws.open(index) as opened:
             listed = opened.files(where, columns=results.names(columns), where_timeout_s=where_timeout)
             return listing.show(terminal_of(ctx, quiet), listed, k, json=json, paths=paths)
@@ -139,6 +139,13 @@ def query(
     if open:
         results.open_hit(hits[0])
     return DONE
+
+
+def _check_unused(given: dict[str, bool]) -> None:
+    """Check that no option is given that only a search can do. Raises UsageError."""
+    for option, is_given in given.items():
+        if is_given:
+            raise UsageError(f"{option} needs something to search for", "Add a term, such as --text 'a dog'.")
 
 
 def _coverage(info: "ws.IndexInfo", instruction: str, target: Target) -> float:

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wave_search.commands.render import evaluation
-from wave_search.commands.render.progress import IndexProgress, TrainingProgress
+from wave_search.commands.render.progress import IndexProgress, LoggedProgress, TrainingProgress
 from wave_search.commands.render.tables import hit_table, listed_table
 from wave_search.commands.render.text import counted, fitting_paths, printable, report_sentences, skipped_line
 
@@ -124,10 +124,12 @@ class Terminal:
             self._live = self._err.status(Text(what))
         return self._live
 
-    def progress(self) -> IndexProgress | nullcontext[None]:
-        """Show the progress of a run of `index` on a terminal."""
+    def progress(self) -> IndexProgress | LoggedProgress | nullcontext[None]:
+        """Show the progress of a run of `index`: bars on a terminal, otherwise a line a minute."""
         if self.quiet:
             return nullcontext()
+        if not self._err.is_terminal:
+            return LoggedProgress(self.message)
         self._live = progress = IndexProgress(self._err)
         return progress
 

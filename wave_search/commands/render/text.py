@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wave_search.query import Answer, IndexInfo
-    from wave_search.reports import IndexReport, OptimizeReport, Skipped, SlowFile, Training
+    from wave_search.reports import IndexReport, OptimizeReport, Progress, Skipped, SlowFile, Training
     from wave_search.store import Problem
     from wave_search.types import DuplicateGroup, Hit, ListedFile, Value
 
@@ -161,6 +161,14 @@ def report_sentences(report: IndexReport) -> Iterator[str]:
         parts = [f"{count:,} {printable(suffix) or 'without a suffix'}" for suffix, count in suffixes[:_MAX_SUFFIXES]]
         rest = sum(count for _, count in suffixes[_MAX_SUFFIXES:])
         yield "not media: " + ", ".join([*parts, *([f"{rest:,} others"] if rest else [])])
+
+
+def progress_numbers(progress: Progress, elapsed_s: float) -> str:
+    """Format the progress of a run of `index`: files, and once a second has passed, the rates of files and media."""
+    done = f"{progress.files_done:,}/{progress.files_total:,}" if progress.files_total else ""
+    if elapsed_s < 1:
+        return done
+    return f"{done} {progress.files_done / elapsed_s:.1f} files/s, {progress.media_s / elapsed_s:.1f}x real time"
 
 
 def training_numbers(training: Training, steps_per_s: float | None) -> str:
