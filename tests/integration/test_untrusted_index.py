@@ -21,6 +21,7 @@ from tests.hostile_index import (
     HOSTILE,
     LINKS,
     SPECIAL_FILES,
+    TABLES,
     build,
     edit_manifest,
     make_index,
@@ -114,6 +115,26 @@ def test_tables_and_shards_behind_a_link_are_not_read(intact: Path, tmp_path: Pa
         search(index)
     with pytest.raises(IndexStateError, match=r"cannot be used: it is (a symbolic link|not a regular file)"):
         optimize(index)
+
+
+@pytest.mark.parametrize("name", [name for name in TABLES if "sparse" not in name])
+def test_tables_that_lead_elsewhere_are_refused(intact: Path, tmp_path: Path, name: str) -> None:
+    index, _ = build(name, intact, tmp_path)
+    for work in (search, optimize):
+        refusal = outcome(work, index)
+        assert isinstance(refusal, IndexStateError), work.__name__
+        assert refusal.message.startswith(f"{index}/lance"), refusal
+    (fault,) = faults(index)
+    assert (fault.what, fault.remedy) == (refusal.message, refusal.remedy)
+
+
+@pytest.mark.parametrize("name", [name for name in TABLES if "sparse" in name])
+def test_a_file_that_is_almost_all_holes_is_not_read(intact: Path, tmp_path: Path, name: str) -> None:
+    index, _ = build(name, intact, tmp_path)
+    (fault,) = faults(index)
+    assert fault.what.endswith("cannot be used: it consists mostly of holes, which take no space on the disk")
+    for work in (search, optimize):
+        assert outcome(work, index).message == fault.what, work.__name__
 
 
 @pytest.mark.parametrize("name", FOREIGN)

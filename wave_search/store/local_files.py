@@ -20,7 +20,16 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from wave_search.errors import IndexLockedError
-from wave_search.files import IrregularFileError, blocks, check_regular, open_regular, read_bounded, write_atomic
+from wave_search.files import (
+    IrregularFileError,
+    blocks,
+    check_holes,
+    check_regular,
+    may_have_holes,
+    open_regular,
+    read_bounded,
+    write_atomic,
+)
 from wave_search.store.files import FileInfo, disk_errors, name_parts, read_errors, refused
 
 if TYPE_CHECKING:
@@ -71,7 +80,7 @@ class LocalFiles:
             self._folder_of(name) as folder,
             open_regular(self._directory / name, folder=folder) as file,
         ):
-            yield from blocks(file)
+            yield from blocks(file, self._directory / name)
 
     def list(self, folder: str = "") -> Iterator[FileInfo]:
         """List files."""
@@ -247,10 +256,21 @@ def _walk(descriptor: int, path: Path, prefix: str) -> Iterator[FileInfo | Irreg
                     yield IrregularFileError(path / entry.name, "it is not a regular file")
                 else:
                     with suppress(FileNotFoundError):
-                        status = entry.stat(follow_symlinks=False)
-                        yield FileInfo(prefix + entry.name, status.st_size, status.st_mtime_ns)
+                        yield _described(entry, descriptor, path, prefix)
     finally:
         os.close(descriptor)
+
+
+def _described(entry: os.DirEntry[str], folder: int, path: Path, prefix: str) -> FileInfo | IrregularFileError:
+    """Describe a file in an opened folder."""
+    status = entry.stat(follow_symlinks=False)
+    if may_have_holes(status):
+        try:
+            with open_regular(path / entry.name, folder=folder) as file:
+                check_holes(file, path / entry.name)
+        except IrregularFileError as error:
+            return error
+    return FileInfo(prefix + entry.name, status.st_size, status.st_mtime_ns)
 
 
 def _open_folder(path: Path, outer: int, *, create: bool = False) -> int:

@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from wave_search.errors import IndexCorruptError
-from wave_search.store.files import DISTRUST
+from wave_search.store.files import DISTRUST, RESTORE
+from wave_search.store.lance_manifest import ForeignFieldError, check_manifest
 from wave_search.store.schema import NAMES, OPTIONAL, schemas
 from wave_search.store.table_errors import LANCE_FOLDER, read_errors, write_errors
 
@@ -33,7 +34,12 @@ _MADE = re.compile(
     rf"(([0-9a-f-]+\.(lance|manifest|txn|arrow|bin)|{re.escape(HINT)})(#[0-9]+)?|\.tmp[0-9A-Za-z]{{6}})"
 )
 """The last two are those of files that a crash left unfinished."""
-_VERSION = re.compile(r"/([0-9]+)\.manifest$")
+_VERSION = re.compile(r"/([0-9]{20})\.manifest$")
+_FOREIGN = re.compile(
+    rf"{FOLDER}/(_.*|[^/]+\.lance/(tree/.*|_(?!versions/|transactions/|deletions/).*"
+    r"|_versions/(?![0-9]{20}\.manifest).*\.manifest))"
+)
+"""What Lance would use, and has never written for us: branches, tags, search structures, other names of versions."""
 _NOW = timedelta(milliseconds=1)
 _MARGIN = timedelta(hours=2)
 
@@ -207,6 +213,7 @@ class Tables:
             IndexStateError: the disk cannot be written.
         """
         with write_errors(self.place):
+            _check_versions(self._store, dict.fromkeys(kept, 0))  # Lance reads all of them for it
             for name, table in self._tables.items():
                 if {*kept[name]} == {table.version}:
                     age = _NOW
@@ -236,6 +243,7 @@ def _opened(store: FileStore, versions: Mapping[str, int]) -> dict[str, Any]:
     """Open all tables at their versions."""
     if not _check_plain(store):  # lancedb would create the folder
         raise FileNotFoundError("there is no such folder")
+    _check_versions(store, versions)
     database = _connect(store)
     opened = {name: database.open_table(name) for name in NAMES}
     for name, table in opened.items():
@@ -276,15 +284,39 @@ def one_of(column: str, values: Sequence[int] | Sequence[bytes]) -> str:
 
 
 def _check_plain(store: FileStore) -> bool:
-    """Check that there is no link below the folder of the tables, because Lance would follow it.
+    """Check that there is nothing below the folder of the tables by which Lance would leave it, such as a link.
 
     Returns:
         Whether there are any files.
 
     Raises:
+        IndexCorruptError: there is a file that Lance would use although it has not written it for us.
         IndexStateError: there is a link, or something else that is no file.
     """
-    return sum(1 for _ in store.list(FOLDER)) > 0
+    names = [info.name for info in store.list(FOLDER)]
+    if strange := next((name for name in names if _FOREIGN.fullmatch(name)), None):
+        raise IndexCorruptError(f"{store.url(strange)} is not a file of this index", DISTRUST)
+    return bool(names)
+
+
+def _check_versions(store: FileStore, since: Mapping[str, int]) -> None:
+    """Check the files of each table's versions from a given one on. Lance opens the given and the latest.
+
+    Raises:
+        IndexCorruptError: one is damaged, or refers to files elsewhere.
+        IndexStateError: one cannot be read now.
+    """
+    for table, first in since.items():
+        for version, name in _versions(store, table):
+            if version >= first:
+                try:
+                    check_manifest(store.get(name))
+                except ForeignFieldError as error:
+                    raise IndexCorruptError(f"{store.url(name)} is not of this index: {error}", DISTRUST) from error
+                except FileNotFoundError:
+                    continue  # another process removes old versions
+                except ValueError as error:
+                    raise IndexCorruptError(f"{store.url(name)} is damaged: {error}", RESTORE) from error
 
 
 def _connect(store: FileStore) -> Any:
