@@ -473,8 +473,9 @@ class Index:
         return describe(self._snapshot)
 
     def close(self) -> None:
-        """Stop the decoder process and release the model."""
+        """Stop the processes that decode and filter, and release the model."""
         self._session.close()
+        self._snapshot.close()
 
     def __enter__(self) -> Self:
         return self
