@@ -34,8 +34,10 @@ def create(directory: Path, spec: ModelSpec, settings: Settings) -> Snapshot:
     with store.lock():
         if exists(directory):
             raise UsageError(f"there is an index at {store.url()} already", "Choose another folder.")
-        versions = Tables.create(store, spec.dim).versions()
-        written = [info.name for info in store.list(tables.FOLDER)]
+        made = Tables.create(store, spec.dim)
+        files = [*store.list(tables.FOLDER)]
+        made.check_written(files)
+        written = [info.name for info in files]
         store.flush(written)
         first = Manifest(
             version=1,
@@ -43,7 +45,7 @@ def create(directory: Path, spec: ModelSpec, settings: Settings) -> Snapshot:
             model=spec,
             settings=settings,
             roots=(),
-            table_versions=versions,
+            table_versions=made.versions(),
             table_checksums=checksums.add(store, 1, written),
             next_segment_id=0,
             next_content_id=0,

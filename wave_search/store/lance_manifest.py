@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 
 _COLUMN: Fields = dict.fromkeys(range(1, 8))
 """Type, name, ids, logical type, whether it is nullable, and encoding; no metadata."""
-_DATA_FILE: Fields = {1: re.compile(rb"[0-9a-f]+\.lance"), **dict.fromkeys(range(2, 7))}
+_FRAGMENTS, _FILES, _NAME, _SIZE = 2, 2, 1, 6
+_DATA_FILE: Fields = {_NAME: re.compile(rb"[0-9a-f]+\.lance"), **dict.fromkeys(range(2, 6)), _SIZE: None}
 """Name, columns, format and size; no folder of its own."""
 _DELETIONS: Fields = dict.fromkeys(range(1, 5))
-_FRAGMENT: Fields = {1: None, 2: _DATA_FILE, 3: _DELETIONS, 4: None}
+_FRAGMENT: Fields = {1: None, _FILES: _DATA_FILE, 3: _DELETIONS, 4: None}
 _MANIFEST: Fields = {
     1: _COLUMN,
-    2: _FRAGMENT,
+    _FRAGMENTS: _FRAGMENT,
     3: None,  # version
     7: None,  # time
     **dict.fromkeys((9, 10, 11)),  # features, and the highest id of a fragment
@@ -45,8 +46,11 @@ class ForeignFieldError(ValueError):
     """The manifest is valid, but has something that our tables do not have."""
 
 
-def check_manifest(data: bytes) -> None:
+def check_manifest(data: bytes) -> dict[str, int]:
     """Check the content of a file.
+
+    Returns:
+        The size in bytes of each data file of the version, by name.
 
     Raises:
         ForeignFieldError: it refers to files elsewhere, or to anything else that our tables do not have.
@@ -58,46 +62,58 @@ def check_manifest(data: bytes) -> None:
         begin += _LENGTH.size
         if magic != b"LANC" or begin + length + _FOOTER.size != len(data):
             raise ValueError("its end is missing")
-        _check_message(data, begin, begin + length, _MANIFEST, "")
+        end = begin + length
+        _check_message(data, begin, end, _MANIFEST, "")
+        return dict(_data_files(data, begin, end))
     except (struct.error, IndexError, OverflowError) as error:
         raise ValueError("its content cannot be decoded") from error
 
 
+def _data_files(data: bytes, begin: int, end: int) -> Iterator[tuple[str, int]]:
+    """Yield the name of each data file and its size in bytes."""
+    for number, _, *fragment in _fields(data, begin, end):
+        if number == _FRAGMENTS:
+            for inner, _, *file in _fields(data, *fragment):
+                if inner == _FILES:
+                    places = {field: (at, stop) for field, _, at, stop in _fields(data, *file)}
+                    if places.keys() >= {_NAME, _SIZE}:
+                        yield data[slice(*places[_NAME])].decode("ascii"), _varint(data, places[_SIZE][0])[0]
+
+
 def _check_message(data: bytes, begin: int, end: int, allowed: Fields, outer: str) -> None:
-    for number, value in _fields(data, begin, end):
+    for number, kind, at, stop in _fields(data, begin, end):
         name = f"{outer}{number}"
         if number not in allowed:
             raise ForeignFieldError(f"it has the field {name}")
         expected = allowed[number]
         if expected is None:
             continue
-        if value is None:
+        if kind != _BYTES:
             raise ValueError(f"the field {name} is of another type")
-        if isinstance(expected, re.Pattern):
-            if expected.fullmatch(data, *value) is None:
-                raise ForeignFieldError(f"it names the file {data[slice(*value)][:100]!r}")
-        else:
-            _check_message(data, *value, expected, f"{name}.")
+        if not isinstance(expected, re.Pattern):
+            _check_message(data, at, stop, expected, f"{name}.")
+        elif expected.fullmatch(data, at, stop) is None:
+            raise ForeignFieldError(f"it names the file {data[at:stop][:100]!r}")
 
 
-def _fields(data: bytes, at: int, end: int) -> Iterator[tuple[int, tuple[int, int] | None]]:
-    """Yield the numbers of the fields of a message, each with where its bytes are, None for a number."""
+def _fields(data: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yield the number and the kind of each field of a message, and where its value begins and stops."""
     while at < end:
         tag, at = _varint(data, at)
-        kind, value = tag & 7, None
+        kind = tag & 7
         if kind == _VARINT:
-            _, at = _varint(data, at)
+            _, stop = _varint(data, at)
         elif kind == _BYTES:
             length, at = _varint(data, at)
-            value = at, at + length
-            at += length
+            stop = at + length
         elif kind in (_FIXED64, _FIXED32):
-            at += 8 if kind == _FIXED64 else 4
+            stop = at + (8 if kind == _FIXED64 else 4)
         else:
             raise ValueError("its content cannot be decoded")
-        if at > end:
+        if stop > end:
             raise ValueError("its content cannot be decoded")
-        yield tag >> 3, value
+        yield tag >> 3, kind, at, stop
+        at = stop
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:

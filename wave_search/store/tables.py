@@ -11,15 +11,15 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from wave_search.errors import IndexCorruptError
-from wave_search.store.files import DISTRUST, RESTORE
+from wave_search.store.files import DISTRUST, RESTORE, write_error
 from wave_search.store.lance_manifest import ForeignFieldError, check_manifest
 from wave_search.store.schema import NAMES, OPTIONAL, schemas
 from wave_search.store.table_errors import LANCE_FOLDER, read_errors, write_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from wave_search.store.files import FileStore
+    from wave_search.store.files import FileInfo, FileStore
 
 FOLDER = LANCE_FOLDER
 _VALUES_PER_DELETE = 10_000
@@ -184,6 +184,29 @@ class Tables:
         """
         with write_errors(self.place):
             self._tables[name].delete("true")
+
+    def check_written(self, made: Iterable[FileInfo]) -> None:
+        """Check that new files are complete: Lance does not notice if the end of one could not be written.
+
+        Raises:
+            IndexStateError: one is not, as on a full disk.
+        """
+        found = {info.name: info.size_bytes for info in made}
+        for name, version in self.versions().items():
+            folder = f"{FOLDER}/{name}.lance"
+            written = dict(_versions(self._store, name))[version]
+            try:
+                expected = check_manifest(self._store.get(written))
+            except ValueError as error:
+                raise write_error(self._store.url(written), f"{error}; is the disk full?") from error
+            for file, size_bytes in expected.items():
+                found_bytes = found.get(f"{folder}/data/{file}", size_bytes)
+                if found_bytes != size_bytes:
+                    cause = f"{found_bytes:,} of {size_bytes:,} bytes were written; is the disk full?"
+                    raise write_error(self._store.url(f"{folder}/data/{file}"), cause)
+            if any(one.startswith(f"{folder}/_deletions/") for one in found):
+                with write_errors(self.place):  # they have no size in the manifest, but are read with any column
+                    self._query(name, self._tables[name].schema.names[:1], None).to_arrow()
 
     def compact(self) -> bool:
         """Compact small fragments of each table, and those with many deleted rows. Rows keep their order.
