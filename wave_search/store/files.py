@@ -88,6 +88,9 @@ class FileStore(Protocol):
             IndexLockedError: another process holds it; the message names that process.
         """
 
+    def writer(self) -> str | None:
+        """Return the process that holds the write lock, None if none does. Not for a decision to write."""
+
 
 def name_parts(name: str) -> tuple[str, ...]:
     """Return the parts of a name; none for "".

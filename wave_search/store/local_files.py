@@ -42,6 +42,8 @@ LOCK = "lock"
 _MAX_BYTES = 64 << 20
 """Maximum size of a file that is read as a whole: far above those of a large index."""
 _OWNER_BYTES = 4096
+_UNNAMED = "another process"
+"""One that has not written its name yet."""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -171,9 +173,9 @@ class LocalFiles:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                owner = _owner_in(descriptor) or "another process"  # which has not written its name yet
                 raise IndexLockedError(
-                    f"{self._directory} is being written by {owner}", "Wait for it to finish, or stop it."
+                    f"{self._directory} is being written by {_owner_in(descriptor) or _UNNAMED}",
+                    "Wait for it to finish, or stop it.",
                 ) from error
             with disk_errors(path):
                 os.ftruncate(descriptor, 0)
@@ -184,6 +186,20 @@ class LocalFiles:
                 fcntl.flock(descriptor, fcntl.LOCK_UN)
         finally:
             os.close(descriptor)
+
+    def writer(self) -> str | None:
+        """Try to lock the file, together with others that try."""
+        with (
+            read_errors(self.url(LOCK)),
+            suppress(FileNotFoundError),
+            self._folder(()) as folder,
+            open_regular(self._directory / LOCK, folder=folder) as file,
+        ):
+            try:
+                fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return _owner_in(file.fileno()) or _UNNAMED
+        return None
 
     def _open_lock(self, path: Path) -> int:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
