@@ -26,6 +26,7 @@ def create(directory: Path, spec: ModelSpec, settings: Settings) -> Snapshot:
 
     Raises:
         UsageError: the folder holds an index already, or files that are not of an index.
+        IndexCorruptError: it holds an index whose manifest was lost.
         IndexLockedError: another process is creating it.
         IndexStateError: it cannot be written (full or read-only disk).
     """
@@ -57,6 +58,7 @@ def create(directory: Path, spec: ModelSpec, settings: Settings) -> Snapshot:
 def _refuse_foreign(store: FileStore) -> None:
     if manifest.versions(store):
         return  # an index may hold other files too; whether there is one is checked again under the lock
+    manifest.check_not_lost(store)
     foreign = next((info.name for info in store.list() if info.name.split("/")[0] not in _OURS), None)
     if foreign is not None:
         raise UsageError(

@@ -64,10 +64,13 @@ class LocalFiles:
     def local_path(self, name: str) -> Path:
         """Return the path of the file or folder itself."""
         path = self._directory
-        for part in name_parts(name):
+        parts = name_parts(name)
+        for depth, part in enumerate(parts, 1):
             path = path / part
             if path.is_symlink():
                 raise refused(IrregularFileError(path, "it is a symbolic link"))
+            if depth < len(parts) and path.is_file():
+                raise refused(IrregularFileError(path, "it is a file, not a folder"))
         return path
 
     def get(self, name: str) -> bytes:
@@ -92,12 +95,12 @@ class LocalFiles:
                     raise found
                 yield found
 
-    def faults(self, names: Iterable[str]) -> Iterator[IndexStateError]:
-        """Yield an error for each link, and for all else that is neither file nor folder, at or below some names."""
-        for name in names:
+    def faults(self, folders: Iterable[str], files: Iterable[str]) -> Iterator[IndexStateError]:
+        """Yield an error for each link, and for all else that is not a file, or a folder, where there has to be one."""
+        for name, is_folder in (*((name, True) for name in folders), *((name, False) for name in files)):
             try:
                 with read_errors(self.url(name)):
-                    for found in self._files(name):
+                    for found in self._files(name, is_folder=is_folder):
                         if isinstance(found, IrregularFileError):
                             yield refused(found)
             except FileNotFoundError:
@@ -242,16 +245,19 @@ class LocalFiles:
         finally:
             os.close(descriptor)
 
-    def _files(self, name: str) -> Iterator[FileInfo | IrregularFileError]:
-        """List the files at or below a name, and what is neither a file nor a folder."""
+    def _files(self, name: str, *, is_folder: bool = True) -> Iterator[FileInfo | IrregularFileError]:
+        """List the files below a name, and what is neither a file nor a folder."""
         parts = name_parts(name)
         try:
             with self._folder(parts[:-1]) as outer:
                 inner = _open_folder(self._directory / name, outer) if parts else os.dup(outer)
         except IrregularFileError as error:
             yield error
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             return
+        except NotADirectoryError as error:
+            if is_folder and self._directory.is_dir():
+                yield IrregularFileError(error.filename, "it is a file, not a folder")
         else:
             yield from _walk(inner, self._directory / name, f"{name}/" if name else "")
 
