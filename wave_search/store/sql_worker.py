@@ -59,7 +59,7 @@ def serve(connection: Connection, memory_bytes: int) -> None:
         where, timeout_s = connection.recv()
         signal.setitimer(signal.ITIMER_REAL, timeout_s)
         try:
-            answer = _selected(rows, where)
+            answer: bytes | str = _selected(rows, where)
         except (MemoryError, duckdb.OutOfMemoryException):
             answer = OUT_OF_MEMORY
         except duckdb.Error as error:
