@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Self, Unpack
@@ -138,6 +139,7 @@ def create(
     """
     segmentation, track = str(Segmentation.parse(segment)), parse_audio_track(audio_track)
     chosen = None if modalities is None else {parse_modality(name) for name in _names(modalities)}
+    _check_environment(workers, decoder_memory_bytes)  # nothing is created where nothing can be indexed
     session = ModelSession(model, load or LoadOptions(), decoder_memory_bytes=decoder_memory_bytes)
     spec = session.model().spec
     held = tuple(modality for modality in spec.modalities if chosen is None or modality in chosen)
@@ -187,11 +189,8 @@ class Index:
     def __init__(
         self, snapshot: Snapshot, session: ModelSession, workers: int | None, decoder_memory_bytes: int | None
     ) -> None:
-        check_faiss()
-        if workers is not None:
-            check_count("workers", workers)
         self._session, audio_track = session, snapshot.manifest.settings.audio_track
-        self._workers, _ = divide_memory(decoder_memory_bytes, workers or default_workers())
+        self._workers = _check_environment(workers, decoder_memory_bytes)
         self._decoder_memory_bytes = decoder_memory_bytes
         self._encoder = Encoder(lambda: session.decoders(audio_track), session.model)
         # Replaced as a whole by `refresh`: a method reads it once, and so sees one version.
@@ -251,20 +250,15 @@ class Index:
             ModelError: the model cannot be loaded.
             Interrupted: Ctrl-C was pressed; completed files are in the index, and the exception carries the report.
         """
-        check_count("min_shard_rows", min_shard_rows)
-        wanted, excluded = check_instructions(instructions), tuple(_names(exclude))
-        if max_duration_s is not None and (not is_number(max_duration_s) or not max_duration_s > 0):
-            raise UsageError(f"max_duration_s must be above 0 seconds, got {max_duration_s!r}")
-        options = indexer.Options(
-            self._workers,
-            min_shard_rows,
-            excluded,
-            wanted,
-            retry,
-            _recall(recall),
-            max_duration_s,
-            self._decoder_memory_bytes,
+        options = check_add(
+            instructions=instructions,
+            exclude=exclude,
+            retry=retry,
+            min_shard_rows=min_shard_rows,
+            recall=recall,
+            max_duration_s=max_duration_s,
         )
+        options = replace(options, workers=self._workers, decoder_memory_bytes=self._decoder_memory_bytes)
         try:
             return indexer.add(self.path, _several(paths), self._session.model, options, progress=progress, warn=warn)
         finally:
@@ -500,14 +494,51 @@ class Index:
         return describe(self._snapshot)
 
     def close(self) -> None:
-        """Stop the decoder process and release the model."""
+        """Stop the processes that decode and filter, and release the model."""
         self._session.close()
+        self._snapshot.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def check_add(
+    *,
+    instructions: Iterable[str] = (),
+    exclude: Iterable[str] = (),
+    retry: bool = False,
+    min_shard_rows: int = MIN_SHARD_ROWS,
+    recall: float | None = None,
+    max_duration_s: float | None = None,
+) -> indexer.Options:
+    """Check arguments of `Index.add`, for which an index need not exist yet.
+
+    Raises:
+        UsageError: one of them is not valid.
+    """
+    check_count("min_shard_rows", min_shard_rows)
+    if max_duration_s is not None and (not is_number(max_duration_s) or not max_duration_s > 0):
+        raise UsageError(f"max_duration_s must be above 0 seconds, got {max_duration_s!r}")
+    return indexer.Options(
+        min_shard_rows=min_shard_rows,
+        exclude=tuple(_names(exclude)),
+        instructions=check_instructions(instructions),
+        retry=retry,
+        recall=_recall(recall),
+        max_duration_s=max_duration_s,
+    )
+
+
+def _check_environment(workers: int | None, decoder_memory_bytes: int | None) -> int:
+    """Check that FAISS is installed, and return the number of decoder processes."""
+    check_faiss()
+    if workers is not None:
+        check_count("workers", workers)
+    divided, _ = divide_memory(decoder_memory_bytes, workers or default_workers())
+    return divided
 
 
 def _several(paths: Iterable[StrPath]) -> list[StrPath]:

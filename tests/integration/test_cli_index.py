@@ -54,6 +54,24 @@ def test_files_that_earlier_runs_skipped_count_on_request(
     assert strict.stderr.startswith(f"warning: skipped 1 file:\n  {small_library / 'cut.mp4'}: ")
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--recall", "2"),
+        ("--instruction", " "),
+        ("--max-duration", "0"),
+        ("--decoder-memory", "1e-6"),
+        ("--report", "."),
+    ],
+)
+def test_an_option_that_is_not_valid_creates_no_index(
+    cli: CommandLine, small_library: Path, tmp_path: Path, option: str, value: str
+) -> None:
+    run = cli("index", small_library, "--index", tmp_path / "index", option, value)
+    assert run.returncode == (1 if option == "--report" else 2), run.stderr
+    assert not (tmp_path / "index").exists()
+
+
 @pytest.mark.parametrize(("option", "made", "given"), [("--segment", "10", "5"), ("--audio-track", "auto", "2")])
 def test_pinned_settings_are_not_changed(
     cli: CommandLine, small_library: Path, small_index: Path, *, option: str, made: str, given: str

@@ -118,6 +118,36 @@ def test_a_condition_that_makes_no_sense_is_explained(index: Path, where: str, m
         opened.search(vector=np.ones(DIM), where=where)
 
 
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ("length(repeat(name, 200000000)) > 1", "needs more than 0.25 GiB of memory"),
+        ("list_sum(range(1000000000)) > 1", "needs more than 0.25 GiB of memory"),
+        ("levenshtein(repeat(name, 100000), repeat('ab', 500000)) > 3", "takes longer than 2 s"),
+    ],
+)
+def test_a_condition_beyond_its_limits_ends_and_nothing_of_it_goes_on(
+    index: Path, monkeypatch: pytest.MonkeyPatch, where: str, message: str
+) -> None:
+    """DuckDB cannot interrupt these: they are one call of a function each."""
+    monkeypatch.setattr("wave_search.store.sql_filter._MEMORY_BYTES", 1 << 28)
+    before = processes()
+    with ws.open(index) as opened:
+        assert opened.search(vector=np.ones(DIM), where="size_bytes > 100", k=1)
+        assert len(processes() - before) == 1
+        with pytest.raises(UsageError, match=f"{message}. Simplify it"):
+            opened.search(vector=np.ones(DIM), where=where, where_timeout_s=2)
+        assert processes() == before
+        (hit,) = opened.search(vector=np.ones(DIM), where="name = '3.wav'", k=1)
+        assert hit.path.name == "3.wav"
+    assert processes() == before
+
+
+def processes() -> set[str]:
+    """The ids of the processes that this one has started."""
+    return {pid for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()}
+
+
 def test_columns_are_checked_before_a_model_is_loaded(index: Path) -> None:
     with ws.open(index) as opened, pytest.raises(UsageError, match='there is no column "nope"'):
         opened.search(text="the model of this index cannot be loaded", columns=["nope"])

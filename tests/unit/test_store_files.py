@@ -89,6 +89,9 @@ class MemoryFiles:
         yield
         self._locked = False
 
+    def writer(self) -> str | None:
+        return "a test" if self._locked else None
+
 
 class TablesSpy:
     """Stands for the Lance tables in a clean-up: what they are asked to keep."""

@@ -7,8 +7,7 @@ import os
 import shlex
 import signal
 import sys
-import threading
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -85,11 +84,6 @@ def reported(command: Callable[..., int]) -> Callable[..., None]:
                 code = _explain(terminal_of(ctx), error)
         if ended_by and code == INTERRUPTED:
             code = _SIGNALLED + ended_by[0]
-        if _is_left_behind():
-            for stream in (sys.stdout, sys.stderr):
-                with suppress(OSError, AttributeError):  # AttributeError: the shell has closed it
-                    stream.flush()
-            os._exit(code)
         sys.exit(code)
 
     return run
@@ -127,12 +121,6 @@ def _command_with(*options: str) -> str:
     given = sys.argv[1:]
     end = given.index("--") if "--" in given else len(given)
     return shlex.join(["wave-search", *given[:end], *options, *given[end:]])
-
-
-def _is_left_behind() -> bool:
-    """Return whether a condition still runs that cannot be interrupted: the interpreter would not end cleanly."""
-    sql_filter = sys.modules.get("wave_search.store.sql_filter")
-    return sql_filter is not None and any(one.name == sql_filter.THREAD_NAME for one in threading.enumerate())
 
 
 def _explain(terminal: Terminal, error: Exception) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -88,10 +88,20 @@ def index(
     quiet: Quiet = False,
 ) -> int:
     """Index folders and files, or update the index."""
+    from wave_search.index import check_add
+
     terminal = terminal_of(ctx, quiet)
-    max_duration_s = None if max_duration is None else _seconds(max_duration)
+    options: dict[str, Any] = {
+        "instructions": [words(text) for text in instruction or ()],
+        "exclude": exclude or (),
+        "retry": retry,
+        "min_shard_rows": min_shard_rows or ws.MIN_SHARD_ROWS,
+        "recall": recall,
+        "max_duration_s": None if max_duration is None else _seconds(max_duration),
+    }
+    check_add(**options)  # before a mistake leaves an empty index
     if report:
-        report.touch()  # fail before hours of work rather than after
+        report.open("a").close()  # fail before hours of work rather than after
     with (
         terminal.progress() as progress,
         _opened_or_created(
@@ -111,12 +121,7 @@ def index(
         try:
             done = it.add(
                 paths,
-                instructions=[words(text) for text in instruction or ()],
-                exclude=exclude or (),
-                retry=retry,
-                min_shard_rows=min_shard_rows or ws.MIN_SHARD_ROWS,
-                recall=recall,
-                max_duration_s=max_duration_s,
+                **options,
                 warn=lambda slow: terminal.warning(slow_line(slow)),
                 progress=progress,
             )

@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from wave_search.ann import covered
 from wave_search.ann.rebuild import refresh_shards
 from wave_search.calibration.cohort import is_measured, score_stats
 from wave_search.files import as_path, composed
@@ -38,10 +37,10 @@ if TYPE_CHECKING:
 class Options:
     """Options of a run."""
 
-    workers: int
-    """Number of decoder processes."""
     min_shard_rows: int
     """Minimum number of unindexed segments of a partition that triggers an IVF-PQ shard."""
+    workers: int = 1
+    """Number of decoder processes."""
     exclude: tuple[str, ...] = ()
     """Globs of names, or of paths below an argument, of files to exclude."""
     instructions: tuple[str, ...] = ()
@@ -186,10 +185,10 @@ class _Run:
         stats.count("unchanged", plan.unchanged)
 
     def _report_link(self, link: bytes, areas: Sequence[scan.Area]) -> None:
-        skipped = scan.unfollowed_link(link, areas)
-        if skipped is not None:
-            self._stats.note(skipped)
-        elif not scan.leads_into(link, areas):
+        target = scan.follow(link, areas)
+        if target.skipped is not None:
+            self._stats.note(target.skipped)
+        elif not target.is_indexed:
             self._stats.add_not_media(as_path(link))
 
     def embed(self, plan: diff.ChangePlan) -> None:
@@ -240,11 +239,13 @@ class _Run:
         """Compact the tables if necessary, and build missing shards."""
         self.committer.compact_if_fragmented()
         for key in self._writer.snapshot.manifest.settings.keys:
-            snapshot = self._writer.snapshot
-            ids = snapshot.partition(key).ids
-            if int((~covered(ids, snapshot.shards(key))).sum()) >= self._options.min_shard_rows:
-                self._stats.enter("shards")
-            refresh_shards(self._writer, key, self._options.min_shard_rows, self._options.recall)
+            refresh_shards(
+                self._writer,
+                key,
+                self._options.min_shard_rows,
+                self._options.recall,
+                building=lambda: self._stats.enter("shards"),
+            )
 
     def calibrate(self) -> None:
         """Measure the score statistics, if anything was embedded or an earlier run was interrupted before this."""

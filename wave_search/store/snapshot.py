@@ -277,6 +277,11 @@ class Snapshot:
         """Return files and segments as a table for SQL conditions. Read once and kept."""
         return self._sql_filter
 
+    def close(self) -> None:
+        """End the process that evaluates SQL conditions, if there is one."""
+        if "_sql_filter" in vars(self):
+            self._sql_filter.close()
+
     @cached_property
     def _sql_filter(self) -> SqlFilter:
         segments = self._tables.read(SEGMENTS, schema.SEGMENT_COLUMNS)

@@ -1,22 +1,26 @@
-"""Files and segments as one table that SQL conditions filter. The only module that uses DuckDB."""
+"""Files and segments as one table that SQL conditions filter, see `sql_worker`."""
 
 from __future__ import annotations
 
 import os
-import time
+import signal
+import socket
+import subprocess
+import sys
 import unicodedata
-from concurrent.futures import Future, wait
-from pathlib import Path
-from threading import Lock, Thread
+import weakref
+from multiprocessing.connection import Connection
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wave_search.errors import UsageError
+from wave_search.store import sql_worker
 from wave_search.store.file_columns import BUILT_IN, file_columns, find_columns, plain, unknown_column
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -24,25 +28,9 @@ if TYPE_CHECKING:
     from wave_search.store.rows import ContentRow
     from wave_search.types import Value
 
-_SETTINGS = {
-    # An expression is a request, not a program: no files, no network, no variables of the caller, no other settings.
-    "memory_limit": "1GiB",
-    "temp_directory": "",  # may not be changed after the next one
-    "enable_external_access": "false",
-    "autoload_known_extensions": "false",
-    "autoinstall_known_extensions": "false",
-    "python_enable_replacements": "false",
-    "lock_configuration": "true",
-}
-"""In this order; DuckDB applies those of `connect` in any."""
 DEFAULT_TIMEOUT_S = 30.0
-THREAD_NAME = "SQL condition"
-"""Of the thread that evaluates a condition."""
-_MAX_GROWTH_BYTES = 2 << 30
-"""DuckDB's own limit does not cover values that a function creates, such as repeat('x', 1000000000)."""
-_POLL_S = 0.02
-_GRACE_S = 0.5
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_MEMORY_BYTES = 2 << 30
+"""Limit of what the process that evaluates conditions may allocate."""
 _KEPT_SELECTIONS = 16
 _SHOWN_CHARS = 500
 _EXAMPLE = "Write one SQL condition, for example: kind = 'video' AND duration_s < 60."
@@ -86,28 +74,12 @@ class SqlFilter:
     """
 
     def __init__(self, files: FileTable, contents: Mapping[int, ContentRow], metadata: Metadata, segments: Any) -> None:
-        import duckdb
-
-        self._tables = _numbered(files, contents, metadata), segments
+        self._files, self._segments = _numbered(files, contents, metadata), segments
         self.names = (*BUILT_IN, *(column.name for column in metadata.columns))
-        self._errors = duckdb.Error
-        self._files = files
-        self._connect()
+        self._table = files
+        self._process: _Process | None = None
         self._kept: dict[str, Selection] = {}
         self._lock = Lock()
-
-    def _connect(self) -> None:
-        import duckdb
-
-        self._connection = duckdb.connect(":memory:")
-        for setting, value in _SETTINGS.items():
-            self._connection.execute(f"SET {setting} = '{value}'")
-        for name, table in zip(("files", "segments"), self._tables, strict=True):
-            self._connection.register(name, table)
-        columns = ", ".join(_quoted(name) for name in self.names)
-        pairs = f"SELECT segment_id, file_number, {columns} FROM files"  # noqa: S608 - quoted
-        self._rows = self._connection.sql(f"{pairs} JOIN segments USING (content_id)")
-        self._all_rows = self._connection.sql(f"{pairs} LEFT JOIN segments USING (content_id)")
 
     def select(self, where: str, timeout_s: float = DEFAULT_TIMEOUT_S) -> Selection:
         """Find the segments for which a condition holds. The last few results are kept.
@@ -130,11 +102,9 @@ class SqlFilter:
             return found
 
     def _selected(self, where: str, timeout_s: float) -> Selection:
-        found = self._evaluate(
-            where, timeout_s, lambda: self._rows.filter(where).project("segment_id, file_number").order("segment_id")
-        )
-        segment_ids, numbers = (np.asarray(found.column(name), np.int64) for name in found.column_names)
-        return Selection(segment_ids, numbers, self._files)
+        rows = self._evaluate("segments", where, timeout_s)
+        segment_ids, numbers = (np.asarray(rows.column(name), np.int64) for name in ("segment_id", "file_number"))
+        return Selection(segment_ids, numbers, self._table)
 
     def select_files(self, where: str, timeout_s: float = DEFAULT_TIMEOUT_S) -> NDArray[np.int64]:
         """Find the files for which a condition holds: for one of its segments, or for a file without any.
@@ -152,50 +122,35 @@ class SqlFilter:
         """
         where = unicodedata.normalize("NFC", where)
         with self._lock:
-            found = self._evaluate(
-                where, timeout_s, lambda: self._all_rows.filter(where).project("file_number").distinct()
-            )
-        return np.asarray(found.column("file_number"), np.int64)
+            return np.asarray(self._evaluate("files", where, timeout_s).column("file_number"), np.int64)
 
-    def _evaluate(self, where: str, timeout_s: float, rows: Callable[[], Any]) -> Any:
-        """Return the Arrow table of a relation that is filtered by a condition.
+    def _evaluate(self, kind: sql_worker.Kind, where: str, timeout_s: float) -> Any:
+        """Return an Arrow table with the numbers of the segments or files for which a condition holds."""
+        import pyarrow as pa
 
-        A relation accepts a single expression, whereas SQL text would accept further statements.
-        """
+        if self._process is None:
+            self._process = _Process((self._files, self._segments), [_quoted(name) for name in self.names])
         try:
-            return self._within(lambda: rows().to_arrow_table(), timeout_s)
-        except _LimitError as limit:
-            raise UsageError(
-                f"the condition {_excerpt(where)} {limit}",
-                "Simplify it, or allow more time with --where-timeout SECONDS (where_timeout_s).",
-            ) from None
-        except self._errors as error:
-            raise self._explained(where, str(error)) from None
-
-    def _within(self, work: Callable[[], Any], timeout_s: float) -> Any:
-        """Return the result of some work on the connection, done in a thread.
-
-        While DuckDB works, Ctrl-C does not reach the thread that waits for it. Some functions cannot be interrupted
-        either: their thread is left behind, with the connection.
-
-        Raises:
-            _LimitError: it takes too long, or too much memory.
-        """
-        done: Future[Any] = Future()
-        Thread(target=_run, args=(work, done), name=THREAD_NAME, daemon=True).start()
-        most_bytes, until_s = _memory_bytes() + _MAX_GROWTH_BYTES, time.monotonic() + timeout_s
-        try:
-            while wait([done], _POLL_S).not_done:
-                if time.monotonic() > until_s:
-                    raise _LimitError(f"takes longer than {timeout_s:g} s")
-                if _memory_bytes() > most_bytes:
-                    raise _LimitError(f"needs more than {_MAX_GROWTH_BYTES >> 30} GiB of memory")
-        except BaseException:
-            self._connection.interrupt()
-            if wait([done], _GRACE_S).not_done:
-                self._connect()
+            answer = self._process.ask(kind, where, timeout_s)
+        except BaseException as error:  # Ctrl-C, too
+            self._process.kill()
+            self._process = None
+            if isinstance(error, _LimitError):
+                raise UsageError(
+                    f"the condition {_excerpt(where)} {error}",
+                    "Simplify it, or allow more time with --where-timeout SECONDS (where_timeout_s).",
+                ) from None
             raise
-        return done.result()
+        if isinstance(answer, str):
+            raise self._explained(where, answer)
+        return pa.ipc.open_stream(answer).read_all()
+
+    def close(self) -> None:
+        """End the process, if there is one. A later condition starts another one."""
+        with self._lock:
+            if self._process is not None:
+                self._process.kill()
+                self._process = None
 
     def check(self, columns: Iterable[str]) -> None:
         """Check that columns exist, ignoring case.
@@ -218,16 +173,16 @@ class SqlFilter:
         Raises:
             UsageError: there is no such column.
         """
-        self.check(columns)
-        if not hits:
-            return []
-        numbers = [self._files.position(path) for _, path in hits]
-        with self._lock:
-            some = self._rows.filter(f"segment_id IN ({', '.join(str(segment_id) for segment_id, _ in hits)})")
-            rows = some.project(", ".join(("segment_id", "file_number", *map(_quoted, columns)))).fetchall()
-        found = {(segment_id, number): values for segment_id, number, *values in rows}
-        keys = zip((segment_id for segment_id, _ in hits), numbers, strict=True)
-        return [dict(zip(columns, map(plain, found[key]), strict=True)) for key in keys]
+        spelled = find_columns(columns, self.names)
+        ids = np.asarray(self._segments.column("segment_id"), np.int64)  # ascending
+        places = np.searchsorted(ids, [segment_id for segment_id, _ in hits])
+        numbers = [self._table.position(path) for _, path in hits]
+        values = []
+        for name in spelled:
+            of_files = name in self._files.column_names
+            rows = self._files.column(name).take(numbers) if of_files else self._segments.column(name).take(places)
+            values.append(map(plain, rows.to_pylist()))
+        return [dict(zip(columns, row, strict=True)) for row in zip(*values, strict=True)]
 
     def _explained(self, where: str, message: str) -> UsageError:
         cause = message.partition(": ")[2].partition("\n")[0].rstrip("!.")
@@ -243,19 +198,63 @@ class _LimitError(Exception):
     """A condition exceeds a limit; the message says which."""
 
 
-def _run(work: Callable[[], Any], done: Future[Any]) -> None:
-    try:
-        done.set_result(work())
-    except BaseException as error:  # raised again where it is waited for
-        done.set_exception(error)
+class _Process:
+    """A process that evaluates conditions on tables. It ends with this object, or with its process.
+
+    Args:
+        tables: files and segments.
+        columns: their names, quoted.
+    """
+
+    def __init__(self, tables: tuple[Any, Any], columns: Sequence[str]) -> None:
+        import pyarrow as pa
+
+        ours, theirs = socket.socketpair()
+        with theirs:
+            arguments = [str(theirs.fileno()), str(_MEMORY_BYTES), *sys.path]
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
+                [sys.executable, "-P", sql_worker.__file__, *arguments],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        self._connection = Connection(ours.detach())
+        self.kill = weakref.finalize(self, _end, self._process, self._connection, os.getpid())
+        for table in tables:
+            sink = pa.BufferOutputStream()
+            with pa.ipc.new_stream(sink, table.schema) as stream:
+                stream.write_table(table)
+            self._connection.send_bytes(sink.getvalue())
+        self._connection.send(columns)
+
+    def ask(self, kind: sql_worker.Kind, where: str, timeout_s: float) -> bytes | str:
+        """Return the selected rows as an Arrow stream, or the message of an error.
+
+        Raises:
+            _LimitError: it takes too long, or too much memory. The process cannot be used any more.
+        """
+        try:
+            self._connection.send((kind, where, timeout_s))
+            answer: bytes | str = self._connection.recv()
+        except (EOFError, ConnectionError):
+            code = self._process.wait()
+            if code == -signal.SIGALRM:
+                raise _LimitError(f"takes longer than {timeout_s:g} s") from None
+            if code != -signal.SIGABRT:  # how DuckDB ends when it is refused memory in an awkward place
+                raise _LimitError(f"has ended its process (exit status {code}), perhaps for want of memory") from None
+            answer = sql_worker.OUT_OF_MEMORY
+        if answer == sql_worker.OUT_OF_MEMORY:
+            raise _LimitError(f"needs more than {_MEMORY_BYTES / 2**30:.3g} GiB of memory")
+        return answer
 
 
-def _memory_bytes() -> int:
-    """Return the memory that this process occupies, 0 where the system does not tell."""
-    try:
-        return int(Path("/proc/self/statm").read_bytes().split()[1]) * _PAGE_BYTES
-    except OSError:
-        return 0
+def _end(process: subprocess.Popen[bytes], connection: Connection, owner: int) -> None:
+    connection.close()
+    if os.getpid() == owner:  # not a copy of it by os.fork
+        process.kill()
+        process.wait()
 
 
 def _excerpt(where: str) -> str:
