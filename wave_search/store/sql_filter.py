@@ -177,12 +177,12 @@ class SqlFilter:
         ids = np.asarray(self._segments.column("segment_id"), np.int64)  # ascending
         places = np.searchsorted(ids, [segment_id for segment_id, _ in hits])
         numbers = [self._table.position(path) for _, path in hits]
-        values = []
-        for name in spelled:
-            of_files = name in self._files.column_names
-            rows = self._files.column(name).take(numbers) if of_files else self._segments.column(name).take(places)
-            values.append(map(plain, rows.to_pylist()))
-        return [dict(zip(columns, row, strict=True)) for row in zip(*values, strict=True)]
+        values = {}
+        for name, own in zip(columns, spelled, strict=True):
+            of_files = own in self._files.column_names
+            rows = self._files.column(own).take(numbers) if of_files else self._segments.column(own).take(places)
+            values[name] = list(map(plain, rows.to_pylist()))
+        return [{name: values[name][at] for name in columns} for at in range(len(hits))]
 
     def _explained(self, where: str, message: str) -> UsageError:
         cause = message.partition(": ")[2].partition("\n")[0].rstrip("!.")
