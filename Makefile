@@ -49,7 +49,7 @@ torture: install
 # What is composed of parts of transformers and FAISS is tested at the other end of the supported ranges as well.
 test-oldest: install
 	$(INSTALL) --quiet --only-binary :all: --upgrade --target build/oldest transformers==5.17.0 'huggingface_hub<2' faiss-cpu==1.14.2
-	PYTHONPATH=build/oldest $(BIN)/pytest --installed --deselect tests/unit/test_checkpoint_saving.py::test_one_copy_of_the_weights_in_memory \
+	PYTHONPATH=build/oldest $(BIN)/pytest --installed -k 'not in_memory and not torch_first' \
 	    $(addprefix tests/unit/test_,$(addsuffix .py,model_golden model_wave checkpoint_loading checkpoint_saving nano \
 	    ann_exact ann_inverted_lists ann_shard ann_shards))
 
