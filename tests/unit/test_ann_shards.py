@@ -12,7 +12,7 @@ from wave_search.ann import Codebook, SearchParams, exact_search, score, shard_s
 FEW = SearchParams(1, 10)
 
 
-@pytest.mark.parametrize(("n", "dim"), [(5000, 64), (5000, 512), (1500, 3584)])
+@pytest.mark.parametrize(("n", "dim"), [(5000, 64), (2500, 512), (800, 3584)])
 def test_recall_against_exact_search(tmp_path, n, dim):
     vectors, queries = vectors_and_queries(n, dim)
     shards, ids = build(tmp_path, vectors), ids_of(vectors)
