@@ -27,13 +27,14 @@ from wave_search.query import (
     describe,
     find_duplicates,
     is_number,
+    list_files,
     own_columns,
     parse_modality,
     read_labels,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from wave_search.models import ModelSpec
     from wave_search.reports import (
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
         TagReport,
     )
     from wave_search.store import Problem, Snapshot
-    from wave_search.types import ColumnInfo, DuplicateGroup, Hit, Modality, Target
+    from wave_search.types import ColumnInfo, DuplicateGroup, Hit, ListedFile, Modality, Target
 
     StrPath = str | os.PathLike[str]
 
@@ -467,6 +468,32 @@ class Index:
             UsageError: the threshold is not above 0 and at most 1.
         """
         return find_duplicates(self._snapshot, threshold)
+
+    def files(
+        self,
+        where: str | None = None,
+        *,
+        skipped: bool = False,
+        columns: Iterable[str] = (),
+        where_timeout_s: float = store.DEFAULT_TIMEOUT_S,
+    ) -> Iterator[ListedFile]:
+        """List the files of the index, indexed or skipped, by path. Needs no model.
+
+        The list is of the version that is open now. It is read in batches, so that it may be of any length.
+
+        Args:
+            where: SQL condition as for `search`; a file is listed if the condition holds for one of its segments.
+                `status` is "indexed", "damaged" or "skipped", `cause` the reason. A file that is skipped has only these
+                and the path, size and time of modification; everything else is NULL.
+            skipped: whether to list only files that are skipped, or damaged and so indexed only in part.
+            columns: names of columns of files, built-in or your own, to return in `ListedFile.columns`.
+            where_timeout_s: seconds that the condition may take.
+
+        Raises:
+            UsageError: an argument is not valid.
+            IndexCorruptError: the index is damaged.
+        """
+        return list_files(self._snapshot, where, where_timeout_s, columns, skipped=skipped)
 
     def info(self) -> IndexInfo:
         """Describe the contents of the index. Needs no model."""

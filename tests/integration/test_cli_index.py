@@ -37,10 +37,21 @@ def test_a_damaged_file_ends_the_run_with_3_and_a_reason(indexed: Indexed, small
 def test_running_again_embeds_nothing(cli: CommandLine, small_library: Path, small_index: Path, tmp_path: Path) -> None:
     index = shutil.copytree(small_index, tmp_path / "index")
     run = cli("--quiet", "index", small_library, "--index", index, "--json")
-    assert run.returncode == 3
+    assert (run.returncode, run.stderr) == (0, "")
     report = json.loads(run.stdout)
     assert (report["indexed"], report["unchanged"]) == (0, 8)
-    assert "note:" not in run.stderr
+    assert [skipped["known"] for skipped in report["skipped"]] == [True]
+
+
+def test_files_that_earlier_runs_skipped_count_on_request(
+    cli: CommandLine, small_library: Path, small_index: Path, tmp_path: Path
+) -> None:
+    given = ["index", small_library, "--index", shutil.copytree(small_index, tmp_path / "index")]
+    run, strict = cli(*given), cli(*given, "--strict", "--quiet")
+    assert run.returncode == 0
+    assert run.stderr.endswith("\n1 file skipped or damaged in earlier runs: see wave-search list --skipped\n")
+    assert strict.returncode == 3
+    assert strict.stderr.startswith(f"warning: skipped 1 file:\n  {small_library / 'cut.mp4'}: ")
 
 
 @pytest.mark.parametrize(("option", "made", "given"), [("--segment", "10", "5"), ("--audio-track", "auto", "2")])
@@ -59,7 +70,7 @@ def test_pinned_settings_may_be_repeated_in_other_words(
     given = ["--index", index, "--segment", "10.0", "--modalities", "av, audio,video,text,image,audio"]
     given += ["--audio-track", "AUTO"]
     run = cli("index", small_library, *given, "--quiet")
-    assert run.returncode == 3, run.stderr
+    assert run.returncode == 0, run.stderr
     assert "note:" not in run.stderr, "--quiet works behind the command too"
     assert "indexed" not in run.stderr.replace("not indexed", "")
 

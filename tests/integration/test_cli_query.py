@@ -33,6 +33,17 @@ def test_a_sound_finds_itself_in_json(cli: CommandLine, small_library: Path, sma
     assert {hit["modality"] for hit in hits} == {"audio"}
 
 
+def test_words_and_files_need_no_options(cli: CommandLine, small_library: Path, small_index: Path) -> None:
+    options = ["--json", "--index", str(small_index)]
+    words = cli("query", "dog", "barking", *options, "-n", "2")
+    assert words.returncode == 0, words.stderr
+    assert words.stdout == cli("search", "--text", "dog barking", *options, "--limit", "2").stdout
+    assert len(words.stdout.splitlines()) == 2
+    file = cli("query", "frog.flac", *options, cwd=small_library)
+    assert file.returncode == 0, file.stderr
+    assert file.stdout == cli("query", "--similar", small_library / "frog.flac", *options).stdout
+
+
 def test_every_name_survives_paths_and_json(cli: CommandLine, small_library: Path, small_index: Path) -> None:
     asked = ["query", "--text", "owl", "--target", "audio", "--index", str(small_index)]
     in_json = cli(*asked, "--json")

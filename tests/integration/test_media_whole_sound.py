@@ -209,8 +209,8 @@ def three_tracks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     ("choice", "pitches_hz"),
-    [("auto", {400}), ("1", set()), ("2", {400}), ("3", {1200}), ("DEU", {1200}), ("4", {400}), ("fra", {400}),
-     ("all", {400, 1200})],
+    [("auto", {400}), ("1", set()), ("2", {400}), ("3", {1200}), ("DEU", {1200}), ("de", {1200}), ("ger", {1200}),
+     ("en", {400}), ("4", {400}), ("fra", {400}), ("all", {400, 1200})],
 )  # fmt: skip
 def test_the_audio_track_is_chosen(three_tracks: Path, choice: str, pitches_hz: set[int]) -> None:
     with DecoderPool(1, SAMPLING, audio_track=parse_audio_track(choice)) as decoders:

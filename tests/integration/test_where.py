@@ -151,7 +151,7 @@ def test_a_table_becomes_columns(index: Path, media: Path, tmp_path: Path, monke
         "../media/3.wav,O'Hara,2001,2026-03-04T05:06:07Z\nnot/there.wav,X,1,\n\udce9.wav,Eve,5,\n",
     )
     assert report == ws.MetadataReport(
-        {"artist": "text", "Year of it": "number", "when": "timestamp"}, 5, ("not/there.wav",)
+        {"artist": "text", "Year of it": "number", "when": "timestamp"}, 5, ("not/there.wav",), unknown_rows=1
     )
     assert names(index, "artist = 'Ann'") == ["0.wav", "2.wav"]
     assert names(index, "\"Year of it\" = 2001 AND artist LIKE 'O''%'") == ["3.wav"]
@@ -163,6 +163,18 @@ def test_a_table_becomes_columns(index: Path, media: Path, tmp_path: Path, monke
         assert listed == [("artist", "text", 6), ("Year of it", "number", 5), ("when", "timestamp", 2)]
         (hit,) = opened.search(vector=np.ones(DIM), where="name = '3.wav'", columns=["year OF it"], k=1)
         assert hit.columns == {"year OF it": 2001}
+
+
+def test_paths_in_a_table_may_have_links(index: Path, media: Path, tmp_path: Path) -> None:
+    media.mkdir()
+    (tmp_path / "library").symlink_to(media)
+    (media / "alias.wav").symlink_to(media / "3.wav")
+    report = imported(
+        index, tmp_path, f"path,n\n{tmp_path}/library/0.wav,0\nalias.wav,3\n{tmp_path}/library/sub/../2.wav,2\n"
+    )
+    assert (report.files, report.unknown) == (3, ())
+    for number in (0, 2, 3):
+        assert names(index, f"n = {number}") == [f"{number}.wav"]
 
 
 def test_a_later_table_replaces_what_it_says_and_nothing_else(index: Path, tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ CONFINED_TO = {
     "av": {"media"},
     "charset_normalizer": {"media"},
     "decord": {"media"},
+    "langcodes": {"media"},
     "soundfile": {"media"},
     "soxr": {"media"},
     "PIL": {"media"},

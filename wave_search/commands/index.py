@@ -66,6 +66,10 @@ def index(
         list[str] | None, typer.Option(metavar="GLOB", help="Exclude matching files; repeatable.")
     ] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Retry files that were skipped in earlier runs.")] = False,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Also list files that earlier runs skipped, and exit with 3 because of them."),
+    ] = False,
     min_shard_rows: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Minimum number of unindexed segments for an IVF-PQ shard.")
     ] = None,
@@ -123,11 +127,11 @@ def index(
         report.write_text(f"{record}\n", encoding="ascii")
     if json:
         terminal.lines([record])
-    terminal.report(done)
+    terminal.report(done, strict=strict)
     if done.interrupted:
         terminal.error(f"interrupted: completed work is kept in {printable(index)}. Run the same command to resume")
         return INTERRUPTED
-    return PARTLY if done.skipped or done.unreachable else DONE
+    return PARTLY if done.unreachable or any(strict or not one.known for one in done.skipped) else DONE
 
 
 def _seconds(text: str) -> float:

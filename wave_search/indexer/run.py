@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from wave_search.indexer.scan import FoundFile
     from wave_search.models import Embedder
     from wave_search.reports import IndexReport, ProgressCallback, SlowFile
+    from wave_search.store import FileRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,10 @@ def remove(index_dir: Path, paths: Iterable[str | os.PathLike[str]]) -> int:
     return len(removed)
 
 
+def _known(row: FileRow) -> Skipped:
+    return Skipped(as_path(row.path), row.cause, row.remedy, known=True)
+
+
 class _Run:
     """The steps of `add`."""
 
@@ -174,8 +179,8 @@ class _Run:
         for skipped in found.skipped:
             stats.skip(skipped)
         for row in plan.known_skipped:
-            stats.skip(Skipped(as_path(row.path), row.cause, row.remedy))
-        stats.note(*(Skipped(as_path(row.path), row.cause, row.remedy) for row in plan.known_damaged))
+            stats.skip(_known(row))
+        stats.note(*map(_known, plan.known_damaged))
         for link in found.links:
             self._report_link(link, areas)
         stats.count("unchanged", plan.unchanged)

@@ -21,6 +21,8 @@ _TOLERANCE_S = 0.1
 """Less than this may be padding, or the last frame."""
 _PLACEHOLDER_BYTES = 0x7FFF_0000
 """Programs that write to a pipe declare a length that no file has: 2^31 or 2^32, less the header."""
+_MAX_CHUNKS = 10_000
+"""Ordinary files have fewer; chunks without content could be millions."""
 _HEAD_BYTES = 1 << 16
 _SAMPLES_PER_FRAME = {3: 1152, 2: 576, 0: 576}
 """Of MP3, by the version in the header of a frame: MPEG-1, 2, 2.5."""
@@ -76,12 +78,14 @@ def _read(file: IndependentReader, position: int, form: str) -> tuple[Any, ...]:
     return struct.unpack(form, file.read(struct.calcsize(form)))
 
 
-def _chunks(file: IndependentReader, position: int, form: str) -> Iterator[tuple[bytes, int, int]]:
-    """Yield the name, beginning and size of the contents of chunks like those of RIFF, up to the end of the file."""
-    while True:
+def chunks(file: IndependentReader, position: int, form: str) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the name, beginning and size of the contents of chunks like those of RIFF, up to their end."""
+    for _ in range(_MAX_CHUNKS):
         try:
             name, size = _read(file, position, form)
         except struct.error:
+            return
+        if not any(name):  # files may be filled up with zeros
             return
         position += struct.calcsize(form)
         yield name, position, size
@@ -95,7 +99,7 @@ def _known(size: int) -> int:
 def _wav_data(file: IndependentReader) -> tuple[int, int]:
     """Return the position and the declared size of the samples; 0 if it is unknown."""
     long: int | None = None
-    for name, begin, size in _chunks(file, 12, "<4sI"):
+    for name, begin, size in chunks(file, 12, "<4sI"):
         if name == b"ds64":  # of RF64 and BW64, whose data chunk declares 2^32 - 1
             (long,) = _read(file, begin + 8, "<Q")
         if name == b"data":
@@ -104,7 +108,7 @@ def _wav_data(file: IndependentReader) -> tuple[int, int]:
 
 
 def _aiff_data(file: IndependentReader) -> tuple[int, int]:
-    return next(((begin, _known(size)) for name, begin, size in _chunks(file, 12, ">4sI") if name == b"SSND"), (0, 0))
+    return next(((begin, _known(size)) for name, begin, size in chunks(file, 12, ">4sI") if name == b"SSND"), (0, 0))
 
 
 def _au_data(file: IndependentReader) -> tuple[int, int]:
@@ -113,7 +117,7 @@ def _au_data(file: IndependentReader) -> tuple[int, int]:
 
 
 def _caf_data(file: IndependentReader) -> tuple[int, int]:
-    for name, begin, size in _chunks(file, 8, ">4sq"):
+    for name, begin, size in chunks(file, 8, ">4sq"):
         if name == b"data" or size < 0:  # -1: up to the end
             return begin, size
     return 0, 0
@@ -130,7 +134,7 @@ def _w64_data(file: IndependentReader) -> tuple[int, int]:
 
 def _riff_end(file: IndependentReader) -> int:
     """Return where the last RIFF chunk of an AVI ends; long files have several."""
-    ends = [begin + size for name, begin, size in _chunks(file, 0, "<4sI") if name == b"RIFF" and _known(size)]
+    ends = [begin + size for name, begin, size in chunks(file, 0, "<4sI") if name == b"RIFF" and _known(size)]
     return ends[-1] if ends else 0
 
 

@@ -112,7 +112,8 @@ class MediaInfo:
     tracks: tuple[AudioStream, ...] = ()
     """All audio tracks, in the order of the file."""
     timecode: str | None = None
-    """SMPTE time code of the first frame, for example "01:00:00:00", or with ";" if frame numbers are dropped."""
+    """SMPTE time code of the first frame, for example "01:00:00:00", or with ";" if frame numbers are dropped. Of a
+    Broadcast Wave file: time of the first sample with microseconds, "01:00:00.000000"."""
 
     @property
     def modalities(self) -> tuple[Modality, ...]:

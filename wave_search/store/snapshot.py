@@ -279,9 +279,8 @@ class Snapshot:
 
     @cached_property
     def _sql_filter(self) -> SqlFilter:
-        rows = [row for row in self.files().values() if row.content_id is not None]
         segments = self._tables.read(SEGMENTS, schema.SEGMENT_COLUMNS)
-        return SqlFilter(rows, self.contents(), self.metadata(), segments)
+        return SqlFilter(self.files(), self.contents(), self.metadata(), segments)
 
     def counts(self) -> Counts:
         """Return the numbers of files, contents and segments."""

@@ -6,7 +6,6 @@ import os
 import time
 import unicodedata
 from concurrent.futures import Future, wait
-from datetime import datetime
 from pathlib import Path
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
@@ -14,39 +13,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wave_search.errors import UsageError
-from wave_search.files import composed
-from wave_search.store.schema import CONTENTS, schemas
-from wave_search.types import OF_HITS
+from wave_search.store.file_columns import BUILT_IN, file_columns, find_columns, plain, unknown_column
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from wave_search.store.file_table import Metadata
-    from wave_search.store.rows import Column, ContentRow, FileRow
+    from wave_search.store.file_table import FileTable, Metadata
+    from wave_search.store.rows import ContentRow
     from wave_search.types import Value
 
-_OF_FILES = ("path", "name", "folder", "size_bytes", "modified")
-_OF_CONTENTS = (
-    "kind",
-    "container",
-    "duration_s",
-    "width",
-    "height",
-    "fps",
-    "video_codec",
-    "audio_codec",
-    "sample_rate_hz",
-    "channels",
-    "audio_tracks",
-    "timecode",
-)
-_OF_SEGMENTS = ("modality", "start_s", "stop_s", "text")
-BUILT_IN = (*_OF_FILES, *_OF_CONTENTS, *_OF_SEGMENTS)
-"""Columns that every index has."""
-RESERVED = (*BUILT_IN, *OF_HITS, "segment_id", "content_id", "file_number", "rank", "score", "z")
-"""Names that user-defined columns cannot have: these, and the other fields of a hit."""
 _SETTINGS = {
     # An expression is a request, not a program: no files, no network, no variables of the caller, no other settings.
     "memory_limit": "1GiB",
@@ -76,32 +53,30 @@ class Selection:
 
     Args:
         segment_ids: (n,) ascending, one for each pair of a segment and a file that has it.
-        files: (n,) the number of that file.
-        number_of: numbers of the files by path.
+        numbers: (n,) the position of that file in `files`.
+        files: all files.
 
     Attributes:
         segment_ids: (m,) ascending and distinct.
     """
 
-    def __init__(
-        self, segment_ids: NDArray[np.int64], files: NDArray[np.int64], number_of: Mapping[bytes, int]
-    ) -> None:
+    def __init__(self, segment_ids: NDArray[np.int64], numbers: NDArray[np.int64], files: FileTable) -> None:
         self.segment_ids = np.unique(segment_ids)
-        self._pairs = segment_ids, files
-        self._number_of = number_of
+        self._pairs = segment_ids, numbers
+        self._files = files
 
     def holds(self, segment_id: int, path: bytes) -> bool:
         """Return whether a segment of a file is selected. Of several files with the same content, only some may be."""
-        segment_ids, files = self._pairs
+        segment_ids, numbers = self._pairs
         low, high = np.searchsorted(segment_ids, (segment_id, segment_id + 1))
-        return self._number_of[path] in files[low:high]
+        return self._files.position(path) in numbers[low:high]
 
 
 class SqlFilter:
     """All files and segments of one version, for SQL. Safe to use from several threads.
 
     Args:
-        files: the indexed files.
+        files: all files, also those that are skipped.
         contents: by id.
         metadata: the user's own columns.
         segments: an Arrow table with `schema.SEGMENT_COLUMNS`.
@@ -110,15 +85,13 @@ class SqlFilter:
         names: the columns.
     """
 
-    def __init__(
-        self, files: Sequence[FileRow], contents: Mapping[int, ContentRow], metadata: Metadata, segments: Any
-    ) -> None:
+    def __init__(self, files: FileTable, contents: Mapping[int, ContentRow], metadata: Metadata, segments: Any) -> None:
         import duckdb
 
-        self._tables = _file_table(files, contents, metadata), segments
+        self._tables = _numbered(files, contents, metadata), segments
         self.names = (*BUILT_IN, *(column.name for column in metadata.columns))
         self._errors = duckdb.Error
-        self._number_of = {row.path: number for number, row in enumerate(files)}
+        self._files = files
         self._connect()
         self._kept: dict[str, Selection] = {}
         self._lock = Lock()
@@ -132,9 +105,9 @@ class SqlFilter:
         for name, table in zip(("files", "segments"), self._tables, strict=True):
             self._connection.register(name, table)
         columns = ", ".join(_quoted(name) for name in self.names)
-        self._rows = self._connection.sql(
-            f"SELECT segment_id, file_number, {columns} FROM segments JOIN files USING (content_id)"  # noqa: S608 - quoted
-        )
+        pairs = f"SELECT segment_id, file_number, {columns} FROM files"  # noqa: S608 - quoted
+        self._rows = self._connection.sql(f"{pairs} JOIN segments USING (content_id)")
+        self._all_rows = self._connection.sql(f"{pairs} LEFT JOIN segments USING (content_id)")
 
     def select(self, where: str, timeout_s: float = DEFAULT_TIMEOUT_S) -> Selection:
         """Find the segments for which a condition holds. The last few results are kept.
@@ -157,12 +130,40 @@ class SqlFilter:
             return found
 
     def _selected(self, where: str, timeout_s: float) -> Selection:
-        # A relation accepts a single expression, whereas SQL text would accept further statements.
-        def evaluate(rows: Any = self._rows) -> Any:
-            return rows.filter(where).project("segment_id, file_number").order("segment_id").to_arrow_table()
+        found = self._evaluate(
+            where, timeout_s, lambda: self._rows.filter(where).project("segment_id, file_number").order("segment_id")
+        )
+        segment_ids, numbers = (np.asarray(found.column(name), np.int64) for name in found.column_names)
+        return Selection(segment_ids, numbers, self._files)
 
+    def select_files(self, where: str, timeout_s: float = DEFAULT_TIMEOUT_S) -> NDArray[np.int64]:
+        """Find the files for which a condition holds: for one of its segments, or for a file without any.
+
+        Args:
+            where: the condition. A file without segments has no value in their columns, and a file that is skipped has
+                none in those of contents either.
+            timeout_s: seconds that this may take.
+
+        Returns:
+            (n,) positions in the table of files.
+
+        Raises:
+            UsageError: as for `select`.
+        """
+        where = unicodedata.normalize("NFC", where)
+        with self._lock:
+            found = self._evaluate(
+                where, timeout_s, lambda: self._all_rows.filter(where).project("file_number").distinct()
+            )
+        return np.asarray(found.column("file_number"), np.int64)
+
+    def _evaluate(self, where: str, timeout_s: float, rows: Callable[[], Any]) -> Any:
+        """Return the Arrow table of a relation that is filtered by a condition.
+
+        A relation accepts a single expression, whereas SQL text would accept further statements.
+        """
         try:
-            rows = self._within(evaluate, timeout_s)
+            return self._within(lambda: rows().to_arrow_table(), timeout_s)
         except _LimitError as limit:
             raise UsageError(
                 f"the condition {_excerpt(where)} {limit}",
@@ -170,8 +171,6 @@ class SqlFilter:
             ) from None
         except self._errors as error:
             raise self._explained(where, str(error)) from None
-        segment_ids, files = (np.asarray(rows.column(name), np.int64) for name in ("segment_id", "file_number"))
-        return Selection(segment_ids, files, self._number_of)
 
     def _within(self, work: Callable[[], Any], timeout_s: float) -> Any:
         """Return the result of some work on the connection, done in a thread.
@@ -204,10 +203,7 @@ class SqlFilter:
         Raises:
             UsageError: there is no such column.
         """
-        known = {name.casefold() for name in self.names}
-        for name in columns:
-            if unicodedata.normalize("NFC", name).casefold() not in known:
-                raise self._unknown(name)
+        find_columns(columns, self.names)
 
     def values(self, columns: Sequence[str], hits: Sequence[tuple[int, bytes]]) -> list[dict[str, Value | None]]:
         """Return the values of columns for segments.
@@ -225,25 +221,22 @@ class SqlFilter:
         self.check(columns)
         if not hits:
             return []
-        numbers = [self._number_of[path] for _, path in hits]
+        numbers = [self._files.position(path) for _, path in hits]
         with self._lock:
             some = self._rows.filter(f"segment_id IN ({', '.join(str(segment_id) for segment_id, _ in hits)})")
             rows = some.project(", ".join(("segment_id", "file_number", *map(_quoted, columns)))).fetchall()
         found = {(segment_id, number): values for segment_id, number, *values in rows}
         keys = zip((segment_id for segment_id, _ in hits), numbers, strict=True)
-        return [dict(zip(columns, map(_plain, found[key]), strict=True)) for key in keys]
+        return [dict(zip(columns, map(plain, found[key]), strict=True)) for key in keys]
 
     def _explained(self, where: str, message: str) -> UsageError:
         cause = message.partition(": ")[2].partition("\n")[0].rstrip("!.")
         _, unknown, rest = cause.partition('Referenced column "')
         if unknown and "not found" in rest:
-            return self._unknown(rest.partition('"')[0])
+            return unknown_column(rest.partition('"')[0], self.names)
         if not where.strip():
             cause = "it is empty"
         return UsageError(f"the condition {_excerpt(where)} cannot be used: {cause}", _EXAMPLE)
-
-    def _unknown(self, name: str) -> UsageError:
-        return UsageError(f'there is no column "{name}"', f"Use one of {', '.join(self.names)}.")
 
 
 class _LimitError(Exception):
@@ -269,44 +262,12 @@ def _excerpt(where: str) -> str:
     return repr(where if len(where) <= _SHOWN_CHARS else f"{where[:_SHOWN_CHARS]}...")
 
 
-def _file_table(files: Sequence[FileRow], contents: Mapping[int, ContentRow], metadata: Metadata) -> Any:
+def _numbered(files: FileTable, contents: Mapping[int, ContentRow], metadata: Metadata) -> Any:
+    """Return the columns of all files, with the position of each as "file_number"."""
     import pyarrow as pa
 
-    paths = [composed(row.path).decode("utf-8", "replace") for row in files]
-    own = [contents[row.content_id] for row in files if row.content_id is not None]
-    values = [metadata.of(row.path, content.digest) for row, content in zip(files, own, strict=True)]
-    columns = {
-        "file_number": pa.array(range(len(files)), pa.int64()),
-        "content_id": pa.array([row.content_id for row in files], pa.int64()),
-        "path": pa.array(paths, pa.string()),
-        "name": pa.array([os.path.basename(path) for path in paths], pa.string()),  # noqa: PTH119 - text, not a file
-        "folder": pa.array([os.path.dirname(path) for path in paths], pa.string()),  # noqa: PTH120
-        "size_bytes": pa.array([row.size_bytes for row in files], pa.int64()),
-        "modified": pa.array([row.mtime_ns // 1000 for row in files], pa.timestamp("us")),
-    }
-    types = schemas(1)[CONTENTS]
-    for name in _OF_CONTENTS:
-        columns[name] = pa.array([getattr(content, name) for content in own], types.field(name).type)
-    for column in metadata.columns:
-        columns[column.name] = _own_array(column, [of_file.get(column.name) for of_file in values])
-    return pa.table(columns)
-
-
-def _own_array(column: Column, values: Sequence[Any]) -> Any:
-    import pyarrow as pa
-
-    types = {"text": pa.string(), "number": pa.float64(), "bool": pa.bool_(), "texts": pa.list_(pa.string())}
-    if column.type == "timestamp":
-        return pa.array(values, pa.string()).cast(pa.timestamp("us"))
-    return pa.array(values, types[column.type])
-
-
-def _plain(value: Any) -> Value | None:
-    """Return a value as JSON represents it."""
-    if isinstance(value, datetime):
-        return value.isoformat()
-    whole: Value | None = int(value) if isinstance(value, float) and value.is_integer() else value
-    return whole
+    table = pa.concat_tables(file_columns(rows, contents, metadata) for rows in files.batches())
+    return table.append_column("file_number", pa.array(np.arange(len(files))))
 
 
 def _quoted(name: str) -> str:
