@@ -2,7 +2,7 @@
 
 A start takes 0.05 CPU seconds instead of 4 to 7. The server has a single thread (`tests/__init__.py` limits OpenMP) and
 has called none of the libraries, so that a child is like a fresh interpreter after its imports. Tests start a copy of
-`fork_client.py` in place of a program.
+`fork_client.py` in place of a program; so does pytest-xdist for its workers.
 """
 
 from __future__ import annotations
