@@ -174,16 +174,6 @@ def test_wrong_use_ends_with_2(cli: CommandLine, arguments: list[str], tmp_path:
     assert "Traceback" not in run.stderr
 
 
-def test_two_packages_of_faiss_are_refused(cli: CommandLine, small_index: Path, tmp_path: Path) -> None:
-    metadata = tmp_path / "faiss_gpu_cu12-1.0.dist-info" / "METADATA"
-    metadata.parent.mkdir()
-    metadata.write_text("Metadata-Version: 2.1\nName: faiss-gpu-cu12\nVersion: 1.0\n")
-    run = cli.cold().having(PYTHONPATH=str(tmp_path))("info", "--index", small_index)
-    assert run.returncode == 1
-    assert run.stderr.startswith("error: faiss-cpu and faiss-gpu-cu12 are installed together")
-    assert "pip uninstall faiss-cpu faiss-gpu-cu12" in run.stderr
-
-
 @pytest.mark.parametrize("command", ["info", "verify", "query"])
 def test_without_an_index_the_remedy_is_named(cli: CommandLine, command: str, tmp_path: Path) -> None:
     asked = ["--text", "dog"] if command == "query" else []

@@ -170,14 +170,18 @@ def test_results_that_cannot_be_written_are_an_error(
 
 
 @pytest.mark.parametrize("streams", ["2>&-", "2>/dev/full"])
-def test_messages_that_cannot_be_written_are_no_error(cli: CommandLine, small_index: Path, streams: str) -> None:
+def test_messages_that_cannot_be_written_are_no_error(
+    cli: CommandLine, small_index: Path, tmp_path: Path, streams: str
+) -> None:
     found = with_streams(cli, streams, "query", "--text", "dog", "--index", small_index, "--json")
     assert found.returncode == 0
     assert all(json.loads(line) for line in found.stdout.splitlines())
-    wrong = with_streams(cli.cold(), streams, "query", "--text", " ", "--index", small_index)
+    wrong = with_streams(cli, streams, "query", "--text", " ", "--index", small_index)
     assert (wrong.returncode, wrong.stdout) == (2, "")
+    wrong = with_streams(cli.cold(), streams, "info", "--index", tmp_path)
+    assert (wrong.returncode, wrong.stdout) == (1, "")
 
 
 def test_a_closed_stdin_has_no_words(cli: CommandLine, small_index: Path) -> None:
-    run = with_streams(cli.cold(), "<&-", "query", "--text", "-", "--index", small_index, "-q")
+    run = with_streams(cli, "<&-", "query", "--text", "-", "--index", small_index, "-q")
     assert (run.returncode, run.stderr) == (2, "error: the text is empty\n")
