@@ -58,7 +58,7 @@ test-oldest: install
 # Changes lines of the store, the shards and the search, and lists the changes that no test notices.
 mutants: install
 	$(INSTALL) --quiet --constraint constraints.txt --group mutants  # yattag has no wheel
-	$(BIN)/python -m tests.mutation --sample $(or $(SAMPLE),100) --seed $(or $(SEED),0)
+	$(BIN)/python -m tests.mutation --sample $(or $(SAMPLE),40) --seed $(or $(SEED),0)
 
 lint: install
 	$(BIN)/ruff check .

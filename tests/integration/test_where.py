@@ -105,6 +105,7 @@ def test_segments_are_chosen_by_their_time(index: Path) -> None:
         ("size_bytes >", "syntax error .* Write one SQL condition, for example: kind = 'video'"),
         ("", "it is empty"),
         ("size_bytes = 'a'", "Could not convert string 'a'"),
+        ("size_bytes = 'Referenced column \"a\"'", "cannot be used: Could not convert string 'Referenced column"),
         ("1 = 1; DROP TABLE files", "cannot be used"),
         ("1 = 1) UNION SELECT 1, 2 --", "syntax error"),
         ("count(*) > 1", "aggregates"),
