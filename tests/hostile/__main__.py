@@ -46,6 +46,7 @@ def main() -> int:
             tally.add(judgement)
         print(tally.line(time.monotonic() - began_s), file=sys.stderr, flush=True)
     tally.killed, violations = kills.result()
+    beside.shutdown()
     tally.violations += violations
     tally.elapsed_s = time.monotonic() - began_s
     shutil.rmtree(root, ignore_errors=True)
