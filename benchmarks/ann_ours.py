@@ -98,7 +98,7 @@ class Ours:
                 snapshot = Snapshot(files, manifest.read(files, versions[str(width)]))
                 if self._public:
                     engine = ModelSession.for_index("auto", LoadOptions(), snapshot.manifest.model)
-                    opened[width] = ws.Index(snapshot, engine, 1)
+                    opened[width] = ws.Index(snapshot, engine, 1, None)
                 else:
                     opened[width] = PartitionSearch(snapshot, VIDEO)
             return opened[width]

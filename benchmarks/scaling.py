@@ -144,7 +144,7 @@ def asked(count: int, dim: int, questions: int, work: Path) -> dict[str, float]:
     data = prepare(work, count, dim, questions)
     before, began_s, cpu_s = private_bytes(), time.perf_counter(), time.process_time()
     snapshot = snapshot_of(work)
-    index = ws.Index(snapshot, ModelSession.for_index("auto", LoadOptions(), snapshot.manifest.model), 1)
+    index = ws.Index(snapshot, ModelSession.for_index("auto", LoadOptions(), snapshot.manifest.model), 1, None)
 
     def public(row: NDArray[np.float32], k: int, *_: object) -> list[int]:
         return [hit.segment_id for hit in index.search(vector=row, target="video", k=k, moments=False)]

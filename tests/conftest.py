@@ -77,10 +77,16 @@ SHARED_SERVER = pytest.StashKey[ForkServer]()
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config, specs: list[Any]) -> None:
+    """Fork the workers of pytest-xdist, too: on a clean clone each would compile all libraries, at the same time."""
+    config.stash[SHARED_SERVER] = server = ForkServer(PACKAGE_PARENT)
+    for spec in specs:
+        spec.python = str(StandIns(server.folder).python)
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Let the workers of pytest-xdist share a server."""
-    if SHARED_SERVER not in node.config.stash:
-        node.config.stash[SHARED_SERVER] = ForkServer(PACKAGE_PARENT)
+    """Let the workers share a server."""
     node.workerinput["fork_server"] = str(node.config.stash[SHARED_SERVER].folder)
 
 

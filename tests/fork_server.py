@@ -2,7 +2,7 @@
 
 A start takes 0.05 CPU seconds instead of 4 to 7. The server has a single thread (`tests/__init__.py` limits OpenMP) and
 has called none of the libraries, so that a child is like a fresh interpreter after its imports. Tests start a copy of
-`fork_client.py` in place of a program.
+`fork_client.py` in place of a program; so does pytest-xdist for its workers.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class StandIns:
 
     Attributes:
         command: stands in for the installed command.
-        python: stands in for the interpreter, for `python -c CODE ARGUMENTS`.
+        python: stands in for the interpreter, for `python [-u] -c CODE ARGUMENTS`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -163,6 +163,8 @@ def serve(listener: socket.socket) -> Request:
                 request = Request.receive(client)
                 process = os.fork()
                 if not process:
+                    for inherited in (listener, client, *children):
+                        inherited.close()
                     return request
                 for file in request.streams.values():
                     os.close(file)
@@ -218,7 +220,7 @@ def work(stand_in: str, *arguments: str) -> None:
         sys.path.insert(0, str(COMMAND.parent))
         runpy.run_path(str(COMMAND), run_name="__main__")
     else:
-        option, code, *rest = arguments
+        option, code, *rest = arguments[arguments[0] == "-u" :]
         assert option == "-c", option
         sys.argv = [option, *rest]
         sys.path.insert(0, "")

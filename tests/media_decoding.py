@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.media_samples import chord, wav_bytes
-from wave_search.media import DecodedSegment, DecoderPool, MediaInfo, Segmentation
+from wave_search.media import DecodedSegment, DecoderPool, MediaInfo, Segmentation, worker_pool
 from wave_search.types import Modality, Span
 
 ALL = tuple(Modality)
@@ -47,3 +52,47 @@ def workers() -> set[int]:
 def arrays(segment: DecodedSegment) -> list[np.ndarray]:
     frames, waveform = segment.clip.frames, segment.clip.waveform
     return [frames.pixels if frames else np.zeros(0), waveform.samples if waveform else np.zeros(0)]
+
+
+class KeptDecoders:
+    """Real decoders that outlive the pool that started them and serve a later one: a start takes 0.2 CPU seconds."""
+
+    def __init__(self) -> None:
+        self._idle: defaultdict[int, list[worker_pool._Worker]] = defaultdict(list)
+        """By the limit of their memory in bytes."""
+        self._starter = ThreadPoolExecutor(1)  # they end with the thread that started them
+        self._worker, self._close = worker_pool._Worker, DecoderPool.close
+
+    def close(self) -> None:
+        for workers in self._idle.values():
+            for worker in workers:
+                worker.kill()
+        self._starter.shutdown()
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Let pools take these, and leave theirs here."""
+
+        def close(pool: DecoderPool) -> None:
+            self._keep(pool)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(worker_pool, "_Worker", self._take)
+            patch.setattr(DecoderPool, "close", close)
+            yield
+
+    def _take(self, memory_bytes: int) -> worker_pool._Worker:
+        idle = self._idle[memory_bytes]
+        while idle:
+            worker = idle.pop()
+            if worker.alive():
+                return worker
+        return self._starter.submit(self._worker, memory_bytes).result()
+
+    def _keep(self, pool: DecoderPool) -> None:
+        pool.peak_memory_bytes()
+        with pool._lock:
+            idle, pool._idle = pool._idle, []
+            pool._all.difference_update(idle)
+        self._idle[pool._worker_bytes] += idle
+        self._close(pool)

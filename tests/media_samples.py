@@ -113,12 +113,12 @@ def write_av(
     return path
 
 
-def write_sound(path: Path, sound: NDArray[np.float32], rate_hz: int, codec: str) -> Path:
-    """Encode sound, (samples, channels), with one of FFmpeg's encoders."""
-    with av.open(str(path), "w") as container:
+def write_sound(path: Path, sound: NDArray[np.float32], rate_hz: int, codec: str, container: str | None = None) -> Path:
+    """Encode sound, (samples, channels), with one of FFmpeg's encoders; the suffix tells the container by default."""
+    with av.open(str(path), "w", format=container) as output:
         layout = {1: "mono", 2: "stereo", 6: "5.1"}[sound.shape[1]]
-        stream = container.add_stream(codec, rate=rate_hz, layout=layout)
-        _write_sound(container, stream, sound, rate_hz, 0)
+        stream = output.add_stream(codec, rate=rate_hz, layout=layout)
+        _write_sound(output, stream, sound, rate_hz, 0)
     return path
 
 

@@ -7,6 +7,7 @@ import fcntl
 import os
 import pty
 import re
+import signal
 import struct
 import subprocess
 import termios
@@ -52,7 +53,8 @@ class Session:
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()
-        os.close(self._terminal)
+        if self._terminal >= 0:
+            os.close(self._terminal)
 
     def read_until(self, text: str) -> str:
         """Read what the program writes until `text` appears."""
@@ -84,6 +86,12 @@ class Session:
     def signal(self, number: int) -> None:
         """Send a signal to the program alone."""
         self._process.send_signal(number)
+
+    def hang_up(self) -> None:
+        """Close the terminal, and tell the program so, which does not have it as its controlling one."""
+        os.close(self._terminal)
+        self._terminal = -1
+        self._process.send_signal(signal.SIGHUP)
 
     def wait(self) -> int:
         """The exit code."""

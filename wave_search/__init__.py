@@ -47,7 +47,17 @@ if TYPE_CHECKING:
         Weighted,
     )
     from wave_search.reports import IndexReport, MetadataReport, OptimizeReport, Progress, Skipped, SlowFile, TagReport
-    from wave_search.types import Clip, ColumnInfo, DuplicateGroup, DuplicateMember, Hit, MediaRef, Modality, Target
+    from wave_search.types import (
+        Clip,
+        ColumnInfo,
+        DuplicateGroup,
+        DuplicateMember,
+        Hit,
+        ListedFile,
+        MediaRef,
+        Modality,
+        Target,
+    )
 
 __all__ = [
     "AV",
@@ -67,6 +77,7 @@ __all__ = [
     "IndexInfo",
     "IndexReport",
     "Interrupted",
+    "ListedFile",
     "LoadOptions",
     "MediaEmbedder",
     "MediaRef",
@@ -104,7 +115,7 @@ _HOMES = {
     "models": "LoadOptions ModelSpec",
     "query": "AV Answer Audio Image IndexInfo MediaEmbedder Not PartitionInfo SearchRequest Video Weighted",
     "reports": "IndexReport MetadataReport OptimizeReport Progress Skipped SlowFile TagReport",
-    "types": "Clip ColumnInfo DuplicateGroup DuplicateMember Hit MediaRef Modality Target",
+    "types": "Clip ColumnInfo DuplicateGroup DuplicateMember Hit ListedFile MediaRef Modality Target",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 

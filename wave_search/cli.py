@@ -11,6 +11,7 @@ from wave_search.commands import (
     duplicates,
     index,
     info,
+    listing,
     metadata,
     models,
     optimize,
@@ -30,7 +31,7 @@ Examples:
   wave-search query --audio dog.wav --target video
 
 Results go to stdout, everything else to stderr. Exit codes: 0 success, 1 failure, 2 usage error, 3 success but some
-files were skipped, 4 no results, 130 interrupted."""
+files were newly skipped, 4 no results, 130 interrupted, 143 and 129 interrupted by SIGTERM and SIGHUP."""
 
 app = typer.Typer(
     help="Search audio, images, video and text by audio, images, video or text.",
@@ -65,9 +66,11 @@ def main_options(
 
 app.command(epilog=index.EPILOG)(index.index)
 app.command(epilog=query.EPILOG)(query.query)
+app.command("search", epilog=query.EPILOG, hidden=True)(query.query)
 app.command(epilog=ask.EPILOG)(ask.ask)
 app.command(epilog=tag.EPILOG)(tag.tag)
 app.command(epilog=duplicates.EPILOG)(duplicates.duplicates)
+app.command("list", epilog=listing.EPILOG)(listing.list_files)
 app.add_typer(metadata.app, name="metadata")
 app.command()(info.info)
 app.command()(verify.verify)

@@ -26,6 +26,7 @@ LAST_HITS = "last-hits.json"
 """Name of the file beside an index to which the command line writes the hits of its last query."""
 Decoded = TypeVar("Decoded")
 _BLOCK_BYTES = 1 << 20
+_MAX_HOLES_BYTES = 1 << 30
 _TEMPORARY = re.compile(r"\..+\.[0-9]+\.[0-9a-f]{8}\.tmp")
 _PERMISSIONS = 0o666
 """Of a new file, before the umask."""
@@ -77,14 +78,57 @@ def digest(parts: bytes | Iterable[bytes], size_bytes: int = DIGEST_BYTES) -> st
     return state.hexdigest()
 
 
-def blocks(file: BinaryIO) -> Iterator[bytes]:
-    """Read an open file in blocks of one MiB.
+def check_holes(file: BinaryIO, path: Path) -> None:
+    """Check that an open file was written, but for at most a GiB, and go to its beginning.
+
+    A file of a terabyte that takes no space on the disk would take hours to read.
 
     Raises:
+        IrregularFileError: there are more holes.
         OSError: it cannot be read.
     """
+    status = os.fstat(file.fileno())
+    at, holes_bytes = 0, 0
+    while status.st_size - at > _MAX_HOLES_BYTES - holes_bytes and may_have_holes(status):
+        hole = os.lseek(file.fileno(), at, os.SEEK_HOLE)
+        try:
+            at = os.lseek(file.fileno(), hole, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            at = status.st_size  # a hole up to the end
+        holes_bytes += at - hole
+        if holes_bytes > _MAX_HOLES_BYTES:
+            raise IrregularFileError(path, "it consists mostly of holes, which take no space on the disk")
+    file.seek(0)
+
+
+def may_have_holes(status: os.stat_result) -> bool:
+    """Return whether a file takes a GiB less space on the disk than its size. That may also be compression."""
+    return status.st_size - status.st_blocks * 512 > _MAX_HOLES_BYTES
+
+
+def blocks(file: BinaryIO, path: Path) -> Iterator[bytes]:
+    """Read an open file from its beginning in blocks of one MiB.
+
+    Raises:
+        IrregularFileError: see `check_holes`.
+        OSError: it cannot be read.
+    """
+    check_holes(file, path)
     while block := file.read(_BLOCK_BYTES):
         yield block
+
+
+def is_gone(path: Path) -> bool:
+    """Return whether there is no such file; false for one that cannot be examined."""
+    try:
+        os.stat(path)  # noqa: PTH116 - half the time of Path.stat
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a name that no file can have
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def open_regular(path: Path, *, folder: int | None = None, follow_links: bool = False) -> BufferedReader:
@@ -149,9 +193,10 @@ def read_bounded(path: Path, limit_bytes: int, *, folder: int | None = None, fol
     """Read a regular file of at most `limit_bytes`. Arguments and errors are those of `open_regular`.
 
     Raises:
-        IrregularFileError: also if it is larger.
+        IrregularFileError: also if it is larger, or see `check_holes`.
     """
     with open_regular(path, folder=folder, follow_links=follow_links) as file:
+        check_holes(file, path)
         data = file.read(limit_bytes + 1)
         if len(data) > limit_bytes:
             size_bytes = os.fstat(file.fileno()).st_size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Self, Unpack
@@ -27,13 +28,14 @@ from wave_search.query import (
     describe,
     find_duplicates,
     is_number,
+    list_files,
     own_columns,
     parse_modality,
     read_labels,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from wave_search.models import ModelSpec
     from wave_search.reports import (
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
         TagReport,
     )
     from wave_search.store import Problem, Snapshot
-    from wave_search.types import ColumnInfo, DuplicateGroup, Hit, Modality, Target
+    from wave_search.types import ColumnInfo, DuplicateGroup, Hit, ListedFile, Modality, Target
 
     StrPath = str | os.PathLike[str]
 
@@ -137,6 +139,7 @@ def create(
     """
     segmentation, track = str(Segmentation.parse(segment)), parse_audio_track(audio_track)
     chosen = None if modalities is None else {parse_modality(name) for name in _names(modalities)}
+    _check_environment(workers, decoder_memory_bytes)  # nothing is created where nothing can be indexed
     session = ModelSession(model, load or LoadOptions(), decoder_memory_bytes=decoder_memory_bytes)
     spec = session.model().spec
     held = tuple(modality for modality in spec.modalities if chosen is None or modality in chosen)
@@ -186,11 +189,8 @@ class Index:
     def __init__(
         self, snapshot: Snapshot, session: ModelSession, workers: int | None, decoder_memory_bytes: int | None
     ) -> None:
-        check_faiss()
-        if workers is not None:
-            check_count("workers", workers)
         self._session, audio_track = session, snapshot.manifest.settings.audio_track
-        self._workers, _ = divide_memory(decoder_memory_bytes, workers or default_workers())
+        self._workers = _check_environment(workers, decoder_memory_bytes)
         self._decoder_memory_bytes = decoder_memory_bytes
         self._encoder = Encoder(lambda: session.decoders(audio_track), session.model)
         # Replaced as a whole by `refresh`: a method reads it once, and so sees one version.
@@ -250,20 +250,15 @@ class Index:
             ModelError: the model cannot be loaded.
             Interrupted: Ctrl-C was pressed; completed files are in the index, and the exception carries the report.
         """
-        check_count("min_shard_rows", min_shard_rows)
-        wanted, excluded = check_instructions(instructions), tuple(_names(exclude))
-        if max_duration_s is not None and (not is_number(max_duration_s) or not max_duration_s > 0):
-            raise UsageError(f"max_duration_s must be above 0 seconds, got {max_duration_s!r}")
-        options = indexer.Options(
-            self._workers,
-            min_shard_rows,
-            excluded,
-            wanted,
-            retry,
-            _recall(recall),
-            max_duration_s,
-            self._decoder_memory_bytes,
+        options = check_add(
+            instructions=instructions,
+            exclude=exclude,
+            retry=retry,
+            min_shard_rows=min_shard_rows,
+            recall=recall,
+            max_duration_s=max_duration_s,
         )
+        options = replace(options, workers=self._workers, decoder_memory_bytes=self._decoder_memory_bytes)
         try:
             return indexer.add(self.path, _several(paths), self._session.model, options, progress=progress, warn=warn)
         finally:
@@ -468,19 +463,82 @@ class Index:
         """
         return find_duplicates(self._snapshot, threshold)
 
+    def files(
+        self,
+        where: str | None = None,
+        *,
+        skipped: bool = False,
+        columns: Iterable[str] = (),
+        where_timeout_s: float = store.DEFAULT_TIMEOUT_S,
+    ) -> Iterator[ListedFile]:
+        """List the files of the index, indexed or skipped, by path. Needs no model.
+
+        The list is of the version that is open now. It is read in batches, so that it may be of any length.
+
+        Args:
+            where: SQL condition as for `search`; a file is listed if the condition holds for one of its segments.
+                `status` is "indexed", "damaged" or "skipped", `cause` the reason. A file that is skipped has only these
+                and the path, size and time of modification; everything else is NULL.
+            skipped: whether to list only files that are skipped, or damaged and so indexed only in part.
+            columns: names of columns of files, built-in or your own, to return in `ListedFile.columns`.
+            where_timeout_s: seconds that the condition may take.
+
+        Raises:
+            UsageError: an argument is not valid.
+            IndexCorruptError: the index is damaged.
+        """
+        return list_files(self._snapshot, where, where_timeout_s, columns, skipped=skipped)
+
     def info(self) -> IndexInfo:
         """Describe the contents of the index. Needs no model."""
         return describe(self._snapshot)
 
     def close(self) -> None:
-        """Stop the decoder process and release the model."""
+        """Stop the processes that decode and filter, and release the model."""
         self._session.close()
+        self._snapshot.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def check_add(
+    *,
+    instructions: Iterable[str] = (),
+    exclude: Iterable[str] = (),
+    retry: bool = False,
+    min_shard_rows: int = MIN_SHARD_ROWS,
+    recall: float | None = None,
+    max_duration_s: float | None = None,
+) -> indexer.Options:
+    """Check arguments of `Index.add`, for which an index need not exist yet.
+
+    Raises:
+        UsageError: one of them is not valid.
+    """
+    check_count("min_shard_rows", min_shard_rows)
+    if max_duration_s is not None and (not is_number(max_duration_s) or not max_duration_s > 0):
+        raise UsageError(f"max_duration_s must be above 0 seconds, got {max_duration_s!r}")
+    return indexer.Options(
+        min_shard_rows=min_shard_rows,
+        exclude=tuple(_names(exclude)),
+        instructions=check_instructions(instructions),
+        retry=retry,
+        recall=_recall(recall),
+        max_duration_s=max_duration_s,
+    )
+
+
+def _check_environment(workers: int | None, decoder_memory_bytes: int | None) -> int:
+    """Check that FAISS is installed, and return the number of decoder processes."""
+    check_faiss()
+    if workers is not None:
+        check_count("workers", workers)
+    divided, _ = divide_memory(decoder_memory_bytes, workers or default_workers())
+    return divided
 
 
 def _several(paths: Iterable[StrPath]) -> list[StrPath]:

@@ -24,9 +24,12 @@ class MetadataReport:
     files: int
     """Number of indexed files that got values."""
     unknown: tuple[str, ...]
-    """Paths of the imported file that are not in the index."""
+    """Paths of the imported file that are not in the index: the first 1,000."""
     malformed: tuple[str, ...] = ()
-    """Rows of the imported file that were left out, as line number and cause."""
+    """Rows of the imported file that were left out, as line number and cause: the first 1,000."""
+    unknown_rows: int = 0
+    """Number of rows with paths that are not in the index."""
+    malformed_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,8 @@ class Skipped:
     path: Path
     cause: str
     remedy: str
+    known: bool = field(default=False, compare=False)
+    """Whether an earlier run of `Index.add` had found this, and this one has not tried the file again."""
 
 
 @dataclass(frozen=True, slots=True)

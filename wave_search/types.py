@@ -143,6 +143,8 @@ class MediaRef:
     """None: to the end."""
 
 
+FileStatus = Literal["indexed", "damaged", "skipped"]
+"""Whether a file is indexed; a damaged one is indexed as far as it can be decoded."""
 Value = str | float | bool | list[str]
 """A value of a metadata column. A timestamp is ISO 8601 text, in UTC and without an offset."""
 OF_HITS = ("peak_start_s", "peak_stop_s", "segments")
@@ -177,6 +179,26 @@ class Hit:
     """Its end."""
     segments: int = 1
     """Number of segments of the moment."""
+    columns: Mapping[str, Value | None] = field(default_factory=dict, hash=False)
+    """The columns that were requested, by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedFile:
+    """A file that an index knows, as it was when it was last indexed."""
+
+    path: Path
+    status: FileStatus
+    cause: str
+    """Why it is skipped, or what of it is missing ("damaged: 4.4 of 9.6 s"); empty for an indexed file."""
+    remedy: str
+    gone: bool
+    """Whether there is no such file any more. It leaves the index with the next run over its folder."""
+    kind: FileKind | None
+    """None for a skipped file, like `duration_s`."""
+    duration_s: float | None
+    """Duration in seconds; None for texts and images."""
+    size_bytes: int
     columns: Mapping[str, Value | None] = field(default_factory=dict, hash=False)
     """The columns that were requested, by name."""
 

@@ -108,6 +108,8 @@ class Rounds:
 
     def __init__(self, workplace: Path) -> None:
         self._workplace = workplace
+        self._empty = workplace / "empty"
+        must(lambda: make(self._empty), "an index cannot be made")
         self.killed = 0
         self.undisturbed_s = 0.0
 
@@ -160,8 +162,7 @@ class Rounds:
     def _made(self) -> Path:
         directory = self._workplace / "index"
         shutil.rmtree(directory, ignore_errors=True)
-        must(lambda: make(directory), "an index cannot be made")
-        return directory
+        return Path(shutil.copytree(self._empty, directory))
 
     def _check(self, directory: Path, operations: Sequence[Operation], how: str) -> None:
         left = self._workplace / "left"

@@ -35,6 +35,8 @@ REASONS = {
 """Why an example may not be run."""
 
 NOTE = re.compile(r"^note: .*\n", re.MULTILINE)
+PROGRESS = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  .*\n", re.MULTILINE)
+"""Lines of a run that takes more than a minute, on a busy machine."""
 WRITES = bool(os.environ.get("WRITE_DOCS"))
 
 EXAMPLES = [page for page in PAGES if any(block.language in RUN and not block.not_run for block in blocks(page))]
@@ -92,6 +94,7 @@ def _run_session(block: Block, shell: Shell) -> Iterator[Fault]:
         assert ran.code == expected, f"{block}: {command}\nended with {ran.code}\n{ran.stdout}{ran.stderr}"
         # A document shows what matters: stdout or stderr, and either with the other before or behind it.
         out, err = (text.replace(str(shell.folder), "/home/me") for text in (ran.stdout, ran.stderr))
+        err = PROGRESS.sub("", err)
         brief = NOTE.sub("", err)
         wrong = [differs("\n".join(shown), text) for text in (out, brief, err, err + out, out + brief)]
         if shown and None not in wrong:

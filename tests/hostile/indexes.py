@@ -288,6 +288,7 @@ def use_index(index: Path, media: Path, watch: Watch, *, linked: bool) -> tuple[
     if opened is not None:
         with opened:
             uses.use("info", opened.info)
+            uses.use("files", lambda: list(opened.files("size_bytes >= 0", columns=["fps"])))
             hits = uses.use("search", lambda: opened.search(text="rain", k=100, columns=["fps"])) or []
             for suffix in EXPORTS:
                 uses.use("export", lambda suffix=suffix: export.format_of(Path(f"hits{suffix}")).write(hits))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 import wave_search as ws
 from tests.libraries import LIBRARY_FILES, CountingEmbedder, make_library
+from tests.media_decoding import KeptDecoders
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -21,21 +23,29 @@ def one_core() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def kept_decoders() -> Iterator[KeptDecoders]:
+    with closing(KeptDecoders()) as kept:
+        yield kept
+
+
 @pytest.fixture
-def counted(monkeypatch: pytest.MonkeyPatch) -> CountingEmbedder:
+def counted(monkeypatch: pytest.MonkeyPatch, kept_decoders: KeptDecoders) -> Iterator[CountingEmbedder]:
+    """The model, counting, and decoders that need not be started for each test."""
     counting = CountingEmbedder()
     monkeypatch.setattr("wave_search.models.load", counting.load)
-    return counting
+    with kept_decoders.in_use():
+        yield counting
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, kept_decoders: KeptDecoders) -> Path:
     """A folder with a library and its index; to be copied."""
     folder = tmp_path_factory.mktemp("finished")
     make_library(folder / "media")
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, kept_decoders.in_use():
         patch.setattr("wave_search.models.load", CountingEmbedder().load)
-        with ws.create(folder / "index", workers=2) as index:
+        with ws.create(folder / "index") as index:
             report = index.add([folder / "media"])
     assert report.indexed == LIBRARY_FILES, report
     return folder

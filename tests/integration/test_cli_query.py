@@ -33,6 +33,17 @@ def test_a_sound_finds_itself_in_json(cli: CommandLine, small_library: Path, sma
     assert {hit["modality"] for hit in hits} == {"audio"}
 
 
+def test_words_and_files_need_no_options(cli: CommandLine, small_library: Path, small_index: Path) -> None:
+    options = ["--json", "--index", str(small_index)]
+    words = cli("query", "dog", "barking", *options, "-n", "2")
+    assert words.returncode == 0, words.stderr
+    assert words.stdout == cli("search", "--text", "dog barking", *options, "--limit", "2").stdout
+    assert len(words.stdout.splitlines()) == 2
+    file = cli("query", "frog.flac", *options, cwd=small_library)
+    assert file.returncode == 0, file.stderr
+    assert file.stdout == cli("query", "--similar", small_library / "frog.flac", *options).stdout
+
+
 def test_every_name_survives_paths_and_json(cli: CommandLine, small_library: Path, small_index: Path) -> None:
     asked = ["query", "--text", "owl", "--target", "audio", "--index", str(small_index)]
     in_json = cli(*asked, "--json")
@@ -159,14 +170,18 @@ def test_results_that_cannot_be_written_are_an_error(
 
 
 @pytest.mark.parametrize("streams", ["2>&-", "2>/dev/full"])
-def test_messages_that_cannot_be_written_are_no_error(cli: CommandLine, small_index: Path, streams: str) -> None:
+def test_messages_that_cannot_be_written_are_no_error(
+    cli: CommandLine, small_index: Path, tmp_path: Path, streams: str
+) -> None:
     found = with_streams(cli, streams, "query", "--text", "dog", "--index", small_index, "--json")
     assert found.returncode == 0
     assert all(json.loads(line) for line in found.stdout.splitlines())
-    wrong = with_streams(cli.cold(), streams, "query", "--text", " ", "--index", small_index)
+    wrong = with_streams(cli, streams, "query", "--text", " ", "--index", small_index)
     assert (wrong.returncode, wrong.stdout) == (2, "")
+    wrong = with_streams(cli.cold(), streams, "info", "--index", tmp_path)
+    assert (wrong.returncode, wrong.stdout) == (1, "")
 
 
 def test_a_closed_stdin_has_no_words(cli: CommandLine, small_index: Path) -> None:
-    run = with_streams(cli.cold(), "<&-", "query", "--text", "-", "--index", small_index, "-q")
+    run = with_streams(cli, "<&-", "query", "--text", "-", "--index", small_index, "-q")
     assert (run.returncode, run.stderr) == (2, "error: the text is empty\n")

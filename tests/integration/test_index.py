@@ -6,6 +6,7 @@ import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -293,6 +294,26 @@ def test_an_empty_name_is_not_the_current_folder(settled: Path, monkeypatch: pyt
             with pytest.raises(UsageError, match="is empty"):
                 call([""])
         assert index.info().files == LIBRARY_FILES
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"workers": 0},
+        {"workers": 1.5},
+        {"decoder_memory_bytes": 1},
+        {"segment": "0"},
+        {"audio_track": "0"},
+        {"modalities": []},
+        {"modalities": ["smell"]},
+        {"load": ws.LoadOptions(device="tpu")},
+        {"model": "no-such-model"},
+    ],
+)
+def test_an_argument_that_is_not_valid_creates_nothing(tmp_path: Path, given: dict[str, Any]) -> None:
+    with pytest.raises(ws.WaveSearchError):
+        ws.create(tmp_path / "index", **given)
+    assert not any(tmp_path.iterdir())
 
 
 def test_arguments_that_are_not_valid(settled: Path) -> None:

@@ -12,7 +12,6 @@ import pytest
 
 import wave_search as ws
 from tests.libraries import LIBRARY_FILES, LIBRARY_SEGMENTS, CountingEmbedder, no_decoders
-from tests.media_decoding import workers
 from tests.media_factory import write_image, write_sound, write_video
 from wave_search.commands.render.text import info_rows
 from wave_search.errors import BrokenMediaError, IndexLockedError, ModelError, UsageError
@@ -190,8 +189,8 @@ class KillingDecoders(run.DecoderPool):
         for segment in super().segments(path, *args, **options):
             if path.name == "killed.wav" and segment.span.start_s >= 10 and type(self).kills:
                 type(self).kills -= 1
-                for worker in workers():
-                    os.kill(worker, signal.SIGKILL)
+                for worker in self._all:
+                    os.kill(worker._process.pid, signal.SIGKILL)
             yield segment
 
 

@@ -35,22 +35,26 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def found(index: ws.Index, **options: object) -> float:
-    """Share of the clips with a wall of the colour among the first three hits."""
-    hits = {
-        colour: index.search(text=f"a {colour} wall", k=3, **options)  # type: ignore[arg-type]
-        for colour in COLOURS
+def found(index: ws.Index, colours: tuple[str, ...] = COLOURS, **options: object) -> dict[str, list[str]]:
+    """For each colour, the names of the first three hits."""
+    return {
+        colour: [hit.path.name for hit in index.search(text=f"a {colour} wall", k=3, **options)]  # type: ignore[arg-type]
+        for colour in colours
     }
-    return float(np.mean([hit.path.name.startswith(colour) for colour, three in hits.items() for hit in three]))
+
+
+def share(hits: dict[str, list[str]]) -> float:
+    """Share of the clips with a wall of the colour."""
+    return float(np.mean([name.startswith(colour) for colour, names in hits.items() for name in names]))
 
 
 def test_a_question_finds_what_the_general_prompt_passes_over(media: Path, tmp_path: Path) -> None:
     clips = len(COLOURS) * len(SEEN_AND_HEARD)
     with ws.create(tmp_path / "index", "wave-nano", modalities=["av"], workers=1) as index:
         index.add([media])
-        general, reranked = found(index), found(index, instruction=ASKED, rerank=clips)
+        general, reranked = found(index), found(index, COLOURS[:1], instruction=ASKED, rerank=clips)
         index.add([media], instructions=[ASKED])
         indexed = found(index, instruction=ASKED)
-    assert reranked == indexed
-    assert reranked >= 0.85
-    assert reranked >= general + 0.15
+    assert reranked.items() <= indexed.items()
+    assert share(indexed) >= 0.85
+    assert share(indexed) >= share(general) + 0.15

@@ -49,14 +49,19 @@ def test_only_what_is_wanted_is_decoded(decoders: DecoderPool, tmp_path: Path) -
     assert read == []
 
 
-def test_a_moving_gif_is_a_video_and_a_still_one_an_image(decoders: DecoderPool, tmp_path: Path) -> None:
-    pictures = [Image.fromarray(pixels) for pixels in moving_picture(6)]
-    pictures[0].save(tmp_path / "moving.gif", save_all=True, append_images=pictures[1:], duration=200)
-    pictures[0].save(tmp_path / "still.gif")
-    moving, (clip,) = decode(decoders, tmp_path / "moving.gif")
-    still, (image,) = decode(decoders, tmp_path / "still.gif")
-    assert (moving.kind, moving.duration_s, still.kind) == ("video", pytest.approx(1.2, abs=0.1), "image")
-    assert clip.clip.modalities == (Modality.VIDEO,)
+@pytest.mark.parametrize("suffix", ["gif", "png", "apng"])
+def test_a_moving_image_is_a_video_and_a_still_one_an_image(decoders: DecoderPool, tmp_path: Path, suffix: str) -> None:
+    red, green, blue = (Image.new("RGB", (64, 48), colour) for colour in ("red", "green", "blue"))
+    kind = suffix.replace("apng", "png")
+    red.save(
+        tmp_path / f"moving.{suffix}", kind, save_all=True, append_images=[green, blue], duration=[1000, 500, 2500]
+    )
+    red.save(tmp_path / f"still.{suffix}", kind)
+    moving, clips = decode(decoders, tmp_path / f"moving.{suffix}", "1")
+    still, (image,) = decode(decoders, tmp_path / f"still.{suffix}")
+    assert (moving.kind, moving.duration_s, still.kind) == ("video", pytest.approx(4.0), "image")
+    brightest = [int(clip.clip.frames.pixels[-1].mean(axis=(0, 1)).argmax()) for clip in clips if clip.clip.frames]
+    assert brightest == [0, 2, 2, 2]  # red, then green until 1.5 s, then blue
     assert image.clip.modalities == (Modality.IMAGE,)
 
 

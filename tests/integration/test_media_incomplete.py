@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -56,6 +57,7 @@ WHOLE = {
 }  # fmt: skip
 
 
+STREAMS = {"a.aac": "aac", "a.ac3": "ac3", "a.mp2": "mp2", "a.opus": "libopus", "a.ts": "mp2"}
 SILENT = {"sound.m4a", "sound.ogg"}
 """Half of these cannot be opened, because the index is at the end, or declares nothing, as a stream does."""
 
@@ -90,4 +92,24 @@ def test_a_placeholder_for_the_length_declares_nothing(decoders: DecoderPool, tm
     path = tmp_path / "pipe.wav"
     sound = (chord(1.0, 16_000) * 32767).astype(np.int16)
     path.write_bytes(wav_bytes(sound, declared_bytes=declared))
+    assert decoders.identify(path).declared_s is None
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_stream_that_ends_within_a_frame_is_cut_off(decoders: DecoderPool, tmp_path: Path, name: str) -> None:
+    path = write_sound(tmp_path / name, chord(SECONDS, 48_000), 48_000, STREAMS[name])
+    content = path.read_bytes()
+    assert decoders.identify(path).declared_s is None
+    path.write_bytes(content + b"TAG" + bytes(125))
+    assert decoders.identify(path).declared_s is None
+    path.write_bytes(content[: len(content) * 6 // 10 // 188 * 188 + 50])
+    info = decoders.identify(path)
+    assert info.declared_s == math.inf
+    assert info.duration_s == pytest.approx(SECONDS * 0.6, abs=1.1)  # pages of Ogg last a second
+
+
+def test_a_stream_without_a_mark_of_its_end_may_be_whole(decoders: DecoderPool, tmp_path: Path) -> None:
+    path = write_sound(tmp_path / "a.opus", chord(SECONDS, 48_000), 48_000, "libopus")
+    content = path.read_bytes()
+    path.write_bytes(content[: content.rindex(b"OggS")])
     assert decoders.identify(path).declared_s is None

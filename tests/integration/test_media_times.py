@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+import soundfile
 
 from tests.media_decoding import decode
 from tests.media_samples import write_av, write_frames
@@ -174,3 +177,26 @@ def test_the_time_code_is_that_of_the_source(decoders: DecoderPool, tmp_path: Pa
         container.mux(stream.encode())
     assert decoders.identify(path).timecode == "10:00:00:12"
     assert decoders.identify(write_frames(tmp_path / "none.mp4", plain(("red", 5)))).timecode is None
+
+
+@pytest.mark.parametrize(
+    ("samples", "timecode"),
+    [
+        (10 * 3600 * 8000 + 4001, "10:00:00.500125"),
+        (24 * 3600 * 8000 - 1, "23:59:59.999875"),
+        (24 * 3600 * 8000, None),
+        (2**64 - 1, None),
+        (0, None),
+    ],
+)
+@pytest.mark.parametrize("is_last", [False, True])
+def test_the_time_code_of_broadcast_wave_is_that_of_its_first_sample(
+    decoders: DecoderPool, tmp_path: Path, samples: int, timecode: str | None, is_last: bool
+) -> None:
+    plain_wav = io.BytesIO()
+    soundfile.write(plain_wav, np.zeros(800, np.int16), 8000, format="WAV")
+    riff = plain_wav.getvalue()
+    bext = b"bext" + struct.pack("<I", 602) + struct.pack("<338xQH254x", samples, 1)
+    path = tmp_path / "recorder.wav"
+    path.write_bytes(riff + bext if is_last else riff[:12] + bext + riff[12:])
+    assert decoders.identify(path).timecode == timecode

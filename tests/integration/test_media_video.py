@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from tests.media_samples import ENCODINGS, Encoding, moving_picture, rotate_mp4, write_av, write_frames
 from wave_search.errors import BrokenMediaError
+from wave_search.media import video as video_module
 from wave_search.media.info import MediaInfo, VideoStream
 from wave_search.media.probe import probe
 from wave_search.media.sampling import resize_to
@@ -25,7 +27,6 @@ BY_DECORD = {
     "vp8.webm",
     "vp9.webm",
     "mjpeg.mov",
-    "mpeg4.avi",
     "mpeg4.mp4",
 }
 """The others hold groups of pictures that decord 0.6.0 does not seek in, or are formats that it does not read."""
@@ -89,6 +90,26 @@ def test_frames_far_ahead_are_found_by_a_seek(folder: Path, suffix: str) -> None
     for number in (0, 30, 31, 85):
         shown = reader.get(round(1000 * (times_s[number] + 0.1)))
         assert min(range(90), key=lambda other: difference(shown, pictures[other])) == number
+
+
+@pytest.mark.parametrize(("by_decord", "suffix"), [(True, ".mp4"), (False, ".ts")])
+def test_the_last_frame_is_decoded_once_for_hours_of_sound(
+    folder: Path, by_decord: bool, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, video, _ = opened(write_frames(folder / f"short{suffix}", moving_picture(10)))
+    assert video.by_decord is by_decord
+    decoded: list[object] = []
+
+    def counting(original: Callable[..., object]) -> Callable[..., object]:
+        return lambda *given, **named: decoded.append(given) or original(*given, **named)
+
+    monkeypatch.setattr(DecordReader, "get", counting(DecordReader.get))
+    monkeypatch.setattr(video_module, "decode", counting(video_module.decode))
+    frames = FrameSource(source, video, SAMPLING)
+    ends = [frames.read(Span(float(begin_s), begin_s + 1.0)) for begin_s in range(60, 7200, 600)]
+    assert len(ends) == 12
+    assert all(np.array_equal(end.pixels[-1], ends[0].pixels[0]) for end in ends if end)
+    assert len(decoded) == 1
 
 
 def test_frames_that_an_edit_list_cuts_off_are_not_shown(folder: Path) -> None:

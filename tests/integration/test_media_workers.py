@@ -24,6 +24,7 @@ from tests.media_samples import wav_bytes
 from wave_search.errors import BrokenMediaError, DecodeLimitError, MediaError, UsageError
 from wave_search.media import WHOLE, DecoderPool, Segmentation
 from wave_search.media import worker_pool as decoders_module
+from wave_search.media import worker_process as process_module
 from wave_search.models.wave.clips import SAMPLING
 
 
@@ -73,8 +74,8 @@ def test_a_crash_costs_one_file(tmp_path: Path) -> None:
 
 def impatient(monkeypatch: pytest.MonkeyPatch, *, stall_s: float) -> None:
     """Look at a worker that does not answer a hundred times as often."""
-    monkeypatch.setattr(decoders_module, "_STEP_S", 0.01)
-    monkeypatch.setattr(decoders_module, "STALL_S", stall_s)
+    monkeypatch.setattr(process_module, "_STEP_S", 0.01)
+    monkeypatch.setattr(process_module, "STALL_S", stall_s)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +132,7 @@ def test_a_decoder_that_continues_is_waited_for(tmp_path: Path, monkeypatch: pyt
             return super().poll(60.0 if looks == 5 else timeout)
 
     path = write_wav(tmp_path / "sleeps.wav", 0.5)
-    monkeypatch.setattr(decoders_module, "Connection", WakingConnection)
+    monkeypatch.setattr(process_module, "Connection", WakingConnection)
     before = workers()
     with DecoderPool(1, SAMPLING) as decoders:
         info = decoders.identify(path)
@@ -167,8 +168,8 @@ def test_the_time_limit_counts_what_the_decoder_computes_for_one_answer(
             asked_s, cpu_s = asked_s + timeout, cpu_s + timeout / 100
             return asked_s % 4000 == 0 and super().poll(60.0)
 
-    monkeypatch.setattr(decoders_module, "Connection", SlowConnection)
-    monkeypatch.setattr(decoders_module._Worker, "_cpu_s", lambda _: cpu_s)
+    monkeypatch.setattr(process_module, "Connection", SlowConnection)
+    monkeypatch.setattr(process_module.Worker, "_cpu_s", lambda _: cpu_s)
     path = write_wav(tmp_path / "long.wav", 120.0)
     with DecoderPool(1, SAMPLING) as decoders:
         assert len(list(decoders.segments(path, decoders.identify(path), Segmentation(), ALL))) == 12
@@ -238,12 +239,12 @@ def test_an_abandoned_file_costs_nothing(tmp_path: Path) -> None:
 def test_threads_wait_for_a_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[int] = []
 
-    class CountedWorker(decoders_module._Worker):
+    class CountedWorker(process_module.Worker):
         def __init__(self, memory_bytes: int) -> None:
             started.append(memory_bytes)
             super().__init__(memory_bytes)
 
-    monkeypatch.setattr(decoders_module, "_Worker", CountedWorker)
+    monkeypatch.setattr(decoders_module, "Worker", CountedWorker)
     path = write_wav(tmp_path / "sound.wav", 30.0)
     with DecoderPool(1, SAMPLING) as decoders, ThreadPoolExecutor(1) as other:
         segments = decoders.segments(path, decoders.identify(path), Segmentation(), ALL)

@@ -11,6 +11,7 @@ import pytest
 
 import wave_search as ws
 from tests.libraries import LIBRARY_SEGMENTS, CountingEmbedder, no_decoders, tiny
+from tests.media_decoding import KeptDecoders
 from tests.media_factory import write_sound
 from wave_search.errors import ModelError, UsageError
 from wave_search.models import session
@@ -27,10 +28,10 @@ def index(settled: Path, counted: CountingEmbedder) -> object:
 
 
 @pytest.fixture(scope="module")
-def shared(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> object:
+def shared(finished: Path, tmp_path_factory: pytest.TempPathFactory, kept_decoders: KeptDecoders) -> object:
     """An index that is not changed, but for its cache."""
     own = shutil.copytree(finished / "index", tmp_path_factory.mktemp("shared") / "index")
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, kept_decoders.in_use():
         patch.setattr("wave_search.models.load", CountingEmbedder().load)
         with ws.open(own) as opened:
             yield opened

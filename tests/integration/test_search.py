@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from wave_search.ann import exact_search
 from wave_search.errors import IndexMismatchError, IndexNotFoundError, UsageError
 from wave_search.query.fusion import Query
 from wave_search.query.partition import Candidates, PartitionSearch
-from wave_search.store import Snapshot
+from wave_search.store import Snapshot, Writer
 from wave_search.types import Clip, Modality, PartitionKey
 
 MODALITIES = list(Modality)
@@ -290,8 +291,15 @@ def test_a_reader_keeps_its_state_until_it_is_refreshed(media: Path, tmp_path: P
 
 
 def test_an_empty_index(tmp_path: Path) -> None:
-    with ws.create(tmp_path / "index") as empty, pytest.raises(UsageError, match="the index is empty"):
-        empty.search(text="x")
+    with ws.create(tmp_path / "index") as empty:
+        with pytest.raises(UsageError, match=r"the index is empty\. Add media"):
+            empty.search(text="x")
+        with Writer(tmp_path / "index"):
+            being_filled = rf"empty so far: it is being filled by process {os.getpid()} .*Try again in a minute"
+            with pytest.raises(UsageError, match=being_filled):
+                empty.search(text="x")
+        with pytest.raises(UsageError, match=r"the index is empty\. Add media"):
+            empty.search(text="x")
 
 
 def test_opening_what_is_not_there(tmp_path: Path) -> None:

@@ -11,16 +11,17 @@ import pytest
 
 import wave_search as ws
 from tests.libraries import CountingEmbedder, make_library, no_decoders, tiny
+from tests.media_decoding import KeptDecoders
 from tests.media_factory import write_sound
 from wave_search.errors import UsageError
 from wave_search.types import Modality, PartitionKey
 
 
 @pytest.fixture(scope="module", autouse=True)
-def model() -> object:
+def model(kept_decoders: KeptDecoders) -> object:
     """Counts what is embedded."""
     counting = CountingEmbedder()
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, kept_decoders.in_use():
         patch.setattr("wave_search.models.load", counting.load)
         yield counting
 

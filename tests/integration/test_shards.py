@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +20,32 @@ from wave_search.types import Modality
 @pytest.fixture
 def index(tmp_path):
     return make(tmp_path / "index")
+
+
+@pytest.fixture(scope="module")
+def one_shard(tmp_path_factory):
+    """An index of a shard of 1000 vectors; to be copied."""
+    folder = make(tmp_path_factory.mktemp("one") / "index")
+    fill(folder, 0, 1000)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def two_shards(one_shard, tmp_path_factory):
+    """The same with a shard of 600 more."""
+    folder = Path(shutil.copytree(one_shard, tmp_path_factory.mktemp("two") / "index"))
+    fill(folder, 1000, 1600)
+    return folder
+
+
+@pytest.fixture
+def thousand(one_shard, tmp_path):
+    return Path(shutil.copytree(one_shard, tmp_path / "index"))
+
+
+@pytest.fixture
+def pair(two_shards, tmp_path):
+    return Path(shutil.copytree(two_shards, tmp_path / "index"))
 
 
 def forget(index, *names):
@@ -139,13 +166,12 @@ def test_deleted_segments_are_not_found_and_leave_with_optimize(index, by_codes)
     assert agreement(left) == 1
 
 
-def test_optimize_joins_small_shards(index):
-    fill(index, 0, 1000)
-    assert len(fill(index, 1000, 1600).shards(VIDEO)) == 2
-    fill(index, 1600, 1700)
-    joined = optimize(index)
+def test_optimize_joins_small_shards(pair):
+    assert len(open_snapshot(pair).shards(VIDEO)) == 2
+    fill(pair, 1600, 1700)
+    joined = optimize(pair)
     assert [shard.count for shard in joined.shards(VIDEO)] == [1700]
-    assert verify(index) == () or all(problem.orphan for problem in verify(index))
+    assert verify(pair) == () or all(problem.orphan for problem in verify(pair))
 
 
 @pytest.mark.parametrize("large", [True, False])
@@ -172,16 +198,15 @@ def damage_one(snapshot, name):
 
 
 @pytest.mark.parametrize("name", ["folder", "codebook", "codes.faiss", "ids.npy", "meta.json"])
-def test_damage_is_reported_to_readers_and_repaired_by_the_next_writer(index, name):
-    fill(index, 0, 1000)
-    snapshot = fill(index, 1000, 1600)
+def test_damage_is_reported_to_readers_and_repaired_by_the_next_writer(pair, name):
+    snapshot = open_snapshot(pair)
     before = [PartitionSearch(snapshot, VIDEO).search(Query.of_vectors(row[None]), 10) for row in TEXTS[:10]]
     folder = damage_one(snapshot, name)
     with pytest.raises(IndexCorruptError, match="damaged") as caught:
         PartitionSearch(snapshot, VIDEO)
     assert str(folder) in caught.value.message
     assert "wave-search optimize" in caught.value.remedy
-    repaired = fill(index, 1600, 1600)
+    repaired = fill(pair, 1600, 1600)
     assert agreement(repaired) >= 0.95
     after = [PartitionSearch(repaired, VIDEO).search(Query.of_vectors(row[None]), 10) for row in TEXTS[:10]]
     shared = [np.intersect1d(a.ids, b.ids, return_indices=True)[1:] for a, b in zip(before, after, strict=True)]
@@ -190,32 +215,30 @@ def test_damage_is_reported_to_readers_and_repaired_by_the_next_writer(index, na
         assert names(repaired)[0] == names(snapshot)[0], "what was intact stays"
 
 
-def test_shards_without_their_codebook_are_reported_and_repaired_by_optimize(index):
-    snapshot = fill(index, 0, 1000)
+def test_shards_without_their_codebook_are_reported_and_repaired_by_optimize(thousand):
+    snapshot = open_snapshot(thousand)
     state = replace(snapshot.manifest, version=snapshot.manifest.version + 1, codebooks=())
-    manifest.publish(LocalFiles(index), state)
+    manifest.publish(LocalFiles(thousand), state)
     with pytest.raises(IndexCorruptError, match=r"shards in .*/video have no codebook\. Run `wave-search optimize`"):
-        PartitionSearch(open_snapshot(index), VIDEO)
-    (problem,) = [problem for problem in verify(index) if not problem.orphan]
-    assert problem.what == f"the shards in {index / 'shards' / 'video'} have no codebook"
-    assert agreement(optimize(index)) >= 0.95
-    assert not [problem for problem in verify(index) if not problem.orphan]
+        PartitionSearch(open_snapshot(thousand), VIDEO)
+    (problem,) = [problem for problem in verify(thousand) if not problem.orphan]
+    assert problem.what == f"the shards in {thousand / 'shards' / 'video'} have no codebook"
+    assert agreement(optimize(thousand)) >= 0.95
+    assert not [problem for problem in verify(thousand) if not problem.orphan]
 
 
-def test_a_flipped_byte_of_a_vector_is_repaired_by_optimize(index):
-    fill(index, 0, 1000)
-    snapshot = fill(index, 1000, 1600)
+def test_a_flipped_byte_of_a_vector_is_repaired_by_optimize(pair):
+    snapshot = open_snapshot(pair)
     damage_one(snapshot, "vectors.f16")
-    assert [problem for problem in verify(index) if not problem.orphan]
-    assert names(optimize(index)) != names(snapshot)
-    assert not [problem for problem in verify(index) if not problem.orphan]
+    assert [problem for problem in verify(pair) if not problem.orphan]
+    assert names(optimize(pair)) != names(snapshot)
+    assert not [problem for problem in verify(pair) if not problem.orphan]
 
 
-def test_a_lost_shard_that_is_small_is_searched_exactly(index):
-    fill(index, 0, 1000)
-    snapshot = fill(index, 1000, 1600)
+def test_a_lost_shard_that_is_small_is_searched_exactly(pair):
+    snapshot = open_snapshot(pair)
     damage_one(snapshot, "folder")
-    left = fill(index, 1600, 1600, min_shard_rows=700)
+    left = fill(pair, 1600, 1600, min_shard_rows=700)
     assert names(left) == names(snapshot)[:1]
     assert agreement(left) >= 0.95
 
@@ -247,10 +270,10 @@ def test_an_outgrown_codebook_is_replaced_while_readers_keep_the_old_one(index, 
 
 
 @pytest.mark.parametrize(("stop", "replaced"), [(1000, False), (1249, False), (1250, True)])
-def test_a_codebook_is_not_replaced_before_a_fifth_of_the_segments_is_new(index, monkeypatch, stop, replaced):
-    old = fill(index, 0, 1000)
-    outgrow(index, monkeypatch)
-    again = fill(index, 1000, stop, recall=0.9, min_shard_rows=100)
+def test_a_codebook_is_not_replaced_before_a_fifth_of_the_segments_is_new(thousand, monkeypatch, stop, replaced):
+    old = open_snapshot(thousand)
+    outgrow(thousand, monkeypatch)
+    again = fill(thousand, 1000, stop, recall=0.9, min_shard_rows=100)
     assert (again.codebook(VIDEO) != old.codebook(VIDEO)) is replaced
     assert {t.target for t in again.tunings(VIDEO)} == {0.9}
 

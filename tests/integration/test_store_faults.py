@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -160,6 +161,27 @@ try:
 except IndexStateError as error:
     print(type(error).__name__, error, sep="|")
 """
+
+
+FILL = """
+def change(directory):
+    with Writer(directory) as writer:
+        for number in range(8):
+            put(writer, b"/file %d" % number, number)
+        writer.commit()
+"""
+
+
+def test_the_end_of_a_table_file_that_was_not_written_is_noticed_before_the_commit(index, run):
+    """Lance takes 2,000 bytes for the whole file."""
+    failed = run(index, inspect.getsource(put), FILL, "import resource; limit_bytes = 2000", GUARDED)
+    kind, _, message = failed.stdout.partition("|")
+    assert kind == "IndexStateError", (failed.stdout, failed.stderr)
+    assert re.search(r"\.lance cannot be written: 2,000 of \d,\d{3} bytes were written; is the disk full", message)
+    assert "Free some space" in message
+    assert state(index) == BEFORE
+    change(index)
+    assert state(index) == AFTER
 
 
 @pytest.mark.parametrize(("limit_bytes", "what"), [(1000, "lance"), (4000, "manifest")])

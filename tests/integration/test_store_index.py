@@ -184,20 +184,21 @@ def test_one_content_in_several_files_is_stored_once(index):
 
 
 def test_what_hits_need_is_found_by_content(index):
-    paths = [b"/media/b", b"/top", b"/media/\xff\xfe/a", b"/media/a", b"/media/a.d/x"]
+    paths = [b"/media/b", b"/top", b"/media/\xff\xfe/a", b"/media/a", b"/media/a.d/x", b"/media/copy"]
     with Writer(index) as writer:
         for number, path in enumerate(paths[:3]):
             put(writer, path, number)
         writer.put_file(FileRow(b"/media/skipped", b"/media", 1, 1, 1, None, "skipped", "damaged"))
         writer.commit()
         put(writer, paths[3], 1)
+        put(writer, paths[5], 2)
         picture = writer.put_content(ContentRow("picture", "image", "png"), segments(9, 1))
         writer.put_file(FileRow(paths[4], b"/media", 1, 1, 1, picture))
         writer.remove_files([b"/media/b"])
         snapshot = writer.commit()
-    both = [paths[3], paths[1]]
+    both, last = [paths[3], paths[1]], [paths[5], paths[2]]
     files = snapshot.file_numbers([2, picture, 1, 1])
-    assert [snapshot.paths_at(numbers) for numbers in files] == [[paths[2]], [paths[4]], both, both]
+    assert [snapshot.paths_at(numbers) for numbers in files] == [last, [paths[4]], both, both]
     assert [snapshot.paths_at(numbers) for numbers in snapshot.file_numbers([0, 77])] == [[], []]
     assert snapshot.durations_s([picture, 2, 1, 2]) == [None, 12.5, 12.5, 12.5]
 

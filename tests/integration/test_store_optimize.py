@@ -240,17 +240,17 @@ def test_any_flipped_byte_is_found_and_something_can_be_done(index: Path) -> Non
     names = [name for name in files(index) if name not in older]
     assert {Path(name).parts[0] for name in names} == {"manifest", "lance", "shards", "checksums"}
     assert any("_deletions" in name for name in names)
-    for name in names:
+    for number, name in enumerate(names):
         path = index / name
         good = path.read_bytes()
-        for position in {0, len(good) - 1, chance.randrange(len(good))}:
-            flip(path, position)
-            problems = [problem for problem in verify(index) if not problem.orphan]
-            if not name.startswith("checksums") or problems:  # lists of versions that were replaced are of no use
-                assert problems, f"{path} at {position}"
-                assert str(path) in problems[0].what or str(path.parent) in problems[0].what
-                assert problems[0].remedy
-            path.write_bytes(good)
+        position = (0, len(good) - 1, chance.randrange(len(good)))[number % 3]
+        flip(path, position)
+        problems = [problem for problem in verify(index) if not problem.orphan]
+        if not name.startswith("checksums") or problems:  # lists of versions that were replaced are of no use
+            assert problems, f"{path} at {position}"
+            assert str(path) in problems[0].what or str(path.parent) in problems[0].what
+            assert problems[0].remedy
+        path.write_bytes(good)
     assert [problem for problem in verify(index) if not problem.orphan] == []
 
 

@@ -137,3 +137,10 @@ def test_a_content_without_files_is_an_orphan(index: Path) -> None:
     (problem,) = verify(index)
     assert problem.orphan
     assert problem.what == "1 contents belong to no file, for example 1"
+
+
+def test_a_manifest_that_was_not_published_is_an_orphan(index: Path) -> None:
+    (index / "manifest" / ".000000000003.json.1.0badcafe.tmp").touch()
+    (problem,) = verify(index)
+    assert problem.orphan
+    assert "000000000003.json.1.0badcafe.tmp was never published" in problem.what

@@ -21,6 +21,7 @@ from tests.hostile_index import (
     HOSTILE,
     LINKS,
     SPECIAL_FILES,
+    TABLES,
     build,
     edit_manifest,
     make_index,
@@ -114,6 +115,26 @@ def test_tables_and_shards_behind_a_link_are_not_read(intact: Path, tmp_path: Pa
         search(index)
     with pytest.raises(IndexStateError, match=r"cannot be used: it is (a symbolic link|not a regular file)"):
         optimize(index)
+
+
+@pytest.mark.parametrize("name", [name for name in TABLES if "sparse" not in name])
+def test_tables_that_lead_elsewhere_are_refused(intact: Path, tmp_path: Path, name: str) -> None:
+    index, _ = build(name, intact, tmp_path)
+    for work in (search, optimize):
+        refusal = outcome(work, index)
+        assert isinstance(refusal, IndexStateError), work.__name__
+        assert refusal.message.startswith(f"{index}/lance"), refusal
+    (fault,) = faults(index)
+    assert (fault.what, fault.remedy) == (refusal.message, refusal.remedy)
+
+
+@pytest.mark.parametrize("name", [name for name in TABLES if "sparse" in name])
+def test_a_file_that_is_almost_all_holes_is_not_read(intact: Path, tmp_path: Path, name: str) -> None:
+    index, _ = build(name, intact, tmp_path)
+    (fault,) = faults(index)
+    assert fault.what.endswith("cannot be used: it consists mostly of holes, which take no space on the disk")
+    for work in (search, optimize):
+        assert outcome(work, index).message == fault.what, work.__name__
 
 
 @pytest.mark.parametrize("name", FOREIGN)
@@ -216,6 +237,53 @@ def test_every_command_names_the_same_way_out_when_the_tables_have_lost_a_file(
     shutil.copytree(intact / "lance", index / "lance", dirs_exist_ok=True)
     assert len(search(index)) == 3
     assert faults(index) == []
+
+
+RESTORE, REBUILD = "Restore the index from a copy", "Run `wave-search optimize`"
+REPLACE = "An index has only files and folders of its own. Put the original in its place, or delete it"
+
+
+@pytest.mark.parametrize(
+    ("part", "becomes", "remedy", "then"),
+    [
+        ("manifest", "nothing", RESTORE, None),
+        ("manifest", "file", REPLACE, RESTORE),
+        ("lance/segments.lance", "file", REPLACE, RESTORE),
+        ("lance/segments.lance/data/*.lance", "folder", RESTORE, None),
+        ("lance/files.lance/_versions/*.manifest", "folder", RESTORE, None),
+        ("checksums/*.json", "folder", "Restore it from a copy, or run `wave-search optimize`", None),
+        ("shards", "file", REPLACE, REBUILD),
+        ("shards/audio", "file", REPLACE, REBUILD),
+        ("shards/audio/0*", "file", REBUILD, None),
+        ("shards/audio/0*/meta.json", "folder", REBUILD, None),
+        ("shards/audio/codebook-*/rotation.npy", "folder", REBUILD, None),
+    ],
+)
+def test_what_is_gone_or_of_another_kind_has_one_remedy_and_it_works(
+    intact: Path, tmp_path: Path, *, part: str, becomes: str, remedy: str, then: str | None
+) -> None:
+    index = tmp_path / "index"
+    shutil.copytree(intact, index)
+    path = min(index.glob(part)) if "lance" in part else max(index.glob(part))
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    if becomes == "folder":
+        path.mkdir()
+    elif becomes == "file":
+        path.touch()
+    assert {fault.remedy.startswith(remedy) for fault in faults(index)} == {True}, faults(index)
+    found = outcome(search, index)
+    assert found.remedy.startswith(remedy) if isinstance(found, WaveSearchError) else "checksums" in part
+    if then is not None:
+        path.unlink()
+        assert faults(index)[0].remedy.startswith(then)
+    repaired = outcome(optimize, index)
+    if RESTORE in (remedy, then):
+        assert repaired.remedy.startswith(RESTORE)
+        with pytest.raises(WaveSearchError):  # what is left is not overwritten
+            ws.create(index, "wave-tiny")
+    else:
+        assert faults(index) == []
+        assert len(search(index)) == 3
 
 
 def test_the_decoy_shows_what_is_touched(tmp_path: Path) -> None:

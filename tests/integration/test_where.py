@@ -105,6 +105,7 @@ def test_segments_are_chosen_by_their_time(index: Path) -> None:
         ("size_bytes >", "syntax error .* Write one SQL condition, for example: kind = 'video'"),
         ("", "it is empty"),
         ("size_bytes = 'a'", "Could not convert string 'a'"),
+        ("size_bytes = 'Referenced column \"a\"'", "cannot be used: Could not convert string 'Referenced column"),
         ("1 = 1; DROP TABLE files", "cannot be used"),
         ("1 = 1) UNION SELECT 1, 2 --", "syntax error"),
         ("count(*) > 1", "aggregates"),
@@ -116,6 +117,36 @@ def test_segments_are_chosen_by_their_time(index: Path) -> None:
 def test_a_condition_that_makes_no_sense_is_explained(index: Path, where: str, message: str) -> None:
     with ws.open(index) as opened, pytest.raises(UsageError, match=message):
         opened.search(vector=np.ones(DIM), where=where)
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ("length(repeat(name, 200000000)) > 1", "needs more than 0.25 GiB of memory"),
+        ("list_sum(range(1000000000)) > 1", "needs more than 0.25 GiB of memory"),
+        ("levenshtein(repeat(name, 100000), repeat('ab', 500000)) > 3", "takes longer than 2 s"),
+    ],
+)
+def test_a_condition_beyond_its_limits_ends_and_nothing_of_it_goes_on(
+    index: Path, monkeypatch: pytest.MonkeyPatch, where: str, message: str
+) -> None:
+    """DuckDB cannot interrupt these: they are one call of a function each."""
+    monkeypatch.setattr("wave_search.store.sql_filter._MEMORY_BYTES", 1 << 28)
+    before = processes()
+    with ws.open(index) as opened:
+        assert opened.search(vector=np.ones(DIM), where="size_bytes > 100", k=1)
+        assert len(processes() - before) == 1
+        with pytest.raises(UsageError, match=f"{message}. Simplify it"):
+            opened.search(vector=np.ones(DIM), where=where, where_timeout_s=2)
+        assert processes() == before
+        (hit,) = opened.search(vector=np.ones(DIM), where="name = '3.wav'", k=1)
+        assert hit.path.name == "3.wav"
+    assert processes() == before
+
+
+def processes() -> set[str]:
+    """The ids of the processes that this one has started."""
+    return {pid for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()}
 
 
 def test_columns_are_checked_before_a_model_is_loaded(index: Path) -> None:
@@ -151,7 +182,7 @@ def test_a_table_becomes_columns(index: Path, media: Path, tmp_path: Path, monke
         "../media/3.wav,O'Hara,2001,2026-03-04T05:06:07Z\nnot/there.wav,X,1,\n\udce9.wav,Eve,5,\n",
     )
     assert report == ws.MetadataReport(
-        {"artist": "text", "Year of it": "number", "when": "timestamp"}, 5, ("not/there.wav",)
+        {"artist": "text", "Year of it": "number", "when": "timestamp"}, 5, ("not/there.wav",), unknown_rows=1
     )
     assert names(index, "artist = 'Ann'") == ["0.wav", "2.wav"]
     assert names(index, "\"Year of it\" = 2001 AND artist LIKE 'O''%'") == ["3.wav"]
@@ -163,6 +194,18 @@ def test_a_table_becomes_columns(index: Path, media: Path, tmp_path: Path, monke
         assert listed == [("artist", "text", 6), ("Year of it", "number", 5), ("when", "timestamp", 2)]
         (hit,) = opened.search(vector=np.ones(DIM), where="name = '3.wav'", columns=["year OF it"], k=1)
         assert hit.columns == {"year OF it": 2001}
+
+
+def test_paths_in_a_table_may_have_links(index: Path, media: Path, tmp_path: Path) -> None:
+    media.mkdir()
+    (tmp_path / "library").symlink_to(media)
+    (media / "alias.wav").symlink_to(media / "3.wav")
+    report = imported(
+        index, tmp_path, f"path,n\n{tmp_path}/library/0.wav,0\nalias.wav,3\n{tmp_path}/library/sub/../2.wav,2\n"
+    )
+    assert (report.files, report.unknown) == (3, ())
+    for number in (0, 2, 3):
+        assert names(index, f"n = {number}") == [f"{number}.wav"]
 
 
 def test_a_later_table_replaces_what_it_says_and_nothing_else(index: Path, tmp_path: Path) -> None:
@@ -288,6 +331,8 @@ def test_duplicates_are_files_of_the_same_bytes_and_segments_that_are_alike(
         twice = NewSegment(Modality.AUDIO, 0.0, 10.0, None, np.eye(DIM)[0])
         still = writer.put_content(ContentRow("still", "audio", "wav", 20.0), [twice, twice])
         writer.put_file(FileRow(os.fsencode(media / "still.wav"), b"/media", 1, 1, 1, still))
+        for name in ("one", "other"):  # alike, and next to each other
+            put(writer, media / f"{name}.wav", 8, segments=1, content=name)
         writer.commit()
     with ws.open(index) as opened:
         same, *alike = opened.duplicates()
@@ -295,6 +340,7 @@ def test_duplicates_are_files_of_the_same_bytes_and_segments_that_are_alike(
         assert (same.kind, same.modality, same.members[0].segment_id) == ("identical", None, None)
         found = [[(member.path.name, member.start_s) for member in group.members] for group in alike]
         expected = [[(f"{n} encoded again.wav", at), (f"{n}.wav", at)] for n in (0, 3) for at in (0.0, 10.0)]
+        expected.append([("one.wav", 0.0), ("other.wav", 0.0)])
         assert sorted(found) == sorted(expected), "not a file with itself"
         assert all(group.score > 0.999 and group.modality == "audio" for group in alike)
         assert len(opened.duplicates(0.01)) == 2, "everything is connected"

@@ -97,9 +97,13 @@ def mutants_of(path: Path, source: str) -> Iterator[Mutant]:
     tree = get_ast(source)
     for name in (*OPERATORS, SmallNumber.__name__, ZeroConstant.__name__):
         operator = operator_of(name)
-        places = [place for node in ast_nodes(tree) for place in operator.mutation_positions(node)]
-        for occurrence, (start, _) in enumerate(places):
-            if not any(first <= start < last for first, last in passive):
+        places = [
+            (*place, getattr(node.parent, "type", None) == "parameters")  # the * before keyword-only ones
+            for node in ast_nodes(tree)
+            for place in operator.mutation_positions(node)
+        ]
+        for occurrence, (start, _, is_mark) in enumerate(places):
+            if not is_mark and not any(first <= start < last for first, last in passive):
                 yield Mutant(path, name, occurrence, start[0])
 
 

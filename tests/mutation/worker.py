@@ -15,21 +15,39 @@ from tests.fork_server import load_libraries, stop_threads
 TIMEOUT_S = 900
 
 
+class FirstFailure:
+    """Writes the name of the test that fails first into a file, or of a file of tests that cannot be imported."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        if report.failed and not self._file.exists():
+            self._file.write_text(report.nodeid)
+
+    pytest_collectreport = pytest_runtest_logreport
+
+
 def main() -> None:
-    """For each list of tests on stdin, print the exit code of pytest."""
+    """For each list of tests on stdin, print which failed first, null if all pass."""
     sys.path.insert(0, str(Path.cwd()))
     os.environ["JE_ARROW_MALLOC_CONF"] = "background_thread:false"  # a fork would lose that thread
     load_libraries()
     stop_threads()
+    file = Path.cwd() / "first-failure"
     for line in sys.stdin:
+        file.unlink(missing_ok=True)
         process = os.fork()
         if not process:
             signal.alarm(TIMEOUT_S)
             silent = os.open(os.devnull, os.O_WRONLY)
             os.dup2(silent, 1)
             os.dup2(silent, 2)
-            os._exit(int(pytest.main(["-q", "-x", "-p", "no:cacheprovider", *json.loads(line)])))
-        print(os.waitpid(process, 0)[1], flush=True)
+            options = ["-q", "-x", "-p", "no:cacheprovider"]
+            os._exit(int(pytest.main([*options, *json.loads(line)], plugins=[FirstFailure(file)])))
+        status = os.waitpid(process, 0)[1]
+        cause = file.read_text() if file.exists() else f"ended with status {status}"
+        print(json.dumps(cause if status else None), flush=True)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from tests.embedding_like import build, ids_of, recall, reopen, unit, vectors_and_queries
-from wave_search.ann import SearchParams, exact_search, score, shard_set
+from wave_search.ann import Codebook, SearchParams, exact_search, score, shard_set
 
 FEW = SearchParams(1, 10)
 
 
-@pytest.mark.parametrize(("n", "dim"), [(5000, 64), (5000, 512), (1500, 3584)])
+@pytest.mark.parametrize(("n", "dim"), [(5000, 64), (2500, 512), (800, 3584)])
 def test_recall_against_exact_search(tmp_path, n, dim):
     vectors, queries = vectors_and_queries(n, dim)
     shards, ids = build(tmp_path, vectors), ids_of(vectors)
@@ -295,7 +295,7 @@ def test_a_wrong_query_is_refused(tmp_path, query, k):
 
 def test_reading_all_vectors_holds_few_of_them(tmp_path):
     vectors, _ = vectors_and_queries(6_000, 1024)
-    shards = build(tmp_path, vectors)
+    shards = build(tmp_path, vectors, codebook=Codebook.train(vectors[:300], 300))
     resident, before = [], mapped_bytes()
     for (_, batch), start in zip(shards.live_batches(500), range(0, 6_000, 500), strict=True):
         assert np.array_equal(batch, vectors[start : start + 500])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from datetime import datetime
 from types import SimpleNamespace
 
 import pytest
@@ -10,7 +11,7 @@ from rich.console import Console
 
 from tests.terminal import unstyled
 from wave_search.commands.render import progress as progress_module
-from wave_search.commands.render.progress import IndexProgress, TrainingProgress
+from wave_search.commands.render.progress import IndexProgress, LoggedProgress, TrainingProgress
 from wave_search.commands.render.text import training_numbers
 from wave_search.reports import Progress, Training
 
@@ -49,6 +50,22 @@ def test_the_rates_of_a_run_are_shown_after_a_second(monkeypatch: pytest.MonkeyP
 
 def test_a_pipe_gets_no_bar() -> None:
     assert shown(terminal=False).strip() == ""
+
+
+def test_a_log_gets_a_line_a_minute() -> None:
+    lines: list[str] = []
+    times_s = iter((0, 1, 59, 61, 90, 121, 200, 300))  # the first one is when it begins
+    with LoggedProgress(lines.append, lambda: next(times_s)) as progress:
+        for done, media_s in ((0, 0.0), (1000, 20.0), (1002, 60.0), (1003, 80.0), (1005, 90.0)):
+            progress(Progress("embed", 1100, done, 2, 0, media_s))
+        for stage in ("shards", "done"):
+            progress(Progress(stage, 1100, 1100, 2, 0, 100.0))
+    assert [line[19:] for line in lines] == [
+        "  embedding  1,002/1,100 16.7 files/s, 1.0x real time, 2 skipped",
+        "  embedding  1,005/1,100 8.4 files/s, 0.8x real time, 2 skipped, about 31:40 left",  # 20 s for each of 95
+        "  building shards  1,100/1,100 5.5 files/s, 0.5x real time, 2 skipped",
+    ]
+    assert all(datetime.strptime(line[:19], "%Y-%m-%d %H:%M:%S") for line in lines)
 
 
 def test_slow_steps_are_told_by_their_length() -> None:

@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.terminal import Session
 from wave_search.commands.exit_codes import GlobalOptions, reported
 from wave_search.commands.render.terminal import StdoutClosedError
 from wave_search.errors import BrokenMediaError, IndexNotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 
 def outcome(raised: BaseException | int, *, quiet: bool = False, traceback: bool = False) -> int:
     """The exit code of a command that returns or raises this."""
 
-    @reported
-    def command(ctx: object) -> int:
+    def command() -> int:
         if isinstance(raised, int):
             return raised
         raise raised
+
+    return ended(command, quiet=quiet, traceback=traceback)
+
+
+def ended(what: Callable[[], int], *, quiet: bool = False, traceback: bool = False) -> int:
+    """The exit code of a command that does this."""
+
+    @reported
+    def command(ctx: object) -> int:
+        return what()
 
     with pytest.raises(SystemExit) as exit_:
         command(SimpleNamespace(obj=GlobalOptions(quiet=quiet, traceback=traceback)))
@@ -60,6 +76,71 @@ def test_a_fault_is_a_sentence_with_what_to_report(capfd: pytest.CaptureFixture[
 def test_a_fault_can_be_seen_in_full() -> None:
     with pytest.raises(ZeroDivisionError):
         outcome(ZeroDivisionError(), traceback=True)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_to_end_is_like_ctrl_c(number: int, code: int, capfd: pytest.CaptureFixture[str]) -> None:
+    def raises_again() -> int:
+        try:
+            signal.raise_signal(number)
+        except KeyboardInterrupt:
+            signal.raise_signal(signal.SIGHUP)  # the kernel and the shell both send one
+            return 130
+        return 0
+
+    assert ended(raises_again) == code
+    assert ended(lambda: signal.raise_signal(number) or 0) == code
+    assert capfd.readouterr().err == "error: interrupted\n"
+    assert signal.getsignal(number) is signal.SIG_DFL
+
+
+def test_a_signal_to_end_asks_for_what_ctrl_c_asks_for() -> None:
+    asked: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: asked.append(number))
+    try:
+        assert ended(lambda: signal.raise_signal(signal.SIGTERM) or 130) == 143
+        assert asked == [signal.SIGTERM]
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # as shells start programs in the background
+        assert ended(lambda: signal.raise_signal(signal.SIGTERM) or 0) == 143
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_signal_that_is_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # by nohup
+    try:
+        assert ended(lambda: signal.raise_signal(signal.SIGHUP) or 0) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+CLOSED_TERMINAL = """
+import signal, sys
+from pathlib import Path
+from types import SimpleNamespace
+from wave_search.commands.exit_codes import GlobalOptions, reported, terminal_of
+
+@reported
+def command(ctx):
+    try:
+        print("ready", flush=True)
+        signal.pause()
+    except KeyboardInterrupt:
+        print("stopped", flush=True)
+        terminal_of(ctx).error("stopped")
+        Path(sys.argv[1]).write_text("done")
+        return 130
+
+command(SimpleNamespace(obj=GlobalOptions(quiet=False, traceback=False)))
+"""
+
+
+def test_a_terminal_that_is_gone_is_not_written_to(tmp_path: Path) -> None:
+    with Session([sys.executable, "-c", CLOSED_TERMINAL, str(tmp_path / "report")], dict(os.environ)) as session:
+        session.read_until("ready")
+        session.hang_up()
+        assert session.wait() == 129
+    assert (tmp_path / "report").read_text() == "done"
 
 
 def test_quiet_keeps_errors(capfd: pytest.CaptureFixture[str]) -> None:

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from wave_search.commands.index import _bytes
-from wave_search.commands.render.records import hit_record, report_record, to_json
+from wave_search.commands.render.records import hit_record, listed_record, report_record, to_json
 from wave_search.commands.render.text import (
     bytes_text,
     clock,
-    distinct_paths,
+    fitting_paths,
     hit_line,
+    listed_line,
+    listed_sentence,
     printable,
     report_sentences,
     skipped_line,
@@ -24,7 +26,7 @@ from wave_search.commands.render.text import (
 )
 from wave_search.errors import UsageError
 from wave_search.reports import IndexReport, Skipped, SlowFile
-from wave_search.types import Hit, Modality
+from wave_search.types import Hit, ListedFile, Modality
 
 HIT = Hit(
     rank=1,
@@ -117,11 +119,58 @@ def test_a_line_for_a_pipe_has_six_fields_whatever_the_name() -> None:
     assert line.split("\t") == ["1", "4.50", "0.9877", "audio", "0:00.0-0:05.0", "/media/a\\tb\\nc.wav"]
 
 
-def test_paths_are_listed_once_in_the_order_of_the_hits() -> None:
-    names = ["/b", "/a", "/b", "/new\nline", os.fsdecode(b"/\xff"), "/a"]
-    fit, unfit = distinct_paths(hit(path=Path(name)) for name in names)
+def test_paths_that_do_not_fit_on_a_line_are_told_apart() -> None:
+    names = ["/b", "/a", "/new\nline", os.fsdecode(b"/\xff")]
+    fit, unfit = fitting_paths(map(Path, names))
     assert fit == [b"/b", b"/a", b"/\xff"]
     assert unfit == [Path("/new\nline")]
+
+
+HALF = ListedFile(
+    path=Path("/media/half\n.mp4"),
+    status="damaged",
+    cause="damaged: 4.4 of 9.6 s",
+    remedy="Copy it again.",
+    gone=True,
+    kind="video",
+    duration_s=4.4,
+    size_bytes=2048,
+    columns={"tag": "dog", "fps": 30000 / 1001, "cause": "x"},
+)
+
+
+def test_a_listed_file_has_exactly_the_documented_keys() -> None:
+    assert json.loads(to_json(listed_record(HALF))) == {
+        "path": "/media/half\n.mp4",
+        "status": "damaged",
+        "cause": "damaged: 4.4 of 9.6 s",
+        "remedy": "Copy it again.",
+        "gone": True,
+        "kind": "video",
+        "duration_s": 4.4,
+        "size_bytes": 2048,
+        "tag": "dog",
+        "fps": 30000 / 1001,
+    }
+
+
+def test_a_listed_file_is_one_line_of_fields() -> None:
+    half = "damaged, gone\tvideo\t0:04.4\t2048\t/media/half\\n.mp4\tdamaged: 4.4 of 9.6 s\tdog\t29.97003\tx"
+    assert listed_line(HALF) == half
+    empty = ListedFile(Path("/a"), "indexed", "", "", gone=False, kind="image", duration_s=None, size_bytes=1)
+    assert listed_line(empty) == "indexed\timage\t-\t1\t/a\t-"
+
+
+@pytest.mark.parametrize(
+    ("counts", "sentence"),
+    [
+        ({"indexed": 1}, "1 file: 1 indexed"),
+        ({"skipped": 2, "indexed": 1000, "gone": 3}, "1,002 files: 1,000 indexed, 2 skipped; 3 gone"),
+        ({"damaged": 1, "gone": 0}, "1 file: 1 damaged"),
+    ],
+)
+def test_a_list_ends_with_its_numbers(counts: dict[str, int], sentence: str) -> None:
+    assert listed_sentence(counts) == sentence
 
 
 REPORT = IndexReport(
@@ -163,7 +212,9 @@ def test_a_skipped_file_is_one_line_with_cause_and_remedy() -> None:
 def test_the_report_survives_json() -> None:
     record = json.loads(to_json(report_record(REPORT)))
     assert record["segments"] == {"audio": 5, "video": 2, "image": 0}
-    assert record["skipped"] == [{"path": "/media/bad\x1b.mp4", "cause": "no moov atom", "remedy": "Copy it again."}]
+    assert record["skipped"] == [
+        {"path": "/media/bad\x1b.mp4", "cause": "no moov atom", "remedy": "Copy it again.", "known": False}
+    ]
     assert record["not_media"] == {".pdf": 1200, "": 3, ".x\x1b": 1}
     assert record["interrupted"] is False
 

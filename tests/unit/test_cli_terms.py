@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import wave_search as ws
-from wave_search.commands.terms import read, weighted
+from wave_search.commands.terms import read, split, weighted
 from wave_search.errors import UsageError
 
 if TYPE_CHECKING:
@@ -48,6 +48,22 @@ def test_a_file_of_such_a_name_is_meant_before_a_weight(tmp_path: Path) -> None:
     assert weighted(str(real), is_path=True) == (str(real), None)
     assert weighted(f"{real}^3", is_path=True) == (str(real), 3.0)
     assert weighted(str(real)) == (str(tmp_path / "a.wav"), 2.0)
+
+
+def test_words_are_one_text_and_media_files_are_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bark").write_bytes(b"RIFF\0\0\0\0WAVEfmt ")
+    (tmp_path / "dog").write_text("not media")
+    (tmp_path / "cat.wav").mkdir()
+    typed = ["a", "dog", "./bark", "cat.wav", "clip.mp4@12-20^2", "at", "me@home", "bark^0.5", "@", "", "."]
+    assert split(typed) == (["a dog cat.wav at me@home @  ."], ["./bark", "clip.mp4@12-20^2", "bark^0.5"])
+    assert split([]) == ([], [])
+
+
+def test_a_mistyped_file_does_not_become_a_text(tmp_path: Path) -> None:
+    texts, files = split(["barking", str(tmp_path / "brak.wav")])
+    with pytest.raises(UsageError, match=r"brak\.wav: no such file"):
+        ws.SearchRequest.build(**read({"text": texts, "similar": files}, {}, None))
 
 
 def test_what_is_typed_becomes_parts() -> None:

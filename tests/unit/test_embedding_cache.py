@@ -123,6 +123,13 @@ def test_what_is_no_cache_is_an_error(tmp_path: Path, work: str, damage: str) ->
     assert embedding_cache.damage(path)
 
 
+def test_a_journal_that_is_empty_still_is_no_trap(tmp_path: Path) -> None:
+    cache = made(tmp_path / "file")
+    cache.put([(A, VECTOR)])
+    (tmp_path / "file-journal").touch()
+    assert set(cache.get([A])) == {A}
+
+
 def test_a_place_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(CacheError, match=r"Not a directory|File exists"):

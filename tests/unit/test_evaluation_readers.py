@@ -14,6 +14,7 @@ from pyarrow import parquet
 from wave_search.errors import DatasetError
 from wave_search.evaluation.datasets.dataset import Dataset, Item
 from wave_search.evaluation.datasets.layouts import read_dataset
+from wave_search.evaluation.datasets.rows import read_rows
 from wave_search.evaluation.datasets.tasks import QuestionMapping, Side, TableMapping
 from wave_search.finetune import data
 from wave_search.types import MediaRef, Modality
@@ -54,6 +55,41 @@ def json_lines(path: Path, *rows: object) -> None:
 
 def faults(dataset: Dataset) -> list[str]:
     return [f"{row.place.path.name}, {row.place}: {row.cause}" for row in dataset.bad_rows]
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        pyarrow.array([0, 253_402_300_800_000_000, 0], pyarrow.timestamp("us")),
+        pyarrow.array([0, -62_135_596_800_000_001, 0], pyarrow.timestamp("us")),
+        pyarrow.array([0, 2**40, 0], pyarrow.timestamp("s", tz="America/New_York")),
+        pyarrow.array([0, 2**62, 0], pyarrow.duration("s")),
+    ],
+)
+def test_a_row_of_parquet_that_python_cannot_represent_is_reported(tmp_path: Path, times: pyarrow.Array) -> None:
+    parquet.write_table(pyarrow.table({"n": [1, 2, 3], "time": times}), tmp_path / "x.parquet")
+    first, bad, last = read_rows(tmp_path / "x.parquet")
+    assert (first.fields["n"], last.fields["n"]) == (1, 3)
+    assert str(bad.place) == "entry 2"
+    assert "out of range" in bad.cause
+
+
+@pytest.mark.parametrize(
+    ("value", "cause"), [("9" * 4301, "a number of more than 4,300 digits"), ("[" * 100_000, "nested too deeply")]
+)
+def test_json_that_python_cannot_read_is_named_by_its_line(tmp_path: Path, value: str, cause: str) -> None:
+    (tmp_path / "x.jsonl").write_text(f'{{"n": 1}}\n{{"n": {value}}}\n{{"n": 3}}\n')
+    first, bad, last = read_rows(tmp_path / "x.jsonl")
+    assert (first.fields["n"], bad.place.line, bad.cause, last.fields["n"]) == (1, 2, f"not JSON ({cause})", 3)
+    (tmp_path / "x.json").write_text(f'[{{"n": 1}},\n{{"n": {value}}}]')
+    with pytest.raises(DatasetError, match=f"line 2: {cause}"):
+        list(read_rows(tmp_path / "x.json"))
+
+
+def test_a_cell_may_be_long(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text(f"a,b\n1,{'x' * 200_000}\n")
+    (row,) = read_rows(tmp_path / "x.csv")
+    assert row.fields["b"] == "x" * 200_000
 
 
 def test_beir_with_texts(folder: Path) -> None:

@@ -32,9 +32,23 @@ SEEN = Hit(
     segments=2,
     columns={"fps": 25.0, "tags": ["x", "y"]},
 )
-HEARD = replace(SEEN, rank=2, modality=Modality.AUDIO, path=Path("/media/new\nline.wav"), start_s=0.5, columns={})
+HEARD = replace(
+    SEEN,
+    rank=2,
+    modality=Modality.AUDIO,
+    path=Path("/media/new\nline.wav"),
+    start_s=0.5,
+    columns={"sample_rate_hz": 8000},
+)
 PICTURE = replace(
-    HEARD, modality=Modality.IMAGE, start_s=None, stop_s=None, duration_s=None, peak_start_s=None, peak_stop_s=None
+    HEARD,
+    columns={},
+    modality=Modality.IMAGE,
+    start_s=None,
+    stop_s=None,
+    duration_s=None,
+    peak_start_s=None,
+    peak_stop_s=None,
 )
 WORDS = replace(PICTURE, modality=Modality.TEXT, text="words")
 
@@ -52,11 +66,11 @@ def test_a_table_keeps_paths_byte_for_byte() -> None:
 
 
 def test_what_a_spreadsheet_takes_for_a_formula_is_text() -> None:
-    cells = {"a": "=1+1", "b": "@x", "c": ["-y", "z"], "d": -1.5, "e": "a=b", "f": "\t=1", "g": "+"}
+    cells = {"a": "=1+1", "b": "@x", "c": ["-y", "z"], "d": -1.5, "e": "a=b", "f": "\t=1", "g": "+", "h": "\uff1d1"}
     (row,) = csv.DictReader(
         io.StringIO(written(".csv", replace(SEEN, columns=cells, score=-0.25)).decode("utf-8", "ignore"))
     )
-    assert [row[name] for name in "abcdefg"] == ["'=1+1", "'@x", "'-y, z", "-1.5", "a=b", "'\t=1", "'+"]
+    assert [row[name] for name in "abcdefgh"] == ["'=1+1", "'@x", "'-y, z", "-1.5", "a=b", "'\t=1", "'+", "'\uff1d1"]
     assert row["score"] == "-0.25"
     header = written(".csv", replace(SEEN, columns={"=1+1": 2})).splitlines()[0]
     assert header.endswith(b",'=1+1"), "names of imported columns are texts from a table, too"
@@ -109,7 +123,9 @@ def test_a_timeline_has_ranges_references_and_markers() -> None:
         (29.970028, "00:01:00;02", 30_000 / 1001, 1800),  # the first minute drops two numbers
         (59.94, None, 60_000 / 1001, 0),
         (24.0, "99:99:99:99", 24, 0),
-        (13.37, "01:00:00:00", 1000, 0),
+        (15, None, 15, 0),
+        (29.41, "01:00:00:00", 30_000 / 1001, 108_000),  # a telephone's, variable
+        (13.37, None, 24_000 / 1001, 0),
     ],
 )
 def test_rates_are_standard_ones_and_times_those_of_the_source(
@@ -120,6 +136,14 @@ def test_rates_are_standard_ones_and_times_those_of_the_source(
     assert clip.source_range.start_time == otio.opentime.RationalTime(begin + round(10 * rate), rate)
     assert clip.media_reference.available_range.start_time == otio.opentime.RationalTime(begin, rate)
     assert clip.source_range.start_time.rate == pytest.approx(rate, abs=1e-9)
+
+
+@pytest.mark.parametrize(("timecode", "begin"), [(None, 0), ("10:00:00.500020", 48_000 * 36_000 + 24_001)])
+def test_times_of_sound_alone_count_samples_since_midnight(timecode: str | None, begin: int) -> None:
+    hit = replace(HEARD, start_s=0.5, columns={"fps": None, "sample_rate_hz": 48_000, "timecode": timecode})
+    ((clip,),) = otio.adapters.read_from_string(written(".otio", hit).decode(), "otio_json").tracks
+    assert clip.source_range.start_time == otio.opentime.RationalTime(begin + 24_000, 48_000)
+    assert clip.media_reference.available_range.start_time == otio.opentime.RationalTime(begin, 48_000)
 
 
 def test_the_sound_of_a_video_has_the_same_clock_as_its_picture() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import wave_search as ws
 from wave_search.ann.faiss_setup import check_faiss
 from wave_search.errors import WaveSearchError
 
@@ -32,6 +33,8 @@ def test_two_are_refused_with_a_remedy(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(WaveSearchError, match="faiss-cpu and faiss-gpu-cu12 are installed together") as refusal:
         check_faiss()
     assert "pip uninstall faiss-cpu faiss-gpu-cu12" in refusal.value.remedy
+    with pytest.raises(WaveSearchError, match="are installed together"):
+        ws.create(tmp_path / "index", "wave-tiny")
 
 
 def test_none_is_refused_with_a_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

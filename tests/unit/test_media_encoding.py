@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import random
 
 import pytest
 
-from wave_search.media.encoding import EncodingError, detect_encoding
+from wave_search.media import encoding as detection
+from wave_search.media.encoding import EncodingError
 
 GERMAN = "Über den Bäumen fällt der Schnee, und die Größe der Straße überrascht."
 FRENCH = "Il a déjà été à la forêt, où les élèves reçoivent une leçon."
@@ -30,6 +32,10 @@ JAPANESE = (
 CHINESE = "狗在院子里叫。公鸡每天早上打鸣,雨落在屋顶上。镜头从山上俯瞰城市,人们在车站等火车。"
 TAIWANESE = "狗在院子裡叫。公雞每天早上打鳴，雨落在屋頂上。鏡頭從山上俯瞰城市，人們在車站等火車。"
 KOREAN = "개가 마당에서 짖는다. 수탉은 매일 아침 울고 비가 지붕에 내린다. 카메라는 산 위에서 도시를 찍는다."
+
+
+def detect_encoding(data: bytes) -> str:
+    return detection.detect_encoding(io.BytesIO(data))
 
 
 @pytest.mark.parametrize(
@@ -72,12 +78,36 @@ def test_letters_on_which_the_likely_encodings_agree_are_certain(word: str) -> N
         ("собака".encode("koi8-r"), ""),  # too short
         (GERMAN.encode("utf-8")[:-8] + b"\xff" + GERMAN.encode("latin-1"), ""),
         ("犬".encode("shift-jis"), ""),
+        ("下雨了".encode("utf-16-le"), "utf-16-le"),  # also UTF-8, with a control character
+        ("niño".encode("mac-roman"), "mac-roman"),
+        ("개가 짖는다".encode("euc-kr"), "cp949"),
     ],
 )
 def test_doubtful_texts_are_refused_with_the_likely_encoding(data: bytes, named: str) -> None:
     with pytest.raises(EncodingError, match=rf"not text in UTF-8(; perhaps in .*{named})?") as raised:
         detect_encoding(data)
     assert "iconv" in raised.value.remedy
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("before", ["a", "ab"])
+def test_a_sample_does_not_end_within_a_character(encoding: str, before: str) -> None:
+    data = f"{before} {GERMAN} {chr(0x1F436)}\n".encode(encoding) * 1000
+    assert detect_encoding(data).replace("_", "-") == encoding
+
+
+@pytest.mark.parametrize("before", ["a", "ab"])
+def test_emoji_are_not_read_in_the_other_byte_order(before: str) -> None:
+    """There, they are Chinese characters."""
+    dogs = before + chr(0x1F436) * 20_000
+    assert detect_encoding(dogs.encode("utf-16-le")) == "utf_16_le"
+    with pytest.raises(EncodingError, match="utf-16-be"):
+        detect_encoding(dogs.encode("utf-16-be"))
+
+
+def test_a_borrowed_word_does_not_hide_the_language() -> None:
+    text = "Übung für Mädchen: schöne Grüße aus dem Café"
+    assert text.encode("cp1252").decode(detect_encoding(text.encode("cp1252"))) == text
 
 
 def test_a_few_foreign_words_do_not_hide_the_language() -> None:

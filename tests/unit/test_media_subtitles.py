@@ -8,7 +8,6 @@ import pytest
 
 from wave_search.media.subtitles import Cue, group_cues, parse_cues
 from wave_search.media.text import MAX_CHARACTERS
-from wave_search.types import Span
 
 ASS = """[Script Info]
 ScriptType: v4.00+
@@ -23,7 +22,7 @@ Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
 
 
 def cues(text: str, container: str) -> list[tuple[float, float, str]]:
-    return [(cue.span.start_s, cue.span.stop_s, cue.text) for cue in parse_cues(text, container)]
+    return [(cue.start_s, cue.stop_s, cue.text) for cue in parse_cues(text, container)]
 
 
 @pytest.mark.parametrize(
@@ -110,6 +109,16 @@ def test_rolling_captions_yield_each_line_once_at_its_first_time() -> None:
     assert [cue[2] for cue in cues(as_subrip, "srt")] == [cue[2] for cue in expected]
 
 
+def test_only_whole_lines_are_repeats() -> None:
+    text = "00:01.000 --> 00:02.000\nthe dogs\n\n00:02.000 --> 00:03.000\nthe dog\nthe dogs\n"
+    assert cues(text, "srt") == [(1.0, 2.0, "the dogs"), (2.0, 3.0, "the dog\nthe dogs")]
+
+
+def test_a_number_at_the_end_of_a_webvtt_cue_is_text() -> None:
+    text = "WEBVTT\n\n1\n00:01.000 --> 00:02.000\nthe answer:\n42\n\n2\n00:03.000 --> 00:04.000\n\nno text\n"
+    assert cues(text, "vtt") == [(1.0, 2.0, "the answer:\n42")]
+
+
 def test_sbv() -> None:
     text = "0:00:01.000,0:00:03.500\nHello\n[Music]\n\n0:00:04.000,0:00:05.000\nat 1:00,\n2:00\n"
     assert cues(text, "sbv") == [(1.0, 3.5, "Hello\n[Music]"), (4.0, 5.0, "at 1:00,\n2:00")]
@@ -154,16 +163,16 @@ def test_text_without_times_is_none(container: str) -> None:
 
 
 def test_cues_are_joined_by_windows() -> None:
-    found = [Cue(Span(start, start + 3), f"at {start}") for start in (0.0, 4.0, 9.0, 12.0, 35.0)]
+    found = [Cue(start, start + 3, f"at {start}") for start in (0.0, 4.0, 9.0, 12.0, 35.0)]
     assert list(group_cues(found, 10.0)) == [
-        Cue(Span(0.0, 12.0), "at 0.0\nat 4.0\nat 9.0"),
-        Cue(Span(12.0, 15.0), "at 12.0"),
-        Cue(Span(35.0, 38.0), "at 35.0"),
+        Cue(0.0, 12.0, "at 0.0\nat 4.0\nat 9.0"),
+        Cue(12.0, 15.0, "at 12.0"),
+        Cue(35.0, 38.0, "at 35.0"),
     ]
 
 
 def test_joined_cues_stay_short() -> None:
-    found = [Cue(Span(number, number + 1), "x" * 300) for number in range(8)] + [Cue(Span(8, 9), "y" * 1500)]
+    found = [Cue(number, number + 1, "x" * 300) for number in range(8)] + [Cue(8, 9, "y" * 1500)]
     joined = list(group_cues(found, 10.0))
     assert max(len(cue.text) for cue in joined) <= MAX_CHARACTERS
     assert sum(cue.text.count("x") for cue in joined) == 2400

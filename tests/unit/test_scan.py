@@ -12,13 +12,12 @@ from wave_search.errors import UsageError
 from wave_search.indexer.scan import (
     Area,
     Scan,
+    follow,
     is_under,
     join_roots,
-    leads_into,
     outermost,
     resolve,
     scan,
-    unfollowed_link,
 )
 
 
@@ -98,7 +97,7 @@ def test_links_in_folders_are_not_followed(tmp_path: Path) -> None:
     seen = scanned(tmp_path, library)
     assert names(seen, library) == ["real.wav", "sub/x.wav"]
     areas = [Area(os.fsencode(library.resolve()), True)]
-    told = {os.path.basename(link).decode(): unfollowed_link(link, areas) for link in seen.links}  # noqa: PTH119
+    told = {os.path.basename(link).decode(): follow(link, areas).skipped for link in seen.links}  # noqa: PTH119
     causes = {name: skipped.cause.partition(";")[0] for name, skipped in told.items() if skipped}
     elsewhere_cause, nowhere_cause = "a symbolic link to another place", "a link to a file that does not exist"
     assert causes == {
@@ -108,7 +107,7 @@ def test_links_in_folders_are_not_followed(tmp_path: Path) -> None:
         "self.mp4": nowhere_cause,
     }
     assert str(elsewhere / "song.wav") in told["song.wav"].remedy  # type: ignore[union-attr]
-    inside = {os.path.basename(link).decode() for link in seen.links if leads_into(link, areas)}  # noqa: PTH119
+    inside = {os.path.basename(link).decode() for link in seen.links if follow(link, areas).is_indexed}  # noqa: PTH119
     assert inside == {"loop", "inside.wav"}
 
 

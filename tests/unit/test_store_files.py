@@ -14,6 +14,7 @@ import pytest
 
 from tests.unit.test_store_manifest import STATE
 from wave_search.errors import IndexCorruptError, IndexLockedError, IndexNotFoundError, IndexStateError
+from wave_search.files import digest
 from wave_search.store import ChecksumsRef, CodebookRef, LocalFiles, Manifest, ShardRef, checksums, manifest, tables
 from wave_search.store.cleanup import cleanup, foreign_files, unreferenced_files, unused_shards
 from wave_search.store.files import FileInfo, FileStore, read_error, size_bytes
@@ -88,6 +89,9 @@ class MemoryFiles:
         self._locked = True
         yield
         self._locked = False
+
+    def writer(self) -> str | None:
+        return "a test" if self._locked else None
 
 
 class TablesSpy:
@@ -270,6 +274,10 @@ def test_a_list_that_was_changed_is_damage_and_one_that_is_missing_can_be_accept
     assert checksums.compare(memory, newest) == checksums.Listing({}, ())
     with pytest.raises(IndexCorruptError, match="damaged"):
         checksums.read(memory, ChecksumsRef(2, "another digest"))
+    nested = b'{"x": ' + b"[" * 100_000
+    memory.put(checksums.name_of(3), nested)
+    with pytest.raises(IndexCorruptError, match=r"checksums/000000000003\.json is damaged"):
+        checksums.read(memory, ChecksumsRef(3, digest(nested)))
 
 
 @pytest.mark.parametrize("name", ["checksums/000000000001.json", "lance/files.lance/data/1.lance"])

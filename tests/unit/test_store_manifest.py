@@ -183,6 +183,7 @@ SHARD = json.loads(manifest.encode(STATE))["shards"][0]
         ({"next_segment_id": True}, "next_segment_id: expected `int`, got `bool`"),
         ({"shards": [SHARD, {**SHARD, "key": {}}]}, "shards[1].key: object missing required field `modality`"),
         ({"shards": [{**SHARD, "key": {"modality": "text", "instruction": "x"}}]}, "shards[0].key: text is embedded"),
+        ({"shards": [{**SHARD, "name": "../audio"}]}, "'../audio' is not the name of a shard"),
         ({"columns": 3}, "columns: expected `array`, got `int`"),
         ({"columns": [{"name": "a", "type": "colour"}]}, "columns[0].type: invalid enum value 'colour'"),
         ({"features": "sparse"}, "features: expected `array`, got `str`"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from wave_search.files import open_regular
+from wave_search.files import check_holes, open_regular
 from wave_search.store.shards import damaged, read_errors
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def map_array(
     """
     size_bytes = math.prod(shape) * np.dtype(dtype).itemsize
     with read_errors(folder, name), open_regular(folder / name) as file:
+        check_holes(file, folder / name)
         found_bytes = file.seek(0, 2)
         if found_bytes != size_bytes or not size_bytes:
             raise damaged(folder, f"{name} has {found_bytes} bytes, not {size_bytes}")

@@ -14,6 +14,8 @@ from wave_search.errors import IndexCorruptError
 from wave_search.store import check_shard
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -25,7 +27,13 @@ _MIN_NEW_SHARE = 0.2
 
 
 def refresh_shards(
-    writer: Writer, key: PartitionKey, min_shard_rows: int, recall: float | None = None, *, compact: bool = False
+    writer: Writer,
+    key: PartitionKey,
+    min_shard_rows: int,
+    recall: float | None = None,
+    *,
+    compact: bool = False,
+    building: Callable[[], None] = lambda: None,
 ) -> Snapshot:
     """Build the missing, damaged or outgrown shards of a partition, and publish them in one commit.
 
@@ -39,6 +47,7 @@ def refresh_shards(
         min_shard_rows: minimum number of segments in no shard that triggers a new one.
         recall: target recall@10; None for the previous target, or 0.95 if there is none.
         compact: also read all files to find damage, merge small shards, and drop deleted segments.
+        building: called before something that takes time, if there is anything to build or to measure.
 
     Raises:
         IndexStateError: the disk is full or read-only, or a file cannot be read at the moment; nothing is rebuilt then.
@@ -54,6 +63,7 @@ def refresh_shards(
     is_as_planned = not todo.build and len(todo.keep) == len(snapshot.shards(key))
     if is_as_planned and not tuning.is_due(snapshot, key, int(covered(ids, todo.keep).sum()), target):
         return snapshot
+    building()
     if codebook is None:
         codebook = _train(writer, key, ids)
     shards = _build(writer, key, codebook, ids, todo)

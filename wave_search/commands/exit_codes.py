@@ -7,8 +7,7 @@ import os
 import shlex
 import signal
 import sys
-import threading
-from contextlib import suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,12 +15,15 @@ from wave_search.commands.render.text import printable
 from wave_search.errors import ModelDownloadError, UsageError, WaveSearchError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from types import FrameType
 
     from wave_search.commands.render.terminal import Terminal
 
 DONE, FAILED, USAGE, PARTLY, NO_RESULT = 0, 1, 2, 3, 4
 INTERRUPTED = 130
+_SIGNALLED = 128
+"""Added to the number of the signal that ended a program, by shells and for SIGINT in INTERRUPTED."""
 READER_GONE = 141
 """128 + SIGPIPE: what a shell reports for the left side of `program | head`."""
 
@@ -68,25 +70,50 @@ def reported(command: Callable[..., int]) -> Callable[..., None]:
 
         if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # see wave_search.__main__
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        try:
-            code = command(ctx, **options)
-        except StdoutClosedError:
-            code = READER_GONE
-        except KeyboardInterrupt:
-            terminal_of(ctx).error("interrupted")
-            code = INTERRUPTED
-        except Exception as error:
-            if ctx.obj.traceback:
-                raise
-            code = _explain(terminal_of(ctx), error)
-        if _is_left_behind():
-            for stream in (sys.stdout, sys.stderr):
-                with suppress(OSError, AttributeError):  # AttributeError: the shell has closed it
-                    stream.flush()
-            os._exit(code)
+        with _ending_like_ctrl_c() as ended_by:
+            try:
+                code = command(ctx, **options)
+            except StdoutClosedError:
+                code = READER_GONE
+            except KeyboardInterrupt:
+                terminal_of(ctx).error("interrupted")
+                code = INTERRUPTED
+            except Exception as error:
+                if ctx.obj.traceback:
+                    raise
+                code = _explain(terminal_of(ctx), error)
+        if ended_by and code == INTERRUPTED:
+            code = _SIGNALLED + ended_by[0]
         sys.exit(code)
 
     return run
+
+
+@contextmanager
+def _ending_like_ctrl_c() -> Iterator[list[int]]:
+    """Let SIGTERM and SIGHUP do what Ctrl-C does at that moment, once; yields the signal that came, if any."""
+    ended_by: list[int] = []
+    terminals = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]  # false for one that is gone
+
+    def end(number: int, frame: FrameType | None) -> None:
+        if ended_by:  # a closed terminal is reported by the kernel and again by the shell
+            return
+        ended_by.append(number)
+        if number == signal.SIGHUP:
+            for descriptor in terminals:  # writing there would be an error
+                os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+        ctrl_c = signal.getsignal(signal.SIGINT)
+        (ctrl_c if callable(ctrl_c) else signal.default_int_handler)(number, frame)
+
+    # What is ignored stays so, as under nohup.
+    taken = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL]
+    for number in taken:
+        signal.signal(number, end)
+    try:
+        yield ended_by
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _command_with(*options: str) -> str:
@@ -94,12 +121,6 @@ def _command_with(*options: str) -> str:
     given = sys.argv[1:]
     end = given.index("--") if "--" in given else len(given)
     return shlex.join(["wave-search", *given[:end], *options, *given[end:]])
-
-
-def _is_left_behind() -> bool:
-    """Return whether a condition still runs that cannot be interrupted: the interpreter would not end cleanly."""
-    sql_filter = sys.modules.get("wave_search.store.sql_filter")
-    return sql_filter is not None and any(one.name == sql_filter.THREAD_NAME for one in threading.enumerate())
 
 
 def _explain(terminal: Terminal, error: Exception) -> int:

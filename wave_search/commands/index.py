@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -66,6 +66,10 @@ def index(
         list[str] | None, typer.Option(metavar="GLOB", help="Exclude matching files; repeatable.")
     ] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Retry files that were skipped in earlier runs.")] = False,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Also list files that earlier runs skipped, and exit with 3 because of them."),
+    ] = False,
     min_shard_rows: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Minimum number of unindexed segments for an IVF-PQ shard.")
     ] = None,
@@ -84,10 +88,20 @@ def index(
     quiet: Quiet = False,
 ) -> int:
     """Index folders and files, or update the index."""
+    from wave_search.index import check_add
+
     terminal = terminal_of(ctx, quiet)
-    max_duration_s = None if max_duration is None else _seconds(max_duration)
+    options: dict[str, Any] = {
+        "instructions": [words(text) for text in instruction or ()],
+        "exclude": exclude or (),
+        "retry": retry,
+        "min_shard_rows": min_shard_rows or ws.MIN_SHARD_ROWS,
+        "recall": recall,
+        "max_duration_s": None if max_duration is None else _seconds(max_duration),
+    }
+    check_add(**options)  # before a mistake leaves an empty index
     if report:
-        report.touch()  # fail before hours of work rather than after
+        report.open("a").close()  # fail before hours of work rather than after
     with (
         terminal.progress() as progress,
         _opened_or_created(
@@ -107,12 +121,7 @@ def index(
         try:
             done = it.add(
                 paths,
-                instructions=[words(text) for text in instruction or ()],
-                exclude=exclude or (),
-                retry=retry,
-                min_shard_rows=min_shard_rows or ws.MIN_SHARD_ROWS,
-                recall=recall,
-                max_duration_s=max_duration_s,
+                **options,
                 warn=lambda slow: terminal.warning(slow_line(slow)),
                 progress=progress,
             )
@@ -123,11 +132,11 @@ def index(
         report.write_text(f"{record}\n", encoding="ascii")
     if json:
         terminal.lines([record])
-    terminal.report(done)
+    terminal.report(done, strict=strict)
     if done.interrupted:
         terminal.error(f"interrupted: completed work is kept in {printable(index)}. Run the same command to resume")
         return INTERRUPTED
-    return PARTLY if done.skipped or done.unreachable else DONE
+    return PARTLY if done.unreachable or any(strict or not one.known for one in done.skipped) else DONE
 
 
 def _seconds(text: str) -> float:

@@ -46,9 +46,9 @@ def import_(
     columns = ", ".join(f"{printable(name)} ({column})" for name, column in done.columns.items()) or "no column"
     terminal.message(f"{columns} for {counted(done.files, 'file')}")
     if done.malformed:
-        terminal.warning(f"{counted(len(done.malformed), 'row is', 'rows are')} left out: {_some(done.malformed)}")
+        terminal.warning(f"{counted(done.malformed_rows, 'row is', 'rows are')} left out: {_some(done.malformed)}")
     if done.unknown:
-        count = counted(len(done.unknown), "path is", "paths are")
+        count = counted(done.unknown_rows, "path is", "paths are")
         terminal.warning(f"{count} not in the index: {_some(done.unknown)}")
     return PARTLY if done.malformed or done.unknown else DONE
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 import wave_search as ws
-from wave_search.commands import last_hits, results, terms
+from wave_search.commands import last_hits, listing, results, terms
 from wave_search.commands.exit_codes import DONE, NO_RESULT, reported, terminal_of
 from wave_search.commands.options import DEFAULT_INDEX, Device, Dtype, IndexDir, IndexModel, Quantization, Quiet, words
 from wave_search.commands.render.text import skipped_line
@@ -13,17 +13,20 @@ from wave_search.errors import UsageError
 from wave_search.types import Target
 
 EPILOG = (
+    "Words are one text, and media files among them are used as by --similar; `search` is the same command. "
     "The options from --text to --not-similar can be combined and repeated. A FILE may have a range in seconds, "
     "clip.mp4@12.5-20, and every term a weight, 'rain^0.5' (default: 1, and 0.5 for --not-...). "
+    "With --where alone, files are listed, as by wave-search list. "
     "Results are ordered by z; with several terms, z is high only for segments that match all of them. "
     "Output: a table on a terminal, otherwise tab-separated rank, z, score, modality, time, path. "
-    "Example:  wave-search query --audio dog.wav --target video -k 5"
+    "Examples:  wave-search query a dog barking; wave-search query --audio dog.wav --target video -k 5"
 )
 
 
 @reported
 def query(
     ctx: typer.Context,
+    anything: terms.Anything = None,
     *,
     text: terms.Text = None,
     audio: terms.Audio = None,
@@ -49,7 +52,7 @@ def query(
     target: Annotated[
         Target, typer.Option(help="Modality of the results; video is the visual track alone, av both tracks.")
     ] = "any",
-    k: Annotated[int, typer.Option("-k", min=1, metavar="N", help="Maximum number of results.")] = 10,
+    k: Annotated[int, typer.Option("-k", "-n", "--limit", min=1, metavar="N", help="Maximum number of results.")] = 10,
     min_z: Annotated[
         float | None, typer.Option(metavar="Z", help="Minimum z: standard deviations above unrelated segments.")
     ] = None,
@@ -71,12 +74,29 @@ def query(
     quiet: Quiet = False,
 ) -> int:
     """Search by text, audio, video, images and earlier results."""
-    if json and paths:
-        raise UsageError("--json and --paths cannot be combined")
-    wanted = {"text": text, "audio": audio, "video": video, "image": image, "av": av}
+    results.check_output(json=json, paths=paths)
+    texts, files = terms.split(anything or ())
+    wanted = {"text": [*texts, *(text or ())], "audio": audio, "video": video, "image": image, "av": av}
     avoided = {"text": not_text, "audio": not_audio, "video": not_video, "image": not_image, "av": not_av}
-    wanted |= {"like": like, "similar": similar}
+    wanted |= {"like": like, "similar": [*files, *(similar or ())]}
     avoided |= {"like": not_like, "similar": not_similar}
+    if where is not None and not any((*wanted.values(), *avoided.values())):
+        _check_unused(
+            {
+                "--instruction": instruction is not None,
+                "--rerank": rerank is not None,
+                "--target": target != "any",
+                "--min-z": min_z is not None,
+                "--segments": segments,
+                "--per-file": per_file is not None,
+                "--dedupe": dedupe is not None,
+                "--open": open,
+                "--export": export is not None,
+            }
+        )
+        with ws.open(index) as opened:
+            listed = opened.files(where, columns=results.names(columns), where_timeout_s=where_timeout)
+            return listing.show(terminal_of(ctx, quiet), listed, k, json=json, paths=paths)
     instruction = words(instruction) if instruction is not None else None
     said = results.names(columns)
     exported = results.columns_for(export)
@@ -119,6 +139,13 @@ def query(
     if open:
         results.open_hit(hits[0])
     return DONE
+
+
+def _check_unused(given: dict[str, bool]) -> None:
+    """Check that no option is given that only a search can do. Raises UsageError."""
+    for option, is_given in given.items():
+        if is_given:
+            raise UsageError(f"{option} needs something to search for", "Add a term, such as --text 'a dog'.")
 
 
 def _coverage(info: "ws.IndexInfo", instruction: str, target: Target) -> float:

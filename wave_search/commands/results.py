@@ -12,8 +12,8 @@ import typer
 
 from wave_search.commands.render import export as exporting
 from wave_search.commands.render.records import hit_record, to_json
-from wave_search.commands.render.text import distinct_paths, hit_line, printable
-from wave_search.errors import WaveSearchError
+from wave_search.commands.render.text import hit_line
+from wave_search.errors import UsageError, WaveSearchError
 from wave_search.files import write_atomic
 from wave_search.types import Hit
 
@@ -66,6 +66,12 @@ def write(export: Path, hits: Sequence[Hit]) -> None:
     write_atomic(export, exporting.format_of(export).write(hits))
 
 
+def check_output(*, json: bool, paths: bool) -> None:
+    """Check that one form of output is chosen. Raises UsageError."""
+    if json and paths:
+        raise UsageError("--json and --paths cannot be combined")
+
+
 def only(hit: Hit, columns: Iterable[str]) -> Hit:
     """Return the hit with only the given columns."""
     return replace(hit, columns={name: hit.columns[name] for name in columns})
@@ -74,10 +80,7 @@ def only(hit: Hit, columns: Iterable[str]) -> Hit:
 def show(terminal: "Terminal", hits: Sequence[Hit], *, json: bool, paths: bool) -> None:
     """Write hits to stdout."""
     if paths:
-        fit, unfit = distinct_paths(hits)
-        for path in unfit:
-            terminal.warning(f"{printable(path)}: omitted because its name contains a newline; use --json")
-        terminal.write(b"".join(path + b"\n" for path in fit))
+        terminal.paths(dict.fromkeys(hit.path for hit in hits))
     elif json:
         terminal.lines(to_json(hit_record(hit)) for hit in hits)
     elif terminal.results_on_terminal:

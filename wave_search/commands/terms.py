@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,10 +13,17 @@ import typer
 import wave_search as ws
 from wave_search.commands.options import words
 from wave_search.errors import UsageError
+from wave_search.media import looks_like_media
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+Anything = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="WORD|FILE", help="Text to search for; media files are used as by --similar.", show_default=False
+    ),
+]
 Text = Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Text to search for; - reads stdin.")]
 Audio = Annotated[list[str] | None, typer.Option(metavar="FILE", help="Audio of FILE.")]
 Video = Annotated[list[str] | None, typer.Option(metavar="FILE", help="Visual track of FILE, without its audio.")]
@@ -41,6 +49,23 @@ def weighted(typed: str, *, is_path: bool = False) -> tuple[str, float | None]:
     """
     match = None if is_path and os.path.lexists(typed) else _WEIGHTED.fullmatch(typed)
     return (match["item"], float(match["weight"])) if match else (typed, None)
+
+
+def split(typed: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Split what is typed without an option into texts, of which there is at most one, and media files.
+
+    A file is recognised by its content, or by the suffix of its name even if there is no such file: a mistyped name
+    must not become a text.
+    """
+    files = [one for one in typed if _is_media(one)]
+    words = [one for one in typed if one not in files]
+    return [" ".join(words)] if words else [], files
+
+
+def _is_media(typed: str) -> bool:
+    name, _ = weighted(typed, is_path=True)
+    whole, at, _ = name.rpartition("@")
+    return looks_like_media(Path(name)) or (bool(at) and looks_like_media(Path(whole)))
 
 
 def read(

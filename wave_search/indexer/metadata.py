@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import ntpath
-import os
-from contextlib import suppress
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from wave_search.errors import UsageError
-from wave_search.files import composed
 from wave_search.indexer import metadata_file
+from wave_search.indexer.metadata_paths import TablePaths
 from wave_search.reports import MetadataReport
 from wave_search.store import RESERVED, Metadata, MetadataRow, Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from wave_search.store import Column, Snapshot
@@ -41,20 +37,12 @@ def import_metadata(index_dir: Path, file: Path) -> MetadataReport:
     """
     with Writer(index_dir) as writer:
         snapshot = writer.snapshot
-        table = metadata_file.read(file, snapshot.manifest.columns)
+        table = metadata_file.read(file, snapshot.manifest.columns, TablePaths(snapshot).find)
         _check_names([column.name for column in table.columns], snapshot)
-        paths = _Paths(snapshot)
-        values: dict[bytes, Mapping[str, Value]] = {}
-        unknown: dict[str, None] = {}
-        for path, row in table.rows:
-            found = paths.find(path, table.encoding)
-            if found is None:
-                unknown[path] = None
-            else:
-                values[found] = row
-        _write(writer, snapshot.metadata(), table.columns, values)
+        _write(writer, snapshot.metadata(), table.columns, table.values)
     types = {column.name: column.type for column in table.columns}
-    return MetadataReport(types, len(values), tuple(unknown), table.malformed)
+    unknown, malformed = table.unknown, table.malformed
+    return MetadataReport(types, len(table.values), unknown.listed, malformed.listed, unknown.count, malformed.count)
 
 
 def put_columns(index_dir: Path, columns: Sequence[Column], values: Mapping[bytes, Mapping[str, Value]]) -> None:
@@ -136,66 +124,3 @@ def _check_names(names: Sequence[str], snapshot: Snapshot) -> None:
                 f'the columns "{own[name.casefold()]}" and "{name}" differ only in case, which SQL ignores',
                 "Rename one of them.",
             )
-
-
-class _Paths:
-    """Finds indexed files by paths as the programs of several systems write them."""
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._files = snapshot.files()
-        self._roots = [os.fsencode(root) for root in snapshot.manifest.roots]
-        self._bases = [os.getcwdb(), *self._roots, *map(os.path.dirname, self._roots)]  # noqa: PTH109 - bytes
-
-    def find(self, path: str, encoding: str) -> bytes | None:
-        """Return the indexed file that a path in a table refers to, or None.
-
-        Args:
-            path: as in the table; bytes that are not UTF-8 are surrogates.
-            encoding: of the table. The name on disk may be in UTF-8 or, as bytes, in this encoding.
-        """
-        for name in dict.fromkeys(_spellings(path, encoding)):
-            candidates = [*self._absolute(os.path.expanduser(name)), *self._from_windows(name)]  # noqa: PTH111 - bytes
-            found = next(filter(self._is_indexed, candidates), None)
-            if found is None and not all(map(bytes.isascii, candidates)):
-                alike = (self._by_composed.get(composed(candidate)) for candidate in candidates)
-                found = next((file for file in alike if file is not None), None)
-            if found is not None:
-                return found
-        return None
-
-    def _is_indexed(self, path: bytes) -> bool:
-        row = self._files.get(path)
-        return row is not None and row.content_id is not None
-
-    @cached_property
-    def _by_composed(self) -> dict[bytes, bytes]:
-        return {composed(path): path for path in self._files if not path.isascii() and self._is_indexed(path)}
-
-    def _absolute(self, name: bytes) -> Iterator[bytes]:
-        for base in self._bases:
-            joined = os.path.join(base, name)  # noqa: PTH118 - bytes
-            yield os.path.normpath(joined)
-            yield os.path.realpath(joined)  # paths in the index have no symbolic links
-
-    def _from_windows(self, name: bytes) -> Iterator[bytes]:
-        """Yield what a path with backslashes or a drive may be here."""
-        drive, rest = ntpath.splitdrive(name)
-        if not drive and b"\\" not in rest:
-            return
-        parts = rest.replace(b"\\", b"/").strip(b"/").split(b"/")
-        relative = b"/".join(parts)
-        if drive.endswith(b":"):
-            yield b"/mnt/%s/%s" % (drive[:-1].lower(), relative)  # where WSL has the drives
-        yield from self._absolute(relative)
-        for at, part in enumerate(parts[:-1]):
-            for root in self._roots:
-                if part.lower() == os.path.basename(root).lower():  # noqa: PTH119 - bytes
-                    yield os.path.normpath(os.path.join(root, *parts[at + 1 :]))  # noqa: PTH118
-
-
-def _spellings(path: str, encoding: str) -> Iterator[bytes]:
-    yield os.fsencode(path)
-    with suppress(UnicodeError):
-        yield os.fsencode(path).decode(encoding).encode()
-    with suppress(UnicodeError):
-        yield path.encode(encoding)

@@ -1,284 +1,303 @@
-"""Reading of metadata tables, CSV or JSON Lines, into typed columns."""
+"""Reading of metadata tables, CSV or JSON Lines, row by row into typed columns."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-import math
-import os
-import re
-import sys
-import unicodedata
+import shutil
+import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wave_search.errors import UsageError
+from wave_search.indexer.metadata_cells import (
+    MAX_DIGITS,
+    PATH,
+    ColumnTypes,
+    composed,
+    convert,
+    fault,
+    is_unicode,
+)
 from wave_search.media.encoding import EncodingError, detect_encoding
 from wave_search.store import Column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
+    from typing import BinaryIO, TextIO
 
     from wave_search.types import ColumnType, Value
 
-PATH = "path"
-_NUMBER = re.compile(r"[+-]?(0|[1-9]\d*)(\.\d*)?([eE][+-]?\d+)?|[+-]?\.\d+([eE][+-]?\d+)?")
-"""A number with a leading zero is an identifier and stays text."""
-_MAX_NUMBER_CHARS = 1000
-"""Python refuses to convert more than 4,300 digits."""
-_EXACT_TO = 2**53
-"""Larger integers are not exact as floating-point numbers, so they are treated as identifiers, too."""
-_INF = float("inf")
-_BOOLS = {"true": True, "false": False}
+MAX_ROW_CHARS = 10_000_000
+"""A row is in memory as a whole, which may be the rest of a table after a quotation mark that is not closed."""
+MAX_COLUMNS = 10_000
+MAX_LISTED = 1000
+"""Of the rows that are left out, so many are reported in full, the others counted."""
 _DELIMITERS = ",;\t"
-_UTF8 = ("utf-8", "utf-8-sig")
 _WIDE = ("utf-16", "utf-32", "utf_16")
-_SURROGATE = re.compile("[\ud800-\udfff]")
-_HALF = "a text has half of a surrogate pair, which is no character"
+_HEAD_BYTES = 4096
 _FORMS = 'Use a CSV file with a header, or lines of JSON like {"path": "a.wav", "year": 2020}.'
 
 
 @dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows that were left out."""
+
+    listed: tuple[str, ...]
+    """The first `MAX_LISTED`."""
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class MetadataTable:
-    """Values of metadata columns by file."""
+    """Values of metadata columns by indexed file."""
 
     columns: tuple[Column, ...]
-    rows: tuple[tuple[str, Mapping[str, Value]], ...]
-    """Path, as in the table, and values by column, without empty cells."""
-    malformed: tuple[str, ...] = ()
-    """Rows that were left out, as line number and cause."""
-    encoding: str = "utf-8"
-    """Of the table."""
+    values: Mapping[bytes, Mapping[str, Value]]
+    """By indexed file and column, without empty cells."""
+    unknown: Rows
+    """Paths of files that are not indexed."""
+    malformed: Rows
+    """Malformed rows, as line numbers and cause."""
 
 
-_Row = tuple[int, dict[str, Any] | str]
-"""The number of a line, from 1, and its cells by column, or what is wrong with it."""
+class _Row(NamedTuple):
+    first: int
+    """Line in which it begins, from 1."""
+    last: int
+    cells: dict[str, Any]
+    fault: str | None = None
+    """Why it could not be parsed."""
+
+    @property
+    def place(self) -> str:
+        return f"line {self.first}" if self.first == self.last else f"lines {self.first} to {self.last}"
 
 
-def read(file: Path, known: Iterable[Column] = ()) -> MetadataTable:
+class _RowError(Exception):
+    pass
+
+
+def read(file: Path, known: Iterable[Column], find: Callable[[str, str], bytes | None]) -> MetadataTable:
     """Read a CSV or JSON Lines file that has a column "path". The first character decides between the two formats.
+
+    Only the values of indexed files and one row are in memory, independent of the size of the table. The types of
+    columns are inferred from all rows.
 
     Args:
         file: in UTF-8, or in another encoding that is certain. In a table in UTF-8, paths may have other bytes, in JSON
-            as lone surrogates.
+            as lone surrogates. It may be a pipe.
         known: columns of the index. A text column of the index stays text.
+        find: returns the indexed file of a path in the table, None if there is none. Its second argument is the
+            encoding of bytes in paths.
 
     Raises:
         UsageError: it is in neither format or of an uncertain encoding, or all rows are malformed; the message names
             the line.
         OSError: it cannot be read.
     """
-    numbered, encoding = _numbered(file, file.read_bytes())
-    malformed = [(number, row) for number, row in numbered if isinstance(row, str)]
-    good = [(number, row) for number, row in numbered if not isinstance(row, str)]
-    if malformed and not good:
-        number, cause = malformed[0]
-        raise UsageError(f"{file}, line {number}: {cause}", _FORMS)
-    names = tuple(dict.fromkeys(name for _, row in good for name in row if name != PATH))
-    types = {column.name: column.type for column in known}
-    columns = tuple(_column(file, name, [row.get(name) for _, row in good], types.get(name)) for name in names)
-    rows = tuple((row[PATH], _values(row, columns)) for _, row in good)
-    return MetadataTable(columns, rows, tuple(f"line {number}: {cause}" for number, cause in malformed), encoding)
+    with _opened(file) as stream:
+        encoding, of_paths = _encodings(file, stream)
+        types = ColumnTypes()
+        cells: dict[bytes, dict[str, Any]] = {}
+        unknown, malformed = _Report(), _Report()
+        good = 0
+        for row in _rows(file, stream, encoding):
+            cause = row.fault or fault(row.cells)
+            if cause is not None:
+                malformed.add(f"{row.place}: {cause}")
+                continue
+            good += 1
+            types.add(row.cells)
+            if len(types) > MAX_COLUMNS:
+                raise UsageError(f"{file}, {row.place}: more than {MAX_COLUMNS:,} columns", _FORMS)
+            path = row.cells.pop(PATH)
+            found = find(path, of_paths)
+            if found is None:
+                unknown.add(path)
+            else:
+                cells[found] = row.cells
+    if malformed.count and not good:
+        raise UsageError(f"{file}, {malformed.listed[0]}", _FORMS)
+    known_types = {column.name: column.type for column in known}
+    columns = tuple(_column(file, name, found, known_types.get(name)) for name, found in types.found().items())
+    values = {path: _values(row, columns) for path, row in cells.items()}
+    return MetadataTable(columns, values, unknown.rows(), malformed.rows())
 
 
-def _numbered(file: Path, data: bytes) -> tuple[list[_Row], str]:
-    """Parse a table, and return its encoding; that of bytes in paths if all else is in UTF-8."""
+class _Report:
+    def __init__(self) -> None:
+        self.listed: list[str] = []
+        self.count = 0
+
+    def add(self, what: str) -> None:
+        self.count += 1
+        if self.count <= MAX_LISTED:
+            self.listed.append(what)
+
+    def rows(self) -> Rows:
+        return Rows(tuple(self.listed), self.count)
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[BinaryIO]:
+    """Open a file; a pipe, which can only be read once, as a temporary copy."""
+    with file.open("rb") as stream:
+        if stream.seekable():
+            yield stream
+            return
+        with tempfile.TemporaryFile() as copy:
+            shutil.copyfileobj(stream, copy)
+            yield copy
+
+
+def _encodings(file: Path, stream: BinaryIO) -> tuple[str, str]:
+    """Return the encoding of a table and that of bytes in paths, which differ if all but paths is in UTF-8."""
     failed: EncodingError | None = None
     try:
-        encoding = detect_encoding(data)
+        encoding = detect_encoding(stream)
     except EncodingError as error:
         encoding, failed = "utf-8", error
-    if encoding.startswith(_WIDE):
-        return _without_halves(_parsed(file, data, encoding)), encoding
-    is_wide = failed is not None and b"\0" in data
-    numbered = [] if is_wide else _parsed(file, data, "utf-8")
-    if is_wide or any(_is_beyond_path(row) for _, row in numbered):
-        if failed is not None:
-            raise UsageError(f"{file}: {failed}", failed.remedy) from failed
-        numbered = _without_halves(_parsed(file, data, encoding))
-    return numbered, encoding
+    if failed is None and (encoding.startswith(("utf-8", *_WIDE))):
+        return encoding, encoding
+    stream.seek(0)
+    is_wide = b"\0" in stream.read(_HEAD_BYTES)
+    if not is_wide and all(map(_is_unicode_beyond_path, _rows(file, stream, "utf-8"))):
+        return "utf-8", encoding
+    if failed is not None:
+        raise UsageError(f"{file}: {failed}", failed.remedy) from failed
+    return encoding, encoding
 
 
-def _parsed(file: Path, data: bytes, encoding: str) -> list[_Row]:
-    """Parse a table, with bytes that are not in its encoding as lone surrogates."""
-    text = data.decode("utf-8-sig" if encoding in _UTF8 else encoding, "surrogateescape")
-    parse = _json_rows if text.startswith("{") else _csv_rows
-    with io.StringIO(text, newline="") as lines:
-        return [(number, row if isinstance(row, str) else _checked(row)) for number, row in parse(file, lines)]
+def _is_unicode_beyond_path(row: _Row) -> bool:
+    return all(is_unicode(part) for cell in row.cells.items() if cell[0] != PATH for part in cell)
 
 
-def _is_beyond_path(row: dict[str, Any] | str) -> bool:
-    """Return whether other cells than the path have bytes that could not be decoded, or half of a surrogate pair."""
-    cells = () if isinstance(row, str) else (cell for cell in row.items() if cell[0] != PATH)
-    return any(not _is_unicode(part) for cell in cells for part in cell)
-
-
-def _without_halves(rows: Iterable[_Row]) -> list[_Row]:
-    """Refuse rows that have surrogates although all bytes were decoded: JSON can escape half of a pair."""
-    return [(number, _HALF if _is_beyond_path(row) else row) for number, row in rows]
-
-
-def _csv_rows(file: Path, lines: Iterable[str]) -> Iterator[_Row]:
-    iterator = iter(lines)
-    header = next(iterator, "")
-    delimiter = max(_DELIMITERS, key=header.count)
-    limit = csv.field_size_limit(sys.maxsize)
+def _rows(file: Path, stream: BinaryIO, encoding: str) -> Iterator[_Row]:
+    """Parse a table, with bytes that are not in its encoding as lone surrogates, and without empty cells."""
+    stream.seek(0)
+    codec = "utf-8-sig" if encoding.startswith("utf-8") else encoding
+    text = io.TextIOWrapper(stream, codec, errors="surrogateescape", newline="")
+    limit = csv.field_size_limit(MAX_ROW_CHARS)
     try:
-        names = [_nfc(name) for name in next(csv.reader([header], delimiter=delimiter, strict=True), [])]
-        if PATH not in names or len(set(names)) != len(names) or not all(names):
-            cause = f'its header has no column "{PATH}", or a column without a name, or two of the same name'
-            raise UsageError(f"{file}: {cause}", _FORMS)
-        reader = csv.reader(iterator, delimiter=delimiter, strict=True)
-        for cells in reader:
-            if len(cells) == len(names):
-                yield reader.line_num + 1, {name: cell for name, cell in zip(names, cells, strict=True) if cell != ""}
-            elif cells:
-                yield reader.line_num + 1, f"the row has {len(cells)} cells, the header {len(names)}"
-    except csv.Error as error:
-        raise UsageError(f"{file}: not valid CSV: {error}", _FORMS) from error
+        is_json = text.read(1) == "{"
+        text.seek(0)
+        lines = _Lines(text)
+        parse = partial(_json_cells, lines) if is_json else _csv_parser(file, lines)
+        while True:
+            first = lines.begin_row()
+            try:
+                cells = parse()
+            except StopIteration:
+                return
+            except _RowError as error:
+                yield _Row(first, lines.number, {}, str(error))
+            else:
+                if cells is not None:
+                    yield _Row(first, lines.number, cells)
     finally:
         csv.field_size_limit(limit)
+        text.detach()
 
 
-def _json_rows(_file: Path, lines: Iterable[str]) -> Iterator[_Row]:
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
+class _Lines:
+    """The lines of a table."""
+
+    def __init__(self, text: TextIO) -> None:
+        self._text = text
+        self._row_chars = 0
+        self.number = 0
+        """Of the last line that was read, from 1."""
+
+    def begin_row(self) -> int:
+        """Return the number of the next line."""
+        self._row_chars = 0
+        return self.number + 1
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._text.readline(MAX_ROW_CHARS)
+        if not line:
+            raise StopIteration
+        self.number += 1
+        self._row_chars += len(line)
+        if self._row_chars < MAX_ROW_CHARS:
+            return line
+        while line and not line.endswith(("\n", "\r")):
+            line = self._text.readline(MAX_ROW_CHARS)
+        raise _RowError(f"longer than {MAX_ROW_CHARS // 10**6} million characters")
+
+
+def _csv_parser(file: Path, lines: _Lines) -> Callable[[], dict[str, Any] | None]:
+    """Read the header of a CSV table, and return a function that parses the next row, if it is not blank."""
+    try:
+        header = next(lines, "")
+        delimiter = max(_DELIMITERS, key=header.count)
+        names = [composed(name) for name in next(csv.reader([header], delimiter=delimiter, strict=True), [])]
+    except (_RowError, csv.Error) as error:
+        raise UsageError(f"{file}, line 1: {_csv_cause(error)}", _FORMS) from error
+    if PATH not in names or len(set(names)) != len(names) or not all(names):
+        cause = f'its header has no column "{PATH}", or a column without a name, or two of the same name'
+        raise UsageError(f"{file}: {cause}", _FORMS)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+
+    def parse() -> dict[str, Any] | None:
         try:
-            row = json.loads(line, parse_int=_integer)
-        except (ValueError, RecursionError) as error:
-            yield number, f"not valid JSON: {'nested too deeply' if isinstance(error, RecursionError) else error}"
-            continue
-        if not isinstance(row, dict):
-            yield number, "not a JSON object"
-            continue
-        yield number, {_nfc(name): cell for name, cell in row.items() if cell is not None and cell not in ("", [])}
+            cells = next(reader)
+        except csv.Error as error:
+            raise _RowError(_csv_cause(error)) from error
+        if len(cells) == len(names):
+            return {name: cell for name, cell in zip(names, cells, strict=True) if cell != ""}
+        if cells:
+            raise _RowError(f"the row has {len(cells)} cells, the header {len(names)}")
+        return None
+
+    return parse
 
 
-def _integer(digits: str) -> int:
-    if len(digits) > _MAX_NUMBER_CHARS:
-        raise ValueError(f"a number of {len(digits)} digits")
-    return int(digits)
+def _csv_cause(error: Exception) -> str:
+    if isinstance(error, _RowError):
+        return str(error)
+    cause = str(error)
+    return "a quotation mark is not closed" if cause == "unexpected end of data" else f"not valid CSV: {cause}"
 
 
-def _checked(row: dict[str, Any]) -> dict[str, Any] | str:
-    """Return a row with its texts composed, or what is wrong with it."""
-    path = row.get(PATH)
-    if not isinstance(path, str) or "\0" in path or not _is_file_name(path):
-        return "no valid path"
-    for name, value in row.items():
-        if not _is_cell(value):
-            return f'"{name}" is not a string, a finite number, a boolean or a list of strings'
-        if _is_out_of_calendar(value):
-            return f'"{name}" is a time before the year 1 or after 9999 in UTC'
-    return {name: value if name == PATH else _nfc(value) for name, value in row.items()}
-
-
-def _is_cell(value: Any) -> bool:
-    if isinstance(value, list):
-        return all(isinstance(item, str) for item in value)
-    return value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
-
-
-def _is_file_name(text: str) -> bool:
+def _json_cells(lines: _Lines) -> dict[str, Any] | None:
+    line = next(lines)
+    if not line.strip():
+        return None
     try:
-        os.fsencode(text)
-    except UnicodeEncodeError:
-        return False
-    return True
+        row = json.loads(line, parse_int=_integer)
+    except RecursionError as error:
+        raise _RowError("not valid JSON: nested too deeply") from error
+    except ValueError as error:
+        raise _RowError(f"not valid JSON: {error}") from error
+    if not isinstance(row, dict):
+        raise _RowError("not a JSON object")
+    if not all(map(is_unicode, row)):
+        raise _RowError("a name has half of a surrogate pair, which is no character")
+    return {composed(name): cell for name, cell in row.items() if cell is not None and cell not in ("", [])}
 
 
-def _is_unicode(value: Any) -> bool:
-    parts = value if isinstance(value, list) else [value]
-    return not any(isinstance(part, str) and _SURROGATE.search(part) for part in parts)
+def _integer(digits: str) -> int | str:
+    """Parse an integer; one that is too long stays text, which `fault` refuses."""
+    return digits if len(digits) > MAX_DIGITS + 1 else int(digits)
 
 
-def _nfc(value: Any) -> Any:
-    """Return a text, or the texts of a list, with their letters composed."""
-    if isinstance(value, list):
-        return [_nfc(item) for item in value]
-    return unicodedata.normalize("NFC", value) if isinstance(value, str) else value
-
-
-def _is_out_of_calendar(cell: Any) -> bool:
-    try:
-        _utc(cell)
-    except OverflowError:
-        return True
-    except (TypeError, ValueError):
-        pass
-    return False
-
-
-def _utc(cell: Any) -> datetime:
-    """Parse a time; raises OverflowError if it is before the year 1 or after 9999 in UTC."""
-    moment = datetime.fromisoformat(cell)
-    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
-
-
-def _column(file: Path, name: str, cells: Sequence[Any], known: ColumnType | None) -> Column:
-    present = [cell for cell in cells if cell is not None]
-    found = Column(name, _type(present))
-    if known == "text" and found.type != "texts":
+def _column(file: Path, name: str, found: ColumnType, known: ColumnType | None) -> Column:
+    if known == "text" and found != "texts":
         return Column(name, "text")
-    if known not in (None, found.type) and present:
-        what = f'the column "{name}" has the type {known} in the index, but {found.type} in {file}'
+    if known not in (None, found):
+        what = f'the column "{name}" has the type {known} in the index, but {found} in {file}'
         raise UsageError(what, f"Remove it first with `wave-search metadata remove {name}`, or rename it in the file.")
-    return found
+    return Column(name, found)
 
 
-def _type(cells: Sequence[Any]) -> ColumnType:
-    if any(isinstance(cell, list) for cell in cells):
-        return "texts"
-    for column_type in _NARROW:
-        if cells and all(_CONVERT[column_type](cell) is not None for cell in cells):
-            return column_type
-    return "text"
-
-
-def _values(row: Mapping[str, Any], columns: Iterable[Column]) -> dict[str, Value]:
-    return {column.name: _CONVERT[column.type](row[column.name]) for column in columns if column.name in row}
-
-
-def _as_bool(cell: Any) -> bool | None:
-    if isinstance(cell, bool):
-        return cell
-    return _BOOLS.get(cell.casefold()) if isinstance(cell, str) else None
-
-
-def _as_number(cell: Any) -> float | None:
-    if isinstance(cell, str) and len(cell) <= _MAX_NUMBER_CHARS and _NUMBER.fullmatch(cell):
-        cell = int(cell) if cell.lstrip("+-").isdigit() else float(cell)
-    if isinstance(cell, bool | str) or (isinstance(cell, int) and abs(cell) > _EXACT_TO) or cell in (_INF, -_INF):
-        return None
-    number: float = cell
-    return number
-
-
-def _as_timestamp(cell: Any) -> str | None:
-    try:
-        return _utc(cell).isoformat()
-    except (TypeError, ValueError):
-        return None
-
-
-def _as_text(cell: Any) -> str:
-    return cell if isinstance(cell, str) else json.dumps(cell)
-
-
-def _as_texts(cell: Any) -> list[str]:
-    return [_as_text(item) for item in (cell if isinstance(cell, list) else [cell])]
-
-
-_NARROW: tuple[ColumnType, ...] = ("bool", "number", "timestamp")
-"""The types that not all cells have, in the order in which they are tried."""
-_CONVERT: dict[ColumnType, Any] = {
-    "bool": _as_bool,
-    "number": _as_number,
-    "timestamp": _as_timestamp,
-    "text": _as_text,
-    "texts": _as_texts,
-}
+def _values(cells: Mapping[str, Any], columns: Iterable[Column]) -> dict[str, Value]:
+    return {column.name: convert(cells[column.name], column.type) for column in columns if column.name in cells}

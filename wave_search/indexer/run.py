@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from wave_search.ann import covered
 from wave_search.ann.rebuild import refresh_shards
 from wave_search.calibration.cohort import is_measured, score_stats
 from wave_search.files import as_path, composed
@@ -31,16 +30,17 @@ if TYPE_CHECKING:
     from wave_search.indexer.scan import FoundFile
     from wave_search.models import Embedder
     from wave_search.reports import IndexReport, ProgressCallback, SlowFile
+    from wave_search.store import FileRow
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """Options of a run."""
 
-    workers: int
-    """Number of decoder processes."""
     min_shard_rows: int
     """Minimum number of unindexed segments of a partition that triggers an IVF-PQ shard."""
+    workers: int = 1
+    """Number of decoder processes."""
     exclude: tuple[str, ...] = ()
     """Globs of names, or of paths below an argument, of files to exclude."""
     instructions: tuple[str, ...] = ()
@@ -130,6 +130,10 @@ def remove(index_dir: Path, paths: Iterable[str | os.PathLike[str]]) -> int:
     return len(removed)
 
 
+def _known(row: FileRow) -> Skipped:
+    return Skipped(as_path(row.path), row.cause, row.remedy, known=True)
+
+
 class _Run:
     """The steps of `add`."""
 
@@ -174,17 +178,17 @@ class _Run:
         for skipped in found.skipped:
             stats.skip(skipped)
         for row in plan.known_skipped:
-            stats.skip(Skipped(as_path(row.path), row.cause, row.remedy))
-        stats.note(*(Skipped(as_path(row.path), row.cause, row.remedy) for row in plan.known_damaged))
+            stats.skip(_known(row))
+        stats.note(*map(_known, plan.known_damaged))
         for link in found.links:
             self._report_link(link, areas)
         stats.count("unchanged", plan.unchanged)
 
     def _report_link(self, link: bytes, areas: Sequence[scan.Area]) -> None:
-        skipped = scan.unfollowed_link(link, areas)
-        if skipped is not None:
-            self._stats.note(skipped)
-        elif not scan.leads_into(link, areas):
+        target = scan.follow(link, areas)
+        if target.skipped is not None:
+            self._stats.note(target.skipped)
+        elif not target.is_indexed:
             self._stats.add_not_media(as_path(link))
 
     def embed(self, plan: diff.ChangePlan) -> None:
@@ -235,11 +239,13 @@ class _Run:
         """Compact the tables if necessary, and build missing shards."""
         self.committer.compact_if_fragmented()
         for key in self._writer.snapshot.manifest.settings.keys:
-            snapshot = self._writer.snapshot
-            ids = snapshot.partition(key).ids
-            if int((~covered(ids, snapshot.shards(key))).sum()) >= self._options.min_shard_rows:
-                self._stats.enter("shards")
-            refresh_shards(self._writer, key, self._options.min_shard_rows, self._options.recall)
+            refresh_shards(
+                self._writer,
+                key,
+                self._options.min_shard_rows,
+                self._options.recall,
+                building=lambda: self._stats.enter("shards"),
+            )
 
     def calibrate(self) -> None:
         """Measure the score statistics, if anything was embedded or an earlier run was interrupted before this."""

@@ -205,22 +205,26 @@ def _excluded(below: bytes, patterns: Sequence[str]) -> bool:
     )
 
 
-def leads_into(link: bytes, areas: Sequence[Area]) -> bool:
-    """Return whether the target of a link exists in one of the areas, where it is indexed under its own name."""
-    target = os.path.realpath(link)
-    return os.path.exists(target) and any(is_under(target, area.path) for area in areas)  # noqa: PTH110
+@dataclass(frozen=True, slots=True)
+class LinkTarget:
+    """Where a symbolic link in a folder leads."""
+
+    is_indexed: bool
+    """It is in one of the areas, where it is indexed under its own name."""
+    skipped: Skipped | None
+    """Why it is not indexed; None if it is, or is not media."""
 
 
-def unfollowed_link(link: bytes, areas: Sequence[Area]) -> Skipped | None:
-    """Return why the target of a link in a folder is not indexed; None if it is in an area, or not media."""
+def follow(link: bytes, areas: Sequence[Area]) -> LinkTarget:
+    """Find out where a link in a folder leads."""
     target, path = os.path.realpath(link), as_path(link)
-    if leads_into(link, areas):
-        return None
     # The functions of pathlib raise for a target without permission.
     if not os.path.exists(target):  # noqa: PTH110
-        cause = "a link to a file that does not exist"
-        return Skipped(path, cause, "Repair or remove the link.") if looks_like_media(path) else None
+        missing = Skipped(path, "a link to a file that does not exist", "Repair or remove the link.")
+        return LinkTarget(False, missing if looks_like_media(path) else None)
+    if any(is_under(target, area.path) for area in areas):
+        return LinkTarget(True, None)
     if os.path.isdir(target) or (os.path.isfile(target) and looks_like_media(path)):  # noqa: PTH112, PTH113
         cause = "a symbolic link to another place; links inside folders are not followed"
-        return Skipped(path, cause, f"Index its target: {os.fsdecode(target)}")
-    return None
+        return LinkTarget(False, Skipped(path, cause, f"Index its target: {os.fsdecode(target)}"))
+    return LinkTarget(False, None)

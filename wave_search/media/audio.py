@@ -22,18 +22,19 @@ if TYPE_CHECKING:
 
 _SNDFILE = frozenset({"wav", "flac", "aiff", "au", "caf", "w64"})
 """Not MP3 and Ogg: of a file that was joined from several, libsndfile reads the first one only."""
-_BLOCK_SAMPLES = 1 << 20
-"""Total of all channels."""
+_BLOCK_SAMPLES = 1 << 16
+"""Total of all channels. A damaged block is lost as a whole."""
+_MAX_DAMAGED = 100
+"""Damaged blocks, one after the other, after which the rest is given up."""
 
 
 class SndfileSource:
     """Audio through libsndfile, a `ChannelSource`. Made by `open_sndfile`."""
 
-    def __init__(self, path: Path, file: Any, demuxer: str) -> None:
-        self._path = path
-        self._file = file
+    def __init__(self, source: Source, file: Any) -> None:
+        self._source, self._file = source, file
         self.sample_rate_hz: int = file.samplerate
-        codec = "flac" if demuxer == "flac" else str(file.subtype).lower()
+        codec = "flac" if source.demuxer == "flac" else str(file.subtype).lower()
         self.stream = AudioStream(codec, file.samplerate, file.channels)
 
     def declared(self) -> int | None:
@@ -48,7 +49,7 @@ class SndfileSource:
         return None
 
     def blocks(self, first: int) -> Iterator[NDArray[np.float32]]:
-        """Decode from sample `first` to the end. See `ChannelSource`.
+        """Decode from sample `first` to the end, with silence where it is damaged. See `ChannelSource`.
 
         Raises:
             BrokenMediaError: no sample of the whole file is a number.
@@ -56,16 +57,23 @@ class SndfileSource:
         import soundfile
 
         size = max(1, _BLOCK_SAMPLES // self.stream.channels)
-        valid = first > 0
-        try:
-            self._file.seek(min(first, self._file.frames))
-            while len(block := self._file.read(size, dtype="float32", always_2d=True)):
+        valid, damaged = first > 0, True
+        for position in range(first, self._file.frames, size):
+            block = np.zeros((min(size, self._file.frames - position), self.stream.channels), np.float32)
+            try:
+                if damaged:
+                    self._file.seek(position)
+                block, damaged = self._file.read(size, dtype="float32", always_2d=True), False
                 valid = valid or bool(np.isfinite(block).any())
-                yield finite(block)
-        except soundfile.LibsndfileError:
-            return
+            except soundfile.LibsndfileError:
+                # It reads nothing more after an error.
+                self._file.close()
+                self._file, damaged = soundfile.SoundFile(descriptor_path(self._source.file)), True
+            yield finite(block)
         if not valid:
-            raise BrokenMediaError(self._path, "none of its samples is a number (all are NaN or infinite)", REPLACE)
+            raise BrokenMediaError(
+                self._source.path, "none of its samples is a number (all are NaN or infinite)", REPLACE
+            )
 
 
 def open_sndfile(source: Source) -> SndfileSource | None:
@@ -86,7 +94,7 @@ def open_sndfile(source: Source) -> SndfileSource | None:
         file.close()
         return None
     check_rate(source.path, file.samplerate)
-    return SndfileSource(source.path, file, source.demuxer)
+    return SndfileSource(source, file)
 
 
 def check_rate(path: Path, sample_rate_hz: int) -> None:

@@ -1,16 +1,21 @@
 """Detection of files whose end is missing, such as those of a copy or a download that stopped.
 
 Many formats begin with an index or a length. A file is incomplete if bytes, or for FLAC samples, that its header
-declares lie beyond its end. Formats that are written as a stream (Ogg, MPEG-TS, ADTS) declare nothing.
+declares lie beyond its end. Formats that are written as a stream (Ogg, MPEG-TS, ADTS) declare nothing, and are
+incomplete if they end within a page, a packet or a frame. A mark of the end, which Ogg has, is missing as well in
+recordings that are intact, so that its absence proves nothing.
 """
 
 from __future__ import annotations
 
+import math
 import struct
 from typing import TYPE_CHECKING, Any
 
 from wave_search.errors import BrokenMediaError
 from wave_search.media.demux import open_container
+from wave_search.media.resync import FRAMED, ends_within_frame
+from wave_search.media.signatures import first_ts_packet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,7 +26,9 @@ _TOLERANCE_S = 0.1
 """Less than this may be padding, or the last frame."""
 _PLACEHOLDER_BYTES = 0x7FFF_0000
 """Programs that write to a pipe declare a length that no file has: 2^31 or 2^32, less the header."""
-_HEAD_BYTES = 1 << 16
+_MAX_CHUNKS = 10_000
+"""Ordinary files have fewer; chunks without content could be millions."""
+_HEAD_BYTES = _TAIL_BYTES = 1 << 16
 _SAMPLES_PER_FRAME = {3: 1152, 2: 576, 0: 576}
 """Of MP3, by the version in the header of a frame: MPEG-1, 2, 2.5."""
 _MP3_RATES_HZ = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
@@ -39,13 +46,21 @@ def declared_s(source: Source, size_bytes: int, found_s: float) -> float | None:
         found_s: duration of what is in it.
 
     Returns:
-        None if nothing is missing, or the format does not tell.
+        Infinity if the end is missing, but the format does not tell how much; None if nothing is known to be missing.
     """
     try:
         whole_s = _whole_s(source, size_bytes, found_s)
+        if whole_s is None and _ends_within(source, size_bytes - source.offset_bytes):
+            return math.inf
     except (struct.error, ValueError, IndexError, BrokenMediaError):  # the header itself is cut or damaged
         return None
-    return whole_s if whole_s is not None and whole_s - found_s > _TOLERANCE_S else None
+    if whole_s is None or whole_s - found_s > _TOLERANCE_S:
+        return whole_s
+    find_end = _CONTAINERS.get(source.demuxer)
+    end = 0 if find_end is None else find_end(source.reader())
+    # One track may be there to the end and another one not, as in the last fragment of an MP4.
+    lost = end > 0 and found_s * (end - size_bytes + source.offset_bytes) / end > _TOLERANCE_S
+    return math.inf if lost else None
 
 
 def _whole_s(source: Source, size_bytes: int, found_s: float) -> float | None:
@@ -70,18 +85,42 @@ def _whole_s(source: Source, size_bytes: int, found_s: float) -> float | None:
     return (open_container(source).duration or 0) / 1_000_000
 
 
+def _ends_within(source: Source, size_bytes: int) -> bool:
+    """Return whether a stream ends within a frame, a page or a packet."""
+    file = source.reader()
+    first = max(0, size_bytes - _TAIL_BYTES)
+    file.seek(first)
+    tail = file.read(_TAIL_BYTES)
+    if source.demuxer in FRAMED:
+        return ends_within_frame(tail, source.demuxer)
+    if source.demuxer == "ogg":
+        at = tail.rfind(b"OggS\0")
+        header = tail[at : at + 27]
+        lengths = tail[at + 27 :][: header[26]] if at >= 0 and len(header) == 27 else b""
+        return at >= 0 and at + 27 + len(lengths) + sum(lengths) > len(tail)
+    found = first_ts_packet(tail, len(tail)) if source.demuxer == "mpegts" else None
+    if found is None:
+        return False
+    at, size = found
+    last = len(tail) - (len(tail) - at) % size
+    # Of other bytes behind the packets, none need be missing.
+    return last < len(tail) and tail[last] == tail[at] and tail[last - size] == tail[at]
+
+
 def _read(file: IndependentReader, position: int, form: str) -> tuple[Any, ...]:
     """Read and unpack a few bytes; raises struct.error behind the end."""
     file.seek(position)
     return struct.unpack(form, file.read(struct.calcsize(form)))
 
 
-def _chunks(file: IndependentReader, position: int, form: str) -> Iterator[tuple[bytes, int, int]]:
-    """Yield the name, beginning and size of the contents of chunks like those of RIFF, up to the end of the file."""
-    while True:
+def chunks(file: IndependentReader, position: int, form: str) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the name, beginning and size of the contents of chunks like those of RIFF, up to their end."""
+    for _ in range(_MAX_CHUNKS):
         try:
             name, size = _read(file, position, form)
         except struct.error:
+            return
+        if not any(name):  # files may be filled up with zeros
             return
         position += struct.calcsize(form)
         yield name, position, size
@@ -95,7 +134,7 @@ def _known(size: int) -> int:
 def _wav_data(file: IndependentReader) -> tuple[int, int]:
     """Return the position and the declared size of the samples; 0 if it is unknown."""
     long: int | None = None
-    for name, begin, size in _chunks(file, 12, "<4sI"):
+    for name, begin, size in chunks(file, 12, "<4sI"):
         if name == b"ds64":  # of RF64 and BW64, whose data chunk declares 2^32 - 1
             (long,) = _read(file, begin + 8, "<Q")
         if name == b"data":
@@ -104,7 +143,7 @@ def _wav_data(file: IndependentReader) -> tuple[int, int]:
 
 
 def _aiff_data(file: IndependentReader) -> tuple[int, int]:
-    return next(((begin, _known(size)) for name, begin, size in _chunks(file, 12, ">4sI") if name == b"SSND"), (0, 0))
+    return next(((begin, _known(size)) for name, begin, size in chunks(file, 12, ">4sI") if name == b"SSND"), (0, 0))
 
 
 def _au_data(file: IndependentReader) -> tuple[int, int]:
@@ -113,7 +152,7 @@ def _au_data(file: IndependentReader) -> tuple[int, int]:
 
 
 def _caf_data(file: IndependentReader) -> tuple[int, int]:
-    for name, begin, size in _chunks(file, 8, ">4sq"):
+    for name, begin, size in chunks(file, 8, ">4sq"):
         if name == b"data" or size < 0:  # -1: up to the end
             return begin, size
     return 0, 0
@@ -130,7 +169,7 @@ def _w64_data(file: IndependentReader) -> tuple[int, int]:
 
 def _riff_end(file: IndependentReader) -> int:
     """Return where the last RIFF chunk of an AVI ends; long files have several."""
-    ends = [begin + size for name, begin, size in _chunks(file, 0, "<4sI") if name == b"RIFF" and _known(size)]
+    ends = [begin + size for name, begin, size in chunks(file, 0, "<4sI") if name == b"RIFF" and _known(size)]
     return ends[-1] if ends else 0
 
 

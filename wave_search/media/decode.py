@@ -54,14 +54,14 @@ def _texts(source: Source, request: DecodeRequest) -> Iterator[DecodedSegment]:
             yield DecodedSegment(None, Clip(text=packed), 0.0)
         return
     span = _within(source, request)
-    cues = [
+    cues = (
         cue
         for cue in subtitles.parse_cues(content, request.info.container)
-        if cue.span.start_s < span.stop_s and span.start_s < cue.span.stop_s
-    ]
+        if cue.start_s < span.stop_s and span.start_s < cue.stop_s
+    )
     length_s = math.inf if request.segmentation.mode == "none" else request.segmentation.length_s
     for cue in subtitles.group_cues(cues, length_s):
-        yield DecodedSegment(cue.span, Clip(text=cue.text), 0.0)
+        yield DecodedSegment(Span(cue.start_s, cue.stop_s), Clip(text=cue.text), 0.0)
 
 
 def _clips(source: Source, request: DecodeRequest) -> Iterator[DecodedSegment]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wave_search.errors import BrokenMediaError
+from wave_search.media.resync import DECLARING, RAW, follow
 from wave_search.media.source import CONVERT
 from wave_search.media.timeline import AudioScan, PacketClock
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 _BUFFER_BYTES = 1 << 20
 _MAX_STEP_BACK_S = 1.0
 """Key frames are stored in the order in which they are shown; a larger step back is that of a clock that was set."""
+_MAX_FAILURES = 10
+"""Failures to read a packet, one after the other, after which the rest is given up."""
 _ROUNDING_S = 1e-5
 """Tolerance in times from the beginning of a file, which containers declare in microseconds."""
 
@@ -112,12 +116,21 @@ def counts_times(container: Any) -> bool:
     return _has(container, Flags.generic_index) and not _has(container, Flags.ts_discont)
 
 
-def stamp_and_duration_s(packet: Any, tick_s: float, *, adts: bool) -> tuple[float | None, float]:
+def usual_s(container: Any, stream: Any) -> float:
+    """Return the duration, in seconds, of packets of a raw audio stream that declare none; 0.0 for other formats."""
+    context = stream.codec_context
+    known = container.format.name in RAW and context.sample_rate
+    return float((context.frame_size or 0) / context.sample_rate) if known else 0.0
+
+
+def stamp_and_duration_s(packet: Any, tick_s: float, default_s: float, *, adts: bool) -> tuple[float | None, float]:
     """Return the time stamp of a packet, None if it continues the one before it, and its duration, both in seconds.
 
     Args:
         packet: of an audio stream.
         tick_s: time base of the stream.
+        default_s: for raw streams, duration of packets that declare none, such as the first ones of LATM: FFmpeg reads
+            them before it knows the sample rate, and begins to count only then. Else 0.0.
         adts: whether it is of a raw AAC file. FFmpeg counts such packets at the sample rate of the first one, which is
             wrong after a change of the rate, so the header of each is read instead.
     """
@@ -126,8 +139,8 @@ def stamp_and_duration_s(packet: Any, tick_s: float, *, adts: bool) -> tuple[flo
         rate = header[2] >> 2 & 15
         if header[0] == 0xFF and header[1] & 0xF6 == 0xF0 and rate < len(_ADTS_RATES_HZ):
             return None, 1024 * ((header[6] & 3) + 1) / _ADTS_RATES_HZ[rate]
-    pts = packet.pts
-    return None if pts is None else pts * tick_s, (packet.duration or 0) * tick_s
+    pts = None if default_s else packet.pts
+    return None if pts is None else pts * tick_s, (packet.duration or 0) * tick_s or default_s
 
 
 def is_adts(container: Any) -> bool:
@@ -163,17 +176,42 @@ def _decodable(streams: Iterable[Any]) -> list[Any]:
 
 
 def packets(container: Any, streams: list[Any]) -> Iterator[Any]:
-    """Read the non-empty packets of some streams, up to the end or the first damage."""
+    """Read the non-empty packets of some streams, without those that contain bytes of something else."""
+    all_packets, demuxer = _all_packets(container, streams), container.format.name
+    return _frames(all_packets, demuxer) if demuxer in DECLARING else all_packets
+
+
+def _all_packets(container: Any, streams: list[Any]) -> Iterator[Any]:
+    """Read the non-empty packets of some streams. As players do, go on behind damage that has an end."""
     import av
 
-    if not streams:
-        return  # FFmpeg would read all streams
-    try:
-        for packet in container.demux(streams):
-            if packet.size:
-                yield packet
-    except (av.FFmpegError, IndexError):  # the latter where a stream begins in the middle of the file
-        return
+    failures = 0
+    while streams and failures < _MAX_FAILURES:  # without streams, FFmpeg would read all of them
+        try:
+            for packet in container.demux(streams):
+                if packet.size:
+                    failures = 0
+                    yield packet
+            return
+        except av.FFmpegError:
+            failures += 1
+        except IndexError:  # a stream begins in the middle of the file
+            return
+
+
+def _frames(all_packets: Iterable[Any], demuxer: str) -> Iterator[Any]:
+    """Drop packets that belong neither to the one before nor to the one after them, and do not count their time."""
+    continued, found, dropped = False, False, 0
+    for packet, following in itertools.pairwise(itertools.chain(all_packets, [None])):
+        continues = following is not None and follow(memoryview(packet), memoryview(following), demuxer)
+        found = found or continues
+        if found and not continued and not continues:
+            dropped += packet.duration or 0
+        else:
+            if dropped and packet.pts is not None:
+                packet.pts -= dropped
+            yield packet
+        continued = continues
 
 
 def decode(container: Any, stream: Any, *, from_key: bool = False) -> Iterator[Any]:
@@ -244,40 +282,40 @@ def scan_packets(
     broadcast = video is not None and is_broadcast(container)
     clock = PacketClock(origin, declared_s(container), broadcast=broadcast)
     adts = is_adts(container)
-    scans = {audio.index: AudioScan(clock, audio) for audio in audios}
-    pictures = _PictureScan(timed=is_timed(container))
+    estimated = is_broadcast(container) or container.format.name in RAW
+    scans = {it.index: AudioScan(clock, it, estimated=estimated, usual_s=usual_s(container, it)) for it in audios}
     tick_s = 0.0 if video is None else float(video.time_base)
+    pictures = _PictureScan(tick_s, timed=is_timed(container))
+    video_index = -1 if video is None else video.index
     for packet in packets(container, [*([] if video is None else [video]), *audios]):
-        if packet.stream is video:
+        index = packet.stream_index
+        if index == video_index:
             pictures.add(packet)
             # Other formats do not store the time of decoding, and FFmpeg guesses it.
             stamp = packet.dts if broadcast else pictures.newest
             if stamp is not None:
-                clock.place(video.index, stamp * tick_s, 0.0)
+                clock.place(index, stamp * tick_s, 0.0)
         elif not packet.is_discard:
-            scan = scans[packet.stream_index]
-            scan.add(*stamp_and_duration_s(packet, scan.tick_s, adts=adts), packet.pos)
+            scan = scans[index]
+            scan.add(*stamp_and_duration_s(packet, scan.tick_s, scan.usual_s, adts=adts), packet.pos)
     return (
-        pictures.summary(origin, joined=video is not None and video.index in clock.joined),
+        pictures.summary(origin, joined=video_index in clock.joined),
         list(scans.values()),
     )
-
-
-class _Picture(NamedTuple):
-    pts: int | None
-    duration: int
-    is_key: bool
 
 
 class _PictureScan:
     """Collects the packets of a video stream, in the order in which they are stored."""
 
-    def __init__(self, *, timed: bool) -> None:
-        self._timed = timed
+    def __init__(self, tick_s: float, *, timed: bool) -> None:
+        self._tick_s, self._timed = tick_s, timed
         self.newest: int | None = None
         """The latest time stamp so far."""
-        self._time_base_s = 0.0
-        self._pictures: list[_Picture] = []
+        self._stamps: list[int | None] = []
+        self._keys: list[int] = []
+        """Numbers of the packets that are key frames."""
+        self._last_duration = 0
+        """Of the packet with the latest time stamp."""
         self._cut = False
 
     def add(self, packet: Any) -> None:
@@ -286,10 +324,11 @@ class _PictureScan:
             self._cut = True
             return
         stamp = packet.pts if self._timed else None
-        if stamp is not None:
-            self.newest = stamp if self.newest is None else max(self.newest, stamp)
-        self._time_base_s = float(packet.time_base)
-        self._pictures.append(_Picture(stamp, packet.duration or 0, packet.is_keyframe))
+        if stamp is not None and (self.newest is None or stamp > self.newest):
+            self.newest, self._last_duration = stamp, packet.duration or 0
+        if packet.is_keyframe:
+            self._keys.append(len(self._stamps))
+        self._stamps.append(stamp)
 
     def summary(self, origin_s: float, *, joined: bool) -> VideoPackets | None:
         """Return the summary, with times from `origin_s`; None without packets.
@@ -298,29 +337,24 @@ class _PictureScan:
             origin_s: time stamp at which the file begins.
             joined: whether the clock was set in between, so that time stamps are no times.
         """
-        pictures = self._pictures
-        if not pictures:
+        frames = len(self._stamps)
+        if not frames:
             return None
-        times = [picture.pts for picture in pictures if picture.pts is not None]
-        keys = np.array([picture.pts for picture in pictures if picture.is_key and picture.pts is not None])
-        restarted = bool(np.any(np.diff(keys) * self._time_base_s < -_MAX_STEP_BACK_S))
-        if len(times) < len(pictures) or joined or restarted:
-            start_s = (times[0] * self._time_base_s - origin_s) if times else 0.0
-            return VideoPackets(len(pictures), start_s, None, 0.0, in_order=False)
-        times_s = np.sort(np.array(times, dtype=np.float64)) * self._time_base_s - origin_s
+        stored = np.array([stamp for stamp in self._stamps if stamp is not None], dtype=np.int64)
+        if (
+            len(stored) < frames
+            or joined
+            or bool(np.any(np.diff(stored[self._keys]) * self._tick_s < -_MAX_STEP_BACK_S))
+        ):
+            start_s = float(stored[0]) * self._tick_s - origin_s if len(stored) else 0.0
+            return VideoPackets(frames, start_s, None, 0.0, in_order=False)
+        times_s = np.sort(stored).astype(np.float64) * self._tick_s - origin_s
         if abs(times_s[0]) < _ROUNDING_S:
             times_s -= times_s[0]
-        last = max(pictures, key=lambda picture: picture.pts or 0)
-        in_order = not self._cut and not _leading(pictures)
-        return VideoPackets(len(pictures), float(times_s[0]), times_s, last.duration * self._time_base_s, in_order)
+        last_s = self._last_duration * self._tick_s
+        return VideoPackets(frames, float(times_s[0]), times_s, last_s, not self._cut and not self._leading(stored))
 
-
-def _leading(pictures: list[_Picture]) -> bool:
-    """Return whether any frame is stored after a key frame but shown before it."""
-    newest_key: int | None = None
-    for picture in pictures:
-        if newest_key is not None and picture.pts is not None and picture.pts < newest_key:
-            return True
-        if picture.is_key:
-            newest_key = picture.pts
-    return False
+    def _leading(self, stored: NDArray[np.int64]) -> bool:
+        """Return whether any frame is stored after a key frame but shown before it."""
+        newest_key = np.searchsorted(self._keys, np.arange(len(stored))) - 1  # before each packet
+        return bool(np.any((newest_key >= 0) & (stored < stored[self._keys][newest_key]))) if self._keys else False

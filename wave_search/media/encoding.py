@@ -7,6 +7,11 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -26,7 +31,7 @@ _NARROW = [
 _ALPHABETS = [
     frozenset(letters)
     for letters in (
-        "àâæçéèêëîïôœùûüÿ", "äöüß", "áéíñóúü", "ãáâàçéêíóôõúü", "àèéìíîòóùú", "åäöéü", "æøåéôòó", "ëïéèöüêáóíç",
+        "àâæçéèêëîïôœùûüÿ", "äöüßé", "áéíñóúü", "ãáâàçéêíóôõúü", "àèéìíîòóùú", "åäöéü", "æøåéôòó", "ëïéèöüêáóíç",
         "ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž", "áéíóöőúüű", "ăâîşţșț", "čćđšž", "çğıöşüâîû",
         "ąčęėįšųūž", "āčēģīķļņšūž", "äõöüšž", "áðéíóúýþæö",
     )
@@ -37,14 +42,17 @@ _SIGNS = set("µªº")
 """Letters to Unicode, used as signs in all languages."""
 _NEUTRAL = set(map(chr, range(128))) | _SIGNS
 _CJK = {"CJK", "HIRAGANA", "KATAKANA", "HANGUL", "IDEOGRAPHIC", "FULLWIDTH"}
+_CHUNK_BYTES = 1 << 20
 _SAMPLE_BYTES = 32_768
 _WORD_BYTES = 128
+_CONTROLS = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
 _SPACES = (b" ", b"\t", b"\r", b"\n")
 _MIN_BYTES = 64
 """Shorter texts are not certain in scripts other than Latin, whose readings their letters tell apart."""
 _STRANGE = 0.03
 """Share of the words that may be misspelt, foreign or names."""
 _MARGIN = 0.1
+_MAX_NAMED = 5
 _WORD = re.compile(r"[^\W\d_]+")
 _MISPLACED = re.compile(
     r"[\u2500-\u259f]|[^\W\d_][\xa1\xb6\xbf\u02c6\u02dc\u201a\u201e\u2020\u2021]"
@@ -86,64 +94,104 @@ class EncodingError(ValueError):
             super().__init__(f"not valid {declared.upper()}, which its byte order mark declares")
             self.remedy = "It may be cut off: copy it again, or save it again as UTF-8."
             return
-        names = [name.replace("_", "-") for name in candidates[:3]]
+        names = [name.replace("_", "-") for name in candidates[:_MAX_NAMED]]
         super().__init__(f"not text in UTF-8; perhaps in {' or '.join(names)}" if names else "not text in UTF-8")
         option = f" -f {names[0]}" if names else ""
         self.remedy = f"If it is text, convert it to UTF-8, for example with `iconv{option} -t utf-8`."
 
 
-def detect_encoding(data: bytes) -> str:
-    """Return the encoding of a text, with which all of it can be decoded.
+def detect_encoding(file: BinaryIO) -> str:
+    """Return the encoding of a text, with which all of it can be decoded. Reads a file of any size in parts.
 
     A byte order mark decides, then validity as UTF-8. Any other encoding must be certain, because a wrong one silently
     changes letters: of the readings that charset-normalizer proposes, those made of words that some language could have
     must all be the same text, or one of them must resemble a language much more than the others.
 
+    Args:
+        file: can be sought.
+
     Raises:
         EncodingError: there are several such readings, or none; or it is not valid after its byte order mark.
     """
-    marked = next((name for mark, name in _BOMS if data.startswith(mark)), None)
-    wide = marked is None and b"\0" in data[:_SAMPLE_BYTES]
-    if not wide and _decodes(data, marked or "utf-8"):
+    file.seek(0)
+    head = file.read(_SAMPLE_BYTES)
+    marked = next((name for mark, name in _BOMS if head.startswith(mark)), None)
+    wide = marked is None and b"\0" in head
+    if not wide and _decodes(file, marked or "utf-8"):
+        if marked is None and len(head) < _MIN_BYTES and _CONTROLS.search(head):
+            raise EncodingError(_WIDE)  # a few CJK characters, whose bytes are all in ASCII
         return marked or "utf-8"
     if marked is not None:
         raise EncodingError([], marked.removesuffix("-sig"))
-    lines, rare = (data[:_SAMPLE_BYTES], b"") if wide else _sample(data)
-    likely = _likely(_readings(lines + rare, _WIDE if wide else _NARROW))
+    lines, rare = (head, b"") if wide else _sample(file)
+    if wide:
+        readings = [reading for name in _WIDE for reading in _readings(_whole_characters(head, name), [name])]
+    else:
+        readings = _readings(lines + rare, _NARROW)
+    likely = _likely(readings)
     certain = len(likely) == 1 and (len(lines) >= _MIN_BYTES or likely[0].in_latin)
     # A rare byte that is a letter of another script is more likely to be an error than to tell the encoding.
     certain = certain and likely[0].in_latin == _in_latin(lines.decode(likely[0].encoding, "ignore"))
-    if certain and likely[0].strangeness <= _STRANGE and _decodes(data, likely[0].encoding):
+    if certain and likely[0].strangeness <= _STRANGE and _decodes(file, likely[0].encoding):
         return likely[0].encoding
     raise EncodingError([reading.encoding for reading in likely])
 
 
-def _decodes(data: bytes, encoding: str) -> bool:
+def _whole_characters(head: bytes, encoding: str) -> bytes:
+    """Return the beginning of a text without a character that is cut off at its end, empty if it is invalid."""
     try:
-        data.decode(encoding)
+        return codecs.getincrementaldecoder(encoding)().decode(head).encode(encoding)
+    except UnicodeDecodeError:
+        return b""
+
+
+def _decodes(file: BinaryIO, encoding: str) -> bool:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        for chunk in _chunks(file):
+            decoder.decode(chunk)
+        decoder.decode(b"", final=True)
     except UnicodeDecodeError:
         return False
     return True
 
 
-def _sample(data: bytes) -> tuple[bytes, bytes]:
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    """Yield a file in parts that end with a line, unless it is longer than a sample."""
+    file.seek(0)
+    while chunk := file.read(_CHUNK_BYTES):
+        yield chunk + file.readline(_SAMPLE_BYTES)
+
+
+def _sample(file: BinaryIO) -> tuple[bytes, bytes]:
     """Return lines that are not ASCII, and the first words with bytes that these lack, from the whole of a text.
 
     Encodings that agree on the frequent letters of a long text may differ on a rare one.
     """
     lines: list[bytes] = []
     room = _SAMPLE_BYTES
-    for whole in data.splitlines():
+    for whole in (line for chunk in _chunks(file) if not chunk.isascii() for line in chunk.splitlines()):
         if whole.isascii():
             continue
         line = whole[:room]
         if len(line) < len(whole):  # between words, because the cut could fall into a character
             sample = b"\n".join([*lines, line[: line.rfind(b" ") + 1] or line])
-            rare = (data.find(byte) for byte in range(128, 256) if byte not in sample)
-            return sample, b"".join(b"\n" + _word(data, at) for at in rare if at >= 0)
+            return sample, b"".join(b"\n" + word for word in _rare_words(file, sample))
         lines.append(line)
         room -= len(line)
     return b"\n".join(lines), b""
+
+
+def _rare_words(file: BinaryIO, sample: bytes) -> Iterator[bytes]:
+    missing = {byte for byte in range(128, 256) if byte not in sample}
+    for chunk in _chunks(file):
+        if chunk.isascii():
+            continue
+        for byte in sorted(missing):
+            at = chunk.find(byte)
+            if at >= 0:
+                missing.discard(byte)
+                yield _word(chunk, at)
 
 
 def _word(data: bytes, at: int) -> bytes:

@@ -100,7 +100,8 @@ class MediaInfo:
     duration_s: float | None = None
     """Duration of the longest track; None for images and plain text."""
     declared_s: float | None = None
-    """Duration that the header declares, if the end of the file is missing, as in a copy that stopped; else None."""
+    """Duration that the header declares, if the end of the file is missing, as in a copy that stopped: infinity if it
+    declares none. Else None."""
     video: VideoStream | None = None
     audio: AudioStream | None = None
     """The audio track that a player plays, or the first one that is not silent."""
@@ -112,7 +113,8 @@ class MediaInfo:
     tracks: tuple[AudioStream, ...] = ()
     """All audio tracks, in the order of the file."""
     timecode: str | None = None
-    """SMPTE time code of the first frame, for example "01:00:00:00", or with ";" if frame numbers are dropped."""
+    """SMPTE time code of the first frame, for example "01:00:00:00", or with ";" if frame numbers are dropped. Of a
+    Broadcast Wave file: time of the first sample with microseconds, "01:00:00.000000"."""
 
     @property
     def modalities(self) -> tuple[Modality, ...]:

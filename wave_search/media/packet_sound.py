@@ -25,6 +25,7 @@ from wave_search.media.demux import (
     packets,
     seeks_bytes,
     stamp_and_duration_s,
+    usual_s,
 )
 from wave_search.media.mixing import MAX_RATE_HZ, MIN_RATE_HZ, finite, samples_of, with_channels
 
@@ -161,12 +162,13 @@ class _PartReader:
         """Yield the packets with their times; nothing if the first one should be marked and is not."""
         offset_s, end_s, position = -origin_s(self._container), self._part.late_s, None
         tick_s, stretch = float(self._audio.time_base), self._part.stretch
+        default_s = usual_s(self._container, self._audio)
         for packet in packets(self._container, [self._audio]):
             begin_s = None if packet.pos == position else self._begins_s.get(packet.pos)
             if at_mark and position is None and begin_s is None:
                 return
             position = packet.pos
-            stamp_s, duration_s = stamp_and_duration_s(packet, tick_s, adts=self._adts)
+            stamp_s, duration_s = stamp_and_duration_s(packet, tick_s, default_s, adts=self._adts)
             if stamp_s is None:
                 time_s = end_s if begin_s is None else begin_s
                 packet.pts = round((time_s - offset_s) / tick_s / stretch)

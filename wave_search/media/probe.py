@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +35,7 @@ from wave_search.media.sniff import (
     leading_bytes,
 )
 from wave_search.media.source import CONVERT, REPLACE, IndependentReader, Source
+from wave_search.media.timecode import container_timecode, wave_timecode
 from wave_search.media.timeline import MAX_DURATION_S
 from wave_search.media.timing import clock_of
 from wave_search.media.tracks import preferred, probe_sndfile, probe_tracks
@@ -48,8 +48,7 @@ if TYPE_CHECKING:
     from wave_search.media.demux import VideoPackets
     from wave_search.media.signatures import Signature
 
-_TIMECODE = re.compile(r"[0-9]{2}:[0-5][0-9]:[0-5][0-9][:;.][0-9]{2,3}")
-_MOVING = {"GIF": "gif", "JPEG": "mjpeg"}
+_MOVING = {"GIF": "gif", "PNG": "apng", "JPEG": "mjpeg"}
 """Format of an image -> demuxer of many of them."""
 
 
@@ -106,10 +105,10 @@ def _probe_text(path: Path, file: BinaryIO, size_bytes: int) -> MediaInfo:
     content = text.read_text(path, file)
     if container not in subtitles.CONTAINERS:
         return MediaInfo("text", container, size_bytes, "")
-    cues = subtitles.parse_cues(content, container)
-    if not cues:
+    stop_s = max((cue.stop_s for cue in subtitles.parse_cues(content, container)), default=None)
+    if stop_s is None:
         raise BrokenMediaError(path, "contains no subtitles", "Give it the suffix .txt if it is ordinary text.")
-    return MediaInfo("text", container, size_bytes, "", duration_s=max(cue.span.stop_s for cue in cues))
+    return MediaInfo("text", container, size_bytes, "", duration_s=stop_s)
 
 
 def _probe_image(source: Source, size_bytes: int) -> MediaInfo:
@@ -118,7 +117,7 @@ def _probe_image(source: Source, size_bytes: int) -> MediaInfo:
 
 
 def _probe_moving_image(source: Source, size_bytes: int) -> MediaInfo | None:
-    """Probe an animated GIF, or JPEG images in a row, as a video; None for other images."""
+    """Probe an animated GIF or PNG, or JPEG images in a row, as a video; None for other images."""
     demuxer = _MOVING.get(source.demuxer)
     if demuxer is None or (demuxer == "mjpeg" and source.path.suffix.lower() not in MOTION_JPEG_SUFFIXES):
         return None
@@ -136,7 +135,16 @@ def _probe_audio(source: Source, size_bytes: int) -> MediaInfo | None:
         return None
     stream, stop_s = found
     duration_s = _checked_duration(source.path, stop_s)
-    return MediaInfo("audio", source.demuxer, size_bytes, "", duration_s=duration_s, audio=stream, tracks=(stream,))
+    return MediaInfo(
+        "audio",
+        source.demuxer,
+        size_bytes,
+        "",
+        duration_s=duration_s,
+        audio=stream,
+        tracks=(stream,),
+        timecode=wave_timecode(source, stream.sample_rate_hz),
+    )
 
 
 def probe_streams(source: Source, size_bytes: int) -> MediaInfo:
@@ -161,15 +169,8 @@ def probe_streams(source: Source, size_bytes: int) -> MediaInfo:
         video=video,
         audio=preferred(source, tracks),
         tracks=tracks,
-        timecode=_timecode(container),
+        timecode=container_timecode(container),
     )
-
-
-def _timecode(container: Any) -> str | None:
-    """Return the time code that the container or one of its streams declares."""
-    tags = (tag for part in (container, *container.streams) for tag in part.metadata.items())
-    # Matroska writes the names of tags in capitals.
-    return next((text for name, text in tags if name.lower() == "timecode" and _TIMECODE.fullmatch(text)), None)
 
 
 def _nothing_to_decode(source: Source, container: Any) -> MediaError:

@@ -39,11 +39,50 @@ class _Framing:
     header: re.Pattern[bytes]
     length: Callable[[bytes], int]
     """Returns the length of a frame from its first 8 bytes, or 0 if they are not a header."""
+    constant: int
+    """Mask of the bits in the first 8 bytes that are the same in all frames of a stream; 0 if packets may be longer
+    than frames."""
 
 
 def is_stream_of(data: bytes, demuxer: str) -> bool:
     """Return whether frames of a format follow each other from the beginning of `data`."""
     return any(framing.demuxer == demuxer and _has_chain(data, 0, framing) for framing in _FRAMINGS)
+
+
+def follow(first: memoryview, then: memoryview, demuxer: str) -> bool:
+    """Return whether a packet ends where its header says, and the next one begins with a header of the same stream.
+
+    FFmpeg takes bytes between frames for parts of them, and random bytes for headers.
+
+    Args:
+        first: a packet.
+        then: the next one.
+        demuxer: one of `DECLARING`.
+    """
+    framing = DECLARING[demuxer]
+    header, next_header = bytes(first[:8]).ljust(8, b"\0"), bytes(then[:8]).ljust(8, b"\0")
+    if not (framing.header.match(header) and framing.header.match(next_header)):
+        return False
+    if (int.from_bytes(header) ^ int.from_bytes(next_header)) & framing.constant:
+        return False
+    length = framing.length(header)
+    # In E-AC-3, dependent frames are in the same packet.
+    return length > 0 and (length == len(first) or framing.header.match(first, length) is not None)
+
+
+def ends_within_frame(tail: bytes, demuxer: str) -> bool:
+    """Return whether the last of the frames in a row is longer than what is left of the file.
+
+    Args:
+        tail: the end of the file.
+        demuxer: one of `FRAMED`.
+    """
+    framing = next(framing for framing in _FRAMINGS if framing.demuxer == demuxer)
+    starts = (match.start() for match in framing.header.finditer(tail))
+    at = next((start for start in starts if _has_chain(tail, start, framing)), len(tail))
+    while framing.header.match(tail, at) and (length := framing.length(tail[at : at + 8])):
+        at += length
+    return at > len(tail)
 
 
 def find_stream(data: bytes) -> tuple[int, Signature] | None:
@@ -90,7 +129,7 @@ def _mpeg_length(header: bytes) -> int:
         return 0
     version, layer = header[1] >> 3 & 3, 4 - (header[1] >> 1 & 3)
     index, padding = header[2] >> 4, header[2] >> 1 & 1
-    if not 0 < index < 15 or header[2] >> 2 & 3 == 3:
+    if not 0 < index < 15 or header[2] >> 2 & 3 == 3 or version == 1 or layer not in _MPEG1_KBPS:
         return 0
     rate_hz = (44_100, 48_000, 32_000)[header[2] >> 2 & 3] >> {3: 0, 2: 1, 0: 2}[version]
     bits_per_s = (_MPEG1_KBPS[layer] if version == 3 else _MPEG2_KBPS)[index - 1] * 1000
@@ -130,15 +169,24 @@ def _loas_length(header: bytes) -> int:
 
 
 _FRAMINGS = (
-    _Framing("mp3", re.compile(rb"\xff[\xe2-\xe5\xf2-\xf5\xfa-\xfd][\x10-\xef]", re.DOTALL), _mpeg_length),
-    _Framing("aac", re.compile(rb"\xff[\xf0\xf1\xf8\xf9]", re.DOTALL), _adts_length),
-    _Framing("ac3", re.compile(rb"\x0b\x77"), _ac3_length),
-    _Framing("eac3", re.compile(rb"\x0b\x77"), _eac3_length),
-    _Framing("dts", re.compile(rb"\x7f\xfe\x80\x01"), _dts_length),
-    _Framing("loas", re.compile(rb"\x56[\xe0-\xff]", re.DOTALL), _loas_length),
+    _Framing(
+        "mp3",
+        re.compile(rb"\xff[\xe2-\xe5\xf2-\xf5\xfa-\xfd][\x10-\xef]", re.DOTALL),
+        _mpeg_length,
+        0xFFFE_0C00_0000_0000,
+    ),
+    _Framing("aac", re.compile(rb"\xff[\xf0\xf1\xf8\xf9]", re.DOTALL), _adts_length, 0xFFFE_FDC0_0000_0000),
+    _Framing("ac3", re.compile(rb"\x0b\x77"), _ac3_length, 0xFFFF_0000_C0F8_0000),
+    _Framing("eac3", re.compile(rb"\x0b\x77"), _eac3_length, 0xFFFF_0000_C0F8_0000),
+    _Framing("dts", re.compile(rb"\x7f\xfe\x80\x01"), _dts_length, 0),
+    _Framing("loas", re.compile(rb"\x56[\xe0-\xff]", re.DOTALL), _loas_length, 0xFFE0_0000_0000_0000),
 )
 FRAMED = frozenset(framing.demuxer for framing in _FRAMINGS)
 """Formats that are recognised by frames in a row."""
+RAW = FRAMED - {"mp3"}
+"""Those that declare no duration."""
+DECLARING = {framing.demuxer: framing for framing in _FRAMINGS if framing.constant}
+"""Formats whose packets are as long as their headers declare. In DTS, extensions follow."""
 _BEGINNINGS = (
     # A pack header of MPEG-1 or MPEG-2, and the start code after it.
     (re.compile(rb"\x00\x00\x01\xba(?:[\x21-\x2f].{7}|[\x44-\x7f].{8}\xf8)\x00\x00\x01[\xbb-\xff]", re.DOTALL), "mpeg"),

@@ -1,7 +1,6 @@
 r"""Subtitles and lyrics: SubRip, WebVTT, SBV and LRC by their lines of times, SubStation Alpha through FFmpeg.
 
-FFmpeg and pysubs2 lose text of the first four. FFmpeg stops at a WebVTT block without times, and takes "[Music]" in SBV
-for a header. pysubs2 takes word times of WebVTT for a new cue, misreads times above 99 hours, and has no SBV and LRC.
+FFmpeg and pysubs2 lose text of the first four, see ARCHITECTURE.md.
 """
 
 from __future__ import annotations
@@ -9,20 +8,22 @@ from __future__ import annotations
 import html
 import io
 import itertools
+import operator
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from wave_search.media.text import MAX_CHARACTERS, split_words
-from wave_search.types import Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 _TIME = r"(?:(\d{1,3}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3}))?"
 """Times end at 999:59:59.999, so that no number in a file is too large for what computes with it."""
-_ARROW = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}")
-_COMMA = re.compile(rf"\s*{_TIME},{_TIME}\s*$")
+_BLANK = r"[^\S\n]*"
+_ARROW = re.compile(rf"\n{_BLANK}{_TIME}{_BLANK}-->{_BLANK}{_TIME}[^\n]*")
+_COMMA = re.compile(rf"\n{_BLANK}{_TIME},{_TIME}{_BLANK}(?=\n|$)")
+"""Lines of times, with the line end before them: to find it is much faster than to try each character for "^"."""
 _LYRICS = re.compile(r"\[(?:(\d{1,3}):(?=\d+:\d+\.))?(\d{1,3}):(\d{1,2})(?:[.:](\d{1,3}))?\]")
 """Of three numbers, the first are hours only if the last have a fraction: some write [minutes:seconds:hundredths]."""
 _LYRICS_FACT = re.compile(r"\[(offset|length):\s*([+-]?[\d:.]{1,12})\s*\]", re.IGNORECASE)
@@ -40,13 +41,18 @@ _ADJACENT_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """A subtitle."""
+    """A subtitle, in seconds from the beginning of the file."""
 
-    span: Span
+    start_s: float
+    stop_s: float
     text: str
 
 
-def parse_cues(text: str, container: str) -> list[Cue]:
+_Timed = tuple[float, float, str]
+"""A cue of a million in memory, which takes half of the time and space of an object."""
+
+
+def parse_cues(text: str, container: str) -> Iterator[Cue]:
     """Parse subtitles into cues that have text, without markup, in order of time.
 
     A line that stays on the screen in the next cue, as in rolling captions, belongs to the first one only.
@@ -55,11 +61,11 @@ def parse_cues(text: str, container: str) -> list[Cue]:
         text: content of the file, with line ends as newlines.
         container: suffix of the file, one of `CONTAINERS`.
     """
-    cues = (cue for cue in CONTAINERS[container](text) if cue.text)
-    return list(_without_repeats(sorted(cues, key=lambda cue: cue.span.start_s)))
+    timed = (cue for cue in CONTAINERS[container](text) if cue[2])
+    return _without_repeats(sorted(timed, key=operator.itemgetter(0)))
 
 
-def group_cues(cues: list[Cue], length_s: float) -> Iterator[Cue]:
+def group_cues(cues: Iterable[Cue], length_s: float) -> Iterator[Cue]:
     """Merge cues that begin in the same window, up to `MAX_CHARACTERS`.
 
     Args:
@@ -69,7 +75,7 @@ def group_cues(cues: list[Cue], length_s: float) -> Iterator[Cue]:
     Yields:
         Merged cues, from the beginning of the first to the end of the last.
     """
-    for _, window in itertools.groupby(cues, lambda cue: cue.span.start_s // length_s):
+    for _, window in itertools.groupby(cues, lambda cue: cue.start_s // length_s):
         group: list[Cue] = []
         length = 0
         for cue in window:
@@ -82,74 +88,78 @@ def group_cues(cues: list[Cue], length_s: float) -> Iterator[Cue]:
 
 
 def _joined(cues: list[Cue]) -> Iterator[Cue]:
-    span = Span(cues[0].span.start_s, max(cue.span.stop_s for cue in cues))
-    return (Cue(span, part) for part in split_words("\n".join(cue.text for cue in cues)))
+    start_s, stop_s = cues[0].start_s, max(cue.stop_s for cue in cues)
+    return (Cue(start_s, stop_s, part) for part in split_words("\n".join(cue.text for cue in cues)))
 
 
-def _without_repeats(cues: Iterable[Cue]) -> Iterator[Cue]:
+def _without_repeats(cues: Iterable[_Timed]) -> Iterator[Cue]:
     """Drop the lines of a cue with which the one before ended; one of the same lines only continues it."""
-    shown: list[str] = []
+    shown = ""
     until_s = 0.0
     kept: Cue | None = None
-    for cue in cues:
-        lines = cue.text.split("\n")
-        same = 0
-        if kept is not None and cue.span.start_s <= until_s + _ADJACENT_S:
-            counts = range(min(len(shown), len(lines)), 0, -1)
-            same = next((count for count in counts if shown[-count:] == lines[:count]), 0)
-        shown, until_s = lines, cue.span.stop_s
-        if kept is None or same < len(lines):
+    for start_s, stop_s, text in cues:
+        new = text
+        if kept is not None and start_s <= until_s + _ADJACENT_S:
+            new = _new_lines(shown, text)
+        shown, until_s = text, stop_s
+        if kept is None or new:
             if kept is not None:
                 yield kept
-            kept = Cue(cue.span, "\n".join(lines[same:]))
+            kept = Cue(start_s, stop_s, new)
         else:
-            kept = replace(kept, span=Span(kept.span.start_s, max(kept.span.stop_s, cue.span.stop_s)))
+            kept = replace(kept, stop_s=max(kept.stop_s, stop_s))
     if kept is not None:
         yield kept
 
 
-def _subrip(text: str) -> Iterator[Cue]:
+def _new_lines(before: str, text: str) -> str:
+    """Return a text without the lines with which the one before ended."""
+    if text.partition("\n")[0] not in before:
+        return text
+    shown, lines = before.split("\n"), text.split("\n")
+    counts = range(min(len(shown), len(lines)), 0, -1)
+    same = next((count for count in counts if shown[-count:] == lines[:count]), 0)
+    return "\n".join(lines[same:])
+
+
+def _subrip(text: str) -> Iterator[_Timed]:
     """Parse SubRip, or WebVTT, which is recognised by its first line: there, an empty line ends a cue."""
     return _between_times(text, _ARROW, is_webvtt=text.startswith("WEBVTT"))
 
 
-def _sbv(text: str) -> Iterator[Cue]:
+def _sbv(text: str) -> Iterator[_Timed]:
     return _between_times(text, _COMMA)
 
 
-def _between_times(text: str, times: re.Pattern[str], *, is_webvtt: bool = False) -> Iterator[Cue]:
+def _between_times(text: str, times: re.Pattern[str], *, is_webvtt: bool = False) -> Iterator[_Timed]:
     """Parse what follows each line of times, up to the next one and without the number of the next cue."""
-    span: Span | None = None
-    lines: list[str] = []
+    text = f"\n{text}"
     numbered: bool | None = None
-    for line in text.split("\n"):
-        match = times.match(line)
-        if match is None:
-            if is_webvtt and not line:
-                yield from _cue(span, lines)
-                span, lines = None, []
-            else:
-                lines.append(line)
-            continue
+    start_s = stop_s = 0.0  # nothing is shown before the first times
+    end = 0
+    for match in times.finditer(text):
+        lines = text[end : match.start()]
+        before, _, last = lines.rpartition("\n")
+        is_number = last.strip().isdecimal()
         if numbered is None:
-            numbered = _is_number(lines)
-        if span is not None and numbered and _is_number(lines):
-            lines.pop()
-        yield from _cue(span, lines)
-        span, lines = _span(_seconds(*match.groups()[:4]), _seconds(*match.groups()[4:])), []
-    yield from _cue(span, lines)
+            numbered = is_number
+        if start_s < stop_s:
+            yield start_s, stop_s, _shown(before if numbered and is_number else lines, is_webvtt=is_webvtt)
+        parts = match.groups()
+        start_s, stop_s, end = _seconds(*parts[:4]), _seconds(*parts[4:]), match.end()
+    if start_s < stop_s:
+        yield start_s, stop_s, _shown(text[end:], is_webvtt=is_webvtt)
 
 
-def _is_number(lines: list[str]) -> bool:
-    return bool(lines) and lines[-1].strip().isdecimal()
+def _shown(lines: str, *, is_webvtt: bool) -> str:
+    if is_webvtt:
+        lines = lines.partition("\n\n")[0]
+    if "<" in lines or "{" in lines:
+        lines = _TAG.sub("", lines)
+    return _plain(html.unescape(lines))
 
 
-def _cue(span: Span | None, lines: list[str]) -> Iterator[Cue]:
-    if span is not None:
-        yield Cue(span, _plain(html.unescape(_TAG.sub("", "\n".join(lines)))))
-
-
-def _lrc(text: str) -> Iterator[Cue]:
+def _lrc(text: str) -> Iterator[_Timed]:
     """Parse lyrics: a line is sung at one or more times, until the next line."""
     facts = {match[1].lower(): match[2] for match in _LYRICS_FACT.finditer(text)}
     offset_s = _number(facts.get("offset", "")) / 1000
@@ -168,11 +178,11 @@ def _lrc(text: str) -> Iterator[Cue]:
         (start_s, [words for _, words in group]) for start_s, group in itertools.groupby(sung, lambda at: at[0])
     ]
     for (start_s, lines), (stop_s, _) in itertools.pairwise([*together, (end_s, [])]):
-        span = _span(start_s, stop_s) or Span(start_s, start_s + _LAST_LYRICS_S)
-        yield Cue(span, _plain("\n".join(lines)))
+        shown_until_s = stop_s if start_s < stop_s else start_s + _LAST_LYRICS_S
+        yield start_s, shown_until_s, _plain("\n".join(lines))
 
 
-def _substation(text: str) -> Iterator[Cue]:
+def _substation(text: str) -> Iterator[_Timed]:
     import av
 
     options = {"protocol_whitelist": "none", "format_whitelist": "ass"}
@@ -185,9 +195,9 @@ def _substation(text: str) -> Iterator[Cue]:
             fields = bytes(packet).decode("utf-8", "replace").split(",", _ASS_COMMAS)
             if packet.pts is None or packet.duration is None or len(fields) <= _ASS_COMMAS:
                 continue
-            span = _span(*(float(at * packet.time_base) for at in (packet.pts, packet.pts + packet.duration)))
-            if span is not None:
-                yield Cue(span, _plain(_without_overrides(fields[-1])))
+            start_s, stop_s = (float(at * packet.time_base) for at in (packet.pts, packet.pts + packet.duration))
+            if 0 <= start_s < stop_s:
+                yield start_s, stop_s, _plain(_without_overrides(fields[-1]))
 
 
 def _without_overrides(text: str) -> str:
@@ -205,16 +215,12 @@ def _without_overrides(text: str) -> str:
 
 def _plain(text: str) -> str:
     """Remove blank lines, and blanks around lines."""
-    return "\n".join(line for line in map(str.strip, text.split("\n")) if line)
-
-
-def _span(start_s: float, stop_s: float) -> Span | None:
-    return Span(start_s, stop_s) if 0 <= start_s < stop_s else None
+    return "\n".join(filter(None, map(str.strip, text.split("\n"))))
 
 
 def _seconds(hours: str | None, minutes: str, seconds: str, fraction: str | None) -> float:
     whole_s = int(hours or 0) * 3600 + int(minutes) * 60 + int(seconds)
-    return whole_s + int((fraction or "0").ljust(3, "0")) / 1000
+    return whole_s + float(f"0.{fraction or 0}")
 
 
 def _number(text: str) -> float:
@@ -224,7 +230,7 @@ def _number(text: str) -> float:
         return 0.0
 
 
-CONTAINERS: dict[str, Callable[[str], Iterable[Cue]]] = {
+CONTAINERS: dict[str, Callable[[str], Iterable[_Timed]]] = {
     "srt": _subrip,
     "vtt": _subrip,
     "sbv": _sbv,

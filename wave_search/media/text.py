@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import unicodedata
 from typing import TYPE_CHECKING
@@ -33,7 +34,7 @@ def read_text(path: Path, file: BinaryIO) -> str:
     if len(data) > MAX_BYTES:
         raise UnsupportedMediaError(path, f"a text of more than {MAX_BYTES // 10**6} MB", "Split it.")
     try:
-        text = data.decode(detect_encoding(data))
+        text = data.decode(detect_encoding(io.BytesIO(data)))
     except EncodingError as error:
         raise UnsupportedMediaError(path, str(error), error.remedy) from error
     if "\0" in text:

@@ -26,8 +26,8 @@ _MAX_OVERLAP_S = 1.0
 _INTERLEAVING_S = 60.0
 """Greatest distance in time between packets of two streams that are stored next to each other."""
 _PADDING_S = 0.2
-"""Tolerance in durations: audio encoders pad their last frame, so that a container declares slightly less than its
-packets hold."""
+"""Tolerance in durations: audio encoders pad their last frames, so that a container declares slightly less than its
+packets hold; or less by up to a packet, if these are long, as in GXF."""
 _MARK_EVERY_S = 5.0
 _ROUNDING_S = 1e-6
 
@@ -56,6 +56,13 @@ class PacketClock:
             stamp_s: its time stamp; None continues where the packet before it ended.
             duration_s: of the packet.
         """
+        end_s = self._ends_s.get(stream)
+        if stamp_s is not None and end_s is not None and len(self._offsets_s) == 1:  # of nearly all packets
+            time_s = stamp_s + self._offsets_s[0]
+            if -_MAX_OVERLAP_S <= time_s - end_s <= MAX_JOINT_PAUSE_S and time_s <= MAX_DURATION_S:
+                if time_s + duration_s > end_s:
+                    self._ends_s[stream] = time_s + duration_s
+                return time_s
         time_s = self._time_s(stream, stamp_s)
         if stamp_s is not None and abs(time_s - stamp_s - self._offsets_s[0]) > _ROUNDING_S:
             self.joined.add(stream)
@@ -86,10 +93,18 @@ class PacketClock:
 
 
 class AudioScan:
-    """Summary of the packets of an audio stream, in the order of the file."""
+    """Summary of the packets of an audio stream, in the order of the file.
 
-    def __init__(self, clock: PacketClock, stream: Any) -> None:
-        self._clock, self._stream = clock, stream
+    Args:
+        clock: of the file.
+        stream: the stream.
+        usual_s: duration of packets that have none.
+        estimated: whether FFmpeg estimates the duration of the stream, because the format does not declare it.
+    """
+
+    def __init__(self, clock: PacketClock, stream: Any, *, usual_s: float, estimated: bool) -> None:
+        self._clock, self._stream, self.usual_s = clock, stream, usual_s
+        self._declared_s = 0.0 if estimated or not stream.duration else float(stream.duration * stream.time_base)
         self.tick_s = float(stream.time_base)
         """Time base of the stream. To compute with fractions takes most of the time of a scan."""
         self.start_s: float | None = None
@@ -98,7 +113,7 @@ class AudioScan:
         """Whether the clock was set between two of its packets."""
         self.packet_s = 0.0
         """Duration of the first packet."""
-        self._stop_s = 0.0
+        self._stop_s = self._last_s = 0.0
         self._offset_s: float | None = None
         self._position = -1
         self._times_s, self._positions = array("d"), array("q")
@@ -109,16 +124,15 @@ class AudioScan:
         if self.start_s is None:
             self.start_s = self._stop_s = time_s
             self.packet_s = duration_s
-        self._stop_s = max(self._stop_s, time_s + duration_s)
+        self._stop_s, self._last_s = max(self._stop_s, time_s + duration_s), duration_s
         self._mark(time_s, stamp_s, position)
 
     def stop_s(self) -> float:
         """Return the end of the sound, from the beginning of the file."""
         if self.start_s is None:
             return 0.0
-        declared_s = float(self._stream.duration * self._stream.time_base) if self._stream.duration else 0.0
-        padding_s = self._stop_s - max(self.start_s, 0.0) - declared_s
-        return self._stop_s - padding_s if 0 <= padding_s < _PADDING_S else self._stop_s
+        padding_s = self._stop_s - max(self.start_s, 0.0) - self._declared_s
+        return self._stop_s - padding_s if 0 <= padding_s < max(_PADDING_S, self._last_s) else self._stop_s
 
     def marks(self) -> tuple[Mark, ...]:
         """Return a packet every few seconds, and each one at which the clock was set."""

@@ -17,7 +17,7 @@ def parse_audio_track(text: str) -> str:
     """Check a choice as written by a user.
 
     Args:
-        text: "auto", "all", a number from 1, or a language as files state it, for example "eng".
+        text: "auto", "all", a number from 1, or a language in any form of ISO 639: "en", "eng", "de", "ger", "deu".
 
     Returns:
         The same, in lower case and without leading zeros.
@@ -49,5 +49,16 @@ def selected(info: MediaInfo, choice: str) -> tuple[AudioStream, ...]:
     elif choice.isdecimal():
         wanted = info.tracks[int(choice) - 1 : int(choice)]
     elif choice != "auto":
-        wanted = tuple(track for track in info.tracks if track.language.lower() == choice)
+        wanted = tuple(track for track in info.tracks if _speaks(track, choice))
     return wanted or (() if info.audio is None else (info.audio,))
+
+
+def _speaks(track: AudioStream, choice: str) -> bool:
+    """Return whether a track is in a language. "de", "deu" and "ger" are the same, and "pt" includes "pt-BR"."""
+    import langcodes
+
+    try:
+        own, wanted = (langcodes.standardize_tag(tag) for tag in (track.language, choice))
+    except ValueError:  # not a code of a language
+        return track.language.lower() == choice
+    return own == wanted or own.startswith(f"{wanted}-")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 from dataclasses import replace
@@ -55,12 +56,20 @@ def probe_sndfile(source: Source) -> tuple[AudioStream, float] | None:
     if sound is None or samples is None:
         return None
     length_s = samples / sound.sample_rate_hz
-    if source.demuxer == "flac":
-        container = open_container(source)
-        _, scans = scan_packets(container, None, audio_tracks(container)[:1])
-        if len(_part_starts(source)) > 1 or any(scan.stop_s() > length_s + _LONGER_S for scan in scans):
-            return None
+    if source.demuxer == "flac" and (len(_part_starts(source)) > 1 or _goes_on(source, length_s)):
+        return None
     return sound.stream, length_s
+
+
+def _goes_on(source: Source, length_s: float) -> bool:
+    """Return whether there is more sound than the header declares, to judge by the packets near that end."""
+    import av
+
+    container = open_container(source)
+    with contextlib.suppress(av.FFmpegError):
+        container.seek(round(length_s * av.time_base))
+    _, scans = scan_packets(container, None, audio_tracks(container)[:1])
+    return any(scan.stop_s() > length_s + _LONGER_S for scan in scans)
 
 
 def probe_tracks(source: Source, container: Any, scans: Sequence[AudioScan], *, alone: bool) -> tuple[AudioStream, ...]:

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from wave_search.media.source import Source
     from wave_search.types import Sampling, Span
 
-_DECORD_FORMATS = frozenset({"mov", "matroska", "avi", "flv", "asf"})
+_DECORD_FORMATS = frozenset({"mov", "matroska", "flv"})
 """decord guesses the format from content. For these, the signature is unambiguous, so no file can pass for a
-playlist."""
+playlist. Not AVI and ASF, which store no time of presentation for each frame: decord seeks to wrong ones there."""
 _SCENE_PIXELS = 256
 """Longer side, in pixels, of the frames for scene detection; more detail only costs time."""
 _MIN_SCENE_S = 0.5
@@ -38,10 +38,10 @@ _NEAR_S = 1.0
 """The first frame wanted is reached by decoding if it is not further than this."""
 _FAR_S = 20.0
 """A frame further ahead than this is reached by a seek. Key frames are usually nearer."""
-_BACK_S = (0.0, 0.25, 2.0, 10.0, 60.0)
+_BACK_S = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 60.0)
 """Seconds before the wanted frame to seek to, in turn until a frame before it is found. Containers seek by the time of
 decoding, which is a little earlier than that of presentation; transport streams seek to any packet, and the next key
-frame may be too late."""
+frame may be too late. To look for a key frame costs less than to decode from one that is far away."""
 _ROUNDING = 1e-3
 """Tolerance when counting frames, because times are rounded to fractions of a millisecond."""
 
@@ -133,7 +133,10 @@ class FrameSource:
 
     def _full_size(self, number: int) -> NDArray[np.uint8]:
         """Decode one frame at full size: (height, width, 3) RGB, upright."""
-        # At a low frame rate, samples repeat frames, and adjacent windows share one.
+        # At a low frame rate, samples repeat frames, and adjacent windows share one. The last frame stays as long as
+        # there is sound, which may be hours; decord would decode up to it from its key frame each time.
+        if self._stream.timing != "variable":
+            number = min(number, self._stream.frames - 1)
         if self._newest is None or self._newest[0] != number:
             self._newest = (number, self._decoded(number))
         return self._newest[1]
@@ -254,10 +257,10 @@ class AvReader:
         Raises:
             BrokenMediaError: no frame can be decoded.
         """
-        started = self._container is not None
+        started, ended = self._container is not None, self._shown is not None and self._next is None
         if not started:
             self._container = open_container(self._source)
-        if self._seekable and number - self._position() > (_FAR_S if started else _NEAR_S) * self._rate:
+        if self._seekable and not ended and number - self._position() > (_FAR_S if started else _NEAR_S) * self._rate:
             self._seek_before(number)
         elif not started:
             self._read_from(None)

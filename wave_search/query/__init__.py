@@ -4,6 +4,7 @@ from wave_search.query.duplicates import find_duplicates
 from wave_search.query.embedder import Answer, MediaEmbedder
 from wave_search.query.encode import Embeddable, Encoder, similarity
 from wave_search.query.info import IndexInfo, PartitionInfo, describe, own_columns
+from wave_search.query.listing import list_files
 from wave_search.query.request import SearchArguments, SearchRequest, check_count, check_instructions
 from wave_search.query.searcher import Searcher
 from wave_search.query.tagging import MIN_LABEL_Z, Tagging, read_labels
@@ -32,6 +33,7 @@ __all__ = [
     "describe",
     "find_duplicates",
     "is_number",
+    "list_files",
     "own_columns",
     "parse_media",
     "parse_modality",

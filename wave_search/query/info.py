@@ -93,7 +93,9 @@ def describe(snapshot: Snapshot) -> IndexInfo:
 
 def _damaged(snapshot: Snapshot) -> tuple[Skipped, ...]:
     rows = (row for row in snapshot.files().values() if row.cause and row.content_id is not None)
-    return tuple(Skipped(as_path(row.path), row.cause, row.remedy) for row in sorted(rows, key=lambda row: row.path))
+    return tuple(
+        Skipped(as_path(row.path), row.cause, row.remedy, known=True) for row in sorted(rows, key=lambda row: row.path)
+    )
 
 
 def own_columns(snapshot: Snapshot) -> tuple[ColumnInfo, ...]:

@@ -111,8 +111,7 @@ class SearchRequest:
         given: dict[str, Any] = {**arguments}
         terms = read_terms({name: given.pop(name) for name in _TERMS if name in given})
         columns = given.pop("columns", ())
-        several = isinstance(columns, Iterable) and not isinstance(columns, str | bytes)
-        return cls(terms, columns=tuple(columns) if several else (columns,), **given)
+        return cls(terms, columns=read_columns(columns), **given)
 
     def __post_init__(self) -> None:
         check_terms(self.terms)
@@ -124,12 +123,8 @@ class SearchRequest:
                 check_count(name, getattr(self, name))
         if self.min_z is not None:
             check_min_z(self.min_z)
-        if self.where is not None and not isinstance(self.where, str):
-            raise UsageError(f"where must be a text, got {self.where!r}", "Write an SQL condition.")
-        if not is_number(self.where_timeout_s) or not 0 < self.where_timeout_s < math.inf:
-            raise UsageError(f"where_timeout_s must be a number of seconds above 0, got {self.where_timeout_s!r}")
-        if not isinstance(self.columns, tuple) or not all(isinstance(name, str) for name in self.columns):
-            raise UsageError(f"columns must be names, got {self.columns!r}", 'Write for example ["fps", "artist"].')
+        check_where(self.where, self.where_timeout_s)
+        check_columns(self.columns)
         if not isinstance(self.moments, bool | np.bool_):
             raise UsageError(f"moments must be True or False, got {self.moments!r}")
         if self.dedupe is not None:
@@ -185,6 +180,36 @@ def check_count(name: str, value: int) -> None:
     if not 1 <= value <= MAX_COUNT:
         bound = "at least 1" if value < 1 else f"at most {MAX_COUNT:,}"
         raise UsageError(f"{name} must be {bound}, got {value}")
+
+
+def check_where(where: str | None, timeout_s: float) -> None:
+    """Check the type of a condition, and its time limit.
+
+    Raises:
+        UsageError: one of them is not valid.
+    """
+    if where is not None and not isinstance(where, str):
+        raise UsageError(f"where must be a text, got {where!r}", "Write an SQL condition.")
+    if not is_number(timeout_s) or not 0 < timeout_s < math.inf:
+        raise UsageError(f"where_timeout_s must be a number of seconds above 0, got {timeout_s!r}")
+
+
+def read_columns(columns: Iterable[str]) -> tuple[str, ...]:
+    """Return names of columns; a single name is one of them.
+
+    Raises:
+        UsageError: they are no names.
+    """
+    several = isinstance(columns, Iterable) and not isinstance(columns, str | bytes)
+    names: tuple[Any, ...] = tuple(columns) if several else (columns,)
+    check_columns(names)
+    return names
+
+
+def check_columns(columns: tuple[str, ...]) -> None:
+    """Check that columns are names. Raises UsageError."""
+    if not isinstance(columns, tuple) or not all(isinstance(name, str) for name in columns):
+        raise UsageError(f"columns must be names, got {columns!r}", 'Write for example ["fps", "artist"].')
 
 
 def check_min_z(value: float) -> None:

@@ -17,6 +17,15 @@ from wave_search.store.cleanup import KEEP_VERSIONS_FOR_S
 from wave_search.store.create import create
 from wave_search.store.embedding_cache import NAME as CACHE_NAME
 from wave_search.store.embedding_cache import CacheKey, EmbeddingCache, cannot_keep, vector_space
+from wave_search.store.file_columns import (
+    OF_FILES,
+    OF_SEGMENTS,
+    RESERVED,
+    column_values,
+    content_of,
+    find_columns,
+    status_of,
+)
 from wave_search.store.file_table import Metadata
 from wave_search.store.files import FileStore
 from wave_search.store.local_files import LocalFiles
@@ -39,15 +48,16 @@ from wave_search.store.rows import (
     Tuning,
 )
 from wave_search.store.snapshot import Snapshot, exists, open_snapshot
-from wave_search.store.sql_filter import BUILT_IN, DEFAULT_TIMEOUT_S, RESERVED, Selection, SqlFilter
+from wave_search.store.sql_filter import DEFAULT_TIMEOUT_S, Selection, SqlFilter
 from wave_search.store.verify import check_shard, verify
 from wave_search.store.writer import Writer
 
 __all__ = [
-    "BUILT_IN",
     "CACHE_NAME",
     "DEFAULT_TIMEOUT_S",
     "KEEP_VERSIONS_FOR_S",
+    "OF_FILES",
+    "OF_SEGMENTS",
     "RESERVED",
     "CacheKey",
     "ChecksumsRef",
@@ -76,9 +86,13 @@ __all__ = [
     "Writer",
     "cannot_keep",
     "check_shard",
+    "column_values",
+    "content_of",
     "create",
     "exists",
+    "find_columns",
     "open_snapshot",
+    "status_of",
     "vector_space",
     "verify",
 ]

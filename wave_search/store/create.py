@@ -26,6 +26,7 @@ def create(directory: Path, spec: ModelSpec, settings: Settings) -> Snapshot:
 
     Raises:
         UsageError: the folder holds an index already, or files that are not of an index.
+        IndexCorruptError: it holds an index whose manifest was lost.
         IndexLockedError: another process is creating it.
         IndexStateError: it cannot be written (full or read-only disk).
     """
@@ -34,8 +35,10 @@ def create(directory: Path, spec: ModelSpec, settings: Settings) -> Snapshot:
     with store.lock():
         if exists(directory):
             raise UsageError(f"there is an index at {store.url()} already", "Choose another folder.")
-        versions = Tables.create(store, spec.dim).versions()
-        written = [info.name for info in store.list(tables.FOLDER)]
+        made = Tables.create(store, spec.dim)
+        files = [*store.list(tables.FOLDER)]
+        made.check_written(files)
+        written = [info.name for info in files]
         store.flush(written)
         first = Manifest(
             version=1,
@@ -43,7 +46,7 @@ def create(directory: Path, spec: ModelSpec, settings: Settings) -> Snapshot:
             model=spec,
             settings=settings,
             roots=(),
-            table_versions=versions,
+            table_versions=made.versions(),
             table_checksums=checksums.add(store, 1, written),
             next_segment_id=0,
             next_content_id=0,
@@ -55,6 +58,7 @@ def create(directory: Path, spec: ModelSpec, settings: Settings) -> Snapshot:
 def _refuse_foreign(store: FileStore) -> None:
     if manifest.versions(store):
         return  # an index may hold other files too; whether there is one is checked again under the lock
+    manifest.check_not_lost(store)
     foreign = next((info.name for info in store.list() if info.name.split("/")[0] not in _OURS), None)
     if foreign is not None:
         raise UsageError(

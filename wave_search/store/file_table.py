@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, ValuesView
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -98,10 +99,19 @@ class FileTable(Mapping[bytes, FileRow]):
         """Return all rows, with one batch in memory at a time."""
         return _Rows(self)
 
-    def rows(self) -> Iterator[FileRow]:
-        """Iterate over all rows."""
-        for begin in range(0, len(self._table), _BATCH_ROWS):
-            yield from schema.dense_file_rows(self._table.slice(begin, _BATCH_ROWS))
+    def batches(self) -> Iterator[list[FileRow]]:
+        """Iterate over lists that together hold all rows; at least one."""
+        for begin in range(0, max(1, len(self._table)), _BATCH_ROWS):
+            yield list(schema.dense_file_rows(self._table.slice(begin, _BATCH_ROWS)))
+
+    def at(self, positions: NDArray[np.int64]) -> list[FileRow]:
+        """Return the rows at some positions, in that order."""
+        return list(schema.dense_file_rows(self._table.take(positions)))
+
+    def by_path(self, chosen: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+        """Return positions (n,), of all rows or of some, in the order of the paths."""
+        order = schema.sorted_by(self._table, "path_bytes")
+        return order if chosen is None else order[np.isin(order, chosen)]
 
 
 class _Rows(ValuesView[FileRow]):
@@ -110,7 +120,7 @@ class _Rows(ValuesView[FileRow]):
         self._files = files
 
     def __iter__(self) -> Iterator[FileRow]:
-        return self._files.rows()
+        return chain.from_iterable(self._files.batches())
 
 
 class ContentIds(Mapping[str, int]):

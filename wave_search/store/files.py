@@ -6,6 +6,8 @@ Lance reads and writes its tables itself, below `FileStore.url`, and search stru
 
 from __future__ import annotations
 
+import errno
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -88,6 +90,9 @@ class FileStore(Protocol):
             IndexLockedError: another process holds it; the message names that process.
         """
 
+    def writer(self) -> str | None:
+        """Return the process that holds the write lock, None if none does. Not for a decision to write."""
+
 
 def name_parts(name: str) -> tuple[str, ...]:
     """Return the parts of a name; none for "".
@@ -105,7 +110,7 @@ RESTORE = "Restore the index from a copy, or index the files again into another 
 """The remedy for tables that have lost a file: they hold what everything else is made from."""
 DISTRUST = (
     "wave-search does not write such an index: if it came from someone else, do not use it; "
-    "if it is yours, restore it from a copy."
+    "if it is yours, restore it from a copy, or index the files again into another folder."
 )
 
 
@@ -141,7 +146,7 @@ def read_errors(place: object) -> Iterator[None]:
     """Turn an OSError into one that names the file, the cause and a remedy.
 
     Raises:
-        FileNotFoundError: passed on unchanged.
+        FileNotFoundError: passed on unchanged; also if the file is a folder, or its folder a file.
         IndexStateError: in place of any other OSError, and of a MemoryError.
     """
     try:
@@ -150,6 +155,8 @@ def read_errors(place: object) -> Iterator[None]:
         raise
     except IrregularFileError as error:
         raise refused(error) from error
+    except (IsADirectoryError, NotADirectoryError) as error:  # a folder is only a prefix of names
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), error.filename) from error
     except OSError as error:
         raise read_error(error.filename or place, error.strerror or str(error)) from error
     except MemoryError as error:

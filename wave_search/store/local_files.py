@@ -20,7 +20,16 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from wave_search.errors import IndexLockedError
-from wave_search.files import IrregularFileError, blocks, check_regular, open_regular, read_bounded, write_atomic
+from wave_search.files import (
+    IrregularFileError,
+    blocks,
+    check_holes,
+    check_regular,
+    may_have_holes,
+    open_regular,
+    read_bounded,
+    write_atomic,
+)
 from wave_search.store.files import FileInfo, disk_errors, name_parts, read_errors, refused
 
 if TYPE_CHECKING:
@@ -33,6 +42,8 @@ LOCK = "lock"
 _MAX_BYTES = 64 << 20
 """Maximum size of a file that is read as a whole: far above those of a large index."""
 _OWNER_BYTES = 4096
+_UNNAMED = "another process"
+"""One that has not written its name yet."""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -53,10 +64,13 @@ class LocalFiles:
     def local_path(self, name: str) -> Path:
         """Return the path of the file or folder itself."""
         path = self._directory
-        for part in name_parts(name):
+        parts = name_parts(name)
+        for depth, part in enumerate(parts, 1):
             path = path / part
             if path.is_symlink():
                 raise refused(IrregularFileError(path, "it is a symbolic link"))
+            if depth < len(parts) and path.is_file():
+                raise refused(IrregularFileError(path, "it is a file, not a folder"))
         return path
 
     def get(self, name: str) -> bytes:
@@ -71,7 +85,7 @@ class LocalFiles:
             self._folder_of(name) as folder,
             open_regular(self._directory / name, folder=folder) as file,
         ):
-            yield from blocks(file)
+            yield from blocks(file, self._directory / name)
 
     def list(self, folder: str = "") -> Iterator[FileInfo]:
         """List files."""
@@ -81,12 +95,12 @@ class LocalFiles:
                     raise found
                 yield found
 
-    def faults(self, names: Iterable[str]) -> Iterator[IndexStateError]:
-        """Yield an error for each link, and for all else that is neither file nor folder, at or below some names."""
-        for name in names:
+    def faults(self, folders: Iterable[str], files: Iterable[str]) -> Iterator[IndexStateError]:
+        """Yield an error for each link, and for all else that is not a file, or a folder, where there has to be one."""
+        for name, is_folder in (*((name, True) for name in folders), *((name, False) for name in files)):
             try:
                 with read_errors(self.url(name)):
-                    for found in self._files(name):
+                    for found in self._files(name, is_folder=is_folder):
                         if isinstance(found, IrregularFileError):
                             yield refused(found)
             except FileNotFoundError:
@@ -162,9 +176,9 @@ class LocalFiles:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                owner = _owner_in(descriptor) or "another process"  # which has not written its name yet
                 raise IndexLockedError(
-                    f"{self._directory} is being written by {owner}", "Wait for it to finish, or stop it."
+                    f"{self._directory} is being written by {_owner_in(descriptor) or _UNNAMED}",
+                    "Wait for it to finish, or stop it.",
                 ) from error
             with disk_errors(path):
                 os.ftruncate(descriptor, 0)
@@ -175,6 +189,20 @@ class LocalFiles:
                 fcntl.flock(descriptor, fcntl.LOCK_UN)
         finally:
             os.close(descriptor)
+
+    def writer(self) -> str | None:
+        """Try to lock the file, together with others that try."""
+        with (
+            read_errors(self.url(LOCK)),
+            suppress(FileNotFoundError),
+            self._folder(()) as folder,
+            open_regular(self._directory / LOCK, folder=folder) as file,
+        ):
+            try:
+                fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return _owner_in(file.fileno()) or _UNNAMED
+        return None
 
     def _open_lock(self, path: Path) -> int:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -217,16 +245,19 @@ class LocalFiles:
         finally:
             os.close(descriptor)
 
-    def _files(self, name: str) -> Iterator[FileInfo | IrregularFileError]:
-        """List the files at or below a name, and what is neither a file nor a folder."""
+    def _files(self, name: str, *, is_folder: bool = True) -> Iterator[FileInfo | IrregularFileError]:
+        """List the files below a name, and what is neither a file nor a folder."""
         parts = name_parts(name)
         try:
             with self._folder(parts[:-1]) as outer:
                 inner = _open_folder(self._directory / name, outer) if parts else os.dup(outer)
         except IrregularFileError as error:
             yield error
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             return
+        except NotADirectoryError as error:
+            if is_folder and self._directory.is_dir():
+                yield IrregularFileError(error.filename, "it is a file, not a folder")
         else:
             yield from _walk(inner, self._directory / name, f"{name}/" if name else "")
 
@@ -247,10 +278,21 @@ def _walk(descriptor: int, path: Path, prefix: str) -> Iterator[FileInfo | Irreg
                     yield IrregularFileError(path / entry.name, "it is not a regular file")
                 else:
                     with suppress(FileNotFoundError):
-                        status = entry.stat(follow_symlinks=False)
-                        yield FileInfo(prefix + entry.name, status.st_size, status.st_mtime_ns)
+                        yield _described(entry, descriptor, path, prefix)
     finally:
         os.close(descriptor)
+
+
+def _described(entry: os.DirEntry[str], folder: int, path: Path, prefix: str) -> FileInfo | IrregularFileError:
+    """Describe a file in an opened folder."""
+    status = entry.stat(follow_symlinks=False)
+    if may_have_holes(status):
+        try:
+            with open_regular(path / entry.name, folder=folder) as file:
+                check_holes(file, path / entry.name)
+        except IrregularFileError as error:
+            return error
+    return FileInfo(prefix + entry.name, status.st_size, status.st_mtime_ns)
 
 
 def _open_folder(path: Path, outer: int, *, create: bool = False) -> int:

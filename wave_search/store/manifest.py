@@ -22,8 +22,8 @@ from wave_search.errors import (
 from wave_search.files import digest, is_temporary
 from wave_search.media import Segmentation
 from wave_search.models import ModelSpec
-from wave_search.store import schema
-from wave_search.store.files import read_error
+from wave_search.store import schema, tables
+from wave_search.store.files import RESTORE, read_error
 from wave_search.store.rows import ChecksumsRef, CodebookRef, Column, ScoreStats, Settings, ShardRef, Tuning
 
 if TYPE_CHECKING:
@@ -107,13 +107,14 @@ def newest(store: FileStore) -> Manifest:
 
     Raises:
         IndexNotFoundError: there is none.
-        IndexCorruptError: it is damaged.
+        IndexCorruptError: it is damaged, or has been lost.
         IndexMismatchError: another format, or unknown features.
         IndexStateError: it cannot be read now.
     """
     while True:
         committed = versions(store)
         if not committed:
+            check_not_lost(store)
             raise IndexNotFoundError(
                 f"there is no index at {store.url()}",
                 "Create one with `wave-search index PATH` or wave_search.create().",
@@ -124,6 +125,17 @@ def newest(store: FileStore) -> Manifest:
             if versions(store)[-1:] == committed[-1:]:
                 raise
             # It has just been replaced and removed.
+
+
+def check_not_lost(store: FileStore) -> None:
+    """Check that a folder without a manifest has no tables with rows, which only a published version can have had.
+
+    Raises:
+        IndexCorruptError: it has.
+    """
+    if any("/data/" in info.name for info in store.list(tables.FOLDER)):
+        cause = f"{store.url(FOLDER)} is missing, the list of what belongs to the index"
+        raise IndexCorruptError(cause, RESTORE)
 
 
 def read(store: FileStore, version: int) -> Manifest:

@@ -248,6 +248,6 @@ def _compare(folder: Path, name: str, meta: Meta, checksum: int) -> None:
 def _crc32(path: Path) -> int:
     checksum = 0
     with open_regular(path) as file:
-        for block in blocks(file):
+        for block in blocks(file, path):
             checksum = zlib.crc32(block, checksum)
     return checksum

@@ -277,11 +277,15 @@ class Snapshot:
         """Return files and segments as a table for SQL conditions. Read once and kept."""
         return self._sql_filter
 
+    def close(self) -> None:
+        """End the process that evaluates SQL conditions, if there is one."""
+        if "_sql_filter" in vars(self):
+            self._sql_filter.close()
+
     @cached_property
     def _sql_filter(self) -> SqlFilter:
-        rows = [row for row in self.files().values() if row.content_id is not None]
         segments = self._tables.read(SEGMENTS, schema.SEGMENT_COLUMNS)
-        return SqlFilter(rows, self.contents(), self.metadata(), segments)
+        return SqlFilter(self.files(), self.contents(), self.metadata(), segments)
 
     def counts(self) -> Counts:
         """Return the numbers of files, contents and segments."""

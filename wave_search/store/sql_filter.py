@@ -1,71 +1,36 @@
-"""Files and segments as one table that SQL conditions filter. The only module that uses DuckDB."""
+"""Files and segments as one table that SQL conditions filter, see `sql_worker`."""
 
 from __future__ import annotations
 
 import os
-import time
+import signal
+import socket
+import subprocess
+import sys
 import unicodedata
-from concurrent.futures import Future, wait
-from datetime import datetime
-from pathlib import Path
-from threading import Lock, Thread
+import weakref
+from multiprocessing.connection import Connection
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wave_search.errors import UsageError
-from wave_search.files import composed
-from wave_search.store.schema import CONTENTS, schemas
-from wave_search.types import OF_HITS
+from wave_search.store import sql_worker
+from wave_search.store.file_columns import BUILT_IN, file_columns, find_columns, plain, unknown_column
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from wave_search.store.file_table import Metadata
-    from wave_search.store.rows import Column, ContentRow, FileRow
+    from wave_search.store.file_table import FileTable, Metadata
+    from wave_search.store.rows import ContentRow
     from wave_search.types import Value
 
-_OF_FILES = ("path", "name", "folder", "size_bytes", "modified")
-_OF_CONTENTS = (
-    "kind",
-    "container",
-    "duration_s",
-    "width",
-    "height",
-    "fps",
-    "video_codec",
-    "audio_codec",
-    "sample_rate_hz",
-    "channels",
-    "audio_tracks",
-    "timecode",
-)
-_OF_SEGMENTS = ("modality", "start_s", "stop_s", "text")
-BUILT_IN = (*_OF_FILES, *_OF_CONTENTS, *_OF_SEGMENTS)
-"""Columns that every index has."""
-RESERVED = (*BUILT_IN, *OF_HITS, "segment_id", "content_id", "file_number", "rank", "score", "z")
-"""Names that user-defined columns cannot have: these, and the other fields of a hit."""
-_SETTINGS = {
-    # An expression is a request, not a program: no files, no network, no variables of the caller, no other settings.
-    "memory_limit": "1GiB",
-    "temp_directory": "",  # may not be changed after the next one
-    "enable_external_access": "false",
-    "autoload_known_extensions": "false",
-    "autoinstall_known_extensions": "false",
-    "python_enable_replacements": "false",
-    "lock_configuration": "true",
-}
-"""In this order; DuckDB applies those of `connect` in any."""
 DEFAULT_TIMEOUT_S = 30.0
-THREAD_NAME = "SQL condition"
-"""Of the thread that evaluates a condition."""
-_MAX_GROWTH_BYTES = 2 << 30
-"""DuckDB's own limit does not cover values that a function creates, such as repeat('x', 1000000000)."""
-_POLL_S = 0.02
-_GRACE_S = 0.5
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_MEMORY_BYTES = 2 << 30
+"""Limit of what the process that evaluates conditions may allocate."""
 _KEPT_SELECTIONS = 16
 _SHOWN_CHARS = 500
 _EXAMPLE = "Write one SQL condition, for example: kind = 'video' AND duration_s < 60."
@@ -76,32 +41,30 @@ class Selection:
 
     Args:
         segment_ids: (n,) ascending, one for each pair of a segment and a file that has it.
-        files: (n,) the number of that file.
-        number_of: numbers of the files by path.
+        numbers: (n,) the position of that file in `files`.
+        files: all files.
 
     Attributes:
         segment_ids: (m,) ascending and distinct.
     """
 
-    def __init__(
-        self, segment_ids: NDArray[np.int64], files: NDArray[np.int64], number_of: Mapping[bytes, int]
-    ) -> None:
+    def __init__(self, segment_ids: NDArray[np.int64], numbers: NDArray[np.int64], files: FileTable) -> None:
         self.segment_ids = np.unique(segment_ids)
-        self._pairs = segment_ids, files
-        self._number_of = number_of
+        self._pairs = segment_ids, numbers
+        self._files = files
 
     def holds(self, segment_id: int, path: bytes) -> bool:
         """Return whether a segment of a file is selected. Of several files with the same content, only some may be."""
-        segment_ids, files = self._pairs
+        segment_ids, numbers = self._pairs
         low, high = np.searchsorted(segment_ids, (segment_id, segment_id + 1))
-        return self._number_of[path] in files[low:high]
+        return self._files.position(path) in numbers[low:high]
 
 
 class SqlFilter:
     """All files and segments of one version, for SQL. Safe to use from several threads.
 
     Args:
-        files: the indexed files.
+        files: all files, also those that are skipped.
         contents: by id.
         metadata: the user's own columns.
         segments: an Arrow table with `schema.SEGMENT_COLUMNS`.
@@ -110,31 +73,13 @@ class SqlFilter:
         names: the columns.
     """
 
-    def __init__(
-        self, files: Sequence[FileRow], contents: Mapping[int, ContentRow], metadata: Metadata, segments: Any
-    ) -> None:
-        import duckdb
-
-        self._tables = _file_table(files, contents, metadata), segments
+    def __init__(self, files: FileTable, contents: Mapping[int, ContentRow], metadata: Metadata, segments: Any) -> None:
+        self._files, self._segments = _numbered(files, contents, metadata), segments
         self.names = (*BUILT_IN, *(column.name for column in metadata.columns))
-        self._errors = duckdb.Error
-        self._number_of = {row.path: number for number, row in enumerate(files)}
-        self._connect()
+        self._table = files
+        self._process: _Process | None = None
         self._kept: dict[str, Selection] = {}
         self._lock = Lock()
-
-    def _connect(self) -> None:
-        import duckdb
-
-        self._connection = duckdb.connect(":memory:")
-        for setting, value in _SETTINGS.items():
-            self._connection.execute(f"SET {setting} = '{value}'")
-        for name, table in zip(("files", "segments"), self._tables, strict=True):
-            self._connection.register(name, table)
-        columns = ", ".join(_quoted(name) for name in self.names)
-        self._rows = self._connection.sql(
-            f"SELECT segment_id, file_number, {columns} FROM segments JOIN files USING (content_id)"  # noqa: S608 - quoted
-        )
 
     def select(self, where: str, timeout_s: float = DEFAULT_TIMEOUT_S) -> Selection:
         """Find the segments for which a condition holds. The last few results are kept.
@@ -157,46 +102,55 @@ class SqlFilter:
             return found
 
     def _selected(self, where: str, timeout_s: float) -> Selection:
-        # A relation accepts a single expression, whereas SQL text would accept further statements.
-        def evaluate(rows: Any = self._rows) -> Any:
-            return rows.filter(where).project("segment_id, file_number").order("segment_id").to_arrow_table()
+        rows = self._evaluate("segments", where, timeout_s)
+        segment_ids, numbers = (np.asarray(rows.column(name), np.int64) for name in ("segment_id", "file_number"))
+        return Selection(segment_ids, numbers, self._table)
 
-        try:
-            rows = self._within(evaluate, timeout_s)
-        except _LimitError as limit:
-            raise UsageError(
-                f"the condition {_excerpt(where)} {limit}",
-                "Simplify it, or allow more time with --where-timeout SECONDS (where_timeout_s).",
-            ) from None
-        except self._errors as error:
-            raise self._explained(where, str(error)) from None
-        segment_ids, files = (np.asarray(rows.column(name), np.int64) for name in ("segment_id", "file_number"))
-        return Selection(segment_ids, files, self._number_of)
+    def select_files(self, where: str, timeout_s: float = DEFAULT_TIMEOUT_S) -> NDArray[np.int64]:
+        """Find the files for which a condition holds: for one of its segments, or for a file without any.
 
-    def _within(self, work: Callable[[], Any], timeout_s: float) -> Any:
-        """Return the result of some work on the connection, done in a thread.
+        Args:
+            where: the condition. A file without segments has no value in their columns, and a file that is skipped has
+                none in those of contents either.
+            timeout_s: seconds that this may take.
 
-        While DuckDB works, Ctrl-C does not reach the thread that waits for it. Some functions cannot be interrupted
-        either: their thread is left behind, with the connection.
+        Returns:
+            (n,) positions in the table of files.
 
         Raises:
-            _LimitError: it takes too long, or too much memory.
+            UsageError: as for `select`.
         """
-        done: Future[Any] = Future()
-        Thread(target=_run, args=(work, done), name=THREAD_NAME, daemon=True).start()
-        most_bytes, until_s = _memory_bytes() + _MAX_GROWTH_BYTES, time.monotonic() + timeout_s
+        where = unicodedata.normalize("NFC", where)
+        with self._lock:
+            return np.asarray(self._evaluate("files", where, timeout_s).column("file_number"), np.int64)
+
+    def _evaluate(self, kind: sql_worker.Kind, where: str, timeout_s: float) -> Any:
+        """Return an Arrow table with the numbers of the segments or files for which a condition holds."""
+        import pyarrow as pa
+
+        if self._process is None:
+            self._process = _Process((self._files, self._segments), [_quoted(name) for name in self.names])
         try:
-            while wait([done], _POLL_S).not_done:
-                if time.monotonic() > until_s:
-                    raise _LimitError(f"takes longer than {timeout_s:g} s")
-                if _memory_bytes() > most_bytes:
-                    raise _LimitError(f"needs more than {_MAX_GROWTH_BYTES >> 30} GiB of memory")
-        except BaseException:
-            self._connection.interrupt()
-            if wait([done], _GRACE_S).not_done:
-                self._connect()
+            answer = self._process.ask(kind, where, timeout_s)
+        except BaseException as error:  # Ctrl-C, too
+            self._process.kill()
+            self._process = None
+            if isinstance(error, _LimitError):
+                raise UsageError(
+                    f"the condition {_excerpt(where)} {error}",
+                    "Simplify it, or allow more time with --where-timeout SECONDS (where_timeout_s).",
+                ) from None
             raise
-        return done.result()
+        if isinstance(answer, str):
+            raise self._explained(where, answer)
+        return pa.ipc.open_stream(answer).read_all()
+
+    def close(self) -> None:
+        """End the process, if there is one. A later condition starts another one."""
+        with self._lock:
+            if self._process is not None:
+                self._process.kill()
+                self._process = None
 
     def check(self, columns: Iterable[str]) -> None:
         """Check that columns exist, ignoring case.
@@ -204,10 +158,7 @@ class SqlFilter:
         Raises:
             UsageError: there is no such column.
         """
-        known = {name.casefold() for name in self.names}
-        for name in columns:
-            if unicodedata.normalize("NFC", name).casefold() not in known:
-                raise self._unknown(name)
+        find_columns(columns, self.names)
 
     def values(self, columns: Sequence[str], hits: Sequence[tuple[int, bytes]]) -> list[dict[str, Value | None]]:
         """Return the values of columns for segments.
@@ -222,91 +173,100 @@ class SqlFilter:
         Raises:
             UsageError: there is no such column.
         """
-        self.check(columns)
-        if not hits:
-            return []
-        numbers = [self._number_of[path] for _, path in hits]
-        with self._lock:
-            some = self._rows.filter(f"segment_id IN ({', '.join(str(segment_id) for segment_id, _ in hits)})")
-            rows = some.project(", ".join(("segment_id", "file_number", *map(_quoted, columns)))).fetchall()
-        found = {(segment_id, number): values for segment_id, number, *values in rows}
-        keys = zip((segment_id for segment_id, _ in hits), numbers, strict=True)
-        return [dict(zip(columns, map(_plain, found[key]), strict=True)) for key in keys]
+        spelled = find_columns(columns, self.names)
+        ids = np.asarray(self._segments.column("segment_id"), np.int64)  # ascending
+        places = np.searchsorted(ids, [segment_id for segment_id, _ in hits])
+        numbers = [self._table.position(path) for _, path in hits]
+        values = {}
+        for name, own in zip(columns, spelled, strict=True):
+            of_files = own in self._files.column_names
+            rows = self._files.column(own).take(numbers) if of_files else self._segments.column(own).take(places)
+            values[name] = list(map(plain, rows.to_pylist()))
+        return [{name: values[name][at] for name in columns} for at in range(len(hits))]
 
     def _explained(self, where: str, message: str) -> UsageError:
         cause = message.partition(": ")[2].partition("\n")[0].rstrip("!.")
         _, unknown, rest = cause.partition('Referenced column "')
         if unknown and "not found" in rest:
-            return self._unknown(rest.partition('"')[0])
+            return unknown_column(rest.partition('"')[0], self.names)
         if not where.strip():
             cause = "it is empty"
         return UsageError(f"the condition {_excerpt(where)} cannot be used: {cause}", _EXAMPLE)
-
-    def _unknown(self, name: str) -> UsageError:
-        return UsageError(f'there is no column "{name}"', f"Use one of {', '.join(self.names)}.")
 
 
 class _LimitError(Exception):
     """A condition exceeds a limit; the message says which."""
 
 
-def _run(work: Callable[[], Any], done: Future[Any]) -> None:
-    try:
-        done.set_result(work())
-    except BaseException as error:  # raised again where it is waited for
-        done.set_exception(error)
+class _Process:
+    """A process that evaluates conditions on tables. It ends with this object, or with its process.
+
+    Args:
+        tables: files and segments.
+        columns: their names, quoted.
+    """
+
+    def __init__(self, tables: tuple[Any, Any], columns: Sequence[str]) -> None:
+        import pyarrow as pa
+
+        ours, theirs = socket.socketpair()
+        with theirs:
+            arguments = [str(theirs.fileno()), str(_MEMORY_BYTES), *sys.path]
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
+                [sys.executable, "-P", sql_worker.__file__, *arguments],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        self._connection = Connection(ours.detach())
+        self.kill = weakref.finalize(self, _end, self._process, self._connection, os.getpid())
+        for table in tables:
+            sink = pa.BufferOutputStream()
+            with pa.ipc.new_stream(sink, table.schema) as stream:
+                stream.write_table(table)
+            self._connection.send_bytes(sink.getvalue())
+        self._connection.send(columns)
+
+    def ask(self, kind: sql_worker.Kind, where: str, timeout_s: float) -> bytes | str:
+        """Return the selected rows as an Arrow stream, or the message of an error.
+
+        Raises:
+            _LimitError: it takes too long, or too much memory. The process cannot be used any more.
+        """
+        try:
+            self._connection.send((kind, where, timeout_s))
+            answer: bytes | str = self._connection.recv()
+        except (EOFError, ConnectionError):
+            code = self._process.wait()
+            if code == -signal.SIGALRM:
+                raise _LimitError(f"takes longer than {timeout_s:g} s") from None
+            if code != -signal.SIGABRT:  # how DuckDB ends when it is refused memory in an awkward place
+                raise _LimitError(f"has ended its process (exit status {code}), perhaps for want of memory") from None
+            answer = sql_worker.OUT_OF_MEMORY
+        if answer == sql_worker.OUT_OF_MEMORY:
+            raise _LimitError(f"needs more than {_MEMORY_BYTES / 2**30:.3g} GiB of memory")
+        return answer
 
 
-def _memory_bytes() -> int:
-    """Return the memory that this process occupies, 0 where the system does not tell."""
-    try:
-        return int(Path("/proc/self/statm").read_bytes().split()[1]) * _PAGE_BYTES
-    except OSError:
-        return 0
+def _end(process: subprocess.Popen[bytes], connection: Connection, owner: int) -> None:
+    connection.close()
+    if os.getpid() == owner:  # not a copy of it by os.fork
+        process.kill()
+        process.wait()
 
 
 def _excerpt(where: str) -> str:
     return repr(where if len(where) <= _SHOWN_CHARS else f"{where[:_SHOWN_CHARS]}...")
 
 
-def _file_table(files: Sequence[FileRow], contents: Mapping[int, ContentRow], metadata: Metadata) -> Any:
+def _numbered(files: FileTable, contents: Mapping[int, ContentRow], metadata: Metadata) -> Any:
+    """Return the columns of all files, with the position of each as "file_number"."""
     import pyarrow as pa
 
-    paths = [composed(row.path).decode("utf-8", "replace") for row in files]
-    own = [contents[row.content_id] for row in files if row.content_id is not None]
-    values = [metadata.of(row.path, content.digest) for row, content in zip(files, own, strict=True)]
-    columns = {
-        "file_number": pa.array(range(len(files)), pa.int64()),
-        "content_id": pa.array([row.content_id for row in files], pa.int64()),
-        "path": pa.array(paths, pa.string()),
-        "name": pa.array([os.path.basename(path) for path in paths], pa.string()),  # noqa: PTH119 - text, not a file
-        "folder": pa.array([os.path.dirname(path) for path in paths], pa.string()),  # noqa: PTH120
-        "size_bytes": pa.array([row.size_bytes for row in files], pa.int64()),
-        "modified": pa.array([row.mtime_ns // 1000 for row in files], pa.timestamp("us")),
-    }
-    types = schemas(1)[CONTENTS]
-    for name in _OF_CONTENTS:
-        columns[name] = pa.array([getattr(content, name) for content in own], types.field(name).type)
-    for column in metadata.columns:
-        columns[column.name] = _own_array(column, [of_file.get(column.name) for of_file in values])
-    return pa.table(columns)
-
-
-def _own_array(column: Column, values: Sequence[Any]) -> Any:
-    import pyarrow as pa
-
-    types = {"text": pa.string(), "number": pa.float64(), "bool": pa.bool_(), "texts": pa.list_(pa.string())}
-    if column.type == "timestamp":
-        return pa.array(values, pa.string()).cast(pa.timestamp("us"))
-    return pa.array(values, types[column.type])
-
-
-def _plain(value: Any) -> Value | None:
-    """Return a value as JSON represents it."""
-    if isinstance(value, datetime):
-        return value.isoformat()
-    whole: Value | None = int(value) if isinstance(value, float) and value.is_integer() else value
-    return whole
+    table = pa.concat_tables(file_columns(rows, contents, metadata) for rows in files.batches())
+    return table.append_column("file_number", pa.array(np.arange(len(files))))
 
 
 def _quoted(name: str) -> str:

@@ -11,14 +11,15 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from wave_search.errors import IndexCorruptError
-from wave_search.store.files import DISTRUST
+from wave_search.store.files import DISTRUST, RESTORE, write_error
+from wave_search.store.lance_manifest import ForeignFieldError, check_manifest
 from wave_search.store.schema import NAMES, OPTIONAL, schemas
 from wave_search.store.table_errors import LANCE_FOLDER, read_errors, write_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from wave_search.store.files import FileStore
+    from wave_search.store.files import FileInfo, FileStore
 
 FOLDER = LANCE_FOLDER
 _VALUES_PER_DELETE = 10_000
@@ -33,7 +34,12 @@ _MADE = re.compile(
     rf"(([0-9a-f-]+\.(lance|manifest|txn|arrow|bin)|{re.escape(HINT)})(#[0-9]+)?|\.tmp[0-9A-Za-z]{{6}})"
 )
 """The last two are those of files that a crash left unfinished."""
-_VERSION = re.compile(r"/([0-9]+)\.manifest$")
+_VERSION = re.compile(r"/([0-9]{20})\.manifest$")
+_FOREIGN = re.compile(
+    rf"{FOLDER}/(_.*|[^/]+\.lance/(tree/.*|_(?!versions/|transactions/|deletions/).*"
+    r"|_versions/(?![0-9]{20}\.manifest).*\.manifest))"
+)
+"""What Lance would use, and has never written for us: branches, tags, search structures, other names of versions."""
 _NOW = timedelta(milliseconds=1)
 _MARGIN = timedelta(hours=2)
 
@@ -179,6 +185,29 @@ class Tables:
         with write_errors(self.place):
             self._tables[name].delete("true")
 
+    def check_written(self, made: Iterable[FileInfo]) -> None:
+        """Check that new files are complete: Lance does not notice if the end of one could not be written.
+
+        Raises:
+            IndexStateError: one is not, as on a full disk.
+        """
+        found = {info.name: info.size_bytes for info in made}
+        for name, version in self.versions().items():
+            folder = f"{FOLDER}/{name}.lance"
+            written = dict(_versions(self._store, name))[version]
+            try:
+                expected = check_manifest(self._store.get(written))
+            except ValueError as error:
+                raise write_error(self._store.url(written), f"{error}; is the disk full?") from error
+            for file, size_bytes in expected.items():
+                found_bytes = found.get(f"{folder}/data/{file}", size_bytes)
+                if found_bytes != size_bytes:
+                    cause = f"{found_bytes:,} of {size_bytes:,} bytes were written; is the disk full?"
+                    raise write_error(self._store.url(f"{folder}/data/{file}"), cause)
+            if any(one.startswith(f"{folder}/_deletions/") for one in found):
+                with write_errors(self.place):  # they have no size in the manifest, but are read with any column
+                    self._query(name, self._tables[name].schema.names[:1], None).to_arrow()
+
     def compact(self) -> bool:
         """Compact small fragments of each table, and those with many deleted rows. Rows keep their order.
 
@@ -207,6 +236,7 @@ class Tables:
             IndexStateError: the disk cannot be written.
         """
         with write_errors(self.place):
+            _check_versions(self._store, dict.fromkeys(kept, 0))  # Lance reads all of them for it
             for name, table in self._tables.items():
                 if {*kept[name]} == {table.version}:
                     age = _NOW
@@ -236,6 +266,7 @@ def _opened(store: FileStore, versions: Mapping[str, int]) -> dict[str, Any]:
     """Open all tables at their versions."""
     if not _check_plain(store):  # lancedb would create the folder
         raise FileNotFoundError("there is no such folder")
+    _check_versions(store, versions)
     database = _connect(store)
     opened = {name: database.open_table(name) for name in NAMES}
     for name, table in opened.items():
@@ -276,15 +307,39 @@ def one_of(column: str, values: Sequence[int] | Sequence[bytes]) -> str:
 
 
 def _check_plain(store: FileStore) -> bool:
-    """Check that there is no link below the folder of the tables, because Lance would follow it.
+    """Check that there is nothing below the folder of the tables by which Lance would leave it, such as a link.
 
     Returns:
         Whether there are any files.
 
     Raises:
+        IndexCorruptError: there is a file that Lance would use although it has not written it for us.
         IndexStateError: there is a link, or something else that is no file.
     """
-    return sum(1 for _ in store.list(FOLDER)) > 0
+    names = [info.name for info in store.list(FOLDER)]
+    if strange := next((name for name in names if _FOREIGN.fullmatch(name)), None):
+        raise IndexCorruptError(f"{store.url(strange)} is not a file of this index", DISTRUST)
+    return bool(names)
+
+
+def _check_versions(store: FileStore, since: Mapping[str, int]) -> None:
+    """Check the files of each table's versions from a given one on. Lance opens the given and the latest.
+
+    Raises:
+        IndexCorruptError: one is damaged, or refers to files elsewhere.
+        IndexStateError: one cannot be read now.
+    """
+    for table, first in since.items():
+        for version, name in _versions(store, table):
+            if version >= first:
+                try:
+                    check_manifest(store.get(name))
+                except ForeignFieldError as error:
+                    raise IndexCorruptError(f"{store.url(name)} is not of this index: {error}", DISTRUST) from error
+                except FileNotFoundError:
+                    continue  # another process removes old versions
+                except ValueError as error:
+                    raise IndexCorruptError(f"{store.url(name)} is damaged: {error}", RESTORE) from error
 
 
 def _connect(store: FileStore) -> Any:

@@ -28,15 +28,8 @@ if TYPE_CHECKING:
     from wave_search.store.manifest import Manifest
     from wave_search.store.rows import CodebookRef
 
-PARTS = (
-    local_files.LOCK,
-    manifest.FOLDER,
-    tables.FOLDER,
-    checksums.FOLDER,
-    shards.SHARDS_FOLDER,
-    *embedding_cache.FILES,
-    LAST_HITS,
-)
+FOLDERS = (manifest.FOLDER, tables.FOLDER, checksums.FOLDER, shards.SHARDS_FOLDER)
+FILES = (local_files.LOCK, *embedding_cache.FILES, LAST_HITS)
 """All that an index has in its folder."""
 _NORM_TOLERANCE = 2e-3
 """Upper bound on how much rounding to float16 changes the norm of a unit vector."""
@@ -53,7 +46,7 @@ def verify(directory: Path) -> tuple[Problem, ...]:
         IndexStateError: its files cannot be listed.
     """
     store = LocalFiles(directory)
-    if links := [_problem(error) for error in store.faults(PARTS)]:
+    if links := [_problem(error) for error in store.faults(FOLDERS, FILES)]:
         return tuple(links)  # no command reads such an index
     while True:
         latest = manifest.versions(store)[-1:]

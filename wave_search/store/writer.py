@@ -307,7 +307,9 @@ class Writer:
     def _publish(self, known: Mapping[str, str] | None = None) -> Snapshot:
         """Commit the current state of the tables. With `known` digests, start a new chain of checksum lists."""
         before, self._on_disk = self._on_disk, set(self._store.list(tables.FOLDER))
-        made = sorted(info.name for info in self._on_disk - before)
+        new = self._on_disk - before
+        self._tables.check_written(new)
+        made = sorted(info.name for info in new)
         self._store.flush(made)
         version, listed = self._committed.version + 1, self._committed.table_checksums
         if made or known is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +21,15 @@ if TYPE_CHECKING:
 
 _STILL_S = 5.0
 """Duration of a still image on a timeline, in seconds."""
-_RATE = 1000.0
-"""Time base of timeline clips without a standard frame rate: milliseconds."""
+_STILL_RATE = 25.0
 _NTSC_RATES = tuple(1000 * rate / 1001 for rate in (24, 30, 48, 60, 120))
+_EDITING_RATES = (*_NTSC_RATES[:2], 24.0, 25.0, 30.0, 50.0, _NTSC_RATES[3], 60.0)
 _SAME_RATE = 0.0005
 """Tolerance of rates that containers declare; 24 and 24000/1001 differ by 0.001."""
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""Beginnings of texts that spreadsheets take for formulas, which may start programs."""
+_TIME_OF_DAY = re.compile(r"(\d\d):(\d\d):(\d\d\.\d{6})")
+"""Time code of Broadcast Wave."""
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""Beginnings of texts that spreadsheets take for formulas, which may start programs; some also in full width."""
 _TRACKS = {
     "Video": (Modality.VIDEO, Modality.AV, Modality.IMAGE),
     "Audio": (Modality.AUDIO, Modality.AV),
@@ -98,8 +101,8 @@ def to_otio(hits: Sequence[Hit]) -> bytes:
     """Return an OpenTimelineIO timeline with the hits in sequence, on a video and an audio track.
 
     Each clip is the range of a hit; its media reference is the whole file, and a marker shows the best segment with
-    its scores. Rates are standard ones, such as 24000/1001, and times begin at the source time code of a file that has
-    one. Text hits are omitted.
+    its scores. Times count frames of a video, at a standard rate such as 24000/1001 and in its sound, too, and samples
+    of a sound file; they begin at the source time code of a file that has one. Text hits are omitted.
 
     Raises:
         WaveSearchError: OpenTimelineIO is not installed.
@@ -147,19 +150,25 @@ def _clip(otio: Any, hit: Hit) -> Any:
 
 
 def _rate(hit: Hit) -> float:
-    """Return the rate of a clip: the frame rate of its file if that is a standard one."""
-    fps = hit.columns.get("fps")
+    """Return the rate of a clip: a standard one near the frame rate of its file, or the sample rate of sound alone."""
+    fps, sample_rate_hz = hit.columns.get("fps"), hit.columns.get("sample_rate_hz")
     if not isinstance(fps, int | float):
-        return _RATE
-    nearest = min((*_NTSC_RATES, float(max(round(fps), 1))), key=lambda rate: abs(rate - fps))
-    return nearest if abs(nearest - fps) < _SAME_RATE * fps else _RATE
+        return float(sample_rate_hz) if isinstance(sample_rate_hz, int | float) else _STILL_RATE
+    exact = min((*_NTSC_RATES, float(max(round(fps), 1))), key=lambda rate: abs(rate - fps))
+    if abs(exact - fps) < _SAME_RATE * fps:
+        return exact
+    # Of a variable rate, only the average is known.
+    return min(_EDITING_RATES, key=lambda rate: abs(rate - fps))
 
 
 def _begin(otio: Any, hit: Hit, rate: float) -> int:
-    """Return the frame number of the source time code, 0 if the file has none."""
+    """Return the source time code in frames, or samples, since midnight, 0 if the file has none."""
     timecode = hit.columns.get("timecode")
-    if not isinstance(timecode, str) or rate == _RATE:
+    if not isinstance(timecode, str):
         return 0
+    if of_day := _TIME_OF_DAY.fullmatch(timecode):
+        hours, minutes, seconds = of_day.groups()
+        return round((int(hours) * 3600 + int(minutes) * 60 + float(seconds)) * rate)
     try:
         return int(otio.opentime.from_timecode(timecode, rate).value)
     except ValueError:  # not a time code at this rate
@@ -174,5 +183,5 @@ _FORMATS = {
     ".csv": Format(to_csv),
     ".jsonl": Format(to_jsonl),
     ".m3u8": Format(to_m3u8),
-    ".otio": Format(to_otio, ("fps", "timecode")),
+    ".otio": Format(to_otio, ("fps", "sample_rate_hz", "timecode")),
 }

@@ -1,8 +1,9 @@
-"""Progress bars for terminals. They show nothing on other streams."""
+"""Progress: bars on terminals, which show nothing on other streams, and lines for logs."""
 
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from rich.console import Group
@@ -11,13 +12,16 @@ from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeRemainingCol
 from rich.progress import Progress as RichProgress
 from rich.text import Text
 
-from wave_search.commands.render.text import counted, printable, training_numbers
+from wave_search.commands.render.text import clock, counted, printable, progress_numbers, training_numbers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import Console
 
     from wave_search.reports import Progress, Training
 
+_LINE_EVERY_S = 60.0
 _STAGES = {
     "scan": "scanning",
     "embed": "embedding",
@@ -99,16 +103,56 @@ class IndexProgress:
             _STAGES[progress.stage],
             progress.files_done,
             progress.files_total,
-            self._numbers(progress),
+            progress_numbers(progress, self._elapsed_s()),
             f"  {skipped}{counted(progress.segments, 'segment')}  {name}",
         )
 
-    def _numbers(self, progress: Progress) -> str:
-        done = f"{progress.files_done:,}/{progress.files_total:,}" if progress.files_total else ""
-        elapsed_s = time.monotonic() - self._embedding_since if self._embedding_since is not None else 0
-        if elapsed_s < 1:
-            return done
-        return f"{done} {progress.files_done / elapsed_s:.1f} files/s, {progress.media_s / elapsed_s:.1f}x real time"
+    def _elapsed_s(self) -> float:
+        return time.monotonic() - self._embedding_since if self._embedding_since is not None else 0.0
+
+
+class LoggedProgress:
+    """Progress of a run of `index` as a line a minute, with the time, for a stream that is not a terminal.
+
+    Called with each `Progress`, and a context manager like `IndexProgress`.
+
+    Args:
+        write: prints a line.
+        now_s: returns the time in seconds, from any moment on.
+    """
+
+    def __init__(self, write: Callable[[str], None], now_s: Callable[[], float] = time.monotonic) -> None:
+        self._write = write
+        self._now_s = now_s
+        self._written_s = now_s()
+        self._embedding_since: float | None = None
+        self._files_before: int | None = None
+        """Files done at the last line; the rate since then does not count files that were unchanged."""
+
+    def __enter__(self) -> LoggedProgress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def __call__(self, progress: Progress) -> None:
+        """Print a line if a minute has passed since the last one."""
+        now_s = self._now_s()
+        if progress.stage == "embed" and self._embedding_since is None:
+            self._embedding_since = now_s
+        if progress.stage == "done" or now_s - self._written_s < _LINE_EVERY_S:
+            return
+        elapsed_s = 0.0 if self._embedding_since is None else now_s - self._embedding_since
+        skipped = f", {progress.files_skipped:,} skipped" if progress.files_skipped else ""
+        left = ""
+        is_embedding = progress.stage == "embed"
+        if is_embedding and self._files_before is not None and progress.files_done > self._files_before:
+            s_per_file = (now_s - self._written_s) / (progress.files_done - self._files_before)
+            left = f", about {clock(s_per_file * (progress.files_total - progress.files_done)).partition('.')[0]} left"
+        self._written_s = now_s
+        self._files_before = progress.files_done if is_embedding else None
+        numbers = f"{progress_numbers(progress, elapsed_s)}{skipped}{left}"
+        self._write(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {_STAGES[progress.stage]}  {numbers}".rstrip())
 
 
 class TrainingProgress:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from wave_search.query import IndexInfo
     from wave_search.reports import IndexReport
     from wave_search.store import Tuning
-    from wave_search.types import DuplicateGroup, Hit
+    from wave_search.types import DuplicateGroup, Hit, ListedFile
 
 
 def to_json(value: Any) -> str:
@@ -35,6 +35,21 @@ def hit_record(hit: Hit) -> dict[str, Any]:
         "duration_s": hit.duration_s,
     }
     return {**record, **{name: value for name, value in hit.columns.items() if name not in record}}
+
+
+def listed_record(file: ListedFile) -> dict[str, Any]:
+    """Return a listed file as a record, with the requested columns."""
+    record = {
+        "path": str(file.path),
+        "status": file.status,
+        "cause": file.cause,
+        "remedy": file.remedy,
+        "gone": file.gone,
+        "kind": file.kind,
+        "duration_s": file.duration_s,
+        "size_bytes": file.size_bytes,
+    }
+    return {**record, **{name: value for name, value in file.columns.items() if name not in record}}
 
 
 def group_record(group: DuplicateGroup) -> dict[str, Any]:

@@ -5,35 +5,35 @@ from __future__ import annotations
 import errno
 import os
 import sys
-import textwrap
 from contextlib import AbstractContextManager, nullcontext
-from itertools import groupby
+from itertools import groupby, islice
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
-from rich.bar import Bar
 from rich.console import Console
-from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
 from wave_search.commands.render import evaluation
-from wave_search.commands.render.progress import IndexProgress, TrainingProgress
-from wave_search.commands.render.text import cell, counted, printable, report_sentences, skipped_line, span
+from wave_search.commands.render.progress import IndexProgress, LoggedProgress, TrainingProgress
+from wave_search.commands.render.tables import hit_table, listed_table
+from wave_search.commands.render.text import counted, fitting_paths, printable, report_sentences, skipped_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from rich.console import RenderableType
 
     from wave_search.evaluation import Evaluation
     from wave_search.models import ModelSpec
     from wave_search.reports import IndexReport, TrainingCallback
-    from wave_search.types import Hit
+    from wave_search.types import Hit, ListedFile
 
-_FULL_BAR_Z = 5.0
-"""The z at which the bar of a hit is full. A higher z in the table extends the scale."""
-_BAR_WIDTH = 8
 _SKIPPED_SHOWN = 50
-_EXCERPT_CHARS = 100
+_BATCH = 500
+"""Lines and rows that are written at once."""
+Item = TypeVar("Item")
 
 
 class StdoutClosedError(Exception):
@@ -77,8 +77,17 @@ class Terminal:
             raise OSError(error.errno, error.strerror, "stdout") from None
 
     def lines(self, lines: Iterable[str]) -> None:
-        """Write lines of results to stdout."""
-        self.write("".join(f"{line}\n" for line in lines))
+        """Write lines of results to stdout, a batch at a time."""
+        for batch in _batched(lines):
+            self.write("".join(f"{line}\n" for line in batch))
+
+    def paths(self, paths: Iterable[Path]) -> None:
+        """Write paths to stdout as lines of bytes, without those that do not fit on a line."""
+        for batch in _batched(paths):
+            fit, unfit = fitting_paths(batch)
+            for path in unfit:
+                self.warning(f"{printable(path)}: omitted because its name contains a newline; use --json")
+            self.write(b"".join(path + b"\n" for path in fit))
 
     def error(self, message: str) -> None:
         """Print an error to stderr."""
@@ -115,10 +124,12 @@ class Terminal:
             self._live = self._err.status(Text(what))
         return self._live
 
-    def progress(self) -> IndexProgress | nullcontext[None]:
-        """Show the progress of a run of `index` on a terminal."""
+    def progress(self) -> IndexProgress | LoggedProgress | nullcontext[None]:
+        """Show the progress of a run of `index`: bars on a terminal, otherwise a line a minute."""
         if self.quiet:
             return nullcontext()
+        if not self._err.is_terminal:
+            return LoggedProgress(self.message)
         self._live = progress = IndexProgress(self._err)
         return progress
 
@@ -137,8 +148,8 @@ class Terminal:
         """Show the progress of a run of `train` on a terminal."""
         return nullcontext(lambda _: None) if self.quiet else TrainingProgress(self._err)
 
-    def report(self, report: IndexReport) -> None:
-        """Print the report of a run of `index`."""
+    def report(self, report: IndexReport, *, strict: bool = False) -> None:
+        """Print the report of a run of `index`, with the files that earlier runs skipped if `strict`."""
         for sentence in report_sentences(report):
             self.message(sentence)
         for folder in report.unreachable:
@@ -147,41 +158,24 @@ class Terminal:
                 f"{name}: missing or empty, possibly an unmounted disk; its files stay in the index. "
                 f"If they were deleted, run: wave-search remove {name}"
             )
-        if report.skipped:
-            self.warning(f"skipped {counted(len(report.skipped), 'file')}:")
-        for skipped in report.skipped[:_SKIPPED_SHOWN]:
+        listed = [skipped for skipped in report.skipped if strict or not skipped.known]
+        if known := len(report.skipped) - len(listed):
+            self.message(f"{counted(known, 'file')} skipped or damaged in earlier runs: see wave-search list --skipped")
+        if listed:
+            self.warning(f"skipped {counted(len(listed), 'file')}:")
+        for skipped in listed[:_SKIPPED_SHOWN]:
             self._print("", "", f"  {skipped_line(skipped)}")
-        if len(report.skipped) > _SKIPPED_SHOWN:
-            self._print("", "", f"  and {len(report.skipped) - _SKIPPED_SHOWN:,} more: --report FILE lists all")
+        if len(listed) > _SKIPPED_SHOWN:
+            self._print("", "", f"  and {len(listed) - _SKIPPED_SHOWN:,} more: --report FILE lists all")
 
     def hits(self, hits: Sequence[Hit]) -> None:
         """Write hits as a table."""
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for name in ("#", "match", "z", "score"):
-            table.add_column(name, justify="left" if name == "match" else "right", no_wrap=True)
-        table.add_column("modality", no_wrap=True)
-        table.add_column("time", no_wrap=True)
-        table.add_column("file", overflow="fold")
-        for name in hits[0].columns:
-            table.add_column(printable(name), overflow="fold")
-        full = max(_FULL_BAR_Z, *(hit.z for hit in hits))
-        for hit in hits:
-            table.add_row(
-                str(hit.rank),
-                self._bar(hit.z / full),
-                f"{hit.z:.2f}",
-                f"{hit.score:.3f}",
-                hit.modality.value,
-                span(hit.start_s, hit.stop_s),
-                _linked(hit),
-                *(Text(cell(value)) for value in hit.columns.values()),
-            )
-        self._write_table(table)
+        self._write_table(hit_table(hits, self._out))
 
-    def _bar(self, filled: float) -> Bar | str:
-        if self._out.encoding.startswith("utf"):
-            return Bar(size=1, begin=0, end=max(filled, 0), width=_BAR_WIDTH, color="green")
-        return "#" * round(_BAR_WIDTH * max(filled, 0))
+    def files(self, files: Iterable[ListedFile]) -> None:
+        """Write listed files as a table, a batch at a time."""
+        for number, batch in enumerate(_batched(files)):
+            self._write_table(listed_table(batch, with_header=number == 0))
 
     def rows(self, rows: Iterable[tuple[str, ...]]) -> None:
         """Write names and values: aligned on a terminal, tab-separated otherwise."""
@@ -222,7 +216,7 @@ class Terminal:
         if len(faults) > _SKIPPED_SHOWN:
             self._print("", "", f"  and {len(faults) - _SKIPPED_SHOWN:,} more: --json lists all")
 
-    def _write_table(self, table: Table) -> None:
+    def _write_table(self, table: RenderableType) -> None:
         with self._out.capture() as captured:
             self._out.print(table)
         self.write(captured.get())
@@ -233,18 +227,10 @@ def plain_console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, markup=False, highlight=False, emoji=False)
 
 
-def _linked(hit: Hit) -> Text:
-    """Return a path as a hyperlink, with an excerpt below it for a text segment."""
-    path = hit.path
-    try:
-        shown = path.relative_to(os.getcwd())  # noqa: PTH109 - a name that is only shown
-    except (ValueError, OSError):
-        shown = path
-    linked = Text(printable(shown), style=Style(link=path.as_uri()))
-    if hit.text:
-        excerpt = textwrap.shorten(printable(" ".join(hit.text.split())), _EXCERPT_CHARS, placeholder=" ...")
-        return Text("\n").join([linked, Text(excerpt, style="dim")])
-    return linked
+def _batched(items: Iterable[Item]) -> Iterator[list[Item]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, _BATCH)):
+        yield batch
 
 
 def _let_go(stream: TextIO) -> None:

@@ -7,13 +7,13 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from wave_search.query import Answer, IndexInfo
-    from wave_search.reports import IndexReport, OptimizeReport, Skipped, SlowFile, Training
+    from wave_search.reports import IndexReport, OptimizeReport, Progress, Skipped, SlowFile, Training
     from wave_search.store import Problem
-    from wave_search.types import DuplicateGroup, Hit, Value
+    from wave_search.types import DuplicateGroup, Hit, ListedFile, Value
 
 _ESCAPED_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Control, format (invisible, bidirectional) and surrogate characters, line and paragraph separators."""
@@ -77,9 +77,11 @@ def hit_line(hit: Hit) -> str:
 
 
 def cell(value: Value | None) -> str:
-    """Format the value of a column, or "-" if there is none."""
+    """Format the value of a column, or "-" if there is none; a number with at most nine digits."""
     if value is None:
         return "-"
+    if isinstance(value, float):
+        return f"{value:.9g}"
     return printable(", ".join(value) if isinstance(value, list) else str(value))
 
 
@@ -90,15 +92,49 @@ def group_rows(number: int, group: DuplicateGroup) -> Iterator[tuple[str, ...]]:
         yield str(number), f"{group.score:.3f}", modality, span(member.start_s, member.stop_s), printable(member.path)
 
 
-def distinct_paths(hits: Iterable[Hit]) -> tuple[list[bytes], list[Path]]:
-    """Return each file once, in the order of the hits.
+def fitting_paths(paths: Iterable[Path]) -> tuple[list[bytes], list[Path]]:
+    """Return paths as bytes of the file system, and those that contain a newline and so do not fit on one line."""
+    fit: list[bytes] = []
+    unfit: list[Path] = []
+    for path in paths:
+        if "\n" in str(path):
+            unfit.append(path)
+        else:
+            fit.append(os.fsencode(path))
+    return fit, unfit
 
-    Returns:
-        The paths as bytes of the file system, and those that contain a newline and so do not fit on one line.
+
+def status(file: ListedFile) -> str:
+    """Format the status of a listed file: "indexed", "damaged" or "skipped", and "gone" if there is no such file."""
+    return f"{file.status}, gone" if file.gone else file.status
+
+
+def time_text(seconds: float | None) -> str:
+    """Format a duration, or "-" for what has none."""
+    return "-" if seconds is None else clock(seconds)
+
+
+def reason(file: ListedFile) -> str:
+    """Format why a file is skipped or damaged, and the remedy; "" for an indexed file."""
+    return ". ".join(printable(part) for part in (file.cause, file.remedy) if part)
+
+
+def listed_line(file: ListedFile) -> str:
+    """Format a listed file as tab-separated fields: status, kind, duration, bytes, path, cause, and the columns."""
+    fields = (status(file), file.kind or "-", time_text(file.duration_s), str(file.size_bytes), printable(file.path))
+    return "\t".join((*fields, printable(file.cause) or "-", *map(cell, file.columns.values())))
+
+
+def listed_sentence(counts: Mapping[str, int]) -> str:
+    """Summarise a list of files.
+
+    Args:
+        counts: number of files by status, and of those that are "gone".
     """
-    paths = dict.fromkeys(hit.path for hit in hits)
-    unfit = [path for path in paths if "\n" in str(path)]
-    return [os.fsencode(path) for path in paths if path not in unfit], unfit
+    parts = {name: f"{counts[name]:,} {name}" for name in ("indexed", "damaged", "skipped", "gone") if counts.get(name)}
+    gone = f"; {parts.pop('gone')}" if "gone" in parts else ""
+    total = sum(counts[name] for name in parts)
+    return f"{counted(total, 'file')}: {', '.join(parts.values())}{gone}"
 
 
 def report_sentences(report: IndexReport) -> Iterator[str]:
@@ -125,6 +161,14 @@ def report_sentences(report: IndexReport) -> Iterator[str]:
         parts = [f"{count:,} {printable(suffix) or 'without a suffix'}" for suffix, count in suffixes[:_MAX_SUFFIXES]]
         rest = sum(count for _, count in suffixes[_MAX_SUFFIXES:])
         yield "not media: " + ", ".join([*parts, *([f"{rest:,} others"] if rest else [])])
+
+
+def progress_numbers(progress: Progress, elapsed_s: float) -> str:
+    """Format the progress of a run of `index`: files, and once a second has passed, the rates of files and media."""
+    done = f"{progress.files_done:,}/{progress.files_total:,}" if progress.files_total else ""
+    if elapsed_s < 1:
+        return done
+    return f"{done} {progress.files_done / elapsed_s:.1f} files/s, {progress.media_s / elapsed_s:.1f}x real time"
 
 
 def training_numbers(training: Training, steps_per_s: float | None) -> str:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _BATCH_ROWS = 64
 """Batch size for parquet files, whose rows may contain whole media files."""
+_MAX_CELL_CHARS = 10_000_000
+"""Of CSV and TSV, where a quotation mark that is not closed would take the rest of the file."""
 _SPACE = re.compile(r"\s*")
 Parsed = TypeVar("Parsed")
 
@@ -129,7 +131,15 @@ def _json_lines(path: Path) -> Iterator[Row | BadRow]:
                 try:
                     yield _checked(place, json.loads(line))
                 except (ValueError, RecursionError) as error:
-                    yield BadRow(place, f"not JSON ({error})")
+                    yield BadRow(place, f"not JSON ({_json_cause(error)})")
+
+
+def _json_cause(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    # Python's own limit, whose error names a remedy for programmers.
+    is_long_number = type(error) is ValueError and "digits" in str(error)
+    return "a number of more than 4,300 digits" if is_long_number else str(error)
 
 
 def _json_list(path: Path) -> Iterator[Row | BadRow]:
@@ -139,7 +149,7 @@ def _json_list(path: Path) -> Iterator[Row | BadRow]:
             raise DatasetError(f"{path}: not a list of entries", "The file must be one JSON list of objects.")
         for number, (line, entry) in enumerate(_elements(content), start=1):
             yield _checked(Place(path, line, number), entry)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise DatasetError(f"{path}: not JSON ({error})", "Name a file of JSON Lines .jsonl.") from error
 
 
@@ -149,7 +159,12 @@ def _elements(content: str) -> Iterator[tuple[int, Any]]:
     at, line, counted = _past_space(content, content.index("[") + 1), 1, 0
     while content[at : at + 1] != "]":
         line, counted = line + content.count("\n", counted, at), at
-        entry, at = decoder.raw_decode(content, at)
+        try:
+            entry, at = decoder.raw_decode(content, at)
+        except json.JSONDecodeError:  # names the line
+            raise
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"line {line}: {_json_cause(error)}") from error
         yield line, entry
         at = _past_space(content, at)
         if content[at : at + 1] not in (",", "]"):
@@ -168,6 +183,7 @@ def _checked(place: Place, entry: object) -> Row | BadRow:
 
 
 def _table(path: Path, delimiter: str, names: Sequence[str] | None, columns: Columns | None) -> Iterator[Row | BadRow]:
+    csv.field_size_limit(_MAX_CELL_CHARS)
     # Bytes that are not UTF-8 may be part of a file name and are preserved.
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         if delimiter == ",":
@@ -181,7 +197,8 @@ def _table(path: Path, delimiter: str, names: Sequence[str] | None, columns: Col
             except StopIteration:
                 break
             except csv.Error as error:
-                yield BadRow(place, f"not well-formed ({error}); put texts with quotes in quotes")
+                hint = "; put texts with quotes in quotes" if "limit" not in str(error) else ""
+                yield BadRow(place, f"not well-formed ({error}){hint}")
                 continue
             if not values:
                 continue
@@ -206,12 +223,25 @@ def _parquet(path: Path) -> Iterator[Row | BadRow]:
     try:
         with parquet.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=_BATCH_ROWS):
-                for fields in batch.to_pylist():
+                for fields in _parquet_fields(batch):
                     number += 1
-                    yield Row(Place(path, None, number), fields)
+                    place = Place(path, None, number)
+                    yield BadRow(place, fields) if isinstance(fields, str) else Row(place, fields)
     except pyarrow.ArrowException as error:
         cause = str(error).splitlines()[0]
         raise DatasetError(f"{path}: not a complete parquet file ({cause})", "Download it again.") from error
+
+
+def _parquet_fields(batch: Any) -> Iterator[dict[str, Any] | str]:
+    """Yield the values of each row, or why Python cannot represent them, such as times after the year 9999."""
+    try:
+        yield from batch.to_pylist()
+    except (OverflowError, ValueError) as error:
+        if len(batch) == 1:
+            yield f"a value is out of range ({error})"
+            return
+        for at in range(len(batch)):
+            yield from _parquet_fields(batch.slice(at, 1))
 
 
 def checked_text(value: object, what: str) -> str:

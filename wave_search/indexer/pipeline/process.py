@@ -8,6 +8,7 @@ decoding with embedding and to embed segments of several files in one batch.
 
 from __future__ import annotations
 
+import math
 import os
 from contextlib import closing
 from dataclasses import dataclass
@@ -256,6 +257,7 @@ class Assembly:
         return Indexed(file, info, tuple(self.segments), _damage(info, self.segments, end))
 
 
+_COPY_AGAIN = "Its end is missing: copy it again."
 _CHANGED = Failure("changed while it was read", "The next run reads it again.", retry=True)
 
 
@@ -278,13 +280,16 @@ def _is_transient(error: MediaError) -> bool:
 
 
 def _damage(info: MediaInfo, segments: Sequence[NewSegment], end: Failure | None) -> Failure | None:
-    whole_s = info.declared_s or info.duration_s or 0.0
+    known_s = info.duration_s if info.declared_s == math.inf else info.declared_s
+    whole_s = known_s or info.duration_s or 0.0
     if end is not None:
         stop_s = max((segment.stop_s or 0.0 for segment in segments), default=0.0)
         return Failure(f"damaged: {stop_s:.1f} of {whole_s:.1f} s ({end.cause})", end.remedy)
     if info.declared_s is None:
         return None
-    return Failure(f"damaged: {info.duration_s:.1f} of {whole_s:.1f} s", "Its end is missing: copy it again.")
+    if info.declared_s == math.inf:
+        return Failure(f"damaged: cut off after {info.duration_s:.1f} s", _COPY_AGAIN)
+    return Failure(f"damaged: {info.duration_s:.1f} of {whole_s:.1f} s", _COPY_AGAIN)
 
 
 def _is_as_found(file: FoundFile) -> bool:

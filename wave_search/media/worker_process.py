@@ -1,0 +1,173 @@
+"""A worker process as its parent sees it: started, asked, watched and killed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wave_search.media.source import RETRY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from wave_search.errors import WaveSearchError
+    from wave_search.media.info import DecodedSegment, MediaInfo
+    from wave_search.media.worker import Reply, Request
+
+STALL_S = 60.0
+"""A worker that has not computed anything for so long waits for a disk, or is stopped."""
+_STEP_S = 1.0
+"""Time between two looks at a worker that has not answered yet."""
+_KILL_S = 5.0
+_CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP})
+"""Signals that a decoder raises itself, by a fault in it. Others are sent by the system or by a user."""
+# Imports the package of this process. A script's directory, which may contain a "soundfile.py", comes last in the path.
+_BOOT = """
+import sys
+sys.path.insert(0, sys.argv[4])
+import wave_search
+del sys.path[0]
+sys.path.extend(entry for entry in sys.argv[5:] if entry not in sys.path)
+from wave_search.media.worker import main
+main(*map(int, sys.argv[1:4]))
+"""
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_PACKAGE_PARENT = Path(__file__).resolve().parents[2]
+_CONVERT = "Convert it to another format, or exclude it."
+
+
+class WorkerGone(Exception):  # noqa: N818 - becomes an error with a path
+    """Raised if a worker died, exceeded its time limit or does not answer.
+
+    Attributes:
+        cause: why.
+        remedy: what to do about it.
+        by_file: whether the file is the reason, so that it would happen again.
+    """
+
+    def __init__(self, cause: str, remedy: str, *, by_file: bool) -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.remedy = remedy
+        self.by_file = by_file
+
+
+class Worker:
+    """A worker process and the socket to it.
+
+    Args:
+        memory_bytes: limit of its memory.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+
+    def __init__(self, memory_bytes: int) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
+                [
+                    sys.executable,
+                    "-P",
+                    "-c",
+                    _BOOT,
+                    str(theirs.fileno()),
+                    str(os.getpid()),
+                    str(memory_bytes),
+                    str(_PACKAGE_PARENT),
+                    *sys.path,
+                ],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        self._connection = Connection(ours.detach())
+
+    def alive(self) -> bool:
+        """Return whether the process is running."""
+        return self._process.poll() is None
+
+    def ask(self, request: Request, limit_s: float) -> Iterator[MediaInfo | DecodedSegment | WaveSearchError]:
+        """Send a request, and yield the values of the reply as they arrive.
+
+        Args:
+            request: the request.
+            limit_s: maximum CPU time of the worker for each value of the reply.
+
+        Raises:
+            WorkerGone: there is no complete reply. The worker is no longer usable.
+        """
+        try:
+            self._connection.send_bytes(pickle.dumps(request, protocol=5))
+            while True:
+                self._wait(limit_s)
+                reply: Reply = pickle.loads(self._connection.recv_bytes())  # noqa: S301 - from our own process
+                if reply.value is None:
+                    return
+                yield reply.value
+        except (EOFError, OSError) as error:
+            raise self._gone() from error
+
+    def _wait(self, limit_s: float) -> None:
+        """Wait for a message while the worker makes progress.
+
+        The clock that counts is its CPU time. A busy machine slows it down, and it stands still while the machine
+        sleeps or the worker is stopped.
+        """
+        if self._connection.poll(_STEP_S):
+            return
+        began_s = newest_s = self._cpu_s()
+        waited_s = 0.0
+        while not self._connection.poll(_STEP_S):
+            now_s = self._cpu_s()
+            if now_s - began_s > limit_s:
+                cause = f"decoding took longer than the limit of {limit_s:.3g} s of CPU time"
+                raise WorkerGone(cause, _CONVERT, by_file=True)
+            # Steps are counted rather than time, because this process may have been stopped as well.
+            waited_s = 0.0 if now_s > newest_s else waited_s + _STEP_S
+            newest_s = now_s
+            if waited_s >= STALL_S:
+                cause = f"the decoder did not respond for {STALL_S:.3g} s: it waits for the disk, or was stopped"
+                raise WorkerGone(cause, RETRY, by_file=False)
+
+    def _cpu_s(self) -> float:
+        """Return the CPU time of the process so far, in seconds; 0.0 if it has ended."""
+        with contextlib.suppress(OSError):
+            stat = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="utf-8", errors="replace")
+            user, system = stat.rpartition(")")[2].split()[11:13]
+            return (int(user) + int(system)) / _TICKS_PER_S
+        return 0.0
+
+    def peak_bytes(self) -> int:
+        """Return the largest resident set so far; 0 if the process has ended."""
+        with contextlib.suppress(OSError, ValueError, StopIteration):
+            status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="utf-8")
+            return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:"))
+        return 0
+
+    def kill(self) -> None:
+        """Kill the process."""
+        self._process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):  # the kernel ends none that waits for a dead disk
+            self._process.wait(_KILL_S)
+
+    def _gone(self) -> WorkerGone:
+        """Return why the process has ended."""
+        code = self._process.wait()
+        if code == -signal.SIGKILL:
+            cause = "the decoder was killed, perhaps because the machine ran out of memory"
+            return WorkerGone(cause, "Try again with more free memory.", by_file=False)
+        if code < 0 and -code not in _CRASHES:
+            return WorkerGone(f"the decoder was ended ({signal.strsignal(-code)})", "Try again.", by_file=False)
+        name = signal.Signals(-code).name if code < 0 else f"exit status {code}"
+        return WorkerGone(f"the decoder crashed ({name})", _CONVERT, by_file=True)
