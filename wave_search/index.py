@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self, Unpack
 from wave_search import indexer, models, store
 from wave_search.ann import check_faiss
 from wave_search.errors import UsageError
+from wave_search.files import composed_text
 from wave_search.media import Segmentation, default_workers, divide_memory, parse_audio_track
 from wave_search.models import LoadOptions
 from wave_search.models.session import ModelSession
@@ -447,7 +448,7 @@ class Index:
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
         searcher, tagging = self._searcher, Tagging(read_labels(_names(labels)), min_z, top)
-        tagged = tagging.run(searcher.snapshot, searcher.targets(target), self._encoder, column)
+        tagged = tagging.run(searcher.snapshot, searcher.targets(target), self._encoder, composed_text(column))
         indexer.put_columns(self.path, tagged.columns, tagged.values)
         self.refresh()
         return tagged.report

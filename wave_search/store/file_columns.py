@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import unicodedata
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from wave_search.errors import IndexCorruptError, UsageError
-from wave_search.files import composed
+from wave_search.files import composed, composed_text
 from wave_search.store.files import RESTORE
 from wave_search.store.schema import CONTENTS, schemas
 from wave_search.types import OF_HITS
@@ -134,10 +133,10 @@ def find_columns(wanted: Iterable[str], known: Sequence[str]) -> list[str]:
     Raises:
         UsageError: there is no such column.
     """
-    spelling = {unicodedata.normalize("NFC", name).casefold(): name for name in known}
+    spelling = {composed_text(name).casefold(): name for name in known}
     found = []
     for name in wanted:
-        if (same := unicodedata.normalize("NFC", name).casefold()) not in spelling:
+        if (same := composed_text(name).casefold()) not in spelling:
             raise unknown_column(name, known)
         found.append(spelling[same])
     return found
