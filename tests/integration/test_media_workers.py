@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import os
@@ -118,6 +119,14 @@ def test_a_stopped_decoder_is_given_up_and_not_blamed_on_its_file(
         assert type(raised.value) is MediaError
         assert len(list(decoders.segments(path, info, Segmentation(), ALL))) == 1
         assert victim not in workers()
+
+
+def test_a_limit_of_the_system_that_is_lower_already_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lower = functools.partial(resource.setrlimit, resource.RLIMIT_DATA, (600 << 20, 600 << 20))
+    monkeypatch.setattr(process_module.subprocess, "Popen", functools.partial(subprocess.Popen, preexec_fn=lower))
+    path = write_wav(tmp_path / "short.wav", 1.0)
+    with DecoderPool(1, SAMPLING, memory_bytes=1 << 30) as decoders:
+        assert decoders.identify(path).duration_s == 1.0
 
 
 def test_a_decoder_that_continues_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

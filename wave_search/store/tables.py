@@ -10,7 +10,7 @@ import re
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from wave_search.errors import IndexCorruptError
+from wave_search.errors import IndexCorruptError, IndexStateError
 from wave_search.store.files import DISTRUST, RESTORE, write_error
 from wave_search.store.lance_manifest import ForeignFieldError, check_manifest
 from wave_search.store.schema import NAMES, OPTIONAL, schemas
@@ -40,8 +40,7 @@ _FOREIGN = re.compile(
     r"|_versions/(?![0-9]{20}\.manifest).*\.manifest))"
 )
 """What Lance would use, and has never written for us: branches, tags, search structures, other names of versions."""
-_NOW = timedelta(milliseconds=1)
-_MARGIN = timedelta(hours=2)
+_NOW, _MARGIN = timedelta(milliseconds=1), timedelta(hours=2)
 
 
 class Tables:
@@ -189,7 +188,7 @@ class Tables:
         """Check that new files are complete: Lance does not notice if the end of one could not be written.
 
         Raises:
-            IndexStateError: one is not, as on a full disk.
+            IndexStateError: one is not, as on a full disk; or this version of Lance writes what is not known here.
         """
         found = {info.name: info.size_bytes for info in made}
         for name, version in self.versions().items():
@@ -197,6 +196,9 @@ class Tables:
             written = dict(_versions(self._store, name))[version]
             try:
                 expected = check_manifest(self._store.get(written))
+            except ForeignFieldError as error:
+                remedy = "Install an earlier version of lancedb, or a newer one of wave-search."
+                raise IndexStateError(f"{self._store.url(written)} is unknown here: {error}", remedy) from error
             except ValueError as error:
                 raise write_error(self._store.url(written), f"{error}; is the disk full?") from error
             for file, size_bytes in expected.items():
