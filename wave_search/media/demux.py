@@ -6,7 +6,7 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 from wave_search.errors import BrokenMediaError
-from wave_search.media.resync import DECLARING, RAW, follow
+from wave_search.media.resync import DECLARING, RAW, adts_frame_s, follow
 from wave_search.media.source import CONVERT
 from wave_search.media.timeline import AudioScan, PacketClock
 from wave_search.media.timing import VideoScan
@@ -21,7 +21,6 @@ _BUFFER_BYTES = 1 << 20
 _MAX_FAILURES = 10
 """Failures to read a packet, one after the other, after which the rest is given up."""
 _ADTS_BYTES = 7
-_ADTS_RATES_HZ = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350)
 
 
 def open_container(source: Source) -> Any:
@@ -110,10 +109,9 @@ def stamp_and_duration_s(packet: Any, tick_s: float, default_s: float, *, adts: 
             wrong after a change of the rate, so the header of each is read instead.
     """
     if adts and packet.size >= _ADTS_BYTES:
-        header = bytes(memoryview(packet)[:_ADTS_BYTES])
-        rate = header[2] >> 2 & 15
-        if header[0] == 0xFF and header[1] & 0xF6 == 0xF0 and rate < len(_ADTS_RATES_HZ):
-            return None, 1024 * ((header[6] & 3) + 1) / _ADTS_RATES_HZ[rate]
+        frame_s = adts_frame_s(bytes(memoryview(packet)[:_ADTS_BYTES]))
+        if frame_s is not None:
+            return None, frame_s
     pts = None if default_s else packet.pts
     return None if pts is None else pts * tick_s, (packet.duration or 0) * tick_s or default_s
 
