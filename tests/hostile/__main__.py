@@ -8,11 +8,13 @@ import shutil
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 from tests.conftest import CHECKOUT, PACKAGE_PARENT
 from tests.fork_server import load
-from tests.hostile.report import Tally, publish, summary
+from tests.hostile.report import Tally, kill_writers, publish, summary
 from tests.hostile.trials import BLOCK, Trials
 
 KEPT = CHECKOUT / "build" / "hostile"
@@ -35,13 +37,17 @@ def main() -> int:
     tally = Tally(options.seed)
     trials = Trials(root, KEPT, options.seed, options.patience, frozenset(filter(None, options.families.split(","))))
     last = options.first + options.inputs
+    beside = ProcessPoolExecutor(1, get_context("fork"))
+    kills = beside.submit(kill_writers, options.seed, options.kills)
     for first in range(options.first, last, BLOCK):
         if time.monotonic() - began_s > options.minutes * 60:
             break
         for judgement in trials.block(range(first, min(first + BLOCK, last)), tally):
             tally.add(judgement)
         print(tally.line(time.monotonic() - began_s), file=sys.stderr, flush=True)
-    tally.kill(options.kills)
+    tally.killed, violations = kills.result()
+    beside.shutdown()
+    tally.violations += violations
     tally.elapsed_s = time.monotonic() - began_s
     shutil.rmtree(root, ignore_errors=True)
     print(summary(tally))

@@ -47,22 +47,6 @@ class Tally:
     def peak_bytes(self) -> int:
         return max(self.peaks.values(), default=0)
 
-    def kill(self, rounds: int) -> None:
-        """Kill writers; what is left must be whole."""
-        if not rounds:
-            return
-        memory = Path("/dev/shm")  # noqa: S108 - bringing data to a real disk would take nearly all of the time
-        workplace = Path(tempfile.mkdtemp(prefix="crash-", dir=memory if memory.is_dir() else None))
-        chance, crash = random.Random(self.seed), Rounds(workplace)
-        crash.count_moments(plan(self.seed))
-        for number in range(rounds):
-            try:
-                crash.at_random(plan(self.seed + number), chance)
-            except AssertionError as error:
-                self.violations.append(Judgement(number, "kill", "lost", (str(error),)))
-        self.killed = crash.killed
-        shutil.rmtree(workplace)
-
     @property
     def tried(self) -> int:
         return self.outcomes.total()
@@ -76,6 +60,22 @@ class Tally:
             f"{self.tried} tried, {self.refused} refused, {len(self.violations)} violations, "
             f"peak {self.peak_bytes >> 20} MiB, longest wait {self.longest_wait_s:.1f} s, {elapsed_s:.0f} s"
         )
+
+
+def kill_writers(seed: int, rounds: int) -> tuple[int, list[Judgement]]:
+    """Kill writers at random moments. Return how many were killed, and what was not whole afterwards."""
+    memory = Path("/dev/shm")  # noqa: S108 - bringing data to a real disk would take nearly all of the time
+    workplace = Path(tempfile.mkdtemp(prefix="crash-", dir=memory if memory.is_dir() else None))
+    chance, crash, violations = random.Random(seed), Rounds(workplace), []
+    if rounds:
+        crash.count_moments(plan(seed))
+    for number in range(rounds):
+        try:
+            crash.at_random(plan(seed + number), chance)
+        except AssertionError as error:
+            violations.append(Judgement(number, "kill", "lost", (str(error),)))
+    shutil.rmtree(workplace)
+    return crash.killed, violations
 
 
 def summary(tally: Tally) -> str:

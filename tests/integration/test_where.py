@@ -393,6 +393,8 @@ def test_duplicates_are_files_of_the_same_bytes_and_segments_that_are_alike(
         twice = NewSegment(Modality.AUDIO, 0.0, 10.0, None, np.eye(DIM)[0])
         still = writer.put_content(ContentRow("still", "audio", "wav", 20.0), [twice, twice])
         writer.put_file(FileRow(os.fsencode(media / "still.wav"), b"/media", 1, 1, 1, still))
+        for name in ("one", "other"):  # alike, and next to each other
+            put(writer, media / f"{name}.wav", 8, segments=1, content=name)
         writer.commit()
     with ws.open(index) as opened:
         same, *alike = opened.duplicates()
@@ -400,6 +402,7 @@ def test_duplicates_are_files_of_the_same_bytes_and_segments_that_are_alike(
         assert (same.kind, same.modality, same.members[0].segment_id) == ("identical", None, None)
         found = [[(member.path.name, member.start_s) for member in group.members] for group in alike]
         expected = [[(f"{n} encoded again.wav", at), (f"{n}.wav", at)] for n in (0, 3) for at in (0.0, 10.0)]
+        expected.append([("one.wav", 0.0), ("other.wav", 0.0)])
         assert sorted(found) == sorted(expected), "not a file with itself"
         assert all(group.score > 0.999 and group.modality == "audio" for group in alike)
         assert len(opened.duplicates(0.01)) == 2, "everything is connected"
