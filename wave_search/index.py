@@ -127,8 +127,8 @@ def create(
             `known_models`, a directory, or "owner/name" on the Hugging Face hub, optionally with "@revision".
         segment: length of a segment in seconds, "scene", or "none" for whole files.
         audio_track: what is heard of files with several audio tracks: "auto" (the track that a player plays, or the
-            first one that is not silent), "all" (mixed), a number from 1, or a language as the files state it ("eng").
-            Files without the track are indexed as with "auto".
+            first one that is not silent), "all" (mixed), a number from 1, or a language in any form of ISO 639 ("de",
+            "deu", "ger"). Files without the track are indexed as with "auto".
         modalities: what to embed: "text", "image", "audio", "video", "av"; None for all that the model supports.
         load: device, precision, memory and quantization of the model. The index is pinned to the quantization.
         workers: as for `open`.
