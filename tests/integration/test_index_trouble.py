@@ -186,7 +186,7 @@ def test_a_copy_of_what_is_indexed_is_not_too_long(settled: Path) -> None:
 def test_a_file_that_takes_long_is_announced_before_it_is_embedded(
     settled: Path, monkeypatch: pytest.MonkeyPatch, counted: CountingEmbedder
 ) -> None:
-    monkeypatch.setattr(run_stats, "SLOW_S", 25 / 50)
+    monkeypatch.setattr(run_stats, "SLOW_S", 3 / 5)  # three windows
     write_sound(settled / "media" / "25.wav", 25, 123)
     write_image(settled / "media" / "26.png", seed=26)
     announced: list[tuple[str, int]] = []
@@ -194,7 +194,8 @@ def test_a_file_that_takes_long_is_announced_before_it_is_embedded(
         report = index.add(
             [settled / "media"], warn=lambda slow: announced.append((slow.path.name, len(counted.clips)))
         )
-    assert [(slow.path.name, slow.duration_s, slow.estimated_s) for slow in report.slow] == [("25.wav", 25.0, 0.5)]
+    slow = [(slow.path.name, slow.duration_s, slow.segments, slow.estimated_s) for slow in report.slow]
+    assert slow == [("25.wav", 25.0, 3, pytest.approx(3 / 5))]
     assert announced == [("25.wav", 0)]
 
 
