@@ -348,7 +348,7 @@ def _check_versions(store: FileStore, since: Mapping[str, int]) -> None:
             name = f"{FOLDER}/{table}.lance/data/{file}"
             try:
                 check_data_file(store.local_path(name))
-            except FileNotFoundError:
+            except (FileNotFoundError, IsADirectoryError):
                 continue  # Lance reports it if it is needed
             except ValueError as error:
                 raise IndexCorruptError(f"{store.url(name)} is damaged: {error}", RESTORE) from error
