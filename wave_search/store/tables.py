@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from wave_search.errors import IndexCorruptError, IndexStateError
 from wave_search.store.files import DISTRUST, RESTORE, write_error
+from wave_search.store.lance_data import check_data_file
 from wave_search.store.lance_manifest import ForeignFieldError, check_manifest
 from wave_search.store.schema import NAMES, OPTIONAL, schemas
 from wave_search.store.table_errors import LANCE_FOLDER, read_errors, write_errors
@@ -332,16 +333,27 @@ def _check_versions(store: FileStore, since: Mapping[str, int]) -> None:
         IndexStateError: one cannot be read now.
     """
     for table, first in since.items():
+        data_files: set[str] = set()
         for version, name in _versions(store, table):
             if version >= first:
                 try:
-                    check_manifest(store.get(name))
+                    named = check_manifest(store.get(name))
+                    if version == first:  # of the later ones, no data are read
+                        data_files.update(named)
                 except ForeignFieldError as error:
                     raise IndexCorruptError(f"{store.url(name)} is not of this index: {error}", DISTRUST) from error
                 except FileNotFoundError:
                     continue  # another process removes old versions
                 except ValueError as error:
                     raise IndexCorruptError(f"{store.url(name)} is damaged: {error}", RESTORE) from error
+        for file in sorted(data_files):
+            name = f"{FOLDER}/{table}.lance/data/{file}"
+            try:
+                check_data_file(store.local_path(name))
+            except (FileNotFoundError, IsADirectoryError):
+                continue  # Lance reports it if it is needed
+            except ValueError as error:
+                raise IndexCorruptError(f"{store.url(name)} is damaged: {error}", RESTORE) from error
 
 
 def _connect(store: FileStore) -> Any:
