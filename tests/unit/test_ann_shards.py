@@ -245,7 +245,7 @@ def test_only_identical_vectors(tmp_path, monkeypatch):
 def test_the_best_of_several_rows(tmp_path):
     vectors, queries = vectors_and_queries(3000, 64)
     shards, ids = build(tmp_path, vectors), ids_of(vectors)
-    several = [np.concatenate([queries("same", 2), queries("other", 2)]) for _ in range(20)]
+    several = [np.concatenate([queries("same", 2, seed), queries("other", 2, seed)]) for seed in range(20)]
     assert recall(shards, vectors, ids, several) >= 0.98
 
 
