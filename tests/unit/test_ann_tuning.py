@@ -167,7 +167,7 @@ def test_nearly_the_cheapest_of_all_search_params_is_found(library, by_codes, ta
     asked = TuningQueries(queries("other", 60))
     truth = tuning._true_neighbours(shards, asked)
     costs = [tuning._try(shards, asked, truth, nprobe, target).cost for nprobe in range(1, shards.codebook.lists + 1)]
-    assert shards.cost(tune(shards, asked, target).params) <= 1.05 * min(costs)
+    assert shards.cost(tune(shards, asked, target).params) <= 1.08 * min(costs)
 
 
 @dataclass
