@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
-import subprocess
 import sys
 import weakref
-from multiprocessing.connection import Connection
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +13,14 @@ import numpy as np
 
 from wave_search.errors import UsageError, WaveSearchError
 from wave_search.files import composed_text
+from wave_search.processes import start_python
 from wave_search.store import sql_worker
 from wave_search.store.file_columns import BUILT_IN, OF_SEGMENTS, file_columns, find_columns, plain, unknown_column
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterable, Mapping, Sequence
+    from multiprocessing.connection import Connection
 
     from numpy.typing import NDArray
 
@@ -221,7 +221,7 @@ class _Process:
         import pyarrow as pa
 
         try:
-            self._process, self._connection = _started()
+            self._process, self._connection = start_python([sql_worker.__file__], [str(_MEMORY_BYTES), *sys.path])
         except OSError as error:  # too many processes, too many open files
             cause = f"the process that evaluates conditions cannot be started ({error.strerror})"
             raise WaveSearchError(cause, "Close other programs, and run the command again.") from error
@@ -264,22 +264,6 @@ class _Process:
     def _gone(self) -> _LimitError:
         code = self._process.wait()
         return _LimitError(f"has ended its process (exit status {code}), perhaps for want of memory")
-
-
-def _started() -> tuple[subprocess.Popen[bytes], Connection]:
-    """Start the process, and return it with the connection to it."""
-    ours, theirs = socket.socketpair()
-    with theirs:
-        arguments = [str(theirs.fileno()), str(_MEMORY_BYTES), *sys.path]
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter
-            [sys.executable, "-P", sql_worker.__file__, *arguments],
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-    return process, Connection(ours.detach())
 
 
 def _end(process: subprocess.Popen[bytes], connection: Connection, owner: int) -> None:
