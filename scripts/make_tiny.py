@@ -58,7 +58,12 @@ CONFIG = {
         "max_position_embeddings": 32768,
         "rms_norm_eps": 1e-06,
         "rope_theta": 1000000.0,
-        "rope_scaling": {"mrope_section": [2, 3, 3], "rope_type": "default", "type": "default"},
+        "rope_scaling": {
+            "mrope_section": [2, 3, 3],
+            "rope_type": "default",
+            "type": "default",
+            "rope_theta": 1000000.0,
+        },
         "tie_word_embeddings": False,
     },
     "audio_config": {

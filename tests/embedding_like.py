@@ -22,7 +22,8 @@ def vectors_and_queries(n: int, dim: int, seed: int = 0) -> tuple[NDArray[np.flo
     """Clusters of Zipf sizes, a falling spectrum, a strong common mean.
 
     Returns (n, dim) float16 items, and a function that draws queries: of the same modality, or of another one, which
-    has another mean and agrees with its item only in part.
+    has another mean and agrees with its item only in part. The same arguments draw the same ones, whoever else has
+    drawn some before.
     """
     random = np.random.default_rng(seed)
     latent = min(dim, 256)
@@ -32,23 +33,26 @@ def vectors_and_queries(n: int, dim: int, seed: int = 0) -> tuple[NDArray[np.flo
     centres = random.standard_normal((max(2, n // 20), latent)) * scale
     weights = 1 / np.arange(1, len(centres) + 1)
 
-    def points(count: int) -> NDArray[np.float64]:
+    def points(random: np.random.Generator, count: int) -> NDArray[np.float64]:
         chosen = random.choice(len(centres), count, p=weights / weights.sum())
         return unit(0.8 * centres[chosen] + 0.6 * random.standard_normal((count, latent)) * scale)
 
-    def embed(latents: NDArray[np.float64], mean: NDArray[np.float32]) -> NDArray[np.float32]:
+    def embed(
+        random: np.random.Generator, latents: NDArray[np.float64], mean: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
         noise = unit(random.standard_normal((len(latents), dim)))
         return unit(0.76 * latents @ spread + 0.6 * mean + 0.2 * noise)
 
-    inside = points(n)
+    inside = points(random, n)
 
-    def queries(kind: str, count: int = 60) -> NDArray[np.float32]:
+    def queries(kind: str, count: int = 60, seed: int = 1) -> NDArray[np.float32]:
+        random = np.random.default_rng(seed)
         if kind == "same":
-            return embed(points(count), means[0])
+            return embed(random, points(random, count), means[0])
         away = unit(random.standard_normal((count, latent)) * scale)
-        return embed(0.6 * inside[random.integers(0, n, count)] + 0.8 * away, means[1])
+        return embed(random, 0.6 * inside[random.integers(0, n, count)] + 0.8 * away, means[1])
 
-    return embed(inside, means[0]).astype(np.float16), queries
+    return embed(random, inside, means[0]).astype(np.float16), queries
 
 
 @cache

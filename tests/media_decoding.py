@@ -14,6 +14,7 @@ import pytest
 
 from tests.media_samples import chord, wav_bytes
 from wave_search.media import DecodedSegment, DecoderPool, MediaInfo, Segmentation, worker_pool
+from wave_search.media.worker_process import Worker
 from wave_search.types import Modality, Span
 
 ALL = tuple(Modality)
@@ -58,10 +59,10 @@ class KeptDecoders:
     """Real decoders that outlive the pool that started them and serve a later one: a start takes 0.2 CPU seconds."""
 
     def __init__(self) -> None:
-        self._idle: defaultdict[int, list[worker_pool._Worker]] = defaultdict(list)
+        self._idle: defaultdict[int, list[Worker]] = defaultdict(list)
         """By the limit of their memory in bytes."""
         self._starter = ThreadPoolExecutor(1)  # they end with the thread that started them
-        self._worker, self._close = worker_pool._Worker, DecoderPool.close
+        self._worker, self._close = Worker, DecoderPool.close
 
     def close(self) -> None:
         for workers in self._idle.values():
@@ -77,11 +78,11 @@ class KeptDecoders:
             self._keep(pool)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(worker_pool, "_Worker", self._take)
+            patch.setattr(worker_pool, "Worker", self._take)
             patch.setattr(DecoderPool, "close", close)
             yield
 
-    def _take(self, memory_bytes: int) -> worker_pool._Worker:
+    def _take(self, memory_bytes: int) -> Worker:
         idle = self._idle[memory_bytes]
         while idle:
             worker = idle.pop()

@@ -19,7 +19,7 @@ from wave_search.types import Modality, PartitionKey
 DIM = 64
 VIDEO, TEXT = PartitionKey(Modality.VIDEO), PartitionKey(Modality.TEXT)
 VECTORS, QUERIES = vectors_and_queries(3000, DIM)
-TEXTS = QUERIES("other", 300)
+TEXTS = QUERIES("other", 300, seed=2)
 
 
 def make(directory: Path) -> Path:

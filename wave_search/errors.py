@@ -24,6 +24,9 @@ Every error names what is wrong and, where there is one, the remedy. Only the co
 import shlex
 from pathlib import Path
 
+_MAX_CHARS = 8_000
+"""Of a message; the longest path fits. Messages of libraries may quote a value of a file, which may have megabytes."""
+
 
 class WaveSearchError(Exception):
     """Base class of all errors that the package raises.
@@ -34,6 +37,8 @@ class WaveSearchError(Exception):
     """
 
     def __init__(self, message: str, remedy: str = "") -> None:
+        if len(message) > _MAX_CHARS:
+            message = f"{message[: _MAX_CHARS // 2]} ... {message[-_MAX_CHARS // 2 :]}"
         super().__init__(f"{message}. {remedy}" if remedy else message)
         self.message = message
         self.remedy = remedy

@@ -58,7 +58,12 @@ def mtime_ns(status: os.stat_result) -> int:
 
 def composed(name: bytes) -> bytes:
     """Return a name with its letters composed (NFC): macOS writes names decomposed, most other programs composed."""
-    return name if name.isascii() else os.fsencode(unicodedata.normalize("NFC", os.fsdecode(name)))
+    return name if name.isascii() else os.fsencode(composed_text(os.fsdecode(name)))
+
+
+def composed_text(text: str) -> str:
+    """Return a text with its letters composed (NFC)."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def on_disk(path: Path) -> Path:

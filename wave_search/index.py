@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self, Unpack
 from wave_search import indexer, models, store
 from wave_search.ann import check_faiss
 from wave_search.errors import UsageError
+from wave_search.files import composed_text
 from wave_search.media import Segmentation, default_workers, divide_memory, parse_audio_track
 from wave_search.models import LoadOptions
 from wave_search.models.session import ModelSession
@@ -126,8 +127,8 @@ def create(
             `known_models`, a directory, or "owner/name" on the Hugging Face hub, optionally with "@revision".
         segment: length of a segment in seconds, "scene", or "none" for whole files.
         audio_track: what is heard of files with several audio tracks: "auto" (the track that a player plays, or the
-            first one that is not silent), "all" (mixed), a number from 1, or a language as the files state it ("eng").
-            Files without the track are indexed as with "auto".
+            first one that is not silent), "all" (mixed), a number from 1, or a language in any form of ISO 639 ("de",
+            "deu", "ger"). Files without the track are indexed as with "auto".
         modalities: what to embed: "text", "image", "audio", "video", "av"; None for all that the model supports.
         load: device, precision, memory and quantization of the model. The index is pinned to the quantization.
         workers: as for `open`.
@@ -447,7 +448,7 @@ class Index:
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
         searcher, tagging = self._searcher, Tagging(read_labels(_names(labels)), min_z, top)
-        tagged = tagging.run(searcher.snapshot, searcher.targets(target), self._encoder, column)
+        tagged = tagging.run(searcher.snapshot, searcher.targets(target), self._encoder, composed_text(column))
         indexer.put_columns(self.path, tagged.columns, tagged.values)
         self.refresh()
         return tagged.report

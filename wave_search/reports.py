@@ -59,8 +59,10 @@ class SlowFile:
 
     path: Path
     duration_s: float
+    segments: int
+    """Number of segments that it is expected to have."""
     estimated_s: float
-    """Time to embed it, from its duration and the speed of the run so far."""
+    """Time to embed it, from its segments, their modalities and instructions, and the rate of the run so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,12 @@ class Progress:
     segments: int
     media_s: float
     current: Path | None = None
+    files_begun: float = 0.0
+    """The embedded parts of files of audio and video that are not done, in files: 0.5 for half a file."""
+    current_segments: int = 0
+    """Segments of `current` that are embedded."""
+    current_segments_total: int = 0
+    """Segments that `current` is expected to have; 0 for texts and images, or while unknown."""
 
 
 ProgressCallback = Callable[[Progress], None]

@@ -314,6 +314,7 @@ def try_index(sandbox: Sandbox, base: Path, number: int, chance: Random) -> tupl
     index = folder / "index"
     shutil.copytree(base.parent, folder, dirs_exist_ok=True)
     what = damage_index(index, sandbox.home, chance)
+    sandbox.accept_home()
     linked = " by a link" in what or (what in LINKS and "hard link" not in what)
     ending = sandbox.run(lambda watch: use_index(index, folder / "media", watch, linked=linked))
     return judgement(number, f"index, {what}", ending.result, ending.failure, ending.violations), ending.peak_bytes

@@ -162,6 +162,10 @@ class Sandbox:
             resource.setrlimit(limit, (resource.getrlimit(limit)[1],) * 2)
         result.write_bytes(pickle.dumps((value, watch.longest_s, calls)))
 
+    def accept_home(self) -> None:
+        """Take the home folder as it is: what was done there so far was done by the harness."""
+        self._home_before = listing(self.home)
+
     def _touched(self) -> list[str]:
         """What was done to the home folder and the server, which is put right again."""
         violations = []

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     Field = tuple[int, int | bytes]
 
 _TABLE = "lance/segments.lance"
+_DATA_FOOTER = struct.Struct("<QQQIIHH4s")
 _LAST_BYTES = 16
 """Of a manifest: the position of its message, the format and a mark."""
 
@@ -124,6 +125,37 @@ def _added(name: str) -> Builder:
     return build
 
 
+def _pages(which: int, value: int) -> Builder:
+    """Let the end of a data file give all its pages a position (1) or a size (2), and sign it."""
+
+    def build(index: Path, _home: Path) -> None:
+        path = found(index, f"{_TABLE}/data/*.lance")
+        data = path.read_bytes()
+        begin, listed_at, shared_at, *counts = _DATA_FOOTER.unpack(data[-_DATA_FOOTER.size :])
+        columns, places = b"", b""
+        for number in range(counts[1]):
+            at, length = struct.unpack_from("<QQ", data, listed_at + 16 * number)
+            column = _message(
+                (n, _message((m, _same(w, value) if m == which else w) for m, w in _fields(v)) if n == 2 else v)
+                for n, v in _fields(data[at : at + length])
+                if isinstance(v, bytes)
+            )
+            places += struct.pack("<QQ", begin + len(columns), len(column))
+            columns += column
+        shared = data[shared_at : shared_at + 16 * counts[0]]
+        listed_at = begin + len(columns)
+        end = _DATA_FOOTER.pack(begin, listed_at, listed_at + len(places), *counts)
+        path.write_bytes(data[:begin] + columns + places + shared + end)
+        sign_tables(index)
+
+    return build
+
+
+def _same(numbers: int | bytes, value: int) -> bytes:
+    count = sum(byte < 128 for byte in numbers) if isinstance(numbers, bytes) else 1
+    return _number(value) * count
+
+
 _OUT = b"../../../../home/data/thesis.lance"
 TABLES: dict[str, Builder] = {
     "a table whose data are in a home folder": _elsewhere,
@@ -155,6 +187,8 @@ TABLES: dict[str, Builder] = {
             for n, v in fields
         ]
     ),
+    "a table with pages of exabytes": _pages(2, 1 << 62),
+    "a table with pages far behind its end": _pages(1, 1 << 62),
     "a table with a branch": _added(f"{_TABLE}/tree/main/_versions/18446744073709551600.manifest"),
     "a table with a tag": _added(f"{_TABLE}/_refs/tags/now.json"),
     "a table with a version of another name": _added(f"{_TABLE}/_versions/99.manifest"),

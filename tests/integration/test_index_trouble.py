@@ -11,9 +11,10 @@ from typing import ClassVar
 import pytest
 
 import wave_search as ws
+from tests import media_samples
 from tests.libraries import LIBRARY_FILES, LIBRARY_SEGMENTS, CountingEmbedder, no_decoders
 from tests.media_factory import write_image, write_sound, write_video
-from wave_search.commands.render.text import info_rows
+from wave_search.commands.render.text import info_rows, listed_line
 from wave_search.errors import BrokenMediaError, IndexLockedError, ModelError, UsageError
 from wave_search.indexer import run, run_stats
 from wave_search.store import Writer
@@ -138,6 +139,23 @@ def test_a_file_whose_end_is_missing_is_damaged_and_stays_so(tmp_path: Path, cou
         assert index.add([cut.parent]).skipped == index.info().damaged == ()
 
 
+def test_a_stream_that_is_cut_off_says_where(tmp_path: Path, counted: CountingEmbedder) -> None:
+    whole = media_samples.write_sound(tmp_path / "whole.mp2", media_samples.chord(9.6, 16_000), 16_000, "mp2")
+    cut = tmp_path / "media" / "cut.mp2"
+    cut.parent.mkdir()
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 45 // 96 + 50])
+    cause = "damaged: cut off after 4.5 s"
+    with ws.create(tmp_path / "index", workers=1) as index:
+        report = index.add([cut.parent])
+        assert (report.indexed, [one.cause for one in report.skipped]) == (1, [cause])
+        assert dict(info_rows(index.info()))["damaged"].endswith(
+            f"cut.mp2: {cause}. Its end is missing: copy it again."
+        )
+        (listed,) = index.files(skipped=True)
+    assert listed_line(listed).split("\t")[:2] == ["damaged", "audio"]
+    assert listed_line(listed).endswith(f"\t{cause}")
+
+
 def test_what_is_too_long_waits_for_a_run_that_allows_it(
     settled: Path, monkeypatch: pytest.MonkeyPatch, counted: CountingEmbedder
 ) -> None:
@@ -168,7 +186,7 @@ def test_a_copy_of_what_is_indexed_is_not_too_long(settled: Path) -> None:
 def test_a_file_that_takes_long_is_announced_before_it_is_embedded(
     settled: Path, monkeypatch: pytest.MonkeyPatch, counted: CountingEmbedder
 ) -> None:
-    monkeypatch.setattr(run_stats, "SLOW_S", 25 / 50)
+    monkeypatch.setattr(run_stats, "SLOW_S", 3 / 5)  # three windows
     write_sound(settled / "media" / "25.wav", 25, 123)
     write_image(settled / "media" / "26.png", seed=26)
     announced: list[tuple[str, int]] = []
@@ -176,7 +194,8 @@ def test_a_file_that_takes_long_is_announced_before_it_is_embedded(
         report = index.add(
             [settled / "media"], warn=lambda slow: announced.append((slow.path.name, len(counted.clips)))
         )
-    assert [(slow.path.name, slow.duration_s, slow.estimated_s) for slow in report.slow] == [("25.wav", 25.0, 0.5)]
+    slow = [(slow.path.name, slow.duration_s, slow.segments, slow.estimated_s) for slow in report.slow]
+    assert slow == [("25.wav", 25.0, 3, pytest.approx(3 / 5))]
     assert announced == [("25.wav", 0)]
 
 

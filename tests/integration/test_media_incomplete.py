@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.media_samples import Encoding, chord, moving_picture, wav_bytes, write_frames, write_sound
+from tests.media_samples import Encoding, chord, moving_picture, wav_bytes, write_av, write_frames, write_sound
 from wave_search.media import DecoderPool
 from wave_search.models.wave.clips import SAMPLING
 
@@ -106,6 +106,28 @@ def test_a_stream_that_ends_within_a_frame_is_cut_off(decoders: DecoderPool, tmp
     info = decoders.identify(path)
     assert info.declared_s == math.inf
     assert info.duration_s == pytest.approx(SECONDS * 0.6, abs=1.1)  # pages of Ogg last a second
+
+
+def test_a_film_that_lost_the_sound_of_its_last_fragment_is_cut_off(decoders: DecoderPool, tmp_path: Path) -> None:
+    whole = write_av(tmp_path / "a.mp4", moving_picture(64), 8, chord(SECONDS, 16_000), 16_000)
+    path = tmp_path / "fragments.mp4"
+    options = {"movflags": "empty_moov+default_base_moof", "frag_duration": "3000000"}
+    with av.open(str(whole)) as source, av.open(str(path), "w", options=options) as target:
+        streams = [target.add_stream_from_template(stream) for stream in source.streams]
+        for packet in source.demux():
+            if packet.size:
+                packet.stream = streams[packet.stream_index]
+                target.mux(packet)
+    content = path.read_bytes()
+    info = decoders.identify(path)
+    assert info.declared_s is None
+    stop = content.rindex(b"mfra") - 4
+    lost = stop - content.rindex(b"mdat")
+    path.write_bytes(content[: stop - lost // 2])  # the picture is in front of the sound
+    cut = decoders.identify(path)
+    assert cut.video == info.video
+    assert 6.0 < cut.tracks[0].stop_s < 7.5 < info.tracks[0].stop_s
+    assert (cut.duration_s, cut.declared_s) == (info.duration_s, math.inf)
 
 
 def test_a_stream_without_a_mark_of_its_end_may_be_whole(decoders: DecoderPool, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import os
@@ -120,6 +121,14 @@ def test_a_stopped_decoder_is_given_up_and_not_blamed_on_its_file(
         assert victim not in workers()
 
 
+def test_a_limit_of_the_system_that_is_lower_already_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lower = functools.partial(resource.setrlimit, resource.RLIMIT_DATA, (600 << 20, 600 << 20))
+    monkeypatch.setattr(process_module.subprocess, "Popen", functools.partial(subprocess.Popen, preexec_fn=lower))
+    path = write_wav(tmp_path / "short.wav", 1.0)
+    with DecoderPool(1, SAMPLING, memory_bytes=1 << 30) as decoders:
+        assert decoders.identify(path).duration_s == 1.0
+
+
 def test_a_decoder_that_continues_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = 0
 
@@ -132,7 +141,7 @@ def test_a_decoder_that_continues_is_waited_for(tmp_path: Path, monkeypatch: pyt
             return super().poll(60.0 if looks == 5 else timeout)
 
     path = write_wav(tmp_path / "sleeps.wav", 0.5)
-    monkeypatch.setattr(process_module, "Connection", WakingConnection)
+    monkeypatch.setattr("wave_search.processes.Connection", WakingConnection)
     before = workers()
     with DecoderPool(1, SAMPLING) as decoders:
         info = decoders.identify(path)
@@ -168,7 +177,7 @@ def test_the_time_limit_counts_what_the_decoder_computes_for_one_answer(
             asked_s, cpu_s = asked_s + timeout, cpu_s + timeout / 100
             return asked_s % 4000 == 0 and super().poll(60.0)
 
-    monkeypatch.setattr(process_module, "Connection", SlowConnection)
+    monkeypatch.setattr("wave_search.processes.Connection", SlowConnection)
     monkeypatch.setattr(process_module.Worker, "_cpu_s", lambda _: cpu_s)
     path = write_wav(tmp_path / "long.wav", 120.0)
     with DecoderPool(1, SAMPLING) as decoders:

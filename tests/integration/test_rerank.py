@@ -15,6 +15,7 @@ from tests.media_decoding import KeptDecoders
 from tests.media_factory import write_sound
 from wave_search.errors import ModelError, UsageError
 from wave_search.models import session
+from wave_search.store import NewSegment, Writer
 from wave_search.types import Clip, Modality
 
 WORDS, ASKED = "rain on a tin roof", 'What\'s heard "here"?'
@@ -179,6 +180,30 @@ def test_files_that_are_gone_or_changed_come_last_with_a_warning(index: ws.Index
     replaced = [(hit.segment_id, hit.score, hit.z) for hit in before if hit.path.name in lost]
     assert [(hit.segment_id, hit.score, hit.z) for hit in hits[-2:]] == replaced
     assert len(hits) == SOUNDS
+
+
+@pytest.mark.parametrize(
+    ("modality", "start_s", "cause"),
+    [(Modality.VIDEO, 0.5, "decoded differently than when it was indexed"), (Modality.AUDIO, 5000.0, "begins at 5000")],
+)
+def test_a_segment_that_its_file_does_not_have_comes_last_with_a_warning(
+    index: ws.Index, modality: Modality, start_s: float, cause: str
+) -> None:
+    """As after a change of the decoders: the file is the same, what is decoded is not."""
+    with Writer(index.path) as writer:
+        files, paths = writer.snapshot.files(), list(writer.snapshot.files())
+        (content_id,) = {files[path].content_id for path in paths if path.endswith(b"500.flac")}
+        segment = NewSegment(modality, start_s, start_s + 1, None, np.eye(tiny().spec.dim)[0])
+        writer.put_segments(content_id, [segment])
+        writer.commit()
+    warnings: list[ws.Skipped] = []
+    asked = {"text": WORDS, "target": modality, "k": 30, "moments": False}
+    with ws.open(index.path) as opened:
+        hits = opened.search(**asked, instruction=ASKED, rerank=30, warn=warnings.append)
+    assert [warning.path.name for warning in warnings] == ["500.flac"]
+    assert cause in warnings[0].cause
+    assert len(hits) == LIBRARY_SEGMENTS[modality] + 1
+    assert (hits[-1].path.name, hits[-1].start_s) == ("500.flac", start_s)
 
 
 def test_a_search_that_looks_further_warns_once(index: ws.Index, media: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.vector_index import QUERIES, TEXT, TEXTS, VECTORS, VIDEO, fill, make, names, optimize
 from wave_search.ann import exact_search, is_outgrown, plan, shard_set, tuning
+from wave_search.ann.rebuild import refresh_shards
 from wave_search.errors import IndexCorruptError
 from wave_search.query.fusion import Query
 from wave_search.query.info import describe
@@ -74,7 +75,7 @@ def agreement(snapshot, query_modality=None, allowed_ids=None, k=10):
         vectors, ids = vectors[kept], ids[kept]
     search = PartitionSearch(snapshot, VIDEO)
     shares = []
-    for row in QUERIES("other" if query_modality is Modality.TEXT else "same", 30):
+    for row in QUERIES("other" if query_modality is Modality.TEXT else "same", 100):
         found = search.search(Query.of_vectors(row[None], query_modality), k, allowed_ids=allowed_ids)
         scores, true = exact_search(vectors, ids, row, k)
         exact = dict(zip(true.tolist(), scores.tolist(), strict=True))
@@ -121,6 +122,8 @@ def test_nothing_to_do_writes_nothing(index):
     first = fill(index, 0, 1000, texts=300)
     assert fill(index, 1000, 1000).manifest.version == first.manifest.version
     assert optimize(index).manifest.version == first.manifest.version
+    with Writer(index) as writer:
+        refresh_shards(writer, VIDEO, 500, building=lambda: pytest.fail("nothing is built"))
 
 
 def test_growth_shares_a_codebook_and_makes_few_shards(index):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from wave_search.errors import IndexCorruptError, IndexLockedError, IndexNotFoundError, UsageError
+from wave_search.errors import IndexCorruptError, IndexLockedError, IndexNotFoundError, IndexStateError, UsageError
 from wave_search.models import ModelSpec
 from wave_search.models.wave.clips import SAMPLING
 from wave_search.store import (
@@ -21,6 +21,7 @@ from wave_search.store import (
     Writer,
     create,
     exists,
+    lance_manifest,
     open_snapshot,
     verify,
 )
@@ -399,6 +400,12 @@ def test_create_refuses_what_is_not_its_own(tmp_path, index):
     with pytest.raises(UsageError, match=r"a\.mp4"):
         create(tmp_path / "films", SPEC, SETTINGS)
     assert [path.name for path in (tmp_path / "films").iterdir()] == ["a.mp4"]
+
+
+def test_a_lance_that_writes_what_is_not_known_here_is_named(tmp_path, monkeypatch):
+    monkeypatch.delitem(lance_manifest._MANIFEST, 13)
+    with pytest.raises(IndexStateError, match=r"manifest is unknown here: it has the field 13\. Install an earlier"):
+        create(tmp_path, SPEC, SETTINGS)
 
 
 def test_no_index_is_left_alone(tmp_path):

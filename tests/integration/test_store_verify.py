@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -137,6 +138,24 @@ def test_a_content_without_files_is_an_orphan(index: Path) -> None:
     (problem,) = verify(index)
     assert problem.orphan
     assert problem.what == "1 contents belong to no file, for example 1"
+
+
+def test_a_shard_that_no_version_has_is_an_orphan(index: Path) -> None:
+    folder = index / "shards" / "audio" / "000000000000-000000000002-0badcafe"
+    folder.mkdir(parents=True)
+    (folder / "ids.npy").touch()
+    (problem,) = verify(index)
+    assert problem.orphan
+    assert problem.what == f"{folder} belongs to no version of the index"
+
+
+def test_metadata_that_are_nested_too_deeply_are_damage(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Writer(index) as writer, monkeypatch.context() as patch:
+        patch.setattr(schema, "json", SimpleNamespace(dumps=lambda _: '{"a": ' + "[" * 100_000))
+        writer.set_metadata([Column("a", "text")], [MetadataRow(b"/a", "0", {"a": "x"})])
+        writer.commit()
+    with pytest.raises(IndexCorruptError, match=r"the metadata of .* cannot be read: maximum recursion depth"):
+        open_snapshot(index).metadata()
 
 
 def test_a_manifest_that_was_not_published_is_an_orphan(index: Path) -> None:

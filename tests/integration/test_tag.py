@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import unicodedata
 
 import pytest
 
@@ -55,6 +56,15 @@ def test_labels_are_replaced_and_none_is_given_below_the_least_z(index: ws.Index
     report = index.tag(LABELS, min_z=99)
     assert report == ws.TagReport({"dog": 0, "rain": 0, "rooster": 0}, unlabelled=6)
     assert set(map(tuple, said(index, "tag", "tag_z").values())) == {(None, None)}
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_the_name_of_a_column_may_be_composed_or_not(index: ws.Index, form: str) -> None:
+    name = unicodedata.normalize(form, "geräusch")
+    index.tag(LABELS, target="audio", min_z=0, column=name)
+    other = unicodedata.normalize("NFD" if form == "NFC" else "NFC", name)
+    assert len(index.search(text="x", where=f"{other} = 'rain'", k=100)) == 2
+    index.remove_metadata([name, f"{name}_z"])
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import functools
 import os
+import resource
+import subprocess
 import unicodedata
 from pathlib import Path
 
@@ -144,6 +148,48 @@ def test_a_condition_beyond_its_limits_ends_and_nothing_of_it_goes_on(
     assert processes() == before
 
 
+def test_a_condition_may_take_any_time(index: Path) -> None:
+    with ws.open(index) as opened:
+        assert opened.search(vector=np.ones(DIM), where="name = '3.wav'", where_timeout_s=1e300)
+
+
+def test_a_copy_of_the_process_evaluates_for_itself(index: Path) -> None:
+    """It shares the connection, so that each would get the answers of the other."""
+    sql_filter = open_snapshot(index).sql_filter()
+    sql_filter.select("size_bytes > 100")
+    mine = sql_filter._process
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("wave_search.store.sql_filter.os.getpid", lambda: -1)
+        assert len(sql_filter.select("name = '3.wav'").segment_ids) == 2
+        assert sql_filter._process is not mine
+        sql_filter.close()
+    assert mine is not None
+    mine.kill()
+
+
+def test_a_process_that_cannot_be_started_is_no_fault_of_the_condition(
+    index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_many(*_: object, **_options: object) -> None:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    with ws.open(index) as opened:
+        with monkeypatch.context() as patch:
+            patch.setattr("subprocess.Popen", too_many)
+            with pytest.raises(ws.WaveSearchError, match=r"cannot be started .* Close other programs") as caught:
+                opened.search(vector=np.ones(DIM), where="name = '3.wav'")
+        assert not isinstance(caught.value, UsageError)
+        assert opened.search(vector=np.ones(DIM), where="name = '3.wav'")
+
+
+def test_a_limit_of_the_system_that_is_lower_already_is_kept(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lower = (1 << 30, 1 << 30)
+    started = functools.partial(subprocess.Popen, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, lower))
+    monkeypatch.setattr("subprocess.Popen", started)
+    with ws.open(index) as opened:
+        assert opened.search(vector=np.ones(DIM), where="name = '3.wav'")
+
+
 def processes() -> set[str]:
     """The ids of the processes that this one has started."""
     return {pid for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()}
@@ -221,6 +267,22 @@ def test_a_later_table_replaces_what_it_says_and_nothing_else(index: Path, tmp_p
     remove_columns(index, ["b"])
     assert not open_snapshot(index).metadata().rows
     assert verify(index) == ()
+
+
+@pytest.mark.parametrize("table", ["path,a,never\n0.wav,,\n", '{"path": "0.wav", "a": null, "never": ""}\n'])
+def test_a_table_can_take_the_last_value_of_a_column(index: Path, tmp_path: Path, table: str) -> None:
+    imported(index, tmp_path, "path,a,b\n0.wav,1,x\n")
+    assert imported(index, tmp_path, table) == ws.MetadataReport({"a": "number"}, 1, ())
+    assert names(index, "a IS NULL AND b = 'x'") == ["0.wav"]
+    with ws.open(index) as opened:
+        assert [(column.name, column.filled) for column in opened.metadata()] == [("a", 0), ("b", 1)]
+
+
+@pytest.mark.parametrize("name", ["instruction", "number", "files"])
+def test_a_column_may_have_the_name_of_what_is_only_inside(index: Path, tmp_path: Path, name: str) -> None:
+    imported(index, tmp_path, f"path,{name}\n0.wav,x\n")
+    assert names(index, f"{name} = 'x'") == ["0.wav"]
+    assert names(index, "name = '1.wav'") == ["1.wav"]
 
 
 def test_metadata_stay_with_the_path_and_follow_the_content(index: Path, media: Path, tmp_path: Path) -> None:

@@ -27,6 +27,8 @@ UNRELATED = (
     *("tower", "train", "fork_server", "hostile", "nano", "quantize", "replicas", "silence", "store_crash"),
 )
 """Parts of the names of test files that execute none of the packages, or do so in other processes."""
+STARTED_BY = {"wave_search/store/sql_worker.py": "wave_search/store/sql_filter.py"}
+"""What runs in another process, where it is not measured, and what starts it: the tests of the latter test both."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Executed:
         Cheap files, and their fast tests, come first. They share the budget: of expensive files the slow tests are
         left out, never all.
         """
-        source = str(mutant.path)
+        source = STARTED_BY.get(str(mutant.path), str(mutant.path))
         chosen = {
             name: {
                 test: (seconds, lines[source]) for test, (seconds, lines) in file["tests"].items() if source in lines
@@ -70,7 +72,7 @@ class Executed:
             name: {test: values for test, values in tests.items() if mutant.line in values[1]}
             for name, tests in chosen.items()
         }
-        found = of_line if any(of_line.values()) else chosen
+        found = of_line if source == str(mutant.path) and any(of_line.values()) else chosen
         files = [sorted((seconds, test) for test, (seconds, _) in tests.items()) for tests in found.values() if tests]
         files.sort(key=lambda tests: sum(seconds for seconds, _ in tests))
         groups = []

@@ -1,7 +1,9 @@
 import json
 import shutil
+import struct
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from wave_search.ann import Codebook, Shard, build_shard
 from wave_search.ann import shard as shard_module
 from wave_search.ann.codebook import principal_rotation
 from wave_search.errors import IndexCorruptError, IndexStateError
+from wave_search.store.shards import write_meta
 
 SHARD_FILES = ("codes.faiss", "ids.npy", "vectors.f16", "meta.json")
 CODEBOOK_FILES = ("rotation.npy", "centroids.npy", "quantisers.npy", "meta.json")
@@ -87,6 +90,15 @@ def test_a_rotation_pairs_the_first_direction_with_the_last():
 def test_a_rotation_of_few_vectors_is_orthonormal():
     rotation = principal_rotation(unit(np.random.default_rng(0).standard_normal((2, 40))), 8, seed=0)
     assert np.allclose(rotation @ rotation.T, np.eye(8), atol=1e-4)
+
+
+def test_all_of_a_small_sample_count_for_the_rotation():
+    random = np.random.default_rng(0)
+    vectors = np.zeros((1000, 512))
+    vectors[::2, :128] = random.standard_normal((500, 128))
+    vectors[1::2, -128:] = random.standard_normal((500, 128))
+    lengths = np.linalg.norm(Codebook.train(unit(vectors), 1000).rotate(unit(vectors)), axis=1)
+    assert np.allclose(lengths, 0.87, atol=0.01)
 
 
 def test_rotated_queries_are_somewhat_longer_than_vectors():
@@ -201,6 +213,23 @@ def test_a_shard_of_another_codebook_size_or_format_is_refused(tmp_path, built):
     (directory / "meta.json").write_text(json.dumps({**meta, "format": 1}))
     with pytest.raises(IndexCorruptError, match="format 1"):
         Shard.open(directory, Codebook.open(codebook_of(built), 64))
+
+
+@pytest.mark.parametrize(("position", "is_valid"), [(-1, False), (0, True), (299, True), (300, False)])
+def test_positions_that_are_not_in_the_shard_are_refused(tmp_path, built, position, is_valid):
+    codebook = Codebook.open(codebook_of(built), 64)
+    directory = Path(shutil.copytree(shard_of(built), tmp_path / "shard"))
+    data = bytearray((directory / "codes.faiss").read_bytes())
+    assert struct.unpack_from("<Q", data, 36) > (0,), "the first list has a vector"
+    struct.pack_into("<q", data, 44, position)
+    (directory / "codes.faiss").write_bytes(data)
+    (directory / "meta.json").unlink()
+    write_meta(directory, count=300, dim=64, codebook=codebook.checksum)
+    if is_valid:
+        assert len(Shard.open(directory, codebook)) == 300
+    else:
+        with pytest.raises(IndexCorruptError, match="a position is not in the shard"):
+            Shard.open(directory, codebook)
 
 
 def test_a_gpu_trains_and_adds_in_place_of_the_processor(tmp_path, monkeypatch):

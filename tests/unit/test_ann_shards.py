@@ -245,8 +245,21 @@ def test_only_identical_vectors(tmp_path, monkeypatch):
 def test_the_best_of_several_rows(tmp_path):
     vectors, queries = vectors_and_queries(3000, 64)
     shards, ids = build(tmp_path, vectors), ids_of(vectors)
-    several = [np.concatenate([queries("same", 2), queries("other", 2)]) for _ in range(20)]
+    several = [np.concatenate([queries("same", 2, seed), queries("other", 2, seed)]) for seed in range(20)]
     assert recall(shards, vectors, ids, several) >= 0.98
+
+
+@pytest.mark.parametrize(("allowed", "by_codes"), [(250, False), (400, True)])
+def test_a_filter_doubles_the_cost_of_codes(tmp_path, monkeypatch, allowed, by_codes):
+    """250 vectors of 64 dimensions cost more than 1000 codes of cost 10, and less than twice as many."""
+    monkeypatch.setattr(shard_set, "_FIXED_COST", 0)
+    monkeypatch.setattr(shard_set, "_CODE_COST", 10)
+    vectors, queries = vectors_and_queries(1000, 64)
+    shards = build(tmp_path, vectors, pieces=2)
+    searched, nearest = [], shards.nearest
+    monkeypatch.setattr(shards, "nearest", lambda *asked: searched.append(asked) or nearest(*asked))
+    shards.search(queries("same", 1), 10, SearchParams(shards.codebook.lists, 10), ids_of(vectors)[:allowed])
+    assert bool(searched) is by_codes
 
 
 @pytest.mark.parametrize("exact", [True, False])

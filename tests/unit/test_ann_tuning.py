@@ -32,7 +32,7 @@ def test_the_wanted_recall_is_reached_and_known(library, by_codes, kind):
     for target in (0.8, 0.95, 0.99):
         measured = tune(shards, TuningQueries(queries(kind, 200)), target)
         assert measured.recall >= target
-        fresh = recall(shards, vectors, ids_of(vectors), queries(kind, 200), params=measured.params)
+        fresh = recall(shards, vectors, ids_of(vectors), queries(kind, 200, seed=2), params=measured.params)
         assert fresh == pytest.approx(measured.recall, abs=0.03)
         costs.append(shards.cost(measured.params))
     assert costs == sorted(costs)
@@ -167,7 +167,7 @@ def test_nearly_the_cheapest_of_all_search_params_is_found(library, by_codes, ta
     asked = TuningQueries(queries("other", 60))
     truth = tuning._true_neighbours(shards, asked)
     costs = [tuning._try(shards, asked, truth, nprobe, target).cost for nprobe in range(1, shards.codebook.lists + 1)]
-    assert shards.cost(tune(shards, asked, target).params) <= 1.05 * min(costs)
+    assert shards.cost(tune(shards, asked, target).params) <= 1.08 * min(costs)
 
 
 @dataclass

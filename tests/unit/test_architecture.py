@@ -24,6 +24,7 @@ LAYERS = (
     "types",
     "reports",
     "files",
+    "processes",
     "vectors",
     "batches",
     "media",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -73,3 +75,32 @@ def test_slow_steps_are_told_by_their_length() -> None:
     assert training_numbers(training, 0.1) == "60/1,200  10.0 s each  loss 0.500"
     assert training_numbers(training, 2.5) == "60/1,200  2.50/s  loss 0.500"
     assert training_numbers(Training("loading", 0, 0), None) == ""
+
+
+LONG = Progress("embed", 1, 0, 0, 590, 590.0, Path("silent.flac"), 0.01, 590, 59_000)
+
+
+def test_the_bar_moves_within_a_long_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = [0.0]
+    monkeypatch.setattr(progress_module, "time", SimpleNamespace(monotonic=lambda: now_s[0]))
+    stream = io.StringIO()
+    with IndexProgress(Console(file=stream, force_terminal=True, width=80)) as progress:
+        progress(Progress("embed", 1, 0, 0, 0, 0.0))
+        now_s[0] = 118.0
+        progress(LONG)
+    lines = unstyled(stream.getvalue()).splitlines()
+    assert any("0/1 5.0 segments/s, 5.0x real time" in line for line in lines)
+    assert any("590 segments  590/59,000 of silent.flac" in line for line in lines)
+
+
+def test_a_log_counts_the_segments_of_a_long_file() -> None:
+    lines: list[str] = []
+    times_s = iter((0, 0, 60, 120))
+    with LoggedProgress(lines.append, lambda: next(times_s)) as progress:
+        progress(Progress("embed", 1, 0, 0, 0, 0.0))
+        progress(LONG)
+        progress(replace(LONG, segments=1180, media_s=1180.0, files_begun=0.02, current_segments=1180))
+    assert [line[19:] for line in lines] == [
+        "  embedding  0/1 9.8 segments/s, 9.8x real time, 590/59,000 of silent.flac",
+        "  embedding  0/1 9.8 segments/s, 9.8x real time, about 1:38:00 left, 1,180/59,000 of silent.flac",
+    ]

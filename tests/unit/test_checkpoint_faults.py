@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pickle
 import shutil
 import struct
+import tarfile
+import zipfile
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from wave_search.errors import CheckpointError
+from wave_search import models
+from wave_search.errors import CheckpointError, ModelError
 from wave_search.models.wave.checkpoint import load_wave
 from wave_search.models.wave.family import TINY_DIRECTORY
+from wave_search.types import Clip
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -184,7 +190,7 @@ def test_a_config_that_is_nested_deeply_or_has_endless_numbers_is_no_json(direct
 
 def test_a_config_that_is_too_large_or_no_file(directory: Path) -> None:
     os.truncate(directory / "config.json", 1 << 40)
-    assert_refused(directory, "config.json", "1,099,511,627,776 bytes")
+    assert_refused(directory, "config.json", "consists mostly of holes")
     (directory / "config.json").unlink()
     os.mkfifo(directory / "config.json")
     assert_refused(directory, "config.json", "not a regular file")
@@ -226,3 +232,88 @@ def test_a_tensor_that_is_larger_than_its_file(directory: Path) -> None:
     weights[key] = torch.zeros(1).expand(weights[key].shape)
     torch.save(weights, directory / "pytorch_model.bin")
     assert_refused(directory, "pytorch_model.bin", f"{key} has more values than are stored")
+
+
+def nested_key(levels: int) -> bytes:
+    """A pickle of a dictionary whose key is a tuple of 2 ** levels numbers in a few bytes."""
+    return b"\x80\x02}q\x00K\x01q\x01" + b"h\x01\x86q\x01" * levels + b"K\x02s."
+
+
+def archive(pickled: bytes, compression: int = zipfile.ZIP_STORED) -> bytes:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", compression) as file:
+        file.writestr("archive/data.pkl", pickled)
+        file.writestr("archive/version", "3\n")
+    return data.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "cause"),
+    [
+        (nested_key(60), "refer to each other"),
+        (archive(nested_key(60)), "refer to each other"),
+        (archive(b"\x80\x02}q\x00." + bytes(1 << 20), zipfile.ZIP_DEFLATED), "compressed"),
+    ],
+    ids=["old", "zip", "compressed"],
+)
+def test_a_pickle_that_grows_when_it_is_read(directory: Path, data: bytes, cause: str) -> None:
+    (directory / "model.safetensors").unlink()
+    (directory / "pytorch_model.bin").write_bytes(data)
+    assert_refused(directory, "pytorch_model.bin", "not readable as weights", cause)
+
+
+def test_the_advice_of_torch_to_run_code_is_not_passed_on(directory: Path) -> None:
+    (directory / "model.safetensors").unlink()
+    with tarfile.open(directory / "pytorch_model.bin", "w") as file:
+        for name in ("storages", "tensors", "pickle"):
+            file.addfile(tarfile.TarInfo(name))
+    with pytest.raises(CheckpointError) as caught:
+        load_wave(directory)
+    assert "weights_only" not in str(caught.value)
+    assert "pytorch_model.bin: not readable as weights" in str(caught.value)
+
+
+def test_weights_of_nothing_but_holes(directory: Path) -> None:
+    size_bytes = 2 << 40
+    header = header_of(
+        {"model.embed_tokens.weight": {"dtype": "F32", "shape": [1 << 39], "data_offsets": [0, 2 << 40]}}
+    )
+    (directory / "model.safetensors").write_bytes(header)
+    os.truncate(directory / "model.safetensors", len(header) + size_bytes)
+    assert_refused(directory, "model.safetensors", "consists mostly of holes")
+
+
+def test_a_header_of_millions_of_names(directory: Path) -> None:
+    (directory / "model.safetensors").write_bytes(struct.pack("<Q", 9 << 20) + b" " * (9 << 20))
+    assert_refused(directory, "model.safetensors", "its header has 9,437,184 bytes")
+
+
+def test_an_index_of_a_million_files(directory: Path) -> None:
+    names = {str(number): f"{number}.safetensors" for number in range(1001)}
+    (directory / "model.safetensors.index.json").write_text(json.dumps({"weight_map": names}))
+    assert_refused(directory, "model.safetensors.index.json", "names 1,001 files")
+
+
+@pytest.mark.parametrize("part", [None, "text_config", "audio_config", "vision_config"])
+@pytest.mark.parametrize("key", ["attn_implementation", "_attn_implementation", "experts_implementation"])
+def test_code_that_a_config_names_is_neither_downloaded_nor_run(directory: Path, part: str | None, key: str) -> None:
+    """Transformers downloads "owner/name" from the hub, and runs it, if the package `kernels` is there."""
+    path = directory / "config.json"
+    config = json.loads(path.read_text())
+    (config if part is None else config[part])[key] = "someone/kernel"
+    path.write_text(json.dumps(config))
+    wave = load_wave(directory)
+    parts = (wave.audio_tower, wave.visual, wave.model)
+    assert all("someone" not in str(part.config._attn_implementation) for part in parts)
+
+
+def test_sizes_that_only_their_use_shows_to_be_wrong_are_the_fault_of_the_model(directory: Path) -> None:
+    shutil.copy(TINY_DIRECTORY / "tokenizer.json", directory)
+    path = directory / "config.json"
+    config = json.loads(path.read_text())
+    config["vision_config"]["window_size"] = 0
+    path.write_text(json.dumps(config))
+    model = models.load(str(directory))
+    with pytest.raises(ModelError, match=r"the model cannot be computed .*zero.* Check that its config\.json"):
+        model.embed([Clip(image=np.zeros((56, 56, 3), np.uint8))])
+    assert model.embed([Clip(text="rain")])

@@ -220,9 +220,13 @@ def test_the_report_survives_json() -> None:
 
 
 def test_a_slow_file_is_announced_with_its_estimate() -> None:
-    assert slow_line(SlowFile(Path("a\n.flac"), 590_000.0, 11_800.0)) == (
-        "a\\n.flac: lasts 163:53:20.0 and will take about 3.3 hours. "
+    assert slow_line(SlowFile(Path("a\n.flac"), 590_000.0, 59_000, 11_800.0)) == (
+        "a\\n.flac: lasts 163:53:20.0, 59,000 segments; will take about 3.3 hours. "
         "Leave such files out with --max-duration, or this one with --exclude"
+    )
+    assert slow_line(SlowFile(Path("a.flac"), 59_000.0, 59_000, 11_800.0)) == (
+        "a.flac: lasts 16:23:20.0, 59,000 segments; will take about 3.3 hours. Leave such files out with "
+        "--max-duration, or this one with --exclude, or make another index with longer segments (--segment)"
     )
 
 

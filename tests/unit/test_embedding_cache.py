@@ -130,6 +130,22 @@ def test_a_journal_that_is_empty_still_is_no_trap(tmp_path: Path) -> None:
     assert set(cache.get([A])) == {A}
 
 
+@pytest.mark.parametrize(("limit_s", "is_stopped"), [(-1.0, True), (60.0, False)])
+def test_a_transaction_that_takes_too_long_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit_s: float, is_stopped: bool
+) -> None:
+    cache = made(tmp_path / "file")
+    cache.put([(A, VECTOR)])
+    monkeypatch.setattr(embedding_cache, "_MAX_PAGE_STEPS", 1)
+    monkeypatch.setattr(embedding_cache, "_MAX_TRANSACTION_S", limit_s)
+    hasty = EmbeddingCache(tmp_path / "file", wait_s=0)
+    if is_stopped:
+        with pytest.raises(CacheError, match="interrupted"):
+            hasty.get([A])
+    else:
+        assert set(hasty.get([A])) == {A}
+
+
 def test_a_place_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(CacheError, match=r"Not a directory|File exists"):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 from pathlib import Path
 
 import pytest
 
 from wave_search.errors import UsageError
-from wave_search.media.memory import divide_memory, left_bytes, machine_bytes
+from wave_search.media.memory import divide_memory, machine_bytes
 
 PHYSICAL = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 GIB = 1 << 30
@@ -63,9 +62,3 @@ def test_a_quarter_of_the_machine_by_default() -> None:
 def test_too_little_memory_is_refused(memory: int) -> None:
     with pytest.raises(UsageError, match="Give at least 256 MiB"):
         divide_memory(memory, 1)
-
-
-def test_what_is_left_of_a_process() -> None:
-    before = left_bytes()
-    with mmap.mmap(-1, 64 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS):  # malloc may have as much left
-        assert 60 << 20 < before - left_bytes() < 68 << 20

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wave_search.media.demux import VideoPackets
-from wave_search.media.timing import clock_of
+from wave_search.media.timing import VideoPackets, clock_of
 
 
 def packets(times_s: list[float], last_s: float = 0.0) -> VideoPackets:

@@ -96,16 +96,13 @@ def test_put_replaces_a_file_as_a_whole(store):
     assert names(store) == ["a/b/c"]
 
 
-def test_a_missing_file_is_told_from_one_that_cannot_be_read(store):
-    with pytest.raises(FileNotFoundError):
-        store.get("a")
-    with pytest.raises(FileNotFoundError):
-        list(store.blocks("a"))
-    store.put("a/b", b"")
-    with pytest.raises(IndexStateError, match=r"index/a cannot be read: Is a directory.*Remove the cause"):
-        store.get("a")
-    with pytest.raises(IndexStateError, match=r"index/a cannot be read: Is a directory"):
-        list(store.blocks("a"))
+def test_a_file_is_missing_where_a_folder_has_its_name(store):
+    for _ in range(2):
+        with pytest.raises(FileNotFoundError):
+            store.get("a")
+        with pytest.raises(FileNotFoundError):
+            list(store.blocks("a"))
+        store.put("a/b", b"")
 
 
 def test_files_are_listed_by_folder_with_what_tells_a_changed_one(store):

@@ -280,6 +280,14 @@ def test_a_list_that_was_changed_is_damage_and_one_that_is_missing_can_be_accept
         checksums.read(memory, ChecksumsRef(3, digest(nested)))
 
 
+def test_files_after_one_that_is_missing_are_compared_too(memory: MemoryFiles) -> None:
+    *_, state = chain(memory, ago(hours=2), ago(hours=1))
+    memory.delete(["lance/files.lance/data/1.lance"])
+    memory.put("lance/files.lance/data/2.lance", b"other rows")
+    with pytest.raises(IndexCorruptError, match=r"data/2\.lance is damaged: its checksum does not match"):
+        checksums.compare(memory, state.table_checksums)
+
+
 @pytest.mark.parametrize("name", ["checksums/000000000001.json", "lance/files.lance/data/1.lance"])
 def test_what_cannot_be_read_now_is_never_taken_for_damage(memory: MemoryFiles, name: str) -> None:
     states = chain(memory, ago(hours=2), ago(hours=1))

@@ -198,6 +198,16 @@ def test_a_value_of_another_type_is_damage_and_named(index, changes, named):
     assert f"{path_of(index)} is damaged: {named}" in caught.value.message
 
 
+def test_a_message_quotes_no_megabytes(index):
+    manifest.publish(index, STATE)
+    rewrite(index, model={**MODEL, "modalities": ["smell " * 1_000_000]})
+    with pytest.raises(
+        IndexCorruptError, match=r"model.modalities\[0\]: invalid enum value 'smell smell .* \.\.\. "
+    ) as caught:
+        manifest.newest(index)
+    assert 5_000 < len(str(caught.value)) < 10_000
+
+
 def test_the_same_manifest_has_the_same_bytes():
     other = replace(STATE, table_versions=dict(reversed(STATE.table_versions.items())))
     assert manifest.encode(other) == manifest.encode(STATE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -102,3 +103,47 @@ def test_unreadable_tokenizer(tokenizer_json: Path, content: str) -> None:
     tokenizer_json.write_text(content)
     with pytest.raises(CheckpointError, match=str(tokenizer_json)):
         TextTokenizer.from_directory(tokenizer_json.parent, SPECIAL)
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        ({"normalizer": {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}}, "normalizer 'Replace'"),
+        ({"normalizer": {"type": "Sequence", "normalizers": [{"type": "NFC"}] * 9}}, "9 normalizers"),
+        (
+            {"pre_tokenizer": {"type": "Split", "pattern": {"Regex": "(a+)+$"}, "behavior": "Isolated"}},
+            "pre-tokenizer 'Split'",
+        ),
+        ({"pre_tokenizer": {"type": "Whitespace"}}, "pre-tokenizer 'Whitespace'"),
+        ({"model": {"type": "WordLevel", "vocab": {"a": 0}}}, "not a byte-pair encoding"),
+        ({"model": {"type": "BPE", "vocab": {"a": 0}, "merges": [], "dropout": 0.5}}, "drops pairs at random"),
+        ({"model": {"type": "BPE", "vocab": {"a": 10**9}, "merges": []}}, "an id is out of range"),
+        ({"added_tokens": [{"id": -1, "content": "a"}]}, "an id is out of range"),
+        ({"model": None}, "not a readable tokenizer"),
+    ],
+)
+def test_a_tokenizer_that_may_never_end_is_refused(tokenizer_json: Path, change: dict[str, object], cause: str) -> None:
+    tokenizer_json.write_text(json.dumps({**json.loads(tokenizer_json.read_text()), **change}))
+    with pytest.raises(CheckpointError) as caught:
+        TextTokenizer.from_directory(tokenizer_json.parent, SPECIAL)
+    assert "tokenizer.json" in str(caught.value)
+    assert cause in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ['{"a":' * 100_000, "[" * 100_000, '{"model": {}, "model": {}}', "null", ""])
+def test_a_tokenizer_that_is_no_object(tokenizer_json: Path, content: str) -> None:
+    tokenizer_json.write_text(content)
+    with pytest.raises(CheckpointError, match=r"tokenizer\.json: not a readable tokenizer"):
+        TextTokenizer.from_directory(tokenizer_json.parent, SPECIAL)
+
+
+@pytest.mark.parametrize("name", ["added_tokens.json", "special_tokens_map.json", "merges.txt", "chat_template.jinja"])
+def test_files_beside_a_vocabulary_are_bounded(tokenizer_json: Path, name: str) -> None:
+    folder = tokenizer_json.parent
+    (folder / "vocab.json").write_text(json.dumps(json.loads(tokenizer_json.read_text())["model"]["vocab"]))
+    (folder / "merges.txt").touch()
+    tokenizer_json.unlink()
+    (folder / name).touch()
+    os.truncate(folder / name, 1 << 40)
+    with pytest.raises(CheckpointError, match=f"{name}: not a readable tokenizer .it consists mostly of holes"):
+        TextTokenizer.from_directory(folder, SPECIAL)

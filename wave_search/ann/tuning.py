@@ -208,7 +208,7 @@ def _coarse_nprobes(lists: int) -> Iterator[int]:
 def _fine_nprobes(nprobe: int, lists: int) -> list[int]:
     """Return values around the best of the coarse ones; only a few, because each takes a while."""
     near = {round(nprobe * factor) for factor in (0.75, 0.87, 1.15)}
-    return sorted(number for number in near if 0 < number <= lists and number != nprobe)
+    return sorted(number for number in near if number <= lists and number != nprobe)
 
 
 def _true_neighbours(shards: ShardSet, queries: TuningQueries) -> list[NDArray[np.int64]]:

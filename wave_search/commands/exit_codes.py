@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from wave_search.commands.render.terminal import Terminal
 
 DONE, FAILED, USAGE, PARTLY, NO_RESULT = 0, 1, 2, 3, 4
-INTERRUPTED = 130
 _SIGNALLED = 128
-"""Added to the number of the signal that ended a program, by shells and for SIGINT in INTERRUPTED."""
-READER_GONE = 141
-"""128 + SIGPIPE: what a shell reports for the left side of `program | head`."""
+"""Shells add this to the number of the signal that ended a program."""
+INTERRUPTED = _SIGNALLED + signal.SIGINT
+READER_GONE = _SIGNALLED + signal.SIGPIPE
+"""What a shell reports for the left side of `program | head`."""
 
 
 @dataclass(frozen=True, slots=True)

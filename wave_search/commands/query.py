@@ -98,7 +98,7 @@ def query(
             listed = opened.files(where, columns=results.names(columns), where_timeout_s=where_timeout)
             return listing.show(terminal_of(ctx, quiet), listed, k, json=json, paths=paths)
     instruction = words(instruction) if instruction is not None else None
-    said = results.names(columns)
+    shown = results.names(columns)
     exported = results.columns_for(export)
     terminal = terminal_of(ctx, quiet)
     load = ws.LoadOptions(device=device, dtype=dtype, quantization=quantization)
@@ -111,7 +111,7 @@ def query(
             min_z=min_z,
             where=where,
             where_timeout_s=where_timeout,
-            columns=dict.fromkeys((*said, *exported)),
+            columns=dict.fromkeys((*shown, *exported)),
             moments=not segments,
             per_file=per_file,
             dedupe=dedupe,
@@ -135,7 +135,7 @@ def query(
         where_not = " for this filter" if where else ""
         terminal.message(f"no results{where_not}" if min_z is None else f"no results{where_not} with z >= {min_z:g}")
         return NO_RESULT
-    results.show(terminal, [results.only(hit, said) for hit in hits], json=json, paths=paths)
+    results.show(terminal, [results.only(hit, shown) for hit in hits], json=json, paths=paths)
     if open:
         results.open_hit(hits[0])
     return DONE

@@ -58,8 +58,8 @@ def split(typed: Sequence[str]) -> tuple[list[str], list[str]]:
     must not become a text.
     """
     files = [one for one in typed if _is_media(one)]
-    words = [one for one in typed if one not in files]
-    return [" ".join(words)] if words else [], files
+    texts = [one for one in typed if one not in files]
+    return [" ".join(texts)] if texts else [], files
 
 
 def _is_media(typed: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wave_search.errors import UsageError
+from wave_search.files import composed_text
 from wave_search.indexer import metadata_file
 from wave_search.indexer.metadata_paths import TablePaths
 from wave_search.reports import MetadataReport
@@ -50,7 +51,7 @@ def put_columns(index_dir: Path, columns: Sequence[Column], values: Mapping[byte
 
     Args:
         index_dir: an existing index.
-        columns: their names and types.
+        columns: their names, with letters composed (NFC), and types.
         values: by path and column; files that are missing here have no value in these columns.
 
     Raises:
@@ -71,7 +72,7 @@ def remove_columns(index_dir: Path, names: Sequence[str]) -> None:
         IndexStateError: another process is writing, the disk is full, or the index is damaged.
     """
     with Writer(index_dir) as writer:
-        columns = writer.snapshot.manifest.columns
+        columns, names = writer.snapshot.manifest.columns, list(map(composed_text, names))
         for name in names:
             if name not in [column.name for column in columns]:
                 own = ", ".join(column.name for column in columns) or "none"

@@ -6,9 +6,10 @@ import json
 import math
 import os
 import re
-import unicodedata
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+from wave_search.files import composed_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,8 +34,8 @@ class ColumnTypes:
     """The types of columns, inferred row by row: the narrowest one that all values of a column have."""
 
     def __init__(self) -> None:
-        self._narrow: dict[str, tuple[ColumnType, ...]] = {}
-        """The types but text that a column may still have."""
+        self._narrow: dict[str, tuple[ColumnType, ...] | None] = {}
+        """The types but text that a column may still have; None before its first value."""
         self._with_lists: set[str] = set()
 
     def __len__(self) -> int:
@@ -45,30 +46,37 @@ class ColumnTypes:
         for name, cell in row.items():
             if name == PATH:
                 continue
-            narrow = self._narrow.setdefault(name, _NARROW)
-            for column_type in narrow:
-                if _CONVERT[column_type](cell) is None:
-                    self._narrow[name] = tuple(kept for kept in self._narrow[name] if kept != column_type)
+            narrow = self._narrow.setdefault(name, None)
+            if cell is None:
+                continue
+            if narrow is None or any(_CONVERT[column_type](cell) is None for column_type in narrow):
+                possible = _NARROW if narrow is None else narrow
+                self._narrow[name] = tuple(one for one in possible if _CONVERT[one](cell) is not None)
             if isinstance(cell, list):
                 self._with_lists.add(name)
 
     def found(self) -> dict[str, ColumnType]:
-        """Return the types by column, in the order of their first values."""
+        """Return the types by column, in the order in which they were named."""
         return {
             name: "texts" if name in self._with_lists else narrow[0] if narrow else "text"
             for name, narrow in self._narrow.items()
+            if narrow is not None
         }
+
+    def without_values(self) -> list[str]:
+        """Return the names of the columns whose cells are all empty."""
+        return [name for name, narrow in self._narrow.items() if narrow is None]
 
 
 def fault(row: Mapping[str, Any]) -> str | None:
-    """Return what is wrong with a row, None if it is valid."""
+    """Return what is wrong with a row, None if it is valid. An empty cell is None."""
     path = row.get(PATH)
     if not isinstance(path, str) or "\0" in path or not (path.isascii() or _is_file_name(path)):
         return "no valid path"
     for name, cell in row.items():
         if isinstance(cell, str) and cell.isascii() and len(cell) <= MAX_DIGITS and cell[:4] not in _BOUNDARY_YEARS:
             continue
-        found = None if name == PATH else _cell_fault(cell)
+        found = None if name == PATH or cell is None else _cell_fault(cell)
         if found is not None:
             return f'"{name}" is {found}'
     return None
@@ -96,11 +104,6 @@ def convert(cell: Any, column_type: ColumnType) -> Value:
 def is_unicode(cell: Any) -> bool:
     """Return whether a cell has no bytes that could not be decoded, and no half of a surrogate pair."""
     return not isinstance(cell, str) or cell.isascii() or _SURROGATE.search(cell) is None
-
-
-def composed(text: str) -> str:
-    """Return a text with its letters composed (NFC)."""
-    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def _is_cell(cell: Any) -> bool:
@@ -158,7 +161,7 @@ def _as_timestamp(cell: Any) -> str | None:
 
 
 def _as_text(cell: Any) -> str:
-    return composed(cell) if isinstance(cell, str) else json.dumps(cell)
+    return composed_text(cell) if isinstance(cell, str) else json.dumps(cell)
 
 
 def _as_texts(cell: Any) -> list[str]:

@@ -13,11 +13,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wave_search.errors import UsageError
+from wave_search.files import composed_text
 from wave_search.indexer.metadata_cells import (
     MAX_DIGITS,
     PATH,
     ColumnTypes,
-    composed,
     convert,
     fault,
     is_unicode,
@@ -57,6 +57,7 @@ class MetadataTable:
     """Values of metadata columns by indexed file."""
 
     columns: tuple[Column, ...]
+    """Without those that have no value in the table and are not in the index."""
     values: Mapping[bytes, Mapping[str, Value]]
     """By indexed file and column, without empty cells."""
     unknown: Rows
@@ -120,11 +121,12 @@ def read(file: Path, known: Iterable[Column], find: Callable[[str, str], bytes |
             if found is None:
                 unknown.add(path)
             else:
-                cells[found] = row.cells
+                cells[found] = {name: cell for name, cell in row.cells.items() if cell is not None}
     if malformed.count and not good:
         raise UsageError(f"{file}, {malformed.listed[0]}", _FORMS)
     known_types = {column.name: column.type for column in known}
-    columns = tuple(_column(file, name, found, known_types.get(name)) for name, found in types.found().items())
+    emptied = [Column(name, known_types[name]) for name in types.without_values() if name in known_types]
+    columns = (*(_column(file, name, it, known_types.get(name)) for name, it in types.found().items()), *emptied)
     values = {path: _values(row, columns) for path, row in cells.items()}
     return MetadataTable(columns, values, unknown.rows(), malformed.rows())
 
@@ -178,7 +180,7 @@ def _is_unicode_beyond_path(row: _Row) -> bool:
 
 
 def _rows(file: Path, stream: BinaryIO, encoding: str) -> Iterator[_Row]:
-    """Parse a table, with bytes that are not in its encoding as lone surrogates, and without empty cells."""
+    """Parse a table, with bytes that are not in its encoding as lone surrogates, and empty cells as None."""
     stream.seek(0)
     codec = "utf-8-sig" if encoding.startswith("utf-8") else encoding
     text = io.TextIOWrapper(stream, codec, errors="surrogateescape", newline="")
@@ -239,7 +241,7 @@ def _csv_parser(file: Path, lines: _Lines) -> Callable[[], dict[str, Any] | None
     try:
         header = next(lines, "")
         delimiter = max(_DELIMITERS, key=header.count)
-        names = [composed(name) for name in next(csv.reader([header], delimiter=delimiter, strict=True), [])]
+        names = [composed_text(name) for name in next(csv.reader([header], delimiter=delimiter, strict=True), [])]
     except (_RowError, csv.Error) as error:
         raise UsageError(f"{file}, line 1: {_csv_cause(error)}", _FORMS) from error
     if PATH not in names or len(set(names)) != len(names) or not all(names):
@@ -253,7 +255,7 @@ def _csv_parser(file: Path, lines: _Lines) -> Callable[[], dict[str, Any] | None
         except csv.Error as error:
             raise _RowError(_csv_cause(error)) from error
         if len(cells) == len(names):
-            return {name: cell for name, cell in zip(names, cells, strict=True) if cell != ""}
+            return {name: cell or None for name, cell in zip(names, cells, strict=True)}
         if cells:
             raise _RowError(f"the row has {len(cells)} cells, the header {len(names)}")
         return None
@@ -282,7 +284,7 @@ def _json_cells(lines: _Lines) -> dict[str, Any] | None:
         raise _RowError("not a JSON object")
     if not all(map(is_unicode, row)):
         raise _RowError("a name has half of a surrogate pair, which is no character")
-    return {composed(name): cell for name, cell in row.items() if cell is not None and cell not in ("", [])}
+    return {composed_text(name): None if cell in ("", []) else cell for name, cell in row.items()}
 
 
 def _integer(digits: str) -> int | str:

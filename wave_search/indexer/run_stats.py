@@ -5,8 +5,10 @@ from __future__ import annotations
 import resource
 import time
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wave_search.media.segmentation import DEFAULT_LENGTH_S
 from wave_search.reports import IndexReport, Progress, ProgressCallback, Skipped, SlowFile
 
 if TYPE_CHECKING:
@@ -19,10 +21,26 @@ if TYPE_CHECKING:
 PROGRESS_INTERVAL_S = 0.1
 SLOW_S = 3600.0
 """Estimated time to embed a file from which on it is announced."""
-_MEASURED_S = 60.0
-"""Media that must be embedded before the speed of a run is believed."""
-_ASSUMED_SPEED = 50.0
-"""Seconds of media per second, until it is measured: sound with wave-nano on two cores."""
+_MEASURED = 64
+"""Vectors that must be embedded before the rate of a run is believed."""
+_ASSUMED_PER_S = 5.0
+"""Vectors per second, until it is measured: those of 10 s of sound with wave-nano on two cores."""
+
+
+@dataclass(slots=True)
+class _Begun:
+    """A file of audio or video whose segments are being embedded."""
+
+    duration_s: float
+    segments: int
+    vectors: float
+    """As `_work` counts them."""
+    done: int = 0
+    """Segments embedded."""
+
+    @property
+    def share(self) -> float:
+        return min(self.done / self.segments, 1.0)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -56,9 +74,15 @@ class RunStats:
         self.slow: dict[Path, SlowFile] = {}
         self._progress = progress
         self._warn = warn
-        self._started_s = self._reported_s = self._entered_s = time.monotonic()
+        self._started_s = self._reported_s = time.monotonic()
         self._stage: Stage = "scan"
         self._total = self._done = 0
+        self._begun: dict[Path, _Begun] = {}
+        self._batch_began_s: float | None = None
+        self._batch = self._timed_batch = 0.0
+        """Vectors of this batch, and those of them that are of audio and video."""
+        self._timed = self._timed_s = 0.0
+        """Vectors of audio and video in all measured batches, and the time that they took."""
 
     def enter(self, stage: Stage, total: int = 0) -> None:
         """Begin a stage.
@@ -68,7 +92,6 @@ class RunStats:
             total: number of files of the run; 0 if it stays the same.
         """
         self._stage = stage
-        self._entered_s = time.monotonic()
         self._total = total or self._total
         self._report_progress(None)
 
@@ -93,15 +116,53 @@ class RunStats:
         self.skipped.extend(skipped)
 
     def add_segments(self, modalities: Iterable[Modality], media_s: float, current: Path) -> None:
-        """Count vectors by modality, and the seconds of audio or video that they represent."""
+        """Count the vectors of a segment by modality, and the seconds of audio or video that they represent."""
+        before = self.segments.total()
         self.segments.update(modalities)
+        vectors = self.segments.total() - before
         self.media_s += media_s
+        self._batch += _work(vectors, 1, media_s)
+        if (begun := self._begun.get(current)) is not None:
+            begun.done += 1
+            self._timed_batch += _work(vectors, 1, media_s)
+
+    def begin_file(self, path: Path, duration_s: float, segments: int, vectors_per_segment: int) -> None:
+        """Begin a file of audio or video, and announce it if it will take long.
+
+        Args:
+            path: of the file.
+            duration_s: of the file.
+            segments: number that it is expected to have, at least 1.
+            vectors_per_segment: one for each modality and instruction.
+        """
+        self._begun[path] = _Begun(duration_s, segments, _work(vectors_per_segment, segments, duration_s))
+        self._announce(path)
+
+    def end_file(self, path: Path) -> None:
+        """End a file that was begun; of others, nothing happens."""
+        self._begun.pop(path, None)
+
+    def end_batch(self, current: Path) -> None:
+        """Measure the rate of the run after a batch, and announce files that take longer than it had seemed.
+
+        The first batch is not measured, because the model is loaded in it.
+
+        Args:
+            current: the file of its last segment.
+        """
+        now_s = time.monotonic()
+        if self._batch_began_s is not None and self._batch:
+            self._timed_s += (now_s - self._batch_began_s) * self._timed_batch / self._batch
+            self._timed += self._timed_batch
+        self._batch_began_s, self._batch, self._timed_batch = now_s, 0.0, 0.0
+        for path in self._begun:
+            self._announce(path)
         self._touch(current)
 
-    def begin_file(self, path: Path, duration_s: float) -> None:
-        """Announce a file of audio or video that will take long."""
-        speed = self.media_s / (time.monotonic() - self._entered_s) if self.media_s >= _MEASURED_S else _ASSUMED_SPEED
-        slow = SlowFile(path, duration_s, duration_s / speed)
+    def _announce(self, path: Path) -> None:
+        begun = self._begun[path]
+        s_per_vector = self._timed_s / self._timed if self._timed >= _MEASURED else 1 / _ASSUMED_PER_S
+        slow = SlowFile(path, begun.duration_s, begun.segments, begun.vectors * s_per_vector)
         if slow.estimated_s >= SLOW_S and path not in self.slow:
             self.slow[path] = slow
             if self._warn is not None:
@@ -119,9 +180,20 @@ class RunStats:
         if self._progress is None:
             return
         self._reported_s = time.monotonic()
-        segments = self.segments.total()
+        begun = None if current is None else self._begun.get(current)
         self._progress(
-            Progress(self._stage, self._total, self._done, len(self.skipped), segments, self.media_s, current)
+            Progress(
+                self._stage,
+                self._total,
+                self._done,
+                len(self.skipped),
+                self.segments.total(),
+                self.media_s,
+                current,
+                files_begun=sum(one.share for one in self._begun.values()),
+                current_segments=begun.done if begun else 0,
+                current_segments_total=begun.segments if begun else 0,
+            )
         )
 
     def report(self, decoder_memory_bytes: int, *, interrupted: bool = False) -> IndexReport:
@@ -144,3 +216,8 @@ class RunStats:
             peak_memory_bytes=own_bytes + decoder_memory_bytes,
             interrupted=interrupted,
         )
+
+
+def _work(vectors_per_segment: int, segments: int, media_s: float) -> float:
+    """Return the number of vectors, where one of longer media than usual counts as several."""
+    return vectors_per_segment * max(segments, media_s / DEFAULT_LENGTH_S)

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from wave_search.errors import BrokenMediaError
 from wave_search.media.demux import open_container
-from wave_search.media.resync import FRAMED, ends_within_frame
+from wave_search.media.resync import FRAMED, ends_within_frame, mpeg_frame_s
 from wave_search.media.signatures import first_ts_packet
+from wave_search.media.sniff import leading_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,9 +30,6 @@ _PLACEHOLDER_BYTES = 0x7FFF_0000
 _MAX_CHUNKS = 10_000
 """Ordinary files have fewer; chunks without content could be millions."""
 _HEAD_BYTES = _TAIL_BYTES = 1 << 16
-_SAMPLES_PER_FRAME = {3: 1152, 2: 576, 0: 576}
-"""Of MP3, by the version in the header of a frame: MPEG-1, 2, 2.5."""
-_MP3_RATES_HZ = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
 _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _W64_DATA = bytes.fromhex("64617461f3acd3118cd100c04f8edb8a")
 _SEGMENT = bytes.fromhex("18538067")
@@ -67,7 +65,7 @@ def _whole_s(source: Source, size_bytes: int, found_s: float) -> float | None:
     file = source.reader()
     size_bytes -= source.offset_bytes
     if source.demuxer in ("flac", "mp3"):
-        return _flac_s(file) if source.demuxer == "flac" else _mp3_s(file, size_bytes)
+        return _flac_s(file) if source.demuxer == "flac" else _mp3_s(source, size_bytes)
     if find_data := _SOUNDS.get(source.demuxer):
         begin, declared = find_data(file)
         there = size_bytes - begin
@@ -224,30 +222,21 @@ def _flv_end(file: IndependentReader) -> int:
     return int(_read(file, at + 11, ">d")[0]) if at >= 0 else 0
 
 
-def _after_id3(file: IndependentReader) -> int:
-    """Return the position behind ID3v2 tags."""
-    position = 0
-    while True:
-        name, *size = _read(file, position, ">3s3x4B")
-        if name != b"ID3":
-            return position
-        position += 10 + (size[0] << 21 | size[1] << 14 | size[2] << 7 | size[3])
-
-
 def _flac_s(file: IndependentReader) -> float | None:
     """Return the duration in STREAMINFO, which is 0 samples if it was unknown when that was written."""
-    name, packed = _read(file, _after_id3(file), ">4s14xQ")
+    name, packed = _read(file, 0, ">4s14xQ")
     samples, rate_hz = packed & ((1 << 36) - 1), packed >> 44
     return samples / rate_hz if name == b"fLaC" and samples and rate_hz else None
 
 
-def _mp3_s(file: IndependentReader, size_bytes: int) -> float | None:
+def _mp3_s(source: Source, size_bytes: int) -> float | None:
     """Return the duration in a Xing or VBRI header, if the number of bytes in it is more than there is."""
-    begin = _after_id3(file)
+    begin = max(0, leading_bytes(source.file) - source.offset_bytes)  # a single tag is not hidden from the libraries
+    file = source.reader()
     file.seek(begin)
     head = file.read(256)
-    version, rate = head[1] >> 3 & 3, head[2] >> 2 & 3
-    if head[0] != 0xFF or version == 1 or rate == 3:
+    frame_s = mpeg_frame_s(head)
+    if frame_s is None:
         return None
     at = max(head.find(b"Xing", 4), head.find(b"Info", 4))
     if at >= 0:
@@ -259,7 +248,7 @@ def _mp3_s(file: IndependentReader, size_bytes: int) -> float | None:
         known = at >= 0
     if not known or begin + _known(size) <= size_bytes:
         return None
-    return float(frames * _SAMPLES_PER_FRAME[version] / _MP3_RATES_HZ[version][rate])
+    return float(frames * frame_s)
 
 
 _SOUNDS: dict[str, Callable[[IndependentReader], tuple[int, int]]] = {

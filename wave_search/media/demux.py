@@ -3,50 +3,24 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from wave_search.errors import BrokenMediaError
-from wave_search.media.resync import DECLARING, RAW, follow
+from wave_search.media.resync import DECLARING, RAW, adts_frame_s, follow
 from wave_search.media.source import CONVERT
 from wave_search.media.timeline import AudioScan, PacketClock
+from wave_search.media.timing import VideoScan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from numpy.typing import NDArray
-
     from wave_search.media.source import Source
+    from wave_search.media.timing import VideoPackets
 
 _BUFFER_BYTES = 1 << 20
-_MAX_STEP_BACK_S = 1.0
-"""Key frames are stored in the order in which they are shown; a larger step back is that of a clock that was set."""
 _MAX_FAILURES = 10
 """Failures to read a packet, one after the other, after which the rest is given up."""
-_ROUNDING_S = 1e-5
-"""Tolerance in times from the beginning of a file, which containers declare in microseconds."""
-
-
 _ADTS_BYTES = 7
-_ADTS_RATES_HZ = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350)
-
-
-@dataclass(frozen=True, slots=True)
-class VideoPackets:
-    """Summary of the packets of a video stream."""
-
-    frames: int
-    start_s: float
-    """Of the first frame, from the beginning of the file."""
-    times_s: NDArray[np.float64] | None
-    """(frames,) ascending times of presentation; None if time stamps are missing, or the clock jumps."""
-    last_s: float
-    """Declared duration of the last frame, or 0.0."""
-    in_order: bool
-    """Whether frames can be counted from any key frame: none is left out, or stored after a key frame but shown
-    before it."""
 
 
 def open_container(source: Source) -> Any:
@@ -135,10 +109,9 @@ def stamp_and_duration_s(packet: Any, tick_s: float, default_s: float, *, adts: 
             wrong after a change of the rate, so the header of each is read instead.
     """
     if adts and packet.size >= _ADTS_BYTES:
-        header = bytes(memoryview(packet)[:_ADTS_BYTES])
-        rate = header[2] >> 2 & 15
-        if header[0] == 0xFF and header[1] & 0xF6 == 0xF0 and rate < len(_ADTS_RATES_HZ):
-            return None, 1024 * ((header[6] & 3) + 1) / _ADTS_RATES_HZ[rate]
+        frame_s = adts_frame_s(bytes(memoryview(packet)[:_ADTS_BYTES]))
+        if frame_s is not None:
+            return None, frame_s
     pts = None if default_s else packet.pts
     return None if pts is None else pts * tick_s, (packet.duration or 0) * tick_s or default_s
 
@@ -153,11 +126,6 @@ def is_broadcast(container: Any) -> bool:
     from av.format import Flags
 
     return _has(container, Flags.ts_discont)
-
-
-def declared_s(container: Any) -> float:
-    """Return the duration, in seconds, that a container declares, or 0.0 if FFmpeg takes it from the time stamps."""
-    return 0.0 if is_broadcast(container) else declared_stop_s(container)
 
 
 def is_timed(container: Any) -> bool:
@@ -279,13 +247,14 @@ def scan_packets(
         None for video that is None or has no packets, and a summary for each audio stream.
     """
     origin = origin_s(container)
-    broadcast = video is not None and is_broadcast(container)
-    clock = PacketClock(origin, declared_s(container), broadcast=broadcast)
-    adts = is_adts(container)
-    estimated = is_broadcast(container) or container.format.name in RAW
+    broadcast, adts = is_broadcast(container), is_adts(container)
+    # FFmpeg takes the durations of broadcasts from the time stamps, and estimates those of raw streams.
+    declared_s = 0.0 if broadcast else declared_stop_s(container)
+    estimated = broadcast or container.format.name in RAW
+    clock = PacketClock(origin, declared_s, broadcast=broadcast and video is not None)
     scans = {it.index: AudioScan(clock, it, estimated=estimated, usual_s=usual_s(container, it)) for it in audios}
     tick_s = 0.0 if video is None else float(video.time_base)
-    pictures = _PictureScan(tick_s, timed=is_timed(container))
+    pictures = VideoScan(tick_s, timed=is_timed(container))
     video_index = -1 if video is None else video.index
     for packet in packets(container, [*([] if video is None else [video]), *audios]):
         index = packet.stream_index
@@ -298,63 +267,4 @@ def scan_packets(
         elif not packet.is_discard:
             scan = scans[index]
             scan.add(*stamp_and_duration_s(packet, scan.tick_s, scan.usual_s, adts=adts), packet.pos)
-    return (
-        pictures.summary(origin, joined=video_index in clock.joined),
-        list(scans.values()),
-    )
-
-
-class _PictureScan:
-    """Collects the packets of a video stream, in the order in which they are stored."""
-
-    def __init__(self, tick_s: float, *, timed: bool) -> None:
-        self._tick_s, self._timed = tick_s, timed
-        self.newest: int | None = None
-        """The latest time stamp so far."""
-        self._stamps: list[int | None] = []
-        self._keys: list[int] = []
-        """Numbers of the packets that are key frames."""
-        self._last_duration = 0
-        """Of the packet with the latest time stamp."""
-        self._cut = False
-
-    def add(self, packet: Any) -> None:
-        """Add a packet."""
-        if packet.is_discard:
-            self._cut = True
-            return
-        stamp = packet.pts if self._timed else None
-        if stamp is not None and (self.newest is None or stamp > self.newest):
-            self.newest, self._last_duration = stamp, packet.duration or 0
-        if packet.is_keyframe:
-            self._keys.append(len(self._stamps))
-        self._stamps.append(stamp)
-
-    def summary(self, origin_s: float, *, joined: bool) -> VideoPackets | None:
-        """Return the summary, with times from `origin_s`; None without packets.
-
-        Args:
-            origin_s: time stamp at which the file begins.
-            joined: whether the clock was set in between, so that time stamps are no times.
-        """
-        frames = len(self._stamps)
-        if not frames:
-            return None
-        stored = np.array([stamp for stamp in self._stamps if stamp is not None], dtype=np.int64)
-        if (
-            len(stored) < frames
-            or joined
-            or bool(np.any(np.diff(stored[self._keys]) * self._tick_s < -_MAX_STEP_BACK_S))
-        ):
-            start_s = float(stored[0]) * self._tick_s - origin_s if len(stored) else 0.0
-            return VideoPackets(frames, start_s, None, 0.0, in_order=False)
-        times_s = np.sort(stored).astype(np.float64) * self._tick_s - origin_s
-        if abs(times_s[0]) < _ROUNDING_S:
-            times_s -= times_s[0]
-        last_s = self._last_duration * self._tick_s
-        return VideoPackets(frames, float(times_s[0]), times_s, last_s, not self._cut and not self._leading(stored))
-
-    def _leading(self, stored: NDArray[np.int64]) -> bool:
-        """Return whether any frame is stored after a key frame but shown before it."""
-        newest_key = np.searchsorted(self._keys, np.arange(len(stored))) - 1  # before each packet
-        return bool(np.any((newest_key >= 0) & (stored < stored[self._keys][newest_key]))) if self._keys else False
+    return pictures.summary(origin, joined=video_index in clock.joined), list(scans.values())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 from pathlib import Path
 
 from wave_search.errors import UsageError
@@ -48,14 +47,6 @@ def divide_memory(memory_bytes: int | None, workers: int) -> tuple[int, int]:
         raise UsageError(f"{memory_bytes} bytes of memory are too few for a decoder", least)
     count = max(1, min(workers, memory_bytes // ENOUGH_BYTES))
     return count, memory_bytes // count
-
-
-def left_bytes() -> int:
-    """Return how many bytes this process can still allocate below its own limit, which the pool has set."""
-    limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
-    status = _text(Path("/proc/self/status")).splitlines()
-    used = next((int(line.split()[1]) << 10 for line in status if line.startswith("VmData:")), 0)
-    return max(0, (machine_bytes() if limit == resource.RLIM_INFINITY else limit) - used)
 
 
 def _limit_bytes(file: Path) -> int | None:

@@ -5,7 +5,7 @@ is in two channels with opposite signs: a microphone connected the wrong way rou
 mix. The rule, for each frame of a second, every half second on a fixed grid:
 
 1. The spectrum of the frame is divided into bands. In each, every channel is compared with the channel before it that
-   it shares most with. If the difference of the two has at least nine times the energy of their sum (10 dB; for equal
+   it shares most with. If the difference of the two has at least nine times the energy of their sum (9.5 dB; for equal
    levels that is a correlation below -0.8), they cancel, and the channel gets the opposite sign of the other one in
    this band. If it is the other way round, they belong together, and it gets the same sign. Otherwise it keeps its own.
 2. If the bands in which channels cancel have at least 15 % of the energy, the channels are averaged with these signs.
@@ -127,14 +127,14 @@ def _shared(spectrum: NDArray[np.complexfloating[Any, Any]], starts: NDArray[np.
     return shared
 
 
-@functools.cache
+@functools.lru_cache(4)  # a megabyte at high sample rates, of which a worker may see any number
 def _window(length: int) -> NDArray[np.float32]:
     """Return a window that adds up to 1 with itself half its length later."""
     window: NDArray[np.float32] = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)).astype(np.float32)
     return window
 
 
-@functools.cache
+@functools.lru_cache(4)  # a megabyte at high sample rates, of which a worker may see any number
 def _band_starts(numbers: int, step_hz: float) -> NDArray[np.int64]:
     """Return the first of the numbers of a spectrum in each band: (bands,) ascending."""
     edges_hz = [0.0]

@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from wave_search.media.demux import VideoPackets
     from wave_search.media.signatures import Signature
+    from wave_search.media.timing import VideoPackets
 
 _MOVING = {"GIF": "gif", "PNG": "apng", "JPEG": "mjpeg"}
 """Format of an image -> demuxer of many of them."""

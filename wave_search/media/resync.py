@@ -20,6 +20,8 @@ SEARCH_BYTES = 1 << 20
 """Number of bytes that are searched."""
 _FRAMES = 4
 """Number of frames in a row that cannot be chance."""
+_MPEG1 = 3
+"""In the header of a frame; 2 is MPEG-2 and 0 is MPEG-2.5."""
 _MPEG1_KBPS = {
     2: (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
     3: (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
@@ -27,6 +29,7 @@ _MPEG1_KBPS = {
 """Layer -> bit rates of MPEG-1; ISO/IEC 11172-3, 2.4.2.3."""
 _MPEG2_KBPS = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 """Bit rates of both layers at low sampling frequencies; ISO/IEC 13818-3, 2.4.2.3."""
+_ADTS_HZ = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350)
 _AC3_KBPS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640)
 _AC3_HZ = (48_000, 44_100, 32_000)
 
@@ -85,6 +88,20 @@ def ends_within_frame(tail: bytes, demuxer: str) -> bool:
     return at > len(tail)
 
 
+def mpeg_frame_s(header: bytes) -> float | None:
+    """Return the duration in seconds of a frame of MP3, None if it does not begin with a header."""
+    rate_hz = _mpeg_rate_hz(header)
+    return (1152 if header[1] >> 3 & 3 == _MPEG1 else 576) / rate_hz if header[0] == 0xFF and rate_hz else None
+
+
+def adts_frame_s(header: bytes) -> float | None:
+    """Return the duration in seconds of a frame of raw AAC by its first 7 bytes, None if they are not a header."""
+    rate = header[2] >> 2 & 15
+    if header[0] != 0xFF or header[1] & 0xF6 != 0xF0 or rate >= len(_ADTS_HZ):
+        return None
+    return 1024 * ((header[6] & 3) + 1) / _ADTS_HZ[rate]
+
+
 def find_stream(data: bytes) -> tuple[int, Signature] | None:
     """Find the first position at which a stream begins.
 
@@ -128,16 +145,21 @@ def _mpeg_length(header: bytes) -> int:
     if len(header) < 4:
         return 0
     version, layer = header[1] >> 3 & 3, 4 - (header[1] >> 1 & 3)
-    index, padding = header[2] >> 4, header[2] >> 1 & 1
-    if not 0 < index < 15 or header[2] >> 2 & 3 == 3 or version == 1 or layer not in _MPEG1_KBPS:
+    index, padding, rate_hz = header[2] >> 4, header[2] >> 1 & 1, _mpeg_rate_hz(header)
+    if not 0 < index < 15 or not rate_hz or layer not in _MPEG1_KBPS:
         return 0
-    rate_hz = (44_100, 48_000, 32_000)[header[2] >> 2 & 3] >> {3: 0, 2: 1, 0: 2}[version]
-    bits_per_s = (_MPEG1_KBPS[layer] if version == 3 else _MPEG2_KBPS)[index - 1] * 1000
-    return (72 if layer == 3 and version != 3 else 144) * bits_per_s // rate_hz + padding
+    bits_per_s = (_MPEG1_KBPS[layer] if version == _MPEG1 else _MPEG2_KBPS)[index - 1] * 1000
+    return (72 if layer == 3 and version != _MPEG1 else 144) * bits_per_s // rate_hz + padding
+
+
+def _mpeg_rate_hz(header: bytes) -> int:
+    """Return the sample rate in a header of MPEG-1, 2 or 2.5; 0 if there is none."""
+    halved, rate = {_MPEG1: 0, 2: 1, 0: 2}.get(header[1] >> 3 & 3), header[2] >> 2 & 3
+    return 0 if halved is None or rate == 3 else (44_100, 48_000, 32_000)[rate] >> halved
 
 
 def _adts_length(header: bytes) -> int:
-    if len(header) < 6 or header[2] >> 2 & 15 > 12:
+    if len(header) < 6 or header[2] >> 2 & 15 >= len(_ADTS_HZ):
         return 0
     length = (header[3] & 3) << 11 | header[4] << 3 | header[5] >> 5
     return length if length > 7 else 0

@@ -56,6 +56,10 @@ class Segmentation:
         """Cut a range into windows; "none" keeps it whole, "scene" uses windows of the default length."""
         return [span] if self.mode == "none" else cut_windows(span, self.length_s)
 
+    def count(self, duration_s: float) -> int:
+        """Return the number of windows of a range; of scenes, which cannot be foreseen, an estimate."""
+        return 1 if self.mode == "none" else _count_windows(duration_s, self.length_s)
+
 
 WHOLE = Segmentation("none")
 """The whole of a file as one segment."""
@@ -68,12 +72,15 @@ def cut_windows(span: Span, length_s: float) -> list[Span]:
         span: range to cut. Its ends are exactly ends of windows, so that cutting a window again returns it.
         length_s: length of a window.
     """
-    duration_s = span.duration_s + _ROUNDING_S
-    count = max(1, math.floor(duration_s / length_s))
-    if duration_s > length_s and duration_s - count * length_s >= MIN_LENGTH_S:
-        count += 1
+    count = _count_windows(span.duration_s, length_s)
     edges = [span.start_s + number * length_s for number in range(count)] + [span.stop_s]
     return [Span(start_s, stop_s) for start_s, stop_s in itertools.pairwise(edges)]
+
+
+def _count_windows(duration_s: float, length_s: float) -> int:
+    duration_s += _ROUNDING_S
+    count = max(1, math.floor(duration_s / length_s))
+    return count + (duration_s > length_s and duration_s - count * length_s >= MIN_LENGTH_S)
 
 
 def cut_scenes(span: Span, cuts_s: list[float]) -> list[Span]:

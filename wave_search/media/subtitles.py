@@ -1,6 +1,6 @@
 r"""Subtitles and lyrics: SubRip, WebVTT, SBV and LRC by their lines of times, SubStation Alpha through FFmpeg.
 
-FFmpeg and pysubs2 lose text of the first four, see ARCHITECTURE.md.
+FFmpeg and pysubs2 lose text of the first four, see docs/design/decisions.md.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 import struct
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
 
 _SMPTE = re.compile(r"[0-9]{2}:[0-5][0-9]:[0-5][0-9][:;.][0-9]{2,3}")
 _RIFF = (b"RIFF", b"RF64", b"BW64")
-_MAX_CHUNKS = 256
 _TIME_REFERENCE = 338
 """Position in the chunk "bext" of Broadcast Wave (EBU Tech 3285): samples since midnight, 64 bits."""
 _DAY_S = 86_400
@@ -36,7 +34,7 @@ def wave_timecode(source: Source, sample_rate_hz: int) -> str | None:
     file = source.reader()
     if source.demuxer != "wav" or file.read(4) not in _RIFF:
         return None
-    for name, begin, size in itertools.islice(chunks(file, 12, "<4sI"), _MAX_CHUNKS):
+    for name, begin, size in chunks(file, 12, "<4sI"):
         if name == b"bext" and size >= _TIME_REFERENCE + 8:
             file.seek(begin + _TIME_REFERENCE)
             data = file.read(8)

@@ -1,14 +1,15 @@
-"""When the frames of a video are presented: pure arithmetic on the time stamps of its packets."""
+"""When the frames of a video are presented: arithmetic on the time stamps of its packets."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from wave_search.media.demux import VideoPackets
+    from numpy.typing import NDArray
+
     from wave_search.media.info import Timing
 
 _FALLBACK_FPS = 25.0
@@ -17,6 +18,82 @@ _MAX_JITTER_S = 0.05
 _LONG_FRAME_S = 1.0
 """A video that shows a frame for so long consists of stills: its declared end is then that of the last one. Otherwise
 it is that of frames which a damaged file has lost."""
+_MAX_STEP_BACK_S = 1.0
+"""Key frames are stored in the order in which they are shown; a larger step back is that of a clock that was set."""
+_ROUNDING_S = 1e-5
+"""Tolerance in times from the beginning of a file, which containers declare in microseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoPackets:
+    """Summary of the packets of a video stream."""
+
+    frames: int
+    start_s: float
+    """Of the first frame, from the beginning of the file."""
+    times_s: NDArray[np.float64] | None
+    """(frames,) ascending times of presentation; None if time stamps are missing, or the clock jumps."""
+    last_s: float
+    """Declared duration of the last frame, or 0.0."""
+    in_order: bool
+    """Whether frames can be counted from any key frame: none is left out, or stored after a key frame but shown
+    before it."""
+
+
+class VideoScan:
+    """Collects the packets of a video stream, in the order in which they are stored."""
+
+    def __init__(self, tick_s: float, *, timed: bool) -> None:
+        self._tick_s, self._timed = tick_s, timed
+        self.newest: int | None = None
+        """The latest time stamp so far."""
+        self._stamps: list[int | None] = []
+        self._keys: list[int] = []
+        """Numbers of the packets that are key frames."""
+        self._last_duration = 0
+        """Of the packet with the latest time stamp."""
+        self._cut = False
+
+    def add(self, packet: Any) -> None:
+        """Add a packet."""
+        if packet.is_discard:
+            self._cut = True
+            return
+        stamp = packet.pts if self._timed else None
+        if stamp is not None and (self.newest is None or stamp > self.newest):
+            self.newest, self._last_duration = stamp, packet.duration or 0
+        if packet.is_keyframe:
+            self._keys.append(len(self._stamps))
+        self._stamps.append(stamp)
+
+    def summary(self, origin_s: float, *, joined: bool) -> VideoPackets | None:
+        """Return the summary, with times from `origin_s`; None without packets.
+
+        Args:
+            origin_s: time stamp at which the file begins.
+            joined: whether the clock was set in between, so that time stamps are no times.
+        """
+        frames = len(self._stamps)
+        if not frames:
+            return None
+        stored = np.array([stamp for stamp in self._stamps if stamp is not None], dtype=np.int64)
+        if (
+            len(stored) < frames
+            or joined
+            or bool(np.any(np.diff(stored[self._keys]) * self._tick_s < -_MAX_STEP_BACK_S))
+        ):
+            start_s = float(stored[0]) * self._tick_s - origin_s if len(stored) else 0.0
+            return VideoPackets(frames, start_s, None, 0.0, in_order=False)
+        times_s = np.sort(stored).astype(np.float64) * self._tick_s - origin_s
+        if abs(times_s[0]) < _ROUNDING_S:
+            times_s -= times_s[0]
+        last_s = self._last_duration * self._tick_s
+        return VideoPackets(frames, float(times_s[0]), times_s, last_s, not self._cut and not self._leading(stored))
+
+    def _leading(self, stored: NDArray[np.int64]) -> bool:
+        """Return whether any frame is stored after a key frame but shown before it."""
+        newest_key = np.searchsorted(self._keys, np.arange(len(stored))) - 1  # before each packet
+        return bool(np.any((newest_key >= 0) & (stored < stored[self._keys][newest_key]))) if self._keys else False
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from wave_search.media.demux import VideoPackets
     from wave_search.media.info import Timing, VideoStream
     from wave_search.media.source import Source
+    from wave_search.media.timing import VideoPackets
     from wave_search.types import Sampling, Span
 
 _DECORD_FORMATS = frozenset({"mov", "matroska", "flv"})

@@ -61,14 +61,17 @@ def main(descriptor: int, parent: int, memory_bytes: int) -> None:
     Args:
         descriptor: of the socket.
         parent: id of the process at the other end.
-        memory_bytes: limit of data memory (RLIMIT_DATA); a decoder that needs more fails.
+        memory_bytes: limit of data memory (RLIMIT_DATA), unless the system has set a lower one; a decoder that needs
+            more fails.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # A busy decoder does not notice that the socket was closed, so the kernel must end it.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         return
-    resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
+    _, most_bytes = resource.getrlimit(resource.RLIMIT_DATA)
+    if most_bytes == resource.RLIM_INFINITY or memory_bytes < most_bytes:  # nobody may raise it
+        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     connection = Connection(descriptor)
     while True:

@@ -6,14 +6,13 @@ import contextlib
 import os
 import pickle
 import signal
-import socket
 import subprocess
 import sys
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wave_search.media.source import RETRY
+from wave_search.processes import start_python
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,27 +70,9 @@ class Worker:
     """
 
     def __init__(self, memory_bytes: int) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
-                [
-                    sys.executable,
-                    "-P",
-                    "-c",
-                    _BOOT,
-                    str(theirs.fileno()),
-                    str(os.getpid()),
-                    str(memory_bytes),
-                    str(_PACKAGE_PARENT),
-                    *sys.path,
-                ],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-        self._connection = Connection(ours.detach())
+        self._process, self._connection = start_python(
+            ["-c", _BOOT], [str(os.getpid()), str(memory_bytes), str(_PACKAGE_PARENT), *sys.path]
+        )
 
     def alive(self) -> bool:
         """Return whether the process is running."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from wave_search.ann import covered
 from wave_search.files import as_path
 from wave_search.reports import Skipped
+from wave_search.store import content_of
 from wave_search.types import ColumnInfo
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class IndexInfo:
 
 def describe(snapshot: Snapshot) -> IndexInfo:
     """Describe a version of an index. Reads no vectors."""
-    manifest, counts = snapshot.manifest, snapshot.counts()
+    manifest, counts, contents = snapshot.manifest, snapshot.counts(), snapshot.contents().values()
     return IndexInfo(
         path=snapshot.dir,
         version=manifest.version,
@@ -77,7 +78,7 @@ def describe(snapshot: Snapshot) -> IndexInfo:
         model=manifest.model,
         segmentation=manifest.settings.segmentation,
         audio_track=manifest.settings.audio_track,
-        several_tracks=sum(content.audio_tracks > 1 for content in snapshot.contents().values()),
+        several_tracks=sum(content.audio_tracks > 1 for content in contents),
         modalities=manifest.settings.modalities,
         instructions=manifest.settings.instructions,
         roots=tuple(Path(root) for root in manifest.roots),
@@ -85,7 +86,7 @@ def describe(snapshot: Snapshot) -> IndexInfo:
         skipped=counts.files.get("skipped", 0),
         damaged=_damaged(snapshot),
         contents=counts.contents,
-        media_s=sum(content.duration_s or 0.0 for content in snapshot.contents().values() if content.kind != "text"),
+        media_s=sum(content.duration_s or 0.0 for content in contents if content.kind != "text"),
         partitions=tuple(_partition_info(snapshot, key) for key in counts.segments),
         size_bytes=sum(snapshot.sizes_bytes().values()),
     )
@@ -102,9 +103,10 @@ def own_columns(snapshot: Snapshot) -> tuple[ColumnInfo, ...]:
     """List the user-defined metadata columns, with the number of indexed files that have a value."""
     contents, metadata = snapshot.contents(), snapshot.metadata()
     filled: Counter[str] = Counter()
-    for path, row in snapshot.files().items():
-        if row.content_id is not None:
-            filled.update(metadata.of(path, contents[row.content_id].digest).keys())
+    for row in snapshot.files().values():
+        content = content_of(row, contents)
+        if content is not None:
+            filled.update(metadata.of(row.path, content.digest).keys())
     return tuple(ColumnInfo(column.name, column.type, filled[column.name]) for column in metadata.columns)
 
 

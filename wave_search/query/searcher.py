@@ -72,7 +72,7 @@ class Searcher:
         if not held:
             if writer := self.snapshot.store.writer():
                 cause = f"the index is empty so far: it is being filled by {writer}"
-                raise UsageError(cause, "Try again in a minute: its work can be found 30 seconds later.")
+                raise UsageError(cause, "Try again in a minute: a run commits its work every 30 seconds.")
             raise UsageError("the index is empty", "Add media with `wave-search index PATH`.")
         if target == "any":
             return tuple(self._key(modality, instruction) for modality in held)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import unicodedata
+from dataclasses import fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from wave_search.errors import IndexCorruptError, UsageError
-from wave_search.files import composed
+from wave_search.files import composed, composed_text
 from wave_search.store.files import RESTORE
+from wave_search.store.rows import ContentRow
 from wave_search.store.schema import CONTENTS, schemas
 from wave_search.types import OF_HITS
 
@@ -17,24 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from wave_search.store.file_table import Metadata
-    from wave_search.store.rows import Column, ContentRow, FileRow
+    from wave_search.store.rows import Column, FileRow
     from wave_search.types import FileStatus, Value
 
 _OF_PATHS = ("path", "name", "folder", "size_bytes", "modified", "status", "cause")
-_OF_CONTENTS = (
-    "kind",
-    "container",
-    "duration_s",
-    "width",
-    "height",
-    "fps",
-    "video_codec",
-    "audio_codec",
-    "sample_rate_hz",
-    "channels",
-    "audio_tracks",
-    "timecode",
-)
+_OF_CONTENTS = tuple(field.name for field in fields(ContentRow) if field.name != "digest")
 OF_FILES = (*_OF_PATHS, *_OF_CONTENTS)
 """Columns of files that every index has."""
 OF_SEGMENTS = ("modality", "start_s", "stop_s", "text")
@@ -134,10 +122,10 @@ def find_columns(wanted: Iterable[str], known: Sequence[str]) -> list[str]:
     Raises:
         UsageError: there is no such column.
     """
-    spelling = {unicodedata.normalize("NFC", name).casefold(): name for name in known}
+    spelling = {composed_text(name).casefold(): name for name in known}
     found = []
     for name in wanted:
-        if (same := unicodedata.normalize("NFC", name).casefold()) not in spelling:
+        if (same := composed_text(name).casefold()) not in spelling:
             raise unknown_column(name, known)
         found.append(spelling[same])
     return found

@@ -71,17 +71,17 @@ def check_manifest(data: bytes) -> dict[str, int]:
 
 def _data_files(data: bytes, begin: int, end: int) -> Iterator[tuple[str, int]]:
     """Yield the name of each data file and its size in bytes."""
-    for number, _, *fragment in _fields(data, begin, end):
+    for number, _, *fragment in decode_fields(data, begin, end):
         if number == _FRAGMENTS:
-            for inner, _, *file in _fields(data, *fragment):
+            for inner, _, *file in decode_fields(data, *fragment):
                 if inner == _FILES:
-                    places = {field: (at, stop) for field, _, at, stop in _fields(data, *file)}
+                    places = {field: (at, stop) for field, _, at, stop in decode_fields(data, *file)}
                     if places.keys() >= {_NAME, _SIZE}:
-                        yield data[slice(*places[_NAME])].decode("ascii"), _varint(data, places[_SIZE][0])[0]
+                        yield data[slice(*places[_NAME])].decode("ascii"), decode_number(data, places[_SIZE][0])[0]
 
 
 def _check_message(data: bytes, begin: int, end: int, allowed: Fields, outer: str) -> None:
-    for number, kind, at, stop in _fields(data, begin, end):
+    for number, kind, at, stop in decode_fields(data, begin, end):
         name = f"{outer}{number}"
         if number not in allowed:
             raise ForeignFieldError(f"it has the field {name}")
@@ -96,15 +96,15 @@ def _check_message(data: bytes, begin: int, end: int, allowed: Fields, outer: st
             raise ForeignFieldError(f"it names the file {data[at:stop][:100]!r}")
 
 
-def _fields(data: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+def decode_fields(data: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
     """Yield the number and the kind of each field of a message, and where its value begins and stops."""
     while at < end:
-        tag, at = _varint(data, at)
+        tag, at = decode_number(data, at)
         kind = tag & 7
         if kind == _VARINT:
-            _, stop = _varint(data, at)
+            _, stop = decode_number(data, at)
         elif kind == _BYTES:
-            length, at = _varint(data, at)
+            length, at = decode_number(data, at)
             stop = at + length
         elif kind in (_FIXED64, _FIXED32):
             stop = at + (8 if kind == _FIXED64 else 4)
@@ -116,7 +116,7 @@ def _fields(data: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, int
         at = stop
 
 
-def _varint(data: bytes, at: int) -> tuple[int, int]:
+def decode_number(data: bytes, at: int) -> tuple[int, int]:
     """Return a number of variable length, and where the next one begins."""
     byte = data[at]
     value, shift = byte & 127, 7

@@ -157,7 +157,7 @@ class ContentRow:
     audio_tracks: int = 0
     """Number of audio tracks in the file, whether they are embedded or not."""
     timecode: str | None = None
-    """SMPTE time code of the first frame, as cameras and editors write it: "01:00:00:00"."""
+    """As in `wave_search.media.MediaInfo`."""
 
 
 @dataclass(frozen=True, slots=True)

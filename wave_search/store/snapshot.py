@@ -16,7 +16,7 @@ from wave_search.store.local_files import LocalFiles
 from wave_search.store.rows import Counts, Partition, SegmentRow
 from wave_search.store.schema import CONTENTS, FILES, METADATA, SEGMENTS
 from wave_search.store.shards import SHARDS_FOLDER, shard_folder
-from wave_search.store.sql_filter import SqlFilter
+from wave_search.store.sql_filter import SQL_COLUMNS, SqlFilter
 from wave_search.store.table_errors import check_pin
 from wave_search.store.tables import Tables, one_of
 from wave_search.types import Modality, PartitionKey
@@ -284,7 +284,7 @@ class Snapshot:
 
     @cached_property
     def _sql_filter(self) -> SqlFilter:
-        segments = self._tables.read(SEGMENTS, schema.SEGMENT_COLUMNS)
+        segments = self._tables.read(SEGMENTS, SQL_COLUMNS)
         return SqlFilter(self.files(), self.contents(), self.metadata(), segments)
 
     def counts(self) -> Counts:

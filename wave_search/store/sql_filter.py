@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
-import subprocess
 import sys
-import unicodedata
 import weakref
-from multiprocessing.connection import Connection
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wave_search.errors import UsageError
+from wave_search.errors import UsageError, WaveSearchError
+from wave_search.files import composed_text
+from wave_search.processes import start_python
 from wave_search.store import sql_worker
-from wave_search.store.file_columns import BUILT_IN, file_columns, find_columns, plain, unknown_column
+from wave_search.store.file_columns import BUILT_IN, OF_SEGMENTS, file_columns, find_columns, plain, unknown_column
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterable, Mapping, Sequence
+    from multiprocessing.connection import Connection
 
     from numpy.typing import NDArray
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 DEFAULT_TIMEOUT_S = 30.0
 _MEMORY_BYTES = 2 << 30
 """Limit of what the process that evaluates conditions may allocate."""
+SQL_COLUMNS = ("segment_id", "content_id", *OF_SEGMENTS)
+"""Columns that are read for conditions. Any other one would be taken for a user's own column of its name."""
 _KEPT_SELECTIONS = 16
 _SHOWN_CHARS = 500
 _EXAMPLE = "Write one SQL condition, for example: kind = 'video' AND duration_s < 60."
@@ -67,7 +69,7 @@ class SqlFilter:
         files: all files, also those that are skipped.
         contents: by id.
         metadata: the user's own columns.
-        segments: an Arrow table with `schema.SEGMENT_COLUMNS`.
+        segments: an Arrow table with `SQL_COLUMNS`, ids ascending.
 
     Attributes:
         names: the columns.
@@ -92,8 +94,9 @@ class SqlFilter:
 
         Raises:
             UsageError: it is not a condition, names an unknown column, or takes too much time or memory.
+            WaveSearchError: the process that evaluates conditions cannot be started.
         """
-        where = unicodedata.normalize("NFC", where)
+        where = composed_text(where)
         with self._lock:
             found = self._kept.pop(where, None) or self._selected(where, timeout_s)
             self._kept[where] = found
@@ -118,9 +121,9 @@ class SqlFilter:
             (n,) positions in the table of files.
 
         Raises:
-            UsageError: as for `select`.
+            UsageError: as for `select`, like WaveSearchError.
         """
-        where = unicodedata.normalize("NFC", where)
+        where = composed_text(where)
         with self._lock:
             return np.asarray(self._evaluate("files", where, timeout_s).column("file_number"), np.int64)
 
@@ -128,13 +131,14 @@ class SqlFilter:
         """Return an Arrow table with the numbers of the segments or files for which a condition holds."""
         import pyarrow as pa
 
-        if self._process is None:
-            self._process = _Process((self._files, self._segments), [_quoted(name) for name in self.names])
+        if self._process is not None and not self._process.is_ours():
+            self._process = None
         try:
+            if self._process is None:
+                self._process = _Process((self._files, self._segments), [_quoted(name) for name in self.names])
             answer = self._process.ask(kind, where, timeout_s)
         except BaseException as error:  # Ctrl-C, too
-            self._process.kill()
-            self._process = None
+            self._kill()
             if isinstance(error, _LimitError):
                 raise UsageError(
                     f"the condition {_excerpt(where)} {error}",
@@ -148,9 +152,12 @@ class SqlFilter:
     def close(self) -> None:
         """End the process, if there is one. A later condition starts another one."""
         with self._lock:
-            if self._process is not None:
-                self._process.kill()
-                self._process = None
+            self._kill()
+
+    def _kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process = None
 
     def check(self, columns: Iterable[str]) -> None:
         """Check that columns exist, ignoring case.
@@ -175,8 +182,8 @@ class SqlFilter:
         """
         spelled = find_columns(columns, self.names)
         ids = np.asarray(self._segments.column("segment_id"), np.int64)  # ascending
-        places = np.searchsorted(ids, [segment_id for segment_id, _ in hits])
-        numbers = [self._table.position(path) for _, path in hits]
+        places = np.searchsorted(ids, np.array([segment_id for segment_id, _ in hits], np.int64))
+        numbers = np.array([self._table.position(path) for _, path in hits], np.int64)
         values = {}
         for name, own in zip(columns, spelled, strict=True):
             of_files = own in self._files.column_names
@@ -204,30 +211,35 @@ class _Process:
     Args:
         tables: files and segments.
         columns: their names, quoted.
+
+    Raises:
+        WaveSearchError: it cannot be started.
+        _LimitError: it ends before it has the tables.
     """
 
     def __init__(self, tables: tuple[Any, Any], columns: Sequence[str]) -> None:
         import pyarrow as pa
 
-        ours, theirs = socket.socketpair()
-        with theirs:
-            arguments = [str(theirs.fileno()), str(_MEMORY_BYTES), *sys.path]
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
-                [sys.executable, "-P", sql_worker.__file__, *arguments],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-        self._connection = Connection(ours.detach())
-        self.kill = weakref.finalize(self, _end, self._process, self._connection, os.getpid())
-        for table in tables:
-            sink = pa.BufferOutputStream()
-            with pa.ipc.new_stream(sink, table.schema) as stream:
-                stream.write_table(table)
-            self._connection.send_bytes(sink.getvalue())
-        self._connection.send(columns)
+        try:
+            self._process, self._connection = start_python([sql_worker.__file__], [str(_MEMORY_BYTES), *sys.path])
+        except OSError as error:  # too many processes, too many open files
+            cause = f"the process that evaluates conditions cannot be started ({error.strerror})"
+            raise WaveSearchError(cause, "Close other programs, and run the command again.") from error
+        self._owner = os.getpid()
+        self.kill = weakref.finalize(self, _end, self._process, self._connection, self._owner)
+        try:
+            for table in tables:
+                sink = pa.BufferOutputStream()
+                with pa.ipc.new_stream(sink, table.schema) as stream:
+                    stream.write_table(table)
+                self._connection.send_bytes(sink.getvalue())
+            self._connection.send(columns)
+        except ConnectionError:
+            raise self._gone() from None
+
+    def is_ours(self) -> bool:
+        """Return whether this process has started it. A copy by os.fork would get the answers of the original."""
+        return os.getpid() == self._owner
 
     def ask(self, kind: sql_worker.Kind, where: str, timeout_s: float) -> bytes | str:
         """Return the selected rows as an Arrow stream, or the message of an error.
@@ -243,16 +255,20 @@ class _Process:
             if code == -signal.SIGALRM:
                 raise _LimitError(f"takes longer than {timeout_s:g} s") from None
             if code != -signal.SIGABRT:  # how DuckDB ends when it is refused memory in an awkward place
-                raise _LimitError(f"has ended its process (exit status {code}), perhaps for want of memory") from None
+                raise self._gone() from None
             answer = sql_worker.OUT_OF_MEMORY
         if answer == sql_worker.OUT_OF_MEMORY:
             raise _LimitError(f"needs more than {_MEMORY_BYTES / 2**30:.3g} GiB of memory")
         return answer
 
+    def _gone(self) -> _LimitError:
+        code = self._process.wait()
+        return _LimitError(f"has ended its process (exit status {code}), perhaps for want of memory")
+
 
 def _end(process: subprocess.Popen[bytes], connection: Connection, owner: int) -> None:
     connection.close()
-    if os.getpid() == owner:  # not a copy of it by os.fork
+    if os.getpid() == owner:
         process.kill()
         process.wait()
 
@@ -270,5 +286,4 @@ def _numbered(files: FileTable, contents: Mapping[int, ContentRow], metadata: Me
 
 
 def _quoted(name: str) -> str:
-    doubled = unicodedata.normalize("NFC", name).replace('"', '""')
-    return f'"{doubled}"'
+    return '"' + name.replace('"', '""') + '"'

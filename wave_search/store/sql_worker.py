@@ -17,6 +17,8 @@ Kind = Literal["segments", "files"]
 """What a condition selects."""
 OUT_OF_MEMORY = "out of memory"
 """The answer if a condition needs more memory than the limit."""
+_MAX_TIMEOUT_S = 1e9
+"""The clock of the system takes no more."""
 _SETTINGS = {
     # An expression is a request, not a program: no files, no network, no variables of the caller, no other settings.
     "memory_limit": "1GiB",
@@ -47,7 +49,9 @@ def serve(connection: Connection, memory_bytes: int) -> None:
 
     received = [connection.recv_bytes() for _ in range(2)]
     memory_bytes += sum(map(len, received))
-    resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
+    _, most_bytes = resource.getrlimit(resource.RLIMIT_DATA)
+    if most_bytes == resource.RLIM_INFINITY or memory_bytes < most_bytes:  # nobody may raise it
+        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
     database = duckdb.connect(":memory:")
     for setting, value in _SETTINGS.items():
         database.execute(f"SET {setting} = '{value}'")
@@ -61,7 +65,7 @@ def serve(connection: Connection, memory_bytes: int) -> None:
     }
     while True:
         kind, where, timeout_s = connection.recv()
-        signal.setitimer(signal.ITIMER_REAL, timeout_s)
+        signal.setitimer(signal.ITIMER_REAL, min(timeout_s, _MAX_TIMEOUT_S))
         try:
             answer: bytes | str = _selected(rows[kind], kind, where)
         except (MemoryError, duckdb.OutOfMemoryException):

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 LANCE_FOLDER = "lance"
 """Folder of the tables."""
 _NOT_FOUND = re.compile(r"Not found: /(.+)$")
+_BUG = "Encountered internal error. Please file a bug report at "
+"""What Lance says of files that lie, followed by an address."""
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 """How Rust formats a system error."""
 
@@ -106,4 +108,6 @@ def _system_cause(error: BaseException) -> str | None:
 
 def _first_line(error: BaseException) -> str:
     """Return the message of Lance without its source location."""
-    return re.sub(r",? /\S+\.rs:\d+:\d+", "", (str(error).splitlines() or [type(error).__name__])[0])
+    line = re.sub(r",? /\S+\.rs:\d+:\d+", "", (str(error).splitlines() or [type(error).__name__])[0])
+    before, bug, rest = line.partition(_BUG)
+    return f"a table contradicts itself ({rest.partition(' ')[2].rstrip('.')})" if bug else before

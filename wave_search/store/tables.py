@@ -10,8 +10,9 @@ import re
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from wave_search.errors import IndexCorruptError
+from wave_search.errors import IndexCorruptError, IndexStateError
 from wave_search.store.files import DISTRUST, RESTORE, write_error
+from wave_search.store.lance_data import check_data_file
 from wave_search.store.lance_manifest import ForeignFieldError, check_manifest
 from wave_search.store.schema import NAMES, OPTIONAL, schemas
 from wave_search.store.table_errors import LANCE_FOLDER, read_errors, write_errors
@@ -40,8 +41,7 @@ _FOREIGN = re.compile(
     r"|_versions/(?![0-9]{20}\.manifest).*\.manifest))"
 )
 """What Lance would use, and has never written for us: branches, tags, search structures, other names of versions."""
-_NOW = timedelta(milliseconds=1)
-_MARGIN = timedelta(hours=2)
+_NOW, _MARGIN = timedelta(milliseconds=1), timedelta(hours=2)
 
 
 class Tables:
@@ -189,7 +189,7 @@ class Tables:
         """Check that new files are complete: Lance does not notice if the end of one could not be written.
 
         Raises:
-            IndexStateError: one is not, as on a full disk.
+            IndexStateError: one is not, as on a full disk; or this version of Lance writes what is not known here.
         """
         found = {info.name: info.size_bytes for info in made}
         for name, version in self.versions().items():
@@ -197,6 +197,9 @@ class Tables:
             written = dict(_versions(self._store, name))[version]
             try:
                 expected = check_manifest(self._store.get(written))
+            except ForeignFieldError as error:
+                remedy = "Install an earlier version of lancedb, or a newer one of wave-search."
+                raise IndexStateError(f"{self._store.url(written)} is unknown here: {error}", remedy) from error
             except ValueError as error:
                 raise write_error(self._store.url(written), f"{error}; is the disk full?") from error
             for file, size_bytes in expected.items():
@@ -330,16 +333,27 @@ def _check_versions(store: FileStore, since: Mapping[str, int]) -> None:
         IndexStateError: one cannot be read now.
     """
     for table, first in since.items():
+        data_files: set[str] = set()
         for version, name in _versions(store, table):
             if version >= first:
                 try:
-                    check_manifest(store.get(name))
+                    named = check_manifest(store.get(name))
+                    if version == first:  # of the later ones, no data are read
+                        data_files.update(named)
                 except ForeignFieldError as error:
                     raise IndexCorruptError(f"{store.url(name)} is not of this index: {error}", DISTRUST) from error
                 except FileNotFoundError:
                     continue  # another process removes old versions
                 except ValueError as error:
                     raise IndexCorruptError(f"{store.url(name)} is damaged: {error}", RESTORE) from error
+        for file in sorted(data_files):
+            name = f"{FOLDER}/{table}.lance/data/{file}"
+            try:
+                check_data_file(store.local_path(name))
+            except (FileNotFoundError, IsADirectoryError):
+                continue  # Lance reports it if it is needed
+            except ValueError as error:
+                raise IndexCorruptError(f"{store.url(name)} is damaged: {error}", RESTORE) from error
 
 
 def _connect(store: FileStore) -> Any:

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeRemainingCol
 from rich.progress import Progress as RichProgress
 from rich.text import Text
 
-from wave_search.commands.render.text import clock, counted, printable, progress_numbers, training_numbers
+from wave_search.commands.render.text import clock, counted, current_text, progress_numbers, training_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,7 +63,7 @@ class _Bar:
         """Restart the rate measurement, with `done` items completed before."""
         self._bars.reset(self._task, completed=done)
 
-    def show(self, description: str, done: int, total: int, numbers: str, current: str = "") -> None:
+    def show(self, description: str, done: float, total: int, numbers: str, current: str = "") -> None:
         """Update the display; a total of 0 means unknown."""
         self._bars.update(self._task, description=description, total=total or None, completed=done, numbers=numbers)
         self._current.plain = current
@@ -97,14 +97,13 @@ class IndexProgress:
         if progress.stage == "embed" and self._embedding_since is None:
             self._embedding_since = time.monotonic()
             self._bar.restart()
-        name = printable(progress.current.name) if progress.current else ""
         skipped = f"{progress.files_skipped:,} skipped, " if progress.files_skipped else ""
         self._bar.show(
             _STAGES[progress.stage],
-            progress.files_done,
+            progress.files_done + progress.files_begun,
             progress.files_total,
             progress_numbers(progress, self._elapsed_s()),
-            f"  {skipped}{counted(progress.segments, 'segment')}  {name}",
+            f"  {skipped}{counted(progress.segments, 'segment')}  {current_text(progress)}",
         )
 
     def _elapsed_s(self) -> float:
@@ -126,8 +125,8 @@ class LoggedProgress:
         self._now_s = now_s
         self._written_s = now_s()
         self._embedding_since: float | None = None
-        self._files_before: int | None = None
-        """Files done at the last line; the rate since then does not count files that were unchanged."""
+        self._files_before: float | None = None
+        """Files and parts of files done at the last line: the rate since then does not count unchanged files."""
 
     def __enter__(self) -> LoggedProgress:
         return self
@@ -146,12 +145,14 @@ class LoggedProgress:
         skipped = f", {progress.files_skipped:,} skipped" if progress.files_skipped else ""
         left = ""
         is_embedding = progress.stage == "embed"
-        if is_embedding and self._files_before is not None and progress.files_done > self._files_before:
-            s_per_file = (now_s - self._written_s) / (progress.files_done - self._files_before)
-            left = f", about {clock(s_per_file * (progress.files_total - progress.files_done)).partition('.')[0]} left"
+        files_done = progress.files_done + progress.files_begun
+        if is_embedding and self._files_before is not None and files_done > self._files_before:
+            s_per_file = (now_s - self._written_s) / (files_done - self._files_before)
+            left = f", about {clock(s_per_file * (progress.files_total - files_done)).partition('.')[0]} left"
         self._written_s = now_s
-        self._files_before = progress.files_done if is_embedding else None
-        numbers = f"{progress_numbers(progress, elapsed_s)}{skipped}{left}"
+        self._files_before = files_done if is_embedding else None
+        current = f", {current_text(progress)}" if progress.current_segments_total > 1 else ""
+        numbers = f"{progress_numbers(progress, elapsed_s)}{skipped}{left}{current}"
         self._write(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {_STAGES[progress.stage]}  {numbers}".rstrip())
 
 

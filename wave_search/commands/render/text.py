@@ -6,6 +6,8 @@ import os
 import unicodedata
 from typing import TYPE_CHECKING
 
+from wave_search.media.segmentation import DEFAULT_LENGTH_S
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
@@ -164,11 +166,26 @@ def report_sentences(report: IndexReport) -> Iterator[str]:
 
 
 def progress_numbers(progress: Progress, elapsed_s: float) -> str:
-    """Format the progress of a run of `index`: files, and once a second has passed, the rates of files and media."""
+    """Format the progress of a run of `index`: files, and once a second has passed, the rates of files and media.
+
+    Instead of files that take longer than ten seconds each, segments are counted.
+    """
     done = f"{progress.files_done:,}/{progress.files_total:,}" if progress.files_total else ""
     if elapsed_s < 1:
         return done
-    return f"{done} {progress.files_done / elapsed_s:.1f} files/s, {progress.media_s / elapsed_s:.1f}x real time"
+    rate = f"{progress.files_done / elapsed_s:.1f} files/s"
+    if progress.files_done < elapsed_s / 10 and progress.segments:
+        rate = f"{progress.segments / elapsed_s:.1f} segments/s"
+    return f"{done} {rate}, {progress.media_s / elapsed_s:.1f}x real time"
+
+
+def current_text(progress: Progress) -> str:
+    """Format the current file, with its embedded and expected segments if it has several; "" if there is none."""
+    if progress.current is None:
+        return ""
+    name = printable(progress.current.name)
+    total = progress.current_segments_total
+    return f"{progress.current_segments:,}/{total:,} of {name}" if total > 1 else name
 
 
 def training_numbers(training: Training, steps_per_s: float | None) -> str:
@@ -200,9 +217,12 @@ def skipped_line(skipped: Skipped) -> str:
 
 def slow_line(slow: SlowFile) -> str:
     """Format a file that takes long as one line: path, duration, estimate, remedy."""
-    hours = f"{slow.estimated_s / 3600:.1f} hours"
-    lasts = f"{printable(slow.path)}: lasts {clock(slow.duration_s)} and will take about {hours}"
-    return f"{lasts}. Leave such files out with --max-duration, or this one with --exclude"
+    hours = f"will take about {slow.estimated_s / 3600:,.1f} hours"
+    size = f"lasts {clock(slow.duration_s)}, {counted(slow.segments, 'segment')}"
+    remedy = "Leave such files out with --max-duration, or this one with --exclude"
+    if slow.segments * DEFAULT_LENGTH_S >= 2 * slow.duration_s:
+        remedy = f"{remedy}, or make another index with longer segments (--segment)"
+    return f"{printable(slow.path)}: {size}; {hours}. {remedy}"
 
 
 def info_rows(info: IndexInfo) -> Iterator[tuple[str, str]]:

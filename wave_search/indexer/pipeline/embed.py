@@ -51,13 +51,19 @@ class EmbedStage:
                 if not isinstance(embedded, Failure):
                     path = as_path(event.found.file.path)
                     self._stats.add_segments((row.modality for row in embedded), event.segment.media_s, path)
+        if events:
+            self._stats.end_batch(as_path(events[-1].found.file.path))
 
     def _assembly(self, event: Decoded | Ended) -> Assembly:
         if id(event.found) not in self._open:
             self._open[id(event.found)] = Assembly(event.found, event.spec)
-            info = event.found.info
+            info, spec = event.found.info, event.spec
             if isinstance(event, Decoded) and info.kind in ("audio", "video"):
-                self._stats.begin_file(as_path(event.found.file.path), info.duration_s or 0.0)
+                duration_s = info.duration_s or 0.0
+                vectors = len({*info.modalities} & {*spec.modalities}) * len(spec.instructions)
+                self._stats.begin_file(
+                    as_path(event.found.file.path), duration_s, spec.segmentation.count(duration_s), vectors
+                )
         return self._open[id(event.found)]
 
     def _settle(self, event: Event) -> None:
@@ -69,11 +75,13 @@ class EmbedStage:
             case NotMedia() | Failed():
                 self._collector.add(event)
             case Postponed(found):
+                self._stats.end_file(as_path(found.file.path))
                 if void := self._open.pop(id(found), None):
                     self._stats.drop_segments(row.modality for row in void.segments)
             case Ended(found, _, failure):
                 assembly = self._assembly(event)
                 del self._open[id(found)]
+                self._stats.end_file(as_path(found.file.path))
                 outcome = assembly.finish(failure)
                 if isinstance(outcome, Failed):
                     self._stats.drop_segments(row.modality for row in assembly.segments)

@@ -280,16 +280,16 @@ def _is_transient(error: MediaError) -> bool:
 
 
 def _damage(info: MediaInfo, segments: Sequence[NewSegment], end: Failure | None) -> Failure | None:
-    known_s = info.duration_s if info.declared_s == math.inf else info.declared_s
-    whole_s = known_s or info.duration_s or 0.0
+    there_s = info.duration_s or 0.0
+    whole_s = there_s if info.declared_s in (None, math.inf) else info.declared_s
     if end is not None:
         stop_s = max((segment.stop_s or 0.0 for segment in segments), default=0.0)
         return Failure(f"damaged: {stop_s:.1f} of {whole_s:.1f} s ({end.cause})", end.remedy)
     if info.declared_s is None:
         return None
     if info.declared_s == math.inf:
-        return Failure(f"damaged: cut off after {info.duration_s:.1f} s", _COPY_AGAIN)
-    return Failure(f"damaged: {info.duration_s:.1f} of {whole_s:.1f} s", _COPY_AGAIN)
+        return Failure(f"damaged: cut off after {there_s:.1f} s", _COPY_AGAIN)
+    return Failure(f"damaged: {there_s:.1f} of {whole_s:.1f} s", _COPY_AGAIN)
 
 
 def _is_as_found(file: FoundFile) -> bool:

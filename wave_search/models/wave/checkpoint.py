@@ -57,7 +57,7 @@ def read_config(directory: Path) -> WaveConfig:
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error.message}", error.remedy) from error
     except Exception as error:  # transformers raises its own exceptions for invalid settings
-        raise CheckpointError(f"{path}: not the configuration of a WAVE model ({error})") from error
+        raise CheckpointError(f"{path}: not the configuration of a WAVE model ({_one_line(error)})") from error
 
 
 def checkpoint_files(directory: Path) -> list[Path]:
@@ -201,6 +201,10 @@ def save_wave(wave: Wave, directory: Path, max_shard_bytes: int = 5_000_000_000)
     (directory / "config.json").write_text(json.dumps(wave.config.to_dict(), indent=2) + "\n", encoding="utf-8")
 
 
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
 def _empty_wave(config: WaveConfig, directory: Path) -> Wave:
     import torch
 
@@ -210,7 +214,9 @@ def _empty_wave(config: WaveConfig, directory: Path) -> Wave:
         with torch.device("meta"):
             return Wave(config)
     except Exception as error:  # inconsistent sizes fail in the constructors of torch and transformers
-        raise CheckpointError(f"{directory / 'config.json'}: its sizes do not fit together ({error})") from error
+        raise CheckpointError(
+            f"{directory / 'config.json'}: its sizes do not fit together ({_one_line(error)})"
+        ) from error
 
 
 def _standalone_beats(config: WaveConfig, path: Path) -> tuple[WaveConfig, dict[str, StoredTensor]]:

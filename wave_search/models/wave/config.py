@@ -167,7 +167,7 @@ class WaveConfig:
             CheckpointError: a setting is missing or not supported.
         """
         _check_sizes(config)
-        thinker = Qwen2_5OmniThinkerConfig(**config.get("thinker_config", config))
+        thinker = Qwen2_5OmniThinkerConfig(**_without_implementations(config.get("thinker_config", config)))
         head = config.get("classify", config).get("classify_type", "all_layer")
         if head != "all_layer":
             raise CheckpointError(f"The fusion head {head!r} is not supported, only 'all_layer'")
@@ -252,6 +252,17 @@ def _stem(layers: Any) -> tuple[tuple[int, int], ...]:
         return tuple((int(channels), int(stride)) for channels, stride in layers)
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"The setting stem={layers!r} is not a list of pairs", _INTACT) from error
+
+
+def _without_implementations(settings: Any) -> Any:
+    """Return settings without the names of functions to compute them with.
+
+    Of `attn_implementation` and its like, transformers takes "owner/name" as code to download from the hub and run.
+    """
+    if isinstance(settings, Mapping):
+        kept = {key: value for key, value in settings.items() if "implementation" not in str(key)}
+        return {key: _without_implementations(value) for key, value in kept.items()}
+    return settings
 
 
 def _special_tokens(thinker: Qwen2_5OmniThinkerConfig) -> SpecialTokens:

@@ -125,7 +125,8 @@ class WaveEmbedder:
         Raises:
             ValueError: a clip is not sampled according to `spec.sampling`, or has none of the modalities.
             UsageError: a text or the instruction is empty, or a clip is too long for the model.
-            ModelError: the model computes non-finite values, or the memory of the device is too small.
+            ModelError: the model computes non-finite values, its configuration does not fit its weights, or the memory
+                of the device is too small.
             CheckpointError: a component of the model cannot be read on its first use.
         """
         return [vectors for (vectors,) in self.embed_each(clips, [instruction], modalities)]
@@ -159,6 +160,12 @@ class WaveEmbedder:
             raise ModelError(
                 f"the memory of {self.wave.device} is too small for a batch",
                 "Cut the media into shorter segments, load the model in 4 bit, or use the CPU.",
+            ) from error
+        except (RuntimeError, ArithmeticError, IndexError) as error:  # sizes that are checked by nothing but their use
+            cause = (str(error).splitlines() or [type(error).__name__])[0][:200]
+            raise ModelError(
+                f"{self._spec.name}: the model cannot be computed ({cause})",
+                "Check that its config.json and its tokenizer are those that its weights were published with.",
             ) from error
 
     @property

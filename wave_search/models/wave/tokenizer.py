@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 from wave_search.errors import CheckpointError
 from wave_search.files import read_bounded
@@ -21,9 +22,13 @@ TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt", "added_tokens.j
 MAX_TEXT_TOKENS = 8192
 """Longer texts are truncated, because the memory of a forward pass grows with the length."""
 
-_MAX_BYTES = 128 << 20
-"""Maximum size of a tokenizer.json; that of WAVE-7B has 11 MB."""
+_MAX_BYTES = 32 << 20
+"""Maximum size of a file; the tokenizer.json of WAVE-7B has 11 MB."""
+_MAX_IDS = 1_000_000
+_NORMALIZERS = frozenset({"NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents"})
+_MAX_PARTS = 8
 
+_COPY_AGAIN = "Use the tokenizer files that the checkpoint was published with."
 _END = "<|im_end|>"
 _SPECIAL = {
     "<|endoftext|>": "pad",
@@ -88,7 +93,10 @@ class TextTokenizer:
         """
         words = text.removesuffix(_END)
         check_text(words, remedy="Enter at least one word.")
-        ids: list[int] = self._tokenizer.encode(words, add_special_tokens=False).ids
+        try:
+            ids: list[int] = self._tokenizer.encode(words, add_special_tokens=False).ids
+        except Exception as error:  # the tokenizers library raises a plain Exception
+            raise CheckpointError(f"the tokenizer of the model cannot encode a text ({error})", _COPY_AGAIN) from error
         return ids[:MAX_TEXT_TOKENS]
 
 
@@ -98,18 +106,66 @@ def _read(directory: Path) -> Tokenizer:
     path = directory / "tokenizer.json"
     try:
         if path.is_file():
-            return Tokenizer.from_buffer(read_bounded(path, _MAX_BYTES, follow_links=True))
+            data = read_bounded(path, _MAX_BYTES, follow_links=True)
+            _check(json.loads(data, object_pairs_hook=_object))
+            return Tokenizer.from_buffer(data)
         path = directory / "vocab.json"
         if path.is_file() and (directory / "merges.txt").is_file():
+            for path in sorted(directory.iterdir()):  # transformers reads further files, of any size
+                if path.suffix in (".json", ".txt", ".jinja"):
+                    read_bounded(path, _MAX_BYTES, follow_links=True)
+            path = directory / "vocab.json"
             from transformers import Qwen2Tokenizer
 
             tokenizer: Tokenizer = Qwen2Tokenizer.from_pretrained(directory, local_files_only=True).backend_tokenizer
             return tokenizer
     except Exception as error:  # the tokenizers library raises a plain Exception for a file that it cannot parse
-        raise CheckpointError(
-            f"{path}: not a readable tokenizer ({error})", "Copy the tokenizer files of the checkpoint again."
-        ) from error
+        cause = (error.strerror if isinstance(error, OSError) else "") or str(error)
+        raise CheckpointError(f"{path}: not a readable tokenizer ({cause})", _COPY_AGAIN) from error
     raise CheckpointError(
         f"{directory}: no tokenizer.json, and not both of vocab.json and merges.txt",
         "Copy the tokenizer files of the checkpoint there.",
     )
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("an entry occurs twice")
+    return found
+
+
+def _check(content: Any) -> None:
+    """Check that a tokenizer is of the kind of Qwen2: others may never end, or change a text into one without end.
+
+    Raises:
+        ValueError: it is not, or has an id beyond those of any vocabulary.
+        TypeError, KeyError, AttributeError: it is no tokenizer.
+    """
+    model = content["model"]
+    if model.get("type", "BPE") != "BPE" or model.get("dropout"):
+        raise ValueError("it is not a byte-pair encoding, or one that drops pairs at random")
+    for part in _parts(content.get("normalizer"), "normalizers"):
+        if part["type"] not in _NORMALIZERS:
+            raise ValueError(f"the normalizer {str(part['type'])[:80]!r} is not supported")
+    for part in _parts(content.get("pre_tokenizer"), "pretokenizers"):
+        if part["type"] != "ByteLevel" and not (part["type"] == "Split" and part["pattern"] == {"Regex": _pattern()}):
+            raise ValueError(f"the pre-tokenizer {str(part['type'])[:80]!r}, or its pattern, is not that of Qwen2")
+    ids = [*model["vocab"].values(), *(token["id"] for token in content.get("added_tokens") or ())]
+    if not all(isinstance(number, int) and 0 <= number < _MAX_IDS for number in ids):
+        raise ValueError("an id is out of range")
+
+
+def _parts(component: Any, key: str) -> list[dict[str, Any]]:
+    if component is None:
+        return []
+    parts = component[key] if component["type"] == "Sequence" else [component]
+    if len(parts) > _MAX_PARTS:
+        raise ValueError(f"it has {len(parts):,} {key}")
+    return list(parts)
+
+
+def _pattern() -> str:
+    from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
+
+    return str(PRETOKENIZE_REGEX)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Protocol
 
 from wave_search.errors import CheckpointError
-from wave_search.files import read_bounded
+from wave_search.files import check_holes, open_regular, read_bounded
+from wave_search.models.wave.pickles import check_pickle, is_zip
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     import torch
 
 _MAX_JSON_BYTES = 32 << 20
+_MAX_HEADER_BYTES = 8 << 20
+"""Of a safetensors file; 100 bytes for each tensor."""
+_MAX_FILES = 1_000
 _COPY_AGAIN = "The file is probably incomplete: copy or download it again."
 _LAYOUTS = (
     ("model.safetensors.index.json", "model.safetensors"),
@@ -111,12 +116,27 @@ def open_shard(path: Path) -> Iterator[Shard]:
 
     try:
         if path.suffix == ".safetensors":
+            _check_safetensors(path)
             with safe_open(str(path), framework="pt") as file:
                 yield _Safetensors(file)
         else:
             yield _Pickled(_tensors_of(path))
-    except (SafetensorError, EOFError, OSError) as error:
+    except (SafetensorError, EOFError, OSError, MemoryError, ValueError) as error:
         raise CheckpointError(f"{path}: not readable as weights ({_short(error)})", _COPY_AGAIN) from error
+
+
+def _check_safetensors(path: Path) -> None:
+    """Check a file before it is mapped.
+
+    Raises:
+        ValueError: its header is larger than that of any model.
+        OSError: it cannot be read, or is not a regular file, or has large holes.
+    """
+    with open_regular(path, follow_links=True) as file:
+        check_holes(file, path)
+        size_bytes = int.from_bytes(file.read(8), "little")
+    if size_bytes > _MAX_HEADER_BYTES:
+        raise ValueError(f"its header has {size_bytes:,} bytes")
 
 
 def load_pickled(path: Path) -> dict[str, Any]:
@@ -130,10 +150,15 @@ def load_pickled(path: Path) -> dict[str, Any]:
     import torch
 
     try:
-        content = torch.load(path, map_location="cpu", mmap=_is_zip(path), weights_only=True)
+        check_pickle(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # advice for whoever wrote the file
+            content = torch.load(path, map_location="cpu", mmap=is_zip(path), weights_only=True)
     except pickle.UnpicklingError as error:
         raise _not_unpickled(path, error) from error
     except Exception as error:  # what a damaged pickle raises is not documented
+        if "weights_only" in str(error):  # the message advises running the code
+            raise _not_unpickled(path, error) from error
         raise CheckpointError(f"{path}: not readable as weights ({_short(error)})", _COPY_AGAIN) from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: holds a {type(content).__name__}, not a table of tensors")
@@ -218,6 +243,8 @@ def _files_of_index(index: Path) -> list[Path]:
     names = {str(name) for name in weight_map.values()}
     if strange := [name for name in names if PurePath(name).name != name or "\0" in name or name in ("", "..")]:
         raise CheckpointError(f"{index}: names the file {strange[0]!r} outside of its folder", _COPY_AGAIN)
+    if len(names) > _MAX_FILES:
+        raise CheckpointError(f"{index}: names {len(names):,} files", _COPY_AGAIN)
     files = [index.parent / name for name in sorted(names)]
     missing = [path.name for path in files if not path.is_file()]
     if missing:
@@ -228,10 +255,6 @@ def _files_of_index(index: Path) -> list[Path]:
     return files
 
 
-def _is_zip(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(2) == b"PK"
-
-
 def _short(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0][:200].rstrip(".") or type(error).__name__
+    text = (error.strerror if isinstance(error, OSError) else "") or str(error)
+    return text.strip().split("\n", 1)[0][:200].rstrip(".") or type(error).__name__

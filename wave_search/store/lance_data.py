@@ -1,0 +1,75 @@
+"""Check of the data files of Lance: their pages lie within the file.
+
+Lance takes the positions and sizes of pages from the end of a file (https://lance.org/format/file/) and allocates what
+they say, so that a size of exabytes ends the process or keeps it busy for hours.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from typing import TYPE_CHECKING
+
+from wave_search.files import open_regular
+from wave_search.store.lance_manifest import decode_fields, decode_number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_FOOTER = struct.Struct("<QQQIIHH4s")
+"""Positions of the columns' metadata, of the list of these and of that of shared buffers; numbers of the last two,
+counts first of buffers and then of columns; version; mark."""
+_PLACE = struct.Struct("<QQ")
+_PAGES, _COLUMN_POSITIONS, _COLUMN_SIZES = 2, 3, 4
+_PAGE_POSITIONS, _PAGE_SIZES = 1, 2
+_MAX_METADATA_BYTES = 256 << 20
+_DAMAGED = "its end cannot be decoded"
+
+
+def check_data_file(path: Path) -> None:
+    """Check that all that the end of a data file refers to is in the file; reads only this end.
+
+    Raises:
+        ValueError: it is not, or the end is damaged.
+        OSError: the file cannot be read.
+    """
+    with open_regular(path) as file:
+        size_bytes = file.seek(0, io.SEEK_END)
+        try:
+            file.seek(max(size_bytes - _FOOTER.size, 0))
+            begin, columns_at, _, _, columns, _, _, magic = _FOOTER.unpack(file.read())
+            if magic != b"LANC" or not begin <= columns_at <= size_bytes - _FOOTER.size:
+                raise ValueError(_DAMAGED)
+            if size_bytes - begin > _MAX_METADATA_BYTES:
+                raise ValueError(f"its end has {size_bytes - begin:,} bytes")
+            file.seek(begin)
+            end = file.read()
+            for number in range(columns):
+                at, length = _PLACE.unpack_from(end, columns_at - begin + number * _PLACE.size)
+                if not begin <= at <= at + length <= size_bytes:
+                    raise ValueError(_DAMAGED)
+                for position, size in _buffers(end, at - begin, at - begin + length):
+                    if position + size > size_bytes:
+                        raise ValueError(f"a page of {size:,} bytes at {position:,} is not in it")
+        except (struct.error, IndexError, OverflowError) as error:
+            raise ValueError(_DAMAGED) from error
+
+
+def _buffers(data: bytes, at: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield the position and the size of each buffer of a column."""
+    yield from _paired(data, at, end, _COLUMN_POSITIONS, _COLUMN_SIZES)
+    for number, _, begin, stop in decode_fields(data, at, end):
+        if number == _PAGES:
+            yield from _paired(data, begin, stop, _PAGE_POSITIONS, _PAGE_SIZES)
+
+
+def _paired(data: bytes, at: int, end: int, positions: int, sizes: int) -> Iterator[tuple[int, int]]:
+    found: dict[int, list[int]] = {positions: [], sizes: []}
+    for number, _, begin, stop in decode_fields(data, at, end):
+        if number in found:
+            next_at = begin
+            while next_at < stop:  # one number, or several that are packed
+                value, next_at = decode_number(data, next_at)
+                found[number].append(value)
+    return zip(found[positions], found[sizes], strict=False)
