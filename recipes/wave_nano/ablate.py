@@ -47,7 +47,7 @@ class Variant:
     name: str
     tasks: Mapping[str, float]
     encoders: tuple[int, ...] = (0, 1)
-    """Encoder whose token of each pair is used: 0 for the audio tower, 1 for BEATs."""
+    """Encoder whose token of each pair is used: 0 for the audio tower, 1 for the classifier of sounds."""
     all_layers: bool = True
     """Whether the fusion head uses more than the last layer."""
 
@@ -56,7 +56,7 @@ VARIANTS = (
     Variant("all layers, both encoders, sounds only", AUDIO_TASKS),
     Variant("last layer", AUDIO_TASKS, all_layers=False),
     Variant("audio tower alone", AUDIO_TASKS, encoders=(0,)),
-    Variant("BEATs alone", AUDIO_TASKS, encoders=(1,)),
+    Variant("classifier of sounds alone", AUDIO_TASKS, encoders=(1,)),
     Variant("pictures only", _PICTURE_TASKS),
     Variant("sounds and pictures, as many steps of each", _BOTH_TASKS),
 )

@@ -24,7 +24,7 @@ SAMPLING = {
     "max_image_pixels": 75_264,
 }
 """Frames as the classifier sees them; the vision tower, patches and merge, sees them at half the size."""
-REGIONS, LABELS = 2, 1000
+REGIONS, LABELS, SOUND_LABELS = 2, 1000, 521
 
 _IDS = {token: VOCABULARY - len(SPECIAL_TOKENS) + place for place, token in enumerate(SPECIAL_TOKENS)}
 
@@ -89,17 +89,7 @@ CONFIG: dict[str, Any] = {
         "fullatt_block_indexes": [0, 1, 2, 3],
     },
     "classifier_config": {"model_type": "efficientnet_lite0", "labels": LABELS, "regions": REGIONS},
-    "beats_config": {
-        "encoder_layers": 3,
-        "encoder_embed_dim": 128,
-        "encoder_ffn_embed_dim": 384,
-        "encoder_attention_heads": 4,
-        "embed_dim": 160,
-        "stem": [[24, 2], [48, 2], [96, 2], [96, 1], [160, 2], [160, 1]],
-        "num_buckets": 64,
-        "max_distance": 400,
-        "conv_pos": 64,
-    },
+    "sound_classifier_config": {"model_type": "yamnet", "labels": SOUND_LABELS},
 }
 
 
@@ -115,9 +105,6 @@ def untrained(seed: int) -> Wave:
                 torch.nn.init.zeros_(module.bias)
     _pass_through(wave.classify_linear, wave.config.hidden_size)
     _smooth(wave.visual.patch_embed.proj.weight)
-    for layer in cast("Any", wave.beats.patch_embedding):
-        torch.nn.init.kaiming_normal_(layer.conv.weight, nonlinearity="relu")
-        torch.nn.init.zeros_(layer.conv.bias)
     return wave
 
 

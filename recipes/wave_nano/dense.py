@@ -16,19 +16,19 @@ import torch.nn.functional as F  # noqa: N812 - the usual name
 from transformers.vision_utils import get_vision_position_ids
 
 from wave_search.models.wave import preprocess
-from wave_search.models.wave.beats import relative_buckets
-from wave_search.models.wave.network import audio_tower_tokens, normalised
+from wave_search.models.wave.network import normalised
 from wave_search.models.wave.sequences import AudioFeatures, VisionFeatures
+from wave_search.models.wave.sound_classifier import per_token
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from wave_search.models.wave.beats import Beats
     from wave_search.models.wave.network import Wave
     from wave_search.models.wave.preprocess import AudioPiece
     from wave_search.models.wave.sequences import TokenSequence
+    from wave_search.models.wave.sound_classifier import SoundClassifier
 
 Rotary = tuple[torch.Tensor, torch.Tensor]
 
@@ -199,50 +199,6 @@ def _attend(part: Any, hidden: torch.Tensor) -> torch.Tensor:
     return cast("torch.Tensor", part.out_proj(attention(*heads).transpose(1, 2).flatten(2)))
 
 
-def beats_tokens(beats: Beats, fbank: torch.Tensor) -> torch.Tensor:
-    """Run BEATs.
-
-    Args:
-        beats: the encoder.
-        fbank: (sounds, frames, bins)
-
-    Returns:
-        (sounds, tokens, dim)
-    """
-    tokens = beats.patch_embedding(fbank[:, None]).flatten(2).transpose(1, 2)
-    hidden = beats.post_extract_proj(beats.layer_norm(tokens))
-    encoder = cast("Any", beats.encoder)
-    hidden = encoder.layer_norm(hidden + _positional(encoder.pos_conv[0], hidden))
-    spots = torch.arange(hidden.shape[1])
-    buckets = relative_buckets(spots[None] - spots[:, None], encoder.num_buckets, encoder.max_distance)
-    bias = encoder.layers[0].self_attn.relative_attention_bias(buckets).permute(2, 0, 1)
-    for layer in encoder.layers:
-        hidden = layer.self_attn_layer_norm(layer.residual_scale * hidden + _gated(layer.self_attn, hidden, bias))
-        hidden = layer.final_layer_norm(layer.residual_scale * hidden + layer.fc2(F.gelu(layer.fc1(hidden))))
-    return cast("torch.Tensor", hidden)
-
-
-def _positional(convolution: Any, hidden: torch.Tensor) -> torch.Tensor:
-    kernel = convolution.weight_v.shape[-1]
-    norm = torch.linalg.vector_norm(convolution.weight_v, dim=(0, 1), keepdim=True)
-    weight = convolution.weight_v * (convolution.weight_g / norm)
-    mixed = F.conv1d(hidden.transpose(1, 2), weight, convolution.bias, padding=kernel // 2, groups=convolution.groups)
-    return F.gelu(mixed.transpose(1, 2)[:, : hidden.shape[1]])
-
-
-def _gated(part: Any, hidden: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-    """Compute attention with a relative bias (heads, tokens, tokens) that is scaled by a gate for each query."""
-    states = short(hidden)
-    query, key, value = (
-        project(states).unflatten(-1, (part.heads, -1)).transpose(1, 2)
-        for project in (part.q_proj, part.k_proj, part.v_proj)
-    )
-    first, second = part.grep_linear(query).unflatten(-1, (2, 4)).sum(-1).sigmoid().split(1, dim=-1)
-    gate = first * (second * part.grep_a[0] - 1) + 2
-    mixed = attention(query, key, value, gate.to(query.dtype) * bias.to(query.dtype))
-    return cast("torch.Tensor", part.out_proj(mixed.transpose(1, 2).flatten(2)))
-
-
 def piece_of(wave: Wave, samples: NDArray[np.float32]) -> AudioPiece:
     """Compute the encoder inputs for one sound of at most 300 s, always in full precision."""
     with torch.autocast("cpu", enabled=False):
@@ -287,21 +243,19 @@ def vision_features(
 
 
 def audio_features(wave: Wave, pieces: Sequence[AudioPiece]) -> list[AudioFeatures]:
-    """Run audio tower and BEATs on sounds of equal length (in mel and filterbank frames)."""
-    tower, beats = encoder_tokens(wave, pieces)
-    return [AudioFeatures(tokens) for tokens in torch.stack([tower, beats], dim=2).flatten(1, 2)]
+    """Run audio tower and classifier of sounds on sounds of equal length."""
+    tower, classifier = encoder_tokens(wave, pieces)
+    return [AudioFeatures(tokens) for tokens in torch.stack([tower, classifier], dim=2).flatten(1, 2)]
 
 
 def encoder_tokens(wave: Wave, pieces: Sequence[AudioPiece]) -> tuple[torch.Tensor, torch.Tensor]:
     """Run both audio encoders, without interleaving their tokens.
 
     Returns:
-        (sounds, tokens, hidden) of the audio tower and of BEATs.
+        (sounds, tokens, hidden) of the audio tower and of the classifier of sounds, whose published part rests.
     """
-    frames = len(pieces[0].mel)
+    classifier = cast("SoundClassifier", wave.sound_classifier)
     tower = audio_tower(wave.audio_tower, torch.from_numpy(np.stack([piece.mel for piece in pieces])))
-    features = beats_tokens(wave.beats, torch.from_numpy(np.stack([piece.fbank for piece in pieces])))
-    wanted = 2 * audio_tower_tokens(frames)
-    features = F.pad(features[:, :wanted], (0, 0, 0, max(0, wanted - features.shape[1])))
-    pooled = features.view(len(pieces), wanted // 2, 2, -1).mean(dim=2)
-    return tower, wave.beats_proj(wave.beats_ln(pooled))
+    with torch.no_grad():
+        features = torch.stack([classifier.features(torch.from_numpy(piece.fbank)) for piece in pieces])
+    return tower, per_token(classifier.summaries(features), tower.shape[1])

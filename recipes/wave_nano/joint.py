@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the usual name
 from torch import nn
 
-from recipes.wave_nano.audio import draw_labels, draw_samples, masked
+from recipes.wave_nano.audio import TRAINED, draw_labels, draw_samples, masked
 from recipes.wave_nano.captions import QUESTIONS, ask, av_caption, pick, scene_caption, with_article
 from recipes.wave_nano.dense import (
     audio_features,
@@ -105,7 +105,8 @@ class JointStage:
         # Captions use few words: training their tokens would separate them from those learned only from the teacher.
         wave.model.embed_tokens.requires_grad_(False)
         for name, weight in wave.named_parameters():
-            if name.startswith("classifier.") and not name.startswith("classifier.meanings."):
+            published = name.startswith(("classifier.", "sound_classifier."))
+            if published and not name.startswith(("classifier.meanings.", *TRAINED)):
                 weight.requires_grad_(False)
         places = {one: place for place, one in enumerate(materials.labels.ids)}
         dogs = np.flatnonzero(materials.labels.kinds_named("dog"))

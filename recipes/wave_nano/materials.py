@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from recipes.wave_nano import vocabulary
+from recipes.wave_nano import vocabulary, yamnet
 from recipes.wave_nano.architecture import HIDDEN, REGIONS, VOCABULARY
 from recipes.wave_nano.classes import OTHER_NAMES, PICTOGRAMS, SOURCES
 from recipes.wave_nano.efficientnet import read_published
@@ -36,6 +36,8 @@ CAPTIONS = 6_000
 """Number of captions, which come first among the phrases that the text path learns."""
 _PHRASES, _NEAR_WORDS = 300_000, 6_000
 _LABEL_PHRASES, _DRAWINGS = 30_000, 60
+_DETAILS_SCALE = 0.1
+"""So small that the names of labels count most at first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,10 @@ class Materials:
     simulator: Simulator
     classifier: dict[str, torch.Tensor]
     """The published weights."""
+    sound_classifier: dict[str, torch.Tensor]
+    """The published weights."""
+    sound_label_meanings: torch.Tensor
+    """(labels, dim) vectors of the teacher for the labels of the classifier of sounds."""
     drawn_labels: dict[str, NDArray[np.float16]]
     """Subject -> (drawings, frame tokens, labels) probabilities that the classifier computes for drawings."""
 
@@ -78,6 +84,7 @@ def prepare(config: TrainConfig) -> Materials:
         _compute_words(config, sounds, labels, teacher)
     learned = Meanings.load(known)
     wordings = [group[0].wordings for group in sounds.values()]
+    heard_names = yamnet.read_names(config.inputs.sound_classifier)
     names = [(subject, *OTHER_NAMES.get(subject, ())) for subject in PICTOGRAMS]
     return Materials(
         tokenizer=Tokenizer.from_file(str(tokenizer_file)),
@@ -91,6 +98,8 @@ def prepare(config: TrainConfig) -> Materials:
         label_meanings=_label_meanings(teacher, learned, labels),
         simulator=Simulator(classifier["labels.weight"].numpy(), REGIONS),
         classifier=classifier,
+        sound_classifier=yamnet.read_published(config.inputs.sound_classifier),
+        sound_label_meanings=_mean_meanings(teacher, learned, [[name] for name in heard_names]),
         drawn_labels=_drawn_labels(classifier, sprites, config.directory / "drawn_labels.npz"),
     )
 
@@ -134,6 +143,19 @@ def teach_labels(wave: Wave, materials: Materials) -> None:
         wave.classifier.meanings.bias.zero_()
 
 
+def teach_sound_labels(wave: Wave, materials: Materials) -> None:
+    """Load the published weights of the classifier of sounds; each label starts as the teacher's vector of its name."""
+    classifier = wave.sound_classifier
+    if classifier is None:
+        raise ValueError("the model has no classifier of sounds")
+    classifier.load_state_dict(materials.sound_classifier, strict=False)
+    with torch.no_grad():
+        classifier.meanings.weight.copy_(materials.sound_label_meanings.T)
+        classifier.meanings.bias.zero_()
+        classifier.details.weight.mul_(_DETAILS_SCALE)
+        classifier.details.bias.zero_()
+
+
 def _compute_words(config: TrainConfig, sounds: dict[str, list[Sound]], labels: Labels, teacher: Teacher) -> None:
     rng = np.random.default_rng(config.seed)
     common = vocabulary.common_words(config.inputs.teacher)
@@ -144,7 +166,7 @@ def _compute_words(config: TrainConfig, sounds: dict[str, list[Sound]], labels: 
     tokenizer.save(str(config.directory / "tokenizer.json"))
     lexicon = read_lexicon(config.inputs.words, common)
     near = lexicon.only(_nearest_words(teacher, lexicon.words, [*heard, *PICTOGRAMS]))
-    named = labels.texts()
+    named = [*labels.texts(), *yamnet.read_names(config.inputs.sound_classifier)]
     drawn = [labels.draw(rng, int(rng.integers(len(labels.ids))))[0] for _ in range(_LABEL_PHRASES)]
     listed_texts = dict.fromkeys([*named, *drawn, *lexicon.words, *phrases(rng, lexicon, near, _PHRASES)])
     made = [*captions, *listed_texts]

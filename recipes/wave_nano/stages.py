@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from recipes.wave_nano.architecture import untrained
-from recipes.wave_nano.audio import AudioStage, folded
+from recipes.wave_nano.audio import AudioStage
 from recipes.wave_nano.config import STAGES
 from recipes.wave_nano.joint import ALL_TASKS, AUDIO_TASKS, JointStage
-from recipes.wave_nano.materials import prepare, teach_labels, teach_tokens
+from recipes.wave_nano.materials import prepare, teach_labels, teach_sound_labels, teach_tokens
 from recipes.wave_nano.text import TextStage
 from recipes.wave_nano.vision import VisionStage
 from wave_search.errors import UsageError
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from wave_search.finetune.loop import Stage
     from wave_search.models.wave.network import Wave
 
-_AUDIO_ENCODERS = ("audio_tower.", "beats.", "beats_ln.", "beats_proj.")
+_AUDIO_ENCODERS = ("audio_tower.", "sound_classifier.")
 _NEEDS = {
     "align": {"text": ("model.",), "audio": _AUDIO_ENCODERS},
     "joint": {"align": ("model.", "classify_linear.", *_AUDIO_ENCODERS), "vision": ("visual.",)},
@@ -81,6 +81,7 @@ def make_stage(name: str, config: TrainConfig, materials: Materials) -> Stage:
             teach_tokens(wave, materials, config)
             return TextStage(wave, materials)
         case "audio":
+            teach_sound_labels(wave, materials)
             return AudioStage(wave, materials)
         case "vision":
             return VisionStage(wave, materials)
@@ -110,5 +111,5 @@ def _load_parts(wave: Wave, checkpoint: Path, parts: tuple[str, ...]) -> None:
     if not checkpoint.is_file():
         raise UsageError(f"{checkpoint}: no such checkpoint", "Run the earlier stages first.")
     state = torch.load(checkpoint, weights_only=True)["model"]
-    own = folded(state)
-    wave.load_state_dict({key: value for key, value in own.items() if key.startswith(parts)}, strict=False)
+    weights = {key.removeprefix("wave."): value for key, value in state.items()}
+    wave.load_state_dict({key: value for key, value in weights.items() if key.startswith(parts)}, strict=False)

@@ -31,8 +31,7 @@ class Beats(nn.Module):
     def __init__(self, config: BeatsConfig) -> None:
         super().__init__()
         size = config.input_patch_size
-        patches = nn.Conv2d(1, config.embed_dim, size, stride=size, bias=config.conv_bias)
-        self.patch_embedding = _stem(config) if config.stem else patches
+        self.patch_embedding = nn.Conv2d(1, config.embed_dim, size, stride=size, bias=config.conv_bias)
         self.layer_norm = nn.LayerNorm(config.embed_dim)
         projected = config.embed_dim != config.encoder_embed_dim
         self.post_extract_proj = nn.Linear(config.embed_dim, config.encoder_embed_dim) if projected else nn.Identity()
@@ -47,36 +46,10 @@ class Beats(nn.Module):
         Returns:
             (tokens, dim): 8 tokens for each 16 frames, from low to high frequencies.
         """
-        patches = self.patch_embedding(fbank[None, None].to(self.layer_norm.weight.dtype))
+        patches = self.patch_embedding(fbank[None, None].to(self.patch_embedding.weight.dtype))
         # (1, dim, time, frequency) -> (time x frequency, dim)
         tokens = patches[0].flatten(1).T
         return cast("torch.Tensor", self.encoder(self.post_extract_proj(self.layer_norm(tokens))))
-
-
-class StemLayer(nn.Module):
-    """A convolution with ReLU, and a residual if the shape does not change."""
-
-    def __init__(self, channels: int, out: int, stride: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(channels, out, 3, stride=stride, padding=1)
-        self.residual = stride == 1 and channels == out
-
-    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Map (sounds, channels, frames, bins) to (sounds, out, frames / stride, bins / stride), rounded up."""
-        mixed = F.relu(self.conv(hidden))
-        return hidden + mixed if self.residual else mixed
-
-
-def _stem(config: BeatsConfig) -> nn.Sequential:
-    """Make several small convolutions in place of one over patches: few recordings suffice to train them.
-
-    Source: "Early Convolutions Help Transformers See Better", arXiv:2106.14881.
-    """
-    channels = [1, *(channels for channels, _ in config.stem)]
-    if math.prod(stride for _, stride in config.stem) != config.input_patch_size or channels[-1] != config.embed_dim:
-        raise ValueError(f"the stem {config.stem} does not yield patches of {config.input_patch_size}")
-    pairs = zip(channels, config.stem, strict=False)
-    return nn.Sequential(*(StemLayer(before, out, stride) for before, (out, stride) in pairs))
 
 
 class Encoder(nn.Module):

@@ -33,7 +33,7 @@ class Classifier(nn.Module):
     def __init__(self, config: ClassifierConfig, hidden: int) -> None:
         super().__init__()
         self.regions = config.regions
-        self.stem = _SameConv(3, _STEM, 3, stride=2)
+        self.stem = SameConv(3, _STEM, 3, stride=2)
         blocks, channels = [], _STEM
         for number, (kernel, stride, out, count) in enumerate(_STAGES):
             for place in range(count):
@@ -87,7 +87,7 @@ class _Block(nn.Module):
         super().__init__()
         inner = channels * expansion
         self.expand = nn.Conv2d(channels, inner, 1) if expansion > 1 else None
-        self.depthwise = _SameConv(inner, inner, kernel, stride, groups=inner)
+        self.depthwise = SameConv(inner, inner, kernel, stride, groups=inner)
         self.project = nn.Conv2d(inner, out, 1)
         self.residual = stride == 1 and channels == out
 
@@ -98,7 +98,7 @@ class _Block(nn.Module):
         return cast("torch.Tensor", hidden + mixed if self.residual else mixed)
 
 
-class _SameConv(nn.Conv2d):
+class SameConv(nn.Conv2d):
     """A convolution padded as in TensorFlow: one output per `stride` inputs, and the larger half of the padding last.
 
     The padding depends on the size of the input, and is not symmetric, so that `nn.Conv2d` has no setting for it.

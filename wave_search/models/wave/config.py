@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from transformers import Qwen2_5OmniThinkerConfig
 
@@ -33,7 +33,7 @@ _IDS = ("vocab_size", "_id", "_ids", "_index", "_indexes", "_pixels")
 _MAX_SIZE = 65_536
 _MAX_FLOAT = 1e9
 _MAX_DEPTH, _MAX_ENTRIES = 16, 1_000
-_CLASSIFIER, _MAX_REGIONS = "efficientnet_lite0", 7
+_CLASSIFIER, _SOUND_CLASSIFIER, _MAX_REGIONS = "efficientnet_lite0", "yamnet", 7
 """A frame of 224 pixels has seven features along each side."""
 _INTACT = "Is this the config.json of a WAVE checkpoint? Get it from its publisher."
 
@@ -54,9 +54,6 @@ class BeatsConfig:
     conv_pos: int = 128
     """Kernel size of the positional convolution."""
     conv_pos_groups: int = 16
-    stem: tuple[tuple[int, int], ...] = ()
-    """Channels and stride of each 3 x 3 convolution that replaces the patch convolution in small models; the strides
-    multiply to `input_patch_size`, and the last channels are `embed_dim`."""
     num_buckets: int = 320
     max_distance: int = 800
     deep_norm: bool = True
@@ -73,7 +70,7 @@ class BeatsConfig:
             if values.get(key, expected) != expected:
                 raise CheckpointError(f"The BEATs setting {key}={values[key]!r} is not supported, only {expected!r}")
         known = {field.name: values[field.name] for field in fields(cls) if field.name in values}
-        return cls(**known | {"stem": _stem(values.get("stem", ()))})
+        return cls(**known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +93,35 @@ class ClassifierConfig:
         Raises:
             CheckpointError: it is not of the one kind that is supported, or its sizes are missing or out of range.
         """
-        _check_sizes(values)
-        if values.get("model_type") != _CLASSIFIER:
-            raise CheckpointError(
-                f"The classifier {values.get('model_type')!r} is not supported, only {_CLASSIFIER!r}", _INTACT
-            )
-        sizes = {name: values.get(name) for name in ("labels", "regions")}
-        for name, most in (("labels", _MAX_SIZE), ("regions", _MAX_REGIONS)):
-            size = sizes[name]
-            if not isinstance(size, int) or not 1 <= size <= most:
-                raise CheckpointError(f"The setting {name}={size!r} is out of range: 1 to {most:,}", _INTACT)
-        return cls(**sizes)  # type: ignore[arg-type]  # checked above
+        return cls(**_classifier_sizes(values, _CLASSIFIER, {"labels": _MAX_SIZE, "regions": _MAX_REGIONS}))
+
+
+@dataclass(frozen=True, slots=True)
+class SoundClassifierConfig:
+    """Sizes of the classifier of sounds, which small models have in place of BEATs; WAVE-7B has none."""
+
+    labels: int
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> SoundClassifierConfig:
+        """Parse the settings of a classifier of sounds.
+
+        Raises:
+            CheckpointError: it is not of the one kind that is supported, or its size is missing or out of range.
+        """
+        return cls(**_classifier_sizes(values, _SOUND_CLASSIFIER, {"labels": _MAX_SIZE}))
+
+
+def _classifier_sizes(values: Mapping[str, Any], kind: str, limits: Mapping[str, int]) -> dict[str, int]:
+    _check_sizes(values)
+    if values.get("model_type") != kind:
+        raise CheckpointError(f"The classifier {values.get('model_type')!r} is not supported, only {kind!r}", _INTACT)
+    sizes = {name: values.get(name) for name in limits}
+    for name, most in limits.items():
+        size = sizes[name]
+        if not isinstance(size, int) or not 1 <= size <= most:
+            raise CheckpointError(f"The setting {name}={size!r} is out of range: 1 to {most:,}", _INTACT)
+    return cast("dict[str, int]", sizes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +160,10 @@ class WaveConfig:
 
     thinker: Qwen2_5OmniThinkerConfig
     """transformers' own configuration of the towers and the decoder."""
-    beats: BeatsConfig
+    beats: BeatsConfig | None
+    """None if the model has a classifier of sounds in its place."""
     classifier: ClassifierConfig | None
+    sound_classifier: SoundClassifierConfig | None
     tokens: SpecialTokens
     sampling: Sampling
     """Sampling of media: numbers under `wave_search.sampling` in config.json override those of WAVE."""
@@ -161,7 +178,8 @@ class WaveConfig:
 
         The thinker's settings are at the top level or under `thinker_config`, those of BEATs under `beats_config`
         (the published BEATs by default), those of a classifier of frames, if there is one, under `classifier_config`,
-        those of the head under `classify` or at the top level.
+        those of a classifier of sounds, which replaces BEATs, under `sound_classifier_config`, those of the head under
+        `classify` or at the top level.
 
         Raises:
             CheckpointError: a setting is missing or not supported.
@@ -171,11 +189,13 @@ class WaveConfig:
         head = config.get("classify", config).get("classify_type", "all_layer")
         if head != "all_layer":
             raise CheckpointError(f"The fusion head {head!r} is not supported, only 'all_layer'")
-        own, classifier = config.get("wave_search", {}), config.get("classifier_config")
+        own = config.get("wave_search", {})
+        classifier, sounds = config.get("classifier_config"), config.get("sound_classifier_config")
         return cls(
             thinker=thinker,
-            beats=BeatsConfig.from_dict(config.get("beats_config", {})),
+            beats=BeatsConfig.from_dict(config.get("beats_config", {})) if sounds is None else None,
             classifier=ClassifierConfig.from_dict(classifier) if classifier is not None else None,
+            sound_classifier=SoundClassifierConfig.from_dict(sounds) if sounds is not None else None,
             tokens=_special_tokens(thinker),
             sampling=_sampling(own.get("sampling", {})),
             compute_dtype=own.get("compute_dtype"),
@@ -245,13 +265,6 @@ def _check_sizes(settings: Any, name: str = "", depth: int = 0) -> None:
             most = _MAX_FLOAT
         if not -most <= settings <= most:  # NaN is in no range
             raise CheckpointError(f"The setting {name}={settings!r} is out of range: at most {most:,}", _INTACT)
-
-
-def _stem(layers: Any) -> tuple[tuple[int, int], ...]:
-    try:
-        return tuple((int(channels), int(stride)) for channels, stride in layers)
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(f"The setting stem={layers!r} is not a list of pairs", _INTACT) from error
 
 
 def _without_implementations(settings: Any) -> Any:

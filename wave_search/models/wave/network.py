@@ -15,6 +15,7 @@ from wave_search.models.wave.batch import TOWER_PATCHES, packed
 from wave_search.models.wave.beats import Beats
 from wave_search.models.wave.classifier import Classifier
 from wave_search.models.wave.decoder import last_tokens
+from wave_search.models.wave.sound_classifier import SoundClassifier
 from wave_search.models.wave.transformers_imports import (
     Qwen2_5OmniAudioEncoder,
     Qwen2_5OmniThinkerTextModel,
@@ -44,7 +45,7 @@ class Component(StrEnum):
     """The fusion head: a twentieth of the model, used only for media."""
     VISION = "vision"
     AUDIO = "audio"
-    """Audio tower and BEATs."""
+    """Audio tower and BEATs, or what a small model has in its place."""
 
     @property
     def prefixes(self) -> tuple[str, ...]:
@@ -56,7 +57,7 @@ _PREFIXES = {
     Component.DECODER: ("model.",),
     Component.HEAD: ("classify_linear.",),
     Component.VISION: ("visual.", "classifier."),
-    Component.AUDIO: ("audio_tower.", "beats.", "beats_ln.", "beats_proj."),
+    Component.AUDIO: ("audio_tower.", "beats.", "beats_ln.", "beats_proj.", "sound_classifier."),
 }
 _VISUAL = {Modality.IMAGE, Modality.VIDEO, Modality.AV}
 _AUDIBLE = {Modality.AUDIO, Modality.AV}
@@ -94,11 +95,12 @@ class Wave(nn.Module):
         self.visual.patch_embed = _PatchEmbedding(self.visual.patch_embed)
         self.classifier = Classifier(config.classifier, hidden) if config.classifier else None
         self.model = Qwen2_5OmniThinkerTextModel(thinker.text_config)
-        self.beats = Beats(config.beats)
-        self.beats_ln = nn.LayerNorm(config.beats.encoder_embed_dim)
-        self.beats_proj = nn.Sequential(
-            nn.Linear(config.beats.encoder_embed_dim, hidden), nn.GELU(), nn.Linear(hidden, hidden)
-        )
+        self.sound_classifier = SoundClassifier(config.sound_classifier, hidden) if config.sound_classifier else None
+        if config.beats is not None:
+            width = config.beats.encoder_embed_dim
+            self.beats = Beats(config.beats)
+            self.beats_ln = nn.LayerNorm(width)
+            self.beats_proj = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, hidden))
         layers = thinker.text_config.num_hidden_layers
         self.classify_linear = nn.Sequential(nn.Linear(layers * hidden, hidden), nn.GELU(), nn.Linear(hidden, hidden))
         for tower in (self.audio_tower, self.visual):
@@ -151,7 +153,7 @@ class Wave(nn.Module):
         return cast("torch.Tensor", self.visual(patches, grid_thw=grid, plans={}).pooler_output)
 
     def audio_features(self, pieces: Sequence[AudioPiece]) -> torch.Tensor:
-        """Run the audio tower and BEATs on one audio clip.
+        """Run the audio tower, and BEATs or the classifier of sounds, on one audio clip.
 
         Args:
             pieces: as `preprocess.audio_pieces` returns them.
@@ -162,16 +164,24 @@ class Wave(nn.Module):
         frames = torch.tensor([len(piece.mel) for piece in pieces], device=self.device)
         mel = torch.cat([torch.from_numpy(piece.mel) for piece in pieces]).to(self.device)
         tower = self.audio_tower(mel.T, feature_lens=frames, plans={}).last_hidden_state
-        pooled = torch.cat([self._beats_tokens(piece) for piece in pieces])
-        beats = self.beats_proj(self.beats_ln(pooled.to(tower.dtype)))
-        return torch.stack([tower, beats], dim=1).flatten(0, 1)
+        return torch.stack([tower, self._second_tokens(pieces).to(tower.dtype)], dim=1).flatten(0, 1)
 
-    def _beats_tokens(self, piece: AudioPiece) -> torch.Tensor:
-        """Return BEATs' tokens (tower tokens, dim): padded or truncated, and averaged to the number of tower tokens."""
-        features = self.beats(torch.from_numpy(piece.fbank).to(self.device))
-        wanted = 2 * audio_tower_tokens(len(piece.mel))
+    def _second_tokens(self, pieces: Sequence[AudioPiece]) -> torch.Tensor:
+        """Return as many tokens as the audio tower has, (tokens, hidden), of BEATs or the classifier of sounds."""
+        inputs = [
+            (torch.from_numpy(piece.fbank).to(self.device), audio_tower_tokens(len(piece.mel))) for piece in pieces
+        ]
+        if self.sound_classifier is not None:
+            return torch.cat([self.sound_classifier(spectrogram, tokens) for spectrogram, tokens in inputs])
+        pooled = torch.cat([self._beats_tokens(fbank, tokens) for fbank, tokens in inputs])
+        return cast("torch.Tensor", self.beats_proj(self.beats_ln(pooled.to(self.beats_ln.weight.dtype))))
+
+    def _beats_tokens(self, fbank: torch.Tensor, tokens: int) -> torch.Tensor:
+        """Return BEATs' tokens (tokens, dim): padded or truncated, and averaged to the number of tower tokens."""
+        features = self.beats(fbank)
+        wanted = 2 * tokens
         fitted = F.pad(features[:wanted], (0, 0, 0, max(0, wanted - len(features))))
-        return fitted.view(wanted // 2, 2, -1).mean(dim=1)
+        return fitted.view(tokens, 2, -1).mean(dim=1)
 
     def embed_media(self, sequences: Sequence[TokenSequence]) -> torch.Tensor:
         """Embed clips with their prompts through the fusion head.

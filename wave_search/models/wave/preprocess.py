@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wave_search.models.wave.clips import SAMPLE_RATE_HZ
-from wave_search.models.wave.spectrograms import SHIFT, WINDOW, kaldi_fbank, whisper_log_mel
+from wave_search.models.wave.spectrograms import SHIFT, WINDOW, kaldi_fbank, whisper_log_mel, yamnet_log_mel
 from wave_search.types import Modality
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ class AudioPiece:
     mel: NDArray[np.float32]
     """(frames, mel bins) log-mel spectrogram for the audio tower."""
     fbank: NDArray[np.float32]
-    """(frames, 128) normalised Kaldi filterbank for BEATs."""
+    """(frames, 128) normalised Kaldi filterbank for BEATs; (frames, 64) log-mel spectrogram for a classifier of
+    sounds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +147,8 @@ def audio_pieces(config: WaveConfig, samples: NDArray[np.float32]) -> list[Audio
     Raises:
         ValueError: there are no samples.
     """
-    return [AudioPiece(log_mel(cut, config.mel_bins), kaldi_fbank(cut)) for cut in cut_pieces(samples)]
+    second = kaldi_fbank if config.sound_classifier is None else yamnet_log_mel
+    return [AudioPiece(log_mel(cut, config.mel_bins), second(cut)) for cut in cut_pieces(samples)]
 
 
 def cut_pieces(samples: NDArray[np.float32]) -> list[NDArray[np.float32]]:

@@ -1,4 +1,4 @@
-"""Spectrograms for the two audio encoders: Whisper's log-mel, and Kaldi's filterbank as used by BEATs.
+"""Spectrograms for the audio encoders: Whisper's log-mel, Kaldi's filterbank as used by BEATs, YAMNet's log-mel.
 
 They are computed in double precision to be independent of the processor: the single-precision Fourier transform of
 torch, which transformers uses, differs by up to 1.5e-5 between types of CPU. Sources: "Robust Speech Recognition via
@@ -37,6 +37,12 @@ _LOW_HZ, _HIGH_HZ = 20.0, 8000.0
 _FLOOR = 1.1920929e-07
 _MEAN, _STD = 15.41663, 6.55582
 
+# YAMNet's
+_YAMNET_BINS = 64
+_YAMNET_LOW_HZ, _YAMNET_HIGH_HZ = 125.0, 7500.0
+_YAMNET_OFFSET = 0.001
+YAMNET_SILENCE = float(np.log(_YAMNET_OFFSET))
+
 
 def whisper_log_mel(samples: NDArray[np.float32], bins: int) -> NDArray[np.float32]:
     """Compute Whisper's log-mel spectrogram.
@@ -67,6 +73,20 @@ def kaldi_fbank(samples: NDArray[np.float32]) -> NDArray[np.float32]:
         (frames, 128), one frame per 10 ms; only full windows of 25 ms count.
     """
     return ((_in_blocks(_windows(samples), _kaldi_log_mel) - _MEAN) / (2 * _STD)).astype(np.float32)
+
+
+def yamnet_log_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Compute YAMNet's log-mel spectrogram of magnitudes.
+
+    Args:
+        samples: (samples,) in [-1, 1] at 16 kHz, at least 400.
+
+    Returns:
+        (frames, 64), one frame per 10 ms; only full windows of 25 ms count.
+    """
+    window, filters = np.hanning(WINDOW + 1)[:-1], _yamnet_filters()
+    magnitudes = _in_blocks(_windows(samples), lambda frames: np.sqrt(_power(frames * window, _FFT)) @ filters)
+    return np.log(magnitudes + _YAMNET_OFFSET).astype(np.float32)
 
 
 def _kaldi_log_mel(windows: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -116,11 +136,22 @@ def _povey_window() -> NDArray[np.float64]:
 
 @cache
 def _kaldi_filters() -> NDArray[np.float64]:
-    """Return (257, 128) triangular filters of equal width in mel; the narrowest contain no bin of the spectrum."""
-    edges = np.linspace(_mel(_LOW_HZ), _mel(_HIGH_HZ), BINS + 2)
+    return _mel_filters(BINS, _LOW_HZ, _HIGH_HZ)
+
+
+@cache
+def _yamnet_filters() -> NDArray[np.float64]:
+    filters = _mel_filters(_YAMNET_BINS, _YAMNET_LOW_HZ, _YAMNET_HIGH_HZ)
+    filters[0] = 0
+    return filters
+
+
+def _mel_filters(bins: int, low_hz: float, high_hz: float) -> NDArray[np.float64]:
+    """Return (257, bins) triangular filters of equal width in mel; the narrowest contain no bin of the spectrum."""
+    edges = np.linspace(_mel(low_hz), _mel(high_hz), bins + 2)
     left, centre, right = edges[:-2], edges[1:-1], edges[2:]
-    bins = _mel(np.arange(_FFT // 2 + 1) * SAMPLE_RATE_HZ / _FFT)[:, None]
-    return np.maximum(0, np.minimum((bins - left) / (centre - left), (right - bins) / (right - centre)))
+    hertz = _mel(np.arange(_FFT // 2 + 1) * SAMPLE_RATE_HZ / _FFT)[:, None]
+    return np.maximum(0, np.minimum((hertz - left) / (centre - left), (right - hertz) / (right - centre)))
 
 
 def _mel(frequency_hz: float | NDArray[np.float64]) -> NDArray[np.float64]:
