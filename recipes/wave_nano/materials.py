@@ -168,8 +168,9 @@ def _compute_words(config: TrainConfig, sounds: dict[str, list[Sound]], labels: 
     near = lexicon.only(_nearest_words(teacher, lexicon.words, [*heard, *PICTOGRAMS]))
     named = [*labels.texts(), *yamnet.read_names(config.inputs.sound_classifier)]
     drawn = [labels.draw(rng, int(rng.integers(len(labels.ids))))[0] for _ in range(_LABEL_PHRASES)]
-    listed_texts = dict.fromkeys([*named, *drawn, *lexicon.words, *phrases(rng, lexicon, near, _PHRASES)])
-    made = [*captions, *listed_texts]
+    sentences = vocabulary.read_sentences(config.inputs.sentences)
+    texts = dict.fromkeys([*named, *drawn, *sentences, *lexicon.words, *phrases(rng, lexicon, near, _PHRASES)])
+    made = [*captions, *texts]
     meanings(teacher, made, HIDDEN).save(config.directory / "meanings.npz")
 
 

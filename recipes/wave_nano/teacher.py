@@ -60,32 +60,33 @@ class Meanings:
     phrases: tuple[str, ...]
     vectors: NDArray[np.float32]
     """(phrases, dim) of unit norm."""
-    mean: NDArray[np.float32]
     axes: NDArray[np.float32]
     """(384, dim) principal axes of the teacher's space."""
 
     def save(self, path: Path) -> None:
         """Write a file for `load`."""
-        np.savez(path, phrases=np.array(self.phrases), vectors=self.vectors, mean=self.mean, axes=self.axes)
+        np.savez(path, phrases=np.array(self.phrases), vectors=self.vectors, axes=self.axes)
 
     @classmethod
     def load(cls, path: Path) -> Meanings:
         """Read a file written by `save`."""
         with np.load(path) as arrays:
-            return cls(tuple(map(str, arrays["phrases"])), arrays["vectors"], arrays["mean"], arrays["axes"])
+            return cls(tuple(map(str, arrays["phrases"])), arrays["vectors"], arrays["axes"])
 
     def project(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """Project vectors of the teacher, (n, 384), into the space of `vectors`, (n, dim)."""
-        return normalize((vectors - self.mean) @ self.axes)
+        return normalize(vectors @ self.axes)
 
 
 def meanings(teacher: Teacher, phrases: Sequence[str], dim: int) -> Meanings:
-    """Embed phrases and reduce them to their `dim` principal axes around their mean."""
+    """Embed phrases and reduce them to the `dim` axes along which they vary most.
+
+    Their mean is not subtracted: that would bring long captions closer to each other than to what they describe.
+    """
     vectors = teacher.embed(phrases)
-    mean = vectors.mean(axis=0)
-    _, axes = np.linalg.eigh((vectors - mean).T @ (vectors - mean))
+    _, axes = np.linalg.eigh(vectors.T @ vectors)
     kept = np.ascontiguousarray(axes[:, ::-1][:, :dim]).astype(np.float32)
-    return Meanings(tuple(phrases), normalize((vectors - mean) @ kept), mean, kept)
+    return Meanings(tuple(phrases), normalize(vectors @ kept), kept)
 
 
 def distillation(texts: torch.Tensor, meanings: torch.Tensor) -> torch.Tensor:

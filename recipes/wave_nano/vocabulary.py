@@ -7,6 +7,7 @@ the captions is covered best.
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from recipes.wave_nano import esc50
 from recipes.wave_nano.captions import QUESTIONS, av_caption, pick, plural, scene_caption, with_article
 from recipes.wave_nano.classes import PARAPHRASES, PICTOGRAMS, SOUND_WORDS
 from recipes.wave_nano.scenes import COLOURS, random_scene
+from wave_search.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -50,6 +52,18 @@ def listed_words(dictionary: Path) -> list[str]:
     """Read the words of a list with one per line, such as Debian's package `wamerican` installs."""
     lines = dictionary.read_text(encoding="utf-8").splitlines()
     return [word for word in lines if word.isalpha() and word.isascii() and word.islower() and len(word) > 2]
+
+
+def read_sentences(path: Path) -> list[str]:
+    """Read the captions of a file of COCO's annotations, such as `captions_val2017.json`.
+
+    Raises:
+        UsageError: there is no such file.
+    """
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file", "Unpack annotations_trainval2017.zip of COCO (cocodataset.org).")
+    rows = json.loads(path.read_text(encoding="utf-8"))["annotations"]
+    return list(dict.fromkeys(row["caption"].strip() for row in rows))
 
 
 def captions(rng: np.random.Generator, count: int, sounds: Sequence[str]) -> list[str]:

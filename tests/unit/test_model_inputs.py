@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import WhisperFeatureExtractor
 
-from wave_search.errors import CheckpointError
 from wave_search.models.wave import beats, layout
 from wave_search.models.wave.config import BeatsConfig, WaveConfig
 from wave_search.models.wave.network import audio_tower_tokens, normalised
@@ -177,28 +176,6 @@ def test_attention_in_blocks_is_the_same(monkeypatch):
     monkeypatch.setattr(beats, "_MAX_BIAS_ELEMENTS", 2 * 48 * 7)
     assert whole.shape == (48, 32)
     torch.testing.assert_close(encoder(fbank), whole, atol=1e-6, rtol=0)
-
-
-def test_a_stem_of_small_convolutions_yields_tokens_in_the_same_places():
-    config = BeatsConfig.from_dict(
-        {"encoder_layers": 1, "encoder_embed_dim": 32, "encoder_ffn_embed_dim": 48, "encoder_attention_heads": 2}
-        | {"embed_dim": 16, "conv_pos_groups": 4, "stem": [[8, 4], [8, 1], [16, 4]]}
-    )
-    torch.manual_seed(1)
-    encoder = beats.Beats(config).requires_grad_(False)
-    fbank = torch.randn(1, 1, 96, 128)
-    patches = encoder.patch_embedding(fbank)
-    assert patches.shape == (1, 16, 6, 8)
-    changed = fbank.clone()
-    changed[..., 80:, 112:] += 1
-    assert (encoder.patch_embedding(changed) - patches).abs().amax(dim=1)[0].argmax() == 47
-    assert encoder(fbank[0, 0]).shape == (48, 32)
-
-
-@pytest.mark.parametrize("stem", [[[16, 4]], [[16, 4], [8, 4]], [16, 4], [["16", None]]])
-def test_other_stems_are_refused(stem):
-    with pytest.raises((CheckpointError, ValueError), match="stem"):
-        beats.Beats(BeatsConfig.from_dict({"embed_dim": 16, "stem": stem}))
 
 
 def test_beats_without_projection_has_no_such_keys():

@@ -10,8 +10,8 @@ from tokenizers import Tokenizer
 import wave_search.models
 from recipes.wave_nano import audio, joint, text, vision
 from recipes.wave_nano.ablate import Partial, Variant, row
-from recipes.wave_nano.architecture import HIDDEN, LABELS, REGIONS, untrained
-from recipes.wave_nano.audio import AudioStage, folded
+from recipes.wave_nano.architecture import HIDDEN, LABELS, REGIONS, SOUND_LABELS, untrained
+from recipes.wave_nano.audio import TRAINED, AudioStage
 from recipes.wave_nano.classes import PICTOGRAMS, SOUND_WORDS
 from recipes.wave_nano.dense import piece_of
 from recipes.wave_nano.esc50 import PICTURED
@@ -63,7 +63,7 @@ def materials() -> Materials:
     phrases = tuple(f"thing {number}" for number in range(CAPTIONS + POOL))
     return Materials(
         tokenizer=Tokenizer.from_file(str(TOKENIZER)),
-        meanings=Meanings(phrases, unit(rng, len(phrases)), np.zeros(384, np.float32), np.eye(384, HIDDEN)),
+        meanings=Meanings(phrases, unit(rng, len(phrases)), np.eye(384, HIDDEN)),
         sounds={label: [recording(rng, label)] * 16 for label in SOUND_WORDS},
         held_out=[recording(rng, label) for label in SOUND_WORDS],
         sprites={thing: rng.integers(0, 256, (2, 96, 96, 4), dtype=np.uint8) for thing in PICTOGRAMS},
@@ -73,6 +73,8 @@ def materials() -> Materials:
         label_meanings=torch.from_numpy(unit(rng, LABELS)),
         simulator=Simulator(unit(rng, LABELS), REGIONS),
         classifier={},
+        sound_classifier={},
+        sound_label_meanings=torch.from_numpy(unit(rng, SOUND_LABELS)),
         drawn_labels={thing: np.full((2, 1 + REGIONS**2, LABELS), 1e-3, np.float16) for thing in PICTOGRAMS},
     )
 
@@ -83,7 +85,7 @@ def learned(stage, step: int) -> set[str]:
     loss, figures = stage.loss(np.random.default_rng(step), step)
     assert np.isfinite(list(figures.values())).all()
     loss.backward()
-    names = {"audio_tower", "beats", "visual", "model", "classify_linear"}
+    names = {"audio_tower", "sound_classifier", "visual", "model", "classify_linear"}
     reached = {name for name, weight in stage.trained.named_parameters() if weight.grad is not None}
     return {part for part in names if any(f"{part}." in name for name in reached)}
 
@@ -91,14 +93,16 @@ def learned(stage, step: int) -> set[str]:
 @pytest.mark.parametrize("task", ALL_TASKS)
 def test_the_towers_learn_in_every_other_step(materials: Materials, task: str) -> None:
     stage = JointStage(untrained(0), materials, {task: 1.0})
-    towers = {"audio_tower", "beats"} if task == "text_audio" else {"audio_tower", "beats", "visual"}
+    towers = (
+        {"audio_tower", "sound_classifier"} if task == "text_audio" else {"audio_tower", "sound_classifier", "visual"}
+    )
     towers = {"visual"} if task in ("text_video", "text_photo") else towers
     assert learned(stage, 0) == towers | {"model", "classify_linear"}
     assert learned(stage, 1) == {"model", "classify_linear"}
 
 
 def test_the_first_stages_train_their_own_part(materials: Materials) -> None:
-    assert learned(AudioStage(untrained(0), materials), 0) == {"audio_tower", "beats"}
+    assert learned(AudioStage(untrained(0), materials), 0) == {"audio_tower", "sound_classifier"}
     assert learned(VisionStage(untrained(0), materials), 0) == {"visual"}
 
 
@@ -107,24 +111,12 @@ def test_the_words_keep_their_meaning_in_joint_training(materials: Materials) ->
     stage = JointStage(wave, materials, ALL_TASKS)
     trained = {name for name, weight in stage.trained.named_parameters() if weight.requires_grad}
     kept = set(dict(wave.named_parameters(prefix="wave"))) - trained
-    assert {name for name in kept if not name.startswith("wave.classifier.")} == {"wave.model.embed_tokens.weight"}
-    assert {name for name in trained if name.startswith("wave.classifier.")} == {
-        "wave.classifier.meanings.weight",
-        "wave.classifier.meanings.bias",
+    published = ("wave.classifier.", "wave.sound_classifier.")
+    assert {name for name in kept if not name.startswith(published)} == {"wave.model.embed_tokens.weight"}
+    learning = ("wave.classifier.meanings.", *(f"wave.{prefix}" for prefix in TRAINED))
+    assert {name for name in trained if name.startswith(published)} == {
+        name for name, _ in wave.named_parameters(prefix="wave") if name.startswith(learning)
     }
-
-
-def test_the_stem_is_loaded_with_its_normalisation_folded_in(materials: Materials) -> None:
-    stage = AudioStage(untrained(0), materials)
-    stage.loss(np.random.default_rng(0), 0)  # moves the running statistics
-    trained = stage.trained.eval().wave
-    later = untrained(1)
-    weights = folded(stage.trained.state_dict())
-    later.load_state_dict({key: value for key, value in weights.items() if key.startswith("beats.")}, strict=False)
-    fbank = torch.randn(2, 1, 96, 128)
-    with torch.no_grad():
-        expected = trained.beats.patch_embedding(fbank)
-        torch.testing.assert_close(later.beats.patch_embedding(fbank), expected, atol=1e-4, rtol=1e-4)
 
 
 def test_an_ablated_head_keeps_to_the_last_layer(materials: Materials) -> None:
@@ -137,7 +129,7 @@ def test_an_ablated_head_keeps_to_the_last_layer(materials: Materials) -> None:
     assert head.grad[:, -HIDDEN:].abs().sum() > 0
 
 
-@pytest.mark.parametrize(("encoder", "silent"), [(0, "beats"), (1, "audio_tower")])
+@pytest.mark.parametrize(("encoder", "silent"), [(0, "sound_classifier"), (1, "audio_tower")])
 def test_an_encoder_that_is_left_out_is_not_heard(materials: Materials, encoder: int, silent: str) -> None:
     wave = untrained(0)
     stage = Partial(wave, materials, Variant("", AUDIO_TASKS, encoders=(encoder,)))
