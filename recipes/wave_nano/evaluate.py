@@ -23,7 +23,7 @@ from recipes.wave_nano.evaluate_real import (
     read_photographs,
     sound_rows,
 )
-from recipes.wave_nano.measures import HEADER, Row, sound_clip
+from recipes.wave_nano.measures import HEADER, Row, embed, sound_clip
 from recipes.wave_nano.sounds import ESC10, ESC50, RATE_HZ, load_sounds
 from recipes.wave_nano.sprites import HELD_OUT_STYLE, load_sprites
 from wave_search.media.sampling import policy_of
@@ -65,10 +65,11 @@ def _rows(embedder: Embedder, media: Path, icons: Path, photographs: Path, fold:
     ten = load_sounds(media, (fold,), (ESC10,))
     fifty = [sound for sound in load_sounds(media, (fold,), (ESC10, ESC50)) if sound.label in SOUND_WORDS]
     yield from costs(embedder, sorted(photographs.glob("*.JPEG"))[: _MEASURED + 1], fifty[: _MEASURED + 1])
-    yield from sound_rows(embedder, fifty)
+    heard = embed(embedder, [sound_clip(sound) for sound in fifty], Modality.AUDIO)
+    yield from sound_rows(embedder, fifty, heard)
     known = read_photographs(embedder, photographs)
     yield from photograph_rows(embedder, known)
-    yield from crossing_rows(embedder, known, fifty)
+    yield from crossing_rows(known, fifty, heard)
     yield from question_rows(embedder, known, fifty)
     yield from film_rows(embedder, media)
     with tempfile.TemporaryDirectory() as cache:

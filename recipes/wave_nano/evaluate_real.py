@@ -13,7 +13,7 @@ from PIL import Image
 
 from recipes.wave_nano import classes, esc50
 from recipes.wave_nano.captions import QUESTIONS, pick, with_article
-from recipes.wave_nano.measures import Row, answered, embed, metric, nearest, sound_clip, texts
+from recipes.wave_nano.measures import Row, answered, embed, metric, nearest, texts
 from recipes.wave_nano.sounds import RATE_HZ
 from wave_search.calibration import SAMPLE_SIZE, Background, cohort_stats
 from wave_search.calibration.phrases import PHRASES
@@ -133,11 +133,10 @@ def _absence(embedder: Embedder, photographs: Photographs, everyday: dict[str, t
     return Row(task, np.concatenate(wins), "0.90", 0.5)
 
 
-def sound_rows(embedder: Embedder, sounds: Sequence[Sound]) -> list[Row]:
-    """Search recordings of the fifty classes by the words for them."""
+def sound_rows(embedder: Embedder, sounds: Sequence[Sound], heard: NDArray[np.float32]) -> list[Row]:
+    """Search recordings of the fifty classes, with vectors `heard` (sounds, dim), by the words for them."""
     labels = list(SOUND_WORDS)
     truth = np.array([labels.index(sound.label) for sound in sounds])
-    heard = embed(embedder, [sound_clip(sound) for sound in sounds], Modality.AUDIO)
     named = texts(embedder, [SOUND_WORDS[label][0] for label in labels])
     relevant = np.arange(len(labels))[:, None] == truth[None]
     others = [texts(embedder, [PARAPHRASES[label][place] for label in labels]) for place in range(3)]
@@ -159,11 +158,10 @@ def sound_rows(embedder: Embedder, sounds: Sequence[Sound]) -> list[Row]:
     ]
 
 
-def crossing_rows(embedder: Embedder, photographs: Photographs, sounds: Sequence[Sound]) -> list[Row]:
-    """Search photographs by sounds, and sounds by photographs."""
+def crossing_rows(photographs: Photographs, sounds: Sequence[Sound], heard: NDArray[np.float32]) -> list[Row]:
+    """Search photographs by sounds, with vectors `heard` (sounds, dim), and sounds by photographs."""
     pictured = {**esc50.PICTURED, "dog": read_everyday()["a dog"]}
     shown = {label: photographs.showing(ids) for label, ids in pictured.items()}
-    heard = embed(embedder, [sound_clip(sound) for sound in sounds], Modality.AUDIO)
     asking = [place for place, sound in enumerate(sounds) if sound.label in shown]
     wanted = np.stack([shown[sounds[place].label] for place in asking])
     to_photograph = metric("hit@5", heard[asking] @ photographs.vectors.T, wanted)
