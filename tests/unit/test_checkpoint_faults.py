@@ -234,6 +234,13 @@ def test_a_tensor_that_is_larger_than_its_file(directory: Path) -> None:
     assert_refused(directory, "pytorch_model.bin", f"{key} has more values than are stored")
 
 
+def test_entries_of_a_pickle_that_are_numbers(directory: Path) -> None:
+    weights: dict[object, object] = {**load_file(directory / "model.safetensors"), 1: 2}
+    (directory / "model.safetensors").unlink()
+    torch.save(weights, directory / "pytorch_model.bin")
+    assert_refused(directory, "pytorch_model.bin", "entries that are not tensors: 1")
+
+
 def nested_key(levels: int) -> bytes:
     """A pickle of a dictionary whose key is a tuple of 2 ** levels numbers in a few bytes."""
     return b"\x80\x02}q\x00K\x01q\x01" + b"h\x01\x86q\x01" * levels + b"K\x02s."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wave_search.errors import UsageError
-from wave_search.store import checksums, local_files, manifest, shards, tables
+from wave_search.store import checksums, local_files, manifest, shards, table_checks
 from wave_search.store.local_files import LocalFiles
 from wave_search.store.manifest import Manifest
 from wave_search.store.snapshot import Snapshot, exists, open_snapshot
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from wave_search.store.files import FileStore
     from wave_search.store.rows import Settings
 
-_OURS = {local_files.LOCK, tables.FOLDER, manifest.FOLDER, checksums.FOLDER, shards.SHARDS_FOLDER}
+_OURS = {local_files.LOCK, table_checks.FOLDER, manifest.FOLDER, checksums.FOLDER, shards.SHARDS_FOLDER}
 
 
 def create(directory: Path, spec: ModelSpec, settings: Settings) -> Snapshot:
@@ -36,7 +36,7 @@ def create(directory: Path, spec: ModelSpec, settings: Settings) -> Snapshot:
         if exists(directory):
             raise UsageError(f"there is an index at {store.url()} already", "Choose another folder.")
         made = Tables.create(store, spec.dim)
-        files = [*store.list(tables.FOLDER)]
+        files = [*store.list(table_checks.FOLDER)]
         made.check_written(files)
         written = [info.name for info in files]
         store.flush(written)

@@ -8,11 +8,11 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from wave_search.errors import IndexCorruptError, IndexStateError
+from wave_search.errors import IndexCorruptError, IndexStateError, is_panic
 from wave_search.store.files import RESTORE, read_error, write_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from wave_search.store.files import FileStore
 
@@ -26,8 +26,8 @@ _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
 @contextmanager
-def read_errors(store: FileStore, pin: str | None) -> Iterator[None]:
-    """Turn exceptions of Lance while it reads the tables into index errors.
+def read_errors(store: FileStore, pin: str | None, folder: str = LANCE_FOLDER) -> Iterator[None]:
+    """Turn exceptions of Lance while it reads the tables, or the one in `folder`, into index errors.
 
     Only a missing file and content that Lance cannot decode are damage. Other errors of the system (too many open
     files, no permission, an I/O error, no memory) say nothing about the content.
@@ -44,8 +44,8 @@ def read_errors(store: FileStore, pin: str | None) -> Iterator[None]:
         if pin is not None:
             check_pin(store, pin)
         if cause := _system_cause(error):
-            raise read_error(store.url(LANCE_FOLDER), cause) from error
-        raise _damaged(store.url(LANCE_FOLDER), error) from error
+            raise read_error(store.url(folder), cause) from error
+        raise _damaged(store.url(folder), error) from error
 
 
 def check_pin(store: FileStore, pin: str) -> None:
@@ -61,12 +61,19 @@ def check_pin(store: FileStore, pin: str) -> None:
 
 
 @contextmanager
-def write_errors(place: str) -> Iterator[None]:
-    """Turn exceptions of Lance while it writes the tables into an error with a remedy.
+def write_errors(place: str, check: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """Turn exceptions of Lance while it writes tables into an error with a remedy.
+
+    Lance does not notice that the disk is full, and fails when it reads what it has just written. It fails in the same
+    way if the tables were damaged before.
+
+    Args:
+        place: what is written, for messages.
+        check: raises IndexCorruptError if that was damaged before; called after exceptions that are ambiguous.
 
     Raises:
-        IndexStateError: they cannot be written.
-        IndexCorruptError: a file that Lance has to read for it is missing.
+        IndexStateError: it cannot be written.
+        IndexCorruptError: see `check`; or a file that Lance has to read for it is missing.
     """
     try:
         yield
@@ -75,6 +82,8 @@ def write_errors(place: str) -> Iterator[None]:
             raise
         if _missing_file(error):
             raise _damaged(place, error) from error
+        if _system_cause(error) is None:
+            check()
         raise write_error(place, _first_line(error)) from error
 
 
@@ -91,10 +100,8 @@ def _missing_file(error: BaseException) -> str | None:
 
 
 def _is_of_lance(error: BaseException) -> bool:
-    # On damaged files Lance panics, which reaches Python as a BaseException.
-    return (
-        isinstance(error, OSError | RuntimeError | ValueError | MemoryError) or type(error).__name__ == "PanicException"
-    )
+    # On damaged files Lance panics.
+    return isinstance(error, OSError | RuntimeError | ValueError | MemoryError) or is_panic(error)
 
 
 def _system_cause(error: BaseException) -> str | None:
