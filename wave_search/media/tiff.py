@@ -59,7 +59,7 @@ def tiff_layout(source: Source) -> TiffLayout | None:
     try:
         with tifffile.TiffFile(_file(source)) as tiff:
             page = tiff.pages.first
-            pages = [page, *itertools.islice(page.pages or (), _MAX_IMAGES)]
+            pages: list[Any] = [page, *itertools.islice(page.pages or (), _MAX_IMAGES)]
             # Damaged tags may hold several numbers, which arithmetic would take for something else.
             declared = [page.bitspersample, page.samplesperpixel]
             declared += [side for each in pages for side in (each.imagewidth, each.imagelength)]

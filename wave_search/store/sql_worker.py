@@ -94,7 +94,7 @@ def main() -> None:
     """Serve at the socket, and with the memory and the paths of modules, that the arguments name."""
     descriptor, memory_bytes, *paths = sys.argv[1:]
     sys.path.insert(0, str(Path(__file__).parents[2]))  # the package of this process, whichever is installed
-    import wave_search  # noqa: F401
+    import wave_search.processes  # noqa: F401
 
     del sys.path[0]
     sys.path.extend(path for path in paths if path not in sys.path)
