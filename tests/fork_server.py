@@ -188,7 +188,7 @@ def serve(listener: socket.socket) -> Request:
 
 
 def take_over(request: Request) -> None:
-    """Give this process the streams, environment and current folder of its client."""
+    """Replace the streams, environment and current folder of this process by those of its client."""
     os.setsid()
     for number in range(3):
         if number in request.streams:
