@@ -57,11 +57,25 @@ def library(finished: Path, tmp_path: Path, counted: CountingEmbedder) -> Path:
     return Path(shutil.copytree(finished, tmp_path / "library"))
 
 
+@pytest.fixture(scope="session")
+def settled_once(finished: Path, tmp_path_factory: pytest.TempPathFactory, kept_decoders: KeptDecoders) -> Path:
+    """A copy of the same, made by running again where `settled` puts it: in `library` beside this one."""
+    folder = tmp_path_factory.mktemp("settled")
+    library = folder / "library"
+    shutil.copytree(finished, library)
+    counting = CountingEmbedder()
+    with pytest.MonkeyPatch.context() as patch, kept_decoders.in_use():
+        patch.setattr("wave_search.models.load", counting.load)
+        with ws.open(library / "index") as index:
+            report = index.add([library / "media"])
+            index.remove(root for root in index.info().roots if not root.is_relative_to(library.resolve()))
+    assert (report.reused, counting.clips) == (LIBRARY_FILES, [])
+    return library.rename(folder / "kept")
+
+
 @pytest.fixture
-def settled(library: Path, counted: CountingEmbedder) -> Path:
-    """The same, with `media` indexed where it lies."""
-    with ws.open(library / "index") as index:
-        report = index.add([library / "media"])
-        index.remove(root for root in index.info().roots if not root.is_relative_to(library.resolve()))
-    assert (report.reused, counted.clips) == (LIBRARY_FILES, [])
-    return library
+def settled(settled_once: Path, counted: CountingEmbedder) -> Iterator[Path]:
+    """The same, with `media` indexed where it lies, which is the same place for each test."""
+    library = shutil.copytree(settled_once, settled_once.with_name("library"))
+    yield library
+    shutil.rmtree(library)
