@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+from typer.testing import CliRunner
 
 import wave_search
 from tests.fork_server import COMMAND, ForkServer, StandIns
@@ -32,6 +33,8 @@ sys.path.append(str(CHECKOUT))  # for the recipes, and behind the package that t
 PACKAGE_PARENT = Path(wave_search.__file__).resolve().parents[1]
 """Where a new process sees the package that the tests see, installed or not."""
 DEMO_MEDIA = CHECKOUT / "demo" / "media"
+UNWANTED = ("WAVE_SEARCH_INDEX", "WAVE_SEARCH_DEBUG", "NO_COLOR", "FORCE_COLOR", "COLUMNS")
+"""Variables of the environment that change what the command does."""
 ODD_NAMES = (b"latin-\xe9.flac", b"new\nline.flac", b"[red]\x1b[31mred.flac")
 
 
@@ -119,9 +122,25 @@ def stand_ins(request: pytest.FixtureRequest) -> Iterator[StandIns]:
 def cli(stand_ins: StandIns) -> CommandLine:
     if not COMMAND.exists():
         pytest.fail("the package is not installed here: run `make test`")
-    unwanted = {"WAVE_SEARCH_INDEX", "WAVE_SEARCH_DEBUG", "NO_COLOR", "FORCE_COLOR", "COLUMNS"}
-    environment = {name: value for name, value in os.environ.items() if name not in unwanted}
+    environment = {name: value for name, value in os.environ.items() if name not in UNWANTED}
     return CommandLine(stand_ins.command, environment)
+
+
+Called = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def called(monkeypatch: pytest.MonkeyPatch) -> Called:
+    """Runs the command in this process, in a folder `cwd`: in a fifth of the time, for wrong use."""
+
+    def run(*arguments: str | os.PathLike[str], cwd: Path = Path()) -> subprocess.CompletedProcess[str]:
+        from wave_search.cli import app
+
+        monkeypatch.chdir(cwd)
+        result = CliRunner(env=dict.fromkeys(UNWANTED)).invoke(app, list(map(os.fspath, arguments)))
+        return subprocess.CompletedProcess(arguments, result.exit_code, result.stdout, result.stderr)
+
+    return run
 
 
 @pytest.fixture(scope="session")
