@@ -200,7 +200,8 @@ def test_an_unknown_model_is_an_error_with_a_remedy(called: Called, small_librar
 def test_ctrl_c_keeps_what_is_done(cli: CommandLine, tmp_path: Path) -> None:
     index, sounds = tmp_path / "index", tmp_path / "sounds"
     sounds.mkdir()
-    files = [shutil.copy(path, sounds) for path in (DEMO_MEDIA / "sounds").glob("*.flac")]  # enough to be in time
+    sources = sorted((DEMO_MEDIA / "sounds").glob("*.flac"))[:24]  # enough to be in time
+    files = [shutil.copy(path, sounds) for path in sources]
     arguments = ["index", str(sounds), "--index", str(index), "--model", "wave-tiny", "--workers", "1"]
     with Session([cli.program, *arguments], cli.environment) as session:
         session.read_until("embedding")
