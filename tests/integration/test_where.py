@@ -123,6 +123,7 @@ def test_a_condition_that_makes_no_sense_is_explained(index: Path, where: str, m
         opened.search(vector=np.ones(DIM), where=where)
 
 
+@pytest.mark.usefixtures("fresh_workers")
 @pytest.mark.parametrize(
     ("where", "message"),
     [
@@ -167,6 +168,7 @@ def test_a_copy_of_the_process_evaluates_for_itself(index: Path) -> None:
     mine.kill()
 
 
+@pytest.mark.usefixtures("fresh_workers")
 def test_a_process_that_cannot_be_started_is_no_fault_of_the_condition(
     index: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,6 +184,7 @@ def test_a_process_that_cannot_be_started_is_no_fault_of_the_condition(
         assert opened.search(vector=np.ones(DIM), where="name = '3.wav'")
 
 
+@pytest.mark.usefixtures("fresh_workers")
 def test_a_limit_of_the_system_that_is_lower_already_is_kept(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lower = (1 << 30, 1 << 30)
     started = functools.partial(subprocess.Popen, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, lower))
