@@ -256,8 +256,10 @@ def stream(request: Request, number: int, model: TextIO) -> TextIO | None:
 
 def work(stand_in: str, *arguments: str) -> None:
     """Run the program that the client stands in for."""
+    if Path(stand_in).is_absolute():  # not a worker
+        workers = sys.modules["tests.forked_workers"]
+        workers.start_workers_with(workers.forked_at(Path(stand_in).parent))
     if Path(stand_in).name == COMMAND.name:
-        start_workers_at(Path(stand_in).parent)
         sys.argv = [str(COMMAND), *arguments]
         sys.path.insert(0, str(COMMAND.parent))
         runpy.run_path(str(COMMAND), run_name="__main__")
@@ -298,13 +300,6 @@ def exit_code(program: Callable[[], object]) -> int:
         except OSError:
             code = 120
     return code or 0
-
-
-def start_workers_at(folder: Path) -> None:
-    """Fork the processes that this one starts beside itself, too."""
-    forked_workers = importlib.import_module("tests.forked_workers")
-    for module in forked_workers.STARTS_PROCESSES:
-        importlib.import_module(module).start_python = forked_workers.forked_at(folder)
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import select
 import signal
@@ -12,6 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 from tests.fork_client import ask
 
@@ -81,3 +83,9 @@ def forked_at(folder: Path) -> Callable[[Sequence[str], Sequence[str]], tuple[Fo
         return process, Connection(ours.detach())
 
     return start
+
+
+def start_workers_with(start: Callable[..., Any]) -> None:
+    """Let this process start its workers with another function than `processes.start_python`."""
+    for module in STARTS_PROCESSES:
+        vars(importlib.import_module(module))["start_python"] = start

@@ -11,6 +11,9 @@ from tests.fork_server import StandIns
 RUN = f"""
 import sys, wave_search
 sys.path.insert(0, {str(CHECKOUT)!r})
+from tests.forked_workers import start_workers_with
+from wave_search.processes import start_python
+start_workers_with(start_python)  # decoders as children, which are found and killed
 from tests.hostile.__main__ import main
 sys.exit(main())
 """
