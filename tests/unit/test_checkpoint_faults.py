@@ -324,3 +324,13 @@ def test_sizes_that_only_their_use_shows_to_be_wrong_are_the_fault_of_the_model(
     with pytest.raises(ModelError, match=r"the model cannot be computed .*zero.* Check that its config\.json"):
         model.embed([Clip(image=np.zeros((56, 56, 3), np.uint8))])
     assert model.embed([Clip(text="rain")])
+
+
+def test_a_list_in_place_of_a_size_is_the_fault_of_the_model(directory: Path) -> None:
+    shutil.copy(TINY_DIRECTORY / "tokenizer.json", directory)
+    path = directory / "config.json"
+    config = json.loads(path.read_text())
+    config["text_config"]["rope_scaling"]["mrope_section"] = [2, [3], 3]
+    path.write_text(json.dumps(config))
+    with pytest.raises(ModelError, match=r"the model cannot be computed .* Check that its config\.json"):
+        models.load(str(directory)).embed([Clip(text="rain")])
