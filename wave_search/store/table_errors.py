@@ -43,8 +43,9 @@ def read_errors(store: FileStore, pin: str | None, folder: str = LANCE_FOLDER) -
             raise
         if pin is not None:
             check_pin(store, pin)
-        if cause := _system_cause(error):
-            raise read_error(store.url(folder), cause) from error
+        code = _system_code(error)
+        if code is not None:
+            raise read_error(store.url(folder), f"{os.strerror(code)} ({_first_line(error)})") from error
         raise _damaged(store.url(folder), error) from error
 
 
@@ -82,9 +83,10 @@ def write_errors(place: str, check: Callable[[], object] = lambda: None) -> Iter
             raise
         if _missing_file(error):
             raise _damaged(place, error) from error
-        if _system_cause(error) is None:
+        code = _system_code(error)
+        if code is None:
             check()
-        raise write_error(place, _first_line(error)) from error
+        raise write_error(place, _first_line(error), code) from error
 
 
 def _damaged(place: str, error: BaseException) -> IndexCorruptError:
@@ -104,13 +106,13 @@ def _is_of_lance(error: BaseException) -> bool:
     return isinstance(error, OSError | RuntimeError | ValueError | MemoryError) or is_panic(error)
 
 
-def _system_cause(error: BaseException) -> str | None:
-    """Return the system error; None if there is none, or only a missing file."""
+def _system_code(error: BaseException) -> int | None:
+    """Return the code of a system error; None if there is none, or only a missing file."""
     if isinstance(error, MemoryError):
-        return os.strerror(errno.ENOMEM)
+        return errno.ENOMEM
     found = _OS_ERROR.search(str(error))
     code = int(found[1]) if found else error.errno if isinstance(error, OSError) else None
-    return None if code in (None, errno.ENOENT, errno.ENOTDIR) else f"{os.strerror(code)} ({_first_line(error)})"
+    return None if code in (errno.ENOENT, errno.ENOTDIR) else code
 
 
 def _first_line(error: BaseException) -> str:
