@@ -280,6 +280,15 @@ def test_every_command_names_damaged_tables_and_never_the_disk(
     assert found.remedy == fault.remedy if isinstance(found, WaveSearchError) else damage is cut_old_version
 
 
+def test_vectors_that_are_no_numbers_are_damage_of_the_tables(intact: Path, tmp_path: Path) -> None:
+    index = tmp_path / "index"
+    shutil.copytree(intact, index)
+    tampered(index, "segments", lambda rows: constant(rows, "vector", [float("inf")] * DIM))
+    (fault,) = faults(index)
+    shutil.rmtree(index / "shards")  # so that they are built from the vectors
+    assert outcome(optimize, index).remedy == fault.remedy
+
+
 RESTORE, REBUILD = "Restore the index from a copy", "Run `wave-search optimize`"
 REPLACE = "An index has only files and folders of its own. Put the original in its place, or delete it"
 
