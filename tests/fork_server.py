@@ -36,7 +36,7 @@ from typing import Self, TextIO
 
 COMMAND = Path(sys.executable).with_name("wave-search")
 """The command as users run it."""
-LIBRARIES = ("torch", "transformers", "faiss", "lancedb", "pyarrow.dataset", "duckdb", "peft", "pydantic.type_adapter")
+LIBRARIES = ("torch", "transformers", "faiss", "lancedb", "pyarrow.dataset", "duckdb", "pydantic.type_adapter")
 
 
 class StandIns:
@@ -113,6 +113,7 @@ def load(package_parent: str) -> None:
     for module in pkgutil.walk_packages(package.__path__, "wave_search."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
+    importlib.import_module("peft")  # by itself it would import torchao and SciPy, which the package defers
     stop_threads()
 
 
