@@ -22,6 +22,8 @@ from typer.testing import CliRunner
 
 import wave_search
 from tests.fork_server import COMMAND, ForkServer, StandIns
+from tests.forked_workers import STARTS_PROCESSES, forked_at
+from wave_search.processes import start_python
 
 # A busy machine is not a fault of what is tested.
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -128,6 +130,22 @@ def stand_ins(request: pytest.FixtureRequest) -> Iterator[StandIns]:
         return
     with closing(ForkServer(PACKAGE_PARENT)) as server:
         yield StandIns(server.folder)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forked_workers(stand_ins: StandIns) -> Iterator[None]:
+    """Fork decoders, and processes of SQL conditions."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in STARTS_PROCESSES:
+            patch.setattr(f"{module}.start_python", forked_at(stand_ins.folder))
+        yield
+
+
+@pytest.fixture
+def fresh_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start them as users do: as children of this process, in a fresh interpreter."""
+    for module in STARTS_PROCESSES:
+        monkeypatch.setattr(f"{module}.start_python", start_python)
 
 
 @pytest.fixture(scope="session")

@@ -354,7 +354,7 @@ def test_options_of_the_model_that_the_index_was_not_made_with(settled: Path) ->
         ws.LoadOptions(family=["positions"])  # type: ignore[arg-type]
 
 
-def test_the_audio_track_of_an_index(tmp_path: Path) -> None:
+def test_the_audio_track_of_an_index(tmp_path: Path, counted: CountingEmbedder) -> None:
     low, high = (tone(1.0, hz) for hz in (300, 900))
     both = write_tracks(tmp_path / "both.mka", [(low, RATE_HZ, "eng"), (high, RATE_HZ, "deu")])
     alone = [write_sound(tmp_path / f"{hz}.wav", 1.0, hz) for hz in (300, 900)]

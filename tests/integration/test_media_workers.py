@@ -28,6 +28,8 @@ from wave_search.media import worker_pool as decoders_module
 from wave_search.media import worker_process as process_module
 from wave_search.models.wave.clips import SAMPLING
 
+pytestmark = pytest.mark.usefixtures("fresh_workers")
+
 
 @pytest.fixture(scope="module")
 def decoders() -> Iterator[DecoderPool]:

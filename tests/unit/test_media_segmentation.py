@@ -55,7 +55,7 @@ def test_rules_survive_being_written_down(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "0", "0.5", "-3", "nan", "inf", "1e9", "scenes", "10s"])
 def test_nonsense_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="Give seconds"):
+    with pytest.raises(UsageError, match="Use seconds"):
         Segmentation.parse(text)
 
 
