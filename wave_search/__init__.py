@@ -46,7 +46,16 @@ if TYPE_CHECKING:
         Video,
         Weighted,
     )
-    from wave_search.reports import IndexReport, MetadataReport, OptimizeReport, Progress, Skipped, SlowFile, TagReport
+    from wave_search.reports import (
+        IndexReport,
+        MetadataReport,
+        OptimizeReport,
+        Progress,
+        Skipped,
+        SlowFile,
+        SlowRun,
+        TagReport,
+    )
     from wave_search.types import (
         Clip,
         ColumnInfo,
@@ -91,6 +100,7 @@ __all__ = [
     "SearchRequest",
     "Skipped",
     "SlowFile",
+    "SlowRun",
     "TagReport",
     "Target",
     "Video",
@@ -114,7 +124,7 @@ _HOMES = {
     "indexer": "Interrupted",
     "models": "LoadOptions ModelSpec",
     "query": "AV Answer Audio Image IndexInfo MediaEmbedder Not PartitionInfo SearchRequest Video Weighted",
-    "reports": "IndexReport MetadataReport OptimizeReport Progress Skipped SlowFile TagReport",
+    "reports": "IndexReport MetadataReport OptimizeReport Progress Skipped SlowFile SlowRun TagReport",
     "types": "Clip ColumnInfo DuplicateGroup DuplicateMember Hit ListedFile MediaRef Modality Target",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
