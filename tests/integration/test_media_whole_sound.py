@@ -13,6 +13,7 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
+from tests.hostile.containers import ogg_checksum
 from tests.media_decoding import KeptDecoders, decode
 from tests.media_samples import wav_bytes, write_sound, write_tracks
 from wave_search.media import DecoderPool, MediaInfo, Segmentation
@@ -102,6 +103,19 @@ def test_a_clock_that_jumps_by_years_is_no_silence(decoders: DecoderPool, tmp_pa
     info, samples = heard(decoders, path)
     assert info.duration_s == pytest.approx(4.0, abs=0.01)
     assert_pitches(samples, [(400, 0.0, 2.0), (1200, 2.0, 4.0)])
+
+
+def test_a_last_packet_of_days_is_no_silence(decoders: DecoderPool, tmp_path: Path) -> None:
+    path = tmp_path / "a.ogg"
+    soundfile.write(path, np.sin(np.arange(32_000) / 5), 16_000, format="OGG")
+    content = path.read_bytes()
+    begin = content.rindex(b"OggS")
+    page = bytearray(content[begin:])
+    page[6:14] = (127).to_bytes(8, "little")  # its granule position, in samples: before its own packets
+    page[22:26] = bytes(4)
+    page[22:26] = ogg_checksum(bytes(page)).to_bytes(4, "little")
+    path.write_bytes(content[:begin] + page)
+    assert decoders.identify(path).duration_s == pytest.approx(2.0, abs=0.1)
 
 
 def test_mp3_of_variable_rate_without_a_header(decoders: DecoderPool, tmp_path: Path) -> None:

@@ -302,7 +302,7 @@ def test_an_index_of_a_million_files(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("part", [None, "text_config", "audio_config", "vision_config"])
-@pytest.mark.parametrize("key", ["attn_implementation", "_attn_implementation", "experts_implementation"])
+@pytest.mark.parametrize("key", ["attn_implementation", "_attn_implementation", "experts_implementation", "model_type"])
 def test_code_that_a_config_names_is_neither_downloaded_nor_run(directory: Path, part: str | None, key: str) -> None:
     """Transformers downloads "owner/name" from the hub, and runs it, if the package `kernels` is there."""
     path = directory / "config.json"
