@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Query
 from starlette.concurrency import run_in_threadpool
@@ -19,11 +19,13 @@ from wave_search.serve.service import Service, service_of
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
 
     from starlette.types import Receive, Scope, Send
 
     from wave_search.serve.previews import Media
 
+Route = TypeVar("Route", bound="Callable[..., Any]")
 _HEADERS = {"content-security-policy": "default-src 'none'; sandbox", "cache-control": "private, no-cache"}
 """A browser asks each time whether its copy is still right, and is told so by the tag, because a file may be removed
 from the index."""
@@ -66,11 +68,14 @@ def sent(request: Request, media: Media, filename: str | None = None) -> Respons
     return OpenFileResponse(media, filename)
 
 
-def _media_route(path: str, description: str) -> Any:
+def _media_route(path: str, description: str) -> Callable[[Route], Route]:
     """Register a route for GET, and for HEAD, which does not appear in the description of the API."""
-    responses = {**NOT_FOUND, 200: {"description": description, "content": {"*/*": {}}}}
+    responses: dict[int | str, dict[str, Any]] = {
+        **NOT_FOUND,
+        200: {"description": description, "content": {"*/*": {}}},
+    }
 
-    def register(function: Any) -> Any:
+    def register(function: Route) -> Route:
         media_router.head(path, include_in_schema=False)(function)
         return media_router.get(path, responses=responses, response_class=Response)(function)
 
