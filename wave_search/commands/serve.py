@@ -65,7 +65,7 @@ def serve(
         def started(address: str) -> None:
             loading.close()
             terminal.lines([address])
-            if open:
+            if open or ctx.info_name == "ui":
                 typer.launch(address)
 
         try:

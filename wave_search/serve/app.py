@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from wave_search.serve.options import ServeOptions
 
 STATIC = Path(__file__).parent / "static"
-API_VERSION = "1"
 _DESCRIPTION = """\
 Search an index of wave-search by text, media and earlier results, and look at what it contains.
 

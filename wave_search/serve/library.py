@@ -30,6 +30,7 @@ REFRESH_S = 1.0
 """Time between two looks for a new version."""
 MAX_MOMENTS = 5_000
 _MAX_FOLDERS = 500
+_KEPT_SEGMENTS = 100
 _MAX_TEXT_CHARS = 4_000
 _SUBTITLES = (".srt", ".vtt", ".ass", ".ssa", ".sbv", ".lrc")
 _UPLOAD_TERMS = {"audio": Audio, "video": Video, "av": AV}
@@ -60,6 +61,8 @@ class Library:
         self._index, self._limits = index, limits
         self._looked_s = time.monotonic()
         self._described: tuple[int, schemas.LibraryAnswer] | None = None
+        self._segments: dict[tuple[int, int], tuple[SegmentDetails, FileDetails]] = {}
+        """The newest answers: a page asks for the picture, the peaks and the media of the same few segments."""
         self._lock = threading.Lock()
         self.model_loaded = False
 
@@ -198,10 +201,19 @@ class Library:
         Raises:
             GoneError: the segment is not in the index.
         """
+        index = self.index()
+        key = index.version, segment_id
+        if (known := self._segments.get(key)) is not None and not is_gone(known[1].path):
+            return known
         try:
-            return self.index().segment(segment_id)
+            found = index.segment(segment_id)
         except UsageError as error:
             raise GoneError(error.message, error.remedy) from error
+        with self._lock:
+            self._segments[key] = found
+            if len(self._segments) > _KEPT_SEGMENTS:
+                del self._segments[next(iter(self._segments))]
+        return found
 
     def subtitles_beside(self, file: FileDetails) -> FileDetails | None:
         """Return the indexed subtitles of the same name in the folder of a file, the first by name."""

@@ -33,6 +33,8 @@ WIDTHS = (160, 320, 640, 1280, 2560)
 """Widths of thumbnails in pixels. A few, so that not every size is kept."""
 PEAKS = 2_000
 """Parts into which the peaks of a range are measured; fewer are computed from them."""
+QUICK_S = 60.0
+"""Longer ranges are made by a process of their own, so that they do not keep pictures waiting."""
 _PROXY_SIDE = 854
 _IMAGE_SIDE = 2560
 _KEPT_DETAILS = 4_096
@@ -82,7 +84,7 @@ class Previews:
     def __init__(self, folder: Path, cache_bytes: int, sampling: Sampling, index: Path, limits: Limits) -> None:
         self._cache, self._limits, self._index = DiskCache(folder, cache_bytes), limits, index
         self._quick = DecoderPool(default_workers(), sampling)
-        self._slow = DecoderPool(1, sampling, item_timeout_s=120.0)  # a conversion does not keep pictures waiting
+        self._slow = DecoderPool(1, sampling, item_timeout_s=120.0)
         self._details: OrderedDict[str, StreamDetails] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -138,11 +140,18 @@ class Previews:
 
         return Media(self._cache.open(key, make), WEBP, key)
 
+    def is_long(self, file: FileDetails, length_s: float | None = None) -> bool:
+        """Return whether a range of this length takes long to make: or, by default, what `media` returns."""
+        if length_s is not None:
+            return length_s > QUICK_S
+        how, _ = self.playable(file)
+        return how == "proxy" and file.kind != "image"
+
     def peaks(self, file: FileDetails, start_s: float, stop_s: float, count: int) -> list[float]:
         """Return the loudness of a range: (count,), from 0 to 1. Raises MediaError."""
         key = self._key(file, "peaks", start_s, stop_s)
         task = MeasurePeaks(_indexed(file), PEAKS, start_s, stop_s)
-        pool = self._quick if task.reach_s <= 60 else self._slow
+        pool = self._slow if self.is_long(file, task.reach_s) else self._quick
 
         def make(path: Path) -> None:
             measured = pool.preview(task)
@@ -198,8 +207,10 @@ class Previews:
     def _written(self, file: FileDetails, what: str, start_s: float, stop_s: float | None, side: int) -> Media:
         key = self._key(file, what, start_s, stop_s, side)
 
+        pool = self._slow if stop_s is None or self.is_long(file, stop_s - start_s) else self._quick
+
         def make(path: Path) -> None:
-            self._slow.preview(WriteClip(_indexed(file), path, start_s, stop_s, side))
+            pool.preview(WriteClip(_indexed(file), path, start_s, stop_s, side))
 
         return Media(self._cache.open(key, make), MP4, key)
 
