@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -71,9 +70,3 @@ def test_options_that_cannot_be_are_errors(
     run = cli("serve", "--index", small_index, *options, cwd=tmp_path)
     assert run.returncode in (1, 2)
     assert run.stderr.splitlines()[-1].startswith(f"error: {message}")
-
-
-def test_a_port_is_free_again_when_its_server_has_ended(cli: CommandLine, small_index: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        run = cli("serve", "--index", small_index, "--port", str(taken.getsockname()[1]))
-        assert (run.returncode, "cannot be used" in run.stderr) == (2, True)
