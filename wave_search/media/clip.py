@@ -166,7 +166,7 @@ class _Copied(_Part):
     def _all(self) -> Iterator[Any]:
         tick = self._stream.time_base
         offset = round(self._begin_s / tick)
-        target = self._output.add_stream_from_template(self._stream)
+        target = self._output.add_stream_from_template(self._stream, opaque=True)
         is_video, begun = self._stream.type == "video", False
         for packet in _with_times(packets(self._container, [self._stream])):
             begun = begun or packet.is_keyframe
