@@ -17,6 +17,7 @@ from tests.media_samples import ENCODINGS, moving_picture, write_av, write_frame
 from tests.serving import find, served
 from wave_search.errors import CacheError
 from wave_search.serve.disk_cache import DiskCache
+from wave_search.serve.options import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, kept_decoders: KeptDecoders
     media.mkdir()
     picture = moving_picture(24, 48, 64)
     write_frames(media / "old.avi", picture, ENCODINGS["mpeg4.avi"])
+    write_frames(media / "copied.mkv", picture, ENCODINGS["h264.mp4"])
     write_frames(media / "free.webm", picture, ENCODINGS["vp8.webm"])
     write_av(media / "film.mp4", picture, 8, tone(3.0, 440.0)[:, None], 16_000)
     (media / "film.en.srt").write_text(SUBTITLES)
@@ -49,7 +51,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, kept_decoders: KeptDecoders
 
         patch.setattr("wave_search.models.load", CountingEmbedder().load)
         with ws.create(folder / "index") as index:
-            assert index.add([media]).indexed == 7
+            assert index.add([media]).indexed == 8
     return folder
 
 
@@ -104,6 +106,7 @@ def test_a_file_that_browsers_play_is_sent_as_it_is(site: TestClient, folder: Pa
         ("photo.png", "direct", "image/png"),
         ("scan.tiff", "proxy", "image/webp"),
         ("old.avi", "proxy", "video/mp4"),
+        ("copied.mkv", "proxy", "video/mp4"),
     ],
 )
 def test_what_browsers_do_not_play_is_converted(
@@ -128,8 +131,6 @@ def test_a_converted_film_has_all_its_frames_at_their_times(site: TestClient) ->
 def test_a_long_film_that_browsers_do_not_play_has_clips_only(
     folder: Path, counted: CountingEmbedder, tmp_path: Path
 ) -> None:
-    from wave_search.serve.options import Limits
-
     with served(folder / "index", tmp_path / "cache", limits=Limits(proxy_s=0.5, clip_s=0.7)) as client:
         segment = find(client, "old.avi")["segment"]
         assert client.get(f"/api/segments/{segment}").json()["file"]["playable"] == "clip"
@@ -137,6 +138,8 @@ def test_a_long_film_that_browsers_do_not_play_has_clips_only(
         assert (refused.status_code, refused.json()["error"]["remedy"]) == (400, "Ask for a clip.")
         assert client.get(f"/api/segments/{segment}/clip?start=0.2&stop=0.6").status_code == 200
         assert client.get(f"/api/segments/{segment}/clip?start=0&stop=0.8").status_code == 400
+        copied = media_of(client, "copied.mkv", "media")  # however long it is: it need not be encoded again
+        assert decoded(copied.content)["h264"] == pytest.approx([number / 25 for number in range(24)], abs=2e-3)
 
 
 def test_a_clip_is_a_copy_of_the_range(site: TestClient, folder: Path) -> None:

@@ -13,6 +13,7 @@ import wave_search as ws
 from tests.media_factory import write_sound
 from tests.serving import ADDRESS, find, served
 from wave_search.errors import UsageError
+from wave_search.media import DecoderPool
 from wave_search.serve.options import Limits, ServeOptions
 
 if TYPE_CHECKING:
@@ -247,7 +248,12 @@ def test_another_content_of_the_same_size_and_time_is_never_sent_as_a_page(settl
         assert "not in any known media format" in response.json()["error"]["message"]
 
 
-def test_a_playlist_in_place_of_a_film_is_not_followed(settled: Path, tmp_path: Path) -> None:
+def test_a_playlist_in_place_of_a_film_is_not_followed(
+    settled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[object] = []
+    preview = DecoderPool.preview
+    monkeypatch.setattr(DecoderPool, "preview", lambda pool, task: tried.append(task) or preview(pool, task))
     file = (settled / "media" / "videos" / "silent.mp4").resolve()
     status = file.stat()
     start = f"ffconcat version 1.0\nfile '{file.with_name('talking.mp4')}'\n".encode()
@@ -257,7 +263,9 @@ def test_a_playlist_in_place_of_a_film_is_not_followed(settled: Path, tmp_path: 
         segment = find(client, "silent.mp4")["segment"]
         for what in ("media", "thumb", "clip"):
             assert client.get(f"/api/segments/{segment}/{what}").status_code == 400
-        assert client.get("/api/health").status_code == 200
+        before = len(tried)
+        assert client.get(f"/api/segments/{segment}/thumb").status_code == 400
+        assert len(tried) == before  # what would fail again is not tried again
 
 
 def test_a_removed_file_has_no_media_any_more(

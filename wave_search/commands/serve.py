@@ -1,7 +1,7 @@
 """Serve an index to browsers and programs."""
 
 import secrets
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Annotated
 
 import typer
@@ -68,8 +68,7 @@ def serve(
             if open or ctx.info_name == "ui":
                 typer.launch(address)
 
-        try:
+        with suppress(KeyboardInterrupt):
             server.run(opened, options, started, terminal.warning)
-        except KeyboardInterrupt:
-            terminal.message("stopped")
+    terminal.message("stopped")
     return DONE

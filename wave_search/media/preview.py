@@ -133,7 +133,7 @@ class MakeThumbnail:
     """In seconds from the beginning of a video."""
     width: int
     """Largest width and height, in pixels. A smaller picture keeps its size."""
-    reach_s: float = 60.0
+    reach_s: float = 10.0
 
     def previews(self) -> Iterator[bytes]:
         """See `PreviewTask`."""
