@@ -190,11 +190,8 @@ class Previews:
             return Media(_indexed(file).open(), direct, self._key(file, "file"))
         if file.kind == "image":
             return self._picture(file, 0.0, _IMAGE_SIDE)
-        if (file.duration_s or 0.0) > self._limits.proxy_s:
-            limit = f"{self._limits.proxy_s / 60:g} minutes"
-            raise UsageError(
-                f"the file is longer than {limit}, and browsers cannot play it as it is", "Ask for a clip."
-            )
+        if not self._is_convertible(file, streams):
+            raise UsageError("browsers cannot play the file, and it is too long to be converted", "Ask for a clip.")
         return self._written(file, "proxy", 0.0, None, _PROXY_SIDE)
 
     def clip(self, file: FileDetails, start_s: float, stop_s: float) -> Media:
