@@ -8,6 +8,8 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import wave_search as ws
 from tests.media_factory import write_sound
@@ -15,6 +17,7 @@ from tests.serving import ADDRESS, find, served
 from wave_search.errors import UsageError
 from wave_search.media import DecoderPool
 from wave_search.serve.options import Limits, ServeOptions
+from wave_search.serve.schemas import SearchQuery, Term
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -138,6 +141,8 @@ def test_a_server_for_other_machines_has_a_token() -> None:
     for host in ("0.0.0.0", "192.168.1.2", "::", "wave.example"):  # noqa: S104
         with pytest.raises(UsageError, match="needs a token"):
             ServeOptions(host=host)
+    with pytest.raises(UsageError, match="under the name"):
+        ServeOptions(names=("wave.example",))
     for token in ("short", "spaces are not allowed here", "x" * 201, "semi;colon-semi;colon"):
         with pytest.raises(UsageError, match="a token has at least 16"):
             ServeOptions(token=token)
@@ -178,6 +183,35 @@ def test_no_file_outside_of_the_page_is_sent(site: TestClient, path: str) -> Non
     response = site.get(path)
     assert response.status_code == 404
     assert "create_app" not in response.text
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*Term.model_fields]), inner),
+    max_leaves=6,
+)
+TERMS = st.lists(
+    st.fixed_dictionaries(
+        {}, optional={"segment": st.integers(0, 30), "weight": st.floats(0, 9), "avoid": st.booleans()}
+    )
+    | JSON,
+    max_size=3,
+)
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    fields=st.dictionaries(st.sampled_from([*SearchQuery.model_fields]), JSON, max_size=2),
+    terms=TERMS,
+    path=st.sampled_from(["/api/search", "/api/segments/1/scores"]),
+)
+def test_any_request_is_answered(site: TestClient, fields: dict[str, object], terms: list[object], path: str) -> None:
+    response = site.post(path, json={"terms": terms, **fields})
+    assert response.status_code in (200, 400, 404, 422), response.text
+    if response.status_code != 200:
+        error = response.json()["error"]
+        assert error["message"]
+        assert error["remedy"]
 
 
 def test_an_error_shows_nothing_of_the_inside(site: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
