@@ -51,7 +51,17 @@ def test_the_server_is_known_by_the_names_of_this_machine(site: TestClient, host
 
 @pytest.mark.parametrize(
     "host",
-    ["evil.example", "evil.example:8765", "127.0.0.1.evil.example", "localhost@evil.example", "192.168.1.2:8765", ""],
+    [
+        "evil.example",
+        "evil.example:8765",
+        "127.0.0.1.evil.example",
+        "localhost@evil.example",
+        "192.168.1.2:8765",
+        "",
+        "[::1",
+        "localhost:x",
+        "a b",
+    ],
 )
 def test_another_name_that_leads_here_is_refused(site: TestClient, host: str) -> None:
     for path in ("/api/health", "/", "/api/segments/1/media"):
@@ -61,7 +71,7 @@ def test_another_name_that_leads_here_is_refused(site: TestClient, host: str) ->
 
 
 def test_a_page_of_another_site_cannot_search(site: TestClient) -> None:
-    for origin in ("http://evil.example", "null", "http://127.0.0.1:9999", "http://localhost:8765"):
+    for origin in ("http://evil.example", "null", "", "http://[", "http://127.0.0.1:9999", "http://localhost:8765"):
         assert site.post("/api/search", json=SEARCH, headers={"origin": origin}).status_code == 403, origin
     assert site.post("/api/search", json=SEARCH, headers={"origin": ADDRESS}).status_code == 200
     for fetched_by in ("cross-site", "same-site", "nonsense"):
@@ -186,7 +196,7 @@ def test_no_file_outside_of_the_page_is_sent(site: TestClient, path: str) -> Non
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*Term.model_fields]), inner),
     max_leaves=6,
 )
@@ -220,6 +230,7 @@ def test_an_error_shows_nothing_of_the_inside(site: TestClient, monkeypatch: pyt
 
     monkeypatch.setattr("wave_search.serve.library.Library.describe", fail)
     response = site.get("/api/library")
+    assert response.headers["x-content-type-options"] == "nosniff"
     assert (response.status_code, "secret detail" in response.text, "Traceback" in response.text) == (500, False, False)
     assert response.json()["error"]["message"] == "unexpected RuntimeError"
 
