@@ -44,7 +44,7 @@ COMMAND = Path(sys.executable).with_name("wave-search")
 CHECKOUT = str(Path(__file__).resolve().parents[1])
 PROGRAMS, WORKERS = "programs", "workers"
 """What is forked; the names of the sockets."""
-LIBRARIES = ("torch", "transformers", "faiss", "lancedb", "pyarrow.dataset", "duckdb", "peft", "pydantic.type_adapter")
+LIBRARIES = ("torch", "transformers", "faiss", "lancedb", "pyarrow.dataset", "duckdb", "pydantic.type_adapter")
 WORKER_LIBRARIES = (
     *("duckdb", "pyarrow", "numpy", "av", "decord", "soundfile", "soxr", "PIL.Image", "tifffile", "langcodes"),
     *("charset_normalizer", "wave_search.media.worker"),
@@ -135,6 +135,7 @@ def load(package_parent: str) -> None:
     for module in pkgutil.walk_packages(package.__path__, "wave_search."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
+    importlib.import_module("peft")  # by itself it would import torchao and SciPy, which the package defers
     stop_threads()
 
 

@@ -50,7 +50,16 @@ if TYPE_CHECKING:
         Video,
         Weighted,
     )
-    from wave_search.reports import IndexReport, MetadataReport, OptimizeReport, Progress, Skipped, SlowFile, TagReport
+    from wave_search.reports import (
+        IndexReport,
+        MetadataReport,
+        OptimizeReport,
+        Progress,
+        Skipped,
+        SlowFile,
+        SlowRun,
+        TagReport,
+    )
     from wave_search.types import (
         Clip,
         ColumnInfo,
@@ -99,6 +108,7 @@ __all__ = [
     "SegmentScore",
     "Skipped",
     "SlowFile",
+    "SlowRun",
     "TagReport",
     "Target",
     "Video",
@@ -121,9 +131,14 @@ _HOMES = {
     "index": "KEEP_VERSIONS_FOR_S MIN_SHARD_ROWS Index create exists known_models load_embedder open verify",
     "indexer": "Interrupted",
     "models": "LoadOptions ModelSpec",
+<<<<<<< HEAD
     "query": "AV Answer Audio FileDetails FileEntry Image IndexInfo MediaEmbedder Not PartitionInfo SearchRequest "
     "SegmentDetails SegmentScore Video Weighted",
     "reports": "IndexReport MetadataReport OptimizeReport Progress Skipped SlowFile TagReport",
+=======
+    "query": "AV Answer Audio Image IndexInfo MediaEmbedder Not PartitionInfo SearchRequest Video Weighted",
+    "reports": "IndexReport MetadataReport OptimizeReport Progress Skipped SlowFile SlowRun TagReport",
+>>>>>>> integ
     "types": "Clip ColumnInfo DuplicateGroup DuplicateMember Hit ListedFile MediaRef Modality Target",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

@@ -136,3 +136,8 @@ class DatasetError(WaveSearchError):
 
 class CacheError(WaveSearchError):
     """The cache of embeddings cannot be written."""
+
+
+def is_panic(error: BaseException) -> bool:
+    """Return whether a library in Rust has panicked, which reaches Python as a BaseException of a type of its own."""
+    return type(error).__name__ == "PanicException"

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         ProgressCallback,
         Skipped,
         SlowFile,
+        SlowRun,
         TagReport,
     )
     from wave_search.store import Problem, Snapshot
@@ -237,7 +238,7 @@ class Index:
         recall: float | None = None,
         max_duration_s: float | None = None,
         progress: ProgressCallback | None = None,
-        warn: Callable[[SlowFile], None] | None = None,
+        warn: Callable[[SlowFile | SlowRun], None] | None = None,
     ) -> IndexReport:
         """Bring the index up to date with folders and files. Only new and changed files are read and embedded.
 
@@ -257,7 +258,8 @@ class Index:
             max_duration_s: longer audio and video is skipped, until a call allows its duration. What was indexed before
                 stays.
             progress: called during the run, see `wave_search.progress`.
-            warn: called with each file that is expected to take more than an hour, before it is embedded.
+            warn: called with each file that is expected to take more than an hour, before it is embedded; and once,
+                after a minute or later, if all that are left are.
 
         Raises:
             UsageError: a path does not exist and none of its files is in the index, or an argument is not valid.

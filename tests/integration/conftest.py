@@ -17,7 +17,7 @@ from tests.media_decoding import KeptDecoders
 
 @pytest.fixture(scope="session", autouse=True)
 def one_core() -> Iterator[None]:
-    """Make one decoder the default, as each takes 0.4 CPU seconds to start; tests of several pass `workers`."""
+    """Make one decoder the default, as each costs CPU time to start; tests of several pass `workers`."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "sched_getaffinity", lambda process: {0})
         yield

@@ -61,7 +61,7 @@ def test_every_name_survives_paths_and_json(cli: CommandLine, small_library: Pat
 
 
 def test_a_table_in_a_pipe_is_plain_fields(cli: CommandLine, small_library: Path, small_index: Path) -> None:
-    run = cli.cold().having(WAVE_SEARCH_INDEX=str(small_index))(
+    run = cli.having(WAVE_SEARCH_INDEX=str(small_index))(
         "--quiet", "query", "--text", "-", "-k", "8", input="what does the moon look like? \udcff\n"
     )
     assert run.returncode == 0

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 from pathlib import Path
+from threading import Barrier, Lock
 from typing import ClassVar
 
 import pytest
@@ -283,6 +284,34 @@ def test_a_file_that_changes_while_it_is_read_waits_for_the_next_run(
         ]
         assert (report.indexed, sum(report.segments.values())) == (0, 0)
         assert index.add([settled / "media"]).indexed == 1
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_copy_is_indexed_although_the_first_file_changes(
+    settled: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    first = write_sound(settled / "media" / "first.wav", 2, 123)
+    copies = [Path(shutil.copy(first, settled / "media" / f"second-{number}.wav")) for number in range(3)]
+    begun, changing = Barrier(workers), Lock()
+
+    class ChangingDecoders(run.DecoderPool):
+        def identify(self, path: Path) -> object:
+            if workers > 1 and path in (first, copies[0]):
+                begun.wait()  # the first file is decoded while a copy of it is identified
+            return super().identify(path)
+
+        def segments(self, path: Path, *args: object, **options: object) -> object:
+            yield from super().segments(path, *args, **options)
+            with changing:
+                if first.stat().st_size == copies[0].stat().st_size:
+                    path.write_bytes(path.read_bytes() + bytes(100))
+
+    monkeypatch.setattr(run, "DecoderPool", ChangingDecoders)
+    with ws.open(settled / "index", workers=workers) as index:
+        report = index.add([settled / "media"])
+    (skipped,) = report.skipped
+    assert skipped.cause == "changed while it was read"
+    assert (report.indexed, report.reused, report.segments) == (1, 2, {"audio": 1})
 
 
 def test_awkward_names_from_end_to_end(tmp_path: Path, counted: CountingEmbedder) -> None:

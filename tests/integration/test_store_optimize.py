@@ -15,7 +15,7 @@ from wave_search.ann import Codebook, Shard
 from wave_search.errors import IndexCorruptError, IndexLockedError, IndexStateError
 from wave_search.query.partition import PartitionSearch
 from wave_search.reports import OptimizeReport
-from wave_search.store import FileRow, LocalFiles, Writer, manifest, open_snapshot, tables, verify
+from wave_search.store import FileRow, LocalFiles, Writer, manifest, open_snapshot, table_checks, verify
 from wave_search.store import writer as writer_module
 
 LIBRARY = {f"/media/{i % 3}/{i}.mp4".encode(): i for i in range(30)}
@@ -47,7 +47,7 @@ def files(directory: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(directory)): path.read_bytes()
         for path in sorted(directory.rglob("*"))
-        if path.is_file() and path.name not in (tables.HINT, "lock")
+        if path.is_file() and path.name not in (table_checks.HINT, "lock")
     }
 
 

@@ -27,6 +27,7 @@ from tests.hostile_index import (
     make_index,
     state_of,
 )
+from tests.hostile_index.tables import sign_tables
 from wave_search.commands.last_hits import keep_hits, kept_hits
 from wave_search.errors import CacheError, IndexStateError, WaveSearchError
 from wave_search.files import LAST_HITS
@@ -240,6 +241,52 @@ def test_every_command_names_the_same_way_out_when_the_tables_have_lost_a_file(
     shutil.copytree(intact / "lance", index / "lance", dirs_exist_ok=True)
     assert len(search(index)) == 3
     assert faults(index) == []
+
+
+def cut_old_version(index: Path) -> str:
+    path = max((index / "lance" / "segments.lance" / "_versions").glob("*.manifest"))
+    path.write_bytes(path.read_bytes()[:-20])
+    sign_tables(index)
+    return "_versions"
+
+
+def cut_page(index: Path) -> str:
+    path = min((index / "lance" / "segments.lance" / "data").glob("*.lance"))
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"lance.encodings", b"glance.encoding"))
+    sign_tables(index)
+    return "segments.lance"
+
+
+def add_rows(index: Path) -> str:
+    TABLES["a table of 2^40 rows"](index, index.parent)
+    return "/data/"
+
+
+@pytest.mark.parametrize("damage", [cut_old_version, cut_page, add_rows])
+def test_every_command_names_damaged_tables_and_never_the_disk(
+    intact: Path, tmp_path: Path, damage: Callable[[Path], str]
+) -> None:
+    index = tmp_path / "index"
+    shutil.copytree(intact, index)
+    named = damage(index)
+    (fault,) = faults(index)
+    assert named in fault.what
+    assert fault.remedy == "Restore the index from a copy, or index the files again into another folder."
+    refused = outcome(optimize, index)
+    assert named in refused.message
+    assert refused.remedy == fault.remedy
+    found = outcome(search, index)
+    assert found.remedy == fault.remedy if isinstance(found, WaveSearchError) else damage is cut_old_version
+
+
+def test_vectors_that_are_no_numbers_are_damage_of_the_tables(intact: Path, tmp_path: Path) -> None:
+    index = tmp_path / "index"
+    shutil.copytree(intact, index)
+    tampered(index, "segments", lambda rows: constant(rows, "vector", [float("inf")] * DIM))
+    (fault,) = faults(index)
+    shutil.rmtree(index / "shards")  # so that they are built from the vectors
+    assert outcome(optimize, index).remedy == fault.remedy
 
 
 RESTORE, REBUILD = "Restore the index from a copy", "Run `wave-search optimize`"

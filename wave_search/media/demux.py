@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from wave_search.media.timing import VideoPackets
 
 _BUFFER_BYTES = 1 << 20
-_MAX_FAILURES = 10
-"""Failures to read a packet, one after the other, after which the rest is given up."""
+_MAX_FAILURES = 4_096
+"""Failures to read a packet, one after the other, after which the rest is given up. In transport streams, each skips
+64 KiB of other bytes."""
 _ADTS_BYTES = 7
 
 

@@ -40,6 +40,7 @@ from wave_search.media.timeline import MAX_DURATION_S
 from wave_search.media.timing import clock_of
 from wave_search.media.tracks import preferred, probe_sndfile, probe_tracks
 from wave_search.media.video import suits_decord
+from wave_search.media.webp import animation
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,8 +118,15 @@ def _probe_image(source: Source, size_bytes: int) -> MediaInfo:
 
 
 def _probe_moving_image(source: Source, size_bytes: int) -> MediaInfo | None:
+<<<<<<< HEAD
     """Probe an animated GIF or PNG, or JPEG images in a row, as a video; None for other images."""
     demuxer = MOVING.get(source.demuxer)
+=======
+    """Probe an animated GIF, PNG or WebP, or JPEG images in a row, as a video; None for other images."""
+    if source.demuxer == "WEBP":
+        return _probe_webp(source, size_bytes)
+    demuxer = _MOVING.get(source.demuxer)
+>>>>>>> integ
     if demuxer is None or (demuxer == "mjpeg" and source.path.suffix.lower() not in MOTION_JPEG_SUFFIXES):
         return None
     try:
@@ -126,6 +134,15 @@ def _probe_moving_image(source: Source, size_bytes: int) -> MediaInfo | None:
     except BrokenMediaError:
         return None
     return info if info.video is not None and info.video.frames > 1 else None
+
+
+def _probe_webp(source: Source, size_bytes: int) -> MediaInfo | None:
+    found = animation(source)
+    if found is None:
+        return None
+    stream, duration_s = found
+    duration_s = _checked_duration(source.path, duration_s)
+    return MediaInfo("video", source.demuxer, size_bytes, "", duration_s=duration_s, video=stream)
 
 
 def _probe_audio(source: Source, size_bytes: int) -> MediaInfo | None:

@@ -9,7 +9,6 @@ import ctypes
 import errno
 import os
 import pickle
-import resource
 import signal
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from wave_search.errors import BrokenMediaError, DecodeLimitError, MediaError, WaveSearchError
 from wave_search.files import digest
+from wave_search.processes import limit_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,10 +70,7 @@ def main(descriptor: int, parent: int, memory_bytes: int) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         return
-    _, most_bytes = resource.getrlimit(resource.RLIMIT_DATA)
-    if most_bytes == resource.RLIM_INFINITY or memory_bytes < most_bytes:  # nobody may raise it
-        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limit_memory(memory_bytes)
     connection = Connection(descriptor)
     while True:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wave_search.errors import UsageError
-from wave_search.store import checksums, local_files, manifest, shards, tables
+from wave_search.store import checksums, local_files, manifest, shards, table_checks
 from wave_search.store.local_files import LocalFiles
 from wave_search.store.manifest import Manifest
 from wave_search.store.snapshot import Snapshot, open_snapshot
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from wave_search.models import ModelSpec
     from wave_search.store.rows import Settings
 
-_OURS = {local_files.LOCK, tables.FOLDER, manifest.FOLDER, checksums.FOLDER, shards.SHARDS_FOLDER}
+_OURS = {local_files.LOCK, table_checks.FOLDER, manifest.FOLDER, checksums.FOLDER, shards.SHARDS_FOLDER}
 
 
 def create(directory: Path, spec: ModelSpec, settings: Settings) -> Snapshot:
@@ -34,7 +34,7 @@ def create(directory: Path, spec: ModelSpec, settings: Settings) -> Snapshot:
     with store.lock():
         check_new(directory)  # another process may have created one since
         made = Tables.create(store, spec.dim)
-        files = [*store.list(tables.FOLDER)]
+        files = [*store.list(table_checks.FOLDER)]
         made.check_written(files)
         written = [info.name for info in files]
         store.flush(written)

@@ -22,7 +22,7 @@ from wave_search.errors import (
 from wave_search.files import digest, is_temporary
 from wave_search.media import Segmentation
 from wave_search.models import ModelSpec
-from wave_search.store import schema, tables
+from wave_search.store import schema, table_checks
 from wave_search.store.files import RESTORE, read_error
 from wave_search.store.rows import ChecksumsRef, CodebookRef, Column, ScoreStats, Settings, ShardRef, Tuning
 
@@ -133,7 +133,7 @@ def check_not_lost(store: FileStore) -> None:
     Raises:
         IndexCorruptError: it has.
     """
-    if any("/data/" in info.name for info in store.list(tables.FOLDER)):
+    if any("/data/" in info.name for info in store.list(table_checks.FOLDER)):
         cause = f"{store.url(FOLDER)} is missing, the list of what belongs to the index"
         raise IndexCorruptError(cause, RESTORE)
 
