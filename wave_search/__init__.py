@@ -131,14 +131,9 @@ _HOMES = {
     "index": "KEEP_VERSIONS_FOR_S MIN_SHARD_ROWS Index create exists known_models load_embedder open verify",
     "indexer": "Interrupted",
     "models": "LoadOptions ModelSpec",
-<<<<<<< HEAD
     "query": "AV Answer Audio FileDetails FileEntry Image IndexInfo MediaEmbedder Not PartitionInfo SearchRequest "
     "SegmentDetails SegmentScore Video Weighted",
-    "reports": "IndexReport MetadataReport OptimizeReport Progress Skipped SlowFile TagReport",
-=======
-    "query": "AV Answer Audio Image IndexInfo MediaEmbedder Not PartitionInfo SearchRequest Video Weighted",
     "reports": "IndexReport MetadataReport OptimizeReport Progress Skipped SlowFile SlowRun TagReport",
->>>>>>> integ
     "types": "Clip ColumnInfo DuplicateGroup DuplicateMember Hit ListedFile MediaRef Modality Target",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

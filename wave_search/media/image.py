@@ -78,11 +78,7 @@ def read_pixels(source: Source) -> NDArray[np.uint8]:
     deep = read_deep_tiff(source) if layout is not None else None
     try:
         image = _loaded(source, layout) if deep is None else Image.fromarray(deep)
-<<<<<<< HEAD
-        return np.asarray(_on_white(image))
-=======
-        pixels = np.asarray(on_white(image))
->>>>>>> integ
+        return np.asarray(on_white(image))
     except (MemoryError, MediaError):
         raise
     except Exception as error:  # on damaged data, Pillow's decoders raise errors of any type

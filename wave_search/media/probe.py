@@ -118,15 +118,10 @@ def _probe_image(source: Source, size_bytes: int) -> MediaInfo:
 
 
 def _probe_moving_image(source: Source, size_bytes: int) -> MediaInfo | None:
-<<<<<<< HEAD
-    """Probe an animated GIF or PNG, or JPEG images in a row, as a video; None for other images."""
-    demuxer = MOVING.get(source.demuxer)
-=======
     """Probe an animated GIF, PNG or WebP, or JPEG images in a row, as a video; None for other images."""
     if source.demuxer == "WEBP":
         return _probe_webp(source, size_bytes)
-    demuxer = _MOVING.get(source.demuxer)
->>>>>>> integ
+    demuxer = MOVING.get(source.demuxer)
     if demuxer is None or (demuxer == "mjpeg" and source.path.suffix.lower() not in MOTION_JPEG_SUFFIXES):
         return None
     try:
