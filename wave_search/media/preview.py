@@ -31,6 +31,8 @@ from wave_search.media.sniff import PLAYLIST_SUFFIXES, find_media
 from wave_search.media.source import CONVERT, REPLACE, Source
 from wave_search.media.subtitles import CONTAINERS, Cue, parse_cues
 from wave_search.media.text import read_text
+from wave_search.media.video import numbers_per_second
+from wave_search.media.webp import WebpReader, animation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
 
     from wave_search.media.source import IndexedFile
 
+ANIMATED = "WEBP"
+"""Format of animations that FFmpeg does not read."""
 MAX_CUES = 20_000
 """Of a file of subtitles."""
 _WEBP_QUALITY = 78
@@ -113,6 +117,10 @@ class ExamineStreams:
                 width, height = image_size(source)
                 yield StreamDetails(source.demuxer, width=width, height=height, hidden_start=hidden)
                 return
+            if source.demuxer == ANIMATED:
+                width, height = image_size(source)
+                yield StreamDetails(ANIMATED, "webp", None, width, height, hidden_start=hidden)
+                return
             container = open_container(source)
             video, audio = choose_video(container), played_audio(container)
             sound = None if audio is None else audio.codec_context.codec.canonical_name
@@ -143,6 +151,9 @@ class MakeThumbnail:
             source = source_of(self.file, file)
             if self.file.kind == "image":
                 pixels = read_pixels(source)
+                height, width, _ = pixels.shape
+            elif source.demuxer == ANIMATED:
+                pixels = _picture_at(source, self.at_s)
                 height, width, _ = pixels.shape
             else:
                 pixels, (width, height) = _frame_at(source, self.at_s)
@@ -213,8 +224,8 @@ def source_of(indexed: IndexedFile, file: BinaryIO) -> Source:
     if found is None:
         raise BrokenMediaError(path, "not in any known media format (by its first bytes)", CONVERT)
     demuxer, is_image = found.signature.format, found.signature.kind == "image"
-    if indexed.kind == "video" and demuxer in MOVING:
-        demuxer, is_image = MOVING[demuxer], False
+    if indexed.kind == "video" and (demuxer in MOVING or demuxer == ANIMATED):
+        demuxer, is_image = MOVING.get(demuxer, demuxer), False
     if is_image != (indexed.kind == "image"):
         raise UnsupportedMediaError(path, f"it is not the {indexed.kind} that the index says", "Index it again.")
     source = Source(path, file, demuxer, found.offset_bytes)
@@ -235,6 +246,15 @@ def seek_before(container: Any, stream: Any, at_s: float) -> None:
     if at_s > 0:
         with suppress(av.FFmpegError):
             container.seek(int((origin_s(container) + at_s) / stream.time_base), stream=stream)
+
+
+def _picture_at(source: Source, at_s: float) -> NDArray[np.uint8]:
+    """Decode the frame of an animated WebP that is shown at a time: (height, width, 3) RGB."""
+    found = animation(source)
+    if found is None:
+        return read_pixels(source)
+    stream, _ = found
+    return WebpReader(source, stream).get(int(at_s * numbers_per_second(stream)))
 
 
 def _frame_at(source: Source, at_s: float) -> tuple[NDArray[np.uint8], tuple[int, int]]:

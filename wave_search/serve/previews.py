@@ -14,7 +14,15 @@ from wave_search.errors import BrokenMediaError, DecodeLimitError, MediaError, U
 from wave_search.files import digest
 from wave_search.media import DecoderPool, default_workers
 from wave_search.media.clip import PLAYED_AUDIO, PLAYED_PIXELS, WriteClip, is_played
-from wave_search.media.preview import ExamineStreams, MakeThumbnail, MeasurePeaks, Peaks, ReadCues, StreamDetails
+from wave_search.media.preview import (
+    ANIMATED,
+    ExamineStreams,
+    MakeThumbnail,
+    MeasurePeaks,
+    Peaks,
+    ReadCues,
+    StreamDetails,
+)
 from wave_search.media.source import IndexedFile
 from wave_search.serve.disk_cache import DiskCache
 
@@ -141,6 +149,8 @@ class Previews:
             return "none", None
         if media_type(file, streams) is not None:
             return "direct", streams
+        if streams.format == ANIMATED and file.kind == "video":
+            return "none", streams
         return ("proxy" if file.kind == "image" or self._is_convertible(file, streams) else "clip"), streams
 
     def _is_convertible(self, file: FileDetails, streams: StreamDetails) -> bool:
@@ -186,6 +196,10 @@ class Previews:
             return Media(_indexed(file).open(), direct, self._key(file, "file"))
         if file.kind == "image":
             return self._picture(file, 0.0, WIDTHS[-1])
+        if streams.format == ANIMATED:
+            raise UnsupportedMediaError(
+                file.path, "an animated WebP, which is not played here", "Ask for its pictures."
+            )
         if not self._is_convertible(file, streams):
             raise UsageError("browsers cannot play the file, and it is too long to be converted", "Ask for a clip.")
         return self._written(file, 0.0, None, _PROXY_SIDE)
@@ -267,8 +281,8 @@ def media_type(file: FileDetails, streams: StreamDetails) -> str | None:
     """Return the media type of a file that all browsers play, None for other files."""
     if streams.hidden_start:
         return None
-    if streams.format in _IMAGE_TYPES:
-        return _IMAGE_TYPES[streams.format]
+    if file.kind == "image":
+        return _IMAGE_TYPES.get(streams.format)
     if streams.format not in _CONTAINERS:
         return None
     type_, videos, audios = _CONTAINERS[streams.format]
