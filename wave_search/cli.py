@@ -19,6 +19,7 @@ from wave_search.commands import (
     optimize,
     query,
     remove,
+    serve,
     tag,
     train,
     verify,
@@ -70,6 +71,8 @@ def main_options(
 app.command(epilog=index.EPILOG)(index.index)
 app.command(epilog=query.EPILOG)(query.query)
 app.command("search", epilog=query.EPILOG, hidden=True)(query.query)
+app.command(epilog=serve.EPILOG)(serve.serve)
+app.command("ui", epilog=serve.EPILOG, hidden=True)(serve.serve)
 app.command(epilog=ask.EPILOG)(ask.ask)
 app.command(epilog=tag.EPILOG)(tag.tag)
 app.command(epilog=duplicates.EPILOG)(duplicates.duplicates)
