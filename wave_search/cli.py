@@ -17,6 +17,7 @@ from wave_search.commands import (
     optimize,
     query,
     remove,
+    serve,
     tag,
     train,
     verify,
@@ -67,6 +68,7 @@ def main_options(
 app.command(epilog=index.EPILOG)(index.index)
 app.command(epilog=query.EPILOG)(query.query)
 app.command("search", epilog=query.EPILOG, hidden=True)(query.query)
+app.command(epilog=serve.EPILOG)(serve.serve)
 app.command(epilog=ask.EPILOG)(ask.ask)
 app.command(epilog=tag.EPILOG)(tag.tag)
 app.command(epilog=duplicates.EPILOG)(duplicates.duplicates)

@@ -58,10 +58,15 @@ def image_size(source: Source) -> tuple[int, int]:
 
 
 def read_image(source: Source, sampling: Sampling) -> NDArray[np.uint8]:
+    """Decode the first frame of an image, resized according to `sampling`. See `read_pixels`."""
+    return policy_of(sampling).resize_image(read_pixels(source))
+
+
+def read_pixels(source: Source) -> NDArray[np.uint8]:
     """Decode the first frame of an image, upright, with transparency blended onto white.
 
     Returns:
-        (height, width, 3) RGB, resized according to `sampling`.
+        (height, width, 3) RGB.
 
     Raises:
         BrokenMediaError: it is damaged or truncated.
@@ -73,12 +78,11 @@ def read_image(source: Source, sampling: Sampling) -> NDArray[np.uint8]:
     deep = read_deep_tiff(source) if layout is not None else None
     try:
         image = _loaded(source, layout) if deep is None else Image.fromarray(deep)
-        pixels = np.asarray(_on_white(image))
+        return np.asarray(_on_white(image))
     except (MemoryError, MediaError):
         raise
     except Exception as error:  # on damaged data, Pillow's decoders raise errors of any type
         raise BrokenMediaError(source.path, f"a damaged {source.demuxer} image ({error})", CONVERT) from error
-    return policy_of(sampling).resize_image(pixels)
 
 
 def _deep_layout(source: Source) -> TiffLayout | None:

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from wave_search.media.signatures import Signature
     from wave_search.media.timing import VideoPackets
 
-_MOVING = {"GIF": "gif", "PNG": "apng", "JPEG": "mjpeg"}
+MOVING = {"GIF": "gif", "PNG": "apng", "JPEG": "mjpeg"}
 """Format of an image -> demuxer of many of them."""
 
 
@@ -118,7 +118,7 @@ def _probe_image(source: Source, size_bytes: int) -> MediaInfo:
 
 def _probe_moving_image(source: Source, size_bytes: int) -> MediaInfo | None:
     """Probe an animated GIF or PNG, or JPEG images in a row, as a video; None for other images."""
-    demuxer = _MOVING.get(source.demuxer)
+    demuxer = MOVING.get(source.demuxer)
     if demuxer is None or (demuxer == "mjpeg" and source.path.suffix.lower() not in MOTION_JPEG_SUFFIXES):
         return None
     try:

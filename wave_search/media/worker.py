@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wave_search.media.info import DecodedSegment, DecodeRequest, MediaInfo
+    from wave_search.media.preview import Preview, PreviewTask
 
 MORE_MEMORY = "Reduce its resolution, or allow more with --decoder-memory and --retry."
 """The remedy for files that take more memory than a decoder may use."""
@@ -41,17 +42,17 @@ _TRANSIENT = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request to identify a file, or to decode a part of it."""
+    """A request to identify a file, to decode a part of it, or to make a preview of it."""
 
     path: Path
-    decode: DecodeRequest | None = None
+    work: DecodeRequest | PreviewTask | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
     """One message of a reply."""
 
-    value: MediaInfo | DecodedSegment | WaveSearchError | None
+    value: MediaInfo | DecodedSegment | Preview | WaveSearchError | None
     """None at the end of the reply. An error also ends it."""
 
 
@@ -111,16 +112,20 @@ def failure_of(path: Path, error: Exception) -> MediaError:
     return BrokenMediaError(path, f"cannot be decoded ({type(error).__name__}: {lines[0][:120]})", CONVERT)
 
 
-def _serve(request: Request) -> Iterator[MediaInfo | DecodedSegment]:
+def _serve(request: Request) -> Iterator[MediaInfo | DecodedSegment | Preview]:
     from wave_search.media.bounds import check_info, check_segment
     from wave_search.media.completeness import declared_s
     from wave_search.media.decode import decode_segments
+    from wave_search.media.info import DecodeRequest
     from wave_search.media.probe import probe
     from wave_search.media.source import Source, open_regular
 
+    if request.work is not None and not isinstance(request.work, DecodeRequest):
+        yield from request.work.previews()
+        return
     with open_regular(request.path) as file:
-        if request.decode is not None:
-            decoding = request.decode
+        if request.work is not None:
+            decoding = request.work
             source = Source(request.path, file, decoding.info.container, decoding.info.offset_bytes)
             for segment in decode_segments(source, decoding):
                 check_segment(request.path, segment)

@@ -44,6 +44,15 @@ def exists(directory: Path) -> bool:
     return bool(manifest.versions(LocalFiles(directory)))
 
 
+def newest_version(directory: Path) -> int | None:
+    """Return the number of the newest committed version, None if there is none. Only names are read.
+
+    Raises:
+        IndexStateError: the folder cannot be read now.
+    """
+    return max(manifest.versions(LocalFiles(directory)), default=None)
+
+
 def open_snapshot(directory: Path) -> Snapshot:
     """Open the newest committed version for reading. No vector is read.
 
