@@ -27,7 +27,7 @@ export function usePlaying() {
     };
 }
 
-export function Card({ hit, query, current, playing, audible, onPlay, onPreview, onFocus, onStop, onOpen, onSimilar }) {
+export function Card({ hit, query, root, current, playing, audible, onPlay, onPreview, onFocus, onStop, onOpen, onSimilar }) {
     const timer = useRef(null);
     const canPlay = hit.kind === "video" || hit.kind === "audio";
     // Sound is not played unasked, and pictures do not move for those who prefer that.
@@ -56,7 +56,7 @@ export function Card({ hit, query, current, playing, audible, onPlay, onPreview,
             <h3 class="card-name"><a class="card-link" href=${writeAddress({ ...query, file: hit.segment, at: hit.peak_start_s })} tabindex=${tab}
                 aria-describedby=${id} title=${hit.path} onClick=${(event) => plain(event) && onOpen()}>${hit.name}</a></h3>
             <p id=${id} class="card-meta"><span class="why"><${Icon} name=${hit.z == null ? hit.kind : hit.modality} />${why}</span>
-                ${hit.folder && html`<span class="card-folder">${hit.folder}</span>`}
+                ${hit.folder && html`<span class="card-folder">${hit.folder.slice(root)}</span>`}
                 ${hit.gone && html`<span class="card-gone-mark">gone</span>`}
                 ${hit.z != null && html`<span class="unseen">, ${verdict(hit.z)} match, z ${hit.z.toFixed(1)}</span>`}</p>
             ${hit.z != null && html`<${Match} z=${hit.z} />`}

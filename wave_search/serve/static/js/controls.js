@@ -4,7 +4,7 @@ import { html, useState } from "../vendor/preact-htm.js";
 import { announce } from "./announcer.js";
 import { Icon } from "./elements.js";
 import { KINDS, TARGETS, verdict } from "./format.js";
-import { filterCount, unfiltered, whereOf } from "./query.js";
+import { filterCount, rootOf, unfiltered, whereOf } from "./query.js";
 
 const ADVANCED = ["instruction", "rerank", "perFile", "dedupe"];
 
@@ -56,6 +56,7 @@ function Filters({ query, library, change }) {
     const kinds = Object.keys(KINDS).filter((kind) => library.files[kind]);
     const setKind = (kind, on) => change({ kinds: kinds.filter((each) => (each === kind ? on : query.kinds.includes(each))) });
     const sql = whereOf(query, library);
+    const root = rootOf(library);
     const copy = () => navigator.clipboard?.writeText(sql).then(() => announce("The condition is copied", { shown: true }));
     return html`<div id="filters" class="panel" role="group" aria-label="Filters">
         <fieldset class="field"><legend>Kind of file</legend><div class="checks">
@@ -64,7 +65,7 @@ function Filters({ query, library, change }) {
         ${library.folders.length > 0 && html`<label class="field"><span>Folder</span>
             <select value=${query.folder} onChange=${(event) => change({ folder: event.target.value })}>
                 <option value="">all folders</option>
-                ${library.folders.map(({ name }) => html`<option key=${name} value=${name}>${name}</option>`)}</select></label>`}
+                ${library.folders.map(({ name }) => html`<option key=${name} value=${name}>${name.slice(root)}</option>`)}</select></label>`}
         <${Between} label="Duration in seconds" type="number" from=${query.shortest} to=${query.longest}
             onFrom=${(shortest) => change({ shortest })} onTo=${(longest) => change({ longest })} />
         <${Between} label="File changed" type="date" from=${query.after} to=${query.before}

@@ -89,7 +89,7 @@ function Body({ shown, query, library, navigate, likeSegment }) {
                 <${Details} file=${file} />
             </aside>
         </div>
-        <${Neighbours} shown=${shown} query=${query} navigate=${navigate} likeSegment=${likeSegment} />`;
+        <${Neighbours} shown=${shown} library=${library} navigate=${navigate} likeSegment=${likeSegment} />`;
 }
 
 /** The scores of the query along the file, and its moments: {bands, moments, fault}. Without a query there are none. */
@@ -129,7 +129,7 @@ function Actions({ file, hit, clip, likeSegment, onTrim }) {
 }
 
 function Moments({ moments, seek, plays }) {
-    return html`<section><h3>Moments</h3><ul class="moments">
+    return html`<section><h3>${plays ? "Moments" : "Match"}</h3><ul class="moments">
         ${moments.map((moment) => html`<li key=${moment.segment} data-modality=${moment.modality}>
             <button type="button" disabled=${!plays} onClick=${() => seek(moment.start_s)}>
                 <span class="why"><${Icon} name=${moment.modality} />${WHY[moment.modality]}</span>
@@ -187,7 +187,7 @@ function Details({ file }) {
             NAMES[name] ?? name,
             name === "sample_rate_hz" && value ? `${(value / 1000).toLocaleString("en")} kHz` : Array.isArray(value) ? value.join(", ") : value,
         ]),
-    ].filter(([, value]) => value != null && value !== "");
+    ].filter(([, value]) => value != null && value !== "" && value !== 0);
     return html`<section><h3>Details</h3>
         ${file.status !== "indexed" && html`<p class="notice">${[file.status, file.cause].filter(Boolean).join(": ")}</p>`}
         <dl class="details">${rows.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${String(value)}</dd></div>`)}</dl></section>`;

@@ -52,10 +52,10 @@ export function verdict(z) {
 export const share = (z) => Math.max(0, Math.min(1, z / 8));
 
 /** Why a segment was found. */
-export const WHY = { video: "Seen", audio: "Heard", av: "Seen and heard", image: "Picture", text: "Text" };
+export const WHY = { video: "Seen", audio: "Heard", av: "Both", image: "Picture", text: "Text" };
 
 export const KINDS = { video: "Video", audio: "Sound", image: "Picture", text: "Text" };
 
 export const TARGETS = {
-    any: "Everything", video: "Seen", audio: "Heard", av: "Seen and heard", image: "Pictures", text: "Texts",
+    any: "Everything", video: "Seen", audio: "Heard", av: "Both", image: "Pictures", text: "Texts",
 };

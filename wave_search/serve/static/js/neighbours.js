@@ -3,28 +3,29 @@
 import { html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
 import * as api from "./api.js";
 import { Card, usePlaying } from "./card.js";
-import { EMPTY, newTerm, requestOf } from "./query.js";
+import { EMPTY, newTerm, requestOf, rootOf } from "./query.js";
 
 const ROW = 8;
-const KINDS = [
-    ["More like this", "av", "any"], ["More like this", "text", "any"], ["Looks like this", "image", "any"],
+/** Title, the modality that is compared, and what is looked for. */
+const ROWS = [
+    ["More like this", "av", "any"], ["More like this", "text", "any"], ["Looks like this", "image", "image"],
     ["Sounds like this", "audio", "audio"], ["Looks like this", "video", "video"],
 ];
 
-export function Neighbours({ shown, navigate, likeSegment }) {
+export function Neighbours({ shown, library, navigate, likeSegment }) {
     const { hit, moments } = shown;
     const there = new Set([hit.modality, ...moments.map((segment) => segment.modality)]);
-    const rows = KINDS.filter(([, modality]) => there.has(modality));
+    const rows = ROWS.filter(([, modality]) => there.has(modality));
     return html`${rows.map(([title, modality, target]) => html`<${Row} key=${modality} title=${title} modality=${modality} target=${target}
-        hit=${hit} navigate=${navigate} likeSegment=${likeSegment} />`)}`;
+        hit=${hit} root=${rootOf(library)} navigate=${navigate} likeSegment=${likeSegment} />`)}`;
 }
 
-function Row({ title, modality, target, hit, navigate, likeSegment }) {
+function Row({ title, modality, target, hit, root, navigate, likeSegment }) {
     const [hits, setHits] = useState(null);
     const [current, setCurrent] = useState(0);
     const { playing, play, preview, stop } = usePlaying();
     const row = useRef(null), list = useRef(null);
-    const query = { ...EMPTY, target, perFile: "1", terms: [newTerm("segment", { key: hit.segment, name: hit.name, modality })] };
+    const query = { ...EMPTY, target, perFile: "1", terms: [newTerm("segment", { key: hit.segment, name: hit.name, ...(modality !== "text" && { modality }) })] };
     useEffect(() => {
         const abort = new AbortController();
         const observer = new IntersectionObserver((entries) => {
@@ -53,10 +54,10 @@ function Row({ title, modality, target, hit, navigate, likeSegment }) {
     if (hits && !hits.length) return null;
     return html`<section ref=${row} class="row" aria-label=${title}>
         <div class="row-head"><h3>${title}</h3>
-            <button type="button" class="button button-quiet" onClick=${() => likeSegment(hit.segment, hit.name, modality, target)}>Show all
+            <button type="button" class="button button-quiet" onClick=${() => likeSegment(hit.segment, hit.name, query.terms[0].modality, target)}>Show all
                 <span class="unseen"> that ${title.toLowerCase()}</span></button></div>
         <ul ref=${list} class="row-cards" onKeyDown=${onKey}>
-            ${hits ? hits.map((each, index) => html`<${Card} key=${each.segment} hit=${each} query=${query} current=${index === current}
+            ${hits ? hits.map((each, index) => html`<${Card} key=${each.segment} hit=${each} query=${query} root=${root} current=${index === current}
                 playing=${playing?.segment === each.segment ? playing : null} audible=${false} onPlay=${() => play(each)}
                 onPreview=${(on) => preview(each, on)} onFocus=${() => setCurrent(index)} onStop=${stop}
                 onOpen=${() => navigate({ file: each.segment, at: each.peak_start_s ?? each.start_s })}

@@ -142,6 +142,11 @@ export function whereOf(query, library) {
     return parts.join(" AND ");
 }
 
+/** How much of each path is the same: folders are shown from the one that holds them all. */
+export function rootOf(library) {
+    return library.folders.length ? Math.min(...library.folders.map(({ name }) => name.lastIndexOf("/") + 1)) : 0;
+}
+
 export function filterCount(query) {
     const single = [query.folder, query.shortest || query.longest, query.after || query.before, query.where.trim()];
     return single.filter(Boolean).length + (query.kinds.length && 1) + Object.keys(query.columns).length;

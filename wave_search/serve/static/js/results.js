@@ -6,10 +6,10 @@ import { announce } from "./announcer.js";
 import { Card, usePlaying } from "./card.js";
 import { Icon, Problem } from "./elements.js";
 import { count, verdict } from "./format.js";
-import { filterCount, requestOf, termsOf, unfiltered } from "./query.js";
+import { filterCount, requestOf, rootOf, termsOf, unfiltered } from "./query.js";
 
 const PAGE = 24;
-const MOST = 2000;
+const MOST = 1800;
 const WEAK_Z = 3;
 const SLOW_MS = 2500;
 
@@ -25,11 +25,11 @@ function useSearch(query, library) {
         const abort = new AbortController();
         running.current = abort;
         setState((old) => ({ ...old, status: "loading", fault: null }));
-        api.search({ ...request, limit: Math.min(PAGE, MOST - offset), offset }, terms, abort.signal).then((answer) => {
+        api.search({ ...request, limit: PAGE, offset }, terms, abort.signal).then((answer) => {
             const there = new Set(before.map((hit) => hit.segment));
             const hits = [...before, ...answer.hits.filter((hit) => !there.has(hit.segment))];
             setState({
-                key, hits, more: answer.more && hits.length < MOST, status: "ready", warnings: answer.warnings, terms, request,
+                key, hits, more: answer.more && hits.length > before.length && hits.length < MOST, status: "ready", warnings: answer.warnings, terms, request,
                 tookS: answer.took_s,
             });
         }, (fault) => fault.name === "AbortError" || setState((old) => ({ ...old, hits: before, more: false, status: "failed", fault })));
@@ -39,13 +39,14 @@ function useSearch(query, library) {
         if (query.file == null && state.key !== key) run(0, []);
     }, [key, query.file == null]);
     useEffect(() => () => running.current?.abort(), []);
-    const more = () => state.status === "ready" && state.more && state.key === key && run(state.hits.length, state.hits);
-    return { ...state, asked, fresh: state.key === key, more, retry: () => run(0, []) };
+    const loadMore = () => state.status === "ready" && state.more && state.key === key && run(state.hits.length, state.hits);
+    return { ...state, asked, fresh: state.key === key, loadMore, retry: () => run(0, []) };
 }
 
 export function Results({ query, library, navigate, likeSegment, onHits, box }) {
     const found = useSearch(query, library);
     const { hits, status, fault, fresh } = found;
+    const root = rootOf(library);
     const searched = termsOf(query).length > 0;
     const [current, setCurrent] = useState(0);
     const { playing, play, preview, stop } = usePlaying();
@@ -82,7 +83,7 @@ export function Results({ query, library, navigate, likeSegment, onHits, box }) 
 
     const link = (index) => grid.current?.querySelectorAll(".card-link")[index];
     const focus = (index) => {
-        if (index >= hits.length - 4) found.more();
+        if (index >= hits.length - 4) found.loadMore();
         if (index < 0 || index >= hits.length) return;
         setCurrent(index);
         link(index).focus();
@@ -115,7 +116,7 @@ export function Results({ query, library, navigate, likeSegment, onHits, box }) 
         ${status === "failed" && html`<${Problem} fault=${fault} retry=${found.retry} />`}
         ${status === "ready" && fresh && !hits.length && html`<${Nothing} query=${query} searched=${searched} navigate=${navigate} library=${library} />`}
         ${status !== "failed" && html`<ul ref=${grid} class=${`grid${fresh || !hits.length ? "" : " grid-old"}`} onKeyDown=${onKey}>
-            ${hits.map((hit, index) => html`<${Card} key=${hit.segment} hit=${hit} current=${index === current} query=${query}
+            ${hits.map((hit, index) => html`<${Card} key=${hit.segment} hit=${hit} current=${index === current} query=${query} root=${root}
                 playing=${playing?.segment === hit.segment ? playing : null} audible=${audible} onPlay=${() => play(hit)}
                 onPreview=${(on) => preview(hit, on)} onFocus=${() => setCurrent(index)} onStop=${stop}
                 onOpen=${() => { setCurrent(index); navigate({ file: hit.segment, at: hit.peak_start_s ?? hit.start_s }); }}
@@ -123,7 +124,7 @@ export function Results({ query, library, navigate, likeSegment, onHits, box }) 
             ${status === "loading" && (!hits.length || fresh) && Array.from({ length: hits.length ? 4 : 12 }, (_, index) => html`
                 <li key=${`empty ${index}`} class="card card-empty" aria-hidden="true"><div class="card-media"></div></li>`)}
         </ul>`}
-        ${found.more && found.status === "ready" && hits.length > 0 && html`<${End} key=${hits.length} on=${found.more} />`}
+        ${found.more && found.status === "ready" && hits.length > 0 && html`<${End} key=${hits.length} on=${found.loadMore} />`}
     </section>`;
 }
 

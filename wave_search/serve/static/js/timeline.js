@@ -4,14 +4,14 @@ import { html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
 import { share, spokenTime, time, verdict } from "./format.js";
 import { Waveform } from "./waveform.js";
 
-const BANDS = { video: "Seen", audio: "Heard", av: "Together", text: "Text" };
+const BANDS = { video: "Seen", audio: "Heard", av: "Both", text: "Text" };
 const STEPS = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -10, PageUp: 10 };
 const CLEAR_Z = 5;
 
 export function Timeline({ media, duration, found, hit, at, seek, moments, peaks, clip, setClip, minZ }) {
     const tracks = useRef(null), head = useRef(null);
     const [pointed, setPointed] = useState(null);
-    const bands = found.bands.filter((band) => band.modality in BANDS && band.points.length);
+    const bands = Object.keys(BANDS).map((name) => found.bands.find((band) => band.modality === name && band.points.length)).filter(Boolean);
     const percent = (seconds) => `${(Math.max(0, Math.min(duration, seconds)) / duration) * 100}%`;
     const span = (start, stop) => ({ left: percent(start), width: `${((Math.min(stop, duration) - start) / duration) * 100}%` });
     const secondsAt = (event) => {
