@@ -44,14 +44,6 @@ export function Card({ hit, query, root, current, playing, audible, onPlay, onPr
     return html`<li class=${`card${playing ? " card-playing" : ""}${hit.gone ? " card-gone" : ""}`} data-modality=${hit.z == null ? hit.kind : hit.modality}
         onPointerEnter=${(event) => event.pointerType === "mouse" && rest(true)} onPointerLeave=${() => rest(false)}
         onFocusIn=${(event) => { onFocus(); if (event.target.matches(".card-link:focus-visible")) rest(true); }} onFocusOut=${() => rest(false)}>
-        <div class="card-media">
-            <${Face} hit=${hit} />
-            ${playing && html`<${Moment} hit=${hit} audible=${playing.asked || audible} once=${playing.asked} onStop=${onStop} />`}
-            ${when && html`<span class="card-time">${when}</span>`}
-            ${canPlay && html`<button type="button" class="card-play" tabindex=${tab} onClick=${onPlay}
-                aria-label=${`${playing?.asked ? "Stop" : "Play"} ${hit.name}${when && `, ${when}`}`}>
-                <${Icon} name=${playing?.asked ? "stop" : "play"} filled=${true} /></button>`}
-        </div>
         <div class="card-body">
             <h3 class="card-name"><a class="card-link" href=${writeAddress({ ...query, file: hit.segment, at: hit.peak_start_s })} tabindex=${tab}
                 aria-describedby=${id} title=${hit.path} onClick=${(event) => plain(event) && onOpen()}>${hit.name}</a></h3>
@@ -60,6 +52,14 @@ export function Card({ hit, query, root, current, playing, audible, onPlay, onPr
                 ${hit.gone && html`<span class="card-gone-mark">gone</span>`}
                 ${hit.z != null && html`<span class="unseen">, ${verdict(hit.z)} match, z ${hit.z.toFixed(1)}</span>`}</p>
             ${hit.z != null && html`<${Match} z=${hit.z} />`}
+        </div>
+        <div class="card-media">
+            <${Face} hit=${hit} />
+            ${playing && html`<${Moment} hit=${hit} audible=${playing.asked || audible} once=${playing.asked} onStop=${onStop} />`}
+            ${when && html`<span class="card-time">${when}</span>`}
+            ${canPlay && html`<button type="button" class="card-play" tabindex=${tab} onClick=${onPlay}
+                aria-label=${`${playing?.asked ? "Stop" : "Play"} ${hit.name}${when && `, ${when}`}`}>
+                <${Icon} name=${playing?.asked ? "stop" : "play"} filled=${true} /></button>`}
             <button type="button" class="card-similar" tabindex=${tab} onClick=${onSimilar} aria-label=${`More like ${hit.name}`} title="More like this">
                 <${Icon} name="similar" /></button>
         </div>

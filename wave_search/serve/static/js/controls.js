@@ -49,7 +49,7 @@ function Clarity({ minZ, change }) {
         <input type="range" min="0" max="8" step="0.5" value=${value} aria-valuetext=${`${words}${rest}${value > 0 ? `, z at least ${value}` : ""}`}
             onInput=${(event) => setDragged(Number(event.target.value))}
             onChange=${(event) => { setDragged(null); change({ minZ: Number(event.target.value) || null }); }} />
-        <output class="clarity-words">${words}<span class="clarity-rest">${rest}</span>${value > 0 && html`<small> z ≥ ${value}</small>`}</output></label>`;
+        <span class="clarity-words" aria-hidden="true">${words}<span class="clarity-rest">${rest}</span>${value > 0 && html`<small> z ≥ ${value}</small>`}</span></label>`;
 }
 
 function Filters({ query, library, change }) {

@@ -101,7 +101,7 @@ function TermEditor({ term, onChange, close }) {
         <label class="weight"><span>Weight</span>
             <input type="range" min="0.25" max="4" step="0.25" value=${term.weight}
                 onChange=${(event) => onChange({ ...term, weight: Number(event.target.value) })} />
-            <output>×${term.weight}</output></label>
+            <span class="weight-number" aria-hidden="true">×${term.weight}</span></label>
         ${(isVideo(term) || term.kind === "segment") && html`<label class="weight"><span>Take</span>
             <select value=${term.modality ?? ""} onChange=${(event) => onChange({ ...term, modality: event.target.value || undefined })}>
                 <option value="">as it is</option>
