@@ -1,7 +1,7 @@
 """Serve an index to browsers and programs."""
 
 import secrets
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Annotated
 
 import typer
@@ -65,11 +65,10 @@ def serve(
         def started(address: str) -> None:
             loading.close()
             terminal.lines([address])
-            if open:
+            if open or ctx.info_name == "ui":
                 typer.launch(address)
 
-        try:
+        with suppress(KeyboardInterrupt):
             server.run(opened, options, started, terminal.warning)
-        except KeyboardInterrupt:
-            terminal.message("stopped")
+    terminal.message("stopped")
     return DONE

@@ -29,7 +29,15 @@ PLAYED_AUDIO = frozenset({"aac", "mp3", "opus", "flac"})
 PLAYED_PIXELS = frozenset({"yuv420p", "yuvj420p"})
 """Pixel formats that all of them decode."""
 _TICKS_PER_S = 90_000
-_X264 = {"preset": "veryfast", "crf": "25", "profile": "high", "threads": "1", "rc-lookahead": "10"}
+_X264 = {
+    "preset": "veryfast",
+    "profile": "high",
+    "crf": "25",
+    "maxrate": "4M",  # noise would take any
+    "bufsize": "8M",
+    "rc-lookahead": "10",
+    "threads": "1",
+}
 _AUDIO_BITS_PER_S = 160_000
 _AUDIO_RATE_HZ = 48_000
 _MAX_JITTER_S = 0.1
@@ -106,7 +114,7 @@ class _Muxer:
         begin_s = origin_s(container) + self._task.start_s
         seek_before(container, own, self._task.start_s)
         length_s = self._stop_s - self._task.start_s
-        if self._copies and _is_played(own):
+        if self._copies and _is_copied(own):
             return _Copied(output, container, own, begin_s, length_s)
         kind: type[_Encoded] = _EncodedVideo if own.type == "video" else _EncodedAudio
         part = kind(output, container, own, begin_s, length_s)
@@ -114,12 +122,15 @@ class _Muxer:
         return part
 
 
-def _is_played(stream: Any) -> bool:
+def is_played(video_codec: str, pixel_format: str | None) -> bool:
+    """Return whether all browsers decode such a video in MP4, so that it can be copied."""
+    return video_codec in PLAYED_VIDEO and pixel_format in PLAYED_PIXELS
+
+
+def _is_copied(stream: Any) -> bool:
     context = stream.codec_context
     name = context.codec.canonical_name
-    if stream.type == "audio":
-        return name in PLAYED_AUDIO
-    return name in PLAYED_VIDEO and context.pix_fmt in PLAYED_PIXELS
+    return name in PLAYED_AUDIO if stream.type == "audio" else is_played(name, context.pix_fmt)
 
 
 class _Part:
@@ -166,7 +177,7 @@ class _Copied(_Part):
     def _all(self) -> Iterator[Any]:
         tick = self._stream.time_base
         offset = round(self._begin_s / tick)
-        target = self._output.add_stream_from_template(self._stream)
+        target = self._output.add_stream_from_template(self._stream, opaque=True)
         is_video, begun = self._stream.type == "video", False
         for packet in _with_times(packets(self._container, [self._stream])):
             begun = begun or packet.is_keyframe

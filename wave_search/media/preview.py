@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import io
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from wave_search.errors import BrokenMediaError, UnsupportedMediaError
-from wave_search.media.demux import audio_tracks, choose_video, decode, is_default, open_container, origin_s
-from wave_search.media.image import read_pixels
+from wave_search.media.demux import (
+    audio_tracks,
+    choose_video,
+    decode,
+    first_frame,
+    is_default,
+    open_container,
+    origin_s,
+)
+from wave_search.media.image import image_size, read_pixels
 from wave_search.media.picture import shown_size, to_rgb
 from wave_search.media.probe import MOVING
 from wave_search.media.refusals import refuse_encrypted
@@ -102,21 +110,18 @@ class ExamineStreams:
             source = source_of(self.file, file)
             hidden = source.offset_bytes > 0
             if self.file.kind == "image":
-                yield StreamDetails(source.demuxer, hidden_start=hidden)
+                width, height = image_size(source)
+                yield StreamDetails(source.demuxer, width=width, height=height, hidden_start=hidden)
                 return
             container = open_container(source)
             video, audio = choose_video(container), played_audio(container)
-            frame = None if video is None else next(decode(container, video), None)
-            width, height = (None, None) if frame is None else shown_size(frame, video)
-            yield StreamDetails(
-                source.demuxer,
-                video_codec=None if frame is None else video.codec_context.codec.canonical_name,
-                pixel_format=None if frame is None else frame.format.name,
-                width=width,
-                height=height,
-                audio_codec=None if audio is None else audio.codec_context.codec.canonical_name,
-                hidden_start=hidden,
-            )
+            sound = None if audio is None else audio.codec_context.codec.canonical_name
+            found = StreamDetails(source.demuxer, audio_codec=sound, hidden_start=hidden)
+            if video is not None and (frame := first_frame(container, video)) is not None:
+                width, height = shown_size(frame, video)
+                codec = video.codec_context.codec.canonical_name
+                found = replace(found, video_codec=codec, pixel_format=frame.format.name, width=width, height=height)
+            yield found
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +133,7 @@ class MakeThumbnail:
     """In seconds from the beginning of a video."""
     width: int
     """Largest width and height, in pixels. A smaller picture keeps its size."""
-    reach_s: float = 60.0
+    reach_s: float = 10.0
 
     def previews(self) -> Iterator[bytes]:
         """See `PreviewTask`."""

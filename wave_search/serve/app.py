@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
@@ -22,6 +23,7 @@ from wave_search.errors import (
 from wave_search.serve.library import GoneError
 from wave_search.serve.media_routes import media_router
 from wave_search.serve.routes import api_router
+from wave_search.serve.schemas import SearchQuery
 from wave_search.serve.security import BodyTooLargeError, Guard, refused
 from wave_search.serve.service import BusyError, Service, TooLateError
 
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
     from wave_search.serve.options import ServeOptions
 
 STATIC = Path(__file__).parent / "static"
-API_VERSION = "1"
 _DESCRIPTION = """\
 Search an index of wave-search by text, media and earlier results, and look at what it contains.
 
@@ -58,6 +59,7 @@ def create_app(service: Service, options: ServeOptions, port: int) -> FastAPI:
         redoc_url=None,
     )
     app.state.service = service
+    app.openapi = lambda: _described(app)  # type: ignore[method-assign] # how FastAPI documents it
     app.include_router(api_router, prefix="/api")
     app.include_router(media_router, prefix="/api")
     app.mount("/", StaticFiles(directory=STATIC, html=True), name="page")
@@ -65,6 +67,16 @@ def create_app(service: Service, options: ServeOptions, port: int) -> FastAPI:
         app.add_exception_handler(kind, _explained)
     app.add_middleware(Guard, options=options, port=port)
     return app
+
+
+def _described(app: FastAPI) -> dict[str, Any]:
+    """Return the description of the API, with the type of searches, whose body FastAPI does not read itself."""
+    if app.openapi_schema is None:
+        described = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        query = SearchQuery.model_json_schema(ref_template="#/components/schemas/{model}")
+        described["components"]["schemas"] |= {**query.pop("$defs", {}), SearchQuery.__name__: query}
+        app.openapi_schema = described
+    return app.openapi_schema
 
 
 async def _explained(_: Request, error: Exception) -> Response:

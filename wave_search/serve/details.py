@@ -30,7 +30,7 @@ def segment_answer(service: Service, segment_id: int) -> SegmentAnswer:
     has_audio = streams is not None and streams.audio_codec is not None
     modified = file.columns["modified"]
     return SegmentAnswer(
-        hit=segment_hit(file.path, file.kind, file.duration_s, segment, columns={}),
+        hit=segment_hit(file.path, file.kind, file.duration_s, segment),
         file=FileEntry(
             path=path,
             name=os.path.basename(path),  # noqa: PTH119 - text, not a file
@@ -45,8 +45,8 @@ def segment_answer(service: Service, segment_id: int) -> SegmentAnswer:
             columns=dict(file.columns),
             copies=[shown(copy) for copy in file.copies],
             playable=playable,
-            width=file.columns["width"] if streams is None or streams.width is None else streams.width,
-            height=file.columns["height"] if streams is None or streams.height is None else streams.height,
+            width=None if streams is None else streams.width,
+            height=None if streams is None else streams.height,
             has_audio=has_audio,
             has_video=file.kind == "video",
         ),

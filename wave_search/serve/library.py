@@ -20,16 +20,17 @@ if TYPE_CHECKING:
     from typing import Any
 
     from wave_search.index import Index
-    from wave_search.query import FileDetails, SegmentDetails
+    from wave_search.query import FileDetails, FileEntry, SegmentDetails
     from wave_search.reports import Skipped
     from wave_search.serve.options import Limits
     from wave_search.serve.schemas import SearchHit, SearchQuery, Term
-    from wave_search.types import Hit
+    from wave_search.types import FileKind, Hit, Modality
 
 REFRESH_S = 1.0
 """Time between two looks for a new version."""
 MAX_MOMENTS = 5_000
 _MAX_FOLDERS = 500
+_KEPT_SEGMENTS = 100
 _MAX_TEXT_CHARS = 4_000
 _SUBTITLES = (".srt", ".vtt", ".ass", ".ssa", ".sbv", ".lrc")
 _UPLOAD_TERMS = {"audio": Audio, "video": Video, "av": AV}
@@ -60,6 +61,8 @@ class Library:
         self._index, self._limits = index, limits
         self._looked_s = time.monotonic()
         self._described: tuple[int, schemas.LibraryAnswer] | None = None
+        self._segments: dict[tuple[int, int], tuple[SegmentDetails, FileDetails]] = {}
+        """The newest answers: a page asks for the picture, the peaks and the media of the same few segments."""
         self._lock = threading.Lock()
         self.model_loaded = False
 
@@ -126,7 +129,7 @@ class Library:
                 weighted = Weighted(item, weight)
             arguments.setdefault(name, []).append(weighted)
         return SearchRequest.build(
-            **arguments,  # type: ignore[arg-type] # the names of terms
+            **arguments,
             target=query.target,
             k=k,
             min_z=query.min_z,
@@ -149,11 +152,10 @@ class Library:
             return "text", term.text
         if term.segment is not None:
             return "like", self._same_time(term.segment, term.modality)
-        if term.upload not in uploads:
-            raise UsageError(
-                f"no part of the request is named {term.upload!r}", "Send the file as multipart/form-data."
-            )
-        path = uploads[term.upload]
+        name = term.upload or ""
+        if name not in uploads:
+            raise UsageError(f"no part of the request is named {name!r}", "Send the file as multipart/form-data.")
+        path = uploads[name]
         if term.modality == "image":
             return "image", Image(path)
         make = _UPLOAD_TERMS.get(term.modality or "")
@@ -179,7 +181,7 @@ class Library:
         index = self.index()
         version = index.version
         self.segment(segment_id)
-        bands: dict[str, list[schemas.Score]] = {}
+        bands: dict[Modality, list[schemas.Score]] = {}
         for one in index.score_file(self.request(query, uploads, k=1), segment_id):
             segment = one.segment
             point = schemas.Score(
@@ -199,10 +201,19 @@ class Library:
         Raises:
             GoneError: the segment is not in the index.
         """
+        index = self.index()
+        key = index.version, segment_id
+        if (known := self._segments.get(key)) is not None and not is_gone(known[1].path):
+            return known
         try:
-            return self.index().segment(segment_id)
+            found = index.segment(segment_id)
         except UsageError as error:
             raise GoneError(error.message, error.remedy) from error
+        with self._lock:
+            self._segments[key] = found
+            if len(self._segments) > _KEPT_SEGMENTS:
+                del self._segments[next(iter(self._segments))]
+        return found
 
     def subtitles_beside(self, file: FileDetails) -> FileDetails | None:
         """Return the indexed subtitles of the same name in the folder of a file, the first by name."""
@@ -283,23 +294,16 @@ def _search_hit(hit: Hit, columns: list[str]) -> SearchHit:
     )
 
 
-def _entry_hit(rank: int, entry: Any) -> SearchHit:
-    return segment_hit(entry.path, entry.kind, entry.duration_s, entry.segment, rank=rank, columns=entry.columns)
+def _entry_hit(rank: int, entry: FileEntry) -> SearchHit:
+    hit = segment_hit(entry.path, entry.kind, entry.duration_s, entry.segment)
+    return hit.model_copy(update={"rank": rank, "start_s": None, "stop_s": None, "columns": dict(entry.columns)})
 
 
-def segment_hit(
-    path: Path,
-    kind: Any,
-    duration_s: float | None,
-    segment: SegmentDetails,
-    *,
-    rank: int = 1,
-    columns: Mapping[str, Any] | None = None,
-) -> SearchHit:
-    """Return a segment without a score as a hit: of a list of files if it has columns, else by itself."""
+def segment_hit(path: Path, kind: FileKind, duration_s: float | None, segment: SegmentDetails) -> SearchHit:
+    """Return a segment without a score as a hit."""
     name = shown(path)
     return schemas.SearchHit(
-        rank=rank,
+        rank=1,
         segment=segment.segment_id,
         score=None,
         z=None,
@@ -316,7 +320,7 @@ def segment_hit(
         text=None if segment.text is None else segment.text[:_MAX_TEXT_CHARS],
         segments=1,
         gone=is_gone(path),
-        columns=dict(columns or {}),
+        columns={},
     )
 
 

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Query
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
-from wave_search.errors import UnsupportedMediaError, UsageError
+from wave_search.errors import UnsupportedMediaError
 from wave_search.media.source import descriptor_path
 from wave_search.serve.details import cues_of, webvtt
 from wave_search.serve.previews import PEAKS, WIDTHS
 from wave_search.serve.routes import NOT_FOUND, SegmentPath
-from wave_search.serve.schemas import PeaksAnswer
+from wave_search.serve.schemas import ErrorAnswer, PeaksAnswer
 from wave_search.serve.service import Service, service_of
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
 
     from starlette.types import Receive, Scope, Send
 
     from wave_search.serve.previews import Media
 
+Done = TypeVar("Done")
+Route = TypeVar("Route", bound="Callable[..., Any]")
+_CONVERTED: dict[int | str, dict[str, Any]] = {
+    **NOT_FOUND,
+    429: {"model": ErrorAnswer, "description": "Too many conversions at once"},
+}
 _HEADERS = {"content-security-policy": "default-src 'none'; sandbox", "cache-control": "private, no-cache"}
 """A browser asks each time whether its copy is still right, and is told so by the tag, because a file may be removed
 from the index."""
@@ -66,11 +74,14 @@ def sent(request: Request, media: Media, filename: str | None = None) -> Respons
     return OpenFileResponse(media, filename)
 
 
-def _media_route(path: str, description: str) -> Any:
+def _media_route(path: str, description: str) -> Callable[[Route], Route]:
     """Register a route for GET, and for HEAD, which does not appear in the description of the API."""
-    responses = {**NOT_FOUND, 200: {"description": description, "content": {"*/*": {}}}}
+    responses: dict[int | str, dict[str, Any]] = {
+        **_CONVERTED,
+        200: {"description": description, "content": {"*/*": {}}},
+    }
 
-    def register(function: Any) -> Any:
+    def register(function: Route) -> Route:
         media_router.head(path, include_in_schema=False)(function)
         return media_router.get(path, responses=responses, response_class=Response)(function)
 
@@ -91,7 +102,7 @@ def _thumbnail(service: Service, segment_id: int, width: int) -> Media:
     return service.previews.thumbnail(file, segment, width)
 
 
-@media_router.get("/segments/{segment_id}/peaks", responses=NOT_FOUND)
+@media_router.get("/segments/{segment_id}/peaks", responses=_CONVERTED)
 async def peaks(
     request: Request,
     segment_id: SegmentPath,
@@ -99,28 +110,25 @@ async def peaks(
     whole: Annotated[bool, Query(description="Of the whole file")] = False,
 ) -> PeaksAnswer:
     """The loudness of a segment, or of its whole file, for drawing it."""
-    return await run_in_threadpool(_peaks, service_of(request), segment_id, count, whole)
-
-
-def _peaks(service: Service, segment_id: int, count: int, whole: bool) -> PeaksAnswer:
-    segment, file = service.library.segment(segment_id)
+    service = service_of(request)
+    segment, file = await run_in_threadpool(service.library.segment, segment_id)
     if file.kind not in ("audio", "video") or not file.duration_s:
         raise UnsupportedMediaError(file.path, "it has no sound", "Ask for its picture.")
     start_s, stop_s = segment.start_s, segment.stop_s
     if whole or start_s is None or stop_s is None or start_s >= stop_s:
         start_s, stop_s = 0.0, file.duration_s
-    return PeaksAnswer(peaks=service.previews.peaks(file, start_s, stop_s, count), start_s=start_s, stop_s=stop_s)
+    measure = partial(service.previews.peaks, file, start_s, stop_s, count)
+    measured = await _made(service, measure, is_long=service.previews.is_long(file, stop_s - start_s))
+    return PeaksAnswer(peaks=measured, start_s=start_s, stop_s=stop_s)
 
 
 @_media_route("/segments/{segment_id}/media", "The file, or a range of it")
 async def media(request: Request, segment_id: SegmentPath) -> Response:
     """The whole file if browsers play it, otherwise a conversion of it, which the first request waits for."""
-    return sent(request, await run_in_threadpool(_media, service_of(request), segment_id))
-
-
-def _media(service: Service, segment_id: int) -> Media:
-    _, file = service.library.segment(segment_id)
-    return service.previews.media(file)
+    service = service_of(request)
+    _, file = await run_in_threadpool(service.library.segment, segment_id)
+    is_long = await run_in_threadpool(service.previews.is_long, file)
+    return sent(request, await _made(service, partial(service.previews.media, file), is_long=is_long))
 
 
 @_media_route("/segments/{segment_id}/clip", "An MP4 file")
@@ -132,20 +140,19 @@ async def clip(
     download: Annotated[bool, Query(description="As an attachment")] = False,
 ) -> Response:
     """A range of the file as MP4: copied without a loss where possible, otherwise converted."""
-    made, name = await run_in_threadpool(_clip, service_of(request), segment_id, start, stop)
-    return sent(request, made, name if download else None)
-
-
-def _clip(service: Service, segment_id: int, start: float | None, stop: float | None) -> tuple[Media, str]:
-    segment, file = service.library.segment(segment_id)
-    start_s = (segment.start_s or 0.0) if start is None else start
-    stop_s = (segment.stop_s or file.duration_s or 0.0) if stop is None else stop
-    if start_s >= stop_s:
-        raise UsageError(f"{start_s:g} to {stop_s:g} s is not a range", "Its start must be before its stop.")
-    stem = file.path.stem.encode("utf-8", "replace").decode()
+    service = service_of(request)
+    segment, file = await run_in_threadpool(service.library.segment, segment_id)
     # To the millisecond, so that a slider does not fill the cache with copies of nearly the same.
-    start_s, stop_s = round(start_s, 3), round(stop_s, 3)
-    return service.previews.clip(file, start_s, stop_s), f"{stem} {start_s:g}-{stop_s:g}.mp4"
+    start_s = round((segment.start_s or 0.0) if start is None else start, 3)
+    stop_s = round((segment.stop_s or file.duration_s or 0.0) if stop is None else stop, 3)
+    cut = partial(service.previews.clip, file, start_s, stop_s)
+    made = await _made(service, cut, is_long=service.previews.is_long(file, stop_s - start_s))
+    stem = file.path.stem.encode("utf-8", "replace").decode()
+    return sent(request, made, f"{stem} {start_s:g}-{stop_s:g}.mp4" if download else None)
+
+
+async def _made(service: Service, make: Callable[[], Done], *, is_long: bool) -> Done:
+    return await (service.conversions.run(make) if is_long else run_in_threadpool(make))
 
 
 @_media_route("/segments/{segment_id}/subtitles.vtt", "WebVTT")

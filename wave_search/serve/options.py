@@ -28,6 +28,8 @@ class Limits:
     """Seconds that a condition may take."""
     searches: int = 8
     """Searches at once; further ones are refused."""
+    conversions: int = 8
+    """Long conversions of media that run or wait; further ones are refused."""
     clip_s: float = 600.0
     """Seconds of a clip."""
     proxy_s: float = 1_800.0

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wave_search.errors import MediaError, UnsupportedMediaError, UsageError
+from wave_search.errors import BrokenMediaError, DecodeLimitError, MediaError, UnsupportedMediaError, UsageError
 from wave_search.files import digest
 from wave_search.media import DecoderPool, default_workers
-from wave_search.media.clip import PLAYED_AUDIO, PLAYED_PIXELS, WriteClip
+from wave_search.media.clip import PLAYED_AUDIO, PLAYED_PIXELS, WriteClip, is_played
 from wave_search.media.preview import ExamineStreams, MakeThumbnail, MeasurePeaks, Peaks, ReadCues, StreamDetails
 from wave_search.media.source import IndexedFile
 from wave_search.serve.disk_cache import DiskCache
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from io import BufferedReader
     from pathlib import Path
 
@@ -33,9 +34,13 @@ WIDTHS = (160, 320, 640, 1280, 2560)
 """Widths of thumbnails in pixels. A few, so that not every size is kept."""
 PEAKS = 2_000
 """Parts into which the peaks of a range are measured; fewer are computed from them."""
+QUICK_S = 60.0
+"""Longer ranges are made by a process of their own, so that they do not keep pictures waiting."""
 _PROXY_SIDE = 854
 _IMAGE_SIDE = 2560
 _KEPT_DETAILS = 4_096
+_MAX_CACHE_SHARE = 0.5
+"""Of the cache, for one file."""
 WEBP, MP4 = "image/webp", "video/mp4"
 _IMAGE_TYPES = {
     "JPEG": "image/jpeg",
@@ -80,10 +85,12 @@ class Previews:
     """
 
     def __init__(self, folder: Path, cache_bytes: int, sampling: Sampling, index: Path, limits: Limits) -> None:
-        self._cache, self._limits, self._index = DiskCache(folder, cache_bytes), limits, index
+        self._cache, self._cache_bytes = DiskCache(folder, cache_bytes), cache_bytes
+        self._limits, self._index = limits, index
         self._quick = DecoderPool(default_workers(), sampling)
-        self._slow = DecoderPool(1, sampling, item_timeout_s=120.0)  # a conversion does not keep pictures waiting
+        self._slow = DecoderPool(1, sampling, item_timeout_s=120.0)
         self._details: OrderedDict[str, StreamDetails] = OrderedDict()
+        self._failed: dict[str, MediaError] = {}
         self._lock = threading.Lock()
 
     def close(self) -> None:
@@ -119,7 +126,13 @@ class Previews:
             return "none", None
         if media_type(file, streams) is not None:
             return "direct", streams
-        return ("proxy" if file.kind == "image" or (file.duration_s or 0) <= self._limits.proxy_s else "clip"), streams
+        return ("proxy" if file.kind == "image" or self._is_convertible(file, streams) else "clip"), streams
+
+    def _is_convertible(self, file: FileDetails, streams: StreamDetails) -> bool:
+        """Return whether a file may be converted as a whole: a copied picture takes space, an encoded one time."""
+        if streams.video_codec is None or is_played(streams.video_codec, streams.pixel_format):
+            return file.size_bytes <= _MAX_CACHE_SHARE * self._cache_bytes
+        return (file.duration_s or 0.0) <= self._limits.proxy_s
 
     def thumbnail(self, file: FileDetails, segment: SegmentDetails, width: int) -> Media:
         """Return a picture of a segment: of an image, or of the middle of a range of a video. Raises MediaError."""
@@ -136,20 +149,27 @@ class Previews:
         def make(path: Path) -> None:
             path.write_bytes(bytes(self._quick.preview(task)))  # type: ignore[arg-type] # what it yields
 
-        return Media(self._cache.open(key, make), WEBP, key)
+        return Media(self._kept(key, make), WEBP, key)
+
+    def is_long(self, file: FileDetails, length_s: float | None = None) -> bool:
+        """Return whether a range of this length takes long to make: or, by default, what `media` returns."""
+        if length_s is not None:
+            return length_s > QUICK_S
+        how, _ = self.playable(file)
+        return how == "proxy" and file.kind != "image"
 
     def peaks(self, file: FileDetails, start_s: float, stop_s: float, count: int) -> list[float]:
         """Return the loudness of a range: (count,), from 0 to 1. Raises MediaError."""
         key = self._key(file, "peaks", start_s, stop_s)
         task = MeasurePeaks(_indexed(file), PEAKS, start_s, stop_s)
-        pool = self._quick if task.reach_s <= 60 else self._slow
+        pool = self._slow if self.is_long(file, task.reach_s) else self._quick
 
         def make(path: Path) -> None:
             measured = pool.preview(task)
             assert isinstance(measured, Peaks)  # noqa: S101 - what the task yields
             path.write_bytes(measured.values)
 
-        with self._cache.open(key, make) as kept:
+        with self._kept(key, make) as kept:
             values = np.frombuffer(kept.read(PEAKS), np.uint8)
         ends = np.linspace(0, len(values), min(count, len(values)) + 1).astype(np.intp)
         loudest = np.maximum.reduceat(values, ends[:-1]) if len(values) else values
@@ -170,11 +190,8 @@ class Previews:
             return Media(_indexed(file).open(), direct, self._key(file, "file"))
         if file.kind == "image":
             return self._picture(file, 0.0, _IMAGE_SIDE)
-        if (file.duration_s or 0.0) > self._limits.proxy_s:
-            limit = f"{self._limits.proxy_s / 60:g} minutes"
-            raise UsageError(
-                f"the file is longer than {limit}, and browsers cannot play it as it is", "Ask for a clip."
-            )
+        if not self._is_convertible(file, streams):
+            raise UsageError("browsers cannot play the file, and it is too long to be converted", "Ask for a clip.")
         return self._written(file, "proxy", 0.0, None, _PROXY_SIDE)
 
     def clip(self, file: FileDetails, start_s: float, stop_s: float) -> Media:
@@ -198,10 +215,27 @@ class Previews:
     def _written(self, file: FileDetails, what: str, start_s: float, stop_s: float | None, side: int) -> Media:
         key = self._key(file, what, start_s, stop_s, side)
 
-        def make(path: Path) -> None:
-            self._slow.preview(WriteClip(_indexed(file), path, start_s, stop_s, side))
+        pool = self._slow if stop_s is None or self.is_long(file, stop_s - start_s) else self._quick
 
-        return Media(self._cache.open(key, make), MP4, key)
+        def make(path: Path) -> None:
+            pool.preview(WriteClip(_indexed(file), path, start_s, stop_s, side))
+
+        return Media(self._kept(key, make), MP4, key)
+
+    def _kept(self, key: str, make: Callable[[Path], object]) -> BufferedReader:
+        """Return the file of a key, made if there is none. What a file is to blame for is not tried again."""
+        with self._lock:
+            failed = self._failed.get(key)
+        if failed is not None:
+            raise type(failed)(failed.path, failed.cause, failed.remedy)
+        try:
+            return self._cache.open(key, make)
+        except (BrokenMediaError, DecodeLimitError, UnsupportedMediaError) as error:
+            with self._lock:
+                self._failed[key] = error.with_traceback(None)
+                if len(self._failed) > _KEPT_DETAILS:
+                    del self._failed[next(iter(self._failed))]
+            raise
 
     def cues(self, file: FileDetails) -> tuple[Cue, ...]:
         """Return the subtitles of a file of subtitles. Raises MediaError."""

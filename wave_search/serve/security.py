@@ -30,7 +30,9 @@ POLICY = (
     "frame-ancestors 'none'"
 )
 """Content-Security-Policy of everything but media."""
+API_VERSION = "1"
 _HEADERS = {
+    "x-api-version": API_VERSION,
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
     "referrer-policy": "no-referrer",

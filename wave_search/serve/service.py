@@ -59,6 +59,37 @@ class Asked:
     """What messages call them: path -> the name that the user knows."""
 
 
+class Lane:
+    """A few threads for one kind of work, so that it does not keep other work waiting; more than can queue is refused.
+
+    Args:
+        name: of the work, in messages.
+        threads: how many work at once.
+        queue: how many more may wait.
+    """
+
+    def __init__(self, name: str, threads: int, queue: int = 0) -> None:
+        self._name, self._most = name, threads + queue
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._free = BoundedSemaphore(self._most)
+
+    async def run(self, work: Callable[[], Done]) -> Done:
+        """Do some work, and wait for it. What is cancelled goes on in its thread, which counts until it ends.
+
+        Raises:
+            BusyError: there is too much of it already.
+        """
+        if not self._free.acquire(blocking=False):
+            raise BusyError(f"there are {self._most} {self._name} already", "Try again in a second.")
+        future = self._threads.submit(work)
+        future.add_done_callback(lambda _: self._free.release())
+        return await asyncio.wrap_future(future)
+
+    def close(self) -> None:
+        """Forget what has not begun."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
 class Service:
     """The state behind the routes.
 
@@ -72,28 +103,25 @@ class Service:
         self.library = Library(index, options.limits)
         self.previews = Previews(cache, options.cache_bytes, index.model.sampling, index.path, options.limits)
         self.limits = options.limits
-        self._searchers = ThreadPoolExecutor(options.limits.searches, thread_name_prefix="search")
-        self._free = BoundedSemaphore(options.limits.searches)
+        self._searches = Lane("searches", options.limits.searches)
+        self.conversions = Lane("conversions", 1, options.limits.conversions - 1)
 
     def close(self) -> None:
         """Stop the decoders, and forget the searches that have not begun."""
         self.previews.close()
-        self._searchers.shutdown(wait=False, cancel_futures=True)
+        self._searches.close()
+        self.conversions.close()
 
     async def search(self, asked: Asked, work: Callable[[], Done]) -> Done:
         """Do a search in a thread of its own.
 
         Raises:
             BusyError: too many run already.
-            TooLateError: it takes too long. It goes on in its thread, which counts until it ends.
+            TooLateError: it takes too long.
             WaveSearchError: whatever `work` raises, with the names of uploads instead of their paths here.
         """
-        if not self._free.acquire(blocking=False):
-            raise BusyError(f"{self.limits.searches} searches run already", "Try again in a second.")
-        future = self._searchers.submit(work)
-        future.add_done_callback(lambda _: self._free.release())
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(future), self.limits.query_s)
+            return await asyncio.wait_for(self._searches.run(work), self.limits.query_s)
         except TimeoutError:
             limit = f"the search takes longer than {self.limits.query_s:g} s"
             raise TooLateError(limit, "Search with a shorter range of the file, or rerank fewer results.") from None
