@@ -47,8 +47,8 @@ export const mediaUrl = (segment) => `/api/segments/${segment}/media`;
 export const thumbUrl = (segment, width) => `/api/segments/${segment}/thumb?width=${width}`;
 export const subtitlesUrl = (segment) => `/api/segments/${segment}/subtitles.vtt`;
 
-export function clipUrl(segment, start, stop) {
-    return `/api/segments/${segment}/clip?start=${start.toFixed(3)}&stop=${stop.toFixed(3)}&download=1`;
+export function clipUrl(segment, start, stop, { saved = false } = {}) {
+    return `/api/segments/${segment}/clip?start=${start.toFixed(3)}&stop=${stop.toFixed(3)}${saved ? "&download=1" : ""}`;
 }
 
 // Waveforms are decoded on the server: a few at a time, so that searches are not behind a screenful of them.

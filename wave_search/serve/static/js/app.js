@@ -22,34 +22,31 @@ function App() {
     const [hits, setHits] = useState([]);
     const box = useRef(null);
     const help = useRef(null);
-    const pushed = useRef(0);
+    const shown = useRef(query);
 
-    const navigate = useCallback((patch, { replace = false } = {}) => {
-        setQuery((old) => {
-            const changed = { ...old, ...patch };
-            const address = writeAddress(changed);
-            if (replace) history.replaceState(history.state, "", address);
-            else if (address !== writeAddress(old)) {
-                pushed.current += 1;
-                history.pushState({ inside: true }, "", address);
-            }
-            return changed;
-        });
+    const show = useCallback((changed) => {
+        shown.current = changed;
+        setQuery(changed);
     }, []);
-    // Closing the file's view goes back where there is something to go back to, so that "forward" opens it again.
+    const navigate = useCallback((patch, { replace = false } = {}) => {
+        const old = shown.current, changed = { ...old, ...patch }, address = writeAddress(changed);
+        if (replace) history.replaceState(history.state, "", address);
+        else if (address !== writeAddress(old)) {
+            history.pushState({ overResults: old.file === null && changed.file !== null }, "", address);
+        }
+        show(changed);
+    }, [show]);
+    // A file that was opened from the results is left by going back, so that "forward" opens it again.
     const close = useCallback(() => {
-        if (pushed.current && history.state?.inside) history.back();
+        if (history.state?.overResults) history.back();
         else navigate({ file: null, at: null });
     }, [navigate]);
 
     useEffect(() => {
-        const onPop = () => {
-            pushed.current -= 1;
-            setQuery(readAddress(location.search));
-        };
+        const onPop = () => show(readAddress(location.search));
         addEventListener("popstate", onPop);
         return () => removeEventListener("popstate", onPop);
-    }, []);
+    }, [show]);
 
     const load = useCallback(() => {
         setFault(null);
@@ -79,12 +76,13 @@ function App() {
         try {
             const added = [...files].map(uploadTerm);
             if (!added.length) return;
-            navigate({ terms: [...query.terms, ...added], file: null, at: null });
+            navigate({ terms: [...shown.current.terms, ...added], file: null, at: null });
+            scrollTo(0, 0);
             announce(`Searching by ${added.map((term) => term.name).join(", ")}`);
         } catch (error) {
             announce(error.message, { shown: true });
         }
-    }, [query.terms, navigate]);
+    }, [navigate]);
     const dropping = useDrop(addFiles);
 
     const likeSegment = useCallback((segment, name, modality, target = "any") => {

@@ -17,7 +17,7 @@ export function Clip({ hit, media, duration, clip, setClip, trim }) {
     const save = async () => {
         setBusy(true);
         try {
-            const { name, bytes } = await download(clipUrl(hit.segment, clip.start, clip.stop));
+            const { name, bytes } = await download(clipUrl(hit.segment, clip.start, clip.stop, { saved: true }));
             announce(`Saved ${name}, ${size(bytes)}`, { shown: true });
         } catch (fault) {
             announce(`${fault.message} ${fault.remedy ?? ""}`, { shown: true });

@@ -58,7 +58,7 @@ function Body({ shown, query, library, navigate, likeSegment }) {
     const media = useRef(null);
     const [clip, setClip] = useState(null);
     const found = useScores(hit, file, query, library);
-    const plays = file.kind === "video" || file.kind === "audio";
+    const plays = ["video", "audio"].includes(file.kind) && ["direct", "proxy"].includes(file.playable);
     const peaks = usePeaks(plays && file.has_audio ? hit.segment : null, 480, true);
     const duration = file.duration_s;
     const at = query.at ?? hit.peak_start_s ?? hit.start_s ?? 0;
@@ -75,7 +75,7 @@ function Body({ shown, query, library, navigate, likeSegment }) {
         <div class="file-body">
             <div class="file-main">
                 <${Stage} media=${media} shown=${shown} at=${at} peaks=${peaks} subtitles=${subtitles} />
-                ${plays && html`<${Transport} media=${media} duration=${duration} subtitles=${subtitles} canBeFull=${file.kind === "video"} />
+                ${plays && html`<${Transport} media=${media} file=${file} subtitles=${subtitles} />
                     <${Timeline} media=${media} duration=${duration} found=${found} hit=${hit} at=${at} seek=${seek} moments=${moments}
                         peaks=${file.kind === "video" ? peaks : null} clip=${clip} setClip=${setClip} minZ=${query.minZ} />`}
                 <${Actions} file=${file} hit=${hit} clip=${clip} likeSegment=${likeSegment}
@@ -105,7 +105,7 @@ function useScores(hit, file, query, library) {
         const fail = (fault) => abort.signal.aborted || setFound((old) => ({ ...old, fault }));
         api.scores(hit.segment, { ...request, where: null }, terms, abort.signal).then(set(({ bands }) => ({ bands })), fail);
         const where = `path = '${file.path.replaceAll("'", "''")}'`;
-        api.search({ ...request, where, limit: MOST_MOMENTS, offset: 0 }, terms, abort.signal).then(set(({ hits }) => ({ moments: hits.filter((each, index) => each.z >= WEAK_Z || index < LEAST_MOMENTS) })), fail);
+        api.search({ ...request, where, limit: MOST_MOMENTS, offset: 0 }, terms, abort.signal).then(set(({ hits }) => ({ moments: hits.filter((each, index) => each.z >= WEAK_Z || (each.z > 0 && index < LEAST_MOMENTS)) })), fail);
         return () => abort.abort();
     }, [hit.segment, key]);
     return found;
@@ -179,6 +179,7 @@ const SHOWN_ELSEWHERE = new Set([
 function Details({ file }) {
     const rows = [
         ["Path", file.path],
+        ["Copies", file.copies.join("\n")],
         ["Duration", file.duration_s == null ? null : time(file.duration_s, 1)],
         ["Picture", file.width ? `${file.width} × ${file.height}` : null],
         ["Size", size(file.size_bytes)],
@@ -189,6 +190,7 @@ function Details({ file }) {
         ]),
     ].filter(([, value]) => value != null && value !== "" && value !== 0);
     return html`<section><h3>Details</h3>
+        ${file.gone && html`<p class="notice">The file is not there any more. It leaves the library with the next run of wave-search index.</p>`}
         ${file.status !== "indexed" && html`<p class="notice">${[file.status, file.cause].filter(Boolean).join(": ")}</p>`}
         <dl class="details">${rows.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${String(value)}</dd></div>`)}</dl></section>`;
 }

@@ -1,7 +1,7 @@
 /** What is shown and heard of a file, its controls, and its keys. */
 
 import { html, useEffect, useLayoutEffect, useState } from "../vendor/preact-htm.js";
-import { mediaUrl, subtitlesUrl, thumbUrl } from "./api.js";
+import { clipUrl, mediaUrl, subtitlesUrl, thumbUrl } from "./api.js";
 import { Icon } from "./elements.js";
 import { time } from "./format.js";
 import { Waveform } from "./waveform.js";
@@ -21,8 +21,14 @@ export function Stage({ media, shown, at, peaks, subtitles }) {
         return html`<div class="stage"><img src=${failed ? thumbUrl(hit.segment, 1280) : mediaUrl(hit.segment)} alt=${file.name}
             style=${shape} onError=${() => setFailed(true)} /></div>`;
     }
+    if (file.playable === "clip") {
+        return html`<div class="stage"><video src=${clipUrl(hit.segment, hit.start_s, hit.stop_s)} style=${shape} controls preload="metadata"
+            aria-label=${`The moment in ${file.name}`}></video></div>
+            <p class="notice">Browsers cannot play this format, and the file is too long to be converted: only the moment is shown.</p>`;
+    }
     const cannot = (failed || file.playable === "none") && html`<p class="stage-fault" role="alert">
-        This file cannot be played in the browser. Its path is under Details, for another player.</p>`;
+        This file cannot be played in the browser. Copy its path, and open it in another player.</p>`;
+    if (file.playable === "none") return html`<div class="stage stage-empty">${cannot}</div>`;
     if (file.kind === "audio") {
         return html`<div class="stage stage-sound"><${Waveform} peaks=${peaks} />${cannot}
             <audio ref=${media} src=${mediaUrl(hit.segment)} preload="metadata" onError=${() => setFailed(true)}></audio></div>`;
@@ -52,9 +58,12 @@ function useEvents(media, names) {
     return media.current;
 }
 
-export function Transport({ media, duration, subtitles, canBeFull }) {
-    const element = useEvents(media, ["play", "pause", "ended", "timeupdate", "seeked", "volumechange", "waiting", "playing"]);
+export function Transport({ media, file, subtitles }) {
+    const element = useEvents(media, ["loadedmetadata", "play", "pause", "ended", "timeupdate", "seeked", "volumechange", "waiting", "playing"]);
     const [captions, setCaptions] = useState(false);
+    const canBeFull = file.kind === "video";
+    // Formats that browsers do not know are converted when they are first asked for.
+    const converting = file.playable === "proxy" && !element?.readyState;
     const paused = element?.paused ?? true, muted = element?.muted ?? false;
     const showCaptions = () => {
         element.textTracks[0].mode = captions ? "hidden" : "showing";
@@ -63,8 +72,8 @@ export function Transport({ media, duration, subtitles, canBeFull }) {
     return html`<div class="transport">
         <button type="button" class="tool tool-play" aria-label=${paused ? "Play" : "Pause"} title=${paused ? "Play (space)" : "Pause (space)"}
             onClick=${() => toggle(element)}><${Icon} name=${paused ? "play" : "pause"} filled=${paused} /></button>
-        <span class="transport-time">${time(element?.currentTime ?? 0, 1)} <span class="muted">/ ${time(duration, 1)}</span></span>
-        ${!paused && element.readyState < 3 && html`<span class="muted">Loading …</span>`}
+        <span class="transport-time">${time(element?.currentTime ?? 0, 1)} <span class="muted">/ ${time(file.duration_s, 1)}</span></span>
+        ${(converting || (!paused && element.readyState < 3)) && html`<span class="muted">${converting ? "Converting for the browser …" : "Loading …"}</span>`}
         <span class="transport-end">
             ${subtitles.length > 0 && canBeFull && html`<button type="button" class="tool" aria-pressed=${captions} aria-label="Subtitles on the picture"
                 title="Subtitles on the picture" onClick=${showCaptions}><${Icon} name="text" /></button>`}

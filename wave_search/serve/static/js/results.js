@@ -34,13 +34,12 @@ function useSearch(query, library) {
             });
         }, (fault) => fault.name === "AbortError" || setState((old) => ({ ...old, hits: before, more: false, status: "failed", fault })));
     }, [key]);
-    const asked = query.file == null || state.key !== null;
     useEffect(() => {
         if (query.file == null && state.key !== key) run(0, []);
     }, [key, query.file == null]);
     useEffect(() => () => running.current?.abort(), []);
     const loadMore = () => state.status === "ready" && state.more && state.key === key && run(state.hits.length, state.hits);
-    return { ...state, asked, fresh: state.key === key, loadMore, retry: () => run(0, []) };
+    return { ...state, wanted: key, fresh: state.key === key, loadMore, retry: () => run(0, []) };
 }
 
 export function Results({ query, library, navigate, likeSegment, onHits, box }) {
@@ -72,12 +71,11 @@ export function Results({ query, library, navigate, likeSegment, onHits, box }) 
     // Back from a file, the page is where it was, with the focus on the card.
     useLayoutEffect(() => {
         if (query.file != null) {
-            opened.current = { top: scrollY, index: current };
+            opened.current = { top: scrollY, index: current, key: found.wanted };
             stop();
-        } else if (opened.current) {
+        } else if (opened.current?.key === found.wanted) {
             scrollTo(0, opened.current.top);
             link(opened.current.index)?.focus({ preventScroll: true });
-            opened.current = null;
         }
     }, [query.file == null]);
 

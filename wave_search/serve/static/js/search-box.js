@@ -19,6 +19,7 @@ export function SearchBox({ query, navigate, addFiles, input }) {
     const submit = (event) => {
         event.preventDefault();
         navigate({ text: draft.trim(), file: null, at: null });
+        scrollTo(0, 0);
     };
     const setTerm = (index, term) => navigate({ terms: query.terms.map((old, at) => (at === index ? term : old)) });
     const remove = (index) => {
