@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import DEMO_MEDIA
+from tests.media_samples import ENCODINGS, moving_picture, write_frames
 
 FILES = (
     "scenes/dog.mp4",
@@ -42,6 +43,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(DEMO_MEDIA / name, target)
     (folder / "media" / "scenes" / "dog.srt").write_text(SUBTITLES)
+    write_frames(folder / "media" / "old.avi", moving_picture(30), ENCODINGS["mpeg4.avi"])
     make_index(folder / "media", folder / "index")
     with served(folder / "index", folder / "cache") as at:
         yield at

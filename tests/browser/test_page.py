@@ -84,7 +84,7 @@ def open_dog(opening: Opening, **options: Any) -> Page:
 def test_words_and_enter_find_and_back_leads_back(opening: Opening) -> None:
     page = opening()
     expect(page.get_by_role("heading", name="The library")).to_be_visible()
-    expect(cards(page)).to_have_count(9)  # files
+    expect(cards(page)).to_have_count(10)  # files
     search(page, "a dog barking")
     page.get_by_role("radio", name="Heard").check()
     expect(cards(page).first).to_have_text(re.compile("^dog"))
@@ -197,7 +197,7 @@ def test_the_grid_fills_while_one_scrolls(opening: Opening) -> None:
 
 def test_the_keyboard_alone_is_enough(opening: Opening) -> None:
     page = opening()
-    expect(cards(page)).to_have_count(9)
+    expect(cards(page)).to_have_count(10)
     page.keyboard.press("/")
     page.keyboard.type("rain")
     page.keyboard.press("Enter")
@@ -244,6 +244,15 @@ def test_the_timeline_shows_the_score_and_seeks(opening: Opening) -> None:
     page.wait_for_function("() => document.querySelector('.stage video').currentTime > 0.2")
     page.get_by_role("button", name="Pause").click()
     expect(film(page)).to_have_js_property("paused", True)
+
+
+def test_a_film_that_browsers_do_not_know_is_converted_and_played(opening: Opening) -> None:
+    page = opening("?where=name+%3D+'old.avi'")
+    cards(page).first.click()
+    expect(film(page)).to_have_js_property("readyState", 4)
+    page.keyboard.press("Space")
+    page.wait_for_function("() => document.querySelector('.stage video').currentTime > 0.2")
+    assert film(page).evaluate("element => element.duration") == pytest.approx(1.2, abs=0.1)
 
 
 def test_a_file_has_neighbours_that_sound_and_look_alike(opening: Opening) -> None:

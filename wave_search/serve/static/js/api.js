@@ -10,10 +10,18 @@ export class Fault extends Error {
     }
 }
 
-async function call(path, options = {}) {
+const BUSY = 429;
+const PATIENCE = 5;
+
+async function call(path, options = {}, patience = PATIENCE) {
     let response;
     try {
         response = await fetch(`/api${path}`, options);
+        if (response.status === BUSY && patience) {
+            await new Promise((resolve) => setTimeout(resolve, 1000 * (response.headers.get("Retry-After") ?? 1)));
+            options.signal?.throwIfAborted();
+            return call(path, options, patience - 1);
+        }
     } catch (error) {
         if (error.name === "AbortError") throw error;
         throw new Fault("The server does not answer.", "Start it again with: wave-search serve");

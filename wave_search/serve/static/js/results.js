@@ -113,7 +113,7 @@ export function Results({ query, library, navigate, likeSegment, onHits, box }) 
         ${(found.warnings ?? []).map((warning) => html`<p class="notice">${warning}</p>`)}
         ${status === "failed" && html`<${Problem} fault=${fault} retry=${found.retry} />`}
         ${status === "ready" && fresh && !hits.length && html`<${Nothing} query=${query} searched=${searched} navigate=${navigate} library=${library} />`}
-        ${status !== "failed" && html`<ul ref=${grid} class=${`grid${fresh || !hits.length ? "" : " grid-old"}`} onKeyDown=${onKey}>
+        ${status !== "failed" && html`<ul ref=${grid} role="list" class=${`grid${fresh || !hits.length ? "" : " grid-old"}`} onKeyDown=${onKey}>
             ${hits.map((hit, index) => html`<${Card} key=${hit.segment} hit=${hit} current=${index === current} query=${query} root=${root}
                 playing=${playing?.segment === hit.segment ? playing : null} audible=${audible} onPlay=${() => play(hit)}
                 onPreview=${(on) => preview(hit, on)} onFocus=${() => setCurrent(index)} onStop=${stop}

@@ -1,6 +1,6 @@
 /** The score along a file in bands, its moments, the position, and the range of a clip. All of it can be sought in. */
 
-import { html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
+import { html, useEffect, useMemo, useRef, useState } from "../vendor/preact-htm.js";
 import { share, spokenTime, time, verdict } from "./format.js";
 import { Waveform } from "./waveform.js";
 
@@ -11,9 +11,13 @@ const CLEAR_Z = 5;
 export function Timeline({ media, duration, found, hit, at, seek, moments, peaks, clip, setClip, minZ }) {
     const tracks = useRef(null), head = useRef(null);
     const [pointed, setPointed] = useState(null);
-    const bands = Object.keys(BANDS).map((name) => found.bands.find((band) => band.modality === name && band.points.length)).filter(Boolean);
+    const bands = useMemo(() => Object.keys(BANDS).map((name) => found.bands.find((each) => each.modality === name && each.points.length))
+        .filter(Boolean), [found.bands]);
     const percent = (seconds) => `${(Math.max(0, Math.min(duration, seconds)) / duration) * 100}%`;
     const span = (start, stop) => ({ left: percent(start), width: `${((Math.min(stop, duration) - start) / duration) * 100}%` });
+    // Not drawn again with each move of the pointer: a long film has thousands of bars.
+    const drawn = useMemo(() => bands.map((band) => html`<${Band} key=${band.modality} band=${band} span=${span} line=${minZ ?? CLEAR_Z} />`),
+        [bands, minZ, duration]);
     const secondsAt = (event) => {
         const box = tracks.current.getBoundingClientRect();
         return Math.max(0, Math.min(1, (event.clientX - box.left) / box.width)) * duration;
@@ -69,7 +73,7 @@ export function Timeline({ media, duration, found, hit, at, seek, moments, peaks
         <div ref=${tracks} class="tracks" role="slider" tabindex="0" aria-label="Position" aria-valuemin="0" aria-valuemax=${duration.toFixed(1)}
             onKeyDown=${onKey} onPointerDown=${scrub} onPointerMove=${scrub} onPointerLeave=${() => setPointed(null)}>
             <span class="tracks-hit" style=${span(hit.start_s ?? 0, hit.stop_s ?? duration)}></span>
-            ${bands.map((band) => html`<${Band} key=${band.modality} band=${band} span=${span} line=${minZ ?? CLEAR_Z} />`)}
+            ${drawn}
             ${peaks && html`<div class="lane lane-low"><${Waveform} peaks=${peaks} /></div>`}
             ${!bands.length && !peaks && html`<div class="lane lane-low"></div>`}
             <div class="lane-moments">${moments.map((moment) => html`<span key=${moment.segment} data-modality=${moment.modality}
