@@ -248,6 +248,10 @@ def test_the_timeline_shows_the_score_and_seeks(opening: Opening) -> None:
 
 def test_a_film_that_browsers_do_not_know_is_converted_and_played(opening: Opening) -> None:
     page = opening("?where=name+%3D+'old.avi'")
+    cards(page).first.hover()
+    with page.expect_response("**/clip?*") as moment:  # when asked for: to rest on it converts nothing
+        page.get_by_role("button", name="Play old.avi").click()
+    assert moment.value.ok
     cards(page).first.click()
     expect(film(page)).to_have_js_property("readyState", 4)
     page.keyboard.press("Space")

@@ -4,7 +4,7 @@ import { html, useCallback, useEffect, useRef, useState } from "../vendor/preact
 import { thumbUrl } from "./api.js";
 import { Icon, plain } from "./elements.js";
 import { KINDS, WHY, range, share, verdict } from "./format.js";
-import { Moment } from "./moment.js";
+import { Moment, isNative } from "./moment.js";
 import { writeAddress } from "./query.js";
 import { Waveform, usePeaks } from "./waveform.js";
 
@@ -31,7 +31,7 @@ export function Card({ hit, query, root, current, playing, audible, onPlay, onPr
     const timer = useRef(null);
     const canPlay = hit.kind === "video" || hit.kind === "audio";
     // Sound is not played unasked, and pictures do not move for those who prefer that.
-    const previews = canPlay && !still() && (hit.kind === "video" || audible);
+    const previews = canPlay && isNative(hit) && !still() && (hit.kind === "video" || audible);
     useEffect(() => () => clearTimeout(timer.current), []);
     const rest = (on) => {
         clearTimeout(timer.current);

@@ -1,11 +1,12 @@
 /** What narrows a search: the target, how clear a match has to be, filters, and the advanced options. */
 
-import { html, useState } from "../vendor/preact-htm.js";
+import { html, useRef, useState } from "../vendor/preact-htm.js";
 import { announce } from "./announcer.js";
 import { Icon } from "./elements.js";
 import { KINDS, TARGETS, verdict } from "./format.js";
 import { filterCount, rootOf, unfiltered, whereOf } from "./query.js";
 
+const SETTLED_MS = 150;
 const ADVANCED = ["instruction", "rerank", "perFile", "dedupe"];
 
 export function Controls({ query, library, navigate }) {
@@ -42,13 +43,21 @@ function Opener({ name, icon, label, count, open, toggle }) {
 /** The least z, in words. */
 function Clarity({ minZ, change }) {
     const [dragged, setDragged] = useState(null);
+    const timer = useRef(null);
+    // A key that is held down is one search, not thirty.
+    const settle = (chosen) => {
+        clearTimeout(timer.current);
+        timer.current = setTimeout(() => {
+            setDragged(null);
+            change({ minZ: chosen || null });
+        }, SETTLED_MS);
+    };
     const value = dragged ?? minZ ?? 0;
     const rest = value === 0 ? ", even if weak" : value < 6 ? " or better" : "";
     const words = value > 0 ? verdict(value) : "the nearest";
     return html`<label class="clarity"><span class="clarity-label">Matches</span>
         <input type="range" min="0" max="8" step="0.5" value=${value} aria-valuetext=${`${words}${rest}${value > 0 ? `, z at least ${value}` : ""}`}
-            onInput=${(event) => setDragged(Number(event.target.value))}
-            onChange=${(event) => { setDragged(null); change({ minZ: Number(event.target.value) || null }); }} />
+            onInput=${(event) => { setDragged(Number(event.target.value)); settle(Number(event.target.value)); }} />
         <span class="clarity-words" aria-hidden="true">${words}<span class="clarity-rest">${rest}</span>${value > 0 && html`<small> z ≥ ${value}</small>`}</span></label>`;
 }
 
