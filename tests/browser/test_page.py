@@ -388,6 +388,9 @@ VIEWS = {
 def test_axe_finds_nothing(opening: Opening, axe: str, scheme: str) -> None:
     page = opening(color_scheme=scheme, reduced_motion="reduce")
     page.evaluate(axe)
+    options: dict[str, Any] = {"resultTypes": ["violations"]}
+    if scheme == "dark":  # which differs in nothing else
+        options["runOnly"] = ["color-contrast"]
     found = {}
     for view, path in VIEWS.items():
         page.evaluate(
@@ -409,7 +412,7 @@ def test_axe_finds_nothing(opening: Opening, axe: str, scheme: str) -> None:
         if view == "film":
             page.get_by_role("button", name="Trim and save").click()
             expect(page.locator(".bar").first).to_be_visible()
-        result = json.loads(page.evaluate("axe.run({ resultTypes: ['violations'] }).then(JSON.stringify)"))
+        result = json.loads(page.evaluate("options => axe.run(options).then(JSON.stringify)", options))
         found[view] = [(each["id"], [node["html"] for node in each["nodes"]]) for each in result["violations"]]
         if view == "help":
             page.keyboard.press("Escape")

@@ -66,7 +66,9 @@ let running = 0;
 
 export function peaks(segment, count, { whole = false, signal } = {}) {
     return new Promise((resolve, reject) => {
-        waiting.push({ path: `/segments/${segment}/peaks?count=${count}${whole ? "&whole=true" : ""}`, signal, resolve, reject });
+        const entry = { path: `/segments/${segment}/peaks?count=${count}${whole ? "&whole=true" : ""}`, signal, resolve, reject };
+        if (whole) waiting.unshift(entry); // of the file that is looked at, before those of the results behind it
+        else waiting.push(entry);
         next();
     });
 }

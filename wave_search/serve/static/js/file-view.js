@@ -84,7 +84,7 @@ function Body({ shown, query, library, navigate, likeSegment }) {
             </div>
             <aside class="file-side" aria-label="About the file">
                 ${moments.length > 0 && html`<${Moments} moments=${found.moments} seek=${seek} plays=${plays} />`}
-                ${file.kind === "text" && html`<${Texts} shown=${shown} />`}
+                ${file.kind === "text" && shown.moments.length > 1 && html`<${Texts} shown=${shown} />`}
                 ${subtitles.length > 0 && html`<${Subtitles} subtitles=${subtitles} media=${media} seek=${seek} />`}
                 <${Details} file=${file} />
             </aside>
