@@ -149,6 +149,7 @@ def create(
     segmentation, track = str(Segmentation.parse(segment)), parse_audio_track(audio_track)
     chosen = None if modalities is None else {parse_modality(name) for name in _names(modalities)}
     _check_environment(workers, decoder_memory_bytes)  # nothing is created where nothing can be indexed
+    store.check_new(Path(path))  # the model may take minutes
     session = ModelSession(model, load or LoadOptions(), decoder_memory_bytes=decoder_memory_bytes)
     spec = session.model().spec
     held = tuple(modality for modality in spec.modalities if chosen is None or modality in chosen)

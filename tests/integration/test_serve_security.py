@@ -8,6 +8,8 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import wave_search as ws
 from tests.media_factory import write_sound
@@ -15,6 +17,7 @@ from tests.serving import ADDRESS, find, served
 from wave_search.errors import UsageError
 from wave_search.media import DecoderPool
 from wave_search.serve.options import Limits, ServeOptions
+from wave_search.serve.schemas import SearchQuery, Term
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,7 +51,17 @@ def test_the_server_is_known_by_the_names_of_this_machine(site: TestClient, host
 
 @pytest.mark.parametrize(
     "host",
-    ["evil.example", "evil.example:8765", "127.0.0.1.evil.example", "localhost@evil.example", "192.168.1.2:8765", ""],
+    [
+        "evil.example",
+        "evil.example:8765",
+        "127.0.0.1.evil.example",
+        "localhost@evil.example",
+        "192.168.1.2:8765",
+        "",
+        "[::1",
+        "localhost:x",
+        "a b",
+    ],
 )
 def test_another_name_that_leads_here_is_refused(site: TestClient, host: str) -> None:
     for path in ("/api/health", "/", "/api/segments/1/media"):
@@ -58,7 +71,7 @@ def test_another_name_that_leads_here_is_refused(site: TestClient, host: str) ->
 
 
 def test_a_page_of_another_site_cannot_search(site: TestClient) -> None:
-    for origin in ("http://evil.example", "null", "http://127.0.0.1:9999", "http://localhost:8765"):
+    for origin in ("http://evil.example", "null", "", "http://[", "http://127.0.0.1:9999", "http://localhost:8765"):
         assert site.post("/api/search", json=SEARCH, headers={"origin": origin}).status_code == 403, origin
     assert site.post("/api/search", json=SEARCH, headers={"origin": ADDRESS}).status_code == 200
     for fetched_by in ("cross-site", "same-site", "nonsense"):
@@ -138,6 +151,8 @@ def test_a_server_for_other_machines_has_a_token() -> None:
     for host in ("0.0.0.0", "192.168.1.2", "::", "wave.example"):  # noqa: S104
         with pytest.raises(UsageError, match="needs a token"):
             ServeOptions(host=host)
+    with pytest.raises(UsageError, match="under the name"):
+        ServeOptions(names=("wave.example",))
     for token in ("short", "spaces are not allowed here", "x" * 201, "semi;colon-semi;colon"):
         with pytest.raises(UsageError, match="a token has at least 16"):
             ServeOptions(token=token)
@@ -180,12 +195,42 @@ def test_no_file_outside_of_the_page_is_sent(site: TestClient, path: str) -> Non
     assert "create_app" not in response.text
 
 
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*Term.model_fields]), inner),
+    max_leaves=6,
+)
+TERMS = st.lists(
+    st.fixed_dictionaries(
+        {}, optional={"segment": st.integers(0, 30), "weight": st.floats(0, 9), "avoid": st.booleans()}
+    )
+    | JSON,
+    max_size=3,
+)
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    fields=st.dictionaries(st.sampled_from([*SearchQuery.model_fields]), JSON, max_size=2),
+    terms=TERMS,
+    path=st.sampled_from(["/api/search", "/api/segments/1/scores"]),
+)
+def test_any_request_is_answered(site: TestClient, fields: dict[str, object], terms: list[object], path: str) -> None:
+    response = site.post(path, json={"terms": terms, **fields})
+    assert response.status_code in (200, 400, 404, 422), response.text
+    if response.status_code != 200:
+        error = response.json()["error"]
+        assert error["message"]
+        assert error["remedy"]
+
+
 def test_an_error_shows_nothing_of_the_inside(site: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("secret detail")
 
     monkeypatch.setattr("wave_search.serve.library.Library.describe", fail)
     response = site.get("/api/library")
+    assert response.headers["x-content-type-options"] == "nosniff"
     assert (response.status_code, "secret detail" in response.text, "Traceback" in response.text) == (500, False, False)
     assert response.json()["error"]["message"] == "unexpected RuntimeError"
 

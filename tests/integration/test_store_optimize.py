@@ -124,7 +124,7 @@ def test_readers_keep_what_they_opened_for_the_grace_period(index: Path) -> None
 
 def test_many_commits_leave_few_fragments(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer_module, "_MANY_FRAGMENTS", 4)
-    old, added = open_snapshot(index), {f"/media/new/{i}.mp4".encode(): 100 + i for i in range(12)}
+    old, added = open_snapshot(index), {f"/media/new/{i}.mp4".encode(): 100 + i for i in range(8)}
     with Writer(index) as writer:
         most = 0
         for path, content in added.items():

@@ -94,7 +94,7 @@ def _unknown(path: Path, file: BinaryIO) -> UnsupportedMediaError | BrokenMediaE
     if path.suffix.lower() in PLAYLIST_SUFFIXES or is_playlist(head):
         return UnsupportedMediaError(path, "a playlist, not media", "Index the files that it lists.")
     if is_text(head):
-        return UnsupportedMediaError(path, "text, but not named as text", "Give it the suffix .txt or .md to index it.")
+        return UnsupportedMediaError(path, "text, but not named as text", "Rename it to .txt or .md to index it.")
     if start == 0 and head.startswith(TAG_STARTS):
         return BrokenMediaError(path, "contains a tag and nothing else", REPLACE)
     return BrokenMediaError(path, "not in any known media format (by its first bytes)", CONVERT)
@@ -107,7 +107,7 @@ def _probe_text(path: Path, file: BinaryIO, size_bytes: int) -> MediaInfo:
         return MediaInfo("text", container, size_bytes, "")
     stop_s = max((cue.stop_s for cue in subtitles.parse_cues(content, container)), default=None)
     if stop_s is None:
-        raise BrokenMediaError(path, "contains no subtitles", "Give it the suffix .txt if it is ordinary text.")
+        raise BrokenMediaError(path, "contains no subtitles", "Rename it to .txt if it is ordinary text.")
     return MediaInfo("text", container, size_bytes, "", duration_s=stop_s)
 
 

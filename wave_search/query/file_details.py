@@ -13,11 +13,13 @@ from wave_search.errors import UsageError
 from wave_search.files import as_path, is_gone
 from wave_search.query.request import check_where
 from wave_search.store import OF_FILES, column_values, content_of, status_of
-from wave_search.types import Modality
+from wave_search.types import Modality, PartitionKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from wave_search.store import ContentRow, FileRow, SegmentRow, Snapshot
     from wave_search.types import FileKind, FileStatus, Value
@@ -173,15 +175,22 @@ def browse(
     files = snapshot.files()
     chosen = None if where is None else snapshot.sql_filter().select_files(where, where_timeout_s)
     positions = files.by_path(chosen)
-    positions = positions[files.content_ids[positions] >= 0][offset : offset + limit]
+    positions = positions[np.isin(files.content_ids[positions], _with_segments(snapshot))][offset : offset + limit]
     entries: list[FileEntry] = []
     for begin in range(0, len(positions), _BATCH_ROWS):
         rows = files.at(positions[begin : begin + _BATCH_ROWS])
         contents = snapshot.contents([row.content_id for row in rows if row.content_id is not None])
         values = column_values(rows, contents, metadata, columns)
         for row, own in zip(rows, values, strict=True):
-            entries += _entry(snapshot, row, contents, dict(zip(columns, own, strict=True)))
+            entries.append(_entry(snapshot, row, contents, dict(zip(columns, own, strict=True))))
     return entries
+
+
+def _with_segments(snapshot: Snapshot) -> NDArray[np.int64]:
+    """Return the ids of contents that have a segment: all that a file has may be of modalities that are not indexed."""
+    settings = snapshot.manifest.settings
+    found = [snapshot.partition(PartitionKey(modality)).content_ids for modality in settings.modalities]
+    return np.unique(np.concatenate([np.empty(0, np.int64), *found]))
 
 
 def count_files(snapshot: Snapshot) -> Mapping[tuple[Path, FileKind], int]:
@@ -197,12 +206,13 @@ def count_files(snapshot: Snapshot) -> Mapping[tuple[Path, FileKind], int]:
 
 def _entry(
     snapshot: Snapshot, row: FileRow, contents: Mapping[int, ContentRow], columns: Mapping[str, Value | None]
-) -> Iterator[FileEntry]:
+) -> FileEntry:
     content = content_of(row, contents)
-    segments = [] if row.content_id is None else list(_own(snapshot.segments_of(row.content_id)))
-    if content is not None and segments:  # all of a file may be in an unwanted modality
-        first = min(segments, key=lambda one: (_REPRESENTATIVE.index(one.modality), _by_time(one)))
-        yield FileEntry(as_path(row.path), content.kind, content.duration_s, first, columns)
+    assert content is not None  # noqa: S101 - the row has segments
+    assert row.content_id is not None  # noqa: S101
+    segments = _own(snapshot.segments_of(row.content_id))
+    first = min(segments, key=lambda one: (_REPRESENTATIVE.index(one.modality), _by_time(one)))
+    return FileEntry(as_path(row.path), content.kind, content.duration_s, first, columns)
 
 
 def segment_details(row: SegmentRow) -> SegmentDetails:

@@ -42,7 +42,7 @@ Times are in seconds from the beginning of a file. Media are named by the id of 
 """
 
 
-def create_app(service: Service, options: ServeOptions, port: int) -> FastAPI:
+def create_app(service: Service, options: ServeOptions, port: int) -> Guard:
     """Return the application that serves an index.
 
     Args:
@@ -65,8 +65,7 @@ def create_app(service: Service, options: ServeOptions, port: int) -> FastAPI:
     app.mount("/", StaticFiles(directory=STATIC, html=True), name="page")
     for kind in (WaveSearchError, BodyTooLargeError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, _explained)
-    app.add_middleware(Guard, options=options, port=port)
-    return app
+    return Guard(app, options, port)  # outside of everything, so that errors have its headers, too
 
 
 def _described(app: FastAPI) -> dict[str, Any]:

@@ -57,10 +57,11 @@ class ServeOptions:
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
-        if not self.is_local and self.token is None:
+        if self.token is None and (self.names or not self.is_local):
+            by = f"under the name {self.names[0]}" if self.names else f"on {self.host}"
             raise UsageError(
-                f"a server on {self.host} can be reached from other machines, and needs a token",
-                "Add --token auto, or listen on 127.0.0.1.",
+                f"a server {by} can be reached from other machines, and needs a token",
+                "Add --token auto, or listen on 127.0.0.1 only.",
             )
         if self.token is not None and not _TOKEN.fullmatch(self.token):
             raise UsageError(

@@ -90,7 +90,7 @@ async def search(request: Request) -> SearchAnswer:
     limit = asked.query.limit
     return SearchAnswer(
         hits=found.hits[:limit],
-        more=len(found.hits) > limit and asked.query.offset + limit < MAX_DEPTH,
+        more=len(found.hits) > limit and asked.query.offset + limit <= MAX_DEPTH - MAX_PAGE,
         took_s=round(time.perf_counter() - began_s, 4),
         index_version=found.index_version,
         warnings=found.warnings,

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 import secrets
 import socket
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import HTMLResponse, Response
@@ -40,6 +41,8 @@ _HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=(self)",
 }
+_HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[\w.-]+)(?::\d{1,5})?")
+"""Of the Host header: a name or an address, and a port."""
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
 _OWN_SITES = frozenset({"same-origin", "none"})
 """Values of Sec-Fetch-Site of requests that no other page has made; "none" is what a user typed."""
@@ -64,12 +67,10 @@ class Guard:
     def __init__(self, app: ASGIApp, options: ServeOptions, port: int) -> None:
         self._app, self._options = app, options
         self._cookie = f"wave-search-{port}"  # cookies are shared by all ports of a host
-        own = {options.host.casefold(), *(name.casefold() for name in options.names)}
-        if options.is_local:
-            own |= {*LOCAL_NAMES}
-        else:
-            own |= {socket.gethostname().casefold(), socket.getfqdn().casefold(), *LOCAL_NAMES}
-        self._names = own
+        own = {options.host, *LOCAL_NAMES, *options.names}
+        if not options.is_local:
+            own |= {socket.gethostname(), socket.getfqdn()}
+        self._names = {name.casefold().strip("[]") for name in own}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
@@ -105,16 +106,16 @@ class Guard:
         if site is not None and site not in _OWN_SITES and not _is_opened_page(method, path, headers):
             return refused(403, "the request comes from a page of another site", "Open the page of this server.")
         origins = headers.getlist("origin")
-        if method not in _SAFE_METHODS and any(urlsplit(origin).netloc != hosts[0] for origin in origins):
+        if method not in _SAFE_METHODS and any(origin.partition("://")[2] != hosts[0] for origin in origins):
             return refused(403, "the request comes from a page of another site", "Open the page of this server.")
         return None
 
     def _is_own(self, host: str) -> bool:
-        name = urlsplit(f"//{host}").hostname
-        if name is None or set("/@?#\\") & set(host):
+        match = _HOST.fullmatch(host.casefold())
+        if match is None:
             return False
-        bracketed = f"[{name}]" if ":" in name else name
-        if name.rstrip(".") in self._names or bracketed in self._names:
+        name = match["name"].rstrip(".").strip("[]")
+        if name in self._names:
             return True
         # An address names no site of anybody, and where a token is needed nobody is let in by the name alone.
         return self._options.token is not None and _is_address(name)

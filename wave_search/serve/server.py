@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from wave_search.serve.options import ServeOptions
 
 _BACKLOG = 128
+_MAX_CONNECTIONS = 500
 _GRACE_S = 2
 """Seconds that running requests have when the server ends."""
 
@@ -41,6 +42,7 @@ def serve(index: Index, options: ServeOptions, started: Callable[[str], None], w
             lifespan="off",
             ws="none",
             proxy_headers=False,
+            limit_concurrency=_MAX_CONNECTIONS,
             timeout_graceful_shutdown=_GRACE_S,
         )
         try:

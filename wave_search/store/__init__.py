@@ -14,7 +14,7 @@ reader opens a `Snapshot` of one version and keeps it, whatever a writer does in
 """
 
 from wave_search.store.cleanup import KEEP_VERSIONS_FOR_S
-from wave_search.store.create import create
+from wave_search.store.create import check_new, create
 from wave_search.store.embedding_cache import NAME as CACHE_NAME
 from wave_search.store.embedding_cache import CacheKey, EmbeddingCache, cannot_keep, vector_space
 from wave_search.store.file_columns import (
@@ -85,6 +85,7 @@ __all__ = [
     "Tuning",
     "Writer",
     "cannot_keep",
+    "check_new",
     "check_shard",
     "column_values",
     "content_of",

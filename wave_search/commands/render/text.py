@@ -32,7 +32,10 @@ def printable(text: str | Path) -> str:
 
     Bytes of a file name that are not UTF-8 appear as ``\xff``.
     """
-    return "".join(_escaped(char) if unicodedata.category(char) in _ESCAPED_CATEGORIES else char for char in str(text))
+    text = str(text)
+    if text.isprintable():
+        return text
+    return "".join(_escaped(char) if unicodedata.category(char) in _ESCAPED_CATEGORIES else char for char in text)
 
 
 def _escaped(char: str) -> str:
