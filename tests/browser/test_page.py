@@ -76,7 +76,7 @@ def open_dog(opening: Opening, **options: Any) -> Page:
     """The view of the film of a dog, as found by a search."""
     page = opening("?q=a+dog+barking&kind=video", **options)
     cards(page).first.click()
-    expect(page.get_by_role("heading", name="dog.mp4")).to_be_focused()
+    expect(page.get_by_role("heading", name="dog.mp4", level=2)).to_be_focused()
     expect(film(page)).to_have_js_property("readyState", 4)
     return page
 
@@ -94,6 +94,13 @@ def test_words_and_enter_find_and_back_leads_back(opening: Opening) -> None:
     page.go_back()
     expect(page.get_by_role("heading", name="The library")).to_be_visible()
     expect(page.get_by_role("textbox", name="Search for")).to_have_value("")
+
+
+def test_without_words_the_files_of_a_kind_are_listed(opening: Opening) -> None:
+    page = opening()
+    expect(cards(page)).to_have_count(10)
+    page.get_by_role("radio", name="Pictures").check()
+    expect(cards(page)).to_have_text(["moon.jpg"])
 
 
 def test_the_address_holds_the_whole_search(opening: Opening) -> None:
@@ -211,7 +218,7 @@ def test_the_keyboard_alone_is_enough(opening: Opening) -> None:
     page.keyboard.press("Shift+Tab")
     name = cards(page).nth(1).inner_text()
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name=name)).to_be_focused()
+    expect(page.get_by_role("heading", name=name, level=2)).to_be_focused()
     page.keyboard.press("Escape")
     expect(cards(page).nth(1)).to_be_focused()
     page.keyboard.press("?")
@@ -259,11 +266,24 @@ def test_a_film_that_browsers_do_not_know_is_converted_and_played(opening: Openi
     assert film(page).evaluate("element => element.duration") == pytest.approx(1.2, abs=0.1)
 
 
+def test_a_sound_is_drawn_and_its_path_is_copied_with_the_range(opening: Opening) -> None:
+    page = opening("?q=rain&kind=audio", permissions=["clipboard-read", "clipboard-write"])
+    cards(page).first.click()
+    expect(page.locator(".stage .waveform path")).to_be_attached()
+    page.keyboard.press("Space")
+    expect(page.locator(".stage audio")).to_have_js_property("paused", False)
+    page.get_by_role("button", name="Copy with range").click()
+    expect(page.locator(".toast")).to_contain_text("copied")
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert re.fullmatch(r"/.*/sounds/rain-81731\.flac@\d+(\.\d+)?-\d+(\.\d+)?", copied)
+
+
 def test_a_file_has_neighbours_that_sound_and_look_alike(opening: Opening) -> None:
     page = open_dog(opening)
     row = page.get_by_role("region", name="Sounds like this")
     row.scroll_into_view_if_needed()
     expect(row.locator(".card-link").first).to_have_text(re.compile("^dog-163459"))
+    assert "dog.mp4" not in row.locator(".card-link").all_text_contents()
     row.get_by_role("button", name="Show all").click()
     expect(page.get_by_role("button", name="like dog.mp4 (its sound)")).to_be_visible()
     expect(cards(page).first).to_have_text(re.compile("^dog-163459"))

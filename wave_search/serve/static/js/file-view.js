@@ -9,7 +9,7 @@ import { Icon, Problem } from "./elements.js";
 import { WHY, range, size, time } from "./format.js";
 import { Neighbours } from "./neighbours.js";
 import { Stage, Transport, useKeys } from "./player.js";
-import { requestOf, termsOf } from "./query.js";
+import { quoted, requestOf, termsOf } from "./query.js";
 import { Timeline } from "./timeline.js";
 import { usePeaks } from "./waveform.js";
 
@@ -104,8 +104,7 @@ function useScores(hit, file, query, library) {
         const set = (part) => (value) => setFound((old) => ({ ...old, ...part(value) }));
         const fail = (fault) => abort.signal.aborted || setFound((old) => ({ ...old, fault }));
         api.scores(hit.segment, { ...request, where: null }, terms, abort.signal).then(set(({ bands }) => ({ bands })), fail);
-        const where = `path = '${file.path.replaceAll("'", "''")}'`;
-        api.search({ ...request, where, limit: MOST_MOMENTS, offset: 0 }, terms, abort.signal).then(set(({ hits }) => ({ moments: hits.filter((each, index) => each.z >= WEAK_Z || (each.z > 0 && index < LEAST_MOMENTS)) })), fail);
+        api.search({ ...request, where: `path = ${quoted(file.path)}`, limit: MOST_MOMENTS, offset: 0 }, terms, abort.signal).then(set(({ hits }) => ({ moments: hits.filter((each, index) => each.z >= WEAK_Z || (each.z > 0 && index < LEAST_MOMENTS)) })), fail);
         return () => abort.abort();
     }, [hit.segment, key]);
     return found;

@@ -3,7 +3,7 @@
 import { html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
 import * as api from "./api.js";
 import { Card, usePlaying } from "./card.js";
-import { EMPTY, newTerm, requestOf, rootOf } from "./query.js";
+import { EMPTY, newTerm, quoted, requestOf, rootOf } from "./query.js";
 
 const ROW = 8;
 /** Title, the modality that is compared, and what is looked for. */
@@ -31,7 +31,7 @@ function Row({ title, modality, target, hit, root, navigate, likeSegment }) {
         const observer = new IntersectionObserver((entries) => {
             if (!entries.some((entry) => entry.isIntersecting)) return;
             observer.disconnect();
-            const request = { ...requestOf(query, { folders: [], columns: [] }), limit: ROW, offset: 0 };
+            const request = { ...requestOf(query, { folders: [], columns: [] }), where: `path <> ${quoted(hit.path)}`, limit: ROW, offset: 0 };
             api.search(request, query.terms, abort.signal).then((answer) => setHits(answer.hits), () => abort.signal.aborted || setHits([]));
         }, { rootMargin: "100px" });
         observer.observe(row.current);

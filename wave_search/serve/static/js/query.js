@@ -117,7 +117,8 @@ export function requestOf(query, library) {
         terms,
         target: query.target,
         min_z: terms.length ? query.minZ : null,
-        where: whereOf(query, library) || null,
+        where: [terms.length || query.target === "any" ? "" : `modality = '${query.target}'`, whereOf(query, library)]
+            .filter(Boolean).join(" AND ") || null,
         moments: !query.single,
         per_file: number(query.perFile),
         dedupe: number(query.dedupe),
@@ -175,7 +176,8 @@ function dates(name, after, before) {
     return [after && `${name} >= ${quoted(after)}`, next && `${name} < ${quoted(next)}`].filter(Boolean);
 }
 
-const quoted = (text) => `'${text.replaceAll("'", "''")}'`;
+/** A text as SQL. */
+export const quoted = (text) => `'${text.replaceAll("'", "''")}'`;
 
 function number(text) {
     return text == null || text === "" || !Number.isFinite(Number(text)) ? null : Number(text);
