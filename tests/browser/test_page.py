@@ -401,6 +401,7 @@ VIEWS = {
     "sound": "?q=a+dog+barking&kind=audio",
     "picture": "?q=the+moon&target=image",
     "text": "?q=a+dog+barked&target=text",
+    "subtitles": "?where=name+%3D+'dog.srt'",
 }
 
 
@@ -426,7 +427,7 @@ def test_axe_finds_nothing(opening: Opening, axe: str, scheme: str) -> None:
             page.get_by_role("button", name=view.title()).click()
         if view == "help":
             page.keyboard.press("?")
-        if view in ("film", "sound", "picture", "text"):
+        if view in ("film", "sound", "picture", "text", "subtitles"):
             cards(page).first.click()
             expect(page.locator(".details")).to_be_visible()
         if view == "film":
