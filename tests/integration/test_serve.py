@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def site(finished: Path, counted: CountingEmbedder, tmp_path: Path) -> Iterator[TestClient]:
+def site(settled: Path, counted: CountingEmbedder, tmp_path: Path) -> Iterator[TestClient]:
     """A client of the library, which is not to be changed."""
-    with served(finished / "index", tmp_path / "cache") as client:
+    with served(settled / "index", tmp_path / "cache") as client:
         yield client
 
 
@@ -38,9 +38,9 @@ def search(client: TestClient, *terms: dict[str, Any], **fields: Any) -> dict[st
     return dict(response.json())
 
 
-def test_a_search_finds_what_the_index_finds(site: TestClient, finished: Path) -> None:
+def test_a_search_finds_what_the_index_finds(site: TestClient, settled: Path) -> None:
     found = search(site, {"text": WORDS[0]}, {"text": WORDS[1], "weight": 0.5}, target="audio", limit=3)
-    with ws.open(finished / "index") as index:
+    with ws.open(settled / "index") as index:
         hits = index.search(text=[WORDS[0], ws.Weighted(WORDS[1], 0.5)], target="audio", k=3)
     assert [hit["segment"] for hit in found["hits"]] == [hit.segment_id for hit in hits]
     assert [hit["z"] for hit in found["hits"]] == [round(hit.z, 4) for hit in hits]
@@ -59,9 +59,9 @@ def test_a_search_finds_what_the_index_finds(site: TestClient, finished: Path) -
     assert found["more"] is True
 
 
-def test_a_term_to_avoid_weighs_as_it_does_in_the_library(site: TestClient, finished: Path) -> None:
+def test_a_term_to_avoid_weighs_as_it_does_in_the_library(site: TestClient, settled: Path) -> None:
     found = search(site, {"text": WORDS[0]}, {"text": WORDS[1], "avoid": True}, limit=4)
-    with ws.open(finished / "index") as index:
+    with ws.open(settled / "index") as index:
         hits = index.search(text=[WORDS[0], ws.Not(WORDS[1])], k=4)
     assert [hit["segment"] for hit in found["hits"]] == [hit.segment_id for hit in hits]
 
@@ -92,10 +92,10 @@ def test_a_segment_is_a_query_by_itself_and_by_its_sound(site: TestClient) -> No
 
 
 def test_an_uploaded_file_is_searched_for_and_deleted(
-    site: TestClient, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    site: TestClient, settled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    sound = (finished / "media" / "sounds" / "500.flac").read_bytes()
+    sound = (settled / "media" / "sounds" / "500.flac").read_bytes()
     request = {"terms": [{"upload": "file0", "modality": "audio"}], "target": "audio", "limit": 1}
     response = site.post("/api/search", data={"request": json.dumps(request)}, files={"file0": ("x.flac", sound)})
     assert [hit["name"] for hit in response.json()["hits"]] == ["500.flac"]
@@ -144,9 +144,9 @@ def test_what_is_no_search_is_an_error(site: TestClient, body: bytes) -> None:
     assert site.post("/api/search", content=body).status_code == 422
 
 
-def test_without_terms_files_are_listed_by_path(site: TestClient, finished: Path) -> None:
+def test_without_terms_files_are_listed_by_path(site: TestClient, settled: Path) -> None:
     listed = search(site, limit=100, columns=["container"])
-    paths = sorted(str(path) for path in (finished / "media").rglob("*") if path.is_file())
+    paths = sorted(str(path) for path in (settled / "media").rglob("*") if path.is_file())
     assert [hit["path"] for hit in listed["hits"]] == paths
     assert len(paths) == LIBRARY_FILES
     silent = next(hit for hit in listed["hits"] if hit["name"] == "silent.mp4")
@@ -190,14 +190,14 @@ def test_scores_along_a_file_are_those_of_a_search(site: TestClient) -> None:
     assert site.post("/api/segments/999999/scores", json={"terms": [{"text": "a"}]}).status_code == 404
 
 
-def test_the_library_is_described(site: TestClient, finished: Path) -> None:
+def test_the_library_is_described(site: TestClient, settled: Path) -> None:
     described = site.get("/api/library").json()
     assert described["files"] == {"text": 2, "image": 3, "audio": 3, "video": 2}
     assert described["segments"]["audio"] == 7
     assert described["model"] == {"name": "wave-tiny"}
     folders = {folder["name"]: folder for folder in described["folders"]}
-    sounds = folders[str(finished / "media" / "sounds")]
-    assert (sounds["files"], folders[str(finished / "media")]["files"]) == (3, LIBRARY_FILES)
+    sounds = folders[str(settled / "media" / "sounds")]
+    assert (sounds["files"], folders[str(settled / "media")]["files"]) == (3, LIBRARY_FILES)
     assert len(search(site, where=sounds["where"])["hits"]) == 3
 
 
@@ -219,14 +219,14 @@ def test_a_new_version_is_followed(
         assert client.get("/api/library").json()["files"]["audio"] == 3
 
 
-def test_too_many_searches_at_once_are_refused(finished: Path, counted: CountingEmbedder, tmp_path: Path) -> None:
+def test_too_many_searches_at_once_are_refused(settled: Path, counted: CountingEmbedder, tmp_path: Path) -> None:
     begun, finish = threading.Event(), threading.Event()
 
     def wait(clips: object) -> None:
         begun.set()
         assert finish.wait(60)
 
-    with served(finished / "index", tmp_path / "cache", limits=Limits(searches=1)) as client:
+    with served(settled / "index", tmp_path / "cache", limits=Limits(searches=1)) as client:
         counted.before = wait
         answers: list[int] = []
         body = {"terms": [{"text": "slow"}]}
@@ -242,10 +242,10 @@ def test_too_many_searches_at_once_are_refused(finished: Path, counted: Counting
         assert client.post("/api/search", json=body).status_code == 200
 
 
-def test_a_search_that_takes_too_long_is_given_up(finished: Path, counted: CountingEmbedder, tmp_path: Path) -> None:
+def test_a_search_that_takes_too_long_is_given_up(settled: Path, counted: CountingEmbedder, tmp_path: Path) -> None:
     finish = threading.Event()
     counted.before = lambda clips: finish.wait(60) and None
-    with served(finished / "index", tmp_path / "cache", limits=Limits(query_s=0.05)) as client:
+    with served(settled / "index", tmp_path / "cache", limits=Limits(query_s=0.05)) as client:
         response = client.post("/api/search", json={"terms": [{"text": "slow"}]})
         assert (response.status_code, response.json()["error"]["message"]) == (
             504,

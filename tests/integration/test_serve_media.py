@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
+import threading
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -16,6 +18,8 @@ from tests.media_factory import tone, write_image, write_sound
 from tests.media_samples import ENCODINGS, moving_picture, write_av, write_frames
 from tests.serving import find, served
 from wave_search.errors import CacheError
+from wave_search.media import DecoderPool
+from wave_search.media.clip import WriteClip
 from wave_search.serve.disk_cache import DiskCache
 from wave_search.serve.options import Limits
 
@@ -226,9 +230,34 @@ def test_previews_are_kept_and_outlive_the_server(folder: Path, counted: Countin
         assert media_of(client, "film.mp4", "thumb").content == first.content
 
 
-def test_the_cache_keeps_what_was_used_last(tmp_path: Path) -> None:
-    import os
+def test_what_is_kept_does_not_wait_for_conversions(
+    folder: Path, counted: CountingEmbedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, finish = threading.Event(), threading.Event()
+    preview = DecoderPool.preview
 
+    def slow(pool: DecoderPool, task: Any) -> Any:
+        if isinstance(task, WriteClip):
+            begun.set()
+            assert finish.wait(60)
+        return preview(pool, task)
+
+    with served(folder / "index", tmp_path / "cache", limits=Limits(conversions=1)) as client:
+        kept = media_of(client, "old.avi", "media").content
+        monkeypatch.setattr(DecoderPool, "preview", slow)
+        answers: list[int] = []
+        thread = threading.Thread(target=lambda: answers.append(media_of(client, "copied.mkv", "media").status_code))
+        thread.start()
+        assert begun.wait(60)
+        assert media_of(client, "old.avi", "media").content == kept
+        assert media_of(client, "tone.wav", "media").status_code == 200
+        assert media_of(client, "copied.mkv", "media", 429).headers["retry-after"] == "1"
+        finish.set()
+        thread.join()
+        assert answers == [200]
+
+
+def test_the_cache_keeps_what_was_used_last(tmp_path: Path) -> None:
     cache = DiskCache(tmp_path / "cache", 1000)
     made: list[str] = []
 

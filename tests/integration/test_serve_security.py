@@ -32,15 +32,15 @@ SEARCH = {"terms": [{"text": "a"}]}
 
 
 @pytest.fixture
-def site(finished: Path, counted: CountingEmbedder, tmp_path: Path) -> Iterator[TestClient]:
-    with served(finished / "index", tmp_path / "cache") as client:
+def site(settled: Path, counted: CountingEmbedder, tmp_path: Path) -> Iterator[TestClient]:
+    with served(settled / "index", tmp_path / "cache") as client:
         yield client
 
 
 @pytest.fixture
-def remote(finished: Path, counted: CountingEmbedder, tmp_path: Path) -> Iterator[TestClient]:
+def remote(settled: Path, counted: CountingEmbedder, tmp_path: Path) -> Iterator[TestClient]:
     """A server that other machines reach, behind the name of a proxy."""
-    with served(finished / "index", tmp_path / "cache", host="0.0.0.0", token=TOKEN, names=("wave.example",)) as it:  # noqa: S104
+    with served(settled / "index", tmp_path / "cache", host="0.0.0.0", token=TOKEN, names=("wave.example",)) as it:  # noqa: S104
         yield it
 
 
@@ -100,6 +100,7 @@ def test_no_other_site_is_allowed_to_read(site: TestClient) -> None:
 
 def test_what_is_sent_cannot_be_taken_for_a_script(site: TestClient) -> None:
     page, media = site.get("/"), site.get(f"/api/segments/{find(site, '300.flac')['segment']}/media")
+    assert (page.status_code, media.status_code) == (200, 200), media.text
     for response in (page, media, site.get("/api/health"), site.get("/missing"), site.get("/", headers={"host": "x"})):
         assert response.headers["x-content-type-options"] == "nosniff"
         assert response.headers["cross-origin-resource-policy"] == "same-origin"
@@ -160,9 +161,9 @@ def test_a_server_for_other_machines_has_a_token() -> None:
         assert ServeOptions(host=host).is_local
 
 
-def test_a_request_that_is_too_large_is_refused(finished: Path, counted: CountingEmbedder, tmp_path: Path) -> None:
+def test_a_request_that_is_too_large_is_refused(settled: Path, counted: CountingEmbedder, tmp_path: Path) -> None:
     limits = Limits(upload_bytes=20_000, json_bytes=2_000)
-    with served(finished / "index", tmp_path / "cache", limits=limits) as client:
+    with served(settled / "index", tmp_path / "cache", limits=limits) as client:
         big = json.dumps({"terms": [{"text": "a" * 3_000}]}).encode()
         declared = client.post("/api/search", content=big)
         streamed = client.post("/api/search", content=iter([big[:1_500], big[1_500:]]))

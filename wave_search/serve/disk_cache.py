@@ -47,6 +47,20 @@ class DiskCache:
             raise CacheError(cause, "Set XDG_CACHE_HOME to a folder that can.") from error
         self._trim()
 
+    def get(self, key: str) -> BufferedReader | None:
+        """Return the open file of a key, None if there is none. Raises CacheError."""
+        path = self._folder / key
+        try:
+            file = open_regular(path)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            cause = f"{path}: a preview cannot be read ({error.strerror})"
+            raise CacheError(cause, f"Delete {self._folder}: all of it can be made again.") from error
+        with suppress(OSError):
+            os.utime(file.fileno())  # used now
+        return file
+
     def open(self, key: str, make: Callable[[Path], object]) -> BufferedReader:
         """Open the file of a key, after making it if there is none.
 
@@ -56,32 +70,20 @@ class DiskCache:
 
         Raises:
             CacheError: it cannot be written.
-            Whatever `make` raises.
+            Exception: whatever `make` raises.
         """
         path = self._folder / key
         with self._lock:
             making = self._making.setdefault(key, threading.Lock())
         with making:
             try:
-                file = self._opened(path)
-                if file is None:
-                    file = self._made(path, make)
+                return self.get(key) or self._made(path, make)
             except OSError as error:
                 cause = f"{path}: a preview cannot be written ({error.strerror})"
                 raise CacheError(cause, "Free space on its disk.") from error
             finally:
                 with self._lock:
                     self._making.pop(key, None)
-        return file
-
-    def _opened(self, path: Path) -> BufferedReader | None:
-        try:
-            file = open_regular(path)
-        except FileNotFoundError:
-            return None
-        with suppress(OSError):
-            os.utime(file.fileno())  # used now
-        return file
 
     def _made(self, path: Path, make: Callable[[Path], object]) -> BufferedReader:
         partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}{_PARTIAL}")

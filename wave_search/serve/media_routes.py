@@ -13,7 +13,7 @@ from starlette.responses import FileResponse, Response
 from wave_search.errors import UnsupportedMediaError
 from wave_search.media.source import descriptor_path
 from wave_search.serve.details import cues_of, webvtt
-from wave_search.serve.previews import PEAKS, WIDTHS
+from wave_search.serve.previews import PEAKS, WIDTHS, Media, Wanted, fewer_peaks
 from wave_search.serve.routes import NOT_FOUND, SegmentPath
 from wave_search.serve.schemas import ErrorAnswer, PeaksAnswer
 from wave_search.serve.service import Service, service_of
@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
-    from wave_search.serve.previews import Media
 
-Done = TypeVar("Done")
 Route = TypeVar("Route", bound="Callable[..., Any]")
 _CONVERTED: dict[int | str, dict[str, Any]] = {
     **NOT_FOUND,
@@ -93,13 +91,9 @@ async def thumb(
     request: Request, segment_id: SegmentPath, width: Annotated[int, Query(ge=1, le=WIDTHS[-1])] = 320
 ) -> Response:
     """A picture of a segment: of the image, or of the middle of the range of a video. A sound has none."""
-    media = await run_in_threadpool(_thumbnail, service_of(request), segment_id, width)
-    return sent(request, media)
-
-
-def _thumbnail(service: Service, segment_id: int, width: int) -> Media:
-    segment, file = service.library.segment(segment_id)
-    return service.previews.thumbnail(file, segment, width)
+    service = service_of(request)
+    segment, file = await run_in_threadpool(service.library.segment, segment_id)
+    return sent(request, await _opened(service, service.previews.thumbnail(file, segment, width)))
 
 
 @media_router.get("/segments/{segment_id}/peaks", responses=_CONVERTED)
@@ -117,9 +111,9 @@ async def peaks(
     start_s, stop_s = segment.start_s, segment.stop_s
     if whole or start_s is None or stop_s is None or start_s >= stop_s:
         start_s, stop_s = 0.0, file.duration_s
-    measure = partial(service.previews.peaks, file, start_s, stop_s, count)
-    measured = await _made(service, measure, is_long=service.previews.is_long(file, stop_s - start_s))
-    return PeaksAnswer(peaks=measured, start_s=start_s, stop_s=stop_s)
+    measured = await _opened(service, service.previews.peaks(file, start_s, stop_s))
+    values = await run_in_threadpool(fewer_peaks, measured, count)
+    return PeaksAnswer(peaks=values, start_s=start_s, stop_s=stop_s)
 
 
 @_media_route("/segments/{segment_id}/media", "The file, or a range of it")
@@ -127,8 +121,8 @@ async def media(request: Request, segment_id: SegmentPath) -> Response:
     """The whole file if browsers play it, otherwise a conversion of it, which the first request waits for."""
     service = service_of(request)
     _, file = await run_in_threadpool(service.library.segment, segment_id)
-    is_long = await run_in_threadpool(service.previews.is_long, file)
-    return sent(request, await _made(service, partial(service.previews.media, file), is_long=is_long))
+    found = await run_in_threadpool(service.previews.media, file)
+    return sent(request, found if isinstance(found, Media) else await _opened(service, found))
 
 
 @_media_route("/segments/{segment_id}/clip", "An MP4 file")
@@ -145,14 +139,18 @@ async def clip(
     # To the millisecond, so that a slider does not fill the cache with copies of nearly the same.
     start_s = round((segment.start_s or 0.0) if start is None else start, 3)
     stop_s = round((segment.stop_s or file.duration_s or 0.0) if stop is None else stop, 3)
-    cut = partial(service.previews.clip, file, start_s, stop_s)
-    made = await _made(service, cut, is_long=service.previews.is_long(file, stop_s - start_s))
+    cut = await _opened(service, service.previews.clip(file, start_s, stop_s))
     stem = file.path.stem.encode("utf-8", "replace").decode()
-    return sent(request, made, f"{stem} {start_s:g}-{stop_s:g}.mp4" if download else None)
+    return sent(request, cut, f"{stem} {start_s:g}-{stop_s:g}.mp4" if download else None)
 
 
-async def _made(service: Service, make: Callable[[], Done], *, is_long: bool) -> Done:
-    return await (service.conversions.run(make) if is_long else run_in_threadpool(make))
+async def _opened(service: Service, wanted: Wanted) -> Media:
+    """Return a preview: a kept one at once, however many others are being made."""
+    kept = await run_in_threadpool(service.previews.kept, wanted)
+    if kept is not None:
+        return kept
+    make = partial(service.previews.made, wanted)
+    return await (service.conversions.run(make) if wanted.is_long else run_in_threadpool(make))
 
 
 @_media_route("/segments/{segment_id}/subtitles.vtt", "WebVTT")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,10 +19,11 @@ from wave_search.media.source import IndexedFile
 from wave_search.serve.disk_cache import DiskCache
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from io import BufferedReader
     from pathlib import Path
 
+    from wave_search.media.preview import PreviewTask
     from wave_search.media.subtitles import Cue
     from wave_search.query import FileDetails, SegmentDetails
     from wave_search.serve.options import Limits
@@ -36,8 +38,7 @@ PEAKS = 2_000
 """Parts into which the peaks of a range are measured; fewer are computed from them."""
 QUICK_S = 60.0
 """Longer ranges are made by a process of their own, so that they do not keep pictures waiting."""
-_PROXY_SIDE = 854
-_IMAGE_SIDE = 2560
+_PROXY_SIDE, _CLIP_SIDE = 854, 1280
 _KEPT_DETAILS = 4_096
 _MAX_CACHE_SHARE = 0.5
 """Of the cache, for one file."""
@@ -70,6 +71,19 @@ class Media:
     media_type: str
     tag: str
     """Identifies its content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A preview that is made if it is not kept."""
+
+    key: str
+    """Of the cache."""
+    media_type: str
+    task: Callable[[Path], PreviewTask]
+    """Returns what makes it, for a path to which it may be written."""
+    is_long: bool = False
+    """Whether it takes long to make, so that others should not wait for it."""
 
 
 class Previews:
@@ -108,7 +122,8 @@ class Previews:
         if known is not None:
             indexed.open().close()  # raises if it has changed
             return known
-        found = self._quick.preview(ExamineStreams(indexed))
+        with self._blaming(key):
+            found = self._quick.preview(ExamineStreams(indexed))
         assert isinstance(found, StreamDetails)  # noqa: S101 - what the task yields
         with self._lock:
             self._details[key] = found
@@ -134,48 +149,29 @@ class Previews:
             return file.size_bytes <= _MAX_CACHE_SHARE * self._cache_bytes
         return (file.duration_s or 0.0) <= self._limits.proxy_s
 
-    def thumbnail(self, file: FileDetails, segment: SegmentDetails, width: int) -> Media:
-        """Return a picture of a segment: of an image, or of the middle of a range of a video. Raises MediaError."""
+    def thumbnail(self, file: FileDetails, segment: SegmentDetails, width: int) -> Wanted:
+        """Return a picture of a segment: of an image, or of the middle of a range of a video.
+
+        Raises:
+            UnsupportedMediaError: it has none.
+        """
         if file.kind not in ("image", "video"):
             raise UnsupportedMediaError(file.path, "it has no picture", "Ask for its peaks.")
         at_s = ((segment.start_s or 0.0) + (segment.stop_s or 0.0)) / 2
         side = next((side for side in WIDTHS if side >= width), WIDTHS[-1])
         return self._picture(file, at_s, side)
 
-    def _picture(self, file: FileDetails, at_s: float, side: int) -> Media:
-        key = self._key(file, "thumbnail", at_s, side)
+    def _picture(self, file: FileDetails, at_s: float, side: int) -> Wanted:
         task = MakeThumbnail(_indexed(file), at_s, side)
+        return Wanted(self._key(file, "picture", at_s, side), WEBP, lambda _: task)
 
-        def make(path: Path) -> None:
-            path.write_bytes(bytes(self._quick.preview(task)))  # type: ignore[arg-type] # what it yields
-
-        return Media(self._kept(key, make), WEBP, key)
-
-    def is_long(self, file: FileDetails, length_s: float | None = None) -> bool:
-        """Return whether a range of this length takes long to make: or, by default, what `media` returns."""
-        if length_s is not None:
-            return length_s > QUICK_S
-        how, _ = self.playable(file)
-        return how == "proxy" and file.kind != "image"
-
-    def peaks(self, file: FileDetails, start_s: float, stop_s: float, count: int) -> list[float]:
-        """Return the loudness of a range: (count,), from 0 to 1. Raises MediaError."""
-        key = self._key(file, "peaks", start_s, stop_s)
+    def peaks(self, file: FileDetails, start_s: float, stop_s: float) -> Wanted:
+        """Return the loudness of a range: `PEAKS` bytes, 255 for full scale. `fewer_peaks` reads them."""
         task = MeasurePeaks(_indexed(file), PEAKS, start_s, stop_s)
-        pool = self._slow if self.is_long(file, task.reach_s) else self._quick
+        key = self._key(file, "peaks", start_s, stop_s)
+        return Wanted(key, "application/octet-stream", lambda _: task, is_long=stop_s - start_s > QUICK_S)
 
-        def make(path: Path) -> None:
-            measured = pool.preview(task)
-            assert isinstance(measured, Peaks)  # noqa: S101 - what the task yields
-            path.write_bytes(measured.values)
-
-        with self._kept(key, make) as kept:
-            values = np.frombuffer(kept.read(PEAKS), np.uint8)
-        ends = np.linspace(0, len(values), min(count, len(values)) + 1).astype(np.intp)
-        loudest = np.maximum.reduceat(values, ends[:-1]) if len(values) else values
-        return [round(value / 255, 3) for value in loudest.tolist()]
-
-    def media(self, file: FileDetails) -> Media:
+    def media(self, file: FileDetails) -> Media | Wanted:
         """Return the file if browsers play it, otherwise a conversion of it.
 
         Raises:
@@ -189,16 +185,16 @@ class Previews:
         if direct is not None:
             return Media(_indexed(file).open(), direct, self._key(file, "file"))
         if file.kind == "image":
-            return self._picture(file, 0.0, _IMAGE_SIDE)
+            return self._picture(file, 0.0, WIDTHS[-1])
         if not self._is_convertible(file, streams):
             raise UsageError("browsers cannot play the file, and it is too long to be converted", "Ask for a clip.")
-        return self._written(file, "proxy", 0.0, None, _PROXY_SIDE)
+        return self._written(file, 0.0, None, _PROXY_SIDE)
 
-    def clip(self, file: FileDetails, start_s: float, stop_s: float) -> Media:
+    def clip(self, file: FileDetails, start_s: float, stop_s: float) -> Wanted:
         """Return a range as MP4, copied where possible.
 
         Raises:
-            MediaError: it cannot be played.
+            UnsupportedMediaError: the file has no duration.
             UsageError: the range is empty, too long, or outside of the file.
         """
         if file.kind not in ("audio", "video") or file.duration_s is None:
@@ -210,26 +206,45 @@ class Previews:
             )
         if stop_s - start_s > self._limits.clip_s:
             raise UsageError(f"a clip has at most {self._limits.clip_s:g} s", "Ask for a shorter range.")
-        return self._written(file, "clip", start_s, stop_s, 1280)
+        return self._written(file, start_s, stop_s, _CLIP_SIDE)
 
-    def _written(self, file: FileDetails, what: str, start_s: float, stop_s: float | None, side: int) -> Media:
-        key = self._key(file, what, start_s, stop_s, side)
+    def _written(self, file: FileDetails, start_s: float, stop_s: float | None, side: int) -> Wanted:
+        indexed = _indexed(file)
+        is_long = stop_s is None or stop_s - start_s > QUICK_S
+        key = self._key(file, "clip", start_s, stop_s, side)
+        return Wanted(key, MP4, lambda path: WriteClip(indexed, path, start_s, stop_s, side), is_long)
 
-        pool = self._slow if stop_s is None or self.is_long(file, stop_s - start_s) else self._quick
+    def kept(self, wanted: Wanted) -> Media | None:
+        """Return a preview that has been made, None if it has not. Raises CacheError."""
+        file = self._cache.get(wanted.key)
+        return None if file is None else Media(file, wanted.media_type, wanted.key)
+
+    def made(self, wanted: Wanted) -> Media:
+        """Return a preview, made now unless it is kept.
+
+        Raises:
+            MediaError: it cannot be made of this file.
+            CacheError: it cannot be written.
+        """
+        pool = self._slow if wanted.is_long else self._quick
 
         def make(path: Path) -> None:
-            pool.preview(WriteClip(_indexed(file), path, start_s, stop_s, side))
+            made = pool.preview(wanted.task(path))
+            if isinstance(made, Peaks | bytes):  # a clip has been written
+                path.write_bytes(made.values if isinstance(made, Peaks) else made)
 
-        return Media(self._kept(key, make), MP4, key)
+        with self._blaming(wanted.key):
+            return Media(self._cache.open(wanted.key, make), wanted.media_type, wanted.key)
 
-    def _kept(self, key: str, make: Callable[[Path], object]) -> BufferedReader:
-        """Return the file of a key, made if there is none. What a file is to blame for is not tried again."""
+    @contextmanager
+    def _blaming(self, key: str) -> Iterator[None]:
+        """Do not try again what has failed because of the file."""
         with self._lock:
             failed = self._failed.get(key)
         if failed is not None:
             raise type(failed)(failed.path, failed.cause, failed.remedy)
         try:
-            return self._cache.open(key, make)
+            yield
         except (BrokenMediaError, DecodeLimitError, UnsupportedMediaError) as error:
             with self._lock:
                 self._failed[key] = error.with_traceback(None)
@@ -264,6 +279,15 @@ def media_type(file: FileDetails, streams: StreamDetails) -> str | None:
     if not plays_video or not plays_audio:
         return None
     return type_.replace("video/", "audio/") if file.kind == "audio" else type_
+
+
+def fewer_peaks(media: Media, count: int) -> list[float]:
+    """Read and close kept peaks, and return the loudness of `count` parts of the range, from 0 to 1."""
+    with media.file as file:
+        values = np.frombuffer(file.read(PEAKS), np.uint8)
+    ends = np.linspace(0, len(values), min(count, len(values)) + 1).astype(np.intp)
+    loudest = np.maximum.reduceat(values, ends[:-1]) if len(values) else values
+    return [round(value / 255, 3) for value in loudest.tolist()]
 
 
 def _indexed(file: FileDetails) -> IndexedFile:
