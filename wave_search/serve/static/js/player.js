@@ -39,9 +39,11 @@ export function Stage({ media, shown, at, peaks, subtitles }) {
     This file cannot be played in the browser. Copy its path, and open it in another player.</p>`;
   if (file.playable === "none") return html`<div class="stage stage-empty">${cannot}</div>`;
   // Without a known duration there is no timeline, and the browser's own controls have to do.
-  const common = { ref: media, src: mediaUrl(hit.segment), preload: "metadata", controls: !hasPlayer(file), onError: fail };
+  const controls = !hasPlayer(file);
+  const common = { ref: media, src: mediaUrl(hit.segment), preload: "metadata", controls, onError: fail };
   if (file.kind === "audio") {
-    return html`<div class="stage stage-sound"><${Waveform} peaks=${peaks} />${cannot}<audio ...${common}></audio></div>`;
+    return html`<div class="stage stage-sound"><${Waveform} peaks=${peaks} />${cannot}
+      <audio ...${common}></audio></div>`;
   }
   return html`<div class="stage"><video ...${common} poster=${thumbUrl(hit.segment, 1280)} style=${shape}
       aria-label=${file.name} playsinline onClick=${() => toggle(media.current)}>
