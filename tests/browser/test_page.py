@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -335,6 +336,19 @@ def test_a_segment_that_is_gone_is_a_fault_with_a_way_back(opening: Opening, exp
     expect(page.get_by_role("alert")).to_be_visible()
     page.get_by_role("button", name="Results").click()
     expect(cards(page).first).to_be_visible()
+
+
+def test_a_file_that_was_changed_is_explained(opening: Opening, expected_faults: list[str]) -> None:
+    expected_faults.append("409 (Conflict)")
+    page = opening("?where=name+%3D+'rooster-107219.flac'")
+    path = Path(cards(page).get_attribute("title") or "")
+    before = path.stat()
+    os.utime(path, (1, 1))
+    try:
+        cards(page).click()
+        expect(page.get_by_role("alert")).to_contain_text("differs. Index its folder again: wave-search index")
+    finally:
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def test_colours_follow_the_system_until_they_are_chosen(opening: Opening) -> None:

@@ -8,6 +8,11 @@ export class Fault extends Error {
     this.remedy = remedy;
     this.status = status;
   }
+
+  /** Cause and remedy as one text. */
+  get text() {
+    return `${this.message.replace(/\.?$/, ".")} ${this.remedy}`;
+  }
 }
 
 const BUSY = 429;
@@ -86,6 +91,18 @@ function next() {
       running -= 1;
       next();
     });
+  }
+}
+
+/** Why the media of a segment cannot be had, as a Fault; null if they can. */
+export async function mediaFault(segment) {
+  try {
+    const response = await fetch(mediaUrl(segment), { headers: { Range: "bytes=0-0" } });
+    if (response.ok) return null;
+    const { message, remedy } = (await response.json()).error;
+    return new Fault(message, remedy, response.status);
+  } catch {
+    return new Fault("The server does not answer.", "Start it again with: wave-search serve");
   }
 }
 

@@ -92,7 +92,7 @@ function Face({ hit }) {
 }
 
 function SoundFace({ hit }) {
-  const peaks = usePeaks(hit.segment, 96);
+  const peaks = usePeaks(hit.kind === "image" ? null : hit.segment, 96);
   return hit.kind === "image" ? html`<span class="card-none"><${Icon} name="image" /></span>` : html`<${Waveform}
     peaks=${peaks} />`;
 }

@@ -20,7 +20,7 @@ export function Clip({ hit, media, duration, clip, setClip, trim }) {
       const { name, bytes } = await download(clipUrl(hit.segment, clip.start, clip.stop, { saved: true }));
       announce(`Saved ${name}, ${size(bytes)}`, { shown: true });
     } catch (fault) {
-      announce(`${fault.message} ${fault.remedy ?? ""}`, { shown: true });
+      announce(fault.text, { shown: true });
     }
     setBusy(false);
   };

@@ -89,15 +89,14 @@ function Body({ shown, query, library, navigate, likeSegment }) {
         ${clip && html`<${Clip} hit=${hit} media=${media} duration=${duration} clip=${clip} setClip=${setClip}
           trim=${trim} />`}
       </div>
-      ${found.moments && html`<aside class="file-side" aria-label="About the file">
-        ${moments.length > 0 && html`<${Moments} moments=${found.moments} seek=${seek} plays=${plays} />`}
+      <aside class="file-side" aria-label="About the file">
+        ${termsOf(query).length > 0 && html`<${Moments} moments=${found.moments} seek=${seek} plays=${plays} />`}
         ${file.kind === "text" && shown.moments.length > 1 && html`<${Texts} shown=${shown} />`}
         ${subtitles.length > 0 && plays && html`<${Subtitles} subtitles=${subtitles} media=${media} seek=${seek} />`}
         <${Details} file=${file} />
-      </aside>`}
+      </aside>
     </div>
-    ${found.moments && html`<${Neighbours} shown=${shown} library=${library} navigate=${navigate}
-      likeSegment=${likeSegment} />`}`;
+    <${Neighbours} shown=${shown} library=${library} navigate=${navigate} likeSegment=${likeSegment} />`;
 }
 
 /**
@@ -145,13 +144,15 @@ function Actions({ file, hit, clip, likeSegment, onTrim }) {
   </div>`;
 }
 
+/** The best moments. Their place is kept while they are searched for (null). */
 function Moments({ moments, seek, plays }) {
-  return html`<section><h3>${plays ? "Moments" : "Match"}</h3><ul class="moments">
-    ${moments.map((moment) => html`<li key=${moment.segment} data-modality=${moment.modality}>
+  return html`<section><h3>${plays ? "Moments" : "Match"}</h3><ul class=${`moments${plays ? " moments-many" : ""}`}>
+    ${(moments ?? []).map((moment) => html`<li key=${moment.segment} data-modality=${moment.modality}>
       <button type="button" disabled=${!plays} onClick=${() => seek(moment.start_s)}>
         <span class="why"><${Icon} name=${moment.modality} />${WHY[moment.modality]}</span>
         <span class="moments-time">${range(moment.start_s, moment.stop_s)}</span>
         <${Match} z=${moment.z} /><span class="unseen">, z ${moment.z.toFixed(1)}</span></button></li>`)}
+    ${moments?.length === 0 && html`<li class="muted">Nothing in this file is like it.</li>`}
   </ul></section>`;
 }
 

@@ -1,7 +1,7 @@
 /** What is shown and heard of a file, its controls, and its keys. */
 
 import { html, useEffect, useLayoutEffect, useState } from "../vendor/preact-htm.js";
-import { clipUrl, mediaUrl, subtitlesUrl, thumbUrl } from "./api.js";
+import { clipUrl, mediaFault, mediaUrl, subtitlesUrl, thumbUrl } from "./api.js";
 import { Icon } from "./elements.js";
 import { time } from "./format.js";
 import { Waveform } from "./waveform.js";
@@ -35,8 +35,7 @@ export function Stage({ media, shown, at, peaks, subtitles }) {
       <p class="notice">Browsers cannot play this format, and the file is too long to be converted: only the moment is
         shown.</p>`;
   }
-  const cannot = (failed || file.playable === "none") && html`<p class="stage-fault" role="alert">
-    This file cannot be played in the browser. Copy its path, and open it in another player.</p>`;
+  const cannot = (failed || file.playable === "none") && html`<${NotPlayed} segment=${hit.segment} />`;
   if (file.playable === "none") return html`<div class="stage stage-empty">${cannot}</div>`;
   // Without a known duration there is no timeline, and the browser's own controls have to do.
   const controls = !hasPlayer(file);
@@ -49,6 +48,15 @@ export function Stage({ media, shown, at, peaks, subtitles }) {
       aria-label=${file.name} playsinline onClick=${() => toggle(media.current)}>
       ${subtitles.length > 0 && html`<track kind="captions" label="Subtitles" src=${subtitlesUrl(hit.segment)} />`}
     </video>${cannot}</div>`;
+}
+
+function NotPlayed({ segment }) {
+  const [fault, setFault] = useState(null);
+  useEffect(() => {
+    mediaFault(segment).then(setFault);
+  }, [segment]);
+  const other = "This file cannot be played in the browser. Copy its path, and open it in another player.";
+  return html`<p class="stage-fault" role="alert">${fault?.text ?? other}</p>`;
 }
 
 function toggle(element) {

@@ -94,7 +94,7 @@ export function Timeline({ media, duration, found, hit, at, seek, moments, sound
       duration=${duration}
       left=${clip[part] / duration} secondsAt=${secondsAt} seek=${seek} />`)}
     <div class="timeline-ends muted" aria-hidden="true"><span>0:00</span>
-      <span>${found.fault ? `${found.fault.message} ${found.fault.remedy}` : nothing}</span>
+      <span>${found.fault?.text ?? nothing}</span>
       <span>${time(duration)}</span></div>
   </div>`;
 }
