@@ -148,7 +148,7 @@ def test_a_decoder_that_continues_is_waited_for(tmp_path: Path, monkeypatch: pyt
             looks += 1
             if looks == 5:
                 os.kill(victim, signal.SIGCONT)
-            return super().poll(60.0 if looks == 5 else timeout)
+            return super().poll(timeout if looks < 5 else 60.0)
 
     path = write_wav(tmp_path / "sleeps.wav", 0.5)
     monkeypatch.setattr("wave_search.processes.Connection", WakingConnection)
@@ -167,8 +167,9 @@ def test_a_decoder_that_computes_too_long_costs_its_file(tmp_path: Path, monkeyp
     monkeypatch.setattr(decoders_module, "_SLOWEST_DECODING", 0.0)
     monkeypatch.setattr(decoders_module, "_SLOWEST_READ_BYTES_PER_S", 1e12)
     path = write_silence(tmp_path / "slow.wav", 200.0, 44_100)
+    with DecoderPool(1, SAMPLING) as patient:
+        info = patient.identify(path)
     with DecoderPool(1, SAMPLING, item_timeout_s=0.0) as decoders:
-        info = decoders.identify(path)
         impatient(monkeypatch, stall_s=60.0)
         with pytest.raises(DecodeLimitError, match=r"slow\.wav: decoding took longer than .* s of CPU time"):
             list(decoders.segments(path, info, WHOLE, ALL))
