@@ -15,16 +15,13 @@ SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.
 
 
 def main() -> None:
-    streams = [number for number in range(3) if is_open(number)]  # before anything else takes their numbers
+    streams = {number: number for number in range(3) if is_open(number)}  # before anything else takes their numbers
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    request = marshal.dumps((list(map(os.fsencode, sys.argv)), dict(os.environb), os.getcwdb(), streams))  # noqa: PTH109
-    with socket.socket(socket.AF_UNIX) as server:
-        server.connect(os.path.join(os.path.dirname(__file__), "socket"))  # noqa: PTH118, PTH120 - pathlib is slow
-        socket.send_fds(server, [len(request).to_bytes(4, "little")], streams)
-        server.sendall(request)
-        process = int.from_bytes(server.recv(4, socket.MSG_WAITALL), "little")
+    folder = os.path.dirname(__file__)  # noqa: PTH120 - pathlib is slow
+    server, process = ask(f"{folder}/programs", sys.argv, streams)
+    with server:
         if not process:
-            sys.exit(f"the fork server has ended: {os.path.dirname(__file__)}/log")  # noqa: PTH120
+            sys.exit(f"the fork server has ended: {folder}/log")
         for number in SIGNALS:
             signal.signal(number, lambda number, _: os.kill(process, number))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
@@ -36,6 +33,27 @@ def main() -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {-code})
         os.kill(os.getpid(), -code)
     os._exit(code)
+
+
+def ask(address: str, arguments: list[str], streams: dict[int, int]) -> tuple[socket.socket, int]:
+    """Return a socket that will receive the status of a new process, and its id; 0 if the server has ended.
+
+    Args:
+        address: of the server.
+        arguments: of the process, its program first.
+        streams: its open files: number there -> number here.
+    """
+    encoded = list(map(os.fsencode, arguments))
+    request = marshal.dumps((encoded, dict(os.environb), os.getcwdb(), os.getpid(), [*streams]))  # noqa: PTH109
+    server = socket.socket(socket.AF_UNIX)
+    try:
+        server.connect(address)
+        socket.send_fds(server, [len(request).to_bytes(4, "little")], [*streams.values()])
+        server.sendall(request)
+        return server, int.from_bytes(server.recv(4, socket.MSG_WAITALL), "little")
+    except BaseException:
+        server.close()
+        raise
 
 
 def is_open(number: int) -> bool:

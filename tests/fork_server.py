@@ -3,6 +3,9 @@
 A start takes 0.05 CPU seconds instead of 4 to 7. The server has a single thread (`tests/__init__.py` limits OpenMP) and
 has called none of the libraries, so that a child is like a fresh interpreter after its imports. Tests start a copy of
 `fork_client.py` in place of a program; so does pytest-xdist for its workers.
+
+A second, small process does the same for what `wave_search.processes` starts: decoders, and the process of SQL
+conditions. It has imported their libraries only, because their memory is limited.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import marshal
 import os
 import pkgutil
 import runpy
+import select
 import selectors
 import shutil
 import signal
@@ -31,12 +35,20 @@ import warnings
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Self, TextIO
 
 COMMAND = Path(sys.executable).with_name("wave-search")
 """The command as users run it."""
-LIBRARIES = ("torch", "transformers", "faiss", "lancedb", "pyarrow.dataset", "duckdb", "peft", "pydantic.type_adapter")
+CHECKOUT = str(Path(__file__).resolve().parents[1])
+PROGRAMS, WORKERS = "programs", "workers"
+"""What is forked; the names of the sockets."""
+LIBRARIES = ("torch", "transformers", "faiss", "lancedb", "pyarrow.dataset", "duckdb", "pydantic.type_adapter")
+WORKER_LIBRARIES = (
+    *("duckdb", "pyarrow", "numpy", "av", "decord", "soundfile", "soxr", "PIL.Image", "tifffile", "langcodes"),
+    *("charset_normalizer", "wave_search.media.worker"),
+)
 
 
 class StandIns:
@@ -46,17 +58,19 @@ class StandIns:
         folder: of a server.
 
     Attributes:
+        folder: the same.
         command: stands in for the installed command.
         python: stands in for the interpreter, for `python [-u] -c CODE ARGUMENTS`.
     """
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.command = folder / COMMAND.name
         self.python = folder / "python"
 
 
 class ForkServer:
-    """The server process. Requests wait until it has imported the libraries.
+    """The two server processes. They import their libraries when they are first asked for a child.
 
     Attributes:
         folder: where its stand-ins are.
@@ -68,11 +82,14 @@ class ForkServer:
         for path in (stand_ins.command, stand_ins.python):
             path.write_text(f"#!{sys.executable} -IS\n" + Path(__file__).with_name("fork_client.py").read_text())
             path.chmod(0o755)
-        with socket.socket(socket.AF_UNIX) as listener, (self.folder / "log").open("wb") as log:
-            listener.bind(str(self.folder / "socket"))
+        self._processes = [self._start(package_parent, kind) for kind in (PROGRAMS, WORKERS)]
+
+    def _start(self, package_parent: Path, kind: str) -> subprocess.Popen[bytes]:
+        with socket.socket(socket.AF_UNIX) as listener, (self.folder / "log").open("ab") as log:
+            listener.bind(str(self.folder / kind))
             listener.listen(64)
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", __file__, str(listener.fileno()), package_parent],
+            return subprocess.Popen(
+                [sys.executable, "-P", __file__, str(listener.fileno()), package_parent, kind],
                 pass_fds=[listener.fileno()],
                 env={**os.environ, "JE_ARROW_MALLOC_CONF": "background_thread:false"},  # a fork would lose that thread
                 stdin=subprocess.PIPE,
@@ -82,7 +99,8 @@ class ForkServer:
             )
 
     def close(self) -> None:
-        self._process.communicate()  # closes its stdin
+        for process in self._processes:
+            process.communicate()  # closes its stdin
         shutil.rmtree(self.folder)
 
 
@@ -93,27 +111,45 @@ class Request:
     arguments: list[bytes]
     environment: dict[bytes, bytes]
     folder: bytes
+    client: int
+    """Its process."""
     streams: dict[int, int]
     """Number in the child -> number here; missing ones are closed."""
 
     @classmethod
     def receive(cls, client: socket.socket) -> Self:
-        size, files, _, _ = socket.recv_fds(client, 4, 3)
+        size, files, _, _ = socket.recv_fds(client, 4, 4)
         data = client.recv(int.from_bytes(size, "little"), socket.MSG_WAITALL)
-        arguments, environment, folder, streams = marshal.loads(data)  # noqa: S302 - from our own client
-        return cls(arguments, environment, folder, dict(zip(streams, files, strict=True)))
+        *values, streams = marshal.loads(data)  # noqa: S302 - from our own client
+        return cls(*values, dict(zip(streams, files, strict=True)))
 
 
 def load(package_parent: str) -> None:
     """Import the libraries and the package, and leave no thread but this one."""
-    if package_parent not in sys.path:
-        sys.path.insert(0, package_parent)
+    see(package_parent)
+    sys.path.append(CHECKOUT)
+    importlib.import_module("tests.forked_workers")
+    sys.path.remove(CHECKOUT)
     load_libraries()
     package = importlib.import_module("wave_search")
     for module in pkgutil.walk_packages(package.__path__, "wave_search."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
+    importlib.import_module("peft")  # by itself it would import torchao and SciPy, which the package defers
     stop_threads()
+
+
+def load_for_workers(package_parent: str) -> None:
+    """Import what decoders and conditions need, and leave no thread but this one."""
+    see(package_parent)
+    for name in WORKER_LIBRARIES:
+        importlib.import_module(name)
+    keep_for_forks()
+
+
+def see(package_parent: str) -> None:
+    if package_parent not in sys.path:
+        sys.path.insert(0, package_parent)
 
 
 def load_libraries() -> None:
@@ -129,6 +165,11 @@ def stop_threads() -> None:
     loop = importlib.import_module("lancedb.background_loop").LOOP
     loop.loop.call_soon_threadsafe(loop.loop.stop)
     loop.thread.join()
+    keep_for_forks()
+
+
+def keep_for_forks() -> None:
+    """Wait for the end of all other threads, and keep what this process has from being collected in each child."""
     deadline_s = time.monotonic() + 10
     while len(names := thread_names()) > 1:  # the kernel's part of a thread ends a little later
         if time.monotonic() > deadline_s:
@@ -188,14 +229,15 @@ def serve(listener: socket.socket) -> Request:
 
 
 def take_over(request: Request) -> None:
-    """Give this process the streams, environment and current folder of its client."""
+    """Replace the streams, environment and current folder of this process by those of its client."""
     os.setsid()
-    for number in range(3):
-        if number in request.streams:
-            os.dup2(request.streams[number], number)
-            os.close(request.streams[number])
-        else:
-            os.close(number)
+    os.getppid = lambda: request.client
+    for number in {0, 1, 2} - request.streams.keys():
+        os.close(number)
+    for number, file in request.streams.items():
+        os.dup2(file, number)
+        if file != number:
+            os.close(file)
     os.environ.clear()
     os.environb.update(request.environment)
     os.chdir(request.folder)
@@ -215,17 +257,26 @@ def stream(request: Request, number: int, model: TextIO) -> TextIO | None:
 
 def work(stand_in: str, *arguments: str) -> None:
     """Run the program that the client stands in for."""
+    if Path(stand_in).is_absolute():  # not a worker
+        workers = sys.modules["tests.forked_workers"]
+        workers.start_workers_with(workers.forked_at(Path(stand_in).parent))
     if Path(stand_in).name == COMMAND.name:
         sys.argv = [str(COMMAND), *arguments]
         sys.path.insert(0, str(COMMAND.parent))
         runpy.run_path(str(COMMAND), run_name="__main__")
-    else:
-        option, code, *rest = arguments[arguments[0] == "-u" :]
-        assert option == "-c", option
-        sys.argv = [option, *rest]
-        sys.path.insert(0, "")
+        return
+    options = set(takewhile({"-u", "-P"}.__contains__, arguments))
+    program, *rest = arguments[len(options) :]
+    if program == "-c":
+        code, *rest = rest
+        sys.argv = [program, *rest]
+        if "-P" not in options:
+            sys.path.insert(0, "")
         sys.modules["__main__"] = module = types.ModuleType("__main__")
         exec(compile(code, "<string>", "exec"), vars(module))  # noqa: S102 - as `python -c` does
+    else:
+        sys.argv = [program, *rest]
+        runpy.run_path(program, run_name="__main__")
 
 
 def exit_code(program: Callable[[], object]) -> int:
@@ -253,9 +304,12 @@ def exit_code(program: Callable[[], object]) -> int:
 
 
 def main() -> None:
-    listener, package_parent = sys.argv[1:]
-    load(package_parent)
-    request = serve(socket.socket(fileno=int(listener)))
+    number, package_parent, kind = sys.argv[1:]
+    listener = socket.socket(fileno=int(number))
+    if 0 in select.select([0, listener], [], [])[0]:
+        return  # the tests have ended and never asked
+    {PROGRAMS: load, WORKERS: load_for_workers}[kind](package_parent)
+    request = serve(listener)
     take_over(request)
     os._exit(exit_code(lambda: work(*map(os.fsdecode, request.arguments))) & 0xFF)
 

@@ -56,7 +56,7 @@ def arrays(segment: DecodedSegment) -> list[np.ndarray]:
 
 
 class KeptDecoders:
-    """Real decoders that outlive the pool that started them and serve a later one: a start takes 0.2 CPU seconds."""
+    """Real decoders that outlive the pool that started them and serve a later one."""
 
     def __init__(self) -> None:
         self._idle: defaultdict[int, list[Worker]] = defaultdict(list)

@@ -37,16 +37,29 @@ if TYPE_CHECKING:
         AV,
         Answer,
         Audio,
+        FileDetails,
+        FileEntry,
         Image,
         IndexInfo,
         MediaEmbedder,
         Not,
         PartitionInfo,
         SearchRequest,
+        SegmentDetails,
+        SegmentScore,
         Video,
         Weighted,
     )
-    from wave_search.reports import IndexReport, MetadataReport, OptimizeReport, Progress, Skipped, SlowFile, TagReport
+    from wave_search.reports import (
+        IndexReport,
+        MetadataReport,
+        OptimizeReport,
+        Progress,
+        Skipped,
+        SlowFile,
+        SlowRun,
+        TagReport,
+    )
     from wave_search.types import (
         Clip,
         ColumnInfo,
@@ -71,6 +84,8 @@ __all__ = [
     "DuplicateMember",
     "Evaluation",
     "EvaluationOptions",
+    "FileDetails",
+    "FileEntry",
     "Hit",
     "Image",
     "Index",
@@ -89,8 +104,11 @@ __all__ = [
     "PartitionInfo",
     "Progress",
     "SearchRequest",
+    "SegmentDetails",
+    "SegmentScore",
     "Skipped",
     "SlowFile",
+    "SlowRun",
     "TagReport",
     "Target",
     "Video",
@@ -113,8 +131,9 @@ _HOMES = {
     "index": "KEEP_VERSIONS_FOR_S MIN_SHARD_ROWS Index create exists known_models load_embedder open verify",
     "indexer": "Interrupted",
     "models": "LoadOptions ModelSpec",
-    "query": "AV Answer Audio Image IndexInfo MediaEmbedder Not PartitionInfo SearchRequest Video Weighted",
-    "reports": "IndexReport MetadataReport OptimizeReport Progress Skipped SlowFile TagReport",
+    "query": "AV Answer Audio FileDetails FileEntry Image IndexInfo MediaEmbedder Not PartitionInfo SearchRequest "
+    "SegmentDetails SegmentScore Video Weighted",
+    "reports": "IndexReport MetadataReport OptimizeReport Progress Skipped SlowFile SlowRun TagReport",
     "types": "Clip ColumnInfo DuplicateGroup DuplicateMember Hit ListedFile MediaRef Modality Target",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

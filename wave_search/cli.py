@@ -1,7 +1,9 @@
 """The command line: the application, its global options and its commands."""
 
+import io
 import logging
-from typing import Annotated
+import sys
+from typing import Annotated, Any
 
 import typer
 
@@ -17,6 +19,7 @@ from wave_search.commands import (
     optimize,
     query,
     remove,
+    serve,
     tag,
     train,
     verify,
@@ -24,6 +27,7 @@ from wave_search.commands import (
 from wave_search.commands import eval as evaluation
 from wave_search.commands.exit_codes import GlobalOptions, occupy_closed_streams
 from wave_search.commands.options import Quiet
+from wave_search.commands.render.text import printable
 
 _EPILOG = """\b
 Examples:
@@ -67,6 +71,8 @@ def main_options(
 app.command(epilog=index.EPILOG)(index.index)
 app.command(epilog=query.EPILOG)(query.query)
 app.command("search", epilog=query.EPILOG, hidden=True)(query.query)
+app.command(epilog=serve.EPILOG)(serve.serve)
+app.command("ui", epilog=serve.EPILOG, hidden=True)(serve.serve)
 app.command(epilog=ask.EPILOG)(ask.ask)
 app.command(epilog=tag.EPILOG)(tag.tag)
 app.command(epilog=duplicates.EPILOG)(duplicates.duplicates)
@@ -86,4 +92,11 @@ def main() -> None:
     # Log messages of libraries are for developers; stderr is for the user.
     logging.disable(logging.WARNING)
     occupy_closed_streams()
-    app()
+    try:
+        code = app(standalone_mode=False)
+    except typer.TyperException as error:  # wrong arguments, which may be file names from a pattern
+        usage: Any = error
+        usage.show(shown := io.StringIO())
+        sys.stderr.write("\n".join(map(printable, shown.getvalue().split("\n"))))
+        code = usage.exit_code
+    sys.exit(code)

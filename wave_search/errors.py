@@ -6,6 +6,7 @@
         * UnsupportedMediaError: the format of the file is not supported
         * BrokenMediaError: damaged, truncated or empty
         * DecodeLimitError: a decoder crashed, hung or needed too much memory
+        * ChangedMediaError: it is not the file that was indexed
     * ModelError: the model cannot be used
         * ModelNotFoundError: there is no such name, directory or hub id, or the hub cannot be reached
             * ModelDownloadError: it is not on this machine, and nobody has agreed to download it
@@ -77,6 +78,10 @@ class DecodeLimitError(MediaError):
     """A decoder crashed, hung or needed more memory than its limit."""
 
 
+class ChangedMediaError(MediaError):
+    """There is no such file any more, or another one in its place than the one that was indexed."""
+
+
 class ModelError(WaveSearchError):
     """The model cannot be used."""
 
@@ -131,3 +136,8 @@ class DatasetError(WaveSearchError):
 
 class CacheError(WaveSearchError):
     """The cache of embeddings cannot be written."""
+
+
+def is_panic(error: BaseException) -> bool:
+    """Return whether a library in Rust has panicked, which reaches Python as a BaseException of a type of its own."""
+    return type(error).__name__ == "PanicException"

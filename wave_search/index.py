@@ -18,21 +18,29 @@ from wave_search.models.session import ModelSession
 from wave_search.query import (
     MIN_LABEL_Z,
     Encoder,
+    FileDetails,
+    FileEntry,
     IndexInfo,
     MediaEmbedder,
     SearchArguments,
     Searcher,
     SearchRequest,
+    SegmentDetails,
+    SegmentScore,
     Tagging,
+    browse,
     check_count,
     check_instructions,
+    count_files,
     describe,
+    file_at,
     find_duplicates,
     is_number,
     list_files,
     own_columns,
     parse_modality,
     read_labels,
+    segment_and_file,
 )
 
 if TYPE_CHECKING:
@@ -46,10 +54,11 @@ if TYPE_CHECKING:
         ProgressCallback,
         Skipped,
         SlowFile,
+        SlowRun,
         TagReport,
     )
     from wave_search.store import Problem, Snapshot
-    from wave_search.types import ColumnInfo, DuplicateGroup, Hit, ListedFile, Modality, Target
+    from wave_search.types import ColumnInfo, DuplicateGroup, FileKind, Hit, ListedFile, Modality, Target
 
     StrPath = str | os.PathLike[str]
 
@@ -141,6 +150,7 @@ def create(
     segmentation, track = str(Segmentation.parse(segment)), parse_audio_track(audio_track)
     chosen = None if modalities is None else {parse_modality(name) for name in _names(modalities)}
     _check_environment(workers, decoder_memory_bytes)  # nothing is created where nothing can be indexed
+    store.check_new(Path(path))  # the model may take minutes
     session = ModelSession(model, load or LoadOptions(), decoder_memory_bytes=decoder_memory_bytes)
     spec = session.model().spec
     held = tuple(modality for modality in spec.modalities if chosen is None or modality in chosen)
@@ -209,6 +219,11 @@ class Index:
         return self._snapshot.manifest.model
 
     @property
+    def version(self) -> int:
+        """Number of the version that is open, which increases with each commit."""
+        return self._snapshot.manifest.version
+
+    @property
     def _snapshot(self) -> Snapshot:
         return self._searcher.snapshot
 
@@ -223,7 +238,7 @@ class Index:
         recall: float | None = None,
         max_duration_s: float | None = None,
         progress: ProgressCallback | None = None,
-        warn: Callable[[SlowFile], None] | None = None,
+        warn: Callable[[SlowFile | SlowRun], None] | None = None,
     ) -> IndexReport:
         """Bring the index up to date with folders and files. Only new and changed files are read and embedded.
 
@@ -243,7 +258,8 @@ class Index:
             max_duration_s: longer audio and video is skipped, until a call allows its duration. What was indexed before
                 stays.
             progress: called during the run, see `wave_search.progress`.
-            warn: called with each file that is expected to take more than an hour, before it is embedded.
+            warn: called with each file that is expected to take more than an hour, before it is embedded; and once,
+                after a minute or later, if all that are left are.
 
         Raises:
             UsageError: a path does not exist and none of its files is in the index, or an argument is not valid.
@@ -315,6 +331,8 @@ class Index:
     def refresh(self) -> bool:
         """Open the newest version; return whether it differs. Running searches finish on the one they started on."""
         with self._refreshing:  # otherwise an older version could replace a newer one
+            if store.newest_version(self.path) == self.version:
+                return False
             newest = store.open_snapshot(self.path)
             if newest.manifest.version == self._snapshot.manifest.version:
                 return False
@@ -489,6 +507,68 @@ class Index:
             IndexCorruptError: the index is damaged.
         """
         return list_files(self._snapshot, where, where_timeout_s, columns, skipped=skipped)
+
+    def browse(
+        self,
+        where: str | None = None,
+        *,
+        columns: Iterable[str] = (),
+        offset: int = 0,
+        limit: int = 100,
+        where_timeout_s: float = store.DEFAULT_TIMEOUT_S,
+    ) -> list[FileEntry]:
+        """List indexed files by path, each with the id of a segment that stands for it. Needs no model.
+
+        Args:
+            where: as for `files`.
+            columns: as for `files`.
+            offset: number of files to skip.
+            limit: maximum number of files.
+            where_timeout_s: seconds that the condition may take.
+
+        Raises:
+            UsageError: an argument is not valid.
+        """
+        return browse(
+            self._snapshot,
+            where,
+            where_timeout_s=where_timeout_s,
+            columns=tuple(_names(columns)),
+            offset=offset,
+            limit=limit,
+        )
+
+    def count_files(self) -> Mapping[tuple[Path, FileKind], int]:
+        """Return the number of indexed files by folder and kind. Needs no model."""
+        return count_files(self._snapshot)
+
+    def segment(self, segment_id: int) -> tuple[SegmentDetails, FileDetails]:
+        """Return all that the index knows of a segment and its file. Needs no model.
+
+        Of several files with the same content it is the first one that exists.
+
+        Raises:
+            UsageError: the segment is not in the index.
+        """
+        return segment_and_file(self._snapshot, segment_id)
+
+    def file(self, path: StrPath) -> FileDetails | None:
+        """Return all that the index knows of the file at an absolute path, None if it is not indexed."""
+        return file_at(self._snapshot, Path(path))
+
+    def score_file(self, request: SearchRequest, segment_id: int) -> list[SegmentScore]:
+        """Score all segments of one file by a query.
+
+        Args:
+            request: its terms and its instruction count; its target and limits do not.
+            segment_id: of any segment of the file.
+
+        Raises:
+            UsageError: the segment is not in the index, or the request is not valid for this index.
+            MediaError: a file of the query cannot be read.
+            ModelError: the model is needed and cannot be loaded, or is not the index's.
+        """
+        return self._searcher.score_file(request, segment_id)
 
     def info(self) -> IndexInfo:
         """Describe the contents of the index. Needs no model."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import socket
 import subprocess
 import sys
@@ -10,6 +11,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+def limit_memory(size_bytes: int) -> None:
+    """Limit the data memory of this process (RLIMIT_DATA), unless the system has set a lower limit. Dump no core."""
+    _, most_bytes = resource.getrlimit(resource.RLIMIT_DATA)
+    if most_bytes == resource.RLIM_INFINITY or size_bytes < most_bytes:  # nobody may raise it
+        resource.setrlimit(resource.RLIMIT_DATA, (size_bytes, size_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def start_python(program: Sequence[str], arguments: Sequence[str]) -> tuple[subprocess.Popen[bytes], Connection]:

@@ -66,6 +66,16 @@ class SlowFile:
 
 
 @dataclass(frozen=True, slots=True)
+class SlowRun:
+    """A run of `Index.add` that takes long, although none of its files may."""
+
+    files: int
+    """Files that are left."""
+    estimated_s: float
+    """Time to embed them, at the rate of the run so far."""
+
+
+@dataclass(frozen=True, slots=True)
 class IndexReport:
     """Result of `Index.add`."""
 

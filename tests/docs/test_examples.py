@@ -28,9 +28,11 @@ REASONS = {
     "needs a desktop",
     "needs a GPU and a download",
     "needs a program that is not a dependency",
+    "needs a running server",
     "needs a service manager",
     "needs data that is not in the repository",
     "runs for minutes",
+    "serves until it is interrupted",
 }
 """Why an example may not be run."""
 

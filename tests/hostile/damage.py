@@ -100,7 +100,7 @@ def extreme_float(chance: Random, width: int, order: str) -> bytes:
 
 
 def set_number(content: bytearray, chance: Random) -> None:
-    """Give a field an extreme value; most fields begin at even offsets."""
+    """Set a field to an extreme value; most fields begin at even offsets."""
     width, order = chance.choice((1, 2, 4, 4, 8)), chance.choice("<>")
     place = somewhere(content, chance)
     if chance.random() < 0.7:
@@ -110,7 +110,7 @@ def set_number(content: bytearray, chance: Random) -> None:
 
 
 def set_number_near(content: bytearray, chance: Random, name: bytes) -> None:
-    """Give an extreme value to one of the fields behind a name."""
+    """Set one of the fields behind a name to an extreme value."""
     places = find_all(content, name)
     if places:
         place = chance.choice(places) + len(name) + 4 * chance.randrange(24)

@@ -215,7 +215,7 @@ def added(index: Path, home: Path, chance: Random) -> str:
     if kind == "files":
         shutil.copytree(home, folder / "home", symlinks=True)
     elif kind == "links":
-        (folder / "audio").symlink_to(home)
+        (folder / ("video" if (folder / "audio").exists() else "audio")).symlink_to(home)
     elif kind == "deep":
         with suppress(OSError):
             for depth in range(1, 200):

@@ -66,7 +66,7 @@ def run_library(root: Path, entries: dict[int, Entry], watch: Watch, chance: Ran
         while mischief and (progress.files_done >= 4 or progress.stage == "shards"):
             mischief.pop()()
 
-    with ws.create(root / "index", "wave-tiny", workers=2) as index:
+    with ws.create(root / "index", "wave-tiny", workers=min(2, len(os.sched_getaffinity(0)))) as index:
         watch.beat()
         report = index.add([library], progress=follow)
         watch.beat()

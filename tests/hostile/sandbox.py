@@ -191,7 +191,7 @@ def note_call(calls: list[str], event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def heed_permissions() -> None:
-    """Give up the right of root to read and write any file, for this process and those that it starts."""
+    """Drop the right of root to read and write any file, for this process and those that it starts."""
     if os.geteuid():
         return
     libc = ctypes.CDLL(None, use_errno=True)

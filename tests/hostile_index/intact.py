@@ -40,9 +40,9 @@ def make_home(folder: Path) -> Path:
     folder.mkdir()
     (folder / ".bashrc").write_text("export PS1='$ '\n")
     (folder / "other.db").write_bytes(b"")
-    with closing(sqlite3.connect(folder / "letters.db")) as database, database:
-        database.execute("CREATE TABLE letters (text TEXT)")
-        database.execute("INSERT INTO letters VALUES ('dear')")
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.executescript("CREATE TABLE letters (text TEXT); INSERT INTO letters VALUES ('dear')")
+        (folder / "letters.db").write_bytes(database.serialize())
     for name in ("audio/holiday/1.wav", "data/thesis.lance", "_versions/1.manifest", "000000000001.json", "notes.txt"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(f"the content of {name}")

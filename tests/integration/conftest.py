@@ -17,7 +17,7 @@ from tests.media_decoding import KeptDecoders
 
 @pytest.fixture(scope="session", autouse=True)
 def one_core() -> Iterator[None]:
-    """Make one decoder the default, as each takes 0.4 CPU seconds to start; tests of several pass `workers`."""
+    """Make one decoder the default, as each costs CPU time to start; tests of several pass `workers`."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "sched_getaffinity", lambda process: {0})
         yield
@@ -40,15 +40,15 @@ def counted(monkeypatch: pytest.MonkeyPatch, kept_decoders: KeptDecoders) -> Ite
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, kept_decoders: KeptDecoders) -> Path:
-    """A folder with a library and its index; to be copied."""
+    """A folder with a library and its index; to be copied. They were made in a folder next to it, `settled`."""
     folder = tmp_path_factory.mktemp("finished")
-    make_library(folder / "media")
+    make_library(folder / "settled" / "media")
     with pytest.MonkeyPatch.context() as patch, kept_decoders.in_use():
         patch.setattr("wave_search.models.load", CountingEmbedder().load)
-        with ws.create(folder / "index") as index:
-            report = index.add([folder / "media"])
+        with ws.create(folder / "settled" / "index") as index:
+            report = index.add([folder / "settled" / "media"])
     assert report.indexed == LIBRARY_FILES, report
-    return folder
+    return (folder / "settled").rename(folder / "original")
 
 
 @pytest.fixture
@@ -58,10 +58,9 @@ def library(finished: Path, tmp_path: Path, counted: CountingEmbedder) -> Path:
 
 
 @pytest.fixture
-def settled(library: Path, counted: CountingEmbedder) -> Path:
-    """The same, with `media` indexed where it lies."""
-    with ws.open(library / "index") as index:
-        report = index.add([library / "media"])
-        index.remove(root for root in index.info().roots if not root.is_relative_to(library.resolve()))
-    assert (report.reused, counted.clips) == (LIBRARY_FILES, [])
-    return library
+def settled(finished: Path, counted: CountingEmbedder) -> Path:
+    """`media` and `index` where they were made: one folder for all tests, as it was then."""
+    folder = finished.with_name("settled")
+    if folder.exists():
+        shutil.rmtree(folder)
+    return Path(shutil.copytree(finished, folder))

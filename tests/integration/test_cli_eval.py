@@ -14,7 +14,7 @@ from tests.terminal import Session, unstyled
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.conftest import CommandLine
+    from tests.conftest import Called, CommandLine
 
 SOUNDS = ("frog", "pigeon", "owl_hoot", "zipper")
 
@@ -74,8 +74,8 @@ def test_bad_rows_are_named_and_the_exit_code_says_so(cli: CommandLine, pairs: P
         ([], 2, "Missing argument"),
     ],
 )
-def test_faults(cli: CommandLine, pairs: Path, arguments: list[str], code: int, message: str) -> None:
-    run = cli("eval", *arguments, cwd=pairs.parent)
+def test_faults(called: Called, pairs: Path, arguments: list[str], code: int, message: str) -> None:
+    run = called("eval", *arguments, cwd=pairs.parent)
     assert run.returncode == code
     assert message in run.stderr
     assert run.stdout == ""

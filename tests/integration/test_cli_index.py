@@ -14,7 +14,7 @@ import pytest
 from tests.terminal import Session, unstyled
 
 if TYPE_CHECKING:
-    from tests.conftest import CommandLine, Indexed
+    from tests.conftest import Called, CommandLine, Indexed
 
 DEMO_MEDIA = Path(__file__).parents[2] / "demo" / "media"
 
@@ -65,18 +65,18 @@ def test_files_that_earlier_runs_skipped_count_on_request(
     ],
 )
 def test_an_option_that_is_not_valid_creates_no_index(
-    cli: CommandLine, small_library: Path, tmp_path: Path, option: str, value: str
+    called: Called, small_library: Path, tmp_path: Path, option: str, value: str
 ) -> None:
-    run = cli("index", small_library, "--index", tmp_path / "index", option, value)
+    run = called("index", small_library, "--index", tmp_path / "index", option, value)
     assert run.returncode == (1 if option == "--report" else 2), run.stderr
     assert not (tmp_path / "index").exists()
 
 
 @pytest.mark.parametrize(("option", "made", "given"), [("--segment", "10", "5"), ("--audio-track", "auto", "2")])
 def test_pinned_settings_are_not_changed(
-    cli: CommandLine, small_library: Path, small_index: Path, *, option: str, made: str, given: str
+    called: Called, small_library: Path, small_index: Path, *, option: str, made: str, given: str
 ) -> None:
-    run = cli("index", small_library, "--index", small_index, option, given)
+    run = called("index", small_library, "--index", small_index, option, given)
     assert run.returncode == 2
     assert run.stderr.startswith(f"error: {small_index} was made with {option} {made}, not {given}. Leave {option} out")
 
@@ -166,8 +166,8 @@ def test_models_are_listed(cli: CommandLine) -> None:
         ["--no-such-option"],
     ],
 )
-def test_wrong_use_ends_with_2(cli: CommandLine, arguments: list[str], tmp_path: Path) -> None:
-    run = cli(*arguments, cwd=tmp_path)
+def test_wrong_use_ends_with_2(called: Called, arguments: list[str], tmp_path: Path) -> None:
+    run = called(*arguments, cwd=tmp_path)
     assert run.returncode == 2, run.stderr
     assert run.stdout == ""
     assert "rror: " in run.stderr
@@ -175,9 +175,9 @@ def test_wrong_use_ends_with_2(cli: CommandLine, arguments: list[str], tmp_path:
 
 
 @pytest.mark.parametrize("command", ["info", "verify", "query"])
-def test_without_an_index_the_remedy_is_named(cli: CommandLine, command: str, tmp_path: Path) -> None:
+def test_without_an_index_the_remedy_is_named(called: Called, command: str, tmp_path: Path) -> None:
     asked = ["--text", "dog"] if command == "query" else []
-    run = cli(command, *asked, cwd=tmp_path)
+    run = called(command, *asked, cwd=tmp_path)
     assert run.returncode == 1
     assert run.stderr.startswith("error: ")
     assert "wave-search index" in run.stderr
@@ -191,8 +191,8 @@ def test_a_report_that_cannot_be_written_is_known_before_the_work(cli: CommandLi
     assert not (tmp_path / "index").exists()
 
 
-def test_an_unknown_model_is_an_error_with_a_remedy(cli: CommandLine, small_library: Path, tmp_path: Path) -> None:
-    run = cli("index", small_library, "--index", tmp_path / "index", "--model", "wave-huge")
+def test_an_unknown_model_is_an_error_with_a_remedy(called: Called, small_library: Path, tmp_path: Path) -> None:
+    run = called("index", small_library, "--index", tmp_path / "index", "--model", "wave-huge")
     assert run.returncode == 1
     assert run.stderr.startswith("error: wave-huge: ")
 
@@ -200,7 +200,8 @@ def test_an_unknown_model_is_an_error_with_a_remedy(cli: CommandLine, small_libr
 def test_ctrl_c_keeps_what_is_done(cli: CommandLine, tmp_path: Path) -> None:
     index, sounds = tmp_path / "index", tmp_path / "sounds"
     sounds.mkdir()
-    files = [shutil.copy(path, sounds) for path in (DEMO_MEDIA / "sounds").glob("*.flac")]  # enough to be in time
+    sources = sorted((DEMO_MEDIA / "sounds").glob("*.flac"))[:24]  # enough to be in time
+    files = [shutil.copy(path, sounds) for path in sources]
     arguments = ["index", str(sounds), "--index", str(index), "--model", "wave-tiny", "--workers", "1"]
     with Session([cli.program, *arguments], cli.environment) as session:
         session.read_until("embedding")

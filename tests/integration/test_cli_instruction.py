@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import CommandLine
+from tests.conftest import Called, CommandLine
 
 ASKED = "Which animal is [it]?"
 
@@ -49,7 +49,7 @@ def test_an_index_with_an_instruction_answers_it(cli: CommandLine, own: Path, sm
     assert "is indexed with this instruction" in run.stderr
 
 
-def test_rerank_needs_an_instruction(cli: CommandLine, small_index: Path) -> None:
-    run = cli("query", "--text", "a dog", "--rerank", "5", "--index", small_index)
+def test_rerank_needs_an_instruction(called: Called, small_index: Path) -> None:
+    run = called("query", "--text", "a dog", "--rerank", "5", "--index", small_index)
     assert run.returncode == 2
     assert "rerank needs an instruction" in run.stderr

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.conftest import CommandLine
+    from tests.conftest import Called, CommandLine
 
 
 def test_all_files_are_listed_in_json(cli: CommandLine, small_library: Path, small_index: Path) -> None:
@@ -44,8 +44,8 @@ def test_a_query_with_nothing_but_a_condition_lists_files(
     assert asked.stderr.endswith("2 files: 2 indexed; there are more: raise the limit\n")
 
 
-def test_what_only_a_search_can_do_is_refused_without_a_term(cli: CommandLine, small_index: Path) -> None:
-    run = cli("query", "--where", "kind = 'audio'", "--target", "audio", "--index", small_index)
+def test_what_only_a_search_can_do_is_refused_without_a_term(called: Called, small_index: Path) -> None:
+    run = called("query", "--where", "kind = 'audio'", "--target", "audio", "--index", small_index)
     assert run.returncode == 2
     assert run.stderr == "error: --target needs something to search for. Add a term, such as --text 'a dog'.\n"
 

@@ -14,7 +14,7 @@ from wave_search.errors import IndexMismatchError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.conftest import CommandLine
+    from tests.conftest import Called, CommandLine
 
 needs_bitsandbytes = pytest.mark.skipif(find_spec("bitsandbytes") is None, reason="bitsandbytes is optional")
 
@@ -55,8 +55,8 @@ def test_the_precision_counts(cli: CommandLine, small_library: Path) -> None:
 @pytest.mark.parametrize(
     ("option", "value", "known"), [("--dtype", "float16", "bfloat16"), ("--quantization", "2bit", "fp8")]
 )
-def test_what_there_is_not_is_wrong_use(cli: CommandLine, command: str, option: str, value: str, known: str) -> None:
-    run = cli(command, option, value)
+def test_what_there_is_not_is_wrong_use(called: Called, command: str, option: str, value: str, known: str) -> None:
+    run = called(command, option, value)
     assert run.returncode == 2
     assert f"'{value}'" in run.stderr
     assert known in run.stderr

@@ -16,7 +16,7 @@ from tests.terminal import Session
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.conftest import CommandLine
+    from tests.conftest import Called, CommandLine
 
 KEYS = ["rank", "score", "z", "path", "modality", "start_s", "stop_s", "segment_id", "duration_s"]
 
@@ -61,7 +61,7 @@ def test_every_name_survives_paths_and_json(cli: CommandLine, small_library: Pat
 
 
 def test_a_table_in_a_pipe_is_plain_fields(cli: CommandLine, small_library: Path, small_index: Path) -> None:
-    run = cli.cold().having(WAVE_SEARCH_INDEX=str(small_index))(
+    run = cli.having(WAVE_SEARCH_INDEX=str(small_index))(
         "--quiet", "query", "--text", "-", "-k", "8", input="what does the moon look like? \udcff\n"
     )
     assert run.returncode == 0
@@ -127,8 +127,8 @@ def test_no_result_ends_with_4(cli: CommandLine, small_index: Path) -> None:
         ["--audio", "frog.flac@5-2"],
     ],
 )
-def test_wrong_use_ends_with_2(cli: CommandLine, arguments: list[str], small_library: Path, small_index: Path) -> None:
-    run = cli("query", *arguments, "--index", small_index, cwd=small_library)
+def test_wrong_use_ends_with_2(called: Called, arguments: list[str], small_library: Path, small_index: Path) -> None:
+    run = called("query", *arguments, "--index", small_index, cwd=small_library)
     assert run.returncode == 2, run.stderr
     assert run.stdout == ""
     assert "rror: " in run.stderr

@@ -11,7 +11,12 @@ from tests.fork_server import StandIns
 RUN = f"""
 import sys, wave_search
 sys.path.insert(0, {str(CHECKOUT)!r})
+from tests.forked_workers import start_workers_with
+from wave_search.processes import start_python
+start_workers_with(start_python)  # decoders as children, which are found and killed
 from tests.hostile.__main__ import main
+import os
+os.sched_getaffinity = lambda process: {{0}}  # a decoder is enough for few inputs, and takes 0.3 s to start
 sys.exit(main())
 """
 

@@ -316,6 +316,15 @@ def test_an_argument_that_is_not_valid_creates_nothing(tmp_path: Path, given: di
     assert not any(tmp_path.iterdir())
 
 
+def test_a_folder_that_cannot_become_an_index_is_refused_before_the_model_is_loaded(
+    settled: Path, counted: CountingEmbedder
+) -> None:
+    for folder, cause in (("index", "there is an index at .*/index already"), ("media", "holds other files")):
+        with pytest.raises(UsageError, match=cause):
+            ws.create(settled / folder)
+    assert counted.loads == 0
+
+
 def test_arguments_that_are_not_valid(settled: Path) -> None:
     with ws.open(settled / "index") as index:
         for given in ({"min_shard_rows": 0}, {"recall": "x"}, {"recall": 2}):
@@ -345,7 +354,7 @@ def test_options_of_the_model_that_the_index_was_not_made_with(settled: Path) ->
         ws.LoadOptions(family=["positions"])  # type: ignore[arg-type]
 
 
-def test_the_audio_track_of_an_index(tmp_path: Path) -> None:
+def test_the_audio_track_of_an_index(tmp_path: Path, counted: CountingEmbedder) -> None:
     low, high = (tone(1.0, hz) for hz in (300, 900))
     both = write_tracks(tmp_path / "both.mka", [(low, RATE_HZ, "eng"), (high, RATE_HZ, "deu")])
     alone = [write_sound(tmp_path / f"{hz}.wav", 1.0, hz) for hz in (300, 900)]

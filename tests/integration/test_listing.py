@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,19 +40,20 @@ def content(writer: Writer, digest: str, *, duration_s: float, segments: int = 2
     return writer.put_content(ContentRow(digest, "audio", "wav", duration_s, sample_rate_hz=8000), rows)
 
 
-@pytest.fixture
-def media(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that has all files of the index but one."""
-    folder = tmp_path.resolve() / "media"
+    folder = tmp_path_factory.mktemp("listed").resolve() / "media"
     (folder / "b").mkdir(parents=True)
     for name in ("b/half.wav", "b/no header.mp4", "copy of whole.wav", "whole.wav", "still.wav"):
         (folder / name).touch()
     return folder
 
 
-@pytest.fixture
-def index(tmp_path: Path, media: Path) -> Path:
-    folder = tmp_path / "index"
+@pytest.fixture(scope="module")
+def index(media: Path) -> Path:
+    """Not to be changed."""
+    folder = media.with_name("index")
     create(folder, SPEC, Settings("10", (Modality.AUDIO,)))
     with Writer(folder) as writer:
         writer.set_roots([str(media)])
@@ -67,14 +70,19 @@ def index(tmp_path: Path, media: Path) -> Path:
     return folder
 
 
-def names(index: Path, *arguments: Any, **options: Any) -> list[str]:
+@pytest.fixture(scope="module")
+def opened(index: Path) -> Iterator[ws.Index]:
+    """The index, with one process for all conditions."""
     with ws.open(index) as opened:
-        return [file.path.name for file in opened.files(*arguments, **options)]
+        yield opened
 
 
-def test_all_files_are_listed_by_path(index: Path, media: Path) -> None:
-    with ws.open(index) as opened:
-        files = list(opened.files())
+def names(opened: ws.Index, *arguments: Any, **options: Any) -> list[str]:
+    return [file.path.name for file in opened.files(*arguments, **options)]
+
+
+def test_all_files_are_listed_by_path(opened: ws.Index, media: Path) -> None:
+    files = list(opened.files())
     assert [file.path.relative_to(media) for file in files] == [
         Path(name)
         for name in ("b/half.wav", "b/no header.mp4", "b/\udce9.mp4", "copy of whole.wav", "still.wav", "whole.wav")
@@ -83,9 +91,8 @@ def test_all_files_are_listed_by_path(index: Path, media: Path) -> None:
     assert [file.gone for file in files] == [False, False, True, False, False, False]
 
 
-def test_a_damaged_file_shows_what_is_missing_and_a_skipped_one_why(index: Path, media: Path) -> None:
-    with ws.open(index) as opened:
-        half, no_header = list(opened.files(skipped=True))[:2]
+def test_a_damaged_file_shows_what_is_missing_and_a_skipped_one_why(opened: ws.Index, media: Path) -> None:
+    half, no_header = list(opened.files(skipped=True))[:2]
     assert half == ws.ListedFile(
         media / "b" / "half.wav",
         "damaged",
@@ -102,9 +109,9 @@ def test_a_damaged_file_shows_what_is_missing_and_a_skipped_one_why(index: Path,
     )
 
 
-def test_only_what_is_skipped_or_damaged_is_listed_on_request(index: Path) -> None:
-    assert names(index, skipped=True) == ["half.wav", "no header.mp4", "\udce9.mp4"]
-    assert names(index, "status = 'indexed'", skipped=True) == []
+def test_only_what_is_skipped_or_damaged_is_listed_on_request(opened: ws.Index) -> None:
+    assert names(opened, skipped=True) == ["half.wav", "no header.mp4", "\udce9.mp4"]
+    assert names(opened, "status = 'indexed'", skipped=True) == []
 
 
 @pytest.mark.parametrize(
@@ -119,21 +126,21 @@ def test_only_what_is_skipped_or_damaged_is_listed_on_request(index: Path) -> No
         ("modified < '1970-01-01'", []),
     ],
 )
-def test_files_are_chosen_by_a_condition(index: Path, where: str, found: list[str]) -> None:
-    assert names(index, where) == found
+def test_files_are_chosen_by_a_condition(opened: ws.Index, where: str, found: list[str]) -> None:
+    assert names(opened, where) == found
 
 
-def test_a_search_finds_no_skipped_files_and_can_leave_damaged_ones_out(index: Path) -> None:
-    with ws.open(index) as opened:
-        found = {hit.path.name for hit in opened.search(vector=np.ones(DIM), k=100)}
-        assert found == {"half.wav", "copy of whole.wav", "whole.wav"}
-        hits = opened.search(vector=np.ones(DIM), k=100, where="status = 'damaged'", columns=["cause"])
+def test_a_search_finds_no_skipped_files_and_can_leave_damaged_ones_out(opened: ws.Index) -> None:
+    found = {hit.path.name for hit in opened.search(vector=np.ones(DIM), k=100)}
+    assert found == {"half.wav", "copy of whole.wav", "whole.wav"}
+    hits = opened.search(vector=np.ones(DIM), k=100, where="status = 'damaged'", columns=["cause"])
     assert [(hit.path.name, hit.columns["cause"]) for hit in hits] == [("half.wav", DAMAGE)]
 
 
-def test_columns_of_files_and_of_ones_own(index: Path, media: Path) -> None:
-    put_columns(index, [Column("tag", "text")], {os.fsencode(media / "whole.wav"): {"tag": "dog"}})
-    with ws.open(index) as opened:
+def test_columns_of_files_and_of_ones_own(index: Path, media: Path, tmp_path: Path) -> None:
+    own = shutil.copytree(index, tmp_path / "index")
+    put_columns(own, [Column("tag", "text")], {os.fsencode(media / "whole.wav"): {"tag": "dog"}})
+    with ws.open(own) as opened:
         files = list(opened.files(columns=["TAG", "sample_rate_hz", "modified"]))
         tagged = [file.path.name for file in opened.files("tag IS NOT NULL")]
     assert dict(files[-1].columns) == {"TAG": "dog", "sample_rate_hz": 8000, "modified": "1970-01-02T00:00:00"}
@@ -152,20 +159,21 @@ def test_columns_of_files_and_of_ones_own(index: Path, media: Path) -> None:
         ({"where": "kind = 'audio'", "where_timeout_s": 0}, "above 0"),
     ],
 )
-def test_what_cannot_be_listed_is_refused_at_once(index: Path, options: dict[str, Any], message: str) -> None:
-    with ws.open(index) as opened, pytest.raises(UsageError, match=message):
+def test_what_cannot_be_listed_is_refused_at_once(opened: ws.Index, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         opened.files(**options)
 
 
-def test_a_list_of_several_batches_is_in_order(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = names(index)
+def test_a_list_of_several_batches_is_in_order(opened: ws.Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = names(opened)
     monkeypatch.setattr(listing, "_BATCH_ROWS", 2)
-    assert names(index) == whole
+    assert names(opened) == whole
 
 
 def test_an_empty_index_lists_nothing(tmp_path: Path) -> None:
     create(tmp_path / "empty", SPEC, Settings("10", (Modality.AUDIO,)))
-    assert names(tmp_path / "empty") == names(tmp_path / "empty", "kind = 'audio'") == []
+    with ws.open(tmp_path / "empty") as opened:
+        assert names(opened) == names(opened, "kind = 'audio'") == []
 
 
 def test_a_file_whose_content_is_missing_is_damage(tmp_path: Path) -> None:
@@ -173,5 +181,5 @@ def test_a_file_whose_content_is_missing_is_damage(tmp_path: Path) -> None:
     with Writer(tmp_path / "index") as writer:
         writer.put_file(row(tmp_path / "a.wav", 99))
         writer.commit()
-    with pytest.raises(IndexCorruptError, match="content is missing"):
-        names(tmp_path / "index")
+    with ws.open(tmp_path / "index") as opened, pytest.raises(IndexCorruptError, match="content is missing"):
+        names(opened)

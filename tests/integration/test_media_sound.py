@@ -75,13 +75,13 @@ def test_sound_begins_where_it_begins_in_the_video(decoders: DecoderPool, tmp_pa
 def test_a_window_alone_is_the_same_as_within_the_file(
     decoders: DecoderPool, tmp_path: Path, name: str, codec: str | None
 ) -> None:
-    path = tmp_path / name
+    path, sound = tmp_path / name, chord(24.0, 44_100, 2)
     if codec is None:
-        soundfile.write(path, chord(34.0, 44_100, 2), 44_100)
+        soundfile.write(path, sound, 44_100)
     else:
-        write_sound(path, chord(34.0, 44_100, 2), 44_100, codec)
+        write_sound(path, sound, 44_100, codec)
     info, segments = decode(decoders, path)
-    assert [segment.span and segment.span.start_s for segment in segments] == [0, 10, 20, 30]
+    assert [segment.span and segment.span.start_s for segment in segments] == [0, 10, 20]
     for segment in segments:
         assert segment.span is not None
         assert segment.clip.waveform is not None

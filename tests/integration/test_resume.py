@@ -165,7 +165,6 @@ KILLED = """
 import sys, os, signal
 from pathlib import Path
 import wave_search as ws
-from tests.fork_server import StandIns
 from wave_search import batches
 from wave_search.indexer.pipeline import commit, embed
 batches.BATCH_CLIPS = 1

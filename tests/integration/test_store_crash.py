@@ -16,10 +16,10 @@ main()
 
 def test_whenever_it_is_killed_nothing_is_lost(stand_ins: StandIns) -> None:
     rounds = subprocess.run(
-        [stand_ins.python, "-c", RUN, "--steps", "2", "--rounds", "1", "--seed", "3"],
+        [stand_ins.python, "-c", RUN, "--steps", "1", "--rounds", "1", "--seed", "3"],
         check=False,
         capture_output=True,
         text=True,
     )
     assert rounds.returncode == 0, rounds.stderr
-    assert "at 2 of" in rounds.stdout
+    assert "at 1 of" in rounds.stdout

@@ -15,7 +15,7 @@ from wave_search.ann import Codebook, Shard
 from wave_search.errors import IndexCorruptError, IndexLockedError, IndexStateError
 from wave_search.query.partition import PartitionSearch
 from wave_search.reports import OptimizeReport
-from wave_search.store import FileRow, LocalFiles, Writer, manifest, open_snapshot, tables, verify
+from wave_search.store import FileRow, LocalFiles, Writer, manifest, open_snapshot, table_checks, verify
 from wave_search.store import writer as writer_module
 
 LIBRARY = {f"/media/{i % 3}/{i}.mp4".encode(): i for i in range(30)}
@@ -47,7 +47,7 @@ def files(directory: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(directory)): path.read_bytes()
         for path in sorted(directory.rglob("*"))
-        if path.is_file() and path.name not in (tables.HINT, "lock")
+        if path.is_file() and path.name not in (table_checks.HINT, "lock")
     }
 
 
@@ -124,7 +124,7 @@ def test_readers_keep_what_they_opened_for_the_grace_period(index: Path) -> None
 
 def test_many_commits_leave_few_fragments(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer_module, "_MANY_FRAGMENTS", 4)
-    old, added = open_snapshot(index), {f"/media/new/{i}.mp4".encode(): 100 + i for i in range(12)}
+    old, added = open_snapshot(index), {f"/media/new/{i}.mp4".encode(): 100 + i for i in range(8)}
     with Writer(index) as writer:
         most = 0
         for path, content in added.items():

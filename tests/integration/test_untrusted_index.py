@@ -27,6 +27,7 @@ from tests.hostile_index import (
     make_index,
     state_of,
 )
+from tests.hostile_index.tables import sign_tables
 from wave_search.commands.last_hits import keep_hits, kept_hits
 from wave_search.errors import CacheError, IndexStateError, WaveSearchError
 from wave_search.files import LAST_HITS
@@ -70,7 +71,10 @@ def use_last_hits(index: Path) -> None:
     assert kept_hits(index) in (None, (1, 2))
 
 
-WORKS: tuple[Callable[[Path], Any], ...] = (ws.verify, search, use_cache, optimize, use_last_hits)
+def works(name: str) -> list[Callable[[Path], Any]]:
+    """What is done with a hostile index; other files than those of searches only where they are what is hostile."""
+    of_files = [(use_cache, "cache"), (use_last_hits, "last hits"), (use_last_hits, "last-hits")]
+    return [ws.verify, search, *(work for work, file in of_files if file in name), optimize]
 
 
 def outcome(work: Callable[[Path], Any], index: Path) -> Any:
@@ -87,7 +91,7 @@ def test_nothing_outside_of_an_index_is_touched_and_nothing_hangs_or_is_a_bug(
 ) -> None:
     index, home = build(name, intact, tmp_path)
     before = state_of(home)
-    for work in WORKS:
+    for work in works(name):
         found = outcome(work, index)
         assert not isinstance(found, WaveSearchError) or found.remedy, found
         assert state_of(home) == before, work.__name__
@@ -237,6 +241,52 @@ def test_every_command_names_the_same_way_out_when_the_tables_have_lost_a_file(
     shutil.copytree(intact / "lance", index / "lance", dirs_exist_ok=True)
     assert len(search(index)) == 3
     assert faults(index) == []
+
+
+def cut_old_version(index: Path) -> str:
+    path = max((index / "lance" / "segments.lance" / "_versions").glob("*.manifest"))
+    path.write_bytes(path.read_bytes()[:-20])
+    sign_tables(index)
+    return "_versions"
+
+
+def cut_page(index: Path) -> str:
+    path = min((index / "lance" / "segments.lance" / "data").glob("*.lance"))
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"lance.encodings", b"glance.encoding"))
+    sign_tables(index)
+    return "segments.lance"
+
+
+def add_rows(index: Path) -> str:
+    TABLES["a table of 2^40 rows"](index, index.parent)
+    return "/data/"
+
+
+@pytest.mark.parametrize("damage", [cut_old_version, cut_page, add_rows])
+def test_every_command_names_damaged_tables_and_never_the_disk(
+    intact: Path, tmp_path: Path, damage: Callable[[Path], str]
+) -> None:
+    index = tmp_path / "index"
+    shutil.copytree(intact, index)
+    named = damage(index)
+    (fault,) = faults(index)
+    assert named in fault.what
+    assert fault.remedy == "Restore the index from a copy, or index the files again into another folder."
+    refused = outcome(optimize, index)
+    assert named in refused.message
+    assert refused.remedy == fault.remedy
+    found = outcome(search, index)
+    assert found.remedy == fault.remedy if isinstance(found, WaveSearchError) else damage is cut_old_version
+
+
+def test_vectors_that_are_no_numbers_are_damage_of_the_tables(intact: Path, tmp_path: Path) -> None:
+    index = tmp_path / "index"
+    shutil.copytree(intact, index)
+    tampered(index, "segments", lambda rows: constant(rows, "vector", [float("inf")] * DIM))
+    (fault,) = faults(index)
+    shutil.rmtree(index / "shards")  # so that they are built from the vectors
+    assert outcome(optimize, index).remedy == fault.remedy
 
 
 RESTORE, REBUILD = "Restore the index from a copy", "Run `wave-search optimize`"

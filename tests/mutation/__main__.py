@@ -129,6 +129,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="files whose path contains this")
     options = parser.parse_args()
     copies: SimpleQueue[Copy] = SimpleQueue()
+    unnamed: list[str] = []
     first, *others = [Copy(f"copy{number}") for number in range(options.workers)]
     executed = Executed.measure(
         first.folder, [f"wave_search/{package}" for package in PACKAGES], WORK / "executed.json"
@@ -139,10 +140,13 @@ def main() -> int:
     def tried(mutant: Mutant) -> str | None:
         copy = copies.get()
         begin_s = time.monotonic()
+        tests = executed.by(mutant, options.budget)
         try:
-            killer = copy.killer(mutant, executed.by(mutant, options.budget))
+            killer = copy.killer(mutant, tests)
         finally:
             copies.put(copy)
+        if killer is not None and not killer.startswith("tests/"):
+            unnamed.extend(chain.from_iterable(tests))
         fate = "survived" if killer is None else "killed  "
         print(f"{fate} {time.monotonic() - begin_s:4.0f} s  {mutant}  {killer or ''}", flush=True)
         return killer
@@ -155,7 +159,8 @@ def main() -> int:
             fates = list(pool.map(tried, drawn))
             killers.update(filter(None, fates))
             counts[package] = fates.count(None), len(drawn), total
-    named = sorted(killer for killer in killers if killer.startswith("tests/"))
+    # A mutant may also end pytest, but so do tests that pytest does not find.
+    named = sorted({*(killer for killer in killers if killer.startswith("tests/")), *unnamed})
     if named and (failed := first.fails(named)) is not None:
         sys.exit(f"error: a test that fails without a change has killed mutants: {failed}")
     for package, (survivors, tries, total) in counts.items():

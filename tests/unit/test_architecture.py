@@ -40,6 +40,7 @@ LAYERS = (
     "commands.render",
     "progress",
     "__init__",
+    "serve",
     "commands",
     "cli",
     "__main__",
@@ -72,6 +73,11 @@ CONFINED_TO = {
     "opentimelineio": {"commands.render"},
     "rich": {"commands.render"},
     "typer": {"cli", "commands"},
+    "fastapi": {"serve"},
+    "starlette": {"serve"},
+    "pydantic": {"serve"},
+    "uvicorn": {"serve"},
+    "platformdirs": {"serve"},
     "numpy": set(LAYERS),
 }
 """Third-party package -> the layers that may import it."""

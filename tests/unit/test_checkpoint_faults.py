@@ -234,6 +234,13 @@ def test_a_tensor_that_is_larger_than_its_file(directory: Path) -> None:
     assert_refused(directory, "pytorch_model.bin", f"{key} has more values than are stored")
 
 
+def test_entries_of_a_pickle_that_are_numbers(directory: Path) -> None:
+    weights: dict[object, object] = {**load_file(directory / "model.safetensors"), 1: 2}
+    (directory / "model.safetensors").unlink()
+    torch.save(weights, directory / "pytorch_model.bin")
+    assert_refused(directory, "pytorch_model.bin", "entries that are not tensors: 1")
+
+
 def nested_key(levels: int) -> bytes:
     """A pickle of a dictionary whose key is a tuple of 2 ** levels numbers in a few bytes."""
     return b"\x80\x02}q\x00K\x01q\x01" + b"h\x01\x86q\x01" * levels + b"K\x02s."
@@ -295,7 +302,7 @@ def test_an_index_of_a_million_files(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("part", [None, "text_config", "audio_config", "vision_config"])
-@pytest.mark.parametrize("key", ["attn_implementation", "_attn_implementation", "experts_implementation"])
+@pytest.mark.parametrize("key", ["attn_implementation", "_attn_implementation", "experts_implementation", "model_type"])
 def test_code_that_a_config_names_is_neither_downloaded_nor_run(directory: Path, part: str | None, key: str) -> None:
     """Transformers downloads "owner/name" from the hub, and runs it, if the package `kernels` is there."""
     path = directory / "config.json"
@@ -317,3 +324,13 @@ def test_sizes_that_only_their_use_shows_to_be_wrong_are_the_fault_of_the_model(
     with pytest.raises(ModelError, match=r"the model cannot be computed .*zero.* Check that its config\.json"):
         model.embed([Clip(image=np.zeros((56, 56, 3), np.uint8))])
     assert model.embed([Clip(text="rain")])
+
+
+def test_a_list_in_place_of_a_size_is_the_fault_of_the_model(directory: Path) -> None:
+    shutil.copy(TINY_DIRECTORY / "tokenizer.json", directory)
+    path = directory / "config.json"
+    config = json.loads(path.read_text())
+    config["text_config"]["rope_scaling"]["mrope_section"] = [2, [3], 3]
+    path.write_text(json.dumps(config))
+    with pytest.raises(ModelError, match=r"the model cannot be computed .* Check that its config\.json"):
+        models.load(str(directory)).embed([Clip(text="rain")])

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from wave_search.errors import CheckpointError
-from wave_search.models.wave.checkpoint import BEATS_FILE, load_wave, open_wave
+from wave_search.models.wave.checkpoint import BEATS_FILE, load_wave, open_wave, read_config
 from wave_search.models.wave.family import TINY_DIRECTORY
 from wave_search.models.wave.network import Component
 
@@ -228,7 +228,7 @@ def test_one_table_where_the_checkpoint_is_rounded(
 def test_words_need_no_beats_weights(directory: Path, weights: State, beats_settings: dict[str, object]) -> None:
     save_file({key: value for key, value in weights.items() if POS_CONV not in key}, directory / "model.safetensors")
     torch.save({"cfg": beats_settings, "model": beats_of(weights)}, directory / BEATS_FILE)
-    stored = open_wave(directory)
+    stored = open_wave(directory, read_config(directory))
     stored.require([Component.DECODER])
     assert stored.wave.beats.encoder.pos_conv[0].weight_g.is_meta
     stored.require([Component.AUDIO])

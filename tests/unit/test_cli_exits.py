@@ -73,9 +73,11 @@ def test_a_fault_is_a_sentence_with_what_to_report(capfd: pytest.CaptureFixture[
     assert "Traceback (most recent call last)" not in error
 
 
-def test_a_fault_can_be_seen_in_full() -> None:
-    with pytest.raises(ZeroDivisionError):
-        outcome(ZeroDivisionError(), traceback=True)
+def test_a_fault_can_be_seen_in_full(capfd: pytest.CaptureFixture[str]) -> None:
+    assert outcome(ZeroDivisionError("no"), traceback=True) == 1
+    error = capfd.readouterr().err
+    assert error.startswith("Traceback (most recent call last):\n")
+    assert error.endswith("ZeroDivisionError: no\n")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])

@@ -25,7 +25,7 @@ from wave_search.commands.render.text import (
     span,
 )
 from wave_search.errors import UsageError
-from wave_search.reports import IndexReport, Skipped, SlowFile
+from wave_search.reports import IndexReport, Skipped, SlowFile, SlowRun
 from wave_search.types import Hit, ListedFile, Modality
 
 HIT = Hit(
@@ -227,6 +227,13 @@ def test_a_slow_file_is_announced_with_its_estimate() -> None:
     assert slow_line(SlowFile(Path("a.flac"), 59_000.0, 59_000, 11_800.0)) == (
         "a.flac: lasts 16:23:20.0, 59,000 segments; will take about 3.3 hours. Leave such files out with "
         "--max-duration, or this one with --exclude, or make another index with longer segments (--segment)"
+    )
+
+
+def test_a_slow_run_is_announced_with_what_to_do() -> None:
+    assert slow_line(SlowRun(12_000, 19_080.0)) == (
+        "the 12,000 files left will take about 5.3 hours at the present rate. "
+        "Ctrl-C keeps what is done, and the same command resumes"
     )
 
 

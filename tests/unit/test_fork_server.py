@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.fork_server import StandIns
+from tests.forked_workers import forked_at
 from tests.terminal import Session
+from wave_search.processes import start_python
 
 
 @pytest.fixture(autouse=True)
@@ -103,3 +105,50 @@ def test_a_child_has_one_thread_and_all_libraries(stand_ins: StandIns) -> None:
         "print(torch.get_num_threads(), {'torch', 'faiss', 'lancedb', 'transformers'} <= {*sys.modules})"
     )
     assert run(stand_ins.python, code) == (0, "1 True\n", "")
+
+
+WORKER = """
+import os, sys
+from multiprocessing.connection import Connection
+connection = Connection(int(sys.argv[1]))
+streams = [os.readlink(f"/proc/self/fd/{number}") for number in range(3)]
+connection.send((sys.argv[2:], os.getppid(), os.getsid(0) == os.getpid(), streams, os.environ["WORD"], os.getcwd()))
+sys.exit(connection.recv())
+"""
+
+
+def test_a_forked_worker_is_like_a_started_one(
+    stand_ins: StandIns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORD", "\udce9")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "script.py").write_text(WORKER)
+    for program in (["-c", WORKER], [str(tmp_path / "script.py")]):
+        states = []
+        for start in (start_python, forked_at(stand_ins.folder)):
+            process, connection = start(program, ["an argument", "\udcff"])
+            states.append(connection.recv())
+            assert process.poll() is None
+            connection.send(7)
+            assert (process.wait(60), process.poll()) == (7, 7)
+            connection.close()
+        assert states[0] == states[1]
+
+
+def test_a_forked_worker_can_be_killed_and_ends_with_its_client(
+    stand_ins: StandIns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORD", "needed")
+    start = forked_at(stand_ins.folder)
+    process, connection = start(["-c", WORKER], [])
+    connection.recv()
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0)
+    process.kill()
+    assert process.wait(60) == -signal.SIGKILL
+    process.kill()
+    process, connection = start(["-c", WORKER], [])
+    connection.recv()
+    process._server.close()  # as the end of this process does
+    with pytest.raises(EOFError):
+        connection.recv()

@@ -62,7 +62,7 @@ def test_parts_that_cancel_each_other_are_no_query() -> None:
 def test_too_many_combinations_are_refused() -> None:
     many = np.repeat(X, MAX_ROWS, axis=0)
     assert len(combine([(many, 1.0), (Y, 1.0)])) == MAX_ROWS
-    with pytest.raises(UsageError, match=r"512 x 2 = 1,024 combinations.*Give a range"):
+    with pytest.raises(UsageError, match=r"512 x 2 = 1,024 combinations.*Use a range"):
         combine([(many, 1.0), (np.concatenate([Y, Z]), 1.0)])
 
 

@@ -60,5 +60,5 @@ def test_a_quarter_of_the_machine_by_default() -> None:
 
 @pytest.mark.parametrize("memory", [-1, 100, (256 << 20) - 1])
 def test_too_little_memory_is_refused(memory: int) -> None:
-    with pytest.raises(UsageError, match="Give at least 256 MiB"):
+    with pytest.raises(UsageError, match="Allow at least 256 MiB"):
         divide_memory(memory, 1)

@@ -37,7 +37,7 @@ def test_windows_begin_where_the_range_begins() -> None:
     assert edges(Segmentation().windows(Span(3.5, 24))) == [3.5, 13.5, 24]
 
 
-@given(st.floats(0, 10_000), st.floats(0.01, 10_000), st.floats(1, 100))
+@given(st.floats(0, 10_000), st.floats(0.01, 1000), st.floats(1, 100))
 @example(6386.117846566414, 10_000.0, 1.0)  # of which rounding leaves less than 10,000 times 1.0
 def test_windows_cover_the_range_and_are_stable(start_s: float, duration_s: float, length_s: float) -> None:
     span = Span(start_s, start_s + duration_s)
@@ -55,7 +55,7 @@ def test_rules_survive_being_written_down(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "0", "0.5", "-3", "nan", "inf", "1e9", "scenes", "10s"])
 def test_nonsense_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="Give seconds"):
+    with pytest.raises(UsageError, match="Use seconds"):
         Segmentation.parse(text)
 
 

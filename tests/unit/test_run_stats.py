@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from wave_search.indexer import run_stats
 from wave_search.indexer.run_stats import RunStats
+from wave_search.reports import SlowRun
 from wave_search.types import Modality
 
 if TYPE_CHECKING:
-    from wave_search.reports import Progress, SlowFile
+    from wave_search.reports import Progress
 
 PATH = Path("/media/silent.flac")
 
@@ -23,7 +24,7 @@ class Run:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now_s = 0.0
-        self.announced: list[SlowFile] = []
+        self.announced: list[Any] = []
         self.shown: list[Progress] = []
         monkeypatch.setattr(run_stats, "time", SimpleNamespace(monotonic=lambda: self.now_s))
         self.stats = RunStats(self.shown.append, self.announced.append)
@@ -99,3 +100,28 @@ def test_progress_counts_the_segments_of_the_current_file(run: Run) -> None:
     run.now_s += 1
     run.stats.count("indexed", current=PATH)
     assert (run.shown[-1].files_done, run.shown[-1].files_begun, run.shown[-1].current_segments_total) == (1, 0, 0)
+
+
+def test_many_short_files_are_announced_once_by_their_sum(run: Run) -> None:
+    run.stats.enter("embed", total=10_000)
+    run.stats.count("unchanged", 8_000)
+    for number in range(200):
+        path = Path(f"/media/{number}.flac")
+        run.stats.begin_file(path, 10.0, 1, 1)
+        run.embed(1, 10.0, 100.0 if number == 0 else 2.0, path)  # the model is loaded for the first one
+        run.stats.end_file(path)
+        run.stats.count("indexed", current=path)
+        assert number >= 30 or run.announced == []
+    (announced,) = run.announced
+    assert isinstance(announced, SlowRun)
+    assert announced.files == 2_000 - 30
+    assert announced.estimated_s == pytest.approx(2.0 * 1_969, rel=0.01)
+
+
+def test_a_short_run_is_not_announced(run: Run) -> None:
+    run.stats.enter("embed", total=10_000)
+    run.stats.count("unchanged", 9_500)
+    for _ in range(100):
+        run.embed(1, 10.0, 5.0)
+        run.stats.count("indexed")
+    assert run.announced == []

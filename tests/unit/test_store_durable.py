@@ -1,8 +1,8 @@
 import errno
 import os
 import re
+import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,23 +11,21 @@ from wave_search.errors import IndexLockedError, IndexStateError
 from wave_search.store import LocalFiles
 
 HOLD = """
-import sys
-from pathlib import Path
+import os, sys
 from pathlib import Path
 from wave_search.store import LocalFiles
 with LocalFiles(Path(sys.argv[1])).lock():
-    print("held", flush=True)
+    print(os.getpid(), flush=True)
     sys.stdin.read()
 """
 
 
 @pytest.fixture
-def holder(tmp_path):
-    """Another process that holds the lock of tmp_path."""
-    command = [sys.executable, "-c", HOLD, str(tmp_path), "an argument"]
+def holder(tmp_path, stand_ins):
+    """Another process that holds the lock of tmp_path: its id, and what waits for its end."""
+    command = [stand_ins.python, "-c", HOLD, str(tmp_path), "an argument"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout.readline() == "held\n"
-        yield process
+        yield int(process.stdout.readline()), process.wait
         process.kill()
 
 
@@ -35,14 +33,15 @@ def test_a_second_writer_is_told_who_writes(tmp_path, holder):
     with pytest.raises(IndexLockedError) as caught, LocalFiles(tmp_path).lock():
         pass
     message = str(caught.value)
-    assert f"process {holder.pid} on {os.uname().nodename}" in message
+    assert f"process {holder[0]} on {os.uname().nodename}" in message
     assert "'an argument'" in message
     assert re.search(r"since \d{4}-\d\d-\d\dT", message)
 
 
 def test_the_lock_of_a_killed_writer_is_free(tmp_path, holder):
-    holder.kill()
-    holder.wait()
+    number, wait = holder
+    os.kill(number, signal.SIGKILL)
+    wait()
     with LocalFiles(tmp_path).lock():
         assert f'"pid": {os.getpid()}' in (tmp_path / "lock").read_text()
 

@@ -15,7 +15,16 @@ import pytest
 from tests.unit.test_store_manifest import STATE
 from wave_search.errors import IndexCorruptError, IndexLockedError, IndexNotFoundError, IndexStateError
 from wave_search.files import digest
-from wave_search.store import ChecksumsRef, CodebookRef, LocalFiles, Manifest, ShardRef, checksums, manifest, tables
+from wave_search.store import (
+    ChecksumsRef,
+    CodebookRef,
+    LocalFiles,
+    Manifest,
+    ShardRef,
+    checksums,
+    manifest,
+    table_checks,
+)
 from wave_search.store.cleanup import cleanup, foreign_files, unreferenced_files, unused_shards
 from wave_search.store.files import FileInfo, FileStore, read_error, size_bytes
 from wave_search.store.schema import NAMES
@@ -407,4 +416,4 @@ def test_what_cannot_be_read_now_is_never_removed(memory: MemoryFiles, name: str
     ],
 )
 def test_names_that_lance_gives(name: str, made: bool) -> None:
-    assert tables.is_made(name) is made
+    assert table_checks.is_made(name) is made

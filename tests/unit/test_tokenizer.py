@@ -120,6 +120,17 @@ def test_unreadable_tokenizer(tokenizer_json: Path, content: str) -> None:
         ({"model": {"type": "BPE", "vocab": {"a": 10**9}, "merges": []}}, "an id is out of range"),
         ({"added_tokens": [{"id": -1, "content": "a"}]}, "an id is out of range"),
         ({"model": None}, "not a readable tokenizer"),
+        (
+            {
+                "model": {
+                    "type": "BPE",
+                    "vocab": {"a": 0, "b": 1},
+                    "merges": [["a", "b"]],
+                    "continuing_subword_prefix": "####",
+                }
+            },
+            "not a readable tokenizer",  # at which the library panics
+        ),
     ],
 )
 def test_a_tokenizer_that_may_never_end_is_refused(tokenizer_json: Path, change: dict[str, object], cause: str) -> None:

@@ -35,7 +35,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text, "_POOL", POOL)
     for stage in (audio, vision):
         monkeypatch.setattr(stage, "_BATCH", 4)
-    monkeypatch.setattr(joint, "_BATCHES", dict.fromkeys(ALL_TASKS, 4))
+    monkeypatch.setattr(joint, "_BATCHES", dict.fromkeys(ALL_TASKS, 2))
 
 
 def unit(rng: np.random.Generator, count: int) -> np.ndarray:

@@ -5,18 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from wave_search.ann import tuning
 from wave_search.ann.codebook import Codebook
 from wave_search.ann.plan import ShardPlan, covered, draw, plan_shards
 from wave_search.ann.shard import Shard, build_shard
 from wave_search.ann.shard_set import ShardSet
 from wave_search.errors import IndexCorruptError
-from wave_search.store import check_shard
+from wave_search.store import check_shard, table_checks
+from wave_search.store.files import RESTORE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from wave_search.store import ShardRef, Snapshot, Writer
@@ -126,7 +128,24 @@ class _StoredVectors:
         return len(self.ids)
 
     def __getitem__(self, part: slice) -> NDArray[np.float16]:
-        return self.snapshot.vectors(self.key, self.ids[part])
+        vectors = self.snapshot.vectors(self.key, self.ids[part])
+        _check_finite(self.snapshot, vectors)
+        return vectors
+
+
+def _stored_batches(
+    snapshot: Snapshot, key: PartitionKey, first_id: int, stop_id: int
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
+    for ids, vectors in snapshot.vector_batches(key, first_id, stop_id):
+        _check_finite(snapshot, vectors)
+        yield ids, vectors
+
+
+def _check_finite(snapshot: Snapshot, vectors: NDArray[np.float16]) -> None:
+    """Check that vectors can be put into a shard; faiss leaves out others. Raises IndexCorruptError."""
+    if not np.isfinite(vectors).all():
+        table = snapshot.store.url(f"{table_checks.FOLDER}/segments.lance")
+        raise IndexCorruptError(f"{table} holds vectors that are not finite", RESTORE)
 
 
 def _build(writer: Writer, key: PartitionKey, codebook: Codebook, ids: NDArray[np.int64], todo: ShardPlan) -> ShardSet:
@@ -135,7 +154,7 @@ def _build(writer: Writer, key: PartitionKey, codebook: Codebook, ids: NDArray[n
     names = {shard.first_id: shard.name for shard in todo.keep}
     writer.drop_shards(key, keep=names.values())
     for first_id, stop_id in todo.build:
-        built = build_shard(codebook, writer.snapshot.vector_batches(key, first_id, stop_id), parent)
+        built = build_shard(codebook, _stored_batches(writer.snapshot, key, first_id, stop_id), parent)
         writer.add_shard(key, built.name, built.first_id, stop_id, built.count)
         names[built.first_id] = built.name
     return ShardSet(codebook, [Shard.open(parent / names[first_id], codebook) for first_id in sorted(names)], ids)

@@ -10,7 +10,6 @@ import wave_search as ws
 from wave_search.commands.exit_codes import DONE, INTERRUPTED, PARTLY, reported, terminal_of
 from wave_search.commands.options import Device, Dtype, Json, Model, Quantization, Quiet, Workers
 from wave_search.commands.render.records import to_json
-from wave_search.commands.render.text import printable
 
 EPILOG = (
     "A DATASET is a folder with corpus, queries and qrels (MTEB, BEIR), a CSV with the columns "
@@ -67,8 +66,7 @@ def evaluate(
                 progress=progress,
             )
     except KeyboardInterrupt:
-        kept = printable(cache)
-        terminal.error(f"interrupted: the embeddings are kept in {kept}. Run the same command to resume")
+        terminal.error(f"interrupted: the embeddings are kept in {cache}. Run the same command to resume")
         return INTERRUPTED
     terminal.notice(found.model)
     if json:

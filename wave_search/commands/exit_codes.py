@@ -7,11 +7,11 @@ import os
 import shlex
 import signal
 import sys
+import traceback
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from wave_search.commands.render.text import printable
 from wave_search.errors import ModelDownloadError, UsageError, WaveSearchError
 
 if TYPE_CHECKING:
@@ -80,8 +80,10 @@ def reported(command: Callable[..., int]) -> Callable[..., None]:
                 code = INTERRUPTED
             except Exception as error:
                 if ctx.obj.traceback:
-                    raise
-                code = _explain(terminal_of(ctx), error)
+                    terminal_of(ctx).traceback(traceback.format_exc().rstrip())
+                    code = FAILED
+                else:
+                    code = _explain(terminal_of(ctx), error)
         if ended_by and code == INTERRUPTED:
             code = _SIGNALLED + ended_by[0]
         sys.exit(code)
@@ -126,14 +128,14 @@ def _command_with(*options: str) -> str:
 def _explain(terminal: Terminal, error: Exception) -> int:
     if isinstance(error, ModelDownloadError):
         command = _command_with("--model", error.name)
-        terminal.error(printable(f"{error.message}. If you trust the origin of the index, run: {command}"))
+        terminal.error(f"{error.message}. If you trust the origin of the index, run: {command}")
         return FAILED
     if isinstance(error, WaveSearchError):
-        terminal.error(printable(str(error)))
+        terminal.error(str(error))
         return USAGE if isinstance(error, UsageError) else FAILED
     if isinstance(error, OSError) and error.filename is not None:
-        terminal.error(printable(f"{os.fsdecode(error.filename)}: {error.strerror}"))
+        terminal.error(f"{os.fsdecode(error.filename)}: {error.strerror}")
         return FAILED
-    terminal.error(f"unexpected {type(error).__name__}: {printable(str(error))}")
+    terminal.error(f"unexpected {type(error).__name__}: {error}")
     terminal.message("This is a bug in wave-search. Please report it with the output of `wave-search --traceback ...`.")
     return FAILED

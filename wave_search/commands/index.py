@@ -23,7 +23,7 @@ from wave_search.commands.options import (
     words,
 )
 from wave_search.commands.render.records import report_record, to_json
-from wave_search.commands.render.text import printable, slow_line
+from wave_search.commands.render.text import slow_line
 from wave_search.errors import UsageError
 from wave_search.media import Segmentation, parse_audio_track
 
@@ -134,7 +134,7 @@ def index(
         terminal.lines([record])
     terminal.report(done, strict=strict)
     if done.interrupted:
-        terminal.error(f"interrupted: completed work is kept in {printable(index)}. Run the same command to resume")
+        terminal.error(f"interrupted: completed work is kept in {index}. Run the same command to resume")
         return INTERRUPTED
     return PARTLY if done.unreachable or any(strict or not one.known for one in done.skipped) else DONE
 

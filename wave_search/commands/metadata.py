@@ -11,7 +11,7 @@ import wave_search as ws
 from wave_search.commands.exit_codes import DONE, PARTLY, reported, terminal_of
 from wave_search.commands.options import DEFAULT_INDEX, IndexDir, Json, Quiet
 from wave_search.commands.render.records import to_json
-from wave_search.commands.render.text import counted, printable
+from wave_search.commands.render.text import counted
 
 _SHOWN = 5
 
@@ -43,7 +43,7 @@ def import_(
         done = opened.import_metadata(file)
     if json:
         terminal.lines([to_json(asdict(done))])
-    columns = ", ".join(f"{printable(name)} ({column})" for name, column in done.columns.items()) or "no column"
+    columns = ", ".join(f"{name} ({column})" for name, column in done.columns.items()) or "no column"
     terminal.message(f"{columns} for {counted(done.files, 'file')}")
     if done.malformed:
         terminal.warning(f"{counted(done.malformed_rows, 'row is', 'rows are')} left out: {_some(done.malformed)}")
@@ -55,7 +55,7 @@ def import_(
 
 def _some(items: Sequence[str]) -> str:
     more = ", ..." if len(items) > _SHOWN else ""
-    return f"{', '.join(map(printable, items[:_SHOWN]))}{more}"
+    return f"{', '.join(items[:_SHOWN])}{more}"
 
 
 @app.command("list")
@@ -68,7 +68,7 @@ def list_(ctx: typer.Context, index: IndexDir = DEFAULT_INDEX, json: Json = Fals
     if json:
         terminal.lines(to_json(asdict(column)) for column in columns)
     else:
-        terminal.rows((printable(column.name), column.type, counted(column.filled, "file")) for column in columns)
+        terminal.rows((column.name, column.type, counted(column.filled, "file")) for column in columns)
     return DONE
 
 

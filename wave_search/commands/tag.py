@@ -10,7 +10,7 @@ import wave_search as ws
 from wave_search.commands.exit_codes import DONE, reported, terminal_of
 from wave_search.commands.options import DEFAULT_INDEX, Device, Dtype, IndexDir, IndexModel, Json, Quantization, Quiet
 from wave_search.commands.render.records import to_json
-from wave_search.commands.render.text import counted, printable
+from wave_search.commands.render.text import counted
 from wave_search.types import Target
 
 EPILOG = (
@@ -51,6 +51,6 @@ def tag(
     if json:
         terminal.lines([to_json(asdict(done))])
     else:
-        terminal.rows((printable(label), f"{count:,}") for label, count in done.files.items())
+        terminal.rows((label, f"{count:,}") for label, count in done.files.items())
     terminal.message(f"{counted(done.unlabelled, 'file')} without a label")
     return DONE

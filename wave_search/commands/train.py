@@ -10,7 +10,7 @@ import typer
 from wave_search.commands.exit_codes import DONE, INTERRUPTED, PARTLY, reported, terminal_of
 from wave_search.commands.options import Device, Json, Quiet
 from wave_search.commands.render.records import to_json
-from wave_search.commands.render.text import counted, printable
+from wave_search.commands.render.text import counted
 from wave_search.finetune import train as run_training
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ EPILOG = (
     "docs/guide/fine-tuning.md describes CONFIG. A run that was interrupted or killed resumes when it is started "
     "again. Exit code 3: done, but some rows of the data were left out."
 )
-_LEFT_OUT_SHOWN = 50
 
 
 @reported
@@ -47,11 +46,11 @@ def train(
     for sentence in _sentences(report):
         terminal.message(sentence)
     if report.left_out:
-        terminal.warning("\n  ".join(_left_out(report)))
+        lines = [f"{row.place.path}, {row.place}: {row.cause}" for row in report.left_out]
+        terminal.warning(f"left out {counted(len(lines), 'row')}:", lines, rest="--json lists all")
     if report.interrupted:
-        where = printable(report.directory)
         terminal.error(
-            f"interrupted after {report.steps_done:,} of {report.steps:,} steps, which are kept in {where}. "
+            f"interrupted after {report.steps_done:,} of {report.steps:,} steps, which are kept in {report.directory}. "
             "Run the same command to resume"
         )
         return INTERRUPTED
@@ -68,14 +67,6 @@ def _record(report: "Report") -> dict[str, Any]:
     return record
 
 
-def _left_out(report: "Report") -> Iterator[str]:
-    yield f"left out {counted(len(report.left_out), 'row')}:"
-    for row in report.left_out[:_LEFT_OUT_SHOWN]:
-        yield printable(f"{row.place.path}, {row.place}: {row.cause}")
-    if len(report.left_out) > _LEFT_OUT_SHOWN:
-        yield f"and {len(report.left_out) - _LEFT_OUT_SHOWN:,} more: --json lists all"
-
-
 def _sentences(report: "Report") -> Iterator[str]:
     if report.interrupted:
         return
@@ -84,4 +75,4 @@ def _sentences(report: "Report") -> Iterator[str]:
     for name, value in report.after.items():
         before = f" (before: {report.before[name]:.3f})" if name in report.before else ""
         yield f"  {name}: {value:.3f}{before}"
-    yield f"the model is in {printable(str(report.model))}: use it as --model"
+    yield f"the model is in {report.model}: use it as --model"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from wave_search.indexer.scan import FoundFile
     from wave_search.models import Embedder
-    from wave_search.reports import IndexReport, ProgressCallback, SlowFile
+    from wave_search.reports import IndexReport, ProgressCallback, SlowFile, SlowRun
     from wave_search.store import FileRow
 
 
@@ -62,7 +62,7 @@ def add(
     options: Options,
     *,
     progress: ProgressCallback | None = None,
-    warn: Callable[[SlowFile], None] | None = None,
+    warn: Callable[[SlowFile | SlowRun], None] | None = None,
 ) -> IndexReport:
     """Bring the index up to date with folders and files.
 
@@ -72,7 +72,7 @@ def add(
         model: returns the embedder; called only if something has to be embedded.
         options: of the run.
         progress: called with the progress of the run.
-        warn: called with each file that will take long, before it is embedded.
+        warn: called with each file that will take long, before it is embedded, and once if all that are left will.
 
     Raises:
         UsageError: an argument does not exist, and neither does a file of it in the index.

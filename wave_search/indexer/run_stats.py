@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wave_search.media.segmentation import DEFAULT_LENGTH_S
-from wave_search.reports import IndexReport, Progress, ProgressCallback, Skipped, SlowFile
+from wave_search.reports import IndexReport, Progress, ProgressCallback, Skipped, SlowFile, SlowRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 PROGRESS_INTERVAL_S = 0.1
 SLOW_S = 3600.0
-"""Estimated time to embed a file from which on it is announced."""
+"""Estimated time to embed a file, or all that are left, from which on it is announced."""
+_WATCHED_S = 60.0
+"""Time after which the rate of files is believed."""
 _MEASURED = 64
 """Vectors that must be embedded before the rate of a run is believed."""
 _ASSUMED_PER_S = 5.0
@@ -60,10 +62,12 @@ class RunStats:
 
     Args:
         progress: called with a `Progress` at each change of stage, and otherwise at most ten times a second.
-        warn: called with each file that will take more than `SLOW_S`.
+        warn: called with each file that will take more than `SLOW_S`, and once if all that are left will.
     """
 
-    def __init__(self, progress: ProgressCallback | None, warn: Callable[[SlowFile], None] | None = None) -> None:
+    def __init__(
+        self, progress: ProgressCallback | None, warn: Callable[[SlowFile | SlowRun], None] | None = None
+    ) -> None:
         self.counts: Counter[str] = Counter()
         self.segments: Counter[Modality] = Counter()
         self.not_media: Counter[str] = Counter()
@@ -83,6 +87,9 @@ class RunStats:
         """Vectors of this batch, and those of them that are of audio and video."""
         self._timed = self._timed_s = 0.0
         """Vectors of audio and video in all measured batches, and the time that they took."""
+        self._watched: tuple[float, float] | None = None
+        """When the first batch ended, and the files done by then."""
+        self._is_run_announced = False
 
     def enter(self, stage: Stage, total: int = 0) -> None:
         """Begin a stage.
@@ -157,6 +164,7 @@ class RunStats:
         self._batch_began_s, self._batch, self._timed_batch = now_s, 0.0, 0.0
         for path in self._begun:
             self._announce(path)
+        self._announce_run(now_s)
         self._touch(current)
 
     def _announce(self, path: Path) -> None:
@@ -167,6 +175,20 @@ class RunStats:
             self.slow[path] = slow
             if self._warn is not None:
                 self._warn(slow)
+
+    def _announce_run(self, now_s: float) -> None:
+        done = self._done + self._files_begun()
+        since_s, done_before = self._watched = self._watched or (now_s, done)
+        if self._is_run_announced or now_s - since_s < _WATCHED_S or done <= done_before:
+            return
+        left_s = (now_s - since_s) / (done - done_before) * (self._total - done)
+        if left_s >= SLOW_S:
+            self._is_run_announced = True
+            if self._warn is not None:
+                self._warn(SlowRun(self._total - self._done, left_s))
+
+    def _files_begun(self) -> float:
+        return sum(one.share for one in self._begun.values())
 
     def drop_segments(self, modalities: Iterable[Modality]) -> None:
         """Subtract the vectors of a file that cannot be indexed."""
@@ -190,7 +212,7 @@ class RunStats:
                 self.segments.total(),
                 self.media_s,
                 current,
-                files_begun=sum(one.share for one in self._begun.values()),
+                files_begun=self._files_begun(),
                 current_segments=begun.done if begun else 0,
                 current_segments_total=begun.segments if begun else 0,
             )

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 _SNDFILE = frozenset({"wav", "flac", "aiff", "au", "caf", "w64"})
 """Not MP3 and Ogg: of a file that was joined from several, libsndfile reads the first one only."""
 _BLOCK_SAMPLES = 1 << 16
-"""Total of all channels. A damaged block is lost as a whole."""
-_MAX_DAMAGED = 100
-"""Damaged blocks, one after the other, after which the rest is given up."""
+"""Total of all channels."""
+_PIECES = 16
+"""Into so many, a damaged block is divided. A damaged piece is lost as a whole."""
+_MAX_DIVIDED = 4
+"""Damaged blocks in a row, after which further ones are not divided, because each attempt searches the file."""
 
 
 class SndfileSource:
@@ -54,26 +56,42 @@ class SndfileSource:
         Raises:
             BrokenMediaError: no sample of the whole file is a number.
         """
-        import soundfile
-
-        size = max(1, _BLOCK_SAMPLES // self.stream.channels)
-        valid, damaged = first > 0, True
+        size = max(_PIECES, _BLOCK_SAMPLES // self.stream.channels)
+        valid, follows, damaged = first > 0, False, 0
         for position in range(first, self._file.frames, size):
-            block = np.zeros((min(size, self._file.frames - position), self.stream.channels), np.float32)
-            try:
-                if damaged:
-                    self._file.seek(position)
-                block, damaged = self._file.read(size, dtype="float32", always_2d=True), False
+            stop = min(position + size, self._file.frames)
+            block = self._read(position, stop, seek=not follows)
+            follows = block is not None
+            damaged = 0 if follows else damaged + 1
+            if block is None:
+                pieces = range(position, stop, size // _PIECES)
+                block = np.zeros((stop - position, self.stream.channels), np.float32)
+                for at in pieces if damaged <= _MAX_DIVIDED else ():
+                    piece = self._read(at, min(at + pieces.step, stop), seek=True)
+                    if piece is not None:
+                        block[at - position :][: len(piece)] = piece
+            else:
                 valid = valid or bool(np.isfinite(block).any())
-            except soundfile.LibsndfileError:
-                # It reads nothing more after an error.
-                self._file.close()
-                self._file, damaged = soundfile.SoundFile(descriptor_path(self._source.file)), True
             yield finite(block)
         if not valid:
             raise BrokenMediaError(
                 self._source.path, "none of its samples is a number (all are NaN or infinite)", REPLACE
             )
+
+    def _read(self, start: int, stop: int, *, seek: bool) -> NDArray[np.float32] | None:
+        """Read some samples; None if they are damaged. Then the next call must seek."""
+        import soundfile
+
+        try:
+            if seek:
+                self._file.seek(start)
+            samples: NDArray[np.float32] = self._file.read(stop - start, dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError:
+            # It reads nothing more after an error.
+            self._file.close()
+            self._file = soundfile.SoundFile(descriptor_path(self._source.file))
+            return None
+        return samples
 
 
 def open_sndfile(source: Source) -> SndfileSource | None:

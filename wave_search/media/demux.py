@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from wave_search.media.timing import VideoPackets
 
 _BUFFER_BYTES = 1 << 20
-_MAX_FAILURES = 10
-"""Failures to read a packet, one after the other, after which the rest is given up."""
+_MAX_FAILURES = 4_096
+"""Failures to read a packet, one after the other, after which the rest is given up. In transport streams, each skips
+64 KiB of other bytes."""
 _ADTS_BYTES = 7
+_MAX_PACKET_S = 60.0
+"""Twice the longest packet of sound of any codec. A damaged file may declare days."""
 
 
 def open_container(source: Source) -> Any:
@@ -112,8 +115,8 @@ def stamp_and_duration_s(packet: Any, tick_s: float, default_s: float, *, adts: 
         frame_s = adts_frame_s(bytes(memoryview(packet)[:_ADTS_BYTES]))
         if frame_s is not None:
             return None, frame_s
-    pts = None if default_s else packet.pts
-    return None if pts is None else pts * tick_s, (packet.duration or 0) * tick_s or default_s
+    pts, declared_s = None if default_s else packet.pts, (packet.duration or 0) * tick_s
+    return None if pts is None else pts * tick_s, declared_s if 0 < declared_s <= _MAX_PACKET_S else default_s
 
 
 def is_adts(container: Any) -> bool:

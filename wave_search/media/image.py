@@ -48,7 +48,7 @@ def image_size(source: Source) -> tuple[int, int]:
     if layout is not None:
         swapped = layout.orientation in _SIDES_SWAPPED
         return (layout.height, layout.width) if swapped else (layout.width, layout.height)
-    image = _open(source)
+    image = open_image(source)
     # Pillow has already swapped the sides of a TIFF.
     try:
         swapped = image.format != "TIFF" and image.getexif().get(_EXIF_ORIENTATION) in _SIDES_SWAPPED
@@ -58,10 +58,15 @@ def image_size(source: Source) -> tuple[int, int]:
 
 
 def read_image(source: Source, sampling: Sampling) -> NDArray[np.uint8]:
+    """Decode the first frame of an image, resized according to `sampling`. See `read_pixels`."""
+    return policy_of(sampling).resize_image(read_pixels(source))
+
+
+def read_pixels(source: Source) -> NDArray[np.uint8]:
     """Decode the first frame of an image, upright, with transparency blended onto white.
 
     Returns:
-        (height, width, 3) RGB, resized according to `sampling`.
+        (height, width, 3) RGB.
 
     Raises:
         BrokenMediaError: it is damaged or truncated.
@@ -73,12 +78,11 @@ def read_image(source: Source, sampling: Sampling) -> NDArray[np.uint8]:
     deep = read_deep_tiff(source) if layout is not None else None
     try:
         image = _loaded(source, layout) if deep is None else Image.fromarray(deep)
-        pixels = np.asarray(_on_white(image))
+        return np.asarray(on_white(image))
     except (MemoryError, MediaError):
         raise
     except Exception as error:  # on damaged data, Pillow's decoders raise errors of any type
         raise BrokenMediaError(source.path, f"a damaged {source.demuxer} image ({error})", CONVERT) from error
-    return policy_of(sampling).resize_image(pixels)
 
 
 def _deep_layout(source: Source) -> TiffLayout | None:
@@ -95,7 +99,7 @@ def _loaded(source: Source, layout: TiffLayout | None) -> Any:
     from PIL import Image, ImageOps
 
     try:
-        image = _open(source)
+        image = open_image(source)
     except BrokenMediaError as error:
         if layout is None:
             raise
@@ -117,15 +121,20 @@ def _sixteen_bit_rgb(source: Source) -> NDArray[np.uint8]:
     """Decode a compressed TIFF with 16 bits a sample, of which Pillow keeps only the higher or the lower 8."""
     halves = []
     for raw_mode in ("RGB;16L", "RGB;16B"):
-        image = _open(source)
+        image = open_image(source)
         image.tile = [tile._replace(args=(raw_mode, *tile.args[1:])) for tile in image.tile]
         image.load()
         halves.append(np.asarray(image).astype(np.uint16))
     return eight_bit(halves[0] << 8 | halves[1])
 
 
-def _open(source: Source) -> Any:
-    """Open an image, or the preview in a raw photograph, without decoding it."""
+def open_image(source: Source) -> Any:
+    """Open an image, or the preview in a raw photograph, with Pillow, without decoding it.
+
+    Raises:
+        BrokenMediaError: it is damaged.
+        UnsupportedMediaError: it is too large, or it cannot be decoded.
+    """
     if source.demuxer == "RAW":
         return _open_preview(source)
     if source.demuxer == "TIFF" and (layout := tiff_layout(source)) and layout.is_raw:
@@ -197,7 +206,8 @@ def _check_size(source: Source, width: int, height: int, bytes_per_pixel: int) -
         )
 
 
-def _on_white(image: Any) -> Any:
+def on_white(image: Any) -> Any:
+    """Return an image of Pillow as RGB, with transparency blended onto white."""
     from PIL import Image
 
     if not image.has_transparency_data:

@@ -43,7 +43,7 @@ def divide_memory(memory_bytes: int | None, workers: int) -> tuple[int, int]:
     if memory_bytes is None:
         memory_bytes = max(LEAST_BYTES, int(machine_bytes() * SHARE))
     if not memory_bytes >= LEAST_BYTES:
-        least = f"Give at least {LEAST_BYTES >> 20} MiB."
+        least = f"Allow at least {LEAST_BYTES >> 20} MiB."
         raise UsageError(f"{memory_bytes} bytes of memory are too few for a decoder", least)
     count = max(1, min(workers, memory_bytes // ENOUGH_BYTES))
     return count, memory_bytes // count

@@ -40,6 +40,7 @@ from wave_search.media.timeline import MAX_DURATION_S
 from wave_search.media.timing import clock_of
 from wave_search.media.tracks import preferred, probe_sndfile, probe_tracks
 from wave_search.media.video import suits_decord
+from wave_search.media.webp import animation
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from wave_search.media.signatures import Signature
     from wave_search.media.timing import VideoPackets
 
-_MOVING = {"GIF": "gif", "PNG": "apng", "JPEG": "mjpeg"}
+MOVING = {"GIF": "gif", "PNG": "apng", "JPEG": "mjpeg"}
 """Format of an image -> demuxer of many of them."""
 
 
@@ -94,7 +95,7 @@ def _unknown(path: Path, file: BinaryIO) -> UnsupportedMediaError | BrokenMediaE
     if path.suffix.lower() in PLAYLIST_SUFFIXES or is_playlist(head):
         return UnsupportedMediaError(path, "a playlist, not media", "Index the files that it lists.")
     if is_text(head):
-        return UnsupportedMediaError(path, "text, but not named as text", "Give it the suffix .txt or .md to index it.")
+        return UnsupportedMediaError(path, "text, but not named as text", "Rename it to .txt or .md to index it.")
     if start == 0 and head.startswith(TAG_STARTS):
         return BrokenMediaError(path, "contains a tag and nothing else", REPLACE)
     return BrokenMediaError(path, "not in any known media format (by its first bytes)", CONVERT)
@@ -107,7 +108,7 @@ def _probe_text(path: Path, file: BinaryIO, size_bytes: int) -> MediaInfo:
         return MediaInfo("text", container, size_bytes, "")
     stop_s = max((cue.stop_s for cue in subtitles.parse_cues(content, container)), default=None)
     if stop_s is None:
-        raise BrokenMediaError(path, "contains no subtitles", "Give it the suffix .txt if it is ordinary text.")
+        raise BrokenMediaError(path, "contains no subtitles", "Rename it to .txt if it is ordinary text.")
     return MediaInfo("text", container, size_bytes, "", duration_s=stop_s)
 
 
@@ -117,8 +118,10 @@ def _probe_image(source: Source, size_bytes: int) -> MediaInfo:
 
 
 def _probe_moving_image(source: Source, size_bytes: int) -> MediaInfo | None:
-    """Probe an animated GIF or PNG, or JPEG images in a row, as a video; None for other images."""
-    demuxer = _MOVING.get(source.demuxer)
+    """Probe an animated GIF, PNG or WebP, or JPEG images in a row, as a video; None for other images."""
+    if source.demuxer == "WEBP":
+        return _probe_webp(source, size_bytes)
+    demuxer = MOVING.get(source.demuxer)
     if demuxer is None or (demuxer == "mjpeg" and source.path.suffix.lower() not in MOTION_JPEG_SUFFIXES):
         return None
     try:
@@ -126,6 +129,15 @@ def _probe_moving_image(source: Source, size_bytes: int) -> MediaInfo | None:
     except BrokenMediaError:
         return None
     return info if info.video is not None and info.video.frames > 1 else None
+
+
+def _probe_webp(source: Source, size_bytes: int) -> MediaInfo | None:
+    found = animation(source)
+    if found is None:
+        return None
+    stream, duration_s = found
+    duration_s = _checked_duration(source.path, duration_s)
+    return MediaInfo("video", source.demuxer, size_bytes, "", duration_s=duration_s, video=stream)
 
 
 def _probe_audio(source: Source, size_bytes: int) -> MediaInfo | None:

@@ -46,7 +46,7 @@ class Segmentation:
         except ValueError:
             length_s = math.nan
         if not MIN_LENGTH_S <= length_s <= MAX_LENGTH_S:
-            raise UsageError(f"unknown segmentation {text!r}", "Give seconds (from 1 to 86400), scene or none.")
+            raise UsageError(f"unknown segmentation {text!r}", "Use seconds (from 1 to 86400), scene or none.")
         return cls("fixed", length_s)
 
     def __str__(self) -> str:

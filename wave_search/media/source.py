@@ -6,19 +6,24 @@ import errno
 import os
 import stat
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from wave_search.errors import BrokenMediaError, MediaError, UnsupportedMediaError
-from wave_search.files import open_checked
+from wave_search.errors import BrokenMediaError, ChangedMediaError, MediaError, UnsupportedMediaError
+from wave_search.files import IrregularFileError, mtime_ns, open_checked
+from wave_search.files import open_regular as regular_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+    from io import BufferedReader
+
+    from wave_search.types import FileKind
 
 REPLACE = "Replace it with an intact copy."
 """The remedy for what cannot be anything but damage."""
 CONVERT = "If a player or viewer opens it, convert it there; otherwise replace it with an intact copy."
 """The remedy for what may be damaged, or only unusual."""
+_INDEX_AGAIN = "Index its folder again: wave-search index FOLDER."
 RETRY = "Try again; if it fails again, check the disk."
 """The remedy for errors of the system."""
 _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
@@ -129,3 +134,44 @@ def _unreadable(path: Path, error: OSError | ValueError) -> MediaError:
     if isinstance(error, ValueError):
         return BrokenMediaError(path, f"cannot be opened ({error})", "Rename it.")
     return MediaError(path, f"cannot be read ({error.strerror or error})", RETRY)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedFile:
+    """A file as an index knows it, to be opened only if it is still the same."""
+
+    path: Path
+    kind: FileKind
+    size_bytes: int
+    mtime_ns: int
+    """In the range of `wave_search.files.mtime_ns`."""
+
+    def open(self) -> BufferedReader:
+        """Open the file for reading. No symbolic link is followed, in any part of its path.
+
+        Raises:
+            ChangedMediaError: it is missing, or has another size or time, or is no regular file, or a link leads there.
+            MediaError: it may not be read, or reading failed for a possibly transient reason.
+        """
+        try:
+            file = regular_file(self.path)
+        except (IrregularFileError, IsADirectoryError) as error:
+            raise self._changed(error.strerror or "it is not a regular file") from error
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise ChangedMediaError(self.path, "there is no such file any more", _INDEX_AGAIN) from error
+        except (OSError, ValueError) as error:
+            raise _unreadable(self.path, error) from error
+        status = os.fstat(file.fileno())
+        try:
+            if (status.st_size, mtime_ns(status)) != (self.size_bytes, self.mtime_ns):
+                raise self._changed("its size or time differs")
+            # The name by which the kernel knows it: another one if a folder of the path has become a link.
+            if Path(descriptor_path(file)).readlink() != self.path:
+                raise self._changed("a symbolic link leads there")
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+    def _changed(self, cause: str) -> ChangedMediaError:
+        return ChangedMediaError(self.path, f"it is not the file that was indexed: {cause}", _INDEX_AGAIN)

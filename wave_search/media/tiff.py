@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ _RAW_PHOTOMETRICS = frozenset({32803, 34892})
 """Colour filter array, linear raw."""
 _DNG_VERSION, _PHOTOMETRIC, _ORIENTATION, _REDUCED = 50706, 262, 274, 1
 _WHITE_IS_ZERO = 0
+_MAX_IMAGES = 64
+"""Further images within the first one that are looked at. Photographs have fewer than ten, damaged files millions."""
 _DEPTHS = (8, 10, 12, 14, 16, 24, 32)
 """Bits of the sensors and converters whose values are stored in wider integers."""
 _UPRIGHT = {
@@ -56,7 +59,7 @@ def tiff_layout(source: Source) -> TiffLayout | None:
     try:
         with tifffile.TiffFile(_file(source)) as tiff:
             page = tiff.pages.first
-            pages = [page, *(page.pages or ())]
+            pages: list[Any] = [page, *itertools.islice(page.pages or (), _MAX_IMAGES)]
             # Damaged tags may hold several numbers, which arithmetic would take for something else.
             declared = [page.bitspersample, page.samplesperpixel]
             declared += [side for each in pages for side in (each.imagewidth, each.imagelength)]

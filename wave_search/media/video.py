@@ -14,6 +14,7 @@ from wave_search.media.picture import is_plain, to_rgb
 from wave_search.media.sampling import policy_of, resize_to
 from wave_search.media.segmentation import MIN_LENGTH_S
 from wave_search.media.source import REPLACE, descriptor_path
+from wave_search.media.webp import WebpReader
 from wave_search.types import Frames
 
 if TYPE_CHECKING:
@@ -60,7 +61,9 @@ class FrameSource:
         self._size = self._policy.frame_size(stream.height, stream.width)
         self._newest: tuple[int, NDArray[np.uint8]] | None = None
         self._resized: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None
-        self._reader: DecordReader | AvReader = AvReader(source, stream)
+        self._reader: DecordReader | AvReader | WebpReader = (WebpReader if source.demuxer == "WEBP" else AvReader)(
+            source, stream
+        )
         if stream.by_decord:
             with contextlib.suppress(DecordFailed):
                 self._reader = DecordReader(source.file, stream)

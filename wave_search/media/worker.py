@@ -9,7 +9,6 @@ import ctypes
 import errno
 import os
 import pickle
-import resource
 import signal
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
@@ -17,12 +16,14 @@ from typing import TYPE_CHECKING
 
 from wave_search.errors import BrokenMediaError, DecodeLimitError, MediaError, WaveSearchError
 from wave_search.files import digest
+from wave_search.processes import limit_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from wave_search.media.info import DecodedSegment, DecodeRequest, MediaInfo
+    from wave_search.media.preview import Preview, PreviewTask
 
 MORE_MEMORY = "Reduce its resolution, or allow more with --decoder-memory and --retry."
 """The remedy for files that take more memory than a decoder may use."""
@@ -41,17 +42,17 @@ _TRANSIENT = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request to identify a file, or to decode a part of it."""
+    """A request to identify a file, to decode a part of it, or to make a preview of it."""
 
     path: Path
-    decode: DecodeRequest | None = None
+    work: DecodeRequest | PreviewTask | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
     """One message of a reply."""
 
-    value: MediaInfo | DecodedSegment | WaveSearchError | None
+    value: MediaInfo | DecodedSegment | Preview | WaveSearchError | None
     """None at the end of the reply. An error also ends it."""
 
 
@@ -69,10 +70,7 @@ def main(descriptor: int, parent: int, memory_bytes: int) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         return
-    _, most_bytes = resource.getrlimit(resource.RLIMIT_DATA)
-    if most_bytes == resource.RLIM_INFINITY or memory_bytes < most_bytes:  # nobody may raise it
-        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limit_memory(memory_bytes)
     connection = Connection(descriptor)
     while True:
         try:
@@ -111,16 +109,20 @@ def failure_of(path: Path, error: Exception) -> MediaError:
     return BrokenMediaError(path, f"cannot be decoded ({type(error).__name__}: {lines[0][:120]})", CONVERT)
 
 
-def _serve(request: Request) -> Iterator[MediaInfo | DecodedSegment]:
+def _serve(request: Request) -> Iterator[MediaInfo | DecodedSegment | Preview]:
     from wave_search.media.bounds import check_info, check_segment
     from wave_search.media.completeness import declared_s
     from wave_search.media.decode import decode_segments
+    from wave_search.media.info import DecodeRequest
     from wave_search.media.probe import probe
     from wave_search.media.source import Source, open_regular
 
+    if request.work is not None and not isinstance(request.work, DecodeRequest):
+        yield from request.work.previews()
+        return
     with open_regular(request.path) as file:
-        if request.decode is not None:
-            decoding = request.decode
+        if request.work is not None:
+            decoding = request.work
             source = Source(request.path, file, decoding.info.container, decoding.info.offset_bytes)
             for segment in decode_segments(source, decoding):
                 check_segment(request.path, segment)

@@ -6,7 +6,7 @@ import math
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from wave_search.errors import DecodeLimitError, MediaError, UsageError
 from wave_search.media.info import DecodedSegment, DecodeRequest, MediaInfo
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from pathlib import Path
 
+    from wave_search.media.preview import Preview, PreviewTask
     from wave_search.media.segmentation import Segmentation
     from wave_search.types import Modality, Sampling, Span
 
@@ -138,6 +139,20 @@ class DecoderPool:
             if isinstance(value, DecodedSegment) and value.clip.modalities:
                 yield value
 
+    def preview(self, task: PreviewTask) -> Preview:
+        """Make a preview of a file, and return the last of the values that the task yields.
+
+        Args:
+            task: what to make, and of which file.
+
+        Raises:
+            MediaError: it cannot be made of this file, or the file is not the one that the task is for.
+            UsageError: the pool is closed.
+        """
+        newest: Preview
+        *_, newest = self._ask(Request(task.file.path, task), task.reach_s)
+        return newest
+
     def peak_memory_bytes(self) -> int:
         """Return the highest sum so far of the peak memory of all workers."""
         with self._lock:
@@ -155,7 +170,7 @@ class DecoderPool:
             worker.kill()
         self._starter.shutdown()
 
-    def _ask(self, request: Request, reach_s: float) -> Iterator[MediaInfo | DecodedSegment]:
+    def _ask(self, request: Request, reach_s: float) -> Iterator[Any]:
         limit_s = self._item_timeout_s + _size_bytes(request.path) / _SLOWEST_READ_BYTES_PER_S
         borrower = threading.get_ident()
         worker = self._borrow(request.path, borrower)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from wave_search.errors import WaveSearchError
     from wave_search.media.info import DecodedSegment, MediaInfo
+    from wave_search.media.preview import Preview
     from wave_search.media.worker import Reply, Request
 
 STALL_S = 60.0
@@ -78,7 +79,7 @@ class Worker:
         """Return whether the process is running."""
         return self._process.poll() is None
 
-    def ask(self, request: Request, limit_s: float) -> Iterator[MediaInfo | DecodedSegment | WaveSearchError]:
+    def ask(self, request: Request, limit_s: float) -> Iterator[MediaInfo | DecodedSegment | Preview | WaveSearchError]:
         """Send a request, and yield the values of the reply as they arrive.
 
         Args:

@@ -3,6 +3,16 @@
 from wave_search.query.duplicates import find_duplicates
 from wave_search.query.embedder import Answer, MediaEmbedder
 from wave_search.query.encode import Embeddable, Encoder, similarity
+from wave_search.query.file_details import (
+    FileDetails,
+    FileEntry,
+    SegmentDetails,
+    SegmentScore,
+    browse,
+    count_files,
+    file_at,
+    segment_and_file,
+)
 from wave_search.query.info import IndexInfo, PartitionInfo, describe, own_columns
 from wave_search.query.listing import list_files
 from wave_search.query.request import SearchArguments, SearchRequest, check_count, check_instructions
@@ -17,6 +27,8 @@ __all__ = [
     "Audio",
     "Embeddable",
     "Encoder",
+    "FileDetails",
+    "FileEntry",
     "Image",
     "IndexInfo",
     "MediaEmbedder",
@@ -25,12 +37,17 @@ __all__ = [
     "SearchArguments",
     "SearchRequest",
     "Searcher",
+    "SegmentDetails",
+    "SegmentScore",
     "Tagging",
     "Video",
     "Weighted",
+    "browse",
     "check_count",
     "check_instructions",
+    "count_files",
     "describe",
+    "file_at",
     "find_duplicates",
     "is_number",
     "list_files",
@@ -38,5 +55,6 @@ __all__ = [
     "parse_media",
     "parse_modality",
     "read_labels",
+    "segment_and_file",
     "similarity",
 ]

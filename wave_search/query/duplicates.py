@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from wave_search.store import Snapshot
+    from wave_search.store import Partition, Snapshot
     from wave_search.types import PartitionKey
 
 _EXACT_TO = 20_000
@@ -28,8 +28,8 @@ neighbours."""
 _NEIGHBOURS = 16
 _BLOCK_ROWS = 256
 
-Link = tuple[int, int, float]
-"""Positions of two segments in a partition, and their cosine."""
+Links = tuple[int, "NDArray[np.int64]", "NDArray[np.float32]"]
+"""The position of a segment in a partition, those of others that are similar, and their cosines."""
 
 
 def find_duplicates(snapshot: Snapshot, threshold: float) -> list[DuplicateGroup]:
@@ -68,9 +68,8 @@ def _identical(snapshot: Snapshot) -> Iterator[DuplicateGroup]:
 def _similar(snapshot: Snapshot, key: PartitionKey, threshold: float) -> Iterator[DuplicateGroup]:
     partition = snapshot.partition(key)
     few = len(partition.ids) <= _EXACT_TO
-    links = (_exact_links if few else _approximate_links)(snapshot, key, partition.ids, threshold)
-    different = (link for link in links if partition.content_ids[link[0]] != partition.content_ids[link[1]])
-    for positions, score in _connected(different):
+    links = (_exact_links if few else _approximate_links)(snapshot, key, partition, threshold)
+    for positions, score in _connected(len(partition.ids), links):
         segments = snapshot.segment_rows(partition.ids[positions])
         files = snapshot.files_of([segment.content_id for segment in segments])
         members = [
@@ -82,45 +81,42 @@ def _similar(snapshot: Snapshot, key: PartitionKey, threshold: float) -> Iterato
         yield DuplicateGroup("similar", key.modality, score, tuple(sorted(members)))
 
 
-def _exact_links(snapshot: Snapshot, key: PartitionKey, ids: NDArray[np.int64], threshold: float) -> Iterator[Link]:
-    vectors = normalize(snapshot.vectors(key, ids))
-    for start in range(0, len(ids), _BLOCK_ROWS):
-        scores = vectors[start : start + _BLOCK_ROWS] @ vectors[start:].T
-        for row, column in np.argwhere(np.triu(scores, 1) >= threshold):
-            yield start + int(row), start + int(column), float(scores[row, column])
+def _exact_links(snapshot: Snapshot, key: PartitionKey, partition: Partition, threshold: float) -> Iterator[Links]:
+    vectors, contents = normalize(snapshot.vectors(key, partition.ids)), partition.content_ids
+    for start in range(0, len(vectors), _BLOCK_ROWS):
+        stop = start + _BLOCK_ROWS
+        scores = vectors[start:stop] @ vectors[start:].T
+        linked = np.triu(scores >= threshold, 1) & (contents[start:stop, None] != contents[start:])
+        for row in np.flatnonzero(linked.any(axis=1)):
+            yield start + int(row), start + np.flatnonzero(linked[row]), scores[row, linked[row]]
 
 
 def _approximate_links(
-    snapshot: Snapshot, key: PartitionKey, ids: NDArray[np.int64], threshold: float
-) -> Iterator[Link]:
-    partition = PartitionSearch(snapshot, key)
+    snapshot: Snapshot, key: PartitionKey, partition: Partition, threshold: float
+) -> Iterator[Links]:
+    search, ids, contents = PartitionSearch(snapshot, key), partition.ids, partition.content_ids
     for batch_ids, batch in snapshot.vector_batches(key, 0, snapshot.manifest.next_segment_id):
         live = np.isin(batch_ids, ids, assume_unique=True)
         for segment_id, vector in zip(batch_ids[live], normalize(batch[live]), strict=True):
-            near = partition.search(Query.of_vectors(vector[None]), _NEIGHBOURS)
+            near = search.search(Query.of_vectors(vector[None]), _NEIGHBOURS)
             kept = (near.scores >= threshold) & (near.ids > segment_id)
             others, here = np.searchsorted(ids, near.ids[kept]), int(np.searchsorted(ids, segment_id))
-            yield from (
-                (here, int(other), float(score)) for other, score in zip(others, near.scores[kept], strict=True)
-            )
+            different = contents[others] != contents[here]
+            if different.any():
+                yield here, others[different], near.scores[kept][different]
 
 
-def _connected(links: Iterator[Link]) -> list[tuple[list[int], float]]:
-    """Return the connected components of linked positions, with the lowest cosine of their links."""
-    parent: dict[int, int] = {}
-
-    def root(at: int) -> int:
-        parent.setdefault(at, at)
-        while parent[at] != at:
-            parent[at] = at = parent[parent[at]]
-        return at
-
-    least: dict[int, float] = {}
-    for one, other, score in links:
-        first, second = root(one), root(other)
-        parent[second] = first
-        least[first] = min(score, least.get(first, 1.0), least.get(second, 1.0))
-    groups: dict[int, list[int]] = defaultdict(list)
-    for at in sorted(parent):
-        groups[root(at)].append(at)
-    return [(positions, least[top]) for top, positions in groups.items()]
+def _connected(count: int, links: Iterator[Links]) -> list[tuple[list[int], float]]:
+    """Return the connected components of linked positions below `count`, with the lowest cosine of their links."""
+    component, least = np.arange(count), np.ones(count, np.float32)
+    members: dict[int, list[int]] = {}
+    for here, others, scores in links:
+        least[here] = min(least[here], scores.min())
+        # Most links of large components are within them, and are not looked at one by one.
+        for other in np.unique(component[others[component[others] != component[here]]]).tolist():
+            both = [(name, members.pop(name, [name])) for name in (int(component[here]), other)]
+            (_, moved), (larger, kept) = sorted(both, key=lambda pair: len(pair[1]))
+            component[moved] = larger
+            kept += moved
+            members[larger] = kept
+    return [(sorted(positions), float(least[positions].min())) for positions in members.values()]

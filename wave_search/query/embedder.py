@@ -96,11 +96,11 @@ class MediaEmbedder:
             MediaError: the file cannot be read.
         """
         if not isinstance(question, str):
-            raise UsageError(f"{question!r} is not a question", "Give a text.")
+            raise UsageError(f"{question!r} is not a question", "It must be a string.")
         if not question.strip():
             raise UsageError("the question is empty")
         if isinstance(choices, str) or len(choices) < 2 or len(set(choices)) < len(choices):
-            raise UsageError("there must be two or more choices, all different", "Give each choice once.")
+            raise UsageError("there must be two or more choices, all different", "List each choice once.")
         vector = self._encoder.encode(_clip_of(self._encoder, clip, modality), question)
         scores = self._encoder.encode(choices) @ vector
         order = np.argsort(-scores, kind="stable")

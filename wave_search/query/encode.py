@@ -68,7 +68,7 @@ class Encoder:
             UsageError: a file lacks the modality of the reference, for example audio; or a text is empty.
         """
         if instruction is not None and not isinstance(instruction, str):
-            raise UsageError(f"{instruction!r} is not an instruction", "Give a text.")
+            raise UsageError(f"{instruction!r} is not an instruction", "It must be a string.")
         if isinstance(items, Embeddable) or not isinstance(items, Iterable):
             single: NDArray[np.float32] = self.encode([items], instruction)[0]
             return single
@@ -144,7 +144,7 @@ class Encoder:
                 yield Clip(frames=picture.frames, waveform=sound.waveform), Modality.AV
         else:
             raise UsageError(
-                f"{item!r} cannot be embedded", "Give text, a Clip, or a file as Audio, Video, Image or AV of it."
+                f"{item!r} cannot be embedded", "Use text, a Clip, or a file as Audio, Video, Image or AV of it."
             )
 
     def _read(self, ref: MediaRef, segmentation: Segmentation) -> Generator[tuple[Clip, Modality]]:

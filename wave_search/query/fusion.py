@@ -105,7 +105,7 @@ def combine(terms: Sequence[QueryTerm]) -> NDArray[np.float32]:
         lengths = " x ".join(str(len(term.vectors)) for term in wanted)
         raise UsageError(
             f"the query has {lengths} = {count:,} combinations of segments, more than {MAX_ROWS}",
-            "Give a range of the long files: FILE@START-STOP.",
+            "Use a range of the long files: FILE@START-STOP.",
         )
     total = np.zeros((1, wanted[0].vectors.shape[1]), np.float32)
     for term in wanted:

@@ -239,7 +239,7 @@ def check_instruction(text: str) -> str:
         UsageError: it is empty, too long, or not valid Unicode.
     """
     if not isinstance(text, str):
-        raise UsageError(f"{text!r} is not an instruction", "Give a text.")
+        raise UsageError(f"{text!r} is not an instruction", "It must be a string.")
     check_text(text, "instruction", 'Write what to find, for example "What animal is heard?"')
     if len(text) > MAX_INSTRUCTION_CHARS:
         raise UsageError(

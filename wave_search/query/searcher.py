@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wave_search.errors import UsageError
+from wave_search.query.file_details import SegmentScore, content_of_segment, segment_details
 from wave_search.query.grouping import Moment, hits_of, matches, merge, ranked, thin
 from wave_search.query.partition import PartitionSearch
 from wave_search.query.rerank import Reembedder, Reranker, RerankProgress
@@ -139,6 +140,35 @@ class Searcher:
             if len(moments) == request.k or complete:
                 return self._hits(moments, request.columns)
             k, overfetch = _CANDIDATES_PER_HIT * (k + overfetch), 0
+
+    def score_file(self, request: SearchRequest, segment_id: int) -> list[SegmentScore]:
+        """Score all segments of the file of a segment, whatever the target and the limits of the request are.
+
+        Returns:
+            One for each segment of the file in the partitions of the request's instruction, by modality and time.
+
+        Raises:
+            UsageError: the segment is not in the index, or the request is not valid for this index.
+            MediaError: a file of the query cannot be read.
+            ModelError: the model is needed and cannot be loaded, or is not the index's.
+        """
+        rows = self.snapshot.segments_of(content_of_segment(self.snapshot, segment_id))
+        # Without the exclusion of what is the query itself: its score belongs to the curve.
+        query = replace(resolve(request, self.snapshot, self._encoder), exclude_ids=frozenset())
+        scores: list[SegmentScore] = []
+        for key in self.targets("any", request.instruction):
+            own = {
+                row.segment_id: row
+                for row in rows
+                if (row.modality, row.instruction) == (key.modality, key.instruction)
+            }
+            if not own:
+                continue
+            found = self._partition(key).search(query, len(own), 0, np.array(sorted(own), np.int64))
+            columns = zip(found.ids.tolist(), found.scores.tolist(), found.z.tolist(), strict=True)
+            of_key = [SegmentScore(segment_details(own[number]), min(score, 1.0), z) for number, score, z in columns]
+            scores += sorted(of_key, key=lambda one: (one.segment.start_s or 0.0, one.segment.segment_id))
+        return scores
 
     def _partition(self, key: PartitionKey) -> PartitionSearch:
         if key not in self._partitions:

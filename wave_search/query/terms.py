@@ -248,7 +248,7 @@ def check_terms(terms: Sequence[Weighted]) -> None:
     if not isinstance(terms, list | tuple) or not all(isinstance(term, Weighted) for term in terms):
         raise UsageError(f"the terms of a query are not {terms!r}", "Make a request with SearchRequest.build.")
     if not terms:
-        raise UsageError("there is no query", "Give a text, audio, video, image, av, vector, like or similar.")
+        raise UsageError("there is no query", "Add a text, audio, video, image, av, vector, like or similar.")
     if all(term.weight < 0 for term in terms):
         raise UsageError("the query has only terms to avoid", "Add a term to find.")
 
@@ -276,7 +276,7 @@ def _segment_ref(item: Any) -> SegmentRef:
         return SegmentRef(item.segment_id)
     if isinstance(item, int | np.integer) and not isinstance(item, bool) and abs(int(item)) < 1 << 63:
         return SegmentRef(int(item))
-    raise UsageError(f"{item!r} is not a segment of the index", "Give a hit of a search, or its segment_id.")
+    raise UsageError(f"{item!r} is not a segment of the index", "Use a hit of a search, or its segment_id.")
 
 
 def _similar_file(item: Any) -> SimilarFile:
@@ -299,7 +299,7 @@ def _unit_rows(vector: Any) -> QueryVectors:
         return QueryVectors(normalize(rows))
     except (TypeError, ValueError):
         raise UsageError(
-            "the vector cannot be searched for", "Give finite numbers, not all 0, of shape (dim,) or (rows, dim)."
+            "the vector cannot be searched for", "Use finite numbers, not all 0, of shape (dim,) or (rows, dim)."
         ) from None
 
 

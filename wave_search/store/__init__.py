@@ -14,7 +14,7 @@ reader opens a `Snapshot` of one version and keeps it, whatever a writer does in
 """
 
 from wave_search.store.cleanup import KEEP_VERSIONS_FOR_S
-from wave_search.store.create import create
+from wave_search.store.create import check_new, create
 from wave_search.store.embedding_cache import NAME as CACHE_NAME
 from wave_search.store.embedding_cache import CacheKey, EmbeddingCache, cannot_keep, vector_space
 from wave_search.store.file_columns import (
@@ -47,7 +47,7 @@ from wave_search.store.rows import (
     ShardRef,
     Tuning,
 )
-from wave_search.store.snapshot import Snapshot, exists, open_snapshot
+from wave_search.store.snapshot import Snapshot, exists, newest_version, open_snapshot
 from wave_search.store.sql_filter import DEFAULT_TIMEOUT_S, Selection, SqlFilter
 from wave_search.store.verify import check_shard, verify
 from wave_search.store.writer import Writer
@@ -85,12 +85,14 @@ __all__ = [
     "Tuning",
     "Writer",
     "cannot_keep",
+    "check_new",
     "check_shard",
     "column_values",
     "content_of",
     "create",
     "exists",
     "find_columns",
+    "newest_version",
     "open_snapshot",
     "status_of",
     "vector_space",

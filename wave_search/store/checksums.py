@@ -16,7 +16,7 @@ import msgspec
 
 from wave_search.errors import IndexCorruptError, IndexStateError
 from wave_search.files import digest, is_temporary
-from wave_search.store import tables
+from wave_search.store import table_checks
 from wave_search.store.files import DISTRUST, RESTORE
 from wave_search.store.rows import ChecksumsRef
 
@@ -68,7 +68,7 @@ def add(
     Raises:
         IndexStateError: a file cannot be read, or the list cannot be written.
     """
-    files = {**(known or {}), **{name: _file_digest(store, name) for name in made if not tables.is_hint(name)}}
+    files = {**(known or {}), **{name: _file_digest(store, name) for name in made if not table_checks.is_hint(name)}}
     data = msgspec.json.format(msgspec.json.encode(_List(before, files), order="sorted"), indent=1) + b"\n"
     store.put(name_of(version), data)
     return ChecksumsRef(version, digest(data))
@@ -129,7 +129,7 @@ def compare(store: FileStore, newest: ChecksumsRef) -> Listing:
         raise
     for fault in faults(store, listing):
         raise fault
-    there = {info.name for info in store.list(tables.FOLDER)}
+    there = {info.name for info in store.list(table_checks.FOLDER)}
     return replace(listing, files={name: expected for name, expected in listing.files.items() if name in there})
 
 
@@ -160,7 +160,7 @@ def _read_one(store: FileStore, ref: ChecksumsRef) -> _List:
         content = msgspec.json.decode(data, type=_List)
     except (ValueError, RecursionError) as error:
         raise IndexCorruptError(f"{store.url(name)} is damaged: {error}", DISTRUST) from error
-    if strange := next((file for file in content.files if not tables.is_made(file)), None):
+    if strange := next((file for file in content.files if not table_checks.is_made(file)), None):
         raise IndexCorruptError(f"{store.url(name)} is damaged: it names the file {strange!r}", DISTRUST)
     return content
 

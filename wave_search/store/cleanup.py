@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from wave_search.errors import IndexCorruptError, IndexMismatchError
-from wave_search.store import checksums, manifest, shards, tables
+from wave_search.store import checksums, manifest, shards, table_checks
 from wave_search.store.shards import SHARDS_FOLDER, shard_folder
 
 if TYPE_CHECKING:
@@ -49,10 +49,10 @@ def cleanup(store: FileStore, opened: Tables, newest: Manifest, keep_versions_fo
 
 def unreferenced_files(store: FileStore, listing: checksums.Listing) -> list[str]:
     """Return the table files that no commit made, and the checksum lists that no kept version uses."""
-    files = (info.name for info in store.list(tables.FOLDER) if not tables.is_hint(info.name))
+    files = (info.name for info in store.list(table_checks.FOLDER) if not table_checks.is_hint(info.name))
     lists = {checksums.name_of(version) for version in listing.versions}
     return [
-        *sorted(name for name in files if tables.is_made(name) and name not in listing.files),
+        *sorted(name for name in files if table_checks.is_made(name) and name not in listing.files),
         *sorted(
             info.name
             for info in store.list(checksums.FOLDER)
@@ -67,7 +67,7 @@ def foreign_files(store: FileStore, states: Iterable[Manifest]) -> list[str]:
     makers = {
         manifest.FOLDER: manifest.is_made,
         checksums.FOLDER: checksums.is_made,
-        tables.FOLDER: tables.is_made,
+        table_checks.FOLDER: table_checks.is_made,
         SHARDS_FOLDER: shards.is_made,
     }
     return sorted(

@@ -5,20 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wave_search.errors import UsageError
-from wave_search.store import checksums, local_files, manifest, shards, tables
+from wave_search.store import checksums, local_files, manifest, shards, table_checks
 from wave_search.store.local_files import LocalFiles
 from wave_search.store.manifest import Manifest
-from wave_search.store.snapshot import Snapshot, exists, open_snapshot
+from wave_search.store.snapshot import Snapshot, open_snapshot
 from wave_search.store.tables import Tables
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from wave_search.models import ModelSpec
-    from wave_search.store.files import FileStore
     from wave_search.store.rows import Settings
 
-_OURS = {local_files.LOCK, tables.FOLDER, manifest.FOLDER, checksums.FOLDER, shards.SHARDS_FOLDER}
+_OURS = {local_files.LOCK, table_checks.FOLDER, manifest.FOLDER, checksums.FOLDER, shards.SHARDS_FOLDER}
 
 
 def create(directory: Path, spec: ModelSpec, settings: Settings) -> Snapshot:
@@ -30,13 +29,12 @@ def create(directory: Path, spec: ModelSpec, settings: Settings) -> Snapshot:
         IndexLockedError: another process is creating it.
         IndexStateError: it cannot be written (full or read-only disk).
     """
+    check_new(directory)
     store = LocalFiles(directory)
-    _refuse_foreign(store)
     with store.lock():
-        if exists(directory):
-            raise UsageError(f"there is an index at {store.url()} already", "Choose another folder.")
+        check_new(directory)  # another process may have created one since
         made = Tables.create(store, spec.dim)
-        files = [*store.list(tables.FOLDER)]
+        files = [*store.list(table_checks.FOLDER)]
         made.check_written(files)
         written = [info.name for info in files]
         store.flush(written)
@@ -55,9 +53,17 @@ def create(directory: Path, spec: ModelSpec, settings: Settings) -> Snapshot:
     return open_snapshot(directory)
 
 
-def _refuse_foreign(store: FileStore) -> None:
+def check_new(directory: Path) -> None:
+    """Refuse a folder in which no index can be created. Needs no model.
+
+    Raises:
+        UsageError: the folder holds an index already, or files that are not of an index.
+        IndexCorruptError: it holds an index whose manifest was lost.
+        IndexStateError: it cannot be read.
+    """
+    store = LocalFiles(directory)
     if manifest.versions(store):
-        return  # an index may hold other files too; whether there is one is checked again under the lock
+        raise UsageError(f"there is an index at {store.url()} already", "Choose another folder.")
     manifest.check_not_lost(store)
     foreign = next((info.name for info in store.list() if info.name.split("/")[0] not in _OURS), None)
     if foreign is not None:

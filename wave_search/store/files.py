@@ -133,12 +133,24 @@ def read_error(place: object, cause: str) -> IndexStateError:
     )
 
 
-def write_error(place: object, cause: str) -> IndexStateError:
-    """Return the error for a file that cannot be written."""
-    return IndexStateError(
-        f"{place} cannot be written: {cause}",
-        "Free some space or make the place writable; the last committed state is intact.",
-    )
+_OF_THE_MOMENT = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EAGAIN, errno.EINTR, errno.ESTALE}
+)
+"""Errors that say nothing about the room on a disk, or the permission to write there."""
+
+
+def write_error(place: object, cause: str, code: int | None = None) -> IndexStateError:
+    """Return the error for a file that cannot be written.
+
+    Args:
+        place: the file.
+        cause: why.
+        code: of the error of the system, if there is one.
+    """
+    remedy = "Free some space or make the place writable"
+    if code in _OF_THE_MOMENT:
+        remedy = "Remove the cause and run the command again"
+    return IndexStateError(f"{place} cannot be written: {cause}", f"{remedy}; the last committed state is intact.")
 
 
 @contextmanager
@@ -175,7 +187,7 @@ def disk_errors(place: object) -> Iterator[None]:
     except IrregularFileError as error:
         raise refused(error) from error
     except OSError as error:
-        raise write_error(error.filename or place, error.strerror or str(error)) from error
+        raise write_error(error.filename or place, error.strerror or str(error), error.errno) from error
 
 
 def size_bytes(store: FileStore, folder: str) -> int:

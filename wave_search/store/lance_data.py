@@ -1,7 +1,7 @@
-"""Check of the data files of Lance: their pages lie within the file.
+"""Check of the data files of Lance: their pages lie within the file, and hold the rows that a manifest names.
 
 Lance takes the positions and sizes of pages from the end of a file (https://lance.org/format/file/) and allocates what
-they say, so that a size of exabytes ends the process or keeps it busy for hours.
+they say, so that a size of exabytes, or 2^40 rows, ends the process or keeps it busy for hours.
 """
 
 from __future__ import annotations
@@ -22,16 +22,22 @@ _FOOTER = struct.Struct("<QQQIIHH4s")
 counts first of buffers and then of columns; version; mark."""
 _PLACE = struct.Struct("<QQ")
 _PAGES, _COLUMN_POSITIONS, _COLUMN_SIZES = 2, 3, 4
-_PAGE_POSITIONS, _PAGE_SIZES = 1, 2
+_PAGE_POSITIONS, _PAGE_SIZES, _PAGE_ROWS = 1, 2, 3
+_MAX_ROWS = 1 << 24
+"""Lance begins another file after about a million."""
 _MAX_METADATA_BYTES = 256 << 20
 _DAMAGED = "its end cannot be decoded"
 
 
-def check_data_file(path: Path) -> None:
-    """Check that all that the end of a data file refers to is in the file; reads only this end.
+def check_data_file(path: Path, rows: int) -> None:
+    """Check that all that the end of a data file refers to is in the file, and its rows; reads only this end.
+
+    Args:
+        path: the file.
+        rows: how many it should have.
 
     Raises:
-        ValueError: it is not, or the end is damaged.
+        ValueError: it is not, it has another number of rows, or the end is damaged.
         OSError: the file cannot be read.
     """
     with open_regular(path) as file:
@@ -49,6 +55,9 @@ def check_data_file(path: Path) -> None:
                 at, length = _PLACE.unpack_from(end, columns_at - begin + number * _PLACE.size)
                 if not begin <= at <= at + length <= size_bytes:
                     raise ValueError(_DAMAGED)
+                found = sum(_page_rows(end, at - begin, at - begin + length))
+                if not found == rows <= _MAX_ROWS:
+                    raise ValueError(f"a column of it has {found:,} rows, and the table expects {rows:,}")
                 for position, size in _buffers(end, at - begin, at - begin + length):
                     if position + size > size_bytes:
                         raise ValueError(f"a page of {size:,} bytes at {position:,} is not in it")
@@ -62,6 +71,15 @@ def _buffers(data: bytes, at: int, end: int) -> Iterator[tuple[int, int]]:
     for number, _, begin, stop in decode_fields(data, at, end):
         if number == _PAGES:
             yield from _paired(data, begin, stop, _PAGE_POSITIONS, _PAGE_SIZES)
+
+
+def _page_rows(data: bytes, at: int, end: int) -> Iterator[int]:
+    """Yield the number of rows of each page of a column."""
+    for number, _, *page in decode_fields(data, at, end):
+        if number == _PAGES:
+            yield from (
+                decode_number(data, begin)[0] for n, _, begin, _ in decode_fields(data, *page) if n == _PAGE_ROWS
+            )
 
 
 def _paired(data: bytes, at: int, end: int, positions: int, sizes: int) -> Iterator[tuple[int, int]]:

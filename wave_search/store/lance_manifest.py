@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 _COLUMN: Fields = dict.fromkeys(range(1, 8))
 """Type, name, ids, logical type, whether it is nullable, and encoding; no metadata."""
-_FRAGMENTS, _FILES, _NAME, _SIZE = 2, 2, 1, 6
+_FRAGMENTS, _FILES, _ROWS, _NAME, _SIZE = 2, 2, 4, 1, 6
 _DATA_FILE: Fields = {_NAME: re.compile(rb"[0-9a-f]+\.lance"), **dict.fromkeys(range(2, 6)), _SIZE: None}
 """Name, columns, format and size; no folder of its own."""
 _DELETIONS: Fields = dict.fromkeys(range(1, 5))
-_FRAGMENT: Fields = {1: None, _FILES: _DATA_FILE, 3: _DELETIONS, 4: None}
+_FRAGMENT: Fields = {1: None, _FILES: _DATA_FILE, 3: _DELETIONS, _ROWS: None}
 _MANIFEST: Fields = {
     1: _COLUMN,
     _FRAGMENTS: _FRAGMENT,
@@ -46,11 +46,19 @@ class ForeignFieldError(ValueError):
     """The manifest is valid, but has something that our tables do not have."""
 
 
-def check_manifest(data: bytes) -> dict[str, int]:
+class DataFile(NamedTuple):
+    """What a manifest says of a data file."""
+
+    size_bytes: int
+    rows: int
+    """With those that were deleted."""
+
+
+def check_manifest(data: bytes) -> dict[str, DataFile]:
     """Check the content of a file.
 
     Returns:
-        The size in bytes of each data file of the version, by name.
+        The data files of the version, by name.
 
     Raises:
         ForeignFieldError: it refers to files elsewhere, or to anything else that our tables do not have.
@@ -69,15 +77,22 @@ def check_manifest(data: bytes) -> dict[str, int]:
         raise ValueError("its content cannot be decoded") from error
 
 
-def _data_files(data: bytes, begin: int, end: int) -> Iterator[tuple[str, int]]:
-    """Yield the name of each data file and its size in bytes."""
-    for number, _, *fragment in decode_fields(data, begin, end):
+def _data_files(data: bytes, begin: int, end: int) -> Iterator[tuple[str, DataFile]]:
+    """Yield each data file with its name."""
+    for number, _, *place in decode_fields(data, begin, end):
         if number == _FRAGMENTS:
-            for inner, _, *file in decode_fields(data, *fragment):
-                if inner == _FILES:
-                    places = {field: (at, stop) for field, _, at, stop in decode_fields(data, *file)}
-                    if places.keys() >= {_NAME, _SIZE}:
-                        yield data[slice(*places[_NAME])].decode("ascii"), decode_number(data, places[_SIZE][0])[0]
+            fragment = _places(data, *place)
+            rows = decode_number(data, fragment[_ROWS][0])[0] if _ROWS in fragment else 0
+            for inner, _, *file_place in decode_fields(data, *place):
+                file = _places(data, *file_place) if inner == _FILES else {}
+                if file.keys() >= {_NAME, _SIZE}:
+                    size_bytes, _ = decode_number(data, file[_SIZE][0])
+                    yield data[slice(*file[_NAME])].decode("ascii"), DataFile(size_bytes, rows)
+
+
+def _places(data: bytes, begin: int, end: int) -> dict[int, tuple[int, int]]:
+    """Return where the value of each field of a message begins and stops; the last one of repeated fields."""
+    return {number: (at, stop) for number, _, at, stop in decode_fields(data, begin, end)}
 
 
 def _check_message(data: bytes, begin: int, end: int, allowed: Fields, outer: str) -> None:

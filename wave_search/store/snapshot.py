@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wave_search.errors import IndexCorruptError, IndexStateError
-from wave_search.store import checksums, embedding_cache, files, manifest, schema, tables
+from wave_search.store import checksums, embedding_cache, files, manifest, schema, table_checks
 from wave_search.store.columns import Durations, FilePaths, SegmentColumns, or_none
 from wave_search.store.file_table import ContentIds, FileTable, Metadata
 from wave_search.store.files import DISTRUST
@@ -42,6 +42,15 @@ def exists(directory: Path) -> bool:
         IndexStateError: the folder cannot be read now.
     """
     return bool(manifest.versions(LocalFiles(directory)))
+
+
+def newest_version(directory: Path) -> int | None:
+    """Return the number of the newest committed version, None if there is none. Only names are read.
+
+    Raises:
+        IndexStateError: the folder cannot be read now.
+    """
+    return max(manifest.versions(LocalFiles(directory)), default=None)
 
 
 def open_snapshot(directory: Path) -> Snapshot:
@@ -293,9 +302,13 @@ class Snapshot:
         files = {status: self._tables.count(FILES, f"status = '{status}'") for status in ("indexed", "skipped")}
         return Counts(segments, files, self._tables.count(CONTENTS))
 
+    def check_all_versions(self) -> None:
+        """Check that all versions of the tables can be read. Raises IndexStateError, see `Tables`."""
+        self._tables.check_all_versions()
+
     def sizes_bytes(self) -> Mapping[str, int]:
         """Return bytes on disk, old versions included, by part: "lance", "shards", "manifest", "checksums", "cache"."""
-        parts = (tables.FOLDER, SHARDS_FOLDER, manifest.FOLDER, checksums.FOLDER)
+        parts = (table_checks.FOLDER, SHARDS_FOLDER, manifest.FOLDER, checksums.FOLDER)
         return {
             **{part: files.size_bytes(self.store, part) for part in parts},
             "cache": embedding_cache.size_bytes(self.store.local_path(embedding_cache.NAME)),

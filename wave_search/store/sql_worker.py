@@ -7,10 +7,10 @@ repeat('x', 1000000000). The system ends this process after the time limit, and 
 
 from __future__ import annotations
 
-import resource
 import signal
 import sys
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, Literal
 
 Kind = Literal["segments", "files"]
@@ -47,11 +47,10 @@ def serve(connection: Connection, memory_bytes: int) -> None:
     import duckdb
     import pyarrow as pa
 
+    from wave_search.processes import limit_memory
+
     received = [connection.recv_bytes() for _ in range(2)]
-    memory_bytes += sum(map(len, received))
-    _, most_bytes = resource.getrlimit(resource.RLIMIT_DATA)
-    if most_bytes == resource.RLIM_INFINITY or memory_bytes < most_bytes:  # nobody may raise it
-        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
+    limit_memory(memory_bytes + sum(map(len, received)))
     database = duckdb.connect(":memory:")
     for setting, value in _SETTINGS.items():
         database.execute(f"SET {setting} = '{value}'")
@@ -94,11 +93,14 @@ def _selected(rows: Any, kind: Kind, where: str) -> bytes:
 def main() -> None:
     """Serve at the socket, and with the memory and the paths of modules, that the arguments name."""
     descriptor, memory_bytes, *paths = sys.argv[1:]
+    sys.path.insert(0, str(Path(__file__).parents[2]))  # the package of this process, whichever is installed
+    import wave_search.processes  # noqa: F401
+
+    del sys.path[0]
     sys.path.extend(path for path in paths if path not in sys.path)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         serve(Connection(int(descriptor)), int(memory_bytes))
     except (EOFError, ConnectionError):

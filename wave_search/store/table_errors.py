@@ -8,11 +8,11 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from wave_search.errors import IndexCorruptError, IndexStateError
+from wave_search.errors import IndexCorruptError, IndexStateError, is_panic
 from wave_search.store.files import RESTORE, read_error, write_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from wave_search.store.files import FileStore
 
@@ -26,8 +26,8 @@ _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
 @contextmanager
-def read_errors(store: FileStore, pin: str | None) -> Iterator[None]:
-    """Turn exceptions of Lance while it reads the tables into index errors.
+def read_errors(store: FileStore, pin: str | None, folder: str = LANCE_FOLDER) -> Iterator[None]:
+    """Turn exceptions of Lance while it reads the tables, or the one in `folder`, into index errors.
 
     Only a missing file and content that Lance cannot decode are damage. Other errors of the system (too many open
     files, no permission, an I/O error, no memory) say nothing about the content.
@@ -43,9 +43,10 @@ def read_errors(store: FileStore, pin: str | None) -> Iterator[None]:
             raise
         if pin is not None:
             check_pin(store, pin)
-        if cause := _system_cause(error):
-            raise read_error(store.url(LANCE_FOLDER), cause) from error
-        raise _damaged(store.url(LANCE_FOLDER), error) from error
+        code = _system_code(error)
+        if code is not None:
+            raise read_error(store.url(folder), f"{os.strerror(code)} ({_first_line(error)})") from error
+        raise _damaged(store.url(folder), error) from error
 
 
 def check_pin(store: FileStore, pin: str) -> None:
@@ -61,12 +62,19 @@ def check_pin(store: FileStore, pin: str) -> None:
 
 
 @contextmanager
-def write_errors(place: str) -> Iterator[None]:
-    """Turn exceptions of Lance while it writes the tables into an error with a remedy.
+def write_errors(place: str, check: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """Turn exceptions of Lance while it writes tables into an error with a remedy.
+
+    Lance does not notice that the disk is full, and fails when it reads what it has just written. It fails in the same
+    way if the tables were damaged before.
+
+    Args:
+        place: what is written, for messages.
+        check: raises IndexCorruptError if that was damaged before; called after exceptions that are ambiguous.
 
     Raises:
-        IndexStateError: they cannot be written.
-        IndexCorruptError: a file that Lance has to read for it is missing.
+        IndexStateError: it cannot be written.
+        IndexCorruptError: see `check`; or a file that Lance has to read for it is missing.
     """
     try:
         yield
@@ -75,7 +83,10 @@ def write_errors(place: str) -> Iterator[None]:
             raise
         if _missing_file(error):
             raise _damaged(place, error) from error
-        raise write_error(place, _first_line(error)) from error
+        code = _system_code(error)
+        if code is None:
+            check()
+        raise write_error(place, _first_line(error), code) from error
 
 
 def _damaged(place: str, error: BaseException) -> IndexCorruptError:
@@ -91,19 +102,17 @@ def _missing_file(error: BaseException) -> str | None:
 
 
 def _is_of_lance(error: BaseException) -> bool:
-    # On damaged files Lance panics, which reaches Python as a BaseException.
-    return (
-        isinstance(error, OSError | RuntimeError | ValueError | MemoryError) or type(error).__name__ == "PanicException"
-    )
+    # On damaged files Lance panics.
+    return isinstance(error, OSError | RuntimeError | ValueError | MemoryError) or is_panic(error)
 
 
-def _system_cause(error: BaseException) -> str | None:
-    """Return the system error; None if there is none, or only a missing file."""
+def _system_code(error: BaseException) -> int | None:
+    """Return the code of a system error; None if there is none, or only a missing file."""
     if isinstance(error, MemoryError):
-        return os.strerror(errno.ENOMEM)
+        return errno.ENOMEM
     found = _OS_ERROR.search(str(error))
     code = int(found[1]) if found else error.errno if isinstance(error, OSError) else None
-    return None if code in (None, errno.ENOENT, errno.ENOTDIR) else f"{os.strerror(code)} ({_first_line(error)})"
+    return None if code in (errno.ENOENT, errno.ENOTDIR) else code
 
 
 def _first_line(error: BaseException) -> str:

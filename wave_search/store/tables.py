@@ -6,41 +6,32 @@ removed only on request, because readers may have opened them.
 
 from __future__ import annotations
 
-import re
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from wave_search.errors import IndexCorruptError, IndexStateError
-from wave_search.store.files import DISTRUST, RESTORE, write_error
-from wave_search.store.lance_data import check_data_file
+from wave_search.store.files import DISTRUST, write_error
 from wave_search.store.lance_manifest import ForeignFieldError, check_manifest
 from wave_search.store.schema import NAMES, OPTIONAL, schemas
-from wave_search.store.table_errors import LANCE_FOLDER, read_errors, write_errors
+from wave_search.store.table_checks import (
+    FOLDER,
+    check_plain,
+    check_versions,
+    has_versions,
+    later_versions,
+    versions_of,
+)
+from wave_search.store.table_errors import read_errors, write_errors
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from wave_search.store.files import FileInfo, FileStore
 
-FOLDER = LANCE_FOLDER
 _VALUES_PER_DELETE = 10_000
 _NEVER = timedelta(days=36_500)
 """By default Lance removes versions that are a week old, and the manifest may name one of those."""
-_LAST_NAME = 2**64 - 1
-"""Lance names a version by its distance from this, so that the latest comes first."""
-HINT = "latest_version_hint.json"
-"""The only Lance file that changes. A crash may leave it incomplete; nothing depends on it."""
-_MADE = re.compile(
-    rf"{FOLDER}/({'|'.join(NAMES)})\.lance/(data|_versions|_transactions|_deletions)/"
-    rf"(([0-9a-f-]+\.(lance|manifest|txn|arrow|bin)|{re.escape(HINT)})(#[0-9]+)?|\.tmp[0-9A-Za-z]{{6}})"
-)
-"""The last two are those of files that a crash left unfinished."""
-_VERSION = re.compile(r"/([0-9]{20})\.manifest$")
-_FOREIGN = re.compile(
-    rf"{FOLDER}/(_.*|[^/]+\.lance/(tree/.*|_(?!versions/|transactions/|deletions/).*"
-    r"|_versions/(?![0-9]{20}\.manifest).*\.manifest))"
-)
-"""What Lance would use, and has never written for us: branches, tags, search structures, other names of versions."""
 _NOW, _MARGIN = timedelta(milliseconds=1), timedelta(hours=2)
 
 
@@ -56,6 +47,8 @@ class Tables:
         self._store = store
         self._tables = tables
         self._pin = pin
+        self._checked = self.versions()
+        """The versions of the tables that are complete; later ones are being written."""
 
     @classmethod
     def create(cls, store: FileStore, dim: int) -> Tables:
@@ -65,7 +58,7 @@ class Tables:
             IndexStateError: the disk cannot be written.
         """
         with write_errors(store.url(FOLDER)):
-            _check_plain(store)
+            check_plain(store)
             database = _connect(store)
             tables = {}
             for name, schema in schemas(dim).items():
@@ -94,7 +87,7 @@ class Tables:
                 found = {name: table.schema for name, table in tables.items()}
         except IndexCorruptError as error:
             # Lance opens the latest version first, which may be an empty file after a power failure.
-            if _later_versions(store, versions) and _has_versions(store, versions):
+            if later_versions(store, versions) and has_versions(store, versions):
                 remedy = "Run `wave-search optimize`: it removes what an interrupted run has left."
                 raise IndexCorruptError(error.message, remedy) from error
             raise
@@ -114,12 +107,12 @@ class Tables:
         try:
             pinned = cls.open(store, dim, versions, pin)
         except IndexCorruptError:
-            if not (later := _later_versions(store, versions)):
+            if not (later := later_versions(store, versions)):
                 raise
             store.delete(later)
             pinned = cls.open(store, dim, versions, pin)
-        with write_errors(pinned.place):
-            for name, table in pinned._tables.items():
+        for name, table in pinned._tables.items():
+            with pinned._writing(name):
                 table.checkout_latest()
                 if table.version != versions[name]:
                     table.checkout(versions[name])
@@ -132,30 +125,32 @@ class Tables:
 
     def read(self, name: str, columns: Sequence[str], where: str | None = None) -> Any:
         """Read an Arrow table, rows in the order in which they were added unless `where` names them one by one."""
-        with read_errors(self._store, self._pin):
+        with self._reading(name):
             return self._complete(name, self._query(name, columns, where).to_arrow())
 
     def batches(self, name: str, columns: Sequence[str], where: str | None, rows: int) -> Iterator[Any]:
         """Stream Arrow record batches of at most `rows`, in the order in which they were added."""
-        with read_errors(self._store, self._pin):
+        with self._reading(name):
             for batch in self._query(name, columns, where).to_batches(rows):
                 yield self._complete(name, batch)
 
     def take(self, name: str, columns: Sequence[str], places: Sequence[int]) -> Any:
         """Read the rows at ascending, distinct positions as an Arrow table, in their order."""
-        with read_errors(self._store, self._pin):
+        with self._reading(name):
             return self._tables[name].take_offsets(list(places)).select(list(columns)).to_arrow()
 
     def count(self, name: str, where: str | None = None) -> int:
         """Count rows."""
-        with read_errors(self._store, self._pin):
+        with self._reading(name):
             return int(self._tables[name].count_rows(where))
 
     def fragments(self) -> int:
         """Return the highest number of small fragments in any table: each append adds one, until `compact`."""
-        with read_errors(self._store, self._pin):
-            stats = [table.stats()["fragment_stats"] for table in self._tables.values()]
-        return max(int(one["num_small_fragments"]) for one in stats)
+        numbers = [0]
+        for name, table in self._tables.items():
+            with self._reading(name):
+                numbers.append(int(table.stats()["fragment_stats"]["num_small_fragments"]))
+        return max(numbers)
 
     def append(self, name: str, rows: Any) -> None:
         """Add an Arrow table.
@@ -163,7 +158,7 @@ class Tables:
         Raises:
             IndexStateError: the disk cannot be written.
         """
-        with write_errors(self.place):
+        with self._writing(name):
             self._tables[name].add(rows)
 
     def delete(self, name: str, column: str, values: Sequence[int] | Sequence[bytes]) -> None:
@@ -172,7 +167,7 @@ class Tables:
         Raises:
             IndexStateError: the disk cannot be written.
         """
-        with write_errors(self.place):
+        with self._writing(name):
             for start in range(0, len(values), _VALUES_PER_DELETE):
                 self._tables[name].delete(one_of(column, values[start : start + _VALUES_PER_DELETE]))
 
@@ -182,7 +177,7 @@ class Tables:
         Raises:
             IndexStateError: the disk cannot be written.
         """
-        with write_errors(self.place):
+        with self._writing(name):
             self._tables[name].delete("true")
 
     def check_written(self, made: Iterable[FileInfo]) -> None:
@@ -194,7 +189,7 @@ class Tables:
         found = {info.name: info.size_bytes for info in made}
         for name, version in self.versions().items():
             folder = f"{FOLDER}/{name}.lance"
-            written = dict(_versions(self._store, name))[version]
+            written = dict(versions_of(self._store, name))[version]
             try:
                 expected = check_manifest(self._store.get(written))
             except ForeignFieldError as error:
@@ -202,14 +197,17 @@ class Tables:
                 raise IndexStateError(f"{self._store.url(written)} is unknown here: {error}", remedy) from error
             except ValueError as error:
                 raise write_error(self._store.url(written), f"{error}; is the disk full?") from error
-            for file, size_bytes in expected.items():
+            for file, (size_bytes, _) in expected.items():
                 found_bytes = found.get(f"{folder}/data/{file}", size_bytes)
                 if found_bytes != size_bytes:
                     cause = f"{found_bytes:,} of {size_bytes:,} bytes were written; is the disk full?"
                     raise write_error(self._store.url(f"{folder}/data/{file}"), cause)
             if any(one.startswith(f"{folder}/_deletions/") for one in found):
-                with write_errors(self.place):  # they have no size in the manifest, but are read with any column
-                    self._query(name, self._tables[name].schema.names[:1], None).to_arrow()
+                try:  # they have no size in the manifest, but are read with any column
+                    self.read(name, self._tables[name].schema.names[:1])
+                except IndexCorruptError as error:
+                    raise write_error(self._store.url(f"{folder}/_deletions"), "is the disk full?") from error
+        self._checked = self.versions()
 
     def compact(self) -> bool:
         """Compact small fragments of each table, and those with many deleted rows. Rows keep their order.
@@ -218,11 +216,13 @@ class Tables:
             Whether there was anything to do.
 
         Raises:
+            IndexCorruptError: a version of a table is damaged.
             IndexStateError: the disk cannot be written.
         """
+        self.check_all_versions()  # Lance reads them for it
         versions = self.versions()
-        with write_errors(self.place):
-            for table in self._tables.values():
+        for name, table in self._tables.items():
+            with self._writing(name):
                 before = 0
                 # One pass may leave fragments that the next one compacts. A pass without any creates no version.
                 while table.version != before:
@@ -238,9 +238,8 @@ class Tables:
         Raises:
             IndexStateError: the disk cannot be written.
         """
-        with write_errors(self.place):
-            _check_versions(self._store, dict.fromkeys(kept, 0))  # Lance reads all of them for it
-            for name, table in self._tables.items():
+        for name, table in self._tables.items():
+            with self._writing(name):
                 if {*kept[name]} == {table.version}:
                     age = _NOW
                 else:
@@ -248,6 +247,33 @@ class Tables:
                     made = min(one["timestamp"] for one in table.list_versions() if one["version"] in kept[name])
                     age = max(datetime.now() - made, timedelta(0)) + _MARGIN
                 table.optimize(cleanup_older_than=age)
+
+    def check_all_versions(self) -> None:
+        """Check that all versions of the tables can be read, not only those that are in use.
+
+        Raises:
+            IndexCorruptError: one is damaged.
+            IndexStateError: one cannot be read now.
+        """
+        check_versions(self._store, dict.fromkeys(self._tables, 0))
+        for name, table in self._tables.items():
+            with self._reading(name):
+                table.list_versions()
+
+    def _reading(self, name: str) -> AbstractContextManager[None]:
+        """Turn errors of Lance while it reads a table into those of the index."""
+        return read_errors(self._store, self._pin, f"{FOLDER}/{name}.lance")
+
+    def _writing(self, name: str) -> AbstractContextManager[None]:
+        """Turn errors of Lance while it writes a table into those of the index."""
+        return write_errors(self._store.url(f"{FOLDER}/{name}.lance"), lambda: self._read_through(name))
+
+    def _read_through(self, name: str) -> None:
+        """Read a table as it was before the present changes. Raises IndexStateError if that fails."""
+        with self._reading(name):
+            self._tables[name].checkout(self._checked[name])
+            for _ in self._tables[name].search().to_batches():
+                pass
 
     def _complete(self, name: str, rows: Any) -> Any:
         """Return some rows of a table.
@@ -257,7 +283,7 @@ class Tables:
         """
         for column in rows.schema.names:
             if column not in OPTIONAL[name] and rows.column(column).null_count:
-                raise IndexCorruptError(f"{self.place} holds {name} without {column}", DISTRUST)
+                raise IndexCorruptError(f"{self.place}/{name}.lance holds rows without {column}", DISTRUST)
         return rows
 
     def _query(self, name: str, columns: Sequence[str], where: str | None) -> Any:
@@ -267,9 +293,9 @@ class Tables:
 
 def _opened(store: FileStore, versions: Mapping[str, int]) -> dict[str, Any]:
     """Open all tables at their versions."""
-    if not _check_plain(store):  # lancedb would create the folder
+    if not check_plain(store):  # lancedb would create the folder
         raise FileNotFoundError("there is no such folder")
-    _check_versions(store, versions)
+    check_versions(store, versions)
     database = _connect(store)
     opened = {name: database.open_table(name) for name in NAMES}
     for name, table in opened.items():
@@ -277,83 +303,10 @@ def _opened(store: FileStore, versions: Mapping[str, int]) -> dict[str, Any]:
     return opened
 
 
-def _later_versions(store: FileStore, versions: Mapping[str, int]) -> list[str]:
-    """Return the files of table versions that were written after the given ones."""
-    return [name for table, version in versions.items() for found, name in _versions(store, table) if found > version]
-
-
-def _has_versions(store: FileStore, versions: Mapping[str, int]) -> bool:
-    return all(version in dict(_versions(store, table)) for table, version in versions.items())
-
-
-def _versions(store: FileStore, table: str) -> Iterator[tuple[int, str]]:
-    """Return the versions of a table, each with its file."""
-    for info in store.list(f"{FOLDER}/{table}.lance/_versions"):
-        if found := _VERSION.search(info.name):
-            yield _LAST_NAME - int(found[1]), info.name
-
-
-def is_made(name: str) -> bool:
-    """Return whether a file has a name that only Lance gives to the files of our tables."""
-    return _MADE.fullmatch(name) is not None or is_hint(name)
-
-
-def is_hint(name: str) -> bool:
-    """Return whether a file of the tables is the one that may change."""
-    return name.rpartition("/")[2] == HINT
-
-
 def one_of(column: str, values: Sequence[int] | Sequence[bytes]) -> str:
     """Return a filter for the rows whose `column` is one of `values`."""
     literals = (f"X'{value.hex()}'" if isinstance(value, bytes) else str(int(value)) for value in values)
     return f"{column} IN ({', '.join(literals)})"
-
-
-def _check_plain(store: FileStore) -> bool:
-    """Check that there is nothing below the folder of the tables by which Lance would leave it, such as a link.
-
-    Returns:
-        Whether there are any files.
-
-    Raises:
-        IndexCorruptError: there is a file that Lance would use although it has not written it for us.
-        IndexStateError: there is a link, or something else that is no file.
-    """
-    names = [info.name for info in store.list(FOLDER)]
-    if strange := next((name for name in names if _FOREIGN.fullmatch(name)), None):
-        raise IndexCorruptError(f"{store.url(strange)} is not a file of this index", DISTRUST)
-    return bool(names)
-
-
-def _check_versions(store: FileStore, since: Mapping[str, int]) -> None:
-    """Check the files of each table's versions from a given one on. Lance opens the given and the latest.
-
-    Raises:
-        IndexCorruptError: one is damaged, or refers to files elsewhere.
-        IndexStateError: one cannot be read now.
-    """
-    for table, first in since.items():
-        data_files: set[str] = set()
-        for version, name in _versions(store, table):
-            if version >= first:
-                try:
-                    named = check_manifest(store.get(name))
-                    if version == first:  # of the later ones, no data are read
-                        data_files.update(named)
-                except ForeignFieldError as error:
-                    raise IndexCorruptError(f"{store.url(name)} is not of this index: {error}", DISTRUST) from error
-                except FileNotFoundError:
-                    continue  # another process removes old versions
-                except ValueError as error:
-                    raise IndexCorruptError(f"{store.url(name)} is damaged: {error}", RESTORE) from error
-        for file in sorted(data_files):
-            name = f"{FOLDER}/{table}.lance/data/{file}"
-            try:
-                check_data_file(store.local_path(name))
-            except (FileNotFoundError, IsADirectoryError):
-                continue  # Lance reports it if it is needed
-            except ValueError as error:
-                raise IndexCorruptError(f"{store.url(name)} is damaged: {error}", RESTORE) from error
 
 
 def _connect(store: FileStore) -> Any:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from wave_search.errors import IndexNotFoundError, IndexStateError
 from wave_search.files import LAST_HITS
-from wave_search.store import checksums, embedding_cache, local_files, manifest, schema, shards, tables
+from wave_search.store import checksums, embedding_cache, local_files, manifest, schema, shards, table_checks
 from wave_search.store.cleanup import foreign_files, unreferenced_files, unused_shards
 from wave_search.store.files import DISTRUST, RESTORE
 from wave_search.store.local_files import LocalFiles
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from wave_search.store.manifest import Manifest
     from wave_search.store.rows import CodebookRef
 
-FOLDERS = (manifest.FOLDER, tables.FOLDER, checksums.FOLDER, shards.SHARDS_FOLDER)
+FOLDERS = (manifest.FOLDER, table_checks.FOLDER, checksums.FOLDER, shards.SHARDS_FOLDER)
 FILES = (local_files.LOCK, *embedding_cache.FILES, LAST_HITS)
 """All that an index has in its folder."""
 _NORM_TOLERANCE = 2e-3
@@ -60,8 +61,11 @@ def _problems(store: FileStore) -> list[Problem]:
     try:
         state = manifest.newest(store)
         listing = checksums.read(store, state.table_checksums)
-        found = [_problem(error) for error in checksums.faults(store, listing)]
-        if not found:  # Lance may crash on damaged files
+        # First what stops other commands, in their words; Lance may crash on damaged files.
+        faults = [*islice(table_checks.faults(store, state.table_versions), 1)]
+        faults = faults or [*checksums.faults(store, listing)]
+        found = [_problem(error) for error in faults]
+        if not found:
             found = [*_check_meaning(Snapshot(store, state))]
     except IndexNotFoundError:
         raise
@@ -76,6 +80,7 @@ def _problem(error: IndexStateError) -> Problem:
 
 def _check_meaning(snapshot: Snapshot) -> Iterator[Problem]:
     try:
+        snapshot.check_all_versions()
         yield from _check_files(snapshot)
         yield from _check_metadata(snapshot)
         yield from _check_segments(snapshot)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from wave_search.errors import IndexStateError
-from wave_search.store import checksums, manifest, schema, tables
+from wave_search.store import checksums, manifest, schema, table_checks
 from wave_search.store.cleanup import KEEP_VERSIONS_FOR_S, cleanup
 from wave_search.store.local_files import LocalFiles
 from wave_search.store.overlay import Overlay, dead_contents
@@ -72,7 +72,7 @@ class Writer:
         with ExitStack() as held:
             held.enter_context(self._store.lock())
             state = manifest.newest(self._store)
-            self._on_disk = set(self._store.list(tables.FOLDER))
+            self._on_disk = set(self._store.list(table_checks.FOLDER))
             pin = manifest.name_of(state.version)
             self._tables = Tables.open_for_writing(self._store, state.model.dim, state.table_versions, pin)
             self.snapshot = Snapshot(self._store, state)
@@ -306,7 +306,7 @@ class Writer:
 
     def _publish(self, known: Mapping[str, str] | None = None) -> Snapshot:
         """Commit the current state of the tables. With `known` digests, start a new chain of checksum lists."""
-        before, self._on_disk = self._on_disk, set(self._store.list(tables.FOLDER))
+        before, self._on_disk = self._on_disk, set(self._store.list(table_checks.FOLDER))
         new = self._on_disk - before
         self._tables.check_written(new)
         made = sorted(info.name for info in new)

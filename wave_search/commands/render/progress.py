@@ -12,7 +12,7 @@ from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeRemainingCol
 from rich.progress import Progress as RichProgress
 from rich.text import Text
 
-from wave_search.commands.render.text import clock, counted, current_text, progress_numbers, training_numbers
+from wave_search.commands.render.text import clock, counted, current_text, printable, progress_numbers, training_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,8 +65,8 @@ class _Bar:
 
     def show(self, description: str, done: float, total: int, numbers: str, current: str = "") -> None:
         """Update the display; a total of 0 means unknown."""
+        description, numbers, self._current.plain = map(printable, (description, numbers, current))
         self._bars.update(self._task, description=description, total=total or None, completed=done, numbers=numbers)
-        self._current.plain = current
 
 
 class IndexProgress:

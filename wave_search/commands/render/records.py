@@ -18,7 +18,7 @@ def to_json(value: Any) -> str:
 
     A file name that is not UTF-8 keeps its bytes as lone surrogates: ``os.fsencode(json.loads(line)["path"])``.
     """
-    return json.dumps(value, ensure_ascii=True)
+    return json.dumps(value, ensure_ascii=True).replace("\x7f", "\\u007f")  # the only control character that is left
 
 
 def hit_record(hit: Hit) -> dict[str, Any]:

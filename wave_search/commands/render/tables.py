@@ -117,7 +117,7 @@ def listed_table(files: Sequence[ListedFile], *, with_header: bool) -> FittedTab
         _Row(
             (
                 Text(status(file), style="" if status(file) == "indexed" else "yellow"),
-                file.kind or "-",
+                printable(file.kind or "-"),
                 time_text(file.duration_s),
                 bytes_text(file.size_bytes),
             ),

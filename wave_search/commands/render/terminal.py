@@ -1,4 +1,8 @@
-"""Terminal output: results on stdout; progress, warnings and reports on stderr."""
+"""Terminal output: results on stdout; progress, warnings and reports on stderr.
+
+Names, texts and messages may come from anyone. They are escaped where they are written, whoever made them, so that none
+controls the terminal.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +34,7 @@ if TYPE_CHECKING:
     from wave_search.reports import IndexReport, TrainingCallback
     from wave_search.types import Hit, ListedFile
 
-_SKIPPED_SHOWN = 50
+_ITEMS_SHOWN = 50
 _BATCH = 500
 """Lines and rows that are written at once."""
 Item = TypeVar("Item")
@@ -77,25 +81,32 @@ class Terminal:
             raise OSError(error.errno, error.strerror, "stdout") from None
 
     def lines(self, lines: Iterable[str]) -> None:
-        """Write lines of results to stdout, a batch at a time."""
+        """Write lines of results to stdout, a batch at a time. Only tabs, between fields, are left unescaped."""
         for batch in _batched(lines):
-            self.write("".join(f"{line}\n" for line in batch))
+            self.write("".join("\t".join(map(printable, line.split("\t"))) + "\n" for line in batch))
 
     def paths(self, paths: Iterable[Path]) -> None:
-        """Write paths to stdout as lines of bytes, without those that do not fit on a line."""
+        """Write paths to stdout: escaped on a terminal, otherwise as lines of bytes, without those that do not fit."""
+        if self.results_on_terminal:
+            self.lines(map(printable, paths))
+            return
         for batch in _batched(paths):
             fit, unfit = fitting_paths(batch)
             for path in unfit:
-                self.warning(f"{printable(path)}: omitted because its name contains a newline; use --json")
+                self.warning(f"{path}: omitted because its name contains a newline; use --json")
             self.write(b"".join(path + b"\n" for path in fit))
 
     def error(self, message: str) -> None:
         """Print an error to stderr."""
         self._print("error: ", "bold red", message)
 
-    def warning(self, message: str) -> None:
-        """Print a warning to stderr."""
+    def warning(self, message: str, items: Sequence[str] = (), *, rest: str = "") -> None:
+        """Print a warning to stderr, and what it is about as indented lines; `rest` is where to find all of many."""
         self._print("warning: ", "bold yellow", message)
+        for item in items[:_ITEMS_SHOWN]:
+            self._print("", "", f"  {item}")
+        if len(items) > _ITEMS_SHOWN:
+            self._print("", "", f"  and {len(items) - _ITEMS_SHOWN:,} more: {rest}")
 
     def note(self, message: str) -> None:
         """Print a note to stderr, unless quiet."""
@@ -105,16 +116,21 @@ class Terminal:
     def notice(self, model: ModelSpec) -> None:
         """Print the notice of the model, if it has one."""
         if model.notice:
-            self.note(printable(model.notice))
+            self.note(model.notice)
 
     def message(self, message: str) -> None:
         """Print a message to stderr, unless quiet."""
         if not self.quiet:
             self._print("", "", message)
 
+    def traceback(self, text: str) -> None:
+        """Print a traceback to stderr."""
+        for line in text.split("\n"):
+            self._print("", "", line)
+
     def _print(self, label: str, style: str, message: str) -> None:
         try:
-            self._err.print(Text.assemble((label, style), message), soft_wrap=True)
+            self._err.print(Text.assemble((label, style), printable(message)), soft_wrap=True)
         except OSError:  # a full disk: there is no other place to report it
             _let_go(sys.stderr)
 
@@ -153,20 +169,16 @@ class Terminal:
         for sentence in report_sentences(report):
             self.message(sentence)
         for folder in report.unreachable:
-            name = printable(folder)
             self.warning(
-                f"{name}: missing or empty, possibly an unmounted disk; its files stay in the index. "
-                f"If they were deleted, run: wave-search remove {name}"
+                f"{folder}: missing or empty, possibly an unmounted disk; its files stay in the index. "
+                f"If they were deleted, run: wave-search remove {folder}"
             )
         listed = [skipped for skipped in report.skipped if strict or not skipped.known]
         if known := len(report.skipped) - len(listed):
             self.message(f"{counted(known, 'file')} skipped or damaged in earlier runs: see wave-search list --skipped")
         if listed:
-            self.warning(f"skipped {counted(len(listed), 'file')}:")
-        for skipped in listed[:_SKIPPED_SHOWN]:
-            self._print("", "", f"  {skipped_line(skipped)}")
-        if len(listed) > _SKIPPED_SHOWN:
-            self._print("", "", f"  and {len(listed) - _SKIPPED_SHOWN:,} more: --report FILE lists all")
+            lines = [*map(skipped_line, listed)]
+            self.warning(f"skipped {counted(len(listed), 'file')}:", lines, rest="--report FILE lists all")
 
     def hits(self, hits: Sequence[Hit]) -> None:
         """Write hits as a table."""
@@ -179,7 +191,7 @@ class Terminal:
 
     def rows(self, rows: Iterable[tuple[str, ...]]) -> None:
         """Write names and values: aligned on a terminal, tab-separated otherwise."""
-        cells = list(rows)
+        cells = [tuple(map(printable, row)) for row in rows]
         if not cells or not self.results_on_terminal:
             self.lines("\t".join(row) for row in cells)
             return
@@ -187,12 +199,12 @@ class Terminal:
         for _ in cells[0]:
             table.add_column(overflow="fold")
         for row in cells:
-            table.add_row(Text(row[0], style="bold"), *(Text(cell) for cell in row[1:]))
+            table.add_row(Text(row[0], style="bold"), *map(Text, row[1:]))
         self._write_table(table)
 
     def evaluation(self, found: Evaluation) -> None:
         """Write the figures of an evaluation: tables on a terminal, tab-separated otherwise."""
-        rows = list(evaluation.rows(found))
+        rows = [tuple(map(printable, row)) for row in evaluation.rows(found)]
         if not self.results_on_terminal:
             self.lines("\t".join(row) for row in rows)
             return
@@ -210,11 +222,8 @@ class Terminal:
             self.message(sentence)
         faults = list(evaluation.faults(found))
         if faults:
-            self.warning(f"{counted(len(faults), 'row or file', 'rows and files')} could not be used:")
-        for fault in faults[:_SKIPPED_SHOWN]:
-            self._print("", "", f"  {fault}")
-        if len(faults) > _SKIPPED_SHOWN:
-            self._print("", "", f"  and {len(faults) - _SKIPPED_SHOWN:,} more: --json lists all")
+            unused = counted(len(faults), "row or file", "rows and files")
+            self.warning(f"{unused} could not be used:", faults, rest="--json lists all")
 
     def _write_table(self, table: RenderableType) -> None:
         with self._out.capture() as captured:

@@ -7,6 +7,7 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 from wave_search.media.segmentation import DEFAULT_LENGTH_S
+from wave_search.reports import SlowRun
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -32,7 +33,10 @@ def printable(text: str | Path) -> str:
 
     Bytes of a file name that are not UTF-8 appear as ``\xff``.
     """
-    return "".join(_escaped(char) if unicodedata.category(char) in _ESCAPED_CATEGORIES else char for char in str(text))
+    text = str(text)
+    if text.isprintable():
+        return text
+    return "".join(_escaped(char) if unicodedata.category(char) in _ESCAPED_CATEGORIES else char for char in text)
 
 
 def _escaped(char: str) -> str:
@@ -215,9 +219,12 @@ def skipped_line(skipped: Skipped) -> str:
     return f"{printable(skipped.path)}: {printable(skipped.cause)}{remedy}"
 
 
-def slow_line(slow: SlowFile) -> str:
-    """Format a file that takes long as one line: path, duration, estimate, remedy."""
+def slow_line(slow: SlowFile | SlowRun) -> str:
+    """Format what takes long as one line: path and duration, or number of files, estimate, remedy."""
     hours = f"will take about {slow.estimated_s / 3600:,.1f} hours"
+    if isinstance(slow, SlowRun):
+        left = f"the {counted(slow.files, 'file')} left {hours} at the present rate"
+        return f"{left}. Ctrl-C keeps what is done, and the same command resumes"
     size = f"lasts {clock(slow.duration_s)}, {counted(slow.segments, 'segment')}"
     remedy = "Leave such files out with --max-duration, or this one with --exclude"
     if slow.segments * DEFAULT_LENGTH_S >= 2 * slow.duration_s:

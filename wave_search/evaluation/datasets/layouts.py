@@ -84,5 +84,5 @@ def _read(path: Path, mapping: TableMapping | QuestionMapping | None, split: str
         return "wave"
     raise DatasetError(
         f"{path}: neither a folder nor a .csv, .json or .jsonl file",
-        "Give a folder with corpus, queries and qrels; a CSV; WAVE's JSON; or a --task with a mapping.",
+        "Use a folder with corpus, queries and qrels; a CSV; WAVE's JSON; or a --task with a mapping.",
     )

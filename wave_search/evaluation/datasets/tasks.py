@@ -87,5 +87,5 @@ def load_task(name: str) -> Task:
     """
     path = Path(name) if name.endswith(".toml") else _TASKS / f"{name}.toml"
     if not name.endswith(".toml") and name not in known_tasks():
-        raise UsageError(f'there is no task "{name}"', f"Choose from {', '.join(known_tasks())}, or give a .toml file.")
+        raise UsageError(f'there is no task "{name}"', f"Choose from {', '.join(known_tasks())}, or use a .toml file.")
     return msgspec.structs.replace(read_toml(path, Task, _REMEDY), name=path.stem)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from wave_search.files import as_path
 from wave_search.indexer.pipeline.commit import Reused
-from wave_search.indexer.pipeline.process import Failed, Failure, Indexed, NotMedia, Outcome, Unsupported
+from wave_search.indexer.pipeline.process import CHANGED, Failed, Failure, Indexed, NotMedia, Outcome, Unsupported
 from wave_search.reports import Skipped
 
 if TYPE_CHECKING:
@@ -52,9 +52,10 @@ class Collector:
                 self.not_media.append(file.path)
                 self._stats.add_not_media(path)
                 self._stats.count("not_media", current=path)
-            case Failed(file, _, digest):
+            case Failed(file, failure, digest):
                 self._fail(file, outcome)
-                self._settle(digest, outcome)
+                if failure != CHANGED:
+                    self._settle(digest, outcome)
             case Unsupported(_, info):
                 self._stats.count("ignored", current=path)
                 self._committer.add(outcome)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from wave_search.batches import clip_bytes
 from wave_search.indexer.pipeline.byte_queue import ByteQueue, Closed
 from wave_search.indexer.pipeline.process import (
+    CHANGED,
     Failed,
     Failure,
     Identified,
@@ -90,10 +91,17 @@ class Claims:
         self._known = known
         self._lacking = lacking
         self._claimed: set[str] = set()
+        self._waiting: dict[str, list[FoundFile]] = {}
+        """Copies of the contents that are being decoded, by digest."""
         self._lock = threading.Lock()
 
-    def claim(self, found: Identified) -> IndexSpec | Copy:
-        """Return the spec to process a file with, or `Copy` if there is nothing to process."""
+    def claim(self, found: Identified) -> IndexSpec | Copy | None:
+        """Return the spec to process a file with.
+
+        Returns:
+            `Copy` if the content is in the index, or has been decoded; None while it is being decoded for another file:
+            `end` returns this file then.
+        """
         digest = found.info.digest
         content_id = self._known.get(digest)
         spec = self._spec
@@ -102,15 +110,26 @@ class Claims:
         if not spec.instructions:
             return Copy(found.file, digest, claimed=False)
         with self._lock:
+            if digest in self._waiting:
+                self._waiting[digest].append(found.file)
+                return None
             if digest in self._claimed:
                 return Copy(found.file, digest, claimed=True)
             self._claimed.add(digest)
+            self._waiting[digest] = []
         return spec
 
-    def release(self, digest: str) -> None:
-        """Let a content be claimed again, because it was not embedded."""
+    def end(self, digest: str, *, release: bool) -> list[FoundFile]:
+        """End the decoding of a content, and return the copies that wait for it.
+
+        Args:
+            digest: the content.
+            release: let it be claimed again, because the fault was that of the file or the machine.
+        """
         with self._lock:
-            self._claimed.discard(digest)
+            if release:
+                self._claimed.discard(digest)
+            return self._waiting.pop(digest)
 
 
 class DecodeStage:
@@ -194,19 +213,25 @@ class DecodeStage:
         spec = self._claims.claim(found)
         if isinstance(spec, Copy):
             self.queue.put(spec)
-            return
-        if (failed := too_long(found, spec)) is not None:
-            self.queue.put(failed)
-            return
+        elif spec is not None:
+            self._decode_content(found, spec)
+
+    def _decode_content(self, found: Identified, spec: IndexSpec) -> None:
         failure: Failure | None = None
-        for item in decode_file(found, spec, self._decoders):
-            if isinstance(item, Failure):
-                failure = item
+        if (failed := too_long(found, spec)) is None:
+            for item in decode_file(found, spec, self._decoders):
+                if isinstance(item, Failure):
+                    failure = item
+                else:
+                    self.queue.put(Decoded(found, spec, item), clip_bytes(item.clip))
+        postponed = self._must_wait(found.file, failure)
+        release = postponed or failure == CHANGED
+        copies = self._claims.end(found.info.digest, release=release)
+        self.queue.put(failed or (Postponed(found) if postponed else Ended(found, spec, failure)))
+        if postponed:
+            self._postpone(found.file)
+        for copy in copies:
+            if release:
+                self._postpone(copy)
             else:
-                self.queue.put(Decoded(found, spec, item), clip_bytes(item.clip))
-        if self._must_wait(file, failure):
-            self.queue.put(Postponed(found))
-            self._claims.release(found.info.digest)
-            self._postpone(file)
-        else:
-            self.queue.put(Ended(found, spec, failure))
+                self.queue.put(Copy(copy, found.info.digest, claimed=True))

@@ -148,7 +148,7 @@ def identify_file(file: FoundFile, decoders: DecoderPool) -> Identified | NotMed
         info = decoders.identify(path)
     except (MediaError, OSError) as error:
         return Failed(file, _unidentified(file, error))
-    return Identified(file, info) if _is_as_found(file) else Failed(file, _CHANGED)
+    return Identified(file, info) if _is_as_found(file) else Failed(file, CHANGED)
 
 
 def too_long(found: Identified, spec: IndexSpec) -> Failed | None:
@@ -177,7 +177,7 @@ def decode_file(
         except MediaError as error:
             failure = Failure(error.cause, error.remedy, _is_transient(error))
     if not _is_as_found(found.file):
-        failure = _CHANGED
+        failure = CHANGED
     if failure is not None:
         yield failure
 
@@ -258,12 +258,13 @@ class Assembly:
 
 
 _COPY_AGAIN = "Its end is missing: copy it again."
-_CHANGED = Failure("changed while it was read", "The next run reads it again.", retry=True)
+CHANGED = Failure("changed while it was read", "The next run reads it again.", retry=True)
+"""The failure of a file, but not of its former content, which copies of it may still have."""
 
 
 def is_worth_repeating(failure: Failure) -> bool:
     """Return whether the same run may try a file again, later: the fault was not the file's, and it has not changed."""
-    return failure.retry and failure != _CHANGED
+    return failure.retry and failure != CHANGED
 
 
 def _unidentified(file: FoundFile, error: MediaError | OSError) -> Failure:
@@ -271,7 +272,7 @@ def _unidentified(file: FoundFile, error: MediaError | OSError) -> Failure:
         return Failure(f"cannot be read ({error.strerror})", RETRY, retry=True)
     if _is_transient(error) or not os.access(file.path, os.R_OK):
         return Failure(error.cause, error.remedy, retry=True)
-    return Failure(error.cause, error.remedy) if _is_as_found(file) else _CHANGED
+    return Failure(error.cause, error.remedy) if _is_as_found(file) else CHANGED
 
 
 def _is_transient(error: MediaError) -> bool:

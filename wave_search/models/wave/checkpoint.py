@@ -114,13 +114,15 @@ def load_wave(
     quantization: Quantization | None = None,
 ) -> Wave:
     """Load a whole model; see `open_wave`."""
-    stored = open_wave(directory, device=device, dtype=dtype, beats_file=beats_file, quantization=quantization)
+    config = read_config(directory)
+    stored = open_wave(directory, config, device=device, dtype=dtype, beats_file=beats_file, quantization=quantization)
     stored.require(Component)
     return stored.wave
 
 
 def open_wave(
     directory: Path,
+    config: WaveConfig,
     *,
     device: torch.device | str = "cpu",
     dtype: torch.dtype | None = None,
@@ -133,7 +135,8 @@ def open_wave(
     device. If the dtype is the stored one and the device is the CPU, they stay mapped from the file.
 
     Args:
-        directory: with `config.json` and the weights: safetensors or `.bin`, in shards or in one file.
+        directory: with the weights: safetensors or `.bin`, in shards or in one file.
+        config: its configuration, see `read_config`.
         device: where the weights go.
         dtype: float32 or bfloat16; None for that of the configuration, or else the stored one. BEATs is always float32
             (see `Beats`).
@@ -150,7 +153,6 @@ def open_wave(
     """
     import torch
 
-    config = read_config(directory)
     stored = catalogue(weight_files(directory))
     if beats_file is not None:
         stored = {key: tensor for key, tensor in stored.items() if not key.startswith(_BEATS_PREFIX)}

@@ -161,7 +161,7 @@ class WaveEmbedder:
                 f"the memory of {self.wave.device} is too small for a batch",
                 "Cut the media into shorter segments, load the model in 4 bit, or use the CPU.",
             ) from error
-        except (RuntimeError, ArithmeticError, IndexError) as error:  # sizes that are checked by nothing but their use
+        except (RuntimeError, ArithmeticError, IndexError, TypeError) as error:  # of sizes that only their use checks
             cause = (str(error).splitlines() or [type(error).__name__])[0][:200]
             raise ModelError(
                 f"{self._spec.name}: the model cannot be computed ({cause})",

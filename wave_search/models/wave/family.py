@@ -188,11 +188,14 @@ def load(name: str, options: LoadOptions) -> Embedder:
         check_available(options.quantization)
     source = resolve(name, devices[0], download=options.download)
     # The tokenizer is loaded first, so that a damaged one is reported before gigabytes are read.
-    tokenizer = TextTokenizer.from_directory(source.directory, read_config(source.directory).tokens)
+    config = read_config(source.directory)
+    tokenizer = TextTokenizer.from_directory(source.directory, config.tokens)
 
     def on(where: torch.device) -> WaveEmbedder:
         try:
-            stored = open_wave(source.directory, device=where, dtype=precision, quantization=options.quantization)
+            stored = open_wave(
+                source.directory, config, device=where, dtype=precision, quantization=options.quantization
+            )
             stored.require([Component.DECODER])
         except torch.OutOfMemoryError as error:
             raise ModelError(

@@ -257,7 +257,8 @@ def computed_buffers(module: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
         Paths inside `module` with values, in float32 on the CPU.
     """
     config: Any = copy.deepcopy(module.config)
-    for name, value in _WITHOUT_WEIGHTS[config.model_type].items():
+    # That of the class: a checkpoint's own may be anything, and transformers does not look at it here.
+    for name, value in _WITHOUT_WEIGHTS[type(config).model_type].items():
         setattr(config, name, value)
     # The constructors accept transformers' own implementations only.
     config._attn_implementation = "sdpa"

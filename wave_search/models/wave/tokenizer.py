@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from wave_search.errors import CheckpointError
+from wave_search.errors import CheckpointError, is_panic
 from wave_search.files import read_bounded
 from wave_search.models.base import check_text
 
@@ -95,7 +95,9 @@ class TextTokenizer:
         check_text(words, remedy="Enter at least one word.")
         try:
             ids: list[int] = self._tokenizer.encode(words, add_special_tokens=False).ids
-        except Exception as error:  # the tokenizers library raises a plain Exception
+        except BaseException as error:  # the tokenizers library raises a plain Exception, or panics
+            if not (isinstance(error, Exception) or is_panic(error)):
+                raise
             raise CheckpointError(f"the tokenizer of the model cannot encode a text ({error})", _COPY_AGAIN) from error
         return ids[:MAX_TEXT_TOKENS]
 
@@ -119,7 +121,9 @@ def _read(directory: Path) -> Tokenizer:
 
             tokenizer: Tokenizer = Qwen2Tokenizer.from_pretrained(directory, local_files_only=True).backend_tokenizer
             return tokenizer
-    except Exception as error:  # the tokenizers library raises a plain Exception for a file that it cannot parse
+    except BaseException as error:  # for a file that it cannot parse, the library raises a plain Exception, or panics
+        if not (isinstance(error, Exception) or is_panic(error)):
+            raise
         cause = (error.strerror if isinstance(error, OSError) else "") or str(error)
         raise CheckpointError(f"{path}: not a readable tokenizer ({cause})", _COPY_AGAIN) from error
     raise CheckpointError(

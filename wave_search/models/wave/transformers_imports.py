@@ -1,14 +1,15 @@
 """The classes of transformers that WAVE is composed of, imported without side effects.
 
-If torchao is installed, transformers imports it for a function of a quantizer that is not used here. This takes more
-than a second of CPU, and torchao writes warnings about its optional kernels to stderr. Here the function is imported
-only when it is called.
+transformers imports torchao for a function of a quantizer, and SciPy for one of a loss, if they are installed. Neither
+is used here, and both take one and a half seconds of CPU; torchao also writes warnings about its optional kernels to
+stderr. Here such a function is imported only when it is called.
 """
 
 from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -16,35 +17,34 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_UNUSED_MODULE = "torchao.prototype.safetensors.safetensors_support"
+_UNUSED_MODULES = ("torchao.prototype.safetensors.safetensors_support", "scipy.optimize")
 
 
 @contextmanager
-def _torchao_deferred() -> Iterator[None]:
-    """Replace functions of the unused module with ones that import it when called."""
-    if "torchao" in sys.modules:
-        yield
-        return
-    stand_in = ModuleType(_UNUSED_MODULE)
-    stand_in.__getattr__ = _deferred  # type: ignore[method-assign]
-    sys.modules[_UNUSED_MODULE] = stand_in
+def _unused_deferred() -> Iterator[None]:
+    """Replace the functions of unused modules with ones that import their module when called."""
+    deferred = [name for name in _UNUSED_MODULES if name.partition(".")[0] not in sys.modules]
+    for name in deferred:
+        sys.modules[name] = stand_in = ModuleType(name)
+        stand_in.__getattr__ = partial(_deferred, name)  # type: ignore[method-assign]
     try:
         yield
     finally:
-        sys.modules.pop(_UNUSED_MODULE, None)
+        for name in deferred:
+            sys.modules.pop(name, None)
 
 
-def _deferred(name: str) -> Callable[..., Any]:
+def _deferred(module: str, name: str) -> Callable[..., Any]:
     if name.startswith("__"):
         raise AttributeError(name)
 
     def call(*arguments: Any, **named: Any) -> Any:
-        return getattr(import_module(_UNUSED_MODULE), name)(*arguments, **named)
+        return getattr(import_module(module), name)(*arguments, **named)
 
     return call
 
 
-with _torchao_deferred():
+with _unused_deferred():
     from transformers import AttentionInterface
     from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import (
         Qwen2_5OmniAudioEncoder,

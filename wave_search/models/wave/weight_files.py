@@ -217,13 +217,13 @@ def _tensors_of(path: Path) -> dict[str, torch.Tensor]:
     if not isinstance(tensors, dict):
         raise CheckpointError(f"{path}: holds a {type(tensors).__name__}, not a table of tensors")
     others = [str(name) for name, value in tensors.items() if not isinstance(value, torch.Tensor) or name != str(name)]
-    if strange := [name for name, value in tensors.items() if name not in others and _is_larger_than_stored(value)]:
-        raise CheckpointError(f"{path}: {strange[0]} has more values than are stored", _COPY_AGAIN)
     if others:
         raise CheckpointError(
             f"{path}: contains entries that are not tensors: {', '.join(others[:5])}",
             "Use a file that was saved from a state_dict.",
         )
+    if strange := [name for name, value in tensors.items() if _is_larger_than_stored(value)]:
+        raise CheckpointError(f"{path}: {strange[0]} has more values than are stored", _COPY_AGAIN)
     return tensors
 
 

@@ -1,0 +1,67 @@
+"""What the browser tests, and the pictures of the documentation, look at: media, their index, and a server of it."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import uvicorn
+from playwright.sync_api import Browser, sync_playwright
+
+import wave_search as ws
+from wave_search.serve.app import create_app
+from wave_search.serve.options import ServeOptions
+from wave_search.serve.service import Service
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+NO_CHROMIUM = "the browser tests need Chromium. On Debian: apt-get install chromium"
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Start the system's Chromium, whose microphone plays a beep.
+
+    Raises:
+        FileNotFoundError: it is not installed; says how to.
+    """
+    program = next(filter(None, map(shutil.which, NAMES)), None)
+    if program is None:
+        raise FileNotFoundError(NO_CHROMIUM)
+    microphone = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required", "--mute-audio", *microphone]
+        with closing(playwright.chromium.launch(executable_path=program, args=arguments)) as browser:
+            yield browser
+
+
+def make_index(media: Path, index: Path, segment: str = "2") -> None:
+    """Index a folder with the model that knows a few sounds and drawings."""
+    with ws.create(index, "wave-nano", segment=segment, workers=1) as opened:
+        report = opened.add([media])
+    assert not report.skipped, report.skipped
+
+
+@contextmanager
+def served(index: Path, cache: Path) -> Iterator[str]:
+    """Serve an index at a free port of this machine, and yield the address."""
+    options = ServeOptions(port=0)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listening,
+        ws.open(index) as opened,
+        closing(Service(opened, options, cache)) as service,
+    ):
+        assert service.library.warm_up() is None
+        port = listening.getsockname()[1]
+        app = create_app(service, options, port)
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{port}/"
+        finally:
+            server.should_exit = True
+            thread.join()

@@ -1,0 +1,74 @@
+"""Serve an index to browsers and programs."""
+
+import secrets
+from contextlib import ExitStack, suppress
+from typing import Annotated
+
+import typer
+
+import wave_search as ws
+from wave_search.commands.exit_codes import DONE, reported, terminal_of
+from wave_search.commands.options import DEFAULT_INDEX, Device, Dtype, IndexDir, IndexModel, Quantization, Quiet
+
+EPILOG = (
+    "Prints the address and serves until Ctrl-C. Only this machine can reach it, unless --host names another address, "
+    "which needs a token. The index may change while it is served. Needs the extra [serve]. "
+    "Example:  wave-search serve --open; wave-search serve --host 0.0.0.0 --token auto"
+)
+
+
+@reported
+def serve(
+    ctx: typer.Context,
+    *,
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="Port; 0 for any free one.")] = 8765,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="WAVE_SEARCH_TOKEN", metavar="auto|TOKEN", help="Token that every request needs; auto: a new one."
+        ),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Further name of the server, as behind a reverse proxy; repeatable."),
+    ] = None,
+    cache_size: Annotated[
+        float, typer.Option(min=0.01, max=1e6, metavar="GIB", help="Disk space for previews of media.")
+    ] = 2.0,
+    open: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,  # noqa: A002
+    index: IndexDir = DEFAULT_INDEX,
+    model: IndexModel = "auto",
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    quantization: Quantization = None,
+    quiet: Quiet = False,
+) -> int:
+    """Serve a page and an HTTP API to search the index."""
+    from wave_search import serve as server
+    from wave_search.serve.options import ServeOptions
+
+    terminal = terminal_of(ctx, quiet)
+    options = ServeOptions(
+        host=host,
+        port=port,
+        token=secrets.token_urlsafe(24) if token == "auto" else token,  # noqa: S105 - the word for a new one
+        names=tuple(allow_host or ()),
+        cache_bytes=int(cache_size * 2**30),
+    )
+
+    load = ws.LoadOptions(device=device, dtype=dtype, quantization=quantization)
+    with ExitStack() as loading, ws.open(index, model, load=load, may_download=terminal.may_download) as opened:
+        terminal.notice(opened.model)
+        loading.enter_context(terminal.working("loading the model"))
+
+        def started(address: str) -> None:
+            loading.close()
+            terminal.lines([address])
+            if open or ctx.info_name == "ui":
+                typer.launch(address)
+
+        with suppress(KeyboardInterrupt):
+            server.run(opened, options, started, terminal.warning)
+    terminal.message("stopped")
+    return DONE

@@ -1,0 +1,233 @@
+"""All that an index knows of the file of a segment, files as hits, and scores along a file: for views of one file."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wave_search.errors import UsageError
+from wave_search.files import as_path, is_gone
+from wave_search.query.request import check_where
+from wave_search.store import OF_FILES, column_values, content_of, status_of
+from wave_search.types import Modality, PartitionKey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from wave_search.store import ContentRow, FileRow, SegmentRow, Snapshot
+    from wave_search.types import FileKind, FileStatus, Value
+
+_REPRESENTATIVE = (Modality.AV, Modality.VIDEO, Modality.IMAGE, Modality.AUDIO, Modality.TEXT)
+"""The modality of the segment that stands for a whole file: the first of these that it has."""
+_BATCH_ROWS = 1_024
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentDetails:
+    """A segment of a file."""
+
+    segment_id: int
+    modality: Modality
+    start_s: float | None
+    """In seconds from the beginning of the file, like `stop_s`; None for texts and images."""
+    stop_s: float | None
+    text: str | None
+    """The text of a text segment."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileDetails:
+    """An indexed file, as it was when it was last indexed."""
+
+    path: Path
+    kind: FileKind
+    digest: str
+    """Of its content, 16 bytes as hexadecimal digits."""
+    size_bytes: int
+    mtime_ns: int
+    """Time of modification in nanoseconds since 1970."""
+    duration_s: float | None
+    """None for texts and images."""
+    status: FileStatus
+    cause: str
+    """What of it is missing, if it is damaged."""
+    segments: tuple[SegmentDetails, ...]
+    """Of all modalities, embedded with the model's own prompt, by time."""
+    columns: Mapping[str, Value | None]
+    """All columns of files, built-in and the user's own, by name."""
+    copies: tuple[Path, ...] = ()
+    """Other files with the same content, by path."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """An indexed file in a list, with the segment that stands for it."""
+
+    path: Path
+    kind: FileKind
+    duration_s: float | None
+    segment: SegmentDetails
+    columns: Mapping[str, Value | None]
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentScore:
+    """How well a segment of a file matches a query."""
+
+    segment: SegmentDetails
+    score: float
+    """As in `Hit`."""
+    z: float
+    """As in `Hit`."""
+
+
+def segment_and_file(snapshot: Snapshot, segment_id: int) -> tuple[SegmentDetails, FileDetails]:
+    """Return a segment and its file. Of several files with the same content it is the first one that exists.
+
+    Raises:
+        UsageError: the segment is not in the index.
+    """
+    content_id = content_of_segment(snapshot, segment_id)
+    rows = snapshot.files_of([content_id])[content_id]
+    if not rows:
+        raise _unknown(segment_id)
+    row = next((row for row in rows if not is_gone(as_path(row.path))), rows[0])
+    (segment,) = snapshot.segment_rows([segment_id])
+    return segment_details(segment), _file_details(snapshot, row, content_id, rows)
+
+
+def file_at(snapshot: Snapshot, path: Path) -> FileDetails | None:
+    """Return the indexed file of a path, None if there is none."""
+    row = snapshot.files().get(os.fsencode(path))
+    if row is None or row.content_id is None:
+        return None
+    return _file_details(snapshot, row, row.content_id, (row,))
+
+
+def _file_details(snapshot: Snapshot, row: FileRow, content_id: int, copies: Sequence[FileRow]) -> FileDetails:
+    contents, metadata = snapshot.contents([content_id]), snapshot.metadata()
+    content = content_of(row, contents)
+    assert content is not None  # noqa: S101 - the row has a content
+    names = (*OF_FILES, *(column.name for column in metadata.columns))
+    (values,) = column_values([row], contents, metadata, names)
+    return FileDetails(
+        path=as_path(row.path),
+        kind=content.kind,
+        digest=content.digest,
+        size_bytes=row.size_bytes,
+        mtime_ns=row.mtime_ns,
+        duration_s=content.duration_s,
+        status=status_of(row),
+        cause=row.cause,
+        segments=tuple(sorted(_own(snapshot.segments_of(content_id)), key=_by_time)),
+        columns=dict(zip(names, values, strict=True)),
+        copies=tuple(as_path(copy.path) for copy in copies if copy is not row),
+    )
+
+
+def content_of_segment(snapshot: Snapshot, segment_id: int) -> int:
+    """Return the id of the content of a segment.
+
+    Raises:
+        UsageError: the segment is not in the index.
+    """
+    try:
+        (content_id,), _, _ = snapshot.spans(np.array([segment_id], np.int64))
+    except (KeyError, OverflowError):
+        raise _unknown(segment_id) from None
+    return content_id
+
+
+def browse(
+    snapshot: Snapshot,
+    where: str | None,
+    *,
+    where_timeout_s: float,
+    columns: Sequence[str],
+    offset: int,
+    limit: int,
+) -> list[FileEntry]:
+    """List indexed files by path, each with the segment that stands for it.
+
+    Args:
+        snapshot: the index.
+        where: SQL condition; a file is listed if it holds for one of its segments.
+        where_timeout_s: seconds that it may take.
+        columns: names of columns of files.
+        offset: number of files to skip.
+        limit: maximum number of files.
+
+    Raises:
+        UsageError: an argument is not valid.
+    """
+    check_where(where, where_timeout_s)
+    metadata = snapshot.metadata()
+    unknown = set(columns) - {*OF_FILES, *(column.name for column in metadata.columns)}
+    if unknown:
+        raise UsageError(f'there is no column "{min(unknown)}" of files', f"Use one of {', '.join(OF_FILES)}.")
+    files = snapshot.files()
+    chosen = None if where is None else snapshot.sql_filter().select_files(where, where_timeout_s)
+    positions = files.by_path(chosen)
+    positions = positions[np.isin(files.content_ids[positions], _with_segments(snapshot))][offset : offset + limit]
+    entries: list[FileEntry] = []
+    for begin in range(0, len(positions), _BATCH_ROWS):
+        rows = files.at(positions[begin : begin + _BATCH_ROWS])
+        contents = snapshot.contents([row.content_id for row in rows if row.content_id is not None])
+        values = column_values(rows, contents, metadata, columns)
+        for row, own in zip(rows, values, strict=True):
+            entries.append(_entry(snapshot, row, contents, dict(zip(columns, own, strict=True))))
+    return entries
+
+
+def _with_segments(snapshot: Snapshot) -> NDArray[np.int64]:
+    """Return the ids of contents that have a segment: all that a file has may be of modalities that are not indexed."""
+    settings = snapshot.manifest.settings
+    found = [snapshot.partition(PartitionKey(modality)).content_ids for modality in settings.modalities]
+    return np.unique(np.concatenate([np.empty(0, np.int64), *found]))
+
+
+def count_files(snapshot: Snapshot) -> Mapping[tuple[Path, FileKind], int]:
+    """Return the number of indexed files by folder and kind."""
+    contents = snapshot.contents()
+    counts: Counter[tuple[bytes, FileKind]] = Counter()
+    for row in snapshot.files().values():
+        content = content_of(row, contents)
+        if content is not None:
+            counts[row.path.rpartition(b"/")[0] or b"/", content.kind] += 1
+    return {(as_path(folder), kind): count for (folder, kind), count in counts.items()}
+
+
+def _entry(
+    snapshot: Snapshot, row: FileRow, contents: Mapping[int, ContentRow], columns: Mapping[str, Value | None]
+) -> FileEntry:
+    content = content_of(row, contents)
+    assert content is not None  # noqa: S101 - the row has segments
+    assert row.content_id is not None  # noqa: S101
+    segments = _own(snapshot.segments_of(row.content_id))
+    first = min(segments, key=lambda one: (_REPRESENTATIVE.index(one.modality), _by_time(one)))
+    return FileEntry(as_path(row.path), content.kind, content.duration_s, first, columns)
+
+
+def segment_details(row: SegmentRow) -> SegmentDetails:
+    """Return a row of the store as details."""
+    return SegmentDetails(row.segment_id, row.modality, row.start_s, row.stop_s, row.text)
+
+
+def _own(rows: Iterable[SegmentRow]) -> Iterator[SegmentDetails]:
+    """Keep the segments of the model's own prompt: those of further instructions are the same ranges again."""
+    return (segment_details(row) for row in rows if not row.instruction)
+
+
+def _by_time(segment: SegmentDetails) -> tuple[float, int]:
+    return segment.start_s or 0.0, segment.segment_id
+
+
+def _unknown(segment_id: int) -> UsageError:
+    return UsageError(f"segment {segment_id} is not in the index", "Search again.")

@@ -1,0 +1,193 @@
+"""What the routes share: the index, its previews, and the threads that work for requests, which are limited."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import BoundedSemaphore
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
+
+from wave_search.errors import MediaError, UsageError, WaveSearchError
+from wave_search.media.sniff import MEDIA_SUFFIXES, TEXT_SUFFIXES
+from wave_search.serve.library import Library
+from wave_search.serve.previews import Previews
+from wave_search.serve.schemas import SearchQuery
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from starlette.requests import Request
+
+    from wave_search.index import Index
+    from wave_search.serve.options import ServeOptions
+
+Done = TypeVar("Done")
+_MAX_PARTS = 17
+"""Of a form: a file for each term, and the request."""
+
+
+class BusyError(WaveSearchError):
+    """Too many searches run at once."""
+
+
+class TooLateError(WaveSearchError):
+    """A search takes too long."""
+
+
+class UploadError(UsageError):
+    """An uploaded file cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A search as it was sent."""
+
+    query: SearchQuery
+    uploads: dict[str, Path] = field(default_factory=dict)
+    """Files by the name of their part of the form."""
+    names: dict[str, str] = field(default_factory=dict)
+    """What messages call them: path -> the name that the user knows."""
+
+
+class Lane:
+    """A few threads for one kind of work, so that it does not keep other work waiting; more than can queue is refused.
+
+    Args:
+        name: of the work, in messages.
+        threads: how many work at once.
+        queue: how many more may wait.
+    """
+
+    def __init__(self, name: str, threads: int, queue: int = 0) -> None:
+        self._name, self._most = name, threads + queue
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._free = BoundedSemaphore(self._most)
+
+    async def run(self, work: Callable[[], Done]) -> Done:
+        """Do some work, and wait for it. What is cancelled goes on in its thread, which counts until it ends.
+
+        Raises:
+            BusyError: there is too much of it already.
+        """
+        if not self._free.acquire(blocking=False):
+            raise BusyError(f"there are {self._most} {self._name} already", "Try again in a second.")
+        future = self._threads.submit(work)
+        future.add_done_callback(lambda _: self._free.release())
+        return await asyncio.wrap_future(future)
+
+    def close(self) -> None:
+        """Forget what has not begun."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+class Service:
+    """The state behind the routes.
+
+    Args:
+        index: an open index; not closed here.
+        options: limits.
+        cache: folder of the previews.
+    """
+
+    def __init__(self, index: Index, options: ServeOptions, cache: Path) -> None:
+        self.library = Library(index, options.limits)
+        self.previews = Previews(cache, options.cache_bytes, index.model.sampling, index.path, options.limits)
+        self.limits = options.limits
+        self._searches = Lane("searches", options.limits.searches)
+        self.conversions = Lane("conversions", 1, options.limits.conversions - 1)
+
+    def close(self) -> None:
+        """Stop the decoders, and forget the searches that have not begun."""
+        self.previews.close()
+        self._searches.close()
+        self.conversions.close()
+
+    async def search(self, asked: Asked, work: Callable[[], Done]) -> Done:
+        """Do a search in a thread of its own.
+
+        Raises:
+            BusyError: too many run already.
+            TooLateError: it takes too long.
+            WaveSearchError: whatever `work` raises, with the names of uploads instead of their paths here.
+        """
+        try:
+            return await asyncio.wait_for(self._searches.run(work), self.limits.query_s)
+        except TimeoutError:
+            limit = f"the search takes longer than {self.limits.query_s:g} s"
+            raise TooLateError(limit, "Search with a shorter range of the file, or rerank fewer results.") from None
+        except WaveSearchError as error:
+            message, remedy = error.message, error.remedy
+            for path, name in asked.names.items():
+                message, remedy = message.replace(path, name), remedy.replace(path, name)
+            if isinstance(error, MediaError) or message != error.message:
+                raise UploadError(message, remedy) from error
+            raise
+
+    @asynccontextmanager
+    async def asked(self, request: Request) -> AsyncIterator[Asked]:
+        """Read a search from JSON, or from a form with files, which are deleted at the end.
+
+        Raises:
+            RequestValidationError: it is not a valid search.
+            UsageError: it is a form that has no valid search, or too many parts.
+        """
+        if not request.headers.get("content-type", "").casefold().startswith("multipart/form-data"):
+            yield Asked(_parsed(await request.body()))
+            return
+        async with request.form(
+            max_files=_MAX_PARTS, max_fields=_MAX_PARTS, max_part_size=self.limits.json_bytes
+        ) as form:
+            parts = form.multi_items()
+            written = [value for name, value in parts if name == "request" and isinstance(value, str)]
+            files = [(name, value) for name, value in parts if isinstance(value, UploadFile)]
+            if len(written) != 1 or len({name for name, _ in files}) < len(files):
+                raise UsageError(
+                    "a form needs one part named request, and other names for its files",
+                    "Send -F request='{\"terms\": ...}'.",
+                )
+            query = _parsed(written[0])
+            folder = Path(await run_in_threadpool(tempfile.mkdtemp, prefix="wave-search-"))
+            try:
+                uploads, names = {}, {}
+                for number, (name, file) in enumerate(files):
+                    path = folder / f"upload-{number}{_suffix(file.filename)}"
+                    await run_in_threadpool(_copy, file, path)
+                    uploads[name] = path
+                    names[str(path)] = Path(file.filename or name).name
+                yield Asked(query, uploads, names)
+            finally:
+                await run_in_threadpool(shutil.rmtree, folder, ignore_errors=True)
+
+
+def _parsed(body: bytes | str) -> SearchQuery:
+    try:
+        return SearchQuery.model_validate_json(body)
+    except ValidationError as error:
+        raise RequestValidationError(error.errors(include_context=False, include_input=False)) from error
+
+
+def _suffix(filename: str | None) -> str:
+    """Return the suffix of an uploaded file, by which texts are recognised, if it is one of media."""
+    suffix = Path(filename or "").suffix.lower()
+    return suffix if suffix in MEDIA_SUFFIXES | TEXT_SUFFIXES else ""
+
+
+def _copy(upload: UploadFile, path: Path) -> None:
+    with path.open("xb") as file:
+        shutil.copyfileobj(upload.file, file)
+
+
+def service_of(request: Any) -> Service:
+    """Return the state behind the routes."""
+    service: Service = request.app.state.service
+    return service
