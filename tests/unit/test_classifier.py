@@ -13,7 +13,7 @@ import torch
 from recipes.wave_nano.efficientnet import folded, read_published
 from wave_search.errors import CheckpointError, UsageError
 from wave_search.models.wave import layout
-from wave_search.models.wave.checkpoint import open_wave, save_wave
+from wave_search.models.wave.checkpoint import open_wave, read_config, save_wave
 from wave_search.models.wave.classifier import Classifier
 from wave_search.models.wave.config import ClassifierConfig, WaveConfig
 from wave_search.models.wave.network import Wave, components_for
@@ -143,7 +143,7 @@ def test_its_tokens_precede_those_of_the_tower_in_each_step(wave: Wave) -> None:
 
 def test_a_checkpoint_restores_it_and_texts_do_not_load_it(wave: Wave, tmp_path: Path) -> None:
     save_wave(wave, tmp_path)
-    stored = open_wave(tmp_path)
+    stored = open_wave(tmp_path, read_config(tmp_path))
     stored.require(components_for([Modality.TEXT]))
     assert stored.wave.classifier is not None
     assert all(weight.is_meta for weight in stored.wave.classifier.parameters())

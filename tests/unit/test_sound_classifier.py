@@ -14,7 +14,7 @@ import torch.nn.functional as F  # noqa: N812 - the usual name
 
 from recipes.wave_nano.yamnet import folded, read_bundle, read_published
 from wave_search.errors import CheckpointError, UsageError
-from wave_search.models.wave.checkpoint import open_wave, save_wave
+from wave_search.models.wave.checkpoint import open_wave, read_config, save_wave
 from wave_search.models.wave.config import SoundClassifierConfig, WaveConfig
 from wave_search.models.wave.network import Wave, components_for
 from wave_search.models.wave.preprocess import audio_pieces
@@ -198,7 +198,7 @@ def test_its_tokens_follow_those_of_the_tower_in_place_of_beats(wave: Wave) -> N
 
 def test_a_checkpoint_restores_it_and_pictures_do_not_load_it(wave: Wave, tmp_path: Path) -> None:
     save_wave(wave, tmp_path)
-    stored = open_wave(tmp_path)
+    stored = open_wave(tmp_path, read_config(tmp_path))
     stored.require(components_for([Modality.IMAGE]))
     assert stored.wave.sound_classifier is not None
     assert all(weight.is_meta for weight in stored.wave.sound_classifier.parameters())
