@@ -41,6 +41,7 @@ _HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=(self)",
 }
+_NOT_KEPT = {"cache-control": "no-store"}
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[\w.-]+)(?::\d{1,5})?")
 """Of the Host header: a name or an address, and a port."""
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
@@ -80,6 +81,8 @@ class Guard:
         if scope["type"] != "http":  # no web sockets here
             return
         headers = Headers(scope=scope)
+        # The files of the page may be kept, and are asked for again by their tag.
+        kept = "no-store" if scope["path"].startswith("/api") else "no-cache"
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -87,7 +90,7 @@ class Guard:
                 for name, value in _HEADERS.items():
                     answered[name] = value
                 answered.setdefault("content-security-policy", POLICY)
-                answered.setdefault("cache-control", "no-store")
+                answered.setdefault("cache-control", kept)
             await send(message)
 
         refusal = self._refusal(scope["method"], scope["path"], headers) or self._sign_in(scope, headers)
@@ -132,7 +135,7 @@ class Guard:
             return None
         offered = parse_qs(scope["query_string"].decode("latin-1")).get("token", [])
         if scope["method"] == "GET" and scope["path"] == "/" and len(offered) == 1 and _same(offered[0], token):
-            response = HTMLResponse(_SIGNED_IN)
+            response = HTMLResponse(_SIGNED_IN, headers=_NOT_KEPT)
             secure = scope.get("scheme") == "https"
             response.set_cookie(self._cookie, token, path="/", httponly=True, samesite="strict", secure=secure)
             return response
@@ -162,7 +165,7 @@ class Guard:
 def refused(status: int, message: str, remedy: str, headers: dict[str, str] | None = None) -> Response:
     """Return an error as the API reports it."""
     content = json.dumps({"error": {"message": message, "remedy": remedy}})
-    return Response(content, status, headers, "application/json")
+    return Response(content, status, {**_NOT_KEPT, **(headers or {})}, "application/json")
 
 
 def _is_opened_page(method: str, path: str, headers: Headers) -> bool:
