@@ -271,7 +271,7 @@ def _folder(name: str, count: int) -> schemas.Folder:
 
 
 def _search_hit(hit: Hit, columns: list[str]) -> SearchHit:
-    path, kind = shown(hit.path), hit.columns["kind"]
+    kind = hit.columns["kind"]
     return schemas.SearchHit(
         rank=hit.rank,
         segment=hit.segment_id,
@@ -279,9 +279,7 @@ def _search_hit(hit: Hit, columns: list[str]) -> SearchHit:
         z=round(hit.z, 4),
         kind=kind,  # type: ignore[arg-type] # the values of this column
         modality=hit.modality,
-        name=os.path.basename(path),  # noqa: PTH119 - text, not a file
-        folder=os.path.dirname(path),  # noqa: PTH120
-        path=path,
+        **_place(hit.path),
         start_s=hit.start_s,
         stop_s=hit.stop_s,
         peak_start_s=hit.peak_start_s,
@@ -289,7 +287,6 @@ def _search_hit(hit: Hit, columns: list[str]) -> SearchHit:
         duration_s=hit.duration_s,
         text=None if hit.text is None else hit.text[:_MAX_TEXT_CHARS],
         segments=hit.segments,
-        gone=is_gone(hit.path),
         columns={name: hit.columns[name] for name in columns},
     )
 
@@ -301,7 +298,6 @@ def _entry_hit(rank: int, entry: FileEntry) -> SearchHit:
 
 def segment_hit(path: Path, kind: FileKind, duration_s: float | None, segment: SegmentDetails) -> SearchHit:
     """Return a segment without a score as a hit."""
-    name = shown(path)
     return schemas.SearchHit(
         rank=1,
         segment=segment.segment_id,
@@ -309,9 +305,7 @@ def segment_hit(path: Path, kind: FileKind, duration_s: float | None, segment: S
         z=None,
         kind=kind,
         modality=segment.modality,
-        name=os.path.basename(name),  # noqa: PTH119 - text, not a file
-        folder=os.path.dirname(name),  # noqa: PTH120
-        path=name,
+        **_place(path),
         start_s=segment.start_s,
         stop_s=segment.stop_s,
         peak_start_s=segment.start_s,
@@ -319,9 +313,15 @@ def segment_hit(path: Path, kind: FileKind, duration_s: float | None, segment: S
         duration_s=duration_s,
         text=None if segment.text is None else segment.text[:_MAX_TEXT_CHARS],
         segments=1,
-        gone=is_gone(path),
         columns={},
     )
+
+
+def _place(path: Path) -> dict[str, Any]:
+    """Return what a hit shows of the path of its file."""
+    text = shown(path)
+    name, folder = os.path.basename(text), os.path.dirname(text)  # noqa: PTH119, PTH120 - text, not a file
+    return {"name": name, "folder": folder, "path": text, "gone": is_gone(path)}
 
 
 def _overlap_s(one: SegmentDetails, other: SegmentDetails) -> float:
