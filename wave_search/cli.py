@@ -27,7 +27,7 @@ from wave_search.commands import (
 from wave_search.commands import eval as evaluation
 from wave_search.commands.exit_codes import GlobalOptions, occupy_closed_streams
 from wave_search.commands.options import Quiet
-from wave_search.commands.render.text import printable
+from wave_search.render.text import printable
 
 _EPILOG = """\b
 Examples:

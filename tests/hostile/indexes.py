@@ -21,8 +21,8 @@ from tests.hostile.sandbox import Sandbox, Watch
 from tests.hostile.texts import CELLS, CONDITIONS, NUMBERS, table
 from tests.hostile_index import HOSTILE, LINKS
 from wave_search.commands.last_hits import keep_hits, kept_hits
-from wave_search.commands.render import export
 from wave_search.errors import WaveSearchError
+from wave_search.render import export
 from wave_search.store.manifest import signed
 
 MEDIA = (

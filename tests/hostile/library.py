@@ -14,11 +14,11 @@ from random import Random
 import wave_search as ws
 from tests.hostile.entries import Entry
 from tests.hostile.sandbox import Watch
-from wave_search.commands.render import export
-from wave_search.commands.render.records import report_record, to_json
 from wave_search.errors import WaveSearchError
 from wave_search.media.sniff import MEDIA_SUFFIXES, TEXT_SUFFIXES
 from wave_search.media.source import REPLACE
+from wave_search.render import export
+from wave_search.render.records import report_record, to_json
 from wave_search.reports import IndexReport, Progress
 from wave_search.store import FileRow, open_snapshot
 from wave_search.types import Hit

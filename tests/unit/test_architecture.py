@@ -37,7 +37,7 @@ LAYERS = (
     "evaluation",
     "finetune",
     "index",
-    "commands.render",
+    "render",
     "progress",
     "__init__",
     "serve",
@@ -70,8 +70,8 @@ CONFINED_TO = {
     "PIL": {"media"},
     "tifffile": {"media"},
     "scenedetect": {"media"},
-    "opentimelineio": {"commands.render"},
-    "rich": {"commands.render"},
+    "opentimelineio": {"render"},
+    "rich": {"render"},
     "typer": {"cli", "commands"},
     "fastapi": {"serve"},
     "starlette": {"serve"},
@@ -170,7 +170,7 @@ FORBIDDEN_IN_LIBRARY = ("print()", "input()", "os.environ", "os.getenv", "sys.ex
 
 
 def test_the_library_neither_prints_nor_reads_the_environment_nor_exits() -> None:
-    programs = {"cli", "commands", "commands.render"}
+    programs = {"cli", "commands", "render"}
     files = [
         file
         for file in sorted(PACKAGE.rglob("*.py"))
@@ -199,7 +199,7 @@ def loaded_by(*steps: str) -> list[set[str]]:
 
 
 def test_importing_loads_nothing_heavy() -> None:
-    programs = ("__init__", "commands.render", "progress", "commands", "cli")
+    programs = ("__init__", "render", "progress", "commands", "cli")
     packages = [layer for layer in LAYERS if layer not in programs]
     loaded = loaded_by("import wave_search", *(f"import wave_search.{package}" for package in packages))
     heavy = {"torch", "transformers", "faiss", "lancedb", "pyarrow", "av", "decord"}

@@ -13,8 +13,8 @@ from pathlib import Path
 import opentimelineio as otio
 import pytest
 
-from wave_search.commands.render.export import format_of
 from wave_search.errors import UsageError, WaveSearchError
+from wave_search.render.export import format_of
 from wave_search.types import Hit, Modality
 
 SEEN = Hit(

@@ -11,7 +11,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from wave_search.commands.render.tables import hit_table, listed_table, shortened
+from wave_search.render.tables import hit_table, listed_table, shortened
 from wave_search.types import Hit, ListedFile, Modality
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
-    from wave_search.commands.render.terminal import Terminal
+    from wave_search.render.terminal import Terminal
 
 DONE, FAILED, USAGE, PARTLY, NO_RESULT = 0, 1, 2, 3, 4
 _SIGNALLED = 128
@@ -45,7 +45,7 @@ class Context(Protocol):
 
 def terminal_of(ctx: Context, quiet: bool = False) -> Terminal:
     """Return the output streams of this run; `quiet` is the option of the command itself."""
-    from wave_search.commands.render.terminal import Terminal
+    from wave_search.render.terminal import Terminal
 
     return Terminal(quiet=ctx.obj.quiet or quiet)
 
@@ -66,7 +66,7 @@ def reported(command: Callable[..., int]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def run(ctx: Context, **options: Any) -> None:
-        from wave_search.commands.render.terminal import StdoutClosedError
+        from wave_search.render.terminal import StdoutClosedError
 
         if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # see wave_search.__main__
             signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -22,10 +22,10 @@ from wave_search.commands.options import (
     Workers,
     words,
 )
-from wave_search.commands.render.records import report_record, to_json
-from wave_search.commands.render.text import slow_line
 from wave_search.errors import UsageError
 from wave_search.media import Segmentation, parse_audio_track
+from wave_search.render.records import report_record, to_json
+from wave_search.render.text import slow_line
 
 EPILOG = "Example:  wave-search index ~/Videos ~/Sounds --exclude '*.tmp.mp4'"
 

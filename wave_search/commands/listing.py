@@ -11,11 +11,11 @@ import wave_search as ws
 from wave_search.commands import results
 from wave_search.commands.exit_codes import DONE, NO_RESULT, reported, terminal_of
 from wave_search.commands.options import DEFAULT_INDEX, IndexDir, Quiet
-from wave_search.commands.render.records import listed_record, to_json
-from wave_search.commands.render.text import listed_line, listed_sentence
+from wave_search.render.records import listed_record, to_json
+from wave_search.render.text import listed_line, listed_sentence
 
 if TYPE_CHECKING:
-    from wave_search.commands.render.terminal import Terminal
+    from wave_search.render.terminal import Terminal
 
 EPILOG = (
     "A file is listed if the condition holds for one of its segments. Its status is 'indexed', 'damaged' (indexed only "

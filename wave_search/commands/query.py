@@ -8,8 +8,8 @@ import wave_search as ws
 from wave_search.commands import last_hits, listing, results, terms
 from wave_search.commands.exit_codes import DONE, NO_RESULT, reported, terminal_of
 from wave_search.commands.options import DEFAULT_INDEX, Device, Dtype, IndexDir, IndexModel, Quantization, Quiet, words
-from wave_search.commands.render.text import skipped_line
 from wave_search.errors import UsageError
+from wave_search.render.text import skipped_line
 from wave_search.types import Target
 
 EPILOG = (

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wave_search.commands.render import export as exporting
-from wave_search.commands.render.records import hit_record, to_json
-from wave_search.commands.render.text import hit_line
 from wave_search.errors import UsageError, WaveSearchError
 from wave_search.files import write_atomic
+from wave_search.render import export as exporting
+from wave_search.render.records import hit_record, to_json
+from wave_search.render.text import hit_line
 from wave_search.types import Hit
 
 if TYPE_CHECKING:
-    from wave_search.commands.render.terminal import Terminal
+    from wave_search.render.terminal import Terminal
 
 Where = Annotated[
     str | None,

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeRemainingCol
 from rich.progress import Progress as RichProgress
 from rich.text import Text
 
-from wave_search.commands.render.text import clock, counted, current_text, printable, progress_numbers, training_numbers
+from wave_search.render.text import clock, counted, current_text, printable, progress_numbers, training_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable

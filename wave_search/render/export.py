@@ -8,9 +8,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from wave_search.commands.render.records import hit_record, to_json
-from wave_search.commands.render.text import printable
 from wave_search.errors import UsageError, WaveSearchError
+from wave_search.render.records import hit_record, to_json
+from wave_search.render.text import printable
 from wave_search.types import Modality
 
 if TYPE_CHECKING:

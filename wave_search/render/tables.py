@@ -20,8 +20,8 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from wave_search.commands.render.text import bytes_text, cell, printable, reason, span, status, time_text
 from wave_search.files import is_gone
+from wave_search.render.text import bytes_text, cell, printable, reason, span, status, time_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wave_search.commands.render.text import clock, counted, printable
 from wave_search.media.sampling import policy_of
+from wave_search.render.text import clock, counted, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,10 +18,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from wave_search.commands.render import evaluation
-from wave_search.commands.render.progress import IndexProgress, LoggedProgress, TrainingProgress
-from wave_search.commands.render.tables import hit_table, listed_table
-from wave_search.commands.render.text import counted, fitting_paths, printable, report_sentences, skipped_line
+from wave_search.render import evaluation
+from wave_search.render.progress import IndexProgress, LoggedProgress, TrainingProgress
+from wave_search.render.tables import hit_table, listed_table
+from wave_search.render.text import counted, fitting_paths, printable, report_sentences, skipped_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
