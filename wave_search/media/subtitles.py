@@ -1,12 +1,11 @@
-r"""Subtitles and lyrics: SubRip, WebVTT, SBV and LRC by their lines of times, SubStation Alpha through FFmpeg.
+"""Subtitles and lyrics: SubRip, WebVTT, SBV, LRC and SubStation Alpha.
 
-FFmpeg and pysubs2 lose text of the first four, see docs/design/decisions.md.
+FFmpeg and pysubs2 lose text of them, see docs/design/decisions.md.
 """
 
 from __future__ import annotations
 
 import html
-import io
 import itertools
 import operator
 import re
@@ -33,8 +32,11 @@ _TAG = re.compile(r"</?[A-Za-z][^<>\n]*>|<[\d:.]+>|\{\\[^{}\n]*\}")
 """Markup, and times of words."""
 _OVERRIDE = re.compile(r"(\{[^{}]*\})")
 _DRAWING = re.compile(r"\\p(\d)")
-_ASS_COMMAS = 8
-"""Number of fields before the text in a line of SubStation Alpha, as FFmpeg passes it on."""
+_EVENT = re.compile(rf"\n{_BLANK}(Format|Dialogue):{_BLANK}([^\n]*)")
+_EVENT_TIME = re.compile(r"(\d{1,3}):(\d{1,2}):(\d{1,2})[.:,](\d{1,3})")
+_EVENT_SHOWN = ("start", "end", "text")
+_EVENT_FIELDS = ("layer", "start", "end", "style", "name", "marginl", "marginr", "marginv", "effect", "text")
+"""The fields of an event of SubStation Alpha, where no line names them."""
 _ADJACENT_S = 0.1
 """A cue that begins so soon after another one replaces it on the screen."""
 
@@ -183,21 +185,23 @@ def _lrc(text: str) -> Iterator[_Timed]:
 
 
 def _substation(text: str) -> Iterator[_Timed]:
-    import av
-
-    options = {"protocol_whitelist": "none", "format_whitelist": "ass"}
-    try:
-        container = av.open(io.BytesIO(text.encode()), format="ass", options=options)
-    except av.FFmpegError:
-        return
-    with container:
-        for packet in container.demux(subtitles=0):
-            fields = bytes(packet).decode("utf-8", "replace").split(",", _ASS_COMMAS)
-            if packet.pts is None or packet.duration is None or len(fields) <= _ASS_COMMAS:
-                continue
-            start_s, stop_s = (float(at * packet.time_base) for at in (packet.pts, packet.pts + packet.duration))
-            if 0 <= start_s < stop_s:
-                yield start_s, stop_s, _plain(_without_overrides(fields[-1]))
+    """Parse SubStation Alpha, whose events have the fields that a line before them names."""
+    names = [*_EVENT_FIELDS]
+    start, stop, shown = map(names.index, _EVENT_SHOWN)
+    for match in _EVENT.finditer(f"\n{text}"):
+        kind, line = match.groups()
+        fields = line.split(",", len(names) - 1)
+        if kind == "Format":
+            named = [field.strip().lower() for field in line.split(",")]
+            if set(_EVENT_SHOWN) <= set(named):  # those of styles are others
+                names = named
+                start, stop, shown = map(names.index, _EVENT_SHOWN)
+        elif len(fields) == len(names):
+            start_time, stop_time = (_EVENT_TIME.fullmatch(fields[place].strip()) for place in (start, stop))
+            if start_time and stop_time:
+                start_s, stop_s = _seconds(*start_time.groups()), _seconds(*stop_time.groups())
+                if start_s < stop_s:
+                    yield start_s, stop_s, _plain(_without_overrides(fields[shown]))
 
 
 def _without_overrides(text: str) -> str:
