@@ -76,7 +76,7 @@ def test_an_unknown_format_is_wrong_use_before_anything_is_done(
 ) -> None:
     run = cli("query", "--text", "x", "--index", small_index, "--export", tmp_path / "hits.xlsx")
     assert (run.returncode, run.stdout) == (2, "")
-    assert "Use one of .csv, .jsonl, .m3u8, .otio" in run.stderr
+    assert "Use one of .csv, .jsonl, .m3u8, .otio, .edl, .fcpxml" in run.stderr
 
 
 def test_the_best_result_is_opened(cli: CommandLine, small_library: Path, small_index: Path, tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ import typer
 
 from wave_search.errors import UsageError, WaveSearchError
 from wave_search.files import write_atomic
-from wave_search.render import export as exporting
 from wave_search.render.records import hit_record, to_json
 from wave_search.render.text import hit_line
 from wave_search.types import Hit
@@ -38,7 +37,8 @@ Dedupe = Annotated[
 ]
 Open = Annotated[bool, typer.Option("--open", help="Open the best result; with mpv, play only its range.")]
 Export = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Write the results to a .csv, .jsonl, .m3u8 or .otio file.")
+    Path | None,
+    typer.Option(metavar="FILE", help="Write the results to a .csv, .jsonl, .m3u8, .otio, .edl or .fcpxml file."),
 ]
 
 
@@ -53,7 +53,9 @@ def columns_for(export: Path | None) -> tuple[str, ...]:
     Raises:
         UsageError: there is no such format.
     """
-    return () if export is None else exporting.format_of(export).columns
+    from wave_search.render.export import format_of
+
+    return () if export is None else format_of(export).columns
 
 
 def write(export: Path, hits: Sequence[Hit]) -> None:
@@ -63,7 +65,9 @@ def write(export: Path, hits: Sequence[Hit]) -> None:
         OSError: it cannot be written.
         WaveSearchError: the format needs a package that is missing.
     """
-    write_atomic(export, exporting.format_of(export).write(hits))
+    from wave_search.render.export import NAME, excerpt_of, format_of
+
+    write_atomic(export, format_of(export).write([excerpt_of(hit) for hit in hits], NAME))
 
 
 def check_output(*, json: bool, paths: bool) -> None:
