@@ -20,6 +20,7 @@ from wave_search.errors import (
     UsageError,
     WaveSearchError,
 )
+from wave_search.serve.export_routes import export_router
 from wave_search.serve.library import GoneError
 from wave_search.serve.media_routes import media_router
 from wave_search.serve.routes import api_router
@@ -62,6 +63,7 @@ def create_app(service: Service, options: ServeOptions, port: int) -> Guard:
     app.openapi = lambda: _described(app)  # type: ignore[method-assign] # how FastAPI documents it
     app.include_router(api_router, prefix="/api")
     app.include_router(media_router, prefix="/api")
+    app.include_router(export_router, prefix="/api")
     app.mount("/", StaticFiles(directory=STATIC, html=True), name="page")
     for kind in (WaveSearchError, BodyTooLargeError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, _explained)

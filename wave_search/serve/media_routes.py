@@ -13,7 +13,7 @@ from starlette.responses import FileResponse, Response
 from wave_search.errors import UnsupportedMediaError
 from wave_search.media.source import descriptor_path
 from wave_search.serve.details import cues_of, webvtt
-from wave_search.serve.previews import PEAKS, WIDTHS, Media, Wanted, fewer_peaks
+from wave_search.serve.previews import PEAKS, WIDTHS, Media, Wanted, clip_name, fewer_peaks
 from wave_search.serve.routes import NOT_FOUND, SegmentPath
 from wave_search.serve.schemas import ErrorAnswer, PeaksAnswer
 from wave_search.serve.service import Service, service_of
@@ -140,8 +140,7 @@ async def clip(
     start_s = round((segment.start_s or 0.0) if start is None else start, 3)
     stop_s = round((segment.stop_s or file.duration_s or 0.0) if stop is None else stop, 3)
     cut = await _opened(service, service.previews.clip(file, start_s, stop_s))
-    stem = file.path.stem.encode("utf-8", "replace").decode()
-    return sent(request, cut, f"{stem} {start_s:g}-{stop_s:g}.mp4" if download else None)
+    return sent(request, cut, clip_name(file, start_s, stop_s) if download else None)
 
 
 async def _opened(service: Service, wanted: Wanted) -> Media:

@@ -105,12 +105,16 @@ class Service:
         self.limits = options.limits
         self._searches = Lane("searches", options.limits.searches)
         self.conversions = Lane("conversions", 1, options.limits.conversions - 1)
+        self.exports = Lane("exports", 2, 6)
+        self.zips = BoundedSemaphore(2)
+        """ZIP files that are written at the same time."""
 
     def close(self) -> None:
         """Stop the decoders, and forget the searches that have not begun."""
         self.previews.close()
         self._searches.close()
         self.conversions.close()
+        self.exports.close()
 
     async def search(self, asked: Asked, work: Callable[[], Done]) -> Done:
         """Do a search in a thread of its own.
