@@ -3,11 +3,12 @@
 import { html, render, useCallback, useEffect, useRef, useState } from "../vendor/preact-htm.js";
 import * as api from "./api.js";
 import { Announcer, announce } from "./announcer.js";
+import { BasketButton, openBasket } from "./basket.js";
 import { Controls } from "./controls.js";
 import { Icon, Problem, plain } from "./elements.js";
-import { FileView } from "./file-view.js";
 import { count, time } from "./format.js";
 import { Help } from "./help.js";
+import { Lazy } from "./lazy.js";
 import { EMPTY, newTerm, readAddress, writeAddress } from "./query.js";
 import { Results } from "./results.js";
 import { SearchBox } from "./search-box.js";
@@ -22,6 +23,7 @@ function App() {
   const [hits, setHits] = useState([]);
   const box = useRef(null);
   const help = useRef(null);
+  const [basket, setBasket] = useState(false);
   const shown = useRef(query);
 
   const show = useCallback((changed) => {
@@ -50,7 +52,10 @@ function App() {
 
   const load = useCallback(() => {
     setFault(null);
-    api.library().then(setLibrary, setFault);
+    api.library().then((found) => {
+      openBasket(found.path);
+      setLibrary(found);
+    }, setFault);
   }, []);
   useEffect(load, [load]);
 
@@ -103,6 +108,7 @@ function App() {
       </a></h1>
       <${SearchBox} query=${query} navigate=${navigate} addFiles=${addFiles} input=${box} />
       <div class="top-tools">
+        <${BasketButton} open=${() => setBasket(true)} />
         <${ThemeSwitch} />
         <button class="tool" type="button" aria-label="Keyboard and help" title="Keyboard and help (?)"
           onClick=${() => help.current.showModal()}><${Icon} name="help" /></button>
@@ -116,7 +122,7 @@ function App() {
           <${Results} query=${query} library=${library} navigate=${navigate} likeSegment=${likeSegment}
             onHits=${setHits} box=${box} />
         </div>
-        ${query.file != null && html`<${FileView} key=${query.file} query=${query} library=${library} hits=${hits}
+        ${query.file != null && html`<${Lazy} name="file-view" key=${query.file} query=${query} library=${library} hits=${hits}
           navigate=${navigate} close=${close} likeSegment=${likeSegment} />`}
       `}
       ${!library && !fault && html`<p class="opening">Opening the library …</p>`}
@@ -128,6 +134,8 @@ function App() {
       <span>${library.model.name}</span>
     </footer>`}
     <${Help} dialog=${help} />
+    ${basket && html`<${Lazy} name="basket-view" close=${() => setBasket(false)}
+      openFile=${(item) => navigate({ file: item.segment, at: item.start })} />`}
     <${Announcer} />
     ${dropping && html`<div class="drop" aria-hidden="true"><p>Drop to search by it</p></div>`}
   `;

@@ -3,6 +3,7 @@
 import { html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
 import * as api from "./api.js";
 import { copyText } from "./announcer.js";
+import { addHits, isBasketKey } from "./basket.js";
 import { Match } from "./card.js";
 import { Clip } from "./clip.js";
 import { Icon, Problem } from "./elements.js";
@@ -17,7 +18,7 @@ const MOST_MOMENTS = 50;
 const LEAST_MOMENTS = 3;
 const WEAK_Z = 3;
 
-export function FileView({ query, library, hits, navigate, close, likeSegment }) {
+export function View({ query, library, hits, navigate, close, likeSegment }) {
   const [shown, setShown] = useState(null);
   const [fault, setFault] = useState(null);
   const title = useRef(null);
@@ -131,9 +132,21 @@ function useScores({ hit, file, moments: segments }, query, library) {
 function Actions({ file, hit, clip, likeSegment, onTrim }) {
   const where = clip ?? (hit.start_s == null ? null : { start: hit.start_s, stop: hit.stop_s });
   const ranged = where && `${file.path}@${+where.start.toFixed(2)}-${+where.stop.toFixed(2)}`;
+  const add = () => addHits([hit], clip);
+  useEffect(() => {
+    const onKey = (event) => {
+      if (event.target.closest("dialog, .card") || !isBasketKey(event)) return;
+      event.preventDefault();
+      add();
+    };
+    addEventListener("keydown", onKey);
+    return () => removeEventListener("keydown", onKey);
+  });
   return html`<div class="actions">
     ${onTrim && html`<button type="button" class="button" aria-expanded=${clip !== null} onClick=${onTrim}><${Icon}
       name="trim" />Trim and save</button>`}
+    <button type="button" class="button button-quiet" onClick=${add}
+      title=${`Add ${clip ? "the clip" : "this moment"} to the basket (b)`}><${Icon} name="basket" />Add to basket</button>
     <button type="button" class="button button-quiet" onClick=${() => likeSegment(hit.segment, hit.name)}><${Icon}
       name="similar" />More like this</button>
     <button type="button" class="button button-quiet" onClick=${() => copyText(file.path, "The path is")}><${Icon}
