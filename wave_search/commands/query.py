@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 import wave_search as ws
+from wave_search import desktop
 from wave_search.commands import last_hits, listing, results, terms
 from wave_search.commands.exit_codes import DONE, NO_RESULT, reported, terminal_of
 from wave_search.commands.options import DEFAULT_INDEX, Device, Dtype, IndexDir, IndexModel, Quantization, Quiet, words
@@ -63,6 +64,7 @@ def query(
     per_file: results.PerFile = None,
     dedupe: results.Dedupe = None,
     open: results.Open = False,  # noqa: A002 - the name of the option
+    reveal: results.Reveal = False,
     export: results.Export = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON Lines.")] = False,
     paths: Annotated[bool, typer.Option("--paths", help="Print only the distinct paths, best first.")] = False,
@@ -91,6 +93,7 @@ def query(
                 "--per-file": per_file is not None,
                 "--dedupe": dedupe is not None,
                 "--open": open,
+                "--reveal": reveal,
                 "--export": export is not None,
             }
         )
@@ -137,7 +140,9 @@ def query(
         return NO_RESULT
     results.show(terminal, [results.only(hit, shown) for hit in hits], json=json, paths=paths)
     if open:
-        results.open_hit(hits[0])
+        desktop.play(hits[0].path, hits[0].start_s, hits[0].stop_s)
+    if reveal:
+        desktop.reveal(hits[0].path)
     return DONE
 
 

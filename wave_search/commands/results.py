@@ -1,8 +1,5 @@
-"""Options that shape the results of a query, and their output: stdout, export files, players."""
+"""Options that shape the results of a query, and their output: stdout and export files."""
 
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wave_search.errors import UsageError, WaveSearchError
+from wave_search.errors import UsageError
 from wave_search.files import write_atomic
 from wave_search.render.records import hit_record, to_json
 from wave_search.render.text import hit_line
@@ -36,6 +33,7 @@ Dedupe = Annotated[
     typer.Option(metavar="COSINE", help="Keep only the best of results at least this similar (0.98)."),
 ]
 Open = Annotated[bool, typer.Option("--open", help="Open the best result; with mpv, play only its range.")]
+Reveal = Annotated[bool, typer.Option("--reveal", help="Show the best result in the file manager.")]
 Export = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Write the results to a .csv, .jsonl, .m3u8, .otio, .edl or .fcpxml file."),
@@ -91,21 +89,3 @@ def show(terminal: "Terminal", hits: Sequence[Hit], *, json: bool, paths: bool) 
         terminal.hits(hits)
     else:
         terminal.lines(hit_line(hit) for hit in hits)
-
-
-def open_hit(hit: Hit) -> None:
-    """Play the range of a hit with mpv, or open its file with the default application.
-
-    Raises:
-        WaveSearchError: neither program is available, or it fails.
-    """
-    if hit.start_s is not None and (mpv := shutil.which("mpv")):
-        command = [mpv, f"--start={hit.start_s}", f"--end={hit.stop_s}", "--force-window", str(hit.path)]
-    elif opener := shutil.which("xdg-open"):
-        command = [opener, str(hit.path)]
-    else:
-        raise WaveSearchError("no program to open a result was found", "Install mpv, or xdg-open (xdg-utils).")
-    # stdout is for results.
-    code = subprocess.run(command, check=False, stdout=sys.stderr).returncode  # noqa: S603 - no shell
-    if code:
-        raise WaveSearchError(f"{hit.path} cannot be opened: {Path(command[0]).name} exited with code {code}")

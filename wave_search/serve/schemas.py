@@ -263,6 +263,14 @@ class LibraryAnswer(Result):
     folders: list[Folder]
     duration_s: float
     index_version: int
+    can_reveal: bool = False
+    """Whether `reveal` can show a file in the file manager of the person who asks."""
+
+
+class RevealAnswer(Result):
+    """The file manager shows the file."""
+
+    shown: bool
 
 
 class FilesAnswer(Result):

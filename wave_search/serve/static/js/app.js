@@ -14,6 +14,8 @@ import { Results } from "./results.js";
 import { SearchBox } from "./search-box.js";
 import { uploadTerm } from "./uploads.js";
 
+/** Keeps the place of a view that is not loaded yet. */
+const WAITING = html`<div class="view-waiting"></div>`;
 const THEMES = ["auto", "light", "dark"];
 
 function App() {
@@ -122,7 +124,7 @@ function App() {
           <${Results} query=${query} library=${library} navigate=${navigate} likeSegment=${likeSegment}
             onHits=${setHits} box=${box} />
         </div>
-        ${query.file != null && html`<${Lazy} name="file-view" key=${query.file} query=${query} library=${library} hits=${hits}
+        ${query.file != null && html`<${Lazy} name="file-view" waiting=${WAITING} key=${query.file} query=${query} library=${library} hits=${hits}
           navigate=${navigate} close=${close} likeSegment=${likeSegment} />`}
       `}
       ${!library && !fault && html`<p class="opening">Opening the library …</p>`}

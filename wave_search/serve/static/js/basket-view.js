@@ -12,7 +12,6 @@ const FORMATS = {
   zip: "Clips, in a ZIP file", m3u8: "Playlist (M3U8)", otio: "OpenTimelineIO", edl: "EDL (CMX 3600)",
   fcpxml: "Final Cut Pro XML", csv: "Table (CSV)", jsonl: "JSON Lines",
 };
-const SECONDS_OF_PICTURE = 0;
 
 export function View({ close, openFile }) {
   const items = useBasket();
@@ -49,7 +48,7 @@ export function View({ close, openFile }) {
     setBefore(null);
     announce("The basket is as it was");
   };
-  const total = items.reduce((sum, { start, stop }) => sum + (start == null ? SECONDS_OF_PICTURE : stop - start), 0);
+  const total = items.reduce((sum, { start, stop }) => sum + (start == null ? 0 : stop - start), 0);
   return html`<dialog ref=${dialog} class="basket" aria-labelledby="basket-title" tabindex="-1" onClose=${close}
     onClick=${(event) => event.target === dialog.current && dialog.current.close()}>
     <div class="basket-body">
@@ -60,7 +59,7 @@ export function View({ close, openFile }) {
       ${!items.length && html`<p class="muted">Nothing is in it. Press <kbd>b</kbd> on a result, or its button with the
         basket; in the view of a file, the moment or the trimmed clip is added.</p>`}
       <ol ref=${list} class="basket-list">
-        ${items.map((item, index) => html`<${Entry} key=${`${item.segment} ${item.start} ${item.stop}`} item=${item}
+        ${items.map((item, index) => html`<${Entry} key=${item.id} item=${item}
           index=${index} last=${index === items.length - 1} gone=${gone.has(item.segment)} dragged=${dragged}
           change=${(changed) => change(index, changed)} move=${move}
           remove=${() => {

@@ -9,6 +9,7 @@ const listeners = new Set();
 let key = null;
 let items = [];
 let known = new Set();
+let made = 0;
 
 /** Two entries are the same if they are of the same segment and range. */
 const nameOf = ({ segment, start, stop }) => `${segment} ${start} ${stop}`;
@@ -48,7 +49,8 @@ export function setBasket(changed) {
 function entryOf(hit, clip) {
   const { segment, name, path, kind, duration_s: duration } = hit;
   const start = clip?.start ?? hit.start_s ?? (duration ? 0 : null), stop = clip?.stop ?? hit.stop_s ?? duration;
-  return { segment, name, path, kind, duration, start, stop };
+  made += 1;
+  return { id: `${Date.now()} ${made}`, segment, name, path, kind, duration, start, stop };
 }
 
 /** Add hits that are not there yet. Reports how many were added. */

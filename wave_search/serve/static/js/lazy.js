@@ -21,7 +21,8 @@ async function load(name) {
   loaded.set(name, module.View);
 }
 
-export function Lazy({ name, ...properties }) {
+/** @param waiting is shown until the view is there. */
+export function Lazy({ name, waiting = null, ...properties }) {
   const [, render] = useState(0);
   const [fault, setFault] = useState(null);
   useEffect(() => {
@@ -30,5 +31,5 @@ export function Lazy({ name, ...properties }) {
   }, [name]);
   const View = loaded.get(name);
   if (View) return html`<${View} ...${properties} />`;
-  return fault && html`<${Problem} fault=${fault} />`;
+  return fault ? html`<${Problem} fault=${fault} />` : waiting;
 }
