@@ -69,7 +69,7 @@ def test_identical_files_and_segments_that_are_nearly_the_same_are_told_apart(si
     assert (similar["kind"], similar["modality"], names(similar)) == ("similar", "audio", ["a.flac", "same.wav"])
     assert similar["score"] >= 0.999
     flac, wav = similar["members"]
-    assert (flac["columns"]["audio_codec"], wav["columns"]["audio_codec"]) == ("flac", "pcm_s16le")
+    assert (flac["columns"]["audio_codec"], wav["columns"]["audio_codec"]) == ("flac", "pcm_16")
     assert flac["columns"]["size_bytes"] < wav["columns"]["size_bytes"]
     assert (wav["hit"]["start_s"], wav["hit"]["stop_s"]) == (0.0, 2.0)
     assert identical["members"][1]["hit"]["start_s"] is None, "the whole file"
@@ -156,7 +156,7 @@ def test_a_file_is_shown_in_the_file_manager_of_this_machine(
         assert lines[-2:] == (["xdg_open", str(media)] if not selects else lines[-2:])
         site = {"sec-fetch-site": "cross-site"}
         assert client.post(f"/api/segments/{segment}/reveal", headers=site).status_code == 403
-        assert client.get(f"/api/segments/{segment}/reveal").status_code == 405
+        assert client.get(f"/api/segments/{segment}/reveal").status_code == 404
         monkeypatch.setenv("PATH", str(media))
         failed = client.post(f"/api/segments/{segment}/reveal")
         assert (failed.status_code, failed.json()["error"]["message"]) == (500, "no file manager could be opened")

@@ -59,6 +59,13 @@ export const search = async (request, terms, signal) => send("/search", request,
 export const segmentsOf = (segments) => call("/segments", {
   method: "POST", body: JSON.stringify({ segments }), headers: { "Content-Type": "application/json" },
 });
+export const reveal = (segment) => call(`/segments/${segment}/reveal`, { method: "POST" });
+
+export function duplicates(asked, signal) {
+  const parameters = new URLSearchParams(Object.entries(asked).filter(([, value]) => value !== ""));
+  return call(`/duplicates?${parameters}`, { signal });
+}
+
 export const details = (segment, signal) => call(`/segments/${segment}`, { signal });
 export const scores = async (segment, request, terms, signal) =>
   send(`/segments/${segment}/scores`, request, terms, signal);

@@ -33,7 +33,7 @@ function App() {
     setQuery(changed);
   }, []);
   const navigate = useCallback((patch, { replace = false } = {}) => {
-    const old = shown.current, changed = { ...old, ...patch }, address = writeAddress(changed);
+    const old = shown.current, changed = { ...old, ...(patch.file === null && { view: "" }), ...patch }, address = writeAddress(changed);
     if (replace) history.replaceState(history.state, "", address);
     else if (address !== writeAddress(old)) {
       history.pushState({ overResults: old.file === null && changed.file !== null }, "", address);
@@ -73,12 +73,13 @@ function App() {
       if (event.key === "/") box.current?.focus();
       else if (event.key === "?") help.current?.showModal();
       else if (event.key === "Escape" && query.file != null) close();
+      else if (event.key === "Escape" && query.view) navigate({ view: "" });
       else return;
       event.preventDefault();
     };
     addEventListener("keydown", onKey);
     return () => removeEventListener("keydown", onKey);
-  }, [query.file, close]);
+  }, [query.file, query.view, close]);
 
   const addFiles = useCallback((files) => {
     try {
@@ -119,13 +120,15 @@ function App() {
     <main id="main" tabindex="-1">
       ${fault && html`<${Problem} fault=${fault} retry=${load} />`}
       ${library && html`
-        <div hidden=${query.file != null}>
+        <div hidden=${query.file != null || query.view !== ""}>
           <${Controls} query=${query} library=${library} navigate=${navigate} />
           <${Results} query=${query} library=${library} navigate=${navigate} likeSegment=${likeSegment}
             onHits=${setHits} box=${box} />
         </div>
-        ${query.file != null && html`<${Lazy} name="file-view" waiting=${WAITING} key=${query.file} query=${query} library=${library} hits=${hits}
-          navigate=${navigate} close=${close} likeSegment=${likeSegment} />`}
+        ${query.file == null && query.view === "duplicates" && html`<${Lazy} name="duplicates" waiting=${WAITING}
+          query=${query} library=${library} navigate=${navigate} close=${() => navigate({ view: "" })} />`}
+        ${query.file != null && html`<${Lazy} name="file-view" waiting=${WAITING} key=${query.file} query=${query}
+          library=${library} hits=${hits} navigate=${navigate} close=${close} likeSegment=${likeSegment} />`}
       `}
       ${!library && !fault && html`<p class="opening">Opening the library …</p>`}
     </main>

@@ -41,7 +41,7 @@ function useSearch(query, library) {
     };
     api.search({ ...request, limit: PAGE, offset }, terms, abort.signal).then(found, failed);
   }, [key]);
-  const hidden = query.file != null;
+  const hidden = query.file != null || query.view !== "";
   useEffect(() => {
     if (!hidden && state.key !== key) run(0, []);
   }, [key, hidden]);
@@ -115,6 +115,9 @@ export function Results({ query, library, navigate, likeSegment, onHits, box }) 
     <div class="results-head">
       <h2>${searched ? "Results" : "The library"}</h2>
       <p class="results-note">${note(found, searched, slow)}</p>
+      ${!searched && html`<button type="button" class="button button-quiet"
+        onClick=${() => navigate({ view: "duplicates" })} title="Files and moments that are there several times"><${Icon}
+        name="copy" />Duplicates</button>`}
       ${hits.length > 0 && html`<button type="button" class="button button-quiet" onClick=${() => addHits(hits)}
         title="Add all shown results to the basket"><${Icon} name="basket" />Add all</button>`}
       <button type="button" class="button button-quiet" aria-pressed=${audible} onClick=${() => setAudible(!audible)}
