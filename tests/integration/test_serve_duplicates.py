@@ -101,7 +101,7 @@ def test_a_comparison_that_takes_long_goes_on_and_is_there_the_next_time(
 ) -> None:
     released, compared = threading.Event(), threading.Event()
     monkeypatch.setattr(
-        "wave_search.index.find_duplicates", lambda snapshot, threshold: released.wait() and compared.set() or []
+        "wave_search.index.find_duplicates", lambda snapshot, threshold: (released.wait() and compared.set()) or []
     )
     with served(folder / "index", tmp_path / "cache", limits=Limits(query_s=0.05)) as client:
         late = client.get("/api/duplicates")
@@ -166,7 +166,7 @@ def test_a_file_is_shown_in_the_file_manager_of_this_machine(
     "options",
     [
         {},
-        {"desktop": True, "host": "0.0.0.0", "token": "x" * 20},
+        {"desktop": True, "host": "192.0.2.1", "token": "x" * 20},
         {"desktop": True, "names": ("a.example",), "token": "x" * 20},
     ],
 )

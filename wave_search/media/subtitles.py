@@ -65,6 +65,17 @@ def parse_cues(text: str, container: str) -> Iterator[Cue]:
     return _without_repeats(sorted(timed, key=operator.itemgetter(0)))
 
 
+def packet_cues(packets: Iterable[tuple[float, float, bytes]], codec: str) -> Iterator[Cue]:
+    """Parse the packets of a track of subtitles inside a film into cues, as `parse_cues` does.
+
+    Args:
+        packets: beginning and end in seconds, and content.
+        codec: one of `TRACK_CODECS`.
+    """
+    timed = ((start_s, stop_s, TRACK_CODECS[codec](data)) for start_s, stop_s, data in packets if start_s < stop_s)
+    return _without_repeats(sorted((cue for cue in timed if cue[2]), key=operator.itemgetter(0)))
+
+
 def group_cues(cues: Iterable[Cue], length_s: float) -> Iterator[Cue]:
     """Merge cues that begin in the same window, up to `MAX_CHARACTERS`.
 
@@ -192,12 +203,29 @@ def _substation(text: str) -> Iterator[_Timed]:
         return
     with container:
         for packet in container.demux(subtitles=0):
-            fields = bytes(packet).decode("utf-8", "replace").split(",", _ASS_COMMAS)
-            if packet.pts is None or packet.duration is None or len(fields) <= _ASS_COMMAS:
+            if packet.pts is None or packet.duration is None:
                 continue
             start_s, stop_s = (float(at * packet.time_base) for at in (packet.pts, packet.pts + packet.duration))
             if 0 <= start_s < stop_s:
-                yield start_s, stop_s, _plain(_without_overrides(fields[-1]))
+                yield start_s, stop_s, _dialogue(bytes(packet))
+
+
+def _dialogue(data: bytes) -> str:
+    """Return the text of a line of SubStation Alpha, as FFmpeg passes it on."""
+    fields = data.decode("utf-8", "replace").split(",", _ASS_COMMAS)
+    return _plain(_without_overrides(fields[-1])) if len(fields) > _ASS_COMMAS else ""
+
+
+def _marked(data: bytes) -> str:
+    """Return the text of a packet of SubRip or WebVTT."""
+    return _shown(data.decode("utf-8", "replace").replace("\r", ""), is_webvtt=False)
+
+
+def _timed_text(data: bytes) -> str:
+    """Return the text of a sample of 3GPP Timed Text: its length in 2 bytes, the text, then styles."""
+    text = data[2 : 2 + int.from_bytes(data[:2], "big")]
+    utf16 = text.startswith((b"\xfe\xff", b"\xff\xfe"))
+    return _shown(text.decode("utf-16" if utf16 else "utf-8", "replace").replace("\r", "\n"), is_webvtt=False)
 
 
 def _without_overrides(text: str) -> str:
@@ -239,3 +267,12 @@ CONTAINERS: dict[str, Callable[[str], Iterable[_Timed]]] = {
     "ssa": _substation,
 }
 """The kinds of subtitles, by suffix."""
+TRACK_CODECS: dict[str, Callable[[bytes], str]] = {
+    "subrip": _marked,
+    "text": _marked,
+    "webvtt": _marked,
+    "ass": _dialogue,
+    "ssa": _dialogue,
+    "mov_text": _timed_text,
+}
+"""The kinds of subtitles inside films that are texts, by FFmpeg's name; the others are pictures."""

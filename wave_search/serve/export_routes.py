@@ -203,7 +203,7 @@ def _packed(service: Service, found: list[_Chosen | Missing]) -> Iterator[Packed
         try:
             if file.kind == "text":
                 raise UnsupportedMediaError(file.path, "a text has no clip", "Export it as a table.")
-            if one.start_s is None:
+            if one.start_s is None or file.columns.get("video_codec") == "webp":  # a picture that moves by itself
                 indexed = IndexedFile(file.path, file.kind, file.size_bytes, file.mtime_ns)
                 yield Packed(name, indexed.open())
                 continue

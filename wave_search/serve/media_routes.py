@@ -154,7 +154,7 @@ async def _opened(service: Service, wanted: Wanted) -> Media:
 
 @_media_route("/segments/{segment_id}/subtitles.vtt", "WebVTT")
 async def subtitles(request: Request, segment_id: SegmentPath) -> Response:
-    """The subtitles of a file, or of an indexed file of the same name beside it."""
+    """The subtitles of an indexed file of the same name beside it, or of the file itself."""
     cues = await run_in_threadpool(_cues, service_of(request), segment_id)
     return Response(cues, media_type="text/vtt; charset=utf-8", headers=_HEADERS)
 
@@ -163,5 +163,5 @@ def _cues(service: Service, segment_id: int) -> str:
     _, file = service.library.segment(segment_id)
     cues = cues_of(service, file)
     if not cues:
-        raise UnsupportedMediaError(file.path, "there are no subtitles beside it", "Index them with the file.")
+        raise UnsupportedMediaError(file.path, "there are no subtitles in it or beside it", "Index them with the file.")
     return webvtt(cues)

@@ -5,7 +5,7 @@ import { thumbUrl } from "./api.js";
 import { isBasketKey, useChosen } from "./basket.js";
 import { Icon, plain } from "./elements.js";
 import { KINDS, WHY, range, share, verdict } from "./format.js";
-import { Moment, isNative } from "./moment.js";
+import { Moment, isMovingPicture, isNative } from "./moment.js";
 import { writeAddress } from "./query.js";
 import { Waveform, usePeaks } from "./waveform.js";
 
@@ -33,7 +33,7 @@ export function Card({
   hit, query, root, current, playing, audible, onPlay, onPreview, onFocus, onStop, onOpen, onSimilar,
 }) {
   const timer = useRef(null);
-  const canPlay = hit.kind === "video" || hit.kind === "audio";
+  const canPlay = (hit.kind === "video" || hit.kind === "audio") && !isMovingPicture(hit);
   // Sound is not played unasked, and pictures do not move for those who prefer that.
   const previews = canPlay && isNative(hit) && !still() && (hit.kind === "video" || audible);
   const { chosen, change } = useChosen(hit);

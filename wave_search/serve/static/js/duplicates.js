@@ -6,7 +6,7 @@ import { announce, copyText } from "./announcer.js";
 import { addHits } from "./basket.js";
 import { Icon, Problem, plain } from "./elements.js";
 import { WHY, count, range, size, time } from "./format.js";
-import { isNative, playedUrl } from "./moment.js";
+import { isMovingPicture, isNative, playedUrl } from "./moment.js";
 import { writeAddress } from "./query.js";
 
 const PAGE = 20;
@@ -127,10 +127,11 @@ function Group({ group, query, navigate }) {
     pause();
     setPlaying(false);
   };
+  const unit = kind === "identical" ? "file" : { image: "picture", text: "text" }[modality] ?? "moment";
   const what = kind === "identical" ? "Identical files" : `Alike, ${WHY[modality].toLowerCase()}`;
   const note = kind === "identical" ? "the same bytes" : `cosine ${score.toFixed(3)}`;
   return html`<li class="group" data-kind=${kind}>
-    <div class="group-head"><h3>${what}</h3><span class="muted">${count(all, "file")}, ${note}${all > members.length
+    <div class="group-head"><h3>${what}</h3><span class="muted">${count(all, unit)}, ${note}${all > members.length
       ? `; the first ${members.length} are shown` : ""}</span>
       <span class="group-tools">
         ${plays && (playing ? html`<button type="button" class="button" onClick=${stopAll}><${Icon} name="stop" />Stop
@@ -173,7 +174,7 @@ function Face({ hit }) {
   const [failed, setFailed] = useState(false);
   const fail = () => setFailed(true);
   if (hit.kind === "text") return html`<p class="member-text">${hit.text}</p>`;
-  if (hit.kind === "image") return html`<img src=${thumbUrl(hit.segment, 640)} alt="" loading="lazy" onError=${fail} />`;
+  if (hit.kind === "image" || isMovingPicture(hit)) return html`<img src=${thumbUrl(hit.segment, 640)} alt="" loading="lazy" onError=${fail} />`;
   const native = isNative(hit) && hit.start_s == null;
   // Of a moment, or of what has to be converted, only the moment is fetched.
   const { address, start, stop } = native ? { address: mediaUrl(hit.segment), start: 0, stop: 0 } : playedUrl(hit);

@@ -6,6 +6,9 @@ import { announce } from "./announcer.js";
 
 const LONGEST_S = 15;
 
+/** Whether a film is a picture that moves by itself: no player takes it. */
+export const isMovingPicture = (hit) => /\.webp$/i.test(hit.name);
+
 /** The whole moment, or of a long one its peak: {start, stop} in seconds. */
 function playedRange(hit) {
   const start = hit.start_s ?? 0, stop = hit.stop_s ?? hit.duration_s ?? LONGEST_S;
