@@ -60,7 +60,7 @@ export function View({ close, openFile }) {
         basket; in the view of a file, the moment or the trimmed clip is added.</p>`}
       <ol ref=${list} class="basket-list">
         ${items.map((item, index) => html`<${Entry} key=${item.id} item=${item}
-          index=${index} last=${index === items.length - 1} gone=${gone.has(item.segment)} dragged=${dragged}
+          index=${index} last=${index === items.length - 1} gone=${gone?.has(item.segment)} dragged=${dragged}
           change=${(changed) => change(index, changed)} move=${move}
           remove=${() => {
             focused.current = { index, part: "remove" };
@@ -69,7 +69,7 @@ export function View({ close, openFile }) {
           open=${() => { dialog.current.close(); openFile(item); }} />`)}
       </ol>
       <div class="basket-foot">
-        ${items.length > 0 && html`<${Export} items=${items.filter((item) => !gone.has(item.segment))} />`}
+        ${items.length > 0 && html`<${Export} items=${items.filter((item) => !gone?.has(item.segment))} />`}
         <div class="basket-actions">
           ${items.length > 0 && html`<button type="button" class="button button-quiet"
             onClick=${() => take([], "Everything")}>Empty the basket</button>`}
@@ -80,9 +80,12 @@ export function View({ close, openFile }) {
   </dialog>`;
 }
 
-/** The segments that are not in the index any more, or are of another file, as after it was made anew. */
+/**
+ * The segments that are not in the index any more, or are of another file, as after it was made anew; null until that is
+ * known.
+ */
 function useGone(items) {
-  const [gone, setGone] = useState(new Set());
+  const [gone, setGone] = useState(null);
   useEffect(() => {
     const segments = items.map((item) => item.segment);
     segmentsOf(segments).then(({ hits }) => setGone(new Set(
@@ -121,7 +124,7 @@ function Entry({ item, index, last, gone, dragged, change, move, remove, open })
       if (dragged.current !== null) move(dragged.current, index);
       dragged.current = null;
     }}>
-    <div class="basket-face"><${Face} item=${item} /></div>
+    <div class="basket-face"><${Face} item=${item} shown=${gone === false} /></div>
     <div class="basket-middle">
       <button type="button" class="basket-name" data-part="name" title=${`${item.path}\n(Alt ↑, Alt ↓ move it)`}
         onClick=${open}>${item.name}</button>
@@ -140,9 +143,9 @@ function Entry({ item, index, last, gone, dragged, change, move, remove, open })
   </li>`;
 }
 
-function Face({ item }) {
+function Face({ item, shown }) {
   const [failed, setFailed] = useState(false);
-  if (failed || !["video", "image"].includes(item.kind)) return html`<${Icon} name=${item.kind} />`;
+  if (!shown || failed || !["video", "image"].includes(item.kind)) return html`<${Icon} name=${item.kind} />`;
   return html`<img src=${thumbUrl(item.segment, 160)} alt="" loading="lazy" draggable="false"
     onError=${() => setFailed(true)} />`;
 }

@@ -162,10 +162,10 @@ function Member({ member, values, rows, differing, query, navigate }) {
       <dt>${ROWS[row]}${differing.has(row) && html`<span class="unseen"> (differs)</span>`}</dt>
       <dd>${values[row] == null || values[row] === "" ? "–" : String(values[row])}</dd></div>`)}</dl>
     <div class="member-tools">
-      <button type="button" class="button button-quiet" aria-label=${`Copy the path of ${hit.path}`}
-        onClick=${() => copyText(hit.path, "The path is")}><${Icon} name="copy" />Copy path</button>
-      <button type="button" class="button button-quiet" aria-label=${`Add ${hit.path} to the basket`}
-        onClick=${() => addHits([hit])}><${Icon} name="basket" />Add</button>
+      <button type="button" class="button button-quiet" onClick=${() => copyText(hit.path, "The path is")}><${Icon}
+        name="copy" />Copy path<span class="unseen"> of ${hit.path}</span></button>
+      <button type="button" class="button button-quiet" onClick=${() => addHits([hit])}><${Icon} name="basket" />Add<span
+        class="unseen"> ${hit.path} to the basket</span></button>
     </div>
   </li>`;
 }
