@@ -242,5 +242,5 @@ def test_a_timeline_without_the_package_says_what_to_install(suffix: str, monkey
 
 
 def test_other_formats_are_refused() -> None:
-    with pytest.raises(UsageError, match=r"Use one of \.csv, \.jsonl, \.m3u8, \.otio, \.edl, \.fcpxml"):
+    with pytest.raises(UsageError, match=r"Use one of \.csv, \.jsonl, \.m3u8, \.otio, \.edl, \.fcpxml, \.zip"):
         format_of(Path("hits.xlsx"))

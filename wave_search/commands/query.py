@@ -128,12 +128,13 @@ def query(
         kept = last_hits.keep_hits(opened.path, [hit.segment_id for hit in hits])
         if not kept and last_hits.kept_hits(opened.path) is not None:
             terminal.warning("--like will refer to an earlier query: the index cannot be written")
+        if export:
+            with terminal.working("exporting"):
+                results.write(export, hits, opened)
         if instruction is not None and 0 < (share := _coverage(opened.info(), instruction, target)) < 1:
             terminal.warning(f"only {share:.0%} is indexed with this instruction, and only that was searched")
     for file in lost:
         terminal.warning(f"moved to the end: {skipped_line(file)}")
-    if export:
-        results.write(export, hits)
     if not hits:
         where_not = " for this filter" if where else ""
         terminal.message(f"no results{where_not}" if min_z is None else f"no results{where_not} with z >= {min_z:g}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wave_search.commands import clips
 from wave_search.errors import UsageError
 from wave_search.files import write_atomic
 from wave_search.render.records import hit_record, to_json
@@ -14,6 +15,7 @@ from wave_search.render.text import hit_line
 from wave_search.types import Hit
 
 if TYPE_CHECKING:
+    from wave_search.index import Index
     from wave_search.render.terminal import Terminal
 
 Where = Annotated[
@@ -36,7 +38,9 @@ Open = Annotated[bool, typer.Option("--open", help="Open the best result; with m
 Reveal = Annotated[bool, typer.Option("--reveal", help="Show the best result in the file manager.")]
 Export = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Write the results to a .csv, .jsonl, .m3u8, .otio, .edl or .fcpxml file."),
+    typer.Option(
+        metavar="FILE", help="Write the results to a .csv, .jsonl, .m3u8, .otio, .edl, .fcpxml or .zip (of clips) file."
+    ),
 ]
 
 
@@ -53,11 +57,11 @@ def columns_for(export: Path | None) -> tuple[str, ...]:
     """
     from wave_search.render.export import format_of
 
-    return () if export is None else format_of(export).columns
+    return () if export is None or export.suffix.lower() == clips.SUFFIX else format_of(export).columns
 
 
-def write(export: Path, hits: Sequence[Hit]) -> None:
-    """Write hits to a file in the format of its suffix.
+def write(export: Path, hits: Sequence[Hit], index: "Index") -> None:
+    """Write hits of an index to a file in the format of its suffix.
 
     Raises:
         OSError: it cannot be written.
@@ -65,6 +69,9 @@ def write(export: Path, hits: Sequence[Hit]) -> None:
     """
     from wave_search.render.export import NAME, excerpt_of, format_of
 
+    if export.suffix.lower() == clips.SUFFIX:
+        clips.write_clips(export, hits, index)
+        return
     write_atomic(export, format_of(export).write([excerpt_of(hit) for hit in hits], NAME))
 
 

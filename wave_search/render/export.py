@@ -88,7 +88,7 @@ def format_of(path: Path) -> Format:
     """
     found = FORMATS.get(path.suffix.lower())
     if found is None:
-        raise UsageError(f"{path}: unknown export format", f"Use one of {', '.join(FORMATS)}.")
+        raise UsageError(f"{path}: unknown export format", f"Use one of {', '.join(FORMATS)}, .zip.")
     return found
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter
@@ -12,13 +10,11 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from wave_search.errors import UnsupportedMediaError, UsageError, WaveSearchError
-from wave_search.media.source import IndexedFile
-from wave_search.render.archive import Missing, Packed, zip_pieces
+from wave_search.errors import UsageError
+from wave_search.render.archive import Chosen, Missing, pack, plain_name, zip_pieces
 from wave_search.render.export import FORMATS, NAME, Excerpt
 from wave_search.render.text import printable
 from wave_search.serve.library import GoneError, segment_hit
-from wave_search.serve.previews import clip_name
 from wave_search.serve.routes import ERRORS
 from wave_search.serve.schemas import ErrorAnswer, Model, Result, SearchHit, SegmentId
 from wave_search.serve.service import BusyError, Service, service_of
@@ -34,8 +30,6 @@ if TYPE_CHECKING:
 MAX_ITEMS = 500
 MAX_ZIP_S = 3_600.0
 """Duration of the clips of a ZIP file together, in seconds."""
-_UNUSUAL = re.compile(r'[\\/:*?"<>|\x00-\x1f\x7f]')
-"""Characters that a name of a file cannot have somewhere."""
 _EXPORTS: dict[int | str, dict[str, Any]] = {
     **ERRORS,
     200: {"description": "A file", "content": {"*/*": {}}},
@@ -77,15 +71,6 @@ class SegmentsAnswer(Result):
     """In the order of the ids; null for a segment that is not in the index."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Chosen:
-    """An item, with what the index knows of it."""
-
-    file: FileDetails
-    start_s: float | None
-    stop_s: float | None
-
-
 class _ZipResponse(StreamingResponse):
     """Sends a ZIP file while it is written, and lets another one begin at the end, however it ends."""
 
@@ -120,7 +105,7 @@ async def segments(request: Request, query: SegmentsQuery) -> SegmentsAnswer:
 async def export(request: Request, query: ExportQuery) -> Response:
     """Ranges of files as a table, a playlist, a timeline, or a ZIP file of clips."""
     service = service_of(request)
-    headers = {"content-disposition": _attachment(f"{_UNUSUAL.sub('_', query.name)}.{query.format}")}
+    headers = {"content-disposition": _attachment(f"{plain_name(query.name)}.{query.format}")}
     if query.format != "zip":
         format_ = FORMATS[f".{query.format}"]
 
@@ -130,7 +115,7 @@ async def export(request: Request, query: ExportQuery) -> Response:
 
         return Response(await service.exports.run(written), media_type=format_.media_type, headers=headers)
     found = await service.exports.run(lambda: [_found(service, item) for item in query.items])
-    total_s = sum((one.stop_s or 0.0) - (one.start_s or 0.0) for one in found if isinstance(one, _Chosen))
+    total_s = sum((one.stop_s or 0.0) - (one.start_s or 0.0) for one in found if isinstance(one, Chosen))
     if total_s > MAX_ZIP_S:
         raise UsageError(
             f"a ZIP file has at most {MAX_ZIP_S / 60:g} minutes of clips, these have {total_s / 60:.0f}",
@@ -138,10 +123,15 @@ async def export(request: Request, query: ExportQuery) -> Response:
         )
     if not service.zips.acquire(blocking=False):
         raise BusyError("too many ZIP files are being written already", "Try again when one is finished.")
-    return _ZipResponse(zip_pieces(_packed(service, found)), headers, service.zips.release)
+
+    def cut(file: FileDetails, start_s: float, stop_s: float) -> BinaryIO:
+        wanted = service.previews.clip(file, start_s, stop_s)
+        return (service.previews.kept(wanted) or service.previews.made(wanted)).file
+
+    return _ZipResponse(zip_pieces(pack(found, cut)), headers, service.zips.release)
 
 
-def _chosen(service: Service, item: ExportItem) -> _Chosen:
+def _chosen(service: Service, item: ExportItem) -> Chosen:
     """Return the file and the range of an item.
 
     Raises:
@@ -150,24 +140,24 @@ def _chosen(service: Service, item: ExportItem) -> _Chosen:
     """
     segment, file = service.library.segment(item.segment)
     if item.start_s is None and item.stop_s is None:
-        return _Chosen(file, segment.start_s, segment.stop_s)
+        return Chosen(file, segment.start_s, segment.stop_s)
     if file.duration_s is None:
-        return _Chosen(file, None, None)
+        return Chosen(file, None, None)
     start_s, stop_s = item.start_s or 0.0, min(file.duration_s if item.stop_s is None else item.stop_s, file.duration_s)
     if start_s >= stop_s:
         cause = f"{printable(file.path.name)}: {start_s:g} to {stop_s:g} s is not a range of the file"
         raise UsageError(cause, f"It ends at {file.duration_s:g} s.")
-    return _Chosen(file, start_s, stop_s)
+    return Chosen(file, start_s, stop_s)
 
 
-def _found(service: Service, item: ExportItem) -> _Chosen | Missing:
+def _found(service: Service, item: ExportItem) -> Chosen | Missing:
     try:
         return _chosen(service, item)
     except UsageError as error:
         return Missing(f"segment {item.segment}", str(error))
 
 
-def _excerpt(rank: int, one: _Chosen) -> Excerpt:
+def _excerpt(rank: int, one: Chosen) -> Excerpt:
     file = one.file
     if file.kind == "video":
         modality = Modality.AV if file.columns.get("audio_codec") else Modality.VIDEO
@@ -189,28 +179,6 @@ def _excerpt(rank: int, one: _Chosen) -> Excerpt:
         },
         columns=file.columns,
     )
-
-
-def _packed(service: Service, found: list[_Chosen | Missing]) -> Iterator[Packed | Missing]:
-    """Make the clips, one when it is asked for."""
-    for number, one in enumerate(found, start=1):
-        if isinstance(one, Missing):
-            yield Missing(f"{number:03d} {one.name}", one.cause)
-            continue
-        file = one.file
-        name = file.path.name if one.start_s is None else clip_name(file, one.start_s, one.stop_s or 0.0)
-        name = f"{number:03d} {_UNUSUAL.sub('_', printable(name))}"
-        try:
-            if file.kind == "text":
-                raise UnsupportedMediaError(file.path, "a text has no clip", "Export it as a table.")
-            if one.start_s is None or file.columns.get("video_codec") == "webp":  # a picture that moves by itself
-                indexed = IndexedFile(file.path, file.kind, file.size_bytes, file.mtime_ns)
-                yield Packed(name, indexed.open())
-                continue
-            wanted = service.previews.clip(file, one.start_s, one.stop_s or 0.0)
-            yield Packed(name, (service.previews.kept(wanted) or service.previews.made(wanted)).file)
-        except WaveSearchError as error:
-            yield Missing(name, str(error))
 
 
 def _attachment(name: str) -> str:

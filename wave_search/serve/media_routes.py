@@ -12,8 +12,9 @@ from starlette.responses import FileResponse, Response
 
 from wave_search.errors import UnsupportedMediaError
 from wave_search.media.source import descriptor_path
+from wave_search.render.archive import clip_name
 from wave_search.serve.details import cues_of, webvtt
-from wave_search.serve.previews import PEAKS, WIDTHS, Media, Wanted, clip_name, fewer_peaks
+from wave_search.serve.previews import PEAKS, WIDTHS, Media, Wanted, fewer_peaks
 from wave_search.serve.routes import NOT_FOUND, SegmentPath
 from wave_search.serve.schemas import ErrorAnswer, PeaksAnswer
 from wave_search.serve.service import Service, service_of

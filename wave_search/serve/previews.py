@@ -312,11 +312,6 @@ def media_type(file: FileDetails, streams: StreamDetails) -> str | None:
     return type_.replace("video/", "audio/") if file.kind == "audio" else type_
 
 
-def clip_name(file: FileDetails, start_s: float, stop_s: float) -> str:
-    """Return a name for a clip."""
-    return f"{file.path.stem.encode('utf-8', 'replace').decode()} {start_s:g}-{stop_s:g}.mp4"
-
-
 def fewer_peaks(media: Media, count: int) -> list[float]:
     """Read and close kept peaks, and return the loudness of `count` parts of the range, from 0 to 1."""
     with media.file as file:
