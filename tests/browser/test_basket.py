@@ -30,7 +30,7 @@ def copies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         for target in (folder / "media", folder / "media" / "more"):
             shutil.copy(DEMO_MEDIA / name, target)
     make_index(folder / "media", folder / "index")
-    with served(folder / "index", folder / "cache") as at:
+    with served(folder / "index", folder / "cache", desktop=True) as at:
         yield at
 
 
@@ -188,3 +188,18 @@ def test_duplicates_are_side_by_side(opened: Opening, copies: str, axe: str) -> 
     expect(page.get_by_role("heading", name="No duplicates")).to_be_visible()
     page.go_back()
     expect(page.get_by_role("heading", name="The library")).to_be_visible()
+
+
+def test_a_file_is_shown_in_the_folder_where_it_is(
+    opened: Opening, copies: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = opened(f"{copies}?where=name+%3D+'moon.jpg'")
+    page.locator("#results .card-link").first.click()
+    opener = tmp_path / "xdg-open"
+    opener.write_text(f'#!/bin/sh\nprintf "%s" "$1" > {tmp_path}/shown\n')
+    opener.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with page.expect_response("**/reveal") as answer:
+        page.get_by_role("button", name="Show in folder").click()
+    assert answer.value.status == 200
+    assert (tmp_path / "shown").read_text().endswith("/media")

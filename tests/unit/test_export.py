@@ -224,6 +224,13 @@ def test_fcpxml_has_files_formats_and_exact_times() -> None:
     assert (still.find("video").get("ref"), still.get("duration")) == (picture.get("id"), "1001/200s")
 
 
+def test_any_name_can_be_in_a_timeline() -> None:
+    hit = replace(SEEN, path=Path("/media/<a> & \x01\ufffe\U0010ffff\n\"b'.mp4"))
+    root = ElementTree.fromstring(written(".fcpxml", hit))  # noqa: S314 - our own
+    assert [asset.get("name") for asset in root.iter("asset")] == ["<a> & \\x01\ufffd\U0010ffff\\n\"b'.mp4"]
+    assert len(written(".edl", hit).decode().splitlines()) == 6
+
+
 def test_opentimelineio_reads_the_fcpxml() -> None:
     text = written(".fcpxml", SEEN, replace(SEEN, modality=Modality.AV, start_s=0.0), PICTURE).decode()
     ((timeline,),) = [otio.adapters.read_from_string(text, "fcpx_xml")]

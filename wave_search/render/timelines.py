@@ -32,6 +32,7 @@ _SAME_RATE = 0.0005
 """Tolerance of rates that containers declare; 24 and 24000/1001 differ by 0.001."""
 _TIME_OF_DAY = re.compile(r"(\d\d):(\d\d):(\d\d\.\d{6})")
 """Time code of Broadcast Wave."""
+_NO_CHARACTERS = re.compile("[\ufffe\uffff]")
 _SEEN = (Modality.VIDEO, Modality.AV, Modality.IMAGE)
 _HEARD = (Modality.AUDIO, Modality.AV)
 _CHANNELS = {Modality.AV: "B", Modality.AUDIO: "A"}
@@ -150,14 +151,14 @@ def to_fcpxml(excerpts: Sequence[Excerpt], name: str) -> bytes:
     root = ElementTree.Element("fcpxml", version="1.8")
     resources = _Resources(ElementTree.SubElement(root, "resources"))
     event = ElementTree.SubElement(ElementTree.SubElement(root, "library"), "event", name="wave-search")
-    project = ElementTree.SubElement(event, "project", name=printable(name))
+    project = ElementTree.SubElement(event, "project", name=_xml_text(name))
     sequence = ElementTree.SubElement(project, "sequence", format=resources.format(rate, leading))
     spine = ElementTree.SubElement(sequence, "spine")
     at = 0
     for cut in cuts:
         length = max(1, round(cut.stop_s * rate) - round(cut.start_s * rate))
         place = {
-            "name": printable(cut.excerpt.path.name),
+            "name": _xml_text(cut.excerpt.path.name),
             "offset": _seconds(at, rate),
             "duration": _seconds(length, rate),
         }
@@ -200,7 +201,7 @@ class _Resources:
         """Return the id of the file of an excerpt."""
         excerpt, columns = cut.excerpt, cut.excerpt.columns
         attributes = {
-            "name": printable(excerpt.path.name),
+            "name": _xml_text(excerpt.path.name),
             "src": excerpt.path.as_uri(),
             "start": _seconds(cut.begin, cut.rate),
         }
@@ -218,6 +219,11 @@ class _Resources:
             self._known[key] = f"r{len(self._known) + 1}"
             ElementTree.SubElement(self._element, tag, {"id": self._known[key], **attributes})
         return self._known[key]
+
+
+def _xml_text(name: str) -> str:
+    """Return a name without what XML cannot contain."""
+    return _NO_CHARACTERS.sub("\ufffd", printable(name))
 
 
 def _opentimelineio() -> Any:
