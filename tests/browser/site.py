@@ -47,9 +47,9 @@ def make_index(media: Path, index: Path, segment: str = "2") -> None:
 
 
 @contextmanager
-def served(index: Path, cache: Path) -> Iterator[str]:
+def served(index: Path, cache: Path, *, desktop: bool = False) -> Iterator[str]:
     """Serve an index at a free port of this machine, and yield the address."""
-    options = ServeOptions(port=0)
+    options = ServeOptions(port=0, desktop=desktop)
     with (
         socket.create_server(("127.0.0.1", 0)) as listening,
         ws.open(index) as opened,

@@ -25,6 +25,7 @@ LAYERS = (
     "reports",
     "files",
     "processes",
+    "desktop",
     "vectors",
     "batches",
     "media",

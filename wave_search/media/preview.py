@@ -22,6 +22,7 @@ from wave_search.media.demux import (
     is_default,
     open_container,
     origin_s,
+    packets,
 )
 from wave_search.media.image import image_size, read_pixels
 from wave_search.media.picture import shown_size, to_rgb
@@ -29,7 +30,7 @@ from wave_search.media.probe import MOVING
 from wave_search.media.refusals import refuse_encrypted
 from wave_search.media.sniff import PLAYLIST_SUFFIXES, find_media
 from wave_search.media.source import CONVERT, REPLACE, Source
-from wave_search.media.subtitles import CONTAINERS, Cue, parse_cues
+from wave_search.media.subtitles import CONTAINERS, TRACK_CODECS, Cue, packet_cues, parse_cues
 from wave_search.media.text import read_text
 from wave_search.media.video import numbers_per_second
 from wave_search.media.webp import WebpReader, animation
@@ -64,6 +65,8 @@ class StreamDetails:
     height: int | None = None
     audio_codec: str | None = None
     """Of the track that a player plays."""
+    has_subtitles: bool = False
+    """Whether there is a track of subtitles that is text."""
     hidden_start: bool = False
     """Whether bytes of something else precede the media, which only our own readers skip."""
 
@@ -124,7 +127,8 @@ class ExamineStreams:
             container = open_container(source)
             video, audio = choose_video(container), played_audio(container)
             sound = None if audio is None else audio.codec_context.codec.canonical_name
-            found = StreamDetails(source.demuxer, audio_codec=sound, hidden_start=hidden)
+            texts = subtitle_track(container) is not None
+            found = StreamDetails(source.demuxer, audio_codec=sound, has_subtitles=texts, hidden_start=hidden)
             if video is not None and (frame := first_frame(container, video)) is not None:
                 width, height = shown_size(frame, video)
                 codec = video.codec_context.codec.canonical_name
@@ -196,20 +200,52 @@ class MeasurePeaks:
 
 @dataclass(frozen=True, slots=True)
 class ReadCues:
-    """Read a file of subtitles. Yields its cues, by time."""
+    """Read a file of subtitles, or the first track of subtitles inside a film. Yields the cues, by time."""
 
     file: IndexedFile
     reach_s: float = 0.0
 
     def previews(self) -> Iterator[tuple[Cue, ...]]:
         """See `PreviewTask`."""
+        cues = self._of_file() if self.file.kind == "text" else self._of_track()
+        yield tuple(cue for cue, _ in zip(cues, range(MAX_CUES), strict=False))
+
+    def _of_track(self) -> Iterator[Cue]:
+        with self.file.open() as file:
+            container = open_container(source_of(self.file, file))
+            stream = subtitle_track(container)
+            if stream is None:
+                raise UnsupportedMediaError(self.file.path, "it has no subtitles", "Name a file of subtitles.")
+            begin_s = origin_s(container)
+            found = (
+                (
+                    float(packet.pts * packet.time_base) - begin_s,
+                    float(packet.duration * packet.time_base),
+                    bytes(packet),
+                )
+                for packet in packets(container, [stream])
+                if packet.pts is not None and packet.duration
+            )
+            timed = ((max(0.0, start_s), start_s + length_s, data) for start_s, length_s, data in found)
+            yield from packet_cues(timed, stream.codec_context.codec.canonical_name)
+
+    def _of_file(self) -> Iterator[Cue]:
         container = self.file.path.suffix.lower().removeprefix(".")
         if container not in CONTAINERS:
             raise UnsupportedMediaError(self.file.path, "it has no subtitles", "Name a file of subtitles.")
         with self.file.open() as file:
             content = read_text(self.file.path, file)
-        cues = parse_cues(content, container)
-        yield tuple(cue for cue, _ in zip(cues, range(MAX_CUES), strict=False))
+        return parse_cues(content, container)
+
+
+def subtitle_track(container: Any) -> Any | None:
+    """Return the stream of subtitles that a player shows, the first one without a default; None if none is of text."""
+    streams = [
+        stream
+        for stream in container.streams.subtitles
+        if stream.codec_context is not None and stream.codec_context.codec.canonical_name in TRACK_CODECS
+    ]
+    return next(filter(is_default, streams), next(iter(streams), None))
 
 
 def source_of(indexed: IndexedFile, file: BinaryIO) -> Source:

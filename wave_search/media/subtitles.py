@@ -37,6 +37,8 @@ _EVENT_TIME = re.compile(r"(\d{1,3}):(\d{1,2}):(\d{1,2})[.:,](\d{1,3})")
 _EVENT_SHOWN = ("start", "end", "text")
 _EVENT_FIELDS = ("layer", "start", "end", "style", "name", "marginl", "marginr", "marginv", "effect", "text")
 """The fields of an event of SubStation Alpha, where no line names them."""
+_PACKET_COMMAS = 8
+"""Number of fields before the text of such an event in a packet of a film."""
 _ADJACENT_S = 0.1
 """A cue that begins so soon after another one replaces it on the screen."""
 
@@ -65,6 +67,17 @@ def parse_cues(text: str, container: str) -> Iterator[Cue]:
     """
     timed = (cue for cue in CONTAINERS[container](text) if cue[2])
     return _without_repeats(sorted(timed, key=operator.itemgetter(0)))
+
+
+def packet_cues(packets: Iterable[tuple[float, float, bytes]], codec: str) -> Iterator[Cue]:
+    """Parse the packets of a track of subtitles inside a film into cues, as `parse_cues` does.
+
+    Args:
+        packets: beginning and end in seconds, and content.
+        codec: one of `TRACK_CODECS`.
+    """
+    timed = ((start_s, stop_s, TRACK_CODECS[codec](data)) for start_s, stop_s, data in packets if start_s < stop_s)
+    return _without_repeats(sorted((cue for cue in timed if cue[2]), key=operator.itemgetter(0)))
 
 
 def group_cues(cues: Iterable[Cue], length_s: float) -> Iterator[Cue]:
@@ -204,6 +217,24 @@ def _substation(text: str) -> Iterator[_Timed]:
                     yield start_s, stop_s, _plain(_without_overrides(fields[shown]))
 
 
+def _dialogue(data: bytes) -> str:
+    """Return the text of a packet of SubStation Alpha."""
+    fields = data.decode("utf-8", "replace").split(",", _PACKET_COMMAS)
+    return _plain(_without_overrides(fields[-1])) if len(fields) > _PACKET_COMMAS else ""
+
+
+def _marked(data: bytes) -> str:
+    """Return the text of a packet of SubRip or WebVTT."""
+    return _shown(data.decode("utf-8", "replace").replace("\r", ""), is_webvtt=False)
+
+
+def _timed_text(data: bytes) -> str:
+    """Return the text of a sample of 3GPP Timed Text: its length in 2 bytes, the text, then styles."""
+    text = data[2 : 2 + int.from_bytes(data[:2], "big")]
+    utf16 = text.startswith((b"\xfe\xff", b"\xff\xfe"))
+    return _shown(text.decode("utf-16" if utf16 else "utf-8", "replace").replace("\r", "\n"), is_webvtt=False)
+
+
 def _without_overrides(text: str) -> str:
     """Remove styles in braces and drawings, and replace codes of spaces and line ends."""
     kept: list[str] = []
@@ -243,3 +274,12 @@ CONTAINERS: dict[str, Callable[[str], Iterable[_Timed]]] = {
     "ssa": _substation,
 }
 """The kinds of subtitles, by suffix."""
+TRACK_CODECS: dict[str, Callable[[bytes], str]] = {
+    "subrip": _marked,
+    "text": _marked,
+    "webvtt": _marked,
+    "ass": _dialogue,
+    "ssa": _dialogue,
+    "mov_text": _timed_text,
+}
+"""The kinds of subtitles inside films that are texts, by FFmpeg's name; the others are pictures."""

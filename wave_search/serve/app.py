@@ -20,12 +20,14 @@ from wave_search.errors import (
     UsageError,
     WaveSearchError,
 )
+from wave_search.serve.export_routes import export_router
+from wave_search.serve.file_routes import files_router
 from wave_search.serve.library import GoneError
 from wave_search.serve.media_routes import media_router
 from wave_search.serve.routes import api_router
 from wave_search.serve.schemas import SearchQuery
 from wave_search.serve.security import BodyTooLargeError, Guard, refused
-from wave_search.serve.service import BusyError, Service, TooLateError
+from wave_search.serve.service import BusyError, ForeignError, Service, TooLateError
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -62,6 +64,8 @@ def create_app(service: Service, options: ServeOptions, port: int) -> Guard:
     app.openapi = lambda: _described(app)  # type: ignore[method-assign] # how FastAPI documents it
     app.include_router(api_router, prefix="/api")
     app.include_router(media_router, prefix="/api")
+    app.include_router(export_router, prefix="/api")
+    app.include_router(files_router, prefix="/api")
     app.mount("/", StaticFiles(directory=STATIC, html=True), name="page")
     for kind in (WaveSearchError, BodyTooLargeError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, _explained)
@@ -101,6 +105,7 @@ _STATUS = (
     (GoneError, 404),
     (ChangedMediaError, 409),
     (UnsupportedMediaError, 404),
+    (ForeignError, 403),
     (TooLateError, 504),
     (UsageError, 400),
     (MediaError, 400),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wave_search.errors import UsageError, WaveSearchError
-from wave_search.files import composed, is_gone
+from wave_search.files import composed, is_gone, is_unchanged
 from wave_search.query import AV, Audio, Image, Not, SearchRequest, Video, Weighted
 from wave_search.serve import schemas
 
@@ -203,8 +203,10 @@ class Library:
         """
         index = self.index()
         key = index.version, segment_id
-        if (known := self._segments.get(key)) is not None and not is_gone(known[1].path):
-            return known
+        if (known := self._segments.get(key)) is not None:
+            file = known[1]
+            if not file.copies or is_unchanged(file.path, file.size_bytes, file.mtime_ns):
+                return known
         try:
             found = index.segment(segment_id)
         except UsageError as error:

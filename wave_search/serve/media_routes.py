@@ -12,6 +12,7 @@ from starlette.responses import FileResponse, Response
 
 from wave_search.errors import UnsupportedMediaError
 from wave_search.media.source import descriptor_path
+from wave_search.render.archive import clip_name
 from wave_search.serve.details import cues_of, webvtt
 from wave_search.serve.previews import PEAKS, WIDTHS, Media, Wanted, fewer_peaks
 from wave_search.serve.routes import NOT_FOUND, SegmentPath
@@ -140,8 +141,7 @@ async def clip(
     start_s = round((segment.start_s or 0.0) if start is None else start, 3)
     stop_s = round((segment.stop_s or file.duration_s or 0.0) if stop is None else stop, 3)
     cut = await _opened(service, service.previews.clip(file, start_s, stop_s))
-    stem = file.path.stem.encode("utf-8", "replace").decode()
-    return sent(request, cut, f"{stem} {start_s:g}-{stop_s:g}.mp4" if download else None)
+    return sent(request, cut, clip_name(file, start_s, stop_s) if download else None)
 
 
 async def _opened(service: Service, wanted: Wanted) -> Media:
@@ -155,7 +155,7 @@ async def _opened(service: Service, wanted: Wanted) -> Media:
 
 @_media_route("/segments/{segment_id}/subtitles.vtt", "WebVTT")
 async def subtitles(request: Request, segment_id: SegmentPath) -> Response:
-    """The subtitles of a file, or of an indexed file of the same name beside it."""
+    """The subtitles of an indexed file of the same name beside it, or of the file itself."""
     cues = await run_in_threadpool(_cues, service_of(request), segment_id)
     return Response(cues, media_type="text/vtt; charset=utf-8", headers=_HEADERS)
 
@@ -164,5 +164,5 @@ def _cues(service: Service, segment_id: int) -> str:
     _, file = service.library.segment(segment_id)
     cues = cues_of(service, file)
     if not cues:
-        raise UnsupportedMediaError(file.path, "there are no subtitles beside it", "Index them with the file.")
+        raise UnsupportedMediaError(file.path, "there are no subtitles in it or beside it", "Index them with the file.")
     return webvtt(cues)

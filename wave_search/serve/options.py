@@ -52,6 +52,8 @@ class ServeOptions:
     """Secret that every request needs; None for none."""
     names: tuple[str, ...] = ()
     """Further names by which browsers reach the server, as behind a reverse proxy: "search.example.org"."""
+    desktop: bool = False
+    """Whether a file manager of this machine can be opened, for those who sit at it."""
     cache_bytes: int = 2 << 30
     """Disk space of the previews."""
     limits: Limits = field(default_factory=Limits)
@@ -73,9 +75,12 @@ class ServeOptions:
     @property
     def is_local(self) -> bool:
         """Whether only this machine can reach the server."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host.strip("[]")).is_loopback
-        except ValueError:
-            return False
+        return self.host == "localhost" or is_loopback(self.host.strip("[]"))
+
+
+def is_loopback(address: str) -> bool:
+    """Return whether an address is one by which a machine reaches itself."""
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False

@@ -48,6 +48,8 @@ QUICK_S = 60.0
 """Longer ranges are made by a process of their own, so that they do not keep pictures waiting."""
 _PROXY_SIDE, _CLIP_SIDE = 854, 1280
 _KEPT_DETAILS = 4_096
+_KEPT_CUES = 16
+_MAX_SUBTITLED_BYTES = 1 << 30
 _MAX_CACHE_SHARE = 0.5
 """Of the cache, for one file."""
 WEBP, MP4 = "image/webp", "video/mp4"
@@ -112,6 +114,7 @@ class Previews:
         self._quick = DecoderPool(default_workers(), sampling)
         self._slow = DecoderPool(1, sampling, item_timeout_s=120.0)
         self._details: OrderedDict[str, StreamDetails] = OrderedDict()
+        self._cues: OrderedDict[str, tuple[Cue, ...]] = OrderedDict()
         self._failed: dict[str, MediaError] = {}
         self._lock = threading.Lock()
 
@@ -150,7 +153,7 @@ class Previews:
         if media_type(file, streams) is not None:
             return "direct", streams
         if streams.format == ANIMATED and file.kind == "video":
-            return "none", streams
+            return "image", streams
         return ("proxy" if file.kind == "image" or self._is_convertible(file, streams) else "clip"), streams
 
     def _is_convertible(self, file: FileDetails, streams: StreamDetails) -> bool:
@@ -197,9 +200,7 @@ class Previews:
         if file.kind == "image":
             return self._picture(file, 0.0, WIDTHS[-1])
         if streams.format == ANIMATED:
-            raise UnsupportedMediaError(
-                file.path, "an animated WebP, which is not played here", "Ask for its pictures."
-            )
+            return Media(_indexed(file).open(), WEBP, self._key(file, "file"))
         if not self._is_convertible(file, streams):
             raise UsageError("browsers cannot play the file, and it is too long to be converted", "Ask for a clip.")
         return self._written(file, 0.0, None, _PROXY_SIDE)
@@ -266,10 +267,26 @@ class Previews:
                     del self._failed[next(iter(self._failed))]
             raise
 
+    def has_subtitles(self, file: FileDetails) -> bool:
+        """Return whether a film has a track of subtitles that can be read while its view is opened. Raises MediaError.
+
+        Most formats have to be read as a whole for that; MP4 has tables that lead to it.
+        """
+        streams = self.streams(file)
+        return streams.has_subtitles and (streams.format == "mov" or file.size_bytes <= _MAX_SUBTITLED_BYTES)
+
     def cues(self, file: FileDetails) -> tuple[Cue, ...]:
-        """Return the subtitles of a file of subtitles. Raises MediaError."""
+        """Return the subtitles of a file of subtitles, or of the track inside a film. Raises MediaError."""
+        key = self._key(file, "cues")
+        with self._lock:
+            if (known := self._cues.get(key)) is not None:
+                return known
         cues = self._quick.preview(ReadCues(_indexed(file)))
         assert isinstance(cues, tuple)  # noqa: S101 - what the task yields
+        with self._lock:
+            self._cues[key] = cues
+            if len(self._cues) > _KEPT_CUES:
+                self._cues.popitem(last=False)
         return cues
 
     def _key(self, file: FileDetails, *what: object) -> str:

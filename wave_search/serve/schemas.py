@@ -14,7 +14,7 @@ MAX_PAGE = 200
 """Largest page of results."""
 MAX_DEPTH = 2_000
 """Results that can be reached by turning pages."""
-Playable = Literal["direct", "proxy", "clip", "none"]
+Playable = Literal["direct", "proxy", "clip", "image", "none"]
 
 
 class Model(BaseModel):
@@ -172,8 +172,8 @@ class FileEntry(Result):
     """Other files with the same content."""
     playable: Playable
     """"direct": `/media` is the file itself; "proxy": `/media` is converted once, which takes time; "clip": it is too
-    long for that, and only `/clip` plays; "none": it cannot be played, because it is text, missing, changed or
-    damaged."""
+    long for that, and only `/clip` plays; "image": `/media` is a picture that moves by itself; "none": it cannot be
+    played, because it is text, missing, changed or damaged."""
     width: int | None
     height: int | None
     has_audio: bool
@@ -188,7 +188,7 @@ class SegmentAnswer(Result):
     moments: list[SegmentEntry]
     """The segments of the file, at most 5,000."""
     subtitles: list[SubtitleCue]
-    """Of the subtitles beside the file, or the file itself."""
+    """Of the subtitles beside the file, the track inside it, or the file itself."""
 
 
 class Score(Result):
@@ -263,6 +263,14 @@ class LibraryAnswer(Result):
     folders: list[Folder]
     duration_s: float
     index_version: int
+    can_reveal: bool = False
+    """Whether `reveal` can show a file in the file manager of the person who asks."""
+
+
+class RevealAnswer(Result):
+    """The file manager shows the file."""
+
+    shown: bool
 
 
 class FilesAnswer(Result):

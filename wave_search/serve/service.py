@@ -19,7 +19,9 @@ from starlette.datastructures import UploadFile
 
 from wave_search.errors import MediaError, UsageError, WaveSearchError
 from wave_search.media.sniff import MEDIA_SUFFIXES, TEXT_SUFFIXES
+from wave_search.serve.duplicates import Comparisons
 from wave_search.serve.library import Library
+from wave_search.serve.options import is_loopback
 from wave_search.serve.previews import Previews
 from wave_search.serve.schemas import SearchQuery
 
@@ -42,6 +44,10 @@ class BusyError(WaveSearchError):
 
 class TooLateError(WaveSearchError):
     """A search takes too long."""
+
+
+class ForeignError(WaveSearchError):
+    """Something is allowed only to those who sit at this machine."""
 
 
 class UploadError(UsageError):
@@ -103,14 +109,27 @@ class Service:
         self.library = Library(index, options.limits)
         self.previews = Previews(cache, options.cache_bytes, index.model.sampling, index.path, options.limits)
         self.limits = options.limits
+        # Behind a reverse proxy, all requests come from this machine.
+        self._is_desktop = options.desktop and options.is_local and not options.names
         self._searches = Lane("searches", options.limits.searches)
         self.conversions = Lane("conversions", 1, options.limits.conversions - 1)
+        self.duplicates = Comparisons()
+        self.comparisons = Lane("comparisons", 1, 7)
+        self.exports = Lane("exports", 2, 6)
+        self.zips = BoundedSemaphore(2)
+        """ZIP files that are written at the same time."""
 
     def close(self) -> None:
         """Stop the decoders, and forget the searches that have not begun."""
         self.previews.close()
         self._searches.close()
         self.conversions.close()
+        self.comparisons.close()
+        self.exports.close()
+
+    def can_reveal(self, request: Request) -> bool:
+        """Return whether a file can be shown on the desktop of the person who asks."""
+        return self._is_desktop and request.client is not None and is_loopback(request.client.host)
 
     async def search(self, asked: Asked, work: Callable[[], Done]) -> Done:
         """Do a search in a thread of its own.

@@ -30,6 +30,10 @@ const PATHS = {
   copy: "M9 9h10v10H9zM15 9V5H5v10h4",
   save: "M12 5v11M7 11l5 5 5-5M5 19h14",
   trim: "M8 4v16M16 4v16M8 12h8M4 8h4M16 16h4",
+  basket: "M4 10h16l-2 9H6zM8 10l3-6M16 10l-3-6",
+  up: "M6 14l6-6 6 6",
+  down: "M6 10l6 6 6-6",
+  folder: "M4 6h6l2 3h8v10H4z",
   full: "M9 4H4v5M15 4h5v5M9 20H4v-5M15 20h5v-5",
 };
 

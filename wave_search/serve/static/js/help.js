@@ -11,11 +11,11 @@ const KEYS = {
   },
   "In the results": {
     "← → ↑ ↓": "from result to result", Space: "play the moment, with sound", Enter: "open the file",
-    m: "sound of previews on or off",
+    m: "sound of previews on or off", b: "into the basket, or out of it",
   },
   "In a file": {
     Space: "play, pause", "← →": "5 seconds back, on", "n p": "next, previous moment",
-    "[ ]": "a clip begins, ends here", "m f": "mute, full screen",
+    "[ ]": "a clip begins, ends here", "m f": "mute, full screen", b: "the moment, or the clip, into the basket",
   },
 };
 
