@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 
 from wave_search import __version__
@@ -21,6 +22,7 @@ from wave_search.errors import (
     WaveSearchError,
 )
 from wave_search.serve.library import GoneError
+from wave_search.serve.mcp.transports import McpEndpoint
 from wave_search.serve.media_routes import media_router
 from wave_search.serve.routes import api_router
 from wave_search.serve.schemas import SearchQuery
@@ -62,6 +64,7 @@ def create_app(service: Service, options: ServeOptions, port: int) -> Guard:
     app.openapi = lambda: _described(app)  # type: ignore[method-assign] # how FastAPI documents it
     app.include_router(api_router, prefix="/api")
     app.include_router(media_router, prefix="/api")
+    app.router.routes.append(Route("/mcp", McpEndpoint(service), methods=["POST"]))
     app.mount("/", StaticFiles(directory=STATIC, html=True), name="page")
     for kind in (WaveSearchError, BodyTooLargeError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, _explained)

@@ -82,7 +82,7 @@ class Guard:
             return
         headers = Headers(scope=scope)
         # The files of the page may be kept, and are asked for again by their tag.
-        kept = "no-store" if scope["path"].startswith("/api") else "no-cache"
+        kept = "no-store" if scope["path"].startswith(("/api", "/mcp")) else "no-cache"
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
