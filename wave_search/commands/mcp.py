@@ -30,7 +30,7 @@ def mcp(
     """Let assistants search, look and listen (Model Context Protocol)."""
     from wave_search import serve as server
 
-    def open_index() -> ws.Index:
+    def open_index() -> "ws.Index":  # a text, as it would be imported, and clients wait for the start
         # Nothing is asked: stdin belongs to the client.
         load = ws.LoadOptions(device=device, dtype=dtype, quantization=quantization)
         return ws.open(index, model, load=load)

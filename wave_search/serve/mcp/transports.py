@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+import io
+import os
+import sys
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Self
 
 from starlette.concurrency import run_in_threadpool
 
@@ -60,6 +65,37 @@ class LazyService:
             self._index.close()
 
 
+class _Lines:
+    """The lines of standard input. They are read by a thread that ends with the process.
+
+    The reader of the SDK would keep it from ending until the next line, because a read cannot be interrupted.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._lines: asyncio.Queue[str] = asyncio.Queue()
+        # Of its own, because the interpreter would wait for the lock of sys.stdin when it ends.
+        self._input = io.TextIOWrapper(
+            os.fdopen(os.dup(sys.stdin.fileno()), "rb"), encoding="utf-8", errors="replace", newline="\n"
+        )
+        threading.Thread(target=self._read, name="stdin", daemon=True).start()
+
+    def _read(self) -> None:
+        with suppress(RuntimeError):  # the loop has been closed
+            while line := self._input.readline():
+                self._loop.call_soon_threadsafe(self._lines.put_nowait, line)
+            self._loop.call_soon_threadsafe(self._lines.put_nowait, "")
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> str:
+        line = await self._lines.get()
+        if not line:
+            raise StopAsyncIteration
+        return line
+
+
 def serve_stdio(open_index: Callable[[], Index], unexpected: Callable[[Exception], None]) -> None:
     """Serve over standard input and output, until the input ends. See `wave_search.serve.run_mcp`."""
     asyncio.run(_serve_stdio(open_index, unexpected))
@@ -73,7 +109,8 @@ async def _serve_stdio(open_index: Callable[[], Index], unexpected: Callable[[Ex
     service = LazyService(open_index)
     server = create_server(service, unexpected)
     try:
-        async with stdio_server() as (reading, writing):
+        lines: Any = _Lines()  # all that is used of a file
+        async with stdio_server(lines) as (reading, writing):
             await server.run(reading, writing, server.create_initialization_options())
     finally:
         service.close()
