@@ -64,7 +64,7 @@ def create_app(service: Service, options: ServeOptions, port: int) -> Guard:
     app.openapi = lambda: _described(app)  # type: ignore[method-assign] # how FastAPI documents it
     app.include_router(api_router, prefix="/api")
     app.include_router(media_router, prefix="/api")
-    app.router.routes.append(Route("/mcp", McpEndpoint(service), methods=["POST"]))
+    app.router.routes.append(Route("/mcp", McpEndpoint(service)))
     app.mount("/", StaticFiles(directory=STATIC, html=True), name="page")
     for kind in (WaveSearchError, BodyTooLargeError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, _explained)

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,6 +130,8 @@ class McpEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
+        if scope["method"] != "POST":  # there are no sessions to listen to or to end
+            raise HTTPException(405, headers={"allow": "POST"})
         from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
         from wave_search.serve.mcp.server import create_server
