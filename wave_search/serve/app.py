@@ -26,7 +26,7 @@ from wave_search.serve.mcp.transports import McpEndpoint
 from wave_search.serve.media_routes import media_router
 from wave_search.serve.routes import api_router
 from wave_search.serve.schemas import SearchQuery
-from wave_search.serve.security import BodyTooLargeError, Guard, refused
+from wave_search.serve.security import BodyTooLargeError, Guard, refused, too_large
 from wave_search.serve.service import BusyError, Service, TooLateError
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ async def _explained(_: Request, error: Exception) -> Response:
     """Return an error as JSON, without anything of the inside of the server."""
     match error:
         case BodyTooLargeError():
-            return refused(413, str(error), "Send less, or a shorter range of the file.")
+            return too_large(error.limit_bytes)
         case RequestValidationError():
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"] if part != "body")

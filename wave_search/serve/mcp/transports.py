@@ -12,17 +12,16 @@ from typing import TYPE_CHECKING, Any, Self
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mcp.server.lowlevel import Server
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import Message, Receive, Scope, Send
 
     from wave_search.index import Index
     from wave_search.serve.service import Service
-
-MAX_REQUEST_BYTES = 1 << 20
 
 
 class LazyService:
@@ -140,10 +139,16 @@ class McpEndpoint:
             self._server = create_server(self._ready)
         # Without sessions, a manager lasts for one request and needs nothing that outlives it.
         manager = StreamableHTTPSessionManager(
-            self._server, json_response=True, stateless=True, max_request_body_size=MAX_REQUEST_BYTES
+            self._server, json_response=True, stateless=True, max_request_body_size=sys.maxsize
         )
+        # Read here, as the manager would wrap what is raised when a request is too large or breaks off.
+        messages = [{"type": "http.request", "body": await Request(scope, receive).body(), "more_body": False}]
+
+        async def read() -> Message:
+            return messages.pop() if messages else await receive()
+
         async with manager.run():
-            await manager.handle_request(scope, receive, send)
+            await manager.handle_request(scope, read, send)
 
     async def _ready(self) -> Service:
         return self._service
