@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 
@@ -66,7 +67,7 @@ def create_app(service: Service, options: ServeOptions, port: int) -> Guard:
     app.include_router(media_router, prefix="/api")
     app.router.routes.append(Route("/mcp", McpEndpoint(service)))
     app.mount("/", StaticFiles(directory=STATIC, html=True), name="page")
-    for kind in (WaveSearchError, BodyTooLargeError, HTTPException, RequestValidationError, Exception):
+    for kind in (WaveSearchError, BodyTooLargeError, ClientDisconnect, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, _explained)
     return Guard(app, options, port)  # outside of everything, so that errors have its headers, too
 
@@ -86,6 +87,8 @@ async def _explained(_: Request, error: Exception) -> Response:
     match error:
         case BodyTooLargeError():
             return too_large(error.limit_bytes)
+        case ClientDisconnect():  # nobody reads this, and nothing has to be logged
+            return refused(400, "the request has broken off", "Send it again.")
         case RequestValidationError():
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"] if part != "body")
