@@ -67,8 +67,9 @@ def create_app(service: Service, options: ServeOptions, port: int) -> Guard:
     app.include_router(media_router, prefix="/api")
     app.router.routes.append(Route("/mcp", McpEndpoint(service)))
     app.mount("/", StaticFiles(directory=STATIC, html=True), name="page")
-    for kind in (WaveSearchError, BodyTooLargeError, ClientDisconnect, HTTPException, RequestValidationError, Exception):
+    for kind in (WaveSearchError, BodyTooLargeError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, _explained)
+    app.add_exception_handler(ClientDisconnect, _broken_off)
     return Guard(app, options, port)  # outside of everything, so that errors have its headers, too
 
 
@@ -87,8 +88,6 @@ async def _explained(_: Request, error: Exception) -> Response:
     match error:
         case BodyTooLargeError():
             return too_large(error.limit_bytes)
-        case ClientDisconnect():  # nobody reads this, and nothing has to be logged
-            return refused(400, "the request has broken off", "Send it again.")
         case RequestValidationError():
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"] if part != "body")
@@ -101,6 +100,11 @@ async def _explained(_: Request, error: Exception) -> Response:
         case WaveSearchError():
             return refused(_status(error), error.message, error.remedy)
     return refused(500, f"unexpected {type(error).__name__}", "This is a bug in wave-search. Please report it.")
+
+
+async def _broken_off(_: Request, __: Exception) -> Response:
+    """Answer a client that has gone away, so that no traceback is logged."""
+    return refused(400, "the request has broken off", "Send it again.")
 
 
 _STATUS = (
