@@ -17,6 +17,7 @@ from wave_search.models import LoadOptions
 from wave_search.models.session import ModelSession
 from wave_search.query import (
     MIN_LABEL_Z,
+    Answer,
     Encoder,
     FileDetails,
     FileEntry,
@@ -31,12 +32,14 @@ from wave_search.query import (
     browse,
     check_count,
     check_instructions,
+    choose_answer,
     count_files,
     describe,
     file_at,
     find_duplicates,
     is_number,
     list_files,
+    media_ref,
     own_columns,
     parse_modality,
     read_labels,
@@ -44,7 +47,7 @@ from wave_search.query import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from wave_search.models import ModelSpec
     from wave_search.reports import (
@@ -569,6 +572,26 @@ class Index:
             ModelError: the model is needed and cannot be loaded, or is not the index's.
         """
         return self._searcher.score_file(request, segment_id)
+
+    def ask(self, segment_id: int, question: str, choices: Sequence[str]) -> list[Answer]:
+        """Answer a question about a segment by choosing among texts: `MediaEmbedder.ask` for a part of an indexed file.
+
+        Args:
+            segment_id: of audio, video or an image, which is read again from its file.
+            question: the prompt of the segment.
+            choices: two or more possible answers, all different.
+
+        Returns:
+            The choices, nearest first.
+
+        Raises:
+            UsageError: the segment is not in the index, or is text; or an argument is not valid.
+            MediaError: its file cannot be read.
+            ModelError: the model cannot be loaded, or is not the index's.
+        """
+        segment, file = self.segment(segment_id)
+        clip = media_ref(file.path, segment.modality, segment.start_s, segment.stop_s)
+        return choose_answer(self._encoder, clip, question, choices)
 
     def info(self) -> IndexInfo:
         """Describe the contents of the index. Needs no model."""

@@ -79,6 +79,8 @@ CONFINED_TO = {
     "pydantic": {"serve"},
     "uvicorn": {"serve"},
     "platformdirs": {"serve"},
+    "mcp": {"serve"},
+    "mcp_types": {"serve"},
     "numpy": set(LAYERS),
 }
 """Third-party package -> the layers that may import it."""

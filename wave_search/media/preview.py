@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wave_search.media.source import IndexedFile
+    from wave_search.types import FileKind
 
 ANIMATED = "WEBP"
 """Format of animations that FFmpeg does not read."""
@@ -152,15 +153,7 @@ class MakeThumbnail:
         from PIL import Image
 
         with self.file.open() as file:
-            source = source_of(self.file, file)
-            if self.file.kind == "image":
-                pixels = read_pixels(source)
-                height, width, _ = pixels.shape
-            elif source.demuxer == ANIMATED:
-                pixels = _picture_at(source, self.at_s)
-                height, width, _ = pixels.shape
-            else:
-                pixels, (width, height) = _frame_at(source, self.at_s)
+            pixels, (width, height) = shown_picture(source_of(self.file, file), self.file.kind, self.at_s)
         shrink = max(1.0, max(width, height) / self.width)
         size = max(1, round(width / shrink)), max(1, round(height / shrink))
         picture = Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
@@ -191,7 +184,7 @@ class MeasurePeaks:
             if audio is None:
                 raise UnsupportedMediaError(self.file.path, "it has no audio track", "Ask for its picture.")
             peaks = np.zeros(self.count, np.float32)
-            for start_s, samples, rate_hz in _mono(container, audio, self.start_s, self.stop_s):
+            for start_s, samples, rate_hz in mono(container, audio, self.start_s, self.stop_s):
                 places = (start_s - self.start_s + np.arange(len(samples)) / rate_hz) * (self.count / self.reach_s)
                 inside = (places >= 0) & (places < self.count)
                 np.maximum.at(peaks, places[inside].astype(np.intp), np.abs(samples[inside]))
@@ -284,6 +277,19 @@ def seek_before(container: Any, stream: Any, at_s: float) -> None:
             container.seek(int((origin_s(container) + at_s) / stream.time_base), stream=stream)
 
 
+def shown_picture(source: Source, kind: FileKind, at_s: float) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """Decode an image, or the frame shown at a time of a video.
+
+    Returns:
+        (height, width, 3) RGB, upright, and the width and height in square pixels.
+    """
+    if kind == "image" or source.demuxer == ANIMATED:
+        pixels = read_pixels(source) if kind == "image" else _picture_at(source, at_s)
+        height, width, _ = pixels.shape
+        return pixels, (width, height)
+    return _frame_at(source, at_s)
+
+
 def _picture_at(source: Source, at_s: float) -> NDArray[np.uint8]:
     """Decode the frame of an animated WebP that is shown at a time: (height, width, 3) RGB."""
     found = animation(source)
@@ -319,9 +325,7 @@ def _frame_at(source: Source, at_s: float) -> tuple[NDArray[np.uint8], tuple[int
     return to_rgb(shown), shown_size(shown, stream)
 
 
-def _mono(
-    container: Any, audio: Any, start_s: float, stop_s: float
-) -> Iterator[tuple[float, NDArray[np.float32], int]]:
+def mono(container: Any, audio: Any, start_s: float, stop_s: float) -> Iterator[tuple[float, NDArray[np.float32], int]]:
     """Decode a range of a stream: the time of each block from the beginning of the file, its samples, their rate."""
     from av import AudioResampler
 
@@ -333,6 +337,6 @@ def _mono(
             at_s = float(frame.pts * frame.time_base) - begin_s
         if at_s >= stop_s:
             return
-        for mono in resampler.resample(frame):
-            yield at_s, mono.to_ndarray().reshape(-1), mono.sample_rate
+        for block in resampler.resample(frame):
+            yield at_s, block.to_ndarray().reshape(-1), block.sample_rate
         at_s += frame.samples / frame.sample_rate

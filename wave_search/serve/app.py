@@ -9,6 +9,8 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 
 from wave_search import __version__
@@ -23,10 +25,11 @@ from wave_search.errors import (
 from wave_search.serve.export_routes import export_router
 from wave_search.serve.file_routes import files_router
 from wave_search.serve.library import GoneError
+from wave_search.serve.mcp.transports import McpEndpoint
 from wave_search.serve.media_routes import media_router
 from wave_search.serve.routes import api_router
 from wave_search.serve.schemas import SearchQuery
-from wave_search.serve.security import BodyTooLargeError, Guard, refused
+from wave_search.serve.security import BodyTooLargeError, Guard, refused, too_large
 from wave_search.serve.service import BusyError, ForeignError, Service, TooLateError
 
 if TYPE_CHECKING:
@@ -66,9 +69,11 @@ def create_app(service: Service, options: ServeOptions, port: int) -> Guard:
     app.include_router(media_router, prefix="/api")
     app.include_router(export_router, prefix="/api")
     app.include_router(files_router, prefix="/api")
+    app.router.routes.append(Route("/mcp", McpEndpoint(service)))
     app.mount("/", StaticFiles(directory=STATIC, html=True), name="page")
     for kind in (WaveSearchError, BodyTooLargeError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, _explained)
+    app.add_exception_handler(ClientDisconnect, _broken_off)
     return Guard(app, options, port)  # outside of everything, so that errors have its headers, too
 
 
@@ -86,7 +91,7 @@ async def _explained(_: Request, error: Exception) -> Response:
     """Return an error as JSON, without anything of the inside of the server."""
     match error:
         case BodyTooLargeError():
-            return refused(413, str(error), "Send less, or a shorter range of the file.")
+            return too_large(error.limit_bytes)
         case RequestValidationError():
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"] if part != "body")
@@ -99,6 +104,11 @@ async def _explained(_: Request, error: Exception) -> Response:
         case WaveSearchError():
             return refused(_status(error), error.message, error.remedy)
     return refused(500, f"unexpected {type(error).__name__}", "This is a bug in wave-search. Please report it.")
+
+
+async def _broken_off(_: Request, __: Exception) -> Response:
+    """Answer a client that has gone away, so that no traceback is logged."""
+    return refused(400, "the request has broken off", "Send it again.")
 
 
 _STATUS = (

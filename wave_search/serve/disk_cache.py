@@ -8,6 +8,8 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from platformdirs import user_cache_path
+
 from wave_search.errors import CacheError
 from wave_search.files import open_regular
 
@@ -20,6 +22,11 @@ _KEEP_SHARE = 0.9
 """Share of the size to which a full cache is reduced, so that not every new file has to remove one."""
 _PARTIAL = ".part"
 _MAX_PARTIAL_AGE_S = 86_400
+
+
+def previews_folder() -> Path:
+    """Return the folder of the previews of this user."""
+    return user_cache_path("wave-search") / "previews"
 
 
 class DiskCache:

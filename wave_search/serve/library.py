@@ -15,12 +15,12 @@ from wave_search.query import AV, Audio, Image, Not, SearchRequest, Video, Weigh
 from wave_search.serve import schemas
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from typing import Any
 
     from wave_search.index import Index
-    from wave_search.query import FileDetails, FileEntry, SegmentDetails
+    from wave_search.query import Answer, FileDetails, FileEntry, SegmentDetails
     from wave_search.reports import Skipped
     from wave_search.serve.options import Limits
     from wave_search.serve.schemas import SearchHit, SearchQuery, Term
@@ -195,6 +195,12 @@ class Library:
         curves = [schemas.Band(modality=modality, points=points) for modality, points in bands.items()]
         return schemas.ScoresAnswer(bands=curves, index_version=version)
 
+    def ask(self, segment_id: int, question: str, choices: Sequence[str]) -> list[Answer]:
+        """Answer a question about a segment. Raises WaveSearchError: see `Index.ask`."""
+        answers = self.index().ask(segment_id, question, choices)
+        self.model_loaded = True
+        return answers
+
     def segment(self, segment_id: int) -> tuple[SegmentDetails, FileDetails]:
         """Return a segment and its file.
 
@@ -268,8 +274,13 @@ def _described(index: Index) -> schemas.LibraryAnswer:
 
 
 def _folder(name: str, count: int) -> schemas.Folder:
+    return schemas.Folder(name=name, where=in_folder(name), files=count)
+
+
+def in_folder(name: str) -> str:
+    """Return the condition that selects a folder, by its absolute name, with all that is below it."""
     quoted = name.rstrip("/").replace("'", "''")
-    return schemas.Folder(name=name, where=f"starts_with(path, '{quoted}/')", files=count)
+    return f"starts_with(path, '{quoted}/')"
 
 
 def _search_hit(hit: Hit, columns: list[str]) -> SearchHit:

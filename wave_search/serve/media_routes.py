@@ -94,7 +94,7 @@ async def thumb(
     """A picture of a segment: of the image, or of the middle of the range of a video. A sound has none."""
     service = service_of(request)
     segment, file = await run_in_threadpool(service.library.segment, segment_id)
-    return sent(request, await _opened(service, service.previews.thumbnail(file, segment, width)))
+    return sent(request, await opened(service, service.previews.thumbnail(file, segment, width)))
 
 
 @media_router.get("/segments/{segment_id}/peaks", responses=_CONVERTED)
@@ -112,7 +112,7 @@ async def peaks(
     start_s, stop_s = segment.start_s, segment.stop_s
     if whole or start_s is None or stop_s is None or start_s >= stop_s:
         start_s, stop_s = 0.0, file.duration_s
-    measured = await _opened(service, service.previews.peaks(file, start_s, stop_s))
+    measured = await opened(service, service.previews.peaks(file, start_s, stop_s))
     values = await run_in_threadpool(fewer_peaks, measured, count)
     return PeaksAnswer(peaks=values, start_s=start_s, stop_s=stop_s)
 
@@ -123,7 +123,7 @@ async def media(request: Request, segment_id: SegmentPath) -> Response:
     service = service_of(request)
     _, file = await run_in_threadpool(service.library.segment, segment_id)
     found = await run_in_threadpool(service.previews.media, file)
-    return sent(request, found if isinstance(found, Media) else await _opened(service, found))
+    return sent(request, found if isinstance(found, Media) else await opened(service, found))
 
 
 @_media_route("/segments/{segment_id}/clip", "An MP4 file")
@@ -140,11 +140,11 @@ async def clip(
     # To the millisecond, so that a slider does not fill the cache with copies of nearly the same.
     start_s = round((segment.start_s or 0.0) if start is None else start, 3)
     stop_s = round((segment.stop_s or file.duration_s or 0.0) if stop is None else stop, 3)
-    cut = await _opened(service, service.previews.clip(file, start_s, stop_s))
+    cut = await opened(service, service.previews.clip(file, start_s, stop_s))
     return sent(request, cut, clip_name(file, start_s, stop_s) if download else None)
 
 
-async def _opened(service: Service, wanted: Wanted) -> Media:
+async def opened(service: Service, wanted: Wanted) -> Media:
     """Return a preview: a kept one at once, however many others are being made."""
     kept = await run_in_threadpool(service.previews.kept, wanted)
     if kept is not None:

@@ -14,6 +14,7 @@ from wave_search.errors import BrokenMediaError, DecodeLimitError, MediaError, U
 from wave_search.files import digest
 from wave_search.media import DecoderPool, default_workers
 from wave_search.media.clip import PLAYED_AUDIO, PLAYED_PIXELS, WriteClip, is_played
+from wave_search.media.excerpt import DrawFrames, EncodeSound
 from wave_search.media.preview import (
     ANIMATED,
     ExamineStreams,
@@ -52,7 +53,7 @@ _KEPT_CUES = 16
 _MAX_SUBTITLED_BYTES = 1 << 30
 _MAX_CACHE_SHARE = 0.5
 """Of the cache, for one file."""
-WEBP, MP4 = "image/webp", "video/mp4"
+WEBP, MP4, JPEG, MP3 = "image/webp", "video/mp4", "image/jpeg", "audio/mpeg"
 _IMAGE_TYPES = {
     "JPEG": "image/jpeg",
     "PNG": "image/png",
@@ -183,6 +184,32 @@ class Previews:
         task = MeasurePeaks(_indexed(file), PEAKS, start_s, stop_s)
         key = self._key(file, "peaks", start_s, stop_s)
         return Wanted(key, "application/octet-stream", lambda _: task, is_long=stop_s - start_s > QUICK_S)
+
+    def frames(self, file: FileDetails, times_s: tuple[float, ...], side: int, max_bytes: int) -> Wanted:
+        """Return an image, or frames of a video at some times, as one JPEG picture.
+
+        Raises:
+            UnsupportedMediaError: it has none.
+        """
+        if file.kind not in ("image", "video"):
+            raise UnsupportedMediaError(file.path, "it has no picture", "Ask for its sound or its text.")
+        task = DrawFrames(_indexed(file), times_s, side, max_bytes)
+        return Wanted(self._key(file, "frames", times_s, side, max_bytes), JPEG, lambda _: task)
+
+    def sound(self, file: FileDetails, start_s: float, stop_s: float) -> Wanted:
+        """Return the sound of a range as MP3.
+
+        Raises:
+            UnsupportedMediaError: it has none.
+        """
+        if file.kind not in ("audio", "video"):
+            raise UnsupportedMediaError(file.path, "it has no sound", "Ask for its picture or its text.")
+        task = EncodeSound(_indexed(file), start_s, stop_s)
+        return Wanted(self._key(file, "sound", start_s, stop_s), MP3, lambda _: task)
+
+    def original(self, file: FileDetails) -> BufferedReader:
+        """Open a file that is still the one that was indexed. Raises MediaError."""
+        return _indexed(file).open()
 
     def media(self, file: FileDetails) -> Media | Wanted:
         """Return the file if browsers play it, otherwise a conversion of it.
