@@ -63,10 +63,14 @@ class RunStats:
     Args:
         progress: called with a `Progress` at each change of stage, and otherwise at most ten times a second.
         warn: called with each file that will take more than `SLOW_S`, and once if all that are left will.
+        skipped: called with each file that cannot be used, or only in part.
     """
 
     def __init__(
-        self, progress: ProgressCallback | None, warn: Callable[[SlowFile | SlowRun], None] | None = None
+        self,
+        progress: ProgressCallback | None,
+        warn: Callable[[SlowFile | SlowRun], None] | None = None,
+        skipped: Callable[[Skipped], None] | None = None,
     ) -> None:
         self.counts: Counter[str] = Counter()
         self.segments: Counter[Modality] = Counter()
@@ -78,6 +82,7 @@ class RunStats:
         self.slow: dict[Path, SlowFile] = {}
         self._progress = progress
         self._warn = warn
+        self._announce_skipped = skipped
         self._started_s = self._reported_s = time.monotonic()
         self._stage: Stage = "scan"
         self._total = self._done = 0
@@ -121,6 +126,9 @@ class RunStats:
     def note(self, *skipped: Skipped) -> None:
         """List files in the report that are counted elsewhere or not at all: damaged files and links."""
         self.skipped.extend(skipped)
+        if self._announce_skipped is not None:
+            for one in skipped:
+                self._announce_skipped(one)
 
     def add_segments(self, modalities: Iterable[Modality], media_s: float, current: Path) -> None:
         """Count the vectors of a segment by modality, and the seconds of audio or video that they represent."""

@@ -20,12 +20,15 @@ from wave_search.errors import (
     UsageError,
     WaveSearchError,
 )
-from wave_search.serve.library import GoneError
+from wave_search.serve.job import ConflictError
+from wave_search.serve.job_routes import job_router
+from wave_search.serve.jobs import ForbiddenError
+from wave_search.serve.library import BusyError, GoneError
 from wave_search.serve.media_routes import media_router
 from wave_search.serve.routes import api_router
 from wave_search.serve.schemas import SearchQuery
 from wave_search.serve.security import BodyTooLargeError, Guard, refused
-from wave_search.serve.service import BusyError, Service, TooLateError
+from wave_search.serve.service import Service, TooLateError
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -62,6 +65,7 @@ def create_app(service: Service, options: ServeOptions, port: int) -> Guard:
     app.openapi = lambda: _described(app)  # type: ignore[method-assign] # how FastAPI documents it
     app.include_router(api_router, prefix="/api")
     app.include_router(media_router, prefix="/api")
+    app.include_router(job_router, prefix="/api/index")
     app.mount("/", StaticFiles(directory=STATIC, html=True), name="page")
     for kind in (WaveSearchError, BodyTooLargeError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, _explained)
@@ -99,6 +103,8 @@ async def _explained(_: Request, error: Exception) -> Response:
 
 _STATUS = (
     (GoneError, 404),
+    (ForbiddenError, 403),
+    (ConflictError, 409),
     (ChangedMediaError, 409),
     (UnsupportedMediaError, 404),
     (TooLateError, 504),

@@ -19,7 +19,8 @@ from starlette.datastructures import UploadFile
 
 from wave_search.errors import MediaError, UsageError, WaveSearchError
 from wave_search.media.sniff import MEDIA_SUFFIXES, TEXT_SUFFIXES
-from wave_search.serve.library import Library
+from wave_search.serve.jobs import Jobs
+from wave_search.serve.library import BusyError, Library
 from wave_search.serve.previews import Previews
 from wave_search.serve.schemas import SearchQuery
 
@@ -34,10 +35,6 @@ if TYPE_CHECKING:
 Done = TypeVar("Done")
 _MAX_PARTS = 17
 """Of a form: a file for each term, and the request."""
-
-
-class BusyError(WaveSearchError):
-    """Too many searches run at once."""
 
 
 class TooLateError(WaveSearchError):
@@ -102,12 +99,14 @@ class Service:
     def __init__(self, index: Index, options: ServeOptions, cache: Path) -> None:
         self.library = Library(index, options.limits)
         self.previews = Previews(cache, options.cache_bytes, index.model.sampling, index.path, options.limits)
+        self.jobs = Jobs(index, options)
         self.limits = options.limits
         self._searches = Lane("searches", options.limits.searches)
         self.conversions = Lane("conversions", 1, options.limits.conversions - 1)
 
     def close(self) -> None:
-        """Stop the decoders, and forget the searches that have not begun."""
+        """Stop the decoders and the run of `index`, and forget the searches that have not begun."""
+        self.jobs.close()
         self.previews.close()
         self._searches.close()
         self.conversions.close()
