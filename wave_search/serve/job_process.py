@@ -83,6 +83,7 @@ def main(descriptor: int) -> None:
         log.report(interrupted.report)
     except BaseException as error:
         log.error(error)
+    os._exit(0)  # the release of all libraries takes seconds, for which people would wait
 
 
 def _add(run: IndexRun, log: RunLog) -> ws.IndexReport:

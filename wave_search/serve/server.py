@@ -46,12 +46,12 @@ def serve(index: Index, options: ServeOptions, started: Callable[[str], None], w
             timeout_graceful_shutdown=_GRACE_S,
         )
         try:
-            _Server(config, lambda: started(address(options, port)), service.jobs.stop).run(sockets=[listening])
+            Server(config, lambda: started(address(options, port)), service.jobs.stop).run(sockets=[listening])
         finally:
             service.close()
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """A server that calls a function when it accepts connections, and another before it waits for them to end."""
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None], ending: Callable[[], None]) -> None:
