@@ -8,11 +8,14 @@ import { Icon, Problem, plain } from "./elements.js";
 import { FileView } from "./file-view.js";
 import { count, time } from "./format.js";
 import { Help } from "./help.js";
+import { Lazy } from "./lazy.js";
 import { EMPTY, newTerm, readAddress, writeAddress } from "./query.js";
 import { Results } from "./results.js";
 import { SearchBox } from "./search-box.js";
 import { uploadTerm } from "./uploads.js";
 
+/** Keeps the place of a view that is not loaded yet. */
+const WAITING = html`<div class="view-waiting"></div>`;
 const THEMES = ["auto", "light", "dark"];
 
 function App() {
@@ -29,7 +32,8 @@ function App() {
     setQuery(changed);
   }, []);
   const navigate = useCallback((patch, { replace = false } = {}) => {
-    const old = shown.current, changed = { ...old, ...patch }, address = writeAddress(changed);
+    const old = shown.current, changed = { ...old, ...(patch.file === null && { view: "" }), ...patch };
+    const address = writeAddress(changed);
     if (replace) history.replaceState(history.state, "", address);
     else if (address !== writeAddress(old)) {
       history.pushState({ overResults: old.file === null && changed.file !== null }, "", address);
@@ -41,6 +45,8 @@ function App() {
     if (history.state?.overResults) history.back();
     else navigate({ file: null, at: null });
   }, [navigate]);
+
+  const openIndex = () => navigate({ view: "index", file: null, at: null });
 
   useEffect(() => {
     const onPop = () => show(readAddress(location.search));
@@ -65,13 +71,15 @@ function App() {
       if (event.target.closest("input, textarea, select, dialog")) return;
       if (event.key === "/") box.current?.focus();
       else if (event.key === "?") help.current?.showModal();
+      else if (event.key === "i") openIndex();
       else if (event.key === "Escape" && query.file != null) close();
+      else if (event.key === "Escape" && query.view) navigate({ view: "" });
       else return;
       event.preventDefault();
     };
     addEventListener("keydown", onKey);
     return () => removeEventListener("keydown", onKey);
-  }, [query.file, close]);
+  }, [query.file, query.view, close]);
 
   const addFiles = useCallback((files) => {
     try {
@@ -103,6 +111,8 @@ function App() {
       </a></h1>
       <${SearchBox} query=${query} navigate=${navigate} addFiles=${addFiles} input=${box} />
       <div class="top-tools">
+        <a class="tool" href="?view=index" aria-label="Folders of the index" title="Folders of the index (i)"
+          onClick=${(event) => plain(event) && openIndex()}><${Icon} name="folder" /></a>
         <${ThemeSwitch} />
         <button class="tool" type="button" aria-label="Keyboard and help" title="Keyboard and help (?)"
           onClick=${() => help.current.showModal()}><${Icon} name="help" /></button>
@@ -111,11 +121,13 @@ function App() {
     <main id="main" tabindex="-1">
       ${fault && html`<${Problem} fault=${fault} retry=${load} />`}
       ${library && html`
-        <div hidden=${query.file != null}>
+        <div hidden=${query.file != null || query.view !== ""}>
           <${Controls} query=${query} library=${library} navigate=${navigate} />
           <${Results} query=${query} library=${library} navigate=${navigate} likeSegment=${likeSegment}
             onHits=${setHits} box=${box} />
         </div>
+        ${query.file == null && query.view === "index" && html`<${Lazy} name="index-view" waiting=${WAITING}
+          reload=${load} close=${() => navigate({ view: "" })} />`}
         ${query.file != null && html`<${FileView} key=${query.file} query=${query} library=${library} hits=${hits}
           navigate=${navigate} close=${close} likeSegment=${likeSegment} />`}
       `}

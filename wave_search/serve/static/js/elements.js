@@ -30,6 +30,7 @@ const PATHS = {
   copy: "M9 9h10v10H9zM15 9V5H5v10h4",
   save: "M12 5v11M7 11l5 5 5-5M5 19h14",
   trim: "M8 4v16M16 4v16M8 12h8M4 8h4M16 16h4",
+  folder: "M4 6h6l2 3h8v10H4z",
   full: "M9 4H4v5M15 4h5v5M9 20H4v-5M15 20h5v-5",
 };
 

@@ -40,7 +40,7 @@ function useSearch(query, library) {
     };
     api.search({ ...request, limit: PAGE, offset }, terms, abort.signal).then(found, failed);
   }, [key]);
-  const hidden = query.file != null;
+  const hidden = query.file != null || query.view !== "";
   useEffect(() => {
     if (!hidden && state.key !== key) run(0, []);
   }, [key, hidden]);
