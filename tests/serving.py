@@ -42,11 +42,14 @@ def find(client: TestClient, name: str) -> dict[str, Any]:
 
 
 @contextmanager
-def listening(index: Path, cache: Path, **options: Any) -> Iterator[tuple[httpx.Client, Service]]:
-    """Serve an index at a free port, for answers that come bit by bit; yields a client and what is behind it."""
-    chosen = ServeOptions(port=0, **options)
+def listening(index: Path, cache: Path, port: int = 0, **options: Any) -> Iterator[tuple[httpx.Client, Service]]:
+    """Serve an index at a port, or any free one, for answers that come bit by bit; yields a client and the state.
+
+    The model is not loaded before it is needed.
+    """
+    chosen = ServeOptions(port=port, **options)
     with (
-        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_server(("127.0.0.1", port)) as listener,
         ws.open(index) as opened,
         closing(Service(opened, chosen, cache)) as service,
     ):
