@@ -45,10 +45,8 @@ def page(browser: Browser) -> Iterator[Page]:
 def violations(page: Page, axe: str) -> list[Any]:
     page.evaluate(axe)
     options = {"resultTypes": ["violations"]}
-    found: list[Any] = json.loads(page.evaluate("options => axe.run(options).then(JSON.stringify)", options))[
-        "violations"
-    ]
-    return found
+    found = json.loads(page.evaluate("options => axe.run(options).then(JSON.stringify)", options))
+    return list(found["violations"])
 
 
 def test_a_run_is_started_followed_and_changed(page: Page, axe: str, folders: Path) -> None:

@@ -2,7 +2,6 @@
 
 import { html, useCallback, useEffect, useRef, useState } from "../vendor/preact-htm.js";
 import { call } from "./api.js";
-import { announce } from "./announcer.js";
 import { Icon, Problem } from "./elements.js";
 import { count } from "./format.js";
 import { Run, useRun } from "./index-run.js";
@@ -12,6 +11,8 @@ export function View({ reload, close }) {
   const [index, setIndex] = useState(null);
   const [skipped, setSkipped] = useState([]);
   const [fault, setFault] = useState(null);
+  const [exclude, setExclude] = useState("");
+  const [retry, setRetry] = useState(false);
   const title = useRef(null);
   const load = useCallback(() => {
     setFault(null);
@@ -25,6 +26,9 @@ export function View({ reload, close }) {
     reload();
   }, [load, reload]);
   const run = useRun(ended);
+  const start = (paths) => {
+    run.start({ paths, retry, exclude: exclude.split(",").map((glob) => glob.trim()).filter(Boolean) });
+  };
   useEffect(load, [load]);
   useEffect(() => title.current.focus({ preventScroll: true }), []);
   return html`<section class="indexing">
@@ -34,8 +38,19 @@ export function View({ reload, close }) {
     </div>
     ${fault && html`<${Problem} fault=${fault} retry=${load} />`}
     <${Run} run=${run} />
-    ${index && html`<${Folders} index=${index} run=${run} />
-      <${Start} index=${index} run=${run} />`}
+    ${index && html`<section class="indexing-part" aria-labelledby="folders-title">
+      <h3 id="folders-title">Folders</h3>
+      <div class="indexing-options">
+        <label><span>Leave out</span><input type="text" value=${exclude} placeholder="*.tmp.mp4, drafts/*"
+          spellcheck="false" autocomplete="off" onInput=${(event) => setExclude(event.target.value)} /></label>
+        <label class="indexing-check"><input type="checkbox" checked=${retry}
+          onChange=${(event) => setRetry(event.target.checked)} /><span>Retry files that were not used</span></label>
+        ${index.folders.length > 0 && html`<button type="button" class="button button-strong" disabled=${run.active}
+          onClick=${() => start(null)}>Index all folders again</button>`}
+      </div>
+      <${Folders} folders=${index.folders} active=${run.active} start=${start} />
+      <${Add} allowed=${index.allowed} active=${run.active} start=${start} />
+    </section>`}
     ${skipped.length > 0 && html`<section class="indexing-part" aria-labelledby="skipped-title">
       <h3 id="skipped-title">Not used, or only in part</h3>
       <${SkippedGroups} groups=${skipped} />
@@ -43,50 +58,33 @@ export function View({ reload, close }) {
   </section>`;
 }
 
-function Folders({ index, run }) {
-  if (!index.folders.length) return null;
-  return html`<section class="indexing-part" aria-labelledby="folders-title">
-    <h3 id="folders-title">Folders</h3>
-    <ul class="folders">${index.folders.map((folder) => html`<li key=${folder.path} class="folder">
-      <span class="folder-path">${folder.path}</span>
-      <span class="muted">${count(folder.files, "file")}${folder.skipped > 0 && `, ${folder.skipped} not used`}</span>
-      <button type="button" class="button" disabled=${run.active} onClick=${() => run.start({ paths: [folder.path] })}>
-        Index again<span class="unseen"> ${folder.path}</span></button>
-    </li>`)}</ul>
-  </section>`;
+function Folders({ folders, active, start }) {
+  if (!folders.length) return null;
+  return html`<ul class="folders">${folders.map((folder) => html`<li key=${folder.path} class="folder">
+    <span class="folder-path">${folder.path}</span>
+    <span class="muted">${count(folder.files, "file")}${folder.skipped > 0 && `, ${folder.skipped} not used`}</span>
+    <button type="button" class="button" disabled=${active} onClick=${() => start([folder.path])}>Index again<span
+      class="unseen"> ${folder.path}</span></button>
+  </li>`)}</ul>`;
 }
 
-/** What to index, and how. */
-function Start({ index, run }) {
+/** A folder or file that is not in the index yet, where the server allows that. */
+function Add({ allowed, active, start }) {
   const [path, setPath] = useState("");
-  const [exclude, setExclude] = useState("");
-  const [retry, setRetry] = useState(false);
-  const { allowed } = index;
-  const options = { retry, exclude: exclude.split(",").map((glob) => glob.trim()).filter(Boolean) };
+  if (allowed?.length === 0) {
+    return html`<p class="muted">Other folders are added with <code>wave-search index</code>, or here if the server is
+      started with <code>--allow-index</code>.</p>`;
+  }
   const add = (event) => {
     event.preventDefault();
-    const named = path.trim();
-    if (!named) return;
-    run.start({ ...options, paths: [named] });
+    if (active || !path.trim()) return;
+    start([path.trim()]);
     setPath("");
   };
-  return html`<section class="indexing-part" aria-labelledby="start-title">
-    <h3 id="start-title">Bring the index up to date</h3>
-    <div class="indexing-options">
-      <label><span>Leave out</span><input type="text" value=${exclude} placeholder="*.tmp.mp4, drafts/*"
-        spellcheck="false" onInput=${(event) => setExclude(event.target.value)} /></label>
-      <label class="indexing-check"><input type="checkbox" checked=${retry}
-        onChange=${(event) => setRetry(event.target.checked)} /><span>Retry files that were not used</span></label>
-      ${index.folders.length > 0 && html`<button type="button" class="button button-strong" disabled=${run.active}
-        onClick=${() => run.start(options)}>Index all folders again</button>`}
-    </div>
-    ${allowed?.length === 0 ? html`<p class="muted">Other folders are added with <code>wave-search index</code>, or here
-      if the server is started with <code>--allow-index</code>.</p>`
-    : html`<form class="indexing-add" onSubmit=${add}>
-      <label><span>Another folder or file${allowed && ` in ${allowed.join(", ")}`}</span><input type="text" value=${path}
-        placeholder=${allowed?.[0] ?? "/home/me/Videos"} spellcheck="false" autocomplete="off"
-        onInput=${(event) => setPath(event.target.value)} /></label>
-      <button class="button" disabled=${run.active || !path.trim()}><${Icon} name="plus" />Add to the index</button>
-    </form>`}
-  </section>`;
+  return html`<form class="indexing-add" onSubmit=${add}>
+    <label><span>Another folder or file${allowed && ` in ${allowed.join(", ")}`}</span><input type="text" value=${path}
+      placeholder=${allowed?.[0] ?? "/home/me/Videos"} spellcheck="false" autocomplete="off"
+      onInput=${(event) => setPath(event.target.value)} /></label>
+    <button class="button" disabled=${active || !path.trim()}><${Icon} name="plus" />Add to the index</button>
+  </form>`;
 }
