@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 CANCEL = b"cancel"
 _NICENESS = 10
-_PROGRESS_EVERY_S = 0.25
 _PR_SET_PDEATHSIG = 1
 
 
@@ -75,7 +74,7 @@ def main(descriptor: int) -> None:
         with contextlib.suppress(OSError):  # the server has ended: see `_wait_for_cancel`
             connection.send_bytes(line.encode("ascii"))
 
-    log = RunLog(write, _PROGRESS_EVERY_S)
+    log = RunLog(write, every_s=0.0)
     try:
         threading.Thread(target=_wait_for_cancel, args=[connection], daemon=True).start()
         log.report(_add(run, log))

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 HEARTBEAT_S = 15.0
 """Time after which something is sent, so that nobody between here and the listener gives the connection up."""
+_EVERY_S = 0.25
+"""Time between two parts of a stream, in which events of progress replace each other."""
 _NO_JOB: dict[int | str, dict[str, Any]] = {**ERRORS, 404: {"model": ErrorAnswer, "description": "No such run"}}
 _NOT_NOW: dict[int | str, dict[str, Any]] = {
     **_NO_JOB,
@@ -135,6 +137,7 @@ async def _events(jobs: Jobs, job: Job, last: int, woken: asyncio.Event, listeni
                 yield format_sse_event(event=event.kind, data_str=event.data.model_dump_json(), id=str(last))
             if is_last:
                 return
+            await asyncio.sleep(_EVERY_S)
             try:
                 await asyncio.wait_for(woken.wait(), HEARTBEAT_S)
             except TimeoutError:
