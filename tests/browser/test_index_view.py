@@ -49,25 +49,30 @@ def violations(page: Page, axe: str) -> list[Any]:
     return list(found["violations"])
 
 
+def by_keyboard(page: Page, folder: Path) -> None:
+    """Look at a folder and what was skipped of it, and go back."""
+    expect(page.locator("#results .card-link")).to_have_count(1)
+    page.keyboard.press("i")
+    expect(page.get_by_role("heading", name="Folders of the index", level=2)).to_be_focused()
+    listed = page.get_by_role("region", name="Folders", exact=True).get_by_role("listitem")
+    expect(listed).to_have_count(1)
+    expect(listed).to_contain_text(f"{folder}1 file, 1 not used")
+    skipped = page.get_by_role("region", name="Not used, or only in part").locator("summary")
+    expect(skipped).to_contain_text("1 file")
+    skipped.press("Enter")
+    expect(page.get_by_text(str(folder / "broken.mp4"))).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#results .card-link")).to_have_count(1)
+
+
 def test_a_run_is_started_followed_and_changed(page: Page, axe: str, folders: Path) -> None:
     second = str(folders / "second")
     with listening(folders / "index", folders / "cache") as (client, _):
         address = str(client.base_url)
         page.goto(address)
-        expect(page.locator("#results .card-link")).to_have_count(1)
-        page.keyboard.press("i")
-        expect(page.get_by_role("heading", name="Folders of the index", level=2)).to_be_focused()
-        listed = page.get_by_role("region", name="Folders", exact=True).get_by_role("listitem")
-        expect(listed).to_have_count(1)
-        expect(listed).to_contain_text(f"{folders / 'first'}1 file, 1 not used")
-        earlier = page.get_by_role("region", name="Not used, or only in part").locator("summary")
-        expect(earlier).to_contain_text("1 file")
-        earlier.press("Enter")
-        expect(page.get_by_text(str(folders / "first" / "broken.mp4"))).to_be_visible()
-        page.keyboard.press("Escape")
-        expect(page.locator("#results .card-link")).to_have_count(1)
-
+        by_keyboard(page, folders / "first")
         page.goto(f"{address}?view=index")
+        listed = page.locator(".folder")
         box = page.get_by_role("textbox", name="Another folder or file")
         box.fill(second)
         box.press("Enter")

@@ -61,8 +61,8 @@ class RunStats:
     """The counts of one run. Used by one thread.
 
     Args:
-        progress: called with a `Progress` at each change of stage, before the run waits for decoders, and otherwise at most
-            ten times a second.
+        progress: called with a `Progress` at each change of stage, before the run waits for decoders, and otherwise
+            at most ten times a second.
         warn: called with each file that will take more than `SLOW_S`, and once if all that are left will.
         skipped: called with each file that cannot be used, or only in part.
     """
