@@ -242,6 +242,7 @@ class Index:
         max_duration_s: float | None = None,
         progress: ProgressCallback | None = None,
         warn: Callable[[SlowFile | SlowRun], None] | None = None,
+        skipped: Callable[[Skipped], None] | None = None,
     ) -> IndexReport:
         """Bring the index up to date with folders and files. Only new and changed files are read and embedded.
 
@@ -263,6 +264,7 @@ class Index:
             progress: called during the run, see `wave_search.progress`.
             warn: called with each file that is expected to take more than an hour, before it is embedded; and once,
                 after a minute or later, if all that are left are.
+            skipped: called with each file that cannot be used, or only in part, as soon as that is known.
 
         Raises:
             UsageError: a path does not exist and none of its files is in the index, or an argument is not valid.
@@ -280,7 +282,15 @@ class Index:
         )
         options = replace(options, workers=self._workers, decoder_memory_bytes=self._decoder_memory_bytes)
         try:
-            return indexer.add(self.path, _several(paths), self._session.model, options, progress=progress, warn=warn)
+            return indexer.add(
+                self.path,
+                _several(paths),
+                self._session.model,
+                options,
+                progress=progress,
+                warn=warn,
+                skipped=skipped,
+            )
         finally:
             self.refresh()
 

@@ -24,13 +24,16 @@ from wave_search.errors import (
 )
 from wave_search.serve.export_routes import export_router
 from wave_search.serve.file_routes import files_router
-from wave_search.serve.library import GoneError
+from wave_search.serve.job import ConflictError
+from wave_search.serve.job_routes import job_router
+from wave_search.serve.jobs import ForbiddenError
+from wave_search.serve.library import BusyError, GoneError
 from wave_search.serve.mcp.transports import McpEndpoint
 from wave_search.serve.media_routes import media_router
 from wave_search.serve.routes import api_router
 from wave_search.serve.schemas import SearchQuery
 from wave_search.serve.security import BodyTooLargeError, Guard, refused, too_large
-from wave_search.serve.service import BusyError, ForeignError, Service, TooLateError
+from wave_search.serve.service import ForeignError, Service, TooLateError
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -70,6 +73,7 @@ def create_app(service: Service, options: ServeOptions, port: int) -> Guard:
     app.include_router(export_router, prefix="/api")
     app.include_router(files_router, prefix="/api")
     app.router.routes.append(Route("/mcp", McpEndpoint(service)))
+    app.include_router(job_router, prefix="/api/index")
     app.mount("/", StaticFiles(directory=STATIC, html=True), name="page")
     for kind in (WaveSearchError, BodyTooLargeError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, _explained)
@@ -113,6 +117,8 @@ async def _broken_off(_: Request, __: Exception) -> Response:
 
 _STATUS = (
     (GoneError, 404),
+    (ForbiddenError, 403),
+    (ConflictError, 409),
     (ChangedMediaError, 409),
     (UnsupportedMediaError, 404),
     (ForeignError, 403),

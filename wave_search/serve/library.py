@@ -36,6 +36,10 @@ _SUBTITLES = (".srt", ".vtt", ".ass", ".ssa", ".sbv", ".lrc")
 _UPLOAD_TERMS = {"audio": Audio, "video": Video, "av": AV}
 
 
+class BusyError(WaveSearchError):
+    """Too much runs at once."""
+
+
 class GoneError(UsageError):
     """A segment is not in the index, or not any more."""
 

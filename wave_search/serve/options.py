@@ -5,8 +5,14 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from wave_search.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from wave_search.models import LoadOptions
 
 MIN_TOKEN_CHARS = 16
 _TOKEN = re.compile(rf"[A-Za-z0-9_-]{{{MIN_TOKEN_CHARS},200}}")
@@ -56,6 +62,12 @@ class ServeOptions:
     """Whether a file manager of this machine can be opened, for those who sit at it."""
     cache_bytes: int = 2 << 30
     """Disk space of the previews."""
+    allow_index: tuple[Path, ...] | None = None
+    """Folders that clients may add to the index, with all that is below them; None for `may_index_anything`."""
+    model: str = "auto"
+    """Model of runs of `index`, as for `wave_search.open`."""
+    load: LoadOptions | None = None
+    """How they load it."""
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -76,6 +88,11 @@ class ServeOptions:
     def is_local(self) -> bool:
         """Whether only this machine can reach the server."""
         return self.host == "localhost" or is_loopback(self.host.strip("[]"))
+
+    @property
+    def may_index_anything(self) -> bool:
+        """Whether clients may add any folder to the index: without `allow_index`, those of this machine may."""
+        return self.allow_index is None and self.is_local and not self.names
 
 
 def is_loopback(address: str) -> bool:

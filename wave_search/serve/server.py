@@ -46,23 +46,28 @@ def serve(index: Index, options: ServeOptions, started: Callable[[str], None], w
             timeout_graceful_shutdown=_GRACE_S,
         )
         try:
-            _Announcing(config, lambda: started(address(options, port))).run(sockets=[listening])
+            Server(config, lambda: started(address(options, port)), service.jobs.stop).run(sockets=[listening])
         finally:
             service.close()
 
 
-class _Announcing(uvicorn.Server):
-    """A server that calls a function when it accepts connections."""
+class Server(uvicorn.Server):
+    """A server that calls a function when it accepts connections, and another before it waits for them to end."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], ending: Callable[[], None]) -> None:
         super().__init__(config)
-        self._ready = ready
+        self._ready, self._ending = ready, ending
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to accept connections."""
         await super().startup(sockets)
         if self.started:
             self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Wait for connections to end."""
+        self._ending()
+        await super().shutdown(sockets)
 
 
 def address(options: ServeOptions, port: int) -> str:

@@ -20,7 +20,8 @@ from starlette.datastructures import UploadFile
 from wave_search.errors import MediaError, UsageError, WaveSearchError
 from wave_search.media.sniff import MEDIA_SUFFIXES, TEXT_SUFFIXES
 from wave_search.serve.duplicates import Comparisons
-from wave_search.serve.library import Library
+from wave_search.serve.jobs import Jobs
+from wave_search.serve.library import BusyError, Library
 from wave_search.serve.options import is_loopback
 from wave_search.serve.previews import Previews
 from wave_search.serve.schemas import SearchQuery
@@ -36,10 +37,6 @@ if TYPE_CHECKING:
 Done = TypeVar("Done")
 _MAX_PARTS = 17
 """Of a form: a file for each term, and the request."""
-
-
-class BusyError(WaveSearchError):
-    """Too many searches run at once."""
 
 
 class TooLateError(WaveSearchError):
@@ -108,6 +105,7 @@ class Service:
     def __init__(self, index: Index, options: ServeOptions, cache: Path) -> None:
         self.library = Library(index, options.limits)
         self.previews = Previews(cache, options.cache_bytes, index.model.sampling, index.path, options.limits)
+        self.jobs = Jobs(index, options)
         self.limits = options.limits
         # Behind a reverse proxy, all requests come from this machine.
         self._is_desktop = options.desktop and options.is_local and not options.names
@@ -120,7 +118,8 @@ class Service:
         """ZIP files that are written at the same time."""
 
     def close(self) -> None:
-        """Stop the decoders, and forget the searches that have not begun."""
+        """Stop the decoders and the run of `index`, and forget the searches that have not begun."""
+        self.jobs.close()
         self.previews.close()
         self._searches.close()
         self.conversions.close()

@@ -33,7 +33,8 @@ function App() {
     setQuery(changed);
   }, []);
   const navigate = useCallback((patch, { replace = false } = {}) => {
-    const old = shown.current, changed = { ...old, ...(patch.file === null && { view: "" }), ...patch }, address = writeAddress(changed);
+    const old = shown.current, changed = { ...old, ...(patch.file === null && { view: "" }), ...patch };
+    const address = writeAddress(changed);
     if (replace) history.replaceState(history.state, "", address);
     else if (address !== writeAddress(old)) {
       history.pushState({ overResults: old.file === null && changed.file !== null }, "", address);
@@ -45,6 +46,8 @@ function App() {
     if (history.state?.overResults) history.back();
     else navigate({ file: null, at: null });
   }, [navigate]);
+
+  const openIndex = () => navigate({ view: "index", file: null, at: null });
 
   useEffect(() => {
     const onPop = () => show(readAddress(location.search));
@@ -72,6 +75,7 @@ function App() {
       if (event.target.closest("input, textarea, select, dialog")) return;
       if (event.key === "/") box.current?.focus();
       else if (event.key === "?") help.current?.showModal();
+      else if (event.key === "i") openIndex();
       else if (event.key === "Escape" && query.file != null) close();
       else if (event.key === "Escape" && query.view) navigate({ view: "" });
       else return;
@@ -112,6 +116,8 @@ function App() {
       <${SearchBox} query=${query} navigate=${navigate} addFiles=${addFiles} input=${box} />
       <div class="top-tools">
         <${BasketButton} open=${() => setBasket(true)} />
+        <a class="tool" href="?view=index" aria-label="Folders of the index" title="Folders of the index (i)"
+          onClick=${(event) => plain(event) && openIndex()}><${Icon} name="folder" /></a>
         <${ThemeSwitch} />
         <button class="tool" type="button" aria-label="Keyboard and help" title="Keyboard and help (?)"
           onClick=${() => help.current.showModal()}><${Icon} name="help" /></button>
@@ -129,6 +135,8 @@ function App() {
           query=${query} library=${library} navigate=${navigate} close=${() => navigate({ view: "" })} />`}
         ${query.file != null && html`<${Lazy} name="file-view" waiting=${WAITING} key=${query.file} query=${query}
           library=${library} hits=${hits} navigate=${navigate} close=${close} likeSegment=${likeSegment} />`}
+        ${query.file == null && query.view === "index" && html`<${Lazy} name="index-view" waiting=${WAITING}
+          reload=${load} close=${() => navigate({ view: "" })} />`}
       `}
       ${!library && !fault && html`<p class="opening">Opening the library …</p>`}
     </main>

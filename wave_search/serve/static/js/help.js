@@ -4,7 +4,7 @@ import { html } from "../vendor/preact-htm.js";
 import { Icon } from "./elements.js";
 
 const KEYS = {
-  Everywhere: { "/": "to the box", "?": "this help", Esc: "back, or empty the box" },
+  Everywhere: { "/": "to the box", i: "folders of the index", "?": "this help", Esc: "back, or empty the box" },
   "In the box": {
     Enter: "search", "Ctrl Enter": "make it a term, and type another", "⌫": "take the last term back",
     "↓": "to the results",
