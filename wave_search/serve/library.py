@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from wave_search.errors import UsageError, WaveSearchError
 from wave_search.files import composed, is_gone
-from wave_search.query import AV, Audio, Image, Not, SearchRequest, Video, Weighted
+from wave_search.query import AV, Audio, Image, Not, SearchRequest, Vector, Video, Weighted
 from wave_search.serve import schemas
+from wave_search.types import MediaRef
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -144,20 +145,23 @@ class Library:
         )
 
     def _term(self, term: Term, uploads: Mapping[str, Path]) -> tuple[str, Any]:
-        if [term.text, term.segment, term.upload].count(None) != 2:
-            raise UsageError(
-                "a term needs exactly one of text, segment and upload", "Send the others as further terms."
-            )
+        if [term.text, term.segment, term.vector, term.upload].count(None) != 3:
+            cause = "a term needs exactly one of text, segment, vector and upload"
+            raise UsageError(cause, "Send the others as further terms.")
         if term.text is not None:
             return "text", term.text
         if term.segment is not None:
             return "like", self._same_time(term.segment, term.modality)
+        if term.vector is not None:
+            return "vector", Vector(term.vector, term.modality)
         name = term.upload or ""
         if name not in uploads:
             raise UsageError(f"no part of the request is named {name!r}", "Send the file as multipart/form-data.")
         path = uploads[name]
         if term.modality == "image":
             return "image", Image(path)
+        if term.modality == "text":
+            return "similar", MediaRef(path, term.modality, term.start_s, term.stop_s)
         make = _UPLOAD_TERMS.get(term.modality or "")
         if make is not None:
             return term.modality or "", make(path, term.start_s, term.stop_s)
