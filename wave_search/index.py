@@ -224,6 +224,11 @@ class Index:
         return self._snapshot.manifest.version
 
     @property
+    def decoder_processes(self) -> int:
+        """Number of processes that there are to decode the files of queries."""
+        return self._session.decoder_processes
+
+    @property
     def _snapshot(self) -> Snapshot:
         return self._searcher.snapshot
 

@@ -85,7 +85,8 @@ class Library:
             Why searches will fail, None if they will not.
         """
         try:
-            self._index.search(text="warm up", k=1, columns=("kind",))
+            self._index.search(vector=[1.0] * self._index.model.dim, k=1)  # needs no model
+            self._index.search(text="warm up", k=1)
         except WaveSearchError as error:
             return str(error)
         self.model_loaded = True
@@ -136,7 +137,7 @@ class Library:
             min_z=query.min_z,
             where=query.where,
             where_timeout_s=self._limits.where_s,
-            columns=dict.fromkeys(("kind", *query.columns)),
+            columns=query.columns,
             moments=query.moments,
             per_file=query.per_file,
             dedupe=query.dedupe,
@@ -275,13 +276,12 @@ def _folder(name: str, count: int) -> schemas.Folder:
 
 
 def _search_hit(hit: Hit, columns: list[str]) -> SearchHit:
-    kind = hit.columns["kind"]
     return schemas.SearchHit(
         rank=hit.rank,
         segment=hit.segment_id,
         score=round(hit.score, 6),
         z=round(hit.z, 4),
-        kind=kind,  # type: ignore[arg-type] # the values of this column
+        kind=hit.kind,
         modality=hit.modality,
         **_place(hit.path),
         start_s=hit.start_s,
