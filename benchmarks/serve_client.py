@@ -122,10 +122,8 @@ async def ask_at_rate(
         free.put_nowait(connection)
         answers.add(status, time.perf_counter() - due_s, len(body))
 
-    tasks = []
-    async for due_s in _ticks(began_s, rate, seconds):
-        tasks.append(asyncio.create_task(ask(due_s, next(requests))))
-    await asyncio.gather(*tasks)
+    ticks = _ticks(began_s, rate, seconds)
+    await asyncio.gather(*[asyncio.create_task(ask(due_s, next(requests))) async for due_s in ticks])
     answers.took_s = time.perf_counter() - began_s
     for one in everyone:
         one.close()

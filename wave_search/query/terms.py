@@ -318,7 +318,8 @@ def _unit_rows(vector: Any) -> QueryVectors:
         given = np.asarray(vector)
         if given.dtype.kind == "c":
             raise TypeError(vector)
-        rows = np.atleast_2d(given.astype(np.float32, copy=False))
+        with np.errstate(over="ignore"):  # infinite numbers are refused below
+            rows = np.atleast_2d(given.astype(np.float32, copy=False))
         if rows.ndim != 2 or not len(rows):
             raise ValueError(rows.shape)
         return QueryVectors(normalize(rows))

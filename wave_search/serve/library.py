@@ -158,18 +158,7 @@ class Library:
         name = term.upload or ""
         if name not in uploads:
             raise UsageError(f"no part of the request is named {name!r}", "Send the file as multipart/form-data.")
-        path = uploads[name]
-        if term.modality == "image":
-            return "image", Image(path)
-        if term.modality == "text":
-            return "similar", MediaRef(path, term.modality, term.start_s, term.stop_s)
-        make = _UPLOAD_TERMS.get(term.modality or "")
-        if make is not None:
-            return term.modality or "", make(path, term.start_s, term.stop_s)
-        if term.start_s is None and term.stop_s is None:
-            return "similar", path
-        stop = "" if term.stop_s is None else f"{term.stop_s:.6f}"
-        return "similar", f"{path}@{term.start_s or 0.0:.6f}-{stop}"
+        return _upload(term, uploads[name])
 
     def _same_time(self, segment_id: int, modality: str | None) -> int:
         """Return the segment of another modality of the same file that shares most of the time of a segment."""
@@ -238,6 +227,20 @@ class Library:
         if self._described is None or self._described[0] != version:
             self._described = version, _described(index)
         return self._described[1]
+
+
+def _upload(term: Term, path: Path) -> tuple[str, Any]:
+    if term.modality == "image":
+        return "image", Image(path)
+    if term.modality == "text":
+        return "similar", MediaRef(path, term.modality, term.start_s, term.stop_s)
+    make = _UPLOAD_TERMS.get(term.modality or "")
+    if make is not None:
+        return term.modality or "", make(path, term.start_s, term.stop_s)
+    if term.start_s is None and term.stop_s is None:
+        return "similar", path
+    stop = "" if term.stop_s is None else f"{term.stop_s:.6f}"
+    return "similar", f"{path}@{term.start_s or 0.0:.6f}-{stop}"
 
 
 def _described(index: Index) -> schemas.LibraryAnswer:

@@ -114,8 +114,11 @@ class Measured:
 
 def _route(scope: Scope) -> str:
     """Return the pattern of a path. There are few, whatever is asked for."""
-    route = scope.get("route")
-    return str(getattr(route, "path", "")) or "page"
+    pattern = getattr(scope.get("route"), "path", None)
+    if pattern is None:
+        return "page"
+    own = pattern.split("/")[1:]  # below the prefix with which its router is included
+    return "/".join([*scope["path"].split("/")[: -len(own)], *own])
 
 
 @metrics_router.get("/metrics", response_class=PlainTextResponse)
