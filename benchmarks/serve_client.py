@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Iterator
 
 
 @dataclass(slots=True)
@@ -33,6 +33,13 @@ class Answers:
         self.size_bytes += size_bytes
         if status in ("200", "206"):
             self.seconds.append(seconds)
+
+    def join(self, other: Answers) -> None:
+        """Add the answers of another run."""
+        self.seconds += other.seconds
+        self.statuses.update(other.statuses)
+        self.size_bytes += other.size_bytes
+        self.took_s += other.took_s
 
     @property
     def errors(self) -> int:
@@ -154,7 +161,7 @@ async def ask_without_pause(server: Server, requests: Iterator[bytes], seconds: 
     return answers
 
 
-def row(name: str, answers: Answers) -> Sequence[str]:
+def row(name: str, answers: Answers) -> tuple[str, ...]:
     """Return the figures as cells: name, answers/s, p50, p99, slowest in ms, errors."""
     rate = len(answers.seconds) / answers.took_s
     figures = (answers.ms(0.5), answers.ms(0.99), answers.ms(1.0))
