@@ -333,15 +333,26 @@ class Index:
         finally:
             self.refresh()
 
-    def refresh(self) -> bool:
-        """Open the newest version; return whether it differs. Running searches finish on the one they started on."""
+    def refresh(self, *, prepare: bool = False) -> bool:
+        """Open the newest version; return whether it differs. Running searches finish on the one they started on.
+
+        Args:
+            prepare: load what searches have used of the present version before the new one replaces it, so that no
+                search waits for that. Meanwhile both versions are in memory.
+
+        Raises:
+            IndexStateError: the index is damaged, or cannot be read now. The present version stays open.
+        """
         with self._refreshing:  # otherwise an older version could replace a newer one
             if store.newest_version(self.path) == self.version:
                 return False
             newest = store.open_snapshot(self.path)
             if newest.manifest.version == self._snapshot.manifest.version:
                 return False
-            self._searcher = Searcher(newest, self._encoder)
+            searcher = Searcher(newest, self._encoder)
+            if prepare:
+                searcher.prepare(self._searcher)
+            self._searcher = searcher
             return True
 
     def search(

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -65,10 +66,33 @@ class Library:
         self._segments: dict[tuple[int, int], tuple[SegmentDetails, FileDetails]] = {}
         """The newest answers: a page asks for the picture, the peaks and the media of the same few segments."""
         self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._follower: threading.Thread | None = None
         self.model_loaded = False
 
+    def follow(self) -> None:
+        """Look for new versions in a thread of its own from now on, until `close`, and not when a request comes.
+
+        The last version answers while the new one is loaded.
+        """
+        self._follower = threading.Thread(target=self._follow, name="follower", daemon=True)
+        self._follower.start()
+
+    def _follow(self) -> None:
+        while not self._ended.wait(REFRESH_S):
+            with suppress(WaveSearchError):  # the version that is open goes on answering
+                self._index.refresh(prepare=True)
+
+    def close(self) -> None:
+        """Look for new versions no more."""
+        self._ended.set()
+        if self._follower is not None:
+            self._follower.join()
+
     def index(self) -> Index:
-        """Return the index, in its newest version at most `REFRESH_S` ago."""
+        """Return the index, in its newest version at most `REFRESH_S` ago, and the time that loading it takes."""
+        if self._follower is not None and self._follower.is_alive():
+            return self._index
         with self._lock:
             now_s = time.monotonic()
             due = now_s - self._looked_s >= REFRESH_S

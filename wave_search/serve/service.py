@@ -129,6 +129,7 @@ class Service:
 
     def close(self) -> None:
         """Stop the decoders, and forget the searches that have not begun."""
+        self.library.close()
         self.previews.close()
         self.searches.close()
         self.conversions.close()
