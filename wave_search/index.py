@@ -227,6 +227,11 @@ class Index:
         return self._snapshot.manifest.version
 
     @property
+    def decoder_processes(self) -> int:
+        """Number of processes that there are to decode the files of queries."""
+        return self._session.decoder_processes
+
+    @property
     def _snapshot(self) -> Snapshot:
         return self._searcher.snapshot
 
@@ -341,15 +346,26 @@ class Index:
         finally:
             self.refresh()
 
-    def refresh(self) -> bool:
-        """Open the newest version; return whether it differs. Running searches finish on the one they started on."""
+    def refresh(self, *, prepare: bool = False) -> bool:
+        """Open the newest version; return whether it differs. Running searches finish on the one they started on.
+
+        Args:
+            prepare: load what searches have used of the present version before the new one replaces it, so that no
+                search waits for that. Meanwhile both versions are in memory.
+
+        Raises:
+            IndexStateError: the index is damaged, or cannot be read now. The present version stays open.
+        """
         with self._refreshing:  # otherwise an older version could replace a newer one
             if store.newest_version(self.path) == self.version:
                 return False
             newest = store.open_snapshot(self.path)
             if newest.manifest.version == self._snapshot.manifest.version:
                 return False
-            self._searcher = Searcher(newest, self._encoder)
+            searcher = Searcher(newest, self._encoder)
+            if prepare:
+                searcher.prepare(self._searcher)
+            self._searcher = searcher
             return True
 
     def search(
@@ -379,9 +395,9 @@ class Index:
                 video: files whose frames to search for, without their audio.
                 image: image files.
                 av: files whose audio and frames to search for together.
-                vector: (dim,) or (rows, dim) of the same model; with several rows, a segment's score is its best over
-                    them, as for a file that is longer than the segments of the index. With several terms, each term
-                    takes its own best row.
+                vector: (dim,) or (rows, dim) of the same model, or `Vector` of it with a modality; with several rows,
+                    a segment's score is its best over them, as for a file that is longer than the segments of the
+                    index. With several terms, each term takes its own best row.
                 like: hits of this index, or their segment_id; needs no model. For this and for `similar`, the hits
                     exclude these segments and other segments of the same moment.
                 similar: files; their vectors in the index are used if it has any, and then no model is needed. A file

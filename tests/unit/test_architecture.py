@@ -78,6 +78,7 @@ CONFINED_TO = {
     "starlette": {"serve"},
     "pydantic": {"serve"},
     "uvicorn": {"serve"},
+    "prometheus_client": {"serve"},
     "platformdirs": {"serve"},
     "mcp": {"serve"},
     "mcp_types": {"serve"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import ipaddress
 import socket
 from typing import TYPE_CHECKING
@@ -34,6 +35,9 @@ def serve(index: Index, options: ServeOptions, started: Callable[[str], None], w
         app = create_app(service, options, port)
         if (cause := service.library.warm_up()) is not None:
             warn(cause)
+        service.library.follow()
+        gc.collect()
+        gc.freeze()  # a quarter of the time of searches went into looking through all that was loaded, again and again
         config = uvicorn.Config(
             app,
             log_config=None,
