@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         SearchRequest,
         SegmentDetails,
         SegmentScore,
+        SegmentSet,
         Video,
         Weighted,
     )
@@ -106,6 +107,7 @@ __all__ = [
     "SearchRequest",
     "SegmentDetails",
     "SegmentScore",
+    "SegmentSet",
     "Skipped",
     "SlowFile",
     "SlowRun",
@@ -132,7 +134,7 @@ _HOMES = {
     "indexer": "Interrupted",
     "models": "LoadOptions ModelSpec",
     "query": "AV Answer Audio FileDetails FileEntry Image IndexInfo MediaEmbedder Not PartitionInfo SearchRequest "
-    "SegmentDetails SegmentScore Video Weighted",
+    "SegmentDetails SegmentScore SegmentSet Video Weighted",
     "reports": "IndexReport MetadataReport OptimizeReport Progress Skipped SlowFile SlowRun TagReport",
     "types": "Clip ColumnInfo DuplicateGroup DuplicateMember Hit ListedFile MediaRef Modality Target",
 }

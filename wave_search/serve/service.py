@@ -19,7 +19,9 @@ from starlette.datastructures import UploadFile
 
 from wave_search.errors import MediaError, UsageError, WaveSearchError
 from wave_search.media.sniff import MEDIA_SUFFIXES, TEXT_SUFFIXES
+from wave_search.serve.disk_cache import DiskCache
 from wave_search.serve.library import Library
+from wave_search.serve.maps import Maps
 from wave_search.serve.previews import Previews
 from wave_search.serve.schemas import SearchQuery
 
@@ -96,19 +98,22 @@ class Service:
     Args:
         index: an open index; not closed here.
         options: limits.
-        cache: folder of the previews.
+        cache: folder of the previews and maps.
     """
 
     def __init__(self, index: Index, options: ServeOptions, cache: Path) -> None:
         self.library = Library(index, options.limits)
-        self.previews = Previews(cache, options.cache_bytes, index.model.sampling, index.path, options.limits)
+        kept = DiskCache(cache, options.cache_bytes)
+        self.previews = Previews(kept, index.model.sampling, index.path, options.limits)
+        self.maps = Maps(self.library.index, kept)
         self.limits = options.limits
         self._searches = Lane("searches", options.limits.searches)
         self.conversions = Lane("conversions", 1, options.limits.conversions - 1)
 
     def close(self) -> None:
-        """Stop the decoders, and forget the searches that have not begun."""
+        """Stop the decoders and the computation of maps, and forget the searches that have not begun."""
         self.previews.close()
+        self.maps.close()
         self._searches.close()
         self.conversions.close()
 
