@@ -118,7 +118,7 @@ def test_the_work_is_reported_and_can_be_ended() -> None:
 
 def test_umap_is_used_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted: list[str] = []
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: wanted.append(name))
+    monkeypatch.setattr("importlib.util.find_spec", wanted.append)
     assert preferred_method() == "pca"
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
     assert preferred_method() == "umap"

@@ -89,7 +89,7 @@ def _range_names(numbers: Sequence[float]) -> dict[float, str]:
     names = {}
     for number in set(numbers):
         at = min(int(np.searchsorted(edges, number, "right")), len(edges) - 1)
-        names[number] = f"{edges[at - 1]:g} \N{EN DASH} {edges[at]:g}"
+        names[number] = f"{edges[at - 1]:g} to {edges[at]:g}"
     return names
 
 
