@@ -4,7 +4,7 @@ import { html, render, useCallback, useEffect, useRef, useState } from "../vendo
 import * as api from "./api.js";
 import { Announcer, announce } from "./announcer.js";
 import { Controls } from "./controls.js";
-import { Icon, Problem, plain } from "./elements.js";
+import { Icon, Later, Problem, plain } from "./elements.js";
 import { FileView } from "./file-view.js";
 import { count, time } from "./format.js";
 import { Help } from "./help.js";
@@ -13,6 +13,7 @@ import { Results } from "./results.js";
 import { SearchBox } from "./search-box.js";
 import { uploadTerm } from "./uploads.js";
 
+const loadMap = () => import("./map-view.js");
 const THEMES = ["auto", "light", "dark"];
 
 function App() {
@@ -103,6 +104,7 @@ function App() {
       </a></h1>
       <${SearchBox} query=${query} navigate=${navigate} addFiles=${addFiles} input=${box} />
       <div class="top-tools">
+        <${MapLink} query=${query} navigate=${navigate} />
         <${ThemeSwitch} />
         <button class="tool" type="button" aria-label="Keyboard and help" title="Keyboard and help (?)"
           onClick=${() => help.current.showModal()}><${Icon} name="help" /></button>
@@ -113,8 +115,9 @@ function App() {
       ${library && html`
         <div hidden=${query.file != null}>
           <${Controls} query=${query} library=${library} navigate=${navigate} />
-          <${Results} query=${query} library=${library} navigate=${navigate} likeSegment=${likeSegment}
-            onHits=${setHits} box=${box} />
+          ${query.view === "map" ? html`<${Later} load=${loadMap} name="MapView" query=${query} library=${library}
+            navigate=${navigate} onHits=${setHits} />` : html`<${Results} query=${query} library=${library}
+            navigate=${navigate} likeSegment=${likeSegment} onHits=${setHits} box=${box} />`}
         </div>
         ${query.file != null && html`<${FileView} key=${query.file} query=${query} library=${library} hits=${hits}
           navigate=${navigate} close=${close} likeSegment=${likeSegment} />`}
@@ -131,6 +134,13 @@ function App() {
     <${Announcer} />
     ${dropping && html`<div class="drop" aria-hidden="true"><p>Drop to search by it</p></div>`}
   `;
+}
+
+function MapLink({ query, navigate }) {
+  const on = query.view === "map", patch = { view: on ? "" : "map", file: null, at: null };
+  return html`<a class="tool" href=${writeAddress({ ...query, ...patch })} aria-current=${on ? "page" : undefined}
+    aria-label="Map" title=${on ? "Back to the results" : "Map of the library"}
+    onClick=${(event) => plain(event) && navigate(patch)}><${Icon} name="map" /></a>`;
 }
 
 function ThemeSwitch() {

@@ -1,7 +1,10 @@
 /** Small parts that every view has. Icons are 24 x 24, in the colour of the text, with their meaning beside them. */
 
-import { html } from "../vendor/preact-htm.js";
+import { html, useEffect, useState } from "../vendor/preact-htm.js";
 
+const NOT_LOADED = {
+  message: "A part of the page cannot be loaded.", remedy: "If the server has ended, start it: wave-search serve",
+};
 const PATHS = {
   search: "M11 4a7 7 0 1 1 0 14 7 7 0 0 1 0-14zM20 20l-4-4",
   plus: "M12 5v14M5 12h14",
@@ -30,6 +33,10 @@ const PATHS = {
   copy: "M9 9h10v10H9zM15 9V5H5v10h4",
   save: "M12 5v11M7 11l5 5 5-5M5 19h14",
   trim: "M8 4v16M16 4v16M8 12h8M4 8h4M16 16h4",
+  map: "M4 6l5-2 6 2 5-2v14l-5 2-6-2-5 2zM9 4v14M15 6v14",
+  lasso: "M12 4c5 0 8 2.500 8 5.500S17 15 12 15s-8-2.500-8-5.500S7 4 12 4zM7.500 14c-1.500 2 1.500 3 .5 6",
+  inView: "M4 8V4h4M16 4h4v4M20 16v4h-4M8 20H4v-4M12 10a2 2 0 1 1 0 4 2 2 0 0 1 0-4z",
+  minus: "M5 12h14",
   full: "M9 4H4v5M15 4h5v5M9 20H4v-5M15 20h5v-5",
 };
 
@@ -46,6 +53,30 @@ export function Problem({ fault, retry }) {
     ${fault.remedy && html`<p>${fault.remedy}</p>`}
     ${retry && html`<button class="button" type="button" onClick=${retry}>Try again</button>`}
   </section>`;
+}
+
+/** Load a style sheet that the first view does not need. */
+export function style(address) {
+  const link = document.createElement("link");
+  link.rel = "stylesheet";
+  link.href = address;
+  const loaded = new Promise((resolve) => {
+    link.onload = link.onerror = resolve;
+  });
+  document.head.append(link);
+  return loaded;
+}
+
+/** A view that is loaded when it is opened: `load` imports its module, `name` is its component there. */
+export function Later({ load, name, ...props }) {
+  const [view, setView] = useState({});
+  const begin = () => {
+    setView({});
+    load().then((module) => setView({ component: module[name] }), () => setView({ fault: NOT_LOADED }));
+  };
+  useEffect(begin, [load]);
+  if (view.fault) return html`<${Problem} fault=${view.fault} retry=${begin} />`;
+  return view.component ? html`<${view.component} ...${props} />` : null;
 }
 
 /** Whether a click on a link is to be handled here, and not by the browser (a new tab, for example). */
