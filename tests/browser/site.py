@@ -47,15 +47,15 @@ def make_index(media: Path, index: Path, segment: str = "2") -> None:
 
 
 @contextmanager
-def served(index: Path, cache: Path) -> Iterator[str]:
-    """Serve an index at a free port of this machine, and yield the address."""
+def served(index: Path, cache: Path, *, warm: bool = True) -> Iterator[str]:
+    """Serve an index at a free port of this machine, with its model loaded, and yield the address."""
     options = ServeOptions(port=0)
     with (
         socket.create_server(("127.0.0.1", 0)) as listening,
         ws.open(index) as opened,
         closing(Service(opened, options, cache)) as service,
     ):
-        assert service.library.warm_up() is None
+        assert not warm or service.library.warm_up() is None
         port = listening.getsockname()[1]
         app = create_app(service, options, port)
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1))

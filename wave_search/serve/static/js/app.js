@@ -4,16 +4,16 @@ import { html, render, useCallback, useEffect, useRef, useState } from "../vendo
 import * as api from "./api.js";
 import { Announcer, announce } from "./announcer.js";
 import { Controls } from "./controls.js";
-import { Icon, Later, Problem, plain } from "./elements.js";
+import { Icon, Problem, plain } from "./elements.js";
 import { FileView } from "./file-view.js";
 import { count, time } from "./format.js";
 import { Help } from "./help.js";
+import { Lazy } from "./lazy.js";
 import { EMPTY, newTerm, readAddress, writeAddress } from "./query.js";
 import { Results } from "./results.js";
 import { SearchBox } from "./search-box.js";
 import { uploadTerm } from "./uploads.js";
 
-const loadMap = () => import("./map-view.js");
 const THEMES = ["auto", "light", "dark"];
 
 function App() {
@@ -115,7 +115,7 @@ function App() {
       ${library && html`
         <div hidden=${query.file != null}>
           <${Controls} query=${query} library=${library} navigate=${navigate} />
-          ${query.view === "map" ? html`<${Later} load=${loadMap} name="MapView" query=${query} library=${library}
+          ${query.view === "map" ? html`<${Lazy} name="map-view" query=${query} library=${library}
             navigate=${navigate} onHits=${setHits} />` : html`<${Results} query=${query} library=${library}
             navigate=${navigate} likeSegment=${likeSegment} onHits=${setHits} box=${box} />`}
         </div>

@@ -1,10 +1,7 @@
 /** Small parts that every view has. Icons are 24 x 24, in the colour of the text, with their meaning beside them. */
 
-import { html, useEffect, useState } from "../vendor/preact-htm.js";
+import { html } from "../vendor/preact-htm.js";
 
-const NOT_LOADED = {
-  message: "A part of the page cannot be loaded.", remedy: "If the server has ended, start it: wave-search serve",
-};
 const PATHS = {
   search: "M11 4a7 7 0 1 1 0 14 7 7 0 0 1 0-14zM20 20l-4-4",
   plus: "M12 5v14M5 12h14",
@@ -53,30 +50,6 @@ export function Problem({ fault, retry }) {
     ${fault.remedy && html`<p>${fault.remedy}</p>`}
     ${retry && html`<button class="button" type="button" onClick=${retry}>Try again</button>`}
   </section>`;
-}
-
-/** Load a style sheet that the first view does not need. */
-export function style(address) {
-  const link = document.createElement("link");
-  link.rel = "stylesheet";
-  link.href = address;
-  const loaded = new Promise((resolve) => {
-    link.onload = link.onerror = resolve;
-  });
-  document.head.append(link);
-  return loaded;
-}
-
-/** A view that is loaded when it is opened: `load` imports its module, `name` is its component there. */
-export function Later({ load, name, ...props }) {
-  const [view, setView] = useState({});
-  const begin = () => {
-    setView({});
-    load().then((module) => setView({ component: module[name] }), () => setView({ fault: NOT_LOADED }));
-  };
-  useEffect(begin, [load]);
-  if (view.fault) return html`<${Problem} fault=${view.fault} retry=${begin} />`;
-  return view.component ? html`<${view.component} ...${props} />` : null;
 }
 
 /** Whether a click on a link is to be handled here, and not by the browser (a new tab, for example). */

@@ -3,9 +3,9 @@
 /** How a point is shown. */
 export const DIM = 0, PLAIN = 1, STRONG = 2;
 const LOOKS = [
-  { alpha: 0.16, size: 0.8 },
-  { alpha: 0.82, size: 1 },
-  { alpha: 1, size: 1.7 },
+  { alpha: 0.16, grown: 0 },
+  { alpha: 0.82, grown: 0 },
+  { alpha: 1, grown: 3 },
 ];
 const MOST_COLOURS = 16;
 const VERTEX = `
@@ -118,11 +118,11 @@ class WebGlPlot {
     gl.uniform2f(this.at.scale, (2 * scaleX) / width, (-2 * scaleY) / height);
     gl.uniform2f(this.at.offset, (2 * left) / width - 1, 1 - (2 * top) / height);
     gl.uniform3fv(this.at.colours, this.colours);
-    LOOKS.forEach(({ alpha, size }, flag) => {
+    LOOKS.forEach(({ alpha, grown }, flag) => {
       if (!this.used.has(flag)) return;
       gl.uniform1f(this.at.shown, flag);
       gl.uniform1f(this.at.alpha, alpha);
-      gl.uniform1f(this.at.size, diameter(this.points.count, view.zoom) * size * ratio + 1);
+      gl.uniform1f(this.at.size, (diameter(this.points.count, view.zoom) + grown) * ratio + 1);
       gl.drawArrays(gl.POINTS, 0, this.points.count);
     });
   }
@@ -166,7 +166,7 @@ class CanvasPlot {
         flag = this.flags[index];
         context.fillStyle = this.colours[code];
         context.globalAlpha = LOOKS[flag].alpha;
-        size = usual * LOOKS[flag].size;
+        size = usual + LOOKS[flag].grown;
       }
       context.fillRect(x - size / 2, y - size / 2, size, size);
     }

@@ -3,21 +3,24 @@
 import { html, useEffect, useMemo, useState } from "../vendor/preact-htm.js";
 import * as api from "./api.js";
 import { announce } from "./announcer.js";
-import { Icon, Problem, plain, style } from "./elements.js";
-import { KINDS, WHY, count, range } from "./format.js";
+import { Icon, Problem, plain } from "./elements.js";
+import { KINDS, count, range } from "./format.js";
 import { DIM, PLAIN, STRONG } from "./map-plot.js";
 import { Descriptions, groupsOf, loadMap, matchesOf } from "./map-points.js";
 import { COLOURS, Stage } from "./map-stage.js";
 import { requestOf, termsOf, whereOf, writeAddress } from "./query.js";
 import { readSelection, writeSelection } from "./selection.js";
 
-await style("css/map.css");
-
-const LIT = 200;
+const MOST_LIT = 200;
+const LEAST_LIT = 10;
+const WEAK_Z = 3;
 const LISTED = 60;
 const MOST_SELECTED = 100_000;
 const NONE = Object.freeze([]);
 const ROLES = { rest: "all others", none: "no value" };
+const NOUNS = {
+  video: "moments seen", audio: "moments heard", av: "moments seen and heard", image: "pictures", text: "texts",
+};
 const METHODS = { umap: "UMAP", pca: "principal components" };
 
 /** The map of a modality: {about, points, descriptions}, or how far it is, or a fault. */
@@ -72,17 +75,18 @@ function useLit(query, library, map) {
       return sameMap(map, matchesOf(about.modality, where, signal)).then((found) =>
         found && chosen.map((each, index) => each & found.matches[index]));
     }
-    const asked = { ...request, target: about.modality, limit: LIT, offset: 0 };
+    const asked = { ...request, target: about.modality, limit: MOST_LIT, offset: 0 };
     return api.search(asked, terms, signal).then(({ hits }) => {
       const lit = new Uint8Array(points.count);
-      for (const { segment } of hits) if (points.indexOf.has(segment)) lit[points.indexOf.get(segment)] = 1;
+      const near = hits.filter(({ z }, index) => z >= WEAK_Z || index < LEAST_LIT);
+      for (const { segment } of near) if (points.indexOf.has(segment)) lit[points.indexOf.get(segment)] = 1;
       return lit;
     });
   }, [wanted, query.only, points]);
 }
 
-export function MapView({ query, library, navigate, onHits }) {
-  const map = useMap(query.mapOf, library.segments);
+export function View({ query, library, navigate, onHits }) {
+  const map = useMap(query.target === "any" ? "" : query.target, library.segments);
   const { points, about, descriptions } = map;
   const by = query.colour || "folder";
   const grouped = useOfPoints((signal) => points && sameMap(map, groupsOf(about.modality, by, signal)), [points, by]);
@@ -117,10 +121,6 @@ export function MapView({ query, library, navigate, onHits }) {
       <h2>Map</h2>
       <p class="map-note">${about ? note(about, termsOf(query).length, here) : "What is alike lies close together."}</p>
       <div class="map-choices">
-        <label class="map-choice"><span>Show</span><select value=${about?.modality ?? query.mapOf}
-          onChange=${(event) => change({ mapOf: event.target.value })}>
-          ${Object.keys(about?.modalities ?? {}).map((name) => html`<option key=${name}
-            value=${name}>${WHY[name]}</option>`)}</select></label>
         <label class="map-choice"><span>Colour by</span><select value=${by}
           onChange=${(event) => change({ colour: event.target.value })}>
           ${["folder", "kind", ...library.columns.map(({ name }) => name)].map((name) => html`<option key=${name}
@@ -144,7 +144,7 @@ export function MapView({ query, library, navigate, onHits }) {
 }
 
 function note(about, searched, lit) {
-  const all = `${count(about.points, "moment")}, placed by ${METHODS[about.method]}`;
+  const all = `${about.points.toLocaleString("en")} ${NOUNS[about.modality]}, placed by ${METHODS[about.method]}`;
   if (lit == null) return all;
   return searched ? `${all}. The ${lit} nearest to the search are lit.` : `${all}. ${lit} pass the filters.`;
 }

@@ -24,7 +24,6 @@ export const EMPTY = Object.freeze({
   perFile: "",
   dedupe: "",
   view: "",
-  mapOf: "",
   colour: "",
   only: "",
   file: null,
@@ -40,7 +39,7 @@ export const newTerm = (kind, fields) => ({ kind, avoid: false, weight: usualWei
 const TEXTS = {
   folder: "folder", shortest: "min", longest: "max", after: "after", before: "before", where: "where",
   instruction: "instruction", rerank: "rerank", perFile: "per-file", dedupe: "dedupe",
-  view: "view", mapOf: "of", colour: "colour", only: "only",
+  view: "view", colour: "colour", only: "only",
 };
 const MODALITIES = ["av", "audio", "video", "image", "text"];
 const COLUMN = /^column(?:-(min|max))?:(.+)$/s;
