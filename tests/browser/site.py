@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import uvicorn
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 import wave_search as ws
 from wave_search.serve.app import create_app
@@ -44,6 +44,20 @@ def make_index(media: Path, index: Path, segment: str = "2") -> None:
     with ws.create(index, "wave-nano", segment=segment, workers=1) as opened:
         report = opened.add([media])
     assert not report.skipped, report.skipped
+
+
+def surround(page: Page, *corners: tuple[float, float]) -> None:
+    """Draw a lasso on the map through points that are given as shares of its width and height."""
+    box = page.locator(".map-canvas").bounding_box()
+    assert box is not None
+    path = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in corners]
+    page.keyboard.down("Shift")
+    page.mouse.move(*path[0])
+    page.mouse.down()
+    for x, y in path[1:]:
+        page.mouse.move(x, y, steps=3)
+    page.mouse.up()
+    page.keyboard.up("Shift")
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.site import surround
 from tests.browser.test_page import Opening, cards, expected_faults, opening
 
 __all__ = ["expected_faults", "opening"]
@@ -31,25 +32,13 @@ def map_page(opening: Opening, expected_faults: list[str]) -> Opening:
     return opened
 
 
-def surround(page: Page) -> None:
-    """Draw a lasso along the edges of the map."""
-    box = page.locator(".map-canvas").bounding_box()
-    assert box is not None
-    left, top, right, bottom = box["x"] + 3, box["y"] + 3, box["x"] + box["width"] - 3, box["y"] + box["height"] - 3
-    page.mouse.move(left, (top + bottom) / 2)
-    page.mouse.down()
-    for x, y in ((left, top), (right, top), (right, bottom), (left, bottom)):
-        page.mouse.move(x, y, steps=3)
-    page.mouse.up()
-
-
 def violations(page: Page, **options: Any) -> list[tuple[str, list[str]]]:
     result = json.loads(page.evaluate("options => axe.run(options).then(JSON.stringify)", options))
     return [(each["id"], [node["html"] for node in each["nodes"]]) for each in result["violations"]]
 
 
 def test_a_lasso_narrows_the_results(map_page: Opening, axe: str) -> None:
-    page = map_page("?q=rain&where=kind+%3D+'audio'")
+    page = map_page("?q=rain&where=kind+%3D+'audio'", reduced_motion="reduce")
     page.evaluate(axe)
     page.get_by_role("link", name="Map").click()
     region = page.get_by_role("region", name="Map", exact=True)
@@ -62,9 +51,7 @@ def test_a_lasso_narrows_the_results(map_page: Opening, axe: str) -> None:
     expect(legend.get_by_role("button", name=re.compile("^Sound"))).to_be_visible()
     assert violations(page) == []
 
-    page.keyboard.down("Shift")
-    surround(page)
-    page.keyboard.up("Shift")
+    surround(page, (0.01, 0.5), (0.01, 0.01), (0.99, 0.01), (0.99, 0.99), (0.01, 0.99))  # everything
     selection = page.get_by_role("region", name="Selection")
     expect(selection.get_by_role("link").first).to_be_visible()
     names = selection.locator(".map-list-name").all_text_contents()
