@@ -39,8 +39,8 @@ class Components:
 
     def place(self, vectors: NDArray[np.floating]) -> NDArray[np.float32]:
         """Return the coordinates (n, components) of vectors (n, dim)."""
-        placed: NDArray[np.float32] = (vectors.astype(np.float32) - self.mean) @ self.axes
-        return placed
+        placed = (vectors.astype(np.float32) - self.mean) @ self.axes
+        return placed.astype(np.float32, copy=False)
 
 
 def sample(batches: Iterable[NDArray[np.float16]], count: int) -> NDArray[np.float16]:
