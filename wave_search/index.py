@@ -28,6 +28,7 @@ from wave_search.query import (
     SearchRequest,
     SegmentDetails,
     SegmentScore,
+    SegmentSet,
     Tagging,
     browse,
     check_count,
@@ -409,6 +410,7 @@ class Index:
                 where: SQL condition on files and segments: "kind = 'video' AND duration_s < 60". The error for an
                     unknown column lists all columns. It may take 2 GiB of memory.
                 where_timeout_s: seconds that the condition may take. Default: 30.
+                among: hits of an earlier search, or their segment_id: only these segments are found.
                 columns: names of columns to return in `Hit.columns`: any column that `where` accepts, and
                     "peak_start_s", "peak_stop_s" and "segments" of a moment.
                 moments: whether adjacent segments of a file are merged into one hit. Default: True.
@@ -545,6 +547,7 @@ class Index:
         offset: int = 0,
         limit: int = 100,
         where_timeout_s: float = store.DEFAULT_TIMEOUT_S,
+        among: Iterable[int] | None = None,
     ) -> list[FileEntry]:
         """List indexed files by path, each with the id of a segment that stands for it. Needs no model.
 
@@ -554,6 +557,7 @@ class Index:
             offset: number of files to skip.
             limit: maximum number of files.
             where_timeout_s: seconds that the condition may take.
+            among: ids of segments: only files with one of them are listed, and it stands for the file.
 
         Raises:
             UsageError: an argument is not valid.
@@ -565,7 +569,16 @@ class Index:
             columns=tuple(_names(columns)),
             offset=offset,
             limit=limit,
+            among=None if among is None else frozenset(among),
         )
+
+    def segments(self, modality: Modality | str) -> SegmentSet:
+        """Return all segments of a modality, of the version that is open now: ids, vectors, values. Needs no model.
+
+        Raises:
+            UsageError: there is no such modality.
+        """
+        return SegmentSet(self._snapshot, parse_modality(modality))
 
     def count_files(self) -> Mapping[tuple[Path, FileKind], int]:
         """Return the number of indexed files by folder and kind. Needs no model."""

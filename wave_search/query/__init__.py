@@ -17,6 +17,7 @@ from wave_search.query.info import IndexInfo, PartitionInfo, describe, own_colum
 from wave_search.query.listing import list_files
 from wave_search.query.request import SearchArguments, SearchRequest, check_count, check_instructions
 from wave_search.query.searcher import Searcher
+from wave_search.query.segments import SegmentSet
 from wave_search.query.tagging import MIN_LABEL_Z, Tagging, read_labels
 from wave_search.query.terms import (
     AV,
@@ -51,6 +52,7 @@ __all__ = [
     "Searcher",
     "SegmentDetails",
     "SegmentScore",
+    "SegmentSet",
     "Tagging",
     "Vector",
     "Video",

@@ -28,6 +28,7 @@ from wave_search.serve.job import ConflictError
 from wave_search.serve.job_routes import job_router
 from wave_search.serve.jobs import ForbiddenError
 from wave_search.serve.library import BusyError, GoneError
+from wave_search.serve.map_routes import map_router
 from wave_search.serve.mcp.transports import McpEndpoint
 from wave_search.serve.media_routes import media_router
 from wave_search.serve.metrics import Measured, Metrics, metrics_router
@@ -77,6 +78,7 @@ def create_app(service: Service, options: ServeOptions, port: int) -> Measured:
     app.router.routes.append(Route("/mcp", McpEndpoint(service)))
     app.include_router(job_router, prefix="/api/index")
     app.include_router(metrics_router)
+    app.include_router(map_router, prefix="/api")
     app.mount("/", StaticFiles(directory=STATIC, html=True), name="page")
     for kind in (WaveSearchError, BodyTooLargeError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, _explained)

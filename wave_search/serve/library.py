@@ -133,6 +133,7 @@ class Library:
                 columns=query.columns,
                 offset=query.offset,
                 limit=query.limit + 1,
+                among=query.segments,
                 where_timeout_s=self._limits.where_s,
             )
             return Found(
@@ -165,6 +166,7 @@ class Library:
             min_z=query.min_z,
             where=query.where,
             where_timeout_s=self._limits.where_s,
+            among=query.segments,
             columns=query.columns,
             moments=query.moments,
             per_file=query.per_file,

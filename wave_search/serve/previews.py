@@ -25,7 +25,6 @@ from wave_search.media.preview import (
     StreamDetails,
 )
 from wave_search.media.source import IndexedFile
-from wave_search.serve.disk_cache import DiskCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from wave_search.media.preview import PreviewTask
     from wave_search.media.subtitles import Cue
     from wave_search.query import FileDetails, SegmentDetails
+    from wave_search.serve.disk_cache import DiskCache
     from wave_search.serve.options import Limits
     from wave_search.serve.schemas import Playable
     from wave_search.types import Sampling
@@ -101,17 +101,15 @@ class Previews:
     """Previews of the files of one index. Safe to use from several threads.
 
     Args:
-        folder: of the cache.
-        cache_bytes: its size.
+        cache: keeps what was made.
         sampling: of the model of the index.
         index: folder of the index. Previews of different indexes are kept apart: an index that comes from someone else
             cannot replace those of another one.
         limits: what one request may cost.
     """
 
-    def __init__(self, folder: Path, cache_bytes: int, sampling: Sampling, index: Path, limits: Limits) -> None:
-        self._cache, self._cache_bytes = DiskCache(folder, cache_bytes), cache_bytes
-        self._limits, self._index = limits, index
+    def __init__(self, cache: DiskCache, sampling: Sampling, index: Path, limits: Limits) -> None:
+        self._cache, self._limits, self._index = cache, limits, index
         self._quick = DecoderPool(default_workers(), sampling)
         self._slow = DecoderPool(1, sampling, item_timeout_s=120.0)
         self._details: OrderedDict[str, StreamDetails] = OrderedDict()
@@ -170,7 +168,7 @@ class Previews:
     def _is_convertible(self, file: FileDetails, streams: StreamDetails) -> bool:
         """Return whether a file may be converted as a whole: a copied picture takes space, an encoded one time."""
         if streams.video_codec is None or is_played(streams.video_codec, streams.pixel_format):
-            return file.size_bytes <= _MAX_CACHE_SHARE * self._cache_bytes
+            return file.size_bytes <= _MAX_CACHE_SHARE * self._cache.max_bytes
         return (file.duration_s or 0.0) <= self._limits.proxy_s
 
     def thumbnail(self, file: FileDetails, segment: SegmentDetails, width: int) -> Wanted:

@@ -15,6 +15,8 @@ MAX_PAGE = 200
 """Largest page of results."""
 MAX_DEPTH = 2_000
 """Results that can be reached by turning pages."""
+MAX_SEGMENTS = 100_000
+"""Segments that a search may be restricted to."""
 Playable = Literal["direct", "proxy", "clip", "image", "none"]
 
 
@@ -79,6 +81,8 @@ class SearchQuery(Model):
     """Minimum `z`."""
     where: Annotated[str, Field(max_length=10_000)] | None = None
     """SQL condition on files and segments."""
+    segments: Annotated[list[SegmentId], Field(max_length=MAX_SEGMENTS)] | None = None
+    """Ids of the only segments that are found, as of a part of the map; without terms, their files are listed."""
     moments: bool = True
     """Whether adjacent segments of a file are merged into one result."""
     per_file: Annotated[int, Field(ge=1, le=10_000)] | None = None

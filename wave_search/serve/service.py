@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastapi.exceptions import RequestValidationError
@@ -19,9 +19,11 @@ from starlette.datastructures import UploadFile
 
 from wave_search.errors import MediaError, UsageError, WaveSearchError
 from wave_search.media.sniff import MEDIA_SUFFIXES, TEXT_SUFFIXES
+from wave_search.serve.disk_cache import DiskCache
 from wave_search.serve.duplicates import Comparisons
 from wave_search.serve.jobs import Jobs
 from wave_search.serve.library import BusyError, Library
+from wave_search.serve.maps import Maps
 from wave_search.serve.options import is_loopback
 from wave_search.serve.previews import Previews
 from wave_search.serve.schemas import SearchQuery
@@ -120,12 +122,14 @@ class Service:
     Args:
         index: an open index; not closed here.
         options: limits.
-        cache: folder of the previews.
+        cache: folder of the previews and maps.
     """
 
     def __init__(self, index: Index, options: ServeOptions, cache: Path) -> None:
         self.library = Library(index, options.limits)
-        self.previews = Previews(cache, options.cache_bytes, index.model.sampling, index.path, options.limits)
+        kept = DiskCache(cache, options.cache_bytes)
+        self.previews = Previews(kept, index.model.sampling, index.path, options.limits)
+        self.maps = Maps(self.library.index, kept)
         self.jobs = Jobs(index, options)
         self.limits = options.limits
         # Behind a reverse proxy, all requests come from this machine.
@@ -139,8 +143,9 @@ class Service:
         """ZIP files that are written at the same time."""
 
     def close(self) -> None:
-        """Stop the decoders and the run of `index`, and forget the searches that have not begun."""
+        """Stop the decoders, the run of `index` and the computation of maps, and forget the searches that have not begun."""
         self.jobs.close()
+        self.maps.close()
         self.library.close()
         self.previews.close()
         self.searches.close()

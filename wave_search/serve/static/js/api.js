@@ -1,5 +1,6 @@
 /** Requests to the server. Each throws a Fault, with a remedy that can be shown. */
 
+import { LOST } from "./selection.js";
 import { uploadOf } from "./uploads.js";
 
 export class Fault extends Error {
@@ -44,6 +45,10 @@ function send(path, request, terms, signal) {
   if (missing) {
     const cause = `${missing.name} is no longer here: files are not kept when the page is left.`;
     throw new Fault(cause, "Remove it, and drop it again.");
+  }
+  if (request.segments === LOST) {
+    const cause = "What was selected on the map is no longer here: large selections are kept by their tab alone.";
+    throw new Fault(cause, "Remove the selection, and select again.");
   }
   const json = JSON.stringify(request);
   const headers = { "Content-Type": "application/json" };

@@ -118,6 +118,7 @@ function App() {
         <${BasketButton} open=${() => setBasket(true)} />
         <a class="tool" href="?view=index" aria-label="Folders of the index" title="Folders of the index (i)"
           onClick=${(event) => plain(event) && openIndex()}><${Icon} name="folder" /></a>
+        <${MapLink} query=${query} navigate=${navigate} />
         <${ThemeSwitch} />
         <button class="tool" type="button" aria-label="Keyboard and help" title="Keyboard and help (?)"
           onClick=${() => help.current.showModal()}><${Icon} name="help" /></button>
@@ -126,10 +127,11 @@ function App() {
     <main id="main" tabindex="-1">
       ${fault && html`<${Problem} fault=${fault} retry=${load} />`}
       ${library && html`
-        <div hidden=${query.file != null || query.view !== ""}>
+        <div hidden=${query.file != null || !["", "map"].includes(query.view)}>
           <${Controls} query=${query} library=${library} navigate=${navigate} />
-          <${Results} query=${query} library=${library} navigate=${navigate} likeSegment=${likeSegment}
-            onHits=${setHits} box=${box} />
+          ${query.view === "map" ? html`<${Lazy} name="map-view" query=${query} library=${library}
+            navigate=${navigate} onHits=${setHits} />` : html`<${Results} query=${query} library=${library}
+            navigate=${navigate} likeSegment=${likeSegment} onHits=${setHits} box=${box} />`}
         </div>
         ${query.file == null && query.view === "duplicates" && html`<${Lazy} name="duplicates" waiting=${WAITING}
           query=${query} library=${library} navigate=${navigate} close=${() => navigate({ view: "" })} />`}
@@ -152,6 +154,13 @@ function App() {
     <${Announcer} />
     ${dropping && html`<div class="drop" aria-hidden="true"><p>Drop to search by it</p></div>`}
   `;
+}
+
+function MapLink({ query, navigate }) {
+  const on = query.view === "map", patch = { view: on ? "" : "map", file: null, at: null };
+  return html`<a class="tool" href=${writeAddress({ ...query, ...patch })} aria-current=${on ? "page" : undefined}
+    aria-label="Map" title=${on ? "Back to the results" : "Map of the library"}
+    onClick=${(event) => plain(event) && navigate(patch)}><${Icon} name="map" /></a>`;
 }
 
 function ThemeSwitch() {

@@ -40,7 +40,7 @@ export function View({ query, library, hits, navigate, close, likeSegment }) {
   return html`<article class="file" aria-busy=${!shown && !fault}>
     <div class="file-head">
       <button type="button" class="button button-quiet" onClick=${close}><${Icon} name="back" />
-        ${termsOf(query).length ? "Results" : "Library"}</button>
+        ${query.view === "map" ? "Map" : termsOf(query).length ? "Results" : "Library"}</button>
       <h2 ref=${title} tabindex="-1">${shown?.file.name ?? "…"}</h2>
       ${place >= 0 && html`<div class="file-steps">
         <button type="button" class="tool" disabled=${place === 0} aria-label="Previous result"
