@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from wave_search.query.terms import QueryVectors, Weighted
-    from wave_search.types import Hit, MediaRef, PartitionKey
+    from wave_search.types import MediaRef, PartitionKey
 
     StrPath = str | os.PathLike[str]
     Texts = str | Weighted | Iterable[str | Weighted]
