@@ -197,6 +197,9 @@ class Requests:
         chance = self._chance
         if target == "/mcp":
             return chance.choice(("application/json",) * 4 + TYPES), self._message()
+        if target.startswith("/api/index/jobs"):  # without paths, it would index
+            paths = chance.sample(PATHS + NAMES, 2)
+            return "application/json", json.dumps({"paths": paths, "exclude": chance.sample(VALUES, 2)}).encode()
         kind = chance.random()
         if kind < 0.55:
             return chance.choice((None, "application/json", "application/json", *TYPES)), self._search()
