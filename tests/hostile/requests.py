@@ -190,7 +190,7 @@ class Requests:
 
     def _value(self, name: str) -> str:
         if name == "where" and self._chance.random() < 0.7:
-            return quote(self._chance.choice(CONDITIONS), safe="")
+            return quote(self._chance.choice(CONDITIONS), safe="", errors="surrogatepass")
         return self._chance.choice(VALUES)
 
     def _body(self, target: str) -> tuple[str | None, bytes]:
