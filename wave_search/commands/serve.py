@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 import wave_search as ws
+from wave_search.commands import background
 from wave_search.commands.exit_codes import DONE, reported, terminal_of
 from wave_search.commands.options import DEFAULT_INDEX, Device, Dtype, IndexDir, IndexModel, Quantization, Quiet
 
@@ -37,6 +38,17 @@ def serve(
         float, typer.Option(min=0.01, max=1e6, metavar="GIB", help="Disk space for previews of media.")
     ] = 2.0,
     open: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,  # noqa: A002
+    in_background: Annotated[
+        bool, typer.Option("--background", help="Start it in the background, and return when it is ready.")
+    ] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="End the server of this index.")] = False,
+    idle_exit: Annotated[
+        float | None,
+        typer.Option(
+            min=0, metavar="SECONDS", help="End after this time without a request; 0: never. In the background: 3600."
+        ),
+    ] = None,
+    alone: Annotated[bool, typer.Option("--alone", hidden=True)] = False,
     index: IndexDir = DEFAULT_INDEX,
     model: IndexModel = "auto",
     device: Device = "auto",
@@ -46,18 +58,37 @@ def serve(
 ) -> int:
     """Serve a page and an HTTP API to search the index."""
     from wave_search import serve as server
+    from wave_search.commands.socket_answers import QueryAnswers
     from wave_search.serve.options import ServeOptions
 
     terminal = terminal_of(ctx, quiet)
+    if stop:
+        background.stop(index)
+        terminal.message("stopped")
+        return DONE
     options = ServeOptions(
         host=host,
         port=port,
         token=secrets.token_urlsafe(24) if token == "auto" else token,  # noqa: S105 - the word for a new one
         names=tuple(allow_host or ()),
         cache_bytes=int(cache_size * 2**30),
+        idle_exit_s=idle_exit or None,
+        alone=alone,
     )
-
-    load = ws.LoadOptions(device=device, dtype=dtype, quantization=quantization)
+    load_options = {"device": device, "dtype": dtype, "quantization": quantization}
+    if in_background:
+        idle_exit = background.IDLE_EXIT_S if idle_exit is None else idle_exit
+        same = {"--host": host, "--port": port, "--cache-size": cache_size, "--index": index, "--model": model}
+        same |= {"--device": device, "--dtype": dtype, "--quantization": quantization, "--idle-exit": idle_exit}
+        given = [text for name, value in same.items() if value is not None for text in (name, str(value))]
+        given += [text for name in options.names for text in ("--allow-host", name)]
+        with terminal.working("starting the server"):
+            address = background.start([*given, "--alone"], options.token, index, terminal.warning)
+        terminal.lines([address])
+        if open or ctx.info_name == "ui":
+            typer.launch(address)
+        return DONE
+    load = ws.LoadOptions(**load_options)
     with ExitStack() as loading, ws.open(index, model, load=load, may_download=terminal.may_download) as opened:
         terminal.notice(opened.model)
         loading.enter_context(terminal.working("loading the model"))
@@ -69,6 +100,6 @@ def serve(
                 typer.launch(address)
 
         with suppress(KeyboardInterrupt):
-            server.run(opened, options, started, terminal.warning)
+            server.run(opened, options, QueryAnswers(opened, load_options), started, terminal.warning)
     terminal.message("stopped")
     return DONE

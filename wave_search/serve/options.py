@@ -54,6 +54,10 @@ class ServeOptions:
     """Further names by which browsers reach the server, as behind a reverse proxy: "search.example.org"."""
     cache_bytes: int = 2 << 30
     """Disk space of the previews."""
+    idle_exit_s: float | None = None
+    """Seconds without a request after which the server ends; None for never."""
+    alone: bool = False
+    """Whether it is an error if another process serves the index, and has its socket."""
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:

@@ -5,19 +5,26 @@ from __future__ import annotations
 import errno
 import ipaddress
 import socket
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import uvicorn
 from platformdirs import user_cache_path
 
-from wave_search.errors import UsageError
+from wave_search.errors import UsageError, WaveSearchError
+from wave_search.serve import local_socket
 from wave_search.serve.app import create_app
+from wave_search.serve.lifetime import Lifetime
+from wave_search.serve.local_server import LocalServer, ServedAlreadyError
 from wave_search.serve.service import Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from wave_search.index import Index
+    from wave_search.serve.local_server import Answer
     from wave_search.serve.options import ServeOptions
 
 _BACKLOG = 128
@@ -26,12 +33,19 @@ _GRACE_S = 2
 """Seconds that running requests have when the server ends."""
 
 
-def serve(index: Index, options: ServeOptions, started: Callable[[str], None], warn: Callable[[str], None]) -> None:
-    """Serve an index until the process is interrupted. See `wave_search.serve.run`."""
-    with _listening(options) as listening:
-        port = listening.getsockname()[1]
-        service = Service(index, options, user_cache_path("wave-search") / "previews")
-        app = create_app(service, options, port)
+def serve(
+    index: Index, options: ServeOptions, answer: Answer, started: Callable[[str], None], warn: Callable[[str], None]
+) -> None:
+    """Serve an index until the process is interrupted, or the server ends. See `wave_search.serve.run`."""
+    with ExitStack() as opened:
+        listening = opened.enter_context(_listening(options))
+        port, lifetime = listening.getsockname()[1], Lifetime(options.idle_exit_s)
+        local = _local_server(index.path, answer, lifetime, options, warn)
+        if local is not None:
+            opened.enter_context(closing(local))
+        cache = user_cache_path("wave-search") / "previews"
+        service = opened.enter_context(closing(Service(index, options, cache)))
+        app = lifetime.noted(create_app(service, options, port))
         if (cause := service.library.warm_up()) is not None:
             warn(cause)
         config = uvicorn.Config(
@@ -45,24 +59,49 @@ def serve(index: Index, options: ServeOptions, started: Callable[[str], None], w
             limit_concurrency=_MAX_CONNECTIONS,
             timeout_graceful_shutdown=_GRACE_S,
         )
-        try:
-            _Announcing(config, lambda: started(address(options, port))).run(sockets=[listening])
-        finally:
-            service.close()
+
+        def ready() -> None:
+            if local is not None:
+                local.start(address(replace(options, token=None) if options.is_local else options, port))
+            started(address(options, port))
+
+        _Announcing(config, ready, lifetime).run(sockets=[listening])
+
+
+def _local_server(
+    index: Path, answer: Answer, lifetime: Lifetime, options: ServeOptions, warn: Callable[[str], None]
+) -> LocalServer | None:
+    """Open the socket for programs of this user; without it, the server is there for browsers and the API only."""
+    if not local_socket.AVAILABLE:
+        return None
+    try:
+        return LocalServer(index, answer, lifetime)
+    except ServedAlreadyError:
+        if options.alone:
+            raise
+    except WaveSearchError as error:
+        warn(f"the command line cannot use this server: {error}")
+    except OSError as error:
+        warn(f"the command line cannot use this server: {error.filename or 'its socket'}: {error.strerror or error}")
+    return None
 
 
 class _Announcing(uvicorn.Server):
-    """A server that calls a function when it accepts connections."""
+    """A server that calls a function when it accepts connections, and ends when its time is over."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], lifetime: Lifetime) -> None:
         super().__init__(config)
-        self._ready = ready
+        self._ready, self._lifetime = ready, lifetime
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to accept connections."""
         await super().startup(sockets)
         if self.started:
             self._ready()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Return whether to end; called ten times a second."""
+        return await super().on_tick(counter) or self._lifetime.is_over()
 
 
 def address(options: ServeOptions, port: int) -> str:
