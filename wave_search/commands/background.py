@@ -50,7 +50,7 @@ def start(options: Sequence[str], token: str | None, index: Path, warn: Callable
     log = local_socket.log_path(index)
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, **({} if token is None else {"WAVE_SEARCH_TOKEN": token})}
-    with open(log, "wb", opener=_private) as messages:  # noqa: PTH123 - Path.open takes no opener
+    with open(log, "wb", opener=_private) as messages:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter
             [sys.executable, "-P", "-c", _BOOT, str(_PACKAGE_PARENT), "serve", *options],
             env=environment,

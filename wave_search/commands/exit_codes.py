@@ -7,7 +7,6 @@ import os
 import shlex
 import signal
 import sys
-import traceback
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -89,6 +88,8 @@ def exit_code(ctx: Context, command: Callable[[], int]) -> int:
             code = INTERRUPTED
         except Exception as error:
             if ctx.obj.traceback:
+                import traceback
+
                 terminal_of(ctx).traceback(traceback.format_exc().rstrip())
                 code = FAILED
             else:

@@ -153,9 +153,11 @@ def query(ctx: typer.Context, **options: Any) -> int:
 
 def _placed(given: dict[str, list[str] | None], folder: str) -> dict[str, list[str]]:
     """Return files with the folder that relative names start from; an empty name is an error that comes later."""
-    return {
-        name: [os.path.join(folder, file) if file else file for file in files or ()] for name, files in given.items()
-    }  # noqa: PTH118
+
+    def placed(file: str) -> str:
+        return os.path.join(folder, file) if file else file  # noqa: PTH118 - keeps the name as typed
+
+    return {name: [*map(placed, files or ())] for name, files in given.items()}
 
 
 def _check_unused(given: dict[str, bool]) -> None:

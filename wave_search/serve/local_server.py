@@ -94,7 +94,7 @@ class _Listening(socketserver.ThreadingUnixStreamServer):
         self.owner = owner
         super().__init__(path, _Connection)
 
-    def verify_request(self, request: Any, client_address: Any) -> bool:
+    def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002 - as socketserver calls it
         """Refuse other users."""
         return local_socket.is_same_user(request)
 
