@@ -13,7 +13,6 @@ import socket
 import stat
 import struct
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wave_search import __version__
@@ -22,6 +21,7 @@ from wave_search.files import digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 AVAILABLE = hasattr(socket, "AF_UNIX")
 """Whether the system has such sockets. Where it has none, the command line does without the server."""
@@ -75,9 +75,8 @@ def make_folder(folder: Path) -> None:
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.mkdir(mode=0o700, exist_ok=True)
     if not _is_private(folder):
-        raise WaveSearchError(
-            f"{folder} is not a private folder of this user", f"Remove it, or run: chmod 700 {folder}"
-        )
+        cause = f"others can enter {folder}, or exchange it"
+        raise WaveSearchError(cause, "Name a folder of your own in the environment variable XDG_RUNTIME_DIR.")
 
 
 def _is_private(folder: Path) -> bool:
