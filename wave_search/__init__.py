@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         SearchRequest,
         SegmentDetails,
         SegmentScore,
+        Vector,
         Video,
         Weighted,
     )
@@ -111,6 +112,7 @@ __all__ = [
     "SlowRun",
     "TagReport",
     "Target",
+    "Vector",
     "Video",
     "WaveSearchError",
     "Weighted",
@@ -132,7 +134,7 @@ _HOMES = {
     "indexer": "Interrupted",
     "models": "LoadOptions ModelSpec",
     "query": "AV Answer Audio FileDetails FileEntry Image IndexInfo MediaEmbedder Not PartitionInfo SearchRequest "
-    "SegmentDetails SegmentScore Video Weighted",
+    "SegmentDetails SegmentScore Vector Video Weighted",
     "reports": "IndexReport MetadataReport OptimizeReport Progress Skipped SlowFile SlowRun TagReport",
     "types": "Clip ColumnInfo DuplicateGroup DuplicateMember Hit ListedFile MediaRef Modality Target",
 }

@@ -224,6 +224,11 @@ class Index:
         return self._snapshot.manifest.version
 
     @property
+    def decoder_processes(self) -> int:
+        """Number of processes that there are to decode the files of queries."""
+        return self._session.decoder_processes
+
+    @property
     def _snapshot(self) -> Snapshot:
         return self._searcher.snapshot
 
@@ -366,9 +371,9 @@ class Index:
                 video: files whose frames to search for, without their audio.
                 image: image files.
                 av: files whose audio and frames to search for together.
-                vector: (dim,) or (rows, dim) of the same model; with several rows, a segment's score is its best over
-                    them, as for a file that is longer than the segments of the index. With several terms, each term
-                    takes its own best row.
+                vector: (dim,) or (rows, dim) of the same model, or `Vector` of it with a modality; with several rows,
+                    a segment's score is its best over them, as for a file that is longer than the segments of the
+                    index. With several terms, each term takes its own best row.
                 like: hits of this index, or their segment_id; needs no model. For this and for `similar`, the hits
                     exclude these segments and other segments of the same moment.
                 similar: files; their vectors in the index are used if it has any, and then no model is needed. A file

@@ -77,6 +77,7 @@ CONFINED_TO = {
     "starlette": {"serve"},
     "pydantic": {"serve"},
     "uvicorn": {"serve"},
+    "prometheus_client": {"serve"},
     "platformdirs": {"serve"},
     "numpy": set(LAYERS),
 }

@@ -18,7 +18,18 @@ from wave_search.query.listing import list_files
 from wave_search.query.request import SearchArguments, SearchRequest, check_count, check_instructions
 from wave_search.query.searcher import Searcher
 from wave_search.query.tagging import MIN_LABEL_Z, Tagging, read_labels
-from wave_search.query.terms import AV, Audio, Image, Not, Video, Weighted, is_number, parse_media, parse_modality
+from wave_search.query.terms import (
+    AV,
+    Audio,
+    Image,
+    Not,
+    Vector,
+    Video,
+    Weighted,
+    is_number,
+    parse_media,
+    parse_modality,
+)
 
 __all__ = [
     "AV",
@@ -40,6 +51,7 @@ __all__ = [
     "SegmentDetails",
     "SegmentScore",
     "Tagging",
+    "Vector",
     "Video",
     "Weighted",
     "browse",

@@ -22,6 +22,7 @@ from wave_search.errors import (
 )
 from wave_search.serve.library import GoneError
 from wave_search.serve.media_routes import media_router
+from wave_search.serve.metrics import Measured, Metrics, metrics_router
 from wave_search.serve.routes import api_router
 from wave_search.serve.schemas import SearchQuery
 from wave_search.serve.security import BodyTooLargeError, Guard, refused
@@ -38,11 +39,12 @@ _DESCRIPTION = """\
 Search an index of wave-search by text, media and earlier results, and look at what it contains.
 
 Times are in seconds from the beginning of a file. Media are named by the id of a segment, never by a path. Errors are
-`{"error": {"message": ..., "remedy": ...}}`.
+`{"error": {"message": ..., "remedy": ...}}`. Every answer has the version of the API in the header `X-API-Version`; a
+request that has the header, too, is refused by a server of another version.
 """
 
 
-def create_app(service: Service, options: ServeOptions, port: int) -> Guard:
+def create_app(service: Service, options: ServeOptions, port: int) -> Measured:
     """Return the application that serves an index.
 
     Args:
@@ -62,10 +64,13 @@ def create_app(service: Service, options: ServeOptions, port: int) -> Guard:
     app.openapi = lambda: _described(app)  # type: ignore[method-assign] # how FastAPI documents it
     app.include_router(api_router, prefix="/api")
     app.include_router(media_router, prefix="/api")
+    app.include_router(metrics_router)
     app.mount("/", StaticFiles(directory=STATIC, html=True), name="page")
     for kind in (WaveSearchError, BodyTooLargeError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, _explained)
-    return Guard(app, options, port)  # outside of everything, so that errors have its headers, too
+    app.state.metrics = Metrics(service)
+    guarded = Guard(app, options, port)  # outside of everything, so that errors have its headers, too
+    return Measured(guarded, app.state.metrics)
 
 
 def _described(app: FastAPI) -> dict[str, Any]:

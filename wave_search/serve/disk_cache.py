@@ -38,7 +38,6 @@ class DiskCache:
         self._making: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
         self._bytes = 0
-        """Size of the files at the last look, and of those that were added since."""
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder.chmod(0o700)
@@ -46,6 +45,11 @@ class DiskCache:
             cause = f"{folder}: the folder of the previews cannot be written ({error.strerror})"
             raise CacheError(cause, "Set XDG_CACHE_HOME to a folder that can.") from error
         self._trim()
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the files at the last look, and of those that this process has added since."""
+        return self._bytes
 
     def get(self, key: str) -> BufferedReader | None:
         """Return the open file of a key, None if there is none. Raises CacheError."""

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from wave_search.errors import UsageError, WaveSearchError
 from wave_search.files import composed, is_gone
-from wave_search.query import AV, Audio, Image, Not, SearchRequest, Video, Weighted
+from wave_search.query import AV, Audio, Image, Not, SearchRequest, Vector, Video, Weighted
 from wave_search.serve import schemas
+from wave_search.types import MediaRef
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,7 +85,8 @@ class Library:
             Why searches will fail, None if they will not.
         """
         try:
-            self._index.search(text="warm up", k=1, columns=("kind",))
+            self._index.search(vector=[1.0] * self._index.model.dim, k=1)  # needs no model
+            self._index.search(text="warm up", k=1)
         except WaveSearchError as error:
             return str(error)
         self.model_loaded = True
@@ -135,7 +137,7 @@ class Library:
             min_z=query.min_z,
             where=query.where,
             where_timeout_s=self._limits.where_s,
-            columns=dict.fromkeys(("kind", *query.columns)),
+            columns=query.columns,
             moments=query.moments,
             per_file=query.per_file,
             dedupe=query.dedupe,
@@ -144,27 +146,19 @@ class Library:
         )
 
     def _term(self, term: Term, uploads: Mapping[str, Path]) -> tuple[str, Any]:
-        if [term.text, term.segment, term.upload].count(None) != 2:
-            raise UsageError(
-                "a term needs exactly one of text, segment and upload", "Send the others as further terms."
-            )
+        if [term.text, term.segment, term.vector, term.upload].count(None) != 3:
+            cause = "a term needs exactly one of text, segment, vector and upload"
+            raise UsageError(cause, "Send the others as further terms.")
         if term.text is not None:
             return "text", term.text
         if term.segment is not None:
             return "like", self._same_time(term.segment, term.modality)
+        if term.vector is not None:
+            return "vector", Vector(term.vector, term.modality)
         name = term.upload or ""
         if name not in uploads:
             raise UsageError(f"no part of the request is named {name!r}", "Send the file as multipart/form-data.")
-        path = uploads[name]
-        if term.modality == "image":
-            return "image", Image(path)
-        make = _UPLOAD_TERMS.get(term.modality or "")
-        if make is not None:
-            return term.modality or "", make(path, term.start_s, term.stop_s)
-        if term.start_s is None and term.stop_s is None:
-            return "similar", path
-        stop = "" if term.stop_s is None else f"{term.stop_s:.6f}"
-        return "similar", f"{path}@{term.start_s or 0.0:.6f}-{stop}"
+        return _upload(term, uploads[name])
 
     def _same_time(self, segment_id: int, modality: str | None) -> int:
         """Return the segment of another modality of the same file that shares most of the time of a segment."""
@@ -235,6 +229,20 @@ class Library:
         return self._described[1]
 
 
+def _upload(term: Term, path: Path) -> tuple[str, Any]:
+    if term.modality == "image":
+        return "image", Image(path)
+    if term.modality == "text":
+        return "similar", MediaRef(path, term.modality, term.start_s, term.stop_s)
+    make = _UPLOAD_TERMS.get(term.modality or "")
+    if make is not None:
+        return term.modality or "", make(path, term.start_s, term.stop_s)
+    if term.start_s is None and term.stop_s is None:
+        return "similar", path
+    stop = "" if term.stop_s is None else f"{term.stop_s:.6f}"
+    return "similar", f"{path}@{term.start_s or 0.0:.6f}-{stop}"
+
+
 def _described(index: Index) -> schemas.LibraryAnswer:
     info = index.info()
     kinds: Counter[str] = Counter()
@@ -271,13 +279,12 @@ def _folder(name: str, count: int) -> schemas.Folder:
 
 
 def _search_hit(hit: Hit, columns: list[str]) -> SearchHit:
-    kind = hit.columns["kind"]
     return schemas.SearchHit(
         rank=hit.rank,
         segment=hit.segment_id,
         score=round(hit.score, 6),
         z=round(hit.z, 4),
-        kind=kind,  # type: ignore[arg-type] # the values of this column
+        kind=hit.kind,
         modality=hit.modality,
         **_place(hit.path),
         start_s=hit.start_s,

@@ -27,7 +27,9 @@ class Limits:
     where_s: float = 10.0
     """Seconds that a condition may take."""
     searches: int = 8
-    """Searches at once; further ones are refused."""
+    """Searches at once."""
+    waiting: int = 64
+    """Searches that wait for one of these to end; further ones are refused."""
     conversions: int = 8
     """Long conversions of media that run or wait; further ones are refused."""
     clip_s: float = 600.0

@@ -120,6 +120,16 @@ class Previews:
         self._quick.close()
         self._slow.close()
 
+    @property
+    def decoder_processes(self) -> int:
+        """Number of decoder processes there are."""
+        return self._quick.running + self._slow.running
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the cache."""
+        return self._cache.size_bytes
+
     def streams(self, file: FileDetails) -> StreamDetails:
         """Return what browsers need to know of a file. Raises MediaError."""
         indexed = _indexed(file)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from wave_search.types import FileKind, FileStatus, Modality, Target
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
+Vector = Annotated[list[Number], Field(min_length=1)]
 SegmentId = Annotated[int, Field(ge=0, lt=1 << 63)]
 MAX_PAGE = 200
 """Largest page of results."""
@@ -30,15 +31,18 @@ class Result(BaseModel):
 
 
 class Term(Model):
-    """A term of a query: exactly one of `text`, `segment` and `upload`."""
+    """A term of a query: exactly one of `text`, `segment`, `vector` and `upload`."""
 
     text: Annotated[str, Field(max_length=10_000)] | None = None
     segment: SegmentId | None = None
     """Id of a segment of the index."""
+    vector: Vector | Annotated[list[Vector], Field(min_length=1)] | None = None
+    """A vector of your own by the model of the index, of any norm but 0; or several, of which the best counts."""
     upload: Annotated[str, Field(max_length=100)] | None = None
     """Name of the part of the form that is the file."""
-    modality: Literal["audio", "video", "image", "av"] | None = None
-    """Of a segment or an upload: what of it to compare; by default, the segment itself, or all that the file has."""
+    modality: Modality | None = None
+    """Of a segment or an upload: what of it to compare; by default, the segment itself, or all that the file has. Of a
+    vector: what was embedded, which its `z` depends on."""
     start_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     """Beginning of a range of the upload, in seconds."""
     stop_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None

@@ -32,6 +32,9 @@ POLICY = (
 )
 """Content-Security-Policy of everything but media."""
 API_VERSION = "1"
+"""Increased when a program that uses the API would have to change. It is sent with every answer."""
+_FOR_PROGRAMS = ("/api", "/metrics")
+"""Beginnings of the paths that are not files of the page."""
 _HEADERS = {
     "x-api-version": API_VERSION,
     "x-content-type-options": "nosniff",
@@ -82,7 +85,7 @@ class Guard:
             return
         headers = Headers(scope=scope)
         # The files of the page may be kept, and are asked for again by their tag.
-        kept = "no-store" if scope["path"].startswith("/api") else "no-cache"
+        kept = "no-store" if scope["path"].startswith(_FOR_PROGRAMS) else "no-cache"
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -111,6 +114,10 @@ class Guard:
         origins = headers.getlist("origin")
         if method not in _SAFE_METHODS and any(origin.partition("://")[2] != hosts[0] for origin in origins):
             return refused(403, "the request comes from a page of another site", "Open the page of this server.")
+        wanted = headers.get("x-api-version", API_VERSION)
+        if wanted != API_VERSION:
+            cause = f"this server has version {API_VERSION} of the API, not the one that the request asks for"
+            return refused(400, cause, "Leave the header X-API-Version out, or update the program that sends it.")
         return None
 
     def _is_own(self, host: str) -> bool:
@@ -171,7 +178,7 @@ def refused(status: int, message: str, remedy: str, headers: dict[str, str] | No
 def _is_opened_page(method: str, path: str, headers: Headers) -> bool:
     """Return whether a link on another site opens the page, which contains nothing by itself."""
     opens = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
-    return method == "GET" and opens and not path.startswith("/api")
+    return method == "GET" and opens and not path.startswith(_FOR_PROGRAMS)
 
 
 def _is_address(name: str) -> bool:

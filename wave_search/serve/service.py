@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import BoundedSemaphore
+from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastapi.exceptions import RequestValidationError
@@ -66,12 +66,26 @@ class Lane:
         name: of the work, in messages.
         threads: how many work at once.
         queue: how many more may wait.
+
+    Attributes:
+        refused: how many have been refused.
     """
 
     def __init__(self, name: str, threads: int, queue: int = 0) -> None:
-        self._name, self._most = name, threads + queue
+        self._name, self._at_once, self._most = name, threads, threads + queue
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
-        self._free = BoundedSemaphore(self._most)
+        self._lock = Lock()
+        self._there = self.refused = 0
+
+    @property
+    def running(self) -> int:
+        """How many work now."""
+        return min(self._there, self._at_once)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for one of them to end."""
+        return self._there - self.running
 
     async def run(self, work: Callable[[], Done]) -> Done:
         """Do some work, and wait for it. What is cancelled goes on in its thread, which counts until it ends.
@@ -79,11 +93,18 @@ class Lane:
         Raises:
             BusyError: there is too much of it already.
         """
-        if not self._free.acquire(blocking=False):
-            raise BusyError(f"there are {self._most} {self._name} already", "Try again in a second.")
+        with self._lock:
+            if self._there == self._most:
+                self.refused += 1
+                raise BusyError(f"there are {self._most} {self._name} already", "Try again in a second.")
+            self._there += 1
         future = self._threads.submit(work)
-        future.add_done_callback(lambda _: self._free.release())
+        future.add_done_callback(self._end)
         return await asyncio.wrap_future(future)
+
+    def _end(self, _: object) -> None:
+        with self._lock:
+            self._there -= 1
 
     def close(self) -> None:
         """Forget what has not begun."""
@@ -103,13 +124,13 @@ class Service:
         self.library = Library(index, options.limits)
         self.previews = Previews(cache, options.cache_bytes, index.model.sampling, index.path, options.limits)
         self.limits = options.limits
-        self._searches = Lane("searches", options.limits.searches)
+        self.searches = Lane("searches", options.limits.searches, options.limits.waiting)
         self.conversions = Lane("conversions", 1, options.limits.conversions - 1)
 
     def close(self) -> None:
         """Stop the decoders, and forget the searches that have not begun."""
         self.previews.close()
-        self._searches.close()
+        self.searches.close()
         self.conversions.close()
 
     async def search(self, asked: Asked, work: Callable[[], Done]) -> Done:
@@ -121,7 +142,7 @@ class Service:
             WaveSearchError: whatever `work` raises, with the names of uploads instead of their paths here.
         """
         try:
-            return await asyncio.wait_for(self._searches.run(work), self.limits.query_s)
+            return await asyncio.wait_for(self.searches.run(work), self.limits.query_s)
         except TimeoutError:
             limit = f"the search takes longer than {self.limits.query_s:g} s"
             raise TooLateError(limit, "Search with a shorter range of the file, or rerank fewer results.") from None
