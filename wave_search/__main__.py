@@ -14,7 +14,7 @@ def main() -> None:
 
     code = socket_client.query(sys.argv[1:])
     if code is not None:
-        sys.exit(code)
+        raise SystemExit(code)
     _end_at_ctrl_c()
     from wave_search import cli
 

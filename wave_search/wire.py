@@ -5,7 +5,8 @@ Numbers keep all digits. A file name that is not UTF-8 keeps its bytes as lone s
 
 from __future__ import annotations
 
-from dataclasses import fields
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from wave_search.types import Modality
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 Made = TypeVar("Made")
 _FROM_TEXT: Mapping[str, Callable[[str], Any]] = {"path": Path, "current": Path, "modality": Modality}
@@ -22,18 +23,28 @@ _FROM_TEXT: Mapping[str, Callable[[str], Any]] = {"path": Path, "current": Path,
 
 def to_record(result: Any) -> dict[str, Any]:
     """Return the fields of a frozen result, such as a `Hit`, as JSON can carry them."""
-    return {field.name: _plain(getattr(result, field.name)) for field in fields(result)}
+    return {field.name: to_plain(getattr(result, field.name)) for field in fields(result)}
 
 
-def from_record(made: type[Made], record: Mapping[str, Any]) -> Made:
-    """Return the result that `to_record` was given: a `Hit`, a `ListedFile`, or another one without parts."""
+def from_record(made: type[Made], record: Mapping[str, Any], **parts: Any) -> Made:
+    """Return the result that `to_record` was given; `parts` are the fields that are results themselves."""
     texts = {name: _FROM_TEXT[name](record[name]) for name in _FROM_TEXT.keys() & record if record[name] is not None}
-    return made(**{**record, **texts})
+    return made(**{**record, **texts, **parts})
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, StrEnum):
-        return value.value
-    return value
+def to_plain(value: Any) -> Any:
+    """Return a value of a result as JSON can carry it."""
+    match value:
+        case StrEnum():
+            return value.value
+        case None | bool() | int() | float() | str():
+            return value
+        case Path():
+            return str(value)
+        case Mapping():
+            return {to_plain(key): to_plain(each) for key, each in value.items()}
+        case list() | tuple():
+            return [to_plain(each) for each in value]
+    if is_dataclass(value):
+        return to_record(value)
+    raise TypeError(f"{type(value).__name__} has no form in JSON")

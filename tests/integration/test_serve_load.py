@@ -128,9 +128,7 @@ def test_a_text_is_embedded_once_for_all_who_ask_for_it(
         assert len(counted.clips) == before + 1
 
 
-def test_a_text_whose_embedding_fails_is_tried_again(
-    settled: Path, counted: CountingEmbedder, tmp_path: Path
-) -> None:
+def test_a_text_whose_embedding_fails_is_tried_again(settled: Path, counted: CountingEmbedder, tmp_path: Path) -> None:
     def fail(clips: object) -> None:
         raise ws.errors.ModelError("the device is lost", "Try again.")
 

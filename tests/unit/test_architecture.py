@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 PACKAGE = Path(__file__).resolve().parents[2] / "wave_search"
 
 LAYERS = (
+    "version",
     "errors",
     "types",
     "reports",
+    "wire",
     "files",
     "processes",
     "vectors",
@@ -37,6 +39,7 @@ LAYERS = (
     "evaluation",
     "finetune",
     "index",
+    "remote",
     "render",
     "progress",
     "__init__",

@@ -23,6 +23,7 @@ from wave_search.errors import (
 from wave_search.serve.library import GoneError
 from wave_search.serve.media_routes import media_router
 from wave_search.serve.metrics import Measured, Metrics, metrics_router
+from wave_search.serve.remote_routes import remote_router
 from wave_search.serve.routes import api_router
 from wave_search.serve.schemas import SearchQuery
 from wave_search.serve.security import BodyTooLargeError, Guard, refused
@@ -64,6 +65,7 @@ def create_app(service: Service, options: ServeOptions, port: int) -> Measured:
     app.openapi = lambda: _described(app)  # type: ignore[method-assign] # how FastAPI documents it
     app.include_router(api_router, prefix="/api")
     app.include_router(media_router, prefix="/api")
+    app.include_router(remote_router, prefix="/api")
     app.include_router(metrics_router)
     app.mount("/", StaticFiles(directory=STATIC, html=True), name="page")
     for kind in (WaveSearchError, BodyTooLargeError, HTTPException, RequestValidationError, Exception):

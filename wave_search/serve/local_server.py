@@ -9,9 +9,9 @@ import socketserver
 import threading
 from typing import TYPE_CHECKING, Any
 
-from wave_search import __version__
 from wave_search.errors import WaveSearchError
 from wave_search.serve import local_socket
+from wave_search.version import __version__
 
 if TYPE_CHECKING:
     import socket

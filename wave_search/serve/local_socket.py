@@ -15,9 +15,9 @@ import struct
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from wave_search import __version__
 from wave_search.errors import WaveSearchError
 from wave_search.files import digest
+from wave_search.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
