@@ -23,7 +23,7 @@ from wave_search.serve.app import create_app
 from wave_search.serve.options import Limits, ServeOptions
 from wave_search.serve.service import Service
 
-TOKEN = "a-token-of-the-tests"
+TOKEN = "a-token-of-the-tests"  # noqa: S105
 
 
 class InMemory:
@@ -169,7 +169,7 @@ def test_reading_gives_the_same(both: tuple[ws.Index, ws.RemoteIndex], name: str
 
 
 def test_files_that_could_not_be_used_again_are_reported(both: tuple[ws.Index, ws.RemoteIndex], tmp_path: Path) -> None:
-    index, remote = both
+    index, _ = both
     sound = media(index, "audio")
     query = {"text": "a dog", "instruction": "What is gone?", "rerank": 9, "target": "audio"}
     sound.rename(tmp_path / "away")
@@ -184,7 +184,7 @@ def test_files_that_could_not_be_used_again_are_reported(both: tuple[ws.Index, w
 
 def test_what_changes_an_index_is_done_where_it_is(both: tuple[ws.Index, ws.RemoteIndex]) -> None:
     _, remote = both
-    with pytest.raises(ws.errors.UsageError, match="which the server http://127.0.0.1:8765 only reads") as raised:
+    with pytest.raises(ws.errors.UsageError, match=r"which the server http://127\.0\.0\.1:8765 only reads") as raised:
         remote.add(["media"])
     assert raised.value.remedy == (
         f"Call it on the machine of the server: wave_search.open({str(remote.path)!r}).add(...)"
@@ -193,7 +193,7 @@ def test_what_changes_an_index_is_done_where_it_is(both: tuple[ws.Index, ws.Remo
         with pytest.raises(ws.errors.UsageError, match=method):
             getattr(remote, method)("anything")
     public = {name for name in vars(ws.Index) if not name.startswith("_")} - {"decoder_processes"}
-    assert public <= {name for name in dir(remote)}
+    assert public <= set(dir(remote))
 
 
 def test_who_may_not_ask_gets_the_reason(

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import wave_search as ws
 from tests.terminal import Session
 from wave_search.cli import app
 from wave_search.commands import socket_client
@@ -24,6 +26,7 @@ from wave_search.serve import local_socket
 
 if TYPE_CHECKING:
     from tests.conftest import CommandLine
+    from tests.fork_server import StandIns
 
 _LINK = re.compile(r"\x1b\]8;id=\d+;")
 """The number of a link is random."""
@@ -221,3 +224,137 @@ def test_the_folder_of_the_socket_is_private(served: Served, asked: Asked) -> No
     assert asked(*query)[0] is None, "somebody else may have put the socket there"
     folder.chmod(0o700)
     assert asked(*query)[0] == 0
+
+
+def test_an_index_that_was_made_again_is_noticed(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("The moon is full tonight.")
+    with ws.create(tmp_path / "index", "wave-tiny") as first:
+        first.add([tmp_path / "a.txt"])
+        assert not first.refresh()
+        shutil.rmtree(tmp_path / "index")
+        (tmp_path / "a.txt").write_text("It rains.")
+        with ws.create(tmp_path / "index", "wave-tiny") as second:
+            second.add([tmp_path / "a.txt"])
+            assert second.version == first.version
+        assert first.refresh()
+        assert [hit.text for hit in first.search(text="rain")] == ["It rains."]
+
+
+def server_process(served: Served) -> int:
+    """The process that has the socket; `served.process` only stands in for it."""
+    connection = local_socket.connect(served.index)
+    assert connection is not None
+    with connection:
+        return local_socket.peer(connection)[0]
+
+
+def test_servers_come_and_go(served: Served, asked: Asked, cli: CommandLine, small_index: Path, tmp_path: Path) -> None:
+    index = Path(shutil.copytree(small_index, tmp_path / "index"))
+    query = ["query", "owl", "-k", "1", "-q", "--json", "--index", str(index)]
+    assert asked(*query)[0] is None
+    own = cli.having(**{name: served.cli.environment[name] for name in ("XDG_RUNTIME_DIR", "XDG_CACHE_HOME")})
+
+    with serving(own, index) as first:
+        found = asked(*query)
+        assert found[0] == 0
+        again = own("serve", "--index", index, "--port", "0", "--alone")
+        assert (again.returncode, again.stdout) == (1, "")
+        assert again.stderr.splitlines()[-1] == (
+            f"error: {index} is already served at {first.address}. Use that server, or end it first: "
+            "wave-search serve --stop"
+        )
+        with serving(own, index) as second:
+            assert second.address not in ("", first.address)
+            os.kill(server_process(first), signal.SIGKILL)
+            first.process.communicate()
+            assert asked(*query)[0] is None, "the socket is of a server that was killed"
+    stopped = own("serve", "--index", index, "--stop")
+    assert (stopped.returncode, stopped.stderr) == (
+        1,
+        f"error: no server of {index} runs. Name its index with --index DIR.\n",
+    )
+
+    with serving(own, index) as third:
+        assert asked(*query) == found
+        stopped = own("serve", "--index", index, "--stop")
+        assert (stopped.returncode, stopped.stdout, stopped.stderr) == (0, "", "stopped\n")
+        _, errors = third.process.communicate()
+        assert (third.process.returncode, errors.splitlines()[-1]) == (0, "stopped")
+    assert asked(*query)[0] is None
+    assert asked("query", "owl", "-k", "1", "-q", "--index", served.index)[0] == 0, "others go on"
+
+    with serving(own, index, "--idle-exit", "0.01") as fourth:
+        _, errors = fourth.process.communicate()
+        assert (fourth.process.returncode, errors.splitlines()[-1]) == (0, "stopped")
+
+
+def test_a_server_in_the_background_ends_when_it_is_told(
+    *,
+    served: Served,
+    asked: Asked,
+    alone: Asked,
+    stand_ins: StandIns,
+    small_index: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    index, token = Path(shutil.copytree(small_index, tmp_path / "index")), "a-token-of-the-tests"
+    monkeypatch.setattr("sys.executable", str(stand_ins.python))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    start = ["serve", "--background", "--port", "0", "--index"]
+    code, output, errors = alone(*start, tmp_path / "missing")
+    assert (code, output) == (1, b"")
+    assert errors.decode().startswith(f"error: there is no index at {tmp_path / 'missing'}")
+    assert alone(*start, index, "--host", "1.2.3.4", "--token", token)[:2] == (2, b"")
+
+    monkeypatch.setenv("WAVE_SEARCH_TOKEN", token)
+    code, output, errors = alone(*start, index)
+    assert (code, errors) == (0, b"")
+    address, _, shown = output.decode().strip().partition("?token=")
+    assert shown == token
+    query = ["query", "owl", "-k", "1", "-q", "--index", index]
+    assert asked(*query)[0] == 0
+    with ws.connect(output.decode().strip()) as remote:
+        assert remote.path == index
+    again = alone(*start, index)
+    assert again[:2] == (1, b"")
+    assert again[2].decode().startswith(f"error: {index} is already served at {address}. ")
+    assert alone("serve", "--stop", "--index", index) == (0, b"", b"stopped\n")
+    with pytest.raises(ws.WaveSearchError, match="does not answer"):
+        ws.connect(output.decode().strip())
+    assert asked(*query)[0] is None
+    logs = [*(tmp_path / "wave-search").glob("serve-*.log")]
+    assert [log.stat().st_mode & 0o777 for log in logs] == [0o600] * 2
+
+
+def test_a_folder_that_others_can_enter_is_not_used(
+    small_index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    folder = local_socket.socket_path(small_index).parent
+    folder.mkdir(mode=0o755)
+    folder.chmod(0o755)
+    with pytest.raises(ws.WaveSearchError, match="others can enter"):
+        local_socket.make_folder(folder)
+    folder.chmod(0o700)
+    local_socket.make_folder(folder)
+    tmp_path.chmod(0o777)
+    with pytest.raises(ws.WaveSearchError, match="or exchange it"):
+        local_socket.make_folder(folder)
+    folder.rmdir()
+    (tmp_path / "other").mkdir(mode=0o700)
+    folder.symlink_to(tmp_path / "other")
+    tmp_path.chmod(0o700)
+    with pytest.raises(ws.WaveSearchError, match="others can enter"):
+        local_socket.make_folder(folder)
+
+
+def test_what_is_no_request_gets_no_reply(served: Served, asked: Asked) -> None:
+    for line in (b"\n", b"no json\n", b"[1]\n", b"{}\n", b'{"version": "0.1.0"}\n', b"without an end"):
+        connection = local_socket.connect(served.index)
+        assert connection is not None
+        with connection:
+            connection.sendall(line)
+            connection.shutdown(socket.SHUT_WR)
+            assert connection.recv(100) == b"", line
+    assert asked("query", "owl", "-k", "1", "-q", "--index", served.index)[0] == 0

@@ -21,7 +21,7 @@ IDLE_EXIT_S = 3_600.0
 # Imports the package of this process, wherever that comes from, and nothing from the current folder.
 _BOOT = """
 import sys
-sys.path.insert(0, sys.argv.pop(1))
+sys.path[:] = [sys.argv.pop(1), *filter(None, sys.path)]
 import wave_search
 del sys.path[0]
 from wave_search.__main__ import main
@@ -44,15 +44,17 @@ def start(options: Sequence[str], token: str | None, index: Path, warn: Callable
         Its address.
 
     Raises:
-        WaveSearchError: it has ended instead.
+        WaveSearchError: it has ended instead, or the index is already served.
         OSError: its log cannot be written.
     """
+    if (address := local_socket.address(index)) is not None:
+        raise local_socket.served_already(index, address)
     log = local_socket.log_path(index)
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, **({} if token is None else {"WAVE_SEARCH_TOKEN": token})}
     with open(log, "wb", opener=_private) as messages:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter
-            [sys.executable, "-P", "-c", _BOOT, str(_PACKAGE_PARENT), "serve", *options],
+            [sys.executable, "-c", _BOOT, str(_PACKAGE_PARENT), "serve", *options],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

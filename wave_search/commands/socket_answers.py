@@ -38,7 +38,7 @@ class QueryAnswers:
     """
 
     def __init__(self, index: ws.Index, load: dict[str, Any]) -> None:
-        self._index, self._load = index, load
+        self._index, self._model, self._load = index, index.model, load
         # Without --help, and without global options: such a query gets no answer.
         parser = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
         parser.command(context_settings={"help_option_names": []})(query.asked)
@@ -56,6 +56,8 @@ class QueryAnswers:
                 return
             began["quiet"] |= question.quiet
             self._index.refresh()
+            if self._index.model != self._model:  # the index was made again, with a model that is not loaded
+                return
             shown = asdict(question.output)
             if question.lists:
                 listed = zip(question.files(self._index), range(question.output.limit + 1), strict=False)
@@ -86,7 +88,7 @@ class QueryAnswers:
     def _is_as_here(self, question: Question, folder: str) -> bool:
         """Return whether the answer is the same here as in the process that asks."""
         index = os.path.realpath(os.path.join(folder, question.index))  # noqa: PTH118
-        same_model = question.model in ("auto", self._index.model.name) and question.load == self._load
+        same_model = question.model in ("auto", self._model.name) and question.load == self._load
         return (
             index == os.path.realpath(self._index.path)
             and (question.lists or same_model)

@@ -9,7 +9,6 @@ import socketserver
 import threading
 from typing import TYPE_CHECKING, Any
 
-from wave_search.errors import WaveSearchError
 from wave_search.serve import local_socket
 from wave_search.version import __version__
 
@@ -26,10 +25,6 @@ _MAX_REQUEST_BYTES = 16 << 20
 _READ_S = 10.0
 _AT_ONCE = 8
 """Requests that are answered at the same time; further ones wait."""
-
-
-class ServedAlreadyError(WaveSearchError):
-    """Another process serves the index, and has its socket."""
 
 
 class LocalServer:
@@ -126,11 +121,7 @@ def _locked(path: Path, index: Path) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(descriptor)
-        at = local_socket.address(index)
-        where = f" at {at}" if at else ""
-        raise ServedAlreadyError(
-            f"{index} is already served{where}", "Use that server, or end it first: wave-search serve --stop"
-        ) from error
+        raise local_socket.served_already(index, local_socket.address(index)) from error
     except BaseException:
         with contextlib.suppress(OSError):
             os.close(descriptor)

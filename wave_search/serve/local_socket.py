@@ -33,6 +33,10 @@ _CREDENTIALS = struct.Struct("3i")
 """Of SO_PEERCRED: process, user, group."""
 
 
+class ServedAlreadyError(WaveSearchError):
+    """Another process serves the index, and has its socket."""
+
+
 def socket_path(index: Path) -> Path:
     """Return where the socket of an index is, whether or not there is one.
 
@@ -135,6 +139,13 @@ def replies(connection: socket.socket) -> Iterator[dict[str, Any]]:
         for line in lines:
             if line.endswith(b"\n"):
                 yield json.loads(line)
+
+
+def served_already(index: Path, at: str | None) -> ServedAlreadyError:
+    """Return the error of a second server that is to be the only one; `at` is the address of the first."""
+    where = "" if at is None else f" at {at}"
+    remedy = "Use that server, or end it first: wave-search serve --stop"
+    return ServedAlreadyError(f"{index} is already served{where}", remedy)
 
 
 def stop(index: Path) -> bool:

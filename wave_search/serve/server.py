@@ -17,7 +17,7 @@ from wave_search.errors import UsageError, WaveSearchError
 from wave_search.serve import local_socket
 from wave_search.serve.app import create_app
 from wave_search.serve.lifetime import Lifetime
-from wave_search.serve.local_server import LocalServer, ServedAlreadyError
+from wave_search.serve.local_server import LocalServer
 from wave_search.serve.service import Service
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _local_server(
         return None
     try:
         return LocalServer(index, answer, lifetime)
-    except ServedAlreadyError:
+    except local_socket.ServedAlreadyError:
         if options.alone:
             raise
     except WaveSearchError as error:
