@@ -23,6 +23,7 @@ from wave_search.serve.app import create_app
 from wave_search.serve.options import Limits, ServeOptions
 from wave_search.serve.service import Service
 
+REAL_CONNECTION = http.client.HTTPConnection
 TOKEN = "a-token-of-the-tests"  # noqa: S105
 
 
@@ -215,7 +216,8 @@ def test_what_is_no_address_is_an_error(address: Any) -> None:
         ws.connect(address)
 
 
-def test_a_server_that_does_not_run_is_named() -> None:
+def test_a_server_that_does_not_run_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http.client, "HTTPConnection", REAL_CONNECTION)
     with pytest.raises(ws.WaveSearchError, match=re.escape("http://127.0.0.1:9 does not answer (Connection refused)")):
         ws.connect("http://127.0.0.1:9")
 

@@ -209,7 +209,7 @@ def test_another_version_another_user_and_another_view_are_not_answered(
         (local_socket, "__version__", "0.0.1"),
         (local_socket, "is_same_user", lambda connection: False),
         (local_socket, "AVAILABLE", False),
-        (socket_client, "view_of_files", lambda: ["mnt:[1]", 1, 2]),
+        (socket_client, "surroundings", lambda: ["mnt:[1]", 1, 2, None]),
     ]:
         with monkeypatch.context() as patch:
             patch.setattr(module, name, value)
@@ -325,6 +325,13 @@ def test_a_server_in_the_background_ends_when_it_is_told(
     assert asked(*query)[0] is None
     logs = [*(tmp_path / "wave-search").glob("serve-*.log")]
     assert [log.stat().st_mode & 0o777 for log in logs] == [0o600] * 2
+
+
+def test_a_file_is_sent_to_a_real_server(served: Served, small_library: Path) -> None:
+    with ws.connect(served.address) as remote:
+        hits = remote.search(audio=small_library / "frog.flac", target="audio", k=1)
+        assert [hit.path for hit in hits] == [small_library / "frog.flac"]
+        assert [file.path for file in remote.files("kind = 'image'")] == [small_library / "moon.jpg"]
 
 
 def test_a_folder_that_others_can_enter_is_not_used(

@@ -224,3 +224,8 @@ except SystemExit as done:
     assert done.code == 0
 """
     assert not loaded_by(code)[0] & {*HEAVY, "rich"}
+
+
+def test_a_query_that_a_server_answers_loads_next_to_nothing() -> None:
+    code = "import wave_search.commands.socket_client, wave_search.render.terminal"
+    assert not loaded_by(code)[0] & {*HEAVY, "rich", "typer", "pydantic", "msgspec"}

@@ -56,8 +56,8 @@ class Question:
 
     def request(self, kept: Sequence[int] | None) -> ws.SearchRequest:
         """Return the search; `kept` are the hits of the last one, for --like. Raises UsageError."""
-        given = terms.read(self.wanted, self.avoided, kept)
-        return ws.SearchRequest.build(**given, **self.arguments)
+        given: dict[str, Any] = {**terms.read(self.wanted, self.avoided, kept), **self.arguments}
+        return ws.SearchRequest.build(**given)
 
     def find(self, index: ws.Index, request: ws.SearchRequest, progress: ProgressCallback | None) -> Found:
         """Search. Raises WaveSearchError like `Index.search`."""

@@ -2,7 +2,7 @@
 
 import secrets
 from contextlib import ExitStack, suppress
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -10,6 +10,7 @@ import wave_search as ws
 from wave_search.commands import background
 from wave_search.commands.exit_codes import DONE, reported, terminal_of
 from wave_search.commands.options import DEFAULT_INDEX, Device, Dtype, IndexDir, IndexModel, Quantization, Quiet
+from wave_search.errors import UsageError
 
 EPILOG = (
     "Prints the address and serves until Ctrl-C. Only this machine can reach it, unless --host names another address, "
@@ -62,6 +63,8 @@ def serve(
     from wave_search.serve.options import ServeOptions
 
     terminal = terminal_of(ctx, quiet)
+    if stop and in_background:
+        raise UsageError("--background and --stop cannot be combined", "To start it anew, end it first.")
     if stop:
         background.stop(index)
         terminal.message("stopped")
@@ -75,13 +78,13 @@ def serve(
         idle_exit_s=idle_exit or None,
         alone=alone,
     )
-    load_options = {"device": device, "dtype": dtype, "quantization": quantization}
+    load_options: dict[str, Any] = {"device": device, "dtype": dtype, "quantization": quantization}
     if in_background:
         idle_exit = background.IDLE_EXIT_S if idle_exit is None else idle_exit
         same = {"--host": host, "--port": port, "--cache-size": cache_size, "--index": index, "--model": model}
         same |= {"--device": device, "--dtype": dtype, "--quantization": quantization, "--idle-exit": idle_exit}
-        given = [text for name, value in same.items() if value is not None for text in (name, str(value))]
-        given += [text for name in options.names for text in ("--allow-host", name)]
+        given = [f"{name}={value}" for name, value in same.items() if value is not None]
+        given += [f"--allow-host={name}" for name in options.names]
         with terminal.working("starting the server"):
             address = background.start([*given, "--alone"], options.token, index, terminal.warning)
         terminal.lines([address])

@@ -14,7 +14,7 @@ from typer.main import get_command
 
 from wave_search.commands import last_hits, query
 from wave_search.commands.exit_codes import GlobalOptions
-from wave_search.commands.socket_client import view_of_files
+from wave_search.commands.socket_client import surroundings
 from wave_search.errors import UsageError
 from wave_search.wire import to_record
 
@@ -46,7 +46,7 @@ class QueryAnswers:
 
     def __call__(self, request: dict[str, Any], send: Send) -> None:
         """Answer a request of `socket_client.query`, if that can be done as the command itself would."""
-        if request["view"] != view_of_files():
+        if request["surroundings"] != surroundings():
             return
         question: Question | None = None
         began: dict[str, Any] = {"notice": "", "quiet": request["quiet"]}

@@ -17,7 +17,6 @@ from wave_search.commands import DEFAULT_INDEX, INDEX_VARIABLE
 from wave_search.commands.exit_codes import GlobalOptions, exit_code, occupy_closed_streams, terminal_of
 from wave_search.commands.output import Found, Output, show_files, show_found
 from wave_search.errors import UsageError
-from wave_search.reports import Progress, Skipped
 from wave_search.serve import local_socket
 from wave_search.types import Hit, ListedFile
 from wave_search.wire import from_record
@@ -61,7 +60,7 @@ def query(arguments: list[str]) -> int | None:
                 "arguments": rest,
                 "index": os.environ.get(INDEX_VARIABLE) or DEFAULT_INDEX,
                 "folder": os.getcwd(),  # noqa: PTH109
-                "view": view_of_files(),
+                "surroundings": surroundings(),
             }
         except OSError:  # the current folder is gone
             return None
@@ -70,14 +69,17 @@ def query(arguments: list[str]) -> int | None:
     return None if code == _UNANSWERED else code
 
 
-def view_of_files() -> list[Any]:
-    """Return what tells processes apart that see different files under the same names, such as those of containers."""
+def surroundings() -> list[Any]:
+    """Return what tells processes apart whose results may differ.
+
+    They see different files under the same names, such as those of containers, or have other devices.
+    """
     root = os.stat("/")  # noqa: PTH116
     try:
         mounts = os.readlink("/proc/self/ns/mnt")  # noqa: PTH115
     except OSError:  # not Linux
         mounts = ""
-    return [mounts, root.st_dev, root.st_ino]
+    return [mounts, root.st_dev, root.st_ino, os.environ.get("CUDA_VISIBLE_DEVICES")]
 
 
 def _needs_this_process(arguments: list[str]) -> bool:
@@ -113,7 +115,11 @@ def _shown(connection: socket.socket, request: dict[str, Any], terminal: Termina
         files = (from_record(ListedFile, record) for record in reply["files"])
         return show_files(terminal, files, how.limit, json=how.json, paths=how.paths)
     hits = [from_record(Hit, record) for record in reply["hits"]]
-    lost = [from_record(Skipped, record) for record in reply["lost"]]
+    lost = []
+    if reply["lost"]:
+        from wave_search.reports import Skipped
+
+        lost = [from_record(Skipped, record) for record in reply["lost"]]
     return show_found(terminal, how, Found(hits, lost, reply["coverage"]), index)
 
 
@@ -133,5 +139,7 @@ def _last_reply(connection: socket.socket, request: dict[str, Any], terminal: Te
                 if notice := reply["notice"]:
                     terminal.note(notice)
                 progress = live.enter_context(terminal.progress())
+            from wave_search.reports import Progress
+
             progress(from_record(Progress, reply["progress"]))
     return None

@@ -81,7 +81,7 @@ class Transport:
                 raise self._unreachable(error) from error
             try:
                 sent = {**self._headers, **headers}
-                connection.request(method, f"{self._prefix}/api/{path}", body, sent)  # type: ignore[arg-type] # iterable
+                connection.request(method, f"{self._prefix}/api/{path}", body, sent)
             except (BrokenPipeError, ConnectionResetError):
                 pass  # it may have answered before it has read all, as to a file that is too large
             try:
