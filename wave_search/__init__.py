@@ -14,7 +14,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from wave_search.version import __version__
+from wave_search.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from wave_search import errors, progress
@@ -118,7 +118,6 @@ __all__ = [
     "Video",
     "WaveSearchError",
     "Weighted",
-    "__version__",
     "connect",
     "create",
     "errors",
