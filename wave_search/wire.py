@@ -45,6 +45,8 @@ def to_plain(value: Any) -> Any:
             return {to_plain(key): to_plain(each) for key, each in value.items()}
         case list() | tuple():
             return [to_plain(each) for each in value]
+        case frozenset():
+            return sorted(value)
     if is_dataclass(value):
         return to_record(value)
     raise TypeError(f"{type(value).__name__} has no form in JSON")

@@ -110,6 +110,7 @@ SEARCHES: dict[str, Callable[[ws.Index], dict[str, Any]]] = {
     "vector": lambda index: {"vector": np.random.default_rng(1).normal(size=(3, index.model.dim))},
     "known vector": lambda index: {"vector": ws.Vector(np.ones(index.model.dim), "audio"), "target": "any"},
     "where": lambda index: {"text": "a dog", "where": "kind = 'audio'", "where_timeout_s": 5, "columns": "path"},
+    "among": lambda index: {"text": "a cat", "among": hits_of(index)[:3]},
     "nothing": lambda index: {"text": "a dog", "where": "false"},
     "no column": lambda index: {"text": "a dog", "where": "no_column = 1"},
     "no segment": lambda index: {"like": 1 << 60},
@@ -150,6 +151,11 @@ READS: dict[str, Callable[[ws.Index | ws.RemoteIndex, ws.Index], Any]] = {
     "wrong files": lambda index, _: index.files("no_column = 1"),
     "browse": lambda index, _: index.browse("kind <> 'text'", columns=["kind"], offset=1, limit=3),
     "browse all": lambda index, _: index.browse(limit=5_000),
+    "browse among": lambda index, local: index.browse(among=[hit.segment_id for hit in hits_of(local)[:2]]),
+    "ask": lambda index, local: index.ask(
+        local.search(text="a dog", target="audio")[0].segment_id, "What is heard?", ["a dog", "a cat"]
+    ),
+    "ask nothing": lambda index, _: index.ask(1 << 60, "What?", ["a", "b"]),
     "wrong browse": lambda index, _: index.browse(columns=["nothing"]),
     "segment": lambda index, local: index.segment(hits_of(local)[0].segment_id),
     "no segment": lambda index, _: index.segment(1 << 60),
@@ -190,6 +196,8 @@ def test_what_changes_an_index_is_done_where_it_is(both: tuple[ws.Index, ws.Remo
     assert raised.value.remedy == (
         f"Call it on the machine of the server: wave_search.open({str(remote.path)!r}).add(...)"
     )
+    with pytest.raises(ws.errors.UsageError, match="segments reads vectors"):
+        remote.segments("audio")
     for method in ("remove", "optimize", "tag", "import_metadata", "remove_metadata"):
         with pytest.raises(ws.errors.UsageError, match=method):
             getattr(remote, method)("anything")

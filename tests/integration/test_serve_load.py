@@ -6,6 +6,7 @@ import json
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,11 @@ import pytest
 import wave_search as ws
 from tests.libraries import WORDS
 from tests.serving import find, served
+from wave_search.query import searcher
+from wave_search.serve import library as serve_library
+from wave_search.serve.library import Library
 from wave_search.serve.options import Limits
+from wave_search.store import snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +28,7 @@ if TYPE_CHECKING:
     from starlette.testclient import TestClient
 
     from tests.libraries import CountingEmbedder
+    from tests.media_decoding import KeptDecoders
 
 DIM = 64
 UNIT = [1.0] * DIM
@@ -215,3 +221,22 @@ def test_the_api_has_a_version(site: TestClient) -> None:
         "this server has version 1 of the API, not the one that the request asks for",
     )
     assert "X-API-Version" in site.get("/api/openapi.json").json()["info"]["description"]
+
+
+def test_a_new_version_is_loaded_before_it_replaces_the_last(
+    settled: Path, kept_decoders: KeptDecoders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serve_library, "REFRESH_S", 0.0)
+    with ws.open(settled / "index") as index, closing(Library(index, Limits())) as library:
+        index.search(vector=UNIT, where="start_s > 0")
+        library.follow()
+        (settled / "media" / "more.txt").write_text("more of the same")
+        with ws.open(settled / "index") as other:
+            other.add([settled / "media"])
+            newest = other.version
+        while library.index().version != newest:
+            pass
+        monkeypatch.setattr(searcher, "PartitionSearch", None)  # nothing is left to load
+        monkeypatch.setattr(snapshot, "SqlFilter", None)
+        found = index.search(vector=UNIT, where="start_s IS NULL OR start_s >= 0", k=100)
+        assert "more.txt" in {hit.path.name for hit in found}

@@ -1,13 +1,10 @@
-"""The results of a query on their way to the user: stdout, export files, players. Imported without typer.
+"""The results of a query on their way to the user: stdout, export files, programs. Imported without typer.
 
 What an answer needs is imported when it is needed, since the command is often done within a tenth of a second.
 """
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
 from collections import Counter
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -16,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from wave_search.commands import last_hits
 from wave_search.commands.exit_codes import DONE, NO_RESULT
-from wave_search.errors import UsageError, WaveSearchError
+from wave_search.errors import UsageError
 from wave_search.files import write_atomic
 from wave_search.render.records import hit_record, listed_record, to_json
 from wave_search.render.text import hit_line, listed_line, listed_sentence, skipped_line
@@ -24,9 +21,12 @@ from wave_search.render.text import hit_line, listed_line, listed_sentence, skip
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from wave_search.index import Index
     from wave_search.render.terminal import Terminal
     from wave_search.reports import Skipped
     from wave_search.types import Hit, ListedFile
+
+CLIPS_SUFFIX = ".zip"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,7 @@ class Output:
     export: str | None
     """Name of a file."""
     open: bool
+    reveal: bool
     limit: int
     min_z: float | None
     is_filtered: bool
@@ -55,22 +56,24 @@ class Found:
     """Share of the segments that are indexed with the instruction, from 0 to 1; None without an instruction."""
 
 
-def show_found(terminal: Terminal, output: Output, found: Found, index: Path) -> int:
-    """Show hits as asked, and keep them for `--like`; return the exit code.
-
-    Raises:
-        OSError: they cannot be written.
-        WaveSearchError: an export needs a package that is missing, or the best hit cannot be opened.
-    """
+def keep(terminal: Terminal, found: Found, index: Path) -> None:
+    """Keep hits for `--like`, in the folder of the index."""
     kept = last_hits.keep_hits(index, [hit.segment_id for hit in found.hits])
     if not kept and last_hits.kept_hits(index) is not None:
         terminal.warning("--like will refer to an earlier query: the index cannot be written")
+
+
+def show_found(terminal: Terminal, output: Output, found: Found) -> int:
+    """Show hits as asked; return the exit code.
+
+    Raises:
+        OSError: they cannot be written.
+        WaveSearchError: the best hit cannot be opened.
+    """
     if found.coverage is not None and 0 < found.coverage < 1:
         terminal.warning(f"only {found.coverage:.0%} is indexed with this instruction, and only that was searched")
     for file in found.lost:
         terminal.warning(f"moved to the end: {skipped_line(file)}")
-    if output.export is not None:
-        write(Path(output.export), found.hits)
     if not found.hits:
         where_not = " for this filter" if output.is_filtered else ""
         least = "" if output.min_z is None else f" with z >= {output.min_z:g}"
@@ -78,8 +81,14 @@ def show_found(terminal: Terminal, output: Output, found: Found, index: Path) ->
         return NO_RESULT
     shown = [only(hit, output.columns) for hit in found.hits]
     show_hits(terminal, shown, json=output.json, paths=output.paths)
-    if output.open:
-        open_hit(found.hits[0])
+    best = found.hits[0]
+    if output.open or output.reveal:
+        from wave_search import desktop
+
+        if output.open:
+            desktop.play(best.path, best.start_s, best.stop_s)
+        if output.reveal:
+            desktop.reveal(best.path)
     return DONE
 
 
@@ -94,23 +103,38 @@ def columns_for(export: Path | None) -> tuple[str, ...]:
     Raises:
         UsageError: there is no such format.
     """
-    if export is None:
+    if export is None or is_of_clips(export):
         return ()
-    from wave_search.render import export as exporting
+    from wave_search.render.export import format_of
 
-    return exporting.format_of(export).columns
+    return format_of(export).columns
 
 
-def write(export: Path, hits: Sequence[Hit]) -> None:
-    """Write hits to a file in the format of its suffix.
+def is_of_clips(export: Path) -> bool:
+    """Return whether an export contains clips, which are cut from the files of the index."""
+    return export.suffix.lower() == CLIPS_SUFFIX
+
+
+def write(export: Path, hits: Sequence[Hit], index: Index | None) -> None:
+    """Write hits of an index to a file in the format of its suffix.
+
+    Args:
+        export: the file.
+        hits: hits of the index.
+        index: is needed for clips only.
 
     Raises:
         OSError: it cannot be written.
         WaveSearchError: the format needs a package that is missing.
     """
-    from wave_search.render import export as exporting
+    if index is not None and is_of_clips(export):
+        from wave_search.commands.clips import write_clips
 
-    write_atomic(export, exporting.format_of(export).write(hits))
+        write_clips(export, hits, index)
+        return
+    from wave_search.render.export import NAME, excerpt_of, format_of
+
+    write_atomic(export, format_of(export).write([excerpt_of(hit) for hit in hits], NAME))
 
 
 def check_output(*, json: bool, paths: bool) -> None:
@@ -134,24 +158,6 @@ def show_hits(terminal: Terminal, hits: Sequence[Hit], *, json: bool, paths: boo
         terminal.hits(hits)
     else:
         terminal.lines(hit_line(hit) for hit in hits)
-
-
-def open_hit(hit: Hit) -> None:
-    """Play the range of a hit with mpv, or open its file with the default application.
-
-    Raises:
-        WaveSearchError: neither program is available, or it fails.
-    """
-    if hit.start_s is not None and (mpv := shutil.which("mpv")):
-        command = [mpv, f"--start={hit.start_s}", f"--end={hit.stop_s}", "--force-window", str(hit.path)]
-    elif opener := shutil.which("xdg-open"):
-        command = [opener, str(hit.path)]
-    else:
-        raise WaveSearchError("no program to open a result was found", "Install mpv, or xdg-open (xdg-utils).")
-    # stdout is for results.
-    code = subprocess.run(command, check=False, stdout=sys.stderr).returncode  # noqa: S603 - no shell
-    if code:
-        raise WaveSearchError(f"{hit.path} cannot be opened: {Path(command[0]).name} exited with code {code}")
 
 
 def show_files(terminal: Terminal, files: Iterator[ListedFile], limit: int | None, *, json: bool, paths: bool) -> int:

@@ -2,6 +2,7 @@
 
 import functools
 import os
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -64,6 +65,7 @@ def asked(
     per_file: results.PerFile = None,
     dedupe: results.Dedupe = None,
     open: results.Open = False,  # noqa: A002 - the name of the option
+    reveal: results.Reveal = False,
     export: results.Export = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON Lines.")] = False,
     paths: Annotated[bool, typer.Option("--paths", help="Print only the distinct paths, best first.")] = False,
@@ -95,6 +97,7 @@ def asked(
                 "--per-file": per_file is not None,
                 "--dedupe": dedupe is not None,
                 "--open": open,
+                "--reveal": reveal,
                 "--export": export is not None,
             }
         )
@@ -120,6 +123,7 @@ def asked(
             columns=shown,
             export=None if export is None else os.fspath(export),
             open=open,
+            reveal=reveal,
             limit=k,
             min_z=min_z,
             is_filtered=bool(where),
@@ -148,7 +152,11 @@ def query(ctx: typer.Context, **options: Any) -> int:
         terminal.notice(opened.model)
         with terminal.progress() if request.rerank else terminal.working("searching") as progress:
             found = question.find(opened, request, progress if request.rerank else None)
-    return output.show_found(terminal, question.output, found, opened.path)
+        output.keep(terminal, found, opened.path)
+        if question.output.export is not None:
+            with terminal.working("exporting"):
+                output.write(Path(question.output.export), found.hits, opened)
+    return output.show_found(terminal, question.output, found)
 
 
 def _placed(given: dict[str, list[str] | None], folder: str) -> dict[str, list[str]]:

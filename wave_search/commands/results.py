@@ -22,6 +22,10 @@ Dedupe = Annotated[
     typer.Option(metavar="COSINE", help="Keep only the best of results at least this similar (0.98)."),
 ]
 Open = Annotated[bool, typer.Option("--open", help="Open the best result; with mpv, play only its range.")]
+Reveal = Annotated[bool, typer.Option("--reveal", help="Show the best result in the file manager.")]
 Export = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Write the results to a .csv, .jsonl, .m3u8 or .otio file.")
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Write the results to a .csv, .jsonl, .m3u8, .otio, .edl, .fcpxml or .zip (of clips) file."
+    ),
 ]

@@ -1,7 +1,9 @@
 """Serve an index to browsers and programs."""
 
+import os
 import secrets
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -35,6 +37,14 @@ def serve(
         list[str] | None,
         typer.Option(metavar="NAME", help="Further name of the server, as behind a reverse proxy; repeatable."),
     ] = None,
+    allow_index: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="PATH",
+            help="Folder that may be added to the index from the page; repeatable (default: any, if only this machine "
+            "can reach the server, otherwise none).",
+        ),
+    ] = None,
     cache_size: Annotated[
         float, typer.Option(min=0.01, max=1e6, metavar="GIB", help="Disk space for previews of media.")
     ] = 2.0,
@@ -60,6 +70,7 @@ def serve(
     """Serve a page and an HTTP API to search the index."""
     from wave_search import serve as server
     from wave_search.commands.socket_answers import QueryAnswers
+    from wave_search.desktop import has_desktop
     from wave_search.serve.options import ServeOptions
 
     terminal = terminal_of(ctx, quiet)
@@ -69,29 +80,34 @@ def serve(
         background.stop(index)
         terminal.message("stopped")
         return DONE
+    loaded_as: dict[str, Any] = {"device": device, "dtype": dtype, "quantization": quantization}
+    load = ws.LoadOptions(**loaded_as)
     options = ServeOptions(
         host=host,
         port=port,
         token=secrets.token_urlsafe(24) if token == "auto" else token,  # noqa: S105 - the word for a new one
         names=tuple(allow_host or ()),
+        desktop=has_desktop(os.environ),
         cache_bytes=int(cache_size * 2**30),
         idle_exit_s=idle_exit or None,
         alone=alone,
+        allow_index=None if allow_index is None else tuple(allow_index),
+        model=model,
+        load=load,
     )
-    load_options: dict[str, Any] = {"device": device, "dtype": dtype, "quantization": quantization}
     if in_background:
         idle_exit = background.IDLE_EXIT_S if idle_exit is None else idle_exit
         same = {"--host": host, "--port": port, "--cache-size": cache_size, "--index": index, "--model": model}
         same |= {"--device": device, "--dtype": dtype, "--quantization": quantization, "--idle-exit": idle_exit}
         given = [f"{name}={value}" for name, value in same.items() if value is not None]
         given += [f"--allow-host={name}" for name in options.names]
+        given += [f"--allow-index={folder}" for folder in options.allow_index or ()]
         with terminal.working("starting the server"):
             address = background.start([*given, "--alone"], options.token, index, terminal.warning)
         terminal.lines([address])
         if open or ctx.info_name == "ui":
             typer.launch(address)
         return DONE
-    load = ws.LoadOptions(**load_options)
     with ExitStack() as loading, ws.open(index, model, load=load, may_download=terminal.may_download) as opened:
         terminal.notice(opened.model)
         loading.enter_context(terminal.working("loading the model"))
@@ -103,6 +119,6 @@ def serve(
                 typer.launch(address)
 
         with suppress(KeyboardInterrupt):
-            server.run(opened, options, QueryAnswers(opened, load_options), started, terminal.warning)
+            server.run(opened, options, QueryAnswers(opened, loaded_as), started, terminal.warning)
     terminal.message("stopped")
     return DONE

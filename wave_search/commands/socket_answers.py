@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -14,6 +15,7 @@ from typer.main import get_command
 
 from wave_search.commands import last_hits, query
 from wave_search.commands.exit_codes import GlobalOptions
+from wave_search.commands.output import is_of_clips
 from wave_search.commands.socket_client import surroundings
 from wave_search.errors import UsageError
 from wave_search.wire import to_record
@@ -94,4 +96,5 @@ class QueryAnswers:
             and (question.lists or same_model)
             and question.output.limit <= _MAX_RESULTS
             and not question.reads_stdin
+            and not (question.output.export is not None and is_of_clips(Path(question.output.export)))
         )

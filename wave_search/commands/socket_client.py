@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from wave_search.commands import DEFAULT_INDEX, INDEX_VARIABLE
 from wave_search.commands.exit_codes import GlobalOptions, exit_code, occupy_closed_streams, terminal_of
-from wave_search.commands.output import Found, Output, show_files, show_found
+from wave_search.commands.output import Found, Output, keep, show_files, show_found, write
 from wave_search.errors import UsageError
 from wave_search.serve import local_socket
 from wave_search.types import Hit, ListedFile
@@ -120,7 +120,11 @@ def _shown(connection: socket.socket, request: dict[str, Any], terminal: Termina
         from wave_search.reports import Skipped
 
         lost = [from_record(Skipped, record) for record in reply["lost"]]
-    return show_found(terminal, how, Found(hits, lost, reply["coverage"]), index)
+    found = Found(hits, lost, reply["coverage"])
+    keep(terminal, found, index)
+    if how.export is not None:
+        write(Path(how.export), hits, None)
+    return show_found(terminal, how, found)
 
 
 def _last_reply(connection: socket.socket, request: dict[str, Any], terminal: Terminal) -> dict[str, Any] | None:

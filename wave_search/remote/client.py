@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
 
 from wave_search.errors import UsageError
-from wave_search.query import SearchArguments, SearchRequest
+from wave_search.query import Answer, SearchArguments, SearchRequest
 from wave_search.remote import results
 from wave_search.remote.requests import pack
 from wave_search.remote.transport import Transport
@@ -18,7 +18,7 @@ from wave_search.version import __version__
 from wave_search.wire import from_record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from wave_search.models import ModelSpec
     from wave_search.query import FileDetails, FileEntry, IndexInfo, SegmentDetails, SegmentScore
@@ -91,8 +91,11 @@ class RemoteIndex:
         """Number of the version that the server has open, at the last call of `refresh`."""
         return self._version
 
-    def refresh(self) -> bool:
-        """Let the server open the newest version; return whether it differs from `version`."""
+    def refresh(self, *, prepare: bool = False) -> bool:  # noqa: ARG002 - the interface of Index
+        """Ask for the version that the server has open; return whether it differs from `version`.
+
+        It looks for a newer one every second, and loads it beside the present one, so that `prepare` changes nothing.
+        """
         before = self._version
         self._path, self._model, self._version = self._state()
         return self._version != before
@@ -152,14 +155,16 @@ class RemoteIndex:
         offset: int = 0,
         limit: int = 100,
         where_timeout_s: float = DEFAULT_TIMEOUT_S,
+        among: Iterable[int] | None = None,
     ) -> list[FileEntry]:
         """List indexed files by path, each with the segment that stands for it, as `Index.browse`."""
         found: list[FileEntry] = []
-        names = _names(columns)
+        same = {"where": where, "columns": _names(columns), "where_timeout_s": where_timeout_s}
+        same["among"] = None if among is None else [*among]
         while True:
             page = min(_PAGE, limit - len(found))
             place = {"offset": offset + len(found), "limit": page}
-            records = self._call("browse", where=where, columns=names, where_timeout_s=where_timeout_s, **place)
+            records = self._call("browse", **same, **place)
             found += map(results.entry, records)
             if len(records) < page or len(found) >= limit:
                 return found
@@ -182,6 +187,11 @@ class RemoteIndex:
         """List identical files, and nearly identical segments of different contents, as `Index.duplicates`."""
         return [results.duplicates(record) for record in self._call("duplicates", threshold=threshold)]
 
+    def ask(self, segment_id: int, question: str, choices: Sequence[str]) -> list[Answer]:
+        """Answer a question about a segment by choosing among texts, as `Index.ask`."""
+        records = self._call("ask", segment_id=segment_id, question=question, choices=[*choices])
+        return [from_record(Answer, record) for record in records]
+
     def metadata(self) -> tuple[ColumnInfo, ...]:
         """List the user-defined columns, as `Index.metadata`."""
         return tuple(from_record(ColumnInfo, record) for record in self._call("metadata"))
@@ -189,6 +199,11 @@ class RemoteIndex:
     def info(self) -> IndexInfo:
         """Describe the contents of the index, as `Index.info`."""
         return results.info(self._call("info"))
+
+    def segments(self, *_: object, **__: object) -> NoReturn:
+        """Raise UsageError: this reads the vectors of whole modalities, which the server does not send."""
+        remedy = f"Call it on the machine of the server: wave_search.open({str(self._path)!r}).segments(...)"
+        raise UsageError(f"segments reads vectors, which the server {self._transport.address} does not send", remedy)
 
     def add(self, *_: object, **__: object) -> NoReturn:
         """Raise UsageError, as do the other methods that change an index."""

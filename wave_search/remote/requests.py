@@ -101,8 +101,13 @@ def unpack(record: Mapping[str, Any], files: Mapping[str, Path]) -> SearchReques
     columns = given.pop("columns", ())
     if not isinstance(terms, list) or not isinstance(columns, list):
         raise _invalid()
+    among = given.pop("among", None)
+    if among is not None:
+        if not isinstance(among, list) or not all(type(each) is int for each in among):
+            raise _invalid()
+        among = frozenset(among)
     items = [Weighted(_item(term, files), term["weight"]) for term in map(_weighted, terms)]
-    return SearchRequest(tuple(items), columns=tuple(columns), **given)
+    return SearchRequest(tuple(items), columns=tuple(columns), among=among, **given)
 
 
 def _weighted(term: Any) -> Mapping[str, Any]:

@@ -36,6 +36,11 @@ class Lifetime:
                 self._running -= 1
                 self._ended_s = time.monotonic()
 
+    def stay(self) -> None:
+        """Note that something else goes on."""
+        with self._lock:
+            self._ended_s = time.monotonic()
+
     def end(self) -> None:
         """Let the server end."""
         self._told = True

@@ -137,14 +137,22 @@ def _files(index: Index, call: Call) -> Any:
 
 def _browse(index: Index, call: Call) -> Any:
     limit = min(call.get("limit", int), _MAX_RESULTS)
-    return index.browse(offset=call.get("offset", int), limit=limit, **call.listing())
+    among = call.get("among", (list, type(None)))
+    if not all(type(each) is int for each in among or ()):
+        raise UsageError("among must be ids of segments", "Use wave_search.connect() of the server's version.")
+    return index.browse(offset=call.get("offset", int), limit=limit, among=among, **call.listing())
 
 
 def _count_files(index: Index, _: Call) -> Any:
     return [(folder, kind, count) for (folder, kind), count in index.count_files().items()]
 
 
+def _ask(index: Index, call: Call) -> Any:
+    return index.ask(call.get("segment_id", int), call.get("question", str), call.get("choices", list))
+
+
 _METHODS: Mapping[str, Callable[[Index, Call], Any]] = {
+    "ask": _ask,
     "state": _state,
     "search": _search,
     "score_file": _score_file,

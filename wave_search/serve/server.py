@@ -11,11 +11,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import uvicorn
-from platformdirs import user_cache_path
 
 from wave_search.errors import UsageError, WaveSearchError
 from wave_search.serve import local_socket
 from wave_search.serve.app import create_app
+from wave_search.serve.disk_cache import previews_folder
 from wave_search.serve.lifetime import Lifetime
 from wave_search.serve.local_server import LocalServer
 from wave_search.serve.service import Service
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wave_search.index import Index
+    from wave_search.serve.jobs import Jobs
     from wave_search.serve.local_server import Answer
     from wave_search.serve.options import ServeOptions
 
@@ -44,11 +45,11 @@ def serve(
         local = _local_server(index.path, answer, lifetime, options, warn)
         if local is not None:
             opened.enter_context(closing(local))
-        cache = user_cache_path("wave-search") / "previews"
-        service = opened.enter_context(closing(Service(index, options, cache)))
+        service = opened.enter_context(closing(Service(index, options, previews_folder())))
         app = lifetime.noted(create_app(service, options, port))
         if (cause := service.library.warm_up()) is not None:
             warn(cause)
+        service.library.follow()
         gc.collect()
         gc.freeze()  # a quarter of the time of searches went into looking through all that was loaded, again and again
         config = uvicorn.Config(
@@ -68,7 +69,7 @@ def serve(
                 local.start(address(replace(options, token=None) if options.is_local else options, port))
             started(address(options, port))
 
-        _Announcing(config, ready, lifetime).run(sockets=[listening])
+        Server(config, ready, service.jobs, lifetime).run(sockets=[listening])
 
 
 def _local_server(
@@ -89,12 +90,14 @@ def _local_server(
     return None
 
 
-class _Announcing(uvicorn.Server):
-    """A server that calls a function when it accepts connections, and ends when its time is over."""
+class Server(uvicorn.Server):
+    """A server that calls a function when it accepts connections, and stops the run of `index` when its time is over."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], lifetime: Lifetime) -> None:
+    def __init__(
+        self, config: uvicorn.Config, ready: Callable[[], None], jobs: Jobs, lifetime: Lifetime | None = None
+    ) -> None:
         super().__init__(config)
-        self._ready, self._lifetime = ready, lifetime
+        self._ready, self._jobs, self._lifetime = ready, jobs, lifetime or Lifetime(None)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to accept connections."""
@@ -104,7 +107,14 @@ class _Announcing(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Return whether to end; called ten times a second."""
+        if self._jobs.running:
+            self._lifetime.stay()
         return await super().on_tick(counter) or self._lifetime.is_over()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Wait for connections to end."""
+        self._jobs.stop()
+        await super().shutdown(sockets)
 
 
 def address(options: ServeOptions, port: int) -> str:

@@ -92,6 +92,12 @@ class Snapshot:
         """The location of the index."""
         return self.store.local_path("")
 
+    def prepare(self, other: Snapshot) -> None:
+        """Read the tables that have been read of another version, and are kept. Raises like `files`."""
+        for name in tuple(vars(other)):
+            if isinstance(vars(type(self)).get(name), cached_property):
+                getattr(self, name)
+
     def check_kept(self) -> None:
         """Check that this version has not been removed.
 
