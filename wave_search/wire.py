@@ -43,10 +43,8 @@ def to_plain(value: Any) -> Any:
             return str(value)
         case Mapping():
             return {to_plain(key): to_plain(each) for key, each in value.items()}
-        case list() | tuple():
-            return [to_plain(each) for each in value]
-        case frozenset():
-            return sorted(value)
+        case list() | tuple() | frozenset():
+            return [to_plain(each) for each in (sorted(value) if isinstance(value, frozenset) else value)]
     if is_dataclass(value):
         return to_record(value)
     raise TypeError(f"{type(value).__name__} has no form in JSON")

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wave_search.commands import last_hits
@@ -20,6 +19,7 @@ from wave_search.render.text import hit_line, listed_line, listed_sentence, skip
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from wave_search.index import Index
     from wave_search.render.terminal import Terminal

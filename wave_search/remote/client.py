@@ -159,7 +159,7 @@ class RemoteIndex:
     ) -> list[FileEntry]:
         """List indexed files by path, each with the segment that stands for it, as `Index.browse`."""
         found: list[FileEntry] = []
-        same = {"where": where, "columns": _names(columns), "where_timeout_s": where_timeout_s}
+        same: dict[str, Any] = {"where": where, "columns": _names(columns), "where_timeout_s": where_timeout_s}
         same["among"] = None if among is None else [*among]
         while True:
             page = min(_PAGE, limit - len(found))

@@ -14,10 +14,10 @@ from wave_search.errors import UsageError
 from wave_search.render.archive import Chosen, Missing, pack, plain_name, zip_pieces
 from wave_search.render.export import FORMATS, NAME, Excerpt
 from wave_search.render.text import printable
-from wave_search.serve.library import GoneError, segment_hit
+from wave_search.serve.library import BusyError, GoneError, segment_hit
 from wave_search.serve.routes import ERRORS
 from wave_search.serve.schemas import ErrorAnswer, Model, Result, SearchHit, SegmentId
-from wave_search.serve.service import BusyError, Service, service_of
+from wave_search.serve.service import Service, service_of
 from wave_search.types import Modality
 
 if TYPE_CHECKING:

@@ -84,21 +84,23 @@ async def _answer(service: Service, method: str, received: Received) -> tuple[An
 
     try:
         record = json.loads(received.text)
-        if method not in _METHODS or not isinstance(record, dict):
-            raise UsageError("there is no such method", "Use wave_search.connect() of the server's version.")
-        given = record.get("names")
-        if isinstance(given, dict):
-            names = {str(path): str(given.get(name, name)) for name, path in files.items()}
-        return await service.search(Asked(SearchQuery()), work), names
     except (ValueError, RecursionError):
-        return UsageError("the request is not JSON", "Use wave_search.connect() of the server's version."), names
+        record = None
+    if method not in _METHODS or not isinstance(record, dict):
+        return UsageError("there is no such method", "Use wave_search.connect() of the server's version."), names
+    given = record.get("names")
+    if isinstance(given, dict):
+        names = {str(path): str(given.get(name, name)) for name, path in files.items()}
+    try:
+        return await service.search(Asked(SearchQuery()), work), names
     except WaveSearchError as error:
         return error, names
 
 
 def _error(error: WaveSearchError, names: Mapping[str, str]) -> Response:
     attributes = {name: to_plain(getattr(error, name)) for name in _ATTRIBUTES if hasattr(error, name)}
-    content = {"message": error.message, "remedy": error.remedy, "attributes": attributes, "type": type(error).__name__}
+    public = next(kind.__name__ for kind in type(error).__mro__ if kind.__module__ == WaveSearchError.__module__)
+    content = {"message": error.message, "remedy": error.remedy, "attributes": attributes, "type": public}
     report = json.dumps({"error": content})
     for path, name in names.items():  # files have other names at the client
         report = report.replace(json.dumps(path)[1:-1], json.dumps(name)[1:-1])

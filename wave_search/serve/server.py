@@ -91,7 +91,7 @@ def _local_server(
 
 
 class Server(uvicorn.Server):
-    """A server that calls a function when it accepts connections, and stops the run of `index` when its time is over."""
+    """A server that calls a function when it accepts connections, and stops the run of `index` when it ends."""
 
     def __init__(
         self, config: uvicorn.Config, ready: Callable[[], None], jobs: Jobs, lifetime: Lifetime | None = None
