@@ -16,8 +16,9 @@ from wave_search.errors import UsageError
 
 EPILOG = (
     "Prints the address and serves until Ctrl-C. Only this machine can reach it, unless --host names another address, "
-    "which needs a token. The index may change while it is served. Needs the extra [serve]. "
-    "Example:  wave-search serve --open; wave-search serve --host 0.0.0.0 --token auto"
+    "which needs a token. The index may change while it is served. While it runs, it answers wave-search query of the "
+    "same user. Needs the extra [serve]. "
+    "Example:  wave-search serve --open; wave-search serve --background; wave-search serve --host 0.0.0.0 --token auto"
 )
 
 
