@@ -62,6 +62,7 @@ if TYPE_CHECKING:
         TagReport,
     )
     from wave_search.store import Problem, Snapshot
+    from wave_search.store.files import FileInfo
     from wave_search.types import ColumnInfo, DuplicateGroup, FileKind, Hit, ListedFile, Modality, Target
 
     StrPath = str | os.PathLike[str]
@@ -211,6 +212,8 @@ class Index:
         # Replaced as a whole by `refresh`: a method reads it once, and so sees one version.
         self._searcher = Searcher(snapshot, self._encoder)
         self._refreshing = Lock()
+        self._newest_file: FileInfo | None = None
+        """Of the version that is open, when `refresh` last looked."""
 
     @property
     def path(self) -> Path:
@@ -358,10 +361,12 @@ class Index:
             IndexStateError: the index is damaged, or cannot be read now. The present version stays open.
         """
         with self._refreshing:  # otherwise an older version could replace a newer one
-            if store.newest_version(self.path) == self.version:
+            file = store.newest_file(self.path)
+            if file is not None and file == self._newest_file:
                 return False
             newest = store.open_snapshot(self.path)
-            if newest.manifest.version == self._snapshot.manifest.version:
+            self._newest_file = file
+            if newest.manifest == self._snapshot.manifest:
                 return False
             searcher = Searcher(newest, self._encoder)
             if prepare:
