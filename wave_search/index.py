@@ -38,17 +38,22 @@ from wave_search.query import (
     is_number,
     list_files,
     own_columns,
+    own_values,
     parse_modality,
+    paths_of,
     read_labels,
     segment_and_file,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from wave_search.indexer import MetadataEdit
     from wave_search.models import ModelSpec
     from wave_search.reports import (
+        EditReport,
         IndexReport,
+        MetadataChange,
         MetadataReport,
         OptimizeReport,
         ProgressCallback,
@@ -58,7 +63,7 @@ if TYPE_CHECKING:
         TagReport,
     )
     from wave_search.store import Problem, Snapshot
-    from wave_search.types import ColumnInfo, DuplicateGroup, FileKind, Hit, ListedFile, Modality, Target
+    from wave_search.types import ColumnInfo, DuplicateGroup, FileKind, Hit, ListedFile, Modality, Target, Value
 
     StrPath = str | os.PathLike[str]
 
@@ -433,6 +438,40 @@ class Index:
         indexer.remove_columns(self.path, _names(columns))
         self.refresh()
 
+    def edit_metadata(self, edits: Iterable[MetadataEdit]) -> EditReport:
+        """Change values of the user's own columns, and tags, of some files: all edits or none, in one commit.
+
+        Raises:
+            UsageError: a file is not indexed, or a value does not fit its column.
+            IndexStateError: another process writes, the disk is full, or the index is damaged.
+        """
+        report = indexer.edit(self.path, edits)
+        self.refresh()
+        return report
+
+    def restore_metadata(self, changes: Iterable[MetadataChange]) -> EditReport:
+        """Undo changes of `edit_metadata`, unless one of the values was changed again since.
+
+        Raises:
+            UsageError: a value was changed again.
+            IndexStateError: another process writes, the disk is full, or the index is damaged.
+        """
+        report = indexer.restore(self.path, changes)
+        self.refresh()
+        return report
+
+    def metadata_values(self, column: str, limit: int = 500) -> list[Value]:
+        """Return values that files have in one of the user's own columns, the most frequent first.
+
+        Args:
+            column: its name. Of lists, the items are returned.
+            limit: maximum number of values.
+
+        Raises:
+            UsageError: there is no such column.
+        """
+        return own_values(self._snapshot, column, limit)
+
     def metadata(self) -> tuple[ColumnInfo, ...]:
         """List the user-defined columns."""
         return own_columns(self._snapshot)
@@ -551,6 +590,14 @@ class Index:
             UsageError: the segment is not in the index.
         """
         return segment_and_file(self._snapshot, segment_id)
+
+    def paths(self, segment_ids: Sequence[int]) -> list[Path]:
+        """Return the paths of all files that have one of these segments, also of copies.
+
+        Raises:
+            UsageError: a segment is not in the index.
+        """
+        return paths_of(self._snapshot, segment_ids)
 
     def file(self, path: StrPath) -> FileDetails | None:
         """Return all that the index knows of the file at an absolute path, None if it is not indexed."""

@@ -11,9 +11,10 @@ from wave_search.query.file_details import (
     browse,
     count_files,
     file_at,
+    paths_of,
     segment_and_file,
 )
-from wave_search.query.info import IndexInfo, PartitionInfo, describe, own_columns
+from wave_search.query.info import IndexInfo, PartitionInfo, describe, own_columns, own_values
 from wave_search.query.listing import list_files
 from wave_search.query.request import SearchArguments, SearchRequest, check_count, check_instructions
 from wave_search.query.searcher import Searcher
@@ -52,8 +53,10 @@ __all__ = [
     "is_number",
     "list_files",
     "own_columns",
+    "own_values",
     "parse_media",
     "parse_modality",
+    "paths_of",
     "read_labels",
     "segment_and_file",
     "similarity",

@@ -14,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 from wave_search import __version__
 from wave_search.errors import (
     ChangedMediaError,
+    IndexLockedError,
     IndexStateError,
     MediaError,
     UnsupportedMediaError,
@@ -26,6 +27,7 @@ from wave_search.serve.routes import api_router
 from wave_search.serve.schemas import SearchQuery
 from wave_search.serve.security import BodyTooLargeError, Guard, refused
 from wave_search.serve.service import BusyError, Service, TooLateError
+from wave_search.serve.write_routes import write_router
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -62,6 +64,7 @@ def create_app(service: Service, options: ServeOptions, port: int) -> Guard:
     app.openapi = lambda: _described(app)  # type: ignore[method-assign] # how FastAPI documents it
     app.include_router(api_router, prefix="/api")
     app.include_router(media_router, prefix="/api")
+    app.include_router(write_router, prefix="/api")
     app.mount("/", StaticFiles(directory=STATIC, html=True), name="page")
     for kind in (WaveSearchError, BodyTooLargeError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, _explained)
@@ -104,6 +107,7 @@ _STATUS = (
     (TooLateError, 504),
     (UsageError, 400),
     (MediaError, 400),
+    (IndexLockedError, 423),
     (IndexStateError, 503),
     (WaveSearchError, 500),
 )

@@ -19,6 +19,7 @@ from starlette.datastructures import UploadFile
 
 from wave_search.errors import MediaError, UsageError, WaveSearchError
 from wave_search.media.sniff import MEDIA_SUFFIXES, TEXT_SUFFIXES
+from wave_search.serve.edits import Edits
 from wave_search.serve.library import Library
 from wave_search.serve.previews import Previews
 from wave_search.serve.schemas import SearchQuery
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 Done = TypeVar("Done")
 _MAX_PARTS = 17
 """Of a form: a file for each term, and the request."""
+_WAITING_EDITS = 8
 
 
 class BusyError(WaveSearchError):
@@ -105,12 +107,15 @@ class Service:
         self.limits = options.limits
         self._searches = Lane("searches", options.limits.searches)
         self.conversions = Lane("conversions", 1, options.limits.conversions - 1)
+        self.writes = Lane("edits", 1, _WAITING_EDITS)
+        self.edits = Edits(self.library)
 
     def close(self) -> None:
         """Stop the decoders, and forget the searches that have not begun."""
         self.previews.close()
         self._searches.close()
         self.conversions.close()
+        self.writes.close()
 
     async def search(self, asked: Asked, work: Callable[[], Done]) -> Done:
         """Do a search in a thread of its own.
