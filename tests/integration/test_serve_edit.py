@@ -81,7 +81,7 @@ def test_values_are_set_by_the_type_of_their_column_and_cleared(site: TestClient
         ({"set": {"tag": ["a", "b"]}}, 400, "['a', 'b'] does not fit the column \"tag\" (text)"),
         ({"set": {"Kind": "x"}}, 400, 'the column name "Kind" is reserved'),
         ({"set": {" ": "x"}}, 400, "invalid column name ''"),
-        ({"add": {"tag": ["cat"]}}, 400, '"tag" holds one text for each file'),
+        ({"add": {"tag": ["cat"]}}, 400, '"tag" holds one text for each file, no list'),
         ({"add": {"tags": ["a\nb"]}}, 400, "'a\\nb' cannot be a tag"),
         ({"add": {"tags": [" "]}}, 400, "'' cannot be a tag"),
         ({"sett": {}}, 422, "edits.0.sett: Extra inputs are not permitted"),
@@ -140,9 +140,7 @@ def test_all_files_of_a_content_are_edited(site: TestClient, library: Path) -> N
             index.edit_metadata([ws.MetadataEdit(["nowhere"], {"year": 3})])
 
 
-def test_while_another_process_writes_edits_are_refused_and_searches_answered(
-    site: TestClient, library: Path
-) -> None:
+def test_while_another_process_writes_edits_are_refused_and_searches_answered(site: TestClient, library: Path) -> None:
     segment = find(site, "300.flac")["segment"]
     with Writer(library / "index"):
         status, message = error(edit(site, [segment], add={"tags": ["x"]}))

@@ -17,7 +17,8 @@ from wave_search.query.file_details import (
 from wave_search.query.info import IndexInfo, PartitionInfo, describe, own_columns, own_values
 from wave_search.query.listing import list_files
 from wave_search.query.request import SearchArguments, SearchRequest, check_count, check_instructions
-from wave_search.query.searcher import Searcher
+from wave_search.query.saved import renamed, segment_of, to_request, to_saved
+from wave_search.query.searcher import NewMatch, Searcher
 from wave_search.query.tagging import MIN_LABEL_Z, Tagging, read_labels
 from wave_search.query.terms import AV, Audio, Image, Not, Video, Weighted, is_number, parse_media, parse_modality
 
@@ -33,6 +34,7 @@ __all__ = [
     "Image",
     "IndexInfo",
     "MediaEmbedder",
+    "NewMatch",
     "Not",
     "PartitionInfo",
     "SearchArguments",
@@ -58,6 +60,10 @@ __all__ = [
     "parse_modality",
     "paths_of",
     "read_labels",
+    "renamed",
     "segment_and_file",
+    "segment_of",
     "similarity",
+    "to_request",
+    "to_saved",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -34,6 +34,15 @@ if TYPE_CHECKING:
 _MIN_CANDIDATES = 64
 _CANDIDATES_PER_HIT = 4
 """Number of segments to find per hit, because several may be merged into one; at least `_MIN_CANDIDATES` in total."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewMatch:
+    """A hit among segments that are new."""
+
+    hit: Hit
+    digest: str
+    """Of the content of its file, by which it is recognised when the file is indexed again."""
 
 
 class Searcher:
@@ -92,6 +101,8 @@ class Searcher:
         request: SearchRequest,
         progress: ProgressCallback | None = None,
         warn: Callable[[Skipped], None] | None = None,
+        *,
+        first_id: int = 0,
     ) -> list[Hit]:
         """Find the best hits. All checks that need no model are made before one is loaded.
 
@@ -100,6 +111,7 @@ class Searcher:
                 are not comparable. Each of several files with the same content is a hit.
             progress: called while segments are embedded again.
             warn: called with each file that could not be embedded again.
+            first_id: only segments with this id or a higher one are found.
 
         Returns:
             At most k hits, best first, ties by path and time.
@@ -115,6 +127,10 @@ class Searcher:
         chosen = None
         if request.where is not None:
             chosen = self.snapshot.sql_filter().select(request.where, request.where_timeout_s)
+        allowed_ids = None if chosen is None else chosen.segment_ids
+        if first_id > 0:
+            newer_ids = self.snapshot.segment_ids(first_id)
+            allowed_ids = newer_ids if allowed_ids is None else np.intersect1d(allowed_ids, newer_ids, True)
         request.check_effect(keys, query_takes_it=takes_instruction(request.terms))
         query = resolve(request, self.snapshot, self._encoder)
         partitions = [self._partition(key) for key in keys]
@@ -128,7 +144,7 @@ class Searcher:
             found: list[Match] = []
             complete = True
             for partition in partitions:
-                candidates = partition.search(query, k, overfetch, None if chosen is None else chosen.segment_ids)
+                candidates = partition.search(query, k, overfetch, allowed_ids)
                 found.extend(matches(self.snapshot, candidates, chosen))
                 complete = complete and candidates.is_all(k, request.min_z)
             best = ranked(found, self.snapshot.paths_at)
@@ -140,6 +156,13 @@ class Searcher:
             if len(moments) == request.k or complete:
                 return self._hits(moments, request.columns)
             k, overfetch = _CANDIDATES_PER_HIT * (k + overfetch), 0
+
+    def new_matches(self, request: SearchRequest, first_id: int) -> list[NewMatch]:
+        """Find hits as `search` does, among segments with an id from `first_id` on."""
+        hits = self.search(request, first_id=first_id)
+        content_ids, _, _ = self.snapshot.spans(np.array([hit.segment_id for hit in hits], np.int64))
+        contents = self.snapshot.contents([*dict.fromkeys(content_ids)])
+        return [NewMatch(hit, contents[number].digest) for hit, number in zip(hits, content_ids, strict=True)]
 
     def score_file(self, request: SearchRequest, segment_id: int) -> list[SegmentScore]:
         """Score all segments of the file of a segment, whatever the target and the limits of the request are.
