@@ -40,6 +40,7 @@ LAYERS = (
     "render",
     "progress",
     "__init__",
+    "alerts",
     "serve",
     "commands",
     "cli",
@@ -54,7 +55,7 @@ CONFINED_TO = {
     "torchao": {"models"},
     "safetensors": {"models", "finetune"},
     "huggingface_hub": {"models"},
-    "msgspec": {"files", "store", "evaluation", "finetune"},
+    "msgspec": {"files", "store", "evaluation", "finetune", "alerts"},
     "peft": {"finetune"},
     "accelerate": {"finetune"},
     "faiss": {"ann"},
@@ -77,7 +78,7 @@ CONFINED_TO = {
     "starlette": {"serve"},
     "pydantic": {"serve"},
     "uvicorn": {"serve"},
-    "platformdirs": {"serve"},
+    "platformdirs": {"alerts", "serve"},
     "numpy": set(LAYERS),
 }
 """Third-party package -> the layers that may import it."""

@@ -1,8 +1,9 @@
 """Index folders and files."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,10 +23,14 @@ from wave_search.commands.options import (
     Workers,
     words,
 )
-from wave_search.errors import UsageError
+from wave_search.errors import UsageError, WaveSearchError
 from wave_search.media import Segmentation, parse_audio_track
 from wave_search.render.records import report_record, to_json
 from wave_search.render.text import slow_line
+
+if TYPE_CHECKING:
+    from wave_search.alerts import AlertReport
+    from wave_search.render.terminal import Terminal
 
 EPILOG = "Example:  wave-search index ~/Videos ~/Sounds --exclude '*.tmp.mp4'"
 
@@ -127,7 +132,8 @@ def index(
             )
         except ws.Interrupted as interrupted:
             done = interrupted.report
-    record = to_json(report_record(done))
+        alerts = () if done.interrupted else _alerts(it, terminal)
+    record = to_json({**report_record(done), "alerts": [asdict(one) for one in alerts]})
     if report:
         report.write_text(f"{record}\n", encoding="ascii")
     if json:
@@ -137,6 +143,20 @@ def index(
         terminal.error(f"interrupted: completed work is kept in {index}. Run the same command to resume")
         return INTERRUPTED
     return PARTLY if done.unreachable or any(strict or not one.known for one in done.skipped) else DONE
+
+
+def _alerts(index: "ws.Index", terminal: "Terminal") -> "Sequence[AlertReport]":
+    """Deliver what saved searches find among new segments. A failure there is none of the run."""
+    from wave_search.alerts import run_alerts
+
+    try:
+        reports = run_alerts(index)
+    except WaveSearchError as error:
+        terminal.warning(str(error))
+        return ()
+    for report in reports:
+        (terminal.warning if report.failure else terminal.message)(str(report))
+    return reports
 
 
 def _seconds(text: str) -> float:

@@ -64,6 +64,10 @@ def query(
     dedupe: results.Dedupe = None,
     open: results.Open = False,  # noqa: A002 - the name of the option
     export: results.Export = None,
+    save: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Keep the search with the index, for wave-search searches.")
+    ] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="With --save: replace a search of that name.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON Lines.")] = False,
     paths: Annotated[bool, typer.Option("--paths", help="Print only the distinct paths, best first.")] = False,
     index: IndexDir = DEFAULT_INDEX,
@@ -75,6 +79,8 @@ def query(
 ) -> int:
     """Search by text, audio, video, images and earlier results."""
     results.check_output(json=json, paths=paths)
+    if replace and save is None:
+        raise UsageError("--replace needs a name", "Add --save NAME.")
     texts, files = terms.split(anything or ())
     wanted = {"text": [*texts, *(text or ())], "audio": audio, "video": video, "image": image, "av": av}
     avoided = {"text": not_text, "audio": not_audio, "video": not_video, "image": not_image, "av": not_av}
@@ -95,6 +101,8 @@ def query(
             }
         )
         with ws.open(index) as opened:
+            if save is not None:
+                opened.save_search(save, where=where, replace=replace)
             listed = opened.files(where, columns=results.names(columns), where_timeout_s=where_timeout)
             return listing.show(terminal_of(ctx, quiet), listed, k, json=json, paths=paths)
     instruction = words(instruction) if instruction is not None else None
@@ -118,6 +126,8 @@ def query(
             instruction=instruction,
             rerank=rerank,
         )
+        if save is not None:
+            opened.save_search(save, request, replace=replace)
         terminal.notice(opened.model)
         lost: list[ws.Skipped] = []
         with terminal.progress() if rerank else terminal.working("searching") as progress:

@@ -17,6 +17,8 @@ from wave_search.errors import (
     IndexLockedError,
     IndexStateError,
     MediaError,
+    NameTakenError,
+    SearchNotFoundError,
     UnsupportedMediaError,
     UsageError,
     WaveSearchError,
@@ -25,6 +27,7 @@ from wave_search.serve.library import GoneError
 from wave_search.serve.media_routes import media_router
 from wave_search.serve.routes import api_router
 from wave_search.serve.schemas import SearchQuery
+from wave_search.serve.searches import ElsewhereError
 from wave_search.serve.security import BodyTooLargeError, Guard, refused
 from wave_search.serve.service import BusyError, Service, TooLateError
 from wave_search.serve.write_routes import write_router
@@ -102,6 +105,9 @@ async def _explained(_: Request, error: Exception) -> Response:
 
 _STATUS = (
     (GoneError, 404),
+    (SearchNotFoundError, 404),
+    (NameTakenError, 409),
+    (ElsewhereError, 403),
     (ChangedMediaError, 409),
     (UnsupportedMediaError, 404),
     (TooLateError, 504),

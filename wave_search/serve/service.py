@@ -23,6 +23,7 @@ from wave_search.serve.edits import Edits
 from wave_search.serve.library import Library
 from wave_search.serve.previews import Previews
 from wave_search.serve.schemas import SearchQuery
+from wave_search.serve.searches import Searches
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -109,6 +110,7 @@ class Service:
         self.conversions = Lane("conversions", 1, options.limits.conversions - 1)
         self.writes = Lane("edits", 1, _WAITING_EDITS)
         self.edits = Edits(self.library)
+        self.searches = Searches(self.library, alerts_allowed=options.is_local and not options.names)
 
     def close(self) -> None:
         """Stop the decoders, and forget the searches that have not begun."""
