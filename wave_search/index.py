@@ -69,7 +69,7 @@ if TYPE_CHECKING:
         TagReport,
     )
     from wave_search.store import Problem, SavedSearch, SavedTerm, Snapshot
-    from wave_search.types import ColumnInfo, DuplicateGroup, FileKind, Hit, ListedFile, Modality, Target, Value
+    from wave_search.types import ColumnInfo, DuplicateGroup, FileKind, Hit, ListedFile, Modality, Target
 
     StrPath = str | os.PathLike[str]
 
@@ -466,7 +466,7 @@ class Index:
         self.refresh()
         return report
 
-    def metadata_values(self, column: str, limit: int = 500) -> list[Value]:
+    def metadata_values(self, column: str, limit: int = 500) -> list[str | float | bool]:
         """Return values that files have in one of the user's own columns, the most frequent first.
 
         Args:

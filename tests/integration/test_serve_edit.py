@@ -84,8 +84,8 @@ def test_values_are_set_by_the_type_of_their_column_and_cleared(site: TestClient
         ({"add": {"tag": ["cat"]}}, 400, '"tag" holds one text for each file, no list'),
         ({"add": {"tags": ["a\nb"]}}, 400, "'a\\nb' cannot be a tag"),
         ({"add": {"tags": [" "]}}, 400, "'' cannot be a tag"),
-        ({"sett": {}}, 422, "edits.0.sett: Extra inputs are not permitted"),
-        ({"segments": []}, 422, "edits.0.segments: List should have at least 1 item after validation, not 0"),
+        ({"sett": {}}, 422, "edits.1.sett: Extra inputs are not permitted"),
+        ({"segments": []}, 422, "edits.1.segments: List should have at least 1 item after validation, not 0"),
         ({"segments": [10**9]}, 404, "segment 1000000000 is not in the index"),
     ],
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -99,9 +99,12 @@ class _Values:
             if column is not None:
                 self._put(path, column, None if is_empty else _converted(column, cell))
         for named, tags in change.add.items():
-            self._put_tags(path, named, lambda held, tags=tags: [*dict.fromkeys([*held, *_tags(tags)])])
+            column, held = self._list(path, named)
+            self._put(path, column, [*dict.fromkeys([*held, *_tags(tags)])])
         for named, tags in change.remove.items():
-            self._put_tags(path, named, lambda held, tags=tags: [tag for tag in held if tag not in _tags(tags)])
+            column, held = self._list(path, named)
+            removed = set(_tags(tags))
+            self._put(path, column, [tag for tag in held if tag not in removed])
 
     def revert(self, change: MetadataChange) -> None:
         """Undo the change of a value."""
@@ -155,21 +158,20 @@ class _Values:
         return column
 
     def _put(self, path: bytes, column: Column, value: Value | None) -> None:
-        if value is None:
+        if value is None or value == []:
             self._after[path].pop(column.name, None)
         else:
             self._after[path][column.name] = value
 
-    def _put_tags(self, path: bytes, name: str, changed: Callable[[list[str]], list[str]]) -> None:
+    def _list(self, path: bytes, name: str) -> tuple[Column, list[str]]:
+        """Return the column of a name, which is added if there is none, and the texts that a file has in it."""
         column = self._column(name, "texts")
         assert column is not None  # noqa: S101 - it is added
         if column.type != "texts":
-            raise UsageError(
-                f'"{column.name}" holds one {column.type} for each file, no list', "Set its value instead."
-            )
+            raise UsageError(f'"{column.name}" holds one {column.type} for each file, no list', "Set it instead.")
         held = self._after[path].get(column.name, [])
         assert isinstance(held, list)  # noqa: S101 - the type of the column
-        self._put(path, column, changed(held) or None)
+        return column, held
 
 
 def _inferred(name: str, cell: Any) -> ColumnType:
@@ -183,7 +185,7 @@ def _inferred(name: str, cell: Any) -> ColumnType:
 
 def _converted(column: Column, cell: Any) -> Value | None:
     if column.type == "texts":
-        return _tags([cell] if isinstance(cell, str) else cell) or None
+        return _tags([cell] if isinstance(cell, str) else cell)
     value = None if isinstance(cell, list) else convert(cell, column.type)
     if value is None:
         raise UsageError(f'{cell!r} does not fit the column "{column.name}" ({column.type})', _EXPECTED[column.type])

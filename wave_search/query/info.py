@@ -17,7 +17,7 @@ from wave_search.types import ColumnInfo
 if TYPE_CHECKING:
     from wave_search.models import ModelSpec
     from wave_search.store import Snapshot, Tuning
-    from wave_search.types import Modality, PartitionKey, Value
+    from wave_search.types import Modality, PartitionKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def own_columns(snapshot: Snapshot) -> tuple[ColumnInfo, ...]:
     return tuple(ColumnInfo(column.name, column.type, filled[column.name]) for column in metadata.columns)
 
 
-def own_values(snapshot: Snapshot, column: str, limit: int) -> list[Value]:
+def own_values(snapshot: Snapshot, column: str, limit: int) -> list[str | float | bool]:
     """Return the values, or items of lists, that a user-defined column has for any file, the most frequent first.
 
     Raises:

@@ -18,7 +18,7 @@ export class Fault extends Error {
 const BUSY = 429;
 const PATIENCE = 5;
 
-async function call(path, options = {}, patience = PATIENCE) {
+export async function call(path, options = {}, patience = PATIENCE) {
   let response;
   try {
     response = await fetch(`/api${path}`, options);

@@ -8,6 +8,7 @@ import { Icon, Problem, plain } from "./elements.js";
 import { FileView } from "./file-view.js";
 import { count, time } from "./format.js";
 import { Help } from "./help.js";
+import { Lazy } from "./lazy.js";
 import { EMPTY, newTerm, readAddress, writeAddress } from "./query.js";
 import { Results } from "./results.js";
 import { SearchBox } from "./search-box.js";
@@ -22,6 +23,7 @@ function App() {
   const [hits, setHits] = useState([]);
   const box = useRef(null);
   const help = useRef(null);
+  const [saved, setSaved] = useState(false);
   const shown = useRef(query);
 
   const show = useCallback((changed) => {
@@ -103,6 +105,8 @@ function App() {
       </a></h1>
       <${SearchBox} query=${query} navigate=${navigate} addFiles=${addFiles} input=${box} />
       <div class="top-tools">
+        <button class="tool" type="button" aria-label="Saved searches" title="Saved searches" disabled=${!library}
+          onClick=${() => setSaved(true)}><${Icon} name="saved" /></button>
         <${ThemeSwitch} />
         <button class="tool" type="button" aria-label="Keyboard and help" title="Keyboard and help (?)"
           onClick=${() => help.current.showModal()}><${Icon} name="help" /></button>
@@ -117,7 +121,7 @@ function App() {
             onHits=${setHits} box=${box} />
         </div>
         ${query.file != null && html`<${FileView} key=${query.file} query=${query} library=${library} hits=${hits}
-          navigate=${navigate} close=${close} likeSegment=${likeSegment} />`}
+          navigate=${navigate} close=${close} likeSegment=${likeSegment} reload=${load} />`}
       `}
       ${!library && !fault && html`<p class="opening">Opening the library …</p>`}
     </main>
@@ -128,6 +132,8 @@ function App() {
       <span>${library.model.name}</span>
     </footer>`}
     <${Help} dialog=${help} />
+    ${saved && html`<${Lazy} name="saved-view" query=${query} library=${library} navigate=${navigate}
+      close=${() => setSaved(false)} />`}
     <${Announcer} />
     ${dropping && html`<div class="drop" aria-hidden="true"><p>Drop to search by it</p></div>`}
   `;

@@ -29,6 +29,9 @@ const PATHS = {
   similar: "M8 5a4 4 0 1 1 0 8 4 4 0 0 1 0-8zM16 11a4 4 0 1 1 0 8 4 4 0 0 1 0-8z",
   copy: "M9 9h10v10H9zM15 9V5H5v10h4",
   save: "M12 5v11M7 11l5 5 5-5M5 19h14",
+  saved: "M7 4h10v16l-5-4-5 4z",
+  tag: "M4 4h8l8 8-8 8-8-8zM8 8h.01",
+  undo: "M9 5L4 10l5 5M4 10h10a5 5 0 0 1 0 10h-3",
   trim: "M8 4v16M16 4v16M8 12h8M4 8h4M16 16h4",
   full: "M9 4H4v5M15 4h5v5M9 20H4v-5M15 20h5v-5",
 };
