@@ -87,10 +87,9 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def opened(library: Path) -> Iterator[ws.Index]:
+def opened(settled: Path) -> Iterator[ws.Index]:
     """An index with a search that matches every sound."""
-    with ws.open(library / "index") as index:
-        index.add([library / "media"])
+    with ws.open(settled / "index") as index:
         request = ws.SearchRequest.build(text="a dog", target="audio", min_z=-1000, moments=False, where="kind='audio'")
         index.save_search("dogs", request)
         yield index

@@ -26,9 +26,8 @@ def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def opened(library: Path) -> Iterator[ws.Index]:
-    with ws.open(library / "index") as index:
-        index.add([library / "media"])  # the files are where this copy of the library has them
+def opened(settled: Path) -> Iterator[ws.Index]:
+    with ws.open(settled / "index") as index:
         yield index
 
 
@@ -36,32 +35,32 @@ def segment(index: ws.Index, name: str, target: str = "any") -> int:
     return index.search(text="x", where=f"name = '{name}'", target=target)[0].segment_id  # type: ignore[arg-type]
 
 
-def test_a_search_is_kept_as_a_whole(opened: ws.Index, library: Path) -> None:
+def test_a_search_is_kept_as_a_whole(opened: ws.Index, settled: Path) -> None:
     request = ws.SearchRequest.build(
         text=["a dog", ws.Weighted("rain", 0.5), ws.Not("music")],
         like=[segment(opened, "talking.mp4", "audio"), ws.Not(segment(opened, "note0.txt"))],
         target="audio", k=4, min_z=-20, where="duration_s > 0", moments=False, per_file=3, dedupe=0.99,
     )  # fmt: skip
     opened.save_search("  Ca\u0301t \U0001f408 ", request)
-    with ws.open(library / "index") as other:
+    with ws.open(settled / "index") as other:
         assert [one.name for one in other.saved_searches()] == ["C\u00e1t \U0001f408"]
         assert other.saved_request("c\u00c1T \U0001f408", k=4) == request
         assert other.search(other.saved_request("c\u00e1t \U0001f408", k=4)) == opened.search(request)
     opened.optimize()
-    assert not ws.verify(library / "index")
+    assert not ws.verify(settled / "index")
     assert opened.saved_request("c\u00e1t \U0001f408", k=4) == request
 
 
-def test_a_segment_is_found_again_when_its_file_was_indexed_anew(opened: ws.Index, library: Path) -> None:
+def test_a_segment_is_found_again_when_its_file_was_indexed_anew(opened: ws.Index, settled: Path) -> None:
     sound, note = segment(opened, "700.flac"), segment(opened, "note1.txt")
     opened.save_search("alike", ws.SearchRequest.build(like=[sound, note]))
     (sound_term, _) = opened.saved_searches()[0].terms
     assert (sound_term.name, opened.saved_segment(sound_term)) == ("700.flac", sound)
-    opened.remove([library / "media"])
+    opened.remove([settled / "media"])
     with pytest.raises(UsageError, match=r'"700.flac", to which "alike" refers, is not in the index any more'):
         opened.saved_request("alike")
-    (library / "media" / "sounds" / "700.flac").rename(library / "media" / "moved.flac")
-    opened.add([library / "media"])
+    (settled / "media" / "sounds" / "700.flac").rename(settled / "media" / "moved.flac")
+    opened.add([settled / "media"])
     items = [term.item.segment_id for term in opened.saved_request("alike").terms]
     assert items == [opened.saved_segment(term) for term in opened.saved_searches()[0].terms]
     found = [opened.segment(item) for item in items]
@@ -95,8 +94,8 @@ def test_a_name_can_be_shown(opened: ws.Index, name: str) -> None:
         opened.save_search(name, where="true")
 
 
-def test_files_and_vectors_are_not_kept(opened: ws.Index, library: Path) -> None:
-    sound = library / "media" / "sounds" / "300.flac"
+def test_files_and_vectors_are_not_kept(opened: ws.Index, settled: Path) -> None:
+    sound = settled / "media" / "sounds" / "300.flac"
     for request in (ws.SearchRequest.build(audio=sound), ws.SearchRequest.build(vector=[1.0] * opened.model.dim)):
         with pytest.raises(UsageError, match="a search by a file or a vector cannot be saved"):
             opened.save_search("x", request)
@@ -146,8 +145,8 @@ def test_no_link_is_followed(opened: ws.Index, tmp_path: Path) -> None:
     assert (tmp_path / "elsewhere.json").read_bytes() == before
 
 
-def test_the_api_keeps_searches(library: Path, counted: CountingEmbedder, tmp_path: Path) -> None:
-    with served(library / "index", tmp_path / "cache") as client:
+def test_the_api_keeps_searches(settled: Path, counted: CountingEmbedder, tmp_path: Path) -> None:
+    with served(settled / "index", tmp_path / "cache") as client:
         like = find(client, "talking.mp4")["segment"]
         terms = [{"text": WORDS[0]}, {"segment": like, "weight": 2}, {"text": "rain", "avoid": True}]
         search = {"terms": terms, "min_z": 2.5, "where": "duration_s > 1", "moments": False}
@@ -179,8 +178,8 @@ def error(response: Any) -> tuple[int, str]:
     return response.status_code, response.json()["error"]["message"]
 
 
-def test_the_command_line_saves_lists_runs_and_removes(library: Path, called: Called) -> None:
-    index = ["--index", str(library / "index")]
+def test_the_command_line_saves_lists_runs_and_removes(settled: Path, called: Called) -> None:
+    index = ["--index", str(settled / "index")]
     asked = called("query", WORDS[0], "--not-text", "rain", "--min-z=-9", "--json", "--save", "dogs", *index)
     assert asked.returncode == 0, asked.stderr
     assert called("query", "--where", "kind = 'video'", "--save", "films", *index).returncode == 0

@@ -119,12 +119,12 @@ def test_what_changes_nothing_makes_no_version(site: TestClient) -> None:
     assert answer == {"files": 0, "index_version": version, "undo": None}
 
 
-def test_all_files_of_a_content_are_edited(site: TestClient, library: Path) -> None:
-    media = library / "media" / "sounds"
+def test_all_files_of_a_content_are_edited(settled: Path) -> None:
+    media = settled / "media" / "sounds"
     (media / "copy.flac").write_bytes((media / "300.flac").read_bytes())
-    with ws.open(library / "index") as index:
-        index.add([library / "media"])
-        (first, second) = index.paths([index.search(text="x", where="name = 'copy.flac'")[0].segment_id])
+    with ws.open(settled / "index") as index:
+        index.add([settled / "media"])
+        first, second = index.paths([index.search(text="x", where="name = 'copy.flac'")[0].segment_id])
         undo = index.edit_metadata([ws.MetadataEdit([first], {"year": 1}), ws.MetadataEdit([second], {"year": 2})])
         done = index.edit_metadata([ws.MetadataEdit([first, second], {"year": 3})])
         assert [(change.path.name, change.before, change.after) for change in done.changes] == [
