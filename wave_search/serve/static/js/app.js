@@ -118,7 +118,7 @@ function App() {
         <div hidden=${query.file != null}>
           <${Controls} query=${query} library=${library} navigate=${navigate} />
           <${Results} query=${query} library=${library} navigate=${navigate} likeSegment=${likeSegment}
-            onHits=${setHits} box=${box} />
+            onHits=${setHits} box=${box} reload=${load} />
         </div>
         ${query.file != null && html`<${FileView} key=${query.file} query=${query} library=${library} hits=${hits}
           navigate=${navigate} close=${close} likeSegment=${likeSegment} reload=${load} />`}

@@ -1,19 +1,24 @@
-/** The editor of a file's tags and own columns. Each change is saved at once, and can be undone. */
+/** The editor of a file's tags and own columns, and of the tags of all results. Changes can be undone. */
 
 import { html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
 import { announce } from "./announcer.js";
 import { call } from "./api.js";
 import { Icon } from "./elements.js";
+import { count } from "./format.js";
 
 const TAGS = "tags";
 const json = (method, body) => ({
   method, body: JSON.stringify(body), headers: { "Content-Type": "application/json" },
 });
 
-export const editMetadata = (edits) => call("/metadata", json("POST", { edits }));
-export const undoEdit = (undo) => call("/metadata/undo", json("POST", { undo }));
+const editMetadata = (edits) => call("/metadata", json("POST", { edits }));
+const undoEdit = (undo) => call("/metadata/undo", json("POST", { undo }));
 
-export function View({ hit, file, library, reload, onColumns }) {
+/** @param hits makes it a dialog that tags them all. */
+export const View = ({ hits, ...properties }) => (hits
+  ? html`<${TagAll} hits=${hits} ...${properties} />` : html`<${Editor} ...${properties} />`);
+
+function Editor({ hit, file, library, reload, onColumns }) {
   const [open, setOpen] = useState(false);
   const [undo, setUndo] = useState(null);
   const [fault, setFault] = useState(null);
@@ -53,7 +58,7 @@ export function View({ hit, file, library, reload, onColumns }) {
 }
 
 /** Chips, and a field that completes the tags that other files have. */
-export function Tags({ name, tags, titled, known, edit }) {
+function Tags({ name, tags, titled, known, edit }) {
   const [draft, setDraft] = useState("");
   const [others, setOthers] = useState([]);
   const input = useRef(null), id = `known-${name}`;
@@ -87,6 +92,39 @@ export function Tags({ name, tags, titled, known, edit }) {
       <datalist id=${id}>${others.filter((tag) => !tags.includes(tag)).map((tag) => html`<option key=${tag}
         value=${tag} />`)}</datalist>
     </div></div>`;
+}
+
+function TagAll({ hits, library, reload, close }) {
+  const [chosen] = useState(hits);
+  const [done, setDone] = useState(null);
+  const [fault, setFault] = useState(null);
+  const dialog = useRef(null);
+  useEffect(() => dialog.current.showModal(), []);
+  const run = async (work, words) => {
+    setFault(null);
+    try {
+      const { files, undo } = await work();
+      setDone({ undo, text: `${words} ${count(files, "file")}.` });
+      reload();
+    } catch (error) {
+      setFault(error);
+      throw error;
+    }
+  };
+  const segments = [...new Set(chosen.map(({ segment }) => segment))];
+  const edit = ({ add }) => run(() => editMetadata([{ segments, add }]), `“${add[TAGS][0]}” added to`);
+  return html`<dialog ref=${dialog} class="help" aria-labelledby="tag-all" onClose=${close}><div class="help-body">
+    <div class="help-head"><h2 id="tag-all">Tag ${count(chosen.length, "result")}</h2>
+      <button type="button" class="tool" aria-label="Close" onClick=${() => dialog.current.close()}><${Icon}
+        name="close" /></button></div>
+    <p>The files of all results that are shown get the tag, with their copies.</p>
+    <${Tags} name=${TAGS} tags=${[]} known=${library.columns.some(({ name }) => name === TAGS)} edit=${edit} />
+    ${fault && html`<p class="editor-fault" role="alert">${fault.text}</p>`}
+    ${done && html`<div class="editor-head" role="status"><span>${done.text}</span>
+      ${done.undo && html`<button type="button" class="button button-quiet"
+        onClick=${() => run(() => undoEdit(done.undo), "Undone for").catch(() => {})}><${Icon} name="undo" />Undo
+        </button>`}</div>`}
+  </div></dialog>`;
 }
 
 const TYPES = { number: "number", timestamp: "datetime-local", text: "text" };

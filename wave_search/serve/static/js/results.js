@@ -6,6 +6,7 @@ import { announce } from "./announcer.js";
 import { Card, usePlaying } from "./card.js";
 import { Icon, Problem } from "./elements.js";
 import { count, verdict } from "./format.js";
+import { Lazy } from "./lazy.js";
 import { filterCount, requestOf, rootOf, termsOf, unfiltered } from "./query.js";
 
 const PAGE = 24;
@@ -50,7 +51,7 @@ function useSearch(query, library) {
   return { ...state, wanted: key, fresh, loadMore, retry: () => run(0, []) };
 }
 
-export function Results({ query, library, navigate, likeSegment, onHits, box }) {
+export function Results({ query, library, navigate, likeSegment, onHits, box, reload }) {
   const found = useSearch(query, library);
   const { hits, status, fault, fresh } = found;
   const root = rootOf(library);
@@ -58,6 +59,7 @@ export function Results({ query, library, navigate, likeSegment, onHits, box }) 
   const [current, setCurrent] = useState(0);
   const { playing, play, preview, stop } = usePlaying();
   const [audible, setAudible] = useState(false);
+  const [tagging, setTagging] = useState(false);
   const [slow, setSlow] = useState(false);
   const grid = useRef(null);
   const opened = useRef(null);
@@ -114,6 +116,8 @@ export function Results({ query, library, navigate, likeSegment, onHits, box }) 
     <div class="results-head">
       <h2>${searched ? "Results" : "The library"}</h2>
       <p class="results-note">${note(found, searched, slow)}</p>
+      ${hits.length > 0 && html`<button type="button" class="tool" aria-label="Tag all results that are shown"
+        title="Tag all results that are shown" onClick=${() => setTagging(true)}><${Icon} name="tag" /></button>`}
       <button type="button" class="button button-quiet" aria-pressed=${audible} onClick=${() => setAudible(!audible)}
         title="Play with sound when the pointer rests on a result (m)"><${Icon} name=${audible ? "sound" : "muted"} />
         ${audible ? "Sound on" : "Sound off"}</button>
@@ -134,6 +138,8 @@ export function Results({ query, library, navigate, likeSegment, onHits, box }) 
     </ul>`}
     ${found.more && found.status === "ready" && hits.length > 0 && html`<${End} key=${hits.length}
       on=${found.loadMore} />`}
+    ${tagging && html`<${Lazy} name="editor" hits=${hits} reload=${reload} library=${library}
+      close=${() => setTagging(false)} />`}
   </section>`;
 }
 
