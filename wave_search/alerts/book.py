@@ -148,7 +148,9 @@ class AlertBook:
         """Let the alert of a search follow its new name. Raises UsageError."""
         if any(_is(one, search) for one in self.alerts()):
             with self.locked():
-                self._write(tuple(replace(one, search=to) if _is(one, search) else one for one in self.alerts()))
+                others = tuple(one for one in self.alerts() if not _is(one, search) and not _is(one, to))
+                renamed = (replace(one, search=to.strip()) for one in self.alerts() if _is(one, search))
+                self._write((*others, *renamed))
 
     def _write(self, alerts: tuple[Alert, ...]) -> None:
         with self._writing():
