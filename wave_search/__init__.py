@@ -47,6 +47,8 @@ if TYPE_CHECKING:
         SearchRequest,
         SegmentDetails,
         SegmentScore,
+        SegmentSet,
+        Vector,
         Video,
         Weighted,
     )
@@ -111,11 +113,13 @@ __all__ = [
     "SearchRequest",
     "SegmentDetails",
     "SegmentScore",
+    "SegmentSet",
     "Skipped",
     "SlowFile",
     "SlowRun",
     "TagReport",
     "Target",
+    "Vector",
     "Video",
     "WaveSearchError",
     "Weighted",
@@ -137,7 +141,7 @@ _HOMES = {
     "indexer": "Interrupted MetadataEdit",
     "models": "LoadOptions ModelSpec",
     "query": "AV Answer Audio FileDetails FileEntry Image IndexInfo MediaEmbedder Not PartitionInfo SearchRequest "
-    "SegmentDetails SegmentScore Video Weighted",
+    "SegmentDetails SegmentScore SegmentSet Vector Video Weighted",
     "reports": "EditReport IndexReport MetadataChange MetadataReport OptimizeReport Progress Skipped SlowFile SlowRun "
     "TagReport",
     "types": "Clip ColumnInfo DuplicateGroup DuplicateMember Hit ListedFile MediaRef Modality Target",

@@ -84,16 +84,19 @@ def run_alerts(index: Index, folder: Path | None = None) -> tuple[AlertReport, .
         folder: of the alerts; None for the user's own.
 
     Returns:
-        One for each alert that has found, delivered or failed at something.
-
-    Raises:
-        UsageError: the alerts cannot be read or written.
+        One for each alert that has found, delivered or failed at something; one for all, named "*", if the alerts
+        cannot be read or written.
     """
     book = AlertBook(index.path, folder)
-    if not book.alerts():
-        return ()
-    with book.locked():
-        reports = [_Run(index, book, alert).report() for alert in book.alerts()]
+    reports: list[AlertReport] = []
+    try:
+        if not book.alerts():
+            return ()
+        with book.locked():
+            for alert in book.alerts():
+                reports.append(_Run(index, book, alert).report())  # noqa: PERF401 - those before a failure are kept
+    except UsageError as error:
+        reports.append(AlertReport("*", str(index.path), 0, 0, 0, str(error)))
     return tuple(one for one in reports if one.found or one.delivered or one.waiting or one.failure)
 
 

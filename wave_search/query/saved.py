@@ -37,6 +37,10 @@ def to_saved(snapshot: Snapshot, name: str, request: SearchRequest | None, where
     if request is None:
         check_where(where, DEFAULT_TIMEOUT_S)
         return SavedSearch(name, where=where)
+    if request.among is not None:
+        raise UsageError(
+            "a search among chosen segments cannot be saved, because their ids change", "Narrow it by a condition."
+        )
     return SavedSearch(
         name,
         tuple(_saved_term(snapshot, term) for term in request.terms),

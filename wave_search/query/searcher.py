@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from wave_search.query.grouping import Match
     from wave_search.query.request import SearchRequest
     from wave_search.reports import ProgressCallback, Skipped
-    from wave_search.store import Snapshot
+    from wave_search.store import Selection, Snapshot
     from wave_search.types import Target
 
 _MIN_CANDIDATES = 64
@@ -72,6 +72,13 @@ class Searcher:
     def _segments(self) -> Mapping[PartitionKey, int]:
         return self.snapshot.counts().segments
 
+    def prepare(self, other: Searcher) -> None:
+        """Load what a searcher of another version has loaded. Raises like `PartitionSearch`."""
+        self.snapshot.prepare(other.snapshot)
+        for key in tuple(other._partitions):
+            if key in self._segments:
+                self._partition(key)
+
     def targets(self, target: Target | Modality, instruction: str | None = None) -> tuple[PartitionKey, ...]:
         """Return the partitions of a target: those with the instruction, where the index has them.
 
@@ -101,8 +108,6 @@ class Searcher:
         request: SearchRequest,
         progress: ProgressCallback | None = None,
         warn: Callable[[Skipped], None] | None = None,
-        *,
-        first_id: int = 0,
     ) -> list[Hit]:
         """Find the best hits. All checks that need no model are made before one is loaded.
 
@@ -111,7 +116,6 @@ class Searcher:
                 are not comparable. Each of several files with the same content is a hit.
             progress: called while segments are embedded again.
             warn: called with each file that could not be embedded again.
-            first_id: only segments with this id or a higher one are found.
 
         Returns:
             At most k hits, best first, ties by path and time.
@@ -127,10 +131,7 @@ class Searcher:
         chosen = None
         if request.where is not None:
             chosen = self.snapshot.sql_filter().select(request.where, request.where_timeout_s)
-        allowed_ids = None if chosen is None else chosen.segment_ids
-        if first_id > 0:
-            newer_ids = self.snapshot.segment_ids(first_id)
-            allowed_ids = newer_ids if allowed_ids is None else np.intersect1d(allowed_ids, newer_ids, True)
+        allowed = _allowed(chosen, request.among)
         request.check_effect(keys, query_takes_it=takes_instruction(request.terms))
         query = resolve(request, self.snapshot, self._encoder)
         partitions = [self._partition(key) for key in keys]
@@ -144,7 +145,7 @@ class Searcher:
             found: list[Match] = []
             complete = True
             for partition in partitions:
-                candidates = partition.search(query, k, overfetch, allowed_ids)
+                candidates = partition.search(query, k, overfetch, allowed)
                 found.extend(matches(self.snapshot, candidates, chosen))
                 complete = complete and candidates.is_all(k, request.min_z)
             best = ranked(found, self.snapshot.paths_at)
@@ -159,7 +160,7 @@ class Searcher:
 
     def new_matches(self, request: SearchRequest, first_id: int) -> list[NewMatch]:
         """Find hits as `search` does, among segments with an id from `first_id` on."""
-        hits = self.search(request, first_id=first_id)
+        hits = self.search(replace(request, among=frozenset(self.snapshot.segment_ids(first_id).tolist())))
         content_ids, _, _ = self.snapshot.spans(np.array([hit.segment_id for hit in hits], np.int64))
         contents = self.snapshot.contents([*dict.fromkeys(content_ids)])
         return [NewMatch(hit, contents[number].digest) for hit, number in zip(hits, content_ids, strict=True)]
@@ -226,6 +227,14 @@ class Searcher:
             replace(hit, columns={name: getattr(hit, name) if name in OF_HITS else values[name] for name in columns})
             for hit, values in zip(hits, found, strict=True)
         ]
+
+
+def _allowed(chosen: Selection | None, among: frozenset[int] | None) -> NDArray[np.int64] | None:
+    """Return the ids (n,), ascending, of the only segments that may be found; None if all may be."""
+    if among is None:
+        return None if chosen is None else chosen.segment_ids
+    listed = np.array(sorted(among), np.int64)
+    return listed if chosen is None else np.intersect1d(listed, chosen.segment_ids)
 
 
 def _not_of_hits(columns: Iterable[str]) -> list[str]:

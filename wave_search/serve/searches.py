@@ -102,6 +102,10 @@ class Searches:
                 "an uploaded file is not kept, so that a search by it cannot be saved",
                 "Index the file, find it, and save a search for more like it.",
             )
+        if query.segments is not None:
+            raise UsageError(
+                "a search among chosen segments cannot be saved, because their ids change", "Narrow it by a condition."
+            )
         if query.terms:
             index.save_search(name, self._library.request(query, {}, k=1), replace=replace)
         else:

@@ -55,14 +55,14 @@ SearchName = Annotated[str, Path(max_length=400, description="Name of a saved se
 @write_router.get("/searches", responses=ERRORS)
 async def list_searches(request: Request) -> SearchesAnswer:
     """List the saved searches by name."""
-    return await run_in_threadpool(service_of(request).searches.list, request)
+    return await run_in_threadpool(service_of(request).saved.list, request)
 
 
 @write_router.put("/searches/{name:path}", responses=_SEARCHES)
 async def save_search(request: Request, name: SearchName, query: SearchQuery, replace: bool = False) -> SearchesAnswer:
     """Keep a search under a name. Uploaded files are not kept, so that a search by them cannot be."""
     service = service_of(request)
-    await service.writes.run(lambda: service.searches.save(name, query, replace=replace))
+    await service.writes.run(lambda: service.saved.save(name, query, replace=replace))
     return await list_searches(request)
 
 
@@ -70,7 +70,7 @@ async def save_search(request: Request, name: SearchName, query: SearchQuery, re
 async def rename_search(request: Request, name: SearchName, new: NameQuery) -> SearchesAnswer:
     """Rename a search."""
     service = service_of(request)
-    await service.writes.run(lambda: service.searches.rename(name, new.name))
+    await service.writes.run(lambda: service.saved.rename(name, new.name))
     return await list_searches(request)
 
 
@@ -78,7 +78,7 @@ async def rename_search(request: Request, name: SearchName, new: NameQuery) -> S
 async def remove_search(request: Request, name: SearchName) -> SearchesAnswer:
     """Remove a search, and its alert."""
     service = service_of(request)
-    await service.writes.run(lambda: service.searches.remove(name))
+    await service.writes.run(lambda: service.saved.remove(name))
     return await list_searches(request)
 
 
@@ -86,7 +86,7 @@ async def remove_search(request: Request, name: SearchName) -> SearchesAnswer:
 async def set_webhook(request: Request, name: SearchName, alert: AlertQuery) -> SearchesAnswer:
     """Post what a search finds among new segments to an address. Only programs on the same machine may set it."""
     service = service_of(request)
-    await service.writes.run(lambda: service.searches.set_webhook(name, alert.webhook, request))
+    await service.writes.run(lambda: service.saved.set_webhook(name, alert.webhook, request))
     return await list_searches(request)
 
 
@@ -94,5 +94,5 @@ async def set_webhook(request: Request, name: SearchName, alert: AlertQuery) -> 
 async def remove_alert(request: Request, name: SearchName) -> SearchesAnswer:
     """End the alert of a search."""
     service = service_of(request)
-    await service.writes.run(lambda: service.searches.remove_alert(name, request))
+    await service.writes.run(lambda: service.saved.remove_alert(name, request))
     return await list_searches(request)
