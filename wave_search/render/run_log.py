@@ -28,7 +28,8 @@ class RunLog:
     * "progress": the fields of `Progress`.
     * "skipped": the fields of `Skipped`, for each file that cannot be used, or only in part.
     * "slow": the fields of `SlowFile`, or of `SlowRun`, which has no path.
-    * "report": the fields of `IndexReport`, and `alerts`, the reports of alerts, with which a run ends that was completed or interrupted.
+    * "report": the fields of `IndexReport`, and `alerts`, the reports of alerts; with it a run ends that was completed
+      or interrupted.
     * "error": `message` and `remedy`, with which any other run ends.
 
     Args:
