@@ -241,6 +241,30 @@ def test_a_map_that_takes_longer_reports_its_progress_and_ends_with_the_server(
     assert ended.wait(60)
 
 
+def test_the_previous_map_is_shown_while_the_next_one_is_computed(
+    library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = threading.Event()
+
+    def slow(*arguments: Any) -> Any:
+        assert finish.wait(60)
+        return project(*arguments)
+
+    project = serve_maps.project
+    monkeypatch.setattr(serve_library, "REFRESH_S", 0.0)
+    with served(library / "index", tmp_path / "cache") as client:
+        before = get(client, "")
+        monkeypatch.setattr(serve_maps, "project", slow)
+        monkeypatch.setattr(serve_maps, "_PATIENCE_S", 0.0)
+        with ws.open(library / "index") as index:
+            index.remove([next(iter(index.files("kind = 'audio'"))).path])
+        assert get(client, "") == {**before, "modalities": {**before["modalities"], "audio": 6}}
+        assert len(points(client)[0]) == 7
+        finish.set()
+        monkeypatch.setattr(serve_maps, "_PATIENCE_S", 60.0)
+        assert len(points(client)[0]) == 6
+
+
 def test_groups_are_few_and_in_a_useful_order() -> None:
     grouped = group_points([*"aab", None, *(f"name {number}" for number in range(20))])
     assert len(grouped.groups) == 13

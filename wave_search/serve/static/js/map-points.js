@@ -3,7 +3,8 @@
 import { Fault, call } from "./api.js";
 
 const BYTES = 13; // of a point: an id of 8, x and y of 2 each, and the kind of its file
-const SIDE = 65_535;
+/** Coordinates of points as they are sent are from 0 to this. */
+export const SIDE = 65_535;
 const CELLS = 128;
 const POLL_MS = 400;
 /** The kinds of files, as they are numbered in the points. */
