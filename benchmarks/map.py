@@ -4,8 +4,8 @@
 
 The index holds vectors as of `vectors.py`, ten for each of its files, in a few folders. The frames are those of
 Chromium as it is installed; where it has no GPU, it computes what WebGL draws with SwiftShader, on the CPU, and the
-page sets the pixels itself, for which see "canvas". Zooming draws everything anew in each frame. "Script" is the time of
-the page's own code in a frame, of which a busy machine makes less than of the time between frames.
+page sets the pixels itself ("canvas"). Zooming draws everything anew in each frame. "Script" is what the code of the
+page takes in a frame, and less affected by other programs than the time between frames.
 """
 
 from __future__ import annotations
@@ -151,10 +151,9 @@ def main() -> None:
         fill(index, given.points, given.dim)
         computed = compute(index)
         with served(index, Path(name) / "cache", warm=False) as address:
-            with urllib.request.urlopen(f"{address}api/map", timeout=600):  # noqa: S310 - begins the computation
-                sizes = transfer(address)
             rows, by = drawn(address, "software")
             rows += drawn(address, "a GPU")[0]
+            sizes = transfer(address)
     about: dict[str, Any] = {**machine(os.cpu_count() or 1, "wall"), "drawn by": by}
     head = f"{given.points:,} points of {given.dim} dimensions"
     publish(
