@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         SegmentDetails,
         SegmentScore,
         SegmentSet,
+        Vector,
         Video,
         Weighted,
     )
@@ -113,6 +114,7 @@ __all__ = [
     "SlowRun",
     "TagReport",
     "Target",
+    "Vector",
     "Video",
     "WaveSearchError",
     "Weighted",
@@ -134,7 +136,7 @@ _HOMES = {
     "indexer": "Interrupted",
     "models": "LoadOptions ModelSpec",
     "query": "AV Answer Audio FileDetails FileEntry Image IndexInfo MediaEmbedder Not PartitionInfo SearchRequest "
-    "SegmentDetails SegmentScore SegmentSet Video Weighted",
+    "SegmentDetails SegmentScore SegmentSet Vector Video Weighted",
     "reports": "IndexReport MetadataReport OptimizeReport Progress Skipped SlowFile SlowRun TagReport",
     "types": "Clip ColumnInfo DuplicateGroup DuplicateMember Hit ListedFile MediaRef Modality Target",
 }

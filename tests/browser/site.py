@@ -61,9 +61,9 @@ def surround(page: Page, *corners: tuple[float, float]) -> None:
 
 
 @contextmanager
-def served(index: Path, cache: Path, *, warm: bool = True) -> Iterator[str]:
+def served(index: Path, cache: Path, *, warm: bool = True, desktop: bool = False) -> Iterator[str]:
     """Serve an index at a free port of this machine, with its model loaded, and yield the address."""
-    options = ServeOptions(port=0)
+    options = ServeOptions(port=0, desktop=desktop)
     with (
         socket.create_server(("127.0.0.1", 0)) as listening,
         ws.open(index) as opened,

@@ -25,6 +25,7 @@ LAYERS = (
     "reports",
     "files",
     "processes",
+    "desktop",
     "vectors",
     "batches",
     "media",
@@ -79,7 +80,10 @@ CONFINED_TO = {
     "starlette": {"serve"},
     "pydantic": {"serve"},
     "uvicorn": {"serve"},
+    "prometheus_client": {"serve"},
     "platformdirs": {"serve"},
+    "mcp": {"serve"},
+    "mcp_types": {"serve"},
     "numpy": set(LAYERS),
 }
 """Third-party package -> the layers that may import it."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wave_search.errors import UsageError
-from wave_search.files import as_path, is_gone
+from wave_search.files import as_path, is_gone, is_unchanged
 from wave_search.query.request import check_where
 from wave_search.store import OF_FILES, column_values, content_of, status_of
 from wave_search.types import Modality, PartitionKey
@@ -89,7 +89,7 @@ class SegmentScore:
 
 
 def segment_and_file(snapshot: Snapshot, segment_id: int) -> tuple[SegmentDetails, FileDetails]:
-    """Return a segment and its file. Of several files with the same content it is the first one that exists.
+    """Return a segment and its file. Of several files with the same content it is the first one that is as it was.
 
     Raises:
         UsageError: the segment is not in the index.
@@ -98,7 +98,9 @@ def segment_and_file(snapshot: Snapshot, segment_id: int) -> tuple[SegmentDetail
     rows = snapshot.files_of([content_id])[content_id]
     if not rows:
         raise _unknown(segment_id)
-    row = next((row for row in rows if not is_gone(as_path(row.path))), rows[0])
+    there = [row for row in rows if not is_gone(as_path(row.path))]
+    row = next((row for row in there if is_unchanged(as_path(row.path), row.size_bytes, row.mtime_ns)), None)
+    row = row or (there or rows)[0]
     (segment,) = snapshot.segment_rows([segment_id])
     return segment_details(segment), _file_details(snapshot, row, content_id, rows)
 

@@ -25,12 +25,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from wave_search.query.terms import Weighted
+    from wave_search.query.terms import QueryVectors, Weighted
     from wave_search.types import MediaRef, PartitionKey
 
     StrPath = str | os.PathLike[str]
     Texts = str | Weighted | Iterable[str | Weighted]
     Media = StrPath | MediaRef | Weighted | Iterable[StrPath | MediaRef | Weighted]
+    Vectors = ArrayLike | QueryVectors | Weighted | Sequence[QueryVectors | Weighted]
     Segments = Hit | int | Weighted | Iterable[Hit | int | Weighted]
 
 MAX_COUNT = 2**31 - 1
@@ -47,7 +48,7 @@ class SearchArguments(TypedDict, total=False):
     video: Media | None
     image: Media | None
     av: Media | None
-    vector: ArrayLike | Weighted | None
+    vector: Vectors | None
     like: Segments | None
     similar: Media | None
     target: Target | Modality

@@ -63,6 +63,13 @@ class Searcher:
     def _segments(self) -> Mapping[PartitionKey, int]:
         return self.snapshot.counts().segments
 
+    def prepare(self, other: Searcher) -> None:
+        """Load what a searcher of another version has loaded. Raises like `PartitionSearch`."""
+        self.snapshot.prepare(other.snapshot)
+        for key in tuple(other._partitions):
+            if key in self._segments:
+                self._partition(key)
+
     def targets(self, target: Target | Modality, instruction: str | None = None) -> tuple[PartitionKey, ...]:
         """Return the partitions of a target: those with the instruction, where the index has them.
 

@@ -8,6 +8,8 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from platformdirs import user_cache_path
+
 from wave_search.errors import CacheError
 from wave_search.files import open_regular
 
@@ -20,6 +22,11 @@ _KEEP_SHARE = 0.9
 """Share of the size to which a full cache is reduced, so that not every new file has to remove one."""
 _PARTIAL = ".part"
 _MAX_PARTIAL_AGE_S = 86_400
+
+
+def previews_folder() -> Path:
+    """Return the folder of the previews of this user."""
+    return user_cache_path("wave-search") / "previews"
 
 
 class DiskCache:
@@ -41,7 +48,6 @@ class DiskCache:
         self._making: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
         self._bytes = 0
-        """Size of the files at the last look, and of those that were added since."""
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder.chmod(0o700)
@@ -49,6 +55,11 @@ class DiskCache:
             cause = f"{folder}: the folder of the previews cannot be written ({error.strerror})"
             raise CacheError(cause, "Set XDG_CACHE_HOME to a folder that can.") from error
         self._trim()
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the files at the last look, and of those that this process has added since."""
+        return self._bytes
 
     def get(self, key: str) -> BufferedReader | None:
         """Return the open file of a key, None if there is none. Raises CacheError."""

@@ -14,6 +14,7 @@ from wave_search.errors import BrokenMediaError, DecodeLimitError, MediaError, U
 from wave_search.files import digest
 from wave_search.media import DecoderPool, default_workers
 from wave_search.media.clip import PLAYED_AUDIO, PLAYED_PIXELS, WriteClip, is_played
+from wave_search.media.excerpt import DrawFrames, EncodeSound
 from wave_search.media.preview import (
     ANIMATED,
     ExamineStreams,
@@ -48,9 +49,11 @@ QUICK_S = 60.0
 """Longer ranges are made by a process of their own, so that they do not keep pictures waiting."""
 _PROXY_SIDE, _CLIP_SIDE = 854, 1280
 _KEPT_DETAILS = 4_096
+_KEPT_CUES = 16
+_MAX_SUBTITLED_BYTES = 1 << 30
 _MAX_CACHE_SHARE = 0.5
 """Of the cache, for one file."""
-WEBP, MP4 = "image/webp", "video/mp4"
+WEBP, MP4, JPEG, MP3 = "image/webp", "video/mp4", "image/jpeg", "audio/mpeg"
 _IMAGE_TYPES = {
     "JPEG": "image/jpeg",
     "PNG": "image/png",
@@ -110,6 +113,7 @@ class Previews:
         self._quick = DecoderPool(default_workers(), sampling)
         self._slow = DecoderPool(1, sampling, item_timeout_s=120.0)
         self._details: OrderedDict[str, StreamDetails] = OrderedDict()
+        self._cues: OrderedDict[str, tuple[Cue, ...]] = OrderedDict()
         self._failed: dict[str, MediaError] = {}
         self._lock = threading.Lock()
 
@@ -117,6 +121,16 @@ class Previews:
         """End the decoder processes, including busy ones."""
         self._quick.close()
         self._slow.close()
+
+    @property
+    def decoder_processes(self) -> int:
+        """Number of decoder processes there are."""
+        return self._quick.running + self._slow.running
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the cache."""
+        return self._cache.size_bytes
 
     def streams(self, file: FileDetails) -> StreamDetails:
         """Return what browsers need to know of a file. Raises MediaError."""
@@ -148,7 +162,7 @@ class Previews:
         if media_type(file, streams) is not None:
             return "direct", streams
         if streams.format == ANIMATED and file.kind == "video":
-            return "none", streams
+            return "image", streams
         return ("proxy" if file.kind == "image" or self._is_convertible(file, streams) else "clip"), streams
 
     def _is_convertible(self, file: FileDetails, streams: StreamDetails) -> bool:
@@ -179,6 +193,32 @@ class Previews:
         key = self._key(file, "peaks", start_s, stop_s)
         return Wanted(key, "application/octet-stream", lambda _: task, is_long=stop_s - start_s > QUICK_S)
 
+    def frames(self, file: FileDetails, times_s: tuple[float, ...], side: int, max_bytes: int) -> Wanted:
+        """Return an image, or frames of a video at some times, as one JPEG picture.
+
+        Raises:
+            UnsupportedMediaError: it has none.
+        """
+        if file.kind not in ("image", "video"):
+            raise UnsupportedMediaError(file.path, "it has no picture", "Ask for its sound or its text.")
+        task = DrawFrames(_indexed(file), times_s, side, max_bytes)
+        return Wanted(self._key(file, "frames", times_s, side, max_bytes), JPEG, lambda _: task)
+
+    def sound(self, file: FileDetails, start_s: float, stop_s: float) -> Wanted:
+        """Return the sound of a range as MP3.
+
+        Raises:
+            UnsupportedMediaError: it has none.
+        """
+        if file.kind not in ("audio", "video"):
+            raise UnsupportedMediaError(file.path, "it has no sound", "Ask for its picture or its text.")
+        task = EncodeSound(_indexed(file), start_s, stop_s)
+        return Wanted(self._key(file, "sound", start_s, stop_s), MP3, lambda _: task)
+
+    def original(self, file: FileDetails) -> BufferedReader:
+        """Open a file that is still the one that was indexed. Raises MediaError."""
+        return _indexed(file).open()
+
     def media(self, file: FileDetails) -> Media | Wanted:
         """Return the file if browsers play it, otherwise a conversion of it.
 
@@ -195,9 +235,7 @@ class Previews:
         if file.kind == "image":
             return self._picture(file, 0.0, WIDTHS[-1])
         if streams.format == ANIMATED:
-            raise UnsupportedMediaError(
-                file.path, "an animated WebP, which is not played here", "Ask for its pictures."
-            )
+            return Media(_indexed(file).open(), WEBP, self._key(file, "file"))
         if not self._is_convertible(file, streams):
             raise UsageError("browsers cannot play the file, and it is too long to be converted", "Ask for a clip.")
         return self._written(file, 0.0, None, _PROXY_SIDE)
@@ -264,10 +302,26 @@ class Previews:
                     del self._failed[next(iter(self._failed))]
             raise
 
+    def has_subtitles(self, file: FileDetails) -> bool:
+        """Return whether a film has a track of subtitles that can be read while its view is opened. Raises MediaError.
+
+        Most formats have to be read as a whole for that; MP4 has tables that lead to it.
+        """
+        streams = self.streams(file)
+        return streams.has_subtitles and (streams.format == "mov" or file.size_bytes <= _MAX_SUBTITLED_BYTES)
+
     def cues(self, file: FileDetails) -> tuple[Cue, ...]:
-        """Return the subtitles of a file of subtitles. Raises MediaError."""
+        """Return the subtitles of a file of subtitles, or of the track inside a film. Raises MediaError."""
+        key = self._key(file, "cues")
+        with self._lock:
+            if (known := self._cues.get(key)) is not None:
+                return known
         cues = self._quick.preview(ReadCues(_indexed(file)))
         assert isinstance(cues, tuple)  # noqa: S101 - what the task yields
+        with self._lock:
+            self._cues[key] = cues
+            if len(self._cues) > _KEPT_CUES:
+                self._cues.popitem(last=False)
         return cues
 
     def _key(self, file: FileDetails, *what: object) -> str:

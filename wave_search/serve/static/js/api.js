@@ -61,6 +61,16 @@ function send(path, request, terms, signal) {
 
 export const library = () => call("/library");
 export const search = async (request, terms, signal) => send("/search", request, terms, signal);
+export const segmentsOf = (segments) => call("/segments", {
+  method: "POST", body: JSON.stringify({ segments }), headers: { "Content-Type": "application/json" },
+});
+export const reveal = (segment) => call(`/segments/${segment}/reveal`, { method: "POST" });
+
+export function duplicates(asked, signal) {
+  const parameters = new URLSearchParams(Object.entries(asked).filter(([, value]) => value !== ""));
+  return call(`/duplicates?${parameters}`, { signal });
+}
+
 export const details = (segment, signal) => call(`/segments/${segment}`, { signal });
 export const scores = async (segment, request, terms, signal) =>
   send(`/segments/${segment}/scores`, request, terms, signal);
@@ -112,8 +122,8 @@ export async function mediaFault(segment) {
 }
 
 /** Fetch a file and hand it to the browser's downloads: {name, bytes}. No link, so that a fault can be shown here. */
-export async function download(address) {
-  const response = await fetch(address).catch(() => {
+export async function download(address, options) {
+  const response = await fetch(address, options).catch(() => {
     throw new Fault("The server does not answer.", "Start it again with: wave-search serve");
   });
   if (!response.ok) {
