@@ -45,6 +45,7 @@ from wave_search.query import (
     parse_modality,
     read_labels,
     segment_and_file,
+    segment_entries,
 )
 
 if TYPE_CHECKING:
@@ -593,6 +594,10 @@ class Index:
             UsageError: the segment is not in the index.
         """
         return segment_and_file(self._snapshot, segment_id)
+
+    def entries(self, segment_ids: Iterable[int]) -> dict[int, FileEntry]:
+        """Return segments with their files, without columns, by id: those that are in the index. Needs no model."""
+        return segment_entries(self._snapshot, tuple(segment_ids))
 
     def file(self, path: StrPath) -> FileDetails | None:
         """Return all that the index knows of the file at an absolute path, None if it is not indexed."""

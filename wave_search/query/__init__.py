@@ -12,6 +12,7 @@ from wave_search.query.file_details import (
     count_files,
     file_at,
     segment_and_file,
+    segment_entries,
 )
 from wave_search.query.info import IndexInfo, PartitionInfo, describe, own_columns
 from wave_search.query.listing import list_files
@@ -73,5 +74,6 @@ __all__ = [
     "parse_modality",
     "read_labels",
     "segment_and_file",
+    "segment_entries",
     "similarity",
 ]
