@@ -48,6 +48,7 @@ from wave_search.query import (
     read_labels,
     renamed,
     segment_and_file,
+    segment_entries,
     segment_of,
     to_request,
     to_saved,
@@ -651,6 +652,10 @@ class Index:
             UsageError: a segment is not in the index.
         """
         return paths_of(self._snapshot, segment_ids)
+
+    def entries(self, segment_ids: Iterable[int]) -> dict[int, FileEntry]:
+        """Return segments with their files, without columns, by id: those that are in the index. Needs no model."""
+        return segment_entries(self._snapshot, tuple(segment_ids))
 
     def file(self, path: StrPath) -> FileDetails | None:
         """Return all that the index knows of the file at an absolute path, None if it is not indexed."""
