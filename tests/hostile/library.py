@@ -171,7 +171,7 @@ def search(index: ws.Index, watch: Watch) -> list[str]:
         if hit.start_s is not None and hit.stop_s is not None and not 0 <= hit.start_s < hit.stop_s
     ]
     for suffix in EXPORTS:
-        export.format_of(Path(f"hits{suffix}")).write(hits)
+        export.format_of(Path(f"hits{suffix}")).write([export.excerpt_of(hit) for hit in hits], "hits")
         watch.beat()
     index.search(text="rain", where="duration_s > 1 OR width > 0 OR modified < now()", k=10)
     index.duplicates()
