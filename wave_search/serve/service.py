@@ -19,6 +19,7 @@ from starlette.datastructures import UploadFile
 
 from wave_search.errors import MediaError, UsageError, WaveSearchError
 from wave_search.media.sniff import MEDIA_SUFFIXES, TEXT_SUFFIXES
+from wave_search.serve.folders import Folders
 from wave_search.serve.jobs import Jobs
 from wave_search.serve.library import BusyError, Library
 from wave_search.serve.previews import Previews
@@ -99,6 +100,7 @@ class Service:
     def __init__(self, index: Index, options: ServeOptions, cache: Path) -> None:
         self.library = Library(index, options.limits)
         self.previews = Previews(cache, options.cache_bytes, index.model.sampling, index.path, options.limits)
+        self.folders = Folders(self.library)
         self.jobs = Jobs(index, options)
         self.limits = options.limits
         self._searches = Lane("searches", options.limits.searches)
