@@ -155,8 +155,8 @@ def test_a_failure_is_reported_with_its_remedy(client: TestClient, index: Path, 
     with Writer(index):
         job = followed(client, start(client, media))[-1].data
     assert job["state"] == "failed"
-    assert "another process is writing" in job["error"]["message"]
-    assert job["error"]["remedy"]
+    assert job["error"]["message"].startswith(f"{index} is being written by ")
+    assert job["error"]["remedy"] == "Wait for it to finish, or stop it."
     missing = followed(client, start(client, media / "missing"))[-1].data
     assert missing["error"]["message"] == f"{media / 'missing'}: No such file or directory"
     assert missing["report"] is None
@@ -233,6 +233,7 @@ def test_the_end_of_the_server_cancels_the_run(index: Path, media: Path, tmp_pat
             until(events(response.iter_lines()), lambda progress: progress["files_done"] == 2, "progress")
         client.post(f"{job}/pause")
     (it,) = service.jobs.all()
+    it.wait(600)  # the server does not wait so long
     assert it.answer().state == "cancelled"
     assert not Path(f"/proc/{runs[0]}").exists()
     with ws.open(index) as opened:
