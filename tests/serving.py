@@ -30,7 +30,9 @@ def served(index: Path, cache: Path, **options: Any) -> Iterator[TestClient]:
     with (
         ws.open(index) as opened,
         closing(Service(opened, chosen, cache)) as service,
-        TestClient(create_app(service, chosen, PORT), ADDRESS, raise_server_exceptions=False) as client,
+        TestClient(
+            create_app(service, chosen, PORT), ADDRESS, raise_server_exceptions=False, client=("127.0.0.1", 50_000)
+        ) as client,
     ):
         yield client
 

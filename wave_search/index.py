@@ -17,6 +17,7 @@ from wave_search.models import LoadOptions
 from wave_search.models.session import ModelSession
 from wave_search.query import (
     MIN_LABEL_Z,
+    Answer,
     Encoder,
     FileDetails,
     FileEntry,
@@ -27,16 +28,19 @@ from wave_search.query import (
     SearchRequest,
     SegmentDetails,
     SegmentScore,
+    SegmentSet,
     Tagging,
     browse,
     check_count,
     check_instructions,
+    choose_answer,
     count_files,
     describe,
     file_at,
     find_duplicates,
     is_number,
     list_files,
+    media_ref,
     own_columns,
     parse_modality,
     read_labels,
@@ -44,7 +48,7 @@ from wave_search.query import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from wave_search.models import ModelSpec
     from wave_search.reports import (
@@ -224,6 +228,11 @@ class Index:
         return self._snapshot.manifest.version
 
     @property
+    def decoder_processes(self) -> int:
+        """Number of processes that there are to decode the files of queries."""
+        return self._session.decoder_processes
+
+    @property
     def _snapshot(self) -> Snapshot:
         return self._searcher.snapshot
 
@@ -338,15 +347,26 @@ class Index:
         finally:
             self.refresh()
 
-    def refresh(self) -> bool:
-        """Open the newest version; return whether it differs. Running searches finish on the one they started on."""
+    def refresh(self, *, prepare: bool = False) -> bool:
+        """Open the newest version; return whether it differs. Running searches finish on the one they started on.
+
+        Args:
+            prepare: load what searches have used of the present version before the new one replaces it, so that no
+                search waits for that. Meanwhile both versions are in memory.
+
+        Raises:
+            IndexStateError: the index is damaged, or cannot be read now. The present version stays open.
+        """
         with self._refreshing:  # otherwise an older version could replace a newer one
             if store.newest_version(self.path) == self.version:
                 return False
             newest = store.open_snapshot(self.path)
             if newest.manifest.version == self._snapshot.manifest.version:
                 return False
-            self._searcher = Searcher(newest, self._encoder)
+            searcher = Searcher(newest, self._encoder)
+            if prepare:
+                searcher.prepare(self._searcher)
+            self._searcher = searcher
             return True
 
     def search(
@@ -376,9 +396,9 @@ class Index:
                 video: files whose frames to search for, without their audio.
                 image: image files.
                 av: files whose audio and frames to search for together.
-                vector: (dim,) or (rows, dim) of the same model; with several rows, a segment's score is its best over
-                    them, as for a file that is longer than the segments of the index. With several terms, each term
-                    takes its own best row.
+                vector: (dim,) or (rows, dim) of the same model, or `Vector` of it with a modality; with several rows,
+                    a segment's score is its best over them, as for a file that is longer than the segments of the
+                    index. With several terms, each term takes its own best row.
                 like: hits of this index, or their segment_id; needs no model. For this and for `similar`, the hits
                     exclude these segments and other segments of the same moment.
                 similar: files; their vectors in the index are used if it has any, and then no model is needed. A file
@@ -390,6 +410,7 @@ class Index:
                 where: SQL condition on files and segments: "kind = 'video' AND duration_s < 60". The error for an
                     unknown column lists all columns. It may take 2 GiB of memory.
                 where_timeout_s: seconds that the condition may take. Default: 30.
+                among: hits of an earlier search, or their segment_id: only these segments are found.
                 columns: names of columns to return in `Hit.columns`: any column that `where` accepts, and
                     "peak_start_s", "peak_stop_s" and "segments" of a moment.
                 moments: whether adjacent segments of a file are merged into one hit. Default: True.
@@ -526,6 +547,7 @@ class Index:
         offset: int = 0,
         limit: int = 100,
         where_timeout_s: float = store.DEFAULT_TIMEOUT_S,
+        among: Iterable[int] | None = None,
     ) -> list[FileEntry]:
         """List indexed files by path, each with the id of a segment that stands for it. Needs no model.
 
@@ -535,6 +557,7 @@ class Index:
             offset: number of files to skip.
             limit: maximum number of files.
             where_timeout_s: seconds that the condition may take.
+            among: ids of segments: only files with one of them are listed, and it stands for the file.
 
         Raises:
             UsageError: an argument is not valid.
@@ -546,7 +569,16 @@ class Index:
             columns=tuple(_names(columns)),
             offset=offset,
             limit=limit,
+            among=None if among is None else frozenset(among),
         )
+
+    def segments(self, modality: Modality | str) -> SegmentSet:
+        """Return all segments of a modality, of the version that is open now: ids, vectors, values. Needs no model.
+
+        Raises:
+            UsageError: there is no such modality.
+        """
+        return SegmentSet(self._snapshot, parse_modality(modality))
 
     def count_files(self) -> Mapping[tuple[Path, FileKind], int]:
         """Return the number of indexed files by folder and kind. Needs no model."""
@@ -579,6 +611,26 @@ class Index:
             ModelError: the model is needed and cannot be loaded, or is not the index's.
         """
         return self._searcher.score_file(request, segment_id)
+
+    def ask(self, segment_id: int, question: str, choices: Sequence[str]) -> list[Answer]:
+        """Answer a question about a segment by choosing among texts: `MediaEmbedder.ask` for a part of an indexed file.
+
+        Args:
+            segment_id: of audio, video or an image, which is read again from its file.
+            question: the prompt of the segment.
+            choices: two or more possible answers, all different.
+
+        Returns:
+            The choices, nearest first.
+
+        Raises:
+            UsageError: the segment is not in the index, or is text; or an argument is not valid.
+            MediaError: its file cannot be read.
+            ModelError: the model cannot be loaded, or is not the index's.
+        """
+        segment, file = self.segment(segment_id)
+        clip = media_ref(file.path, segment.modality, segment.start_s, segment.stop_s)
+        return choose_answer(self._encoder, clip, question, choices)
 
     def info(self) -> IndexInfo:
         """Describe the contents of the index. Needs no model."""

@@ -226,7 +226,7 @@ def test_too_many_searches_at_once_are_refused(settled: Path, counted: CountingE
         begun.set()
         assert finish.wait(60)
 
-    with served(settled / "index", tmp_path / "cache", limits=Limits(searches=1)) as client:
+    with served(settled / "index", tmp_path / "cache", limits=Limits(searches=1, waiting=0)) as client:
         counted.before = wait
         answers: list[int] = []
         body = {"terms": [{"text": "slow"}]}

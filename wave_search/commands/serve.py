@@ -1,5 +1,6 @@
 """Serve an index to browsers and programs."""
 
+import os
 import secrets
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -55,6 +56,7 @@ def serve(
 ) -> int:
     """Serve a page and an HTTP API to search the index."""
     from wave_search import serve as server
+    from wave_search.desktop import has_desktop
     from wave_search.serve.options import ServeOptions
 
     terminal = terminal_of(ctx, quiet)
@@ -64,6 +66,7 @@ def serve(
         port=port,
         token=secrets.token_urlsafe(24) if token == "auto" else token,  # noqa: S105 - the word for a new one
         names=tuple(allow_host or ()),
+        desktop=has_desktop(os.environ),
         cache_bytes=int(cache_size * 2**30),
         allow_index=None if allow_index is None else tuple(allow_index),
         model=model,

@@ -6,21 +6,23 @@ import os
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wave_search.errors import UsageError, WaveSearchError
-from wave_search.files import composed, is_gone
-from wave_search.query import AV, Audio, Image, Not, SearchRequest, Video, Weighted
+from wave_search.files import composed, is_gone, is_unchanged
+from wave_search.query import AV, Audio, Image, Not, SearchRequest, Vector, Video, Weighted
 from wave_search.serve import schemas
+from wave_search.types import MediaRef
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from typing import Any
 
     from wave_search.index import Index
-    from wave_search.query import FileDetails, FileEntry, SegmentDetails
+    from wave_search.query import Answer, FileDetails, FileEntry, SegmentDetails
     from wave_search.reports import Skipped
     from wave_search.serve.options import Limits
     from wave_search.serve.schemas import SearchHit, SearchQuery, Term
@@ -68,10 +70,33 @@ class Library:
         self._segments: dict[tuple[int, int], tuple[SegmentDetails, FileDetails]] = {}
         """The newest answers: a page asks for the picture, the peaks and the media of the same few segments."""
         self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._follower: threading.Thread | None = None
         self.model_loaded = False
 
+    def follow(self) -> None:
+        """Look for new versions in a thread of its own from now on, until `close`, and not when a request comes.
+
+        The last version answers while the new one is loaded.
+        """
+        self._follower = threading.Thread(target=self._follow, name="follower", daemon=True)
+        self._follower.start()
+
+    def _follow(self) -> None:
+        while not self._ended.wait(REFRESH_S):
+            with suppress(WaveSearchError):  # the version that is open goes on answering
+                self._index.refresh(prepare=True)
+
+    def close(self) -> None:
+        """Look for new versions no more."""
+        self._ended.set()
+        if self._follower is not None:
+            self._follower.join()
+
     def index(self) -> Index:
-        """Return the index, in its newest version at most `REFRESH_S` ago."""
+        """Return the index, in its newest version at most `REFRESH_S` ago, and the time that loading it takes."""
+        if self._follower is not None and self._follower.is_alive():
+            return self._index
         with self._lock:
             now_s = time.monotonic()
             due = now_s - self._looked_s >= REFRESH_S
@@ -88,7 +113,8 @@ class Library:
             Why searches will fail, None if they will not.
         """
         try:
-            self._index.search(text="warm up", k=1, columns=("kind",))
+            self._index.search(vector=[1.0] * self._index.model.dim, k=1)  # needs no model
+            self._index.search(text="warm up", k=1)
         except WaveSearchError as error:
             return str(error)
         self.model_loaded = True
@@ -107,6 +133,7 @@ class Library:
                 columns=query.columns,
                 offset=query.offset,
                 limit=query.limit + 1,
+                among=query.segments,
                 where_timeout_s=self._limits.where_s,
             )
             return Found(
@@ -139,7 +166,8 @@ class Library:
             min_z=query.min_z,
             where=query.where,
             where_timeout_s=self._limits.where_s,
-            columns=dict.fromkeys(("kind", *query.columns)),
+            among=query.segments,
+            columns=query.columns,
             moments=query.moments,
             per_file=query.per_file,
             dedupe=query.dedupe,
@@ -148,27 +176,19 @@ class Library:
         )
 
     def _term(self, term: Term, uploads: Mapping[str, Path]) -> tuple[str, Any]:
-        if [term.text, term.segment, term.upload].count(None) != 2:
-            raise UsageError(
-                "a term needs exactly one of text, segment and upload", "Send the others as further terms."
-            )
+        if [term.text, term.segment, term.vector, term.upload].count(None) != 3:
+            cause = "a term needs exactly one of text, segment, vector and upload"
+            raise UsageError(cause, "Send the others as further terms.")
         if term.text is not None:
             return "text", term.text
         if term.segment is not None:
             return "like", self._same_time(term.segment, term.modality)
+        if term.vector is not None:
+            return "vector", Vector(term.vector, term.modality)
         name = term.upload or ""
         if name not in uploads:
             raise UsageError(f"no part of the request is named {name!r}", "Send the file as multipart/form-data.")
-        path = uploads[name]
-        if term.modality == "image":
-            return "image", Image(path)
-        make = _UPLOAD_TERMS.get(term.modality or "")
-        if make is not None:
-            return term.modality or "", make(path, term.start_s, term.stop_s)
-        if term.start_s is None and term.stop_s is None:
-            return "similar", path
-        stop = "" if term.stop_s is None else f"{term.stop_s:.6f}"
-        return "similar", f"{path}@{term.start_s or 0.0:.6f}-{stop}"
+        return _upload(term, uploads[name])
 
     def _same_time(self, segment_id: int, modality: str | None) -> int:
         """Return the segment of another modality of the same file that shares most of the time of a segment."""
@@ -199,6 +219,12 @@ class Library:
         curves = [schemas.Band(modality=modality, points=points) for modality, points in bands.items()]
         return schemas.ScoresAnswer(bands=curves, index_version=version)
 
+    def ask(self, segment_id: int, question: str, choices: Sequence[str]) -> list[Answer]:
+        """Answer a question about a segment. Raises WaveSearchError: see `Index.ask`."""
+        answers = self.index().ask(segment_id, question, choices)
+        self.model_loaded = True
+        return answers
+
     def segment(self, segment_id: int) -> tuple[SegmentDetails, FileDetails]:
         """Return a segment and its file.
 
@@ -207,8 +233,10 @@ class Library:
         """
         index = self.index()
         key = index.version, segment_id
-        if (known := self._segments.get(key)) is not None and not is_gone(known[1].path):
-            return known
+        if (known := self._segments.get(key)) is not None:
+            file = known[1]
+            if not file.copies or is_unchanged(file.path, file.size_bytes, file.mtime_ns):
+                return known
         try:
             found = index.segment(segment_id)
         except UsageError as error:
@@ -237,6 +265,20 @@ class Library:
         if self._described is None or self._described[0] != version:
             self._described = version, _described(index)
         return self._described[1]
+
+
+def _upload(term: Term, path: Path) -> tuple[str, Any]:
+    if term.modality == "image":
+        return "image", Image(path)
+    if term.modality == "text":
+        return "similar", MediaRef(path, term.modality, term.start_s, term.stop_s)
+    make = _UPLOAD_TERMS.get(term.modality or "")
+    if make is not None:
+        return term.modality or "", make(path, term.start_s, term.stop_s)
+    if term.start_s is None and term.stop_s is None:
+        return "similar", path
+    stop = "" if term.stop_s is None else f"{term.stop_s:.6f}"
+    return "similar", f"{path}@{term.start_s or 0.0:.6f}-{stop}"
 
 
 def _described(index: Index) -> schemas.LibraryAnswer:
@@ -270,18 +312,22 @@ def _described(index: Index) -> schemas.LibraryAnswer:
 
 
 def _folder(name: str, count: int) -> schemas.Folder:
+    return schemas.Folder(name=name, where=in_folder(name), files=count)
+
+
+def in_folder(name: str) -> str:
+    """Return the condition that selects a folder, by its absolute name, with all that is below it."""
     quoted = name.rstrip("/").replace("'", "''")
-    return schemas.Folder(name=name, where=f"starts_with(path, '{quoted}/')", files=count)
+    return f"starts_with(path, '{quoted}/')"
 
 
 def _search_hit(hit: Hit, columns: list[str]) -> SearchHit:
-    kind = hit.columns["kind"]
     return schemas.SearchHit(
         rank=hit.rank,
         segment=hit.segment_id,
         score=round(hit.score, 6),
         z=round(hit.z, 4),
-        kind=kind,  # type: ignore[arg-type] # the values of this column
+        kind=hit.kind,
         modality=hit.modality,
         **_place(hit.path),
         start_s=hit.start_s,

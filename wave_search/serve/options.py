@@ -33,7 +33,9 @@ class Limits:
     where_s: float = 10.0
     """Seconds that a condition may take."""
     searches: int = 8
-    """Searches at once; further ones are refused."""
+    """Searches at once."""
+    waiting: int = 64
+    """Searches that wait for one of these to end; further ones are refused."""
     conversions: int = 8
     """Long conversions of media that run or wait; further ones are refused."""
     clip_s: float = 600.0
@@ -58,6 +60,8 @@ class ServeOptions:
     """Secret that every request needs; None for none."""
     names: tuple[str, ...] = ()
     """Further names by which browsers reach the server, as behind a reverse proxy: "search.example.org"."""
+    desktop: bool = False
+    """Whether a file manager of this machine can be opened, for those who sit at it."""
     cache_bytes: int = 2 << 30
     """Disk space of the previews."""
     allow_index: tuple[Path, ...] | None = None
@@ -85,14 +89,17 @@ class ServeOptions:
     @property
     def is_local(self) -> bool:
         """Whether only this machine can reach the server."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host.strip("[]")).is_loopback
-        except ValueError:
-            return False
+        return self.host == "localhost" or is_loopback(self.host.strip("[]"))
 
     @property
     def may_index_anything(self) -> bool:
         """Whether clients may add any folder to the index: without `allow_index`, those of this machine may."""
         return self.allow_index is None and self.is_local and not self.names
+
+
+def is_loopback(address: str) -> bool:
+    """Return whether an address is one by which a machine reaches itself."""
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import errno
+import gc
 import ipaddress
 import socket
 from typing import TYPE_CHECKING
 
 import uvicorn
-from platformdirs import user_cache_path
 
 from wave_search.errors import UsageError
 from wave_search.serve.app import create_app
+from wave_search.serve.disk_cache import previews_folder
 from wave_search.serve.service import Service
 
 if TYPE_CHECKING:
@@ -30,10 +31,13 @@ def serve(index: Index, options: ServeOptions, started: Callable[[str], None], w
     """Serve an index until the process is interrupted. See `wave_search.serve.run`."""
     with _listening(options) as listening:
         port = listening.getsockname()[1]
-        service = Service(index, options, user_cache_path("wave-search") / "previews")
+        service = Service(index, options, previews_folder())
         app = create_app(service, options, port)
         if (cause := service.library.warm_up()) is not None:
             warn(cause)
+        service.library.follow()
+        gc.collect()
+        gc.freeze()  # a quarter of the time of searches went into looking through all that was loaded, again and again
         config = uvicorn.Config(
             app,
             log_config=None,
