@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0, generate_latest
 from prometheus_client.registry import Collector
@@ -34,7 +34,6 @@ class Metrics:
     """
 
     def __init__(self, service: Service) -> None:
-        disable_created_metrics()  # a second line for each, of which nothing here makes use
         self._registry = CollectorRegistry(auto_describe=False)
         self._requests = Counter(
             "wave_search_requests", "Answered requests.", ("route", "status"), registry=self._registry
