@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         SearchRequest,
         SegmentDetails,
         SegmentScore,
+        SegmentSet,
         Vector,
         Video,
         Weighted,
@@ -107,6 +108,7 @@ __all__ = [
     "SearchRequest",
     "SegmentDetails",
     "SegmentScore",
+    "SegmentSet",
     "Skipped",
     "SlowFile",
     "SlowRun",
@@ -134,7 +136,7 @@ _HOMES = {
     "indexer": "Interrupted",
     "models": "LoadOptions ModelSpec",
     "query": "AV Answer Audio FileDetails FileEntry Image IndexInfo MediaEmbedder Not PartitionInfo SearchRequest "
-    "SegmentDetails SegmentScore Vector Video Weighted",
+    "SegmentDetails SegmentScore SegmentSet Vector Video Weighted",
     "reports": "IndexReport MetadataReport OptimizeReport Progress Skipped SlowFile SlowRun TagReport",
     "types": "Clip ColumnInfo DuplicateGroup DuplicateMember Hit ListedFile MediaRef Modality Target",
 }

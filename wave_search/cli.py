@@ -14,6 +14,7 @@ from wave_search.commands import (
     index,
     info,
     listing,
+    mcp,
     metadata,
     models,
     optimize,
@@ -73,6 +74,7 @@ app.command(epilog=query.EPILOG)(query.query)
 app.command("search", epilog=query.EPILOG, hidden=True)(query.query)
 app.command(epilog=serve.EPILOG)(serve.serve)
 app.command("ui", epilog=serve.EPILOG, hidden=True)(serve.serve)
+app.command(epilog=mcp.EPILOG)(mcp.mcp)
 app.command(epilog=ask.EPILOG)(ask.ask)
 app.command(epilog=tag.EPILOG)(tag.tag)
 app.command(epilog=duplicates.EPILOG)(duplicates.duplicates)

@@ -136,6 +136,15 @@ def is_gone(path: Path) -> bool:
     return False
 
 
+def is_unchanged(path: Path, size_bytes: int, modified_ns: int) -> bool:
+    """Return whether a file has this size and this time of modification, in the range of `mtime_ns`."""
+    try:
+        status = os.lstat(path)
+    except (OSError, ValueError):
+        return False
+    return (status.st_size, mtime_ns(status)) == (size_bytes, modified_ns)
+
+
 def open_regular(path: Path, *, folder: int | None = None, follow_links: bool = False) -> BufferedReader:
     """Open a regular file for reading. Opening never waits, as it does for a FIFO without a writer.
 

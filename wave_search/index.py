@@ -17,6 +17,7 @@ from wave_search.models import LoadOptions
 from wave_search.models.session import ModelSession
 from wave_search.query import (
     MIN_LABEL_Z,
+    Answer,
     Encoder,
     FileDetails,
     FileEntry,
@@ -27,16 +28,19 @@ from wave_search.query import (
     SearchRequest,
     SegmentDetails,
     SegmentScore,
+    SegmentSet,
     Tagging,
     browse,
     check_count,
     check_instructions,
+    choose_answer,
     count_files,
     describe,
     file_at,
     find_duplicates,
     is_number,
     list_files,
+    media_ref,
     own_columns,
     parse_modality,
     read_labels,
@@ -44,7 +48,7 @@ from wave_search.query import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from wave_search.models import ModelSpec
     from wave_search.reports import (
@@ -244,6 +248,7 @@ class Index:
         max_duration_s: float | None = None,
         progress: ProgressCallback | None = None,
         warn: Callable[[SlowFile | SlowRun], None] | None = None,
+        skipped: Callable[[Skipped], None] | None = None,
     ) -> IndexReport:
         """Bring the index up to date with folders and files. Only new and changed files are read and embedded.
 
@@ -265,6 +270,7 @@ class Index:
             progress: called during the run, see `wave_search.progress`.
             warn: called with each file that is expected to take more than an hour, before it is embedded; and once,
                 after a minute or later, if all that are left are.
+            skipped: called with each file that cannot be used, or only in part, as soon as that is known.
 
         Raises:
             UsageError: a path does not exist and none of its files is in the index, or an argument is not valid.
@@ -282,7 +288,15 @@ class Index:
         )
         options = replace(options, workers=self._workers, decoder_memory_bytes=self._decoder_memory_bytes)
         try:
-            return indexer.add(self.path, _several(paths), self._session.model, options, progress=progress, warn=warn)
+            return indexer.add(
+                self.path,
+                _several(paths),
+                self._session.model,
+                options,
+                progress=progress,
+                warn=warn,
+                skipped=skipped,
+            )
         finally:
             self.refresh()
 
@@ -396,6 +410,7 @@ class Index:
                 where: SQL condition on files and segments: "kind = 'video' AND duration_s < 60". The error for an
                     unknown column lists all columns. It may take 2 GiB of memory.
                 where_timeout_s: seconds that the condition may take. Default: 30.
+                among: hits of an earlier search, or their segment_id: only these segments are found.
                 columns: names of columns to return in `Hit.columns`: any column that `where` accepts, and
                     "peak_start_s", "peak_stop_s" and "segments" of a moment.
                 moments: whether adjacent segments of a file are merged into one hit. Default: True.
@@ -532,6 +547,7 @@ class Index:
         offset: int = 0,
         limit: int = 100,
         where_timeout_s: float = store.DEFAULT_TIMEOUT_S,
+        among: Iterable[int] | None = None,
     ) -> list[FileEntry]:
         """List indexed files by path, each with the id of a segment that stands for it. Needs no model.
 
@@ -541,6 +557,7 @@ class Index:
             offset: number of files to skip.
             limit: maximum number of files.
             where_timeout_s: seconds that the condition may take.
+            among: ids of segments: only files with one of them are listed, and it stands for the file.
 
         Raises:
             UsageError: an argument is not valid.
@@ -552,7 +569,16 @@ class Index:
             columns=tuple(_names(columns)),
             offset=offset,
             limit=limit,
+            among=None if among is None else frozenset(among),
         )
+
+    def segments(self, modality: Modality | str) -> SegmentSet:
+        """Return all segments of a modality, of the version that is open now: ids, vectors, values. Needs no model.
+
+        Raises:
+            UsageError: there is no such modality.
+        """
+        return SegmentSet(self._snapshot, parse_modality(modality))
 
     def count_files(self) -> Mapping[tuple[Path, FileKind], int]:
         """Return the number of indexed files by folder and kind. Needs no model."""
@@ -585,6 +611,26 @@ class Index:
             ModelError: the model is needed and cannot be loaded, or is not the index's.
         """
         return self._searcher.score_file(request, segment_id)
+
+    def ask(self, segment_id: int, question: str, choices: Sequence[str]) -> list[Answer]:
+        """Answer a question about a segment by choosing among texts: `MediaEmbedder.ask` for a part of an indexed file.
+
+        Args:
+            segment_id: of audio, video or an image, which is read again from its file.
+            question: the prompt of the segment.
+            choices: two or more possible answers, all different.
+
+        Returns:
+            The choices, nearest first.
+
+        Raises:
+            UsageError: the segment is not in the index, or is text; or an argument is not valid.
+            MediaError: its file cannot be read.
+            ModelError: the model cannot be loaded, or is not the index's.
+        """
+        segment, file = self.segment(segment_id)
+        clip = media_ref(file.path, segment.modality, segment.start_s, segment.stop_s)
+        return choose_answer(self._encoder, clip, question, choices)
 
     def info(self) -> IndexInfo:
         """Describe the contents of the index. Needs no model."""

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import uvicorn
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 import wave_search as ws
 from wave_search.serve.app import create_app
@@ -46,16 +46,30 @@ def make_index(media: Path, index: Path, segment: str = "2") -> None:
     assert not report.skipped, report.skipped
 
 
+def surround(page: Page, *corners: tuple[float, float]) -> None:
+    """Draw a lasso on the map through points that are given as shares of its width and height."""
+    box = page.locator(".map-canvas").bounding_box()
+    assert box is not None
+    path = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in corners]
+    page.keyboard.down("Shift")
+    page.mouse.move(*path[0])
+    page.mouse.down()
+    for x, y in path[1:]:
+        page.mouse.move(x, y, steps=3)
+    page.mouse.up()
+    page.keyboard.up("Shift")
+
+
 @contextmanager
-def served(index: Path, cache: Path) -> Iterator[str]:
-    """Serve an index at a free port of this machine, and yield the address."""
-    options = ServeOptions(port=0)
+def served(index: Path, cache: Path, *, warm: bool = True, desktop: bool = False) -> Iterator[str]:
+    """Serve an index at a free port of this machine, with its model loaded, and yield the address."""
+    options = ServeOptions(port=0, desktop=desktop)
     with (
         socket.create_server(("127.0.0.1", 0)) as listening,
         ws.open(index) as opened,
         closing(Service(opened, options, cache)) as service,
     ):
-        assert service.library.warm_up() is None
+        assert not warm or service.library.warm_up() is None
         port = listening.getsockname()[1]
         app = create_app(service, options, port)
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import wave_search as ws
+from tests.assistant import Assistant
 from tests.libraries import LIBRARY_FILES, CountingEmbedder, make_library
 from tests.media_decoding import KeptDecoders
 
@@ -64,3 +65,16 @@ def settled(finished: Path, counted: CountingEmbedder) -> Path:
     if folder.exists():
         shutil.rmtree(folder)
     return Path(shutil.copytree(finished, folder))
+
+
+@pytest.fixture
+def assistant(settled: Path, tmp_path: Path) -> Iterator[Assistant]:
+    """An assistant that uses `settled`."""
+    from wave_search.serve.options import ServeOptions
+    from wave_search.serve.service import Service
+
+    with (
+        ws.open(settled / "index") as index,
+        closing(Service(index, ServeOptions(), tmp_path / "cache")) as service,
+    ):
+        yield Assistant(service)

@@ -25,6 +25,7 @@ from wave_search.commands.options import (
 from wave_search.errors import UsageError
 from wave_search.media import Segmentation, parse_audio_track
 from wave_search.render.records import report_record, to_json
+from wave_search.render.run_log import logging_to
 from wave_search.render.text import slow_line
 
 EPILOG = "Example:  wave-search index ~/Videos ~/Sounds --exclude '*.tmp.mp4'"
@@ -84,6 +85,9 @@ def index(
     ] = None,
     token_budget: TokenBudget = None,
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as JSON to FILE.")] = None,
+    log: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Append progress and skipped files to FILE, as JSON Lines.")
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
@@ -103,6 +107,7 @@ def index(
     if report:
         report.open("a").close()  # fail before hours of work rather than after
     with (
+        logging_to(log) as events,
         terminal.progress() as progress,
         _opened_or_created(
             index,
@@ -122,11 +127,13 @@ def index(
             done = it.add(
                 paths,
                 **options,
-                warn=lambda slow: terminal.warning(slow_line(slow)),
-                progress=progress,
+                warn=_each(lambda slow: terminal.warning(slow_line(slow)), events.slow),
+                progress=_each(progress, events.progress) if progress else events.progress,
+                skipped=events.skipped,
             )
         except ws.Interrupted as interrupted:
             done = interrupted.report
+        events.report(done)
     record = to_json(report_record(done))
     if report:
         report.write_text(f"{record}\n", encoding="ascii")
@@ -137,6 +144,16 @@ def index(
         terminal.error(f"interrupted: completed work is kept in {index}. Run the same command to resume")
         return INTERRUPTED
     return PARTLY if done.unreachable or any(strict or not one.known for one in done.skipped) else DONE
+
+
+def _each(*listeners: Callable[[Any], object]) -> Callable[[Any], None]:
+    """Return a function that calls several."""
+
+    def call(value: Any) -> None:
+        for listener in listeners:
+            listener(value)
+
+    return call
 
 
 def _seconds(text: str) -> float:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 import wave_search as ws
+from wave_search import desktop
 from wave_search.commands import last_hits, listing, results, terms
 from wave_search.commands.exit_codes import DONE, NO_RESULT, reported, terminal_of
 from wave_search.commands.options import DEFAULT_INDEX, Device, Dtype, IndexDir, IndexModel, Quantization, Quiet, words
@@ -63,6 +64,7 @@ def query(
     per_file: results.PerFile = None,
     dedupe: results.Dedupe = None,
     open: results.Open = False,  # noqa: A002 - the name of the option
+    reveal: results.Reveal = False,
     export: results.Export = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON Lines.")] = False,
     paths: Annotated[bool, typer.Option("--paths", help="Print only the distinct paths, best first.")] = False,
@@ -91,6 +93,7 @@ def query(
                 "--per-file": per_file is not None,
                 "--dedupe": dedupe is not None,
                 "--open": open,
+                "--reveal": reveal,
                 "--export": export is not None,
             }
         )
@@ -125,19 +128,22 @@ def query(
         kept = last_hits.keep_hits(opened.path, [hit.segment_id for hit in hits])
         if not kept and last_hits.kept_hits(opened.path) is not None:
             terminal.warning("--like will refer to an earlier query: the index cannot be written")
+        if export:
+            with terminal.working("exporting"):
+                results.write(export, hits, opened)
         if instruction is not None and 0 < (share := _coverage(opened.info(), instruction, target)) < 1:
             terminal.warning(f"only {share:.0%} is indexed with this instruction, and only that was searched")
     for file in lost:
         terminal.warning(f"moved to the end: {skipped_line(file)}")
-    if export:
-        results.write(export, hits)
     if not hits:
         where_not = " for this filter" if where else ""
         terminal.message(f"no results{where_not}" if min_z is None else f"no results{where_not} with z >= {min_z:g}")
         return NO_RESULT
     results.show(terminal, [results.only(hit, shown) for hit in hits], json=json, paths=paths)
     if open:
-        results.open_hit(hits[0])
+        desktop.play(hits[0].path, hits[0].start_s, hits[0].stop_s)
+    if reveal:
+        desktop.reveal(hits[0].path)
     return DONE
 
 

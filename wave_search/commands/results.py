@@ -1,8 +1,5 @@
-"""Options that shape the results of a query, and their output: stdout, export files, players."""
+"""Options that shape the results of a query, and their output: stdout and export files."""
 
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,14 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wave_search.errors import UsageError, WaveSearchError
+from wave_search.commands import clips
+from wave_search.errors import UsageError
 from wave_search.files import write_atomic
-from wave_search.render import export as exporting
 from wave_search.render.records import hit_record, to_json
 from wave_search.render.text import hit_line
 from wave_search.types import Hit
 
 if TYPE_CHECKING:
+    from wave_search.index import Index
     from wave_search.render.terminal import Terminal
 
 Where = Annotated[
@@ -37,8 +35,12 @@ Dedupe = Annotated[
     typer.Option(metavar="COSINE", help="Keep only the best of results at least this similar (0.98)."),
 ]
 Open = Annotated[bool, typer.Option("--open", help="Open the best result; with mpv, play only its range.")]
+Reveal = Annotated[bool, typer.Option("--reveal", help="Show the best result in the file manager.")]
 Export = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Write the results to a .csv, .jsonl, .m3u8 or .otio file.")
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Write the results to a .csv, .jsonl, .m3u8, .otio, .edl, .fcpxml or .zip (of clips) file."
+    ),
 ]
 
 
@@ -53,17 +55,24 @@ def columns_for(export: Path | None) -> tuple[str, ...]:
     Raises:
         UsageError: there is no such format.
     """
-    return () if export is None else exporting.format_of(export).columns
+    from wave_search.render.export import format_of
+
+    return () if export is None or export.suffix.lower() == clips.SUFFIX else format_of(export).columns
 
 
-def write(export: Path, hits: Sequence[Hit]) -> None:
-    """Write hits to a file in the format of its suffix.
+def write(export: Path, hits: Sequence[Hit], index: "Index") -> None:
+    """Write hits of an index to a file in the format of its suffix.
 
     Raises:
         OSError: it cannot be written.
         WaveSearchError: the format needs a package that is missing.
     """
-    write_atomic(export, exporting.format_of(export).write(hits))
+    from wave_search.render.export import NAME, excerpt_of, format_of
+
+    if export.suffix.lower() == clips.SUFFIX:
+        clips.write_clips(export, hits, index)
+        return
+    write_atomic(export, format_of(export).write([excerpt_of(hit) for hit in hits], NAME))
 
 
 def check_output(*, json: bool, paths: bool) -> None:
@@ -87,21 +96,3 @@ def show(terminal: "Terminal", hits: Sequence[Hit], *, json: bool, paths: bool) 
         terminal.hits(hits)
     else:
         terminal.lines(hit_line(hit) for hit in hits)
-
-
-def open_hit(hit: Hit) -> None:
-    """Play the range of a hit with mpv, or open its file with the default application.
-
-    Raises:
-        WaveSearchError: neither program is available, or it fails.
-    """
-    if hit.start_s is not None and (mpv := shutil.which("mpv")):
-        command = [mpv, f"--start={hit.start_s}", f"--end={hit.stop_s}", "--force-window", str(hit.path)]
-    elif opener := shutil.which("xdg-open"):
-        command = [opener, str(hit.path)]
-    else:
-        raise WaveSearchError("no program to open a result was found", "Install mpv, or xdg-open (xdg-utils).")
-    # stdout is for results.
-    code = subprocess.run(command, check=False, stdout=sys.stderr).returncode  # noqa: S603 - no shell
-    if code:
-        raise WaveSearchError(f"{hit.path} cannot be opened: {Path(command[0]).name} exited with code {code}")

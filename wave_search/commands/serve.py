@@ -1,7 +1,9 @@
 """Serve an index to browsers and programs."""
 
+import os
 import secrets
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -33,6 +35,14 @@ def serve(
         list[str] | None,
         typer.Option(metavar="NAME", help="Further name of the server, as behind a reverse proxy; repeatable."),
     ] = None,
+    allow_index: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="PATH",
+            help="Folder that may be added to the index from the page; repeatable (default: any, if only this machine "
+            "can reach the server, otherwise none).",
+        ),
+    ] = None,
     cache_size: Annotated[
         float, typer.Option(min=0.01, max=1e6, metavar="GIB", help="Disk space for previews of media.")
     ] = 2.0,
@@ -46,18 +56,23 @@ def serve(
 ) -> int:
     """Serve a page and an HTTP API to search the index."""
     from wave_search import serve as server
+    from wave_search.desktop import has_desktop
     from wave_search.serve.options import ServeOptions
 
     terminal = terminal_of(ctx, quiet)
+    load = ws.LoadOptions(device=device, dtype=dtype, quantization=quantization)
     options = ServeOptions(
         host=host,
         port=port,
         token=secrets.token_urlsafe(24) if token == "auto" else token,  # noqa: S105 - the word for a new one
         names=tuple(allow_host or ()),
+        desktop=has_desktop(os.environ),
         cache_bytes=int(cache_size * 2**30),
+        allow_index=None if allow_index is None else tuple(allow_index),
+        model=model,
+        load=load,
     )
 
-    load = ws.LoadOptions(device=device, dtype=dtype, quantization=quantization)
     with ExitStack() as loading, ws.open(index, model, load=load, may_download=terminal.may_download) as opened:
         terminal.notice(opened.model)
         loading.enter_context(terminal.working("loading the model"))

@@ -1,7 +1,7 @@
 """The read path: from a request to its hits."""
 
 from wave_search.query.duplicates import find_duplicates
-from wave_search.query.embedder import Answer, MediaEmbedder
+from wave_search.query.embedder import Answer, MediaEmbedder, choose_answer
 from wave_search.query.encode import Embeddable, Encoder, similarity
 from wave_search.query.file_details import (
     FileDetails,
@@ -17,6 +17,7 @@ from wave_search.query.info import IndexInfo, PartitionInfo, describe, own_colum
 from wave_search.query.listing import list_files
 from wave_search.query.request import SearchArguments, SearchRequest, check_count, check_instructions
 from wave_search.query.searcher import Searcher
+from wave_search.query.segments import SegmentSet
 from wave_search.query.tagging import MIN_LABEL_Z, Tagging, read_labels
 from wave_search.query.terms import (
     AV,
@@ -27,6 +28,7 @@ from wave_search.query.terms import (
     Video,
     Weighted,
     is_number,
+    media_ref,
     parse_media,
     parse_modality,
 )
@@ -50,6 +52,7 @@ __all__ = [
     "Searcher",
     "SegmentDetails",
     "SegmentScore",
+    "SegmentSet",
     "Tagging",
     "Vector",
     "Video",
@@ -57,12 +60,14 @@ __all__ = [
     "browse",
     "check_count",
     "check_instructions",
+    "choose_answer",
     "count_files",
     "describe",
     "file_at",
     "find_duplicates",
     "is_number",
     "list_files",
+    "media_ref",
     "own_columns",
     "parse_media",
     "parse_modality",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wave_search.errors import UsageError
-from wave_search.files import as_path, is_gone
+from wave_search.files import as_path, is_gone, is_unchanged
 from wave_search.query.request import check_where
 from wave_search.store import OF_FILES, column_values, content_of, status_of
 from wave_search.types import Modality, PartitionKey
@@ -89,7 +89,7 @@ class SegmentScore:
 
 
 def segment_and_file(snapshot: Snapshot, segment_id: int) -> tuple[SegmentDetails, FileDetails]:
-    """Return a segment and its file. Of several files with the same content it is the first one that exists.
+    """Return a segment and its file. Of several files with the same content it is the first one that is as it was.
 
     Raises:
         UsageError: the segment is not in the index.
@@ -98,7 +98,9 @@ def segment_and_file(snapshot: Snapshot, segment_id: int) -> tuple[SegmentDetail
     rows = snapshot.files_of([content_id])[content_id]
     if not rows:
         raise _unknown(segment_id)
-    row = next((row for row in rows if not is_gone(as_path(row.path))), rows[0])
+    there = [row for row in rows if not is_gone(as_path(row.path))]
+    row = next((row for row in there if is_unchanged(as_path(row.path), row.size_bytes, row.mtime_ns)), None)
+    row = row or (there or rows)[0]
     (segment,) = snapshot.segment_rows([segment_id])
     return segment_details(segment), _file_details(snapshot, row, content_id, rows)
 
@@ -153,6 +155,7 @@ def browse(
     columns: Sequence[str],
     offset: int,
     limit: int,
+    among: frozenset[int] | None = None,
 ) -> list[FileEntry]:
     """List indexed files by path, each with the segment that stands for it.
 
@@ -163,6 +166,7 @@ def browse(
         columns: names of columns of files.
         offset: number of files to skip.
         limit: maximum number of files.
+        among: ids of segments: only files with one of them are listed, and it stands for the file.
 
     Raises:
         UsageError: an argument is not valid.
@@ -175,22 +179,26 @@ def browse(
     files = snapshot.files()
     chosen = None if where is None else snapshot.sql_filter().select_files(where, where_timeout_s)
     positions = files.by_path(chosen)
-    positions = positions[np.isin(files.content_ids[positions], _with_segments(snapshot))][offset : offset + limit]
+    positions = positions[np.isin(files.content_ids[positions], _with_segments(snapshot, among))][
+        offset : offset + limit
+    ]
     entries: list[FileEntry] = []
     for begin in range(0, len(positions), _BATCH_ROWS):
         rows = files.at(positions[begin : begin + _BATCH_ROWS])
         contents = snapshot.contents([row.content_id for row in rows if row.content_id is not None])
         values = column_values(rows, contents, metadata, columns)
         for row, own in zip(rows, values, strict=True):
-            entries.append(_entry(snapshot, row, contents, dict(zip(columns, own, strict=True))))
+            entries.append(_entry(snapshot, row, contents, dict(zip(columns, own, strict=True)), among))
     return entries
 
 
-def _with_segments(snapshot: Snapshot) -> NDArray[np.int64]:
+def _with_segments(snapshot: Snapshot, among: frozenset[int] | None) -> NDArray[np.int64]:
     """Return the ids of contents that have a segment: all that a file has may be of modalities that are not indexed."""
-    settings = snapshot.manifest.settings
-    found = [snapshot.partition(PartitionKey(modality)).content_ids for modality in settings.modalities]
-    return np.unique(np.concatenate([np.empty(0, np.int64), *found]))
+    found = [np.empty(0, np.int64)]
+    for modality in snapshot.manifest.settings.modalities:
+        part = snapshot.partition(PartitionKey(modality))
+        found.append(part.content_ids if among is None else part.content_ids[np.isin(part.ids, sorted(among))])
+    return np.unique(np.concatenate(found))
 
 
 def count_files(snapshot: Snapshot) -> Mapping[tuple[Path, FileKind], int]:
@@ -205,12 +213,20 @@ def count_files(snapshot: Snapshot) -> Mapping[tuple[Path, FileKind], int]:
 
 
 def _entry(
-    snapshot: Snapshot, row: FileRow, contents: Mapping[int, ContentRow], columns: Mapping[str, Value | None]
+    snapshot: Snapshot,
+    row: FileRow,
+    contents: Mapping[int, ContentRow],
+    columns: Mapping[str, Value | None],
+    among: frozenset[int] | None,
 ) -> FileEntry:
     content = content_of(row, contents)
     assert content is not None  # noqa: S101 - the row has segments
     assert row.content_id is not None  # noqa: S101
-    segments = _own(snapshot.segments_of(row.content_id))
+    segments = (
+        segment
+        for segment in _own(snapshot.segments_of(row.content_id))
+        if among is None or segment.segment_id in among
+    )
     first = min(segments, key=lambda one: (_REPRESENTATIVE.index(one.modality), _by_time(one)))
     return FileEntry(as_path(row.path), content.kind, content.duration_s, first, columns)
 

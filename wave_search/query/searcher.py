@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from wave_search.query.grouping import Match
     from wave_search.query.request import SearchRequest
     from wave_search.reports import ProgressCallback, Skipped
-    from wave_search.store import Snapshot
+    from wave_search.store import Selection, Snapshot
     from wave_search.types import Target
 
 _MIN_CANDIDATES = 64
@@ -122,6 +122,7 @@ class Searcher:
         chosen = None
         if request.where is not None:
             chosen = self.snapshot.sql_filter().select(request.where, request.where_timeout_s)
+        allowed = _allowed(chosen, request.among)
         request.check_effect(keys, query_takes_it=takes_instruction(request.terms))
         query = resolve(request, self.snapshot, self._encoder)
         partitions = [self._partition(key) for key in keys]
@@ -135,7 +136,7 @@ class Searcher:
             found: list[Match] = []
             complete = True
             for partition in partitions:
-                candidates = partition.search(query, k, overfetch, None if chosen is None else chosen.segment_ids)
+                candidates = partition.search(query, k, overfetch, allowed)
                 found.extend(matches(self.snapshot, candidates, chosen))
                 complete = complete and candidates.is_all(k, request.min_z)
             best = ranked(found, self.snapshot.paths_at)
@@ -210,6 +211,14 @@ class Searcher:
             replace(hit, columns={name: getattr(hit, name) if name in OF_HITS else values[name] for name in columns})
             for hit, values in zip(hits, found, strict=True)
         ]
+
+
+def _allowed(chosen: Selection | None, among: frozenset[int] | None) -> NDArray[np.int64] | None:
+    """Return the ids (n,), ascending, of the only segments that may be found; None if all may be."""
+    if among is None:
+        return None if chosen is None else chosen.segment_ids
+    listed = np.array(sorted(among), np.int64)
+    return listed if chosen is None else np.intersect1d(listed, chosen.segment_ids)
 
 
 def _not_of_hits(columns: Iterable[str]) -> list[str]:

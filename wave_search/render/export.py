@@ -1,48 +1,83 @@
-"""Conversion of hits to the formats of other programs: tables, playlists, timelines. Does no I/O."""
+"""Conversion of hits, and of chosen ranges of files, to the formats of other programs. Does no I/O."""
 
 from __future__ import annotations
 
 import csv
 import io
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from wave_search.errors import UsageError, WaveSearchError
+from wave_search.errors import UsageError
 from wave_search.render.records import hit_record, to_json
 from wave_search.render.text import printable
-from wave_search.types import Modality
+from wave_search.render.timelines import COLUMNS, to_edl, to_fcpxml, to_otio
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from wave_search.types import Hit
+    from wave_search.types import Hit, Modality, Value
 
-_STILL_S = 5.0
-"""Duration of a still image on a timeline, in seconds."""
-_STILL_RATE = 25.0
-_NTSC_RATES = tuple(1000 * rate / 1001 for rate in (24, 30, 48, 60, 120))
-_EDITING_RATES = (*_NTSC_RATES[:2], 24.0, 25.0, 30.0, 50.0, _NTSC_RATES[3], 60.0)
-_SAME_RATE = 0.0005
-"""Tolerance of rates that containers declare; 24 and 24000/1001 differ by 0.001."""
-_TIME_OF_DAY = re.compile(r"(\d\d):(\d\d):(\d\d\.\d{6})")
-"""Time code of Broadcast Wave."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """Beginnings of texts that spreadsheets take for formulas, which may start programs; some also in full width."""
-_TRACKS = {
-    "Video": (Modality.VIDEO, Modality.AV, Modality.IMAGE),
-    "Audio": (Modality.AUDIO, Modality.AV),
-}
+NAME = "wave-search"
+"""Of a timeline, unless another one is chosen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """The best segment of a hit."""
+
+    name: str
+    start_s: float | None
+    """In seconds from the beginning of the file, like `stop_s`; None for the whole excerpt."""
+    stop_s: float | None
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """A range of a file, to be exported."""
+
+    path: Path
+    modality: Modality
+    """What of the file is meant: AV is sound and picture."""
+    start_s: float | None
+    """In seconds from the beginning of the file, like `stop_s`; None for the whole file."""
+    stop_s: float | None
+    duration_s: float | None
+    """Of the whole file."""
+    record: Mapping[str, Any]
+    """As a row of a table."""
+    columns: Mapping[str, Value | None] = field(default_factory=dict)
+    """Of the file: those that the format needs."""
+    peak: Peak | None = None
+
+
+def excerpt_of(hit: Hit) -> Excerpt:
+    """Return the range of a hit."""
+    scores = {"rank": hit.rank, "score": round(hit.score, 6), "z": round(hit.z, 4), "segment_id": hit.segment_id}
+    return Excerpt(
+        path=hit.path,
+        modality=hit.modality,
+        start_s=hit.start_s,
+        stop_s=hit.stop_s,
+        duration_s=hit.duration_s,
+        record=hit_record(hit),
+        columns=hit.columns,
+        peak=Peak(f"z {hit.z:.2f}", hit.peak_start_s, hit.peak_stop_s, scores),
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
     """An export format."""
 
-    write: Callable[[Sequence[Hit]], bytes]
+    write: Callable[[Sequence[Excerpt], str], bytes]
+    """Takes the excerpts, and a name for all of them."""
+    media_type: str
     columns: tuple[str, ...] = ()
-    """Columns of `Hit.columns` that it needs."""
+    """Columns of `Excerpt.columns` that it needs."""
 
 
 def format_of(path: Path) -> Format:
@@ -51,18 +86,18 @@ def format_of(path: Path) -> Format:
     Raises:
         UsageError: no format has this suffix.
     """
-    found = _FORMATS.get(path.suffix.lower())
+    found = FORMATS.get(path.suffix.lower())
     if found is None:
-        raise UsageError(f"{path}: unknown export format", f"Use one of {', '.join(_FORMATS)}.")
+        raise UsageError(f"{path}: unknown export format", f"Use one of {', '.join(FORMATS)}, .zip.")
     return found
 
 
-def to_csv(hits: Sequence[Hit]) -> bytes:
+def to_csv(excerpts: Sequence[Excerpt], _: str) -> bytes:
     """Return a CSV table with a header; paths keep the bytes of the file system.
 
     A text that a spreadsheet would take for a formula is preceded by an apostrophe, which spreadsheets do not show.
     """
-    records = [hit_record(hit) for hit in hits]
+    records = [excerpt.record for excerpt in excerpts]
     if not records:
         return b""
     text = io.StringIO(newline="")
@@ -78,110 +113,31 @@ def _cell(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
-def to_jsonl(hits: Sequence[Hit]) -> bytes:
+def to_jsonl(excerpts: Sequence[Excerpt], _: str) -> bytes:
     """Return JSON Lines, the same as `--json` prints."""
-    return "".join(f"{to_json(hit_record(hit))}\n" for hit in hits).encode("ascii")
+    return "".join(f"{to_json(dict(excerpt.record))}\n" for excerpt in excerpts).encode("ascii")
 
 
-def to_m3u8(hits: Sequence[Hit]) -> bytes:
-    """Return an M3U8 playlist. VLC on desktops starts and stops at the range of each hit; mpv plays whole files."""
+def to_m3u8(excerpts: Sequence[Excerpt], _: str) -> bytes:
+    """Return an M3U8 playlist. VLC on desktops starts and stops at the range of each excerpt; mpv plays whole files."""
     lines = ["#EXTM3U"]
-    for hit in hits:
-        length_s = hit.duration_s or -1.0
-        if hit.start_s is not None and hit.stop_s is not None:
-            length_s = hit.stop_s - hit.start_s
-        lines.append(f"#EXTINF:{length_s:.3f},{_title(hit)}")
-        if hit.start_s is not None and hit.stop_s is not None:
-            lines += [f"#EXTVLCOPT:start-time={hit.start_s:.3f}", f"#EXTVLCOPT:stop-time={hit.stop_s:.3f}"]
-        lines.append(hit.path.as_uri())
+    for excerpt in excerpts:
+        length_s = excerpt.duration_s or -1.0
+        if excerpt.start_s is not None and excerpt.stop_s is not None:
+            length_s = excerpt.stop_s - excerpt.start_s
+        lines.append(f"#EXTINF:{length_s:.3f},{printable(excerpt.path.name)}")
+        if excerpt.start_s is not None and excerpt.stop_s is not None:
+            lines += [f"#EXTVLCOPT:start-time={excerpt.start_s:.3f}", f"#EXTVLCOPT:stop-time={excerpt.stop_s:.3f}"]
+        lines.append(excerpt.path.as_uri())
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def to_otio(hits: Sequence[Hit]) -> bytes:
-    """Return an OpenTimelineIO timeline with the hits in sequence, on a video and an audio track.
-
-    Each clip is the range of a hit; its media reference is the whole file, and a marker shows the best segment with
-    its scores. Times count frames of a video, at a standard rate such as 24000/1001 and in its sound, too, and samples
-    of a sound file; they begin at the source time code of a file that has one. Text hits are omitted.
-
-    Raises:
-        WaveSearchError: OpenTimelineIO is not installed.
-    """
-    try:
-        import opentimelineio as otio
-    except ImportError:
-        raise WaveSearchError(
-            "exporting a timeline requires OpenTimelineIO", "Install it: pip install 'wave-search[otio]'."
-        ) from None
-    timeline = otio.schema.Timeline("wave-search")
-    for kind, modalities in _TRACKS.items():
-        clips = [_clip(otio, hit) for hit in hits if hit.modality in modalities]
-        if clips:
-            timeline.tracks.append(otio.schema.Track(kind, kind=kind, children=clips))
-    text: str = timeline.to_json_string(indent=2)
-    return text.encode()
-
-
-def _clip(otio: Any, hit: Hit) -> Any:
-    rate = _rate(hit)
-    begin = _begin(otio, hit, rate)
-
-    def span(start_s: float, stop_s: float) -> Any:
-        # Both ends are rounded to frames, which keeps adjacent ranges adjacent.
-        start, stop = (otio.opentime.RationalTime(begin + round(at * rate), rate) for at in (start_s, stop_s))
-        return otio.opentime.TimeRange.range_from_start_end_time(start, stop)
-
-    start_s, stop_s = hit.start_s or 0.0, hit.stop_s or _STILL_S
-    peak_start_s = start_s if hit.peak_start_s is None else hit.peak_start_s
-    peak_stop_s = stop_s if hit.peak_stop_s is None else hit.peak_stop_s
-    scores = {"rank": hit.rank, "score": round(hit.score, 6), "z": round(hit.z, 4), "segment_id": hit.segment_id}
-    marker = otio.schema.Marker(
-        f"z {hit.z:.2f}", marked_range=span(peak_start_s, peak_stop_s), metadata={"wave-search": scores}
-    )
-    return otio.schema.Clip(
-        _title(hit),
-        media_reference=otio.schema.ExternalReference(
-            hit.path.as_uri(), None if hit.duration_s is None else span(0.0, hit.duration_s)
-        ),
-        source_range=span(start_s, stop_s),
-        markers=[marker],
-        metadata={"wave-search": {"modality": hit.modality.value}},
-    )
-
-
-def _rate(hit: Hit) -> float:
-    """Return the rate of a clip: a standard one near the frame rate of its file, or the sample rate of sound alone."""
-    fps, sample_rate_hz = hit.columns.get("fps"), hit.columns.get("sample_rate_hz")
-    if not isinstance(fps, int | float):
-        return float(sample_rate_hz) if isinstance(sample_rate_hz, int | float) else _STILL_RATE
-    exact = min((*_NTSC_RATES, float(max(round(fps), 1))), key=lambda rate: abs(rate - fps))
-    if abs(exact - fps) < _SAME_RATE * fps:
-        return exact
-    # Of a variable rate, only the average is known.
-    return min(_EDITING_RATES, key=lambda rate: abs(rate - fps))
-
-
-def _begin(otio: Any, hit: Hit, rate: float) -> int:
-    """Return the source time code in frames, or samples, since midnight, 0 if the file has none."""
-    timecode = hit.columns.get("timecode")
-    if not isinstance(timecode, str):
-        return 0
-    if of_day := _TIME_OF_DAY.fullmatch(timecode):
-        hours, minutes, seconds = of_day.groups()
-        return round((int(hours) * 3600 + int(minutes) * 60 + float(seconds)) * rate)
-    try:
-        return int(otio.opentime.from_timecode(timecode, rate).value)
-    except ValueError:  # not a time code at this rate
-        return 0
-
-
-def _title(hit: Hit) -> str:
-    return printable(hit.path.name)
-
-
-_FORMATS = {
-    ".csv": Format(to_csv),
-    ".jsonl": Format(to_jsonl),
-    ".m3u8": Format(to_m3u8),
-    ".otio": Format(to_otio, ("fps", "sample_rate_hz", "timecode")),
+FORMATS = {
+    ".csv": Format(to_csv, "text/csv"),
+    ".jsonl": Format(to_jsonl, "application/jsonl"),
+    ".m3u8": Format(to_m3u8, "application/vnd.apple.mpegurl"),
+    ".otio": Format(to_otio, "application/json", COLUMNS),
+    ".edl": Format(to_edl, "text/plain", COLUMNS),
+    ".fcpxml": Format(to_fcpxml, "application/xml", COLUMNS),
 }
+"""By suffix."""

@@ -9,6 +9,8 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 
 from wave_search import __version__
@@ -20,13 +22,20 @@ from wave_search.errors import (
     UsageError,
     WaveSearchError,
 )
-from wave_search.serve.library import GoneError
+from wave_search.serve.export_routes import export_router
+from wave_search.serve.file_routes import files_router
+from wave_search.serve.job import ConflictError
+from wave_search.serve.job_routes import job_router
+from wave_search.serve.jobs import ForbiddenError
+from wave_search.serve.library import BusyError, GoneError
+from wave_search.serve.map_routes import map_router
+from wave_search.serve.mcp.transports import McpEndpoint
 from wave_search.serve.media_routes import media_router
 from wave_search.serve.metrics import Measured, Metrics, metrics_router
 from wave_search.serve.routes import api_router
 from wave_search.serve.schemas import SearchQuery
-from wave_search.serve.security import BodyTooLargeError, Guard, refused
-from wave_search.serve.service import BusyError, Service, TooLateError
+from wave_search.serve.security import BodyTooLargeError, Guard, refused, too_large
+from wave_search.serve.service import ForeignError, Service, TooLateError
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -64,10 +73,16 @@ def create_app(service: Service, options: ServeOptions, port: int) -> Measured:
     app.openapi = lambda: _described(app)  # type: ignore[method-assign] # how FastAPI documents it
     app.include_router(api_router, prefix="/api")
     app.include_router(media_router, prefix="/api")
+    app.include_router(export_router, prefix="/api")
+    app.include_router(files_router, prefix="/api")
+    app.router.routes.append(Route("/mcp", McpEndpoint(service)))
+    app.include_router(job_router, prefix="/api/index")
     app.include_router(metrics_router)
+    app.include_router(map_router, prefix="/api")
     app.mount("/", StaticFiles(directory=STATIC, html=True), name="page")
     for kind in (WaveSearchError, BodyTooLargeError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, _explained)
+    app.add_exception_handler(ClientDisconnect, _broken_off)
     app.state.metrics = Metrics(service)
     guarded = Guard(app, options, port)  # outside of everything, so that errors have its headers, too
     return Measured(guarded, app.state.metrics)
@@ -87,7 +102,7 @@ async def _explained(_: Request, error: Exception) -> Response:
     """Return an error as JSON, without anything of the inside of the server."""
     match error:
         case BodyTooLargeError():
-            return refused(413, str(error), "Send less, or a shorter range of the file.")
+            return too_large(error.limit_bytes)
         case RequestValidationError():
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"] if part != "body")
@@ -102,10 +117,18 @@ async def _explained(_: Request, error: Exception) -> Response:
     return refused(500, f"unexpected {type(error).__name__}", "This is a bug in wave-search. Please report it.")
 
 
+async def _broken_off(_: Request, __: Exception) -> Response:
+    """Answer a client that has gone away, so that no traceback is logged."""
+    return refused(400, "the request has broken off", "Send it again.")
+
+
 _STATUS = (
     (GoneError, 404),
+    (ForbiddenError, 403),
+    (ConflictError, 409),
     (ChangedMediaError, 409),
     (UnsupportedMediaError, 404),
+    (ForeignError, 403),
     (TooLateError, 504),
     (UsageError, 400),
     (MediaError, 400),

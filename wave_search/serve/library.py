@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wave_search.errors import UsageError, WaveSearchError
-from wave_search.files import composed, is_gone
+from wave_search.files import composed, is_gone, is_unchanged
 from wave_search.query import AV, Audio, Image, Not, SearchRequest, Vector, Video, Weighted
 from wave_search.serve import schemas
 from wave_search.types import MediaRef
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from typing import Any
 
     from wave_search.index import Index
-    from wave_search.query import FileDetails, FileEntry, SegmentDetails
+    from wave_search.query import Answer, FileDetails, FileEntry, SegmentDetails
     from wave_search.reports import Skipped
     from wave_search.serve.options import Limits
     from wave_search.serve.schemas import SearchHit, SearchQuery, Term
@@ -36,6 +36,10 @@ _KEPT_SEGMENTS = 100
 _MAX_TEXT_CHARS = 4_000
 _SUBTITLES = (".srt", ".vtt", ".ass", ".ssa", ".sbv", ".lrc")
 _UPLOAD_TERMS = {"audio": Audio, "video": Video, "av": AV}
+
+
+class BusyError(WaveSearchError):
+    """Too much runs at once."""
 
 
 class GoneError(UsageError):
@@ -129,6 +133,7 @@ class Library:
                 columns=query.columns,
                 offset=query.offset,
                 limit=query.limit + 1,
+                among=query.segments,
                 where_timeout_s=self._limits.where_s,
             )
             return Found(
@@ -161,6 +166,7 @@ class Library:
             min_z=query.min_z,
             where=query.where,
             where_timeout_s=self._limits.where_s,
+            among=query.segments,
             columns=query.columns,
             moments=query.moments,
             per_file=query.per_file,
@@ -213,6 +219,12 @@ class Library:
         curves = [schemas.Band(modality=modality, points=points) for modality, points in bands.items()]
         return schemas.ScoresAnswer(bands=curves, index_version=version)
 
+    def ask(self, segment_id: int, question: str, choices: Sequence[str]) -> list[Answer]:
+        """Answer a question about a segment. Raises WaveSearchError: see `Index.ask`."""
+        answers = self.index().ask(segment_id, question, choices)
+        self.model_loaded = True
+        return answers
+
     def segment(self, segment_id: int) -> tuple[SegmentDetails, FileDetails]:
         """Return a segment and its file.
 
@@ -221,8 +233,10 @@ class Library:
         """
         index = self.index()
         key = index.version, segment_id
-        if (known := self._segments.get(key)) is not None and not is_gone(known[1].path):
-            return known
+        if (known := self._segments.get(key)) is not None:
+            file = known[1]
+            if not file.copies or is_unchanged(file.path, file.size_bytes, file.mtime_ns):
+                return known
         try:
             found = index.segment(segment_id)
         except UsageError as error:
@@ -298,8 +312,13 @@ def _described(index: Index) -> schemas.LibraryAnswer:
 
 
 def _folder(name: str, count: int) -> schemas.Folder:
+    return schemas.Folder(name=name, where=in_folder(name), files=count)
+
+
+def in_folder(name: str) -> str:
+    """Return the condition that selects a folder, by its absolute name, with all that is below it."""
     quoted = name.rstrip("/").replace("'", "''")
-    return schemas.Folder(name=name, where=f"starts_with(path, '{quoted}/')", files=count)
+    return f"starts_with(path, '{quoted}/')"
 
 
 def _search_hit(hit: Hit, columns: list[str]) -> SearchHit:

@@ -5,8 +5,14 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from wave_search.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from wave_search.models import LoadOptions
 
 MIN_TOKEN_CHARS = 16
 _TOKEN = re.compile(rf"[A-Za-z0-9_-]{{{MIN_TOKEN_CHARS},200}}")
@@ -54,8 +60,16 @@ class ServeOptions:
     """Secret that every request needs; None for none."""
     names: tuple[str, ...] = ()
     """Further names by which browsers reach the server, as behind a reverse proxy: "search.example.org"."""
+    desktop: bool = False
+    """Whether a file manager of this machine can be opened, for those who sit at it."""
     cache_bytes: int = 2 << 30
     """Disk space of the previews."""
+    allow_index: tuple[Path, ...] | None = None
+    """Folders that clients may add to the index, with all that is below them; None for `may_index_anything`."""
+    model: str = "auto"
+    """Model of runs of `index`, as for `wave_search.open`."""
+    load: LoadOptions | None = None
+    """How they load it."""
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -75,9 +89,17 @@ class ServeOptions:
     @property
     def is_local(self) -> bool:
         """Whether only this machine can reach the server."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host.strip("[]")).is_loopback
-        except ValueError:
-            return False
+        return self.host == "localhost" or is_loopback(self.host.strip("[]"))
+
+    @property
+    def may_index_anything(self) -> bool:
+        """Whether clients may add any folder to the index: without `allow_index`, those of this machine may."""
+        return self.allow_index is None and self.is_local and not self.names
+
+
+def is_loopback(address: str) -> bool:
+    """Return whether an address is one by which a machine reaches itself."""
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False

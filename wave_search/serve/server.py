@@ -9,10 +9,10 @@ import socket
 from typing import TYPE_CHECKING
 
 import uvicorn
-from platformdirs import user_cache_path
 
 from wave_search.errors import UsageError
 from wave_search.serve.app import create_app
+from wave_search.serve.disk_cache import previews_folder
 from wave_search.serve.service import Service
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def serve(index: Index, options: ServeOptions, started: Callable[[str], None], w
     """Serve an index until the process is interrupted. See `wave_search.serve.run`."""
     with _listening(options) as listening:
         port = listening.getsockname()[1]
-        service = Service(index, options, user_cache_path("wave-search") / "previews")
+        service = Service(index, options, previews_folder())
         app = create_app(service, options, port)
         if (cause := service.library.warm_up()) is not None:
             warn(cause)
@@ -50,23 +50,28 @@ def serve(index: Index, options: ServeOptions, started: Callable[[str], None], w
             timeout_graceful_shutdown=_GRACE_S,
         )
         try:
-            _Announcing(config, lambda: started(address(options, port))).run(sockets=[listening])
+            Server(config, lambda: started(address(options, port)), service.jobs.stop).run(sockets=[listening])
         finally:
             service.close()
 
 
-class _Announcing(uvicorn.Server):
-    """A server that calls a function when it accepts connections."""
+class Server(uvicorn.Server):
+    """A server that calls a function when it accepts connections, and another before it waits for them to end."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], ending: Callable[[], None]) -> None:
         super().__init__(config)
-        self._ready = ready
+        self._ready, self._ending = ready, ending
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to accept connections."""
         await super().startup(sockets)
         if self.started:
             self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Wait for connections to end."""
+        self._ending()
+        await super().shutdown(sockets)
 
 
 def address(options: ServeOptions, port: int) -> str:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastapi.exceptions import RequestValidationError
@@ -19,7 +19,12 @@ from starlette.datastructures import UploadFile
 
 from wave_search.errors import MediaError, UsageError, WaveSearchError
 from wave_search.media.sniff import MEDIA_SUFFIXES, TEXT_SUFFIXES
-from wave_search.serve.library import Library
+from wave_search.serve.disk_cache import DiskCache
+from wave_search.serve.duplicates import Comparisons
+from wave_search.serve.jobs import Jobs
+from wave_search.serve.library import BusyError, Library
+from wave_search.serve.maps import Maps
+from wave_search.serve.options import is_loopback
 from wave_search.serve.previews import Previews
 from wave_search.serve.schemas import SearchQuery
 
@@ -36,12 +41,12 @@ _MAX_PARTS = 17
 """Of a form: a file for each term, and the request."""
 
 
-class BusyError(WaveSearchError):
-    """Too many searches run at once."""
-
-
 class TooLateError(WaveSearchError):
     """A search takes too long."""
+
+
+class ForeignError(WaveSearchError):
+    """Something is allowed only to those who sit at this machine."""
 
 
 class UploadError(UsageError):
@@ -117,22 +122,40 @@ class Service:
     Args:
         index: an open index; not closed here.
         options: limits.
-        cache: folder of the previews.
+        cache: folder of the previews and maps.
     """
 
     def __init__(self, index: Index, options: ServeOptions, cache: Path) -> None:
         self.library = Library(index, options.limits)
-        self.previews = Previews(cache, options.cache_bytes, index.model.sampling, index.path, options.limits)
+        kept = DiskCache(cache, options.cache_bytes)
+        self.previews = Previews(kept, index.model.sampling, index.path, options.limits)
+        self.maps = Maps(self.library.index, kept)
+        self.jobs = Jobs(index, options)
         self.limits = options.limits
+        # Behind a reverse proxy, all requests come from this machine.
+        self._is_desktop = options.desktop and options.is_local and not options.names
         self.searches = Lane("searches", options.limits.searches, options.limits.waiting)
         self.conversions = Lane("conversions", 1, options.limits.conversions - 1)
+        self.duplicates = Comparisons()
+        self.comparisons = Lane("comparisons", 1, 7)
+        self.exports = Lane("exports", 2, 6)
+        self.zips = BoundedSemaphore(2)
+        """ZIP files that are written at the same time."""
 
     def close(self) -> None:
-        """Stop the decoders, and forget the searches that have not begun."""
+        """Stop the decoders, the run of `index` and the maps, and forget the searches that have not begun."""
+        self.jobs.close()
+        self.maps.close()
         self.library.close()
         self.previews.close()
         self.searches.close()
         self.conversions.close()
+        self.comparisons.close()
+        self.exports.close()
+
+    def can_reveal(self, request: Request) -> bool:
+        """Return whether a file can be shown on the desktop of the person who asks."""
+        return self._is_desktop and request.client is not None and is_loopback(request.client.host)
 
     async def search(self, asked: Asked, work: Callable[[], Done]) -> Done:
         """Do a search in a thread of its own.

@@ -18,6 +18,7 @@ from wave_search.store.create import check_new, create
 from wave_search.store.embedding_cache import NAME as CACHE_NAME
 from wave_search.store.embedding_cache import CacheKey, EmbeddingCache, cannot_keep, vector_space
 from wave_search.store.file_columns import (
+    BUILT_IN,
     OF_FILES,
     OF_SEGMENTS,
     RESERVED,
@@ -53,6 +54,7 @@ from wave_search.store.verify import check_shard, verify
 from wave_search.store.writer import Writer
 
 __all__ = [
+    "BUILT_IN",
     "CACHE_NAME",
     "DEFAULT_TIMEOUT_S",
     "KEEP_VERSIONS_FOR_S",

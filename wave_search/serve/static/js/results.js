@@ -3,6 +3,7 @@
 import { html, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/preact-htm.js";
 import * as api from "./api.js";
 import { announce } from "./announcer.js";
+import { addHits } from "./basket.js";
 import { Card, usePlaying } from "./card.js";
 import { Icon, Problem } from "./elements.js";
 import { count, verdict } from "./format.js";
@@ -40,7 +41,7 @@ function useSearch(query, library) {
     };
     api.search({ ...request, limit: PAGE, offset }, terms, abort.signal).then(found, failed);
   }, [key]);
-  const hidden = query.file != null;
+  const hidden = query.file != null || query.view !== "";
   useEffect(() => {
     if (!hidden && state.key !== key) run(0, []);
   }, [key, hidden]);
@@ -114,6 +115,11 @@ export function Results({ query, library, navigate, likeSegment, onHits, box }) 
     <div class="results-head">
       <h2>${searched ? "Results" : "The library"}</h2>
       <p class="results-note">${note(found, searched, slow)}</p>
+      ${!searched && html`<button type="button" class="button button-quiet"
+        onClick=${() => navigate({ view: "duplicates" })} title="Files and moments that are there several times"><${Icon}
+        name="copy" />Duplicates</button>`}
+      ${hits.length > 0 && html`<button type="button" class="button button-quiet" onClick=${() => addHits(hits)}
+        title="Add all shown results to the basket"><${Icon} name="basket" />Add all</button>`}
       <button type="button" class="button button-quiet" aria-pressed=${audible} onClick=${() => setAudible(!audible)}
         title="Play with sound when the pointer rests on a result (m)"><${Icon} name=${audible ? "sound" : "muted"} />
         ${audible ? "Sound on" : "Sound off"}</button>
