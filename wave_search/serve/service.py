@@ -155,7 +155,7 @@ class Service:
         """ZIP files that are written at the same time."""
 
     def close(self) -> None:
-        """Stop decoders, the run of `index` and the computation of maps, and forget searches that have not begun."""
+        """Stop the decoders, the run of `index` and the maps, and forget the searches that have not begun."""
         self.jobs.close()
         self.maps.close()
         self.library.close()
