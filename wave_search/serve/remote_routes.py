@@ -74,7 +74,8 @@ async def call(request: Request, method: str) -> Response:
 
 async def _answer(service: Service, method: str, received: Received) -> tuple[Any, Mapping[str, str]]:
     """Return the result of a call, or its error; and what the client calls the files, by their paths here."""
-    files, names = received.uploads, {}
+    files = received.uploads
+    names: Mapping[str, str] = {}
 
     def work() -> Any:
         try:

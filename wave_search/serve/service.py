@@ -22,6 +22,7 @@ from wave_search.media.sniff import MEDIA_SUFFIXES, TEXT_SUFFIXES
 from wave_search.serve.disk_cache import DiskCache
 from wave_search.serve.duplicates import Comparisons
 from wave_search.serve.edits import Edits
+from wave_search.serve.folders import Folders
 from wave_search.serve.jobs import Jobs
 from wave_search.serve.library import BusyError, Library
 from wave_search.serve.maps import Maps
@@ -145,6 +146,7 @@ class Service:
         kept = DiskCache(cache, options.cache_bytes)
         self.previews = Previews(kept, index.model.sampling, index.path, options.limits)
         self.maps = Maps(self.library.index, kept)
+        self.folders = Folders(self.library)
         self.jobs = Jobs(index, options)
         self.limits = options.limits
         # Behind a reverse proxy, all requests come from this machine.
