@@ -116,8 +116,8 @@ export function Results({ query, library, navigate, likeSegment, onHits, box }) 
       <h2>${searched ? "Results" : "The library"}</h2>
       <p class="results-note">${note(found, searched, slow)}</p>
       ${!searched && html`<button type="button" class="button button-quiet"
-        onClick=${() => navigate({ view: "duplicates" })} title="Files and moments that are there several times"><${Icon}
-        name="copy" />Duplicates</button>`}
+        onClick=${() => navigate({ view: "duplicates" })}
+        title="Files and moments that are there several times"><${Icon} name="copy" />Duplicates</button>`}
       ${hits.length > 0 && html`<button type="button" class="button button-quiet" onClick=${() => addHits(hits)}
         title="Add all shown results to the basket"><${Icon} name="basket" />Add all</button>`}
       <button type="button" class="button button-quiet" aria-pressed=${audible} onClick=${() => setAudible(!audible)}
