@@ -29,7 +29,8 @@ export function View({ close, openFile }) {
     focused.current = null;
   }, [items]);
 
-  const change = (index, changed) => setBasket(items.map((item, at) => (at === index ? { ...item, ...changed } : item)));
+  const change = (index, changed) =>
+    setBasket(items.map((item, at) => (at === index ? { ...item, ...changed } : item)));
   const move = (from, to, part) => {
     if (to < 0 || to >= items.length || from === to) return;
     const moved = [...items];
@@ -82,8 +83,8 @@ export function View({ close, openFile }) {
 }
 
 /**
- * The segments that are not in the index any more, or are of another file, as after it was made anew; null until that is
- * known.
+ * The segments that are not in the index any more, or are of another file, as after it was made anew; null until
+ * that is known.
  */
 function useGone(items) {
   const [gone, setGone] = useState(null);

@@ -144,8 +144,8 @@ function Group({ group, query, navigate }) {
           name="copy" />Copy paths</button>
       </span></div>
     <ul ref=${list} class="group-members">
-      ${members.map((member, index) => html`<${Member} key=${`${member.hit.path} ${member.hit.segment}`} member=${member}
-        values=${values[index]} rows=${rows} differing=${differing} query=${query} navigate=${navigate} />`)}
+      ${members.map((member, index) => html`<${Member} key=${`${member.hit.path} ${member.hit.segment}`}
+        member=${member} values=${values[index]} rows=${rows} differing=${differing} query=${query} navigate=${navigate} />`)}
     </ul>
   </li>`;
 }
@@ -164,8 +164,8 @@ function Member({ member, values, rows, differing, query, navigate }) {
     <div class="member-tools">
       <button type="button" class="button button-quiet" onClick=${() => copyText(hit.path, "The path is")}><${Icon}
         name="copy" />Copy path<span class="unseen"> of ${hit.path}</span></button>
-      <button type="button" class="button button-quiet" onClick=${() => addHits([hit])}><${Icon} name="basket" />Add<span
-        class="unseen"> ${hit.path} to the basket</span></button>
+      <button type="button" class="button button-quiet" onClick=${() => addHits([hit])}><${Icon}
+        name="basket" />Add<span class="unseen"> ${hit.path} to the basket</span></button>
     </div>
   </li>`;
 }

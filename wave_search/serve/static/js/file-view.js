@@ -154,7 +154,8 @@ function Actions({ library, file, hit, clip, likeSegment, onTrim }) {
     ${onTrim && html`<button type="button" class="button" aria-expanded=${clip !== null} onClick=${onTrim}><${Icon}
       name="trim" />Trim and save</button>`}
     <button type="button" class="button button-quiet" onClick=${add}
-      title=${`Add ${clip ? "the clip" : "this moment"} to the basket (b)`}><${Icon} name="basket" />Add to basket</button>
+      title=${`Add ${clip ? "the clip" : "this moment"} to the basket (b)`}><${Icon}
+        name="basket" />Add to basket</button>
     <button type="button" class="button button-quiet" onClick=${() => likeSegment(hit.segment, hit.name)}><${Icon}
       name="similar" />More like this</button>
     <button type="button" class="button button-quiet" onClick=${() => copyText(file.path, "The path is")}><${Icon}

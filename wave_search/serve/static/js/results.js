@@ -118,8 +118,8 @@ export function Results({ query, library, navigate, likeSegment, onHits, box, re
       <h2>${searched ? "Results" : "The library"}</h2>
       <p class="results-note">${note(found, searched, slow)}</p>
       ${!searched && html`<button type="button" class="button button-quiet"
-        onClick=${() => navigate({ view: "duplicates" })} title="Files and moments that are there several times"><${Icon}
-        name="copy" />Duplicates</button>`}
+        onClick=${() => navigate({ view: "duplicates" })}
+        title="Files and moments that are there several times"><${Icon} name="copy" />Duplicates</button>`}
       ${hits.length > 0 && html`<button type="button" class="button button-quiet" onClick=${() => addHits(hits)}
         title="Add all shown results to the basket"><${Icon} name="basket" />Add all</button>`}
       ${hits.length > 0 && html`<button type="button" class="tool" aria-label="Tag all results that are shown"
