@@ -39,7 +39,6 @@ HIT = Hit(
     stop_s=5.0,
     segment_id=7,
     duration_s=5.0,
-    kind="audio",
 )
 
 
