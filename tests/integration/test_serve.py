@@ -121,7 +121,7 @@ def test_an_error_about_an_upload_names_it_as_the_user_does(site: TestClient, tm
         ({"terms": [{"text": "a"}], "limt": 3}, 422, "limt: Extra inputs are not permitted"),
         ({"terms": [{"text": "a"}], "limit": 201}, 422, "limit: Input should be less than or equal to 200"),
         ({"terms": [{"text": "a"}] * 17}, 422, "terms: List should have at most 16 items"),
-        ({"terms": [{"text": "a", "segment": 1}]}, 400, "a term needs exactly one of text, segment and upload"),
+        ({"terms": [{"text": "a", "segment": 1}]}, 400, "a term needs exactly one of text, segment, vector and upload"),
         ({"terms": [{"upload": "file0"}]}, 400, "no part of the request is named 'file0'"),
         ({"terms": [{"text": "a", "avoid": True}]}, 400, "the query has only terms to avoid"),
         ({"terms": [{"segment": 10**9}]}, 400, "segment 1000000000 is no longer in the index"),
