@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         open,  # noqa: A004 - used as wave_search.open
         verify,
     )
-    from wave_search.indexer import Interrupted
+    from wave_search.indexer import Interrupted, MetadataEdit
     from wave_search.models import LoadOptions, ModelSpec
     from wave_search.query import (
         AV,
@@ -54,7 +54,9 @@ if TYPE_CHECKING:
     )
     from wave_search.remote import RemoteIndex, connect
     from wave_search.reports import (
+        EditReport,
         IndexReport,
+        MetadataChange,
         MetadataReport,
         OptimizeReport,
         Progress,
@@ -85,6 +87,7 @@ __all__ = [
     "ColumnInfo",
     "DuplicateGroup",
     "DuplicateMember",
+    "EditReport",
     "Evaluation",
     "EvaluationOptions",
     "FileDetails",
@@ -99,6 +102,8 @@ __all__ = [
     "LoadOptions",
     "MediaEmbedder",
     "MediaRef",
+    "MetadataChange",
+    "MetadataEdit",
     "MetadataReport",
     "Modality",
     "ModelSpec",
@@ -136,12 +141,13 @@ _HOMES = {
     "errors": "WaveSearchError",
     "evaluation": "Evaluation EvaluationOptions evaluate",
     "index": "KEEP_VERSIONS_FOR_S MIN_SHARD_ROWS Index create exists known_models load_embedder open verify",
-    "indexer": "Interrupted",
+    "indexer": "Interrupted MetadataEdit",
     "models": "LoadOptions ModelSpec",
     "query": "AV Answer Audio FileDetails FileEntry Image IndexInfo MediaEmbedder Not PartitionInfo SearchRequest "
     "SegmentDetails SegmentScore SegmentSet Vector Video Weighted",
     "remote": "RemoteIndex connect",
-    "reports": "IndexReport MetadataReport OptimizeReport Progress Skipped SlowFile SlowRun TagReport",
+    "reports": "EditReport IndexReport MetadataChange MetadataReport OptimizeReport Progress Skipped SlowFile SlowRun "
+    "TagReport",
     "types": "Clip ColumnInfo DuplicateGroup DuplicateMember Hit ListedFile MediaRef Modality Target",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

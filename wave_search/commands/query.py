@@ -67,6 +67,10 @@ def asked(
     open: results.Open = False,  # noqa: A002 - the name of the option
     reveal: results.Reveal = False,
     export: results.Export = None,
+    save: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Keep the search with the index, for wave-search searches.")
+    ] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="With --save: replace a search of that name.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON Lines.")] = False,
     paths: Annotated[bool, typer.Option("--paths", help="Print only the distinct paths, best first.")] = False,
     index: IndexDir = DEFAULT_INDEX,
@@ -78,6 +82,8 @@ def asked(
 ) -> Question:
     """Search by text, audio, video, images and earlier results."""
     output.check_output(json=json, paths=paths)
+    if replace and save is None:
+        raise UsageError("--replace needs a name", "Add --save NAME.")
     folder = ctx.obj.folder
     texts, files = terms.split(anything or (), folder)
     media = {"audio": audio, "video": video, "image": image, "av": av, "similar": [*files, *(similar or ())]}
@@ -133,6 +139,8 @@ def asked(
         load={"device": device, "dtype": dtype, "quantization": quantization},
         quiet=quiet,
         lists=lists,
+        save=save,
+        replace=replace,
     )
 
 
@@ -144,11 +152,16 @@ def query(ctx: typer.Context, **options: Any) -> int:
     terminal = terminal_of(ctx, question.quiet)
     if question.lists:
         with ws.open(question.index) as opened:
+            if question.save is not None:
+                where = question.arguments["where"]
+                opened.save_search(question.save, where=where, replace=question.replace)
             shown = question.output
             return output.show_files(terminal, question.files(opened), shown.limit, json=shown.json, paths=shown.paths)
     load = ws.LoadOptions(**question.load)
     with ws.open(question.index, question.model, load=load, may_download=terminal.may_download) as opened:
         request = question.request(last_hits.kept_hits(opened.path))
+        if question.save is not None:
+            opened.save_search(question.save, request, replace=question.replace)
         terminal.notice(opened.model)
         with terminal.progress() if request.rerank else terminal.working("searching") as progress:
             found = question.find(opened, request, progress if request.rerank else None)

@@ -38,6 +38,10 @@ class Question:
     quiet: bool
     lists: bool
     """Whether files are listed: there is a condition, and no term."""
+    save: str | None
+    """Name under which the search is kept."""
+    replace: bool
+    """Whether it may take the place of another of that name."""
 
     @property
     def has_files(self) -> bool:

@@ -96,5 +96,6 @@ class QueryAnswers:
             and (question.lists or same_model)
             and question.output.limit <= _MAX_RESULTS
             and not question.reads_stdin
+            and question.save is None
             and not (question.output.export is not None and is_of_clips(Path(question.output.export)))
         )

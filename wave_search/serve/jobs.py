@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,7 +78,7 @@ class Jobs:
             if self.closing or any(not job.is_over for job in self._jobs.values()):
                 raise ConflictError("the index is being updated already", "Wait until that is done, or cancel it.")
             try:
-                job = Job(run, self._index.refresh)
+                job = Job(run, partial(self._index.refresh, prepare=True))
             except OSError as error:
                 raise BusyError(f"no process can be started ({error.strerror})", "Close other programs.") from error
             self._jobs[job.id] = job

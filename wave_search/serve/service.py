@@ -21,12 +21,15 @@ from wave_search.errors import MediaError, UsageError, WaveSearchError
 from wave_search.media.sniff import MEDIA_SUFFIXES, TEXT_SUFFIXES
 from wave_search.serve.disk_cache import DiskCache
 from wave_search.serve.duplicates import Comparisons
+from wave_search.serve.edits import Edits
+from wave_search.serve.folders import Folders
 from wave_search.serve.jobs import Jobs
 from wave_search.serve.library import BusyError, Library
 from wave_search.serve.maps import Maps
 from wave_search.serve.options import is_loopback
 from wave_search.serve.previews import Previews
 from wave_search.serve.schemas import SearchQuery
+from wave_search.serve.searches import Searches
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
 Done = TypeVar("Done")
 _MAX_PARTS = 17
 """Of a form: a file for each term, and the request."""
+_WAITING_EDITS = 8
 
 
 class TooLateError(WaveSearchError):
@@ -142,12 +146,16 @@ class Service:
         kept = DiskCache(cache, options.cache_bytes)
         self.previews = Previews(kept, index.model.sampling, index.path, options.limits)
         self.maps = Maps(self.library.index, kept)
+        self.folders = Folders(self.library)
         self.jobs = Jobs(index, options)
         self.limits = options.limits
         # Behind a reverse proxy, all requests come from this machine.
         self._is_desktop = options.desktop and options.is_local and not options.names
         self.searches = Lane("searches", options.limits.searches, options.limits.waiting)
         self.conversions = Lane("conversions", 1, options.limits.conversions - 1)
+        self.writes = Lane("edits", 1, _WAITING_EDITS)
+        self.edits = Edits(self.library)
+        self.saved = Searches(self.library, alerts_allowed=options.is_local and not options.names)
         self.duplicates = Comparisons()
         self.comparisons = Lane("comparisons", 1, 7)
         self.exports = Lane("exports", 2, 6)
@@ -162,6 +170,7 @@ class Service:
         self.previews.close()
         self.searches.close()
         self.conversions.close()
+        self.writes.close()
         self.comparisons.close()
         self.exports.close()
 

@@ -230,6 +230,10 @@ class Snapshot:
             for position, segment_id, content_id, key, start_s, stop_s in rows
         ]
 
+    def segment_ids(self, first_id: int) -> NDArray[np.int64]:
+        """Return the ids (n,) of segments from `first_id` on, ascending."""
+        return self._segments.ids[self._segments.ids.searchsorted(first_id) :]
+
     def spans(self, ids: NDArray[np.int64]) -> tuple[list[int], list[float | None], list[float | None]]:
         """Return content ids of segments, and their starts and ends in seconds, None for texts and images.
 
