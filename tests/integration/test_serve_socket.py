@@ -21,8 +21,11 @@ import pytest
 import wave_search as ws
 from tests.terminal import Session
 from wave_search.cli import app
-from wave_search.commands import socket_client
+from wave_search.commands import background, socket_client
 from wave_search.serve import local_socket
+from wave_search.serve.lifetime import Lifetime
+from wave_search.serve.options import ServeOptions
+from wave_search.serve.server import _local_server
 
 if TYPE_CHECKING:
     from tests.conftest import CommandLine
@@ -365,3 +368,21 @@ def test_what_is_no_request_gets_no_reply(served: Served, asked: Asked) -> None:
             connection.shutdown(socket.SHUT_WR)
             assert connection.recv(100) == b"", line
     assert asked("query", "owl", "-k", "1", "-q", "--index", served.index)[0] == 0
+
+
+def test_a_server_without_a_socket_is_one_for_browsers_only(
+    small_index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(local_socket, "socket_path", lambda index: tmp_path / "file" / "wave-search" / "a.sock")
+    warnings: list[str] = []
+    place = small_index, lambda request, send: None, Lifetime(None)
+    assert _local_server(*place, ServeOptions(), warnings.append) is None
+    assert warnings[0].startswith(f"the command line cannot use this server: {tmp_path / 'file'}")
+    with pytest.raises(ws.WaveSearchError, match="cannot be made"):
+        _local_server(*place, ServeOptions(alone=True), warnings.append)
+    monkeypatch.setattr(local_socket, "AVAILABLE", False)
+    assert _local_server(*place, ServeOptions(), warnings.append) is None
+    with pytest.raises(ws.errors.UsageError, match="this system has no sockets"):
+        background.start([], None, small_index, warnings.append)
+    assert len(warnings) == 1

@@ -47,10 +47,12 @@ def start(options: Sequence[str], token: str | None, index: Path, warn: Callable
         WaveSearchError: it has ended instead, or the index is already served.
         OSError: its log cannot be written.
     """
+    if not local_socket.AVAILABLE:
+        raise UsageError("this system has no sockets to end a server by", "Leave --background out.")
     if (address := local_socket.address(index)) is not None:
         raise local_socket.served_already(index, address)
     log = local_socket.log_path(index)
-    log.parent.mkdir(parents=True, exist_ok=True)
+    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     environment = {**os.environ, **({} if token is None else {"WAVE_SEARCH_TOKEN": token})}
     with open(log, "wb", opener=_private) as messages:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter

@@ -62,7 +62,7 @@ class RemoteIndex:
     machine and are sent to the server, at most 256 MiB together. Paths of results are those of the server. The server
     follows new versions of the index by itself. All methods may be called from several threads at once.
 
-    What changes an index is only possible where it is, and raises UsageError here.
+    What else `Index` does, such as to change the index, raises UsageError here.
     """
 
     def __init__(self, transport: Transport) -> None:
@@ -200,40 +200,39 @@ class RemoteIndex:
         """Describe the contents of the index, as `Index.info`."""
         return results.info(self._call("info"))
 
-    def segments(self, *_: object, **__: object) -> NoReturn:
-        """Raise UsageError: this reads the vectors of whole modalities, which the server does not send."""
-        remedy = f"Call it on the machine of the server: wave_search.open({str(self._path)!r}).segments(...)"
-        raise UsageError(f"segments reads vectors, which the server {self._transport.address} does not send", remedy)
+    def entries(self, segment_ids: Iterable[int]) -> dict[int, FileEntry]:
+        """Return segments with their files, by id, as `Index.entries`."""
+        found = self._call("entries", segment_ids=[*segment_ids])
+        return {segment_id: results.entry(record) for segment_id, record in found}
 
-    def add(self, *_: object, **__: object) -> NoReturn:
-        """Raise UsageError, as do the other methods that change an index."""
-        raise self._only_there("add")
+    def paths(self, segment_ids: Sequence[int]) -> list[Path]:
+        """Return the paths of all files that have one of these segments, as `Index.paths`."""
+        return [*map(Path, self._call("paths", segment_ids=[*segment_ids]))]
 
-    def remove(self, *_: object, **__: object) -> NoReturn:
-        """Raise UsageError."""
-        raise self._only_there("remove")
+    def metadata_values(self, column: str, limit: int = 500) -> list[str | float | bool]:
+        """Return values that files have in one of the user's own columns, as `Index.metadata_values`."""
+        found: list[str | float | bool] = self._call("metadata_values", column=column, limit=limit)
+        return found
 
-    def optimize(self, *_: object, **__: object) -> NoReturn:
-        """Raise UsageError."""
-        raise self._only_there("optimize")
+    def __getattr__(self, name: str) -> Callable[..., NoReturn]:
+        """Refuse what `Index` can do and a server does not, such as to change the index."""
+        from wave_search.index import Index
 
-    def tag(self, *_: object, **__: object) -> NoReturn:
-        """Raise UsageError."""
-        raise self._only_there("tag")
-
-    def import_metadata(self, *_: object, **__: object) -> NoReturn:
-        """Raise UsageError."""
-        raise self._only_there("import_metadata")
-
-    def remove_metadata(self, *_: object, **__: object) -> NoReturn:
-        """Raise UsageError."""
-        raise self._only_there("remove_metadata")
-
-    def _only_there(self, method: str) -> UsageError:
-        return UsageError(
-            f"{method} changes the index, which the server {self._transport.address} only reads",
-            f"Call it on the machine of the server: wave_search.open({str(self._path)!r}).{method}(...)",
+        known = vars(Index).get(name)
+        if known is None or name.startswith("_"):
+            raise AttributeError(f"'RemoteIndex' object has no attribute {name!r}")
+        call = "" if isinstance(known, property) else "(...)"
+        refusal = UsageError(
+            f"{name} is only done where the index is, not by the server {self._transport.address}",
+            f"Use it on the machine of the server: wave_search.open({str(self._path)!r}).{name}{call}",
         )
+        if not call:
+            raise refusal
+
+        def refuse(*_: object, **__: object) -> NoReturn:
+            raise refusal
+
+        return refuse
 
     def close(self) -> None:
         """Do nothing: each call has a connection of its own, and the server goes on."""

@@ -6,14 +6,12 @@ import os
 import unicodedata
 from typing import TYPE_CHECKING
 
-from wave_search.reports import SlowRun
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from wave_search.query import Answer, IndexInfo
-    from wave_search.reports import IndexReport, OptimizeReport, Progress, Skipped, SlowFile, Training
+    from wave_search.reports import IndexReport, OptimizeReport, Progress, Skipped, SlowFile, SlowRun, Training
     from wave_search.store import Problem, SavedSearch
     from wave_search.types import DuplicateGroup, Hit, ListedFile, Value
 
@@ -232,14 +230,15 @@ def skipped_line(skipped: Skipped) -> str:
 
 def slow_line(slow: SlowFile | SlowRun) -> str:
     """Format what takes long as one line: path and duration, or number of files, estimate, remedy."""
+    from wave_search.media.segmentation import DEFAULT_LENGTH_S
+    from wave_search.reports import SlowRun
+
     hours = f"will take about {slow.estimated_s / 3600:,.1f} hours"
     if isinstance(slow, SlowRun):
         left = f"the {counted(slow.files, 'file')} left {hours} at the present rate"
         return f"{left}. Ctrl-C keeps what is done, and the same command resumes"
     size = f"lasts {clock(slow.duration_s)}, {counted(slow.segments, 'segment')}"
     remedy = "Leave such files out with --max-duration, or this one with --exclude"
-    from wave_search.media.segmentation import DEFAULT_LENGTH_S
-
     if slow.segments * DEFAULT_LENGTH_S >= 2 * slow.duration_s:
         remedy = f"{remedy}, or make another index with longer segments (--segment)"
     return f"{printable(slow.path)}: {size}; {hours}. {remedy}"

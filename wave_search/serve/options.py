@@ -67,7 +67,7 @@ class ServeOptions:
     idle_exit_s: float | None = None
     """Seconds without a request after which the server ends; None for never."""
     alone: bool = False
-    """Whether it is an error if another process serves the index, and has its socket."""
+    """Whether it is an error if the server has no socket for the command line, as where another process has it."""
     allow_index: tuple[Path, ...] | None = None
     """Folders that clients may add to the index, with all that is below them; None for `may_index_anything`."""
     model: str = "auto"

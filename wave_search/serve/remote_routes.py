@@ -50,6 +50,13 @@ class Call:
             raise UsageError(f"{name} must not be {value!r}", "Use wave_search.connect() of the server's version.")
         return value
 
+    def ids(self, name: str) -> list[int]:
+        """Return ids of segments. Raises UsageError."""
+        values: list[int] = self.get(name, list)
+        if not all(type(each) is int and 0 <= each < 1 << 63 for each in values):
+            raise UsageError(f"{name} must be ids of segments", "Use wave_search.connect() of the server's version.")
+        return values
+
     def listing(self) -> dict[str, Any]:
         """Return the arguments that lists of files share. Raises UsageError."""
         return {
@@ -140,9 +147,7 @@ def _files(index: Index, call: Call) -> Any:
 
 def _browse(index: Index, call: Call) -> Any:
     limit = min(call.get("limit", int), _MAX_RESULTS)
-    among = call.get("among", (list, type(None)))
-    if not all(type(each) is int for each in among or ()):
-        raise UsageError("among must be ids of segments", "Use wave_search.connect() of the server's version.")
+    among = None if call.record.get("among") is None else call.ids("among")
     return index.browse(offset=call.get("offset", int), limit=limit, among=among, **call.listing())
 
 
@@ -164,6 +169,9 @@ _METHODS: Mapping[str, Callable[[Index, Call], Any]] = {
     "count_files": _count_files,
     "segment": lambda index, call: index.segment(call.get("segment_id", int)),
     "file": lambda index, call: index.file(call.get("path", str)),
+    "entries": lambda index, call: [*index.entries(call.ids("segment_ids")).items()],
+    "paths": lambda index, call: index.paths(call.ids("segment_ids")),
+    "metadata_values": lambda index, call: index.metadata_values(call.get("column", str), call.get("limit", int)),
     "duplicates": lambda index, call: index.duplicates(call.get("threshold", (int, float))),
     "metadata": lambda index, _: index.metadata(),
     "info": lambda index, _: index.info(),

@@ -79,15 +79,22 @@ def _local_server(
     if not local_socket.AVAILABLE:
         return None
     try:
-        return LocalServer(index, answer, lifetime)
-    except local_socket.ServedAlreadyError:
-        if options.alone:
-            raise
+        return _opened(index, answer, lifetime)
     except WaveSearchError as error:
-        warn(f"the command line cannot use this server: {error}")
-    except OSError as error:
-        warn(f"the command line cannot use this server: {error.filename or 'its socket'}: {error.strerror or error}")
+        if options.alone:  # nothing else can end it
+            raise
+        if not isinstance(error, local_socket.ServedAlreadyError):
+            warn(f"the command line cannot use this server: {error}")
     return None
+
+
+def _opened(index: Path, answer: Answer, lifetime: Lifetime) -> LocalServer:
+    try:
+        return LocalServer(index, answer, lifetime)
+    except OSError as error:
+        cause = f"{error.filename or 'a socket'} cannot be made ({error.strerror or error})"
+        remedy = "Name another folder in the environment variable XDG_RUNTIME_DIR."
+        raise WaveSearchError(cause, remedy) from error
 
 
 class Server(uvicorn.Server):
