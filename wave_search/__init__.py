@@ -14,7 +14,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from wave_search.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from wave_search import errors, progress
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         Video,
         Weighted,
     )
+    from wave_search.remote import RemoteIndex, connect
     from wave_search.reports import (
         EditReport,
         IndexReport,
@@ -110,6 +111,7 @@ __all__ = [
     "OptimizeReport",
     "PartitionInfo",
     "Progress",
+    "RemoteIndex",
     "SearchRequest",
     "SegmentDetails",
     "SegmentScore",
@@ -123,6 +125,7 @@ __all__ = [
     "Video",
     "WaveSearchError",
     "Weighted",
+    "connect",
     "create",
     "errors",
     "evaluate",
@@ -142,6 +145,7 @@ _HOMES = {
     "models": "LoadOptions ModelSpec",
     "query": "AV Answer Audio FileDetails FileEntry Image IndexInfo MediaEmbedder Not PartitionInfo SearchRequest "
     "SegmentDetails SegmentScore SegmentSet Vector Video Weighted",
+    "remote": "RemoteIndex connect",
     "reports": "EditReport IndexReport MetadataChange MetadataReport OptimizeReport Progress Skipped SlowFile SlowRun "
     "TagReport",
     "types": "Clip ColumnInfo DuplicateGroup DuplicateMember Hit ListedFile MediaRef Modality Target",

@@ -71,7 +71,7 @@ def main_options(
 
 
 app.command(epilog=index.EPILOG)(index.index)
-app.command(epilog=query.EPILOG)(query.query)
+app.command("query", epilog=query.EPILOG)(query.query)
 app.command("search", epilog=query.EPILOG, hidden=True)(query.query)
 app.command(epilog=serve.EPILOG)(serve.serve)
 app.command("ui", epilog=serve.EPILOG, hidden=True)(serve.serve)

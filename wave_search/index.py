@@ -48,6 +48,7 @@ from wave_search.query import (
     read_labels,
     renamed,
     segment_and_file,
+    segment_entries,
     segment_of,
     to_request,
     to_saved,
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
         TagReport,
     )
     from wave_search.store import Problem, SavedSearch, SavedTerm, Snapshot
+    from wave_search.store.files import FileInfo
     from wave_search.types import ColumnInfo, DuplicateGroup, FileKind, Hit, ListedFile, Modality, Target
 
     StrPath = str | os.PathLike[str]
@@ -222,6 +224,8 @@ class Index:
         # Replaced as a whole by `refresh`: a method reads it once, and so sees one version.
         self._searcher = Searcher(snapshot, self._encoder)
         self._refreshing = Lock()
+        self._newest_file: FileInfo | None = None
+        """Of the version that is open, when `refresh` last looked."""
 
     @property
     def path(self) -> Path:
@@ -369,10 +373,12 @@ class Index:
             IndexStateError: the index is damaged, or cannot be read now. The present version stays open.
         """
         with self._refreshing:  # otherwise an older version could replace a newer one
-            if store.newest_version(self.path) == self.version:
+            file = store.newest_file(self.path)
+            if file is not None and file == self._newest_file:
                 return False
             newest = store.open_snapshot(self.path)
-            if newest.manifest.version == self._snapshot.manifest.version:
+            self._newest_file = file
+            if newest.manifest == self._snapshot.manifest:
                 return False
             searcher = Searcher(newest, self._encoder)
             if prepare:
@@ -646,6 +652,10 @@ class Index:
             UsageError: a segment is not in the index.
         """
         return paths_of(self._snapshot, segment_ids)
+
+    def entries(self, segment_ids: Iterable[int]) -> dict[int, FileEntry]:
+        """Return segments with their files, without columns, by id: those that are in the index. Needs no model."""
+        return segment_entries(self._snapshot, tuple(segment_ids))
 
     def file(self, path: StrPath) -> FileDetails | None:
         """Return all that the index knows of the file at an absolute path, None if it is not indexed."""

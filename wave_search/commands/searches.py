@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 import wave_search as ws
-from wave_search.commands import last_hits, results
+from wave_search.commands import last_hits, output, results
 from wave_search.commands.exit_codes import DONE, NO_RESULT, reported, terminal_of
 from wave_search.commands.options import DEFAULT_INDEX, Device, Dtype, IndexDir, IndexModel, Json, Quantization, Quiet
 from wave_search.errors import UsageError
@@ -57,11 +57,11 @@ def run(
     quiet: Quiet = False,
 ) -> int:
     """Search as when the search was saved."""
-    results.check_output(json=json, paths=paths)
+    output.check_output(json=json, paths=paths)
     terminal = terminal_of(ctx, quiet)
     load = ws.LoadOptions(device=device, dtype=dtype, quantization=quantization)
     with ws.open(index, model, load=load, may_download=terminal.may_download) as opened:
-        request = opened.saved_request(name, k=k, columns=results.names(columns))
+        request = opened.saved_request(name, k=k, columns=output.names(columns))
         terminal.notice(opened.model)
         with terminal.working("searching"):
             hits = opened.search(request)
@@ -69,7 +69,7 @@ def run(
     if not hits:
         terminal.message("no results")
         return NO_RESULT
-    results.show(terminal, hits, json=json, paths=paths)
+    output.show_hits(terminal, hits, json=json, paths=paths)
     return DONE
 
 

@@ -13,6 +13,7 @@ from wave_search.query.file_details import (
     file_at,
     paths_of,
     segment_and_file,
+    segment_entries,
 )
 from wave_search.query.info import IndexInfo, PartitionInfo, describe, own_columns, own_values
 from wave_search.query.listing import list_files
@@ -79,6 +80,7 @@ __all__ = [
     "read_labels",
     "renamed",
     "segment_and_file",
+    "segment_entries",
     "segment_of",
     "similarity",
     "to_request",

@@ -6,7 +6,6 @@ import os
 import unicodedata
 from typing import TYPE_CHECKING
 
-from wave_search.media.segmentation import DEFAULT_LENGTH_S
 from wave_search.reports import SlowRun
 
 if TYPE_CHECKING:
@@ -239,6 +238,8 @@ def slow_line(slow: SlowFile | SlowRun) -> str:
         return f"{left}. Ctrl-C keeps what is done, and the same command resumes"
     size = f"lasts {clock(slow.duration_s)}, {counted(slow.segments, 'segment')}"
     remedy = "Leave such files out with --max-duration, or this one with --exclude"
+    from wave_search.media.segmentation import DEFAULT_LENGTH_S
+
     if slow.segments * DEFAULT_LENGTH_S >= 2 * slow.duration_s:
         remedy = f"{remedy}, or make another index with longer segments (--segment)"
     return f"{printable(slow.path)}: {size}; {hours}. {remedy}"

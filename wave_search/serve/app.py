@@ -35,6 +35,7 @@ from wave_search.serve.map_routes import map_router
 from wave_search.serve.mcp.transports import McpEndpoint
 from wave_search.serve.media_routes import media_router
 from wave_search.serve.metrics import Measured, Metrics, metrics_router
+from wave_search.serve.remote_routes import remote_router
 from wave_search.serve.routes import api_router
 from wave_search.serve.schemas import SearchQuery
 from wave_search.serve.searches import ElsewhereError
@@ -78,6 +79,7 @@ def create_app(service: Service, options: ServeOptions, port: int) -> Measured:
     app.openapi = lambda: _described(app)  # type: ignore[method-assign] # how FastAPI documents it
     app.include_router(api_router, prefix="/api")
     app.include_router(media_router, prefix="/api")
+    app.include_router(remote_router, prefix="/api")
     app.include_router(write_router, prefix="/api")
     app.include_router(export_router, prefix="/api")
     app.include_router(files_router, prefix="/api")

@@ -50,7 +50,7 @@ from wave_search.store.rows import (
     Tuning,
 )
 from wave_search.store.saved_searches import SavedSearch, SavedTerm, checked_name
-from wave_search.store.snapshot import Snapshot, exists, newest_version, open_snapshot
+from wave_search.store.snapshot import Snapshot, exists, newest_file, open_snapshot
 from wave_search.store.sql_filter import DEFAULT_TIMEOUT_S, Selection, SqlFilter
 from wave_search.store.verify import check_shard, verify
 from wave_search.store.writer import Writer
@@ -99,7 +99,7 @@ __all__ = [
     "create",
     "exists",
     "find_columns",
-    "newest_version",
+    "newest_file",
     "open_snapshot",
     "status_of",
     "vector_space",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from wave_search.store.files import FileStore
+    from wave_search.store.files import FileInfo, FileStore
     from wave_search.store.manifest import Manifest
     from wave_search.store.rows import CodebookRef, ContentRow, FileRow, ScoreStats, ShardRef, Tuning
 
@@ -44,13 +44,15 @@ def exists(directory: Path) -> bool:
     return bool(manifest.versions(LocalFiles(directory)))
 
 
-def newest_version(directory: Path) -> int | None:
-    """Return the number of the newest committed version, None if there is none. Only names are read.
+def newest_file(directory: Path) -> FileInfo | None:
+    """Return the file of the newest committed version, None if there is none. It is not read.
+
+    An index that has been deleted and made again may have the same version, but not the same file.
 
     Raises:
         IndexStateError: the folder cannot be read now.
     """
-    return max(manifest.versions(LocalFiles(directory)), default=None)
+    return manifest.newest_file(LocalFiles(directory))
 
 
 def open_snapshot(directory: Path) -> Snapshot:

@@ -34,8 +34,10 @@ function App() {
     setQuery(changed);
   }, []);
   const navigate = useCallback((patch, { replace = false } = {}) => {
-    const old = shown.current, changed = { ...old, ...(patch.file === null && { view: "" }), ...patch };
-    const address = writeAddress(changed);
+    const old = shown.current;
+    // A search leads to its results, but the map shows it as well.
+    const left = patch.file === null && old.view !== "map" ? { view: "" } : {};
+    const changed = { ...old, ...left, ...patch }, address = writeAddress(changed);
     if (replace) history.replaceState(history.state, "", address);
     else if (address !== writeAddress(old)) {
       history.pushState({ overResults: old.file === null && changed.file !== null }, "", address);
