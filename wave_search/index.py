@@ -489,7 +489,7 @@ class Index:
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
         report = indexer.edit(self.path, edits)
-        self.refresh()
+        self.refresh(prepare=True)  # searches do not wait
         return report
 
     def restore_metadata(self, changes: Iterable[MetadataChange]) -> EditReport:
@@ -500,7 +500,7 @@ class Index:
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
         report = indexer.restore(self.path, changes)
-        self.refresh()
+        self.refresh(prepare=True)  # searches do not wait
         return report
 
     def metadata_values(self, column: str, limit: int = 500) -> list[str | float | bool]:

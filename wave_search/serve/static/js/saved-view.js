@@ -79,9 +79,12 @@ function Saved({ saved, run, change, alerts }) {
   const toggle = (part) => setOpen(open === part ? "" : part);
   const gone = saved.terms.find((term) => term.text === null && term.segment === null);
   const rename = (name) => change(at(saved.name), json("PATCH", { name }), `Renamed to ${name}`);
-  const post = (webhook) => (webhook
-    ? change(at(saved.name, "alerts"), json("PUT", { webhook }), `New matches of ${saved.name} are posted`)
-    : change(at(saved.name, "alerts"), { method: "DELETE" }, `${saved.name} has no alert any more`));
+  const post = async (webhook) => {
+    const path = at(saved.name, "alerts");
+    const done = await (webhook ? change(path, json("PUT", { webhook }), `New matches of ${saved.name} are posted`)
+      : change(path, { method: "DELETE" }, `${saved.name} has no alert any more`));
+    if (done) setOpen("");
+  };
   const tool = (part, icon, label) => html`<button type="button" class="tool" aria-expanded=${open === part}
     aria-label=${`${label} ${saved.name}`} title=${label} onClick=${() => toggle(part)}><${Icon} name=${icon} /></button>`;
   return html`<li>
