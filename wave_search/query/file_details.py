@@ -181,6 +181,20 @@ def content_of_segment(snapshot: Snapshot, segment_id: int) -> int:
     return content_id
 
 
+def paths_of(snapshot: Snapshot, segment_ids: Sequence[int]) -> list[Path]:
+    """Return the paths of all files that have one of some segments.
+
+    Raises:
+        UsageError: a segment is not in the index.
+    """
+    try:
+        content_ids, _, _ = snapshot.spans(np.array(segment_ids, np.int64))
+    except KeyError as error:
+        raise _unknown(error.args[0]) from None
+    files = snapshot.files_of([*dict.fromkeys(content_ids)])
+    return [as_path(row.path) for rows in files.values() for row in rows]
+
+
 def browse(
     snapshot: Snapshot,
     where: str | None,

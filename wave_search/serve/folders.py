@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from wave_search.reports import Skipped
 from wave_search.serve.job_schemas import IndexAnswer, IndexedFolder, SkippedAnswer, SkippedEntry, SkippedGroup
 from wave_search.serve.library import shown
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from wave_search.index import Index
+    from wave_search.serve.library import Library
 
 _MAX_GROUPS = 100
 _MAX_FILES = 100
@@ -21,42 +22,60 @@ _MAX_FILES = 100
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 
 
-def index_answer(index: Index, allowed: list[Path] | None) -> IndexAnswer:
-    """Return the folders of an index.
+class Folders:
+    """The folders of an index. What was skipped is read once for each version: that takes seconds for a million files.
 
     Args:
-        index: the index.
-        allowed: further folders that may be indexed; None for any.
+        library: the index.
     """
-    version, roots = index.version, index.info().roots
-    files: Counter[Path | None] = Counter()
-    for (folder, _), count in index.count_files().items():
-        files[_root(folder, roots)] += count
-    skipped = Counter(_root(file.path, roots) for file in index.files(skipped=True))
-    return IndexAnswer(
-        folders=[IndexedFolder(path=shown(root), files=files[root], skipped=skipped[root]) for root in roots],
-        allowed=None if allowed is None else [shown(folder) for folder in allowed],
-        index_version=version,
-    )
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._read: tuple[int, list[Skipped]] = -1, []
+
+    def describe(self, allowed: list[Path] | None) -> IndexAnswer:
+        """Return the folders, and their numbers of files.
+
+        Args:
+            allowed: further folders that may be indexed; None for any.
+        """
+        version, skipped_files = self._skipped()
+        index = self._library.index()
+        roots = index.info().roots
+        files: Counter[Path | None] = Counter()
+        for (folder, _), count in index.count_files().items():
+            files[_root(folder, roots)] += count
+        skipped = Counter(_root(file.path, roots) for file in skipped_files)
+        return IndexAnswer(
+            folders=[IndexedFolder(path=shown(root), files=files[root], skipped=skipped[root]) for root in roots],
+            allowed=None if allowed is None else [shown(folder) for folder in allowed],
+            index_version=version,
+        )
+
+    def skipped(self) -> SkippedAnswer:
+        """Return what earlier runs could not use, or only in part, by cause."""
+        version, skipped = self._skipped()
+        groups: dict[tuple[str, str], list[Skipped]] = {}
+        for file in skipped:
+            groups.setdefault((_NUMBER.sub("", file.cause), file.remedy), []).append(file)
+        largest = sorted(groups.values(), key=len, reverse=True)[:_MAX_GROUPS]
+        return SkippedAnswer(groups=[_group(files) for files in largest], index_version=version)
+
+    def _skipped(self) -> tuple[int, list[Skipped]]:
+        index = self._library.index()
+        version = index.version
+        if self._read[0] != version:
+            files = index.files(skipped=True)
+            self._read = version, [Skipped(file.path, file.cause, file.remedy) for file in files]
+        return self._read
 
 
-def skipped_answer(index: Index) -> SkippedAnswer:
-    """Return what earlier runs could not use, or only in part, by cause."""
-    version = index.version
-    groups: dict[tuple[str, str], list[SkippedEntry]] = {}
-    counts: Counter[tuple[str, str]] = Counter()
-    for file in index.files(skipped=True):
-        key = _NUMBER.sub("", file.cause), file.remedy
-        counts[key] += 1
-        if len(files := groups.setdefault(key, [])) < _MAX_FILES:
-            files.append(SkippedEntry(path=shown(file.path), cause=file.cause, remedy=file.remedy))
-    return SkippedAnswer(
-        groups=[
-            SkippedGroup(cause=groups[key][0].cause, remedy=groups[key][0].remedy, count=count, files=groups[key])
-            for key, count in counts.most_common(_MAX_GROUPS)
-        ],
-        index_version=version,
-    )
+def _group(files: list[Skipped]) -> SkippedGroup:
+    first = files[0]
+    shown_files = [
+        SkippedEntry(path=shown(file.path), cause=file.cause, remedy=file.remedy) for file in files[:_MAX_FILES]
+    ]
+    return SkippedGroup(cause=first.cause, remedy=first.remedy, count=len(files), files=shown_files)
 
 
 def _root(path: Path, roots: Iterable[Path]) -> Path | None:

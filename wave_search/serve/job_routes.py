@@ -12,7 +12,6 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from wave_search.serve.folders import index_answer, skipped_answer
 from wave_search.serve.job_schemas import IndexAnswer, JobAnswer, JobRequest, JobsAnswer, SkippedAnswer
 from wave_search.serve.routes import ERRORS
 from wave_search.serve.schemas import ErrorAnswer
@@ -51,13 +50,13 @@ job_router = APIRouter()
 async def index(request: Request) -> IndexAnswer:
     """The folders of the index, and which others may be indexed."""
     service = service_of(request)
-    return await run_in_threadpool(lambda: index_answer(service.library.index(), service.jobs.allowed))
+    return await run_in_threadpool(service.folders.describe, service.jobs.allowed)
 
 
 @job_router.get("/skipped", responses=ERRORS)
 async def skipped(request: Request) -> SkippedAnswer:
     """What earlier runs could not use, or only in part, by cause."""
-    return await run_in_threadpool(lambda: skipped_answer(service_of(request).library.index()))
+    return await run_in_threadpool(service_of(request).folders.skipped)
 
 
 @job_router.post("/jobs", status_code=202, responses=_STARTS)

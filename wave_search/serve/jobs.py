@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,7 +78,7 @@ class Jobs:
             if self.closing or any(not job.is_over for job in self._jobs.values()):
                 raise ConflictError("the index is being updated already", "Wait until that is done, or cancel it.")
             try:
-                job = Job(run, self._index.refresh)
+                job = Job(run, partial(self._index.refresh, prepare=True))
             except OSError as error:
                 raise BusyError(f"no process can be started ({error.strerror})", "Close other programs.") from error
             self._jobs[job.id] = job
@@ -120,6 +121,11 @@ class Jobs:
             if (job := self._jobs.get(job_id)) is None:
                 raise GoneError(f"there is no run {job_id} of this server", "List them with /api/index/jobs.")
             return job
+
+    @property
+    def running(self) -> bool:
+        """Whether a run is in progress, or paused."""
+        return any(not job.is_over for job in self.all())
 
     def all(self) -> list[Job]:
         """Return the jobs, the newest first."""
