@@ -156,6 +156,7 @@ READS: dict[str, Callable[[ws.Index | ws.RemoteIndex, ws.Index], Any]] = {
         local.search(text="a dog", target="audio")[0].segment_id, "What is heard?", ["a dog", "a cat"]
     ),
     "ask nothing": lambda index, _: index.ask(1 << 60, "What?", ["a", "b"]),
+    "entries": lambda index, local: index.entries([*(hit.segment_id for hit in hits_of(local)), 1 << 60]),
     "wrong browse": lambda index, _: index.browse(columns=["nothing"]),
     "segment": lambda index, local: index.segment(hits_of(local)[0].segment_id),
     "no segment": lambda index, _: index.segment(1 << 60),

@@ -178,6 +178,10 @@ class RemoteIndex:
         segment, file = self._call("segment", segment_id=segment_id)
         return results.segment(segment), results.file(file)
 
+    def entries(self, segment_ids: Iterable[int]) -> list[FileEntry]:
+        """Return segments with their files, as `Index.entries`."""
+        return [results.entry(record) for record in self._call("entries", segment_ids=[*segment_ids])]
+
     def file(self, path: StrPath) -> FileDetails | None:
         """Return all that the index knows of the file at an absolute path of the server, as `Index.file`."""
         found = self._call("file", path=os.fspath(path))

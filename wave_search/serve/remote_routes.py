@@ -140,10 +140,15 @@ def _files(index: Index, call: Call) -> Any:
 
 def _browse(index: Index, call: Call) -> Any:
     limit = min(call.get("limit", int), _MAX_RESULTS)
-    among = call.get("among", (list, type(None)))
-    if not all(type(each) is int for each in among or ()):
-        raise UsageError("among must be ids of segments", "Use wave_search.connect() of the server's version.")
+    among = None if call.get("among", (list, type(None))) is None else _ids(call, "among")
     return index.browse(offset=call.get("offset", int), limit=limit, among=among, **call.listing())
+
+
+def _ids(call: Call, name: str) -> list[int]:
+    ids: list[int] = call.get(name, list)
+    if not all(type(each) is int for each in ids):
+        raise UsageError(f"{name} must be ids of segments", "Use wave_search.connect() of the server's version.")
+    return ids
 
 
 def _count_files(index: Index, _: Call) -> Any:
@@ -163,6 +168,7 @@ _METHODS: Mapping[str, Callable[[Index, Call], Any]] = {
     "browse": _browse,
     "count_files": _count_files,
     "segment": lambda index, call: index.segment(call.get("segment_id", int)),
+    "entries": lambda index, call: index.entries(_ids(call, "segment_ids")[:_MAX_RESULTS]),
     "file": lambda index, call: index.file(call.get("path", str)),
     "duplicates": lambda index, call: index.duplicates(call.get("threshold", (int, float))),
     "metadata": lambda index, _: index.metadata(),
