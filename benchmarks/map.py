@@ -111,8 +111,14 @@ def frames(page: Page, name: str, change: float) -> tuple[str, ...]:
     found: tuple[list[float], list[float]] = page.evaluate(FRAME_TIMES, [FRAMES, change])
     times, spent = map(sorted, found)
     late = sum(each > 34 for each in times)
-    shares = [f"{statistics.median(values):.1f}" for values in (spent, times)]
-    return name, *shares, f"{times[int(0.95 * len(times))]:.1f}", f"{late} of {len(times)}"
+    script = [f"{value:.1f}" for value in (spent[len(spent) // 10], statistics.median(spent))]
+    return (
+        name,
+        *script,
+        f"{statistics.median(times):.1f}",
+        f"{times[int(0.95 * len(times))]:.1f}",
+        f"{late} of {len(times)}",
+    )
 
 
 def renderer(page: Page) -> str:
@@ -156,6 +162,7 @@ def main() -> None:
             sizes = transfer(address)
     about: dict[str, Any] = {**machine(os.cpu_count() or 1, "wall"), "drawn by": by}
     head = f"{given.points:,} points of {given.dim} dimensions"
+    columns = ("what", "script, fastest tenth", "script, median", "frame, median", "95 %", "above 34 ms")
     publish(
         given.out / "RESULTS.md",
         "Map",
@@ -163,7 +170,11 @@ def main() -> None:
         [
             Table(f"{head}: computing", ("method", "s", "CPU s"), computed),
             Table(f"{head}: sent", ("what", "bytes", "bytes that are sent"), sizes),
-            Table(f"{head}: ms of frames", ("what", "script, median", "frame, median", "95 %", "above 34 ms"), rows),
+            Table(
+                f"{head}: ms of frames",
+                columns,
+                rows,
+            ),
         ],
     )
 

@@ -653,8 +653,8 @@ class Index:
         """
         return paths_of(self._snapshot, segment_ids)
 
-    def entries(self, segment_ids: Iterable[int]) -> dict[int, FileEntry]:
-        """Return segments with their files, without columns, by id: those that are in the index. Needs no model."""
+    def entries(self, segment_ids: Iterable[int]) -> list[FileEntry]:
+        """Return segments with their files, without columns, those that are in the index. Needs no model."""
         return segment_entries(self._snapshot, tuple(segment_ids))
 
     def file(self, path: StrPath) -> FileDetails | None:

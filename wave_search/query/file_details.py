@@ -105,8 +105,8 @@ def segment_and_file(snapshot: Snapshot, segment_id: int) -> tuple[SegmentDetail
     return segment_details(segment), _file_details(snapshot, row, content_id, rows)
 
 
-def segment_entries(snapshot: Snapshot, segment_ids: Sequence[int]) -> dict[int, FileEntry]:
-    """Return segments with their files, by id: those that are in the index. Their columns are left out.
+def segment_entries(snapshot: Snapshot, segment_ids: Sequence[int]) -> list[FileEntry]:
+    """Return segments with their files, in this order, without columns; those that are not in the index are left out.
 
     Of several files with the same content it is the first one that exists.
     """
@@ -115,21 +115,15 @@ def segment_entries(snapshot: Snapshot, segment_ids: Sequence[int]) -> dict[int,
     except KeyError:  # rarely: one has been removed since it was found
         rows = [row for segment_id in segment_ids for row in _row_of(snapshot, segment_id)]
     content_ids = sorted({row.content_id for row in rows})
-    contents, copies = snapshot.contents(content_ids), {}
+    contents, files = snapshot.contents(content_ids), {}
     for content_id, numbers in zip(content_ids, snapshot.file_numbers(content_ids), strict=True):
         if paths := [as_path(path) for path in snapshot.paths_at(numbers)]:
-            copies[content_id] = next((path for path in paths if not is_gone(path)), paths[0])
-    return {
-        row.segment_id: FileEntry(
-            copies[row.content_id],
-            contents[row.content_id].kind,
-            contents[row.content_id].duration_s,
-            segment_details(row),
-            {},
-        )
+            files[content_id] = next((path for path in paths if not is_gone(path)), paths[0])
+    return [
+        FileEntry(files[row.content_id], content.kind, content.duration_s, segment_details(row), {})
         for row in rows
-        if row.content_id in copies
-    }
+        if (content := contents.get(row.content_id)) is not None and row.content_id in files
+    ]
 
 
 def _row_of(snapshot: Snapshot, segment_id: int) -> list[SegmentRow]:

@@ -249,8 +249,10 @@ class Library:
 
     def hits(self, segment_ids: Sequence[int]) -> list[SearchHit | None]:
         """Return segments as hits without scores, in the order of the ids; None for one that is not in the index."""
-        found = self.index().entries(segment_ids)
-        hits = {number: segment_hit(one.path, one.kind, one.duration_s, one.segment) for number, one in found.items()}
+        hits = {
+            one.segment.segment_id: segment_hit(one.path, one.kind, one.duration_s, one.segment)
+            for one in self.index().entries(segment_ids)
+        }
         return [hits.get(number) for number in segment_ids]
 
     def subtitles_beside(self, file: FileDetails) -> FileDetails | None:
