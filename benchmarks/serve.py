@@ -19,7 +19,6 @@ import argparse
 import asyncio
 import itertools
 import json
-import random
 import shutil
 import sys
 import threading
@@ -36,27 +35,25 @@ import numpy as np
 import wave_search as ws
 from benchmarks.results import Table, machine, publish
 from benchmarks.serve_client import Answers, Connection, ask_at_rate, ask_without_pause, row
+from benchmarks.serve_endurance import kills, soak
 from benchmarks.serve_site import Site, media_index, served, vector_index
+from benchmarks.serve_users import HEAD, LIMIT, PLAYED, make, play, search_body
 from benchmarks.vectors import Library
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from benchmarks.serve_client import Server
 
 QUERIES = 500
-LIMIT = 24
 ROUNDS = 3
-CHUNK_BYTES = 256 << 10
-WORDS = ("a dog barks", "rain", "a bell", "the sea", "a bird", "music", "a red car", "people talk", "fire", "a clock")
-_HEAD = ("way", "answers/s", "p50 ms", "p99 ms", "slowest ms", "errors")
 
 
 def load(given: argparse.Namespace) -> list[Table]:
     """Search by vectors over HTTP and in this process."""
     index_dir = vector_index(given.work, given.count, given.dim)
     vectors = Library(given.dim).queries("cross", QUERIES, given.count)
-    bodies = [_search({"vector": [round(float(value), 7) for value in row]}) for row in vectors]
+    bodies = [search_body({"vector": [round(float(value), 7) for value in row]}) for row in vectors]
     total: dict[str, Answers] = {}
     cpu_s: dict[str, float] = {}
     with ws.open(index_dir) as index, served(index_dir, given.work / "cache") as site:
@@ -82,11 +79,7 @@ def load(given: argparse.Namespace) -> list[Table]:
         rows.append((*row(name, answers), each_ms))
     title = f"Search by vector, {given.count:,} segments of {given.dim} dimensions, {LIMIT} hits with metadata"
     equal = Table("The same hits over HTTP, 8 at once, as in this process", ("queries", "equal"), [same])
-    return [Table(title, (*_HEAD, "server CPU ms each"), rows), equal]
-
-
-def _search(*terms: dict[str, Any], **fields: Any) -> bytes:
-    return json.dumps({"terms": terms, "limit": LIMIT, **fields}).encode()
+    return [Table(title, (*HEAD, "server CPU ms each"), rows), equal]
 
 
 def _in_process(index: ws.Index, vectors: Sequence[Any], seconds: float, threads: int) -> Answers:
@@ -133,173 +126,18 @@ def _equal(index: ws.Index, vectors: Sequence[Any], site: Site, requests: Sequen
 
 def players(given: argparse.Namespace) -> list[Table]:
     """Play ranges of files and clips on many connections, while someone searches."""
-    index_dir = media_index(given.work)
-    with served(index_dir, given.work / "cache") as site:
-        hits = site.get("/api/files?limit=200&where=kind%20IN%20('audio','video')")["files"]
-        played, searched = asyncio.run(_play(site.server, hits, given))
-        rows = [row(f"{given.players} players", played), row("a search every 0.2 s, meanwhile", searched)]
+    index_dir, cache = media_index(given.work), given.work / "played-cache"
+    shutil.rmtree(cache, ignore_errors=True)
+    with served(index_dir, cache) as site:
+        hits = site.get(PLAYED)["files"]
+        made = asyncio.run(make(site.server, hits))
+        played, searched = asyncio.run(play(site.server, hits, given.players, given.seconds))
+        rows = [row("everything for the first time, 4 at once", made)]
+        rows += [row(f"{given.players} players", played), row("a search every 0.2 s, meanwhile", searched)]
         rate = f"{played.size_bytes / played.took_s / 2**20:.1f}"
         memory = f"{site.memory_bytes() / 2**20:,.0f}"
     more = Table("Players", ("MiB/s sent", "private MiB of the server"), [(rate, memory)])
-    return [Table(f"{given.players} players at once, {given.seconds:g} s", _HEAD, rows), more]
-
-
-async def _play(server: Server, hits: Sequence[dict[str, Any]], given: argparse.Namespace) -> tuple[Answers, Answers]:
-    """Each player asks for a file in chunks, for a clip and for a picture of it, a second apart, as a browser plays."""
-    played, began_s = Answers(), time.perf_counter()
-
-    async def play(number: int) -> None:
-        chance, connection = random.Random(number), Connection(server)
-        await asyncio.sleep(chance.random())
-        while time.perf_counter() < began_s + given.seconds:
-            for request in _requests(server, chance.choice(hits)):
-                asked_s = time.perf_counter()
-                status, body = await connection.ask(request)
-                played.add(status, time.perf_counter() - asked_s, len(body))
-                await asyncio.sleep(1.0)
-        connection.close()
-
-    words = itertools.cycle([server.post("/api/search", _search({"text": text})) for text in WORDS])
-    searching = ask_at_rate(server, words, 5, given.seconds)
-    *_, searched = await asyncio.gather(*(play(number) for number in range(given.players)), searching)
-    played.took_s = time.perf_counter() - began_s
-    return played, searched
-
-
-def _requests(server: Server, hit: dict[str, Any]) -> Iterator[bytes]:
-    """What a browser asks for to play a file from its beginning, and then a clip of it."""
-    path = f"/api/segments/{hit['segment']}"
-    yield server.get(f"{path}/media", f"0-{CHUNK_BYTES - 1}")
-    yield server.get(f"{path}/media", "1024-65535")
-    yield server.get(f"{path}/clip")
-    yield server.get(f"{path}/thumb" if hit["kind"] == "video" else f"{path}/peaks")
-
-
-def kills(given: argparse.Namespace) -> list[Table]:
-    """Kill the server under load; return what was lost."""
-    index_dir, cache = media_index(given.work), given.work / "killed-cache"
-    shutil.rmtree(cache, ignore_errors=True)
-    known: dict[bytes, bytes] = {}
-    asked = different = problems = 0
-    for number in range(given.kills + 1):
-        with served(index_dir, cache) as site:
-            again = {request: asyncio.run(_once(site.server, request)) for request in known}
-            different += sum(again[request] != body for request, body in known.items())
-            asked += len(known)
-            problems += len(ws.verify(index_dir))
-            if number < given.kills:
-                known |= _killed(site, number)
-    left = sum(path.suffix == ".part" for path in cache.rglob("*"))
-    head = ("kills", "problems of the index", "answers compared", "different", "unfinished files left")
-    return [Table("Killed under load", head, [tuple(map(str, (given.kills, problems, asked, different, left)))])]
-
-
-async def _once(server: Server, request: bytes) -> bytes:
-    connection = Connection(server)
-    status, body = await connection.ask(request.replace(b"@", f"{server.host}:{server.port}".encode()))
-    connection.close()
-    return _lasting(body) if status in ("200", "206") else status.encode()
-
-
-def _lasting(body: bytes) -> bytes:
-    """Return an answer without the time that it took."""
-    return json.dumps(json.loads(body)["hits"]).encode() if body.startswith(b'{"hits"') else body
-
-
-def _killed(site: Site, number: int) -> dict[bytes, bytes]:
-    """Kill a server at a random moment while it answers; return what it answered, by request."""
-    chance, answered = random.Random(number), {}
-    here = f"{site.server.host}:{site.server.port}".encode()
-    hits = site.get("/api/files?limit=200")["files"]
-    media = [request for hit in hits if hit["kind"] in ("audio", "video") for request in _requests(site.server, hit)]
-    searches = [site.server.post("/api/search", _search({"text": text})) for text in WORDS]
-    wanted = chance.sample(media, min(40, len(media))) + searches
-    chance.shuffle(wanted)
-
-    async def ask(share: Sequence[bytes]) -> None:
-        connection = Connection(site.server)
-        for request in share:
-            status, body = await connection.ask(request)
-            if status in ("200", "206"):
-                answered[request.replace(here, b"@")] = _lasting(body)
-
-    async def ask_all() -> None:
-        await asyncio.gather(*(ask(wanted[start::8]) for start in range(8)))
-
-    killing = threading.Timer(0.2 + 3 * chance.random(), site.kill)
-    killing.start()
-    asyncio.run(ask_all())
-    killing.join()
-    return answered
-
-
-def soak(given: argparse.Namespace) -> list[Table]:
-    """Search, play and commit for a long time; return memory and errors."""
-    index_dir = given.work / "soaked"
-    shutil.rmtree(index_dir, ignore_errors=True)
-    shutil.copytree(media_index(given.work), index_dir)
-    ended = threading.Event()
-    with served(index_dir, given.work / "cache") as site:
-        hits = site.get("/api/files?limit=200&where=kind%20IN%20('audio','video')")["files"]
-        with ws.open(index_dir) as index:
-            searches = _mixed(site.server, index.model.dim)
-        commits, sizes = [0], [(0.0, site.memory_bytes())]
-        side = [
-            threading.Thread(target=_commit, args=(index_dir, given.work / "notes", ended, commits)),
-            threading.Thread(target=_watch, args=(site, ended, sizes)),
-        ]
-        for thread in side:
-            thread.start()
-        seconds = 60 * given.minutes
-        options = argparse.Namespace(players=10, seconds=seconds)
-
-        async def everything() -> tuple[Answers, ...]:
-            searching = asyncio.create_task(ask_at_rate(site.server, searches, 20, seconds))
-            return *await _play(site.server, hits, options), await searching
-
-        played, by_words, searched = asyncio.run(everything())
-        ended.set()
-        for thread in side:
-            thread.join()
-    ways = {"20 searches/s, all different": searched, "5 searches/s by words": by_words, "10 players": played}
-    rows = [row(name, answers) for name, answers in ways.items()]
-    at_s, mib = np.array(sizes).T / [[1.0], [2**20]]
-    settled = at_s >= at_s[-1] / 4
-    slope = float(np.polyfit(at_s[settled] / 3600, mib[settled], 1)[0])
-    shown = [mib[np.searchsorted(at_s, share * at_s[-1])] for share in (0.0, 0.25, 0.5, 0.75, 1.0)]
-    figures = (f"{commits[0]}", *(f"{value:,.0f}" for value in shown), f"{slope:+.1f}")
-    memory = ("commits", "at the start", "at 1/4", "at 1/2", "at 3/4", "at the end", "change an hour, after 1/4")
-    return [
-        Table(f"{given.minutes:g} minutes", _HEAD, rows),
-        Table("Private MiB of the server", memory, [figures]),
-    ]
-
-
-def _mixed(server: Server, dim: int) -> Iterator[bytes]:
-    """Searches by new vectors, by texts and by segments of earlier results, and lists."""
-    random_rows = np.random.default_rng(0)
-    for number in itertools.count():
-        term: dict[str, Any] = {"vector": random_rows.standard_normal(dim).round(5).tolist()}
-        if number % 4 == 1:
-            term = {"text": f"{WORDS[number % len(WORDS)]} {number % 1000}"}
-        yield server.post("/api/search", _search(*([] if number % 20 == 19 else [term]), offset=number % 3 * LIMIT))
-
-
-def _commit(index_dir: Path, notes: Path, ended: threading.Event, commits: list[int]) -> None:
-    """Add a text twice a minute, as `wave-search watch` does, and remove it again the next time."""
-    notes.mkdir(exist_ok=True)
-    note = notes / "note.txt"
-    with ws.open(index_dir) as index:
-        while not ended.wait(30):
-            note.write_text(f"a note about {WORDS[commits[0] % len(WORDS)]}, number {commits[0]}", encoding="utf-8")
-            index.add([notes])
-            commits[0] += 1
-
-
-def _watch(site: Site, ended: threading.Event, sizes: list[tuple[float, int]]) -> None:
-    began_s = time.perf_counter()
-    while not ended.wait(5):
-        sizes.append((time.perf_counter() - began_s, site.memory_bytes()))
+    return [Table(f"{given.players} players at once, {given.seconds:g} s", HEAD, rows), more]
 
 
 _PARTS: dict[str, tuple[str, Callable[[argparse.Namespace], list[Table]]]] = {

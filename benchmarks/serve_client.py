@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+_PATIENCE_S = 120.0
+
 
 @dataclass(slots=True)
 class Answers:
@@ -86,17 +88,20 @@ class Connection:
     async def ask(self, request: bytes) -> tuple[str, bytes]:
         """Send a request and return the status and the body of its answer; the name of the error if it fails."""
         try:
-            if self._streams is None:
-                self._streams = await asyncio.open_connection(self._server.host, self._server.port, limit=1 << 20)
-            reader, writer = self._streams
-            writer.write(request)
-            head = (await reader.readuntil(b"\r\n\r\n")).lower()
-            status = head[9:12].decode()
-            size = head.partition(b"content-length:")[2].split(b"\r\n", 1)[0]
-            return status, await reader.readexactly(int(size or b"0"))
-        except (OSError, asyncio.IncompleteReadError) as error:
+            async with asyncio.timeout(_PATIENCE_S):
+                return await self._answer(request)
+        except (OSError, asyncio.IncompleteReadError) as error:  # TimeoutError is an OSError
             self.close()
             return type(error).__name__, b""
+
+    async def _answer(self, request: bytes) -> tuple[str, bytes]:
+        if self._streams is None:
+            self._streams = await asyncio.open_connection(self._server.host, self._server.port, limit=1 << 20)
+        reader, writer = self._streams
+        writer.write(request)
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        size = head.partition(b"content-length:")[2].split(b"\r\n", 1)[0]
+        return head[9:12].decode(), await reader.readexactly(int(size or b"0"))
 
     def close(self) -> None:
         """Close the connection."""

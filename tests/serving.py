@@ -57,7 +57,7 @@ def listening(index: Path, cache: Path, port: int = 0, **options: Any) -> Iterat
     ):
         port = listener.getsockname()[1]
         app = create_app(service, chosen, port)
-        server = Server(uvicorn.Config(app, log_config=None, lifespan="off"), lambda: None, service.jobs.stop)
+        server = Server(uvicorn.Config(app, log_config=None, lifespan="off"), lambda: None, service.jobs)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

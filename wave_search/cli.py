@@ -20,6 +20,7 @@ from wave_search.commands import (
     optimize,
     query,
     remove,
+    searches,
     serve,
     tag,
     train,
@@ -70,7 +71,7 @@ def main_options(
 
 
 app.command(epilog=index.EPILOG)(index.index)
-app.command(epilog=query.EPILOG)(query.query)
+app.command("query", epilog=query.EPILOG)(query.query)
 app.command("search", epilog=query.EPILOG, hidden=True)(query.query)
 app.command(epilog=serve.EPILOG)(serve.serve)
 app.command("ui", epilog=serve.EPILOG, hidden=True)(serve.serve)
@@ -80,6 +81,7 @@ app.command(epilog=tag.EPILOG)(tag.tag)
 app.command(epilog=duplicates.EPILOG)(duplicates.duplicates)
 app.command("list", epilog=listing.EPILOG)(listing.list_files)
 app.add_typer(metadata.app, name="metadata")
+app.add_typer(searches.app, name="searches")
 app.command()(info.info)
 app.command()(verify.verify)
 app.command()(optimize.optimize)

@@ -8,7 +8,6 @@ import os
 import re
 import secrets
 import stat
-import tomllib
 import unicodedata
 from contextlib import suppress
 from functools import lru_cache
@@ -301,6 +300,8 @@ def read_toml(path: Path, as_type: type[Decoded], remedy: str, table: str | None
         UsageError: the file cannot be read, or a key is missing, unknown or of a wrong type or value. The message
             names the file and the key.
     """
+    import tomllib
+
     import msgspec
 
     try:

@@ -42,17 +42,29 @@ from wave_search.query import (
     list_files,
     media_ref,
     own_columns,
+    own_values,
     parse_modality,
+    paths_of,
     read_labels,
+    renamed,
     segment_and_file,
+    segment_entries,
+    segment_of,
+    to_request,
+    to_saved,
 )
+from wave_search.store import saved_searches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from wave_search.indexer import MetadataEdit
     from wave_search.models import ModelSpec
+    from wave_search.query import NewMatch
     from wave_search.reports import (
+        EditReport,
         IndexReport,
+        MetadataChange,
         MetadataReport,
         OptimizeReport,
         ProgressCallback,
@@ -61,7 +73,8 @@ if TYPE_CHECKING:
         SlowRun,
         TagReport,
     )
-    from wave_search.store import Problem, Snapshot
+    from wave_search.store import Problem, SavedSearch, SavedTerm, Snapshot
+    from wave_search.store.files import FileInfo
     from wave_search.types import ColumnInfo, DuplicateGroup, FileKind, Hit, ListedFile, Modality, Target
 
     StrPath = str | os.PathLike[str]
@@ -211,6 +224,8 @@ class Index:
         # Replaced as a whole by `refresh`: a method reads it once, and so sees one version.
         self._searcher = Searcher(snapshot, self._encoder)
         self._refreshing = Lock()
+        self._newest_file: FileInfo | None = None
+        """Of the version that is open, when `refresh` last looked."""
 
     @property
     def path(self) -> Path:
@@ -358,10 +373,12 @@ class Index:
             IndexStateError: the index is damaged, or cannot be read now. The present version stays open.
         """
         with self._refreshing:  # otherwise an older version could replace a newer one
-            if store.newest_version(self.path) == self.version:
+            file = store.newest_file(self.path)
+            if file is not None and file == self._newest_file:
                 return False
             newest = store.open_snapshot(self.path)
-            if newest.manifest.version == self._snapshot.manifest.version:
+            self._newest_file = file
+            if newest.manifest == self._snapshot.manifest:
                 return False
             searcher = Searcher(newest, self._encoder)
             if prepare:
@@ -463,6 +480,40 @@ class Index:
         """
         indexer.remove_columns(self.path, _names(columns))
         self.refresh()
+
+    def edit_metadata(self, edits: Iterable[MetadataEdit]) -> EditReport:
+        """Change values of the user's own columns, and tags, of some files: all edits or none, in one commit.
+
+        Raises:
+            UsageError: a file is not indexed, or a value does not fit its column.
+            IndexStateError: another process writes, the disk is full, or the index is damaged.
+        """
+        report = indexer.edit(self.path, edits)
+        self.refresh()
+        return report
+
+    def restore_metadata(self, changes: Iterable[MetadataChange]) -> EditReport:
+        """Undo changes of `edit_metadata`, unless one of the values was changed again since.
+
+        Raises:
+            UsageError: a value was changed again.
+            IndexStateError: another process writes, the disk is full, or the index is damaged.
+        """
+        report = indexer.restore(self.path, changes)
+        self.refresh()
+        return report
+
+    def metadata_values(self, column: str, limit: int = 500) -> list[str | float | bool]:
+        """Return values that files have in one of the user's own columns, the most frequent first.
+
+        Args:
+            column: its name. Of lists, the items are returned.
+            limit: maximum number of values.
+
+        Raises:
+            UsageError: there is no such column.
+        """
+        return own_values(self._snapshot, column, limit)
 
     def metadata(self) -> tuple[ColumnInfo, ...]:
         """List the user-defined columns."""
@@ -594,6 +645,18 @@ class Index:
         """
         return segment_and_file(self._snapshot, segment_id)
 
+    def paths(self, segment_ids: Sequence[int]) -> list[Path]:
+        """Return the paths of all files that have one of these segments, also of copies.
+
+        Raises:
+            UsageError: a segment is not in the index.
+        """
+        return paths_of(self._snapshot, segment_ids)
+
+    def entries(self, segment_ids: Iterable[int]) -> dict[int, FileEntry]:
+        """Return segments with their files, without columns, by id: those that are in the index. Needs no model."""
+        return segment_entries(self._snapshot, tuple(segment_ids))
+
     def file(self, path: StrPath) -> FileDetails | None:
         """Return all that the index knows of the file at an absolute path, None if it is not indexed."""
         return file_at(self._snapshot, Path(path))
@@ -611,6 +674,74 @@ class Index:
             ModelError: the model is needed and cannot be loaded, or is not the index's.
         """
         return self._searcher.score_file(request, segment_id)
+
+    def save_search(
+        self, name: str, request: SearchRequest | None = None, *, where: str | None = None, replace: bool = False
+    ) -> None:
+        """Keep a search with the index, for all who use it. Needs no model, and may be called while another writes.
+
+        Args:
+            name: unique but for case.
+            request: the search, with terms that are texts or segments (`like`). Its `k` and columns are not kept.
+            where: in place of a request, the SQL condition of a list of files.
+            replace: whether to replace a search of that name.
+
+        Raises:
+            UsageError: a term is a file or a vector, or the name is not valid; NameTakenError if there is one already.
+            IndexStateError: the disk is full or read-only.
+        """
+        snapshot = self._snapshot
+        saved_searches.write(snapshot.store, to_saved(snapshot, name, request, where), replace=replace)
+
+    def saved_searches(self) -> tuple[SavedSearch, ...]:
+        """Return the searches that are kept with the index, by name. Raises IndexStateError."""
+        return tuple(saved_searches.read_all(self._snapshot.store))
+
+    def saved_request(self, name: str, *, k: int = 10, columns: Iterable[str] = ()) -> SearchRequest:
+        """Return a saved search as a request for `search`.
+
+        Raises:
+            UsageError: there is none of that name (SearchNotFoundError), it only lists files, or a file to which it
+                refers is not in the index any more.
+            IndexStateError: it cannot be read.
+        """
+        snapshot = self._snapshot
+        return to_request(snapshot, saved_searches.read(snapshot.store, name), k=k, columns=_names(columns))
+
+    def saved_segment(self, term: SavedTerm) -> int | None:
+        """Return the id of the segment of a term of a saved search, None for a text or if it is not in the index."""
+        return segment_of(self._snapshot, term)
+
+    def rename_search(self, name: str, to: str) -> None:
+        """Rename a saved search. Raises UsageError, as `save_search` and `saved_request`, and IndexStateError."""
+        store, saved = self._snapshot.store, saved_searches.read(self._snapshot.store, name)
+        new = renamed(saved, to)
+        same = new.name.casefold() == saved.name.casefold()
+        saved_searches.write(store, new, replace=same)
+        if not same:
+            saved_searches.remove(store, saved.name)
+
+    def remove_search(self, name: str) -> None:
+        """Remove a saved search. Raises SearchNotFoundError and IndexStateError."""
+        saved_searches.remove(self._snapshot.store, name)
+
+    @property
+    def next_segment_id(self) -> int:
+        """A number above the ids of all segments of this version; segments that are added later have it or more."""
+        return self._snapshot.manifest.next_segment_id
+
+    def new_matches(self, request: SearchRequest, first_id: int) -> list[NewMatch]:
+        """Search among the segments that were added after `next_segment_id` had some value.
+
+        Args:
+            request: the search.
+            first_id: that value.
+
+        Raises:
+            UsageError: the request is not valid for this index.
+            ModelError: the model is needed and cannot be loaded, or is not the index's.
+        """
+        return self._searcher.new_matches(request, first_id)
 
     def ask(self, segment_id: int, question: str, choices: Sequence[str]) -> list[Answer]:
         """Answer a question about a segment by choosing among texts: `MediaEmbedder.ask` for a part of an indexed file.

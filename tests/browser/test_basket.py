@@ -131,6 +131,7 @@ def test_the_basket_is_saved_in_several_formats_and_emptied(opened: Opening, add
     with page.expect_download() as listed:
         page.get_by_role("button", name="Save", exact=True).click()
     assert listed.value.suggested_filename == "basket.edl"
+    expect(page.locator(".basket").get_by_role("status")).to_have_text(re.compile("^Saved basket.edl"))
 
     page.get_by_role("button", name="Empty the basket").click()
     expect(entries).to_have_count(0)

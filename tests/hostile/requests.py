@@ -190,13 +190,16 @@ class Requests:
 
     def _value(self, name: str) -> str:
         if name == "where" and self._chance.random() < 0.7:
-            return quote(self._chance.choice(CONDITIONS), safe="")
+            return quote(self._chance.choice(CONDITIONS), safe="", errors="surrogatepass")
         return self._chance.choice(VALUES)
 
     def _body(self, target: str) -> tuple[str | None, bytes]:
         chance = self._chance
         if target == "/mcp":
             return chance.choice(("application/json",) * 4 + TYPES), self._message()
+        if target.startswith("/api/index/jobs"):  # without paths, it would index
+            paths = chance.sample(PATHS + NAMES, 2)
+            return "application/json", json.dumps({"paths": paths, "exclude": chance.sample(VALUES, 2)}).encode()
         kind = chance.random()
         if kind < 0.55:
             return chance.choice((None, "application/json", "application/json", *TYPES)), self._search()

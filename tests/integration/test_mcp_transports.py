@@ -18,6 +18,8 @@ from mcp.client.streamable_http import streamable_http_client
 
 import wave_search as ws
 from tests.assistant import TOOLS, Assistant
+from tests.hostile.requests import Hostile
+from tests.hostile.server import sent
 from tests.libraries import WORDS, CountingEmbedder
 from tests.serving import ADDRESS, PORT, served
 from wave_search.errors import UsageError
@@ -212,6 +214,22 @@ def test_requests_over_http_are_checked_as_those_of_the_api_are(
         assert status(json=None, content=b"{") == 400
         assert client.get("/mcp", headers=accepted).status_code == 405
         assert client.delete("/mcp", headers=accepted).status_code == 405
+
+
+@pytest.mark.parametrize("target", ["/mcp", "/api/search"])
+def test_a_request_that_breaks_off_is_no_fault(assistant: Assistant, target: str) -> None:
+    app = create_app(assistant.service, ServeOptions(port=PORT), PORT)
+    headers = [("host", f"127.0.0.1:{PORT}"), ("content-type", "application/json")]
+    request = Hostile("POST", target, headers, b"{}" * 10, pieces=4, broken_off=True)
+    assert asyncio.run(sent(app, request)).status == 400  # an exception would be logged with a traceback
+
+
+def test_a_body_that_nobody_wants_is_not_read_to_its_end(assistant: Assistant) -> None:
+    app = create_app(assistant.service, ServeOptions(port=PORT, limits=Limits(json_bytes=100)), PORT)
+    target, host = f"/api/segments/{assistant.file('1.png')}/thumb", ("host", f"127.0.0.1:{PORT}")
+    assert asyncio.run(sent(app, Hostile("GET", target, [host], b"x" * 9_999, pieces=99))).status == 200
+    declared = Hostile("GET", target, [host, ("content-length", "9999")])
+    assert asyncio.run(sent(app, declared)).status == 413
 
 
 def stdio(cli: CommandLine, index: Path, cache: Path) -> StdioServerParameters:

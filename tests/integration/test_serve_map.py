@@ -124,18 +124,15 @@ def test_points_that_satisfy_a_condition(site: TestClient) -> None:
 def test_segments_are_described_in_their_order(site: TestClient) -> None:
     ids, _, _ = points(site)
     asked = [int(ids[3]), 10**12, int(ids[0])]
-    found = get(site, "/segments", segment=asked)["segments"]
-    assert [one["segment"] for one in found] == [asked[0], asked[2]]
-    details = [site.get(f"/api/segments/{one['segment']}").json()["hit"] for one in found]
-    assert found == details
+    found = site.post("/api/segments", json={"segments": asked}).json()["hits"]
+    assert found[1] is None
+    assert [found[0], found[2]] == [site.get(f"/api/segments/{one}").json()["hit"] for one in (asked[0], asked[2])]
 
 
 @pytest.mark.parametrize(
     ("path", "status", "message"),
     [
         ("?modality=smell", 422, "query.modality: Input should be"),
-        ("/segments?segment=-1", 422, "query.segment.0: Input should be"),
-        ("/segments?" + "&".join(f"segment={number}" for number in range(201)), 422, "query.segment: List should have"),
         ("/matches", 422, "query.where: Field required"),
     ],
 )
@@ -239,6 +236,30 @@ def test_a_map_that_takes_longer_reports_its_progress_and_ends_with_the_server(
         assert (response.status_code, response.json()["error"]["message"]) == (400, "the map is being computed")
         assert client.post("/api/search", json={"terms": [{"text": "a"}]}).status_code == 200
     assert ended.wait(60)
+
+
+def test_the_previous_map_is_shown_while_the_next_one_is_computed(
+    library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = threading.Event()
+
+    def slow(*arguments: Any) -> Any:
+        assert finish.wait(60)
+        return project(*arguments)
+
+    project = serve_maps.project
+    monkeypatch.setattr(serve_library, "REFRESH_S", 0.0)
+    with served(library / "index", tmp_path / "cache") as client:
+        before = get(client, "")
+        monkeypatch.setattr(serve_maps, "project", slow)
+        monkeypatch.setattr(serve_maps, "_PATIENCE_S", 0.0)
+        with ws.open(library / "index") as index:
+            index.remove([next(iter(index.files("kind = 'audio'"))).path])
+        assert get(client, "") == {**before, "modalities": {**before["modalities"], "audio": 6}}
+        assert len(points(client)[0]) == 7
+        finish.set()
+        monkeypatch.setattr(serve_maps, "_PATIENCE_S", 60.0)
+        assert len(points(client)[0]) == 6
 
 
 def test_groups_are_few_and_in_a_useful_order() -> None:

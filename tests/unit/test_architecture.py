@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 PACKAGE = Path(__file__).resolve().parents[2] / "wave_search"
 
 LAYERS = (
+    "version",
     "errors",
     "types",
     "reports",
+    "wire",
     "files",
     "processes",
     "desktop",
@@ -39,9 +41,11 @@ LAYERS = (
     "evaluation",
     "finetune",
     "index",
+    "remote",
     "render",
     "progress",
     "__init__",
+    "alerts",
     "serve",
     "commands",
     "cli",
@@ -56,7 +60,7 @@ CONFINED_TO = {
     "torchao": {"models"},
     "safetensors": {"models", "finetune"},
     "huggingface_hub": {"models"},
-    "msgspec": {"files", "store", "evaluation", "finetune"},
+    "msgspec": {"files", "store", "evaluation", "finetune", "alerts"},
     "peft": {"finetune"},
     "accelerate": {"finetune"},
     "faiss": {"ann"},
@@ -81,7 +85,7 @@ CONFINED_TO = {
     "pydantic": {"serve"},
     "uvicorn": {"serve"},
     "prometheus_client": {"serve"},
-    "platformdirs": {"serve"},
+    "platformdirs": {"alerts", "serve"},
     "mcp": {"serve"},
     "mcp_types": {"serve"},
     "numpy": set(LAYERS),
@@ -226,3 +230,8 @@ except SystemExit as done:
     assert done.code == 0
 """
     assert not loaded_by(code)[0] & {*HEAVY, "rich"}
+
+
+def test_a_query_that_a_server_answers_loads_next_to_nothing() -> None:
+    code = "import wave_search.commands.socket_client, wave_search.render.terminal"
+    assert not loaded_by(code)[0] & {*HEAVY, "rich", "typer", "pydantic", "msgspec"}

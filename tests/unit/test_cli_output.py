@@ -29,6 +29,7 @@ from wave_search.reports import IndexReport, Skipped, SlowFile, SlowRun
 from wave_search.types import Hit, ListedFile, Modality
 
 HIT = Hit(
+    kind="audio",
     rank=1,
     score=0.98765432,
     z=4.5,

@@ -29,6 +29,7 @@ SEEN = Hit(
     stop_s=30.0,
     segment_id=7,
     duration_s=60.0,
+    kind="video",
     peak_start_s=20.0,
     peak_stop_s=30.0,
     segments=2,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from wave_search.projection import preferred_method, project
+from wave_search.processes import start_python
+from wave_search.projection import preferred_method, project, umap_worker
 from wave_search.projection.pca import SAMPLE_ROWS, principal_components, sample, spread
 
 DIM = 24
@@ -147,3 +149,12 @@ def test_umap_arranges_many_points_in_a_process_of_its_own(monkeypatch: pytest.M
     failed = project(in_batches(vectors, 100), len(vectors), "umap")
     assert failed.method == "pca"
     assert failed.points == pytest.approx(by_components, abs=1e-3)
+
+
+def test_the_process_ends_with_the_one_that_waits_for_it(tmp_path: Path) -> None:
+    (tmp_path / "umap.py").write_text("import threading\nthreading.Event().wait()\n")
+    process, connection = start_python([umap_worker.__file__], [str(tmp_path), *sys.path])
+    connection.send(np.zeros((2, 2), np.float32))
+    assert not connection.poll(0)
+    connection.close()
+    assert process.wait(60) == 1

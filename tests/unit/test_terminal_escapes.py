@@ -40,7 +40,7 @@ EVIL = "owned\x1b]0;title\x07\x9b31m\x08\x7f\u202e\u2066"
 RAW = ("\x1b]0;", "\x07", "\x9b", "\x08", "\x7f", "\u202e", "\u2066")
 PATH = Path(f"/{EVIL}.wav")
 SKIPPED = Skipped(PATH, EVIL, EVIL)
-HIT = Hit(1, 0.5, 4.0, PATH, Modality.AUDIO, 0.0, 1.0, 7, 1.0, text=EVIL, columns={EVIL: EVIL, "tags": [EVIL]})
+HIT = Hit(1, 0.5, 4.0, PATH, Modality.AUDIO, 0.0, 1.0, 7, 1.0, "audio", text=EVIL, columns={EVIL: EVIL, "tags": [EVIL]})
 LISTED: Any = ListedFile(PATH, "damaged", EVIL, EVIL, False, EVIL, 1.0, 1, {EVIL: EVIL})
 SPEC: Any = ModelSpec(
     EVIL,

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     import wave_search as ws
 
-SUFFIX = ".zip"
 _TIMEOUT_S = 120.0
 
 

@@ -7,7 +7,6 @@ import os
 import shlex
 import signal
 import sys
-import traceback
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -34,6 +33,8 @@ class GlobalOptions:
 
     quiet: bool
     traceback: bool
+    folder: str = ""
+    """That relative names of a query start from, if it comes from another process; "" for the current one."""
 
 
 class Context(Protocol):
@@ -66,29 +67,36 @@ def reported(command: Callable[..., int]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def run(ctx: Context, **options: Any) -> None:
-        from wave_search.render.terminal import StdoutClosedError
-
-        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # see wave_search.__main__
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-        with _ending_like_ctrl_c() as ended_by:
-            try:
-                code = command(ctx, **options)
-            except StdoutClosedError:
-                code = READER_GONE
-            except KeyboardInterrupt:
-                terminal_of(ctx).error("interrupted")
-                code = INTERRUPTED
-            except Exception as error:
-                if ctx.obj.traceback:
-                    terminal_of(ctx).traceback(traceback.format_exc().rstrip())
-                    code = FAILED
-                else:
-                    code = _explain(terminal_of(ctx), error)
-        if ended_by and code == INTERRUPTED:
-            code = _SIGNALLED + ended_by[0]
-        sys.exit(code)
+        sys.exit(exit_code(ctx, lambda: command(ctx, **options)))
 
     return run
+
+
+def exit_code(ctx: Context, command: Callable[[], int]) -> int:
+    """Run a command, and return its exit code, or that of what it raises, which is reported on stderr."""
+    from wave_search.render.terminal import StdoutClosedError
+
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # see wave_search.__main__
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    with _ending_like_ctrl_c() as ended_by:
+        try:
+            code = command()
+        except StdoutClosedError:
+            code = READER_GONE
+        except KeyboardInterrupt:
+            terminal_of(ctx).error("interrupted")
+            code = INTERRUPTED
+        except Exception as error:
+            if ctx.obj.traceback:
+                import traceback
+
+                terminal_of(ctx).traceback(traceback.format_exc().rstrip())
+                code = FAILED
+            else:
+                code = _explain(terminal_of(ctx), error)
+    if ended_by and code == INTERRUPTED:
+        code = _SIGNALLED + ended_by[0]
+    return code
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Index folders and files."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -92,6 +93,7 @@ def index(
     quiet: Quiet = False,
 ) -> int:
     """Index folders and files, or update the index."""
+    from wave_search.alerts import run_alerts
     from wave_search.index import check_add
 
     terminal = terminal_of(ctx, quiet)
@@ -133,13 +135,17 @@ def index(
             )
         except ws.Interrupted as interrupted:
             done = interrupted.report
-        events.report(done)
-    record = to_json(report_record(done))
+        alerts = () if done.interrupted else run_alerts(it)
+        delivered = [asdict(one) for one in alerts]
+        events.report(done, delivered)
+    record = to_json({**report_record(done), "alerts": delivered})
     if report:
         report.write_text(f"{record}\n", encoding="ascii")
     if json:
         terminal.lines([record])
     terminal.report(done, strict=strict)
+    for one in alerts:
+        (terminal.warning if one.failure else terminal.message)(str(one))
     if done.interrupted:
         terminal.error(f"interrupted: completed work is kept in {index}. Run the same command to resume")
         return INTERRUPTED

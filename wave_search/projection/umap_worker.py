@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from multiprocessing.connection import Connection
 
 NEIGHBORS = 15
@@ -22,6 +23,7 @@ def main() -> None:
     sys.path.extend(path for path in paths if path not in sys.path)
     with Connection(int(descriptor)) as connection:
         points = connection.recv()
+        threading.Thread(target=_end_with, args=(connection,), daemon=True).start()
         try:
             from umap import UMAP
 
@@ -30,6 +32,12 @@ def main() -> None:
         except Exception:  # whatever it is, the map is made without UMAP
             answer = None
         connection.send(answer)
+
+
+def _end_with(connection: Connection) -> None:
+    """End this process when the other end of the connection is closed: nobody waits for the answer any more."""
+    connection.poll(None)  # nothing else is sent
+    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,15 @@ from wave_search.query.file_details import (
     browse,
     count_files,
     file_at,
+    paths_of,
     segment_and_file,
+    segment_entries,
 )
-from wave_search.query.info import IndexInfo, PartitionInfo, describe, own_columns
+from wave_search.query.info import IndexInfo, PartitionInfo, describe, own_columns, own_values
 from wave_search.query.listing import list_files
 from wave_search.query.request import SearchArguments, SearchRequest, check_count, check_instructions
-from wave_search.query.searcher import Searcher
+from wave_search.query.saved import renamed, segment_of, to_request, to_saved
+from wave_search.query.searcher import NewMatch, Searcher
 from wave_search.query.segments import SegmentSet
 from wave_search.query.tagging import MIN_LABEL_Z, Tagging, read_labels
 from wave_search.query.terms import (
@@ -45,6 +48,7 @@ __all__ = [
     "Image",
     "IndexInfo",
     "MediaEmbedder",
+    "NewMatch",
     "Not",
     "PartitionInfo",
     "SearchArguments",
@@ -69,9 +73,16 @@ __all__ = [
     "list_files",
     "media_ref",
     "own_columns",
+    "own_values",
     "parse_media",
     "parse_modality",
+    "paths_of",
     "read_labels",
+    "renamed",
     "segment_and_file",
+    "segment_entries",
+    "segment_of",
     "similarity",
+    "to_request",
+    "to_saved",
 ]

@@ -105,6 +105,40 @@ def segment_and_file(snapshot: Snapshot, segment_id: int) -> tuple[SegmentDetail
     return segment_details(segment), _file_details(snapshot, row, content_id, rows)
 
 
+def segment_entries(snapshot: Snapshot, segment_ids: Sequence[int]) -> dict[int, FileEntry]:
+    """Return segments with their files, by id: those that are in the index. Their columns are left out.
+
+    Of several files with the same content it is the first one that exists.
+    """
+    try:
+        rows = snapshot.segment_rows(segment_ids)
+    except KeyError:  # rarely: one has been removed since it was found
+        rows = [row for segment_id in segment_ids for row in _row_of(snapshot, segment_id)]
+    content_ids = sorted({row.content_id for row in rows})
+    contents, copies = snapshot.contents(content_ids), {}
+    for content_id, numbers in zip(content_ids, snapshot.file_numbers(content_ids), strict=True):
+        if paths := [as_path(path) for path in snapshot.paths_at(numbers)]:
+            copies[content_id] = next((path for path in paths if not is_gone(path)), paths[0])
+    return {
+        row.segment_id: FileEntry(
+            copies[row.content_id],
+            contents[row.content_id].kind,
+            contents[row.content_id].duration_s,
+            segment_details(row),
+            {},
+        )
+        for row in rows
+        if row.content_id in copies
+    }
+
+
+def _row_of(snapshot: Snapshot, segment_id: int) -> list[SegmentRow]:
+    try:
+        return snapshot.segment_rows([segment_id])
+    except KeyError:
+        return []
+
+
 def file_at(snapshot: Snapshot, path: Path) -> FileDetails | None:
     """Return the indexed file of a path, None if there is none."""
     row = snapshot.files().get(os.fsencode(path))
@@ -145,6 +179,20 @@ def content_of_segment(snapshot: Snapshot, segment_id: int) -> int:
     except (KeyError, OverflowError):
         raise _unknown(segment_id) from None
     return content_id
+
+
+def paths_of(snapshot: Snapshot, segment_ids: Sequence[int]) -> list[Path]:
+    """Return the paths of all files that have one of some segments.
+
+    Raises:
+        UsageError: a segment is not in the index.
+    """
+    try:
+        content_ids, _, _ = snapshot.spans(np.array(segment_ids, np.int64))
+    except KeyError as error:
+        raise _unknown(error.args[0]) from None
+    files = snapshot.files_of([*dict.fromkeys(content_ids)])
+    return [as_path(row.path) for rows in files.values() for row in rows]
 
 
 def browse(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -34,6 +34,15 @@ if TYPE_CHECKING:
 _MIN_CANDIDATES = 64
 _CANDIDATES_PER_HIT = 4
 """Number of segments to find per hit, because several may be merged into one; at least `_MIN_CANDIDATES` in total."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewMatch:
+    """A hit among segments that are new."""
+
+    hit: Hit
+    digest: str
+    """Of the content of its file, by which it is recognised when the file is indexed again."""
 
 
 class Searcher:
@@ -148,6 +157,13 @@ class Searcher:
             if len(moments) == request.k or complete:
                 return self._hits(moments, request.columns)
             k, overfetch = _CANDIDATES_PER_HIT * (k + overfetch), 0
+
+    def new_matches(self, request: SearchRequest, first_id: int) -> list[NewMatch]:
+        """Find hits as `search` does, among segments with an id from `first_id` on."""
+        hits = self.search(replace(request, among=frozenset(self.snapshot.segment_ids(first_id).tolist())))
+        content_ids, _, _ = self.snapshot.spans(np.array([hit.segment_id for hit in hits], np.int64))
+        contents = self.snapshot.contents([*dict.fromkeys(content_ids)])
+        return [NewMatch(hit, contents[number].digest) for hit, number in zip(hits, content_ids, strict=True)]
 
     def score_file(self, request: SearchRequest, segment_id: int) -> list[SegmentScore]:
         """Score all segments of the file of a segment, whatever the target and the limits of the request are.

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wave_search.files import as_path, digest
-from wave_search.query.file_details import FileEntry, segment_details
+from wave_search.files import digest
 from wave_search.types import PartitionKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
@@ -86,19 +85,6 @@ class SegmentSet:
         """
         return np.isin(self.ids, self._snapshot.sql_filter().select(where, timeout_s).segment_ids)
 
-    def entries(self, segment_ids: Iterable[int]) -> list[FileEntry]:
-        """Return segments with their files, in the order of the ids; those that are not in the set are left out."""
-        wanted = np.array(list(segment_ids), np.int64)
-        wanted = wanted[np.isin(wanted, self.ids)]
-        rows = self._snapshot.segment_rows(wanted)
-        content_ids = [row.content_id for row in rows]
-        contents = self._snapshot.contents(content_ids)
-        return [
-            FileEntry(as_path(path), contents[row.content_id].kind, contents[row.content_id].duration_s,
-                      segment_details(row), {})
-            for row, path in zip(rows, self._paths(content_ids), strict=True)
-        ]  # fmt: skip
-
-    def _paths(self, content_ids: Sequence[int] | NDArray[np.int64]) -> list[bytes]:
+    def _paths(self, content_ids: NDArray[np.int64]) -> list[bytes]:
         places = self._snapshot.file_numbers(content_ids)
         return self._snapshot.paths_at([numbers[0] for numbers in places])

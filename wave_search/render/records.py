@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from wave_search.query import IndexInfo
     from wave_search.reports import IndexReport
-    from wave_search.store import Tuning
+    from wave_search.store import SavedSearch, Tuning
     from wave_search.types import DuplicateGroup, Hit, ListedFile
 
 
@@ -50,6 +50,11 @@ def listed_record(file: ListedFile) -> dict[str, Any]:
         "size_bytes": file.size_bytes,
     }
     return {**record, **{name: value for name, value in file.columns.items() if name not in record}}
+
+
+def search_record(search: SavedSearch, alert: str | None) -> dict[str, Any]:
+    """Return a saved search as a record, with where its alert leads."""
+    return {**asdict(search), "alert": alert}
 
 
 def group_record(group: DuplicateGroup) -> dict[str, Any]:

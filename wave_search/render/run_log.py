@@ -13,7 +13,7 @@ from wave_search.render.records import report_record, to_json
 from wave_search.reports import IndexReport, SlowFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from wave_search.reports import Progress, Skipped, SlowRun
@@ -28,7 +28,8 @@ class RunLog:
     * "progress": the fields of `Progress`.
     * "skipped": the fields of `Skipped`, for each file that cannot be used, or only in part.
     * "slow": the fields of `SlowFile`, or of `SlowRun`, which has no path.
-    * "report": the fields of `IndexReport`, with which a run ends that was completed or interrupted.
+    * "report": the fields of `IndexReport`, and `alerts`, the reports of alerts; with it a run ends that was completed
+      or interrupted.
     * "error": `message` and `remedy`, with which any other run ends.
 
     Args:
@@ -62,9 +63,9 @@ class RunLog:
         path = {"path": str(slow.path)} if isinstance(slow, SlowFile) else {}
         self._record("slow", {**asdict(slow), **path})
 
-    def report(self, report: IndexReport) -> None:
-        """Record the end of a run."""
-        self._record("report", report_record(report))
+    def report(self, report: IndexReport, alerts: Sequence[dict[str, Any]] = ()) -> None:
+        """Record the end of a run, with what its alerts have done."""
+        self._record("report", {**report_record(report), "alerts": [*alerts]})
 
     def error(self, error: BaseException) -> None:
         """Record the error that ended a run."""

@@ -10,31 +10,28 @@ import errno
 import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
 from itertools import groupby, islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from wave_search.render import evaluation
-from wave_search.render.progress import IndexProgress, LoggedProgress, TrainingProgress
-from wave_search.render.tables import hit_table, listed_table
 from wave_search.render.text import counted, fitting_paths, printable, report_sentences, skipped_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
 
     from wave_search.evaluation import Evaluation
     from wave_search.models import ModelSpec
+    from wave_search.render.progress import IndexProgress, LoggedProgress
     from wave_search.reports import IndexReport, TrainingCallback
     from wave_search.types import Hit, ListedFile
 
 _ITEMS_SHOWN = 50
+_SAY_WHAT_A_TERMINAL_IS = ("FORCE_COLOR", "TTY_COMPATIBLE")
+"""Variables by which users tell rich whether a stream is a terminal."""
 _BATCH = 500
 """Lines and rows that are written at once."""
 Item = TypeVar("Item")
@@ -45,21 +42,34 @@ class StdoutClosedError(Exception):
 
 
 class Terminal:
-    """The output streams of one command."""
+    """The output streams of one command.
+
+    Whatever is written elsewhere than to a terminal does without rich, whose import takes longer than a search.
+    """
 
     def __init__(self, *, quiet: bool = False) -> None:
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:  # None if the shell has closed the stream
                 stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # text files on real streams
         self.quiet = quiet
-        self._out = plain_console()
-        self._err = plain_console(stderr=True)
         self._live: AbstractContextManager[Any] = nullcontext()
 
-    @property
+    @cached_property
+    def _out(self) -> Console:
+        return plain_console()
+
+    @cached_property
+    def _err(self) -> Console:
+        return plain_console(stderr=True)
+
+    @cached_property
     def results_on_terminal(self) -> bool:
         """Whether stdout is a terminal."""
-        return self._out.is_terminal
+        return _may_be_terminal(sys.stdout) and self._out.is_terminal
+
+    @cached_property
+    def _messages_on_terminal(self) -> bool:
+        return _may_be_terminal(sys.stderr) and self._err.is_terminal
 
     def write(self, data: str | bytes) -> None:
         """Write results to stdout and flush.
@@ -130,29 +140,41 @@ class Terminal:
 
     def _print(self, label: str, style: str, message: str) -> None:
         try:
+            if not self._messages_on_terminal:
+                sys.stderr.write(f"{label}{printable(message)}\n")
+                sys.stderr.flush()
+                return
+            from rich.text import Text
+
             self._err.print(Text.assemble((label, style), printable(message)), soft_wrap=True)
         except OSError:  # a full disk: there is no other place to report it
             _let_go(sys.stderr)
 
     def working(self, what: str) -> AbstractContextManager[Any]:
         """Show a spinner on a terminal during slow work."""
-        if not self.quiet and self._err.is_terminal:
+        if not self.quiet and self._messages_on_terminal:
+            from rich.text import Text
+
             self._live = self._err.status(Text(what))
         return self._live
 
     def progress(self) -> IndexProgress | LoggedProgress | nullcontext[None]:
         """Show the progress of a run of `index`: bars on a terminal, otherwise a line a minute."""
+        from wave_search.render.progress import IndexProgress, LoggedProgress
+
         if self.quiet:
             return nullcontext()
-        if not self._err.is_terminal:
+        if not self._messages_on_terminal:
             return LoggedProgress(self.message)
         self._live = progress = IndexProgress(self._err)
         return progress
 
     def may_download(self, model: str) -> bool:
         """Ask whether to download the model of an index. Without a terminal nobody is asked, and it is not."""
-        if sys.stdin is None or not sys.stdin.isatty() or not self._err.is_terminal:
+        if sys.stdin is None or not sys.stdin.isatty() or not self._messages_on_terminal:
             return False
+        from rich.text import Text
+
         self._live.__exit__(None, None, None)  # it would overwrite the question
         question = f"The index needs the model {printable(model)}, which is not on this machine. Download it? [y/N] "
         self._err.print(Text(question), end="", soft_wrap=True)
@@ -162,6 +184,8 @@ class Terminal:
 
     def training(self) -> AbstractContextManager[TrainingCallback]:
         """Show the progress of a run of `train` on a terminal."""
+        from wave_search.render.progress import TrainingProgress
+
         return nullcontext(lambda _: None) if self.quiet else TrainingProgress(self._err)
 
     def report(self, report: IndexReport, *, strict: bool = False) -> None:
@@ -182,10 +206,14 @@ class Terminal:
 
     def hits(self, hits: Sequence[Hit]) -> None:
         """Write hits as a table."""
+        from wave_search.render.tables import hit_table
+
         self._write_table(hit_table(hits, self._out))
 
     def files(self, files: Iterable[ListedFile]) -> None:
         """Write listed files as a table, a batch at a time."""
+        from wave_search.render.tables import listed_table
+
         for number, batch in enumerate(_batched(files)):
             self._write_table(listed_table(batch, with_header=number == 0))
 
@@ -195,6 +223,9 @@ class Terminal:
         if not cells or not self.results_on_terminal:
             self.lines("\t".join(row) for row in cells)
             return
+        from rich.table import Table
+        from rich.text import Text
+
         table = Table(box=None, pad_edge=False, show_header=False)
         for _ in cells[0]:
             table.add_column(overflow="fold")
@@ -204,10 +235,14 @@ class Terminal:
 
     def evaluation(self, found: Evaluation) -> None:
         """Write the figures of an evaluation: tables on a terminal, tab-separated otherwise."""
+        from wave_search.render import evaluation
+
         rows = [tuple(map(printable, row)) for row in evaluation.rows(found)]
         if not self.results_on_terminal:
             self.lines("\t".join(row) for row in rows)
             return
+        from rich.table import Table
+
         for what, group in groupby(rows, key=itemgetter(0)):
             table = Table(box=None, pad_edge=False, header_style="bold", title=what, title_justify="left")
             for name in evaluation.HEADER[1:]:
@@ -218,6 +253,8 @@ class Terminal:
 
     def evaluation_report(self, found: Evaluation) -> None:
         """Print how the figures of an evaluation were obtained, and what could not be used."""
+        from wave_search.render import evaluation
+
         for sentence in evaluation.sentences(found):
             self.message(sentence)
         faults = list(evaluation.faults(found))
@@ -233,6 +270,8 @@ class Terminal:
 
 def plain_console(*, stderr: bool = False) -> Console:
     """Return a console that prints text literally, without markup or highlighting."""
+    from rich.console import Console
+
     return Console(stderr=stderr, markup=False, highlight=False, emoji=False)
 
 
@@ -240,6 +279,11 @@ def _batched(items: Iterable[Item]) -> Iterator[list[Item]]:
     iterator = iter(items)
     while batch := list(islice(iterator, _BATCH)):
         yield batch
+
+
+def _may_be_terminal(stream: TextIO | None) -> bool:
+    """Return whether rich may take a stream for a terminal."""
+    return any(name in os.environ for name in _SAY_WHAT_A_TERMINAL_IS) or (stream is not None and stream.isatty())
 
 
 def _let_go(stream: TextIO) -> None:

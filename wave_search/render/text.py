@@ -6,7 +6,6 @@ import os
 import unicodedata
 from typing import TYPE_CHECKING
 
-from wave_search.media.segmentation import DEFAULT_LENGTH_S
 from wave_search.reports import SlowRun
 
 if TYPE_CHECKING:
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
     from wave_search.query import Answer, IndexInfo
     from wave_search.reports import IndexReport, OptimizeReport, Progress, Skipped, SlowFile, Training
-    from wave_search.store import Problem
+    from wave_search.store import Problem, SavedSearch
     from wave_search.types import DuplicateGroup, Hit, ListedFile, Value
 
 _ESCAPED_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -53,6 +52,18 @@ def clock(seconds: float) -> str:
     hours, minutes = divmod(minutes, 60)
     rest = f"{tenths // 10:02d}.{tenths % 10}"
     return f"{hours}:{minutes:02d}:{rest}" if hours else f"{minutes}:{rest}"
+
+
+def search_words(search: SavedSearch) -> str:
+    """Describe a saved search: its terms and what narrows it, as options of `wave-search query`."""
+    terms = [
+        f"{'not ' if term.weight < 0 else ''}{f'like {term.name}' if term.text is None else term.text}"
+        for term in search.terms
+    ]
+    narrowed = (
+        ("target", None if search.target == "any" else search.target), ("min-z", search.min_z), ("where", search.where),
+    )  # fmt: skip
+    return " ".join([", ".join(terms), *(f"--{name} {value}" for name, value in narrowed if value is not None)]).strip()
 
 
 def span(start_s: float | None, stop_s: float | None) -> str:
@@ -227,6 +238,8 @@ def slow_line(slow: SlowFile | SlowRun) -> str:
         return f"{left}. Ctrl-C keeps what is done, and the same command resumes"
     size = f"lasts {clock(slow.duration_s)}, {counted(slow.segments, 'segment')}"
     remedy = "Leave such files out with --max-duration, or this one with --exclude"
+    from wave_search.media.segmentation import DEFAULT_LENGTH_S
+
     if slow.segments * DEFAULT_LENGTH_S >= 2 * slow.duration_s:
         remedy = f"{remedy}, or make another index with longer segments (--segment)"
     return f"{printable(slow.path)}: {size}; {hours}. {remedy}"

@@ -16,8 +16,11 @@ from starlette.staticfiles import StaticFiles
 from wave_search import __version__
 from wave_search.errors import (
     ChangedMediaError,
+    IndexLockedError,
     IndexStateError,
     MediaError,
+    NameTakenError,
+    SearchNotFoundError,
     UnsupportedMediaError,
     UsageError,
     WaveSearchError,
@@ -32,10 +35,13 @@ from wave_search.serve.map_routes import map_router
 from wave_search.serve.mcp.transports import McpEndpoint
 from wave_search.serve.media_routes import media_router
 from wave_search.serve.metrics import Measured, Metrics, metrics_router
+from wave_search.serve.remote_routes import remote_router
 from wave_search.serve.routes import api_router
 from wave_search.serve.schemas import SearchQuery
+from wave_search.serve.searches import ElsewhereError
 from wave_search.serve.security import BodyTooLargeError, Guard, refused, too_large
 from wave_search.serve.service import ForeignError, Service, TooLateError
+from wave_search.serve.write_routes import write_router
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -73,6 +79,8 @@ def create_app(service: Service, options: ServeOptions, port: int) -> Measured:
     app.openapi = lambda: _described(app)  # type: ignore[method-assign] # how FastAPI documents it
     app.include_router(api_router, prefix="/api")
     app.include_router(media_router, prefix="/api")
+    app.include_router(remote_router, prefix="/api")
+    app.include_router(write_router, prefix="/api")
     app.include_router(export_router, prefix="/api")
     app.include_router(files_router, prefix="/api")
     app.router.routes.append(Route("/mcp", McpEndpoint(service)))
@@ -124,6 +132,9 @@ async def _broken_off(_: Request, __: Exception) -> Response:
 
 _STATUS = (
     (GoneError, 404),
+    (SearchNotFoundError, 404),
+    (NameTakenError, 409),
+    (ElsewhereError, 403),
     (ForbiddenError, 403),
     (ConflictError, 409),
     (ChangedMediaError, 409),
@@ -132,6 +143,7 @@ _STATUS = (
     (TooLateError, 504),
     (UsageError, 400),
     (MediaError, 400),
+    (IndexLockedError, 423),
     (IndexStateError, 503),
     (WaveSearchError, 500),
 )

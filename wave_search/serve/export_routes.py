@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter
 from pydantic import Field
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -14,7 +15,7 @@ from wave_search.errors import UsageError
 from wave_search.render.archive import Chosen, Missing, pack, plain_name, zip_pieces
 from wave_search.render.export import FORMATS, NAME, Excerpt
 from wave_search.render.text import printable
-from wave_search.serve.library import BusyError, GoneError, segment_hit
+from wave_search.serve.library import BusyError
 from wave_search.serve.routes import ERRORS
 from wave_search.serve.schemas import ErrorAnswer, Model, Result, SearchHit, SegmentId
 from wave_search.serve.service import Service, service_of
@@ -89,16 +90,7 @@ class _ZipResponse(StreamingResponse):
 @export_router.post("/segments", responses=ERRORS)
 async def segments(request: Request, query: SegmentsQuery) -> SegmentsAnswer:
     """Which segments are still in the index, and where."""
-    service = service_of(request)
-
-    def found(segment_id: int) -> SearchHit | None:
-        try:
-            segment, file = service.library.segment(segment_id)
-        except GoneError:
-            return None
-        return segment_hit(file.path, file.kind, file.duration_s, segment)
-
-    return SegmentsAnswer(hits=await service.exports.run(lambda: [found(one) for one in query.segments]))
+    return SegmentsAnswer(hits=await run_in_threadpool(service_of(request).library.hits, query.segments))
 
 
 @export_router.post("/export", responses=_EXPORTS, response_class=Response)

@@ -12,11 +12,12 @@ import os
 import pickle
 import signal
 import threading
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import wave_search as ws
+from wave_search.alerts import run_alerts
 from wave_search.processes import main_of, start_python
 from wave_search.render.run_log import RunLog
 
@@ -77,7 +78,7 @@ def main(descriptor: int) -> None:
     log = RunLog(write, every_s=0.0)
     try:
         threading.Thread(target=_wait_for_cancel, args=[connection], daemon=True).start()
-        log.report(_add(run, log))
+        _run(run, log)
     except ws.Interrupted as interrupted:
         log.report(interrupted.report)
     except BaseException as error:
@@ -85,9 +86,9 @@ def main(descriptor: int) -> None:
     os._exit(0)  # the release of all libraries takes seconds, for which people would wait
 
 
-def _add(run: IndexRun, log: RunLog) -> ws.IndexReport:
+def _run(run: IndexRun, log: RunLog) -> None:
     with ws.open(run.index, run.model, load=run.load) as index:
-        return index.add(
+        report = index.add(
             run.paths,
             exclude=run.exclude,
             retry=run.retry,
@@ -95,6 +96,10 @@ def _add(run: IndexRun, log: RunLog) -> ws.IndexReport:
             progress=log.progress,
             skipped=log.skipped,
         )
+        alerts: list[dict[str, Any]] = []
+        with contextlib.suppress(KeyboardInterrupt):  # the next run delivers what this one has not
+            alerts += map(asdict, run_alerts(index))
+        log.report(report, alerts)
 
 
 def _wait_for_cancel(connection: Connection) -> None:

@@ -63,6 +63,21 @@ class JobProgress(Result):
     """Time that the files left will take at this rate."""
 
 
+class AlertEntry(Result):
+    """What the alert of a saved search has done after a run."""
+
+    search: str
+    """Name of the saved search; "*" for all, if the alerts cannot be read."""
+    target: str
+    """Where it leads, without what may be secret."""
+    found: int
+    """Matches that are new."""
+    delivered: int
+    waiting: int
+    """Matches to be delivered by a later run."""
+    failure: str | None
+
+
 class JobReport(Result):
     """What a run has done."""
 
@@ -86,6 +101,8 @@ class JobReport(Result):
     media_s: float
     elapsed_s: float
     """Without pauses."""
+    alerts: list[AlertEntry]
+    """Of the alerts that have found, delivered or failed at something."""
 
 
 class JobError(Result):

@@ -122,6 +122,11 @@ class Jobs:
                 raise GoneError(f"there is no run {job_id} of this server", "List them with /api/index/jobs.")
             return job
 
+    @property
+    def running(self) -> bool:
+        """Whether a run is in progress, or paused."""
+        return any(not job.is_over for job in self.all())
+
     def all(self) -> list[Job]:
         """Return the jobs, the newest first."""
         with self._lock:

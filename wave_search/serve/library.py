@@ -247,6 +247,12 @@ class Library:
                 del self._segments[next(iter(self._segments))]
         return found
 
+    def hits(self, segment_ids: Sequence[int]) -> list[SearchHit | None]:
+        """Return segments as hits without scores, in the order of the ids; None for one that is not in the index."""
+        found = self.index().entries(segment_ids)
+        hits = {number: segment_hit(one.path, one.kind, one.duration_s, one.segment) for number, one in found.items()}
+        return [hits.get(number) for number in segment_ids]
+
     def subtitles_beside(self, file: FileDetails) -> FileDetails | None:
         """Return the indexed subtitles of the same name in the folder of a file, the first by name."""
         try:

@@ -10,26 +10,22 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from wave_search.serve.library import segment_hit
 from wave_search.serve.map_groups import PointGroups, folder_names, group_points
 from wave_search.serve.map_schemas import (
     MapAnswer,
     MapGroup,
     MapGroupsAnswer,
     MapMatchesAnswer,
-    MapSegmentsAnswer,
 )
 from wave_search.serve.maps import Computing, LibraryMap
-from wave_search.serve.routes import ERRORS, NOT_FOUND
-from wave_search.serve.schemas import SearchQuery, SegmentId
+from wave_search.serve.routes import ERRORS
+from wave_search.serve.schemas import SearchQuery
 from wave_search.serve.service import Asked, service_of
 from wave_search.types import Modality
 
 if TYPE_CHECKING:
     from wave_search.serve.service import Service
 
-MAX_SHOWN = 200
-"""Segments that are described at once."""
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     **ERRORS,
     200: {"description": "The points, with gzip where it is accepted: n ids of segments as int64, n pairs of x and y "
@@ -114,19 +110,3 @@ async def matches(
         Asked(SearchQuery()), lambda: found.segments.matching(where, service.limits.where_s)
     )
     return MapMatchesAnswer(tag=found.tag, count=int(matching.sum()), matches=matching.astype(int).tolist())
-
-
-@map_router.get("/map/segments", responses=NOT_FOUND)
-async def segments(
-    request: Request,
-    segment: Annotated[list[SegmentId], Query(max_length=MAX_SHOWN, description="Ids; several are allowed")],
-    modality: Of = None,
-) -> MapSegmentsAnswer:
-    """What some points are: names, folders, times."""
-    found = await run_in_threadpool(service_of(request).maps.ready, modality)
-    return await run_in_threadpool(_described, found, segment)
-
-
-def _described(found: LibraryMap, ids: list[int]) -> MapSegmentsAnswer:
-    entries = found.segments.entries(ids)
-    return MapSegmentsAnswer(segments=[segment_hit(one.path, one.kind, one.duration_s, one.segment) for one in entries])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from wave_search.serve.schemas import Result, SearchHit
+from wave_search.serve.schemas import Result
 from wave_search.types import Modality
 
 
@@ -51,10 +51,3 @@ class MapMatchesAnswer(Result):
     count: int
     matches: list[int]
     """1 for each point that does, 0 for the others, in the order of the points."""
-
-
-class MapSegmentsAnswer(Result):
-    """Segments as results, without a score."""
-
-    segments: list[SearchHit]
-    """In the order of the request; those that are not in the index are left out."""

@@ -67,8 +67,9 @@ class _ClosedError(Exception):
 class _Task:
     """A map that is being computed."""
 
-    def __init__(self, future: Future[LibraryMap]) -> None:
-        self.future, self.progress = future, 0.0
+    def __init__(self, segments: SegmentSet) -> None:
+        self.segments, self.progress = segments, 0.0
+        self.future: Future[LibraryMap] = Future()
 
 
 class Maps:
@@ -83,7 +84,7 @@ class Maps:
         self._index, self._cache = index, cache
         self._thread = ThreadPoolExecutor(1, "map", initializer=_yield_to_others)
         self._ready: dict[Modality, LibraryMap] = {}
-        self._tasks: dict[tuple[Modality, str], _Task] = {}
+        self._tasks: dict[Modality, _Task] = {}
         self._segments: dict[Modality, SegmentSet] = {}
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -102,6 +103,8 @@ class Maps:
     def get(self, modality: Modality | None = None) -> LibraryMap | Computing:
         """Return the map of the newest version, or how far it is. The first request starts its computation.
 
+        While it is computed, the previous map is returned, if there is one: an index that grows has a map all the time.
+
         Args:
             modality: None for the one with most segments.
 
@@ -115,22 +118,20 @@ class Maps:
             cause = "the index is empty" if chosen is None else f"the index holds no {chosen}"
             raise UsageError(cause, f"Ask for {', '.join(held)}." if held else "Index a folder: wave-search index PATH")
         segments = self._current(self._index(), chosen)
-        key = chosen, segments.fingerprint
         with self._lock:
             ready = self._ready.get(chosen)
             if ready is not None and ready.segments is segments:
                 return ready
-            if key not in self._tasks:
-                self._tasks[key] = task = _Task(Future())
-                task.future = self._thread.submit(self._made, segments, task)
-            task = self._tasks[key]
+            if chosen not in self._tasks:
+                self._tasks[chosen] = task = _Task(segments)
+                task.future = self._thread.submit(self._made, task)
+            task = self._tasks[chosen]
         if not wait([task.future], _PATIENCE_S).done:
-            return Computing(segments, task.progress)
+            return ready or Computing(task.segments, task.progress)
         with self._lock:
-            self._tasks.pop(key, None)
-        made = task.future.result()
-        with self._lock:
-            self._ready[chosen] = made
+            if self._tasks.get(chosen) is task:
+                del self._tasks[chosen]
+            made = self._ready[chosen] = task.future.result()
         return made
 
     def ready(self, modality: Modality | None) -> LibraryMap:
@@ -151,8 +152,8 @@ class Maps:
                 known = self._segments[modality] = index.segments(modality)
             return known
 
-    def _made(self, segments: SegmentSet, task: _Task) -> LibraryMap:
-        method = preferred_method()
+    def _made(self, task: _Task) -> LibraryMap:
+        segments, method = task.segments, preferred_method()
         path = self._index().path
         key = digest(
             "\0".join(map(str, (_VERSION, "map", path, method, segments.fingerprint))).encode(

@@ -64,6 +64,10 @@ class ServeOptions:
     """Whether a file manager of this machine can be opened, for those who sit at it."""
     cache_bytes: int = 2 << 30
     """Disk space of the previews."""
+    idle_exit_s: float | None = None
+    """Seconds without a request after which the server ends; None for never."""
+    alone: bool = False
+    """Whether it is an error if another process serves the index, and has its socket."""
     allow_index: tuple[Path, ...] | None = None
     """Folders that clients may add to the index, with all that is below them; None for `may_index_anything`."""
     model: str = "auto"

@@ -21,6 +21,7 @@ from wave_search.errors import MediaError, UsageError, WaveSearchError
 from wave_search.media.sniff import MEDIA_SUFFIXES, TEXT_SUFFIXES
 from wave_search.serve.disk_cache import DiskCache
 from wave_search.serve.duplicates import Comparisons
+from wave_search.serve.edits import Edits
 from wave_search.serve.folders import Folders
 from wave_search.serve.jobs import Jobs
 from wave_search.serve.library import BusyError, Library
@@ -28,6 +29,7 @@ from wave_search.serve.maps import Maps
 from wave_search.serve.options import is_loopback
 from wave_search.serve.previews import Previews
 from wave_search.serve.schemas import SearchQuery
+from wave_search.serve.searches import Searches
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 Done = TypeVar("Done")
 _MAX_PARTS = 17
 """Of a form: a file for each term, and the request."""
+_WAITING_EDITS = 8
 
 
 class TooLateError(WaveSearchError):
@@ -63,6 +66,18 @@ class Asked:
     """Files by the name of their part of the form."""
     names: dict[str, str] = field(default_factory=dict)
     """What messages call them: path -> the name that the user knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A request as it was sent."""
+
+    text: bytes | str
+    """What should be JSON."""
+    uploads: dict[str, Path] = field(default_factory=dict)
+    """As in `Asked`."""
+    names: dict[str, str] = field(default_factory=dict)
+    """As in `Asked`."""
 
 
 class Lane:
@@ -138,6 +153,9 @@ class Service:
         self._is_desktop = options.desktop and options.is_local and not options.names
         self.searches = Lane("searches", options.limits.searches, options.limits.waiting)
         self.conversions = Lane("conversions", 1, options.limits.conversions - 1)
+        self.writes = Lane("edits", 1, _WAITING_EDITS)
+        self.edits = Edits(self.library)
+        self.saved = Searches(self.library, alerts_allowed=options.is_local and not options.names)
         self.duplicates = Comparisons()
         self.comparisons = Lane("comparisons", 1, 7)
         self.exports = Lane("exports", 2, 6)
@@ -152,6 +170,7 @@ class Service:
         self.previews.close()
         self.searches.close()
         self.conversions.close()
+        self.writes.close()
         self.comparisons.close()
         self.exports.close()
 
@@ -188,8 +207,18 @@ class Service:
             RequestValidationError: it is not a valid search.
             UsageError: it is a form that has no valid search, or too many parts.
         """
+        async with self.received(request) as received:
+            yield Asked(_parsed(received.text), received.uploads, received.names)
+
+    @asynccontextmanager
+    async def received(self, request: Request) -> AsyncIterator[Received]:
+        """Read a request, whatever it is, from JSON or from a form with files, which are deleted at the end.
+
+        Raises:
+            UsageError: it is a form that has no request, or too many parts.
+        """
         if not request.headers.get("content-type", "").casefold().startswith("multipart/form-data"):
-            yield Asked(_parsed(await request.body()))
+            yield Received(await request.body())
             return
         async with request.form(
             max_files=_MAX_PARTS, max_fields=_MAX_PARTS, max_part_size=self.limits.json_bytes
@@ -202,7 +231,6 @@ class Service:
                     "a form needs one part named request, and other names for its files",
                     "Send -F request='{\"terms\": ...}'.",
                 )
-            query = _parsed(written[0])
             folder = Path(await run_in_threadpool(tempfile.mkdtemp, prefix="wave-search-"))
             try:
                 uploads, names = {}, {}
@@ -211,7 +239,7 @@ class Service:
                     await run_in_threadpool(_copy, file, path)
                     uploads[name] = path
                     names[str(path)] = Path(file.filename or name).name
-                yield Asked(query, uploads, names)
+                yield Received(written[0], uploads, names)
             finally:
                 await run_in_threadpool(shutil.rmtree, folder, ignore_errors=True)
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from wave_search.store.files import FileStore
+    from wave_search.store.files import FileInfo, FileStore
     from wave_search.store.manifest import Manifest
     from wave_search.store.rows import CodebookRef, ContentRow, FileRow, ScoreStats, ShardRef, Tuning
 
@@ -44,13 +44,15 @@ def exists(directory: Path) -> bool:
     return bool(manifest.versions(LocalFiles(directory)))
 
 
-def newest_version(directory: Path) -> int | None:
-    """Return the number of the newest committed version, None if there is none. Only names are read.
+def newest_file(directory: Path) -> FileInfo | None:
+    """Return the file of the newest committed version, None if there is none. It is not read.
+
+    An index that has been deleted and made again may have the same version, but not the same file.
 
     Raises:
         IndexStateError: the folder cannot be read now.
     """
-    return max(manifest.versions(LocalFiles(directory)), default=None)
+    return manifest.newest_file(LocalFiles(directory))
 
 
 def open_snapshot(directory: Path) -> Snapshot:
@@ -227,6 +229,10 @@ class Snapshot:
             )
             for position, segment_id, content_id, key, start_s, stop_s in rows
         ]
+
+    def segment_ids(self, first_id: int) -> NDArray[np.int64]:
+        """Return the ids (n,) of segments from `first_id` on, ascending."""
+        return self._segments.ids[self._segments.ids.searchsorted(first_id) :]
 
     def spans(self, ids: NDArray[np.int64]) -> tuple[list[int], list[float | None], list[float | None]]:
         """Return content ids of segments, and their starts and ends in seconds, None for texts and images.

@@ -61,8 +61,8 @@ function send(path, request, terms, signal) {
 
 export const library = () => call("/library");
 export const search = async (request, terms, signal) => send("/search", request, terms, signal);
-export const segmentsOf = (segments) => call("/segments", {
-  method: "POST", body: JSON.stringify({ segments }), headers: { "Content-Type": "application/json" },
+export const segmentsOf = (segments, signal) => call("/segments", {
+  method: "POST", body: JSON.stringify({ segments }), signal, headers: { "Content-Type": "application/json" },
 });
 export const reveal = (segment) => call(`/segments/${segment}/reveal`, { method: "POST" });
 

@@ -25,6 +25,7 @@ function App() {
   const [hits, setHits] = useState([]);
   const box = useRef(null);
   const help = useRef(null);
+  const [saved, setSaved] = useState(false);
   const [basket, setBasket] = useState(false);
   const shown = useRef(query);
 
@@ -33,8 +34,10 @@ function App() {
     setQuery(changed);
   }, []);
   const navigate = useCallback((patch, { replace = false } = {}) => {
-    const old = shown.current, changed = { ...old, ...(patch.file === null && { view: "" }), ...patch };
-    const address = writeAddress(changed);
+    const old = shown.current;
+    // A search leads to its results, but the map shows it as well.
+    const left = patch.file === null && old.view !== "map" ? { view: "" } : {};
+    const changed = { ...old, ...left, ...patch }, address = writeAddress(changed);
     if (replace) history.replaceState(history.state, "", address);
     else if (address !== writeAddress(old)) {
       history.pushState({ overResults: old.file === null && changed.file !== null }, "", address);
@@ -115,6 +118,8 @@ function App() {
       </a></h1>
       <${SearchBox} query=${query} navigate=${navigate} addFiles=${addFiles} input=${box} />
       <div class="top-tools">
+        <button class="tool" type="button" aria-label="Saved searches" title="Saved searches" disabled=${!library}
+          onClick=${() => setSaved(true)}><${Icon} name="saved" /></button>
         <${BasketButton} open=${() => setBasket(true)} />
         <a class="tool" href="?view=index" aria-label="Folders of the index" title="Folders of the index (i)"
           onClick=${(event) => plain(event) && openIndex()}><${Icon} name="folder" /></a>
@@ -131,12 +136,13 @@ function App() {
           <${Controls} query=${query} library=${library} navigate=${navigate} />
           ${query.view === "map" ? html`<${Lazy} name="map-view" query=${query} library=${library}
             navigate=${navigate} onHits=${setHits} />` : html`<${Results} query=${query} library=${library}
-            navigate=${navigate} likeSegment=${likeSegment} onHits=${setHits} box=${box} />`}
+            navigate=${navigate} likeSegment=${likeSegment} onHits=${setHits} box=${box} reload=${load} />`}
         </div>
         ${query.file == null && query.view === "duplicates" && html`<${Lazy} name="duplicates" waiting=${WAITING}
           query=${query} library=${library} navigate=${navigate} close=${() => navigate({ view: "" })} />`}
         ${query.file != null && html`<${Lazy} name="file-view" waiting=${WAITING} key=${query.file} query=${query}
-          library=${library} hits=${hits} navigate=${navigate} close=${close} likeSegment=${likeSegment} />`}
+          library=${library} hits=${hits} navigate=${navigate} close=${close} likeSegment=${likeSegment}
+          reload=${load} />`}
         ${query.file == null && query.view === "index" && html`<${Lazy} name="index-view" waiting=${WAITING}
           reload=${load} close=${() => navigate({ view: "" })} />`}
       `}
@@ -149,6 +155,8 @@ function App() {
       <span>${library.model.name}</span>
     </footer>`}
     <${Help} dialog=${help} />
+    ${saved && html`<${Lazy} name="saved-view" query=${query} library=${library} navigate=${navigate}
+      close=${() => setSaved(false)} />`}
     ${basket && html`<${Lazy} name="basket-view" close=${() => setBasket(false)}
       openFile=${(item) => navigate({ file: item.segment, at: item.start })} />`}
     <${Announcer} />

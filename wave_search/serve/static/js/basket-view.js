@@ -2,7 +2,7 @@
 
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../vendor/preact-htm.js";
 import { download, segmentsOf, thumbUrl } from "./api.js";
-import { announce } from "./announcer.js";
+import { Announcer, announce } from "./announcer.js";
 import { setBasket, useBasket } from "./basket.js";
 import { TimeField } from "./clip.js";
 import { Icon } from "./elements.js";
@@ -77,6 +77,7 @@ export function View({ close, openFile }) {
         </div>
       </div>
     </div>
+    <${Announcer} />
   </dialog>`;
 }
 

@@ -174,7 +174,9 @@ function Face({ hit }) {
   const [failed, setFailed] = useState(false);
   const fail = () => setFailed(true);
   if (hit.kind === "text") return html`<p class="member-text">${hit.text}</p>`;
-  if (hit.kind === "image" || isMovingPicture(hit)) return html`<img src=${thumbUrl(hit.segment, 640)} alt="" loading="lazy" onError=${fail} />`;
+  if (hit.kind === "image" || isMovingPicture(hit)) {
+    return html`<img src=${thumbUrl(hit.segment, 640)} alt="" loading="lazy" onError=${fail} />`;
+  }
   const native = isNative(hit) && hit.start_s == null;
   // Of a moment, or of what has to be converted, only the moment is fetched.
   const { address, start, stop } = native ? { address: mediaUrl(hit.segment), start: 0, stop: 0 } : playedUrl(hit);

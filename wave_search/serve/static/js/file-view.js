@@ -8,6 +8,7 @@ import { Match } from "./card.js";
 import { Clip } from "./clip.js";
 import { Icon, Problem } from "./elements.js";
 import { WHY, range, size, time } from "./format.js";
+import { Lazy } from "./lazy.js";
 import { Neighbours } from "./neighbours.js";
 import { Stage, Transport, hasPlayer, useKeys } from "./player.js";
 import { quoted, requestOf, termsOf } from "./query.js";
@@ -17,8 +18,10 @@ import { usePeaks } from "./waveform.js";
 const MOST_MOMENTS = 50;
 const LEAST_MOMENTS = 3;
 const WEAK_Z = 3;
+/** Keeps the place of the editor until it is loaded. */
+const EDITOR = html`<section class="editor-place"><h3>Tags</h3></section>`;
 
-export function View({ query, library, hits, navigate, close, likeSegment }) {
+export function View({ query, library, hits, navigate, close, likeSegment, reload }) {
   const [shown, setShown] = useState(null);
   const [fault, setFault] = useState(null);
   const title = useRef(null);
@@ -52,14 +55,16 @@ export function View({ query, library, hits, navigate, close, likeSegment }) {
     </div>
     ${fault && html`<${Problem} fault=${fault} retry=${fault.status === 404 ? undefined : load} />`}
     ${shown && html`<${Body} shown=${shown} query=${query} library=${library} navigate=${navigate}
-      likeSegment=${likeSegment} />`}
+      likeSegment=${likeSegment} reload=${reload} />`}
     ${!shown && !fault && html`<div class="file-body"><div class="file-main"><div
       class="stage stage-empty"></div></div></div>`}
   </article>`;
 }
 
-function Body({ shown, query, library, navigate, likeSegment }) {
-  const { hit, file, subtitles } = shown;
+function Body({ shown, query, library, navigate, likeSegment, reload }) {
+  const { hit, subtitles } = shown;
+  const [columns, setColumns] = useState(shown.file.columns);
+  const file = { ...shown.file, columns };
   const media = useRef(null);
   const [clip, setClip] = useState(null);
   const found = useScores(shown, query, library);
@@ -94,6 +99,8 @@ function Body({ shown, query, library, navigate, likeSegment }) {
         ${termsOf(query).length > 0 && html`<${Moments} moments=${found.moments} seek=${seek} plays=${plays} />`}
         ${file.kind === "text" && shown.moments.length > 1 && html`<${Texts} shown=${shown} />`}
         ${subtitles.length > 0 && plays && html`<${Subtitles} subtitles=${subtitles} media=${media} seek=${seek} />`}
+        <${Lazy} name="editor" waiting=${EDITOR} hit=${hit} file=${file} library=${library} reload=${reload}
+          onColumns=${setColumns} />
         <${Details} file=${file} />
       </aside>
     </div>

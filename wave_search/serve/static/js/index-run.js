@@ -130,6 +130,9 @@ export function Run({ run }) {
       ${!active && html`<p>${summary(job)}</p>`}
       ${job.report?.unreachable.map((folder) => html`<p key=${folder} class="notice">${folder} is missing or empty, as if
         its disk was not mounted. Its files stay in the index.</p>`)}
+      ${job.report?.alerts.map(({ search, found, delivered, failure }) => html`<p key=${search}
+        class=${failure && "notice"}>Alert “${search}”: ${count(found, "new match", "new matches")},
+        ${" "}${delivered.toLocaleString("en")} delivered.${failure && ` ${failure}`}</p>`)}
       ${job.state === "failed" && html`<p class="notice">${job.error.message.replace(/\.?$/, ".")} ${job.error.remedy}</p>`}
       ${groups.length > 0 && html`<h4>Not used, or only in part</h4><${SkippedGroups} groups=${groups} />`}
     </section>`}`;

@@ -1,9 +1,10 @@
 /** The points of a map: what they are, where they are, and which are near or inside something. */
 
-import { Fault, call } from "./api.js";
+import { Fault, call, segmentsOf } from "./api.js";
 
 const BYTES = 13; // of a point: an id of 8, x and y of 2 each, and the kind of its file
-const SIDE = 65_535;
+/** Coordinates of points as they are sent are from 0 to this. */
+export const SIDE = 65_535;
 const CELLS = 128;
 const POLL_MS = 400;
 /** The kinds of files, as they are numbered in the points. */
@@ -37,10 +38,6 @@ export const matchesOf = (modality, where, signal) =>
 export class Descriptions {
   #known = new Map();
 
-  constructor(modality) {
-    this.modality = modality;
-  }
-
   get(id) {
     return this.#known.get(id);
   }
@@ -48,9 +45,8 @@ export class Descriptions {
   async load(ids, signal) {
     const missing = ids.filter((id) => !this.#known.has(id));
     if (missing.length) {
-      const asked = missing.map((id) => `segment=${id}`).join("&");
-      const { segments } = await call(`/map/segments?${of(this.modality)}&${asked}`, { signal });
-      for (const hit of segments) this.#known.set(hit.segment, hit);
+      const { hits } = await segmentsOf(missing, signal);
+      for (const hit of hits) if (hit) this.#known.set(hit.segment, hit);
     }
     return ids.map((id) => this.#known.get(id)).filter(Boolean);
   }

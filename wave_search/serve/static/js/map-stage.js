@@ -213,7 +213,6 @@ function start({ stage, canvas, layer, lasso, mark, points, descriptions, latest
   const keys = {
     "+": () => zoom(ZOOM_STEP), "=": () => zoom(ZOOM_STEP), "-": () => zoom(1 / ZOOM_STEP), 0: fit, a: selectAll,
     Enter: () => current >= 0 && latest.current.open(current), " ": () => current >= 0 && toggle(),
-    Escape: () => latest.current.select([]),
   };
   const dark = matchMedia("(prefers-color-scheme: dark)");
   dark.addEventListener("change", recolour);
@@ -230,6 +229,10 @@ function start({ stage, canvas, layer, lasso, mark, points, descriptions, latest
       if (event.ctrlKey || event.metaKey || event.altKey) return;
       if (event.key in ARROWS) step(ARROWS[event.key]);
       else if (event.key in keys) keys[event.key]();
+      else if (event.key === "Escape" && latest.current.selected.length) {
+        latest.current.select([]);
+        event.stopPropagation(); // the next one leaves the map
+      }
       else return;
       event.preventDefault();
     },

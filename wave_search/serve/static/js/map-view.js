@@ -31,7 +31,7 @@ function useMap(modality, modalities) {
     const abort = new AbortController();
     setState({ progress: 0 });
     loadMap(modality, (about) => setState({ progress: about.progress }), abort.signal).then(
-      ({ about, points }) => setState({ about, points, descriptions: new Descriptions(about.modality) }),
+      ({ about, points }) => setState({ about, points, descriptions: new Descriptions() }),
       (fault) => abort.signal.aborted || setState({ fault }),
     );
     return () => abort.abort();
