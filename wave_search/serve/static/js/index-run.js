@@ -78,14 +78,15 @@ export function useRun(ended) {
   }, [id, attempt, ended]);
   useSpoken(job);
 
-  const attempted = (request) => {
+  const attempted = (request, answered) => {
     setFault(null);
-    request.then(show, setFault);
+    request.then(answered, setFault);
   };
   return {
     job, active, skipped, lost, fault,
-    start: (wanted) => attempted(post("/index/jobs", wanted)),
-    change: (what) => attempted(post(`/index/jobs/${id}/${what}`)),
+    start: (wanted) => attempted(post("/index/jobs", wanted), show),
+    // The new state comes as an event: this answer may come after that, and be older.
+    change: (what) => attempted(post(`/index/jobs/${id}/${what}`), () => {}),
   };
 }
 

@@ -51,7 +51,6 @@ export function readAddress(search) {
   query.target = parameters.get("target") ?? "any";
   query.minZ = number(parameters.get("z"));
   query.kinds = parameters.getAll("kind");
-  query.view = parameters.get("view") ?? "";
   query.single = parameters.has("segments");
   query.file = number(parameters.get("file"));
   query.at = number(parameters.get("at"));
@@ -78,7 +77,6 @@ export function writeAddress(query) {
     put(`column-max:${name}`, condition.max);
   }
   if (query.single) put("segments", 1);
-  put("view", query.view);
   put("file", query.file);
   put("at", query.at);
   const text = parameters.toString();
