@@ -200,10 +200,9 @@ class RemoteIndex:
         """Describe the contents of the index, as `Index.info`."""
         return results.info(self._call("info"))
 
-    def entries(self, segment_ids: Iterable[int]) -> dict[int, FileEntry]:
-        """Return segments with their files, by id, as `Index.entries`."""
-        found = self._call("entries", segment_ids=[*segment_ids])
-        return {segment_id: results.entry(record) for segment_id, record in found}
+    def entries(self, segment_ids: Iterable[int]) -> list[FileEntry]:
+        """Return segments with their files, as `Index.entries`."""
+        return [results.entry(record) for record in self._call("entries", segment_ids=[*segment_ids])]
 
     def paths(self, segment_ids: Sequence[int]) -> list[Path]:
         """Return the paths of all files that have one of these segments, as `Index.paths`."""

@@ -169,7 +169,7 @@ _METHODS: Mapping[str, Callable[[Index, Call], Any]] = {
     "count_files": _count_files,
     "segment": lambda index, call: index.segment(call.get("segment_id", int)),
     "file": lambda index, call: index.file(call.get("path", str)),
-    "entries": lambda index, call: [*index.entries(call.ids("segment_ids")).items()],
+    "entries": lambda index, call: index.entries(call.ids("segment_ids")),
     "paths": lambda index, call: index.paths(call.ids("segment_ids")),
     "metadata_values": lambda index, call: index.metadata_values(call.get("column", str), call.get("limit", int)),
     "duplicates": lambda index, call: index.duplicates(call.get("threshold", (int, float))),
