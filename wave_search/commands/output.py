@@ -75,9 +75,11 @@ def show_found(terminal: Terminal, output: Output, found: Found) -> int:
     for file in found.lost:
         terminal.warning(f"moved to the end: {skipped_line(file)}")
     if not found.hits:
-        where_not = " for this filter" if output.is_filtered else ""
-        least = "" if output.min_z is None else f" with z >= {output.min_z:g}"
-        terminal.message(f"no results{where_not}{least}")
+        filtered = " for this filter" if output.is_filtered else ""
+        if output.min_z is None:
+            terminal.message(f"no results{filtered}")
+        else:
+            terminal.message(f"no results{filtered} with z >= {output.min_z:g}")
         return NO_RESULT
     shown = [only(hit, output.columns) for hit in found.hits]
     show_hits(terminal, shown, json=output.json, paths=output.paths)

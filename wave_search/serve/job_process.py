@@ -106,4 +106,5 @@ def _wait_for_cancel(connection: Connection) -> None:
     """Interrupt the main thread when the server asks for that, or has ended."""
     with contextlib.suppress(EOFError, OSError):
         connection.recv_bytes()
-    os.kill(os.getpid(), signal.SIGINT)
+    # To that thread: just after a pause, the kernel would choose another one, and the main thread would go on waiting.
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
