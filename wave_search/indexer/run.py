@@ -185,6 +185,7 @@ class _Run:
         for link in found.links:
             self._report_link(link, areas)
         stats.count("unchanged", plan.unchanged)
+        stats.catch_up()
 
     def _report_link(self, link: bytes, areas: Sequence[scan.Area]) -> None:
         target = scan.follow(link, areas)
