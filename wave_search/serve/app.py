@@ -25,12 +25,10 @@ from wave_search.errors import (
     UsageError,
     WaveSearchError,
 )
+from wave_search.serve.errors import BusyError, ConflictError, ForbiddenError, GoneError, TooLateError
 from wave_search.serve.export_routes import export_router
 from wave_search.serve.file_routes import files_router
-from wave_search.serve.job import ConflictError
 from wave_search.serve.job_routes import job_router
-from wave_search.serve.jobs import ForbiddenError
-from wave_search.serve.library import BusyError, GoneError
 from wave_search.serve.map_routes import map_router
 from wave_search.serve.mcp.transports import McpEndpoint
 from wave_search.serve.media_routes import media_router
@@ -38,9 +36,7 @@ from wave_search.serve.metrics import Measured, Metrics, metrics_router
 from wave_search.serve.remote_routes import remote_router
 from wave_search.serve.routes import api_router
 from wave_search.serve.schemas import SearchQuery
-from wave_search.serve.searches import ElsewhereError
 from wave_search.serve.security import BodyTooLargeError, Guard, refused, too_large
-from wave_search.serve.service import ForeignError, Service, TooLateError
 from wave_search.serve.write_routes import write_router
 
 if TYPE_CHECKING:
@@ -48,6 +44,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from wave_search.serve.options import ServeOptions
+    from wave_search.serve.service import Service
 
 STATIC = Path(__file__).parent / "static"
 _DESCRIPTION = """\
@@ -134,12 +131,10 @@ _STATUS = (
     (GoneError, 404),
     (SearchNotFoundError, 404),
     (NameTakenError, 409),
-    (ElsewhereError, 403),
     (ForbiddenError, 403),
     (ConflictError, 409),
     (ChangedMediaError, 409),
     (UnsupportedMediaError, 404),
-    (ForeignError, 403),
     (TooLateError, 504),
     (UsageError, 400),
     (MediaError, 400),

@@ -6,7 +6,8 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Literal
 
-from wave_search.serve.library import GoneError, segment_hit
+from wave_search.serve.errors import GoneError
+from wave_search.serve.library import segment_hit
 from wave_search.serve.schemas import Result, SearchHit
 from wave_search.types import Modality
 

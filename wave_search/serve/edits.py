@@ -9,7 +9,7 @@ from pydantic import Field
 
 from wave_search.errors import UsageError
 from wave_search.indexer import MetadataEdit
-from wave_search.serve.library import GoneError
+from wave_search.serve.errors import GoneError
 from wave_search.serve.schemas import Model, Number, Result, SegmentId
 
 if TYPE_CHECKING:

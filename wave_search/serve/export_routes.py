@@ -15,7 +15,7 @@ from wave_search.errors import UsageError
 from wave_search.render.archive import Chosen, Missing, pack, plain_name, zip_pieces
 from wave_search.render.export import FORMATS, NAME, Excerpt
 from wave_search.render.text import printable
-from wave_search.serve.library import BusyError
+from wave_search.serve.errors import BusyError
 from wave_search.serve.routes import ERRORS
 from wave_search.serve.schemas import ErrorAnswer, Model, Result, SearchHit, SegmentId
 from wave_search.serve.service import Service, service_of

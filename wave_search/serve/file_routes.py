@@ -13,9 +13,10 @@ from wave_search.desktop import reveal as show_in_file_manager
 from wave_search.errors import ChangedMediaError
 from wave_search.files import is_gone
 from wave_search.serve.duplicates import DuplicatesAnswer
+from wave_search.serve.errors import ForbiddenError, TooLateError
 from wave_search.serve.routes import ERRORS, NOT_FOUND, SegmentPath
 from wave_search.serve.schemas import MAX_DEPTH, ErrorAnswer, RevealAnswer
-from wave_search.serve.service import ForeignError, TooLateError, service_of
+from wave_search.serve.service import service_of
 from wave_search.types import Modality
 
 _MAX_GROUPS = 100
@@ -52,7 +53,7 @@ async def reveal(request: Request, segment_id: SegmentPath) -> RevealAnswer:
     """Show the file of a segment in the file manager of this machine, for a request that comes from it."""
     service = service_of(request)
     if not service.can_reveal(request):
-        raise ForeignError(
+        raise ForbiddenError(
             "files are shown only on the desktop of the machine that the server runs on", "Copy the path instead."
         )
 

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from wave_search import processes
-from wave_search.errors import UsageError, WaveSearchError
+from wave_search.errors import WaveSearchError
 from wave_search.serve import job_process
+from wave_search.serve.errors import ConflictError
 from wave_search.serve.job_schemas import JobAnswer, JobError, JobProgress, JobReport, JobState, SkippedEntry
 from wave_search.serve.library import shown
 
@@ -35,10 +36,6 @@ _RATE_S = 60.0
 _MIN_RATE_S = 3.0
 _FINAL = frozenset({"done", "cancelled", "failed"})
 Kind = Literal["job", "progress", "skipped"]
-
-
-class ConflictError(UsageError):
-    """The state of a job does not allow that."""
 
 
 @dataclass(frozen=True, slots=True)

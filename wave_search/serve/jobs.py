@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from wave_search.errors import UsageError
 from wave_search.files import as_path
 from wave_search.indexer.scan import is_under
-from wave_search.serve.job import ConflictError, Job
+from wave_search.serve.errors import BusyError, ConflictError, ForbiddenError, GoneError
+from wave_search.serve.job import Job
 from wave_search.serve.job_process import IndexRun
-from wave_search.serve.library import BusyError, GoneError, shown
+from wave_search.serve.library import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,10 +29,6 @@ _MAX_JOBS = 20
 """Runs that are remembered."""
 _CLOSE_S = 10.0
 """Time to wait, when the server ends, for a run that was cancelled. It goes on by itself to commit what is complete."""
-
-
-class ForbiddenError(UsageError):
-    """A path may not be indexed through the server."""
 
 
 class Jobs:

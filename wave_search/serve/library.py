@@ -14,6 +14,7 @@ from wave_search.errors import UsageError, WaveSearchError
 from wave_search.files import composed, is_gone, is_unchanged
 from wave_search.query import AV, Audio, Image, Not, SearchRequest, Vector, Video, Weighted
 from wave_search.serve import schemas
+from wave_search.serve.errors import GoneError
 from wave_search.types import MediaRef
 
 if TYPE_CHECKING:
@@ -36,14 +37,6 @@ _KEPT_SEGMENTS = 100
 _MAX_TEXT_CHARS = 4_000
 _SUBTITLES = (".srt", ".vtt", ".ass", ".ssa", ".sbv", ".lrc")
 _UPLOAD_TERMS = {"audio": Audio, "video": Video, "av": AV}
-
-
-class BusyError(WaveSearchError):
-    """Too much runs at once."""
-
-
-class GoneError(UsageError):
-    """A segment is not in the index, or not any more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from wave_search.alerts import AlertBook, parse_webhook, set_alert
-from wave_search.errors import SearchNotFoundError, UsageError, WaveSearchError
+from wave_search.errors import SearchNotFoundError, UsageError
+from wave_search.serve.errors import ForbiddenError
 from wave_search.serve.schemas import Model, Result
 from wave_search.types import Modality, Target
 
@@ -19,10 +20,6 @@ if TYPE_CHECKING:
     from wave_search.store import SavedSearch, SavedTerm
 
 _OF_PROXIES = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
-
-
-class ElsewhereError(WaveSearchError):
-    """A request may come from another machine, which must not decide where this one sends something."""
 
 
 class NameQuery(Model):
@@ -127,7 +124,7 @@ class Searches:
         """Set where the matches of a search are posted.
 
         Raises:
-            ElsewhereError: the request may come from another machine.
+            ForbiddenError: the request may come from another machine.
             WaveSearchError: there is no such search, or it cannot have an alert.
         """
         self._check_here(request)
@@ -141,7 +138,7 @@ class Searches:
 
     def _check_here(self, request: Any) -> None:
         if not self._is_here(request):
-            raise ElsewhereError(
+            raise ForbiddenError(
                 "alerts can only be set on the machine of the server, because it may send what they match anywhere",
                 "Set it there: wave-search searches alert NAME --webhook URL.",
             )

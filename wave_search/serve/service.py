@@ -22,9 +22,10 @@ from wave_search.media.sniff import MEDIA_SUFFIXES, TEXT_SUFFIXES
 from wave_search.serve.disk_cache import DiskCache
 from wave_search.serve.duplicates import Comparisons
 from wave_search.serve.edits import Edits
+from wave_search.serve.errors import BusyError, TooLateError, UploadError
 from wave_search.serve.folders import Folders
 from wave_search.serve.jobs import Jobs
-from wave_search.serve.library import BusyError, Library
+from wave_search.serve.library import Library
 from wave_search.serve.maps import Maps
 from wave_search.serve.options import is_loopback
 from wave_search.serve.previews import Previews
@@ -43,18 +44,6 @@ Done = TypeVar("Done")
 _MAX_PARTS = 17
 """Of a form: a file for each term, and the request."""
 _WAITING_EDITS = 8
-
-
-class TooLateError(WaveSearchError):
-    """A search takes too long."""
-
-
-class ForeignError(WaveSearchError):
-    """Something is allowed only to those who sit at this machine."""
-
-
-class UploadError(UsageError):
-    """An uploaded file cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)

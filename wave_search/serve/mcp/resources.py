@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from wave_search.errors import UsageError
 from wave_search.render.text import bytes_text
 from wave_search.serve.details import segment_answer
-from wave_search.serve.library import GoneError
+from wave_search.serve.errors import GoneError
 from wave_search.serve.mcp import tools
 from wave_search.serve.mcp.schemas import LibraryArguments, ListenArguments, LookArguments
 
