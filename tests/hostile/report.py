@@ -62,14 +62,19 @@ class Tally:
         )
 
 
-def kill_writers(seed: int, rounds: int) -> tuple[int, list[Judgement]]:
-    """Kill writers at random moments. Return how many were killed, and what was not whole afterwards."""
+def kill_writers(seed: int, kills: int) -> tuple[int, list[Judgement]]:
+    """Kill writers at random moments. Return how many were killed, and what was not whole afterwards.
+
+    Writers that have ended before their moment do not count.
+    """
     memory = Path("/dev/shm")  # noqa: S108 - bringing data to a real disk would take nearly all of the time
     workplace = Path(tempfile.mkdtemp(prefix="crash-", dir=memory if memory.is_dir() else None))
     chance, crash, violations = random.Random(seed), Rounds(workplace), []
-    if rounds:
+    if kills:
         crash.count_moments(plan(seed))
-    for number in range(rounds):
+    number = 0
+    while crash.killed + len(violations) < kills:
+        number += 1
         try:
             crash.at_random(plan(seed + number), chance)
         except AssertionError as error:
