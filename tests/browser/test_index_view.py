@@ -100,8 +100,7 @@ def test_a_run_is_started_followed_and_changed(page: Page, axe: str, folders: Pa
         expect(run.locator(".run-numbers")).to_contain_text("2 of 3 files")
     (folders / "second" / "zz.wav").unlink()
     with listening(folders / "index", folders / "cache", port=client.base_url.port or 0):
-        expect(run.get_by_role("heading", name="Cancelled")).to_be_visible()  # by the end of the server
-        page.reload()
+        page.reload()  # whether it heard of the end of its run depends on which connection was closed first
         expect(run).to_have_count(0)
         page.get_by_role("button", name="Index all folders again").click()
         expect(run.get_by_role("heading", name="Done")).to_be_visible()
