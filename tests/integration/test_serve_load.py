@@ -226,7 +226,14 @@ def test_the_api_has_a_version(site: TestClient) -> None:
 def test_a_new_version_is_loaded_before_it_replaces_the_last(
     settled: Path, kept_decoders: KeptDecoders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serve_library, "REFRESH_S", 0.0)
+    monkeypatch.setattr(serve_library, "REFRESH_S", 0.01)
+    looked, refresh = threading.Semaphore(0), ws.Index.refresh
+
+    def look(index: ws.Index, **options: Any) -> None:
+        refresh(index, **options)
+        looked.release()
+
+    monkeypatch.setattr(ws.Index, "refresh", look)
     with ws.open(settled / "index") as index, closing(Library(index, Limits())) as library:
         index.search(vector=UNIT, where="start_s > 0")
         library.follow()
@@ -235,7 +242,7 @@ def test_a_new_version_is_loaded_before_it_replaces_the_last(
             other.add([settled / "media"])
             newest = other.version
         while library.index().version != newest:
-            pass
+            assert looked.acquire(timeout=60)
         monkeypatch.setattr(searcher, "PartitionSearch", None)  # nothing is left to load
         monkeypatch.setattr(snapshot, "SqlFilter", None)
         found = index.search(vector=UNIT, where="start_s IS NULL OR start_s >= 0", k=100)

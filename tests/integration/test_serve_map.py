@@ -221,6 +221,7 @@ def test_a_map_that_takes_longer_reports_its_progress_and_ends_with_the_server(
         try:
             while True:
                 progress(0.5)
+                ended.wait(0.01)
         finally:
             ended.set()
 
