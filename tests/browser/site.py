@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -58,6 +60,15 @@ def surround(page: Page, *corners: tuple[float, float]) -> None:
         page.mouse.move(x, y, steps=3)
     page.mouse.up()
     page.keyboard.up("Shift")
+
+
+def violations(page: Page, axe: str, **options: Any) -> list[tuple[str, list[str]]]:
+    """What axe finds in a view: each rule, with the elements. `axe` is its source, `options` those of `axe.run`."""
+    if page.evaluate("typeof axe") == "undefined":
+        page.evaluate(axe)
+    run = "options => axe.run({ resultTypes: ['violations'], ...options }).then(JSON.stringify)"
+    found = json.loads(page.evaluate(run, options))["violations"]
+    return [(each["id"], [node["html"] for node in each["nodes"]]) for each in found]
 
 
 @contextmanager

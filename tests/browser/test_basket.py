@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import zipfile
@@ -14,6 +13,7 @@ import av
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.browser.site import violations
 from tests.conftest import DEMO_MEDIA
 
 Opening = Callable[..., Page]
@@ -58,12 +58,6 @@ def opened(browser: Browser) -> Iterator[Callable[..., Page]]:
 
 def names(page: Page) -> list[str]:
     return page.locator(".basket-name").all_text_contents()
-
-
-def violations(page: Page, axe: str) -> list[Any]:
-    page.evaluate(axe)
-    result = json.loads(page.evaluate("axe.run({ resultTypes: ['violations'] }).then(JSON.stringify)"))
-    return [(each["id"], [node["html"] for node in each["nodes"]]) for each in result["violations"]]
 
 
 def test_clips_are_chosen_trimmed_and_ordered(opened: Opening, address: str, axe: str) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 import wave_search as ws
+from tests.browser.site import violations
 from tests.media_factory import write_sound
 from tests.serving import listening
 
@@ -40,13 +39,6 @@ def page(browser: Browser) -> Iterator[Page]:
     expect.set_options(timeout=60_000)
     yield context.new_page()
     context.close()
-
-
-def violations(page: Page, axe: str) -> list[Any]:
-    page.evaluate(axe)
-    options = {"resultTypes": ["violations"]}
-    found = json.loads(page.evaluate("options => axe.run(options).then(JSON.stringify)", options))
-    return list(found["violations"])
 
 
 def by_keyboard(page: Page, folder: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.browser.site import surround
+from tests.browser.site import surround, violations
 from tests.browser.test_page import Opening, cards, expected_faults, opening
 
 __all__ = ["expected_faults", "opening"]
@@ -42,14 +41,8 @@ def coloured(page: Page) -> int:
     return int((np.abs(pixels - (0x3F, 0x4F, 0xC4)).max(axis=2) < 60).sum())
 
 
-def violations(page: Page, **options: Any) -> list[tuple[str, list[str]]]:
-    result = json.loads(page.evaluate("options => axe.run(options).then(JSON.stringify)", options))
-    return [(each["id"], [node["html"] for node in each["nodes"]]) for each in result["violations"]]
-
-
 def test_a_lasso_narrows_the_results(map_page: Opening, axe: str) -> None:
     page = map_page("?q=rain&where=kind+%3D+'audio'", reduced_motion="reduce")
-    page.evaluate(axe)
     page.evaluate("WebGLRenderingContext.prototype.getParameter = () => 'a GPU'")
     page.get_by_role("link", name="Map").click()
     region = page.get_by_role("region", name="Map", exact=True)
@@ -61,7 +54,7 @@ def test_a_lasso_narrows_the_results(map_page: Opening, axe: str) -> None:
     legend = page.get_by_role("region", name="Colours")
     page.get_by_label("Colour by").select_option("kind")
     expect(legend.get_by_role("button", name=re.compile("^Sound"))).to_be_visible()
-    assert violations(page) == []
+    assert violations(page, axe) == []
 
     surround(page, (0.01, 0.5), (0.01, 0.01), (0.99, 0.01), (0.99, 0.99), (0.01, 0.99))  # everything
     selection = page.get_by_role("region", name="Selection")
@@ -70,7 +63,7 @@ def test_a_lasso_narrows_the_results(map_page: Opening, axe: str) -> None:
     expect(selection.get_by_role("heading")).to_have_text(f"{len(names)} points selected")
     assert {name.partition("-")[0] for name in names} == {"dog", "rain", "rooster"}  # sounds, no films
     page.emulate_media(color_scheme="dark")
-    assert violations(page, runOnly=["color-contrast"]) == []
+    assert violations(page, axe, runOnly=["color-contrast"]) == []
 
     selection.get_by_role("button", name="Show these").click()
     expect(page.locator("#results")).to_have_attribute("aria-busy", "false")

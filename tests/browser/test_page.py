@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ import av
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from tests.browser.site import violations
 from tests.conftest import DEMO_MEDIA
 
 MAX_PAGE_BYTES = 150_000
@@ -424,16 +424,8 @@ VIEWS = {
 }
 
 
-def violations(page: Page, **options: Any) -> list[tuple[str, list[str]]]:
-    """What axe finds in a view: each rule, with the elements."""
-    run = "options => axe.run({ resultTypes: ['violations'], ...options }).then(JSON.stringify)"
-    found = json.loads(page.evaluate(run, options))["violations"]
-    return [(each["id"], [node["html"] for node in each["nodes"]]) for each in found]
-
-
 def test_axe_finds_nothing(opening: Opening, axe: str) -> None:
     page = opening(color_scheme="light", reduced_motion="reduce")
-    page.evaluate(axe)
     found = {}
     for view, path in VIEWS.items():
         page.evaluate(
@@ -455,9 +447,9 @@ def test_axe_finds_nothing(opening: Opening, axe: str) -> None:
         if view == "film":
             page.get_by_role("button", name="Trim and save").click()
             expect(page.locator(".bar").first).to_be_visible()
-        found[view] = violations(page)
+        found[view] = violations(page, axe)
         page.emulate_media(color_scheme="dark", reduced_motion="reduce")  # nothing else differs
-        found[f"dark {view}"] = violations(page, runOnly=["color-contrast"])
+        found[f"dark {view}"] = violations(page, axe, runOnly=["color-contrast"])
         page.emulate_media(color_scheme="light", reduced_motion="reduce")
         if view == "help":
             page.keyboard.press("Escape")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,18 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.site import violations
 from tests.browser.test_page import cards, expected_faults, opening
 
 if TYPE_CHECKING:
     from tests.browser.test_page import Opening
 
 __all__ = ["expected_faults", "opening"]  # fixtures
-
-
-def faults(page: Page, axe: str) -> list[str]:
-    page.evaluate(axe)
-    found = json.loads(page.evaluate("axe.run({ resultTypes: ['violations'] }).then(JSON.stringify)"))
-    return [each["id"] for each in found["violations"]]
 
 
 def is_too_wide(page: Page) -> bool:
@@ -54,7 +48,7 @@ def test_a_search_is_saved_run_renamed_and_deleted(
     dialog.get_by_label("Post new matches").fill("http://127.0.0.1:9/hook?key=1")
     page.keyboard.press("Enter")
     expect(saved).to_contain_text("New matches go to http://127.0.0.1:9 after each run")
-    assert not faults(page, axe)
+    assert not violations(page, axe)
     assert not is_too_wide(page)
     dialog.get_by_role("button", name="Rename Dogs / heard").click()
     dialog.get_by_label("New name").fill("Barks")
@@ -108,7 +102,7 @@ def test_tags_and_columns_of_a_file_are_edited_and_undone(
     editor.get_by_label("Its value").fill("x")
     editor.get_by_role("button", name="Add the column").click()
     expect(editor.get_by_role("alert")).to_contain_text('the column name "kind" is reserved')
-    assert not faults(page, axe)
+    assert not violations(page, axe)
     assert not is_too_wide(page)
     page.reload()
     expect(editor.locator(".chip")).to_have_text(["night", "sky"])

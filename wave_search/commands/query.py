@@ -54,7 +54,7 @@ def asked(
     target: Annotated[
         Target, typer.Option(help="Modality of the results; video is the visual track alone, av both tracks.")
     ] = "any",
-    k: Annotated[int, typer.Option("-k", "-n", "--limit", min=1, metavar="N", help="Maximum number of results.")] = 10,
+    k: results.Limit = 10,
     min_z: Annotated[
         float | None, typer.Option(metavar="Z", help="Minimum z: standard deviations above unrelated segments.")
     ] = None,
@@ -72,7 +72,7 @@ def asked(
     ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="With --save: replace a search of that name.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON Lines.")] = False,
-    paths: Annotated[bool, typer.Option("--paths", help="Print only the distinct paths, best first.")] = False,
+    paths: results.Paths = False,
     index: IndexDir = DEFAULT_INDEX,
     model: IndexModel = "auto",
     device: Device = "auto",

@@ -12,6 +12,8 @@ Where = Annotated[
 WhereTimeout = Annotated[
     float, typer.Option("--where-timeout", min=0, metavar="SECONDS", help="Time limit of the SQL condition.")
 ]
+Limit = Annotated[int, typer.Option("-k", "-n", "--limit", min=1, metavar="N", help="Maximum number of results.")]
+Paths = Annotated[bool, typer.Option("--paths", help="Print only the distinct paths, best first.")]
 Columns = Annotated[str | None, typer.Option(metavar="LIST", help="Also show these columns: fps,width,peak_start_s.")]
 Segments = Annotated[
     bool, typer.Option("--segments", help="List individual segments instead of merging adjacent ones.")

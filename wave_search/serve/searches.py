@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
@@ -10,6 +9,7 @@ from pydantic import Field
 from wave_search.alerts import AlertBook, parse_webhook, set_alert
 from wave_search.errors import SearchNotFoundError, UsageError
 from wave_search.serve.errors import ForbiddenError
+from wave_search.serve.options import is_loopback
 from wave_search.serve.schemas import Model, Result
 from wave_search.types import Modality, Target
 
@@ -147,10 +147,7 @@ class Searches:
         """Return whether a request comes from this machine, and from no proxy on it."""
         if not self._alerts_allowed or any(name in request.headers for name in _OF_PROXIES):
             return False
-        try:
-            return request.client is not None and ipaddress.ip_address(request.client.host).is_loopback
-        except ValueError:
-            return False
+        return request.client is not None and is_loopback(request.client.host)
 
 
 def _entry(index: Index, saved: SavedSearch, alert: str | None) -> SavedSearchEntry:
