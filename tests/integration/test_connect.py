@@ -59,18 +59,16 @@ class Answer:
 
 @pytest.fixture(scope="module")
 def both(
-    finished: Path, kept_decoders: KeptDecoders, tmp_path_factory: pytest.TempPathFactory
+    kept: Path, kept_decoders: KeptDecoders, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[ws.Index, ws.RemoteIndex]]:
     """The same index, opened here, and connected to."""
-    folder = finished.with_name("settled")
-    if not folder.exists():
-        shutil.copytree(finished, folder)
+    own = shutil.copytree(kept / "index", tmp_path_factory.mktemp("both") / "index")
     options = ServeOptions(port=PORT, token=TOKEN, limits=Limits(where_s=20))
     with pytest.MonkeyPatch.context() as patch, kept_decoders.in_use():
         patch.setattr("wave_search.models.load", CountingEmbedder().load)
         with (
-            ws.open(folder / "index") as index,
-            ws.open(folder / "index") as served,
+            ws.open(own) as index,
+            ws.open(own) as served,
             closing(Service(served, options, tmp_path_factory.mktemp("previews"))) as service,
             TestClient(create_app(service, options, PORT), raise_server_exceptions=False) as client,
         ):
