@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 
 import wave_search
 from tests.fork_server import COMMAND, ForkServer, StandIns
-from tests.forked_workers import STARTS_PROCESSES, forked_at
+from tests.forked_workers import STARTS_PROCESSES, STARTS_RUNS, forked_at
 from wave_search.processes import start_python
 
 # A busy machine is not a fault of what is tested.
@@ -138,6 +138,8 @@ def forked_workers(stand_ins: StandIns) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for module in STARTS_PROCESSES:
             patch.setattr(f"{module}.start_python", forked_at(stand_ins.folder))
+        run = forked_at(stand_ins.folder, "programs", str(stand_ins.python))
+        patch.setattr(f"{STARTS_RUNS}.start_python", run)
         yield
 
 

@@ -118,8 +118,13 @@ class Request:
 
     @classmethod
     def receive(cls, client: socket.socket) -> Self:
+        """Read what a client asks for. Raises ConnectionError if it was killed while it asked."""
         size, files, _, _ = socket.recv_fds(client, 4, 4)
         data = client.recv(int.from_bytes(size, "little"), socket.MSG_WAITALL)
+        if not data or len(data) < int.from_bytes(size, "little"):
+            for file in files:
+                os.close(file)
+            raise ConnectionError
         *values, streams = marshal.loads(data)  # noqa: S302 - from our own client
         return cls(*values, dict(zip(streams, files, strict=True)))
 
@@ -201,7 +206,11 @@ def serve(listener: socket.socket) -> Request:
                 os._exit(0)
             elif key.fileobj is listener:
                 client = listener.accept()[0]
-                request = Request.receive(client)
+                try:
+                    request = Request.receive(client)
+                except ConnectionError:
+                    client.close()
+                    continue
                 process = os.fork()
                 if not process:
                     for inherited in (listener, client, *children):
@@ -209,7 +218,8 @@ def serve(listener: socket.socket) -> Request:
                     return request
                 for file in request.streams.values():
                     os.close(file)
-                client.sendall(process.to_bytes(4, "little"))
+                with contextlib.suppress(OSError):  # it was killed: the child follows
+                    client.sendall(process.to_bytes(4, "little"))
                 children[client] = process
                 selector.register(client, selectors.EVENT_READ)
                 selector.register(os.pidfd_open(process), selectors.EVENT_READ, client)

@@ -18,7 +18,9 @@ from typing import Any
 from tests.fork_client import ask
 
 STARTS_PROCESSES = ("wave_search.media.worker_process", "wave_search.store.sql_filter")
-"""The modules that start processes."""
+"""The modules that start processes which need few libraries."""
+STARTS_RUNS = "wave_search.serve.job_process"
+"""The module that starts runs of `index`."""
 
 
 class ForkedProcess:
@@ -26,7 +28,7 @@ class ForkedProcess:
 
     Args:
         server: the socket of the server that forks it.
-        arguments: its program and the arguments of that.
+        arguments: the interpreter, its program and the arguments of that.
         file: a descriptor that it inherits.
 
     Raises:
@@ -37,7 +39,7 @@ class ForkedProcess:
         null = os.open(os.devnull, os.O_RDWR)
         try:
             streams = {0: null, 1: null, 2: null, file: file}
-            self._server, self.pid = ask(str(server), ["python", "-P", *arguments], streams)
+            self._server, self.pid = ask(str(server), [*arguments], streams)
         finally:
             os.close(null)
         assert self.pid, f"the fork server has ended: {server.parent}/log"
@@ -68,18 +70,22 @@ class ForkedProcess:
                 os.kill(self.pid, signal.SIGKILL)
 
 
-def forked_at(folder: Path) -> Callable[[Sequence[str], Sequence[str]], tuple[ForkedProcess, Connection]]:
+def forked_at(
+    folder: Path, kind: str = "workers", python: str = "python"
+) -> Callable[[Sequence[str], Sequence[str]], tuple[ForkedProcess, Connection]]:
     """Return what stands in for `processes.start_python`.
 
     Args:
         folder: of the fork server.
+        kind: of what is forked.
+        python: name of the interpreter, as that kind of server knows it.
     """
 
     def start(program: Sequence[str], arguments: Sequence[str]) -> tuple[ForkedProcess, Connection]:
         ours, theirs = socket.socketpair()
         with theirs:
             file = theirs.fileno()
-            process = ForkedProcess(folder / "workers", [*program, str(file), *arguments], file)
+            process = ForkedProcess(folder / kind, [python, "-P", *program, str(file), *arguments], file)
         return process, Connection(ours.detach())
 
     return start

@@ -14,7 +14,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from wave_search.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from wave_search import errors, progress
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         open,  # noqa: A004 - used as wave_search.open
         verify,
     )
-    from wave_search.indexer import Interrupted
+    from wave_search.indexer import Interrupted, MetadataEdit
     from wave_search.models import LoadOptions, ModelSpec
     from wave_search.query import (
         AV,
@@ -47,11 +47,16 @@ if TYPE_CHECKING:
         SearchRequest,
         SegmentDetails,
         SegmentScore,
+        SegmentSet,
+        Vector,
         Video,
         Weighted,
     )
+    from wave_search.remote import RemoteIndex, connect
     from wave_search.reports import (
+        EditReport,
         IndexReport,
+        MetadataChange,
         MetadataReport,
         OptimizeReport,
         Progress,
@@ -82,6 +87,7 @@ __all__ = [
     "ColumnInfo",
     "DuplicateGroup",
     "DuplicateMember",
+    "EditReport",
     "Evaluation",
     "EvaluationOptions",
     "FileDetails",
@@ -96,6 +102,8 @@ __all__ = [
     "LoadOptions",
     "MediaEmbedder",
     "MediaRef",
+    "MetadataChange",
+    "MetadataEdit",
     "MetadataReport",
     "Modality",
     "ModelSpec",
@@ -103,17 +111,21 @@ __all__ = [
     "OptimizeReport",
     "PartitionInfo",
     "Progress",
+    "RemoteIndex",
     "SearchRequest",
     "SegmentDetails",
     "SegmentScore",
+    "SegmentSet",
     "Skipped",
     "SlowFile",
     "SlowRun",
     "TagReport",
     "Target",
+    "Vector",
     "Video",
     "WaveSearchError",
     "Weighted",
+    "connect",
     "create",
     "errors",
     "evaluate",
@@ -129,11 +141,13 @@ _HOMES = {
     "errors": "WaveSearchError",
     "evaluation": "Evaluation EvaluationOptions evaluate",
     "index": "KEEP_VERSIONS_FOR_S MIN_SHARD_ROWS Index create exists known_models load_embedder open verify",
-    "indexer": "Interrupted",
+    "indexer": "Interrupted MetadataEdit",
     "models": "LoadOptions ModelSpec",
     "query": "AV Answer Audio FileDetails FileEntry Image IndexInfo MediaEmbedder Not PartitionInfo SearchRequest "
-    "SegmentDetails SegmentScore Video Weighted",
-    "reports": "IndexReport MetadataReport OptimizeReport Progress Skipped SlowFile SlowRun TagReport",
+    "SegmentDetails SegmentScore SegmentSet Vector Video Weighted",
+    "remote": "RemoteIndex connect",
+    "reports": "EditReport IndexReport MetadataChange MetadataReport OptimizeReport Progress Skipped SlowFile SlowRun "
+    "TagReport",
     "types": "Clip ColumnInfo DuplicateGroup DuplicateMember Hit ListedFile MediaRef Modality Target",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

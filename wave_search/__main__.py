@@ -1,6 +1,7 @@
 """The entry point of the command, also as `python -m wave_search`."""
 
 import signal
+import sys
 
 
 def main() -> None:
@@ -8,11 +9,21 @@ def main() -> None:
 
     Ctrl-C ends the process at once until a command runs, because there would be nothing but a traceback of imports.
     """
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    _end_at_ctrl_c()
+    from wave_search.commands import socket_client
+
+    code = socket_client.query(sys.argv[1:])
+    if code is not None:
+        raise SystemExit(code)
+    _end_at_ctrl_c()
     from wave_search import cli
 
     cli.main()
+
+
+def _end_at_ctrl_c() -> None:
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 if __name__ == "__main__":

@@ -14,11 +14,13 @@ from wave_search.commands import (
     index,
     info,
     listing,
+    mcp,
     metadata,
     models,
     optimize,
     query,
     remove,
+    searches,
     serve,
     tag,
     train,
@@ -27,7 +29,7 @@ from wave_search.commands import (
 from wave_search.commands import eval as evaluation
 from wave_search.commands.exit_codes import GlobalOptions, occupy_closed_streams
 from wave_search.commands.options import Quiet
-from wave_search.commands.render.text import printable
+from wave_search.render.text import printable
 
 _EPILOG = """\b
 Examples:
@@ -69,15 +71,17 @@ def main_options(
 
 
 app.command(epilog=index.EPILOG)(index.index)
-app.command(epilog=query.EPILOG)(query.query)
+app.command("query", epilog=query.EPILOG)(query.query)
 app.command("search", epilog=query.EPILOG, hidden=True)(query.query)
 app.command(epilog=serve.EPILOG)(serve.serve)
 app.command("ui", epilog=serve.EPILOG, hidden=True)(serve.serve)
+app.command(epilog=mcp.EPILOG)(mcp.mcp)
 app.command(epilog=ask.EPILOG)(ask.ask)
 app.command(epilog=tag.EPILOG)(tag.tag)
 app.command(epilog=duplicates.EPILOG)(duplicates.duplicates)
 app.command("list", epilog=listing.EPILOG)(listing.list_files)
 app.add_typer(metadata.app, name="metadata")
+app.add_typer(searches.app, name="searches")
 app.command()(info.info)
 app.command()(verify.verify)
 app.command()(optimize.optimize)

@@ -2,6 +2,8 @@
 
 * WaveSearchError
     * UsageError: the request is not valid
+        * SearchNotFoundError: there is no saved search of this name
+        * NameTakenError: there is one already
     * MediaError: one file cannot be used
         * UnsupportedMediaError: the format of the file is not supported
         * BrokenMediaError: damaged, truncated or empty
@@ -47,6 +49,14 @@ class WaveSearchError(Exception):
 
 class UsageError(WaveSearchError):
     """The request is not valid."""
+
+
+class SearchNotFoundError(UsageError):
+    """There is no saved search of this name."""
+
+
+class NameTakenError(UsageError):
+    """There is a saved search of this name already."""
 
 
 class MediaError(WaveSearchError):

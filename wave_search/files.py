@@ -8,7 +8,6 @@ import os
 import re
 import secrets
 import stat
-import tomllib
 import unicodedata
 from contextlib import suppress
 from functools import lru_cache
@@ -134,6 +133,15 @@ def is_gone(path: Path) -> bool:
     except OSError:
         return False
     return False
+
+
+def is_unchanged(path: Path, size_bytes: int, modified_ns: int) -> bool:
+    """Return whether a file has this size and this time of modification, in the range of `mtime_ns`."""
+    try:
+        status = os.lstat(path)
+    except (OSError, ValueError):
+        return False
+    return (status.st_size, mtime_ns(status)) == (size_bytes, modified_ns)
 
 
 def open_regular(path: Path, *, folder: int | None = None, follow_links: bool = False) -> BufferedReader:
@@ -292,6 +300,8 @@ def read_toml(path: Path, as_type: type[Decoded], remedy: str, table: str | None
         UsageError: the file cannot be read, or a key is missing, unknown or of a wrong type or value. The message
             names the file and the key.
     """
+    import tomllib
+
     import msgspec
 
     try:

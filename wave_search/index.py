@@ -17,6 +17,7 @@ from wave_search.models import LoadOptions
 from wave_search.models.session import ModelSession
 from wave_search.query import (
     MIN_LABEL_Z,
+    Answer,
     Encoder,
     FileDetails,
     FileEntry,
@@ -27,28 +28,43 @@ from wave_search.query import (
     SearchRequest,
     SegmentDetails,
     SegmentScore,
+    SegmentSet,
     Tagging,
     browse,
     check_count,
     check_instructions,
+    choose_answer,
     count_files,
     describe,
     file_at,
     find_duplicates,
     is_number,
     list_files,
+    media_ref,
     own_columns,
+    own_values,
     parse_modality,
+    paths_of,
     read_labels,
+    renamed,
     segment_and_file,
+    segment_entries,
+    segment_of,
+    to_request,
+    to_saved,
 )
+from wave_search.store import saved_searches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from wave_search.indexer import MetadataEdit
     from wave_search.models import ModelSpec
+    from wave_search.query import NewMatch
     from wave_search.reports import (
+        EditReport,
         IndexReport,
+        MetadataChange,
         MetadataReport,
         OptimizeReport,
         ProgressCallback,
@@ -57,7 +73,8 @@ if TYPE_CHECKING:
         SlowRun,
         TagReport,
     )
-    from wave_search.store import Problem, Snapshot
+    from wave_search.store import Problem, SavedSearch, SavedTerm, Snapshot
+    from wave_search.store.files import FileInfo
     from wave_search.types import ColumnInfo, DuplicateGroup, FileKind, Hit, ListedFile, Modality, Target
 
     StrPath = str | os.PathLike[str]
@@ -207,6 +224,8 @@ class Index:
         # Replaced as a whole by `refresh`: a method reads it once, and so sees one version.
         self._searcher = Searcher(snapshot, self._encoder)
         self._refreshing = Lock()
+        self._newest_file: FileInfo | None = None
+        """Of the version that is open, when `refresh` last looked."""
 
     @property
     def path(self) -> Path:
@@ -224,6 +243,11 @@ class Index:
         return self._snapshot.manifest.version
 
     @property
+    def decoder_processes(self) -> int:
+        """Number of processes that there are to decode the files of queries."""
+        return self._session.decoder_processes
+
+    @property
     def _snapshot(self) -> Snapshot:
         return self._searcher.snapshot
 
@@ -239,6 +263,7 @@ class Index:
         max_duration_s: float | None = None,
         progress: ProgressCallback | None = None,
         warn: Callable[[SlowFile | SlowRun], None] | None = None,
+        skipped: Callable[[Skipped], None] | None = None,
     ) -> IndexReport:
         """Bring the index up to date with folders and files. Only new and changed files are read and embedded.
 
@@ -260,6 +285,7 @@ class Index:
             progress: called during the run, see `wave_search.progress`.
             warn: called with each file that is expected to take more than an hour, before it is embedded; and once,
                 after a minute or later, if all that are left are.
+            skipped: called with each file that cannot be used, or only in part, as soon as that is known.
 
         Raises:
             UsageError: a path does not exist and none of its files is in the index, or an argument is not valid.
@@ -277,7 +303,15 @@ class Index:
         )
         options = replace(options, workers=self._workers, decoder_memory_bytes=self._decoder_memory_bytes)
         try:
-            return indexer.add(self.path, _several(paths), self._session.model, options, progress=progress, warn=warn)
+            return indexer.add(
+                self.path,
+                _several(paths),
+                self._session.model,
+                options,
+                progress=progress,
+                warn=warn,
+                skipped=skipped,
+            )
         finally:
             self.refresh()
 
@@ -328,15 +362,28 @@ class Index:
         finally:
             self.refresh()
 
-    def refresh(self) -> bool:
-        """Open the newest version; return whether it differs. Running searches finish on the one they started on."""
+    def refresh(self, *, prepare: bool = False) -> bool:
+        """Open the newest version; return whether it differs. Running searches finish on the one they started on.
+
+        Args:
+            prepare: load what searches have used of the present version before the new one replaces it, so that no
+                search waits for that. Meanwhile both versions are in memory.
+
+        Raises:
+            IndexStateError: the index is damaged, or cannot be read now. The present version stays open.
+        """
         with self._refreshing:  # otherwise an older version could replace a newer one
-            if store.newest_version(self.path) == self.version:
+            file = store.newest_file(self.path)
+            if file is not None and file == self._newest_file:
                 return False
             newest = store.open_snapshot(self.path)
-            if newest.manifest.version == self._snapshot.manifest.version:
+            self._newest_file = file
+            if newest.manifest == self._snapshot.manifest:
                 return False
-            self._searcher = Searcher(newest, self._encoder)
+            searcher = Searcher(newest, self._encoder)
+            if prepare:
+                searcher.prepare(self._searcher)
+            self._searcher = searcher
             return True
 
     def search(
@@ -366,9 +413,9 @@ class Index:
                 video: files whose frames to search for, without their audio.
                 image: image files.
                 av: files whose audio and frames to search for together.
-                vector: (dim,) or (rows, dim) of the same model; with several rows, a segment's score is its best over
-                    them, as for a file that is longer than the segments of the index. With several terms, each term
-                    takes its own best row.
+                vector: (dim,) or (rows, dim) of the same model, or `Vector` of it with a modality; with several rows,
+                    a segment's score is its best over them, as for a file that is longer than the segments of the
+                    index. With several terms, each term takes its own best row.
                 like: hits of this index, or their segment_id; needs no model. For this and for `similar`, the hits
                     exclude these segments and other segments of the same moment.
                 similar: files; their vectors in the index are used if it has any, and then no model is needed. A file
@@ -380,6 +427,7 @@ class Index:
                 where: SQL condition on files and segments: "kind = 'video' AND duration_s < 60". The error for an
                     unknown column lists all columns. It may take 2 GiB of memory.
                 where_timeout_s: seconds that the condition may take. Default: 30.
+                among: hits of an earlier search, or their segment_id: only these segments are found.
                 columns: names of columns to return in `Hit.columns`: any column that `where` accepts, and
                     "peak_start_s", "peak_stop_s" and "segments" of a moment.
                 moments: whether adjacent segments of a file are merged into one hit. Default: True.
@@ -432,6 +480,40 @@ class Index:
         """
         indexer.remove_columns(self.path, _names(columns))
         self.refresh()
+
+    def edit_metadata(self, edits: Iterable[MetadataEdit]) -> EditReport:
+        """Change values of the user's own columns, and tags, of some files: all edits or none, in one commit.
+
+        Raises:
+            UsageError: a file is not indexed, or a value does not fit its column.
+            IndexStateError: another process writes, the disk is full, or the index is damaged.
+        """
+        report = indexer.edit(self.path, edits)
+        self.refresh(prepare=True)  # searches do not wait
+        return report
+
+    def restore_metadata(self, changes: Iterable[MetadataChange]) -> EditReport:
+        """Undo changes of `edit_metadata`, unless one of the values was changed again since.
+
+        Raises:
+            UsageError: a value was changed again.
+            IndexStateError: another process writes, the disk is full, or the index is damaged.
+        """
+        report = indexer.restore(self.path, changes)
+        self.refresh(prepare=True)  # searches do not wait
+        return report
+
+    def metadata_values(self, column: str, limit: int = 500) -> list[str | float | bool]:
+        """Return values that files have in one of the user's own columns, the most frequent first.
+
+        Args:
+            column: its name. Of lists, the items are returned.
+            limit: maximum number of values.
+
+        Raises:
+            UsageError: there is no such column.
+        """
+        return own_values(self._snapshot, column, limit)
 
     def metadata(self) -> tuple[ColumnInfo, ...]:
         """List the user-defined columns."""
@@ -516,6 +598,7 @@ class Index:
         offset: int = 0,
         limit: int = 100,
         where_timeout_s: float = store.DEFAULT_TIMEOUT_S,
+        among: Iterable[int] | None = None,
     ) -> list[FileEntry]:
         """List indexed files by path, each with the id of a segment that stands for it. Needs no model.
 
@@ -525,6 +608,7 @@ class Index:
             offset: number of files to skip.
             limit: maximum number of files.
             where_timeout_s: seconds that the condition may take.
+            among: ids of segments: only files with one of them are listed, and it stands for the file.
 
         Raises:
             UsageError: an argument is not valid.
@@ -536,7 +620,16 @@ class Index:
             columns=tuple(_names(columns)),
             offset=offset,
             limit=limit,
+            among=None if among is None else frozenset(among),
         )
+
+    def segments(self, modality: Modality | str) -> SegmentSet:
+        """Return all segments of a modality, of the version that is open now: ids, vectors, values. Needs no model.
+
+        Raises:
+            UsageError: there is no such modality.
+        """
+        return SegmentSet(self._snapshot, parse_modality(modality))
 
     def count_files(self) -> Mapping[tuple[Path, FileKind], int]:
         """Return the number of indexed files by folder and kind. Needs no model."""
@@ -551,6 +644,18 @@ class Index:
             UsageError: the segment is not in the index.
         """
         return segment_and_file(self._snapshot, segment_id)
+
+    def paths(self, segment_ids: Sequence[int]) -> list[Path]:
+        """Return the paths of all files that have one of these segments, also of copies.
+
+        Raises:
+            UsageError: a segment is not in the index.
+        """
+        return paths_of(self._snapshot, segment_ids)
+
+    def entries(self, segment_ids: Iterable[int]) -> list[FileEntry]:
+        """Return segments with their files, without columns, those that are in the index. Needs no model."""
+        return segment_entries(self._snapshot, tuple(segment_ids))
 
     def file(self, path: StrPath) -> FileDetails | None:
         """Return all that the index knows of the file at an absolute path, None if it is not indexed."""
@@ -569,6 +674,94 @@ class Index:
             ModelError: the model is needed and cannot be loaded, or is not the index's.
         """
         return self._searcher.score_file(request, segment_id)
+
+    def save_search(
+        self, name: str, request: SearchRequest | None = None, *, where: str | None = None, replace: bool = False
+    ) -> None:
+        """Keep a search with the index, for all who use it. Needs no model, and may be called while another writes.
+
+        Args:
+            name: unique but for case.
+            request: the search, with terms that are texts or segments (`like`). Its `k` and columns are not kept.
+            where: in place of a request, the SQL condition of a list of files.
+            replace: whether to replace a search of that name.
+
+        Raises:
+            UsageError: a term is a file or a vector, or the name is not valid; NameTakenError if there is one already.
+            IndexStateError: the disk is full or read-only.
+        """
+        snapshot = self._snapshot
+        saved_searches.write(snapshot.store, to_saved(snapshot, name, request, where), replace=replace)
+
+    def saved_searches(self) -> tuple[SavedSearch, ...]:
+        """Return the searches that are kept with the index, by name. Raises IndexStateError."""
+        return tuple(saved_searches.read_all(self._snapshot.store))
+
+    def saved_request(self, name: str, *, k: int = 10, columns: Iterable[str] = ()) -> SearchRequest:
+        """Return a saved search as a request for `search`.
+
+        Raises:
+            UsageError: there is none of that name (SearchNotFoundError), it only lists files, or a file to which it
+                refers is not in the index any more.
+            IndexStateError: it cannot be read.
+        """
+        snapshot = self._snapshot
+        return to_request(snapshot, saved_searches.read(snapshot.store, name), k=k, columns=_names(columns))
+
+    def saved_segment(self, term: SavedTerm) -> int | None:
+        """Return the id of the segment of a term of a saved search, None for a text or if it is not in the index."""
+        return segment_of(self._snapshot, term)
+
+    def rename_search(self, name: str, to: str) -> None:
+        """Rename a saved search. Raises UsageError, as `save_search` and `saved_request`, and IndexStateError."""
+        store, saved = self._snapshot.store, saved_searches.read(self._snapshot.store, name)
+        new = renamed(saved, to)
+        same = new.name.casefold() == saved.name.casefold()
+        saved_searches.write(store, new, replace=same)
+        if not same:
+            saved_searches.remove(store, saved.name)
+
+    def remove_search(self, name: str) -> None:
+        """Remove a saved search. Raises SearchNotFoundError and IndexStateError."""
+        saved_searches.remove(self._snapshot.store, name)
+
+    @property
+    def next_segment_id(self) -> int:
+        """A number above the ids of all segments of this version; segments that are added later have it or more."""
+        return self._snapshot.manifest.next_segment_id
+
+    def new_matches(self, request: SearchRequest, first_id: int) -> list[NewMatch]:
+        """Search among the segments that were added after `next_segment_id` had some value.
+
+        Args:
+            request: the search.
+            first_id: that value.
+
+        Raises:
+            UsageError: the request is not valid for this index.
+            ModelError: the model is needed and cannot be loaded, or is not the index's.
+        """
+        return self._searcher.new_matches(request, first_id)
+
+    def ask(self, segment_id: int, question: str, choices: Sequence[str]) -> list[Answer]:
+        """Answer a question about a segment by choosing among texts: `MediaEmbedder.ask` for a part of an indexed file.
+
+        Args:
+            segment_id: of audio, video or an image, which is read again from its file.
+            question: the prompt of the segment.
+            choices: two or more possible answers, all different.
+
+        Returns:
+            The choices, nearest first.
+
+        Raises:
+            UsageError: the segment is not in the index, or is text; or an argument is not valid.
+            MediaError: its file cannot be read.
+            ModelError: the model cannot be loaded, or is not the index's.
+        """
+        segment, file = self.segment(segment_id)
+        clip = media_ref(file.path, segment.modality, segment.start_s, segment.stop_s)
+        return choose_answer(self._encoder, clip, question, choices)
 
     def info(self) -> IndexInfo:
         """Describe the contents of the index. Needs no model."""

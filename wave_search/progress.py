@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 def rich() -> ProgressCallback:
     """Show progress bars on stderr if it is a terminal."""
-    from wave_search.commands.render.progress import IndexProgress
-    from wave_search.commands.render.terminal import plain_console
+    from wave_search.render.progress import IndexProgress
+    from wave_search.render.terminal import plain_console
 
     return IndexProgress(plain_console(stderr=True))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from wave_search.types import ColumnType, Modality, PartitionKey
+    from wave_search.types import ColumnType, Modality, PartitionKey, Value
 
 Stage = Literal["scan", "embed", "shards", "rerank", "done"]
 """A stage of a run or of a search."""
@@ -30,6 +30,29 @@ class MetadataReport:
     unknown_rows: int = 0
     """Number of rows with paths that are not in the index."""
     malformed_rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataChange:
+    """The change of a value by `Index.edit_metadata`."""
+
+    path: Path
+    column: str
+    type: ColumnType
+    """Of the column."""
+    before: Value | None
+    """None for no value."""
+    after: Value | None
+
+
+@dataclass(frozen=True, slots=True)
+class EditReport:
+    """Result of `Index.edit_metadata`."""
+
+    files: int
+    """Number of files of which a value has changed."""
+    changes: tuple[MetadataChange, ...] = ()
+    """What has changed, by which `Index.restore_metadata` undoes it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,6 +171,8 @@ class Hit:
     """For a moment, the id of its best segment, whose score and z it has."""
     duration_s: float | None
     """Duration of the whole file, in seconds."""
+    kind: FileKind
+    """Of the file."""
     text: str | None = None
     """The text of a text segment."""
     peak_start_s: float | None = None

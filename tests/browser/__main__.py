@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, expect
 
-from tests.browser.site import chromium, make_index, served
+from tests.browser.site import chromium, make_index, served, surround
 from tests.media_samples import write_av
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -25,6 +25,7 @@ SCENES = ("rooster", "rain-cloud", "dog", "fire", "dog-in-the-rain", "helicopter
 RATE_HZ = 16_000
 VIEWS = {
     "page-results": ("light", "?q=a+dog+barking", 700),
+    "page-map": ("light", "?view=map&target=video", 700),
     "page-file": ("dark", "?q=a+dog&target=video&where=name+%3D+%27a-day.mp4%27&segments=1", 860),
 }
 
@@ -51,7 +52,15 @@ def photograph(browser: Browser, address: str) -> None:
     for name, (scheme, path, height) in VIEWS.items():
         page = browser.new_page(viewport={"width": 1280, "height": height}, color_scheme=scheme)
         page.goto(address + path)
-        expect(page.locator("#results .card-link").first).to_be_visible()
+        if name == "page-map":
+            expect(page.get_by_role("region", name="Map", exact=True)).to_have_attribute("aria-busy", "false")
+            surround(page, (0.01, 0.5), (0.01, 0.01), (0.7, 0.01), (0.7, 0.99), (0.01, 0.99))
+            expect(page.locator(".map-list a").first).to_be_visible()
+            expect(page.locator(".map-picture").first).to_be_visible()
+            loaded = "[...document.querySelectorAll('.map-picture img')].every((image) => image.complete)"
+            page.wait_for_function(loaded)
+        else:
+            expect(page.locator("#results .card-link").first).to_be_visible()
         if name == "page-file":
             page.locator("#results .card-link").first.click()
             expect(page.locator(".bar").first).to_be_visible()

@@ -24,6 +24,7 @@ MADE_BY_MKDOCS = {DOCS / "reference" / "cli.md", DOCS / "design" / "measurements
 NOT_OURS = {
     "--counts",
     "--dist",
+    "--families",
     "--icons",
     "--inputs",
     "--logdir",

@@ -21,8 +21,8 @@ from tests.hostile.sandbox import Sandbox, Watch
 from tests.hostile.texts import CELLS, CONDITIONS, NUMBERS, table
 from tests.hostile_index import HOSTILE, LINKS
 from wave_search.commands.last_hits import keep_hits, kept_hits
-from wave_search.commands.render import export
 from wave_search.errors import WaveSearchError
+from wave_search.render import export
 from wave_search.store.manifest import signed
 
 MEDIA = (
@@ -290,8 +290,10 @@ def use_index(index: Path, media: Path, watch: Watch, *, linked: bool) -> tuple[
             uses.use("info", opened.info)
             uses.use("files", lambda: list(opened.files("size_bytes >= 0", columns=["fps"])))
             hits = uses.use("search", lambda: opened.search(text="rain", k=100, columns=["fps"])) or []
+            excerpts = [export.excerpt_of(hit) for hit in hits]
             for suffix in EXPORTS:
-                uses.use("export", lambda suffix=suffix: export.format_of(Path(f"hits{suffix}")).write(hits))
+                write = export.format_of(Path(f"hits{suffix}")).write
+                uses.use("export", lambda write=write: write(excerpts, "hits"))
             uses.use("where", lambda: opened.search(text="rain", where="duration_s > 1 AND path LIKE '%o%'"))
             uses.use("like", lambda: opened.search(like=hits[:1]) if hits else None)
             uses.use(

@@ -14,11 +14,11 @@ from random import Random
 import wave_search as ws
 from tests.hostile.entries import Entry
 from tests.hostile.sandbox import Watch
-from wave_search.commands.render import export
-from wave_search.commands.render.records import report_record, to_json
 from wave_search.errors import WaveSearchError
 from wave_search.media.sniff import MEDIA_SUFFIXES, TEXT_SUFFIXES
 from wave_search.media.source import REPLACE
+from wave_search.render import export
+from wave_search.render.records import report_record, to_json
 from wave_search.reports import IndexReport, Progress
 from wave_search.store import FileRow, open_snapshot
 from wave_search.types import Hit
@@ -171,7 +171,7 @@ def search(index: ws.Index, watch: Watch) -> list[str]:
         if hit.start_s is not None and hit.stop_s is not None and not 0 <= hit.start_s < hit.stop_s
     ]
     for suffix in EXPORTS:
-        export.format_of(Path(f"hits{suffix}")).write(hits)
+        export.format_of(Path(f"hits{suffix}")).write([export.excerpt_of(hit) for hit in hits], "hits")
         watch.beat()
     index.search(text="rain", where="duration_s > 1 OR width > 0 OR modified < now()", k=10)
     index.duplicates()

@@ -16,6 +16,8 @@ from tests.crash.rounds import Rounds
 from tests.hostile.library import Judgement
 
 SECTION = "Hostile inputs (`make torture`)"
+KILLS_SECTION = "Kills of writers (`python -m tests.hostile --inputs 0`)"
+"""Of a run without inputs, which leaves the other section as it is."""
 DONE = ("indexed", "indexed in part", "left out", "used")
 """Outcomes that are no refusal."""
 
@@ -62,14 +64,19 @@ class Tally:
         )
 
 
-def kill_writers(seed: int, rounds: int) -> tuple[int, list[Judgement]]:
-    """Kill writers at random moments. Return how many were killed, and what was not whole afterwards."""
+def kill_writers(seed: int, kills: int) -> tuple[int, list[Judgement]]:
+    """Kill writers at random moments. Return how many were killed, and what was not whole afterwards.
+
+    Writers that have ended before their moment do not count.
+    """
     memory = Path("/dev/shm")  # noqa: S108 - bringing data to a real disk would take nearly all of the time
     workplace = Path(tempfile.mkdtemp(prefix="crash-", dir=memory if memory.is_dir() else None))
     chance, crash, violations = random.Random(seed), Rounds(workplace), []
-    if rounds:
+    if kills:
         crash.count_moments(plan(seed))
-    for number in range(rounds):
+    number = 0
+    while crash.killed + len(violations) < kills:
+        number += 1
         try:
             crash.at_random(plan(seed + number), chance)
         except AssertionError as error:
@@ -114,7 +121,16 @@ def publish(path: Path, tally: Tally) -> None:
         "longest wait for a file": f"{tally.longest_wait_s:.1f} s",
         "peak memory": f"{tally.peak_bytes / 2**20:.0f} MiB, of a run and its decoders together",
     }
-    publish_section(path, SECTION, about, [by_family, causes])
+    if tally.tried:
+        publish_section(path, SECTION, about, [by_family, causes])
+    else:
+        kept = ("date", "cpu", "gpu", "versions", "seed")
+        about = {name: about[name] for name in kept if name in about}
+        about |= {
+            "tried": f"{tally.killed} kills in {tally.elapsed_s / 60:.0f} min",
+            "indexes that were not whole, or lacked what was committed": str(len(said)),
+        }
+        publish_section(path, KILLS_SECTION, about, [])
 
 
 def row_of(tally: Tally, family: str) -> tuple[str, ...]:

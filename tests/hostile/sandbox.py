@@ -95,6 +95,7 @@ class Sandbox:
         os.environ.update(
             HOME=str(self.home),
             XDG_CACHE_HOME=str(root / "cache"),
+            XDG_STATE_HOME=str(root / "state"),
             HF_HOME=str(root / "cache" / "hf"),
             TMPDIR=str(root / "tmp"),
         )

@@ -17,11 +17,12 @@ from tests.hostile.models import try_model
 from tests.hostile.originals import Originals
 from tests.hostile.report import Tally
 from tests.hostile.sandbox import Ending, Sandbox
+from tests.hostile.server import try_requests
 from tests.hostile.surroundings import try_surroundings
 
 BLOCK = 100
 """Inputs that are tried together: files in one library, the others one after another."""
-WEIGHTS = {"media": 80, "files": 9, "surroundings": 1, "index": 6, "model": 3, "table": 1}
+WEIGHTS = {"media": 78, "files": 9, "surroundings": 1, "index": 6, "model": 3, "table": 1, "server": 2}
 """The families of inputs, and how frequent each is."""
 LARGEST_KEPT_BYTES = 16 << 20
 
@@ -78,7 +79,8 @@ class Trials:
         if not self._base.exists():
             made = self._sandbox.run(lambda watch: make_base(self._base.parent))
             assert not made.failure, made.failure
-        return (try_index if family == "index" else try_table)(self._sandbox, self._base, number, chance)
+        tries = {"index": try_index, "table": try_table, "server": try_requests}
+        return tries[family](self._sandbox, self._base, number, chance)
 
     def _library(self, numbers: Sequence[int], tally: Tally) -> Iterator[Judgement]:
         """Index files together; if the run as a whole fails, halve them until the culprit is alone."""

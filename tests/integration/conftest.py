@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import wave_search as ws
+from tests.assistant import Assistant
 from tests.libraries import LIBRARY_FILES, CountingEmbedder, make_library
 from tests.media_decoding import KeptDecoders
 
@@ -51,6 +52,18 @@ def finished(tmp_path_factory: pytest.TempPathFactory, kept_decoders: KeptDecode
     return (folder / "settled").rename(folder / "original")
 
 
+@pytest.fixture(scope="session")
+def kept(finished: Path, tmp_path_factory: pytest.TempPathFactory, kept_decoders: KeptDecoders) -> Path:
+    """`media`, which no test changes, and an `index` that knows them there; to be copied."""
+    folder = Path(shutil.copytree(finished, tmp_path_factory.mktemp("kept") / "library"))
+    with pytest.MonkeyPatch.context() as patch, kept_decoders.in_use():
+        patch.setattr("wave_search.models.load", CountingEmbedder().load)
+        with ws.open(folder / "index") as index:
+            assert index.add([folder / "media"]).reused == LIBRARY_FILES
+            index.remove([finished.with_name("settled")])
+    return folder
+
+
 @pytest.fixture
 def library(finished: Path, tmp_path: Path, counted: CountingEmbedder) -> Path:
     """`media` and `index` in a folder of their own, where `media` is known to the index by content only."""
@@ -64,3 +77,16 @@ def settled(finished: Path, counted: CountingEmbedder) -> Path:
     if folder.exists():
         shutil.rmtree(folder)
     return Path(shutil.copytree(finished, folder))
+
+
+@pytest.fixture
+def assistant(settled: Path, tmp_path: Path) -> Iterator[Assistant]:
+    """An assistant that uses `settled`."""
+    from wave_search.serve.options import ServeOptions
+    from wave_search.serve.service import Service
+
+    with (
+        ws.open(settled / "index") as index,
+        closing(Service(index, ServeOptions(), tmp_path / "cache")) as service,
+    ):
+        yield Assistant(service)

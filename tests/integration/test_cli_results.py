@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 from typing import TYPE_CHECKING
 
+import av
 import pytest
 
 if TYPE_CHECKING:
@@ -71,12 +73,27 @@ def test_results_are_written_to_a_file(cli: CommandLine, small_index: Path, tmp_
         assert file.read_text() == run.stdout
 
 
+def test_results_are_cut_into_clips(cli: CommandLine, small_index: Path, tmp_path: Path) -> None:
+    file = tmp_path / "hits.zip"
+    run = cli("query", "--text", "x", "-q", "--json", "-k", "99", "--index", small_index, "--export", file)
+    assert run.returncode == 0, run.stderr
+    hits = [json.loads(line) for line in run.stdout.splitlines()]
+    assert [path.name for path in tmp_path.iterdir()] == ["hits.zip"]
+    with zipfile.ZipFile(file) as archive:
+        packed = {int(name[:3]): name for name in archive.namelist() if name != "skipped.txt"}
+        assert set(packed) == {hit["rank"] for hit in hits if hit["modality"] != "text"}
+        frog = next(hit for hit in hits if hit["path"].endswith("frog.flac"))
+        assert packed[frog["rank"]].startswith(f"{frog['rank']:03d} frog 0-")
+        with archive.open(packed[frog["rank"]]) as clip, av.open(clip) as container:
+            assert float(container.duration / 1e6) == pytest.approx(frog["stop_s"] - frog["start_s"], abs=0.2)
+
+
 def test_an_unknown_format_is_wrong_use_before_anything_is_done(
     cli: CommandLine, small_index: Path, tmp_path: Path
 ) -> None:
     run = cli("query", "--text", "x", "--index", small_index, "--export", tmp_path / "hits.xlsx")
     assert (run.returncode, run.stdout) == (2, "")
-    assert "Use one of .csv, .jsonl, .m3u8, .otio" in run.stderr
+    assert "Use one of .csv, .jsonl, .m3u8, .otio, .edl, .fcpxml, .zip" in run.stderr
 
 
 def test_the_best_result_is_opened(cli: CommandLine, small_library: Path, small_index: Path, tmp_path: Path) -> None:
@@ -114,6 +131,21 @@ def test_without_a_player_the_desktop_opens_the_best_result(
     failed = cli.having(PATH=str(tmp_path))(*asked, "--open")
     assert failed.returncode == 1
     assert "xdg-open exited with code 4" in failed.stderr
+
+
+def test_the_best_result_is_shown_in_the_file_manager(
+    cli: CommandLine, small_library: Path, small_index: Path, tmp_path: Path
+) -> None:
+    opener = tmp_path / "xdg-open"
+    opener.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/shown\n')
+    opener.chmod(0o755)
+    asked = ["query", "--similar", small_library / "frog.flac", "--target", "audio", "-q", "--index", small_index]
+    run = cli.having(PATH=str(tmp_path))(*asked, "--reveal", "--paths", "-k", "1")
+    assert (run.returncode, (tmp_path / "shown").read_text()) == (0, f"{small_library}\n"), run.stderr
+    opener.unlink()
+    failed = cli.having(PATH=str(tmp_path))(*asked, "--reveal")
+    assert failed.returncode == 1
+    assert "no file manager could be opened. Install xdg-utils, or copy the path instead." in failed.stderr
 
 
 def test_single_segments_and_few_of_a_file(cli: CommandLine, small_index: Path) -> None:

@@ -31,6 +31,6 @@ def hostile(stand_ins: StandIns):
 
 
 def test_whatever_the_inputs_are_each_is_used_or_refused_with_a_cause(hostile):
-    run = hostile("--seed", "342", "--inputs", "10")
+    run = hostile("--seed", "10", "--inputs", "10")
     assert run.returncode == 0, run.stdout + run.stderr
     assert "10 tried" in run.stdout

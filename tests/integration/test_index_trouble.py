@@ -15,9 +15,9 @@ import wave_search as ws
 from tests import media_samples
 from tests.libraries import LIBRARY_FILES, LIBRARY_SEGMENTS, CountingEmbedder, no_decoders
 from tests.media_factory import write_image, write_sound, write_video
-from wave_search.commands.render.text import info_rows, listed_line
 from wave_search.errors import BrokenMediaError, IndexLockedError, ModelError, UsageError
 from wave_search.indexer import run, run_stats
+from wave_search.render.text import info_rows, listed_line
 from wave_search.store import Writer
 
 AWKWARD_NAMES = (

@@ -29,9 +29,9 @@ def index(settled: Path, counted: CountingEmbedder) -> object:
 
 
 @pytest.fixture(scope="module")
-def shared(finished: Path, tmp_path_factory: pytest.TempPathFactory, kept_decoders: KeptDecoders) -> object:
+def shared(kept: Path, tmp_path_factory: pytest.TempPathFactory, kept_decoders: KeptDecoders) -> object:
     """An index that is not changed, but for its cache."""
-    own = shutil.copytree(finished / "index", tmp_path_factory.mktemp("shared") / "index")
+    own = shutil.copytree(kept / "index", tmp_path_factory.mktemp("shared") / "index")
     with pytest.MonkeyPatch.context() as patch, kept_decoders.in_use():
         patch.setattr("wave_search.models.load", CountingEmbedder().load)
         with ws.open(own) as opened:

@@ -121,7 +121,7 @@ def test_an_error_about_an_upload_names_it_as_the_user_does(site: TestClient, tm
         ({"terms": [{"text": "a"}], "limt": 3}, 422, "limt: Extra inputs are not permitted"),
         ({"terms": [{"text": "a"}], "limit": 201}, 422, "limit: Input should be less than or equal to 200"),
         ({"terms": [{"text": "a"}] * 17}, 422, "terms: List should have at most 16 items"),
-        ({"terms": [{"text": "a", "segment": 1}]}, 400, "a term needs exactly one of text, segment and upload"),
+        ({"terms": [{"text": "a", "segment": 1}]}, 400, "a term needs exactly one of text, segment, vector and upload"),
         ({"terms": [{"upload": "file0"}]}, 400, "no part of the request is named 'file0'"),
         ({"terms": [{"text": "a", "avoid": True}]}, 400, "the query has only terms to avoid"),
         ({"terms": [{"segment": 10**9}]}, 400, "segment 1000000000 is no longer in the index"),
@@ -226,7 +226,7 @@ def test_too_many_searches_at_once_are_refused(settled: Path, counted: CountingE
         begun.set()
         assert finish.wait(60)
 
-    with served(settled / "index", tmp_path / "cache", limits=Limits(searches=1)) as client:
+    with served(settled / "index", tmp_path / "cache", limits=Limits(searches=1, waiting=0)) as client:
         counted.before = wait
         answers: list[int] = []
         body = {"terms": [{"text": "slow"}]}

@@ -70,6 +70,19 @@ def test_another_name_that_leads_here_is_refused(site: TestClient, host: str) ->
         assert "--allow-host" in response.json()["error"]["remedy"]
 
 
+def test_browsers_keep_the_page_but_no_answer(remote: TestClient) -> None:
+    signed_in = remote.get("/", params={"token": TOKEN}, headers={"host": "wave.example"})
+    remote.cookies.clear()
+    own = {"host": "wave.example", "authorization": f"Bearer {TOKEN}"}
+    page = remote.get("/", headers=own)
+    again = remote.get("/", headers={**own, "if-none-match": page.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    refused, answer = remote.get("/", headers={"host": "wave.example"}), remote.get("/api/health", headers=own)
+    kept = [response.headers["cache-control"] for response in (page, again, signed_in, refused, answer)]
+    assert kept == ["no-cache", "no-cache", "no-store", "no-store", "no-store"]
+    assert (signed_in.status_code, refused.status_code, answer.status_code) == (200, 401, 200)
+
+
 def test_a_page_of_another_site_cannot_search(site: TestClient) -> None:
     for origin in ("http://evil.example", "null", "", "http://[", "http://127.0.0.1:9999", "http://localhost:8765"):
         assert site.post("/api/search", json=SEARCH, headers={"origin": origin}).status_code == 403, origin

@@ -201,7 +201,8 @@ def test_what_hits_need_is_found_by_content(index):
     files = snapshot.file_numbers([2, picture, 1, 1])
     assert [snapshot.paths_at(numbers) for numbers in files] == [last, [paths[4]], both, both]
     assert [snapshot.paths_at(numbers) for numbers in snapshot.file_numbers([0, 77])] == [[], []]
-    assert snapshot.durations_s([picture, 2, 1, 2]) == [None, 12.5, 12.5, 12.5]
+    described = [(None, "image"), (12.5, "video"), (12.5, "video"), (12.5, "video")]
+    assert snapshot.durations_and_kinds([picture, 2, 1, 2]) == described
 
 
 def test_texts_come_with_their_own_segments(index):

@@ -20,11 +20,14 @@ if TYPE_CHECKING:
 PACKAGE = Path(__file__).resolve().parents[2] / "wave_search"
 
 LAYERS = (
+    "version",
     "errors",
     "types",
     "reports",
+    "wire",
     "files",
     "processes",
+    "desktop",
     "vectors",
     "batches",
     "media",
@@ -32,14 +35,17 @@ LAYERS = (
     "store",
     "ann",
     "calibration",
+    "projection",
     "indexer",
     "query",
     "evaluation",
     "finetune",
     "index",
-    "commands.render",
+    "remote",
+    "render",
     "progress",
     "__init__",
+    "alerts",
     "serve",
     "commands",
     "cli",
@@ -54,7 +60,7 @@ CONFINED_TO = {
     "torchao": {"models"},
     "safetensors": {"models", "finetune"},
     "huggingface_hub": {"models"},
-    "msgspec": {"files", "store", "evaluation", "finetune"},
+    "msgspec": {"files", "store", "evaluation", "finetune", "alerts"},
     "peft": {"finetune"},
     "accelerate": {"finetune"},
     "faiss": {"ann"},
@@ -70,14 +76,18 @@ CONFINED_TO = {
     "PIL": {"media"},
     "tifffile": {"media"},
     "scenedetect": {"media"},
-    "opentimelineio": {"commands.render"},
-    "rich": {"commands.render"},
+    "opentimelineio": {"render"},
+    "rich": {"render"},
     "typer": {"cli", "commands"},
+    "umap": {"projection"},
     "fastapi": {"serve"},
     "starlette": {"serve"},
     "pydantic": {"serve"},
     "uvicorn": {"serve"},
-    "platformdirs": {"serve"},
+    "prometheus_client": {"serve"},
+    "platformdirs": {"alerts", "serve"},
+    "mcp": {"serve"},
+    "mcp_types": {"serve"},
     "numpy": set(LAYERS),
 }
 """Third-party package -> the layers that may import it."""
@@ -170,7 +180,7 @@ FORBIDDEN_IN_LIBRARY = ("print()", "input()", "os.environ", "os.getenv", "sys.ex
 
 
 def test_the_library_neither_prints_nor_reads_the_environment_nor_exits() -> None:
-    programs = {"cli", "commands", "commands.render"}
+    programs = {"cli", "commands", "render"}
     files = [
         file
         for file in sorted(PACKAGE.rglob("*.py"))
@@ -199,7 +209,7 @@ def loaded_by(*steps: str) -> list[set[str]]:
 
 
 def test_importing_loads_nothing_heavy() -> None:
-    programs = ("__init__", "commands.render", "progress", "commands", "cli")
+    programs = ("__init__", "render", "progress", "commands", "cli")
     packages = [layer for layer in LAYERS if layer not in programs]
     loaded = loaded_by("import wave_search", *(f"import wave_search.{package}" for package in packages))
     heavy = {"torch", "transformers", "faiss", "lancedb", "pyarrow", "av", "decord"}
@@ -220,3 +230,8 @@ except SystemExit as done:
     assert done.code == 0
 """
     assert not loaded_by(code)[0] & {*HEAVY, "rich"}
+
+
+def test_a_query_that_a_server_answers_loads_next_to_nothing() -> None:
+    code = "import wave_search.commands.socket_client, wave_search.render.terminal"
+    assert not loaded_by(code)[0] & {*HEAVY, "rich", "typer", "pydantic", "msgspec"}

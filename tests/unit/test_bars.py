@@ -12,9 +12,9 @@ import pytest
 from rich.console import Console
 
 from tests.terminal import unstyled
-from wave_search.commands.render import progress as progress_module
-from wave_search.commands.render.progress import IndexProgress, LoggedProgress, TrainingProgress
-from wave_search.commands.render.text import training_numbers
+from wave_search.render import progress as progress_module
+from wave_search.render.progress import IndexProgress, LoggedProgress, TrainingProgress
+from wave_search.render.text import training_numbers
 from wave_search.reports import Progress, Training
 
 

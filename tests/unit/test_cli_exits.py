@@ -13,8 +13,8 @@ import pytest
 
 from tests.terminal import Session
 from wave_search.commands.exit_codes import GlobalOptions, reported
-from wave_search.commands.render.terminal import StdoutClosedError
 from wave_search.errors import BrokenMediaError, IndexNotFoundError, UsageError
+from wave_search.render.terminal import StdoutClosedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

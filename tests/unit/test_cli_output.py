@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from wave_search.commands.index import _bytes
-from wave_search.commands.render.records import hit_record, listed_record, report_record, to_json
-from wave_search.commands.render.text import (
+from wave_search.errors import UsageError
+from wave_search.render.records import hit_record, listed_record, report_record, to_json
+from wave_search.render.text import (
     bytes_text,
     clock,
     fitting_paths,
@@ -24,11 +25,11 @@ from wave_search.commands.render.text import (
     slow_line,
     span,
 )
-from wave_search.errors import UsageError
 from wave_search.reports import IndexReport, Skipped, SlowFile, SlowRun
 from wave_search.types import Hit, ListedFile, Modality
 
 HIT = Hit(
+    kind="audio",
     rank=1,
     score=0.98765432,
     z=4.5,

@@ -8,13 +8,15 @@ import json
 import os
 import sys
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
+from xml.etree import ElementTree
 
 import opentimelineio as otio
 import pytest
 
-from wave_search.commands.render.export import format_of
 from wave_search.errors import UsageError, WaveSearchError
+from wave_search.render.export import excerpt_of, format_of
 from wave_search.types import Hit, Modality
 
 SEEN = Hit(
@@ -27,6 +29,7 @@ SEEN = Hit(
     stop_s=30.0,
     segment_id=7,
     duration_s=60.0,
+    kind="video",
     peak_start_s=20.0,
     peak_stop_s=30.0,
     segments=2,
@@ -54,7 +57,7 @@ WORDS = replace(PICTURE, modality=Modality.TEXT, text="words")
 
 
 def written(suffix: str, *hits: Hit) -> bytes:
-    return format_of(Path(f"hits{suffix}")).write(hits)
+    return format_of(Path(f"hits{suffix}")).write([excerpt_of(hit) for hit in hits], "hits")
 
 
 def test_a_table_keeps_paths_byte_for_byte() -> None:
@@ -154,12 +157,98 @@ def test_the_sound_of_a_video_has_the_same_clock_as_its_picture() -> None:
     assert heard.media_reference.available_range == seen.media_reference.available_range
 
 
-def test_a_timeline_without_the_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_edl_has_source_and_record_times_of_each_hit() -> None:
+    hits = [replace(SEEN, columns={"fps": 25, "timecode": "10:00:00:00"}), replace(SEEN, modality=Modality.AV)]
+    text = written(".edl", *hits, HEARD, PICTURE, WORDS).decode()
+    assert text.splitlines()[:6] == [
+        "TITLE: hits",
+        "FCM: NON-DROP FRAME",
+        "",
+        "001  AX       V     C        10:00:10:00 10:00:30:00 01:00:00:00 01:00:20:00",
+        "* FROM CLIP NAME: a b\\xe9.mp4",
+        "* SOURCE FILE: /media/a b\\xe9.mp4",
+    ]
+    read = otio.adapters.read_from_string(text, "cmx_3600", rate=25, ignore_timecode_mismatch=True)
+    events = {track.name: [clip for clip in track if isinstance(clip, otio.schema.Clip)] for track in read.tracks}
+    seen, both, still = events["V"]
+    assert seen.source_range == otio.opentime.TimeRange(
+        otio.opentime.RationalTime(10 * 3600 * 25 + 250, 25), otio.opentime.RationalTime(500, 25)
+    )
+    assert both.source_range.start_time.to_seconds() == 10
+    assert (still.name, still.source_range.duration.to_seconds()) == ("new\\nline.wav", 5.0)
+    assert [clip.source_range.duration.value for clip in events["A1"]] == [500, 738]
+
+
+@pytest.mark.parametrize(
+    ("fps", "timecode", "mode", "start"),
+    [
+        (29.97, "00:01:00;02", "DROP FRAME", "00:01:10;02"),
+        (29.97, "00:01:00:00", "NON-DROP FRAME", "00:01:10:00"),
+        (29.97, None, "NON-DROP FRAME", "00:00:10:00"),
+        (23.976, "23:59:55:00", "NON-DROP FRAME", "00:00:05:00"),  # over midnight
+        (25, "10:00:00:00", "NON-DROP FRAME", "10:00:10:00"),
+        (120, None, "NON-DROP FRAME", "00:00:10:00"),  # which has no time code of its own
+    ],
+)
+def test_an_edl_counts_as_its_first_source_does(fps: float, timecode: str | None, mode: str, start: str) -> None:
+    lines = written(".edl", replace(SEEN, columns={"fps": fps, "timecode": timecode})).decode().splitlines()
+    assert lines[1] == f"FCM: {mode}"
+    assert lines[3].split()[4] == start
+
+
+def test_a_source_of_another_rate_keeps_the_hours_of_its_time_code() -> None:
+    first = replace(SEEN, columns={"fps": 29.97, "timecode": None})
+    second = replace(SEEN, columns={"fps": 25, "timecode": "10:00:00:00"})
+    sound = replace(HEARD, columns={"sample_rate_hz": 48_000, "timecode": "10:00:00.500000"})
+    lines = written(".edl", first, second, sound).decode().splitlines()
+    assert [line.split()[4] for line in lines if " C  " in line] == ["00:00:10:00", "10:00:10:00", "10:00:01:00"]
+
+
+def test_fcpxml_has_files_formats_and_exact_times() -> None:
+    columns = {"fps": 29.97, "timecode": "01:00:00:00", "width": 1920, "height": 1080, "audio_codec": "aac"}
+    seen = replace(SEEN, columns=columns)
+    text = written(".fcpxml", seen, replace(seen, modality=Modality.AV), HEARD, PICTURE)
+    root = ElementTree.fromstring(text)  # noqa: S314 - our own
+    rates = [(form.get("frameDuration"), form.get("width")) for form in root.iter("format")]
+    assert rates == [("1001/30000s", "1920"), ("1/25s", None)]
+    film, sound, picture = root.iter("asset")
+    assert (film.get("src"), film.get("hasVideo"), film.get("hasAudio")) == ("file:///media/a%20b%E9.mp4", "1", "1")
+    assert film.get("start") == "18018/5s", "an hour of time code, which counts 30 in a second, takes longer"
+    assert (sound.get("hasVideo"), sound.get("audioRate"), picture.get("hasAudio")) == (None, "8000", None)
+    first, second, heard = root.iter("asset-clip")
+    assert (first.get("ref"), first.get("srcEnable"), second.get("srcEnable")) == (film.get("id"), "video", None)
+    assert (first.get("offset"), first.get("duration")) == ("0s", "599599/30000s"), "599 frames"
+    assert second.get("offset") == first.get("duration")
+    assert Fraction(first.get("start", "")[:-1]) == 3600 * Fraction(1001, 1000) + 300 * Fraction(1001, 30000)
+    assert heard.get("srcEnable") == "audio"
+    (still,) = root.iter("clip")
+    assert (still.find("video").get("ref"), still.get("duration")) == (picture.get("id"), "1001/200s")
+
+
+def test_any_name_can_be_in_a_timeline() -> None:
+    hit = replace(SEEN, path=Path("/media/<a> & \x01\ufffe\U0010ffff\n\"b'.mp4"))
+    root = ElementTree.fromstring(written(".fcpxml", hit))  # noqa: S314 - our own
+    assert [asset.get("name") for asset in root.iter("asset")] == ["<a> & \\x01\ufffd\U0010ffff\\n\"b'.mp4"]
+    assert len(written(".edl", hit).decode().splitlines()) == 6
+
+
+def test_opentimelineio_reads_the_fcpxml() -> None:
+    text = written(".fcpxml", SEEN, replace(SEEN, modality=Modality.AV, start_s=0.0), PICTURE).decode()
+    ((timeline,),) = [otio.adapters.read_from_string(text, "fcpx_xml")]
+    (track,) = timeline.tracks
+    assert [clip.source_range.start_time.to_seconds() for clip in track] == [10.0, 0.0, 0.0]
+    assert [clip.source_range.duration.to_seconds() for clip in track] == [20.0, 30.0, 5.0]
+    assert track[0].media_reference.target_url == "file:///media/a%20b%E9.mp4"
+    assert [marker.name for marker in track[0].markers] == ["z 4.50"]
+
+
+@pytest.mark.parametrize("suffix", [".otio", ".edl", ".fcpxml"])
+def test_a_timeline_without_the_package_says_what_to_install(suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentimelineio", None)
     with pytest.raises(WaveSearchError, match=r"pip install 'wave-search\[otio\]'"):
-        written(".otio", SEEN)
+        written(suffix, SEEN)
 
 
 def test_other_formats_are_refused() -> None:
-    with pytest.raises(UsageError, match=r"Use one of \.csv, \.jsonl, \.m3u8, \.otio"):
+    with pytest.raises(UsageError, match=r"Use one of \.csv, \.jsonl, \.m3u8, \.otio, \.edl, \.fcpxml, \.zip"):
         format_of(Path("hits.xlsx"))

@@ -157,6 +157,18 @@ def test_substation() -> None:
     assert cues(old, "ssa") == [(1.0, 3.0, "old")]
 
 
+def test_substation_with_fields_of_its_own() -> None:
+    text = (
+        "[V4+ Styles]\nFormat: Name, Text\nStyle: Default,x\n[Events]\n"
+        "Format: Start, End, Style, Text\n"
+        "Dialogue: 0:00:01.00,0:00:02.50,Default,Rain, and wind.\n"
+        "Format:Layer,Style,Start,End,Text\n"
+        "Dialogue:0,Default, 0:00:03.00 ,0:00:04:50, A dog barks.\n"
+        "Dialogue: 0,Default,0:00:05.00\n"
+    )
+    assert cues(text, "ass") == [(1.0, 2.5, "Rain, and wind."), (3.0, 4.5, "A dog barks.")]
+
+
 @pytest.mark.parametrize("container", ["srt", "vtt", "sbv", "lrc", "ass", "ssa"])
 def test_text_without_times_is_none(container: str) -> None:
     assert cues("no cues here", container) == []

@@ -14,7 +14,7 @@ from wave_search.query.request import MAX_INSTRUCTION_CHARS, check_instruction, 
 from wave_search.query.terms import AudioVideoPair, SegmentRef, SimilarFile
 from wave_search.types import Hit, MediaRef, Modality, PartitionKey
 
-HIT = Hit(1, 0.5, 2.0, Path("a.wav"), Modality.AUDIO, 0.0, 1.0, 42, 1.0)
+HIT = Hit(1, 0.5, 2.0, Path("a.wav"), Modality.AUDIO, 0.0, 1.0, 42, 1.0, "audio")
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from wave_search.indexer import run_stats
 from wave_search.indexer.run_stats import RunStats
-from wave_search.reports import SlowRun
+from wave_search.reports import Skipped, SlowRun
 from wave_search.types import Modality
 
 if TYPE_CHECKING:
@@ -125,3 +125,22 @@ def test_a_short_run_is_not_announced(run: Run) -> None:
         run.embed(1, 10.0, 5.0)
         run.stats.count("indexed")
     assert run.announced == []
+
+
+def test_what_was_counted_right_after_a_report_is_reported_before_the_run_waits() -> None:
+    reported: list[Progress] = []
+    stats = RunStats(reported.append)
+    stats.enter("embed", total=2)
+    stats.count("indexed", current=PATH)
+    stats.catch_up()
+    stats.catch_up()
+    assert [(progress.files_done, progress.current) for progress in reported] == [(0, None), (1, PATH)]
+
+
+def test_each_file_that_cannot_be_used_is_announced() -> None:
+    announced: list[Skipped] = []
+    stats = RunStats(None, skipped=announced.append)
+    damaged, missing = (Skipped(Path(name), "no", "") for name in ("damaged", "missing"))
+    stats.note(damaged)
+    stats.skip(missing)
+    assert announced == [damaged, missing]

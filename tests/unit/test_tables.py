@@ -11,7 +11,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from wave_search.commands.render.tables import hit_table, listed_table, shortened
+from wave_search.render.tables import hit_table, listed_table, shortened
 from wave_search.types import Hit, ListedFile, Modality
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def hits(folder: Path, **columns: str | float | None) -> list[Hit]:
     def hit(rank: int, z: float, name: str, start_s: float | None, text: str | None = None) -> Hit:
         modality, stop_s = Modality.TEXT if text else Modality.AUDIO, None if start_s is None else start_s + 10
         place = folder / name, modality, start_s, stop_s
-        return Hit(rank, z / 10, z, *place, segment_id=rank, duration_s=None, text=text, columns=columns)
+        return Hit(rank, z / 10, z, *place, segment_id=rank, duration_s=None, kind="text", text=text, columns=columns)
 
     return [
         hit(1, 7.06, NAMES[0], 0.0),

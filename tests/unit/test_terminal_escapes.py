@@ -14,10 +14,14 @@ from rich.console import Console
 
 from wave_search import cli
 from wave_search.commands.exit_codes import GlobalOptions, reported
-from wave_search.commands.render.progress import IndexProgress, LoggedProgress, TrainingProgress
-from wave_search.commands.render.records import hit_record, to_json
-from wave_search.commands.render.terminal import Terminal
-from wave_search.commands.render.text import (
+from wave_search.errors import BrokenMediaError, ModelDownloadError, UsageError
+from wave_search.evaluation import BadRow, DirectionReport, Evaluation, Figure, Place, Task, Unusable
+from wave_search.models import ModelSpec
+from wave_search.query import Answer, IndexInfo, PartitionInfo
+from wave_search.render.progress import IndexProgress, LoggedProgress, TrainingProgress
+from wave_search.render.records import hit_record, to_json
+from wave_search.render.terminal import Terminal
+from wave_search.render.text import (
     answer_row,
     group_rows,
     hit_line,
@@ -27,10 +31,6 @@ from wave_search.commands.render.text import (
     skipped_line,
     slow_line,
 )
-from wave_search.errors import BrokenMediaError, ModelDownloadError, UsageError
-from wave_search.evaluation import BadRow, DirectionReport, Evaluation, Figure, Place, Task, Unusable
-from wave_search.models import ModelSpec
-from wave_search.query import Answer, IndexInfo, PartitionInfo
 from wave_search.reports import IndexReport, Progress, Skipped, SlowFile, Training
 from wave_search.store import Problem
 from wave_search.types import DuplicateGroup, DuplicateMember, Hit, ListedFile, Modality, Sampling
@@ -40,7 +40,7 @@ EVIL = "owned\x1b]0;title\x07\x9b31m\x08\x7f\u202e\u2066"
 RAW = ("\x1b]0;", "\x07", "\x9b", "\x08", "\x7f", "\u202e", "\u2066")
 PATH = Path(f"/{EVIL}.wav")
 SKIPPED = Skipped(PATH, EVIL, EVIL)
-HIT = Hit(1, 0.5, 4.0, PATH, Modality.AUDIO, 0.0, 1.0, 7, 1.0, text=EVIL, columns={EVIL: EVIL, "tags": [EVIL]})
+HIT = Hit(1, 0.5, 4.0, PATH, Modality.AUDIO, 0.0, 1.0, 7, 1.0, "audio", text=EVIL, columns={EVIL: EVIL, "tags": [EVIL]})
 LISTED: Any = ListedFile(PATH, "damaged", EVIL, EVIL, False, EVIL, 1.0, 1, {EVIL: EVIL})
 SPEC: Any = ModelSpec(
     EVIL,

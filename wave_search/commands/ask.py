@@ -8,8 +8,8 @@ import typer
 import wave_search as ws
 from wave_search.commands.exit_codes import DONE, reported, terminal_of
 from wave_search.commands.options import Device, Dtype, Json, Model, Quantization, Quiet, words
-from wave_search.commands.render.records import to_json
-from wave_search.commands.render.text import answer_row
+from wave_search.render.records import to_json
+from wave_search.render.text import answer_row
 
 EPILOG = (
     "CLIP may have a range in seconds: clip.mp4@12.5-20. The clip is embedded with the question as its prompt and "

@@ -9,7 +9,7 @@ import typer
 import wave_search as ws
 from wave_search.commands.exit_codes import DONE, INTERRUPTED, PARTLY, reported, terminal_of
 from wave_search.commands.options import Device, Dtype, Json, Model, Quantization, Quiet, Workers
-from wave_search.commands.render.records import to_json
+from wave_search.render.records import to_json
 
 EPILOG = (
     "A DATASET is a folder with corpus, queries and qrels (MTEB, BEIR), a CSV with the columns "

@@ -7,7 +7,6 @@ import os
 import shlex
 import signal
 import sys
-import traceback
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
-    from wave_search.commands.render.terminal import Terminal
+    from wave_search.render.terminal import Terminal
 
 DONE, FAILED, USAGE, PARTLY, NO_RESULT = 0, 1, 2, 3, 4
 _SIGNALLED = 128
@@ -34,6 +33,8 @@ class GlobalOptions:
 
     quiet: bool
     traceback: bool
+    folder: str = ""
+    """That relative names of a query start from, if it comes from another process; "" for the current one."""
 
 
 class Context(Protocol):
@@ -45,7 +46,7 @@ class Context(Protocol):
 
 def terminal_of(ctx: Context, quiet: bool = False) -> Terminal:
     """Return the output streams of this run; `quiet` is the option of the command itself."""
-    from wave_search.commands.render.terminal import Terminal
+    from wave_search.render.terminal import Terminal
 
     return Terminal(quiet=ctx.obj.quiet or quiet)
 
@@ -66,29 +67,36 @@ def reported(command: Callable[..., int]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def run(ctx: Context, **options: Any) -> None:
-        from wave_search.commands.render.terminal import StdoutClosedError
-
-        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # see wave_search.__main__
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-        with _ending_like_ctrl_c() as ended_by:
-            try:
-                code = command(ctx, **options)
-            except StdoutClosedError:
-                code = READER_GONE
-            except KeyboardInterrupt:
-                terminal_of(ctx).error("interrupted")
-                code = INTERRUPTED
-            except Exception as error:
-                if ctx.obj.traceback:
-                    terminal_of(ctx).traceback(traceback.format_exc().rstrip())
-                    code = FAILED
-                else:
-                    code = _explain(terminal_of(ctx), error)
-        if ended_by and code == INTERRUPTED:
-            code = _SIGNALLED + ended_by[0]
-        sys.exit(code)
+        sys.exit(exit_code(ctx, lambda: command(ctx, **options)))
 
     return run
+
+
+def exit_code(ctx: Context, command: Callable[[], int]) -> int:
+    """Run a command, and return its exit code, or that of what it raises, which is reported on stderr."""
+    from wave_search.render.terminal import StdoutClosedError
+
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # see wave_search.__main__
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    with _ending_like_ctrl_c() as ended_by:
+        try:
+            code = command()
+        except StdoutClosedError:
+            code = READER_GONE
+        except KeyboardInterrupt:
+            terminal_of(ctx).error("interrupted")
+            code = INTERRUPTED
+        except Exception as error:
+            if ctx.obj.traceback:
+                import traceback
+
+                terminal_of(ctx).traceback(traceback.format_exc().rstrip())
+                code = FAILED
+            else:
+                code = _explain(terminal_of(ctx), error)
+    if ended_by and code == INTERRUPTED:
+        code = _SIGNALLED + ended_by[0]
+    return code
 
 
 @contextmanager

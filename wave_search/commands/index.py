@@ -1,6 +1,7 @@
 """Index folders and files."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,10 +23,11 @@ from wave_search.commands.options import (
     Workers,
     words,
 )
-from wave_search.commands.render.records import report_record, to_json
-from wave_search.commands.render.text import slow_line
 from wave_search.errors import UsageError
 from wave_search.media import Segmentation, parse_audio_track
+from wave_search.render.records import report_record, to_json
+from wave_search.render.run_log import logging_to
+from wave_search.render.text import slow_line
 
 EPILOG = "Example:  wave-search index ~/Videos ~/Sounds --exclude '*.tmp.mp4'"
 
@@ -84,10 +86,14 @@ def index(
     ] = None,
     token_budget: TokenBudget = None,
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as JSON to FILE.")] = None,
+    log: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Append progress and skipped files to FILE, as JSON Lines.")
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
     """Index folders and files, or update the index."""
+    from wave_search.alerts import run_alerts
     from wave_search.index import check_add
 
     terminal = terminal_of(ctx, quiet)
@@ -103,6 +109,7 @@ def index(
     if report:
         report.open("a").close()  # fail before hours of work rather than after
     with (
+        logging_to(log) as events,
         terminal.progress() as progress,
         _opened_or_created(
             index,
@@ -122,21 +129,37 @@ def index(
             done = it.add(
                 paths,
                 **options,
-                warn=lambda slow: terminal.warning(slow_line(slow)),
-                progress=progress,
+                warn=_each(lambda slow: terminal.warning(slow_line(slow)), events.slow),
+                progress=_each(progress, events.progress) if progress else events.progress,
+                skipped=events.skipped,
             )
         except ws.Interrupted as interrupted:
             done = interrupted.report
-    record = to_json(report_record(done))
+        alerts = () if done.interrupted else run_alerts(it)
+        delivered = [asdict(one) for one in alerts]
+        events.report(done, delivered)
+    record = to_json({**report_record(done), "alerts": delivered})
     if report:
         report.write_text(f"{record}\n", encoding="ascii")
     if json:
         terminal.lines([record])
     terminal.report(done, strict=strict)
+    for one in alerts:
+        (terminal.warning if one.failure else terminal.message)(str(one))
     if done.interrupted:
         terminal.error(f"interrupted: completed work is kept in {index}. Run the same command to resume")
         return INTERRUPTED
     return PARTLY if done.unreachable or any(strict or not one.known for one in done.skipped) else DONE
+
+
+def _each(*listeners: Callable[[Any], object]) -> Callable[[Any], None]:
+    """Return a function that calls several."""
+
+    def call(value: Any) -> None:
+        for listener in listeners:
+            listener(value)
+
+    return call
 
 
 def _seconds(text: str) -> float:

@@ -5,8 +5,8 @@ import typer
 import wave_search as ws
 from wave_search.commands.exit_codes import DONE, reported, terminal_of
 from wave_search.commands.options import DEFAULT_INDEX, IndexDir, Json, Quiet
-from wave_search.commands.render.records import info_record, to_json
-from wave_search.commands.render.text import info_rows
+from wave_search.render.records import info_record, to_json
+from wave_search.render.text import info_rows
 
 
 @reported

@@ -1,21 +1,13 @@
 """List the files of an index."""
 
-from collections import Counter
-from collections.abc import Iterator
-from itertools import islice
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 import wave_search as ws
-from wave_search.commands import results
-from wave_search.commands.exit_codes import DONE, NO_RESULT, reported, terminal_of
+from wave_search.commands import output, results
+from wave_search.commands.exit_codes import reported, terminal_of
 from wave_search.commands.options import DEFAULT_INDEX, IndexDir, Quiet
-from wave_search.commands.render.records import listed_record, to_json
-from wave_search.commands.render.text import listed_line, listed_sentence
-
-if TYPE_CHECKING:
-    from wave_search.commands.render.terminal import Terminal
 
 EPILOG = (
     "A file is listed if the condition holds for one of its segments. Its status is 'indexed', 'damaged' (indexed only "
@@ -46,35 +38,8 @@ def list_files(
     quiet: Quiet = False,
 ) -> int:
     """List what is indexed, what was skipped and why."""
-    results.check_output(json=json, paths=paths)
+    output.check_output(json=json, paths=paths)
     terminal = terminal_of(ctx, quiet)
     with ws.open(index) as opened:
-        files = opened.files(where, skipped=skipped, columns=results.names(columns), where_timeout_s=where_timeout)
-        return show(terminal, files, limit, json=json, paths=paths)
-
-
-def show(terminal: "Terminal", files: Iterator["ws.ListedFile"], limit: int | None, *, json: bool, paths: bool) -> int:
-    """Write the first `limit` files to stdout, and their numbers to stderr; return the exit code."""
-    counts: Counter[str] = Counter()
-    shown = _counted(islice(files, limit), counts)
-    if paths:
-        terminal.paths(file.path for file in shown)
-    elif json:
-        terminal.lines(to_json(listed_record(file)) for file in shown)
-    elif terminal.results_on_terminal:
-        terminal.files(shown)
-    else:
-        terminal.lines(map(listed_line, shown))
-    if not counts:
-        terminal.message("no files")
-        return NO_RESULT
-    more = "; there are more: raise the limit" if limit is not None and next(files, None) is not None else ""
-    terminal.message(listed_sentence(counts) + more)
-    return DONE
-
-
-def _counted(files: Iterator["ws.ListedFile"], counts: Counter[str]) -> Iterator["ws.ListedFile"]:
-    for file in files:
-        counts[file.status] += 1
-        counts["gone"] += file.gone
-        yield file
+        files = opened.files(where, skipped=skipped, columns=output.names(columns), where_timeout_s=where_timeout)
+        return output.show_files(terminal, files, limit, json=json, paths=paths)

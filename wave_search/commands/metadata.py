@@ -10,8 +10,8 @@ import typer
 import wave_search as ws
 from wave_search.commands.exit_codes import DONE, PARTLY, reported, terminal_of
 from wave_search.commands.options import DEFAULT_INDEX, IndexDir, Json, Quiet
-from wave_search.commands.render.records import to_json
-from wave_search.commands.render.text import counted
+from wave_search.render.records import to_json
+from wave_search.render.text import counted
 
 _SHOWN = 5
 

@@ -5,7 +5,7 @@ import typer
 import wave_search as ws
 from wave_search.commands.exit_codes import DONE, reported, terminal_of
 from wave_search.commands.options import Json, Quiet
-from wave_search.commands.render.records import to_json
+from wave_search.render.records import to_json
 
 
 @reported

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from wave_search import types
+from wave_search import commands, types
 
 IndexDir = Annotated[
-    Path, typer.Option("--index", envvar="WAVE_SEARCH_INDEX", metavar="DIR", help="Directory of the index.")
+    Path, typer.Option("--index", envvar=commands.INDEX_VARIABLE, metavar="DIR", help="Directory of the index.")
 ]
 Model = Annotated[
     str,
@@ -43,7 +43,7 @@ Recall = Annotated[
 Workers = Annotated[int | None, typer.Option("--workers", min=1, metavar="N", help="Number of decoder processes.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only warnings and errors to stderr.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-DEFAULT_INDEX = Path(".wave-search")
+DEFAULT_INDEX = Path(commands.DEFAULT_INDEX)
 
 
 def words(typed: bytes | str) -> str:

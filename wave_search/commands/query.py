@@ -1,14 +1,17 @@
 """Query an index."""
 
+import functools
+import os
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 import wave_search as ws
-from wave_search.commands import last_hits, listing, results, terms
-from wave_search.commands.exit_codes import DONE, NO_RESULT, reported, terminal_of
+from wave_search.commands import last_hits, output, results, terms
+from wave_search.commands.exit_codes import reported, terminal_of
 from wave_search.commands.options import DEFAULT_INDEX, Device, Dtype, IndexDir, IndexModel, Quantization, Quiet, words
-from wave_search.commands.render.text import skipped_line
+from wave_search.commands.question import Question
 from wave_search.errors import UsageError
 from wave_search.types import Target
 
@@ -23,8 +26,7 @@ EPILOG = (
 )
 
 
-@reported
-def query(
+def asked(
     ctx: typer.Context,
     anything: terms.Anything = None,
     *,
@@ -52,7 +54,7 @@ def query(
     target: Annotated[
         Target, typer.Option(help="Modality of the results; video is the visual track alone, av both tracks.")
     ] = "any",
-    k: Annotated[int, typer.Option("-k", "-n", "--limit", min=1, metavar="N", help="Maximum number of results.")] = 10,
+    k: results.Limit = 10,
     min_z: Annotated[
         float | None, typer.Option(metavar="Z", help="Minimum z: standard deviations above unrelated segments.")
     ] = None,
@@ -63,24 +65,34 @@ def query(
     per_file: results.PerFile = None,
     dedupe: results.Dedupe = None,
     open: results.Open = False,  # noqa: A002 - the name of the option
+    reveal: results.Reveal = False,
     export: results.Export = None,
+    save: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Keep the search with the index, for wave-search searches.")
+    ] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="With --save: replace a search of that name.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON Lines.")] = False,
-    paths: Annotated[bool, typer.Option("--paths", help="Print only the distinct paths, best first.")] = False,
+    paths: results.Paths = False,
     index: IndexDir = DEFAULT_INDEX,
     model: IndexModel = "auto",
     device: Device = "auto",
     dtype: Dtype = "auto",
     quantization: Quantization = None,
     quiet: Quiet = False,
-) -> int:
+) -> Question:
     """Search by text, audio, video, images and earlier results."""
-    results.check_output(json=json, paths=paths)
-    texts, files = terms.split(anything or ())
-    wanted = {"text": [*texts, *(text or ())], "audio": audio, "video": video, "image": image, "av": av}
-    avoided = {"text": not_text, "audio": not_audio, "video": not_video, "image": not_image, "av": not_av}
-    wanted |= {"like": like, "similar": [*files, *(similar or ())]}
-    avoided |= {"like": not_like, "similar": not_similar}
-    if where is not None and not any((*wanted.values(), *avoided.values())):
+    output.check_output(json=json, paths=paths)
+    if replace and save is None:
+        raise UsageError("--replace needs a name", "Add --save NAME.")
+    folder = ctx.obj.folder
+    texts, files = terms.split(anything or (), folder)
+    media = {"audio": audio, "video": video, "image": image, "av": av, "similar": [*files, *(similar or ())]}
+    others = {"audio": not_audio, "video": not_video, "image": not_image, "av": not_av, "similar": not_similar}
+    wanted = {"text": [*texts, *(text or ())], **_placed(media, folder), "like": like or []}
+    avoided = {"text": not_text or [], **_placed(others, folder), "like": not_like or []}
+    shown, exported = output.names(columns), output.columns_for(export)
+    lists = where is not None and not any((*wanted.values(), *avoided.values()))
+    if lists:
         _check_unused(
             {
                 "--instruction": instruction is not None,
@@ -91,54 +103,82 @@ def query(
                 "--per-file": per_file is not None,
                 "--dedupe": dedupe is not None,
                 "--open": open,
+                "--reveal": reveal,
                 "--export": export is not None,
             }
         )
-        with ws.open(index) as opened:
-            listed = opened.files(where, columns=results.names(columns), where_timeout_s=where_timeout)
-            return listing.show(terminal_of(ctx, quiet), listed, k, json=json, paths=paths)
-    instruction = words(instruction) if instruction is not None else None
-    shown = results.names(columns)
-    exported = results.columns_for(export)
-    terminal = terminal_of(ctx, quiet)
-    load = ws.LoadOptions(device=device, dtype=dtype, quantization=quantization)
-    with ws.open(index, model, load=load, may_download=terminal.may_download) as opened:
-        arguments: dict[str, Any] = {**terms.read(wanted, avoided, last_hits.kept_hits(opened.path))}
-        request = ws.SearchRequest.build(
-            **arguments,
-            target=target,
-            k=k,
+    return Question(
+        wanted,
+        avoided,
+        {
+            "target": target,
+            "k": k,
+            "min_z": min_z,
+            "where": where,
+            "where_timeout_s": where_timeout,
+            "columns": tuple(dict.fromkeys((*shown, *exported))),
+            "moments": not segments,
+            "per_file": per_file,
+            "dedupe": dedupe,
+            "instruction": words(instruction) if instruction is not None else None,
+            "rerank": rerank,
+        },
+        output.Output(
+            json=json,
+            paths=paths,
+            columns=shown,
+            export=None if export is None else os.fspath(export),
+            open=open,
+            reveal=reveal,
+            limit=k,
             min_z=min_z,
-            where=where,
-            where_timeout_s=where_timeout,
-            columns=dict.fromkeys((*shown, *exported)),
-            moments=not segments,
-            per_file=per_file,
-            dedupe=dedupe,
-            instruction=instruction,
-            rerank=rerank,
-        )
+            is_filtered=bool(where),
+        ),
+        index=index,
+        model=model,
+        load={"device": device, "dtype": dtype, "quantization": quantization},
+        quiet=quiet,
+        lists=lists,
+        save=save,
+        replace=replace,
+    )
+
+
+@reported
+@functools.wraps(asked)
+def query(ctx: typer.Context, **options: Any) -> int:
+    """Ask the index, and show what it answers."""
+    question = asked(ctx, **options)
+    terminal = terminal_of(ctx, question.quiet)
+    if question.lists:
+        with ws.open(question.index) as opened:
+            if question.save is not None:
+                where = question.arguments["where"]
+                opened.save_search(question.save, where=where, replace=question.replace)
+            shown = question.output
+            return output.show_files(terminal, question.files(opened), shown.limit, json=shown.json, paths=shown.paths)
+    load = ws.LoadOptions(**question.load)
+    with ws.open(question.index, question.model, load=load, may_download=terminal.may_download) as opened:
+        request = question.request(last_hits.kept_hits(opened.path))
+        if question.save is not None:
+            opened.save_search(question.save, request, replace=question.replace)
         terminal.notice(opened.model)
-        lost: list[ws.Skipped] = []
-        with terminal.progress() if rerank else terminal.working("searching") as progress:
-            hits = opened.search(request, progress=progress if rerank else None, warn=lost.append)
-        kept = last_hits.keep_hits(opened.path, [hit.segment_id for hit in hits])
-        if not kept and last_hits.kept_hits(opened.path) is not None:
-            terminal.warning("--like will refer to an earlier query: the index cannot be written")
-        if instruction is not None and 0 < (share := _coverage(opened.info(), instruction, target)) < 1:
-            terminal.warning(f"only {share:.0%} is indexed with this instruction, and only that was searched")
-    for file in lost:
-        terminal.warning(f"moved to the end: {skipped_line(file)}")
-    if export:
-        results.write(export, hits)
-    if not hits:
-        where_not = " for this filter" if where else ""
-        terminal.message(f"no results{where_not}" if min_z is None else f"no results{where_not} with z >= {min_z:g}")
-        return NO_RESULT
-    results.show(terminal, [results.only(hit, shown) for hit in hits], json=json, paths=paths)
-    if open:
-        results.open_hit(hits[0])
-    return DONE
+        with terminal.progress() if request.rerank else terminal.working("searching") as progress:
+            found = question.find(opened, request, progress if request.rerank else None)
+        output.keep(terminal, found, opened.path)
+        if question.output.export is not None:
+            with terminal.working("exporting"):
+                output.write(Path(question.output.export), found.hits, opened)
+    return output.show_found(terminal, question.output, found)
+
+
+def _placed(given: dict[str, list[str] | None], folder: str) -> dict[str, list[str]]:
+    """Return files with the folder that relative names start from; an empty name is an error that comes later."""
+
+    def placed(file: str) -> str:
+        return os.path.join(folder, file) if file else file  # noqa: PTH118 - keeps the name as typed
+
+    return {name: [*map(placed, files or ())] for name, files in given.items()}
 
 
 def _check_unused(given: dict[str, bool]) -> None:
@@ -146,11 +186,3 @@ def _check_unused(given: dict[str, bool]) -> None:
     for option, is_given in given.items():
         if is_given:
             raise UsageError(f"{option} needs something to search for", "Add a term, such as --text 'a dog'.")
-
-
-def _coverage(info: "ws.IndexInfo", instruction: str, target: Target) -> float:
-    """Return the share of the media segments of a target that are indexed with an instruction, from 0 to 1."""
-    counts = {(one.modality, one.instruction): one.segments for one in info.partitions}
-    media = [modality for modality, _ in counts if modality != "text" and target in ("any", modality)]
-    instructed = sum(counts.get((modality, instruction), 0) for modality in {*media})
-    return instructed / max(1, sum(counts.get((modality, ""), 0) for modality in {*media}))

@@ -7,7 +7,7 @@ import typer
 import wave_search as ws
 from wave_search.commands.exit_codes import DONE, FAILED, reported, terminal_of
 from wave_search.commands.options import DEFAULT_INDEX, IndexDir, Quiet
-from wave_search.commands.render.text import counted
+from wave_search.render.text import counted
 
 
 @reported

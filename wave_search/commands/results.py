@@ -1,24 +1,9 @@
-"""Options that shape the results of a query, and their output: stdout, export files, players."""
+"""Options that shape results and their output."""
 
-import shutil
-import subprocess
-import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-from wave_search.commands.render import export as exporting
-from wave_search.commands.render.records import hit_record, to_json
-from wave_search.commands.render.text import hit_line
-from wave_search.errors import UsageError, WaveSearchError
-from wave_search.files import write_atomic
-from wave_search.types import Hit
-
-if TYPE_CHECKING:
-    from wave_search.commands.render.terminal import Terminal
 
 Where = Annotated[
     str | None,
@@ -27,6 +12,8 @@ Where = Annotated[
 WhereTimeout = Annotated[
     float, typer.Option("--where-timeout", min=0, metavar="SECONDS", help="Time limit of the SQL condition.")
 ]
+Limit = Annotated[int, typer.Option("-k", "-n", "--limit", min=1, metavar="N", help="Maximum number of results.")]
+Paths = Annotated[bool, typer.Option("--paths", help="Print only the distinct paths, best first.")]
 Columns = Annotated[str | None, typer.Option(metavar="LIST", help="Also show these columns: fps,width,peak_start_s.")]
 Segments = Annotated[
     bool, typer.Option("--segments", help="List individual segments instead of merging adjacent ones.")
@@ -37,71 +24,10 @@ Dedupe = Annotated[
     typer.Option(metavar="COSINE", help="Keep only the best of results at least this similar (0.98)."),
 ]
 Open = Annotated[bool, typer.Option("--open", help="Open the best result; with mpv, play only its range.")]
+Reveal = Annotated[bool, typer.Option("--reveal", help="Show the best result in the file manager.")]
 Export = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Write the results to a .csv, .jsonl, .m3u8 or .otio file.")
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Write the results to a .csv, .jsonl, .m3u8, .otio, .edl, .fcpxml or .zip (of clips) file."
+    ),
 ]
-
-
-def names(columns: str | None) -> tuple[str, ...]:
-    """Split a comma-separated list of column names."""
-    return tuple(name for name in (part.strip() for part in (columns or "").split(",")) if name)
-
-
-def columns_for(export: Path | None) -> tuple[str, ...]:
-    """Return the columns that an export format needs.
-
-    Raises:
-        UsageError: there is no such format.
-    """
-    return () if export is None else exporting.format_of(export).columns
-
-
-def write(export: Path, hits: Sequence[Hit]) -> None:
-    """Write hits to a file in the format of its suffix.
-
-    Raises:
-        OSError: it cannot be written.
-        WaveSearchError: the format needs a package that is missing.
-    """
-    write_atomic(export, exporting.format_of(export).write(hits))
-
-
-def check_output(*, json: bool, paths: bool) -> None:
-    """Check that one form of output is chosen. Raises UsageError."""
-    if json and paths:
-        raise UsageError("--json and --paths cannot be combined")
-
-
-def only(hit: Hit, columns: Iterable[str]) -> Hit:
-    """Return the hit with only the given columns."""
-    return replace(hit, columns={name: hit.columns[name] for name in columns})
-
-
-def show(terminal: "Terminal", hits: Sequence[Hit], *, json: bool, paths: bool) -> None:
-    """Write hits to stdout."""
-    if paths:
-        terminal.paths(dict.fromkeys(hit.path for hit in hits))
-    elif json:
-        terminal.lines(to_json(hit_record(hit)) for hit in hits)
-    elif terminal.results_on_terminal:
-        terminal.hits(hits)
-    else:
-        terminal.lines(hit_line(hit) for hit in hits)
-
-
-def open_hit(hit: Hit) -> None:
-    """Play the range of a hit with mpv, or open its file with the default application.
-
-    Raises:
-        WaveSearchError: neither program is available, or it fails.
-    """
-    if hit.start_s is not None and (mpv := shutil.which("mpv")):
-        command = [mpv, f"--start={hit.start_s}", f"--end={hit.stop_s}", "--force-window", str(hit.path)]
-    elif opener := shutil.which("xdg-open"):
-        command = [opener, str(hit.path)]
-    else:
-        raise WaveSearchError("no program to open a result was found", "Install mpv, or xdg-open (xdg-utils).")
-    # stdout is for results.
-    code = subprocess.run(command, check=False, stdout=sys.stderr).returncode  # noqa: S603 - no shell
-    if code:
-        raise WaveSearchError(f"{hit.path} cannot be opened: {Path(command[0]).name} exited with code {code}")

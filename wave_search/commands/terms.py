@@ -51,15 +51,24 @@ def weighted(typed: str, *, is_path: bool = False) -> tuple[str, float | None]:
     return (match["item"], float(match["weight"])) if match else (typed, None)
 
 
-def split(typed: Sequence[str]) -> tuple[list[str], list[str]]:
+def split(typed: Sequence[str], folder: str = "") -> tuple[list[str], list[str]]:
     """Split what is typed without an option into texts, of which there is at most one, and media files.
 
     A file is recognised by its content, or by the suffix of its name even if there is no such file: a mistyped name
     must not become a text.
+
+    Args:
+        typed: words and names of files.
+        folder: that relative names start from; "" for the current one.
     """
-    files = [one for one in typed if _is_media(one)]
+    files = [one for one in typed if _is_media(os.path.join(folder, one))]  # noqa: PTH118 - keeps the name as typed
     texts = [one for one in typed if one not in files]
     return [" ".join(texts)] if texts else [], files
+
+
+def is_stdin(typed: str) -> bool:
+    """Return whether a text is to be read from stdin."""
+    return weighted(typed)[0] == _STDIN
 
 
 def _is_media(typed: str) -> bool:
@@ -81,7 +90,7 @@ def read(
     Raises:
         UsageError: a weight or a rank is not valid.
     """
-    if sum(weighted(typed)[0] == _STDIN for terms in (wanted, avoided) for typed in terms.get("text") or ()) > 1:
+    if sum(is_stdin(typed) for terms in (wanted, avoided) for typed in terms.get("text") or ()) > 1:
         raise UsageError("--text - is given twice, but stdin can be read only once")
     found: dict[str, list[ws.Weighted]] = {}
     for make, terms in ((ws.Weighted, wanted), (ws.Not, avoided)):

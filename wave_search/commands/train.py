@@ -9,9 +9,9 @@ import typer
 
 from wave_search.commands.exit_codes import DONE, INTERRUPTED, PARTLY, reported, terminal_of
 from wave_search.commands.options import Device, Json, Quiet
-from wave_search.commands.render.records import to_json
-from wave_search.commands.render.text import counted
 from wave_search.finetune import train as run_training
+from wave_search.render.records import to_json
+from wave_search.render.text import counted
 
 if TYPE_CHECKING:
     from wave_search.finetune import Report

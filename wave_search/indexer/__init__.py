@@ -2,18 +2,22 @@
 
 from wave_search.ann.rebuild import refresh_shards
 from wave_search.indexer.metadata import import_metadata, put_columns, remove_columns
+from wave_search.indexer.metadata_edit import MetadataEdit, edit, restore
 from wave_search.indexer.optimize import optimize
 from wave_search.indexer.run import Options, add, remove
 from wave_search.indexer.run_stats import Interrupted
 
 __all__ = [
     "Interrupted",
+    "MetadataEdit",
     "Options",
     "add",
+    "edit",
     "import_metadata",
     "optimize",
     "put_columns",
     "refresh_shards",
     "remove",
     "remove_columns",
+    "restore",
 ]

@@ -39,8 +39,8 @@ def import_metadata(index_dir: Path, file: Path) -> MetadataReport:
     with Writer(index_dir) as writer:
         snapshot = writer.snapshot
         table = metadata_file.read(file, snapshot.manifest.columns, TablePaths(snapshot).find)
-        _check_names([column.name for column in table.columns], snapshot)
-        _write(writer, snapshot.metadata(), table.columns, table.values)
+        check_names([column.name for column in table.columns], snapshot)
+        write(writer, snapshot.metadata(), table.columns, table.values)
     types = {column.name: column.type for column in table.columns}
     unknown, malformed = table.unknown, table.malformed
     return MetadataReport(types, len(table.values), unknown.listed, malformed.listed, unknown.count, malformed.count)
@@ -60,8 +60,8 @@ def put_columns(index_dir: Path, columns: Sequence[Column], values: Mapping[byte
     """
     with Writer(index_dir) as writer:
         names = [column.name for column in columns]
-        _check_names(names, writer.snapshot)
-        _write(writer, _without(names, writer.snapshot), columns, values)
+        check_names(names, writer.snapshot)
+        write(writer, _without(names, writer.snapshot), columns, values)
 
 
 def remove_columns(index_dir: Path, names: Sequence[str]) -> None:
@@ -92,10 +92,17 @@ def _without(names: Iterable[str], snapshot: Snapshot) -> Metadata:
     return Metadata(tuple(column for column in snapshot.manifest.columns if column.name not in gone), rows)
 
 
-def _write(
+def write(
     writer: Writer, metadata: Metadata, columns: Sequence[Column], values: Mapping[bytes, Mapping[str, Value]]
 ) -> None:
-    """Commit `metadata` with additional values merged in."""
+    """Commit `metadata` with additional values merged in.
+
+    Args:
+        writer: of the index.
+        metadata: what there is.
+        columns: the columns that are replaced, or are new.
+        values: by path and column; a column of `columns` that is missing there loses its value.
+    """
     files, contents = writer.snapshot.files(), writer.snapshot.contents()
     rows = dict(metadata.rows)
     named = {column.name for column in columns}
@@ -113,7 +120,12 @@ def _write(
     writer.commit(drop_dead=False)
 
 
-def _check_names(names: Sequence[str], snapshot: Snapshot) -> None:
+def check_names(names: Sequence[str], snapshot: Snapshot) -> None:
+    """Check that columns may have these names, which are new or those of the index.
+
+    Raises:
+        UsageError: one of them may not.
+    """
     own = {column.name.casefold(): column.name for column in snapshot.manifest.columns}
     for name in names:
         if not name.strip() or not name.isprintable():

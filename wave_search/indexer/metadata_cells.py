@@ -76,13 +76,14 @@ def fault(row: Mapping[str, Any]) -> str | None:
     for name, cell in row.items():
         if isinstance(cell, str) and cell.isascii() and len(cell) <= MAX_DIGITS and cell[:4] not in _BOUNDARY_YEARS:
             continue
-        found = None if name == PATH or cell is None else _cell_fault(cell)
+        found = None if name == PATH or cell is None else cell_fault(cell)
         if found is not None:
             return f'"{name}" is {found}'
     return None
 
 
-def _cell_fault(cell: Any) -> str | None:
+def cell_fault(cell: Any) -> str | None:
+    """Return what is wrong with a cell that is not empty, None if it can be a value."""
     items = cell if isinstance(cell, list) else [cell]
     if not _is_cell(cell):
         return "not a string, a finite number, a boolean or a list of strings"
@@ -96,7 +97,7 @@ def _cell_fault(cell: Any) -> str | None:
 
 
 def convert(cell: Any, column_type: ColumnType) -> Value:
-    """Convert a cell to the type of its column."""
+    """Convert a cell to the type of its column; None if it has none of that type, which texts always do."""
     value: Value = _CONVERT[column_type](cell)
     return value
 

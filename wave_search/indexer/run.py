@@ -63,6 +63,7 @@ def add(
     *,
     progress: ProgressCallback | None = None,
     warn: Callable[[SlowFile | SlowRun], None] | None = None,
+    skipped: Callable[[Skipped], None] | None = None,
 ) -> IndexReport:
     """Bring the index up to date with folders and files.
 
@@ -73,6 +74,7 @@ def add(
         options: of the run.
         progress: called with the progress of the run.
         warn: called with each file that will take long, before it is embedded, and once if all that are left will.
+        skipped: called with each file that cannot be used, or only in part, as soon as that is known.
 
     Raises:
         UsageError: an argument does not exist, and neither does a file of it in the index.
@@ -80,7 +82,7 @@ def add(
         IndexStateError: the disk is full or read-only, or the index is damaged.
         Interrupted: Ctrl-C was pressed. Completed files are committed.
     """
-    stats = RunStats(progress, warn)
+    stats = RunStats(progress, warn, skipped)
     with ExitStack() as stack:
         writer = stack.enter_context(Writer(index_dir))
         areas = scan.resolve(paths, index_dir, writer.snapshot.files())
@@ -183,6 +185,7 @@ class _Run:
         for link in found.links:
             self._report_link(link, areas)
         stats.count("unchanged", plan.unchanged)
+        stats.catch_up()
 
     def _report_link(self, link: bytes, areas: Sequence[scan.Area]) -> None:
         target = scan.follow(link, areas)

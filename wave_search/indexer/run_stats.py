@@ -61,12 +61,17 @@ class RunStats:
     """The counts of one run. Used by one thread.
 
     Args:
-        progress: called with a `Progress` at each change of stage, and otherwise at most ten times a second.
+        progress: called with a `Progress` at each change of stage, before the run waits for decoders, and otherwise
+            at most ten times a second.
         warn: called with each file that will take more than `SLOW_S`, and once if all that are left will.
+        skipped: called with each file that cannot be used, or only in part.
     """
 
     def __init__(
-        self, progress: ProgressCallback | None, warn: Callable[[SlowFile | SlowRun], None] | None = None
+        self,
+        progress: ProgressCallback | None,
+        warn: Callable[[SlowFile | SlowRun], None] | None = None,
+        skipped: Callable[[Skipped], None] | None = None,
     ) -> None:
         self.counts: Counter[str] = Counter()
         self.segments: Counter[Modality] = Counter()
@@ -78,9 +83,13 @@ class RunStats:
         self.slow: dict[Path, SlowFile] = {}
         self._progress = progress
         self._warn = warn
+        self._announce_skipped = skipped
         self._started_s = self._reported_s = time.monotonic()
         self._stage: Stage = "scan"
         self._total = self._done = 0
+        self._current: Path | None = None
+        self._is_late = False
+        """Something was counted since the progress was reported."""
         self._begun: dict[Path, _Begun] = {}
         self._batch_began_s: float | None = None
         self._batch = self._timed_batch = 0.0
@@ -121,6 +130,9 @@ class RunStats:
     def note(self, *skipped: Skipped) -> None:
         """List files in the report that are counted elsewhere or not at all: damaged files and links."""
         self.skipped.extend(skipped)
+        if self._announce_skipped is not None:
+            for one in skipped:
+                self._announce_skipped(one)
 
     def add_segments(self, modalities: Iterable[Modality], media_s: float, current: Path) -> None:
         """Count the vectors of a segment by modality, and the seconds of audio or video that they represent."""
@@ -195,13 +207,19 @@ class RunStats:
         self.segments.subtract(modalities)
 
     def _touch(self, current: Path | None) -> None:
+        self._is_late, self._current = True, current
         if time.monotonic() - self._reported_s >= PROGRESS_INTERVAL_S:
             self._report_progress(current)
+
+    def catch_up(self) -> None:
+        """Report what was counted too soon after the last report."""
+        if self._is_late:
+            self._report_progress(self._current)
 
     def _report_progress(self, current: Path | None) -> None:
         if self._progress is None:
             return
-        self._reported_s = time.monotonic()
+        self._reported_s, self._is_late = time.monotonic(), False
         begun = None if current is None else self._begun.get(current)
         self._progress(
             Progress(

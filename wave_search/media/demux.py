@@ -23,7 +23,9 @@ _MAX_FAILURES = 4_096
 64 KiB of other bytes."""
 _ADTS_BYTES = 7
 _MAX_PACKET_S = 60.0
-"""Twice the longest packet of sound of any codec. A damaged file may declare days."""
+"""Twice the longest packet of sound of any codec. Packets of samples may be longer, and have their size."""
+_LEAST_BYTES_PER_S = 1_000
+"""Of longer packets. Those of a damaged file may declare days."""
 
 
 def open_container(source: Source) -> Any:
@@ -116,7 +118,8 @@ def stamp_and_duration_s(packet: Any, tick_s: float, default_s: float, *, adts: 
         if frame_s is not None:
             return None, frame_s
     pts, declared_s = None if default_s else packet.pts, (packet.duration or 0) * tick_s
-    return None if pts is None else pts * tick_s, declared_s if 0 < declared_s <= _MAX_PACKET_S else default_s
+    plausible = 0 < declared_s <= max(_MAX_PACKET_S, packet.size / _LEAST_BYTES_PER_S)
+    return None if pts is None else pts * tick_s, declared_s if plausible else default_s
 
 
 def is_adts(container: Any) -> bool:

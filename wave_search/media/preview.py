@@ -22,6 +22,7 @@ from wave_search.media.demux import (
     is_default,
     open_container,
     origin_s,
+    packets,
 )
 from wave_search.media.image import image_size, read_pixels
 from wave_search.media.picture import shown_size, to_rgb
@@ -29,7 +30,7 @@ from wave_search.media.probe import MOVING
 from wave_search.media.refusals import refuse_encrypted
 from wave_search.media.sniff import PLAYLIST_SUFFIXES, find_media
 from wave_search.media.source import CONVERT, REPLACE, Source
-from wave_search.media.subtitles import CONTAINERS, Cue, parse_cues
+from wave_search.media.subtitles import CONTAINERS, TRACK_CODECS, Cue, packet_cues, parse_cues
 from wave_search.media.text import read_text
 from wave_search.media.video import numbers_per_second
 from wave_search.media.webp import WebpReader, animation
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wave_search.media.source import IndexedFile
+    from wave_search.types import FileKind
 
 ANIMATED = "WEBP"
 """Format of animations that FFmpeg does not read."""
@@ -64,6 +66,8 @@ class StreamDetails:
     height: int | None = None
     audio_codec: str | None = None
     """Of the track that a player plays."""
+    has_subtitles: bool = False
+    """Whether there is a track of subtitles that is text."""
     hidden_start: bool = False
     """Whether bytes of something else precede the media, which only our own readers skip."""
 
@@ -124,7 +128,8 @@ class ExamineStreams:
             container = open_container(source)
             video, audio = choose_video(container), played_audio(container)
             sound = None if audio is None else audio.codec_context.codec.canonical_name
-            found = StreamDetails(source.demuxer, audio_codec=sound, hidden_start=hidden)
+            texts = subtitle_track(container) is not None
+            found = StreamDetails(source.demuxer, audio_codec=sound, has_subtitles=texts, hidden_start=hidden)
             if video is not None and (frame := first_frame(container, video)) is not None:
                 width, height = shown_size(frame, video)
                 codec = video.codec_context.codec.canonical_name
@@ -148,15 +153,7 @@ class MakeThumbnail:
         from PIL import Image
 
         with self.file.open() as file:
-            source = source_of(self.file, file)
-            if self.file.kind == "image":
-                pixels = read_pixels(source)
-                height, width, _ = pixels.shape
-            elif source.demuxer == ANIMATED:
-                pixels = _picture_at(source, self.at_s)
-                height, width, _ = pixels.shape
-            else:
-                pixels, (width, height) = _frame_at(source, self.at_s)
+            pixels, (width, height) = shown_picture(source_of(self.file, file), self.file.kind, self.at_s)
         shrink = max(1.0, max(width, height) / self.width)
         size = max(1, round(width / shrink)), max(1, round(height / shrink))
         picture = Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
@@ -187,7 +184,7 @@ class MeasurePeaks:
             if audio is None:
                 raise UnsupportedMediaError(self.file.path, "it has no audio track", "Ask for its picture.")
             peaks = np.zeros(self.count, np.float32)
-            for start_s, samples, rate_hz in _mono(container, audio, self.start_s, self.stop_s):
+            for start_s, samples, rate_hz in mono(container, audio, self.start_s, self.stop_s):
                 places = (start_s - self.start_s + np.arange(len(samples)) / rate_hz) * (self.count / self.reach_s)
                 inside = (places >= 0) & (places < self.count)
                 np.maximum.at(peaks, places[inside].astype(np.intp), np.abs(samples[inside]))
@@ -196,20 +193,52 @@ class MeasurePeaks:
 
 @dataclass(frozen=True, slots=True)
 class ReadCues:
-    """Read a file of subtitles. Yields its cues, by time."""
+    """Read a file of subtitles, or the first track of subtitles inside a film. Yields the cues, by time."""
 
     file: IndexedFile
     reach_s: float = 0.0
 
     def previews(self) -> Iterator[tuple[Cue, ...]]:
         """See `PreviewTask`."""
+        cues = self._of_file() if self.file.kind == "text" else self._of_track()
+        yield tuple(cue for cue, _ in zip(cues, range(MAX_CUES), strict=False))
+
+    def _of_track(self) -> Iterator[Cue]:
+        with self.file.open() as file:
+            container = open_container(source_of(self.file, file))
+            stream = subtitle_track(container)
+            if stream is None:
+                raise UnsupportedMediaError(self.file.path, "it has no subtitles", "Name a file of subtitles.")
+            begin_s = origin_s(container)
+            found = (
+                (
+                    float(packet.pts * packet.time_base) - begin_s,
+                    float(packet.duration * packet.time_base),
+                    bytes(packet),
+                )
+                for packet in packets(container, [stream])
+                if packet.pts is not None and packet.duration
+            )
+            timed = ((max(0.0, start_s), start_s + length_s, data) for start_s, length_s, data in found)
+            yield from packet_cues(timed, stream.codec_context.codec.canonical_name)
+
+    def _of_file(self) -> Iterator[Cue]:
         container = self.file.path.suffix.lower().removeprefix(".")
         if container not in CONTAINERS:
             raise UnsupportedMediaError(self.file.path, "it has no subtitles", "Name a file of subtitles.")
         with self.file.open() as file:
             content = read_text(self.file.path, file)
-        cues = parse_cues(content, container)
-        yield tuple(cue for cue, _ in zip(cues, range(MAX_CUES), strict=False))
+        return parse_cues(content, container)
+
+
+def subtitle_track(container: Any) -> Any | None:
+    """Return the stream of subtitles that a player shows, the first one without a default; None if none is of text."""
+    streams = [
+        stream
+        for stream in container.streams.subtitles
+        if stream.codec_context is not None and stream.codec_context.codec.canonical_name in TRACK_CODECS
+    ]
+    return next(filter(is_default, streams), next(iter(streams), None))
 
 
 def source_of(indexed: IndexedFile, file: BinaryIO) -> Source:
@@ -248,6 +277,19 @@ def seek_before(container: Any, stream: Any, at_s: float) -> None:
             container.seek(int((origin_s(container) + at_s) / stream.time_base), stream=stream)
 
 
+def shown_picture(source: Source, kind: FileKind, at_s: float) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """Decode an image, or the frame shown at a time of a video.
+
+    Returns:
+        (height, width, 3) RGB, upright, and the width and height in square pixels.
+    """
+    if kind == "image" or source.demuxer == ANIMATED:
+        pixels = read_pixels(source) if kind == "image" else _picture_at(source, at_s)
+        height, width, _ = pixels.shape
+        return pixels, (width, height)
+    return _frame_at(source, at_s)
+
+
 def _picture_at(source: Source, at_s: float) -> NDArray[np.uint8]:
     """Decode the frame of an animated WebP that is shown at a time: (height, width, 3) RGB."""
     found = animation(source)
@@ -283,9 +325,7 @@ def _frame_at(source: Source, at_s: float) -> tuple[NDArray[np.uint8], tuple[int
     return to_rgb(shown), shown_size(shown, stream)
 
 
-def _mono(
-    container: Any, audio: Any, start_s: float, stop_s: float
-) -> Iterator[tuple[float, NDArray[np.float32], int]]:
+def mono(container: Any, audio: Any, start_s: float, stop_s: float) -> Iterator[tuple[float, NDArray[np.float32], int]]:
     """Decode a range of a stream: the time of each block from the beginning of the file, its samples, their rate."""
     from av import AudioResampler
 
@@ -297,6 +337,6 @@ def _mono(
             at_s = float(frame.pts * frame.time_base) - begin_s
         if at_s >= stop_s:
             return
-        for mono in resampler.resample(frame):
-            yield at_s, mono.to_ndarray().reshape(-1), mono.sample_rate
+        for block in resampler.resample(frame):
+            yield at_s, block.to_ndarray().reshape(-1), block.sample_rate
         at_s += frame.samples / frame.sample_rate

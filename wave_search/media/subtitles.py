@@ -1,12 +1,11 @@
-r"""Subtitles and lyrics: SubRip, WebVTT, SBV and LRC by their lines of times, SubStation Alpha through FFmpeg.
+"""Subtitles and lyrics: SubRip, WebVTT, SBV, LRC and SubStation Alpha.
 
-FFmpeg and pysubs2 lose text of the first four, see docs/design/decisions.md.
+FFmpeg and pysubs2 lose text of them, see docs/design/decisions.md.
 """
 
 from __future__ import annotations
 
 import html
-import io
 import itertools
 import operator
 import re
@@ -33,8 +32,13 @@ _TAG = re.compile(r"</?[A-Za-z][^<>\n]*>|<[\d:.]+>|\{\\[^{}\n]*\}")
 """Markup, and times of words."""
 _OVERRIDE = re.compile(r"(\{[^{}]*\})")
 _DRAWING = re.compile(r"\\p(\d)")
-_ASS_COMMAS = 8
-"""Number of fields before the text in a line of SubStation Alpha, as FFmpeg passes it on."""
+_EVENT = re.compile(rf"\n{_BLANK}(Format|Dialogue):{_BLANK}([^\n]*)")
+_EVENT_TIME = re.compile(r"(\d{1,3}):(\d{1,2}):(\d{1,2})[.:,](\d{1,3})")
+_EVENT_SHOWN = ("start", "end", "text")
+_EVENT_FIELDS = ("layer", "start", "end", "style", "name", "marginl", "marginr", "marginv", "effect", "text")
+"""The fields of an event of SubStation Alpha, where no line names them."""
+_PACKET_COMMAS = 8
+"""Number of fields before the text of such an event in a packet of a film."""
 _ADJACENT_S = 0.1
 """A cue that begins so soon after another one replaces it on the screen."""
 
@@ -63,6 +67,17 @@ def parse_cues(text: str, container: str) -> Iterator[Cue]:
     """
     timed = (cue for cue in CONTAINERS[container](text) if cue[2])
     return _without_repeats(sorted(timed, key=operator.itemgetter(0)))
+
+
+def packet_cues(packets: Iterable[tuple[float, float, bytes]], codec: str) -> Iterator[Cue]:
+    """Parse the packets of a track of subtitles inside a film into cues, as `parse_cues` does.
+
+    Args:
+        packets: beginning and end in seconds, and content.
+        codec: one of `TRACK_CODECS`.
+    """
+    timed = ((start_s, stop_s, TRACK_CODECS[codec](data)) for start_s, stop_s, data in packets if start_s < stop_s)
+    return _without_repeats(sorted((cue for cue in timed if cue[2]), key=operator.itemgetter(0)))
 
 
 def group_cues(cues: Iterable[Cue], length_s: float) -> Iterator[Cue]:
@@ -183,21 +198,41 @@ def _lrc(text: str) -> Iterator[_Timed]:
 
 
 def _substation(text: str) -> Iterator[_Timed]:
-    import av
+    """Parse SubStation Alpha, whose events have the fields that a line before them names."""
+    names = [*_EVENT_FIELDS]
+    start, stop, shown = map(names.index, _EVENT_SHOWN)
+    for match in _EVENT.finditer(f"\n{text}"):
+        kind, line = match.groups()
+        fields = line.split(",", len(names) - 1)
+        if kind == "Format":
+            named = [field.strip().lower() for field in line.split(",")]
+            if set(_EVENT_SHOWN) <= set(named):  # those of styles are others
+                names = named
+                start, stop, shown = map(names.index, _EVENT_SHOWN)
+        elif len(fields) == len(names):
+            start_time, stop_time = (_EVENT_TIME.fullmatch(fields[place].strip()) for place in (start, stop))
+            if start_time and stop_time:
+                start_s, stop_s = _seconds(*start_time.groups()), _seconds(*stop_time.groups())
+                if start_s < stop_s:
+                    yield start_s, stop_s, _plain(_without_overrides(fields[shown]))
 
-    options = {"protocol_whitelist": "none", "format_whitelist": "ass"}
-    try:
-        container = av.open(io.BytesIO(text.encode()), format="ass", options=options)
-    except av.FFmpegError:
-        return
-    with container:
-        for packet in container.demux(subtitles=0):
-            fields = bytes(packet).decode("utf-8", "replace").split(",", _ASS_COMMAS)
-            if packet.pts is None or packet.duration is None or len(fields) <= _ASS_COMMAS:
-                continue
-            start_s, stop_s = (float(at * packet.time_base) for at in (packet.pts, packet.pts + packet.duration))
-            if 0 <= start_s < stop_s:
-                yield start_s, stop_s, _plain(_without_overrides(fields[-1]))
+
+def _dialogue(data: bytes) -> str:
+    """Return the text of a packet of SubStation Alpha."""
+    fields = data.decode("utf-8", "replace").split(",", _PACKET_COMMAS)
+    return _plain(_without_overrides(fields[-1])) if len(fields) > _PACKET_COMMAS else ""
+
+
+def _marked(data: bytes) -> str:
+    """Return the text of a packet of SubRip or WebVTT."""
+    return _shown(data.decode("utf-8", "replace").replace("\r", ""), is_webvtt=False)
+
+
+def _timed_text(data: bytes) -> str:
+    """Return the text of a sample of 3GPP Timed Text: its length in 2 bytes, the text, then styles."""
+    text = data[2 : 2 + int.from_bytes(data[:2], "big")]
+    utf16 = text.startswith((b"\xfe\xff", b"\xff\xfe"))
+    return _shown(text.decode("utf-16" if utf16 else "utf-8", "replace").replace("\r", "\n"), is_webvtt=False)
 
 
 def _without_overrides(text: str) -> str:
@@ -239,3 +274,12 @@ CONTAINERS: dict[str, Callable[[str], Iterable[_Timed]]] = {
     "ssa": _substation,
 }
 """The kinds of subtitles, by suffix."""
+TRACK_CODECS: dict[str, Callable[[bytes], str]] = {
+    "subrip": _marked,
+    "text": _marked,
+    "webvtt": _marked,
+    "ass": _dialogue,
+    "ssa": _dialogue,
+    "mov_text": _timed_text,
+}
+"""The kinds of subtitles inside films that are texts, by FFmpeg's name; the others are pictures."""

@@ -85,6 +85,11 @@ class DecoderPool:
         # Workers are killed when the thread that started them ends, so one long-lived thread starts them all.
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="decoder-starter")
 
+    @property
+    def running(self) -> int:
+        """Number of workers there are, busy or not."""
+        return len(self._all)
+
     def __enter__(self) -> Self:
         return self
 

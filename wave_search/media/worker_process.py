@@ -7,12 +7,11 @@ import os
 import pickle
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wave_search.media.source import RETRY
-from wave_search.processes import start_python
+from wave_search.processes import main_of, start_python
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,18 +28,7 @@ _STEP_S = 1.0
 _KILL_S = 5.0
 _CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP})
 """Signals that a decoder raises itself, by a fault in it. Others are sent by the system or by a user."""
-# Imports the package of this process. A script's directory, which may contain a "soundfile.py", comes last in the path.
-_BOOT = """
-import sys
-sys.path.insert(0, sys.argv[4])
-import wave_search
-del sys.path[0]
-sys.path.extend(entry for entry in sys.argv[5:] if entry not in sys.path)
-from wave_search.media.worker import main
-main(*map(int, sys.argv[1:4]))
-"""
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-_PACKAGE_PARENT = Path(__file__).resolve().parents[2]
 _CONVERT = "Convert it to another format, or exclude it."
 
 
@@ -71,9 +59,7 @@ class Worker:
     """
 
     def __init__(self, memory_bytes: int) -> None:
-        self._process, self._connection = start_python(
-            ["-c", _BOOT], [str(os.getpid()), str(memory_bytes), str(_PACKAGE_PARENT), *sys.path]
-        )
+        self._process, self._connection = start_python(*main_of("wave_search.media.worker", os.getpid(), memory_bytes))
 
     def alive(self) -> bool:
         """Return whether the process is running."""

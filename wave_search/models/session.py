@@ -138,6 +138,11 @@ class ModelSession:
                 )
             return self._decoders
 
+    @property
+    def decoder_processes(self) -> int:
+        """Number of decoder processes there are."""
+        return 0 if (pool := self._decoders) is None else pool.running
+
     def close(self) -> None:
         """Stop the decoder processes and release the model. Both are recreated on the next use."""
         with self._lock:

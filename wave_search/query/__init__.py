@@ -1,7 +1,7 @@
 """The read path: from a request to its hits."""
 
 from wave_search.query.duplicates import find_duplicates
-from wave_search.query.embedder import Answer, MediaEmbedder
+from wave_search.query.embedder import Answer, MediaEmbedder, choose_answer
 from wave_search.query.encode import Embeddable, Encoder, similarity
 from wave_search.query.file_details import (
     FileDetails,
@@ -11,14 +11,30 @@ from wave_search.query.file_details import (
     browse,
     count_files,
     file_at,
+    paths_of,
     segment_and_file,
+    segment_entries,
 )
-from wave_search.query.info import IndexInfo, PartitionInfo, describe, own_columns
+from wave_search.query.info import IndexInfo, PartitionInfo, describe, own_columns, own_values
 from wave_search.query.listing import list_files
 from wave_search.query.request import SearchArguments, SearchRequest, check_count, check_instructions
-from wave_search.query.searcher import Searcher
+from wave_search.query.saved import renamed, segment_of, to_request, to_saved
+from wave_search.query.searcher import NewMatch, Searcher
+from wave_search.query.segments import SegmentSet
 from wave_search.query.tagging import MIN_LABEL_Z, Tagging, read_labels
-from wave_search.query.terms import AV, Audio, Image, Not, Video, Weighted, is_number, parse_media, parse_modality
+from wave_search.query.terms import (
+    AV,
+    Audio,
+    Image,
+    Not,
+    Vector,
+    Video,
+    Weighted,
+    is_number,
+    media_ref,
+    parse_media,
+    parse_modality,
+)
 
 __all__ = [
     "AV",
@@ -32,6 +48,7 @@ __all__ = [
     "Image",
     "IndexInfo",
     "MediaEmbedder",
+    "NewMatch",
     "Not",
     "PartitionInfo",
     "SearchArguments",
@@ -39,22 +56,33 @@ __all__ = [
     "Searcher",
     "SegmentDetails",
     "SegmentScore",
+    "SegmentSet",
     "Tagging",
+    "Vector",
     "Video",
     "Weighted",
     "browse",
     "check_count",
     "check_instructions",
+    "choose_answer",
     "count_files",
     "describe",
     "file_at",
     "find_duplicates",
     "is_number",
     "list_files",
+    "media_ref",
     "own_columns",
+    "own_values",
     "parse_media",
     "parse_modality",
+    "paths_of",
     "read_labels",
+    "renamed",
     "segment_and_file",
+    "segment_entries",
+    "segment_of",
     "similarity",
+    "to_request",
+    "to_saved",
 ]

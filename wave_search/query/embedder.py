@@ -95,16 +95,7 @@ class MediaEmbedder:
                 such file, or it is text.
             MediaError: the file cannot be read.
         """
-        if not isinstance(question, str):
-            raise UsageError(f"{question!r} is not a question", "It must be a string.")
-        if not question.strip():
-            raise UsageError("the question is empty")
-        if isinstance(choices, str) or len(choices) < 2 or len(set(choices)) < len(choices):
-            raise UsageError("there must be two or more choices, all different", "List each choice once.")
-        vector = self._encoder.encode(_clip_of(self._encoder, clip, modality), question)
-        scores = self._encoder.encode(choices) @ vector
-        order = np.argsort(-scores, kind="stable")
-        return [Answer(rank, choices[place], float(scores[place])) for rank, place in enumerate(order, start=1)]
+        return choose_answer(self._encoder, clip, question, choices, modality)
 
     @staticmethod
     def similarity(a: ArrayLike, b: ArrayLike) -> NDArray[np.float32]:
@@ -120,6 +111,26 @@ class MediaEmbedder:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def choose_answer(
+    encoder: Encoder,
+    clip: str | os.PathLike[str] | MediaRef | Clip,
+    question: str,
+    choices: Sequence[str],
+    modality: str | None = None,
+) -> list[Answer]:
+    """Answer a question about a clip with a given encoder. See `MediaEmbedder.ask`."""
+    if not isinstance(question, str):
+        raise UsageError(f"{question!r} is not a question", "It must be a string.")
+    if not question.strip():
+        raise UsageError("the question is empty")
+    if isinstance(choices, str) or len(choices) < 2 or len(set(choices)) < len(choices):
+        raise UsageError("there must be two or more choices, all different", "List each choice once.")
+    vector = encoder.encode(_clip_of(encoder, clip, modality), question)
+    scores = encoder.encode(choices) @ vector
+    order = np.argsort(-scores, kind="stable")
+    return [Answer(rank, choices[place], float(scores[place])) for rank, place in enumerate(order, start=1)]
 
 
 def _clip_of(encoder: Encoder, clip: str | os.PathLike[str] | MediaRef | Clip, modality: str | None) -> MediaRef | Clip:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable
+from concurrent.futures import Future
 from contextlib import closing
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,6 +41,51 @@ _NAMES = {
 }
 
 
+_KEPT_TEXTS = 256
+
+
+class TextVectors:
+    """The vectors of the last texts. Safe to use from several threads.
+
+    The pages and the curves of a search ask for the same text again and again, and several users for the same one at
+    once: each text is embedded by one of them, and the others wait for it. Different texts are not embedded in one
+    call, although that would take a third of the time: the order of the additions varies with the size of a matrix, so
+    that results would depend on what others ask at the same moment.
+
+    Args:
+        embed: embeds a text as (1, dim).
+    """
+
+    def __init__(self, embed: Callable[[str], NDArray[np.float32]]) -> None:
+        self._embed = embed
+        self._kept: OrderedDict[str, Future[NDArray[np.float32]]] = OrderedDict()
+        self._lock = Lock()
+
+    def of(self, text: str) -> NDArray[np.float32]:
+        """Return the vector (1, dim) of a text, which is not to be changed. Raises whatever `embed` raises."""
+        with self._lock:
+            known = self._kept.get(text)
+            if known is None:
+                mine = self._kept[text] = Future()
+                if len(self._kept) > _KEPT_TEXTS:
+                    self._kept.popitem(last=False)
+            else:
+                self._kept.move_to_end(text)
+        if known is not None:
+            return known.result()
+        try:
+            rows = self._embed(text)
+        except BaseException as error:
+            with self._lock:
+                if self._kept.get(text) is mine:
+                    del self._kept[text]
+            mine.set_exception(error)
+            raise
+        rows.flags.writeable = False
+        mine.set_result(rows)
+        return rows
+
+
 class Encoder:
     """Embeds queries the way the indexer embeds segments, so that equal clips get equal vectors.
 
@@ -52,6 +100,7 @@ class Encoder:
     def __init__(self, decoders: Callable[[], DecoderPool], embedder: Callable[[], Embedder]) -> None:
         self.decoders = decoders
         self._embedder = embedder
+        self._texts = TextVectors(lambda text: self._embedded(text, WHOLE, None))
 
     def encode(self, items: Embeddable | Iterable[Embeddable], instruction: str | None = None) -> NDArray[np.float32]:
         """Embed each item as one clip of any length.
@@ -93,6 +142,14 @@ class Encoder:
             MediaError: the file cannot be read.
             UsageError: the file lacks the modality of the reference, for example audio.
         """
+        if isinstance(item, str):
+            check_text(item)
+            return self._texts.of(item)
+        return self._embedded(item, segmentation, instruction)
+
+    def _embedded(
+        self, item: Embeddable | AudioVideoPair, segmentation: Segmentation, instruction: str | None
+    ) -> NDArray[np.float32]:
         with closing(self._clips(item, segmentation)) as clips:
             return np.stack(self._embed_all(clips, instruction))
 

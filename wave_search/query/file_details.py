@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wave_search.errors import UsageError
-from wave_search.files import as_path, is_gone
+from wave_search.files import as_path, is_gone, is_unchanged
 from wave_search.query.request import check_where
 from wave_search.store import OF_FILES, column_values, content_of, status_of
 from wave_search.types import Modality, PartitionKey
@@ -89,7 +89,7 @@ class SegmentScore:
 
 
 def segment_and_file(snapshot: Snapshot, segment_id: int) -> tuple[SegmentDetails, FileDetails]:
-    """Return a segment and its file. Of several files with the same content it is the first one that exists.
+    """Return a segment and its file. Of several files with the same content it is the first one that is as it was.
 
     Raises:
         UsageError: the segment is not in the index.
@@ -98,9 +98,39 @@ def segment_and_file(snapshot: Snapshot, segment_id: int) -> tuple[SegmentDetail
     rows = snapshot.files_of([content_id])[content_id]
     if not rows:
         raise _unknown(segment_id)
-    row = next((row for row in rows if not is_gone(as_path(row.path))), rows[0])
+    there = [row for row in rows if not is_gone(as_path(row.path))]
+    row = next((row for row in there if is_unchanged(as_path(row.path), row.size_bytes, row.mtime_ns)), None)
+    row = row or (there or rows)[0]
     (segment,) = snapshot.segment_rows([segment_id])
     return segment_details(segment), _file_details(snapshot, row, content_id, rows)
+
+
+def segment_entries(snapshot: Snapshot, segment_ids: Sequence[int]) -> list[FileEntry]:
+    """Return segments with their files, in this order, without columns; those that are not in the index are left out.
+
+    Of several files with the same content it is the first one that exists.
+    """
+    try:
+        rows = snapshot.segment_rows(segment_ids)
+    except KeyError:  # rarely: one has been removed since it was found
+        rows = [row for segment_id in segment_ids for row in _row_of(snapshot, segment_id)]
+    content_ids = sorted({row.content_id for row in rows})
+    contents, files = snapshot.contents(content_ids), {}
+    for content_id, numbers in zip(content_ids, snapshot.file_numbers(content_ids), strict=True):
+        if paths := [as_path(path) for path in snapshot.paths_at(numbers)]:
+            files[content_id] = next((path for path in paths if not is_gone(path)), paths[0])
+    return [
+        FileEntry(files[row.content_id], content.kind, content.duration_s, segment_details(row), {})
+        for row in rows
+        if (content := contents.get(row.content_id)) is not None and row.content_id in files
+    ]
+
+
+def _row_of(snapshot: Snapshot, segment_id: int) -> list[SegmentRow]:
+    try:
+        return snapshot.segment_rows([segment_id])
+    except KeyError:
+        return []
 
 
 def file_at(snapshot: Snapshot, path: Path) -> FileDetails | None:
@@ -145,6 +175,20 @@ def content_of_segment(snapshot: Snapshot, segment_id: int) -> int:
     return content_id
 
 
+def paths_of(snapshot: Snapshot, segment_ids: Sequence[int]) -> list[Path]:
+    """Return the paths of all files that have one of some segments.
+
+    Raises:
+        UsageError: a segment is not in the index.
+    """
+    try:
+        content_ids, _, _ = snapshot.spans(np.array(segment_ids, np.int64))
+    except KeyError as error:
+        raise _unknown(error.args[0]) from None
+    files = snapshot.files_of([*dict.fromkeys(content_ids)])
+    return [as_path(row.path) for rows in files.values() for row in rows]
+
+
 def browse(
     snapshot: Snapshot,
     where: str | None,
@@ -153,6 +197,7 @@ def browse(
     columns: Sequence[str],
     offset: int,
     limit: int,
+    among: frozenset[int] | None = None,
 ) -> list[FileEntry]:
     """List indexed files by path, each with the segment that stands for it.
 
@@ -163,6 +208,7 @@ def browse(
         columns: names of columns of files.
         offset: number of files to skip.
         limit: maximum number of files.
+        among: ids of segments: only files with one of them are listed, and it stands for the file.
 
     Raises:
         UsageError: an argument is not valid.
@@ -175,22 +221,26 @@ def browse(
     files = snapshot.files()
     chosen = None if where is None else snapshot.sql_filter().select_files(where, where_timeout_s)
     positions = files.by_path(chosen)
-    positions = positions[np.isin(files.content_ids[positions], _with_segments(snapshot))][offset : offset + limit]
+    positions = positions[np.isin(files.content_ids[positions], _with_segments(snapshot, among))][
+        offset : offset + limit
+    ]
     entries: list[FileEntry] = []
     for begin in range(0, len(positions), _BATCH_ROWS):
         rows = files.at(positions[begin : begin + _BATCH_ROWS])
         contents = snapshot.contents([row.content_id for row in rows if row.content_id is not None])
         values = column_values(rows, contents, metadata, columns)
         for row, own in zip(rows, values, strict=True):
-            entries.append(_entry(snapshot, row, contents, dict(zip(columns, own, strict=True))))
+            entries.append(_entry(snapshot, row, contents, dict(zip(columns, own, strict=True)), among))
     return entries
 
 
-def _with_segments(snapshot: Snapshot) -> NDArray[np.int64]:
+def _with_segments(snapshot: Snapshot, among: frozenset[int] | None) -> NDArray[np.int64]:
     """Return the ids of contents that have a segment: all that a file has may be of modalities that are not indexed."""
-    settings = snapshot.manifest.settings
-    found = [snapshot.partition(PartitionKey(modality)).content_ids for modality in settings.modalities]
-    return np.unique(np.concatenate([np.empty(0, np.int64), *found]))
+    found = [np.empty(0, np.int64)]
+    for modality in snapshot.manifest.settings.modalities:
+        part = snapshot.partition(PartitionKey(modality))
+        found.append(part.content_ids if among is None else part.content_ids[np.isin(part.ids, sorted(among))])
+    return np.unique(np.concatenate(found))
 
 
 def count_files(snapshot: Snapshot) -> Mapping[tuple[Path, FileKind], int]:
@@ -205,12 +255,20 @@ def count_files(snapshot: Snapshot) -> Mapping[tuple[Path, FileKind], int]:
 
 
 def _entry(
-    snapshot: Snapshot, row: FileRow, contents: Mapping[int, ContentRow], columns: Mapping[str, Value | None]
+    snapshot: Snapshot,
+    row: FileRow,
+    contents: Mapping[int, ContentRow],
+    columns: Mapping[str, Value | None],
+    among: frozenset[int] | None,
 ) -> FileEntry:
     content = content_of(row, contents)
     assert content is not None  # noqa: S101 - the row has segments
     assert row.content_id is not None  # noqa: S101
-    segments = _own(snapshot.segments_of(row.content_id))
+    segments = (
+        segment
+        for segment in _own(snapshot.segments_of(row.content_id))
+        if among is None or segment.segment_id in among
+    )
     first = min(segments, key=lambda one: (_REPRESENTATIVE.index(one.modality), _by_time(one)))
     return FileEntry(as_path(row.path), content.kind, content.duration_s, first, columns)
 

@@ -207,7 +207,7 @@ def hits_of(snapshot: Snapshot, moments: Sequence[Moment]) -> list[Hit]:
     """Convert moments to hits, best first, without columns."""
     peaks = [moment.peak for moment in moments]
     paths = snapshot.paths_at([peak.file for peak in peaks])
-    durations_s = snapshot.durations_s([peak.content_id for peak in peaks])
+    contents = snapshot.durations_and_kinds([peak.content_id for peak in peaks])
     text_ids = [peak.segment_id for peak in peaks if peak.modality is Modality.TEXT]
     texts = {row.segment_id: row.text for row in snapshot.segment_rows(text_ids)} if text_ids else {}
     return [
@@ -221,12 +221,13 @@ def hits_of(snapshot: Snapshot, moments: Sequence[Moment]) -> list[Hit]:
             stop_s=moment.stop_s,
             segment_id=peak.segment_id,
             duration_s=duration_s,
+            kind=kind,
             text=texts.get(peak.segment_id),
             peak_start_s=peak.start_s,
             peak_stop_s=peak.stop_s,
             segments=moment.segments,
         )
-        for rank, (moment, peak, path, duration_s) in enumerate(
-            zip(moments, peaks, paths, durations_s, strict=True), start=1
+        for rank, (moment, peak, path, (duration_s, kind)) in enumerate(
+            zip(moments, peaks, paths, contents, strict=True), start=1
         )
     ]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wave_search.ann import covered
 from wave_search.files import as_path
 from wave_search.reports import Skipped
-from wave_search.store import content_of
+from wave_search.store import content_of, find_columns
 from wave_search.types import ColumnInfo
 
 if TYPE_CHECKING:
@@ -108,6 +109,19 @@ def own_columns(snapshot: Snapshot) -> tuple[ColumnInfo, ...]:
         if content is not None:
             filled.update(metadata.of(row.path, content.digest).keys())
     return tuple(ColumnInfo(column.name, column.type, filled[column.name]) for column in metadata.columns)
+
+
+def own_values(snapshot: Snapshot, column: str, limit: int) -> list[str | float | bool]:
+    """Return the values, or items of lists, that a user-defined column has for any file, the most frequent first.
+
+    Raises:
+        UsageError: there is no such column.
+    """
+    metadata = snapshot.metadata()
+    (name,) = find_columns([column], [one.name for one in metadata.columns])
+    held = (row.values[name] for row in metadata.rows.values() if name in row.values)
+    items = chain.from_iterable(value if isinstance(value, list) else [value] for value in held)
+    return [value for value, _ in Counter(items).most_common(limit)]
 
 
 def _partition_info(snapshot: Snapshot, key: PartitionKey) -> PartitionInfo:

@@ -16,7 +16,7 @@ from wave_search.errors import UsageError
 from wave_search.models import check_text
 from wave_search.query.terms import check_terms, is_number, read_terms
 from wave_search.store import DEFAULT_TIMEOUT_S
-from wave_search.types import Modality, Target
+from wave_search.types import Hit, Modality, Target
 
 if TYPE_CHECKING:
     import os
@@ -25,12 +25,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from wave_search.query.terms import Weighted
-    from wave_search.types import Hit, MediaRef, PartitionKey
+    from wave_search.query.terms import QueryVectors, Weighted
+    from wave_search.types import MediaRef, PartitionKey
 
     StrPath = str | os.PathLike[str]
     Texts = str | Weighted | Iterable[str | Weighted]
     Media = StrPath | MediaRef | Weighted | Iterable[StrPath | MediaRef | Weighted]
+    Vectors = ArrayLike | QueryVectors | Weighted | Sequence[QueryVectors | Weighted]
     Segments = Hit | int | Weighted | Iterable[Hit | int | Weighted]
 
 MAX_COUNT = 2**31 - 1
@@ -47,7 +48,7 @@ class SearchArguments(TypedDict, total=False):
     video: Media | None
     image: Media | None
     av: Media | None
-    vector: ArrayLike | Weighted | None
+    vector: Vectors | None
     like: Segments | None
     similar: Media | None
     target: Target | Modality
@@ -55,6 +56,7 @@ class SearchArguments(TypedDict, total=False):
     min_z: float | None
     where: str | None
     where_timeout_s: float
+    among: Iterable[Hit | int] | None
     columns: Iterable[str]
     moments: bool
     per_file: int | None
@@ -99,6 +101,8 @@ class SearchRequest:
     """Number of the best segments to embed again with the instruction, for reordering."""
     where_timeout_s: float = DEFAULT_TIMEOUT_S
     """Seconds that the condition may take."""
+    among: frozenset[int] | None = None
+    """Ids of the only segments that are found."""
 
     @classmethod
     def build(cls, **arguments: Unpack[SearchArguments]) -> SearchRequest:
@@ -111,6 +115,8 @@ class SearchRequest:
         given: dict[str, Any] = {**arguments}
         terms = read_terms({name: given.pop(name) for name in _TERMS if name in given})
         columns = given.pop("columns", ())
+        if given.get("among") is not None:
+            given["among"] = read_segments(given["among"])
         return cls(terms, columns=read_columns(columns), **given)
 
     def __post_init__(self) -> None:
@@ -192,6 +198,18 @@ def check_where(where: str | None, timeout_s: float) -> None:
         raise UsageError(f"where must be a text, got {where!r}", "Write an SQL condition.")
     if not is_number(timeout_s) or not 0 < timeout_s < math.inf:
         raise UsageError(f"where_timeout_s must be a number of seconds above 0, got {timeout_s!r}")
+
+
+def read_segments(segments: Iterable[Hit | int]) -> frozenset[int]:
+    """Return the ids of segments, which may be those of hits.
+
+    Raises:
+        UsageError: they are neither.
+    """
+    ids = [one.segment_id if isinstance(one, Hit) else one for one in segments]
+    if wrong := [one for one in ids if not isinstance(one, Integral) or isinstance(one, bool)]:
+        raise UsageError(f"among must be hits or their segment_id, got {wrong[0]!r}")
+    return frozenset(map(int, ids))
 
 
 def read_columns(columns: Iterable[str]) -> tuple[str, ...]:

@@ -65,11 +65,11 @@ def resolve(request: SearchRequest, snapshot: Snapshot, encoder: Encoder) -> Que
 
 def _resolved(item: Any, request: SearchRequest, snapshot: Snapshot, encoder: Encoder) -> ResolvedVectors:
     match item:
-        case QueryVectors(rows):
+        case QueryVectors(rows, modality):
             dim = snapshot.manifest.model.dim
             if rows.shape[1] != dim:
                 raise UsageError(f"the vector has {rows.shape[1]} dimensions, those of the index have {dim}")
-            return ResolvedVectors(rows, None)
+            return ResolvedVectors(rows, modality)
         case SegmentRef(segment_id):
             return of_segment(snapshot, segment_id, request.instruction or "")
         case SimilarFile():

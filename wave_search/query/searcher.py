@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -28,12 +28,21 @@ if TYPE_CHECKING:
     from wave_search.query.grouping import Match
     from wave_search.query.request import SearchRequest
     from wave_search.reports import ProgressCallback, Skipped
-    from wave_search.store import Snapshot
+    from wave_search.store import Selection, Snapshot
     from wave_search.types import Target
 
 _MIN_CANDIDATES = 64
 _CANDIDATES_PER_HIT = 4
 """Number of segments to find per hit, because several may be merged into one; at least `_MIN_CANDIDATES` in total."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewMatch:
+    """A hit among segments that are new."""
+
+    hit: Hit
+    digest: str
+    """Of the content of its file, by which it is recognised when the file is indexed again."""
 
 
 class Searcher:
@@ -62,6 +71,13 @@ class Searcher:
     @cached_property
     def _segments(self) -> Mapping[PartitionKey, int]:
         return self.snapshot.counts().segments
+
+    def prepare(self, other: Searcher) -> None:
+        """Load what a searcher of another version has loaded. Raises like `PartitionSearch`."""
+        self.snapshot.prepare(other.snapshot)
+        for key in tuple(other._partitions):
+            if key in self._segments:
+                self._partition(key)
 
     def targets(self, target: Target | Modality, instruction: str | None = None) -> tuple[PartitionKey, ...]:
         """Return the partitions of a target: those with the instruction, where the index has them.
@@ -115,6 +131,7 @@ class Searcher:
         chosen = None
         if request.where is not None:
             chosen = self.snapshot.sql_filter().select(request.where, request.where_timeout_s)
+        allowed = _allowed(chosen, request.among)
         request.check_effect(keys, query_takes_it=takes_instruction(request.terms))
         query = resolve(request, self.snapshot, self._encoder)
         partitions = [self._partition(key) for key in keys]
@@ -128,7 +145,7 @@ class Searcher:
             found: list[Match] = []
             complete = True
             for partition in partitions:
-                candidates = partition.search(query, k, overfetch, None if chosen is None else chosen.segment_ids)
+                candidates = partition.search(query, k, overfetch, allowed)
                 found.extend(matches(self.snapshot, candidates, chosen))
                 complete = complete and candidates.is_all(k, request.min_z)
             best = ranked(found, self.snapshot.paths_at)
@@ -140,6 +157,13 @@ class Searcher:
             if len(moments) == request.k or complete:
                 return self._hits(moments, request.columns)
             k, overfetch = _CANDIDATES_PER_HIT * (k + overfetch), 0
+
+    def new_matches(self, request: SearchRequest, first_id: int) -> list[NewMatch]:
+        """Find hits as `search` does, among segments with an id from `first_id` on."""
+        hits = self.search(replace(request, among=frozenset(self.snapshot.segment_ids(first_id).tolist())))
+        content_ids, _, _ = self.snapshot.spans(np.array([hit.segment_id for hit in hits], np.int64))
+        contents = self.snapshot.contents([*dict.fromkeys(content_ids)])
+        return [NewMatch(hit, contents[number].digest) for hit, number in zip(hits, content_ids, strict=True)]
 
     def score_file(self, request: SearchRequest, segment_id: int) -> list[SegmentScore]:
         """Score all segments of the file of a segment, whatever the target and the limits of the request are.
@@ -203,6 +227,14 @@ class Searcher:
             replace(hit, columns={name: getattr(hit, name) if name in OF_HITS else values[name] for name in columns})
             for hit, values in zip(hits, found, strict=True)
         ]
+
+
+def _allowed(chosen: Selection | None, among: frozenset[int] | None) -> NDArray[np.int64] | None:
+    """Return the ids (n,), ascending, of the only segments that may be found; None if all may be."""
+    if among is None:
+        return None if chosen is None else chosen.segment_ids
+    listed = np.array(sorted(among), np.int64)
+    return listed if chosen is None else np.intersect1d(listed, chosen.segment_ids)
 
 
 def _not_of_hits(columns: Iterable[str]) -> list[str]:

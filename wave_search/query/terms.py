@@ -22,7 +22,7 @@ from wave_search.vectors import normalize
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     StrPath = str | os.PathLike[str]
 
@@ -68,12 +68,16 @@ class QueryVectors:
 
     rows: NDArray[np.float32]
     """(q, dim) of unit norm."""
+    modality: Modality | None = None
+    """Modality of what was embedded; None if unknown."""
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, QueryVectors) and np.array_equal(self.rows, other.rows)
+        if not isinstance(other, QueryVectors):
+            return False
+        return self.modality == other.modality and np.array_equal(self.rows, other.rows)
 
     def __hash__(self) -> int:
-        return hash((self.rows.shape, self.rows.tobytes()))
+        return hash((self.rows.shape, self.rows.tobytes(), self.modality))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +124,20 @@ def AV(path: StrPath, start_s: float | None = None, stop_s: float | None = None)
 def Image(path: StrPath) -> MediaRef:  # noqa: N802
     """Refer to an image file. Raises UsageError."""
     return media_ref(path, Modality.IMAGE, None, None)
+
+
+def Vector(rows: ArrayLike, modality: Modality | str | None = None) -> QueryVectors:  # noqa: N802
+    """Describe vectors of your own, made by the model of the index.
+
+    Args:
+        rows: (dim,) or (rows, dim), finite and not all 0, of any norm.
+        modality: of what was embedded: "text", "image", "audio", "video" or "av". With it, scores and the effort of the
+            search are those of such queries; None if it is unknown.
+
+    Raises:
+        UsageError: they cannot be searched for, or there is no such modality.
+    """
+    return QueryVectors(_unit_rows(rows).rows, None if modality is None else parse_modality(modality))
 
 
 def media_ref(path: StrPath, modality: Modality, start_s: float | None, stop_s: float | None) -> MediaRef:
@@ -232,7 +250,7 @@ def read_terms(given: Mapping[str, Any]) -> tuple[Weighted, ...]:
     for name, read in _READERS.items():
         if (value := given.get(name)) is None:
             continue
-        if name == "vector" and not isinstance(value, Weighted):
+        if name == "vector" and not _are_terms(value):
             terms.append(Weighted(read(value)))  # the rows of a matrix are one term, not several
         else:
             terms += _each(value, read)
@@ -265,6 +283,11 @@ def _each(given: Any, read: Callable[[Any], Any]) -> Iterator[Weighted]:
         yield Weighted(read(term.item), term.weight)
 
 
+def _are_terms(value: Any) -> bool:
+    several = value if isinstance(value, list | tuple) else [value]
+    return bool(several) and all(isinstance(one, Weighted | QueryVectors) for one in several)
+
+
 def _text(item: Any) -> str:
     if not isinstance(item, str):
         raise UsageError(f"{item!r} is not a text")
@@ -289,11 +312,14 @@ def _similar_file(item: Any) -> SimilarFile:
 
 
 def _unit_rows(vector: Any) -> QueryVectors:
+    if isinstance(vector, QueryVectors):
+        return vector
     try:
         given = np.asarray(vector)
         if given.dtype.kind == "c":
             raise TypeError(vector)
-        rows = np.atleast_2d(given.astype(np.float32, copy=False))
+        with np.errstate(over="ignore"):  # infinite numbers are refused below
+            rows = np.atleast_2d(given.astype(np.float32, copy=False))
         if rows.ndim != 2 or not len(rows):
             raise ValueError(rows.shape)
         return QueryVectors(normalize(rows))

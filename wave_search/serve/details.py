@@ -63,15 +63,15 @@ def segment_answer(service: Service, segment_id: int) -> SegmentAnswer:
 
 
 def cues_of(service: Service, file: FileDetails) -> tuple[Cue, ...]:
-    """Return the subtitles of a file: its own, or those of an indexed file of the same name beside it."""
+    """Return the subtitles of a file: those of an indexed file of the same name beside it, or its own."""
     if file.kind == "text":
         beside = file if file.duration_s is not None else None
     else:
         beside = service.library.subtitles_beside(file)
-    if beside is None:
-        return ()
     try:
-        return service.previews.cues(beside)
+        if beside is None and file.kind == "video" and service.previews.has_subtitles(file):
+            beside = file
+        return () if beside is None else service.previews.cues(beside)
     except MediaError:
         return ()
 

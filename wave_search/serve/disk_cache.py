@@ -8,6 +8,8 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from platformdirs import user_cache_path
+
 from wave_search.errors import CacheError
 from wave_search.files import open_regular
 
@@ -22,6 +24,11 @@ _PARTIAL = ".part"
 _MAX_PARTIAL_AGE_S = 86_400
 
 
+def previews_folder() -> Path:
+    """Return the folder of the previews of this user."""
+    return user_cache_path("wave-search") / "previews"
+
+
 class DiskCache:
     """A folder of files by key. Safe to use from several threads and processes.
 
@@ -29,16 +36,18 @@ class DiskCache:
         folder: created if it is missing, for this user only.
         max_bytes: total size of the files.
 
+    Attributes:
+        max_bytes: the same.
+
     Raises:
         CacheError: the folder cannot be created or written.
     """
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
-        self._folder, self._max_bytes = folder, max_bytes
+        self._folder, self.max_bytes = folder, max_bytes
         self._making: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
         self._bytes = 0
-        """Size of the files at the last look, and of those that were added since."""
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder.chmod(0o700)
@@ -46,6 +55,11 @@ class DiskCache:
             cause = f"{folder}: the folder of the previews cannot be written ({error.strerror})"
             raise CacheError(cause, "Set XDG_CACHE_HOME to a folder that can.") from error
         self._trim()
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the files at the last look, and of those that this process has added since."""
+        return self._bytes
 
     def get(self, key: str) -> BufferedReader | None:
         """Return the open file of a key, None if there is none. Raises CacheError."""
@@ -95,7 +109,7 @@ class DiskCache:
             with suppress(FileNotFoundError):
                 partial.unlink()
         self._bytes += os.fstat(file.fileno()).st_size
-        if self._bytes > self._max_bytes:
+        if self._bytes > self.max_bytes:
             self._trim()
         return file
 
@@ -109,11 +123,11 @@ class DiskCache:
                 newest_s = max(newest_s, status.st_mtime)
                 found.append((status.st_mtime, status.st_size, path))
         total_bytes = sum(size_bytes for _, size_bytes, _ in found)
-        full = total_bytes > self._max_bytes
+        full = total_bytes > self.max_bytes
         for used_s, size_bytes, path in sorted(found):
             partial = path.suffix == _PARTIAL
             old = partial and used_s < newest_s - _MAX_PARTIAL_AGE_S
-            if old or (full and not partial and total_bytes > _KEEP_SHARE * self._max_bytes):
+            if old or (full and not partial and total_bytes > _KEEP_SHARE * self.max_bytes):
                 with suppress(OSError):
                     path.unlink()
                     total_bytes -= size_bytes

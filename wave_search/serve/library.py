@@ -6,21 +6,24 @@ import os
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wave_search.errors import UsageError, WaveSearchError
-from wave_search.files import composed, is_gone
-from wave_search.query import AV, Audio, Image, Not, SearchRequest, Video, Weighted
+from wave_search.files import composed, is_gone, is_unchanged
+from wave_search.query import AV, Audio, Image, Not, SearchRequest, Vector, Video, Weighted
 from wave_search.serve import schemas
+from wave_search.serve.errors import GoneError
+from wave_search.types import MediaRef
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from typing import Any
 
     from wave_search.index import Index
-    from wave_search.query import FileDetails, FileEntry, SegmentDetails
+    from wave_search.query import Answer, FileDetails, FileEntry, SegmentDetails
     from wave_search.reports import Skipped
     from wave_search.serve.options import Limits
     from wave_search.serve.schemas import SearchHit, SearchQuery, Term
@@ -34,10 +37,6 @@ _KEPT_SEGMENTS = 100
 _MAX_TEXT_CHARS = 4_000
 _SUBTITLES = (".srt", ".vtt", ".ass", ".ssa", ".sbv", ".lrc")
 _UPLOAD_TERMS = {"audio": Audio, "video": Video, "av": AV}
-
-
-class GoneError(UsageError):
-    """A segment is not in the index, or not any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +63,33 @@ class Library:
         self._segments: dict[tuple[int, int], tuple[SegmentDetails, FileDetails]] = {}
         """The newest answers: a page asks for the picture, the peaks and the media of the same few segments."""
         self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._follower: threading.Thread | None = None
         self.model_loaded = False
 
+    def follow(self) -> None:
+        """Look for new versions in a thread of its own from now on, until `close`, and not when a request comes.
+
+        The last version answers while the new one is loaded.
+        """
+        self._follower = threading.Thread(target=self._follow, name="follower", daemon=True)
+        self._follower.start()
+
+    def _follow(self) -> None:
+        while not self._ended.wait(REFRESH_S):
+            with suppress(WaveSearchError):  # the version that is open goes on answering
+                self._index.refresh(prepare=True)
+
+    def close(self) -> None:
+        """Look for new versions no more."""
+        self._ended.set()
+        if self._follower is not None:
+            self._follower.join()
+
     def index(self) -> Index:
-        """Return the index, in its newest version at most `REFRESH_S` ago."""
+        """Return the index, in its newest version at most `REFRESH_S` ago, and the time that loading it takes."""
+        if self._follower is not None and self._follower.is_alive():
+            return self._index
         with self._lock:
             now_s = time.monotonic()
             due = now_s - self._looked_s >= REFRESH_S
@@ -84,7 +106,8 @@ class Library:
             Why searches will fail, None if they will not.
         """
         try:
-            self._index.search(text="warm up", k=1, columns=("kind",))
+            self._index.search(vector=[1.0] * self._index.model.dim, k=1)  # needs no model
+            self._index.search(text="warm up", k=1)
         except WaveSearchError as error:
             return str(error)
         self.model_loaded = True
@@ -103,6 +126,7 @@ class Library:
                 columns=query.columns,
                 offset=query.offset,
                 limit=query.limit + 1,
+                among=query.segments,
                 where_timeout_s=self._limits.where_s,
             )
             return Found(
@@ -135,7 +159,8 @@ class Library:
             min_z=query.min_z,
             where=query.where,
             where_timeout_s=self._limits.where_s,
-            columns=dict.fromkeys(("kind", *query.columns)),
+            among=query.segments,
+            columns=query.columns,
             moments=query.moments,
             per_file=query.per_file,
             dedupe=query.dedupe,
@@ -144,27 +169,19 @@ class Library:
         )
 
     def _term(self, term: Term, uploads: Mapping[str, Path]) -> tuple[str, Any]:
-        if [term.text, term.segment, term.upload].count(None) != 2:
-            raise UsageError(
-                "a term needs exactly one of text, segment and upload", "Send the others as further terms."
-            )
+        if [term.text, term.segment, term.vector, term.upload].count(None) != 3:
+            cause = "a term needs exactly one of text, segment, vector and upload"
+            raise UsageError(cause, "Send the others as further terms.")
         if term.text is not None:
             return "text", term.text
         if term.segment is not None:
             return "like", self._same_time(term.segment, term.modality)
+        if term.vector is not None:
+            return "vector", Vector(term.vector, term.modality)
         name = term.upload or ""
         if name not in uploads:
             raise UsageError(f"no part of the request is named {name!r}", "Send the file as multipart/form-data.")
-        path = uploads[name]
-        if term.modality == "image":
-            return "image", Image(path)
-        make = _UPLOAD_TERMS.get(term.modality or "")
-        if make is not None:
-            return term.modality or "", make(path, term.start_s, term.stop_s)
-        if term.start_s is None and term.stop_s is None:
-            return "similar", path
-        stop = "" if term.stop_s is None else f"{term.stop_s:.6f}"
-        return "similar", f"{path}@{term.start_s or 0.0:.6f}-{stop}"
+        return _upload(term, uploads[name])
 
     def _same_time(self, segment_id: int, modality: str | None) -> int:
         """Return the segment of another modality of the same file that shares most of the time of a segment."""
@@ -195,6 +212,12 @@ class Library:
         curves = [schemas.Band(modality=modality, points=points) for modality, points in bands.items()]
         return schemas.ScoresAnswer(bands=curves, index_version=version)
 
+    def ask(self, segment_id: int, question: str, choices: Sequence[str]) -> list[Answer]:
+        """Answer a question about a segment. Raises WaveSearchError: see `Index.ask`."""
+        answers = self.index().ask(segment_id, question, choices)
+        self.model_loaded = True
+        return answers
+
     def segment(self, segment_id: int) -> tuple[SegmentDetails, FileDetails]:
         """Return a segment and its file.
 
@@ -203,8 +226,10 @@ class Library:
         """
         index = self.index()
         key = index.version, segment_id
-        if (known := self._segments.get(key)) is not None and not is_gone(known[1].path):
-            return known
+        if (known := self._segments.get(key)) is not None:
+            file = known[1]
+            if not file.copies or is_unchanged(file.path, file.size_bytes, file.mtime_ns):
+                return known
         try:
             found = index.segment(segment_id)
         except UsageError as error:
@@ -214,6 +239,14 @@ class Library:
             if len(self._segments) > _KEPT_SEGMENTS:
                 del self._segments[next(iter(self._segments))]
         return found
+
+    def hits(self, segment_ids: Sequence[int]) -> list[SearchHit | None]:
+        """Return segments as hits without scores, in the order of the ids; None for one that is not in the index."""
+        hits = {
+            one.segment.segment_id: segment_hit(one.path, one.kind, one.duration_s, one.segment)
+            for one in self.index().entries(segment_ids)
+        }
+        return [hits.get(number) for number in segment_ids]
 
     def subtitles_beside(self, file: FileDetails) -> FileDetails | None:
         """Return the indexed subtitles of the same name in the folder of a file, the first by name."""
@@ -233,6 +266,20 @@ class Library:
         if self._described is None or self._described[0] != version:
             self._described = version, _described(index)
         return self._described[1]
+
+
+def _upload(term: Term, path: Path) -> tuple[str, Any]:
+    if term.modality == "image":
+        return "image", Image(path)
+    if term.modality == "text":
+        return "similar", MediaRef(path, term.modality, term.start_s, term.stop_s)
+    make = _UPLOAD_TERMS.get(term.modality or "")
+    if make is not None:
+        return term.modality or "", make(path, term.start_s, term.stop_s)
+    if term.start_s is None and term.stop_s is None:
+        return "similar", path
+    stop = "" if term.stop_s is None else f"{term.stop_s:.6f}"
+    return "similar", f"{path}@{term.start_s or 0.0:.6f}-{stop}"
 
 
 def _described(index: Index) -> schemas.LibraryAnswer:
@@ -266,22 +313,24 @@ def _described(index: Index) -> schemas.LibraryAnswer:
 
 
 def _folder(name: str, count: int) -> schemas.Folder:
+    return schemas.Folder(name=name, where=in_folder(name), files=count)
+
+
+def in_folder(name: str) -> str:
+    """Return the condition that selects a folder, by its absolute name, with all that is below it."""
     quoted = name.rstrip("/").replace("'", "''")
-    return schemas.Folder(name=name, where=f"starts_with(path, '{quoted}/')", files=count)
+    return f"starts_with(path, '{quoted}/')"
 
 
 def _search_hit(hit: Hit, columns: list[str]) -> SearchHit:
-    path, kind = shown(hit.path), hit.columns["kind"]
     return schemas.SearchHit(
         rank=hit.rank,
         segment=hit.segment_id,
         score=round(hit.score, 6),
         z=round(hit.z, 4),
-        kind=kind,  # type: ignore[arg-type] # the values of this column
+        kind=hit.kind,
         modality=hit.modality,
-        name=os.path.basename(path),  # noqa: PTH119 - text, not a file
-        folder=os.path.dirname(path),  # noqa: PTH120
-        path=path,
+        **_place(hit.path),
         start_s=hit.start_s,
         stop_s=hit.stop_s,
         peak_start_s=hit.peak_start_s,
@@ -289,7 +338,6 @@ def _search_hit(hit: Hit, columns: list[str]) -> SearchHit:
         duration_s=hit.duration_s,
         text=None if hit.text is None else hit.text[:_MAX_TEXT_CHARS],
         segments=hit.segments,
-        gone=is_gone(hit.path),
         columns={name: hit.columns[name] for name in columns},
     )
 
@@ -301,7 +349,6 @@ def _entry_hit(rank: int, entry: FileEntry) -> SearchHit:
 
 def segment_hit(path: Path, kind: FileKind, duration_s: float | None, segment: SegmentDetails) -> SearchHit:
     """Return a segment without a score as a hit."""
-    name = shown(path)
     return schemas.SearchHit(
         rank=1,
         segment=segment.segment_id,
@@ -309,9 +356,7 @@ def segment_hit(path: Path, kind: FileKind, duration_s: float | None, segment: S
         z=None,
         kind=kind,
         modality=segment.modality,
-        name=os.path.basename(name),  # noqa: PTH119 - text, not a file
-        folder=os.path.dirname(name),  # noqa: PTH120
-        path=name,
+        **_place(path),
         start_s=segment.start_s,
         stop_s=segment.stop_s,
         peak_start_s=segment.start_s,
@@ -319,9 +364,15 @@ def segment_hit(path: Path, kind: FileKind, duration_s: float | None, segment: S
         duration_s=duration_s,
         text=None if segment.text is None else segment.text[:_MAX_TEXT_CHARS],
         segments=1,
-        gone=is_gone(path),
         columns={},
     )
+
+
+def _place(path: Path) -> dict[str, Any]:
+    """Return what a hit shows of the path of its file."""
+    text = shown(path)
+    name, folder = os.path.basename(text), os.path.dirname(text)  # noqa: PTH119, PTH120 - text, not a file
+    return {"name": name, "folder": folder, "path": text, "gone": is_gone(path)}
 
 
 def _overlap_s(one: SegmentDetails, other: SegmentDetails) -> float:

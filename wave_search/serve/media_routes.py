@@ -12,6 +12,7 @@ from starlette.responses import FileResponse, Response
 
 from wave_search.errors import UnsupportedMediaError
 from wave_search.media.source import descriptor_path
+from wave_search.render.archive import clip_name
 from wave_search.serve.details import cues_of, webvtt
 from wave_search.serve.previews import PEAKS, WIDTHS, Media, Wanted, fewer_peaks
 from wave_search.serve.routes import NOT_FOUND, SegmentPath
@@ -93,7 +94,7 @@ async def thumb(
     """A picture of a segment: of the image, or of the middle of the range of a video. A sound has none."""
     service = service_of(request)
     segment, file = await run_in_threadpool(service.library.segment, segment_id)
-    return sent(request, await _opened(service, service.previews.thumbnail(file, segment, width)))
+    return sent(request, await opened(service, service.previews.thumbnail(file, segment, width)))
 
 
 @media_router.get("/segments/{segment_id}/peaks", responses=_CONVERTED)
@@ -111,7 +112,7 @@ async def peaks(
     start_s, stop_s = segment.start_s, segment.stop_s
     if whole or start_s is None or stop_s is None or start_s >= stop_s:
         start_s, stop_s = 0.0, file.duration_s
-    measured = await _opened(service, service.previews.peaks(file, start_s, stop_s))
+    measured = await opened(service, service.previews.peaks(file, start_s, stop_s))
     values = await run_in_threadpool(fewer_peaks, measured, count)
     return PeaksAnswer(peaks=values, start_s=start_s, stop_s=stop_s)
 
@@ -122,7 +123,7 @@ async def media(request: Request, segment_id: SegmentPath) -> Response:
     service = service_of(request)
     _, file = await run_in_threadpool(service.library.segment, segment_id)
     found = await run_in_threadpool(service.previews.media, file)
-    return sent(request, found if isinstance(found, Media) else await _opened(service, found))
+    return sent(request, found if isinstance(found, Media) else await opened(service, found))
 
 
 @_media_route("/segments/{segment_id}/clip", "An MP4 file")
@@ -139,12 +140,11 @@ async def clip(
     # To the millisecond, so that a slider does not fill the cache with copies of nearly the same.
     start_s = round((segment.start_s or 0.0) if start is None else start, 3)
     stop_s = round((segment.stop_s or file.duration_s or 0.0) if stop is None else stop, 3)
-    cut = await _opened(service, service.previews.clip(file, start_s, stop_s))
-    stem = file.path.stem.encode("utf-8", "replace").decode()
-    return sent(request, cut, f"{stem} {start_s:g}-{stop_s:g}.mp4" if download else None)
+    cut = await opened(service, service.previews.clip(file, start_s, stop_s))
+    return sent(request, cut, clip_name(file, start_s, stop_s) if download else None)
 
 
-async def _opened(service: Service, wanted: Wanted) -> Media:
+async def opened(service: Service, wanted: Wanted) -> Media:
     """Return a preview: a kept one at once, however many others are being made."""
     kept = await run_in_threadpool(service.previews.kept, wanted)
     if kept is not None:
@@ -155,7 +155,7 @@ async def _opened(service: Service, wanted: Wanted) -> Media:
 
 @_media_route("/segments/{segment_id}/subtitles.vtt", "WebVTT")
 async def subtitles(request: Request, segment_id: SegmentPath) -> Response:
-    """The subtitles of a file, or of an indexed file of the same name beside it."""
+    """The subtitles of an indexed file of the same name beside it, or of the file itself."""
     cues = await run_in_threadpool(_cues, service_of(request), segment_id)
     return Response(cues, media_type="text/vtt; charset=utf-8", headers=_HEADERS)
 
@@ -164,5 +164,5 @@ def _cues(service: Service, segment_id: int) -> str:
     _, file = service.library.segment(segment_id)
     cues = cues_of(service, file)
     if not cues:
-        raise UnsupportedMediaError(file.path, "there are no subtitles beside it", "Index them with the file.")
+        raise UnsupportedMediaError(file.path, "there are no subtitles in it or beside it", "Index them with the file.")
     return webvtt(cues)

@@ -5,8 +5,14 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from wave_search.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from wave_search.models import LoadOptions
 
 MIN_TOKEN_CHARS = 16
 _TOKEN = re.compile(rf"[A-Za-z0-9_-]{{{MIN_TOKEN_CHARS},200}}")
@@ -27,7 +33,9 @@ class Limits:
     where_s: float = 10.0
     """Seconds that a condition may take."""
     searches: int = 8
-    """Searches at once; further ones are refused."""
+    """Searches at once."""
+    waiting: int = 64
+    """Searches that wait for one of these to end; further ones are refused."""
     conversions: int = 8
     """Long conversions of media that run or wait; further ones are refused."""
     clip_s: float = 600.0
@@ -52,8 +60,20 @@ class ServeOptions:
     """Secret that every request needs; None for none."""
     names: tuple[str, ...] = ()
     """Further names by which browsers reach the server, as behind a reverse proxy: "search.example.org"."""
+    desktop: bool = False
+    """Whether a file manager of this machine can be opened, for those who sit at it."""
     cache_bytes: int = 2 << 30
     """Disk space of the previews."""
+    idle_exit_s: float | None = None
+    """Seconds without a request after which the server ends; None for never."""
+    alone: bool = False
+    """Whether it is an error if the server has no socket for the command line, as where another process has it."""
+    allow_index: tuple[Path, ...] | None = None
+    """Folders that clients may add to the index, with all that is below them; None for `may_index_anything`."""
+    model: str = "auto"
+    """Model of runs of `index`, as for `wave_search.open`."""
+    load: LoadOptions | None = None
+    """How they load it."""
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -73,9 +93,17 @@ class ServeOptions:
     @property
     def is_local(self) -> bool:
         """Whether only this machine can reach the server."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host.strip("[]")).is_loopback
-        except ValueError:
-            return False
+        return self.host == "localhost" or is_loopback(self.host.strip("[]"))
+
+    @property
+    def may_index_anything(self) -> bool:
+        """Whether clients may add any folder to the index: without `allow_index`, those of this machine may."""
+        return self.allow_index is None and self.is_local and not self.names
+
+
+def is_loopback(address: str) -> bool:
+    """Return whether an address is one by which a machine reaches itself."""
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False

@@ -14,6 +14,7 @@ from wave_search.errors import BrokenMediaError, DecodeLimitError, MediaError, U
 from wave_search.files import digest
 from wave_search.media import DecoderPool, default_workers
 from wave_search.media.clip import PLAYED_AUDIO, PLAYED_PIXELS, WriteClip, is_played
+from wave_search.media.excerpt import DrawFrames, EncodeSound
 from wave_search.media.preview import (
     ANIMATED,
     ExamineStreams,
@@ -24,7 +25,6 @@ from wave_search.media.preview import (
     StreamDetails,
 )
 from wave_search.media.source import IndexedFile
-from wave_search.serve.disk_cache import DiskCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from wave_search.media.preview import PreviewTask
     from wave_search.media.subtitles import Cue
     from wave_search.query import FileDetails, SegmentDetails
+    from wave_search.serve.disk_cache import DiskCache
     from wave_search.serve.options import Limits
     from wave_search.serve.schemas import Playable
     from wave_search.types import Sampling
@@ -48,9 +49,11 @@ QUICK_S = 60.0
 """Longer ranges are made by a process of their own, so that they do not keep pictures waiting."""
 _PROXY_SIDE, _CLIP_SIDE = 854, 1280
 _KEPT_DETAILS = 4_096
+_KEPT_CUES = 16
+_MAX_SUBTITLED_BYTES = 1 << 30
 _MAX_CACHE_SHARE = 0.5
 """Of the cache, for one file."""
-WEBP, MP4 = "image/webp", "video/mp4"
+WEBP, MP4, JPEG, MP3 = "image/webp", "video/mp4", "image/jpeg", "audio/mpeg"
 _IMAGE_TYPES = {
     "JPEG": "image/jpeg",
     "PNG": "image/png",
@@ -98,20 +101,19 @@ class Previews:
     """Previews of the files of one index. Safe to use from several threads.
 
     Args:
-        folder: of the cache.
-        cache_bytes: its size.
+        cache: keeps what was made.
         sampling: of the model of the index.
         index: folder of the index. Previews of different indexes are kept apart: an index that comes from someone else
             cannot replace those of another one.
         limits: what one request may cost.
     """
 
-    def __init__(self, folder: Path, cache_bytes: int, sampling: Sampling, index: Path, limits: Limits) -> None:
-        self._cache, self._cache_bytes = DiskCache(folder, cache_bytes), cache_bytes
-        self._limits, self._index = limits, index
+    def __init__(self, cache: DiskCache, sampling: Sampling, index: Path, limits: Limits) -> None:
+        self._cache, self._limits, self._index = cache, limits, index
         self._quick = DecoderPool(default_workers(), sampling)
         self._slow = DecoderPool(1, sampling, item_timeout_s=120.0)
         self._details: OrderedDict[str, StreamDetails] = OrderedDict()
+        self._cues: OrderedDict[str, tuple[Cue, ...]] = OrderedDict()
         self._failed: dict[str, MediaError] = {}
         self._lock = threading.Lock()
 
@@ -119,6 +121,16 @@ class Previews:
         """End the decoder processes, including busy ones."""
         self._quick.close()
         self._slow.close()
+
+    @property
+    def decoder_processes(self) -> int:
+        """Number of decoder processes there are."""
+        return self._quick.running + self._slow.running
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the cache."""
+        return self._cache.size_bytes
 
     def streams(self, file: FileDetails) -> StreamDetails:
         """Return what browsers need to know of a file. Raises MediaError."""
@@ -150,13 +162,13 @@ class Previews:
         if media_type(file, streams) is not None:
             return "direct", streams
         if streams.format == ANIMATED and file.kind == "video":
-            return "none", streams
+            return "image", streams
         return ("proxy" if file.kind == "image" or self._is_convertible(file, streams) else "clip"), streams
 
     def _is_convertible(self, file: FileDetails, streams: StreamDetails) -> bool:
         """Return whether a file may be converted as a whole: a copied picture takes space, an encoded one time."""
         if streams.video_codec is None or is_played(streams.video_codec, streams.pixel_format):
-            return file.size_bytes <= _MAX_CACHE_SHARE * self._cache_bytes
+            return file.size_bytes <= _MAX_CACHE_SHARE * self._cache.max_bytes
         return (file.duration_s or 0.0) <= self._limits.proxy_s
 
     def thumbnail(self, file: FileDetails, segment: SegmentDetails, width: int) -> Wanted:
@@ -181,6 +193,32 @@ class Previews:
         key = self._key(file, "peaks", start_s, stop_s)
         return Wanted(key, "application/octet-stream", lambda _: task, is_long=stop_s - start_s > QUICK_S)
 
+    def frames(self, file: FileDetails, times_s: tuple[float, ...], side: int, max_bytes: int) -> Wanted:
+        """Return an image, or frames of a video at some times, as one JPEG picture.
+
+        Raises:
+            UnsupportedMediaError: it has none.
+        """
+        if file.kind not in ("image", "video"):
+            raise UnsupportedMediaError(file.path, "it has no picture", "Ask for its sound or its text.")
+        task = DrawFrames(_indexed(file), times_s, side, max_bytes)
+        return Wanted(self._key(file, "frames", times_s, side, max_bytes), JPEG, lambda _: task)
+
+    def sound(self, file: FileDetails, start_s: float, stop_s: float) -> Wanted:
+        """Return the sound of a range as MP3.
+
+        Raises:
+            UnsupportedMediaError: it has none.
+        """
+        if file.kind not in ("audio", "video"):
+            raise UnsupportedMediaError(file.path, "it has no sound", "Ask for its picture or its text.")
+        task = EncodeSound(_indexed(file), start_s, stop_s)
+        return Wanted(self._key(file, "sound", start_s, stop_s), MP3, lambda _: task)
+
+    def original(self, file: FileDetails) -> BufferedReader:
+        """Open a file that is still the one that was indexed. Raises MediaError."""
+        return _indexed(file).open()
+
     def media(self, file: FileDetails) -> Media | Wanted:
         """Return the file if browsers play it, otherwise a conversion of it.
 
@@ -197,9 +235,7 @@ class Previews:
         if file.kind == "image":
             return self._picture(file, 0.0, WIDTHS[-1])
         if streams.format == ANIMATED:
-            raise UnsupportedMediaError(
-                file.path, "an animated WebP, which is not played here", "Ask for its pictures."
-            )
+            return Media(_indexed(file).open(), WEBP, self._key(file, "file"))
         if not self._is_convertible(file, streams):
             raise UsageError("browsers cannot play the file, and it is too long to be converted", "Ask for a clip.")
         return self._written(file, 0.0, None, _PROXY_SIDE)
@@ -266,10 +302,26 @@ class Previews:
                     del self._failed[next(iter(self._failed))]
             raise
 
+    def has_subtitles(self, file: FileDetails) -> bool:
+        """Return whether a film has a track of subtitles that can be read while its view is opened. Raises MediaError.
+
+        Most formats have to be read as a whole for that; MP4 has tables that lead to it.
+        """
+        streams = self.streams(file)
+        return streams.has_subtitles and (streams.format == "mov" or file.size_bytes <= _MAX_SUBTITLED_BYTES)
+
     def cues(self, file: FileDetails) -> tuple[Cue, ...]:
-        """Return the subtitles of a file of subtitles. Raises MediaError."""
+        """Return the subtitles of a file of subtitles, or of the track inside a film. Raises MediaError."""
+        key = self._key(file, "cues")
+        with self._lock:
+            if (known := self._cues.get(key)) is not None:
+                return known
         cues = self._quick.preview(ReadCues(_indexed(file)))
         assert isinstance(cues, tuple)  # noqa: S101 - what the task yields
+        with self._lock:
+            self._cues[key] = cues
+            if len(self._cues) > _KEPT_CUES:
+                self._cues.popitem(last=False)
         return cues
 
     def _key(self, file: FileDetails, *what: object) -> str:

@@ -78,7 +78,9 @@ async def health(request: Request) -> HealthAnswer:
 @api_router.get("/library", responses=ERRORS)
 async def library(request: Request) -> LibraryAnswer:
     """What the index contains: files, segments, folders, columns."""
-    return await run_in_threadpool(service_of(request).library.describe)
+    service = service_of(request)
+    described = await run_in_threadpool(service.library.describe)
+    return described.model_copy(update={"can_reveal": service.can_reveal(request)})
 
 
 @api_router.post("/search", responses=_SEARCHES, openapi_extra=_BODY)

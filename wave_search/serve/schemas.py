@@ -9,12 +9,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from wave_search.types import FileKind, FileStatus, Modality, Target
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
+Vector = Annotated[list[Number], Field(min_length=1)]
 SegmentId = Annotated[int, Field(ge=0, lt=1 << 63)]
 MAX_PAGE = 200
 """Largest page of results."""
 MAX_DEPTH = 2_000
 """Results that can be reached by turning pages."""
-Playable = Literal["direct", "proxy", "clip", "none"]
+MAX_SEGMENTS = 100_000
+"""Segments that a search may be restricted to."""
+Playable = Literal["direct", "proxy", "clip", "image", "none"]
 
 
 class Model(BaseModel):
@@ -30,15 +33,18 @@ class Result(BaseModel):
 
 
 class Term(Model):
-    """A term of a query: exactly one of `text`, `segment` and `upload`."""
+    """A term of a query: exactly one of `text`, `segment`, `vector` and `upload`."""
 
     text: Annotated[str, Field(max_length=10_000)] | None = None
     segment: SegmentId | None = None
     """Id of a segment of the index."""
+    vector: Vector | Annotated[list[Vector], Field(min_length=1)] | None = None
+    """A vector of your own by the model of the index, of any norm but 0; or several, of which the best counts."""
     upload: Annotated[str, Field(max_length=100)] | None = None
     """Name of the part of the form that is the file."""
-    modality: Literal["audio", "video", "image", "av"] | None = None
-    """Of a segment or an upload: what of it to compare; by default, the segment itself, or all that the file has."""
+    modality: Modality | None = None
+    """Of a segment or an upload: what of it to compare; by default, the segment itself, or all that the file has. Of a
+    vector: what was embedded, which its `z` depends on."""
     start_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     """Beginning of a range of the upload, in seconds."""
     stop_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
@@ -75,6 +81,8 @@ class SearchQuery(Model):
     """Minimum `z`."""
     where: Annotated[str, Field(max_length=10_000)] | None = None
     """SQL condition on files and segments."""
+    segments: Annotated[list[SegmentId], Field(max_length=MAX_SEGMENTS)] | None = None
+    """Ids of the only segments that are found, as of a part of the map; without terms, their files are listed."""
     moments: bool = True
     """Whether adjacent segments of a file are merged into one result."""
     per_file: Annotated[int, Field(ge=1, le=10_000)] | None = None
@@ -172,8 +180,8 @@ class FileEntry(Result):
     """Other files with the same content."""
     playable: Playable
     """"direct": `/media` is the file itself; "proxy": `/media` is converted once, which takes time; "clip": it is too
-    long for that, and only `/clip` plays; "none": it cannot be played, because it is text, missing, changed or
-    damaged."""
+    long for that, and only `/clip` plays; "image": `/media` is a picture that moves by itself; "none": it cannot be
+    played, because it is text, missing, changed or damaged."""
     width: int | None
     height: int | None
     has_audio: bool
@@ -188,7 +196,7 @@ class SegmentAnswer(Result):
     moments: list[SegmentEntry]
     """The segments of the file, at most 5,000."""
     subtitles: list[SubtitleCue]
-    """Of the subtitles beside the file, or the file itself."""
+    """Of the subtitles beside the file, the track inside it, or the file itself."""
 
 
 class Score(Result):
@@ -263,6 +271,14 @@ class LibraryAnswer(Result):
     folders: list[Folder]
     duration_s: float
     index_version: int
+    can_reveal: bool = False
+    """Whether `reveal` can show a file in the file manager of the person who asks."""
+
+
+class RevealAnswer(Result):
+    """The file manager shows the file."""
+
+    shown: bool
 
 
 class FilesAnswer(Result):

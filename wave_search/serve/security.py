@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import math
 import re
 import secrets
 import socket
@@ -21,6 +22,8 @@ from starlette.responses import HTMLResponse, Response
 from wave_search.serve.options import LOCAL_NAMES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from wave_search.serve.options import ServeOptions
@@ -32,6 +35,9 @@ POLICY = (
 )
 """Content-Security-Policy of everything but media."""
 API_VERSION = "1"
+"""Increased when a program that uses the API would have to change. It is sent with every answer."""
+_FOR_PROGRAMS = ("/api", "/mcp", "/metrics")
+"""Beginnings of the paths that are not files of the page."""
 _HEADERS = {
     "x-api-version": API_VERSION,
     "x-content-type-options": "nosniff",
@@ -41,6 +47,7 @@ _HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=(self)",
 }
+_NOT_KEPT = {"cache-control": "no-store"}
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[\w.-]+)(?::\d{1,5})?")
 """Of the Host header: a name or an address, and a port."""
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
@@ -80,21 +87,32 @@ class Guard:
         if scope["type"] != "http":  # no web sockets here
             return
         headers = Headers(scope=scope)
+        # The files of the page may be kept, and are asked for again by their tag.
+        kept = "no-store" if scope["path"].startswith(_FOR_PROGRAMS) else "no-cache"
+
+        answering = False
 
         async def sending(message: Message) -> None:
+            nonlocal answering
             if message["type"] == "http.response.start":
+                answering = True
                 answered = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     answered[name] = value
                 answered.setdefault("content-security-policy", POLICY)
-                answered.setdefault("cache-control", "no-store")
+                answered.setdefault("cache-control", kept)
             await send(message)
 
-        refusal = self._refusal(scope["method"], scope["path"], headers) or self._sign_in(scope, headers)
+        limit_bytes = self._limit_bytes(headers)
+        refusal = (
+            self._refusal(scope["method"], scope["path"], headers)
+            or self._sign_in(scope, headers)
+            or (too_large(limit_bytes) if _declared_bytes(headers) > limit_bytes else None)
+        )
         if refusal is not None:
             await refusal(scope, receive, sending)
             return
-        await self._app(scope, self._bounded(headers, receive), sending)
+        await self._app(scope, _bounded(receive, limit_bytes, lambda: answering), sending)
 
     def _refusal(self, method: str, path: str, headers: Headers) -> Response | None:
         """Check that the request does not come from a page of another site."""
@@ -108,7 +126,15 @@ class Guard:
         origins = headers.getlist("origin")
         if method not in _SAFE_METHODS and any(origin.partition("://")[2] != hosts[0] for origin in origins):
             return refused(403, "the request comes from a page of another site", "Open the page of this server.")
+        wanted = headers.get("x-api-version", API_VERSION)
+        if wanted != API_VERSION:
+            cause = f"this server has version {API_VERSION} of the API, not the one that the request asks for"
+            return refused(400, cause, "Leave the header X-API-Version out, or update the program that sends it.")
         return None
+
+    def _limit_bytes(self, headers: Headers) -> int:
+        is_form = headers.get("content-type", "").casefold().startswith("multipart/")
+        return self._options.limits.upload_bytes if is_form else self._options.limits.json_bytes
 
     def _is_own(self, host: str) -> bool:
         match = _HOST.fullmatch(host.casefold())
@@ -132,43 +158,55 @@ class Guard:
             return None
         offered = parse_qs(scope["query_string"].decode("latin-1")).get("token", [])
         if scope["method"] == "GET" and scope["path"] == "/" and len(offered) == 1 and _same(offered[0], token):
-            response = HTMLResponse(_SIGNED_IN)
+            response = HTMLResponse(_SIGNED_IN, headers=_NOT_KEPT)
             secure = scope.get("scheme") == "https"
             response.set_cookie(self._cookie, token, path="/", httponly=True, samesite="strict", secure=secure)
             return response
         remedy = "Open the address that the server printed, or send the header Authorization: Bearer TOKEN."
         return refused(401, "a token is needed", remedy, {"www-authenticate": "Bearer"})
 
-    def _bounded(self, headers: Headers, receive: Receive) -> Receive:
-        """Return a reader of the request that refuses more than the limit."""
-        limits = self._options.limits
-        is_form = headers.get("content-type", "").casefold().startswith("multipart/")
-        limit_bytes = limits.upload_bytes if is_form else limits.json_bytes
-        declared = headers.get("content-length", "0")
-        too_large = not declared.isdecimal() or len(declared) > 15 or int(declared) > limit_bytes
-        seen = 0
 
-        async def bounded() -> Message:
-            nonlocal seen
-            message = await receive()
-            seen += len(message.get("body", b""))
-            if too_large or seen > limit_bytes:
-                raise BodyTooLargeError(limit_bytes)
+def _declared_bytes(headers: Headers) -> float:
+    """Return the size of the body that a request declares; what is no number is larger than any."""
+    declared = headers.get("content-length", "0")
+    return int(declared) if declared.isascii() and declared.isdecimal() and len(declared) <= 15 else math.inf
+
+
+def _bounded(receive: Receive, limit_bytes: int, is_answering: Callable[[], bool]) -> Receive:
+    """Return a reader of the request that raises BodyTooLargeError after a limit.
+
+    A body that nobody wants, as that of a GET, is read while the answer is sent: then the reader ends.
+    """
+    seen = 0
+
+    async def bounded() -> Message:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen <= limit_bytes:
             return message
+        if is_answering():
+            return {"type": "http.disconnect"}
+        raise BodyTooLargeError(limit_bytes)
 
-        return bounded
+    return bounded
+
+
+def too_large(limit_bytes: int) -> Response:
+    """Return the error for a request that is larger than its limit."""
+    return refused(413, str(BodyTooLargeError(limit_bytes)), "Send less, or a shorter range of the file.")
 
 
 def refused(status: int, message: str, remedy: str, headers: dict[str, str] | None = None) -> Response:
     """Return an error as the API reports it."""
     content = json.dumps({"error": {"message": message, "remedy": remedy}})
-    return Response(content, status, headers, "application/json")
+    return Response(content, status, {**_NOT_KEPT, **(headers or {})}, "application/json")
 
 
 def _is_opened_page(method: str, path: str, headers: Headers) -> bool:
     """Return whether a link on another site opens the page, which contains nothing by itself."""
     opens = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
-    return method == "GET" and opens and not path.startswith("/api")
+    return method == "GET" and opens and not path.startswith(_FOR_PROGRAMS)
 
 
 def _is_address(name: str) -> bool:

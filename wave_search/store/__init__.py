@@ -5,6 +5,7 @@
         lance/                       files, contents, segments with their vectors, metadata
         checksums/<version>.json     the digests of the files under lance/
         shards/<partition>/<name>/   search structures; rebuilt from lance/ if they are lost
+        searches/<digest>.json       searches that people have saved, one each; no part of a version
         cache.sqlite3                vectors of segments that were reranked; may be deleted at any time
         last-hits.json               the hits of the last query of the command line; may be deleted at any time
         lock                         held by the writing process while it runs
@@ -18,6 +19,7 @@ from wave_search.store.create import check_new, create
 from wave_search.store.embedding_cache import NAME as CACHE_NAME
 from wave_search.store.embedding_cache import CacheKey, EmbeddingCache, cannot_keep, vector_space
 from wave_search.store.file_columns import (
+    BUILT_IN,
     OF_FILES,
     OF_SEGMENTS,
     RESERVED,
@@ -47,12 +49,14 @@ from wave_search.store.rows import (
     ShardRef,
     Tuning,
 )
-from wave_search.store.snapshot import Snapshot, exists, newest_version, open_snapshot
+from wave_search.store.saved_searches import SavedSearch, SavedTerm, checked_name
+from wave_search.store.snapshot import Snapshot, exists, newest_file, open_snapshot
 from wave_search.store.sql_filter import DEFAULT_TIMEOUT_S, Selection, SqlFilter
 from wave_search.store.verify import check_shard, verify
 from wave_search.store.writer import Writer
 
 __all__ = [
+    "BUILT_IN",
     "CACHE_NAME",
     "DEFAULT_TIMEOUT_S",
     "KEEP_VERSIONS_FOR_S",
@@ -75,6 +79,8 @@ __all__ = [
     "NewSegment",
     "Partition",
     "Problem",
+    "SavedSearch",
+    "SavedTerm",
     "ScoreStats",
     "SegmentRow",
     "Selection",
@@ -87,12 +93,13 @@ __all__ = [
     "cannot_keep",
     "check_new",
     "check_shard",
+    "checked_name",
     "column_values",
     "content_of",
     "create",
     "exists",
     "find_columns",
-    "newest_version",
+    "newest_file",
     "open_snapshot",
     "status_of",
     "vector_space",

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from wave_search.errors import IndexCorruptError, IndexMismatchError
-from wave_search.store import checksums, manifest, shards, table_checks
+from wave_search.store import checksums, manifest, saved_searches, shards, table_checks
 from wave_search.store.shards import SHARDS_FOLDER, shard_folder
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def foreign_files(store: FileStore, states: Iterable[Manifest]) -> list[str]:
         checksums.FOLDER: checksums.is_made,
         table_checks.FOLDER: table_checks.is_made,
         SHARDS_FOLDER: shards.is_made,
+        saved_searches.FOLDER: saved_searches.is_made,
     }
     return sorted(
         info.name

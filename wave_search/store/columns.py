@@ -1,13 +1,13 @@
 """The columns that every hit needs, read once into numpy arrays, because a lookup in Lance takes longer than a search.
 
-They take 34 bytes per segment, 16 per content, and 20 per file plus its name. Texts are not kept in memory but read
+They take 34 bytes per segment, 17 per content, and 20 per file plus its name. Texts are not kept in memory but read
 from the table by position.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from wave_search.errors import IndexCorruptError
 from wave_search.store import schema
 from wave_search.store.files import RESTORE, read_error
 from wave_search.store.schema import CONTENTS, FILES, SEGMENTS
-from wave_search.types import Modality, PartitionKey
+from wave_search.types import FileKind, Modality, PartitionKey
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -169,25 +169,35 @@ class FilePaths:
 
 
 @dataclass(frozen=True, slots=True)
-class Durations:
-    """The duration of each content."""
+class ContentColumns:
+    """The duration and the kind of each content."""
 
     content_ids: NDArray[np.int64]
     """(n,) ascending."""
     seconds: NDArray[np.float64]
     """(n,), NaN for texts and images."""
+    kind_codes: NDArray[np.uint8]
+    """(n,) positions in `kinds`."""
+    kinds: tuple[FileKind, ...]
 
     @classmethod
-    def read(cls, tables: Tables) -> Durations:
+    def read(cls, tables: Tables) -> ContentColumns:
         """Read the columns. Raises like `SegmentColumns.read`."""
-        table = tables.read(CONTENTS, ("content_id", "duration_s"))
+        table = tables.read(CONTENTS, ("content_id", "duration_s", "kind"))
         content_ids = schema.ids(table, "content_id")
         order = np.argsort(content_ids, kind="stable")
-        return cls(content_ids[order], schema.floats(table, "duration_s")[order])
+        coded = table.column("kind").fill_null("").combine_chunks().dictionary_encode()
+        kinds = coded.dictionary.to_pylist()
+        if not set(kinds) <= set(get_args(FileKind)):
+            raise IndexCorruptError(f"{tables.place} holds contents of an unknown kind", RESTORE)
+        codes = np.asarray(coded.indices, np.uint8)
+        return cls(content_ids[order], schema.floats(table, "duration_s")[order], codes[order], tuple(kinds))
 
-    def of(self, content_ids: NDArray[np.int64]) -> list[float | None]:
-        """Return the duration of each of some known contents."""
-        return or_none(self.seconds[self.content_ids.searchsorted(content_ids)])
+    def of(self, content_ids: NDArray[np.int64]) -> list[tuple[float | None, FileKind]]:
+        """Return the duration and the kind of each of some known contents."""
+        places = self.content_ids.searchsorted(content_ids)
+        kinds = [self.kinds[code] for code in self.kind_codes[places].tolist()]
+        return list(zip(or_none(self.seconds[places]), kinds, strict=True))
 
 
 def _repeated(ascending: NDArray[np.int64]) -> NDArray[np.bool_]:

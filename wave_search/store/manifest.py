@@ -27,7 +27,7 @@ from wave_search.store.files import RESTORE, read_error
 from wave_search.store.rows import ChecksumsRef, CodebookRef, Column, ScoreStats, Settings, ShardRef, Tuning
 
 if TYPE_CHECKING:
-    from wave_search.store.files import FileStore
+    from wave_search.store.files import FileInfo, FileStore
 
 T = TypeVar("T")
 
@@ -89,6 +89,11 @@ def versions(store: FileStore) -> list[int]:
     """
     matches = (_NAME.fullmatch(info.name) for info in store.list(FOLDER))
     return sorted(int(match[1]) for match in matches if match)
+
+
+def newest_file(store: FileStore) -> FileInfo | None:
+    """Return the file of the newest version, None if there is no index. Raises IndexStateError like `versions`."""
+    return max((info for info in store.list(FOLDER) if _NAME.fullmatch(info.name)), default=None)
 
 
 def unpublished(store: FileStore) -> list[str]:

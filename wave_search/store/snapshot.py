@@ -9,7 +9,7 @@ import numpy as np
 
 from wave_search.errors import IndexCorruptError, IndexStateError
 from wave_search.store import checksums, embedding_cache, files, manifest, schema, table_checks
-from wave_search.store.columns import Durations, FilePaths, SegmentColumns, or_none
+from wave_search.store.columns import ContentColumns, FilePaths, SegmentColumns, or_none
 from wave_search.store.file_table import ContentIds, FileTable, Metadata
 from wave_search.store.files import DISTRUST
 from wave_search.store.local_files import LocalFiles
@@ -19,7 +19,7 @@ from wave_search.store.shards import SHARDS_FOLDER, shard_folder
 from wave_search.store.sql_filter import SQL_COLUMNS, SqlFilter
 from wave_search.store.table_errors import check_pin
 from wave_search.store.tables import Tables, one_of
-from wave_search.types import Modality, PartitionKey
+from wave_search.types import FileKind, Modality, PartitionKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from wave_search.store.files import FileStore
+    from wave_search.store.files import FileInfo, FileStore
     from wave_search.store.manifest import Manifest
     from wave_search.store.rows import CodebookRef, ContentRow, FileRow, ScoreStats, ShardRef, Tuning
 
@@ -44,13 +44,15 @@ def exists(directory: Path) -> bool:
     return bool(manifest.versions(LocalFiles(directory)))
 
 
-def newest_version(directory: Path) -> int | None:
-    """Return the number of the newest committed version, None if there is none. Only names are read.
+def newest_file(directory: Path) -> FileInfo | None:
+    """Return the file of the newest committed version, None if there is none. It is not read.
+
+    An index that has been deleted and made again may have the same version, but not the same file.
 
     Raises:
         IndexStateError: the folder cannot be read now.
     """
-    return max(manifest.versions(LocalFiles(directory)), default=None)
+    return manifest.newest_file(LocalFiles(directory))
 
 
 def open_snapshot(directory: Path) -> Snapshot:
@@ -89,6 +91,12 @@ class Snapshot:
     def dir(self) -> Path:
         """The location of the index."""
         return self.store.local_path("")
+
+    def prepare(self, other: Snapshot) -> None:
+        """Read the tables that have been read of another version, and are kept. Raises like `files`."""
+        for name in tuple(vars(other)):
+            if isinstance(vars(type(self)).get(name), cached_property):
+                getattr(self, name)
 
     def check_kept(self) -> None:
         """Check that this version has not been removed.
@@ -155,8 +163,8 @@ class Snapshot:
         return FilePaths.read(self._tables)
 
     @cached_property
-    def _durations(self) -> Durations:
-        return Durations.read(self._tables)
+    def _content_columns(self) -> ContentColumns:
+        return ContentColumns.read(self._tables)
 
     def vectors(self, key: PartitionKey, ids: NDArray[np.int64]) -> NDArray[np.float16]:
         """Return (n, dim) float16 vectors in the order of `ids`, from none to the whole partition.
@@ -222,6 +230,10 @@ class Snapshot:
             for position, segment_id, content_id, key, start_s, stop_s in rows
         ]
 
+    def segment_ids(self, first_id: int) -> NDArray[np.int64]:
+        """Return the ids (n,) of segments from `first_id` on, ascending."""
+        return self._segments.ids[self._segments.ids.searchsorted(first_id) :]
+
     def spans(self, ids: NDArray[np.int64]) -> tuple[list[int], list[float | None], list[float | None]]:
         """Return content ids of segments, and their starts and ends in seconds, None for texts and images.
 
@@ -240,9 +252,11 @@ class Snapshot:
         texts = self._tables.take(SEGMENTS, ("text",), wanted).column("text").to_pylist()
         return dict(zip(wanted, texts, strict=True))
 
-    def durations_s(self, content_ids: Sequence[int] | NDArray[np.int64]) -> list[float | None]:
-        """Return the duration of each content in seconds, None for texts and images."""
-        return self._durations.of(np.asarray(content_ids, np.int64))
+    def durations_and_kinds(
+        self, content_ids: Sequence[int] | NDArray[np.int64]
+    ) -> list[tuple[float | None, FileKind]]:
+        """Return the duration of each content in seconds, None for texts and images, and its kind."""
+        return self._content_columns.of(np.asarray(content_ids, np.int64))
 
     def file_numbers(self, content_ids: Sequence[int] | NDArray[np.int64]) -> list[range]:
         """Return the files that have each content, as numbers for `paths_at` that ascend with the paths."""

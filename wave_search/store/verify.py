@@ -11,7 +11,16 @@ import numpy as np
 
 from wave_search.errors import IndexNotFoundError, IndexStateError
 from wave_search.files import LAST_HITS
-from wave_search.store import checksums, embedding_cache, local_files, manifest, schema, shards, table_checks
+from wave_search.store import (
+    checksums,
+    embedding_cache,
+    local_files,
+    manifest,
+    saved_searches,
+    schema,
+    shards,
+    table_checks,
+)
 from wave_search.store.cleanup import foreign_files, unreferenced_files, unused_shards
 from wave_search.store.files import DISTRUST, RESTORE
 from wave_search.store.local_files import LocalFiles
@@ -29,7 +38,7 @@ if TYPE_CHECKING:
     from wave_search.store.manifest import Manifest
     from wave_search.store.rows import CodebookRef
 
-FOLDERS = (manifest.FOLDER, table_checks.FOLDER, checksums.FOLDER, shards.SHARDS_FOLDER)
+FOLDERS = (manifest.FOLDER, table_checks.FOLDER, checksums.FOLDER, shards.SHARDS_FOLDER, saved_searches.FOLDER)
 FILES = (local_files.LOCK, *embedding_cache.FILES, LAST_HITS)
 """All that an index has in its folder."""
 _NORM_TOLERANCE = 2e-3
@@ -189,6 +198,8 @@ def _orphans(store: FileStore) -> Iterator[Problem]:
     cache = store.local_path("") / embedding_cache.NAME
     if damage := embedding_cache.damage(cache):
         yield Problem(f"{cache} is damaged: {damage}", f"Delete {cache}*: queries fill it again.", orphan=True)
+    for what, remedy in saved_searches.faults(store):
+        yield Problem(what, remedy, orphan=True)
     for name in manifest.unpublished(store):
         yield Problem(f"{store.url(name)} was never published", _UNREFERENCED, orphan=True)
 

@@ -51,6 +51,11 @@ class ByteQueue(Generic[Item]):
             self._producers -= 1
             self._changed.notify_all()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether `take` would wait."""
+        return not self._items
+
     def take(self, max_items: int, max_bytes: int) -> list[Item]:
         """Wait for an item, and take it together with further queued items within both bounds.
 

@@ -40,6 +40,8 @@ class EmbedStage:
             self._embed([event for event in events if isinstance(event, Decoded)])
             for event in events:
                 self._settle(event)
+            if queue.is_empty:
+                self._stats.catch_up()
 
     def _embed(self, events: Sequence[Decoded]) -> None:
         waiting = [event for event in events if not self._assembly(event).has_failed]

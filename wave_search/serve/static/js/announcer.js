@@ -3,10 +3,11 @@
 import { html, useEffect, useState } from "../vendor/preact-htm.js";
 
 const SHOWN_FOR_MS = 5000;
-let listener = () => {};
+/** Of what is shown now, the newest last: everything outside of an open dialog is silent. */
+const listeners = [];
 
 export function announce(text, { shown = false } = {}) {
-  listener({ text, shown });
+  listeners.at(-1)?.({ text, shown });
 }
 
 /** Copy a text, and report that with what it is: "The path is". */
@@ -19,7 +20,8 @@ export function copyText(text, what) {
 export function Announcer() {
   const [said, setSaid] = useState({ text: "", shown: false });
   useEffect(() => {
-    listener = setSaid;
+    listeners.push(setSaid);
+    return () => listeners.splice(listeners.indexOf(setSaid), 1);
   }, []);
   useEffect(() => {
     if (!said.shown) return undefined;

@@ -1,5 +1,6 @@
 /** Requests to the server. Each throws a Fault, with a remedy that can be shown. */
 
+import { LOST } from "./selection.js";
 import { uploadOf } from "./uploads.js";
 
 export class Fault extends Error {
@@ -18,7 +19,7 @@ export class Fault extends Error {
 const BUSY = 429;
 const PATIENCE = 5;
 
-async function call(path, options = {}, patience = PATIENCE) {
+export async function call(path, options = {}, patience = PATIENCE) {
   let response;
   try {
     response = await fetch(`/api${path}`, options);
@@ -45,6 +46,10 @@ function send(path, request, terms, signal) {
     const cause = `${missing.name} is no longer here: files are not kept when the page is left.`;
     throw new Fault(cause, "Remove it, and drop it again.");
   }
+  if (request.segments === LOST) {
+    const cause = "What was selected on the map is no longer here: large selections are kept by their tab alone.";
+    throw new Fault(cause, "Remove the selection, and select again.");
+  }
   const json = JSON.stringify(request);
   const headers = { "Content-Type": "application/json" };
   if (!uploads.length) return call(path, { method: "POST", body: json, signal, headers });
@@ -56,6 +61,16 @@ function send(path, request, terms, signal) {
 
 export const library = () => call("/library");
 export const search = async (request, terms, signal) => send("/search", request, terms, signal);
+export const segmentsOf = (segments, signal) => call("/segments", {
+  method: "POST", body: JSON.stringify({ segments }), signal, headers: { "Content-Type": "application/json" },
+});
+export const reveal = (segment) => call(`/segments/${segment}/reveal`, { method: "POST" });
+
+export function duplicates(asked, signal) {
+  const parameters = new URLSearchParams(Object.entries(asked).filter(([, value]) => value !== ""));
+  return call(`/duplicates?${parameters}`, { signal });
+}
+
 export const details = (segment, signal) => call(`/segments/${segment}`, { signal });
 export const scores = async (segment, request, terms, signal) =>
   send(`/segments/${segment}/scores`, request, terms, signal);
@@ -107,8 +122,8 @@ export async function mediaFault(segment) {
 }
 
 /** Fetch a file and hand it to the browser's downloads: {name, bytes}. No link, so that a fault can be shown here. */
-export async function download(address) {
-  const response = await fetch(address).catch(() => {
+export async function download(address, options) {
+  const response = await fetch(address, options).catch(() => {
     throw new Fault("The server does not answer.", "Start it again with: wave-search serve");
   });
   if (!response.ok) {

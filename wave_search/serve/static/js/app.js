@@ -3,16 +3,19 @@
 import { html, render, useCallback, useEffect, useRef, useState } from "../vendor/preact-htm.js";
 import * as api from "./api.js";
 import { Announcer, announce } from "./announcer.js";
+import { BasketButton, openBasket } from "./basket.js";
 import { Controls } from "./controls.js";
 import { Icon, Problem, plain } from "./elements.js";
-import { FileView } from "./file-view.js";
 import { count, time } from "./format.js";
 import { Help } from "./help.js";
+import { Lazy } from "./lazy.js";
 import { EMPTY, newTerm, readAddress, writeAddress } from "./query.js";
 import { Results } from "./results.js";
 import { SearchBox } from "./search-box.js";
 import { uploadTerm } from "./uploads.js";
 
+/** Keeps the place of a view that is not loaded yet. */
+const WAITING = html`<div class="view-waiting"></div>`;
 const THEMES = ["auto", "light", "dark"];
 
 function App() {
@@ -22,6 +25,8 @@ function App() {
   const [hits, setHits] = useState([]);
   const box = useRef(null);
   const help = useRef(null);
+  const [saved, setSaved] = useState(false);
+  const [basket, setBasket] = useState(false);
   const shown = useRef(query);
 
   const show = useCallback((changed) => {
@@ -29,7 +34,10 @@ function App() {
     setQuery(changed);
   }, []);
   const navigate = useCallback((patch, { replace = false } = {}) => {
-    const old = shown.current, changed = { ...old, ...patch }, address = writeAddress(changed);
+    const old = shown.current;
+    // A search leads to its results, but the map shows it as well.
+    const left = patch.file === null && old.view !== "map" ? { view: "" } : {};
+    const changed = { ...old, ...left, ...patch }, address = writeAddress(changed);
     if (replace) history.replaceState(history.state, "", address);
     else if (address !== writeAddress(old)) {
       history.pushState({ overResults: old.file === null && changed.file !== null }, "", address);
@@ -42,6 +50,8 @@ function App() {
     else navigate({ file: null, at: null });
   }, [navigate]);
 
+  const openIndex = () => navigate({ view: "index", file: null, at: null });
+
   useEffect(() => {
     const onPop = () => show(readAddress(location.search));
     addEventListener("popstate", onPop);
@@ -50,7 +60,10 @@ function App() {
 
   const load = useCallback(() => {
     setFault(null);
-    api.library().then(setLibrary, setFault);
+    api.library().then((found) => {
+      openBasket(found.path);
+      setLibrary(found);
+    }, setFault);
   }, []);
   useEffect(load, [load]);
 
@@ -65,13 +78,15 @@ function App() {
       if (event.target.closest("input, textarea, select, dialog")) return;
       if (event.key === "/") box.current?.focus();
       else if (event.key === "?") help.current?.showModal();
+      else if (event.key === "i") openIndex();
       else if (event.key === "Escape" && query.file != null) close();
+      else if (event.key === "Escape" && query.view) navigate({ view: "" });
       else return;
       event.preventDefault();
     };
     addEventListener("keydown", onKey);
     return () => removeEventListener("keydown", onKey);
-  }, [query.file, close]);
+  }, [query.file, query.view, close]);
 
   const addFiles = useCallback((files) => {
     try {
@@ -103,6 +118,12 @@ function App() {
       </a></h1>
       <${SearchBox} query=${query} navigate=${navigate} addFiles=${addFiles} input=${box} />
       <div class="top-tools">
+        <button class="tool" type="button" aria-label="Saved searches" title="Saved searches" disabled=${!library}
+          onClick=${() => setSaved(true)}><${Icon} name="saved" /></button>
+        <${BasketButton} open=${() => setBasket(true)} />
+        <a class="tool" href="?view=index" aria-label="Folders of the index" title="Folders of the index (i)"
+          onClick=${(event) => plain(event) && openIndex()}><${Icon} name="folder" /></a>
+        <${MapLink} query=${query} navigate=${navigate} />
         <${ThemeSwitch} />
         <button class="tool" type="button" aria-label="Keyboard and help" title="Keyboard and help (?)"
           onClick=${() => help.current.showModal()}><${Icon} name="help" /></button>
@@ -111,13 +132,19 @@ function App() {
     <main id="main" tabindex="-1">
       ${fault && html`<${Problem} fault=${fault} retry=${load} />`}
       ${library && html`
-        <div hidden=${query.file != null}>
+        <div hidden=${query.file != null || !["", "map"].includes(query.view)}>
           <${Controls} query=${query} library=${library} navigate=${navigate} />
-          <${Results} query=${query} library=${library} navigate=${navigate} likeSegment=${likeSegment}
-            onHits=${setHits} box=${box} />
+          ${query.view === "map" ? html`<${Lazy} name="map-view" query=${query} library=${library}
+            navigate=${navigate} onHits=${setHits} />` : html`<${Results} query=${query} library=${library}
+            navigate=${navigate} likeSegment=${likeSegment} onHits=${setHits} box=${box} reload=${load} />`}
         </div>
-        ${query.file != null && html`<${FileView} key=${query.file} query=${query} library=${library} hits=${hits}
-          navigate=${navigate} close=${close} likeSegment=${likeSegment} />`}
+        ${query.file == null && query.view === "duplicates" && html`<${Lazy} name="duplicates" waiting=${WAITING}
+          query=${query} library=${library} navigate=${navigate} close=${() => navigate({ view: "" })} />`}
+        ${query.file != null && html`<${Lazy} name="file-view" waiting=${WAITING} key=${query.file} query=${query}
+          library=${library} hits=${hits} navigate=${navigate} close=${close} likeSegment=${likeSegment}
+          reload=${load} />`}
+        ${query.file == null && query.view === "index" && html`<${Lazy} name="index-view" waiting=${WAITING}
+          reload=${load} close=${() => navigate({ view: "" })} />`}
       `}
       ${!library && !fault && html`<p class="opening">Opening the library …</p>`}
     </main>
@@ -128,9 +155,20 @@ function App() {
       <span>${library.model.name}</span>
     </footer>`}
     <${Help} dialog=${help} />
+    ${saved && html`<${Lazy} name="saved-view" query=${query} library=${library} navigate=${navigate}
+      close=${() => setSaved(false)} />`}
+    ${basket && html`<${Lazy} name="basket-view" close=${() => setBasket(false)}
+      openFile=${(item) => navigate({ file: item.segment, at: item.start })} />`}
     <${Announcer} />
     ${dropping && html`<div class="drop" aria-hidden="true"><p>Drop to search by it</p></div>`}
   `;
+}
+
+function MapLink({ query, navigate }) {
+  const on = query.view === "map", patch = { view: on ? "" : "map", file: null, at: null };
+  return html`<a class="tool" href=${writeAddress({ ...query, ...patch })} aria-current=${on ? "page" : undefined}
+    aria-label="Map" title=${on ? "Back to the results" : "Map of the library"}
+    onClick=${(event) => plain(event) && navigate(patch)}><${Icon} name="map" /></a>`;
 }
 
 function ThemeSwitch() {

@@ -2,9 +2,10 @@
 
 import { html, useCallback, useEffect, useRef, useState } from "../vendor/preact-htm.js";
 import { thumbUrl } from "./api.js";
+import { isBasketKey, useChosen } from "./basket.js";
 import { Icon, plain } from "./elements.js";
 import { KINDS, WHY, range, share, verdict } from "./format.js";
-import { Moment, isNative } from "./moment.js";
+import { Moment, isMovingPicture, isNative } from "./moment.js";
 import { writeAddress } from "./query.js";
 import { Waveform, usePeaks } from "./waveform.js";
 
@@ -32,9 +33,10 @@ export function Card({
   hit, query, root, current, playing, audible, onPlay, onPreview, onFocus, onStop, onOpen, onSimilar,
 }) {
   const timer = useRef(null);
-  const canPlay = hit.kind === "video" || hit.kind === "audio";
+  const canPlay = (hit.kind === "video" || hit.kind === "audio") && !isMovingPicture(hit);
   // Sound is not played unasked, and pictures do not move for those who prefer that.
   const previews = canPlay && isNative(hit) && !still() && (hit.kind === "video" || audible);
+  const { chosen, change } = useChosen(hit);
   useEffect(() => () => clearTimeout(timer.current), []);
   const rest = (on) => {
     clearTimeout(timer.current);
@@ -48,7 +50,8 @@ export function Card({
     data-modality=${hit.z == null ? hit.kind : hit.modality}
     onPointerEnter=${(event) => event.pointerType === "mouse" && rest(true)} onPointerLeave=${() => rest(false)}
     onFocusIn=${(event) => { onFocus(); if (event.target.matches(".card-link:focus-visible")) rest(true); }}
-    onFocusOut=${() => rest(false)}>
+    onFocusOut=${() => rest(false)}
+    onKeyDown=${(event) => { if (isBasketKey(event)) { event.preventDefault(); change(); } }}>
     <div class="card-body">
       <h3 class="card-name"><a class="card-link"
         href=${writeAddress({ ...query, file: hit.segment, at: hit.peak_start_s })} tabindex=${tab}
@@ -71,6 +74,9 @@ export function Card({
       <button type="button" class="card-similar" tabindex=${tab} onClick=${onSimilar}
         aria-label=${`More like ${hit.name}`} title="More like this">
         <${Icon} name="similar" /></button>
+      <button type="button" class="card-basket" tabindex=${tab} onClick=${change} aria-pressed=${chosen}
+        aria-label=${`${hit.name}${when && `, ${when}`} in the basket`} title="In the basket (b)">
+        <${Icon} name="basket" /></button>
     </div>
   </li>`;
 }

@@ -39,10 +39,10 @@ export function Clip({ hit, media, duration, clip, setClip, trim }) {
   };
   useEffect(() => () => stopped.current?.(), []);
   return html`<div class="clip" role="group" aria-label="Clip">
-    <${Moment} label="From" value=${clip.start} onChange=${set("start")} />
+    <${TimeField} label="From" value=${clip.start} onChange=${set("start")} />
     <button type="button" class="button button-quiet" onClick=${() => trim("start")}
       title="It begins at the position of the player ([)">Here</button>
-    <${Moment} label="to" value=${clip.stop} onChange=${set("stop")} />
+    <${TimeField} label="to" value=${clip.stop} onChange=${set("stop")} />
     <button type="button" class="button button-quiet" onClick=${() => trim("stop")}
       title="It ends at the position of the player (])">Here</button>
     <span class="muted clip-length">${time(clip.stop - clip.start, 1)}</span>
@@ -52,7 +52,7 @@ export function Clip({ hit, media, duration, clip, setClip, trim }) {
   </div>`;
 }
 
-function Moment({ label, value, onChange }) {
+export function TimeField({ label, value, onChange }) {
   const shown = time(value, 2);
   const change = (event) => {
     const read = seconds(event.target.value);

@@ -3,8 +3,9 @@
 import { html, useRef, useState } from "../vendor/preact-htm.js";
 import { copyText } from "./announcer.js";
 import { Icon } from "./elements.js";
-import { KINDS, TARGETS, verdict } from "./format.js";
+import { KINDS, TARGETS, count, verdict } from "./format.js";
 import { filterCount, rootOf, unfiltered, whereOf } from "./query.js";
+import { LOST, readSelection } from "./selection.js";
 
 const SETTLED_MS = 150;
 const ADVANCED = ["instruction", "rerank", "perFile", "dedupe"];
@@ -24,6 +25,9 @@ export function Controls({ query, library, navigate }) {
             onChange=${() => change({ target: name })} /><span>${label}</span></label>`)}
       </fieldset>
       <${Clarity} minZ=${query.minZ} change=${change} />
+      ${query.only && html`<span class="chip"><span class="chip-label">${selectionSize(query.only)}</span><button
+        type="button" class="chip-remove" aria-label="Remove the selection"
+        onClick=${() => change({ only: "" })}><${Icon} name="close" /></button></span>`}
       <div class="controls-end">
         <${Opener} name="filters" icon="filter" label="Filters" count=${filters} open=${open} toggle=${toggle} />
         <${Opener} name="advanced" icon="settings" label="Advanced" count=${advanced} open=${open} toggle=${toggle} />
@@ -32,6 +36,11 @@ export function Controls({ query, library, navigate }) {
     ${open === "filters" && html`<${Filters} query=${query} library=${library} change=${change} />`}
     ${open === "advanced" && html`<${Advanced} query=${query} library=${library} change=${change} />`}
   </section>`;
+}
+
+function selectionSize(only) {
+  const ids = readSelection(only);
+  return ids === LOST ? "a selection that is lost" : `${count(ids.length, "point")} of the map`;
 }
 
 function Opener({ name, icon, label, count, open, toggle }) {

@@ -29,7 +29,18 @@ const PATHS = {
   similar: "M8 5a4 4 0 1 1 0 8 4 4 0 0 1 0-8zM16 11a4 4 0 1 1 0 8 4 4 0 0 1 0-8z",
   copy: "M9 9h10v10H9zM15 9V5H5v10h4",
   save: "M12 5v11M7 11l5 5 5-5M5 19h14",
+  saved: "M7 4h10v16l-5-4-5 4z",
+  tag: "M4 4h8l8 8-8 8-8-8zM8 8h.01",
+  undo: "M9 5L4 10l5 5M4 10h10a5 5 0 0 1 0 10h-3",
   trim: "M8 4v16M16 4v16M8 12h8M4 8h4M16 16h4",
+  basket: "M4 10h16l-2 9H6zM8 10l3-6M16 10l-3-6",
+  up: "M6 14l6-6 6 6",
+  down: "M6 10l6 6 6-6",
+  folder: "M4 6h6l2 3h8v10H4z",
+  map: "M4 6l5-2 6 2 5-2v14l-5 2-6-2-5 2zM9 4v14M15 6v14",
+  lasso: "M12 4c5 0 8 2.500 8 5.500S17 15 12 15s-8-2.500-8-5.500S7 4 12 4zM7.500 14c-1.500 2 1.500 3 .5 6",
+  inView: "M4 8V4h4M16 4h4v4M20 16v4h-4M8 20H4v-4M12 10a2 2 0 1 1 0 4 2 2 0 0 1 0-4z",
+  minus: "M5 12h14",
   full: "M9 4H4v5M15 4h5v5M9 20H4v-5M15 20h5v-5",
 };
 

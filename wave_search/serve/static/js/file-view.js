@@ -2,11 +2,13 @@
 
 import { html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
 import * as api from "./api.js";
-import { copyText } from "./announcer.js";
+import { announce, copyText } from "./announcer.js";
+import { addHits, isBasketKey } from "./basket.js";
 import { Match } from "./card.js";
 import { Clip } from "./clip.js";
 import { Icon, Problem } from "./elements.js";
 import { WHY, range, size, time } from "./format.js";
+import { Lazy } from "./lazy.js";
 import { Neighbours } from "./neighbours.js";
 import { Stage, Transport, hasPlayer, useKeys } from "./player.js";
 import { quoted, requestOf, termsOf } from "./query.js";
@@ -16,8 +18,10 @@ import { usePeaks } from "./waveform.js";
 const MOST_MOMENTS = 50;
 const LEAST_MOMENTS = 3;
 const WEAK_Z = 3;
+/** Keeps the place of the editor until it is loaded. */
+const EDITOR = html`<section class="editor-place"><h3>Tags</h3></section>`;
 
-export function FileView({ query, library, hits, navigate, close, likeSegment }) {
+export function View({ query, library, hits, navigate, close, likeSegment, reload }) {
   const [shown, setShown] = useState(null);
   const [fault, setFault] = useState(null);
   const title = useRef(null);
@@ -39,7 +43,7 @@ export function FileView({ query, library, hits, navigate, close, likeSegment })
   return html`<article class="file" aria-busy=${!shown && !fault}>
     <div class="file-head">
       <button type="button" class="button button-quiet" onClick=${close}><${Icon} name="back" />
-        ${termsOf(query).length ? "Results" : "Library"}</button>
+        ${query.view === "map" ? "Map" : termsOf(query).length ? "Results" : "Library"}</button>
       <h2 ref=${title} tabindex="-1">${shown?.file.name ?? "…"}</h2>
       ${place >= 0 && html`<div class="file-steps">
         <button type="button" class="tool" disabled=${place === 0} aria-label="Previous result"
@@ -51,14 +55,16 @@ export function FileView({ query, library, hits, navigate, close, likeSegment })
     </div>
     ${fault && html`<${Problem} fault=${fault} retry=${fault.status === 404 ? undefined : load} />`}
     ${shown && html`<${Body} shown=${shown} query=${query} library=${library} navigate=${navigate}
-      likeSegment=${likeSegment} />`}
+      likeSegment=${likeSegment} reload=${reload} />`}
     ${!shown && !fault && html`<div class="file-body"><div class="file-main"><div
       class="stage stage-empty"></div></div></div>`}
   </article>`;
 }
 
-function Body({ shown, query, library, navigate, likeSegment }) {
-  const { hit, file, subtitles } = shown;
+function Body({ shown, query, library, navigate, likeSegment, reload }) {
+  const { hit, subtitles } = shown;
+  const [columns, setColumns] = useState(shown.file.columns);
+  const file = { ...shown.file, columns };
   const media = useRef(null);
   const [clip, setClip] = useState(null);
   const found = useScores(shown, query, library);
@@ -84,7 +90,7 @@ function Body({ shown, query, library, navigate, likeSegment }) {
           <${Timeline} media=${media} duration=${duration} found=${found} hit=${hit} at=${at} seek=${seek}
             moments=${moments} sound=${file.kind === "video" && file.has_audio} peaks=${peaks} clip=${clip}
             setClip=${setClip} minZ=${query.minZ} />`}
-        <${Actions} file=${file} hit=${hit} clip=${clip} likeSegment=${likeSegment}
+        <${Actions} library=${library} file=${file} hit=${hit} clip=${clip} likeSegment=${likeSegment}
           onTrim=${plays && (() => setClip(clip ? null : { start: hit.start_s ?? 0, stop: hit.stop_s ?? duration }))} />
         ${clip && html`<${Clip} hit=${hit} media=${media} duration=${duration} clip=${clip} setClip=${setClip}
           trim=${trim} />`}
@@ -93,6 +99,8 @@ function Body({ shown, query, library, navigate, likeSegment }) {
         ${termsOf(query).length > 0 && html`<${Moments} moments=${found.moments} seek=${seek} plays=${plays} />`}
         ${file.kind === "text" && shown.moments.length > 1 && html`<${Texts} shown=${shown} />`}
         ${subtitles.length > 0 && plays && html`<${Subtitles} subtitles=${subtitles} media=${media} seek=${seek} />`}
+        <${Lazy} name="editor" waiting=${EDITOR} hit=${hit} file=${file} library=${library} reload=${reload}
+          onColumns=${setColumns} />
         <${Details} file=${file} />
       </aside>
     </div>
@@ -128,16 +136,32 @@ function useScores({ hit, file, moments: segments }, query, library) {
   return found;
 }
 
-function Actions({ file, hit, clip, likeSegment, onTrim }) {
+function Actions({ library, file, hit, clip, likeSegment, onTrim }) {
   const where = clip ?? (hit.start_s == null ? null : { start: hit.start_s, stop: hit.stop_s });
   const ranged = where && `${file.path}@${+where.start.toFixed(2)}-${+where.stop.toFixed(2)}`;
+  const add = () => addHits([hit], clip);
+  const show = () => api.reveal(hit.segment).then(() => {}, (fault) => announce(fault.text, { shown: true }));
+  useEffect(() => {
+    const onKey = (event) => {
+      if (event.target.closest("dialog, .card") || !isBasketKey(event)) return;
+      event.preventDefault();
+      add();
+    };
+    addEventListener("keydown", onKey);
+    return () => removeEventListener("keydown", onKey);
+  });
   return html`<div class="actions">
     ${onTrim && html`<button type="button" class="button" aria-expanded=${clip !== null} onClick=${onTrim}><${Icon}
       name="trim" />Trim and save</button>`}
+    <button type="button" class="button button-quiet" onClick=${add}
+      title=${`Add ${clip ? "the clip" : "this moment"} to the basket (b)`}><${Icon}
+        name="basket" />Add to basket</button>
     <button type="button" class="button button-quiet" onClick=${() => likeSegment(hit.segment, hit.name)}><${Icon}
       name="similar" />More like this</button>
     <button type="button" class="button button-quiet" onClick=${() => copyText(file.path, "The path is")}><${Icon}
       name="copy" />Copy path</button>
+    ${library.can_reveal && html`<button type="button" class="button button-quiet" onClick=${show}
+      title="Show the file in the file manager of this machine"><${Icon} name="folder" />Show in folder</button>`}
     ${where && html`<button type="button" class="button button-quiet" title="For wave-search query, with the time range"
       onClick=${() => copyText(ranged, "The path with its range is")}>
       <${Icon} name="copy" />Copy with range</button>`}

@@ -4,18 +4,23 @@ import { html } from "../vendor/preact-htm.js";
 import { Icon } from "./elements.js";
 
 const KEYS = {
-  Everywhere: { "/": "to the box", "?": "this help", Esc: "back, or empty the box" },
+  Everywhere: { "/": "to the box", i: "folders of the index", "?": "this help", Esc: "back, or empty the box" },
   "In the box": {
     Enter: "search", "Ctrl Enter": "make it a term, and type another", "⌫": "take the last term back",
     "↓": "to the results",
   },
   "In the results": {
     "← → ↑ ↓": "from result to result", Space: "play the moment, with sound", Enter: "open the file",
-    m: "sound of previews on or off",
+    m: "sound of previews on or off", b: "into the basket, or out of it",
+  },
+  "On the map": {
+    "← → ↑ ↓": "from point to point", Enter: "open", Space: "select, or not",
+    "+ - 0": "zoom in, out, show everything",
+    a: "select what is in view", "Shift drag": "lasso",
   },
   "In a file": {
     Space: "play, pause", "← →": "5 seconds back, on", "n p": "next, previous moment",
-    "[ ]": "a clip begins, ends here", "m f": "mute, full screen",
+    "[ ]": "a clip begins, ends here", "m f": "mute, full screen", b: "the moment, or the clip, into the basket",
   },
 };
 

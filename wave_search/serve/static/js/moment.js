@@ -6,6 +6,9 @@ import { announce } from "./announcer.js";
 
 const LONGEST_S = 15;
 
+/** Whether a film is a picture that moves by itself: no player takes it. */
+export const isMovingPicture = (hit) => /\.webp$/i.test(hit.name);
+
 /** The whole moment, or of a long one its peak: {start, stop} in seconds. */
 function playedRange(hit) {
   const start = hit.start_s ?? 0, stop = hit.stop_s ?? hit.duration_s ?? LONGEST_S;
@@ -17,7 +20,7 @@ function playedRange(hit) {
 export const isNative = (hit) => /\.(mp4|m4v|mov|webm|mp3|flac|wav|ogg|oga|opus|m4a|aac)$/i.test(hit.name);
 
 /** Where a moment is to be had: {address, start, stop} in seconds. Of what has to be converted, only the moment is. */
-function sourceOf(hit) {
+export function playedUrl(hit) {
   const { start, stop } = playedRange(hit);
   if (!isNative(hit)) return { address: clipUrl(hit.segment, start, stop), start: 0, stop: stop - start };
   // The fragment makes the browser fetch the moment first. What follows its end is not played.
@@ -29,7 +32,7 @@ export function Moment({ hit, audible, once, onStop }) {
   const media = useRef(null), line = useRef(null);
   const [shown, setShown] = useState(false);
   useEffect(() => {
-    const element = media.current, { address, start, stop } = sourceOf(hit);
+    const element = media.current, { address, start, stop } = playedUrl(hit);
     let frame = 0;
     const follow = () => {
       const at = element.currentTime;

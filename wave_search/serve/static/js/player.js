@@ -24,7 +24,7 @@ export function Stage({ media, shown, at, peaks, subtitles }) {
   }, []);
   if (file.kind === "text") return html`<blockquote class="stage stage-text">${hit.text}</blockquote>`;
   const shape = { aspectRatio: file.width ? `${file.width} / ${file.height}` : "16 / 9" };
-  if (file.kind === "image") {
+  if (file.kind === "image" || file.playable === "image") {
     const address = failed ? thumbUrl(hit.segment, 1280) : mediaUrl(hit.segment);
     return html`<div class="stage"><img src=${address} alt=${file.name} style=${shape} onError=${fail} /></div>`;
   }

@@ -1,5 +1,7 @@
 /** What is searched for: read from the address of the page, written to it, and turned into a request. */
 
+import { readSelection } from "./selection.js";
+
 /** As what a file can be taken as a term. */
 export const TAKEN_AS = { av: "sound and picture", audio: "its sound", video: "its picture" };
 
@@ -21,6 +23,9 @@ export const EMPTY = Object.freeze({
   single: false,
   perFile: "",
   dedupe: "",
+  view: "",
+  colour: "",
+  only: "",
   file: null,
   at: null,
 });
@@ -34,6 +39,7 @@ export const newTerm = (kind, fields) => ({ kind, avoid: false, weight: usualWei
 const TEXTS = {
   folder: "folder", shortest: "min", longest: "max", after: "after", before: "before", where: "where",
   instruction: "instruction", rerank: "rerank", perFile: "per-file", dedupe: "dedupe",
+  view: "view", colour: "colour", only: "only",
 };
 const MODALITIES = ["av", "audio", "video", "image", "text"];
 const COLUMN = /^column(?:-(min|max))?:(.+)$/s;
@@ -119,6 +125,7 @@ export function requestOf(query, library) {
     min_z: terms.length ? query.minZ : null,
     where: [terms.length || query.target === "any" ? "" : `modality = ${quoted(query.target)}`, whereOf(query, library)]
       .filter(Boolean).join(" AND ") || null,
+    ...(query.only && { segments: readSelection(query.only) }),
     moments: !query.single,
     per_file: number(query.perFile),
     dedupe: number(query.dedupe),
@@ -149,13 +156,15 @@ export function rootOf(library) {
 }
 
 export function filterCount(query) {
-  const single = [query.folder, query.shortest || query.longest, query.after || query.before, query.where.trim()];
+  const single = [
+    query.folder, query.shortest || query.longest, query.after || query.before, query.where.trim(), query.only,
+  ];
   return single.filter(Boolean).length + (query.kinds.length && 1) + Object.keys(query.columns).length;
 }
 
 /** The same query without its filters. */
 export const unfiltered = {
-  kinds: [], folder: "", shortest: "", longest: "", after: "", before: "", where: "", columns: {},
+  kinds: [], folder: "", shortest: "", longest: "", after: "", before: "", where: "", columns: {}, only: "",
 };
 
 function conditions(column, { value = "", min = "", max = "" }) {

@@ -3,9 +3,11 @@
 import { html, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/preact-htm.js";
 import * as api from "./api.js";
 import { announce } from "./announcer.js";
+import { addHits } from "./basket.js";
 import { Card, usePlaying } from "./card.js";
 import { Icon, Problem } from "./elements.js";
 import { count, verdict } from "./format.js";
+import { Lazy } from "./lazy.js";
 import { filterCount, requestOf, rootOf, termsOf, unfiltered } from "./query.js";
 
 const PAGE = 24;
@@ -40,7 +42,7 @@ function useSearch(query, library) {
     };
     api.search({ ...request, limit: PAGE, offset }, terms, abort.signal).then(found, failed);
   }, [key]);
-  const hidden = query.file != null;
+  const hidden = query.file != null || query.view !== "";
   useEffect(() => {
     if (!hidden && state.key !== key) run(0, []);
   }, [key, hidden]);
@@ -50,7 +52,7 @@ function useSearch(query, library) {
   return { ...state, wanted: key, fresh, loadMore, retry: () => run(0, []) };
 }
 
-export function Results({ query, library, navigate, likeSegment, onHits, box }) {
+export function Results({ query, library, navigate, likeSegment, onHits, box, reload }) {
   const found = useSearch(query, library);
   const { hits, status, fault, fresh } = found;
   const root = rootOf(library);
@@ -58,6 +60,7 @@ export function Results({ query, library, navigate, likeSegment, onHits, box }) 
   const [current, setCurrent] = useState(0);
   const { playing, play, preview, stop } = usePlaying();
   const [audible, setAudible] = useState(false);
+  const [tagging, setTagging] = useState(false);
   const [slow, setSlow] = useState(false);
   const grid = useRef(null);
   const opened = useRef(null);
@@ -114,6 +117,13 @@ export function Results({ query, library, navigate, likeSegment, onHits, box }) 
     <div class="results-head">
       <h2>${searched ? "Results" : "The library"}</h2>
       <p class="results-note">${note(found, searched, slow)}</p>
+      ${!searched && html`<button type="button" class="button button-quiet"
+        onClick=${() => navigate({ view: "duplicates" })}
+        title="Files and moments that are there several times"><${Icon} name="copy" />Duplicates</button>`}
+      ${hits.length > 0 && html`<button type="button" class="button button-quiet" onClick=${() => addHits(hits)}
+        title="Add all shown results to the basket"><${Icon} name="basket" />Add all</button>`}
+      ${hits.length > 0 && html`<button type="button" class="tool" aria-label="Tag all results that are shown"
+        title="Tag all results that are shown" onClick=${() => setTagging(true)}><${Icon} name="tag" /></button>`}
       <button type="button" class="button button-quiet" aria-pressed=${audible} onClick=${() => setAudible(!audible)}
         title="Play with sound when the pointer rests on a result (m)"><${Icon} name=${audible ? "sound" : "muted"} />
         ${audible ? "Sound on" : "Sound off"}</button>
@@ -134,6 +144,8 @@ export function Results({ query, library, navigate, likeSegment, onHits, box }) 
     </ul>`}
     ${found.more && found.status === "ready" && hits.length > 0 && html`<${End} key=${hits.length}
       on=${found.loadMore} />`}
+    ${tagging && html`<${Lazy} name="editor" hits=${hits} reload=${reload} library=${library}
+      close=${() => setTagging(false)} />`}
   </section>`;
 }
 

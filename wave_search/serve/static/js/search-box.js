@@ -1,6 +1,6 @@
 /** The box: words, files, a recording, and the terms that are already there as chips. */
 
-import { html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "../vendor/preact-htm.js";
 import { announce } from "./announcer.js";
 import { Icon } from "./elements.js";
 import { time } from "./format.js";
@@ -13,7 +13,8 @@ export function SearchBox({ query, navigate, addFiles, input }) {
   const [draft, setDraft] = useState(query.text);
   const [edited, setEdited] = useState(null);
   const picker = useRef(null);
-  useEffect(() => setDraft(query.text), [query.text]);
+  // Before the next key, which would be lost otherwise.
+  useLayoutEffect(() => setDraft(query.text), [query.text]);
   useEffect(() => setEdited(null), [query.terms.length]);
 
   const submit = (event) => {
