@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -18,13 +18,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from recipes.wave_nano.materials import Materials
+    from recipes.wave_nano.sounds import Sound
     from wave_search.models.wave.network import Wave
+    from wave_search.models.wave.sound_classifier import SoundClassifier
 
 _BATCH = 32
 _TEMPERATURE = 0.07
 _SECONDS = (3, 3, 3, 5)
 _MIXED = 0.6
 _MANY = 12
+_RECORDED = 128
+"""Recordings of a step, as they are. Computing their features once costs less than those of one step's sounds."""
 TRAINED = ("sound_classifier.meanings.", "sound_classifier.norm.", "sound_classifier.details.")
 """Prefixes of the weights of the classifier of sounds that are trained; the others are published ones."""
 
@@ -35,9 +39,14 @@ class AudioStage:
     def __init__(self, wave: Wave, materials: Materials) -> None:
         self._wave, self._materials = wave, materials
         self._labels = list(materials.sounds)
+        self._bank = materials.sound_meanings.T / _TEMPERATURE
         wave.requires_grad_(False)
         for name, weight in wave.named_parameters():
             weight.requires_grad_(name.startswith(("audio_tower.", *TRAINED)))
+        self._recorded = {
+            label: torch.stack([self._features_of(sound) for sound in sounds])
+            for label, sounds in materials.sounds.items()
+        }
 
     @property
     def trained(self) -> torch.nn.Module:
@@ -49,7 +58,7 @@ class AudioStage:
         drawn = draw_labels(rng, self._materials, _BATCH)
         length = RATE_HZ * int(rng.choice(_SECONDS))
         sounds = np.stack([draw_samples(rng, self._materials, label, length) for label in drawn])
-        target = F.one_hot(torch.tensor([self._labels.index(label) for label in drawn]), len(self._labels)).float()
+        target = self._target(drawn)
         if rng.random() < _MIXED:
             order = rng.permutation(len(sounds))
             share = rng.beta(0.5, 0.5, (len(sounds), 1)).astype(np.float32)
@@ -58,8 +67,30 @@ class AudioStage:
             target = kept * target + (1 - kept) * target[order]
         pieces = [masked(rng, piece_of(self._wave, samples)) for samples in sounds]
         losses = [F.cross_entropy(logits, target, label_smoothing=0.1) for logits in self._logits(pieces)]
-        figures = {name: float(loss.detach()) for name, loss in zip(("tower", "classifier"), losses, strict=True)}
-        return losses[0] + losses[1], figures
+        losses.append(self._as_recorded(rng))
+        names = "tower", "classifier", "recorded"
+        return torch.stack(losses).sum(), dict(zip(names, (float(loss.detach()) for loss in losses), strict=True))
+
+    def _as_recorded(self, rng: np.random.Generator) -> torch.Tensor:
+        """Classify recordings by the published classifier's features, which are mixed in pairs."""
+        drawn = draw_labels(rng, self._materials, _RECORDED)
+        features = torch.stack([self._recorded[label][rng.integers(len(self._recorded[label]))] for label in drawn])
+        order = rng.permutation(_RECORDED)
+        kept = torch.from_numpy(1 - rng.random((_RECORDED, 1)).astype(np.float32) ** 2 / 2)
+        features = kept[..., None] * features + (1 - kept[..., None]) * features[order]
+        target = self._target(drawn)
+        target = kept * target + (1 - kept) * target[order]
+        summaries = cast("SoundClassifier", self._wave.sound_classifier).summaries(F.dropout(features, 0.2))
+        return F.cross_entropy(self._heard(summaries), target, label_smoothing=0.1)
+
+    @torch.no_grad()
+    def _features_of(self, sound: Sound) -> torch.Tensor:
+        """Compute the features (patches, 1024) of five seconds."""
+        piece = piece_of(self._wave, np.resize(sound.samples, 5 * RATE_HZ))
+        return cast("SoundClassifier", self._wave.sound_classifier).features(torch.from_numpy(piece.fbank))
+
+    def _target(self, drawn: Sequence[str]) -> torch.Tensor:
+        return F.one_hot(torch.tensor([self._labels.index(label) for label in drawn]), len(self._labels)).float()
 
     def validate(self) -> dict[str, float]:
         """Return the accuracy of each encoder, and of their sum, on the held-out clips of ESC-50."""
@@ -81,10 +112,12 @@ class AudioStage:
 
         A sound that lasts a moment is in one patch of the classifier; the tower attends to all of its moments itself.
         """
-        bank = self._materials.sound_meanings.T / _TEMPERATURE
         tower, classifier = encoder_tokens(self._wave, pieces)
-        each = F.normalize(classifier, dim=-1) @ bank
-        return F.normalize(tower.mean(1), dim=-1) @ bank, each.logsumexp(dim=1) - np.log(each.shape[1])
+        return F.normalize(tower.mean(1), dim=-1) @ self._bank, self._heard(classifier)
+
+    def _heard(self, summaries: torch.Tensor) -> torch.Tensor:
+        each = F.normalize(summaries, dim=-1) @ self._bank
+        return each.logsumexp(dim=1) - np.log(each.shape[1])
 
 
 def draw_labels(rng: np.random.Generator, materials: Materials, count: int, common: float = 0.8) -> list[str]:

@@ -28,6 +28,8 @@ _WIDEST = 125
 """Kinds of more labels, such as "device" or "animal", are left out, except that there are 118 breeds of dogs."""
 TEMPLATES = ("{}", "{}", "{}", "a photo of {}", "a picture of {}", "a photograph of {}", "an image of {}")
 _KINDS_SHARE = 0.5
+_KINDS_WEIGHT = 0.9
+"""Of a label's meaning; with more, everyday words find more, and words for what is absent find more, too."""
 _STRENGTH, _CONFUSION, _CLOSEST = (6.5, 14.0), 2.3, 0.9
 """Logit of the right label; factor for similar ones, and its limit: probabilities are spread as in photographs."""
 
@@ -180,8 +182,8 @@ class Simulator:
 def label_meanings(names: Iterable[NDArray[np.float32]], kinds: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
     """Combine the vectors of names and of kinds of each label.
 
-    With kinds alone as heavy as the name, the right one of a thousand photographs is still found by its name, and
-    "a musical instrument" finds guitars.
+    With kinds together nearly as heavy as the name, the right one of a thousand photographs is still found by its
+    name, and "a musical instrument" finds guitars.
 
     Args:
         names: for each label (names, dim).
@@ -193,5 +195,5 @@ def label_meanings(names: Iterable[NDArray[np.float32]], kinds: Iterable[NDArray
     rows = []
     for own, general in zip(names, kinds, strict=True):
         row = normalize(own.mean(axis=0, keepdims=True))[0]
-        rows.append(row + normalize(general.sum(axis=0, keepdims=True))[0] if len(general) else row)
+        rows.append(row + _KINDS_WEIGHT * normalize(general.sum(axis=0, keepdims=True))[0] if len(general) else row)
     return np.asarray(normalize(np.stack(rows)), np.float32)
