@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 import zipfile
 from typing import TYPE_CHECKING, Any
 
@@ -167,6 +168,14 @@ def test_what_cannot_be_exported_is_refused(
 ) -> None:
     response = site.post("/api/export", json={"format": "csv", "items": [{"segment": 1}], **fields})
     assert (response.status_code, message in response.json()["error"]["message"]) == (status, True), response.text
+
+
+def test_a_timeline_without_its_package_names_what_to_install(
+    site: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "opentimelineio", None)
+    response = site.post("/api/export", json={"format": "otio", "items": [{"segment": 1}]})
+    assert (response.status_code, "wave-search[otio]" in response.json()["error"]["remedy"]) == (400, True)
 
 
 def test_a_zip_has_a_largest_duration_and_a_page_of_another_site_gets_none(site: TestClient) -> None:

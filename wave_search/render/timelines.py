@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from wave_search.errors import WaveSearchError
+from wave_search.errors import UsageError
 from wave_search.render.text import printable
 from wave_search.types import Modality
 
@@ -65,7 +65,7 @@ def to_otio(excerpts: Sequence[Excerpt], name: str) -> bytes:
     a hit with its scores.
 
     Raises:
-        WaveSearchError: OpenTimelineIO is not installed.
+        UsageError: OpenTimelineIO is not installed.
     """
     otio = _opentimelineio()
     cuts = _cuts(otio, excerpts)
@@ -107,7 +107,7 @@ def to_edl(excerpts: Sequence[Excerpt], name: str) -> bytes:
     """Return an EDL (CMX 3600) that begins at 01:00:00:00, at the rate of the first excerpt that has a picture.
 
     Raises:
-        WaveSearchError: OpenTimelineIO, which computes time codes, is not installed.
+        UsageError: OpenTimelineIO, which computes time codes, is not installed.
     """
     otio = _opentimelineio()
     cuts = _cuts(otio, excerpts)
@@ -144,7 +144,7 @@ def to_fcpxml(excerpts: Sequence[Excerpt], name: str) -> bytes:
     """Return a project for Final Cut Pro and DaVinci Resolve (FCPXML 1.8), at the rate that an EDL has.
 
     Raises:
-        WaveSearchError: OpenTimelineIO, which reads time codes, is not installed.
+        UsageError: OpenTimelineIO, which reads time codes, is not installed.
     """
     cuts = _cuts(_opentimelineio(), excerpts)
     rate, leading = _main_rate(cuts)
@@ -230,8 +230,8 @@ def _opentimelineio() -> Any:
     try:
         import opentimelineio
     except ImportError:
-        raise WaveSearchError(
-            "exporting a timeline requires OpenTimelineIO", "Install it: pip install 'wave-search[otio]'."
+        raise UsageError(
+            "exporting a timeline requires OpenTimelineIO", "Run: pip install 'wave-search[otio]'"
         ) from None
     return opentimelineio
 

@@ -21,6 +21,7 @@ export const View = ({ hits, ...properties }) => (hits
 function Editor({ hit, file, library, reload, onColumns }) {
   const [open, setOpen] = useState(false);
   const [undo, setUndo] = useState(null);
+  const [running, setRunning] = useState(0);
   const [fault, setFault] = useState(null);
   const own = library.columns.filter(({ name }) => name !== TAGS);
   const lists = [TAGS, ...own.filter(({ type }) => type === "texts").map(({ name }) => name)];
@@ -28,6 +29,7 @@ function Editor({ hit, file, library, reload, onColumns }) {
 
   const run = async (work, done) => {
     setFault(null);
+    setRunning((edits) => edits + 1);
     try {
       const answer = await work();
       setUndo(answer.undo);
@@ -37,13 +39,15 @@ function Editor({ hit, file, library, reload, onColumns }) {
     } catch (error) {
       setFault(error);
       throw error;
+    } finally {
+      setRunning((edits) => edits - 1);
     }
   };
   const edit = (change, done) => run(() => editMetadata([{ segments: [hit.segment], ...change }]), done);
   return html`<section class="editor" aria-label="Tags and columns">
     <div class="editor-head"><h3>Tags</h3>
-      ${undo && html`<button type="button" class="button button-quiet"
-        onClick=${() => run(() => undoEdit(undo), "The change is undone").catch(() => {})}>
+      ${undo && html`<button type="button" class="button button-quiet" aria-disabled=${running > 0}
+        onClick=${() => running || run(() => undoEdit(undo), "The change is undone").catch(() => {})}>
         <${Icon} name="undo" />Undo</button>`}</div>
     ${lists.map((name) => html`<${Tags} key=${name} name=${name} tags=${file.columns[name] ?? []}
       titled=${name !== TAGS} known=${library.columns.some((column) => column.name === name)} edit=${edit} />`)}
@@ -58,7 +62,9 @@ function Editor({ hit, file, library, reload, onColumns }) {
 }
 
 /** Chips, and a field that completes the tags that other files have. */
-function Tags({ name, tags, titled, known, edit }) {
+function Tags({ name, tags: stored, titled, known, edit }) {
+  const [going, setGoing] = useState([]);
+  const tags = stored.filter((tag) => !going.includes(tag));
   const [draft, setDraft] = useState("");
   const [others, setOthers] = useState([]);
   const input = useRef(null), id = `known-${name}`;
@@ -70,7 +76,9 @@ function Tags({ name, tags, titled, known, edit }) {
   };
   const remove = (tag) => {
     input.current.focus();
-    edit({ remove: { [name]: [tag] } }, `${tag} removed`).catch(() => {});
+    setGoing((known) => [...known, tag]);
+    edit({ remove: { [name]: [tag] } }, `${tag} removed`).catch(() => {})
+      .finally(() => setGoing((known) => known.filter((one) => one !== tag)));
   };
   const onKey = (event) => {
     if (event.key === "Enter") add();
