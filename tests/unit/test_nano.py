@@ -44,10 +44,10 @@ def sounds(nano) -> np.ndarray:
 
 
 def test_it_is_small_and_says_what_it_is(nano) -> None:
-    assert "demonstration" in nano.spec.notice
-    assert nano.spec.sampling.numbers["max_pixels"] == 12_544
+    assert "small model" in nano.spec.notice
+    assert nano.spec.sampling.numbers["max_pixels"] == 50_176
     directory = Path(load.__code__.co_filename).parent / "bundled" / "nano"
-    assert sum(path.stat().st_size for path in directory.iterdir()) < 25_000_000
+    assert sum(path.stat().st_size for path in directory.iterdir()) < 31_000_000
 
 
 def test_sounds_find_their_names(nano, sounds: np.ndarray) -> None:

@@ -51,7 +51,7 @@ def test_bundled() -> None:
     assert (source.name, source.directory) == ("wave-tiny", TINY_DIRECTORY)
     assert "not trained" in source.notice
     nano = resolve("wave-nano", CPU)
-    assert "demonstration" in nano.notice
+    assert "small model" in nano.notice
     assert resolve("auto", CPU) == nano
 
 

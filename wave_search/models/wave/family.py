@@ -32,13 +32,13 @@ _TINY_NOTICE = "wave-tiny is not trained: its results are meaningless. Use WAVE-
 
 NANO_NAME = "wave-nano"
 NANO_DIRECTORY = Path(__file__).parents[1] / "bundled" / "nano"
-_NANO_NOTICE = "wave-nano is a demonstration model: use WAVE-7B for real collections."
+_NANO_NOTICE = "wave-nano is a small model: on a GPU, use WAVE-7B."
 
 KNOWN_MODELS = MappingProxyType(
     {
         "auto": "WAVE-7B if it is downloaded and a GPU can hold it, otherwise wave-nano",
         "WAVE-7B": f"the published model, {WAVE_7B_ID} at {WAVE_7B_COMMIT[:8]} (19 GB)",
-        NANO_NAME: "the same architecture, small, trained for demonstrations (in the package)",
+        NANO_NAME: "the same architecture, small, for computers without a GPU (in the package)",
         TINY_NAME: "the same architecture, tiny and untrained, for tests (in the package)",
     }
 )
