@@ -29,8 +29,8 @@ FULL_Z = 8.0
 RATE_HZ = 16_000
 
 # Twice the size at which a README shows it, for displays of high density.
-PICTURE, SMALL_PICTURE = (308, 168), (246, 134)
-QUERY_WIDTH, ROW_HEIGHT, GAP, MARGIN = 400, 256, 20, 32
+PICTURE, SMALL_PICTURE, HALF_PICTURE = (308, 158), (236, 122), (120, 122)
+QUERY_WIDTH, ROW_HEIGHT, GAP, MARGIN = 400, 244, 18, 32
 INK, FAINT, PAPER, CARD, BAR = (28, 30, 36), (110, 114, 124), (255, 255, 255), (238, 242, 249), (38, 98, 178)
 NO_BAR = (222, 225, 231)
 KINDS = {"image": "photograph", "video": "film", "audio": "sound", "av": "film with sound", "text": "text"}
@@ -82,11 +82,9 @@ def main() -> None:
     sheet = Image.new("RGB", (width, 2 * MARGIN + len(rows) * (ROW_HEIGHT + GAP) + 24), PAPER)
     for place, row in enumerate(rows):
         sheet.paste(row, (MARGIN, MARGIN + place * (ROW_HEIGHT + GAP)))
-    note = (
-        f"z: how far a match stands out from everything unrelated. Paler, below {WEAK_Z:.0f}: probably nothing like it."
-    )
+    note = f"z: how far a match stands out from everything unrelated. Paler, below {WEAK_Z}: probably nothing like it."
     ImageDraw.Draw(sheet).text((MARGIN, sheet.height - MARGIN - 20), note, FAINT, _font(22))
-    sheet.save(options.picture, quality=80, method=6)
+    sheet.save(options.picture, quality=72, method=6)
 
 
 def _row(search: Search, hits: Sequence[ws.Hit]) -> Image.Image:
@@ -105,6 +103,8 @@ def _query(search: Search) -> Image.Image:
     files = {name: Path(term) for name, term in search.terms.items() if name != "text"}
     for name, path in files.items():
         card.paste(ImageOps.fit(_picture(path, name), SMALL_PICTURE), (20, 54))
+        if name == "av":
+            card.paste(ImageOps.fit(_spectrogram(path), HALF_PICTURE), (24 + SMALL_PICTURE[0], 54))
     words = search.instruction or search.terms.get("text")
     if not files:
         draw.multiline_text((20, 92), textwrap.fill(f"“{words}”", 20), INK, _font(38))
@@ -120,9 +120,9 @@ def _hit(hit: ws.Hit) -> Image.Image:
     at_s = ((hit.start_s or 0.0) + (hit.stop_s or 0.0)) / 2
     tile.paste(ImageOps.fit(_words(hit.text) if hit.text else _picture(hit.path, hit.modality, at_s), PICTURE), (0, 0))
     draw = ImageDraw.Draw(tile)
-    name = hit.path.name if hit.modality != "audio" or hit.path.suffix != ".mp4" else f"{hit.path.name}, its sound"
-    draw.text((0, PICTURE[1] + 8), name, INK, _font(24))
-    draw.text((0, PICTURE[1] + 38), KINDS[hit.modality], FAINT, _font(22))
+    draw.text((0, PICTURE[1] + 8), hit.path.name, INK, _font(24))
+    of_film = hit.modality == "audio" and hit.path.suffix == ".mp4"
+    draw.text((0, PICTURE[1] + 38), "sound of a film" if of_film else KINDS[hit.modality], FAINT, _font(22))
     z = f"z {hit.z:.1f}"
     draw.text((PICTURE[0] - draw.textlength(z, _font(22)), PICTURE[1] + 38), z, FAINT, _font(22))
     top = PICTURE[1] + 70

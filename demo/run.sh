@@ -57,11 +57,11 @@ query --audio demo/media/sounds/train-168446.ogg --text 'the sea' --target av -k
 say '6. A clip and a question. Its picture shows a coast, its sound is that of a train; the question decides which counts.'
 query --av demo/media/videos/coast_by_train.mp4 --instruction 'What is heard?' --target audio -k 3
 query --av demo/media/videos/coast_by_train.mp4 --instruction 'What is seen?' --target video -k 3
-say '7. Nothing like that: --min-z leaves out what does not stand out.'
-query --text 'a printer' --target audio --min-z 3
-say '8. Words find everything, and scripts can read it:'
+say '7. Words find everything, and scripts can read it:'
 query --text 'church bells' -k 4
 query --text 'church bells' --min-z 4 --paths
+say '8. Nothing like that: --min-z leaves out what does not stand out.'
+query --text 'a printer' --target audio --min-z 3
 
 say 'The same searches as a picture:'
 run .venv/bin/python demo/contact_sheet.py demo/index demo/contact-sheet.webp
