@@ -29,13 +29,17 @@ run() {
 # The notice about the model is printed once, by the first command. Exit code 4 means that there is no result.
 query() {
     show wave-search query "$@"
-    wave-search query "$@" 2> >(grep -v '^note: ' >&2) || [[ $? == 4 ]]
+    { wave-search query "$@" 2>&1 >&3 | { grep -v '^note: ' >&2 || true; }; } 3>&1 || [[ $? == 4 ]]
 }
 
 rm -rf demo/index
 
 say 'A small library of recordings, films, photographs, drawings and texts; whom they are by: demo/media/ATTRIBUTION.md.'
 run wave-search index demo/media --exclude ATTRIBUTION.md --model wave-nano
+
+say 'A server keeps the model in memory and has a page to search on. While it runs, queries are answered at once:'
+run wave-search serve --background --port 0
+trap 'wave-search serve --stop > /dev/null' EXIT
 
 say 'wave-nano is a small demonstration model that runs anywhere. It knows a thousand kinds of things on photographs, fifty
 kinds of sounds, and drawings of thirty things. It does not know actions, scenes or anything said in words, and it is
@@ -48,7 +52,7 @@ say '1. A sound finds films: who is barking?'
 query --audio demo/media/sounds/dog-191687.flac --target video -k 4
 say '2. Words find films. In a drawing, too, the sea is the sea:'
 query --text 'the sea' --target video -k 4
-say '3. A photograph finds sounds: what is to be heard at this cathedral?'
+say '3. A photograph finds sounds: what would be heard at this place?'
 query --image demo/media/images/cathedral.jpg --target audio -k 3
 say '4. A sound finds photographs:'
 query --audio demo/media/sounds/hen-232495.ogg --target image -k 3
@@ -58,8 +62,8 @@ say '6. A clip and a question. Its picture shows a coast, its sound is that of a
 query --av demo/media/videos/coast_by_train.mp4 --instruction 'What is heard?' --target audio -k 3
 query --av demo/media/videos/coast_by_train.mp4 --instruction 'What is seen?' --target video -k 3
 say '7. Words find everything, and scripts can read it:'
-query --text 'church bells' -k 4
-query --text 'church bells' --min-z 4 --paths
+query --text 'church bells' -k 5
+query --text 'church bells' --min-z 5 --paths
 say '8. Nothing like that: --min-z leaves out what does not stand out.'
 query --text 'a printer' --target audio --min-z 3
 
@@ -69,4 +73,4 @@ run .venv/bin/python demo/contact_sheet.py demo/index demo/contact-sheet.webp
 say "To continue with this index:
   export PATH=\"$PWD/.venv/bin:\$PATH\" WAVE_SEARCH_INDEX=$PWD/demo/index
   wave-search query --text 'a cat' --target image
-  wave-search ui"
+  wave-search ui    # the page"
