@@ -39,7 +39,7 @@ run wave-search index demo/media --exclude ATTRIBUTION.md --model wave-nano
 
 say 'A server keeps the model in memory and has a page to search on. While it runs, queries are answered at once:'
 run wave-search serve --background --port 0
-trap 'wave-search serve --stop > /dev/null' EXIT
+trap 'wave-search serve --stop &> /dev/null' EXIT
 
 say 'wave-nano is a small demonstration model that runs anywhere. It knows a thousand kinds of things on photographs, fifty
 kinds of sounds, and drawings of thirty things. It does not know actions, scenes or anything said in words, and it is
