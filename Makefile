@@ -80,4 +80,4 @@ docs: install .venv/.docs
 	touch $@
 
 clean:
-	rm -rf .venv build dist demo/index demo/contact-sheet.png .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv build dist demo/index demo/contact-sheet.webp .mypy_cache .ruff_cache .pytest_cache .hypothesis

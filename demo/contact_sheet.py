@@ -1,6 +1,6 @@
-"""Draw the searches of the demo as one image, with a query and its best hits per row.
+"""Draw the searches of `demo/run.sh` as one image, with a query and its best hits per row.
 
-python demo/contact_sheet.py demo/index sheet.png
+python demo/contact_sheet.py demo/index demo/contact-sheet.webp
 """
 
 from __future__ import annotations
@@ -8,45 +8,61 @@ from __future__ import annotations
 import argparse
 import logging
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import av
 import numpy as np
-import soundfile
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 import wave_search as ws
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
 MEDIA = Path("demo/media")
-WIDTH, HEIGHT, CAPTION = 190, 130, 46
 HITS = 4
-INK, FAINT, PAPER, MARK = (30, 30, 30), (120, 120, 120), (255, 255, 255), (215, 225, 245)
+WEAK_Z = 2.5
+FULL_Z = 8.0
+"""At this z, a bar has its full length."""
+RATE_HZ = 16_000
+
+# Twice the size at which a README shows it, for displays of high density.
+PICTURE, SMALL_PICTURE, HALF_PICTURE = (308, 158), (236, 122), (120, 122)
+QUERY_WIDTH, ROW_HEIGHT, GAP, MARGIN = 400, 244, 18, 32
+INK, FAINT, PAPER, CARD, BAR = (28, 30, 36), (110, 114, 124), (255, 255, 255), (238, 242, 249), (38, 98, 178)
+NO_BAR = (222, 225, 231)
+KINDS = {"image": "photograph", "video": "film", "audio": "sound", "av": "film with sound", "text": "text"}
 
 
 @dataclass(frozen=True)
 class Search:
-    """One row."""
+    """One row: what is asked for.
+
+    Args:
+        title: what the search is an example of.
+        target: modality of the hits.
+        terms: texts and files by the names that `Index.search` has for them.
+    """
 
     title: str
     target: str
-    text: str | None = None
-    audio: Path | None = None
-    video: Path | None = None
-    av: Path | None = None
+    terms: Mapping[str, str | Path] = field(default_factory=dict)
     instruction: str | None = None
-    where: str | None = None
 
 
+CLIP = MEDIA / "videos/coast_by_train.mp4"
 SEARCHES = (
-    Search("words to sound", "audio", text="a dog barking"),
-    Search("words to sound", "audio", text="a campfire"),
-    Search("words to picture", "video", text="a helicopter"),
-    Search("sound to picture", "video", audio=MEDIA / "sounds/dog-100032.flac", where="path LIKE '%/scenes/%'"),
-    Search("sound to picture", "video", audio=MEDIA / "sounds/rooster-34119.flac"),
-    Search("picture to sound", "audio", video=MEDIA / "scenes/clock.mp4"),
-    Search("both, asked what is heard", "audio", av=MEDIA / "scenes/dog-in-the-rain.mp4", instruction="What is heard?"),
-    Search("both, asked what is seen", "video", av=MEDIA / "scenes/dog-in-the-rain.mp4", instruction="What is seen?"),
+    Search("A sound finds films", "video", {"audio": MEDIA / "sounds/dog-191687.flac"}),
+    Search("Words find films", "video", {"text": "the sea"}),
+    Search("A photograph finds sounds", "audio", {"image": MEDIA / "images/cathedral.jpg"}),
+    Search("A sound finds photographs", "image", {"audio": MEDIA / "sounds/hen-232495.ogg"}),
+    Search("Sound and words", "av", {"audio": MEDIA / "sounds/train-168446.ogg", "text": "the sea"}),
+    Search("A clip and a question", "audio", {"av": CLIP}, "What is heard?"),
+    Search("The same clip", "video", {"av": CLIP}, "What is seen?"),
+    Search("Words find everything", "any", {"text": "church bells"}),
+    Search("Nothing like that", "audio", {"text": "a printer"}),
 )
 
 
@@ -60,30 +76,61 @@ def main() -> None:
     rows = []
     with ws.open(options.index) as index:
         for search in SEARCHES:
-            query = {"text": search.text, "audio": search.audio, "video": search.video, "av": search.av}
-            given = {name: value for name, value in query.items() if value is not None}
-            hits = index.search(
-                **given, target=search.target, k=HITS, instruction=search.instruction, where=search.where
-            )
-            asked = f"{search.title}\n{search.instruction or next(iter(given))}"
-            rows.append([_query(search, asked), *map(_hit, hits)])
-    sheet = Image.new("RGB", (WIDTH * (HITS + 1), (HEIGHT + CAPTION) * len(rows)), PAPER)
-    for top, tiles in enumerate(rows):
-        for left, tile in enumerate(tiles):
-            sheet.paste(tile, (left * WIDTH, top * (HEIGHT + CAPTION)))
-    sheet.save(options.picture)
+            hits = index.search(**search.terms, target=search.target, k=HITS, instruction=search.instruction)
+            rows.append(_row(search, hits))
+    width = 2 * MARGIN + QUERY_WIDTH + HITS * (GAP + PICTURE[0])
+    sheet = Image.new("RGB", (width, 2 * MARGIN + len(rows) * (ROW_HEIGHT + GAP) + 24), PAPER)
+    for place, row in enumerate(rows):
+        sheet.paste(row, (MARGIN, MARGIN + place * (ROW_HEIGHT + GAP)))
+    note = f"z: how far a match stands out from everything unrelated. Paler, below {WEAK_Z}: probably nothing like it."
+    ImageDraw.Draw(sheet).text((MARGIN, sheet.height - MARGIN - 20), note, FAINT, _font(22))
+    sheet.save(options.picture, quality=72, method=6)
 
 
-def _query(search: Search, asked: str) -> Image.Image:
-    file = search.audio or search.video or search.av
-    picture = _words(search.text or "") if file is None else _picture(file, "audio" if search.audio else "video")
-    return _tile(picture, asked, MARK)
+def _row(search: Search, hits: Sequence[ws.Hit]) -> Image.Image:
+    row = Image.new("RGB", (QUERY_WIDTH + HITS * (GAP + PICTURE[0]), ROW_HEIGHT), PAPER)
+    row.paste(_query(search), (0, 0))
+    for place, hit in enumerate(hits):
+        row.paste(_hit(hit), (QUERY_WIDTH + GAP + place * (GAP + PICTURE[0]), 0))
+    return row
+
+
+def _query(search: Search) -> Image.Image:
+    """Return the card of what is asked for: files as thumbnails, texts and instructions in quotation marks."""
+    card = Image.new("RGB", (QUERY_WIDTH, ROW_HEIGHT), CARD)
+    draw = ImageDraw.Draw(card)
+    draw.text((20, 14), search.title, FAINT, _font(24))
+    files = {name: Path(term) for name, term in search.terms.items() if name != "text"}
+    for name, path in files.items():
+        card.paste(ImageOps.fit(_picture(path, name), SMALL_PICTURE), (20, 54))
+        if name == "av":
+            card.paste(ImageOps.fit(_spectrogram(path), HALF_PICTURE), (24 + SMALL_PICTURE[0], 54))
+    words = search.instruction or search.terms.get("text")
+    if not files:
+        draw.multiline_text((20, 92), textwrap.fill(f"“{words}”", 20), INK, _font(38))
+    else:
+        below = f"“{words}”" if search.instruction else f"+ “{words}”" if words else files[next(iter(files))].name
+        draw.text((20, 54 + SMALL_PICTURE[1] + 12), below, INK, _font(28 if words else 24))
+    return card
 
 
 def _hit(hit: ws.Hit) -> Image.Image:
-    start_s, stop_s = hit.start_s or 0.0, hit.stop_s or 0.0
-    picture = _words(hit.text) if hit.text else _picture(hit.path, hit.modality, (start_s + stop_s) / 2)
-    return _tile(picture, f"{hit.rank}. {hit.path.stem}\nz {hit.z:.1f}, score {hit.score:.2f}", PAPER)
+    """Return the thumbnail of a hit with its name and z, paler if z is low."""
+    tile = Image.new("RGB", (PICTURE[0], ROW_HEIGHT), PAPER)
+    at_s = ((hit.start_s or 0.0) + (hit.stop_s or 0.0)) / 2
+    tile.paste(ImageOps.fit(_words(hit.text) if hit.text else _picture(hit.path, hit.modality, at_s), PICTURE), (0, 0))
+    draw = ImageDraw.Draw(tile)
+    draw.text((0, PICTURE[1] + 8), hit.path.name, INK, _font(24))
+    of_film = hit.modality == "audio" and hit.path.suffix == ".mp4"
+    draw.text((0, PICTURE[1] + 38), "sound of a film" if of_film else KINDS[hit.modality], FAINT, _font(22))
+    z = f"z {hit.z:.1f}"
+    draw.text((PICTURE[0] - draw.textlength(z, _font(22)), PICTURE[1] + 38), z, FAINT, _font(22))
+    top = PICTURE[1] + 70
+    draw.rounded_rectangle((0, top, PICTURE[0] - 1, top + 9), 5, NO_BAR)
+    filled = round(min(max(hit.z / FULL_Z, 0.0), 1.0) * PICTURE[0])
+    if filled > 10:
+        draw.rounded_rectangle((0, top, filled - 1, top + 9), 5, BAR)
+    return tile if hit.z >= WEAK_Z else Image.blend(tile, Image.new("RGB", tile.size, PAPER), 0.6)
 
 
 def _picture(path: Path, modality: str, at_s: float = 2.0) -> Image.Image:
@@ -94,23 +141,21 @@ def _picture(path: Path, modality: str, at_s: float = 2.0) -> Image.Image:
 
 def _spectrogram(path: Path) -> Image.Image:
     """Return a spectrogram: loud is dark, low frequencies are at the bottom."""
-    samples, rate_hz = _sound(path)
-    window = rate_hz // 25
+    samples, window = _sound(path), RATE_HZ // 25
     frames = np.lib.stride_tricks.sliding_window_view(samples, window)[:: window // 2] * np.hanning(window)
     power = np.abs(np.fft.rfft(frames, axis=1)) ** 2
     decibels = 10 * np.log10(power.T[::-1] + 1e-9)
     low, high = np.percentile(decibels, (30, 99.5))
-    shade = 255 - 255 * np.clip((decibels - low) / max(high - low, 1e-6), 0, 1)
-    return Image.fromarray(shade.astype(np.uint8)).convert("RGB").resize((WIDTH, HEIGHT))
+    loud = np.clip((decibels - low) / max(high - low, 1e-6), 0, 1)[..., None]
+    pixels = (1 - loud) * np.asarray(CARD) + loud * np.asarray((16, 40, 92))
+    return Image.fromarray(pixels.astype(np.uint8)).resize(PICTURE)
 
 
-def _sound(path: Path) -> tuple[np.ndarray, int]:
-    if path.suffix == ".flac":
-        samples, rate_hz = soundfile.read(path)
-        return samples, rate_hz
+def _sound(path: Path) -> np.ndarray:
     with av.open(str(path)) as container:
-        frames = [frame.to_ndarray().mean(axis=0) for frame in container.decode(audio=0)]
-        return np.concatenate(frames), container.streams.audio[0].rate
+        resampler = av.AudioResampler("flt", "mono", RATE_HZ)
+        decoded = [part for frame in container.decode(audio=0) for part in resampler.resample(frame)]
+        return np.concatenate([part.to_ndarray()[0] for part in decoded])
 
 
 def _frame(path: Path, at_s: float) -> Image.Image:
@@ -120,21 +165,14 @@ def _frame(path: Path, at_s: float) -> Image.Image:
 
 
 def _words(text: str) -> Image.Image:
-    picture = Image.new("RGB", (WIDTH, HEIGHT), (245, 245, 235))
-    lines = textwrap.fill(" ".join(text.split()), 24, max_lines=6)
-    ImageDraw.Draw(picture).multiline_text((10, 12), lines, INK, ImageFont.load_default(14))
+    picture = Image.new("RGB", PICTURE, CARD)
+    lines = textwrap.fill(" ".join(text.split()), 24, max_lines=5)
+    ImageDraw.Draw(picture).multiline_text((16, 16), lines, INK, _font(22))
     return picture
 
 
-def _tile(picture: Image.Image, caption: str, ground: tuple[int, int, int]) -> Image.Image:
-    tile = Image.new("RGB", (WIDTH, HEIGHT + CAPTION), ground)
-    picture.thumbnail((WIDTH - 10, HEIGHT - 10))
-    tile.paste(picture, ((WIDTH - picture.width) // 2, (HEIGHT - picture.height) // 2))
-    first, _, second = caption.partition("\n")
-    draw = ImageDraw.Draw(tile)
-    draw.text((6, HEIGHT), first, INK, ImageFont.load_default(13))
-    draw.text((6, HEIGHT + 18), textwrap.shorten(second, 34), FAINT, ImageFont.load_default(12))
-    return tile
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
 
 
 if __name__ == "__main__":

@@ -26,48 +26,51 @@ run() {
     "$@"
 }
 
-# The notice about the model is printed once, by the first command.
+# The notice about the model is printed once, by the first command. Exit code 4 means that there is no result.
 query() {
     show wave-search query "$@"
-    wave-search query "$@" 2> >(grep -v '^note: ' >&2)
+    { wave-search query "$@" 2>&1 >&3 | { grep -v '^note: ' >&2 || true; }; } 3>&1 || [[ $? == 4 ]]
 }
 
 rm -rf demo/index
 
-say 'The demo library: 40 sounds, 18 drawn scenes with and without sound, 12 films, 8 photographs and 2 texts (credits:
-demo/media/ATTRIBUTION.md). --min-shard-rows 40 builds IVF-PQ shards even for a library of this size.'
-run wave-search index demo/media --exclude ATTRIBUTION.md --model wave-nano --segment 5 --min-shard-rows 40
-run wave-search info
+say 'A small library of recordings, films, photographs, drawings and texts; whom they are by: demo/media/ATTRIBUTION.md.'
+run wave-search index demo/media --exclude ATTRIBUTION.md --model wave-nano
 
-say 'wave-nano is a small demonstration model, not WAVE-7B. It knows ten everyday sounds well and some others a little, and
-thirty classes as pictograms. The style of these drawings and the sounds of the scenes were held out from its training. It was
-not trained on films or photographs, so the order of such results means little. WAVE-7B on a GPU runs the same commands.'
+say 'A server keeps the model in memory and has a page to search on. While it runs, queries are answered at once:'
+run wave-search serve --background --port 0
+trap 'wave-search serve --stop &> /dev/null' EXIT
+
+say 'wave-nano is a small demonstration model that runs anywhere. It knows a thousand kinds of things on photographs, fifty
+kinds of sounds, and drawings of thirty things. It does not know actions, scenes or anything said in words, and it is
+often wrong about films. WAVE-7B, which the same commands run on a GPU, is the model for real collections.'
 
 [[ -t 1 ]] || say 'Columns: rank, z, score, modality, time, path. On a terminal, results are shown as a table.'
+say 'z tells how far a match stands out from everything unrelated: 5 is clear; between sounds and pictures, 3 is good.'
 
-say '1. Text to audio:'
-query --text 'a dog barking' --target audio -k 4
-say '2. Audio to video: what could have made this sound? Restricted to drawings, since the model does not know films:'
-query --audio demo/media/sounds/dog-100032.flac --target video --where "path LIKE '%/scenes/%'" -k 3
-query --audio demo/media/sounds/rooster-34119.flac --target video -k 3
-say '3. Video to audio: what would this scene sound like? Only its visual track is embedded.'
-query --video demo/media/scenes/clock.mp4 --target audio -k 3
-say '4. A clip and an instruction. The scene shows a dog, with the sound of rain; the instruction decides which of them counts.'
-query --av demo/media/scenes/dog-in-the-rain.mp4 --instruction 'What is heard?' --target audio -k 3
-query --av demo/media/scenes/dog-in-the-rain.mp4 --instruction 'What is seen?' --target video -k 3
-say '5. Text to any modality; z makes scores of different modalities comparable:'
-query --text 'waves at the beach' -k 5
-say '6. A range of a film finds the segment that contains it:'
-query --video demo/media/videos/bbb_meadow.mp4@5-10 --target video -k 3
-say '7. Output for scripts: JSON Lines, or paths only.'
-query --text 'rain' --target audio -k 2 --json
-query --text 'rain' --target audio -k 2 --paths
+say '1. A sound finds films: who is barking?'
+query --audio demo/media/sounds/dog-191687.flac --target video -k 4
+say '2. Words find films. In a drawing, too, the sea is the sea:'
+query --text 'the sea' --target video -k 4
+say '3. A photograph finds sounds: what would be heard at this place?'
+query --image demo/media/images/cathedral.jpg --target audio -k 3
+say '4. A sound finds photographs:'
+query --audio demo/media/sounds/hen-232495.ogg --target image -k 3
+say '5. Sound and words together: films with a train to hear and the sea to see.'
+query --audio demo/media/sounds/train-168446.ogg --text 'the sea' --target av -k 3
+say '6. A clip and a question. Its picture shows a coast, its sound is that of a train; the question decides which counts.'
+query --av demo/media/videos/coast_by_train.mp4 --instruction 'What is heard?' --target audio -k 3
+query --av demo/media/videos/coast_by_train.mp4 --instruction 'What is seen?' --target video -k 3
+say '7. Words find everything, and scripts can read it:'
+query --text 'church bells' -k 5
+query --text 'church bells' --min-z 5 --paths
+say '8. Nothing like that: --min-z leaves out what does not stand out.'
+query --text 'a printer' --target audio --min-z 3
 
-say 'A contact sheet of the results:'
-run .venv/bin/python demo/contact_sheet.py demo/index demo/contact-sheet.png
-say "demo/contact-sheet.png"
+say 'The same searches as a picture:'
+run .venv/bin/python demo/contact_sheet.py demo/index demo/contact-sheet.webp
 
 say "To continue with this index:
   export PATH=\"$PWD/.venv/bin:\$PATH\" WAVE_SEARCH_INDEX=$PWD/demo/index
-  wave-search query --text 'a crying baby' --target audio
-  wave-search query --help"
+  wave-search query --text 'a cat' --target image
+  wave-search ui    # the page"
