@@ -69,8 +69,7 @@ class BeatsConfig:
         for key, expected in _BEATS_FIXED.items():
             if values.get(key, expected) != expected:
                 raise CheckpointError(f"The BEATs setting {key}={values[key]!r} is not supported, only {expected!r}")
-        known = {field.name: values[field.name] for field in fields(cls) if field.name in values}
-        return cls(**known)
+        return cls(**{field.name: values[field.name] for field in fields(cls) if field.name in values})
 
 
 @dataclass(frozen=True, slots=True)
