@@ -19,7 +19,7 @@ SAMPLING = {
     "frame_interval_s": 1.0,
     "max_frames": 32,
     "pixel_multiple": 56,
-    "min_pixels": 3_136,
+    "min_pixels": 37_632,
     "max_pixels": 50_176,
     "max_image_pixels": 75_264,
 }

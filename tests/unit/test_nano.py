@@ -18,6 +18,8 @@ from wave_search.types import Clip, Frames, Modality, Waveform
 DATA = Path(__file__).parent.parent / "data" / "nano"
 SOUNDS = sorted((DATA / "sounds").glob("*.flac"))
 CLASSES = list(SOUND_WORDS)
+SIZE = 224, 224
+"""That decoders resize square films to."""
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +82,7 @@ def sprites() -> Sprites:
 
 def filmed(sprites: Sprites, scenes: Sequence[Scene]) -> list[Clip]:
     rng = np.random.default_rng(0)
-    return [Clip(frames=Frames(render(rng, scene, sprites), DURATION_S)) for scene in scenes]
+    return [Clip(frames=Frames(render(rng, scene, sprites, SIZE), DURATION_S)) for scene in scenes]
 
 
 def test_a_sound_finds_what_makes_it(nano, sounds: np.ndarray, sprites: Sprites) -> None:
