@@ -56,7 +56,7 @@ CLIP = MEDIA / "videos/coast_by_train.mp4"
 SEARCHES = (
     Search("A sound finds films", "video", {"audio": MEDIA / "sounds/dog-191687.flac"}),
     Search("Words find films", "video", {"text": "the sea"}),
-    Search("A photograph finds sounds", "audio", {"image": MEDIA / "images/cathedral.jpg"}),
+    Search("A photograph finds sounds", "audio", {"image": MEDIA / "images/cat.jpg"}),
     Search("A sound finds photographs", "image", {"audio": MEDIA / "sounds/hen-232495.ogg"}),
     Search("Sound and words", "av", {"audio": MEDIA / "sounds/train-168446.ogg", "text": "the sea"}),
     Search("A clip and a question", "audio", {"av": CLIP}, "What is heard?"),

@@ -41,9 +41,9 @@ say 'A server keeps the model in memory and has a page to search on. While it ru
 run wave-search serve --background --port 0
 trap 'wave-search serve --stop &> /dev/null' EXIT
 
-say 'wave-nano is a small demonstration model that runs anywhere. It knows a thousand kinds of things on photographs, fifty
-kinds of sounds, and drawings of thirty things. It does not know actions, scenes or anything said in words, and it is
-often wrong about films. WAVE-7B, which the same commands run on a GPU, is the model for real collections.'
+say 'wave-nano is a small model that runs anywhere. It knows a thousand kinds of things on photographs, fifty kinds of
+sounds, and drawings of thirty things. It knows little of what people do, and it is often wrong about films. The same
+commands run WAVE-7B on a GPU.'
 
 [[ -t 1 ]] || say 'Columns: rank, z, score, modality, time, path. On a terminal, results are shown as a table.'
 say 'z tells how far a match stands out from everything unrelated: 5 is clear; between sounds and pictures, 3 is good.'
@@ -52,8 +52,8 @@ say '1. A sound finds films: who is barking?'
 query --audio demo/media/sounds/dog-191687.flac --target video -k 4
 say '2. Words find films. In a drawing, too, the sea is the sea:'
 query --text 'the sea' --target video -k 4
-say '3. A photograph finds sounds: what would be heard at this place?'
-query --image demo/media/images/cathedral.jpg --target audio -k 3
+say '3. A photograph finds sounds:'
+query --image demo/media/images/cat.jpg --target audio -k 3
 say '4. A sound finds photographs:'
 query --audio demo/media/sounds/hen-232495.ogg --target image -k 3
 say '5. Sound and words together: films with a train to hear and the sea to see.'
