@@ -28,7 +28,7 @@ from benchmarks.calibration_sounds import LIBRARIES, Best, ask
 from benchmarks.results import Table, machine, publish
 from benchmarks.separation import area_under_curve, interval
 from recipes.wave_nano.classes import PICTOGRAMS, SOUND_WORDS, SOURCES
-from recipes.wave_nano.scenes import DURATION_S, random_scene, render
+from recipes.wave_nano.scenes import DURATION_S, FRAME_SIZE, random_scene, render
 from recipes.wave_nano.sounds import RATE_HZ, load_sounds
 from recipes.wave_nano.sprites import HELD_OUT_STYLE, load_sprites
 from wave_search.calibration.phrases import PHRASES
@@ -63,7 +63,7 @@ FOREIGN = (
 
 def film(rng: np.random.Generator, thing: str, sound: Sound, sprites: Sprites) -> Clip:
     """A scene of a thing with a sound track."""
-    frames = Frames(render(rng, random_scene(rng, [thing]), sprites), DURATION_S)
+    frames = Frames(render(rng, random_scene(rng, [thing]), sprites, FRAME_SIZE), DURATION_S)
     return Clip(frames=frames, waveform=Waveform(np.resize(sound.samples, round(DURATION_S * RATE_HZ)), RATE_HZ))
 
 

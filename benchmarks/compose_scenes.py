@@ -12,7 +12,7 @@ import soundfile
 
 from recipes.wave_nano.captions import with_article
 from recipes.wave_nano.classes import SOUND_WORDS, SOURCES
-from recipes.wave_nano.scenes import COLOURS, DURATION_S, MOTIONS, Scene, render
+from recipes.wave_nano.scenes import COLOURS, DURATION_S, FRAME_SIZE, MOTIONS, Scene, render
 from recipes.wave_nano.sounds import ESC10, RATE_HZ, by_label, load_sounds, mixed, trimmed
 from recipes.wave_nano.sprites import HELD_OUT_STYLE, load_sprites
 from wave_search.types import Clip, Frames, Modality, Waveform
@@ -159,7 +159,7 @@ class Collection:
     def _scene(self, thing: str, colour: str | None, sprites: Sprites | None = None) -> Frames:
         motion = str(self._rng.choice(list(MOTIONS)))
         scene = Scene(thing, motion, colour, "wall" if colour else "plain")
-        return Frames(render(self._rng, scene, sprites or self._material.items), DURATION_S)
+        return Frames(render(self._rng, scene, sprites or self._material.items, FRAME_SIZE), DURATION_S)
 
     def _one(self, label: str) -> Vector:
         recordings = self._material.items_heard[label]

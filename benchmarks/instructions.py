@@ -24,7 +24,7 @@ if __package__ in (None, ""):
 from benchmarks.results import Table, machine, publish
 from recipes.wave_nano.captions import MOTION_WORDS, QUESTIONS
 from recipes.wave_nano.classes import SOUND_WORDS
-from recipes.wave_nano.scenes import COLOURS, DURATION_S, random_scene, render
+from recipes.wave_nano.scenes import COLOURS, DURATION_S, FRAME_SIZE, random_scene, render
 from wave_search.models import LoadOptions, load
 from wave_search.types import Clip, Frames, Modality, Waveform
 
@@ -52,7 +52,7 @@ def films() -> tuple[list[Clip], list[tuple[Scene, str]]]:
         heard = str(rng.choice(list(sounds)))
         samples, rate_hz = sounds[heard]
         sound = Waveform(np.resize(samples, round(DURATION_S * rate_hz)), rate_hz)
-        clips.append(Clip(frames=Frames(render(rng, scene, sprites), DURATION_S), waveform=sound))
+        clips.append(Clip(frames=Frames(render(rng, scene, sprites, FRAME_SIZE), DURATION_S), waveform=sound))
         truths.append((scene, heard))
     return clips, truths
 

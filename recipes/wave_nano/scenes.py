@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 FRAMES = 4
 DURATION_S = 4.0
 SIZES = ((112, 112), (84, 140), (140, 84))
-"""(height, width) to which the decoders resize square, wide and tall videos."""
+"""(height, width) in which the vision tower sees square, wide and tall videos."""
+FRAME_SIZE = (224, 224)
+"""(height, width) to which the decoders resize square videos."""
 
 MOTIONS = ("right", "left", "up", "down", "near", "far", "spin", "still")
 _RGB = {

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 import wave_search as ws
-from recipes.wave_nano.scenes import COLOURS, DURATION_S, Scene, render
+from recipes.wave_nano.scenes import COLOURS, DURATION_S, FRAME_SIZE, Scene, render
 from tests.media_samples import write_av
 
 DATA = Path(__file__).parent.parent / "data" / "nano"
@@ -28,7 +28,7 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = np.random.default_rng(0)
     for colour in COLOURS:
         for seen, heard in SEEN_AND_HEARD:
-            frames = render(rng, Scene(seen, "right", colour, "plain"), sprites, (224, 224))
+            frames = render(rng, Scene(seen, "right", colour, "plain"), sprites, FRAME_SIZE)
             samples, rate_hz = soundfile.read(sounds[heard], dtype="float32")
             sound = np.resize(samples, round(DURATION_S * rate_hz))[:, None]
             write_av(folder / f"{colour}-{seen}.mp4", frames.repeat(FPS, axis=0), FPS, sound, rate_hz)

@@ -10,7 +10,7 @@ import soundfile
 
 from recipes.wave_nano.captions import scene_caption
 from recipes.wave_nano.classes import PARAPHRASES, SOUND_WORDS, SOURCES
-from recipes.wave_nano.scenes import DURATION_S, Scene, random_scene, render
+from recipes.wave_nano.scenes import DURATION_S, FRAME_SIZE, Scene, random_scene, render
 from recipes.wave_nano.sprites import Sprites
 from wave_search.models import LoadOptions, load
 from wave_search.types import Clip, Frames, Modality, Waveform
@@ -18,8 +18,6 @@ from wave_search.types import Clip, Frames, Modality, Waveform
 DATA = Path(__file__).parent.parent / "data" / "nano"
 SOUNDS = sorted((DATA / "sounds").glob("*.flac"))
 CLASSES = list(SOUND_WORDS)
-SIZE = 224, 224
-"""That decoders resize square films to."""
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +80,7 @@ def sprites() -> Sprites:
 
 def filmed(sprites: Sprites, scenes: Sequence[Scene]) -> list[Clip]:
     rng = np.random.default_rng(0)
-    return [Clip(frames=Frames(render(rng, scene, sprites, SIZE), DURATION_S)) for scene in scenes]
+    return [Clip(frames=Frames(render(rng, scene, sprites, FRAME_SIZE), DURATION_S)) for scene in scenes]
 
 
 def test_a_sound_finds_what_makes_it(nano, sounds: np.ndarray, sprites: Sprites) -> None:
