@@ -154,7 +154,7 @@ def test_a_dropped_file_is_searched_by_and_can_be_taken_as_it_is_heard(opening: 
         ["wet.flac", "audio/flac", sound],
     )
     expect(page.get_by_role("button", name="wet.flac", exact=False).first).to_be_visible()
-    expect(cards(page).first).to_have_text("rain-81731.flac")
+    expect(cards(page).first).to_have_text("rain-cloud.mp4")
     page.reload()
     alert = page.get_by_role("alert")
     expect(alert).to_contain_text("wet.flac is no longer here")

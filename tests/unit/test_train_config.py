@@ -14,7 +14,7 @@ SHIPPED = Path(recipes.wave_nano.__file__).parent / "nano.toml"
 
 def test_the_shipped_configuration() -> None:
     config = TrainConfig.read(SHIPPED)
-    assert [config.schedule(stage).steps for stage in STAGES] == [7500, 600, 6500, 300, 3200]
+    assert [config.schedule(stage).steps for stage in STAGES] == [7500, 600, 5000, 300, 2400]
     assert config.held_out_fold not in config.training_folds
 
 
