@@ -50,7 +50,7 @@ say 'z tells how far a match stands out from everything unrelated: 5 is clear; b
 
 say '1. A sound finds films: who is barking?'
 query --audio demo/media/sounds/dog-191687.flac --target video -k 4
-say '2. Words find films. In a drawing, too, the sea is the sea:'
+say '2. Words find films:'
 query --text 'the sea' --target video -k 4
 say '3. A photograph finds sounds:'
 query --image demo/media/images/cat.jpg --target audio -k 3

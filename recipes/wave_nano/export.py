@@ -45,8 +45,8 @@ def export(config: TrainConfig, directory: Path) -> None:
         directory: must not contain weights.
     """
     wave = trained_model(config).half()
-    for network in (wave.classifier, wave.sound_classifier):
-        for weight in () if network is None else network.parameters():
+    for name, weight in wave.named_parameters():
+        if name.startswith(("classifier.", "sound_classifier.")):
             weight.copy_(shortened(weight))
     save_wave(wave, directory)
     shutil.copyfile(config.directory / "tokenizer.json", directory / "tokenizer.json")

@@ -215,10 +215,7 @@ class JointStage:
         # What the labels mean, weighted by their probabilities, finds photographs better than any decoder yet; it
         # also keeps the vectors of words that are no name of a label.
         meant = F.normalize(_sharpened(seen[:, :, 0]).mean(dim=1) @ meanings, dim=-1)
-        bank = F.cross_entropy(
-            F.normalize(media.float(), dim=-1) @ meanings.T / _BANK_TEMPERATURE,
-            (meant @ meanings.T / _BANK_TEMPERATURE).softmax(dim=-1),
-        )
+        bank = self._by_bank(media, meanings, (meant @ meanings.T / _BANK_TEMPERATURE).softmax(dim=-1))
         loss = self._contrast(media, self._embed_texts([text for text, _ in drawn]), truth)
         return loss + 0.5 * bank + 3 * distillation(media.float(), meant)
 
@@ -243,10 +240,8 @@ class JointStage:
             kind = pick(rng, ("subject", "sound"))
             questions.append(pick(rng, QUESTIONS[kind]))
             answers += [*seen, *sounds] if kind == "subject" else [*sounds, *seen]
-        pixels, steps = (
-            self._clutter(rng, batch, FRAMES),
-            self._photographed(rng, np.repeat(shown[:, None], FRAMES // 2, axis=1)),
-        )
+        pixels = self._clutter(rng, batch, FRAMES)
+        steps = self._photographed(rng, np.repeat(shown[:, None], FRAMES // 2, axis=1))
         vectors = self._embed_texts(answers)
         media = self._embed_av(rng, pixels, steps, heard, questions)
         return multiple_choice(media, vectors.view(batch, -1, vectors.shape[-1]), self._student.temperature)
@@ -351,7 +346,10 @@ class JointStage:
 
     @staticmethod
     def _by_bank(media: torch.Tensor, bank: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-        """Classify clips among the teacher's vectors of all classes, which are far more negatives than a batch has."""
+        """Classify clips among the teacher's vectors of all classes, which are far more negatives than a batch has.
+
+        `known` has the class of each clip, or (clips, classes) probabilities.
+        """
         return F.cross_entropy(F.normalize(media.float(), dim=-1) @ bank.T / _BANK_TEMPERATURE, known)
 
     def validate(self) -> dict[str, float]:

@@ -14,7 +14,7 @@ from recipes.wave_nano.architecture import HIDDEN, REGIONS, VOCABULARY
 from recipes.wave_nano.classes import OTHER_NAMES, PICTOGRAMS, SOURCES
 from recipes.wave_nano.efficientnet import read_published
 from recipes.wave_nano.photographs import Labels, Simulator, label_meanings, read_labels, read_wordnet
-from recipes.wave_nano.scenes import SIZES, Pictures, random_scene
+from recipes.wave_nano.scenes import FRAME_SIZE, Pictures, random_scene
 from recipes.wave_nano.sounds import Sound, by_label, load_sounds
 from recipes.wave_nano.sprites import TRAINING_STYLES, Sprites, load_sprites
 from recipes.wave_nano.teacher import Meanings, Teacher, meanings
@@ -122,11 +122,10 @@ def _drawn_labels(weights: dict[str, torch.Tensor], sprites: Sprites, cache: Pat
         network = Classifier(ClassifierConfig(len(weights["labels.bias"]), REGIONS), hidden=1).eval()
         network.load_state_dict(weights, strict=False)
         rng, pictures = np.random.default_rng(0), Pictures(sprites)
-        height, width = SIZES[0]
         drawn = {}
         for subject in pictures.subjects:
             scenes = [random_scene(rng, [subject]) for _ in range(_DRAWINGS)]
-            frames = np.concatenate(pictures.draw(rng, scenes, (2 * height, 2 * width), slice(1, 2)))
+            frames = np.concatenate(pictures.draw(rng, scenes, FRAME_SIZE, slice(1, 2)))
             drawn[subject] = network.logits(torch.from_numpy(frames), 1).softmax(dim=-1).half().numpy()
         np.savez_compressed(cache, **drawn)  # type: ignore[arg-type]  # the stubs take every name for a flag
     with np.load(cache) as arrays:
