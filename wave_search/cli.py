@@ -25,6 +25,7 @@ from wave_search.commands import (
     tag,
     train,
     verify,
+    watch,
 )
 from wave_search.commands import eval as evaluation
 from wave_search.commands.exit_codes import GlobalOptions, occupy_closed_streams
@@ -71,6 +72,7 @@ def main_options(
 
 
 app.command(epilog=index.EPILOG)(index.index)
+app.command(epilog=watch.EPILOG)(watch.watch)
 app.command("query", epilog=query.EPILOG)(query.query)
 app.command("search", epilog=query.EPILOG, hidden=True)(query.query)
 app.command(epilog=serve.EPILOG)(serve.serve)

@@ -261,6 +261,7 @@ class Index:
         min_shard_rows: int = MIN_SHARD_ROWS,
         recall: float | None = None,
         max_duration_s: float | None = None,
+        unfinished: Iterable[StrPath] = (),
         progress: ProgressCallback | None = None,
         warn: Callable[[SlowFile | SlowRun], None] | None = None,
         skipped: Callable[[Skipped], None] | None = None,
@@ -282,6 +283,8 @@ class Index:
                 or 0.95 if there is none.
             max_duration_s: longer audio and video is skipped, until a call allows its duration. What was indexed before
                 stays.
+            unfinished: files that are still being written, by their paths without symbolic links. What the index has of
+                them stays, and a later call indexes them.
             progress: called during the run, see `wave_search.progress`.
             warn: called with each file that is expected to take more than an hour, before it is embedded; and once,
                 after a minute or later, if all that are left are.
@@ -301,7 +304,12 @@ class Index:
             recall=recall,
             max_duration_s=max_duration_s,
         )
-        options = replace(options, workers=self._workers, decoder_memory_bytes=self._decoder_memory_bytes)
+        options = replace(
+            options,
+            workers=self._workers,
+            decoder_memory_bytes=self._decoder_memory_bytes,
+            unfinished=tuple(map(os.fsencode, _several(unfinished))),
+        )
         try:
             return indexer.add(
                 self.path,

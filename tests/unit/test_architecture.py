@@ -76,6 +76,7 @@ CONFINED_TO = {
     "PIL": {"media"},
     "tifffile": {"media"},
     "scenedetect": {"media"},
+    "watchfiles": {"indexer"},
     "opentimelineio": {"render"},
     "rich": {"render"},
     "typer": {"cli", "commands"},

@@ -53,6 +53,8 @@ class Options:
     """Longer audio and video is skipped; None for no limit."""
     decoder_memory_bytes: int | None = None
     """Memory of all decoders together; None for a quarter of the machine's."""
+    unfinished: tuple[bytes, ...] = ()
+    """Files that are still being written: their rows stay as they are."""
 
 
 def add(
@@ -160,7 +162,9 @@ class _Run:
         found = scan.scan(areas, roots, snapshot.dir, self._options.exclude)
         self._writer.set_roots(os.fsdecode(root) for root in sorted({*roots, *set(lost).intersection(old_roots)}))
         lost += unmounted(found.files, self._known, folders, [*lost, *found.unreadable])
-        protected = [*lost, *found.unreadable]
+        for path in self._options.unfinished:
+            found.files.pop(path, None)
+        protected = [*lost, *found.unreadable, *self._options.unfinished]
         plan = diff.compare(
             found.files,
             self._known.values(),

@@ -155,8 +155,7 @@ def _walk(result: Scan, area: bytes, root: bytes, own: bytes, exclude: Sequence[
         folder = pending.pop()
         folders: list[bytes] = []
         for entry in _entries(result, folder):
-            below = entry.path[len(area) :].lstrip(b"/")
-            if entry.name.startswith(b".") or entry.path == own or _excluded(below, exclude):
+            if _is_left_out(entry.path, area, own, exclude):
                 continue
             if entry.is_symlink():
                 result.links.append(entry.path)
@@ -195,6 +194,24 @@ def _add(result: Scan, path: bytes, root: bytes, status: os.stat_result, *, name
         return
     what = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}.get(kind, "a device")
     result.skipped.append(Skipped(as_path(path), f"{what}, not a file", "Copy its content into a regular file."))
+
+
+def is_left_out(path: bytes, area: bytes, own: bytes, exclude: Sequence[str]) -> bool:
+    """Return whether a scan of a folder leaves out a path below it, or a folder that contains the path.
+
+    Args:
+        path: need not exist.
+        area: the folder.
+        own: the folder of the index.
+        exclude: as for `scan`.
+    """
+    parts = (part for part in lineage(path) if part != area and is_under(part, area))
+    return any(_is_left_out(part, area, own, exclude) for part in parts)
+
+
+def _is_left_out(path: bytes, area: bytes, own: bytes, exclude: Sequence[str]) -> bool:
+    below = path[len(area) :].lstrip(b"/")
+    return below.rpartition(b"/")[2].startswith(b".") or path == own or _excluded(below, exclude)
 
 
 def _excluded(below: bytes, patterns: Sequence[str]) -> bool:

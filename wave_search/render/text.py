@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from wave_search.query import Answer, IndexInfo
@@ -23,6 +24,7 @@ _MAX_SUFFIXES = 8
 
 
 _DAMAGED_SHOWN = 10
+_NAMES_SHOWN = 3
 
 
 def printable(text: str | Path) -> str:
@@ -176,6 +178,31 @@ def report_sentences(report: IndexReport) -> Iterator[str]:
         parts = [f"{count:,} {printable(suffix) or 'without a suffix'}" for suffix, count in suffixes[:_MAX_SUFFIXES]]
         rest = sum(count for _, count in suffixes[_MAX_SUFFIXES:])
         yield "not media: " + ", ".join([*parts, *([f"{rest:,} others"] if rest else [])])
+
+
+def stamped(message: str) -> str:
+    """Put the time in front of a line of a log."""
+    return f"{datetime.now():%Y-%m-%d %H:%M:%S}  {message}"
+
+
+def update_sentence(report: IndexReport, paths: Sequence[Path]) -> str:
+    """Summarise an update of a watched folder, without the skipped files; "" if the index has not changed.
+
+    Args:
+        report: of the run.
+        paths: what had changed before.
+    """
+    segments = ", ".join(f"{count:,} {modality}" for modality, count in report.segments.items() if count)
+    noun = "segment" if sum(report.segments.values()) == 1 else "segments"
+    counts = {
+        "indexed": (report.indexed, f" ({segments} {noun})" if segments else ""),
+        "moved or duplicate": (report.reused, ""),
+        "removed": (report.removed, ""),
+    }
+    done = ", ".join(f"{count:,} {what}{more}" for what, (count, more) in counts.items() if count)
+    names = ", ".join(printable(path.name) for path in paths[:_NAMES_SHOWN])
+    others = f" and {len(paths) - _NAMES_SHOWN:,} more" if len(paths) > _NAMES_SHOWN else ""
+    return f"{done}: {names}{others}" if done and names else done
 
 
 def progress_numbers(progress: Progress, elapsed_s: float) -> str:
