@@ -256,7 +256,7 @@ class Index:
         paths: Iterable[StrPath],
         *,
         instructions: Iterable[str] = (),
-        exclude: Iterable[str] = (),
+        exclude: Iterable[str] | None = None,
         retry: bool = False,
         min_shard_rows: int = MIN_SHARD_ROWS,
         recall: float | None = None,
@@ -276,13 +276,14 @@ class Index:
             instructions: embed media with each of these, in addition to the model's own prompt; `search` with one of
                 them compares the query with these vectors. They are stored in the index and apply to later calls. Files
                 that were indexed without them are read again.
-            exclude: globs of file names to skip, or, with a slash in them, of paths below a folder.
+            exclude: globs of file names to skip, or, with a slash in them, of paths below a folder. They are remembered
+                for these folders; None for those of an earlier call, empty to forget them.
             retry: retry unchanged files that could not be used before.
             min_shard_rows: minimum number of unindexed segments of a partition that triggers an IVF-PQ shard.
             recall: target recall@10 of the shards, measured on the segments of the index; None for the previous target,
                 or 0.95 if there is none.
             max_duration_s: longer audio and video is skipped, until a call allows its duration. What was indexed before
-                stays.
+                stays. It is remembered for these folders; None for that of an earlier call, `math.inf` to forget it.
             unfinished: files that are still being written, by their paths without symbolic links. What the index has of
                 them stays, and a later call indexes them.
             progress: called during the run, see `wave_search.progress`.
@@ -790,7 +791,7 @@ class Index:
 def check_add(
     *,
     instructions: Iterable[str] = (),
-    exclude: Iterable[str] = (),
+    exclude: Iterable[str] | None = None,
     retry: bool = False,
     min_shard_rows: int = MIN_SHARD_ROWS,
     recall: float | None = None,
@@ -806,7 +807,7 @@ def check_add(
         raise UsageError(f"max_duration_s must be above 0 seconds, got {max_duration_s!r}")
     return indexer.Options(
         min_shard_rows=min_shard_rows,
-        exclude=tuple(_names(exclude)),
+        exclude=None if exclude is None else tuple(_names(exclude)),
         instructions=check_instructions(instructions),
         retry=retry,
         recall=_recall(recall),

@@ -14,8 +14,9 @@ import pytest
 import wave_search as ws
 from tests.media_factory import write_sound
 from wave_search.alerts import Target, set_alert
+from wave_search.indexer.choices import Rules
 from wave_search.indexer.watching import Settling, watch_folders
-from wave_search.store import Writer
+from wave_search.store import FolderChoices, Writer
 
 if TYPE_CHECKING:
     from tests.conftest import Called, CommandLine
@@ -104,16 +105,19 @@ def test_changes_of_what_a_scan_leaves_out_are_not_reported(tmp_path: Path) -> N
     media.mkdir()
     gone.mkdir()
     folders = [os.fsencode(media), os.fsencode(gone)]
-    changes = watch_folders(folders, media / "index", ["*.tmp", "drafts/*"], settle_s=0.02)
+    chosen = FolderChoices(str(media), exclude=("*.tmp", "drafts/*"))
+    rules = Rules(os.fsencode(media / "index"), [chosen], folders)
+    changes = watch_folders(folders, rules.leave_out, settle_s=0.02)
     first = next(change for change in changes if change.folders)
     assert (first.folders, first.paths, first.missing) == (tuple(folders), (), ())
-    for name in ("index/lance/data", ".hidden/a.wav", "a.tmp", "drafts/b.wav", "kept/c.wav"):
+    (media / ".waveignore").write_text("*.bak.wav\n")
+    for name in ("index/lance/data", "x.bak.wav", ".hidden/a.wav", "a.tmp", "drafts/b.wav", "kept/c.wav"):
         (media / name).parent.mkdir(parents=True, exist_ok=True)
         write_sound(media / name, 0.1)
     seen: set[bytes] = set()
     while os.fsencode(media / "kept" / "c.wav") not in seen:
         seen.update(next(changes).paths)
-    assert {Path(os.fsdecode(path)).relative_to(media).parts[0] for path in seen} <= {"kept", "drafts"}
+    assert {Path(os.fsdecode(path)).relative_to(media).parts[0] for path in seen} <= {"kept", "drafts", ".waveignore"}
     assert os.fsencode(media / "drafts" / "b.wav") not in seen
 
     Path(os.fsdecode(os.fsencode(media) + b"/\xe9.wav")).write_bytes(b"")

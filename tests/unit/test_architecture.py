@@ -77,6 +77,7 @@ CONFINED_TO = {
     "tifffile": {"media"},
     "scenedetect": {"media"},
     "watchfiles": {"indexer"},
+    "pathspec": {"indexer"},
     "opentimelineio": {"render"},
     "rich": {"render"},
     "typer": {"cli", "commands"},

@@ -1,5 +1,6 @@
 """What `index` and `watch` share: the options of a run, and the index that they open or create."""
 
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -37,7 +38,12 @@ Instructions = Annotated[
     typer.Option("--instruction", metavar="TEXT", help="Also embed media with this instruction; repeatable."),
 ]
 Exclude = Annotated[
-    list[str] | None, typer.Option("--exclude", metavar="GLOB", help="Exclude matching files; repeatable.")
+    list[str] | None,
+    typer.Option(
+        "--exclude",
+        metavar="GLOB",
+        help="Exclude matching files, also in later runs of these folders; repeatable; '' for none.",
+    ),
 ]
 MinShardRows = Annotated[
     int | None,
@@ -55,7 +61,11 @@ DecoderMemory = Annotated[
 ]
 MaxDuration = Annotated[
     str | None,
-    typer.Option("--max-duration", metavar="TIME", help="Skip longer audio and video: seconds or h:mm:ss."),
+    typer.Option(
+        "--max-duration",
+        metavar="TIME|none",
+        help="Skip longer audio and video, also in later runs of these folders: seconds or h:mm:ss.",
+    ),
 ]
 
 
@@ -73,7 +83,7 @@ def run_options(
     """
     return {
         "instructions": [words(text) for text in instruction or ()],
-        "exclude": exclude or (),
+        "exclude": None if exclude is None else [glob for glob in exclude if glob],
         "min_shard_rows": min_shard_rows or ws.MIN_SHARD_ROWS,
         "recall": recall,
         "max_duration_s": None if max_duration is None else _seconds(max_duration),
@@ -93,7 +103,7 @@ def each(*listeners: Callable[[Any], object]) -> Callable[[Any], None]:
 def _seconds(text: str) -> float:
     from wave_search.query.terms import parse_seconds
 
-    return parse_seconds(text)
+    return math.inf if text == "none" else parse_seconds(text)
 
 
 def decoder_bytes(gib: float | None) -> int | None:

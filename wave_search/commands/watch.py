@@ -92,7 +92,8 @@ def watch(
 ) -> int:
     """Keep the index up to date with folders as they change."""
     from wave_search.index import check_add
-    from wave_search.indexer.scan import outermost, resolve
+    from wave_search.indexer.choices import Rules, remember
+    from wave_search.indexer.scan import join_roots, outermost, resolve
     from wave_search.indexer.watching import watch_folders
 
     terminal = terminal_of(ctx, quiet)
@@ -114,11 +115,15 @@ def watch(
         decoder_memory_bytes=decoder_bytes(decoder_memory),
     ) as opened:
         terminal.notice(opened.model)
-        areas = resolve(paths, opened.path, list(map(os.fsencode, opened.info().roots)))
+        info = opened.info()
+        roots = list(map(os.fsencode, info.roots))
+        areas = resolve(paths, opened.path, roots)
         folders = outermost(area.path for area in areas)
+        choices = remember(info.folders, folders, options["exclude"], options["max_duration_s"])
+        rules = Rules(os.fsencode(os.path.realpath(opened.path)), choices, join_roots(roots, areas))
         updates = _Updates(opened, options, terminal, RunLog(_printed(terminal) if json else _nothing, FILE_EVERY_S))
         with suppress(KeyboardInterrupt):
-            for changes in watch_folders(folders, opened.path, exclude or (), settle_s=settle, poll_s=poll):
+            for changes in watch_folders(folders, rules.leave_out, settle_s=settle, poll_s=poll):
                 updates.take(changes)
     terminal.message("stopped; what is complete is in the index")
     return DONE
@@ -142,7 +147,7 @@ class _Updates:
         events: is told the same.
     """
 
-    def __init__(self, index: ws.Index, options: dict[str, Any], terminal: "Terminal", events: RunLog) -> None:
+    def __init__(self, index: "ws.Index", options: dict[str, Any], terminal: "Terminal", events: RunLog) -> None:
         self._index, self._options, self._terminal, self._events = index, options, terminal, events
         self._folders: set[bytes] = set()
         """To be brought up to date."""
@@ -178,7 +183,7 @@ class _Updates:
             self._folders, self._paths, self._is_waiting = set(), set(), False
         self._warn_of(self._lost | set(map(as_path, changes.missing)))
 
-    def _run(self, unfinished: list[Path]) -> ws.IndexReport:
+    def _run(self, unfinished: list[Path]) -> "ws.IndexReport":
         with self._terminal.progress() as progress:
             return self._index.add(
                 list(map(as_path, sorted(self._folders))),
@@ -208,7 +213,7 @@ class _Updates:
             self._events.waiting(error.message)
             self._terminal.message(stamped(f"waiting: {error.message}"))
 
-    def _report(self, done: ws.IndexReport) -> None:
+    def _report(self, done: "ws.IndexReport") -> None:
         """Print what an update has done, and deliver alerts."""
         from wave_search.alerts import run_alerts
 

@@ -11,6 +11,7 @@ from wave_search.ann.rebuild import refresh_shards
 from wave_search.calibration.cohort import is_measured, score_stats
 from wave_search.files import as_path, composed
 from wave_search.indexer import diff, scan
+from wave_search.indexer.choices import Rules, remember
 from wave_search.indexer.mounts import is_lost, unmounted
 from wave_search.indexer.pipeline.collect import Collector
 from wave_search.indexer.pipeline.commit import Committer
@@ -41,8 +42,8 @@ class Options:
     """Minimum number of unindexed segments of a partition that triggers an IVF-PQ shard."""
     workers: int = 1
     """Number of decoder processes."""
-    exclude: tuple[str, ...] = ()
-    """Globs of names, or of paths below an argument, of files to exclude."""
+    exclude: tuple[str, ...] | None = None
+    """Globs of names, or of paths below an argument, of files to exclude; None for those of earlier runs."""
     instructions: tuple[str, ...] = ()
     """Instructions to embed media with from now on, in addition to those of the index."""
     retry: bool = False
@@ -50,7 +51,7 @@ class Options:
     recall: float | None = None
     """Target recall@10 of the shards; None for the previous target, or 0.95 if there is none."""
     max_duration_s: float | None = None
-    """Longer audio and video is skipped; None for no limit."""
+    """Longer audio and video is skipped; infinite for no limit, None for that of earlier runs."""
     decoder_memory_bytes: int | None = None
     """Memory of all decoders together; None for a quarter of the machine's."""
     unfinished: tuple[bytes, ...] = ()
@@ -89,6 +90,9 @@ def add(
         writer = stack.enter_context(Writer(index_dir))
         areas = scan.resolve(paths, index_dir, writer.snapshot.files())
         writer.add_instructions(options.instructions)
+        folders = [area.path for area in areas if area.is_folder]
+        known = writer.snapshot.manifest.settings.folders
+        writer.set_folder_choices(remember(known, folders, options.exclude, options.max_duration_s))
         writer.commit(drop_dead=False)
         run = _Run(writer, model, options, stats)
         stack.callback(run.committer.close)
@@ -130,6 +134,8 @@ def remove(index_dir: Path, paths: Iterable[str | os.PathLike[str]]) -> int:
         roots = [os.fsencode(root) for root in writer.snapshot.manifest.roots]
         writer.remove_files(removed)
         writer.set_roots(os.fsdecode(root) for root in roots if not is_target(root))
+        choices = writer.snapshot.manifest.settings.folders
+        writer.set_folder_choices(one for one in choices if not is_target(os.fsencode(one.folder)))
         writer.commit()
     return len(removed)
 
@@ -159,7 +165,8 @@ class _Run:
         roots = scan.join_roots(old_roots, areas)
         folders = [area.path for area in areas if area.is_folder]
         lost = [folder for folder in {*folders, *old_roots, *roots} if is_lost(folder, self._known.values())]
-        found = scan.scan(areas, roots, snapshot.dir, self._options.exclude)
+        rules = Rules(os.fsencode(os.path.realpath(snapshot.dir)), snapshot.manifest.settings.folders, roots)
+        found = scan.scan(areas, roots, rules, self._options.exclude or (), self._options.max_duration_s)
         self._writer.set_roots(os.fsdecode(root) for root in sorted({*roots, *set(lost).intersection(old_roots)}))
         lost += unmounted(found.files, self._known, folders, [*lost, *found.unreadable])
         for path in self._options.unfinished:
@@ -172,7 +179,6 @@ class _Run:
             protected,
             self._lacking,
             retry=self._options.retry,
-            max_duration_s=self._options.max_duration_s,
         )
         self._stats.unreachable.extend(as_path(folder) for folder in sorted(lost))
         self._report_scan(found, areas, plan)
@@ -214,7 +220,6 @@ class _Run:
             Segmentation.parse(settings.segmentation),
             settings.modalities,
             instructions=("", *settings.instructions),
-            max_duration_s=self._options.max_duration_s,
         )
         workers = min(self._options.workers, len(files))
         collector = Collector(self.committer, self._stats, known, self._known_damage())

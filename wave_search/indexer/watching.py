@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wave_search.errors import UsageError, WaveSearchError
-from wave_search.files import as_path
-from wave_search.indexer.scan import is_left_out, is_under
+from wave_search.files import as_path, is_under
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
 _TICK_S = 1.0
 """Most time between two looks at what has settled, and whether a folder is still the same."""
@@ -80,18 +78,16 @@ class Settling:
 
 def watch_folders(
     folders: Sequence[bytes],
-    index_dir: Path,
-    exclude: Sequence[str] = (),
+    leave_out: Callable[[bytes], bool],
     *,
     settle_s: float,
     poll_s: float | None = None,
 ) -> Iterator[Changes]:
-    """Watch folders for ever. Nothing is reported of what a scan leaves out.
+    """Watch folders for ever.
 
     Args:
         folders: absolute paths without symbolic links. They need not exist all the time.
-        index_dir: the index.
-        exclude: as for `scan`.
+        leave_out: returns whether changes of a path are not reported.
         settle_s: time for which nothing may have happened to a file.
         poll_s: time between two looks at all files; None to have the system report changes.
 
@@ -109,14 +105,14 @@ def watch_folders(
         except UnicodeDecodeError:
             cause = f"{as_path(folder)}: it cannot be watched, as its name is not UTF-8"
             raise UsageError(cause, "Rename the folder.") from None
-    own, settling = os.fsencode(os.path.realpath(index_dir)), Settling(settle_s)
+    settling = Settling(settle_s)
     while True:
         for folder in folders:
             settling.note_once(folder)
         began_s, identities = time.monotonic(), {folder: _identity(folder) for folder in folders}
         for changed in _changes(folders, min(_TICK_S, settle_s / 4), poll_s):
             for path in changed:
-                if any(is_under(path, folder) and not is_left_out(path, folder, own, exclude) for folder in folders):
+                if not leave_out(path):
                     settling.note(path)
             now = {folder: _identity(folder) for folder in folders}
             yield _reported(settling, folders, [folder for folder in folders if now[folder] is None])

@@ -285,6 +285,9 @@ def info_rows(info: IndexInfo) -> Iterator[tuple[str, str]]:
         yield "audio tracks", f"{printable(info.audio_track)}; {held}"
     for root in info.roots:
         yield "folder", printable(root)
+    for choices in info.folders:
+        limit = [] if choices.max_duration_s is None else [f"longer than {clock(choices.max_duration_s)}"]
+        yield "left out", f"{printable(choices.folder)}: {', '.join([*map(printable, choices.exclude), *limit])}"
     damaged = f", {len(info.damaged):,} damaged" if info.damaged else ""
     yield "files", f"{info.files:,}, {info.contents:,} distinct contents; {info.skipped:,} skipped{damaged}"
     for file in info.damaged[:_DAMAGED_SHOWN]:
