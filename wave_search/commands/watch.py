@@ -224,11 +224,11 @@ class _Updates:
         done = replace(done, skipped=skipped)
         sentence = update_sentence(done, [] if self._is_first else paths)
         alerts = () if done.interrupted else run_alerts(self._index)
-        if sentence or skipped or alerts or self._is_first:
-            self._events.report(done, [asdict(one) for one in alerts])
         if sentence:
             self._terminal.message(stamped(sentence))
         for one in skipped:
             self._terminal.warning(stamped(f"skipped {skipped_line(one)}"))
         for alert in alerts:
             (self._terminal.warning if alert.failure else self._terminal.message)(stamped(str(alert)))
+        if sentence or skipped or alerts or self._is_first:
+            self._events.report(done, [asdict(one) for one in alerts])
