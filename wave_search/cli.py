@@ -19,6 +19,7 @@ from wave_search.commands import (
     models,
     optimize,
     query,
+    relocate,
     remove,
     searches,
     serve,
@@ -88,6 +89,7 @@ app.command()(info.info)
 app.command()(verify.verify)
 app.command()(optimize.optimize)
 app.command()(remove.remove)
+app.command(epilog=relocate.EPILOG)(relocate.relocate)
 app.command()(models.models)
 app.command("eval", epilog=evaluation.EPILOG)(evaluation.evaluate)
 app.command(epilog=train.EPILOG)(train.train)

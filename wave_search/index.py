@@ -68,6 +68,7 @@ if TYPE_CHECKING:
         MetadataReport,
         OptimizeReport,
         ProgressCallback,
+        RelocateReport,
         Skipped,
         SlowFile,
         SlowRun,
@@ -336,6 +337,25 @@ class Index:
         removed = indexer.remove(self.path, _several(paths))
         self.refresh()
         return removed
+
+    def relocate(self, old: StrPath, new: StrPath) -> RelocateReport:
+        """Rewrite the paths of a folder of media that was moved, or of a file. Needs no model.
+
+        A file is moved if at the new place is a file of its size and time of modification. Of those with another time,
+        a sample is compared by digest, and the next `add` reads the others. Own columns and choices move with them.
+
+        Args:
+            old: the place where the files were; there need not be anything any more.
+            new: the place where they are.
+
+        Raises:
+            UsageError: the index has no file at `old`, or none of them is at `new`.
+            IndexStateError: another process writes, the disk is full, or the index is damaged.
+        """
+        _several([old, new])
+        report = indexer.relocate(self.path, old, new)
+        self.refresh()
+        return report
 
     def optimize(
         self,

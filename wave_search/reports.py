@@ -133,6 +133,19 @@ class IndexReport:
 
 
 @dataclass(frozen=True, slots=True)
+class RelocateReport:
+    """Result of `Index.relocate`."""
+
+    moved: int
+    """Files whose paths were rewritten."""
+    unread: int = 0
+    """Of these, files with another time of modification that were not compared: the next run of `Index.add` reads
+    them."""
+    left: tuple[Skipped, ...] = ()
+    """Files that keep their old paths, as they are not at the new place."""
+
+
+@dataclass(frozen=True, slots=True)
 class OptimizeReport:
     """Result of `Index.optimize`."""
 

@@ -4,6 +4,7 @@ from wave_search.ann.rebuild import refresh_shards
 from wave_search.indexer.metadata import import_metadata, put_columns, remove_columns
 from wave_search.indexer.metadata_edit import MetadataEdit, edit, restore
 from wave_search.indexer.optimize import optimize
+from wave_search.indexer.relocate import relocate
 from wave_search.indexer.run import Options, add, remove
 from wave_search.indexer.run_stats import Interrupted
 
@@ -17,6 +18,7 @@ __all__ = [
     "optimize",
     "put_columns",
     "refresh_shards",
+    "relocate",
     "remove",
     "remove_columns",
     "restore",
