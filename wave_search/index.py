@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from wave_search import indexer, models, store
 from wave_search.ann import check_faiss
@@ -63,9 +63,11 @@ if TYPE_CHECKING:
     from wave_search.query import NewMatch
     from wave_search.reports import (
         EditReport,
+        IndexPlan,
         IndexReport,
         MetadataChange,
         MetadataReport,
+        OptimizePlan,
         OptimizeReport,
         ProgressCallback,
         RelocateReport,
@@ -338,6 +340,10 @@ class Index:
         self.refresh()
         return removed
 
+    def plan_remove(self, paths: Iterable[StrPath]) -> list[Path]:
+        """Return the files that `remove` would remove, by path. Nothing is written."""
+        return indexer.plan_remove(self._snapshot, _several(paths))
+
     def relocate(self, old: StrPath, new: StrPath) -> RelocateReport:
         """Rewrite the paths of a folder of media that was moved, or of a file. Needs no model.
 
@@ -378,9 +384,7 @@ class Index:
             UsageError: an argument is not valid.
             IndexStateError: another process writes, the disk is full, or a table is damaged.
         """
-        check_count("min_shard_rows", min_shard_rows)
-        if not is_number(keep_versions_for_s) or not keep_versions_for_s >= 0:
-            raise UsageError(f"keep_versions_for_s must be at least 0 seconds, got {keep_versions_for_s!r}")
+        _check_optimize(keep_versions_for_s, min_shard_rows)
         try:
             return indexer.optimize(
                 self.path,
@@ -390,6 +394,20 @@ class Index:
             )
         finally:
             self.refresh()
+
+    def plan_optimize(
+        self, *, keep_versions_for_s: float = KEEP_VERSIONS_FOR_S, min_shard_rows: int = MIN_SHARD_ROWS
+    ) -> OptimizePlan:
+        """Return what `optimize` would do with these arguments. Nothing is written.
+
+        Raises:
+            UsageError: an argument is not valid.
+            IndexStateError: the index is damaged or cannot be read.
+        """
+        _check_optimize(keep_versions_for_s, min_shard_rows)
+        return indexer.plan_optimize(
+            self._snapshot, keep_versions_for_s=keep_versions_for_s, min_shard_rows=min_shard_rows
+        )
 
     def refresh(self, *, prepare: bool = False) -> bool:
         """Open the newest version; return whether it differs. Running searches finish on the one they started on.
@@ -833,6 +851,27 @@ def check_add(
         recall=_recall(recall),
         max_duration_s=max_duration_s,
     )
+
+
+def plan_add(path: StrPath, paths: Iterable[StrPath], **options: Any) -> IndexPlan:
+    """Return what `Index.add` would do for an index, which need not exist yet. Nothing is written, no file is decoded.
+
+    Args:
+        path: the folder of the index.
+        paths: as for `Index.add`.
+        options: as for `check_add`.
+
+    Raises:
+        UsageError: as for `Index.add`.
+        IndexStateError: the index cannot be read.
+    """
+    return indexer.plan_add(Path(path), _several(paths), check_add(**options))
+
+
+def _check_optimize(keep_versions_for_s: float, min_shard_rows: int) -> None:
+    check_count("min_shard_rows", min_shard_rows)
+    if not is_number(keep_versions_for_s) or not keep_versions_for_s >= 0:
+        raise UsageError(f"keep_versions_for_s must be at least 0 seconds, got {keep_versions_for_s!r}")
 
 
 def _check_environment(workers: int | None, decoder_memory_bytes: int | None) -> int:

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +17,7 @@ from wave_search.commands.indexing import (
     MinShardRows,
     Modalities,
     Segment,
+    check_settings,
     decoder_bytes,
     each,
     opened_or_created,
@@ -25,6 +26,7 @@ from wave_search.commands.indexing import (
 from wave_search.commands.options import (
     DEFAULT_INDEX,
     Device,
+    DryRun,
     Dtype,
     IndexDir,
     Json,
@@ -37,7 +39,12 @@ from wave_search.commands.options import (
 )
 from wave_search.render.records import report_record, to_json
 from wave_search.render.run_log import logging_to
-from wave_search.render.text import slow_line
+from wave_search.render.text import plan_sentence, slow_line
+from wave_search.wire import to_record
+
+if TYPE_CHECKING:
+    from wave_search.render.terminal import Terminal
+    from wave_search.reports import IndexPlan
 
 EPILOG = "Example:  wave-search index ~/Videos ~/Sounds --exclude '*.tmp.mp4'"
 
@@ -68,6 +75,7 @@ def index(
     decoder_memory: DecoderMemory = None,
     max_duration: MaxDuration = None,
     token_budget: TokenBudget = None,
+    dry_run: DryRun = False,
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as JSON to FILE.")] = None,
     log: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Append progress and skipped files to FILE, as JSON Lines.")
@@ -77,11 +85,14 @@ def index(
 ) -> int:
     """Index folders and files, or update the index."""
     from wave_search.alerts import run_alerts
-    from wave_search.index import check_add
+    from wave_search.index import check_add, plan_add
 
     terminal = terminal_of(ctx, quiet)
     options = {**run_options(instruction, exclude, min_shard_rows, recall, max_duration), "retry": retry}
     check_add(**options)  # before a mistake leaves an empty index
+    if dry_run:
+        check_settings(index, modalities, segment, audio_track)
+        return _planned(terminal, plan_add(index, paths, **options), json=json)
     if report:
         report.open("a").close()  # fail before hours of work rather than after
     with (
@@ -126,3 +137,14 @@ def index(
         terminal.error(f"interrupted: completed work is kept in {index}. Run the same command to resume")
         return INTERRUPTED
     return PARTLY if done.unreachable or any(strict or not one.known for one in done.skipped) else DONE
+
+
+def _planned(terminal: "Terminal", plan: "IndexPlan", *, json: bool) -> int:
+    """Print what a run would do; return the exit code."""
+    if json:
+        terminal.lines([to_json(to_record(plan))])
+    else:
+        named = {"new": plan.new, "changed": plan.changed, "removed": plan.removed}
+        terminal.lines(f"{what}\t{path}" for what, paths in named.items() for path in paths)
+    terminal.message(plan_sentence(plan))
+    return DONE

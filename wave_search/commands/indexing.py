@@ -133,7 +133,6 @@ def opened_or_created(
         IndexStateError: the index cannot be used.
         ModelError: the model cannot be loaded.
     """
-    wanted = None if modalities is None else [name.strip() for name in modalities.split(",")]
     if not ws.exists(path):
         from wave_search.indexer.scan import resolve
 
@@ -142,7 +141,7 @@ def opened_or_created(
             path,
             segment=segment or "10",
             audio_track=audio_track or "auto",
-            modalities=wanted,
+            modalities=_names(modalities),
             model=model,
             load=load,
             workers=workers,
@@ -156,7 +155,35 @@ def opened_or_created(
         decoder_memory_bytes=decoder_memory_bytes,
         may_download=may_download,
     )
-    info = opened.info()
+    _check_pinned(opened, modalities, segment, audio_track)
+    return opened
+
+
+def check_settings(path: Path, modalities: str | None, segment: str | None, audio_track: str | None) -> None:
+    """Check settings of an index as `opened_or_created` does, which needs no model.
+
+    Raises:
+        UsageError: one of them is not that of the index, or is not valid for a new one.
+        IndexStateError: the index cannot be used.
+    """
+    if ws.exists(path):
+        with ws.open(path) as opened:
+            _check_pinned(opened, modalities, segment, audio_track)
+        return
+    from wave_search.query import parse_modality
+
+    Segmentation.parse(segment or "10")
+    parse_audio_track(audio_track or "auto")
+    for name in _names(modalities) or ():
+        parse_modality(name)
+
+
+def _names(modalities: str | None) -> list[str] | None:
+    return None if modalities is None else [name.strip() for name in modalities.split(",")]
+
+
+def _check_pinned(opened: "ws.Index", modalities: str | None, segment: str | None, audio_track: str | None) -> None:
+    info, wanted = opened.info(), _names(modalities)
     for option, given, pinned, same in (
         (
             "--segment",
@@ -174,5 +201,4 @@ def opened_or_created(
     ):
         if not same:
             remedy = f"Leave {option} out, or make another index with --index."
-            raise UsageError(f"{path} was made with {option} {pinned}, not {given}", remedy)
-    return opened
+            raise UsageError(f"{opened.path} was made with {option} {pinned}, not {given}", remedy)

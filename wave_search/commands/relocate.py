@@ -1,6 +1,5 @@
 """Follow media that were moved."""
 
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -10,6 +9,7 @@ from wave_search.commands.exit_codes import DONE, PARTLY, reported, terminal_of
 from wave_search.commands.options import DEFAULT_INDEX, IndexDir, Json, Quiet
 from wave_search.render.records import to_json
 from wave_search.render.text import counted, skipped_line
+from wave_search.wire import to_record
 
 EPILOG = (
     "Nothing is embedded again. A file is moved if at NEW is a file of its size and time of modification; of those "
@@ -33,9 +33,7 @@ def relocate(
     with ws.open(index) as opened:
         done = opened.relocate(old, new)
     if json:
-        terminal.lines(
-            [to_json({**asdict(done), "left": [{**asdict(one), "path": str(one.path)} for one in done.left]})]
-        )
+        terminal.lines([to_json(to_record(done))])
     unread = (
         f"; {done.unread:,} with another time, which the next `wave-search index {new}` reads" if done.unread else ""
     )

@@ -10,28 +10,28 @@ from typing import TYPE_CHECKING
 from wave_search.ann.rebuild import refresh_shards
 from wave_search.calibration.cohort import is_measured, score_stats
 from wave_search.files import as_path, composed
-from wave_search.indexer import diff, scan
-from wave_search.indexer.choices import Rules, remember
-from wave_search.indexer.mounts import is_lost, unmounted
+from wave_search.indexer import scan
+from wave_search.indexer.choices import remember
 from wave_search.indexer.pipeline.collect import Collector
 from wave_search.indexer.pipeline.commit import Committer
 from wave_search.indexer.pipeline.decode import Claims, DecodeStage
 from wave_search.indexer.pipeline.embed import EmbedStage
 from wave_search.indexer.pipeline.process import Failure, IndexSpec
+from wave_search.indexer.plan import compare, known_skipped
 from wave_search.indexer.run_stats import Interrupted, RunStats
 from wave_search.indexer.scan import lineage
 from wave_search.media import DecoderPool, Segmentation
-from wave_search.reports import Skipped
 from wave_search.store import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
+    from wave_search.indexer.diff import ChangePlan
     from wave_search.indexer.scan import FoundFile
     from wave_search.models import Embedder
-    from wave_search.reports import IndexReport, ProgressCallback, SlowFile, SlowRun
-    from wave_search.store import FileRow
+    from wave_search.reports import IndexReport, ProgressCallback, Skipped, SlowFile, SlowRun
+    from wave_search.store import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,28 +120,35 @@ def remove(index_dir: Path, paths: Iterable[str | os.PathLike[str]]) -> int:
         IndexLockedError: another process is writing to the index.
         IndexStateError: the disk is full or read-only, or the index is damaged.
     """
-    targets = {os.path.realpath(os.fsencode(path)) for path in paths}
     with Writer(index_dir) as writer:
-        files = writer.snapshot.files()
-        held = {folder for path in files for folder in lineage(path) if folder in targets}
-        alike = {composed(target) for target in targets - held}
-
-        def is_target(path: bytes) -> bool:
-            exactly = not targets.isdisjoint(lineage(path))
-            return exactly or (bool(alike) and not alike.isdisjoint(lineage(composed(path))))
-
-        removed = [path for path in files if is_target(path)]
-        roots = [os.fsencode(root) for root in writer.snapshot.manifest.roots]
+        snapshot, is_target = writer.snapshot, _targets(paths, writer.snapshot.files())
+        removed = [path for path in snapshot.files() if is_target(path)]
         writer.remove_files(removed)
-        writer.set_roots(os.fsdecode(root) for root in roots if not is_target(root))
-        choices = writer.snapshot.manifest.settings.folders
+        writer.set_roots(root for root in snapshot.manifest.roots if not is_target(os.fsencode(root)))
+        choices = snapshot.manifest.settings.folders
         writer.set_folder_choices(one for one in choices if not is_target(os.fsencode(one.folder)))
         writer.commit()
     return len(removed)
 
 
-def _known(row: FileRow) -> Skipped:
-    return Skipped(as_path(row.path), row.cause, row.remedy, known=True)
+def plan_remove(snapshot: Snapshot, paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
+    """Return the files that `remove` would remove, by path."""
+    files = snapshot.files()
+    is_target = _targets(paths, files)
+    return [as_path(path) for path in sorted(path for path in files if is_target(path))]
+
+
+def _targets(paths: Iterable[str | os.PathLike[str]], files: Iterable[bytes]) -> Callable[[bytes], bool]:
+    """Return a function that returns whether a file or folder is at or below one of the paths."""
+    targets = {os.path.realpath(os.fsencode(path)) for path in paths}
+    held = {folder for path in files for folder in lineage(path) if folder in targets}
+    alike = {composed(target) for target in targets - held}
+
+    def is_target(path: bytes) -> bool:
+        exactly = not targets.isdisjoint(lineage(path))
+        return exactly or (bool(alike) and not alike.isdisjoint(lineage(composed(path))))
+
+    return is_target
 
 
 class _Run:
@@ -157,41 +164,32 @@ class _Run:
         self.committer = Committer(writer)
         self.decoder_memory_bytes = 0
 
-    def compare(self, areas: Sequence[scan.Area]) -> diff.ChangePlan:
+    def compare(self, areas: Sequence[scan.Area]) -> ChangePlan:
         """Scan the areas, and compare their files with the index."""
         self._stats.enter("scan")
         snapshot = self._writer.snapshot
-        old_roots = [os.fsencode(root) for root in snapshot.manifest.roots]
-        roots = scan.join_roots(old_roots, areas)
-        folders = [area.path for area in areas if area.is_folder]
-        lost = [folder for folder in {*folders, *old_roots, *roots} if is_lost(folder, self._known.values())]
-        rules = Rules(os.fsencode(os.path.realpath(snapshot.dir)), snapshot.manifest.settings.folders, roots)
-        found = scan.scan(areas, roots, rules, self._options.exclude or (), self._options.max_duration_s)
-        self._writer.set_roots(os.fsdecode(root) for root in sorted({*roots, *set(lost).intersection(old_roots)}))
-        lost += unmounted(found.files, self._known, folders, [*lost, *found.unreadable])
-        for path in self._options.unfinished:
-            found.files.pop(path, None)
-        protected = [*lost, *found.unreadable, *self._options.unfinished]
-        plan = diff.compare(
-            found.files,
-            self._known.values(),
-            folders,
-            protected,
-            self._lacking,
-            retry=self._options.retry,
+        comparison = compare(
+            snapshot.dir,
+            areas,
+            self._options,
+            choices=snapshot.manifest.settings.folders,
+            known=self._known,
+            old_roots=list(map(os.fsencode, snapshot.manifest.roots)),
+            lacking=self._lacking,
         )
-        self._stats.unreachable.extend(as_path(folder) for folder in sorted(lost))
-        self._report_scan(found, areas, plan)
-        return plan
+        self._writer.set_roots(map(os.fsdecode, comparison.roots))
+        self._stats.unreachable.extend(as_path(folder) for folder in sorted(comparison.lost))
+        self._report_scan(comparison.found, areas, comparison.changes)
+        return comparison.changes
 
-    def _report_scan(self, found: scan.Scan, areas: Sequence[scan.Area], plan: diff.ChangePlan) -> None:
+    def _report_scan(self, found: scan.Scan, areas: Sequence[scan.Area], plan: ChangePlan) -> None:
         stats = self._stats
         stats.enter("embed", total=len(found.files) + len(found.skipped))
         for skipped in found.skipped:
             stats.skip(skipped)
         for row in plan.known_skipped:
-            stats.skip(_known(row))
-        stats.note(*map(_known, plan.known_damaged))
+            stats.skip(known_skipped(row))
+        stats.note(*map(known_skipped, plan.known_damaged))
         for link in found.links:
             self._report_link(link, areas)
         stats.count("unchanged", plan.unchanged)
@@ -204,7 +202,7 @@ class _Run:
         elif not target.is_indexed:
             self._stats.add_not_media(as_path(link))
 
-    def embed(self, plan: diff.ChangePlan) -> None:
+    def embed(self, plan: ChangePlan) -> None:
         """Process new and changed files, then remove files that no longer exist."""
         not_media = self._embed(plan.fresh) if plan.fresh else []
         # Not earlier, because the vectors of a moved file must stay until its new path is known.

@@ -12,7 +12,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wave_search.query import Answer, IndexInfo
-    from wave_search.reports import IndexReport, OptimizeReport, Progress, Skipped, SlowFile, SlowRun, Training
+    from wave_search.reports import (
+        IndexPlan,
+        IndexReport,
+        OptimizePlan,
+        OptimizeReport,
+        Progress,
+        Skipped,
+        SlowFile,
+        SlowRun,
+        Training,
+    )
     from wave_search.store import Problem, SavedSearch
     from wave_search.types import DuplicateGroup, Hit, ListedFile, Value
 
@@ -239,6 +249,33 @@ def training_numbers(training: Training, steps_per_s: float | None) -> str:
     )
     loss = f"  loss {training.figures['loss']:.3f}" if "loss" in training.figures else ""
     return f"{training.steps_done:,}/{training.steps:,}{rate}{loss}" if training.steps else ""
+
+
+def plan_sentence(plan: IndexPlan) -> str:
+    """Summarise what a run of `index` would do."""
+    moved = f" ({counted(plan.moved, 'new file')} probably moved from there)" if plan.moved else ""
+    counts = (
+        f"{len(plan.new):,} new",
+        f"{len(plan.changed):,} to be read again",
+        f"{plan.unchanged:,} unchanged",
+        f"{len(plan.removed):,} to be removed{moved}",
+        *([f"{len(plan.skipped):,} skipped"] if plan.skipped else []),
+        *([f"{sum(plan.not_media.values()):,} not media"] if plan.not_media else []),
+    )
+    return f"dry run, nothing was changed: {', '.join(counts)}"
+
+
+def optimize_plan_sentences(plan: OptimizePlan) -> Iterator[str]:
+    """Summarise what a run of `optimize` would do."""
+    if plan.rebuild:
+        yield "would rebuild the shards of " + ", ".join(dict.fromkeys(key.modality.value for key in plan.rebuild))
+    if plan.compact:
+        yield f"would merge the small fragments of {counted(len(plan.compact), 'table')}: {', '.join(plan.compact)}"
+    if plan.versions:
+        yield f"would remove {counted(plan.versions, 'replaced version')}"
+    if plan.unused_files:
+        yield f"would remove {counted(plan.unused_files, 'unused file')}, {bytes_text(plan.unused_bytes)}"
+    yield f"dry run, nothing was changed; index size: {bytes_text(plan.size_bytes)}"
 
 
 def optimized_sentences(report: OptimizeReport) -> Iterator[str]:

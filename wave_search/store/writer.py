@@ -308,7 +308,9 @@ class Writer:
             IndexStateError: the disk is full or read-only.
         """
         rows = self._tables.count(schema.SEGMENTS)
-        is_fragmented = self._tables.fragments() > min(max(_FEW_FRAGMENTS, math.isqrt(rows)), _MANY_FRAGMENTS)
+        is_fragmented = max(self._tables.fragments().values()) > min(
+            max(_FEW_FRAGMENTS, math.isqrt(rows)), _MANY_FRAGMENTS
+        )
         vectors_bytes = 2 * self._committed.model.dim * min(rows, _MOST_REWRITTEN)
         if is_fragmented and self._store.free_bytes() > 2 * vectors_bytes:
             listing = self._compare()
