@@ -155,7 +155,7 @@ def opened_or_created(
         decoder_memory_bytes=decoder_memory_bytes,
         may_download=may_download,
     )
-    _check_pinned(opened, modalities, segment, audio_track)
+    _check_pinned(path, opened, modalities, segment, audio_track)
     return opened
 
 
@@ -168,7 +168,7 @@ def check_settings(path: Path, modalities: str | None, segment: str | None, audi
     """
     if ws.exists(path):
         with ws.open(path) as opened:
-            _check_pinned(opened, modalities, segment, audio_track)
+            _check_pinned(path, opened, modalities, segment, audio_track)
         return
     from wave_search.query import parse_modality
 
@@ -182,7 +182,9 @@ def _names(modalities: str | None) -> list[str] | None:
     return None if modalities is None else [name.strip() for name in modalities.split(",")]
 
 
-def _check_pinned(opened: "ws.Index", modalities: str | None, segment: str | None, audio_track: str | None) -> None:
+def _check_pinned(
+    path: Path, opened: "ws.Index", modalities: str | None, segment: str | None, audio_track: str | None
+) -> None:
     info, wanted = opened.info(), _names(modalities)
     for option, given, pinned, same in (
         (
@@ -201,4 +203,4 @@ def _check_pinned(opened: "ws.Index", modalities: str | None, segment: str | Non
     ):
         if not same:
             remedy = f"Leave {option} out, or make another index with --index."
-            raise UsageError(f"{opened.path} was made with {option} {pinned}, not {given}", remedy)
+            raise UsageError(f"{path} was made with {option} {pinned}, not {given}", remedy)

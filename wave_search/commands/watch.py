@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -184,14 +184,15 @@ class _Updates:
         self._warn_of(self._lost | set(map(as_path, changes.missing)))
 
     def _run(self, unfinished: list[Path]) -> "ws.IndexReport":
-        with self._terminal.progress() as progress:
-            return self._index.add(
-                list(map(as_path, sorted(self._folders))),
-                **self._options,
-                unfinished=unfinished,
-                warn=each(lambda slow: self._terminal.warning(stamped(slow_line(slow))), self._events.slow),
-                progress=progress,
-            )
+        shown = self._terminal.progress()
+        return self._index.add(
+            list(map(as_path, sorted(self._folders))),
+            **self._options,
+            unfinished=unfinished,
+            warn=each(lambda slow: self._terminal.warning(stamped(slow_line(slow))), self._events.slow),
+            # It is not entered, which would show a bar at each attempt while another process writes.
+            progress=None if isinstance(shown, nullcontext) else shown,
+        )
 
     def _warn_of(self, unreachable: set[Path]) -> None:
         """Warn once of folders that are missing or empty, until they are back."""
@@ -222,7 +223,7 @@ class _Updates:
         skipped = tuple(one for one in done.skipped if not one.known and one not in self._announced)
         self._announced.update(skipped)
         done = replace(done, skipped=skipped)
-        sentence = update_sentence(done, [] if self._is_first else paths)
+        sentence = update_sentence(done, [] if self._is_first else [path for path in paths if not path.is_dir()])
         alerts = () if done.interrupted else run_alerts(self._index)
         if sentence:
             self._terminal.message(stamped(sentence))
