@@ -221,6 +221,13 @@ def three_tracks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tracks(path, list(zip(sounds, (16_000, 48_000, 32_000), ("und", "eng", "deu"), strict=True)))
 
 
+def test_the_last_packet_is_heard_where_packets_declare_no_duration(decoders: DecoderPool, tmp_path: Path) -> None:
+    sound = np.concatenate([tone(400, 2.0, 22_050), tone(1200, 1.7, 22_050)])
+    info, samples = heard(decoders, write_sound(tmp_path / "a.flv", sound, 22_050, "adpcm_swf"))
+    assert info.duration_s == pytest.approx(3.7, abs=0.02)  # in packets of 0.19 s
+    assert_pitches(samples, [(400, 0.0, 2.0), (1200, 2.9, 3.7)])
+
+
 @pytest.mark.parametrize(
     ("choice", "pitches_hz"),
     [("auto", {400}), ("1", set()), ("2", {400}), ("3", {1200}), ("DEU", {1200}), ("de", {1200}), ("ger", {1200}),
