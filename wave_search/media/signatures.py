@@ -222,7 +222,8 @@ def _weak(head: bytes) -> Signature | None:
         return _weak_stream("mov")
     if head[:2] == b"BM" and head[6:10] == bytes(4) and head[14:15] in (b"\x0c", b"\x28", b"\x38", b"\x6c", b"\x7c"):
         return Signature("image", "BMP", distinctive=False)
-    if head[:1] == b"P" and head[1:2] in b"123456" and head[2:3] in b" \t\r\n" and head[3:4].isdigit():
+    # GIMP writes a comment there.
+    if head[:1] == b"P" and head[1:2] in b"123456" and head[2:3] in b" \t\r\n" and head[3:4] in b"0123456789#":
         return Signature("image", "PPM", distinctive=False)
     if head.startswith(b"\xff\x0a") and len(head) > 2:
         return Signature("image", "JXL", distinctive=False)
