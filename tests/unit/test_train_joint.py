@@ -30,7 +30,8 @@ CAPTIONS, POOL = 8, 128
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small batches, and few phrases."""
+    """Small batches, and few phrases and recordings."""
+    monkeypatch.setattr(audio, "_MANY", 1)
     monkeypatch.setattr(text, "CAPTIONS", CAPTIONS)
     monkeypatch.setattr(text, "_POOL", POOL)
     for stage in (audio, vision):
@@ -64,7 +65,7 @@ def materials() -> Materials:
     return Materials(
         tokenizer=Tokenizer.from_file(str(TOKENIZER)),
         meanings=Meanings(phrases, unit(rng, len(phrases)), np.eye(384, HIDDEN)),
-        sounds={label: [recording(rng, label)] * 16 for label in SOUND_WORDS},
+        sounds={label: [recording(rng, label)] for label in SOUND_WORDS},
         held_out=[recording(rng, label) for label in SOUND_WORDS],
         sprites={thing: rng.integers(0, 256, (2, 96, 96, 4), dtype=np.uint8) for thing in PICTOGRAMS},
         sound_meanings=torch.from_numpy(unit(rng, len(SOUND_WORDS))),

@@ -72,10 +72,10 @@ class Classifier(nn.Module):
         """Return (frames, tokens, features)."""
         weight = self.labels.weight
         pixels = ((frames.float() - _MEAN) / _SCALE).to(weight.dtype).permute(0, 3, 1, 2)
-        hidden = F.relu6(self.stem(pixels))
+        hidden = F.relu6(self.stem(pixels), inplace=True)
         for block in self.blocks:
             hidden = block(hidden)
-        hidden = F.relu6(self.head(hidden))
+        hidden = F.relu6(self.head(hidden), inplace=True)
         regions = F.adaptive_avg_pool2d(hidden, self.regions).flatten(2)
         return torch.cat([hidden.mean(dim=(2, 3))[..., None], regions], dim=2).transpose(1, 2)
 
@@ -93,15 +93,15 @@ class _Block(nn.Module):
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         """Map (frames, channels, height, width) to (frames, out, height / stride, width / stride)."""
-        inner = hidden if self.expand is None else F.relu6(self.expand(hidden))
-        mixed = self.project(F.relu6(self.depthwise(inner)))
+        inner = hidden if self.expand is None else F.relu6(self.expand(hidden), inplace=True)
+        mixed = self.project(F.relu6(self.depthwise(inner), inplace=True))
         return cast("torch.Tensor", hidden + mixed if self.residual else mixed)
 
 
 class SameConv(nn.Conv2d):
     """A convolution padded as in TensorFlow: one output per `stride` inputs, and the larger half of the padding last.
 
-    The padding depends on the size of the input, and is not symmetric, so that `nn.Conv2d` has no setting for it.
+    The padding depends on the size of the input, and may be uneven, so that `nn.Conv2d` has no setting for it.
     """
 
     def __init__(self, channels: int, out: int, kernel: int, stride: int, groups: int = 1) -> None:
@@ -110,8 +110,9 @@ class SameConv(nn.Conv2d):
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         """Map (frames, channels, height, width) to (frames, out, height / stride, width / stride), rounded up."""
         kernel, stride = self.kernel_size[0], self.stride[0]
-        width, height = (
-            max(0, (-(-size // stride) - 1) * stride + kernel - size) for size in (hidden.shape[3], hidden.shape[2])
-        )
-        padded = F.pad(hidden, (width // 2, width - width // 2, height // 2, height - height // 2))
-        return super().forward(padded)
+        height, width = (max(0, (-(-size // stride) - 1) * stride + kernel - size) for size in hidden.shape[2:])
+        if height % 2 or width % 2:
+            hidden = F.pad(hidden, (width // 2, width - width // 2, height // 2, height - height // 2))
+            height = width = 0
+        # Even padding is left to the convolution, which needs no copy for it.
+        return F.conv2d(hidden, self.weight, self.bias, stride, (height // 2, width // 2), groups=self.groups)
