@@ -141,7 +141,8 @@ class AudioScan:
         if self.start_s is None:
             return 0.0
         padding_s = self._stop_s - max(self.start_s, 0.0) - self._declared_s
-        return self._stop_s - padding_s if 0 <= padding_s < max(_PADDING_S, self._last_s) else self._stop_s
+        is_padding = self._declared_s > 0 and 0 <= padding_s < max(_PADDING_S, self._last_s)
+        return self._stop_s - padding_s if is_padding else self._stop_s
 
     def marks(self) -> tuple[Mark, ...]:
         """Return a packet every few seconds, and each one at which the clock was set."""
