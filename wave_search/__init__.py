@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         known_models,
         load_embedder,
         open,  # noqa: A004 - used as wave_search.open
+        plan_add,
         verify,
     )
     from wave_search.indexer import Interrupted, MetadataEdit
@@ -55,16 +56,20 @@ if TYPE_CHECKING:
     from wave_search.remote import RemoteIndex, connect
     from wave_search.reports import (
         EditReport,
+        IndexPlan,
         IndexReport,
         MetadataChange,
         MetadataReport,
+        OptimizePlan,
         OptimizeReport,
         Progress,
+        RelocateReport,
         Skipped,
         SlowFile,
         SlowRun,
         TagReport,
     )
+    from wave_search.store import FolderChoices
     from wave_search.types import (
         Clip,
         ColumnInfo,
@@ -92,10 +97,12 @@ __all__ = [
     "EvaluationOptions",
     "FileDetails",
     "FileEntry",
+    "FolderChoices",
     "Hit",
     "Image",
     "Index",
     "IndexInfo",
+    "IndexPlan",
     "IndexReport",
     "Interrupted",
     "ListedFile",
@@ -108,9 +115,11 @@ __all__ = [
     "Modality",
     "ModelSpec",
     "Not",
+    "OptimizePlan",
     "OptimizeReport",
     "PartitionInfo",
     "Progress",
+    "RelocateReport",
     "RemoteIndex",
     "SearchRequest",
     "SegmentDetails",
@@ -133,6 +142,7 @@ __all__ = [
     "known_models",
     "load_embedder",
     "open",
+    "plan_add",
     "progress",
     "verify",
 ]
@@ -140,14 +150,15 @@ __all__ = [
 _HOMES = {
     "errors": "WaveSearchError",
     "evaluation": "Evaluation EvaluationOptions evaluate",
-    "index": "KEEP_VERSIONS_FOR_S MIN_SHARD_ROWS Index create exists known_models load_embedder open verify",
+    "index": "KEEP_VERSIONS_FOR_S MIN_SHARD_ROWS Index create exists known_models load_embedder open plan_add verify",
     "indexer": "Interrupted MetadataEdit",
     "models": "LoadOptions ModelSpec",
     "query": "AV Answer Audio FileDetails FileEntry Image IndexInfo MediaEmbedder Not PartitionInfo SearchRequest "
     "SegmentDetails SegmentScore SegmentSet Vector Video Weighted",
     "remote": "RemoteIndex connect",
-    "reports": "EditReport IndexReport MetadataChange MetadataReport OptimizeReport Progress Skipped SlowFile SlowRun "
-    "TagReport",
+    "reports": "EditReport IndexPlan IndexReport MetadataChange MetadataReport OptimizePlan OptimizeReport Progress "
+    "RelocateReport Skipped SlowFile SlowRun TagReport",
+    "store": "FolderChoices",
     "types": "Clip ColumnInfo DuplicateGroup DuplicateMember Hit ListedFile MediaRef Modality Target",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
