@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         verify,
     )
     from wave_search.indexer import Interrupted, MetadataEdit
-    from wave_search.models import LoadOptions, ModelSpec
+    from wave_search.models import Embedder, LoadOptions, ModelSpec
     from wave_search.query import (
         AV,
         Answer,
@@ -74,6 +74,7 @@ if TYPE_CHECKING:
         ListedFile,
         MediaRef,
         Modality,
+        Sampling,
         Target,
     )
 
@@ -88,6 +89,7 @@ __all__ = [
     "DuplicateGroup",
     "DuplicateMember",
     "EditReport",
+    "Embedder",
     "Evaluation",
     "EvaluationOptions",
     "FileDetails",
@@ -112,6 +114,7 @@ __all__ = [
     "PartitionInfo",
     "Progress",
     "RemoteIndex",
+    "Sampling",
     "SearchRequest",
     "SegmentDetails",
     "SegmentScore",
@@ -142,13 +145,13 @@ _HOMES = {
     "evaluation": "Evaluation EvaluationOptions evaluate",
     "index": "KEEP_VERSIONS_FOR_S MIN_SHARD_ROWS Index create exists known_models load_embedder open verify",
     "indexer": "Interrupted MetadataEdit",
-    "models": "LoadOptions ModelSpec",
+    "models": "Embedder LoadOptions ModelSpec",
     "query": "AV Answer Audio FileDetails FileEntry Image IndexInfo MediaEmbedder Not PartitionInfo SearchRequest "
     "SegmentDetails SegmentScore SegmentSet Vector Video Weighted",
     "remote": "RemoteIndex connect",
     "reports": "EditReport IndexReport MetadataChange MetadataReport OptimizeReport Progress Skipped SlowFile SlowRun "
     "TagReport",
-    "types": "Clip ColumnInfo DuplicateGroup DuplicateMember Hit ListedFile MediaRef Modality Target",
+    "types": "Clip ColumnInfo DuplicateGroup DuplicateMember Hit ListedFile MediaRef Modality Sampling Target",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Self, Unpack
 
 from wave_search import indexer, models, store
 from wave_search.ann import check_faiss
-from wave_search.errors import UsageError
+from wave_search.errors import UsageError, shown
 from wave_search.files import composed_text
 from wave_search.media import Segmentation, default_workers, divide_memory, parse_audio_track
-from wave_search.models import LoadOptions
 from wave_search.models.session import ModelSession
 from wave_search.query import (
     MIN_LABEL_Z,
@@ -59,7 +58,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from wave_search.indexer import MetadataEdit
-    from wave_search.models import ModelSpec
+    from wave_search.models import Embedder, LoadOptions, ModelSpec
     from wave_search.query import NewMatch
     from wave_search.reports import (
         EditReport,
@@ -95,6 +94,7 @@ def open(  # noqa: A001 - used as wave_search.open
     path: StrPath,
     model: str = "auto",
     *,
+    embedder: Embedder | None = None,
     load: LoadOptions | None = None,
     workers: int | None = None,
     decoder_memory_bytes: int | None = None,
@@ -108,6 +108,7 @@ def open(  # noqa: A001 - used as wave_search.open
     Args:
         path: the folder of the index.
         model: "auto" for the index's own model, or its name or directory; it must be the same model.
+        embedder: your own model, in place of `model`; the same as when the index was created.
         load: device, precision and memory of the model. Its quantization must be that of the index; None is.
         workers: most decoder processes for `Index.add`; None for the number of cores, at most 4. There are fewer if
             each had less than 1 GiB of memory.
@@ -126,8 +127,9 @@ def open(  # noqa: A001 - used as wave_search.open
     snapshot = store.open_snapshot(Path(path))
     session = ModelSession.for_index(
         model,
-        load or LoadOptions(),
+        load,
         snapshot.manifest.model,
+        embedder=embedder,
         decoder_memory_bytes=decoder_memory_bytes,
         may_download=may_download,
     )
@@ -141,6 +143,7 @@ def create(
     segment: str = "10",
     audio_track: str = "auto",
     modalities: Iterable[str] | None = None,
+    embedder: Embedder | None = None,
     load: LoadOptions | None = None,
     workers: int | None = None,
     decoder_memory_bytes: int | None = None,
@@ -156,6 +159,7 @@ def create(
             first one that is not silent), "all" (mixed), a number from 1, or a language in any form of ISO 639 ("de",
             "deu", "ger"). Files without the track are indexed as with "auto".
         modalities: what to embed: "text", "image", "audio", "video", "av"; None for all that the model supports.
+        embedder: your own model, in place of `model`: see `Embedder`.
         load: device, precision, memory and quantization of the model. The index is pinned to the quantization.
         workers: as for `open`.
         decoder_memory_bytes: as for `open`.
@@ -168,7 +172,7 @@ def create(
     chosen = None if modalities is None else {parse_modality(name) for name in _names(modalities)}
     _check_environment(workers, decoder_memory_bytes)  # nothing is created where nothing can be indexed
     store.check_new(Path(path))  # the model may take minutes
-    session = ModelSession(model, load or LoadOptions(), decoder_memory_bytes=decoder_memory_bytes)
+    session = ModelSession.of(model, load, embedder, decoder_memory_bytes=decoder_memory_bytes)
     spec = session.model().spec
     held = tuple(modality for modality in spec.modalities if chosen is None or modality in chosen)
     if not held:
@@ -177,18 +181,21 @@ def create(
     return Index(snapshot, session, workers, decoder_memory_bytes)
 
 
-def load_embedder(model: str = "auto", *, load: LoadOptions | None = None) -> MediaEmbedder:
+def load_embedder(
+    model: str = "auto", *, embedder: Embedder | None = None, load: LoadOptions | None = None
+) -> MediaEmbedder:
     """Load a model for use without an index.
 
     Args:
         model: as for `create`.
+        embedder: your own model, in place of `model`.
         load: device, precision, memory and quantization of the model.
 
     Raises:
         UsageError: an argument is not valid.
         ModelError: the model cannot be loaded.
     """
-    session = ModelSession(model, load or LoadOptions())
+    session = ModelSession.of(model, load, embedder)
     session.model()
     return MediaEmbedder(session)
 
@@ -301,6 +308,8 @@ class Index:
             recall=recall,
             max_duration_s=max_duration_s,
         )
+        if options.instructions:
+            self.model.check_takes_instructions()
         options = replace(options, workers=self._workers, decoder_memory_bytes=self._decoder_memory_bytes)
         try:
             return indexer.add(
@@ -351,7 +360,7 @@ class Index:
         """
         check_count("min_shard_rows", min_shard_rows)
         if not is_number(keep_versions_for_s) or not keep_versions_for_s >= 0:
-            raise UsageError(f"keep_versions_for_s must be at least 0 seconds, got {keep_versions_for_s!r}")
+            raise UsageError(f"keep_versions_for_s must be at least 0 seconds, got {shown(keep_versions_for_s)}")
         try:
             return indexer.optimize(
                 self.path,
@@ -452,7 +461,7 @@ class Index:
         if request is not None and query:
             raise UsageError("a search takes a request or keywords, not both", f"Leave out {', '.join(query)}.")
         if not isinstance(request, SearchRequest | None):
-            raise UsageError(f"{request!r} is not a SearchRequest", 'Name what you give: search(text="a dog").')
+            raise UsageError(f"{shown(request)} is not a SearchRequest", 'Name what you give: search(text="a dog").')
         return self._searcher.search(request or SearchRequest.build(**query), progress, warn)
 
     def import_metadata(self, file: StrPath) -> MetadataReport:
@@ -795,7 +804,7 @@ def check_add(
     """
     check_count("min_shard_rows", min_shard_rows)
     if max_duration_s is not None and (not is_number(max_duration_s) or not max_duration_s > 0):
-        raise UsageError(f"max_duration_s must be above 0 seconds, got {max_duration_s!r}")
+        raise UsageError(f"max_duration_s must be above 0 seconds, got {shown(max_duration_s)}")
     return indexer.Options(
         min_shard_rows=min_shard_rows,
         exclude=tuple(_names(exclude)),
@@ -827,11 +836,11 @@ def _names(given: Iterable[str]) -> list[str]:
     names = [given] if isinstance(given, str) else list(given)
     for name in names:
         if not isinstance(name, str):
-            raise UsageError(f"{name!r} is not a text")
+            raise UsageError(f"{shown(name)} is not a text")
     return names
 
 
 def _recall(recall: float | None) -> float | None:
     if recall is not None and (not is_number(recall) or not 0 < recall <= 1):
-        raise UsageError(f"recall must be above 0 and at most 1, got {recall!r}", "Try 0.95.")
+        raise UsageError(f"recall must be above 0 and at most 1, got {shown(recall)}", "Try 0.95.")
     return recall

@@ -66,6 +66,42 @@ class Sampling:
     """The parameters of the rule, by name."""
     sample_rate_hz: int
 
+    @classmethod
+    def uniform(
+        cls,
+        *,
+        frame_interval_s: float = 0.5,
+        max_frames: int = 128,
+        pixel_multiple: int = 1,
+        min_pixels: int = 784,
+        max_pixels: int = 176_400,
+        max_image_pixels: int | None = None,
+        sample_rate_hz: int = 16_000,
+    ) -> Sampling:
+        """Sample frames at even intervals, and keep the proportions of pictures.
+
+        Args:
+            frame_interval_s: seconds between frames of a video.
+            max_frames: maximum number of frames of a clip; a longer one has longer intervals.
+            pixel_multiple: height and width are multiples of it.
+            min_pixels: smallest area of a frame or an image, in pixels.
+            max_pixels: largest area of a frame, in pixels.
+            max_image_pixels: largest area of an image, in pixels; None for that of a frame.
+            sample_rate_hz: sample rate of audio, which is mono.
+        """
+        return cls(
+            "uniform",
+            {
+                "frame_interval_s": frame_interval_s,
+                "max_frames": max_frames,
+                "pixel_multiple": pixel_multiple,
+                "min_pixels": min_pixels,
+                "max_pixels": max_pixels,
+                "max_image_pixels": max_pixels if max_image_pixels is None else max_image_pixels,
+            },
+            sample_rate_hz,
+        )
+
     def __post_init__(self) -> None:
         for name, number in {"sample_rate_hz": self.sample_rate_hz, **self.numbers}.items():
             if not 1 / _MAX_SAMPLING <= number <= _MAX_SAMPLING:  # NaN is in no range

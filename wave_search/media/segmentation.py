@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, Self
 
-from wave_search.errors import UsageError
+from wave_search.errors import UsageError, shown
 from wave_search.types import Span
 
 DEFAULT_LENGTH_S = 10.0
@@ -46,7 +46,7 @@ class Segmentation:
         except ValueError:
             length_s = math.nan
         if not MIN_LENGTH_S <= length_s <= MAX_LENGTH_S:
-            raise UsageError(f"unknown segmentation {text!r}", "Use seconds (from 1 to 86400), scene or none.")
+            raise UsageError(f"unknown segmentation {shown(text)}", "Use seconds (from 1 to 86400), scene or none.")
         return cls("fixed", length_s)
 
     def __str__(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from wave_search.errors import UsageError
+from wave_search.errors import UsageError, shown
 
 if TYPE_CHECKING:
     from wave_search.media.info import AudioStream, MediaInfo
@@ -29,7 +29,7 @@ def parse_audio_track(text: str) -> str:
         return str(int(text))
     if _LANGUAGE.fullmatch(text):
         return text.lower()
-    raise UsageError(f"unknown audio track {text!r}", "Use auto, all, a number from 1, or a language such as eng.")
+    raise UsageError(f"unknown audio track {shown(text)}", "Use auto, all, a number from 1, or a language such as eng.")
 
 
 def selected(info: MediaInfo, choice: str) -> tuple[AudioStream, ...]:

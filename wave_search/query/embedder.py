@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from wave_search.errors import UsageError
-from wave_search.query.encode import Encoder, choose_modality, similarity
+from wave_search.errors import UsageError, shown
+from wave_search.query.encode import Encoder, similarity
 from wave_search.query.terms import check_range, parse_media, parse_modality, split_range
 from wave_search.types import Clip, MediaRef, Modality
 
@@ -122,7 +122,7 @@ def choose_answer(
 ) -> list[Answer]:
     """Answer a question about a clip with a given encoder. See `MediaEmbedder.ask`."""
     if not isinstance(question, str):
-        raise UsageError(f"{question!r} is not a question", "It must be a string.")
+        raise UsageError(f"{shown(question)} is not a question", "It must be a string.")
     if not question.strip():
         raise UsageError("the question is empty")
     if isinstance(choices, str) or len(choices) < 2 or len(set(choices)) < len(choices):
@@ -144,7 +144,7 @@ def _clip_of(encoder: Encoder, clip: str | os.PathLike[str] | MediaRef | Clip, m
     elif not isinstance(clip, MediaRef):
         path, start_s, stop_s = split_range(clip)
         check_range(path, start_s, stop_s)
-        clip = MediaRef(path, choose_modality(encoder.identify(path).modalities), start_s, stop_s)
+        clip = MediaRef(path, encoder.choose(encoder.identify(path).modalities), start_s, stop_s)
     if clip.modality == Modality.TEXT:
         raise _about_text(str(clip.path))
     return clip

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wave_search.batches import WHOLE_BATCH_BYTES, Item, batched, clip_bytes
-from wave_search.errors import BrokenMediaError, UsageError
+from wave_search.errors import BrokenMediaError, UsageError, shown
 from wave_search.files import on_disk
 from wave_search.media import WHOLE
 from wave_search.models import check_text
@@ -117,12 +117,25 @@ class Encoder:
             UsageError: a file lacks the modality of the reference, for example audio; or a text is empty.
         """
         if instruction is not None and not isinstance(instruction, str):
-            raise UsageError(f"{instruction!r} is not an instruction", "It must be a string.")
+            raise UsageError(f"{shown(instruction)} is not an instruction", "It must be a string.")
         if isinstance(items, Embeddable) or not isinstance(items, Iterable):
             single: NDArray[np.float32] = self.encode([items], instruction)[0]
             return single
         rows = self._embed_all((self._first_clip(item) for item in items), instruction)
         return np.stack(rows) if rows else np.empty((0, self._embedder().spec.dim), np.float32)
+
+    def choose(self, available: Collection[Modality]) -> Modality:
+        """Return the richest of some modalities that the model embeds.
+
+        Raises:
+            UsageError: it embeds none of them, or there is none.
+        """
+        spec = self._embedder().spec
+        if not available:
+            raise UsageError("the clip is empty")
+        if not (possible := [modality for modality in available if modality in spec.modalities]):
+            spec.check_embeds(next(iter(available)))
+        return choose_modality(possible)
 
     def identify(self, path: Path) -> MediaInfo:
         """Identify a file. Needs no model. Raises MediaError."""
@@ -191,7 +204,7 @@ class Encoder:
             check_text(item)
             yield Clip(text=item), Modality.TEXT
         elif isinstance(item, Clip):
-            yield item, _only_modality(item)
+            yield item, self.choose(item.modalities)
         elif isinstance(item, MediaRef):
             yield from self._read(item, segmentation)
         elif isinstance(item, AudioVideoPair):
@@ -201,7 +214,7 @@ class Encoder:
                 yield Clip(frames=picture.frames, waveform=sound.waveform), Modality.AV
         else:
             raise UsageError(
-                f"{item!r} cannot be embedded", "Use text, a Clip, or a file as Audio, Video, Image or AV of it."
+                f"{shown(item)} cannot be embedded", "Use text, a Clip, or a file as Audio, Video, Image or AV of it."
             )
 
     def _read(self, ref: MediaRef, segmentation: Segmentation) -> Generator[tuple[Clip, Modality]]:
@@ -269,10 +282,3 @@ def similarity(a: ArrayLike, b: ArrayLike) -> NDArray[np.float32]:
     left, right = (np.atleast_2d(np.asarray(vectors, np.float32)) for vectors in (a, b))
     products: NDArray[np.float32] = normalize(left) @ normalize(right).T
     return products
-
-
-def _only_modality(clip: Clip) -> Modality:
-    """Return the modality to embed a clip as: the richest one that it has."""
-    if not clip.modalities:
-        raise UsageError("the clip is empty")
-    return choose_modality(clip.modalities)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
-from wave_search.errors import UsageError
+from wave_search.errors import UsageError, shown
 from wave_search.models import check_text
 from wave_search.query.terms import check_terms, is_number, read_terms
 from wave_search.store import DEFAULT_TIMEOUT_S
@@ -132,7 +132,7 @@ class SearchRequest:
         check_where(self.where, self.where_timeout_s)
         check_columns(self.columns)
         if not isinstance(self.moments, bool | np.bool_):
-            raise UsageError(f"moments must be True or False, got {self.moments!r}")
+            raise UsageError(f"moments must be True or False, got {shown(self.moments)}")
         if self.dedupe is not None:
             check_cosine("dedupe", self.dedupe)
         if self.instruction is not None:
@@ -182,7 +182,7 @@ def check_count(name: str, value: int) -> None:
         UsageError: it is no integer, below 1 or too large.
     """
     if type(value) is not int and (not isinstance(value, Integral) or isinstance(value, bool)):
-        raise UsageError(f"{name} must be an integer, got {value!r}")
+        raise UsageError(f"{name} must be an integer, got {shown(value)}")
     if not 1 <= value <= MAX_COUNT:
         bound = "at least 1" if value < 1 else f"at most {MAX_COUNT:,}"
         raise UsageError(f"{name} must be {bound}, got {value}")
@@ -195,9 +195,9 @@ def check_where(where: str | None, timeout_s: float) -> None:
         UsageError: one of them is not valid.
     """
     if where is not None and not isinstance(where, str):
-        raise UsageError(f"where must be a text, got {where!r}", "Write an SQL condition.")
+        raise UsageError(f"where must be a text, got {shown(where)}", "Write an SQL condition.")
     if not is_number(timeout_s) or not 0 < timeout_s < math.inf:
-        raise UsageError(f"where_timeout_s must be a number of seconds above 0, got {timeout_s!r}")
+        raise UsageError(f"where_timeout_s must be a number of seconds above 0, got {shown(timeout_s)}")
 
 
 def read_segments(segments: Iterable[Hit | int]) -> frozenset[int]:
@@ -208,7 +208,7 @@ def read_segments(segments: Iterable[Hit | int]) -> frozenset[int]:
     """
     ids = [one.segment_id if isinstance(one, Hit) else one for one in segments]
     if wrong := [one for one in ids if not isinstance(one, Integral) or isinstance(one, bool)]:
-        raise UsageError(f"among must be hits or their segment_id, got {wrong[0]!r}")
+        raise UsageError(f"among must be hits or their segment_id, got {shown(wrong[0])}")
     return frozenset(map(int, ids))
 
 
@@ -227,7 +227,7 @@ def read_columns(columns: Iterable[str]) -> tuple[str, ...]:
 def check_columns(columns: tuple[str, ...]) -> None:
     """Check that columns are names. Raises UsageError."""
     if not isinstance(columns, tuple) or not all(isinstance(name, str) for name in columns):
-        raise UsageError(f"columns must be names, got {columns!r}", 'Write for example ["fps", "artist"].')
+        raise UsageError(f"columns must be names, got {shown(columns)}", 'Write for example ["fps", "artist"].')
 
 
 def check_min_z(value: float) -> None:
@@ -237,7 +237,7 @@ def check_min_z(value: float) -> None:
         UsageError: it is no number.
     """
     if not is_number(value) or math.isnan(value):
-        raise UsageError(f"min_z must be a number of standard deviations, got {value!r}")
+        raise UsageError(f"min_z must be a number of standard deviations, got {shown(value)}")
 
 
 def check_cosine(name: str, value: float) -> None:
@@ -247,7 +247,7 @@ def check_cosine(name: str, value: float) -> None:
         UsageError: it is not a number above 0 and at most 1.
     """
     if not is_number(value) or not 0 < value <= 1:
-        raise UsageError(f"{name} must be a cosine above 0 and at most 1, got {value!r}", "Try 0.98.")
+        raise UsageError(f"{name} must be a cosine above 0 and at most 1, got {shown(value)}", "Try 0.98.")
 
 
 def check_instruction(text: str) -> str:
@@ -257,7 +257,7 @@ def check_instruction(text: str) -> str:
         UsageError: it is empty, too long, or not valid Unicode.
     """
     if not isinstance(text, str):
-        raise UsageError(f"{text!r} is not an instruction", "It must be a string.")
+        raise UsageError(f"{shown(text)} is not an instruction", "It must be a string.")
     check_text(text, "instruction", 'Write what to find, for example "What animal is heard?"')
     if len(text) > MAX_INSTRUCTION_CHARS:
         raise UsageError(

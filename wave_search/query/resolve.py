@@ -11,7 +11,7 @@ from wave_search.errors import UsageError
 from wave_search.media import Segmentation
 from wave_search.query.encode import choose_modality, span_of
 from wave_search.query.fusion import Query, QueryTerm
-from wave_search.query.terms import AudioVideoPair, QueryVectors, SegmentRef, SimilarFile
+from wave_search.query.terms import QueryVectors, SegmentRef, SimilarFile, modality_of, separated
 from wave_search.types import MediaRef, Modality, PartitionKey, Span
 from wave_search.vectors import normalize
 
@@ -56,10 +56,13 @@ def resolve(request: SearchRequest, snapshot: Snapshot, encoder: Encoder) -> Que
             combined.
         ModelError: the model is needed and cannot be loaded, or is not the index's.
     """
-    found = [_resolved(term.item, request, snapshot, encoder) for term in request.terms]
-    terms = tuple(
-        QueryTerm(one.vectors, term.weight, one.modality) for one, term in zip(found, request.terms, strict=True)
-    )
+    model = snapshot.manifest.model
+    asked = request.terms if Modality.AV in model.modalities else separated(request.terms)
+    for term in asked:
+        if (modality := modality_of(term.item)) is not None:
+            model.check_embeds(modality)
+    found = [_resolved(term.item, request, snapshot, encoder) for term in asked]
+    terms = tuple(QueryTerm(one.vectors, term.weight, one.modality) for one, term in zip(found, asked, strict=True))
     return Query(terms, frozenset().union(*(one.same_moment for one in found)))
 
 
@@ -74,13 +77,8 @@ def _resolved(item: Any, request: SearchRequest, snapshot: Snapshot, encoder: En
             return of_segment(snapshot, segment_id, request.instruction or "")
         case SimilarFile():
             return _similar(item, request, snapshot, encoder)
-        case MediaRef():
-            modality = item.modality
-        case AudioVideoPair():
-            modality = Modality.AV
-        case _:
-            modality = Modality.TEXT
-    return ResolvedVectors(encoder.encode_query(item, _segmentation(snapshot), request.instruction), modality)
+    vectors = encoder.encode_query(item, _segmentation(snapshot), request.instruction)
+    return ResolvedVectors(vectors, modality_of(item))
 
 
 def _similar(file: SimilarFile, request: SearchRequest, snapshot: Snapshot, encoder: Encoder) -> ResolvedVectors:
@@ -90,7 +88,11 @@ def _similar(file: SimilarFile, request: SearchRequest, snapshot: Snapshot, enco
     stored = of_content(snapshot, info.digest, span, file.modality, request.target, instruction=instruction or "")
     if stored is not None:
         return stored
-    modality = file.modality or choose_modality(info.modalities, request.target)
+    model = snapshot.manifest.model
+    possible = [modality for modality in info.modalities if modality in model.modalities]
+    if not possible:
+        model.check_embeds(info.modalities[0])
+    modality = file.modality or choose_modality(possible, request.target)
     ref = MediaRef(file.path, modality, file.start_s, file.stop_s)
     return ResolvedVectors(encoder.encode_query(ref, _segmentation(snapshot), instruction), modality)
 

@@ -132,6 +132,8 @@ class Searcher:
         if request.where is not None:
             chosen = self.snapshot.sql_filter().select(request.where, request.where_timeout_s)
         allowed = _allowed(chosen, request.among)
+        if request.instruction is not None:
+            self.snapshot.manifest.model.check_takes_instructions()
         request.check_effect(keys, query_takes_it=takes_instruction(request.terms))
         query = resolve(request, self.snapshot, self._encoder)
         partitions = [self._partition(key) for key in keys]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wave_search.errors import UsageError
+from wave_search.errors import UsageError, shown
 from wave_search.files import on_disk
 from wave_search.types import Hit, MediaRef, Modality
 from wave_search.vectors import normalize
@@ -50,7 +50,7 @@ class Weighted:
     def __post_init__(self) -> None:
         if not is_number(self.weight) or not math.isfinite(self.weight) or self.weight == 0:
             raise UsageError(
-                f"a weight must be a finite number other than 0, got {self.weight!r}",
+                f"a weight must be a finite number other than 0, got {shown(self.weight)}",
                 "Use a weight above 0 for what to find, below 0 for what to avoid.",
             )
 
@@ -58,7 +58,7 @@ class Weighted:
 def Not(item: Any, weight: float = AVOIDED) -> Weighted:  # noqa: N802 - reads as a type where it is used
     """Create a query term to avoid, with a positive weight. Raises UsageError."""
     if not is_number(weight) or not weight > 0:
-        raise UsageError(f"the weight of a term to avoid must be above 0, got {weight!r}")
+        raise UsageError(f"the weight of a term to avoid must be above 0, got {shown(weight)}")
     return Weighted(item, -weight)
 
 
@@ -157,7 +157,7 @@ def check_range(path: StrPath, start_s: float | None, stop_s: float | None) -> N
         UsageError: there is no such file, or the range is empty or begins before 0.
     """
     if not isinstance(path, str | os.PathLike):
-        raise UsageError(f"{path!r} is not a file name")
+        raise UsageError(f"{shown(path)} is not a file name")
     # pathlib raises where a folder must not be entered
     if not any(os.path.isfile(name) for name in (path, on_disk(Path(path)))):  # noqa: PTH113
         raise UsageError(f"{os.fspath(path)}: no such file", "Check the spelling; a range is written FILE@START-STOP.")
@@ -216,7 +216,7 @@ def split_range(item: StrPath) -> tuple[Path, float | None, float | None]:
         UsageError: it is not a file name, or a time of the range cannot be read.
     """
     if not isinstance(item, str | os.PathLike):
-        raise UsageError(f"{item!r} is not a file name")
+        raise UsageError(f"{shown(item)} is not a file name")
     name = os.fspath(item)
     if not name:
         raise UsageError("the name of a file is empty")
@@ -264,11 +264,23 @@ def check_terms(terms: Sequence[Weighted]) -> None:
         UsageError: there is none, or one is not a `Weighted`.
     """
     if not isinstance(terms, list | tuple) or not all(isinstance(term, Weighted) for term in terms):
-        raise UsageError(f"the terms of a query are not {terms!r}", "Make a request with SearchRequest.build.")
+        raise UsageError(f"the terms of a query are not {shown(terms)}", "Make a request with SearchRequest.build.")
     if not terms:
         raise UsageError("there is no query", "Add a text, audio, video, image, av, vector, like or similar.")
     if all(term.weight < 0 for term in terms):
         raise UsageError("the query has only terms to avoid", "Add a term to find.")
+
+
+def modality_of(item: Any) -> Modality | None:
+    """Return what the item of a term has to be embedded as; None if it is a vector, or may be one of the index."""
+    match item:
+        case str():
+            return Modality.TEXT
+        case MediaRef():
+            return item.modality
+        case AudioVideoPair():
+            return Modality.AV
+    return None
 
 
 def takes_instruction(terms: Sequence[Weighted]) -> bool:
@@ -290,7 +302,7 @@ def _are_terms(value: Any) -> bool:
 
 def _text(item: Any) -> str:
     if not isinstance(item, str):
-        raise UsageError(f"{item!r} is not a text")
+        raise UsageError(f"{shown(item)} is not a text")
     return item
 
 
@@ -299,7 +311,7 @@ def _segment_ref(item: Any) -> SegmentRef:
         return SegmentRef(item.segment_id)
     if isinstance(item, int | np.integer) and not isinstance(item, bool) and abs(int(item)) < 1 << 63:
         return SegmentRef(int(item))
-    raise UsageError(f"{item!r} is not a segment of the index", "Use a hit of a search, or its segment_id.")
+    raise UsageError(f"{shown(item)} is not a segment of the index", "Use a hit of a search, or its segment_id.")
 
 
 def _similar_file(item: Any) -> SimilarFile:
@@ -327,6 +339,16 @@ def _unit_rows(vector: Any) -> QueryVectors:
         raise UsageError(
             "the vector cannot be searched for", "Use finite numbers, not all 0, of shape (dim,) or (rows, dim)."
         ) from None
+
+
+def separated(terms: Sequence[Weighted]) -> tuple[Weighted, ...]:
+    """Return terms with each audio-visual pair as two terms, for a model that does not embed both together."""
+    found: list[Weighted] = []
+    for term in terms:
+        pair = term.item
+        items = [pair.sound, pair.picture] if isinstance(pair, AudioVideoPair) else [pair]
+        found += (Weighted(item, term.weight) for item in items)
+    return tuple(found)
 
 
 def _paired(terms: list[Weighted]) -> list[Weighted]:

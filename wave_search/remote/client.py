@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
 
-from wave_search.errors import UsageError
+from wave_search.errors import UsageError, shown
 from wave_search.query import Answer, SearchArguments, SearchRequest
 from wave_search.remote import results
 from wave_search.remote.requests import pack
@@ -119,7 +119,7 @@ class RemoteIndex:
         if request is not None and query:
             raise UsageError("a search takes a request or keywords, not both", f"Leave out {', '.join(query)}.")
         if not isinstance(request, SearchRequest | None):
-            raise UsageError(f"{request!r} is not a SearchRequest", 'Name what you give: search(text="a dog").')
+            raise UsageError(f"{shown(request)} is not a SearchRequest", 'Name what you give: search(text="a dog").')
         packed = pack(request or SearchRequest.build(**query))
         found = self._transport.call("remote/search", packed.record, packed.files)
         if warn is not None:

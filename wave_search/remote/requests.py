@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wave_search.errors import UsageError
+from wave_search.errors import UsageError, shown
 from wave_search.query import SearchRequest, Weighted, parse_modality
 from wave_search.query.terms import (
     AudioVideoPair,
@@ -71,7 +71,7 @@ def _packed(item: Any, packed: Packed) -> dict[str, Any]:
             name = _file(item.path, packed)
             place = {"modality": to_plain(item.modality), "start_s": item.start_s, "stop_s": item.stop_s}
             return {kind: name, **place}
-    raise UsageError(f"{item!r} cannot be sent to a server", "Make a request with SearchRequest.build.")
+    raise UsageError(f"{shown(item)} cannot be sent to a server", "Make a request with SearchRequest.build.")
 
 
 def _file(path: Path, packed: Packed) -> str:
