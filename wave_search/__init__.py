@@ -70,12 +70,14 @@ if TYPE_CHECKING:
         ColumnInfo,
         DuplicateGroup,
         DuplicateMember,
+        Frames,
         Hit,
         ListedFile,
         MediaRef,
         Modality,
         Sampling,
         Target,
+        Waveform,
     )
 
 __all__ = [
@@ -94,6 +96,7 @@ __all__ = [
     "EvaluationOptions",
     "FileDetails",
     "FileEntry",
+    "Frames",
     "Hit",
     "Image",
     "Index",
@@ -127,6 +130,7 @@ __all__ = [
     "Vector",
     "Video",
     "WaveSearchError",
+    "Waveform",
     "Weighted",
     "connect",
     "create",
@@ -151,7 +155,8 @@ _HOMES = {
     "remote": "RemoteIndex connect",
     "reports": "EditReport IndexReport MetadataChange MetadataReport OptimizeReport Progress Skipped SlowFile SlowRun "
     "TagReport",
-    "types": "Clip ColumnInfo DuplicateGroup DuplicateMember Hit ListedFile MediaRef Modality Sampling Target",
+    "types": "Clip ColumnInfo DuplicateGroup DuplicateMember Frames Hit ListedFile MediaRef Modality Sampling "
+    "Target Waveform",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 

@@ -411,6 +411,12 @@ class Index:
         audio and one video of the same weight are embedded as one clip. Of several terms, segments that match all of
         them come before those that match one of them closely: see docs/design/queries.md.
 
+        Media may also be in memory, of any size and rate. An image is one of Pillow, or an array (height, width) or
+        (height, width, channels) of uint8, uint16, or of floats in [0, 1]. A sound is `(samples, rate)` or `Waveform`,
+        with samples (n,) or (n, channels) of floats in [-1, 1], or of integers of 8 (unsigned), 16 or 32 bits. A film
+        is `Frames`; sound and film together are a `Clip`. Each may be the bytes of a file, or a file that is open for
+        reading bytes.
+
         Args:
             request: the complete query; it excludes all keywords except `progress` and `warn`.
             progress: called while segments are embedded again.

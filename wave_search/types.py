@@ -127,17 +127,24 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """Frames of a video, sampled and resized according to `Sampling`."""
+    """Frames of a video at even intervals.
+
+    Those that are decoded, and that models get, are sampled and resized according to `Sampling`. Those of a query, or
+    of `encode`, may be of any size and number, and of any type that a picture may have.
+    """
 
     pixels: NDArray[np.uint8]
     """(frames, height, width, 3) RGB."""
     duration_s: float
-    """Length of the sampled span; with the number of frames it gives the time between temporal grids."""
+    """Length of the span that they show, in seconds; with the number of frames it gives the time between them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Waveform:
-    """Mono audio."""
+    """Audio: mono, and at the rate of `Sampling`, where it is decoded or given to a model.
+
+    That of a query, or of `encode`, may have any rate and several channels: see `Index.search`.
+    """
 
     samples: NDArray[np.float32]
     """(samples,) in [-1, 1], finite."""
@@ -150,7 +157,7 @@ class Clip:
 
     text: str | None = None
     image: NDArray[np.uint8] | None = None
-    """(height, width, 3) RGB, resized according to `Sampling`."""
+    """(height, width, 3) RGB, resized according to `Sampling` for a model."""
     frames: Frames | None = None
     waveform: Waveform | None = None
 

@@ -2,7 +2,7 @@
 
 from wave_search.query.duplicates import find_duplicates
 from wave_search.query.embedder import Answer, MediaEmbedder, choose_answer
-from wave_search.query.encode import Embeddable, Encoder, similarity
+from wave_search.query.encode import Encoder, similarity
 from wave_search.query.file_details import (
     FileDetails,
     FileEntry,
@@ -41,7 +41,6 @@ __all__ = [
     "MIN_LABEL_Z",
     "Answer",
     "Audio",
-    "Embeddable",
     "Encoder",
     "FileDetails",
     "FileEntry",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from wave_search.errors import UsageError, shown
 from wave_search.query.encode import Encoder, similarity
+from wave_search.query.in_memory import is_in_memory, read_memory
 from wave_search.query.terms import check_range, parse_media, parse_modality, split_range
 from wave_search.types import Clip, MediaRef, Modality
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from wave_search.models import ModelSpec
     from wave_search.models.session import ModelSession
     from wave_search.query.encode import Embeddable
+    from wave_search.query.in_memory import InMemory, MemoryMedia
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +56,9 @@ class MediaEmbedder:
         """Embed items, each as one clip of any length.
 
         Args:
-            items: any mixture of texts, references to files (see `Audio`, `Video`, `Image`, `AV`) and decoded clips; or
-                a single one of these.
+            items: any mixture of texts, references to files (see `Audio`, `Video`, `Image`, `AV`) and media in memory,
+                as for `Index.search`; or a single one of these. Bytes, open files and clips are embedded as the most of
+                audio and picture that they have.
             instruction: replaces the prompt of media; text is embedded without a prompt and ignores it.
 
         Returns:
@@ -69,7 +72,7 @@ class MediaEmbedder:
 
     def ask(
         self,
-        clip: str | os.PathLike[str] | MediaRef | Clip,
+        clip: str | os.PathLike[str] | MediaRef | InMemory,
         question: str,
         choices: Sequence[str],
         *,
@@ -81,7 +84,7 @@ class MediaEmbedder:
 
         Args:
             clip: a file with an optional range ("clip.mp4@12.5-20"), of which both audio and frames are used if it has
-                them; or an `Audio`, `Video`, `Image` or `AV`; or a decoded clip. It is embedded as one clip of any
+                them; or an `Audio`, `Video`, `Image` or `AV`; or media in memory. It is embedded as one clip of any
                 length.
             question: the prompt of the clip.
             choices: two or more possible answers, all different.
@@ -115,7 +118,7 @@ class MediaEmbedder:
 
 def choose_answer(
     encoder: Encoder,
-    clip: str | os.PathLike[str] | MediaRef | Clip,
+    clip: str | os.PathLike[str] | MediaRef | InMemory,
     question: str,
     choices: Sequence[str],
     modality: str | None = None,
@@ -133,21 +136,24 @@ def choose_answer(
     return [Answer(rank, choices[place], float(scores[place])) for rank, place in enumerate(order, start=1)]
 
 
-def _clip_of(encoder: Encoder, clip: str | os.PathLike[str] | MediaRef | Clip, modality: str | None) -> MediaRef | Clip:
+def _clip_of(encoder: Encoder, clip: Any, modality: str | None) -> MediaRef | MemoryMedia:
     """Return the clip of a question: with audio and frames, as far as it has both."""
-    if isinstance(clip, Clip):
-        if clip.text is not None:
+    if is_in_memory(clip):
+        media = read_memory(clip, None if modality is None else parse_modality(modality))
+        if isinstance(media.content, Clip) and media.content.text is not None:
             raise _about_text("the clip")
-        return clip
+        return media
     if modality is not None:
-        clip = parse_media(clip, parse_modality(modality))
-    elif not isinstance(clip, MediaRef):
+        ref = parse_media(clip, parse_modality(modality))
+    elif isinstance(clip, MediaRef):
+        ref = clip
+    else:
         path, start_s, stop_s = split_range(clip)
         check_range(path, start_s, stop_s)
-        clip = MediaRef(path, encoder.choose(encoder.identify(path).modalities), start_s, stop_s)
-    if clip.modality == Modality.TEXT:
-        raise _about_text(str(clip.path))
-    return clip
+        ref = MediaRef(path, encoder.choose(encoder.identify(path).modalities), start_s, stop_s)
+    if ref.modality == Modality.TEXT:
+        raise _about_text(str(ref.path))
+    return ref
 
 
 def _about_text(what: str) -> UsageError:

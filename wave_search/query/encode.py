@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from concurrent.futures import Future
 from contextlib import closing
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +15,9 @@ from wave_search.batches import WHOLE_BATCH_BYTES, Item, batched, clip_bytes
 from wave_search.errors import BrokenMediaError, UsageError, shown
 from wave_search.files import on_disk
 from wave_search.media import WHOLE
+from wave_search.media.arrays import sampled_clips
 from wave_search.models import check_text
+from wave_search.query.in_memory import MemoryMedia, as_file, is_in_memory, read_memory
 from wave_search.query.terms import AudioVideoPair
 from wave_search.types import Clip, MediaRef, Modality, Span
 from wave_search.vectors import normalize
@@ -28,9 +30,12 @@ if TYPE_CHECKING:
 
     from wave_search.media import DecoderPool, MediaInfo, Segmentation
     from wave_search.models import Embedder
+    from wave_search.query.in_memory import InMemory
     from wave_search.types import Target
 
-Embeddable = str | MediaRef | Clip
+    Embeddable = str | MediaRef | InMemory
+    Checked = Embeddable | MemoryMedia
+
 _RICHEST_FIRST = (Modality.AV, Modality.VIDEO, Modality.AUDIO, Modality.IMAGE, Modality.TEXT)
 _NAMES = {
     Modality.TEXT: "text",
@@ -102,11 +107,11 @@ class Encoder:
         self._embedder = embedder
         self._texts = TextVectors(lambda text: self._embedded(text, WHOLE, None))
 
-    def encode(self, items: Embeddable | Iterable[Embeddable], instruction: str | None = None) -> NDArray[np.float32]:
+    def encode(self, items: Checked | Iterable[Checked], instruction: str | None = None) -> NDArray[np.float32]:
         """Embed each item as one clip of any length.
 
         Args:
-            items: any mixture of texts, references to files and decoded clips; or a single one of these.
+            items: any mixture of texts, references to files and media in memory; or a single one of these.
             instruction: replaces the prompt of media; text is embedded without a prompt and ignores it.
 
         Returns:
@@ -118,10 +123,13 @@ class Encoder:
         """
         if instruction is not None and not isinstance(instruction, str):
             raise UsageError(f"{shown(instruction)} is not an instruction", "It must be a string.")
-        if isinstance(items, Embeddable) or not isinstance(items, Iterable):
-            single: NDArray[np.float32] = self.encode([items], instruction)[0]
+        single_item = isinstance(items, str | MediaRef | MemoryMedia) or is_in_memory(items)
+        if single_item or not isinstance(items, Iterable):
+            only: Any = items
+            single: NDArray[np.float32] = self.encode([only], instruction)[0]
             return single
-        rows = self._embed_all((self._first_clip(item) for item in items), instruction)
+        several: Iterable[Any] = items
+        rows = self._embed_all((self._first_clip(item) for item in several), instruction)
         return np.stack(rows) if rows else np.empty((0, self._embedder().spec.dim), np.float32)
 
     def choose(self, available: Collection[Modality]) -> Modality:
@@ -142,7 +150,7 @@ class Encoder:
         return self.decoders().identify(on_disk(path))
 
     def encode_query(
-        self, item: Embeddable | AudioVideoPair, segmentation: Segmentation, instruction: str | None = None
+        self, item: Checked | AudioVideoPair, segmentation: Segmentation, instruction: str | None = None
     ) -> NDArray[np.float32]:
         """Embed one item, cut into segments like the files of an index.
 
@@ -161,12 +169,12 @@ class Encoder:
         return self._embedded(item, segmentation, instruction)
 
     def _embedded(
-        self, item: Embeddable | AudioVideoPair, segmentation: Segmentation, instruction: str | None
+        self, item: Checked | AudioVideoPair, segmentation: Segmentation, instruction: str | None
     ) -> NDArray[np.float32]:
         with closing(self._clips(item, segmentation)) as clips:
             return np.stack(self._embed_all(clips, instruction))
 
-    def clip(self, item: Embeddable) -> Clip:
+    def clip(self, item: Checked) -> Clip:
         """Decode one item as a whole. Safe to call from several threads.
 
         Raises:
@@ -175,7 +183,7 @@ class Encoder:
         """
         return self._first_clip(item)[0]
 
-    def _first_clip(self, item: Embeddable) -> tuple[Clip, Modality]:
+    def _first_clip(self, item: Checked) -> tuple[Clip, Modality]:
         with closing(self._clips(item, WHOLE)) as clips:
             first = next(clips)
             # Read to the end, because a decoder with unread segments is killed and replaced.
@@ -199,23 +207,44 @@ class Encoder:
         parts = batched(pairs, lambda pair: clip_bytes(pair[0]), max_bytes=WHOLE_BATCH_BYTES)
         return [row for part in parts for row in self.embed_clips(part, instruction)]
 
-    def _clips(self, item: Embeddable | AudioVideoPair, segmentation: Segmentation) -> Generator[tuple[Clip, Modality]]:
+    def _clips(self, item: Checked | AudioVideoPair, segmentation: Segmentation) -> Generator[tuple[Clip, Modality]]:
         if isinstance(item, str):
             check_text(item)
             yield Clip(text=item), Modality.TEXT
-        elif isinstance(item, Clip):
-            yield item, self.choose(item.modalities)
+        elif isinstance(item, MemoryMedia):
+            yield from self._in_memory(item, segmentation)
         elif isinstance(item, MediaRef):
             yield from self._read(item, segmentation)
         elif isinstance(item, AudioVideoPair):
             for (sound, _), (picture, _) in in_step(
-                lambda: self._read(item.sound, segmentation), lambda: self._read(item.picture, segmentation)
+                lambda: self._medium(item.sound, segmentation), lambda: self._medium(item.picture, segmentation)
             ):
                 yield Clip(frames=picture.frames, waveform=sound.waveform), Modality.AV
+        elif is_in_memory(item):
+            yield from self._in_memory(read_memory(item), segmentation)
         else:
             raise UsageError(
-                f"{shown(item)} cannot be embedded", "Use text, a Clip, or a file as Audio, Video, Image or AV of it."
+                f"{shown(item)} cannot be embedded",
+                "Use text, media in memory, or a file as Audio, Video, Image or AV of it.",
             )
+
+    def _in_memory(self, media: MemoryMedia, segmentation: Segmentation) -> Generator[tuple[Clip, Modality]]:
+        if isinstance(media.content, bytes):
+            with as_file(media) as path:
+                modality = media.modality or self.choose(self.identify(path).modalities)
+                yield from self._read(MediaRef(path, modality), segmentation)
+            return
+        modality, found = media.modality or self.choose(media.content.modalities), False
+        for clip in sampled_clips(media.content, self._embedder().spec.sampling, segmentation):
+            if modality in clip.modalities:
+                found = True
+                yield clip, modality
+        if not found:
+            raise UsageError(f"{media}: it is too short to embed", "Use a longer one.")
+
+    def _medium(self, media: MediaRef | MemoryMedia, segmentation: Segmentation) -> Generator[tuple[Clip, Modality]]:
+        read = self._read if isinstance(media, MediaRef) else self._in_memory
+        return read(media, segmentation)  # type: ignore[arg-type]
 
     def _read(self, ref: MediaRef, segmentation: Segmentation) -> Generator[tuple[Clip, Modality]]:
         decoders, path = self.decoders(), on_disk(ref.path)

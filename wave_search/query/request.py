@@ -25,12 +25,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from wave_search.query.in_memory import InMemory
     from wave_search.query.terms import QueryVectors, Weighted
     from wave_search.types import MediaRef, PartitionKey
 
     StrPath = str | os.PathLike[str]
     Texts = str | Weighted | Iterable[str | Weighted]
-    Media = StrPath | MediaRef | Weighted | Iterable[StrPath | MediaRef | Weighted]
+    Medium = StrPath | MediaRef | InMemory
+    Media = Medium | Weighted | Iterable[Medium | Weighted]
     Vectors = ArrayLike | QueryVectors | Weighted | Sequence[QueryVectors | Weighted]
     Segments = Hit | int | Weighted | Iterable[Hit | int | Weighted]
 

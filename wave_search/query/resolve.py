@@ -11,6 +11,7 @@ from wave_search.errors import UsageError
 from wave_search.media import Segmentation
 from wave_search.query.encode import choose_modality, span_of
 from wave_search.query.fusion import Query, QueryTerm
+from wave_search.query.in_memory import MemoryMedia, as_file
 from wave_search.query.terms import QueryVectors, SegmentRef, SimilarFile, modality_of, separated
 from wave_search.types import MediaRef, Modality, PartitionKey, Span
 from wave_search.vectors import normalize
@@ -77,6 +78,8 @@ def _resolved(item: Any, request: SearchRequest, snapshot: Snapshot, encoder: En
             return of_segment(snapshot, segment_id, request.instruction or "")
         case SimilarFile():
             return _similar(item, request, snapshot, encoder)
+        case MemoryMedia(modality=None):
+            return _similar_in_memory(item, request, snapshot, encoder)
     vectors = encoder.encode_query(item, _segmentation(snapshot), request.instruction)
     return ResolvedVectors(vectors, modality_of(item))
 
@@ -88,13 +91,31 @@ def _similar(file: SimilarFile, request: SearchRequest, snapshot: Snapshot, enco
     stored = of_content(snapshot, info.digest, span, file.modality, request.target, instruction=instruction or "")
     if stored is not None:
         return stored
-    model = snapshot.manifest.model
-    possible = [modality for modality in info.modalities if modality in model.modalities]
-    if not possible:
-        model.check_embeds(info.modalities[0])
-    modality = file.modality or choose_modality(possible, request.target)
+    modality = file.modality or _embeddable(info.modalities, request, snapshot)
     ref = MediaRef(file.path, modality, file.start_s, file.stop_s)
     return ResolvedVectors(encoder.encode_query(ref, _segmentation(snapshot), instruction), modality)
+
+
+def _similar_in_memory(
+    media: MemoryMedia, request: SearchRequest, snapshot: Snapshot, encoder: Encoder
+) -> ResolvedVectors:
+    if isinstance(media.content, bytes):
+        with as_file(media) as path:
+            return _similar(SimilarFile(path), request, snapshot, encoder)
+    modality = _embeddable(media.content.modalities, request, snapshot)
+    media = MemoryMedia(media.content, modality)
+    return ResolvedVectors(encoder.encode_query(media, _segmentation(snapshot), request.instruction), modality)
+
+
+def _embeddable(available: Sequence[Modality], request: SearchRequest, snapshot: Snapshot) -> Modality:
+    """Return what to embed media as that need not be in the index. Raises UsageError."""
+    model = snapshot.manifest.model
+    if not available:
+        raise UsageError("the clip is empty")
+    possible = [modality for modality in available if modality in model.modalities]
+    if not possible:
+        model.check_embeds(available[0])
+    return choose_modality(possible, request.target)
 
 
 def _segmentation(snapshot: Snapshot) -> Segmentation:

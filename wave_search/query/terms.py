@@ -16,6 +16,7 @@ import numpy as np
 
 from wave_search.errors import UsageError, shown
 from wave_search.files import on_disk
+from wave_search.query.in_memory import MemoryMedia, is_in_memory, read_memory
 from wave_search.types import Hit, MediaRef, Modality
 from wave_search.vectors import normalize
 
@@ -102,8 +103,8 @@ class SimilarFile:
 class AudioVideoPair:
     """The audio of one file and the frames of another, to be embedded as one audio-visual clip."""
 
-    sound: MediaRef
-    picture: MediaRef
+    sound: MediaRef | MemoryMedia
+    picture: MediaRef | MemoryMedia
 
 
 def Audio(path: StrPath, start_s: float | None = None, stop_s: float | None = None) -> MediaRef:  # noqa: N802 - reads as a type where it is used
@@ -240,8 +241,8 @@ def read_terms(given: Mapping[str, Any]) -> tuple[Weighted, ...]:
             as far as they are given: each is None, one item, a `Weighted` of one, or several of either.
 
     Returns:
-        One term for each item: a text, a `MediaRef`, `QueryVectors`, a `SegmentRef`, a `SimilarFile`, or one
-        `AudioVideoPair` in place of an audio and a video term if there is exactly one of each, with the same weight.
+        One term for each item: a text, a `MediaRef`, `MemoryMedia`, `QueryVectors`, a `SegmentRef`, a `SimilarFile`, or
+        one `AudioVideoPair` in place of an audio and a video term if there is exactly one of each, with equal weights.
 
     Raises:
         UsageError: there is no such file, or an item has the wrong type.
@@ -276,7 +277,7 @@ def modality_of(item: Any) -> Modality | None:
     match item:
         case str():
             return Modality.TEXT
-        case MediaRef():
+        case MediaRef() | MemoryMedia():
             return item.modality
         case AudioVideoPair():
             return Modality.AV
@@ -285,11 +286,11 @@ def modality_of(item: Any) -> Modality | None:
 
 def takes_instruction(terms: Sequence[Weighted]) -> bool:
     """Return whether a term is media, which are embedded with the instruction of the query."""
-    return any(isinstance(term.item, MediaRef | AudioVideoPair) for term in terms)
+    return any(isinstance(term.item, MediaRef | MemoryMedia | AudioVideoPair) for term in terms)
 
 
 def _each(given: Any, read: Callable[[Any], Any]) -> Iterator[Weighted]:
-    several = isinstance(given, Iterable) and not isinstance(given, str | bytes | os.PathLike)
+    several = isinstance(given, Iterable) and not isinstance(given, str | os.PathLike) and not is_in_memory(given)
     for one in given if several else [given]:
         term = one if isinstance(one, Weighted) else Weighted(one)
         yield Weighted(read(term.item), term.weight)
@@ -306,6 +307,10 @@ def _text(item: Any) -> str:
     return item
 
 
+def _media(item: Any, modality: Modality) -> MediaRef | MemoryMedia:
+    return read_memory(item, modality) if is_in_memory(item) else parse_media(item, modality)
+
+
 def _segment_ref(item: Any) -> SegmentRef:
     if isinstance(item, Hit):
         return SegmentRef(item.segment_id)
@@ -314,7 +319,9 @@ def _segment_ref(item: Any) -> SegmentRef:
     raise UsageError(f"{shown(item)} is not a segment of the index", "Use a hit of a search, or its segment_id.")
 
 
-def _similar_file(item: Any) -> SimilarFile:
+def _similar_file(item: Any) -> SimilarFile | MemoryMedia:
+    if is_in_memory(item):
+        return read_memory(item)
     if isinstance(item, MediaRef):
         path, modality, start_s, stop_s = item.path, item.modality, item.start_s, item.stop_s
     else:
@@ -357,7 +364,7 @@ def _paired(terms: list[Weighted]) -> list[Weighted]:
         return terms
     found: dict[Modality, list[Weighted]] = {Modality.AUDIO: [], Modality.VIDEO: []}
     for term in terms:
-        if isinstance(term.item, MediaRef) and term.weight > 0 and term.item.modality in found:
+        if isinstance(term.item, MediaRef | MemoryMedia) and term.weight > 0 and term.item.modality in (*found,):
             found[term.item.modality].append(term)
     sounds, pictures = found.values()
     if len(sounds) != 1 or len(pictures) != 1 or sounds[0].weight != pictures[0].weight:
@@ -369,7 +376,7 @@ def _paired(terms: list[Weighted]) -> list[Weighted]:
 
 _READERS: Mapping[str, Callable[[Any], Any]] = {
     "text": _text,
-    **{modality.value: partial(parse_media, modality=modality) for modality in _MEDIA},
+    **{modality.value: partial(_media, modality=modality) for modality in _MEDIA},
     "vector": _unit_rows,
     "like": _segment_ref,
     "similar": _similar_file,
