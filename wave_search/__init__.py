@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         Vector,
         Video,
         Weighted,
+        similarity,
     )
     from wave_search.remote import RemoteIndex, connect
     from wave_search.reports import (
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
         ListedFile,
         MediaRef,
         Modality,
+        ModalityName,
         Sampling,
         Target,
         Waveform,
@@ -111,6 +113,7 @@ __all__ = [
     "MetadataEdit",
     "MetadataReport",
     "Modality",
+    "ModalityName",
     "ModelSpec",
     "Not",
     "OptimizeReport",
@@ -141,6 +144,7 @@ __all__ = [
     "load_embedder",
     "open",
     "progress",
+    "similarity",
     "verify",
 ]
 
@@ -151,12 +155,12 @@ _HOMES = {
     "indexer": "Interrupted MetadataEdit",
     "models": "Embedder LoadOptions ModelSpec",
     "query": "AV Answer Audio FileDetails FileEntry Image IndexInfo MediaEmbedder Not PartitionInfo SearchRequest "
-    "SegmentDetails SegmentScore SegmentSet Vector Video Weighted",
+    "SegmentDetails SegmentScore SegmentSet Vector Video Weighted similarity",
     "remote": "RemoteIndex connect",
     "reports": "EditReport IndexReport MetadataChange MetadataReport OptimizeReport Progress Skipped SlowFile SlowRun "
     "TagReport",
-    "types": "Clip ColumnInfo DuplicateGroup DuplicateMember Frames Hit ListedFile MediaRef Modality Sampling "
-    "Target Waveform",
+    "types": "Clip ColumnInfo DuplicateGroup DuplicateMember Frames Hit ListedFile MediaRef Modality ModalityName "
+    "Sampling Target Waveform",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
-from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Self, Unpack
 
 from wave_search import indexer, models, store
 from wave_search.ann import check_faiss
+from wave_search.arguments import check_type, check_whole, ids_of, is_number, items_of, names_of, path_of, paths_of
 from wave_search.errors import UsageError, shown
 from wave_search.files import composed_text
 from wave_search.media import Segmentation, default_workers, divide_memory, parse_audio_track
@@ -32,19 +31,21 @@ from wave_search.query import (
     browse,
     check_count,
     check_instructions,
+    check_request,
     choose_answer,
     count_files,
     describe,
     file_at,
     find_duplicates,
-    is_number,
     list_files,
     media_ref,
     own_columns,
     own_values,
     parse_modality,
-    paths_of,
+    paths_of_segments,
     read_labels,
+    read_segments,
+    read_target,
     renamed,
     segment_and_file,
     segment_entries,
@@ -55,7 +56,9 @@ from wave_search.query import (
 from wave_search.store import saved_searches
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from wave_search.indexer import MetadataEdit
     from wave_search.models import Embedder, LoadOptions, ModelSpec
@@ -74,7 +77,7 @@ if TYPE_CHECKING:
     )
     from wave_search.store import Problem, SavedSearch, SavedTerm, Snapshot
     from wave_search.store.files import FileInfo
-    from wave_search.types import ColumnInfo, DuplicateGroup, FileKind, Hit, ListedFile, Modality, Target
+    from wave_search.types import ColumnInfo, DuplicateGroup, FileKind, Hit, ListedFile, Modality, ModalityName, Target
 
     StrPath = str | os.PathLike[str]
 
@@ -87,7 +90,7 @@ KEEP_VERSIONS_FOR_S = store.KEEP_VERSIONS_FOR_S
 
 def exists(path: StrPath) -> bool:
     """Return whether there is an index in a folder."""
-    return store.exists(Path(path))
+    return store.exists(path_of(path))
 
 
 def open(  # noqa: A001 - used as wave_search.open
@@ -124,7 +127,7 @@ def open(  # noqa: A001 - used as wave_search.open
         IndexCorruptError: it is damaged.
         ModelError: the model cannot be loaded; raised here only for a directory other than the index's own model.
     """
-    snapshot = store.open_snapshot(Path(path))
+    snapshot = store.open_snapshot(path_of(path))
     session = ModelSession.for_index(
         model,
         load,
@@ -140,9 +143,9 @@ def create(
     path: StrPath,
     model: str = "auto",
     *,
-    segment: str = "10",
-    audio_track: str = "auto",
-    modalities: Iterable[str] | None = None,
+    segment: str | float = "10",
+    audio_track: str | int = "auto",
+    modalities: Iterable[Modality | ModalityName] | None = None,
     embedder: Embedder | None = None,
     load: LoadOptions | None = None,
     workers: int | None = None,
@@ -169,15 +172,15 @@ def create(
         ModelError: the model cannot be loaded.
     """
     segmentation, track = str(Segmentation.parse(segment)), parse_audio_track(audio_track)
-    chosen = None if modalities is None else {parse_modality(name) for name in _names(modalities)}
+    chosen = None if modalities is None else {parse_modality(name) for name in names_of(modalities, "modalities")}
     _check_environment(workers, decoder_memory_bytes)  # nothing is created where nothing can be indexed
-    store.check_new(Path(path))  # the model may take minutes
+    store.check_new(path_of(path))  # the model may take minutes
     session = ModelSession.of(model, load, embedder, decoder_memory_bytes=decoder_memory_bytes)
     spec = session.model().spec
     held = tuple(modality for modality in spec.modalities if chosen is None or modality in chosen)
     if not held:
         raise UsageError("there is no modality to index", f"The model supports {', '.join(spec.modalities)}.")
-    snapshot = store.create(Path(path), spec, store.Settings(segmentation, held, audio_track=track))
+    snapshot = store.create(path_of(path), spec, store.Settings(segmentation, held, audio_track=track))
     return Index(snapshot, session, workers, decoder_memory_bytes)
 
 
@@ -202,7 +205,7 @@ def load_embedder(
 
 def verify(path: StrPath) -> tuple[Problem, ...]:
     """Check all files of an index. Needs no model and changes nothing. Raises IndexNotFoundError."""
-    return store.verify(Path(path))
+    return store.verify(path_of(path))
 
 
 def known_models() -> Mapping[str, str]:
@@ -314,7 +317,7 @@ class Index:
         try:
             return indexer.add(
                 self.path,
-                _several(paths),
+                paths_of(paths),
                 self._session.model,
                 options,
                 progress=progress,
@@ -333,7 +336,7 @@ class Index:
         Raises:
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
-        removed = indexer.remove(self.path, _several(paths))
+        removed = indexer.remove(self.path, paths_of(paths))
         self.refresh()
         return removed
 
@@ -428,15 +431,17 @@ class Index:
                 video: files whose frames to search for, without their audio.
                 image: image files.
                 av: files whose audio and frames to search for together.
-                vector: (dim,) or (rows, dim) of the same model, or `Vector` of it with a modality; with several rows,
-                    a segment's score is its best over them, as for a file that is longer than the segments of the
-                    index. With several terms, each term takes its own best row.
+                vector: (dim,) or (rows, dim) of the same model. `Weighted(vector, modality="text")` also states what
+                    was embedded, for the z of such queries. With several rows, a segment's score is its best over
+                    them, as for a file that is longer than the segments of the index. With several terms, each term
+                    takes its own best row.
                 like: hits of this index, or their segment_id; needs no model. For this and for `similar`, the hits
                     exclude these segments and other segments of the same moment.
                 similar: files; their vectors in the index are used if it has any, and then no model is needed. A file
                     is taken as the target modality if it has it, otherwise as the first that it has of av, video,
                     audio, image and text; a reference such as `Audio(path)` sets the modality.
-                target: modality of the hits: "text", "audio", "video", "av", "image"; "any" for all, merged by z.
+                target: modality of the hits: "text", "audio", "video", "av", "image"; several of these, or "any" for
+                    all, merged by z.
                 k: maximum number of hits. Default: 10.
                 min_z: minimum z of a hit, not of its cosine.
                 where: SQL condition on files and segments: "kind = 'video' AND duration_s < 60". The error for an
@@ -482,7 +487,7 @@ class Index:
             OSError: the file cannot be read.
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
-        report = indexer.import_metadata(self.path, Path(file))
+        report = indexer.import_metadata(self.path, path_of(file))
         self.refresh()
         return report
 
@@ -493,7 +498,7 @@ class Index:
             UsageError: there is no such column.
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
-        indexer.remove_columns(self.path, _names(columns))
+        indexer.remove_columns(self.path, names_of(columns, "columns"))
         self.refresh()
 
     def edit_metadata(self, edits: Iterable[MetadataEdit]) -> EditReport:
@@ -503,7 +508,10 @@ class Index:
             UsageError: a file is not indexed, or a value does not fit its column.
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
-        report = indexer.edit(self.path, edits)
+        several: list[MetadataEdit] = items_of(edits, "the edits")
+        for one in several:
+            check_type(one, indexer.MetadataEdit, "an edit", "Use a MetadataEdit.")
+        report = indexer.edit(self.path, several)
         self.refresh(prepare=True)  # searches do not wait
         return report
 
@@ -514,7 +522,7 @@ class Index:
             UsageError: a value was changed again.
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
-        report = indexer.restore(self.path, changes)
+        report = indexer.restore(self.path, items_of(changes, "the changes"))
         self.refresh(prepare=True)  # searches do not wait
         return report
 
@@ -562,8 +570,11 @@ class Index:
             ModelError: the model cannot be loaded, or is not the index's.
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
-        searcher, tagging = self._searcher, Tagging(read_labels(_names(labels)), min_z, top)
-        tagged = tagging.run(searcher.snapshot, searcher.targets(target), self._encoder, composed_text(column))
+        (column,) = map(composed_text, names_of(column, "column"))
+        searcher, tagging = self._searcher, Tagging(read_labels(names_of(labels, "labels")), min_z, top)
+        tagged = tagging.run(
+            searcher.snapshot, searcher.targets(read_target(target)), self._encoder, composed_text(column)
+        )
         indexer.put_columns(self.path, tagged.columns, tagged.values)
         self.refresh()
         return tagged.report
@@ -632,13 +643,13 @@ class Index:
             self._snapshot,
             where,
             where_timeout_s=where_timeout_s,
-            columns=tuple(_names(columns)),
+            columns=tuple(names_of(columns, "columns")),
             offset=offset,
             limit=limit,
-            among=None if among is None else frozenset(among),
+            among=None if among is None else read_segments(among),
         )
 
-    def segments(self, modality: Modality | str) -> SegmentSet:
+    def segments(self, modality: Modality | ModalityName) -> SegmentSet:
         """Return all segments of a modality, of the version that is open now: ids, vectors, values. Needs no model.
 
         Raises:
@@ -666,15 +677,15 @@ class Index:
         Raises:
             UsageError: a segment is not in the index.
         """
-        return paths_of(self._snapshot, segment_ids)
+        return paths_of_segments(self._snapshot, ids_of(segment_ids))
 
     def entries(self, segment_ids: Iterable[int]) -> list[FileEntry]:
         """Return segments with their files, without columns, those that are in the index. Needs no model."""
-        return segment_entries(self._snapshot, tuple(segment_ids))
+        return segment_entries(self._snapshot, ids_of(segment_ids))
 
     def file(self, path: StrPath) -> FileDetails | None:
         """Return all that the index knows of the file at an absolute path, None if it is not indexed."""
-        return file_at(self._snapshot, Path(path))
+        return file_at(self._snapshot, path_of(path))
 
     def score_file(self, request: SearchRequest, segment_id: int) -> list[SegmentScore]:
         """Score all segments of one file by a query.
@@ -688,6 +699,7 @@ class Index:
             MediaError: a file of the query cannot be read.
             ModelError: the model is needed and cannot be loaded, or is not the index's.
         """
+        check_request(request)
         return self._searcher.score_file(request, segment_id)
 
     def save_search(
@@ -705,6 +717,8 @@ class Index:
             UsageError: a term is a file or a vector, or the name is not valid; NameTakenError if there is one already.
             IndexStateError: the disk is full or read-only.
         """
+        if request is not None:
+            check_request(request)
         snapshot = self._snapshot
         saved_searches.write(snapshot.store, to_saved(snapshot, name, request, where), replace=replace)
 
@@ -721,7 +735,8 @@ class Index:
             IndexStateError: it cannot be read.
         """
         snapshot = self._snapshot
-        return to_request(snapshot, saved_searches.read(snapshot.store, name), k=k, columns=_names(columns))
+        saved = saved_searches.read(snapshot.store, name)
+        return to_request(snapshot, saved, k=k, columns=names_of(columns, "columns"))
 
     def saved_segment(self, term: SavedTerm) -> int | None:
         """Return the id of the segment of a term of a saved search, None for a text or if it is not in the index."""
@@ -756,6 +771,7 @@ class Index:
             UsageError: the request is not valid for this index.
             ModelError: the model is needed and cannot be loaded, or is not the index's.
         """
+        check_request(request)
         return self._searcher.new_matches(request, first_id)
 
     def ask(self, segment_id: int, question: str, choices: Sequence[str]) -> list[Answer]:
@@ -813,7 +829,7 @@ def check_add(
         raise UsageError(f"max_duration_s must be above 0 seconds, got {shown(max_duration_s)}")
     return indexer.Options(
         min_shard_rows=min_shard_rows,
-        exclude=tuple(_names(exclude)),
+        exclude=tuple(names_of(exclude, "exclude")),
         instructions=check_instructions(instructions),
         retry=retry,
         recall=_recall(recall),
@@ -826,24 +842,10 @@ def _check_environment(workers: int | None, decoder_memory_bytes: int | None) ->
     check_faiss()
     if workers is not None:
         check_count("workers", workers)
+    if decoder_memory_bytes is not None:
+        check_whole(decoder_memory_bytes, "decoder_memory_bytes")
     divided, _ = divide_memory(decoder_memory_bytes, workers or default_workers())
     return divided
-
-
-def _several(paths: Iterable[StrPath]) -> list[StrPath]:
-    several: list[StrPath] = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    if "" in several:  # it would be the current folder
-        raise UsageError("the name of a file or folder is empty", "Write . for the current folder.")
-    return several
-
-
-def _names(given: Iterable[str]) -> list[str]:
-    """Return several names, or a single one: not its letters, of which "*" would be a glob for all files."""
-    names = [given] if isinstance(given, str) else list(given)
-    for name in names:
-        if not isinstance(name, str):
-            raise UsageError(f"{shown(name)} is not a text")
-    return names
 
 
 def _recall(recall: float | None) -> float | None:

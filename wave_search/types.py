@@ -27,6 +27,8 @@ class Modality(StrEnum):
     """Audio and frames together, as one clip."""
 
 
+ModalityName = Literal["text", "image", "audio", "video", "av"]
+"""The name of a `Modality`, which may be used in its place."""
 Target = Literal["any", "text", "image", "audio", "video", "av"]
 """What a search looks for: a modality, or "any" for all modalities of the index."""
 FileKind = Literal["text", "image", "audio", "video"]

@@ -22,6 +22,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "wave_search"
 LAYERS = (
     "version",
     "errors",
+    "arguments",
     "types",
     "reports",
     "wire",

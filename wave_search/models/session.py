@@ -8,12 +8,16 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from wave_search import media, models
-from wave_search.errors import IndexMismatchError, ModelDownloadError, ModelNotFoundError, UsageError
+from wave_search.arguments import check_type
+from wave_search.errors import IndexMismatchError, ModelDownloadError, ModelNotFoundError, UsageError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wave_search.models.base import Embedder, LoadOptions, ModelSpec
+
+
+_NAMES = "Use the name of a model or a directory."
 
 
 class ModelSession:
@@ -72,6 +76,7 @@ class ModelSession:
             UsageError: both are given, or it is no embedder.
             IndexMismatchError: it is not the pinned one.
         """
+        name = _checked_name(name, options)
         if embedder is None:
             return cls(name, options or models.LoadOptions(), pinned, decoder_memory_bytes=decoder_memory_bytes)
         if name != "auto" or options is not None:
@@ -114,6 +119,7 @@ class ModelSession:
             IndexMismatchError: it is another model, or has another quantization or other options of its family.
             ModelError: the directory holds no usable model.
         """
+        name = _checked_name(name, options)
         if embedder is not None:
             return cls.of(name, options, embedder, pinned=pinned, decoder_memory_bytes=decoder_memory_bytes)
         options = options or models.LoadOptions()
@@ -202,6 +208,14 @@ class ModelSession:
             if self._decoders is not None:
                 self._decoders.close()
             self._decoders = self._model = None
+
+
+def _checked_name(name: str | Path, options: LoadOptions | None) -> str:
+    check_type(name, (str, Path), "model", _NAMES)
+    check_type(options, (models.LoadOptions, type(None)), "load", "Use LoadOptions.")
+    if "\0" in str(name):
+        raise UsageError(f"model must not be {shown(name)}", _NAMES)
+    return str(name)
 
 
 def check_same(loaded: ModelSpec, pinned: ModelSpec) -> None:

@@ -11,13 +11,21 @@ from wave_search.query.file_details import (
     browse,
     count_files,
     file_at,
-    paths_of,
+    paths_of_segments,
     segment_and_file,
     segment_entries,
 )
 from wave_search.query.info import IndexInfo, PartitionInfo, describe, own_columns, own_values
 from wave_search.query.listing import list_files
-from wave_search.query.request import SearchArguments, SearchRequest, check_count, check_instructions
+from wave_search.query.request import (
+    SearchArguments,
+    SearchRequest,
+    check_count,
+    check_instructions,
+    check_request,
+    read_segments,
+    read_target,
+)
 from wave_search.query.saved import renamed, segment_of, to_request, to_saved
 from wave_search.query.searcher import NewMatch, Searcher
 from wave_search.query.segments import SegmentSet
@@ -30,7 +38,6 @@ from wave_search.query.terms import (
     Vector,
     Video,
     Weighted,
-    is_number,
     media_ref,
     parse_media,
     parse_modality,
@@ -63,20 +70,22 @@ __all__ = [
     "browse",
     "check_count",
     "check_instructions",
+    "check_request",
     "choose_answer",
     "count_files",
     "describe",
     "file_at",
     "find_duplicates",
-    "is_number",
     "list_files",
     "media_ref",
     "own_columns",
     "own_values",
     "parse_media",
     "parse_modality",
-    "paths_of",
+    "paths_of_segments",
     "read_labels",
+    "read_segments",
+    "read_target",
     "renamed",
     "segment_and_file",
     "segment_entries",

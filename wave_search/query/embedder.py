@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from wave_search.arguments import names_of
 from wave_search.errors import UsageError, shown
 from wave_search.query.encode import Encoder, similarity
 from wave_search.query.in_memory import is_in_memory, read_memory
 from wave_search.query.terms import check_range, parse_media, parse_modality, split_range
-from wave_search.types import Clip, MediaRef, Modality
+from wave_search.types import Clip, MediaRef, Modality, ModalityName
 
 if TYPE_CHECKING:
     import os
@@ -76,7 +77,7 @@ class MediaEmbedder:
         question: str,
         choices: Sequence[str],
         *,
-        modality: str | None = None,
+        modality: Modality | ModalityName | None = None,
     ) -> list[Answer]:
         """Answer a question about a clip by choosing among texts, as WAVE does (arXiv:2509.21990).
 
@@ -128,7 +129,8 @@ def choose_answer(
         raise UsageError(f"{shown(question)} is not a question", "It must be a string.")
     if not question.strip():
         raise UsageError("the question is empty")
-    if isinstance(choices, str) or len(choices) < 2 or len(set(choices)) < len(choices):
+    choices = [] if isinstance(choices, str) else names_of(choices, "the choices")
+    if len(choices) < 2 or len(set(choices)) < len(choices):
         raise UsageError("there must be two or more choices, all different", "List each choice once.")
     vector = encoder.encode(_clip_of(encoder, clip, modality), question)
     scores = encoder.encode(choices) @ vector

@@ -47,6 +47,7 @@ _NAMES = {
 
 
 _KEPT_TEXTS = 256
+_VECTORS = "Use finite numbers, not all 0, of shape (dim,) or (rows, dim)."
 
 
 class TextVectors:
@@ -260,10 +261,15 @@ class Encoder:
             raise BrokenMediaError(ref.path, "it has no segment to embed")
 
 
-def choose_modality(available: Collection[Modality], target: Target | Modality = "any") -> Modality:
-    """Return the modality to embed a file as: the target if the file has it, otherwise the richest one that it has."""
-    if target in list(available):
-        return Modality(target)
+def choose_modality(
+    available: Collection[Modality], target: Target | Modality | tuple[Modality, ...] = "any"
+) -> Modality:
+    """Return the modality to embed a file as: the target if the file has it, otherwise the richest one that it has.
+
+    Of several targets it is the richest one.
+    """
+    wanted = target if isinstance(target, tuple) else (target,)
+    available = [modality for modality in available if modality in wanted] or available
     return next(modality for modality in _RICHEST_FIRST if modality in available)
 
 
@@ -307,7 +313,30 @@ def in_step(
 
 
 def similarity(a: ArrayLike, b: ArrayLike) -> NDArray[np.float32]:
-    """Return the cosine similarity of each row of `a` (n, dim) with each row of `b` (m, dim): (n, m) float32."""
-    left, right = (np.atleast_2d(np.asarray(vectors, np.float32)) for vectors in (a, b))
-    products: NDArray[np.float32] = normalize(left) @ normalize(right).T
+    """Return the cosine similarity of each row of `a` with each row of `b`.
+
+    Args:
+        a: (n, dim) or (dim,), finite and not all 0, of any norm.
+        b: (m, dim) or (dim,).
+
+    Returns:
+        (n, m) float32.
+
+    Raises:
+        UsageError: they are not vectors, or of different dimensions.
+    """
+    left, right = _rows_of(a), _rows_of(b)
+    if left.shape[1] != right.shape[1]:
+        raise UsageError(f"vectors of {left.shape[1]} dimensions cannot be compared with those of {right.shape[1]}")
+    products: NDArray[np.float32] = left @ right.T
     return products
+
+
+def _rows_of(vectors: ArrayLike) -> NDArray[np.float32]:
+    try:
+        rows = normalize(np.atleast_2d(np.asarray(vectors, np.float32)))
+        if rows.ndim != 2:
+            raise ValueError(rows.shape)
+    except (TypeError, ValueError):
+        raise UsageError(f"{shown(vectors)} has no similarity", _VECTORS) from None
+    return rows

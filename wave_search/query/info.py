@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wave_search.ann import covered
+from wave_search.arguments import check_type, check_whole
 from wave_search.files import as_path
 from wave_search.reports import Skipped
 from wave_search.store import content_of, find_columns
@@ -117,6 +118,8 @@ def own_values(snapshot: Snapshot, column: str, limit: int) -> list[str | float 
     Raises:
         UsageError: there is no such column.
     """
+    check_type(column, str, "the name of a column")
+    check_whole(limit, "limit")
     metadata = snapshot.metadata()
     (name,) = find_columns([column], [one.name for one in metadata.columns])
     held = (row.values[name] for row in metadata.rows.values() if name in row.values)

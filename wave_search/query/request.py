@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, TypedDict, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
+from wave_search.arguments import check_type, is_number, items_of
 from wave_search.errors import UsageError, shown
 from wave_search.models import check_text
-from wave_search.query.terms import check_terms, is_number, read_terms
+from wave_search.query.terms import check_terms, parse_modality, read_terms
 from wave_search.store import DEFAULT_TIMEOUT_S
 from wave_search.types import Hit, Modality, Target
 
@@ -27,13 +28,14 @@ if TYPE_CHECKING:
 
     from wave_search.query.in_memory import InMemory
     from wave_search.query.terms import QueryVectors, Weighted
-    from wave_search.types import MediaRef, PartitionKey
+    from wave_search.types import MediaRef, ModalityName, PartitionKey
 
     StrPath = str | os.PathLike[str]
     Texts = str | Weighted | Iterable[str | Weighted]
     Medium = StrPath | MediaRef | InMemory
     Media = Medium | Weighted | Iterable[Medium | Weighted]
     Vectors = ArrayLike | QueryVectors | Weighted | Sequence[QueryVectors | Weighted]
+    Targets = Target | Modality | Iterable[ModalityName | Modality]
     Segments = Hit | int | Weighted | Iterable[Hit | int | Weighted]
 
 MAX_COUNT = 2**31 - 1
@@ -53,7 +55,7 @@ class SearchArguments(TypedDict, total=False):
     vector: Vectors | None
     like: Segments | None
     similar: Media | None
-    target: Target | Modality
+    target: Targets
     k: int
     min_z: float | None
     where: str | None
@@ -81,8 +83,8 @@ class SearchRequest:
 
     terms: tuple[Weighted, ...]
     """Terms to find and to avoid, as parsed by `build`."""
-    target: Target | Modality = "any"
-    """The modality of the hits."""
+    target: Target | Modality | tuple[Modality, ...] = "any"
+    """The modality of the hits, or several."""
     k: int = 10
     """Maximum number of hits."""
     min_z: float | None = None
@@ -119,12 +121,13 @@ class SearchRequest:
         columns = given.pop("columns", ())
         if given.get("among") is not None:
             given["among"] = read_segments(given["among"])
+        if "target" in given:
+            given["target"] = read_target(given["target"])
         return cls(terms, columns=read_columns(columns), **given)
 
     def __post_init__(self) -> None:
         check_terms(self.terms)
-        if self.target not in _TARGETS:
-            raise UsageError(f'there is no target "{self.target}"', f"Choose one of {', '.join(_TARGETS)}.")
+        check_target(self.target)
         check_count("k", self.k)
         for name in ("per_file", "rerank"):
             if getattr(self, name) is not None:
@@ -190,6 +193,34 @@ def check_count(name: str, value: int) -> None:
         raise UsageError(f"{name} must be {bound}, got {value}")
 
 
+def check_request(request: Any) -> None:
+    """Raise UsageError if a value is no `SearchRequest`."""
+    check_type(request, SearchRequest, "the request", "Make one with SearchRequest.build.")
+
+
+def read_target(target: Any) -> Target | Modality | tuple[Modality, ...]:
+    """Return a target, or several modalities.
+
+    Raises:
+        UsageError: there is no such modality.
+    """
+    if isinstance(target, str) or not isinstance(target, Iterable):
+        check_target(target)
+        only: Any = target
+        return only  # type: ignore[no-any-return]
+    several = tuple(dict.fromkeys(map(parse_modality, target)))
+    if not several:
+        raise UsageError("there is no target", f"Choose one or more of {', '.join(Modality)}.")
+    return several if len(several) > 1 else several[0]
+
+
+def check_target(target: Any) -> None:
+    """Check a target as it is in a request. Raises UsageError."""
+    several = isinstance(target, tuple) and target and all(isinstance(one, Modality) for one in target)
+    if not several and not (isinstance(target, str) and target in _TARGETS):
+        raise UsageError(f"there is no target {shown(target)}", f"Choose one of {', '.join(_TARGETS)}.")
+
+
 def check_where(where: str | None, timeout_s: float) -> None:
     """Check the type of a condition, and its time limit.
 
@@ -208,7 +239,8 @@ def read_segments(segments: Iterable[Hit | int]) -> frozenset[int]:
     Raises:
         UsageError: they are neither.
     """
-    ids = [one.segment_id if isinstance(one, Hit) else one for one in segments]
+    several: list[Any] = items_of(segments, "among")
+    ids = [one.segment_id if isinstance(one, Hit) else one for one in several]
     if wrong := [one for one in ids if not isinstance(one, Integral) or isinstance(one, bool)]:
         raise UsageError(f"among must be hits or their segment_id, got {shown(wrong[0])}")
     return frozenset(map(int, ids))
@@ -270,4 +302,6 @@ def check_instruction(text: str) -> str:
 
 def check_instructions(texts: str | Iterable[str]) -> tuple[str, ...]:
     """Check several instructions, or a single one. Raises like `check_instruction`."""
-    return tuple(check_instruction(text) for text in ([texts] if isinstance(texts, str) else texts))
+    return tuple(
+        check_instruction(text) for text in ([texts] if isinstance(texts, str) else items_of(texts, "instructions"))
+    )

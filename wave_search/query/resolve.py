@@ -148,7 +148,7 @@ def of_content(
     digest: str,
     span: Span | None,
     modality: Modality | None,
-    target: Target | Modality,
+    target: Target | Modality | tuple[Modality, ...],
     *,
     instruction: str = "",
 ) -> ResolvedVectors | None:

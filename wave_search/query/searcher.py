@@ -79,11 +79,15 @@ class Searcher:
             if key in self._segments:
                 self._partition(key)
 
-    def targets(self, target: Target | Modality, instruction: str | None = None) -> tuple[PartitionKey, ...]:
+    def targets(
+        self, target: Target | Modality | tuple[Modality, ...], instruction: str | None = None
+    ) -> tuple[PartitionKey, ...]:
         """Return the partitions of a target: those with the instruction, where the index has them.
 
+        Of several modalities, those that the index does not hold are left out, as with "any".
+
         Raises:
-            UsageError: the index holds no segments of the target modality.
+            UsageError: the index holds no segments of the target modality, or of none of several.
         """
         held = self._held
         if not held:
@@ -93,10 +97,11 @@ class Searcher:
             raise UsageError("the index is empty", "Add media with `wave-search index PATH`.")
         if target == "any":
             return tuple(self._key(modality, instruction) for modality in held)
-        if target in held:  # Modality is a StrEnum
-            return (self._key(Modality(target), instruction),)
+        several = target if isinstance(target, tuple) else (target,)
+        if found := [modality for modality in held if modality in several]:  # Modality is a StrEnum
+            return tuple(self._key(modality, instruction) for modality in found)
         have = ", ".join(f"{modality} ({count:,} segments)" for modality, count in held.items())
-        raise UsageError(f"the index holds no {target}", f"It holds {have}.")
+        raise UsageError(f"the index holds no {' or '.join(several)}", f"It holds {have}.")
 
     def _key(self, modality: Modality, instruction: str | None) -> PartitionKey:
         # Text is embedded without an instruction.

@@ -6,18 +6,18 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wave_search.arguments import is_number
 from wave_search.errors import UsageError, shown
 from wave_search.files import on_disk
 from wave_search.query.in_memory import MemoryMedia, is_in_memory, read_memory
-from wave_search.types import Hit, MediaRef, Modality
+from wave_search.types import Hit, MediaRef, Modality, ModalityName
 from wave_search.vectors import normalize
 
 if TYPE_CHECKING:
@@ -47,6 +47,9 @@ class Weighted:
     """The unweighted item: anything that the argument of `Index.search` accepts, such as a text, a file or a hit."""
     weight: float = 1.0
     """Weight relative to the other terms. If negative, hits should be unlike the item."""
+    modality: Modality | ModalityName | None = None
+    """Of vectors: what was embedded, so that scores are standardised like those of such queries. Of `similar`: what to
+    take the file as. None otherwise, and if it is unknown."""
 
     def __post_init__(self) -> None:
         if not is_number(self.weight) or not math.isfinite(self.weight) or self.weight == 0:
@@ -54,13 +57,17 @@ class Weighted:
                 f"a weight must be a finite number other than 0, got {shown(self.weight)}",
                 "Use a weight above 0 for what to find, below 0 for what to avoid.",
             )
+        if self.modality is not None:
+            object.__setattr__(self, "modality", parse_modality(self.modality))
 
 
-def Not(item: Any, weight: float = AVOIDED) -> Weighted:  # noqa: N802 - reads as a type where it is used
+def Not(  # noqa: N802 - reads as a type where it is used
+    item: Any, weight: float = AVOIDED, modality: Modality | ModalityName | None = None
+) -> Weighted:
     """Create a query term to avoid, with a positive weight. Raises UsageError."""
     if not is_number(weight) or not weight > 0:
         raise UsageError(f"the weight of a term to avoid must be above 0, got {shown(weight)}")
-    return Weighted(item, -weight)
+    return Weighted(item, -weight, modality)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,7 +134,7 @@ def Image(path: StrPath) -> MediaRef:  # noqa: N802
     return media_ref(path, Modality.IMAGE, None, None)
 
 
-def Vector(rows: ArrayLike, modality: Modality | str | None = None) -> QueryVectors:  # noqa: N802
+def Vector(rows: ArrayLike, modality: Modality | ModalityName | None = None) -> QueryVectors:  # noqa: N802
     """Describe vectors of your own, made by the model of the index.
 
     Args:
@@ -175,10 +182,9 @@ def parse_modality(name: str) -> Modality:
     Raises:
         UsageError: there is none of that name.
     """
-    try:
-        return Modality(name)
-    except ValueError:
-        raise UsageError(f'there is no modality "{name}"', f"Choose from {', '.join(Modality)}.") from None
+    if not isinstance(name, str) or name not in list(Modality):
+        raise UsageError(f"there is no modality {shown(name)}", f"Choose from {', '.join(Modality)}.")
+    return Modality(name)
 
 
 def parse_seconds(text: str) -> float:
@@ -226,11 +232,6 @@ def split_range(item: StrPath) -> tuple[Path, float | None, float | None]:
         return Path(name), None, None
     start_s = parse_seconds(match["start"]) if match["start"] else None
     return Path(match["path"]), start_s, parse_seconds(match["stop"]) if match["stop"] else None
-
-
-def is_number(value: object) -> bool:
-    """Return whether a value is a real number, of Python or numpy."""
-    return type(value) is float or (isinstance(value, Real) and not isinstance(value, bool))
 
 
 def read_terms(given: Mapping[str, Any]) -> tuple[Weighted, ...]:
@@ -293,7 +294,16 @@ def _each(given: Any, read: Callable[[Any], Any]) -> Iterator[Weighted]:
     several = isinstance(given, Iterable) and not isinstance(given, str | os.PathLike) and not is_in_memory(given)
     for one in given if several else [given]:
         term = one if isinstance(one, Weighted) else Weighted(one)
-        yield Weighted(read(term.item), term.weight)
+        item = read(term.item)
+        yield Weighted(item if term.modality is None else _of_modality(item, Modality(term.modality)), term.weight)
+
+
+def _of_modality(item: Any, modality: Modality) -> Any:
+    """Return the item of a term that states its modality."""
+    match item:
+        case QueryVectors() | SimilarFile() | MemoryMedia(modality=None):
+            return replace(item, modality=modality)
+    raise UsageError(f"the modality {modality} is given for {shown(item)}", "Only a vector and a similar file need it.")
 
 
 def _are_terms(value: Any) -> bool:

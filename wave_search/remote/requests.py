@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wave_search.arguments import is_number
 from wave_search.errors import UsageError, shown
-from wave_search.query import SearchRequest, Weighted, parse_modality
+from wave_search.query import SearchRequest, Weighted, parse_modality, read_target
 from wave_search.query.in_memory import MemoryMedia, read_memory
 from wave_search.query.terms import (
     AudioVideoPair,
@@ -19,7 +20,6 @@ from wave_search.query.terms import (
     SegmentRef,
     SimilarFile,
     check_range,
-    is_number,
     media_ref,
 )
 from wave_search.types import Clip, Frames, MediaRef, Waveform
@@ -136,6 +136,8 @@ def unpack(record: Mapping[str, Any], files: Mapping[str, Path]) -> SearchReques
     given = {name: value for name, value in record.items() if name in known}
     terms = given.pop("terms", None)
     columns = given.pop("columns", ())
+    if isinstance(given.get("target"), list):
+        given["target"] = read_target(given["target"])
     if not isinstance(terms, list) or not isinstance(columns, list):
         raise _invalid()
     among = given.pop("among", None)
