@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from threading import Lock
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import TYPE_CHECKING, Self, Unpack, overload
 
 from wave_search import indexer, models, store
 from wave_search.ann import check_faiss
@@ -19,12 +19,14 @@ from wave_search.query import (
     Encoder,
     FileDetails,
     FileEntry,
+    Hits,
     IndexInfo,
     MediaEmbedder,
     SearchArguments,
     Searcher,
     SearchRequest,
     SegmentDetails,
+    Segments,
     SegmentScore,
     SegmentSet,
     Tagging,
@@ -47,9 +49,12 @@ from wave_search.query import (
     read_segments,
     read_target,
     renamed,
+    requests_of,
     segment_and_file,
     segment_entries,
     segment_of,
+    summary,
+    to_one_request,
     to_request,
     to_saved,
 )
@@ -77,7 +82,7 @@ if TYPE_CHECKING:
     )
     from wave_search.store import Problem, SavedSearch, SavedTerm, Snapshot
     from wave_search.store.files import FileInfo
-    from wave_search.types import ColumnInfo, DuplicateGroup, FileKind, Hit, ListedFile, Modality, ModalityName, Target
+    from wave_search.types import ColumnInfo, DuplicateGroup, FileKind, ListedFile, Modality, ModalityName, Target
 
     StrPath = str | os.PathLike[str]
 
@@ -398,7 +403,24 @@ class Index:
             self._searcher = searcher
             return True
 
+    @overload
     def search(
+        self,
+        request: SearchRequest,
+        /,
+        *,
+        progress: ProgressCallback | None = None,
+        warn: Callable[[Skipped], None] | None = None,
+    ) -> Hits: ...
+    @overload
+    def search(
+        self,
+        *,
+        progress: ProgressCallback | None = None,
+        warn: Callable[[Skipped], None] | None = None,
+        **query: Unpack[SearchArguments],
+    ) -> Hits: ...
+    def search(  # type: ignore[misc] # mypy does not match the keywords of an Unpack
         self,
         request: SearchRequest | None = None,
         /,
@@ -406,7 +428,7 @@ class Index:
         progress: ProgressCallback | None = None,
         warn: Callable[[Skipped], None] | None = None,
         **query: Unpack[SearchArguments],
-    ) -> list[Hit]:
+    ) -> Hits:
         """Find the segments most similar to a query: a `SearchRequest`, or the keywords to build one from.
 
         The first eight keywords are the terms of the query. Each may be one item or several; `Weighted` gives one a
@@ -469,11 +491,33 @@ class Index:
             MediaError: a file cannot be read.
             ModelError: the model cannot be loaded, or is not the index's.
         """
-        if request is not None and query:
-            raise UsageError("a search takes a request or keywords, not both", f"Leave out {', '.join(query)}.")
-        if not isinstance(request, SearchRequest | None):
-            raise UsageError(f"{shown(request)} is not a SearchRequest", 'Name what you give: search(text="a dog").')
-        return self._searcher.search(request or SearchRequest.build(**query), progress, warn)
+        return Hits(self._searcher.search(to_one_request(request, query), progress, warn))
+
+    def search_many(
+        self,
+        queries: Iterable[str | SearchRequest | SearchArguments],
+        *,
+        progress: ProgressCallback | None = None,
+        warn: Callable[[Skipped], None] | None = None,
+        **shared: Unpack[SearchArguments],
+    ) -> list[Hits]:
+        """Search for each of several queries, all in the same version of the index.
+
+        Args:
+            queries: texts, requests, or mappings of keywords of `search`.
+            progress: called after each query; queries are counted as files.
+            warn: as for `search`.
+            **shared: keywords of `search` for all queries that are no requests, such as `target` and `k`.
+
+        Returns:
+            The hits of each query, as `search` returns them, in the order of the queries.
+
+        Raises:
+            UsageError: a query is not valid; all are checked before the first search.
+            MediaError: a file cannot be read.
+            ModelError: the model cannot be loaded, or is not the index's.
+        """
+        return self._searcher.search_all(requests_of(queries, shared), progress, warn)
 
     def import_metadata(self, file: StrPath) -> MetadataReport:
         """Add user-defined columns from a CSV or JSON Lines file with a column "path".
@@ -649,7 +693,29 @@ class Index:
             among=None if among is None else read_segments(among),
         )
 
-    def segments(self, modality: Modality | ModalityName) -> SegmentSet:
+    def segments(
+        self,
+        where: str | None = None,
+        *,
+        modality: Modality | ModalityName | Iterable[Modality | ModalityName] | None = None,
+        where_timeout_s: float = store.DEFAULT_TIMEOUT_S,
+    ) -> Segments:
+        """Return segments with their vectors, of the version that is open now, to iterate over. Needs no model.
+
+        They are read in batches, so that there may be any number of them; `Segments.batches` yields them for Arrow.
+
+        Args:
+            where: SQL condition as for `search`; None for all.
+            modality: one or several; None for all.
+            where_timeout_s: seconds that the condition may take.
+
+        Raises:
+            UsageError: an argument is not valid.
+        """
+        wanted = None if modality is None else [*map(parse_modality, names_of(modality, "modality"))]
+        return Segments(self._snapshot, where, wanted, where_timeout_s)
+
+    def segment_set(self, modality: Modality | ModalityName) -> SegmentSet:
         """Return all segments of a modality, of the version that is open now: ids, vectors, values. Needs no model.
 
         Raises:
@@ -802,6 +868,9 @@ class Index:
         """Stop the processes that decode and filter, and release the model."""
         self._session.close()
         self._snapshot.close()
+
+    def __repr__(self) -> str:
+        return f"<Index {summary(self._snapshot)}>"
 
     def __enter__(self) -> Self:
         return self

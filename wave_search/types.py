@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -228,6 +228,12 @@ class Hit:
     """Number of segments of the moment."""
     columns: Mapping[str, Value | None] = field(default_factory=dict, hash=False)
     """The columns that were requested, by name."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the hit as values of JSON: its attributes, and each requested column under its own name."""
+        own = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "columns"}
+        own |= {"path": str(self.path), "modality": self.modality.value}
+        return {**own, **{name: value for name, value in self.columns.items() if name not in own}}
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,9 @@ CONFINED_TO = {
     "accelerate": {"finetune"},
     "faiss": {"ann"},
     "lancedb": {"store"},
-    "pyarrow": {"store", "evaluation"},  # data sets are published as parquet
+    "pyarrow": {"store", "evaluation", "query"},  # data sets are published as parquet, hits exported
+    "pandas": {"query"},
+    "IPython": {"render"},
     "duckdb": {"store"},
     "av": {"media"},
     "charset_normalizer": {"media"},

@@ -3,6 +3,8 @@
 from wave_search.query.duplicates import find_duplicates
 from wave_search.query.embedder import Answer, MediaEmbedder, choose_answer
 from wave_search.query.encode import Encoder, similarity
+from wave_search.query.encode_items import Encoded
+from wave_search.query.export_segments import Segment, Segments
 from wave_search.query.file_details import (
     FileDetails,
     FileEntry,
@@ -15,7 +17,8 @@ from wave_search.query.file_details import (
     segment_and_file,
     segment_entries,
 )
-from wave_search.query.info import IndexInfo, PartitionInfo, describe, own_columns, own_values
+from wave_search.query.hits import Hits
+from wave_search.query.info import IndexInfo, PartitionInfo, describe, own_columns, own_values, summary
 from wave_search.query.listing import list_files
 from wave_search.query.request import (
     SearchArguments,
@@ -25,6 +28,8 @@ from wave_search.query.request import (
     check_request,
     read_segments,
     read_target,
+    requests_of,
+    to_one_request,
 )
 from wave_search.query.saved import renamed, segment_of, to_request, to_saved
 from wave_search.query.searcher import NewMatch, Searcher
@@ -48,9 +53,11 @@ __all__ = [
     "MIN_LABEL_Z",
     "Answer",
     "Audio",
+    "Encoded",
     "Encoder",
     "FileDetails",
     "FileEntry",
+    "Hits",
     "Image",
     "IndexInfo",
     "MediaEmbedder",
@@ -60,9 +67,11 @@ __all__ = [
     "SearchArguments",
     "SearchRequest",
     "Searcher",
+    "Segment",
     "SegmentDetails",
     "SegmentScore",
     "SegmentSet",
+    "Segments",
     "Tagging",
     "Vector",
     "Video",
@@ -87,10 +96,13 @@ __all__ = [
     "read_segments",
     "read_target",
     "renamed",
+    "requests_of",
     "segment_and_file",
     "segment_entries",
     "segment_of",
     "similarity",
+    "summary",
+    "to_one_request",
     "to_request",
     "to_saved",
 ]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
 from concurrent.futures import Future
 from contextlib import closing
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,7 +22,7 @@ from wave_search.types import Clip, MediaRef, Modality, Span
 from wave_search.vectors import normalize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+    from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import ArrayLike, NDArray
@@ -108,30 +107,10 @@ class Encoder:
         self._embedder = embedder
         self._texts = TextVectors(lambda text: self._embedded(text, WHOLE, None))
 
-    def encode(self, items: Checked | Iterable[Checked], instruction: str | None = None) -> NDArray[np.float32]:
-        """Embed each item as one clip of any length.
-
-        Args:
-            items: any mixture of texts, references to files and media in memory; or a single one of these.
-            instruction: replaces the prompt of media; text is embedded without a prompt and ignores it.
-
-        Returns:
-            (n, dim) float32 of unit norm, in the order of the items; (dim,) for a single item.
-
-        Raises:
-            MediaError: a file cannot be read.
-            UsageError: a file lacks the modality of the reference, for example audio; or a text is empty.
-        """
-        if instruction is not None and not isinstance(instruction, str):
-            raise UsageError(f"{shown(instruction)} is not an instruction", "It must be a string.")
-        single_item = isinstance(items, str | MediaRef | MemoryMedia) or is_in_memory(items)
-        if single_item or not isinstance(items, Iterable):
-            only: Any = items
-            single: NDArray[np.float32] = self.encode([only], instruction)[0]
-            return single
-        several: Iterable[Any] = items
-        rows = self._embed_all((self._first_clip(item) for item in several), instruction)
-        return np.stack(rows) if rows else np.empty((0, self._embedder().spec.dim), np.float32)
+    @property
+    def dim(self) -> int:
+        """Number of dimensions of the vectors."""
+        return self._embedder().spec.dim
 
     def choose(self, available: Collection[Modality]) -> Modality:
         """Return the richest of some modalities that the model embeds.
@@ -182,9 +161,10 @@ class Encoder:
             MediaError: the file cannot be read.
             UsageError: the file lacks the modality of the reference, for example audio; or the text is empty.
         """
-        return self._first_clip(item)[0]
+        return self.first_clip(item)[0]
 
-    def _first_clip(self, item: Checked) -> tuple[Clip, Modality]:
+    def first_clip(self, item: Checked) -> tuple[Clip, Modality]:
+        """Decode one item as a whole, with what it is to be embedded as. Raises like `clip`."""
         with closing(self._clips(item, WHOLE)) as clips:
             first = next(clips)
             # Read to the end, because a decoder with unread segments is killed and replaced.

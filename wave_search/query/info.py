@@ -101,6 +101,17 @@ def _damaged(snapshot: Snapshot) -> tuple[Skipped, ...]:
     )
 
 
+def summary(snapshot: Snapshot) -> str:
+    """Return where an index is and what it holds, in one line."""
+    counts, manifest = snapshot.counts(), snapshot.manifest
+    by_modality: Counter[str] = Counter()
+    for key, number in counts.segments.items():
+        by_modality[key.modality.value] += number
+    held = ", ".join(f"{number:,} {modality}" for modality, number in by_modality.items() if number) or "no"
+    files = f"{counts.files['indexed']:,} files, {held} segments"
+    return f"{str(snapshot.dir)!r}: {files}, model {manifest.model.name}, version {manifest.version}"
+
+
 def own_columns(snapshot: Snapshot) -> tuple[ColumnInfo, ...]:
     """List the user-defined metadata columns, with the number of indexed files that have a value."""
     contents, metadata = snapshot.contents(), snapshot.metadata()

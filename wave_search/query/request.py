@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, TypedDict, get_args
@@ -70,6 +70,7 @@ class SearchArguments(TypedDict, total=False):
 
 
 _TARGETS = get_args(Target)
+_NAME_CHARS = 50
 _TERMS = ("text", "audio", "video", "image", "av", "vector", "like", "similar")
 
 
@@ -193,6 +194,46 @@ def check_count(name: str, value: int) -> None:
         raise UsageError(f"{name} must be {bound}, got {value}")
 
 
+def to_one_request(request: SearchRequest | None, keywords: SearchArguments) -> SearchRequest:
+    """Return the request of a call of `search`, which takes a request or the keywords of one.
+
+    Raises:
+        UsageError: both are given, or the request is not valid.
+    """
+    if request is not None and keywords:
+        raise UsageError("a search takes a request or keywords, not both", f"Leave out {', '.join(keywords)}.")
+    if not isinstance(request, SearchRequest | None):
+        raise UsageError(f"{shown(request)} is not a SearchRequest", 'Name what you give: search(text="a dog").')
+    return SearchRequest.build(**keywords) if request is None else request
+
+
+def requests_of(queries: Iterable[Any], shared: SearchArguments) -> list[SearchRequest]:
+    """Return requests for texts, mappings of keywords, and requests; `shared` are keywords of all but the latter.
+
+    Raises:
+        UsageError: one is not valid.
+    """
+    if isinstance(queries, str):
+        raise UsageError("search_many takes several queries", "Use search for a single one.")
+    found: list[SearchRequest] = []
+    query: Any
+    of_all: dict[str, Any] = {**shared}
+    for query in items_of(queries, "the queries"):
+        match query:
+            case SearchRequest():
+                found.append(query)
+            case str():
+                found.append(SearchRequest.build(**{**of_all, "text": query}))
+            case Mapping():
+                unknown = query.keys() - SearchArguments.__annotations__.keys()
+                if unknown:
+                    raise UsageError(f"a search has no keyword {shown(unknown.pop())}", "See Index.search.")
+                found.append(SearchRequest.build(**{**of_all, **query}))
+            case _:
+                raise UsageError(f"{shown(query)} is not a query", "Use a text, a SearchRequest or a dict of keywords.")
+    return found
+
+
 def check_request(request: Any) -> None:
     """Raise UsageError if a value is no `SearchRequest`."""
     check_type(request, SearchRequest, "the request", "Make one with SearchRequest.build.")
@@ -218,7 +259,8 @@ def check_target(target: Any) -> None:
     """Check a target as it is in a request. Raises UsageError."""
     several = isinstance(target, tuple) and target and all(isinstance(one, Modality) for one in target)
     if not several and not (isinstance(target, str) and target in _TARGETS):
-        raise UsageError(f"there is no target {shown(target)}", f"Choose one of {', '.join(_TARGETS)}.")
+        given = f'"{target}"' if isinstance(target, str) and len(target) < _NAME_CHARS else shown(target)
+        raise UsageError(f"there is no target {given}", f"Choose one of {', '.join(_TARGETS)}.")
 
 
 def check_where(where: str | None, timeout_s: float) -> None:

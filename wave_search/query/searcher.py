@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wave_search.errors import UsageError
+from wave_search.query.encode_items import ItemProgress
 from wave_search.query.file_details import SegmentScore, content_of_segment, segment_details
 from wave_search.query.grouping import Moment, hits_of, matches, merge, ranked, thin
+from wave_search.query.hits import Hits
 from wave_search.query.partition import PartitionSearch
 from wave_search.query.rerank import Reembedder, Reranker, RerankProgress
 from wave_search.query.resolve import resolve
@@ -164,6 +166,20 @@ class Searcher:
             if len(moments) == request.k or complete:
                 return self._hits(moments, request.columns)
             k, overfetch = _CANDIDATES_PER_HIT * (k + overfetch), 0
+
+    def search_all(
+        self,
+        requests: Sequence[SearchRequest],
+        progress: ProgressCallback | None = None,
+        warn: Callable[[Skipped], None] | None = None,
+    ) -> list[Hits]:
+        """Find the best hits of each request, as `search` does. `progress` is called after each, counted as files."""
+        found: list[Hits] = []
+        with ItemProgress(len(requests), progress) as counter:
+            for request in requests:
+                found.append(Hits(self.search(request, warn=warn)))
+                counter.reach(len(found))
+        return found
 
     def new_matches(self, request: SearchRequest, first_id: int) -> list[NewMatch]:
         """Find hits as `search` does, among segments with an id from `first_id` on."""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 AVOIDED = 0.5
 """Default weight of a term to avoid, compared with 1 for a term to find. For the measurement, see
 docs/design/queries.md."""
+_NAME_CHARS = 50
 _RANGE = re.compile(r"(?P<path>.+)@(?P<start>[\d:.]*)-(?P<stop>[\d:.]*)", re.DOTALL)
 _TIME = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)")
 _MEDIA = (Modality.AUDIO, Modality.VIDEO, Modality.IMAGE, Modality.AV)
@@ -183,7 +184,8 @@ def parse_modality(name: str) -> Modality:
         UsageError: there is none of that name.
     """
     if not isinstance(name, str) or name not in list(Modality):
-        raise UsageError(f"there is no modality {shown(name)}", f"Choose from {', '.join(Modality)}.")
+        given = f'"{name}"' if isinstance(name, str) and len(name) < _NAME_CHARS else shown(name)
+        raise UsageError(f"there is no modality {given}", f"Choose from {', '.join(Modality)}.")
     return Modality(name)
 
 
