@@ -23,6 +23,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "wave_search"
 LAYERS = (
     "version",
     "errors",
+    "arguments",
     "types",
     "reports",
     "wire",
@@ -66,7 +67,9 @@ CONFINED_TO = {
     "accelerate": {"finetune"},
     "faiss": {"ann"},
     "lancedb": {"store"},
-    "pyarrow": {"store", "evaluation"},  # data sets are published as parquet
+    "pyarrow": {"store", "evaluation", "query"},  # data sets are published as parquet, hits exported
+    "pandas": {"query"},
+    "IPython": {"render"},
     "duckdb": {"store"},
     "av": {"media"},
     "charset_normalizer": {"media"},

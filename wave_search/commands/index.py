@@ -196,7 +196,7 @@ def _opened_or_created(
             path,
             segment=segment or "10",
             audio_track=audio_track or "auto",
-            modalities=wanted,
+            modalities=wanted,  # type: ignore[arg-type] # which checks them
             model=model,
             load=load,
             workers=workers,
