@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from wave_search import errors, progress
     from wave_search.errors import WaveSearchError
     from wave_search.evaluation import Evaluation, EvaluationOptions, evaluate
-    from wave_search.index import (
-        KEEP_VERSIONS_FOR_S,
-        MIN_SHARD_ROWS,
-        Index,
+    from wave_search.index import KEEP_VERSIONS_FOR_S, MIN_SHARD_ROWS, Index
+    from wave_search.indexer import Interrupted, MetadataEdit
+    from wave_search.models import Embedder, LoadOptions, ModelSpec
+    from wave_search.opening import (
         create,
         exists,
         known_models,
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
         open,  # noqa: A004 - used as wave_search.open
         verify,
     )
-    from wave_search.indexer import Interrupted, MetadataEdit
-    from wave_search.models import Embedder, LoadOptions, ModelSpec
     from wave_search.query import (
         AV,
         Answer,
@@ -159,9 +157,10 @@ __all__ = [
 _HOMES = {
     "errors": "WaveSearchError",
     "evaluation": "Evaluation EvaluationOptions evaluate",
-    "index": "KEEP_VERSIONS_FOR_S MIN_SHARD_ROWS Index create exists known_models load_embedder open verify",
+    "index": "KEEP_VERSIONS_FOR_S MIN_SHARD_ROWS Index",
     "indexer": "Interrupted MetadataEdit",
     "models": "Embedder LoadOptions ModelSpec",
+    "opening": "create exists known_models load_embedder open verify",
     "query": "AV Answer Audio Encoded FileDetails FileEntry Hits Image IndexInfo MediaEmbedder Not PartitionInfo "
     "SearchRequest Segment SegmentDetails SegmentScore SegmentSet Segments Vector Video Weighted similarity",
     "remote": "RemoteIndex connect",

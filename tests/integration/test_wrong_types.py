@@ -35,6 +35,11 @@ ODD: dict[str, Any] = {
 }
 
 
+NEVER_VALID = ("nan", "bytes", "list", "object", "array")
+"""Enough for what writes an index, which takes its time where a value is valid after all."""
+WRITERS = ("add", "tag", "remove", "create", "optimize", "open", "import", "edit", "verify")
+
+
 def calls(  # noqa: PLR0915 - a list
     index: ws.Index, embedder: ws.MediaEmbedder, folder: Path
 ) -> Iterator[tuple[str, Callable[[Any], Any]]]:
@@ -118,7 +123,8 @@ def test_every_argument_refuses_what_it_is_not(
         (tmp_path / "a.txt").write_text("a")
         index.add([tmp_path / "a.txt"])
         for name, call in calls(index, embedder, tmp_path):
-            for kind, odd in ODD.items():
+            for kind in NEVER_VALID if name.startswith(WRITERS) else ODD:
+                odd = ODD[kind]
                 try:
                     found = call(odd)
                 except ws.WaveSearchError as error:

@@ -43,6 +43,7 @@ LAYERS = (
     "evaluation",
     "finetune",
     "index",
+    "opening",
     "remote",
     "render",
     "progress",
