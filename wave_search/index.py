@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Self, Unpack, overload
+from typing import TYPE_CHECKING, Self, Unpack, overload
 
 from wave_search import indexer, store
 from wave_search.ann import check_faiss
@@ -69,7 +69,6 @@ if TYPE_CHECKING:
     from wave_search.query import NewMatch
     from wave_search.reports import (
         EditReport,
-        IndexPlan,
         IndexReport,
         MetadataChange,
         MetadataReport,
@@ -824,21 +823,6 @@ def check_add(
         recall=_recall(recall),
         max_duration_s=max_duration_s,
     )
-
-
-def plan_add(path: StrPath, paths: Iterable[StrPath], **options: Any) -> IndexPlan:
-    """Return what `Index.add` would do for an index, which need not exist yet. Nothing is written, no file is decoded.
-
-    Args:
-        path: the folder of the index.
-        paths: as for `Index.add`.
-        options: as for `check_add`.
-
-    Raises:
-        UsageError: as for `Index.add`.
-        IndexStateError: the index cannot be read.
-    """
-    return indexer.plan_add(path_of(path), paths_of(paths), check_add(**options))
 
 
 def _check_optimize(keep_versions_for_s: float, min_shard_rows: int) -> None:

@@ -33,7 +33,7 @@ def test_an_index_follows_a_folder_until_sigterm(
     with ws.create(index, "wave-tiny") as made:
         made.save_search("all", ws.SearchRequest.build(text="x", min_z=-1000))
         set_alert(made, "all", Target(command=("/bin/true",)))
-    program = [cli.program, "watch", media, "--index", index, "--settle", "0.05", "--json", "--workers", "1"]
+    program = [cli.program, "watch", media, "--index", index, "--settle", "0.1", "--json", "--workers", "1"]
     environment = {**cli.environment, "XDG_STATE_HOME": str(tmp_path / "state")}
     with Writer(index):
         process = subprocess.Popen(
