@@ -64,7 +64,7 @@ CONFINED_TO = {
     "peft": {"finetune"},
     "accelerate": {"finetune"},
     "faiss": {"ann"},
-    "lancedb": {"store"},
+    "lance": {"store"},
     "pyarrow": {"store", "evaluation"},  # data sets are published as parquet
     "duckdb": {"store"},
     "av": {"media"},
@@ -92,7 +92,7 @@ CONFINED_TO = {
 }
 """Third-party package -> the layers that may import it."""
 
-HEAVY = ("torch", "transformers", "faiss", "lancedb", "pyarrow", "duckdb", "numpy", "av", "decord", "scenedetect")
+HEAVY = ("torch", "transformers", "faiss", "lance", "pyarrow", "duckdb", "numpy", "av", "decord", "scenedetect")
 
 
 @dataclass(frozen=True)
@@ -212,7 +212,7 @@ def test_importing_loads_nothing_heavy() -> None:
     programs = ("__init__", "render", "progress", "commands", "cli")
     packages = [layer for layer in LAYERS if layer not in programs]
     loaded = loaded_by("import wave_search", *(f"import wave_search.{package}" for package in packages))
-    heavy = {"torch", "transformers", "faiss", "lancedb", "pyarrow", "av", "decord"}
+    heavy = {"torch", "transformers", "faiss", "lance", "pyarrow", "av", "decord"}
     found = {package: names & heavy for package, names in zip(packages, loaded[1:], strict=True)}
     assert not any(found.values()), found
     assert not loaded[0] & set(HEAVY)
