@@ -1,5 +1,6 @@
 """The entry point of the command, also as `python -m wave_search`."""
 
+import gc
 import signal
 import sys
 
@@ -18,7 +19,10 @@ def main() -> None:
     _end_at_ctrl_c()
     from wave_search import cli
 
-    cli.main()
+    try:
+        cli.main()
+    finally:
+        gc.freeze()  # the memory of a process that ends need not be searched for garbage
 
 
 def _end_at_ctrl_c() -> None:

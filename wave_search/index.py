@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Self, Unpack
 
-from wave_search import indexer, models, store
+from wave_search import models, store
 from wave_search.ann import check_faiss
 from wave_search.errors import UsageError
 from wave_search.files import composed_text
@@ -58,7 +58,7 @@ from wave_search.store import saved_searches
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from wave_search.indexer import MetadataEdit
+    from wave_search.indexer import MetadataEdit, Options
     from wave_search.models import ModelSpec
     from wave_search.query import NewMatch
     from wave_search.reports import (
@@ -293,6 +293,8 @@ class Index:
             ModelError: the model cannot be loaded.
             Interrupted: Ctrl-C was pressed; completed files are in the index, and the exception carries the report.
         """
+        from wave_search import indexer
+
         options = check_add(
             instructions=instructions,
             exclude=exclude,
@@ -324,6 +326,8 @@ class Index:
         Raises:
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
+        from wave_search import indexer
+
         removed = indexer.remove(self.path, _several(paths))
         self.refresh()
         return removed
@@ -349,6 +353,8 @@ class Index:
             UsageError: an argument is not valid.
             IndexStateError: another process writes, the disk is full, or a table is damaged.
         """
+        from wave_search import indexer
+
         check_count("min_shard_rows", min_shard_rows)
         if not is_number(keep_versions_for_s) or not keep_versions_for_s >= 0:
             raise UsageError(f"keep_versions_for_s must be at least 0 seconds, got {keep_versions_for_s!r}")
@@ -467,6 +473,8 @@ class Index:
             OSError: the file cannot be read.
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
+        from wave_search import indexer
+
         report = indexer.import_metadata(self.path, Path(file))
         self.refresh()
         return report
@@ -478,6 +486,8 @@ class Index:
             UsageError: there is no such column.
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
+        from wave_search import indexer
+
         indexer.remove_columns(self.path, _names(columns))
         self.refresh()
 
@@ -488,6 +498,8 @@ class Index:
             UsageError: a file is not indexed, or a value does not fit its column.
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
+        from wave_search import indexer
+
         report = indexer.edit(self.path, edits)
         self.refresh(prepare=True)  # searches do not wait
         return report
@@ -499,6 +511,8 @@ class Index:
             UsageError: a value was changed again.
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
+        from wave_search import indexer
+
         report = indexer.restore(self.path, changes)
         self.refresh(prepare=True)  # searches do not wait
         return report
@@ -547,6 +561,8 @@ class Index:
             ModelError: the model cannot be loaded, or is not the index's.
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
+        from wave_search import indexer
+
         searcher, tagging = self._searcher, Tagging(read_labels(_names(labels)), min_z, top)
         tagged = tagging.run(searcher.snapshot, searcher.targets(target), self._encoder, composed_text(column))
         indexer.put_columns(self.path, tagged.columns, tagged.values)
@@ -787,12 +803,14 @@ def check_add(
     min_shard_rows: int = MIN_SHARD_ROWS,
     recall: float | None = None,
     max_duration_s: float | None = None,
-) -> indexer.Options:
+) -> Options:
     """Check arguments of `Index.add`, for which an index need not exist yet.
 
     Raises:
         UsageError: one of them is not valid.
     """
+    from wave_search import indexer
+
     check_count("min_shard_rows", min_shard_rows)
     if max_duration_s is not None and (not is_number(max_duration_s) or not max_duration_s > 0):
         raise UsageError(f"max_duration_s must be above 0 seconds, got {max_duration_s!r}")

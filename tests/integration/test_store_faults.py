@@ -27,7 +27,6 @@ from wave_search.store import (
     exists,
     open_snapshot,
     schema,
-    tables,
     verify,
 )
 from wave_search.store.shards import write_meta
