@@ -82,6 +82,7 @@ class StoredWave:
         wave: Wave,
         directory: Path,
         stored: Mapping[str, StoredTensor],
+        *,
         device: torch.device,
         dtype: torch.dtype,
         quantization: Quantization | None,
@@ -181,7 +182,14 @@ def open_wave(
 
         prepare_decoder(wave, quantization, dtype)
     wave.init_buffers(device)
-    return StoredWave(wave.requires_grad_(False), directory, stored, torch.device(device), dtype, quantization)
+    return StoredWave(
+        wave.requires_grad_(False),
+        directory,
+        stored,
+        device=torch.device(device),
+        dtype=dtype,
+        quantization=quantization,
+    )
 
 
 def save_wave(wave: Wave, directory: Path, max_shard_bytes: int = 5_000_000_000) -> None:

@@ -257,7 +257,7 @@ class WaveConfig:
 
     @cached_property
     def thinker(self) -> Qwen2_5OmniThinkerConfig:
-        """transformers' own configuration of the towers. Only they need transformers, whose import takes seconds.
+        """The configuration of the towers, for transformers. Only they need it, and its import takes seconds.
 
         Raises:
             CheckpointError: transformers does not accept it.
