@@ -45,6 +45,21 @@ Results go to stdout, everything else to stderr. Exit codes: 0 success, 1 failur
 files were newly skipped, 4 no results, 130 interrupted, 143 and 129 interrupted by SIGTERM and SIGHUP."""
 
 
+class _PandasOfPyarrow:
+    """A finder of modules that hides pandas while pyarrow is imported, which would import it: a quarter of a second.
+
+    Not in the library: to a pyarrow that has not found pandas, a series of pandas is any sequence until `to_pandas`.
+    """
+
+    @staticmethod
+    def find_spec(name: str, _path: object = None, _target: object = None) -> None:
+        """Return nothing, for the next finder to look. Raises ModuleNotFoundError for pandas, to pyarrow."""
+        if name == "pandas":
+            module = sys.modules.get("pyarrow.dataset")
+            if module is not None and not hasattr(module, "dataset"):  # its import has begun, and not ended
+                raise ModuleNotFoundError("hidden from pyarrow", name=name)
+
+
 def _show_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"wave-search {ws.__version__}")
@@ -96,6 +111,7 @@ def main() -> None:
     # Log messages of libraries are for developers; stderr is for the user.
     logging.disable(logging.WARNING)
     occupy_closed_streams()
+    sys.meta_path.insert(0, _PandasOfPyarrow)
     app = application(next((one for one in sys.argv[1:] if not one.startswith("-")), None))
     try:
         code = app(standalone_mode=False)

@@ -37,7 +37,7 @@ class Decoder(nn.Module):
         super().__init__()
         # The constructor of nn.Embedding draws normal numbers, for which torch imports its compiler on the meta device.
         table = torch.empty(config.vocab_size, config.hidden_size)
-        self.embed_tokens = nn.Embedding.from_pretrained(table, freeze=False)
+        self.embed_tokens: nn.Embedding = nn.Embedding.from_pretrained(table, freeze=False)  # type: ignore[no-untyped-call]
         self.layers = nn.ModuleList(_Layer(config) for _ in range(config.num_hidden_layers))
         self.norm = _RMSNorm(config)
         self.rotary_emb = Rotary(config)
@@ -109,7 +109,7 @@ class Rotary(nn.Module):
     def forward(self, hidden: torch.Tensor, position_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Map positions (3, batch, tokens) to cosines and sines (batch, tokens, head_dim), in the dtype of `hidden`."""
         angles = position_ids[..., None].float() * self.inv_freq
-        parts = [part[axis % 3] for axis, part in enumerate(angles.split(self._section, dim=-1))]
+        parts = [part[axis % 3] for axis, part in enumerate(torch.split(angles, list(self._section), dim=-1))]
         chosen = torch.cat(parts * 2, dim=-1)
         return chosen.cos().to(hidden.dtype), chosen.sin().to(hidden.dtype)
 

@@ -82,6 +82,12 @@ class Wave(nn.Module):
     Source: "WAVE: Learning Unified & Versatile Audio-Visual Embeddings with Multimodal LLM", arXiv:2509.21990.
     """
 
+    model: Decoder
+    classify_linear: nn.Sequential
+    beats: Beats
+    beats_ln: nn.LayerNorm
+    beats_proj: nn.Sequential
+
     def __init__(self, config: WaveConfig, components: Iterable[Component] = tuple(Component)) -> None:
         super().__init__()
         self.config = config
