@@ -135,7 +135,7 @@ class Wave(nn.Module):
     @property
     def device(self) -> torch.device:
         """The device of the weights."""
-        return cast("torch.Tensor", self.model.embed_tokens.weight).device
+        return self.model.embed_tokens.weight.device
 
     def init_buffers(self, device: torch.device | str) -> None:
         """Compute the buffers that checkpoints lack (rotary frequencies, sinusoids), in float32, on `device`.
