@@ -141,7 +141,7 @@ def opened_or_created(
             path,
             segment=segment or "10",
             audio_track=audio_track or "auto",
-            modalities=_names(modalities),
+            modalities=_names(modalities),  # type: ignore[arg-type] # which checks them
             model=model,
             load=load,
             workers=workers,

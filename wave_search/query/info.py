@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wave_search.ann import covered
+from wave_search.arguments import check_type, check_whole
 from wave_search.files import as_path
 from wave_search.reports import Skipped
 from wave_search.store import content_of, find_columns
@@ -103,6 +104,17 @@ def _damaged(snapshot: Snapshot) -> tuple[Skipped, ...]:
     )
 
 
+def summary(snapshot: Snapshot) -> str:
+    """Return where an index is and what it holds, in one line."""
+    counts, manifest = snapshot.counts(), snapshot.manifest
+    by_modality: Counter[str] = Counter()
+    for key, number in counts.segments.items():
+        by_modality[key.modality.value] += number
+    held = ", ".join(f"{number:,} {modality}" for modality, number in by_modality.items() if number) or "no"
+    files = f"{counts.files['indexed']:,} files, {held} segments"
+    return f"{str(snapshot.dir)!r}: {files}, model {manifest.model.name}, version {manifest.version}"
+
+
 def own_columns(snapshot: Snapshot) -> tuple[ColumnInfo, ...]:
     """List the user-defined metadata columns, with the number of indexed files that have a value."""
     contents, metadata = snapshot.contents(), snapshot.metadata()
@@ -120,6 +132,8 @@ def own_values(snapshot: Snapshot, column: str, limit: int) -> list[str | float 
     Raises:
         UsageError: there is no such column.
     """
+    check_type(column, str, "the name of a column")
+    check_whole(limit, "limit")
     metadata = snapshot.metadata()
     (name,) = find_columns([column], [one.name for one in metadata.columns])
     held = (row.values[name] for row in metadata.rows.values() if name in row.values)

@@ -13,8 +13,10 @@ import numpy as np
 
 from wave_search.errors import UsageError
 from wave_search.files import as_path, is_gone
+from wave_search.query.encode_items import ItemProgress
 from wave_search.query.file_details import SegmentScore, content_of_segment, segment_details
 from wave_search.query.grouping import Moment, hits_of, matches, merge, ranked, thin
+from wave_search.query.hits import Hits
 from wave_search.query.partition import PartitionSearch
 from wave_search.query.rerank import Reembedder, Reranker, RerankProgress
 from wave_search.query.resolve import resolve
@@ -82,11 +84,15 @@ class Searcher:
             if key in self._segments:
                 self._partition(key)
 
-    def targets(self, target: Target | Modality, instruction: str | None = None) -> tuple[PartitionKey, ...]:
+    def targets(
+        self, target: Target | Modality | tuple[Modality, ...], instruction: str | None = None
+    ) -> tuple[PartitionKey, ...]:
         """Return the partitions of a target: those with the instruction, where the index has them.
 
+        Of several modalities, those that the index does not hold are left out, as with "any".
+
         Raises:
-            UsageError: the index holds no segments of the target modality.
+            UsageError: the index holds no segments of the target modality, or of none of several.
         """
         held = self._held
         if not held:
@@ -96,10 +102,11 @@ class Searcher:
             raise UsageError("the index is empty", "Add media with `wave-search index PATH`.")
         if target == "any":
             return tuple(self._key(modality, instruction) for modality in held)
-        if target in held:  # Modality is a StrEnum
-            return (self._key(Modality(target), instruction),)
+        several = target if isinstance(target, tuple) else (target,)
+        if found := [modality for modality in held if modality in several]:  # Modality is a StrEnum
+            return tuple(self._key(modality, instruction) for modality in found)
         have = ", ".join(f"{modality} ({count:,} segments)" for modality, count in held.items())
-        raise UsageError(f"the index holds no {target}", f"It holds {have}.")
+        raise UsageError(f"the index holds no {' or '.join(several)}", f"It holds {have}.")
 
     def _key(self, modality: Modality, instruction: str | None) -> PartitionKey:
         # Text is embedded without an instruction.
@@ -135,6 +142,8 @@ class Searcher:
         if request.where is not None:
             chosen = self.snapshot.sql_filter().select(request.where, request.where_timeout_s)
         allowed = _allowed(chosen, request.among)
+        if request.instruction is not None:
+            self.snapshot.manifest.model.check_takes_instructions()
         request.check_effect(keys, query_takes_it=takes_instruction(request.terms))
         query = resolve(request, self.snapshot, self._encoder)
         partitions = [self._partition(key) for key in keys]
@@ -161,6 +170,20 @@ class Searcher:
             if len(moments) == request.k or complete:
                 return self._hits(moments, request.columns)
             k, overfetch = _CANDIDATES_PER_HIT * (k + overfetch), 0
+
+    def search_all(
+        self,
+        requests: Sequence[SearchRequest],
+        progress: ProgressCallback | None = None,
+        warn: Callable[[Skipped], None] | None = None,
+    ) -> list[Hits]:
+        """Find the best hits of each request, as `search` does. `progress` is called after each, counted as files."""
+        found: list[Hits] = []
+        with ItemProgress(len(requests), progress) as counter:
+            for request in requests:
+                found.append(Hits(self.search(request, warn=warn)))
+                counter.reach(len(found))
+        return found
 
     def new_matches(self, request: SearchRequest, first_id: int) -> list[NewMatch]:
         """Find hits as `search` does, among segments with an id from `first_id` on."""
