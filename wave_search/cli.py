@@ -1,8 +1,8 @@
 """The command line: the application, its global options and its commands."""
 
-import io
 import logging
 import sys
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -29,15 +29,17 @@ from wave_search.commands import (
 from wave_search.commands import eval as evaluation
 from wave_search.commands.exit_codes import GlobalOptions, occupy_closed_streams
 from wave_search.commands.options import Quiet
-from wave_search.render.text import printable
+from wave_search.commands.usage import PROGRAM, Command, Group, asks_for_help, context_settings, epilog, error_message
+from wave_search.render.terminal import Terminal
 
-_EPILOG = """\b
-Examples:
-  wave-search index ~/Videos ~/Sounds
-  wave-search query --audio dog.wav --target video
-
-Results go to stdout, everything else to stderr. Exit codes: 0 success, 1 failure, 2 usage error, 3 success but some
-files were newly skipped, 4 no results, 130 interrupted, 143 and 129 interrupted by SIGTERM and SIGHUP."""
+_EPILOG = epilog(
+    "Results go to stdout, everything else to stderr. Exit codes: 0 success, 1 failure, 2 usage error, 3 success but "
+    "some files were newly skipped, 4 no results, 130 interrupted, 143 and 129 interrupted by SIGTERM and SIGHUP.",
+    "index ~/Videos ~/Sounds",
+    "query a dog barking",
+    "query --audio dog.wav --target video",
+)
+_FIND, _INDEX, _PROGRAMS, _MODELS = "Find", "Index", "Page and programs", "Models"
 
 app = typer.Typer(
     help="Search audio, images, video and text by audio, images, video or text.",
@@ -45,7 +47,8 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,  # plain help avoids importing rich, which would dominate the start-up time
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    cls=Group,
+    context_settings=context_settings(),
 )
 
 
@@ -70,25 +73,29 @@ def main_options(
     ctx.obj = GlobalOptions(quiet, traceback)
 
 
-app.command(epilog=index.EPILOG)(index.index)
-app.command("query", epilog=query.EPILOG)(query.query)
-app.command("search", epilog=query.EPILOG, hidden=True)(query.query)
-app.command(epilog=serve.EPILOG)(serve.serve)
-app.command("ui", epilog=serve.EPILOG, hidden=True)(serve.serve)
-app.command(epilog=mcp.EPILOG)(mcp.mcp)
-app.command(epilog=ask.EPILOG)(ask.ask)
-app.command(epilog=tag.EPILOG)(tag.tag)
-app.command(epilog=duplicates.EPILOG)(duplicates.duplicates)
-app.command("list", epilog=listing.EPILOG)(listing.list_files)
-app.add_typer(metadata.app, name="metadata")
-app.add_typer(searches.app, name="searches")
-app.command()(info.info)
-app.command()(verify.verify)
-app.command()(optimize.optimize)
-app.command()(remove.remove)
-app.command()(models.models)
-app.command("eval", epilog=evaluation.EPILOG)(evaluation.evaluate)
-app.command(epilog=train.EPILOG)(train.train)
+def _add(group: str, command: Callable[..., None], name: str | None = None, **settings: Any) -> None:
+    app.command(name, cls=Command, rich_help_panel=group, **settings)(command)
+
+
+_add(_FIND, query.query, "query", epilog=query.EPILOG)
+_add(_FIND, query.query, "search", epilog=query.EPILOG, hidden=True)
+_add(_FIND, listing.list_files, "list", epilog=listing.EPILOG)
+app.add_typer(searches.app, name="searches", rich_help_panel=_FIND)
+_add(_FIND, duplicates.duplicates, epilog=duplicates.EPILOG)
+_add(_FIND, ask.ask, epilog=ask.EPILOG)
+_add(_INDEX, index.index, epilog=index.EPILOG)
+_add(_INDEX, info.info)
+_add(_INDEX, remove.remove)
+_add(_INDEX, optimize.optimize)
+_add(_INDEX, verify.verify)
+_add(_INDEX, tag.tag, epilog=tag.EPILOG)
+app.add_typer(metadata.app, name="metadata", rich_help_panel=_INDEX)
+_add(_PROGRAMS, serve.serve, epilog=serve.EPILOG)
+_add(_PROGRAMS, serve.serve, "ui", epilog=serve.EPILOG, hidden=True)
+_add(_PROGRAMS, mcp.mcp, epilog=mcp.EPILOG)
+_add(_MODELS, models.models)
+_add(_MODELS, evaluation.evaluate, "eval", epilog=evaluation.EPILOG)
+_add(_MODELS, train.train, epilog=train.EPILOG)
 
 
 def main() -> None:
@@ -97,10 +104,12 @@ def main() -> None:
     logging.disable(logging.WARNING)
     occupy_closed_streams()
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name=PROGRAM, standalone_mode=False)
     except typer.TyperException as error:  # wrong arguments, which may be file names from a pattern
         usage: Any = error
-        usage.show(shown := io.StringIO())
-        sys.stderr.write("\n".join(map(printable, shown.getvalue().split("\n"))))
         code = usage.exit_code
+        if asks_for_help(usage):
+            sys.stderr.write(f"{usage.format_message()}\n")
+        else:
+            Terminal().error(error_message(usage))
     sys.exit(code)

@@ -23,13 +23,18 @@ from wave_search.commands.options import (
     Workers,
     words,
 )
+from wave_search.commands.usage import epilog
 from wave_search.errors import UsageError
 from wave_search.media import Segmentation, parse_audio_track
 from wave_search.render.records import report_record, to_json
 from wave_search.render.run_log import logging_to
 from wave_search.render.text import slow_line
 
-EPILOG = "Example:  wave-search index ~/Videos ~/Sounds --exclude '*.tmp.mp4'"
+EPILOG = epilog(
+    "",
+    "index ~/Videos ~/Sounds",
+    "index ~/Videos --exclude '*.tmp.mp4'",
+)
 
 
 @reported
