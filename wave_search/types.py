@@ -138,7 +138,7 @@ class MediaRef:
     path: Path
     modality: Modality
     start_s: float | None = None
-    """None: from the beginning."""
+    """None: from the beginning. Of an image, the time of a still of a video."""
     stop_s: float | None = None
     """None: to the end."""
 
@@ -181,6 +181,12 @@ class Hit:
     """Its end."""
     segments: int = 1
     """Number of segments of the moment."""
+    matched: tuple[Modality, ...] = ()
+    """The modalities in which the moment matches, `modality` among them; several only of a search for several."""
+    copies: int = 1
+    """Number of files of the index that have the content of this one."""
+    gone: bool = False
+    """Whether there is no such file any more. Such hits come last."""
     columns: Mapping[str, Value | None] = field(default_factory=dict, hash=False)
     """The columns that were requested, by name."""
 

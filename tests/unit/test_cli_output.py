@@ -102,8 +102,13 @@ def test_a_hit_has_exactly_the_documented_keys() -> None:
         "stop_s",
         "segment_id",
         "duration_s",
+        "matched",
+        "copies",
+        "gone",
+        "text",
     ]
     assert record["modality"] == "audio"
+    assert record["matched"] == ["audio"]
     assert record["score"] == pytest.approx(0.987654, abs=1e-6)
 
 
@@ -118,6 +123,12 @@ def test_any_name_survives_json_as_ascii(name: bytes) -> None:
 def test_a_line_for_a_pipe_has_six_fields_whatever_the_name() -> None:
     line = hit_line(hit(path=Path("/media/a\tb\nc.wav")))
     assert line.split("\t") == ["1", "4.50", "0.9877", "audio", "0:00.0-0:05.0", "/media/a\\tb\\nc.wav"]
+
+
+def test_a_moment_names_all_modalities_in_which_it_matches() -> None:
+    several = hit(matched=(Modality.AUDIO, Modality.VIDEO))
+    assert hit_line(several).split("\t")[3] == "audio+video"
+    assert hit_record(several)["matched"] == ["audio", "video"]
 
 
 def test_paths_that_do_not_fit_on_a_line_are_told_apart() -> None:

@@ -22,8 +22,8 @@ EPILOG = epilog(
     "terms, z is high only for segments that match all of them. With --where alone, files are listed, as by "
     "wave-search list. Output: a table on a terminal, otherwise tab-separated rank, z, score, modality, time, path.\n\n"
     "A FILE may have a range in seconds or h:mm:ss: clip.mp4@12-20, clip.mp4@1:02- (to the end), clip.mp4@-5 (the "
-    "first 5 seconds); --image film.mp4@3 is the still at 3 seconds. Every term may have a weight, 'rain^0.5' (default: 1, "
-    "and 0.5 for --not-...); with a weight below 0, 'dog^-1', it is one to avoid.",
+    "first 5 seconds); --image film.mp4@3 is the still at 3 seconds. Every term may have a weight, 'rain^0.5' (default "
+    "1, and 0.5 for --not-...); with a weight below 0, 'dog^-1', it is one to avoid.",
     "query a dog barking",
     "query --audio dog.wav@1:02- --target video -n 5",
     "query --text 'a beach' --not-text 'people^0.3' --where \"kind = 'video'\"",
@@ -83,6 +83,7 @@ def asked(
     segments: results.Segments = False,
     per_file: results.PerFile = None,
     dedupe: results.Dedupe = None,
+    copies: results.Copies = False,
     open: results.Open = False,  # noqa: A002 - the name of the option
     reveal: results.Reveal = False,
     export: results.Export = None,
@@ -126,6 +127,7 @@ def asked(
                 "--segments": segments,
                 "--per-file": per_file is not None,
                 "--dedupe": dedupe is not None,
+                "--copies": copies,
                 "--open": open,
                 "--reveal": reveal,
                 "--export": export is not None,
@@ -144,6 +146,7 @@ def asked(
             "moments": not segments,
             "per_file": per_file,
             "dedupe": dedupe,
+            "copies": copies,
             "instruction": words(instruction) if instruction is not None else None,
             "rerank": rerank,
         },

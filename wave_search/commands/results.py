@@ -46,6 +46,10 @@ Dedupe = Annotated[
         metavar="COSINE", help="Keep only the best of results at least this similar (0.98).", rich_help_panel=FILTER
     ),
 ]
+Copies = Annotated[
+    bool,
+    typer.Option("--copies", help="List each of several files with the same content.", rich_help_panel=FILTER),
+]
 Open = Annotated[
     bool, typer.Option("--open", help="Open the best result; with mpv, play only its range.", rich_help_panel=OUTPUT)
 ]

@@ -11,7 +11,7 @@ import numpy as np
 
 from wave_search.errors import UsageError
 from wave_search.query.file_details import SegmentScore, content_of_segment, segment_details
-from wave_search.query.grouping import Moment, hits_of, matches, merge, ranked, thin
+from wave_search.query.grouping import Moment, combine, hits_of, matches, merge, ranked, thin
 from wave_search.query.partition import PartitionSearch
 from wave_search.query.rerank import Reembedder, Reranker, RerankProgress
 from wave_search.query.resolve import resolve
@@ -113,12 +113,12 @@ class Searcher:
 
         Args:
             request: the request. Results of several partitions are merged by z, because cosines of different modalities
-                are not comparable. Each of several files with the same content is a hit.
+                are not comparable.
             progress: called while segments are embedded again.
             warn: called with each file that could not be embedded again.
 
         Returns:
-            At most k hits, best first, ties by path and time.
+            At most k hits, best first, ties by path and time; then those whose file is gone.
 
         Raises:
             UsageError: the request is not valid for this index.
@@ -146,7 +146,7 @@ class Searcher:
             complete = True
             for partition in partitions:
                 candidates = partition.search(query, k, overfetch, allowed)
-                found.extend(matches(self.snapshot, candidates, chosen))
+                found.extend(matches(self.snapshot, candidates, chosen, copies=request.copies))
                 complete = complete and candidates.is_all(k, request.min_z)
             best = ranked(found, self.snapshot.paths_at)
             if reranker is not None:
@@ -202,7 +202,9 @@ class Searcher:
         return self._partitions[key]
 
     def _grouped(self, best: list[Match], keys: Sequence[PartitionKey], request: SearchRequest) -> list[Moment]:
-        moments = merge(best, request.min_z) if request.moments else map(Moment.of, best)
+        moments: Iterable[Moment] = merge(best, request.min_z) if request.moments else map(Moment.of, best)
+        if request.moments and len(keys) > 1:
+            moments = combine(moments)
         if request.dedupe is None:
             return thin(moments, request.k, per_file=request.per_file)
         grouped = list(moments)
@@ -218,15 +220,17 @@ class Searcher:
 
     def _hits(self, moments: Sequence[Moment], columns: Sequence[str]) -> list[Hit]:
         hits = hits_of(self.snapshot, moments)
-        if not columns:
-            return hits
-        paths = self.snapshot.paths_at([moment.peak.file for moment in moments])
-        keys = [(moment.peak.segment_id, path) for moment, path in zip(moments, paths, strict=True)]
-        found = self.snapshot.sql_filter().values(_not_of_hits(columns), keys)
-        return [
-            replace(hit, columns={name: getattr(hit, name) if name in OF_HITS else values[name] for name in columns})
-            for hit, values in zip(hits, found, strict=True)
-        ]
+        if columns:
+            paths = self.snapshot.paths_at([moment.peak.file for moment in moments])
+            keys = [(moment.peak.segment_id, path) for moment, path in zip(moments, paths, strict=True)]
+            found = self.snapshot.sql_filter().values(_not_of_hits(columns), keys)
+            hits = [
+                replace(hit, columns={name: getattr(hit, name) if name in OF_HITS else row[name] for name in columns})
+                for hit, row in zip(hits, found, strict=True)
+            ]
+        # A file that is gone is of less use than a worse match.
+        there_first = sorted(hits, key=lambda hit: hit.gone)
+        return [replace(hit, rank=rank) for rank, hit in enumerate(there_first, start=1)]
 
 
 def _allowed(chosen: Selection | None, among: frozenset[int] | None) -> NDArray[np.int64] | None:

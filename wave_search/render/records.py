@@ -33,6 +33,10 @@ def hit_record(hit: Hit) -> dict[str, Any]:
         "stop_s": hit.stop_s,
         "segment_id": hit.segment_id,
         "duration_s": hit.duration_s,
+        "matched": [modality.value for modality in hit.matched or (hit.modality,)],
+        "copies": hit.copies,
+        "gone": hit.gone,
+        "text": hit.text,
     }
     return {**record, **{name: value for name, value in hit.columns.items() if name not in record}}
 

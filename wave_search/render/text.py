@@ -84,10 +84,15 @@ def counted(count: int, singular: str, plural: str = "") -> str:
     return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
 
 
+def matched_text(hit: Hit) -> str:
+    """Format the modalities in which a hit matches, such as "audio+video"."""
+    return "+".join(hit.matched or (hit.modality,))
+
+
 def hit_line(hit: Hit) -> str:
     """Format a hit as tab-separated fields: rank, z, score, modality, time, path, and the requested columns."""
     where = span(hit.start_s, hit.stop_s)
-    fields = (str(hit.rank), f"{hit.z:.2f}", f"{hit.score:.4f}", hit.modality, where, printable(hit.path))
+    fields = (str(hit.rank), f"{hit.z:.2f}", f"{hit.score:.4f}", matched_text(hit), where, printable(hit.path))
     return "\t".join((*fields, *map(cell, hit.columns.values())))
 
 
