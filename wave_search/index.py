@@ -238,6 +238,11 @@ class Index:
         return self._snapshot.manifest.model
 
     @property
+    def created(self) -> str:
+        """When the index was created: UTC, ISO 8601."""
+        return self._snapshot.manifest.settings.created
+
+    @property
     def version(self) -> int:
         """Number of the version that is open, which increases with each commit."""
         return self._snapshot.manifest.version

@@ -85,7 +85,7 @@ CONFINED_TO = {
     "pydantic": {"serve"},
     "uvicorn": {"serve"},
     "prometheus_client": {"serve"},
-    "platformdirs": {"alerts", "serve"},
+    "platformdirs": {"alerts", "commands", "serve"},
     "mcp": {"serve"},
     "mcp_types": {"serve"},
     "numpy": set(LAYERS),

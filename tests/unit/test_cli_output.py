@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,15 @@ from wave_search.render.text import (
     hit_line,
     listed_line,
     listed_sentence,
+    optimized_sentences,
     printable,
     report_sentences,
     skipped_line,
     slow_line,
     span,
 )
-from wave_search.reports import IndexReport, Skipped, SlowFile, SlowRun
-from wave_search.types import Hit, ListedFile, Modality
+from wave_search.reports import IndexReport, OptimizeReport, Skipped, SlowFile, SlowRun
+from wave_search.types import Hit, ListedFile, Modality, PartitionKey
 
 HIT = Hit(
     kind="audio",
@@ -207,6 +209,20 @@ def test_report_sentences_name_what_happened_and_nothing_else() -> None:
     assert second == "1,200 unchanged, 1 moved or duplicate, 4 unsupported"
     assert third == "not media: 1,200 .pdf, 3 without a suffix, 1 .x\\x1b"
     assert list(report_sentences(IndexReport(indexed=1, elapsed_s=1))) == ["indexed 1 file in 1.0 s"]
+
+
+def test_a_larger_index_is_explained() -> None:
+    larger, audio = partial(OptimizeReport, 1000, 2000), (PartitionKey(Modality.AUDIO),)
+    assert [*optimized_sentences(larger(kept_versions=2))][1] == (
+        "larger than before because 2 replaced versions stay readable for searches that run; "
+        "--keep-versions-for 0 removes them now"
+    )
+    assert [*optimized_sentences(larger(audio))][2] == (
+        "larger than before because of the shards, which make searches faster"
+    )
+    assert len([*optimized_sentences(larger())]) == 1
+    smaller = [*optimized_sentences(OptimizeReport(2000, 1000, kept_versions=1))][1]
+    assert smaller.startswith("1 replaced version stays readable")
 
 
 def test_rare_kinds_of_files_that_are_not_media_are_counted_together() -> None:

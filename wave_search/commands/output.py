@@ -52,15 +52,18 @@ class Found:
     hits: Sequence[Hit]
     lost: Sequence[Skipped]
     """Files that could not be embedded again."""
+    created: str
+    """When the index was created."""
     coverage: float | None
     """Share of the segments that are indexed with the instruction, from 0 to 1; None without an instruction."""
 
 
 def keep(terminal: Terminal, found: Found, index: Path) -> None:
-    """Keep hits for `--like`, in the folder of the index."""
-    kept = last_hits.keep_hits(index, [hit.segment_id for hit in found.hits])
-    if not kept and last_hits.kept_hits(index) is not None:
-        terminal.warning("--like will refer to an earlier query: the index cannot be written")
+    """Keep hits for `--like`."""
+    kept = last_hits.keep_hits(index, found.created, [hit.segment_id for hit in found.hits])
+    if not kept and last_hits.kept_hits(index, found.created) is not None:
+        file = last_hits.hits_file(index)
+        terminal.warning(f"--like will refer to an earlier query: {file} cannot be written")
 
 
 def show_found(terminal: Terminal, output: Output, found: Found) -> int:

@@ -186,7 +186,7 @@ def query(ctx: typer.Context, **options: Any) -> int:
             return output.show_files(terminal, question.files(opened), shown.limit, json=shown.json, paths=shown.paths)
     load = ws.LoadOptions(**question.load)
     with ws.open(question.index, question.model, load=load, may_download=terminal.may_download) as opened:
-        request = question.request(last_hits.kept_hits(opened.path))
+        request = question.request(last_hits.kept_hits(opened.path, opened.created))
         if question.save is not None:
             opened.save_search(question.save, request, replace=question.replace)
         terminal.notice(opened.model)

@@ -67,7 +67,7 @@ def run(
         terminal.notice(opened.model)
         with terminal.working("searching"):
             hits = opened.search(request)
-        last_hits.keep_hits(opened.path, [hit.segment_id for hit in hits])
+        last_hits.keep_hits(opened.path, opened.created, [hit.segment_id for hit in hits])
     if not hits:
         terminal.message("no results")
         return NO_RESULT

@@ -65,7 +65,7 @@ class QueryAnswers:
                 listed = zip(question.files(self._index), range(question.output.limit + 1), strict=False)
                 send({**began, "files": [to_record(file) for file, _ in listed], "output": shown})
                 return
-            search = question.request(last_hits.kept_hits(self._index.path))
+            search = question.request(last_hits.kept_hits(self._index.path, self._index.created))
             began["notice"] = self._index.model.notice
 
             def progress(done: ws.Progress) -> None:
@@ -73,7 +73,8 @@ class QueryAnswers:
 
             found = question.find(self._index, search, progress if search.rerank and not question.quiet else None)
             hits, lost = map(to_record, found.hits), map(to_record, found.lost)
-            send({**began, "hits": [*hits], "lost": [*lost], "coverage": found.coverage, "output": shown})
+            answer = {"hits": [*hits], "lost": [*lost], "created": found.created, "coverage": found.coverage}
+            send({**began, **answer, "output": shown})
         except UsageError as error:
             # Messages about files name them as they are named here.
             if type(error) is UsageError and (question is None or not question.has_files):

@@ -120,7 +120,7 @@ def _shown(connection: socket.socket, request: dict[str, Any], terminal: Termina
         from wave_search.reports import Skipped
 
         lost = [from_record(Skipped, record) for record in reply["lost"]]
-    found = Found(hits, lost, reply["coverage"])
+    found = Found(hits, lost, reply["created"], reply["coverage"])
     keep(terminal, found, index)
     if how.export is not None:
         write(Path(how.export), hits, None)

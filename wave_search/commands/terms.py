@@ -133,8 +133,7 @@ def _hit(rank: str, hits: Sequence[int] | None) -> int:
     if not re.fullmatch(r"0*[1-9]\d{0,8}", rank, re.ASCII):
         raise UsageError(f'"{rank}" is not the rank of a hit', "The first hit is 1.")
     if hits is None:
-        remedy = "Search first, with this --index. An index that cannot be written keeps no hits."
-        raise UsageError("the hits of the last query are not known", remedy)
+        raise UsageError("the hits of your last query are not known", "Search first, with this --index.")
     if int(rank) > len(hits):
         raise UsageError(f"there is no hit {rank}: the last query had {len(hits)}", "Search again, with a larger -k.")
     return hits[int(rank) - 1]

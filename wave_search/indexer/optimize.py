@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from wave_search.ann.rebuild import refresh_shards
+from wave_search.files import disk_bytes
 from wave_search.reports import OptimizeReport
 from wave_search.store import Writer
 
@@ -33,7 +34,7 @@ def optimize(
     """
     began_s = time.monotonic()
     with Writer(index_dir) as writer:
-        before_bytes = sum(writer.snapshot.sizes_bytes().values())
+        before_bytes = disk_bytes(index_dir)
         keys = writer.compact().manifest.settings.keys
         rebuilt = []
         for key in keys:
@@ -41,5 +42,5 @@ def optimize(
             if refresh_shards(writer, key, min_shard_rows, recall, compact=True).shards(key) != shards:
                 rebuilt.append(key)
         writer.cleanup(keep_versions_for_s)
-        after_bytes = sum(writer.snapshot.sizes_bytes().values())
-    return OptimizeReport(before_bytes, after_bytes, tuple(rebuilt), time.monotonic() - began_s)
+        after_bytes, kept_versions = disk_bytes(index_dir), writer.kept_versions()
+    return OptimizeReport(before_bytes, after_bytes, tuple(rebuilt), time.monotonic() - began_s, kept_versions)

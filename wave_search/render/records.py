@@ -83,6 +83,7 @@ def info_record(info: IndexInfo) -> dict[str, Any]:
         "path": str(info.path),
         "version": info.version,
         "created": info.created,
+        "changed": info.changed,
         "size_bytes": info.size_bytes,
         "model": {name: getattr(info.model, name) for name in ("name", "revision", "dim", "quantization")},
         "segmentation": info.segmentation,

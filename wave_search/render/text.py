@@ -225,6 +225,13 @@ def optimized_sentences(report: OptimizeReport) -> Iterator[str]:
         yield "rebuilt the shards of " + ", ".join(dict.fromkeys(key.modality.value for key in report.rebuilt))
     before, after = bytes_text(report.before_bytes), bytes_text(report.after_bytes)
     yield f"index size: {before} before, {after} after; took {report.elapsed_s:.1f} s"
+    if report.kept_versions:
+        versions = counted(report.kept_versions, "replaced version")
+        grown = "larger than before because " if report.after_bytes > report.before_bytes else ""
+        verb = "stays" if report.kept_versions == 1 else "stay"
+        yield f"{grown}{versions} {verb} readable for searches that run; --keep-versions-for 0 removes them now"
+    elif report.rebuilt and report.after_bytes > report.before_bytes:
+        yield "larger than before because of the shards, which make searches faster"
 
 
 def skipped_line(skipped: Skipped) -> str:
@@ -252,7 +259,8 @@ def slow_line(slow: SlowFile | SlowRun) -> str:
 def info_rows(info: IndexInfo) -> Iterator[tuple[str, str]]:
     """Yield the properties of an index as names and values."""
     yield "index", printable(info.path)
-    yield "last change", f"{info.created}, version {info.version}"
+    yield "created", info.created
+    yield "last change", f"{info.changed}, version {info.version}"
     yield "size on disk", bytes_text(info.size_bytes)
     quantized = f", {info.model.quantization}" if info.model.quantization else ""
     named = f"{printable(info.model.name)} at {info.model.revision[:12]}{quantized}"

@@ -53,7 +53,7 @@ class Manifest:
     version: int
     """From 1."""
     created: str
-    """UTC, ISO 8601."""
+    """When this version was committed: UTC, ISO 8601."""
     model: ModelSpec
     settings: Settings
     roots: tuple[str, ...]
@@ -290,8 +290,8 @@ def _check_values(manifest: Manifest) -> None:
             raise ValueError(f"{ref.name!r} is not the name of a shard")
     if any("\0" in root for root in manifest.roots):
         raise ValueError("roots: a name holds a null character")
-    created = datetime.fromisoformat(manifest.created)
-    _check_range("year of created", created.year, _FIRST_YEAR, _LAST_YEAR)
+    for time in filter(None, (manifest.created, manifest.settings.created)):
+        _check_range("year of created", datetime.fromisoformat(time).year, _FIRST_YEAR, _LAST_YEAR)
     try:
         Segmentation.parse(manifest.settings.segmentation)
     except UsageError as error:
