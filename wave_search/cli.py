@@ -10,6 +10,7 @@ import typer
 import wave_search as ws
 from wave_search.commands import (
     ask,
+    doctor,
     duplicates,
     index,
     info,
@@ -39,7 +40,7 @@ _EPILOG = epilog(
     "query a dog barking",
     "query --audio dog.wav --target video",
 )
-_FIND, _INDEX, _PROGRAMS, _MODELS = "Find", "Index", "Page and programs", "Models"
+_FIND, _INDEX, _PROGRAMS, _MODELS = "Find", "Index", "Page and programs", "Models and machine"
 
 app = typer.Typer(
     help="Search audio, images, video and text by audio, images, video or text.",
@@ -94,6 +95,7 @@ _add(_PROGRAMS, serve.serve, epilog=serve.EPILOG)
 _add(_PROGRAMS, serve.serve, "ui", epilog=serve.EPILOG, hidden=True)
 _add(_PROGRAMS, mcp.mcp, epilog=mcp.EPILOG)
 _add(_MODELS, models.models)
+_add(_MODELS, doctor.doctor, epilog=doctor.EPILOG)
 _add(_MODELS, evaluation.evaluate, "eval", epilog=evaluation.EPILOG)
 _add(_MODELS, train.train, epilog=train.EPILOG)
 

@@ -41,6 +41,7 @@ LAYERS = (
     "evaluation",
     "finetune",
     "index",
+    "doctor",
     "remote",
     "render",
     "progress",

@@ -110,6 +110,8 @@ def asked(
     if replace and save is None:
         raise UsageError("--replace needs a name", "Add --save NAME.")
     folder = ctx.obj.folder
+    if export is not None and not Path(folder, export).parent.is_dir():
+        raise UsageError(f"{export}: there is no folder {export.parent}", "Make it, or choose another one.")
     texts, files = terms.split(anything or (), folder)
     media = {"audio": audio, "video": video, "image": image, "av": av, "similar": [*files, *(similar or ())]}
     others = {"audio": not_audio, "video": not_video, "image": not_image, "av": not_av, "similar": not_similar}
@@ -189,9 +191,9 @@ def query(ctx: typer.Context, **options: Any) -> int:
         request = question.request(last_hits.kept_hits(opened.path, opened.created))
         if question.save is not None:
             opened.save_search(question.save, request, replace=question.replace)
-        terminal.notice(opened.model)
         with terminal.progress() if request.rerank else terminal.working("searching") as progress:
             found = question.find(opened, request, progress if request.rerank else None)
+        terminal.notice(opened.model)
         output.keep(terminal, found, opened.path)
         if question.output.export is not None:
             with terminal.working("exporting"):
