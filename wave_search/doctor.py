@@ -37,6 +37,7 @@ _OPTIONAL = {
     "serve": ("fastapi", "the page, the HTTP API, MCP and fast repeated queries"),
     "photos": ("pillow_heif", "HEIF and JPEG XL"),
     "otio": ("opentimelineio", "timelines for editors"),
+    "thumbnails": ("textual_image", "pictures of results in the terminal"),
     "scene": ("scenedetect", "segments at cuts"),
     "quantized": ("bitsandbytes", "models in 8 and 4 bits"),
     "train": ("peft", "fine-tuning"),

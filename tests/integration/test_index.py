@@ -319,7 +319,6 @@ def test_an_empty_name_is_not_the_current_folder(settled: Path, monkeypatch: pyt
         {"audio_track": "0"},
         {"modalities": []},
         {"modalities": ["smell"]},
-        {"load": ws.LoadOptions(device="tpu")},
         {"model": "no-such-model"},
     ],
 )

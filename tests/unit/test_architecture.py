@@ -79,6 +79,7 @@ CONFINED_TO = {
     "scenedetect": {"media"},
     "opentimelineio": {"render"},
     "rich": {"render"},
+    "textual_image": {"render"},
     "typer": {"cli", "commands"},
     "umap": {"projection"},
     "fastapi": {"serve"},

@@ -40,6 +40,8 @@ class Output:
     """Name of a file."""
     open: bool
     reveal: bool
+    thumbnails: bool | None
+    """None: where the terminal is known to show pictures."""
     limit: int
     min_z: float | None
     is_filtered: bool
@@ -85,7 +87,7 @@ def show_found(terminal: Terminal, output: Output, found: Found) -> int:
             terminal.message(f"no results{filtered} with z >= {output.min_z:g}")
         return NO_RESULT
     shown = [only(hit, output.columns) for hit in found.hits]
-    show_hits(terminal, shown, json=output.json, paths=output.paths)
+    show_hits(terminal, shown, json=output.json, paths=output.paths, thumbnails=output.thumbnails)
     best = found.hits[0]
     if output.open or output.reveal:
         from wave_search import desktop
@@ -153,14 +155,22 @@ def only(hit: Hit, columns: Iterable[str]) -> Hit:
     return replace(hit, columns={name: hit.columns[name] for name in columns})
 
 
-def show_hits(terminal: Terminal, hits: Sequence[Hit], *, json: bool, paths: bool) -> None:
-    """Write hits to stdout."""
+def show_hits(
+    terminal: Terminal, hits: Sequence[Hit], *, json: bool, paths: bool, thumbnails: bool | None = None
+) -> None:
+    """Write hits to stdout. Raises UsageError if thumbnails are wanted and cannot be drawn."""
     if paths:
         terminal.paths(dict.fromkeys(hit.path for hit in hits))
     elif json:
         terminal.lines(to_json(hit_record(hit)) for hit in hits)
     elif terminal.results_on_terminal:
-        terminal.hits(hits)
+        drawn = None
+        if terminal.shows_pictures if thumbnails is None else thumbnails:
+            from wave_search.commands.thumbnails import draw
+
+            with terminal.working("drawing"):
+                drawn = draw(hits)
+        terminal.hits(hits, drawn)
     else:
         terminal.lines(hit_line(hit) for hit in hits)
 

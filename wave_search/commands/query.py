@@ -84,6 +84,7 @@ def asked(
     per_file: results.PerFile = None,
     dedupe: results.Dedupe = None,
     copies: results.Copies = False,
+    thumbnails: results.Thumbnails = None,
     open: results.Open = False,  # noqa: A002 - the name of the option
     reveal: results.Reveal = False,
     export: results.Export = None,
@@ -159,6 +160,7 @@ def asked(
             export=None if export is None else os.fspath(export),
             open=open,
             reveal=reveal,
+            thumbnails=thumbnails,
             limit=k,
             min_z=min_z,
             is_filtered=bool(where),

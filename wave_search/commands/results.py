@@ -50,6 +50,15 @@ Copies = Annotated[
     bool,
     typer.Option("--copies", help="List each of several files with the same content.", rich_help_panel=FILTER),
 ]
+Thumbnails = Annotated[
+    bool | None,
+    typer.Option(
+        "--thumbnails/--no-thumbnails",
+        help="Show pictures and waveforms in the table (default: where the terminal is known to show pictures).",
+        rich_help_panel=OUTPUT,
+        show_default=False,
+    ),
+]
 Open = Annotated[
     bool, typer.Option("--open", help="Open the best result; with mpv, play only its range.", rich_help_panel=OUTPUT)
 ]

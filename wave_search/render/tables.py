@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import textwrap
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from rich.bar import Bar
@@ -23,7 +24,7 @@ from rich.text import Text
 from wave_search.render.text import bytes_text, cell, matched_text, printable, reason, span, status, time_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from rich.console import Console, ConsoleOptions, JustifyMethod, RenderableType, RenderResult
@@ -68,6 +69,8 @@ class _Row:
     """Shown below the path."""
     columns: tuple[str, ...]
     """Values of the further columns."""
+    picture: RenderableType | None = None
+    """Shown below all else."""
 
 
 _OF_HITS = (
@@ -86,8 +89,10 @@ _OF_FILES = (
 )
 
 
-def hit_table(hits: Sequence[Hit], console: Console) -> FittedTable:
-    """Return hits as a table for a console."""
+def hit_table(
+    hits: Sequence[Hit], console: Console, pictures: Mapping[int, RenderableType] = MappingProxyType({})
+) -> FittedTable:
+    """Return hits as a table for a console, with a picture below those that have one, by rank."""
     full = max(_FULL_BAR_Z, *(hit.z for hit in hits))
     is_unicode = console.encoding.startswith("utf")
     rows = [
@@ -105,6 +110,7 @@ def hit_table(hits: Sequence[Hit], console: Console) -> FittedTable:
             hit.gone,
             textwrap.shorten(printable(" ".join((hit.text or "").split())), _EXCERPT_CHARS, placeholder=" ..."),
             tuple(map(cell, hit.columns.values())),
+            pictures.get(hit.rank),
         )
         for hit in hits
     ]
@@ -168,7 +174,8 @@ class FittedTable:
         taken = console.measure(table, options=options).maximum + sum(_GAP + width for width in further)
         room = options.max_width - taken - _GAP
         longest = max(cell_len(self._label(row)) for row in self._rows)
-        if options.max_width >= _WIDE and room >= min(longest, _MIN_PATH):
+        is_plain = all(row.picture is None for row in self._rows)
+        if is_plain and options.max_width >= _WIDE and room >= min(longest, _MIN_PATH):
             yield self._on_one_line(kept, room, options)
             return
         lines = iter(console.render_lines(table, options, pad=False))
@@ -180,6 +187,8 @@ class FittedTable:
             yield Segment.line()
             for below in self._below(row, options):
                 yield Padding(below, (0, 0, 0, _GAP), expand=False)
+            if row.picture is not None:  # not indented: its own control codes place it
+                yield row.picture
 
     def _fitting(self, console: Console, options: ConsoleOptions) -> tuple[Table, Sequence[int]]:
         """Return a table of the figures, and which of them it has: as many as the width allows."""
