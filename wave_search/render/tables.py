@@ -187,7 +187,9 @@ class FittedTable:
             yield Segment.line()
             for below in self._below(row, options):
                 yield Padding(below, (0, 0, 0, _GAP), expand=False)
-            if row.picture is not None:  # not indented: its own control codes place it
+            if isinstance(row.picture, Text):
+                yield Padding(row.picture, (0, 0, 0, _GAP), expand=False)
+            elif row.picture is not None:  # not indented: its own control codes place it
                 yield row.picture
 
     def _fitting(self, console: Console, options: ConsoleOptions) -> tuple[Table, Sequence[int]]:
