@@ -32,25 +32,30 @@ if TYPE_CHECKING:
         verify,
     )
     from wave_search.indexer import Interrupted, MetadataEdit
-    from wave_search.models import LoadOptions, ModelSpec
+    from wave_search.models import Embedder, LoadOptions, ModelSpec
     from wave_search.query import (
         AV,
         Answer,
         Audio,
+        Encoded,
         FileDetails,
         FileEntry,
+        Hits,
         Image,
         IndexInfo,
         MediaEmbedder,
         Not,
         PartitionInfo,
         SearchRequest,
+        Segment,
         SegmentDetails,
+        Segments,
         SegmentScore,
         SegmentSet,
         Vector,
         Video,
         Weighted,
+        similarity,
     )
     from wave_search.remote import RemoteIndex, connect
     from wave_search.reports import (
@@ -70,11 +75,15 @@ if TYPE_CHECKING:
         ColumnInfo,
         DuplicateGroup,
         DuplicateMember,
+        Frames,
         Hit,
         ListedFile,
         MediaRef,
         Modality,
+        ModalityName,
+        Sampling,
         Target,
+        Waveform,
     )
 
 __all__ = [
@@ -88,11 +97,15 @@ __all__ = [
     "DuplicateGroup",
     "DuplicateMember",
     "EditReport",
+    "Embedder",
+    "Encoded",
     "Evaluation",
     "EvaluationOptions",
     "FileDetails",
     "FileEntry",
+    "Frames",
     "Hit",
+    "Hits",
     "Image",
     "Index",
     "IndexInfo",
@@ -106,16 +119,20 @@ __all__ = [
     "MetadataEdit",
     "MetadataReport",
     "Modality",
+    "ModalityName",
     "ModelSpec",
     "Not",
     "OptimizeReport",
     "PartitionInfo",
     "Progress",
     "RemoteIndex",
+    "Sampling",
     "SearchRequest",
+    "Segment",
     "SegmentDetails",
     "SegmentScore",
     "SegmentSet",
+    "Segments",
     "Skipped",
     "SlowFile",
     "SlowRun",
@@ -124,6 +141,7 @@ __all__ = [
     "Vector",
     "Video",
     "WaveSearchError",
+    "Waveform",
     "Weighted",
     "connect",
     "create",
@@ -134,6 +152,7 @@ __all__ = [
     "load_embedder",
     "open",
     "progress",
+    "similarity",
     "verify",
 ]
 
@@ -142,13 +161,14 @@ _HOMES = {
     "evaluation": "Evaluation EvaluationOptions evaluate",
     "index": "KEEP_VERSIONS_FOR_S MIN_SHARD_ROWS Index create exists known_models load_embedder open verify",
     "indexer": "Interrupted MetadataEdit",
-    "models": "LoadOptions ModelSpec",
-    "query": "AV Answer Audio FileDetails FileEntry Image IndexInfo MediaEmbedder Not PartitionInfo SearchRequest "
-    "SegmentDetails SegmentScore SegmentSet Vector Video Weighted",
+    "models": "Embedder LoadOptions ModelSpec",
+    "query": "AV Answer Audio Encoded FileDetails FileEntry Hits Image IndexInfo MediaEmbedder Not PartitionInfo "
+    "SearchRequest Segment SegmentDetails SegmentScore SegmentSet Segments Vector Video Weighted similarity",
     "remote": "RemoteIndex connect",
     "reports": "EditReport IndexReport MetadataChange MetadataReport OptimizeReport Progress Skipped SlowFile SlowRun "
     "TagReport",
-    "types": "Clip ColumnInfo DuplicateGroup DuplicateMember Hit ListedFile MediaRef Modality Target",
+    "types": "Clip ColumnInfo DuplicateGroup DuplicateMember Frames Hit ListedFile MediaRef Modality ModalityName "
+    "Sampling Target Waveform",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 

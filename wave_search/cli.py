@@ -20,12 +20,14 @@ from wave_search.commands import (
     models,
     optimize,
     query,
+    relocate,
     remove,
     searches,
     serve,
     tag,
     train,
     verify,
+    watch,
 )
 from wave_search.commands import eval as evaluation
 from wave_search.commands.exit_codes import GlobalOptions, occupy_closed_streams
@@ -85,8 +87,10 @@ app.add_typer(searches.app, name="searches", rich_help_panel=_FIND)
 _add(_FIND, duplicates.duplicates, epilog=duplicates.EPILOG)
 _add(_FIND, ask.ask, epilog=ask.EPILOG)
 _add(_INDEX, index.index, epilog=index.EPILOG)
+_add(_INDEX, watch.watch, epilog=watch.EPILOG)
 _add(_INDEX, info.info)
 _add(_INDEX, remove.remove)
+_add(_INDEX, relocate.relocate, epilog=relocate.EPILOG)
 _add(_INDEX, optimize.optimize)
 _add(_INDEX, verify.verify)
 _add(_INDEX, tag.tag, epilog=tag.EPILOG)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from wave_search.errors import UsageError
+from wave_search.errors import UsageError, shown
 from wave_search.types import Dtype
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _NAME = re.compile(r"auto|cpu|cuda(:\d+)?")
 def check_device(name: str) -> None:
     """Check the form of the name of a device, without torch. Raises UsageError."""
     if not isinstance(name, str) or _NAME.fullmatch(name) is None:
-        raise UsageError(f"{name!r} is not a device", "Use auto, cpu, cuda or cuda:N.")
+        raise UsageError(f"{shown(name)} is not a device", "Use auto, cpu, cuda or cuda:N.")
 
 
 def resolve_devices(name: str) -> tuple[torch.device, ...]:
@@ -60,7 +60,7 @@ def resolve_dtype(name: str) -> torch.dtype | None:
     import torch
 
     if name not in _DTYPES:
-        raise UsageError(f"{name!r} is not a precision", f"Use one of {', '.join(_DTYPES)}.")
+        raise UsageError(f"{shown(name)} is not a precision", f"Use one of {', '.join(_DTYPES)}.")
     return None if name == "auto" else {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
 
 
