@@ -33,7 +33,6 @@ from wave_search.commands import eval as evaluation
 from wave_search.commands.exit_codes import GlobalOptions, occupy_closed_streams
 from wave_search.commands.options import Quiet
 from wave_search.commands.usage import PROGRAM, Command, Group, asks_for_help, context_settings, epilog, error_message
-from wave_search.render.terminal import Terminal
 
 _EPILOG = epilog(
     "Results go to stdout, everything else to stderr. Exit codes: 0 success, 1 failure, 2 usage error, 3 success but "
@@ -117,5 +116,7 @@ def main() -> None:
         if asks_for_help(usage):
             sys.stderr.write(f"{usage.format_message()}\n")
         else:
+            from wave_search.render.terminal import Terminal
+
             Terminal().error(error_message(usage))
     sys.exit(code)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from wave_search import commands, types
-from wave_search.commands.usage import MODEL, OUTPUT
+from wave_search.commands.usage import MODEL, OUTPUT, SPEED
 
 IndexDir = Annotated[
     Path, typer.Option("--index", envvar=commands.INDEX_VARIABLE, metavar="DIR", help="Directory of the index.")
@@ -45,17 +45,24 @@ Quantization = Annotated[
 TokenBudget = Annotated[
     int | None,
     typer.Option(
-        "--token-budget", min=1, metavar="N", help="Maximum number of tokens in a batch.", rich_help_panel=MODEL
+        "--token-budget", min=1, metavar="N", help="Maximum number of tokens in a batch.", rich_help_panel=SPEED
     ),
 ]
 Recall = Annotated[
     float | None,
-    typer.Option("--recall", metavar="RECALL", help="Target recall@10 of the ANN shards (default: 0.95)."),
+    typer.Option(
+        "--recall", metavar="RECALL", help="Target recall@10 of the ANN shards (default: 0.95).", rich_help_panel=SPEED
+    ),
 ]
-Workers = Annotated[int | None, typer.Option("--workers", min=1, metavar="N", help="Number of decoder processes.")]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, metavar="N", help="Number of decoder processes.", rich_help_panel=SPEED),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only warnings and errors to stderr.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=OUTPUT)]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and change nothing.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print what would be done, and change nothing.", rich_help_panel=OUTPUT)
+]
 DEFAULT_INDEX = Path(commands.DEFAULT_INDEX)
 
 

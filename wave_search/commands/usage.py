@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 PROGRAM = "wave-search"
 SEARCH, FILTER, OUTPUT, MODEL = "Search", "Filter", "Output", "Model"
+CONTENT, SPEED = "Content", "Speed"
 """Groups of options that several commands have."""
 _OTHERS = "Options"
 _PHRASES = {
