@@ -51,7 +51,7 @@ class QueryAnswers:
         if request["surroundings"] != surroundings():
             return
         question: Question | None = None
-        began: dict[str, Any] = {"notice": "", "quiet": request["quiet"]}
+        began: dict[str, Any] = {"quiet": request["quiet"]}
         try:
             question = self._parsed(request)
             if not self._is_as_here(question, request["folder"]):
@@ -66,7 +66,6 @@ class QueryAnswers:
                 send({**began, "files": [to_record(file) for file, _ in listed], "output": shown})
                 return
             search = question.request(last_hits.kept_hits(self._index.path, self._index.created))
-            began["notice"] = self._index.model.notice
 
             def progress(done: ws.Progress) -> None:
                 send({**began, "progress": to_record(done)})
@@ -74,6 +73,7 @@ class QueryAnswers:
             found = question.find(self._index, search, progress if search.rerank and not question.quiet else None)
             hits, lost = map(to_record, found.hits), map(to_record, found.lost)
             answer = {"hits": [*hits], "lost": [*lost], "created": found.created, "coverage": found.coverage}
+            answer["notice"] = self._index.model.notice
             send({**began, **answer, "output": shown})
         except UsageError as error:
             # Messages about files name them as they are named here.

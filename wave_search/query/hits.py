@@ -104,7 +104,7 @@ def _card(hit: Hit, decoders: DecoderPool) -> str:
     name, folder = html.escape(_utf8(hit.path.name)), html.escape(_utf8(str(hit.path)), quote=True)
     return (
         f'<div style="{_CARD}">{media}{fault}<div title="{folder}"><b>{hit.rank}. {name}</b></div>{words}'
-        f'<div style="{_MUTED}">{times}{hit.modality.value}, z {hit.z:.1f}{columns}</div></div>'
+        f'<div style="{_MUTED}">{times}{"+".join(hit.matched or (hit.modality,))}, z {hit.z:.1f}{columns}</div></div>'
     )
 
 
