@@ -72,7 +72,8 @@ def query(arguments: list[str]) -> int | None:
 def surroundings() -> list[Any]:
     """Return what tells processes apart whose results may differ.
 
-    They see different files under the same names, such as those of containers, or have other devices, or other hits of a last query.
+    They see different files under the same names, such as those of containers, or have other devices, or other hits of
+    a last query.
     """
     root = os.stat("/")  # noqa: PTH116
     try:
