@@ -19,12 +19,14 @@ from wave_search.commands import (
     models,
     optimize,
     query,
+    relocate,
     remove,
     searches,
     serve,
     tag,
     train,
     verify,
+    watch,
 )
 from wave_search.commands import eval as evaluation
 from wave_search.commands.exit_codes import GlobalOptions, occupy_closed_streams
@@ -71,6 +73,7 @@ def main_options(
 
 
 app.command(epilog=index.EPILOG)(index.index)
+app.command(epilog=watch.EPILOG)(watch.watch)
 app.command("query", epilog=query.EPILOG)(query.query)
 app.command("search", epilog=query.EPILOG, hidden=True)(query.query)
 app.command(epilog=serve.EPILOG)(serve.serve)
@@ -86,6 +89,7 @@ app.command()(info.info)
 app.command()(verify.verify)
 app.command()(optimize.optimize)
 app.command()(remove.remove)
+app.command(epilog=relocate.EPILOG)(relocate.relocate)
 app.command()(models.models)
 app.command("eval", epilog=evaluation.EPILOG)(evaluation.evaluate)
 app.command(epilog=train.EPILOG)(train.train)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING, Self, Unpack, overload
@@ -59,7 +60,6 @@ from wave_search.query import (
 from wave_search.store import saved_searches
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
@@ -72,8 +72,10 @@ if TYPE_CHECKING:
         IndexReport,
         MetadataChange,
         MetadataReport,
+        OptimizePlan,
         OptimizeReport,
         ProgressCallback,
+        RelocateReport,
         Skipped,
         SlowFile,
         SlowRun,
@@ -145,11 +147,12 @@ class Index:
         paths: Iterable[StrPath],
         *,
         instructions: Iterable[str] = (),
-        exclude: Iterable[str] = (),
+        exclude: Iterable[str] | None = None,
         retry: bool = False,
         min_shard_rows: int = MIN_SHARD_ROWS,
         recall: float | None = None,
         max_duration_s: float | None = None,
+        unfinished: Iterable[StrPath] = (),
         progress: ProgressCallback | None = None,
         warn: Callable[[SlowFile | SlowRun], None] | None = None,
         skipped: Callable[[Skipped], None] | None = None,
@@ -164,13 +167,16 @@ class Index:
             instructions: embed media with each of these, in addition to the model's own prompt; `search` with one of
                 them compares the query with these vectors. They are stored in the index and apply to later calls. Files
                 that were indexed without them are read again.
-            exclude: globs of file names to skip, or, with a slash in them, of paths below a folder.
+            exclude: globs of file names to skip, or, with a slash in them, of paths below a folder. They are remembered
+                for these folders; None for those of an earlier call, empty to forget them.
             retry: retry unchanged files that could not be used before.
             min_shard_rows: minimum number of unindexed segments of a partition that triggers an IVF-PQ shard.
             recall: target recall@10 of the shards, measured on the segments of the index; None for the previous target,
                 or 0.95 if there is none.
             max_duration_s: longer audio and video is skipped, until a call allows its duration. What was indexed before
-                stays.
+                stays. It is remembered for these folders; None for that of an earlier call, `math.inf` to forget it.
+            unfinished: files that are still being written, by their paths without symbolic links. What the index has of
+                them stays, and a later call indexes them.
             progress: called during the run, see `wave_search.progress`.
             warn: called with each file that is expected to take more than an hour, before it is embedded; and once,
                 after a minute or later, if all that are left are.
@@ -192,7 +198,12 @@ class Index:
         )
         if options.instructions:
             self.model.check_takes_instructions()
-        options = replace(options, workers=self._workers, decoder_memory_bytes=self._decoder_memory_bytes)
+        options = replace(
+            options,
+            workers=self._workers,
+            decoder_memory_bytes=self._decoder_memory_bytes,
+            unfinished=tuple(map(os.fsencode, paths_of(unfinished))),
+        )
         try:
             return indexer.add(
                 self.path,
@@ -219,6 +230,28 @@ class Index:
         self.refresh()
         return removed
 
+    def plan_remove(self, paths: Iterable[StrPath]) -> list[Path]:
+        """Return the files that `remove` would remove, by path. Nothing is written."""
+        return indexer.plan_remove(self._snapshot, paths_of(paths))
+
+    def relocate(self, old: StrPath, new: StrPath) -> RelocateReport:
+        """Rewrite the paths of a folder of media that was moved, or of a file. Needs no model.
+
+        A file is moved if at the new place is a file of its size and time of modification. Of those with another time,
+        a sample is compared by digest, and the next `add` reads the others. Own columns and choices move with them.
+
+        Args:
+            old: the place where the files were; there need not be anything any more.
+            new: the place where they are.
+
+        Raises:
+            UsageError: the index has no file at `old`, or none of them is at `new`.
+            IndexStateError: another process writes, the disk is full, or the index is damaged.
+        """
+        report = indexer.relocate(self.path, path_of(old), path_of(new))
+        self.refresh()
+        return report
+
     def optimize(
         self,
         *,
@@ -240,9 +273,7 @@ class Index:
             UsageError: an argument is not valid.
             IndexStateError: another process writes, the disk is full, or a table is damaged.
         """
-        check_count("min_shard_rows", min_shard_rows)
-        if not is_number(keep_versions_for_s) or not keep_versions_for_s >= 0:
-            raise UsageError(f"keep_versions_for_s must be at least 0 seconds, got {shown(keep_versions_for_s)}")
+        _check_optimize(keep_versions_for_s, min_shard_rows)
         try:
             return indexer.optimize(
                 self.path,
@@ -252,6 +283,20 @@ class Index:
             )
         finally:
             self.refresh()
+
+    def plan_optimize(
+        self, *, keep_versions_for_s: float = KEEP_VERSIONS_FOR_S, min_shard_rows: int = MIN_SHARD_ROWS
+    ) -> OptimizePlan:
+        """Return what `optimize` would do with these arguments. Nothing is written.
+
+        Raises:
+            UsageError: an argument is not valid.
+            IndexStateError: the index is damaged or cannot be read.
+        """
+        _check_optimize(keep_versions_for_s, min_shard_rows)
+        return indexer.plan_optimize(
+            self._snapshot, keep_versions_for_s=keep_versions_for_s, min_shard_rows=min_shard_rows
+        )
 
     def refresh(self, *, prepare: bool = False) -> bool:
         """Open the newest version; return whether it differs. Running searches finish on the one they started on.
@@ -756,7 +801,7 @@ class Index:
 def check_add(
     *,
     instructions: Iterable[str] = (),
-    exclude: Iterable[str] = (),
+    exclude: Iterable[str] | None = None,
     retry: bool = False,
     min_shard_rows: int = MIN_SHARD_ROWS,
     recall: float | None = None,
@@ -772,12 +817,18 @@ def check_add(
         raise UsageError(f"max_duration_s must be above 0 seconds, got {shown(max_duration_s)}")
     return indexer.Options(
         min_shard_rows=min_shard_rows,
-        exclude=tuple(names_of(exclude, "exclude")),
+        exclude=None if exclude is None else tuple(names_of(exclude, "exclude")),
         instructions=check_instructions(instructions),
         retry=retry,
         recall=_recall(recall),
         max_duration_s=max_duration_s,
     )
+
+
+def _check_optimize(keep_versions_for_s: float, min_shard_rows: int) -> None:
+    check_count("min_shard_rows", min_shard_rows)
+    if not is_number(keep_versions_for_s) or not keep_versions_for_s >= 0:
+        raise UsageError(f"keep_versions_for_s must be at least 0 seconds, got {shown(keep_versions_for_s)}")
 
 
 def check_environment(workers: int | None, decoder_memory_bytes: int | None) -> int:

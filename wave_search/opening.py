@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from wave_search import models, store
-from wave_search.arguments import names_of, path_of
+from wave_search import indexer, models, store
+from wave_search.arguments import names_of, path_of, paths_of
 from wave_search.errors import UsageError
-from wave_search.index import Index, check_environment
+from wave_search.index import Index, check_add, check_environment
 from wave_search.media import Segmentation, parse_audio_track
 from wave_search.models.session import ModelSession
 from wave_search.query import MediaEmbedder, parse_modality
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from wave_search.models import Embedder, LoadOptions
+    from wave_search.reports import IndexPlan
     from wave_search.store import Problem
     from wave_search.types import Modality, ModalityName
 
@@ -136,6 +137,21 @@ def load_embedder(
     session = ModelSession.of(model, load, embedder)
     session.model()
     return MediaEmbedder(session)
+
+
+def plan_add(path: StrPath, paths: Iterable[StrPath], **options: Any) -> IndexPlan:
+    """Return what `Index.add` would do for an index, which need not exist yet. Nothing is written, no file is decoded.
+
+    Args:
+        path: the folder of the index.
+        paths: as for `Index.add`.
+        options: as for `check_add`.
+
+    Raises:
+        UsageError: as for `Index.add`.
+        IndexStateError: the index cannot be read.
+    """
+    return indexer.plan_add(path_of(path), paths_of(paths), check_add(**options))
 
 
 def verify(path: StrPath) -> tuple[Problem, ...]:

@@ -81,6 +81,8 @@ CONFINED_TO = {
     "PIL": {"media"},
     "tifffile": {"media"},
     "scenedetect": {"media"},
+    "watchfiles": {"indexer"},
+    "pathspec": {"indexer"},
     "opentimelineio": {"render"},
     "rich": {"render"},
     "typer": {"cli", "commands"},

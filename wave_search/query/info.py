@@ -17,7 +17,7 @@ from wave_search.types import ColumnInfo
 
 if TYPE_CHECKING:
     from wave_search.models import ModelSpec
-    from wave_search.store import Snapshot, Tuning
+    from wave_search.store import FolderChoices, Snapshot, Tuning
     from wave_search.types import Modality, PartitionKey
 
 
@@ -56,6 +56,8 @@ class IndexInfo:
     """Instructions that media are embedded with, in addition to the model's own prompt."""
     roots: tuple[Path, ...]
     """Folders that were indexed."""
+    folders: tuple[FolderChoices, ...]
+    """Choices for folders, which later runs use again."""
     files: int
     """Indexed files."""
     skipped: int
@@ -84,6 +86,7 @@ def describe(snapshot: Snapshot) -> IndexInfo:
         modalities=manifest.settings.modalities,
         instructions=manifest.settings.instructions,
         roots=tuple(Path(root) for root in manifest.roots),
+        folders=manifest.settings.folders,
         files=counts.files.get("indexed", 0),
         skipped=counts.files.get("skipped", 0),
         damaged=_damaged(snapshot),
