@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from wave_search.indexer import MetadataEdit
+    from wave_search.indexer import MetadataEdit, Options
     from wave_search.models import ModelSpec
     from wave_search.models.session import ModelSession
     from wave_search.query import NewMatch
@@ -806,7 +806,7 @@ def check_add(
     min_shard_rows: int = MIN_SHARD_ROWS,
     recall: float | None = None,
     max_duration_s: float | None = None,
-) -> indexer.Options:
+) -> Options:
     """Check arguments of `Index.add`, for which an index need not exist yet.
 
     Raises:
