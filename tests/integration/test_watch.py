@@ -128,6 +128,13 @@ def test_changes_of_what_a_scan_leaves_out_are_not_reported(tmp_path: Path) -> N
     assert os.fsencode(gone) in next(change for change in changes if change.folders and not change.missing).folders
 
 
+def test_files_are_compared_where_there_are_no_events(tmp_path: Path) -> None:
+    changes = watch_folders([os.fsencode(tmp_path)], lambda path: False, settle_s=0.02, poll_s=0.02)
+    next(change for change in changes if change.folders)
+    (tmp_path / "a.txt").write_text("a text")
+    assert os.fsencode(tmp_path / "a.txt") in next(change for change in changes if change.paths).paths
+
+
 def test_only_folders_are_watched(called: Called, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("a text")
     run = called("watch", "a.txt", "--index", "index", cwd=tmp_path)
