@@ -129,6 +129,11 @@ class Index:
         return self._snapshot.manifest.model
 
     @property
+    def created(self) -> str:
+        """When the index was created: UTC, ISO 8601."""
+        return self._snapshot.manifest.settings.created
+
+    @property
     def version(self) -> int:
         """Number of the version that is open, which increases with each commit."""
         return self._snapshot.manifest.version
@@ -392,9 +397,12 @@ class Index:
                 among: hits of an earlier search, or their segment_id: only these segments are found.
                 columns: names of columns to return in `Hit.columns`: any column that `where` accepts, and
                     "peak_start_s", "peak_stop_s" and "segments" of a moment.
-                moments: whether adjacent segments of a file are merged into one hit. Default: True.
+                moments: whether segments of a file that are adjacent, or of several modalities, are one hit. Default:
+                    True.
                 per_file: maximum number of hits of one file.
                 dedupe: minimum cosine between two hits at which only the better one is returned.
+                copies: whether each of several files with the same content is a hit. Default: False, only one of them
+                    is, the first by name that is on the disk.
                 instruction: replaces the model's prompt. Media of the query are embedded with it, and compared with
                     segments that were indexed with it (see `add`), if there are any.
                 rerank: number of the best segments to embed again with the instruction, from their files, and to
@@ -403,7 +411,8 @@ class Index:
 
         Returns:
             At most k hits, best first: in the order of `Hit.z`, which for several terms is a soft minimum of the z of
-            each. Each of several files with the same content is a hit. `Hit.score` is the cosine with the whole query,
+            each; those whose file is gone come last. With several targets, moments of several modalities that are the
+            same part of a file are one hit, see `Hit.matched`. `Hit.score` is the cosine with the whole query,
             the weighted sum of its terms.
 
         Raises:

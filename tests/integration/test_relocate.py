@@ -137,6 +137,6 @@ def test_files_that_are_gone_come_last(called: Called, moved: Path) -> None:
     run = called("query", "--text", "rain on a roof", "--index", "index", cwd=moved)
     old = moved / "old"
     assert run.stderr.endswith(
-        f"note: 3 files of the results are gone. If {old} was moved, run: wave-search relocate {old} NEW; "
+        f"note: 1 file of the results is gone. If {old} was moved, run: wave-search relocate {old} NEW; "
         f"if it was deleted: wave-search remove {old}\n"
     )
