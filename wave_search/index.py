@@ -165,8 +165,8 @@ class Index:
         """Bring the index up to date with folders and files. Only new and changed files are read and embedded.
 
         Files that no longer exist in the folders are removed from the index. Hidden files are skipped, as is what
-        `.waveignore` files list, which are read as git reads a `.gitignore`. Files that cannot be used are listed in the
-        report and not tried again until they change.
+        `.waveignore` files list, which are read as git reads a `.gitignore`. Files that cannot be used are listed in
+        the report and not tried again until they change.
 
         Args:
             paths: folders and files.
