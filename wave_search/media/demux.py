@@ -24,6 +24,14 @@ _MAX_FAILURES = 4_096
 _ADTS_BYTES = 7
 _MAX_PACKET_S = 60.0
 """Twice the longest packet of sound of any codec. Packets of samples may be longer, and have their size."""
+# fmt: off
+_STATEFUL = frozenset({
+    "8svx_exp", "8svx_fib", "acelp.kelvin", "comfortnoise", "dfpwm", "dss_sp", "evrc", "g723_1", "g728", "g729", "gsm",
+    "gsm_ms", "ilbc", "interplayacm", "mace3", "mace6", "nellymoser", "qcelp", "real_144", "real_288", "shorten",
+    "sipr", "speex", "truespeech", "wmavoice",
+})
+# fmt: on
+_STATE_IN_PACKETS = frozenset({"adpcm_ima_wav", "adpcm_ms", "adpcm_swf"})
 _LEAST_BYTES_PER_S = 1_000
 """Of longer packets. Those of a damaged file may declare days."""
 
@@ -93,6 +101,19 @@ def counts_times(container: Any) -> bool:
     from av.format import Flags
 
     return _has(container, Flags.generic_index) and not _has(container, Flags.ts_discont)
+
+
+def is_stateful(stream: Any) -> bool:
+    """Return whether the decoder of an audio stream never forgets what it decoded before.
+
+    ADPCM and DPCM store differences, and most speech codecs filter by what they filtered before: of a loud tone, a
+    fresh start inside the file may make silence, noise, or a constant at full scale. Such streams are decoded from
+    their beginning, which is fast.
+    """
+    name = stream.codec_context.codec.name
+    if name.startswith("adpcm_") or name.endswith("_dpcm"):
+        return name not in _STATE_IN_PACKETS
+    return name in _STATEFUL
 
 
 def usual_s(container: Any, stream: Any) -> float:
