@@ -21,7 +21,14 @@ from wave_search.media.demux import (
 from wave_search.media.image import image_size
 from wave_search.media.info import MediaInfo, VideoStream
 from wave_search.media.picture import shown_size
-from wave_search.media.refusals import FOREIGN_HEAD_BYTES, foreign_kind, is_initialization_segment, refuse_encrypted
+from wave_search.media.refusals import (
+    FOREIGN_HEAD_BYTES,
+    convert_with_ffmpeg,
+    foreign_kind,
+    headerless,
+    is_initialization_segment,
+    refuse_encrypted,
+)
 from wave_search.media.signatures import signature_of
 from wave_search.media.sniff import (
     HEAD_BYTES,
@@ -76,6 +83,9 @@ def probe(path: Path, file: BinaryIO, size_bytes: int) -> MediaInfo:
     if foreign is not None:
         raise foreign
     found = find_media(file)
+    raw = headerless(path)
+    if raw is not None and (found is None or not found.signature.distinctive):
+        raise raw
     if suffix in PLAYLIST_SUFFIXES or found is None:
         raise _unknown(path, file)
     info = _probe_media(Source(path, file, found.signature.format, found.offset_bytes), found.signature, size_bytes)
@@ -199,6 +209,9 @@ def _nothing_to_decode(source: Source, container: Any) -> MediaError:
     if unknown and len(unknown) == len(tracks) and any(packets_of(container, unknown)):
         cause = f"contains {' and '.join(sorted({stream.type for stream in unknown}))} of a codec that is not supported"
         return UnsupportedMediaError(path, cause, "Convert it with a program that plays it.")
+    if audio_tracks(container) and first_frame(opened := open_container(source), audio_tracks(opened)[0]) is not None:
+        cause = "the packets of its sound declare neither times nor durations"
+        return UnsupportedMediaError(path, cause, convert_with_ffmpeg(path, "flac"))
     return BrokenMediaError(path, "contains no audio or video track that can be decoded", CONVERT)
 
 
