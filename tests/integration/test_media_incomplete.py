@@ -139,3 +139,18 @@ def test_a_stream_without_a_mark_of_its_end_may_be_whole(decoders: DecoderPool, 
     content = path.read_bytes()
     path.write_bytes(content[: content.rindex(b"OggS")])
     assert decoders.identify(path).declared_s is None
+
+
+def test_what_is_not_used_beside_the_rest_is_named(decoders: DecoderPool, tmp_path: Path) -> None:
+    film = write_av(tmp_path / "film.ts", moving_picture(8), 8, chord(1.0, 48_000), 48_000)
+    assert decoders.identify(film).loss is None
+    content = film.read_bytes()
+    film.write_bytes(content.replace(b"\0\0\1\x68", b"\0\0\1\x6c"))  # no picture parameter set
+    info = decoders.identify(film)
+    assert (info.kind, info.loss) == ("audio", "only its sound can be decoded, not its picture (h264)")
+    part = tmp_path / "part.ogv"
+    write_frames(part, moving_picture(8), Encoding("libvpx", fps=8, key_interval=4))
+    assert decoders.identify(part).loss is None
+    chained = tmp_path / "chained.ogv"
+    chained.write_bytes(2 * part.read_bytes())
+    assert decoders.identify(chained).loss == "only the first of its 2 parts is used"

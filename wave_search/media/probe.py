@@ -45,7 +45,7 @@ from wave_search.media.source import CONVERT, REPLACE, IndependentReader, Source
 from wave_search.media.timecode import container_timecode, wave_timecode
 from wave_search.media.timeline import MAX_DURATION_S
 from wave_search.media.timing import clock_of
-from wave_search.media.tracks import preferred, probe_sndfile, probe_tracks
+from wave_search.media.tracks import part_starts, preferred, probe_sndfile, probe_tracks
 from wave_search.media.video import suits_decord
 from wave_search.media.webp import animation
 
@@ -188,11 +188,32 @@ def probe_streams(source: Source, size_bytes: int) -> MediaInfo:
         size_bytes,
         "",
         duration_s=_checked_duration(source.path, duration_s),
+        loss=_loss(source, container, video, has_pictures=video_packets is not None),
         video=video,
         audio=preferred(source, tracks),
         tracks=tracks,
         timecode=container_timecode(container),
     )
+
+
+def _loss(source: Source, container: Any, video: VideoStream | None, *, has_pictures: bool) -> str | None:
+    """Return what of a container is not indexed, although the rest is: its picture, or what was appended to it.
+
+    Args:
+        source: the file.
+        container: opened from it.
+        video: the video stream that can be decoded.
+        has_pictures: whether there are packets of a video stream whose codec is known.
+    """
+    if video is not None:
+        parts = len(part_starts(source))
+        return f"only the first of its {parts} parts is used" if parts > 1 else None
+    if has_pictures:
+        return f"only its sound can be decoded, not its picture ({choose_video(container).codec_context.codec.name})"
+    unknown = [stream for stream in container.streams.video if stream.codec_context is None]
+    if unknown and any(packets_of(opened := open_container(source), [opened.streams[it.index] for it in unknown])):
+        return "only its sound is used, because the codec of its picture is not supported"
+    return None
 
 
 def _nothing_to_decode(source: Source, container: Any) -> MediaError:
