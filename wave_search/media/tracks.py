@@ -137,7 +137,7 @@ def _tracks(source: Source, container: Any, scans: Sequence[AudioScan], part: Pa
         if frame is None:
             continue
         check_rate(source.path, frame.sample_rate)
-        counted = counts_times(container)
+        counted = counts_times(container) or scan.usual_s > 0
         stretch = _stretch(scan, frame) if counted else 1.0
         heard = replace(
             part,
