@@ -174,10 +174,10 @@ def called(monkeypatch: pytest.MonkeyPatch) -> Called:
     """Runs the command in this process, in a folder `cwd`: in a fifth of the time, for wrong use."""
 
     def run(*arguments: str | os.PathLike[str], cwd: Path = Path()) -> subprocess.CompletedProcess[str]:
-        from wave_search.cli import app
+        from wave_search.cli import application
 
         monkeypatch.chdir(cwd)
-        result = CliRunner(env=dict.fromkeys(UNWANTED)).invoke(app, list(map(os.fspath, arguments)))
+        result = CliRunner(env=dict.fromkeys(UNWANTED)).invoke(application(), list(map(os.fspath, arguments)))
         return subprocess.CompletedProcess(arguments, result.exit_code, result.stdout, result.stderr)
 
     return run

@@ -20,19 +20,18 @@ if TYPE_CHECKING:
     from wave_search import errors, progress
     from wave_search.errors import WaveSearchError
     from wave_search.evaluation import Evaluation, EvaluationOptions, evaluate
-    from wave_search.index import (
-        KEEP_VERSIONS_FOR_S,
-        MIN_SHARD_ROWS,
-        Index,
+    from wave_search.index import KEEP_VERSIONS_FOR_S, MIN_SHARD_ROWS, Index
+    from wave_search.indexer import Interrupted, MetadataEdit
+    from wave_search.models import Embedder, LoadOptions, ModelSpec
+    from wave_search.opening import (
         create,
         exists,
         known_models,
         load_embedder,
         open,  # noqa: A004 - used as wave_search.open
+        plan_add,
         verify,
     )
-    from wave_search.indexer import Interrupted, MetadataEdit
-    from wave_search.models import Embedder, LoadOptions, ModelSpec
     from wave_search.query import (
         AV,
         Answer,
@@ -60,16 +59,20 @@ if TYPE_CHECKING:
     from wave_search.remote import RemoteIndex, connect
     from wave_search.reports import (
         EditReport,
+        IndexPlan,
         IndexReport,
         MetadataChange,
         MetadataReport,
+        OptimizePlan,
         OptimizeReport,
         Progress,
+        RelocateReport,
         Skipped,
         SlowFile,
         SlowRun,
         TagReport,
     )
+    from wave_search.store import FolderChoices
     from wave_search.types import (
         Clip,
         ColumnInfo,
@@ -103,12 +106,14 @@ __all__ = [
     "EvaluationOptions",
     "FileDetails",
     "FileEntry",
+    "FolderChoices",
     "Frames",
     "Hit",
     "Hits",
     "Image",
     "Index",
     "IndexInfo",
+    "IndexPlan",
     "IndexReport",
     "Interrupted",
     "ListedFile",
@@ -122,9 +127,11 @@ __all__ = [
     "ModalityName",
     "ModelSpec",
     "Not",
+    "OptimizePlan",
     "OptimizeReport",
     "PartitionInfo",
     "Progress",
+    "RelocateReport",
     "RemoteIndex",
     "Sampling",
     "SearchRequest",
@@ -151,6 +158,7 @@ __all__ = [
     "known_models",
     "load_embedder",
     "open",
+    "plan_add",
     "progress",
     "similarity",
     "verify",
@@ -159,14 +167,16 @@ __all__ = [
 _HOMES = {
     "errors": "WaveSearchError",
     "evaluation": "Evaluation EvaluationOptions evaluate",
-    "index": "KEEP_VERSIONS_FOR_S MIN_SHARD_ROWS Index create exists known_models load_embedder open verify",
+    "index": "KEEP_VERSIONS_FOR_S MIN_SHARD_ROWS Index",
     "indexer": "Interrupted MetadataEdit",
     "models": "Embedder LoadOptions ModelSpec",
+    "opening": "create exists known_models load_embedder open plan_add verify",
     "query": "AV Answer Audio Encoded FileDetails FileEntry Hits Image IndexInfo MediaEmbedder Not PartitionInfo "
     "SearchRequest Segment SegmentDetails SegmentScore SegmentSet Segments Vector Video Weighted similarity",
     "remote": "RemoteIndex connect",
-    "reports": "EditReport IndexReport MetadataChange MetadataReport OptimizeReport Progress Skipped SlowFile SlowRun "
-    "TagReport",
+    "reports": "EditReport IndexPlan IndexReport MetadataChange MetadataReport OptimizePlan OptimizeReport Progress "
+    "RelocateReport Skipped SlowFile SlowRun TagReport",
+    "store": "FolderChoices",
     "types": "Clip ColumnInfo DuplicateGroup DuplicateMember Frames Hit ListedFile MediaRef Modality ModalityName "
     "Sampling Target Waveform",
 }

@@ -2,38 +2,43 @@
 
 import logging
 import sys
-from collections.abc import Callable
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 
 import wave_search as ws
-from wave_search.commands import (
-    ask,
-    doctor,
-    duplicates,
-    index,
-    info,
-    listing,
-    mcp,
-    metadata,
-    models,
-    optimize,
-    query,
-    relocate,
-    remove,
-    searches,
-    serve,
-    tag,
-    train,
-    verify,
-    watch,
-)
-from wave_search.commands import eval as evaluation
 from wave_search.commands.exit_codes import GlobalOptions, occupy_closed_streams
 from wave_search.commands.options import Quiet
 from wave_search.commands.usage import PROGRAM, Command, Group, asks_for_help, context_settings, epilog, error_message
 
+_FIND, _INDEX, _PROGRAMS, _MODELS = "Find", "Index", "Page and programs", "Models and machine"
+_COMMANDS = {
+    "query": (_FIND, "query:query"),
+    "search": (_FIND, "query:query"),
+    "list": (_FIND, "listing:list_files"),
+    "searches": (_FIND, "searches:app"),
+    "duplicates": (_FIND, "duplicates:duplicates"),
+    "ask": (_FIND, "ask:ask"),
+    "index": (_INDEX, "index:index"),
+    "watch": (_INDEX, "watch:watch"),
+    "info": (_INDEX, "info:info"),
+    "remove": (_INDEX, "remove:remove"),
+    "relocate": (_INDEX, "relocate:relocate"),
+    "optimize": (_INDEX, "optimize:optimize"),
+    "verify": (_INDEX, "verify:verify"),
+    "tag": (_INDEX, "tag:tag"),
+    "metadata": (_INDEX, "metadata:app"),
+    "serve": (_PROGRAMS, "serve:serve"),
+    "ui": (_PROGRAMS, "serve:serve"),
+    "mcp": (_PROGRAMS, "mcp:mcp"),
+    "models": (_MODELS, "models:models"),
+    "doctor": (_MODELS, "doctor:doctor"),
+    "eval": (_MODELS, "eval:evaluate"),
+    "train": (_MODELS, "train:train"),
+}
+"""Command -> its group, and its module in `wave_search.commands` with its function, or its application of commands."""
+_ALIASES = {"search", "ui"}
 _EPILOG = epilog(
     "Results go to stdout, everything else to stderr. Exit codes: 0 success, 1 failure, 2 usage error, 3 success but "
     "some files were newly skipped, 4 no results, 130 interrupted, 143 and 129 interrupted by SIGTERM and SIGHUP.",
@@ -41,17 +46,21 @@ _EPILOG = epilog(
     "query a dog barking",
     "query --audio dog.wav --target video",
 )
-_FIND, _INDEX, _PROGRAMS, _MODELS = "Find", "Index", "Page and programs", "Models and machine"
 
-app = typer.Typer(
-    help="Search audio, images, video and text by audio, images, video or text.",
-    epilog=_EPILOG,
-    no_args_is_help=True,
-    rich_markup_mode=None,  # plain help avoids importing rich, which would dominate the start-up time
-    pretty_exceptions_enable=False,
-    cls=Group,
-    context_settings=context_settings(),
-)
+
+class _PandasOfPyarrow:
+    """A finder of modules that hides pandas while pyarrow is imported, which would import it: a quarter of a second.
+
+    Not in the library: to a pyarrow that has not found pandas, a series of pandas is any sequence until `to_pandas`.
+    """
+
+    @staticmethod
+    def find_spec(name: str, _path: object = None, _target: object = None) -> None:
+        """Return nothing, for the next finder to look. Raises ModuleNotFoundError for pandas, to pyarrow."""
+        if name == "pandas":
+            module = sys.modules.get("pyarrow.dataset")
+            if module is not None and not hasattr(module, "dataset"):  # its import has begun, and not ended
+                raise ModuleNotFoundError("hidden from pyarrow", name=name)
 
 
 def _show_version(wanted: bool) -> None:
@@ -60,7 +69,6 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def main_options(
     ctx: typer.Context,
     version: Annotated[  # noqa: ARG001 - its callback has already acted on it
@@ -75,32 +83,39 @@ def main_options(
     ctx.obj = GlobalOptions(quiet, traceback)
 
 
-def _add(group: str, command: Callable[..., None], name: str | None = None, **settings: Any) -> None:
-    app.command(name, cls=Command, rich_help_panel=group, **settings)(command)
+def application(only: str | None = None) -> typer.Typer:
+    """Return the application.
 
-
-_add(_FIND, query.query, "query", epilog=query.EPILOG)
-_add(_FIND, query.query, "search", epilog=query.EPILOG, hidden=True)
-_add(_FIND, listing.list_files, "list", epilog=listing.EPILOG)
-app.add_typer(searches.app, name="searches", rich_help_panel=_FIND)
-_add(_FIND, duplicates.duplicates, epilog=duplicates.EPILOG)
-_add(_FIND, ask.ask, epilog=ask.EPILOG)
-_add(_INDEX, index.index, epilog=index.EPILOG)
-_add(_INDEX, watch.watch, epilog=watch.EPILOG)
-_add(_INDEX, info.info)
-_add(_INDEX, remove.remove)
-_add(_INDEX, relocate.relocate, epilog=relocate.EPILOG)
-_add(_INDEX, optimize.optimize)
-_add(_INDEX, verify.verify)
-_add(_INDEX, tag.tag, epilog=tag.EPILOG)
-app.add_typer(metadata.app, name="metadata", rich_help_panel=_INDEX)
-_add(_PROGRAMS, serve.serve, epilog=serve.EPILOG)
-_add(_PROGRAMS, serve.serve, "ui", epilog=serve.EPILOG, hidden=True)
-_add(_PROGRAMS, mcp.mcp, epilog=mcp.EPILOG)
-_add(_MODELS, models.models)
-_add(_MODELS, doctor.doctor, epilog=doctor.EPILOG)
-_add(_MODELS, evaluation.evaluate, "eval", epilog=evaluation.EPILOG)
-_add(_MODELS, train.train, epilog=train.EPILOG)
+    Args:
+        only: the one command that it has to know; None for all. Each takes time to import.
+    """
+    app = typer.Typer(
+        help="Search audio, images, video and text by audio, images, video or text.",
+        epilog=_EPILOG,
+        no_args_is_help=True,
+        rich_markup_mode=None,  # plain help avoids importing rich, which would dominate the start-up time
+        pretty_exceptions_enable=False,
+        cls=Group,
+        context_settings=context_settings(),
+    )
+    app.callback()(main_options)
+    for name in (only,) if only in _COMMANDS else _COMMANDS:
+        group, place = _COMMANDS[name]
+        home, _, attribute = place.partition(":")
+        module = import_module(f"wave_search.commands.{home}")
+        command = getattr(module, attribute)
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name, rich_help_panel=group)
+        else:
+            made = app.command(
+                name,
+                cls=Command,
+                epilog=getattr(module, "EPILOG", None),
+                hidden=name in _ALIASES,
+                rich_help_panel=group,
+            )
+            made(command)
+    return app
 
 
 def main() -> None:
@@ -108,6 +123,8 @@ def main() -> None:
     # Log messages of libraries are for developers; stderr is for the user.
     logging.disable(logging.WARNING)
     occupy_closed_streams()
+    sys.meta_path.insert(0, _PandasOfPyarrow)
+    app = application(next((one for one in sys.argv[1:] if not one.startswith("-")), None))
     try:
         code = app(prog_name=PROGRAM, standalone_mode=False)
     except typer.TyperException as error:  # wrong arguments, which may be file names from a pattern

@@ -1,19 +1,18 @@
-"""The public API for indexes and models: create, open and verify an index, and the operations of an open one."""
+"""The operations of an open index."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import replace
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Self, Unpack, overload
+from typing import TYPE_CHECKING, Self, Unpack, overload
 
-from wave_search import indexer, models, store
+from wave_search import indexer, store
 from wave_search.ann import check_faiss
 from wave_search.arguments import check_type, check_whole, ids_of, is_number, items_of, names_of, path_of, paths_of
 from wave_search.errors import UsageError, shown
 from wave_search.files import composed_text
-from wave_search.media import Segmentation, default_workers, divide_memory, parse_audio_track
-from wave_search.models.session import ModelSession
+from wave_search.media import default_workers, divide_memory
 from wave_search.query import (
     MIN_LABEL_Z,
     Answer,
@@ -22,7 +21,6 @@ from wave_search.query import (
     FileEntry,
     Hits,
     IndexInfo,
-    MediaEmbedder,
     SearchArguments,
     Searcher,
     SearchRequest,
@@ -65,12 +63,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from wave_search.indexer import MetadataEdit
-    from wave_search.models import Embedder, LoadOptions, ModelSpec
+    from wave_search.indexer import MetadataEdit, Options
+    from wave_search.models import ModelSpec
+    from wave_search.models.session import ModelSession
     from wave_search.query import NewMatch
     from wave_search.reports import (
         EditReport,
-        IndexPlan,
         IndexReport,
         MetadataChange,
         MetadataReport,
@@ -83,7 +81,7 @@ if TYPE_CHECKING:
         SlowRun,
         TagReport,
     )
-    from wave_search.store import Problem, SavedSearch, SavedTerm, Snapshot
+    from wave_search.store import SavedSearch, SavedTerm, Snapshot
     from wave_search.store.files import FileInfo
     from wave_search.types import ColumnInfo, DuplicateGroup, FileKind, ListedFile, Modality, ModalityName, Target
 
@@ -94,131 +92,6 @@ MIN_SHARD_ROWS = 5000
 
 KEEP_VERSIONS_FOR_S = store.KEEP_VERSIONS_FOR_S
 """Seconds for which `Index.optimize` keeps a replaced version readable."""
-
-
-def exists(path: StrPath) -> bool:
-    """Return whether there is an index in a folder."""
-    return store.exists(path_of(path))
-
-
-def open(  # noqa: A001 - used as wave_search.open
-    path: StrPath,
-    model: str = "auto",
-    *,
-    embedder: Embedder | None = None,
-    load: LoadOptions | None = None,
-    workers: int | None = None,
-    decoder_memory_bytes: int | None = None,
-    may_download: Callable[[str], bool] | None = None,
-) -> Index:
-    """Open an index. The model is loaded when something has to be embedded.
-
-    The index may come from someone else: the model that it names is downloaded only if it is named here too, or if
-    `may_download` agrees. Without either, whatever needs the model raises ModelDownloadError.
-
-    Args:
-        path: the folder of the index.
-        model: "auto" for the index's own model, or its name or directory; it must be the same model.
-        embedder: your own model, in place of `model`; the same as when the index was created.
-        load: device, precision and memory of the model. Its quantization must be that of the index; None is.
-        workers: most decoder processes for `Index.add`; None for the number of cores, at most 4. There are fewer if
-            each had less than 1 GiB of memory.
-        decoder_memory_bytes: memory that the decoder processes of `add`, or of searches, may use together, at least
-            256 MiB; None for a quarter of the machine's, or of the limit of its container. A file that takes more than
-            the part of one process is not indexed.
-        may_download: called with the name of the model if it is not on this machine and `model` is "auto"; returns
-            whether to download it.
-
-    Raises:
-        IndexNotFoundError: there is no index.
-        IndexMismatchError: it was made with another model or quantization, or by another version of this package.
-        IndexCorruptError: it is damaged.
-        ModelError: the model cannot be loaded; raised here only for a directory other than the index's own model.
-    """
-    snapshot = store.open_snapshot(path_of(path))
-    session = ModelSession.for_index(
-        model,
-        load,
-        snapshot.manifest.model,
-        embedder=embedder,
-        decoder_memory_bytes=decoder_memory_bytes,
-        may_download=may_download,
-    )
-    return Index(snapshot, session, workers, decoder_memory_bytes)
-
-
-def create(
-    path: StrPath,
-    model: str = "auto",
-    *,
-    segment: str | float = "10",
-    audio_track: str | int = "auto",
-    modalities: Iterable[Modality | ModalityName] | None = None,
-    embedder: Embedder | None = None,
-    load: LoadOptions | None = None,
-    workers: int | None = None,
-    decoder_memory_bytes: int | None = None,
-) -> Index:
-    """Create an empty index, pinned to a model and to a segmentation of media.
-
-    Args:
-        path: the folder of the index, missing or empty.
-        model: "auto" (WAVE-7B if it is installed and a GPU can hold it, otherwise wave-nano), a name of
-            `known_models`, a directory, or "owner/name" on the Hugging Face hub, optionally with "@revision".
-        segment: length of a segment in seconds, "scene", or "none" for whole files.
-        audio_track: what is heard of files with several audio tracks: "auto" (the track that a player plays, or the
-            first one that is not silent), "all" (mixed), a number from 1, or a language in any form of ISO 639 ("de",
-            "deu", "ger"). Files without the track are indexed as with "auto".
-        modalities: what to embed: "text", "image", "audio", "video", "av"; None for all that the model supports.
-        embedder: your own model, in place of `model`: see `Embedder`.
-        load: device, precision, memory and quantization of the model. The index is pinned to the quantization.
-        workers: as for `open`.
-        decoder_memory_bytes: as for `open`.
-
-    Raises:
-        UsageError: the folder is not empty, or an argument is not valid.
-        ModelError: the model cannot be loaded.
-    """
-    segmentation, track = str(Segmentation.parse(segment)), parse_audio_track(audio_track)
-    chosen = None if modalities is None else {parse_modality(name) for name in names_of(modalities, "modalities")}
-    _check_environment(workers, decoder_memory_bytes)  # nothing is created where nothing can be indexed
-    store.check_new(path_of(path))  # the model may take minutes
-    session = ModelSession.of(model, load, embedder, decoder_memory_bytes=decoder_memory_bytes)
-    spec = session.model().spec
-    held = tuple(modality for modality in spec.modalities if chosen is None or modality in chosen)
-    if not held:
-        raise UsageError("there is no modality to index", f"The model supports {', '.join(spec.modalities)}.")
-    snapshot = store.create(path_of(path), spec, store.Settings(segmentation, held, audio_track=track))
-    return Index(snapshot, session, workers, decoder_memory_bytes)
-
-
-def load_embedder(
-    model: str = "auto", *, embedder: Embedder | None = None, load: LoadOptions | None = None
-) -> MediaEmbedder:
-    """Load a model for use without an index.
-
-    Args:
-        model: as for `create`.
-        embedder: your own model, in place of `model`.
-        load: device, precision, memory and quantization of the model.
-
-    Raises:
-        UsageError: an argument is not valid.
-        ModelError: the model cannot be loaded.
-    """
-    session = ModelSession.of(model, load, embedder)
-    session.model()
-    return MediaEmbedder(session)
-
-
-def verify(path: StrPath) -> tuple[Problem, ...]:
-    """Check all files of an index. Needs no model and changes nothing. Raises IndexNotFoundError."""
-    return store.verify(path_of(path))
-
-
-def known_models() -> Mapping[str, str]:
-    """Return the names of models, each with its description."""
-    return models.known_models()
 
 
 class Index:
@@ -236,7 +109,7 @@ class Index:
         self, snapshot: Snapshot, session: ModelSession, workers: int | None, decoder_memory_bytes: int | None
     ) -> None:
         self._session, audio_track = session, snapshot.manifest.settings.audio_track
-        self._workers = _check_environment(workers, decoder_memory_bytes)
+        self._workers = check_environment(workers, decoder_memory_bytes)
         self._decoder_memory_bytes = decoder_memory_bytes
         self._encoder = Encoder(lambda: session.decoders(audio_track), session.model)
         # Replaced as a whole by `refresh`: a method reads it once, and so sees one version.
@@ -291,8 +164,9 @@ class Index:
     ) -> IndexReport:
         """Bring the index up to date with folders and files. Only new and changed files are read and embedded.
 
-        Files that no longer exist in the folders are removed from the index. Hidden files are skipped. Files that
-        cannot be used are listed in the report and not tried again until they change.
+        Files that no longer exist in the folders are removed from the index. Hidden files are skipped, as is what
+        `.waveignore` files list, which are read as git reads a `.gitignore`. Files that cannot be used are listed in
+        the report and not tried again until they change.
 
         Args:
             paths: folders and files.
@@ -943,7 +817,7 @@ def check_add(
     min_shard_rows: int = MIN_SHARD_ROWS,
     recall: float | None = None,
     max_duration_s: float | None = None,
-) -> indexer.Options:
+) -> Options:
     """Check arguments of `Index.add`, for which an index need not exist yet.
 
     Raises:
@@ -962,28 +836,13 @@ def check_add(
     )
 
 
-def plan_add(path: StrPath, paths: Iterable[StrPath], **options: Any) -> IndexPlan:
-    """Return what `Index.add` would do for an index, which need not exist yet. Nothing is written, no file is decoded.
-
-    Args:
-        path: the folder of the index.
-        paths: as for `Index.add`.
-        options: as for `check_add`.
-
-    Raises:
-        UsageError: as for `Index.add`.
-        IndexStateError: the index cannot be read.
-    """
-    return indexer.plan_add(path_of(path), paths_of(paths), check_add(**options))
-
-
 def _check_optimize(keep_versions_for_s: float, min_shard_rows: int) -> None:
     check_count("min_shard_rows", min_shard_rows)
     if not is_number(keep_versions_for_s) or not keep_versions_for_s >= 0:
         raise UsageError(f"keep_versions_for_s must be at least 0 seconds, got {shown(keep_versions_for_s)}")
 
 
-def _check_environment(workers: int | None, decoder_memory_bytes: int | None) -> int:
+def check_environment(workers: int | None, decoder_memory_bytes: int | None) -> int:
     """Check that FAISS is installed, and return the number of decoder processes."""
     check_faiss()
     if workers is not None:

@@ -46,6 +46,8 @@ KINDS = {
     "a.eac3": Kind("eac3", audio="eac3"),
     "a.flac": Kind("flac", audio="flac"),
     "a.latm": Kind("latm", audio="aac"),
+    "a.apm": Kind("apm", audio="adpcm_ima_apm", rate_hz=22_050),
+    "a.mmf": Kind("mmf", audio="adpcm_yamaha", rate_hz=22_050),
     "a.mp2": Kind("mp2", audio="mp2"),
     "a.mp3": Kind("mp3", audio="libmp3lame", options={"id3v2_version": "0"}),
     "a.tta": Kind("tta", audio="tta"),

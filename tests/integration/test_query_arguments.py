@@ -73,6 +73,14 @@ def test_a_vector_of_a_known_kind_has_the_z_of_that_kind(index: ws.Index) -> Non
         ws.SearchRequest.build(text=ws.Weighted("rain", modality="text"))
 
 
+def test_a_pair_of_segments_is_not_a_sound(index: ws.Index) -> None:
+    first, second = index.search(text="rain", target="audio", moments=False)[:2]
+    pair = index.search(like=[first, second], target="audio")
+    assert index.search(like=(first, second.segment_id), target="audio") == pair
+    assert index.search(like=(first.segment_id, second.segment_id), target="audio") == pair
+    assert repr(ws.SearchRequest.build(image=np.zeros((300, 300)))).count("0") < 20
+
+
 def test_cosines_of_vectors() -> None:
     assert ws.similarity([2.0, 0.0], [[0.0, 1.0], [3.0, 3.0]]) == pytest.approx(np.array([[0, 0.5**0.5]]))
     with pytest.raises(ws.errors.UsageError, match="vectors of 2 dimensions cannot be compared with those of 3"):

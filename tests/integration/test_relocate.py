@@ -63,6 +63,17 @@ def test_a_part_of_a_folder_and_a_single_file_move(moved: Path) -> None:
         assert index.add([moved / "elsewhere", moved / "old"]).unchanged == 3
 
 
+def test_the_old_place_may_be_a_link_to_the_new_one_or_have_composed_letters(moved: Path) -> None:
+    (moved / "old").symlink_to(moved / "new")
+    with ws.open(moved / "index") as index:
+        assert index.relocate(moved / "old", moved / "new").moved == 3
+        (moved / "new").rename(moved / "caf\u00e9")
+        index.relocate(moved / "new", moved / "caf\u00e9")
+        (moved / "caf\u00e9").rename(moved / "new")
+        assert index.relocate(moved / "cafe\u0301", moved / "new").moved == 3
+        assert index.info().roots == (moved / "new",)
+
+
 def test_files_with_another_time_are_compared_by_content(moved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.modules["wave_search.indexer.relocate"], "_SAMPLE", 1)
     for name in TEXTS:
@@ -91,19 +102,9 @@ def test_what_is_not_at_the_new_place_keeps_its_path(called: Called, moved: Path
         assert index.info().roots == (moved / "new", moved / "old")
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("old", "missing", "missing: No such file or directory"),
-        ("other", "new", "no file of the index is in other"),
-        ("old", "other", "none of the 3 files of the index is in other, such as a.txt"),
-        ("old", "old", "old and old are the same place"),
-    ],
-)
-def test_a_wrong_place_changes_nothing(
-    moved: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, message: str
-) -> None:
+def test_a_wrong_place_changes_nothing(moved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(moved)
+    (moved / "old").mkdir()
     (moved / "other").mkdir()
     for name, text in TEXTS.items():  # of the same size and another time, which the digest tells apart
         (moved / "other" / name).parent.mkdir(exist_ok=True)
@@ -111,8 +112,14 @@ def test_a_wrong_place_changes_nothing(
         os.utime(moved / "other" / name, (1, 1))
     with ws.open("index") as index:
         version = index.version
-        with pytest.raises(UsageError, match=message):
-            index.relocate(old, new)
+        for old, new, message in (
+            ("old", "missing", "missing: No such file or directory"),
+            ("other", "new", "no file of the index is in other"),
+            ("old", "other", "none of the 3 files of the index is in other, such as a.txt"),
+            ("old", "old", "old and old are the same place"),
+        ):
+            with pytest.raises(UsageError, match=message):
+                index.relocate(old, new)
         assert (index.version, len(listed(index))) == (version, 3)
 
 

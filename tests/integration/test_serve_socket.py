@@ -20,7 +20,7 @@ import pytest
 
 import wave_search as ws
 from tests.terminal import Session
-from wave_search.cli import app
+from wave_search.cli import application
 from wave_search.commands import background, socket_client
 from wave_search.serve import local_socket
 from wave_search.serve.lifetime import Lifetime
@@ -103,7 +103,7 @@ def alone(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[by
         monkeypatch.chdir(cwd)
         capfdbinary.readouterr()
         with pytest.raises(SystemExit) as ended:
-            app([*map(str, arguments)], standalone_mode=False)
+            application()([*map(str, arguments)], standalone_mode=False)
         assert isinstance(ended.value.code, int)
         return ended.value.code, *capfdbinary.readouterr()
 

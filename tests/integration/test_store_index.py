@@ -120,6 +120,19 @@ def test_what_is_put_is_read_back(index):
     assert verify(index) == ()
 
 
+def test_the_tables_are_a_database_of_lancedb(index):
+    with Writer(index) as writer:
+        put(writer, b"/media/film", 1)
+        writer.commit()
+    import lancedb
+
+    database = lancedb.connect(index / "lance")
+    (film,) = database.open_table("files").to_arrow().to_pylist()
+    assert film["path"] == "/media/film"
+    vectors = database.open_table("segments").to_arrow().column("vector").to_pylist()
+    assert np.allclose(sorted(vectors), sorted(one.vector.tolist() for one in segments(1)), atol=1e-3)
+
+
 def test_segments_of_other_instructions_are_partitions_of_their_own(index):
     asked = 'What\'s "heard"?\n(naïve)'
     named = [replace(segment, instruction=asked, vector=-segment.vector) for segment in segments(1)]

@@ -7,7 +7,7 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
-import lancedb
+import lance
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -343,10 +343,10 @@ def test_the_decoy_shows_what_is_touched(tmp_path: Path) -> None:
 
 def tampered(index: Path, table: str, change: Callable[[pa.Table], pa.Table]) -> None:
     """Replace a table by another one, with checksums and a manifest that agree."""
-    folder = str(index / "lance")
-    rows = lancedb.connect(folder).open_table(table).to_arrow()
-    shutil.rmtree(index / "lance" / f"{table}.lance")
-    replaced = lancedb.connect(folder).create_table(table, change(rows))
+    folder = index / "lance" / f"{table}.lance"
+    rows = lance.dataset(folder).to_table()
+    shutil.rmtree(folder)
+    replaced = lance.write_dataset(change(rows), folder)
     edit_manifest(index, lambda state: state["table_versions"].update({table: replaced.version}))
     store = LocalFiles(index)
     listed = checksums.add(store, 99, [info.name for info in store.list("lance")])

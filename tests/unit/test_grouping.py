@@ -133,6 +133,8 @@ def test_a_long_file_takes_no_more_steps_per_segment_than_a_short_one(
         found = [match(at, float(z), (20.0 if apart else 10.0) * at) for at, z in enumerate(heights)]
         moments = list(merge(by_z(*found)))
         assert sum(moment.segments for moment in moments) == count
+        heard = [moment._replace(peak=moment.peak._replace(modality=Modality.AUDIO)) for moment in moments]
+        assert len(combine([*moments, *heard])) == len(moments)
         steps.append(looked_at / count)
     assert steps[1] < 1.5 * steps[0]
 

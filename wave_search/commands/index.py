@@ -101,14 +101,14 @@ def index(
 ) -> int:
     """Index folders and files, or update the index."""
     from wave_search.alerts import run_alerts
-    from wave_search.index import check_add, plan_add
+    from wave_search.index import check_add
 
     terminal = terminal_of(ctx, quiet)
     options = {**run_options(instruction, exclude, min_shard_rows, recall, max_duration), "retry": retry}
     check_add(**options)  # before a mistake leaves an empty index
     if dry_run:
         check_settings(index, modalities, segment, audio_track)
-        return _planned(terminal, plan_add(index, paths, **options), json=json)
+        return _planned(terminal, ws.plan_add(index, paths, **options), json=json)
     if report:
         report.open("a").close()  # fail before hours of work rather than after
     with (

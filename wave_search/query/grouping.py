@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from collections import Counter, defaultdict
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
@@ -207,13 +208,14 @@ def combine(moments: Iterable[Moment]) -> list[Moment]:
         moments: best first.
     """
     kept: list[Moment] = []
-    of_file: dict[int, list[int]] = defaultdict(list)
+    spans: dict[int, dict[Modality, list[tuple[float, int]]]] = defaultdict(lambda: defaultdict(list))
     for moment in moments:
-        peak = moment.peak
-        same = (number for number in of_file[peak.file] if _is_part(kept[number], peak))
-        number = next(same, None)
+        peak, of_file = moment.peak, spans[moment.peak.file]
+        others = (span for modality, span in of_file.items() if modality is not peak.modality)
+        number = min((at for span in others for at in _around(span, kept, peak)), default=None)
         if number is None:
-            of_file[peak.file].append(len(kept))
+            if moment.start_s is not None:
+                insort(of_file[peak.modality], (moment.start_s, len(kept)))
             kept.append(moment)
             continue
         best = kept[number]
@@ -222,10 +224,18 @@ def combine(moments: Iterable[Moment]) -> list[Moment]:
     return kept
 
 
-def _is_part(moment: Moment, match: Match) -> bool:
-    if match.modality is moment.peak.modality or None in (match.start_s, moment.start_s):
-        return False
-    return (moment.start_s or 0.0) <= (_start(match) + _stop(match)) / 2 < (moment.stop_s or 0.0)
+def _around(span: Sequence[tuple[float, int]], kept: Sequence[Moment], match: Match) -> Iterator[int]:
+    """Yield the numbers of the moments, sorted by their start, that the middle of a segment lies within.
+
+    Those of a modality are disjoint, but for segments that overlap: only the last two that begin before it can be.
+    """
+    if match.start_s is None:
+        return
+    middle_s = (_start(match) + _stop(match)) / 2
+    before = bisect_right(span, (middle_s, len(kept)))
+    for _, number in span[max(before - 2, 0) : before]:
+        if middle_s < (kept[number].stop_s or 0.0):
+            yield number
 
 
 def _start(match: Match) -> float:

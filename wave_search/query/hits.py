@@ -24,7 +24,7 @@ _SHOWN = 20
 _SOUND_S = 15.0
 """Most seconds of sound of a hit in a notebook: 8 kB a second."""
 _SIDE, _JPEG_BYTES = 240, 30_000
-_CARD = "display:inline-block;vertical-align:top;width:250px;margin:0 12px 16px 0;font:13px/1.4 system-ui,sans-serif"
+_CARD = "display:inline-block;vertical-align:top;width:240px;margin:0 12px 16px 0;font:13px/1.4 system-ui,sans-serif"
 _MUTED = "opacity:.7;overflow-wrap:anywhere"
 
 

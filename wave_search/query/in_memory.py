@@ -53,6 +53,9 @@ class MemoryMedia:
     modality: Modality | None = None
     """What it is embedded as; None to choose."""
 
+    def __repr__(self) -> str:
+        return f"<MemoryMedia {self}>"
+
     def __str__(self) -> str:
         if isinstance(self.content, bytes):
             return f"the file of {len(self.content):,} bytes in memory"
@@ -84,7 +87,8 @@ def _is_sound(item: Any) -> bool:
     """Return whether an item is a pair of samples and a rate, not a pair of items."""
     if not isinstance(item, tuple) or len(item) != 2:
         return False
-    return isinstance(item[1], int | float | np.number) and not isinstance(item[0], str)
+    has_samples = isinstance(item[0], list | tuple) or hasattr(item[0], "__array__")
+    return has_samples and isinstance(item[1], int | float | np.number)
 
 
 def read_memory(item: Any, modality: Modality | None = None) -> MemoryMedia:
