@@ -544,6 +544,7 @@ class Index:
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
         (column,) = map(composed_text, names_of(column, "column"))
+        indexer.check_names([column], self._snapshot)  # before anything is embedded
         searcher, tagging = self._searcher, Tagging(read_labels(names_of(labels, "labels")), min_z, top)
         tagged = tagging.run(
             searcher.snapshot, searcher.targets(read_target(target)), self._encoder, composed_text(column)

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
 from wave_search import cli
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import Called
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -80,3 +86,24 @@ def test_wrong_arguments_are_one_line_in_the_voice_of_all_errors(
     assert run(monkeypatch, *typed.split()) == 2
     command = "wave-search" if typed.startswith("quary") else f"wave-search {typed.split(maxsplit=1)[0]}"
     assert capsys.readouterr().err == f"error: {message} Options and examples: {command} --help\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("ask nowhere.wav What? --choice a --choice b", "nowhere.wav: no such file."),
+        ("ask {file} What? --choice a", "there must be two or more choices"),
+        ("query dog --export nowhere/found.csv", "nowhere/found.csv: there is no folder nowhere."),
+        ("query dog --device tpu", "'tpu' is not a device."),
+        ("query dog --like x", '"x" is not the rank of a hit.'),
+    ],
+)
+def test_what_can_be_checked_is_checked_before_a_model_is_loaded(
+    typed: str, message: str, small_index: Path, called: Called, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wave_search.models.load", lambda *_: pytest.fail("the model is loaded"))
+    words = typed.format(file=__file__).split()
+    options = [] if words[0] == "ask" else ["--index", str(small_index)]
+    run = called(*words, *options, cwd=small_index.parent)
+    assert run.returncode == 2
+    assert run.stderr.startswith(f"error: {message}")

@@ -38,8 +38,15 @@ def ask(
     quiet: Quiet = False,
 ) -> int:
     """Answer a question about a clip by choosing from given answers."""
+    from wave_search.query import check_question
+    from wave_search.query.terms import check_range, split_range
+
     terminal = terminal_of(ctx, quiet)
     asked, *choices = (words(typed) for typed in (question, *choice))
+    check_question(asked, choices)  # before the model is loaded
+    path, start_s, stop_s = split_range(clip)
+    if modality != "image":  # which may be a still
+        check_range(path, start_s, stop_s)
     with (
         terminal.working("loading the model, embedding"),
         ws.load_embedder(model, load=ws.LoadOptions(device=device, dtype=dtype, quantization=quantization)) as embedder,

@@ -19,8 +19,8 @@ _PHRASES = {
     "int_parsing": "{input!r} is not an integer",
     "int_from_float": "{input!r} is not an integer",
     "float_parsing": "{input!r} is not a number",
-    "greater_than_equal": "it must be at least {ge}, not {input}",
-    "less_than_equal": "it must be at most {le}, not {input}",
+    "greater_than_equal": "it must be at least {ge:g}, not {input}",
+    "less_than_equal": "it must be at most {le:g}, not {input}",
 }
 """What is wrong with a value, by the type of the error that pydantic reports."""
 
