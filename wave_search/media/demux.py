@@ -303,4 +303,6 @@ def scan_packets(
         elif not packet.is_discard:
             scan = scans[index]
             scan.add(*stamp_and_duration_s(packet, scan.tick_s, scan.usual_s, adts=adts), packet.pos)
+    if broadcast and container.start_time is None and pictures.newest is not None:  # of a single frame, it is unknown
+        origin = pictures.newest * tick_s
     return pictures.summary(origin, joined=video_index in clock.joined), list(scans.values())
