@@ -117,6 +117,8 @@ def _probe_text(path: Path, file: BinaryIO, size_bytes: int) -> MediaInfo:
     if container not in subtitles.CONTAINERS:
         return MediaInfo("text", container, size_bytes, "")
     stop_s = max((cue.stop_s for cue in subtitles.parse_cues(content, container)), default=None)
+    if stop_s is None and subtitles.lie_beyond(content):
+        raise UnsupportedMediaError(path, "its subtitles are at 1000 hours or later", "Correct their times.")
     if stop_s is None:
         raise BrokenMediaError(path, "contains no subtitles", "Rename it to .txt if it is ordinary text.")
     return MediaInfo("text", container, size_bytes, "", duration_s=stop_s)
