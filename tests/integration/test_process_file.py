@@ -22,6 +22,7 @@ from tests.media_factory import write_sound
 from wave_search import store
 from wave_search.errors import BrokenMediaError, MediaError, UsageError
 from wave_search.indexer import scan
+from wave_search.indexer.choices import Rules
 from wave_search.indexer.pipeline.commit import Committer
 from wave_search.indexer.pipeline.process import (
     Failed,
@@ -103,7 +104,8 @@ def test_outcomes_of_other_processes_make_the_index_of_one_run(
         assert (report.indexed, report.reused, sum(report.not_media.values())) == (LIBRARY_FILES, 1, 1)
     ws.create(tmp_path / "other").close()
     areas = scan.resolve([media], tmp_path / "other")
-    files = list(scan.scan(areas, [area.path for area in areas], tmp_path / "other").files.values())
+    roots = [area.path for area in areas]
+    files = list(scan.scan(areas, roots, Rules(os.fsencode(tmp_path / "other"), (), roots)).files.values())
     spec = replace(SPEC, instructions=("", PLACE))
     with Writer(tmp_path / "other") as writer:
         writer.add_instructions([PLACE])
