@@ -113,10 +113,13 @@ def test_a_decoder_that_never_forgets_is_not_started_inside_the_file(
     np.testing.assert_allclose(part[:length], samples[19 * HZ :][:length], atol=1e-6)
 
 
-def test_packets_that_ffmpeg_counts_too_fast_follow_each_other(decoders: DecoderPool, tmp_path: Path) -> None:
-    sound = np.concatenate([tone(400, 20.0, 32_000), tone(1200, 10.0, 32_000)])
+@pytest.mark.parametrize(("codec", "channels"), [("eac3", 1), ("vorbis", 2)])
+def test_packets_that_ffmpeg_counts_too_fast_follow_each_other(
+    decoders: DecoderPool, tmp_path: Path, codec: str, channels: int
+) -> None:
+    sound = np.concatenate([tone(400, 20.0, 32_000, channels), tone(1200, 10.0, 32_000, channels)])
     path = tmp_path / "a.avi"
-    write_sound(path, sound, 32_000, "eac3")
+    write_sound(path, sound, 32_000, codec)
     assert decoders.identify(path).duration_s == pytest.approx(30.0, abs=0.1)
     _, samples = heard(decoders, path, Span(18.0, 24.0))
     assert_pitches(samples, [(400, 0.0, 2.0), (1200, 2.0, 6.0)])

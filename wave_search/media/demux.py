@@ -24,7 +24,7 @@ _MAX_FAILURES = 4_096
 _ADTS_BYTES = 7
 _MAX_PACKET_S = 60.0
 """Twice the longest packet of sound of any codec. Packets of samples may be longer, and have their size."""
-_MISCOUNTED_IN_AVI = frozenset({"eac3", "dts"})
+_MISCOUNTED_IN_AVI = frozenset({"eac3", "dts", "vorbis"})
 _LONGEST_SAMPLE_S = 1e-3
 """In an AVI, a tick is a packet or, if all have the same size, a sample or a byte."""
 # fmt: off
