@@ -10,7 +10,7 @@ import pytest
 import soundfile
 from PIL import Image
 
-from tests.media_samples import ENCODINGS, wav_bytes, write_frames
+from tests.media_samples import ENCODINGS, wav_bytes, write_frames, write_sound
 from wave_search.errors import BrokenMediaError, UnsupportedMediaError
 from wave_search.files import mtime_ns
 from wave_search.media.excerpt import DrawFrames, EncodeSound
@@ -65,6 +65,16 @@ def test_a_picture_is_as_large_as_is_asked_for_and_never_larger(film: IndexedFil
     assert drawn(film, 0.5).size == (64, 48)
     assert drawn(film, 0.5, side=32).size == (32, 24)
     assert max(drawn(film, *np.linspace(0, 0.9, 16).tolist(), side=100).size) <= 100
+
+
+@pytest.mark.parametrize(("codec", "suffix"), [("eac3", "avi"), ("adpcm_yamaha", "wav")])
+def test_sound_that_cannot_be_sought_by_its_time_is_that_of_the_range(tmp_path: Path, codec: str, suffix: str) -> None:
+    hz = np.repeat([400, 1200], [6 * 32_000, 3 * 32_000])
+    wave = (0.5 * np.sin(2 * np.pi * np.cumsum(hz) / 32_000)).astype(np.float32)
+    path = write_sound(tmp_path / f"a.{suffix}", wave[:, None], 32_000, codec)
+    samples = sound(indexed(path, "audio"), 7.0, 8.0)[:24_000]
+    assert len(samples) == 24_000
+    assert np.abs(np.fft.rfft(samples)).argmax() == pytest.approx(1200, abs=2)
 
 
 def test_noise_is_compressed_until_it_is_small(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from wave_search.errors import BrokenMediaError, UnsupportedMediaError
-from wave_search.media.demux import choose_video, decode, open_container, origin_s, packets
+from wave_search.media.demux import choose_video, decode, has_wrong_stamps, open_container, origin_s, packets
 from wave_search.media.picture import is_plain, shown_size, to_rgb
 from wave_search.media.preview import Progress, played_audio, seek_before, source_of
 from wave_search.media.source import CONVERT
@@ -224,8 +224,9 @@ class _Encoded(_Part):
     def _frames(self) -> Iterator[tuple[float, Any]]:
         """Decode the frames of the range, each with its time from the beginning of the clip."""
         at_s = -self._begin_s
+        counted = self._stream.type == "audio" and has_wrong_stamps(self._container, self._stream)
         for frame in decode(self._container, self._stream, from_key=self._stream.type == "video"):
-            if frame.pts is not None:
+            if frame.pts is not None and not counted:
                 at_s = float(frame.pts * frame.time_base) - self._begin_s
             if at_s >= self._length_s:
                 return

@@ -26,7 +26,6 @@ _MAX_PACKET_S = 60.0
 """Twice the longest packet of sound of any codec. Packets of samples may be longer, and have their size."""
 _MISCOUNTED_IN_AVI = frozenset({"eac3", "dts", "vorbis"})
 _LONGEST_SAMPLE_S = 1e-3
-"""In an AVI, a tick is a packet or, if all have the same size, a sample or a byte."""
 # fmt: off
 _STATEFUL = frozenset({
     "8svx_exp", "8svx_fib", "acelp.kelvin", "comfortnoise", "dfpwm", "dss_sp", "evrc", "g723_1", "g728", "g729", "gsm",
@@ -119,18 +118,27 @@ def is_stateful(stream: Any) -> bool:
     return name in _STATEFUL
 
 
+def has_wrong_stamps(container: Any, stream: Any) -> bool:
+    """Return whether the packets of an audio stream follow each other, whatever FFmpeg makes of their time stamps.
+
+    In an AVI, it counts some codecs too fast, up to hundreds of times; in RealMedia without a duration, it may have
+    written the same time everywhere.
+    """
+    if container.format.name == "avi":
+        # A tick is a packet or, if all have the same size, a sample or a byte.
+        miscounted = stream.codec_context.codec.canonical_name in _MISCOUNTED_IN_AVI
+        return miscounted and float(stream.time_base) > _LONGEST_SAMPLE_S
+    return container.format.name == "rm" and not container.duration
+
+
 def usual_s(container: Any, stream: Any) -> float:
     """Return the duration, in seconds, of packets of an audio stream whose times are counted; 0.0 for other streams.
 
-    Those of raw formats may declare none. In an AVI, FFmpeg counts some codecs hundreds of times too fast; in RealMedia
-    without a duration, it may have written the same time everywhere.
+    Those of raw formats may declare none.
     """
-    context = stream.codec_context
-    if container.format.name == "rm" and not container.duration:
+    if has_wrong_stamps(container, stream):
         return float(stream.time_base)
-    if container.format.name == "avi" and context.codec.canonical_name in _MISCOUNTED_IN_AVI:
-        tick_s = float(stream.time_base)
-        return tick_s if tick_s > _LONGEST_SAMPLE_S else 0.0
+    context = stream.codec_context
     known = container.format.name in RAW and context.sample_rate
     return float((context.frame_size or 0) / context.sample_rate) if known else 0.0
 

@@ -19,6 +19,7 @@ from wave_search.media.demux import (
     choose_video,
     decode,
     first_frame,
+    has_wrong_stamps,
     is_default,
     is_stateful,
     open_container,
@@ -273,7 +274,7 @@ def seek_before(container: Any, stream: Any, at_s: float) -> None:
     """Go to a place at or before a time at which a stream can be decoded, if the container can."""
     import av
 
-    if at_s > 0 and not (stream.type == "audio" and is_stateful(stream)):
+    if at_s > 0 and not (stream.type == "audio" and (is_stateful(stream) or has_wrong_stamps(container, stream))):
         with suppress(av.FFmpegError):
             container.seek(int((origin_s(container) + at_s) / stream.time_base), stream=stream)
 
@@ -332,9 +333,10 @@ def mono(container: Any, audio: Any, start_s: float, stop_s: float) -> Iterator[
 
     seek_before(container, audio, start_s)
     resampler = AudioResampler(format="flt", layout="mono")
-    begin_s, at_s = origin_s(container), start_s
+    counted = has_wrong_stamps(container, audio)
+    begin_s, at_s = origin_s(container), 0.0 if counted else start_s
     for frame in decode(container, audio):
-        if frame.pts is not None:
+        if frame.pts is not None and not counted:
             at_s = float(frame.pts * frame.time_base) - begin_s
         if at_s >= stop_s:
             return
