@@ -12,6 +12,7 @@ import pytest
 import soundfile
 
 from tests.media_samples import Encoding, chord, moving_picture, wav_bytes, write_av, write_frames, write_sound
+from wave_search.errors import BrokenMediaError
 from wave_search.media import DecoderPool
 from wave_search.models.wave.clips import SAMPLING
 
@@ -126,6 +127,17 @@ def test_a_film_that_ends_before_its_mark_of_the_end_is_cut_off(
     info = decoders.identify(path)
     assert info.declared_s == math.inf
     assert info.duration_s == pytest.approx(SECONDS * 0.6, abs=1.1)
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.m4a", "aac"), ("a.wtv", "mp2")])
+def test_a_file_without_the_index_at_its_end_is_refused_for_that(
+    decoders: DecoderPool, tmp_path: Path, name: str, codec: str
+) -> None:
+    path = write_sound(tmp_path / name, chord(2.0, 48_000), 48_000, codec)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 6 // 10])
+    with pytest.raises(BrokenMediaError, match="its end is missing, and with it the index"):
+        decoders.identify(path)
 
 
 def test_a_film_that_lost_the_sound_of_its_last_fragment_is_cut_off(decoders: DecoderPool, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from wave_search.media.refusals import (
     foreign_kind,
     headerless,
     is_initialization_segment,
+    lacks_index,
     refuse_encrypted,
 )
 from wave_search.media.signatures import signature_of
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from wave_search.media.signatures import Signature
     from wave_search.media.timing import VideoPackets
 
+_COPY_AGAIN = "Copy it again, or repair it with a program for recordings that broke off."
 MOVING = {"GIF": "gif", "PNG": "apng", "JPEG": "mjpeg"}
 """Format of an image -> demuxer of many of them."""
 
@@ -177,7 +179,12 @@ def probe_streams(source: Source, size_bytes: int) -> MediaInfo:
     Raises:
         BrokenMediaError: nothing in it can be decoded.
     """
-    container = open_container(source)
+    try:
+        container = open_container(source)
+    except BrokenMediaError as error:
+        if lacks_index(source):
+            raise BrokenMediaError(source.path, "its end is missing, and with it the index", _COPY_AGAIN) from error
+        raise
     video_packets, scans = scan_packets(container, choose_video(container), audio_tracks(container))
     video, picture_stop_s = _video_stream(source, video_packets) if video_packets else (None, 0.0)
     tracks = probe_tracks(source, container, scans, alone=video is None)

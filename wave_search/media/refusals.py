@@ -81,6 +81,7 @@ _ENTERED_ELEMENTS = frozenset(
     for name in ("18538067", "1654ae6b", "ae", "6d80", "6240")  # Segment, Tracks, TrackEntry, ContentEncoding(s)
 )
 _CLUSTER, _CONTENT_ENCRYPTION = bytes.fromhex("1f43b675"), bytes.fromhex("5035")
+_WTV_ROOT_AT, _WTV_SECTOR_BYTES = 0x38, 4096
 _SAMPLE_BYTES = 1 << 20
 _MAX_BOXES = 10_000
 FOREIGN_HEAD_BYTES = 8192
@@ -155,6 +156,19 @@ def is_initialization_segment(source: Source) -> bool:
     boxes = _boxes(source.file, source.offset_bytes, os.fstat(source.file.fileno()).st_size)
     kinds = {kind for kind, _, _ in boxes}
     return b"mvex" in kinds and kinds.isdisjoint({b"moof", b"mdat"})
+
+
+def lacks_index(source: Source) -> bool:
+    """Return whether a file ends before the index without which nothing in it can be found, or was never finished."""
+    descriptor = source.file.fileno()
+    size = os.fstat(descriptor).st_size
+    if source.demuxer == "wtv":
+        sector = int.from_bytes(os.pread(descriptor, 4, source.offset_bytes + _WTV_ROOT_AT), "little")
+        return source.offset_bytes + sector * _WTV_SECTOR_BYTES >= size
+    kinds = (
+        {kind for kind, _, _ in _boxes(source.file, source.offset_bytes, size)} if source.demuxer == "mov" else set()
+    )
+    return b"mdat" in kinds and b"moov" not in kinds
 
 
 def _encrypted(path: Path, scheme: str) -> UnsupportedMediaError:
