@@ -45,7 +45,7 @@ def png_bomb() -> bytes:
         ("text.mp4", b"just some text\n" * 50, UnsupportedMediaError, "text, but not named as text"),
         ("random.mkv", b"\x01" + np.random.default_rng(1).bytes(16_384), BrokenMediaError, "any known media format"),
         ("half.mkv", b"\x1aE\xdf\xa3" + np.random.default_rng(1).bytes(9000), BrokenMediaError, "opened as matroska"),
-        ("half.mp4", b"\0\0\0\x14ftypisom" + bytes(8) + b"\0\1\0\0mdat" + bytes(999), BrokenMediaError, "its end is missing, and with it the index"),
+        ("half.mp4", b"\0\0\0\x14ftypisom" + bytes(8) + b"\0\1\0\0mdat" + bytes(99), BrokenMediaError, "the index"),
         ("png.wav", b"\x89PNG\r\n\x1a\n" + bytes(200), BrokenMediaError, "a damaged or unusual PNG image"),
         ("bomb.png", png_bomb(), UnsupportedMediaError, "an image of 60000 x 60000 pixels"),
         ("list.m3u8", b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n", UnsupportedMediaError, "a playlist"),
