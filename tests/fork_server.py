@@ -44,9 +44,11 @@ COMMAND = Path(sys.executable).with_name("wave-search")
 CHECKOUT = str(Path(__file__).resolve().parents[1])
 PROGRAMS, WORKERS = "programs", "workers"
 """What is forked; the names of the sockets."""
-LIBRARIES = ("torch", "transformers", "faiss", "lance", "pyarrow.dataset", "duckdb", "pydantic.type_adapter")
+LIBRARIES = (
+    *("torch", "transformers", "faiss", "lance", "pyarrow.dataset", "numpy.ma", "duckdb", "pydantic.type_adapter"),
+)
 WORKER_LIBRARIES = (
-    *("duckdb", "pyarrow", "numpy", "av", "decord", "soundfile", "soxr", "PIL.Image", "tifffile", "langcodes"),
+    *("duckdb", "pyarrow", "numpy.ma", "av", "decord", "soundfile", "soxr", "PIL.Image", "tifffile", "langcodes"),
     *("charset_normalizer", "wave_search.media.worker"),
 )
 

@@ -15,6 +15,7 @@ from wave_search.render.text import printable
 
 _COMMANDS = {
     "index": "index:index",
+    "watch": "watch:watch",
     "query": "query:query",
     "search": "query:query",
     "serve": "serve:serve",
@@ -30,6 +31,7 @@ _COMMANDS = {
     "verify": "verify:verify",
     "optimize": "optimize:optimize",
     "remove": "remove:remove",
+    "relocate": "relocate:relocate",
     "models": "models:models",
     "eval": "eval:evaluate",
     "train": "train:train",

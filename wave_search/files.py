@@ -41,6 +41,11 @@ class IrregularFileError(OSError):
         super().__init__(errno.EINVAL, cause, str(path))
 
 
+def is_under(path: bytes, folder: bytes) -> bool:
+    """Return whether `path` is `folder` or is inside it."""
+    return path == folder or path.startswith(folder.rstrip(b"/") + b"/")
+
+
 @lru_cache(4096)  # parsing the paths of ten hits is a tenth of a search, and searches often find the same files
 def as_path(name: bytes) -> Path:
     """Return a name as a `Path`; invalid UTF-8 becomes surrogates, which `os.fsencode` reverses."""

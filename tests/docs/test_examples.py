@@ -32,6 +32,7 @@ REASONS = {
     "needs a service manager",
     "needs data that is not in the repository",
     "runs for minutes",
+    "runs until it is stopped",
     "serves until it is interrupted",
 }
 """Why an example may not be run."""

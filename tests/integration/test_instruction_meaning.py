@@ -9,11 +9,13 @@ import pytest
 import soundfile
 
 import wave_search as ws
-from recipes.wave_nano.scenes import COLOURS, DURATION_S, FRAME_SIZE, Scene, render
+from recipes.wave_nano.scenes import DURATION_S, FRAME_SIZE, Scene, render
 from tests.media_samples import write_av
 
 DATA = Path(__file__).parent.parent / "data" / "nano"
 SEEN_AND_HEARD = (("dog", "rain"), ("rooster", "sea_waves"), ("fire", "crying_baby"))
+COLOURS = ("red", "orange", "purple", "pink")
+"""Those that are alike."""
 ASKED = "What colour is the wall?"
 FPS = 4
 

@@ -75,6 +75,7 @@ def integers(values: NDArray[np.float64], bits: int, kind: str) -> NDArray[Any]:
         (integers(GREY, 16, ">u2"), GREY, {"byteorder": ">"}),
         ((GREY * 65535 - 32768).astype("i2"), GREY, {}),
         (integers(GREY, 12, "i2"), GREY, {}),
+        (integers(GREY, 15, "i2"), GREY, {}),
         (integers(GREY, 8, "i4"), GREY, {}),
         (integers(GREY, 12, "u4"), GREY, {}),
         (integers(GREY, 32, "u4"), GREY, {}),
@@ -198,6 +199,12 @@ def test_png_of_16_bits_holds_the_full_range(
 def test_further_formats(decoders: DecoderPool, tmp_path: Path, suffix: str) -> None:
     Image.fromarray(integers(RGB, 8, "u1")).save(tmp_path / f"picture.{suffix}")
     check(pixels_of(decoders, tmp_path / f"picture.{suffix}"), RGB)
+
+
+def test_ppm_with_a_comment(decoders: DecoderPool, tmp_path: Path) -> None:
+    pixels = integers(RGB, 8, "u1")
+    (tmp_path / "gimp.ppm").write_bytes(b"P6\n# by a program\n%d %d\n255\n" % (WIDTH, HEIGHT) + pixels.tobytes())
+    check(pixels_of(decoders, tmp_path / "gimp.ppm"), RGB)
 
 
 def test_jpeg_in_cmyk(decoders: DecoderPool, tmp_path: Path) -> None:

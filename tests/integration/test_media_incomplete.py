@@ -36,8 +36,11 @@ def by_ffmpeg(codec: str) -> Callable[[Path], object]:
 
 
 def video(path: Path) -> None:
-    codec = {".mp4": "libx264", ".mkv": "libx264", ".avi": "mpeg4", ".flv": "flv", ".wmv": "wmv2"}[path.suffix]
-    write_frames(path, moving_picture(round(SECONDS * 8)), Encoding(codec, fps=8, key_interval=4))
+    codecs = {".mp4": "libx264", ".mkv": "libx264", ".avi": "mpeg4", ".flv": "flv", ".wmv": "wmv2"}
+    codecs[".mxf"] = "mpeg2video"
+    fps, side = (25, 32) if path.suffix == ".mxf" else (8, 96)
+    encoding = Encoding(codecs[path.suffix], fps=fps, key_interval=4)
+    write_frames(path, moving_picture(round(SECONDS * fps), side, side), encoding)
     if path.suffix == ".mp4":
         fast = path.with_suffix(".fast.mp4")
         with av.open(str(path)) as source, av.open(str(fast), "w", options={"movflags": "faststart"}) as target:
@@ -53,6 +56,7 @@ WHOLE = {
     "pcm.wav": by_libsndfile, "long.rf64": by_libsndfile, "pcm.aif": by_libsndfile, "pcm.au": by_libsndfile,
     "pcm.caf": by_libsndfile, "pcm.w64": by_libsndfile, "sound.flac": by_libsndfile,
     "constant.mp3": by_ffmpeg("libmp3lame"), "sound.m4a": by_ffmpeg("aac"), "sound.ogg": by_libsndfile,
+    "sound.tta": by_ffmpeg("tta"), "sound.wv": by_ffmpeg("wavpack"), "clip.mxf": video,
     "fast.mp4": video, "clip.mkv": video, "clip.avi": video, "clip.flv": video, "clip.wmv": video,
 }  # fmt: skip
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -113,8 +115,6 @@ def test_the_last_frame_is_decoded_once_for_hours_of_sound(
 
 
 def test_frames_that_an_edit_list_cuts_off_are_not_shown(folder: Path) -> None:
-    import av
-
     write_frames(folder / "uncut.mp4", moving_picture(50))
     with av.open(str(folder / "uncut.mp4")) as uncut, av.open(str(folder / "cut.mp4"), "w") as cut:
         stream = cut.add_stream_from_template(uncut.streams.video[0])
@@ -207,6 +207,29 @@ def test_a_clock_that_jumps_does_not_count(folder: Path) -> None:
     times_s = [number / 25 if number < 30 else number / 25 + 70 for number in range(50)]
     _, video, info = opened(write_frames(folder / "jump.ts", moving_picture(50), times_s=times_s))
     assert (video.timing, info.duration_s) == ("counted", pytest.approx(2.0, abs=0.1))
+    path = write_frames(folder / "joined.mkv", moving_picture(50), Encoding(key_interval=250))
+    path.write_bytes(path.read_bytes() * 2)
+    _, video, info = opened(path)
+    assert (video.timing, info.duration_s) == ("counted", pytest.approx(4.0, abs=0.1))
+
+
+def test_frames_of_negative_times_have_no_time_stamps_in_matroska(folder: Path) -> None:
+    path = folder / "negative.mkv"
+    with av.open(str(path), "w", options={"avoid_negative_ts": "disabled"}) as container:
+        sound = container.add_stream("libmp3lame", rate=32_000, layout="mono")
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
+        for first in range(-48_000, 32_000, 1152):
+            silence = av.AudioFrame.from_ndarray(np.zeros((1, 1152), np.float32), "fltp", "mono")
+            silence.sample_rate, silence.pts, silence.time_base = 32_000, first, Fraction(1, 32_000)
+            container.mux(sound.encode(silence))
+        for number, pixels in enumerate(moving_picture(50)):
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame.pts, frame.time_base = number - 25, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux([*stream.encode(), *sound.encode()])
+    _, video, _ = opened(path)
+    assert video.start_s == pytest.approx(0.5, abs=0.1)
 
 
 def test_missing_frames_are_replaced_by_the_last_one_before(folder: Path) -> None:
@@ -227,8 +250,6 @@ def test_missing_frames_are_replaced_by_the_last_one_before(folder: Path) -> Non
 def test_a_truncated_video_has_the_frames_that_are_there(folder: Path) -> None:
     path = folder / "moov_first.mp4"
     write_av(folder / "full.mov", moving_picture(50), 25, np.zeros((32_000, 1), np.float32), 16_000)
-    import av
-
     with av.open(str(folder / "full.mov")) as whole, av.open(str(path), "w", options={"movflags": "faststart"}) as copy:
         stream = copy.add_stream_from_template(whole.streams.video[0])
         for packet in whole.demux(video=0):

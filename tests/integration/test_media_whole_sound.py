@@ -222,6 +222,23 @@ def three_tracks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
+    ("name", "codec"), [("a.ogg", "vorbis"), ("a.aac", "aac"), ("a.mka", "pcm_s16le"), ("a.ts", "mp2")]
+)
+def test_a_sound_of_a_tenth_of_a_second_is_heard(decoders: DecoderPool, tmp_path: Path, name: str, codec: str) -> None:
+    write(tmp_path / name, tone(800, 0.1, 48_000, 2), 48_000, codec)
+    info, samples = heard(decoders, tmp_path / name)
+    assert info.duration_s == pytest.approx(0.12, abs=0.03)
+    assert pitch_hz(samples, 0.03, 0.09) == pytest.approx(800, abs=20)
+
+
+def test_the_last_packet_is_heard_where_packets_declare_no_duration(decoders: DecoderPool, tmp_path: Path) -> None:
+    sound = np.concatenate([tone(400, 2.0, 22_050), tone(1200, 1.7, 22_050)])
+    info, samples = heard(decoders, write_sound(tmp_path / "a.flv", sound, 22_050, "adpcm_swf"))
+    assert info.duration_s == pytest.approx(3.7, abs=0.02)  # in packets of 0.19 s
+    assert_pitches(samples, [(400, 0.0, 2.0), (1200, 2.9, 3.7)])
+
+
+@pytest.mark.parametrize(
     ("choice", "pitches_hz"),
     [("auto", {400}), ("1", set()), ("2", {400}), ("3", {1200}), ("DEU", {1200}), ("de", {1200}), ("ger", {1200}),
      ("en", {400}), ("4", {400}), ("fra", {400}), ("all", {400, 1200})],

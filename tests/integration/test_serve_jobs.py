@@ -148,7 +148,9 @@ def test_all_folders_of_the_index_are_indexed_again(client: TestClient, media: P
     (media / "tmp.txt").write_text("not to be found")
     last = followed(client, start(client, retry=True, exclude=["tmp.*"]))[-1].data
     assert (last["report"]["indexed"], last["report"]["unchanged"], last["skipped"]) == (0, 1, 1)
-    assert [job["id"] for job in client.get("/api/index/jobs").json()["jobs"]][:2] == [last["id"], again["id"]]
+    last = followed(client, start(client))[-1].data
+    assert (last["exclude"], last["report"]["indexed"]) == (None, 0), "they are remembered"
+    assert [job["id"] for job in client.get("/api/index/jobs").json()["jobs"]][::2] == [last["id"], again["id"]]
 
 
 def test_a_failure_is_reported_with_its_remedy(client: TestClient, index: Path, media: Path) -> None:

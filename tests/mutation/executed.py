@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 TESTS = ("tests/unit", "tests/integration")
 UNRELATED = (
     *("architecture", "checkpoint", "cli", "docs", "finetune", "golden", "media", "model", "packaging", "tokenizer"),
-    *("tower", "train", "fork_server", "hostile", "nano", "quantize", "replicas", "silence", "store_crash"),
+    *("tower", "train", "fork_server", "hostile", "nano", "quantize", "replicas", "silence"),
 )
 """Parts of the names of test files that execute none of the packages, or do so in other processes."""
 STARTED_BY = {"wave_search/store/sql_worker.py": "wave_search/store/sql_filter.py"}

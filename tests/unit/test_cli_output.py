@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from wave_search.commands.index import _bytes
+from wave_search.commands.indexing import decoder_bytes
 from wave_search.errors import UsageError
 from wave_search.render.records import hit_record, listed_record, report_record, to_json
 from wave_search.render.text import (
@@ -241,5 +241,5 @@ def test_a_slow_run_is_announced_with_what_to_do() -> None:
 @pytest.mark.parametrize("gib", [0.0, -1.0, float("nan"), float("inf"), 1e300])
 def test_an_amount_of_memory_is_a_positive_number(gib: float) -> None:
     with pytest.raises(UsageError, match="--decoder-memory must be"):
-        _bytes(gib)
-    assert (_bytes(None), _bytes(0.5)) == (None, 1 << 29)
+        decoder_bytes(gib)
+    assert (decoder_bytes(None), decoder_bytes(0.5)) == (None, 1 << 29)

@@ -91,6 +91,29 @@ def test_what_has_no_time_stays_as_it_is() -> None:
     assert spans(merge(pictures)) == [(None, None, 0), (None, None, 1)]
 
 
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_long_file_takes_no_more_steps_per_segment_than_a_short_one(
+    monkeypatch: pytest.MonkeyPatch, apart: bool
+) -> None:
+    looked_at = 0
+
+    def start_of(match: Match) -> float:
+        nonlocal looked_at
+        looked_at += 1
+        return match.start_s or 0.0
+
+    monkeypatch.setattr("wave_search.query.grouping._start", start_of)
+    steps = []
+    for count in (100, 3200):
+        looked_at = 0
+        heights = np.random.default_rng(0).permutation(count) + 1.0
+        found = [match(at, float(z), (20.0 if apart else 10.0) * at) for at, z in enumerate(heights)]
+        moments = list(merge(by_z(*found)))
+        assert sum(moment.segments for moment in moments) == count
+        steps.append(looked_at / count)
+    assert steps[1] < 1.5 * steps[0]
+
+
 def test_so_many_of_a_file_at_most() -> None:
     found = [*(match(n, 5.0 - n, 20.0 * n) for n in range(3)), match(9, 1.0, 0.0, file=1)]
     moments = [Moment.of(one) for one in found]

@@ -43,6 +43,7 @@ Recall = Annotated[
 Workers = Annotated[int | None, typer.Option("--workers", min=1, metavar="N", help="Number of decoder processes.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only warnings and errors to stderr.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and change nothing.")]
 DEFAULT_INDEX = Path(commands.DEFAULT_INDEX)
 
 

@@ -5,6 +5,7 @@ What an answer needs is imported when it is needed, since the command is often d
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 from wave_search.commands import last_hits
 from wave_search.commands.exit_codes import DONE, NO_RESULT
 from wave_search.errors import UsageError
-from wave_search.files import write_atomic
+from wave_search.files import is_gone, write_atomic
 from wave_search.render.records import hit_record, listed_record, to_json
 from wave_search.render.text import hit_line, listed_line, listed_sentence, skipped_line
 
@@ -83,6 +84,7 @@ def show_found(terminal: Terminal, output: Output, found: Found) -> int:
         return NO_RESULT
     shown = [only(hit, output.columns) for hit in found.hits]
     show_hits(terminal, shown, json=output.json, paths=output.paths)
+    _hint_at_gone(terminal, [hit.path for hit in found.hits])
     best = found.hits[0]
     if output.open or output.reveal:
         from wave_search import desktop
@@ -92,6 +94,22 @@ def show_found(terminal: Terminal, output: Output, found: Found) -> int:
         if output.reveal:
             desktop.reveal(best.path)
     return DONE
+
+
+def _hint_at_gone(terminal: Terminal, paths: Sequence[Path]) -> None:
+    """Say what to do about files that were moved or deleted since they were indexed."""
+    gone = [path for path in dict.fromkeys(paths) if is_gone(path)]
+    if not gone:
+        return
+    missing = gone[0]
+    while is_gone(missing.parent):
+        missing = missing.parent
+    files = "1 file of the results is" if len(gone) == 1 else f"{len(gone):,} files of the results are"
+    old = shlex.quote(str(missing))
+    terminal.note(
+        f"{files} gone. If {missing} was moved, run: wave-search relocate {old} NEW; "
+        f"if it was deleted: wave-search remove {old}"
+    )
 
 
 def names(columns: str | None) -> tuple[str, ...]:

@@ -13,10 +13,11 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from wave_search.errors import BrokenMediaError
-from wave_search.media.demux import open_container
+from wave_search.media.demux import declared_stop_s, open_container
 from wave_search.media.resync import FRAMED, ends_within_frame, mpeg_frame_s
 from wave_search.media.signatures import first_ts_packet
 from wave_search.media.sniff import leading_bytes
+from wave_search.media.timeline import MAX_DURATION_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -70,9 +71,16 @@ def _whole_s(source: Source, size_bytes: int, found_s: float) -> float | None:
         begin, declared = find_data(file)
         there = size_bytes - begin
         return found_s * declared / there if 0 < there < declared else None
+    if source.demuxer in _TIMED:
+        timed_s = declared_stop_s(open_container(source))
+        return timed_s if timed_s <= MAX_DURATION_S else None  # the longest one stands for an unknown one
     find_end = _CONTAINERS.get(source.demuxer)
     if find_end is None or find_end(file) <= size_bytes:
         return None
+    return _container_s(source, file)
+
+
+def _container_s(source: Source, file: IndependentReader) -> float:
     # FFmpeg estimates the durations of an AVI or ASF from what is there.
     if source.demuxer == "avi":
         frame_us, frames = _read(file, 32, "<I12xI")
@@ -80,7 +88,7 @@ def _whole_s(source: Source, size_bytes: int, found_s: float) -> float | None:
     if source.demuxer == "asf":
         play, preroll_ms = _read(file, _asf_properties(file) + 64, "<Q8xQ")
         return float(play / 1e7 - preroll_ms / 1e3)
-    return (open_container(source).duration or 0) / 1_000_000
+    return declared_stop_s(open_container(source))
 
 
 def _ends_within(source: Source, size_bytes: int) -> bool:
@@ -259,3 +267,5 @@ _CONTAINERS: dict[str, Callable[[IndependentReader], int]] = {
     "avi": _riff_end, "mov": _mov_end, "matroska": _matroska_end, "asf": _asf_end, "flv": _flv_end,
 }  # fmt: skip
 """Containers: position at which the file should end, at least; 0 if it is unknown."""
+_TIMED = frozenset({"tta", "wv", "mxf"})
+"""Formats whose header counts samples or frames. FFmpeg takes the duration from there."""

@@ -89,6 +89,9 @@ _STARTS = [
     (0, b"NSVf", _stream("nsv")),
     (0, b"NSVs", _stream("nsv")),
     (0, b"DKIF\x00\x00", _stream("ivf")),
+    (0, b"\x84\x10\xff\xff\xff\xff", _stream("roq")),
+    (0, b"\x00\nSMJPEG", _stream("smjpeg")),
+    (0, b"FILM\x00", _weak_stream("film_cpk")),
     (0, b"YUV4MPEG2 ", _stream("yuv4mpegpipe")),
     (0, b"\x1f\x07\x00\x3f", _stream("dv")),
     (0, b"\x1f\x07\x00\xbf", _stream("dv")),
@@ -114,6 +117,9 @@ _STARTS = [
     (0, b"NIST_1A\n", _stream("nistsphere")),
     (0, b"PVF1\n", _stream("pvf")),
     (0, b"ALawSoundFile**", _stream("wve")),
+    (0, b"STRM\x00", _weak_stream("ast")),
+    (4, b"\x03\x12\x04\x01", _weak_stream("adx")),  # one channel
+    (4, b"\x03\x12\x04\x02", _weak_stream("adx")),
     (0, b"\x64\xa3\x01\x00", _weak_stream("ircam")),
     (0, b"\x64\xa3\x02\x00", _weak_stream("ircam")),
     (0, b"\x64\xa3\x03\x00", _weak_stream("ircam")),
@@ -222,7 +228,8 @@ def _weak(head: bytes) -> Signature | None:
         return _weak_stream("mov")
     if head[:2] == b"BM" and head[6:10] == bytes(4) and head[14:15] in (b"\x0c", b"\x28", b"\x38", b"\x6c", b"\x7c"):
         return Signature("image", "BMP", distinctive=False)
-    if head[:1] == b"P" and head[1:2] in b"123456" and head[2:3] in b" \t\r\n" and head[3:4].isdigit():
+    # GIMP writes a comment there.
+    if head[:1] == b"P" and head[1:2] in b"123456" and head[2:3] in b" \t\r\n" and head[3:4] in b"0123456789#":
         return Signature("image", "PPM", distinctive=False)
     if head.startswith(b"\xff\x0a") and len(head) > 2:
         return Signature("image", "JXL", distinctive=False)

@@ -38,8 +38,8 @@ _IMAGE_SUFFIXES = {
     ".png", ".pnm", ".ppm", ".psd", ".qoi", ".tif", ".tiff", ".webp",
 }
 _SOUND_SUFFIXES = {
-    ".3ga", ".8svx", ".aa", ".aa3", ".aac", ".aax", ".ac3", ".adts", ".aif", ".aifc", ".aiff", ".amb", ".amr",
-    ".ape", ".au", ".awb", ".bwf", ".caf", ".dff", ".dsf", ".dss", ".dts", ".dtshd", ".eac3", ".ec3", ".f4a",
+    ".3ga", ".8svx", ".aa", ".aa3", ".aac", ".aax", ".ac3", ".adts", ".adx", ".aif", ".aifc", ".aiff", ".amb", ".amr",
+    ".ape", ".ast", ".au", ".awb", ".bwf", ".caf", ".dff", ".dsf", ".dss", ".dts", ".dtshd", ".eac3", ".ec3", ".f4a",
     ".f4b", ".flac", ".gsm", ".ircam", ".isma", ".latm", ".loas", ".m1a", ".m2a", ".m4a", ".m4b", ".m4p", ".m4r",
     ".mka", ".mlp", ".mp+", ".mp1", ".mp2", ".mp3", ".mpa", ".mpc", ".mpga", ".mpp", ".nist", ".oga", ".oma",
     ".opus", ".pvf", ".qcp", ".qoa", ".ra", ".rf64", ".shn", ".snd", ".sox", ".sph", ".spx", ".tak", ".thd",
@@ -47,11 +47,11 @@ _SOUND_SUFFIXES = {
 }
 _VIDEO_SUFFIXES = {
     ".264", ".265", ".266", ".3g2", ".3gp", ".3gp2", ".3gpp", ".amv", ".asf", ".av1", ".avi", ".cmfa",
-    ".cmfv", ".dif", ".divx", ".dv", ".dvr-ms", ".evo", ".f4p", ".f4v", ".flv", ".gxf", ".h264", ".h265", ".h266",
-    ".hevc", ".ismv", ".ivf", ".m1v", ".m2p", ".m2t", ".m2ts", ".m2v", ".m4s", ".m4v", ".mjpeg", ".mjpg", ".mk3d",
-    ".mkv", ".mov", ".mp4", ".mp4v", ".mpe", ".mpeg", ".mpg", ".mpv", ".mts", ".mxf", ".nsv", ".nut", ".obu",
-    ".ogg", ".ogm", ".ogv", ".ogx", ".qt", ".rm", ".rmvb", ".tp", ".trp", ".ts", ".vc1", ".vob", ".vro", ".vvc",
-    ".webm", ".wmv", ".wtv", ".xvid", ".y4m",
+    ".cmfv", ".cpk", ".dif", ".divx", ".dv", ".dvr-ms", ".evo", ".f4p", ".f4v", ".flv", ".gxf", ".h264",
+    ".h265", ".h266", ".hevc", ".ismv", ".ivf", ".m1v", ".m2p", ".m2t", ".m2ts", ".m2v", ".m4s", ".m4v", ".mjpeg",
+    ".mjpg", ".mk3d", ".mkv", ".mov", ".mp4", ".mp4v", ".mpe", ".mpeg", ".mpg", ".mpv", ".mts", ".mxf", ".nsv", ".nut",
+    ".obu", ".ogg", ".ogm", ".ogv", ".ogx", ".qt", ".rm", ".rmvb", ".roq", ".smjpeg", ".tp", ".trp", ".ts",
+    ".vc1", ".vob", ".vro", ".vvc", ".webm", ".wmv", ".wtv", ".xvid", ".y4m",
 }
 # fmt: on
 MEDIA_SUFFIXES = frozenset(_IMAGE_SUFFIXES | _RAW_SUFFIXES | _SOUND_SUFFIXES | _VIDEO_SUFFIXES)

@@ -130,6 +130,8 @@ def eight_bit(samples: NDArray[Any], bits: int | None = None) -> NDArray[np.uint
             return samples.astype(np.uint8) * 255
         highest = int(samples.max(initial=0))
         depth = bits or next((depth for depth in _DEPTHS if highest < 1 << depth), highest.bit_length())
+        if samples.dtype.kind == "i":
+            depth = min(depth, 8 * samples.itemsize - 1)
         return (samples >> (depth - 8)).astype(np.uint8)
     values = samples.astype(np.float32, copy=True)
     finite = np.isfinite(values)

@@ -10,6 +10,7 @@ of silence.
 
 from __future__ import annotations
 
+import math
 from array import array
 from typing import Any
 
@@ -42,7 +43,7 @@ class PacketClock:
     """
 
     def __init__(self, origin_s: float, declared_s: float, *, broadcast: bool) -> None:
-        self._declared_s, self._broadcast = declared_s, broadcast
+        self.declared_s, self._broadcast = declared_s, broadcast
         self.joined: set[int] = set()
         """Indices of the streams that the clock was set for."""
         self._offsets_s = [-origin_s]
@@ -88,7 +89,7 @@ class PacketClock:
         others_s = [other_s for other, other_s in self._ends_s.items() if other != stream]
         if time_s - end_s <= (MAX_JOINT_PAUSE_S if self._broadcast else MAX_PAUSE_S):
             return time_s <= MAX_DURATION_S
-        known_s = max(self._declared_s, max(others_s, default=0.0) + _INTERLEAVING_S)
+        known_s = max(self.declared_s, max(others_s, default=0.0) + _INTERLEAVING_S)
         return time_s <= min(known_s + _MAX_OVERLAP_S, MAX_DURATION_S)
 
 
@@ -113,7 +114,9 @@ class AudioScan:
         """Whether the clock was set between two of its packets."""
         self.packet_s = 0.0
         """Duration of the first packet."""
-        self._stop_s = self._last_s = 0.0
+        self._stop_s = self._last_s = self._time_s = 0.0
+        self._step_s = math.inf
+        """Least distance of two packets, the latter of which declares no duration, such as WavPack in Matroska."""
         self._offset_s: float | None = None
         self._position = -1
         self._times_s, self._positions = array("d"), array("q")
@@ -124,6 +127,12 @@ class AudioScan:
         if self.start_s is None:
             self.start_s = self._stop_s = time_s
             self.packet_s = duration_s
+        elif not duration_s and time_s > self._time_s:
+            self._step_s = min(self._step_s, time_s - self._time_s)
+            duration_s = self._step_s
+            if time_s < self._clock.declared_s < time_s + duration_s:  # of the last one, which may be shorter
+                duration_s = self._clock.declared_s - time_s
+        self._time_s = time_s
         self._stop_s, self._last_s = max(self._stop_s, time_s + duration_s), duration_s
         self._mark(time_s, stamp_s, position)
 
@@ -132,7 +141,8 @@ class AudioScan:
         if self.start_s is None:
             return 0.0
         padding_s = self._stop_s - max(self.start_s, 0.0) - self._declared_s
-        return self._stop_s - padding_s if 0 <= padding_s < max(_PADDING_S, self._last_s) else self._stop_s
+        is_padding = self._declared_s > 0 and 0 <= padding_s < max(_PADDING_S, self._last_s)
+        return self._stop_s - padding_s if is_padding else self._stop_s
 
     def marks(self) -> tuple[Mark, ...]:
         """Return a packet every few seconds, and each one at which the clock was set."""

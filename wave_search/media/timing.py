@@ -19,7 +19,7 @@ _LONG_FRAME_S = 1.0
 """A video that shows a frame for so long consists of stills: its declared end is then that of the last one. Otherwise
 it is that of frames which a damaged file has lost."""
 _MAX_STEP_BACK_S = 1.0
-"""Key frames are stored in the order in which they are shown; a larger step back is that of a clock that was set."""
+"""A key frame is shown after all frames that are stored before it; a larger step back is of a clock that was set."""
 _ROUNDING_S = 1e-5
 """Tolerance in times from the beginning of a file, which containers declare in microseconds."""
 
@@ -80,15 +80,22 @@ class VideoScan:
         if (
             len(stored) < frames
             or joined
-            or bool(np.any(np.diff(stored[self._keys]) * self._tick_s < -_MAX_STEP_BACK_S))
+            or bool(np.any((np.maximum.accumulate(stored) - stored)[self._keys] * self._tick_s > _MAX_STEP_BACK_S))
         ):
-            start_s = float(stored[0]) * self._tick_s - origin_s if len(stored) else 0.0
+            start_s = max(self._start(stored) * self._tick_s - origin_s, 0.0) if len(stored) else 0.0
             return VideoPackets(frames, start_s, None, 0.0, in_order=False)
         times_s = np.sort(stored).astype(np.float64) * self._tick_s - origin_s
         if abs(times_s[0]) < _ROUNDING_S:
             times_s -= times_s[0]
         last_s = self._last_duration * self._tick_s
         return VideoPackets(frames, float(times_s[0]), times_s, last_s, not self._cut and not self._leading(stored))
+
+    def _start(self, stored: NDArray[np.int64]) -> float:
+        """Return the time stamp of the first frame, which Matroska files lack if it is negative, in ticks."""
+        unknown = next(number for number, stamp in enumerate(self._stamps) if stamp is not None)
+        if not unknown or len(stored) < 2:
+            return float(stored[0])
+        return float(stored.min() - unknown * np.ptp(stored) / (len(stored) - 1))
 
     def _leading(self, stored: NDArray[np.int64]) -> bool:
         """Return whether any frame is stored after a key frame but shown before it."""

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from wave_search.errors import UsageError
+from wave_search.errors import UsageError, shown
 from wave_search.types import Dtype
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def resolve_devices(name: str) -> tuple[torch.device, ...]:
         return (torch.device("cpu"),)
     match = re.fullmatch(r"auto|cuda(:(?P<index>\d+))?", name)
     if match is None:
-        raise UsageError(f"{name!r} is not a device", "Use auto, cpu, cuda or cuda:N.")
+        raise UsageError(f"{shown(name)} is not a device", "Use auto, cpu, cuda or cuda:N.")
     wanted = range(count) if match["index"] is None else [int(match["index"])]
     if not wanted or max(wanted) >= count:
         raise UsageError(
@@ -50,7 +50,7 @@ def resolve_dtype(name: str) -> torch.dtype | None:
     import torch
 
     if name not in _DTYPES:
-        raise UsageError(f"{name!r} is not a precision", f"Use one of {', '.join(_DTYPES)}.")
+        raise UsageError(f"{shown(name)} is not a precision", f"Use one of {', '.join(_DTYPES)}.")
     return None if name == "auto" else {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
 
 

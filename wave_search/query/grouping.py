@@ -117,41 +117,60 @@ def merge(found: Sequence[Match], min_z: float | None = None) -> Iterator[Moment
     Yields:
         Moments, best peak first. Texts and images are moments of their own.
     """
-    tracks: dict[tuple[int, Modality], list[Match]] = defaultdict(list)
+    by_track: dict[tuple[int, Modality], list[Match]] = defaultdict(list)
     for match in found:
-        tracks[match.file, match.modality].append(match)
-    taken: set[tuple[int, int]] = set()
+        by_track[match.file, match.modality].append(match)
+    tracks: dict[tuple[int, Modality], _Track] = {}
     for peak in found:
-        if (peak.file, peak.segment_id) in taken:
-            continue
-        free = tracks[peak.file, peak.modality]
-        if peak.start_s is None or peak.z <= 0 or len(free) == 1:
+        key = peak.file, peak.modality
+        if peak.start_s is None or len(by_track[key]) == 1:
             yield Moment.of(peak)
             continue
-        free.sort(key=_start)
-        least = IDENTICAL if peak.score >= IDENTICAL else -1.0
-        members = _grown(free, free.index(peak), max(peak.z / 2, min_z or 0.0), least)
-        taken.update((match.file, match.segment_id) for match in members)
-        for match in members:
-            free.remove(match)
-        yield Moment(peak, min(map(_start, members)), max(map(_stop, members)), len(members))
+        if key not in tracks:
+            tracks[key] = _Track(by_track[key])
+        if tracks[key].holds(peak):
+            yield Moment.of(peak) if peak.z <= 0 else tracks[key].take_around(peak, min_z or 0.0)
 
 
-def _grown(track: Sequence[Match], at: int, min_z: float, min_cosine: float) -> list[Match]:
-    members = [track[at]]
-    stop_s = _stop(track[at])
-    for match in track[at + 1 :]:
-        if match.z < min_z or match.score < min_cosine or _start(match) > stop_s + _MAX_GAP_S:
-            break
-        members.append(match)
-        stop_s = max(stop_s, _stop(match))
-    start_s = _start(track[at])
-    for match in reversed(track[:at]):
-        if match.z < min_z or match.score < min_cosine or _stop(match) < start_s - _MAX_GAP_S:
-            break
-        members.append(match)
-        start_s = _start(match)
-    return members
+class _Track:
+    """The segments of a file that are in no moment yet: a linked list in order of time."""
+
+    def __init__(self, found: Sequence[Match]) -> None:
+        self._matches = sorted(found, key=_start)
+        self._places = {match.segment_id: place for place, match in enumerate(self._matches)}
+        self._next = list(range(1, len(found) + 1))
+        self._last = list(range(-1, len(found) - 1))
+
+    def holds(self, match: Match) -> bool:
+        """Return whether it is in no moment yet."""
+        return match.segment_id in self._places
+
+    def take_around(self, peak: Match, min_z: float) -> Moment:
+        """Make a moment of a segment and what belongs to it, in time proportional to their number."""
+        min_z = max(peak.z / 2, min_z)
+        min_cosine = IDENTICAL if peak.score >= IDENTICAL else -1.0
+        first = last = self._places.pop(peak.segment_id)
+        start_s, stop_s = _start(peak), _stop(peak)
+        members = [peak]
+        while (last := self._next[last]) < len(self._matches):
+            match = self._matches[last]
+            if match.z < min_z or match.score < min_cosine or _start(match) > stop_s + _MAX_GAP_S:
+                break
+            members.append(match)
+            stop_s = max(stop_s, _stop(match))
+        while (first := self._last[first]) >= 0:
+            match = self._matches[first]
+            if match.z < min_z or match.score < min_cosine or _stop(match) < start_s - _MAX_GAP_S:
+                break
+            members.append(match)
+            start_s = _start(match)
+        for match in members[1:]:
+            del self._places[match.segment_id]
+        if first >= 0:
+            self._next[first] = last
+        if last < len(self._matches):
+            self._last[last] = first
+        return Moment(peak, start_s, max(map(_stop, members)), len(members))
 
 
 def _start(match: Match) -> float:

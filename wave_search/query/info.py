@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wave_search.ann import covered
+from wave_search.arguments import check_type, check_whole
 from wave_search.files import as_path
 from wave_search.reports import Skipped
 from wave_search.store import content_of, find_columns
@@ -16,7 +17,7 @@ from wave_search.types import ColumnInfo
 
 if TYPE_CHECKING:
     from wave_search.models import ModelSpec
-    from wave_search.store import Snapshot, Tuning
+    from wave_search.store import FolderChoices, Snapshot, Tuning
     from wave_search.types import Modality, PartitionKey
 
 
@@ -55,6 +56,8 @@ class IndexInfo:
     """Instructions that media are embedded with, in addition to the model's own prompt."""
     roots: tuple[Path, ...]
     """Folders that were indexed."""
+    folders: tuple[FolderChoices, ...]
+    """Choices for folders, which later runs use again."""
     files: int
     """Indexed files."""
     skipped: int
@@ -83,6 +86,7 @@ def describe(snapshot: Snapshot) -> IndexInfo:
         modalities=manifest.settings.modalities,
         instructions=manifest.settings.instructions,
         roots=tuple(Path(root) for root in manifest.roots),
+        folders=manifest.settings.folders,
         files=counts.files.get("indexed", 0),
         skipped=counts.files.get("skipped", 0),
         damaged=_damaged(snapshot),
@@ -98,6 +102,17 @@ def _damaged(snapshot: Snapshot) -> tuple[Skipped, ...]:
     return tuple(
         Skipped(as_path(row.path), row.cause, row.remedy, known=True) for row in sorted(rows, key=lambda row: row.path)
     )
+
+
+def summary(snapshot: Snapshot) -> str:
+    """Return where an index is and what it holds, in one line."""
+    counts, manifest = snapshot.counts(), snapshot.manifest
+    by_modality: Counter[str] = Counter()
+    for key, number in counts.segments.items():
+        by_modality[key.modality.value] += number
+    held = ", ".join(f"{number:,} {modality}" for modality, number in by_modality.items() if number) or "no"
+    files = f"{counts.files['indexed']:,} files, {held} segments"
+    return f"{str(snapshot.dir)!r}: {files}, model {manifest.model.name}, version {manifest.version}"
 
 
 def own_columns(snapshot: Snapshot) -> tuple[ColumnInfo, ...]:
@@ -117,6 +132,8 @@ def own_values(snapshot: Snapshot, column: str, limit: int) -> list[str | float 
     Raises:
         UsageError: there is no such column.
     """
+    check_type(column, str, "the name of a column")
+    check_whole(limit, "limit")
     metadata = snapshot.metadata()
     (name,) = find_columns([column], [one.name for one in metadata.columns])
     held = (row.values[name] for row in metadata.rows.values() if name in row.values)

@@ -39,7 +39,7 @@ class Candidates:
 
     def is_all(self, k: int, min_z: float | None) -> bool:
         """Return whether a search for more than k segments would find no further ones of at least this z."""
-        return len(self.ids) < k or (min_z is not None and bool(self.z[-1] < min_z))
+        return len(self.ids) < k or (min_z is not None and float(self.z[-1]) < min_z)
 
 
 @dataclass(frozen=True, slots=True)

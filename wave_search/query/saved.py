@@ -41,6 +41,8 @@ def to_saved(snapshot: Snapshot, name: str, request: SearchRequest | None, where
         raise UsageError(
             "a search among chosen segments cannot be saved, because their ids change", "Narrow it by a condition."
         )
+    if isinstance(request.target, tuple):
+        raise UsageError("a search with several targets cannot be saved", "Save one for each, or for any.")
     return SavedSearch(
         name,
         tuple(_saved_term(snapshot, term) for term in request.terms),

@@ -86,6 +86,7 @@ def info_record(info: IndexInfo) -> dict[str, Any]:
         "several_tracks": info.several_tracks,
         "modalities": [modality.value for modality in info.modalities],
         "roots": [str(root) for root in info.roots],
+        "folders": [asdict(choices) for choices in info.folders],
         "files": info.files,
         "skipped": info.skipped,
         "damaged": [{**asdict(file), "path": str(file.path)} for file in info.damaged],

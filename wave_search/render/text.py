@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from wave_search.query import Answer, IndexInfo
-    from wave_search.reports import IndexReport, OptimizeReport, Progress, Skipped, SlowFile, SlowRun, Training
+    from wave_search.reports import (
+        IndexPlan,
+        IndexReport,
+        OptimizePlan,
+        OptimizeReport,
+        Progress,
+        Skipped,
+        SlowFile,
+        SlowRun,
+        Training,
+    )
     from wave_search.store import Problem, SavedSearch
     from wave_search.types import DuplicateGroup, Hit, ListedFile, Value
 
@@ -23,6 +34,7 @@ _MAX_SUFFIXES = 8
 
 
 _DAMAGED_SHOWN = 10
+_NAMES_SHOWN = 3
 
 
 def printable(text: str | Path) -> str:
@@ -178,6 +190,31 @@ def report_sentences(report: IndexReport) -> Iterator[str]:
         yield "not media: " + ", ".join([*parts, *([f"{rest:,} others"] if rest else [])])
 
 
+def stamped(message: str) -> str:
+    """Put the time in front of a line of a log."""
+    return f"{datetime.now():%Y-%m-%d %H:%M:%S}  {message}"
+
+
+def update_sentence(report: IndexReport, paths: Sequence[Path]) -> str:
+    """Summarise an update of a watched folder, without the skipped files; "" if the index has not changed.
+
+    Args:
+        report: of the run.
+        paths: what had changed before.
+    """
+    segments = ", ".join(f"{count:,} {modality}" for modality, count in report.segments.items() if count)
+    noun = "segment" if sum(report.segments.values()) == 1 else "segments"
+    counts = {
+        "indexed": (report.indexed, f" ({segments} {noun})" if segments else ""),
+        "moved or duplicate": (report.reused, ""),
+        "removed": (report.removed, ""),
+    }
+    done = ", ".join(f"{count:,} {what}{more}" for what, (count, more) in counts.items() if count)
+    names = ", ".join(printable(path.name) for path in paths[:_NAMES_SHOWN])
+    others = f" and {len(paths) - _NAMES_SHOWN:,} more" if len(paths) > _NAMES_SHOWN else ""
+    return f"{done}: {names}{others}" if done and names else done
+
+
 def progress_numbers(progress: Progress, elapsed_s: float) -> str:
     """Format the progress of a run of `index`: files, and once a second has passed, the rates of files and media.
 
@@ -212,6 +249,33 @@ def training_numbers(training: Training, steps_per_s: float | None) -> str:
     )
     loss = f"  loss {training.figures['loss']:.3f}" if "loss" in training.figures else ""
     return f"{training.steps_done:,}/{training.steps:,}{rate}{loss}" if training.steps else ""
+
+
+def plan_sentence(plan: IndexPlan) -> str:
+    """Summarise what a run of `index` would do."""
+    moved = f" ({counted(plan.moved, 'new file')} probably moved from there)" if plan.moved else ""
+    counts = (
+        f"{len(plan.new):,} new",
+        f"{len(plan.changed):,} to be read again",
+        f"{plan.unchanged:,} unchanged",
+        f"{len(plan.removed):,} to be removed{moved}",
+        *([f"{len(plan.skipped):,} skipped"] if plan.skipped else []),
+        *([f"{sum(plan.not_media.values()):,} not media"] if plan.not_media else []),
+    )
+    return f"dry run, nothing was changed: {', '.join(counts)}"
+
+
+def optimize_plan_sentences(plan: OptimizePlan) -> Iterator[str]:
+    """Summarise what a run of `optimize` would do."""
+    if plan.rebuild:
+        yield "would rebuild the shards of " + ", ".join(dict.fromkeys(key.modality.value for key in plan.rebuild))
+    if plan.compact:
+        yield f"would merge the small fragments of {counted(len(plan.compact), 'table')}: {', '.join(plan.compact)}"
+    if plan.versions:
+        yield f"would remove {counted(plan.versions, 'replaced version')}"
+    if plan.unused_files:
+        yield f"would remove {counted(plan.unused_files, 'unused file')}, {bytes_text(plan.unused_bytes)}"
+    yield f"dry run, nothing was changed; index size: {bytes_text(plan.size_bytes)}"
 
 
 def optimized_sentences(report: OptimizeReport) -> Iterator[str]:
@@ -258,6 +322,9 @@ def info_rows(info: IndexInfo) -> Iterator[tuple[str, str]]:
         yield "audio tracks", f"{printable(info.audio_track)}; {held}"
     for root in info.roots:
         yield "folder", printable(root)
+    for choices in info.folders:
+        limit = [] if choices.max_duration_s is None else [f"longer than {clock(choices.max_duration_s)}"]
+        yield "left out", f"{printable(choices.folder)}: {', '.join([*map(printable, choices.exclude), *limit])}"
     damaged = f", {len(info.damaged):,} damaged" if info.damaged else ""
     yield "files", f"{info.files:,}, {info.contents:,} distinct contents; {info.skipped:,} skipped{damaged}"
     for file in info.damaged[:_DAMAGED_SHOWN]:

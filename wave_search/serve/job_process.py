@@ -40,7 +40,7 @@ class IndexRun:
     paths: tuple[Path, ...]
     model: str = "auto"
     load: LoadOptions | None = None
-    exclude: tuple[str, ...] = ()
+    exclude: tuple[str, ...] | None = None
     retry: bool = False
     max_duration_s: float | None = None
 

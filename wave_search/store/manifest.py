@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -288,8 +289,12 @@ def _check_values(manifest: Manifest) -> None:
     for ref in structures:
         if _FOLDER_NAME.fullmatch(ref.name) is None:
             raise ValueError(f"{ref.name!r} is not the name of a shard")
-    if any("\0" in root for root in manifest.roots):
+    folders = manifest.settings.folders
+    if any("\0" in root for root in (*manifest.roots, *(one.folder for one in folders))):
         raise ValueError("roots: a name holds a null character")
+    for one in folders:
+        if one.max_duration_s is not None:
+            _check_range("settings.folders.max_duration_s", one.max_duration_s, 0, sys.float_info.max)
     created = datetime.fromisoformat(manifest.created)
     _check_range("year of created", created.year, _FIRST_YEAR, _LAST_YEAR)
     try:

@@ -333,6 +333,10 @@ class Snapshot:
         """Check that all versions of the tables can be read. Raises IndexStateError, see `Tables`."""
         self._tables.check_all_versions()
 
+    def fragmented(self) -> tuple[str, ...]:
+        """Return the names of tables with several small fragments, which compaction merges. Raises IndexStateError."""
+        return tuple(name for name, fragments in self._tables.fragments().items() if fragments > 1)
+
     def sizes_bytes(self) -> Mapping[str, int]:
         """Return bytes on disk, old versions included, by part: "lance", "shards", "manifest", "checksums", "cache"."""
         parts = (table_checks.FOLDER, SHARDS_FOLDER, manifest.FOLDER, checksums.FOLDER)

@@ -143,13 +143,13 @@ class Tables:
         with self._reading(name):
             return int(self._tables[name].count_rows(where))
 
-    def fragments(self) -> int:
-        """Return the highest number of small fragments in any table: each append adds one, until `compact`."""
-        numbers = [0]
+    def fragments(self) -> dict[str, int]:
+        """Return the number of small fragments of each table: each append adds one, until `compact`."""
+        numbers = {}
         for name, table in self._tables.items():
             with self._reading(name):
-                numbers.append(int(table.stats.dataset_stats(_SMALL_ROWS)["num_small_files"]))
-        return max(numbers)
+                numbers[name] = int(table.stats.dataset_stats(_SMALL_ROWS)["num_small_files"])
+        return numbers
 
     def append(self, name: str, rows: Any) -> None:
         """Add an Arrow table.

@@ -27,7 +27,8 @@ export function View({ reload, close }) {
   }, [load, reload]);
   const run = useRun(ended);
   const start = (paths) => {
-    run.start({ paths, retry, exclude: exclude.split(",").map((glob) => glob.trim()).filter(Boolean) });
+    const globs = exclude.split(",").map((glob) => glob.trim()).filter(Boolean);
+    run.start({ paths, retry, exclude: globs.length ? globs : null });
   };
   useEffect(load, [load]);
   useEffect(() => title.current.focus({ preventScroll: true }), []);
