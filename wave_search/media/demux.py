@@ -121,14 +121,14 @@ def is_stateful(stream: Any) -> bool:
 def has_wrong_stamps(container: Any, stream: Any) -> bool:
     """Return whether the packets of an audio stream follow each other, whatever FFmpeg makes of their time stamps.
 
-    In an AVI, it counts some codecs too fast, up to hundreds of times; in RealMedia without a duration, it may have
+    In an AVI, it counts some codecs too fast, up to hundreds of times; in RealMedia of sound without a duration, it may have
     written the same time everywhere.
     """
     if container.format.name == "avi":
         # A tick is a packet or, if all have the same size, a sample or a byte.
         miscounted = stream.codec_context.codec.canonical_name in _MISCOUNTED_IN_AVI
         return miscounted and float(stream.time_base) > _LONGEST_SAMPLE_S
-    return container.format.name == "rm" and not container.duration
+    return container.format.name == "rm" and not (container.duration or container.streams.video)
 
 
 def usual_s(container: Any, stream: Any) -> float:
