@@ -121,8 +121,8 @@ def is_stateful(stream: Any) -> bool:
 def has_wrong_stamps(container: Any, stream: Any) -> bool:
     """Return whether the packets of an audio stream follow each other, whatever FFmpeg makes of their time stamps.
 
-    In an AVI, it counts some codecs too fast, up to hundreds of times; in RealMedia of sound without a duration, it may have
-    written the same time everywhere.
+    In an AVI, it counts some codecs up to 900 times too fast; in RealMedia of sound only and no duration, it may
+    have written the same time everywhere.
     """
     if container.format.name == "avi":
         # A tick is a packet or, if all have the same size, a sample or a byte.
