@@ -61,6 +61,7 @@ KINDS = {
     "mulaw.aifc": Kind("aiff", audio="pcm_mulaw", rate_hz=8000),
     "ima4.aifc": Kind("aiff", audio="adpcm_ima_qt", rate_hz=8000),
     "real.ra": Kind("rm", audio="ac3", rate_hz=44_100),
+    "real_144.ra": Kind("rm", audio="real_144", rate_hz=8000),
     "opatom.mxf": Kind("mxf_opatom", audio="pcm_s16le"),
     "v.mxf": Kind("mxf", "mpeg2video", "pcm_s16le"),
     "v.rm": Kind("rm", "rv20", "ac3", 44_100, (176, 144)),

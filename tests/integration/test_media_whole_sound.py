@@ -279,13 +279,13 @@ def test_the_audio_track_is_chosen(
     assert [track.language for track in info.tracks][1:] == ["eng", "deu"]
 
 
-@pytest.mark.parametrize("name", ["long.mp3", "long.aac", "long.ac3", "long.ogg", "long.opus", "long.webm", "long.ts"])
-def test_a_range_alone_is_the_same_as_within_the_file(decoders: DecoderPool, tmp_path: Path, name: str) -> None:
-    codec = {"mp3": "libmp3lame", "ogg": "vorbis", "opus": "libopus", "webm": "libopus", "ts": "aac"}
+@pytest.mark.parametrize("suffix", ["mp3", "aac", "ac3", "ogg", "opus", "webm", "ts", "vob"])
+def test_a_range_alone_is_the_same_as_within_the_file(decoders: DecoderPool, tmp_path: Path, suffix: str) -> None:
+    codec = {"mp3": "libmp3lame", "ogg": "vorbis", "opus": "libopus", "webm": "libopus", "ts": "aac", "vob": "ac3"}
     rate_hz = 48_000
     noise = 0.1 * np.random.default_rng(0).standard_normal((13 * rate_hz, 2)).astype(np.float32)
-    path = tmp_path / name
-    write(path, noise, rate_hz, codec.get(path.suffix[1:], path.suffix[1:]))
+    path = tmp_path / f"long.{suffix}"
+    write(path, noise, rate_hz, codec.get(suffix, suffix))
     info, whole = heard(decoders, path)
     for start_s, stop_s in ((5.0, 6.0), (9.5, 12.5), (11.25, 12.75)):
         (alone,) = decoders.segments(path, info, Segmentation.parse("none"), [Modality.AUDIO], Span(start_s, stop_s))

@@ -122,9 +122,12 @@ def is_stateful(stream: Any) -> bool:
 def usual_s(container: Any, stream: Any) -> float:
     """Return the duration, in seconds, of packets of an audio stream whose times are counted; 0.0 for other streams.
 
-    Those of raw formats may declare none. In an AVI, FFmpeg counts some codecs hundreds of times too fast.
+    Those of raw formats may declare none. In an AVI, FFmpeg counts some codecs hundreds of times too fast; in RealMedia
+    without a duration, it may have written the same time everywhere.
     """
     context = stream.codec_context
+    if container.format.name == "rm" and not container.duration:
+        return float(stream.time_base)
     if container.format.name == "avi" and context.codec.canonical_name in _MISCOUNTED_IN_AVI:
         tick_s = float(stream.time_base)
         return tick_s if tick_s > _LONGEST_SAMPLE_S else 0.0
@@ -303,4 +306,6 @@ def scan_packets(
         elif not packet.is_discard:
             scan = scans[index]
             scan.add(*stamp_and_duration_s(packet, scan.tick_s, scan.usual_s, adts=adts), packet.pos)
+    if broadcast and container.start_time is None and pictures.newest is not None:  # of a single frame, it is unknown
+        origin = pictures.newest * tick_s
     return pictures.summary(origin, joined=video_index in clock.joined), list(scans.values())

@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 _CHUNK_S = 10
 _LEAD_S = 1
 """What is decoded before a chunk and dropped: more than any bit reservoir, overlap or convergence of a codec."""
+_SETTLE_S = 1
+"""How much earlier packets are read. In programme streams, the first one behind a seek may be the end of a frame, with
+the time stamp of the next one."""
 _EARLY_S = 2
 """How much earlier than at multiples of 10 s chunks begin, so that a block of `resampling`, with its margin and that of
 `mixing`, takes two chunks."""
@@ -146,7 +149,7 @@ class _PartReader:
     def _afresh(self, number: int) -> Iterator[tuple[Any, float]]:
         """Decode a chunk with a fresh decoder."""
         from_s = _chunk_start_s(number) - _LEAD_S
-        timed = itertools.chain(self._read, self._timed) if number == self._next else self._seek(from_s)
+        timed = itertools.chain(self._read, self._timed) if number == self._next else self._seek(from_s - _SETTLE_S)
         self._next, self._read = number + 1, []
         return self._frames(number, self._recorded(_from_key(timed, from_s)))
 

@@ -117,6 +117,8 @@ def _probe_text(path: Path, file: BinaryIO, size_bytes: int) -> MediaInfo:
     if container not in subtitles.CONTAINERS:
         return MediaInfo("text", container, size_bytes, "")
     stop_s = max((cue.stop_s for cue in subtitles.parse_cues(content, container)), default=None)
+    if stop_s is None and subtitles.lie_beyond(content):
+        raise UnsupportedMediaError(path, "its subtitles are at 1000 hours or later", "Correct their times.")
     if stop_s is None:
         raise BrokenMediaError(path, "contains no subtitles", "Rename it to .txt if it is ordinary text.")
     return MediaInfo("text", container, size_bytes, "", duration_s=stop_s)
@@ -208,8 +210,9 @@ def _loss(source: Source, container: Any, video: VideoStream | None, *, has_pict
     if video is not None:
         parts = len(part_starts(source))
         return f"only the first of its {parts} parts is used" if parts > 1 else None
-    if has_pictures:
-        return f"only its sound can be decoded, not its picture ({choose_video(container).codec_context.codec.name})"
+    picture = choose_video(container)
+    if has_pictures and picture is not None:
+        return f"only its sound can be decoded, not its picture ({picture.codec_context.codec.name})"
     unknown = [stream for stream in container.streams.video if stream.codec_context is None]
     if unknown and any(packets_of(opened := open_container(source), [opened.streams[it.index] for it in unknown])):
         return "only its sound is used, because the codec of its picture is not supported"

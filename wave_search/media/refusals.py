@@ -21,6 +21,10 @@ _RENDER = "Render it to sound, for example as FLAC."
 _EXCLUDE = "Exclude it with --exclude."
 _FOREIGN = (
     (0, b"%PDF-", "a PDF document, not media", "Save its text as .txt or its pages as images."),
+    (0, b"%!PS", "a PostScript document, not media", "Save its pages as images."),
+    (0, b"\xc5\xd0\xd3\xc6", "a PostScript document, not media", "Save its pages as images."),
+    (0, b"{\\rtf", "an RTF document, not media", "Save its text as .txt."),
+    (0, b"<svg", "a drawing (SVG), not a picture of pixels", "Save it as PNG."),
     (0, b"PK\x03\x04", "a ZIP archive or an office document, not media", _UNPACK),
     (0, b"Rar!\x1a\x07", "a RAR archive, not media", _UNPACK),
     (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive, not media", _UNPACK),
@@ -94,6 +98,8 @@ def foreign_kind(path: Path, head: bytes) -> UnsupportedMediaError | None:
     for at, start, cause, remedy in _FOREIGN:
         if head.startswith(start, at):
             return UnsupportedMediaError(path, cause, remedy)
+    if head.startswith(b"<?xml") and b"<svg" in head:
+        return foreign_kind(path, head[head.index(b"<svg") :])
     if head[4:8] in (b"styp", b"sidx", b"moof"):
         return UnsupportedMediaError(
             path,
