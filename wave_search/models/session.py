@@ -226,19 +226,18 @@ def check_same(loaded: ModelSpec, pinned: ModelSpec) -> None:
     """
     relevant = ("revision", "dim", "sampling", "prompts", "options", "quantization")
     if any(getattr(loaded, name) != getattr(pinned, name) for name in relevant):
-        if loaded.name != pinned.name:
-            raise _mismatch(_described(loaded), pinned)
-        raise IndexMismatchError(
-            f"the index was made with another version of {_described(pinned)} than the one that is here",
-            "Index the files again with another --index DIR, or use the version of wave-search that made the index.",
-        )
+        if loaded.name == pinned.name:
+            remedy = "Index the files again with another --index DIR, or get that version of the model back."
+            raise _mismatch(_described(loaded), pinned, remedy)
+        raise _mismatch(_described(loaded), pinned)
 
 
-def _mismatch(given: str, pinned: ModelSpec) -> IndexMismatchError:
-    return IndexMismatchError(
-        f"the index was made with the model {_described(pinned)}, not with {given}",
-        "Leave the model out to use that of the index, or make another index with --index DIR.",
-    )
+def _mismatch(
+    given: str,
+    pinned: ModelSpec,
+    remedy: str = "Leave the model out to use that of the index, or make another index with --index DIR.",
+) -> IndexMismatchError:
+    return IndexMismatchError(f"the index was made with the model {_described(pinned)}, not with {given}", remedy)
 
 
 def _described(spec: ModelSpec) -> str:
