@@ -143,6 +143,14 @@ def forked_workers(stand_ins: StandIns) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the state of the user who runs the tests out of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture
 def fresh_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Start them as users do: as children of this process, in a fresh interpreter."""
@@ -151,7 +159,7 @@ def fresh_workers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def cli(stand_ins: StandIns) -> CommandLine:
+def cli(stand_ins: StandIns, own_state: None) -> CommandLine:
     if not COMMAND.exists():
         pytest.fail("the package is not installed here: run `make test`")
     environment = {name: value for name, value in os.environ.items() if name not in UNWANTED}

@@ -1,6 +1,5 @@
 """The command line: the application, its global options and its commands."""
 
-import io
 import logging
 import sys
 from importlib import import_module
@@ -11,40 +10,42 @@ import typer
 import wave_search as ws
 from wave_search.commands.exit_codes import GlobalOptions, occupy_closed_streams
 from wave_search.commands.options import Quiet
-from wave_search.render.text import printable
+from wave_search.commands.usage import PROGRAM, Command, Group, asks_for_help, context_settings, epilog, error_message
 
+_FIND, _INDEX, _PROGRAMS, _MODELS = "Find", "Index", "Page and programs", "Models and machine"
 _COMMANDS = {
-    "index": "index:index",
-    "watch": "watch:watch",
-    "query": "query:query",
-    "search": "query:query",
-    "serve": "serve:serve",
-    "ui": "serve:serve",
-    "mcp": "mcp:mcp",
-    "ask": "ask:ask",
-    "tag": "tag:tag",
-    "duplicates": "duplicates:duplicates",
-    "list": "listing:list_files",
-    "metadata": "metadata:app",
-    "searches": "searches:app",
-    "info": "info:info",
-    "verify": "verify:verify",
-    "optimize": "optimize:optimize",
-    "remove": "remove:remove",
-    "relocate": "relocate:relocate",
-    "models": "models:models",
-    "eval": "eval:evaluate",
-    "train": "train:train",
+    "query": (_FIND, "query:query"),
+    "search": (_FIND, "query:query"),
+    "list": (_FIND, "listing:list_files"),
+    "searches": (_FIND, "searches:app"),
+    "duplicates": (_FIND, "duplicates:duplicates"),
+    "ask": (_FIND, "ask:ask"),
+    "index": (_INDEX, "index:index"),
+    "watch": (_INDEX, "watch:watch"),
+    "info": (_INDEX, "info:info"),
+    "remove": (_INDEX, "remove:remove"),
+    "relocate": (_INDEX, "relocate:relocate"),
+    "optimize": (_INDEX, "optimize:optimize"),
+    "verify": (_INDEX, "verify:verify"),
+    "tag": (_INDEX, "tag:tag"),
+    "metadata": (_INDEX, "metadata:app"),
+    "serve": (_PROGRAMS, "serve:serve"),
+    "ui": (_PROGRAMS, "serve:serve"),
+    "mcp": (_PROGRAMS, "mcp:mcp"),
+    "models": (_MODELS, "models:models"),
+    "doctor": (_MODELS, "doctor:doctor"),
+    "eval": (_MODELS, "eval:evaluate"),
+    "train": (_MODELS, "train:train"),
 }
-"""Command -> its module in `wave_search.commands`, and its function or its application of further commands there."""
+"""Command -> its group, and its module in `wave_search.commands` with its function, or its application of commands."""
 _ALIASES = {"search", "ui"}
-_EPILOG = """\b
-Examples:
-  wave-search index ~/Videos ~/Sounds
-  wave-search query --audio dog.wav --target video
-
-Results go to stdout, everything else to stderr. Exit codes: 0 success, 1 failure, 2 usage error, 3 success but some
-files were newly skipped, 4 no results, 130 interrupted, 143 and 129 interrupted by SIGTERM and SIGHUP."""
+_EPILOG = epilog(
+    "Results go to stdout, everything else to stderr. Exit codes: 0 success, 1 failure, 2 usage error, 3 success but "
+    "some files were newly skipped, 4 no results, 130 interrupted, 143 and 129 interrupted by SIGTERM and SIGHUP.",
+    "index ~/Videos ~/Sounds",
+    "query a dog barking",
+    "query --audio dog.wav --target video",
+)
 
 
 class _PandasOfPyarrow:
@@ -94,17 +95,26 @@ def application(only: str | None = None) -> typer.Typer:
         no_args_is_help=True,
         rich_markup_mode=None,  # plain help avoids importing rich, which would dominate the start-up time
         pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
+        cls=Group,
+        context_settings=context_settings(),
     )
     app.callback()(main_options)
     for name in (only,) if only in _COMMANDS else _COMMANDS:
-        home, _, attribute = _COMMANDS[name].partition(":")
+        group, place = _COMMANDS[name]
+        home, _, attribute = place.partition(":")
         module = import_module(f"wave_search.commands.{home}")
         command = getattr(module, attribute)
         if isinstance(command, typer.Typer):
-            app.add_typer(command, name=name)
+            app.add_typer(command, name=name, rich_help_panel=group)
         else:
-            app.command(name, epilog=getattr(module, "EPILOG", None), hidden=name in _ALIASES)(command)
+            made = app.command(
+                name,
+                cls=Command,
+                epilog=getattr(module, "EPILOG", None),
+                hidden=name in _ALIASES,
+                rich_help_panel=group,
+            )
+            made(command)
     return app
 
 
@@ -116,10 +126,14 @@ def main() -> None:
     sys.meta_path.insert(0, _PandasOfPyarrow)
     app = application(next((one for one in sys.argv[1:] if not one.startswith("-")), None))
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name=PROGRAM, standalone_mode=False)
     except typer.TyperException as error:  # wrong arguments, which may be file names from a pattern
         usage: Any = error
-        usage.show(shown := io.StringIO())
-        sys.stderr.write("\n".join(map(printable, shown.getvalue().split("\n"))))
         code = usage.exit_code
+        if asks_for_help(usage):
+            sys.stderr.write(f"{usage.format_message()}\n")
+        else:
+            from wave_search.render.terminal import Terminal
+
+            Terminal().error(error_message(usage))
     sys.exit(code)

@@ -129,6 +129,11 @@ class Index:
         return self._snapshot.manifest.model
 
     @property
+    def created(self) -> str:
+        """When the index was created: UTC, ISO 8601."""
+        return self._snapshot.manifest.settings.created
+
+    @property
     def version(self) -> int:
         """Number of the version that is open, which increases with each commit."""
         return self._snapshot.manifest.version
@@ -159,8 +164,9 @@ class Index:
     ) -> IndexReport:
         """Bring the index up to date with folders and files. Only new and changed files are read and embedded.
 
-        Files that no longer exist in the folders are removed from the index. Hidden files are skipped. Files that
-        cannot be used are listed in the report and not tried again until they change.
+        Files that no longer exist in the folders are removed from the index. Hidden files are skipped, as is what
+        `.waveignore` files list, which are read as git reads a `.gitignore`. Files that cannot be used are listed in
+        the report and not tried again until they change.
 
         Args:
             paths: folders and files.
@@ -403,9 +409,12 @@ class Index:
                 among: hits of an earlier search, or their segment_id: only these segments are found.
                 columns: names of columns to return in `Hit.columns`: any column that `where` accepts, and
                     "peak_start_s", "peak_stop_s" and "segments" of a moment.
-                moments: whether adjacent segments of a file are merged into one hit. Default: True.
+                moments: whether segments of a file that are adjacent, or of several modalities, are one hit. Default:
+                    True.
                 per_file: maximum number of hits of one file.
                 dedupe: minimum cosine between two hits at which only the better one is returned.
+                copies: whether each of several files with the same content is a hit. Default: False, only one of them
+                    is, the first by name that is on the disk.
                 instruction: replaces the model's prompt. Media of the query are embedded with it, and compared with
                     segments that were indexed with it (see `add`), if there are any.
                 rerank: number of the best segments to embed again with the instruction, from their files, and to
@@ -414,7 +423,8 @@ class Index:
 
         Returns:
             At most k hits, best first: in the order of `Hit.z`, which for several terms is a soft minimum of the z of
-            each. Each of several files with the same content is a hit. `Hit.score` is the cosine with the whole query,
+            each; those whose file is gone come last. With several targets, moments of several modalities that are the
+            same part of a file are one hit, see `Hit.matched`. `Hit.score` is the cosine with the whole query,
             the weighted sum of its terms.
 
         Raises:
@@ -556,6 +566,7 @@ class Index:
         from wave_search import indexer
 
         (column,) = map(composed_text, names_of(column, "column"))
+        indexer.check_names([column], self._snapshot)  # before anything is embedded
         searcher, tagging = self._searcher, Tagging(read_labels(names_of(labels, "labels")), min_z, top)
         tagged = tagging.run(
             searcher.snapshot, searcher.targets(read_target(target)), self._encoder, composed_text(column)

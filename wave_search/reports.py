@@ -187,11 +187,13 @@ class OptimizeReport:
     """Result of `Index.optimize`."""
 
     before_bytes: int
-    """Size of the index on disk."""
+    """Size of the index on its disk, as `du` counts, like `after_bytes`."""
     after_bytes: int
     rebuilt: tuple[PartitionKey, ...] = ()
     """Partitions whose shards were missing, damaged or degraded, and were rebuilt."""
     elapsed_s: float = 0.0
+    kept_versions: int = 0
+    """Number of replaced versions that are still readable and take space."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,7 +183,7 @@ class MediaRef:
     path: Path
     modality: Modality
     start_s: float | None = None
-    """None: from the beginning."""
+    """None: from the beginning. Of an image, the time of a still of a video."""
     stop_s: float | None = None
     """None: to the end."""
 
@@ -226,6 +226,12 @@ class Hit:
     """Its end."""
     segments: int = 1
     """Number of segments of the moment."""
+    matched: tuple[Modality, ...] = ()
+    """The modalities in which the moment matches, `modality` among them; several only of a search for several."""
+    copies: int = 1
+    """Number of files of the index that have the content of this one."""
+    gone: bool = False
+    """Whether there is no such file any more. Such hits come last."""
     columns: Mapping[str, Value | None] = field(default_factory=dict, hash=False)
     """The columns that were requested, by name."""
 
@@ -233,6 +239,7 @@ class Hit:
         """Return the hit as values of JSON: its attributes, and each requested column under its own name."""
         own = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "columns"}
         own |= {"path": str(self.path), "modality": self.modality.value}
+        own["matched"] = [modality.value for modality in self.matched]
         return {**own, **{name: value for name, value in self.columns.items() if name not in own}}
 
 

@@ -83,7 +83,7 @@ def _commands(command: TyperCommand | TyperGroup) -> Iterator[TyperCommand | Typ
 def _options(command: TyperCommand | TyperGroup) -> Iterator[str]:
     yield "--help"
     for parameter in command.params:
-        yield from parameter.opts
+        yield from (*parameter.opts, *parameter.secondary_opts)
 
 
 @each_page

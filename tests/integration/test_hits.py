@@ -83,7 +83,7 @@ def test_a_table_without_pandas_says_what_to_install(hits: ws.Hits, monkeypatch:
 
 
 def test_a_notebook_shows_pictures_and_players(hits: ws.Hits, tmp_path: Path) -> None:
-    of_kind = {hit.kind: hit for hit in hits}
+    of_kind = {hit.kind: hit for hit in hits if hit.path.name != "silent.mp4"}
     gone = replace(of_kind["image"], path=tmp_path / "<gone>.png", columns={"note": "<b>"})
     page = ws.Hits([*of_kind.values(), gone])._repr_html_()
     assert page.count("data:image/jpeg;base64,/9j/") == 2

@@ -63,6 +63,17 @@ def test_a_part_of_a_folder_and_a_single_file_move(moved: Path) -> None:
         assert index.add([moved / "elsewhere", moved / "old"]).unchanged == 3
 
 
+def test_the_old_place_may_be_a_link_to_the_new_one_or_have_composed_letters(moved: Path) -> None:
+    (moved / "old").symlink_to(moved / "new")
+    with ws.open(moved / "index") as index:
+        assert index.relocate(moved / "old", moved / "new").moved == 3
+        (moved / "new").rename(moved / "caf\u00e9")
+        index.relocate(moved / "new", moved / "caf\u00e9")
+        (moved / "caf\u00e9").rename(moved / "new")
+        assert index.relocate(moved / "cafe\u0301", moved / "new").moved == 3
+        assert index.info().roots == (moved / "new",)
+
+
 def test_files_with_another_time_are_compared_by_content(moved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.modules["wave_search.indexer.relocate"], "_SAMPLE", 1)
     for name in TEXTS:
@@ -93,6 +104,7 @@ def test_what_is_not_at_the_new_place_keeps_its_path(called: Called, moved: Path
 
 def test_a_wrong_place_changes_nothing(moved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(moved)
+    (moved / "old").mkdir()
     (moved / "other").mkdir()
     for name, text in TEXTS.items():  # of the same size and another time, which the digest tells apart
         (moved / "other" / name).parent.mkdir(exist_ok=True)
@@ -125,6 +137,6 @@ def test_files_that_are_gone_come_last(called: Called, moved: Path) -> None:
     run = called("query", "--text", "rain on a roof", "--index", "index", cwd=moved)
     old = moved / "old"
     assert run.stderr.endswith(
-        f"note: 3 files of the results are gone. If {old} was moved, run: wave-search relocate {old} NEW; "
+        f"note: 1 file of the results is gone. If {old} was moved, run: wave-search relocate {old} NEW; "
         f"if it was deleted: wave-search remove {old}\n"
     )

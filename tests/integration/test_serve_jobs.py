@@ -125,7 +125,9 @@ def test_a_run_is_followed_to_its_end_and_found_by_searches(client: TestClient, 
     assert client.get("/api/health").json()["index_version"] > before
     found = client.post("/api/search", json={"terms": [{"text": "the moon"}]}).json()["hits"]
     assert [hit["name"] for hit in found] == ["note.txt"]
-    assert client.get("/api/index").json()["folders"] == [{"path": str(media), "files": 1, "skipped": 1}]
+    assert client.get("/api/index").json()["folders"] == [
+        {"path": str(media), "files": 1, "skipped": 1, "exclude": [], "max_duration_s": None}
+    ]
     (group,) = client.get("/api/index/skipped").json()["groups"]
     assert group == {**{name: skipped[name] for name in ("cause", "remedy")}, "count": 1, "files": [skipped]}
 

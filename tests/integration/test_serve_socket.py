@@ -79,7 +79,7 @@ Asked = Callable[..., tuple[int | None, bytes, bytes]]
 @pytest.fixture
 def asked(served: Served, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> Asked:
     """Asks the server alone; the exit code is None if it does not answer."""
-    for name in ("XDG_RUNTIME_DIR", "XDG_CACHE_HOME"):
+    for name in ("XDG_RUNTIME_DIR", "XDG_CACHE_HOME", "XDG_STATE_HOME"):
         monkeypatch.setenv(name, served.cli.environment[name])
 
     def ask(*arguments: str | Path, cwd: Path = Path("/"), **environment: str) -> tuple[int | None, bytes, bytes]:

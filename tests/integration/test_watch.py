@@ -14,11 +14,14 @@ import pytest
 import wave_search as ws
 from tests.media_factory import write_sound
 from wave_search.alerts import Target, set_alert
+from wave_search.errors import UsageError, WaveSearchError
 from wave_search.indexer.choices import Rules
 from wave_search.indexer.watching import Settling, watch_folders
 from wave_search.store import FolderChoices, Writer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.conftest import Called, CommandLine
     from tests.libraries import CountingEmbedder
 
@@ -126,6 +129,25 @@ def test_changes_of_what_a_scan_leaves_out_are_not_reported(tmp_path: Path) -> N
     assert next(change for change in changes if change.missing).missing == (os.fsencode(gone),)
     gone.mkdir()
     assert os.fsencode(gone) in next(change for change in changes if change.folders and not change.missing).folders
+
+
+def test_files_are_compared_where_there_are_no_events(tmp_path: Path) -> None:
+    changes = watch_folders([os.fsencode(tmp_path)], lambda path: False, settle_s=0.02, poll_s=0.02)
+    next(change for change in changes if change.folders)
+    (tmp_path / "a.txt").write_text("a text")
+    assert os.fsencode(tmp_path / "a.txt") in next(change for change in changes if change.paths).paths
+
+
+def test_a_limit_of_the_system_is_an_error_with_a_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> Iterator[object]:
+        raise RuntimeError("OS file watch limit reached")
+        yield
+
+    monkeypatch.setattr("watchfiles.watch", refused)
+    with pytest.raises(WaveSearchError, match=r"cannot be watched \(OS file watch limit reached\).*max_user_watches"):
+        next(watch_folders([os.fsencode(tmp_path)], lambda path: False, settle_s=1))
+    with pytest.raises(UsageError, match="its name is not UTF-8"):
+        next(watch_folders([b"/media/\xe9"], lambda path: False, settle_s=1))
 
 
 def test_only_folders_are_watched(called: Called, tmp_path: Path) -> None:

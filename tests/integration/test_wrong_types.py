@@ -87,9 +87,12 @@ def calls(  # noqa: PLR0915 - a list
     yield "tag column", lambda odd: index.tag(["a"], target="text", column=odd, min_z=99)
     yield "tag top", lambda odd: index.tag(["a"], target="text", min_z=odd, top=odd)
     yield "add", index.add
-    for name in ("instructions", "exclude", "min_shard_rows", "recall", "max_duration_s"):
+    for name in ("instructions", "exclude", "min_shard_rows", "recall", "max_duration_s", "unfinished"):
         yield f"add {name}", lambda odd, name=name: index.add([folder / "empty"], **{name: odd})  # type: ignore[misc]
     yield "remove", index.remove
+    yield "plan_remove", index.plan_remove
+    yield "relocate", lambda odd: index.relocate(odd, folder)
+    yield "relocate to", lambda odd: index.relocate(folder, odd)
     yield "remove_metadata", index.remove_metadata
     yield "import_metadata", index.import_metadata
     yield "edit_metadata", index.edit_metadata

@@ -37,6 +37,7 @@ from wave_search.commands.options import (
     TokenBudget,
     Workers,
 )
+from wave_search.commands.usage import FILTER, OUTPUT, epilog
 from wave_search.render.records import report_record, to_json
 from wave_search.render.run_log import logging_to
 from wave_search.render.text import plan_sentence, slow_line
@@ -46,7 +47,11 @@ if TYPE_CHECKING:
     from wave_search.render.terminal import Terminal
     from wave_search.reports import IndexPlan
 
-EPILOG = "Example:  wave-search index ~/Videos ~/Sounds --exclude '*.tmp.mp4'"
+EPILOG = epilog(
+    "",
+    "index ~/Videos ~/Sounds",
+    "index ~/Videos --exclude '*.tmp.mp4'",
+)
 
 
 @reported
@@ -64,10 +69,16 @@ def index(
     dtype: Dtype = "auto",
     quantization: Quantization = None,
     exclude: Exclude = None,
-    retry: Annotated[bool, typer.Option("--retry", help="Retry files that were skipped in earlier runs.")] = False,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Retry files that were skipped in earlier runs.", rich_help_panel=FILTER)
+    ] = False,
     strict: Annotated[
         bool,
-        typer.Option("--strict", help="Also list files that earlier runs skipped, and exit with 3 because of them."),
+        typer.Option(
+            "--strict",
+            help="Also list files that earlier runs skipped, and exit with 3 because of them.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = False,
     min_shard_rows: MinShardRows = None,
     recall: Recall = None,
@@ -76,9 +87,14 @@ def index(
     max_duration: MaxDuration = None,
     token_budget: TokenBudget = None,
     dry_run: DryRun = False,
-    report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as JSON to FILE.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the report as JSON to FILE.", rich_help_panel=OUTPUT)
+    ] = None,
     log: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Append progress and skipped files to FILE, as JSON Lines.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Append progress and skipped files to FILE, as JSON Lines.", rich_help_panel=OUTPUT
+        ),
     ] = None,
     json: Json = False,
     quiet: Quiet = False,

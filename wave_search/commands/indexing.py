@@ -9,6 +9,7 @@ import typer
 
 import wave_search as ws
 from wave_search.commands.options import words
+from wave_search.commands.usage import CONTENT, FILTER, SPEED
 from wave_search.errors import UsageError
 from wave_search.media import Segmentation, parse_audio_track
 
@@ -18,11 +19,17 @@ Modalities = Annotated[
         "--modalities",
         metavar="LIST",
         help="Modalities to embed: video,audio,av,text,image (default: all that the model supports).",
+        rich_help_panel=CONTENT,
     ),
 ]
 Segment = Annotated[
     str | None,
-    typer.Option("--segment", metavar="SECONDS|scene|none", help="Segment length of audio and video (default: 10)."),
+    typer.Option(
+        "--segment",
+        metavar="SECONDS|scene|none",
+        help="Segment length of audio and video (default: 10).",
+        rich_help_panel=CONTENT,
+    ),
 ]
 AudioTrack = Annotated[
     str | None,
@@ -31,11 +38,17 @@ AudioTrack = Annotated[
         metavar="auto|all|N|LANG",
         help="Audio track to index of files with several: all of them mixed, a number from 1, or a language "
         "(default: auto, the one that players play, unless it is silent).",
+        rich_help_panel=CONTENT,
     ),
 ]
 Instructions = Annotated[
     list[str] | None,
-    typer.Option("--instruction", metavar="TEXT", help="Also embed media with this instruction; repeatable."),
+    typer.Option(
+        "--instruction",
+        metavar="TEXT",
+        help="Also embed media with this instruction; repeatable.",
+        rich_help_panel=CONTENT,
+    ),
 ]
 Exclude = Annotated[
     list[str] | None,
@@ -43,12 +56,17 @@ Exclude = Annotated[
         "--exclude",
         metavar="GLOB",
         help="Exclude matching files, also in later runs of these folders; repeatable; '' for none.",
+        rich_help_panel=FILTER,
     ),
 ]
 MinShardRows = Annotated[
     int | None,
     typer.Option(
-        "--min-shard-rows", min=1, metavar="N", help="Minimum number of unindexed segments for an IVF-PQ shard."
+        "--min-shard-rows",
+        min=1,
+        metavar="N",
+        help="Minimum number of unindexed segments for an IVF-PQ shard.",
+        rich_help_panel=SPEED,
     ),
 ]
 DecoderMemory = Annotated[
@@ -57,6 +75,7 @@ DecoderMemory = Annotated[
         "--decoder-memory",
         metavar="GIB",
         help="Memory of all decoder processes (default: a quarter of the machine's).",
+        rich_help_panel=SPEED,
     ),
 ]
 MaxDuration = Annotated[
@@ -65,6 +84,7 @@ MaxDuration = Annotated[
         "--max-duration",
         metavar="TIME|none",
         help="Skip longer audio and video, also in later runs of these folders: seconds or h:mm:ss.",
+        rich_help_panel=FILTER,
     ),
 ]
 

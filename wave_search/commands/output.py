@@ -41,6 +41,8 @@ class Output:
     """Name of a file."""
     open: bool
     reveal: bool
+    thumbnails: bool | None
+    """None: where the terminal is known to show pictures."""
     limit: int
     min_z: float | None
     is_filtered: bool
@@ -53,15 +55,18 @@ class Found:
     hits: Sequence[Hit]
     lost: Sequence[Skipped]
     """Files that could not be embedded again."""
+    created: str
+    """When the index was created."""
     coverage: float | None
     """Share of the segments that are indexed with the instruction, from 0 to 1; None without an instruction."""
 
 
 def keep(terminal: Terminal, found: Found, index: Path) -> None:
-    """Keep hits for `--like`, in the folder of the index."""
-    kept = last_hits.keep_hits(index, [hit.segment_id for hit in found.hits])
-    if not kept and last_hits.kept_hits(index) is not None:
-        terminal.warning("--like will refer to an earlier query: the index cannot be written")
+    """Keep hits for `--like`."""
+    kept = last_hits.keep_hits(index, found.created, [hit.segment_id for hit in found.hits])
+    if not kept and last_hits.kept_hits(index, found.created) is not None:
+        file = last_hits.hits_file(index)
+        terminal.warning(f"--like will refer to an earlier query: {file} cannot be written")
 
 
 def show_found(terminal: Terminal, output: Output, found: Found) -> int:
@@ -83,8 +88,8 @@ def show_found(terminal: Terminal, output: Output, found: Found) -> int:
             terminal.message(f"no results{filtered} with z >= {output.min_z:g}")
         return NO_RESULT
     shown = [only(hit, output.columns) for hit in found.hits]
-    show_hits(terminal, shown, json=output.json, paths=output.paths)
-    _hint_at_gone(terminal, [hit.path for hit in found.hits])
+    show_hits(terminal, shown, json=output.json, paths=output.paths, thumbnails=output.thumbnails)
+    _hint_at_gone(terminal, [hit.path for hit in found.hits if hit.gone])
     best = found.hits[0]
     if output.open or output.reveal:
         from wave_search import desktop
@@ -98,7 +103,7 @@ def show_found(terminal: Terminal, output: Output, found: Found) -> int:
 
 def _hint_at_gone(terminal: Terminal, paths: Sequence[Path]) -> None:
     """Say what to do about files that were moved or deleted since they were indexed."""
-    gone = [path for path in dict.fromkeys(paths) if is_gone(path)]
+    gone = [*dict.fromkeys(paths)]
     if not gone:
         return
     missing = gone[0]
@@ -168,14 +173,22 @@ def only(hit: Hit, columns: Iterable[str]) -> Hit:
     return replace(hit, columns={name: hit.columns[name] for name in columns})
 
 
-def show_hits(terminal: Terminal, hits: Sequence[Hit], *, json: bool, paths: bool) -> None:
-    """Write hits to stdout."""
+def show_hits(
+    terminal: Terminal, hits: Sequence[Hit], *, json: bool, paths: bool, thumbnails: bool | None = None
+) -> None:
+    """Write hits to stdout. Raises UsageError if thumbnails are wanted and cannot be drawn."""
     if paths:
         terminal.paths(dict.fromkeys(hit.path for hit in hits))
     elif json:
         terminal.lines(to_json(hit_record(hit)) for hit in hits)
     elif terminal.results_on_terminal:
-        terminal.hits(hits)
+        drawn = None
+        if terminal.shows_pictures if thumbnails is None else thumbnails:
+            from wave_search.commands.thumbnails import draw
+
+            with terminal.working("drawing"):
+                drawn = draw(hits)
+        terminal.hits(hits, drawn)
     else:
         terminal.lines(hit_line(hit) for hit in hits)
 

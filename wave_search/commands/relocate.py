@@ -7,14 +7,15 @@ import typer
 import wave_search as ws
 from wave_search.commands.exit_codes import DONE, PARTLY, reported, terminal_of
 from wave_search.commands.options import DEFAULT_INDEX, IndexDir, Json, Quiet
+from wave_search.commands.usage import epilog
 from wave_search.render.records import to_json
 from wave_search.render.text import counted, skipped_line
 from wave_search.wire import to_record
 
-EPILOG = (
+EPILOG = epilog(
     "Nothing is embedded again. A file is moved if at NEW is a file of its size and time of modification; of those "
-    "with another time, a sample is compared by content, and the next `wave-search index NEW` reads the others. "
-    "Example:  wave-search relocate /mnt/old-disk/Videos ~/Videos"
+    "with another time, a sample is compared by content, and the next `wave-search index NEW` reads the others.",
+    "relocate /mnt/old-disk/Videos ~/Videos",
 )
 
 

@@ -37,6 +37,7 @@ from wave_search.commands.options import (
     TokenBudget,
     Workers,
 )
+from wave_search.commands.usage import epilog
 from wave_search.errors import IndexLockedError, UsageError
 from wave_search.files import as_path
 from wave_search.render.run_log import FILE_EVERY_S, RunLog
@@ -47,10 +48,11 @@ if TYPE_CHECKING:
     from wave_search.render.terminal import Terminal
     from wave_search.reports import Skipped
 
-EPILOG = (
+EPILOG = epilog(
     "Brings the index up to date as `wave-search index` does, then again after each change, until Ctrl-C. A file is "
     "indexed when nothing has been written to it for some time. Searches go on meanwhile; while another process writes "
-    "to the index, it waits. Example:  wave-search watch ~/Videos ~/Sounds"
+    "to the index, it waits.",
+    "watch ~/Videos ~/Sounds",
 )
 
 

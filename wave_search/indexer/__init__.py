@@ -1,7 +1,7 @@
 """The write path: bringing an index up to date with folders, at a cost that depends only on the changes."""
 
 from wave_search.ann.rebuild import refresh_shards
-from wave_search.indexer.metadata import import_metadata, put_columns, remove_columns
+from wave_search.indexer.metadata import check_names, import_metadata, put_columns, remove_columns
 from wave_search.indexer.metadata_edit import MetadataEdit, edit, restore
 from wave_search.indexer.optimize import optimize, plan_optimize
 from wave_search.indexer.plan import plan_add
@@ -14,6 +14,7 @@ __all__ = [
     "MetadataEdit",
     "Options",
     "add",
+    "check_names",
     "edit",
     "import_metadata",
     "optimize",

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from wave_search.errors import UsageError
-from wave_search.files import as_path, blocks, digest, is_under, mtime_ns, open_regular
-from wave_search.indexer.scan import outermost
+from wave_search.files import as_path, blocks, composed, digest, is_under, mtime_ns, open_regular
+from wave_search.indexer.scan import lineage, outermost
 from wave_search.reports import RelocateReport, Skipped
 from wave_search.store import Writer
 
@@ -38,16 +38,17 @@ def relocate(index_dir: Path, old: str | os.PathLike[str], new: str | os.PathLik
         IndexLockedError: another process is writing to the index.
         IndexStateError: the disk is full or read-only, or the index is damaged.
     """
-    source, target = (os.path.realpath(os.fsencode(path)) for path in (old, new))
-    if source == target:
-        raise UsageError(f"{os.fspath(old)} and {os.fspath(new)} are the same place", "Name the new one second.")
+    target = os.path.realpath(os.fsencode(new))
     if not os.path.lexists(target):
         raise UsageError(f"{os.fspath(new)}: No such file or directory", "Name the place to which it was moved.")
     with Writer(index_dir) as writer:
         snapshot = writer.snapshot
-        rows = [row for row in snapshot.files().values() if is_under(row.path, source)]
-        if not rows:
+        source = _source(os.fsencode(old), snapshot.files())
+        if source is None:
             raise UsageError(f"no file of the index is in {os.fspath(old)}", "`wave-search info` lists its folders.")
+        if source == target:
+            raise UsageError(f"{os.fspath(old)} and {os.fspath(new)} are the same place", "Name the new one second.")
+        rows = [row for row in snapshot.files().values() if is_under(row.path, source)]
         found = _find(snapshot, rows, source, target)
         if not found.moved:
             cause = f"none of the {len(rows):,} files of the index is in {os.fspath(new)}"
@@ -64,6 +65,21 @@ class _Found:
     """New rows by their old paths; the root is that of the old one."""
     left: list[Skipped] = field(default_factory=list)
     unread: int = 0
+
+
+def _source(old: bytes, files: Iterable[bytes]) -> bytes | None:
+    """Return the place in the index that is meant by a path, None if there is none.
+
+    There may be a link to the new place now. Where nothing is of this name, its letters may be composed differently.
+    """
+    absolute = os.path.abspath(old)  # noqa: PTH100 - a link is not followed
+    folder, _, name = absolute.rpartition(b"/")
+    meant = (absolute, os.path.realpath(folder or b"/").rstrip(b"/") + b"/" + name, os.path.realpath(old))
+    held = {place for path in files for place in lineage(path) if place in meant}
+    if held:
+        return next(place for place in meant if place in held)
+    alike = {*map(composed, meant)}
+    return next((place for path in files for place in lineage(path) if composed(place) in alike), None)
 
 
 def _find(snapshot: Snapshot, rows: Iterable[FileRow], source: bytes, target: bytes) -> _Found:

@@ -211,14 +211,18 @@ def _reporting(result: Scan, folder: bytes) -> Iterator[None]:
 def _add(
     result: Scan, path: bytes, root: bytes, status: os.stat_result, limit_s: float | None, *, named: bool = False
 ) -> None:
-    kind = stat.S_IFMT(status.st_mode)
-    if kind == stat.S_IFREG:
+    if stat.S_ISREG(status.st_mode):
         known = result.files.get(path)
         named = named or (known is not None and known.named)
         result.files[path] = FoundFile(path, root, status.st_size, mtime_ns(status), status.st_dev, named, limit_s)
         return
-    what = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}.get(kind, "a device")
-    result.skipped.append(Skipped(as_path(path), f"{what}, not a file", "Copy its content into a regular file."))
+    cause = f"{_irregular(status)}, not a file"
+    result.skipped.append(Skipped(as_path(path), cause, "Copy its content into a regular file."))
+
+
+def _irregular(status: os.stat_result) -> str:
+    kinds = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
+    return kinds.get(stat.S_IFMT(status.st_mode), "a device")
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,4 +247,7 @@ def follow(link: bytes, areas: Sequence[Area]) -> LinkTarget:
     if os.path.isdir(target) or (os.path.isfile(target) and looks_like_media(path)):  # noqa: PTH112, PTH113
         cause = "a symbolic link to another place; links inside folders are not followed"
         return LinkTarget(False, Skipped(path, cause, f"Index its target: {os.fsdecode(target)}"))
+    if not os.path.isfile(target) and looks_like_media(path):  # noqa: PTH113
+        cause = f"a symbolic link to {_irregular(os.stat(target))}, not to a file"  # noqa: PTH116
+        return LinkTarget(False, Skipped(path, cause, "Remove the link."))
     return LinkTarget(False, None)

@@ -2,7 +2,7 @@
 
 from wave_search.models.base import Embedder, Family, LoadOptions, ModelSpec, check_text, known_models, load, register
 from wave_search.models.own import ENTRY_POINTS, CheckedEmbedder
-from wave_search.models.wave import FAMILY
+from wave_search.models.wave import FAMILY, directory_of
 
 register(FAMILY)
 
@@ -14,6 +14,7 @@ __all__ = [
     "LoadOptions",
     "ModelSpec",
     "check_text",
+    "directory_of",
     "known_models",
     "load",
     "register",

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from wave_search.errors import UsageError, shown
+from wave_search.models.device import check_device
 from wave_search.types import Clip, Dtype, Modality, Quantization, Sampling
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ class LoadOptions:
     """How to load a model.
 
     Raises:
-        UsageError: the token budget is not an integer of at least 1, or `family` not a mapping.
+        UsageError: there is no device of that form, the token budget is not an integer of at least 1, or `family` not a
+            mapping.
     """
 
     device: str = "auto"
@@ -78,6 +80,7 @@ class LoadOptions:
     evaluation, or "aligned" in time, as in its training."""
 
     def __post_init__(self) -> None:
+        check_device(self.device)
         budget = self.token_budget
         if budget is not None and (not isinstance(budget, int) or isinstance(budget, bool) or budget < 1):
             raise UsageError(f"token_budget must be at least 1, got {shown(budget)}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -13,6 +15,15 @@ if TYPE_CHECKING:
     import torch
 
 _DTYPES = get_args(Dtype)
+
+
+_NAME = re.compile(r"auto|cpu|cuda(:\d+)?")
+
+
+def check_device(name: str) -> None:
+    """Check the form of the name of a device, without torch. Raises UsageError."""
+    if not isinstance(name, str) or _NAME.fullmatch(name) is None:
+        raise UsageError(f"{shown(name)} is not a device", "Use auto, cpu, cuda or cuda:N.")
 
 
 def resolve_devices(name: str) -> tuple[torch.device, ...]:
@@ -26,13 +37,12 @@ def resolve_devices(name: str) -> tuple[torch.device, ...]:
     """
     import torch
 
+    check_device(name)
     count = torch.cuda.device_count()
     if name == "cpu" or (name == "auto" and not count):
         return (torch.device("cpu"),)
-    match = re.fullmatch(r"auto|cuda(:(?P<index>\d+))?", name)
-    if match is None:
-        raise UsageError(f"{shown(name)} is not a device", "Use auto, cpu, cuda or cuda:N.")
-    wanted = range(count) if match["index"] is None else [int(match["index"])]
+    number = name.partition(":")[2]
+    wanted = [int(number)] if number else range(count)
     if not wanted or max(wanted) >= count:
         raise UsageError(
             f"there is no device {name}: {count} CUDA devices are visible to torch {torch.__version__}",
@@ -54,12 +64,40 @@ def resolve_dtype(name: str) -> torch.dtype | None:
     return None if name == "auto" else {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
 
 
+@dataclass(frozen=True, slots=True)
+class CudaDevice:
+    """A GPU that torch can use."""
+
+    name: str
+    """As for `--device`."""
+    model: str
+    total_bytes: int
+
+
+def cuda_devices() -> list[CudaDevice]:
+    """Return the GPUs that torch can use."""
+    import torch
+
+    found = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]
+    return [CudaDevice(f"cuda:{number}", one.name, int(one.total_memory)) for number, one in enumerate(found)]
+
+
+def has_nvidia_driver() -> bool:
+    """Return whether the system has a driver for NVIDIA's GPUs, whatever torch can use."""
+    return Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None
+
+
 def free_bytes(device: torch.device) -> int | None:
     """Return the free memory of a device in bytes; None if the system does not report it."""
     if device.type == "cuda":
         import torch
 
         return int(torch.cuda.mem_get_info(device)[0])
+    return free_bytes_of_cpu()
+
+
+def free_bytes_of_cpu() -> int | None:
+    """Return the free memory of this machine in bytes; None if the system does not report it."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     except OSError:

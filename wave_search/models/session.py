@@ -226,7 +226,12 @@ def check_same(loaded: ModelSpec, pinned: ModelSpec) -> None:
     """
     relevant = ("revision", "dim", "sampling", "prompts", "options", "quantization")
     if any(getattr(loaded, name) != getattr(pinned, name) for name in relevant):
-        raise _mismatch(_described(loaded), pinned)
+        if loaded.name != pinned.name:
+            raise _mismatch(_described(loaded), pinned)
+        raise IndexMismatchError(
+            f"the index was made with another version of {_described(pinned)} than the one that is here",
+            "Index the files again with another --index DIR, or use the version of wave-search that made the index.",
+        )
 
 
 def _mismatch(given: str, pinned: ModelSpec) -> IndexMismatchError:

@@ -1,7 +1,7 @@
 """The read path: from a request to its hits."""
 
 from wave_search.query.duplicates import find_duplicates
-from wave_search.query.embedder import Answer, MediaEmbedder, choose_answer
+from wave_search.query.embedder import Answer, MediaEmbedder, check_question, choose_answer
 from wave_search.query.encode import Encoder, similarity
 from wave_search.query.encode_items import Encoded
 from wave_search.query.export_segments import Segment, Segments
@@ -79,6 +79,7 @@ __all__ = [
     "browse",
     "check_count",
     "check_instructions",
+    "check_question",
     "check_request",
     "choose_answer",
     "count_files",

@@ -169,6 +169,15 @@ def choose_answer(
     modality: str | None = None,
 ) -> list[Answer]:
     """Answer a question about a clip with a given encoder. See `MediaEmbedder.ask`."""
+    choices = check_question(question, choices)
+    (vector,) = encode_items(encoder, [_clip_of(encoder, clip, modality)], question).vectors
+    scores = encode_items(encoder, choices).vectors @ vector
+    order = np.argsort(-scores, kind="stable")
+    return [Answer(rank, choices[place], float(scores[place])) for rank, place in enumerate(order, start=1)]
+
+
+def check_question(question: str, choices: Sequence[str]) -> Sequence[str]:
+    """Check a question, and return the choices of its answer. Raises UsageError."""
     if not isinstance(question, str):
         raise UsageError(f"{shown(question)} is not a question", "It must be a string.")
     if not question.strip():
@@ -176,10 +185,7 @@ def choose_answer(
     choices = [] if isinstance(choices, str) else names_of(choices, "the choices")
     if len(choices) < 2 or len(set(choices)) < len(choices):
         raise UsageError("there must be two or more choices, all different", "List each choice once.")
-    (vector,) = encode_items(encoder, [_clip_of(encoder, clip, modality)], question).vectors
-    scores = encode_items(encoder, choices).vectors @ vector
-    order = np.argsort(-scores, kind="stable")
-    return [Answer(rank, choices[place], float(scores[place])) for rank, place in enumerate(order, start=1)]
+    return choices
 
 
 def _clip_of(encoder: Encoder, clip: Any, modality: str | None) -> MediaRef | MemoryMedia:

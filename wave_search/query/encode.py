@@ -230,9 +230,14 @@ class Encoder:
     def _read(self, ref: MediaRef, segmentation: Segmentation) -> Generator[tuple[Clip, Modality]]:
         decoders, path = self.decoders(), on_disk(ref.path)
         info = decoders.identify(path)
-        if ref.modality not in info.modalities:
+        is_still = ref.modality is Modality.IMAGE and ref.start_s is not None and Modality.VIDEO in info.modalities
+        if ref.modality not in info.modalities and not is_still:
             offers = ", ".join(info.modalities)
-            raise UsageError(f"{ref.path}: the file has no {_NAMES[ref.modality]}", f"It can be used as {offers}.")
+            still = ref.modality is Modality.IMAGE and Modality.VIDEO in info.modalities
+            hint = ", and a still of it as FILE@SECONDS" if still else ""
+            raise UsageError(
+                f"{ref.path}: the file has no {_NAMES[ref.modality]}", f"It can be used as {offers}{hint}."
+            )
         span = span_of(ref.path, info.duration_s, ref.start_s, ref.stop_s)
         segment = None
         for segment in decoders.segments(path, info, segmentation, [ref.modality], span):

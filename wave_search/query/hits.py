@@ -24,7 +24,7 @@ _SHOWN = 20
 _SOUND_S = 15.0
 """Most seconds of sound of a hit in a notebook: 8 kB a second."""
 _SIDE, _JPEG_BYTES = 240, 30_000
-_CARD = "display:inline-block;vertical-align:top;width:250px;margin:0 12px 16px 0;font:13px/1.4 system-ui,sans-serif"
+_CARD = "display:inline-block;vertical-align:top;width:240px;margin:0 12px 16px 0;font:13px/1.4 system-ui,sans-serif"
 _MUTED = "opacity:.7;overflow-wrap:anywhere"
 
 
@@ -57,6 +57,7 @@ class Hits(list[Hit]):
         types = {"rank": whole, "segment_id": whole, "segments": whole, "path": text, "modality": text, "kind": text}
         types |= {"text": text} | dict.fromkeys(("score", "z", "start_s", "stop_s", "duration_s"), number)
         types |= dict.fromkeys(("peak_start_s", "peak_stop_s"), number)
+        types |= {"matched": pa.list_(text), "copies": whole, "gone": pa.bool_()}
         rows = self.to_dicts()
         own = dict.fromkeys(name for row in rows for name in row if name not in types)
         columns = {name: [_utf8(row.get(name)) for row in rows] for name in [*_FIELDS, *own]}
@@ -103,7 +104,7 @@ def _card(hit: Hit, decoders: DecoderPool) -> str:
     name, folder = html.escape(_utf8(hit.path.name)), html.escape(_utf8(str(hit.path)), quote=True)
     return (
         f'<div style="{_CARD}">{media}{fault}<div title="{folder}"><b>{hit.rank}. {name}</b></div>{words}'
-        f'<div style="{_MUTED}">{times}{hit.modality.value}, z {hit.z:.1f}{columns}</div></div>'
+        f'<div style="{_MUTED}">{times}{"+".join(hit.matched or (hit.modality,))}, z {hit.z:.1f}{columns}</div></div>'
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from wave_search.ann import covered
 from wave_search.arguments import check_type, check_whole
-from wave_search.files import as_path
+from wave_search.files import as_path, disk_bytes
 from wave_search.reports import Skipped
 from wave_search.store import content_of, find_columns
 from wave_search.types import ColumnInfo
@@ -43,6 +43,8 @@ class IndexInfo:
     version: int
     """Number of the version, which increases with each commit."""
     created: str
+    """When the index was created: UTC, ISO 8601."""
+    changed: str
     """When this version was committed: UTC, ISO 8601."""
     model: ModelSpec
     segmentation: str
@@ -70,6 +72,7 @@ class IndexInfo:
     """Seconds of audio and video in the contents."""
     partitions: tuple[PartitionInfo, ...]
     size_bytes: int
+    """Of the folder on its disk, as `du` counts."""
 
 
 def describe(snapshot: Snapshot) -> IndexInfo:
@@ -78,7 +81,8 @@ def describe(snapshot: Snapshot) -> IndexInfo:
     return IndexInfo(
         path=snapshot.dir,
         version=manifest.version,
-        created=manifest.created,
+        created=manifest.settings.created,
+        changed=manifest.created,
         model=manifest.model,
         segmentation=manifest.settings.segmentation,
         audio_track=manifest.settings.audio_track,
@@ -93,7 +97,7 @@ def describe(snapshot: Snapshot) -> IndexInfo:
         contents=counts.contents,
         media_s=sum(content.duration_s or 0.0 for content in contents if content.kind != "text"),
         partitions=tuple(_partition_info(snapshot, key) for key in counts.segments),
-        size_bytes=sum(snapshot.sizes_bytes().values()),
+        size_bytes=disk_bytes(snapshot.dir),
     )
 
 

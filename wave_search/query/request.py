@@ -65,6 +65,7 @@ class SearchArguments(TypedDict, total=False):
     moments: bool
     per_file: int | None
     dedupe: float | None
+    copies: bool
     instruction: str | None
     rerank: int | None
 
@@ -108,6 +109,8 @@ class SearchRequest:
     """Seconds that the condition may take."""
     among: frozenset[int] | None = None
     """Ids of the only segments that are found."""
+    copies: bool = False
+    """Whether each of several files with the same content is a hit, and not just one of them."""
 
     @classmethod
     def build(cls, **arguments: Unpack[SearchArguments]) -> SearchRequest:
@@ -137,8 +140,9 @@ class SearchRequest:
             check_min_z(self.min_z)
         check_where(self.where, self.where_timeout_s)
         check_columns(self.columns)
-        if not isinstance(self.moments, bool | np.bool_):
-            raise UsageError(f"moments must be True or False, got {shown(self.moments)}")
+        for name in ("moments", "copies"):
+            if not isinstance(getattr(self, name), bool | np.bool_):
+                raise UsageError(f"{name} must be True or False, got {shown(getattr(self, name))}")
         if self.dedupe is not None:
             check_cosine("dedupe", self.dedupe)
         if self.instruction is not None:

@@ -52,6 +52,7 @@ def to_saved(snapshot: Snapshot, name: str, request: SearchRequest | None, where
         moments=bool(request.moments),
         per_file=request.per_file,
         dedupe=None if request.dedupe is None else float(request.dedupe),
+        copies=bool(request.copies),
         instruction=request.instruction,
         rerank=request.rerank,
     )
@@ -119,6 +120,7 @@ def to_request(
         moments=saved.moments,
         per_file=saved.per_file,
         dedupe=saved.dedupe,
+        copies=saved.copies,
         instruction=saved.instruction,
         rerank=saved.rerank,
         where_timeout_s=where_timeout_s,

@@ -15,7 +15,7 @@ from wave_search.errors import UsageError
 from wave_search.files import as_path, is_gone
 from wave_search.query.encode_items import ItemProgress
 from wave_search.query.file_details import SegmentScore, content_of_segment, segment_details
-from wave_search.query.grouping import Moment, hits_of, matches, merge, ranked, thin
+from wave_search.query.grouping import Moment, combine, hits_of, matches, merge, ranked, thin
 from wave_search.query.hits import Hits
 from wave_search.query.partition import PartitionSearch
 from wave_search.query.rerank import Reembedder, Reranker, RerankProgress
@@ -123,7 +123,7 @@ class Searcher:
 
         Args:
             request: the request. Results of several partitions are merged by z, because cosines of different modalities
-                are not comparable. Each of several files with the same content is a hit.
+                are not comparable.
             progress: called while segments are embedded again.
             warn: called with each file that could not be embedded again.
 
@@ -159,7 +159,7 @@ class Searcher:
             complete = True
             for partition in partitions:
                 candidates = partition.search(query, k, overfetch, allowed)
-                found.extend(matches(self.snapshot, candidates, chosen))
+                found.extend(matches(self.snapshot, candidates, chosen, copies=request.copies))
                 complete = complete and candidates.is_all(k, request.min_z)
             best = ranked(found, self.snapshot.paths_at)
             if reranker is not None:
@@ -230,6 +230,8 @@ class Searcher:
 
     def _grouped(self, best: list[Match], keys: Sequence[PartitionKey], request: SearchRequest) -> list[Moment]:
         moments = merge(best, request.min_z) if request.moments else map(Moment.of, best)
+        if request.moments and len(keys) > 1:
+            moments = iter(combine(moments))
         takes_any = request.dedupe is None and request.per_file is None
         grouped = self._gone_last(moments, request.k if takes_any else None)
         if request.dedupe is None:

@@ -30,9 +30,11 @@ if TYPE_CHECKING:
 AVOIDED = 0.5
 """Default weight of a term to avoid, compared with 1 for a term to find. For the measurement, see
 docs/design/queries.md."""
+_STILL = re.compile(r"(?P<path>.+)@(?P<at>[\d:.]+)", re.DOTALL)
 _NAME_CHARS = 50
 _RANGE = re.compile(r"(?P<path>.+)@(?P<start>[\d:.]*)-(?P<stop>[\d:.]*)", re.DOTALL)
 _TIME = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)")
+_SPELLING = "Check the spelling; a range is written FILE@START-STOP, and a still of a video --image FILE@SECONDS."
 _MEDIA = (Modality.AUDIO, Modality.VIDEO, Modality.IMAGE, Modality.AV)
 
 
@@ -130,9 +132,9 @@ def AV(path: StrPath, start_s: float | None = None, stop_s: float | None = None)
     return media_ref(path, Modality.AV, start_s, stop_s)
 
 
-def Image(path: StrPath) -> MediaRef:  # noqa: N802
-    """Refer to an image file. Raises UsageError."""
-    return media_ref(path, Modality.IMAGE, None, None)
+def Image(path: StrPath, at_s: float | None = None) -> MediaRef:  # noqa: N802
+    """Refer to an image file, or to the still of a video at a time in seconds. Raises UsageError."""
+    return media_ref(path, Modality.IMAGE, at_s, None)
 
 
 def Vector(rows: ArrayLike, modality: Modality | ModalityName | None = None) -> QueryVectors:  # noqa: N802
@@ -169,7 +171,7 @@ def check_range(path: StrPath, start_s: float | None, stop_s: float | None) -> N
         raise UsageError(f"{shown(path)} is not a file name")
     # pathlib raises where a folder must not be entered
     if not any(os.path.isfile(name) for name in (path, on_disk(Path(path)))):  # noqa: PTH113
-        raise UsageError(f"{os.fspath(path)}: no such file", "Check the spelling; a range is written FILE@START-STOP.")
+        raise UsageError(f"{os.fspath(path)}: no such file", _SPELLING)
     numbers = all(limit is None or is_number(limit) for limit in (start_s, stop_s))
     if not numbers or not 0 <= (start_s or 0.0) < (float("inf") if stop_s is None else stop_s):
         raise UsageError(
@@ -205,7 +207,8 @@ def parse_seconds(text: str) -> float:
 def parse_media(item: StrPath | MediaRef, modality: Modality) -> MediaRef:
     """Parse a file name with an optional range: `clip.mp4@12.5-20`, `@1:30-` to the end, `@-20` from the beginning.
 
-    If a file with the complete name exists, the name refers to that file and not to a range.
+    As an image, `film.mp4@3` is the still of a video at 3 seconds. If a file with the complete name exists, the name
+    refers to that file and not to a range.
 
     Raises:
         UsageError: there is no such file, or the range is empty.
@@ -215,6 +218,11 @@ def parse_media(item: StrPath | MediaRef, modality: Modality) -> MediaRef:
             raise UsageError(f"{item.path} is given as {modality}, but the reference is to its {item.modality}")
         return media_ref(item.path, modality, item.start_s, item.stop_s)
     path, start_s, stop_s = split_range(item)
+    if modality is Modality.IMAGE:
+        if (still := None if os.path.lexists(path) else _STILL.fullmatch(os.fspath(path))) is not None:
+            return media_ref(still["path"], modality, parse_seconds(still["at"]), None)
+        if start_s is not None or stop_s is not None:
+            raise UsageError(f"{os.fspath(item)}: an image has no range", "A still of a video is written FILE@SECONDS.")
     return media_ref(path, modality, start_s, stop_s)
 
 

@@ -96,10 +96,15 @@ def counted(count: int, singular: str, plural: str = "") -> str:
     return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
 
 
+def matched_text(hit: Hit) -> str:
+    """Format the modalities in which a hit matches, such as "audio+video"."""
+    return "+".join(hit.matched or (hit.modality,))
+
+
 def hit_line(hit: Hit) -> str:
     """Format a hit as tab-separated fields: rank, z, score, modality, time, path, and the requested columns."""
     where = span(hit.start_s, hit.stop_s)
-    fields = (str(hit.rank), f"{hit.z:.2f}", f"{hit.score:.4f}", hit.modality, where, printable(hit.path))
+    fields = (str(hit.rank), f"{hit.z:.2f}", f"{hit.score:.4f}", matched_text(hit), where, printable(hit.path))
     return "\t".join((*fields, *map(cell, hit.columns.values())))
 
 
@@ -284,6 +289,13 @@ def optimized_sentences(report: OptimizeReport) -> Iterator[str]:
         yield "rebuilt the shards of " + ", ".join(dict.fromkeys(key.modality.value for key in report.rebuilt))
     before, after = bytes_text(report.before_bytes), bytes_text(report.after_bytes)
     yield f"index size: {before} before, {after} after; took {report.elapsed_s:.1f} s"
+    if report.kept_versions:
+        versions = counted(report.kept_versions, "replaced version")
+        grown = "larger than before because " if report.after_bytes > report.before_bytes else ""
+        verb = "stays" if report.kept_versions == 1 else "stay"
+        yield f"{grown}{versions} {verb} readable for searches that run; --keep-versions-for 0 removes them now"
+    elif report.rebuilt and report.after_bytes > report.before_bytes:
+        yield "larger than before because of the shards, which make searches faster"
 
 
 def skipped_line(skipped: Skipped) -> str:
@@ -311,7 +323,8 @@ def slow_line(slow: SlowFile | SlowRun) -> str:
 def info_rows(info: IndexInfo) -> Iterator[tuple[str, str]]:
     """Yield the properties of an index as names and values."""
     yield "index", printable(info.path)
-    yield "last change", f"{info.created}, version {info.version}"
+    yield "created", info.created
+    yield "last change", f"{info.changed}, version {info.version}"
     yield "size on disk", bytes_text(info.size_bytes)
     quantized = f", {info.model.quantization}" if info.model.quantization else ""
     named = f"{printable(info.model.name)} at {info.model.revision[:12]}{quantized}"

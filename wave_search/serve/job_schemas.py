@@ -147,6 +147,10 @@ class IndexedFolder(Result):
     """Files indexed."""
     skipped: int
     """Files that cannot be used, or only in part."""
+    exclude: list[str]
+    """Globs of what runs of this folder leave out."""
+    max_duration_s: float | None
+    """Runs of this folder skip longer audio and video."""
 
 
 class IndexAnswer(Result):

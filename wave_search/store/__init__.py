@@ -7,7 +7,6 @@
         shards/<partition>/<name>/   search structures; rebuilt from lance/ if they are lost
         searches/<digest>.json       searches that people have saved, one each; no part of a version
         cache.sqlite3                vectors of segments that were reranked; may be deleted at any time
-        last-hits.json               the hits of the last query of the command line; may be deleted at any time
         lock                         held by the writing process while it runs
 
 Lance reads and writes its tables itself. All other files are accessed through a `FileStore`, such as a directory. A

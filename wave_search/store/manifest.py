@@ -54,7 +54,7 @@ class Manifest:
     version: int
     """From 1."""
     created: str
-    """UTC, ISO 8601."""
+    """When this version was committed: UTC, ISO 8601."""
     model: ModelSpec
     settings: Settings
     roots: tuple[str, ...]
@@ -295,8 +295,8 @@ def _check_values(manifest: Manifest) -> None:
     for one in folders:
         if one.max_duration_s is not None:
             _check_range("settings.folders.max_duration_s", one.max_duration_s, 0, sys.float_info.max)
-    created = datetime.fromisoformat(manifest.created)
-    _check_range("year of created", created.year, _FIRST_YEAR, _LAST_YEAR)
+    for time in filter(None, (manifest.created, manifest.settings.created)):
+        _check_range("year of created", datetime.fromisoformat(time).year, _FIRST_YEAR, _LAST_YEAR)
     try:
         Segmentation.parse(manifest.settings.segmentation)
     except UsageError as error:

@@ -39,6 +39,8 @@ class Settings:
     """Prompts with which media are embedded besides the model's own, in the order in which they were added."""
     audio_track: str = "auto"
     """Which audio tracks of a file are embedded: see `wave_search.media.track_choice`."""
+    created: str = ""
+    """When the index was created: UTC, ISO 8601."""
     folders: tuple[FolderChoices, ...] = ()
     """Choices for folders, which later runs use again; by folder."""
 

@@ -70,6 +70,7 @@ class SavedSearch:
     moments: bool = True
     per_file: Count | None = None
     dedupe: float | None = None
+    copies: bool = False
     instruction: Text | None = None
     rerank: Count | None = None
 

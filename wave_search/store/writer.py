@@ -289,6 +289,10 @@ class Writer:
         self.commit()
         self._cleanup(keep_versions_for_s)
 
+    def kept_versions(self) -> int:
+        """Return the number of replaced versions that are readable. Raises IndexStateError."""
+        return len(manifest.versions(self._store)) - 1
+
     def _cleanup(self, keep_versions_for_s: float) -> None:
         with self._changing():
             # Lance compacts before it removes versions, and is certain to keep only its latest one.
