@@ -151,7 +151,7 @@ class FilePaths:
             order[shared] = rows[schema.sorted_by(table.take(rows), "content_id", "path_bytes")]
         folders, names = schema.split_paths(table.column("path_bytes"))
         folder_codes = np.asarray(folders.indices, np.int32)
-        kept_names = _Names.of(folders.dictionary), _Names.of(names.take(order))
+        kept_names = _Names.of(folders.dictionary), _Names.of(names.take(_arrow(order)))
         del table, folders, names
         schema.release_unused()
         return cls(content_ids[order], folder_codes[order], *kept_names)
@@ -198,6 +198,13 @@ class ContentColumns:
         places = self.content_ids.searchsorted(content_ids)
         kinds = [self.kinds[code] for code in self.kind_codes[places].tolist()]
         return list(zip(or_none(self.seconds[places]), kinds, strict=True))
+
+
+def _arrow(positions: NDArray[np.int64]) -> Any:
+    """Return positions as an Arrow array. To convert an array of numpy, pyarrow would import numpy.ma."""
+    import pyarrow as pa
+
+    return pa.Array.from_buffers(pa.int64(), len(positions), [None, pa.py_buffer(positions)])
 
 
 def _repeated(ascending: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -247,7 +247,7 @@ class Snapshot:
         return segments.content_ids[positions].tolist(), or_none(starts_s), or_none(stops_s)
 
     def _texts(self, positions: NDArray[np.intp]) -> dict[int, str | None]:
-        wanted = np.unique(positions).tolist()
+        wanted = sorted({*positions.tolist()})  # np.unique would import numpy.ma
         if not wanted:
             return {}
         texts = self._tables.take(SEGMENTS, ("text",), wanted).column("text").to_pylist()
