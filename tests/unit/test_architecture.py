@@ -26,6 +26,8 @@ LAYERS = (
     "types",
     "reports",
     "wire",
+    "system",
+    "descriptors",
     "files",
     "processes",
     "desktop",

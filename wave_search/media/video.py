@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from wave_search.descriptors import descriptor_path
 from wave_search.errors import BrokenMediaError, UsageError
 from wave_search.media.demux import choose_video, decode, open_container, origin_s
 from wave_search.media.picture import is_plain, to_rgb
 from wave_search.media.sampling import policy_of, resize_to
 from wave_search.media.segmentation import MIN_LENGTH_S
-from wave_search.media.source import REPLACE, descriptor_path
+from wave_search.media.source import REPLACE
 from wave_search.media.webp import WebpReader
 from wave_search.types import Frames
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from wave_search.errors import UsageError
+from wave_search.system import available_bytes
 from wave_search.types import Dtype
 
 if TYPE_CHECKING:
@@ -60,8 +60,4 @@ def free_bytes(device: torch.device) -> int | None:
         import torch
 
         return int(torch.cuda.mem_get_info(device)[0])
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")), None)
+    return available_bytes()
