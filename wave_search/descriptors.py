@@ -60,7 +60,7 @@ def lock(descriptor: int, *, shared: bool = False, wait: bool = False) -> None:
     os.lseek(descriptor, _LOCKED_AT, os.SEEK_SET)
     while True:
         try:
-            msvcrt.locking(descriptor, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+            msvcrt.locking(descriptor, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
         except OSError as error:
             if error.errno not in (errno.EACCES, errno.EDEADLK):
                 raise
@@ -78,7 +78,7 @@ def unlock(descriptor: int) -> None:
     import msvcrt
 
     os.lseek(descriptor, _LOCKED_AT, os.SEEK_SET)
-    msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)  # type: ignore[attr-defined]
+    msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
 
 
 def read_at(descriptor: int, size_bytes: int, offset: int) -> bytes:

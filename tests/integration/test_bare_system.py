@@ -16,7 +16,8 @@ BARE = """
 import builtins, errno, fcntl, os, signal, socket, sys, types
 
 LACKING = {
-    "os": "O_NOFOLLOW O_NONBLOCK O_DIRECTORY O_NOCTTY O_CLOEXEC pread pwrite sched_getaffinity setpriority killpg SEEK_HOLE",
+    "os": "O_NOFOLLOW O_NONBLOCK O_DIRECTORY O_NOCTTY O_CLOEXEC SEEK_HOLE pread pwrite sched_getaffinity setpriority "
+    "killpg",
     "signal": "SIGHUP SIGPIPE SIGALRM SIGKILL SIGSTOP SIGCONT SIGBUS SIGTRAP setitimer pthread_kill pthread_sigmask",
     "errno": "EREMOTEIO",
     "socket": "AF_UNIX SO_PEERCRED",

@@ -26,8 +26,6 @@ _MAX_REQUEST_BYTES = 16 << 20
 _READ_S = 10.0
 _AT_ONCE = 8
 """Requests that are answered at the same time; further ones wait."""
-_StreamServer: type[socketserver.TCPServer] = getattr(socketserver, "UnixStreamServer", socketserver.TCPServer)
-"""The latter is not used: without Unix sockets there is no local server, see `local_socket.AVAILABLE`."""
 
 
 class LocalServer:
@@ -83,7 +81,7 @@ class LocalServer:
                 self._answer(request, send)
 
 
-class _Listening(socketserver.ThreadingMixIn, _StreamServer):
+class _Listening(socketserver.ThreadingUnixStreamServer):
     daemon_threads = True
     block_on_close = False
     request_queue_size = 128

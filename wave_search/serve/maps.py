@@ -81,7 +81,7 @@ class Maps:
 
     def __init__(self, index: Callable[[], Index], cache: DiskCache) -> None:
         self._index, self._cache = index, cache
-        self._thread = ThreadPoolExecutor(1, "map", initializer=thread_be_nice, initargs=[_NICENESS])
+        self._thread = ThreadPoolExecutor(1, "map", initializer=lambda: thread_be_nice(_NICENESS))
         self._ready: dict[Modality, LibraryMap] = {}
         self._tasks: dict[Modality, _Task] = {}
         self._segments: dict[Modality, SegmentSet] = {}
