@@ -23,7 +23,7 @@ IndexModel = Annotated[
         help="Where to load the model of the index from; the name of the model permits downloading it.",
     ),
 ]
-Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda[:N]", help="Device to run the model on.")]
+Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda[:N]|mps", help="Device to run the model on.")]
 Dtype = Annotated[
     types.Dtype,
     typer.Option("--dtype", help="Precision of the computation; auto: that of the checkpoint."),

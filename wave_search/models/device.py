@@ -19,19 +19,24 @@ def resolve_devices(name: str) -> tuple[torch.device, ...]:
     """Return the devices that a name stands for.
 
     Args:
-        name: "auto" (CUDA where there is one), "cpu", "cuda" (all that are visible) or "cuda:N".
+        name: "auto" (CUDA where there is one), "cpu", "cuda" (all that are visible), "cuda:N" or "mps" (Apple silicon).
 
     Raises:
-        UsageError: the name is unknown, or there is no such CUDA device.
+        UsageError: the name is unknown, or there is no such device.
     """
     import torch
 
+    if name == "mps":
+        if not torch.backends.mps.is_available():
+            cause = f"there is no device mps that torch {torch.__version__} can use"
+            raise UsageError(cause, "Use --device cpu: mps is the GPU of Apple silicon, from macOS 14 on.")
+        return (torch.device("mps"),)
     count = torch.cuda.device_count()
     if name == "cpu" or (name == "auto" and not count):
         return (torch.device("cpu"),)
     match = re.fullmatch(r"auto|cuda(:(?P<index>\d+))?", name)
     if match is None:
-        raise UsageError(f"{name!r} is not a device", "Use auto, cpu, cuda or cuda:N.")
+        raise UsageError(f"{name!r} is not a device", "Use auto, cpu, cuda, cuda:N or mps.")
     wanted = range(count) if match["index"] is None else [int(match["index"])]
     if not wanted or max(wanted) >= count:
         raise UsageError(
