@@ -1,64 +1,86 @@
 """Checks that every dependency has a wheel for each system and version of Python. Nothing is installed.
 
-    python scripts/check_platforms.py [--python 3.12] [--system macOS]
+    python scripts/check_platforms.py [--python 3.12] [--system "macOS 14 arm64"]
 
-Packages are taken from pyproject.toml, at the versions of constraints.txt. torch is not downloaded: its releases are
-large, and pip takes a whole wheel to learn what it needs.
+Packages are those of pyproject.toml, at the versions of constraints.txt. It needs pip and packaging. Of torch, only the
+list of versions is read: its wheels have hundreds of megabytes.
 """
 
 from __future__ import annotations
 
 import argparse
-import re
 import subprocess
 import sys
 import tempfile
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+EXTRAS = ("cpu", "serve", "map", "photos", "scene", "otio")
+LARGE = "torch"
+
+
+@dataclass(frozen=True)
+class System:
+    """A system as pip and as markers name it."""
+
+    tags: tuple[str, ...]
+    """Tags of its wheels."""
+    platform: str
+    machine: str
+
+
+def _manylinux(machine: str) -> System:
+    versions = ("_2_28", "_2_27", "_2_24", "_2_17", "2014")
+    return System(tuple(f"manylinux{version}_{machine}" for version in versions), "linux", machine)
+
+
 SYSTEMS = {
-    "Linux x86-64": ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"),
-    "Linux aarch64": (
-        *("manylinux_2_28_aarch64", "manylinux_2_27_aarch64", "manylinux_2_17_aarch64", "manylinux2014_aarch64"),
-    ),
-    "macOS 14 arm64": tuple(f"macosx_{version}_arm64" for version in ("14_0", "13_0", "12_0", "11_0")),
-    "Windows x86-64": ("win_amd64",),
+    "Linux x86-64": _manylinux("x86_64"),
+    "Linux aarch64": _manylinux("aarch64"),
+    "macOS 14 arm64": System(tuple(f"macosx_{major}_0_arm64" for major in (14, 13, 12, 11)), "darwin", "arm64"),
+    "Windows x86-64": System(("win_amd64",), "win32", "AMD64"),
 }
-EXTRAS = ("cpu", "serve", "photos", "scene", "otio")
-LARGE = ("torch",)
-"""Not downloaded: hundreds of megabytes for each system."""
 
 
-def requirements(system: str) -> list[str]:
-    """Return what the package and its extras need on a system, without what is large."""
+def requirements(system: System, python: str) -> list[str]:
+    """Return what the package and its extras need there, as pinned."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *(one for extra in EXTRAS for one in project["optional-dependencies"][extra])]
-    pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
-    pins = {name.lower().replace("_", "-"): version for name, version in pins.items()}
-    found = []
-    for requirement in wanted:
-        text, _, marker = requirement.partition(";")
-        name = re.split(r"[\s<>=!\[]", text, maxsplit=1)[0]
-        if name in LARGE or ("win32" in marker and system.startswith("Windows")):
-            continue
-        found.append(f"{name}=={pins[name.lower().replace('_', '-')]}")
-    return found
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *(one for extra in EXTRAS for one in extras[extra])]
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = {canonicalize_name(line.partition("==")[0]): line for line in lines if "==" in line}
+    place = {"sys_platform": system.platform, "platform_machine": system.machine, "python_version": python}
+    parsed = map(Requirement, wanted)
+    return [pins[canonicalize_name(one.name)] for one in parsed if one.marker is None or one.marker.evaluate(place)]
 
 
-def missing(system: str, python: str) -> str:
-    """Return pip's complaint about what has no wheel, or nothing."""
+def pip(system: System, python: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of pip as if on a system."""
+    there = [part for tag in system.tags for part in ("--platform", tag)]
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments, *there]
+    command += ["--only-binary", ":all:", "--python-version", python]
+    return subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own interpreter
+
+
+def missing(system: System, python: str) -> str:
+    """Return what has no wheel, or nothing."""
+    needed = requirements(system, python)
+    (large,) = (pin for pin in needed if pin.startswith(f"{LARGE}=="))
+    needed.remove(large)
+    versions = pip(system, python, "index", "versions", LARGE).stdout.replace(",", " ").split()
+    complaints = [] if large.removeprefix(f"{LARGE}==") in versions else [large]
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps"]
-        command += ["--only-binary", ":all:", "--python-version", python, "--dest", folder]
-        command += [part for tag in SYSTEMS[system] for part in ("--platform", tag)]
-        result = subprocess.run(  # noqa: S603 - our own interpreter
-            [*command, *requirements(system)], capture_output=True, text=True, check=False
-        )
-    lines = [line for line in result.stderr.splitlines() if line.startswith("ERROR")]
-    return "" if result.returncode == 0 else "\n".join(lines) or result.stderr.strip() or "pip has failed"
+        result = pip(system, python, "download", "--quiet", "--no-deps", "--dest", folder, *needed)
+    if result.returncode:
+        complaints.append(result.stderr.strip().rpartition("ERROR: ")[2] or "pip has failed")
+    return "; ".join(complaints)
 
 
 def main() -> None:
@@ -69,7 +91,7 @@ def main() -> None:
     options = parser.parse_args()
     pairs = [(system, python) for system in options.system or SYSTEMS for python in options.python or PYTHONS]
     with ThreadPoolExecutor(4) as pool:
-        complaints = list(pool.map(lambda pair: missing(*pair), pairs))
+        complaints = list(pool.map(lambda pair: missing(SYSTEMS[pair[0]], pair[1]), pairs))
     for (system, python), complaint in zip(pairs, complaints, strict=True):
         print(f"{system}, Python {python}: {complaint or 'all wheels'}")
     sys.exit(any(complaints))
