@@ -46,6 +46,12 @@ def as_path(name: bytes) -> Path:
     return Path(os.fsdecode(name))
 
 
+def as_name(path: str | bytes | os.PathLike[str]) -> bytes:
+    """Return a path as an index stores it: as bytes, with slashes on Windows too. `as_path` reverses it."""
+    name = os.fsencode(path)
+    return name if os.sep == "/" else name.replace(os.fsencode(os.sep), b"/")
+
+
 def mtime_ns(status: os.stat_result) -> int:
     """Return the time of modification in nanoseconds since 1970, clipped to 64 bits: the years 1677 to 2262.
 

@@ -16,7 +16,7 @@ import pytest
 from wave_search import descriptors, processes, system
 from wave_search.descriptors import Folder
 from wave_search.errors import IndexLockedError
-from wave_search.files import IrregularFileError, open_regular, read_bounded, write_atomic
+from wave_search.files import IrregularFileError, as_name, open_regular, read_bounded, write_atomic
 from wave_search.media.source import IndependentReader
 from wave_search.store.files import FileInfo
 from wave_search.store.local_files import LocalFiles
@@ -159,6 +159,12 @@ def test_without_proc_nothing_is_timed_or_paused(bare: pytest.MonkeyPatch) -> No
     assert processes.cpu_s(os.getpid()) is None
     assert processes.peak_bytes(os.getpid()) == 0
     processes.resume(os.getpid())
+
+
+def test_an_index_has_slashes_on_all_systems(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert as_name(Path("/a\\b/c")) == b"/a\\b/c"
+    monkeypatch.setattr(os, "sep", "\\")
+    assert as_name("C:\\media\\dog.wav") == b"C:/media/dog.wav"
 
 
 def test_only_constants_that_there_are() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from wave_search.ann.rebuild import refresh_shards
 from wave_search.calibration.cohort import is_measured, score_stats
-from wave_search.files import as_path, composed
+from wave_search.files import as_name, as_path, composed
 from wave_search.indexer import diff, scan
 from wave_search.indexer.mounts import is_lost, unmounted
 from wave_search.indexer.pipeline.collect import Collector
@@ -114,7 +114,7 @@ def remove(index_dir: Path, paths: Iterable[str | os.PathLike[str]]) -> int:
         IndexLockedError: another process is writing to the index.
         IndexStateError: the disk is full or read-only, or the index is damaged.
     """
-    targets = {os.path.realpath(os.fsencode(path)) for path in paths}
+    targets = {as_name(os.path.realpath(os.fsencode(path))) for path in paths}
     with Writer(index_dir) as writer:
         files = writer.snapshot.files()
         held = {folder for path in files for folder in lineage(path) if folder in targets}

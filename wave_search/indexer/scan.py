@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from wave_search.errors import UsageError
-from wave_search.files import as_path, mtime_ns
+from wave_search.files import as_name, as_path, mtime_ns
 from wave_search.media import looks_like_media
 from wave_search.media.source import RETRY
 from wave_search.reports import Skipped
@@ -88,12 +88,12 @@ def resolve(paths: Iterable[str | os.PathLike[str]], index_dir: Path, known: Col
     Raises:
         UsageError: one of them does not exist and is not known, or is the index.
     """
-    own = os.fsencode(os.path.realpath(index_dir))
+    own = as_name(os.path.realpath(index_dir))
     areas: dict[bytes, Area] = {}
     for path in paths:
         real = b""
         try:
-            real = os.path.realpath(os.fsencode(path))
+            real = as_name(os.path.realpath(os.fsencode(path)))
             is_folder = stat.S_ISDIR(as_path(real).stat().st_mode)
         except (OSError, ValueError) as error:
             if real and any(is_under(row, real) for row in known):
@@ -139,7 +139,7 @@ def scan(areas: Sequence[Area], roots: Sequence[bytes], index_dir: Path, exclude
         The files, without those that vanish during the scan.
     """
     result = Scan()
-    own = os.fsencode(os.path.realpath(index_dir))
+    own = as_name(os.path.realpath(index_dir))
     for area in areas:
         root = next(root for root in roots if is_under(area.path, root))
         if area.is_folder:
@@ -155,21 +155,22 @@ def _walk(result: Scan, area: bytes, root: bytes, own: bytes, exclude: Sequence[
         folder = pending.pop()
         folders: list[bytes] = []
         for entry in _entries(result, folder):
-            below = entry.path[len(area) :].lstrip(b"/")
-            if entry.name.startswith(b".") or entry.path == own or _excluded(below, exclude):
+            path = as_name(entry.path)
+            below = path[len(area) :].lstrip(b"/")
+            if entry.name.startswith(b".") or path == own or _excluded(below, exclude):
                 continue
             if entry.is_symlink():
-                result.links.append(entry.path)
+                result.links.append(path)
             elif entry.is_dir(follow_symlinks=False):
-                folders.append(entry.path)
+                folders.append(path)
             else:
                 try:
-                    _add(result, entry.path, root, entry.stat(follow_symlinks=False))
+                    _add(result, path, root, entry.stat(follow_symlinks=False))
                 except FileNotFoundError:
                     continue
                 except OSError as error:  # of the disk or the network
-                    result.unreadable.append(entry.path)
-                    result.skipped.append(Skipped(as_path(entry.path), f"cannot be read ({error.strerror})", RETRY))
+                    result.unreadable.append(path)
+                    result.skipped.append(Skipped(as_path(path), f"cannot be read ({error.strerror})", RETRY))
         pending.extend(reversed(folders))
 
 
