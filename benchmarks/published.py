@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the usual name
 from transformers import WhisperFeatureExtractor
 
+from tests.golden.observe import transformers_decoder
 from wave_search.models.wave import preprocess, sequences
 from wave_search.models.wave.clips import PROMPTS
 from wave_search.models.wave.network import normalised
@@ -53,7 +54,7 @@ def _embed(embedder: WaveEmbedder, clip: Clip, modality: Modality) -> NDArray[np
     embeddings = wave.model.embed_tokens(torch.from_numpy(sequence.token_ids).to(device))
     for feature in sequence.features:
         embeddings[torch.from_numpy(feature.indices).to(device)] = feature.rows.to(embeddings)
-    output = wave.model(
+    output = transformers_decoder(wave)(
         inputs_embeds=embeddings[None],
         attention_mask=torch.ones(1, len(sequence), dtype=torch.int64, device=device),
         position_ids=torch.from_numpy(sequence.position_ids)[:, None].to(device),

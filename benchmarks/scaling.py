@@ -139,7 +139,7 @@ def opened(work: Path) -> dict[str, float]:
 def asked(count: int, dim: int, questions: int, work: Path) -> dict[str, float]:
     """Open the index and run queries."""
     import faiss  # noqa: F401 - imported before, because it is not what is measured
-    import lancedb  # noqa: F401
+    import lance  # noqa: F401
 
     data = prepare(work, count, dim, questions)
     before, began_s, cpu_s = private_bytes(), time.perf_counter(), time.process_time()

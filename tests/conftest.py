@@ -143,6 +143,14 @@ def forked_workers(stand_ins: StandIns) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the state of the user who runs the tests out of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture
 def fresh_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Start them as users do: as children of this process, in a fresh interpreter."""
@@ -151,7 +159,7 @@ def fresh_workers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def cli(stand_ins: StandIns) -> CommandLine:
+def cli(stand_ins: StandIns, own_state: None) -> CommandLine:
     if not COMMAND.exists():
         pytest.fail("the package is not installed here: run `make test`")
     environment = {name: value for name, value in os.environ.items() if name not in UNWANTED}
@@ -166,10 +174,10 @@ def called(monkeypatch: pytest.MonkeyPatch) -> Called:
     """Runs the command in this process, in a folder `cwd`: in a fifth of the time, for wrong use."""
 
     def run(*arguments: str | os.PathLike[str], cwd: Path = Path()) -> subprocess.CompletedProcess[str]:
-        from wave_search.cli import app
+        from wave_search.cli import application
 
         monkeypatch.chdir(cwd)
-        result = CliRunner(env=dict.fromkeys(UNWANTED)).invoke(app, list(map(os.fspath, arguments)))
+        result = CliRunner(env=dict.fromkeys(UNWANTED)).invoke(application(), list(map(os.fspath, arguments)))
         return subprocess.CompletedProcess(arguments, result.exit_code, result.stdout, result.stderr)
 
     return run

@@ -45,7 +45,7 @@ CHECKOUT = str(Path(__file__).resolve().parents[1])
 PROGRAMS, WORKERS = "programs", "workers"
 """What is forked; the names of the sockets."""
 LIBRARIES = (
-    *("torch", "transformers", "faiss", "lancedb", "pyarrow.dataset", "numpy.ma", "duckdb", "pydantic.type_adapter"),
+    *("torch", "transformers", "faiss", "lance", "pyarrow.dataset", "numpy.ma", "duckdb", "pydantic.type_adapter"),
 )
 WORKER_LIBRARIES = (
     *("duckdb", "pyarrow", "numpy.ma", "av", "decord", "soundfile", "soxr", "PIL.Image", "tifffile", "langcodes"),
@@ -143,7 +143,7 @@ def load(package_parent: str) -> None:
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
     importlib.import_module("peft")  # by itself it would import torchao and SciPy, which the package defers
-    stop_threads()
+    keep_for_forks()
 
 
 def load_for_workers(package_parent: str) -> None:
@@ -161,18 +161,9 @@ def see(package_parent: str) -> None:
 
 def load_libraries() -> None:
     """Import the libraries."""
-    warnings.filterwarnings("ignore", "lancedb fork support")  # the server never uses it
+    warnings.filterwarnings("ignore", "lance is not fork-safe")  # the server never uses it
     for name in LIBRARIES:
         importlib.import_module(name)
-
-
-def stop_threads() -> None:
-    """Leave no thread but this one, so that the process can be forked."""
-    # lancedb starts its thread on import, and again in each child.
-    loop = importlib.import_module("lancedb.background_loop").LOOP
-    loop.loop.call_soon_threadsafe(loop.loop.stop)
-    loop.thread.join()
-    keep_for_forks()
 
 
 def keep_for_forks() -> None:

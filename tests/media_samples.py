@@ -118,6 +118,8 @@ def write_sound(path: Path, sound: NDArray[np.float32], rate_hz: int, codec: str
     with av.open(str(path), "w", format=container) as output:
         layout = {1: "mono", 2: "stereo", 6: "5.1"}[sound.shape[1]]
         stream = output.add_stream(codec, rate=rate_hz, layout=layout)
+        if codec == "g723_1":
+            stream.bit_rate = 6300  # the only one
         _write_sound(output, stream, sound, rate_hz, 0)
     return path
 

@@ -20,61 +20,73 @@ if TYPE_CHECKING:
     from wave_search import errors, progress
     from wave_search.errors import WaveSearchError
     from wave_search.evaluation import Evaluation, EvaluationOptions, evaluate
-    from wave_search.index import (
-        KEEP_VERSIONS_FOR_S,
-        MIN_SHARD_ROWS,
-        Index,
+    from wave_search.index import KEEP_VERSIONS_FOR_S, MIN_SHARD_ROWS, Index
+    from wave_search.indexer import Interrupted, MetadataEdit
+    from wave_search.models import Embedder, LoadOptions, ModelSpec
+    from wave_search.opening import (
         create,
         exists,
         known_models,
         load_embedder,
         open,  # noqa: A004 - used as wave_search.open
+        plan_add,
         verify,
     )
-    from wave_search.indexer import Interrupted, MetadataEdit
-    from wave_search.models import LoadOptions, ModelSpec
     from wave_search.query import (
         AV,
         Answer,
         Audio,
+        Encoded,
         FileDetails,
         FileEntry,
+        Hits,
         Image,
         IndexInfo,
         MediaEmbedder,
         Not,
         PartitionInfo,
         SearchRequest,
+        Segment,
         SegmentDetails,
+        Segments,
         SegmentScore,
         SegmentSet,
         Vector,
         Video,
         Weighted,
+        similarity,
     )
     from wave_search.remote import RemoteIndex, connect
     from wave_search.reports import (
         EditReport,
+        IndexPlan,
         IndexReport,
         MetadataChange,
         MetadataReport,
+        OptimizePlan,
         OptimizeReport,
         Progress,
+        RelocateReport,
         Skipped,
         SlowFile,
         SlowRun,
         TagReport,
     )
+    from wave_search.store import FolderChoices
     from wave_search.types import (
         Clip,
         ColumnInfo,
         DuplicateGroup,
         DuplicateMember,
+        Frames,
         Hit,
         ListedFile,
         MediaRef,
         Modality,
+        ModalityName,
+        Sampling,
         Target,
+        Waveform,
     )
 
 __all__ = [
@@ -88,14 +100,20 @@ __all__ = [
     "DuplicateGroup",
     "DuplicateMember",
     "EditReport",
+    "Embedder",
+    "Encoded",
     "Evaluation",
     "EvaluationOptions",
     "FileDetails",
     "FileEntry",
+    "FolderChoices",
+    "Frames",
     "Hit",
+    "Hits",
     "Image",
     "Index",
     "IndexInfo",
+    "IndexPlan",
     "IndexReport",
     "Interrupted",
     "ListedFile",
@@ -106,16 +124,22 @@ __all__ = [
     "MetadataEdit",
     "MetadataReport",
     "Modality",
+    "ModalityName",
     "ModelSpec",
     "Not",
+    "OptimizePlan",
     "OptimizeReport",
     "PartitionInfo",
     "Progress",
+    "RelocateReport",
     "RemoteIndex",
+    "Sampling",
     "SearchRequest",
+    "Segment",
     "SegmentDetails",
     "SegmentScore",
     "SegmentSet",
+    "Segments",
     "Skipped",
     "SlowFile",
     "SlowRun",
@@ -124,6 +148,7 @@ __all__ = [
     "Vector",
     "Video",
     "WaveSearchError",
+    "Waveform",
     "Weighted",
     "connect",
     "create",
@@ -133,22 +158,27 @@ __all__ = [
     "known_models",
     "load_embedder",
     "open",
+    "plan_add",
     "progress",
+    "similarity",
     "verify",
 ]
 
 _HOMES = {
     "errors": "WaveSearchError",
     "evaluation": "Evaluation EvaluationOptions evaluate",
-    "index": "KEEP_VERSIONS_FOR_S MIN_SHARD_ROWS Index create exists known_models load_embedder open verify",
+    "index": "KEEP_VERSIONS_FOR_S MIN_SHARD_ROWS Index",
     "indexer": "Interrupted MetadataEdit",
-    "models": "LoadOptions ModelSpec",
-    "query": "AV Answer Audio FileDetails FileEntry Image IndexInfo MediaEmbedder Not PartitionInfo SearchRequest "
-    "SegmentDetails SegmentScore SegmentSet Vector Video Weighted",
+    "models": "Embedder LoadOptions ModelSpec",
+    "opening": "create exists known_models load_embedder open plan_add verify",
+    "query": "AV Answer Audio Encoded FileDetails FileEntry Hits Image IndexInfo MediaEmbedder Not PartitionInfo "
+    "SearchRequest Segment SegmentDetails SegmentScore SegmentSet Segments Vector Video Weighted similarity",
     "remote": "RemoteIndex connect",
-    "reports": "EditReport IndexReport MetadataChange MetadataReport OptimizeReport Progress Skipped SlowFile SlowRun "
-    "TagReport",
-    "types": "Clip ColumnInfo DuplicateGroup DuplicateMember Hit ListedFile MediaRef Modality Target",
+    "reports": "EditReport IndexPlan IndexReport MetadataChange MetadataReport OptimizePlan OptimizeReport Progress "
+    "RelocateReport Skipped SlowFile SlowRun TagReport",
+    "store": "FolderChoices",
+    "types": "Clip ColumnInfo DuplicateGroup DuplicateMember Frames Hit ListedFile MediaRef Modality ModalityName "
+    "Sampling Target Waveform",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 

@@ -1,5 +1,6 @@
 """The entry point of the command, also as `python -m wave_search`."""
 
+import gc
 import signal
 import sys
 
@@ -10,6 +11,7 @@ def main() -> None:
     Ctrl-C ends the process at once until a command runs, because there would be nothing but a traceback of imports.
     """
     _end_at_ctrl_c()
+    gc.set_threshold(10_000)  # nearly all that imports allocate stays, and is looked at in vain
     from wave_search.commands import socket_client
 
     code = socket_client.query(sys.argv[1:])
@@ -18,7 +20,10 @@ def main() -> None:
     _end_at_ctrl_c()
     from wave_search import cli
 
-    cli.main()
+    try:
+        cli.main()
+    finally:
+        gc.freeze()  # the memory of a process that ends need not be searched for garbage
 
 
 def _end_at_ctrl_c() -> None:

@@ -1,52 +1,66 @@
 """The command line: the application, its global options and its commands."""
 
-import io
 import logging
 import sys
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 
 import wave_search as ws
-from wave_search.commands import (
-    ask,
-    duplicates,
-    index,
-    info,
-    listing,
-    mcp,
-    metadata,
-    models,
-    optimize,
-    query,
-    remove,
-    searches,
-    serve,
-    tag,
-    train,
-    verify,
-)
-from wave_search.commands import eval as evaluation
 from wave_search.commands.exit_codes import GlobalOptions, occupy_closed_streams
 from wave_search.commands.options import Quiet
-from wave_search.render.text import printable
+from wave_search.commands.usage import PROGRAM, Command, Group, asks_for_help, context_settings, epilog, error_message
 
-_EPILOG = """\b
-Examples:
-  wave-search index ~/Videos ~/Sounds
-  wave-search query --audio dog.wav --target video
-
-Results go to stdout, everything else to stderr. Exit codes: 0 success, 1 failure, 2 usage error, 3 success but some
-files were newly skipped, 4 no results, 130 interrupted, 143 and 129 interrupted by SIGTERM and SIGHUP."""
-
-app = typer.Typer(
-    help="Search audio, images, video and text by audio, images, video or text.",
-    epilog=_EPILOG,
-    no_args_is_help=True,
-    rich_markup_mode=None,  # plain help avoids importing rich, which would dominate the start-up time
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+_FIND, _INDEX, _PROGRAMS, _MODELS = "Find", "Index", "Page and programs", "Models and machine"
+_COMMANDS = {
+    "query": (_FIND, "query:query"),
+    "search": (_FIND, "query:query"),
+    "list": (_FIND, "listing:list_files"),
+    "searches": (_FIND, "searches:app"),
+    "duplicates": (_FIND, "duplicates:duplicates"),
+    "ask": (_FIND, "ask:ask"),
+    "index": (_INDEX, "index:index"),
+    "watch": (_INDEX, "watch:watch"),
+    "info": (_INDEX, "info:info"),
+    "remove": (_INDEX, "remove:remove"),
+    "relocate": (_INDEX, "relocate:relocate"),
+    "optimize": (_INDEX, "optimize:optimize"),
+    "verify": (_INDEX, "verify:verify"),
+    "tag": (_INDEX, "tag:tag"),
+    "metadata": (_INDEX, "metadata:app"),
+    "serve": (_PROGRAMS, "serve:serve"),
+    "ui": (_PROGRAMS, "serve:serve"),
+    "mcp": (_PROGRAMS, "mcp:mcp"),
+    "models": (_MODELS, "models:models"),
+    "doctor": (_MODELS, "doctor:doctor"),
+    "eval": (_MODELS, "eval:evaluate"),
+    "train": (_MODELS, "train:train"),
+}
+"""Command -> its group, and its module in `wave_search.commands` with its function, or its application of commands."""
+_ALIASES = {"search", "ui"}
+_EPILOG = epilog(
+    "Results go to stdout, everything else to stderr. Exit codes: 0 success, 1 failure, 2 usage error, 3 success but "
+    "some files were newly skipped, 4 no results, 130 interrupted, 143 and 129 interrupted by SIGTERM and SIGHUP.",
+    "index ~/Videos ~/Sounds",
+    "query a dog barking",
+    "query --audio dog.wav --target video",
 )
+
+
+class _PandasOfPyarrow:
+    """A finder of modules that hides pandas while pyarrow is imported, which would import it: a quarter of a second.
+
+    Not in the library: to a pyarrow that has not found pandas, a series of pandas is any sequence until `to_pandas`.
+    """
+
+    @staticmethod
+    def find_spec(name: str, _path: object = None, _target: object = None) -> None:
+        """Return nothing, for the next finder to look. Raises ModuleNotFoundError for pandas, to pyarrow."""
+        if name == "pandas":
+            module = sys.modules.get("pyarrow.dataset")
+            if module is not None and not hasattr(module, "dataset"):  # its import has begun, and not ended
+                raise ModuleNotFoundError("hidden from pyarrow", name=name)
 
 
 def _show_version(wanted: bool) -> None:
@@ -55,7 +69,6 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def main_options(
     ctx: typer.Context,
     version: Annotated[  # noqa: ARG001 - its callback has already acted on it
@@ -70,25 +83,39 @@ def main_options(
     ctx.obj = GlobalOptions(quiet, traceback)
 
 
-app.command(epilog=index.EPILOG)(index.index)
-app.command("query", epilog=query.EPILOG)(query.query)
-app.command("search", epilog=query.EPILOG, hidden=True)(query.query)
-app.command(epilog=serve.EPILOG)(serve.serve)
-app.command("ui", epilog=serve.EPILOG, hidden=True)(serve.serve)
-app.command(epilog=mcp.EPILOG)(mcp.mcp)
-app.command(epilog=ask.EPILOG)(ask.ask)
-app.command(epilog=tag.EPILOG)(tag.tag)
-app.command(epilog=duplicates.EPILOG)(duplicates.duplicates)
-app.command("list", epilog=listing.EPILOG)(listing.list_files)
-app.add_typer(metadata.app, name="metadata")
-app.add_typer(searches.app, name="searches")
-app.command()(info.info)
-app.command()(verify.verify)
-app.command()(optimize.optimize)
-app.command()(remove.remove)
-app.command()(models.models)
-app.command("eval", epilog=evaluation.EPILOG)(evaluation.evaluate)
-app.command(epilog=train.EPILOG)(train.train)
+def application(only: str | None = None) -> typer.Typer:
+    """Return the application.
+
+    Args:
+        only: the one command that it has to know; None for all. Each takes time to import.
+    """
+    app = typer.Typer(
+        help="Search audio, images, video and text by audio, images, video or text.",
+        epilog=_EPILOG,
+        no_args_is_help=True,
+        rich_markup_mode=None,  # plain help avoids importing rich, which would dominate the start-up time
+        pretty_exceptions_enable=False,
+        cls=Group,
+        context_settings=context_settings(),
+    )
+    app.callback()(main_options)
+    for name in (only,) if only in _COMMANDS else _COMMANDS:
+        group, place = _COMMANDS[name]
+        home, _, attribute = place.partition(":")
+        module = import_module(f"wave_search.commands.{home}")
+        command = getattr(module, attribute)
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name, rich_help_panel=group)
+        else:
+            made = app.command(
+                name,
+                cls=Command,
+                epilog=getattr(module, "EPILOG", None),
+                hidden=name in _ALIASES,
+                rich_help_panel=group,
+            )
+            made(command)
+    return app
 
 
 def main() -> None:
@@ -96,11 +123,17 @@ def main() -> None:
     # Log messages of libraries are for developers; stderr is for the user.
     logging.disable(logging.WARNING)
     occupy_closed_streams()
+    sys.meta_path.insert(0, _PandasOfPyarrow)
+    app = application(next((one for one in sys.argv[1:] if not one.startswith("-")), None))
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name=PROGRAM, standalone_mode=False)
     except typer.TyperException as error:  # wrong arguments, which may be file names from a pattern
         usage: Any = error
-        usage.show(shown := io.StringIO())
-        sys.stderr.write("\n".join(map(printable, shown.getvalue().split("\n"))))
         code = usage.exit_code
+        if asks_for_help(usage):
+            sys.stderr.write(f"{usage.format_message()}\n")
+        else:
+            from wave_search.render.terminal import Terminal
+
+            Terminal().error(error_message(usage))
     sys.exit(code)

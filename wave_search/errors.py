@@ -25,10 +25,40 @@ Every error names what is wrong and, where there is one, the remedy. Only the co
 """
 
 import shlex
-from pathlib import Path
+from pathlib import Path, PurePath
 
 _MAX_CHARS = 8_000
 """Of a message; the longest path fits. Messages of libraries may quote a value of a file, which may have megabytes."""
+
+
+_SHOWN_CHARS = 100
+_SHOWN_ITEMS = 5
+
+
+def shown(value: object) -> str:
+    """Return how a message refers to a value that a caller gave: a short one itself, others by type and shape."""
+    if value is None or isinstance(value, bool | int | float | complex | str | PurePath) or not _shape(value):
+        text = repr(str(value) if isinstance(value, PurePath) else value)
+        return text if len(text) <= _SHOWN_CHARS else f"{text[: _SHOWN_CHARS - 4]} ..."
+    return _shape(value)
+
+
+def _shape(value: object) -> str:
+    """Return a description of a value without its content, empty for a number of numpy or a few short values."""
+    kind, shape = type(value), getattr(value, "shape", None)
+    name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+    if isinstance(shape, tuple):
+        return f"an array of shape {tuple(shape)} and type {getattr(value, 'dtype', '?')}" if shape else ""
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"{name} of length {len(value):,}"
+    if isinstance(value, list | tuple | set | frozenset | dict):
+        plain = all(isinstance(one, bool | int | float | str | None) for one in value)
+        if plain and len(value) <= _SHOWN_ITEMS and not isinstance(value, dict):
+            return ""
+        return f"a {name} of length {len(value):,}"
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name} object"
 
 
 class WaveSearchError(Exception):

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from io import BufferedReader
 
 DIGEST_BYTES = 16
-LAST_HITS = "last-hits.json"
-"""Name of the file beside an index to which the command line writes the hits of its last query."""
 Decoded = TypeVar("Decoded")
 _BLOCK_BYTES = 1 << 20
+_UNIT_BYTES = 512
+"""Of `st_blocks`, on all systems that have it."""
 _MAX_HOLES_BYTES = 1 << 30
 _TEMPORARY = re.compile(r"\..+\.[0-9]+\.[0-9a-f]{8}\.tmp")
 
@@ -38,6 +38,11 @@ class IrregularFileError(OSError):
 
     def __init__(self, path: Path | str, cause: str) -> None:
         super().__init__(errno.EINVAL, cause, str(path))
+
+
+def is_under(path: bytes, folder: bytes) -> bool:
+    """Return whether `path` is `folder` or is inside it."""
+    return path == folder or path.startswith(folder.rstrip(b"/") + b"/")
 
 
 @lru_cache(4096)  # parsing the paths of ten hits is a tenth of a search, and searches often find the same files
@@ -138,6 +143,21 @@ def is_gone(path: Path) -> bool:
     except OSError:
         return False
     return False
+
+
+def disk_bytes(folder: Path) -> int:
+    """Return the bytes that a folder takes on its disk, as `du` counts them: in whole blocks, each file once.
+
+    What another process removes meanwhile does not count. No link is followed.
+    """
+    sizes: dict[tuple[int, int], int] = {}
+    for root, folders, names in os.walk(folder):
+        for path in (root, *(os.path.join(root, name) for name in (*folders, *names))):  # noqa: PTH118 - half the time of pathlib
+            with suppress(FileNotFoundError):
+                status = os.lstat(path)
+                blocks = getattr(status, "st_blocks", -(-status.st_size // _UNIT_BYTES))  # not on Windows
+                sizes[status.st_dev, status.st_ino] = blocks * _UNIT_BYTES
+    return sum(sizes.values())
 
 
 def is_unchanged(path: Path, size_bytes: int, modified_ns: int) -> bool:

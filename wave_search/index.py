@@ -1,55 +1,59 @@
-"""The public API for indexes and models: create, open and verify an index, and the operations of an open one."""
+"""The operations of an open index."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import replace
-from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import TYPE_CHECKING, Self, Unpack, overload
 
-from wave_search import indexer, models, store
+from wave_search import indexer, store
 from wave_search.ann import check_faiss
-from wave_search.errors import UsageError
+from wave_search.arguments import check_type, check_whole, ids_of, is_number, items_of, names_of, path_of, paths_of
+from wave_search.errors import UsageError, shown
 from wave_search.files import composed_text
-from wave_search.media import Segmentation, default_workers, divide_memory, parse_audio_track
-from wave_search.models import LoadOptions
-from wave_search.models.session import ModelSession
+from wave_search.media import default_workers, divide_memory
 from wave_search.query import (
     MIN_LABEL_Z,
     Answer,
     Encoder,
     FileDetails,
     FileEntry,
+    Hits,
     IndexInfo,
-    MediaEmbedder,
     SearchArguments,
     Searcher,
     SearchRequest,
     SegmentDetails,
+    Segments,
     SegmentScore,
     SegmentSet,
     Tagging,
     browse,
     check_count,
     check_instructions,
+    check_request,
     choose_answer,
     count_files,
     describe,
     file_at,
     find_duplicates,
-    is_number,
     list_files,
     media_ref,
     own_columns,
     own_values,
     parse_modality,
-    paths_of,
+    paths_of_segments,
     read_labels,
+    read_segments,
+    read_target,
     renamed,
+    requests_of,
     segment_and_file,
     segment_entries,
     segment_of,
+    summary,
+    to_one_request,
     to_request,
     to_saved,
 )
@@ -57,25 +61,29 @@ from wave_search.store import saved_searches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
-    from wave_search.indexer import MetadataEdit
+    from wave_search.indexer import MetadataEdit, Options
     from wave_search.models import ModelSpec
+    from wave_search.models.session import ModelSession
     from wave_search.query import NewMatch
     from wave_search.reports import (
         EditReport,
         IndexReport,
         MetadataChange,
         MetadataReport,
+        OptimizePlan,
         OptimizeReport,
         ProgressCallback,
+        RelocateReport,
         Skipped,
         SlowFile,
         SlowRun,
         TagReport,
     )
-    from wave_search.store import Problem, SavedSearch, SavedTerm, Snapshot
+    from wave_search.store import SavedSearch, SavedTerm, Snapshot
     from wave_search.store.files import FileInfo
-    from wave_search.types import ColumnInfo, DuplicateGroup, FileKind, Hit, ListedFile, Modality, Target
+    from wave_search.types import ColumnInfo, DuplicateGroup, FileKind, ListedFile, Modality, ModalityName, Target
 
     StrPath = str | os.PathLike[str]
 
@@ -84,123 +92,6 @@ MIN_SHARD_ROWS = 5000
 
 KEEP_VERSIONS_FOR_S = store.KEEP_VERSIONS_FOR_S
 """Seconds for which `Index.optimize` keeps a replaced version readable."""
-
-
-def exists(path: StrPath) -> bool:
-    """Return whether there is an index in a folder."""
-    return store.exists(Path(path))
-
-
-def open(  # noqa: A001 - used as wave_search.open
-    path: StrPath,
-    model: str = "auto",
-    *,
-    load: LoadOptions | None = None,
-    workers: int | None = None,
-    decoder_memory_bytes: int | None = None,
-    may_download: Callable[[str], bool] | None = None,
-) -> Index:
-    """Open an index. The model is loaded when something has to be embedded.
-
-    The index may come from someone else: the model that it names is downloaded only if it is named here too, or if
-    `may_download` agrees. Without either, whatever needs the model raises ModelDownloadError.
-
-    Args:
-        path: the folder of the index.
-        model: "auto" for the index's own model, or its name or directory; it must be the same model.
-        load: device, precision and memory of the model. Its quantization must be that of the index; None is.
-        workers: most decoder processes for `Index.add`; None for the number of cores, at most 4. There are fewer if
-            each had less than 1 GiB of memory.
-        decoder_memory_bytes: memory that the decoder processes of `add`, or of searches, may use together, at least
-            256 MiB; None for a quarter of the machine's, or of the limit of its container. A file that takes more than
-            the part of one process is not indexed.
-        may_download: called with the name of the model if it is not on this machine and `model` is "auto"; returns
-            whether to download it.
-
-    Raises:
-        IndexNotFoundError: there is no index.
-        IndexMismatchError: it was made with another model or quantization, or by another version of this package.
-        IndexCorruptError: it is damaged.
-        ModelError: the model cannot be loaded; raised here only for a directory other than the index's own model.
-    """
-    snapshot = store.open_snapshot(Path(path))
-    session = ModelSession.for_index(
-        model,
-        load or LoadOptions(),
-        snapshot.manifest.model,
-        decoder_memory_bytes=decoder_memory_bytes,
-        may_download=may_download,
-    )
-    return Index(snapshot, session, workers, decoder_memory_bytes)
-
-
-def create(
-    path: StrPath,
-    model: str = "auto",
-    *,
-    segment: str = "10",
-    audio_track: str = "auto",
-    modalities: Iterable[str] | None = None,
-    load: LoadOptions | None = None,
-    workers: int | None = None,
-    decoder_memory_bytes: int | None = None,
-) -> Index:
-    """Create an empty index, pinned to a model and to a segmentation of media.
-
-    Args:
-        path: the folder of the index, missing or empty.
-        model: "auto" (WAVE-7B if it is installed and a GPU can hold it, otherwise wave-nano), a name of
-            `known_models`, a directory, or "owner/name" on the Hugging Face hub, optionally with "@revision".
-        segment: length of a segment in seconds, "scene", or "none" for whole files.
-        audio_track: what is heard of files with several audio tracks: "auto" (the track that a player plays, or the
-            first one that is not silent), "all" (mixed), a number from 1, or a language in any form of ISO 639 ("de",
-            "deu", "ger"). Files without the track are indexed as with "auto".
-        modalities: what to embed: "text", "image", "audio", "video", "av"; None for all that the model supports.
-        load: device, precision, memory and quantization of the model. The index is pinned to the quantization.
-        workers: as for `open`.
-        decoder_memory_bytes: as for `open`.
-
-    Raises:
-        UsageError: the folder is not empty, or an argument is not valid.
-        ModelError: the model cannot be loaded.
-    """
-    segmentation, track = str(Segmentation.parse(segment)), parse_audio_track(audio_track)
-    chosen = None if modalities is None else {parse_modality(name) for name in _names(modalities)}
-    _check_environment(workers, decoder_memory_bytes)  # nothing is created where nothing can be indexed
-    store.check_new(Path(path))  # the model may take minutes
-    session = ModelSession(model, load or LoadOptions(), decoder_memory_bytes=decoder_memory_bytes)
-    spec = session.model().spec
-    held = tuple(modality for modality in spec.modalities if chosen is None or modality in chosen)
-    if not held:
-        raise UsageError("there is no modality to index", f"The model supports {', '.join(spec.modalities)}.")
-    snapshot = store.create(Path(path), spec, store.Settings(segmentation, held, audio_track=track))
-    return Index(snapshot, session, workers, decoder_memory_bytes)
-
-
-def load_embedder(model: str = "auto", *, load: LoadOptions | None = None) -> MediaEmbedder:
-    """Load a model for use without an index.
-
-    Args:
-        model: as for `create`.
-        load: device, precision, memory and quantization of the model.
-
-    Raises:
-        UsageError: an argument is not valid.
-        ModelError: the model cannot be loaded.
-    """
-    session = ModelSession(model, load or LoadOptions())
-    session.model()
-    return MediaEmbedder(session)
-
-
-def verify(path: StrPath) -> tuple[Problem, ...]:
-    """Check all files of an index. Needs no model and changes nothing. Raises IndexNotFoundError."""
-    return store.verify(Path(path))
-
-
-def known_models() -> Mapping[str, str]:
-    """Return the names of models, each with its description."""
-    return models.known_models()
 
 
 class Index:
@@ -218,7 +109,7 @@ class Index:
         self, snapshot: Snapshot, session: ModelSession, workers: int | None, decoder_memory_bytes: int | None
     ) -> None:
         self._session, audio_track = session, snapshot.manifest.settings.audio_track
-        self._workers = _check_environment(workers, decoder_memory_bytes)
+        self._workers = check_environment(workers, decoder_memory_bytes)
         self._decoder_memory_bytes = decoder_memory_bytes
         self._encoder = Encoder(lambda: session.decoders(audio_track), session.model)
         # Replaced as a whole by `refresh`: a method reads it once, and so sees one version.
@@ -236,6 +127,11 @@ class Index:
     def model(self) -> ModelSpec:
         """The model that the index is pinned to."""
         return self._snapshot.manifest.model
+
+    @property
+    def created(self) -> str:
+        """When the index was created: UTC, ISO 8601."""
+        return self._snapshot.manifest.settings.created
 
     @property
     def version(self) -> int:
@@ -256,32 +152,37 @@ class Index:
         paths: Iterable[StrPath],
         *,
         instructions: Iterable[str] = (),
-        exclude: Iterable[str] = (),
+        exclude: Iterable[str] | None = None,
         retry: bool = False,
         min_shard_rows: int = MIN_SHARD_ROWS,
         recall: float | None = None,
         max_duration_s: float | None = None,
+        unfinished: Iterable[StrPath] = (),
         progress: ProgressCallback | None = None,
         warn: Callable[[SlowFile | SlowRun], None] | None = None,
         skipped: Callable[[Skipped], None] | None = None,
     ) -> IndexReport:
         """Bring the index up to date with folders and files. Only new and changed files are read and embedded.
 
-        Files that no longer exist in the folders are removed from the index. Hidden files are skipped. Files that
-        cannot be used are listed in the report and not tried again until they change.
+        Files that no longer exist in the folders are removed from the index. Hidden files are skipped, as is what
+        `.waveignore` files list, which are read as git reads a `.gitignore`. Files that cannot be used are listed in
+        the report and not tried again until they change.
 
         Args:
             paths: folders and files.
             instructions: embed media with each of these, in addition to the model's own prompt; `search` with one of
                 them compares the query with these vectors. They are stored in the index and apply to later calls. Files
                 that were indexed without them are read again.
-            exclude: globs of file names to skip, or, with a slash in them, of paths below a folder.
+            exclude: globs of file names to skip, or, with a slash in them, of paths below a folder. They are remembered
+                for these folders; None for those of an earlier call, empty to forget them.
             retry: retry unchanged files that could not be used before.
             min_shard_rows: minimum number of unindexed segments of a partition that triggers an IVF-PQ shard.
             recall: target recall@10 of the shards, measured on the segments of the index; None for the previous target,
                 or 0.95 if there is none.
             max_duration_s: longer audio and video is skipped, until a call allows its duration. What was indexed before
-                stays.
+                stays. It is remembered for these folders; None for that of an earlier call, `math.inf` to forget it.
+            unfinished: files that are still being written, by their paths without symbolic links. What the index has of
+                them stays, and a later call indexes them.
             progress: called during the run, see `wave_search.progress`.
             warn: called with each file that is expected to take more than an hour, before it is embedded; and once,
                 after a minute or later, if all that are left are.
@@ -301,11 +202,18 @@ class Index:
             recall=recall,
             max_duration_s=max_duration_s,
         )
-        options = replace(options, workers=self._workers, decoder_memory_bytes=self._decoder_memory_bytes)
+        if options.instructions:
+            self.model.check_takes_instructions()
+        options = replace(
+            options,
+            workers=self._workers,
+            decoder_memory_bytes=self._decoder_memory_bytes,
+            unfinished=tuple(map(os.fsencode, paths_of(unfinished))),
+        )
         try:
             return indexer.add(
                 self.path,
-                _several(paths),
+                paths_of(paths),
                 self._session.model,
                 options,
                 progress=progress,
@@ -324,9 +232,31 @@ class Index:
         Raises:
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
-        removed = indexer.remove(self.path, _several(paths))
+        removed = indexer.remove(self.path, paths_of(paths))
         self.refresh()
         return removed
+
+    def plan_remove(self, paths: Iterable[StrPath]) -> list[Path]:
+        """Return the files that `remove` would remove, by path. Nothing is written."""
+        return indexer.plan_remove(self._snapshot, paths_of(paths))
+
+    def relocate(self, old: StrPath, new: StrPath) -> RelocateReport:
+        """Rewrite the paths of a folder of media that was moved, or of a file. Needs no model.
+
+        A file is moved if at the new place is a file of its size and time of modification. Of those with another time,
+        a sample is compared by digest, and the next `add` reads the others. Own columns and choices move with them.
+
+        Args:
+            old: the place where the files were; there need not be anything any more.
+            new: the place where they are.
+
+        Raises:
+            UsageError: the index has no file at `old`, or none of them is at `new`.
+            IndexStateError: another process writes, the disk is full, or the index is damaged.
+        """
+        report = indexer.relocate(self.path, path_of(old), path_of(new))
+        self.refresh()
+        return report
 
     def optimize(
         self,
@@ -349,9 +279,7 @@ class Index:
             UsageError: an argument is not valid.
             IndexStateError: another process writes, the disk is full, or a table is damaged.
         """
-        check_count("min_shard_rows", min_shard_rows)
-        if not is_number(keep_versions_for_s) or not keep_versions_for_s >= 0:
-            raise UsageError(f"keep_versions_for_s must be at least 0 seconds, got {keep_versions_for_s!r}")
+        _check_optimize(keep_versions_for_s, min_shard_rows)
         try:
             return indexer.optimize(
                 self.path,
@@ -361,6 +289,20 @@ class Index:
             )
         finally:
             self.refresh()
+
+    def plan_optimize(
+        self, *, keep_versions_for_s: float = KEEP_VERSIONS_FOR_S, min_shard_rows: int = MIN_SHARD_ROWS
+    ) -> OptimizePlan:
+        """Return what `optimize` would do with these arguments. Nothing is written.
+
+        Raises:
+            UsageError: an argument is not valid.
+            IndexStateError: the index is damaged or cannot be read.
+        """
+        _check_optimize(keep_versions_for_s, min_shard_rows)
+        return indexer.plan_optimize(
+            self._snapshot, keep_versions_for_s=keep_versions_for_s, min_shard_rows=min_shard_rows
+        )
 
     def refresh(self, *, prepare: bool = False) -> bool:
         """Open the newest version; return whether it differs. Running searches finish on the one they started on.
@@ -386,7 +328,24 @@ class Index:
             self._searcher = searcher
             return True
 
+    @overload
     def search(
+        self,
+        request: SearchRequest,
+        /,
+        *,
+        progress: ProgressCallback | None = None,
+        warn: Callable[[Skipped], None] | None = None,
+    ) -> Hits: ...
+    @overload
+    def search(
+        self,
+        *,
+        progress: ProgressCallback | None = None,
+        warn: Callable[[Skipped], None] | None = None,
+        **query: Unpack[SearchArguments],
+    ) -> Hits: ...
+    def search(  # type: ignore[misc] # mypy does not match the keywords of an Unpack
         self,
         request: SearchRequest | None = None,
         /,
@@ -394,13 +353,19 @@ class Index:
         progress: ProgressCallback | None = None,
         warn: Callable[[Skipped], None] | None = None,
         **query: Unpack[SearchArguments],
-    ) -> list[Hit]:
+    ) -> Hits:
         """Find the segments most similar to a query: a `SearchRequest`, or the keywords to build one from.
 
         The first eight keywords are the terms of the query. Each may be one item or several; `Weighted` gives one a
         weight, and `Not` makes it a term to avoid: `text=["a dog", ws.Weighted("rain", 0.5), ws.Not("music")]`. One
         audio and one video of the same weight are embedded as one clip. Of several terms, segments that match all of
         them come before those that match one of them closely: see docs/design/queries.md.
+
+        Media may also be in memory, of any size and rate. An image is one of Pillow, or an array (height, width) or
+        (height, width, channels) of uint8, uint16, or of floats in [0, 1]. A sound is `(samples, rate)` or `Waveform`,
+        with samples (n,) or (n, channels) of floats in [-1, 1], or of integers of 8 (unsigned), 16 or 32 bits. A film
+        is `Frames`; sound and film together are a `Clip`. Each may be the bytes of a file, or a file that is open for
+        reading bytes.
 
         Args:
             request: the complete query; it excludes all keywords except `progress` and `warn`.
@@ -413,15 +378,17 @@ class Index:
                 video: files whose frames to search for, without their audio.
                 image: image files.
                 av: files whose audio and frames to search for together.
-                vector: (dim,) or (rows, dim) of the same model, or `Vector` of it with a modality; with several rows,
-                    a segment's score is its best over them, as for a file that is longer than the segments of the
-                    index. With several terms, each term takes its own best row.
+                vector: (dim,) or (rows, dim) of the same model. `Weighted(vector, modality="text")` also states what
+                    was embedded, for the z of such queries. With several rows, a segment's score is its best over
+                    them, as for a file that is longer than the segments of the index. With several terms, each term
+                    takes its own best row.
                 like: hits of this index, or their segment_id; needs no model. For this and for `similar`, the hits
                     exclude these segments and other segments of the same moment.
                 similar: files; their vectors in the index are used if it has any, and then no model is needed. A file
                     is taken as the target modality if it has it, otherwise as the first that it has of av, video,
                     audio, image and text; a reference such as `Audio(path)` sets the modality.
-                target: modality of the hits: "text", "audio", "video", "av", "image"; "any" for all, merged by z.
+                target: modality of the hits: "text", "audio", "video", "av", "image"; several of these, or "any" for
+                    all, merged by z.
                 k: maximum number of hits. Default: 10.
                 min_z: minimum z of a hit, not of its cosine.
                 where: SQL condition on files and segments: "kind = 'video' AND duration_s < 60". The error for an
@@ -430,9 +397,12 @@ class Index:
                 among: hits of an earlier search, or their segment_id: only these segments are found.
                 columns: names of columns to return in `Hit.columns`: any column that `where` accepts, and
                     "peak_start_s", "peak_stop_s" and "segments" of a moment.
-                moments: whether adjacent segments of a file are merged into one hit. Default: True.
+                moments: whether segments of a file that are adjacent, or of several modalities, are one hit. Default:
+                    True.
                 per_file: maximum number of hits of one file.
                 dedupe: minimum cosine between two hits at which only the better one is returned.
+                copies: whether each of several files with the same content is a hit. Default: False, only one of them
+                    is, the first by name that is on the disk.
                 instruction: replaces the model's prompt. Media of the query are embedded with it, and compared with
                     segments that were indexed with it (see `add`), if there are any.
                 rerank: number of the best segments to embed again with the instruction, from their files, and to
@@ -441,7 +411,8 @@ class Index:
 
         Returns:
             At most k hits, best first: in the order of `Hit.z`, which for several terms is a soft minimum of the z of
-            each. Each of several files with the same content is a hit. `Hit.score` is the cosine with the whole query,
+            each; those whose file is gone come last. With several targets, moments of several modalities that are the
+            same part of a file are one hit, see `Hit.matched`. `Hit.score` is the cosine with the whole query,
             the weighted sum of its terms.
 
         Raises:
@@ -449,11 +420,33 @@ class Index:
             MediaError: a file cannot be read.
             ModelError: the model cannot be loaded, or is not the index's.
         """
-        if request is not None and query:
-            raise UsageError("a search takes a request or keywords, not both", f"Leave out {', '.join(query)}.")
-        if not isinstance(request, SearchRequest | None):
-            raise UsageError(f"{request!r} is not a SearchRequest", 'Name what you give: search(text="a dog").')
-        return self._searcher.search(request or SearchRequest.build(**query), progress, warn)
+        return Hits(self._searcher.search(to_one_request(request, query), progress, warn))
+
+    def search_many(
+        self,
+        queries: Iterable[str | SearchRequest | SearchArguments],
+        *,
+        progress: ProgressCallback | None = None,
+        warn: Callable[[Skipped], None] | None = None,
+        **shared: Unpack[SearchArguments],
+    ) -> list[Hits]:
+        """Search for each of several queries, all in the same version of the index.
+
+        Args:
+            queries: texts, requests, or mappings of keywords of `search`.
+            progress: called after each query; queries are counted as files.
+            warn: as for `search`.
+            **shared: keywords of `search` for all queries that are no requests, such as `target` and `k`.
+
+        Returns:
+            The hits of each query, as `search` returns them, in the order of the queries.
+
+        Raises:
+            UsageError: a query is not valid; all are checked before the first search.
+            MediaError: a file cannot be read.
+            ModelError: the model cannot be loaded, or is not the index's.
+        """
+        return self._searcher.search_all(requests_of(queries, shared), progress, warn)
 
     def import_metadata(self, file: StrPath) -> MetadataReport:
         """Add user-defined columns from a CSV or JSON Lines file with a column "path".
@@ -467,7 +460,7 @@ class Index:
             OSError: the file cannot be read.
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
-        report = indexer.import_metadata(self.path, Path(file))
+        report = indexer.import_metadata(self.path, path_of(file))
         self.refresh()
         return report
 
@@ -478,7 +471,7 @@ class Index:
             UsageError: there is no such column.
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
-        indexer.remove_columns(self.path, _names(columns))
+        indexer.remove_columns(self.path, names_of(columns, "columns"))
         self.refresh()
 
     def edit_metadata(self, edits: Iterable[MetadataEdit]) -> EditReport:
@@ -488,7 +481,10 @@ class Index:
             UsageError: a file is not indexed, or a value does not fit its column.
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
-        report = indexer.edit(self.path, edits)
+        several: list[MetadataEdit] = items_of(edits, "the edits")
+        for one in several:
+            check_type(one, indexer.MetadataEdit, "an edit", "Use a MetadataEdit.")
+        report = indexer.edit(self.path, several)
         self.refresh(prepare=True)  # searches do not wait
         return report
 
@@ -499,7 +495,7 @@ class Index:
             UsageError: a value was changed again.
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
-        report = indexer.restore(self.path, changes)
+        report = indexer.restore(self.path, items_of(changes, "the changes"))
         self.refresh(prepare=True)  # searches do not wait
         return report
 
@@ -547,8 +543,12 @@ class Index:
             ModelError: the model cannot be loaded, or is not the index's.
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
-        searcher, tagging = self._searcher, Tagging(read_labels(_names(labels)), min_z, top)
-        tagged = tagging.run(searcher.snapshot, searcher.targets(target), self._encoder, composed_text(column))
+        (column,) = map(composed_text, names_of(column, "column"))
+        indexer.check_names([column], self._snapshot)  # before anything is embedded
+        searcher, tagging = self._searcher, Tagging(read_labels(names_of(labels, "labels")), min_z, top)
+        tagged = tagging.run(
+            searcher.snapshot, searcher.targets(read_target(target)), self._encoder, composed_text(column)
+        )
         indexer.put_columns(self.path, tagged.columns, tagged.values)
         self.refresh()
         return tagged.report
@@ -617,13 +617,35 @@ class Index:
             self._snapshot,
             where,
             where_timeout_s=where_timeout_s,
-            columns=tuple(_names(columns)),
+            columns=tuple(names_of(columns, "columns")),
             offset=offset,
             limit=limit,
-            among=None if among is None else frozenset(among),
+            among=None if among is None else read_segments(among),
         )
 
-    def segments(self, modality: Modality | str) -> SegmentSet:
+    def segments(
+        self,
+        where: str | None = None,
+        *,
+        modality: Modality | ModalityName | Iterable[Modality | ModalityName] | None = None,
+        where_timeout_s: float = store.DEFAULT_TIMEOUT_S,
+    ) -> Segments:
+        """Return segments with their vectors, of the version that is open now, to iterate over. Needs no model.
+
+        They are read in batches, so that there may be any number of them; `Segments.batches` yields them for Arrow.
+
+        Args:
+            where: SQL condition as for `search`; None for all.
+            modality: one or several; None for all.
+            where_timeout_s: seconds that the condition may take.
+
+        Raises:
+            UsageError: an argument is not valid.
+        """
+        wanted = None if modality is None else [*map(parse_modality, names_of(modality, "modality"))]
+        return Segments(self._snapshot, where, wanted, where_timeout_s)
+
+    def segment_set(self, modality: Modality | ModalityName) -> SegmentSet:
         """Return all segments of a modality, of the version that is open now: ids, vectors, values. Needs no model.
 
         Raises:
@@ -651,15 +673,15 @@ class Index:
         Raises:
             UsageError: a segment is not in the index.
         """
-        return paths_of(self._snapshot, segment_ids)
+        return paths_of_segments(self._snapshot, ids_of(segment_ids))
 
     def entries(self, segment_ids: Iterable[int]) -> list[FileEntry]:
         """Return segments with their files, without columns, those that are in the index. Needs no model."""
-        return segment_entries(self._snapshot, tuple(segment_ids))
+        return segment_entries(self._snapshot, ids_of(segment_ids))
 
     def file(self, path: StrPath) -> FileDetails | None:
         """Return all that the index knows of the file at an absolute path, None if it is not indexed."""
-        return file_at(self._snapshot, Path(path))
+        return file_at(self._snapshot, path_of(path))
 
     def score_file(self, request: SearchRequest, segment_id: int) -> list[SegmentScore]:
         """Score all segments of one file by a query.
@@ -673,6 +695,7 @@ class Index:
             MediaError: a file of the query cannot be read.
             ModelError: the model is needed and cannot be loaded, or is not the index's.
         """
+        check_request(request)
         return self._searcher.score_file(request, segment_id)
 
     def save_search(
@@ -690,6 +713,8 @@ class Index:
             UsageError: a term is a file or a vector, or the name is not valid; NameTakenError if there is one already.
             IndexStateError: the disk is full or read-only.
         """
+        if request is not None:
+            check_request(request)
         snapshot = self._snapshot
         saved_searches.write(snapshot.store, to_saved(snapshot, name, request, where), replace=replace)
 
@@ -706,7 +731,8 @@ class Index:
             IndexStateError: it cannot be read.
         """
         snapshot = self._snapshot
-        return to_request(snapshot, saved_searches.read(snapshot.store, name), k=k, columns=_names(columns))
+        saved = saved_searches.read(snapshot.store, name)
+        return to_request(snapshot, saved, k=k, columns=names_of(columns, "columns"))
 
     def saved_segment(self, term: SavedTerm) -> int | None:
         """Return the id of the segment of a term of a saved search, None for a text or if it is not in the index."""
@@ -741,6 +767,7 @@ class Index:
             UsageError: the request is not valid for this index.
             ModelError: the model is needed and cannot be loaded, or is not the index's.
         """
+        check_request(request)
         return self._searcher.new_matches(request, first_id)
 
     def ask(self, segment_id: int, question: str, choices: Sequence[str]) -> list[Answer]:
@@ -772,6 +799,9 @@ class Index:
         self._session.close()
         self._snapshot.close()
 
+    def __repr__(self) -> str:
+        return f"<Index {summary(self._snapshot)}>"
+
     def __enter__(self) -> Self:
         return self
 
@@ -782,12 +812,12 @@ class Index:
 def check_add(
     *,
     instructions: Iterable[str] = (),
-    exclude: Iterable[str] = (),
+    exclude: Iterable[str] | None = None,
     retry: bool = False,
     min_shard_rows: int = MIN_SHARD_ROWS,
     recall: float | None = None,
     max_duration_s: float | None = None,
-) -> indexer.Options:
+) -> Options:
     """Check arguments of `Index.add`, for which an index need not exist yet.
 
     Raises:
@@ -795,10 +825,10 @@ def check_add(
     """
     check_count("min_shard_rows", min_shard_rows)
     if max_duration_s is not None and (not is_number(max_duration_s) or not max_duration_s > 0):
-        raise UsageError(f"max_duration_s must be above 0 seconds, got {max_duration_s!r}")
+        raise UsageError(f"max_duration_s must be above 0 seconds, got {shown(max_duration_s)}")
     return indexer.Options(
         min_shard_rows=min_shard_rows,
-        exclude=tuple(_names(exclude)),
+        exclude=None if exclude is None else tuple(names_of(exclude, "exclude")),
         instructions=check_instructions(instructions),
         retry=retry,
         recall=_recall(recall),
@@ -806,32 +836,24 @@ def check_add(
     )
 
 
-def _check_environment(workers: int | None, decoder_memory_bytes: int | None) -> int:
+def _check_optimize(keep_versions_for_s: float, min_shard_rows: int) -> None:
+    check_count("min_shard_rows", min_shard_rows)
+    if not is_number(keep_versions_for_s) or not keep_versions_for_s >= 0:
+        raise UsageError(f"keep_versions_for_s must be at least 0 seconds, got {shown(keep_versions_for_s)}")
+
+
+def check_environment(workers: int | None, decoder_memory_bytes: int | None) -> int:
     """Check that FAISS is installed, and return the number of decoder processes."""
     check_faiss()
     if workers is not None:
         check_count("workers", workers)
+    if decoder_memory_bytes is not None:
+        check_whole(decoder_memory_bytes, "decoder_memory_bytes")
     divided, _ = divide_memory(decoder_memory_bytes, workers or default_workers())
     return divided
 
 
-def _several(paths: Iterable[StrPath]) -> list[StrPath]:
-    several: list[StrPath] = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    if "" in several:  # it would be the current folder
-        raise UsageError("the name of a file or folder is empty", "Write . for the current folder.")
-    return several
-
-
-def _names(given: Iterable[str]) -> list[str]:
-    """Return several names, or a single one: not its letters, of which "*" would be a glob for all files."""
-    names = [given] if isinstance(given, str) else list(given)
-    for name in names:
-        if not isinstance(name, str):
-            raise UsageError(f"{name!r} is not a text")
-    return names
-
-
 def _recall(recall: float | None) -> float | None:
     if recall is not None and (not is_number(recall) or not 0 < recall <= 1):
-        raise UsageError(f"recall must be above 0 and at most 1, got {recall!r}", "Try 0.95.")
+        raise UsageError(f"recall must be above 0 and at most 1, got {shown(recall)}", "Try 0.95.")
     return recall

@@ -133,15 +133,67 @@ class IndexReport:
 
 
 @dataclass(frozen=True, slots=True)
+class IndexPlan:
+    """What `Index.add` would do. No file was decoded: some may turn out to be unusable, or to be known contents."""
+
+    new: tuple[Path, ...]
+    """Files that are not in the index, in the order of the scan."""
+    changed: tuple[Path, ...]
+    """Files to read again: changed ones, and those to be retried, or to be embedded with a new instruction."""
+    removed: tuple[Path, ...]
+    """Files that no longer exist in their folder, or are left out now."""
+    moved: int
+    """New files that have the size and time of modification of one that is to be removed: probably the same ones."""
+    unchanged: int
+    not_media: Mapping[str, int]
+    """As in `IndexReport`, like the following."""
+    skipped: tuple[Skipped, ...]
+    unreachable: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizePlan:
+    """What `Index.optimize` would do."""
+
+    size_bytes: int
+    """Size of the index on disk."""
+    versions: int
+    """Replaced versions to remove."""
+    unused_files: int
+    """Files of crashed runs to remove."""
+    unused_bytes: int
+    """Size of these. What the tables and versions free is known only when they are compacted."""
+    compact: tuple[str, ...]
+    """Tables with several small fragments, to be merged. Those with many removed rows are rewritten, too."""
+    rebuild: tuple[PartitionKey, ...]
+    """Partitions whose shards are missing, damaged, small or degraded."""
+
+
+@dataclass(frozen=True, slots=True)
+class RelocateReport:
+    """Result of `Index.relocate`."""
+
+    moved: int
+    """Files whose paths were rewritten."""
+    unread: int = 0
+    """Of these, files with another time of modification that were not compared: the next run of `Index.add` reads
+    them."""
+    left: tuple[Skipped, ...] = ()
+    """Files that keep their old paths, as they are not at the new place."""
+
+
+@dataclass(frozen=True, slots=True)
 class OptimizeReport:
     """Result of `Index.optimize`."""
 
     before_bytes: int
-    """Size of the index on disk."""
+    """Size of the index on its disk, as `du` counts, like `after_bytes`."""
     after_bytes: int
     rebuilt: tuple[PartitionKey, ...] = ()
     """Partitions whose shards were missing, damaged or degraded, and were rebuilt."""
     elapsed_s: float = 0.0
+    kept_versions: int = 0
+    """Number of replaced versions that are still readable and take space."""
 
 
 @dataclass(frozen=True, slots=True)

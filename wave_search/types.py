@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +27,8 @@ class Modality(StrEnum):
     """Audio and frames together, as one clip."""
 
 
+ModalityName = Literal["text", "image", "audio", "video", "av"]
+"""The name of a `Modality`, which may be used in its place."""
 Target = Literal["any", "text", "image", "audio", "video", "av"]
 """What a search looks for: a modality, or "any" for all modalities of the index."""
 FileKind = Literal["text", "image", "audio", "video"]
@@ -66,6 +68,42 @@ class Sampling:
     """The parameters of the rule, by name."""
     sample_rate_hz: int
 
+    @classmethod
+    def uniform(
+        cls,
+        *,
+        frame_interval_s: float = 0.5,
+        max_frames: int = 128,
+        pixel_multiple: int = 1,
+        min_pixels: int = 784,
+        max_pixels: int = 176_400,
+        max_image_pixels: int | None = None,
+        sample_rate_hz: int = 16_000,
+    ) -> Sampling:
+        """Sample frames at even intervals, and keep the proportions of pictures.
+
+        Args:
+            frame_interval_s: seconds between frames of a video.
+            max_frames: maximum number of frames of a clip; a longer one has longer intervals.
+            pixel_multiple: height and width are multiples of it.
+            min_pixels: smallest area of a frame or an image, in pixels.
+            max_pixels: largest area of a frame, in pixels.
+            max_image_pixels: largest area of an image, in pixels; None for that of a frame.
+            sample_rate_hz: sample rate of audio, which is mono.
+        """
+        return cls(
+            "uniform",
+            {
+                "frame_interval_s": frame_interval_s,
+                "max_frames": max_frames,
+                "pixel_multiple": pixel_multiple,
+                "min_pixels": min_pixels,
+                "max_pixels": max_pixels,
+                "max_image_pixels": max_pixels if max_image_pixels is None else max_image_pixels,
+            },
+            sample_rate_hz,
+        )
+
     def __post_init__(self) -> None:
         for name, number in {"sample_rate_hz": self.sample_rate_hz, **self.numbers}.items():
             if not 1 / _MAX_SAMPLING <= number <= _MAX_SAMPLING:  # NaN is in no range
@@ -91,17 +129,24 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """Frames of a video, sampled and resized according to `Sampling`."""
+    """Frames of a video at even intervals.
+
+    Those that are decoded, and that models get, are sampled and resized according to `Sampling`. Those of a query, or
+    of `encode`, may be of any size and number, and of any type that a picture may have.
+    """
 
     pixels: NDArray[np.uint8]
     """(frames, height, width, 3) RGB."""
     duration_s: float
-    """Length of the sampled span; with the number of frames it gives the time between temporal grids."""
+    """Length of the span that they show, in seconds; with the number of frames it gives the time between them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Waveform:
-    """Mono audio."""
+    """Audio: mono, and at the rate of `Sampling`, where it is decoded or given to a model.
+
+    That of a query, or of `encode`, may have any rate and several channels: see `Index.search`.
+    """
 
     samples: NDArray[np.float32]
     """(samples,) in [-1, 1], finite."""
@@ -114,7 +159,7 @@ class Clip:
 
     text: str | None = None
     image: NDArray[np.uint8] | None = None
-    """(height, width, 3) RGB, resized according to `Sampling`."""
+    """(height, width, 3) RGB, resized according to `Sampling` for a model."""
     frames: Frames | None = None
     waveform: Waveform | None = None
 
@@ -138,7 +183,7 @@ class MediaRef:
     path: Path
     modality: Modality
     start_s: float | None = None
-    """None: from the beginning."""
+    """None: from the beginning. Of an image, the time of a still of a video."""
     stop_s: float | None = None
     """None: to the end."""
 
@@ -181,8 +226,21 @@ class Hit:
     """Its end."""
     segments: int = 1
     """Number of segments of the moment."""
+    matched: tuple[Modality, ...] = ()
+    """The modalities in which the moment matches, `modality` among them; several only of a search for several."""
+    copies: int = 1
+    """Number of files of the index that have the content of this one."""
+    gone: bool = False
+    """Whether there is no such file any more. Such hits come last."""
     columns: Mapping[str, Value | None] = field(default_factory=dict, hash=False)
     """The columns that were requested, by name."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the hit as values of JSON: its attributes, and each requested column under its own name."""
+        own = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "columns"}
+        own |= {"path": str(self.path), "modality": self.modality.value}
+        own["matched"] = [modality.value for modality in self.matched]
+        return {**own, **{name: value for name, value in self.columns.items() if name not in own}}
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Made = TypeVar("Made")
-_FROM_TEXT: Mapping[str, Callable[[str], Any]] = {"path": Path, "current": Path, "modality": Modality}
+_FROM_TEXT: Mapping[str, Callable[[Any], Any]] = {
+    "path": Path,
+    "current": Path,
+    "modality": Modality,
+    "matched": lambda names: tuple(map(Modality, names)),
+}
 """Fields that are not JSON themselves, in all of the results."""
 
 

@@ -9,7 +9,7 @@ from mkdocs.structure.files import File, Files
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from wave_search.cli import app
+from wave_search.cli import application
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def _cli_page() -> str:
-    sections = [f"## {name}\n\n```text\n{text}\n```\n" for name, text in _helps(get_command(app), "wave-search")]
+    sections = [
+        f"## {name}\n\n```text\n{text}\n```\n" for name, text in _helps(get_command(application()), "wave-search")
+    ]
     return "\n".join([_INTRODUCTION, *sections])
 
 

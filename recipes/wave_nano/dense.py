@@ -51,12 +51,13 @@ def _last_tokens(wave: Wave, sequences: Sequence[TokenSequence]) -> list[torch.T
     last = torch.arange(len(sequences)), torch.tensor([len(sequence) - 1 for sequence in sequences])
     ahead = _hidden_where(spots[None] > spots[:, None])
     kept = []
-    for layer in wave.model.layers[:-1]:
+    layers: list[Any] = [*wave.model.layers]
+    for layer in layers[:-1]:
         mixed = _self_attention(layer.self_attn, short(layer.input_layernorm(hidden)), rotary, ahead)
         hidden = _fed_forward(layer, hidden + mixed)
         kept.append(hidden[last])
     # Only the last tokens of the last layer are read.
-    final = wave.model.layers[-1]
+    final = layers[-1]
     behind = _hidden_where(spots[None] > last[1][:, None])[:, None, None]
     mixed = _self_attention(final.self_attn, short(final.input_layernorm(hidden)), rotary, behind, last)
     return [*kept, wave.model.norm(_fed_forward(final, hidden[last] + mixed[:, 0]))]

@@ -26,7 +26,7 @@ def folders(tmp_path: Path) -> Path:
         (tmp_path / name / "note.txt").write_text(f"the {name} note")
         (tmp_path / name / "broken.mp4").write_bytes(UNUSABLE)
     with ws.create(tmp_path / "index", "wave-tiny", workers=1) as index:
-        index.add([tmp_path / "first"])
+        index.add([tmp_path / "first"], exclude=["*.tmp", "drafts/*"])
     write_sound(tmp_path / "second" / "zz.wav", 1)
     os.truncate(tmp_path / "second" / "zz.wav", ENDLESS_BYTES)
     return tmp_path
@@ -48,7 +48,8 @@ def by_keyboard(page: Page, folder: Path) -> None:
     expect(page.get_by_role("heading", name="Folders of the index", level=2)).to_be_focused()
     listed = page.get_by_role("region", name="Folders", exact=True).get_by_role("listitem")
     expect(listed).to_have_count(1)
-    expect(listed).to_contain_text(f"{folder}1 file, 1 not used")
+    expect(listed).to_contain_text(f"{folder}1 file, 1 not used, without *.tmp, drafts/*")
+    expect(page.get_by_role("textbox", name="Leave out")).to_have_value("*.tmp, drafts/*")
     skipped = page.get_by_role("region", name="Not used, or only in part").locator("summary")
     expect(skipped).to_contain_text("1 file")
     skipped.press("Enter")
@@ -94,9 +95,13 @@ def test_a_run_is_started_followed_and_changed(page: Page, axe: str, folders: Pa
     with listening(folders / "index", folders / "cache", port=client.base_url.port or 0):
         page.reload()  # whether it heard of the end of its run depends on which connection was closed first
         expect(run).to_have_count(0)
+        expect(listed.nth(1)).to_contain_text("without *.tmp")
+        page.get_by_role("textbox", name="Leave out").fill("")
         page.get_by_role("button", name="Index all folders again").click()
         expect(run.get_by_role("heading", name="Done")).to_be_visible()
         expect(run).to_contain_text("0 files indexed, 2 unchanged, 2 not used")
+        expect(listed.nth(1)).to_contain_text("1 file, 1 not used")
+        expect(listed.filter(has_text="without")).to_have_count(0)
         box.fill(str(folders / "third"))
         box.press("Enter")
         expect(run.get_by_role("heading", name="Failed")).to_be_visible()

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import faiss  # noqa: F401 - loaded once, for all processes that are forked
-import lancedb  # noqa: F401
+import lance  # noqa: F401
 
 from tests.crash.killing import Counter
 from tests.crash.library import PARTITIONS, Content, Operation, expected, found, make, optimize
@@ -23,8 +23,8 @@ from wave_search.query.fusion import Query
 from wave_search.query.partition import PartitionSearch
 from wave_search.store import open_snapshot, verify
 
-# What lancedb says about forks does not concern a process that has never used it.
-warnings.filterwarnings("ignore", "lancedb fork support")
+# What lance says about forks does not concern a process that has never used it.
+warnings.filterwarnings("ignore", "lance is not fork-safe")
 
 
 def in_child(work: Callable[[], None]) -> int:

@@ -10,6 +10,8 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parents[2]
 DOCS = CHECKOUT / "docs"
 PAGES = (CHECKOUT / "README.md", CHECKOUT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md")))
+TOURS = tuple(sorted((CHECKOUT / "tests" / "tours").glob("*.md")))
+"""What people of three professions do in their first hour."""
 
 RUN = {"console", "python"}
 """Languages of blocks that are run."""

@@ -1,4 +1,4 @@
-"""Every command and every Python example of the documents is run, page by page, and what is shown is compared.
+"""Every command and Python example of the documents and of the tours is run, and what is shown is compared.
 
 `WRITE_DOCS=1 pytest tests/docs` writes the real output into the pages instead, wherever it differs from what is shown.
 """
@@ -16,7 +16,7 @@ import pytest
 
 from tests.conftest import DEMO_MEDIA
 from tests.docs.output import differs
-from tests.docs.pages import CHECKOUT, DATA, PAGES, RUN, Block, blocks
+from tests.docs.pages import CHECKOUT, DATA, PAGES, RUN, TOURS, Block, blocks
 from tests.docs.shell import PROGRAM, Shell
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ REASONS = {
     "needs a service manager",
     "needs data that is not in the repository",
     "runs for minutes",
+    "runs until it is stopped",
     "serves until it is interrupted",
 }
 """Why an example may not be run."""
@@ -42,7 +43,9 @@ PROGRESS = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  .*\n", re.MULTILINE)
 """Lines of a run that takes more than a minute, on a busy machine."""
 WRITES = bool(os.environ.get("WRITE_DOCS"))
 
-EXAMPLES = [page for page in PAGES if any(block.language in RUN and not block.not_run for block in blocks(page))]
+EXAMPLES = [
+    page for page in (*PAGES, *TOURS) if any(block.language in RUN and not block.not_run for block in blocks(page))
+]
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
+import wave_search as ws
+from tests.docs.__main__ import screenshot
 from tests.docs.output import differs
+from wave_search.types import Modality
 
 SHOWN = """\
 #  match        z  score  modality  time           file
@@ -42,3 +48,11 @@ def test_what_may_vary(shown: str, written: str) -> None:
 )
 def test_what_may_not(shown: str, written: str) -> None:
     assert differs(shown, written) is not None
+
+
+def test_a_picture_of_the_terminal_needs_nothing_from_elsewhere() -> None:
+    place = Path("dog.flac"), Modality.AUDIO, 0.0, 5.0
+    svg = screenshot([ws.Hit(1, 0.6, 6.0, *place, segment_id=1, duration_s=5.0, kind="audio")], 60)
+    assert svg == screenshot([ws.Hit(1, 0.6, 6.0, *place, segment_id=1, duration_s=5.0, kind="audio")], 60)
+    assert "dog.flac" in svg
+    assert not re.search(r"url\((?!#)|@font-face|href", svg)

@@ -12,7 +12,7 @@ from typer.main import get_command
 
 import wave_search as ws
 from tests.docs.pages import CHECKOUT, DOCS, PAGES, anchors, blocks, code_spans, links, prose
-from wave_search.cli import app
+from wave_search.cli import application
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,7 +67,7 @@ def test_documents_named_in_the_sources_exist() -> None:
 
 @each_page
 def test_options_exist(page: Path) -> None:
-    known = {option for command in _commands(get_command(app)) for option in _options(command)} | NOT_OURS
+    known = {option for command in _commands(get_command(application())) for option in _options(command)} | NOT_OURS
     text = " ".join([*code_spans(page), *(block.text for block in blocks(page) if "wave-search" in block.text)])
     used = set(re.findall(r"(?<![\w-])--[a-z][a-z_-]+\b(?!-?\.)", text))
     assert not used - known, f"{page}: {sorted(used - known)}"
@@ -83,7 +83,7 @@ def _commands(command: TyperCommand | TyperGroup) -> Iterator[TyperCommand | Typ
 def _options(command: TyperCommand | TyperGroup) -> Iterator[str]:
     yield "--help"
     for parameter in command.params:
-        yield from parameter.opts
+        yield from (*parameter.opts, *parameter.secondary_opts)
 
 
 @each_page

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 import torch
+from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import Qwen2_5OmniThinkerTextModel
 
 from wave_search.models.wave import network as wave_module
 from wave_search.models.wave.decoder import last_tokens
@@ -67,6 +68,14 @@ def padded(wave: Wave, pack: Pack) -> DecoderPass:
     return DecoderPass(embeddings, position_ids, mask)
 
 
+def transformers_decoder(wave: Wave) -> torch.nn.Module:
+    """Return transformers' own decoder with the weights of a model."""
+    with wave.device:
+        decoder = Qwen2_5OmniThinkerTextModel(wave.config.thinker.text_config)
+    decoder.load_state_dict(wave.model.state_dict(), assign=True)
+    return decoder.eval()
+
+
 def full_pass(wave: Wave, decoder_pass: DecoderPass) -> list[torch.Tensor]:
     """Return all hidden states of transformers' own decoder for the same input: (batch, length, hidden) each.
 
@@ -76,7 +85,7 @@ def full_pass(wave: Wave, decoder_pass: DecoderPass) -> list[torch.Tensor]:
     length = decoder_pass.embeddings.shape[1]
     allowed = torch.ones(length, length).tril().bool() & decoder_pass.attention_mask[:, None, None].bool()
     mask = torch.zeros(allowed.shape).masked_fill(~allowed, torch.finfo(torch.float32).min)
-    output = wave.model(
+    output = transformers_decoder(wave)(
         inputs_embeds=decoder_pass.embeddings,
         attention_mask=mask,
         position_ids=decoder_pass.position_ids,

@@ -20,7 +20,6 @@ from tests.hostile.library import BLAME, EXPORTS, Judgement, cause_class
 from tests.hostile.sandbox import Sandbox, Watch
 from tests.hostile.texts import CELLS, CONDITIONS, NUMBERS, table
 from tests.hostile_index import HOSTILE, LINKS
-from wave_search.commands.last_hits import keep_hits, kept_hits
 from wave_search.errors import WaveSearchError
 from wave_search.render import export
 from wave_search.store.manifest import signed
@@ -70,8 +69,7 @@ def make_base(folder: Path) -> Path:
         shutil.copy(DEMO_MEDIA / name, folder / "media")
     with ws.create(folder / "index", "wave-tiny", segment="1") as index:
         index.add([folder / "media"], min_shard_rows=MIN_SHARD_ROWS)
-        hits = index.search(text="rain", target="audio", instruction="What is heard?", rerank=3)
-        keep_hits(index.path, [hit.segment_id for hit in hits])
+        index.search(text="rain", target="audio", instruction="What is heard?", rerank=3)
     (folder / "index" / THESIS).write_text("All that I know.\n")
     return folder / "index"
 
@@ -283,7 +281,6 @@ def use_index(index: Path, media: Path, watch: Watch, *, linked: bool) -> tuple[
     problems = uses.use("verify", lambda: ws.verify(index))
     if linked and problems == () and not uses.refused:
         uses.violations.append("verify does not report a link")
-    uses.use("last hits", lambda: kept_hits(index))
     opened = uses.use("open", lambda: ws.open(index))
     if opened is not None:
         with opened:

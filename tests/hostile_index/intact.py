@@ -21,7 +21,7 @@ SEGMENTS = 40
 
 def make_index(directory: Path) -> Path:
     """Create an intact index of vectors, with a shard and several versions."""
-    spec = ModelSpec("m", "r", DIM, (Modality.AUDIO,), SAMPLING, {})
+    spec = ModelSpec("m", "r", DIM, tuple(Modality), SAMPLING, {})
     create(directory, spec, Settings("10", (Modality.AUDIO,)))
     vectors = np.random.default_rng(0).normal(size=(SEGMENTS, DIM)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -83,7 +83,6 @@ LINKS: dict[str, Builder] = {
     "the cache is a link": _link("cache.sqlite3", "other.db"),
     "the cache is a dangling link": _link("cache.sqlite3", "new.db"),
     "the cache is a hard link": _hard_link("cache.sqlite3", "letters.db"),
-    "the last hits are a link": _link("last-hits.json", "notes.txt"),
 }
 """Indexes with links, by which a careless write or delete would leave the index."""
 
@@ -114,7 +113,6 @@ SPECIAL_FILES: dict[str, Builder] = {
         "shards/audio/codebook-*/rotation.npy",
         "lock",
         "cache.sqlite3",
-        "last-hits.json",
     )
 }
 """Indexes with something that no read of comes back from."""

@@ -101,8 +101,5 @@ MANIFESTS: dict[str, Builder] = {
     "checksums of files elsewhere": _checksums(**{f"{FAR}notes.txt": "0" * 32}),
     "checksums of an absolute name": _checksums(**{"/etc/passwd": "0" * 32}),
     "checksums that are nested deeply": content("checksums/*.json", DEEP),
-    "last hits that are nested deeply": content("last-hits.json", b'{"segment_ids": ' + DEEP + b"}"),
-    "last hits that are too large": content("last-hits.json", b'{"segment_ids": [1e308, ' + b"9" * 400 + b"]}"),
-    "last hits that are not finite": content("last-hits.json", b'{"segment_ids": [Infinity, NaN]}'),
     "a lock of absurd content": content("lock", DEEP),
 }

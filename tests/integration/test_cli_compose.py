@@ -50,8 +50,7 @@ def test_hits_that_there_are_not(cli: CommandLine, small_library: Path, index: P
         assert (run.returncode, run.stdout) == (2, "")
         return run.stderr
 
-    (index / "last-hits.json").unlink(missing_ok=True)
-    assert "the hits of the last query are not known. Search first" in complaint("--like", "1")
+    assert "the hits of your last query are not known. Search first" in complaint("--like", "1")
     similar = ["--similar", str(small_library / "frog.flac")]  # needs no model, and so no time
     found(cli, index, *similar, "-k", "2")
     assert "there is no hit 3: the last query had 2" in complaint("--like", "3")
@@ -70,10 +69,10 @@ def test_a_hit_that_has_gone(cli: CommandLine, small_library: Path, index: Path)
 
 
 def test_hits_that_cannot_be_kept(cli: CommandLine, small_library: Path, index: Path) -> None:
-    last = index / "last-hits.json"
-    last.unlink(missing_ok=True)
-    last.mkdir()  # stands for a folder without permission, which root would have
-    run = cli("query", "--similar", small_library / "frog.flac", "--json", "--index", index)
+    state = index.parent / "state"
+    state.touch()  # stands for a folder without permission, which root would have
+    own = cli.having(XDG_STATE_HOME=str(state))
+    run = own("query", "--similar", small_library / "frog.flac", "--json", "--index", index)
     assert run.returncode == 0
     assert "warning" not in run.stderr, "nothing older could be taken for them"
 

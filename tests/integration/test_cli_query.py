@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
     from tests.conftest import Called, CommandLine
 
-KEYS = ["rank", "score", "z", "path", "modality", "start_s", "stop_s", "segment_id", "duration_s"]
+KEYS = [
+    *("rank", "score", "z", "path", "modality", "start_s", "stop_s", "segment_id", "duration_s"),
+    *("matched", "copies", "gone", "text"),
+]
 
 
 def test_a_sound_finds_itself_in_json(cli: CommandLine, small_library: Path, small_index: Path) -> None:

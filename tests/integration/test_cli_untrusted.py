@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import wave_search as ws
 from tests import hostile_index
 from tests.terminal import Session, unstyled
+from wave_search.commands.last_hits import keep_hits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,13 +61,18 @@ def test_on_a_terminal_its_user_is_asked(offline: CommandLine, foreign: Path, an
         assert session.wait() == 1
 
 
+def keep_some_hits(index: Path) -> None:
+    with ws.open(index) as opened:
+        assert keep_hits(index, opened.created, [1, 2, 3])
+
+
 @pytest.mark.parametrize(
     "where",
     ["(SELECT count(*) FROM range(100000000000)) > 0", "levenshtein(repeat(path, 10000), repeat('ab', 50000)) > 3"],
 )
 def test_a_condition_is_interrupted_by_ctrl_c(cli: CommandLine, intact: Path, where: str) -> None:
     asked = [cli.program, "query", "--like", "1", "--where", where, "--index", str(intact)]
-    (intact / "last-hits.json").write_text('{"segment_ids": [1, 2, 3]}')
+    keep_some_hits(intact)
     with Session(asked, cli.environment) as session:
         session.read_until("searching")
         session.signal(signal.SIGINT)
@@ -74,7 +81,7 @@ def test_a_condition_is_interrupted_by_ctrl_c(cli: CommandLine, intact: Path, wh
 
 
 def test_a_condition_has_a_time_limit(cli: CommandLine, intact: Path) -> None:
-    (intact / "last-hits.json").write_text('{"segment_ids": [1, 2, 3]}')
+    keep_some_hits(intact)
     endless = "(SELECT count(*) FROM range(100000000000)) > 0"
     run = cli("query", "--like", "1", "--where", endless, "--where-timeout", "0.1", "--index", intact)
     assert run.returncode == 2

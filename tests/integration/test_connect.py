@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import inspect
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -95,6 +96,7 @@ def hits_of(index: ws.Index) -> list[ws.Hit]:
     return index.search(text="a dog", k=5)
 
 
+FRAMES = np.arange(4 * 40 * 50 * 3, dtype=np.uint8).reshape(4, 40, 50, 3)
 SEARCHES: dict[str, Callable[[ws.Index], dict[str, Any]]] = {
     "text": lambda index: {"text": "a dog", "k": 4},
     "weights": lambda index: {"text": ["a dog", ws.Weighted("rain", 0.3), ws.Not("a cat")], "min_z": -9},
@@ -110,6 +112,11 @@ SEARCHES: dict[str, Callable[[ws.Index], dict[str, Any]]] = {
     "where": lambda index: {"text": "a dog", "where": "kind = 'audio'", "where_timeout_s": 5, "columns": "path"},
     "among": lambda index: {"text": "a cat", "among": hits_of(index)[:3]},
     "nothing": lambda index: {"text": "a dog", "where": "false"},
+    "targets": lambda index: {"text": "a dog", "target": ["audio", "video"]},
+    "array": lambda index: {"image": np.full((40, 50, 3), 99, np.uint8)},
+    "sound": lambda index: {"audio": (np.sin(np.arange(44_100) / 9), 44_100), "target": "audio"},
+    "bytes": lambda index: {"similar": media(index, "video").read_bytes(), "video": ws.Frames(FRAMES, 2.0)},
+    "no media": lambda index: {"image": b"no media"},
     "no column": lambda index: {"text": "a dog", "where": "no_column = 1"},
     "no segment": lambda index: {"like": 1 << 60},
     "dimension": lambda index: {"vector": [1.0, 2.0]},
@@ -165,6 +172,8 @@ READS: dict[str, Callable[[ws.Index | ws.RemoteIndex, ws.Index], Any]] = {
     "score_file": lambda index, local: index.score_file(
         ws.SearchRequest.build(text="a dog", audio=media(local, "audio")), hits_of(local)[0].segment_id
     ),
+    "search_many": lambda index, _: index.search_many(["a dog", {"text": "rain", "k": 2}], target="audio", k=1),
+    "no query": lambda index, _: index.search_many([5]),  # type: ignore[list-item]
     "no request": lambda index, _: index.search("a dog"),  # type: ignore[arg-type]
 }
 
@@ -200,13 +209,35 @@ def test_what_a_server_does_not_do_is_refused(both: tuple[ws.Index, ws.RemoteInd
     )
     public = {name: member for name, member in vars(ws.Index).items() if not name.startswith("_")}
     refused = public.keys() - vars(ws.RemoteIndex).keys()
-    assert {"add", "remove", "optimize", "tag", "import_metadata", "remove_metadata", "segments"} <= refused
+    assert {
+        "add",
+        "remove",
+        "optimize",
+        "tag",
+        "import_metadata",
+        "remove_metadata",
+        "segments",
+        "segment_set",
+    } <= refused
     for name in refused:
         with pytest.raises(ws.errors.UsageError, match=name):
             getattr(remote, name)("anything")
     with pytest.raises(AttributeError, match="no attribute 'serch'"):
         _ = remote.serch
     assert not hasattr(remote, "_snapshot")
+
+
+def test_both_have_the_same_signatures() -> None:
+    shared = {name for name in vars(ws.RemoteIndex).keys() & vars(ws.Index).keys() if not name.startswith("_")}
+    assert {"search", "search_many", "files", "ask", "close"} <= shared
+    for name in shared:
+        local, remote = (inspect.getattr_static(kind, name) for kind in (ws.Index, ws.RemoteIndex))
+        assert isinstance(local, property) == isinstance(remote, property), name
+        if not isinstance(local, property):
+            parameters = [[*inspect.signature(each).parameters.values()] for each in (local, remote)]
+            here, there = ([(one.name, one.kind, one.default) for one in each] for each in parameters)
+            assert here == there, name
+            assert inspect.signature(local).return_annotation == inspect.signature(remote).return_annotation, name
 
 
 def test_who_may_not_ask_gets_the_reason(

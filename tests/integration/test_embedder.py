@@ -54,6 +54,19 @@ def test_a_range_is_another_clip(embedder: ws.MediaEmbedder, tmp_path: Path) -> 
     np.testing.assert_allclose(open_ended, [first, last], atol=1e-5)
 
 
+def test_a_still_of_a_video_is_an_image(embedder: ws.MediaEmbedder, tmp_path: Path) -> None:
+    film = write_video(tmp_path / "film.mp4", 2, seed=3)
+    stills = [embedder.encode(ws.Image(film, at_s)) for at_s in (0.0, 0.01, 1.5)]
+    assert np.array_equal(stills[0], stills[1])
+    assert not np.allclose(stills[0], stills[2])
+    with pytest.raises(UsageError, match="a still of it as FILE@SECONDS"):
+        embedder.encode(ws.Image(film))
+    with pytest.raises(UsageError, match="begins after the end"):
+        embedder.encode(ws.Image(film, 9))
+    with pytest.raises(UsageError, match="no image"):
+        embedder.encode(ws.Image(write_sound(tmp_path / "a.wav"), 0))
+
+
 def test_similarity_takes_single_vectors_and_any_length(embedder: ws.MediaEmbedder) -> None:
     assert embedder.similarity([2.0, 0.0], [[0.0, 1.0], [3.0, 3.0]]) == pytest.approx(np.array([[0, 0.5**0.5]]))
 

@@ -78,15 +78,28 @@ def test_a_renamed_file_costs_nothing(settled: Path, counted: CountingEmbedder) 
         assert "700.flac" not in hit_names(index, audio=new, target="audio", k=100)
 
 
-def test_copies_share_their_vectors_and_are_a_hit_each(settled: Path, counted: CountingEmbedder) -> None:
-    shutil.copy(settled / "media" / "sounds" / "300.flac", settled / "media" / "copy.flac")
+def test_copies_share_their_vectors_and_are_one_hit_unless_all_are_wanted(
+    settled: Path, counted: CountingEmbedder
+) -> None:
+    media = settled / "media"
+    for copy in (media / "copy.flac", settled / "query.flac"):
+        shutil.copy(media / "sounds" / "300.flac", copy)
     with ws.open(settled / "index") as index:
-        assert index.add([settled / "media"]).reused == 1
+        assert index.add([media]).reused == 1
         assert not counted.clips
-        hits = index.search(audio=settled / "media" / "copy.flac", target="audio", k=2)
-        assert [hit.path.name for hit in hits] == ["copy.flac", "300.flac"]
+        query = ws.SearchRequest.build(audio=settled / "query.flac", target="audio", k=3, columns=["name"])
+        hits = index.search(replace(query, copies=True))
+        assert [(hit.rank, hit.path.name, hit.copies) for hit in hits[:2]] == [(1, "copy.flac", 2), (2, "300.flac", 2)]
         assert hits[0].score == hits[1].score
-        assert [hit.rank for hit in hits] == [1, 2]
+        one, second, third = index.search(query)
+        assert (one.path.name, one.copies, one.gone) == ("copy.flac", 2, False)
+        assert (second.path, second.copies) == (hits[2].path, 1)
+        # A file that is gone is a hit only where there is no copy of it, and the last one.
+        one.path.unlink()
+        assert index.search(query)[0].path.name == "300.flac"
+        (media / "sounds" / "300.flac").unlink()
+        shown = [(hit.rank, hit.columns["name"], hit.gone) for hit in index.search(query)]
+        assert shown == [(1, second.path.name, False), (2, third.path.name, False), (3, "copy.flac", True)]
 
 
 def test_copies_that_are_new_together_are_embedded_once(tmp_path: Path, counted: CountingEmbedder) -> None:
@@ -306,7 +319,6 @@ def test_an_empty_name_is_not_the_current_folder(settled: Path, monkeypatch: pyt
         {"audio_track": "0"},
         {"modalities": []},
         {"modalities": ["smell"]},
-        {"load": ws.LoadOptions(device="tpu")},
         {"model": "no-such-model"},
     ],
 )

@@ -157,6 +157,20 @@ def test_a_stream_that_is_cut_off_says_where(tmp_path: Path, counted: CountingEm
     assert listed_line(listed).endswith(f"\t{cause}")
 
 
+def test_what_of_a_film_is_not_used_is_reported(tmp_path: Path, counted: CountingEmbedder) -> None:
+    film = tmp_path / "media" / "film.ogv"
+    film.parent.mkdir()
+    media_samples.write_frames(film, media_samples.moving_picture(8), media_samples.Encoding("libvpx", fps=8))
+    film.write_bytes(2 * film.read_bytes())
+    cause = "only the first of its 2 parts is used"
+    with ws.create(tmp_path / "index", workers=1) as index:
+        report = index.add([film.parent])
+        assert (report.indexed, [one.cause for one in report.skipped]) == (1, [cause])
+        assert f"film.ogv: {cause}. Convert it" in dict(info_rows(index.info()))["damaged"]
+        (listed,) = index.files(skipped=True)
+    assert listed_line(listed).endswith(f"\t{cause}")
+
+
 def test_what_is_too_long_waits_for_a_run_that_allows_it(
     settled: Path, monkeypatch: pytest.MonkeyPatch, counted: CountingEmbedder
 ) -> None:

@@ -131,7 +131,7 @@ def test_files_are_chosen_by_a_condition(opened: ws.Index, where: str, found: li
 
 
 def test_a_search_finds_no_skipped_files_and_can_leave_damaged_ones_out(opened: ws.Index) -> None:
-    found = {hit.path.name for hit in opened.search(vector=np.ones(DIM), k=100)}
+    found = {hit.path.name for hit in opened.search(vector=np.ones(DIM), k=100, copies=True)}
     assert found == {"half.wav", "copy of whole.wav", "whole.wav"}
     hits = opened.search(vector=np.ones(DIM), k=100, where="status = 'damaged'", columns=["cause"])
     assert [(hit.path.name, hit.columns["cause"]) for hit in hits] == [("half.wav", DAMAGE)]

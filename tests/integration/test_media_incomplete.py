@@ -37,9 +37,10 @@ def by_ffmpeg(codec: str) -> Callable[[Path], object]:
 
 def video(path: Path) -> None:
     codecs = {".mp4": "libx264", ".mkv": "libx264", ".avi": "mpeg4", ".flv": "flv", ".wmv": "wmv2"}
-    codecs[".mxf"] = "mpeg2video"
-    fps, side = (25, 32) if path.suffix == ".mxf" else (8, 96)
-    encoding = Encoding(codecs[path.suffix], fps=fps, key_interval=4)
+    codecs |= {".mxf": "mpeg2video", ".mpg": "mpeg2video", ".gif": "gif", ".ivf": "libvpx", ".nut": "mpeg4"}
+    fps, side = (25, 32) if path.suffix in (".mxf", ".mpg") else (8, 96)
+    pixels = "rgb8" if path.suffix == ".gif" else "yuv420p"
+    encoding = Encoding(codecs[path.suffix], fps=fps, key_interval=4, pixel_format=pixels)
     write_frames(path, moving_picture(round(SECONDS * fps), side, side), encoding)
     if path.suffix == ".mp4":
         fast = path.with_suffix(".fast.mp4")
@@ -57,6 +58,7 @@ WHOLE = {
     "pcm.caf": by_libsndfile, "pcm.w64": by_libsndfile, "sound.flac": by_libsndfile,
     "constant.mp3": by_ffmpeg("libmp3lame"), "sound.m4a": by_ffmpeg("aac"), "sound.ogg": by_libsndfile,
     "sound.tta": by_ffmpeg("tta"), "sound.wv": by_ffmpeg("wavpack"), "clip.mxf": video,
+    "sound.voc": by_ffmpeg("pcm_u8"), "clip.ivf": video,
     "fast.mp4": video, "clip.mkv": video, "clip.avi": video, "clip.flv": video, "clip.wmv": video,
 }  # fmt: skip
 
@@ -112,6 +114,20 @@ def test_a_stream_that_ends_within_a_frame_is_cut_off(decoders: DecoderPool, tmp
     assert info.duration_s == pytest.approx(SECONDS * 0.6, abs=1.1)  # pages of Ogg last a second
 
 
+@pytest.mark.parametrize("name", ["clip.gif", "clip.nut", "clip.mpg"])
+def test_a_film_that_ends_before_its_mark_of_the_end_is_cut_off(
+    decoders: DecoderPool, tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / name
+    video(path)
+    content = path.read_bytes()
+    assert decoders.identify(path).declared_s is None
+    path.write_bytes(content[: len(content) * 6 // 10])
+    info = decoders.identify(path)
+    assert info.declared_s == math.inf
+    assert info.duration_s == pytest.approx(SECONDS * 0.6, abs=1.1)
+
+
 def test_a_film_that_lost_the_sound_of_its_last_fragment_is_cut_off(decoders: DecoderPool, tmp_path: Path) -> None:
     whole = write_av(tmp_path / "a.mp4", moving_picture(64), 8, chord(SECONDS, 16_000), 16_000)
     path = tmp_path / "fragments.mp4"
@@ -139,3 +155,18 @@ def test_a_stream_without_a_mark_of_its_end_may_be_whole(decoders: DecoderPool, 
     content = path.read_bytes()
     path.write_bytes(content[: content.rindex(b"OggS")])
     assert decoders.identify(path).declared_s is None
+
+
+def test_what_is_not_used_beside_the_rest_is_named(decoders: DecoderPool, tmp_path: Path) -> None:
+    film = write_av(tmp_path / "film.ts", moving_picture(8), 8, chord(1.0, 48_000), 48_000)
+    assert decoders.identify(film).loss is None
+    content = film.read_bytes()
+    film.write_bytes(content.replace(b"\0\0\1\x68", b"\0\0\1\x6c"))  # no picture parameter set
+    info = decoders.identify(film)
+    assert (info.kind, info.loss) == ("audio", "only its sound can be decoded, not its picture (h264)")
+    part = tmp_path / "part.ogv"
+    write_frames(part, moving_picture(8), Encoding("libvpx", fps=8, key_interval=4))
+    assert decoders.identify(part).loss is None
+    chained = tmp_path / "chained.ogv"
+    chained.write_bytes(2 * part.read_bytes())
+    assert decoders.identify(chained).loss == "only the first of its 2 parts is used"

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from tests.media_decoding import decode
-from tests.media_samples import write_av, write_frames
+from tests.media_samples import Encoding, moving_picture, write_av, write_frames
 from wave_search.media import DecodedSegment, DecoderPool
 from wave_search.models.wave.clips import SAMPLING
 from wave_search.types import Span
@@ -123,6 +123,14 @@ def test_slides_are_shown_until_the_next_one_and_the_last_one_until_the_end(
     loud = write_av(tmp_path / "slides.mkv", slides, 25, tones((400, 30)), RATE_HZ, times_s=[0.0, 3.0, 20.0])
     info, segments = decode(decoders, loud, "5")
     assert [seen(segment) for segment in segments] == [["red", "green"], *[["green"]] * 3, ["blue"], ["blue"]]
+
+
+def test_a_broadcast_of_one_frame_begins_with_it(decoders: DecoderPool, tmp_path: Path) -> None:
+    path = write_frames(tmp_path / "a.ts", moving_picture(1), Encoding("mpeg2video"))
+    info, (segment,) = decode(decoders, path, "none")
+    assert info.video is not None
+    assert (info.video.start_s, info.duration_s) == (0.0, pytest.approx(0.04))
+    assert seen(segment)
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".ts"])

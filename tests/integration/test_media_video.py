@@ -17,7 +17,7 @@ from wave_search.errors import BrokenMediaError
 from wave_search.media import video as video_module
 from wave_search.media.info import MediaInfo, VideoStream
 from wave_search.media.probe import probe
-from wave_search.media.sampling import resize_to
+from wave_search.media.sampling import policy_of, resize_to
 from wave_search.media.source import Source, open_regular
 from wave_search.media.video import AvReader, DecordFailed, DecordReader, FrameSource
 from wave_search.models.wave.clips import SAMPLING
@@ -73,6 +73,13 @@ def test_frames_are_those_that_were_encoded(encoded: Path) -> None:
         frame = reader.get(number)
         nearest = min(range(FRAMES), key=lambda other: difference(frame, original[other]))
         assert nearest == number
+
+
+def test_a_still_is_the_frame_that_is_shown(folder: Path) -> None:
+    source, video, _ = opened(write_frames(folder / "stills.mp4", moving_picture(FRAMES), ENCODINGS["h264.mp4"]))
+    still, reader = FrameSource(source, video, SAMPLING).still, AvReader(source, video)
+    for at_s, number in ((0.0, 0), (0.039, 0), (1.0, 25), (99.0, FRAMES - 1)):
+        assert np.array_equal(still(at_s), policy_of(SAMPLING).resize_image(reader.get(number)))
 
 
 def test_seeking_gives_the_same_frames_as_reading_through(encoded: Path) -> None:

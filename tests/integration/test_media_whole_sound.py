@@ -97,6 +97,31 @@ def test_a_pause_without_packets_is_silence(decoders: DecoderPool, tmp_path: Pat
     assert np.flatnonzero(np.abs(end) > 0.01)[0] / HZ == pytest.approx(1.0, abs=0.01)
 
 
+@pytest.mark.parametrize(("codec", "suffix"), [("adpcm_yamaha", "wav"), ("adpcm_yamaha", "avi"), ("g723_1", "wav")])
+def test_a_decoder_that_never_forgets_is_not_started_inside_the_file(
+    decoders: DecoderPool, tmp_path: Path, codec: str, suffix: str
+) -> None:
+    path = tmp_path / f"a.{suffix}"
+    write_sound(path, 1.6 * tone(440, 30.0, 8000), 8000, codec)
+    _, samples = heard(decoders, path)
+    _, part = heard(decoders, path, Span(19.0, 30.0))
+    for second in (1, 9, 18, 20, 28):
+        assert_pitches(samples, [(440, second, second + 1)])
+        loudness = np.sqrt(np.square(samples[second * HZ : (second + 1) * HZ]).mean())
+        assert loudness == pytest.approx(0.8 / 2**0.5, abs=0.06), second
+    length = min(len(part), len(samples) - 19 * HZ)
+    np.testing.assert_allclose(part[:length], samples[19 * HZ :][:length], atol=1e-6)
+
+
+def test_packets_that_ffmpeg_counts_too_fast_follow_each_other(decoders: DecoderPool, tmp_path: Path) -> None:
+    sound = np.concatenate([tone(400, 20.0, 32_000), tone(1200, 10.0, 32_000)])
+    path = tmp_path / "a.avi"
+    write_sound(path, sound, 32_000, "eac3")
+    assert decoders.identify(path).duration_s == pytest.approx(30.0, abs=0.1)
+    _, samples = heard(decoders, path, Span(18.0, 24.0))
+    assert_pitches(samples, [(400, 0.0, 2.0), (1200, 2.0, 6.0)])
+
+
 def test_a_clock_that_jumps_by_years_is_no_silence(decoders: DecoderPool, tmp_path: Path) -> None:
     path = tmp_path / "years.mkv"
     write_packets(path, [(0.0, tone(400, 2.0, 8000)), (7e7, tone(1200, 2.0, 8000))], 8000)
@@ -254,13 +279,13 @@ def test_the_audio_track_is_chosen(
     assert [track.language for track in info.tracks][1:] == ["eng", "deu"]
 
 
-@pytest.mark.parametrize("name", ["long.mp3", "long.aac", "long.ac3", "long.ogg", "long.opus", "long.webm", "long.ts"])
-def test_a_range_alone_is_the_same_as_within_the_file(decoders: DecoderPool, tmp_path: Path, name: str) -> None:
-    codec = {"mp3": "libmp3lame", "ogg": "vorbis", "opus": "libopus", "webm": "libopus", "ts": "aac"}
+@pytest.mark.parametrize("suffix", ["mp3", "aac", "ac3", "ogg", "opus", "webm", "ts", "vob"])
+def test_a_range_alone_is_the_same_as_within_the_file(decoders: DecoderPool, tmp_path: Path, suffix: str) -> None:
+    codec = {"mp3": "libmp3lame", "ogg": "vorbis", "opus": "libopus", "webm": "libopus", "ts": "aac", "vob": "ac3"}
     rate_hz = 48_000
     noise = 0.1 * np.random.default_rng(0).standard_normal((13 * rate_hz, 2)).astype(np.float32)
-    path = tmp_path / name
-    write(path, noise, rate_hz, codec.get(path.suffix[1:], path.suffix[1:]))
+    path = tmp_path / f"long.{suffix}"
+    write(path, noise, rate_hz, codec.get(suffix, suffix))
     info, whole = heard(decoders, path)
     for start_s, stop_s in ((5.0, 6.0), (9.5, 12.5), (11.25, 12.75)):
         (alone,) = decoders.segments(path, info, Segmentation.parse("none"), [Modality.AUDIO], Span(start_s, stop_s))

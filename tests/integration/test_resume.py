@@ -132,7 +132,7 @@ def test_a_run_of_many_commits_leaves_few_fragments(
     def watched(self: commit.Committer, *arguments: object) -> None:
         nonlocal most
         real(self, *arguments)  # type: ignore[arg-type]
-        most = max(most, self._writer._tables.fragments())
+        most = max(most, *self._writer._tables.fragments().values())
 
     monkeypatch.setattr(commit.Committer, "_commit", watched)
     with ws.create(tmp_path / "index") as index:

@@ -275,7 +275,7 @@ def test_requests_that_are_not_valid(index: ws.Index, media: Path, query: dict[s
 
 
 def test_a_picture_has_no_range(index: ws.Index, media: Path) -> None:
-    with pytest.raises(UsageError, match="has no duration, so it has no range"):
+    with pytest.raises(UsageError, match="an image has no range"):
         index.search(image=f"{media / 'pictures' / '0.png'}@1-2")
 
 

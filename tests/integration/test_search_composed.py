@@ -14,6 +14,7 @@ from tests.libraries import CountingEmbedder, make_library, no_decoders, tiny
 from tests.media_decoding import KeptDecoders
 from tests.media_factory import write_sound
 from wave_search.errors import UsageError
+from wave_search.query.encode_items import encode_items
 from wave_search.types import Modality, PartitionKey
 
 
@@ -83,7 +84,7 @@ def test_texts_are_added_by_weight_and_taken_away(index: ws.Index) -> None:
 def test_kinds_may_be_mixed(index: ws.Index, media: Path) -> None:
     picture = media / "pictures" / "1.png"
     hits = index.search(text="a dog", image=picture, target="video", k=100, moments=False)
-    (image,) = index._encoder.encode([ws.Image(picture)])
+    (image,) = encode_items(index._encoder, [ws.Image(picture)]).vectors
     assert scores_of(hits) == pytest.approx(expected(index, Modality.VIDEO, vector("a dog") + image), abs=1e-5)
 
 

@@ -125,7 +125,9 @@ def test_a_run_is_followed_to_its_end_and_found_by_searches(client: TestClient, 
     assert client.get("/api/health").json()["index_version"] > before
     found = client.post("/api/search", json={"terms": [{"text": "the moon"}]}).json()["hits"]
     assert [hit["name"] for hit in found] == ["note.txt"]
-    assert client.get("/api/index").json()["folders"] == [{"path": str(media), "files": 1, "skipped": 1}]
+    assert client.get("/api/index").json()["folders"] == [
+        {"path": str(media), "files": 1, "skipped": 1, "exclude": [], "max_duration_s": None}
+    ]
     (group,) = client.get("/api/index/skipped").json()["groups"]
     assert group == {**{name: skipped[name] for name in ("cause", "remedy")}, "count": 1, "files": [skipped]}
 
@@ -148,7 +150,9 @@ def test_all_folders_of_the_index_are_indexed_again(client: TestClient, media: P
     (media / "tmp.txt").write_text("not to be found")
     last = followed(client, start(client, retry=True, exclude=["tmp.*"]))[-1].data
     assert (last["report"]["indexed"], last["report"]["unchanged"], last["skipped"]) == (0, 1, 1)
-    assert [job["id"] for job in client.get("/api/index/jobs").json()["jobs"]][:2] == [last["id"], again["id"]]
+    last = followed(client, start(client))[-1].data
+    assert (last["exclude"], last["report"]["indexed"]) == (None, 0), "they are remembered"
+    assert [job["id"] for job in client.get("/api/index/jobs").json()["jobs"]][::2] == [last["id"], again["id"]]
 
 
 def test_a_failure_is_reported_with_its_remedy(client: TestClient, index: Path, media: Path) -> None:

@@ -63,7 +63,7 @@ def test_the_map_of_the_most_segments_has_a_point_for_each(site: TestClient, set
     assert state["modalities"] == {"audio": 7, "video": 4, "image": 3, "text": 2, "av": 2}
     ids, places, kinds = points(site)
     with ws.open(settled / "index") as index:
-        held = index.segments("audio")
+        held = index.segment_set("audio")
         vectors = np.concatenate(list(held.vectors())).astype(np.float32)
     assert ids.tolist() == held.ids.tolist()
     assert (places >= 0).all()

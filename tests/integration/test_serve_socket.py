@@ -20,7 +20,7 @@ import pytest
 
 import wave_search as ws
 from tests.terminal import Session
-from wave_search.cli import app
+from wave_search.cli import application
 from wave_search.commands import background, socket_client
 from wave_search.serve import local_socket
 from wave_search.serve.lifetime import Lifetime
@@ -79,7 +79,7 @@ Asked = Callable[..., tuple[int | None, bytes, bytes]]
 @pytest.fixture
 def asked(served: Served, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> Asked:
     """Asks the server alone; the exit code is None if it does not answer."""
-    for name in ("XDG_RUNTIME_DIR", "XDG_CACHE_HOME"):
+    for name in ("XDG_RUNTIME_DIR", "XDG_CACHE_HOME", "XDG_STATE_HOME"):
         monkeypatch.setenv(name, served.cli.environment[name])
 
     def ask(*arguments: str | Path, cwd: Path = Path("/"), **environment: str) -> tuple[int | None, bytes, bytes]:
@@ -103,7 +103,7 @@ def alone(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[by
         monkeypatch.chdir(cwd)
         capfdbinary.readouterr()
         with pytest.raises(SystemExit) as ended:
-            app([*map(str, arguments)], standalone_mode=False)
+            application()([*map(str, arguments)], standalone_mode=False)
         assert isinstance(ended.value.code, int)
         return ended.value.code, *capfdbinary.readouterr()
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 from dataclasses import replace
 
+import lance
 import numpy as np
 import pytest
 
@@ -26,7 +27,6 @@ from wave_search.store import (
     exists,
     open_snapshot,
     schema,
-    tables,
     verify,
 )
 from wave_search.store.shards import write_meta
@@ -452,6 +452,13 @@ def test_too_few_files_to_open_are_an_error_of_that_moment_and_no_damage(index, 
     assert all(problem.orphan for problem in verify(index))
 
 
+def raising(error):
+    def call(*arguments, **named):
+        raise error
+
+    return call
+
+
 @pytest.mark.parametrize(
     ("error", "cause"),
     [
@@ -465,8 +472,8 @@ def test_too_few_files_to_open_are_an_error_of_that_moment_and_no_damage(index, 
 def test_an_error_of_the_system_that_lance_reports_is_no_damage(index, error, cause, monkeypatch):
     snapshot = open_snapshot(index)
     before = sorted(index.rglob("*"))
-    monkeypatch.setattr(tables, "_connect", lambda store: (_ for _ in ()).throw(error))
-    monkeypatch.setattr(tables.Tables, "_query", lambda *arguments: (_ for _ in ()).throw(error))
+    monkeypatch.setattr(lance, "dataset", raising(error))
+    monkeypatch.setattr(lance.LanceDataset, "to_table", raising(error))
     for work in (lambda: open_snapshot(index), lambda: Writer(index).__enter__(), snapshot.files):
         with pytest.raises(IndexStateError, match=f"lance cannot be read: {os.strerror(cause)}") as caught:
             work()
@@ -486,7 +493,7 @@ def test_an_error_of_the_system_that_lance_reports_is_no_damage(index, error, ca
     ],
 )
 def test_a_missing_or_undecodable_file_that_lance_reports_is_damage(index, error, monkeypatch):
-    monkeypatch.setattr(tables, "_connect", lambda store: (_ for _ in ()).throw(error))
+    monkeypatch.setattr(lance, "dataset", raising(error))
     with pytest.raises(
         IndexCorruptError, match=r"(/a/b\.lance is missing|lance cannot be read: .*)\. Restore the index"
     ):
@@ -499,7 +506,7 @@ def test_a_partial_commit_is_not_dropped_when_the_tables_cannot_be_read_now(inde
         writer._rows.spill()
     before = sorted(index.rglob("*"))
     with monkeypatch.context() as patch:
-        patch.setattr(tables, "_connect", lambda store: (_ for _ in ()).throw(OSError(24, "broken")))
+        patch.setattr(lance, "dataset", raising(OSError(24, "broken")))
         with pytest.raises(IndexStateError, match="lance cannot be read"), Writer(index):
             pass
     assert sorted(index.rglob("*")) == before

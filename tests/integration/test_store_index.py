@@ -1,13 +1,16 @@
 """The store as its users see it: what is committed is there, and only that."""
 
 import os
+import subprocess
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from wave_search.errors import IndexCorruptError, IndexLockedError, IndexNotFoundError, IndexStateError, UsageError
+from wave_search.files import disk_bytes
 from wave_search.models import ModelSpec
 from wave_search.models.wave.clips import SAMPLING
 from wave_search.store import (
@@ -68,7 +71,10 @@ def test_a_new_index_is_empty(tmp_path):
     assert not exists(tmp_path)
     snapshot = create(tmp_path / "a" / "b", SPEC, SETTINGS)
     assert exists(tmp_path / "a" / "b")
-    assert (snapshot.manifest.version, snapshot.manifest.model, snapshot.manifest.settings) == (1, SPEC, SETTINGS)
+    assert (snapshot.manifest.version, snapshot.manifest.model) == (1, SPEC)
+    created = snapshot.manifest.settings.created
+    assert created == snapshot.manifest.created
+    assert snapshot.manifest.settings == replace(SETTINGS, created=created)
     assert not snapshot.files()
     assert len(snapshot.partition(AUDIO).ids) == 0
     assert snapshot.vectors(AUDIO, np.empty(0, np.int64)).shape == (0, DIM)
@@ -112,6 +118,19 @@ def test_what_is_put_is_read_back(index):
         assert (counts.files, counts.contents) == ({"indexed": 2, "skipped": 1}, 2)
         assert view.sizes_bytes()["lance"] > 0
     assert verify(index) == ()
+
+
+def test_the_tables_are_a_database_of_lancedb(index):
+    with Writer(index) as writer:
+        put(writer, b"/media/film", 1)
+        writer.commit()
+    import lancedb
+
+    database = lancedb.connect(index / "lance")
+    (film,) = database.open_table("files").to_arrow().to_pylist()
+    assert film["path"] == "/media/film"
+    vectors = database.open_table("segments").to_arrow().column("vector").to_pylist()
+    assert np.allclose(sorted(vectors), sorted(one.vector.tolist() for one in segments(1)), atol=1e-3)
 
 
 def test_segments_of_other_instructions_are_partitions_of_their_own(index):
@@ -528,6 +547,13 @@ def test_score_statistics_without_any_spread_are_of_no_use(index):
         writer.set_score_stats([*stats, ScoreStats(VIDEO, Modality.TEXT, 0.3, 0.4)])
         snapshot = writer.commit()
     assert snapshot.score_stats(AUDIO) == {Modality.TEXT: stats[0]}
+
+
+def test_the_size_on_disk_is_that_of_du(index: Path, tmp_path: Path) -> None:
+    os.link(index / "manifest" / "000000000001.json", index / "manifest" / ".000000000009.json.1.0123abcd.tmp")
+    (index / "elsewhere").symlink_to(tmp_path)
+    expected = subprocess.run(["du", "-s", "-B1", index], capture_output=True, text=True, check=True).stdout
+    assert disk_bytes(index) == int(expected.split("\t", maxsplit=1)[0])
 
 
 def test_sizes_are_those_of_the_files(index):

@@ -13,6 +13,7 @@ from tests.crash.library import DIM, MIN_SHARD_ROWS, PARTITIONS, expected, found
 from wave_search import indexer
 from wave_search.ann import Codebook, Shard
 from wave_search.errors import IndexCorruptError, IndexLockedError, IndexStateError
+from wave_search.files import disk_bytes
 from wave_search.query.partition import PartitionSearch
 from wave_search.reports import OptimizeReport
 from wave_search.store import FileRow, LocalFiles, Writer, manifest, open_snapshot, table_checks, verify
@@ -72,7 +73,7 @@ def test_what_is_kept_stays_and_what_is_not_takes_no_space(index: Path) -> None:
     ids = {key: open_snapshot(index).partition(key).ids.tolist() for key in PARTITIONS}
     assert verify(index)
     report = optimize(index)
-    assert report.before_bytes > report.after_bytes == sum(open_snapshot(index).sizes_bytes().values())
+    assert report.before_bytes > report.after_bytes == disk_bytes(index)
     assert verify(index) == ()
     snapshot = open_snapshot(index)
     assert found(snapshot) == expected(KEPT)
@@ -108,7 +109,7 @@ def test_readers_keep_what_they_opened_for_the_grace_period(index: Path) -> None
             writer.drop_shards(key)
         writer.commit()
     update(index, LIBRARY)
-    optimize(index, keep_versions_for_s=3600)
+    assert optimize(index, keep_versions_for_s=3600).kept_versions >= 1
     for snapshot in (old, unread):
         assert found(snapshot) == expected(KEPT)
         for shard in shards:
@@ -133,7 +134,7 @@ def test_many_commits_leave_few_fragments(index: Path, monkeypatch: pytest.Monke
             assert found(writer.compact_if_fragmented()) == expected(
                 {**KEPT, **dict(list(added.items())[: content - 99])}
             )
-            most = max(most, writer._tables.fragments())
+            most = max(most, *writer._tables.fragments().values())
     assert 2 <= most <= 4
     assert verify(index) == ()
     assert found(open_snapshot(index)) == expected({**KEPT, **added})

@@ -99,7 +99,7 @@ def opened(original: Path) -> Iterator[ws.Index]:
 
 
 def names(opened: ws.Index, where: str, **options: object) -> list[str]:
-    hits = opened.search(vector=np.ones(DIM), where=where, k=100, **options)
+    hits = opened.search(vector=np.ones(DIM), where=where, k=100, copies=True, **options)
     return sorted({hit.path.name for hit in hits})
 
 
@@ -120,7 +120,7 @@ def test_files_are_chosen_by_what_is_known_of_them(opened: ws.Index, where: str,
 
 
 def test_segments_are_chosen_by_their_time(opened: ws.Index) -> None:
-    hits = opened.search(vector=np.ones(DIM), where="start_s >= 10 AND modality = 'audio'", k=100)
+    hits = opened.search(vector=np.ones(DIM), where="start_s >= 10 AND modality = 'audio'", k=100, copies=True)
     assert {hit.start_s for hit in hits} == {10.0}
     assert len(hits) == 6
 

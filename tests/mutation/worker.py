@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fork_server import load_libraries, stop_threads
+from tests.fork_server import keep_for_forks, load_libraries
 
 TIMEOUT_S = 900
 
@@ -33,7 +33,7 @@ def main() -> None:
     sys.path.insert(0, str(Path.cwd()))
     os.environ["JE_ARROW_MALLOC_CONF"] = "background_thread:false"  # a fork would lose that thread
     load_libraries()
-    stop_threads()
+    keep_for_forks()
     file = Path.cwd() / "first-failure"
     for line in sys.stdin:
         file.unlink(missing_ok=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from wave_search.commands.index import _bytes
+from wave_search.commands.indexing import decoder_bytes
 from wave_search.errors import UsageError
 from wave_search.render.records import hit_record, listed_record, report_record, to_json
 from wave_search.render.text import (
@@ -19,14 +20,15 @@ from wave_search.render.text import (
     hit_line,
     listed_line,
     listed_sentence,
+    optimized_sentences,
     printable,
     report_sentences,
     skipped_line,
     slow_line,
     span,
 )
-from wave_search.reports import IndexReport, Skipped, SlowFile, SlowRun
-from wave_search.types import Hit, ListedFile, Modality
+from wave_search.reports import IndexReport, OptimizeReport, Skipped, SlowFile, SlowRun
+from wave_search.types import Hit, ListedFile, Modality, PartitionKey
 
 HIT = Hit(
     kind="audio",
@@ -102,8 +104,13 @@ def test_a_hit_has_exactly_the_documented_keys() -> None:
         "stop_s",
         "segment_id",
         "duration_s",
+        "matched",
+        "copies",
+        "gone",
+        "text",
     ]
     assert record["modality"] == "audio"
+    assert record["matched"] == ["audio"]
     assert record["score"] == pytest.approx(0.987654, abs=1e-6)
 
 
@@ -118,6 +125,12 @@ def test_any_name_survives_json_as_ascii(name: bytes) -> None:
 def test_a_line_for_a_pipe_has_six_fields_whatever_the_name() -> None:
     line = hit_line(hit(path=Path("/media/a\tb\nc.wav")))
     assert line.split("\t") == ["1", "4.50", "0.9877", "audio", "0:00.0-0:05.0", "/media/a\\tb\\nc.wav"]
+
+
+def test_a_moment_names_all_modalities_in_which_it_matches() -> None:
+    several = hit(matched=(Modality.AUDIO, Modality.VIDEO))
+    assert hit_line(several).split("\t")[3] == "audio+video"
+    assert hit_record(several)["matched"] == ["audio", "video"]
 
 
 def test_paths_that_do_not_fit_on_a_line_are_told_apart() -> None:
@@ -198,6 +211,20 @@ def test_report_sentences_name_what_happened_and_nothing_else() -> None:
     assert list(report_sentences(IndexReport(indexed=1, elapsed_s=1))) == ["indexed 1 file in 1.0 s"]
 
 
+def test_a_larger_index_is_explained() -> None:
+    larger, audio = partial(OptimizeReport, 1000, 2000), (PartitionKey(Modality.AUDIO),)
+    assert [*optimized_sentences(larger(kept_versions=2))][1] == (
+        "larger than before because 2 replaced versions stay readable for searches that run; "
+        "--keep-versions-for 0 removes them now"
+    )
+    assert [*optimized_sentences(larger(audio))][2] == (
+        "larger than before because of the shards, which make searches faster"
+    )
+    assert len([*optimized_sentences(larger())]) == 1
+    smaller = [*optimized_sentences(OptimizeReport(2000, 1000, kept_versions=1))][1]
+    assert smaller.startswith("1 replaced version stays readable")
+
+
 def test_rare_kinds_of_files_that_are_not_media_are_counted_together() -> None:
     report = IndexReport(not_media={f".{number}": 20 - number for number in range(11)})
     _, line = report_sentences(report)
@@ -241,5 +268,5 @@ def test_a_slow_run_is_announced_with_what_to_do() -> None:
 @pytest.mark.parametrize("gib", [0.0, -1.0, float("nan"), float("inf"), 1e300])
 def test_an_amount_of_memory_is_a_positive_number(gib: float) -> None:
     with pytest.raises(UsageError, match="--decoder-memory must be"):
-        _bytes(gib)
-    assert (_bytes(None), _bytes(0.5)) == (None, 1 << 29)
+        decoder_bytes(gib)
+    assert (decoder_bytes(None), decoder_bytes(0.5)) == (None, 1 << 29)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         ("rain^2.", "rain", 2.0),
         ("rain ^2", "rain ", 2.0),
         ("2^10^1", "2^10", 1.0),
-        ("2^-1", "2^-1", None),
+        ("2^-1", "2", -1.0),
         ("2^1e3", "2^1e3", None),
         ("2^nan", "2^nan", None),
         ("2^", "2^", None),
@@ -96,6 +96,15 @@ def test_without_a_query_before_there_is_no_hit() -> None:
         read({"like": ["1"]}, {}, None)
     with pytest.raises(UsageError, match="the last query had 0"):
         read({"like": ["1"]}, {}, ())
+
+
+def test_a_weight_below_0_makes_a_term_to_avoid() -> None:
+    assert read({"text": ["dog^-1"], "audio": ["x.wav@1-2^-.5"]}, {}, None) == {
+        "text": [ws.Weighted("dog", -1)],
+        "audio": [ws.Weighted("x.wav@1-2", -0.5)],
+    }
+    with pytest.raises(UsageError, match="must be above 0"):
+        read({}, {"text": ["dog^-1"]}, None)
 
 
 def test_a_weight_of_0_is_refused() -> None:

@@ -257,7 +257,9 @@ def test_empty_text(embedder: WaveEmbedder) -> None:
 def test_too_long_a_clip(monkeypatch: pytest.MonkeyPatch) -> None:
     short = load("wave-tiny", LoadOptions(device="cpu"))
     assert isinstance(short, WaveEmbedder)
-    monkeypatch.setattr(short.wave.config.thinker.text_config, "max_position_embeddings", 200)
+    config = short.wave.config
+    shorter = replace(config, decoder=replace(config.decoder, max_position_embeddings=200))
+    monkeypatch.setattr(short.wave, "config", shorter)
     with pytest.raises(UsageError, match=r"tokens as audio; the model's limit is 200. Cut it into shorter segments."):
         short.embed([Clip(waveform=sound(5))])
 

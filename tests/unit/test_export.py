@@ -204,6 +204,25 @@ def test_a_source_of_another_rate_keeps_the_hours_of_its_time_code() -> None:
     assert [line.split()[4] for line in lines if " C  " in line] == ["00:00:10:00", "10:00:10:00", "10:00:01:00"]
 
 
+@pytest.mark.parametrize(
+    ("leading", "other", "start"),
+    [
+        ((25, "10:00:00:00"), (29.97, "01:00:00;00"), "01:00:10:00"),
+        ((25, "10:00:00:00"), (29.97, "01:00:00:00"), "01:00:10:00"),
+        ((25, None), (59.94, "00:59:50;00"), "01:00:00:00"),
+        ((29.97, "10:00:00;00"), (25, "01:00:00:00"), "01:00:10;00"),
+        ((29.97, "10:00:00;00"), (29.97, "01:00:00:00"), "01:00:10;00"),
+        ((29.97, "10:00:00:00"), (29.97, "01:09:50;00"), "01:10:00:00"),
+    ],
+)
+def test_a_source_that_drops_numbers_keeps_its_time_code_among_others(
+    leading: tuple[float, str | None], other: tuple[float, str], start: str
+) -> None:
+    hits = [replace(SEEN, columns=dict(zip(("fps", "timecode"), source, strict=True))) for source in (leading, other)]
+    lines = written(".edl", *hits).decode().splitlines()
+    assert [line.split()[4] for line in lines if " C  " in line][1] == start
+
+
 def test_fcpxml_has_files_formats_and_exact_times() -> None:
     columns = {"fps": 29.97, "timecode": "01:00:00:00", "width": 1920, "height": 1080, "audio_codec": "aac"}
     seen = replace(SEEN, columns=columns)

@@ -102,7 +102,7 @@ def test_it_ends_with_the_stand_in(stand_ins: StandIns) -> None:
 def test_a_child_has_one_thread_and_all_libraries(stand_ins: StandIns) -> None:
     code = (
         "import sys, torch; from wave_search.ann.faiss_setup import one_thread;"
-        "print(torch.get_num_threads(), {'torch', 'faiss', 'lancedb', 'transformers'} <= {*sys.modules})"
+        "print(torch.get_num_threads(), {'torch', 'faiss', 'lance', 'transformers'} <= {*sys.modules})"
     )
     assert run(stand_ins.python, code) == (0, "1 True\n", "")
 

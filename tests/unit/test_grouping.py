@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wave_search.query.grouping import IDENTICAL, Match, Moment, merge, order, ranked, thin
+from wave_search.query.grouping import IDENTICAL, Match, Moment, combine, merge, order, ranked, thin
 from wave_search.types import Modality
 
 
@@ -28,6 +28,29 @@ def spans(moments: Iterable[Moment]) -> list[tuple[float | None, float | None, i
 
 def numbers(moments: list[Moment]) -> list[int]:
     return [one.peak.segment_id for one in moments]
+
+
+def test_modalities_of_the_same_part_of_a_file_are_one_moment() -> None:
+    audio = match(0, 6.0, 0.0, modality=Modality.AUDIO)
+    video = match(1, 4.0, 0.0)
+    both = match(2, 3.0, 0.0, modality=Modality.AV)
+    weak = match(3, 2.9, 0.0, modality=Modality.IMAGE)
+    elsewhere = match(4, 5.0, 10.0)
+    other = match(5, 4.5, 0.0, file=1)
+    found = combine(map(Moment.of, by_z(audio, video, both, weak, elsewhere, other)))
+    assert numbers(found) == [0, 4, 5]
+    assert [one.others for one in found] == [(Modality.VIDEO, Modality.AV), (), ()]
+
+
+def test_a_moment_takes_in_what_has_its_middle_in_it() -> None:
+    wide = Moment(match(0, 6.0, 10.0), 0.0, 30.0, 3)
+    inside, over = (match(n, 4.0, start_s, modality=Modality.AUDIO) for n, start_s in ((1, 24.0), (2, 26.0)))
+    assert numbers(combine([wide, Moment.of(inside), Moment.of(over)])) == [0, 2]
+
+
+def test_texts_and_images_are_never_combined() -> None:
+    several = [match(0, 5.0, None, modality=Modality.TEXT), match(1, 4.0, None, modality=Modality.IMAGE)]
+    assert numbers(combine([*map(Moment.of, several), Moment.of(match(2, 3.0, 0.0))])) == [0, 1, 2]
 
 
 def test_equal_ones_come_by_path_and_time() -> None:
@@ -110,6 +133,8 @@ def test_a_long_file_takes_no_more_steps_per_segment_than_a_short_one(
         found = [match(at, float(z), (20.0 if apart else 10.0) * at) for at, z in enumerate(heights)]
         moments = list(merge(by_z(*found)))
         assert sum(moment.segments for moment in moments) == count
+        heard = [moment._replace(peak=moment.peak._replace(modality=Modality.AUDIO)) for moment in moments]
+        assert len(combine([*moments, *heard])) == len(moments)
         steps.append(looked_at / count)
     assert steps[1] < 1.5 * steps[0]
 

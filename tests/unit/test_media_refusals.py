@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.media_samples import chord, write_sound
 from wave_search.errors import UnsupportedMediaError
 from wave_search.media.probe import probe
 
@@ -92,6 +93,8 @@ def test_other_files_are_not_called_encrypted(tmp_path: Path, content: bytes) ->
     ("content", "cause", "remedy"),
     [
         (b"PK\x03\x04", "a ZIP archive or an office document, not media", "Unpack it."),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "a PostScript document, not media", "Save its pages as images."),
+        (b"<?xml version='1.0'?>\n<svg>", "a drawing (SVG), not a picture of pixels", "Save it as PNG."),
         (b"\x1f\x8b\x08", "compressed with gzip", "Unpack it."),
         (b"IMPM", "a tracker module, which is not supported", "Render it to sound, for example as FLAC."),
         (b"[playlist]\nFile1=http://host/", "a playlist, not media", "Index the files that it lists."),
@@ -105,3 +108,35 @@ def test_other_reasons(tmp_path: Path, content: bytes, cause: str, remedy: str) 
     with path.open("rb") as file, pytest.raises(UnsupportedMediaError) as raised:
         probe(path, file, len(content))
     assert (raised.value.cause, raised.value.remedy) == (cause, remedy)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "codec", "remedy"),
+    [
+        ("a.g722", b"\xfa\xda\x00", "G.722", "Convert it: ffmpeg -f g722 -i ./a.g722 ./a.g722.flac"),
+        ("b c.dfpwm", b"UUUU", "DFPWM", "Convert it: ffmpeg -f dfpwm -i './b c.dfpwm' './b c.dfpwm.flac'"),
+        ("a.H263", b"\x00\x00\x80\x02\x0c", "H.263", "Convert it: ffmpeg -f h263 -i ./a.H263 ./a.H263.mkv"),
+    ],
+)
+def test_raw_streams_are_told_by_their_names(
+    tmp_path: Path, name: str, content: bytes, codec: str, remedy: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with path.open("rb") as file, pytest.raises(UnsupportedMediaError) as raised:
+        probe(path, file, len(content))
+    assert raised.value.cause == f"by its name a raw stream of {codec}, which begins with no signature"
+    assert raised.value.remedy == remedy
+
+
+def test_subtitles_beyond_any_film_are_not_called_missing(tmp_path: Path) -> None:
+    path = tmp_path / "far.srt"
+    path.write_text("1\n20000:00:00,000 --> 20000:00:01,000\nlate\n")
+    with path.open("rb") as file, pytest.raises(UnsupportedMediaError, match="at 1000 hours or later"):
+        probe(path, file, path.stat().st_size)
+
+
+def test_sound_without_times_is_no_damage(tmp_path: Path) -> None:
+    path = write_sound(tmp_path / "a.wav", chord(0.5, 22_050), 22_050, "adpcm_swf")
+    with path.open("rb") as file, pytest.raises(UnsupportedMediaError, match="neither times nor durations"):
+        probe(path, file, path.stat().st_size)

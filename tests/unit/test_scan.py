@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from wave_search.errors import UsageError
+from wave_search.files import is_under
+from wave_search.indexer.choices import Rules, remember
 from wave_search.indexer.scan import (
     Area,
     Scan,
     follow,
-    is_under,
     join_roots,
     outermost,
     resolve,
@@ -24,7 +25,9 @@ from wave_search.indexer.scan import (
 def scanned(folder: Path, *paths: Path, exclude: tuple[str, ...] = ()) -> Scan:
     index_dir = folder / ".wave-search"
     areas = resolve(paths or [folder], index_dir)
-    return scan(areas, join_roots([], areas), index_dir, exclude)
+    roots = join_roots([], areas)
+    choices = remember((), [area.path for area in areas if area.is_folder], exclude, None)
+    return scan(areas, roots, Rules(os.fsencode(index_dir.resolve()), choices, roots), exclude)
 
 
 def names(seen: Scan, folder: Path) -> list[str]:
@@ -51,7 +54,8 @@ def test_hidden_files_and_the_index_are_passed_over(tmp_path: Path) -> None:
 def test_an_index_without_a_dot_is_passed_over_too(tmp_path: Path) -> None:
     make(tmp_path, "idx/lance/x", "idx2/y")
     areas = resolve([tmp_path], tmp_path / "idx")
-    seen = scan(areas, join_roots([], areas), tmp_path / "idx")
+    roots = join_roots([], areas)
+    seen = scan(areas, roots, Rules(os.fsencode(tmp_path / "idx"), (), roots))
     assert names(seen, tmp_path) == ["idx2/y"]
 
 
@@ -105,6 +109,7 @@ def test_links_in_folders_are_not_followed(tmp_path: Path) -> None:
         "folder": elsewhere_cause,
         "dangling.mp4": nowhere_cause,
         "self.mp4": nowhere_cause,
+        "zero.wav": "a symbolic link to a device, not to a file",
     }
     assert str(elsewhere / "song.wav") in told["song.wav"].remedy  # type: ignore[union-attr]
     inside = {os.path.basename(link).decode() for link in seen.links if follow(link, areas).is_indexed}  # noqa: PTH119

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,14 +42,17 @@ def shown(table: RenderableType, width: int) -> str:
 
 
 def hits(folder: Path, **columns: str | float | None) -> list[Hit]:
-    def hit(rank: int, z: float, name: str, start_s: float | None, text: str | None = None) -> Hit:
+    def hit(rank: int, z: float, name: str, start_s: float | None, text: str | None = None, *, copies: int = 1) -> Hit:
         modality, stop_s = Modality.TEXT if text else Modality.AUDIO, None if start_s is None else start_s + 10
         place = folder / name, modality, start_s, stop_s
-        return Hit(rank, z / 10, z, *place, segment_id=rank, duration_s=None, kind="text", text=text, columns=columns)
+        return Hit(
+            *(rank, z / 10, z, *place, rank, None, "text"), text=text, gone=name == GONE, copies=copies, columns=columns
+        )
 
+    several = (Modality.AUDIO, Modality.VIDEO, Modality.AV)
     return [
-        hit(1, 7.06, NAMES[0], 0.0),
-        hit(2, 5.11, NAMES[1], 3720.0),
+        hit(1, 7.06, NAMES[0], 0.0, copies=3),
+        replace(hit(2, 5.11, NAMES[1], 3720.0), matched=several),
         hit(3, 2.5, GONE, 0.0),
         hit(4, -0.31, NAMES[2], None, "The moon is full tonight, and the dogs\nbark at it."),
     ]
@@ -88,7 +92,7 @@ def test_a_table_is_readable_at_every_width(folder: Path, name: str) -> None:
 
 def test_columns_that_leave_the_path_no_room_go_below_it(folder: Path) -> None:
     table = hit_table(hits(folder, text="moon " * 30), Console())
-    assert shown(table, 200).splitlines()[2:4] == [f"  {NAMES[0]}", f"  text: {'moon ' * 30}".rstrip()]
+    assert shown(table, 200).splitlines()[2:4] == [f"  {NAMES[0]} (3 copies)", f"  text: {'moon ' * 30}".rstrip()]
 
 
 def test_a_value_may_take_several_lines(folder: Path) -> None:

@@ -32,7 +32,7 @@ from wave_search.render.text import (
     slow_line,
 )
 from wave_search.reports import IndexReport, Progress, Skipped, SlowFile, Training
-from wave_search.store import Problem
+from wave_search.store import FolderChoices, Problem
 from wave_search.types import DuplicateGroup, DuplicateMember, Hit, ListedFile, Modality, Sampling
 
 EVIL = "owned\x1b]0;title\x07\x9b31m\x08\x7f\u202e\u2066"
@@ -68,6 +68,7 @@ INFO: Any = IndexInfo(
     PATH,
     1,
     EVIL,
+    EVIL,
     SPEC,
     EVIL,
     EVIL,
@@ -75,6 +76,7 @@ INFO: Any = IndexInfo(
     (),
     (EVIL,),
     (PATH,),
+    (FolderChoices(EVIL, (EVIL,), 60.0),),
     1,
     1,
     (SKIPPED,),

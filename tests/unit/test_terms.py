@@ -38,6 +38,17 @@ def test_ranges(clip: Path, suffix: str, start_s: float | None, stop_s: float | 
     assert parse_media(f"{clip}{suffix}", Modality.VIDEO) == MediaRef(clip, Modality.VIDEO, start_s, stop_s)
 
 
+@pytest.mark.parametrize(("suffix", "at_s"), [("@3", 3), ("@1:02.5", 62.5), ("", None)])
+def test_a_time_of_an_image_is_a_still(clip: Path, suffix: str, at_s: float | None) -> None:
+    assert parse_media(f"{clip}{suffix}", Modality.IMAGE) == MediaRef(clip, Modality.IMAGE, at_s)
+    assert parse_media(f"{clip}{suffix}", Modality.IMAGE) == Image(clip, at_s)
+
+
+def test_an_image_has_no_range(clip: Path) -> None:
+    with pytest.raises(UsageError, match="A still of a video is written FILE@SECONDS"):
+        parse_media(f"{clip}@1-2", Modality.IMAGE)
+
+
 def test_a_file_with_such_a_name_is_meant_before_a_range(clip: Path) -> None:
     real = clip.with_name("clip.mp4@1-2")
     real.touch()

@@ -9,11 +9,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 
 from wave_search.errors import CheckpointError, UsageError
 from wave_search.models.wave.checkpoint import read_config
 from wave_search.models.wave.family import TINY_DIRECTORY
-from wave_search.models.wave.tokenizer import MAX_TEXT_TOKENS, TextTokenizer
+from wave_search.models.wave.tokenizer import _PATTERN, MAX_TEXT_TOKENS, TextTokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +31,10 @@ def tokenizer() -> TextTokenizer:
 @pytest.fixture
 def tokenizer_json(tmp_path: Path) -> Path:
     return shutil.copy(TINY_DIRECTORY / "tokenizer.json", tmp_path / "tokenizer.json")
+
+
+def test_texts_are_split_as_transformers_does() -> None:
+    assert _PATTERN == PRETOKENIZE_REGEX
 
 
 def test_one_token_a_byte(tokenizer: TextTokenizer) -> None:

@@ -80,6 +80,13 @@ def refresh_shards(
     return writer.commit()
 
 
+def needs_rebuild(snapshot: Snapshot, key: PartitionKey, min_shard_rows: int) -> bool:
+    """Return whether `refresh_shards` with `compact` would build or drop shards. Raises IndexStateError."""
+    _, usable = _usable(snapshot, key, thorough=True)
+    todo = plan_shards(snapshot.partition(key).ids, usable, max(min_shard_rows, 1), compact=True)
+    return bool(todo.build) or todo.keep != snapshot.shards(key)
+
+
 def _usable(snapshot: Snapshot, key: PartitionKey, *, thorough: bool) -> tuple[Codebook | None, list[ShardRef]]:
     """Return the codebook, None if it is missing or damaged, and the intact shards that were made with it.
 

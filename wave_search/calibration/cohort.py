@@ -64,9 +64,11 @@ def is_measured(snapshot: Snapshot) -> bool:
 
 
 def _examples(snapshot: Snapshot, held: Mapping[PartitionKey, int], model: Embedder) -> dict[PartitionKey, Examples]:
-    phrases = model.embed([Clip(text=phrase) for phrase in PHRASES], [Modality.TEXT])
-    rows = np.stack([vectors[Modality.TEXT] for vectors in phrases])
-    examples: dict[PartitionKey, Examples] = {PartitionKey(Modality.TEXT): (np.full(len(rows), -1), rows)}
+    examples: dict[PartitionKey, Examples] = {}
+    if Modality.TEXT in model.spec.modalities:
+        phrases = model.embed([Clip(text=phrase) for phrase in PHRASES], [Modality.TEXT])
+        rows = np.stack([vectors[Modality.TEXT] for vectors in phrases])
+        examples[PartitionKey(Modality.TEXT)] = np.full(len(rows), -1), rows
     for key in sorted(held, key=lambda key: key.instruction):
         if key.modality is not Modality.TEXT:
             ids = draw(snapshot.partition(key).ids, _QUERIES)

@@ -7,10 +7,14 @@ import typer
 import wave_search as ws
 from wave_search.commands.exit_codes import DONE, reported, terminal_of
 from wave_search.commands.options import DEFAULT_INDEX, IndexDir, Json, Quiet
+from wave_search.commands.usage import epilog
 from wave_search.render.records import group_record, to_json
 from wave_search.render.text import counted, group_rows
 
-EPILOG = "Output: group number, cosine, modality, time, path. Example:  wave-search duplicates --threshold 0.95"
+EPILOG = epilog(
+    "Output: group number, cosine, modality, time, path.",
+    "duplicates --threshold 0.95",
+)
 
 
 @reported

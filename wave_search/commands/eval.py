@@ -9,12 +9,13 @@ import typer
 import wave_search as ws
 from wave_search.commands.exit_codes import DONE, INTERRUPTED, PARTLY, reported, terminal_of
 from wave_search.commands.options import Device, Dtype, Json, Model, Quantization, Quiet, Workers
+from wave_search.commands.usage import epilog
 from wave_search.render.records import to_json
 
-EPILOG = (
+EPILOG = epilog(
     "A DATASET is a folder with corpus, queries and qrels (MTEB, BEIR), a CSV with the columns "
-    "query,modality,target,relevant, WAVE's JSON, or data of a --task. See docs/guide/evaluation.md. "
-    "Example:  wave-search eval pairs.csv --model wave-nano"
+    "query,modality,target,relevant, WAVE's JSON, or data of a --task. See docs/guide/evaluation.md.",
+    "eval pairs.csv --model wave-nano",
 )
 
 

@@ -12,8 +12,8 @@ from wave_search.commands.options import DEFAULT_INDEX, Device, Dtype, IndexDir,
 EPILOG = (
     "An assistant starts this command itself, and talks to it through stdin and stdout until it closes them; see "
     "docs/guide/mcp.md for how to configure that. The index is opened with the first request, the model with the first "
-    "search that needs it. `wave-search serve` offers the same at the path /mcp. Needs the extra [serve]. "
-    "Example:  claude mcp add wave-search -- wave-search mcp --index /home/me/media/.wave-search"
+    "search that needs it. `wave-search serve` offers the same at the path /mcp. Needs the extra [serve].\n\n"
+    "\b\nExample:\n  claude mcp add wave-search -- wave-search mcp --index ~/media/.wave-search"
 )
 
 

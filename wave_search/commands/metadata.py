@@ -10,6 +10,7 @@ import typer
 import wave_search as ws
 from wave_search.commands.exit_codes import DONE, PARTLY, reported, terminal_of
 from wave_search.commands.options import DEFAULT_INDEX, IndexDir, Json, Quiet
+from wave_search.commands.usage import Command, Group, context_settings, epilog
 from wave_search.render.records import to_json
 from wave_search.render.text import counted
 
@@ -19,11 +20,12 @@ app = typer.Typer(
     help="Manage metadata columns for use in --where and --columns.",
     no_args_is_help=True,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    cls=Group,
+    context_settings=context_settings(),
 )
 
 
-@app.command("import", epilog="Example:  wave-search metadata import songs.csv")
+@app.command("import", cls=Command, epilog=epilog("", "metadata import songs.csv"))
 @reported
 def import_(
     ctx: typer.Context,
@@ -58,7 +60,7 @@ def _some(items: Sequence[str]) -> str:
     return f"{', '.join(items[:_SHOWN])}{more}"
 
 
-@app.command("list")
+@app.command("list", cls=Command)
 @reported
 def list_(ctx: typer.Context, index: IndexDir = DEFAULT_INDEX, json: Json = False, quiet: Quiet = False) -> int:
     """List the columns with their types and numbers of values."""
@@ -72,7 +74,7 @@ def list_(ctx: typer.Context, index: IndexDir = DEFAULT_INDEX, json: Json = Fals
     return DONE
 
 
-@app.command()
+@app.command(cls=Command)
 @reported
 def remove(
     ctx: typer.Context,

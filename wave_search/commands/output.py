@@ -5,6 +5,7 @@ What an answer needs is imported when it is needed, since the command is often d
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 from wave_search.commands import last_hits
 from wave_search.commands.exit_codes import DONE, NO_RESULT
 from wave_search.errors import UsageError
-from wave_search.files import write_atomic
+from wave_search.files import is_gone, write_atomic
 from wave_search.render.records import hit_record, listed_record, to_json
 from wave_search.render.text import hit_line, listed_line, listed_sentence, skipped_line
 
@@ -40,6 +41,8 @@ class Output:
     """Name of a file."""
     open: bool
     reveal: bool
+    thumbnails: bool | None
+    """None: where the terminal is known to show pictures."""
     limit: int
     min_z: float | None
     is_filtered: bool
@@ -52,15 +55,18 @@ class Found:
     hits: Sequence[Hit]
     lost: Sequence[Skipped]
     """Files that could not be embedded again."""
+    created: str
+    """When the index was created."""
     coverage: float | None
     """Share of the segments that are indexed with the instruction, from 0 to 1; None without an instruction."""
 
 
 def keep(terminal: Terminal, found: Found, index: Path) -> None:
-    """Keep hits for `--like`, in the folder of the index."""
-    kept = last_hits.keep_hits(index, [hit.segment_id for hit in found.hits])
-    if not kept and last_hits.kept_hits(index) is not None:
-        terminal.warning("--like will refer to an earlier query: the index cannot be written")
+    """Keep hits for `--like`."""
+    kept = last_hits.keep_hits(index, found.created, [hit.segment_id for hit in found.hits])
+    if not kept and last_hits.kept_hits(index, found.created) is not None:
+        file = last_hits.hits_file(index)
+        terminal.warning(f"--like will refer to an earlier query: {file} cannot be written")
 
 
 def show_found(terminal: Terminal, output: Output, found: Found) -> int:
@@ -82,7 +88,8 @@ def show_found(terminal: Terminal, output: Output, found: Found) -> int:
             terminal.message(f"no results{filtered} with z >= {output.min_z:g}")
         return NO_RESULT
     shown = [only(hit, output.columns) for hit in found.hits]
-    show_hits(terminal, shown, json=output.json, paths=output.paths)
+    show_hits(terminal, shown, json=output.json, paths=output.paths, thumbnails=output.thumbnails)
+    _hint_at_gone(terminal, [hit.path for hit in found.hits if hit.gone])
     best = found.hits[0]
     if output.open or output.reveal:
         from wave_search import desktop
@@ -92,6 +99,22 @@ def show_found(terminal: Terminal, output: Output, found: Found) -> int:
         if output.reveal:
             desktop.reveal(best.path)
     return DONE
+
+
+def _hint_at_gone(terminal: Terminal, paths: Sequence[Path]) -> None:
+    """Say what to do about files that were moved or deleted since they were indexed."""
+    gone = [*dict.fromkeys(paths)]
+    if not gone:
+        return
+    missing = gone[0]
+    while is_gone(missing.parent):
+        missing = missing.parent
+    files = "1 file of the results is" if len(gone) == 1 else f"{len(gone):,} files of the results are"
+    old = shlex.quote(str(missing))
+    terminal.note(
+        f"{files} gone. If {missing} was moved, run: wave-search relocate {old} NEW; "
+        f"if it was deleted: wave-search remove {old}"
+    )
 
 
 def names(columns: str | None) -> tuple[str, ...]:
@@ -150,14 +173,22 @@ def only(hit: Hit, columns: Iterable[str]) -> Hit:
     return replace(hit, columns={name: hit.columns[name] for name in columns})
 
 
-def show_hits(terminal: Terminal, hits: Sequence[Hit], *, json: bool, paths: bool) -> None:
-    """Write hits to stdout."""
+def show_hits(
+    terminal: Terminal, hits: Sequence[Hit], *, json: bool, paths: bool, thumbnails: bool | None = None
+) -> None:
+    """Write hits to stdout. Raises UsageError if thumbnails are wanted and cannot be drawn."""
     if paths:
         terminal.paths(dict.fromkeys(hit.path for hit in hits))
     elif json:
         terminal.lines(to_json(hit_record(hit)) for hit in hits)
     elif terminal.results_on_terminal:
-        terminal.hits(hits)
+        drawn = None
+        if terminal.shows_pictures if thumbnails is None else thumbnails:
+            from wave_search.commands.thumbnails import draw
+
+            with terminal.working("drawing"):
+                drawn = draw(hits)
+        terminal.hits(hits, drawn)
     else:
         terminal.lines(hit_line(hit) for hit in hits)
 

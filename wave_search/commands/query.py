@@ -12,17 +12,22 @@ from wave_search.commands import last_hits, output, results, terms
 from wave_search.commands.exit_codes import reported, terminal_of
 from wave_search.commands.options import DEFAULT_INDEX, Device, Dtype, IndexDir, IndexModel, Quantization, Quiet, words
 from wave_search.commands.question import Question
+from wave_search.commands.usage import FILTER, OUTPUT, SEARCH, epilog
 from wave_search.errors import UsageError
 from wave_search.types import Target
 
-EPILOG = (
+EPILOG = epilog(
     "Words are one text, and media files among them are used as by --similar; `search` is the same command. "
-    "The options from --text to --not-similar can be combined and repeated. A FILE may have a range in seconds, "
-    "clip.mp4@12.5-20, and every term a weight, 'rain^0.5' (default: 1, and 0.5 for --not-...). "
-    "With --where alone, files are listed, as by wave-search list. "
-    "Results are ordered by z; with several terms, z is high only for segments that match all of them. "
-    "Output: a table on a terminal, otherwise tab-separated rank, z, score, modality, time, path. "
-    "Examples:  wave-search query a dog barking; wave-search query --audio dog.wav --target video -k 5"
+    "The options from --text to --not-similar can be combined and repeated. Results are ordered by z; with several "
+    "terms, z is high only for segments that match all of them. With --where alone, files are listed, as by "
+    "wave-search list. Output: a table on a terminal, otherwise tab-separated rank, z, score, modality, time, path.\n\n"
+    "A FILE may have a range in seconds or h:mm:ss: clip.mp4@12-20, clip.mp4@1:02- (to the end), clip.mp4@-5 (the "
+    "first 5 seconds); --image film.mp4@3 is the still at 3 seconds. Every term may have a weight, 'rain^0.5' (default "
+    "1, and 0.5 for --not-...); with a weight below 0, 'dog^-1', it is one to avoid.",
+    "query a dog barking",
+    "query --audio dog.wav@1:02- --target video -n 5",
+    "query --text 'a beach' --not-text 'people^0.3' --where \"kind = 'video'\"",
+    "query --image film.mp4@3 --export found.edl",
 )
 
 
@@ -45,18 +50,32 @@ def asked(
     not_like: terms.NotLike = None,
     not_similar: terms.NotFile = None,
     instruction: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Instruction to embed media with, such as a question.")
+        str | None,
+        typer.Option(
+            metavar="TEXT", help="Instruction to embed media with, such as a question.", rich_help_panel=SEARCH
+        ),
     ] = None,
     rerank: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Embed the N best results with the instruction and reorder them."),
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Embed the N best results with the instruction and reorder them.",
+            rich_help_panel=SEARCH,
+        ),
     ] = None,
     target: Annotated[
-        Target, typer.Option(help="Modality of the results; video is the visual track alone, av both tracks.")
+        Target,
+        typer.Option(
+            help="Modality of the results; video is the visual track alone, av both tracks.", rich_help_panel=FILTER
+        ),
     ] = "any",
     k: results.Limit = 10,
     min_z: Annotated[
-        float | None, typer.Option(metavar="Z", help="Minimum z: standard deviations above unrelated segments.")
+        float | None,
+        typer.Option(
+            metavar="Z", help="Minimum z: standard deviations above unrelated segments.", rich_help_panel=FILTER
+        ),
     ] = None,
     where: results.Where = None,
     where_timeout: results.WhereTimeout = 30.0,
@@ -64,14 +83,21 @@ def asked(
     segments: results.Segments = False,
     per_file: results.PerFile = None,
     dedupe: results.Dedupe = None,
+    copies: results.Copies = False,
+    thumbnails: results.Thumbnails = None,
     open: results.Open = False,  # noqa: A002 - the name of the option
     reveal: results.Reveal = False,
     export: results.Export = None,
     save: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Keep the search with the index, for wave-search searches.")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Keep the search with the index, for wave-search searches.", rich_help_panel=OUTPUT
+        ),
     ] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="With --save: replace a search of that name.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON Lines.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="With --save: replace a search of that name.", rich_help_panel=OUTPUT)
+    ] = False,
+    json: results.JsonLines = False,
     paths: results.Paths = False,
     index: IndexDir = DEFAULT_INDEX,
     model: IndexModel = "auto",
@@ -85,6 +111,8 @@ def asked(
     if replace and save is None:
         raise UsageError("--replace needs a name", "Add --save NAME.")
     folder = ctx.obj.folder
+    if export is not None and not Path(folder, export).parent.is_dir():
+        raise UsageError(f"{export}: there is no folder {export.parent}", "Make it, or choose another one.")
     texts, files = terms.split(anything or (), folder)
     media = {"audio": audio, "video": video, "image": image, "av": av, "similar": [*files, *(similar or ())]}
     others = {"audio": not_audio, "video": not_video, "image": not_image, "av": not_av, "similar": not_similar}
@@ -102,6 +130,7 @@ def asked(
                 "--segments": segments,
                 "--per-file": per_file is not None,
                 "--dedupe": dedupe is not None,
+                "--copies": copies,
                 "--open": open,
                 "--reveal": reveal,
                 "--export": export is not None,
@@ -120,6 +149,7 @@ def asked(
             "moments": not segments,
             "per_file": per_file,
             "dedupe": dedupe,
+            "copies": copies,
             "instruction": words(instruction) if instruction is not None else None,
             "rerank": rerank,
         },
@@ -130,6 +160,7 @@ def asked(
             export=None if export is None else os.fspath(export),
             open=open,
             reveal=reveal,
+            thumbnails=thumbnails,
             limit=k,
             min_z=min_z,
             is_filtered=bool(where),
@@ -159,12 +190,12 @@ def query(ctx: typer.Context, **options: Any) -> int:
             return output.show_files(terminal, question.files(opened), shown.limit, json=shown.json, paths=shown.paths)
     load = ws.LoadOptions(**question.load)
     with ws.open(question.index, question.model, load=load, may_download=terminal.may_download) as opened:
-        request = question.request(last_hits.kept_hits(opened.path))
+        request = question.request(last_hits.kept_hits(opened.path, opened.created))
         if question.save is not None:
             opened.save_search(question.save, request, replace=question.replace)
-        terminal.notice(opened.model)
         with terminal.progress() if request.rerank else terminal.working("searching") as progress:
             found = question.find(opened, request, progress if request.rerank else None)
+        terminal.notice(opened.model)
         output.keep(terminal, found, opened.path)
         if question.output.export is not None:
             with terminal.working("exporting"):

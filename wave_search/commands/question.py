@@ -69,7 +69,7 @@ class Question:
         hits = index.search(request, progress=progress, warn=lost.append)
         instruction, target = self.arguments["instruction"], self.arguments["target"]
         coverage = None if instruction is None else _coverage(index.info(), instruction, target)
-        return Found(hits, lost, coverage)
+        return Found(hits, lost, index.created, coverage)
 
 
 def _coverage(info: ws.IndexInfo, instruction: str, target: Target) -> float:

@@ -5,29 +5,71 @@ from typing import Annotated
 
 import typer
 
+from wave_search.commands.usage import FILTER, OUTPUT
+
 Where = Annotated[
     str | None,
-    typer.Option(metavar="SQL", help="Filter by a SQL condition: \"kind = 'video' AND duration_s < 60\"."),
+    typer.Option(
+        metavar="SQL", help="Filter by a SQL condition: \"kind = 'video' AND duration_s < 60\".", rich_help_panel=FILTER
+    ),
 ]
 WhereTimeout = Annotated[
-    float, typer.Option("--where-timeout", min=0, metavar="SECONDS", help="Time limit of the SQL condition.")
+    float,
+    typer.Option(
+        "--where-timeout", min=0, metavar="SECONDS", help="Time limit of the SQL condition.", rich_help_panel=FILTER
+    ),
 ]
-Limit = Annotated[int, typer.Option("-k", "-n", "--limit", min=1, metavar="N", help="Maximum number of results.")]
-Paths = Annotated[bool, typer.Option("--paths", help="Print only the distinct paths, best first.")]
-Columns = Annotated[str | None, typer.Option(metavar="LIST", help="Also show these columns: fps,width,peak_start_s.")]
+Limit = Annotated[
+    int,
+    typer.Option("-k", "-n", "--limit", min=1, metavar="N", help="Maximum number of results.", rich_help_panel=FILTER),
+]
+Paths = Annotated[
+    bool, typer.Option("--paths", help="Print only the distinct paths, best first.", rich_help_panel=OUTPUT)
+]
+JsonLines = Annotated[bool, typer.Option("--json", help="Print JSON Lines.", rich_help_panel=OUTPUT)]
+Columns = Annotated[
+    str | None,
+    typer.Option(metavar="LIST", help="Also show these columns: fps,width,peak_start_s.", rich_help_panel=OUTPUT),
+]
 Segments = Annotated[
-    bool, typer.Option("--segments", help="List individual segments instead of merging adjacent ones.")
+    bool,
+    typer.Option(
+        "--segments", help="List individual segments instead of merging adjacent ones.", rich_help_panel=OUTPUT
+    ),
 ]
-PerFile = Annotated[int | None, typer.Option(min=1, metavar="N", help="Maximum number of results per file.")]
+PerFile = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Maximum number of results per file.", rich_help_panel=FILTER)
+]
 Dedupe = Annotated[
     float | None,
-    typer.Option(metavar="COSINE", help="Keep only the best of results at least this similar (0.98)."),
+    typer.Option(
+        metavar="COSINE", help="Keep only the best of results at least this similar (0.98).", rich_help_panel=FILTER
+    ),
 ]
-Open = Annotated[bool, typer.Option("--open", help="Open the best result; with mpv, play only its range.")]
-Reveal = Annotated[bool, typer.Option("--reveal", help="Show the best result in the file manager.")]
+Copies = Annotated[
+    bool,
+    typer.Option("--copies", help="List each of several files with the same content.", rich_help_panel=FILTER),
+]
+Thumbnails = Annotated[
+    bool | None,
+    typer.Option(
+        "--thumbnails/--no-thumbnails",
+        help="Show pictures and waveforms in the table (default: where the terminal is known to show pictures).",
+        rich_help_panel=OUTPUT,
+        show_default=False,
+    ),
+]
+Open = Annotated[
+    bool, typer.Option("--open", help="Open the best result; with mpv, play only its range.", rich_help_panel=OUTPUT)
+]
+Reveal = Annotated[
+    bool, typer.Option("--reveal", help="Show the best result in the file manager.", rich_help_panel=OUTPUT)
+]
 Export = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE", help="Write the results to a .csv, .jsonl, .m3u8, .otio, .edl, .fcpxml or .zip (of clips) file."
+        metavar="FILE",
+        help="Write the results to a .csv, .jsonl, .m3u8, .otio, .edl, .fcpxml or .zip (of clips) file.",
+        rich_help_panel=OUTPUT,
     ),
 ]

@@ -8,6 +8,7 @@ import wave_search as ws
 from wave_search.commands import last_hits, output, results
 from wave_search.commands.exit_codes import DONE, NO_RESULT, reported, terminal_of
 from wave_search.commands.options import DEFAULT_INDEX, Device, Dtype, IndexDir, IndexModel, Json, Quantization, Quiet
+from wave_search.commands.usage import Command, Group, context_settings, epilog
 from wave_search.errors import UsageError
 from wave_search.render.records import search_record, to_json
 from wave_search.render.text import search_words
@@ -18,11 +19,12 @@ app = typer.Typer(
     help="Manage the searches that wave-search query --save keeps with an index, and their alerts.",
     no_args_is_help=True,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    cls=Group,
+    context_settings=context_settings(),
 )
 
 
-@app.command("list")
+@app.command("list", cls=Command)
 @reported
 def list_(ctx: typer.Context, index: IndexDir = DEFAULT_INDEX, json: Json = False, quiet: Quiet = False) -> int:
     """List the saved searches, with where their alerts lead."""
@@ -39,7 +41,7 @@ def list_(ctx: typer.Context, index: IndexDir = DEFAULT_INDEX, json: Json = Fals
     return DONE if searches else NO_RESULT
 
 
-@app.command()
+@app.command(cls=Command)
 @reported
 def run(
     ctx: typer.Context,
@@ -47,7 +49,7 @@ def run(
     *,
     k: results.Limit = 10,
     columns: results.Columns = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON Lines.")] = False,
+    json: results.JsonLines = False,
     paths: results.Paths = False,
     index: IndexDir = DEFAULT_INDEX,
     model: IndexModel = "auto",
@@ -65,7 +67,7 @@ def run(
         terminal.notice(opened.model)
         with terminal.working("searching"):
             hits = opened.search(request)
-        last_hits.keep_hits(opened.path, [hit.segment_id for hit in hits])
+        last_hits.keep_hits(opened.path, opened.created, [hit.segment_id for hit in hits])
     if not hits:
         terminal.message("no results")
         return NO_RESULT
@@ -73,7 +75,7 @@ def run(
     return DONE
 
 
-@app.command()
+@app.command(cls=Command)
 @reported
 def rename(
     ctx: typer.Context,
@@ -92,7 +94,7 @@ def rename(
     return DONE
 
 
-@app.command()
+@app.command(cls=Command)
 @reported
 def remove(
     ctx: typer.Context,
@@ -112,8 +114,12 @@ def remove(
 
 
 @app.command(
-    epilog="Example:  wave-search searches alert dogs --webhook https://example.org/hook; "
-    "wave-search searches alert dogs -- notify-send 'A dog'"
+    cls=Command,
+    epilog=epilog(
+        "",
+        "searches alert dogs --webhook https://example.org/hook",
+        "searches alert dogs -- notify-send 'A dog'",
+    ),
 )
 @reported
 def alert(

@@ -12,13 +12,16 @@ import wave_search as ws
 from wave_search.commands import background
 from wave_search.commands.exit_codes import DONE, reported, terminal_of
 from wave_search.commands.options import DEFAULT_INDEX, Device, Dtype, IndexDir, IndexModel, Quantization, Quiet
+from wave_search.commands.usage import epilog
 from wave_search.errors import UsageError
 
-EPILOG = (
+EPILOG = epilog(
     "Prints the address and serves until Ctrl-C. Only this machine can reach it, unless --host names another address, "
     "which needs a token. The index may change while it is served. While it runs, it answers wave-search query of the "
-    "same user. Needs the extra [serve]. "
-    "Example:  wave-search serve --open; wave-search serve --background; wave-search serve --host 0.0.0.0 --token auto"
+    "same user. Needs the extra [serve].",
+    "serve --open",
+    "serve --background",
+    "serve --host 0.0.0.0 --token auto",
 )
 
 

@@ -51,7 +51,7 @@ class QueryAnswers:
         if request["surroundings"] != surroundings():
             return
         question: Question | None = None
-        began: dict[str, Any] = {"notice": "", "quiet": request["quiet"]}
+        began: dict[str, Any] = {"quiet": request["quiet"]}
         try:
             question = self._parsed(request)
             if not self._is_as_here(question, request["folder"]):
@@ -65,15 +65,16 @@ class QueryAnswers:
                 listed = zip(question.files(self._index), range(question.output.limit + 1), strict=False)
                 send({**began, "files": [to_record(file) for file, _ in listed], "output": shown})
                 return
-            search = question.request(last_hits.kept_hits(self._index.path))
-            began["notice"] = self._index.model.notice
+            search = question.request(last_hits.kept_hits(self._index.path, self._index.created))
 
             def progress(done: ws.Progress) -> None:
                 send({**began, "progress": to_record(done)})
 
             found = question.find(self._index, search, progress if search.rerank and not question.quiet else None)
             hits, lost = map(to_record, found.hits), map(to_record, found.lost)
-            send({**began, "hits": [*hits], "lost": [*lost], "coverage": found.coverage, "output": shown})
+            answer = {"hits": [*hits], "lost": [*lost], "created": found.created, "coverage": found.coverage}
+            answer["notice"] = self._index.model.notice
+            send({**began, **answer, "output": shown})
         except UsageError as error:
             # Messages about files name them as they are named here.
             if type(error) is UsageError and (question is None or not question.has_files):

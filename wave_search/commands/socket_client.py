@@ -72,14 +72,16 @@ def query(arguments: list[str]) -> int | None:
 def surroundings() -> list[Any]:
     """Return what tells processes apart whose results may differ.
 
-    They see different files under the same names, such as those of containers, or have other devices.
+    They see different files under the same names, such as those of containers, or have other devices, or other hits of
+    a last query.
     """
     root = os.stat("/")  # noqa: PTH116
     try:
         mounts = os.readlink("/proc/self/ns/mnt")  # noqa: PTH115
     except OSError:  # not Linux
         mounts = ""
-    return [mounts, root.st_dev, root.st_ino, os.environ.get("CUDA_VISIBLE_DEVICES")]
+    variables = ("CUDA_VISIBLE_DEVICES", "XDG_STATE_HOME")
+    return [mounts, root.st_dev, root.st_ino, *map(os.environ.get, variables)]
 
 
 def _needs_this_process(arguments: list[str]) -> bool:
@@ -106,8 +108,6 @@ def _shown(connection: socket.socket, request: dict[str, Any], terminal: Termina
         return _UNANSWERED
     if reply is None:
         return _UNANSWERED
-    if notice := reply.get("notice"):
-        terminal.note(notice)
     if "error" in reply:
         raise UsageError(*reply["error"])
     how = Output(**reply["output"])
@@ -120,7 +120,9 @@ def _shown(connection: socket.socket, request: dict[str, Any], terminal: Termina
         from wave_search.reports import Skipped
 
         lost = [from_record(Skipped, record) for record in reply["lost"]]
-    found = Found(hits, lost, reply["coverage"])
+    found = Found(hits, lost, reply["created"], reply["coverage"])
+    if notice := reply["notice"]:
+        terminal.note(notice)
     keep(terminal, found, index)
     if how.export is not None:
         write(Path(how.export), hits, None)
@@ -137,11 +139,9 @@ def _last_reply(connection: socket.socket, request: dict[str, Any], terminal: Te
         for reply in local_socket.replies(connection):
             terminal.quiet = reply["quiet"]
             if "progress" not in reply:
-                return {**reply, "notice": reply.get("notice") if progress is None else None}
+                return reply
             if progress is None:
                 live.close()
-                if notice := reply["notice"]:
-                    terminal.note(notice)
                 progress = live.enter_context(terminal.progress())
             from wave_search.reports import Progress
 

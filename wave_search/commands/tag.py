@@ -9,14 +9,15 @@ import typer
 import wave_search as ws
 from wave_search.commands.exit_codes import DONE, reported, terminal_of
 from wave_search.commands.options import DEFAULT_INDEX, Device, Dtype, IndexDir, IndexModel, Json, Quantization, Quiet
+from wave_search.commands.usage import epilog
 from wave_search.render.records import to_json
 from wave_search.render.text import counted
 from wave_search.types import Target
 
-EPILOG = (
-    "Each line of the file is a label, optionally followed by tab-separated synonyms: dog<TAB>a dog barks<TAB>puppy. "
-    "Example:  wave-search tag --labels labels.txt --target audio; "
-    "wave-search query --text rain --where \"tag = 'dog'\""
+EPILOG = epilog(
+    "Each line of the file is a label, optionally followed by tab-separated synonyms: dog<TAB>a dog barks<TAB>puppy.",
+    "tag --labels labels.txt --target audio",
+    "query --text rain --where \"tag = 'dog'\"",
 )
 
 

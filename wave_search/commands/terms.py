@@ -12,6 +12,7 @@ import typer
 
 import wave_search as ws
 from wave_search.commands.options import words
+from wave_search.commands.usage import SEARCH
 from wave_search.errors import UsageError
 from wave_search.media import looks_like_media
 
@@ -24,20 +25,34 @@ Anything = Annotated[
         metavar="WORD|FILE", help="Text to search for; media files are used as by --similar.", show_default=False
     ),
 ]
-Text = Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Text to search for; - reads stdin.")]
-Audio = Annotated[list[str] | None, typer.Option(metavar="FILE", help="Audio of FILE.")]
-Video = Annotated[list[str] | None, typer.Option(metavar="FILE", help="Visual track of FILE, without its audio.")]
-Image = Annotated[list[str] | None, typer.Option(metavar="FILE", help="Image.")]
-AV = Annotated[list[str] | None, typer.Option(metavar="FILE", help="Audio and visual track of FILE together.")]
-Like = Annotated[list[str] | None, typer.Option(metavar="RANK", help="Result of the last query, by rank.")]
+Text = Annotated[
+    list[str] | None, typer.Option(metavar="TEXT", help="Text to search for; - reads stdin.", rich_help_panel=SEARCH)
+]
+Audio = Annotated[list[str] | None, typer.Option(metavar="FILE", help="Audio of FILE.", rich_help_panel=SEARCH)]
+Video = Annotated[
+    list[str] | None,
+    typer.Option(metavar="FILE", help="Visual track of FILE, without its audio.", rich_help_panel=SEARCH),
+]
+Image = Annotated[list[str] | None, typer.Option(metavar="FILE", help="Image.", rich_help_panel=SEARCH)]
+AV = Annotated[
+    list[str] | None,
+    typer.Option(metavar="FILE", help="Audio and visual track of FILE together.", rich_help_panel=SEARCH),
+]
+Like = Annotated[
+    list[str] | None, typer.Option(metavar="RANK", help="Result of the last query, by rank.", rich_help_panel=SEARCH)
+]
 Similar = Annotated[
     list[str] | None,
-    typer.Option(metavar="FILE", help="Similar segments, by stored vectors if FILE is indexed."),
+    typer.Option(
+        metavar="FILE", help="Similar segments, by stored vectors if FILE is indexed.", rich_help_panel=SEARCH
+    ),
 ]
-NotText = Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Text to avoid.")]
-NotLike = Annotated[list[str] | None, typer.Option(metavar="RANK", help="Earlier result to avoid.")]
-NotFile = Annotated[list[str] | None, typer.Option(metavar="FILE", help="File to avoid.")]
-_WEIGHTED = re.compile(r"(?P<item>.*)\^(?P<weight>\d+(?:\.\d*)?|\.\d+)", re.DOTALL)
+NotText = Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Text to avoid.", rich_help_panel=SEARCH)]
+NotLike = Annotated[
+    list[str] | None, typer.Option(metavar="RANK", help="Earlier result to avoid.", rich_help_panel=SEARCH)
+]
+NotFile = Annotated[list[str] | None, typer.Option(metavar="FILE", help="File to avoid.", rich_help_panel=SEARCH)]
+_WEIGHTED = re.compile(r"(?P<item>.*)\^(?P<weight>-?(?:\d+(?:\.\d*)?|\.\d+))", re.DOTALL)
 _STDIN = "-"
 
 
@@ -118,8 +133,7 @@ def _hit(rank: str, hits: Sequence[int] | None) -> int:
     if not re.fullmatch(r"0*[1-9]\d{0,8}", rank, re.ASCII):
         raise UsageError(f'"{rank}" is not the rank of a hit', "The first hit is 1.")
     if hits is None:
-        remedy = "Search first, with this --index. An index that cannot be written keeps no hits."
-        raise UsageError("the hits of the last query are not known", remedy)
+        raise UsageError("the hits of your last query are not known", "Search first, with this --index.")
     if int(rank) > len(hits):
         raise UsageError(f"there is no hit {rank}: the last query had {len(hits)}", "Search again, with a larger -k.")
     return hits[int(rank) - 1]

@@ -166,7 +166,7 @@ def _checked(pair: Pair, loader: Loader, config: WaveConfig) -> Pair | BadRow:
 
 
 def _check_length(side: Side, clip: Clip, config: WaveConfig) -> None:
-    tokens, limit = _media_tokens(side, clip, config), int(config.thinker.text_config.max_position_embeddings)
+    tokens, limit = _media_tokens(side, clip, config), config.decoder.max_position_embeddings
     if tokens > limit:
         raise MediaError(
             str(side.path), f"it has {tokens} tokens, more than the {limit} of the model", "Use a shorter range."

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from wave_search.indexer.scan import FoundFile, is_under
+from wave_search.files import is_under
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from wave_search.indexer.scan import FoundFile
     from wave_search.store import FileRow
 
 
@@ -39,7 +40,6 @@ def compare(
     incomplete: Collection[int] = (),
     *,
     retry: bool = False,
-    max_duration_s: float | None = None,
 ) -> ChangePlan:
     """Compare files by path, size and time of modification.
 
@@ -49,8 +49,8 @@ def compare(
         scanned: folders that were scanned; a row below them without a file means that the file was deleted.
         protected: folders that could not be read; rows below them do not change.
         incomplete: ids of contents that must be embedded again.
-        retry: whether to retry files that could not be indexed before.
-        max_duration_s: of this run. Files that were too long for an earlier one, and are not for this one, are retried.
+        retry: whether to retry files that could not be indexed before. Those that were too long, and are not any more,
+            are retried in any case.
     """
     same: set[bytes] = set()
     damaged: list[FileRow] = []
@@ -66,7 +66,8 @@ def compare(
                 removed.append(row.path)
             continue
         is_skipped = row.status == "skipped"
-        fits = row.too_long_s is not None and (max_duration_s is None or row.too_long_s <= max_duration_s)
+        limit_s = file.max_duration_s
+        fits = row.too_long_s is not None and (limit_s is None or row.too_long_s <= limit_s)
         if (row.size_bytes, row.mtime_ns) != (file.size_bytes, file.mtime_ns) or (retry and is_skipped) or fits:
             continue
         if row.content_id in waiting:

@@ -131,7 +131,7 @@ def check_names(names: Sequence[str], snapshot: Snapshot) -> None:
         if not name.strip() or not name.isprintable():
             raise UsageError(f"invalid column name {name!r}", "Use a name of printable characters.")
         if name.casefold() in RESERVED:
-            raise UsageError(f'the column name "{name}" is reserved', "Rename the column, or remove it.")
+            raise UsageError(f'the column name "{name}" is reserved', "Choose another one.")
         if own.setdefault(name.casefold(), name) != name:
             raise UsageError(
                 f'the columns "{own[name.casefold()]}" and "{name}" differ only in case, which SQL ignores',

@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from wave_search.indexer.scan import is_under
+from wave_search.files import is_under
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

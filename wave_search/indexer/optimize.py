@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from wave_search.ann.rebuild import refresh_shards
-from wave_search.reports import OptimizeReport
-from wave_search.store import Writer
+from wave_search.ann.rebuild import needs_rebuild, refresh_shards
+from wave_search.files import disk_bytes
+from wave_search.reports import OptimizePlan, OptimizeReport
+from wave_search.store import Writer, plan_cleanup
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from wave_search.store import Snapshot
 
 
 def optimize(
@@ -33,7 +36,7 @@ def optimize(
     """
     began_s = time.monotonic()
     with Writer(index_dir) as writer:
-        before_bytes = sum(writer.snapshot.sizes_bytes().values())
+        before_bytes = disk_bytes(index_dir)
         keys = writer.compact().manifest.settings.keys
         rebuilt = []
         for key in keys:
@@ -41,5 +44,24 @@ def optimize(
             if refresh_shards(writer, key, min_shard_rows, recall, compact=True).shards(key) != shards:
                 rebuilt.append(key)
         writer.cleanup(keep_versions_for_s)
-        after_bytes = sum(writer.snapshot.sizes_bytes().values())
-    return OptimizeReport(before_bytes, after_bytes, tuple(rebuilt), time.monotonic() - began_s)
+        after_bytes, kept_versions = disk_bytes(index_dir), writer.kept_versions()
+    return OptimizeReport(before_bytes, after_bytes, tuple(rebuilt), time.monotonic() - began_s, kept_versions)
+
+
+def plan_optimize(snapshot: Snapshot, *, keep_versions_for_s: float, min_shard_rows: int) -> OptimizePlan:
+    """Return what `optimize` would do. Nothing is written.
+
+    Raises:
+        IndexStateError: the index is damaged or cannot be read.
+    """
+    store, manifest = snapshot.store, snapshot.manifest
+    replaced, unused = plan_cleanup(store, manifest, keep_versions_for_s)
+    sizes = {info.name: info.size_bytes for info in store.list()}
+    return OptimizePlan(
+        size_bytes=disk_bytes(snapshot.dir),
+        versions=len(replaced),
+        unused_files=len(unused),
+        unused_bytes=sum(sizes.get(name, 0) for name in unused),
+        compact=snapshot.fragmented(),
+        rebuild=tuple(key for key in manifest.settings.keys if needs_rebuild(snapshot, key, min_shard_rows)),
+    )

@@ -10,27 +10,28 @@ from typing import TYPE_CHECKING
 from wave_search.ann.rebuild import refresh_shards
 from wave_search.calibration.cohort import is_measured, score_stats
 from wave_search.files import as_name, as_path, composed
-from wave_search.indexer import diff, scan
-from wave_search.indexer.mounts import is_lost, unmounted
+from wave_search.indexer import scan
+from wave_search.indexer.choices import remember
 from wave_search.indexer.pipeline.collect import Collector
 from wave_search.indexer.pipeline.commit import Committer
 from wave_search.indexer.pipeline.decode import Claims, DecodeStage
 from wave_search.indexer.pipeline.embed import EmbedStage
 from wave_search.indexer.pipeline.process import Failure, IndexSpec
+from wave_search.indexer.plan import compare, known_skipped
 from wave_search.indexer.run_stats import Interrupted, RunStats
 from wave_search.indexer.scan import lineage
 from wave_search.media import DecoderPool, Segmentation
-from wave_search.reports import Skipped
 from wave_search.store import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
+    from wave_search.indexer.diff import ChangePlan
     from wave_search.indexer.scan import FoundFile
     from wave_search.models import Embedder
-    from wave_search.reports import IndexReport, ProgressCallback, SlowFile, SlowRun
-    from wave_search.store import FileRow
+    from wave_search.reports import IndexReport, ProgressCallback, Skipped, SlowFile, SlowRun
+    from wave_search.store import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,8 @@ class Options:
     """Minimum number of unindexed segments of a partition that triggers an IVF-PQ shard."""
     workers: int = 1
     """Number of decoder processes."""
-    exclude: tuple[str, ...] = ()
-    """Globs of names, or of paths below an argument, of files to exclude."""
+    exclude: tuple[str, ...] | None = None
+    """Globs of names, or of paths below an argument, of files to exclude; None for those of earlier runs."""
     instructions: tuple[str, ...] = ()
     """Instructions to embed media with from now on, in addition to those of the index."""
     retry: bool = False
@@ -50,9 +51,11 @@ class Options:
     recall: float | None = None
     """Target recall@10 of the shards; None for the previous target, or 0.95 if there is none."""
     max_duration_s: float | None = None
-    """Longer audio and video is skipped; None for no limit."""
+    """Longer audio and video is skipped; infinite for no limit, None for that of earlier runs."""
     decoder_memory_bytes: int | None = None
     """Memory of all decoders together; None for a quarter of the machine's."""
+    unfinished: tuple[bytes, ...] = ()
+    """Files that are still being written: their rows stay as they are."""
 
 
 def add(
@@ -87,6 +90,9 @@ def add(
         writer = stack.enter_context(Writer(index_dir))
         areas = scan.resolve(paths, index_dir, writer.snapshot.files())
         writer.add_instructions(options.instructions)
+        folders = [area.path for area in areas if area.is_folder]
+        known = writer.snapshot.manifest.settings.folders
+        writer.set_folder_choices(remember(known, folders, options.exclude, options.max_duration_s))
         writer.commit(drop_dead=False)
         run = _Run(writer, model, options, stats)
         stack.callback(run.committer.close)
@@ -114,26 +120,35 @@ def remove(index_dir: Path, paths: Iterable[str | os.PathLike[str]]) -> int:
         IndexLockedError: another process is writing to the index.
         IndexStateError: the disk is full or read-only, or the index is damaged.
     """
-    targets = {as_name(os.path.realpath(os.fsencode(path))) for path in paths}
     with Writer(index_dir) as writer:
-        files = writer.snapshot.files()
-        held = {folder for path in files for folder in lineage(path) if folder in targets}
-        alike = {composed(target) for target in targets - held}
-
-        def is_target(path: bytes) -> bool:
-            exactly = not targets.isdisjoint(lineage(path))
-            return exactly or (bool(alike) and not alike.isdisjoint(lineage(composed(path))))
-
-        removed = [path for path in files if is_target(path)]
-        roots = [os.fsencode(root) for root in writer.snapshot.manifest.roots]
+        snapshot, is_target = writer.snapshot, _targets(paths, writer.snapshot.files())
+        removed = [path for path in snapshot.files() if is_target(path)]
         writer.remove_files(removed)
-        writer.set_roots(os.fsdecode(root) for root in roots if not is_target(root))
+        writer.set_roots(root for root in snapshot.manifest.roots if not is_target(os.fsencode(root)))
+        choices = snapshot.manifest.settings.folders
+        writer.set_folder_choices(one for one in choices if not is_target(os.fsencode(one.folder)))
         writer.commit()
     return len(removed)
 
 
-def _known(row: FileRow) -> Skipped:
-    return Skipped(as_path(row.path), row.cause, row.remedy, known=True)
+def plan_remove(snapshot: Snapshot, paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
+    """Return the files that `remove` would remove, by path."""
+    files = snapshot.files()
+    is_target = _targets(paths, files)
+    return [as_path(path) for path in sorted(path for path in files if is_target(path))]
+
+
+def _targets(paths: Iterable[str | os.PathLike[str]], files: Iterable[bytes]) -> Callable[[bytes], bool]:
+    """Return a function that returns whether a file or folder is at or below one of the paths."""
+    targets = {as_name(os.path.realpath(os.fsencode(path))) for path in paths}
+    held = {folder for path in files for folder in lineage(path) if folder in targets}
+    alike = {composed(target) for target in targets - held}
+
+    def is_target(path: bytes) -> bool:
+        exactly = not targets.isdisjoint(lineage(path))
+        return exactly or (bool(alike) and not alike.isdisjoint(lineage(composed(path))))
+
+    return is_target
 
 
 class _Run:
@@ -149,39 +164,32 @@ class _Run:
         self.committer = Committer(writer)
         self.decoder_memory_bytes = 0
 
-    def compare(self, areas: Sequence[scan.Area]) -> diff.ChangePlan:
+    def compare(self, areas: Sequence[scan.Area]) -> ChangePlan:
         """Scan the areas, and compare their files with the index."""
         self._stats.enter("scan")
         snapshot = self._writer.snapshot
-        old_roots = [os.fsencode(root) for root in snapshot.manifest.roots]
-        roots = scan.join_roots(old_roots, areas)
-        folders = [area.path for area in areas if area.is_folder]
-        lost = [folder for folder in {*folders, *old_roots, *roots} if is_lost(folder, self._known.values())]
-        found = scan.scan(areas, roots, snapshot.dir, self._options.exclude)
-        self._writer.set_roots(os.fsdecode(root) for root in sorted({*roots, *set(lost).intersection(old_roots)}))
-        lost += unmounted(found.files, self._known, folders, [*lost, *found.unreadable])
-        protected = [*lost, *found.unreadable]
-        plan = diff.compare(
-            found.files,
-            self._known.values(),
-            folders,
-            protected,
-            self._lacking,
-            retry=self._options.retry,
-            max_duration_s=self._options.max_duration_s,
+        comparison = compare(
+            snapshot.dir,
+            areas,
+            self._options,
+            choices=snapshot.manifest.settings.folders,
+            known=self._known,
+            old_roots=list(map(os.fsencode, snapshot.manifest.roots)),
+            lacking=self._lacking,
         )
-        self._stats.unreachable.extend(as_path(folder) for folder in sorted(lost))
-        self._report_scan(found, areas, plan)
-        return plan
+        self._writer.set_roots(map(os.fsdecode, comparison.roots))
+        self._stats.unreachable.extend(as_path(folder) for folder in sorted(comparison.lost))
+        self._report_scan(comparison.found, areas, comparison.changes)
+        return comparison.changes
 
-    def _report_scan(self, found: scan.Scan, areas: Sequence[scan.Area], plan: diff.ChangePlan) -> None:
+    def _report_scan(self, found: scan.Scan, areas: Sequence[scan.Area], plan: ChangePlan) -> None:
         stats = self._stats
         stats.enter("embed", total=len(found.files) + len(found.skipped))
         for skipped in found.skipped:
             stats.skip(skipped)
         for row in plan.known_skipped:
-            stats.skip(_known(row))
-        stats.note(*map(_known, plan.known_damaged))
+            stats.skip(known_skipped(row))
+        stats.note(*map(known_skipped, plan.known_damaged))
         for link in found.links:
             self._report_link(link, areas)
         stats.count("unchanged", plan.unchanged)
@@ -194,7 +202,7 @@ class _Run:
         elif not target.is_indexed:
             self._stats.add_not_media(as_path(link))
 
-    def embed(self, plan: diff.ChangePlan) -> None:
+    def embed(self, plan: ChangePlan) -> None:
         """Process new and changed files, then remove files that no longer exist."""
         not_media = self._embed(plan.fresh) if plan.fresh else []
         # Not earlier, because the vectors of a moved file must stay until its new path is known.
@@ -210,7 +218,6 @@ class _Run:
             Segmentation.parse(settings.segmentation),
             settings.modalities,
             instructions=("", *settings.instructions),
-            max_duration_s=self._options.max_duration_s,
         )
         workers = min(self._options.workers, len(files))
         collector = Collector(self.committer, self._stats, known, self._known_damage())

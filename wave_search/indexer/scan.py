@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 import stat
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from wave_search.errors import UsageError
-from wave_search.files import as_name, as_path, mtime_ns
+from wave_search.files import as_name, as_path, is_under, mtime_ns
+from wave_search.indexer.choices import IGNORE_FILE, matches
 from wave_search.media import looks_like_media
 from wave_search.media.source import RETRY
 from wave_search.reports import Skipped
@@ -18,6 +19,8 @@ from wave_search.reports import Skipped
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
     from pathlib import Path
+
+    from wave_search.indexer.choices import FolderRules, Rules
 
 
 _MISSING_REMEDY = (
@@ -49,6 +52,8 @@ class FoundFile:
     """Device number of its disk (st_dev)."""
     named: bool = False
     """Whether the user named the file itself; otherwise it was found in a folder."""
+    max_duration_s: float | None = None
+    """It is skipped if it is longer audio or video; None for no limit."""
 
 
 @dataclass(slots=True)
@@ -62,11 +67,6 @@ class Scan:
     """Folders and files that could not be read. Rows of the index for them, or below them, stay."""
     links: list[bytes] = field(default_factory=list)
     """Symbolic links in folders. They are not followed, which avoids loops."""
-
-
-def is_under(path: bytes, folder: bytes) -> bool:
-    """Return whether `path` is `folder` or is inside it."""
-    return path == folder or path.startswith(folder.rstrip(b"/") + b"/")
 
 
 def lineage(path: bytes) -> Iterator[bytes]:
@@ -123,87 +123,107 @@ def join_roots(known: Iterable[bytes], areas: Sequence[Area]) -> list[bytes]:
     return outermost([*known, *(area.path if area.is_folder else bytes(as_path(area.path).parent) for area in areas)])
 
 
-def scan(areas: Sequence[Area], roots: Sequence[bytes], index_dir: Path, exclude: Sequence[str] = ()) -> Scan:
+def scan(
+    areas: Sequence[Area],
+    roots: Sequence[bytes],
+    rules: Rules,
+    exclude: Sequence[str] = (),
+    max_duration_s: float | None = None,
+) -> Scan:
     """List the regular files of the areas.
 
-    Hidden files and folders, the index itself, and files that match `exclude` are left out. Pipes, devices and sockets
-    are reported as skipped.
+    What the rules leave out is not listed: hidden files and folders, the index itself, what was excluded, and what a
+    `.waveignore` names. Pipes, devices and sockets are reported as skipped.
 
     Args:
-        areas: folders and files to scan.
+        areas: folders and files to scan. None of them is left out, unless it is a file that matches `exclude`.
         roots: the folders of the index; each area is in one of them.
-        index_dir: the index.
-        exclude: globs. One with a slash is matched against the path below the area, others against each name.
+        rules: of all folders.
+        exclude: globs for areas that are files.
+        max_duration_s: of areas that are files; None for that of their folder.
 
     Returns:
         The files, without those that vanish during the scan.
     """
     result = Scan()
-    own = as_name(os.path.realpath(index_dir))
     for area in areas:
         root = next(root for root in roots if is_under(area.path, root))
         if area.is_folder:
-            _walk(result, area.path, root, own, exclude)
-        elif not _excluded(area.path.rpartition(b"/")[2], exclude):
-            _add(result, area.path, root, as_path(area.path).stat(), named=True)
+            _walk(result, area.path, root, rules)
+        elif not matches(area.path.rpartition(b"/")[2], exclude):
+            limit_s = max_duration_s or rules.limit_s(area.path)
+            _add(result, area.path, root, as_path(area.path).stat(), limit_s, named=True)
     return result
 
 
-def _walk(result: Scan, area: bytes, root: bytes, own: bytes, exclude: Sequence[str]) -> None:
-    pending = [area]
+def _walk(result: Scan, area: bytes, root: bytes, rules: Rules) -> None:
+    pending: list[tuple[bytes, FolderRules]] = []
+    with _reporting(result, area):
+        pending.append((area, rules.of(area)))
     while pending:
-        folder = pending.pop()
-        folders: list[bytes] = []
-        for entry in _entries(result, folder):
-            path = as_name(entry.path)
-            below = path[len(area) :].lstrip(b"/")
-            if entry.name.startswith(b".") or path == own or _excluded(below, exclude):
+        folder, outer = pending.pop()
+        with _reporting(result, folder):
+            with os.scandir(folder) as listed:
+                entries = sorted(listed, key=lambda entry: entry.name)
+            inner = outer.enter(folder, has_ignore_file=any(entry.name == IGNORE_FILE for entry in entries))
+            folders = _list(result, entries, root, inner)
+            pending.extend((path, inner) for path in reversed(folders))
+
+
+def _list(result: Scan, entries: Iterable[os.DirEntry[bytes]], root: bytes, rules: FolderRules) -> list[bytes]:
+    """Add the files of a folder, and return the folders in it."""
+    folders: list[bytes] = []
+    limit_s = rules.max_duration_s
+    for entry in entries:
+        path = as_name(entry.path)
+        is_folder = entry.is_dir(follow_symlinks=False)
+        if rules.leaves_out(path, is_folder=is_folder):
+            continue
+        if entry.is_symlink():
+            result.links.append(path)
+        elif is_folder:
+            folders.append(path)
+        else:
+            try:
+                _add(result, path, root, entry.stat(follow_symlinks=False), limit_s)
+            except FileNotFoundError:
                 continue
-            if entry.is_symlink():
-                result.links.append(path)
-            elif entry.is_dir(follow_symlinks=False):
-                folders.append(path)
-            else:
-                try:
-                    _add(result, path, root, entry.stat(follow_symlinks=False))
-                except FileNotFoundError:
-                    continue
-                except OSError as error:  # of the disk or the network
-                    result.unreadable.append(path)
-                    result.skipped.append(Skipped(as_path(path), f"cannot be read ({error.strerror})", RETRY))
-        pending.extend(reversed(folders))
+            except OSError as error:  # of the disk or the network
+                result.unreadable.append(path)
+                result.skipped.append(Skipped(as_path(path), f"cannot be read ({error.strerror})", RETRY))
+    return folders
 
 
-def _entries(result: Scan, folder: bytes) -> list[os.DirEntry[bytes]]:
+@contextmanager
+def _reporting(result: Scan, folder: bytes) -> Iterator[None]:
+    """Report a folder that cannot be listed, or whose rules cannot be read."""
     try:
-        with os.scandir(folder) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
-    except FileNotFoundError:
-        return []
+        yield
+    except (FileNotFoundError, NotADirectoryError):
+        pass
     except OSError as error:
         result.unreadable.append(folder)
-        cause = f"the folder cannot be listed ({error.strerror})"
-        result.skipped.append(Skipped(as_path(folder), cause, "Grant read permission, or exclude it with --exclude."))
-        return []
+        what, remedy = "the folder cannot be listed", "Grant read permission, or exclude it with --exclude."
+        if os.fsencode(error.filename or b"").endswith(b"/" + IGNORE_FILE):
+            what, remedy = f"{os.fsdecode(error.filename)} cannot be read", "Replace it with a file that you may read."
+        result.skipped.append(Skipped(as_path(folder), f"{what} ({error.strerror})", remedy))
 
 
-def _add(result: Scan, path: bytes, root: bytes, status: os.stat_result, *, named: bool = False) -> None:
-    kind = stat.S_IFMT(status.st_mode)
-    if kind == stat.S_IFREG:
+def _add(
+    result: Scan, path: bytes, root: bytes, status: os.stat_result, limit_s: float | None, *, named: bool = False
+) -> None:
+    if stat.S_ISREG(status.st_mode):
         known = result.files.get(path)
         named = named or (known is not None and known.named)
-        result.files[path] = FoundFile(path, root, status.st_size, mtime_ns(status), status.st_dev, named)
+        result.files[path] = FoundFile(path, root, status.st_size, mtime_ns(status), status.st_dev, named, limit_s)
         return
-    what = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}.get(kind, "a device")
-    result.skipped.append(Skipped(as_path(path), f"{what}, not a file", "Copy its content into a regular file."))
+    cause = f"{_irregular(status)}, not a file"
+    result.skipped.append(Skipped(as_path(path), cause, "Copy its content into a regular file."))
 
 
-def _excluded(below: bytes, patterns: Sequence[str]) -> bool:
-    name = below.rpartition(b"/")[2]
-    return any(
-        fnmatchcase(os.fsdecode(below if "/" in pattern.rstrip("/") else name), pattern.rstrip("/"))
-        for pattern in patterns
-    )
+def _irregular(status: os.stat_result) -> str:
+    kinds = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
+    return kinds.get(stat.S_IFMT(status.st_mode), "a device")
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,4 +248,7 @@ def follow(link: bytes, areas: Sequence[Area]) -> LinkTarget:
     if os.path.isdir(target) or (os.path.isfile(target) and looks_like_media(path)):  # noqa: PTH112, PTH113
         cause = "a symbolic link to another place; links inside folders are not followed"
         return LinkTarget(False, Skipped(path, cause, f"Index its target: {os.fsdecode(target)}"))
+    if not os.path.isfile(target) and looks_like_media(path):  # noqa: PTH113
+        cause = f"a symbolic link to {_irregular(os.stat(target))}, not to a file"  # noqa: PTH116
+        return LinkTarget(False, Skipped(path, cause, "Remove the link."))
     return LinkTarget(False, None)

@@ -3,7 +3,8 @@
 Many formats begin with an index or a length. A file is incomplete if bytes, or for FLAC samples, that its header
 declares lie beyond its end. Formats that are written as a stream (Ogg, MPEG-TS, ADTS) declare nothing, and are
 incomplete if they end within a page, a packet or a frame. A mark of the end, which Ogg has, is missing as well in
-recordings that are intact, so that its absence proves nothing.
+recordings that are intact, so that its absence proves nothing. That of a GIF or PNG, and the index of a NUT file, are
+only missing where the end is.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ _MAX_CHUNKS = 10_000
 _HEAD_BYTES = _TAIL_BYTES = 1 << 16
 _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _W64_DATA = bytes.fromhex("64617461f3acd3118cd100c04f8edb8a")
+_NUT_INDEX, _NUT_SYNCPOINT = bytes.fromhex("4e58dd672f23e64e"), bytes.fromhex("4e4be4adeeca4569")
+_MPEG_END = 0xB9
 _SEGMENT = bytes.fromhex("18538067")
 
 
@@ -92,25 +95,54 @@ def _container_s(source: Source, file: IndependentReader) -> float:
 
 
 def _ends_within(source: Source, size_bytes: int) -> bool:
-    """Return whether a stream ends within a frame, a page or a packet."""
+    """Return whether a stream ends within a frame, a page or a packet, or a file before the mark of its end."""
     file = source.reader()
-    first = max(0, size_bytes - _TAIL_BYTES)
-    file.seek(first)
+    file.seek(max(0, size_bytes - _TAIL_BYTES))
     tail = file.read(_TAIL_BYTES)
     if source.demuxer in FRAMED:
         return ends_within_frame(tail, source.demuxer)
-    if source.demuxer == "ogg":
-        at = tail.rfind(b"OggS\0")
-        header = tail[at : at + 27]
-        lengths = tail[at + 27 :][: header[26]] if at >= 0 and len(header) == 27 else b""
-        return at >= 0 and at + 27 + len(lengths) + sum(lengths) > len(tail)
-    found = first_ts_packet(tail, len(tail)) if source.demuxer == "mpegts" else None
+    if source.demuxer == "nut":
+        return _lacks_index(file, tail)
+    test = _ENDS.get(source.demuxer)
+    return test is not None and test(tail)
+
+
+def _ends_within_page(tail: bytes) -> bool:
+    at = tail.rfind(b"OggS\0")
+    header = tail[at : at + 27]
+    lengths = tail[at + 27 :][: header[26]] if at >= 0 and len(header) == 27 else b""
+    return at >= 0 and at + 27 + len(lengths) + sum(lengths) > len(tail)
+
+
+def _ends_within_packet(tail: bytes) -> bool:
+    found = first_ts_packet(tail, len(tail))
     if found is None:
         return False
     at, size = found
     last = len(tail) - (len(tail) - at) % size
     # Of other bytes behind the packets, none need be missing.
     return last < len(tail) and tail[last] == tail[at] and tail[last - size] == tail[at]
+
+
+def _lacks_index(file: IndependentReader, tail: bytes) -> bool:
+    """Return whether the index at the end of a NUT file is missing, which those of a single cluster have none of."""
+    (length,) = struct.unpack(">Q", tail[-12:-4])
+    is_there = length <= len(tail) and tail[-length:].startswith(_NUT_INDEX)
+    file.seek(0)
+    # In a short file, each of them is counted twice.
+    return not is_there and (file.read(_HEAD_BYTES) + tail).count(_NUT_SYNCPOINT) > 2
+
+
+def _ends_within_pack(tail: bytes) -> bool:
+    """Return whether the last pack of an MPEG programme stream contains a packet that is longer than what is left."""
+    at = tail.rfind(b"\0\0\1\xba")
+    if at < 0:
+        return False
+    # After 12 bytes in MPEG-1; in MPEG-2 after 14, and as many as the last three bits of these say.
+    at += 12 if tail[at + 4] >> 6 == 0 else 14 + (tail[at + 13] & 7)
+    while tail[at : at + 3] == b"\0\0\1" and tail[at + 3] != _MPEG_END:
+        at += 6 + struct.unpack_from(">H", tail, at + 4)[0]
+    return at > len(tail)
 
 
 def _read(file: IndependentReader, position: int, form: str) -> tuple[Any, ...]:
@@ -162,6 +194,21 @@ def _caf_data(file: IndependentReader) -> tuple[int, int]:
         if name == b"data" or size < 0:  # -1: up to the end
             return begin, size
     return 0, 0
+
+
+def _voc_data(file: IndependentReader) -> tuple[int, int]:
+    """Return where the first block of samples begins, and the declared size of all."""
+    (first,) = _read(file, 20, "<H")
+    position = first
+    for _ in range(_MAX_CHUNKS):
+        try:
+            kind, low, high = _read(file, position, "<BHB")
+        except struct.error:
+            break
+        if kind == 0:  # the end
+            break
+        position += 4 + (high << 16 | low)
+    return first, position - first
 
 
 def _w64_data(file: IndependentReader) -> tuple[int, int]:
@@ -260,12 +307,21 @@ def _mp3_s(source: Source, size_bytes: int) -> float | None:
 
 
 _SOUNDS: dict[str, Callable[[IndependentReader], tuple[int, int]]] = {
-    "wav": _wav_data, "aiff": _aiff_data, "au": _au_data, "caf": _caf_data, "w64": _w64_data,
+    "wav": _wav_data, "aiff": _aiff_data, "au": _au_data, "caf": _caf_data, "voc": _voc_data,
+    "w64": _w64_data,
 }  # fmt: skip
 """Formats of one track whose size is proportional to its duration: position and declared size of the samples."""
 _CONTAINERS: dict[str, Callable[[IndependentReader], int]] = {
     "avi": _riff_end, "mov": _mov_end, "matroska": _matroska_end, "asf": _asf_end, "flv": _flv_end,
 }  # fmt: skip
 """Containers: position at which the file should end, at least; 0 if it is unknown."""
-_TIMED = frozenset({"tta", "wv", "mxf"})
+_ENDS: dict[str, Callable[[bytes], bool]] = {
+    "apng": lambda tail: b"IEND" not in tail,
+    "gif": lambda tail: not tail.rstrip(b"\0").endswith(b";"),
+    "mpeg": _ends_within_pack,
+    "mpegts": _ends_within_packet,
+    "ogg": _ends_within_page,
+}
+"""Formats that declare nothing: whether the last bytes of a file are not those of a whole one."""
+_TIMED = frozenset({"apm", "ast", "gxf", "ivf", "mxf", "rm", "tta", "wv"})
 """Formats whose header counts samples or frames. FFmpeg takes the duration from there."""

@@ -43,8 +43,16 @@ def decode_segments(source: Source, request: DecodeRequest) -> Iterator[DecodedS
         yield from _texts(source, request)
     elif request.info.kind == "image":
         yield DecodedSegment(None, Clip(image=read_image(source, request.sampling)), 0.0)
+    elif request.modalities == {Modality.IMAGE}:
+        yield DecodedSegment(None, Clip(image=_still(source, request)), 0.0)
     else:
         yield from _clips(source, request)
+
+
+def _still(source: Source, request: DecodeRequest) -> NDArray[np.uint8]:
+    if request.info.video is None:
+        raise UsageError(f"{source.path}: the file has no picture", "Choose a video.")
+    return FrameSource(source, request.info.video, request.sampling).still(_within(source, request).start_s)
 
 
 def _texts(source: Source, request: DecodeRequest) -> Iterator[DecodedSegment]:

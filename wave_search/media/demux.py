@@ -24,6 +24,17 @@ _MAX_FAILURES = 4_096
 _ADTS_BYTES = 7
 _MAX_PACKET_S = 60.0
 """Twice the longest packet of sound of any codec. Packets of samples may be longer, and have their size."""
+_MISCOUNTED_IN_AVI = frozenset({"eac3", "dts"})
+_LONGEST_SAMPLE_S = 1e-3
+"""In an AVI, a tick is a packet or, if all have the same size, a sample or a byte."""
+# fmt: off
+_STATEFUL = frozenset({
+    "8svx_exp", "8svx_fib", "acelp.kelvin", "comfortnoise", "dfpwm", "dss_sp", "evrc", "g723_1", "g728", "g729", "gsm",
+    "gsm_ms", "ilbc", "interplayacm", "mace3", "mace6", "nellymoser", "qcelp", "real_144", "real_288", "shorten",
+    "sipr", "speex", "truespeech", "wmavoice",
+})
+# fmt: on
+_STATE_IN_PACKETS = frozenset({"adpcm_ima_wav", "adpcm_ms", "adpcm_swf"})
 _LEAST_BYTES_PER_S = 1_000
 """Of longer packets. Those of a damaged file may declare days."""
 
@@ -95,9 +106,31 @@ def counts_times(container: Any) -> bool:
     return _has(container, Flags.generic_index) and not _has(container, Flags.ts_discont)
 
 
+def is_stateful(stream: Any) -> bool:
+    """Return whether the decoder of an audio stream never forgets what it decoded before.
+
+    ADPCM and DPCM store differences, and most speech codecs filter by what they filtered before: of a loud tone, a
+    fresh start inside the file may make silence, noise, or a constant at full scale. Such streams are decoded from
+    their beginning, which is fast.
+    """
+    name = stream.codec_context.codec.name
+    if name.startswith("adpcm_") or name.endswith("_dpcm"):
+        return name not in _STATE_IN_PACKETS
+    return name in _STATEFUL
+
+
 def usual_s(container: Any, stream: Any) -> float:
-    """Return the duration, in seconds, of packets of a raw audio stream that declare none; 0.0 for other formats."""
+    """Return the duration, in seconds, of packets of an audio stream whose times are counted; 0.0 for other streams.
+
+    Those of raw formats may declare none. In an AVI, FFmpeg counts some codecs hundreds of times too fast; in RealMedia
+    without a duration, it may have written the same time everywhere.
+    """
     context = stream.codec_context
+    if container.format.name == "rm" and not container.duration:
+        return float(stream.time_base)
+    if container.format.name == "avi" and context.codec.canonical_name in _MISCOUNTED_IN_AVI:
+        tick_s = float(stream.time_base)
+        return tick_s if tick_s > _LONGEST_SAMPLE_S else 0.0
     known = container.format.name in RAW and context.sample_rate
     return float((context.frame_size or 0) / context.sample_rate) if known else 0.0
 
@@ -108,8 +141,8 @@ def stamp_and_duration_s(packet: Any, tick_s: float, default_s: float, *, adts: 
     Args:
         packet: of an audio stream.
         tick_s: time base of the stream.
-        default_s: for raw streams, duration of packets that declare none, such as the first ones of LATM: FFmpeg reads
-            them before it knows the sample rate, and begins to count only then. Else 0.0.
+        default_s: for streams whose times are counted, duration of packets that declare none, such as the first ones of
+            LATM: FFmpeg reads them before it knows the sample rate, and begins to count only then. Else 0.0.
         adts: whether it is of a raw AAC file. FFmpeg counts such packets at the sample rate of the first one, which is
             wrong after a change of the rate, so the header of each is read instead.
     """
@@ -273,4 +306,6 @@ def scan_packets(
         elif not packet.is_discard:
             scan = scans[index]
             scan.add(*stamp_and_duration_s(packet, scan.tick_s, scan.usual_s, adts=adts), packet.pos)
+    if broadcast and container.start_time is None and pictures.newest is not None:  # of a single frame, it is unknown
+        origin = pictures.newest * tick_s
     return pictures.summary(origin, joined=video_index in clock.joined), list(scans.values())

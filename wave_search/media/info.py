@@ -102,6 +102,8 @@ class MediaInfo:
     declared_s: float | None = None
     """Duration that the header declares, if the end of the file is missing, as in a copy that stopped: infinity if it
     declares none. Else None."""
+    loss: str | None = None
+    """What of it is not used, although the rest is."""
     video: VideoStream | None = None
     audio: AudioStream | None = None
     """The audio track that a player plays, or the first one that is not silent."""

@@ -4,6 +4,9 @@ Each chunk of 10 s is decoded by a fresh decoder that begins a second before it,
 within the file. The samples of a range therefore depend only on file and range, also for codecs whose decoders never
 forget what they decoded before (noise substitution in AAC, dither in AC-3, prediction in Opus). A chunk that is read
 alone is found by seeking; chunks that are read one after the other share their packets, without seeking.
+
+Where a second is not enough, because a decoder needs all that precedes (`is_stateful`), one decoder decodes the stream
+from its beginning.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ import numpy as np
 from wave_search.media.demux import (
     audio_tracks,
     is_adts,
+    is_stateful,
     open_container,
     origin_s,
     packets,
@@ -43,6 +47,9 @@ if TYPE_CHECKING:
 _CHUNK_S = 10
 _LEAD_S = 1
 """What is decoded before a chunk and dropped: more than any bit reservoir, overlap or convergence of a codec."""
+_SETTLE_S = 1
+"""How much earlier packets are read. In programme streams, the first one behind a seek may be the end of a frame, with
+the time stamp of the next one."""
 _EARLY_S = 2
 """How much earlier than at multiples of 10 s chunks begin, so that a block of `resampling`, with its margin and that of
 `mixing`, takes two chunks."""
@@ -114,20 +121,37 @@ class _PartReader:
         self._begins_s = {mark.position: mark.time_s for mark in part.marks}
         self._next = 0
         self._read: list[Timed] = []
+        self._held: list[tuple[Any, float]] = []
         self._open()
+        self._stateful = is_stateful(self._audio)
+        self._decoded = self._frames(0, self._timed)
 
     def chunk(self, number: int) -> NDArray[np.float32]:
         """Decode a chunk: (samples, channels), with silence up to its end."""
         begin_s, stop_s = _chunk_start_s(number), _chunk_start_s(number + 1)
-        follows = number == self._next
-        timed = itertools.chain(self._read, self._timed) if follows else self._seek(begin_s - _LEAD_S)
-        self._next, self._read = number + 1, []
         runs: list[_Run] = []
-        for frame, time_s in self._frames(number, self._recorded(_from_key(timed, begin_s - _LEAD_S))):
+        for frame, time_s in self._continued(begin_s, stop_s) if self._stateful else self._afresh(number):
             if time_s >= stop_s + _TAIL_S:
                 break
             self._place(runs, frame, time_s, first_chunk=number == 0)
         return self._canvas(runs, round(begin_s * self._rate_hz), round(stop_s * self._rate_hz))
+
+    def _continued(self, begin_s: float, stop_s: float) -> Iterator[tuple[Any, float]]:
+        """Decode on, up to the end of a chunk, and hold what the next one needs as well."""
+        held, self._held = self._held, []
+        for frame, time_s in itertools.chain(held, self._decoded):
+            end_s = time_s + frame.samples / frame.sample_rate
+            if end_s > stop_s - _LEAD_S:
+                self._held.append((frame, time_s))
+            if end_s > begin_s - _LEAD_S:
+                yield frame, time_s
+
+    def _afresh(self, number: int) -> Iterator[tuple[Any, float]]:
+        """Decode a chunk with a fresh decoder."""
+        from_s = _chunk_start_s(number) - _LEAD_S
+        timed = itertools.chain(self._read, self._timed) if number == self._next else self._seek(from_s - _SETTLE_S)
+        self._next, self._read = number + 1, []
+        return self._frames(number, self._recorded(_from_key(timed, from_s)))
 
     def _open(self) -> None:
         self._container = open_container(self._source)

@@ -20,6 +20,7 @@ from wave_search.media.demux import (
     decode,
     first_frame,
     is_default,
+    is_stateful,
     open_container,
     origin_s,
     packets,
@@ -269,10 +270,10 @@ def played_audio(container: Any) -> Any | None:
 
 
 def seek_before(container: Any, stream: Any, at_s: float) -> None:
-    """Go to a key frame of a stream at or before a time, if the container can."""
+    """Go to a place at or before a time at which a stream can be decoded, if the container can."""
     import av
 
-    if at_s > 0:
+    if at_s > 0 and not (stream.type == "audio" and is_stateful(stream)):
         with suppress(av.FFmpegError):
             container.seek(int((origin_s(container) + at_s) / stream.time_base), stream=stream)
 

@@ -21,7 +21,14 @@ from wave_search.media.demux import (
 from wave_search.media.image import image_size
 from wave_search.media.info import MediaInfo, VideoStream
 from wave_search.media.picture import shown_size
-from wave_search.media.refusals import FOREIGN_HEAD_BYTES, foreign_kind, is_initialization_segment, refuse_encrypted
+from wave_search.media.refusals import (
+    FOREIGN_HEAD_BYTES,
+    convert_with_ffmpeg,
+    foreign_kind,
+    headerless,
+    is_initialization_segment,
+    refuse_encrypted,
+)
 from wave_search.media.signatures import signature_of
 from wave_search.media.sniff import (
     HEAD_BYTES,
@@ -38,7 +45,7 @@ from wave_search.media.source import CONVERT, REPLACE, IndependentReader, Source
 from wave_search.media.timecode import container_timecode, wave_timecode
 from wave_search.media.timeline import MAX_DURATION_S
 from wave_search.media.timing import clock_of
-from wave_search.media.tracks import preferred, probe_sndfile, probe_tracks
+from wave_search.media.tracks import part_starts, preferred, probe_sndfile, probe_tracks
 from wave_search.media.video import suits_decord
 from wave_search.media.webp import animation
 
@@ -76,6 +83,9 @@ def probe(path: Path, file: BinaryIO, size_bytes: int) -> MediaInfo:
     if foreign is not None:
         raise foreign
     found = find_media(file)
+    raw = headerless(path)
+    if raw is not None and (found is None or not found.signature.distinctive):
+        raise raw
     if suffix in PLAYLIST_SUFFIXES or found is None:
         raise _unknown(path, file)
     info = _probe_media(Source(path, file, found.signature.format, found.offset_bytes), found.signature, size_bytes)
@@ -107,6 +117,8 @@ def _probe_text(path: Path, file: BinaryIO, size_bytes: int) -> MediaInfo:
     if container not in subtitles.CONTAINERS:
         return MediaInfo("text", container, size_bytes, "")
     stop_s = max((cue.stop_s for cue in subtitles.parse_cues(content, container)), default=None)
+    if stop_s is None and subtitles.lie_beyond(content):
+        raise UnsupportedMediaError(path, "its subtitles are at 1000 hours or later", "Correct their times.")
     if stop_s is None:
         raise BrokenMediaError(path, "contains no subtitles", "Rename it to .txt if it is ordinary text.")
     return MediaInfo("text", container, size_bytes, "", duration_s=stop_s)
@@ -178,11 +190,33 @@ def probe_streams(source: Source, size_bytes: int) -> MediaInfo:
         size_bytes,
         "",
         duration_s=_checked_duration(source.path, duration_s),
+        loss=_loss(source, container, video, has_pictures=video_packets is not None),
         video=video,
         audio=preferred(source, tracks),
         tracks=tracks,
         timecode=container_timecode(container),
     )
+
+
+def _loss(source: Source, container: Any, video: VideoStream | None, *, has_pictures: bool) -> str | None:
+    """Return what of a container is not indexed, although the rest is: its picture, or what was appended to it.
+
+    Args:
+        source: the file.
+        container: opened from it.
+        video: the video stream that can be decoded.
+        has_pictures: whether there are packets of a video stream whose codec is known.
+    """
+    if video is not None:
+        parts = len(part_starts(source))
+        return f"only the first of its {parts} parts is used" if parts > 1 else None
+    picture = choose_video(container)
+    if has_pictures and picture is not None:
+        return f"only its sound can be decoded, not its picture ({picture.codec_context.codec.name})"
+    unknown = [stream for stream in container.streams.video if stream.codec_context is None]
+    if unknown and any(packets_of(opened := open_container(source), [opened.streams[it.index] for it in unknown])):
+        return "only its sound is used, because the codec of its picture is not supported"
+    return None
 
 
 def _nothing_to_decode(source: Source, container: Any) -> MediaError:
@@ -199,6 +233,9 @@ def _nothing_to_decode(source: Source, container: Any) -> MediaError:
     if unknown and len(unknown) == len(tracks) and any(packets_of(container, unknown)):
         cause = f"contains {' and '.join(sorted({stream.type for stream in unknown}))} of a codec that is not supported"
         return UnsupportedMediaError(path, cause, "Convert it with a program that plays it.")
+    if audio_tracks(container) and first_frame(opened := open_container(source), audio_tracks(opened)[0]) is not None:
+        cause = "the packets of its sound declare neither times nor durations"
+        return UnsupportedMediaError(path, cause, convert_with_ffmpeg(path, "flac"))
     return BrokenMediaError(path, "contains no audio or video track that can be decoded", CONVERT)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from typing import TYPE_CHECKING
 
 from wave_search.descriptors import read_at
@@ -21,6 +22,10 @@ _RENDER = "Render it to sound, for example as FLAC."
 _EXCLUDE = "Exclude it with --exclude."
 _FOREIGN = (
     (0, b"%PDF-", "a PDF document, not media", "Save its text as .txt or its pages as images."),
+    (0, b"%!PS", "a PostScript document, not media", "Save its pages as images."),
+    (0, b"\xc5\xd0\xd3\xc6", "a PostScript document, not media", "Save its pages as images."),
+    (0, b"{\\rtf", "an RTF document, not media", "Save its text as .txt."),
+    (0, b"<svg", "a drawing (SVG), not a picture of pixels", "Save it as PNG."),
     (0, b"PK\x03\x04", "a ZIP archive or an office document, not media", _UNPACK),
     (0, b"Rar!\x1a\x07", "a RAR archive, not media", _UNPACK),
     (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive, not media", _UNPACK),
@@ -42,6 +47,25 @@ _FOREIGN = (
     (0, b"\x00\x05\x16\x07", "the resource fork of a file of macOS, not media", _EXCLUDE),
 )
 """(position, bytes there, cause, remedy)."""
+HEADERLESS = {
+    ".aptx": ("aptX", "aptx", "flac"),
+    ".aptxhd": ("aptX HD", "aptx_hd", "flac"),
+    ".dfpwm": ("DFPWM", "dfpwm", "flac"),
+    ".g722": ("G.722", "g722", "flac"),
+    ".g723_1": ("G.723.1", "g723_1", "flac"),
+    ".g726": ("G.726", "g726", "flac"),
+    ".g729": ("G.729", "g729", "flac"),
+    ".h261": ("H.261", "h261", "mkv"),
+    ".h263": ("H.263", "h263", "mkv"),
+    ".msbc": ("mSBC", "msbc", "flac"),
+    ".rco": ("G.723.1", "g723_1", "flac"),
+    ".rso": ("RSO", "rso", "flac"),
+    ".sbc": ("SBC", "sbc", "flac"),
+    ".tco": ("G.723.1", "g723_1", "flac"),
+    ".yuv": ("pictures", "rawvideo -video_size WIDTHxHEIGHT", "mkv"),
+}
+"""Suffix -> codec, options of the command ffmpeg that name it, and a format to convert to. Nothing in such a file tells
+it from other bytes."""
 _DECRYPT = "It can only be indexed from a copy without the encryption."
 _SCHEMES = {b"encv": "cenc", b"enca": "cenc", b"drmi": "FairPlay", b"drms": "FairPlay", b"p608": "FairPlay"}
 """Sample entry of an encrypted track -> name of the usual scheme."""
@@ -75,6 +99,8 @@ def foreign_kind(path: Path, head: bytes) -> UnsupportedMediaError | None:
     for at, start, cause, remedy in _FOREIGN:
         if head.startswith(start, at):
             return UnsupportedMediaError(path, cause, remedy)
+    if head.startswith(b"<?xml") and b"<svg" in head:
+        return foreign_kind(path, head[head.index(b"<svg") :])
     if head[4:8] in (b"styp", b"sidx", b"moof"):
         return UnsupportedMediaError(
             path,
@@ -87,6 +113,28 @@ def foreign_kind(path: Path, head: bytes) -> UnsupportedMediaError | None:
     if head[4:5] == b"G" and unit == b"G" and head[0] & 0xC0:
         return _encrypted(path, "AACS")
     return None
+
+
+def headerless(path: Path) -> UnsupportedMediaError | None:
+    """Return the refusal of a raw stream that only its name tells from other bytes; None for other names."""
+    named = HEADERLESS.get(path.suffix.lower())
+    if named is None:
+        return None
+    codec, options, target = named
+    cause = f"by its name a raw stream of {codec}, which begins with no signature"
+    return UnsupportedMediaError(path, cause, convert_with_ffmpeg(path, target, f"-f {options} "))
+
+
+def convert_with_ffmpeg(path: Path, target: str, options: str = "") -> str:
+    """Return the remedy for a file that FFmpeg plays.
+
+    Args:
+        path: of the file.
+        target: suffix of the converted file, without a dot.
+        options: how FFmpeg has to read the file, followed by a space.
+    """
+    source, converted = (shlex.quote(name) for name in (f"./{path.name}", f"./{path.name}.{target}"))
+    return f"Convert it: ffmpeg {options}-i {source} {converted}"
 
 
 def refuse_encrypted(source: Source) -> None:

@@ -7,7 +7,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal, Self
 
-from wave_search.errors import UsageError
+from wave_search.arguments import is_number
+from wave_search.errors import UsageError, shown
 from wave_search.types import Span
 
 DEFAULT_LENGTH_S = 10.0
@@ -29,7 +30,7 @@ class Segmentation:
     """Length of fixed windows; with "scene", that of the windows of files without video."""
 
     @classmethod
-    def parse(cls, text: str) -> Self:
+    def parse(cls, text: str | float) -> Self:
         """Parse a rule as written by a user.
 
         Args:
@@ -38,15 +39,14 @@ class Segmentation:
         Raises:
             UsageError: it is none of these, or the length is out of range.
         """
-        match text:
-            case "scene" | "none":
-                return cls(text)
+        if isinstance(text, str) and text in ("scene", "none"):
+            return cls("scene" if text == "scene" else "none")
         try:
-            length_s = float(text)
+            length_s = float(text) if isinstance(text, str) or is_number(text) else math.nan
         except ValueError:
             length_s = math.nan
         if not MIN_LENGTH_S <= length_s <= MAX_LENGTH_S:
-            raise UsageError(f"unknown segmentation {text!r}", "Use seconds (from 1 to 86400), scene or none.")
+            raise UsageError(f"unknown segmentation {shown(text)}", "Use seconds (from 1 to 86400), scene or none.")
         return cls("fixed", length_s)
 
     def __str__(self) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from wave_search.descriptors import read_at
 from wave_search.errors import MediaError
+from wave_search.media.refusals import HEADERLESS
 from wave_search.media.resync import FRAMED, SEARCH_BYTES, find_stream, is_stream_of
 from wave_search.media.signatures import Signature, signature_of
 from wave_search.media.source import open_regular
@@ -40,11 +41,11 @@ _IMAGE_SUFFIXES = {
 }
 _SOUND_SUFFIXES = {
     ".3ga", ".8svx", ".aa", ".aa3", ".aac", ".aax", ".ac3", ".adts", ".adx", ".aif", ".aifc", ".aiff", ".amb", ".amr",
-    ".ape", ".ast", ".au", ".awb", ".bwf", ".caf", ".dff", ".dsf", ".dss", ".dts", ".dtshd", ".eac3", ".ec3", ".f4a",
-    ".f4b", ".flac", ".gsm", ".ircam", ".isma", ".latm", ".loas", ".m1a", ".m2a", ".m4a", ".m4b", ".m4p", ".m4r",
-    ".mka", ".mlp", ".mp+", ".mp1", ".mp2", ".mp3", ".mpa", ".mpc", ".mpga", ".mpp", ".nist", ".oga", ".oma",
-    ".opus", ".pvf", ".qcp", ".qoa", ".ra", ".rf64", ".shn", ".snd", ".sox", ".sph", ".spx", ".tak", ".thd",
-    ".truehd", ".tta", ".voc", ".w64", ".wav", ".wave", ".weba", ".wma", ".wv", ".wve",
+    ".ape", ".ast", ".au", ".awb", ".bwf", ".c2", ".caf", ".dff", ".dsf", ".dss", ".dts", ".dtshd", ".eac3", ".ec3",
+    ".f4a", ".f4b", ".flac", ".gsm", ".ircam", ".isma", ".latm", ".loas", ".m1a", ".m2a", ".m4a", ".m4b", ".m4p",
+    ".m4r", ".mka", ".mlp", ".mmf", ".mp+", ".mp1", ".mp2", ".mp3", ".mpa", ".mpc", ".mpga", ".mpp", ".nist", ".oga",
+    ".oma", ".opus", ".pvf", ".qcp", ".qoa", ".ra", ".rf64", ".shn", ".snd", ".sox", ".sph", ".spx", ".tak", ".thd",
+    ".truehd", ".tta", ".voc", ".vqf", ".w64", ".wav", ".wave", ".weba", ".wma", ".wv", ".wve", ".xwma",
 }
 _VIDEO_SUFFIXES = {
     ".264", ".265", ".266", ".3g2", ".3gp", ".3gp2", ".3gpp", ".amv", ".asf", ".av1", ".avi", ".cmfa",
@@ -55,7 +56,7 @@ _VIDEO_SUFFIXES = {
     ".vc1", ".vob", ".vro", ".vvc", ".webm", ".wmv", ".wtv", ".xvid", ".y4m",
 }
 # fmt: on
-MEDIA_SUFFIXES = frozenset(_IMAGE_SUFFIXES | _RAW_SUFFIXES | _SOUND_SUFFIXES | _VIDEO_SUFFIXES)
+MEDIA_SUFFIXES = frozenset(_IMAGE_SUFFIXES | _RAW_SUFFIXES | _SOUND_SUFFIXES | _VIDEO_SUFFIXES | HEADERLESS.keys())
 MOTION_JPEG_SUFFIXES = frozenset({".mjpeg", ".mjpg"})
 """Suffixes of films that are JPEG images in a row. By its first bytes, such a film is its first image."""
 _PLAYLIST_STARTS = (

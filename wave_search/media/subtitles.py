@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _TIME = r"(?:(\d{1,3}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3}))?"
 """Times end at 999:59:59.999, so that no number in a file is too large for what computes with it."""
 _BLANK = r"[^\S\n]*"
+_BEYOND = re.compile(rf"\n{_BLANK}\d{{4,}}:\d{{1,2}}:\d{{1,2}}\b")
 _ARROW = re.compile(rf"\n{_BLANK}{_TIME}{_BLANK}-->{_BLANK}{_TIME}[^\n]*")
 _COMMA = re.compile(rf"\n{_BLANK}{_TIME},{_TIME}{_BLANK}(?=\n|$)")
 """Lines of times, with the line end before them: to find it is much faster than to try each character for "^"."""
@@ -67,6 +68,11 @@ def parse_cues(text: str, container: str) -> Iterator[Cue]:
     """
     timed = (cue for cue in CONTAINERS[container](text) if cue[2])
     return _without_repeats(sorted(timed, key=operator.itemgetter(0)))
+
+
+def lie_beyond(text: str) -> bool:
+    """Return whether a line begins with a time of a thousand hours or more, which is no time of a cue."""
+    return _BEYOND.search(f"\n{text}") is not None
 
 
 def packet_cues(packets: Iterable[tuple[float, float, bytes]], codec: str) -> Iterator[Cue]:

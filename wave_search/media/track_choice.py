@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from wave_search.errors import UsageError
+from wave_search.errors import UsageError, shown
 
 if TYPE_CHECKING:
     from wave_search.media.info import AudioStream, MediaInfo
 
+_CHOICES = "Use auto, all, a number from 1, or a language such as eng."
 _LANGUAGE = re.compile(r"[a-z]{2,8}(-[a-z0-9]{1,8})*", re.IGNORECASE)
 
 
-def parse_audio_track(text: str) -> str:
+def parse_audio_track(text: str | int) -> str:
     """Check a choice as written by a user.
 
     Args:
@@ -25,11 +26,14 @@ def parse_audio_track(text: str) -> str:
     Raises:
         UsageError: it is none of these.
     """
+    if isinstance(text, bool) or not isinstance(text, str | int):
+        raise UsageError(f"unknown audio track {shown(text)}", _CHOICES)
+    text = str(text)
     if text.isascii() and text.isdecimal() and int(text[:9]) > 0 and len(text) < 10:
         return str(int(text))
     if _LANGUAGE.fullmatch(text):
         return text.lower()
-    raise UsageError(f"unknown audio track {text!r}", "Use auto, all, a number from 1, or a language such as eng.")
+    raise UsageError(f"unknown audio track {shown(text)}", _CHOICES)
 
 
 def selected(info: MediaInfo, choice: str) -> tuple[AudioStream, ...]:

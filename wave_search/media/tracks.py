@@ -56,7 +56,7 @@ def probe_sndfile(source: Source) -> tuple[AudioStream, float] | None:
     if sound is None or samples is None:
         return None
     length_s = samples / sound.sample_rate_hz
-    if source.demuxer == "flac" and (len(_part_starts(source)) > 1 or _goes_on(source, length_s)):
+    if source.demuxer == "flac" and (len(part_starts(source)) > 1 or _goes_on(source, length_s)):
         return None
     return sound.stream, length_s
 
@@ -81,7 +81,7 @@ def probe_tracks(source: Source, container: Any, scans: Sequence[AudioScan], *, 
         scans: summaries of the packets of all its audio streams.
         alone: whether there is no video. Then the file may consist of several containers, one after the other.
     """
-    starts = _part_starts(source) if alone else [0]
+    starts = part_starts(source) if alone else [0]
     if len(starts) == 1:
         return tuple(_tracks(source, container, scans, Part(0, None, 0.0, 0.0, 0.0)))
     tracks: dict[int, AudioStream] = {}
@@ -92,6 +92,20 @@ def probe_tracks(source: Source, container: Any, scans: Sequence[AudioScan], *, 
             tracks[track.track] = _joined(tracks[track.track], track) if track.track in tracks else track
             start_s = max(start_s, track.stop_s)
     return tuple(tracks.values())
+
+
+def part_starts(source: Source) -> list[int]:
+    """Return the positions, from the beginning of the media, at which the parts of a joined file begin; at least 0."""
+    pattern = _PART_STARTS.get(source.demuxer)
+    found = [0] if pattern is None else [0, *_positions(source, pattern)]
+    if source.demuxer != "ogg":
+        return sorted(set(found))
+    starts, stop = [0], -1
+    for position in found:
+        if position not in (0, stop):
+            starts.append(position)
+        stop = _page_stop(source, position)
+    return starts
 
 
 def preferred(source: Source, tracks: Sequence[AudioStream]) -> AudioStream | None:
@@ -123,7 +137,7 @@ def _tracks(source: Source, container: Any, scans: Sequence[AudioScan], part: Pa
         if frame is None:
             continue
         check_rate(source.path, frame.sample_rate)
-        counted = counts_times(container)
+        counted = counts_times(container) or scan.usual_s > 0
         stretch = _stretch(scan, frame) if counted else 1.0
         heard = replace(
             part,
@@ -172,20 +186,6 @@ def _is_silent(source: Source, track: AudioStream) -> bool:
         if heard > _SILENCE_S * track.sample_rate_hz:
             break
     return True
-
-
-def _part_starts(source: Source) -> list[int]:
-    """Return the positions, from the beginning of the media, at which the parts of a joined file begin; at least 0."""
-    pattern = _PART_STARTS.get(source.demuxer)
-    found = [0] if pattern is None else [0, *_positions(source, pattern)]
-    if source.demuxer != "ogg":
-        return sorted(set(found))
-    starts, stop = [0], -1
-    for position in found:
-        if position not in (0, stop):
-            starts.append(position)
-        stop = _page_stop(source, position)
-    return starts
 
 
 def _positions(source: Source, pattern: re.Pattern[bytes]) -> Iterator[int]:

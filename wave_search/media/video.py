@@ -90,6 +90,18 @@ class FrameSource:
         except BrokenMediaError:
             return None
 
+    def still(self, at_s: float) -> NDArray[np.uint8]:
+        """Decode the frame that is shown at a time: (height, width, 3) RGB, resized as an image is.
+
+        Args:
+            at_s: seconds from the beginning of the file. Before the first frame, it is that one; after the last, too.
+
+        Raises:
+            BrokenMediaError: it cannot be decoded.
+        """
+        number = math.floor((at_s - self._stream.start_s) * numbers_per_second(self._stream) + _ROUNDING)
+        return self._policy.resize_image(self._full_size(max(number, 0)))
+
     def _select(self, start_s: float, stop_s: float) -> tuple[NDArray[np.int64], float]:
         """Select frames of a range, in seconds from the first frame. See `SamplingPolicy.frame_indices`."""
         rate = numbers_per_second(self._stream)

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from wave_search.errors import UsageError
+from wave_search.errors import UsageError, shown
+from wave_search.models.device import check_device
 from wave_search.types import Clip, Dtype, Modality, Quantization, Sampling
 
 if TYPE_CHECKING:
@@ -22,20 +23,36 @@ class ModelSpec:
     """Identity of a model: everything besides the media that a vector depends on. An index is pinned to one."""
 
     name: str
-    """Name as given by the user: a bundled name, a directory, or a hub id."""
+    """Name as given by the user: a known name, a directory, or a hub id; of your own model, any text."""
     revision: str
-    """Commit on the hub, or digest of the local files."""
+    """Commit on the hub, or digest of the local files; of your own model, a text that changes with its vectors."""
     dim: int
     modalities: tuple[Modality, ...]
     sampling: Sampling
-    prompts: Mapping[Modality, str]
-    """The prompt of each modality; an instruction replaces it. Text is embedded without a prompt."""
+    """How media are decoded for it. `Sampling.uniform` makes one."""
+    prompts: Mapping[Modality, str] = field(default_factory=dict)
+    """The prompt of each modality; an instruction replaces it. Text is embedded without a prompt. A model without any
+    takes no instructions."""
     options: Mapping[str, str] = field(default_factory=dict)
     """Options of the model's family that change its vectors, with their values, including defaults."""
     notice: str = ""
     """What a user must know about this model, for example that it is not trained."""
     quantization: Quantization | None = None
     """Of the decoder's weights: "8bit", "4bit", "int8" or "fp8"; None for none."""
+    is_own: bool = False
+    """Whether the model was given to `create` as an object, so that `open` needs it too; set by `create`."""
+
+    def check_takes_instructions(self) -> None:
+        """Raise UsageError if the model has no prompt that an instruction could replace."""
+        if not self.prompts:
+            raise UsageError(f"the model {self.name} takes no instructions", "Leave the instruction out.")
+
+    def check_embeds(self, modality: Modality) -> None:
+        """Raise UsageError if the model does not embed a modality."""
+        if modality not in self.modalities:
+            raise UsageError(
+                f"the model {self.name} does not embed {modality}", f"It embeds {', '.join(self.modalities)}."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +60,8 @@ class LoadOptions:
     """How to load a model.
 
     Raises:
-        UsageError: the token budget is not an integer of at least 1, or `family` not a mapping.
+        UsageError: there is no device of that form, the token budget is not an integer of at least 1, or `family` not a
+            mapping.
     """
 
     device: str = "auto"
@@ -62,19 +80,24 @@ class LoadOptions:
     evaluation, or "aligned" in time, as in its training."""
 
     def __post_init__(self) -> None:
+        check_device(self.device)
         budget = self.token_budget
         if budget is not None and (not isinstance(budget, int) or isinstance(budget, bool) or budget < 1):
-            raise UsageError(f"token_budget must be at least 1, got {budget!r}")
+            raise UsageError(f"token_budget must be at least 1, got {shown(budget)}")
         if not isinstance(self.family, Mapping):
-            raise UsageError(f"family must be a mapping of options to values, got {self.family!r}")
+            raise UsageError(f"family must be a mapping of options to values, got {shown(self.family)}")
 
 
 class Embedder(Protocol):
-    """The interface through which the rest of the package uses a model."""
+    """The interface through which the rest of the package uses a model, and the base class of your own models.
+
+    A model of your own needs a `spec`, and `embed`; give it to `create`, `open` or `load_embedder` as `embedder`. It is
+    called by one thread at a time.
+    """
 
     @property
     def spec(self) -> ModelSpec:
-        """The identity of the model."""
+        """The identity of the model. An attribute of the class or the object will do."""
 
     def embed(
         self,
@@ -82,7 +105,19 @@ class Embedder(Protocol):
         modalities: Sequence[Modality] | None = None,
         instruction: str | None = None,
     ) -> list[dict[Modality, NDArray[np.float32]]]:
-        """Embed each clip with one instruction: as `embed_each`, without the list of instructions."""
+        """Embed each clip as each of `modalities` that it has.
+
+        A result must not depend on the other clips in the call.
+
+        Args:
+            clips: decoded clips, sampled according to `spec.sampling`.
+            modalities: modalities to embed; None for all.
+            instruction: replaces the prompt of media; None keeps it. Text is embedded without a prompt and ignores it.
+
+        Returns:
+            For each clip, modality -> (dim,) float32 of unit norm, finite. The vectors of your own model may have any
+            norm but 0.
+        """
 
     def embed_each(
         self,
@@ -90,20 +125,20 @@ class Embedder(Protocol):
         instructions: Sequence[str | None],
         modalities: Sequence[Modality] | None = None,
     ) -> list[list[dict[Modality, NDArray[np.float32]]]]:
-        """Embed each clip with each instruction, as each of `modalities` that it has (None for all).
+        """Embed each clip with each instruction. This implementation calls `embed` for each.
 
-        The towers run once per clip, and the computation on a clip's media is shared by all modalities and
-        instructions. A result does not depend on the other clips and instructions in the call.
+        A model that computes more efficiently what the instructions share may replace it.
 
         Args:
-            clips: decoded clips, sampled according to `spec.sampling`.
-            instructions: each replaces the prompt of media; None keeps it. Text is embedded without a prompt and
-                ignores them.
-            modalities: modalities to embed.
+            clips: as for `embed`.
+            instructions: as for `embed`, one or more.
+            modalities: as for `embed`.
 
         Returns:
-            For each clip, for each instruction, modality -> (dim,) float32 of unit norm, finite.
+            For each clip, for each instruction, what `embed` returns.
         """
+        each = [self.embed(clips, modalities, instruction) for instruction in instructions]
+        return [[*of_clip] for of_clip in zip(*each, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +182,19 @@ def register(family: Family) -> None:
 
 
 def known_models() -> Mapping[str, str]:
-    """Return the model names that `load` accepts, each with a one-line description."""
+    """Return the model names that `load` accepts, each with a one-line description. Imports no other package."""
+    from wave_search.models.own import packaged_models
+
+    ours = _names()
+    return {**ours, **{name: line for name, line in packaged_models().items() if name not in ours}}
+
+
+def is_ours(name: str) -> bool:
+    """Return whether a name is that of a model of this package."""
+    return name in _names()
+
+
+def _names() -> Mapping[str, str]:
     return {name: line for family in reversed(_FAMILIES) for name, line in family.models.items()}
 
 
@@ -156,8 +203,8 @@ def load(name: str, options: LoadOptions | None = None) -> Embedder:
 
     Args:
         name: "auto" (WAVE-7B if its weights are installed and a GPU can hold it, otherwise wave-nano), a name of
-            `known_models`, the directory of a checkpoint, or "owner/name" on the Hugging Face hub, optionally with
-            "@revision".
+            `known_models`, which may be that of an installed package, the directory of a checkpoint, or "owner/name" on
+            the Hugging Face hub, optionally with "@revision".
         options: device, precision and memory; None for the defaults.
 
     Returns:
@@ -170,6 +217,11 @@ def load(name: str, options: LoadOptions | None = None) -> Embedder:
         UsageError: an option is unknown or has an unknown value, or there is no such device.
         ModelError: it does not fit into the memory of the device.
     """
+    from wave_search.models.own import load_packaged
+
+    options = options or LoadOptions()
+    if not is_ours(name) and (packaged := load_packaged(name, options)) is not None:
+        return packaged
     # WAVE is registered first and therefore consulted last: it claims every name, and its errors name what is missing.
     family = next(family for family in _FAMILIES if family.claims(name))
-    return family.load(name, options or LoadOptions())
+    return family.load(name, options)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from wave_search.errors import UsageError
+from wave_search.errors import UsageError, shown
 from wave_search.system import available_bytes
 from wave_search.types import Dtype
 
@@ -13,6 +16,13 @@ if TYPE_CHECKING:
     import torch
 
 _DTYPES = get_args(Dtype)
+_NAME = re.compile(r"auto|cpu|cuda(:\d+)?|mps")
+
+
+def check_device(name: str) -> None:
+    """Check the form of the name of a device, without torch. Raises UsageError."""
+    if not isinstance(name, str) or _NAME.fullmatch(name) is None:
+        raise UsageError(f"{shown(name)} is not a device", "Use auto, cpu, cuda, cuda:N or mps.")
 
 
 def resolve_devices(name: str) -> tuple[torch.device, ...]:
@@ -26,6 +36,7 @@ def resolve_devices(name: str) -> tuple[torch.device, ...]:
     """
     import torch
 
+    check_device(name)
     if name == "mps":
         if not torch.backends.mps.is_available():
             cause = f"there is no device mps that torch {torch.__version__} can use"
@@ -34,10 +45,8 @@ def resolve_devices(name: str) -> tuple[torch.device, ...]:
     count = torch.cuda.device_count()
     if name == "cpu" or (name == "auto" and not count):
         return (torch.device("cpu"),)
-    match = re.fullmatch(r"auto|cuda(:(?P<index>\d+))?", name)
-    if match is None:
-        raise UsageError(f"{name!r} is not a device", "Use auto, cpu, cuda, cuda:N or mps.")
-    wanted = range(count) if match["index"] is None else [int(match["index"])]
+    number = name.partition(":")[2]
+    wanted = [int(number)] if number else range(count)
     if not wanted or max(wanted) >= count:
         raise UsageError(
             f"there is no device {name}: {count} CUDA devices are visible to torch {torch.__version__}",
@@ -55,8 +64,31 @@ def resolve_dtype(name: str) -> torch.dtype | None:
     import torch
 
     if name not in _DTYPES:
-        raise UsageError(f"{name!r} is not a precision", f"Use one of {', '.join(_DTYPES)}.")
+        raise UsageError(f"{shown(name)} is not a precision", f"Use one of {', '.join(_DTYPES)}.")
     return None if name == "auto" else {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
+
+
+@dataclass(frozen=True, slots=True)
+class CudaDevice:
+    """A GPU that torch can use."""
+
+    name: str
+    """As for `--device`."""
+    model: str
+    total_bytes: int
+
+
+def cuda_devices() -> list[CudaDevice]:
+    """Return the GPUs that torch can use."""
+    import torch
+
+    found = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]
+    return [CudaDevice(f"cuda:{number}", one.name, int(one.total_memory)) for number, one in enumerate(found)]
+
+
+def has_nvidia_driver() -> bool:
+    """Return whether the system has a driver for NVIDIA's GPUs, whatever torch can use."""
+    return Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None
 
 
 def free_bytes(device: torch.device) -> int | None:

@@ -8,12 +8,16 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from wave_search import media, models
-from wave_search.errors import IndexMismatchError, ModelDownloadError
+from wave_search.arguments import check_type
+from wave_search.errors import IndexMismatchError, ModelDownloadError, ModelNotFoundError, UsageError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wave_search.models.base import Embedder, LoadOptions, ModelSpec
+
+
+_NAMES = "Use the name of a model or a directory."
 
 
 class ModelSession:
@@ -26,6 +30,7 @@ class ModelSession:
         decoder_memory_bytes: memory of all decoder processes together; None for a quarter of the machine's.
         may_download: called with the name of a model that `options` do not allow to download, before an error is
             raised; returns whether to download it after all.
+        embedder: the model, in place of one that is loaded.
     """
 
     def __init__(
@@ -36,7 +41,9 @@ class ModelSession:
         *,
         decoder_memory_bytes: int | None = None,
         may_download: Callable[[str], bool] | None = None,
+        embedder: Embedder | None = None,
     ) -> None:
+        self._given = embedder
         self._name = name
         self._options = options
         self._pinned = pinned
@@ -47,12 +54,52 @@ class ModelSession:
         self._lock = Lock()
 
     @classmethod
+    def of(
+        cls,
+        name: str,
+        options: LoadOptions | None,
+        embedder: Embedder | None,
+        *,
+        pinned: ModelSpec | None = None,
+        decoder_memory_bytes: int | None = None,
+    ) -> ModelSession:
+        """Return a session for a model that is named, or one that is given.
+
+        Args:
+            name: of the model; "auto" if one is given.
+            options: how to load it; None for the defaults.
+            embedder: the user's own model; None to load the named one.
+            pinned: the model that the index was made with.
+            decoder_memory_bytes: as for `ModelSession`.
+
+        Raises:
+            UsageError: both are given, or it is no embedder.
+            IndexMismatchError: it is not the pinned one.
+        """
+        name = _checked_name(name, options)
+        if embedder is None:
+            return cls(name, options or models.LoadOptions(), pinned, decoder_memory_bytes=decoder_memory_bytes)
+        if name != "auto" or options is not None:
+            raise UsageError("an embedder is given, and a model to load", "Leave out model and load, or embedder.")
+        given = models.CheckedEmbedder(embedder)
+        session = cls(
+            given.spec.name,
+            models.LoadOptions(),
+            pinned,
+            decoder_memory_bytes=decoder_memory_bytes,
+            embedder=given,
+        )
+        session.model()
+        return session
+
+    @classmethod
     def for_index(
         cls,
         name: str,
-        options: LoadOptions,
+        options: LoadOptions | None,
         pinned: ModelSpec,
         *,
+        embedder: Embedder | None = None,
         decoder_memory_bytes: int | None = None,
         may_download: Callable[[str], bool] | None = None,
     ) -> ModelSession:
@@ -62,8 +109,9 @@ class ModelSession:
 
         Args:
             name: "auto" or the name of that model. A directory may also be a copy of it.
-            options: how to load it.
+            options: how to load it; None for the defaults.
             pinned: the model that the index was made with.
+            embedder: the user's own model, which must be that model; None to load it by its name.
             decoder_memory_bytes: as for `ModelSession`.
             may_download: asks whether to download the model if `name` is "auto"; None to refuse.
 
@@ -71,6 +119,10 @@ class ModelSession:
             IndexMismatchError: it is another model, or has another quantization or other options of its family.
             ModelError: the directory holds no usable model.
         """
+        name = _checked_name(name, options)
+        if embedder is not None:
+            return cls.of(name, options, embedder, pinned=pinned, decoder_memory_bytes=decoder_memory_bytes)
+        options = options or models.LoadOptions()
         if options.quantization not in (None, pinned.quantization):
             made = f"with the quantization {pinned.quantization}" if pinned.quantization else "without quantization"
             raise IndexMismatchError(
@@ -114,6 +166,13 @@ class ModelSession:
             return self._model
 
     def _loaded(self) -> Embedder:
+        if self._given is not None:
+            return self._given
+        if self._pinned is not None and self._pinned.is_own and self._pinned.name not in models.known_models():
+            raise ModelNotFoundError(
+                f"the index was made with {self._pinned.name}, which is the model of a program and has no name here",
+                "Use the index from that program: wave_search.open(path, embedder=...).",
+            )
         try:
             return models.load(self._name, self._options)
         except ModelDownloadError as error:
@@ -151,6 +210,14 @@ class ModelSession:
             self._decoders = self._model = None
 
 
+def _checked_name(name: str | Path, options: LoadOptions | None) -> str:
+    check_type(name, (str, Path), "model", _NAMES)
+    check_type(options, (models.LoadOptions, type(None)), "load", "Use LoadOptions.")
+    if "\0" in str(name):
+        raise UsageError(f"model must not be {shown(name)}", _NAMES)
+    return str(name)
+
+
 def check_same(loaded: ModelSpec, pinned: ModelSpec) -> None:
     """Check that a model computes the same vectors as the one that an index was made with.
 
@@ -159,7 +226,12 @@ def check_same(loaded: ModelSpec, pinned: ModelSpec) -> None:
     """
     relevant = ("revision", "dim", "sampling", "prompts", "options", "quantization")
     if any(getattr(loaded, name) != getattr(pinned, name) for name in relevant):
-        raise _mismatch(_described(loaded), pinned)
+        if loaded.name != pinned.name:
+            raise _mismatch(_described(loaded), pinned)
+        raise IndexMismatchError(
+            f"the index was made with another version of {_described(pinned)} than the one that is here",
+            "Index the files again with another --index DIR, or use the version of wave-search that made the index.",
+        )
 
 
 def _mismatch(given: str, pinned: ModelSpec) -> IndexMismatchError:

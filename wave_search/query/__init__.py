@@ -1,8 +1,10 @@
 """The read path: from a request to its hits."""
 
 from wave_search.query.duplicates import find_duplicates
-from wave_search.query.embedder import Answer, MediaEmbedder, choose_answer
-from wave_search.query.encode import Embeddable, Encoder, similarity
+from wave_search.query.embedder import Answer, MediaEmbedder, check_question, choose_answer
+from wave_search.query.encode import Encoder, similarity
+from wave_search.query.encode_items import Encoded
+from wave_search.query.export_segments import Segment, Segments
 from wave_search.query.file_details import (
     FileDetails,
     FileEntry,
@@ -11,13 +13,24 @@ from wave_search.query.file_details import (
     browse,
     count_files,
     file_at,
-    paths_of,
+    paths_of_segments,
     segment_and_file,
     segment_entries,
 )
-from wave_search.query.info import IndexInfo, PartitionInfo, describe, own_columns, own_values
+from wave_search.query.hits import Hits
+from wave_search.query.info import IndexInfo, PartitionInfo, describe, own_columns, own_values, summary
 from wave_search.query.listing import list_files
-from wave_search.query.request import SearchArguments, SearchRequest, check_count, check_instructions
+from wave_search.query.request import (
+    SearchArguments,
+    SearchRequest,
+    check_count,
+    check_instructions,
+    check_request,
+    read_segments,
+    read_target,
+    requests_of,
+    to_one_request,
+)
 from wave_search.query.saved import renamed, segment_of, to_request, to_saved
 from wave_search.query.searcher import NewMatch, Searcher
 from wave_search.query.segments import SegmentSet
@@ -30,7 +43,6 @@ from wave_search.query.terms import (
     Vector,
     Video,
     Weighted,
-    is_number,
     media_ref,
     parse_media,
     parse_modality,
@@ -41,10 +53,11 @@ __all__ = [
     "MIN_LABEL_Z",
     "Answer",
     "Audio",
-    "Embeddable",
+    "Encoded",
     "Encoder",
     "FileDetails",
     "FileEntry",
+    "Hits",
     "Image",
     "IndexInfo",
     "MediaEmbedder",
@@ -54,9 +67,11 @@ __all__ = [
     "SearchArguments",
     "SearchRequest",
     "Searcher",
+    "Segment",
     "SegmentDetails",
     "SegmentScore",
     "SegmentSet",
+    "Segments",
     "Tagging",
     "Vector",
     "Video",
@@ -64,25 +79,31 @@ __all__ = [
     "browse",
     "check_count",
     "check_instructions",
+    "check_question",
+    "check_request",
     "choose_answer",
     "count_files",
     "describe",
     "file_at",
     "find_duplicates",
-    "is_number",
     "list_files",
     "media_ref",
     "own_columns",
     "own_values",
     "parse_media",
     "parse_modality",
-    "paths_of",
+    "paths_of_segments",
     "read_labels",
+    "read_segments",
+    "read_target",
     "renamed",
+    "requests_of",
     "segment_and_file",
     "segment_entries",
     "segment_of",
     "similarity",
+    "summary",
+    "to_one_request",
     "to_request",
     "to_saved",
 ]

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import numpy as np
 
-from wave_search.errors import UsageError
-from wave_search.query.encode import Encoder, choose_modality, similarity
+from wave_search.arguments import names_of
+from wave_search.errors import UsageError, shown
+from wave_search.query.encode import Encoder, similarity
+from wave_search.query.encode_items import encode_items
+from wave_search.query.in_memory import is_in_memory, read_memory
 from wave_search.query.terms import check_range, parse_media, parse_modality, split_range
-from wave_search.types import Clip, MediaRef, Modality
+from wave_search.types import Clip, MediaRef, Modality, ModalityName
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
     from wave_search.models import ModelSpec
     from wave_search.models.session import ModelSession
     from wave_search.query.encode import Embeddable
+    from wave_search.query.encode_items import Encoded, OnError
+    from wave_search.query.in_memory import InMemory, MemoryMedia
+    from wave_search.reports import ProgressCallback
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,30 +57,71 @@ class MediaEmbedder:
         """The model that computes the vectors."""
         return self._session.model().spec
 
-    def encode(self, items: Embeddable | Iterable[Embeddable], instruction: str | None = None) -> NDArray[np.float32]:
+    @overload
+    def encode(
+        self,
+        items: Embeddable | Iterable[Embeddable],
+        instruction: str | None = None,
+        *,
+        batch_size: int | None = None,
+        progress: ProgressCallback | None = None,
+        errors: Literal["raise"] = "raise",
+    ) -> NDArray[np.float32]: ...
+    @overload
+    def encode(
+        self,
+        items: Iterable[Embeddable],
+        instruction: str | None = None,
+        *,
+        batch_size: int | None = None,
+        progress: ProgressCallback | None = None,
+        errors: Literal["skip"],
+    ) -> Encoded: ...
+    def encode(
+        self,
+        items: Embeddable | Iterable[Embeddable],
+        instruction: str | None = None,
+        *,
+        batch_size: int | None = None,
+        progress: ProgressCallback | None = None,
+        errors: OnError = "raise",
+    ) -> NDArray[np.float32] | Encoded:
         """Embed items, each as one clip of any length.
 
         Args:
-            items: any mixture of texts, references to files (see `Audio`, `Video`, `Image`, `AV`) and decoded clips; or
-                a single one of these.
+            items: any mixture of texts, references to files (see `Audio`, `Video`, `Image`, `AV`) and media in memory,
+                as for `Index.search`; or a single one of these. Bytes, open files and clips are embedded as the most of
+                audio and picture that they have.
             instruction: replaces the prompt of media; text is embedded without a prompt and ignores it.
+            batch_size: maximum number of clips that the model gets at once, 32 by default; they are decoded as they
+                are needed, so that `items` may be a generator of any length.
+            progress: called after each batch, see `wave_search.progress`; items are counted as files.
+            errors: "raise" for the first item that cannot be embedded, or "skip" to go on without it.
 
         Returns:
-            (n, dim) float32 of unit norm, in the order of the items; (dim,) for a single item.
+            (n, dim) float32 of unit norm, in the order of the items; (dim,) for a single item. With `errors="skip"` an
+            `Encoded`, which also has the errors.
 
         Raises:
             MediaError: a file cannot be read.
             UsageError: a file lacks the modality of the reference, for example audio; or a text is empty.
         """
-        return self._encoder.encode(items, instruction)
+        is_single = isinstance(items, str | MediaRef) or is_in_memory(items) or not isinstance(items, Iterable)
+        several: Any = [items] if is_single else items
+        found = encode_items(
+            self._encoder, several, instruction, batch_size=batch_size, progress=progress, errors=errors
+        )
+        if errors == "skip":
+            return found
+        return found.vectors[0] if is_single else found.vectors
 
     def ask(
         self,
-        clip: str | os.PathLike[str] | MediaRef | Clip,
+        clip: str | os.PathLike[str] | MediaRef | InMemory,
         question: str,
         choices: Sequence[str],
         *,
-        modality: str | None = None,
+        modality: Modality | ModalityName | None = None,
     ) -> list[Answer]:
         """Answer a question about a clip by choosing among texts, as WAVE does (arXiv:2509.21990).
 
@@ -81,7 +129,7 @@ class MediaEmbedder:
 
         Args:
             clip: a file with an optional range ("clip.mp4@12.5-20"), of which both audio and frames are used if it has
-                them; or an `Audio`, `Video`, `Image` or `AV`; or a decoded clip. It is embedded as one clip of any
+                them; or an `Audio`, `Video`, `Image` or `AV`; or media in memory. It is embedded as one clip of any
                 length.
             question: the prompt of the clip.
             choices: two or more possible answers, all different.
@@ -115,39 +163,49 @@ class MediaEmbedder:
 
 def choose_answer(
     encoder: Encoder,
-    clip: str | os.PathLike[str] | MediaRef | Clip,
+    clip: str | os.PathLike[str] | MediaRef | InMemory,
     question: str,
     choices: Sequence[str],
     modality: str | None = None,
 ) -> list[Answer]:
     """Answer a question about a clip with a given encoder. See `MediaEmbedder.ask`."""
-    if not isinstance(question, str):
-        raise UsageError(f"{question!r} is not a question", "It must be a string.")
-    if not question.strip():
-        raise UsageError("the question is empty")
-    if isinstance(choices, str) or len(choices) < 2 or len(set(choices)) < len(choices):
-        raise UsageError("there must be two or more choices, all different", "List each choice once.")
-    vector = encoder.encode(_clip_of(encoder, clip, modality), question)
-    scores = encoder.encode(choices) @ vector
+    choices = check_question(question, choices)
+    (vector,) = encode_items(encoder, [_clip_of(encoder, clip, modality)], question).vectors
+    scores = encode_items(encoder, choices).vectors @ vector
     order = np.argsort(-scores, kind="stable")
     return [Answer(rank, choices[place], float(scores[place])) for rank, place in enumerate(order, start=1)]
 
 
-def _clip_of(encoder: Encoder, clip: str | os.PathLike[str] | MediaRef | Clip, modality: str | None) -> MediaRef | Clip:
+def check_question(question: str, choices: Sequence[str]) -> Sequence[str]:
+    """Check a question, and return the choices of its answer. Raises UsageError."""
+    if not isinstance(question, str):
+        raise UsageError(f"{shown(question)} is not a question", "It must be a string.")
+    if not question.strip():
+        raise UsageError("the question is empty")
+    choices = [] if isinstance(choices, str) else names_of(choices, "the choices")
+    if len(choices) < 2 or len(set(choices)) < len(choices):
+        raise UsageError("there must be two or more choices, all different", "List each choice once.")
+    return choices
+
+
+def _clip_of(encoder: Encoder, clip: Any, modality: str | None) -> MediaRef | MemoryMedia:
     """Return the clip of a question: with audio and frames, as far as it has both."""
-    if isinstance(clip, Clip):
-        if clip.text is not None:
+    if is_in_memory(clip):
+        media = read_memory(clip, None if modality is None else parse_modality(modality))
+        if isinstance(media.content, Clip) and media.content.text is not None:
             raise _about_text("the clip")
-        return clip
+        return media
     if modality is not None:
-        clip = parse_media(clip, parse_modality(modality))
-    elif not isinstance(clip, MediaRef):
+        ref = parse_media(clip, parse_modality(modality))
+    elif isinstance(clip, MediaRef):
+        ref = clip
+    else:
         path, start_s, stop_s = split_range(clip)
         check_range(path, start_s, stop_s)
-        clip = MediaRef(path, choose_modality(encoder.identify(path).modalities), start_s, stop_s)
-    if clip.modality == Modality.TEXT:
-        raise _about_text(str(clip.path))
-    return clip
+        ref = MediaRef(path, encoder.choose(encoder.identify(path).modalities), start_s, stop_s)
+    if ref.modality == Modality.TEXT:
+        raise _about_text(str(ref.path))
+    return ref
 
 
 def _about_text(what: str) -> UsageError:

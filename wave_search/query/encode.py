@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
 from concurrent.futures import Future
 from contextlib import closing
 from threading import Lock
@@ -12,25 +11,30 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wave_search.batches import WHOLE_BATCH_BYTES, Item, batched, clip_bytes
-from wave_search.errors import BrokenMediaError, UsageError
+from wave_search.errors import BrokenMediaError, UsageError, shown
 from wave_search.files import on_disk
 from wave_search.media import WHOLE
+from wave_search.media.arrays import sampled_clips
 from wave_search.models import check_text
+from wave_search.query.in_memory import MemoryMedia, as_file, is_in_memory, read_memory
 from wave_search.query.terms import AudioVideoPair
 from wave_search.types import Clip, MediaRef, Modality, Span
 from wave_search.vectors import normalize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+    from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import ArrayLike, NDArray
 
     from wave_search.media import DecoderPool, MediaInfo, Segmentation
     from wave_search.models import Embedder
+    from wave_search.query.in_memory import InMemory
     from wave_search.types import Target
 
-Embeddable = str | MediaRef | Clip
+    Embeddable = str | MediaRef | InMemory
+    Checked = Embeddable | MemoryMedia
+
 _RICHEST_FIRST = (Modality.AV, Modality.VIDEO, Modality.AUDIO, Modality.IMAGE, Modality.TEXT)
 _NAMES = {
     Modality.TEXT: "text",
@@ -42,6 +46,7 @@ _NAMES = {
 
 
 _KEPT_TEXTS = 256
+_VECTORS = "Use finite numbers, not all 0, of shape (dim,) or (rows, dim)."
 
 
 class TextVectors:
@@ -102,34 +107,30 @@ class Encoder:
         self._embedder = embedder
         self._texts = TextVectors(lambda text: self._embedded(text, WHOLE, None))
 
-    def encode(self, items: Embeddable | Iterable[Embeddable], instruction: str | None = None) -> NDArray[np.float32]:
-        """Embed each item as one clip of any length.
+    @property
+    def dim(self) -> int:
+        """Number of dimensions of the vectors."""
+        return self._embedder().spec.dim
 
-        Args:
-            items: any mixture of texts, references to files and decoded clips; or a single one of these.
-            instruction: replaces the prompt of media; text is embedded without a prompt and ignores it.
-
-        Returns:
-            (n, dim) float32 of unit norm, in the order of the items; (dim,) for a single item.
+    def choose(self, available: Collection[Modality]) -> Modality:
+        """Return the richest of some modalities that the model embeds.
 
         Raises:
-            MediaError: a file cannot be read.
-            UsageError: a file lacks the modality of the reference, for example audio; or a text is empty.
+            UsageError: it embeds none of them, or there is none.
         """
-        if instruction is not None and not isinstance(instruction, str):
-            raise UsageError(f"{instruction!r} is not an instruction", "It must be a string.")
-        if isinstance(items, Embeddable) or not isinstance(items, Iterable):
-            single: NDArray[np.float32] = self.encode([items], instruction)[0]
-            return single
-        rows = self._embed_all((self._first_clip(item) for item in items), instruction)
-        return np.stack(rows) if rows else np.empty((0, self._embedder().spec.dim), np.float32)
+        spec = self._embedder().spec
+        if not available:
+            raise UsageError("the clip is empty")
+        if not (possible := [modality for modality in available if modality in spec.modalities]):
+            spec.check_embeds(next(iter(available)))
+        return choose_modality(possible)
 
     def identify(self, path: Path) -> MediaInfo:
         """Identify a file. Needs no model. Raises MediaError."""
         return self.decoders().identify(on_disk(path))
 
     def encode_query(
-        self, item: Embeddable | AudioVideoPair, segmentation: Segmentation, instruction: str | None = None
+        self, item: Checked | AudioVideoPair, segmentation: Segmentation, instruction: str | None = None
     ) -> NDArray[np.float32]:
         """Embed one item, cut into segments like the files of an index.
 
@@ -148,21 +149,22 @@ class Encoder:
         return self._embedded(item, segmentation, instruction)
 
     def _embedded(
-        self, item: Embeddable | AudioVideoPair, segmentation: Segmentation, instruction: str | None
+        self, item: Checked | AudioVideoPair, segmentation: Segmentation, instruction: str | None
     ) -> NDArray[np.float32]:
         with closing(self._clips(item, segmentation)) as clips:
             return np.stack(self._embed_all(clips, instruction))
 
-    def clip(self, item: Embeddable) -> Clip:
+    def clip(self, item: Checked) -> Clip:
         """Decode one item as a whole. Safe to call from several threads.
 
         Raises:
             MediaError: the file cannot be read.
             UsageError: the file lacks the modality of the reference, for example audio; or the text is empty.
         """
-        return self._first_clip(item)[0]
+        return self.first_clip(item)[0]
 
-    def _first_clip(self, item: Embeddable) -> tuple[Clip, Modality]:
+    def first_clip(self, item: Checked) -> tuple[Clip, Modality]:
+        """Decode one item as a whole, with what it is to be embedded as. Raises like `clip`."""
         with closing(self._clips(item, WHOLE)) as clips:
             first = next(clips)
             # Read to the end, because a decoder with unread segments is killed and replaced.
@@ -186,30 +188,56 @@ class Encoder:
         parts = batched(pairs, lambda pair: clip_bytes(pair[0]), max_bytes=WHOLE_BATCH_BYTES)
         return [row for part in parts for row in self.embed_clips(part, instruction)]
 
-    def _clips(self, item: Embeddable | AudioVideoPair, segmentation: Segmentation) -> Generator[tuple[Clip, Modality]]:
+    def _clips(self, item: Checked | AudioVideoPair, segmentation: Segmentation) -> Generator[tuple[Clip, Modality]]:
         if isinstance(item, str):
             check_text(item)
             yield Clip(text=item), Modality.TEXT
-        elif isinstance(item, Clip):
-            yield item, _only_modality(item)
+        elif isinstance(item, MemoryMedia):
+            yield from self._in_memory(item, segmentation)
         elif isinstance(item, MediaRef):
             yield from self._read(item, segmentation)
         elif isinstance(item, AudioVideoPair):
             for (sound, _), (picture, _) in in_step(
-                lambda: self._read(item.sound, segmentation), lambda: self._read(item.picture, segmentation)
+                lambda: self._medium(item.sound, segmentation), lambda: self._medium(item.picture, segmentation)
             ):
                 yield Clip(frames=picture.frames, waveform=sound.waveform), Modality.AV
+        elif is_in_memory(item):
+            yield from self._in_memory(read_memory(item), segmentation)
         else:
             raise UsageError(
-                f"{item!r} cannot be embedded", "Use text, a Clip, or a file as Audio, Video, Image or AV of it."
+                f"{shown(item)} cannot be embedded",
+                "Use text, media in memory, or a file as Audio, Video, Image or AV of it.",
             )
+
+    def _in_memory(self, media: MemoryMedia, segmentation: Segmentation) -> Generator[tuple[Clip, Modality]]:
+        if isinstance(media.content, bytes):
+            with as_file(media) as path:
+                modality = media.modality or self.choose(self.identify(path).modalities)
+                yield from self._read(MediaRef(path, modality), segmentation)
+            return
+        modality, found = media.modality or self.choose(media.content.modalities), False
+        for clip in sampled_clips(media.content, self._embedder().spec.sampling, segmentation):
+            if modality in clip.modalities:
+                found = True
+                yield clip, modality
+        if not found:
+            raise UsageError(f"{media}: it is too short to embed", "Use a longer one.")
+
+    def _medium(self, media: MediaRef | MemoryMedia, segmentation: Segmentation) -> Generator[tuple[Clip, Modality]]:
+        read = self._read if isinstance(media, MediaRef) else self._in_memory
+        return read(media, segmentation)  # type: ignore[arg-type]
 
     def _read(self, ref: MediaRef, segmentation: Segmentation) -> Generator[tuple[Clip, Modality]]:
         decoders, path = self.decoders(), on_disk(ref.path)
         info = decoders.identify(path)
-        if ref.modality not in info.modalities:
+        is_still = ref.modality is Modality.IMAGE and ref.start_s is not None and Modality.VIDEO in info.modalities
+        if ref.modality not in info.modalities and not is_still:
             offers = ", ".join(info.modalities)
-            raise UsageError(f"{ref.path}: the file has no {_NAMES[ref.modality]}", f"It can be used as {offers}.")
+            still = ref.modality is Modality.IMAGE and Modality.VIDEO in info.modalities
+            hint = ", and a still of it as FILE@SECONDS" if still else ""
+            raise UsageError(
+                f"{ref.path}: the file has no {_NAMES[ref.modality]}", f"It can be used as {offers}{hint}."
+            )
         span = span_of(ref.path, info, ref.start_s, ref.stop_s)
         segment = None
         for segment in decoders.segments(path, info, segmentation, [ref.modality], span):
@@ -218,10 +246,15 @@ class Encoder:
             raise BrokenMediaError(ref.path, "it has no segment to embed")
 
 
-def choose_modality(available: Collection[Modality], target: Target | Modality = "any") -> Modality:
-    """Return the modality to embed a file as: the target if the file has it, otherwise the richest one that it has."""
-    if target in list(available):
-        return Modality(target)
+def choose_modality(
+    available: Collection[Modality], target: Target | Modality | tuple[Modality, ...] = "any"
+) -> Modality:
+    """Return the modality to embed a file as: the target if the file has it, otherwise the richest one that it has.
+
+    Of several targets it is the richest one.
+    """
+    wanted = target if isinstance(target, tuple) else (target,)
+    available = [modality for modality in available if modality in wanted] or available
     return next(modality for modality in _RICHEST_FIRST if modality in available)
 
 
@@ -265,14 +298,30 @@ def in_step(
 
 
 def similarity(a: ArrayLike, b: ArrayLike) -> NDArray[np.float32]:
-    """Return the cosine similarity of each row of `a` (n, dim) with each row of `b` (m, dim): (n, m) float32."""
-    left, right = (np.atleast_2d(np.asarray(vectors, np.float32)) for vectors in (a, b))
-    products: NDArray[np.float32] = normalize(left) @ normalize(right).T
+    """Return the cosine similarity of each row of `a` with each row of `b`.
+
+    Args:
+        a: (n, dim) or (dim,), finite and not all 0, of any norm.
+        b: (m, dim) or (dim,).
+
+    Returns:
+        (n, m) float32.
+
+    Raises:
+        UsageError: they are not vectors, or of different dimensions.
+    """
+    left, right = _rows_of(a), _rows_of(b)
+    if left.shape[1] != right.shape[1]:
+        raise UsageError(f"vectors of {left.shape[1]} dimensions cannot be compared with those of {right.shape[1]}")
+    products: NDArray[np.float32] = left @ right.T
     return products
 
 
-def _only_modality(clip: Clip) -> Modality:
-    """Return the modality to embed a clip as: the richest one that it has."""
-    if not clip.modalities:
-        raise UsageError("the clip is empty")
-    return choose_modality(clip.modalities)
+def _rows_of(vectors: ArrayLike) -> NDArray[np.float32]:
+    try:
+        rows = normalize(np.atleast_2d(np.asarray(vectors, np.float32)))
+        if rows.ndim != 2:
+            raise ValueError(rows.shape)
+    except (TypeError, ValueError):
+        raise UsageError(f"{shown(vectors)} has no similarity", _VECTORS) from None
+    return rows

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wave_search.arguments import check_whole
 from wave_search.errors import UsageError
 from wave_search.files import as_name, as_path, is_gone, is_unchanged
 from wave_search.query.request import check_where
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _REPRESENTATIVE = (Modality.AV, Modality.VIDEO, Modality.IMAGE, Modality.AUDIO, Modality.TEXT)
 """The modality of the segment that stands for a whole file: the first of these that it has."""
+_MAX_ID = 2**63 - 1
 _BATCH_ROWS = 1_024
 
 
@@ -167,6 +169,7 @@ def content_of_segment(snapshot: Snapshot, segment_id: int) -> int:
     Raises:
         UsageError: the segment is not in the index.
     """
+    check_whole(segment_id, "the id of a segment", -_MAX_ID)
     try:
         (content_id,), _, _ = snapshot.spans(np.array([segment_id], np.int64))
     except (KeyError, OverflowError):
@@ -174,7 +177,7 @@ def content_of_segment(snapshot: Snapshot, segment_id: int) -> int:
     return content_id
 
 
-def paths_of(snapshot: Snapshot, segment_ids: Sequence[int]) -> list[Path]:
+def paths_of_segments(snapshot: Snapshot, segment_ids: Sequence[int]) -> list[Path]:
     """Return the paths of all files that have one of some segments.
 
     Raises:
@@ -213,6 +216,8 @@ def browse(
         UsageError: an argument is not valid.
     """
     check_where(where, where_timeout_s)
+    check_whole(offset, "offset")
+    check_whole(limit, "limit")
     metadata = snapshot.metadata()
     unknown = set(columns) - {*OF_FILES, *(column.name for column in metadata.columns)}
     if unknown:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from collections import Counter, defaultdict
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from wave_search.files import as_path
+from wave_search.files import as_path, is_gone
 from wave_search.types import Hit, Modality
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class Moment(NamedTuple):
     stop_s: float | None
     segments: int = 1
     """Number of matches."""
+    others: tuple[Modality, ...] = ()
+    """Further modalities in which it matches."""
 
     @classmethod
     def of(cls, match: Match) -> Moment:
@@ -62,8 +65,19 @@ class Moment(NamedTuple):
         return cls(match, match.start_s, match.stop_s)
 
 
-def matches(snapshot: Snapshot, candidates: Candidates, chosen: Selection | None = None) -> Iterator[Match]:
-    """Look up the files of candidates, restricted to those that a condition selected, if there is one."""
+def matches(
+    snapshot: Snapshot, candidates: Candidates, chosen: Selection | None = None, *, copies: bool = True
+) -> Iterator[Match]:
+    """Look up the files of candidates.
+
+    Args:
+        snapshot: the index.
+        candidates: segments.
+        chosen: what a condition selected; None for all.
+        copies: whether each of several files of the same content is a match. Otherwise only one of them is: the first
+            by name that is on the disk.
+    """
+    first_of: dict[tuple[int, ...], int] = {}
     content_ids, starts_s, stops_s = snapshot.spans(candidates.ids)
     scores = np.minimum(candidates.scores, 1.0)  # rounding to float16 increases some norms
     columns = (scores.tolist(), candidates.z.tolist(), candidates.ids.tolist(), content_ids, starts_s, stops_s)
@@ -71,13 +85,24 @@ def matches(snapshot: Snapshot, candidates: Candidates, chosen: Selection | None
         *columns, snapshot.file_numbers(content_ids), strict=True
     ):
         those = _chosen(snapshot, chosen, segment_id, places) if chosen is not None and len(places) > 1 else places
-        for place in those:
+        several = tuple(those)
+        if not copies and len(several) > 1:
+            if several not in first_of:
+                first_of[several] = _first_present(snapshot, several)
+            several = (first_of[several],)
+        for place in several:
             yield Match(score, z, place, candidates.modality, start_s, stop_s, segment_id, content_id)
 
 
 def _chosen(snapshot: Snapshot, chosen: Selection, segment_id: int, places: Sequence[int]) -> Iterator[int]:
     paths = snapshot.paths_at(places)
     return (place for place, path in zip(places, paths, strict=True) if chosen.holds(segment_id, path))
+
+
+def _first_present(snapshot: Snapshot, places: Sequence[int]) -> int:
+    """Return the first of some files that is on the disk, or the first one; their numbers ascend with their names."""
+    paths = snapshot.paths_at(places)
+    return next((place for path, place in zip(paths, places, strict=True) if not is_gone(as_path(path))), places[0])
 
 
 def order(match: Match) -> tuple[bool, float, float]:
@@ -173,6 +198,46 @@ class _Track:
         return Moment(peak, start_s, max(map(_stop, members)), len(members))
 
 
+def combine(moments: Iterable[Moment]) -> list[Moment]:
+    """Make one moment of those of several modalities that are the same part of a file: the best of them.
+
+    They are if the middle of the best segment of the one lies within the other. A modality is named among the `others`
+    if its z is at least half of the best one's, as for segments in `merge`.
+
+    Args:
+        moments: best first.
+    """
+    kept: list[Moment] = []
+    spans: dict[int, dict[Modality, list[tuple[float, int]]]] = defaultdict(lambda: defaultdict(list))
+    for moment in moments:
+        peak, of_file = moment.peak, spans[moment.peak.file]
+        others = (span for modality, span in of_file.items() if modality is not peak.modality)
+        number = min((at for span in others for at in _around(span, kept, peak)), default=None)
+        if number is None:
+            if moment.start_s is not None:
+                insort(of_file[peak.modality], (moment.start_s, len(kept)))
+            kept.append(moment)
+            continue
+        best = kept[number]
+        if peak.z >= best.peak.z / 2 and peak.modality not in best.others:
+            kept[number] = best._replace(others=(*best.others, peak.modality))
+    return kept
+
+
+def _around(span: Sequence[tuple[float, int]], kept: Sequence[Moment], match: Match) -> Iterator[int]:
+    """Yield the numbers of the moments, sorted by their start, that the middle of a segment lies within.
+
+    Those of a modality are disjoint, but for segments that overlap: only the last two that begin before it can be.
+    """
+    if match.start_s is None:
+        return
+    middle_s = (_start(match) + _stop(match)) / 2
+    before = bisect_right(span, (middle_s, len(kept)))
+    for _, number in span[max(before - 2, 0) : before]:
+        if middle_s < (kept[number].stop_s or 0.0):
+            yield number
+
+
 def _start(match: Match) -> float:
     return match.start_s or 0.0
 
@@ -229,12 +294,14 @@ def hits_of(snapshot: Snapshot, moments: Sequence[Moment]) -> list[Hit]:
     contents = snapshot.durations_and_kinds([peak.content_id for peak in peaks])
     text_ids = [peak.segment_id for peak in peaks if peak.modality is Modality.TEXT]
     texts = {row.segment_id: row.text for row in snapshot.segment_rows(text_ids)} if text_ids else {}
+    files = [as_path(path) for path in paths]
+    copies = map(len, snapshot.file_numbers([peak.content_id for peak in peaks]))
     return [
         Hit(
             rank=rank,
             score=peak.score,
             z=peak.z,
-            path=as_path(path),
+            path=path,
             modality=peak.modality,
             start_s=moment.start_s,
             stop_s=moment.stop_s,
@@ -245,8 +312,11 @@ def hits_of(snapshot: Snapshot, moments: Sequence[Moment]) -> list[Hit]:
             peak_start_s=peak.start_s,
             peak_stop_s=peak.stop_s,
             segments=moment.segments,
+            matched=tuple(one for one in Modality if one is peak.modality or one in moment.others),
+            copies=count,
+            gone=is_gone(path),
         )
-        for rank, (moment, peak, path, (duration_s, kind)) in enumerate(
-            zip(moments, peaks, paths, contents, strict=True), start=1
+        for rank, (moment, peak, path, (duration_s, kind), count) in enumerate(
+            zip(moments, peaks, files, contents, copies, strict=True), start=1
         )
     ]

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wave_search.ann import covered
-from wave_search.files import as_path
+from wave_search.arguments import check_type, check_whole
+from wave_search.files import as_path, disk_bytes
 from wave_search.reports import Skipped
 from wave_search.store import content_of, find_columns
 from wave_search.types import ColumnInfo
 
 if TYPE_CHECKING:
     from wave_search.models import ModelSpec
-    from wave_search.store import Snapshot, Tuning
+    from wave_search.store import FolderChoices, Snapshot, Tuning
     from wave_search.types import Modality, PartitionKey
 
 
@@ -42,6 +43,8 @@ class IndexInfo:
     version: int
     """Number of the version, which increases with each commit."""
     created: str
+    """When the index was created: UTC, ISO 8601."""
+    changed: str
     """When this version was committed: UTC, ISO 8601."""
     model: ModelSpec
     segmentation: str
@@ -55,6 +58,8 @@ class IndexInfo:
     """Instructions that media are embedded with, in addition to the model's own prompt."""
     roots: tuple[Path, ...]
     """Folders that were indexed."""
+    folders: tuple[FolderChoices, ...]
+    """Choices for folders, which later runs use again."""
     files: int
     """Indexed files."""
     skipped: int
@@ -67,6 +72,7 @@ class IndexInfo:
     """Seconds of audio and video in the contents."""
     partitions: tuple[PartitionInfo, ...]
     size_bytes: int
+    """Of the folder on its disk, as `du` counts."""
 
 
 def describe(snapshot: Snapshot) -> IndexInfo:
@@ -75,7 +81,8 @@ def describe(snapshot: Snapshot) -> IndexInfo:
     return IndexInfo(
         path=snapshot.dir,
         version=manifest.version,
-        created=manifest.created,
+        created=manifest.settings.created,
+        changed=manifest.created,
         model=manifest.model,
         segmentation=manifest.settings.segmentation,
         audio_track=manifest.settings.audio_track,
@@ -83,13 +90,14 @@ def describe(snapshot: Snapshot) -> IndexInfo:
         modalities=manifest.settings.modalities,
         instructions=manifest.settings.instructions,
         roots=tuple(Path(root) for root in manifest.roots),
+        folders=manifest.settings.folders,
         files=counts.files.get("indexed", 0),
         skipped=counts.files.get("skipped", 0),
         damaged=_damaged(snapshot),
         contents=counts.contents,
         media_s=sum(content.duration_s or 0.0 for content in contents if content.kind != "text"),
         partitions=tuple(_partition_info(snapshot, key) for key in counts.segments),
-        size_bytes=sum(snapshot.sizes_bytes().values()),
+        size_bytes=disk_bytes(snapshot.dir),
     )
 
 
@@ -98,6 +106,17 @@ def _damaged(snapshot: Snapshot) -> tuple[Skipped, ...]:
     return tuple(
         Skipped(as_path(row.path), row.cause, row.remedy, known=True) for row in sorted(rows, key=lambda row: row.path)
     )
+
+
+def summary(snapshot: Snapshot) -> str:
+    """Return where an index is and what it holds, in one line."""
+    counts, manifest = snapshot.counts(), snapshot.manifest
+    by_modality: Counter[str] = Counter()
+    for key, number in counts.segments.items():
+        by_modality[key.modality.value] += number
+    held = ", ".join(f"{number:,} {modality}" for modality, number in by_modality.items() if number) or "no"
+    files = f"{counts.files['indexed']:,} files, {held} segments"
+    return f"{str(snapshot.dir)!r}: {files}, model {manifest.model.name}, version {manifest.version}"
 
 
 def own_columns(snapshot: Snapshot) -> tuple[ColumnInfo, ...]:
@@ -117,6 +136,8 @@ def own_values(snapshot: Snapshot, column: str, limit: int) -> list[str | float 
     Raises:
         UsageError: there is no such column.
     """
+    check_type(column, str, "the name of a column")
+    check_whole(limit, "limit")
     metadata = snapshot.metadata()
     (name,) = find_columns([column], [one.name for one in metadata.columns])
     held = (row.values[name] for row in metadata.rows.values() if name in row.values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, TypedDict, get_args
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, TypedDict, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
-from wave_search.errors import UsageError
+from wave_search.arguments import check_type, is_number, items_of
+from wave_search.errors import UsageError, shown
 from wave_search.models import check_text
-from wave_search.query.terms import check_terms, is_number, read_terms
+from wave_search.query.terms import check_terms, parse_modality, read_terms
 from wave_search.store import DEFAULT_TIMEOUT_S
 from wave_search.types import Hit, Modality, Target
 
@@ -25,13 +26,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from wave_search.query.in_memory import InMemory
     from wave_search.query.terms import QueryVectors, Weighted
-    from wave_search.types import MediaRef, PartitionKey
+    from wave_search.types import MediaRef, ModalityName, PartitionKey
 
     StrPath = str | os.PathLike[str]
     Texts = str | Weighted | Iterable[str | Weighted]
-    Media = StrPath | MediaRef | Weighted | Iterable[StrPath | MediaRef | Weighted]
+    Medium = StrPath | MediaRef | InMemory
+    Media = Medium | Weighted | Iterable[Medium | Weighted]
     Vectors = ArrayLike | QueryVectors | Weighted | Sequence[QueryVectors | Weighted]
+    Targets = Target | Modality | Iterable[ModalityName | Modality]
     Segments = Hit | int | Weighted | Iterable[Hit | int | Weighted]
 
 MAX_COUNT = 2**31 - 1
@@ -51,7 +55,7 @@ class SearchArguments(TypedDict, total=False):
     vector: Vectors | None
     like: Segments | None
     similar: Media | None
-    target: Target | Modality
+    target: Targets
     k: int
     min_z: float | None
     where: str | None
@@ -61,11 +65,13 @@ class SearchArguments(TypedDict, total=False):
     moments: bool
     per_file: int | None
     dedupe: float | None
+    copies: bool
     instruction: str | None
     rerank: int | None
 
 
 _TARGETS = get_args(Target)
+_NAME_CHARS = 50
 _TERMS = ("text", "audio", "video", "image", "av", "vector", "like", "similar")
 
 
@@ -79,8 +85,8 @@ class SearchRequest:
 
     terms: tuple[Weighted, ...]
     """Terms to find and to avoid, as parsed by `build`."""
-    target: Target | Modality = "any"
-    """The modality of the hits."""
+    target: Target | Modality | tuple[Modality, ...] = "any"
+    """The modality of the hits, or several."""
     k: int = 10
     """Maximum number of hits."""
     min_z: float | None = None
@@ -103,6 +109,8 @@ class SearchRequest:
     """Seconds that the condition may take."""
     among: frozenset[int] | None = None
     """Ids of the only segments that are found."""
+    copies: bool = False
+    """Whether each of several files with the same content is a hit, and not just one of them."""
 
     @classmethod
     def build(cls, **arguments: Unpack[SearchArguments]) -> SearchRequest:
@@ -117,12 +125,13 @@ class SearchRequest:
         columns = given.pop("columns", ())
         if given.get("among") is not None:
             given["among"] = read_segments(given["among"])
+        if "target" in given:
+            given["target"] = read_target(given["target"])
         return cls(terms, columns=read_columns(columns), **given)
 
     def __post_init__(self) -> None:
         check_terms(self.terms)
-        if self.target not in _TARGETS:
-            raise UsageError(f'there is no target "{self.target}"', f"Choose one of {', '.join(_TARGETS)}.")
+        check_target(self.target)
         check_count("k", self.k)
         for name in ("per_file", "rerank"):
             if getattr(self, name) is not None:
@@ -131,8 +140,9 @@ class SearchRequest:
             check_min_z(self.min_z)
         check_where(self.where, self.where_timeout_s)
         check_columns(self.columns)
-        if not isinstance(self.moments, bool | np.bool_):
-            raise UsageError(f"moments must be True or False, got {self.moments!r}")
+        for name in ("moments", "copies"):
+            if not isinstance(getattr(self, name), bool | np.bool_):
+                raise UsageError(f"{name} must be True or False, got {shown(getattr(self, name))}")
         if self.dedupe is not None:
             check_cosine("dedupe", self.dedupe)
         if self.instruction is not None:
@@ -182,10 +192,79 @@ def check_count(name: str, value: int) -> None:
         UsageError: it is no integer, below 1 or too large.
     """
     if type(value) is not int and (not isinstance(value, Integral) or isinstance(value, bool)):
-        raise UsageError(f"{name} must be an integer, got {value!r}")
+        raise UsageError(f"{name} must be an integer, got {shown(value)}")
     if not 1 <= value <= MAX_COUNT:
         bound = "at least 1" if value < 1 else f"at most {MAX_COUNT:,}"
         raise UsageError(f"{name} must be {bound}, got {value}")
+
+
+def to_one_request(request: SearchRequest | None, keywords: SearchArguments) -> SearchRequest:
+    """Return the request of a call of `search`, which takes a request or the keywords of one.
+
+    Raises:
+        UsageError: both are given, or the request is not valid.
+    """
+    if request is not None and keywords:
+        raise UsageError("a search takes a request or keywords, not both", f"Leave out {', '.join(keywords)}.")
+    if not isinstance(request, SearchRequest | None):
+        raise UsageError(f"{shown(request)} is not a SearchRequest", 'Name what you give: search(text="a dog").')
+    return SearchRequest.build(**keywords) if request is None else request
+
+
+def requests_of(queries: Iterable[Any], shared: SearchArguments) -> list[SearchRequest]:
+    """Return requests for texts, mappings of keywords, and requests; `shared` are keywords of all but the latter.
+
+    Raises:
+        UsageError: one is not valid.
+    """
+    if isinstance(queries, str):
+        raise UsageError("search_many takes several queries", "Use search for a single one.")
+    found: list[SearchRequest] = []
+    query: Any
+    of_all: dict[str, Any] = {**shared}
+    for query in items_of(queries, "the queries"):
+        match query:
+            case SearchRequest():
+                found.append(query)
+            case str():
+                found.append(SearchRequest.build(**{**of_all, "text": query}))
+            case Mapping():
+                unknown = query.keys() - SearchArguments.__annotations__.keys()
+                if unknown:
+                    raise UsageError(f"a search has no keyword {shown(unknown.pop())}", "See Index.search.")
+                found.append(SearchRequest.build(**{**of_all, **query}))
+            case _:
+                raise UsageError(f"{shown(query)} is not a query", "Use a text, a SearchRequest or a dict of keywords.")
+    return found
+
+
+def check_request(request: Any) -> None:
+    """Raise UsageError if a value is no `SearchRequest`."""
+    check_type(request, SearchRequest, "the request", "Make one with SearchRequest.build.")
+
+
+def read_target(target: Any) -> Target | Modality | tuple[Modality, ...]:
+    """Return a target, or several modalities.
+
+    Raises:
+        UsageError: there is no such modality.
+    """
+    if isinstance(target, str) or not isinstance(target, Iterable):
+        check_target(target)
+        only: Any = target
+        return only  # type: ignore[no-any-return]
+    several = tuple(dict.fromkeys(map(parse_modality, target)))
+    if not several:
+        raise UsageError("there is no target", f"Choose one or more of {', '.join(Modality)}.")
+    return several if len(several) > 1 else several[0]
+
+
+def check_target(target: Any) -> None:
+    """Check a target as it is in a request. Raises UsageError."""
+    several = isinstance(target, tuple) and target and all(isinstance(one, Modality) for one in target)
+    if not several and not (isinstance(target, str) and target in _TARGETS):
+        given = f'"{target}"' if isinstance(target, str) and len(target) < _NAME_CHARS else shown(target)
+        raise UsageError(f"there is no target {given}", f"Choose one of {', '.join(_TARGETS)}.")
 
 
 def check_where(where: str | None, timeout_s: float) -> None:
@@ -195,9 +274,9 @@ def check_where(where: str | None, timeout_s: float) -> None:
         UsageError: one of them is not valid.
     """
     if where is not None and not isinstance(where, str):
-        raise UsageError(f"where must be a text, got {where!r}", "Write an SQL condition.")
+        raise UsageError(f"where must be a text, got {shown(where)}", "Write an SQL condition.")
     if not is_number(timeout_s) or not 0 < timeout_s < math.inf:
-        raise UsageError(f"where_timeout_s must be a number of seconds above 0, got {timeout_s!r}")
+        raise UsageError(f"where_timeout_s must be a number of seconds above 0, got {shown(timeout_s)}")
 
 
 def read_segments(segments: Iterable[Hit | int]) -> frozenset[int]:
@@ -206,9 +285,10 @@ def read_segments(segments: Iterable[Hit | int]) -> frozenset[int]:
     Raises:
         UsageError: they are neither.
     """
-    ids = [one.segment_id if isinstance(one, Hit) else one for one in segments]
+    several: list[Any] = items_of(segments, "among")
+    ids = [one.segment_id if isinstance(one, Hit) else one for one in several]
     if wrong := [one for one in ids if not isinstance(one, Integral) or isinstance(one, bool)]:
-        raise UsageError(f"among must be hits or their segment_id, got {wrong[0]!r}")
+        raise UsageError(f"among must be hits or their segment_id, got {shown(wrong[0])}")
     return frozenset(map(int, ids))
 
 
@@ -227,7 +307,7 @@ def read_columns(columns: Iterable[str]) -> tuple[str, ...]:
 def check_columns(columns: tuple[str, ...]) -> None:
     """Check that columns are names. Raises UsageError."""
     if not isinstance(columns, tuple) or not all(isinstance(name, str) for name in columns):
-        raise UsageError(f"columns must be names, got {columns!r}", 'Write for example ["fps", "artist"].')
+        raise UsageError(f"columns must be names, got {shown(columns)}", 'Write for example ["fps", "artist"].')
 
 
 def check_min_z(value: float) -> None:
@@ -237,7 +317,7 @@ def check_min_z(value: float) -> None:
         UsageError: it is no number.
     """
     if not is_number(value) or math.isnan(value):
-        raise UsageError(f"min_z must be a number of standard deviations, got {value!r}")
+        raise UsageError(f"min_z must be a number of standard deviations, got {shown(value)}")
 
 
 def check_cosine(name: str, value: float) -> None:
@@ -247,7 +327,7 @@ def check_cosine(name: str, value: float) -> None:
         UsageError: it is not a number above 0 and at most 1.
     """
     if not is_number(value) or not 0 < value <= 1:
-        raise UsageError(f"{name} must be a cosine above 0 and at most 1, got {value!r}", "Try 0.98.")
+        raise UsageError(f"{name} must be a cosine above 0 and at most 1, got {shown(value)}", "Try 0.98.")
 
 
 def check_instruction(text: str) -> str:
@@ -257,7 +337,7 @@ def check_instruction(text: str) -> str:
         UsageError: it is empty, too long, or not valid Unicode.
     """
     if not isinstance(text, str):
-        raise UsageError(f"{text!r} is not an instruction", "It must be a string.")
+        raise UsageError(f"{shown(text)} is not an instruction", "It must be a string.")
     check_text(text, "instruction", 'Write what to find, for example "What animal is heard?"')
     if len(text) > MAX_INSTRUCTION_CHARS:
         raise UsageError(
@@ -268,4 +348,6 @@ def check_instruction(text: str) -> str:
 
 def check_instructions(texts: str | Iterable[str]) -> tuple[str, ...]:
     """Check several instructions, or a single one. Raises like `check_instruction`."""
-    return tuple(check_instruction(text) for text in ([texts] if isinstance(texts, str) else texts))
+    return tuple(
+        check_instruction(text) for text in ([texts] if isinstance(texts, str) else items_of(texts, "instructions"))
+    )

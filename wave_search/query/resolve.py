@@ -11,7 +11,8 @@ from wave_search.errors import UsageError
 from wave_search.media import Segmentation
 from wave_search.query.encode import choose_modality, span_of
 from wave_search.query.fusion import Query, QueryTerm
-from wave_search.query.terms import AudioVideoPair, QueryVectors, SegmentRef, SimilarFile
+from wave_search.query.in_memory import MemoryMedia, as_file
+from wave_search.query.terms import QueryVectors, SegmentRef, SimilarFile, modality_of, separated
 from wave_search.types import MediaRef, Modality, PartitionKey, Span
 from wave_search.vectors import normalize
 
@@ -56,10 +57,13 @@ def resolve(request: SearchRequest, snapshot: Snapshot, encoder: Encoder) -> Que
             combined.
         ModelError: the model is needed and cannot be loaded, or is not the index's.
     """
-    found = [_resolved(term.item, request, snapshot, encoder) for term in request.terms]
-    terms = tuple(
-        QueryTerm(one.vectors, term.weight, one.modality) for one, term in zip(found, request.terms, strict=True)
-    )
+    model = snapshot.manifest.model
+    asked = request.terms if Modality.AV in model.modalities else separated(request.terms)
+    for term in asked:
+        if (modality := modality_of(term.item)) is not None:
+            model.check_embeds(modality)
+    found = [_resolved(term.item, request, snapshot, encoder) for term in asked]
+    terms = tuple(QueryTerm(one.vectors, term.weight, one.modality) for one, term in zip(found, asked, strict=True))
     return Query(terms, frozenset().union(*(one.same_moment for one in found)))
 
 
@@ -74,13 +78,10 @@ def _resolved(item: Any, request: SearchRequest, snapshot: Snapshot, encoder: En
             return of_segment(snapshot, segment_id, request.instruction or "")
         case SimilarFile():
             return _similar(item, request, snapshot, encoder)
-        case MediaRef():
-            modality = item.modality
-        case AudioVideoPair():
-            modality = Modality.AV
-        case _:
-            modality = Modality.TEXT
-    return ResolvedVectors(encoder.encode_query(item, _segmentation(snapshot), request.instruction), modality)
+        case MemoryMedia(modality=None):
+            return _similar_in_memory(item, request, snapshot, encoder)
+    vectors = encoder.encode_query(item, _segmentation(snapshot), request.instruction)
+    return ResolvedVectors(vectors, modality_of(item))
 
 
 def _similar(file: SimilarFile, request: SearchRequest, snapshot: Snapshot, encoder: Encoder) -> ResolvedVectors:
@@ -90,9 +91,31 @@ def _similar(file: SimilarFile, request: SearchRequest, snapshot: Snapshot, enco
     stored = of_content(snapshot, info.digest, span, file.modality, request.target, instruction=instruction or "")
     if stored is not None:
         return stored
-    modality = file.modality or choose_modality(info.modalities, request.target)
+    modality = file.modality or _embeddable(info.modalities, request, snapshot)
     ref = MediaRef(file.path, modality, file.start_s, file.stop_s)
     return ResolvedVectors(encoder.encode_query(ref, _segmentation(snapshot), instruction), modality)
+
+
+def _similar_in_memory(
+    media: MemoryMedia, request: SearchRequest, snapshot: Snapshot, encoder: Encoder
+) -> ResolvedVectors:
+    if isinstance(media.content, bytes):
+        with as_file(media) as path:
+            return _similar(SimilarFile(path), request, snapshot, encoder)
+    modality = _embeddable(media.content.modalities, request, snapshot)
+    media = MemoryMedia(media.content, modality)
+    return ResolvedVectors(encoder.encode_query(media, _segmentation(snapshot), request.instruction), modality)
+
+
+def _embeddable(available: Sequence[Modality], request: SearchRequest, snapshot: Snapshot) -> Modality:
+    """Return what to embed media as that need not be in the index. Raises UsageError."""
+    model = snapshot.manifest.model
+    if not available:
+        raise UsageError("the clip is empty")
+    possible = [modality for modality in available if modality in model.modalities]
+    if not possible:
+        model.check_embeds(available[0])
+    return choose_modality(possible, request.target)
 
 
 def _segmentation(snapshot: Snapshot) -> Segmentation:
@@ -125,7 +148,7 @@ def of_content(
     digest: str,
     span: Span | None,
     modality: Modality | None,
-    target: Target | Modality,
+    target: Target | Modality | tuple[Modality, ...],
     *,
     instruction: str = "",
 ) -> ResolvedVectors | None:

@@ -41,6 +41,8 @@ def to_saved(snapshot: Snapshot, name: str, request: SearchRequest | None, where
         raise UsageError(
             "a search among chosen segments cannot be saved, because their ids change", "Narrow it by a condition."
         )
+    if isinstance(request.target, tuple):
+        raise UsageError("a search with several targets cannot be saved", "Save one for each, or for any.")
     return SavedSearch(
         name,
         tuple(_saved_term(snapshot, term) for term in request.terms),
@@ -50,6 +52,7 @@ def to_saved(snapshot: Snapshot, name: str, request: SearchRequest | None, where
         moments=bool(request.moments),
         per_file=request.per_file,
         dedupe=None if request.dedupe is None else float(request.dedupe),
+        copies=bool(request.copies),
         instruction=request.instruction,
         rerank=request.rerank,
     )
@@ -117,6 +120,7 @@ def to_request(
         moments=saved.moments,
         per_file=saved.per_file,
         dedupe=saved.dedupe,
+        copies=saved.copies,
         instruction=saved.instruction,
         rerank=saved.rerank,
         where_timeout_s=where_timeout_s,

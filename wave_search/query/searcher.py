@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
+from operator import itemgetter
 from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from wave_search.errors import UsageError
+from wave_search.files import as_path, is_gone
+from wave_search.query.encode_items import ItemProgress
 from wave_search.query.file_details import SegmentScore, content_of_segment, segment_details
-from wave_search.query.grouping import Moment, hits_of, matches, merge, ranked, thin
+from wave_search.query.grouping import Moment, combine, hits_of, matches, merge, ranked, thin
+from wave_search.query.hits import Hits
 from wave_search.query.partition import PartitionSearch
 from wave_search.query.rerank import Reembedder, Reranker, RerankProgress
 from wave_search.query.resolve import resolve
@@ -20,7 +25,7 @@ from wave_search.types import OF_HITS, Hit, Modality, PartitionKey
 from wave_search.vectors import normalize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -79,11 +84,15 @@ class Searcher:
             if key in self._segments:
                 self._partition(key)
 
-    def targets(self, target: Target | Modality, instruction: str | None = None) -> tuple[PartitionKey, ...]:
+    def targets(
+        self, target: Target | Modality | tuple[Modality, ...], instruction: str | None = None
+    ) -> tuple[PartitionKey, ...]:
         """Return the partitions of a target: those with the instruction, where the index has them.
 
+        Of several modalities, those that the index does not hold are left out, as with "any".
+
         Raises:
-            UsageError: the index holds no segments of the target modality.
+            UsageError: the index holds no segments of the target modality, or of none of several.
         """
         held = self._held
         if not held:
@@ -93,10 +102,11 @@ class Searcher:
             raise UsageError("the index is empty", "Add media with `wave-search index PATH`.")
         if target == "any":
             return tuple(self._key(modality, instruction) for modality in held)
-        if target in held:  # Modality is a StrEnum
-            return (self._key(Modality(target), instruction),)
+        several = target if isinstance(target, tuple) else (target,)
+        if found := [modality for modality in held if modality in several]:  # Modality is a StrEnum
+            return tuple(self._key(modality, instruction) for modality in found)
         have = ", ".join(f"{modality} ({count:,} segments)" for modality, count in held.items())
-        raise UsageError(f"the index holds no {target}", f"It holds {have}.")
+        raise UsageError(f"the index holds no {' or '.join(several)}", f"It holds {have}.")
 
     def _key(self, modality: Modality, instruction: str | None) -> PartitionKey:
         # Text is embedded without an instruction.
@@ -113,12 +123,12 @@ class Searcher:
 
         Args:
             request: the request. Results of several partitions are merged by z, because cosines of different modalities
-                are not comparable. Each of several files with the same content is a hit.
+                are not comparable.
             progress: called while segments are embedded again.
             warn: called with each file that could not be embedded again.
 
         Returns:
-            At most k hits, best first, ties by path and time.
+            At most k hits, best first, ties by path and time. Those of files that are gone come last.
 
         Raises:
             UsageError: the request is not valid for this index.
@@ -132,6 +142,8 @@ class Searcher:
         if request.where is not None:
             chosen = self.snapshot.sql_filter().select(request.where, request.where_timeout_s)
         allowed = _allowed(chosen, request.among)
+        if request.instruction is not None:
+            self.snapshot.manifest.model.check_takes_instructions()
         request.check_effect(keys, query_takes_it=takes_instruction(request.terms))
         query = resolve(request, self.snapshot, self._encoder)
         partitions = [self._partition(key) for key in keys]
@@ -140,13 +152,14 @@ class Searcher:
             again = Reembedder(self.snapshot, self._encoder)
             reranker = Reranker(again, request.instruction, request.rerank, RerankProgress(progress, warn))
         k = max(request.k, request.rerank or 0)
-        overfetch = max(_MIN_CANDIDATES - k, (_CANDIDATES_PER_HIT - 1) * k) if request.drops_segments else 0
+        # Files of the best may be gone.
+        overfetch = max(_MIN_CANDIDATES - k, (_CANDIDATES_PER_HIT - 1) * k if request.drops_segments else 0)
         while True:
             found: list[Match] = []
             complete = True
             for partition in partitions:
                 candidates = partition.search(query, k, overfetch, allowed)
-                found.extend(matches(self.snapshot, candidates, chosen))
+                found.extend(matches(self.snapshot, candidates, chosen, copies=request.copies))
                 complete = complete and candidates.is_all(k, request.min_z)
             best = ranked(found, self.snapshot.paths_at)
             if reranker is not None:
@@ -157,6 +170,20 @@ class Searcher:
             if len(moments) == request.k or complete:
                 return self._hits(moments, request.columns)
             k, overfetch = _CANDIDATES_PER_HIT * (k + overfetch), 0
+
+    def search_all(
+        self,
+        requests: Sequence[SearchRequest],
+        progress: ProgressCallback | None = None,
+        warn: Callable[[Skipped], None] | None = None,
+    ) -> list[Hits]:
+        """Find the best hits of each request, as `search` does. `progress` is called after each, counted as files."""
+        found: list[Hits] = []
+        with ItemProgress(len(requests), progress) as counter:
+            for request in requests:
+                found.append(Hits(self.search(request, warn=warn)))
+                counter.reach(len(found))
+        return found
 
     def new_matches(self, request: SearchRequest, first_id: int) -> list[NewMatch]:
         """Find hits as `search` does, among segments with an id from `first_id` on."""
@@ -203,11 +230,34 @@ class Searcher:
 
     def _grouped(self, best: list[Match], keys: Sequence[PartitionKey], request: SearchRequest) -> list[Moment]:
         moments = merge(best, request.min_z) if request.moments else map(Moment.of, best)
+        if request.moments and len(keys) > 1:
+            moments = iter(combine(moments))
+        takes_any = request.dedupe is None and request.per_file is None
+        grouped = self._gone_last(moments, request.k if takes_any else None)
         if request.dedupe is None:
-            return thin(moments, request.k, per_file=request.per_file)
-        grouped = list(moments)
+            return thin(grouped, request.k, per_file=request.per_file)
         vectors = self._vectors([moment.peak for moment in grouped], keys)
         return thin(grouped, request.k, per_file=request.per_file, vectors=vectors, dedupe=request.dedupe)
+
+    def _gone_last(self, moments: Iterator[Moment], k: int | None) -> list[Moment]:
+        """Return moments with those of files that are gone last, as those of a moved folder or an unmounted disk.
+
+        Args:
+            moments: best first.
+            k: number that is needed: if the first k are there, only these are returned. None for all.
+        """
+        first = list(islice(moments, k))
+        gone = self._are_gone(first)
+        if not any(gone):
+            return first
+        rest = list(moments)
+        gone += self._are_gone(rest)
+        return [moment for moment, _ in sorted(zip((*first, *rest), gone, strict=True), key=itemgetter(1))]
+
+    def _are_gone(self, moments: Sequence[Moment]) -> list[bool]:
+        paths = self.snapshot.paths_at([moment.peak.file for moment in moments])
+        is_known_gone = {path: is_gone(as_path(path)) for path in {*paths}}
+        return [is_known_gone[path] for path in paths]
 
     def _vectors(self, found: Sequence[Match], keys: Sequence[PartitionKey]) -> dict[int, NDArray[np.float32]]:
         vectors_of: dict[int, NDArray[np.float32]] = {}

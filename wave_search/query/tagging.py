@@ -11,6 +11,7 @@ import numpy as np
 from wave_search.ann import draw, score
 from wave_search.calibration import SAMPLE_SIZE, Background
 from wave_search.errors import UsageError
+from wave_search.query.encode_items import encode_items
 from wave_search.query.request import check_count, check_min_z
 from wave_search.reports import TagReport
 from wave_search.store import Column
@@ -123,7 +124,7 @@ class Tagging:
         )
 
     def _tags(self, snapshot: Snapshot, keys: Sequence[PartitionKey], encoder: Encoder) -> Tags:
-        rows = encoder.encode([text for label in self.labels for text in label.texts])
+        rows = encode_items(encoder, [text for label in self.labels for text in label.texts]).vectors
         firsts = np.cumsum([0, *(len(label.texts) for label in self.labels[:-1])])
         best: dict[int, NDArray[np.float32]] = {}
         for key in keys:

@@ -6,17 +6,18 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wave_search.errors import UsageError
+from wave_search.arguments import is_number
+from wave_search.errors import UsageError, shown
 from wave_search.files import on_disk
-from wave_search.types import Hit, MediaRef, Modality
+from wave_search.query.in_memory import MemoryMedia, is_in_memory, read_memory
+from wave_search.types import Hit, MediaRef, Modality, ModalityName
 from wave_search.vectors import normalize
 
 if TYPE_CHECKING:
@@ -29,8 +30,11 @@ if TYPE_CHECKING:
 AVOIDED = 0.5
 """Default weight of a term to avoid, compared with 1 for a term to find. For the measurement, see
 docs/design/queries.md."""
+_STILL = re.compile(r"(?P<path>.+)@(?P<at>[\d:.]+)", re.DOTALL)
+_NAME_CHARS = 50
 _RANGE = re.compile(r"(?P<path>.+)@(?P<start>[\d:.]*)-(?P<stop>[\d:.]*)", re.DOTALL)
 _TIME = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)")
+_SPELLING = "Check the spelling; a range is written FILE@START-STOP, and a still of a video --image FILE@SECONDS."
 _MEDIA = (Modality.AUDIO, Modality.VIDEO, Modality.IMAGE, Modality.AV)
 
 
@@ -46,20 +50,27 @@ class Weighted:
     """The unweighted item: anything that the argument of `Index.search` accepts, such as a text, a file or a hit."""
     weight: float = 1.0
     """Weight relative to the other terms. If negative, hits should be unlike the item."""
+    modality: Modality | ModalityName | None = None
+    """Of vectors: what was embedded, so that scores are standardised like those of such queries. Of `similar`: what to
+    take the file as. None otherwise, and if it is unknown."""
 
     def __post_init__(self) -> None:
         if not is_number(self.weight) or not math.isfinite(self.weight) or self.weight == 0:
             raise UsageError(
-                f"a weight must be a finite number other than 0, got {self.weight!r}",
+                f"a weight must be a finite number other than 0, got {shown(self.weight)}",
                 "Use a weight above 0 for what to find, below 0 for what to avoid.",
             )
+        if self.modality is not None:
+            object.__setattr__(self, "modality", parse_modality(self.modality))
 
 
-def Not(item: Any, weight: float = AVOIDED) -> Weighted:  # noqa: N802 - reads as a type where it is used
+def Not(  # noqa: N802 - reads as a type where it is used
+    item: Any, weight: float = AVOIDED, modality: Modality | ModalityName | None = None
+) -> Weighted:
     """Create a query term to avoid, with a positive weight. Raises UsageError."""
     if not is_number(weight) or not weight > 0:
-        raise UsageError(f"the weight of a term to avoid must be above 0, got {weight!r}")
-    return Weighted(item, -weight)
+        raise UsageError(f"the weight of a term to avoid must be above 0, got {shown(weight)}")
+    return Weighted(item, -weight, modality)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,8 +113,8 @@ class SimilarFile:
 class AudioVideoPair:
     """The audio of one file and the frames of another, to be embedded as one audio-visual clip."""
 
-    sound: MediaRef
-    picture: MediaRef
+    sound: MediaRef | MemoryMedia
+    picture: MediaRef | MemoryMedia
 
 
 def Audio(path: StrPath, start_s: float | None = None, stop_s: float | None = None) -> MediaRef:  # noqa: N802 - reads as a type where it is used
@@ -121,12 +132,12 @@ def AV(path: StrPath, start_s: float | None = None, stop_s: float | None = None)
     return media_ref(path, Modality.AV, start_s, stop_s)
 
 
-def Image(path: StrPath) -> MediaRef:  # noqa: N802
-    """Refer to an image file. Raises UsageError."""
-    return media_ref(path, Modality.IMAGE, None, None)
+def Image(path: StrPath, at_s: float | None = None) -> MediaRef:  # noqa: N802
+    """Refer to an image file, or to the still of a video at a time in seconds. Raises UsageError."""
+    return media_ref(path, Modality.IMAGE, at_s, None)
 
 
-def Vector(rows: ArrayLike, modality: Modality | str | None = None) -> QueryVectors:  # noqa: N802
+def Vector(rows: ArrayLike, modality: Modality | ModalityName | None = None) -> QueryVectors:  # noqa: N802
     """Describe vectors of your own, made by the model of the index.
 
     Args:
@@ -157,10 +168,10 @@ def check_range(path: StrPath, start_s: float | None, stop_s: float | None) -> N
         UsageError: there is no such file, or the range is empty or begins before 0.
     """
     if not isinstance(path, str | os.PathLike):
-        raise UsageError(f"{path!r} is not a file name")
+        raise UsageError(f"{shown(path)} is not a file name")
     # pathlib raises where a folder must not be entered
     if not any(os.path.isfile(name) for name in (path, on_disk(Path(path)))):  # noqa: PTH113
-        raise UsageError(f"{os.fspath(path)}: no such file", "Check the spelling; a range is written FILE@START-STOP.")
+        raise UsageError(f"{os.fspath(path)}: no such file", _SPELLING)
     numbers = all(limit is None or is_number(limit) for limit in (start_s, stop_s))
     if not numbers or not 0 <= (start_s or 0.0) < (float("inf") if stop_s is None else stop_s):
         raise UsageError(
@@ -174,10 +185,10 @@ def parse_modality(name: str) -> Modality:
     Raises:
         UsageError: there is none of that name.
     """
-    try:
-        return Modality(name)
-    except ValueError:
-        raise UsageError(f'there is no modality "{name}"', f"Choose from {', '.join(Modality)}.") from None
+    if not isinstance(name, str) or name not in list(Modality):
+        given = f'"{name}"' if isinstance(name, str) and len(name) < _NAME_CHARS else shown(name)
+        raise UsageError(f"there is no modality {given}", f"Choose from {', '.join(Modality)}.")
+    return Modality(name)
 
 
 def parse_seconds(text: str) -> float:
@@ -196,7 +207,8 @@ def parse_seconds(text: str) -> float:
 def parse_media(item: StrPath | MediaRef, modality: Modality) -> MediaRef:
     """Parse a file name with an optional range: `clip.mp4@12.5-20`, `@1:30-` to the end, `@-20` from the beginning.
 
-    If a file with the complete name exists, the name refers to that file and not to a range.
+    As an image, `film.mp4@3` is the still of a video at 3 seconds. If a file with the complete name exists, the name
+    refers to that file and not to a range.
 
     Raises:
         UsageError: there is no such file, or the range is empty.
@@ -206,6 +218,11 @@ def parse_media(item: StrPath | MediaRef, modality: Modality) -> MediaRef:
             raise UsageError(f"{item.path} is given as {modality}, but the reference is to its {item.modality}")
         return media_ref(item.path, modality, item.start_s, item.stop_s)
     path, start_s, stop_s = split_range(item)
+    if modality is Modality.IMAGE:
+        if (still := None if os.path.lexists(path) else _STILL.fullmatch(os.fspath(path))) is not None:
+            return media_ref(still["path"], modality, parse_seconds(still["at"]), None)
+        if start_s is not None or stop_s is not None:
+            raise UsageError(f"{os.fspath(item)}: an image has no range", "A still of a video is written FILE@SECONDS.")
     return media_ref(path, modality, start_s, stop_s)
 
 
@@ -216,7 +233,7 @@ def split_range(item: StrPath) -> tuple[Path, float | None, float | None]:
         UsageError: it is not a file name, or a time of the range cannot be read.
     """
     if not isinstance(item, str | os.PathLike):
-        raise UsageError(f"{item!r} is not a file name")
+        raise UsageError(f"{shown(item)} is not a file name")
     name = os.fspath(item)
     if not name:
         raise UsageError("the name of a file is empty")
@@ -227,11 +244,6 @@ def split_range(item: StrPath) -> tuple[Path, float | None, float | None]:
     return Path(match["path"]), start_s, parse_seconds(match["stop"]) if match["stop"] else None
 
 
-def is_number(value: object) -> bool:
-    """Return whether a value is a real number, of Python or numpy."""
-    return type(value) is float or (isinstance(value, Real) and not isinstance(value, bool))
-
-
 def read_terms(given: Mapping[str, Any]) -> tuple[Weighted, ...]:
     """Check the terms of a query.
 
@@ -240,8 +252,8 @@ def read_terms(given: Mapping[str, Any]) -> tuple[Weighted, ...]:
             as far as they are given: each is None, one item, a `Weighted` of one, or several of either.
 
     Returns:
-        One term for each item: a text, a `MediaRef`, `QueryVectors`, a `SegmentRef`, a `SimilarFile`, or one
-        `AudioVideoPair` in place of an audio and a video term if there is exactly one of each, with the same weight.
+        One term for each item: a text, a `MediaRef`, `MemoryMedia`, `QueryVectors`, a `SegmentRef`, a `SimilarFile`, or
+        one `AudioVideoPair` in place of an audio and a video term if there is exactly one of each, with equal weights.
 
     Raises:
         UsageError: there is no such file, or an item has the wrong type.
@@ -264,23 +276,44 @@ def check_terms(terms: Sequence[Weighted]) -> None:
         UsageError: there is none, or one is not a `Weighted`.
     """
     if not isinstance(terms, list | tuple) or not all(isinstance(term, Weighted) for term in terms):
-        raise UsageError(f"the terms of a query are not {terms!r}", "Make a request with SearchRequest.build.")
+        raise UsageError(f"the terms of a query are not {shown(terms)}", "Make a request with SearchRequest.build.")
     if not terms:
         raise UsageError("there is no query", "Add a text, audio, video, image, av, vector, like or similar.")
     if all(term.weight < 0 for term in terms):
         raise UsageError("the query has only terms to avoid", "Add a term to find.")
 
 
+def modality_of(item: Any) -> Modality | None:
+    """Return what the item of a term has to be embedded as; None if it is a vector, or may be one of the index."""
+    match item:
+        case str():
+            return Modality.TEXT
+        case MediaRef() | MemoryMedia():
+            return item.modality
+        case AudioVideoPair():
+            return Modality.AV
+    return None
+
+
 def takes_instruction(terms: Sequence[Weighted]) -> bool:
     """Return whether a term is media, which are embedded with the instruction of the query."""
-    return any(isinstance(term.item, MediaRef | AudioVideoPair) for term in terms)
+    return any(isinstance(term.item, MediaRef | MemoryMedia | AudioVideoPair) for term in terms)
 
 
 def _each(given: Any, read: Callable[[Any], Any]) -> Iterator[Weighted]:
-    several = isinstance(given, Iterable) and not isinstance(given, str | bytes | os.PathLike)
+    several = isinstance(given, Iterable) and not isinstance(given, str | os.PathLike) and not is_in_memory(given)
     for one in given if several else [given]:
         term = one if isinstance(one, Weighted) else Weighted(one)
-        yield Weighted(read(term.item), term.weight)
+        item = read(term.item)
+        yield Weighted(item if term.modality is None else _of_modality(item, Modality(term.modality)), term.weight)
+
+
+def _of_modality(item: Any, modality: Modality) -> Any:
+    """Return the item of a term that states its modality."""
+    match item:
+        case QueryVectors() | SimilarFile() | MemoryMedia(modality=None):
+            return replace(item, modality=modality)
+    raise UsageError(f"the modality {modality} is given for {shown(item)}", "Only a vector and a similar file need it.")
 
 
 def _are_terms(value: Any) -> bool:
@@ -290,8 +323,12 @@ def _are_terms(value: Any) -> bool:
 
 def _text(item: Any) -> str:
     if not isinstance(item, str):
-        raise UsageError(f"{item!r} is not a text")
+        raise UsageError(f"{shown(item)} is not a text")
     return item
+
+
+def _media(item: Any, modality: Modality) -> MediaRef | MemoryMedia:
+    return read_memory(item, modality) if is_in_memory(item) else parse_media(item, modality)
 
 
 def _segment_ref(item: Any) -> SegmentRef:
@@ -299,10 +336,12 @@ def _segment_ref(item: Any) -> SegmentRef:
         return SegmentRef(item.segment_id)
     if isinstance(item, int | np.integer) and not isinstance(item, bool) and abs(int(item)) < 1 << 63:
         return SegmentRef(int(item))
-    raise UsageError(f"{item!r} is not a segment of the index", "Use a hit of a search, or its segment_id.")
+    raise UsageError(f"{shown(item)} is not a segment of the index", "Use a hit of a search, or its segment_id.")
 
 
-def _similar_file(item: Any) -> SimilarFile:
+def _similar_file(item: Any) -> SimilarFile | MemoryMedia:
+    if is_in_memory(item):
+        return read_memory(item)
     if isinstance(item, MediaRef):
         path, modality, start_s, stop_s = item.path, item.modality, item.start_s, item.stop_s
     else:
@@ -329,13 +368,23 @@ def _unit_rows(vector: Any) -> QueryVectors:
         ) from None
 
 
+def separated(terms: Sequence[Weighted]) -> tuple[Weighted, ...]:
+    """Return terms with each audio-visual pair as two terms, for a model that does not embed both together."""
+    found: list[Weighted] = []
+    for term in terms:
+        pair = term.item
+        items = [pair.sound, pair.picture] if isinstance(pair, AudioVideoPair) else [pair]
+        found += (Weighted(item, term.weight) for item in items)
+    return tuple(found)
+
+
 def _paired(terms: list[Weighted]) -> list[Weighted]:
     """Merge an audio and a video term into an audio-visual one, if there is exactly one of each, of equal weight."""
     if len(terms) < 2:
         return terms
     found: dict[Modality, list[Weighted]] = {Modality.AUDIO: [], Modality.VIDEO: []}
     for term in terms:
-        if isinstance(term.item, MediaRef) and term.weight > 0 and term.item.modality in found:
+        if isinstance(term.item, MediaRef | MemoryMedia) and term.weight > 0 and term.item.modality in (*found,):
             found[term.item.modality].append(term)
     sounds, pictures = found.values()
     if len(sounds) != 1 or len(pictures) != 1 or sounds[0].weight != pictures[0].weight:
@@ -347,7 +396,7 @@ def _paired(terms: list[Weighted]) -> list[Weighted]:
 
 _READERS: Mapping[str, Callable[[Any], Any]] = {
     "text": _text,
-    **{modality.value: partial(parse_media, modality=modality) for modality in _MEDIA},
+    **{modality.value: partial(_media, modality=modality) for modality in _MEDIA},
     "vector": _unit_rows,
     "like": _segment_ref,
     "similar": _similar_file,

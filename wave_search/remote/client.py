@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
+from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack, overload
 
 from wave_search.errors import UsageError
-from wave_search.query import Answer, SearchArguments, SearchRequest
+from wave_search.query import Answer, Hits, SearchArguments, SearchRequest, requests_of, to_one_request
+from wave_search.query.encode_items import ItemProgress
 from wave_search.remote import results
 from wave_search.remote.requests import pack
 from wave_search.remote.transport import Transport
@@ -100,7 +101,24 @@ class RemoteIndex:
         self._path, self._model, self._version = self._state()
         return self._version != before
 
+    @overload
     def search(
+        self,
+        request: SearchRequest,
+        /,
+        *,
+        progress: ProgressCallback | None = None,
+        warn: Callable[[Skipped], None] | None = None,
+    ) -> Hits: ...
+    @overload
+    def search(
+        self,
+        *,
+        progress: ProgressCallback | None = None,
+        warn: Callable[[Skipped], None] | None = None,
+        **query: Unpack[SearchArguments],
+    ) -> Hits: ...
+    def search(  # type: ignore[misc] # mypy does not match the keywords of an Unpack
         self,
         request: SearchRequest | None = None,
         /,
@@ -108,7 +126,7 @@ class RemoteIndex:
         progress: ProgressCallback | None = None,  # noqa: ARG002 - the interface of Index
         warn: Callable[[Skipped], None] | None = None,
         **query: Unpack[SearchArguments],
-    ) -> list[Hit]:
+    ) -> Hits:
         """Find the segments most similar to a query, as `Index.search`.
 
         The server limits some arguments: 10,000 hits, and 10 seconds for a condition. `progress` is not called.
@@ -116,16 +134,28 @@ class RemoteIndex:
         Raises:
             WaveSearchError: as `Index.search`, or the server does not answer.
         """
-        if request is not None and query:
-            raise UsageError("a search takes a request or keywords, not both", f"Leave out {', '.join(query)}.")
-        if not isinstance(request, SearchRequest | None):
-            raise UsageError(f"{request!r} is not a SearchRequest", 'Name what you give: search(text="a dog").')
-        packed = pack(request or SearchRequest.build(**query))
+        packed = pack(to_one_request(request, query))
         found = self._transport.call("remote/search", packed.record, packed.files)
         if warn is not None:
             for lost in found["lost"]:
                 warn(from_record(Skipped, lost))
-        return [from_record(Hit, hit) for hit in found["hits"]]
+        return Hits(from_record(Hit, hit) for hit in found["hits"])
+
+    def search_many(
+        self,
+        queries: Iterable[str | SearchRequest | SearchArguments],
+        *,
+        progress: ProgressCallback | None = None,
+        warn: Callable[[Skipped], None] | None = None,
+        **shared: Unpack[SearchArguments],
+    ) -> list[Hits]:
+        """Search for each of several queries, as `Index.search_many`, but each in the version that is open then."""
+        requests, found = requests_of(queries, shared), []
+        with ItemProgress(len(requests), progress) as counter:
+            for request in requests:
+                found.append(self.search(request, warn=warn))
+                counter.reach(len(found))
+        return found
 
     def score_file(self, request: SearchRequest, segment_id: int) -> list[SegmentScore]:
         """Score all segments of one file by a query, as `Index.score_file`."""
@@ -232,6 +262,9 @@ class RemoteIndex:
             raise refusal
 
         return refuse
+
+    def __repr__(self) -> str:
+        return f"<RemoteIndex {self._transport.address}: version {self._version} of {str(self._path)!r}>"
 
     def close(self) -> None:
         """Do nothing: each call has a connection of its own, and the server goes on."""

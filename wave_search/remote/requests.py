@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -9,22 +10,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wave_search.errors import UsageError
-from wave_search.query import SearchRequest, Weighted, parse_modality
+from wave_search.arguments import is_number
+from wave_search.errors import UsageError, shown
+from wave_search.query import SearchRequest, Weighted, parse_modality, read_target
+from wave_search.query.in_memory import MemoryMedia, read_memory
 from wave_search.query.terms import (
     AudioVideoPair,
     QueryVectors,
     SegmentRef,
     SimilarFile,
     check_range,
-    is_number,
     media_ref,
 )
-from wave_search.types import MediaRef
+from wave_search.types import Clip, Frames, MediaRef, Waveform
 from wave_search.wire import to_plain
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from wave_search.types import Modality
 
@@ -66,12 +70,45 @@ def _packed(item: Any, packed: Packed) -> dict[str, Any]:
             return {"vectors": name, "dim": item.rows.shape[1], "modality": to_plain(item.modality)}
         case AudioVideoPair():
             return {"sound": _packed(item.sound, packed), "picture": _packed(item.picture, packed)}
+        case MemoryMedia():
+            return _packed_memory(item, packed)
         case MediaRef() | SimilarFile():
             kind = "media" if isinstance(item, MediaRef) else "similar"
             name = _file(item.path, packed)
             place = {"modality": to_plain(item.modality), "start_s": item.start_s, "stop_s": item.stop_s}
             return {kind: name, **place}
-    raise UsageError(f"{item!r} cannot be sent to a server", "Make a request with SearchRequest.build.")
+    raise UsageError(f"{shown(item)} cannot be sent to a server", "Make a request with SearchRequest.build.")
+
+
+def _packed_memory(media: MemoryMedia, packed: Packed) -> dict[str, Any]:
+    """Return media in memory as a file, or as arrays."""
+    modality = to_plain(media.modality)
+    if isinstance(media.content, bytes):
+        kind = "similar" if media.modality is None else "media"
+        name = _add(media.content, packed)
+        packed.names[name] = str(media)
+        return {kind: name, "modality": modality, "start_s": None, "stop_s": None}
+    image, frames, sound = media.content.image, media.content.frames, media.content.waveform
+    return {
+        "clip": {
+            "image": None if image is None else _add(_array_bytes(image), packed),
+            "frames": None if frames is None else [_add(_array_bytes(frames.pixels), packed), frames.duration_s],
+            "sound": None if sound is None else [_add(_array_bytes(sound.samples), packed), sound.sample_rate_hz],
+        },
+        "modality": modality,
+    }
+
+
+def _array_bytes(array: NDArray[Any]) -> bytes:
+    written = io.BytesIO()
+    np.save(written, array, allow_pickle=False)
+    return written.getvalue()
+
+
+def _add(content: bytes, packed: Packed) -> str:
+    name = f"file{len(packed.files)}"
+    packed.files[name] = content
+    return name
 
 
 def _file(path: Path, packed: Packed) -> str:
@@ -99,6 +136,8 @@ def unpack(record: Mapping[str, Any], files: Mapping[str, Path]) -> SearchReques
     given = {name: value for name, value in record.items() if name in known}
     terms = given.pop("terms", None)
     columns = given.pop("columns", ())
+    if isinstance(given.get("target"), list):
+        given["target"] = read_target(given["target"])
     if not isinstance(terms, list) or not isinstance(columns, list):
         raise _invalid()
     among = given.pop("among", None)
@@ -125,13 +164,41 @@ def _item(term: Mapping[str, Any], files: Mapping[str, Path]) -> Any:
         case {"vectors": str(name), "dim": int(dim), "modality": modality} if name in files and dim > 0:
             return _vectors(files[name].read_bytes(), dim, _modality(modality))
         case {"sound": Mapping() as sound, "picture": Mapping() as picture}:
-            return AudioVideoPair(_media(sound, files), _media(picture, files))
-        case {"media": str()}:
-            return _media(term, files)
+            return AudioVideoPair(_medium(sound, files), _medium(picture, files))
+        case {"media": str()} | {"clip": Mapping()}:
+            return _medium(term, files)
         case {"similar": str(name), "modality": modality, "start_s": start_s, "stop_s": stop_s} if name in files:
             check_range(files[name], start_s, stop_s)
             return SimilarFile(files[name], _modality(modality), start_s, stop_s)
     raise _invalid()
+
+
+def _medium(term: Mapping[str, Any], files: Mapping[str, Path]) -> MediaRef | MemoryMedia:
+    match term:
+        case {"clip": {"image": image, "frames": frames, "sound": sound}, "modality": modality}:
+            clip = Clip(
+                image=None if image is None else _array(image, files),
+                frames=None if frames is None else Frames(*_measured(frames, files)),
+                waveform=None if sound is None else Waveform(*_measured(sound, files)),
+            )
+            return read_memory(clip, _modality(modality))
+    return _media(term, files)
+
+
+def _measured(pair: Any, files: Mapping[str, Path]) -> tuple[NDArray[Any], Any]:
+    if not isinstance(pair, list) or len(pair) != 2:
+        raise _invalid()
+    return _array(pair[0], files), pair[1]
+
+
+def _array(name: Any, files: Mapping[str, Path]) -> NDArray[Any]:
+    if not isinstance(name, str) or name not in files:
+        raise _invalid()
+    try:
+        array: NDArray[Any] = np.load(files[name], mmap_mode="r", allow_pickle=False)  # no larger than its file
+    except (ValueError, OSError, EOFError):
+        raise _invalid() from None
+    return array
 
 
 def _media(term: Mapping[str, Any], files: Mapping[str, Path]) -> MediaRef:

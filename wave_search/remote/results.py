@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from wave_search.models import ModelSpec
 from wave_search.query import FileDetails, FileEntry, IndexInfo, PartitionInfo, SegmentDetails, SegmentScore
 from wave_search.reports import Skipped
-from wave_search.store import Tuning
+from wave_search.store import FolderChoices, Tuning
 from wave_search.types import DuplicateGroup, DuplicateMember, Modality, PartitionKey, Sampling
 from wave_search.wire import from_record
 
@@ -65,6 +65,7 @@ def info(record: Record) -> IndexInfo:
         modalities=_modalities(record["modalities"]),
         instructions=tuple(record["instructions"]),
         roots=tuple(map(Path, record["roots"])),
+        folders=tuple(from_record(FolderChoices, one, exclude=tuple(one["exclude"])) for one in record["folders"]),
         damaged=tuple(from_record(Skipped, one) for one in record["damaged"]),
         partitions=tuple(map(_partition, record["partitions"])),
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from wave_search import errors
-from wave_search.errors import MediaError, UsageError, WaveSearchError
+from wave_search.errors import MediaError, UsageError, WaveSearchError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -172,7 +172,7 @@ _USAGE = (400, 401, 403, 413, 422)
 
 
 def _no_address(address: Any) -> UsageError:
-    return UsageError(f"{address!r} is not the address of a server", 'Write for example "http://127.0.0.1:8765".')
+    return UsageError(f"{shown(address)} is not the address of a server", 'Write for example "http://127.0.0.1:8765".')
 
 
 def _no_server() -> WaveSearchError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from rich.console import Group
@@ -12,7 +11,7 @@ from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeRemainingCol
 from rich.progress import Progress as RichProgress
 from rich.text import Text
 
-from wave_search.render.text import clock, counted, current_text, printable, progress_numbers, training_numbers
+from wave_search.render.text import clock, counted, current_text, printable, progress_numbers, stamped, training_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -153,7 +152,7 @@ class LoggedProgress:
         self._files_before = files_done if is_embedding else None
         current = f", {current_text(progress)}" if progress.current_segments_total > 1 else ""
         numbers = f"{progress_numbers(progress, elapsed_s)}{skipped}{left}{current}"
-        self._write(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {_STAGES[progress.stage]}  {numbers}".rstrip())
+        self._write(stamped(f"{_STAGES[progress.stage]}  {numbers}").rstrip())
 
 
 class TrainingProgress:

@@ -33,6 +33,10 @@ def hit_record(hit: Hit) -> dict[str, Any]:
         "stop_s": hit.stop_s,
         "segment_id": hit.segment_id,
         "duration_s": hit.duration_s,
+        "matched": [modality.value for modality in hit.matched or (hit.modality,)],
+        "copies": hit.copies,
+        "gone": hit.gone,
+        "text": hit.text,
     }
     return {**record, **{name: value for name, value in hit.columns.items() if name not in record}}
 
@@ -79,6 +83,7 @@ def info_record(info: IndexInfo) -> dict[str, Any]:
         "path": str(info.path),
         "version": info.version,
         "created": info.created,
+        "changed": info.changed,
         "size_bytes": info.size_bytes,
         "model": {name: getattr(info.model, name) for name in ("name", "revision", "dim", "quantization")},
         "segmentation": info.segmentation,
@@ -86,6 +91,7 @@ def info_record(info: IndexInfo) -> dict[str, Any]:
         "several_tracks": info.several_tracks,
         "modalities": [modality.value for modality in info.modalities],
         "roots": [str(root) for root in info.roots],
+        "folders": [asdict(choices) for choices in info.folders],
         "files": info.files,
         "skipped": info.skipped,
         "damaged": [{**asdict(file), "path": str(file.path)} for file in info.damaged],

@@ -30,6 +30,8 @@ class RunLog:
     * "slow": the fields of `SlowFile`, or of `SlowRun`, which has no path.
     * "report": the fields of `IndexReport`, and `alerts`, the reports of alerts; with it a run ends that was completed
       or interrupted.
+    * "watching": `folders`, when `watch` has brought them up to date; from then on there is a "report" for each update.
+    * "waiting": `message`, the process that writes to the index, for which `watch` waits.
     * "error": `message` and `remedy`, with which any other run ends.
 
     Args:
@@ -66,6 +68,14 @@ class RunLog:
     def report(self, report: IndexReport, alerts: Sequence[dict[str, Any]] = ()) -> None:
         """Record the end of a run, with what its alerts have done."""
         self._record("report", {**report_record(report), "alerts": [*alerts]})
+
+    def watching(self, folders: Sequence[Path]) -> None:
+        """Record that folders are up to date, and are watched."""
+        self._record("watching", {"folders": list(map(str, folders))})
+
+    def waiting(self, message: str) -> None:
+        """Record that another process writes to the index."""
+        self._record("waiting", {"message": message})
 
     def error(self, error: BaseException) -> None:
         """Record the error that ended a run."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import textwrap
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from rich.bar import Bar
@@ -20,11 +21,10 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from wave_search.files import is_gone
-from wave_search.render.text import bytes_text, cell, printable, reason, span, status, time_text
+from wave_search.render.text import bytes_text, cell, matched_text, printable, reason, span, status, time_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from rich.console import Console, ConsoleOptions, JustifyMethod, RenderableType, RenderResult
@@ -40,6 +40,8 @@ _GAP = 2
 _FULL_BAR_Z = 5.0
 """The z at which the bar of a hit is full. A higher z in the table extends the scale."""
 _BAR_WIDTH = 8
+_UNLIMITED = 10_000
+"""Columns of a terminal, to measure what a table takes."""
 _EXCERPT_CHARS = 100
 _NAME_SHARE = 0.75
 """Of a shortened path, the most that the name of the file takes; less for a short name, but at least half."""
@@ -51,6 +53,8 @@ class _Column:
     justify: JustifyMethod = "left"
     min_width: int | None = None
     """So that the batches of a long list have the same columns."""
+    can_go: bool = False
+    """Whether it is left out where the terminal is too narrow for all columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +62,22 @@ class _Row:
     figures: tuple[RenderableType, ...]
     path: Path
     mark: str
-    """Shown behind the path, which is no link then."""
+    """Shown behind the path."""
+    is_gone: bool
+    """Whether the path is no link."""
     note: str
     """Shown below the path."""
     columns: tuple[str, ...]
     """Values of the further columns."""
+    picture: RenderableType | None = None
+    """Shown below all else."""
 
 
 _OF_HITS = (
     _Column("#", "right"),
-    _Column("match"),
+    _Column("match", can_go=True),
     _Column("z", "right"),
-    _Column("score", "right"),
+    _Column("score", "right", can_go=True),
     _Column("modality"),
     _Column("time"),
 )
@@ -81,8 +89,10 @@ _OF_FILES = (
 )
 
 
-def hit_table(hits: Sequence[Hit], console: Console) -> FittedTable:
-    """Return hits as a table for a console."""
+def hit_table(
+    hits: Sequence[Hit], console: Console, pictures: Mapping[int, RenderableType] = MappingProxyType({})
+) -> FittedTable:
+    """Return hits as a table for a console, with a picture below those that have one, by rank."""
     full = max(_FULL_BAR_Z, *(hit.z for hit in hits))
     is_unicode = console.encoding.startswith("utf")
     rows = [
@@ -92,17 +102,24 @@ def hit_table(hits: Sequence[Hit], console: Console) -> FittedTable:
                 _bar(hit.z / full, is_unicode=is_unicode),
                 f"{hit.z:.2f}",
                 f"{hit.score:.3f}",
-                hit.modality.value,
+                matched_text(hit),
                 span(hit.start_s, hit.stop_s),
             ),
             hit.path,
-            "(gone)" if is_gone(hit.path) else "",
+            _mark(hit),
+            hit.gone,
             textwrap.shorten(printable(" ".join((hit.text or "").split())), _EXCERPT_CHARS, placeholder=" ..."),
             tuple(map(cell, hit.columns.values())),
+            pictures.get(hit.rank),
         )
         for hit in hits
     ]
     return FittedTable(_OF_HITS, rows, list(hits[0].columns))
+
+
+def _mark(hit: Hit) -> str:
+    copies = [f"{hit.copies} copies"] if hit.copies > 1 else []
+    return f"({', '.join(['gone'] * hit.gone + copies)})" if hit.gone or copies else ""
 
 
 def _bar(filled: float, *, is_unicode: bool) -> Bar | str:
@@ -123,6 +140,7 @@ def listed_table(files: Sequence[ListedFile], *, with_header: bool) -> FittedTab
             ),
             file.path,
             "",
+            file.gone,
             reason(file),
             tuple(map(cell, file.columns.values())),
         )
@@ -151,15 +169,14 @@ class FittedTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Render the table at the width of the console."""
-        table = self._table()
-        for row in self._rows:
-            table.add_row(*row.figures)
+        table, kept = self._fitting(console, options)
         further = (max(map(cell_len, values)) for values in zip(self._names, *(row.columns for row in self._rows)))  # noqa: B905 - no names, no columns
         taken = console.measure(table, options=options).maximum + sum(_GAP + width for width in further)
         room = options.max_width - taken - _GAP
         longest = max(cell_len(self._label(row)) for row in self._rows)
-        if options.max_width >= _WIDE and room >= min(longest, _MIN_PATH):
-            yield self._on_one_line(room, options)
+        is_plain = all(row.picture is None for row in self._rows)
+        if is_plain and options.max_width >= _WIDE and room >= min(longest, _MIN_PATH):
+            yield self._on_one_line(kept, room, options)
             return
         lines = iter(console.render_lines(table, options, pad=False))
         if self._with_header:
@@ -170,22 +187,41 @@ class FittedTable:
             yield Segment.line()
             for below in self._below(row, options):
                 yield Padding(below, (0, 0, 0, _GAP), expand=False)
+            if isinstance(row.picture, Text):
+                yield Padding(row.picture, (0, 0, 0, _GAP), expand=False)
+            elif row.picture is not None:  # not indented: its own control codes place it
+                yield row.picture
 
-    def _table(self) -> Table:
+    def _fitting(self, console: Console, options: ConsoleOptions) -> tuple[Table, Sequence[int]]:
+        """Return a table of the figures, and which of them it has: as many as the width allows."""
+        kept = [*range(len(self._figures))]
+        gone = (number for number in kept.copy() if self._figures[number].can_go)
+        while True:
+            table = self._table(kept)
+            for row in self._rows:
+                table.add_row(*(row.figures[number] for number in kept))
+            unlimited = options.update(width=_UNLIMITED)
+            if console.measure(table, options=unlimited).maximum <= options.max_width:
+                return table, kept
+            if (number := next(gone, None)) is None:
+                return table, kept
+            kept.remove(number)
+
+    def _table(self, kept: Sequence[int]) -> Table:
         table = Table(box=None, pad_edge=False, header_style="bold", show_header=self._with_header)
-        for column in self._figures:
+        for column in (self._figures[number] for number in kept):
             table.add_column(column.name, justify=column.justify, min_width=column.min_width, no_wrap=True)
         return table
 
-    def _on_one_line(self, room: int, options: ConsoleOptions) -> Table:
-        table = self._table()
+    def _on_one_line(self, kept: Sequence[int], room: int, options: ConsoleOptions) -> Table:
+        table = self._table(kept)
         table.add_column("file", overflow="fold")
         for name in self._names:
             table.add_column(name, no_wrap=True)
         for row in self._rows:
             path = self._path(row, room, options)
             shown = Text("\n").join([path, Text(row.note, style="dim")]) if row.note else path
-            table.add_row(*row.figures, shown, *map(Text, row.columns))
+            table.add_row(*(row.figures[number] for number in kept), shown, *map(Text, row.columns))
         return table
 
     def _below(self, row: _Row, options: ConsoleOptions) -> Iterable[Text]:
@@ -200,7 +236,7 @@ class FittedTable:
         return f"{_shown(row.path)} {row.mark}".rstrip()
 
     def _path(self, row: _Row, room: int, options: ConsoleOptions) -> Text:
-        link = Style(link=row.path.as_uri() if row.path.is_absolute() and not row.mark else None)
+        link = Style(link=row.path.as_uri() if row.path.is_absolute() and not row.is_gone else None)
         path = shortened(_shown(row.path), room - (cell_len(row.mark) + 1 if row.mark else 0), options.encoding)
         return Text.assemble((path, link), " " if row.mark else "", (row.mark, "yellow"), no_wrap=True)
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 from wave_search.render.text import counted, fitting_paths, printable, report_sentences, skipped_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from rich.console import Console, RenderableType
@@ -204,11 +204,20 @@ class Terminal:
             lines = [*map(skipped_line, listed)]
             self.warning(f"skipped {counted(len(listed), 'file')}:", lines, rest="--report FILE lists all")
 
-    def hits(self, hits: Sequence[Hit]) -> None:
-        """Write hits as a table."""
+    @property
+    def shows_pictures(self) -> bool:
+        """Whether results go to a terminal that is known to show pictures, and there is the package that draws them."""
+        if not self.results_on_terminal:
+            return False
+        from wave_search.render.pictures import is_installed, may_show_pictures
+
+        return may_show_pictures(os.environ) and is_installed()
+
+    def hits(self, hits: Sequence[Hit], pictures: Mapping[int, RenderableType] | None = None) -> None:
+        """Write hits as a table, with a picture below those that have one, by rank."""
         from wave_search.render.tables import hit_table
 
-        self._write_table(hit_table(hits, self._out))
+        self._write_table(hit_table(hits, self._out, pictures or {}))
 
     def files(self, files: Iterable[ListedFile]) -> None:
         """Write listed files as a table, a batch at a time."""

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from wave_search.query import Answer, IndexInfo
-    from wave_search.reports import IndexReport, OptimizeReport, Progress, Skipped, SlowFile, SlowRun, Training
+    from wave_search.reports import (
+        IndexPlan,
+        IndexReport,
+        OptimizePlan,
+        OptimizeReport,
+        Progress,
+        Skipped,
+        SlowFile,
+        SlowRun,
+        Training,
+    )
     from wave_search.store import Problem, SavedSearch
     from wave_search.types import DuplicateGroup, Hit, ListedFile, Value
 
@@ -23,6 +34,7 @@ _MAX_SUFFIXES = 8
 
 
 _DAMAGED_SHOWN = 10
+_NAMES_SHOWN = 3
 
 
 def printable(text: str | Path) -> str:
@@ -84,10 +96,15 @@ def counted(count: int, singular: str, plural: str = "") -> str:
     return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
 
 
+def matched_text(hit: Hit) -> str:
+    """Format the modalities in which a hit matches, such as "audio+video"."""
+    return "+".join(hit.matched or (hit.modality,))
+
+
 def hit_line(hit: Hit) -> str:
     """Format a hit as tab-separated fields: rank, z, score, modality, time, path, and the requested columns."""
     where = span(hit.start_s, hit.stop_s)
-    fields = (str(hit.rank), f"{hit.z:.2f}", f"{hit.score:.4f}", hit.modality, where, printable(hit.path))
+    fields = (str(hit.rank), f"{hit.z:.2f}", f"{hit.score:.4f}", matched_text(hit), where, printable(hit.path))
     return "\t".join((*fields, *map(cell, hit.columns.values())))
 
 
@@ -178,6 +195,31 @@ def report_sentences(report: IndexReport) -> Iterator[str]:
         yield "not media: " + ", ".join([*parts, *([f"{rest:,} others"] if rest else [])])
 
 
+def stamped(message: str) -> str:
+    """Put the time in front of a line of a log."""
+    return f"{datetime.now():%Y-%m-%d %H:%M:%S}  {message}"
+
+
+def update_sentence(report: IndexReport, paths: Sequence[Path]) -> str:
+    """Summarise an update of a watched folder, without the skipped files; "" if the index has not changed.
+
+    Args:
+        report: of the run.
+        paths: what had changed before.
+    """
+    segments = ", ".join(f"{count:,} {modality}" for modality, count in report.segments.items() if count)
+    noun = "segment" if sum(report.segments.values()) == 1 else "segments"
+    counts = {
+        "indexed": (report.indexed, f" ({segments} {noun})" if segments else ""),
+        "moved or duplicate": (report.reused, ""),
+        "removed": (report.removed, ""),
+    }
+    done = ", ".join(f"{count:,} {what}{more}" for what, (count, more) in counts.items() if count)
+    names = ", ".join(printable(path.name) for path in paths[:_NAMES_SHOWN])
+    others = f" and {len(paths) - _NAMES_SHOWN:,} more" if len(paths) > _NAMES_SHOWN else ""
+    return f"{done}: {names}{others}" if done and names else done
+
+
 def progress_numbers(progress: Progress, elapsed_s: float) -> str:
     """Format the progress of a run of `index`: files, and once a second has passed, the rates of files and media.
 
@@ -214,12 +256,46 @@ def training_numbers(training: Training, steps_per_s: float | None) -> str:
     return f"{training.steps_done:,}/{training.steps:,}{rate}{loss}" if training.steps else ""
 
 
+def plan_sentence(plan: IndexPlan) -> str:
+    """Summarise what a run of `index` would do."""
+    moved = f" ({counted(plan.moved, 'new file')} probably moved from there)" if plan.moved else ""
+    counts = (
+        f"{len(plan.new):,} new",
+        f"{len(plan.changed):,} to be read again",
+        f"{plan.unchanged:,} unchanged",
+        f"{len(plan.removed):,} to be removed{moved}",
+        *([f"{len(plan.skipped):,} skipped"] if plan.skipped else []),
+        *([f"{sum(plan.not_media.values()):,} not media"] if plan.not_media else []),
+    )
+    return f"dry run, nothing was changed: {', '.join(counts)}"
+
+
+def optimize_plan_sentences(plan: OptimizePlan) -> Iterator[str]:
+    """Summarise what a run of `optimize` would do."""
+    if plan.rebuild:
+        yield "would rebuild the shards of " + ", ".join(dict.fromkeys(key.modality.value for key in plan.rebuild))
+    if plan.compact:
+        yield f"would merge the small fragments of {counted(len(plan.compact), 'table')}: {', '.join(plan.compact)}"
+    if plan.versions:
+        yield f"would remove {counted(plan.versions, 'replaced version')}"
+    if plan.unused_files:
+        yield f"would remove {counted(plan.unused_files, 'unused file')}, {bytes_text(plan.unused_bytes)}"
+    yield f"dry run, nothing was changed; index size: {bytes_text(plan.size_bytes)}"
+
+
 def optimized_sentences(report: OptimizeReport) -> Iterator[str]:
     """Summarise a run of `optimize`."""
     if report.rebuilt:
         yield "rebuilt the shards of " + ", ".join(dict.fromkeys(key.modality.value for key in report.rebuilt))
     before, after = bytes_text(report.before_bytes), bytes_text(report.after_bytes)
     yield f"index size: {before} before, {after} after; took {report.elapsed_s:.1f} s"
+    if report.kept_versions:
+        versions = counted(report.kept_versions, "replaced version")
+        grown = "larger than before because " if report.after_bytes > report.before_bytes else ""
+        verb = "stays" if report.kept_versions == 1 else "stay"
+        yield f"{grown}{versions} {verb} readable for searches that run; --keep-versions-for 0 removes them now"
+    elif report.rebuilt and report.after_bytes > report.before_bytes:
+        yield "larger than before because of the shards, which make searches faster"
 
 
 def skipped_line(skipped: Skipped) -> str:
@@ -247,7 +323,8 @@ def slow_line(slow: SlowFile | SlowRun) -> str:
 def info_rows(info: IndexInfo) -> Iterator[tuple[str, str]]:
     """Yield the properties of an index as names and values."""
     yield "index", printable(info.path)
-    yield "last change", f"{info.created}, version {info.version}"
+    yield "created", info.created
+    yield "last change", f"{info.changed}, version {info.version}"
     yield "size on disk", bytes_text(info.size_bytes)
     quantized = f", {info.model.quantization}" if info.model.quantization else ""
     named = f"{printable(info.model.name)} at {info.model.revision[:12]}{quantized}"
@@ -258,6 +335,9 @@ def info_rows(info: IndexInfo) -> Iterator[tuple[str, str]]:
         yield "audio tracks", f"{printable(info.audio_track)}; {held}"
     for root in info.roots:
         yield "folder", printable(root)
+    for choices in info.folders:
+        limit = [] if choices.max_duration_s is None else [f"longer than {clock(choices.max_duration_s)}"]
+        yield "left out", f"{printable(choices.folder)}: {', '.join([*map(printable, choices.exclude), *limit])}"
     damaged = f", {len(info.damaged):,} damaged" if info.damaged else ""
     yield "files", f"{info.files:,}, {info.contents:,} distinct contents; {info.skipped:,} skipped{damaged}"
     for file in info.damaged[:_DAMAGED_SHOWN]:

@@ -53,6 +53,23 @@ class _Cut:
     start_s: float
     stop_s: float
 
+    @property
+    def drops(self) -> bool:
+        """Return whether the source time code drops numbers, so that its hours are true ones."""
+        return round(self.rate) % 30 == 0 and self.rate < round(self.rate) and ";" in self._timecode
+
+    @property
+    def label_s(self) -> float:
+        """Return what the source time code shows at the start, as seconds; without one, the time in the file."""
+        frame, nominal = self.frame(self.start_s), round(self.rate)
+        if not self._timecode:
+            return self.start_s
+        return (_without_drops(frame, nominal) if self.drops else frame) / nominal
+
+    @property
+    def _timecode(self) -> str:
+        return str(self.excerpt.columns.get("timecode") or "")
+
     def frame(self, at_s: float) -> int:
         """Return the frame of a time, in source time code. Rounding both ends keeps adjacent ranges adjacent."""
         return self.begin + round(at_s * self.rate)
@@ -114,7 +131,7 @@ def to_edl(excerpts: Sequence[Excerpt], name: str) -> bytes:
     rate, leading = _main_rate(cuts)
     nominal = round(rate)
     # Numbers are dropped where the source drops them, so that its time code reads as it does elsewhere.
-    drops = nominal % 30 == 0 and rate < nominal and ";" in str(leading and leading.excerpt.columns.get("timecode"))
+    drops = leading is not None and leading.drops and leading.rate == rate
 
     def code(frame: int) -> str:
         # A time code ends with the day.
@@ -124,9 +141,10 @@ def to_edl(excerpts: Sequence[Excerpt], name: str) -> bytes:
     lines = [f"TITLE: {printable(name)}", f"FCM: {'' if drops else 'NON-'}DROP FRAME"]
     at = otio.opentime.from_timecode("01:00:00;00" if drops else "01:00:00:00", rate).value
     for number, cut in enumerate(cuts, start=1):
-        # Of another rate, the seconds of the time code are kept.
-        begin = round(cut.begin * nominal / round(cut.rate)) if cut.rate != rate else cut.begin
-        start = begin + round(cut.start_s * rate)
+        start = cut.frame(cut.start_s)
+        if (cut.rate, cut.drops) != (rate, drops):  # the seconds of the time code are kept
+            start = round(cut.label_s * nominal)
+            start = _with_drops(start, nominal) if drops else start
         length = max(1, round(cut.stop_s * rate) - round(cut.start_s * rate))
         times = " ".join(map(code, (start, start + length, int(at), int(at) + length)))
         channels = _CHANNELS.get(cut.excerpt.modality, "V")
@@ -138,6 +156,20 @@ def to_edl(excerpts: Sequence[Excerpt], name: str) -> bytes:
         ]
         at += length
     return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _with_drops(number: int, nominal: int) -> int:
+    """Return the frame that a time code with dropped numbers shows as a number, counted without dropping any."""
+    minutes = number // (60 * nominal)
+    return number - nominal // 15 * (minutes - minutes // 10)
+
+
+def _without_drops(frame: int, nominal: int) -> int:
+    """Return the number that a time code with dropped numbers shows for a frame, counted without dropping any."""
+    dropped = nominal // 15  # in every minute but each tenth
+    tens, rest = divmod(frame, 600 * nominal - 9 * dropped)
+    minutes = max(0, rest - dropped) // (60 * nominal - dropped)
+    return frame + dropped * (9 * tens + minutes)
 
 
 def to_fcpxml(excerpts: Sequence[Excerpt], name: str) -> bytes:

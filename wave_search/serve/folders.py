@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wave_search.reports import Skipped
@@ -12,9 +14,9 @@ from wave_search.serve.library import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from wave_search.serve.library import Library
+    from wave_search.store import FolderChoices
 
 _MAX_GROUPS = 100
 _MAX_FILES = 100
@@ -41,13 +43,14 @@ class Folders:
         """
         version, skipped_files = self._skipped()
         index = self._library.index()
-        roots = index.info().roots
+        info = index.info()
+        roots, choices = info.roots, {Path(one.folder): one for one in info.folders}
         files: Counter[Path | None] = Counter()
         for (folder, _), count in index.count_files().items():
             files[_root(folder, roots)] += count
         skipped = Counter(_root(file.path, roots) for file in skipped_files)
         return IndexAnswer(
-            folders=[IndexedFolder(path=shown(root), files=files[root], skipped=skipped[root]) for root in roots],
+            folders=[_folder(root, files[root], skipped[root], choices.get(root)) for root in roots],
             allowed=None if allowed is None else [shown(folder) for folder in allowed],
             index_version=version,
         )
@@ -68,6 +71,16 @@ class Folders:
             files = index.files(skipped=True)
             self._read = version, [Skipped(file.path, file.cause, file.remedy) for file in files]
         return self._read
+
+
+def _folder(root: Path, files: int, skipped: int, choices: FolderChoices | None) -> IndexedFolder:
+    return IndexedFolder(
+        path=shown(root),
+        files=files,
+        skipped=skipped,
+        exclude=[os.fsencode(glob).decode("utf-8", "replace") for glob in choices.exclude] if choices else [],
+        max_duration_s=choices.max_duration_s if choices else None,
+    )
 
 
 def _group(files: list[Skipped]) -> SkippedGroup:

@@ -123,7 +123,7 @@ class Job:
                 id=self.id,
                 state=self._state,
                 paths=[shown(path) for path in self._run.paths],
-                exclude=list(self._run.exclude),
+                exclude=None if self._run.exclude is None else list(self._run.exclude),
                 retry=self._run.retry,
                 max_duration_s=self._run.max_duration_s,
                 began=self._began,

@@ -39,7 +39,7 @@ class IndexRun:
     paths: tuple[Path, ...]
     model: str = "auto"
     load: LoadOptions | None = None
-    exclude: tuple[str, ...] = ()
+    exclude: tuple[str, ...] | None = None
     retry: bool = False
     max_duration_s: float | None = None
 

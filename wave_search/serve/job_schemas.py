@@ -19,12 +19,13 @@ class JobRequest(Model):
     paths: Annotated[list[Annotated[str, Field(max_length=4_096)]], Field(min_length=1, max_length=100)] | None = None
     """Folders and files: folders of the index as it lists them, or absolute paths; null for all folders of the
     index."""
-    exclude: Annotated[tuple[Annotated[str, Field(max_length=1_000)], ...], Field(max_length=100)] = ()
-    """Globs of file names to skip, or, with a slash in them, of paths below a folder."""
+    exclude: Annotated[tuple[Annotated[str, Field(max_length=1_000)], ...], Field(max_length=100)] | None = None
+    """Globs of file names to skip, or, with a slash in them, of paths below a folder; null for those of an earlier run
+    of these folders, empty to forget them."""
     retry: bool = False
     """Whether to retry unchanged files that could not be used before."""
     max_duration_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    """Longer audio and video is skipped."""
+    """Longer audio and video is skipped; null for the limit of an earlier run of these folders."""
 
 
 class SkippedEntry(Result):
@@ -118,7 +119,7 @@ class JobAnswer(Result):
     id: str
     state: JobState
     paths: list[str]
-    exclude: list[str]
+    exclude: list[str] | None
     retry: bool
     max_duration_s: float | None
     began: str
@@ -146,6 +147,10 @@ class IndexedFolder(Result):
     """Files indexed."""
     skipped: int
     """Files that cannot be used, or only in part."""
+    exclude: list[str]
+    """Globs of what runs of this folder leave out."""
+    max_duration_s: float | None
+    """Runs of this folder skip longer audio and video."""
 
 
 class IndexAnswer(Result):

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wave_search.errors import UsageError
-from wave_search.files import as_name, as_path
-from wave_search.indexer.scan import is_under
+from wave_search.files import as_name, as_path, is_under
 from wave_search.serve.errors import BusyError, ConflictError, ForbiddenError, GoneError
 from wave_search.serve.job import Job
 from wave_search.serve.job_process import IndexRun

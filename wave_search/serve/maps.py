@@ -148,7 +148,7 @@ class Maps:
         with self._lock:
             known = self._segments.get(modality)
             if known is None or known.version != index.version:
-                known = self._segments[modality] = index.segments(modality)
+                known = self._segments[modality] = index.segment_set(modality)
             return known
 
     def _made(self, task: _Task) -> LibraryMap:

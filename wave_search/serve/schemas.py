@@ -89,6 +89,8 @@ class SearchQuery(Model):
     """Maximum number of results of one file."""
     dedupe: Annotated[float, Field(gt=0, le=1)] | None = None
     """Minimum cosine between two results at which only the better one is returned."""
+    copies: bool = False
+    """Whether each of several files with the same content is a result."""
     instruction: Annotated[str, Field(max_length=2_000)] | None = None
     """Replaces the prompt of the model."""
     rerank: Annotated[int, Field(ge=1, le=200)] | None = None
@@ -112,6 +114,10 @@ class SearchHit(Result):
     """Of the file."""
     modality: Modality
     """Of the segment that matches."""
+    matched: list[Modality]
+    """All modalities in which the moment matches."""
+    copies: int
+    """Number of files of the index that have the same content."""
     name: str
     folder: str
     path: str

@@ -59,6 +59,7 @@ class SavedSearchEntry(Result):
     moments: bool
     per_file: int | None
     dedupe: float | None
+    copies: bool
     instruction: str | None
     rerank: int | None
     alert: str | None
@@ -160,6 +161,7 @@ def _entry(index: Index, saved: SavedSearch, alert: str | None) -> SavedSearchEn
         moments=saved.moments,
         per_file=saved.per_file,
         dedupe=saved.dedupe,
+        copies=saved.copies,
         instruction=saved.instruction,
         rerank=saved.rerank,
         alert=alert,

@@ -7,14 +7,13 @@
         shards/<partition>/<name>/   search structures; rebuilt from lance/ if they are lost
         searches/<digest>.json       searches that people have saved, one each; no part of a version
         cache.sqlite3                vectors of segments that were reranked; may be deleted at any time
-        last-hits.json               the hits of the last query of the command line; may be deleted at any time
         lock                         held by the writing process while it runs
 
 Lance reads and writes its tables itself. All other files are accessed through a `FileStore`, such as a directory. A
 reader opens a `Snapshot` of one version and keeps it, whatever a writer does in the meantime.
 """
 
-from wave_search.store.cleanup import KEEP_VERSIONS_FOR_S
+from wave_search.store.cleanup import KEEP_VERSIONS_FOR_S, plan_cleanup
 from wave_search.store.create import check_new, create
 from wave_search.store.embedding_cache import NAME as CACHE_NAME
 from wave_search.store.embedding_cache import CacheKey, EmbeddingCache, cannot_keep, vector_space
@@ -39,6 +38,7 @@ from wave_search.store.rows import (
     ContentRow,
     Counts,
     FileRow,
+    FolderChoices,
     MetadataRow,
     NewSegment,
     Partition,
@@ -72,6 +72,7 @@ __all__ = [
     "EmbeddingCache",
     "FileRow",
     "FileStore",
+    "FolderChoices",
     "LocalFiles",
     "Manifest",
     "Metadata",
@@ -101,6 +102,7 @@ __all__ = [
     "find_columns",
     "newest_file",
     "open_snapshot",
+    "plan_cleanup",
     "status_of",
     "vector_space",
     "verify",

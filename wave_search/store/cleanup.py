@@ -33,6 +33,30 @@ def cleanup(store: FileStore, opened: Tables, newest: Manifest, keep_versions_fo
         IndexStateError: the disk cannot be written, or what is kept cannot be read now; nothing that a kept version
             names is removed then.
     """
+    states, listing, replaced = _to_keep(store, newest, keep_versions_for_s)
+    store.delete([*replaced, *manifest.unpublished(store)])
+    store.delete(name for names in unused_shards(store, states).values() for name in names)
+    store.delete(unreferenced_files(store, listing))
+    opened.drop_versions({name: {state.table_versions[name] for state in states} for name in newest.table_versions})
+
+
+def plan_cleanup(store: FileStore, newest: Manifest, keep_versions_for_s: float) -> tuple[list[str], list[str]]:
+    """Return the manifests and the unused files that `cleanup` would remove.
+
+    What the tables hold for older versions only is not among them: it depends on their compaction.
+
+    Raises:
+        IndexStateError: the index is damaged or cannot be read.
+    """
+    states, listing, replaced = _to_keep(store, newest, keep_versions_for_s)
+    shard_files = (name for names in unused_shards(store, states).values() for name in names)
+    return replaced, [*manifest.unpublished(store), *shard_files, *unreferenced_files(store, listing)]
+
+
+def _to_keep(
+    store: FileStore, newest: Manifest, keep_versions_for_s: float
+) -> tuple[list[Manifest], checksums.Listing, list[str]]:
+    """Return the versions that stay, their table files, and the manifests of all others."""
     states = _kept(store, newest, keep_versions_for_s)
     try:
         listing = checksums.read(store, *(state.table_checksums for state in reversed(states)))
@@ -40,11 +64,8 @@ def cleanup(store: FileStore, opened: Tables, newest: Manifest, keep_versions_fo
         # Where a list of an older version is damaged, its files are unknown. One of the newest version raises again.
         states = [newest]
         listing = checksums.read(store, newest.table_checksums)
-    removed = set(manifest.versions(store)) - {state.version for state in states}
-    store.delete([*map(manifest.name_of, sorted(removed)), *manifest.unpublished(store)])
-    store.delete(name for names in unused_shards(store, states).values() for name in names)
-    store.delete(unreferenced_files(store, listing))
-    opened.drop_versions({name: {state.table_versions[name] for state in states} for name in newest.table_versions})
+    replaced = set(manifest.versions(store)) - {state.version for state in states}
+    return states, listing, [*map(manifest.name_of, sorted(replaced))]
 
 
 def unreferenced_files(store: FileStore, listing: checksums.Listing) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wave_search.errors import UsageError
@@ -38,11 +39,12 @@ def create(directory: Path, spec: ModelSpec, settings: Settings) -> Snapshot:
         made.check_written(files)
         written = [info.name for info in files]
         store.flush(written)
+        created = manifest.now()
         first = Manifest(
             version=1,
-            created=manifest.now(),
+            created=created,
             model=spec,
-            settings=settings,
+            settings=replace(settings, created=created),
             roots=(),
             table_versions=made.versions(),
             table_checksums=checksums.add(store, 1, written),

@@ -34,7 +34,7 @@ _MANIFEST: Fields = {
     12: re.compile(rb"[0-9]+-[0-9a-f-]+\.txn"),
     13: None,  # the program that wrote it
     15: None,  # format of the data files
-    21: None,  # position of the transaction
+    **dict.fromkeys((21, 23)),  # position of the transaction: until Lance 13, and since
 }
 _FOOTER = struct.Struct("<QHH4s")
 _LENGTH = struct.Struct("<I")

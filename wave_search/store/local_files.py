@@ -42,6 +42,8 @@ LOCK = "lock"
 _MAX_BYTES = 64 << 20
 """Maximum size of a file that is read as a whole: far above those of a large index."""
 _OWNER_BYTES = 4096
+_THIS = "(this one, in another call)"
+_WAIT_HERE = "Wait until it returns: add, remove and other calls that write exclude each other."
 _UNNAMED = "another process"
 """One that has not written its name yet."""
 
@@ -175,10 +177,9 @@ class LocalFiles:
             try:
                 lock(descriptor)
             except BlockingIOError as error:
-                raise IndexLockedError(
-                    f"{self._directory} is being written by {_owner_in(descriptor) or _UNNAMED}",
-                    "Wait for it to finish, or stop it.",
-                ) from error
+                owner = _owner_in(descriptor) or _UNNAMED
+                remedy = _WAIT_HERE if _THIS in owner else "Wait for it to finish, or stop it."
+                raise IndexLockedError(f"{self._directory} is being written by {owner}", remedy) from error
             with disk_errors(path):
                 os.ftruncate(descriptor, 0)
                 write_at(descriptor, json.dumps(_owner()).encode(), 0)
@@ -335,6 +336,8 @@ def _owner_in(descriptor: int) -> str | None:
     """Return the process that has written its name into a lock; None if there is none."""
     try:
         owner = json.loads(read_at(descriptor, _OWNER_BYTES, 0))
+        if (owner["pid"], owner["host"]) == (os.getpid(), socket.gethostname()):
+            return f"process {owner['pid']} {_THIS} since {owner['since']}"
         return f"process {owner['pid']} on {owner['host']} ({owner['command']}) since {owner['since']}"
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

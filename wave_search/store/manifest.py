@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -53,7 +54,7 @@ class Manifest:
     version: int
     """From 1."""
     created: str
-    """UTC, ISO 8601."""
+    """When this version was committed: UTC, ISO 8601."""
     model: ModelSpec
     settings: Settings
     roots: tuple[str, ...]
@@ -288,10 +289,14 @@ def _check_values(manifest: Manifest) -> None:
     for ref in structures:
         if _FOLDER_NAME.fullmatch(ref.name) is None:
             raise ValueError(f"{ref.name!r} is not the name of a shard")
-    if any("\0" in root for root in manifest.roots):
+    folders = manifest.settings.folders
+    if any("\0" in root for root in (*manifest.roots, *(one.folder for one in folders))):
         raise ValueError("roots: a name holds a null character")
-    created = datetime.fromisoformat(manifest.created)
-    _check_range("year of created", created.year, _FIRST_YEAR, _LAST_YEAR)
+    for one in folders:
+        if one.max_duration_s is not None:
+            _check_range("settings.folders.max_duration_s", one.max_duration_s, 0, sys.float_info.max)
+    for time in filter(None, (manifest.created, manifest.settings.created)):
+        _check_range("year of created", datetime.fromisoformat(time).year, _FIRST_YEAR, _LAST_YEAR)
     try:
         Segmentation.parse(manifest.settings.segmentation)
     except UsageError as error:

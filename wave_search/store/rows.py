@@ -17,8 +17,20 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class FolderChoices:
+    """What the user has chosen for a folder and all that is below it."""
+
+    folder: str
+    """Absolute path. A name that is not UTF-8 holds surrogates, as from `os.fsdecode`."""
+    exclude: tuple[str, ...] = ()
+    """Globs of file names that are not indexed, or, with a slash in them, of paths below the folder."""
+    max_duration_s: float | None = None
+    """Longer audio and video is not indexed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
-    """Choices besides the model, fixed when an index is created; only instructions may be added."""
+    """Choices besides the model, fixed when an index is created, except for instructions and folders."""
 
     segmentation: str
     """"10", "scene" or "none", as it was given."""
@@ -27,6 +39,10 @@ class Settings:
     """Prompts with which media are embedded besides the model's own, in the order in which they were added."""
     audio_track: str = "auto"
     """Which audio tracks of a file are embedded: see `wave_search.media.track_choice`."""
+    created: str = ""
+    """When the index was created: UTC, ISO 8601."""
+    folders: tuple[FolderChoices, ...] = ()
+    """Choices for folders, which later runs use again; by folder."""
 
     @property
     def keys(self) -> tuple[PartitionKey, ...]:

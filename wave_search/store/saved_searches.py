@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 from msgspec import Meta
 
-from wave_search.errors import NameTakenError, SearchNotFoundError, UsageError
+from wave_search.errors import NameTakenError, SearchNotFoundError, UsageError, shown
 from wave_search.files import composed_text, digest, is_temporary
 from wave_search.types import Modality, Target
 
@@ -70,6 +70,7 @@ class SavedSearch:
     moments: bool = True
     per_file: Count | None = None
     dedupe: float | None = None
+    copies: bool = False
     instruction: Text | None = None
     rerank: Count | None = None
 
@@ -83,7 +84,7 @@ def checked_name(name: str) -> str:
     tidy = composed_text(name).strip() if isinstance(name, str) else ""
     if not tidy or not tidy.isprintable() or len(tidy) > MAX_NAME_CHARS or tidy in (".", ".."):
         raise UsageError(
-            f"{name[: 2 * MAX_NAME_CHARS]!r} cannot be the name of a search",
+            f"{shown(name)} cannot be the name of a search",
             f"Use 1 to {MAX_NAME_CHARS} printable characters.",
         )
     return tidy

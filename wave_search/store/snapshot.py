@@ -246,7 +246,7 @@ class Snapshot:
         return segments.content_ids[positions].tolist(), or_none(starts_s), or_none(stops_s)
 
     def _texts(self, positions: NDArray[np.intp]) -> dict[int, str | None]:
-        wanted = np.unique(positions).tolist()
+        wanted = sorted({*positions.tolist()})  # np.unique imports numpy.ma
         if not wanted:
             return {}
         texts = self._tables.take(SEGMENTS, ("text",), wanted).column("text").to_pylist()
@@ -319,6 +319,10 @@ class Snapshot:
     def check_all_versions(self) -> None:
         """Check that all versions of the tables can be read. Raises IndexStateError, see `Tables`."""
         self._tables.check_all_versions()
+
+    def fragmented(self) -> tuple[str, ...]:
+        """Return the names of tables with several small fragments, which compaction merges. Raises IndexStateError."""
+        return tuple(name for name, fragments in self._tables.fragments().items() if fragments > 1)
 
     def sizes_bytes(self) -> Mapping[str, int]:
         """Return bytes on disk, old versions included, by part: "lance", "shards", "manifest", "checksums", "cache"."""

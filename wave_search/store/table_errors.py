@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 LANCE_FOLDER = "lance"
 """Folder of the tables."""
-_NOT_FOUND = re.compile(r"Not found: /(.+)$")
+_NOT_FOUND = re.compile(r"Not found: /?(.+)$")
 _BUG = "Encountered internal error. Please file a bug report at "
 """What Lance says of files that lie, followed by an address."""
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")

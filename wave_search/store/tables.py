@@ -1,4 +1,4 @@
-"""The Lance tables. The only module that uses lancedb.
+"""The Lance tables. The only module that uses lance, the library that LanceDB is built on.
 
 Lance writes a new version of a table with each append or delete, and keeps the old ones readable. Old versions are
 removed only on request, because readers may have opened them.
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from wave_search.store.files import FileInfo, FileStore
 
 _VALUES_PER_DELETE = 10_000
-_NEVER = timedelta(days=36_500)
-"""By default Lance removes versions that are a week old, and the manifest may name one of those."""
+_SMALL_ROWS = 100_000
+"""Number of rows below which a fragment is small."""
 _NOW, _MARGIN = timedelta(milliseconds=1), timedelta(hours=2)
 
 
@@ -45,7 +45,7 @@ class Tables:
     def __init__(self, store: FileStore, tables: Mapping[str, Any], pin: str | None) -> None:
         self.place = store.url(FOLDER)
         self._store = store
-        self._tables = tables
+        self._tables = {**tables}
         self._pin = pin
         self._checked = self.versions()
         """The versions of the tables that are complete; later ones are being written."""
@@ -59,12 +59,13 @@ class Tables:
         """
         with write_errors(store.url(FOLDER)):
             check_plain(store)
-            database = _connect(store)
+            import lance
+
             tables = {}
             for name, schema in schemas(dim).items():
                 # Lance prints a warning if there is nothing to overwrite.
                 mode = "overwrite" if any(store.list(f"{FOLDER}/{name}.lance")) else "create"
-                tables[name] = database.create_table(name, schema=schema, mode=mode)
+                tables[name] = lance.write_dataset(schema.empty_table(), _url(store, name), mode=mode)
         return cls(store, tables, None)
 
     @classmethod
@@ -86,7 +87,7 @@ class Tables:
                 tables = _opened(store, versions)
                 found = {name: table.schema for name, table in tables.items()}
         except IndexCorruptError as error:
-            # Lance opens the latest version first, which may be an empty file after a power failure.
+            # Lance looks at the latest version too, which may be an empty file after a power failure.
             if later_versions(store, versions) and has_versions(store, versions):
                 remedy = "Run `wave-search optimize`: it removes what an interrupted run has left."
                 raise IndexCorruptError(error.message, remedy) from error
@@ -113,9 +114,7 @@ class Tables:
             pinned = cls.open(store, dim, versions, pin)
         for name, table in pinned._tables.items():
             with pinned._writing(name):
-                table.checkout_latest()
-                if table.version != versions[name]:
-                    table.checkout(versions[name])
+                if table.latest_version != versions[name]:
                     table.restore()
         return pinned
 
@@ -126,31 +125,31 @@ class Tables:
     def read(self, name: str, columns: Sequence[str], where: str | None = None) -> Any:
         """Read an Arrow table, rows in the order in which they were added unless `where` names them one by one."""
         with self._reading(name):
-            return self._complete(name, self._query(name, columns, where).to_arrow())
+            return self._complete(name, self._tables[name].to_table(list(columns), filter=where))
 
     def batches(self, name: str, columns: Sequence[str], where: str | None, rows: int) -> Iterator[Any]:
         """Stream Arrow record batches of at most `rows`, in the order in which they were added."""
         with self._reading(name):
-            for batch in self._query(name, columns, where).to_batches(rows):
+            for batch in self._tables[name].to_batches(list(columns), filter=where, batch_size=rows):
                 yield self._complete(name, batch)
 
     def take(self, name: str, columns: Sequence[str], places: Sequence[int]) -> Any:
         """Read the rows at ascending, distinct positions as an Arrow table, in their order."""
         with self._reading(name):
-            return self._tables[name].take_offsets(list(places)).select(list(columns)).to_arrow()
+            return self._tables[name].take(list(places), list(columns))
 
     def count(self, name: str, where: str | None = None) -> int:
         """Count rows."""
         with self._reading(name):
             return int(self._tables[name].count_rows(where))
 
-    def fragments(self) -> int:
-        """Return the highest number of small fragments in any table: each append adds one, until `compact`."""
-        numbers = [0]
+    def fragments(self) -> dict[str, int]:
+        """Return the number of small fragments of each table: each append adds one, until `compact`."""
+        numbers = {}
         for name, table in self._tables.items():
             with self._reading(name):
-                numbers.append(int(table.stats()["fragment_stats"]["num_small_fragments"]))
-        return max(numbers)
+                numbers[name] = int(table.stats.dataset_stats(_SMALL_ROWS)["num_small_files"])
+        return numbers
 
     def append(self, name: str, rows: Any) -> None:
         """Add an Arrow table.
@@ -159,7 +158,7 @@ class Tables:
             IndexStateError: the disk cannot be written.
         """
         with self._writing(name):
-            self._tables[name].add(rows)
+            self._tables[name].insert(rows)
 
     def delete(self, name: str, column: str, values: Sequence[int] | Sequence[bytes]) -> None:
         """Delete the rows that have one of `values`.
@@ -193,7 +192,7 @@ class Tables:
             try:
                 expected = check_manifest(self._store.get(written))
             except ForeignFieldError as error:
-                remedy = "Install an earlier version of lancedb, or a newer one of wave-search."
+                remedy = "Install an earlier version of pylance, or a newer one of wave-search."
                 raise IndexStateError(f"{self._store.url(written)} is unknown here: {error}", remedy) from error
             except ValueError as error:
                 raise write_error(self._store.url(written), f"{error}; is the disk full?") from error
@@ -227,7 +226,7 @@ class Tables:
                 # One pass may leave fragments that the next one compacts. A pass without any creates no version.
                 while table.version != before:
                     before = table.version
-                    table.optimize(cleanup_older_than=_NEVER)
+                    table.optimize.compact_files()
         return self.versions() != versions
 
     def drop_versions(self, kept: Mapping[str, Collection[int]]) -> None:
@@ -244,9 +243,9 @@ class Tables:
                     age = _NOW
                 else:
                     # Lance goes by dates, in local time, which may be off by an hour when clocks are put back.
-                    made = min(one["timestamp"] for one in table.list_versions() if one["version"] in kept[name])
+                    made = min(one["timestamp"] for one in table.versions() if one["version"] in kept[name])
                     age = max(datetime.now() - made, timedelta(0)) + _MARGIN
-                table.optimize(cleanup_older_than=age)
+                table.cleanup_old_versions(older_than=age)
 
     def check_all_versions(self) -> None:
         """Check that all versions of the tables can be read, not only those that are in use.
@@ -258,7 +257,7 @@ class Tables:
         check_versions(self._store, dict.fromkeys(self._tables, 0))
         for name, table in self._tables.items():
             with self._reading(name):
-                table.list_versions()
+                table.versions()
 
     def _reading(self, name: str) -> AbstractContextManager[None]:
         """Turn errors of Lance while it reads a table into those of the index."""
@@ -271,8 +270,7 @@ class Tables:
     def _read_through(self, name: str) -> None:
         """Read a table as it was before the present changes. Raises IndexStateError if that fails."""
         with self._reading(name):
-            self._tables[name].checkout(self._checked[name])
-            for _ in self._tables[name].search().to_batches():
+            for _ in self._tables[name].checkout_version(self._checked[name]).to_batches():
                 pass
 
     def _complete(self, name: str, rows: Any) -> Any:
@@ -286,21 +284,15 @@ class Tables:
                 raise IndexCorruptError(f"{self.place}/{name}.lance holds rows without {column}", DISTRUST)
         return rows
 
-    def _query(self, name: str, columns: Sequence[str], where: str | None) -> Any:
-        query = self._tables[name].search().select(list(columns))
-        return query.where(where) if where else query
-
 
 def _opened(store: FileStore, versions: Mapping[str, int]) -> dict[str, Any]:
     """Open all tables at their versions."""
-    if not check_plain(store):  # lancedb would create the folder
+    if not check_plain(store):
         raise FileNotFoundError("there is no such folder")
     check_versions(store, versions)
-    database = _connect(store)
-    opened = {name: database.open_table(name) for name in NAMES}
-    for name, table in opened.items():
-        table.checkout(versions[name])
-    return opened
+    import lance
+
+    return {name: lance.dataset(_url(store, name), version=versions[name]) for name in NAMES}
 
 
 def one_of(column: str, values: Sequence[int] | Sequence[bytes]) -> str:
@@ -309,7 +301,5 @@ def one_of(column: str, values: Sequence[int] | Sequence[bytes]) -> str:
     return f"{column} IN ({', '.join(literals)})"
 
 
-def _connect(store: FileStore) -> Any:
-    import lancedb
-
-    return lancedb.connect(store.url(FOLDER))
+def _url(store: FileStore, name: str) -> str:
+    return store.url(f"{FOLDER}/{name}.lance")

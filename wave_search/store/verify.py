@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wave_search.errors import IndexNotFoundError, IndexStateError
-from wave_search.files import LAST_HITS
 from wave_search.store import (
     checksums,
     embedding_cache,
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
     from wave_search.store.rows import CodebookRef
 
 FOLDERS = (manifest.FOLDER, table_checks.FOLDER, checksums.FOLDER, shards.SHARDS_FOLDER, saved_searches.FOLDER)
-FILES = (local_files.LOCK, *embedding_cache.FILES, LAST_HITS)
+FILES = (local_files.LOCK, *embedding_cache.FILES)
 """All that an index has in its folder."""
 _NORM_TOLERANCE = 2e-3
 """Upper bound on how much rounding to float16 changes the norm of a unit vector."""

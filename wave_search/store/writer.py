@@ -25,7 +25,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wave_search.store.manifest import Manifest
-    from wave_search.store.rows import Column, ContentRow, FileRow, MetadataRow, NewSegment, ScoreStats, Tuning
+    from wave_search.store.rows import (
+        Column,
+        ContentRow,
+        FileRow,
+        FolderChoices,
+        MetadataRow,
+        NewSegment,
+        ScoreStats,
+        Tuning,
+    )
     from wave_search.types import PartitionKey
 
 _CHANGES_KEPT = 100_000
@@ -159,6 +168,10 @@ class Writer:
         known = tuple(dict.fromkeys((*settings.instructions, *instructions)))
         self._next = replace(self._next, settings=replace(settings, instructions=known))
 
+    def set_folder_choices(self, choices: Iterable[FolderChoices]) -> None:
+        """Replace the choices for folders."""
+        self._next = replace(self._next, settings=replace(self._next.settings, folders=tuple(choices)))
+
     def set_score_stats(self, score_stats: Iterable[ScoreStats]) -> None:
         """Replace the score statistics of all partitions."""
         self._next = replace(self._next, score_stats=tuple(score_stats))
@@ -276,6 +289,10 @@ class Writer:
         self.commit()
         self._cleanup(keep_versions_for_s)
 
+    def kept_versions(self) -> int:
+        """Return the number of replaced versions that are readable. Raises IndexStateError."""
+        return len(manifest.versions(self._store)) - 1
+
     def _cleanup(self, keep_versions_for_s: float) -> None:
         with self._changing():
             # Lance compacts before it removes versions, and is certain to keep only its latest one.
@@ -295,7 +312,9 @@ class Writer:
             IndexStateError: the disk is full or read-only.
         """
         rows = self._tables.count(schema.SEGMENTS)
-        is_fragmented = self._tables.fragments() > min(max(_FEW_FRAGMENTS, math.isqrt(rows)), _MANY_FRAGMENTS)
+        is_fragmented = max(self._tables.fragments().values()) > min(
+            max(_FEW_FRAGMENTS, math.isqrt(rows)), _MANY_FRAGMENTS
+        )
         vectors_bytes = 2 * self._committed.model.dim * min(rows, _MOST_REWRITTEN)
         if is_fragmented and self._store.free_bytes() > 2 * vectors_bytes:
             listing = self._compare()

@@ -218,7 +218,7 @@ class DecodeStage:
 
     def _decode_content(self, found: Identified, spec: IndexSpec) -> None:
         failure: Failure | None = None
-        if (failed := too_long(found, spec)) is None:
+        if (failed := too_long(found)) is None:
             for item in decode_file(found, spec, self._decoders):
                 if isinstance(item, Failure):
                     failure = item

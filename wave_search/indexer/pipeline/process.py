@@ -43,8 +43,6 @@ class IndexSpec:
     """Modalities that the index holds."""
     instructions: tuple[str, ...] = ("",)
     """Instructions that each segment is embedded with; "" is the model's own prompt."""
-    max_duration_s: float | None = None
-    """Longer audio and video is not indexed; None for no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +122,7 @@ def process_file(file: FoundFile, spec: IndexSpec, decoders: DecoderPool, embedd
     found = identify_file(file, decoders)
     if not isinstance(found, Identified):
         return found
-    if (failed := too_long(found, spec)) is not None:
+    if (failed := too_long(found)) is not None:
         return failed
     assembly = Assembly(found, spec)
     end: Failure | None = None
@@ -151,13 +149,13 @@ def identify_file(file: FoundFile, decoders: DecoderPool) -> Identified | NotMed
     return Identified(file, info) if _is_as_found(file) else Failed(file, CHANGED)
 
 
-def too_long(found: Identified, spec: IndexSpec) -> Failed | None:
+def too_long(found: Identified) -> Failed | None:
     """Return the failure of a file that is longer than the maximum; None if it is not, or is a text."""
-    info, most_s = found.info, spec.max_duration_s
+    info, most_s = found.info, found.file.max_duration_s
     if most_s is None or info.kind not in ("audio", "video") or (info.duration_s or 0.0) <= most_s:
         return None
     cause = f"lasts {info.duration_s:.0f} s, longer than the maximum duration"
-    failure = Failure(cause, "Index it without --max-duration, or with a larger one.", too_long_s=info.duration_s)
+    failure = Failure(cause, "Index its folder with a larger --max-duration, or none.", too_long_s=info.duration_s)
     return Failed(found.file, failure, info.digest)
 
 
@@ -257,6 +255,7 @@ class Assembly:
         return Indexed(file, info, tuple(self.segments), _damage(info, self.segments, end))
 
 
+_CONVERT_ALL = "Convert it with a program that plays all of it."
 _COPY_AGAIN = "Its end is missing: copy it again."
 CHANGED = Failure("changed while it was read", "The next run reads it again.", retry=True)
 """The failure of a file, but not of its former content, which copies of it may still have."""
@@ -286,11 +285,12 @@ def _damage(info: MediaInfo, segments: Sequence[NewSegment], end: Failure | None
     if end is not None:
         stop_s = max((segment.stop_s or 0.0 for segment in segments), default=0.0)
         return Failure(f"damaged: {stop_s:.1f} of {whole_s:.1f} s ({end.cause})", end.remedy)
+    loss = "" if info.loss is None else f"; {info.loss}"
     if info.declared_s is None:
-        return None
+        return Failure(info.loss, _CONVERT_ALL) if info.loss else None
     if info.declared_s == math.inf:
-        return Failure(f"damaged: cut off after {there_s:.1f} s", _COPY_AGAIN)
-    return Failure(f"damaged: {there_s:.1f} of {whole_s:.1f} s", _COPY_AGAIN)
+        return Failure(f"damaged: cut off after {there_s:.1f} s{loss}", _COPY_AGAIN)
+    return Failure(f"damaged: {there_s:.1f} of {whole_s:.1f} s{loss}", _COPY_AGAIN)
 
 
 def _is_as_found(file: FoundFile) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, replace
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from wave_search.errors import CheckpointError, UsageError
 from wave_search.models.device import resolve_dtype
@@ -29,9 +29,12 @@ if TYPE_CHECKING:
     from wave_search.models.wave.network import Wave
     from wave_search.types import Quantization
 
+_Tensor = TypeVar("_Tensor")
+
 BEATS_FILE = "BEATs_iter3_plus_AS2M.pt"
 """The encoder as published by its authors; the released WAVE checkpoint includes it beside its own weights."""
 
+_TOWERS = (Component.VISION, Component.AUDIO)
 _BEATS_PREFIX = "beats."
 # Heads that embedding does not use: of the language model, and of BEATs files that were fine-tuned for audio tagging.
 _UNUSED = frozenset({"lm_head.weight", "beats.predictor.weight", "beats.predictor.bias"})
@@ -77,32 +80,39 @@ class StoredWave:
     def __init__(
         self,
         wave: Wave,
+        directory: Path,
         stored: Mapping[str, StoredTensor],
+        *,
         device: torch.device,
         dtype: torch.dtype,
         quantization: Quantization | None,
     ) -> None:
         self.wave = wave
+        self._directory = directory
         self._quantization = quantization
         self._stored = stored
         self._device, self._dtype = device, dtype
-        self._missing = set(Component)
+        self._missing = dict.fromkeys(Component)
 
     def require(self, components: Iterable[Component]) -> None:
         """Load those components that are not loaded yet.
 
         Raises:
-            CheckpointError: a file was removed, or is damaged.
+            CheckpointError: a file was removed, or is damaged, or a key is missing, unexpected or of another shape.
         """
-        for component in components:
-            if component in self._missing:
-                mine = {key: at for key, at in self._stored.items() if key.startswith(component.prefixes)}
-                _fill(self.wave, mine, self._device, self._dtype)
-                self._missing.remove(component)
-                if component is Component.DECODER and self._quantization is not None:
-                    from wave_search.models.wave.quantize import finish_decoder
+        wanted = [component for component in components if component in self._missing]
+        if towers := [component for component in wanted if component in _TOWERS]:
+            _add(self.wave, towers, self._directory)
+            empty = self.wave.state_dict(keep_vars=True)  # otherwise it copies quantized weights
+            _check_keys(self._directory, _keys_of(towers, self._stored), _keys_of(towers, empty))
+            self.wave.init_buffers(self._device)
+        for component in wanted:
+            _fill(self.wave, _keys_of([component], self._stored), self._device, self._dtype)
+            del self._missing[component]
+            if component is Component.DECODER and self._quantization is not None:
+                from wave_search.models.wave.quantize import finish_decoder
 
-                    finish_decoder(self.wave, self._quantization)
+                finish_decoder(self.wave, self._quantization)
 
 
 def load_wave(
@@ -129,7 +139,7 @@ def open_wave(
     beats_file: Path | None = None,
     quantization: Quantization | None = None,
 ) -> StoredWave:
-    """Open a checkpoint and check all its keys against the model. No weights are read yet.
+    """Open a checkpoint and check its keys against the model; those of a tower when that is needed. Reads no weights.
 
     The layout is that of the released checkpoint (see `save_wave`). Weights are cast one by one on the way to the
     device. If the dtype is the stored one and the device is the CPU, they stay mapped from the file.
@@ -145,7 +155,7 @@ def open_wave(
         quantization: "8bit", "4bit", "int8" or "fp8" for the linear layers of the decoder; None for none.
 
     Returns:
-        The model in evaluation mode, without gradients, its parameters on the meta device.
+        The model in evaluation mode, without towers and gradients, its parameters on the meta device.
 
     Raises:
         CheckpointError: a file is missing or damaged, or a key is missing, unexpected or of another shape.
@@ -156,22 +166,30 @@ def open_wave(
     stored = catalogue(weight_files(directory))
     if beats_file is not None:
         stored = {key: tensor for key, tensor in stored.items() if not key.startswith(_BEATS_PREFIX)}
-    wave = _empty_wave(config, directory)
     source = beats_file or directory / BEATS_FILE
-    if beats_file is not None or (source.is_file() and _missing_beats(wave, stored)):
+    if beats_file is not None or (source.is_file() and _lacks_beats(config, stored)):
         completed, beats = _standalone_beats(config, source)
         if completed.beats != config.beats and not _describes_own_beats(config, stored):
-            config, wave = completed, _empty_wave(completed, directory)
+            config = completed
         stored = _completed(stored, beats)
     stored = {key: tensor for key, tensor in stored.items() if key not in _UNUSED}
-    _check_keys(directory, stored, {key: tuple(tensor.shape) for key, tensor in wave.state_dict().items()})
+    wave = _without_towers(config, directory)
+    of_towers = _keys_of(_TOWERS, stored)
+    _check_keys(directory, {key: at for key, at in stored.items() if key not in of_towers}, wave.state_dict())
     dtype = dtype or resolve_dtype(config.compute_dtype or "auto") or _stored_dtype(stored)
     if quantization is not None:
         from wave_search.models.wave.quantize import prepare_decoder
 
         prepare_decoder(wave, quantization, dtype)
     wave.init_buffers(device)
-    return StoredWave(wave.eval().requires_grad_(False), stored, torch.device(device), dtype, quantization)
+    return StoredWave(
+        wave.requires_grad_(False),
+        directory,
+        stored,
+        device=torch.device(device),
+        dtype=dtype,
+        quantization=quantization,
+    )
 
 
 def save_wave(wave: Wave, directory: Path, max_shard_bytes: int = 5_000_000_000) -> None:
@@ -207,18 +225,32 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:300] or type(error).__name__
 
 
-def _empty_wave(config: WaveConfig, directory: Path) -> Wave:
-    import torch
-
+def _without_towers(config: WaveConfig, directory: Path) -> Wave:
     from wave_search.models.wave.network import Wave
 
+    wave = Wave(config, ())
+    _add(wave, (Component.DECODER, Component.HEAD), directory)
+    return wave
+
+
+def _add(wave: Wave, components: Iterable[Component], directory: Path) -> None:
+    """Add components to a model, their parameters on the meta device."""
+    import torch
+
+    path = directory / "config.json"
     try:
         with torch.device("meta"):
-            return Wave(config)
+            for component in components:
+                wave.add(component)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error.message}", error.remedy) from error
     except Exception as error:  # inconsistent sizes fail in the constructors of torch and transformers
-        raise CheckpointError(
-            f"{directory / 'config.json'}: its sizes do not fit together ({_one_line(error)})"
-        ) from error
+        raise CheckpointError(f"{path}: its sizes do not fit together ({_one_line(error)})") from error
+
+
+def _keys_of(components: Iterable[Component], tensors: Mapping[str, _Tensor]) -> dict[str, _Tensor]:
+    prefixes = tuple(prefix for component in components for prefix in component.prefixes)
+    return {key: tensor for key, tensor in tensors.items() if key.startswith(prefixes)}
 
 
 def _standalone_beats(config: WaveConfig, path: Path) -> tuple[WaveConfig, dict[str, StoredTensor]]:
@@ -236,8 +268,15 @@ def _standalone_beats(config: WaveConfig, path: Path) -> tuple[WaveConfig, dict[
     return replace(config, beats=beats, source={**config.source, "beats_config": asdict(beats)}), keys
 
 
-def _missing_beats(wave: Wave, stored: Mapping[str, StoredTensor]) -> bool:
-    return any(key.startswith(_BEATS_PREFIX) and key not in stored for key in wave.state_dict())
+def _lacks_beats(config: WaveConfig, stored: Mapping[str, StoredTensor]) -> bool:
+    import torch
+
+    from wave_search.models.wave.beats import Beats
+
+    if config.beats is None:
+        return False
+    with torch.device("meta"):
+        return any(_BEATS_PREFIX + key not in stored for key in Beats(config.beats).state_dict())
 
 
 def _describes_own_beats(config: WaveConfig, stored: Mapping[str, StoredTensor]) -> bool:
@@ -253,7 +292,8 @@ def _completed(stored: dict[str, StoredTensor], beats: Mapping[str, StoredTensor
     return {**stored, **tables, **{key: tensor for key, tensor in missing.items() if key not in tables}}
 
 
-def _check_keys(directory: Path, stored: Mapping[str, StoredTensor], expected: Mapping[str, tuple[int, ...]]) -> None:
+def _check_keys(directory: Path, stored: Mapping[str, StoredTensor], empty: Mapping[str, torch.Tensor]) -> None:
+    expected = {key: tuple(tensor.shape) for key, tensor in empty.items()}
     missing = [key for key in expected if key not in stored]
     unexpected = [f"{key} (in {stored[key].path.name})" for key in stored if key not in expected]
     misshapen = [

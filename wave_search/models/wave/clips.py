@@ -17,18 +17,7 @@ if TYPE_CHECKING:
     from wave_search.types import Clip
 
 SAMPLE_RATE_HZ = 16_000
-SAMPLING = Sampling(
-    policy="uniform",
-    numbers={
-        "frame_interval_s": 0.5,
-        "max_frames": 128,
-        "pixel_multiple": 28,
-        "min_pixels": 784,
-        "max_pixels": 176_400,
-        "max_image_pixels": 2_073_600,
-    },
-    sample_rate_hz=SAMPLE_RATE_HZ,
-)
+SAMPLING = Sampling.uniform(pixel_multiple=28, max_image_pixels=2_073_600, sample_rate_hz=SAMPLE_RATE_HZ)
 """The sampling of WAVE's published evaluation run. A checkpoint may override its numbers in config.json."""
 
 PROMPTS = MappingProxyType(

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
-
-from transformers import Qwen2_5OmniThinkerConfig
 
 from wave_search.errors import CheckpointError
 from wave_search.media.sampling import policy_of
 from wave_search.models.wave.clips import SAMPLING
 
 if TYPE_CHECKING:
+    from transformers import Qwen2_5OmniThinkerConfig
+
     from wave_search.types import Sampling
 
 # The only BEATs variant that WAVE uses. Other values would need another architecture.
@@ -124,6 +125,47 @@ def _classifier_sizes(values: Mapping[str, Any], kind: str, limits: Mapping[str,
 
 
 @dataclass(frozen=True, slots=True)
+class DecoderConfig:
+    """Sizes of the decoder. The defaults are those of Qwen2.5-Omni 7B, which a config.json may leave out."""
+
+    vocab_size: int = 152_064
+    hidden_size: int = 3584
+    intermediate_size: int = 18_944
+    num_hidden_layers: int = 28
+    num_attention_heads: int = 28
+    num_key_value_heads: int = 4
+    head_dim: int = 128
+    max_position_embeddings: int = 32_768
+    rms_norm_eps: float = 1e-6
+    rope_theta: float = 1e6
+    mrope_section: tuple[int, ...] = (16, 24, 24)
+    """Frequencies that turn by the position in time, in height and in width: half of `head_dim` together."""
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> DecoderConfig:
+        """Parse the settings of the decoder; those that do not affect embeddings are ignored.
+
+        Raises:
+            CheckpointError: a size is not a positive number, or the decoder is of a variant that is not supported.
+        """
+        rope = values.get("rope_parameters") or values.get("rope_scaling") or {}
+        kind, activation = rope.get("rope_type", rope.get("type", "default")), values.get("hidden_act", "silu")
+        if kind not in _ROPE_TYPES or activation != "silu":
+            raise CheckpointError(f"The decoder has {kind=} and {activation=}; only default and silu are supported")
+        given = {**values, "rope_theta": rope.get("rope_theta", values.get("rope_theta"))}
+        made = cls(**{field.name: given[field.name] for field in fields(cls)[:-1] if given.get(field.name) is not None})
+        for field in fields(cls)[:-1]:
+            size = getattr(made, field.name)
+            if not isinstance(size, int if field.type == "int" else int | float) or size <= 0:
+                raise CheckpointError(f"The setting {field.name}={size!r} is not a positive number", _INTACT)
+        if values.get("head_dim") is None:
+            made = replace(made, head_dim=made.hidden_size // made.num_attention_heads)
+        if values.get("num_key_value_heads", 0) is None:
+            made = replace(made, num_key_value_heads=made.num_attention_heads)
+        return replace(made, mrope_section=tuple(rope.get("mrope_section", cls().mrope_section)))
+
+
+@dataclass(frozen=True, slots=True)
 class SpecialTokens:
     """Ids of the special tokens."""
 
@@ -140,6 +182,7 @@ class SpecialTokens:
     vision_end: int
 
 
+_ROPE_TYPES = frozenset({"default", "mrope"})
 _TOKEN_KEYS = {
     "pad": "pad_token_id",
     "end": "eos_token_id",
@@ -151,14 +194,21 @@ _TOKEN_KEYS = {
     "vision_start": "vision_start_token_id",
     "vision_end": "vision_end_token_id",
 }
+_TOKEN_IDS = {
+    "audio_token_index": 151_646,
+    "image_token_index": 151_655,
+    "video_token_index": 151_656,
+    "audio_start_token_id": 151_647,
+    "audio_end_token_id": 151_648,
+}
+"""Those of Qwen2.5-Omni, which a config.json may leave out."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class WaveConfig:
     """The architecture of one checkpoint."""
 
-    thinker: Qwen2_5OmniThinkerConfig
-    """transformers' own configuration of the towers and the decoder."""
+    decoder: DecoderConfig
     beats: BeatsConfig | None
     """None if the model has a classifier of sounds in its place."""
     classifier: ClassifierConfig | None
@@ -184,14 +234,14 @@ class WaveConfig:
             CheckpointError: a setting is missing or not supported.
         """
         _check_sizes(config)
-        thinker = Qwen2_5OmniThinkerConfig(**_without_implementations(config.get("thinker_config", config)))
+        thinker = config.get("thinker_config", config)
         head = config.get("classify", config).get("classify_type", "all_layer")
         if head != "all_layer":
             raise CheckpointError(f"The fusion head {head!r} is not supported, only 'all_layer'")
         own = config.get("wave_search", {})
         classifier, sounds = config.get("classifier_config"), config.get("sound_classifier_config")
         return cls(
-            thinker=thinker,
+            decoder=DecoderConfig.from_dict(thinker.get("text_config") or {}),
             beats=BeatsConfig.from_dict(config.get("beats_config", {})) if sounds is None else None,
             classifier=ClassifierConfig.from_dict(classifier) if classifier is not None else None,
             sound_classifier=SoundClassifierConfig.from_dict(sounds) if sounds is not None else None,
@@ -205,10 +255,24 @@ class WaveConfig:
         """Return the content of config.json, unchanged."""
         return dict(self.source)
 
+    @cached_property
+    def thinker(self) -> Qwen2_5OmniThinkerConfig:
+        """The configuration of the towers, for transformers. Only they need it, and its import takes seconds.
+
+        Raises:
+            CheckpointError: transformers does not accept it.
+        """
+        from transformers import Qwen2_5OmniThinkerConfig
+
+        try:
+            return Qwen2_5OmniThinkerConfig(**_without_implementations(self.source.get("thinker_config", self.source)))
+        except Exception as error:  # transformers raises its own exceptions for invalid settings
+            raise CheckpointError(f"The settings of the towers are not those of WAVE ({error})", _INTACT) from error
+
     @property
     def hidden_size(self) -> int:
         """Width of the decoder and of an embedding."""
-        return int(self.thinker.text_config.hidden_size)
+        return self.decoder.hidden_size
 
     @property
     def frame_tokens(self) -> int:
@@ -277,8 +341,8 @@ def _without_implementations(settings: Any) -> Any:
     return settings
 
 
-def _special_tokens(thinker: Qwen2_5OmniThinkerConfig) -> SpecialTokens:
-    ids: dict[str, Any] = {name: getattr(thinker, key, None) for name, key in _TOKEN_KEYS.items()}
+def _special_tokens(thinker: Mapping[str, Any]) -> SpecialTokens:
+    ids: dict[str, Any] = {name: thinker.get(key, _TOKEN_IDS.get(key)) for name, key in _TOKEN_KEYS.items()}
     missing = [_TOKEN_KEYS[name] for name, value in ids.items() if not isinstance(value, int)]
     if missing:
         raise CheckpointError(

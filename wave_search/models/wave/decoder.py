@@ -1,4 +1,8 @@
-"""A forward pass of the decoder that computes only what the embeddings need."""
+"""The decoder, that of Qwen2.5 with positions on three axes, and a forward pass for nothing but embeddings.
+
+Its layers have the names and compute the values of those of transformers, whose import would take most of the time of a
+text query.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +11,118 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the usual name
-from torch.utils.checkpoint import checkpoint
+from torch import nn
 
 from wave_search.models.wave.batch import FEED_FORWARD_ROWS
-from wave_search.models.wave.transformers_imports import apply_rotary_pos_emb
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wave_search.models.wave.batch import Pack, Run
-    from wave_search.models.wave.transformers_imports import Qwen2_5OmniThinkerTextModel
+    from wave_search.models.wave.config import DecoderConfig
+
+_INITIAL_STD = 0.02
 
 
-def last_tokens(model: Qwen2_5OmniThinkerTextModel, pack: Pack) -> list[torch.Tensor]:
+class Decoder(nn.Module):
+    """The weights of the decoder; `last_tokens` computes it.
+
+    Attributes:
+        gradient_checkpointing: whether the backward pass computes what is within a layer again.
+
+    Source: "Qwen2.5-Omni Technical Report", arXiv:2503.20215.
+    """
+
+    def __init__(self, config: DecoderConfig) -> None:
+        super().__init__()
+        # The constructor of nn.Embedding draws normal numbers, for which torch imports its compiler on the meta device.
+        table = torch.empty(config.vocab_size, config.hidden_size)
+        self.embed_tokens: nn.Embedding = nn.Embedding.from_pretrained(table, freeze=False)  # type: ignore[no-untyped-call]
+        self.layers = nn.ModuleList(_Layer(config) for _ in range(config.num_hidden_layers))
+        self.norm = _RMSNorm(config)
+        self.rotary_emb = Rotary(config)
+        self.gradient_checkpointing = False
+        if not table.is_meta:
+            self.apply(_initialise)
+
+
+class _Layer(nn.Module):
+    def __init__(self, config: DecoderConfig) -> None:
+        super().__init__()
+        self.self_attn = _Attention(config)
+        self.mlp = _FeedForward(config)
+        self.input_layernorm = _RMSNorm(config)
+        self.post_attention_layernorm = _RMSNorm(config)
+
+
+class _Attention(nn.Module):
+    """The projections of an attention; `_project` and `_attend` compute it."""
+
+    def __init__(self, config: DecoderConfig) -> None:
+        super().__init__()
+        self.head_dim = config.head_dim
+        width, rows = config.num_attention_heads * config.head_dim, config.num_key_value_heads * config.head_dim
+        self.q_proj = nn.Linear(config.hidden_size, width)
+        self.k_proj = nn.Linear(config.hidden_size, rows)
+        self.v_proj = nn.Linear(config.hidden_size, rows)
+        self.o_proj = nn.Linear(width, config.hidden_size, bias=False)
+
+
+class _FeedForward(nn.Module):
+    def __init__(self, config: DecoderConfig) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        return cast("torch.Tensor", self.down_proj(F.silu(self.gate_proj(hidden)) * self.up_proj(hidden)))
+
+
+class _RMSNorm(nn.Module):
+    """Division by the root mean square. nn.RMSNorm multiplies before it rounds, which changes values in bfloat16."""
+
+    def __init__(self, config: DecoderConfig) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(config.hidden_size))
+        self.eps = config.rms_norm_eps
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        exact = hidden.float()
+        scaled = exact * torch.rsqrt(exact.pow(2).mean(-1, keepdim=True) + self.eps)
+        return self.weight * scaled.to(hidden.dtype)
+
+
+class Rotary(nn.Module):
+    """The angles by which queries and keys are turned, by the position on one axis for each frequency."""
+
+    inv_freq: torch.Tensor
+    """(head_dim / 2,) float32, in no checkpoint."""
+
+    def __init__(self, config: DecoderConfig) -> None:
+        super().__init__()
+        # On the CPU: it is no weight, and on the meta device torch imports its compiler for it.
+        exponents = torch.arange(0, config.head_dim, 2, dtype=torch.float32, device="cpu") / config.head_dim
+        self.register_buffer("inv_freq", 1.0 / config.rope_theta**exponents, persistent=False)
+        self._section = config.mrope_section
+
+    def forward(self, hidden: torch.Tensor, position_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Map positions (3, batch, tokens) to cosines and sines (batch, tokens, head_dim), in the dtype of `hidden`."""
+        angles = position_ids[..., None].float() * self.inv_freq
+        parts = [part[axis % 3] for axis, part in enumerate(torch.split(angles, list(self._section), dim=-1))]
+        chosen = torch.cat(parts * 2, dim=-1)
+        return chosen.cos().to(hidden.dtype), chosen.sin().to(hidden.dtype)
+
+
+def _initialise(module: nn.Module) -> None:
+    """Set initial weights for training from the beginning, as transformers does."""
+    if isinstance(module, nn.Linear | nn.Embedding):
+        nn.init.normal_(module.weight, std=_INITIAL_STD)
+    if isinstance(module, nn.Linear) and module.bias is not None:
+        nn.init.zeros_(module.bias)
+
+
+def last_tokens(model: Decoder, pack: Pack) -> list[torch.Tensor]:
     """Run the decoder, and keep only those rows of each layer where embeddings are read.
 
     Nothing else is kept beyond its layer: no cache, no hidden states. The last layer computes keys and values of all
@@ -29,7 +132,7 @@ def last_tokens(model: Qwen2_5OmniThinkerTextModel, pack: Pack) -> list[torch.Te
     is kept, and the backward pass recomputes the rest.
 
     Args:
-        model: transformers' decoder. Its submodules are used, but not its `forward`.
+        model: the decoder, whose layers may be quantized or have adapters.
         pack: sequences, which do not attend to each other. Its embeddings are overwritten.
 
     Returns:
@@ -46,14 +149,14 @@ def last_tokens(model: Qwen2_5OmniThinkerTextModel, pack: Pack) -> list[torch.Te
     return [*kept, model.norm(final)]
 
 
-def _layer_for(model: Qwen2_5OmniThinkerTextModel) -> Callable[..., torch.Tensor]:
+def _layer_for(model: Decoder) -> Callable[..., torch.Tensor]:
     if not torch.is_grad_enabled():
         return _layer
-    return (
-        partial(checkpoint, _layer_with_gradient, use_reentrant=False)
-        if model.gradient_checkpointing
-        else (_layer_with_gradient)
-    )
+    if not model.gradient_checkpointing:
+        return _layer_with_gradient
+    from torch.utils.checkpoint import checkpoint
+
+    return partial(checkpoint, _layer_with_gradient, use_reentrant=False)
 
 
 def _layer_with_gradient(
@@ -106,12 +209,14 @@ def _project(
     query = part.q_proj(normed if asking is None else normed[asking]).unflatten(-1, (-1, part.head_dim))
     key = part.k_proj(normed).unflatten(-1, (-1, part.head_dim))
     value = part.v_proj(normed).unflatten(-1, (-1, part.head_dim))
-    if asking is None:
-        query, key = apply_rotary_pos_emb(query, key, cosine, sine)
-    else:
-        query, _ = apply_rotary_pos_emb(query, query, cosine[asking], sine[asking])
-        key, _ = apply_rotary_pos_emb(key, key, cosine, sine)
-    return query, key, value
+    rows = slice(None) if asking is None else asking
+    return _turned(query, cosine[rows], sine[rows]), _turned(key, cosine, sine), value
+
+
+def _turned(states: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> torch.Tensor:
+    """Turn (rows, heads, head width) by angles (rows, head width): a pair is a value of each half."""
+    first, second = states.chunk(2, dim=-1)
+    return states * cosine[:, None] + torch.cat([-second, first], dim=-1) * sine[:, None]
 
 
 def _attend(run: Run, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:

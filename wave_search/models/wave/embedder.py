@@ -248,7 +248,7 @@ class WaveEmbedder:
         return AudioFeatures(self.wave.audio_features(pieces), len(pieces))
 
     def _check_lengths(self, made: Mapping[Modality, TokenSequence]) -> None:
-        limit = int(self.wave.config.thinker.text_config.max_position_embeddings)
+        limit = self.wave.config.decoder.max_position_embeddings
         for modality, sequence in made.items():
             if len(sequence) > limit:
                 raise UsageError(

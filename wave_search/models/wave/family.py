@@ -101,6 +101,20 @@ def resolve(name: str, device: torch.device, *, download: bool = True) -> Source
     return _from_hub(name, match["repo"], match["revision"], download=download)
 
 
+def directory_of(name: str) -> Path | None:
+    """Return where the files of a model are on this machine, None if it would have to be downloaded first.
+
+    Raises:
+        ModelError: there is no such model, or its files are incomplete.
+    """
+    import torch
+
+    try:
+        return resolve(name, torch.device("cpu"), download=False).directory
+    except ModelDownloadError:
+        return None
+
+
 def _nano() -> Source:
     return Source(NANO_NAME, _digest(NANO_DIRECTORY), NANO_DIRECTORY, _NANO_NOTICE)
 

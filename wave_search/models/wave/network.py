@@ -1,8 +1,7 @@
-"""The WAVE network: towers, decoder and fusion head, composed of transformers' own Qwen2.5-Omni modules and BEATs."""
+"""The WAVE network: towers, decoder and fusion head."""
 
 from __future__ import annotations
 
-import copy
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,21 +9,15 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the usual name
 from torch import nn
 
-from wave_search.models.wave.attention import attend_by_length
 from wave_search.models.wave.batch import TOWER_PATCHES, packed
 from wave_search.models.wave.beats import Beats
 from wave_search.models.wave.classifier import Classifier
-from wave_search.models.wave.decoder import last_tokens
+from wave_search.models.wave.decoder import Decoder, Rotary, last_tokens
 from wave_search.models.wave.sound_classifier import SoundClassifier
-from wave_search.models.wave.transformers_imports import (
-    Qwen2_5OmniAudioEncoder,
-    Qwen2_5OmniThinkerTextModel,
-    Qwen2_5OmniVisionEncoder,
-)
 from wave_search.types import Modality
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -82,35 +75,67 @@ class Wave(nn.Module):
     `init_buffers` after the weights are loaded. Nothing here disables gradients: callers that only embed use
     `torch.inference_mode()`. Not thread-safe: two threads must not share an instance without a lock.
 
+    Args:
+        config: the architecture.
+        components: what the model begins with; `add` adds others. Those without towers need no transformers.
+
     Source: "WAVE: Learning Unified & Versatile Audio-Visual Embeddings with Multimodal LLM", arXiv:2509.21990.
     """
 
-    def __init__(self, config: WaveConfig) -> None:
+    model: Decoder
+    classify_linear: nn.Sequential
+    beats: Beats
+    beats_ln: nn.LayerNorm
+    beats_proj: nn.Sequential
+
+    def __init__(self, config: WaveConfig, components: Iterable[Component] = tuple(Component)) -> None:
         super().__init__()
         self.config = config
-        thinker, hidden = config.thinker, config.hidden_size
-        # Copies, because `attend_by_length` writes into them.
-        self.audio_tower = Qwen2_5OmniAudioEncoder(copy.deepcopy(thinker.audio_config))
-        self.visual = Qwen2_5OmniVisionEncoder(copy.deepcopy(thinker.vision_config))
-        self.visual.patch_embed = _PatchEmbedding(self.visual.patch_embed)
-        self.classifier = Classifier(config.classifier, hidden) if config.classifier else None
-        self.model = Qwen2_5OmniThinkerTextModel(thinker.text_config)
-        self.sound_classifier = SoundClassifier(config.sound_classifier, hidden) if config.sound_classifier else None
-        if config.beats is not None:
-            width = config.beats.encoder_embed_dim
-            self.beats = Beats(config.beats)
-            self.beats_ln = nn.LayerNorm(width)
-            self.beats_proj = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, hidden))
-        layers = thinker.text_config.num_hidden_layers
-        self.classify_linear = nn.Sequential(nn.Linear(layers * hidden, hidden), nn.GELU(), nn.Linear(hidden, hidden))
-        for tower in (self.audio_tower, self.visual):
-            attend_by_length(tower)
+        self.audio_tower: Any = None
+        self.visual: Any = None
+        self.classifier: Classifier | None = None
+        self.sound_classifier: SoundClassifier | None = None
+        for component in components:
+            self.add(component)
         self.eval()
+
+    def add(self, component: Component) -> None:
+        """Add a component, with initial weights on torch's default device.
+
+        Raises:
+            CheckpointError: transformers does not accept the settings of a tower.
+            Exception: sizes do not fit together, which fails in the constructors of torch and transformers.
+        """
+        config, hidden = self.config, self.config.hidden_size
+        made: dict[str, nn.Module] = {}
+        match component:
+            case Component.DECODER:
+                made["model"] = Decoder(config.decoder)
+            case Component.HEAD:
+                made["classify_linear"] = _two_layers(config.decoder.num_hidden_layers * hidden, hidden)
+            case Component.VISION:
+                from wave_search.models.wave.towers import vision_tower
+
+                made["visual"] = vision_tower(config)
+                if config.classifier:
+                    made["classifier"] = Classifier(config.classifier, hidden)
+            case Component.AUDIO:
+                from wave_search.models.wave.towers import audio_tower
+
+                made["audio_tower"] = audio_tower(config)
+                if config.sound_classifier:
+                    made["sound_classifier"] = SoundClassifier(config.sound_classifier, hidden)
+                if config.beats is not None:
+                    made["beats"] = Beats(config.beats)
+                    made["beats_ln"] = nn.LayerNorm(config.beats.encoder_embed_dim)
+                    made["beats_proj"] = _two_layers(config.beats.encoder_embed_dim, hidden)
+        for name, module in made.items():
+            setattr(self, name, module.eval())
 
     @property
     def device(self) -> torch.device:
         """The device of the weights."""
-        return cast("torch.Tensor", self.model.embed_tokens.weight).device
+        return self.model.embed_tokens.weight.device
 
     def init_buffers(self, device: torch.device | str) -> None:
         """Compute the buffers that checkpoints lack (rotary frequencies, sinusoids), in float32, on `device`.
@@ -118,10 +143,13 @@ class Wave(nn.Module):
         Call it after the weights are loaded: on the meta device nothing is computed, and a change of the model's dtype
         would round them.
         """
-        for part in (self.audio_tower, self.visual, self.model):
-            for path, value in computed_buffers(part):
+        self.model.rotary_emb.inv_freq = Rotary(self.config.decoder).inv_freq.to(device)
+        for tower in filter(None, (self.audio_tower, self.visual)):
+            from wave_search.models.wave.towers import computed_buffers
+
+            for path, value in computed_buffers(tower):
                 owner, _, name = path.rpartition(".")
-                setattr(part.get_submodule(owner), name, value.to(device))
+                setattr(tower.get_submodule(owner), name, value.to(device))
 
     def vision_features(self, patches: Patches) -> torch.Tensor:
         """Run the vision tower, and the classifier if there is one, on one image or one video.
@@ -202,6 +230,10 @@ class Wave(nn.Module):
         return last_tokens(self.model, packed(sequences, self.model.embed_tokens))[-1]
 
 
+def _two_layers(width: int, hidden: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, hidden))
+
+
 def normalised(rows: torch.Tensor) -> torch.Tensor:
     """Normalise byte patches as in the training of the vision tower.
 
@@ -218,50 +250,6 @@ def normalised(rows: torch.Tensor) -> torch.Tensor:
     return values.mul_(1 / (255 * std)).sub_(mean / std).flatten(1)
 
 
-class _PatchEmbedding(nn.Module):
-    """A convolution over non-overlapping patches, computed as a matrix product, which is several times as fast."""
-
-    def __init__(self, convolution: Any) -> None:
-        super().__init__()
-        self.proj = convolution.proj
-
-    def forward(self, patches: torch.Tensor) -> torch.Tensor:
-        """Map (patches, values) to (patches, width)."""
-        weight = self.proj.weight
-        return F.linear(patches.to(weight.dtype), weight.flatten(1))
-
-
 def audio_tower_tokens(mel_frames: int) -> int:
     """Return the number of audio tower tokens of one piece: 25 per second."""
     return ((mel_frames - 1) // 2 + 1) // 2
-
-
-# Minimal values of settings that cost time or memory but do not affect the buffers.
-_WITHOUT_WEIGHTS: dict[str, dict[str, Any]] = {
-    "qwen2_5_omni_audio_encoder": {"encoder_layers": 0, "output_dim": 1},
-    "qwen2_5_omni_vision_encoder": {"depth": 0, "out_hidden_size": 1, "spatial_merge_size": 1},
-    "qwen2_5_omni_text": {"num_hidden_layers": 0, "layer_types": [], "vocab_size": 1, "pad_token_id": None},
-}
-
-
-def computed_buffers(module: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
-    """Compute those buffers of a Qwen2.5-Omni module of transformers that are not in checkpoints.
-
-    They are taken from a second, almost empty model built on the CPU, which does not rely on internals of any version
-    of transformers.
-
-    Args:
-        module: audio tower, vision tower or decoder, possibly on the meta device.
-
-    Returns:
-        Paths inside `module` with values, in float32 on the CPU.
-    """
-    config: Any = copy.deepcopy(module.config)
-    # That of the class: a checkpoint's own may be anything, and transformers does not look at it here.
-    for name, value in _WITHOUT_WEIGHTS[type(config).model_type].items():
-        setattr(config, name, value)
-    # The constructors accept transformers' own implementations only.
-    config._attn_implementation = "sdpa"
-    with torch.device("cpu"):
-        small = type(module)(config)
-    yield from small.named_buffers()

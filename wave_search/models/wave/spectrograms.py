@@ -11,7 +11,6 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from transformers.audio_utils import mel_filter_bank
 
 from wave_search.models.wave.clips import SAMPLE_RATE_HZ
 
@@ -116,6 +115,8 @@ def _power(frames: NDArray[np.float64], points: int) -> NDArray[np.float64]:
 @cache
 def _slaney_filters(bins: int) -> NDArray[np.float64]:
     """Return (201, bins) triangular filters of equal area."""
+    from transformers.audio_utils import mel_filter_bank
+
     return np.asarray(
         mel_filter_bank(
             num_frequency_bins=WINDOW // 2 + 1,

@@ -28,6 +28,10 @@ _MAX_IDS = 1_000_000
 _NORMALIZERS = frozenset({"NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents"})
 _MAX_PARTS = 8
 
+_PATTERN = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+"""What Qwen2's tokenizer splits texts into before it looks for pairs of bytes."""
 _COPY_AGAIN = "Use the tokenizer files that the checkpoint was published with."
 _END = "<|im_end|>"
 _SPECIAL = {
@@ -153,7 +157,7 @@ def _check(content: Any) -> None:
         if part["type"] not in _NORMALIZERS:
             raise ValueError(f"the normalizer {str(part['type'])[:80]!r} is not supported")
     for part in _parts(content.get("pre_tokenizer"), "pretokenizers"):
-        if part["type"] != "ByteLevel" and not (part["type"] == "Split" and part["pattern"] == {"Regex": _pattern()}):
+        if part["type"] != "ByteLevel" and not (part["type"] == "Split" and part["pattern"] == {"Regex": _PATTERN}):
             raise ValueError(f"the pre-tokenizer {str(part['type'])[:80]!r}, or its pattern, is not that of Qwen2")
     ids = [*model["vocab"].values(), *(token["id"] for token in content.get("added_tokens") or ())]
     if not all(isinstance(number, int) and 0 <= number < _MAX_IDS for number in ids):
@@ -167,9 +171,3 @@ def _parts(component: Any, key: str) -> list[dict[str, Any]]:
     if len(parts) > _MAX_PARTS:
         raise ValueError(f"it has {len(parts):,} {key}")
     return list(parts)
-
-
-def _pattern() -> str:
-    from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
-
-    return str(PRETOKENIZE_REGEX)

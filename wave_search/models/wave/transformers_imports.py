@@ -1,4 +1,4 @@
-"""The classes of transformers that WAVE is composed of, imported without side effects.
+"""The classes of transformers that WAVE's towers are composed of, imported without side effects.
 
 transformers imports torchao for a function of a quantizer, and SciPy for one of a loss, if they are installed. Neither
 is used here, and both take one and a half seconds of CPU; torchao also writes warnings about its optional kernels to
@@ -48,15 +48,7 @@ with _unused_deferred():
     from transformers import AttentionInterface
     from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import (
         Qwen2_5OmniAudioEncoder,
-        Qwen2_5OmniThinkerTextModel,
         Qwen2_5OmniVisionEncoder,
-        apply_rotary_pos_emb,
     )
 
-__all__ = [
-    "AttentionInterface",
-    "Qwen2_5OmniAudioEncoder",
-    "Qwen2_5OmniThinkerTextModel",
-    "Qwen2_5OmniVisionEncoder",
-    "apply_rotary_pos_emb",
-]
+__all__ = ["AttentionInterface", "Qwen2_5OmniAudioEncoder", "Qwen2_5OmniVisionEncoder"]

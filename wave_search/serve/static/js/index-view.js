@@ -11,7 +11,7 @@ export function View({ reload, close }) {
   const [index, setIndex] = useState(null);
   const [skipped, setSkipped] = useState([]);
   const [fault, setFault] = useState(null);
-  const [exclude, setExclude] = useState("");
+  const [typed, setTyped] = useState(null);
   const [retry, setRetry] = useState(false);
   const title = useRef(null);
   const load = useCallback(() => {
@@ -26,8 +26,10 @@ export function View({ reload, close }) {
     reload();
   }, [load, reload]);
   const run = useRun(ended);
-  const start = (paths) => {
-    run.start({ paths, retry, exclude: exclude.split(",").map((glob) => glob.trim()).filter(Boolean) });
+  const start = (paths, isNew = false) => {
+    const globs = typed ?? (isNew ? leftOut(index.folders) : null);
+    run.start({ paths, retry, exclude: globs?.split(",").map((glob) => glob.trim()).filter(Boolean) });
+    setTyped(null);
   };
   useEffect(load, [load]);
   useEffect(() => title.current.focus({ preventScroll: true }), []);
@@ -41,8 +43,9 @@ export function View({ reload, close }) {
     ${index && html`<section class="indexing-part" aria-labelledby="folders-title">
       <h3 id="folders-title">Folders</h3>
       <div class="indexing-options">
-        <label><span>Leave out</span><input type="text" value=${exclude} placeholder="*.tmp.mp4, drafts/*"
-          spellcheck="false" autocomplete="off" onInput=${(event) => setExclude(event.target.value)} /></label>
+        <label><span>Leave out</span><input type="text" value=${typed ?? leftOut(index.folders)}
+          placeholder="*.tmp.mp4, drafts/*" spellcheck="false" autocomplete="off"
+          onInput=${(event) => setTyped(event.target.value)} /></label>
         <label class="indexing-check"><input type="checkbox" checked=${retry}
           onChange=${(event) => setRetry(event.target.checked)} /><span>Retry files that were not used</span></label>
         ${index.folders.length > 0 && html`<button type="button" class="button button-strong" disabled=${run.active}
@@ -58,11 +61,17 @@ export function View({ reload, close }) {
   </section>`;
 }
 
+/** The patterns that the index remembers for its folders. */
+function leftOut(folders) {
+  return [...new Set(folders.flatMap((folder) => folder.exclude))].join(", ");
+}
+
 function Folders({ folders, active, start }) {
   if (!folders.length) return null;
   return html`<ul class="folders">${folders.map((folder) => html`<li key=${folder.path} class="folder">
     <span class="folder-path">${folder.path}</span>
-    <span class="muted">${count(folder.files, "file")}${folder.skipped > 0 && `, ${folder.skipped} not used`}</span>
+    <span class="muted">${count(folder.files, "file")}${folder.skipped > 0 && `, ${folder.skipped} not used`}${
+      folder.exclude.length > 0 && `, without ${folder.exclude.join(", ")}`}</span>
     <button type="button" class="button" disabled=${active} onClick=${() => start([folder.path])}>Index again<span
       class="unseen"> ${folder.path}</span></button>
   </li>`)}</ul>`;
@@ -78,7 +87,7 @@ function Add({ allowed, active, start }) {
   const add = (event) => {
     event.preventDefault();
     if (active || !path.trim()) return;
-    start([path.trim()]);
+    start([path.trim()], true);
     setPath("");
   };
   return html`<form class="indexing-add" onSubmit=${add}>

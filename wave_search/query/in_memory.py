@@ -1,0 +1,174 @@
+"""Media in memory as items of queries and of `encode`: arrays, images, sounds, encoded bytes and open files."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from wave_search.errors import MediaError, UsageError, WaveSearchError, shown
+from wave_search.media.arrays import is_pillow, read_frames, read_picture, read_sound
+from wave_search.types import Clip, Frames, Modality, Waveform
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import TypeAlias
+
+    from numpy.typing import ArrayLike, NDArray
+
+    class ReadableFile(Protocol):
+        """A file that is open for reading bytes."""
+
+        def read(self) -> bytes:
+            """Return what is left of it."""
+
+    class PillowImage(Protocol):
+        """A `PIL.Image.Image`."""
+
+        @property
+        def mode(self) -> str:
+            """Its pixel format."""
+
+        def convert(self, mode: str) -> Any:
+            """Return it in another pixel format."""
+
+    EncodedBytes: TypeAlias = bytes | bytearray | memoryview | ReadableFile
+    Picture: TypeAlias = PillowImage | NDArray[Any]
+    Sound: TypeAlias = Waveform | tuple[ArrayLike, int]
+    InMemory: TypeAlias = EncodedBytes | Picture | Sound | Frames | Clip
+
+_HAS_SOUND = (Modality.AUDIO, Modality.AV)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MemoryMedia:
+    """Media in memory, of any size and rate. Equal if all bytes are, as the rest of a request."""
+
+    content: bytes | Clip
+    """Bytes of a file, or what is decoded: RGB pixels of 8 bits, and mono samples in [-1, 1]."""
+    modality: Modality | None = None
+    """What it is embedded as; None to choose."""
+
+    def __repr__(self) -> str:
+        return f"<MemoryMedia {self}>"
+
+    def __str__(self) -> str:
+        if isinstance(self.content, bytes):
+            return f"the file of {len(self.content):,} bytes in memory"
+        return f"the {' and '.join(self.content.modalities) or 'empty clip'} in memory"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, MemoryMedia) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def _key(self) -> tuple[Any, ...]:
+        return self.modality, self.content if isinstance(self.content, bytes) else _plain(self.content)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Clip | Frames | Waveform):
+        return tuple(_plain(getattr(value, field.name)) for field in fields(value))
+    return (value.shape, value.tobytes()) if isinstance(value, np.ndarray) else value
+
+
+def is_in_memory(item: Any) -> bool:
+    """Return whether an item is one piece of media in memory, not several items."""
+    decoded = isinstance(item, Clip | Frames | Waveform | bytes | bytearray | memoryview | np.ndarray)
+    return decoded or _is_sound(item) or is_pillow(item) or hasattr(item, "read") or hasattr(item, "detach")
+
+
+def _is_sound(item: Any) -> bool:
+    """Return whether an item is a pair of samples and a rate, not a pair of items."""
+    if not isinstance(item, tuple) or len(item) != 2:
+        return False
+    has_samples = isinstance(item[0], list | tuple) or hasattr(item[0], "__array__")
+    return has_samples and isinstance(item[1], int | float | np.number)
+
+
+def read_memory(item: Any, modality: Modality | None = None) -> MemoryMedia:
+    """Check media in memory.
+
+    Args:
+        item: accepted by `is_in_memory`.
+        modality: what it shall be embedded as; None to choose.
+
+    Raises:
+        UsageError: it is not of this modality, or has a shape, a type or values that no such media have.
+    """
+    if isinstance(item, bytes | bytearray | memoryview):
+        return MemoryMedia(_filled(bytes(item)), modality)
+    if hasattr(item, "read") and not is_pillow(item):
+        return MemoryMedia(_filled(_read(item)), modality)
+    clip = _clip(item, modality)
+    if modality is not None and modality not in clip.modalities:
+        raise UsageError(f"{shown(item)} has no {modality}", _REMEDIES[modality])
+    return MemoryMedia(clip, modality)
+
+
+def _clip(item: Any, modality: Modality | None) -> Clip:
+    match item:
+        case Clip():
+            sound, frames, image = item.waveform, item.frames, item.image
+            return Clip(
+                text=item.text,
+                image=None if image is None else read_picture(image),
+                frames=None if frames is None else read_frames(frames),
+                waveform=None if sound is None else read_sound(sound.samples, sound.sample_rate_hz),
+            )
+        case Waveform():
+            return Clip(waveform=read_sound(item.samples, item.sample_rate_hz))
+        case Frames():
+            return Clip(frames=read_frames(item))
+    if _is_sound(item):
+        return Clip(waveform=read_sound(*item))
+    if modality not in (None, Modality.IMAGE):
+        raise UsageError(f"{shown(item)} cannot be used as {modality}", _REMEDIES[modality])
+    if getattr(item, "ndim", 3) == 1:
+        raise UsageError(
+            f"{shown(item)} is no picture, and a sound needs a rate", "Use (samples, rate), or vector= for a vector."
+        )
+    return Clip(image=read_picture(item))
+
+
+_REMEDIES = {
+    Modality.TEXT: "Use a string.",
+    Modality.IMAGE: "Use an image of Pillow, an array (height, width, 3), or the bytes of a file.",
+    Modality.AUDIO: "Use (samples, rate), Waveform(samples, rate), or the bytes of a file.",
+    Modality.VIDEO: "Use Frames(pixels, duration_s), or the bytes of a file.",
+    Modality.AV: "Use Clip(frames=..., waveform=...), or the bytes of a file.",
+}
+
+
+def _read(file: Any) -> bytes:
+    data = file.read()
+    if not isinstance(data, bytes):
+        raise UsageError("the file is open as text", 'Open it with open(path, "rb").')
+    return data
+
+
+def _filled(data: bytes) -> bytes:
+    if not data:
+        raise UsageError("the media in memory are 0 bytes long", "Rewind an open file with seek(0) before it is used.")
+    return data
+
+
+@contextmanager
+def as_file(media: MemoryMedia) -> Iterator[Path]:
+    """Write encoded media into a temporary file, for decoders; messages name what is in memory in its place."""
+    assert isinstance(media.content, bytes)  # noqa: S101 - decoded media need no file
+    with tempfile.NamedTemporaryFile(prefix="wave-search-") as file:
+        file.write(media.content)
+        file.flush()
+        try:
+            yield Path(file.name)
+        except WaveSearchError as error:
+            message, remedy = (text.replace(file.name, str(media)) for text in (error.message, error.remedy))
+            if isinstance(error, MediaError):
+                raise type(error)(str(media), error.cause.replace(file.name, str(media)), remedy) from error
+            raise type(error)(message, remedy) from error
