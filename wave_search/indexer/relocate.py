@@ -74,11 +74,8 @@ def _source(old: bytes, files: Iterable[bytes]) -> bytes | None:
     """
     absolute = as_name(os.path.abspath(old))  # noqa: PTH100 - a link is not followed
     folder, _, name = absolute.rpartition(b"/")
-    meant = (
-        absolute,
-        as_name(os.path.realpath(folder or b"/")).rstrip(b"/") + b"/" + name,
-        as_name(os.path.realpath(old)),
-    )
+    unlinked, real = map(as_name, (os.path.realpath(folder or b"/"), os.path.realpath(old)))
+    meant = (absolute, unlinked.rstrip(b"/") + b"/" + name, real)
     held = {place for path in files for place in lineage(path) if place in meant}
     if held:
         return next(place for place in meant if place in held)
