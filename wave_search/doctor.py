@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 State = Literal["ok", "slow", "absent", "missing"]
 """Whether all is well, something works but slowly, an optional part is not there, or a needed one."""
 _NEEDED = (
-    *("numpy", "torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "lancedb", "pyarrow", "duckdb"),
-    *("av", "decord", "soundfile", "soxr", "pillow", "tifffile", "charset-normalizer", "langcodes", "msgspec", "rich"),
+    *("numpy", "torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "pylance", "pyarrow", "duckdb"),
+    *("av", "soundfile", "soxr", "pillow", "tifffile", "charset-normalizer", "langcodes", "msgspec", "rich"),
     *("typer", "platformdirs"),
 )
 _OPTIONAL = {
@@ -134,6 +134,9 @@ def _decoders() -> Iterator[Finding]:
     decoders = ffmpeg_decoders()
     if decoders is not None:
         yield Finding("decoders", "FFmpeg", decoders)
+    if find_spec("decord") is None:
+        remedy = "PyAV decodes all videos. Where decord2 has a wheel, run: pip install decord2"
+        yield Finding("decoders", "decord2", "not installed", "slow", remedy)
     for name, remedy in unavailable_decoders():
         yield Finding("decoders", name, "not available", "missing", remedy)
 

@@ -209,7 +209,7 @@ class DecordReader:
 
         try:
             import decord
-        except ImportError as error:  # no wheel for this system, or none that loads
+        except ModuleNotFoundError as error:  # there may be no wheel for this system
             raise DecordFailed from error
         # The default level writes to the terminal.
         decord.logging.set_level(decord.logging.QUIET)
