@@ -11,7 +11,7 @@ def main() -> None:
     Ctrl-C ends the process at once until a command runs, because there would be nothing but a traceback of imports.
     """
     _end_at_ctrl_c()
-    gc.set_threshold(10_000)  # nearly all that imports allocate stays, and is looked at in vain
+    gc.set_threshold(50_000)  # nearly all that imports allocate stays, and is looked at in vain
     from wave_search.commands import socket_client
 
     code = socket_client.query(sys.argv[1:])

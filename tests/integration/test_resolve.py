@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+import wave_search as ws
+from tests.libraries import CountingEmbedder
 from wave_search.errors import UsageError
 from wave_search.models import ModelSpec
 from wave_search.models.wave.clips import SAMPLING
@@ -124,3 +129,21 @@ def test_a_part_of_a_text(snapshot: Snapshot) -> None:
     assert of_segment(snapshot, second).same_moment == {first, second}
     with pytest.raises(UsageError, match="no longer in the index"):
         of_segment(snapshot, 10**6)
+
+
+def test_a_file_that_is_as_it_was_indexed_is_not_read(tmp_path: Path, counted: CountingEmbedder) -> None:
+    file = tmp_path / "media" / "notes.txt"
+    file.parent.mkdir()
+    file.write_text("rain on a roof")
+    with ws.create(tmp_path / "index") as index:
+        index.add([file.parent])
+        indexed = file.stat()
+        found = index.search(similar=file)
+        file.write_text("a cat at a door"[: indexed.st_size])
+        os.utime(file, ns=(indexed.st_atime_ns, indexed.st_mtime_ns))
+        embedded = len(counted.clips)
+        assert index.search(similar=file) == found
+        assert len(counted.clips) == embedded
+        os.utime(file)
+        index.search(similar=file)
+        assert [clip.text for clip in counted.clips[embedded:]] == ["a cat at a doo"]

@@ -238,7 +238,7 @@ class Encoder:
             raise UsageError(
                 f"{ref.path}: the file has no {_NAMES[ref.modality]}", f"It can be used as {offers}{hint}."
             )
-        span = span_of(ref.path, info, ref.start_s, ref.stop_s)
+        span = span_of(ref.path, info.duration_s, ref.start_s, ref.stop_s)
         segment = None
         for segment in decoders.segments(path, info, segmentation, [ref.modality], span):
             yield segment.clip, ref.modality
@@ -258,7 +258,7 @@ def choose_modality(
     return next(modality for modality in _RICHEST_FIRST if modality in available)
 
 
-def span_of(path: Path, info: MediaInfo, start_s: float | None, stop_s: float | None) -> Span | None:
+def span_of(path: Path, duration_s: float | None, start_s: float | None, stop_s: float | None) -> Span | None:
     """Return a range clipped to the end of the file; None for the whole file.
 
     Raises:
@@ -266,11 +266,11 @@ def span_of(path: Path, info: MediaInfo, start_s: float | None, stop_s: float | 
     """
     if start_s is None and stop_s is None:
         return None
-    if info.duration_s is None:
+    if duration_s is None:
         raise UsageError(f"{path}: the file has no duration, so it has no range", "Leave the range out.")
-    start_s, stop_s = start_s or 0.0, min(stop_s or info.duration_s, info.duration_s)
+    start_s, stop_s = start_s or 0.0, min(stop_s or duration_s, duration_s)
     if start_s >= stop_s:
-        raise UsageError(f"{path}: the range begins after the end of the file, {info.duration_s:.2f} s")
+        raise UsageError(f"{path}: the range begins after the end of the file, {duration_s:.2f} s")
     return Span(start_s, stop_s)
 
 

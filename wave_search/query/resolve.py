@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wave_search.errors import UsageError
+from wave_search.files import on_disk
 from wave_search.media import Segmentation
 from wave_search.query.encode import choose_modality, span_of
 from wave_search.query.fusion import Query, QueryTerm
@@ -18,12 +19,14 @@ from wave_search.vectors import normalize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from wave_search.media import MediaInfo
     from wave_search.query.encode import Encoder
     from wave_search.query.request import SearchRequest
-    from wave_search.store import SegmentRow, Snapshot
+    from wave_search.store import ContentRow, SegmentRow, Snapshot
     from wave_search.types import Target
 
 _MIN_OVERLAP = 0.5
@@ -85,15 +88,23 @@ def _resolved(item: Any, request: SearchRequest, snapshot: Snapshot, encoder: En
 
 
 def _similar(file: SimilarFile, request: SearchRequest, snapshot: Snapshot, encoder: Encoder) -> ResolvedVectors:
-    info = encoder.identify(file.path)
-    span = span_of(file.path, info, file.start_s, file.stop_s)
+    # Identifying a file starts a process for the decoders, and reads all of it.
+    info: ContentRow | MediaInfo = _unchanged(file.path, snapshot) or encoder.identify(file.path)
+    span = span_of(file.path, info.duration_s, file.start_s, file.stop_s)
     instruction = request.instruction
     stored = of_content(snapshot, info.digest, span, file.modality, request.target, instruction=instruction or "")
     if stored is not None:
         return stored
-    modality = file.modality or _embeddable(info.modalities, request, snapshot)
+    modality = file.modality or _embeddable(encoder.identify(file.path).modalities, request, snapshot)
     ref = MediaRef(file.path, modality, file.start_s, file.stop_s)
     return ResolvedVectors(encoder.encode_query(ref, _segmentation(snapshot), instruction), modality)
+
+
+def _unchanged(path: Path, snapshot: Snapshot) -> ContentRow | None:
+    try:
+        return snapshot.content_at(on_disk(path).resolve())
+    except (OSError, RuntimeError):  # which decoders report: RuntimeError is a loop of links
+        return None
 
 
 def _similar_in_memory(

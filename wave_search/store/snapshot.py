@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -246,7 +247,7 @@ class Snapshot:
         return segments.content_ids[positions].tolist(), or_none(starts_s), or_none(stops_s)
 
     def _texts(self, positions: NDArray[np.intp]) -> dict[int, str | None]:
-        wanted = sorted({*positions.tolist()})  # np.unique imports numpy.ma
+        wanted = np.unique(positions).tolist()
         if not wanted:
             return {}
         texts = self._tables.take(SEGMENTS, ("text",), wanted).column("text").to_pylist()
@@ -279,6 +280,18 @@ class Snapshot:
                 if row.content_id is not None:
                     found[row.content_id].append(row)
         return {content_id: tuple(sorted(rows, key=lambda row: row.path)) for content_id, rows in found.items()}
+
+    def content_at(self, path: Path) -> ContentRow | None:
+        """Return the content of a file whose size and time of modification are as they were when it was indexed.
+
+        Raises:
+            OSError: there is no such file, or it cannot be looked at.
+        """
+        status = path.stat()
+        where = f"{one_of('path_bytes', [os.fsencode(path)])} AND size_bytes = {status.st_size}"
+        rows = self._tables.read(FILES, ("content_id",), f"{where} AND mtime_ns = {status.st_mtime_ns}")
+        content_id = next(iter(rows.column("content_id").to_pylist()), None)
+        return None if content_id is None else self.contents([content_id]).get(content_id)
 
     def metadata(self) -> Metadata:
         """Return the user-defined columns with their values. Read once and kept."""
