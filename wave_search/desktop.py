@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -46,6 +47,9 @@ def play(path: Path, start_s: float | None, stop_s: float | None) -> None:
     """
     if start_s is not None and (mpv := shutil.which("mpv")):
         command = [mpv, f"--start={start_s}", f"--end={stop_s}", "--force-window", str(path)]
+    elif sys.platform == "win32":
+        os.startfile(path)  # noqa: S606 - no shell
+        return
     elif opener := shutil.which("open" if sys.platform == "darwin" else "xdg-open"):
         command = [opener, str(path)]
     else:

@@ -18,9 +18,10 @@ from wave_search.media.libraries import ffmpeg_decoders, unavailable_decoders
 from wave_search.media.memory import SHARE, machine_bytes
 from wave_search.media.worker_pool import default_workers
 from wave_search.models import directory_of, known_models
-from wave_search.models.device import cuda_devices, free_bytes_of_cpu, has_nvidia_driver
+from wave_search.models.device import cuda_devices, has_nvidia_driver
 from wave_search.query import describe
 from wave_search.store import open_snapshot
+from wave_search.system import available_bytes
 from wave_search.version import __version__
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 State = Literal["ok", "slow", "absent", "missing"]
 """Whether all is well, something works but slowly, an optional part is not there, or a needed one."""
 _NEEDED = (
-    *("numpy", "torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "lancedb", "pyarrow", "duckdb"),
-    *("av", "decord", "soundfile", "soxr", "pillow", "tifffile", "charset-normalizer", "langcodes", "msgspec", "rich"),
+    *("numpy", "torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "pylance", "pyarrow", "duckdb"),
+    *("av", "soundfile", "soxr", "pillow", "tifffile", "charset-normalizer", "langcodes", "msgspec", "rich"),
     *("typer", "platformdirs"),
 )
 _OPTIONAL = {
@@ -133,6 +134,9 @@ def _decoders() -> Iterator[Finding]:
     decoders = ffmpeg_decoders()
     if decoders is not None:
         yield Finding("decoders", "FFmpeg", decoders)
+    if find_spec("decord") is None:
+        remedy = "PyAV decodes all videos. Where decord2 has a wheel, run: pip install decord2"
+        yield Finding("decoders", "decord2", "not installed", "slow", remedy)
     for name, remedy in unavailable_decoders():
         yield Finding("decoders", name, "not available", "missing", remedy)
 
@@ -154,7 +158,7 @@ def _models() -> Iterator[Finding]:
 
 
 def _memory() -> Iterator[Finding]:
-    total_bytes, free = machine_bytes(), free_bytes_of_cpu()
+    total_bytes, free = machine_bytes(), available_bytes()
     shown = f"{_size(total_bytes)}, {_size(free)} free" if free is not None else _size(total_bytes)
     if total_bytes < _LITTLE_MEMORY_BYTES:
         remedy = "Large pictures and films may be left out: give the machine, or the container, 4 GiB or more."

@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
+from wave_search.descriptors import Folder, flags, occupies_bytes, open_file
 from wave_search.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ _UNIT_BYTES = 512
 """Of `st_blocks`, on all systems that have it."""
 _MAX_HOLES_BYTES = 1 << 30
 _TEMPORARY = re.compile(r"\..+\.[0-9]+\.[0-9a-f]{8}\.tmp")
-_PERMISSIONS = 0o666
-"""Of a new file, before the umask."""
 
 
 class IrregularFileError(OSError):
@@ -50,6 +49,12 @@ def is_under(path: bytes, folder: bytes) -> bool:
 def as_path(name: bytes) -> Path:
     """Return a name as a `Path`; invalid UTF-8 becomes surrogates, which `os.fsencode` reverses."""
     return Path(os.fsdecode(name))
+
+
+def as_name(path: str | bytes | os.PathLike[str]) -> bytes:
+    """Return a path as an index stores it: as bytes, with slashes on Windows too. `as_path` reverses it."""
+    name = os.fsencode(path)
+    return name if os.sep == "/" else name.replace(os.fsencode(os.sep), b"/")
 
 
 def mtime_ns(status: os.stat_result) -> int:
@@ -114,7 +119,7 @@ def check_holes(file: BinaryIO, path: Path) -> None:
 
 def may_have_holes(status: os.stat_result) -> bool:
     """Return whether a file takes a GiB less space on the disk than its size. That may also be compression."""
-    return status.st_size - status.st_blocks * 512 > _MAX_HOLES_BYTES
+    return status.st_size - occupies_bytes(status) > _MAX_HOLES_BYTES
 
 
 def blocks(file: BinaryIO, path: Path) -> Iterator[bytes]:
@@ -164,21 +169,20 @@ def is_unchanged(path: Path, size_bytes: int, modified_ns: int) -> bool:
     return (status.st_size, mtime_ns(status)) == (size_bytes, modified_ns)
 
 
-def open_regular(path: Path, *, folder: int | None = None, follow_links: bool = False) -> BufferedReader:
+def open_regular(path: Path, *, folder: Folder | None = None, follow_links: bool = False) -> BufferedReader:
     """Open a regular file for reading. Opening never waits, as it does for a FIFO without a writer.
 
     Args:
         path: the file, also for messages.
-        folder: descriptor of the folder in which its name is looked up; None to look up the whole path.
+        folder: the opened folder in which its name is looked up; None to look up the whole path.
         follow_links: whether the last part of the path may be a symbolic link.
 
     Raises:
         IrregularFileError: it is a link or anything else but a regular file.
         OSError: it cannot be opened.
     """
-    flags = 0 if follow_links else os.O_NOFOLLOW
     try:
-        return open_checked(path, lambda status: check_regular(status, path), folder=folder, flags=flags)
+        return open_checked(path, lambda status: check_regular(status, path), folder=folder, follow_links=follow_links)
     except OSError as error:
         error.filename = str(path)
         if error.errno == errno.ELOOP and not follow_links:
@@ -189,7 +193,7 @@ def open_regular(path: Path, *, folder: int | None = None, follow_links: bool = 
 
 
 def open_checked(
-    path: Path, check: Callable[[os.stat_result], object], *, folder: int | None = None, flags: int = 0
+    path: Path, check: Callable[[os.stat_result], object], *, folder: Folder | None = None, follow_links: bool = True
 ) -> BufferedReader:
     """Open a file for reading, unless `check` raises for the status of what was opened. Never waits, as for a FIFO.
 
@@ -197,16 +201,16 @@ def open_checked(
         path: the file.
         check: called with the status; what it raises is raised.
         folder: as for `open_regular`.
-        flags: of `os.open`, besides those for reading.
+        follow_links: as for `open_regular`.
     """
-    flags |= os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-    descriptor = os.open(path if folder is None else path.name, flags, dir_fd=folder)
+    opening = os.O_RDONLY | flags("O_NONBLOCK", "O_NOCTTY")
+    descriptor = open_file(path, opening, folder=folder, follow_link=follow_links)
     try:
         check(os.fstat(descriptor))
     except BaseException:
         os.close(descriptor)
         raise
-    return os.fdopen(descriptor, "rb")
+    return open(path, "rb", opener=lambda *_: descriptor)  # not os.fdopen: `descriptor_path` may need the name
 
 
 def check_regular(status: os.stat_result, path: Path) -> None:
@@ -222,7 +226,7 @@ def check_regular(status: os.stat_result, path: Path) -> None:
         raise IrregularFileError(path, "it is not a regular file")
 
 
-def read_bounded(path: Path, limit_bytes: int, *, folder: int | None = None, follow_links: bool = False) -> bytes:
+def read_bounded(path: Path, limit_bytes: int, *, folder: Folder | None = None, follow_links: bool = False) -> bytes:
     """Read a regular file of at most `limit_bytes`. Arguments and errors are those of `open_regular`.
 
     Raises:
@@ -248,7 +252,7 @@ def write_atomic(
     *,
     durable: bool = False,
     overwrite: bool = True,
-    folder: int | None = None,
+    folder: Folder | None = None,
 ) -> None:
     """Write a file as a whole: readers see the old content or the new one, also after a crash.
 
@@ -259,7 +263,7 @@ def write_atomic(
         content: of the file, or a function that writes it.
         durable: whether the content and the name are on the disk before this returns (fsync).
         overwrite: whether to replace a file that exists.
-        folder: descriptor of the folder of the file; None to look it up by its path.
+        folder: the opened folder of the file; None to look it up by its path.
 
     Raises:
         FileExistsError: the file exists and must not be overwritten.
@@ -269,31 +273,28 @@ def write_atomic(
     temporary = f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
     try:
         if folder is None:
-            folder = opened = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            folder = opened = Folder(path.parent)
         _write(temporary, content, durable=durable, folder=folder)
         try:
-            if overwrite:
-                os.replace(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
-            else:  # unlike a rename, a link fails if the name is taken
-                os.link(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+            folder.rename(temporary, path.name, overwrite=overwrite)
         finally:
             with suppress(FileNotFoundError):
-                os.unlink(temporary, dir_fd=folder)
+                folder.remove(temporary)
         if durable:
-            os.fsync(folder)
+            folder.sync()
     except OSError as error:
         error.filename, error.filename2 = str(path), None  # a user does not know the temporary name
         raise
     finally:
         if opened is not None:
-            os.close(opened)
+            opened.close()
 
 
-def _write(name: str, content: bytes | Callable[[BinaryIO], object], *, durable: bool, folder: int) -> None:
+def _write(name: str, content: bytes | Callable[[BinaryIO], object], *, durable: bool, folder: Folder) -> None:
     """Create a file in a folder; nothing is left if that fails."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    opening = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     try:
-        with os.fdopen(os.open(name, flags, _PERMISSIONS, dir_fd=folder), "wb") as file:
+        with os.fdopen(open_file(folder.path / name, opening, folder=folder), "wb") as file:
             if isinstance(content, bytes):
                 file.write(content)
             else:
@@ -303,7 +304,7 @@ def _write(name: str, content: bytes | Callable[[BinaryIO], object], *, durable:
                 os.fsync(file.fileno())
     except BaseException:
         with suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=folder)
+            folder.remove(name)
         raise
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 REASONS = {
     "installs software",
+    "needs Docker",
     "needs a desktop",
     "needs a GPU and a download",
     "needs a program that is not a dependency",

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 MADE_BY_MKDOCS = {DOCS / "reference" / "cli.md", DOCS / "design" / "measurements.md"}
 NOT_OURS = {
     "--counts",
+    "--gpus",
+    "--repo",
+    "--rm",
     "--dist",
     "--families",
     "--icons",

@@ -304,7 +304,7 @@ def test_a_raw_photograph_without_a_preview(decoders: DecoderPool, tmp_path: Pat
 def test_images_that_do_not_fit_into_memory_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "large.png"
     Image.new("1", (4000, 4000)).save(path)
-    monkeypatch.setattr(image_module.resource, "getrlimit", lambda _: (100 << 20, 100 << 20))
+    monkeypatch.setattr(image_module, "data_limit_bytes", lambda: 100 << 20)
     with path.open("rb") as file, pytest.raises(UnsupportedMediaError, match=r"about 0\.2 GiB .* may use 0\.1 GiB"):
         image_size(Source(path, file, "PNG"))
 

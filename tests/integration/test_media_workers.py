@@ -151,7 +151,7 @@ def test_a_decoder_that_continues_is_waited_for(tmp_path: Path, monkeypatch: pyt
             return super().poll(timeout if looks < 5 else 60.0)
 
     path = write_wav(tmp_path / "sleeps.wav", 0.5)
-    monkeypatch.setattr("wave_search.processes.Connection", WakingConnection)
+    monkeypatch.setattr("multiprocessing.connection.Connection", WakingConnection)
     before = workers()
     with DecoderPool(1, SAMPLING) as decoders:
         info = decoders.identify(path)
@@ -188,7 +188,7 @@ def test_the_time_limit_counts_what_the_decoder_computes_for_one_answer(
             asked_s, cpu_s = asked_s + timeout, cpu_s + timeout / 100
             return asked_s % 4000 == 0 and super().poll(60.0)
 
-    monkeypatch.setattr("wave_search.processes.Connection", SlowConnection)
+    monkeypatch.setattr("multiprocessing.connection.Connection", SlowConnection)
     monkeypatch.setattr(process_module.Worker, "_cpu_s", lambda _: cpu_s)
     path = write_silence(tmp_path / "long.wav", 120.0)
     with DecoderPool(1, SAMPLING) as decoders:

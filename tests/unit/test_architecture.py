@@ -21,6 +21,8 @@ LAYERS = (
     "types",
     "reports",
     "wire",
+    "system",
+    "descriptors",
     "files",
     "processes",
     "desktop",
@@ -168,7 +170,12 @@ def test_third_party_packages_stay_where_they_belong() -> None:
     assert not wrong, "\n".join(wrong)
 
 
-def calls(tree: ast.AST) -> Iterator[tuple[int, str]]:
+@cache
+def calls(file: Path) -> list[tuple[int, str]]:
+    return list(_calls(ast.parse(file.read_text())))
+
+
+def _calls(tree: ast.AST) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):
             yield node.lineno, ast.unparse(node)
@@ -189,7 +196,25 @@ def test_the_library_neither_prints_nor_reads_the_environment_nor_exits() -> Non
     wrong = [
         f"{file.relative_to(PACKAGE.parent)}:{line} uses {used}"
         for file in files
-        for line, used in calls(ast.parse(file.read_text()))
+        for line, used in calls(file)
         if used in FORBIDDEN_IN_LIBRARY or used.startswith("logging.")
     ]
+    assert not wrong, "\n".join(wrong)
+
+
+POSIX_ONLY = ("os.pread", "os.pwrite", "os.sysconf", "os.sched_getaffinity", "os.setpriority", "os.nice", "os.killpg")
+POSIX_ONLY += ("os.O_NOFOLLOW", "os.O_NONBLOCK", "os.O_DIRECTORY", "os.O_CLOEXEC", "os.fork", "os.link")
+POSIX_ONLY += ("signal.SIGKILL", "signal.SIGHUP", "signal.SIGPIPE", "signal.SIGALRM", "signal.setitimer")
+
+
+def test_what_not_all_systems_have_is_used_in_few_places() -> None:
+    places = {"system", "descriptors", "processes"}
+    files = [file for file in sorted(PACKAGE.rglob("*.py")) if file.stem not in places]
+    wrong = [
+        f"{file.relative_to(PACKAGE.parent)}:{line} uses {used}"
+        for file in files
+        for line, used in calls(file)
+        if used in POSIX_ONLY
+    ]
+    wrong += [str(found) for found in imports() if found.root in ("fcntl", "resource") and found.layer not in places]
     assert not wrong, "\n".join(wrong)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import pytest
@@ -55,6 +57,14 @@ def test_what_is_missing_is_named_with_its_remedy_and_fails(
     run = called("doctor", cwd=tmp_path)
     assert run.returncode == 1
     assert run.stderr == "error: 1 needed part is missing. Do what the lines with 'missing' name\n"
+
+
+def test_without_decord_videos_are_decoded_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (doctor, libraries):
+        monkeypatch.setattr(module, "find_spec", lambda name: None if name == "decord" else find_spec(name))
+    monkeypatch.setattr(libraries, "import_module", lambda name: import_module({"decord": "absent"}.get(name, name)))
+    found = of("decoders")
+    assert (found["decord2"].state, {one.state for one in found.values()}) == ("slow", {"slow", "ok"})
 
 
 def test_decoders_that_a_build_lacks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from typing import TYPE_CHECKING
 
@@ -42,4 +43,12 @@ def test_none_is_refused_with_a_remedy(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.delitem(sys.modules, "faiss", raising=False)
     with pytest.raises(WaveSearchError, match="faiss is not installed") as refusal:
         check_faiss()
-    assert "wave-search[cpu]" in refusal.value.remedy
+    command = f"uv pip install --python {sys.executable} faiss-cpu"
+    assert refusal.value.remedy == f"Run: {command} (or faiss-gpu, for CUDA)."
+    (tmp_path / "pip").mkdir()
+    (tmp_path / "pip" / "__init__.py").touch()
+    importlib.invalidate_caches()
+    with pytest.raises(WaveSearchError, match="faiss is not installed") as refusal:
+        ws.create(tmp_path / "index", "wave-tiny")
+    command = f"{sys.executable} -m pip install faiss-cpu"
+    assert refusal.value.remedy == f"Run: {command} (or faiss-gpu, for CUDA)."

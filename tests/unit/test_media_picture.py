@@ -48,7 +48,7 @@ def opened(path: Path) -> tuple[Source, VideoStream]:
 @pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("quarter_turns", [0, 1, 2, 3])
 def test_frames_are_turned_and_mirrored(tmp_path: Path, suffix: str, mirrored: bool, quarter_turns: int) -> None:
-    stored = moving_picture(2, 64, 96)
+    stored = moving_picture(2, 64, 128)
     path = tmp_path / f"turned{suffix}"
     source, video = opened(
         write(path, stored, lambda stream: stream.set_display_rotation(90 * quarter_turns, hflip=mirrored))

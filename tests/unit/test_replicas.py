@@ -12,8 +12,9 @@ import torch
 
 from wave_search.errors import UsageError
 from wave_search.models import LoadOptions, load
-from wave_search.models.device import resolve_devices
+from wave_search.models.device import free_bytes, resolve_devices
 from wave_search.models.replicas import Replicas
+from wave_search.models.wave.batch import token_budget
 from wave_search.models.wave.embedder import WaveEmbedder
 from wave_search.types import Clip, Modality, Waveform
 
@@ -101,3 +102,14 @@ def test_cuda_means_all_that_are_visible(monkeypatch: pytest.MonkeyPatch) -> Non
     assert resolve_devices("auto") == (torch.device("cpu"),)
     with pytest.raises(UsageError, match="there is no device cuda: 0 CUDA"):
         resolve_devices("cuda")
+
+
+def test_mps_is_used_if_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="there is no device mps"):
+        resolve_devices("mps")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    (device,) = resolve_devices("mps")
+    assert device == torch.device("mps")
+    assert resolve_devices("auto") == (torch.device("cpu"),)
+    assert token_budget(free_bytes(device), 192, 4, device.type) > 1024

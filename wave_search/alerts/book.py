@@ -5,7 +5,6 @@ A file of the user's own for each index, by the real path of its folder.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 import shutil
@@ -19,6 +18,7 @@ import msgspec
 from msgspec import Meta
 from platformdirs import user_state_path
 
+from wave_search.descriptors import lock, open_file
 from wave_search.errors import UsageError
 from wave_search.files import digest, read_bounded, write_atomic
 
@@ -111,10 +111,9 @@ class AlertBook:
         """
         with self._writing():
             self._folder.mkdir(_OWNER_ONLY, parents=True, exist_ok=True)
-            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-            descriptor = os.open(self._file.with_suffix(".lock"), flags, 0o600)
+            descriptor = open_file(self._file.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            lock(descriptor, wait=True)
             yield
         finally:
             os.close(descriptor)

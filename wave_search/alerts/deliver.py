@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import tempfile
 import threading
 import urllib.error
 import urllib.request
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from wave_search import __version__
+from wave_search.processes import kill_group
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,8 +86,7 @@ def _run(command: Sequence[str], message: bytes) -> str | None:
         try:
             process.communicate(message, COMMAND_S)
         except BaseException as error:  # also Ctrl-C, which does not reach it
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            kill_group(process)
             process.wait()
             if isinstance(error, subprocess.TimeoutExpired):
                 return f"it takes longer than {COMMAND_S:g} s, and was stopped"

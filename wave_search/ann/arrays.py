@@ -41,7 +41,7 @@ def map_array(
         if found_bytes != size_bytes or not size_bytes:
             raise damaged(folder, f"{name} has {found_bytes} bytes, not {size_bytes}")
         mapped = mmap.mmap(file.fileno(), size_bytes, access=mmap.ACCESS_READ)
-        if size_bytes > _READ_AROUND_BYTES:
+        if size_bytes > _READ_AROUND_BYTES and hasattr(mmap, "MADV_RANDOM"):
             mapped.madvise(mmap.MADV_RANDOM)
     return np.frombuffer(mapped, dtype).reshape(shape)
 

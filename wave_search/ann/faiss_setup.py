@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
@@ -30,9 +32,13 @@ def check_faiss() -> None:
             f"Remove both and install the one you want: {remove}, then pip install {present[0]}.",
         )
     if find_spec("faiss") is None:
-        raise WaveSearchError(
-            "faiss is not installed", "pip install 'wave-search[cpu]', or 'wave-search[gpu]' for CUDA."
-        )
+        raise WaveSearchError("faiss is not installed", f"Run: {_installer()} faiss-cpu (or faiss-gpu, for CUDA).")
+
+
+def _installer() -> str:
+    """Return the command that installs packages beside this one; environments of uv have no pip."""
+    python = shlex.quote(sys.executable)
+    return f"{python} -m pip install" if find_spec("pip") else f"uv pip install --python {python}"
 
 
 def _is_installed(name: str) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from wave_search.errors import ModelDownloadError, UsageError, WaveSearchError
+from wave_search.system import constants
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
     from wave_search.render.terminal import Terminal
 
 DONE, FAILED, USAGE, PARTLY, NO_RESULT = 0, 1, 2, 3, 4
+_HANG_UP = constants(signal, "SIGHUP")
 _SIGNALLED = 128
 """Shells add this to the number of the signal that ended a program."""
 INTERRUPTED = _SIGNALLED + signal.SIGINT
-READER_GONE = _SIGNALLED + signal.SIGPIPE
+READER_GONE = _SIGNALLED + 13  # SIGPIPE, which Windows does not have
 """What a shell reports for the left side of `program | head`."""
 
 
@@ -109,14 +111,14 @@ def _ending_like_ctrl_c() -> Iterator[list[int]]:
         if ended_by:  # a closed terminal is reported by the kernel and again by the shell
             return
         ended_by.append(number)
-        if number == signal.SIGHUP:
+        if number in _HANG_UP:
             for descriptor in terminals:  # writing there would be an error
                 os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
         ctrl_c = signal.getsignal(signal.SIGINT)
         (ctrl_c if callable(ctrl_c) else signal.default_int_handler)(number, frame)
 
     # What is ignored stays so, as under nohup.
-    taken = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL]
+    taken = [number for number in (signal.SIGTERM, *_HANG_UP) if signal.getsignal(number) is signal.SIG_DFL]
     for number in taken:
         signal.signal(number, end)
     try:

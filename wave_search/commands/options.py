@@ -32,7 +32,9 @@ IndexModel = Annotated[
 ]
 Device = Annotated[
     str,
-    typer.Option("--device", metavar="auto|cpu|cuda[:N]", help="Device to run the model on.", rich_help_panel=MODEL),
+    typer.Option(
+        "--device", metavar="auto|cpu|cuda[:N]|mps", help="Device to run the model on.", rich_help_panel=MODEL
+    ),
 ]
 Dtype = Annotated[
     types.Dtype,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -15,6 +14,7 @@ from wave_search.evaluation.datasets.rows import BadRow
 from wave_search.media import WHOLE, DecoderPool
 from wave_search.models.wave.network import audio_tower_tokens
 from wave_search.models.wave.preprocess import prepare
+from wave_search.system import cores
 from wave_search.types import Clip, Modality
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Loader:
     """
 
     def __init__(self, sampling: Sampling) -> None:
-        workers = min(_MAX_WORKERS, len(os.sched_getaffinity(0)))
+        workers = min(_MAX_WORKERS, cores())
         self._decoders = DecoderPool(workers, sampling)
         self._workers = workers
         self._pool = ThreadPoolExecutor(workers, "reader")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from wave_search.errors import UsageError
-from wave_search.files import as_path, composed_text
+from wave_search.files import as_name, as_path, composed_text
 from wave_search.indexer.metadata import check_names, write
 from wave_search.indexer.metadata_cells import ColumnTypes, cell_fault, convert
 from wave_search.reports import EditReport, MetadataChange
@@ -90,7 +90,7 @@ class _Values:
 
     def apply(self, name: str | os.PathLike[str], change: MetadataEdit) -> None:
         """Change the values of a file."""
-        path = os.fsencode(name)
+        path = as_name(name)
         if not self._open(path):
             raise UsageError(f"{os.fspath(name)} is not in the index", "Index it first: wave-search index.")
         for named, cell in change.set.items():
@@ -108,7 +108,7 @@ class _Values:
 
     def revert(self, change: MetadataChange) -> None:
         """Undo the change of a value."""
-        path = os.fsencode(change.path)
+        path = as_name(change.path)
         if not self._open(path):
             return
         column = self._columns.get(change.column.casefold())
@@ -129,7 +129,7 @@ class _Values:
         if changes:
             edited = {change.column for change in changes}
             columns = [column for column in self._columns.values() if column.name in edited]
-            changed = {os.fsencode(change.path) for change in changes}
+            changed = {as_name(change.path) for change in changes}
             values = {
                 path: {name: value for name, value in self._after[path].items() if name in edited} for path in changed
             }

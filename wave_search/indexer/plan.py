@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wave_search import store
-from wave_search.files import as_path
+from wave_search.files import as_name, as_path
 from wave_search.indexer import diff, scan
 from wave_search.indexer.choices import Rules, remember
 from wave_search.indexer.mounts import is_lost, unmounted
@@ -59,7 +59,7 @@ def compare(
     roots = scan.join_roots(old_roots, areas)
     folders = [area.path for area in areas if area.is_folder]
     lost = [folder for folder in {*folders, *old_roots, *roots} if is_lost(folder, known.values())]
-    rules = Rules(os.fsencode(os.path.realpath(index_dir)), choices, roots)
+    rules = Rules(as_name(os.path.realpath(index_dir)), choices, roots)
     found = scan.scan(areas, roots, rules, options.exclude or (), options.max_duration_s)
     kept_roots = sorted({*roots, *set(lost).intersection(old_roots)})
     lost += unmounted(found.files, known, folders, [*lost, *found.unreadable])

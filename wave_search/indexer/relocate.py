@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from wave_search.errors import UsageError
-from wave_search.files import as_path, blocks, composed, digest, is_under, mtime_ns, open_regular
+from wave_search.files import as_name, as_path, blocks, composed, digest, is_under, mtime_ns, open_regular
 from wave_search.indexer.scan import lineage, outermost
 from wave_search.reports import RelocateReport, Skipped
 from wave_search.store import Writer
@@ -38,7 +38,7 @@ def relocate(index_dir: Path, old: str | os.PathLike[str], new: str | os.PathLik
         IndexLockedError: another process is writing to the index.
         IndexStateError: the disk is full or read-only, or the index is damaged.
     """
-    target = os.path.realpath(os.fsencode(new))
+    target = as_name(os.path.realpath(os.fsencode(new)))
     if not os.path.lexists(target):
         raise UsageError(f"{os.fspath(new)}: No such file or directory", "Name the place to which it was moved.")
     with Writer(index_dir) as writer:
@@ -72,9 +72,10 @@ def _source(old: bytes, files: Iterable[bytes]) -> bytes | None:
 
     There may be a link to the new place now. Where nothing is of this name, its letters may be composed differently.
     """
-    absolute = os.path.abspath(old)  # noqa: PTH100 - a link is not followed
+    absolute = as_name(os.path.abspath(old))  # noqa: PTH100 - a link is not followed
     folder, _, name = absolute.rpartition(b"/")
-    meant = (absolute, os.path.realpath(folder or b"/").rstrip(b"/") + b"/" + name, os.path.realpath(old))
+    unlinked, real = map(as_name, (os.path.realpath(folder or b"/"), os.path.realpath(old)))
+    meant = (absolute, unlinked.rstrip(b"/") + b"/" + name, real)
     held = {place for path in files for place in lineage(path) if place in meant}
     if held:
         return next(place for place in meant if place in held)

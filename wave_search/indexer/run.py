@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from wave_search.ann.rebuild import refresh_shards
 from wave_search.calibration.cohort import is_measured, score_stats
-from wave_search.files import as_path, composed
+from wave_search.files import as_name, as_path, composed
 from wave_search.indexer import scan
 from wave_search.indexer.choices import remember
 from wave_search.indexer.pipeline.collect import Collector
@@ -140,7 +140,7 @@ def plan_remove(snapshot: Snapshot, paths: Iterable[str | os.PathLike[str]]) -> 
 
 def _targets(paths: Iterable[str | os.PathLike[str]], files: Iterable[bytes]) -> Callable[[bytes], bool]:
     """Return a function that returns whether a file or folder is at or below one of the paths."""
-    targets = {os.path.realpath(os.fsencode(path)) for path in paths}
+    targets = {as_name(os.path.realpath(os.fsencode(path))) for path in paths}
     held = {folder for path in files for folder in lineage(path) if folder in targets}
     alike = {composed(target) for target in targets - held}
 

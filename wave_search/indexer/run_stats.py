@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from wave_search.media.segmentation import DEFAULT_LENGTH_S
 from wave_search.reports import IndexReport, Progress, ProgressCallback, Skipped, SlowFile, SlowRun
+from wave_search.system import peak_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -238,7 +238,7 @@ class RunStats:
 
     def report(self, decoder_memory_bytes: int, *, interrupted: bool = False) -> IndexReport:
         """Return the report of the run so far."""
-        own_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        own_bytes = peak_bytes()
         return IndexReport(
             indexed=self.counts["indexed"],
             reused=self.counts["reused"],

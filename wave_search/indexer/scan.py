@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from wave_search.errors import UsageError
-from wave_search.files import as_path, is_under, mtime_ns
+from wave_search.files import as_name, as_path, is_under, mtime_ns
 from wave_search.indexer.choices import IGNORE_FILE, matches
 from wave_search.media import looks_like_media
 from wave_search.media.source import RETRY
@@ -88,12 +88,12 @@ def resolve(paths: Iterable[str | os.PathLike[str]], index_dir: Path, known: Col
     Raises:
         UsageError: one of them does not exist and is not known, or is the index.
     """
-    own = os.fsencode(os.path.realpath(index_dir))
+    own = as_name(os.path.realpath(index_dir))
     areas: dict[bytes, Area] = {}
     for path in paths:
         real = b""
         try:
-            real = os.path.realpath(os.fsencode(path))
+            real = as_name(os.path.realpath(os.fsencode(path)))
             is_folder = stat.S_ISDIR(as_path(real).stat().st_mode)
         except (OSError, ValueError) as error:
             if real and any(is_under(row, real) for row in known):
@@ -175,21 +175,22 @@ def _list(result: Scan, entries: Iterable[os.DirEntry[bytes]], root: bytes, rule
     folders: list[bytes] = []
     limit_s = rules.max_duration_s
     for entry in entries:
+        path = as_name(entry.path)
         is_folder = entry.is_dir(follow_symlinks=False)
-        if rules.leaves_out(entry.path, is_folder=is_folder):
+        if rules.leaves_out(path, is_folder=is_folder):
             continue
         if entry.is_symlink():
-            result.links.append(entry.path)
+            result.links.append(path)
         elif is_folder:
-            folders.append(entry.path)
+            folders.append(path)
         else:
             try:
-                _add(result, entry.path, root, entry.stat(follow_symlinks=False), limit_s)
+                _add(result, path, root, entry.stat(follow_symlinks=False), limit_s)
             except FileNotFoundError:
                 continue
             except OSError as error:  # of the disk or the network
-                result.unreadable.append(entry.path)
-                result.skipped.append(Skipped(as_path(entry.path), f"cannot be read ({error.strerror})", RETRY))
+                result.unreadable.append(path)
+                result.skipped.append(Skipped(as_path(path), f"cannot be read ({error.strerror})", RETRY))
     return folders
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wave_search.errors import UsageError, WaveSearchError
-from wave_search.files import as_path, is_under
+from wave_search.files import as_name, as_path, is_under
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -148,7 +148,7 @@ def _changes(folders: Sequence[bytes], tick_s: float, poll_s: float | None) -> I
             ignore_permission_denied=True,
         ):
             has_begun = True
-            yield [os.fsencode(path) for _, path in changes]
+            yield [as_name(path) for _, path in changes]
     except (OSError, RuntimeError) as error:
         if not has_begun:
             raise WaveSearchError(f"the folders cannot be watched ({error})", _WATCH_REMEDY) from error

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wave_search.descriptors import descriptor_path
 from wave_search.errors import BrokenMediaError
 from wave_search.media.info import AudioStream
 from wave_search.media.mixing import MAX_RATE_HZ, MIN_RATE_HZ, finite
-from wave_search.media.source import REPLACE, descriptor_path
+from wave_search.media.source import REPLACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

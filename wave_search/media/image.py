@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import resource
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from wave_search.media.raw_photo import find_preview
 from wave_search.media.sampling import policy_of
 from wave_search.media.source import CONVERT, IndependentReader
 from wave_search.media.tiff import eight_bit, read_deep_tiff, tiff_layout
+from wave_search.system import data_limit_bytes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -196,8 +196,8 @@ def _check_size(source: Source, width: int, height: int, bytes_per_pixel: int) -
             f"an image of {width} x {height} pixels, more than {MAX_PIXELS // 10**6} million",
             "Scale it down.",
         )
-    needed, limit = pixels * _COPIES_BYTES * max(1, bytes_per_pixel // 4), resource.getrlimit(resource.RLIMIT_DATA)[0]
-    if limit != resource.RLIM_INFINITY and needed > limit:
+    needed, limit = pixels * _COPIES_BYTES * max(1, bytes_per_pixel // 4), data_limit_bytes()
+    if limit is not None and needed > limit:
         raise UnsupportedMediaError(
             source.path,
             f"an image of {width} x {height} pixels, which takes about {needed / 2**30:.1f} GiB of memory to decode, "

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_LIBRARIES = {"av": "av", "decord": "decord", "soundfile": "soundfile", "PIL": "pillow", "soxr": "soxr"}
+_LIBRARIES = {"av": "av", "decord": "decord2", "soundfile": "soundfile", "PIL": "pillow", "soxr": "soxr"}
 """Module -> the package that has it."""
 _CODECS = (
     *("h264", "hevc", "av1", "vp8", "vp9", "mpeg4", "mpeg2video", "mjpeg", "prores"),
@@ -30,6 +31,8 @@ def ffmpeg_decoders() -> str | None:
 def unavailable_decoders() -> Iterator[tuple[str, str]]:
     """Yield each library that cannot be loaded and each common codec that is missing, with the remedy."""
     for module, package in _LIBRARIES.items():
+        if module == "decord" and find_spec(module) is None:
+            continue  # not all systems have it, and PyAV does its work
         try:
             import_module(module)
         except (ImportError, OSError) as error:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from wave_search.errors import UsageError
+from wave_search.system import physical_bytes
 
 SHARE = 0.25
 """Share of the memory of the machine that the decoders of a pool may use together."""
@@ -17,7 +17,7 @@ ENOUGH_BYTES = 1 << 30
 
 def machine_bytes(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> int:
     """Return the memory of the machine, or the limit of this process's control groups (containers) if it is lower."""
-    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    physical = physical_bytes()
     limits: list[int | None] = []
     for line in _text(proc / "self" / "cgroup").splitlines():
         _, controllers, path = line.split(":", 2)

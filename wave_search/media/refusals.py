@@ -6,6 +6,7 @@ import os
 import shlex
 from typing import TYPE_CHECKING
 
+from wave_search.descriptors import read_at
 from wave_search.errors import UnsupportedMediaError
 from wave_search.media.signatures import first_ts_packet
 
@@ -180,7 +181,7 @@ def _iso_scheme(file: BinaryIO, offset: int) -> str | None:
     for kind, start, stop in _boxes(file, offset, os.fstat(file.fileno()).st_size):
         if kind != b"stsd":
             continue
-        entries = os.pread(file.fileno(), min(stop - start, _SAMPLE_BYTES), start)
+        entries = read_at(file.fileno(), min(stop - start, _SAMPLE_BYTES), start)
         usual = _SCHEMES.get(entries[12:16])
         if usual is not None:
             at = entries.find(b"schm")
@@ -199,7 +200,7 @@ def _boxes(file: BinaryIO, start: int, stop: int) -> Iterator[tuple[bytes, int, 
         if not ranges:
             return
         at, end = ranges.pop()
-        header = os.pread(file.fileno(), 16, at)
+        header = read_at(file.fileno(), 16, at)
         size, content = int.from_bytes(header[:4]), at + 8
         if size == 1:
             size, content = int.from_bytes(header[8:16]), at + 16
@@ -216,7 +217,7 @@ def _matroska_scheme(file: BinaryIO, offset: int) -> str | None:
     """Return whether a track of Matroska is encrypted."""
     at = offset
     for _ in range(_MAX_BOXES):
-        header = os.pread(file.fileno(), 12, at)
+        header = read_at(file.fileno(), 12, at)
         name, rest = _vint(header)
         size, content = _vint(rest)
         if not name or not size or name == _CLUSTER:
@@ -236,14 +237,14 @@ def _vint(data: bytes) -> tuple[bytes, bytes]:
 
 
 def _asf_scheme(file: BinaryIO, offset: int) -> str | None:
-    size = int.from_bytes(os.pread(file.fileno(), 8, offset + 16), "little")
-    header = os.pread(file.fileno(), min(size, _SAMPLE_BYTES), offset)
+    size = int.from_bytes(read_at(file.fileno(), 8, offset + 16), "little")
+    header = read_at(file.fileno(), min(size, _SAMPLE_BYTES), offset)
     return "Windows Media DRM" if any(guid in header for guid in _ASF_PROTECTIONS) else None
 
 
 def _transport_scheme(file: BinaryIO, offset: int) -> str | None:
     """Return whether most packets of a transport stream with content are scrambled."""
-    data = os.pread(file.fileno(), _SAMPLE_BYTES, offset)
+    data = read_at(file.fileno(), _SAMPLE_BYTES, offset)
     first = first_ts_packet(data, len(data))
     if first is None:
         return None
@@ -256,7 +257,7 @@ def _transport_scheme(file: BinaryIO, offset: int) -> str | None:
 
 def _program_scheme(file: BinaryIO, offset: int) -> str | None:
     """Return whether sectors of a DVD are scrambled, of which some always are not."""
-    data = os.pread(file.fileno(), _SAMPLE_BYTES, offset)
+    data = read_at(file.fileno(), _SAMPLE_BYTES, offset)
     sectors = [data[at + 14 : at + 21] for at in range(0, len(data) - 20, 2048) if data[at : at + 4] == b"\0\0\x01\xba"]
     # Packs of MPEG-1 are shorter, and never encrypted.
     sectors = [sector for sector in sectors if sector[:3] == b"\0\0\x01"]

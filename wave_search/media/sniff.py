@@ -12,6 +12,7 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
+from wave_search.descriptors import read_at
 from wave_search.errors import MediaError
 from wave_search.media.refusals import HEADERLESS
 from wave_search.media.resync import FRAMED, SEARCH_BYTES, find_stream, is_stream_of
@@ -201,4 +202,4 @@ def _resynchronised(data: bytes, start: int) -> Found | None:
 
 
 def _read_at(file: BinaryIO, offset: int, size: int) -> bytes:
-    return os.pread(file.fileno(), size, offset)
+    return read_at(file.fileno(), size, offset)

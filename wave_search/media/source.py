@@ -6,9 +6,9 @@ import errno
 import os
 import stat
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from wave_search.descriptors import is_opened_at, read_at
 from wave_search.errors import BrokenMediaError, ChangedMediaError, MediaError, UnsupportedMediaError
 from wave_search.files import IrregularFileError, mtime_ns, open_checked
 from wave_search.files import open_regular as regular_file
@@ -16,6 +16,7 @@ from wave_search.files import open_regular as regular_file
 if TYPE_CHECKING:
     from collections.abc import Callable
     from io import BufferedReader
+    from pathlib import Path
 
     from wave_search.types import FileKind
 
@@ -78,11 +79,6 @@ def _check_regular(path: Path, status: os.stat_result) -> None:
         raise BrokenMediaError(path, "an empty file (0 bytes)", REPLACE)
 
 
-def descriptor_path(file: BinaryIO) -> str:
-    """Return a path to an open file that no library can mistake for a protocol or an option."""
-    return f"/proc/self/fd/{file.fileno()}"
-
-
 class IndependentReader:
     """A reader with its own position in an open file, so that several readers can share it. Need not be closed.
 
@@ -102,7 +98,7 @@ class IndependentReader:
         if size < 0 or self._stop is not None:
             left = max(0, self._size() - self._position)
             size = left if size < 0 else min(size, left)
-        data = os.pread(self._descriptor, size, self._offset + self._position)
+        data = read_at(self._descriptor, size, self._offset + self._position)
         self._position += len(data)
         return data
 
@@ -166,7 +162,7 @@ class IndexedFile:
             if (status.st_size, mtime_ns(status)) != (self.size_bytes, self.mtime_ns):
                 raise self._changed("its size or time differs")
             # The name by which the kernel knows it: another one if a folder of the path has become a link.
-            if Path(descriptor_path(file)).readlink() != self.path:
+            if not is_opened_at(file, self.path):
                 raise self._changed("a symbolic link leads there")
         except BaseException:
             file.close()

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from wave_search.descriptors import descriptor_path
 from wave_search.errors import BrokenMediaError, UsageError
 from wave_search.media.demux import choose_video, decode, open_container, origin_s
 from wave_search.media.picture import is_plain, to_rgb
 from wave_search.media.sampling import policy_of, resize_to
 from wave_search.media.segmentation import MIN_LENGTH_S
-from wave_search.media.source import REPLACE, descriptor_path
+from wave_search.media.source import REPLACE
 from wave_search.media.webp import WebpReader
 from wave_search.types import Frames
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 _DECORD_FORMATS = frozenset({"mov", "matroska", "flv"})
 """decord guesses the format from content. For these, the signature is unambiguous, so no file can pass for a
 playlist. Not AVI and ASF, which store no time of presentation for each frame: decord seeks to wrong ones there."""
+_UNRELIABLE_CODECS = frozenset({"hevc"})
+"""decord2 gives up if a decoder takes no packet before its frames are fetched, as that of HEVC does after seeks."""
 _SCENE_PIXELS = 256
 """Longer side, in pixels, of the frames for scene detection; more detail only costs time."""
 _MIN_SCENE_S = 0.5
@@ -187,11 +190,13 @@ def suits_decord(demuxer: str, packets: VideoPackets, timing: Timing, frame: Any
     """Return whether decord decodes a video correctly, to judge by its packets and its first frame.
 
     decord seeks to a key frame and counts frames from there, which fails where frames before a key frame depend on it
-    (open groups of pictures, the default of x265), and in transport streams. Of all that `to_rgb` does, it only turns
-    frames, and only those of QuickTime and MP4.
+    (open groups of pictures), and in transport streams. Of all that `to_rgb` does, it only turns frames, and only those
+    of QuickTime and MP4.
     """
     in_order = timing == "constant" and packets.in_order
-    return demuxer in _DECORD_FORMATS and in_order and is_plain(frame, stream, turned=demuxer == "mov")
+    codec = stream.codec_context.codec.canonical_name
+    is_read = demuxer in _DECORD_FORMATS and codec not in _UNRELIABLE_CODECS
+    return is_read and in_order and is_plain(frame, stream, turned=demuxer == "mov")
 
 
 class DecordReader:
@@ -201,8 +206,11 @@ class DecordReader:
         # decord exposes its own libvpx and libx264 to all libraries loaded after it, so those of PyAV must be loaded
         # first.
         import av  # noqa: F401
-        import decord
 
+        try:
+            import decord
+        except ModuleNotFoundError as error:  # there may be no wheel for this system
+            raise DecordFailed from error
         # The default level writes to the terminal.
         decord.logging.set_level(decord.logging.QUIET)
         self._shape = (stream.height, stream.width, 3)
@@ -232,7 +240,7 @@ class DecordReader:
             frame: NDArray[np.uint8] = self._reader[min(number, len(self._reader) - 1)].asnumpy()
         except (decord.DECORDError, RuntimeError, IndexError) as error:
             raise DecordFailed from error
-        # decord 0.6.0 pads the rows of frames under 32 pixels: (16, 16, 6).
+        # decord2 pads the rows of frames of few widths, such as 16, 32 and 96 pixels: (64, 96, 4).
         if frame.shape != self._shape or frame.dtype != np.uint8:
             raise DecordFailed
         return frame

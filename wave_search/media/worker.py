@@ -5,18 +5,17 @@ It answers requests from a socket and is detached from the terminal and its sign
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import pickle
 import signal
 from dataclasses import dataclass, replace
-from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
 from wave_search.errors import BrokenMediaError, DecodeLimitError, MediaError, WaveSearchError
 from wave_search.files import digest
-from wave_search.processes import limit_memory
+from wave_search.processes import connection_to_parent, end_with_parent
+from wave_search.system import constants, limit_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,14 +27,12 @@ if TYPE_CHECKING:
 MORE_MEMORY = "Reduce its resolution, or allow more with --decoder-memory and --retry."
 """The remedy for files that take more memory than a decoder may use."""
 _BLOCK_BYTES = 1 << 20
-_PR_SET_PDEATHSIG = 1
-_TRANSIENT = frozenset(
-    {
-        *(errno.EIO, errno.ENXIO, errno.ENODEV, errno.EREMOTEIO, errno.ESTALE),
-        *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.ENOLCK),
-        *(errno.ETIMEDOUT, errno.ECONNABORTED, errno.ECONNREFUSED, errno.ECONNRESET, errno.ENOTCONN, errno.ESHUTDOWN),
-        *(errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH),
-    }
+_TRANSIENT = constants(
+    errno,
+    *("EIO", "ENXIO", "ENODEV", "EREMOTEIO", "ESTALE"),
+    *("EMFILE", "ENFILE", "ENOMEM", "EAGAIN", "EBUSY", "EINTR", "ENOLCK"),
+    *("ETIMEDOUT", "ECONNABORTED", "ECONNREFUSED", "ECONNRESET", "ENOTCONN", "ESHUTDOWN"),
+    *("EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH"),
 )
 """Errors of the system, the disk or the network rather than the file."""
 
@@ -66,12 +63,9 @@ def main(descriptor: int, parent: int, memory_bytes: int) -> None:
             more fails.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # A busy decoder does not notice that the socket was closed, so the kernel must end it.
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        return
+    end_with_parent(parent)  # a busy decoder does not notice that the connection was closed
     limit_memory(memory_bytes)
-    connection = Connection(descriptor)
+    connection = connection_to_parent(descriptor)
     while True:
         try:
             request: Request = pickle.loads(connection.recv_bytes())  # noqa: S301 - from the parent process

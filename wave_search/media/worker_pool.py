@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Self
@@ -14,6 +13,7 @@ from wave_search.media.memory import divide_memory
 from wave_search.media.source import RETRY
 from wave_search.media.worker import Request
 from wave_search.media.worker_process import Worker, WorkerGone
+from wave_search.system import cores
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -31,7 +31,7 @@ _SLOWEST_DECODING = 2.0
 
 def default_workers() -> int:
     """Return the number of cores, at most 4."""
-    return min(4, len(os.sched_getaffinity(0)))
+    return min(4, cores())
 
 
 class DecoderPool:

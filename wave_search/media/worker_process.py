@@ -7,11 +7,12 @@ import os
 import pickle
 import signal
 import subprocess
-from pathlib import Path
+import time
 from typing import TYPE_CHECKING
 
 from wave_search.media.source import RETRY
-from wave_search.processes import main_of, start_python
+from wave_search.processes import cpu_s, main_of, peak_bytes, start_python
+from wave_search.system import constants
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,9 +27,9 @@ STALL_S = 60.0
 _STEP_S = 1.0
 """Time between two looks at a worker that has not answered yet."""
 _KILL_S = 5.0
-_CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP})
+_CRASHES = constants(signal, "SIGSEGV", "SIGBUS", "SIGABRT", "SIGFPE", "SIGILL", "SIGTRAP")
 """Signals that a decoder raises itself, by a fault in it. Others are sent by the system or by a user."""
-_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_KILLED = constants(signal, "SIGKILL")
 _CONVERT = "Convert it to another format, or exclude it."
 
 
@@ -109,19 +110,13 @@ class Worker:
                 raise WorkerGone(cause, RETRY, by_file=False)
 
     def _cpu_s(self) -> float:
-        """Return the CPU time of the process so far, in seconds; 0.0 if it has ended."""
-        with contextlib.suppress(OSError):
-            stat = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="utf-8", errors="replace")
-            user, system = stat.rpartition(")")[2].split()[11:13]
-            return (int(user) + int(system)) / _TICKS_PER_S
-        return 0.0
+        """Return the CPU time of the process so far, in seconds; where the system does not show it, the time."""
+        used_s = cpu_s(self._process.pid)
+        return time.monotonic() if used_s is None else used_s
 
     def peak_bytes(self) -> int:
         """Return the largest resident set so far; 0 if the process has ended."""
-        with contextlib.suppress(OSError, ValueError, StopIteration):
-            status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="utf-8")
-            return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:"))
-        return 0
+        return peak_bytes(self._process.pid)
 
     def kill(self) -> None:
         """Kill the process."""
@@ -132,7 +127,7 @@ class Worker:
     def _gone(self) -> WorkerGone:
         """Return why the process has ended."""
         code = self._process.wait()
-        if code == -signal.SIGKILL:
+        if -code in _KILLED:
             cause = "the decoder was killed, perhaps because the machine ran out of memory"
             return WorkerGone(cause, "Try again with more free memory.", by_file=False)
         if code < 0 and -code not in _CRASHES:

@@ -65,7 +65,7 @@ class LoadOptions:
     """
 
     device: str = "auto"
-    """"auto" (CUDA where there is one), "cpu", "cuda" (all visible devices) or "cuda:N"."""
+    """"auto" (CUDA where there is one), "cpu", "cuda" (all visible devices), "cuda:N" or "mps" (Apple silicon)."""
     dtype: Dtype = "auto"
     """"auto" (as the checkpoint is stored), "float32" or "bfloat16"."""
     quantization: Quantization | None = None

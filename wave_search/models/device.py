@@ -9,35 +9,39 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from wave_search.errors import UsageError, shown
+from wave_search.system import available_bytes
 from wave_search.types import Dtype
 
 if TYPE_CHECKING:
     import torch
 
 _DTYPES = get_args(Dtype)
-
-
-_NAME = re.compile(r"auto|cpu|cuda(:\d+)?")
+_NAME = re.compile(r"auto|cpu|cuda(:\d+)?|mps")
 
 
 def check_device(name: str) -> None:
     """Check the form of the name of a device, without torch. Raises UsageError."""
     if not isinstance(name, str) or _NAME.fullmatch(name) is None:
-        raise UsageError(f"{shown(name)} is not a device", "Use auto, cpu, cuda or cuda:N.")
+        raise UsageError(f"{shown(name)} is not a device", "Use auto, cpu, cuda, cuda:N or mps.")
 
 
 def resolve_devices(name: str) -> tuple[torch.device, ...]:
     """Return the devices that a name stands for.
 
     Args:
-        name: "auto" (CUDA where there is one), "cpu", "cuda" (all that are visible) or "cuda:N".
+        name: "auto" (CUDA where there is one), "cpu", "cuda" (all that are visible), "cuda:N" or "mps" (Apple silicon).
 
     Raises:
-        UsageError: the name is unknown, or there is no such CUDA device.
+        UsageError: the name is unknown, or there is no such device.
     """
     import torch
 
     check_device(name)
+    if name == "mps":
+        if not torch.backends.mps.is_available():
+            cause = f"there is no device mps that torch {torch.__version__} can use"
+            raise UsageError(cause, "Use --device cpu: mps is the GPU of Apple silicon, from macOS 14 on.")
+        return (torch.device("mps"),)
     count = torch.cuda.device_count()
     if name == "cpu" or (name == "auto" and not count):
         return (torch.device("cpu"),)
@@ -93,13 +97,4 @@ def free_bytes(device: torch.device) -> int | None:
         import torch
 
         return int(torch.cuda.mem_get_info(device)[0])
-    return free_bytes_of_cpu()
-
-
-def free_bytes_of_cpu() -> int | None:
-    """Return the free memory of this machine in bytes; None if the system does not report it."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")), None)
+    return available_bytes()

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 NEIGHBORS = 15
 _MIN_DISTANCE = 0.1
@@ -18,10 +21,13 @@ def main() -> None:
 
     The arguments name the socket and the paths of modules.
     """
-    os.nice(_NICENESS)
     descriptor, *paths = sys.argv[1:]
     sys.path.extend(path for path in paths if path not in sys.path)
-    with Connection(int(descriptor)) as connection:
+    from wave_search.processes import connection_to_parent
+    from wave_search.system import be_nice
+
+    be_nice(_NICENESS)
+    with connection_to_parent(int(descriptor)) as connection:
         points = connection.recv()
         threading.Thread(target=_end_with, args=(connection,), daemon=True).start()
         try:

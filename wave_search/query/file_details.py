@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ import numpy as np
 
 from wave_search.arguments import check_whole
 from wave_search.errors import UsageError
-from wave_search.files import as_path, is_gone, is_unchanged
+from wave_search.files import as_name, as_path, is_gone, is_unchanged
 from wave_search.query.request import check_where
 from wave_search.store import OF_FILES, column_values, content_of, status_of
 from wave_search.types import Modality, PartitionKey
@@ -137,7 +136,7 @@ def _row_of(snapshot: Snapshot, segment_id: int) -> list[SegmentRow]:
 
 def file_at(snapshot: Snapshot, path: Path) -> FileDetails | None:
     """Return the indexed file of a path, None if there is none."""
-    row = snapshot.files().get(os.fsencode(path))
+    row = snapshot.files().get(as_name(path))
     if row is None or row.content_id is None:
         return None
     return _file_details(snapshot, row, row.content_id, (row,))

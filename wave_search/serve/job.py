@@ -138,9 +138,12 @@ class Job:
         """Stop it, with all its decoders. It keeps the lock of the index.
 
         Raises:
-            ConflictError: it ends, or has ended.
+            ConflictError: it ends, or has ended, or the system cannot stop all of it.
         """
         with self._lock:
+            if not processes.can_watch():
+                remedy = "Cancel it: what is complete stays, and another run continues from there."
+                raise ConflictError("this system cannot pause a run", remedy)
             if self._state == "running" and not self._is_ending:
                 processes.pause(self._process.pid)
                 self._clock.pause()

@@ -7,29 +7,28 @@ server asks for that or has ended.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import pickle
 import signal
 import threading
 from dataclasses import asdict, dataclass
-from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
 import wave_search as ws
+from wave_search import system
 from wave_search.alerts import run_alerts
-from wave_search.processes import main_of, start_python
+from wave_search.processes import connection_to_parent, main_of, start_python
 from wave_search.render.run_log import RunLog
 
 if TYPE_CHECKING:
     import subprocess
+    from multiprocessing.connection import Connection
     from pathlib import Path
 
     from wave_search.models import LoadOptions
 
 CANCEL = b"cancel"
 _NICENESS = 10
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +63,11 @@ def main(descriptor: int) -> None:
     Args:
         descriptor: of the socket.
     """
-    connection = Connection(descriptor)
-    # A paused process does not notice the end of the server, so the kernel must wake it.
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGCONT)
+    connection = connection_to_parent(descriptor)
+    if system.HAS_DEATH_SIGNAL:  # a paused process does not notice the end of the server, so the kernel must wake it
+        system.signal_at_death_of_parent(signal.SIGCONT)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.setpriority(os.PRIO_PROCESS, 0, max(_NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
+    system.be_nice(_NICENESS)
     run: IndexRun = pickle.loads(connection.recv_bytes())  # noqa: S301 - from the server
 
     def write(line: str) -> None:
@@ -106,5 +105,4 @@ def _wait_for_cancel(connection: Connection) -> None:
     """Interrupt the main thread when the server asks for that, or has ended."""
     with contextlib.suppress(EOFError, OSError):
         connection.recv_bytes()
-    # To that thread: just after a pause, the kernel would choose another one, and the main thread would go on waiting.
-    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    system.interrupt_main_thread()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wave_search.errors import UsageError
-from wave_search.files import as_path, is_under
+from wave_search.files import as_name, as_path, is_under
 from wave_search.serve.errors import BusyError, ConflictError, ForbiddenError, GoneError
 from wave_search.serve.job import Job
 from wave_search.serve.job_process import IndexRun
@@ -94,13 +94,13 @@ class Jobs:
         """Return a path that a client names without symbolic links, if it may be indexed."""
         try:
             path = Path(text).expanduser()
-            real = os.path.realpath(os.fsencode(path))
+            real = as_name(os.path.realpath(os.fsencode(path)))
         except (RuntimeError, ValueError) as error:  # an unknown user, a zero byte
             raise UsageError(f"{text!r} is not a path", "Begin with /.") from error
         if not path.is_absolute():
             raise UsageError(f"{text} is not an absolute path", "Begin with /.")
         allowed = self.allowed
-        if allowed is not None and not any(is_under(real, os.fsencode(folder)) for folder in [*roots, *allowed]):
+        if allowed is not None and not any(is_under(real, as_name(folder)) for folder in [*roots, *allowed]):
             raise ForbiddenError(
                 f"{text} is not in a folder that may be indexed here",
                 "Index it with `wave-search index`, or start the server with --allow-index and this folder.",

@@ -9,6 +9,7 @@ import socketserver
 import threading
 from typing import TYPE_CHECKING, Any
 
+from wave_search.descriptors import lock, open_file
 from wave_search.serve import local_socket
 from wave_search.version import __version__
 
@@ -114,11 +115,9 @@ class _Connection(socketserver.StreamRequestHandler):
 
 def _locked(path: Path, index: Path) -> int:
     """Return the descriptor of a file that this process has locked. The kernel frees it when the process ends."""
-    import fcntl  # not on Windows
-
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    descriptor = open_file(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock(descriptor)
     except BlockingIOError as error:
         os.close(descriptor)
         raise local_socket.served_already(index, local_socket.address(index)) from error

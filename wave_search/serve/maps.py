@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
-import sys
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ import numpy as np
 from wave_search.errors import UsageError
 from wave_search.files import digest
 from wave_search.projection import preferred_method, project
+from wave_search.system import thread_be_nice
 from wave_search.types import Modality
 
 if TYPE_CHECKING:
@@ -82,7 +81,7 @@ class Maps:
 
     def __init__(self, index: Callable[[], Index], cache: DiskCache) -> None:
         self._index, self._cache = index, cache
-        self._thread = ThreadPoolExecutor(1, "map", initializer=_yield_to_others)
+        self._thread = ThreadPoolExecutor(1, "map", initializer=lambda: thread_be_nice(_NICENESS))
         self._ready: dict[Modality, LibraryMap] = {}
         self._tasks: dict[Modality, _Task] = {}
         self._segments: dict[Modality, SegmentSet] = {}
@@ -181,9 +180,3 @@ def _packed(segments: SegmentSet, points: NDArray[np.float32]) -> bytes:
     codes = np.array([KINDS.index(str(kind)) for kind in kinds], np.uint8)
     places = np.round(points * SIDE).astype("<u2")
     return b"".join((segments.ids.astype("<i8").tobytes(), places.tobytes(), codes.tobytes()))
-
-
-def _yield_to_others() -> None:
-    """Give this thread a low priority, so that searches do not wait for it. Only Linux has priorities of threads."""
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

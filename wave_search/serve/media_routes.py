@@ -10,8 +10,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
+from wave_search.descriptors import descriptor_path
 from wave_search.errors import UnsupportedMediaError
-from wave_search.media.source import descriptor_path
 from wave_search.render.archive import clip_name
 from wave_search.serve.details import cues_of, webvtt
 from wave_search.serve.previews import PEAKS, WIDTHS, Media, Wanted, fewer_peaks

@@ -17,7 +17,6 @@ from wave_search.serve import local_socket
 from wave_search.serve.app import create_app
 from wave_search.serve.disk_cache import previews_folder
 from wave_search.serve.lifetime import Lifetime
-from wave_search.serve.local_server import LocalServer
 from wave_search.serve.service import Service
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
     from wave_search.index import Index
     from wave_search.serve.jobs import Jobs
-    from wave_search.serve.local_server import Answer
+    from wave_search.serve.local_server import Answer, LocalServer
     from wave_search.serve.options import ServeOptions
 
 _BACKLOG = 128
@@ -89,6 +88,8 @@ def _local_server(
 
 
 def _opened(index: Path, answer: Answer, lifetime: Lifetime) -> LocalServer:
+    from wave_search.serve.local_server import LocalServer  # not on Windows
+
     try:
         return LocalServer(index, answer, lifetime)
     except OSError as error:

@@ -7,7 +7,6 @@ and never through a link: an index may come from someone else, and a link may le
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import shlex
@@ -19,6 +18,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from wave_search.descriptors import Folder, flags, is_link, lock, open_file, read_at, unlock, write_at
 from wave_search.errors import IndexLockedError
 from wave_search.files import (
     IrregularFileError,
@@ -46,7 +46,6 @@ _THIS = "(this one, in another call)"
 _WAIT_HERE = "Wait until it returns: add, remove and other calls that write exclude each other."
 _UNNAMED = "another process"
 """One that has not written its name yet."""
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class LocalFiles:
@@ -69,7 +68,7 @@ class LocalFiles:
         parts = name_parts(name)
         for depth, part in enumerate(parts, 1):
             path = path / part
-            if path.is_symlink():
+            if is_link(path):
                 raise refused(IrregularFileError(path, "it is a symbolic link"))
             if depth < len(parts) and path.is_file():
                 raise refused(IrregularFileError(path, "it is a file, not a folder"))
@@ -137,18 +136,18 @@ class LocalFiles:
         with disk_errors(self._directory):
             for name in names:
                 with suppress(FileNotFoundError), self._folder_of(name) as folder:
-                    os.unlink(name_parts(name)[-1], dir_fd=folder)
+                    folder.remove(name_parts(name)[-1])
                     folders.add(name_parts(name)[:-1])
             for parts in sorted(folders):
                 with self._folder(parts[:-1]) as folder:
                     try:
                         if parts:
-                            os.rmdir(parts[-1], dir_fd=folder)
+                            folder.remove_folder(parts[-1])
                     except OSError:  # it is not empty
                         with self._folder(parts) as kept:
-                            os.fsync(kept)
+                            kept.sync()
                     else:
-                        os.fsync(folder)
+                        folder.sync()
 
     def flush(self, names: Iterable[str]) -> None:
         """Flush files and their folders' entries to disk (fsync)."""
@@ -161,7 +160,7 @@ class LocalFiles:
                 folders.update(parts[:depth] for depth in range(len(parts)))
             for parts in sorted(folders):
                 with self._folder(parts) as folder:
-                    os.fsync(folder)
+                    folder.sync()
 
     def free_bytes(self) -> int:
         """Return the free space of the disk."""
@@ -176,18 +175,18 @@ class LocalFiles:
             descriptor = self._open_lock(path)
         try:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock(descriptor)
             except BlockingIOError as error:
                 owner = _owner_in(descriptor) or _UNNAMED
                 remedy = _WAIT_HERE if _THIS in owner else "Wait for it to finish, or stop it."
                 raise IndexLockedError(f"{self._directory} is being written by {owner}", remedy) from error
             with disk_errors(path):
                 os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, json.dumps(_owner()).encode(), 0)
+                write_at(descriptor, json.dumps(_owner()).encode(), 0)
             try:
                 yield
             finally:  # closing is not enough: a child that another thread starts just now has a copy for a moment
-                fcntl.flock(descriptor, fcntl.LOCK_UN)
+                unlock(descriptor)
         finally:
             os.close(descriptor)
 
@@ -200,16 +199,16 @@ class LocalFiles:
             open_regular(self._directory / LOCK, folder=folder) as file,
         ):
             try:
-                fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+                lock(file.fileno(), shared=True)
             except BlockingIOError:
                 return _owner_in(file.fileno()) or _UNNAMED
         return None
 
     def _open_lock(self, path: Path) -> int:
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        opening = os.O_RDWR | os.O_CREAT | flags("O_NONBLOCK")
         with self._folder((), create=True) as folder:
             try:
-                descriptor = os.open(LOCK, flags, 0o644, dir_fd=folder)
+                descriptor = open_file(path, opening, 0o644, folder=folder)
             except OSError as error:
                 if error.errno == errno.ELOOP:
                     raise IrregularFileError(path, "it is a symbolic link") from error
@@ -226,32 +225,34 @@ class LocalFiles:
         return descriptor
 
     @contextmanager
-    def _folder_of(self, name: str, *, create: bool = False) -> Iterator[int]:
+    def _folder_of(self, name: str, *, create: bool = False) -> Iterator[Folder]:
         """Open the folder of a file."""
         with self._folder(name_parts(name)[:-1], create=create) as folder:
             yield folder
 
     @contextmanager
-    def _folder(self, parts: tuple[str, ...], *, create: bool = False) -> Iterator[int]:
+    def _folder(self, parts: tuple[str, ...], *, create: bool = False) -> Iterator[Folder]:
         """Open a folder by the parts of its name, none of which may be a link."""
         if create:
             _make_folder(self._directory)
-        path, descriptor = self._directory, os.open(self._directory, _FOLDER)
+        folder = Folder(self._directory)
         try:
             for part in parts:
-                path = path / part
-                outer, descriptor = descriptor, _open_folder(path, descriptor, create=create)
-                os.close(outer)
-            yield descriptor
+                outer, folder = folder, _open_folder(folder.path / part, folder, create=create)
+                outer.close()
+            yield folder
         finally:
-            os.close(descriptor)
+            folder.close()
 
     def _files(self, name: str, *, is_folder: bool = True) -> Iterator[FileInfo | IrregularFileError]:
         """List the files below a name, and what is neither a file nor a folder."""
         parts = name_parts(name)
         try:
-            with self._folder(parts[:-1]) as outer:
-                inner = _open_folder(self._directory / name, outer) if parts else os.dup(outer)
+            if parts:
+                with self._folder(parts[:-1]) as outer:
+                    inner = _open_folder(self._directory / name, outer)
+            else:
+                inner = Folder(self._directory)
         except IrregularFileError as error:
             yield error
         except FileNotFoundError:
@@ -260,57 +261,54 @@ class LocalFiles:
             if is_folder and self._directory.is_dir():
                 yield IrregularFileError(error.filename, "it is a file, not a folder")
         else:
-            yield from _walk(inner, self._directory / name, f"{name}/" if name else "")
+            yield from _walk(inner, f"{name}/" if name else "")
 
 
-def _walk(descriptor: int, path: Path, prefix: str) -> Iterator[FileInfo | IrregularFileError]:
+def _walk(folder: Folder, prefix: str) -> Iterator[FileInfo | IrregularFileError]:
     """List the files of an opened folder, which is closed."""
     # Each commit lists them, there may be tens of thousands, and a Path takes ten times as long.
-    try:
-        with os.scandir(descriptor) as entries:
-            for entry in entries:
-                if entry.is_symlink():
-                    yield IrregularFileError(path / entry.name, "it is a symbolic link")
-                elif entry.is_dir(follow_symlinks=False):
-                    with suppress(FileNotFoundError):  # another process removes old versions
-                        inner = _open_folder(path / entry.name, descriptor)
-                        yield from _walk(inner, path / entry.name, f"{prefix}{entry.name}/")
-                elif not entry.is_file(follow_symlinks=False):
-                    yield IrregularFileError(path / entry.name, "it is not a regular file")
-                else:
-                    with suppress(FileNotFoundError):
-                        yield _described(entry, descriptor, path, prefix)
-    finally:
-        os.close(descriptor)
+    with folder, folder.entries() as entries:
+        for entry in entries:
+            if entry.is_symlink():
+                yield IrregularFileError(folder.path / entry.name, "it is a symbolic link")
+            elif entry.is_dir(follow_symlinks=False):
+                with suppress(FileNotFoundError):  # another process removes old versions
+                    yield from _walk(_open_folder(folder.path / entry.name, folder), f"{prefix}{entry.name}/")
+            elif not entry.is_file(follow_symlinks=False):
+                yield IrregularFileError(folder.path / entry.name, "it is not a regular file")
+            else:
+                with suppress(FileNotFoundError):
+                    yield _described(entry, folder, prefix)
 
 
-def _described(entry: os.DirEntry[str], folder: int, path: Path, prefix: str) -> FileInfo | IrregularFileError:
+def _described(entry: os.DirEntry[str], folder: Folder, prefix: str) -> FileInfo | IrregularFileError:
     """Describe a file in an opened folder."""
     status = entry.stat(follow_symlinks=False)
     if may_have_holes(status):
+        path = folder.path / entry.name
         try:
-            with open_regular(path / entry.name, folder=folder) as file:
-                check_holes(file, path / entry.name)
+            with open_regular(path, folder=folder) as file:
+                check_holes(file, path)
         except IrregularFileError as error:
             return error
     return FileInfo(prefix + entry.name, status.st_size, status.st_mtime_ns)
 
 
-def _open_folder(path: Path, outer: int, *, create: bool = False) -> int:
+def _open_folder(path: Path, outer: Folder, *, create: bool = False) -> Folder:
     try:
-        return os.open(path.name, _FOLDER | os.O_NOFOLLOW, dir_fd=outer)
+        return Folder(path, outer)
     except FileNotFoundError:
         if not create:
             raise
         with suppress(FileExistsError):
-            os.mkdir(path.name, dir_fd=outer)
-        os.fsync(outer)
+            outer.make(path.name)
+        outer.sync()
         return _open_folder(path, outer)
     except OSError as error:  # which one for a link depends on the system
         error.filename = str(path)
         with suppress(FileNotFoundError):
-            mode = os.stat(path.name, dir_fd=outer, follow_symlinks=False).st_mode
-            if stat.S_ISLNK(mode):
+            mode = outer.stat(path.name).st_mode
+            if stat.S_ISLNK(mode) or error.errno == errno.ELOOP:
                 raise IrregularFileError(path, "it is a symbolic link") from error
             if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
                 raise IrregularFileError(path, "it is not a regular file") from error
@@ -321,11 +319,8 @@ def _make_folder(folder: Path) -> None:
     if not folder.is_dir():
         _make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
-        parent = os.open(folder.parent, _FOLDER)
-        try:
-            os.fsync(parent)
-        finally:
-            os.close(parent)
+        with Folder(folder.parent) as parent:
+            parent.sync()
 
 
 def _owner() -> dict[str, str | int]:
@@ -340,7 +335,7 @@ def _owner() -> dict[str, str | int]:
 def _owner_in(descriptor: int) -> str | None:
     """Return the process that has written its name into a lock; None if there is none."""
     try:
-        owner = json.loads(os.pread(descriptor, _OWNER_BYTES, 0))
+        owner = json.loads(read_at(descriptor, _OWNER_BYTES, 0))
         if (owner["pid"], owner["host"]) == (os.getpid(), socket.gethostname()):
             return f"process {owner['pid']} {_THIS} since {owner['since']}"
         return f"process {owner['pid']} on {owner['host']} ({owner['command']}) since {owner['since']}"

@@ -16,6 +16,7 @@ from wave_search.files import composed_text
 from wave_search.processes import start_python
 from wave_search.store import sql_worker
 from wave_search.store.file_columns import BUILT_IN, OF_SEGMENTS, file_columns, find_columns, plain, unknown_column
+from wave_search.system import was_ended_after
 
 if TYPE_CHECKING:
     import subprocess
@@ -252,7 +253,7 @@ class _Process:
             answer: bytes | str = self._connection.recv()
         except (EOFError, ConnectionError):
             code = self._process.wait()
-            if code == -signal.SIGALRM:
+            if was_ended_after(code):
                 raise _LimitError(f"takes longer than {timeout_s:g} s") from None
             if code != -signal.SIGABRT:  # how DuckDB ends when it is refused memory in an awkward place
                 raise self._gone() from None

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import signal
 import sys
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 Kind = Literal["segments", "files"]
 """What a condition selects."""
 OUT_OF_MEMORY = "out of memory"
 """The answer if a condition needs more memory than the limit."""
-_MAX_TIMEOUT_S = 1e9
-"""The clock of the system takes no more."""
 _SETTINGS = {
     # An expression is a request, not a program: no files, no network, no variables of the caller, no other settings.
     "memory_limit": "1GiB",
@@ -47,7 +47,7 @@ def serve(connection: Connection, memory_bytes: int) -> None:
     import duckdb
     import pyarrow as pa
 
-    from wave_search.processes import limit_memory
+    from wave_search.system import end_after, limit_memory
 
     received = [connection.recv_bytes() for _ in range(2)]
     limit_memory(memory_bytes + sum(map(len, received)))
@@ -64,14 +64,14 @@ def serve(connection: Connection, memory_bytes: int) -> None:
     }
     while True:
         kind, where, timeout_s = connection.recv()
-        signal.setitimer(signal.ITIMER_REAL, min(timeout_s, _MAX_TIMEOUT_S))
+        end_after(timeout_s)
         try:
             answer: bytes | str = _selected(rows[kind], kind, where)
         except (MemoryError, duckdb.OutOfMemoryException):
             answer = OUT_OF_MEMORY
         except duckdb.Error as error:
             answer = str(error)
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        end_after(0.0)
         connection.send(answer)
 
 
@@ -94,15 +94,15 @@ def main() -> None:
     """Serve at the socket, and with the memory and the paths of modules, that the arguments name."""
     descriptor, memory_bytes, *paths = sys.argv[1:]
     sys.path.insert(0, str(Path(__file__).parents[2]))  # the package of this process, whichever is installed
-    import wave_search.processes  # noqa: F401
+    from wave_search.processes import connection_to_parent
+    from wave_search.system import accept_alarm
 
     del sys.path[0]
     sys.path.extend(path for path in paths if path not in sys.path)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+    accept_alarm()
     try:
-        serve(Connection(int(descriptor)), int(memory_bytes))
+        serve(connection_to_parent(int(descriptor)), int(memory_bytes))
     except (EOFError, ConnectionError):
         return
 

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Shape = tuple[int, ...]
 
-# By device type. Larger batches are not faster, because the matrix products already saturate the device.
+# By device type. Larger batches are not faster, because the matrix products already saturate the device. Those of mps
+# are not measured.
 FEWEST_TOKENS = 1024
-MOST_TOKENS = {"cpu": 2048, "cuda": 32_768}
-FEED_FORWARD_ROWS = {"cpu": 512, "cuda": 4096}
+MOST_TOKENS = {"cpu": 2048, "cuda": 32_768, "mps": 8192}
+FEED_FORWARD_ROWS = {"cpu": 512, "cuda": 4096, "mps": 2048}
 """Tokens that the feed-forward part of a layer processes at once, because it is several times as wide as the rest."""
-TOWER_PATCHES = {"cpu": 2048, "cuda": 16_384}
+TOWER_PATCHES = {"cpu": 2048, "cuda": 16_384, "mps": 4096}
 """Patches of one clip that the vision tower processes at once."""
 
 _SHARE = 4
@@ -40,7 +41,7 @@ def token_budget(free_bytes: int | None, hidden: int, item_bytes: int, device_ty
         free_bytes: free memory of the device after the weights are loaded; None if unknown.
         hidden: width of the decoder.
         item_bytes: size of one element.
-        device_type: "cpu" or "cuda".
+        device_type: "cpu", "cuda" or "mps".
     """
     most = MOST_TOKENS[device_type]
     if free_bytes is None:
