@@ -95,6 +95,8 @@ class Connection:
             return type(error).__name__, b""
 
     async def _answer(self, request: bytes) -> tuple[str, bytes]:
+        if self._streams is not None and self._streams[0].at_eof():
+            self.close()  # the server has closed it, as it was not used for seconds
         if self._streams is None:
             self._streams = await asyncio.open_connection(self._server.host, self._server.port, limit=1 << 20)
         reader, writer = self._streams
