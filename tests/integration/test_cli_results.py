@@ -124,7 +124,15 @@ def test_without_a_player_the_desktop_opens_the_best_result(
     opener.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/opened\necho noise\n')
     opener.chmod(0o755)
     asked = ["query", "--similar", small_library / "frog.flac", "--target", "audio", "-q", "--index", small_index]
-    run = cli.having(PATH=str(tmp_path))(*asked, "--open", "--paths", "-k", "1")
+    second = cli.having(PATH=str(tmp_path))(*asked, "--open", "2", "--paths", "--segments", "-k", "2")
+    opened = (tmp_path / "opened").read_text()
+    assert (second.stdout.endswith(opened), second.stdout != opened) == (True, True), second.stderr
+    beyond = cli.having(PATH=str(tmp_path))(*asked, "--open", "9", "-k", "2")
+    assert beyond.returncode == 2
+    assert "there is no result 9, only" in beyond.stderr
+    run = cli.having(PATH=str(tmp_path))(
+        "query", "--open", small_library / "frog.flac", *asked[3:], "--paths", "-k", "1"
+    )
     assert (run.returncode, run.stdout.startswith(f"{small_library}/")) == (0, True), run.stderr
     assert (tmp_path / "opened").read_text() == run.stdout, "the file and nothing else"
     opener.write_text("#!/bin/sh\nexit 4\n")

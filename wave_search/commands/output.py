@@ -39,8 +39,10 @@ class Output:
     columns: tuple[str, ...]
     export: str | None
     """Name of a file."""
-    open: bool
-    reveal: bool
+    open: int | None
+    """The rank of a result."""
+    reveal: int | None
+    """The rank of a result."""
     thumbnails: bool | None
     """None: where the terminal is known to show pictures."""
     limit: int
@@ -90,15 +92,21 @@ def show_found(terminal: Terminal, output: Output, found: Found) -> int:
     shown = [only(hit, output.columns) for hit in found.hits]
     show_hits(terminal, shown, json=output.json, paths=output.paths, thumbnails=output.thumbnails)
     _hint_at_gone(terminal, [hit.path for hit in found.hits if hit.gone])
-    best = found.hits[0]
     if output.open or output.reveal:
         from wave_search import desktop
 
         if output.open:
-            desktop.play(best.path, best.start_s, best.stop_s)
+            hit = _ranked(found.hits, output.open)
+            desktop.play(hit.path, hit.start_s, hit.stop_s)
         if output.reveal:
-            desktop.reveal(best.path)
+            desktop.reveal(_ranked(found.hits, output.reveal).path)
     return DONE
+
+
+def _ranked(hits: Sequence[Hit], rank: int) -> Hit:
+    if rank > len(hits):
+        raise UsageError(f"there is no result {rank}, only {len(hits)}", "Use a lower rank, or a higher --limit.")
+    return hits[rank - 1]
 
 
 def _hint_at_gone(terminal: Terminal, paths: Sequence[Path]) -> None:

@@ -85,8 +85,8 @@ def asked(
     dedupe: results.Dedupe = None,
     copies: results.Copies = False,
     thumbnails: results.Thumbnails = None,
-    open: results.Open = False,  # noqa: A002 - the name of the option
-    reveal: results.Reveal = False,
+    open: results.Open = None,  # noqa: A002 - the name of the option
+    reveal: results.Reveal = None,
     export: results.Export = None,
     save: Annotated[
         str | None,
@@ -131,8 +131,8 @@ def asked(
                 "--per-file": per_file is not None,
                 "--dedupe": dedupe is not None,
                 "--copies": copies,
-                "--open": open,
-                "--reveal": reveal,
+                "--open": open is not None,
+                "--reveal": reveal is not None,
                 "--export": export is not None,
             }
         )

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from wave_search.commands.usage import FILTER, OUTPUT
+from wave_search.commands.usage import FILTER, OUTPUT, RANK
 
 Where = Annotated[
     str | None,
@@ -60,10 +60,24 @@ Thumbnails = Annotated[
     ),
 ]
 Open = Annotated[
-    bool, typer.Option("--open", help="Open the best result; with mpv, play only its range.", rich_help_panel=OUTPUT)
+    int | None,
+    typer.Option(
+        "--open",
+        min=1,
+        metavar=RANK,
+        help="Open a result (default: the best); with mpv, play only its range.",
+        rich_help_panel=OUTPUT,
+    ),
 ]
 Reveal = Annotated[
-    bool, typer.Option("--reveal", help="Show the best result in the file manager.", rich_help_panel=OUTPUT)
+    int | None,
+    typer.Option(
+        "--reveal",
+        min=1,
+        metavar=RANK,
+        help="Show a result (default: the best) in the file manager.",
+        rich_help_panel=OUTPUT,
+    ),
 ]
 Export = Annotated[
     Path | None,

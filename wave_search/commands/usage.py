@@ -14,6 +14,8 @@ PROGRAM = "wave-search"
 SEARCH, FILTER, OUTPUT, MODEL = "Search", "Filter", "Output", "Model"
 CONTENT, SPEED = "Content", "Speed"
 """Groups of options that several commands have."""
+RANK = "[RANK]"
+"""The value of an option that may be left out: that of the best result."""
 _OTHERS = "Options"
 _PHRASES = {
     "int_parsing": "{input!r} is not an integer",
@@ -60,7 +62,16 @@ def _write_groups(formatter: Any, records: Iterable[tuple[str, tuple[str, str]]]
 
 
 class Command(TyperCommand):
-    """A command whose help has its options in groups."""
+    """A command whose help has its options in groups, and in which the number of `RANK` may be left out."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Complete the arguments, and parse them."""
+        ranked = {name for param in self.params if param.metavar == RANK for name in param.opts}
+        options = args[: args.index("--")] if "--" in args else args
+        for place in reversed(range(len(options))):
+            if args[place] in ranked and not (place + 1 < len(options) and args[place + 1].isdecimal()):
+                args.insert(place + 1, "1")
+        return super().parse_args(ctx, args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the arguments and the groups of options."""
