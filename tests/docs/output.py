@@ -13,6 +13,7 @@ _VOLATILE = (
     (re.compile(r"\d[\d,.]* s\b"), "(seconds)"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\+00:00)?"), "(time)"),
     (re.compile(r"\b[0-9a-f]{12}\b"), "(revision)"),
+    (re.compile(r"\bversion \d+>"), "version (number)>"),  # of an index: one more for each half minute of indexing
     (re.compile(r'"segment_id": \d+'), '"segment_id": (id)'),
     (re.compile(r"[█▉▊▋▌▍▎▏]+"), "(bar)"),
 )

@@ -52,12 +52,8 @@ vars(bare["sys"])["platform"] = "another"
 builtins.__import__ = find
 """
 USE = """
-import importlib, pkgutil
 import wave_search as ws
 
-for module in pkgutil.walk_packages(ws.__path__, "wave_search."):
-    if not module.name.endswith("__main__") and not {"finetune", "mcp"} & set(module.name.split(".")):
-        importlib.import_module(module.name)
 with ws.create("index", "wave-tiny", workers=1) as index:
     report = index.add(["media"])
     assert (report.indexed, report.skipped) == (2, ()), report

@@ -164,7 +164,7 @@ def lacks_index(source: Source) -> bool:
     descriptor = source.file.fileno()
     size = os.fstat(descriptor).st_size
     if source.demuxer == "wtv":
-        sector = int.from_bytes(os.pread(descriptor, 4, source.offset_bytes + _WTV_ROOT_AT), "little")
+        sector = int.from_bytes(read_at(descriptor, 4, source.offset_bytes + _WTV_ROOT_AT), "little")
         return source.offset_bytes + sector * _WTV_SECTOR_BYTES >= size
     kinds = (
         {kind for kind, _, _ in _boxes(source.file, source.offset_bytes, size)} if source.demuxer == "mov" else set()
