@@ -124,9 +124,9 @@ def test_without_a_player_the_desktop_opens_the_best_result(
     opener.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/opened\necho noise\n')
     opener.chmod(0o755)
     asked = ["query", "--similar", small_library / "frog.flac", "--target", "audio", "-q", "--index", small_index]
-    second = cli.having(PATH=str(tmp_path))(*asked, "--open", "2", "--paths", "--segments", "-k", "2")
-    opened = (tmp_path / "opened").read_text()
-    assert (second.stdout.endswith(opened), second.stdout != opened) == (True, True), second.stderr
+    second = cli.having(PATH=str(tmp_path))(*asked, "--open", "2", "--json", "-k", "2")
+    paths = [json.loads(line)["path"] for line in second.stdout.splitlines()]
+    assert (tmp_path / "opened").read_text() == f"{paths[1]}\n", second.stderr
     beyond = cli.having(PATH=str(tmp_path))(*asked, "--open", "9", "-k", "2")
     assert beyond.returncode == 2
     assert "there is no result 9, only" in beyond.stderr
