@@ -4,3 +4,5 @@ import os
 
 # On few cores the threads of small work only wait for each other.
 os.environ["OMP_NUM_THREADS"] = "1"
+# Python says this of libraries once, when it compiles them; the Makefile installs them without.
+os.environ["PYTHONWARNINGS"] = "ignore::SyntaxWarning"

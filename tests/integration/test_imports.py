@@ -23,7 +23,7 @@ COMMAND_LINE = {"typer", "shellingham", "annotated_doc"} | {
 }
 INDEX = {"lance", "pyarrow", "numpy", "msgspec", "dateutil", "six"}
 SEARCH = {"faiss", "packaging", "platformdirs"}
-TEXT_MODEL = {"torch", "torchgen", "tokenizers", "safetensors", "tqdm"}
+TEXT_MODEL = {"torch", "torchgen", "cuda", "tokenizers", "safetensors", "tqdm"}  # cuda: bindings, if installed
 
 
 def loaded_by(*steps: str, path: Path | None = None) -> list[set[str]]:
