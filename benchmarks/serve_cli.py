@@ -35,7 +35,9 @@ def main() -> None:
     program = [sys.executable, "-m", "wave_search"]
     query = [*program, "query", *QUERY, "--index", str(given.index)]
     with tempfile.TemporaryDirectory(prefix="ws-") as folder:
-        environment = {**os.environ, "XDG_RUNTIME_DIR": folder, "XDG_STATE_HOME": folder, "TERM": "xterm-256color"}
+        Path(folder, "run").mkdir(mode=0o700)
+        folders = {"XDG_RUNTIME_DIR": f"{folder}/run", "XDG_STATE_HOME": f"{folder}/state"}
+        environment = {**os.environ, **folders, "TERM": "xterm-256color"}
         nothing = best([sys.executable, "-c", "pass"], environment, given.runs)
         alone = best(query, environment, max(1, given.runs // 3))
         serve = [*program, "serve", "--index", str(given.index)]
