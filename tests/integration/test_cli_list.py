@@ -21,6 +21,7 @@ def test_all_files_are_listed_in_json(cli: CommandLine, small_library: Path, sma
     by_name = {os.path.basename(file["path"]): file for file in files}  # noqa: PTH119 - not valid UTF-8
     assert by_name["moon.jpg"]["kind"] == "image"
     assert by_name["moon.jpg"]["width"] > 0
+    assert by_name["sintel_snow.mp4"]["width"] > 0
     assert (by_name["cut.mp4"]["status"], by_name["cut.mp4"]["width"]) == ("skipped", None)
     assert run.stderr == "9 files: 8 indexed, 1 skipped\n"
 

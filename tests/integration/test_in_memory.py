@@ -42,6 +42,10 @@ def embedder(model: CountingEmbedder) -> Iterator[ws.MediaEmbedder]:
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("files")
     Image.fromarray(PIXELS).save(folder / "picture.png")
+    Image.fromarray(PIXELS[..., 0].astype(np.uint16) * 257).save(folder / "deep.png")
+    turned = Image.fromarray(PIXELS)
+    turned.getexif()[0x0112] = 6
+    turned.save(folder / "turned.png", exif=turned.getexif())
     stereo = np.stack([tone(2, 440), tone(2, 660)], axis=1)
     soundfile.write(folder / "sound.wav", soxr.resample(stereo, RATE_HZ, 44_100), 44_100)
     write_video(folder / "film.mp4", 2, hz=300)
@@ -72,11 +76,14 @@ def test_what_is_in_memory_is_as_the_file_of_it(embedder: ws.MediaEmbedder, file
             (samples, rate),
             (samples.T, rate),
             (integers, 44_100.0),
+            (integers.astype(">i2"), rate),
             ws.Waveform(samples, rate),
             ws.Clip(waveform=ws.Waveform(samples, rate)),
             bytearray(files["sound"].read_bytes()),
         ],
         ws.AV(files["film"]): [files["film"].read_bytes()],
+        ws.Image(files["deep"]): [Image.open(files["deep"]), Image.fromarray(PIXELS[..., 0] / np.float32(255))],
+        ws.Image(files["turned"]): [Image.open(files["turned"])],
     }
     for ref, items in like.items():
         expected = embedder.encode(ref)
@@ -132,6 +139,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     "many channels": ((np.zeros((99, 99), np.float32), RATE_HZ), r"an array of shape \(99, 99\)"),
     "no samples": ((np.zeros(0), RATE_HZ), r"shape \(0,\)"),
     "ragged": (([[1.0], [1.0, 2.0]], RATE_HZ), "a list of length 2 is not a sound"),
+    "endless": (ws.Frames(np.zeros((2, 9, 9, 3), np.uint8), 1e9), "above 0 and up to 604,800, got 1000000000.0"),
     "no duration": (ws.Frames(np.zeros((2, 9, 9, 3), np.uint8), 0.0), "duration of frames must be a number"),
     "frames": (ws.Frames(np.zeros((9, 9), np.uint8), 1.0), r"an array of shape \(9, 9\).* is not frames"),
     "empty clip": (ws.Clip(), "the clip is empty"),

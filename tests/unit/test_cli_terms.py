@@ -57,6 +57,7 @@ def test_words_are_one_text_and_media_files_are_files(tmp_path: Path, monkeypatc
     (tmp_path / "cat.wav").mkdir()
     typed = ["a", "dog", "./bark", "cat.wav", "clip.mp4@12-20^2", "at", "me@home", "bark^0.5", "@", "", "."]
     assert split(typed) == (["a dog cat.wav at me@home @  ."], ["./bark", "clip.mp4@12-20^2", "bark^0.5"])
+    assert split(["a", "dog", "rain^-1", "at", "sea"]) == (["a dog at sea", "rain^-1"], [])
     assert split([]) == ([], [])
 
 

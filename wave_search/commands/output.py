@@ -106,7 +106,10 @@ def show_found(terminal: Terminal, output: Output, found: Found) -> int:
 def _ranked(hits: Sequence[Hit], rank: int) -> Hit:
     if rank > len(hits):
         raise UsageError(f"there is no result {rank}, only {len(hits)}", "Use a lower rank, or a higher --limit.")
-    return hits[rank - 1]
+    hit = hits[rank - 1]
+    if hit.gone:
+        raise UsageError(f"result {rank} is gone: {hit.path}", "If it was moved, see `wave-search relocate --help`.")
+    return hit
 
 
 def _hint_at_gone(terminal: Terminal, paths: Sequence[Path]) -> None:

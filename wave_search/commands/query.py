@@ -17,10 +17,11 @@ from wave_search.errors import UsageError
 from wave_search.types import Target
 
 EPILOG = epilog(
-    "Words are one text, and media files among them are used as by --similar; `search` is the same command. "
-    "The options from --text to --not-similar can be combined and repeated. Results are ordered by z; with several "
-    "terms, z is high only for segments that match all of them. With --where alone, files are listed, as by "
-    "wave-search list. Output: a table on a terminal, otherwise tab-separated rank, z, score, modality, time, path.\n\n"
+    "Words are one text, those with a weight are terms of their own, and media files among them are used as by "
+    "--similar; `search` is the same command. The options from --text to --not-similar can be combined and repeated. "
+    "Results are ordered by z; with several terms, z is high only for segments that match all of them. With --where "
+    "alone, files are listed, as by wave-search list. Output: a table on a terminal, otherwise "
+    "tab-separated rank, z, score, modality, time, path.\n\n"
     "A FILE may have a range in seconds or h:mm:ss: clip.mp4@12-20, clip.mp4@1:02- (to the end), clip.mp4@-5 (the "
     "first 5 seconds); --image film.mp4@3 is the still at 3 seconds. Every term may have a weight, 'rain^0.5' (default "
     "1, and 0.5 for --not-...); with a weight below 0, 'dog^-1', it is one to avoid.",

@@ -67,7 +67,7 @@ def weighted(typed: str, *, is_path: bool = False) -> tuple[str, float | None]:
 
 
 def split(typed: Sequence[str], folder: str = "") -> tuple[list[str], list[str]]:
-    """Split what is typed without an option into texts, of which there is at most one, and media files.
+    """Split what is typed without an option into texts and media files. Words without a weight are one text.
 
     A file is recognised by its content, or by the suffix of its name even if there is no such file: a mistyped name
     must not become a text.
@@ -77,8 +77,9 @@ def split(typed: Sequence[str], folder: str = "") -> tuple[list[str], list[str]]
         folder: that relative names start from; "" for the current one.
     """
     files = [one for one in typed if _is_media(os.path.join(folder, one))]  # noqa: PTH118 - keeps the name as typed
-    texts = [one for one in typed if one not in files]
-    return [" ".join(texts)] if texts else [], files
+    words = [one for one in typed if one not in files]
+    plain = [word for word in words if weighted(word)[1] is None]
+    return [*([" ".join(plain)] if plain else []), *(word for word in words if word not in plain)], files
 
 
 def is_stdin(typed: str) -> bool:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wave_search.errors import UsageError, shown
-from wave_search.media.image import MAX_PIXELS, on_white
+from wave_search.media.image import MAX_PIXELS, on_white, upright
 from wave_search.media.mixing import MAX_RATE_HZ, MIN_RATE_HZ, Mixed
 from wave_search.media.resampling import Resampled
 from wave_search.media.sampling import policy_of, resize_to
+from wave_search.media.timeline import MAX_DURATION_S
 from wave_search.types import Clip, Frames, Span, Waveform
 
 if TYPE_CHECKING:
@@ -56,7 +57,10 @@ def read_picture(item: Any) -> NDArray[np.uint8]:
     if is_pillow(item):
         image: Any = item
         _check_size(image.width, image.height, image)
-        return np.asarray(on_white(image))
+        try:
+            return np.asarray(on_white(upright(image)))
+        except (OSError, ValueError) as error:  # it is closed, cut off, or of an odd mode
+            raise UsageError(f"{shown(image)} cannot be read ({error})", _PIXELS) from error
     return _rgb(_array(item, "a picture", _PIXELS), item, 3)
 
 
@@ -69,8 +73,9 @@ def read_frames(frames: Frames) -> Frames:
     Raises:
         UsageError: they are no frames, or their duration is not above 0.
     """
-    if not _is_real(frames.duration_s) or not frames.duration_s > 0:
-        raise UsageError(f"the duration of frames must be a number of seconds above 0, got {shown(frames.duration_s)}")
+    if not _is_real(frames.duration_s) or not 0 < frames.duration_s <= MAX_DURATION_S:
+        limit = f"a number of seconds above 0 and up to {MAX_DURATION_S:,.0f}"
+        raise UsageError(f"the duration of frames must be {limit}, got {shown(frames.duration_s)}")
     return Frames(_rgb(_array(frames.pixels, "frames", _PIXELS), frames.pixels, 4), float(frames.duration_s))
 
 
@@ -190,7 +195,7 @@ def _frames_hint(array: NDArray[Any]) -> str:
 def _eight_bit(array: NDArray[Any]) -> NDArray[np.uint8]:
     if array.dtype == np.uint8:
         return array
-    if array.dtype == np.uint16:
+    if array.dtype.kind == "u" and array.itemsize == 2:
         return (array // 257).astype(np.uint8)
     if array.dtype == np.bool_:
         return array.astype(np.uint8) * np.uint8(255)
@@ -205,7 +210,7 @@ def _unit_samples(array: NDArray[Any], given: Any) -> NDArray[np.float32]:
     """Return samples as float32 in [-1, 1]."""
     if array.dtype == np.uint8:
         return (array.astype(np.float32) - np.float32(128)) / np.float32(128)
-    if array.dtype in (np.int16, np.int32):
+    if array.dtype.kind == "i" and array.itemsize in (2, 4):
         return (array / -float(np.iinfo(array.dtype).min)).astype(np.float32)
     if array.dtype.kind != "f":
         raise UsageError(f"samples of type {array.dtype} have no known range", _SAMPLES)

@@ -96,7 +96,7 @@ def _deep_layout(source: Source) -> TiffLayout | None:
 
 def _loaded(source: Source, layout: TiffLayout | None) -> Any:
     """Decode with Pillow, upright, with samples of 8 bits."""
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     try:
         image = open_image(source)
@@ -108,13 +108,21 @@ def _loaded(source: Source, layout: TiffLayout | None) -> Any:
     if image.width * image.height > _DRAFT_PIXELS:
         image.draft(None, (image.width // 2, image.height // 2))  # only JPEG can
     image.load()
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode == "F" or upright.mode.startswith("I"):
-        # Other formats scale what they hold to the full range, and only TIFF leaves that to the reader.
-        return Image.fromarray(eight_bit(np.asarray(upright), None if image.format == "TIFF" else 16))
-    if layout is not None and layout.bits == 16 and upright.mode == "RGB":
+    if layout is not None and layout.bits == 16 and image.mode == "RGB":
         return Image.fromarray(_sixteen_bit_rgb(source))
-    return upright
+    return upright(image)
+
+
+def upright(image: Any) -> Any:
+    """Return an image of Pillow turned as its metadata say, with samples of 8 bits."""
+    from PIL import Image, ImageOps
+
+    turned = ImageOps.exif_transpose(image)
+    if turned.mode == "F" or turned.mode.startswith("I"):
+        # Other formats scale what they hold to the full range, and only TIFF leaves that to the reader.
+        sixteen = image.format not in ("TIFF", None) or image.mode.startswith("I;16")
+        return Image.fromarray(eight_bit(np.asarray(turned), 16 if sixteen else None))
+    return turned
 
 
 def _sixteen_bit_rgb(source: Source) -> NDArray[np.uint8]:

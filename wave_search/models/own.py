@@ -124,7 +124,9 @@ class CheckedEmbedder:
         found: Vectors = {}
         for modality in names:
             try:
-                vector = np.asarray(result[modality], np.float32)
+                value = result[modality]
+                # NumPy knows neither gradients nor bfloat16.
+                vector = np.asarray(value.detach().float().cpu() if hasattr(value, "detach") else value, np.float32)
             except (KeyError, TypeError, ValueError, RuntimeError) as error:
                 raise self._wrong(f"a result has no vector as {modality}") from error
             if vector.shape != (self._spec.dim,):
@@ -158,6 +160,8 @@ def _checked(spec: ModelSpec, name: str | None) -> ModelSpec:
         raise UsageError(f"the spec of {spec.name} names no modalities", f"Choose from {', '.join(Modality)}.")
     if name is None and base.is_ours(spec.name):
         raise UsageError(f"{spec.name} is the name of another model", "Choose another name for yours.")
+    if spec.quantization is not None or not isinstance(spec.notice, str):
+        raise UsageError(f"the spec of {spec.name} has a quantization, or a notice that is no text", "Leave them out.")
     policy_of(spec.sampling)
     options = {str(option): str(value) for option, value in spec.options.items()}
     found = replace(spec, modalities=modalities, prompts=prompts, options=options, is_own=name is None)
