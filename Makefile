@@ -30,8 +30,8 @@ install: .venv/.installed
 .venv/.installed: .venv/.dependencies README.md LICENSE $(SOURCES)
 	rm -rf build/wheel
 	$(PIP) wheel --quiet --no-deps --no-build-isolation --wheel-dir build/wheel .
-	$(INSTALL) --quiet $(WHEELS) "$$(echo build/wheel/wave_search-*.whl)[cpu,scene,quantized,otio,photos,serve,thumbnails]"
 	$(INSTALL) --quiet --no-deps --force-reinstall build/wheel/wave_search-*.whl
+	$(INSTALL) --quiet $(WHEELS) "$$(echo build/wheel/wave_search-*.whl)[cpu,scene,quantized,otio,photos,serve,thumbnails]"
 	touch $@
 
 demo: install

@@ -41,9 +41,9 @@ def chromium() -> Iterator[Browser]:
             yield browser
 
 
-def make_index(media: Path, index: Path, segment: str = "2") -> None:
-    """Index a folder with the model that knows a few sounds and drawings."""
-    with ws.create(index, "wave-nano", segment=segment, workers=1) as opened:
+def make_index(media: Path, index: Path, segment: str = "2", model: str = "wave-nano") -> None:
+    """Index a folder."""
+    with ws.create(index, model, segment=segment, workers=1) as opened:
         report = opened.add([media])
     assert not report.skipped, report.skipped
 

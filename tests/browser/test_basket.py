@@ -29,8 +29,8 @@ def copies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     for name in ("scenes/dog.mp4", "images/moon.jpg"):
         for target in (folder / "media", folder / "media" / "more"):
             shutil.copy(DEMO_MEDIA / name, target)
-    make_index(folder / "media", folder / "index")
-    with served(folder / "index", folder / "cache", desktop=True) as at:
+    make_index(folder / "media", folder / "index", model="wave-tiny")
+    with served(folder / "index", folder / "cache", warm=False, desktop=True) as at:
         yield at
 
 

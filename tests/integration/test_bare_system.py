@@ -54,7 +54,13 @@ builtins.__import__ = find
 USE = """
 import wave_search as ws
 
-with ws.create("index", "wave-tiny", workers=1) as index:
+class Lengths(ws.Embedder):
+    spec = ws.ModelSpec("lengths", "1", 2, ("text", "audio"), ws.Sampling.uniform())
+
+    def embed(self, clips, modalities=None, instruction=None):
+        return [{one: [1.0, len(clip.text or "")] for one in modalities if one in clip.modalities} for clip in clips]
+
+with ws.create("index", embedder=Lengths(), workers=1) as index:
     report = index.add(["media"])
     assert (report.indexed, report.skipped) == (2, ()), report
     print(*sorted(hit.path.name for hit in index.search(audio="media/tone.wav", k=9, where="size_bytes > 0")))

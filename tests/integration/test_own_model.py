@@ -156,6 +156,7 @@ def test_an_index_needs_the_same_model_again(colours: Path, called: Called) -> N
         (lambda: ColourModel(name=" "), "the name of the model must be a text that is not empty"),
         (lambda: ColourModel(name="wave-nano"), "wave-nano is the name of another model"),
         (lambda: ColourModel(revision=None), "the revision of the model must be a text"),
+        (lambda: ColourModel(notice=5), "the spec of colours has a quantization, or a notice that is no text"),
         (lambda: ColourModel(dim=0), "dim must be an integer from 1 to 65,536, got 0"),
         (lambda: ColourModel(modalities=("smell",)), "'smell' is not a valid Modality. Modalities are text, image"),
         (lambda: ColourModel(modalities=()), "names no modalities"),

@@ -95,7 +95,7 @@ def test_a_sound_finds_what_makes_it(nano, sounds: np.ndarray, sprites: Sprites)
 
 def test_captions_find_thing_motion_and_colour(nano, sprites: Sprites) -> None:
     rng = np.random.default_rng(1)
-    scenes = list({replace(random_scene(rng, list(sprites), walls=1.0), count=1): None for _ in range(40)})
+    scenes = list({replace(random_scene(rng, list(sprites), walls=1.0), count=1): None for _ in range(24)})
     videos = embed(nano, filmed(sprites, scenes), Modality.VIDEO)
     texts = embed(nano, [Clip(text=scene_caption(rng, scene)) for scene in scenes], Modality.TEXT)
     assert np.mean((texts @ videos.T).argmax(axis=1) == np.arange(len(scenes))) >= 0.5
