@@ -382,7 +382,8 @@ class Index:
         Args:
             request: the complete query; it excludes all keywords except `progress` and `warn`.
             progress: called while segments are embedded again.
-            warn: called with each file that could not be embedded again. Its hits come last.
+            warn: called with each file that could not be embedded again, and with each that is gone and would
+                otherwise be among the results. Their hits come last.
             **query:
                 text: texts.
                 audio: files whose audio to search for, with an optional range in seconds, here and below:

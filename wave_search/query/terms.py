@@ -171,12 +171,27 @@ def check_range(path: StrPath, start_s: float | None, stop_s: float | None) -> N
         raise UsageError(f"{shown(path)} is not a file name")
     # pathlib raises where a folder must not be entered
     if not any(os.path.isfile(name) for name in (path, on_disk(Path(path)))):  # noqa: PTH113
-        raise UsageError(f"{os.fspath(path)}: no such file", _SPELLING)
+        raise _missing(path)
     numbers = all(limit is None or is_number(limit) for limit in (start_s, stop_s))
     if not numbers or not 0 <= (start_s or 0.0) < (float("inf") if stop_s is None else stop_s):
         raise UsageError(
             f"{os.fspath(path)}: {start_s}-{stop_s} is not a range of seconds", "Its start must be before its stop."
         )
+
+
+def _missing(path: StrPath) -> UsageError:
+    """Return what is wrong with a name that is not that of a file."""
+    name = os.fspath(path)
+    if os.path.isdir(name):  # noqa: PTH112
+        return UsageError(f"{name} is a folder", "Name a file in it, or several.")
+    still = _STILL.fullmatch(name)
+    if still is not None and os.path.isfile(still["path"]):  # noqa: PTH113
+        whole, at = still["path"], still["at"]
+        return UsageError(
+            f"{name}: a single time is that of a still, which only a video given as an image has",
+            f"A range is written {whole}@{at}-STOP.",
+        )
+    return UsageError(f"{name}: no such file", _SPELLING)
 
 
 def parse_modality(name: str) -> Modality:
