@@ -17,7 +17,7 @@ from wave_search.arguments import is_number
 from wave_search.errors import UsageError, shown
 from wave_search.files import on_disk
 from wave_search.query.in_memory import MemoryMedia, is_in_memory, read_memory
-from wave_search.types import Hit, MediaRef, Modality, ModalityName
+from wave_search.types import Hit, MediaRef, Modality, ModalityName, OfArrays
 from wave_search.vectors import normalize
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ _SPELLING = "Check the spelling; a range is written FILE@START-STOP, and a still
 _MEDIA = (Modality.AUDIO, Modality.VIDEO, Modality.IMAGE, Modality.AV)
 
 
-@dataclass(frozen=True, slots=True)
-class Weighted:
+@dataclass(frozen=True, slots=True, eq=False)
+class Weighted(OfArrays):
     """A query term with a weight. See also `Not`.
 
     Raises:

@@ -137,7 +137,7 @@ class SqlFilter:
         try:
             if self._process is None:
                 self._process = _Process((self._files, self._segments), [_quoted(name) for name in self.names])
-            answer = self._process.ask(kind, where, timeout_s)
+            answer = self._process.ask(kind, where, float(timeout_s))
         except BaseException as error:  # Ctrl-C, too
             self._kill()
             if isinstance(error, _LimitError):
