@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from wave_search import models, store
 from wave_search.arguments import check_functions, names_of, path_of, paths_of
+from wave_search.deferred import Deferred
 from wave_search.errors import UsageError
 from wave_search.index import Index, check_add, check_environment
 from wave_search.media import Segmentation, parse_audio_track
@@ -16,12 +17,15 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Mapping
 
+    from wave_search import indexer
     from wave_search.models import Embedder, LoadOptions
     from wave_search.reports import IndexPlan
     from wave_search.store import Problem
     from wave_search.types import Modality, ModalityName
 
     StrPath = str | os.PathLike[str]
+else:
+    indexer = Deferred("wave_search.indexer")
 
 
 def exists(path: StrPath) -> bool:
@@ -152,8 +156,6 @@ def plan_add(path: StrPath, paths: Iterable[StrPath], **options: Any) -> IndexPl
         UsageError: as for `Index.add`.
         IndexStateError: the index cannot be read.
     """
-    from wave_search import indexer
-
     return indexer.plan_add(path_of(path), paths_of(paths), check_add(**options))
 
 

@@ -17,6 +17,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "wave_search"
 LAYERS = (
     "version",
     "errors",
+    "deferred",
     "arguments",
     "types",
     "reports",
