@@ -66,7 +66,7 @@ CONFINED_TO = {
     "accelerate": {"finetune"},
     "faiss": {"ann"},
     "lance": {"store"},
-    "pyarrow": {"store", "evaluation", "query"},  # data sets are published as parquet, hits exported
+    "pyarrow": {"store", "evaluation", "query", "remote"},  # data sets are published as parquet, hits exported
     "pandas": {"query"},
     "IPython": {"render"},
     "duckdb": {"store"},
