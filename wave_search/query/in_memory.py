@@ -6,10 +6,12 @@ import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from wave_search.arguments import check_type
 from wave_search.errors import MediaError, UsageError, WaveSearchError, shown
 from wave_search.media.arrays import is_pillow, read_frames, read_picture, read_sound
 from wave_search.types import Clip, Frames, Modality, OfArrays, Waveform
@@ -100,6 +102,12 @@ def _clip(item: Any, modality: Modality | None) -> Clip:
     match item:
         case Clip():
             sound, frames, image = item.waveform, item.frames, item.image
+            for name, part, kind in (
+                ("text", item.text, str),
+                ("frames", frames, Frames),
+                ("waveform", sound, Waveform),
+            ):
+                check_type(part, (kind, NoneType), f"{name} of a clip")
             return Clip(
                 text=item.text,
                 image=None if image is None else read_picture(image),
@@ -131,7 +139,10 @@ _REMEDIES = {
 
 
 def _read(file: Any) -> bytes:
-    data = file.read()
+    try:
+        data = file.read()
+    except ValueError as error:  # it is closed, or open for writing
+        raise UsageError(f"{shown(file)} cannot be read: {error}", 'Open it with open(path, "rb").') from error
     if not isinstance(data, bytes):
         raise UsageError("the file is open as text", 'Open it with open(path, "rb").')
     return data
