@@ -178,7 +178,7 @@ def test_a_query_of_a_kind_that_was_not_measured_has_the_spread_of_any_kind_too(
     search = PartitionSearch(Snapshot(snapshot.store, replace(snapshot.manifest, score_stats=kept)), audio)
     row = tiny().embed([Clip(text="x")])[0][Modality.TEXT][None]
     image, unknown, text = (
-        search.search(Query.of_vectors(row, modality), 100).z for modality in (Modality.IMAGE, None, Modality.TEXT)
+        search.search([Query.of_vectors(row, modality)], 100)[0].z for modality in (Modality.IMAGE, None, Modality.TEXT)
     )
     assert image.tolist() == unknown.tolist()
     assert image.tolist() != text.tolist()

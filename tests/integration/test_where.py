@@ -413,7 +413,7 @@ def test_a_filter_reaches_into_shards(tmp_path: Path) -> None:
     found, queries = 0, np.random.default_rng(1).normal(size=(20, DIM)).astype(np.float32)
     for query in queries / np.linalg.norm(queries, axis=1, keepdims=True):
         scores, best = exact_search(vectors, chosen, query, 10)
-        result = partition.search(Query.of_vectors(query[None]), 10, allowed_ids=chosen)
+        result = partition.search([Query.of_vectors(query[None])], 10, allowed_ids=chosen)[0]
         found += len(set(result.ids.tolist()) & set(best.tolist()))
         if result.ids.tolist() == best.tolist():
             assert result.scores.tolist() == scores.tolist()

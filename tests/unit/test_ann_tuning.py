@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tests.embedding_like import build, ids_of, recall, reopen, unit, vectors_and_queries
+from tests.embedding_like import build, ids_of, recall, reopen, search, unit, vectors_and_queries
 from wave_search.ann import SearchParams, TuningQueries, TuningResult, is_outgrown, shard_set, tune, tuning
 from wave_search.store import Tuning
 from wave_search.types import Modality, PartitionKey
@@ -46,7 +46,7 @@ def test_a_vector_of_the_partition_does_not_count_as_its_own_neighbour(library, 
     params = alone.params
     shares = []
     for row, own in zip(rows, ids, strict=True):
-        found = shards.search(row, 11, params)[1]
+        found = search(shards, row, 11, params)[1]
         true = exact_without(vectors, row, own)
         shares.append(len(np.intersect1d(found[found != own], true)) / 10)
     assert np.mean(shares) == pytest.approx(alone.recall, abs=0.02)

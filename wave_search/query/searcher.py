@@ -80,9 +80,9 @@ class Searcher:
     def prepare(self, other: Searcher) -> None:
         """Load what a searcher of another version has loaded. Raises like `PartitionSearch`."""
         self.snapshot.prepare(other.snapshot)
-        for key in tuple(other._partitions):
+        for key, partition in tuple(other._partitions.items()):
             if key in self._segments:
-                self._partition(key)
+                self._partition(key).prepare(partition)
 
     def targets(
         self, target: Target | Modality | tuple[Modality, ...], instruction: str | None = None
@@ -158,7 +158,7 @@ class Searcher:
             found: list[Match] = []
             complete = True
             for partition in partitions:
-                candidates = partition.search(query, k, overfetch, allowed)
+                (candidates,) = partition.search([query], k, overfetch, allowed)
                 found.extend(matches(self.snapshot, candidates, chosen, copies=request.copies))
                 complete = complete and candidates.is_all(k, request.min_z)
             best = ranked(found, self.snapshot.paths_at)
@@ -215,7 +215,7 @@ class Searcher:
             }
             if not own:
                 continue
-            found = self._partition(key).search(query, len(own), 0, np.array(sorted(own), np.int64))
+            (found,) = self._partition(key).search([query], len(own), 0, np.array(sorted(own), np.int64))
             columns = zip(found.ids.tolist(), found.scores.tolist(), found.z.tolist(), strict=True)
             of_key = [SegmentScore(segment_details(own[number]), min(score, 1.0), z) for number, score, z in columns]
             scores += sorted(of_key, key=lambda one: (one.segment.start_s or 0.0, one.segment.segment_id))
