@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import islice
 from operator import itemgetter
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from wave_search.query.partition import PartitionSearch
 from wave_search.query.rerank import Reembedder, Reranker, RerankProgress
 from wave_search.query.resolve import resolve
 from wave_search.query.terms import takes_instruction
+from wave_search.store import BUILT_IN, OF_FILES, find_columns, plain
 from wave_search.types import OF_HITS, Hit, Modality, PartitionKey
 from wave_search.vectors import normalize
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from wave_search.query.request import SearchRequest
     from wave_search.reports import ProgressCallback, Skipped
     from wave_search.store import Selection, Snapshot
-    from wave_search.types import Target
+    from wave_search.types import Target, Value
 
 _MIN_CANDIDATES = 64
 _CANDIDATES_PER_HIT = 4
@@ -137,7 +138,7 @@ class Searcher:
         """
         keys = self.targets(request.target, request.instruction)
         if request.columns:
-            self.snapshot.sql_filter().check(_not_of_hits(request.columns))
+            self._spelled(request.columns)  # before a model is loaded
         chosen = None
         if request.where is not None:
             chosen = self.snapshot.sql_filter().select(request.where, request.where_timeout_s)
@@ -270,13 +271,32 @@ class Searcher:
         hits = hits_of(self.snapshot, moments)
         if not columns:
             return hits
+        files = self.snapshot.files()
         paths = self.snapshot.paths_at([moment.peak.file for moment in moments])
-        keys = [(moment.peak.segment_id, path) for moment, path in zip(moments, paths, strict=True)]
-        found = self.snapshot.sql_filter().values(_not_of_hits(columns), keys)
+        positions = np.array([files.position(path) for path in paths], np.int64)
+        values: dict[str, Sequence[Any]] = {}
+        for name, spelled in self._spelled(columns).items():
+            if spelled in OF_FILES or spelled not in BUILT_IN:
+                values[name] = self.snapshot.file_columns().values(spelled, positions)
+            else:
+                values[name] = [_of_peak(hit, spelled) for hit in hits]
         return [
-            replace(hit, columns={name: getattr(hit, name) if name in OF_HITS else values[name] for name in columns})
-            for hit, values in zip(hits, found, strict=True)
+            replace(
+                hit,
+                columns={name: values[name][number] if name in values else getattr(hit, name) for name in columns},
+            )
+            for number, hit in enumerate(hits)
         ]
+
+    def _spelled(self, columns: Iterable[str]) -> dict[str, str]:
+        """Return the columns that are not fields of hits, each with its name as the index spells it.
+
+        Raises:
+            UsageError: there is no such column.
+        """
+        wanted = [name for name in columns if name not in OF_HITS]
+        known = (*BUILT_IN, *(column.name for column in self.snapshot.manifest.columns))
+        return dict(zip(wanted, find_columns(wanted, known), strict=True))
 
 
 def _allowed(chosen: Selection | None, among: frozenset[int] | None) -> NDArray[np.int64] | None:
@@ -287,5 +307,7 @@ def _allowed(chosen: Selection | None, among: frozenset[int] | None) -> NDArray[
     return listed if chosen is None else np.intersect1d(listed, chosen.segment_ids)
 
 
-def _not_of_hits(columns: Iterable[str]) -> list[str]:
-    return [name for name in columns if name not in OF_HITS]
+def _of_peak(hit: Hit, column: str) -> Value | None:
+    """Return the value of one of `OF_SEGMENTS` of the best segment of a hit."""
+    peak = {"modality": hit.modality.value, "start_s": hit.peak_start_s, "stop_s": hit.peak_stop_s, "text": hit.text}
+    return plain(peak[column])
