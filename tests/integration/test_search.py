@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -206,9 +207,9 @@ def test_a_search_ends_where_z_falls_below_the_least(index: ws.Index, monkeypatc
     asked: list[int] = []
     search = PartitionSearch.search
 
-    def counted(self: PartitionSearch, query: Query, k: int, *rest: Any) -> Candidates:
+    def counted(self: PartitionSearch, queries: Sequence[Query], k: int, *rest: Any) -> list[Candidates]:
         asked.append(k)
-        return search(self, query, k, *rest)
+        return search(self, queries, k, *rest)
 
     monkeypatch.setattr(PartitionSearch, "search", counted)
     best = index.search(text="x", target="audio", k=3, moments=False)
