@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Self, Unpack, overload
 
 from wave_search import store
 from wave_search.ann import check_faiss
-from wave_search.arguments import check_type, check_whole, ids_of, is_number, items_of, names_of, path_of, paths_of
+from wave_search.arguments import (
+    check_flags,
+    check_functions,
+    check_type,
+    check_whole,
+    ids_of,
+    is_number,
+    items_of,
+    names_of,
+    path_of,
+    paths_of,
+)
 from wave_search.errors import UsageError, shown
 from wave_search.files import composed_text
 from wave_search.media import default_workers, divide_memory
@@ -57,7 +68,8 @@ from wave_search.query import (
     to_request,
     to_saved,
 )
-from wave_search.store import saved_searches
+from wave_search.reports import MetadataChange
+from wave_search.store import SavedTerm, saved_searches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -70,7 +82,6 @@ if TYPE_CHECKING:
     from wave_search.reports import (
         EditReport,
         IndexReport,
-        MetadataChange,
         MetadataReport,
         OptimizePlan,
         OptimizeReport,
@@ -81,7 +92,7 @@ if TYPE_CHECKING:
         SlowRun,
         TagReport,
     )
-    from wave_search.store import SavedSearch, SavedTerm, Snapshot
+    from wave_search.store import SavedSearch, Snapshot
     from wave_search.store.files import FileInfo
     from wave_search.types import ColumnInfo, DuplicateGroup, FileKind, ListedFile, Modality, ModalityName, Target
 
@@ -196,6 +207,7 @@ class Index:
         """
         from wave_search import indexer
 
+        check_functions(progress=progress, warn=warn, skipped=skipped)
         options = check_add(
             instructions=instructions,
             exclude=exclude,
@@ -326,6 +338,7 @@ class Index:
         Raises:
             IndexStateError: the index is damaged, or cannot be read now. The present version stays open.
         """
+        check_flags(prepare=prepare)
         with self._refreshing:  # otherwise an older version could replace a newer one
             file = store.newest_file(self.path)
             if file is not None and file == self._newest_file:
@@ -382,7 +395,8 @@ class Index:
         Args:
             request: the complete query; it excludes all keywords except `progress` and `warn`.
             progress: called while segments are embedded again.
-            warn: called with each file that could not be embedded again. Its hits come last.
+            warn: called with each file that could not be embedded again, and with each that is gone and would
+                otherwise be among the results. Their hits come last.
             **query:
                 text: texts.
                 audio: files whose audio to search for, with an optional range in seconds, here and below:
@@ -432,6 +446,7 @@ class Index:
             MediaError: a file cannot be read.
             ModelError: the model cannot be loaded, or is not the index's.
         """
+        check_functions(progress=progress, warn=warn)
         return Hits(self._searcher.search(to_one_request(request, query), progress, warn))
 
     def search_many(
@@ -458,6 +473,7 @@ class Index:
             MediaError: a file cannot be read.
             ModelError: the model cannot be loaded, or is not the index's.
         """
+        check_functions(progress=progress, warn=warn)
         return self._searcher.search_all(requests_of(queries, shared), progress, warn)
 
     def import_metadata(self, file: StrPath) -> MetadataReport:
@@ -515,7 +531,10 @@ class Index:
         """
         from wave_search import indexer
 
-        report = indexer.restore(self.path, items_of(changes, "the changes"))
+        undone: list[MetadataChange] = items_of(changes, "the changes")
+        for one in undone:
+            check_type(one, MetadataChange, "a change", "Use those of an EditReport.")
+        report = indexer.restore(self.path, undone)
         self.refresh(prepare=True)  # searches do not wait
         return report
 
@@ -610,6 +629,7 @@ class Index:
             UsageError: an argument is not valid.
             IndexCorruptError: the index is damaged.
         """
+        check_flags(skipped=skipped)
         return list_files(self._snapshot, where, where_timeout_s, columns, skipped=skipped)
 
     def browse(
@@ -737,6 +757,7 @@ class Index:
         """
         if request is not None:
             check_request(request)
+        check_flags(replace=replace)
         snapshot = self._snapshot
         saved_searches.write(snapshot.store, to_saved(snapshot, name, request, where), replace=replace)
 
@@ -758,6 +779,7 @@ class Index:
 
     def saved_segment(self, term: SavedTerm) -> int | None:
         """Return the id of the segment of a term of a saved search, None for a text or if it is not in the index."""
+        check_type(term, SavedTerm, "the term", "Use one of a SavedSearch.")
         return segment_of(self._snapshot, term)
 
     def rename_search(self, name: str, to: str) -> None:
@@ -790,7 +812,8 @@ class Index:
             ModelError: the model is needed and cannot be loaded, or is not the index's.
         """
         check_request(request)
-        return self._searcher.new_matches(request, first_id)
+        check_whole(first_id, "first_id")
+        return self._searcher.new_matches(request, int(first_id))
 
     def ask(self, segment_id: int, question: str, choices: Sequence[str]) -> list[Answer]:
         """Answer a question about a segment by choosing among texts: `MediaEmbedder.ask` for a part of an indexed file.
@@ -848,6 +871,7 @@ def check_add(
     from wave_search import indexer
 
     check_count("min_shard_rows", min_shard_rows)
+    check_flags(retry=retry)
     if max_duration_s is not None and (not is_number(max_duration_s) or not max_duration_s > 0):
         raise UsageError(f"max_duration_s must be above 0 seconds, got {shown(max_duration_s)}")
     return indexer.Options(

@@ -110,6 +110,24 @@ class Sampling:
                 raise ValueError(f"{name}: {number!r} is not a number above 0 and at most {_MAX_SAMPLING:,.0f}")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class OfArrays:
+    """Base of dataclasses with arrays. They are equal, and hash alike, if all values and the bytes of arrays do."""
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and comparable(self) == comparable(other)
+
+    def __hash__(self) -> int:
+        return hash(comparable(self))
+
+
+def comparable(value: Any) -> Any:
+    """Return a value to compare in place of one that may be an array, or a dataclass with arrays."""
+    if isinstance(value, OfArrays):
+        return tuple(comparable(getattr(value, field.name)) for field in fields(value))
+    return (value.dtype.str, value.shape, value.tobytes()) if hasattr(value, "__array_interface__") else value
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """Half-open range [start_s, stop_s) of a file, in seconds from its beginning."""
@@ -127,8 +145,8 @@ class Span:
         return self.stop_s - self.start_s
 
 
-@dataclass(frozen=True, slots=True)
-class Frames:
+@dataclass(frozen=True, slots=True, eq=False)
+class Frames(OfArrays):
     """Frames of a video at even intervals.
 
     Those that are decoded, and that models get, are sampled and resized according to `Sampling`. Those of a query, or
@@ -141,8 +159,8 @@ class Frames:
     """Length of the span that they show, in seconds; with the number of frames it gives the time between them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Waveform:
+@dataclass(frozen=True, slots=True, eq=False)
+class Waveform(OfArrays):
     """Audio: mono, and at the rate of `Sampling`, where it is decoded or given to a model.
 
     That of a query, or of `encode`, may have any rate and several channels: see `Index.search`.
@@ -153,8 +171,8 @@ class Waveform:
     sample_rate_hz: int
 
 
-@dataclass(frozen=True, slots=True)
-class Clip:
+@dataclass(frozen=True, slots=True, eq=False)
+class Clip(OfArrays):
     """Decoded media that a model can embed: a text, an image, or frames and/or audio."""
 
     text: str | None = None

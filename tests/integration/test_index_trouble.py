@@ -346,7 +346,10 @@ def test_awkward_names_from_end_to_end(tmp_path: Path, counted: CountingEmbedder
         assert index.add([media]).unchanged == len(AWKWARD_NAMES)
 
 
-def test_pipes_and_loops_do_not_hang(tmp_path: Path, counted: CountingEmbedder) -> None:
+NOT_FILES = [("fifo.wav", False), ("new.wav", False), ("zero.wav", True)]
+
+
+def test_pipes_and_loops_do_not_hang_and_are_known_afterwards(tmp_path: Path, counted: CountingEmbedder) -> None:
     media = tmp_path / "media"
     write_image(media / "a.png")
     os.mkfifo(media / "fifo.wav")
@@ -355,8 +358,31 @@ def test_pipes_and_loops_do_not_hang(tmp_path: Path, counted: CountingEmbedder) 
     (media / "self.mp4").symlink_to("self.mp4")
     with ws.create(tmp_path / "index") as index:
         report = index.add([media])
-    assert report.indexed == 1
-    assert [skipped.path.name for skipped in report.skipped] == ["fifo.wav", "self.mp4", "zero.wav"]
+        assert report.indexed == 1
+        assert [(one.path.name, one.known) for one in report.skipped] == [
+            ("fifo.wav", False),
+            ("self.mp4", False),
+            ("zero.wav", False),
+        ]
+        assert [file.path.name for file in index.files() if file.status == "skipped"] == [
+            "fifo.wav",
+            "self.mp4",
+            "zero.wav",
+        ]
+        (media / "self.mp4").unlink()
+        (media / "fifo.wav").unlink()
+        (media / "fifo.wav").symlink_to("/no/such")
+        (media / "new.wav").symlink_to("/dev/zero")
+        planned = ws.plan_add(tmp_path / "index", [media])
+        assert [(one.path.name, one.known) for one in planned.skipped] == NOT_FILES
+        report = index.add([media])
+        assert [(one.path.name, one.known) for one in report.skipped] == NOT_FILES
+        assert (report.unchanged, report.removed) == (1, 1)
+        (media / "fifo.wav").unlink()
+        write_sound(media / "fifo.wav", 1)
+        report = index.add([media])
+        assert (report.indexed, report.unchanged) == (1, 1)
+        assert [(one.path.name, one.known) for one in report.skipped] == [("new.wav", True), ("zero.wav", True)]
 
 
 def test_a_file_named_itself_is_never_ignored(tmp_path: Path, counted: CountingEmbedder) -> None:

@@ -137,6 +137,9 @@ def test_files_that_are_gone_come_last(called: Called, moved: Path) -> None:
     run = called("query", "--text", "rain on a roof", "--index", "index", cwd=moved)
     old = moved / "old"
     assert run.stderr.endswith(
-        f"note: 1 file of the results is gone. If {old} was moved, run: wave-search relocate {old} NEW; "
-        f"if it was deleted: wave-search remove {old}\n"
+        f"note: 1 matching file is gone. If {old} was moved, run `wave-search relocate {old} NEW --index index`; "
+        f"if it was deleted, `wave-search remove {old} --index index`\n"
     )
+    run = called("query", "--text", TEXTS["b.txt"], "--index", "index", "-n", "1", cwd=moved)
+    assert "note: 1 matching file is gone (raise the limit for it). If " in run.stderr
+    assert "b.txt" not in run.stdout

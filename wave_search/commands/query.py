@@ -196,7 +196,6 @@ def query(ctx: typer.Context, **options: Any) -> int:
             opened.save_search(question.save, request, replace=question.replace)
         with terminal.progress() if request.rerank else terminal.working("searching") as progress:
             found = question.find(opened, request, progress if request.rerank else None)
-        terminal.notice(opened.model)
         output.keep(terminal, found, opened.path)
         if question.output.export is not None:
             with terminal.working("exporting"):

@@ -64,7 +64,6 @@ def run(
     load = ws.LoadOptions(device=device, dtype=dtype, quantization=quantization)
     with ws.open(index, model, load=load, may_download=terminal.may_download) as opened:
         request = opened.saved_request(name, k=k, columns=output.names(columns))
-        terminal.notice(opened.model)
         with terminal.working("searching"):
             hits = opened.search(request)
         last_hits.keep_hits(opened.path, opened.created, [hit.segment_id for hit in hits])

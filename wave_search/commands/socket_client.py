@@ -52,7 +52,7 @@ def query(arguments: list[str]) -> int | None:
     if connection is None:
         return None
     occupy_closed_streams()
-    context = SimpleNamespace(obj=GlobalOptions(quiet, traceback=False))
+    context = SimpleNamespace(obj=GlobalOptions(quiet, traceback=False), params={"index": Path(index)})
     with connection:
         try:
             request = {
@@ -121,8 +121,6 @@ def _shown(connection: socket.socket, request: dict[str, Any], terminal: Termina
 
         lost = [from_record(Skipped, record) for record in reply["lost"]]
     found = Found(hits, lost, reply["created"], reply["coverage"])
-    if notice := reply["notice"]:
-        terminal.note(notice)
     keep(terminal, found, index)
     if how.export is not None:
         write(Path(how.export), hits, None)

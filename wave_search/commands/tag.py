@@ -45,10 +45,11 @@ def tag(
     lines = labels.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     at_least: dict[str, Any] = {} if min_z is None else {"min_z": min_z}
     load = ws.LoadOptions(device=device, dtype=dtype, quantization=quantization)
-    with ws.open(index, model, load=load, may_download=terminal.may_download) as opened:
-        terminal.notice(opened.model)
-        with terminal.working("labelling"):
-            done = opened.tag(lines, target=target, column=column, top=top, **at_least)
+    with (
+        ws.open(index, model, load=load, may_download=terminal.may_download) as opened,
+        terminal.working("labelling"),
+    ):
+        done = opened.tag(lines, target=target, column=column, top=top, **at_least)
     if json:
         terminal.lines([to_json(asdict(done))])
     else:

@@ -113,10 +113,9 @@ def watch(
         model=model,
         load=ws.LoadOptions(device=device, dtype=dtype, quantization=quantization, token_budget=token_budget),
         workers=workers,
-        may_download=terminal.may_download,
+        terminal=terminal,
         decoder_memory_bytes=decoder_bytes(decoder_memory),
     ) as opened:
-        terminal.notice(opened.model)
         info = opened.info()
         roots = list(map(os.fsencode, info.roots))
         areas = resolve(paths, opened.path, roots)

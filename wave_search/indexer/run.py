@@ -17,7 +17,7 @@ from wave_search.indexer.pipeline.collect import Collector
 from wave_search.indexer.pipeline.commit import Committer
 from wave_search.indexer.pipeline.decode import Claims, DecodeStage
 from wave_search.indexer.pipeline.embed import EmbedStage
-from wave_search.indexer.pipeline.process import Failure, IndexSpec
+from wave_search.indexer.pipeline.process import Failed, Failure, IndexSpec
 from wave_search.indexer.plan import compare, known_skipped
 from wave_search.indexer.run_stats import Interrupted, RunStats
 from wave_search.indexer.scan import lineages, parent
@@ -182,28 +182,24 @@ class _Run:
         )
         self._writer.set_roots(map(os.fsdecode, comparison.roots))
         self._stats.unreachable.extend(as_path(folder) for folder in sorted(comparison.lost))
-        self._report_scan(comparison.found, areas, comparison.changes)
+        self._report_scan(comparison.found, comparison.changes)
         return comparison.changes
 
-    def _report_scan(self, found: scan.Scan, areas: Sequence[scan.Area], plan: ChangePlan) -> None:
+    def _report_scan(self, found: scan.Scan, plan: ChangePlan) -> None:
         stats = self._stats
-        stats.enter("embed", total=len(found.files) + len(found.skipped))
+        stats.enter("embed", total=len(found.files) + len(found.unusable) + len(found.skipped))
         for skipped in found.skipped:
             stats.skip(skipped)
+        for one in plan.unusable:
+            stats.skip(one.why)
+            self.committer.add(Failed(one.file, Failure(one.why.cause, one.why.remedy)))
         for row in plan.known_skipped:
             stats.skip(known_skipped(row))
         stats.note(*map(known_skipped, plan.known_damaged))
-        for link in found.links:
-            self._report_link(link, areas)
+        for link in found.not_media:
+            stats.add_not_media(as_path(link))
         stats.count("unchanged", plan.unchanged)
         stats.catch_up()
-
-    def _report_link(self, link: bytes, areas: Sequence[scan.Area]) -> None:
-        target = scan.follow(link, areas)
-        if target.skipped is not None:
-            self._stats.note(target.skipped)
-        elif not target.is_indexed:
-            self._stats.add_not_media(as_path(link))
 
     def embed(self, plan: ChangePlan) -> None:
         """Process new and changed files, then remove files that no longer exist."""

@@ -113,7 +113,8 @@ def _connected(count: int, links: Iterator[Links]) -> list[tuple[list[int], floa
     for here, others, scores in links:
         least[here] = min(least[here], scores.min())
         # Most links of large components are within them, and are not looked at one by one.
-        for other in np.unique(component[others[component[others] != component[here]]]).tolist():
+        linked: NDArray[np.intp] = component[others]
+        for other in np.unique(linked[linked != component[here]]).tolist():
             both = [(name, members.pop(name, [name])) for name in (int(component[here]), other)]
             (_, moved), (larger, kept) = sorted(both, key=lambda pair: len(pair[1]))
             component[moved] = larger

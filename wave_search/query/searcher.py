@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, islice
-from operator import itemgetter
+from math import inf
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,11 +22,13 @@ from wave_search.query.partition import PartitionSearch
 from wave_search.query.rerank import Reembedder, Reranker, RerankProgress
 from wave_search.query.resolve import resolve
 from wave_search.query.terms import takes_instruction
+from wave_search.reports import Skipped
 from wave_search.types import Hit, Modality, PartitionKey
 from wave_search.vectors import normalize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from wave_search.query.grouping import Match
     from wave_search.query.partition import Candidates
     from wave_search.query.request import SearchRequest
-    from wave_search.reports import ProgressCallback, Skipped
+    from wave_search.reports import ProgressCallback
     from wave_search.store import Selection, Snapshot
     from wave_search.types import Target
 
@@ -155,7 +157,8 @@ class Searcher:
             request: the request. Results of several partitions are merged by z, because cosines of different modalities
                 are not comparable.
             progress: called while segments are embedded again.
-            warn: called with each file that could not be embedded again.
+            warn: called with each file that could not be embedded again, and with each that is gone and would otherwise
+                be among the results.
 
         Returns:
             At most k hits, best first, ties by path and time. Those of files that are gone come last.
@@ -171,7 +174,7 @@ class Searcher:
             found: list[Candidates] = []
             for key in asked.keys:
                 found += self._partition(key).search([asked.query], asked.k, asked.overfetch, asked.allowed)
-            hits = self._hits_from(asked, found, reranker)
+            hits = self._hits_from(asked, found, reranker, warn)
             if hits is not None:
                 return hits
             asked = asked.wider()
@@ -201,7 +204,8 @@ class Searcher:
                 }
                 for asked in some:
                     reranker = self._reranker(asked.request, None, warn)
-                    hits = self._hits_from(asked, [candidates[id(asked), key] for key in asked.keys], reranker)
+                    own = [candidates[id(asked), key] for key in asked.keys]
+                    hits = self._hits_from(asked, own, reranker, warn)
                     found.append(Hits(self.search(asked.request, warn=warn) if hits is None else hits))
                     counter.reach(len(found))
         return found
@@ -242,7 +246,11 @@ class Searcher:
         return Reranker(again, request.instruction, request.rerank, RerankProgress(progress, warn))
 
     def _hits_from(
-        self, asked: _Asked, candidates: Sequence[Candidates], reranker: Reranker | None
+        self,
+        asked: _Asked,
+        candidates: Sequence[Candidates],
+        reranker: Reranker | None,
+        warn: Callable[[Skipped], None] | None,
     ) -> list[Hit] | None:
         """Return the hits among the candidates of each partition, None if more of these are needed."""
         request = asked.request
@@ -252,9 +260,12 @@ class Searcher:
             best = reranker.reorder(best, [self._partition(key) for key in asked.keys], asked.query)
         if request.min_z is not None:
             best = [match for match in best if match.z >= request.min_z]
-        moments = self._grouped(best, asked.keys, request)
+        moments, left_out = self._grouped(best, asked.keys, request)
         if len(moments) < request.k and not all(one.is_all(asked.k, request.min_z) for one in candidates):
             return None
+        if warn is not None:
+            for path in left_out:
+                warn(Skipped(path, "the file is gone", "If it was moved, see `wave-search relocate --help`."))
         return self._hits(moments, request.columns)
 
     def new_matches(self, request: SearchRequest, first_id: int) -> list[NewMatch]:
@@ -300,36 +311,43 @@ class Searcher:
                     self._partitions[key] = PartitionSearch(self.snapshot, key)
         return self._partitions[key]
 
-    def _grouped(self, best: list[Match], keys: Sequence[PartitionKey], request: SearchRequest) -> list[Moment]:
+    def _grouped(
+        self, best: list[Match], keys: Sequence[PartitionKey], request: SearchRequest
+    ) -> tuple[list[Moment], list[Path]]:
+        """Return the results, and the files that would be among them if they were not gone."""
         moments = merge(best, request.min_z) if request.moments else map(Moment.of, best)
         if request.moments and len(keys) > 1:
             moments = iter(combine(moments))
         takes_any = request.dedupe is None and request.per_file is None
-        grouped = self._gone_last(moments, request.k if takes_any else None)
-        if request.dedupe is None:
-            return thin(grouped, request.k, per_file=request.per_file)
-        vectors = self._vectors([moment.peak for moment in grouped], keys)
-        return thin(grouped, request.k, per_file=request.per_file, vectors=vectors, dedupe=request.dedupe)
+        there, gone = self._divided(moments, request.k if takes_any else None)
+        ordered = [*there, *gone]
+        thinning: dict[str, Any] = {"per_file": request.per_file}
+        if request.dedupe is not None:
+            peaks = [moment.peak for moment in ordered]
+            thinning |= {"vectors": self._vectors(peaks, keys), "dedupe": request.dedupe}
+        results = thin(ordered, request.k, **thinning)
+        worst = min((moment.peak.z for moment in results), default=inf) if len(results) == request.k else inf
+        shown = {id(moment) for moment in results}
+        left_out = [moment.peak.file for moment in gone if moment.peak.z > worst and id(moment) not in shown]
+        return results, [*map(as_path, dict.fromkeys(self.snapshot.paths_at(left_out)))]
 
-    def _gone_last(self, moments: Iterator[Moment], k: int | None) -> list[Moment]:
-        """Return moments with those of files that are gone last, as those of a moved folder or an unmounted disk.
+    def _divided(self, moments: Iterator[Moment], k: int | None) -> tuple[list[Moment], list[Moment]]:
+        """Return moments of files that are there, and of those that are gone, as of a moved folder or unmounted disk.
 
         Args:
             moments: best first.
             k: number that is needed: if the first k are there, only these are returned. None for all.
         """
-        first = list(islice(moments, k))
-        gone = self._are_gone(first)
-        if not any(gone):
-            return first
-        rest = list(moments)
-        gone += self._are_gone(rest)
-        return [moment for moment, _ in sorted(zip((*first, *rest), gone, strict=True), key=itemgetter(1))]
-
-    def _are_gone(self, moments: Sequence[Moment]) -> list[bool]:
-        paths = self.snapshot.paths_at([moment.peak.file for moment in moments])
-        is_known_gone = {path: is_gone(as_path(path)) for path in {*paths}}
-        return [is_known_gone[path] for path in paths]
+        divided: tuple[list[Moment], list[Moment]] = ([], [])
+        for part in (islice(moments, k), moments):
+            listed = list(part)
+            paths = self.snapshot.paths_at([moment.peak.file for moment in listed])
+            is_known_gone = {path: is_gone(as_path(path)) for path in {*paths}}
+            for moment, path in zip(listed, paths, strict=True):
+                divided[is_known_gone[path]].append(moment)
+            if not divided[1]:
+                break
+        return divided
 
     def _vectors(self, found: Sequence[Match], keys: Sequence[PartitionKey]) -> dict[int, NDArray[np.float32]]:
         vectors_of: dict[int, NDArray[np.float32]] = {}

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import shlex
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
@@ -34,6 +36,11 @@ _SAY_WHAT_A_TERMINAL_IS = ("FORCE_COLOR", "TTY_COMPATIBLE")
 """Variables by which users tell rich whether a stream is a terminal."""
 _BATCH = 500
 """Lines and rows that are written at once."""
+_SUGGESTED = re.compile(
+    r"`(?P<command>wave-search (?:index|info|list|metadata|optimize|query|relocate|remove|serve|tag|verify|watch)\b"
+    r"(?![^`]* --(?:help|index)\b)[^`]*)`"
+)
+"""A command of an index."""
 Item = TypeVar("Item")
 
 
@@ -45,13 +52,18 @@ class Terminal:
     """The output streams of one command.
 
     Whatever is written elsewhere than to a terminal does without rich, whose import takes longer than a search.
+
+    Args:
+        quiet: print only warnings and errors.
+        index: the index of the command, if commands need to be told: those that messages suggest name it.
     """
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False, index: Path | None = None) -> None:
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:  # None if the shell has closed the stream
                 stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # text files on real streams
         self.quiet = quiet
+        self._option = "" if index is None else f" --index {shlex.quote(os.fspath(index))}"
         self._live: AbstractContextManager[Any] = nullcontext()
 
     @cached_property
@@ -138,7 +150,12 @@ class Terminal:
         for line in text.split("\n"):
             self._print("", "", line)
 
+    def completed(self, message: str) -> str:
+        """Return a message whose suggested commands, in backticks, name the index of this command."""
+        return _SUGGESTED.sub(lambda found: f"`{found['command']}{self._option}`", message)
+
     def _print(self, label: str, style: str, message: str) -> None:
+        message = self.completed(message)
         try:
             if not self._messages_on_terminal:
                 sys.stderr.write(f"{label}{printable(message)}\n")

@@ -330,6 +330,8 @@ def info_rows(info: IndexInfo) -> Iterator[tuple[str, str]]:
     quantized = f", {info.model.quantization}" if info.model.quantization else ""
     named = f"{printable(info.model.name)} at {info.model.revision[:12]}{quantized}"
     yield "model", f"{named}, {info.model.dim} dimensions"
+    if info.model.notice:
+        yield "note", printable(info.model.notice)
     yield "segment length", info.segmentation if info.segmentation in ("scene", "none") else f"{info.segmentation} s"
     if info.several_tracks or info.audio_track != "auto":
         held = counted(info.several_tracks, "content") + " with several"

@@ -14,6 +14,7 @@ import shutil
 import socket
 import stat
 import sys
+import time
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -45,7 +46,8 @@ _OWNER_BYTES = 4096
 _THIS = "(this one, in another call)"
 _WAIT_HERE = "Wait until it returns: add, remove and other calls that write exclude each other."
 _UNNAMED = "another process"
-"""One that has not written its name yet."""
+_NAMED_WITHIN_S = 1.0
+"""A process writes its name as soon as it has the lock."""
 
 
 class LocalFiles:
@@ -177,7 +179,7 @@ class LocalFiles:
             try:
                 lock(descriptor)
             except BlockingIOError as error:
-                owner = _owner_in(descriptor) or _UNNAMED
+                owner = _owner_of(descriptor)
                 remedy = _WAIT_HERE if _THIS in owner else "Wait for it to finish, or stop it."
                 raise IndexLockedError(f"{self._directory} is being written by {owner}", remedy) from error
             with disk_errors(path):
@@ -201,7 +203,7 @@ class LocalFiles:
             try:
                 lock(file.fileno(), shared=True)
             except BlockingIOError:
-                return _owner_in(file.fileno()) or _UNNAMED
+                return _owner_of(file.fileno())
         return None
 
     def _open_lock(self, path: Path) -> int:
@@ -330,6 +332,14 @@ def _owner() -> dict[str, str | int]:
         "command": shlex.join(sys.argv)[:200],
         "since": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def _owner_of(descriptor: int) -> str:
+    """Return the process that holds a lock. Waits a moment for one that has not written its name yet."""
+    deadline_s = time.monotonic() + _NAMED_WITHIN_S
+    while (owner := _owner_in(descriptor)) is None and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+    return owner or _UNNAMED
 
 
 def _owner_in(descriptor: int) -> str | None:

@@ -141,7 +141,7 @@ class SqlFilter:
                 columns = self._columns.names, OF_SEGMENTS
                 quoted = [[_quoted(name) for name in some] for some in columns]
                 self._process = _Process((self._numbered(), self._segments), quoted)
-            answer = self._process.ask(kind, where, timeout_s)
+            answer = self._process.ask(kind, where, float(timeout_s))
         except BaseException as error:  # Ctrl-C, too
             self._kill()
             if isinstance(error, _LimitError):
