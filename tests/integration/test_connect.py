@@ -299,8 +299,9 @@ def test_an_argument_of_another_type_is_an_error(both: tuple[ws.Index, ws.Remote
 def test_numbers_of_numpy_are_numbers(both: tuple[ws.Index, ws.RemoteIndex]) -> None:
     whole, real = np.int64(1), np.float32(0.5)
     for index in both:
-        ids = [whole, np.int32(2)]
-        assert index.browse(offset=whole, limit=whole, where="true", where_timeout_s=real * 9, among=ids)
+        assert index.browse(
+            offset=whole, limit=whole, where="true", where_timeout_s=real * 9, among=[whole, np.int32(2)]
+        )
         assert index.segment(whole) == index.segment(1)
         hits = index.search(
             text=ws.Weighted("rain", real), k=whole, min_z=-real * 20, like=whole, where_timeout_s=np.float64(5)

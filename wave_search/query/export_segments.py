@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -74,6 +74,14 @@ class ReadSegments(ABC):
     @abstractmethod
     def _batches(self) -> Iterator[pa.RecordBatch]:
         """Yield record batches with paths as bytes."""
+
+
+def read_arrow_stream(file: Any) -> Iterator[pa.RecordBatch]:
+    """Read what `Segments.to_arrow_stream` yields, from an open file of bytes."""
+    import pyarrow as pa
+
+    with pa.ipc.open_stream(file) as reader:
+        yield from reader
 
 
 class Segments(ReadSegments):

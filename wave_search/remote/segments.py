@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from wave_search.query import ReadSegments
+from wave_search.query import ReadSegments, read_arrow_stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-    import pyarrow as pa
 
     from wave_search.remote.transport import Transport
 
@@ -32,8 +30,6 @@ class RemoteSegments(ReadSegments):
     def __len__(self) -> int:
         return self._number
 
-    def _batches(self) -> Iterator[pa.RecordBatch]:
-        import pyarrow as pa
-
-        with self._transport.stream("remote/segments", self._record) as answer, pa.ipc.open_stream(answer) as reader:
-            yield from reader
+    def _batches(self) -> Iterator[Any]:
+        with self._transport.stream("remote/segments", self._record) as answer:
+            yield from read_arrow_stream(answer)
