@@ -141,8 +141,8 @@ _REMEDIES = {
 def _read(file: Any) -> bytes:
     try:
         data = file.read()
-    except ValueError as error:  # it is closed, or open for writing
-        raise UsageError(f"{shown(file)} cannot be read: {error}", 'Open it with open(path, "rb").') from error
+    except ValueError as error:
+        raise UsageError(f"{shown(file)} cannot be read, it is closed or open for writing", 'Open it with open(path, "rb").') from error
     if not isinstance(data, bytes):
         raise UsageError("the file is open as text", 'Open it with open(path, "rb").')
     return data
