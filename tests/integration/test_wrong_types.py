@@ -68,7 +68,7 @@ def calls(  # noqa: PLR0915 - a list
     yield "encode", embedder.encode
     yield "encode each", lambda odd: embedder.encode([odd])
     yield "closed file", lambda _: index.search(image=CLOSED)
-    yield "encode progress", lambda odd: embedder.encode("a", progress=5 if callable(odd) else odd)
+    yield "encode progress", lambda odd: embedder.encode("a", progress=5 if callable(odd) else odd)  # type: ignore[arg-type]
     for name in ws.Clip.__dataclass_fields__:
         yield f"Clip {name}", lambda odd, name=name: embedder.encode(ws.Clip(**{name: odd}))  # type: ignore[misc]
     yield "instruction", lambda odd: embedder.encode("a", odd)

@@ -142,7 +142,8 @@ def _read(file: Any) -> bytes:
     try:
         data = file.read()
     except ValueError as error:
-        raise UsageError(f"{shown(file)} cannot be read, it is closed or open for writing", 'Open it with open(path, "rb").') from error
+        what = f"{shown(file)} is closed, or open for writing"
+        raise UsageError(what, 'Open it with open(path, "rb").') from error
     if not isinstance(data, bytes):
         raise UsageError("the file is open as text", 'Open it with open(path, "rb").')
     return data
