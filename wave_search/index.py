@@ -79,6 +79,7 @@ if TYPE_CHECKING:
     from wave_search.models import ModelSpec
     from wave_search.models.session import ModelSession
     from wave_search.query import NewMatch
+    from wave_search.query.request import Targets
     from wave_search.reports import (
         EditReport,
         IndexReport,
@@ -94,7 +95,7 @@ if TYPE_CHECKING:
     )
     from wave_search.store import SavedSearch, Snapshot
     from wave_search.store.files import FileInfo
-    from wave_search.types import ColumnInfo, DuplicateGroup, FileKind, ListedFile, Modality, ModalityName, Target
+    from wave_search.types import ColumnInfo, DuplicateGroup, FileKind, ListedFile, Modality, ModalityName
 
     StrPath = str | os.PathLike[str]
 
@@ -538,7 +539,7 @@ class Index:
         self,
         labels: Iterable[str],
         *,
-        target: Target | Modality = "any",
+        target: Targets = "any",
         column: str = "tag",
         min_z: float = MIN_LABEL_Z,
         top: int = 1,
@@ -551,7 +552,7 @@ class Index:
 
         Args:
             labels: one label each, optionally followed by alternative texts for it, all separated by tabs.
-            target: modality of the segments that are compared with the labels, as for `search`.
+            target: modality, or several, of the segments that are compared with the labels, as for `search`.
             column: name of the column, which is replaced if it exists. A second column, with "_z" appended to the name,
                 holds the z of the best label.
             min_z: minimum z of a label.
