@@ -7,7 +7,7 @@ from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING, Self, Unpack, overload
 
-from wave_search import store
+from wave_search import indexer, store
 from wave_search.ann import check_faiss
 from wave_search.arguments import (
     check_flags,
@@ -21,7 +21,6 @@ from wave_search.arguments import (
     path_of,
     paths_of,
 )
-from wave_search.deferred import Deferred
 from wave_search.errors import UsageError, shown
 from wave_search.files import composed_text
 from wave_search.media import default_workers, divide_memory
@@ -76,11 +75,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from wave_search import indexer
     from wave_search.indexer import MetadataEdit, Options
     from wave_search.models import ModelSpec
     from wave_search.models.session import ModelSession
     from wave_search.query import NewMatch
+    from wave_search.query.request import Targets
     from wave_search.reports import (
         EditReport,
         IndexReport,
@@ -96,11 +95,9 @@ if TYPE_CHECKING:
     )
     from wave_search.store import SavedSearch, Snapshot
     from wave_search.store.files import FileInfo
-    from wave_search.types import ColumnInfo, DuplicateGroup, FileKind, ListedFile, Modality, ModalityName, Target
+    from wave_search.types import ColumnInfo, DuplicateGroup, FileKind, ListedFile, Modality, ModalityName
 
     StrPath = str | os.PathLike[str]
-else:
-    indexer = Deferred("wave_search.indexer")  # what only reads an index does without it
 
 MIN_SHARD_ROWS = 5000
 """Minimum number of unindexed segments that triggers an IVF-PQ shard; below it they are searched exactly."""
@@ -542,7 +539,7 @@ class Index:
         self,
         labels: Iterable[str],
         *,
-        target: Target | Modality = "any",
+        target: Targets = "any",
         column: str = "tag",
         min_z: float = MIN_LABEL_Z,
         top: int = 1,
@@ -555,7 +552,7 @@ class Index:
 
         Args:
             labels: one label each, optionally followed by alternative texts for it, all separated by tabs.
-            target: modality of the segments that are compared with the labels, as for `search`.
+            target: modality, or several, of the segments that are compared with the labels, as for `search`.
             column: name of the column, which is replaced if it exists. A second column, with "_z" appended to the name,
                 holds the z of the best label.
             min_z: minimum z of a label.

@@ -16,8 +16,8 @@ PACKAGE = Path(__file__).resolve().parents[2] / "wave_search"
 
 LAYERS = (
     "version",
+    "lazy",
     "errors",
-    "deferred",
     "arguments",
     "types",
     "reports",
@@ -66,7 +66,7 @@ CONFINED_TO = {
     "accelerate": {"finetune"},
     "faiss": {"ann"},
     "lance": {"store"},
-    "pyarrow": {"store", "evaluation", "query", "remote"},  # data sets are published as parquet, hits exported
+    "pyarrow": {"store", "evaluation", "query"},  # data sets are published as parquet, hits exported
     "pandas": {"query"},
     "IPython": {"render"},
     "duckdb": {"store"},
