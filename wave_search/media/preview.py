@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from wave_search.errors import BrokenMediaError, UnsupportedMediaError
+from wave_search.media.av_frames import numbers_per_second
 from wave_search.media.demux import (
     audio_tracks,
     choose_video,
@@ -34,7 +35,6 @@ from wave_search.media.sniff import PLAYLIST_SUFFIXES, find_media
 from wave_search.media.source import CONVERT, REPLACE, Source
 from wave_search.media.subtitles import CONTAINERS, TRACK_CODECS, Cue, packet_cues, parse_cues
 from wave_search.media.text import read_text
-from wave_search.media.video import numbers_per_second
 from wave_search.media.webp import WebpReader, animation
 
 if TYPE_CHECKING:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import itertools
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from wave_search.errors import BrokenMediaError, MediaError, UnsupportedMediaError
@@ -19,7 +20,8 @@ from wave_search.media.demux import (
     packets as packets_of,
 )
 from wave_search.media.image import image_size
-from wave_search.media.info import MediaInfo, VideoStream
+from wave_search.media.info import MediaInfo, Part, VideoPart, VideoStream
+from wave_search.media.joined import part_source, part_starts
 from wave_search.media.picture import shown_size
 from wave_search.media.refusals import (
     FOREIGN_HEAD_BYTES,
@@ -46,14 +48,16 @@ from wave_search.media.source import CONVERT, REPLACE, IndependentReader, Source
 from wave_search.media.timecode import container_timecode, wave_timecode
 from wave_search.media.timeline import MAX_DURATION_S
 from wave_search.media.timing import clock_of
-from wave_search.media.tracks import part_starts, preferred, probe_sndfile, probe_tracks
+from wave_search.media.tracks import joined_tracks, preferred, probe_sndfile, tracks_of
 from wave_search.media.video import suits_decord
 from wave_search.media.webp import animation
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
     from typing import BinaryIO
 
+    from wave_search.media.info import AudioStream
     from wave_search.media.signatures import Signature
     from wave_search.media.timing import VideoPackets
 
@@ -173,12 +177,54 @@ def _probe_audio(source: Source, size_bytes: int) -> MediaInfo | None:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """What is in a container, which may be only a part of the file."""
+
+    part: Part
+    """With the end of its picture and sound."""
+    video: VideoStream | None
+    tracks: tuple[AudioStream, ...]
+    loss: str | None
+    timecode: str | None
+
+
 def probe_streams(source: Source, size_bytes: int) -> MediaInfo:
-    """Identify a container that FFmpeg reads.
+    """Identify a container that FFmpeg reads, or several that were joined.
 
     Raises:
         BrokenMediaError: nothing in it can be decoded.
     """
+    contents: list[_Content] = []
+    errors: list[MediaError] = []
+    stop_s = 0.0
+    for first, stop in itertools.pairwise([*part_starts(source), None]):
+        try:
+            contents.append(_probe_part(source, Part(first or 0, stop, stop_s, stop_s, 0.0)))
+            stop_s = contents[-1].part.stop_s
+        except MediaError as error:
+            errors.append(error)
+    if not contents:
+        raise errors[0]
+    joined = len(contents) + len(errors) > 1
+    video = _joined_video(contents) if joined else contents[0].video
+    tracks = joined_tracks(content.tracks for content in contents) if joined else contents[0].tracks
+    return MediaInfo(
+        "audio" if video is None else "video",
+        source.demuxer,
+        size_bytes,
+        "",
+        duration_s=_checked_duration(source.path, stop_s),
+        loss=next((content.loss for content in contents if content.loss), None),
+        video=video,
+        audio=preferred(source, tracks),
+        tracks=tracks,
+        timecode=contents[0].timecode,
+    )
+
+
+def _probe_part(source: Source, part: Part) -> _Content:
+    source = part_source(source, part)
     try:
         container = open_container(source)
     except BrokenMediaError as error:
@@ -187,36 +233,36 @@ def probe_streams(source: Source, size_bytes: int) -> MediaInfo:
         raise
     video_packets, scans = scan_packets(container, choose_video(container), audio_tracks(container))
     video, picture_stop_s = _video_stream(source, video_packets) if video_packets else (None, 0.0)
-    tracks = probe_tracks(source, container, scans, alone=video is None)
+    tracks = tracks_of(source, container, scans, part)
     if video is None and not tracks:
         raise _nothing_to_decode(source, container)
-    duration_s = max(picture_stop_s, max((track.stop_s for track in tracks), default=0.0))
-    return MediaInfo(
-        "audio" if video is None else "video",
-        source.demuxer,
-        size_bytes,
-        "",
-        duration_s=_checked_duration(source.path, duration_s),
-        loss=_loss(source, container, video, has_pictures=video_packets is not None),
-        video=video,
-        audio=preferred(source, tracks),
-        tracks=tracks,
-        timecode=container_timecode(container),
-    )
+    stop_s = max(part.start_s + picture_stop_s, max((track.stop_s for track in tracks), default=0.0))
+    loss = _loss(source, container, video, has_pictures=video_packets is not None)
+    return _Content(replace(part, stop_s=stop_s), video, tracks, loss, container_timecode(container))
+
+
+def _joined_video(contents: Sequence[_Content]) -> VideoStream | None:
+    """Return the picture of a file that consists of parts."""
+    parts = tuple(VideoPart(content.part, content.video) for content in contents if content.video)
+    if not parts:
+        return None
+    first, frames = parts[0].stream, sum(part.stream.frames for part in parts)
+    start_s = parts[0].part.start_s + first.start_s
+    fps = frames / (parts[-1].part.stop_s - start_s)
+    return VideoStream(first.width, first.height, first.codec, fps, frames, "variable", start_s, False, parts)
 
 
 def _loss(source: Source, container: Any, video: VideoStream | None, *, has_pictures: bool) -> str | None:
-    """Return what of a container is not indexed, although the rest is: its picture, or what was appended to it.
+    """Return what of a container is not indexed, although the rest is: its picture.
 
     Args:
-        source: the file.
+        source: the container.
         container: opened from it.
         video: the video stream that can be decoded.
         has_pictures: whether there are packets of a video stream whose codec is known.
     """
     if video is not None:
-        parts = len(part_starts(source))
-        return f"only the first of its {parts} parts is used" if parts > 1 else None
+        return None
     picture = choose_video(container)
     if has_pictures and picture is not None:
         return f"only its sound can be decoded, not its picture ({picture.codec_context.codec.name})"
