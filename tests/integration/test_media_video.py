@@ -23,7 +23,7 @@ from tests.media_samples import (
     write_sound,
 )
 from wave_search.errors import BrokenMediaError
-from wave_search.media import video as video_module
+from wave_search.media import av_frames
 from wave_search.media.av_frames import AvReader, JoinedReader
 from wave_search.media.info import MediaInfo, VideoStream
 from wave_search.media.packet_sound import PacketSound
@@ -126,7 +126,7 @@ def test_the_last_frame_is_decoded_once_for_hours_of_sound(
         return lambda *given, **named: decoded.append(given) or original(*given, **named)
 
     monkeypatch.setattr(DecordReader, "get", counting(DecordReader.get))
-    monkeypatch.setattr(video_module, "decode", counting(video_module.decode))
+    monkeypatch.setattr(av_frames, "decode", counting(av_frames.decode))
     frames = FrameSource(source, video, SAMPLING)
     ends = [frames.read(Span(float(begin_s), begin_s + 1.0)) for begin_s in range(60, 7200, 600)]
     assert len(ends) == 12
