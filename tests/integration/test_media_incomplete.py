@@ -176,9 +176,3 @@ def test_what_is_not_used_beside_the_rest_is_named(decoders: DecoderPool, tmp_pa
     film.write_bytes(content.replace(b"\0\0\1\x68", b"\0\0\1\x6c"))  # no picture parameter set
     info = decoders.identify(film)
     assert (info.kind, info.loss) == ("audio", "only its sound can be decoded, not its picture (h264)")
-    part = tmp_path / "part.ogv"
-    write_frames(part, moving_picture(8), Encoding("libvpx", fps=8, key_interval=4))
-    assert decoders.identify(part).loss is None
-    chained = tmp_path / "chained.ogv"
-    chained.write_bytes(2 * part.read_bytes())
-    assert decoders.identify(chained).loss == "only the first of its 2 parts is used"

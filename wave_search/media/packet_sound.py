@@ -15,7 +15,7 @@ import bisect
 import contextlib
 import itertools
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +31,7 @@ from wave_search.media.demux import (
     stamp_and_duration_s,
     usual_s,
 )
+from wave_search.media.joined import part_source
 from wave_search.media.mixing import MAX_RATE_HZ, MIN_RATE_HZ, finite, samples_of, with_channels
 
 if TYPE_CHECKING:
@@ -80,9 +81,11 @@ class PacketSound:
 
     def blocks(self, first: int) -> Iterator[NDArray[np.float32]]:
         """Decode from sample `first` to the end. See `ChannelSource`."""
-        rate_hz = self.sample_rate_hz
-        for part in self._stream.parts:
-            begin, stop = round(part.start_s * rate_hz), round(part.stop_s * rate_hz)
+        rate_hz, parts = self.sample_rate_hz, self._stream.parts
+        begins = [round(part.start_s * rate_hz) for part in parts]
+        yield from _silence(begins[0] - first, _CHUNK_S * rate_hz)
+        # A part may be longer than its sound, as a picture is.
+        for part, begin, stop in zip(parts, begins, [*begins[1:], round(parts[-1].stop_s * rate_hz)], strict=True):
             if stop <= first:
                 continue
             reader = _PartReader(self._source, self._stream, part)
@@ -93,11 +96,9 @@ class PacketSound:
                 yield reader.chunk(number)[max(first - start, 0) : stop - start]
 
 
-def part_source(source: Source, part: Part) -> Source:
-    """Return the source that is only a part of another one."""
-    first = source.offset_bytes + part.first_byte
-    stop = source.stop_bytes if part.stop_byte is None else source.offset_bytes + part.stop_byte
-    return replace(source, offset_bytes=first, stop_bytes=stop)
+def _silence(samples: int, block_samples: int) -> Iterator[NDArray[np.float32]]:
+    for begin in range(0, samples, block_samples):
+        yield np.zeros((min(block_samples, samples - begin), 1), dtype=np.float32)
 
 
 @dataclass(slots=True)
