@@ -7,7 +7,7 @@ from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING, Self, Unpack, overload
 
-from wave_search import store
+from wave_search import indexer, store
 from wave_search.ann import check_faiss
 from wave_search.arguments import (
     check_flags,
@@ -79,6 +79,7 @@ if TYPE_CHECKING:
     from wave_search.models import ModelSpec
     from wave_search.models.session import ModelSession
     from wave_search.query import NewMatch
+    from wave_search.query.request import Targets
     from wave_search.reports import (
         EditReport,
         IndexReport,
@@ -94,7 +95,7 @@ if TYPE_CHECKING:
     )
     from wave_search.store import SavedSearch, Snapshot
     from wave_search.store.files import FileInfo
-    from wave_search.types import ColumnInfo, DuplicateGroup, FileKind, ListedFile, Modality, ModalityName, Target
+    from wave_search.types import ColumnInfo, DuplicateGroup, FileKind, ListedFile, Modality, ModalityName
 
     StrPath = str | os.PathLike[str]
 
@@ -205,8 +206,6 @@ class Index:
             ModelError: the model cannot be loaded.
             Interrupted: Ctrl-C was pressed; completed files are in the index, and the exception carries the report.
         """
-        from wave_search import indexer
-
         check_functions(progress=progress, warn=warn, skipped=skipped)
         options = check_add(
             instructions=instructions,
@@ -246,16 +245,12 @@ class Index:
         Raises:
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
-        from wave_search import indexer
-
         removed = indexer.remove(self.path, paths_of(paths))
         self.refresh()
         return removed
 
     def plan_remove(self, paths: Iterable[StrPath]) -> list[Path]:
         """Return the files that `remove` would remove, by path. Nothing is written."""
-        from wave_search import indexer
-
         return indexer.plan_remove(self._snapshot, paths_of(paths))
 
     def relocate(self, old: StrPath, new: StrPath) -> RelocateReport:
@@ -272,8 +267,6 @@ class Index:
             UsageError: the index has no file at `old`, or none of them is at `new`.
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
-        from wave_search import indexer
-
         report = indexer.relocate(self.path, path_of(old), path_of(new))
         self.refresh()
         return report
@@ -299,8 +292,6 @@ class Index:
             UsageError: an argument is not valid.
             IndexStateError: another process writes, the disk is full, or a table is damaged.
         """
-        from wave_search import indexer
-
         _check_optimize(keep_versions_for_s, min_shard_rows)
         try:
             return indexer.optimize(
@@ -321,8 +312,6 @@ class Index:
             UsageError: an argument is not valid.
             IndexStateError: the index is damaged or cannot be read.
         """
-        from wave_search import indexer
-
         _check_optimize(keep_versions_for_s, min_shard_rows)
         return indexer.plan_optimize(
             self._snapshot, keep_versions_for_s=keep_versions_for_s, min_shard_rows=min_shard_rows
@@ -488,8 +477,6 @@ class Index:
             OSError: the file cannot be read.
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
-        from wave_search import indexer
-
         report = indexer.import_metadata(self.path, path_of(file))
         self.refresh()
         return report
@@ -501,8 +488,6 @@ class Index:
             UsageError: there is no such column.
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
-        from wave_search import indexer
-
         indexer.remove_columns(self.path, names_of(columns, "columns"))
         self.refresh()
 
@@ -513,8 +498,6 @@ class Index:
             UsageError: a file is not indexed, or a value does not fit its column.
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
-        from wave_search import indexer
-
         several: list[MetadataEdit] = items_of(edits, "the edits")
         for one in several:
             check_type(one, indexer.MetadataEdit, "an edit", "Use a MetadataEdit.")
@@ -529,8 +512,6 @@ class Index:
             UsageError: a value was changed again.
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
-        from wave_search import indexer
-
         undone: list[MetadataChange] = items_of(changes, "the changes")
         for one in undone:
             check_type(one, MetadataChange, "a change", "Use those of an EditReport.")
@@ -558,7 +539,7 @@ class Index:
         self,
         labels: Iterable[str],
         *,
-        target: Target | Modality = "any",
+        target: Targets = "any",
         column: str = "tag",
         min_z: float = MIN_LABEL_Z,
         top: int = 1,
@@ -571,7 +552,7 @@ class Index:
 
         Args:
             labels: one label each, optionally followed by alternative texts for it, all separated by tabs.
-            target: modality of the segments that are compared with the labels, as for `search`.
+            target: modality, or several, of the segments that are compared with the labels, as for `search`.
             column: name of the column, which is replaced if it exists. A second column, with "_z" appended to the name,
                 holds the z of the best label.
             min_z: minimum z of a label.
@@ -582,8 +563,6 @@ class Index:
             ModelError: the model cannot be loaded, or is not the index's.
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
-        from wave_search import indexer
-
         (column,) = map(composed_text, names_of(column, "column"))
         indexer.check_names([column], self._snapshot)  # before anything is embedded
         searcher, tagging = self._searcher, Tagging(read_labels(names_of(labels, "labels")), min_z, top)
@@ -868,8 +847,6 @@ def check_add(
     Raises:
         UsageError: one of them is not valid.
     """
-    from wave_search import indexer
-
     check_count("min_shard_rows", min_shard_rows)
     check_flags(retry=retry)
     if max_duration_s is not None and (not is_number(max_duration_s) or not max_duration_s > 0):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from wave_search import models, store
+from wave_search import indexer, models, store
 from wave_search.arguments import check_functions, names_of, path_of, paths_of
 from wave_search.errors import UsageError
 from wave_search.index import Index, check_add, check_environment
@@ -152,8 +152,6 @@ def plan_add(path: StrPath, paths: Iterable[StrPath], **options: Any) -> IndexPl
         UsageError: as for `Index.add`.
         IndexStateError: the index cannot be read.
     """
-    from wave_search import indexer
-
     return indexer.plan_add(path_of(path), paths_of(paths), check_add(**options))
 
 

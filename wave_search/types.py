@@ -110,24 +110,6 @@ class Sampling:
                 raise ValueError(f"{name}: {number!r} is not a number above 0 and at most {_MAX_SAMPLING:,.0f}")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class OfArrays:
-    """Base of dataclasses with arrays. They are equal, and hash alike, if all values and the bytes of arrays do."""
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and comparable(self) == comparable(other)
-
-    def __hash__(self) -> int:
-        return hash(comparable(self))
-
-
-def comparable(value: Any) -> Any:
-    """Return a value to compare in place of one that may be an array, or a dataclass with arrays."""
-    if isinstance(value, OfArrays):
-        return tuple(comparable(getattr(value, field.name)) for field in fields(value))
-    return (value.dtype.str, value.shape, value.tobytes()) if hasattr(value, "__array_interface__") else value
-
-
 @dataclass(frozen=True, slots=True)
 class Span:
     """Half-open range [start_s, stop_s) of a file, in seconds from its beginning."""
@@ -146,7 +128,30 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Frames(OfArrays):
+class ByContent:
+    """Base of dataclasses that hold arrays: equal if all of their bytes are."""
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and _content(self) == _content(other)
+
+    def __hash__(self) -> int:
+        return hash(_content(self))
+
+
+def _content(value: Any) -> Any:
+    """Return a value with arrays as one that can be compared and hashed."""
+    if isinstance(value, ByContent):
+        return tuple(_content(getattr(value, field.name)) for field in fields(value))
+    if isinstance(value, list | tuple):
+        return tuple(map(_content, value))
+    if hasattr(value, "__array__") and getattr(value, "shape", None):  # of numpy, or a tensor
+        array = (value.detach() if hasattr(value, "detach") else value).__array__()
+        return array.shape, array.dtype.str, array.tobytes()
+    return value
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frames(ByContent):
     """Frames of a video at even intervals.
 
     Those that are decoded, and that models get, are sampled and resized according to `Sampling`. Those of a query, or
@@ -160,7 +165,7 @@ class Frames(OfArrays):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Waveform(OfArrays):
+class Waveform(ByContent):
     """Audio: mono, and at the rate of `Sampling`, where it is decoded or given to a model.
 
     That of a query, or of `encode`, may have any rate and several channels: see `Index.search`.
@@ -172,7 +177,7 @@ class Waveform(OfArrays):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Clip(OfArrays):
+class Clip(ByContent):
     """Decoded media that a model can embed: a text, an image, or frames and/or audio."""
 
     text: str | None = None

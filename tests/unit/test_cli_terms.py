@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import wave_search as ws
+from wave_search.commands.results import target_of
 from wave_search.commands.terms import read, split, weighted
 from wave_search.errors import UsageError
 
@@ -88,6 +89,12 @@ def test_a_mistyped_file_does_not_become_a_text(tmp_path: Path, typed: str, mess
 def test_words_that_look_a_little_like_paths_are_words(tmp_path: Path) -> None:
     (tmp_path / "dogs").mkdir()
     assert split(["AC/DC", "and/or", "dogs", "..."], str(tmp_path)) == (["AC/DC and/or dogs ..."], [])
+
+
+def test_targets_are_listed_or_repeated() -> None:
+    assert target_of(None) == target_of(["any"]) == "any"
+    assert target_of(["av"]) == "av"
+    assert target_of(["audio, video"]) == target_of(["audio", "video"]) == ("audio", "video")
 
 
 def test_what_is_typed_becomes_parts() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from wave_search.files import as_path
 from wave_search.query.request import check_where
 from wave_search.store import DEFAULT_TIMEOUT_S
-from wave_search.types import Modality, OfArrays
+from wave_search.types import ByContent, Modality
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Segment(OfArrays):
+class Segment(ByContent):
     """A segment with its vector."""
 
     segment_id: int

@@ -12,7 +12,7 @@ import numpy as np
 
 from wave_search.errors import MediaError, UsageError, WaveSearchError, shown
 from wave_search.media.arrays import is_pillow, read_frames, read_picture, read_sound
-from wave_search.types import Clip, Frames, Modality, OfArrays, Waveform
+from wave_search.types import ByContent, Clip, Frames, Modality, Waveform
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 _HAS_SOUND = (Modality.AUDIO, Modality.AV)
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class MemoryMedia(OfArrays):
+@dataclass(frozen=True, slots=True, eq=False)
+class MemoryMedia(ByContent):
     """Media in memory, of any size and rate."""
 
     content: bytes | Clip

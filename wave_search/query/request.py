@@ -181,7 +181,7 @@ class SearchRequest:
         raise UsageError(
             "the instruction changes nothing: the query is not media, and nothing was indexed with this instruction",
             "Embed the best segments again with it (--rerank 50, or rerank=50), or index everything with it once "
-            f"(wave-search index --instruction {shlex.quote(self.instruction)} PATH).",
+            f"(`wave-search index --instruction {shlex.quote(self.instruction)} PATH`).",
         )
 
 

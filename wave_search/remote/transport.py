@@ -108,7 +108,7 @@ class Transport:
 
     def _unreachable(self, error: Exception) -> WaveSearchError:
         cause = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
-        remedy = "Check the address, and that the server runs: wave-search serve"
+        remedy = "Check the address, and that the server runs: `wave-search serve`"
         return WaveSearchError(f"the server {self.address} does not answer ({cause})", remedy)
 
 
