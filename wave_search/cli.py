@@ -32,7 +32,7 @@ _COMMANDS = {
     "serve": (_PROGRAMS, "serve:serve"),
     "ui": (_PROGRAMS, "serve:serve"),
     "mcp": (_PROGRAMS, "mcp:mcp"),
-    "models": (_MODELS, "models:models"),
+    "models": (_MODELS, "models:app"),
     "doctor": (_MODELS, "doctor:doctor"),
     "eval": (_MODELS, "eval:evaluate"),
     "train": (_MODELS, "train:train"),

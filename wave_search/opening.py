@@ -92,8 +92,9 @@ def create(
 
     Args:
         path: the folder of the index, missing or empty.
-        model: "auto" (WAVE-7B if it is installed and a GPU can hold it, otherwise wave-nano), a name of
-            `known_models`, a directory, or "owner/name" on the Hugging Face hub, optionally with "@revision".
+        model: "auto" (the best model that is on this machine and that its GPU can hold, otherwise wave-nano; the
+            `notice` of the model says why it is that one), a name of `known_models`, a directory, or "owner/name" on
+            the Hugging Face hub, optionally with "@revision".
         segment: length of a segment in seconds, "scene", or "none" for whole files.
         audio_track: what is heard of files with several audio tracks: "auto" (the track that a player plays, or the
             first one that is not silent), "all" (mixed), a number from 1, or a language in any form of ISO 639 ("de",

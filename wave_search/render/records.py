@@ -6,7 +6,10 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from wave_search.wire import to_plain, to_record
+
 if TYPE_CHECKING:
+    from wave_search.models import ListedModel
     from wave_search.query import IndexInfo
     from wave_search.reports import IndexReport
     from wave_search.store import SavedSearch, Tuning
@@ -75,6 +78,11 @@ def report_record(report: IndexReport) -> dict[str, Any]:
     record["unreachable"] = [str(folder) for folder in report.unreachable]
     record["segments"] = {modality.value: count for modality, count in report.segments.items()}
     return record
+
+
+def model_record(listed: ListedModel) -> dict[str, Any]:
+    """Return a model, and whether it runs here, as a record."""
+    return {**to_record(listed.model), **to_record(listed.verdict), "directory": to_plain(listed.directory)}
 
 
 def info_record(info: IndexInfo) -> dict[str, Any]:

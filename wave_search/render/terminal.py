@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 from wave_search.render.text import counted, fitting_paths, printable, report_sentences, skipped_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from rich.console import Console, RenderableType
@@ -197,6 +197,14 @@ class Terminal:
         agreed = sys.stdin.readline().strip().casefold() in ("y", "yes")
         self._live.__enter__()
         return agreed
+
+    def downloading(self, name: str) -> AbstractContextManager[Callable[[int, int], None]]:
+        """Show the progress of a download: a bar on a terminal, otherwise a line a minute."""
+        from wave_search.render.progress import DownloadProgress
+
+        return (
+            nullcontext(lambda _done, _total: None) if self.quiet else DownloadProgress(self._err, name, self.message)
+        )
 
     def training(self) -> AbstractContextManager[TrainingCallback]:
         """Show the progress of a run of `train` on a terminal."""

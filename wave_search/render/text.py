@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from wave_search.models import ListedModel
     from wave_search.query import Answer, IndexInfo
     from wave_search.reports import (
         IndexPlan,
@@ -90,6 +91,16 @@ def bytes_text(count: int) -> str:
             break
         size, unit = size / 1024, larger
     return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+
+
+def model_cells(listed: ListedModel) -> tuple[str, ...]:
+    """Return what a table says of a model."""
+    model, verdict = listed.model, listed.verdict
+    size = "in the package" if model.hub_id is None else f"{model.download_bytes / 1e9:.2g} GB"
+    here = ", downloaded" if model.hub_id is not None and listed.directory is not None else ""
+    inputs = " ".join(modality.value for modality in model.modalities)
+    licence = model.licence or "see its page on the hub"
+    return model.name, f"{verdict.runs}: {verdict.reason}", f"{size}{here}", inputs, licence, model.description
 
 
 def counted(count: int, singular: str, plural: str = "") -> str:
