@@ -73,11 +73,13 @@ def test_words_are_one_text_and_media_files_are_files(tmp_path: Path, monkeypatc
         ("/brak", "/brak: no such file"),
         ("./folder", "folder is a folder. Name a file in it"),
         ("folder/", "folder is a folder. Name a file in it"),
+        ("folder/inner", "folder/inner is a folder. Name a file in it"),
+        ("folder/brak", "folder/brak: no such file"),
         ("bark.wav@3", r"a still, which only a video given as an image has. A range is written .*bark\.wav@3-STOP"),
     ],
 )
 def test_a_mistyped_file_does_not_become_a_text(tmp_path: Path, typed: str, message: str) -> None:
-    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "inner").mkdir(parents=True)
     (tmp_path / "bark.wav").write_bytes(b"RIFF\0\0\0\0WAVEfmt ")
     texts, files = split(["barking", typed], str(tmp_path))
     with pytest.raises(UsageError) as raised:
