@@ -217,8 +217,10 @@ def update_sentence(report: IndexReport, paths: Sequence[Path]) -> str:
 
     Args:
         report: of the run.
-        paths: what had changed before.
+        paths: what had changed before. Skipped files, which have lines of their own, are left out.
     """
+    skipped = {one.path for one in report.skipped}
+    paths = [path for path in paths if path not in skipped]
     segments = ", ".join(f"{count:,} {modality}" for modality, count in report.segments.items() if count)
     noun = "segment" if sum(report.segments.values()) == 1 else "segments"
     counts = {
