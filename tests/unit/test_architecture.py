@@ -59,6 +59,7 @@ CONFINED_TO = {
     "tokenizers": {"models"},
     "torchao": {"models"},
     "safetensors": {"models", "finetune"},
+    "sentence_transformers": {"models"},
     "huggingface_hub": {"models"},
     "msgspec": {"files", "store", "evaluation", "finetune", "alerts"},
     "peft": {"finetune"},
