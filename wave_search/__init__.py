@@ -14,6 +14,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from wave_search.lazy import lazy_names
 from wave_search.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -197,15 +198,11 @@ _HOMES = {
     "types": "Clip ColumnInfo DuplicateGroup DuplicateMember Frames Hit ListedFile MediaRef Modality ModalityName "
     "Sampling Target Waveform",
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+_find = lazy_names(__name__, _HOMES)
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("errors", "progress"):
-        return importlib.import_module(f"wave_search.{name}")
-    if name not in _HOME_OF:
-        raise AttributeError(f"module 'wave_search' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"wave_search.{_HOME_OF[name]}"), name)
+    return importlib.import_module(f"wave_search.{name}") if name in ("errors", "progress") else _find(name)
 
 
 def __dir__() -> list[str]:

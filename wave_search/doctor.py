@@ -152,7 +152,7 @@ def _models() -> Iterator[Finding]:
             yield Finding("models", name, error.message, "missing", error.remedy)
             continue
         if directory is None:
-            remedy = f"To download it: wave-search models pull {name}"
+            remedy = f"To download it: `wave-search models pull {name}`"
             yield Finding("models", name, "not downloaded", "absent", remedy)
         else:
             yield Finding("models", name, str(directory))
@@ -194,14 +194,14 @@ def _index(path: Path) -> Iterator[Finding]:
     except ModelError:
         at_hand = False
     if not at_hand:
-        remedy = f"To download it: wave-search models pull {info.model.name}"
+        remedy = f"To download it: `wave-search models pull {info.model.name}`"
         yield Finding("index", "model", f"{info.model.name} is not on this machine", "missing", remedy)
     exact = sum(part.segments - part.covered for part in info.partitions)
     if exact > _MANY_SEGMENTS:
         cause = f"{exact:,} segments are in no IVF-PQ shard, and are compared one by one"
-        yield Finding("index", "search", cause, "slow", f"Run: wave-search optimize --index {path}")
+        yield Finding("index", "search", cause, "slow", "Run `wave-search optimize`.")
     if info.damaged:
-        remedy = "See wave-search list --skipped."
+        remedy = "See `wave-search list --skipped`."
         yield Finding("index", "damaged files", f"{len(info.damaged):,}, indexed in part", "absent", remedy)
 
 

@@ -123,5 +123,5 @@ def _partitions(info: IndexInfo, instruction: str) -> dict[str, dict[str, Any]]:
 
 
 def _tuning_record(tuning: Tuning) -> dict[str, Any]:
-    names = ("recall", "target", "nprobe", "refine_k", "vectors", "measured")
+    names = ("recall", "tail", "target", "is_exact", "nprobe", "refine_k", "vectors", "measured")
     return {name: getattr(tuning, name) for name in names}
