@@ -40,6 +40,7 @@ _OPTIONAL = {
     "otio": ("opentimelineio", "timelines for editors"),
     "thumbnails": ("textual_image", "pictures of results in the terminal"),
     "scene": ("scenedetect", "segments at cuts"),
+    "models": ("sentence_transformers", "models of other publishers"),
     "quantized": ("bitsandbytes", "models in 8 and 4 bits"),
     "train": ("peft", "fine-tuning"),
     "map": ("umap", "the map of the page by UMAP"),

@@ -29,6 +29,8 @@ class Modality(StrEnum):
 
 ModalityName = Literal["text", "image", "audio", "video", "av"]
 """The name of a `Modality`, which may be used in its place."""
+Role = Literal["query", "document"]
+"""What a clip is in a search."""
 Target = Literal["any", "text", "image", "audio", "video", "av"]
 """What a search looks for: a modality, or "any" for all modalities of the index."""
 FileKind = Literal["text", "image", "audio", "video"]
@@ -185,6 +187,8 @@ class Clip(ByContent):
     """(height, width, 3) RGB, resized according to `Sampling` for a model."""
     frames: Frames | None = None
     waveform: Waveform | None = None
+    role: Role = "document"
+    """Whether it is what is searched for, or what is searched. Some models embed the two differently."""
 
     @property
     def modalities(self) -> tuple[Modality, ...]:

@@ -264,7 +264,7 @@ def test_servers_come_and_go(served: Served, asked: Asked, cli: CommandLine, sma
         assert (again.returncode, again.stdout) == (1, "")
         assert again.stderr.splitlines()[-1] == (
             f"error: {index} is already served at {first.address}. Use that server, or end it first: "
-            "wave-search serve --stop"
+            f"`wave-search serve --stop --index {index}`"
         )
         with serving(own, index) as second:
             assert second.address not in ("", first.address)

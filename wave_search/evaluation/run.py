@@ -117,6 +117,8 @@ def evaluate(
         items = _limited(_instructed(read, instruction), options.limit)
         loaded = session.model()
         with DecoderPool(workers or default_workers(), loaded.spec.sampling) as decoders:
+            if loaded.spec.has_roles:
+                items = _with_roles(items)
             embedded = ItemEmbedder(loaded, load.dtype, decoders, kept).embed(_items(items), progress)
     _report_progress(progress, "shards", embedded)
     directions, used = _directions(items, embedded.vectors, task)
@@ -171,6 +173,13 @@ def _instructed(dataset: Dataset, instruction: str | None) -> Dataset:
     return replace(dataset, queries=instructed(dataset.queries), corpus=instructed(dataset.corpus))
 
 
+def _with_roles(dataset: Dataset) -> Dataset:
+    """Set the role of all queries, and of the clips of questions; choices are what is searched."""
+    queries = {name: replace(item, role="query") for name, item in dataset.queries.items()}
+    questions = tuple(replace(asked, clip=replace(asked.clip, role="query")) for asked in dataset.questions)
+    return replace(dataset, queries=queries, questions=questions)
+
+
 def _limited(dataset: Dataset, limit: int | None) -> Dataset:
     """Keep the first queries and questions, but the complete corpus: a smaller one would be easier to search."""
     qrels = dict(islice(dataset.qrels.items(), limit))
@@ -223,5 +232,5 @@ def _prompts(dataset: Dataset, spec: ModelSpec) -> dict[str, tuple[str, ...]]:
     used: dict[str, set[str]] = defaultdict(set)
     for item in (*(dataset.queries[name] for name in dataset.qrels), *dataset.corpus.values()):
         if item.modality is not Modality.TEXT:
-            used[item.modality].add(spec.prompts[item.modality] if item.prompt is None else item.prompt)
+            used[item.modality].add(spec.prompts.get(item.modality, "") if item.prompt is None else item.prompt)
     return {str(modality): tuple(sorted(prompts)) for modality, prompts in sorted(used.items())}

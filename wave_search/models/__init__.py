@@ -6,10 +6,12 @@ from wave_search.models.families import Family, register
 from wave_search.models.loading import ListedModel, known_models, list_models, load
 from wave_search.models.machine import Verdict
 from wave_search.models.own import ENTRY_POINTS, CheckedEmbedder
+from wave_search.models.sentence_transformers import FAMILY as SENTENCE_TRANSFORMERS
 from wave_search.models.sources import model_directory, pull_model, remove_model
-from wave_search.models.wave import FAMILY
+from wave_search.models.wave import FAMILY as WAVE
 
-register(FAMILY)
+register(WAVE)
+register(SENTENCE_TRANSFORMERS)
 
 __all__ = [
     "ENTRY_POINTS",

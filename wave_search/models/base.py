@@ -39,6 +39,8 @@ class ModelSpec:
     """What a user must know about this model, for example that it is not trained."""
     quantization: Quantization | None = None
     """Of the decoder's weights: "8bit", "4bit", "int8" or "fp8"; None for none."""
+    has_roles: bool = False
+    """Whether it embeds a query differently from a document: see `Clip.role`."""
     is_own: bool = False
     """Whether the model was given to `create` as an object, so that `open` needs it too; set by `create`."""
 
@@ -77,7 +79,8 @@ class LoadOptions:
     """Whether a model that is not on this machine may be downloaded."""
     family: Mapping[str, str] = field(default_factory=dict)
     """Options of the model's family by name. WAVE has "positions": "sequential" (default) as in its published
-    evaluation, or "aligned" in time, as in its training."""
+    evaluation, or "aligned" in time, as in its training. Models of sentence-transformers have "dim": how many of their
+    dimensions to keep."""
 
     def __post_init__(self) -> None:
         check_device(self.device)
