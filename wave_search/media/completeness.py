@@ -3,8 +3,8 @@
 Many formats begin with an index or a length. A file is incomplete if bytes, or for FLAC samples, that its header
 declares lie beyond its end. Formats that are written as a stream (Ogg, MPEG-TS, ADTS) declare nothing, and are
 incomplete if they end within a page, a packet or a frame. A mark of the end, which Ogg has, is missing as well in
-recordings that are intact, so that its absence proves nothing. That of a GIF or PNG, and the index of a NUT file, are
-only missing where the end is.
+recordings that are intact, so that its absence proves nothing. That of a GIF or PNG, the index of a NUT file, and
+the directory of a WTV file, are only missing where the end is.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from wave_search.media.resync import FRAMED, ends_within_frame, mpeg_frame_s
 from wave_search.media.signatures import first_ts_packet
 from wave_search.media.sniff import leading_bytes
 from wave_search.media.timeline import MAX_DURATION_S
+from wave_search.media.wtv import lacks_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -103,6 +104,8 @@ def _ends_within(source: Source, size_bytes: int) -> bool:
         return ends_within_frame(tail, source.demuxer)
     if source.demuxer == "nut":
         return _lacks_index(file, tail)
+    if source.demuxer == "wtv":
+        return lacks_directory(file)
     test = _ENDS.get(source.demuxer)
     return test is not None and test(tail)
 

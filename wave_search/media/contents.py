@@ -85,9 +85,7 @@ def _probe_part(source: Source, part: Part) -> Content:
     try:
         container = open_container(source)
     except BrokenMediaError as error:
-        if lacks_index(source):
-            raise BrokenMediaError(source.path, "its end is missing, and with it the index", _COPY_AGAIN) from error
-        raise
+        raise (_without_index(source) if lacks_index(source) else error) from error
     video_packets, scans = scan_packets(container, choose_video(container), audio_tracks(container))
     video, picture_stop_s = _video_stream(source, video_packets) if video_packets else (None, 0.0)
     tracks = tracks_of(source, container, scans, part)
@@ -135,7 +133,13 @@ def _nothing_to_decode(source: Source, container: Any) -> MediaError:
     if audio_tracks(container) and first_frame(opened := open_container(source), audio_tracks(opened)[0]) is not None:
         cause = "the packets of its sound declare neither times nor durations"
         return UnsupportedMediaError(path, cause, convert_with_ffmpeg(path, "flac"))
+    if lacks_index(source):
+        return _without_index(source)
     return BrokenMediaError(path, "contains no audio or video track that can be decoded", CONVERT)
+
+
+def _without_index(source: Source) -> BrokenMediaError:
+    return BrokenMediaError(source.path, "its end is missing, and with it the index", _COPY_AGAIN)
 
 
 def _video_stream(source: Source, packets: VideoPackets) -> tuple[VideoStream | None, float]:

@@ -10,6 +10,7 @@ from wave_search.media.resync import DECLARING, RAW, adts_frame_s, follow
 from wave_search.media.source import CONVERT
 from wave_search.media.timeline import AudioScan, PacketClock
 from wave_search.media.timing import VideoScan
+from wave_search.media.wtv import mended
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -48,7 +49,7 @@ def open_container(source: Source) -> Any:
 
     try:
         return av.open(
-            source.reader(),
+            mended(source) if source.demuxer == "wtv" else source.reader(),
             format=source.demuxer,
             buffer_size=_BUFFER_BYTES,
             metadata_errors="ignore",

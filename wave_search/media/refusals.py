@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from wave_search.descriptors import read_at
 from wave_search.errors import UnsupportedMediaError
 from wave_search.media.signatures import first_ts_packet
+from wave_search.media.wtv import lacks_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,7 +83,6 @@ _ENTERED_ELEMENTS = frozenset(
     for name in ("18538067", "1654ae6b", "ae", "6d80", "6240")  # Segment, Tracks, TrackEntry, ContentEncoding(s)
 )
 _CLUSTER, _CONTENT_ENCRYPTION = bytes.fromhex("1f43b675"), bytes.fromhex("5035")
-_WTV_ROOT_AT, _WTV_SECTOR_BYTES = 0x38, 4096
 _SAMPLE_BYTES = 1 << 20
 _MAX_BOXES = 10_000
 FOREIGN_HEAD_BYTES = 8192
@@ -161,11 +161,9 @@ def is_initialization_segment(source: Source) -> bool:
 
 def lacks_index(source: Source) -> bool:
     """Return whether a file ends before the index without which nothing in it can be found, or was never finished."""
-    descriptor = source.file.fileno()
-    size = os.fstat(descriptor).st_size
     if source.demuxer == "wtv":
-        sector = int.from_bytes(read_at(descriptor, 4, source.offset_bytes + _WTV_ROOT_AT), "little")
-        return source.offset_bytes + sector * _WTV_SECTOR_BYTES >= size
+        return lacks_directory(source.reader())
+    size = os.fstat(source.file.fileno()).st_size
     kinds = (
         {kind for kind, _, _ in _boxes(source.file, source.offset_bytes, size)} if source.demuxer == "mov" else set()
     )
