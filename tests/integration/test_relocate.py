@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,7 +74,7 @@ def test_the_old_place_may_be_a_link_to_the_new_one_or_have_composed_letters(mov
 
 
 def test_files_with_another_time_are_compared_by_content(moved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules["wave_search.indexer.relocate"], "_SAMPLE", 1)
+    monkeypatch.setattr("wave_search.indexer.relocation._SAMPLE", 1)
     for name in TEXTS:
         os.utime(moved / "new" / name, (1, 1))
     with ws.open(moved / "index") as index:

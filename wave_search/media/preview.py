@@ -246,7 +246,7 @@ def source_of(indexed: IndexedFile, file: BinaryIO) -> Source:
         BrokenMediaError: it is not in any known format.
     """
     path = indexed.path
-    found = None if path.suffix.lower() in PLAYLIST_SUFFIXES else find_media(file)
+    found = None if path.suffix.lower() in PLAYLIST_SUFFIXES else find_media(file, path.suffix)
     if found is None:
         raise BrokenMediaError(path, "not in any known media format (by its first bytes)", CONVERT)
     demuxer, is_image = found.signature.format, found.signature.kind == "image"

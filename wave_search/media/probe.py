@@ -67,7 +67,7 @@ def probe(path: Path, file: BinaryIO, size_bytes: int) -> MediaInfo:
     foreign = foreign_kind(path, head)
     if foreign is not None:
         raise foreign
-    found = find_media(file)
+    found = find_media(file, suffix)
     raw = headerless(path)
     if raw is not None and (found is None or not found.signature.distinctive):
         raise raw

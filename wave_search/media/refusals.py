@@ -49,24 +49,14 @@ _FOREIGN = (
 )
 """(position, bytes there, cause, remedy)."""
 HEADERLESS = {
-    ".aptx": ("aptX", "aptx", "flac"),
-    ".aptxhd": ("aptX HD", "aptx_hd", "flac"),
-    ".dfpwm": ("DFPWM", "dfpwm", "flac"),
-    ".g722": ("G.722", "g722", "flac"),
-    ".g723_1": ("G.723.1", "g723_1", "flac"),
-    ".g726": ("G.726", "g726", "flac"),
-    ".g729": ("G.729", "g729", "flac"),
-    ".h261": ("H.261", "h261", "mkv"),
-    ".h263": ("H.263", "h263", "mkv"),
-    ".msbc": ("mSBC", "msbc", "flac"),
-    ".rco": ("G.723.1", "g723_1", "flac"),
-    ".rso": ("RSO", "rso", "flac"),
-    ".sbc": ("SBC", "sbc", "flac"),
-    ".tco": ("G.723.1", "g723_1", "flac"),
-    ".yuv": ("pictures", "rawvideo -video_size WIDTHxHEIGHT", "mkv"),
+    ".aptx": ("aptX", "sample rate", "aptx", "flac"),
+    ".aptxhd": ("aptX HD", "sample rate", "aptx_hd", "flac"),
+    ".dfpwm": ("DFPWM", "sample rate", "dfpwm", "flac"),
+    ".g726": ("G.726", "bit rate", "g726", "flac"),
+    ".yuv": ("pictures", "size", "rawvideo -video_size WIDTHxHEIGHT", "mkv"),
 }
-"""Suffix -> codec, options of the command ffmpeg that name it, and a format to convert to. Nothing in such a file tells
-it from other bytes."""
+"""Suffix -> codec, what has to be known to decode it and is not in the file, options of the command ffmpeg, and a
+format to convert to."""
 _DECRYPT = "It can only be indexed from a copy without the encryption."
 _SCHEMES = {b"encv": "cenc", b"enca": "cenc", b"drmi": "FairPlay", b"drms": "FairPlay", b"p608": "FairPlay"}
 """Sample entry of an encrypted track -> name of the usual scheme."""
@@ -121,8 +111,8 @@ def headerless(path: Path) -> UnsupportedMediaError | None:
     named = HEADERLESS.get(path.suffix.lower())
     if named is None:
         return None
-    codec, options, target = named
-    cause = f"by its name a raw stream of {codec}, which begins with no signature"
+    codec, unstated, options, target = named
+    cause = f"by its name a raw stream of {codec}, which does not state its {unstated}"
     return UnsupportedMediaError(path, cause, convert_with_ffmpeg(path, target, f"-f {options} "))
 
 

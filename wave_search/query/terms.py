@@ -17,7 +17,7 @@ from wave_search.arguments import is_number
 from wave_search.errors import UsageError, shown
 from wave_search.files import on_disk
 from wave_search.query.in_memory import MemoryMedia, is_in_memory, read_memory
-from wave_search.types import Hit, MediaRef, Modality, ModalityName
+from wave_search.types import ByContent, Hit, MediaRef, Modality, ModalityName
 from wave_search.vectors import normalize
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ _SPELLING = "Check the spelling; a range is written FILE@START-STOP, and a still
 _MEDIA = (Modality.AUDIO, Modality.VIDEO, Modality.IMAGE, Modality.AV)
 
 
-@dataclass(frozen=True, slots=True)
-class Weighted:
+@dataclass(frozen=True, slots=True, eq=False)
+class Weighted(ByContent):
     """A query term with a weight. See also `Not`.
 
     Raises:
@@ -74,21 +74,13 @@ def Not(  # noqa: N802 - reads as a type where it is used
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class QueryVectors:
-    """Vectors of the user's own. Equal if all numbers are, as the rest of a request."""
+class QueryVectors(ByContent):
+    """Vectors of the user's own."""
 
     rows: NDArray[np.float32]
     """(q, dim) of unit norm."""
     modality: Modality | None = None
     """Modality of what was embedded; None if unknown."""
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, QueryVectors):
-            return False
-        return self.modality == other.modality and np.array_equal(self.rows, other.rows)
-
-    def __hash__(self) -> int:
-        return hash((self.rows.shape, self.rows.tobytes(), self.modality))
 
 
 @dataclass(frozen=True, slots=True)
