@@ -49,6 +49,7 @@ KINDS = {
     "a.latm": Kind("latm", audio="aac"),
     "a.apm": Kind("apm", audio="adpcm_ima_apm", rate_hz=22_050),
     "a.mmf": Kind("mmf", audio="adpcm_yamaha", rate_hz=22_050),
+    "a.spdif": Kind("spdif", audio="ac3"),
     "a.mp2": Kind("mp2", audio="mp2"),
     "a.mp3": Kind("mp3", audio="libmp3lame", options={"id3v2_version": "0"}),
     "a.tta": Kind("tta", audio="tta"),
@@ -175,6 +176,14 @@ def check(decoders: DecoderPool, path: Path, kind: Kind) -> None:
 @pytest.mark.parametrize("name", KINDS)
 def test_formats(decoders: DecoderPool, folder: Path, name: str) -> None:
     check(decoders, folder / name, KINDS[name])
+
+
+def test_packets_in_a_wav_file_are_not_heard_as_samples(decoders: DecoderPool, folder: Path, tmp_path: Path) -> None:
+    """As on CDs with DTS, whose bursts sound like noise."""
+    kind = KINDS["a.spdif"]
+    path = tmp_path / "a.wav"
+    path.write_bytes(wav_bytes(np.frombuffer((folder / "a.spdif").read_bytes(), np.int16).reshape(-1, 2), kind.rate_hz))
+    check(decoders, path, kind)
 
 
 def id3_with_cover(size: int) -> bytes:

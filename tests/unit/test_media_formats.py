@@ -232,3 +232,22 @@ def test_raw_streams_by_suffix_and_first_bytes(tmp_path: Path, suffix: str, head
     with path.open("rb") as file:
         found = find_media(file, path.suffix)
     assert (found and found.signature.format) == demuxer
+
+
+@pytest.mark.parametrize(
+    ("suffix", "start", "demuxer"),
+    [
+        (".h264", b"\0\0\1\x67\x64\0\x1f", "h264"),
+        (".hevc", b"\0\0\1\x40\1\x0c", "hevc"),
+        (".m2v", b"\0\0\1\xb3\x14\0\xf0\x23", "mpegvideo"),
+        (".m4v", b"\0\0\1\x20\0\x86", "m4v"),
+        (".thd", b"\xf1\x20\x4f\x6e\xf8\x72\x6f\xba", "truehd"),
+    ],
+)
+def test_a_stream_that_was_cut_is_found_behind_the_rest(
+    tmp_path: Path, suffix: str, start: bytes, demuxer: str
+) -> None:
+    path, noise = tmp_path / "file", np.random.default_rng(0).bytes(60_000)
+    path.write_bytes(noise + start + noise)
+    with path.open("rb") as file:
+        assert find_media(file, suffix) == Found(Signature("stream", demuxer, distinctive=False), len(noise))

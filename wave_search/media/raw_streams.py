@@ -31,6 +31,20 @@ _STREAMS = {
 }
 """Suffix -> demuxer, and how such a file begins. Those that may begin in any way have one sample rate, and one way to
 be read, by their standard."""
+_H264 = "h264", re.compile(rb"\x00\x00\x01[\x07\x27\x47\x67][\x42\x4d\x58\x64\x6e\x7a\xf4\x2c]", re.DOTALL)
+_HEVC = "hevc", re.compile(rb"\x00\x00\x01\x40\x01")
+_MPEG = "mpegvideo", re.compile(rb"\x00\x00\x01\xb3...[\x11-\xe8]", re.DOTALL)
+_TRUEHD = "truehd", re.compile(rb"....(?=\xf8\x72\x6f\xba)", re.DOTALL)
+_CUT = {
+    ".264": _H264, ".h264": _H264, ".265": _HEVC, ".h265": _HEVC, ".hevc": _HEVC,
+    ".drc": ("dirac", re.compile(rb"BBCD\x00")),
+    ".m1v": _MPEG, ".m2v": _MPEG, ".mpv": _MPEG,
+    ".m4v": ("m4v", re.compile(rb"\x00\x00\x01[\xb0\x20]")),
+    ".mlp": ("mlp", re.compile(rb"....(?=\xf8\x72\x6f\xbb)", re.DOTALL)),
+    ".obu": ("obu", re.compile(rb"\x12\x00\x0a")),
+    ".thd": _TRUEHD, ".truehd": _TRUEHD,
+}  # fmt: skip
+"""Suffix -> demuxer, and what decoding can begin with."""
 RAW_SUFFIXES = frozenset(_STREAMS)
 
 
@@ -48,6 +62,21 @@ def named_stream(suffix: str, head: bytes) -> Signature | None:
     if named is None or not named[1].match(head) or (named[1] is _SBC and not _SBC.match(head, _sbc_length(head))):
         return None
     return Signature("stream", named[0], distinctive=False)
+
+
+def cut_stream(suffix: str, data: bytes) -> tuple[int, Signature] | None:
+    """Find where a raw stream whose beginning is missing can be decoded from.
+
+    Args:
+        suffix: of the file, in lower case.
+        data: its first bytes, which are of no known format.
+
+    Returns:
+        The position and the format; None if the suffix is not that of such a stream, or there is no such place.
+    """
+    cut = _CUT.get(suffix)
+    match = cut and cut[1].search(data)
+    return (match.start(), Signature("stream", cut[0], distinctive=False)) if cut and match else None
 
 
 def _sbc_length(head: bytes) -> int:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from wave_search.descriptors import read_at
 from wave_search.errors import MediaError
-from wave_search.media.raw_streams import RAW_SUFFIXES, named_stream
+from wave_search.media.raw_streams import RAW_SUFFIXES, cut_stream, named_stream
 from wave_search.media.refusals import HEADERLESS
 from wave_search.media.resync import FRAMED, SEARCH_BYTES, find_stream, is_stream_of
 from wave_search.media.signatures import Signature, signature_of
@@ -140,10 +140,10 @@ def find_media(file: BinaryIO, suffix: str = "") -> Found | None:
         return Found(named, start)
     data = _read_at(file, start, SEARCH_BYTES)
     if signature is None:
-        return _behind_zeros(data, start) or _resynchronised(data, start)
+        return _behind_zeros(data, start) or _resynchronised(data, start, suffix.lower())
     certain = signature.format not in FRAMED or is_stream_of(data, signature.format)
     # Noise may begin like a frame.
-    return Found(signature, hidden) if certain else _resynchronised(data, start) or Found(signature, hidden)
+    return Found(signature, hidden) if certain else _resynchronised(data, start, "") or Found(signature, hidden)
 
 
 def leading_bytes(file: BinaryIO) -> int:
@@ -206,8 +206,8 @@ def _behind_zeros(data: bytes, start: int) -> Found | None:
     return None
 
 
-def _resynchronised(data: bytes, start: int) -> Found | None:
-    found = find_stream(data)
+def _resynchronised(data: bytes, start: int, suffix: str) -> Found | None:
+    found = cut_stream(suffix, data) or find_stream(data)
     return found and Found(found[1], start + found[0])
 
 

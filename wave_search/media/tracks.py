@@ -37,6 +37,9 @@ _SILENCE = 1e-4
 _SILENCE_S = 3600
 """A track is silent if nothing is heard up to here."""
 _MAX_STRETCH = 0.01
+_CODED_HEAD_BYTES = 1 << 17
+_CODED_STARTS = tuple(map(bytes.fromhex, ("72f81f4e", "7ffe8001", "fe7f0180", "1fffe800", "ff1f00e8")))
+"""What packets begin with: a burst of IEC 61937, DTS in words of 16 and 14 bits in both byte orders."""
 
 
 def probe_sndfile(source: Source) -> tuple[AudioStream, float] | None:
@@ -51,9 +54,22 @@ def probe_sndfile(source: Source) -> tuple[AudioStream, float] | None:
     if sound is None or samples is None:
         return None
     length_s = samples / sound.sample_rate_hz
+    if _is_coded(source):
+        return None
     if source.demuxer == "flac" and (len(part_starts(source)) > 1 or _goes_on(source, length_s)):
         return None
     return sound.stream, length_s
+
+
+def _is_coded(source: Source) -> bool:
+    """Return whether the samples of a WAV file are packets of another codec, as of DTS on CDs, to judge by FFmpeg."""
+    if source.demuxer != "wav":
+        return False
+    head = source.reader().read(_CODED_HEAD_BYTES)
+    if not any(start in head for start in _CODED_STARTS):
+        return False
+    tracks = audio_tracks(open_container(source))
+    return bool(tracks) and not tracks[0].codec_context.codec.name.startswith("pcm_")
 
 
 def _goes_on(source: Source, length_s: float) -> bool:
