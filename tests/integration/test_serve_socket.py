@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -383,6 +384,17 @@ def test_a_server_without_a_socket_is_one_for_browsers_only(
     assert warnings[0].startswith(f"the command line cannot use this server: {tmp_path / 'file'}")
     with pytest.raises(ws.WaveSearchError, match="cannot be made"):
         _local_server(*place, ServeOptions(alone=True), warnings.append)
+
+
+def test_an_idle_server_ends_although_somebody_looks_whether_it_is_there() -> None:
+    lifetime, over = Lifetime(0.0), []
+
+    async def app(*_: object) -> None:
+        over.append(lifetime.is_over())
+
+    for path in ("/api/library", "/api/health", "/metrics"):
+        asyncio.run(lifetime.noted(app)({"type": "http", "path": path}, None, None))  # type: ignore[arg-type,func-returns-value]
+    assert over == [False, True, True]
 
 
 def test_without_unix_sockets_a_pipe_does_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
