@@ -59,7 +59,10 @@ const LIST = new Intl.ListFormat("en");
 /** Why a hit was found, as "Seen and heard"; of a file that nothing was asked about, its kind. */
 export function why(hit) {
   if (hit.z == null) return KINDS[hit.kind];
-  const [first, ...others] = hit.matched.map((modality) => WHY[modality]);
+  const both = hit.matched.includes("av");
+  const found = ["video", "audio", "image", "text"].filter((modality, index) =>
+    hit.matched.includes(modality) || (both && index < 2));
+  const [first, ...others] = found.map((modality) => WHY[modality]);
   return LIST.format([first, ...others.map((word) => word.toLowerCase())]);
 }
 
