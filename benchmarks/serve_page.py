@@ -1,5 +1,4 @@
-"""The page in a browser, for `serve.py`: from Enter to results on the screen, and from other keys and clicks to the
-next picture of the screen."""
+"""The page in a browser, for `serve.py`: how soon results, and answers to keys and clicks, are on the screen."""
 
 from __future__ import annotations
 

@@ -65,12 +65,6 @@ def test_a_run_is_started_followed_and_changed(page: Page, axe: str, folders: Pa
         page.goto(address)
         by_keyboard(page, folders / "first")
         page.goto(f"{address}?view=index")
-        others = [page.context.new_page() for _ in range(2)]
-        for other, path in zip(others, ("", "?view=map"), strict=True):
-            other.goto(address + path)
-        expect(others[0].locator("#results .card-link")).to_have_count(1)
-        expect(others[1].locator(".map-note")).to_contain_text("1 text")
-        page.bring_to_front()
         listed = page.locator(".folder")
         box = page.get_by_role("textbox", name="Another folder or file")
         box.fill(second)
@@ -94,10 +88,6 @@ def test_a_run_is_started_followed_and_changed(page: Page, axe: str, folders: Pa
         expect(run).to_contain_text("1 file indexed, 1 not used, or only in part. The next run continues")
         expect(listed).to_have_count(2)
         expect(page.get_by_role("status")).to_contain_text("Cancelled. 1 file indexed")
-        expect(others[0].locator("#results .card-link")).to_have_count(2)  # open pages follow the index
-        expect(others[1].locator(".map-note")).to_contain_text("2 texts")
-        for other in others:
-            other.close()
 
         page.get_by_role("button", name=f"Index again {second}").click()
         expect(run.locator(".run-numbers")).to_contain_text("2 of 3 files")
@@ -116,3 +106,17 @@ def test_a_run_is_started_followed_and_changed(page: Page, axe: str, folders: Pa
         box.press("Enter")
         expect(run.get_by_role("heading", name="Failed")).to_be_visible()
         expect(run).to_contain_text(f"{folders / 'third'}: No such file or directory. Check the spelling")
+
+
+def test_open_pages_follow_the_index(page: Page, folders: Path) -> None:
+    with listening(folders / "index", folders / "cache") as (client, _):
+        a_map = page.context.new_page()
+        page.goto(str(client.base_url))
+        a_map.goto(f"{client.base_url}?view=map")
+        expect(page.locator("#results .card-link")).to_have_count(1)
+        expect(a_map.locator(".map-note")).to_contain_text("1 text")
+        (folders / "first" / "second.txt").write_text("another note")
+        with ws.open(folders / "index") as index:
+            index.add([folders / "first"])
+        expect(page.locator("#results .card-link")).to_have_count(2)
+        expect(a_map.locator(".map-note")).to_contain_text("2 texts")

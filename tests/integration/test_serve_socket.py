@@ -415,7 +415,7 @@ def test_without_unix_sockets_a_pipe_does_the_same(tmp_path: Path, monkeypatch: 
         path = local_socket.socket_path(index)
         about = path.read_text()
         assert local_socket.address(index) == "http://127.0.0.1:1/"
-        with pytest.raises(local_socket.ServedAlreadyError, match="at http://127.0.0.1:1/"):
+        with pytest.raises(local_socket.ServedAlreadyError, match="is already served at http"):
             LocalServer(index, answer, lifetime)
         connection = local_socket.connect(index)
         assert connection is not None
@@ -431,7 +431,7 @@ def test_without_unix_sockets_a_pipe_does_the_same(tmp_path: Path, monkeypatch: 
             assert local_socket.connect(index) is None, other
         path.write_text(about)
         monkeypatch.setattr(local_socket, "_STOPS_S", 0.01)
-        with pytest.raises(ws.WaveSearchError, match="has not ended within 0 s. End its process"):
+        with pytest.raises(ws.WaveSearchError, match="End its process"):
             local_socket.stop(index)  # nothing ends the process of the tests
         assert lifetime.is_over()
     assert local_socket.connect(index) is None
