@@ -25,6 +25,7 @@ if __package__ in (None, ""):
 import wave_search as ws
 from benchmarks.peak import peak_bytes, private_bytes, watched
 from wave_search import indexer
+from wave_search.ann.rebuild import refresh_shards
 from wave_search.models import ModelSpec
 from wave_search.models.wave.clips import SAMPLING
 from wave_search.store import ContentRow, FileRow, NewSegment, Settings, Writer, create, open_snapshot
@@ -74,7 +75,7 @@ def shards(directory: Path) -> None:
     """Build the search structures, as a run of `index` does at its end."""
     with Writer(directory) as writer:
         for key in SPACES:
-            indexer.refresh_shards(writer, key, ws.MIN_SHARD_ROWS)
+            refresh_shards(writer, key, ws.MIN_SHARD_ROWS)
 
 
 def reindex(directory: Path) -> None:

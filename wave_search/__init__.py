@@ -14,6 +14,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from wave_search.lazy import lazy_names
 from wave_search.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -22,7 +23,17 @@ if TYPE_CHECKING:
     from wave_search.evaluation import Evaluation, EvaluationOptions, evaluate
     from wave_search.index import KEEP_VERSIONS_FOR_S, MIN_SHARD_ROWS, Index
     from wave_search.indexer import Interrupted, MetadataEdit
-    from wave_search.models import Embedder, LoadOptions, ModelSpec
+    from wave_search.models import (
+        Embedder,
+        KnownModel,
+        ListedModel,
+        LoadOptions,
+        ModelSpec,
+        list_models,
+        model_directory,
+        pull_model,
+        remove_model,
+    )
     from wave_search.opening import (
         create,
         exists,
@@ -116,7 +127,9 @@ __all__ = [
     "IndexPlan",
     "IndexReport",
     "Interrupted",
+    "KnownModel",
     "ListedFile",
+    "ListedModel",
     "LoadOptions",
     "MediaEmbedder",
     "MediaRef",
@@ -156,10 +169,14 @@ __all__ = [
     "evaluate",
     "exists",
     "known_models",
+    "list_models",
     "load_embedder",
+    "model_directory",
     "open",
     "plan_add",
     "progress",
+    "pull_model",
+    "remove_model",
     "similarity",
     "verify",
 ]
@@ -169,7 +186,8 @@ _HOMES = {
     "evaluation": "Evaluation EvaluationOptions evaluate",
     "index": "KEEP_VERSIONS_FOR_S MIN_SHARD_ROWS Index",
     "indexer": "Interrupted MetadataEdit",
-    "models": "Embedder LoadOptions ModelSpec",
+    "models": "Embedder KnownModel ListedModel LoadOptions ModelSpec list_models model_directory pull_model "
+    "remove_model",
     "opening": "create exists known_models load_embedder open plan_add verify",
     "query": "AV Answer Audio Encoded FileDetails FileEntry Hits Image IndexInfo MediaEmbedder Not PartitionInfo "
     "SearchRequest Segment SegmentDetails SegmentScore SegmentSet Segments Vector Video Weighted similarity",
@@ -180,15 +198,11 @@ _HOMES = {
     "types": "Clip ColumnInfo DuplicateGroup DuplicateMember Frames Hit ListedFile MediaRef Modality ModalityName "
     "Sampling Target Waveform",
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+_find = lazy_names(__name__, _HOMES)
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("errors", "progress"):
-        return importlib.import_module(f"wave_search.{name}")
-    if name not in _HOME_OF:
-        raise AttributeError(f"module 'wave_search' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"wave_search.{_HOME_OF[name]}"), name)
+    return importlib.import_module(f"wave_search.{name}") if name in ("errors", "progress") else _find(name)
 
 
 def __dir__() -> list[str]:

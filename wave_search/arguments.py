@@ -25,6 +25,19 @@ def check_type(value: object, kind: type | tuple[type, ...], what: str, remedy: 
         raise UsageError(f"{what} must not be {shown(value)}", remedy)
 
 
+def check_functions(**given: object) -> None:
+    """Raise UsageError if an argument is neither None nor can be called."""
+    for name, value in given.items():
+        if value is not None and not callable(value):
+            raise UsageError(f"{name} must be a function, got {shown(value)}")
+
+
+def check_flags(**given: object) -> None:
+    """Raise UsageError if an argument is not True or False."""
+    for name, value in given.items():
+        check_type(value, bool, name, "Use True or False.")
+
+
 def check_whole(value: object, what: str, least: int = 0) -> None:
     """Raise UsageError if a value is no integer, of Python or numpy, of at least `least`."""
     if not isinstance(value, Integral) or isinstance(value, bool) or not least <= int(value) <= _MAX_ID:
@@ -67,6 +80,10 @@ def path_of(path: str | os.PathLike[str]) -> Path:
     """
     if not isinstance(path, str | os.PathLike) or not isinstance(name := os.fspath(path), str):
         raise UsageError(f"{shown(path)} is not a path", "Use a string or a pathlib.Path.")
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        raise UsageError(f"{name!r} is not a path: it has surrogates that stand for no byte") from None
     if not name or "\0" in name:
         fault = "contains a null character" if name else "is empty"
         raise UsageError(f"the name of a file or folder {fault}", "" if name else "Write . for the current folder.")

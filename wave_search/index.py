@@ -7,9 +7,20 @@ from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING, Self, Unpack, overload
 
-from wave_search import store
+from wave_search import indexer, store
 from wave_search.ann import check_faiss
-from wave_search.arguments import check_type, check_whole, ids_of, is_number, items_of, names_of, path_of, paths_of
+from wave_search.arguments import (
+    check_flags,
+    check_functions,
+    check_type,
+    check_whole,
+    ids_of,
+    is_number,
+    items_of,
+    names_of,
+    path_of,
+    paths_of,
+)
 from wave_search.errors import UsageError, shown
 from wave_search.files import composed_text
 from wave_search.media import default_workers, divide_memory
@@ -57,7 +68,8 @@ from wave_search.query import (
     to_request,
     to_saved,
 )
-from wave_search.store import saved_searches
+from wave_search.reports import MetadataChange
+from wave_search.store import SavedTerm, saved_searches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -67,10 +79,10 @@ if TYPE_CHECKING:
     from wave_search.models import ModelSpec
     from wave_search.models.session import ModelSession
     from wave_search.query import NewMatch
+    from wave_search.query.request import Targets
     from wave_search.reports import (
         EditReport,
         IndexReport,
-        MetadataChange,
         MetadataReport,
         OptimizePlan,
         OptimizeReport,
@@ -81,9 +93,9 @@ if TYPE_CHECKING:
         SlowRun,
         TagReport,
     )
-    from wave_search.store import SavedSearch, SavedTerm, Snapshot
+    from wave_search.store import SavedSearch, Snapshot
     from wave_search.store.files import FileInfo
-    from wave_search.types import ColumnInfo, DuplicateGroup, FileKind, ListedFile, Modality, ModalityName, Target
+    from wave_search.types import ColumnInfo, DuplicateGroup, FileKind, ListedFile, Modality, ModalityName
 
     StrPath = str | os.PathLike[str]
 
@@ -194,8 +206,7 @@ class Index:
             ModelError: the model cannot be loaded.
             Interrupted: Ctrl-C was pressed; completed files are in the index, and the exception carries the report.
         """
-        from wave_search import indexer
-
+        check_functions(progress=progress, warn=warn, skipped=skipped)
         options = check_add(
             instructions=instructions,
             exclude=exclude,
@@ -234,16 +245,12 @@ class Index:
         Raises:
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
-        from wave_search import indexer
-
         removed = indexer.remove(self.path, paths_of(paths))
         self.refresh()
         return removed
 
     def plan_remove(self, paths: Iterable[StrPath]) -> list[Path]:
         """Return the files that `remove` would remove, by path. Nothing is written."""
-        from wave_search import indexer
-
         return indexer.plan_remove(self._snapshot, paths_of(paths))
 
     def relocate(self, old: StrPath, new: StrPath) -> RelocateReport:
@@ -260,8 +267,6 @@ class Index:
             UsageError: the index has no file at `old`, or none of them is at `new`.
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
-        from wave_search import indexer
-
         report = indexer.relocate(self.path, path_of(old), path_of(new))
         self.refresh()
         return report
@@ -287,8 +292,6 @@ class Index:
             UsageError: an argument is not valid.
             IndexStateError: another process writes, the disk is full, or a table is damaged.
         """
-        from wave_search import indexer
-
         _check_optimize(keep_versions_for_s, min_shard_rows)
         try:
             return indexer.optimize(
@@ -309,8 +312,6 @@ class Index:
             UsageError: an argument is not valid.
             IndexStateError: the index is damaged or cannot be read.
         """
-        from wave_search import indexer
-
         _check_optimize(keep_versions_for_s, min_shard_rows)
         return indexer.plan_optimize(
             self._snapshot, keep_versions_for_s=keep_versions_for_s, min_shard_rows=min_shard_rows
@@ -326,6 +327,7 @@ class Index:
         Raises:
             IndexStateError: the index is damaged, or cannot be read now. The present version stays open.
         """
+        check_flags(prepare=prepare)
         with self._refreshing:  # otherwise an older version could replace a newer one
             file = store.newest_file(self.path)
             if file is not None and file == self._newest_file:
@@ -382,7 +384,8 @@ class Index:
         Args:
             request: the complete query; it excludes all keywords except `progress` and `warn`.
             progress: called while segments are embedded again.
-            warn: called with each file that could not be embedded again. Its hits come last.
+            warn: called with each file that could not be embedded again, and with each that is gone and would
+                otherwise be among the results. Their hits come last.
             **query:
                 text: texts.
                 audio: files whose audio to search for, with an optional range in seconds, here and below:
@@ -432,6 +435,7 @@ class Index:
             MediaError: a file cannot be read.
             ModelError: the model cannot be loaded, or is not the index's.
         """
+        check_functions(progress=progress, warn=warn)
         return Hits(self._searcher.search(to_one_request(request, query), progress, warn))
 
     def search_many(
@@ -458,6 +462,7 @@ class Index:
             MediaError: a file cannot be read.
             ModelError: the model cannot be loaded, or is not the index's.
         """
+        check_functions(progress=progress, warn=warn)
         return self._searcher.search_all(requests_of(queries, shared), progress, warn)
 
     def import_metadata(self, file: StrPath) -> MetadataReport:
@@ -472,8 +477,6 @@ class Index:
             OSError: the file cannot be read.
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
-        from wave_search import indexer
-
         report = indexer.import_metadata(self.path, path_of(file))
         self.refresh()
         return report
@@ -485,8 +488,6 @@ class Index:
             UsageError: there is no such column.
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
-        from wave_search import indexer
-
         indexer.remove_columns(self.path, names_of(columns, "columns"))
         self.refresh()
 
@@ -497,8 +498,6 @@ class Index:
             UsageError: a file is not indexed, or a value does not fit its column.
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
-        from wave_search import indexer
-
         several: list[MetadataEdit] = items_of(edits, "the edits")
         for one in several:
             check_type(one, indexer.MetadataEdit, "an edit", "Use a MetadataEdit.")
@@ -513,9 +512,10 @@ class Index:
             UsageError: a value was changed again.
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
-        from wave_search import indexer
-
-        report = indexer.restore(self.path, items_of(changes, "the changes"))
+        undone: list[MetadataChange] = items_of(changes, "the changes")
+        for one in undone:
+            check_type(one, MetadataChange, "a change", "Use those of an EditReport.")
+        report = indexer.restore(self.path, undone)
         self.refresh(prepare=True)  # searches do not wait
         return report
 
@@ -539,7 +539,7 @@ class Index:
         self,
         labels: Iterable[str],
         *,
-        target: Target | Modality = "any",
+        target: Targets = "any",
         column: str = "tag",
         min_z: float = MIN_LABEL_Z,
         top: int = 1,
@@ -552,7 +552,7 @@ class Index:
 
         Args:
             labels: one label each, optionally followed by alternative texts for it, all separated by tabs.
-            target: modality of the segments that are compared with the labels, as for `search`.
+            target: modality, or several, of the segments that are compared with the labels, as for `search`.
             column: name of the column, which is replaced if it exists. A second column, with "_z" appended to the name,
                 holds the z of the best label.
             min_z: minimum z of a label.
@@ -563,8 +563,6 @@ class Index:
             ModelError: the model cannot be loaded, or is not the index's.
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
-        from wave_search import indexer
-
         (column,) = map(composed_text, names_of(column, "column"))
         indexer.check_names([column], self._snapshot)  # before anything is embedded
         searcher, tagging = self._searcher, Tagging(read_labels(names_of(labels, "labels")), min_z, top)
@@ -610,6 +608,7 @@ class Index:
             UsageError: an argument is not valid.
             IndexCorruptError: the index is damaged.
         """
+        check_flags(skipped=skipped)
         return list_files(self._snapshot, where, where_timeout_s, columns, skipped=skipped)
 
     def browse(
@@ -737,6 +736,7 @@ class Index:
         """
         if request is not None:
             check_request(request)
+        check_flags(replace=replace)
         snapshot = self._snapshot
         saved_searches.write(snapshot.store, to_saved(snapshot, name, request, where), replace=replace)
 
@@ -758,6 +758,7 @@ class Index:
 
     def saved_segment(self, term: SavedTerm) -> int | None:
         """Return the id of the segment of a term of a saved search, None for a text or if it is not in the index."""
+        check_type(term, SavedTerm, "the term", "Use one of a SavedSearch.")
         return segment_of(self._snapshot, term)
 
     def rename_search(self, name: str, to: str) -> None:
@@ -790,7 +791,8 @@ class Index:
             ModelError: the model is needed and cannot be loaded, or is not the index's.
         """
         check_request(request)
-        return self._searcher.new_matches(request, first_id)
+        check_whole(first_id, "first_id")
+        return self._searcher.new_matches(request, int(first_id))
 
     def ask(self, segment_id: int, question: str, choices: Sequence[str]) -> list[Answer]:
         """Answer a question about a segment by choosing among texts: `MediaEmbedder.ask` for a part of an indexed file.
@@ -845,9 +847,8 @@ def check_add(
     Raises:
         UsageError: one of them is not valid.
     """
-    from wave_search import indexer
-
     check_count("min_shard_rows", min_shard_rows)
+    check_flags(retry=retry)
     if max_duration_s is not None and (not is_number(max_duration_s) or not max_duration_s > 0):
         raise UsageError(f"max_duration_s must be above 0 seconds, got {shown(max_duration_s)}")
     return indexer.Options(

@@ -127,8 +127,31 @@ class Span:
         return self.stop_s - self.start_s
 
 
-@dataclass(frozen=True, slots=True)
-class Frames:
+@dataclass(frozen=True, slots=True, eq=False)
+class ByContent:
+    """Base of dataclasses that hold arrays: equal if all of their bytes are."""
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and _content(self) == _content(other)
+
+    def __hash__(self) -> int:
+        return hash(_content(self))
+
+
+def _content(value: Any) -> Any:
+    """Return a value with arrays as one that can be compared and hashed."""
+    if isinstance(value, ByContent):
+        return tuple(_content(getattr(value, field.name)) for field in fields(value))
+    if isinstance(value, list | tuple):
+        return tuple(map(_content, value))
+    if hasattr(value, "__array__") and getattr(value, "shape", None):  # of numpy, or a tensor
+        array = (value.detach() if hasattr(value, "detach") else value).__array__()
+        return array.shape, array.dtype.str, array.tobytes()
+    return value
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frames(ByContent):
     """Frames of a video at even intervals.
 
     Those that are decoded, and that models get, are sampled and resized according to `Sampling`. Those of a query, or
@@ -141,8 +164,8 @@ class Frames:
     """Length of the span that they show, in seconds; with the number of frames it gives the time between them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Waveform:
+@dataclass(frozen=True, slots=True, eq=False)
+class Waveform(ByContent):
     """Audio: mono, and at the rate of `Sampling`, where it is decoded or given to a model.
 
     That of a query, or of `encode`, may have any rate and several channels: see `Index.search`.
@@ -153,8 +176,8 @@ class Waveform:
     sample_rate_hz: int
 
 
-@dataclass(frozen=True, slots=True)
-class Clip:
+@dataclass(frozen=True, slots=True, eq=False)
+class Clip(ByContent):
     """Decoded media that a model can embed: a text, an image, or frames and/or audio."""
 
     text: str | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from enum import StrEnum
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -42,7 +43,7 @@ def to_plain(value: Any) -> Any:
     match value:
         case StrEnum():
             return value.value
-        case None | bool() | int() | float() | str():
+        case None | str() | Real():
             return value
         case Path():
             return str(value)

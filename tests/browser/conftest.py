@@ -49,8 +49,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield at
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[object]:
+    """Closed behind the last test of this folder: while it is open, an event loop of this thread runs."""
     from tests.browser.site import chromium
 
     try:

@@ -353,7 +353,7 @@ def test_a_file_that_was_changed_is_explained(opening: Opening, expected_faults:
     os.utime(path, (1, 1))
     try:
         cards(page).click()
-        expect(page.get_by_role("alert")).to_contain_text("differs. Index its folder again: wave-search index")
+        expect(page.get_by_role("alert")).to_contain_text("differs. Index its folder again: `wave-search index")
     finally:
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 

@@ -11,6 +11,7 @@ from unittest.mock import patch
 import numpy as np
 
 from wave_search import indexer
+from wave_search.ann.rebuild import refresh_shards
 from wave_search.models import ModelSpec
 from wave_search.models.wave.clips import SAMPLING
 from wave_search.store import ContentRow, FileRow, NewSegment, Settings, Snapshot, Writer, create
@@ -138,7 +139,7 @@ def update(directory: Path, library: Library, after_commit: Callable[[Writer], o
         writer.remove_files(known.keys() - library.keys())
         writer.commit()
         for key in PARTITIONS:
-            indexer.refresh_shards(writer, key, MIN_SHARD_ROWS)
+            refresh_shards(writer, key, MIN_SHARD_ROWS)
 
 
 def compact(writer: Writer) -> None:

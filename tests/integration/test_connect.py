@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import inspect
+import io
+import itertools
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -47,15 +49,10 @@ class InMemory:
         return Answer(self.answer.status_code, self.answer.content)
 
 
-class Answer:
+class Answer(io.BytesIO):
     def __init__(self, status: int, content: bytes) -> None:
-        self.status, self.content = status, content
-
-    def read(self) -> bytes:
-        return self.content
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self.content.splitlines(keepends=True))
+        super().__init__(content)
+        self.status = status
 
 
 @pytest.fixture(scope="module")
@@ -216,7 +213,6 @@ def test_what_a_server_does_not_do_is_refused(both: tuple[ws.Index, ws.RemoteInd
         "tag",
         "import_metadata",
         "remove_metadata",
-        "segments",
         "segment_set",
     } <= refused
     for name in refused:
@@ -237,7 +233,81 @@ def test_both_have_the_same_signatures() -> None:
             parameters = [[*inspect.signature(each).parameters.values()] for each in (local, remote)]
             here, there = ([(one.name, one.kind, one.default) for one in each] for each in parameters)
             assert here == there, name
-            assert inspect.signature(local).return_annotation == inspect.signature(remote).return_annotation, name
+            here, there = (str(inspect.signature(each).return_annotation) for each in (local, remote))
+            assert here == there.removeprefix("Remote"), name
+
+
+def test_segments_are_those_of_the_index(both: tuple[ws.Index, ws.RemoteIndex]) -> None:
+    index, remote = both
+    for given in ({}, {"where": "kind = 'video'", "modality": ["audio", ws.Modality.AV]}, {"where": "false"}):
+        here, there = index.segments(**given), remote.segments(**given)
+        assert [*there] == [*here]
+        assert len(there) == len(here)
+        assert [*there.batches()] == [*here.batches()]
+    assert outcome(lambda: remote.segments("colour = 'red'")) == outcome(lambda: index.segments("colour = 'red'"))
+
+
+CALLS: dict[str, dict[str, Any]] = {
+    "search": {"text": "rain"},
+    "search_many": {"queries": ["rain"]},
+    "score_file": {"request": ws.SearchRequest.build(text="rain"), "segment_id": 0},
+    "segment": {"segment_id": 0},
+    "file": {"path": "a.wav"},
+    "ask": {"segment_id": 0, "question": "What?", "choices": ["a", "b"]},
+    "entries": {"segment_ids": [0]},
+    "paths": {"segment_ids": [0]},
+    "metadata_values": {"column": "tag"},
+    "add": {"paths": ["."]},
+    "remove": {"paths": []},
+    "plan_remove": {"paths": []},
+    "relocate": {"old": "a", "new": "b"},
+    "import_metadata": {"file": "a.csv"},
+    "remove_columns": {"columns": []},
+    "edit_metadata": {"edits": []},
+    "restore_metadata": {"changes": []},
+    "tag": {"labels": ["a dog"]},
+    "segment_set": {"modality": "audio"},
+    "save_search": {"name": "rain"},
+    "saved_request": {"name": "rain"},
+    "saved_segment": {"term": None},
+    "rename_search": {"name": "rain", "to": "snow"},
+    "remove_search": {"name": "rain"},
+    "new_matches": {"request": ws.SearchRequest.build(text="rain"), "first_id": 0},
+}
+"""Arguments without a default, by method."""
+
+
+def test_an_argument_of_another_type_is_an_error(both: tuple[ws.Index, ws.RemoteIndex]) -> None:
+    odd, methods = object(), inspect.getmembers(ws.Index, inspect.isfunction)
+    tried = 0
+    for index, (name, method) in itertools.product(both, methods):
+        parameters = [*inspect.signature(method).parameters.values()][1:]
+        for parameter in parameters if not name.startswith("_") else ():
+            if parameter.kind is parameter.VAR_KEYWORD:
+                continue
+            for value in (odd, [odd]):
+                given = {**CALLS.get(name, {}), parameter.name: value}
+                positional = [
+                    given.pop(one.name) for one in parameters if one.kind is one.POSITIONAL_ONLY and one.name in given
+                ]
+                with pytest.raises(ws.errors.UsageError):
+                    getattr(index, name)(*positional, **given)
+                tried += 1
+    assert tried > 200
+
+
+def test_numbers_of_numpy_are_numbers(both: tuple[ws.Index, ws.RemoteIndex]) -> None:
+    whole, real = np.int64(1), np.float32(0.5)
+    for index in both:
+        assert index.browse(
+            offset=whole, limit=whole, where="true", where_timeout_s=real * 9, among=[whole, np.int32(2)]
+        )
+        assert index.segment(whole) == index.segment(1)
+        hits = index.search(
+            text=ws.Weighted("rain", real), k=whole, min_z=-real * 20, like=whole, where_timeout_s=np.float64(5)
+        )
+        assert len(hits) == 1
+        assert index.duplicates(real) == index.duplicates(0.5)
 
 
 def test_who_may_not_ask_gets_the_reason(

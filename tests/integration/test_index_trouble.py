@@ -158,15 +158,13 @@ def test_a_stream_that_is_cut_off_says_where(tmp_path: Path, counted: CountingEm
 
 
 def test_what_of_a_film_is_not_used_is_reported(tmp_path: Path, counted: CountingEmbedder) -> None:
-    film = tmp_path / "media" / "film.ogv"
-    film.parent.mkdir()
-    media_samples.write_frames(film, media_samples.moving_picture(8), media_samples.Encoding("libvpx", fps=8))
-    film.write_bytes(2 * film.read_bytes())
-    cause = "only the first of its 2 parts is used"
+    film = write_video(tmp_path / "media" / "film.ts", 1.0, hz=440.0)
+    film.write_bytes(film.read_bytes().replace(b"\0\0\1\x68", b"\0\0\1\x6c"))  # no picture parameter set
+    cause = "only its sound can be decoded, not its picture (h264)"
     with ws.create(tmp_path / "index", workers=1) as index:
         report = index.add([film.parent])
         assert (report.indexed, [one.cause for one in report.skipped]) == (1, [cause])
-        assert f"film.ogv: {cause}. Convert it" in dict(info_rows(index.info()))["damaged"]
+        assert f"film.ts: {cause}. Convert it" in dict(info_rows(index.info()))["damaged"]
         (listed,) = index.files(skipped=True)
     assert listed_line(listed).endswith(f"\t{cause}")
 
@@ -346,7 +344,10 @@ def test_awkward_names_from_end_to_end(tmp_path: Path, counted: CountingEmbedder
         assert index.add([media]).unchanged == len(AWKWARD_NAMES)
 
 
-def test_pipes_and_loops_do_not_hang(tmp_path: Path, counted: CountingEmbedder) -> None:
+NOT_FILES = [("fifo.wav", False), ("new.wav", False), ("zero.wav", True)]
+
+
+def test_pipes_and_loops_do_not_hang_and_are_known_afterwards(tmp_path: Path, counted: CountingEmbedder) -> None:
     media = tmp_path / "media"
     write_image(media / "a.png")
     os.mkfifo(media / "fifo.wav")
@@ -355,8 +356,31 @@ def test_pipes_and_loops_do_not_hang(tmp_path: Path, counted: CountingEmbedder) 
     (media / "self.mp4").symlink_to("self.mp4")
     with ws.create(tmp_path / "index") as index:
         report = index.add([media])
-    assert report.indexed == 1
-    assert [skipped.path.name for skipped in report.skipped] == ["fifo.wav", "self.mp4", "zero.wav"]
+        assert report.indexed == 1
+        assert [(one.path.name, one.known) for one in report.skipped] == [
+            ("fifo.wav", False),
+            ("self.mp4", False),
+            ("zero.wav", False),
+        ]
+        assert [file.path.name for file in index.files() if file.status == "skipped"] == [
+            "fifo.wav",
+            "self.mp4",
+            "zero.wav",
+        ]
+        (media / "self.mp4").unlink()
+        (media / "fifo.wav").unlink()
+        (media / "fifo.wav").symlink_to("/no/such")
+        (media / "new.wav").symlink_to("/dev/zero")
+        planned = ws.plan_add(tmp_path / "index", [media])
+        assert [(one.path.name, one.known) for one in planned.skipped] == NOT_FILES
+        report = index.add([media])
+        assert [(one.path.name, one.known) for one in report.skipped] == NOT_FILES
+        assert (report.unchanged, report.removed) == (1, 1)
+        (media / "fifo.wav").unlink()
+        write_sound(media / "fifo.wav", 1)
+        report = index.add([media])
+        assert (report.indexed, report.unchanged) == (1, 1)
+        assert [(one.path.name, one.known) for one in report.skipped] == [("new.wav", True), ("zero.wav", True)]
 
 
 def test_a_file_named_itself_is_never_ignored(tmp_path: Path, counted: CountingEmbedder) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,7 +74,7 @@ def test_the_old_place_may_be_a_link_to_the_new_one_or_have_composed_letters(mov
 
 
 def test_files_with_another_time_are_compared_by_content(moved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules["wave_search.indexer.relocate"], "_SAMPLE", 1)
+    monkeypatch.setattr("wave_search.indexer.relocation._SAMPLE", 1)
     for name in TEXTS:
         os.utime(moved / "new" / name, (1, 1))
     with ws.open(moved / "index") as index:
@@ -137,6 +136,9 @@ def test_files_that_are_gone_come_last(called: Called, moved: Path) -> None:
     run = called("query", "--text", "rain on a roof", "--index", "index", cwd=moved)
     old = moved / "old"
     assert run.stderr.endswith(
-        f"note: 1 file of the results is gone. If {old} was moved, run: wave-search relocate {old} NEW; "
-        f"if it was deleted: wave-search remove {old}\n"
+        f"note: 1 matching file is gone. If {old} was moved, run `wave-search relocate {old} NEW --index index`; "
+        f"if it was deleted, `wave-search remove {old} --index index`\n"
     )
+    run = called("query", "--text", TEXTS["b.txt"], "--index", "index", "-n", "1", cwd=moved)
+    assert "note: 1 matching file is gone (raise the limit for it). If " in run.stderr
+    assert "b.txt" not in run.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -15,6 +16,8 @@ import wave_search as ws
 from tests.libraries import CountingEmbedder
 from tests.media_decoding import KeptDecoders
 
+CLOSED = io.BytesIO(b"RIFF")
+CLOSED.close()
 ODD: dict[str, Any] = {
     "number": 5,
     "negative": -1.5,
@@ -64,6 +67,10 @@ def calls(  # noqa: PLR0915 - a list
     yield "Frames", lambda odd: embedder.encode(ws.Frames(odd, 1.0))
     yield "encode", embedder.encode
     yield "encode each", lambda odd: embedder.encode([odd])
+    yield "closed file", lambda _: index.search(image=CLOSED)
+    yield "encode progress", lambda odd: embedder.encode("a", progress=5 if callable(odd) else odd)  # type: ignore[arg-type]
+    for name in ws.Clip.__dataclass_fields__:
+        yield f"Clip {name}", lambda odd, name=name: embedder.encode(ws.Clip(**{name: odd}))  # type: ignore[misc]
     yield "instruction", lambda odd: embedder.encode("a", odd)
     yield "ask", lambda odd: embedder.ask(odd, "What?", ["a", "b"])
     yield "question", lambda odd: embedder.ask(np.zeros((30, 30), np.uint8), odd, ["a", "b"])

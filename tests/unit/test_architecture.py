@@ -16,6 +16,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "wave_search"
 
 LAYERS = (
     "version",
+    "lazy",
     "errors",
     "arguments",
     "types",

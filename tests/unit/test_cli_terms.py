@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import wave_search as ws
+from wave_search.commands.results import target_of
 from wave_search.commands.terms import read, split, weighted
 from wave_search.errors import UsageError
 
@@ -61,10 +63,40 @@ def test_words_are_one_text_and_media_files_are_files(tmp_path: Path, monkeypatc
     assert split([]) == ([], [])
 
 
-def test_a_mistyped_file_does_not_become_a_text(tmp_path: Path) -> None:
-    texts, files = split(["barking", str(tmp_path / "brak.wav")])
-    with pytest.raises(UsageError, match=r"brak\.wav: no such file"):
-        ws.SearchRequest.build(**read({"text": texts, "similar": files}, {}, None))
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("brak.wav", r"brak\.wav: no such file"),
+        ("./brak", "brak: no such file"),
+        ("~/brak", "brak: no such file"),
+        ("../brak/", "brak/?: no such file"),
+        ("/brak", "/brak: no such file"),
+        ("./folder", "folder is a folder. Name a file in it"),
+        ("folder/", "folder is a folder. Name a file in it"),
+        ("folder/inner", "folder/inner is a folder. Name a file in it"),
+        ("folder/brak", "folder/brak: no such file"),
+        ("bark.wav@3", r"a still, which only a video given as an image has. A range is written .*bark\.wav@3-STOP"),
+    ],
+)
+def test_a_mistyped_file_does_not_become_a_text(tmp_path: Path, typed: str, message: str) -> None:
+    (tmp_path / "folder" / "inner").mkdir(parents=True)
+    (tmp_path / "bark.wav").write_bytes(b"RIFF\0\0\0\0WAVEfmt ")
+    texts, files = split(["barking", typed], str(tmp_path))
+    with pytest.raises(UsageError) as raised:
+        ws.SearchRequest.build(**read({"text": texts, "similar": [str(tmp_path / file) for file in files]}, {}, None))
+    assert re.search(message, f"{raised.value.message}. {raised.value.remedy}")
+    assert texts == ["barking"]
+
+
+def test_words_that_look_a_little_like_paths_are_words(tmp_path: Path) -> None:
+    (tmp_path / "dogs").mkdir()
+    assert split(["AC/DC", "and/or", "dogs", "..."], str(tmp_path)) == (["AC/DC and/or dogs ..."], [])
+
+
+def test_targets_are_listed_or_repeated() -> None:
+    assert target_of(None) == target_of(["any"]) == "any"
+    assert target_of(["av"]) == "av"
+    assert target_of(["audio, video"]) == target_of(["audio", "video"]) == ("audio", "video")
 
 
 def test_what_is_typed_becomes_parts() -> None:

@@ -210,3 +210,25 @@ def test_no_media_is_found_in_other_bytes(tmp_path: Path, content: bytes) -> Non
     path.write_bytes(content)
     with path.open("rb") as file:
         assert find_media(file) is None
+
+
+@pytest.mark.parametrize(
+    ("suffix", "head", "demuxer"),
+    [
+        (".sbc", b"\x9c\x31\x3c".ljust(128, b"\1") + b"\x9c\x31\x3c", "sbc"),  # joint stereo
+        (".sbc", b"\x9c\x31\x3c".ljust(130, b"\1") + b"\x9c\x31\x3c", None),
+        (".msbc", b"\xad\0\0".ljust(57, b"\1") + b"\xad\0\0", "sbc"),
+        (".H261", b"\0\1\0\x16", "h261"),
+        (".h261", b"\0\0\x80\2", None),
+        (".h263", b"\0\0\x80\2", "h263"),
+        (".g722", b"\xfa\xda\0", "g722"),
+        (".g722", b"text", None),
+        (".wav", b"\xfa\xda\0", None),
+    ],
+)
+def test_raw_streams_by_suffix_and_first_bytes(tmp_path: Path, suffix: str, head: bytes, demuxer: str | None) -> None:
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(head)
+    with path.open("rb") as file:
+        found = find_media(file, path.suffix)
+    assert (found and found.signature.format) == demuxer

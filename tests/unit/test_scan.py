@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from wave_search.errors import UsageError
-from wave_search.files import is_under
+from wave_search.files import as_path, is_under
+from wave_search.indexer import scan as module
 from wave_search.indexer.choices import Rules, remember
+from wave_search.indexer.run import targets
 from wave_search.indexer.scan import (
     Area,
     Scan,
-    follow,
     join_roots,
     outermost,
     resolve,
@@ -100,9 +101,8 @@ def test_links_in_folders_are_not_followed(tmp_path: Path) -> None:
         (library / "sub" / name).symlink_to(target)
     seen = scanned(tmp_path, library)
     assert names(seen, library) == ["real.wav", "sub/x.wav"]
-    areas = [Area(os.fsencode(library.resolve()), True)]
-    told = {os.path.basename(link).decode(): follow(link, areas).skipped for link in seen.links}  # noqa: PTH119
-    causes = {name: skipped.cause.partition(";")[0] for name, skipped in told.items() if skipped}
+    told = {as_path(path).name: one.why for path, one in seen.unusable.items()}
+    causes = {name: why.cause.partition(";")[0] for name, why in told.items()}
     elsewhere_cause, nowhere_cause = "a symbolic link to another place", "a link to a file that does not exist"
     assert causes == {
         "song.wav": elsewhere_cause,
@@ -111,9 +111,8 @@ def test_links_in_folders_are_not_followed(tmp_path: Path) -> None:
         "self.mp4": nowhere_cause,
         "zero.wav": "a symbolic link to a device, not to a file",
     }
-    assert str(elsewhere / "song.wav") in told["song.wav"].remedy  # type: ignore[union-attr]
-    inside = {os.path.basename(link).decode() for link in seen.links if follow(link, areas).is_indexed}  # noqa: PTH119
-    assert inside == {"loop", "inside.wav"}
+    assert str(elsewhere / "song.wav") in told["song.wav"].remedy
+    assert [as_path(path).name for path in seen.not_media] == ["notes"]
 
 
 def test_a_link_that_is_named_itself_stands_for_its_target(tmp_path: Path) -> None:
@@ -129,7 +128,7 @@ def test_pipes_sockets_and_devices_are_reported_and_not_opened(tmp_path: Path, m
         server.bind("socket.wav")
         seen = scanned(tmp_path, tmp_path, Path("/dev/zero"))
     assert not seen.files
-    assert {(skipped.path.name, skipped.cause) for skipped in seen.skipped} == {
+    assert {(one.why.path.name, one.why.cause) for one in seen.unusable.values()} == {
         ("fifo.wav", "a named pipe, not a file"),
         ("socket.wav", "a socket, not a file"),
         ("zero", "a device, not a file"),
@@ -241,3 +240,17 @@ def test_outermost() -> None:
 def test_roots_are_joined() -> None:
     areas = [Area(b"/m/sub", True), Area(b"/n/file.wav", False), Area(b"/o", True)]
     assert join_roots([b"/m", b"/o/inner"], areas) == [b"/m", b"/n", b"/o"]
+
+
+def test_folders_that_many_files_share_are_looked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is missing and what is removed costs one pass over the files of the index, and not one for each argument."""
+    looked, parent = [], module.parent
+    monkeypatch.setattr(module, "parent", lambda path: looked.append(path) or parent(path))
+    real = os.fsencode(tmp_path.resolve())
+    files = [real + b"/gone/%d/%d" % (i % 10, i) for i in range(1000)]
+    assert len(resolve([tmp_path / "gone" / str(i) for i in range(10)], tmp_path / "index", files)) == 10
+    assert len(looked) < 1000 + 10 + 20
+    looked.clear()
+    is_target = targets([tmp_path / "gone" / "3", tmp_path / "gone" / "4" / "24", tmp_path / "elsewhere"], files)
+    assert sum(map(is_target, files)) == 101
+    assert len(looked) < 1000 + 10 + 20

@@ -159,7 +159,7 @@ def ended(error: Exception, *, traceback: bool = False) -> None:
         raise error
 
     with pytest.raises(SystemExit):
-        command(SimpleNamespace(obj=GlobalOptions(quiet=False, traceback=traceback)))
+        command(SimpleNamespace(obj=GlobalOptions(quiet=False, traceback=traceback), params={}))
 
 
 @pytest.mark.parametrize("on_terminal", [False, True])

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from wave_search.commands import DEFAULT_INDEX, INDEX_VARIABLE
 from wave_search.errors import ModelDownloadError, UsageError, WaveSearchError
 from wave_search.system import constants
 
@@ -44,13 +45,17 @@ class Context(Protocol):
 
     obj: Any
     """The `GlobalOptions`."""
+    params: Any
+    """The options of the command by name."""
 
 
 def terminal_of(ctx: Context, quiet: bool = False) -> Terminal:
     """Return the output streams of this run; `quiet` is the option of the command itself."""
     from wave_search.render.terminal import Terminal
 
-    return Terminal(quiet=ctx.obj.quiet or quiet)
+    index = ctx.params.get("index")
+    is_default = index is None or os.fspath(index) == (os.environ.get(INDEX_VARIABLE) or DEFAULT_INDEX)
+    return Terminal(quiet=ctx.obj.quiet or quiet, index=None if is_default else index)
 
 
 def occupy_closed_streams() -> None:
@@ -69,7 +74,14 @@ def reported(command: Callable[..., int]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def run(ctx: Context, **options: Any) -> None:
-        sys.exit(exit_code(ctx, lambda: command(ctx, **options)))
+        def prepared() -> int:
+            if "index" in options:
+                from wave_search.store.tables import import_pyarrow_alone
+
+                import_pyarrow_alone()
+            return command(ctx, **options)
+
+        sys.exit(exit_code(ctx, prepared))
 
     return run
 

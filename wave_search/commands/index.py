@@ -123,11 +123,10 @@ def index(
             model=model,
             load=ws.LoadOptions(device=device, dtype=dtype, quantization=quantization, token_budget=token_budget),
             workers=workers,
-            may_download=terminal.may_download,
+            terminal=terminal,
             decoder_memory_bytes=decoder_bytes(decoder_memory),
         ) as it,
     ):
-        terminal.notice(it.model)
         try:
             done = it.add(
                 paths,

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,9 @@ from wave_search.commands.options import words
 from wave_search.commands.usage import CONTENT, FILTER, SPEED
 from wave_search.errors import UsageError
 from wave_search.media import Segmentation, parse_audio_track
+
+if TYPE_CHECKING:
+    from wave_search.render.terminal import Terminal
 
 Modalities = Annotated[
     str | None,
@@ -143,10 +146,10 @@ def opened_or_created(
     model: str,
     load: "ws.LoadOptions",
     workers: int | None,
-    may_download: Callable[[str], bool],
+    terminal: "Terminal",
     decoder_memory_bytes: int | None,
 ) -> "ws.Index":
-    """Open an index, or create it if there is none.
+    """Open an index, or create it if there is none, and print the notice of its model then.
 
     Raises:
         UsageError: a path does not exist, or a setting is not that of the index.
@@ -157,7 +160,7 @@ def opened_or_created(
         from wave_search.indexer.scan import resolve
 
         resolve(paths, path)  # before a mistyped name leaves an empty index
-        return ws.create(
+        created = ws.create(
             path,
             segment=segment or "10",
             audio_track=audio_track or "auto",
@@ -167,13 +170,15 @@ def opened_or_created(
             workers=workers,
             decoder_memory_bytes=decoder_memory_bytes,
         )
+        terminal.notice(created.model)
+        return created
     opened = ws.open(
         path,
         model,
         load=load,
         workers=workers,
         decoder_memory_bytes=decoder_memory_bytes,
-        may_download=may_download,
+        may_download=terminal.may_download,
     )
     _check_pinned(path, opened, modalities, segment, audio_track)
     return opened

@@ -56,7 +56,7 @@ class Found:
 
     hits: Sequence[Hit]
     lost: Sequence[Skipped]
-    """Files that could not be embedded again."""
+    """Files that could not be embedded again, and those that are gone and would otherwise be among the hits."""
     created: str
     """When the index was created."""
     coverage: float | None
@@ -80,8 +80,10 @@ def show_found(terminal: Terminal, output: Output, found: Found) -> int:
     """
     if found.coverage is not None and 0 < found.coverage < 1:
         terminal.warning(f"only {found.coverage:.0%} is indexed with this instruction, and only that was searched")
+    behind = [file.path for file in found.lost if is_gone(file.path)]
     for file in found.lost:
-        terminal.warning(f"moved to the end: {skipped_line(file)}")
+        if file.path not in behind:
+            terminal.warning(f"moved to the end: {skipped_line(file)}")
     if not found.hits:
         filtered = " for this filter" if output.is_filtered else ""
         if output.min_z is None:
@@ -91,7 +93,7 @@ def show_found(terminal: Terminal, output: Output, found: Found) -> int:
         return NO_RESULT
     shown = [only(hit, output.columns) for hit in found.hits]
     show_hits(terminal, shown, json=output.json, paths=output.paths, thumbnails=output.thumbnails)
-    _hint_at_gone(terminal, [hit.path for hit in found.hits if hit.gone])
+    _hint_at_gone(terminal, [hit.path for hit in found.hits if hit.gone], behind)
     if output.open or output.reveal:
         from wave_search import desktop
 
@@ -112,19 +114,26 @@ def _ranked(hits: Sequence[Hit], rank: int) -> Hit:
     return hit
 
 
-def _hint_at_gone(terminal: Terminal, paths: Sequence[Path]) -> None:
-    """Say what to do about files that were moved or deleted since they were indexed."""
-    gone = [*dict.fromkeys(paths)]
+def _hint_at_gone(terminal: Terminal, last: Sequence[Path], behind: Sequence[Path]) -> None:
+    """Say what to do about files that were moved or deleted since they were indexed.
+
+    Args:
+        terminal: to write to.
+        last: those of the last results.
+        behind: those that would be of results if they were there.
+    """
+    gone = [*dict.fromkeys((*last, *behind))]
     if not gone:
         return
     missing = gone[0]
     while is_gone(missing.parent):
         missing = missing.parent
-    files = "1 file of the results is" if len(gone) == 1 else f"{len(gone):,} files of the results are"
+    files = "1 matching file is" if len(gone) == 1 else f"{len(gone):,} matching files are"
+    place = "" if not behind else " (raise the limit for it)" if len(gone) == 1 else " (raise the limit for all)"
     old = shlex.quote(str(missing))
     terminal.note(
-        f"{files} gone. If {missing} was moved, run: wave-search relocate {old} NEW; "
-        f"if it was deleted: wave-search remove {old}"
+        f"{files} gone{place}. If {missing} was moved, run `wave-search relocate {old} NEW`; "
+        f"if it was deleted, `wave-search remove {old}`"
     )
 
 

@@ -64,7 +64,6 @@ def run(
     load = ws.LoadOptions(device=device, dtype=dtype, quantization=quantization)
     with ws.open(index, model, load=load, may_download=terminal.may_download) as opened:
         request = opened.saved_request(name, k=k, columns=output.names(columns))
-        terminal.notice(opened.model)
         with terminal.working("searching"):
             hits = opened.search(request)
         last_hits.keep_hits(opened.path, opened.created, [hit.segment_id for hit in hits])
@@ -145,7 +144,7 @@ def alert(
     terminal, book = terminal_of(ctx, quiet), AlertBook(index)
     if off:
         if not book.remove(name):
-            raise UsageError(f'"{name}" has no alert', "List the alerts that there are: wave-search searches list.")
+            raise UsageError(f'"{name}" has no alert', "List the alerts that there are: `wave-search searches list`.")
         terminal.message(f'"{name}" has no alert any more')
         return DONE
     target = parse_webhook(webhook) if webhook is not None else parse_command(command or ())

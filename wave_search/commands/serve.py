@@ -113,7 +113,6 @@ def serve(
             typer.launch(address)
         return DONE
     with ExitStack() as loading, ws.open(index, model, load=load, may_download=terminal.may_download) as opened:
-        terminal.notice(opened.model)
         loading.enter_context(terminal.working("loading the model"))
 
         def started(address: str) -> None:

@@ -73,7 +73,6 @@ class QueryAnswers:
             found = question.find(self._index, search, progress if search.rerank and not question.quiet else None)
             hits, lost = map(to_record, found.hits), map(to_record, found.lost)
             answer = {"hits": [*hits], "lost": [*lost], "created": found.created, "coverage": found.coverage}
-            answer["notice"] = self._index.model.notice
             send({**began, **answer, "output": shown})
         except UsageError as error:
             # Messages about files name them as they are named here.

@@ -50,7 +50,7 @@ def query(arguments: list[str]) -> int | None:
     if connection is None:
         return None
     occupy_closed_streams()
-    context = SimpleNamespace(obj=GlobalOptions(quiet, traceback=False))
+    context = SimpleNamespace(obj=GlobalOptions(quiet, traceback=False), params={"index": Path(index)})
     with closing(connection):
         try:
             request = {
@@ -119,8 +119,6 @@ def _shown(connection: LocalConnection, request: dict[str, Any], terminal: Termi
 
         lost = [from_record(Skipped, record) for record in reply["lost"]]
     found = Found(hits, lost, reply["created"], reply["coverage"])
-    if notice := reply["notice"]:
-        terminal.note(notice)
     keep(terminal, found, index)
     if how.export is not None:
         write(Path(how.export), hits, None)

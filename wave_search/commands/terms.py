@@ -54,6 +54,7 @@ NotLike = Annotated[
 NotFile = Annotated[list[str] | None, typer.Option(metavar="FILE", help="File to avoid.", rich_help_panel=SEARCH)]
 _WEIGHTED = re.compile(r"(?P<item>.*)\^(?P<weight>-?(?:\d+(?:\.\d*)?|\.\d+))", re.DOTALL)
 _STDIN = "-"
+_PATHS = tuple(f"{begin}{separator}" for begin in (".", "..", "~") for separator in {"/", os.sep})
 
 
 def weighted(typed: str, *, is_path: bool = False) -> tuple[str, float | None]:
@@ -70,13 +71,14 @@ def split(typed: Sequence[str], folder: str = "") -> tuple[list[str], list[str]]
     """Split what is typed without an option into texts and media files. Words without a weight are one text.
 
     A file is recognised by its content, or by the suffix of its name even if there is no such file: a mistyped name
-    must not become a text.
+    must not become a text. Neither must a path: what begins like one ("./", "../", "~/", "/"), or is in a folder that
+    there is.
 
     Args:
         typed: words and names of files.
         folder: that relative names start from; "" for the current one.
     """
-    files = [one for one in typed if _is_media(os.path.join(folder, one))]  # noqa: PTH118 - keeps the name as typed
+    files = [one for one in typed if _is_path(one, folder) or _is_media(os.path.join(folder, one))]  # noqa: PTH118
     words = [one for one in typed if one not in files]
     plain = [word for word in words if weighted(word)[1] is None]
     return [*([" ".join(plain)] if plain else []), *(word for word in words if word not in plain)], files
@@ -85,6 +87,14 @@ def split(typed: Sequence[str], folder: str = "") -> tuple[list[str], list[str]]
 def is_stdin(typed: str) -> bool:
     """Return whether a text is to be read from stdin."""
     return weighted(typed)[0] == _STDIN
+
+
+def _is_path(typed: str, folder: str) -> bool:
+    """Return whether words cannot be meant; "AC/DC" and "and/or" are, and a word may be the name of a folder."""
+    if typed.startswith(_PATHS) or os.path.isabs(typed):  # noqa: PTH117 - of what is typed
+        return True
+    inside = os.path.dirname(typed)  # noqa: PTH120
+    return bool(inside) and os.path.isdir(os.path.join(folder, inside))  # noqa: PTH112, PTH118
 
 
 def _is_media(typed: str) -> bool:

@@ -20,7 +20,7 @@ def verify(ctx: typer.Context, index: IndexDir = DEFAULT_INDEX, json: Json = Fal
     if json:
         terminal.lines(to_json(asdict(problem)) for problem in found)
     else:
-        terminal.rows(problem_row(problem) for problem in found)
+        terminal.rows(tuple(map(terminal.completed, problem_row(problem))) for problem in found)
     problems = sum(not problem.orphan for problem in found)
     terminal.message(counted(problems, "problem") if problems else "no problems found")
     return FAILED if problems else DONE

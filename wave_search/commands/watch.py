@@ -1,6 +1,7 @@
 """Keep an index up to date with folders."""
 
 import os
+import shlex
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from dataclasses import asdict, replace
@@ -113,10 +114,9 @@ def watch(
         model=model,
         load=ws.LoadOptions(device=device, dtype=dtype, quantization=quantization, token_budget=token_budget),
         workers=workers,
-        may_download=terminal.may_download,
+        terminal=terminal,
         decoder_memory_bytes=decoder_bytes(decoder_memory),
     ) as opened:
-        terminal.notice(opened.model)
         info = opened.info()
         roots = list(map(os.fsencode, info.roots))
         areas = resolve(paths, opened.path, roots)
@@ -199,8 +199,9 @@ class _Updates:
     def _warn_of(self, unreachable: set[Path]) -> None:
         """Warn once of folders that are missing or empty, until they are back."""
         for folder in sorted(unreachable - self._warned_of):
+            quoted = shlex.quote(os.fspath(folder))
             cause = f"{folder}: missing or empty, possibly an unmounted disk; its files stay in the index"
-            self._terminal.warning(stamped(f"{cause}. If they were deleted, run: wave-search remove {folder}"))
+            self._terminal.warning(stamped(f"{cause}. If they were deleted, run `wave-search remove {quoted}`"))
         self._warned_of = unreachable
 
     def _begin_to_watch(self) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wave_search.ann import check_faiss
+from wave_search.arguments import check_functions, check_type, path_of
 from wave_search.evaluation.datasets.dataset import Dataset, Item, Question
 from wave_search.evaluation.datasets.layouts import read_dataset
 from wave_search.evaluation.datasets.rows import checked_text
@@ -92,11 +93,13 @@ def evaluate(
     """
     started_s = time.monotonic()
     check_faiss()
+    check_type(options, EvaluationOptions, "options", "Use EvaluationOptions.")
+    check_functions(progress=progress)
     for name, count in (("the limit", options.limit), ("workers", workers)):
         if count is not None:
             check_count(name, count)
     instruction = None if options.instruction is None else checked_text(options.instruction, "instruction")
-    path = Path(dataset).expanduser()
+    path = path_of(dataset).expanduser()
     task = load_task(options.task) if options.task else None
     with (
         _folder(cache) as folder,
@@ -107,7 +110,7 @@ def evaluate(
         read = read_dataset(
             path,
             mapping=task.mapping if task else None,
-            media=None if options.media is None else Path(options.media).expanduser(),
+            media=None if options.media is None else path_of(options.media).expanduser(),
             unpacked=folder / "media",
             split=options.split,
         )
@@ -148,7 +151,7 @@ def _report_progress(progress: ProgressCallback | None, stage: Stage, embedded: 
 @contextmanager
 def _folder(cache: str | os.PathLike[str] | None) -> Iterator[Path]:
     if cache is not None:
-        yield Path(cache).expanduser()
+        yield path_of(cache).expanduser()
         return
     with tempfile.TemporaryDirectory(prefix="wave-search-") as folder:
         yield Path(folder)

@@ -1,13 +1,22 @@
-"""The write path: bringing an index up to date with folders, at a cost that depends only on the changes."""
+"""The write path: bringing an index up to date with folders, at a cost that depends only on the changes.
 
-from wave_search.ann.rebuild import refresh_shards
-from wave_search.indexer.metadata import check_names, import_metadata, put_columns, remove_columns
-from wave_search.indexer.metadata_edit import MetadataEdit, edit, restore
-from wave_search.indexer.optimize import optimize, plan_optimize
-from wave_search.indexer.plan import plan_add
-from wave_search.indexer.relocate import relocate
-from wave_search.indexer.run import Options, add, plan_remove, remove
-from wave_search.indexer.run_stats import Interrupted
+Names are imported when they are first used: `Index` has methods that write, and most programs only search.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wave_search.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from wave_search.indexer.metadata import check_names, import_metadata, put_columns, remove_columns
+    from wave_search.indexer.metadata_edit import MetadataEdit, edit, restore
+    from wave_search.indexer.optimization import optimize, plan_optimize
+    from wave_search.indexer.plan import plan_add
+    from wave_search.indexer.relocation import relocate
+    from wave_search.indexer.run import Options, add, plan_remove, remove
+    from wave_search.indexer.run_stats import Interrupted
 
 __all__ = [
     "Interrupted",
@@ -22,9 +31,19 @@ __all__ = [
     "plan_optimize",
     "plan_remove",
     "put_columns",
-    "refresh_shards",
     "relocate",
     "remove",
     "remove_columns",
     "restore",
 ]
+
+_HOMES = {
+    "metadata": "check_names import_metadata put_columns remove_columns",
+    "metadata_edit": "MetadataEdit edit restore",
+    "optimization": "optimize plan_optimize",
+    "plan": "plan_add",
+    "relocation": "relocate",
+    "run": "Options add plan_remove remove",
+    "run_stats": "Interrupted",
+}
+__getattr__ = lazy_names(__name__, _HOMES)

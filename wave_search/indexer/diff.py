@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from wave_search.files import is_under
@@ -10,7 +11,7 @@ from wave_search.files import is_under
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from wave_search.indexer.scan import FoundFile
+    from wave_search.indexer.scan import FoundFile, Unusable
     from wave_search.store import FileRow
 
 
@@ -25,7 +26,9 @@ class ChangePlan:
     known_damaged: tuple[FileRow, ...]
     """Unchanged files that are only partly indexed."""
     known_skipped: tuple[FileRow, ...]
-    """Unchanged files that could not be indexed before and are not retried."""
+    """Unchanged files that could not be indexed before and are not retried, and what is still no regular file."""
+    unusable: tuple[Unusable, ...]
+    """What is no regular file, and was not known to be."""
     removed: tuple[bytes, ...]
     """Paths in the index that no longer exist in a scanned folder."""
     moved_roots: tuple[FileRow, ...]
@@ -39,6 +42,7 @@ def compare(
     protected: Sequence[bytes],
     incomplete: Collection[int] = (),
     *,
+    unusable: Mapping[bytes, Unusable] = MappingProxyType({}),
     retry: bool = False,
 ) -> ChangePlan:
     """Compare files by path, size and time of modification.
@@ -49,6 +53,7 @@ def compare(
         scanned: folders that were scanned; a row below them without a file means that the file was deleted.
         protected: folders that could not be read; rows below them do not change.
         incomplete: ids of contents that must be embedded again.
+        unusable: what is no regular file in the folders, by path.
         retry: whether to retry files that could not be indexed before. Those that were too long, and are not any more,
             are retried in any case.
     """
@@ -59,8 +64,14 @@ def compare(
     moved: list[FileRow] = []
     waiting = set(incomplete)
     again: set[bytes] = set()
+    news = dict(unusable)
     for row in known:
         file = found.get(row.path)
+        if file is None and row.path in unusable:
+            if row.status == "skipped" and row.cause == unusable[row.path].why.cause:
+                skipped.append(row)
+                del news[row.path]
+            continue
         if file is None:
             if _is_in(row.path, scanned) and not _is_in(row.path, protected):
                 removed.append(row.path)
@@ -85,8 +96,16 @@ def compare(
     fresh = tuple(
         replace(file, named=True) if path in again else file for path, file in found.items() if path not in same
     )
-    unchanged = len(same) - len(skipped)
-    return ChangePlan(fresh, unchanged, tuple(damaged), tuple(skipped), tuple(sorted(removed)), tuple(moved))
+    unchanged = len(same) - sum(row.path in same for row in skipped)
+    return ChangePlan(
+        fresh,
+        unchanged,
+        tuple(damaged),
+        tuple(skipped),
+        tuple(news.values()),
+        tuple(sorted(removed)),
+        tuple(moved),
+    )
 
 
 def _is_in(path: bytes, folders: Sequence[bytes]) -> bool:

@@ -62,11 +62,20 @@ def compare(
     rules = Rules(as_name(os.path.realpath(index_dir)), choices, roots)
     found = scan.scan(areas, roots, rules, options.exclude or (), options.max_duration_s)
     kept_roots = sorted({*roots, *set(lost).intersection(old_roots)})
-    lost += unmounted(found.files, known, folders, [*lost, *found.unreadable])
+    present = {**found.files, **{path: one.file for path, one in found.unusable.items()}}
+    lost += unmounted(present, known, folders, [*lost, *found.unreadable])
     for path in options.unfinished:
         found.files.pop(path, None)
     protected = [*lost, *found.unreadable, *options.unfinished]
-    changes = diff.compare(found.files, known.values(), folders, protected, lacking, retry=options.retry)
+    changes = diff.compare(
+        found.files,
+        known.values(),
+        folders,
+        protected,
+        lacking,
+        unusable=found.unusable,
+        retry=options.retry,
+    )
     return Comparison(found, changes, tuple(kept_roots), tuple(lost))
 
 
@@ -108,9 +117,14 @@ def _plan(comparison: Comparison, known: Mapping[bytes, FileRow]) -> IndexPlan:
     media = [file for file in changes.fresh if file.named or looks_like_media(as_path(file.path))]
     is_media = {file.path for file in media}
     others = Counter(as_path(file.path).suffix.lower() for file in changes.fresh if file.path not in is_media)
+    others.update(as_path(link).suffix.lower() for link in comparison.found.not_media)
     gone = {(known[path].size_bytes, known[path].mtime_ns) for path in changes.removed}
     new = [file for file in media if file.path not in known]
-    skipped = [*comparison.found.skipped, *map(known_skipped, (*changes.known_skipped, *changes.known_damaged))]
+    skipped = [
+        *comparison.found.skipped,
+        *(one.why for one in changes.unusable),
+        *map(known_skipped, (*changes.known_skipped, *changes.known_damaged)),
+    ]
     return IndexPlan(
         new=tuple(as_path(file.path) for file in new),
         changed=tuple(as_path(file.path) for file in media if file.path in known),

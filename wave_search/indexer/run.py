@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from wave_search.ann.rebuild import refresh_shards
@@ -16,10 +17,10 @@ from wave_search.indexer.pipeline.collect import Collector
 from wave_search.indexer.pipeline.commit import Committer
 from wave_search.indexer.pipeline.decode import Claims, DecodeStage
 from wave_search.indexer.pipeline.embed import EmbedStage
-from wave_search.indexer.pipeline.process import Failure, IndexSpec
+from wave_search.indexer.pipeline.process import Failed, Failure, IndexSpec
 from wave_search.indexer.plan import compare, known_skipped
 from wave_search.indexer.run_stats import Interrupted, RunStats
-from wave_search.indexer.scan import lineage
+from wave_search.indexer.scan import lineages, parent
 from wave_search.media import DecoderPool, Segmentation
 from wave_search.store import Writer
 
@@ -121,7 +122,7 @@ def remove(index_dir: Path, paths: Iterable[str | os.PathLike[str]]) -> int:
         IndexStateError: the disk is full or read-only, or the index is damaged.
     """
     with Writer(index_dir) as writer:
-        snapshot, is_target = writer.snapshot, _targets(paths, writer.snapshot.files())
+        snapshot, is_target = writer.snapshot, targets(paths, writer.snapshot.files())
         removed = [path for path in snapshot.files() if is_target(path)]
         writer.remove_files(removed)
         writer.set_roots(root for root in snapshot.manifest.roots if not is_target(os.fsencode(root)))
@@ -134,21 +135,23 @@ def remove(index_dir: Path, paths: Iterable[str | os.PathLike[str]]) -> int:
 def plan_remove(snapshot: Snapshot, paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     """Return the files that `remove` would remove, by path."""
     files = snapshot.files()
-    is_target = _targets(paths, files)
+    is_target = targets(paths, files)
     return [as_path(path) for path in sorted(path for path in files if is_target(path))]
 
 
-def _targets(paths: Iterable[str | os.PathLike[str]], files: Iterable[bytes]) -> Callable[[bytes], bool]:
+def targets(paths: Iterable[str | os.PathLike[str]], files: Iterable[bytes]) -> Callable[[bytes], bool]:
     """Return a function that returns whether a file or folder is at or below one of the paths."""
     targets = {as_name(os.path.realpath(os.fsencode(path))) for path in paths}
-    held = {folder for path in files for folder in lineage(path) if folder in targets}
-    alike = {composed(target) for target in targets - held}
+    alike = {composed(target) for target in targets - lineages(files)}
+
+    @cache  # many files are in the same folders
+    def is_inside(folder: bytes) -> bool:
+        return is_target(folder) or (folder != b"/" and is_inside(parent(folder)))
 
     def is_target(path: bytes) -> bool:
-        exactly = not targets.isdisjoint(lineage(path))
-        return exactly or (bool(alike) and not alike.isdisjoint(lineage(composed(path))))
+        return path in targets or (bool(alike) and composed(path) in alike)
 
-    return is_target
+    return lambda path: is_target(path) or is_inside(parent(path))
 
 
 class _Run:
@@ -179,28 +182,24 @@ class _Run:
         )
         self._writer.set_roots(map(os.fsdecode, comparison.roots))
         self._stats.unreachable.extend(as_path(folder) for folder in sorted(comparison.lost))
-        self._report_scan(comparison.found, areas, comparison.changes)
+        self._report_scan(comparison.found, comparison.changes)
         return comparison.changes
 
-    def _report_scan(self, found: scan.Scan, areas: Sequence[scan.Area], plan: ChangePlan) -> None:
+    def _report_scan(self, found: scan.Scan, plan: ChangePlan) -> None:
         stats = self._stats
-        stats.enter("embed", total=len(found.files) + len(found.skipped))
+        stats.enter("embed", total=len(found.files) + len(found.unusable) + len(found.skipped))
         for skipped in found.skipped:
             stats.skip(skipped)
+        for one in plan.unusable:
+            stats.skip(one.why)
+            self.committer.add(Failed(one.file, Failure(one.why.cause, one.why.remedy)))
         for row in plan.known_skipped:
             stats.skip(known_skipped(row))
         stats.note(*map(known_skipped, plan.known_damaged))
-        for link in found.links:
-            self._report_link(link, areas)
+        for link in found.not_media:
+            stats.add_not_media(as_path(link))
         stats.count("unchanged", plan.unchanged)
         stats.catch_up()
-
-    def _report_link(self, link: bytes, areas: Sequence[scan.Area]) -> None:
-        target = scan.follow(link, areas)
-        if target.skipped is not None:
-            self._stats.note(target.skipped)
-        elif not target.is_indexed:
-            self._stats.add_not_media(as_path(link))
 
     def embed(self, plan: ChangePlan) -> None:
         """Process new and changed files, then remove files that no longer exist."""

@@ -128,7 +128,7 @@ class RunStats:
         self.not_media[path.suffix.lower()] += 1
 
     def note(self, *skipped: Skipped) -> None:
-        """List files in the report that are counted elsewhere or not at all: damaged files and links."""
+        """List files in the report that are counted elsewhere: damaged files."""
         self.skipped.extend(skipped)
         if self._announce_skipped is not None:
             for one in skipped:

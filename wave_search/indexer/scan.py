@@ -6,7 +6,8 @@ import os
 import re
 import stat
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 from wave_search.errors import UsageError
@@ -56,17 +57,29 @@ class FoundFile:
     """It is skipped if it is longer audio or video; None for no limit."""
 
 
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """What is no regular file where media is expected: a link that is not followed, a pipe, a device."""
+
+    file: FoundFile
+    """Of a link: the link itself."""
+    why: Skipped
+
+
 @dataclass(slots=True)
 class Scan:
     """The result of a scan."""
 
     files: dict[bytes, FoundFile] = field(default_factory=dict)
     """Files by path, in scan order: names in byte order, the files of a folder before its subfolders."""
+    unusable: dict[bytes, Unusable] = field(default_factory=dict)
+    """By path."""
+    not_media: list[bytes] = field(default_factory=list)
+    """Links in folders to what is not media."""
     skipped: list[Skipped] = field(default_factory=list)
+    """What could not be read."""
     unreadable: list[bytes] = field(default_factory=list)
     """Folders and files that could not be read. Rows of the index for them, or below them, stay."""
-    links: list[bytes] = field(default_factory=list)
-    """Symbolic links in folders. They are not followed, which avoids loops."""
 
 
 def lineage(path: bytes) -> Iterator[bytes]:
@@ -74,6 +87,21 @@ def lineage(path: bytes) -> Iterator[bytes]:
     yield path
     for slash in re.finditer(b"/", path):
         yield path[: slash.start()] or b"/"
+
+
+def lineages(paths: Iterable[bytes]) -> set[bytes]:
+    """Return what any of the paths `is_under`. Folders that many of them share are looked at once."""
+    found: set[bytes] = set()
+    for path in paths:
+        while path not in found:
+            found.add(path)
+            path = parent(path)  # noqa: PLW2901 - up to one that is known
+    return found
+
+
+def parent(path: bytes) -> bytes:
+    """Return the folder of a path; that of the root is itself."""
+    return path.rpartition(b"/")[0] or b"/"
 
 
 def resolve(paths: Iterable[str | os.PathLike[str]], index_dir: Path, known: Collection[bytes] = ()) -> list[Area]:
@@ -89,6 +117,7 @@ def resolve(paths: Iterable[str | os.PathLike[str]], index_dir: Path, known: Col
         UsageError: one of them does not exist and is not known, or is the index.
     """
     own = as_name(os.path.realpath(index_dir))
+    held = cache(lambda: lineages(known))  # rarely needed
     areas: dict[bytes, Area] = {}
     for path in paths:
         real = b""
@@ -96,7 +125,7 @@ def resolve(paths: Iterable[str | os.PathLike[str]], index_dir: Path, known: Col
             real = as_name(os.path.realpath(os.fsencode(path)))
             is_folder = stat.S_ISDIR(as_path(real).stat().st_mode)
         except (OSError, ValueError) as error:
-            if real and any(is_under(row, real) for row in known):
+            if real in held():
                 areas.setdefault(real, Area(real, is_folder=True))
                 continue
             reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
@@ -133,7 +162,7 @@ def scan(
     """List the regular files of the areas.
 
     What the rules leave out is not listed: hidden files and folders, the index itself, what was excluded, and what a
-    `.waveignore` names. Pipes, devices and sockets are reported as skipped.
+    `.waveignore` names. Symbolic links in folders are not followed, which avoids loops.
 
     Args:
         areas: folders and files to scan. None of them is left out, unless it is a file that matches `exclude`.
@@ -145,18 +174,20 @@ def scan(
     Returns:
         The files, without those that vanish during the scan.
     """
-    result = Scan()
+    result, links = Scan(), list[FoundFile]()
     for area in areas:
         root = next(root for root in roots if is_under(area.path, root))
         if area.is_folder:
-            _walk(result, area.path, root, rules)
+            _walk(result, links, area.path, root, rules)
         elif not matches(area.path.rpartition(b"/")[2], exclude):
             limit_s = max_duration_s or rules.limit_s(area.path)
             _add(result, area.path, root, as_path(area.path).stat(), limit_s, named=True)
+    for link in links:
+        _follow(result, link, areas)
     return result
 
 
-def _walk(result: Scan, area: bytes, root: bytes, rules: Rules) -> None:
+def _walk(result: Scan, links: list[FoundFile], area: bytes, root: bytes, rules: Rules) -> None:
     pending: list[tuple[bytes, FolderRules]] = []
     with _reporting(result, area):
         pending.append((area, rules.of(area)))
@@ -166,12 +197,14 @@ def _walk(result: Scan, area: bytes, root: bytes, rules: Rules) -> None:
             with os.scandir(folder) as listed:
                 entries = sorted(listed, key=lambda entry: entry.name)
             inner = outer.enter(folder, has_ignore_file=any(entry.name == IGNORE_FILE for entry in entries))
-            folders = _list(result, entries, root, inner)
+            folders = _list(result, links, entries, root, inner)
             pending.extend((path, inner) for path in reversed(folders))
 
 
-def _list(result: Scan, entries: Iterable[os.DirEntry[bytes]], root: bytes, rules: FolderRules) -> list[bytes]:
-    """Add the files of a folder, and return the folders in it."""
+def _list(
+    result: Scan, links: list[FoundFile], entries: Iterable[os.DirEntry[bytes]], root: bytes, rules: FolderRules
+) -> list[bytes]:
+    """Add the files and links of a folder, and return the folders in it."""
     folders: list[bytes] = []
     limit_s = rules.max_duration_s
     for entry in entries:
@@ -179,13 +212,15 @@ def _list(result: Scan, entries: Iterable[os.DirEntry[bytes]], root: bytes, rule
         is_folder = entry.is_dir(follow_symlinks=False)
         if rules.leaves_out(path, is_folder=is_folder):
             continue
-        if entry.is_symlink():
-            result.links.append(path)
-        elif is_folder:
+        if is_folder:
             folders.append(path)
         else:
             try:
-                _add(result, path, root, entry.stat(follow_symlinks=False), limit_s)
+                status = entry.stat(follow_symlinks=False)
+                if entry.is_symlink():
+                    links.append(_found(path, root, status))
+                else:
+                    _add(result, path, root, status, limit_s)
             except FileNotFoundError:
                 continue
             except OSError as error:  # of the disk or the network
@@ -215,10 +250,14 @@ def _add(
     if stat.S_ISREG(status.st_mode):
         known = result.files.get(path)
         named = named or (known is not None and known.named)
-        result.files[path] = FoundFile(path, root, status.st_size, mtime_ns(status), status.st_dev, named, limit_s)
+        result.files[path] = replace(_found(path, root, status), named=named, max_duration_s=limit_s)
         return
-    cause = f"{_irregular(status)}, not a file"
-    result.skipped.append(Skipped(as_path(path), cause, "Copy its content into a regular file."))
+    why = Skipped(as_path(path), f"{_irregular(status)}, not a file", "Copy its content into a regular file.")
+    result.unusable[path] = Unusable(_found(path, root, status), why)
+
+
+def _found(path: bytes, root: bytes, status: os.stat_result) -> FoundFile:
+    return FoundFile(path, root, status.st_size, mtime_ns(status), status.st_dev)
 
 
 def _irregular(status: os.stat_result) -> str:
@@ -226,29 +265,21 @@ def _irregular(status: os.stat_result) -> str:
     return kinds.get(stat.S_IFMT(status.st_mode), "a device")
 
 
-@dataclass(frozen=True, slots=True)
-class LinkTarget:
-    """Where a symbolic link in a folder leads."""
-
-    is_indexed: bool
-    """It is in one of the areas, where it is indexed under its own name."""
-    skipped: Skipped | None
-    """Why it is not indexed; None if it is, or is not media."""
-
-
-def follow(link: bytes, areas: Sequence[Area]) -> LinkTarget:
-    """Find out where a link in a folder leads."""
-    target, path = os.path.realpath(link), as_path(link)
+def _follow(result: Scan, link: FoundFile, areas: Sequence[Area]) -> None:
+    """Add a link in a folder, unless it leads to what is indexed under its own name."""
+    target, path = os.path.realpath(link.path), as_path(link.path)
     # The functions of pathlib raise for a target without permission.
     if not os.path.exists(target):  # noqa: PTH110
-        missing = Skipped(path, "a link to a file that does not exist", "Repair or remove the link.")
-        return LinkTarget(False, missing if looks_like_media(path) else None)
-    if any(is_under(target, area.path) for area in areas):
-        return LinkTarget(True, None)
-    if os.path.isdir(target) or (os.path.isfile(target) and looks_like_media(path)):  # noqa: PTH112, PTH113
+        why = Skipped(path, "a link to a file that does not exist", "Repair or remove the link.")
+    elif any(is_under(target, area.path) for area in areas):
+        return
+    elif os.path.isdir(target) or os.path.isfile(target):  # noqa: PTH112, PTH113
         cause = "a symbolic link to another place; links inside folders are not followed"
-        return LinkTarget(False, Skipped(path, cause, f"Index its target: {os.fsdecode(target)}"))
-    if not os.path.isfile(target) and looks_like_media(path):  # noqa: PTH113
+        why = Skipped(path, cause, f"Index its target: {os.fsdecode(target)}")
+    else:
         cause = f"a symbolic link to {_irregular(os.stat(target))}, not to a file"  # noqa: PTH116
-        return LinkTarget(False, Skipped(path, cause, "Remove the link."))
-    return LinkTarget(False, None)
+        why = Skipped(path, cause, "Remove the link.")
+    if os.path.isdir(target) or looks_like_media(path):  # noqa: PTH112
+        result.unusable[link.path] = Unusable(link, why)
+    else:
+        result.not_media.append(link.path)

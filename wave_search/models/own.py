@@ -10,8 +10,8 @@ import numpy as np
 
 from wave_search.errors import ModelError, UsageError, WaveSearchError, shown
 from wave_search.media.sampling import policy_of
-from wave_search.models import base
 from wave_search.models.base import ModelSpec
+from wave_search.models.catalogue import find_model
 from wave_search.types import Modality
 from wave_search.vectors import normalize
 
@@ -158,7 +158,7 @@ def _checked(spec: ModelSpec, name: str | None) -> ModelSpec:
         raise UsageError(f"the spec of {spec.name}: {error}", f"Modalities are {', '.join(Modality)}.") from error
     if not modalities or isinstance(spec.modalities, str):
         raise UsageError(f"the spec of {spec.name} names no modalities", f"Choose from {', '.join(Modality)}.")
-    if name is None and base.is_ours(spec.name):
+    if name is None and (spec.name == "auto" or find_model(spec.name) is not None):
         raise UsageError(f"{spec.name} is the name of another model", "Choose another name for yours.")
     if spec.quantization is not None or not isinstance(spec.notice, str):
         raise UsageError(f"the spec of {spec.name} has a quantization, or a notice that is no text", "Leave them out.")

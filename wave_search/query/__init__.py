@@ -4,7 +4,7 @@ from wave_search.query.duplicates import find_duplicates
 from wave_search.query.embedder import Answer, MediaEmbedder, check_question, choose_answer
 from wave_search.query.encode import Encoder, similarity
 from wave_search.query.encode_items import Encoded
-from wave_search.query.export_segments import Segment, Segments
+from wave_search.query.export_segments import ReadSegments, Segment, Segments, read_arrow_stream
 from wave_search.query.file_details import (
     FileDetails,
     FileEntry,
@@ -64,6 +64,7 @@ __all__ = [
     "NewMatch",
     "Not",
     "PartitionInfo",
+    "ReadSegments",
     "SearchArguments",
     "SearchRequest",
     "Searcher",
@@ -93,6 +94,7 @@ __all__ = [
     "parse_media",
     "parse_modality",
     "paths_of_segments",
+    "read_arrow_stream",
     "read_labels",
     "read_segments",
     "read_target",

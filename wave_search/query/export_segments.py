@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wave_search.files import as_path
 from wave_search.query.request import check_where
 from wave_search.store import DEFAULT_TIMEOUT_S
-from wave_search.types import Modality
+from wave_search.types import ByContent, Modality
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Segment:
+class Segment(ByContent):
     """A segment with its vector."""
 
     segment_id: int
@@ -42,8 +44,48 @@ class Segment:
     """(dim,), of unit norm but for the rounding to float16."""
 
 
-class Segments:
-    """Segments of one version of an index, by modality and id. Each iteration reads them from the disk, in batches.
+class ReadSegments(ABC):
+    """Segments of an index, by modality and id, to iterate over. Each iteration reads them anew, in batches."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of segments."""
+
+    def __iter__(self) -> Iterator[Segment]:
+        for batch in self._batches():
+            dim = batch.schema.field("vector").type.list_size
+            vectors = batch.column("vector").flatten().to_numpy().reshape(-1, dim)
+            for row, vector in zip(batch.drop_columns(["vector"]).to_pylist(), vectors, strict=True):
+                known = {"path": as_path(row["path"]), "modality": Modality(row["modality"])}
+                yield Segment(**{**row, **known}, vector=vector)
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield the segments as record batches of Arrow, with the columns of `Segment`, of at most some 10,000 rows.
+
+        Vectors are lists of `dim` float32; bytes of a path that are not UTF-8 are replaced.
+        """
+        import pyarrow as pa
+
+        for batch in self._batches():
+            names = [path.decode("utf-8", "replace") for path in batch.column("path").to_pylist()]
+            place = batch.schema.get_field_index("path")
+            yield batch.set_column(place, "path", pa.array(names, pa.string()))
+
+    @abstractmethod
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield record batches with paths as bytes."""
+
+
+def read_arrow_stream(file: Any) -> Iterator[pa.RecordBatch]:
+    """Read what `Segments.to_arrow_stream` yields, from an open file of bytes."""
+    import pyarrow as pa
+
+    with pa.ipc.open_stream(file) as reader:
+        yield from reader
+
+
+class Segments(ReadSegments):
+    """Segments of one version of an index.
 
     Args:
         snapshot: the version.
@@ -76,34 +118,53 @@ class Segments:
     def __len__(self) -> int:
         return sum(map(len, self._ids.values()))
 
-    def __iter__(self) -> Iterator[Segment]:
-        for key, ids, vectors in self._vectors():
-            for row, path, vector in zip(self._snapshot.segment_rows(ids), self._paths(ids), vectors, strict=True):
-                place = row.segment_id, as_path(path), key.modality, key.instruction
-                yield Segment(*place, row.start_s, row.stop_s, row.text, vector)
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield the segments as record batches of Arrow, with the columns of `Segment`, of at most some 10,000 rows.
-
-        Vectors are lists of `dim` float32; bytes of a path that are not UTF-8 are replaced.
-        """
+    def to_arrow_stream(self) -> Iterator[bytes]:
+        """Yield the segments as a stream of Arrow IPC, with paths as bytes, for `RemoteSegments`."""
         import pyarrow as pa
 
+        written = io.BytesIO()
+        with pa.ipc.new_stream(written, self._schema()) as writer:
+            for batch in self._batches():
+                writer.write_batch(batch)
+                yield written.getvalue()
+                written.seek(0)
+                written.truncate()
+        yield written.getvalue()
+
+    def _schema(self) -> pa.Schema:
+        import pyarrow as pa
+
+        return pa.schema(
+            [
+                ("segment_id", pa.int64()),
+                ("path", pa.binary()),
+                ("modality", pa.string()),
+                ("instruction", pa.string()),
+                ("start_s", pa.float64()),
+                ("stop_s", pa.float64()),
+                ("text", pa.string()),
+                ("vector", pa.list_(pa.float32(), self._snapshot.manifest.model.dim)),
+            ]
+        )
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+
+        schema = self._schema()
         for key, ids, vectors in self._vectors():
             rows, number = self._snapshot.segment_rows(ids), len(ids)
-            paths = [str(as_path(path)).encode("utf-8", "replace").decode() for path in self._paths(ids)]
-            yield pa.record_batch(
-                {
-                    "segment_id": pa.array(ids),
-                    "path": pa.array(paths, pa.string()),
-                    "modality": pa.array([key.modality.value] * number, pa.string()),
-                    "instruction": pa.array([key.instruction] * number, pa.string()),
-                    "start_s": pa.array([row.start_s for row in rows], pa.float64()),
-                    "stop_s": pa.array([row.stop_s for row in rows], pa.float64()),
-                    "text": pa.array([row.text for row in rows], pa.string()),
-                    "vector": pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1]),
-                }
-            )
+            columns = [
+                ids,
+                self._paths(ids),
+                [key.modality.value] * number,
+                [key.instruction] * number,
+                [row.start_s for row in rows],
+                [row.stop_s for row in rows],
+                [row.text for row in rows],
+            ]
+            arrays = [pa.array(values, field.type) for values, field in zip(columns, schema, strict=False)]
+            arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1]))
+            yield pa.record_batch(arrays, schema=schema)
 
     def _vectors(self) -> Iterator[tuple[PartitionKey, NDArray[np.int64], NDArray[np.float32]]]:
         for key, wanted in self._ids.items():

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from wave_search.arguments import check_type
 from wave_search.errors import MediaError, UsageError, WaveSearchError, shown
 from wave_search.media.arrays import is_pillow, read_frames, read_picture, read_sound
-from wave_search.types import Clip, Frames, Modality, Waveform
+from wave_search.types import ByContent, Clip, Frames, Modality, Waveform
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,8 +47,8 @@ _HAS_SOUND = (Modality.AUDIO, Modality.AV)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class MemoryMedia:
-    """Media in memory, of any size and rate. Equal if all bytes are, as the rest of a request."""
+class MemoryMedia(ByContent):
+    """Media in memory, of any size and rate."""
 
     content: bytes | Clip
     """Bytes of a file, or what is decoded: RGB pixels of 8 bits, and mono samples in [-1, 1]."""
@@ -60,21 +62,6 @@ class MemoryMedia:
         if isinstance(self.content, bytes):
             return f"the file of {len(self.content):,} bytes in memory"
         return f"the {' and '.join(self.content.modalities) or 'empty clip'} in memory"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, MemoryMedia) and self._key() == other._key()
-
-    def __hash__(self) -> int:
-        return hash(self._key())
-
-    def _key(self) -> tuple[Any, ...]:
-        return self.modality, self.content if isinstance(self.content, bytes) else _plain(self.content)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Clip | Frames | Waveform):
-        return tuple(_plain(getattr(value, field.name)) for field in fields(value))
-    return (value.shape, value.tobytes()) if isinstance(value, np.ndarray) else value
 
 
 def is_in_memory(item: Any) -> bool:
@@ -115,6 +102,12 @@ def _clip(item: Any, modality: Modality | None) -> Clip:
     match item:
         case Clip():
             sound, frames, image = item.waveform, item.frames, item.image
+            for name, part, kind in (
+                ("text", item.text, str),
+                ("frames", frames, Frames),
+                ("waveform", sound, Waveform),
+            ):
+                check_type(part, (kind, NoneType), f"{name} of a clip")
             return Clip(
                 text=item.text,
                 image=None if image is None else read_picture(image),
@@ -146,7 +139,11 @@ _REMEDIES = {
 
 
 def _read(file: Any) -> bytes:
-    data = file.read()
+    try:
+        data = file.read()
+    except ValueError as error:
+        what = f"{shown(file)} is closed, or open for writing"
+        raise UsageError(what, 'Open it with open(path, "rb").') from error
     if not isinstance(data, bytes):
         raise UsageError("the file is open as text", 'Open it with open(path, "rb").')
     return data

@@ -17,7 +17,7 @@ from wave_search.arguments import is_number
 from wave_search.errors import UsageError, shown
 from wave_search.files import on_disk
 from wave_search.query.in_memory import MemoryMedia, is_in_memory, read_memory
-from wave_search.types import Hit, MediaRef, Modality, ModalityName
+from wave_search.types import ByContent, Hit, MediaRef, Modality, ModalityName
 from wave_search.vectors import normalize
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ _SPELLING = "Check the spelling; a range is written FILE@START-STOP, and a still
 _MEDIA = (Modality.AUDIO, Modality.VIDEO, Modality.IMAGE, Modality.AV)
 
 
-@dataclass(frozen=True, slots=True)
-class Weighted:
+@dataclass(frozen=True, slots=True, eq=False)
+class Weighted(ByContent):
     """A query term with a weight. See also `Not`.
 
     Raises:
@@ -74,21 +74,13 @@ def Not(  # noqa: N802 - reads as a type where it is used
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class QueryVectors:
-    """Vectors of the user's own. Equal if all numbers are, as the rest of a request."""
+class QueryVectors(ByContent):
+    """Vectors of the user's own."""
 
     rows: NDArray[np.float32]
     """(q, dim) of unit norm."""
     modality: Modality | None = None
     """Modality of what was embedded; None if unknown."""
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, QueryVectors):
-            return False
-        return self.modality == other.modality and np.array_equal(self.rows, other.rows)
-
-    def __hash__(self) -> int:
-        return hash((self.rows.shape, self.rows.tobytes(), self.modality))
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,12 +163,27 @@ def check_range(path: StrPath, start_s: float | None, stop_s: float | None) -> N
         raise UsageError(f"{shown(path)} is not a file name")
     # pathlib raises where a folder must not be entered
     if not any(os.path.isfile(name) for name in (path, on_disk(Path(path)))):  # noqa: PTH113
-        raise UsageError(f"{os.fspath(path)}: no such file", _SPELLING)
+        raise _missing(path)
     numbers = all(limit is None or is_number(limit) for limit in (start_s, stop_s))
     if not numbers or not 0 <= (start_s or 0.0) < (float("inf") if stop_s is None else stop_s):
         raise UsageError(
             f"{os.fspath(path)}: {start_s}-{stop_s} is not a range of seconds", "Its start must be before its stop."
         )
+
+
+def _missing(path: StrPath) -> UsageError:
+    """Return what is wrong with a name that is not that of a file."""
+    name = os.fspath(path)
+    if os.path.isdir(name):  # noqa: PTH112
+        return UsageError(f"{name} is a folder", "Name a file in it, or several.")
+    still = _STILL.fullmatch(name)
+    if still is not None and os.path.isfile(still["path"]):  # noqa: PTH113
+        whole, at = still["path"], still["at"]
+        return UsageError(
+            f"{name}: a single time is that of a still, which only a video given as an image has",
+            f"A range is written {whole}@{at}-STOP.",
+        )
+    return UsageError(f"{name}: no such file", _SPELLING)
 
 
 def parse_modality(name: str) -> Modality:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack, overload
 
+from wave_search.arguments import check_flags, check_functions, check_whole, ids_of, names_of, path_of
 from wave_search.errors import UsageError
-from wave_search.query import Answer, Hits, SearchArguments, SearchRequest, requests_of, to_one_request
+from wave_search.query import (
+    Answer,
+    Hits,
+    SearchArguments,
+    SearchRequest,
+    check_request,
+    parse_modality,
+    requests_of,
+    to_one_request,
+)
 from wave_search.query.encode_items import ItemProgress
 from wave_search.remote import results
 from wave_search.remote.requests import pack
+from wave_search.remote.segments import RemoteSegments
 from wave_search.remote.transport import Transport
 from wave_search.reports import Skipped
 from wave_search.store import DEFAULT_TIMEOUT_S
@@ -19,12 +29,13 @@ from wave_search.version import __version__
 from wave_search.wire import from_record
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from wave_search.models import ModelSpec
     from wave_search.query import FileDetails, FileEntry, IndexInfo, SegmentDetails, SegmentScore
     from wave_search.reports import ProgressCallback
-    from wave_search.types import DuplicateGroup, FileKind
+    from wave_search.types import DuplicateGroup, FileKind, Modality, ModalityName
 
     StrPath = str | os.PathLike[str]
 
@@ -92,11 +103,12 @@ class RemoteIndex:
         """Number of the version that the server has open, at the last call of `refresh`."""
         return self._version
 
-    def refresh(self, *, prepare: bool = False) -> bool:  # noqa: ARG002 - the interface of Index
+    def refresh(self, *, prepare: bool = False) -> bool:
         """Ask for the version that the server has open; return whether it differs from `version`.
 
         It looks for a newer one every second, and loads it beside the present one, so that `prepare` changes nothing.
         """
+        check_flags(prepare=prepare)
         before = self._version
         self._path, self._model, self._version = self._state()
         return self._version != before
@@ -123,7 +135,7 @@ class RemoteIndex:
         request: SearchRequest | None = None,
         /,
         *,
-        progress: ProgressCallback | None = None,  # noqa: ARG002 - the interface of Index
+        progress: ProgressCallback | None = None,
         warn: Callable[[Skipped], None] | None = None,
         **query: Unpack[SearchArguments],
     ) -> Hits:
@@ -134,6 +146,7 @@ class RemoteIndex:
         Raises:
             WaveSearchError: as `Index.search`, or the server does not answer.
         """
+        check_functions(progress=progress, warn=warn)
         packed = pack(to_one_request(request, query))
         found = self._transport.call("remote/search", packed.record, packed.files)
         if warn is not None:
@@ -150,6 +163,7 @@ class RemoteIndex:
         **shared: Unpack[SearchArguments],
     ) -> list[Hits]:
         """Search for each of several queries, as `Index.search_many`, but each in the version that is open then."""
+        check_functions(progress=progress, warn=warn)
         requests, found = requests_of(queries, shared), []
         with ItemProgress(len(requests), progress) as counter:
             for request in requests:
@@ -159,6 +173,7 @@ class RemoteIndex:
 
     def score_file(self, request: SearchRequest, segment_id: int) -> list[SegmentScore]:
         """Score all segments of one file by a query, as `Index.score_file`."""
+        check_request(request)
         packed = pack(request)
         scored = self._transport.call("remote/score_file", {**packed.record, "segment_id": segment_id}, packed.files)
         return [results.score(record) for record in scored]
@@ -172,10 +187,27 @@ class RemoteIndex:
         where_timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> Iterator[ListedFile]:
         """List the files of the index, as `Index.files`; all of the same version."""
-        record = {"where": where, "skipped": skipped, "columns": _names(columns), "where_timeout_s": where_timeout_s}
+        check_flags(skipped=skipped)
+        names = names_of(columns, "columns")
+        record = {"where": where, "skipped": skipped, "columns": names, "where_timeout_s": where_timeout_s}
         lines = self._transport.lines("remote/files", record)
         first = next(lines, None)  # what is wrong with the request is raised now
         return _listed(first, lines)
+
+    def segments(
+        self,
+        where: str | None = None,
+        *,
+        modality: Modality | ModalityName | Iterable[Modality | ModalityName] | None = None,
+        where_timeout_s: float = DEFAULT_TIMEOUT_S,
+    ) -> RemoteSegments:
+        """Return segments with their vectors, to iterate over, as `Index.segments`.
+
+        Each iteration reads those of the version that the server has open then.
+        """
+        wanted = None if modality is None else [*map(parse_modality, names_of(modality, "modality"))]
+        record = {"where": where, "modality": wanted, "where_timeout_s": where_timeout_s}
+        return RemoteSegments(self._transport, record)
 
     def browse(
         self,
@@ -188,9 +220,12 @@ class RemoteIndex:
         among: Iterable[int] | None = None,
     ) -> list[FileEntry]:
         """List indexed files by path, each with the segment that stands for it, as `Index.browse`."""
+        check_whole(offset, "offset")
+        check_whole(limit, "limit")
         found: list[FileEntry] = []
-        same: dict[str, Any] = {"where": where, "columns": _names(columns), "where_timeout_s": where_timeout_s}
-        same["among"] = None if among is None else [*among]
+        names = names_of(columns, "columns")
+        same: dict[str, Any] = {"where": where, "columns": names, "where_timeout_s": where_timeout_s}
+        same["among"] = None if among is None else ids_of(among)
         while True:
             page = min(_PAGE, limit - len(found))
             place = {"offset": offset + len(found), "limit": page}
@@ -210,7 +245,7 @@ class RemoteIndex:
 
     def file(self, path: StrPath) -> FileDetails | None:
         """Return all that the index knows of the file at an absolute path of the server, as `Index.file`."""
-        found = self._call("file", path=os.fspath(path))
+        found = self._call("file", path=str(path_of(path)))
         return None if found is None else results.file(found)
 
     def duplicates(self, threshold: float = 0.98) -> list[DuplicateGroup]:
@@ -219,7 +254,7 @@ class RemoteIndex:
 
     def ask(self, segment_id: int, question: str, choices: Sequence[str]) -> list[Answer]:
         """Answer a question about a segment by choosing among texts, as `Index.ask`."""
-        records = self._call("ask", segment_id=segment_id, question=question, choices=[*choices])
+        records = self._call("ask", segment_id=segment_id, question=question, choices=names_of(choices, "choices"))
         return [from_record(Answer, record) for record in records]
 
     def metadata(self) -> tuple[ColumnInfo, ...]:
@@ -232,11 +267,11 @@ class RemoteIndex:
 
     def entries(self, segment_ids: Iterable[int]) -> list[FileEntry]:
         """Return segments with their files, as `Index.entries`."""
-        return [results.entry(record) for record in self._call("entries", segment_ids=[*segment_ids])]
+        return [results.entry(record) for record in self._call("entries", segment_ids=ids_of(segment_ids))]
 
     def paths(self, segment_ids: Sequence[int]) -> list[Path]:
         """Return the paths of all files that have one of these segments, as `Index.paths`."""
-        return [*map(Path, self._call("paths", segment_ids=[*segment_ids]))]
+        return [*map(Path, self._call("paths", segment_ids=ids_of(segment_ids)))]
 
     def metadata_values(self, column: str, limit: int = 500) -> list[str | float | bool]:
         """Return values that files have in one of the user's own columns, as `Index.metadata_values`."""
@@ -281,8 +316,3 @@ def _listed(first: Any, lines: Iterator[Any]) -> Iterator[ListedFile]:
         yield from_record(ListedFile, first)
         for line in lines:
             yield from_record(ListedFile, line)
-
-
-def _names(columns: Iterable[str]) -> list[str]:
-    """Return names of columns; a single name is one of them, not its letters. The server checks them."""
-    return [columns] if isinstance(columns, str) else list(columns)

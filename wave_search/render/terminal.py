@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import shlex
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 from wave_search.render.text import counted, fitting_paths, printable, report_sentences, skipped_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from rich.console import Console, RenderableType
@@ -34,6 +36,10 @@ _SAY_WHAT_A_TERMINAL_IS = ("FORCE_COLOR", "TTY_COMPATIBLE")
 """Variables by which users tell rich whether a stream is a terminal."""
 _BATCH = 500
 """Lines and rows that are written at once."""
+_SUGGESTED = re.compile(
+    r"`(?P<command>wave-search (?!(?:ask|eval|models|train)\b)[a-z](?![^`]* --(?:help|index)\b)[^`]*)`"
+)
+"""A command of an index that does not name it."""
 Item = TypeVar("Item")
 
 
@@ -45,13 +51,18 @@ class Terminal:
     """The output streams of one command.
 
     Whatever is written elsewhere than to a terminal does without rich, whose import takes longer than a search.
+
+    Args:
+        quiet: print only warnings and errors.
+        index: the index of the command, if commands need to be told: those that messages suggest name it.
     """
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False, index: Path | None = None) -> None:
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:  # None if the shell has closed the stream
                 stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # text files on real streams
         self.quiet = quiet
+        self._option = "" if index is None else f" --index {shlex.quote(os.fspath(index))}"
         self._live: AbstractContextManager[Any] = nullcontext()
 
     @cached_property
@@ -138,7 +149,12 @@ class Terminal:
         for line in text.split("\n"):
             self._print("", "", line)
 
+    def completed(self, message: str) -> str:
+        """Return a message whose suggested commands, in backticks, name the index of this command."""
+        return _SUGGESTED.sub(lambda found: f"`{found['command']}{self._option}`", message)
+
     def _print(self, label: str, style: str, message: str) -> None:
+        message = self.completed(message)
         try:
             if not self._messages_on_terminal:
                 sys.stderr.write(f"{label}{printable(message)}\n")
@@ -182,6 +198,14 @@ class Terminal:
         self._live.__enter__()
         return agreed
 
+    def downloading(self, name: str) -> AbstractContextManager[Callable[[int, int], None]]:
+        """Show the progress of a download: a bar on a terminal, otherwise a line a minute."""
+        from wave_search.render.progress import DownloadProgress
+
+        return (
+            nullcontext(lambda _done, _total: None) if self.quiet else DownloadProgress(self._err, name, self.message)
+        )
+
     def training(self) -> AbstractContextManager[TrainingCallback]:
         """Show the progress of a run of `train` on a terminal."""
         from wave_search.render.progress import TrainingProgress
@@ -195,11 +219,12 @@ class Terminal:
         for folder in report.unreachable:
             self.warning(
                 f"{folder}: missing or empty, possibly an unmounted disk; its files stay in the index. "
-                f"If they were deleted, run: wave-search remove {folder}"
+                f"If they were deleted, run `wave-search remove {shlex.quote(os.fspath(folder))}`"
             )
         listed = [skipped for skipped in report.skipped if strict or not skipped.known]
         if known := len(report.skipped) - len(listed):
-            self.message(f"{counted(known, 'file')} skipped or damaged in earlier runs: see wave-search list --skipped")
+            skipped_before = f"{counted(known, 'file')} skipped or damaged in earlier runs"
+            self.message(f"{skipped_before}: see `wave-search list --skipped`")
         if listed:
             lines = [*map(skipped_line, listed)]
             self.warning(f"skipped {counted(len(listed), 'file')}:", lines, rest="--report FILE lists all")

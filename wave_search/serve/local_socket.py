@@ -219,7 +219,7 @@ def replies(connection: LocalConnection, request: dict[str, Any]) -> Iterator[di
 def served_already(index: Path, at: str | None) -> ServedAlreadyError:
     """Return the error of a second server that is to be the only one; `at` is the address of the first."""
     where = "" if at is None else f" at {at}"
-    remedy = "Use that server, or end it first: wave-search serve --stop"
+    remedy = "Use that server, or end it first: `wave-search serve --stop`"
     return ServedAlreadyError(f"{index} is already served{where}", remedy)
 
 

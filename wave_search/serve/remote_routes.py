@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wave_search.index import Index
-    from wave_search.query import SearchRequest
+    from wave_search.query import SearchRequest, Segments
     from wave_search.reports import Skipped
     from wave_search.serve.options import Limits
     from wave_search.serve.service import Received, Service
@@ -76,6 +76,8 @@ async def call(request: Request, method: str) -> Response:
         return _error(answer, names)
     if method == "files":
         return StreamingResponse(map(_line, answer), media_type="application/x-ndjson")
+    if method == "segments":
+        return StreamingResponse(answer, media_type="application/vnd.apache.arrow.stream")
     return Response(_line(answer), media_type="application/json")
 
 
@@ -145,6 +147,12 @@ def _files(index: Index, call: Call) -> Any:
     return index.files(skipped=call.get("skipped", bool), **call.listing())
 
 
+def _segments(index: Index, call: Call) -> Segments:
+    timeout_s = seconds(call.record.get("where_timeout_s"), call.limits.where_s)
+    modality = call.get("modality", (list, type(None)))
+    return index.segments(call.get("where", (str, type(None))), modality=modality, where_timeout_s=timeout_s)
+
+
 def _browse(index: Index, call: Call) -> Any:
     limit = min(call.get("limit", int), _MAX_RESULTS)
     among = None if call.record.get("among") is None else call.ids("among")
@@ -165,6 +173,8 @@ _METHODS: Mapping[str, Callable[[Index, Call], Any]] = {
     "search": _search,
     "score_file": _score_file,
     "files": _files,
+    "segments": lambda index, call: _segments(index, call).to_arrow_stream(),
+    "count_segments": lambda index, call: len(_segments(index, call)),
     "browse": _browse,
     "count_files": _count_files,
     "segment": lambda index, call: index.segment(call.get("segment_id", int)),

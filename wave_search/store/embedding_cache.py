@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from numpy.typing import DTypeLike, NDArray
+    from numpy.typing import NDArray
 
     from wave_search.models import ModelSpec
     from wave_search.types import Modality
@@ -90,7 +90,7 @@ class EmbeddingCache:
         wait_s: seconds to wait for another process that writes.
     """
 
-    def __init__(self, path: Path, dtype: DTypeLike = np.float32, wait_s: float = 60.0) -> None:
+    def __init__(self, path: Path, dtype: type[np.floating] = np.float32, wait_s: float = 60.0) -> None:
         self._path = path
         self._dtype = np.dtype(dtype)
         self._wait_s = wait_s

@@ -16,7 +16,8 @@ import stat
 import sys
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from threading import Lock
+from typing import TYPE_CHECKING, Any
 
 from wave_search.descriptors import Folder, flags, is_link, lock, open_file, read_at, unlock, write_at
 from wave_search.errors import IndexLockedError
@@ -33,7 +34,7 @@ from wave_search.files import (
 from wave_search.store.files import FileInfo, disk_errors, name_parts, read_errors, refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from wave_search.errors import IndexStateError
@@ -46,6 +47,10 @@ _THIS = "(this one, in another call)"
 _WAIT_HERE = "Wait until it returns: add, remove and other calls that write exclude each other."
 _UNNAMED = "another process"
 """One that has not written its name yet."""
+_taking = Lock()
+"""While this process takes or frees a lock."""
+_taken: dict[tuple[int, int], dict[str, str | int]] = {}
+"""The locks of this process, by the file: its calls know each other before the name is in the file."""
 
 
 class LocalFiles:
@@ -174,19 +179,24 @@ class LocalFiles:
         with disk_errors(path):
             descriptor = self._open_lock(path)
         try:
+            identity, record = _identity(descriptor), _owner()
             try:
-                lock(descriptor)
+                with _taking:
+                    lock(descriptor)
+                    _taken[identity] = record
             except BlockingIOError as error:
-                owner = _owner_in(descriptor) or _UNNAMED
+                owner = _owner_of(descriptor)
                 remedy = _WAIT_HERE if _THIS in owner else "Wait for it to finish, or stop it."
                 raise IndexLockedError(f"{self._directory} is being written by {owner}", remedy) from error
-            with disk_errors(path):
-                os.ftruncate(descriptor, 0)
-                write_at(descriptor, json.dumps(_owner()).encode(), 0)
             try:
+                with disk_errors(path):
+                    os.ftruncate(descriptor, 0)
+                    write_at(descriptor, json.dumps(record).encode(), 0)
                 yield
             finally:  # closing is not enough: a child that another thread starts just now has a copy for a moment
-                unlock(descriptor)
+                with _taking:
+                    del _taken[identity]
+                    unlock(descriptor)
         finally:
             os.close(descriptor)
 
@@ -201,7 +211,7 @@ class LocalFiles:
             try:
                 lock(file.fileno(), shared=True)
             except BlockingIOError:
-                return _owner_in(file.fileno()) or _UNNAMED
+                return _owner_of(file.fileno())
         return None
 
     def _open_lock(self, path: Path) -> int:
@@ -332,12 +342,28 @@ def _owner() -> dict[str, str | int]:
     }
 
 
+def _identity(descriptor: int) -> tuple[int, int]:
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino
+
+
+def _owner_of(descriptor: int) -> str:
+    """Return the process that holds a lock."""
+    record = _taken.get(_identity(descriptor))
+    if record is not None and record["pid"] == os.getpid():  # a forked process has the locks of its parent in memory
+        return _described_owner(record)
+    return _owner_in(descriptor) or _UNNAMED
+
+
 def _owner_in(descriptor: int) -> str | None:
     """Return the process that has written its name into a lock; None if there is none."""
     try:
-        owner = json.loads(read_at(descriptor, _OWNER_BYTES, 0))
-        if (owner["pid"], owner["host"]) == (os.getpid(), socket.gethostname()):
-            return f"process {owner['pid']} {_THIS} since {owner['since']}"
-        return f"process {owner['pid']} on {owner['host']} ({owner['command']}) since {owner['since']}"
+        return _described_owner(json.loads(read_at(descriptor, _OWNER_BYTES, 0)))
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def _described_owner(owner: Mapping[str, Any]) -> str:
+    if (owner["pid"], owner["host"]) == (os.getpid(), socket.gethostname()):
+        return f"process {owner['pid']} {_THIS} since {owner['since']}"
+    return f"process {owner['pid']} on {owner['host']} ({owner['command']}) since {owner['since']}"
