@@ -100,6 +100,8 @@ def test_words_and_enter_find_and_back_leads_back(opening: Opening) -> None:
     page.go_back()
     expect(page.get_by_role("heading", name="The library")).to_be_visible()
     expect(page.get_by_role("textbox", name="Search for")).to_have_value("")
+    search(page, "rain")
+    expect(page.locator("#results .why", has_text="Seen and heard").first.locator(".icon").nth(1)).to_be_visible()
 
 
 def test_without_words_the_files_of_a_kind_are_listed(opening: Opening) -> None:
