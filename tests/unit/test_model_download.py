@@ -156,6 +156,12 @@ def test_the_commands(hub: Hub, cache: Path, called: Called) -> None:
     assert run.stderr.startswith(f"removed {NAME}: ")
     assert not [*cache.rglob("*.safetensors")]
     assert "is not on this machine" in called("models", "remove", NAME).stderr
+    hub.requests.clear()
+    assert called("index", "nowhere", "--model", NAME, "--index", cache / "index").returncode == 2
+    assert not hub.requests
+    run = called("index", TINY_DIRECTORY / "README.md", "--model", NAME, "--index", cache / "index", "--device", "cpu")
+    assert run.returncode == 0, run.stderr
+    assert called("models", "path", NAME).stdout.strip() == directory
     assert called("models", "path", "wave-tiny").stdout == f"{TINY_DIRECTORY}\n"
     with pytest.raises(UsageError, match="part of wave-search"):
         remove_model("wave-tiny")

@@ -20,6 +20,7 @@ from wave_search.commands.indexing import (
     check_settings,
     decoder_bytes,
     each,
+    fetched,
     opened_or_created,
     run_options,
 )
@@ -114,6 +115,7 @@ def index(
         return _planned(terminal, ws.plan_add(index, paths, **options), json=json)
     if report:
         report.open("a").close()  # fail before hours of work rather than after
+    fetched(index, paths, model, terminal)
     with (
         logging_to(log) as events,
         terminal.progress() as progress,

@@ -79,8 +79,7 @@ def pull_model(name: str, progress: Callable[[int, int], None] | None = None) ->
         The directory of its files.
 
     Raises:
-        UsageError: it is the model of an installed package, or a directory.
-        ModelNotFoundError: there is no such model, or the hub cannot be reached.
+        ModelNotFoundError: there is no such model on the hub, or it cannot be reached.
         ModelError: there is no space for it, or its files are not those that the hub lists.
     """
     if name in _DIRECTORIES:
