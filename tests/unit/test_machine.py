@@ -22,8 +22,8 @@ GIB = 1 << 30
     ("has", "runs", "reason"),
     [
         (Machine(8 * GIB, 24 * GIB), "yes", "on the GPU"),
-        (Machine(31 * GIB, 16 * GIB), "slow", "without a GPU with 22 GB, a text takes 20 s"),
-        (Machine(15 * GIB), "slow", "without a GPU with 22 GB"),
+        (Machine(31 * GIB, 16 * GIB), "slow", "no GPU with 22 GB"),
+        (Machine(15 * GIB), "slow", "no GPU with 22 GB"),
         (Machine(8 * GIB), "no", "it needs 16 GB of memory, or a GPU with 22 GB"),
     ],
 )

@@ -34,8 +34,8 @@ class KnownModel:
     """Memory of the machine that it needs on a CPU."""
     gpu_bytes: int = 0
     """Memory of a GPU that holds it."""
-    slow_on_cpu: str = ""
-    """What is slow without such a GPU; "" if it is fast enough on a CPU."""
+    slow_on_cpu: bool = False
+    """Whether it is slow without such a GPU."""
     extra: str = ""
     """Optional dependencies of this package that it needs."""
 
@@ -62,7 +62,7 @@ WAVE_7B = KnownModel(
     download_bytes=19_000_000_000,
     memory_bytes=16 << 30,
     gpu_bytes=22 << 30,
-    slow_on_cpu="a text takes 20 s of a CPU, media minutes",
+    slow_on_cpu=True,
 )
 NANO = KnownModel(
     "wave-nano",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-AUTO = "the best model that is on this machine and that its GPU can hold, otherwise wave-nano"
+AUTO = "the best of these that is here and runs well"
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ def verdict(model: KnownModel, machine: Machine) -> Verdict:
     if machine.memory_bytes < model.memory_bytes * _MOST:
         return Verdict("no", f"it needs {gibibytes(model.memory_bytes)} of memory{f', or {gpu}' if gpu else ''}")
     if model.slow_on_cpu:
-        return Verdict("slow", f"without {gpu}, {model.slow_on_cpu}")
+        return Verdict("slow", f"no GPU with {gibibytes(model.gpu_bytes)}")
     return Verdict("yes", "on the CPU")
 
 

@@ -7,6 +7,8 @@ import unicodedata
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from wave_search.types import Modality
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
@@ -98,8 +100,8 @@ def model_cells(listed: ListedModel) -> tuple[str, ...]:
     model, verdict = listed.model, listed.verdict
     size = "in the package" if model.hub_id is None else f"{model.download_bytes / 1e9:.2g} GB"
     here = ", downloaded" if model.hub_id is not None and listed.directory is not None else ""
-    inputs = " ".join(modality.value for modality in model.modalities)
-    licence = model.licence or "see its page on the hub"
+    inputs = "all" if len(model.modalities) == len(Modality) else " ".join(model.modalities)
+    licence = model.licence or "see hub"
     return model.name, f"{verdict.runs}: {verdict.reason}", f"{size}{here}", inputs, licence, model.description
 
 
