@@ -104,13 +104,15 @@ def best_of_each(
             scores, positions = in_place(block).search(rows, min(asked, len(block)))
         if asked < len(block):
             np.maximum(missed, scores[:, -1], out=missed)
-        parts.append((scores, positions + start))
+        # FAISS finds no vectors with NaN, and fills up with -1.
+        parts.append((scores, np.where(positions < 0, -1, positions + start)))
     scores, positions = parts[0] if len(parts) == 1 else map(partial(np.concatenate, axis=1), zip(*parts, strict=True))
     best = []
-    for row, own, at, least in zip(rows, scores, ids[positions], missed.tolist(), strict=True):
+    for row, every, places, least in zip(rows, scores, positions, missed.tolist(), strict=True):
+        own, at = every[places >= 0], ids[places[places >= 0]]
         order = np.lexsort((at, -own))[:k]
         # faiss keeps arbitrary ones of equal scores, so no dropped vector may have the score of the last kept one.
-        if least < own[order[-1]]:
+        if not len(order) or least < own[order[-1]]:
             best.append((own[order], at[order]))
         else:
             ((all_scores, all_ids),) = best_of_each(vectors, ids, row[None], len(vectors))
