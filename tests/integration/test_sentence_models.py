@@ -73,9 +73,9 @@ def test_texts_and_pictures(clip: Path, media: Path, tmp_path: Path, monkeypatch
         assert not ours.spec.has_roles
         assert np.einsum("nd,nd->n", ours.encode([ws.Image(media / "red.png"), "red.png"]), expected).min() > 1 - 1e-5
         with pytest.raises(UsageError, match=r"does not embed audio\. It embeds text, image"):
-            ours.encode(ws.Audio("tone.wav"))
+            ours.encode(ws.Audio(media / "tone.wav"))
         with pytest.raises(UsageError, match="takes no instructions"):
-            ours.encode(ws.Image("red.png"), "Which colour?")
+            ours.encode(ws.Image(media / "red.png"), "Which colour?")
         with pytest.raises(UsageError, match='role must be "query" or "document"'):
             ours.encode("red", role="answer")  # type: ignore[call-overload]
     with ws.create(tmp_path / "index", str(clip), load=CPU) as index:

@@ -105,7 +105,7 @@ class Segments(ReadSegments):
         where_timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> None:
         check_where(where, where_timeout_s)
-        self._snapshot, self._where = snapshot, where
+        self._snapshot = snapshot
         keys = snapshot.manifest.settings.keys
         chosen = None if where is None else snapshot.sql_filter().select(where, where_timeout_s)
         self._ids: dict[PartitionKey, NDArray[np.int64]] = {}

@@ -275,8 +275,12 @@ def check_where(where: str | None, timeout_s: float) -> None:
     """
     if where is not None and not isinstance(where, str):
         raise UsageError(f"where must be a text, got {shown(where)}", "Write an SQL condition.")
-    if where is not None and not where.isprintable() and any("\ud800" <= character <= "\udfff" for character in where):
-        raise UsageError(f"where must be a text, got {where!r}, which has surrogates", "Write an SQL condition.")
+    try:
+        (where or "").encode()
+    except UnicodeEncodeError:
+        raise UsageError(
+            f"where must be a text, got {where!r}, which has surrogates", "Write an SQL condition."
+        ) from None
     if not is_number(timeout_s) or not 0 < timeout_s < math.inf:
         raise UsageError(f"where_timeout_s must be a number of seconds above 0, got {shown(timeout_s)}")
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from wave_search.errors import CheckpointError, ModelError
 from wave_search.models.base import Embedder, ModelSpec
+from wave_search.models.hub import first_line
 from wave_search.models.sentence_transformers.family import dim_of
 from wave_search.models.sentence_transformers.inputs import Inputs
 from wave_search.types import Modality
@@ -53,14 +54,9 @@ def open_model(source: Source, device: torch.device, dtype: torch.dtype | None) 
             f"{source.name} does not fit into the memory of {device}", "Load it in bfloat16, or on the CPU."
         ) from error
     except ImportError as error:
-        raise ModelError(f"{source.name} needs another package ({_first_line(error)})") from error
+        raise ModelError(f"{source.name} needs another package ({first_line(error)})") from error
     except Exception as error:  # of any of the libraries, for any kind of damage
-        raise CheckpointError(f"{source.directory}: it cannot be loaded ({_first_line(error)})") from error
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0].rstrip(".") if lines else type(error).__name__
+        raise CheckpointError(f"{source.directory}: it cannot be loaded ({first_line(error)})") from error
 
 
 def _has_roles(model: Any) -> bool:
