@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable
 from numbers import Integral, Real
@@ -25,6 +26,36 @@ def check_type(value: object, kind: type | tuple[type, ...], what: str, remedy: 
         raise UsageError(f"{what} must not be {shown(value)}", remedy)
 
 
+def check_flags(**given: object) -> None:
+    """Raise UsageError if a value is neither true nor false, of Python or numpy; the keywords name the arguments."""
+    for name, value in given.items():
+        if not isinstance(value, bool) and type(value).__name__ not in ("bool", "bool_"):
+            raise UsageError(f"{name} must be True or False, got {shown(value)}")
+
+
+def check_callbacks(**given: object) -> None:
+    """Raise UsageError if a value is neither None nor can be called; the keywords name the arguments."""
+    for name, value in given.items():
+        if value is not None and not callable(value):
+            raise UsageError(f"{name} must be a function, got {shown(value)}")
+
+
+def check_choice(value: object, choices: Iterable[object], what: str) -> None:
+    """Raise UsageError if a value is none of several texts, or None where that is one of them."""
+    several = [*choices]
+    if not isinstance(value, str | None) or value not in several:
+        raise UsageError(f"{what} must not be {shown(value)}", f"Choose from {', '.join(map(repr, several))}.")
+
+
+def check_span(start_s: float | None, stop_s: float | None, what: str) -> None:
+    """Raise UsageError if a range in seconds is empty, or begins before 0; None stands for the beginning or the end."""
+    are_numbers = all(limit is None or is_number(limit) for limit in (start_s, stop_s))
+    if not are_numbers or not 0 <= (start_s or 0.0) < (math.inf if stop_s is None else stop_s):
+        raise UsageError(
+            f"{what}: {shown(start_s)}-{shown(stop_s)} is not a range of seconds", "Its start must be before its stop."
+        )
+
+
 def check_whole(value: object, what: str, least: int = 0) -> None:
     """Raise UsageError if a value is no integer, of Python or numpy, of at least `least`."""
     if not isinstance(value, Integral) or isinstance(value, bool) or not least <= int(value) <= _MAX_ID:
@@ -33,7 +64,8 @@ def check_whole(value: object, what: str, least: int = 0) -> None:
 
 def items_of(values: Iterable[Item] | Any, what: str) -> list[Item]:
     """Return several items. Raises UsageError if the value cannot be iterated over."""
-    if not isinstance(values, Iterable) or isinstance(values, bytes):
+    is_closed = getattr(values, "closed", False) is True  # a file, of which the lines could be the items
+    if not isinstance(values, Iterable) or isinstance(values, bytes) or is_closed:
         raise UsageError(f"{what} must be several items, got {shown(values)}", "Use a list.")
     return [*values]
 

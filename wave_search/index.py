@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self, Unpack, overload
 
 from wave_search import indexer, store
 from wave_search.ann import check_faiss
-from wave_search.arguments import check_type, check_whole, ids_of, is_number, items_of, names_of, path_of, paths_of
+from wave_search.arguments import check_callbacks, check_flags, check_type, check_whole, ids_of, is_number, items_of, names_of, path_of, paths_of
 from wave_search.errors import UsageError, shown
 from wave_search.files import composed_text
 from wave_search.media import default_workers, divide_memory
@@ -42,7 +42,6 @@ from wave_search.query import (
     media_ref,
     own_columns,
     own_values,
-    parse_modality,
     paths_of_segments,
     read_labels,
     read_segments,
@@ -57,7 +56,9 @@ from wave_search.query import (
     to_request,
     to_saved,
 )
-from wave_search.store import saved_searches
+from wave_search.reports import MetadataChange
+from wave_search.store import SavedTerm, saved_searches
+from wave_search.types import parse_modality
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -70,7 +71,6 @@ if TYPE_CHECKING:
     from wave_search.reports import (
         EditReport,
         IndexReport,
-        MetadataChange,
         MetadataReport,
         OptimizePlan,
         OptimizeReport,
@@ -81,7 +81,7 @@ if TYPE_CHECKING:
         SlowRun,
         TagReport,
     )
-    from wave_search.store import SavedSearch, SavedTerm, Snapshot
+    from wave_search.store import SavedSearch, Snapshot
     from wave_search.store.files import FileInfo
     from wave_search.types import ColumnInfo, DuplicateGroup, FileKind, ListedFile, Modality, ModalityName, Target
 
@@ -194,6 +194,7 @@ class Index:
             ModelError: the model cannot be loaded.
             Interrupted: Ctrl-C was pressed; completed files are in the index, and the exception carries the report.
         """
+        check_callbacks(progress=progress, warn=warn, skipped=skipped)
         options = check_add(
             instructions=instructions,
             exclude=exclude,
@@ -314,6 +315,7 @@ class Index:
         Raises:
             IndexStateError: the index is damaged, or cannot be read now. The present version stays open.
         """
+        check_flags(prepare=prepare)
         with self._refreshing:  # otherwise an older version could replace a newer one
             file = store.newest_file(self.path)
             if file is not None and file == self._newest_file:
@@ -421,6 +423,7 @@ class Index:
             MediaError: a file cannot be read.
             ModelError: the model cannot be loaded, or is not the index's.
         """
+        check_callbacks(progress=progress, warn=warn)
         return Hits(self._searcher.search(to_one_request(request, query), progress, warn))
 
     def search_many(
@@ -447,6 +450,7 @@ class Index:
             MediaError: a file cannot be read.
             ModelError: the model cannot be loaded, or is not the index's.
         """
+        check_callbacks(progress=progress, warn=warn)
         return self._searcher.search_all(requests_of(queries, shared), progress, warn)
 
     def import_metadata(self, file: StrPath) -> MetadataReport:
@@ -496,7 +500,10 @@ class Index:
             UsageError: a value was changed again.
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
-        report = indexer.restore(self.path, items_of(changes, "the changes"))
+        several: list[MetadataChange] = items_of(changes, "the changes")
+        for one in several:
+            check_type(one, MetadataChange, "a change", "Use what edit_metadata has returned.")
+        report = indexer.restore(self.path, several)
         self.refresh(prepare=True)  # searches do not wait
         return report
 
@@ -589,6 +596,7 @@ class Index:
             UsageError: an argument is not valid.
             IndexCorruptError: the index is damaged.
         """
+        check_flags(skipped=skipped)
         return list_files(self._snapshot, where, where_timeout_s, columns, skipped=skipped)
 
     def browse(
@@ -714,8 +722,10 @@ class Index:
             UsageError: a term is a file or a vector, or the name is not valid; NameTakenError if there is one already.
             IndexStateError: the disk is full or read-only.
         """
+        check_flags(replace=replace)
         if request is not None:
             check_request(request)
+            check_type(where, type(None), "where", "Leave it out beside a request, which has its own.")
         snapshot = self._snapshot
         saved_searches.write(snapshot.store, to_saved(snapshot, name, request, where), replace=replace)
 
@@ -737,6 +747,7 @@ class Index:
 
     def saved_segment(self, term: SavedTerm) -> int | None:
         """Return the id of the segment of a term of a saved search, None for a text or if it is not in the index."""
+        check_type(term, SavedTerm, "a term", "Use one of a saved search.")
         return segment_of(self._snapshot, term)
 
     def rename_search(self, name: str, to: str) -> None:
@@ -769,6 +780,7 @@ class Index:
             ModelError: the model is needed and cannot be loaded, or is not the index's.
         """
         check_request(request)
+        check_whole(first_id, "first_id")
         return self._searcher.new_matches(request, first_id)
 
     def ask(self, segment_id: int, question: str, choices: Sequence[str]) -> list[Answer]:
@@ -825,6 +837,7 @@ def check_add(
         UsageError: one of them is not valid.
     """
     check_count("min_shard_rows", min_shard_rows)
+    check_flags(retry=retry)
     if max_duration_s is not None and (not is_number(max_duration_s) or not max_duration_s > 0):
         raise UsageError(f"max_duration_s must be above 0 seconds, got {shown(max_duration_s)}")
     return indexer.Options(

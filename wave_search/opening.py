@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from wave_search import indexer, models, store
-from wave_search.arguments import names_of, path_of, paths_of
+from wave_search.arguments import check_callbacks, names_of, path_of, paths_of
 from wave_search.errors import UsageError
 from wave_search.index import Index, check_add, check_environment
 from wave_search.media import Segmentation, parse_audio_track
 from wave_search.models.session import ModelSession
-from wave_search.query import MediaEmbedder, parse_modality
+from wave_search.query import MediaEmbedder
+from wave_search.types import parse_modality
 
 if TYPE_CHECKING:
     import os
@@ -63,6 +64,7 @@ def open(  # noqa: A001 - used as wave_search.open
         IndexCorruptError: it is damaged.
         ModelError: the model cannot be loaded; raised here only for a directory other than the index's own model.
     """
+    check_callbacks(may_download=may_download)
     snapshot = store.open_snapshot(path_of(path))
     session = ModelSession.for_index(
         model,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wave_search.ann import check_faiss
+from wave_search.arguments import check_callbacks, check_type, path_of
 from wave_search.evaluation.datasets.dataset import Dataset, Item, Question
 from wave_search.evaluation.datasets.layouts import read_dataset
 from wave_search.evaluation.datasets.rows import checked_text
@@ -92,22 +93,27 @@ def evaluate(
     """
     started_s = time.monotonic()
     check_faiss()
+    check_callbacks(progress=progress)
+    check_type(options, EvaluationOptions, "options")
+    check_type(load, LoadOptions, "load")
+    check_type(options.split, str, "the split")
     for name, count in (("the limit", options.limit), ("workers", workers)):
         if count is not None:
             check_count(name, count)
     instruction = None if options.instruction is None else checked_text(options.instruction, "instruction")
-    path = Path(dataset).expanduser()
-    task = load_task(options.task) if options.task else None
+    path = path_of(dataset).expanduser()
+    media = None if options.media is None else path_of(options.media).expanduser()
+    task = None if options.task is None else load_task(options.task)
     with (
-        _folder(cache) as folder,
-        closing(ModelSession(model, load)) as session,
+        _folder(None if cache is None else path_of(cache)) as folder,
+        closing(ModelSession.of(model, load, None)) as session,
     ):
         kept = EmbeddingCache(folder / CACHE_FILE)
         kept.create()
         read = read_dataset(
             path,
             mapping=task.mapping if task else None,
-            media=None if options.media is None else Path(options.media).expanduser(),
+            media=media,
             unpacked=folder / "media",
             split=options.split,
         )

@@ -45,7 +45,6 @@ from wave_search.query.terms import (
     Weighted,
     media_ref,
     parse_media,
-    parse_modality,
 )
 
 __all__ = [
@@ -91,7 +90,6 @@ __all__ = [
     "own_columns",
     "own_values",
     "parse_media",
-    "parse_modality",
     "paths_of_segments",
     "read_labels",
     "read_segments",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from wave_search.arguments import check_type
 from wave_search.errors import MediaError, UsageError, WaveSearchError, shown
 from wave_search.media.arrays import is_pillow, read_frames, read_picture, read_sound
 from wave_search.types import ByContent, Clip, Frames, Modality, Waveform
@@ -86,10 +87,8 @@ def read_memory(item: Any, modality: Modality | None = None) -> MemoryMedia:
     Raises:
         UsageError: it is not of this modality, or has a shape, a type or values that no such media have.
     """
-    if isinstance(item, bytes | bytearray | memoryview):
-        return MemoryMedia(_filled(bytes(item)), modality)
-    if hasattr(item, "read") and not is_pillow(item):
-        return MemoryMedia(_filled(_read(item)), modality)
+    if isinstance(item, bytes | bytearray | memoryview) or (hasattr(item, "read") and not is_pillow(item)):
+        return MemoryMedia(_read(item), modality)
     clip = _clip(item, modality)
     if modality is not None and modality not in clip.modalities:
         raise UsageError(f"{shown(item)} has no {modality}", _REMEDIES[modality])
@@ -100,6 +99,8 @@ def _clip(item: Any, modality: Modality | None) -> Clip:
     match item:
         case Clip():
             sound, frames, image = item.waveform, item.frames, item.image
+            for name, part, kind in (("text", item.text, str), ("frames", frames, Frames), ("waveform", sound, Waveform)):
+                check_type(part, (kind, type(None)), f"the {name} of a clip")
             return Clip(
                 text=item.text,
                 image=None if image is None else read_picture(image),
@@ -131,13 +132,12 @@ _REMEDIES = {
 
 
 def _read(file: Any) -> bytes:
-    data = file.read()
+    try:
+        data = file.read() if hasattr(file, "read") else bytes(file)
+    except (OSError, ValueError) as error:  # it is closed, or open for writing
+        raise UsageError(f"{shown(file)} cannot be read ({error})", 'Open it with open(path, "rb").') from error
     if not isinstance(data, bytes):
         raise UsageError("the file is open as text", 'Open it with open(path, "rb").')
-    return data
-
-
-def _filled(data: bytes) -> bytes:
     if not data:
         raise UsageError("the media in memory are 0 bytes long", "Rewind an open file with seek(0) before it is used.")
     return data

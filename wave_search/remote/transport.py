@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from wave_search import errors
+from wave_search.arguments import check_type, is_number
 from wave_search.errors import MediaError, UsageError, WaveSearchError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _BLOCK_BYTES = 1 << 18
+_LONGEST_S = 1e9
+"""More than any caller waits, and less than the system allows."""
 
 
 class Transport:
@@ -28,10 +31,12 @@ class Transport:
         timeout_s: seconds to wait for an answer.
 
     Raises:
-        UsageError: the address is not one.
+        UsageError: an argument is not valid.
     """
 
     def __init__(self, address: str, token: str | None, timeout_s: float) -> None:
+        if not is_number(timeout_s) or not 0 < timeout_s <= _LONGEST_S:
+            raise UsageError(f"timeout_s must be a number of seconds above 0, got {shown(timeout_s)}")
         try:
             parts = urlsplit(address)
             self._host, self._port = parts.hostname, parts.port
@@ -40,7 +45,8 @@ class Transport:
         if parts.scheme not in ("http", "https") or not self._host:
             raise _no_address(address)
         self.address = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
-        self._is_secure, self._prefix, self._timeout_s = parts.scheme == "https", parts.path.rstrip("/"), timeout_s
+        self._is_secure, self._prefix, self._timeout_s = parts.scheme == "https", parts.path.rstrip("/"), float(timeout_s)
+        check_type(token, (str, type(None)), "token")
         token = token or next(iter(parse_qs(parts.query).get("token", [])), None)
         if token is not None and not (token.isascii() and token.isprintable()):
             raise UsageError("the token has characters that no token has", "Copy it from the address of the server.")
