@@ -85,10 +85,13 @@ def names_of(given: str | Iterable[str], what: str) -> list[str]:
 
 def ids_of(segment_ids: Iterable[int], what: str = "the segments") -> list[int]:
     """Return ids of segments. Raises UsageError if one is no integer."""
-    ids: list[Any] = items_of(segment_ids, what)
-    for one in ids:
-        check_whole(one, "the id of a segment", -_MAX_ID)
-    return [*map(int, ids)]
+    return [*map(id_of, items_of(segment_ids, what))]
+
+
+def id_of(segment_id: int) -> int:
+    """Return the id of a segment. Raises UsageError if it is no integer."""
+    check_whole(segment_id, "the id of a segment", -_MAX_ID)
+    return int(segment_id)
 
 
 def path_of(path: str | os.PathLike[str]) -> Path:

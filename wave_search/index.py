@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Self, Unpack, overload
 
 from wave_search import indexer, store
 from wave_search.ann import check_faiss
-from wave_search.arguments import check_callbacks, check_flags, check_type, check_whole, ids_of, is_number, items_of, names_of, path_of, paths_of
+from wave_search.arguments import (
+    check_callbacks,
+    check_flags,
+    check_type,
+    check_whole,
+    ids_of,
+    is_number,
+    items_of,
+    names_of,
+    path_of,
+    paths_of,
+)
 from wave_search.errors import UsageError, shown
 from wave_search.files import composed_text
 from wave_search.media import default_workers, divide_memory
@@ -25,7 +36,6 @@ from wave_search.query import (
     Searcher,
     SearchRequest,
     SegmentDetails,
-    Segments,
     SegmentScore,
     SegmentSet,
     Tagging,
@@ -51,6 +61,7 @@ from wave_search.query import (
     segment_and_file,
     segment_entries,
     segment_of,
+    stored_segments,
     summary,
     to_one_request,
     to_request,
@@ -67,7 +78,7 @@ if TYPE_CHECKING:
     from wave_search.indexer import MetadataEdit, Options
     from wave_search.models import ModelSpec
     from wave_search.models.session import ModelSession
-    from wave_search.query import NewMatch
+    from wave_search.query import NewMatch, Segments
     from wave_search.reports import (
         EditReport,
         IndexReport,
@@ -652,7 +663,7 @@ class Index:
             UsageError: an argument is not valid.
         """
         wanted = None if modality is None else [*map(parse_modality, names_of(modality, "modality"))]
-        return Segments(self._snapshot, where, wanted, where_timeout_s)
+        return stored_segments(self._snapshot, where, wanted, where_timeout_s)
 
     def segment_set(self, modality: Modality | ModalityName) -> SegmentSet:
         """Return all segments of a modality, of the version that is open now: ids, vectors, values. Needs no model.
@@ -741,9 +752,10 @@ class Index:
                 refers is not in the index any more.
             IndexStateError: it cannot be read.
         """
-        snapshot = self._snapshot
+        names, snapshot = names_of(columns, "columns"), self._snapshot
+        check_count("k", k)
         saved = saved_searches.read(snapshot.store, name)
-        return to_request(snapshot, saved, k=k, columns=names_of(columns, "columns"))
+        return to_request(snapshot, saved, k=k, columns=names)
 
     def saved_segment(self, term: SavedTerm) -> int | None:
         """Return the id of the segment of a term of a saved search, None for a text or if it is not in the index."""

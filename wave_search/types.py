@@ -167,7 +167,7 @@ def _content(value: Any) -> Any:
         return tuple(_content(getattr(value, field.name)) for field in fields(value))  # type: ignore[arg-type]
     if isinstance(value, list | tuple):
         return tuple(map(_content, value))
-    if hasattr(value, "__array__") and getattr(value, "shape", ()):  # of numpy, or a tensor
+    if hasattr(value, "__array__") and getattr(value, "shape", None):  # of numpy, or a tensor
         array = (value.detach() if hasattr(value, "detach") else value).__array__()
         return array.shape, array.dtype.str, array.tobytes()
     return value

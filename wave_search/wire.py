@@ -39,6 +39,8 @@ def from_record(made: type[Made], record: Mapping[str, Any], **parts: Any) -> Ma
 
 def to_plain(value: Any) -> Any:
     """Return a value of a result as JSON can carry it."""
+    if hasattr(value, "dtype") and value.shape == ():  # a number of numpy
+        value = value.item()
     match value:
         case StrEnum():
             return value.value

@@ -6,9 +6,8 @@ The arguments come from the signatures, so that a new one is tested as well.
 from __future__ import annotations
 
 import inspect
-import io
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,76 +17,13 @@ import pytest
 import wave_search as ws
 from tests.libraries import CountingEmbedder
 from tests.media_decoding import KeptDecoders
-from wave_search.index import check_add
-from wave_search.query import SearchArguments
+from tests.signatures import NEVER_VALID, ODD, WRONG, Function, reading
 
-
-WRONG = object()
-"""Of no type that any argument has."""
-ODD: dict[str, Any] = {
-    "number": 5,
-    "negative": -1.5,
-    "nan": float("nan"),
-    "none": None,
-    "bool": True,
-    "bytes": b"\xff",
-    "text": "nonsense \udcff",
-    "nul": "a\0b",
-    "list": [[], {}],
-    "dict": {"a": 1},
-    "class": ws.Hit,
-    "array": np.zeros((2, 3)),
-    "strings": np.array(["a"]),
-    "path": Path("/nowhere/at/all"),
-    "function": len,
-    "closed": io.BytesIO(b"RIFF"),
-}
-ODD["closed"].close()
 SLOW = {"add", "create", "edit_metadata", "open", "optimize", "search", "search_many", "tag"} | {
     *("MetadataChange", "MetadataEdit"),
 }
 """What takes time where an odd value is valid after all; they get those that never are."""
 CALLED = {"progress", "warn", "skipped", "may_download"}
-NEVER_VALID = ("nan", "bytes", "list", "array")
-
-
-@dataclass(frozen=True)
-class Function:
-    """A public function, and valid values for those of its arguments that need one."""
-
-    name: str
-    call: Callable[..., Any]
-    valid: Mapping[str, Any] = field(default_factory=dict)
-    signature: Any = None
-    """That of another function, which `call` passes on."""
-    any_value: tuple[str, ...] = ()
-    """Arguments that may be anything."""
-
-    def arguments(self) -> Iterator[str]:
-        """The names of the arguments; those of a mapping of keywords are the keywords."""
-        for name, parameter in inspect.signature(self.signature or self.call).parameters.items():
-            if parameter.kind is not parameter.VAR_KEYWORD:
-                yield name
-            elif self.name == "plan_add":
-                yield from inspect.signature(check_add).parameters
-            else:
-                yield from SearchArguments.__annotations__
-
-    def with_one(self, argument: str, value: Any) -> Any:
-        """Call it with a value for one of its arguments."""
-        parameter = inspect.signature(self.call).parameters.get(argument)
-        given = {**self.valid, argument: value}
-        if argument in ("audio", "video", "image", "av", "vector", "like", "similar"):
-            given.pop("text", None)
-        if parameter is not None and parameter.kind is parameter.POSITIONAL_ONLY:
-            return self.call(value)
-        return consumed(self.call(**given))
-
-
-def consumed(found: Any) -> Any:
-    if isinstance(found, ws.Index | ws.RemoteIndex | ws.MediaEmbedder):
-        found.close()
-    return list(found) if isinstance(found, Iterator | ws.Segments) else found
 
 
 class Own(ws.Embedder):
@@ -96,36 +32,6 @@ class Own(ws.Embedder):
 
     def embed(self, clips: Any, modalities: Any = None, instruction: Any = None) -> Any:
         raise AssertionError
-
-
-def reading(index: Any, request: ws.SearchRequest, segment_id: int) -> Iterator[Function]:
-    """The methods that `Index` and `RemoteIndex` have."""
-    question = {"segment_id": segment_id, "question": "What?", "choices": ["a", "b"]}
-    valid: dict[str, dict[str, Any]] = {
-        "ask": question,
-        "browse": {},
-        "count_files": {},
-        "duplicates": {},
-        "entries": {},
-        "file": {},
-        "files": {},
-        "info": {},
-        "metadata": {},
-        "metadata_values": {"column": "tag"},
-        "new_matches": {"request": request, "first_id": 0},
-        "paths": {},
-        "refresh": {},
-        "saved_request": {"name": "a"},
-        "saved_searches": {},
-        "saved_segment": {},
-        "score_file": {"request": request, "segment_id": segment_id},
-        "search": {"text": "a"},
-        "search_many": {"queries": ["a"]},
-        "segment": {},
-        "segments": {},
-    }
-    for name, given in valid.items():
-        yield Function(name, getattr(index, name), given)
 
 
 def writing(index: ws.Index, folder: Path, request: ws.SearchRequest) -> Iterator[Function]:
@@ -180,37 +86,59 @@ def functions(index: ws.Index, embedder: ws.MediaEmbedder, folder: Path) -> Iter
     yield Function("Weighted item", lambda item: index.search(text=ws.Weighted(item)))
     yield Function("Weighted vector", lambda item: index.search(vector=ws.Weighted(item, modality="text")))
     yield Function("search in embedder", lambda item: embedder.encode([item]))
-    yield Function("Waveform", lambda **given: embedder.encode(ws.Waveform(**given)),
-                   {"samples": samples, "sample_rate_hz": 16_000}, ws.Waveform)
-    yield Function("Frames", lambda **given: embedder.encode(ws.Frames(**given)), {"pixels": pixels, "duration_s": 1}, ws.Frames)
+    yield Function(
+        "Waveform",
+        lambda **given: embedder.encode(ws.Waveform(**given)),
+        {"samples": samples, "sample_rate_hz": 16_000},
+        ws.Waveform,
+    )
+    yield Function(
+        "Frames", lambda **given: embedder.encode(ws.Frames(**given)), {"pixels": pixels, "duration_s": 1}, ws.Frames
+    )
     yield Function("Clip", lambda **given: embedder.encode(ws.Clip(**given)), {}, ws.Clip)
     place = {"path": __file__, "modality": ws.Modality.TEXT}
     yield Function("MediaRef", lambda **given: embedder.encode(ws.MediaRef(**given)), place, ws.MediaRef)
     yield Function("ModelSpec", own, spec, ws.ModelSpec, ("is_own",))
-    yield Function("Sampling", lambda **given: own(**{**spec, "sampling": ws.Sampling(**given)}),
-                   {"policy": "uniform", "numbers": uniform.numbers, "sample_rate_hz": 16_000}, ws.Sampling)
-    yield Function("Sampling.uniform", lambda **given: own(**{**spec, "sampling": ws.Sampling.uniform(**given)}),
-                   {}, ws.Sampling.uniform)
+    yield Function(
+        "Sampling",
+        lambda **given: own(**{**spec, "sampling": ws.Sampling(**given)}),
+        {"policy": "uniform", "numbers": uniform.numbers, "sample_rate_hz": 16_000},
+        ws.Sampling,
+    )
+    yield Function(
+        "Sampling.uniform",
+        lambda **given: own(**{**spec, "sampling": ws.Sampling.uniform(**given)}),
+        {},
+        ws.Sampling.uniform,
+    )
     yield Function("LoadOptions", ws.LoadOptions)
-    yield Function("EvaluationOptions", lambda **given: ws.evaluate(folder / "no data", options=ws.EvaluationOptions(**given)),
-                   {}, ws.EvaluationOptions)
+    yield Function(
+        "EvaluationOptions",
+        lambda **given: ws.evaluate(folder / "no data", options=ws.EvaluationOptions(**given)),
+        {},
+        ws.EvaluationOptions,
+    )
     yield Function("SearchRequest", ws.SearchRequest, {"terms": (ws.Weighted("a"),), "instruction": "What?"})
     yield Function("SearchRequest.build", ws.SearchRequest.build, {"text": "a", "instruction": "What?"})
     edit = {"paths": [folder / "a.txt"]}
-    yield Function("MetadataEdit", lambda **given: index.edit_metadata([ws.MetadataEdit(**given)]), edit, ws.MetadataEdit)
+    yield Function(
+        "MetadataEdit", lambda **given: index.edit_metadata([ws.MetadataEdit(**given)]), edit, ws.MetadataEdit
+    )
     change = {"path": folder / "a.txt", "column": "tag", "type": "texts", "before": None, "after": None}
-    yield Function("MetadataChange", lambda **given: index.restore_metadata([ws.MetadataChange(**given)]),
-                   change, ws.MetadataChange)
+    yield Function(
+        "MetadataChange",
+        lambda **given: index.restore_metadata([ws.MetadataChange(**given)]),
+        change,
+        ws.MetadataChange,
+    )
 
 
 def faults(functions: Iterator[Function]) -> Iterator[str]:
     """What is raised or returned in place of a UsageError."""
     for function in functions:
-        for argument in function.arguments():
-            odd = {name: ODD[name] for name in NEVER_VALID} if function.name in SLOW else ODD
-            for kind, value in {"wrong": WRONG, **odd}.items():
-                if argument in CALLED and callable(value):
-                    continue
+        odd = {"wrong": WRONG, **{name: ODD[name] for name in (NEVER_VALID if function.name in SLOW else ODD)}}
+        for argument, (kind, value) in product(function.arguments(), odd.items()):
+            if argument not in CALLED or not callable(value):
                 case = f"{function.name}({argument}={kind})"
                 try:
                     found = function.with_one(argument, value)

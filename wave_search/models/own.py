@@ -169,7 +169,9 @@ def _checked(spec: ModelSpec | None, name: str | None) -> ModelSpec:
         raise UsageError(f"the spec of {spec.name} has a quantization, or a notice that is no text", "Leave them out.")
     policy_of(spec.sampling)
     options = {str(option): str(value) for option, value in spec.options.items()}
-    found = replace(spec, dim=int(spec.dim), modalities=modalities, prompts=prompts, options=options, is_own=name is None)
+    found = replace(
+        spec, dim=int(spec.dim), modalities=modalities, prompts=prompts, options=options, is_own=name is None
+    )
     return found if name is None else replace(found, name=name)
 
 

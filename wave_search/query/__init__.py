@@ -4,7 +4,7 @@ from wave_search.query.duplicates import find_duplicates
 from wave_search.query.embedder import Answer, MediaEmbedder, check_question, choose_answer
 from wave_search.query.encode import Encoder, similarity
 from wave_search.query.encode_items import Encoded
-from wave_search.query.export_segments import Segment, Segments
+from wave_search.query.export_segments import Segment, SegmentBlock, Segments, stored_segments
 from wave_search.query.file_details import (
     FileDetails,
     FileEntry,
@@ -67,6 +67,7 @@ __all__ = [
     "SearchRequest",
     "Searcher",
     "Segment",
+    "SegmentBlock",
     "SegmentDetails",
     "SegmentScore",
     "SegmentSet",
@@ -100,6 +101,7 @@ __all__ = [
     "segment_entries",
     "segment_of",
     "similarity",
+    "stored_segments",
     "summary",
     "to_one_request",
     "to_request",

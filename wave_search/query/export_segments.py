@@ -13,13 +13,13 @@ from wave_search.store import DEFAULT_TIMEOUT_S
 from wave_search.types import ByContent, Modality
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from wave_search.store import Snapshot
+    from wave_search.store import Selection, Snapshot
     from wave_search.types import PartitionKey
 
 
@@ -42,8 +42,90 @@ class Segment(ByContent):
     """(dim,), of unit norm but for the rounding to float16."""
 
 
+@dataclass(frozen=True, slots=True)
+class SegmentBlock:
+    """Some segments of a modality and an instruction."""
+
+    modality: Modality
+    instruction: str
+    ids: list[int]
+    paths: list[Path]
+    """Of each, like the following."""
+    starts_s: list[float | None]
+    stops_s: list[float | None]
+    texts: list[str | None]
+    vectors: NDArray[np.float16]
+    """(n, dim)"""
+
+
 class Segments:
-    """Segments of one version of an index, by modality and id. Each iteration reads them from the disk, in batches.
+    """Segments of one version of an index, by modality and id. Each iteration reads them anew, in batches.
+
+    Args:
+        number: of them.
+        blocks: reads them.
+    """
+
+    def __init__(self, number: int, blocks: Callable[[], Iterator[SegmentBlock]]) -> None:
+        self._number, self._blocks = number, blocks
+
+    def blocks(self, most_rows: int) -> Iterator[SegmentBlock]:
+        """Yield the segments as they are stored, at most so many at once."""
+        for block in self._blocks():
+            for start in range(0, len(block.ids), most_rows):
+                part = slice(start, start + most_rows)
+                yield SegmentBlock(
+                    block.modality,
+                    block.instruction,
+                    block.ids[part],
+                    block.paths[part],
+                    block.starts_s[part],
+                    block.stops_s[part],
+                    block.texts[part],
+                    block.vectors[part],
+                )
+
+    def __len__(self) -> int:
+        return self._number
+
+    def __iter__(self) -> Iterator[Segment]:
+        for block in self._blocks():
+            vectors = block.vectors.astype(np.float32)
+            each = zip(block.ids, block.paths, block.starts_s, block.stops_s, block.texts, vectors, strict=True)
+            for segment_id, path, start_s, stop_s, text, vector in each:
+                yield Segment(segment_id, path, block.modality, block.instruction, start_s, stop_s, text, vector)
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield the segments as record batches of Arrow, with the columns of `Segment`, of at most some 10,000 rows.
+
+        Vectors are lists of `dim` float32; bytes of a path that are not UTF-8 are replaced.
+        """
+        import pyarrow as pa
+
+        for block in self._blocks():
+            number, vectors = len(block.ids), block.vectors.astype(np.float32)
+            paths = [str(path).encode("utf-8", "replace").decode() for path in block.paths]
+            yield pa.record_batch(
+                {
+                    "segment_id": pa.array(block.ids, pa.int64()),
+                    "path": pa.array(paths, pa.string()),
+                    "modality": pa.array([block.modality.value] * number, pa.string()),
+                    "instruction": pa.array([block.instruction] * number, pa.string()),
+                    "start_s": pa.array(block.starts_s, pa.float64()),
+                    "stop_s": pa.array(block.stops_s, pa.float64()),
+                    "text": pa.array(block.texts, pa.string()),
+                    "vector": pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1]),
+                }
+            )
+
+
+def stored_segments(
+    snapshot: Snapshot,
+    where: str | None,
+    modalities: Sequence[Modality] | None,
+    where_timeout_s: float = DEFAULT_TIMEOUT_S,
+) -> Segments:
+    """Return segments of an index.
 
     Args:
         snapshot: the version.
@@ -54,65 +136,55 @@ class Segments:
     Raises:
         UsageError: the condition is not valid.
     """
+    check_where(where, where_timeout_s)
+    stored = _Stored(snapshot, None if where is None else snapshot.sql_filter().select(where, where_timeout_s))
+    ids = stored.ids(modalities)
+    return Segments(sum(map(len, ids.values())), lambda: stored.blocks(ids))
 
-    def __init__(
-        self,
-        snapshot: Snapshot,
-        where: str | None,
-        modalities: Sequence[Modality] | None,
-        where_timeout_s: float = DEFAULT_TIMEOUT_S,
-    ) -> None:
-        check_where(where, where_timeout_s)
-        self._snapshot, self._where = snapshot, where
-        keys = snapshot.manifest.settings.keys
-        chosen = None if where is None else snapshot.sql_filter().select(where, where_timeout_s)
-        self._ids: dict[PartitionKey, NDArray[np.int64]] = {}
+
+class _Stored:
+    """The segments of a version for which a condition holds.
+
+    Args:
+        snapshot: the version.
+        chosen: by the condition; None for all.
+    """
+
+    def __init__(self, snapshot: Snapshot, chosen: Selection | None) -> None:
+        self._snapshot, self._chosen = snapshot, chosen
+
+    def ids(self, modalities: Sequence[Modality] | None) -> dict[PartitionKey, NDArray[np.int64]]:
+        """Return the ids of the segments of some modalities, None for all."""
+        found: dict[PartitionKey, NDArray[np.int64]] = {}
+        keys = self._snapshot.manifest.settings.keys
         for key in sorted(keys, key=lambda key: ([*Modality].index(key.modality), key.instruction)):
             if modalities is None or key.modality in modalities:
-                ids = snapshot.partition(key).ids
-                self._ids[key] = ids if chosen is None else np.intersect1d(ids, chosen.segment_ids)
-        self._chosen = chosen
+                ids = self._snapshot.partition(key).ids
+                found[key] = ids if self._chosen is None else np.intersect1d(ids, self._chosen.segment_ids)
+        return found
 
-    def __len__(self) -> int:
-        return sum(map(len, self._ids.values()))
-
-    def __iter__(self) -> Iterator[Segment]:
-        for key, ids, vectors in self._vectors():
-            for row, path, vector in zip(self._snapshot.segment_rows(ids), self._paths(ids), vectors, strict=True):
-                place = row.segment_id, as_path(path), key.modality, key.instruction
-                yield Segment(*place, row.start_s, row.stop_s, row.text, vector)
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield the segments as record batches of Arrow, with the columns of `Segment`, of at most some 10,000 rows.
-
-        Vectors are lists of `dim` float32; bytes of a path that are not UTF-8 are replaced.
-        """
-        import pyarrow as pa
-
-        for key, ids, vectors in self._vectors():
-            rows, number = self._snapshot.segment_rows(ids), len(ids)
-            paths = [str(as_path(path)).encode("utf-8", "replace").decode() for path in self._paths(ids)]
-            yield pa.record_batch(
-                {
-                    "segment_id": pa.array(ids),
-                    "path": pa.array(paths, pa.string()),
-                    "modality": pa.array([key.modality.value] * number, pa.string()),
-                    "instruction": pa.array([key.instruction] * number, pa.string()),
-                    "start_s": pa.array([row.start_s for row in rows], pa.float64()),
-                    "stop_s": pa.array([row.stop_s for row in rows], pa.float64()),
-                    "text": pa.array([row.text for row in rows], pa.string()),
-                    "vector": pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1]),
-                }
-            )
-
-    def _vectors(self) -> Iterator[tuple[PartitionKey, NDArray[np.int64], NDArray[np.float32]]]:
-        for key, wanted in self._ids.items():
-            if not len(wanted):
+    def blocks(self, wanted: Mapping[PartitionKey, NDArray[np.int64]]) -> Iterator[SegmentBlock]:
+        """Read segments from the disk."""
+        for key, of_key in wanted.items():
+            if not len(of_key):
                 continue
-            for ids, batch in self._snapshot.vector_batches(key, int(wanted[0]), int(wanted[-1]) + 1):
-                held = np.isin(ids, wanted)
+            for ids, vectors in self._snapshot.vector_batches(key, int(of_key[0]), int(of_key[-1]) + 1):
+                held = np.isin(ids, of_key)
                 if held.any():
-                    yield key, ids[held], batch[held].astype(np.float32)
+                    yield self._block(key, ids[held], vectors[held])
+
+    def _block(self, key: PartitionKey, ids: NDArray[np.int64], vectors: NDArray[np.float16]) -> SegmentBlock:
+        rows = list(self._snapshot.segment_rows(ids))
+        return SegmentBlock(
+            key.modality,
+            key.instruction,
+            ids.tolist(),
+            [*map(as_path, self._paths(ids))],
+            [row.start_s for row in rows],
+            [row.stop_s for row in rows],
+            [row.text for row in rows],
+            vectors,
+        )
 
     def _paths(self, ids: NDArray[np.int64]) -> list[bytes]:
         content_ids, _, _ = self._snapshot.spans(ids)

@@ -99,7 +99,11 @@ def _clip(item: Any, modality: Modality | None) -> Clip:
     match item:
         case Clip():
             sound, frames, image = item.waveform, item.frames, item.image
-            for name, part, kind in (("text", item.text, str), ("frames", frames, Frames), ("waveform", sound, Waveform)):
+            for name, part, kind in (
+                ("text", item.text, str),
+                ("frames", frames, Frames),
+                ("waveform", sound, Waveform),
+            ):
                 check_type(part, (kind, type(None)), f"the {name} of a clip")
             return Clip(
                 text=item.text,

@@ -225,7 +225,9 @@ def requests_of(queries: Iterable[Any], shared: SearchArguments) -> list[SearchR
                 found.append(query)
             case str():
                 if "text" in of_all:
-                    raise UsageError("a query is a text, and text is given as well", "Name all terms of the query in a dict.")
+                    raise UsageError(
+                        "a query is a text, and text is given as well", "Name all terms of the query in a dict."
+                    )
                 found.append(SearchRequest.build(**of_all, text=query))
             case Mapping():
                 unknown = query.keys() - SearchArguments.__annotations__.keys()

@@ -45,7 +45,11 @@ class Transport:
         if parts.scheme not in ("http", "https") or not self._host:
             raise _no_address(address)
         self.address = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
-        self._is_secure, self._prefix, self._timeout_s = parts.scheme == "https", parts.path.rstrip("/"), float(timeout_s)
+        self._is_secure, self._prefix, self._timeout_s = (
+            parts.scheme == "https",
+            parts.path.rstrip("/"),
+            float(timeout_s),
+        )
         check_type(token, (str, type(None)), "token")
         token = token or next(iter(parse_qs(parts.query).get("token", [])), None)
         if token is not None and not (token.isascii() and token.isprintable()):

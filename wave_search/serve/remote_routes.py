@@ -14,22 +14,27 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from wave_search.errors import UsageError, WaveSearchError
-from wave_search.remote.requests import seconds, unpack
+from wave_search.remote.requests import pack, seconds, unpack
+from wave_search.remote.results import block_record
 from wave_search.serve.schemas import SearchQuery
 from wave_search.serve.service import Asked, service_of
-from wave_search.wire import to_plain
+from wave_search.store import SavedTerm
+from wave_search.wire import from_record, to_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from wave_search.index import Index
-    from wave_search.query import SearchRequest
+    from wave_search.query import SearchRequest, Segments
     from wave_search.reports import Skipped
     from wave_search.serve.options import Limits
     from wave_search.serve.service import Received, Service
 
 _MAX_RESULTS = 10_000
+_BLOCK_ROWS = 500
+"""Segments in a line of an answer: a few MB."""
+_STREAMED = ("files", "segments")
 _ATTRIBUTES = ("path", "cause", "name")
 """Of errors, besides message and remedy."""
 remote_router = APIRouter(prefix="/remote", include_in_schema=False)
@@ -74,7 +79,7 @@ async def call(request: Request, method: str) -> Response:
         answer, names = await _answer(service, method, received)
     if isinstance(answer, WaveSearchError):
         return _error(answer, names)
-    if method == "files":
+    if method in _STREAMED:
         return StreamingResponse(map(_line, answer), media_type="application/x-ndjson")
     return Response(_line(answer), media_type="application/json")
 
@@ -120,7 +125,8 @@ def _line(value: Any) -> bytes:
 
 
 def _state(index: Index, _: Call) -> Any:
-    return {"path": index.path, "model": index.model, "version": index.version}
+    names = ("path", "model", "version", "created", "next_segment_id")
+    return {name: getattr(index, name) for name in names}
 
 
 def _search(index: Index, call: Call) -> Any:
@@ -143,6 +149,27 @@ def _score_file(index: Index, call: Call) -> Any:
 
 def _files(index: Index, call: Call) -> Any:
     return index.files(skipped=call.get("skipped", bool), **call.listing())
+
+
+def _segments(index: Index, call: Call) -> Segments:
+    where, limit_s = call.get("where", (str, type(None))), call.limits.where_s
+    timeout_s = seconds(call.record.get("where_timeout_s"), limit_s)
+    return index.segments(where, modality=call.get("modality", (list, type(None))), where_timeout_s=timeout_s)
+
+
+def _saved_request(index: Index, call: Call) -> Any:
+    # Its terms are texts and segments, so that there are no files.
+    return pack(
+        index.saved_request(call.get("name", str), k=call.get("k", int), columns=call.get("columns", list))
+    ).record
+
+
+def _saved_segment(index: Index, call: Call) -> Any:
+    try:
+        term = from_record(SavedTerm, call.get("term", dict))
+    except (TypeError, ValueError, AttributeError):
+        raise UsageError("there is no such term", "Use wave_search.connect() of the server's version.") from None
+    return index.saved_segment(term)
 
 
 def _browse(index: Index, call: Call) -> Any:
@@ -174,5 +201,11 @@ _METHODS: Mapping[str, Callable[[Index, Call], Any]] = {
     "metadata_values": lambda index, call: index.metadata_values(call.get("column", str), call.get("limit", int)),
     "duplicates": lambda index, call: index.duplicates(call.get("threshold", (int, float))),
     "metadata": lambda index, _: index.metadata(),
+    "segments": lambda index, call: map(block_record, _segments(index, call).blocks(_BLOCK_ROWS)),
+    "count_segments": lambda index, call: len(_segments(index, call)),
+    "saved_searches": lambda index, _: index.saved_searches(),
+    "saved_request": _saved_request,
+    "saved_segment": _saved_segment,
+    "new_matches": lambda index, call: index.new_matches(_request(call), call.get("first_id", int)),
     "info": lambda index, _: index.info(),
 }
