@@ -26,6 +26,7 @@ Every error names what is wrong and, where there is one, the remedy. Only the co
 
 import shlex
 from pathlib import Path, PurePath
+from typing import Any
 
 _MAX_CHARS = 8_000
 """Of a message; the longest path fits. Messages of libraries may quote a value of a file, which may have megabytes."""
@@ -76,6 +77,16 @@ class WaveSearchError(Exception):
         self.message = message
         self.remedy = remedy
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[WaveSearchError], args: tuple[Any, ...], attributes: dict[str, Any]) -> WaveSearchError:
+    """Return an error that was pickled. Its class may be initialised with something else than a message."""
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(attributes)
+    return error
+
 
 class UsageError(WaveSearchError):
     """The request is not valid."""
@@ -101,9 +112,6 @@ class MediaError(WaveSearchError):
         super().__init__(f"{path}: {cause}", remedy)
         self.path = Path(path)
         self.cause = cause
-
-    def __reduce__(self) -> tuple[type["MediaError"], tuple[str, str, str]]:
-        return type(self), (str(self.path), self.cause, self.remedy)
 
 
 class UnsupportedMediaError(MediaError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal
 
 from wave_search.arguments import check_span, check_type, is_number, path_of
@@ -74,6 +75,10 @@ _MAX_SAMPLING = 1e8
 """Above the pixels of a picture, the largest number of a sampling."""
 
 
+def _plain_number(value: float) -> int | float:
+    return int(value) if isinstance(value, Integral) else float(value)
+
+
 @dataclass(frozen=True, slots=True)
 class Sampling:
     """How media are sampled into arrays for a model. Part of an index's identity, because it affects the vectors.
@@ -130,6 +135,9 @@ class Sampling:
         for name, number in {"sample_rate_hz": self.sample_rate_hz, **self.numbers}.items():
             if not is_number(number) or not 1 / _MAX_SAMPLING <= number <= _MAX_SAMPLING:  # NaN is in no range
                 raise UsageError(f"{name}: {shown(number)} is not a number above 0 and at most {_MAX_SAMPLING:,.0f}")
+        # An index keeps them, as numbers of Python.
+        object.__setattr__(self, "numbers", {name: _plain_number(number) for name, number in self.numbers.items()})
+        object.__setattr__(self, "sample_rate_hz", _plain_number(self.sample_rate_hz))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from numbers import Integral
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wave_search.arguments import check_type, check_whole
+from wave_search.arguments import check_type
 from wave_search.errors import ModelError, UsageError, WaveSearchError, shown
 from wave_search.media.sampling import policy_of
 from wave_search.models import base
@@ -151,9 +152,8 @@ def _checked(spec: ModelSpec | None, name: str | None) -> ModelSpec:
         text = getattr(spec, attribute)
         if not isinstance(text, str) or not text.strip():
             raise UsageError(f"the {attribute} of the model must be a text that is not empty", _SUBCLASS)
-    check_whole(spec.dim, "dim", 1)
-    if spec.dim > _MAX_DIM:
-        raise UsageError(f"dim must be at most {_MAX_DIM:,}, got {shown(spec.dim)}", _SUBCLASS)
+    if not isinstance(spec.dim, Integral) or not 1 <= spec.dim <= _MAX_DIM:
+        raise UsageError(f"dim must be an integer from 1 to {_MAX_DIM:,}, got {shown(spec.dim)}", _SUBCLASS)
     check_type(spec.sampling, Sampling, "the sampling of the model", "Use Sampling.uniform.")
     check_type(spec.options, Mapping, "the options of the model", "Use a dict of texts.")
     try:

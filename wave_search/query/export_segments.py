@@ -88,6 +88,9 @@ class Segments:
     def __len__(self) -> int:
         return self._number
 
+    def __repr__(self) -> str:
+        return f"<Segments: {self._number:,}>"
+
     def __iter__(self) -> Iterator[Segment]:
         for block in self._blocks():
             vectors = block.vectors.astype(np.float32)

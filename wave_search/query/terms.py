@@ -354,7 +354,8 @@ def _unit_rows(vector: Any) -> QueryVectors:
         return QueryVectors(normalize(rows))
     except (TypeError, ValueError):
         raise UsageError(
-            "the vector cannot be searched for", "Use finite numbers, not all 0, of shape (dim,) or (rows, dim)."
+            f"the vector cannot be searched for: {shown(vector)}",
+            "Use finite numbers, not all 0, of shape (dim,) or (rows, dim).",
         ) from None
 
 
