@@ -31,7 +31,7 @@ install: .venv/.installed
 	rm -rf build/wheel
 	$(PIP) wheel --quiet --no-deps --no-build-isolation --wheel-dir build/wheel .
 	$(INSTALL) --quiet --no-deps --force-reinstall build/wheel/wave_search-*.whl
-	$(INSTALL) --quiet $(WHEELS) "$$(echo build/wheel/wave_search-*.whl)[cpu,scene,quantized,otio,photos,serve,thumbnails]"
+	$(INSTALL) --quiet $(WHEELS) "$$(echo build/wheel/wave_search-*.whl)[cpu,scene,quantized,models,otio,photos,serve,thumbnails]"
 	touch $@
 
 demo: install

@@ -68,7 +68,7 @@ class Ours:
             for number, text in enumerate(texts):
                 put(writer, f"text{number:07}.txt", Modality.TEXT, text[None])
             writer.commit()
-            writer.set_score_stats(score_stats(writer.snapshot, _Phrases(dim, len(items))))
+            writer.set_score_stats(score_stats(writer.snapshot, _Phrases(spec, len(items))))
             writer.commit()
 
     def shard(self, folder: Path) -> None:
@@ -108,7 +108,7 @@ class Ours:
         ) -> NDArray[np.int64]:
             if not self._public:
                 found: NDArray[np.int64] = (
-                    at(width).search(Query.of_vectors(query[None]), k, allowed_ids=allowed_ids).ids
+                    at(width).search([Query.of_vectors(query[None])], k, allowed_ids=allowed_ids)[0].ids
                 )
                 return found
             if allowed_ids is not None:
@@ -122,12 +122,12 @@ class Ours:
 class _Phrases:
     """A stand-in for the model that embeds the phrases for calibration."""
 
-    def __init__(self, dim: int, items: int) -> None:
-        self._dim, self._items = dim, items
+    def __init__(self, spec: ModelSpec, items: int) -> None:
+        self.spec, self._items = spec, items
 
     def embed(self, clips: Sequence[Clip], modalities: Sequence[Modality]) -> list[dict[Modality, NDArray[np.float32]]]:
         """Other vectors of the kind of texts."""
-        rows = Library(self._dim).queries("cross", len(clips), self._items, seed=2)
+        rows = Library(self.spec.dim).queries("cross", len(clips), self._items, seed=2)
         return [{Modality.TEXT: row} for row in rows]
 
 

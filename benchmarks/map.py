@@ -1,11 +1,12 @@
 """The map of a large library: how long it takes to compute, how much is sent, and how fast it is drawn.
 
-    python benchmarks/map.py [--points 100000] [--dim 192] [--out DIR]
+    python benchmarks/map.py [--parts compute,draw] [--points 100000] [--dim 192] [--out DIR]
 
-The index holds vectors as of `vectors.py`, ten for each of its files, in a few folders. The frames are those of
-Chromium as it is installed; where it has no GPU, it computes what WebGL draws with SwiftShader, on the CPU, and the
-page sets the pixels itself ("canvas"). Zooming draws everything anew in each frame. "Script" is what the code of the
-page takes in a frame, and less affected by other programs than the time between frames.
+The index holds vectors as of `vectors.py`, ten for each of its files, in a few folders. UMAP is measured where it is
+installed (extra "map"). The frames are those of Chromium as it is installed; where it has no GPU, it computes what
+WebGL draws with SwiftShader, on the CPU, and the page sets the pixels itself ("canvas"). Zooming draws everything anew
+in each frame. "Script" is what the code of the page takes in a frame, and less affected by other programs than the time
+between frames.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import tempfile
 import time
 import urllib.request
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -35,6 +36,8 @@ from wave_search.store import ContentRow, FileRow, NewSegment, Settings, Writer,
 from wave_search.types import Modality
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from playwright.sync_api import Page
 
 PER_FILE, FOLDERS = 10, 8
@@ -145,38 +148,46 @@ def drawn(address: str, pretended: str) -> tuple[list[tuple[str, ...]], str]:
         return [frames(page, f"{kind}, all points", 1), frames(page, f"{kind}, zooming 20 times in and out", 35)], by
 
 
+def computing(folder: Path, head: str) -> tuple[dict[str, str], list[Table]]:
+    """Measure how long the points take."""
+    rows = compute(folder / "index")
+    load = f"{os.getloadavg()[1]:.1f} (5 minutes)"
+    return {"load average at the end": load}, [Table(f"{head}: computing", ("method", "s", "CPU s"), rows)]
+
+
+def drawing(folder: Path, head: str) -> tuple[dict[str, str], list[Table]]:
+    """Measure what a browser does with them."""
+    with served(folder / "index", folder / "cache", warm=False) as address:
+        rows, by = drawn(address, "software")
+        rows += drawn(address, "a GPU")[0]
+        sizes = transfer(address)
+    columns = ("what", "script, fastest tenth", "script, median", "frame, median", "95 %", "above 34 ms")
+    sent = Table(f"{head}: sent", ("what", "bytes", "bytes that are sent"), sizes)
+    return {"drawn by": by}, [sent, Table(f"{head}: ms of frames", columns, rows)]
+
+
+_PARTS: dict[str, tuple[str, Callable[[Path, str], tuple[dict[str, str], list[Table]]]]] = {
+    "compute": ("Map, computing", computing),
+    "draw": ("Map", drawing),
+}
+
+
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", default=",".join(_PARTS))
     parser.add_argument("--points", type=int, default=100_000)
     parser.add_argument("--dim", type=int, default=192)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        index = Path(name) / "index"
-        fill(index, given.points, given.dim)
-        computed = compute(index)
-        with served(index, Path(name) / "cache", warm=False) as address:
-            rows, by = drawn(address, "software")
-            rows += drawn(address, "a GPU")[0]
-            sizes = transfer(address)
-    about: dict[str, Any] = {**machine(os.cpu_count() or 1, "wall"), "drawn by": by}
-    head = f"{given.points:,} points of {given.dim} dimensions"
-    columns = ("what", "script, fastest tenth", "script, median", "frame, median", "95 %", "above 34 ms")
-    publish(
-        given.out / "RESULTS.md",
-        "Map",
-        about,
-        [
-            Table(f"{head}: computing", ("method", "s", "CPU s"), computed),
-            Table(f"{head}: sent", ("what", "bytes", "bytes that are sent"), sizes),
-            Table(
-                f"{head}: ms of frames",
-                columns,
-                rows,
-            ),
-        ],
-    )
+        fill(Path(name) / "index", given.points, given.dim)
+        for part in given.parts.split(","):
+            section, run = _PARTS[part]
+            command = f"python benchmarks/map.py --parts {part} --points {given.points} --dim {given.dim}"
+            about, tables = run(Path(name), f"{given.points:,} points of {given.dim} dimensions")
+            about = {**machine(os.cpu_count() or 1, "wall"), "command": command, **about}
+            publish(given.out / "RESULTS.md", section, about, tables)
 
 
 if __name__ == "__main__":

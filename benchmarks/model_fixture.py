@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from wave_search.models.families import Source
+from wave_search.models.sources import TINY_DIRECTORY
 from wave_search.models.wave.checkpoint import read_config
 from wave_search.models.wave.config import WaveConfig
 from wave_search.models.wave.embedder import WaveEmbedder
-from wave_search.models.wave.family import TINY_DIRECTORY, Source
 from wave_search.models.wave.network import Wave
 from wave_search.models.wave.tokenizer import TextTokenizer
 from wave_search.types import Clip, Frames, Waveform

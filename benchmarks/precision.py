@@ -28,8 +28,8 @@ from benchmarks.model_fixture import clips, embedder_of
 from benchmarks.results import Table, machine, publish
 from wave_search.errors import UsageError
 from wave_search.models import LoadOptions, load
+from wave_search.models.sources import TINY_DIRECTORY
 from wave_search.models.wave.checkpoint import save_wave
-from wave_search.models.wave.family import TINY_DIRECTORY
 from wave_search.types import Modality
 
 if TYPE_CHECKING:

@@ -155,7 +155,7 @@ def asked(count: int, dim: int, questions: int, work: Path) -> dict[str, float]:
     partition = PartitionSearch(snapshot, VIDEO)
 
     def alone(row: NDArray[np.float32], k: int, *_: object) -> NDArray[np.int64]:
-        return partition.search(Query.of_vectors(row[None]), k).ids
+        return partition.search([Query.of_vectors(row[None])], k)[0].ids
 
     for kind in KINDS:
         for name, search in (("alone", alone), ("public", public)):

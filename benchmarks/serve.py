@@ -1,6 +1,6 @@
 """The server under load: searches, players, a long run, and kills.
 
-    python benchmarks/serve.py [--parts load,players,kills,soak] [--rate 200] [--seconds 30] [--players 50]
+    python benchmarks/serve.py [--parts load,players,kills,soak,page] [--rate 200] [--seconds 30] [--players 50]
                                [--kills 10] [--minutes 20] [--count 100000] [--dim 192] [--work DIR] [--out DIR]
 
 "load": searches by vector with metadata (paths, times, kinds), one by one at a steady rate, as from many independent
@@ -8,7 +8,8 @@ users; and as fast as the server answers. The peer is `Index.search` in this pro
 queries. "players": people who play ranges of files and clips, while someone searches. "kills": the server is killed
 (kill -9) under load, again and again; afterwards the index is verified, and a new server must answer everything that
 was answered before, bit by bit. "soak": all of it at a moderate rate, with a commit twice a minute, while the memory is
-watched.
+watched. "page": a person who searches the demo's media in Chromium; how soon results are on the screen, and how soon it
+answers other keys and clicks.
 
 The server and its clients share the machine. Each part replaces its own section of RESULTS.md.
 """
@@ -36,6 +37,7 @@ import wave_search as ws
 from benchmarks.results import Table, machine, publish
 from benchmarks.serve_client import Answers, Connection, ask_at_rate, ask_without_pause, row
 from benchmarks.serve_endurance import kills, soak
+from benchmarks.serve_page import page
 from benchmarks.serve_site import Site, media_index, served, vector_index
 from benchmarks.serve_users import HEAD, LIMIT, PLAYED, make, play, search_body
 from benchmarks.vectors import Library
@@ -145,6 +147,7 @@ _PARTS: dict[str, tuple[str, Callable[[argparse.Namespace], list[Table]]]] = {
     "players": ("Server, players", players),
     "kills": ("Server, kills", kills),
     "soak": ("Server, long run", soak),
+    "page": ("Server, page", page),
 }
 _NOTES = """Server and clients on the same machine. At a steady rate, times count from when a request was due."""
 

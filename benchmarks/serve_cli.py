@@ -58,7 +58,9 @@ def main() -> None:
     ]
     table = Table("From Enter to hits", ("what", "wall s", "CPU s of the command", "wall, empty interpreter = 1"), rows)
     note = f"Without a server, the same query takes {alone[0] / piped[0]:.0f} times as long.\n"
-    publish(given.out / "RESULTS.md", "Command line and server", machine(os.cpu_count() or 1, "wall"), [table], note)
+    command = f"python benchmarks/serve_cli.py --index {given.index.name} --runs {given.runs}"
+    about = machine(os.cpu_count() or 1, "wall") | {"command": command}
+    publish(given.out / "RESULTS.md", "Command line and server", about, [table], note)
 
 
 def best(

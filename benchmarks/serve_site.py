@@ -85,10 +85,10 @@ def vector_index(work: Path, count: int, dim: int) -> Path:
     return folder / "index"
 
 
-def media_index(work: Path) -> Path:
-    """Return an index of the demo's media; made once. The model does not matter here, so it is the smallest one."""
-    index = work / "media"
+def media_index(work: Path, model: str = "wave-tiny") -> Path:
+    """Return an index of the demo's media; made once. Where the model does not matter, it is the smallest one."""
+    index = work / f"media-{model}"
     if not ws.exists(index):
-        with ws.create(index, "wave-tiny") as created:
+        with ws.create(index, model) as created:
             created.add([MEDIA])
     return index

@@ -153,7 +153,8 @@ def main() -> None:
             by_step(index, options.rounds),
             *(by_package(index, name, options.rounds) for name in ("`query --like 1`", "`query --text`, wave-nano")),
         ]
-    publish(options.publish, "Start-up", machine(1, "cpu"), tables, "The least of all rounds, in turn.")
+    about = machine(1, "cpu") | {"command": f"python benchmarks/startup.py --rounds {options.rounds}"}
+    publish(options.publish, "Start-up", about, tables, "The least of all rounds, in turn.")
 
 
 if __name__ == "__main__":

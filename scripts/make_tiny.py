@@ -17,9 +17,9 @@ import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from recipes.wave_nano.vocabulary import SPECIAL_TOKENS
+from wave_search.models.sources import TINY_DIRECTORY
 from wave_search.models.wave.checkpoint import save_wave
 from wave_search.models.wave.config import WaveConfig
-from wave_search.models.wave.family import TINY_DIRECTORY
 from wave_search.models.wave.network import Wave
 
 HIDDEN = 64

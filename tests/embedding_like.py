@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wave_search.ann import Codebook, SearchParams, Shard, ShardSet, build_shard, exact_search
+from wave_search.ann.exact import best_over_rows
 
 Queries = Callable[..., NDArray[np.float32]]
 
@@ -93,6 +95,13 @@ def reopen(parent: Path, live_ids: NDArray[np.int64]) -> ShardSet:
     return ShardSet(codebook, [Shard.open(folder, codebook) for folder in sorted(parent.glob("0*"))], live_ids)
 
 
+def search(
+    shards: ShardSet, query: NDArray[np.float32], k: int, params: SearchParams, *rest: Any, overfetch: int = 0
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The best k for one query of one or several rows."""
+    return best_over_rows(shards.search(query, k, params, *rest, overfetch=overfetch), k + overfetch)
+
+
 def recall(
     shards: ShardSet,
     vectors: NDArray[np.float16],
@@ -106,7 +115,7 @@ def recall(
     """Share of the true best k of the vectors that is found; the scores of those found must be the exact ones."""
     shares = []
     for query in queries:
-        scores, found = shards.search(query, k, params or SearchParams.by_rule(shards.codebook.lists), allowed_ids)
+        scores, found = search(shards, query, k, params or SearchParams.by_rule(shards.codebook.lists), allowed_ids)
         true_scores, true_ids = exact_search(vectors, ids, query, k)
         assert len(found) == len(true_ids)
         exact = dict(zip(true_ids.tolist(), true_scores.tolist(), strict=True))

@@ -28,7 +28,7 @@ class Encoding:
     fps: int = 25
 
 
-_SOUND_CODECS = {".ts": "mp2", ".mp4": "aac"}
+_SOUND_CODECS = {".ogv": "flac", ".ts": "mp2", ".mp4": "aac"}
 QUIET_X265 = "log-level=none:scenecut=0:bframes=3:b-adapt=0"
 ENCODINGS = {
     "h264.mp4": Encoding(),
@@ -91,12 +91,12 @@ def write_av(
     times_s: Sequence[float] | None = None,
     sound_start_s: float = 0.0,
 ) -> Path:
-    """Encode H.264 with sound, (samples, channels), lossless where the container takes PCM.
+    """Encode H.264, in Ogg VP8, with sound, (samples, channels), lossless where the container takes PCM or FLAC.
 
     `times_s` makes the frame rate variable, or the picture begin late; the sound begins late if asked to.
     """
     with av.open(str(path), "w") as container:
-        video = container.add_stream("libx264", rate=fps)
+        video = container.add_stream("libvpx" if path.suffix == ".ogv" else "libx264", rate=fps)
         _, video.height, video.width, _ = frames.shape
         video.pix_fmt = "yuv420p"
         time_base = Fraction(1, fps) if times_s is None else Fraction(1, 1000)

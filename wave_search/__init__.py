@@ -23,7 +23,17 @@ if TYPE_CHECKING:
     from wave_search.evaluation import Evaluation, EvaluationOptions, evaluate
     from wave_search.index import KEEP_VERSIONS_FOR_S, MIN_SHARD_ROWS, Index
     from wave_search.indexer import Interrupted, MetadataEdit
-    from wave_search.models import Embedder, LoadOptions, ModelSpec
+    from wave_search.models import (
+        Embedder,
+        KnownModel,
+        ListedModel,
+        LoadOptions,
+        ModelSpec,
+        list_models,
+        model_directory,
+        pull_model,
+        remove_model,
+    )
     from wave_search.opening import (
         create,
         exists,
@@ -117,7 +127,9 @@ __all__ = [
     "IndexPlan",
     "IndexReport",
     "Interrupted",
+    "KnownModel",
     "ListedFile",
+    "ListedModel",
     "LoadOptions",
     "MediaEmbedder",
     "MediaRef",
@@ -157,10 +169,14 @@ __all__ = [
     "evaluate",
     "exists",
     "known_models",
+    "list_models",
     "load_embedder",
+    "model_directory",
     "open",
     "plan_add",
     "progress",
+    "pull_model",
+    "remove_model",
     "similarity",
     "verify",
 ]
@@ -170,7 +186,8 @@ _HOMES = {
     "evaluation": "Evaluation EvaluationOptions evaluate",
     "index": "KEEP_VERSIONS_FOR_S MIN_SHARD_ROWS Index",
     "indexer": "Interrupted MetadataEdit",
-    "models": "Embedder LoadOptions ModelSpec",
+    "models": "Embedder KnownModel ListedModel LoadOptions ModelSpec list_models model_directory pull_model "
+    "remove_model",
     "opening": "create exists known_models load_embedder open plan_add verify",
     "query": "AV Answer Audio Encoded FileDetails FileEntry Hits Image IndexInfo MediaEmbedder Not PartitionInfo "
     "SearchRequest Segment SegmentDetails SegmentScore SegmentSet Segments Vector Video Weighted similarity",

@@ -26,25 +26,25 @@ def check_type(value: object, kind: type | tuple[type, ...], what: str, remedy: 
         raise UsageError(f"{what} must not be {shown(value)}", remedy)
 
 
-def check_flags(**given: object) -> None:
-    """Raise UsageError if a value is neither true nor false, of Python or numpy; the keywords name the arguments."""
-    for name, value in given.items():
-        if not isinstance(value, bool) and type(value).__name__ not in ("bool", "bool_"):
-            raise UsageError(f"{name} must be True or False, got {shown(value)}")
-
-
-def check_callbacks(**given: object) -> None:
-    """Raise UsageError if a value is neither None nor can be called; the keywords name the arguments."""
+def check_functions(**given: object) -> None:
+    """Raise UsageError if an argument is neither None nor can be called."""
     for name, value in given.items():
         if value is not None and not callable(value):
             raise UsageError(f"{name} must be a function, got {shown(value)}")
 
 
-def check_choice(value: object, choices: Iterable[object], what: str) -> None:
-    """Raise UsageError if a value is none of several texts, or None where that is one of them."""
-    several = [*choices]
-    if not isinstance(value, str | None) or value not in several:
-        raise UsageError(f"{what} must not be {shown(value)}", f"Choose from {', '.join(map(repr, several))}.")
+def check_flags(**given: object) -> None:
+    """Raise UsageError if an argument is neither True nor False, of Python or numpy."""
+    for name, value in given.items():
+        if not isinstance(value, bool) and type(value).__name__ not in ("bool", "bool_"):
+            raise UsageError(f"{name} must be True or False, got {shown(value)}")
+
+
+def check_choice(value: object, choices: tuple[str, ...], what: str) -> None:
+    """Raise UsageError if a value is none of several texts."""
+    if not isinstance(value, str) or value not in choices:
+        names = " or ".join(f'"{one}"' for one in choices)
+        raise UsageError(f"{what} must be {names}, got {shown(value)}")
 
 
 def check_span(start_s: float | None, stop_s: float | None, what: str) -> None:
@@ -102,6 +102,10 @@ def path_of(path: str | os.PathLike[str]) -> Path:
     """
     if not isinstance(path, str | os.PathLike) or not isinstance(name := os.fspath(path), str):
         raise UsageError(f"{shown(path)} is not a path", "Use a string or a pathlib.Path.")
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        raise UsageError(f"{name!r} is not a path: it has surrogates that stand for no byte") from None
     if not name or "\0" in name:
         fault = "contains a null character" if name else "is empty"
         raise UsageError(f"the name of a file or folder {fault}", "" if name else "Write . for the current folder.")

@@ -32,7 +32,7 @@ _COMMANDS = {
     "serve": (_PROGRAMS, "serve:serve"),
     "ui": (_PROGRAMS, "serve:serve"),
     "mcp": (_PROGRAMS, "mcp:mcp"),
-    "models": (_MODELS, "models:models"),
+    "models": (_MODELS, "models:app"),
     "doctor": (_MODELS, "doctor:doctor"),
     "eval": (_MODELS, "eval:evaluate"),
     "train": (_MODELS, "train:train"),
@@ -46,21 +46,6 @@ _EPILOG = epilog(
     "query a dog barking",
     "query --audio dog.wav --target video",
 )
-
-
-class _PandasOfPyarrow:
-    """A finder of modules that hides pandas while pyarrow is imported, which would import it: a quarter of a second.
-
-    Not in the library: to a pyarrow that has not found pandas, a series of pandas is any sequence until `to_pandas`.
-    """
-
-    @staticmethod
-    def find_spec(name: str, _path: object = None, _target: object = None) -> None:
-        """Return nothing, for the next finder to look. Raises ModuleNotFoundError for pandas, to pyarrow."""
-        if name == "pandas":
-            module = sys.modules.get("pyarrow.dataset")
-            if module is not None and not hasattr(module, "dataset"):  # its import has begun, and not ended
-                raise ModuleNotFoundError("hidden from pyarrow", name=name)
 
 
 def _show_version(wanted: bool) -> None:
@@ -123,7 +108,6 @@ def main() -> None:
     # Log messages of libraries are for developers; stderr is for the user.
     logging.disable(logging.WARNING)
     occupy_closed_streams()
-    sys.meta_path.insert(0, _PandasOfPyarrow)
     app = application(next((one for one in sys.argv[1:] if not one.startswith("-")), None))
     try:
         code = app(prog_name=PROGRAM, standalone_mode=False)

@@ -17,7 +17,7 @@ from wave_search.errors import ModelError, WaveSearchError
 from wave_search.media.libraries import ffmpeg_decoders, unavailable_decoders
 from wave_search.media.memory import SHARE, machine_bytes
 from wave_search.media.worker_pool import default_workers
-from wave_search.models import directory_of, known_models
+from wave_search.models import known_models, model_directory
 from wave_search.models.device import cuda_devices, has_nvidia_driver
 from wave_search.query import describe
 from wave_search.store import open_snapshot
@@ -40,6 +40,7 @@ _OPTIONAL = {
     "otio": ("opentimelineio", "timelines for editors"),
     "thumbnails": ("textual_image", "pictures of results in the terminal"),
     "scene": ("scenedetect", "segments at cuts"),
+    "models": ("sentence_transformers", "models of other publishers"),
     "quantized": ("bitsandbytes", "models in 8 and 4 bits"),
     "train": ("peft", "fine-tuning"),
     "map": ("umap", "the map of the page by UMAP"),
@@ -146,12 +147,12 @@ def _models() -> Iterator[Finding]:
         if name == "auto":
             continue
         try:
-            directory = directory_of(name)
+            directory = model_directory(name)
         except ModelError as error:
             yield Finding("models", name, error.message, "missing", error.remedy)
             continue
         if directory is None:
-            remedy = f"To download it: wave-search index PATH --model {name}"
+            remedy = f"To download it: `wave-search models pull {name}`"
             yield Finding("models", name, "not downloaded", "absent", remedy)
         else:
             yield Finding("models", name, str(directory))
@@ -189,18 +190,18 @@ def _index(path: Path) -> Iterator[Finding]:
         return
     yield Finding("index", str(path), f"{info.files:,} files, {_size(info.size_bytes)}, model {info.model.name}")
     try:
-        at_hand = directory_of(info.model.name) is not None
+        at_hand = model_directory(info.model.name) is not None
     except ModelError:
         at_hand = False
     if not at_hand:
-        remedy = f"To download it: wave-search query TEXT --model {info.model.name}"
+        remedy = f"To download it: `wave-search models pull {info.model.name}`"
         yield Finding("index", "model", f"{info.model.name} is not on this machine", "missing", remedy)
     exact = sum(part.segments - part.covered for part in info.partitions)
     if exact > _MANY_SEGMENTS:
         cause = f"{exact:,} segments are in no IVF-PQ shard, and are compared one by one"
-        yield Finding("index", "search", cause, "slow", f"Run: wave-search optimize --index {path}")
+        yield Finding("index", "search", cause, "slow", "Run `wave-search optimize`.")
     if info.damaged:
-        remedy = "See wave-search list --skipped."
+        remedy = "See `wave-search list --skipped`."
         yield Finding("index", "damaged files", f"{len(info.damaged):,}, indexed in part", "absent", remedy)
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from threading import Lock
+from types import NoneType
 from typing import TYPE_CHECKING, Self, Unpack, overload
 
 from wave_search import indexer, store
 from wave_search.ann import check_faiss
 from wave_search.arguments import (
-    check_callbacks,
     check_flags,
+    check_functions,
     check_type,
     check_whole,
     ids_of,
@@ -36,6 +37,7 @@ from wave_search.query import (
     Searcher,
     SearchRequest,
     SegmentDetails,
+    Segments,
     SegmentScore,
     SegmentSet,
     Tagging,
@@ -52,6 +54,7 @@ from wave_search.query import (
     media_ref,
     own_columns,
     own_values,
+    parse_modality,
     paths_of_segments,
     read_labels,
     read_segments,
@@ -61,7 +64,6 @@ from wave_search.query import (
     segment_and_file,
     segment_entries,
     segment_of,
-    stored_segments,
     summary,
     to_one_request,
     to_request,
@@ -69,7 +71,6 @@ from wave_search.query import (
 )
 from wave_search.reports import MetadataChange
 from wave_search.store import SavedTerm, saved_searches
-from wave_search.types import parse_modality
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -78,7 +79,8 @@ if TYPE_CHECKING:
     from wave_search.indexer import MetadataEdit, Options
     from wave_search.models import ModelSpec
     from wave_search.models.session import ModelSession
-    from wave_search.query import NewMatch, Segments
+    from wave_search.query import NewMatch
+    from wave_search.query.request import Targets
     from wave_search.reports import (
         EditReport,
         IndexReport,
@@ -94,7 +96,7 @@ if TYPE_CHECKING:
     )
     from wave_search.store import SavedSearch, Snapshot
     from wave_search.store.files import FileInfo
-    from wave_search.types import ColumnInfo, DuplicateGroup, FileKind, ListedFile, Modality, ModalityName, Target
+    from wave_search.types import ColumnInfo, DuplicateGroup, FileKind, ListedFile, Modality, ModalityName
 
     StrPath = str | os.PathLike[str]
 
@@ -205,7 +207,7 @@ class Index:
             ModelError: the model cannot be loaded.
             Interrupted: Ctrl-C was pressed; completed files are in the index, and the exception carries the report.
         """
-        check_callbacks(progress=progress, warn=warn, skipped=skipped)
+        check_functions(progress=progress, warn=warn, skipped=skipped)
         options = check_add(
             instructions=instructions,
             exclude=exclude,
@@ -434,7 +436,7 @@ class Index:
             MediaError: a file cannot be read.
             ModelError: the model cannot be loaded, or is not the index's.
         """
-        check_callbacks(progress=progress, warn=warn)
+        check_functions(progress=progress, warn=warn)
         return Hits(self._searcher.search(to_one_request(request, query), progress, warn))
 
     def search_many(
@@ -461,7 +463,7 @@ class Index:
             MediaError: a file cannot be read.
             ModelError: the model cannot be loaded, or is not the index's.
         """
-        check_callbacks(progress=progress, warn=warn)
+        check_functions(progress=progress, warn=warn)
         return self._searcher.search_all(requests_of(queries, shared), progress, warn)
 
     def import_metadata(self, file: StrPath) -> MetadataReport:
@@ -511,10 +513,10 @@ class Index:
             UsageError: a value was changed again.
             IndexStateError: another process writes, the disk is full, or the index is damaged.
         """
-        several: list[MetadataChange] = items_of(changes, "the changes")
-        for one in several:
-            check_type(one, MetadataChange, "a change", "Use what edit_metadata has returned.")
-        report = indexer.restore(self.path, several)
+        undone: list[MetadataChange] = items_of(changes, "the changes")
+        for one in undone:
+            check_type(one, MetadataChange, "a change", "Use those of an EditReport.")
+        report = indexer.restore(self.path, undone)
         self.refresh(prepare=True)  # searches do not wait
         return report
 
@@ -538,7 +540,7 @@ class Index:
         self,
         labels: Iterable[str],
         *,
-        target: Target | Modality = "any",
+        target: Targets = "any",
         column: str = "tag",
         min_z: float = MIN_LABEL_Z,
         top: int = 1,
@@ -551,7 +553,7 @@ class Index:
 
         Args:
             labels: one label each, optionally followed by alternative texts for it, all separated by tabs.
-            target: modality of the segments that are compared with the labels, as for `search`.
+            target: modality, or several, of the segments that are compared with the labels, as for `search`.
             column: name of the column, which is replaced if it exists. A second column, with "_z" appended to the name,
                 holds the z of the best label.
             min_z: minimum z of a label.
@@ -663,7 +665,7 @@ class Index:
             UsageError: an argument is not valid.
         """
         wanted = None if modality is None else [*map(parse_modality, names_of(modality, "modality"))]
-        return stored_segments(self._snapshot, where, wanted, where_timeout_s)
+        return Segments(self._snapshot, where, wanted, where_timeout_s)
 
     def segment_set(self, modality: Modality | ModalityName) -> SegmentSet:
         """Return all segments of a modality, of the version that is open now: ids, vectors, values. Needs no model.
@@ -733,10 +735,10 @@ class Index:
             UsageError: a term is a file or a vector, or the name is not valid; NameTakenError if there is one already.
             IndexStateError: the disk is full or read-only.
         """
-        check_flags(replace=replace)
         if request is not None:
             check_request(request)
-            check_type(where, type(None), "where", "Leave it out beside a request, which has its own.")
+            check_type(where, NoneType, "where", "Leave it out beside a request, which has its own.")
+        check_flags(replace=replace)
         snapshot = self._snapshot
         saved_searches.write(snapshot.store, to_saved(snapshot, name, request, where), replace=replace)
 
@@ -759,7 +761,7 @@ class Index:
 
     def saved_segment(self, term: SavedTerm) -> int | None:
         """Return the id of the segment of a term of a saved search, None for a text or if it is not in the index."""
-        check_type(term, SavedTerm, "a term", "Use one of a saved search.")
+        check_type(term, SavedTerm, "the term", "Use one of a SavedSearch.")
         return segment_of(self._snapshot, term)
 
     def rename_search(self, name: str, to: str) -> None:
@@ -793,7 +795,7 @@ class Index:
         """
         check_request(request)
         check_whole(first_id, "first_id")
-        return self._searcher.new_matches(request, first_id)
+        return self._searcher.new_matches(request, int(first_id))
 
     def ask(self, segment_id: int, question: str, choices: Sequence[str]) -> list[Answer]:
         """Answer a question about a segment by choosing among texts: `MediaEmbedder.ask` for a part of an indexed file.

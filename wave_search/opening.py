@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from wave_search import indexer, models, store
-from wave_search.arguments import check_callbacks, names_of, path_of, paths_of
+from wave_search.arguments import check_functions, names_of, path_of, paths_of
 from wave_search.errors import UsageError
 from wave_search.index import Index, check_add, check_environment
 from wave_search.media import Segmentation, parse_audio_track
 from wave_search.models.session import ModelSession
-from wave_search.query import MediaEmbedder
-from wave_search.types import parse_modality
+from wave_search.query import MediaEmbedder, parse_modality
 
 if TYPE_CHECKING:
     import os
@@ -64,7 +63,7 @@ def open(  # noqa: A001 - used as wave_search.open
         IndexCorruptError: it is damaged.
         ModelError: the model cannot be loaded; raised here only for a directory other than the index's own model.
     """
-    check_callbacks(may_download=may_download)
+    check_functions(may_download=may_download)
     snapshot = store.open_snapshot(path_of(path))
     session = ModelSession.for_index(
         model,
@@ -93,8 +92,9 @@ def create(
 
     Args:
         path: the folder of the index, missing or empty.
-        model: "auto" (WAVE-7B if it is installed and a GPU can hold it, otherwise wave-nano), a name of
-            `known_models`, a directory, or "owner/name" on the Hugging Face hub, optionally with "@revision".
+        model: "auto" (the best model that is on this machine and that its GPU can hold, otherwise wave-nano; the
+            `notice` of the model says why it is that one), a name of `known_models`, a directory, or "owner/name" on
+            the Hugging Face hub, optionally with "@revision".
         segment: length of a segment in seconds, "scene", or "none" for whole files.
         audio_track: what is heard of files with several audio tracks: "auto" (the track that a player plays, or the
             first one that is not silent), "all" (mixed), a number from 1, or a language in any form of ISO 639 ("de",

@@ -56,14 +56,18 @@ def start_python(program: Sequence[str], arguments: Sequence[str]) -> tuple[subp
     return process, ours
 
 
+def detached() -> dict[str, Any]:
+    """Return what `subprocess.Popen` takes to start a process that neither Ctrl-C nor the end of a terminal reaches."""
+    if sys.platform != "win32":
+        return {"start_new_session": True}
+    return {"creationflags": subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP}
+
+
 def _inheriting(number: int) -> dict[str, Any]:
     if sys.platform != "win32":
-        return {"pass_fds": [number], "start_new_session": True}
+        return {"pass_fds": [number], **detached()}
     os.set_handle_inheritable(number, True)
-    return {
-        "startupinfo": subprocess.STARTUPINFO(lpAttributeList={"handle_list": [number]}),
-        "creationflags": subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP,
-    }
+    return {"startupinfo": subprocess.STARTUPINFO(lpAttributeList={"handle_list": [number]}), **detached()}
 
 
 def connection_to_parent(number: int) -> Connection:

@@ -46,6 +46,8 @@ def parse_modality(name: str) -> Modality:
 _NAME_CHARS = 50
 ModalityName = Literal["text", "image", "audio", "video", "av"]
 """The name of a `Modality`, which may be used in its place."""
+Role = Literal["query", "document"]
+"""What a clip is in a search."""
 Target = Literal["any", "text", "image", "audio", "video", "av"]
 """What a search looks for: a modality, or "any" for all modalities of the index."""
 FileKind = Literal["text", "image", "audio", "video"]
@@ -157,10 +159,9 @@ class Span:
         return self.stop_s - self.start_s
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class ByContent:
     """Base of dataclasses that hold arrays: equal if all of their bytes are."""
-
-    __slots__ = ()
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and _content(self) == _content(other)
@@ -172,7 +173,7 @@ class ByContent:
 def _content(value: Any) -> Any:
     """Return a value with arrays as one that can be compared and hashed."""
     if isinstance(value, ByContent):
-        return tuple(_content(getattr(value, field.name)) for field in fields(value))  # type: ignore[arg-type]
+        return tuple(_content(getattr(value, field.name)) for field in fields(value))
     if isinstance(value, list | tuple):
         return tuple(map(_content, value))
     if hasattr(value, "__array__") and getattr(value, "shape", None):  # of numpy, or a tensor
@@ -216,6 +217,8 @@ class Clip(ByContent):
     """(height, width, 3) RGB, resized according to `Sampling` for a model."""
     frames: Frames | None = None
     waveform: Waveform | None = None
+    role: Role = "document"
+    """Whether it is what is searched for, or what is searched. Some models embed the two differently."""
 
     @property
     def modalities(self) -> tuple[Modality, ...]:

@@ -106,3 +106,17 @@ def test_a_run_is_started_followed_and_changed(page: Page, axe: str, folders: Pa
         box.press("Enter")
         expect(run.get_by_role("heading", name="Failed")).to_be_visible()
         expect(run).to_contain_text(f"{folders / 'third'}: No such file or directory. Check the spelling")
+
+
+def test_open_pages_follow_the_index(page: Page, folders: Path) -> None:
+    with listening(folders / "index", folders / "cache") as (client, _):
+        a_map = page.context.new_page()
+        page.goto(str(client.base_url))
+        a_map.goto(f"{client.base_url}?view=map")
+        expect(page.locator("#results .card-link")).to_have_count(1)
+        expect(a_map.locator(".map-note")).to_contain_text("1 text")
+        (folders / "first" / "second.txt").write_text("another note")
+        with ws.open(folders / "index") as index:
+            index.add([folders / "first"])
+        expect(page.locator("#results .card-link")).to_have_count(2)
+        expect(a_map.locator(".map-note")).to_contain_text("2 texts")

@@ -100,6 +100,8 @@ def test_words_and_enter_find_and_back_leads_back(opening: Opening) -> None:
     page.go_back()
     expect(page.get_by_role("heading", name="The library")).to_be_visible()
     expect(page.get_by_role("textbox", name="Search for")).to_have_value("")
+    search(page, "rain")
+    expect(page.locator("#results .why", has_text="Seen and heard").first.locator(".icon").nth(1)).to_be_visible()
 
 
 def test_without_words_the_files_of_a_kind_are_listed(opening: Opening) -> None:
@@ -351,7 +353,7 @@ def test_a_file_that_was_changed_is_explained(opening: Opening, expected_faults:
     os.utime(path, (1, 1))
     try:
         cards(page).click()
-        expect(page.get_by_role("alert")).to_contain_text("differs. Index its folder again: wave-search index")
+        expect(page.get_by_role("alert")).to_contain_text("differs. Index its folder again: `wave-search index")
     finally:
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 

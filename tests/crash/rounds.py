@@ -81,7 +81,7 @@ def whole(directory: Path, content: Content) -> None:
         ids = snapshot.partition(key).ids
         search = PartitionSearch(snapshot, key)
         for segment_id, vector in zip(ids[:3], snapshot.vectors(key, ids[:3]), strict=True):
-            scores = search.search(Query.of_vectors(vector.astype("float32")[None]), len(ids)).ids
+            scores = search.search([Query.of_vectors(vector.astype("float32")[None])], len(ids))[0].ids
             assert segment_id in scores[:2]  # it, or one that is the same
             assert sorted(scores) == sorted(ids)
 

@@ -28,6 +28,7 @@ REASONS = {
     "needs Docker",
     "needs a desktop",
     "needs a GPU and a download",
+    "needs a download",
     "needs a program that is not a dependency",
     "needs a running server",
     "needs a service manager",

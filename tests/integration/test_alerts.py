@@ -277,7 +277,7 @@ def test_an_alert_needs_a_search_with_a_least_z(opened: ws.Index, receiver: Rece
     opened.remove_search("dogs")
     add_sound(opened, "new.flac")
     assert [report.failure for report in run_alerts(opened)] == [
-        'there is no search "dogs". List those that there are: wave-search searches list.'
+        'there is no search "dogs". List those that there are: `wave-search searches list`.'
     ]
 
 

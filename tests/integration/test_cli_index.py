@@ -46,10 +46,13 @@ def test_running_again_embeds_nothing(cli: CommandLine, small_library: Path, sma
 def test_files_that_earlier_runs_skipped_count_on_request(
     cli: CommandLine, small_library: Path, small_index: Path, tmp_path: Path
 ) -> None:
-    given = ["index", small_library, "--index", shutil.copytree(small_index, tmp_path / "index")]
+    index = shutil.copytree(small_index, tmp_path / "index")
+    given = ["index", small_library, "--index", index]
     run, strict = cli(*given), cli(*given, "--strict", "--quiet")
     assert run.returncode == 0
-    assert run.stderr.endswith("\n1 file skipped or damaged in earlier runs: see wave-search list --skipped\n")
+    assert run.stderr.endswith(
+        f"\n1 file skipped or damaged in earlier runs: see `wave-search list --skipped --index {index}`\n"
+    )
     assert strict.returncode == 3
     assert strict.stderr.startswith(f"warning: skipped 1 file:\n  {small_library / 'cut.mp4'}: ")
 

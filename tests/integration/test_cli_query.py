@@ -26,8 +26,7 @@ KEYS = [
 
 def test_a_sound_finds_itself_in_json(cli: CommandLine, small_library: Path, small_index: Path) -> None:
     run = cli("query", "--audio", small_library / "frog.flac", "--target", "audio", "--json", "--index", small_index)
-    assert run.returncode == 0, run.stderr
-    assert "wave-tiny is not trained" in run.stderr
+    assert (run.returncode, run.stderr) == (0, "")
     hits = [json.loads(line) for line in run.stdout.splitlines()]
     assert [list(hit) for hit in hits] == [KEYS] * 6
     assert [hit["rank"] for hit in hits] == [1, 2, 3, 4, 5, 6]

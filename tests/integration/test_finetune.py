@@ -22,7 +22,7 @@ from tests.fork_server import StandIns
 from tests.media_factory import write_sound, write_video
 from wave_search.errors import IndexMismatchError, ModelError, UsageError
 from wave_search.finetune import Report, train
-from wave_search.models.wave.family import TINY_DIRECTORY
+from wave_search.models.sources import TINY_DIRECTORY
 from wave_search.reports import Training
 
 WORDS = ("a low hum", "a middle pitch", "a whistle", "a shrill squeak")

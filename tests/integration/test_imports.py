@@ -21,7 +21,7 @@ HEAVY = {
 COMMAND_LINE = {"typer", "shellingham", "annotated_doc"} | {
     *("pydantic", "pydantic_core", "annotated_types", "typing_extensions", "typing_inspection"),  # for typer
 }
-INDEX = {"lance", "pyarrow", "numpy", "msgspec", "dateutil", "six"}
+INDEX = {"lance", "pyarrow", "numpy", "msgspec", "dateutil", "six", "cloudpickle"}  # cloudpickle: if installed
 SEARCH = {"faiss", "packaging", "platformdirs"}
 TEXT_MODEL = {"torch", "torchgen", "cuda", "tokenizers", "safetensors", "tqdm"}  # cuda: bindings, if installed
 

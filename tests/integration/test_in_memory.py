@@ -240,3 +240,21 @@ def test_a_question_about_what_is_in_memory(embedder: ws.MediaEmbedder, files: d
         assert [answer.text for answer in embedder.ask(picture, "What is it?", choices)] == [
             answer.text for answer in asked
         ]
+
+
+def test_media_in_memory_compare_by_value() -> None:
+    pixels, samples = np.zeros((2, 9, 9, 3), np.uint8), np.zeros(9, np.float32)
+    makes: list[Callable[[Any], Any]] = [
+        lambda array: ws.Frames(array(pixels), 1.0),
+        lambda array: ws.Waveform(array(samples), 9),
+        lambda array: ws.Clip(waveform=ws.Waveform(array(samples), 9), frames=ws.Frames(array(pixels), 1.0)),
+        lambda array: ws.Weighted(array(samples), modality="text"),
+        lambda array: ws.Not(ws.Frames(array(pixels), 1.0)),
+    ]
+    for make in makes:
+        one, same, other = make(np.copy), make(np.copy), make(lambda array: array + 1)
+        assert one == same
+        assert hash(one) == hash(same)
+        assert one != other
+        assert one != 5
+    assert ws.Weighted("rain") == ws.Weighted("rain", 1.0)

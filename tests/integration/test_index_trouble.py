@@ -158,15 +158,13 @@ def test_a_stream_that_is_cut_off_says_where(tmp_path: Path, counted: CountingEm
 
 
 def test_what_of_a_film_is_not_used_is_reported(tmp_path: Path, counted: CountingEmbedder) -> None:
-    film = tmp_path / "media" / "film.ogv"
-    film.parent.mkdir()
-    media_samples.write_frames(film, media_samples.moving_picture(8), media_samples.Encoding("libvpx", fps=8))
-    film.write_bytes(2 * film.read_bytes())
-    cause = "only the first of its 2 parts is used"
+    film = write_video(tmp_path / "media" / "film.ts", 1.0, hz=440.0)
+    film.write_bytes(film.read_bytes().replace(b"\0\0\1\x68", b"\0\0\1\x6c"))  # no picture parameter set
+    cause = "only its sound can be decoded, not its picture (h264)"
     with ws.create(tmp_path / "index", workers=1) as index:
         report = index.add([film.parent])
         assert (report.indexed, [one.cause for one in report.skipped]) == (1, [cause])
-        assert f"film.ogv: {cause}. Convert it" in dict(info_rows(index.info()))["damaged"]
+        assert f"film.ts: {cause}. Convert it" in dict(info_rows(index.info()))["damaged"]
         (listed,) = index.files(skipped=True)
     assert listed_line(listed).endswith(f"\t{cause}")
 

@@ -38,6 +38,7 @@ class Kind:
     layout: str = "mono"
     pixel_format: str = "yuv420p"
     options: Mapping[str, str] = field(default_factory=dict)
+    fps: int = 25
 
 
 KINDS = {
@@ -48,6 +49,7 @@ KINDS = {
     "a.latm": Kind("latm", audio="aac"),
     "a.apm": Kind("apm", audio="adpcm_ima_apm", rate_hz=22_050),
     "a.mmf": Kind("mmf", audio="adpcm_yamaha", rate_hz=22_050),
+    "a.spdif": Kind("spdif", audio="ac3"),
     "a.mp2": Kind("mp2", audio="mp2"),
     "a.mp3": Kind("mp3", audio="libmp3lame", options={"id3v2_version": "0"}),
     "a.tta": Kind("tta", audio="tta"),
@@ -83,6 +85,11 @@ KINDS = {
     "v.m2v": Kind("mpeg2video", "mpeg2video"),
     "v.h264": Kind("h264", "libx264"),
     "v.hevc": Kind("hevc", "libx265", options={"x265-params": "log-level=none"}),
+    "v.h261": Kind("h261", "h261", size=(176, 144), fps=30),
+    "v.h263": Kind("h263", "h263", size=(176, 144), fps=30),
+    "a.g722": Kind("g722", audio="g722", rate_hz=16_000),
+    "a.msbc": Kind("sbc", audio="sbc", rate_hz=16_000, options={"msbc": "1"}),
+    "a.rso": Kind("rso", audio="pcm_u8", rate_hz=8000),
     "v.mjpeg": Kind("mjpeg", "mjpeg", pixel_format="yuvj420p"),
 }
 FPS = 25
@@ -92,17 +99,18 @@ def make(path: Path, kind: Kind) -> Path:
     with av.open(str(path), "w", format=kind.muxer, options=dict(kind.options)) as container:
         video = audio = None
         if kind.video:
-            video = container.add_stream(kind.video, rate=FPS)
+            video = container.add_stream(kind.video, rate=kind.fps)
             video.width, video.height, video.pix_fmt = *kind.size, kind.pixel_format
             video.options = dict(kind.options)
         if kind.audio:
             audio = container.add_stream(kind.audio, rate=kind.rate_hz, layout=kind.layout)
+            audio.options = dict(kind.options)
         for second in range(SECONDS):
             if video is not None:
-                for number in range(FPS):
+                for number in range(kind.fps):
                     colour = np.full((*kind.size[::-1], 3), COLOURS[second], np.uint8)
                     frame = av.VideoFrame.from_ndarray(colour, format="rgb24")
-                    frame.pts, frame.time_base = second * FPS + number, Fraction(1, FPS)
+                    frame.pts, frame.time_base = second * kind.fps + number, Fraction(1, kind.fps)
                     container.mux(video.encode(frame))
             if audio is not None and second == 0:
                 write_tones(container, audio, kind)
@@ -168,6 +176,14 @@ def check(decoders: DecoderPool, path: Path, kind: Kind) -> None:
 @pytest.mark.parametrize("name", KINDS)
 def test_formats(decoders: DecoderPool, folder: Path, name: str) -> None:
     check(decoders, folder / name, KINDS[name])
+
+
+def test_packets_in_a_wav_file_are_not_heard_as_samples(decoders: DecoderPool, folder: Path, tmp_path: Path) -> None:
+    """As on CDs with DTS, whose bursts sound like noise."""
+    kind = KINDS["a.spdif"]
+    path = tmp_path / "a.wav"
+    path.write_bytes(wav_bytes(np.frombuffer((folder / "a.spdif").read_bytes(), np.int16).reshape(-1, 2), kind.rate_hz))
+    check(decoders, path, kind)
 
 
 def id3_with_cover(size: int) -> bytes:

@@ -12,14 +12,25 @@ import av
 import numpy as np
 import pytest
 
-from tests.media_samples import ENCODINGS, Encoding, moving_picture, rotate_mp4, write_av, write_frames
+from tests.media_samples import (
+    ENCODINGS,
+    Encoding,
+    chord,
+    moving_picture,
+    rotate_mp4,
+    write_av,
+    write_frames,
+    write_sound,
+)
 from wave_search.errors import BrokenMediaError
-from wave_search.media import video as video_module
+from wave_search.media import av_frames
+from wave_search.media.av_frames import AvReader, JoinedReader
 from wave_search.media.info import MediaInfo, VideoStream
+from wave_search.media.packet_sound import PacketSound
 from wave_search.media.probe import probe
 from wave_search.media.sampling import policy_of, resize_to
 from wave_search.media.source import Source, open_regular
-from wave_search.media.video import AvReader, DecordFailed, DecordReader, FrameSource
+from wave_search.media.video import DecordFailed, DecordReader, FrameSource
 from wave_search.models.wave.clips import SAMPLING
 from wave_search.types import Span
 
@@ -115,7 +126,7 @@ def test_the_last_frame_is_decoded_once_for_hours_of_sound(
         return lambda *given, **named: decoded.append(given) or original(*given, **named)
 
     monkeypatch.setattr(DecordReader, "get", counting(DecordReader.get))
-    monkeypatch.setattr(video_module, "decode", counting(video_module.decode))
+    monkeypatch.setattr(av_frames, "decode", counting(av_frames.decode))
     frames = FrameSource(source, video, SAMPLING)
     ends = [frames.read(Span(float(begin_s), begin_s + 1.0)) for begin_s in range(60, 7200, 600)]
     assert len(ends) == 12
@@ -229,7 +240,46 @@ def test_a_clock_that_jumps_does_not_count(folder: Path) -> None:
     path = write_frames(folder / "joined.mkv", moving_picture(50), Encoding(key_interval=250))
     path.write_bytes(path.read_bytes() * 2)
     _, video, info = opened(path)
-    assert (video.timing, info.duration_s) == ("counted", pytest.approx(4.0, abs=0.1))
+    assert (video.timing, video.frames, info.duration_s) == ("variable", 100, pytest.approx(4.0, abs=0.1))
+
+
+@pytest.mark.parametrize("suffix", [".ogv", ".mkv"])
+def test_all_parts_of_a_joined_film_are_seen_and_heard(folder: Path, suffix: str) -> None:
+    """The first one has no picture, the second one less sound than picture, and the last one another size and rate."""
+    path, tone = folder / f"joined{suffix}", chord(1.0, 48_000)
+    start = write_sound(folder / f"start{suffix}", tone, 48_000, "flac", {".mkv": "matroska", ".ogv": "ogg"}[suffix])
+    parts = [
+        write_av(folder / f"middle{suffix}", moving_picture(16), 8, tone, 48_000),
+        write_av(folder / f"end{suffix}", moving_picture(25, 64, 96, seed=1), 25, tone, 48_000),
+    ]
+    path.write_bytes(b"".join(part.read_bytes() for part in (start, *parts)))
+    source, video, info = opened(path)
+    assert info.loss is None
+    assert (info.duration_s, video.start_s, video.frames) == (
+        pytest.approx(4.0, abs=0.02),
+        pytest.approx(1.0, abs=0.02),
+        41,
+    )
+    reader = JoinedReader(source, video)
+    begin_s, numbers = 1.0, [0]
+    for part, fps, frames in zip(parts, (8, 25), (16, 25), strict=True):
+        alone = AvReader(*opened(part)[:2])
+        for number in (0, 5, frames - 1):
+            at_ms = 1000 * (begin_s - 1.0 + (number + 0.5) / fps)
+            assert np.array_equal(reader.get(round(at_ms)), alone.get(number)), (part, number)
+        begin_s += frames / fps
+    reader = JoinedReader(source, video)
+    while numbers[-1] is not None:
+        reader.get(numbers[-1])
+        numbers.append(reader.following(numbers[-1]))
+    assert len(numbers) == 42
+    samples = PacketSound(source, info.tracks[0]).blocks(0)
+    heard = np.abs(np.concatenate([block.mean(axis=1) for block in samples]))
+    loud = [heard[round(at_s * 48_000) :][:24_000].max() > 0.1 for at_s in (0.25, 1.25, 2.25, 3.25)]
+    assert loud == [True, True, False, True]
+    frames = FrameSource(source, video, SAMPLING).read(Span(2.0, 4.0))
+    assert frames is not None
+    assert frames.pixels.shape == (4, 84, 140, 3)
 
 
 def test_frames_of_negative_times_have_no_time_stamps_in_matroska(folder: Path) -> None:

@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 from tests.hostile.containers import ogg_checksum
 from tests.media_decoding import KeptDecoders, decode
 from tests.media_samples import wav_bytes, write_sound, write_tracks
-from wave_search.media import DecoderPool, MediaInfo, Segmentation
+from wave_search.media import DecoderPool, MediaInfo, Segmentation, packet_sound
+from wave_search.media.demux import stamp_and_duration_s
+from wave_search.media.probe import probe
+from wave_search.media.source import Source
 from wave_search.media.track_choice import parse_audio_track
 from wave_search.models.wave.clips import SAMPLING
 from wave_search.types import Modality, Span
@@ -97,20 +100,47 @@ def test_a_pause_without_packets_is_silence(decoders: DecoderPool, tmp_path: Pat
     assert np.flatnonzero(np.abs(end) > 0.01)[0] / HZ == pytest.approx(1.0, abs=0.01)
 
 
-@pytest.mark.parametrize(("codec", "suffix"), [("adpcm_yamaha", "wav"), ("adpcm_yamaha", "avi"), ("g723_1", "wav")])
+@pytest.mark.parametrize(
+    ("codec", "suffix", "length_s"), [("adpcm_yamaha", "wav", 30), ("adpcm_yamaha", "avi", 30), ("g723_1", "wav", 45)]
+)
 def test_a_decoder_that_never_forgets_is_not_started_inside_the_file(
-    decoders: DecoderPool, tmp_path: Path, codec: str, suffix: str
+    decoders: DecoderPool, tmp_path: Path, codec: str, suffix: str, length_s: int
 ) -> None:
     path = tmp_path / f"a.{suffix}"
-    write_sound(path, 1.6 * tone(440, 30.0, 8000), 8000, codec)
+    write_sound(path, 1.6 * tone(440, float(length_s), 8000), 8000, codec)
     _, samples = heard(decoders, path)
-    _, part = heard(decoders, path, Span(19.0, 30.0))
-    for second in (1, 9, 18, 20, 28):
+    start_s = length_s - 4
+    _, part = heard(decoders, path, Span(start_s, length_s))
+    for second in (1, 9, 18, 20, length_s - 2):
         assert_pitches(samples, [(440, second, second + 1)])
         loudness = np.sqrt(np.square(samples[second * HZ : (second + 1) * HZ]).mean())
         assert loudness == pytest.approx(0.8 / 2**0.5, abs=0.06), second
-    length = min(len(part), len(samples) - 19 * HZ)
-    np.testing.assert_allclose(part[:length], samples[19 * HZ :][:length], atol=1e-6)
+    length = min(len(part), len(samples) - start_s * HZ)
+    np.testing.assert_allclose(part[:length], samples[start_s * HZ :][:length], atol=1e-6)
+
+
+def test_a_decoder_that_forgets_is_not_started_at_the_beginning_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, rate_hz, bytes_per_s = tmp_path / "a.wav", 8000, 1625
+    soundfile.write(path, 1.6 * tone(440, 45.0, rate_hz), rate_hz, format="WAV", subtype="GSM610")
+    read: list[int] = []
+
+    def watched(packet: av.Packet, *args: float, **options: bool) -> tuple[float | None, float]:
+        read.append(packet.pos or 0)
+        return stamp_and_duration_s(packet, *args, **options)
+
+    monkeypatch.setattr(packet_sound, "stamp_and_duration_s", watched)
+    with path.open("rb") as file:
+        info = probe(path, file, path.stat().st_size)
+        assert info.audio is not None
+        sound = packet_sound.PacketSound(Source(path, file, info.container), info.audio)
+        whole = np.concatenate(list(sound.blocks(0)))
+        read.clear()
+        part = np.concatenate(list(sound.blocks(40 * rate_hz)))
+    assert min(read) > 5 * bytes_per_s
+    assert np.sqrt(np.square(part).mean()) == pytest.approx(0.8 / 2**0.5, abs=0.06)
+    np.testing.assert_allclose(part, whole[40 * rate_hz :], atol=1e-6)
 
 
 @pytest.mark.parametrize(("codec", "channels"), [("eac3", 1), ("vorbis", 2)])

@@ -15,7 +15,7 @@ import wave_search as ws
 from tests.conftest import Called
 from tests.media_decoding import KeptDecoders
 from tests.media_factory import write_sound, write_video
-from wave_search.models import ENTRY_POINTS, Family, LoadOptions, base
+from wave_search.models import ENTRY_POINTS, LoadOptions
 
 TEXT, IMAGE, AUDIO, VIDEO, AV = ws.Modality
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
@@ -215,7 +215,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: colour-package\nVersion: 1.5\n")
     (metadata / "entry_points.txt").write_text(
-        f"[{ENTRY_POINTS}]\nmy-colours = colour_package:load\ntaken = colour_package:load\n"
+        f"[{ENTRY_POINTS}]\nmy-colours = colour_package:load\nwave-tiny = colour_package:load\n"
         "gone = colour_package:nothing\n"
     )
     (tmp_path / "colour_package.py").write_text(
@@ -227,15 +227,11 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_package_offers_a_model_by_name(
-    package: Path, media: Path, called: Called, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_package_offers_a_model_by_name(package: Path, media: Path, called: Called) -> None:
     assert ws.known_models()["my-colours"] == "of the package colour-package 1.5"
     assert "my-colours" in called("models").stdout
-    ours = Family("toy", {"taken": "ours"}, lambda name: name == "taken", lambda *_: ColourModel(revision="ours"))
-    monkeypatch.setattr(base, "_FAMILIES", [ours, *base._FAMILIES])
-    with ws.load_embedder("taken") as embedder:
-        assert embedder.spec.revision == "ours"
+    with ws.load_embedder("wave-tiny") as embedder:
+        assert "not trained" in embedder.spec.notice
     assert "colour_package" not in sys.modules  # not asked for by name until now
     load = LoadOptions(device="cpu")
     with ws.create(package / "index", "my-colours", load=load) as index:

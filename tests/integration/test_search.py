@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -178,7 +179,7 @@ def test_a_query_of_a_kind_that_was_not_measured_has_the_spread_of_any_kind_too(
     search = PartitionSearch(Snapshot(snapshot.store, replace(snapshot.manifest, score_stats=kept)), audio)
     row = tiny().embed([Clip(text="x")])[0][Modality.TEXT][None]
     image, unknown, text = (
-        search.search(Query.of_vectors(row, modality), 100).z for modality in (Modality.IMAGE, None, Modality.TEXT)
+        search.search([Query.of_vectors(row, modality)], 100)[0].z for modality in (Modality.IMAGE, None, Modality.TEXT)
     )
     assert image.tolist() == unknown.tolist()
     assert image.tolist() != text.tolist()
@@ -206,9 +207,9 @@ def test_a_search_ends_where_z_falls_below_the_least(index: ws.Index, monkeypatc
     asked: list[int] = []
     search = PartitionSearch.search
 
-    def counted(self: PartitionSearch, query: Query, k: int, *rest: Any) -> Candidates:
+    def counted(self: PartitionSearch, queries: Sequence[Query], k: int, *rest: Any) -> list[Candidates]:
         asked.append(k)
-        return search(self, query, k, *rest)
+        return search(self, queries, k, *rest)
 
     monkeypatch.setattr(PartitionSearch, "search", counted)
     best = index.search(text="x", target="audio", k=3, moments=False)

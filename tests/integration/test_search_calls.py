@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
@@ -98,13 +99,42 @@ def test_a_search_passes_six_functions_at_most_before_faiss(
         assert any("ShardSet.search" in names for names in found) is bool(shards)
 
 
+def test_queries_that_search_the_same_are_searched_together(
+    sharded: tuple[Path, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the same hits as each alone, wherever the segments are."""
+    monkeypatch.setattr(shard_set, "_FIXED_COST", 0)
+    monkeypatch.setattr(shard_set, "_CODE_COST", 0)
+    calls, search = [], PartitionSearch.search
+
+    def recorded(self: PartitionSearch, queries: Sequence[Query], *rest: Any) -> list[Candidates]:
+        calls.append(len(queries))
+        return search(self, queries, *rest)
+
+    with ws.open(sharded[0]) as index:
+        alone = [index.search(vector=row, target="audio", k=5) for row in VECTORS[:70]]
+        few = index.search(vector=VECTORS[0], target="audio", where="start_s IS NULL", k=2)
+        monkeypatch.setattr(PartitionSearch, "search", recorded)
+        queries: list[Any] = [{"vector": row} for row in VECTORS[:70]]
+        assert index.search_many(queries, target="audio", k=5) == alone
+        assert calls == [64, 6]
+        calls.clear()
+        found = index.search_many(
+            [*queries[:3], {"vector": VECTORS[0], "where": "start_s IS NULL", "k": 2}], target="audio", k=5
+        )
+        assert found == [*alone[:3], few]
+        assert calls == [3, 1]
+
+
 def test_candidates_that_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[int, int]] = []
     search = PartitionSearch.search
 
-    def recorded(self: PartitionSearch, query: Query, k: int, overfetch: int, *rest: Any) -> Candidates:
+    def recorded(
+        self: PartitionSearch, queries: Sequence[Query], k: int, overfetch: int, *rest: Any
+    ) -> list[Candidates]:
         asked.append((k, overfetch))
-        return search(self, query, k, overfetch, *rest)
+        return search(self, queries, k, overfetch, *rest)
 
     monkeypatch.setattr(PartitionSearch, "search", recorded)
     with ws.open(filled(tmp_path / "index", 0)) as index:

@@ -199,7 +199,7 @@ def test_peaks_follow_the_loudness(site: TestClient) -> None:
     assert peaks["peaks"] == pytest.approx(expected, abs=0.01)
     whole = media_of(site, "film.mp4", "peaks", params={"whole": True, "count": 3}).json()
     assert whole["peaks"] == pytest.approx([np.abs(part).max() for part in np.split(tone(3.0, 440.0), 3)], abs=0.05)
-    assert media_of(site, "old.avi", "peaks", 404).json()["error"]["message"].endswith("it has no audio track")
+    assert media_of(site, "old.avi", "peaks", 404).json()["error"]["message"].endswith("it has no sound")
     assert media_of(site, "photo.png", "peaks", 404).json()["error"]["remedy"] == "Ask for its picture."
 
 

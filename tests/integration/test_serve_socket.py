@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -11,7 +12,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,9 +22,12 @@ import pytest
 import wave_search as ws
 from tests.terminal import Session
 from wave_search.cli import application
-from wave_search.commands import background, socket_client
-from wave_search.serve import local_socket
+from wave_search.commands import socket_client
+from wave_search.serve import local_pipe, local_socket
 from wave_search.serve.lifetime import Lifetime
+from wave_search.serve.local_pipe import PipeConnection
+from wave_search.serve.local_server import LocalServer
+from wave_search.serve.local_socket import SocketConnection
 from wave_search.serve.options import ServeOptions
 from wave_search.serve.server import _local_server
 
@@ -211,7 +215,7 @@ def test_another_version_another_user_and_another_view_are_not_answered(
     for module, name, value in [
         (local_socket, "__version__", "0.0.1"),
         (local_socket, "is_same_user", lambda connection: False),
-        (local_socket, "AVAILABLE", False),
+        (local_socket, "HAS_SOCKETS", False),
         (socket_client, "surroundings", lambda: ["mnt:[1]", 1, 2, None]),
     ]:
         with monkeypatch.context() as patch:
@@ -247,8 +251,9 @@ def server_process(served: Served) -> int:
     """The process that has the socket; `served.process` only stands in for it."""
     connection = local_socket.connect(served.index)
     assert connection is not None
-    with connection:
-        return local_socket.peer(connection)[0]
+    with closing(connection):
+        assert connection.process is not None
+        return connection.process
 
 
 def test_servers_come_and_go(served: Served, asked: Asked, cli: CommandLine, small_index: Path, tmp_path: Path) -> None:
@@ -264,7 +269,7 @@ def test_servers_come_and_go(served: Served, asked: Asked, cli: CommandLine, sma
         assert (again.returncode, again.stdout) == (1, "")
         assert again.stderr.splitlines()[-1] == (
             f"error: {index} is already served at {first.address}. Use that server, or end it first: "
-            "wave-search serve --stop"
+            f"`wave-search serve --stop --index {index}`"
         )
         with serving(own, index) as second:
             assert second.address not in ("", first.address)
@@ -361,12 +366,10 @@ def test_a_folder_that_others_can_enter_is_not_used(
 
 def test_what_is_no_request_gets_no_reply(served: Served, asked: Asked) -> None:
     for line in (b"\n", b"no json\n", b"[1]\n", b"{}\n", b'{"version": "0.1.0"}\n', b"without an end"):
-        connection = local_socket.connect(served.index)
-        assert connection is not None
-        with connection:
-            connection.sendall(line)
-            connection.shutdown(socket.SHUT_WR)
-            assert connection.recv(100) == b"", line
+        with closing(SocketConnection(local_socket.socket_path(served.index))) as connection:
+            connection.socket.sendall(line)
+            connection.socket.shutdown(socket.SHUT_WR)
+            assert connection.socket.recv(100) == b"", line
     assert asked("query", "owl", "-k", "1", "-q", "--index", served.index)[0] == 0
 
 
@@ -381,8 +384,55 @@ def test_a_server_without_a_socket_is_one_for_browsers_only(
     assert warnings[0].startswith(f"the command line cannot use this server: {tmp_path / 'file'}")
     with pytest.raises(ws.WaveSearchError, match="cannot be made"):
         _local_server(*place, ServeOptions(alone=True), warnings.append)
-    monkeypatch.setattr(local_socket, "AVAILABLE", False)
-    assert _local_server(*place, ServeOptions(), warnings.append) is None
-    with pytest.raises(ws.errors.UsageError, match="this system has no sockets"):
-        background.start([], None, small_index, warnings.append)
-    assert len(warnings) == 1
+
+
+def test_an_idle_server_ends_although_somebody_looks_whether_it_is_there() -> None:
+    lifetime, over = Lifetime(0.0), []
+
+    async def app(*_: object) -> None:
+        over.append(lifetime.is_over())
+
+    for path in ("/api/library", "/api/health", "/metrics"):
+        asyncio.run(lifetime.noted(app)({"type": "http", "path": path}, None, None))  # type: ignore[arg-type,func-returns-value]
+    assert over == [False, True, True]
+
+
+def test_without_unix_sockets_a_pipe_does_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setattr(local_socket, "HAS_SOCKETS", False)
+    monkeypatch.setattr(local_pipe, "FAMILY", "AF_UNIX")  # all but the family is as on Windows
+    tmp_path.chmod(0o700)
+    index, lifetime = tmp_path / "index", Lifetime(None)
+
+    def answer(request: dict[str, Any], send: Callable[[dict[str, Any]], None]) -> None:
+        for number in range(request["count"]):
+            send({"number": number})
+
+    assert local_socket.connect(index) is None
+    assert not local_socket.stop(index)
+    with closing(LocalServer(index, answer, lifetime)) as server:
+        server.start("http://127.0.0.1:1/")
+        path = local_socket.socket_path(index)
+        about = path.read_text()
+        assert local_socket.address(index) == "http://127.0.0.1:1/"
+        with pytest.raises(local_socket.ServedAlreadyError, match="is already served at http"):
+            LocalServer(index, answer, lifetime)
+        connection = local_socket.connect(index)
+        assert connection is not None
+        with closing(connection):
+            replies = local_socket.replies(connection, {"count": 3})
+            assert connection.wait(30)
+            assert [reply["number"] for reply in replies] == [0, 1, 2]
+        with closing(PipeConnection(path)) as unanswered:
+            unanswered.send({"count": 1, "version": "0.0.1"})
+            assert [*unanswered.received()] == []
+        for other in (about.replace('"key": "', '"key": "00'), "[]", "{", '{"name": "/nowhere", "key": "00"}'):
+            path.write_text(other)
+            assert local_socket.connect(index) is None, other
+        path.write_text(about)
+        monkeypatch.setattr(local_socket, "_STOPS_S", 0.01)
+        with pytest.raises(ws.WaveSearchError, match="End its process"):
+            local_socket.stop(index)  # nothing ends the process of the tests
+        assert lifetime.is_over()
+    assert local_socket.connect(index) is None
+    assert not path.exists()

@@ -45,7 +45,7 @@ def tune_again(index):
 
 def search(index):
     snapshot = open_snapshot(index)
-    assert len(PartitionSearch(snapshot, VIDEO).search(Query.of_vectors(QUERY), 10).ids) == 10
+    assert len(PartitionSearch(snapshot, VIDEO).search([Query.of_vectors(QUERY)], 10)[0].ids) == 10
     return snapshot
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.vector_index import QUERIES, TEXT, TEXTS, VECTORS, VIDEO, fill, make, names, optimize
+from tests.vector_index import DIM, QUERIES, TEXT, TEXTS, VECTORS, VIDEO, fill, make, names, optimize
 from wave_search.ann import exact_search, is_outgrown, plan, shard_set, tuning
 from wave_search.ann.rebuild import refresh_shards
 from wave_search.errors import IndexCorruptError
+from wave_search.query import partition
 from wave_search.query.fusion import Query
 from wave_search.query.info import describe
 from wave_search.query.partition import PartitionSearch
@@ -76,7 +77,7 @@ def agreement(snapshot, query_modality=None, allowed_ids=None, k=10):
     search = PartitionSearch(snapshot, VIDEO)
     shares = []
     for row in QUERIES("other" if query_modality is Modality.TEXT else "same", 100):
-        found = search.search(Query.of_vectors(row[None], query_modality), k, allowed_ids=allowed_ids)
+        found = search.search([Query.of_vectors(row[None], query_modality)], k, allowed_ids=allowed_ids)[0]
         scores, true = exact_search(vectors, ids, row, k)
         exact = dict(zip(true.tolist(), scores.tolist(), strict=True))
         assert all(exact.get(i, s) == s for i, s in zip(found.ids.tolist(), found.scores.tolist(), strict=True))
@@ -158,7 +159,7 @@ def test_deleted_segments_are_not_found_and_leave_with_optimize(index, by_codes)
     assert names(forgot) == names(snapshot)
     assert agreement(forgot) >= 0.9
     for row in VECTORS[:200:20].astype(np.float32):
-        assert not np.isin(PartitionSearch(forgot, VIDEO).search(Query.of_vectors(row[None]), 10).ids, gone).any()
+        assert not np.isin(PartitionSearch(forgot, VIDEO).search([Query.of_vectors(row[None])], 10)[0].ids, gone).any()
     compacted = optimize(index)
     assert [shard.count for shard in compacted.shards(VIDEO)] == [1300]
     assert compacted.codebook(VIDEO) == snapshot.codebook(VIDEO)
@@ -203,7 +204,7 @@ def damage_one(snapshot, name):
 @pytest.mark.parametrize("name", ["folder", "codebook", "codes.faiss", "ids.npy", "meta.json"])
 def test_damage_is_reported_to_readers_and_repaired_by_the_next_writer(pair, name):
     snapshot = open_snapshot(pair)
-    before = [PartitionSearch(snapshot, VIDEO).search(Query.of_vectors(row[None]), 10) for row in TEXTS[:10]]
+    before = [PartitionSearch(snapshot, VIDEO).search([Query.of_vectors(row[None])], 10)[0] for row in TEXTS[:10]]
     folder = damage_one(snapshot, name)
     with pytest.raises(IndexCorruptError, match="damaged") as caught:
         PartitionSearch(snapshot, VIDEO)
@@ -211,7 +212,7 @@ def test_damage_is_reported_to_readers_and_repaired_by_the_next_writer(pair, nam
     assert "wave-search optimize" in caught.value.remedy
     repaired = fill(pair, 1600, 1600)
     assert agreement(repaired) >= 0.95
-    after = [PartitionSearch(repaired, VIDEO).search(Query.of_vectors(row[None]), 10) for row in TEXTS[:10]]
+    after = [PartitionSearch(repaired, VIDEO).search([Query.of_vectors(row[None])], 10)[0] for row in TEXTS[:10]]
     shared = [np.intersect1d(a.ids, b.ids, return_indices=True)[1:] for a, b in zip(before, after, strict=True)]
     assert all(np.array_equal(a.scores[i], b.scores[j]) for a, b, (i, j) in zip(before, after, shared, strict=True))
     if name != "codebook":
@@ -261,7 +262,7 @@ def outgrow(index, monkeypatch):
 def test_an_outgrown_codebook_is_replaced_while_readers_keep_the_old_one(index, monkeypatch):
     old = fill(index, 0, 1000, texts=300)
     reading = PartitionSearch(old, VIDEO)
-    before = reading.search(Query.of_vectors(TEXTS[:1]), 10)
+    before = reading.search([Query.of_vectors(TEXTS[:1])], 10)[0]
     outgrow(index, monkeypatch)
     new = fill(index, 1000, 1500)
     assert new.manifest.version == old.manifest.version + 2, "the segments, and the structures in one commit"
@@ -269,7 +270,7 @@ def test_an_outgrown_codebook_is_replaced_while_readers_keep_the_old_one(index, 
     assert [shard.count for shard in new.shards(VIDEO)] == [1500]
     assert {t.vectors for t in new.tunings(VIDEO)} == {1500}
     assert agreement(new) >= 0.95
-    assert np.array_equal(reading.search(Query.of_vectors(TEXTS[:1]), 10).ids, before.ids)
+    assert np.array_equal(reading.search([Query.of_vectors(TEXTS[:1])], 10)[0].ids, before.ids)
 
 
 @pytest.mark.parametrize(("stop", "replaced"), [(1000, False), (1249, False), (1250, True)])
@@ -303,10 +304,39 @@ def test_a_filter_reaches_shards_and_the_rest(index, by_codes):
     everything = np.arange(snapshot.manifest.next_segment_id)
     for allowed_ids in (everything, everything[::50], everything[1400:1500], everything[:0]):
         search = PartitionSearch(snapshot, VIDEO)
-        found = search.search(Query.of_vectors(TEXTS[:1], Modality.TEXT), 10, allowed_ids=allowed_ids)
+        found = search.search([Query.of_vectors(TEXTS[:1], Modality.TEXT)], 10, allowed_ids=allowed_ids)[0]
         assert np.isin(found.ids, allowed_ids).all()
         assert len(found.ids) == min(10, np.isin(allowed_ids, snapshot.partition(VIDEO).ids).sum())
     assert agreement(snapshot, allowed_ids=everything[::50]) >= 0.99
+
+
+@pytest.fixture
+def scored(monkeypatch):
+    """The number of vectors of each exact search of what is in no shard."""
+    found, each = [], partition.best_of_each
+    monkeypatch.setattr(partition, "_MIN_ENCODED", 400 * DIM)
+    monkeypatch.setattr(
+        partition, "best_of_each", lambda vectors, *rest: found.append(len(vectors)) or each(vectors, *rest)
+    )
+    return found
+
+
+def test_segments_in_no_shard_are_encoded_once_they_are_searched_often(thousand, by_codes, scored):
+    """Their cost is then that of codes, and not of all their vectors in each search."""
+    snapshot = fill(thousand, 1000, 1400)
+    search, gone = PartitionSearch(snapshot, VIDEO), 1000 + np.arange(0, 400, 2)
+    queries = [Query.of_vectors(row[None].astype(np.float32)) for row in VECTORS[1000:1400]]
+    found = search.search(queries[:16], 10) + [search.search([query], 10)[0] for query in queries[16:]]
+    assert scored == [400] + [0] * 384
+    ids = snapshot.partition(VIDEO).ids[1000:]
+    assert np.mean([own in one.ids for own, one in zip(ids, found, strict=True)]) > 0.99
+    assert np.array_equal(search.vectors(ids), VECTORS[1000:1400])
+    some = search.search(queries[:50], 10, allowed_ids=ids[gone - 1000])
+    assert all(np.isin(one.ids, ids[gone - 1000]).all() and len(one.ids) == 10 for one in some)
+    later = PartitionSearch(fill(thousand, 1400, 1410), VIDEO)
+    later.prepare(search)
+    later.search(queries[:1], 10)
+    assert scored[-1] == 0, "what is searched often is encoded before the first search of a new version"
 
 
 def test_partitions_have_shards_of_their_own(index):

@@ -24,6 +24,7 @@ from wave_search.store import (
     Writer,
     create,
     exists,
+    lance_data,
     lance_manifest,
     open_snapshot,
     verify,
@@ -65,6 +66,26 @@ def put(writer, name, seed, count=2):
     content_id = writer.put_content(content(seed), segments(seed, count))
     writer.put_file(FileRow(name, b"/media", 1000 + seed, seed, 1, content_id))
     return content_id
+
+
+def test_the_ends_of_data_files_are_read_again_only_after_a_change(index, monkeypatch):
+    """So that the cost of a commit does not grow with that of reading what many small commits before it have made."""
+    ends, buffers = [], lance_data._buffers
+    monkeypatch.setattr(lance_data, "_buffers", lambda *at: ends.append(at) or buffers(*at))
+    monkeypatch.setattr(lance_data, "_SETTLED_NS", -(10**12))
+    with Writer(index) as writer:
+        for number in range(4):
+            put(writer, b"/media/%d" % number, number)
+            writer.commit()
+            read = len(ends)
+            open_snapshot(index)
+            assert len(ends) == read
+    assert read > 0
+    file = max(index.glob("lance/segments.lance/data/*"), key=lambda one: one.stat().st_mtime_ns)
+    data = file.read_bytes()
+    file.write_bytes(data[:-1])
+    with pytest.raises(IndexCorruptError, match="its end cannot be decoded"):
+        open_snapshot(index)
 
 
 def test_a_new_index_is_empty(tmp_path):

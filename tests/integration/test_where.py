@@ -31,9 +31,11 @@ from wave_search.store import (
     MetadataRow,
     NewSegment,
     Settings,
+    Snapshot,
     Writer,
     create,
     open_snapshot,
+    sql_worker,
     verify,
 )
 from wave_search.types import Modality, PartitionKey
@@ -101,6 +103,23 @@ def opened(original: Path) -> Iterator[ws.Index]:
 def names(opened: ws.Index, where: str, **options: object) -> list[str]:
     hits = opened.search(vector=np.ones(DIM), where=where, k=100, copies=True, **options)
     return sorted({hit.path.name for hit in hits})
+
+
+@pytest.mark.parametrize(
+    ("where", "kind", "numbers"),
+    [
+        ("size_bytes >= 100 AND folder LIKE '%/sub'", "segments", {"file_number": 1}),
+        ("start_s >= 10", "segments", {"segment_id": 5}),
+        ("start_s >= 10 AND folder LIKE '%/sub'", "segments", {"segment_id": 1, "file_number": 1}),
+        ("folder LIKE '%/sub'", "files", {"file_number": 1}),
+        ("start_s >= 10", "files", {"file_number": 6}),
+    ],
+)
+def test_files_and_segments_are_joined_only_for_a_condition_on_both(
+    opened: ws.Index, where: str, kind: sql_worker.Kind, numbers: dict[str, int]
+) -> None:
+    answer = opened._snapshot.sql_filter()._evaluate(kind, where, 30)
+    assert {name: len(rows) for name, rows in answer.items()} == numbers
 
 
 @pytest.mark.parametrize(
@@ -223,6 +242,18 @@ def processes() -> set[str]:
 def test_columns_are_checked_before_a_model_is_loaded(opened: ws.Index) -> None:
     with pytest.raises(UsageError, match='there is no column "nope"'):
         opened.search(text="the model of this index cannot be loaded", columns=["nope"])
+
+
+def test_columns_of_hits_are_read_for_the_hits_alone(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of all that is known of files, only the columns that are asked for are made, and no table for conditions."""
+    monkeypatch.setattr(Snapshot, "sql_filter", None)
+    with ws.open(index) as opened:
+        columns = ["size_bytes", "Name", "stop_s", "modality", "text"]
+        hits = opened.search(vector=np.ones(DIM), columns=columns, copies=True, k=20, moments=False)
+        assert {tuple(hit.columns.values()) for hit in hits if hit.path.name == "2.wav"} == {
+            (200, "2.wav", 10, "audio", None), (200, "2.wav", 20, "audio", None),
+        }  # fmt: skip
+        assert {*opened._snapshot.file_columns()._made} == {"size_bytes", "path", "name"}
 
 
 def test_columns_are_said_of_each_hit(opened: ws.Index) -> None:
@@ -413,7 +444,7 @@ def test_a_filter_reaches_into_shards(tmp_path: Path) -> None:
     found, queries = 0, np.random.default_rng(1).normal(size=(20, DIM)).astype(np.float32)
     for query in queries / np.linalg.norm(queries, axis=1, keepdims=True):
         scores, best = exact_search(vectors, chosen, query, 10)
-        result = partition.search(Query.of_vectors(query[None]), 10, allowed_ids=chosen)
+        result = partition.search([Query.of_vectors(query[None])], 10, allowed_ids=chosen)[0]
         found += len(set(result.ids.tolist()) & set(best.tolist()))
         if result.ids.tolist() == best.tolist():
             assert result.scores.tolist() == scores.tolist()

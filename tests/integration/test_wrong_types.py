@@ -19,10 +19,9 @@ from tests.libraries import CountingEmbedder
 from tests.media_decoding import KeptDecoders
 from tests.signatures import NEVER_VALID, ODD, WRONG, Function, reading
 
-SLOW = {"add", "create", "edit_metadata", "open", "optimize", "search", "search_many", "tag"} | {
-    *("MetadataChange", "MetadataEdit"),
-}
-"""What takes time where an odd value is valid after all; they get those that never are."""
+WRITERS = {"add", "create", "edit_metadata", "open", "optimize", "tag", "MetadataChange", "MetadataEdit"}
+SLOW = WRITERS | {"search", "search_many", "model_directory", "pull_model", "remove_model"}
+"""What takes time, or asks the hub, where an odd value is valid after all; they get those that never are."""
 CALLED = {"progress", "warn", "skipped", "may_download"}
 
 
@@ -68,6 +67,8 @@ def functions(index: ws.Index, embedder: ws.MediaEmbedder, folder: Path) -> Iter
     yield Function("exists", ws.exists)
     yield Function("verify", ws.verify)
     yield Function("plan_add", ws.plan_add, {"path": index.path, "paths": [folder / "empty"]})
+    for name in ("model_directory", "pull_model", "remove_model"):
+        yield Function(name, getattr(ws, name), {"name": "wave-nano"})
     yield Function("load_embedder", ws.load_embedder)
     yield Function("connect", ws.connect, {"address": "http://127.0.0.1:9"})
     yield Function("evaluate", ws.evaluate, {"dataset": folder / "no data"})
@@ -188,4 +189,4 @@ def test_every_argument_refuses_what_it_is_not(
     tested = {function.name for function in others}
     assert {f"MediaEmbedder.{name}" for name in public_methods(ws.MediaEmbedder) - {"close"}} <= tested
     plain = {name for name in ws.__all__ if inspect.isfunction(getattr(ws, name))}
-    assert plain - {"known_models"} <= tested
+    assert plain - {"known_models", "list_models"} <= tested

@@ -37,7 +37,6 @@ def searches(index: ws.Index, samples: NDArray[np.float32], request: ws.SearchRe
 
 
 def remote_searches(index: ws.RemoteIndex, request: ws.SearchRequest) -> None:
-    assert_type(index.segments(modality="audio"), ws.Segments)
     assert_type(index.search(request), ws.Hits)
     assert_type(index.search(text="rain", target=("audio",)), ws.Hits)
 

@@ -106,3 +106,11 @@ def test_vectors_of_another_kind_are_refused():
 def test_a_wrong_query_is_refused(queries, k):
     with pytest.raises(ValueError, match=r"queries must|k must"):
         exact_search(np.ones((9, 4), np.float16), np.arange(9), queries, k)
+
+
+def test_vectors_that_are_no_numbers_are_not_found() -> None:
+    vectors = np.eye(4, 8, dtype=np.float16)
+    vectors[1:] = np.nan
+    for k in (2, 9):
+        scores, ids = exact_search(vectors, np.arange(4), np.eye(1, 8, dtype=np.float32), k)
+        assert (scores.tolist(), ids.tolist()) == ([1.0], [0])

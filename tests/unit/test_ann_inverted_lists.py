@@ -44,17 +44,20 @@ def refined(tmp_path_factory):
 )
 def test_the_best_are_returned_unless_others_may_score_the_same(refined, refine_k, count, found):
     query = np.array([[1, 0]], np.float32)
-    best = refined.best(query, SearchParams(1, refine_k), count, None)
-    assert (best and sorted(best[1].tolist())) == found
-    if best:
-        assert (np.diff(best[0]) <= 0).all()
+    scores, positions, sure = refined.best(np.tile(query, (2, 1)), SearchParams(1, refine_k), count, None)
+    assert [sorted(own.tolist()) if certain else None for own, certain in zip(positions, sure, strict=True)] == [
+        found
+    ] * 2, "each of the rows"
+    if found:
+        assert (np.diff(scores) <= 0).all()
 
 
 def test_equal_scores_at_the_end_do_not_matter_where_none_was_dropped(refined):
     mask = np.array([True, False, False, True, True, False])
     query = np.array([[1, 0]], np.float32)
     for count in (3, 4):
-        _, positions = refined.best(query, SearchParams(1, 3), count, mask)
+        _, (positions,), (sure,) = refined.best(query, SearchParams(1, 3), count, mask)
+        assert sure
         assert sorted(positions.tolist()) == [0, 3, 4]
-    assert refined.best(query, SearchParams(1, 3), 2, mask) is None
-    assert refined.best(query, SearchParams(1, 4), 3, mask) is None, "there is no fourth candidate"
+    assert not refined.best(query, SearchParams(1, 3), 2, mask)[2][0]
+    assert not refined.best(query, SearchParams(1, 4), 3, mask)[2][0], "there is no fourth candidate"

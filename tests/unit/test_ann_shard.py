@@ -270,7 +270,7 @@ shards = reopen(Path(sys.argv[1]), np.arange(10_000))
 weights = torch.randn(512, 512)
 for row in np.eye(64, dtype=np.float32):
     (weights @ weights).sum()
-    assert len(shards.search(row, 10, SearchParams(2, 20))[1]) == 10
+    assert len(shards.search(row, 10, SearchParams(2, 20))[0][1]) == 10
 print("done")
 """
 

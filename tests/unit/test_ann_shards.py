@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tests.embedding_like import build, ids_of, recall, reopen, unit, vectors_and_queries
-from wave_search.ann import Codebook, SearchParams, exact_search, score, shard_set
+from tests.embedding_like import build, ids_of, recall, reopen, search, unit, vectors_and_queries
+from wave_search.ann import Codebook, SearchParams, codebook, exact_search, score, shard_set
 
 FEW = SearchParams(1, 10)
 
@@ -47,7 +47,7 @@ def test_shards_of_any_size(tmp_path, n, dim, params):
     shards, ids = build(tmp_path, vectors), ids_of(vectors)
     assert len(shards) == shards.count == n
     assert recall(shards, vectors, ids, queries("same", 10), params=params) >= 0.98
-    assert len(shards.search(queries("same", 1), n + 5, params)[1]) == n
+    assert len(search(shards, queries("same", 1), n + 5, params)[1]) == n
 
 
 @pytest.mark.parametrize("joined", [1_000_000, 1000, 0])
@@ -64,7 +64,7 @@ def test_several_shards_are_searched_like_one(tmp_path, monkeypatch, joined):
     for row in queries("other", 20):
         for allowed_ids in (None, living, living[:300]):
             # Some vectors have the same codes, so that the last candidates depend on the order.
-            expected, found = (shards.search(row, 10, SearchParams(20, 60), allowed_ids) for shards in (one, many))
+            expected, found = (search(shards, row, 10, SearchParams(20, 60), allowed_ids) for shards in (one, many))
             assert len(np.intersect1d(expected[1], found[1])) >= 9
             assert len(found[1]) == 10
     ids = np.sort(np.random.default_rng(0).choice(living, 50, replace=False))
@@ -78,8 +78,12 @@ def test_several_shards_are_searched_like_one(tmp_path, monkeypatch, joined):
 def recorded(monkeypatch, shards):
     """Calls that would search the codes of the only shard: the search parameters, and how many are asked for."""
     calls = []
-    record = SimpleNamespace(best=lambda rows, params, count, mask: calls.append((params, count)))
-    monkeypatch.setattr(shards, "_refined", record)
+
+    def best(rows, params, count, mask):
+        calls.append((params, count))
+        return np.empty((len(rows), 0)), np.empty((len(rows), 0)), np.zeros(len(rows), np.bool_)
+
+    monkeypatch.setattr(shards, "_refined", SimpleNamespace(best=best))
     return calls
 
 
@@ -107,22 +111,30 @@ def test_exact_search_is_chosen_where_it_costs_no_more(built, monkeypatch, filte
     break_even = count * 64 - 100 * 64 - codes
     for fixed_cost, by_codes in ((break_even - 1, True), (break_even, False)):
         monkeypatch.setattr(shard_set, "_FIXED_COST", fixed_cost)
-        assert len(shards.search(ROWS[0], 10, SearchParams(64, 100), allowed)[1]) == 10
+        assert len(search(shards, ROWS[0], 10, SearchParams(64, 100), allowed)[1]) == 10
         assert calls == [(SearchParams(64, 100), 10)] * by_codes
         calls.clear()
 
 
-def test_exact_search_fetches_each_vector_once_for_several_rows(built, monkeypatch):
+def test_several_rows_cost_no_more_than_as_many_alone(built, monkeypatch):
+    """Exact search is chosen as for one row, and what is a candidate of one row is scored for it alone."""
+    cheap(monkeypatch)
     _, shards, _ = built
-    monkeypatch.setattr(shard_set, "_CODE_COST", 1)
-    calls, nearest = [], shards.nearest
-    monkeypatch.setattr(shards, "nearest", lambda *given: calls.append(given) or nearest(*given))
-    break_even = 2500 * 64 // 2 - 100 * 64 - 2500
-    for fixed_cost, by_codes in ((break_even - 1, True), (break_even, False)):
-        monkeypatch.setattr(shard_set, "_FIXED_COST", fixed_cost)
-        assert len(shards.search(ROWS, 10, SearchParams(64, 100))[1]) == 10
-        assert len(calls) == by_codes
-        calls.clear()
+    scored = []
+    each = shard_set.best_of_each
+
+    def counted(vectors, ids, rows, k):
+        scored.append(len(vectors) * len(rows))
+        return each(vectors, ids, rows, k)
+
+    monkeypatch.setattr(shard_set, "best_of_each", counted)
+    monkeypatch.setattr(shards, "_refined", None)
+    rows = unit(np.random.default_rng(1).standard_normal((40, 64)))
+    alone = [shards.search(row, 10, SearchParams(8, 30))[0] for row in rows]
+    before, scored[:] = sum(scored), []
+    together = shards.search(rows, 10, SearchParams(8, 30))
+    assert sum(scored) == before == 40 * 30
+    assert [ids.tolist() for _, ids in together] == [ids.tolist() for _, ids in alone]
 
 
 @pytest.mark.parametrize(
@@ -141,7 +153,7 @@ def test_a_filter_widens_the_search(built, monkeypatch, *, live, allowed, nprobe
     folder, _, ids = built
     shards = reopen(folder, ids[:live])
     calls = recorded(monkeypatch, shards)
-    shards.search(ROWS[0], 10, SearchParams(nprobe, 20), ids[:allowed])
+    search(shards, ROWS[0], 10, SearchParams(nprobe, 20), ids[:allowed])
     assert calls[0] == (SearchParams(*expected), 10)
 
 
@@ -155,10 +167,10 @@ def test_all_lists_are_searched_if_the_nearest_have_too_few(tmp_path, monkeypatc
     shards, ids = build(tmp_path, vectors, pieces=pieces), ids_of(vectors)
     calls, nearest = [], shards.nearest
     monkeypatch.setattr(shards, "nearest", lambda query, *given: calls.append(query) or nearest(query, *given))
-    found = shards.search(vectors[-1].astype(np.float32), 10, SearchParams(1, 10), ids[:2000])[1]
+    found = search(shards, vectors[-1].astype(np.float32), 10, SearchParams(1, 10), ids[:2000])[1]
     assert len(found) == 10
     assert np.isin(found, ids[:2000]).all()
-    assert [query.lists.shape[1] for query in calls] == [2, shards.codebook.lists][:pieces], "one shard: in one call"
+    assert [query.lists.shape[1] for query in calls] == [2, shards.codebook.lists]
 
 
 @pytest.mark.parametrize("pieces", [1, 3])
@@ -167,14 +179,14 @@ def test_overfetched_segments_come_after_the_best(tmp_path, monkeypatch, pieces)
     vectors, queries = vectors_and_queries(4000, 64)
     shards, ids, params = build(tmp_path, vectors, pieces=pieces), ids_of(vectors), SearchParams(20, 60)
     for row in queries("other", 20):
-        scores, found = shards.search(row, 10, params)
-        more_scores, more = shards.search(row, 10, params, overfetch=54)
+        scores, found = search(shards, row, 10, params)
+        more_scores, more = search(shards, row, 10, params, overfetch=54)
         assert len(found) == 10
         assert len(more) == 60
         assert (np.diff(more_scores) <= 0).all()
         assert np.array_equal(np.sort(score(vectors[np.sort((more - 7) // 3)], row[None])), np.sort(more_scores))
         assert (found.tolist(), scores.tolist()) == (more[:10].tolist(), more_scores[:10].tolist())
-    assert len(shards.search(queries("same", 1), 5000, params, overfetch=10)[1]) == len(ids)
+    assert len(search(shards, queries("same", 1), 5000, params, overfetch=10)[1]) == len(ids)
 
 
 @pytest.mark.parametrize("params", [SearchParams(20, 200), SearchParams(1, 60)])
@@ -184,10 +196,10 @@ def test_scores_are_the_same_in_the_call_that_finds_candidates_and_in_another(tm
     build(tmp_path, vectors)
     shards, allowed_ids = reopen(tmp_path, ids_of(vectors)[::2]), ids_of(vectors)[::3]
     asked = [*queries("other", 20), queries("same", 3)]
-    narrowed = [shards.search(rows, 10, params, allowed_ids) for rows in asked]
+    narrowed = [search(shards, rows, 10, params, allowed_ids) for rows in asked]
     monkeypatch.setattr(shards, "_refined", None)
     for rows, (scores, found) in zip(asked, narrowed, strict=True):
-        plain_scores, plain = shards.search(rows, 10, params, allowed_ids)
+        plain_scores, plain = search(shards, rows, 10, params, allowed_ids)
         assert (found.tolist(), scores.tolist()) == (plain.tolist(), plain_scores.tolist())
 
 
@@ -204,7 +216,7 @@ def test_nothing_is_lost_where_rounding_moves_norms_most(tmp_path, monkeypatch):
     for row in unit(
         vectors[:60].astype(np.float32) + 0.3 * unit(random.standard_normal((60, 1024)).astype(np.float32))
     ):
-        found, expected = shards.search(row, 50, everything)[1], exact_search(vectors, ids, row, 50)[1]
+        found, expected = search(shards, row, 50, everything)[1], exact_search(vectors, ids, row, 50)[1]
         assert found.tolist() == expected.tolist()
 
 
@@ -213,7 +225,7 @@ def test_duplicates_all_have_their_score(tmp_path):
     vectors = np.concatenate([vectors, vectors[:1].repeat(30, axis=0), vectors])
     shards, ids = build(tmp_path, vectors), ids_of(vectors)
     query = vectors[0].astype(np.float32)
-    scores, found = shards.search(query, 32, SearchParams.by_rule(64))
+    scores, found = search(shards, query, 32, SearchParams.by_rule(64))
     true_scores, true_ids = exact_search(vectors, ids, query, 32)
     assert np.array_equal(scores, true_scores)
     assert np.array_equal(found, true_ids)
@@ -230,14 +242,14 @@ def test_of_equal_ones_those_with_the_lowest_ids_are_found(tmp_path, monkeypatch
     everything = SearchParams(shards.codebook.lists, 200)
     expected = exact_search(vectors, ids, row, 20)[1].tolist()
     for k in range(1, 20):
-        assert shards.search(row, k, everything)[1].tolist() == expected[:k]
+        assert search(shards, row, k, everything)[1].tolist() == expected[:k]
 
 
 def test_only_identical_vectors(tmp_path, monkeypatch):
     cheap(monkeypatch)
     vectors = unit(np.ones((300, 32))).astype(np.float16)
     shards = build(tmp_path, vectors)
-    scores, found = shards.search(vectors[0].astype(np.float32), 5, FEW)
+    scores, found = search(shards, vectors[0].astype(np.float32), 5, FEW)
     assert len(set(found.tolist())) == 5
     assert np.allclose(scores, 1, atol=1e-3)
 
@@ -258,7 +270,7 @@ def test_a_filter_doubles_the_cost_of_codes(tmp_path, monkeypatch, allowed, by_c
     shards = build(tmp_path, vectors, pieces=2)
     searched, nearest = [], shards.nearest
     monkeypatch.setattr(shards, "nearest", lambda *asked: searched.append(asked) or nearest(*asked))
-    shards.search(queries("same", 1), 10, SearchParams(shards.codebook.lists, 10), ids_of(vectors)[:allowed])
+    search(shards, queries("same", 1), 10, SearchParams(shards.codebook.lists, 10), ids_of(vectors)[:allowed])
     assert bool(searched) is by_codes
 
 
@@ -279,7 +291,7 @@ def test_only_the_living_and_the_allowed_are_found(tmp_path, monkeypatch, share,
         expected = living if among is None else np.intersect1d(living, among)
         rows = vectors[np.searchsorted(ids, expected)]
         assert recall(shards, rows, expected, queries("other", 20), allowed_ids=among) >= 0.98 or not len(expected)
-    nobody = shards.search(queries("same", 1), 10, FEW, np.array([1, 2, 10**9]))
+    nobody = search(shards, queries("same", 1), 10, FEW, np.array([1, 2, 10**9]))
     assert [len(part) for part in nobody] == [0, 0]
 
 
@@ -303,7 +315,16 @@ def test_a_filter_of_one_percent_finds_nearly_all(tmp_path, monkeypatch):
 def test_a_wrong_query_is_refused(tmp_path, query, k):
     shards = build(tmp_path, vectors_and_queries(50, 64)[0])
     with pytest.raises(ValueError, match=r"queries must|k must"):
-        shards.search(query, k, FEW)
+        search(shards, query, k, FEW)
+
+
+def test_what_the_codebook_keeps_little_of_is_not_encoded(tmp_path, monkeypatch):
+    monkeypatch.setattr(codebook, "_DIMS", 16)
+    vectors, queries = vectors_and_queries(1000, 64)
+    shards, ids = build(tmp_path, vectors, codebook=Codebook.train(vectors, 1000)), np.arange(10_000, 10_300)
+    assert shards.extended(ids, queries("same", 300).astype(np.float16)) is not None
+    assert shards.extended(ids, vectors_and_queries(300, 64, seed=1)[0]) is None
+    assert shards.extended(np.arange(10_000, 11_001), np.resize(vectors, (1001, 64))) is None, "too many"
 
 
 def test_reading_all_vectors_holds_few_of_them(tmp_path):
@@ -328,11 +349,11 @@ def test_many_threads_search_at_once(tmp_path, monkeypatch):
     rows = queries("same", 20)
     many_params = [SearchParams(1 + i % 20, 20 + i) for i in range(len(rows))]
 
-    def search():
-        return [shards.search(row, 10, params)[1].tolist() for row, params in zip(rows, many_params, strict=True)]
+    def search_all():
+        return [search(shards, row, 10, params)[1].tolist() for row, params in zip(rows, many_params, strict=True)]
 
-    expected, found = search(), []
-    threads = [threading.Thread(target=lambda: found.append(search())) for _ in range(4)]
+    expected, found = search_all(), []
+    threads = [threading.Thread(target=lambda: found.append(search_all())) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tests.embedding_like import build, ids_of, recall, reopen, unit, vectors_and_queries
+from tests.embedding_like import build, ids_of, recall, reopen, search, unit, vectors_and_queries
 from wave_search.ann import SearchParams, TuningQueries, TuningResult, is_outgrown, shard_set, tune, tuning
 from wave_search.store import Tuning
 from wave_search.types import Modality, PartitionKey
@@ -46,7 +46,7 @@ def test_a_vector_of_the_partition_does_not_count_as_its_own_neighbour(library, 
     params = alone.params
     shares = []
     for row, own in zip(rows, ids, strict=True):
-        found = shards.search(row, 11, params)[1]
+        found = search(shards, row, 11, params)[1]
         true = exact_without(vectors, row, own)
         shares.append(len(np.intersect1d(found[found != own], true)) / 10)
     assert np.mean(shares) == pytest.approx(alone.recall, abs=0.02)
@@ -121,7 +121,7 @@ class Million:
     ],
 )
 def test_a_codebook_is_outgrown_by_a_recall_that_is_missed_or_costs_too_much(nprobe, refine_k, recall, outgrown):
-    assert is_outgrown(Million(), TuningResult(SearchParams(nprobe, refine_k), recall), 0.95) is outgrown
+    assert is_outgrown(Million(), TuningResult(SearchParams(nprobe, refine_k), recall, recall), 0.95) is outgrown
 
 
 def test_values_of_nprobe_to_try():
@@ -141,9 +141,9 @@ def ranked(monkeypatch, *ranks):
 def test_a_candidate_counts_if_it_is_scored(monkeypatch):
     ranked(monkeypatch, [*range(9), 10])
     trial = tuning._try(Million(), None, [], 3, 1.0)
-    assert trial.result == TuningResult(SearchParams(3, 15), 1.0)
+    assert trial.result == TuningResult(SearchParams(3, 15), 1.0, 1.0)
     assert (trial.cost, trial.missed) == (45, 0)
-    assert tuning._try(Million(), None, [], 3, 0.9).result == TuningResult(SearchParams(3, 10), 0.9)
+    assert tuning._try(Million(), None, [], 3, 0.9).result == TuningResult(SearchParams(3, 10), 0.9, 0.9)
 
 
 def test_the_target_is_exceeded_by_a_standard_error(monkeypatch):
@@ -156,9 +156,45 @@ def test_the_target_is_exceeded_by_a_standard_error(monkeypatch):
 def test_a_recall_that_is_not_reached_has_no_cost_that_is_enough(monkeypatch):
     ranked(monkeypatch, [*range(9), 800])
     trial = tuning._try(Million(), None, [], 1, 0.95)
-    assert trial.result == TuningResult(SearchParams(1, 800), 0.9)
+    assert trial.result == TuningResult(SearchParams(1, 800), 0.9, 0.9)
     assert trial.cost == float("inf")
     assert trial.missed == pytest.approx(0.1)
+
+
+def test_the_worst_tenth_may_miss_the_target_by_a_tenth(monkeypatch):
+    # With 10 candidates, two of ten queries find 0.8 and the others all; with 15, two find 0.9.
+    rows = [list(range(10))] * 98
+    ranked(monkeypatch, *[[*range(8), 10, 15]] * 12, *rows)
+    assert tuning._try(Million(), None, [], 1, 0.9).result == TuningResult(
+        SearchParams(1, 10), pytest.approx(1 - 0.2 * 12 / 110), pytest.approx(0.8)
+    )
+    wider = tuning._try(Million(), None, [], 1, 0.95).result
+    assert (wider.params.refine_k, wider.tail) == (15, pytest.approx(0.9))
+
+
+def test_vectors_without_structure_have_more_candidates_or_are_searched_exactly(tmp_path, by_codes, monkeypatch):
+    vectors = unit(np.random.default_rng(0).standard_normal((2000, 64))).astype(np.float16)
+    monkeypatch.setattr(tuning._try, "__kwdefaults__", {"refine_ks": (10, 20)})
+    shards = build(tmp_path, vectors)
+    questions = TuningQueries(unit(np.random.default_rng(1).standard_normal((60, 64))))
+    monkeypatch.setattr(tuning, "_WIDE_REFINE_K", (30, 100, 2001))
+    wide = tune(shards, questions, 0.95)
+    assert wide.params.refine_k == 100
+    assert wide.recall >= 0.95
+    monkeypatch.setattr(tuning, "_WIDE_REFINE_K", (30, 2001))
+    exact = tune(shards, questions, 0.95)
+    assert exact == TuningResult(SearchParams(shards.codebook.lists, 2000), 1.0, 1.0)
+    assert recall(shards, vectors, ids_of(vectors), questions.vectors, params=exact.params) == 1
+
+
+def test_of_many_equal_vectors_any_counts(tmp_path, by_codes):
+    """More than are kept as the truth."""
+    vectors, _ = vectors_and_queries(600, 64)
+    vectors[100:] = vectors[0]
+    shards = build(tmp_path, vectors)
+    found = tune(shards, TuningQueries(vectors[90:150].astype(np.float32), ids_of(vectors)[90:150]), 0.95)
+    assert found.recall >= 0.95
+    assert found.params.refine_k < 600
 
 
 def test_nearly_the_cheapest_of_all_search_params_is_found(library, by_codes):

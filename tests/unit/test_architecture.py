@@ -60,6 +60,7 @@ CONFINED_TO = {
     "tokenizers": {"models"},
     "torchao": {"models"},
     "safetensors": {"models", "finetune"},
+    "sentence_transformers": {"models"},
     "huggingface_hub": {"models"},
     "msgspec": {"files", "store", "evaluation", "finetune", "alerts"},
     "peft": {"finetune"},

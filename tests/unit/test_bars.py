@@ -13,7 +13,7 @@ from rich.console import Console
 
 from tests.terminal import unstyled
 from wave_search.render import progress as progress_module
-from wave_search.render.progress import IndexProgress, LoggedProgress, TrainingProgress
+from wave_search.render.progress import DownloadProgress, IndexProgress, LoggedProgress, TrainingProgress
 from wave_search.render.text import training_numbers
 from wave_search.reports import Progress, Training
 
@@ -31,6 +31,21 @@ def test_the_bar_says_how_far_and_how_well() -> None:
     assert "finetune" in shown(terminal=True)
     assert "10/40" in shown(terminal=True)
     assert "loss 1.125" in shown(terminal=True)
+
+
+def test_a_download_is_a_bar_on_a_terminal_and_otherwise_a_line_a_minute() -> None:
+    lines: list[str] = []
+    stream = io.StringIO()
+    with DownloadProgress(Console(file=stream, force_terminal=True, width=100), "WAVE-7B", lines.append) as progress:
+        progress(3 << 30, 18 << 30)
+    assert "3.0 GiB of 18.0 GiB" in unstyled(stream.getvalue())
+    assert not lines
+    times_s = iter((0, 59, 61, 61, 90))  # the first one is when it begins
+    with DownloadProgress(Console(file=io.StringIO()), "WAVE-7B", lines.append, lambda: next(times_s)) as progress:
+        progress(1 << 30, 18 << 30)
+        progress(2 << 30, 18 << 30)
+        progress(3 << 30, 18 << 30)
+    assert [line[21:] for line in lines] == ["WAVE-7B  2.0 GiB of 18.0 GiB"]
 
 
 def test_the_rates_of_a_run_are_shown_after_a_second(monkeypatch: pytest.MonkeyPatch) -> None:

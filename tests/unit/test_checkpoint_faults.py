@@ -19,8 +19,8 @@ from safetensors.torch import load_file
 
 from wave_search import models
 from wave_search.errors import CheckpointError, ModelError
+from wave_search.models.sources import TINY_DIRECTORY
 from wave_search.models.wave.checkpoint import load_wave
-from wave_search.models.wave.family import TINY_DIRECTORY
 from wave_search.types import Clip
 
 if TYPE_CHECKING:

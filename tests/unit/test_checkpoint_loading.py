@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from wave_search.errors import CheckpointError
+from wave_search.models.sources import TINY_DIRECTORY
 from wave_search.models.wave.checkpoint import BEATS_FILE, load_wave, open_wave, read_config
-from wave_search.models.wave.family import TINY_DIRECTORY
 from wave_search.models.wave.network import Component
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import torch
 
 from tests.fork_server import StandIns
 from wave_search.errors import UsageError
+from wave_search.models.sources import TINY_DIRECTORY
 from wave_search.models.wave.checkpoint import load_wave, save_wave
 from wave_search.models.wave.config import WaveConfig
-from wave_search.models.wave.family import TINY_DIRECTORY
 from wave_search.models.wave.network import Wave
 
 MEASURE = """
@@ -21,7 +21,7 @@ import re, sys
 from pathlib import Path
 import torch
 from wave_search.models.wave.checkpoint import load_wave
-from wave_search.models.wave.family import TINY_DIRECTORY
+from wave_search.models.sources import TINY_DIRECTORY
 
 def peak_bytes():
     return 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])

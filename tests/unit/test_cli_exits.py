@@ -40,7 +40,7 @@ def ended(what: Callable[[], int], *, quiet: bool = False, traceback: bool = Fal
         return what()
 
     with pytest.raises(SystemExit) as exit_:
-        command(SimpleNamespace(obj=GlobalOptions(quiet=quiet, traceback=traceback)))
+        command(SimpleNamespace(obj=GlobalOptions(quiet=quiet, traceback=traceback), params={}))
     code = exit_.value.code
     assert isinstance(code, int)
     return code
@@ -133,7 +133,7 @@ def command(ctx):
         Path(sys.argv[1]).write_text("done")
         return 130
 
-command(SimpleNamespace(obj=GlobalOptions(quiet=False, traceback=False)))
+command(SimpleNamespace(obj=GlobalOptions(quiet=False, traceback=False), params={}))
 """
 
 

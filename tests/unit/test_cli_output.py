@@ -26,6 +26,7 @@ from wave_search.render.text import (
     skipped_line,
     slow_line,
     span,
+    update_sentence,
 )
 from wave_search.reports import IndexReport, OptimizeReport, Skipped, SlowFile, SlowRun
 from wave_search.types import Hit, ListedFile, Modality, PartitionKey
@@ -209,6 +210,11 @@ def test_report_sentences_name_what_happened_and_nothing_else() -> None:
     assert second == "1,200 unchanged, 1 moved or duplicate, 4 unsupported"
     assert third == "not media: 1,200 .pdf, 3 without a suffix, 1 .x\\x1b"
     assert list(report_sentences(IndexReport(indexed=1, elapsed_s=1))) == ["indexed 1 file in 1.0 s"]
+
+
+def test_updates_name_what_has_changed_but_not_what_is_skipped() -> None:
+    report = IndexReport(removed=1, skipped=(Skipped(Path("link.wav"), "a link to a file that does not exist", ""),))
+    assert update_sentence(report, [Path("gone.wav"), Path("link.wav")]) == "1 removed: gone.wav"
 
 
 def test_a_larger_index_is_explained() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import wave_search as ws
+from wave_search.commands.results import target_of
 from wave_search.commands.terms import read, split, weighted
 from wave_search.errors import UsageError
 
@@ -72,11 +73,13 @@ def test_words_are_one_text_and_media_files_are_files(tmp_path: Path, monkeypatc
         ("/brak", "/brak: no such file"),
         ("./folder", "folder is a folder. Name a file in it"),
         ("folder/", "folder is a folder. Name a file in it"),
+        ("folder/inner", "folder/inner is a folder. Name a file in it"),
+        ("folder/brak", "folder/brak: no such file"),
         ("bark.wav@3", r"a still, which only a video given as an image has. A range is written .*bark\.wav@3-STOP"),
     ],
 )
 def test_a_mistyped_file_does_not_become_a_text(tmp_path: Path, typed: str, message: str) -> None:
-    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "inner").mkdir(parents=True)
     (tmp_path / "bark.wav").write_bytes(b"RIFF\0\0\0\0WAVEfmt ")
     texts, files = split(["barking", typed], str(tmp_path))
     with pytest.raises(UsageError) as raised:
@@ -88,6 +91,12 @@ def test_a_mistyped_file_does_not_become_a_text(tmp_path: Path, typed: str, mess
 def test_words_that_look_a_little_like_paths_are_words(tmp_path: Path) -> None:
     (tmp_path / "dogs").mkdir()
     assert split(["AC/DC", "and/or", "dogs", "..."], str(tmp_path)) == (["AC/DC and/or dogs ..."], [])
+
+
+def test_targets_are_listed_or_repeated() -> None:
+    assert target_of(None) == target_of(["any"]) == "any"
+    assert target_of(["av"]) == "av"
+    assert target_of(["audio, video"]) == target_of(["audio", "video"]) == ("audio", "video")
 
 
 def test_what_is_typed_becomes_parts() -> None:

@@ -70,7 +70,6 @@ def test_commands_are_in_groups_with_whole_sentences(
         ("query -k 1.5 dog", "--limit: '1.5' is not an integer."),
         ("query -n 0 dog", "--limit: it must be at least 1, not 0."),
         ("query --min-z x dog", "--min-z: 'x' is not a number."),
-        ("query --target smell x", "--target: 'smell' is not one of 'any', 'text', 'image', 'audio', 'video', 'av'."),
         ("serve --port 99999", "--port: it must be at most 65535, not 99999."),
         ("tag --labels /none", "--labels: file '/none' does not exist."),
         ("ask a.wav", "QUESTION is missing."),
@@ -95,6 +94,7 @@ def test_wrong_arguments_are_one_line_in_the_voice_of_all_errors(
         ("ask {file} What? --choice a", "there must be two or more choices"),
         ("query dog --export nowhere/found.csv", "nowhere/found.csv: there is no folder nowhere."),
         ("query dog --device tpu", "'tpu' is not a device."),
+        ("query dog --target audio,smell", 'there is no modality "smell".'),
         ("query dog --like x", '"x" is not the rank of a hit.'),
     ],
 )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from wave_search.models.sources import TINY_DIRECTORY
 from wave_search.models.wave.checkpoint import load_wave
-from wave_search.models.wave.family import TINY_DIRECTORY
 from wave_search.models.wave.sequences import text_sequence
 
 

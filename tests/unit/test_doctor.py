@@ -40,7 +40,7 @@ def test_a_machine_on_which_these_tests_run_has_what_is_needed(
     assert by_name["versions", "torch"]["value"] == version("torch")
     assert by_name["models", "wave-nano"]["value"].endswith("nano")
     assert "model wave-tiny" in by_name["index", str(small_index)]["value"]
-    assert by_name["index", "server"]["remedy"] == f"Run: wave-search serve --background --index {small_index}"
+    assert by_name["index", "server"]["remedy"] == f"Run `wave-search serve --background --index {small_index}`."
 
 
 def test_what_is_missing_is_named_with_its_remedy_and_fails(

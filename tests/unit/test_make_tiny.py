@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
-from wave_search.models.wave.family import TINY_DIRECTORY
+from wave_search.models.sources import TINY_DIRECTORY
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "make_tiny.py"
 

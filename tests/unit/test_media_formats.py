@@ -210,3 +210,44 @@ def test_no_media_is_found_in_other_bytes(tmp_path: Path, content: bytes) -> Non
     path.write_bytes(content)
     with path.open("rb") as file:
         assert find_media(file) is None
+
+
+@pytest.mark.parametrize(
+    ("suffix", "head", "demuxer"),
+    [
+        (".sbc", b"\x9c\x31\x3c".ljust(128, b"\1") + b"\x9c\x31\x3c", "sbc"),  # joint stereo
+        (".sbc", b"\x9c\x31\x3c".ljust(130, b"\1") + b"\x9c\x31\x3c", None),
+        (".msbc", b"\xad\0\0".ljust(57, b"\1") + b"\xad\0\0", "sbc"),
+        (".H261", b"\0\1\0\x16", "h261"),
+        (".h261", b"\0\0\x80\2", None),
+        (".h263", b"\0\0\x80\2", "h263"),
+        (".g722", b"\xfa\xda\0", "g722"),
+        (".g722", b"text", None),
+        (".wav", b"\xfa\xda\0", None),
+    ],
+)
+def test_raw_streams_by_suffix_and_first_bytes(tmp_path: Path, suffix: str, head: bytes, demuxer: str | None) -> None:
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(head)
+    with path.open("rb") as file:
+        found = find_media(file, path.suffix)
+    assert (found and found.signature.format) == demuxer
+
+
+@pytest.mark.parametrize(
+    ("suffix", "start", "demuxer"),
+    [
+        (".h264", b"\0\0\1\x67\x64\0\x1f", "h264"),
+        (".hevc", b"\0\0\1\x40\1\x0c", "hevc"),
+        (".m2v", b"\0\0\1\xb3\x14\0\xf0\x23", "mpegvideo"),
+        (".m4v", b"\0\0\1\x20\0\x86", "m4v"),
+        (".thd", b"\xf1\x20\x4f\x6e\xf8\x72\x6f\xba", "truehd"),
+    ],
+)
+def test_a_stream_that_was_cut_is_found_behind_the_rest(
+    tmp_path: Path, suffix: str, start: bytes, demuxer: str
+) -> None:
+    path, noise = tmp_path / "file", np.random.default_rng(0).bytes(60_000)
+    path.write_bytes(noise + start + noise)
+    with path.open("rb") as file:
+        assert find_media(file, suffix) == Found(Signature("stream", demuxer, distinctive=False), len(noise))

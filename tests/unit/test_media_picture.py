@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from tests.media_samples import moving_picture
+from wave_search.media.av_frames import AvReader
 from wave_search.media.info import VideoStream
 from wave_search.media.picture import to_rgb
 from wave_search.media.probe import probe
 from wave_search.media.source import Source, open_regular
-from wave_search.media.video import AvReader, DecordReader, FrameSource
+from wave_search.media.video import DecordReader, FrameSource
 from wave_search.models.wave.clips import SAMPLING
 from wave_search.types import Span
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.media_samples import ENCODINGS, moving_picture, rotate_mp4, write_frames
+from tests.media_samples import ENCODINGS, chord, moving_picture, rotate_mp4, write_av, write_frames
 from wave_search.errors import BrokenMediaError, ChangedMediaError, UnsupportedMediaError
 from wave_search.files import mtime_ns
 from wave_search.media.clip import WriteClip
+from wave_search.media.excerpt import EncodeSound
 from wave_search.media.preview import ExamineStreams, MakeThumbnail, MeasurePeaks, StreamDetails
 from wave_search.media.source import IndexedFile
 
@@ -70,11 +71,45 @@ def test_an_animated_webp_has_a_picture_at_each_time(tmp_path: Path) -> None:
         assert np.abs(np.asarray(thumbnail(film, 0.5 * number + 0.25).convert("RGB"))[24, 32] - colour).max() < 30
 
 
+@pytest.mark.parametrize("suffix", [".mkv", ".ogv"])
+def test_previews_of_a_joined_film_are_of_the_right_part(tmp_path: Path, suffix: str) -> None:
+    white, tone = np.full((8, 64, 48, 3), 250, np.uint8), chord(1.0, 48_000)
+    first = write_av(tmp_path / f"a{suffix}", PICTURE[:8] // 4, 8, 0 * tone, 48_000)
+    then = write_av(tmp_path / f"b{suffix}", white, 8, tone[:32_000], 32_000)
+    first.write_bytes(first.read_bytes() + then.read_bytes())
+    film = indexed(first)
+    assert [thumbnail(film, at_s).size for at_s in (0.5, 1.5)] == [(64, 48), (48, 64)]
+    list(WriteClip(film, tmp_path / "clip.mp4", 0.5, 1.5).previews())
+    (sound,) = EncodeSound(film, 0.5, 1.5).previews()
+    (tmp_path / "sound.mp3").write_bytes(sound)
+    for file, start_s in ((film, 0.5), (indexed(tmp_path / "clip.mp4"), 0.0), (indexed(tmp_path / "sound.mp3"), 0.0)):
+        (peaks,) = MeasurePeaks(file, 4, start_s, start_s + 1.0).previews()
+        assert [peaks.values[at] > 25 for at in (0, 2, 3)] == [False, True, True]
+    shown = [np.asarray(thumbnail(indexed(tmp_path / "clip.mp4"), at_s)).mean() > 200 for at_s in (0.25, 0.75)]
+    assert shown == [False, True]
+
+
+def test_sound_of_a_changing_rate_can_be_played(tmp_path: Path) -> None:
+    path = tmp_path / "a.ts"
+    path.write_bytes(
+        b"".join(
+            write_av(
+                tmp_path / "part.ts", PICTURE[:8], 8, chord(1.0, hz), hz, times_s=times_s, sound_start_s=times_s[0]
+            ).read_bytes()
+            for hz, times_s in ((48_000, np.arange(8) / 8), (32_000, 1 + np.arange(8) / 8))
+        )
+    )
+    list(WriteClip(indexed(path, "audio"), tmp_path / "clip.mp4", 0.0, 2.0).previews())
+    for file in (indexed(path, "audio"), indexed(tmp_path / "clip.mp4", "audio")):
+        (peaks,) = MeasurePeaks(file, 4, 0.0, 2.0).previews()
+        assert min(peaks.values) > 25
+
+
 def test_a_file_is_of_the_kind_and_the_version_that_was_indexed(tmp_path: Path) -> None:
     path = write_frames(tmp_path / "a.mp4", PICTURE, ENCODINGS["h264.mp4"])
     with pytest.raises(UnsupportedMediaError, match="it is not the image that the index says"):
         thumbnail(indexed(path, "image"))
-    with pytest.raises(UnsupportedMediaError, match="it has no audio track"):
+    with pytest.raises(UnsupportedMediaError, match="it has no sound"):
         list(MeasurePeaks(indexed(path), 4, 0.0, 1.0).previews())
     before = indexed(path)
     path.write_bytes(path.read_bytes() + b"x")

@@ -11,8 +11,8 @@ import pytest
 
 from wave_search.errors import UsageError
 from wave_search.models import LoadOptions, load
+from wave_search.models.sources import TINY_DIRECTORY
 from wave_search.models.wave.checkpoint import load_wave, save_wave
-from wave_search.models.wave.family import TINY_DIRECTORY
 from wave_search.types import Clip, Modality, Waveform
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,11 @@ import pytest
 import torch
 
 from wave_search.errors import CheckpointError, ModelNotFoundError
-from wave_search.models import Family, LoadOptions, base, known_models, load, register
+from wave_search.models import Family, LoadOptions, families, load, register, sources
+from wave_search.models.catalogue import WAVE_7B
+from wave_search.models.families import Source
 from wave_search.models.hub import fingerprint
-from wave_search.models.wave import family
-from wave_search.models.wave.family import TINY_DIRECTORY, WAVE_7B_COMMIT, WAVE_7B_ID, resolve
+from wave_search.models.sources import TINY_DIRECTORY, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 CPU = torch.device("cpu")
 CUDA = torch.device("cuda")
+WAVE_7B_ID, WAVE_7B_COMMIT = str(WAVE_7B.hub_id), WAVE_7B.revision
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -52,7 +55,9 @@ def test_bundled() -> None:
     assert "not trained" in source.notice
     nano = resolve("wave-nano", CPU)
     assert "small model" in nano.notice
-    assert resolve("auto", CPU) == nano
+    chosen = resolve("auto", CPU)
+    assert replace(chosen, notice="") == replace(nano, notice="")
+    assert chosen.notice == "auto chose wave-nano, a small model: WAVE-7B needs a GPU with 22 GB."
 
 
 def test_directory_is_known_by_its_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,40 +110,55 @@ def test_other_models_are_pinned_to_what_is_cached(put_into_cache: Callable[[str
 
 
 @pytest.mark.parametrize(
-    ("memory_gib", "is_cached", "expected"),
-    [(24, True, WAVE_7B_ID), (16, True, "wave-nano"), (24, False, "wave-nano")],
+    ("memory_gib", "is_cached", "why"),
+    [
+        (24, True, "auto chose WAVE-7B: it is downloaded and fits the GPU."),
+        (16, True, "WAVE-7B needs a GPU with 22 GB."),
+        (
+            24,
+            False,
+            "WAVE-7B would run here but is not downloaded (`wave-search models pull WAVE-7B`, 19 GB).",
+        ),
+    ],
 )
 def test_auto_with_a_gpu(
     put_into_cache: Callable[[str, str], Path],
     monkeypatch: pytest.MonkeyPatch,
     memory_gib: int,
     is_cached: bool,
-    expected: str,
+    why: str,
 ) -> None:
-    monkeypatch.setattr(family, "_memory_bytes", lambda _device: memory_gib << 30)
+    monkeypatch.setattr(sources, "_memory_bytes", lambda _device: memory_gib << 30)
     if is_cached:
         put_into_cache(WAVE_7B_ID, WAVE_7B_COMMIT)
-    assert resolve("auto", CUDA).name == expected
+    source = resolve("auto", CUDA)
+    assert source.name == (WAVE_7B_ID if why.startswith("auto chose WAVE-7B") else "wave-nano")
+    assert source.notice.endswith(why)
 
 
-def test_a_family_is_registered_and_asked_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base, "_FAMILIES", list(base._FAMILIES))
-    loaded: list[tuple[str, LoadOptions]] = []
+def test_a_family_is_known_by_the_files_of_its_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(families, "_FAMILIES", list(families._FAMILIES))
+    loaded: list[tuple[Source, LoadOptions]] = []
 
-    def load_toy(name: str, options: LoadOptions) -> Embedder:
-        loaded.append((name, options))
+    def load_toy(source: Source, options: LoadOptions) -> Embedder:
+        loaded.append((source, options))
         return load("wave-tiny", LoadOptions(device="cpu"))
 
-    def claims(name: str) -> bool:
-        return name == "toy" or (Path(name) / "toy.json").is_file()
+    def files(directory: Path) -> list[Path]:
+        return [directory / "toy.json", *directory.glob("layers/*")]
 
-    register(Family("toy", {"toy": "a model of another family"}, claims, load_toy))
-    assert [*known_models()] == ["auto", "WAVE-7B", "wave-nano", "wave-tiny", "toy"]
+    register(Family("toy", lambda directory: (directory / "toy.json").is_file(), files, load_toy))
+    (tmp_path / "layers").mkdir()
     (tmp_path / "toy.json").write_text("{}")
-    options = LoadOptions(family={"pooling": "mean"})
-    for name in ("toy", str(tmp_path)):
-        load(name, options)
-    assert loaded == [("toy", options), (str(tmp_path), options)]
+    (tmp_path / "config.json").write_text("{}")  # which WAVE has, too
+    (tmp_path / "layers" / "config.json").write_text("{}")
+    options = LoadOptions(device="cpu", family={"pooling": "mean"})
+    load(str(tmp_path), options)
+    (tmp_path / "layers" / "config.json").rename(tmp_path / "layers" / "other.json")
+    load(str(tmp_path), options)
+    (first, _), (second, given) = loaded
+    assert (first.name, given) == (str(tmp_path), options)
+    assert first.revision != second.revision, "files are known by their names within the directory"
     assert load("wave-tiny", LoadOptions(device="cpu")).spec.name == "wave-tiny"
     with pytest.raises(CheckpointError, match=r"config\.json"):
         load(str(tmp_path.parent))
@@ -165,7 +185,7 @@ def lose_a_shard(directory: Path) -> None:
 def test_a_download_that_was_broken_off_is_not_the_model(
     put_into_cache: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path], None]
 ) -> None:
-    monkeypatch.setattr(family, "_memory_bytes", lambda _device: 24 << 30)
+    monkeypatch.setattr(sources, "_memory_bytes", lambda _device: 24 << 30)
     damage(put_into_cache(WAVE_7B_ID, WAVE_7B_COMMIT))
     assert resolve("auto", CUDA).name == "wave-nano"
     with pytest.raises(ModelNotFoundError, match="the hub cannot be reached"):  # it is asked for the rest
@@ -175,13 +195,13 @@ def test_a_download_that_was_broken_off_is_not_the_model(
 def test_fingerprint_of_a_large_file_sees_its_head_and_samples(tmp_path: Path) -> None:
     path = tmp_path / "weights"
     path.write_bytes(bytes(8 << 20))
-    original = fingerprint([path])
+    original = fingerprint([path], tmp_path)
     for offset in (100, (1 << 20) - 1, 4_473_924, (8 << 20) - 1):
         content = bytearray(8 << 20)
         content[offset] = 1
         path.write_bytes(content)
-        assert fingerprint([path]) != original
+        assert fingerprint([path], tmp_path) != original
     path.write_bytes(bytes((8 << 20) + 1))
-    assert fingerprint([path]) != original
+    assert fingerprint([path], tmp_path) != original
     path.write_bytes(bytes(8 << 20))
-    assert fingerprint([path]) == original
+    assert fingerprint([path], tmp_path) == original

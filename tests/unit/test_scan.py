@@ -10,7 +10,9 @@ import pytest
 
 from wave_search.errors import UsageError
 from wave_search.files import as_path, is_under
+from wave_search.indexer import scan as module
 from wave_search.indexer.choices import Rules, remember
+from wave_search.indexer.run import targets
 from wave_search.indexer.scan import (
     Area,
     Scan,
@@ -238,3 +240,17 @@ def test_outermost() -> None:
 def test_roots_are_joined() -> None:
     areas = [Area(b"/m/sub", True), Area(b"/n/file.wav", False), Area(b"/o", True)]
     assert join_roots([b"/m", b"/o/inner"], areas) == [b"/m", b"/n", b"/o"]
+
+
+def test_folders_that_many_files_share_are_looked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is missing and what is removed costs one pass over the files of the index, and not one for each argument."""
+    looked, parent = [], module.parent
+    monkeypatch.setattr(module, "parent", lambda path: looked.append(path) or parent(path))
+    real = os.fsencode(tmp_path.resolve())
+    files = [real + b"/gone/%d/%d" % (i % 10, i) for i in range(1000)]
+    assert len(resolve([tmp_path / "gone" / str(i) for i in range(10)], tmp_path / "index", files)) == 10
+    assert len(looked) < 1000 + 10 + 20
+    looked.clear()
+    is_target = targets([tmp_path / "gone" / "3", tmp_path / "gone" / "4" / "24", tmp_path / "elsewhere"], files)
+    assert sum(map(is_target, files)) == 101
+    assert len(looked) < 1000 + 10 + 20

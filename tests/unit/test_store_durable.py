@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from wave_search.errors import IndexLockedError, IndexStateError
-from wave_search.store import LocalFiles
+from wave_search.store import LocalFiles, local_files
 
 HOLD = """
 import os, sys
@@ -57,9 +57,10 @@ def test_two_writers_in_one_process(tmp_path):
         pass
 
 
-def test_a_lock_without_an_owner_is_still_a_lock(tmp_path):
+def test_a_lock_without_an_owner_is_still_a_lock(tmp_path, monkeypatch):
     with LocalFiles(tmp_path).lock():
         (tmp_path / "lock").write_text("")
+        monkeypatch.setattr(local_files, "_owner_of", lambda _: local_files._UNNAMED)
         with pytest.raises(IndexLockedError, match="another process"), LocalFiles(tmp_path).lock():
             pass
 

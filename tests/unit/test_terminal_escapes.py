@@ -64,6 +64,7 @@ SPEC: Any = ModelSpec(
     EVIL,
     EVIL,
 )
+TUNING: Any = SimpleNamespace(recall=1.0, tail=1.0, refine_k=9, is_exact=False, query=Modality.TEXT, measured=EVIL)
 INFO: Any = IndexInfo(
     PATH,
     1,
@@ -82,7 +83,7 @@ INFO: Any = IndexInfo(
     (SKIPPED,),
     1,
     1.0,
-    (PartitionInfo(Modality.AUDIO, EVIL, 5, 5, (SimpleNamespace(recall=1.0, query=Modality.TEXT, measured=EVIL),)),),
+    (PartitionInfo(Modality.AUDIO, EVIL, 5, 5, (TUNING,)),),
     9,
 )
 FIGURE = Figure(EVIL, 0.5, 0.4, 0.6)

@@ -71,7 +71,7 @@ def test_what_is_no_file_or_range_is_refused(clip: Path, suffix: str) -> None:
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no such file"):
+    with pytest.raises(UsageError, match="is a folder"):
         parse_media(tmp_path, Modality.VIDEO)
 
 

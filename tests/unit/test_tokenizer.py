@@ -12,8 +12,8 @@ import pytest
 from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 
 from wave_search.errors import CheckpointError, UsageError
+from wave_search.models.sources import TINY_DIRECTORY
 from wave_search.models.wave.checkpoint import read_config
-from wave_search.models.wave.family import TINY_DIRECTORY
 from wave_search.models.wave.tokenizer import _PATTERN, MAX_TEXT_TOKENS, TextTokenizer
 
 if TYPE_CHECKING:

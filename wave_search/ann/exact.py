@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -84,43 +85,58 @@ def exact_search(
     Raises:
         ValueError: the queries are not finite, not of this size, or none; or k < 1.
     """
-    return best_of(vectors, ids, check_queries(queries, vectors.shape[1], k), k)
+    rows = check_queries(queries, vectors.shape[1], k)
+    return best_over_rows(best_of_each(vectors, ids, rows, k), k)
 
 
-def best_of(
+def best_of_each(
     vectors: VectorSource, ids: NDArray[np.int64], rows: NDArray[np.float32], k: int
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Do `exact_search` for checked queries (q, dim)."""
+) -> list[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+    """Do `exact_search` for each of checked queries (q, dim); each vector is fetched once for all of them."""
     if not len(vectors):
-        return np.empty(0, np.float32), np.empty(0, np.int64)
+        return [(np.empty(0, np.float32), np.empty(0, np.int64))] * len(rows)
     asked = min(k + 1, len(vectors))
-    while True:
-        found, missed = [], -np.inf
-        for start in range(0, len(vectors), _BLOCK_ROWS):
-            block = np.ascontiguousarray(vectors[start : start + _BLOCK_ROWS])
-            with one_thread():
-                scores, positions = in_place(block).search(rows, min(asked, len(block)))
-            if asked < len(block):
-                missed = max(missed, float(scores[:, -1].max()))
-            found.append((scores.ravel(), positions.ravel() + start))
-        scores, positions = _best_by_row(found, len(rows))
-        order = np.lexsort((ids[positions], -scores))[:k]
+    parts: list[tuple[NDArray[np.float32], NDArray[np.int64]]] = []
+    missed = np.full(len(rows), -np.inf, np.float32)
+    for start in range(0, len(vectors), _BLOCK_ROWS):
+        block = np.ascontiguousarray(vectors[start : start + _BLOCK_ROWS])
+        with one_thread():
+            scores, positions = in_place(block).search(rows, min(asked, len(block)))
+        if asked < len(block):
+            np.maximum(missed, scores[:, -1], out=missed)
+        # FAISS finds no vectors with NaN, and fills up with -1.
+        parts.append((scores, np.where(positions < 0, -1, positions + start)))
+    scores, positions = parts[0] if len(parts) == 1 else map(partial(np.concatenate, axis=1), zip(*parts, strict=True))
+    best = []
+    for row, every, places, least in zip(rows, scores, positions, missed.tolist(), strict=True):
+        own, at = every[places >= 0], ids[places[places >= 0]]
+        order = np.lexsort((at, -own))[:k]
         # faiss keeps arbitrary ones of equal scores, so no dropped vector may have the score of the last kept one.
-        if asked == len(vectors) or missed < scores[order[-1]]:
-            return scores[order], ids[positions[order]]
-        asked = len(vectors)
+        if not len(order) or least < own[order[-1]]:
+            best.append((own[order], at[order]))
+        else:
+            ((all_scores, all_ids),) = best_of_each(vectors, ids, row[None], len(vectors))
+            best.append((all_scores[:k], all_ids[:k]))
+    return best
 
 
-def _best_by_row(
-    found: Sequence[tuple[NDArray[np.float32], NDArray[np.int64]]], rows: int
+def best_over_rows(
+    found: Sequence[tuple[NDArray[np.float32], NDArray[np.int64]]], k: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Merge scores and positions of blocks; for a position that several rows have found, keep the best score."""
-    scores, positions = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    if rows == 1:
-        return scores, positions
-    order = np.lexsort((-scores, positions))
-    first = order[np.flatnonzero(np.diff(positions[order], prepend=-1))]
-    return scores[first], positions[first]
+    """Merge scores and ids that several rows, or parts, have found: the best k, equal scores by id.
+
+    Args:
+        found: each best first. An id that is in several has the best of its scores.
+        k: number of results.
+    """
+    if len(found) > 1:
+        scores, ids = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        order = np.lexsort((-scores, ids))
+        first = order[np.flatnonzero(np.diff(ids[order], prepend=-1))]
+        best = first[np.lexsort((ids[first], -scores[first]))]
+        found = [(scores[best], ids[best])]
+    scores, ids = found[0]
+    return scores[:k], ids[:k]
 
 
 def check_queries(queries: NDArray[np.float32], dim: int, k: int) -> NDArray[np.float32]:

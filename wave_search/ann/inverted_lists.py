@@ -81,6 +81,14 @@ class InvertedLists:
         """Move the codes of other lists with the same codebook into these; the others are empty afterwards."""
         self.index.merge_from(other.index, len(self))
 
+    def extended(self, rotated: NDArray[np.float32]) -> InvertedLists:
+        """Return a copy of these lists with more rotated vectors (n, dims) at its end."""
+        import faiss
+
+        index = faiss.clone_index(self.index)
+        index.add(rotated)
+        return InvertedLists(index)
+
     def nearest(
         self, query: ProbedQuery, count: int, mask: NDArray[np.bool_] | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -138,29 +146,30 @@ class RefinedLists:
         self._index = faiss.IndexRefine(codes, in_place(vectors))
 
     def best(
-        self, vector: NDArray[np.float32], params: SearchParams, count: int, mask: NDArray[np.bool_] | None
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]] | None:
+        self, rows: NDArray[np.float32], params: SearchParams, count: int, mask: NDArray[np.bool_] | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.bool_]]:
         """Find candidates by their codes, and the best of them by their vectors.
 
         Args:
-            vector: (1, dim), the query.
+            rows: (q, dim), queries that have nothing to do with each other.
             params: search parameters.
-            count: maximum number of results.
+            count: maximum number of results of each.
             mask: (n,) which positions may be found; None for all.
 
         Returns:
-            Scores and positions, best first. None if there are fewer candidates than `count` or `refine_k`, or if
-            others may score as high as the last.
+            Scores and positions (q, c), best first, and for which of the queries (q,) these can be used: not where
+            there are fewer candidates than `count` or `refine_k`, or where others may score as high as the last.
         """
         asked = min(count + 1, params.refine_k)
         key = params.nprobe, params.refine_k, asked
         refine = _cached_refine_params(*key) if mask is None else _refine_params(*key, mask)
         with one_thread():
-            (scores,), (positions,) = self._index.search(vector, asked, params=refine)
+            scores, positions = self._index.search(rows, asked, params=refine)
         # faiss puts missing candidates first. It drops arbitrary ones of equal scores, so none may tie with the last.
-        if positions.min() < 0 or (asked > count and scores[-1] == scores[-2]):
-            return None
-        return scores[:count], positions[:count]
+        sure = positions.min(axis=1) >= 0
+        if asked > count:
+            sure &= scores[:, -1] != scores[:, -2]
+        return scores[:, :count], positions[:, :count], sure
 
 
 def _ivf_params(nprobe: int, mask: NDArray[np.bool_] | None) -> Any:

@@ -52,7 +52,8 @@ class Shard:
     """(n,) ascending segment ids, mapped."""
     vectors: NDArray[np.float16]
     """(n, dim), mapped."""
-    folder: Path
+    folder: Path | None
+    """None for one in memory."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -87,6 +88,9 @@ class Shard:
         """
         for start in range(0, len(self), rows):
             ids = self.ids[start : start + rows]
+            if self.folder is None:
+                yield ids, self.vectors[start : start + rows]
+                continue
             yield ids, read_array(self.folder, VECTORS, np.float16, start, (len(ids), self.vectors.shape[1]))
 
 

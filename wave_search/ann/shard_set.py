@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from wave_search.ann.exact import best_of, check_queries
+from wave_search.ann.exact import best_of_each, check_queries
 from wave_search.ann.inverted_lists import ProbedQuery, RefinedLists, SearchParams
+from wave_search.ann.shard import Shard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,9 +20,15 @@ if TYPE_CHECKING:
 
     from wave_search.ann.codebook import Codebook
     from wave_search.ann.inverted_lists import InvertedLists
-    from wave_search.ann.shard import Shard
 
 _JOINED_VECTORS = 1_000_000
+_BLOCK_ROWS = 4_096
+_COMPARED = 256
+"""Number of vectors that tell how much of a vector the codebook usually keeps."""
+_MIN_ENERGY = 0.9
+"""Minimum share of that which it must keep of vectors added later. Of vectors like those that it was trained on, it
+keeps as much; of those of another model or of a few other subjects it may keep nearly nothing, and codes find at most
+half of them."""
 Number = TypeVar("Number", bound=np.generic)
 _FIXED_COST = 270_000
 _CODE_COST = 12
@@ -45,6 +53,7 @@ class ShardSet:
         self.codebook = codebook
         self._shards = list(shards)
         self._offsets = np.cumsum([0, *map(len, shards)])
+        self._measured = len(self)
         self._lists = _joined_lists(shards)
         only = shards[0] if len(shards) == 1 else None
         self._refined = RefinedLists(codebook, only.lists, only.vectors) if only else None
@@ -55,6 +64,38 @@ class ShardSet:
     def __len__(self) -> int:
         return int(self._offsets[-1])
 
+    def extended(self, ids: NDArray[np.int64], vectors: NDArray[np.float16]) -> ShardSet | None:
+        """Return these shards with further segments, encoded in memory. Searches of this set may go on meanwhile.
+
+        Args:
+            ids: (n,) ascending, in none of the shards.
+            vectors: (n, dim), n >= 1.
+
+        Returns:
+            None if these are more than are in the shards, for which the search parameters were measured, or if the
+            codebook keeps too little of them for codes to find them.
+        """
+        if len(ids) > len(self):
+            return None
+        rotated = np.concatenate(
+            [
+                self.codebook.rotate(vectors[start : start + _BLOCK_ROWS].astype(np.float32))
+                for start in range(0, len(ids), _BLOCK_ROWS)
+            ]
+        )
+        some = np.unique(np.linspace(0, len(self) - 1, _COMPARED).astype(np.int64))
+        usual = self.codebook.rotate(self.vectors_at(some).astype(np.float32))
+        if np.vdot(rotated, rotated) / len(ids) < _MIN_ENERGY * np.vdot(usual, usual) / len(some):
+            return None
+        more = copy(self)
+        more._lists = [*self._lists[:-1], self._lists[-1].extended(rotated)]
+        more._shards = [*self._shards, Shard(more._lists[-1], ids, vectors, None)]
+        more._offsets = np.append(self._offsets, len(self) + len(ids))
+        more._refined = None
+        more._live = None if self._live is None else np.append(self._live, np.ones(len(ids), np.bool_))
+        more.count = self.count + len(ids)
+        return more
+
     def search(
         self,
         queries: NDArray[np.float32],
@@ -62,21 +103,20 @@ class ShardSet:
         params: SearchParams,
         allowed_ids: NDArray[np.int64] | None = None,
         overfetch: int = 0,
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Find the best k with the target recall. Scores are exact.
+    ) -> list[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+        """Find the best k for each of several queries with the target recall. Scores are exact.
 
         Args:
-            queries: (q, dim) or (dim,) of unit norm. Several rows are one query: a segment's score is its best over
-                them.
-            k: number of results.
+            queries: (q, dim) or (dim,) of unit norm, which have nothing to do with each other.
+            k: number of results of each.
             params: search parameters. If few segments may be found, all of them are scored, or the search is widened.
             allowed_ids: (a,) ascending ids to restrict the results to. May contain ids that are not here. None for no
                 restriction.
             overfetch: number of further results to return, as far as the search for the best k finds them.
 
         Returns:
-            Scores and ids, best first, equal scores by id: k to k + overfetch, or all that may be found if these are
-            fewer.
+            Scores and ids for each query, best first, equal scores by id: k to k + overfetch, or all that may be found
+            if these are fewer.
 
         Raises:
             ValueError: see `exact_search`.
@@ -86,20 +126,24 @@ class ShardSet:
         count = self.count if allowed is None else len(allowed)
         is_filtered = allowed is not None or self._live is not None
         wide = self._widened(params.for_k(k), count)
-        while True:
-            if self._exact_is_cheaper(wide, count, len(rows), is_filtered=is_filtered):
-                positions = self._all_live() if allowed is None else allowed
-                return best_of(_VectorsAt(self, positions), self.ids_at(positions), rows, k + overfetch)
-            mask = self._live if allowed is None else _mask(len(self), allowed)
-            if self._refined is not None and len(rows) == 1:
-                found = self._refined.best(rows, wide, k + overfetch, mask)
-                if found is not None:
-                    return self._by_id(*found)
-            nearest = self.nearest(ProbedQuery.of(self.codebook, rows, wide.nprobe), wide.refine_k, mask)
-            positions = np.unique(nearest[nearest >= 0])
-            if len(positions) >= min(k, count) or wide.nprobe == self.codebook.lists:
-                return best_of(_VectorsAt(self, positions), self.ids_at(positions), rows, k + overfetch)
+        if self._exact_is_cheaper(wide, count, is_filtered=is_filtered):
+            positions = self._all_live() if allowed is None else allowed
+            return best_of_each(_VectorsAt(self, positions), self.ids_at(positions), rows, k + overfetch)
+        mask = self._live if allowed is None else _mask(len(self), allowed)
+        best: dict[int, tuple[NDArray[np.float32], NDArray[np.int64]]] = {}
+        if self._refined is not None:
+            scores, found, sure = self._refined.best(rows, wide, k + overfetch, mask)
+            best = {number: self._by_id(scores[number], found[number]) for number in np.flatnonzero(sure).tolist()}
+        while left := [number for number in range(len(rows)) if number not in best]:
+            nearest = self.nearest(ProbedQuery.of(self.codebook, rows[left], wide.nprobe), wide.refine_k, mask)
+            for number, own in zip(left, nearest, strict=True):
+                positions = np.unique(own[own >= 0])
+                if len(positions) >= min(k, count) or wide.nprobe == self.codebook.lists:
+                    # What is a candidate of one query is not scored for the others.
+                    at, row = _VectorsAt(self, positions), rows[number : number + 1]
+                    (best[number],) = best_of_each(at, self.ids_at(positions), row, k + overfetch)
             wide = replace(wide, nprobe=self.codebook.lists)
+        return [best[number] for number in range(len(rows))]
 
     def _widened(self, params: SearchParams, count: int) -> SearchParams:
         """Return search parameters for a search in which only `count` vectors may be found.
@@ -108,14 +152,16 @@ class ShardSet:
         where codes distinguish vectors less well, and the probed lists must hold enough candidates to score.
         """
         thinned = 2 if 2 * count < len(self) else 1
-        lists, refine_k = self.codebook.lists, min(thinned * params.refine_k, count)
+        # The parameters were measured without what `extended` has added.
+        wanted = math.ceil(thinned * params.refine_k * len(self) / self._measured)
+        lists, refine_k = self.codebook.lists, min(wanted, count)
         nprobe = math.ceil(max(params.nprobe * len(self), 4 * lists * refine_k) / max(count, 1))
         return SearchParams(min(nprobe, lists), refine_k)
 
-    def _exact_is_cheaper(self, params: SearchParams, count: int, rows: int, *, is_filtered: bool) -> bool:
+    def _exact_is_cheaper(self, params: SearchParams, count: int, *, is_filtered: bool) -> bool:
         # faiss checks a filter for each code, which doubles the cost.
         filter_cost = len(self) * params.nprobe / self.codebook.lists * _CODE_COST if is_filtered else 0
-        return count * self.codebook.dim <= (self.cost(params) + filter_cost) * rows
+        return count * self.codebook.dim <= self.cost(params) + filter_cost
 
     def cost(self, params: SearchParams) -> float:
         """Return the cost of one query vector, in dimensions of vectors scored exactly."""
@@ -175,13 +221,12 @@ class ShardSet:
 
     def vectors_of(self, ids: NDArray[np.int64]) -> tuple[NDArray[np.float16], NDArray[np.bool_]]:
         """Return the vectors of those ascending ids that are here, and a mask (n,) of these ids."""
-        present = np.zeros(len(ids), np.bool_)
-        parts = [np.empty((0, self.codebook.dim), np.float16)]
+        found, present = np.empty((len(ids), self.codebook.dim), np.float16), np.zeros(len(ids), np.bool_)
         for shard in self._shards:
             at, in_shard = _positions(shard, ids)
-            parts.append(shard.vectors[at])
+            found[in_shard] = shard.vectors[at]
             present |= in_shard
-        return np.concatenate(parts), present
+        return found[present], present
 
     def live_batches(self, rows: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
         """Read ids (b,) and vectors (b, dim) of all segments that may be found. Raises like `Shard.batches`."""

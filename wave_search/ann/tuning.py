@@ -20,7 +20,7 @@ from wave_search.store import Tuning
 from wave_search.types import Modality, PartitionKey
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -36,6 +36,9 @@ _TRUE_KEPT = 4 * TUNED_K
 """Number of true neighbours that are kept, because some may tie with the tenth."""
 _SAME_SCORE = 1e-6
 _REFINE_K = (*range(10, 80, 5), *range(80, 160, 10), *range(160, 320, 20), *range(320, 801, 80))
+_WIDE_REFINE_K = (1_600, 3_200, 6_400, 12_800)
+_TAIL = 0.1
+_ROUNDING = 1e-9
 _BLOCK_ROWS = 4_096
 _OUTGROWN_CODES = 128
 _OUTGROWN_REFINE_K = 640
@@ -58,6 +61,8 @@ class TuningResult:
     params: SearchParams
     recall: float
     """Mean share of the true best 10 that is found."""
+    tail: float
+    """The share that is found for the worst tenth of the queries: their 10th percentile."""
 
 
 def last_target(snapshot: Snapshot, key: PartitionKey) -> float:
@@ -104,7 +109,8 @@ def measure(snapshot: Snapshot, key: PartitionKey, shards: ShardSet, target: flo
         result = tune(shards, TuningQueries(vectors, ids if source == key else None), target)
         outgrown |= is_outgrown(shards, result, target)
         nprobe, refine_k = result.params.nprobe, result.params.refine_k
-        tunings.append(Tuning(key, modality, nprobe, refine_k, result.recall, target, shards.count, now))
+        found = nprobe, refine_k, result.recall, target, shards.count, now, result.tail
+        tunings.append(Tuning(key, modality, *found))
     return tunings, outgrown
 
 
@@ -144,7 +150,9 @@ def params_for(
 def tune(shards: ShardSet, queries: TuningQueries, target: float) -> TuningResult:
     """Find the cheapest search parameters whose recall@10 exceeds the target by one standard error.
 
-    If there are none, find those with the best recall. Reads all vectors once to find the true neighbours.
+    The worst tenth of the queries may miss the target by `_TAIL`. If only many more candidates reach that, these are
+    scored; if none do that cost less than all vectors, all are, as for vectors of which codes know hardly anything.
+    Reads all vectors once to find the true neighbours.
 
     Args:
         shards: to search.
@@ -152,11 +160,18 @@ def tune(shards: ShardSet, queries: TuningQueries, target: float) -> TuningResul
         target: of the mean recall@10.
     """
     truth, lists = _true_neighbours(shards, queries), shards.codebook.lists
+    exact = shards.count * shards.codebook.dim
     trials: list[_Trial] = []
     for nprobe in _coarse_nprobes(lists):
         if trials and shards.cost(SearchParams(nprobe, TUNED_K)) >= min(trials).cost:
             break
         trials.append(_try(shards, queries, truth, nprobe, target))
+    if math.isinf(min(trials).cost):
+        affordable = [refine_k for refine_k in _WIDE_REFINE_K if shards.cost(SearchParams(lists, refine_k)) < exact]
+        if affordable:
+            trials.append(_try(shards, queries, truth, lists, target, refine_ks=affordable))
+        if math.isinf(min(trials).cost):
+            return TuningResult(SearchParams(lists, max(shards.count, 1)), 1.0, 1.0)
     fine = _fine_nprobes(min(trials).result.params.nprobe, lists)
     return min([*trials, *(_try(shards, queries, truth, nprobe, target) for nprobe in fine)]).result
 
@@ -173,14 +188,21 @@ class _Trial:
 
 
 def _try(
-    shards: ShardSet, queries: TuningQueries, truth: list[NDArray[np.int64]], nprobe: int, target: float
+    shards: ShardSet,
+    queries: TuningQueries,
+    truth: list[_Truth],
+    nprobe: int,
+    target: float,
+    *,
+    refine_ks: Sequence[int] = _REFINE_K,
 ) -> _Trial:
-    """Find the lowest `refine_k` whose recall exceeds the target by one standard error, or else the best recall."""
-    ranks = _ranks(shards, queries, truth, nprobe)
-    for refine_k in _REFINE_K:
+    """Find the lowest `refine_k` with which the target is reached as `tune` says, or else the best recall."""
+    ranks = _ranks(shards, queries, truth, nprobe, refine_ks[-1])
+    for refine_k in refine_ks:
         shares = (ranks < refine_k).mean(axis=1)
-        result = TuningResult(SearchParams(nprobe, refine_k), float(shares.mean()))
-        if result.recall - shares.std() / np.sqrt(len(shares)) >= target:
+        result = TuningResult(SearchParams(nprobe, refine_k), float(shares.mean()), float(np.percentile(shares, 10)))
+        is_sure = result.recall - shares.std() / np.sqrt(len(shares)) >= target
+        if is_sure and result.tail >= target - _TAIL - _ROUNDING:
             return _Trial(shards.cost(result.params), 1 - result.recall, result)
     return _Trial(math.inf, 1 - result.recall, result)
 
@@ -211,8 +233,17 @@ def _fine_nprobes(nprobe: int, lists: int) -> list[int]:
     return sorted(number for number in near if number <= lists and number != nprobe)
 
 
-def _true_neighbours(shards: ShardSet, queries: TuningQueries) -> list[NDArray[np.int64]]:
-    """Return, for each query, the ids of the best `TUNED_K`, and of others that tie with the last of them."""
+@dataclass(frozen=True, slots=True)
+class _Truth:
+    """The true best `TUNED_K` of a query, and others that tie with the last of them."""
+
+    ids: NDArray[np.int64]
+    """At most `_TRUE_KEPT`."""
+    least: float | None
+    """The score of the last of them if more may tie with it than are in `ids`, as copies of a vector do."""
+
+
+def _true_neighbours(shards: ShardSet, queries: TuningQueries) -> list[_Truth]:
     scores = np.full((len(queries.vectors), _TRUE_KEPT), -np.inf, np.float32)
     ids = np.full((len(queries.vectors), _TRUE_KEPT), -1, np.int64)
     buffer = np.empty((_BLOCK_ROWS, shards.codebook.dim), np.float32)
@@ -224,23 +255,32 @@ def _true_neighbours(shards: ShardSet, queries: TuningQueries) -> list[NDArray[n
         ids = np.concatenate([ids, np.broadcast_to(batch_ids, found.shape)], axis=1)
         kept = np.argpartition(scores, -_TRUE_KEPT, axis=1)[:, -_TRUE_KEPT:]
         scores, ids = np.take_along_axis(scores, kept, axis=1), np.take_along_axis(ids, kept, axis=1)
-    last = np.sort(scores, axis=1)[:, -TUNED_K]
-    return [row[(own >= least - _SAME_SCORE) & (row >= 0)] for row, own, least in zip(ids, scores, last, strict=True)]
+    last = np.sort(scores, axis=1)[:, -TUNED_K] - _SAME_SCORE
+    several = ((own >= least) & (row >= 0) for row, own, least in zip(ids, scores, last, strict=True))
+    return [
+        _Truth(row[true], float(least) if true.all() else None)
+        for row, true, least in zip(ids, several, last, strict=True)
+    ]
 
 
-def _ranks(shards: ShardSet, queries: TuningQueries, truth: list[NDArray[np.int64]], nprobe: int) -> NDArray[np.int64]:
-    """Return the rank, among the candidates, of each of the true best, (q, TUNED_K).
+def _ranks(shards: ShardSet, queries: TuningQueries, truth: list[_Truth], nprobe: int, count: int) -> NDArray[np.int64]:
+    """Return the rank, among `count` candidates, of each of the true best, (q, TUNED_K).
 
     A large number for one that is not found, -1 where there are fewer than `TUNED_K`.
     """
-    nearest = shards.nearest(ProbedQuery.of(shards.codebook, queries.vectors, nprobe), _REFINE_K[-1])
+    nearest = shards.nearest(ProbedQuery.of(shards.codebook, queries.vectors, nprobe), count)
     ranks = np.full((len(nearest), TUNED_K), np.iinfo(np.int64).max)
-    for found, true, row in zip(nearest, truth, ranks, strict=True):
-        valid = found >= 0
-        order = np.argsort(found[valid])
-        ids = np.full(len(found), -1)
-        ids[np.flatnonzero(valid)[order]] = shards.ids_at(found[valid][order])
-        row[len(true) :] = -1
-        at = np.flatnonzero(np.isin(ids, true))[:TUNED_K]
+    for number, (found, true, row) in enumerate(zip(nearest, truth, ranks, strict=True)):
+        places = np.flatnonzero(found >= 0)
+        places = places[np.argsort(found[places])]
+        ids = shards.ids_at(found[places])
+        if true.least is None:
+            is_true = np.isin(ids, true.ids)
+        else:
+            is_true = shards.vectors_at(found[places]).astype(np.float32) @ queries.vectors[number] >= true.least
+            if queries.own_ids is not None:
+                is_true &= ids != queries.own_ids[number]
+        row[len(true.ids) :] = -1
+        at = np.sort(places[is_true])[:TUNED_K]
         row[: len(at)] = at
     return ranks

@@ -66,7 +66,7 @@ def is_measured(snapshot: Snapshot) -> bool:
 def _examples(snapshot: Snapshot, held: Mapping[PartitionKey, int], model: Embedder) -> dict[PartitionKey, Examples]:
     examples: dict[PartitionKey, Examples] = {}
     if Modality.TEXT in model.spec.modalities:
-        phrases = model.embed([Clip(text=phrase) for phrase in PHRASES], [Modality.TEXT])
+        phrases = model.embed([Clip(text=phrase, role="query") for phrase in PHRASES], [Modality.TEXT])
         rows = np.stack([vectors[Modality.TEXT] for vectors in phrases])
         examples[PartitionKey(Modality.TEXT)] = np.full(len(rows), -1), rows
     for key in sorted(held, key=lambda key: key.instruction):

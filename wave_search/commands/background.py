@@ -47,8 +47,8 @@ def start(options: Sequence[str], token: str | None, index: Path, warn: Callable
         WaveSearchError: it has ended instead, or the index is already served.
         OSError: its log cannot be written.
     """
-    if not local_socket.AVAILABLE:
-        raise UsageError("this system has no sockets to end a server by", "Leave --background out.")
+    from wave_search.processes import detached
+
     if (address := local_socket.address(index)) is not None:
         raise local_socket.served_already(index, address)
     log = local_socket.log_path(index)
@@ -61,7 +61,7 @@ def start(options: Sequence[str], token: str | None, index: Path, warn: Callable
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=messages,
-            start_new_session=True,
+            **detached(),
         )
     try:
         assert process.stdout is not None  # noqa: S101 - a pipe

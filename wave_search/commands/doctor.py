@@ -1,7 +1,7 @@
 """Examine the machine."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +39,7 @@ def _server(index: Path) -> "Finding":
 
     where = local_socket.address(index)
     if where is None:
-        remedy = f"Run: wave-search serve --background --index {index}"
+        remedy = "Run `wave-search serve --background`."
         return Finding("index", "server", "none: each query loads libraries and the model first", "slow", remedy)
     return Finding("index", "server", f"{where} answers queries")
 
@@ -52,7 +52,8 @@ def doctor(ctx: typer.Context, index: IndexDir = DEFAULT_INDEX, json: Json = Fal
     terminal = terminal_of(ctx, quiet)
     with terminal.working("examining"):
         named = index if ws.exists(index) else None
-        findings = [*examine(named), *([] if named is None else [_server(named)])]
+        found = [*examine(named), *([] if named is None else [_server(named)])]
+    findings = [replace(one, remedy=terminal.completed(one.remedy)) for one in found]
     if json:
         terminal.lines(to_json(asdict(one)) for one in findings)
     else:

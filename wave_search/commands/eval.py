@@ -8,7 +8,7 @@ import typer
 
 import wave_search as ws
 from wave_search.commands.exit_codes import DONE, INTERRUPTED, PARTLY, reported, terminal_of
-from wave_search.commands.options import Device, Dtype, Json, Model, Quantization, Quiet, Workers
+from wave_search.commands.options import Device, Dim, Dtype, Json, Model, Quantization, Quiet, Workers, of_family
 from wave_search.commands.usage import epilog
 from wave_search.render.records import to_json
 
@@ -48,6 +48,7 @@ def evaluate(
     device: Device = "auto",
     dtype: Dtype = "auto",
     quantization: Quantization = None,
+    dim: Dim = None,
     workers: Workers = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -62,7 +63,7 @@ def evaluate(
                 model,
                 options=ws.EvaluationOptions(task, media, split, instruction, limit),
                 cache=cache,
-                load=ws.LoadOptions(device=device, dtype=dtype, quantization=quantization),
+                load=ws.LoadOptions(device=device, dtype=dtype, quantization=quantization, family=of_family(dim)),
                 workers=workers,
                 progress=progress,
             )

@@ -74,7 +74,14 @@ def reported(command: Callable[..., int]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def run(ctx: Context, **options: Any) -> None:
-        sys.exit(exit_code(ctx, lambda: command(ctx, **options)))
+        def prepared() -> int:
+            if "index" in options:
+                from wave_search.store.tables import import_pyarrow_alone
+
+                import_pyarrow_alone()
+            return command(ctx, **options)
+
+        sys.exit(exit_code(ctx, prepared))
 
     return run
 

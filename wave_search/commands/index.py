@@ -20,12 +20,14 @@ from wave_search.commands.indexing import (
     check_settings,
     decoder_bytes,
     each,
+    fetched,
     opened_or_created,
     run_options,
 )
 from wave_search.commands.options import (
     DEFAULT_INDEX,
     Device,
+    Dim,
     DryRun,
     Dtype,
     IndexDir,
@@ -36,6 +38,7 @@ from wave_search.commands.options import (
     Recall,
     TokenBudget,
     Workers,
+    of_family,
 )
 from wave_search.commands.usage import FILTER, OUTPUT, epilog
 from wave_search.render.records import report_record, to_json
@@ -68,6 +71,7 @@ def index(
     device: Device = "auto",
     dtype: Dtype = "auto",
     quantization: Quantization = None,
+    dim: Dim = None,
     exclude: Exclude = None,
     retry: Annotated[
         bool, typer.Option("--retry", help="Retry files that were skipped in earlier runs.", rich_help_panel=FILTER)
@@ -111,6 +115,7 @@ def index(
         return _planned(terminal, ws.plan_add(index, paths, **options), json=json)
     if report:
         report.open("a").close()  # fail before hours of work rather than after
+    fetched(index, paths, model, terminal)
     with (
         logging_to(log) as events,
         terminal.progress() as progress,
@@ -121,7 +126,13 @@ def index(
             segment,
             audio_track,
             model=model,
-            load=ws.LoadOptions(device=device, dtype=dtype, quantization=quantization, token_budget=token_budget),
+            load=ws.LoadOptions(
+                device=device,
+                dtype=dtype,
+                quantization=quantization,
+                token_budget=token_budget,
+                family=of_family(dim),
+            ),
             workers=workers,
             terminal=terminal,
             decoder_memory_bytes=decoder_bytes(decoder_memory),

@@ -10,7 +10,7 @@ import typer
 import wave_search as ws
 from wave_search.commands.options import words
 from wave_search.commands.usage import CONTENT, FILTER, SPEED
-from wave_search.errors import UsageError
+from wave_search.errors import ModelError, UsageError
 from wave_search.media import Segmentation, parse_audio_track
 
 if TYPE_CHECKING:
@@ -182,6 +182,27 @@ def opened_or_created(
     )
     _check_pinned(path, opened, modalities, segment, audio_track)
     return opened
+
+
+def fetched(path: Path, paths: list[Path], model: str, terminal: "Terminal") -> None:
+    """Download the model of an index that is to be created, if it is not here, and show the progress.
+
+    Raises:
+        UsageError: a path does not exist.
+        ModelError: it cannot be downloaded.
+    """
+    if model == "auto" or ws.exists(path):
+        return
+    try:
+        absent = ws.model_directory(model) is None
+    except ModelError:  # to be explained when it is loaded; it may also be that of an installed package
+        return
+    if absent:
+        from wave_search.indexer.scan import resolve
+
+        resolve(paths, path)  # before gigabytes are downloaded
+        with terminal.downloading(model) as progress:
+            ws.pull_model(model, progress)
 
 
 def check_settings(path: Path, modalities: str | None, segment: str | None, audio_track: str | None) -> None:

@@ -44,6 +44,16 @@ Quantization = Annotated[
     types.Quantization | None,
     typer.Option("--quantization", help="Quantize the weights; fixed when an index is created.", rich_help_panel=MODEL),
 ]
+Dim = Annotated[
+    int | None,
+    typer.Option(
+        "--dim",
+        min=1,
+        metavar="N",
+        help="Keep the first N dimensions, of models made for it; fixed when an index is created.",
+        rich_help_panel=MODEL,
+    ),
+]
 TokenBudget = Annotated[
     int | None,
     typer.Option(
@@ -66,6 +76,11 @@ DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print what would be done, and change nothing.", rich_help_panel=OUTPUT)
 ]
 DEFAULT_INDEX = Path(commands.DEFAULT_INDEX)
+
+
+def of_family(dim: int | None) -> dict[str, str]:
+    """Return the options of the model's family, for `LoadOptions`."""
+    return {} if dim is None else {"dim": str(dim)}
 
 
 def words(typed: bytes | str) -> str:

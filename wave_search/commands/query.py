@@ -14,7 +14,6 @@ from wave_search.commands.options import DEFAULT_INDEX, Device, Dtype, IndexDir,
 from wave_search.commands.question import Question
 from wave_search.commands.usage import FILTER, OUTPUT, SEARCH, epilog
 from wave_search.errors import UsageError
-from wave_search.types import Target
 
 EPILOG = epilog(
     "Words are one text, those with a weight are terms of their own, and media files among them are used as by "
@@ -65,12 +64,7 @@ def asked(
             rich_help_panel=SEARCH,
         ),
     ] = None,
-    target: Annotated[
-        Target,
-        typer.Option(
-            help="Modality of the results; video is the visual track alone, av both tracks.", rich_help_panel=FILTER
-        ),
-    ] = "any",
+    target: results.Target = None,
     k: results.Limit = 10,
     min_z: Annotated[
         float | None,
@@ -126,7 +120,7 @@ def asked(
             {
                 "--instruction": instruction is not None,
                 "--rerank": rerank is not None,
-                "--target": target != "any",
+                "--target": target is not None,
                 "--min-z": min_z is not None,
                 "--segments": segments,
                 "--per-file": per_file is not None,
@@ -141,7 +135,7 @@ def asked(
         wanted,
         avoided,
         {
-            "target": target,
+            "target": results.target_of(target),
             "k": k,
             "min_z": min_z,
             "where": where,

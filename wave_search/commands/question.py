@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wave_search.commands.output import Output
+    from wave_search.query.request import Targets
     from wave_search.reports import ProgressCallback
-    from wave_search.types import Target
 
 _MEDIA = ("audio", "video", "image", "av", "similar")
 
@@ -72,9 +72,10 @@ class Question:
         return Found(hits, lost, index.created, coverage)
 
 
-def _coverage(info: ws.IndexInfo, instruction: str, target: Target) -> float:
+def _coverage(info: ws.IndexInfo, instruction: str, target: Targets) -> float:
     """Return the share of the media segments of a target that are indexed with an instruction, from 0 to 1."""
     counts = {(one.modality, one.instruction): one.segments for one in info.partitions}
-    media = [modality for modality, _ in counts if modality != "text" and target in ("any", modality)]
+    wanted = [target] if isinstance(target, str) else target
+    media = [modality for modality, _ in counts if modality != "text" and ("any" in wanted or modality in wanted)]
     instructed = sum(counts.get((modality, instruction), 0) for modality in {*media})
     return instructed / max(1, sum(counts.get((modality, ""), 0) for modality in {*media}))

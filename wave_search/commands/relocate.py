@@ -1,5 +1,6 @@
 """Follow media that were moved."""
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -36,7 +37,9 @@ def relocate(
     if json:
         terminal.lines([to_json(to_record(done))])
     unread = (
-        f"; {done.unread:,} with another time, which the next `wave-search index {new}` reads" if done.unread else ""
+        f"; {done.unread:,} with another time, which the next `wave-search index {shlex.quote(new)}` reads"
+        if done.unread
+        else ""
     )
     terminal.message(f"moved {counted(done.moved, 'file')}{unread}")
     if done.left:

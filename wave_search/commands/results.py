@@ -1,12 +1,28 @@
 """Options that shape results and their output."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
+from wave_search import types
+from wave_search.commands.output import names
 from wave_search.commands.usage import FILTER, OUTPUT, RANK
 
+if TYPE_CHECKING:
+    from wave_search.query.request import Targets
+
+Target = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="LIST",
+        help="Modalities to search: text,image,audio,video,av (default: any, all of them); video is the visual track "
+        "alone, av both tracks.",
+        rich_help_panel=FILTER,
+        autocompletion=lambda: list(get_args(types.Target)),
+    ),
+]
 Where = Annotated[
     str | None,
     typer.Option(
@@ -59,25 +75,13 @@ Thumbnails = Annotated[
         show_default=False,
     ),
 ]
+_RANKED: dict[str, Any] = {"min": 1, "metavar": RANK, "rich_help_panel": OUTPUT}
 Open = Annotated[
     int | None,
-    typer.Option(
-        "--open",
-        min=1,
-        metavar=RANK,
-        help="Open a result (default: the best); with mpv, play only its range.",
-        rich_help_panel=OUTPUT,
-    ),
+    typer.Option("--open", help="Open a result (default: the best); with mpv, play only its range.", **_RANKED),
 ]
 Reveal = Annotated[
-    int | None,
-    typer.Option(
-        "--reveal",
-        min=1,
-        metavar=RANK,
-        help="Show a result (default: the best) in the file manager.",
-        rich_help_panel=OUTPUT,
-    ),
+    int | None, typer.Option("--reveal", help="Show a result (default: the best) in the file manager.", **_RANKED)
 ]
 Export = Annotated[
     Path | None,
@@ -87,3 +91,11 @@ Export = Annotated[
         rich_help_panel=OUTPUT,
     ),
 ]
+
+
+def target_of(given: Sequence[str] | None) -> "Targets":
+    """Return what `--target` names, which may be repeated. Raises UsageError."""
+    from wave_search.query import read_target
+
+    wanted = ("any",) if given is None else names(",".join(given))
+    return "any" if "any" in wanted else read_target(wanted)

@@ -144,7 +144,7 @@ def alert(
     terminal, book = terminal_of(ctx, quiet), AlertBook(index)
     if off:
         if not book.remove(name):
-            raise UsageError(f'"{name}" has no alert', "List the alerts that there are: wave-search searches list.")
+            raise UsageError(f'"{name}" has no alert', "List the alerts that there are: `wave-search searches list`.")
         terminal.message(f'"{name}" has no alert any more')
         return DONE
     target = parse_webhook(webhook) if webhook is not None else parse_command(command or ())

@@ -7,8 +7,7 @@ has found. Whatever the server does not answer is left to the command itself.
 from __future__ import annotations
 
 import os
-import select
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -22,9 +21,8 @@ from wave_search.types import Hit, ListedFile
 from wave_search.wire import from_record
 
 if TYPE_CHECKING:
-    import socket
-
     from wave_search.render.terminal import Terminal
+    from wave_search.serve.local_socket import LocalConnection
 
 _COMMANDS = ("query", "search")
 _QUIET = ("-q", "--quiet")
@@ -53,7 +51,7 @@ def query(arguments: list[str]) -> int | None:
         return None
     occupy_closed_streams()
     context = SimpleNamespace(obj=GlobalOptions(quiet, traceback=False), params={"index": Path(index)})
-    with connection:
+    with closing(connection):
         try:
             request = {
                 "quiet": quiet,
@@ -100,7 +98,7 @@ def _index_of(arguments: list[str]) -> str:
     return found
 
 
-def _shown(connection: socket.socket, request: dict[str, Any], terminal: Terminal, index: Path) -> int:
+def _shown(connection: LocalConnection, request: dict[str, Any], terminal: Terminal, index: Path) -> int:
     """Ask, and show the answer. Return the exit code. Raises what the command itself would."""
     try:
         reply = _last_reply(connection, request, terminal)
@@ -127,14 +125,14 @@ def _shown(connection: socket.socket, request: dict[str, Any], terminal: Termina
     return show_found(terminal, how, found)
 
 
-def _last_reply(connection: socket.socket, request: dict[str, Any], terminal: Terminal) -> dict[str, Any] | None:
+def _last_reply(connection: LocalConnection, request: dict[str, Any], terminal: Terminal) -> dict[str, Any] | None:
     """Ask, and return the answer, if there is one; show the progress until then. Raises OSError, ValueError."""
     with ExitStack() as live:
-        local_socket.send(connection, request)
-        if not select.select([connection], [], [], _SPINNER_AFTER_S)[0]:
+        replies = local_socket.replies(connection, request)
+        if not connection.wait(_SPINNER_AFTER_S):
             live.enter_context(terminal.working("searching"))
         progress: Any = None
-        for reply in local_socket.replies(connection):
+        for reply in replies:
             terminal.quiet = reply["quiet"]
             if "progress" not in reply:
                 return reply

@@ -7,12 +7,12 @@ from typing import Annotated, Any
 import typer
 
 import wave_search as ws
+from wave_search.commands import results
 from wave_search.commands.exit_codes import DONE, reported, terminal_of
 from wave_search.commands.options import DEFAULT_INDEX, Device, Dtype, IndexDir, IndexModel, Json, Quantization, Quiet
 from wave_search.commands.usage import epilog
 from wave_search.render.records import to_json
 from wave_search.render.text import counted
-from wave_search.types import Target
 
 EPILOG = epilog(
     "Each line of the file is a label, optionally followed by tab-separated synonyms: dog<TAB>a dog barks<TAB>puppy.",
@@ -27,7 +27,7 @@ def tag(
     *,
     labels: Annotated[Path, typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Labels, one per line.")],
     column: Annotated[str, typer.Option(metavar="NAME", help="Column to store the labels in.")] = "tag",
-    target: Annotated[Target, typer.Option(help="Modality to compare with the labels.")] = "any",
+    target: results.Target = None,
     min_z: Annotated[float | None, typer.Option(metavar="Z", help="Minimum z of a label (default: 4).")] = None,
     top: Annotated[
         int, typer.Option(min=1, metavar="N", help="Maximum number of labels per file; a list if above 1.")
@@ -49,7 +49,7 @@ def tag(
         ws.open(index, model, load=load, may_download=terminal.may_download) as opened,
         terminal.working("labelling"),
     ):
-        done = opened.tag(lines, target=target, column=column, top=top, **at_least)
+        done = opened.tag(lines, target=results.target_of(target), column=column, top=top, **at_least)
     if json:
         terminal.lines([to_json(asdict(done))])
     else:

@@ -71,8 +71,8 @@ def split(typed: Sequence[str], folder: str = "") -> tuple[list[str], list[str]]
     """Split what is typed without an option into texts and media files. Words without a weight are one text.
 
     A file is recognised by its content, or by the suffix of its name even if there is no such file: a mistyped name
-    must not become a text. Neither must a path: what begins like one ("./", "../", "~/", "/"), or is an existing folder
-    that is written with a separator at its end.
+    must not become a text. Neither must a path: what begins like one ("./", "../", "~/", "/"), or is in a folder that
+    there is.
 
     Args:
         typed: words and names of files.
@@ -90,10 +90,11 @@ def is_stdin(typed: str) -> bool:
 
 
 def _is_path(typed: str, folder: str) -> bool:
-    """Return whether words cannot be meant; "AC/DC" and "and/or" are, and an existing folder may be named like one."""
+    """Return whether words cannot be meant; "AC/DC" and "and/or" are, and a word may be the name of a folder."""
     if typed.startswith(_PATHS) or os.path.isabs(typed):  # noqa: PTH117 - of what is typed
         return True
-    return typed.endswith((os.sep, "/")) and os.path.isdir(os.path.join(folder, typed))  # noqa: PTH112, PTH118
+    inside = os.path.dirname(typed)  # noqa: PTH120
+    return bool(inside) and os.path.isdir(os.path.join(folder, inside))  # noqa: PTH112, PTH118
 
 
 def _is_media(typed: str) -> bool:

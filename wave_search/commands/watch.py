@@ -1,6 +1,7 @@
 """Keep an index up to date with folders."""
 
 import os
+import shlex
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from dataclasses import asdict, replace
@@ -198,8 +199,9 @@ class _Updates:
     def _warn_of(self, unreachable: set[Path]) -> None:
         """Warn once of folders that are missing or empty, until they are back."""
         for folder in sorted(unreachable - self._warned_of):
+            quoted = shlex.quote(os.fspath(folder))
             cause = f"{folder}: missing or empty, possibly an unmounted disk; its files stay in the index"
-            self._terminal.warning(stamped(f"{cause}. If they were deleted, run: wave-search remove {folder}"))
+            self._terminal.warning(stamped(f"{cause}. If they were deleted, run `wave-search remove {quoted}`"))
         self._warned_of = unreachable
 
     def _begin_to_watch(self) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from wave_search.models import Embedder
     from wave_search.reports import ProgressCallback
     from wave_search.store import EmbeddingCache
-    from wave_search.types import Dtype
+    from wave_search.types import Dtype, Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Embedded:
 
     vectors: dict[Item, NDArray[np.float32]] = field(default_factory=dict)
     """Vectors (dim,) of unit norm."""
-    of_content: dict[tuple[Modality, str | None, str], NDArray[np.float32]] = field(default_factory=dict)
+    of_content: dict[tuple[Modality, str | None, Role, str], NDArray[np.float32]] = field(default_factory=dict)
     """The same vectors by modality, prompt and content: equal items have equal vectors, whatever their batches."""
     unusable: dict[Item, Unusable] = field(default_factory=dict)
     fresh: int = 0
@@ -89,7 +89,7 @@ class ItemEmbedder:
             CacheError: the cache cannot be read or written.
         """
         # sorted, because a call of the model takes one modality and one prompt
-        distinct = sorted(dict.fromkeys(items), key=lambda item: (item.modality, item.prompt or ""))
+        distinct = sorted(dict.fromkeys(items), key=_call)
         done = Embedded()
         ahead = map_ahead(
             self._fetch,
@@ -100,7 +100,7 @@ class ItemEmbedder:
         )
         with closing(ahead) as fetched:
             missing = self._missing(distinct, fetched, done, progress)
-            for _, of_call in groupby(missing, lambda one: (one.item.modality, one.item.prompt)):
+            for _, of_call in groupby(missing, lambda one: _call(one.item)):
                 for batch in batched(of_call, _size_bytes, max_items=SHORT_BATCH_CLIPS, max_bytes=WHOLE_BATCH_BYTES):
                     self._embed(batch, done)
         return done
@@ -127,14 +127,14 @@ class ItemEmbedder:
         """Take the vector of an item from the cache, or decode it. Called in threads."""
         try:
             key = self._key(item)
-            cached = self._cached_as(item.modality, item.prompt, key)
+            cached = self._cached_as(item, key)
             vector = self._cache.get([cached]).get(cached)
             return _Missing(item, key, self._clip(item)) if vector is None else vector
         except (MediaError, UsageError) as error:
             return _unusable(item, error)
 
-    def _cached_as(self, modality: Modality, prompt: str | None, key: str) -> CacheKey:
-        return CacheKey(vector_space(self._model.spec, self._dtype, modality, prompt), key)
+    def _cached_as(self, item: Item, key: str) -> CacheKey:
+        return CacheKey(vector_space(self._model.spec, self._dtype, item.modality, item.prompt, item.role), key)
 
     def _clip(self, item: Item) -> Clip:
         if item.sound is None or isinstance(item.content, str):
@@ -161,10 +161,12 @@ class ItemEmbedder:
         return digest
 
     def _embed(self, batch: Sequence[_Missing], done: Embedded) -> None:
-        modality, prompt = batch[0].item.modality, batch[0].item.prompt
-        new = {one.key: one.clip for one in batch if (modality, prompt, one.key) not in done.of_content}
+        first = batch[0].item
+        modality, prompt, role = first.modality, first.prompt, first.role
+        new = {one.key: one.clip for one in batch if (modality, prompt, role, one.key) not in done.of_content}
         try:
-            results = self._model.embed([*new.values()], [modality], prompt) if new else []
+            clips = [replace(clip, role=role) for clip in new.values()]
+            results = self._model.embed(clips, [modality], prompt) if new else []
         except (ModelError, UsageError) as error:
             if len(batch) == 1:
                 done.unusable[batch[0].item] = _unusable(batch[0].item, error)
@@ -173,11 +175,16 @@ class ItemEmbedder:
                 self._embed([one], done)
             return
         vectors = [(key, vectors[modality]) for key, vectors in zip(new, results, strict=True)]
-        self._cache.put((self._cached_as(modality, prompt, key), vector) for key, vector in vectors)
-        done.of_content.update(((modality, prompt, key), vector) for key, vector in vectors)
-        done.vectors.update((one.item, done.of_content[modality, prompt, one.key]) for one in batch)
+        self._cache.put((self._cached_as(first, key), vector) for key, vector in vectors)
+        done.of_content.update(((modality, prompt, role, key), vector) for key, vector in vectors)
+        done.vectors.update((one.item, done.of_content[modality, prompt, role, one.key]) for one in batch)
         done.fresh += len(new)
         done.media_s += sum(map(_seconds, new.values()))
+
+
+def _call(item: Item) -> tuple[str, bool, str, str]:
+    """Return what all items of a call of the model share, in a form that can be sorted."""
+    return item.modality.value, item.prompt is not None, item.prompt or "", item.role
 
 
 def _size_bytes(one: _Missing) -> int:

@@ -176,7 +176,7 @@ def index_rankings(
         shards = ShardSet(codebook, [Shard.open(Path(folder, built.name), codebook)], np.arange(count))
         params = _params(shards, corpus, target, query)
         for row, asked in zip(rankings, queries, strict=True):
-            _, found = shards.search(asked, depth, params)
+            ((_, found),) = shards.search(asked, depth, params)
             row[: len(found)] = found
     return rankings
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wave_search.ann import check_faiss
-from wave_search.arguments import check_callbacks, check_type, path_of
+from wave_search.arguments import check_functions, check_type, path_of
 from wave_search.evaluation.datasets.dataset import Dataset, Item, Question
 from wave_search.evaluation.datasets.layouts import read_dataset
 from wave_search.evaluation.datasets.rows import checked_text
@@ -93,19 +93,18 @@ def evaluate(
     """
     started_s = time.monotonic()
     check_faiss()
-    check_callbacks(progress=progress)
-    check_type(options, EvaluationOptions, "options")
-    check_type(load, LoadOptions, "load")
+    check_type(options, EvaluationOptions, "options", "Use EvaluationOptions.")
     check_type(options.split, str, "the split")
+    check_type(load, LoadOptions, "load", "Use LoadOptions.")
+    check_functions(progress=progress)
     for name, count in (("the limit", options.limit), ("workers", workers)):
         if count is not None:
             check_count(name, count)
     instruction = None if options.instruction is None else checked_text(options.instruction, "instruction")
     path = path_of(dataset).expanduser()
-    media = None if options.media is None else path_of(options.media).expanduser()
     task = None if options.task is None else load_task(options.task)
     with (
-        _folder(None if cache is None else path_of(cache)) as folder,
+        _folder(cache) as folder,
         closing(ModelSession.of(model, load, None)) as session,
     ):
         kept = EmbeddingCache(folder / CACHE_FILE)
@@ -113,13 +112,15 @@ def evaluate(
         read = read_dataset(
             path,
             mapping=task.mapping if task else None,
-            media=media,
+            media=None if options.media is None else path_of(options.media).expanduser(),
             unpacked=folder / "media",
             split=options.split,
         )
         items = _limited(_instructed(read, instruction), options.limit)
         loaded = session.model()
         with DecoderPool(workers or default_workers(), loaded.spec.sampling) as decoders:
+            if loaded.spec.has_roles:
+                items = _with_roles(items)
             embedded = ItemEmbedder(loaded, load.dtype, decoders, kept).embed(_items(items), progress)
     _report_progress(progress, "shards", embedded)
     directions, used = _directions(items, embedded.vectors, task)
@@ -154,7 +155,7 @@ def _report_progress(progress: ProgressCallback | None, stage: Stage, embedded: 
 @contextmanager
 def _folder(cache: str | os.PathLike[str] | None) -> Iterator[Path]:
     if cache is not None:
-        yield Path(cache).expanduser()
+        yield path_of(cache).expanduser()
         return
     with tempfile.TemporaryDirectory(prefix="wave-search-") as folder:
         yield Path(folder)
@@ -172,6 +173,13 @@ def _instructed(dataset: Dataset, instruction: str | None) -> Dataset:
         }
 
     return replace(dataset, queries=instructed(dataset.queries), corpus=instructed(dataset.corpus))
+
+
+def _with_roles(dataset: Dataset) -> Dataset:
+    """Set the role of all queries, and of the clips of questions; choices are what is searched."""
+    queries = {name: replace(item, role="query") for name, item in dataset.queries.items()}
+    questions = tuple(replace(asked, clip=replace(asked.clip, role="query")) for asked in dataset.questions)
+    return replace(dataset, queries=queries, questions=questions)
 
 
 def _limited(dataset: Dataset, limit: int | None) -> Dataset:
@@ -226,5 +234,5 @@ def _prompts(dataset: Dataset, spec: ModelSpec) -> dict[str, tuple[str, ...]]:
     used: dict[str, set[str]] = defaultdict(set)
     for item in (*(dataset.queries[name] for name in dataset.qrels), *dataset.corpus.values()):
         if item.modality is not Modality.TEXT:
-            used[item.modality].add(spec.prompts[item.modality] if item.prompt is None else item.prompt)
+            used[item.modality].add(spec.prompts.get(item.modality, "") if item.prompt is None else item.prompt)
     return {str(modality): tuple(sorted(prompts)) for modality, prompts in sorted(used.items())}

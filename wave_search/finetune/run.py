@@ -20,9 +20,9 @@ from wave_search.finetune.stage import FineTune
 from wave_search.finetune.state import State, without
 from wave_search.finetune.validation import validate
 from wave_search.models.device import resolve_dtype
+from wave_search.models.sources import resolve
 from wave_search.models.wave.checkpoint import load_wave, read_config
 from wave_search.models.wave.embedder import WaveEmbedder
-from wave_search.models.wave.family import resolve
 from wave_search.models.wave.tokenizer import TextTokenizer
 from wave_search.reports import Training
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from wave_search.finetune.distributed import ProcessGroup
     from wave_search.finetune.settings import Settings
-    from wave_search.models.wave.family import Source
+    from wave_search.models.families import Source
     from wave_search.reports import TrainingCallback
 
 _NAME = "finetune"

@@ -95,7 +95,7 @@ class _Values:
         """Change the values of a file."""
         path = as_name(name)
         if not self._open(path):
-            raise UsageError(f"{os.fspath(name)} is not in the index", "Index it first: wave-search index.")
+            raise UsageError(f"{os.fspath(name)} is not in the index", "Index it first: `wave-search index PATH`.")
         for named, cell in change.set.items():
             is_empty = cell is None or cell in ("", [])
             column = self._column(named, None if is_empty else _inferred(named, cell))

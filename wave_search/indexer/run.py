@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from wave_search.ann.rebuild import refresh_shards
@@ -19,7 +20,7 @@ from wave_search.indexer.pipeline.embed import EmbedStage
 from wave_search.indexer.pipeline.process import Failed, Failure, IndexSpec
 from wave_search.indexer.plan import compare, known_skipped
 from wave_search.indexer.run_stats import Interrupted, RunStats
-from wave_search.indexer.scan import lineage
+from wave_search.indexer.scan import lineages, parent
 from wave_search.media import DecoderPool, Segmentation
 from wave_search.store import Writer
 
@@ -121,7 +122,7 @@ def remove(index_dir: Path, paths: Iterable[str | os.PathLike[str]]) -> int:
         IndexStateError: the disk is full or read-only, or the index is damaged.
     """
     with Writer(index_dir) as writer:
-        snapshot, is_target = writer.snapshot, _targets(paths, writer.snapshot.files())
+        snapshot, is_target = writer.snapshot, targets(paths, writer.snapshot.files())
         removed = [path for path in snapshot.files() if is_target(path)]
         writer.remove_files(removed)
         writer.set_roots(root for root in snapshot.manifest.roots if not is_target(os.fsencode(root)))
@@ -134,21 +135,23 @@ def remove(index_dir: Path, paths: Iterable[str | os.PathLike[str]]) -> int:
 def plan_remove(snapshot: Snapshot, paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     """Return the files that `remove` would remove, by path."""
     files = snapshot.files()
-    is_target = _targets(paths, files)
+    is_target = targets(paths, files)
     return [as_path(path) for path in sorted(path for path in files if is_target(path))]
 
 
-def _targets(paths: Iterable[str | os.PathLike[str]], files: Iterable[bytes]) -> Callable[[bytes], bool]:
+def targets(paths: Iterable[str | os.PathLike[str]], files: Iterable[bytes]) -> Callable[[bytes], bool]:
     """Return a function that returns whether a file or folder is at or below one of the paths."""
     targets = {as_name(os.path.realpath(os.fsencode(path))) for path in paths}
-    held = {folder for path in files for folder in lineage(path) if folder in targets}
-    alike = {composed(target) for target in targets - held}
+    alike = {composed(target) for target in targets - lineages(files)}
+
+    @cache  # many files are in the same folders
+    def is_inside(folder: bytes) -> bool:
+        return is_target(folder) or (folder != b"/" and is_inside(parent(folder)))
 
     def is_target(path: bytes) -> bool:
-        exactly = not targets.isdisjoint(lineage(path))
-        return exactly or (bool(alike) and not alike.isdisjoint(lineage(composed(path))))
+        return path in targets or (bool(alike) and composed(path) in alike)
 
-    return is_target
+    return lambda path: is_target(path) or is_inside(parent(path))
 
 
 class _Run:

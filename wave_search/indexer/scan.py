@@ -7,6 +7,7 @@ import re
 import stat
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 from wave_search.errors import UsageError
@@ -88,6 +89,21 @@ def lineage(path: bytes) -> Iterator[bytes]:
         yield path[: slash.start()] or b"/"
 
 
+def lineages(paths: Iterable[bytes]) -> set[bytes]:
+    """Return what any of the paths `is_under`. Folders that many of them share are looked at once."""
+    found: set[bytes] = set()
+    for path in paths:
+        while path not in found:
+            found.add(path)
+            path = parent(path)  # noqa: PLW2901 - up to one that is known
+    return found
+
+
+def parent(path: bytes) -> bytes:
+    """Return the folder of a path; that of the root is itself."""
+    return path.rpartition(b"/")[0] or b"/"
+
+
 def resolve(paths: Iterable[str | os.PathLike[str]], index_dir: Path, known: Collection[bytes] = ()) -> list[Area]:
     """Return the arguments as areas, without duplicates.
 
@@ -101,6 +117,7 @@ def resolve(paths: Iterable[str | os.PathLike[str]], index_dir: Path, known: Col
         UsageError: one of them does not exist and is not known, or is the index.
     """
     own = as_name(os.path.realpath(index_dir))
+    held = cache(lambda: lineages(known))  # rarely needed
     areas: dict[bytes, Area] = {}
     for path in paths:
         real = b""
@@ -108,7 +125,7 @@ def resolve(paths: Iterable[str | os.PathLike[str]], index_dir: Path, known: Col
             real = as_name(os.path.realpath(os.fsencode(path)))
             is_folder = stat.S_ISDIR(as_path(real).stat().st_mode)
         except (OSError, ValueError) as error:
-            if real and any(is_under(row, real) for row in known):
+            if real in held():
                 areas.setdefault(real, Area(real, is_folder=True))
                 continue
             reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)

@@ -3,8 +3,8 @@
 Many formats begin with an index or a length. A file is incomplete if bytes, or for FLAC samples, that its header
 declares lie beyond its end. Formats that are written as a stream (Ogg, MPEG-TS, ADTS) declare nothing, and are
 incomplete if they end within a page, a packet or a frame. A mark of the end, which Ogg has, is missing as well in
-recordings that are intact, so that its absence proves nothing. That of a GIF or PNG, and the index of a NUT file, are
-only missing where the end is.
+recordings that are intact, so that its absence proves nothing. That of a GIF or PNG, the index of a NUT file, and
+the directory of a WTV file, are only missing where the end is.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from wave_search.errors import BrokenMediaError
 from wave_search.media.demux import declared_stop_s, open_container
+from wave_search.media.joined import segment_stops
 from wave_search.media.resync import FRAMED, ends_within_frame, mpeg_frame_s
 from wave_search.media.signatures import first_ts_packet
 from wave_search.media.sniff import leading_bytes
 from wave_search.media.timeline import MAX_DURATION_S
+from wave_search.media.wtv import lacks_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,7 +38,6 @@ _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _W64_DATA = bytes.fromhex("64617461f3acd3118cd100c04f8edb8a")
 _NUT_INDEX, _NUT_SYNCPOINT = bytes.fromhex("4e58dd672f23e64e"), bytes.fromhex("4e4be4adeeca4569")
 _MPEG_END = 0xB9
-_SEGMENT = bytes.fromhex("18538067")
 
 
 def declared_s(source: Source, size_bytes: int, found_s: float) -> float | None:
@@ -103,6 +104,8 @@ def _ends_within(source: Source, size_bytes: int) -> bool:
         return ends_within_frame(tail, source.demuxer)
     if source.demuxer == "nut":
         return _lacks_index(file, tail)
+    if source.demuxer == "wtv":
+        return lacks_directory(file)
     test = _ENDS.get(source.demuxer)
     return test is not None and test(tail)
 
@@ -244,21 +247,8 @@ def _mov_end(file: IndependentReader) -> int:
 
 
 def _matroska_end(file: IndependentReader) -> int:
-    """Return where the segment ends; 0 for a live stream, which does not tell."""
-    file.seek(0)
-    head = file.read(_HEAD_BYTES)
-    size, begin = _vint(head, 4)
-    if size is None or head[begin + size : begin + size + 4] != _SEGMENT:
-        return 0
-    size, begin = _vint(head, begin + size + 4)
-    return 0 if size is None else begin + size
-
-
-def _vint(data: bytes, position: int) -> tuple[int | None, int]:
-    """Return the size of an EBML element, None if it is unknown, and where the element begins."""
-    length = 9 - data[position].bit_length()
-    value = int.from_bytes(data[position : position + length], "big") & ((1 << 7 * length) - 1)
-    return (None if value == (1 << 7 * length) - 1 else value), position + length
+    """Return where the last segment ends; 0 for a live stream, which does not tell."""
+    return max(segment_stops(file), default=0)
 
 
 def _asf_end(file: IndependentReader) -> int:

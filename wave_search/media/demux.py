@@ -10,6 +10,7 @@ from wave_search.media.resync import DECLARING, RAW, adts_frame_s, follow
 from wave_search.media.source import CONVERT
 from wave_search.media.timeline import AudioScan, PacketClock
 from wave_search.media.timing import VideoScan
+from wave_search.media.wtv import mended
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -33,6 +34,7 @@ _STATEFUL = frozenset({
     "sipr", "speex", "truespeech", "wmavoice",
 })
 # fmt: on
+_DIFFERENTIAL = frozenset({"8svx_exp", "8svx_fib", "dfpwm", "interplayacm", "mace3", "mace6", "shorten"})
 _STATE_IN_PACKETS = frozenset({"adpcm_ima_wav", "adpcm_ms", "adpcm_swf"})
 _LEAST_BYTES_PER_S = 1_000
 """Of longer packets. Those of a damaged file may declare days."""
@@ -48,7 +50,7 @@ def open_container(source: Source) -> Any:
 
     try:
         return av.open(
-            source.reader(),
+            mended(source) if source.demuxer == "wtv" else source.reader(),
             format=source.demuxer,
             buffer_size=_BUFFER_BYTES,
             metadata_errors="ignore",
@@ -110,12 +112,20 @@ def is_stateful(stream: Any) -> bool:
 
     ADPCM and DPCM store differences, and most speech codecs filter by what they filtered before: of a loud tone, a
     fresh start inside the file may make silence, noise, or a constant at full scale. Such streams are decoded from
-    their beginning, which is fast.
+    their beginning, or as `may_forget` says.
     """
     name = stream.codec_context.codec.name
     if name.startswith("adpcm_") or name.endswith("_dpcm"):
         return name not in _STATE_IN_PACKETS
     return name in _STATEFUL
+
+
+def may_forget(stream: Any) -> bool:
+    """Return whether the decoder of a stream that `is_stateful` filters, and so forgets most sounds after some time.
+
+    One that adds up differences keeps an offset for ever.
+    """
+    return stream.codec_context.codec.name in _STATEFUL - _DIFFERENTIAL
 
 
 def has_wrong_stamps(container: Any, stream: Any) -> bool:

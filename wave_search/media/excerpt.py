@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wave_search.errors import BrokenMediaError, UnsupportedMediaError
-from wave_search.media.demux import open_container
-from wave_search.media.preview import mono, played_audio, shown_picture, source_of
+from wave_search.errors import BrokenMediaError
+from wave_search.media.played import mono
+from wave_search.media.preview import shown_picture, source_of
 from wave_search.media.source import CONVERT
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-    from wave_search.media.source import IndexedFile
+    from wave_search.media.source import IndexedFile, Source
 
 _GAP = 4
 """Pixels between the frames of a sheet."""
@@ -78,14 +78,10 @@ class EncodeSound:
     def previews(self) -> Iterator[bytes]:
         """See `PreviewTask`."""
         with self.file.open() as file:
-            container = open_container(source_of(self.file, file))
-            audio = played_audio(container)
-            if audio is None:
-                raise UnsupportedMediaError(self.file.path, "it has no sound", "Look at its picture.")
-            samples, rate_hz = _range(container, audio, self.start_s, self.stop_s)
+            samples = _range(source_of(self.file, file), self.start_s, self.stop_s)
         if not len(samples):
             raise BrokenMediaError(self.file.path, "nothing of the range can be decoded", CONVERT)
-        yield _mp3(samples, rate_hz)
+        yield _mp3(samples)
 
 
 def _within(pixels: NDArray[np.uint8], size: tuple[int, int], max_side: int) -> Image:
@@ -133,41 +129,33 @@ def _jpeg(picture: Image, max_bytes: int) -> bytes:
     return buffer.getvalue()
 
 
-def _range(container: Any, audio: Any, start_s: float, stop_s: float) -> tuple[NDArray[np.float32], int]:
-    """Decode a range of a stream: (n,) float32 and its rate. What is missing is silent."""
-    samples, rate_hz, next_place, end = np.empty(0, np.float32), 0, None, 0
-    for at_s, block, block_rate_hz in mono(container, audio, start_s, stop_s):
-        if not rate_hz:
-            rate_hz = block_rate_hz
-            samples = np.zeros(round((stop_s - start_s) * rate_hz), np.float32)
-        if block_rate_hz != rate_hz:  # what follows is another recording
-            break
-        place = round((at_s - start_s) * rate_hz)
-        if next_place is not None and abs(place - next_place) < _MAX_JITTER_S * rate_hz:
+def _range(source: Source, start_s: float, stop_s: float) -> NDArray[np.float32]:
+    """Decode a range of the sound: (n,) float32 at the rate of the MP3 file. What is missing is silent."""
+    samples = np.zeros(round((stop_s - start_s) * _MP3_RATE_HZ), np.float32)
+    next_place, end = None, 0
+    for at_s, block, _ in mono(source, start_s, stop_s, _MP3_RATE_HZ):
+        place = round((at_s - start_s) * _MP3_RATE_HZ)
+        if next_place is not None and abs(place - next_place) < _MAX_JITTER_S * _MP3_RATE_HZ:
             place = next_place
         next_place = place + len(block)
         inside = block[max(0, -place) : max(0, len(samples) - place)]
         first = max(0, place)
         samples[first : first + len(inside)] = inside
         end = max(end, first + len(inside))
-    return np.clip(np.nan_to_num(samples[:end]), -1.0, 1.0), rate_hz
+    return np.clip(np.nan_to_num(samples[:end]), -1.0, 1.0)
 
 
-def _mp3(samples: NDArray[np.float32], rate_hz: int) -> bytes:
+def _mp3(samples: NDArray[np.float32]) -> bytes:
     import av
 
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp3") as output:
         stream: Any = output.add_stream("libmp3lame", rate=_MP3_RATE_HZ, layout="mono")
         stream.bit_rate = _MP3_BITS_PER_S
-        resampler = av.AudioResampler(format="fltp", layout="mono", rate=_MP3_RATE_HZ)
         for first in range(0, len(samples), _MP3_BLOCK):
             block = samples[None, first : first + _MP3_BLOCK]
             frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block), format="fltp", layout="mono")
-            frame.sample_rate, frame.pts = rate_hz, first
-            for resampled in resampler.resample(frame):
-                output.mux(stream.encode(resampled))
-        for resampled in resampler.resample(None):
-            output.mux(stream.encode(resampled))
+            frame.sample_rate, frame.pts = _MP3_RATE_HZ, first
+            output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
     return buffer.getvalue()

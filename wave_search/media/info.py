@@ -33,6 +33,17 @@ class VideoStream:
     """Of the first frame, from the beginning of the file."""
     by_decord: bool
     """Whether decord decodes it correctly."""
+    parts: tuple[VideoPart, ...] = ()
+    """Of a joined file those with a picture, at least one. Then all else is said of the whole. Empty elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoPart:
+    """The picture of a part of a file."""
+
+    part: Part
+    stream: VideoStream
+    """With times from the beginning of the part."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ within the file. The samples of a range therefore depend only on file and range,
 forget what they decoded before (noise substitution in AAC, dither in AC-3, prediction in Opus). A chunk that is read
 alone is found by seeking; chunks that are read one after the other share their packets, without seeking.
 
-Where a second is not enough, because a decoder needs all that precedes (`is_stateful`), one decoder decodes the stream
-from its beginning.
+Where a second is not enough, because a decoder may need all that precedes (`is_stateful`), one decoder decodes the
+stream from its beginning. Those that filter forget nearly all sounds within seconds (`may_forget`): a range alone is
+decoded from half a minute before it if decoders that begin at two places agree there.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import bisect
 import contextlib
 import itertools
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from wave_search.media.demux import (
     audio_tracks,
     is_adts,
     is_stateful,
+    may_forget,
     open_container,
     origin_s,
     packets,
@@ -31,6 +33,7 @@ from wave_search.media.demux import (
     stamp_and_duration_s,
     usual_s,
 )
+from wave_search.media.joined import part_source
 from wave_search.media.mixing import MAX_RATE_HZ, MIN_RATE_HZ, finite, samples_of, with_channels
 
 if TYPE_CHECKING:
@@ -53,6 +56,14 @@ the time stamp of the next one."""
 _EARLY_S = 2
 """How much earlier than at multiples of 10 s chunks begin, so that a block of `resampling`, with its margin and that of
 `mixing`, takes two chunks."""
+_WARM_S, _TRIAL_S, _ALIKE_S = 30, 12, 4
+"""How long before a range a decoder that filters is started, and another one, and for how long they must agree. Of
+speech and noises, Speex, GSM, G.723.1 and RealAudio 14.4 forget the beginning within 0.6 s; of steady tones, Speex and
+GSM do so within 5 s, the others never."""
+_ROUNDING = 2 / 32768
+"""Largest difference of samples that agree."""
+_FULL_SCALE, _MAX_CLIPPED = 0.999, 1e-3
+"""Largest share of samples at full scale in sound that can agree."""
 _TAIL_S = 0.05
 """What is decoded after a chunk, for the filter of a changed sample rate."""
 _MIN_GAP_S = 0.1
@@ -80,9 +91,11 @@ class PacketSound:
 
     def blocks(self, first: int) -> Iterator[NDArray[np.float32]]:
         """Decode from sample `first` to the end. See `ChannelSource`."""
-        rate_hz = self.sample_rate_hz
-        for part in self._stream.parts:
-            begin, stop = round(part.start_s * rate_hz), round(part.stop_s * rate_hz)
+        rate_hz, parts = self.sample_rate_hz, self._stream.parts
+        begins = [round(part.start_s * rate_hz) for part in parts]
+        yield from _silence(begins[0] - first, _CHUNK_S * rate_hz)
+        # A part may be longer than its sound, as a picture is.
+        for part, begin, stop in zip(parts, begins, [*begins[1:], round(parts[-1].stop_s * rate_hz)], strict=True):
             if stop <= first:
                 continue
             reader = _PartReader(self._source, self._stream, part)
@@ -93,11 +106,9 @@ class PacketSound:
                 yield reader.chunk(number)[max(first - start, 0) : stop - start]
 
 
-def part_source(source: Source, part: Part) -> Source:
-    """Return the source that is only a part of another one."""
-    first = source.offset_bytes + part.first_byte
-    stop = source.stop_bytes if part.stop_byte is None else source.offset_bytes + part.stop_byte
-    return replace(source, offset_bytes=first, stop_bytes=stop)
+def _silence(samples: int, block_samples: int) -> Iterator[NDArray[np.float32]]:
+    for begin in range(0, samples, block_samples):
+        yield np.zeros((min(block_samples, samples - begin), 1), dtype=np.float32)
 
 
 @dataclass(slots=True)
@@ -124,7 +135,7 @@ class _PartReader:
         self._held: list[tuple[Any, float]] = []
         self._open()
         self._stateful = is_stateful(self._audio)
-        self._decoded = self._frames(0, self._timed)
+        self._decoded: Iterator[tuple[Any, float]] | None = None
 
     def chunk(self, number: int) -> NDArray[np.float32]:
         """Decode a chunk: (samples, channels), with silence up to its end."""
@@ -138,6 +149,8 @@ class _PartReader:
 
     def _continued(self, begin_s: float, stop_s: float) -> Iterator[tuple[Any, float]]:
         """Decode on, up to the end of a chunk, and hold what the next one needs as well."""
+        if self._decoded is None:
+            self._decoded = self._begun_before(begin_s - _LEAD_S)
         held, self._held = self._held, []
         for frame, time_s in itertools.chain(held, self._decoded):
             end_s = time_s + frame.samples / frame.sample_rate
@@ -146,12 +159,31 @@ class _PartReader:
             if end_s > begin_s - _LEAD_S:
                 yield frame, time_s
 
+    def _begun_before(self, time_s: float) -> Iterator[tuple[Any, float]]:
+        """Decode from half a minute before a time if what precedes does not matter then, else from the beginning."""
+        warm_s = time_s - _WARM_S
+        if warm_s > self._part.late_s and may_forget(self._audio):
+            timed = itertools.dropwhile(lambda item: item[0] < warm_s, self._seek(warm_s))
+            before: list[Timed] = []
+            for item in timed:
+                before.append(item)
+                if item[0] >= time_s:
+                    break
+            decoded = self._frames(self._decoder(0), itertools.chain(before, timed))
+            held = list(_up_to(decoded, time_s))
+            other = audio_tracks(open_container(self._source))[self._track].codec_context
+            trial = self._frames(other, [item for item in before if item[0] >= time_s - _TRIAL_S])
+            if _agree(held, list(_up_to(trial, time_s)), time_s - _ALIKE_S):
+                return itertools.chain(held, decoded)
+            self._open()
+        return self._frames(self._decoder(0), self._timed)
+
     def _afresh(self, number: int) -> Iterator[tuple[Any, float]]:
         """Decode a chunk with a fresh decoder."""
         from_s = _chunk_start_s(number) - _LEAD_S
         timed = itertools.chain(self._read, self._timed) if number == self._next else self._seek(from_s - _SETTLE_S)
         self._next, self._read = number + 1, []
-        return self._frames(number, self._recorded(_from_key(timed, from_s)))
+        return self._frames(self._decoder(number), self._recorded(_from_key(timed, from_s)))
 
     def _open(self) -> None:
         self._container = open_container(self._source)
@@ -207,11 +239,10 @@ class _PartReader:
             self._read.append(item)
             yield item
 
-    def _frames(self, number: int, timed: Iterable[Timed]) -> Iterator[tuple[Any, float]]:
-        """Decode packets with a fresh decoder, skipping damaged ones."""
+    def _frames(self, decoder: Any, timed: Iterable[Timed]) -> Iterator[tuple[Any, float]]:
+        """Decode packets, skipping damaged ones."""
         import av
 
-        decoder = self._decoder(number)
         time_s = offset_s = 0.0
         for item in itertools.chain(timed, [None]):
             time_s, offset_s, packet = (time_s, offset_s, None) if item is None else item
@@ -269,6 +300,27 @@ class _PartReader:
             placed = samples[first - run.begin :][: max(stop - first, 0)]
             canvas[first - begin : first - begin + len(placed)] = placed
         return canvas
+
+
+def _up_to(frames: Iterator[tuple[Any, float]], time_s: float) -> Iterator[tuple[Any, float]]:
+    """Yield frames up to the first one that begins at a time or later."""
+    for frame, begin_s in frames:
+        yield frame, begin_s
+        if begin_s >= time_s:
+            return
+
+
+def _agree(frames: list[tuple[Any, float]], others: list[tuple[Any, float]], from_s: float) -> bool:
+    """Return whether two decoders made the same of all packets from a time on.
+
+    Those of steady tones may blow up when started within one. At full scale, they would only seem to agree.
+    """
+    pairs = [[samples_of(frame) for frame, time_s in it if time_s >= from_s] for it in (frames, others)]
+    if not pairs[0] or [it.shape for it in pairs[0]] != [it.shape for it in pairs[1]]:
+        return False
+    one, other = (np.concatenate([block.ravel() for block in it]) for it in pairs)
+    clipped = np.count_nonzero(np.abs(one) >= _FULL_SCALE)
+    return bool(np.abs(one - other).max() <= _ROUNDING and clipped <= _MAX_CLIPPED * one.size)
 
 
 def _chunk_start_s(number: int) -> int:

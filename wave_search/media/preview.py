@@ -7,34 +7,32 @@ from the first bytes of the file, and not by what the index says of it.
 from __future__ import annotations
 
 import io
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from wave_search.errors import BrokenMediaError, UnsupportedMediaError
+from wave_search.media.av_frames import numbers_per_second
+from wave_search.media.contents import played_parts
 from wave_search.media.demux import (
-    audio_tracks,
     choose_video,
     decode,
     first_frame,
-    has_wrong_stamps,
     is_default,
-    is_stateful,
     open_container,
     origin_s,
     packets,
 )
 from wave_search.media.image import image_size, read_pixels
 from wave_search.media.picture import shown_size, to_rgb
+from wave_search.media.played import mono, played_audio, seek_before
 from wave_search.media.probe import MOVING
 from wave_search.media.refusals import refuse_encrypted
 from wave_search.media.sniff import PLAYLIST_SUFFIXES, find_media
 from wave_search.media.source import CONVERT, REPLACE, Source
 from wave_search.media.subtitles import CONTAINERS, TRACK_CODECS, Cue, packet_cues, parse_cues
 from wave_search.media.text import read_text
-from wave_search.media.video import numbers_per_second
 from wave_search.media.webp import WebpReader, animation
 
 if TYPE_CHECKING:
@@ -181,12 +179,9 @@ class MeasurePeaks:
     def previews(self) -> Iterator[Peaks]:
         """See `PreviewTask`."""
         with self.file.open() as file:
-            container = open_container(source_of(self.file, file))
-            audio = played_audio(container)
-            if audio is None:
-                raise UnsupportedMediaError(self.file.path, "it has no audio track", "Ask for its picture.")
+            source = source_of(self.file, file)
             peaks = np.zeros(self.count, np.float32)
-            for start_s, samples, rate_hz in mono(container, audio, self.start_s, self.stop_s):
+            for start_s, samples, rate_hz in mono(source, self.start_s, self.stop_s):
                 places = (start_s - self.start_s + np.arange(len(samples)) / rate_hz) * (self.count / self.reach_s)
                 inside = (places >= 0) & (places < self.count)
                 np.maximum.at(peaks, places[inside].astype(np.intp), np.abs(samples[inside]))
@@ -251,7 +246,7 @@ def source_of(indexed: IndexedFile, file: BinaryIO) -> Source:
         BrokenMediaError: it is not in any known format.
     """
     path = indexed.path
-    found = None if path.suffix.lower() in PLAYLIST_SUFFIXES else find_media(file)
+    found = None if path.suffix.lower() in PLAYLIST_SUFFIXES else find_media(file, path.suffix)
     if found is None:
         raise BrokenMediaError(path, "not in any known media format (by its first bytes)", CONVERT)
     demuxer, is_image = found.signature.format, found.signature.kind == "image"
@@ -262,21 +257,6 @@ def source_of(indexed: IndexedFile, file: BinaryIO) -> Source:
     source = Source(path, file, demuxer, found.offset_bytes)
     refuse_encrypted(source)
     return source
-
-
-def played_audio(container: Any) -> Any | None:
-    """Return the audio stream that a player plays: the default one, or the first."""
-    tracks = audio_tracks(container)
-    return next(filter(is_default, tracks), next(iter(tracks), None))
-
-
-def seek_before(container: Any, stream: Any, at_s: float) -> None:
-    """Go to a place at or before a time at which a stream can be decoded, if the container can."""
-    import av
-
-    if at_s > 0 and not (stream.type == "audio" and (is_stateful(stream) or has_wrong_stamps(container, stream))):
-        with suppress(av.FFmpegError):
-            container.seek(int((origin_s(container) + at_s) / stream.time_base), stream=stream)
 
 
 def shown_picture(source: Source, kind: FileKind, at_s: float) -> tuple[NDArray[np.uint8], tuple[int, int]]:
@@ -307,39 +287,31 @@ def _frame_at(source: Source, at_s: float) -> tuple[NDArray[np.uint8], tuple[int
     Returns:
         (height, width, 3) RGB, upright, and the width and height in square pixels.
     """
-    shown = None
-    for sought_s in (at_s, 0.0):  # behind some seeks, as near the end of a damaged file, there is nothing
-        container = open_container(source)
-        stream = choose_video(container)
-        if stream is None:
-            raise UnsupportedMediaError(source.path, "it has no picture", "Ask for its sound.")
-        seek_before(container, stream, sought_s)
-        begin_s = origin_s(container)
-        frames = decode(container, stream, from_key=sought_s > 0)
-        for frame, _ in zip(frames, range(_MAX_SOUGHT_FRAMES), strict=False):
-            if shown is not None and frame.pts is not None and float(frame.pts * stream.time_base) - begin_s > at_s:
+    shown = stream = None
+    # The picture of an earlier part stays during one without; behind some seeks, as near the end of a damaged file,
+    # there is nothing.
+    for part, begin_s in reversed(played_parts(source, 0.0, at_s)):
+        for sought_s in (at_s - begin_s, 0.0):
+            container = open_container(part)
+            stream = choose_video(container)
+            if stream is None:
                 break
-            shown = frame
-        if shown is not None:
+            shown = _shown_at(container, stream, at_s - begin_s, sought_s)
+            if shown is not None:
+                return to_rgb(shown), shown_size(shown, stream)
+    if stream is None:
+        raise UnsupportedMediaError(source.path, "it has no picture", "Ask for its sound.")
+    raise BrokenMediaError(source.path, "no frame of its video can be decoded", REPLACE)
+
+
+def _shown_at(container: Any, stream: Any, at_s: float, sought_s: float) -> Any | None:
+    """Decode from `sought_s` on to the frame that is shown at a time, or the first one."""
+    shown = None
+    seek_before(container, stream, sought_s)
+    begin_s = origin_s(container)
+    frames = decode(container, stream, from_key=sought_s > 0)
+    for frame, _ in zip(frames, range(_MAX_SOUGHT_FRAMES), strict=False):
+        if shown is not None and frame.pts is not None and float(frame.pts * stream.time_base) - begin_s > at_s:
             break
-    if shown is None:
-        raise BrokenMediaError(source.path, "no frame of its video can be decoded", REPLACE)
-    return to_rgb(shown), shown_size(shown, stream)
-
-
-def mono(container: Any, audio: Any, start_s: float, stop_s: float) -> Iterator[tuple[float, NDArray[np.float32], int]]:
-    """Decode a range of a stream: the time of each block from the beginning of the file, its samples, their rate."""
-    from av import AudioResampler
-
-    seek_before(container, audio, start_s)
-    resampler = AudioResampler(format="flt", layout="mono")
-    counted = has_wrong_stamps(container, audio)
-    begin_s, at_s = origin_s(container), 0.0 if counted else start_s
-    for frame in decode(container, audio):
-        if frame.pts is not None and not counted:
-            at_s = float(frame.pts * frame.time_base) - begin_s
-        if at_s >= stop_s:
-            return
-        for block in resampler.resample(frame):
-            yield at_s, block.to_ndarray().reshape(-1), block.sample_rate
-        at_s += frame.samples / frame.sample_rate
+        shown = frame
+    return shown

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from wave_search.descriptors import read_at
 from wave_search.errors import UnsupportedMediaError
 from wave_search.media.signatures import first_ts_packet
+from wave_search.media.wtv import lacks_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,24 +49,14 @@ _FOREIGN = (
 )
 """(position, bytes there, cause, remedy)."""
 HEADERLESS = {
-    ".aptx": ("aptX", "aptx", "flac"),
-    ".aptxhd": ("aptX HD", "aptx_hd", "flac"),
-    ".dfpwm": ("DFPWM", "dfpwm", "flac"),
-    ".g722": ("G.722", "g722", "flac"),
-    ".g723_1": ("G.723.1", "g723_1", "flac"),
-    ".g726": ("G.726", "g726", "flac"),
-    ".g729": ("G.729", "g729", "flac"),
-    ".h261": ("H.261", "h261", "mkv"),
-    ".h263": ("H.263", "h263", "mkv"),
-    ".msbc": ("mSBC", "msbc", "flac"),
-    ".rco": ("G.723.1", "g723_1", "flac"),
-    ".rso": ("RSO", "rso", "flac"),
-    ".sbc": ("SBC", "sbc", "flac"),
-    ".tco": ("G.723.1", "g723_1", "flac"),
-    ".yuv": ("pictures", "rawvideo -video_size WIDTHxHEIGHT", "mkv"),
+    ".aptx": ("aptX", "sample rate", "aptx", "flac"),
+    ".aptxhd": ("aptX HD", "sample rate", "aptx_hd", "flac"),
+    ".dfpwm": ("DFPWM", "sample rate", "dfpwm", "flac"),
+    ".g726": ("G.726", "bit rate", "g726", "flac"),
+    ".yuv": ("pictures", "size", "rawvideo -video_size WIDTHxHEIGHT", "mkv"),
 }
-"""Suffix -> codec, options of the command ffmpeg that name it, and a format to convert to. Nothing in such a file tells
-it from other bytes."""
+"""Suffix -> codec, what has to be known to decode it and is not in the file, options of the command ffmpeg, and a
+format to convert to."""
 _DECRYPT = "It can only be indexed from a copy without the encryption."
 _SCHEMES = {b"encv": "cenc", b"enca": "cenc", b"drmi": "FairPlay", b"drms": "FairPlay", b"p608": "FairPlay"}
 """Sample entry of an encrypted track -> name of the usual scheme."""
@@ -82,7 +73,6 @@ _ENTERED_ELEMENTS = frozenset(
     for name in ("18538067", "1654ae6b", "ae", "6d80", "6240")  # Segment, Tracks, TrackEntry, ContentEncoding(s)
 )
 _CLUSTER, _CONTENT_ENCRYPTION = bytes.fromhex("1f43b675"), bytes.fromhex("5035")
-_WTV_ROOT_AT, _WTV_SECTOR_BYTES = 0x38, 4096
 _SAMPLE_BYTES = 1 << 20
 _MAX_BOXES = 10_000
 FOREIGN_HEAD_BYTES = 8192
@@ -121,8 +111,8 @@ def headerless(path: Path) -> UnsupportedMediaError | None:
     named = HEADERLESS.get(path.suffix.lower())
     if named is None:
         return None
-    codec, options, target = named
-    cause = f"by its name a raw stream of {codec}, which begins with no signature"
+    codec, unstated, options, target = named
+    cause = f"by its name a raw stream of {codec}, which does not state its {unstated}"
     return UnsupportedMediaError(path, cause, convert_with_ffmpeg(path, target, f"-f {options} "))
 
 
@@ -161,11 +151,9 @@ def is_initialization_segment(source: Source) -> bool:
 
 def lacks_index(source: Source) -> bool:
     """Return whether a file ends before the index without which nothing in it can be found, or was never finished."""
-    descriptor = source.file.fileno()
-    size = os.fstat(descriptor).st_size
     if source.demuxer == "wtv":
-        sector = int.from_bytes(read_at(descriptor, 4, source.offset_bytes + _WTV_ROOT_AT), "little")
-        return source.offset_bytes + sector * _WTV_SECTOR_BYTES >= size
+        return lacks_directory(source.reader())
+    size = os.fstat(source.file.fileno()).st_size
     kinds = (
         {kind for kind, _, _ in _boxes(source.file, source.offset_bytes, size)} if source.demuxer == "mov" else set()
     )

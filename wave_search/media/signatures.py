@@ -148,6 +148,7 @@ _STARTS = [
     (0, b"\xfe\x7f\x01\x80", _stream("dts")),
     (0, b"\x1f\xff\xe8\x00", _stream("dts")),
     (0, b"\xff\x1f\x00\xe8", _stream("dts")),
+    (0, b"\x72\xf8\x1f\x4e", _weak_stream("spdif")),
     (4, b"\xf8\x72\x6f\xba", _stream("truehd")),
     (4, b"\xf8\x72\x6f\xbb", _stream("mlp")),
     # Elementary streams

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from wave_search.descriptors import read_at
 from wave_search.errors import MediaError
+from wave_search.media.raw_streams import RAW_SUFFIXES, cut_stream, named_stream
 from wave_search.media.refusals import HEADERLESS
 from wave_search.media.resync import FRAMED, SEARCH_BYTES, find_stream, is_stream_of
 from wave_search.media.signatures import Signature, signature_of
@@ -56,7 +57,9 @@ _VIDEO_SUFFIXES = {
     ".vc1", ".vob", ".vro", ".vvc", ".webm", ".wmv", ".wtv", ".xvid", ".y4m",
 }
 # fmt: on
-MEDIA_SUFFIXES = frozenset(_IMAGE_SUFFIXES | _RAW_SUFFIXES | _SOUND_SUFFIXES | _VIDEO_SUFFIXES | HEADERLESS.keys())
+MEDIA_SUFFIXES = frozenset(
+    _IMAGE_SUFFIXES | _RAW_SUFFIXES | _SOUND_SUFFIXES | _VIDEO_SUFFIXES | HEADERLESS.keys() | RAW_SUFFIXES
+)
 MOTION_JPEG_SUFFIXES = frozenset({".mjpeg", ".mjpg"})
 """Suffixes of films that are JPEG images in a row. By its first bytes, such a film is its first image."""
 _PLAYLIST_STARTS = (
@@ -110,11 +113,15 @@ def looks_like_media(path: Path) -> bool:
     return head.startswith(b"ID3") or (signature is not None and signature.distinctive)
 
 
-def find_media(file: BinaryIO) -> Found | None:
+def find_media(file: BinaryIO, suffix: str = "") -> Found | None:
     """Find the beginning of the media in a file, and their format.
 
     Tags, headers of HTTP and zeros in front are skipped. Otherwise at most `SEARCH_BYTES` are searched, and only for
     streams of frames or packets, which recordings cut anywhere.
+
+    Args:
+        file: the open file.
+        suffix: of its name, which tells some raw streams from other bytes.
 
     Returns:
         None if it is of no known format.
@@ -128,12 +135,15 @@ def find_media(file: BinaryIO) -> Found | None:
         return Found(signature, hidden)
     if is_playlist(head) or (signature is None and is_text(head)):
         return None
+    named = named_stream(suffix.lower(), head)
+    if named is not None:
+        return Found(named, start)
     data = _read_at(file, start, SEARCH_BYTES)
     if signature is None:
-        return _behind_zeros(data, start) or _resynchronised(data, start)
+        return _behind_zeros(data, start) or _resynchronised(data, start, suffix.lower())
     certain = signature.format not in FRAMED or is_stream_of(data, signature.format)
     # Noise may begin like a frame.
-    return Found(signature, hidden) if certain else _resynchronised(data, start) or Found(signature, hidden)
+    return Found(signature, hidden) if certain else _resynchronised(data, start, "") or Found(signature, hidden)
 
 
 def leading_bytes(file: BinaryIO) -> int:
@@ -196,8 +206,8 @@ def _behind_zeros(data: bytes, start: int) -> Found | None:
     return None
 
 
-def _resynchronised(data: bytes, start: int) -> Found | None:
-    found = find_stream(data)
+def _resynchronised(data: bytes, start: int, suffix: str) -> Found | None:
+    found = cut_stream(suffix, data) or find_stream(data)
     return found and Found(found[1], start + found[0])
 
 

@@ -24,7 +24,7 @@ REPLACE = "Replace it with an intact copy."
 """The remedy for what cannot be anything but damage."""
 CONVERT = "If a player or viewer opens it, convert it there; otherwise replace it with an intact copy."
 """The remedy for what may be damaged, or only unusual."""
-_INDEX_AGAIN = "Index its folder again: wave-search index FOLDER."
+_INDEX_AGAIN = "Index its folder again: `wave-search index FOLDER`."
 RETRY = "Try again; if it fails again, check the disk."
 """The remedy for errors of the system."""
 _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (

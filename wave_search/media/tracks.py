@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wave_search.errors import BrokenMediaError
 from wave_search.media.audio import check_rate, open_sndfile
 from wave_search.media.demux import (
     audio_tracks,
@@ -20,13 +18,15 @@ from wave_search.media.demux import (
     open_container,
     scan_packets,
 )
-from wave_search.media.info import AudioStream, Part
+from wave_search.media.info import AudioStream
+from wave_search.media.joined import part_starts
 from wave_search.media.mixing import Mixed
-from wave_search.media.packet_sound import PacketSound, part_source
+from wave_search.media.packet_sound import PacketSound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
+    from wave_search.media.info import Part
     from wave_search.media.source import Source
     from wave_search.media.timeline import AudioScan
 
@@ -36,12 +36,10 @@ _SILENCE = 1e-4
 """Largest sample (-80 dB of full scale) of a silent track."""
 _SILENCE_S = 3600
 """A track is silent if nothing is heard up to here."""
-_PART_STARTS = {"ogg": re.compile(rb"OggS\x00\x02"), "flac": re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")}
-"""Format -> what each part of a file that was joined from several begins with. In Ogg, every stream of a part does."""
-_LONGEST_START = 8
 _MAX_STRETCH = 0.01
-_OGG_HEADER_BYTES = 27
-_SEARCH_BYTES = 1 << 24
+_CODED_HEAD_BYTES = 1 << 17
+_CODED_STARTS = tuple(map(bytes.fromhex, ("72f81f4e", "7ffe8001", "fe7f0180", "1fffe800", "ff1f00e8")))
+"""What packets begin with: a burst of IEC 61937, DTS in words of 16 and 14 bits in both byte orders."""
 
 
 def probe_sndfile(source: Source) -> tuple[AudioStream, float] | None:
@@ -56,9 +54,22 @@ def probe_sndfile(source: Source) -> tuple[AudioStream, float] | None:
     if sound is None or samples is None:
         return None
     length_s = samples / sound.sample_rate_hz
+    if _is_coded(source):
+        return None
     if source.demuxer == "flac" and (len(part_starts(source)) > 1 or _goes_on(source, length_s)):
         return None
     return sound.stream, length_s
+
+
+def _is_coded(source: Source) -> bool:
+    """Return whether the samples of a WAV file are packets of another codec, as of DTS on CDs, to judge by FFmpeg."""
+    if source.demuxer != "wav":
+        return False
+    head = source.reader().read(_CODED_HEAD_BYTES)
+    if not any(start in head for start in _CODED_STARTS):
+        return False
+    tracks = audio_tracks(open_container(source))
+    return bool(tracks) and not tracks[0].codec_context.codec.name.startswith("pcm_")
 
 
 def _goes_on(source: Source, length_s: float) -> bool:
@@ -72,61 +83,15 @@ def _goes_on(source: Source, length_s: float) -> bool:
     return any(scan.stop_s() > length_s + _LONGER_S for scan in scans)
 
 
-def probe_tracks(source: Source, container: Any, scans: Sequence[AudioScan], *, alone: bool) -> tuple[AudioStream, ...]:
-    """Return the audio tracks of a file that can be decoded.
+def tracks_of(source: Source, container: Any, scans: Sequence[AudioScan], part: Part) -> tuple[AudioStream, ...]:
+    """Return the audio tracks of a container that can be decoded.
 
     Args:
-        source: the file.
+        source: the part of the file that the container is.
         container: opened from it.
         scans: summaries of the packets of all its audio streams.
-        alone: whether there is no video. Then the file may consist of several containers, one after the other.
+        part: of the file, from `part.start_s` on.
     """
-    starts = part_starts(source) if alone else [0]
-    if len(starts) == 1:
-        return tuple(_tracks(source, container, scans, Part(0, None, 0.0, 0.0, 0.0)))
-    tracks: dict[int, AudioStream] = {}
-    start_s = 0.0
-    for first, stop in itertools.pairwise([*starts, None]):
-        part = Part(first or 0, stop, start_s, start_s, 0.0)
-        for track in _tracks_of_part(part_source(source, part), part):
-            tracks[track.track] = _joined(tracks[track.track], track) if track.track in tracks else track
-            start_s = max(start_s, track.stop_s)
-    return tuple(tracks.values())
-
-
-def part_starts(source: Source) -> list[int]:
-    """Return the positions, from the beginning of the media, at which the parts of a joined file begin; at least 0."""
-    pattern = _PART_STARTS.get(source.demuxer)
-    found = [0] if pattern is None else [0, *_positions(source, pattern)]
-    if source.demuxer != "ogg":
-        return sorted(set(found))
-    starts, stop = [0], -1
-    for position in found:
-        if position not in (0, stop):
-            starts.append(position)
-        stop = _page_stop(source, position)
-    return starts
-
-
-def preferred(source: Source, tracks: Sequence[AudioStream]) -> AudioStream | None:
-    """Return the track that a player plays, unless it is silent and another one is not; None if there is no track."""
-    ordered = sorted(tracks, key=lambda track: not track.default)
-    if len(ordered) < 2:
-        return next(iter(ordered), None)
-    return next((track for track in ordered if not _is_silent(source, track)), ordered[0])
-
-
-def _tracks_of_part(source: Source, part: Part) -> list[AudioStream]:
-    try:
-        container = open_container(source)
-    except BrokenMediaError:
-        return []
-    _, scans = scan_packets(container, None, audio_tracks(container))
-    return _tracks(source, container, scans, part)
-
-
-def _tracks(source: Source, container: Any, scans: Sequence[AudioScan], part: Part) -> list[AudioStream]:
-    """Return the audio tracks of a container, which is the given part of the file, from `part.start_s` on."""
     tracks = []
     for number, scan in enumerate(scans):
         if scan.start_s is None or (stop_s := scan.stop_s()) <= 0:
@@ -159,7 +124,24 @@ def _tracks(source: Source, container: Any, scans: Sequence[AudioScan], part: Pa
                 (heard,),
             )
         )
-    return tracks
+    return tuple(tracks)
+
+
+def joined_tracks(parts: Iterable[tuple[AudioStream, ...]]) -> tuple[AudioStream, ...]:
+    """Return the audio tracks of a file that consists of parts; those of the same number are one."""
+    tracks: dict[int, AudioStream] = {}
+    for track in itertools.chain.from_iterable(parts):
+        first = tracks.get(track.track)
+        tracks[track.track] = track if first is None else _joined(first, track)
+    return tuple(tracks.values())
+
+
+def preferred(source: Source, tracks: Sequence[AudioStream]) -> AudioStream | None:
+    """Return the track that a player plays, unless it is silent and another one is not; None if there is no track."""
+    ordered = sorted(tracks, key=lambda track: not track.default)
+    if len(ordered) < 2:
+        return next(iter(ordered), None)
+    return next((track for track in ordered if not _is_silent(source, track)), ordered[0])
 
 
 def _stretch(scan: AudioScan, frame: Any) -> float:
@@ -186,22 +168,3 @@ def _is_silent(source: Source, track: AudioStream) -> bool:
         if heard > _SILENCE_S * track.sample_rate_hz:
             break
     return True
-
-
-def _positions(source: Source, pattern: re.Pattern[bytes]) -> Iterator[int]:
-    reader, data, first = source.reader(), b"", 0
-    while block := reader.read(_SEARCH_BYTES):
-        data += block
-        yield from (first + match.start() for match in pattern.finditer(data))
-        kept = data[-_LONGEST_START + 1 :]
-        first += len(data) - len(kept)
-        data = kept
-
-
-def _page_stop(source: Source, position: int) -> int:
-    """Return where an Ogg page ends."""
-    reader = source.reader()
-    reader.seek(position)
-    header = reader.read(_OGG_HEADER_BYTES)
-    lengths = reader.read(header[-1]) if len(header) == _OGG_HEADER_BYTES else b""
-    return position + _OGG_HEADER_BYTES + len(lengths) + sum(lengths)

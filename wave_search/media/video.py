@@ -10,17 +10,14 @@ import numpy as np
 
 from wave_search.descriptors import descriptor_path
 from wave_search.errors import BrokenMediaError, UsageError
-from wave_search.media.demux import choose_video, decode, open_container, origin_s
-from wave_search.media.picture import is_plain, to_rgb
+from wave_search.media.av_frames import ROUNDING, AvReader, JoinedReader, numbers_per_second
+from wave_search.media.picture import is_plain
 from wave_search.media.sampling import policy_of, resize_to
 from wave_search.media.segmentation import MIN_LENGTH_S
-from wave_search.media.source import REPLACE
 from wave_search.media.webp import WebpReader
 from wave_search.types import Frames
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
     from wave_search.media.info import Timing, VideoStream
@@ -36,18 +33,6 @@ _UNRELIABLE_CODECS = frozenset({"hevc"})
 _SCENE_PIXELS = 256
 """Longer side, in pixels, of the frames for scene detection; more detail only costs time."""
 _MIN_SCENE_S = 0.5
-_VARIABLE_RATE = 1000.0
-"""Numbers per second of a variable rate: see `FrameSource`."""
-_NEAR_S = 1.0
-"""The first frame wanted is reached by decoding if it is not further than this."""
-_FAR_S = 20.0
-"""A frame further ahead than this is reached by a seek. Key frames are usually nearer."""
-_BACK_S = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 60.0)
-"""Seconds before the wanted frame to seek to, in turn until a frame before it is found. Containers seek by the time of
-decoding, which is a little earlier than that of presentation; transport streams seek to any packet, and the next key
-frame may be too late. To look for a key frame costs less than to decode from one that is far away."""
-_ROUNDING = 1e-3
-"""Tolerance when counting frames, because times are rounded to fractions of a millisecond."""
 
 
 class FrameSource:
@@ -64,9 +49,8 @@ class FrameSource:
         self._size = self._policy.frame_size(stream.height, stream.width)
         self._newest: tuple[int, NDArray[np.uint8]] | None = None
         self._resized: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None
-        self._reader: DecordReader | AvReader | WebpReader = (WebpReader if source.demuxer == "WEBP" else AvReader)(
-            source, stream
-        )
+        reader = WebpReader if source.demuxer == "WEBP" else JoinedReader if stream.parts else AvReader
+        self._reader: DecordReader | AvReader | JoinedReader | WebpReader = reader(source, stream)
         if stream.by_decord:
             with contextlib.suppress(DecordFailed):
                 self._reader = DecordReader(source.file, stream)
@@ -99,7 +83,7 @@ class FrameSource:
         Raises:
             BrokenMediaError: it cannot be decoded.
         """
-        number = math.floor((at_s - self._stream.start_s) * numbers_per_second(self._stream) + _ROUNDING)
+        number = math.floor((at_s - self._stream.start_s) * numbers_per_second(self._stream) + ROUNDING)
         return self._policy.resize_image(self._full_size(max(number, 0)))
 
     def _select(self, start_s: float, stop_s: float) -> tuple[NDArray[np.int64], float]:
@@ -173,13 +157,8 @@ class FrameSource:
         return self._resized[1]
 
 
-def numbers_per_second(stream: VideoStream) -> float:
-    """Return the rate at which frames are numbered: see `FrameSource`."""
-    return _VARIABLE_RATE if stream.timing == "variable" else stream.fps
-
-
 def _count_before(stop_s: float, rate: float) -> int:
-    return math.ceil(stop_s * rate - _ROUNDING)
+    return math.ceil(stop_s * rate - ROUNDING)
 
 
 class DecordFailed(Exception):  # noqa: N818 - never leaves this package
@@ -248,94 +227,3 @@ class DecordReader:
     def following(self, number: int) -> int | None:
         """Return the number of the next frame; None after the last one."""
         return number + 1 if number + 1 < len(self._reader) else None
-
-
-class AvReader:
-    """Decodes frames of a video in ascending order through PyAV.
-
-    A frame that cannot be decoded is replaced by the preceding one. Far ahead, frames are skipped by a seek to the key
-    frame before the wanted one.
-    """
-
-    def __init__(self, source: Source, stream: VideoStream) -> None:
-        self._source = source
-        self._stream = stream
-        self._rate = numbers_per_second(stream)
-        self._seekable = stream.timing != "counted"
-        self._container: Any = None
-        self._frames: Iterator[tuple[int, Any]] = iter(())
-        self._next: tuple[int, Any] | None = None
-        self._shown: Any | None = None
-        self._pixels: NDArray[np.uint8] | None = None
-
-    def get(self, number: int) -> NDArray[np.uint8]:
-        """Decode the frame that is shown at a number: see `FrameSource`.
-
-        Args:
-            number: not below that of the previous call.
-
-        Returns:
-            (height, width, 3) RGB, upright. The first frame for numbers before it.
-
-        Raises:
-            BrokenMediaError: no frame can be decoded.
-        """
-        started, ended = self._container is not None, self._shown is not None and self._next is None
-        if not started:
-            self._container = open_container(self._source)
-        if self._seekable and not ended and number - self._position() > (_FAR_S if started else _NEAR_S) * self._rate:
-            self._seek_before(number)
-        elif not started:
-            self._read_from(None)
-        while self._next is not None and (self._shown is None or self._next[0] <= number):
-            self._shown, self._pixels = self._next[1], None
-            self._next = next(self._frames, None)
-        if self._shown is None:
-            raise BrokenMediaError(self._source.path, "no frame of its video can be decoded", REPLACE)
-        if self._pixels is None:
-            self._pixels = to_rgb(self._shown)
-        return self._pixels
-
-    def following(self, number: int) -> int | None:
-        """Return the number of the next frame; None after the last one."""
-        return None if self._next is None else max(self._next[0], number + 1)
-
-    def _position(self) -> int:
-        return self._next[0] if self._next else 0
-
-    def _seek_before(self, number: int) -> None:
-        """Skip to a frame not after a number. If none is found, begin again."""
-        position = self._position()
-        for back_s in _BACK_S:
-            target_s = number / self._rate - back_s
-            if target_s <= 0:
-                break
-            self._read_from(target_s)
-            if self._next is not None and self._next[0] <= number:
-                # Where key frames are too rare to gain anything by a seek, it leads back.
-                self._seekable = self._next[0] > position
-                return
-        self._seekable = False
-        self._container = open_container(self._source)
-        self._read_from(None)
-
-    def _read_from(self, target_s: float | None) -> None:
-        """Decode from the last key frame before a time from the first frame, or from the beginning."""
-        import av
-
-        stream: Any = choose_video(self._container)
-        if target_s is not None:
-            at_s = origin_s(self._container) + self._stream.start_s + target_s
-            with contextlib.suppress(av.FFmpegError):
-                self._container.seek(int(at_s / stream.time_base), stream=stream)
-        self._shown = self._pixels = None
-        self._frames = self._numbered(stream, from_key=target_s is not None)
-        self._next = next(self._frames, None)
-
-    def _numbered(self, stream: Any, *, from_key: bool) -> Iterator[tuple[int, Any]]:
-        number = -1
-        begin_s = origin_s(self._container) + self._stream.start_s
-        for frame in decode(self._container, stream, from_key=from_key):
-            timed = self._stream.timing != "counted" and frame.pts is not None
-            number = round((float(frame.pts * stream.time_base) - begin_s) * self._rate) if timed else number + 1
-            yield number, frame

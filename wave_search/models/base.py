@@ -1,11 +1,11 @@
-"""The interface and the identity of models, and the registry of model families.
+"""The interface and the identity of models.
 
 Importing this loads neither torch nor transformers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -40,6 +40,8 @@ class ModelSpec:
     """What a user must know about this model, for example that it is not trained."""
     quantization: Quantization | None = None
     """Of the decoder's weights: "8bit", "4bit", "int8" or "fp8"; None for none."""
+    has_roles: bool = False
+    """Whether it embeds a query differently from a document: see `Clip.role`."""
     is_own: bool = False
     """Whether the model was given to `create` as an object, so that `open` needs it too; set by `create`."""
 
@@ -78,7 +80,8 @@ class LoadOptions:
     """Whether a model that is not on this machine may be downloaded."""
     family: Mapping[str, str] = field(default_factory=dict)
     """Options of the model's family by name. WAVE has "positions": "sequential" (default) as in its published
-    evaluation, or "aligned" in time, as in its training."""
+    evaluation, or "aligned" in time, as in its training. Models of sentence-transformers have "dim": how many of their
+    dimensions to keep."""
 
     def __post_init__(self) -> None:
         check_device(self.device)
@@ -145,19 +148,6 @@ class Embedder(Protocol):
         return [[*of_clip] for of_clip in zip(*each, strict=True)]
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
-    """A family of models that share an implementation."""
-
-    name: str
-    models: Mapping[str, str]
-    """Model names, each with a one-line description."""
-    claims: Callable[[str], bool]
-    """Whether a model of this name, directory or hub id belongs to the family. Called before anything is loaded."""
-    load: Callable[[str, LoadOptions], Embedder]
-    """Loads a model that `claims` accepted; raises like `load` of this module."""
-
-
 def check_text(text: str, what: str = "text", remedy: str = "") -> None:
     """Check a text that is to be embedded.
 
@@ -175,57 +165,3 @@ def check_text(text: str, what: str = "text", remedy: str = "") -> None:
         text.encode()
     except UnicodeEncodeError:
         raise UsageError(f"the {what} is not valid Unicode", "It may hold bytes of another encoding.") from None
-
-
-_FAMILIES: list[Family] = []
-
-
-def register(family: Family) -> None:
-    """Add a family, replacing one of the same name. The family registered last is consulted first."""
-    _FAMILIES[:] = [family, *(other for other in _FAMILIES if other.name != family.name)]
-
-
-def known_models() -> Mapping[str, str]:
-    """Return the model names that `load` accepts, each with a one-line description. Imports no other package."""
-    from wave_search.models.own import packaged_models
-
-    ours = _names()
-    return {**ours, **{name: line for name, line in packaged_models().items() if name not in ours}}
-
-
-def is_ours(name: str) -> bool:
-    """Return whether a name is that of a model of this package."""
-    return name in _names()
-
-
-def _names() -> Mapping[str, str]:
-    return {name: line for family in reversed(_FAMILIES) for name, line in family.models.items()}
-
-
-def load(name: str, options: LoadOptions | None = None) -> Embedder:
-    """Load a model.
-
-    Args:
-        name: "auto" (WAVE-7B if its weights are installed and a GPU can hold it, otherwise wave-nano), a name of
-            `known_models`, which may be that of an installed package, the directory of a checkpoint, or "owner/name" on
-            the Hugging Face hub, optionally with "@revision".
-        options: device, precision and memory; None for the defaults.
-
-    Returns:
-        The embedder. Its `spec.name` loads the same model again.
-
-    Raises:
-        ModelNotFoundError: there is no such model, or the hub cannot be reached.
-        ModelDownloadError: it is not on this machine, and the options do not allow a download.
-        CheckpointError: its files are damaged, incomplete, or of no known model family.
-        UsageError: an option is unknown or has an unknown value, or there is no such device.
-        ModelError: it does not fit into the memory of the device.
-    """
-    from wave_search.models.own import load_packaged
-
-    options = options or LoadOptions()
-    if not is_ours(name) and (packaged := load_packaged(name, options)) is not None:
-        return packaged
-    # WAVE is registered first and therefore consulted last: it claims every name, and its errors name what is missing.
-    family = next(family for family in _FAMILIES if family.claims(name))
-    return family.load(name, options)

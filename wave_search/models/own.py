@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wave_search.arguments import check_type
+from wave_search.arguments import check_flags, check_type
 from wave_search.errors import ModelError, UsageError, WaveSearchError, shown
 from wave_search.media.sampling import policy_of
-from wave_search.models import base
 from wave_search.models.base import ModelSpec
+from wave_search.models.catalogue import find_model
 from wave_search.types import Modality, Sampling
 from wave_search.vectors import normalize
 
@@ -155,6 +155,7 @@ def _checked(spec: ModelSpec | None, name: str | None) -> ModelSpec:
     if not isinstance(spec.dim, Integral) or not 1 <= spec.dim <= _MAX_DIM:
         raise UsageError(f"dim must be an integer from 1 to {_MAX_DIM:,}, got {shown(spec.dim)}", _SUBCLASS)
     check_type(spec.sampling, Sampling, "the sampling of the model", "Use Sampling.uniform.")
+    check_flags(has_roles=spec.has_roles)
     check_type(spec.options, Mapping, "the options of the model", "Use a dict of texts.")
     try:
         modalities = tuple(map(Modality, dict.fromkeys(spec.modalities)))
@@ -163,15 +164,14 @@ def _checked(spec: ModelSpec | None, name: str | None) -> ModelSpec:
         raise UsageError(f"the spec of {spec.name}: {error}", f"Modalities are {', '.join(Modality)}.") from error
     if not modalities or isinstance(spec.modalities, str):
         raise UsageError(f"the spec of {spec.name} names no modalities", f"Choose from {', '.join(Modality)}.")
-    if name is None and base.is_ours(spec.name):
+    if name is None and (spec.name == "auto" or find_model(spec.name) is not None):
         raise UsageError(f"{spec.name} is the name of another model", "Choose another name for yours.")
     if spec.quantization is not None or not isinstance(spec.notice, str):
         raise UsageError(f"the spec of {spec.name} has a quantization, or a notice that is no text", "Leave them out.")
     policy_of(spec.sampling)
     options = {str(option): str(value) for option, value in spec.options.items()}
-    found = replace(
-        spec, dim=int(spec.dim), modalities=modalities, prompts=prompts, options=options, is_own=name is None
-    )
+    parts: dict[str, Any] = {"modalities": modalities, "prompts": prompts, "options": options}
+    found = replace(spec, dim=int(spec.dim), is_own=name is None, **parts)
     return found if name is None else replace(found, name=name)
 
 

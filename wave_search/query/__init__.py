@@ -4,7 +4,7 @@ from wave_search.query.duplicates import find_duplicates
 from wave_search.query.embedder import Answer, MediaEmbedder, check_question, choose_answer
 from wave_search.query.encode import Encoder, similarity
 from wave_search.query.encode_items import Encoded
-from wave_search.query.export_segments import Segment, SegmentBlock, Segments, stored_segments
+from wave_search.query.export_segments import ReadSegments, Segment, Segments, read_arrow_stream
 from wave_search.query.file_details import (
     FileDetails,
     FileEntry,
@@ -46,6 +46,7 @@ from wave_search.query.terms import (
     media_ref,
     parse_media,
 )
+from wave_search.types import parse_modality
 
 __all__ = [
     "AV",
@@ -63,11 +64,11 @@ __all__ = [
     "NewMatch",
     "Not",
     "PartitionInfo",
+    "ReadSegments",
     "SearchArguments",
     "SearchRequest",
     "Searcher",
     "Segment",
-    "SegmentBlock",
     "SegmentDetails",
     "SegmentScore",
     "SegmentSet",
@@ -91,7 +92,9 @@ __all__ = [
     "own_columns",
     "own_values",
     "parse_media",
+    "parse_modality",
     "paths_of_segments",
+    "read_arrow_stream",
     "read_labels",
     "read_segments",
     "read_target",
@@ -101,7 +104,6 @@ __all__ = [
     "segment_entries",
     "segment_of",
     "similarity",
-    "stored_segments",
     "summary",
     "to_one_request",
     "to_request",

@@ -97,8 +97,8 @@ def _approximate_links(
     search, ids, contents = PartitionSearch(snapshot, key), partition.ids, partition.content_ids
     for batch_ids, batch in snapshot.vector_batches(key, 0, snapshot.manifest.next_segment_id):
         live = np.isin(batch_ids, ids, assume_unique=True)
-        for segment_id, vector in zip(batch_ids[live], normalize(batch[live]), strict=True):
-            near = search.search(Query.of_vectors(vector[None]), _NEIGHBOURS)
+        queries = [Query.of_vectors(vector[None]) for vector in normalize(batch[live])]
+        for segment_id, near in zip(batch_ids[live], search.search(queries, _NEIGHBOURS), strict=True):
             kept = (near.scores >= threshold) & (near.ids > segment_id)
             others, here = np.searchsorted(ids, near.ids[kept]), int(np.searchsorted(ids, segment_id))
             different = contents[others] != contents[here]

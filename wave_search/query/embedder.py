@@ -14,7 +14,7 @@ from wave_search.query.encode import Encoder, similarity
 from wave_search.query.encode_items import encode_items
 from wave_search.query.in_memory import is_in_memory, read_memory
 from wave_search.query.terms import check_range, parse_media, split_range
-from wave_search.types import Clip, MediaRef, Modality, ModalityName, parse_modality
+from wave_search.types import Clip, MediaRef, Modality, ModalityName, Role, parse_modality
 
 if TYPE_CHECKING:
     import os
@@ -63,6 +63,7 @@ class MediaEmbedder:
         items: Embeddable | Iterable[Embeddable],
         instruction: str | None = None,
         *,
+        role: Role = "query",
         batch_size: int | None = None,
         progress: ProgressCallback | None = None,
         errors: Literal["raise"] = "raise",
@@ -73,6 +74,7 @@ class MediaEmbedder:
         items: Iterable[Embeddable],
         instruction: str | None = None,
         *,
+        role: Role = "query",
         batch_size: int | None = None,
         progress: ProgressCallback | None = None,
         errors: Literal["skip"],
@@ -82,6 +84,7 @@ class MediaEmbedder:
         items: Embeddable | Iterable[Embeddable],
         instruction: str | None = None,
         *,
+        role: Role = "query",
         batch_size: int | None = None,
         progress: ProgressCallback | None = None,
         errors: OnError = "raise",
@@ -93,6 +96,8 @@ class MediaEmbedder:
                 as for `Index.search`; or a single one of these. Bytes, open files and clips are embedded as the most of
                 audio and picture that they have.
             instruction: replaces the prompt of media; text is embedded without a prompt and ignores it.
+            role: "query" or "document": what an index does with what is searched for, or with what it searches; some
+                models embed the two differently.
             batch_size: maximum number of clips that the model gets at once, 32 by default; they are decoded as they
                 are needed, so that `items` may be a generator of any length.
             progress: called after each batch, see `wave_search.progress`; items are counted as files.
@@ -109,7 +114,7 @@ class MediaEmbedder:
         is_single = isinstance(items, str | MediaRef) or is_in_memory(items) or not isinstance(items, Iterable)
         several: Any = [items] if is_single else items
         found = encode_items(
-            self._encoder, several, instruction, batch_size=batch_size, progress=progress, errors=errors
+            self._encoder, several, instruction, role=role, batch_size=batch_size, progress=progress, errors=errors
         )
         if errors == "skip":
             return found
@@ -171,7 +176,7 @@ def choose_answer(
     """Answer a question about a clip with a given encoder. See `MediaEmbedder.ask`."""
     choices = check_question(question, choices)
     (vector,) = encode_items(encoder, [_clip_of(encoder, clip, modality)], question).vectors
-    scores = encode_items(encoder, choices).vectors @ vector
+    scores = encode_items(encoder, choices, role="document").vectors @ vector
     order = np.argsort(-scores, kind="stable")
     return [Answer(rank, choices[place], float(scores[place])) for rank, place in enumerate(order, start=1)]
 

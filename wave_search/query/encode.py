@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from concurrent.futures import Future
 from contextlib import closing
+from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from wave_search.media import DecoderPool, MediaInfo, Segmentation
     from wave_search.models import Embedder
     from wave_search.query.in_memory import InMemory
-    from wave_search.types import Target
+    from wave_search.types import Role, Target
 
     Embeddable = str | MediaRef | InMemory
     Checked = Embeddable | MemoryMedia
@@ -173,14 +174,15 @@ class Encoder:
         return first
 
     def embed_clips(
-        self, pairs: Sequence[tuple[Clip, Modality]], instruction: str | None
+        self, pairs: Sequence[tuple[Clip, Modality]], instruction: str | None, role: Role = "query"
     ) -> Iterator[NDArray[np.float32]]:
         """Embed each clip as its modality: (dim,) of unit norm, in their order."""
         # A call embeds all its clips as all its modalities, so each modality gets its own call.
         vectors: dict[int, NDArray[np.float32]] = {}
         for modality in dict.fromkeys(modality for _, modality in pairs):
             places = [place for place, pair in enumerate(pairs) if pair[1] == modality]
-            results = self._embedder().embed([pairs[place][0] for place in places], [modality], instruction)
+            clips = [replace(pairs[place][0], role=role) for place in places]
+            results = self._embedder().embed(clips, [modality], instruction)
             vectors.update((place, result[modality]) for place, result in zip(places, results, strict=True))
         return (vectors[place] for place in range(len(pairs)))
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
 
-from wave_search.arguments import check_callbacks, check_choice
+from wave_search.arguments import check_choice, check_functions
 from wave_search.batches import BATCH_CLIPS, WHOLE_BATCH_BYTES, batched, clip_bytes
 from wave_search.errors import UsageError, WaveSearchError, shown
 from wave_search.query.request import check_count
 from wave_search.reports import Progress
+from wave_search.types import Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -72,6 +73,7 @@ def encode_items(
     items: Iterable[Any],
     instruction: str | None = None,
     *,
+    role: Role = "query",
     batch_size: int | None = None,
     progress: ProgressCallback | None = None,
     errors: OnError = "raise",
@@ -80,7 +82,8 @@ def encode_items(
     if instruction is not None and not isinstance(instruction, str):
         raise UsageError(f"{shown(instruction)} is not an instruction", "It must be a string.")
     check_choice(errors, get_args(OnError), "errors")
-    check_callbacks(progress=progress)
+    check_choice(role, get_args(Role), "role")
+    check_functions(progress=progress)
     if batch_size is not None:
         check_count("batch_size", batch_size)
     total = len(items) if isinstance(items, Sized) else 0
@@ -94,7 +97,7 @@ def encode_items(
             max_bytes=WHOLE_BATCH_BYTES,
         )
         for batch in batches:
-            rows.update(_embedded(encoder, batch, instruction, failed))
+            rows.update(_embedded(encoder, batch, instruction, role, failed))
             counter.reach(len(rows) + len(failed or ()))
     positions = np.array(sorted(rows), np.int64)
     vectors = [rows[position] for position in positions.tolist()]
@@ -113,11 +116,15 @@ def _decoded(encoder: Encoder, items: Iterable[Any], failed: dict[int, WaveSearc
 
 
 def _embedded(
-    encoder: Encoder, batch: Sequence[Decoded], instruction: str | None, failed: dict[int, WaveSearchError] | None
+    encoder: Encoder,
+    batch: Sequence[Decoded],
+    instruction: str | None,
+    role: Role,
+    failed: dict[int, WaveSearchError] | None,
 ) -> dict[int, NDArray[np.float32]]:
     """Return the vectors of a batch, or of each of its clips that can be embedded alone."""
     try:
-        vectors = encoder.embed_clips([(clip, modality) for _, clip, modality in batch], instruction)
+        vectors = encoder.embed_clips([(clip, modality) for _, clip, modality in batch], instruction, role)
         return {position: vector for (position, _, _), vector in zip(batch, vectors, strict=True)}
     except WaveSearchError as error:
         if failed is None:
@@ -126,5 +133,7 @@ def _embedded(
             failed[batch[0][0]] = error
             return {}
     return {
-        position: vector for one in batch for position, vector in _embedded(encoder, [one], instruction, failed).items()
+        position: vector
+        for one in batch
+        for position, vector in _embedded(encoder, [one], instruction, role, failed).items()
     }

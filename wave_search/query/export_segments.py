@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,13 +15,13 @@ from wave_search.store import DEFAULT_TIMEOUT_S
 from wave_search.types import ByContent, Modality
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from wave_search.store import Selection, Snapshot
+    from wave_search.store import Snapshot
     from wave_search.types import PartitionKey
 
 
@@ -42,61 +44,20 @@ class Segment(ByContent):
     """(dim,), of unit norm but for the rounding to float16."""
 
 
-@dataclass(frozen=True, slots=True)
-class SegmentBlock:
-    """Some segments of a modality and an instruction."""
+class ReadSegments(ABC):
+    """Segments of an index, by modality and id, to iterate over. Each iteration reads them anew, in batches."""
 
-    modality: Modality
-    instruction: str
-    ids: list[int]
-    paths: list[Path]
-    """Of each, like the following."""
-    starts_s: list[float | None]
-    stops_s: list[float | None]
-    texts: list[str | None]
-    vectors: NDArray[np.float16]
-    """(n, dim)"""
-
-
-class Segments:
-    """Segments of one version of an index, by modality and id. Each iteration reads them anew, in batches.
-
-    Args:
-        number: of them.
-        blocks: reads them.
-    """
-
-    def __init__(self, number: int, blocks: Callable[[], Iterator[SegmentBlock]]) -> None:
-        self._number, self._blocks = number, blocks
-
-    def blocks(self, most_rows: int) -> Iterator[SegmentBlock]:
-        """Yield the segments as they are stored, at most so many at once."""
-        for block in self._blocks():
-            for start in range(0, len(block.ids), most_rows):
-                part = slice(start, start + most_rows)
-                yield SegmentBlock(
-                    block.modality,
-                    block.instruction,
-                    block.ids[part],
-                    block.paths[part],
-                    block.starts_s[part],
-                    block.stops_s[part],
-                    block.texts[part],
-                    block.vectors[part],
-                )
-
+    @abstractmethod
     def __len__(self) -> int:
-        return self._number
-
-    def __repr__(self) -> str:
-        return f"<Segments: {self._number:,}>"
+        """Return the number of segments."""
 
     def __iter__(self) -> Iterator[Segment]:
-        for block in self._blocks():
-            vectors = block.vectors.astype(np.float32)
-            each = zip(block.ids, block.paths, block.starts_s, block.stops_s, block.texts, vectors, strict=True)
-            for segment_id, path, start_s, stop_s, text, vector in each:
-                yield Segment(segment_id, path, block.modality, block.instruction, start_s, stop_s, text, vector)
+        for batch in self._batches():
+            dim = batch.schema.field("vector").type.list_size
+            vectors = batch.column("vector").flatten().to_numpy().reshape(-1, dim)
+            for row, vector in zip(batch.drop_columns(["vector"]).to_pylist(), vectors, strict=True):
+                known = {"path": as_path(row["path"]), "modality": Modality(row["modality"])}
+                yield Segment(**{**row, **known}, vector=vector)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the segments as record batches of Arrow, with the columns of `Segment`, of at most some 10,000 rows.
@@ -105,30 +66,26 @@ class Segments:
         """
         import pyarrow as pa
 
-        for block in self._blocks():
-            number, vectors = len(block.ids), block.vectors.astype(np.float32)
-            paths = [str(path).encode("utf-8", "replace").decode() for path in block.paths]
-            yield pa.record_batch(
-                {
-                    "segment_id": pa.array(block.ids, pa.int64()),
-                    "path": pa.array(paths, pa.string()),
-                    "modality": pa.array([block.modality.value] * number, pa.string()),
-                    "instruction": pa.array([block.instruction] * number, pa.string()),
-                    "start_s": pa.array(block.starts_s, pa.float64()),
-                    "stop_s": pa.array(block.stops_s, pa.float64()),
-                    "text": pa.array(block.texts, pa.string()),
-                    "vector": pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1]),
-                }
-            )
+        for batch in self._batches():
+            names = [path.decode("utf-8", "replace") for path in batch.column("path").to_pylist()]
+            place = batch.schema.get_field_index("path")
+            yield batch.set_column(place, "path", pa.array(names, pa.string()))
+
+    @abstractmethod
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield record batches with paths as bytes."""
 
 
-def stored_segments(
-    snapshot: Snapshot,
-    where: str | None,
-    modalities: Sequence[Modality] | None,
-    where_timeout_s: float = DEFAULT_TIMEOUT_S,
-) -> Segments:
-    """Return segments of an index.
+def read_arrow_stream(file: Any) -> Iterator[pa.RecordBatch]:
+    """Read what `Segments.to_arrow_stream` yields, from an open file of bytes."""
+    import pyarrow as pa
+
+    with pa.ipc.open_stream(file) as reader:
+        yield from reader
+
+
+class Segments(ReadSegments):
+    """Segments of one version of an index.
 
     Args:
         snapshot: the version.
@@ -139,55 +96,84 @@ def stored_segments(
     Raises:
         UsageError: the condition is not valid.
     """
-    check_where(where, where_timeout_s)
-    stored = _Stored(snapshot, None if where is None else snapshot.sql_filter().select(where, where_timeout_s))
-    ids = stored.ids(modalities)
-    return Segments(sum(map(len, ids.values())), lambda: stored.blocks(ids))
 
-
-class _Stored:
-    """The segments of a version for which a condition holds.
-
-    Args:
-        snapshot: the version.
-        chosen: by the condition; None for all.
-    """
-
-    def __init__(self, snapshot: Snapshot, chosen: Selection | None) -> None:
-        self._snapshot, self._chosen = snapshot, chosen
-
-    def ids(self, modalities: Sequence[Modality] | None) -> dict[PartitionKey, NDArray[np.int64]]:
-        """Return the ids of the segments of some modalities, None for all."""
-        found: dict[PartitionKey, NDArray[np.int64]] = {}
-        keys = self._snapshot.manifest.settings.keys
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        where: str | None,
+        modalities: Sequence[Modality] | None,
+        where_timeout_s: float = DEFAULT_TIMEOUT_S,
+    ) -> None:
+        check_where(where, where_timeout_s)
+        self._snapshot, self._where = snapshot, where
+        keys = snapshot.manifest.settings.keys
+        chosen = None if where is None else snapshot.sql_filter().select(where, where_timeout_s)
+        self._ids: dict[PartitionKey, NDArray[np.int64]] = {}
         for key in sorted(keys, key=lambda key: ([*Modality].index(key.modality), key.instruction)):
             if modalities is None or key.modality in modalities:
-                ids = self._snapshot.partition(key).ids
-                found[key] = ids if self._chosen is None else np.intersect1d(ids, self._chosen.segment_ids)
-        return found
+                ids = snapshot.partition(key).ids
+                self._ids[key] = ids if chosen is None else np.intersect1d(ids, chosen.segment_ids)
+        self._chosen = chosen
 
-    def blocks(self, wanted: Mapping[PartitionKey, NDArray[np.int64]]) -> Iterator[SegmentBlock]:
-        """Read segments from the disk."""
-        for key, of_key in wanted.items():
-            if not len(of_key):
-                continue
-            for ids, vectors in self._snapshot.vector_batches(key, int(of_key[0]), int(of_key[-1]) + 1):
-                held = np.isin(ids, of_key)
-                if held.any():
-                    yield self._block(key, ids[held], vectors[held])
+    def __len__(self) -> int:
+        return sum(map(len, self._ids.values()))
 
-    def _block(self, key: PartitionKey, ids: NDArray[np.int64], vectors: NDArray[np.float16]) -> SegmentBlock:
-        rows = list(self._snapshot.segment_rows(ids))
-        return SegmentBlock(
-            key.modality,
-            key.instruction,
-            ids.tolist(),
-            [*map(as_path, self._paths(ids))],
-            [row.start_s for row in rows],
-            [row.stop_s for row in rows],
-            [row.text for row in rows],
-            vectors,
+    def to_arrow_stream(self) -> Iterator[bytes]:
+        """Yield the segments as a stream of Arrow IPC, with paths as bytes, for `RemoteSegments`."""
+        import pyarrow as pa
+
+        written = io.BytesIO()
+        with pa.ipc.new_stream(written, self._schema()) as writer:
+            for batch in self._batches():
+                writer.write_batch(batch)
+                yield written.getvalue()
+                written.seek(0)
+                written.truncate()
+        yield written.getvalue()
+
+    def _schema(self) -> pa.Schema:
+        import pyarrow as pa
+
+        return pa.schema(
+            [
+                ("segment_id", pa.int64()),
+                ("path", pa.binary()),
+                ("modality", pa.string()),
+                ("instruction", pa.string()),
+                ("start_s", pa.float64()),
+                ("stop_s", pa.float64()),
+                ("text", pa.string()),
+                ("vector", pa.list_(pa.float32(), self._snapshot.manifest.model.dim)),
+            ]
         )
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+
+        schema = self._schema()
+        for key, ids, vectors in self._vectors():
+            rows, number = self._snapshot.segment_rows(ids), len(ids)
+            columns = [
+                ids,
+                self._paths(ids),
+                [key.modality.value] * number,
+                [key.instruction] * number,
+                [row.start_s for row in rows],
+                [row.stop_s for row in rows],
+                [row.text for row in rows],
+            ]
+            arrays = [pa.array(values, field.type) for values, field in zip(columns, schema, strict=False)]
+            arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1]))
+            yield pa.record_batch(arrays, schema=schema)
+
+    def _vectors(self) -> Iterator[tuple[PartitionKey, NDArray[np.int64], NDArray[np.float32]]]:
+        for key, wanted in self._ids.items():
+            if not len(wanted):
+                continue
+            for ids, batch in self._snapshot.vector_batches(key, int(wanted[0]), int(wanted[-1]) + 1):
+                held = np.isin(ids, wanted)
+                if held.any():
+                    yield key, ids[held], batch[held].astype(np.float32)
 
     def _paths(self, ids: NDArray[np.int64]) -> list[bytes]:
         content_ids, _, _ = self._snapshot.spans(ids)

@@ -12,7 +12,7 @@ from wave_search.arguments import check_whole, id_of
 from wave_search.errors import UsageError
 from wave_search.files import as_name, as_path, is_gone, is_unchanged
 from wave_search.query.request import check_where
-from wave_search.store import OF_FILES, column_values, content_of, status_of
+from wave_search.store import OF_FILES, content_of, status_of
 from wave_search.types import Modality, PartitionKey
 
 if TYPE_CHECKING:
@@ -142,11 +142,9 @@ def file_at(snapshot: Snapshot, path: Path) -> FileDetails | None:
 
 
 def _file_details(snapshot: Snapshot, row: FileRow, content_id: int, copies: Sequence[FileRow]) -> FileDetails:
-    contents, metadata = snapshot.contents([content_id]), snapshot.metadata()
-    content = content_of(row, contents)
-    assert content is not None  # noqa: S101 - the row has a content
-    names = (*OF_FILES, *(column.name for column in metadata.columns))
-    (values,) = column_values([row], contents, metadata, names)
+    position = snapshot.files().position(row.path)
+    known = snapshot.file_columns(np.array([position], np.int64))
+    content = snapshot.contents([content_id])[content_id]
     return FileDetails(
         path=as_path(row.path),
         kind=content.kind,
@@ -157,7 +155,7 @@ def _file_details(snapshot: Snapshot, row: FileRow, content_id: int, copies: Seq
         status=status_of(row),
         cause=row.cause,
         segments=tuple(sorted(_own(snapshot.segments_of(content_id)), key=_by_time)),
-        columns=dict(zip(names, values, strict=True)),
+        columns={name: known.values(name)[0] for name in known.names},
         copies=tuple(as_path(copy.path) for copy in copies if copy is not row),
     )
 
@@ -226,11 +224,12 @@ def browse(
     ]
     entries: list[FileEntry] = []
     for begin in range(0, len(positions), _BATCH_ROWS):
-        rows = files.at(positions[begin : begin + _BATCH_ROWS])
+        some = positions[begin : begin + _BATCH_ROWS]
+        rows, known = files.at(some), snapshot.file_columns(some)
         contents = snapshot.contents([row.content_id for row in rows if row.content_id is not None])
-        values = column_values(rows, contents, metadata, columns)
-        for row, own in zip(rows, values, strict=True):
-            entries.append(_entry(snapshot, row, contents, dict(zip(columns, own, strict=True)), among))
+        values = {name: known.values(name) for name in columns}
+        for number, row in enumerate(rows):
+            entries.append(_entry(snapshot, row, contents, {name: values[name][number] for name in columns}, among))
     return entries
 
 

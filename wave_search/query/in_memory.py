@@ -6,6 +6,7 @@ import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -88,8 +89,10 @@ def read_memory(item: Any, modality: Modality | None = None) -> MemoryMedia:
     Raises:
         UsageError: it is not of this modality, or has a shape, a type or values that no such media have.
     """
-    if isinstance(item, bytes | bytearray | memoryview) or (hasattr(item, "read") and not is_pillow(item)):
-        return MemoryMedia(_read(item), modality)
+    if isinstance(item, bytes | bytearray | memoryview):
+        return MemoryMedia(_filled(bytes(item)), modality)
+    if hasattr(item, "read") and not is_pillow(item):
+        return MemoryMedia(_filled(_read(item)), modality)
     clip = _clip(item, modality)
     if modality is not None and modality not in clip.modalities:
         raise UsageError(f"{shown(item)} has no {modality}", _REMEDIES[modality])
@@ -105,7 +108,7 @@ def _clip(item: Any, modality: Modality | None) -> Clip:
                 ("frames", frames, Frames),
                 ("waveform", sound, Waveform),
             ):
-                check_type(part, (kind, type(None)), f"the {name} of a clip")
+                check_type(part, (kind, NoneType), f"{name} of a clip")
             return Clip(
                 text=item.text,
                 image=None if image is None else read_picture(image),
@@ -138,11 +141,16 @@ _REMEDIES = {
 
 def _read(file: Any) -> bytes:
     try:
-        data = file.read() if hasattr(file, "read") else bytes(file)
-    except (OSError, ValueError) as error:  # it is closed, or open for writing
-        raise UsageError(f"{shown(file)} cannot be read ({error})", 'Open it with open(path, "rb").') from error
+        data = file.read()
+    except ValueError as error:
+        what = f"{shown(file)} is closed, or open for writing"
+        raise UsageError(what, 'Open it with open(path, "rb").') from error
     if not isinstance(data, bytes):
         raise UsageError("the file is open as text", 'Open it with open(path, "rb").')
+    return data
+
+
+def _filled(data: bytes) -> bytes:
     if not data:
         raise UsageError("the media in memory are 0 bytes long", "Rewind an open file with seek(0) before it is used.")
     return data

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 from wave_search.errors import UsageError
 from wave_search.files import as_path, is_gone
 from wave_search.query.request import check_where, read_columns
-from wave_search.store import OF_FILES, OF_SEGMENTS, column_values, content_of, find_columns, status_of
+from wave_search.store import OF_FILES, OF_SEGMENTS, find_columns, status_of
 from wave_search.types import ListedFile
 
 if TYPE_CHECKING:
@@ -48,14 +49,17 @@ def list_files(
 def _files(
     snapshot: Snapshot, positions: NDArray[np.int64], columns: Mapping[str, str], *, skipped: bool
 ) -> Iterator[ListedFile]:
-    files, metadata = snapshot.files(), snapshot.metadata()
+    files = snapshot.files()
     for begin in range(0, len(positions), _BATCH_ROWS):
-        rows = files.at(positions[begin : begin + _BATCH_ROWS])
+        some = positions[begin : begin + _BATCH_ROWS]
+        rows = files.at(some)
         if skipped:
-            rows = [row for row in rows if row.cause or row.content_id is None]
-        contents = snapshot.contents([row.content_id for row in rows if row.content_id is not None])
-        for row, values in zip(rows, column_values(rows, contents, metadata, [*columns.values()]), strict=True):
-            content = content_of(row, contents)
+            kept = [number for number, row in enumerate(rows) if row.cause or row.content_id is None]
+            some, rows = some[kept], [rows[number] for number in kept]
+        known = snapshot.file_columns(some)
+        kinds, durations_s = (known.array(name).to_pylist() for name in ("kind", "duration_s"))
+        of_files = zip(*(known.values(name) for name in columns.values()), strict=True) if columns else repeat(())
+        for row, kind, duration_s, values in zip(rows, kinds, durations_s, of_files, strict=False):
             path = as_path(row.path)
             yield ListedFile(
                 path=path,
@@ -63,8 +67,8 @@ def _files(
                 cause=row.cause,
                 remedy=row.remedy,
                 gone=is_gone(path),
-                kind=None if content is None else content.kind,
-                duration_s=None if content is None else content.duration_s,
+                kind=kind,
+                duration_s=duration_s,
                 size_bytes=row.size_bytes,
                 columns=dict(zip(columns, values, strict=True)),
             )

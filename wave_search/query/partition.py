@@ -5,11 +5,13 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wave_search.ann import Codebook, SearchParams, Shard, ShardSet, covered, draw, exact_search, max_inner_products
+from wave_search.ann import Codebook, SearchParams, Shard, ShardSet, covered, draw, max_inner_products, score
+from wave_search.ann.exact import best_of_each, best_over_rows
 from wave_search.ann.tuning import params_for
 from wave_search.calibration import SAMPLE_SIZE, Background
 from wave_search.errors import IndexCorruptError
@@ -23,6 +25,14 @@ if TYPE_CHECKING:
     from wave_search.query.fusion import Query, QueryTerm
     from wave_search.store import ScoreStats, Snapshot
     from wave_search.types import Modality, PartitionKey
+
+    Found = tuple[NDArray[np.float32], NDArray[np.int64]]
+
+_ROWS_BEFORE_ENCODING = 16
+"""To encode segments takes as long as some 40 exact searches of them, so that it pays only where more searches follow:
+not for a single command."""
+_MIN_ENCODED = 500_000
+"""Numbers in vectors that are searched exactly as fast as by codes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +50,24 @@ class Candidates:
     def is_all(self, k: int, min_z: float | None) -> bool:
         """Return whether a search for more than k segments would find no further ones of at least this z."""
         return len(self.ids) < k or (min_z is not None and float(self.z[-1]) < min_z)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What is searched by codes, and what is searched exactly."""
+
+    shards: ShardSet | None
+    rest_ids: NDArray[np.int64]
+    """(n,) ascending ids of the segments that are searched exactly."""
+    rest: NDArray[np.float16]
+    """(n, dim) their vectors."""
+
+    def allowed(self, ids: NDArray[np.int64] | None) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
+        """Return ids and vectors of those of the rest that may be found; None for all."""
+        if ids is None:
+            return self.rest_ids, self.rest
+        kept = np.isin(self.rest_ids, ids, assume_unique=True)
+        return self.rest_ids[kept], self.rest[kept]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +105,14 @@ class PartitionSearch:
             opened = other.submit(self._open_shards)
             ids = snapshot.partition(key).ids
         try:
-            self._shards = ShardSet(*found, ids) if (found := opened.result()) else None
+            shards = ShardSet(*found, ids) if (found := opened.result()) else None
         except IndexCorruptError:
             snapshot.check_kept()
             raise
-        self._rest_ids = ids[~covered(ids, snapshot.shards(key))]
-        self._rest = snapshot.vectors(key, self._rest_ids)
+        rest_ids = ids[~covered(ids, snapshot.shards(key))]
+        self._parts = _Parts(shards, rest_ids, snapshot.vectors(key, rest_ids))
         self._sample = self.vectors(draw(ids, SAMPLE_SIZE)).astype(np.float32)
+        self._encoding, self._is_encoded, self._rows = Lock(), False, 0
 
     def _open_shards(self) -> tuple[Codebook, list[Shard]] | None:
         snapshot, ref = self._snapshot, self._snapshot.codebook(self.key)
@@ -100,10 +129,11 @@ class PartitionSearch:
         """Return the vectors (n, dim) of ascending ids: from shards where possible, much faster than from the table."""
         found = np.empty((len(ids), self._snapshot.manifest.model.dim), np.float16)
         here = np.zeros(len(ids), np.bool_)
-        if self._shards is not None:
-            vectors, here = self._shards.vectors_of(ids)
+        parts = self._parts
+        if parts.shards is not None:
+            vectors, here = parts.shards.vectors_of(ids)
             found[here] = vectors
-        found[~here] = self._rest[np.searchsorted(self._rest_ids, ids[~here])]
+        found[~here] = parts.rest[np.searchsorted(parts.rest_ids, ids[~here])]
         return found
 
     @cached_property
@@ -116,32 +146,52 @@ class PartitionSearch:
         return {tuning.query: SearchParams(tuning.nprobe, tuning.refine_k) for tuning in tunings}
 
     def search(
-        self, query: Query, k: int, overfetch: int = 0, allowed_ids: NDArray[np.int64] | None = None
-    ) -> Candidates:
-        """Find the best k segments.
+        self, queries: Sequence[Query], k: int, overfetch: int = 0, allowed_ids: NDArray[np.int64] | None = None
+    ) -> list[Candidates]:
+        """Find the best k segments for each of several queries: the same as for each alone, in less time.
 
         Args:
-            query: of one or several terms.
-            k: how many.
+            queries: each of one or several terms; for different modalities of queries the effort is different, so only
+                those with the same are searched together.
+            k: how many for each.
             overfetch: maximum number of further segments to return, as far as the search for the best k finds them.
             allowed_ids: (a,) ascending segment ids to restrict the results to; may include ids of other partitions.
                 None for no restriction.
 
         Returns:
-            k to k + overfetch segments, or fewer if no more may be found.
+            For each query, k to k + overfetch segments, or fewer if no more may be found.
         """
+        parts = self._parts_for(sum(len(query.vectors) for query in queries))
+        shards, rest_ids, rest = parts.shards, *parts.allowed(allowed_ids)
+        alike: dict[tuple[SearchParams | None, int], list[int]] = {}
+        for number, query in enumerate(queries):
+            depth = k + len(query.exclude_ids) + (FUSION_DEPTH if len(query.terms) > 1 else 0)
+            alike.setdefault((self._params(query), depth), []).append(number)
+        best: dict[int, Candidates] = {}
+        for (params, depth), numbers in alike.items():
+            rows = np.concatenate([queries[number].vectors for number in numbers])
+            found = best_of_each(rest, rest_ids, rows, depth + overfetch)
+            if shards is not None and params is not None:
+                inside = shards.search(rows, depth, params, allowed_ids, overfetch)
+                pairs = zip(inside, found, strict=True)
+                found = [best_over_rows(pair, depth + overfetch) for pair in pairs] if len(rest_ids) else inside
+            begin = 0
+            for number in numbers:
+                of_rows = found[begin : begin + len(queries[number].vectors)]
+                begin += len(of_rows)
+                best[number] = self._candidates(queries[number], of_rows, k, depth, overfetch)
+        return [best[number] for number in range(len(queries))]
+
+    def _candidates(self, query: Query, of_rows: Sequence[Found], k: int, depth: int, overfetch: int) -> Candidates:
+        """Return the best segments of those that the rows of a query have found."""
+        scores, ids = of_rows[0]
+        if len(of_rows) > 1:
+            # The best row of a segment need not be the one that has found it.
+            ids = np.sort(best_over_rows(of_rows, depth + overfetch)[1])
+            scores = score(self.vectors(ids), query.vectors)
+            order = np.lexsort((ids, -scores))
+            scores, ids = scores[order], ids[order]
         wanted = k + len(query.exclude_ids)
-        depth = wanted + FUSION_DEPTH if len(query.terms) > 1 else wanted
-        rest, rest_ids = self._unindexed(allowed_ids)
-        if self._shards is None:
-            scores, ids = exact_search(rest, rest_ids, query.vectors, depth + overfetch)
-        else:
-            scores, ids = self._shards.search(query.vectors, depth, self._params(query), allowed_ids, overfetch)
-            if len(self._rest_ids):
-                more_scores, more_ids = exact_search(rest, rest_ids, query.vectors, depth + overfetch)
-                scores, ids = np.concatenate([scores, more_scores]), np.concatenate([ids, more_ids])
-                best = np.lexsort((ids, -scores))[: depth + overfetch]
-                scores, ids = scores[best], ids[best]
         z = self._z(query, scores, ids)
         if len(query.terms) > 1:
             best = np.lexsort((ids, -scores, -z))[: wanted + overfetch]
@@ -151,12 +201,29 @@ class PartitionSearch:
             scores, ids, z = scores[kept], ids[kept], z[kept]
         return Candidates(self.key.modality, ids, scores, z)
 
-    def _unindexed(self, allowed_ids: NDArray[np.int64] | None) -> tuple[NDArray[np.float16], NDArray[np.int64]]:
-        """Return vectors and ids of the segments that may be found and are in no shard."""
-        if allowed_ids is None:
-            return self._rest, self._rest_ids
-        kept = np.isin(self._rest_ids, allowed_ids, assume_unique=True)
-        return self._rest[kept], self._rest_ids[kept]
+    def _parts_for(self, rows: int) -> _Parts:
+        """Return what to search for `rows` more vectors."""
+        self._rows += rows
+        if self._rows > _ROWS_BEFORE_ENCODING and not self._is_encoded and self._encoding.acquire(blocking=False):
+            try:
+                self._encode()
+            finally:
+                self._encoding.release()
+        return self._parts
+
+    def _encode(self) -> None:
+        """Encode the segments in no shard, if there are so many of them that this pays."""
+        parts = self._parts
+        if parts.shards is not None and parts.rest.size >= _MIN_ENCODED:
+            extended = parts.shards.extended(parts.rest_ids, parts.rest)
+            if extended is not None:
+                self._parts = _Parts(extended, parts.rest_ids[:0], parts.rest[:0])
+        self._is_encoded = True
+
+    def prepare(self, other: PartitionSearch) -> None:
+        """Encode at once what another version, which is searched often, has encoded."""
+        if other._is_encoded:
+            self._encode()
 
     def _z(self, query: Query, scores: NDArray[np.float32], ids: NDArray[np.int64]) -> NDArray[np.float32]:
         if len(query.terms) == 1:
@@ -177,7 +244,9 @@ class PartitionSearch:
         scores = max_inner_products(self._sample, term.vectors)
         return Background.of_query(scores, len(term.vectors), term.modality, self._score_stats)
 
-    def _params(self, query: Query) -> SearchParams:
-        assert self._shards is not None  # noqa: S101 - narrows the type
+    def _params(self, query: Query) -> SearchParams | None:
+        shards = self._parts.shards
+        if shards is None:
+            return None
         modalities = {term.modality for term in query.terms}
-        return params_for(self._tuned, modalities, self.key.modality, self._shards.codebook.lists)
+        return params_for(self._tuned, modalities, self.key.modality, shards.codebook.lists)

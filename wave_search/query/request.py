@@ -178,7 +178,7 @@ class SearchRequest:
         raise UsageError(
             "the instruction changes nothing: the query is not media, and nothing was indexed with this instruction",
             "Embed the best segments again with it (--rerank 50, or rerank=50), or index everything with it once "
-            f"(wave-search index --instruction {shlex.quote(self.instruction)} PATH).",
+            f"(`wave-search index --instruction {shlex.quote(self.instruction)} PATH`).",
         )
 
 
@@ -276,6 +276,8 @@ def check_where(where: str | None, timeout_s: float) -> None:
     """
     if where is not None and not isinstance(where, str):
         raise UsageError(f"where must be a text, got {shown(where)}", "Write an SQL condition.")
+    if where is not None and not where.isprintable() and any("\ud800" <= character <= "\udfff" for character in where):
+        raise UsageError(f"where must be a text, got {where!r}, which has surrogates", "Write an SQL condition.")
     if not is_number(timeout_s) or not 0 < timeout_s < math.inf:
         raise UsageError(f"where_timeout_s must be a number of seconds above 0, got {shown(timeout_s)}")
 

@@ -121,7 +121,7 @@ class Reembedder:
                 max_bytes=batches.WHOLE_BATCH_BYTES,
             ):
                 pairs = [(clip, origin.segment.modality) for origin, clip in batch]
-                rows = [row.astype(np.float16) for row in self._encoder.embed_clips(pairs, instruction)]
+                rows = [row.astype(np.float16) for row in self._encoder.embed_clips(pairs, instruction, "document")]
                 made = [(origin, row) for (origin, _), row in zip(batch, rows, strict=True)]
                 with suppress(CacheError):
                     self._cache.put((self._key(origin, instruction), row) for origin, row in made)

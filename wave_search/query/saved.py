@@ -99,7 +99,7 @@ def to_request(
     """
     if not saved.terms:
         raise UsageError(
-            f'"{saved.name}" lists files and does not search', "Use its condition: wave-search list --where."
+            f'"{saved.name}" lists files and does not search', "Use its condition: `wave-search list --where SQL`."
         )
     terms = []
     for term in saved.terms:

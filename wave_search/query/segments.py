@@ -10,6 +10,7 @@ import numpy as np
 from wave_search.arguments import check_type
 from wave_search.files import digest
 from wave_search.query.request import check_where
+from wave_search.store import OF_FILES, find_columns
 from wave_search.types import PartitionKey
 
 if TYPE_CHECKING:
@@ -70,10 +71,12 @@ class SegmentSet:
             UsageError: there is no such column.
         """
         check_type(column, str, "the name of a column")
-        contents, firsts, numbers = np.unique(self._content_ids, return_index=True, return_inverse=True)
-        pairs = list(zip(self.ids[firsts].tolist(), self._paths(contents), strict=True))
-        rows = self._snapshot.sql_filter().values((column,), pairs)
-        values = [row[column] for row in rows]
+        snapshot = self._snapshot
+        known = (*OF_FILES, *(own.name for own in snapshot.manifest.columns))
+        (name,) = find_columns((column,), known)
+        contents, numbers = np.unique(self._content_ids, return_inverse=True)
+        positions = np.array([snapshot.files().position(path) for path in self._paths(contents)], np.int64)
+        values = snapshot.file_columns().values(name, positions)
         return [values[number] for number in numbers.tolist()]
 
     def matching(self, where: str, timeout_s: float) -> NDArray[np.bool_]:

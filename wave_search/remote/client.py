@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack, overload
 
 from wave_search.arguments import (
-    check_callbacks,
     check_flags,
+    check_functions,
     check_type,
     check_whole,
     id_of,
@@ -21,9 +21,9 @@ from wave_search.query import (
     Hits,
     SearchArguments,
     SearchRequest,
-    Segments,
     check_count,
     check_request,
+    parse_modality,
     read_segments,
     requests_of,
     to_one_request,
@@ -35,10 +35,11 @@ from wave_search.query.info import check_values
 from wave_search.query.request import check_cosine, check_where, read_columns
 from wave_search.remote import results
 from wave_search.remote.requests import pack, unpack
+from wave_search.remote.segments import RemoteSegments
 from wave_search.remote.transport import Transport
 from wave_search.reports import Skipped
 from wave_search.store import DEFAULT_TIMEOUT_S, SavedTerm, checked_name
-from wave_search.types import ColumnInfo, Hit, ListedFile, parse_modality
+from wave_search.types import ColumnInfo, Hit, ListedFile
 from wave_search.version import __version__
 from wave_search.wire import from_record, to_plain
 
@@ -167,7 +168,7 @@ class RemoteIndex:
         Raises:
             WaveSearchError: as `Index.search`, or the server does not answer.
         """
-        check_callbacks(progress=progress, warn=warn)
+        check_functions(progress=progress, warn=warn)
         packed = pack(to_one_request(request, query))
         found = self._transport.call("remote/search", packed.record, packed.files)
         if warn is not None:
@@ -184,7 +185,7 @@ class RemoteIndex:
         **shared: Unpack[SearchArguments],
     ) -> list[Hits]:
         """Search for each of several queries, as `Index.search_many`, but each in the version that is open then."""
-        check_callbacks(progress=progress, warn=warn)
+        check_functions(progress=progress, warn=warn)
         requests, found = requests_of(queries, shared), []
         with ItemProgress(len(requests), progress) as counter:
             for request in requests:
@@ -211,10 +212,27 @@ class RemoteIndex:
         """List the files of the index, as `Index.files`; all of the same version."""
         check_flags(skipped=skipped)
         check_where(where, where_timeout_s)
-        record = {"where": where, "skipped": skipped, "columns": read_columns(columns)}
-        lines = self._transport.lines("remote/files", to_plain({**record, "where_timeout_s": where_timeout_s}))
+        names = read_columns(columns)
+        record = {"where": where, "skipped": skipped, "columns": names, "where_timeout_s": where_timeout_s}
+        lines = self._transport.lines("remote/files", record)
         first = next(lines, None)  # what is wrong with the request is raised now
         return _listed(first, lines)
+
+    def segments(
+        self,
+        where: str | None = None,
+        *,
+        modality: Modality | ModalityName | Iterable[Modality | ModalityName] | None = None,
+        where_timeout_s: float = DEFAULT_TIMEOUT_S,
+    ) -> RemoteSegments:
+        """Return segments with their vectors, to iterate over, as `Index.segments`.
+
+        Each iteration reads those of the version that the server has open then.
+        """
+        check_where(where, where_timeout_s)
+        wanted = None if modality is None else [*map(parse_modality, names_of(modality, "modality"))]
+        record = {"where": where, "modality": wanted, "where_timeout_s": where_timeout_s}
+        return RemoteSegments(self._transport, record)
 
     def browse(
         self,
@@ -229,8 +247,8 @@ class RemoteIndex:
         """List indexed files by path, each with the segment that stands for it, as `Index.browse`."""
         check_page(where, where_timeout_s, offset, limit)
         found: list[FileEntry] = []
-        same: dict[str, Any] = {"where": where, "columns": names_of(columns, "columns")}
-        same["where_timeout_s"] = where_timeout_s
+        names = names_of(columns, "columns")
+        same: dict[str, Any] = {"where": where, "columns": names, "where_timeout_s": where_timeout_s}
         same["among"] = None if among is None else read_segments(among)
         while True:
             page = min(_PAGE, limit - len(found))
@@ -287,20 +305,6 @@ class RemoteIndex:
         found: list[str | float | bool] = self._call("metadata_values", column=column, limit=limit)
         return found
 
-    def segments(
-        self,
-        where: str | None = None,
-        *,
-        modality: Modality | ModalityName | Iterable[Modality | ModalityName] | None = None,
-        where_timeout_s: float = DEFAULT_TIMEOUT_S,
-    ) -> Segments:
-        """Return segments with their vectors, as `Index.segments`; each iteration reads the newest version anew."""
-        check_where(where, where_timeout_s)
-        wanted = None if modality is None else [*map(parse_modality, names_of(modality, "modality"))]
-        record = to_plain({"where": where, "modality": wanted, "where_timeout_s": where_timeout_s})
-        number = self._call("count_segments", **record)
-        return Segments(number, lambda: map(results.block, self._transport.lines("remote/segments", record)))
-
     def saved_searches(self) -> tuple[SavedSearch, ...]:
         """Return the searches that are kept with the index, as `Index.saved_searches`."""
         return tuple(map(results.saved_search, self._call("saved_searches")))
@@ -313,7 +317,7 @@ class RemoteIndex:
 
     def saved_segment(self, term: SavedTerm) -> int | None:
         """Return the id of the segment of a term of a saved search, as `Index.saved_segment`."""
-        check_type(term, SavedTerm, "a term", "Use one of a saved search.")
+        check_type(term, SavedTerm, "the term", "Use one of a SavedSearch.")
         found: int | None = self._call("saved_segment", term=term)
         return found
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from wave_search.arguments import is_number
 from wave_search.errors import UsageError, shown
-from wave_search.query import SearchRequest, Weighted, read_target
+from wave_search.query import SearchRequest, Weighted, parse_modality, read_target
 from wave_search.query.in_memory import MemoryMedia, read_memory
 from wave_search.query.terms import (
     AudioVideoPair,
@@ -22,7 +22,7 @@ from wave_search.query.terms import (
     check_range,
     media_ref,
 )
-from wave_search.types import Clip, Frames, MediaRef, Waveform, parse_modality
+from wave_search.types import Clip, Frames, MediaRef, Waveform
 from wave_search.wire import to_plain
 
 if TYPE_CHECKING:

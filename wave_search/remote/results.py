@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from wave_search.models import ModelSpec
-from wave_search.query import (
-    FileDetails,
-    FileEntry,
-    IndexInfo,
-    NewMatch,
-    PartitionInfo,
-    SegmentBlock,
-    SegmentDetails,
-    SegmentScore,
-)
+from wave_search.query import FileDetails, FileEntry, IndexInfo, NewMatch, PartitionInfo, SegmentDetails, SegmentScore
 from wave_search.reports import Skipped
 from wave_search.store import FolderChoices, SavedSearch, SavedTerm, Tuning
 from wave_search.types import DuplicateGroup, DuplicateMember, Hit, Modality, PartitionKey, Sampling
-from wave_search.wire import from_record, to_plain
+from wave_search.wire import from_record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     Record = Mapping[str, Any]
-
-_VECTORS = np.dtype("<f2")
 
 
 def segment(record: Record) -> SegmentDetails:
@@ -61,20 +47,6 @@ def saved_search(record: Record) -> SavedSearch:
 def new_match(record: Record) -> NewMatch:
     """Return a match among new segments."""
     return from_record(NewMatch, record, hit=from_record(Hit, record["hit"]))
-
-
-def block_record(block: SegmentBlock) -> dict[str, Any]:
-    """Return some segments as JSON can carry them: their vectors as base64."""
-    plain = {name: to_plain(getattr(block, name)) for name in SegmentBlock.__dataclass_fields__ if name != "vectors"}
-    vectors = base64.b64encode(block.vectors.astype(_VECTORS).tobytes()).decode("ascii")
-    return {**plain, "vectors": vectors, "dim": block.vectors.shape[1]}
-
-
-def block(record: Record) -> SegmentBlock:
-    """Return some segments."""
-    fields = {name: value for name, value in record.items() if name != "dim"}
-    vectors = np.frombuffer(base64.b64decode(record["vectors"]), _VECTORS).reshape(-1, record["dim"])
-    return from_record(SegmentBlock, fields, paths=[*map(Path, record["paths"])], vectors=vectors)
 
 
 def duplicates(record: Record) -> DuplicateGroup:

@@ -6,7 +6,9 @@ import http.client
 import json
 import secrets
 from contextlib import closing, contextmanager
+from numbers import Integral, Real
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -18,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _BLOCK_BYTES = 1 << 18
-_LONGEST_S = 1e9
-"""More than any caller waits, and less than the system allows."""
+_LONGEST_S = 1e6
+"""More than a system may be able to wait."""
 
 
 class Transport:
@@ -31,12 +33,10 @@ class Transport:
         timeout_s: seconds to wait for an answer.
 
     Raises:
-        UsageError: an argument is not valid.
+        UsageError: the address is not one, the token cannot be one, or the time is not above 0.
     """
 
     def __init__(self, address: str, token: str | None, timeout_s: float) -> None:
-        if not is_number(timeout_s) or not 0 < timeout_s <= _LONGEST_S:
-            raise UsageError(f"timeout_s must be a number of seconds above 0, got {shown(timeout_s)}")
         try:
             parts = urlsplit(address)
             self._host, self._port = parts.hostname, parts.port
@@ -45,12 +45,10 @@ class Transport:
         if parts.scheme not in ("http", "https") or not self._host:
             raise _no_address(address)
         self.address = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
-        self._is_secure, self._prefix, self._timeout_s = (
-            parts.scheme == "https",
-            parts.path.rstrip("/"),
-            float(timeout_s),
-        )
-        check_type(token, (str, type(None)), "token")
+        self._is_secure, self._prefix, self._timeout_s = parts.scheme == "https", parts.path.rstrip("/"), timeout_s
+        check_type(token, (str, NoneType), "the token", "Copy it from the address of the server.")
+        if not is_number(timeout_s) or not 0 < timeout_s <= _LONGEST_S:
+            raise UsageError(f"timeout_s must be above 0 seconds, got {shown(timeout_s)}")
         token = token or next(iter(parse_qs(parts.query).get("token", [])), None)
         if token is not None and not (token.isascii() and token.isprintable()):
             raise UsageError("the token has characters that no token has", "Copy it from the address of the server.")
@@ -74,10 +72,16 @@ class Transport:
 
     def lines(self, path: str, record: Mapping[str, Any]) -> Iterator[Any]:
         """Yield the lines of the answer to POST. Raises like `call`."""
-        body = _Form(record, {})
-        with self._response("POST", path, body, body.headers()) as response:
+        with self.stream(path, record) as response:
             for line in response:
                 yield json.loads(line)
+
+    @contextmanager
+    def stream(self, path: str, record: Mapping[str, Any]) -> Iterator[http.client.HTTPResponse]:
+        """Open the answer to POST as a file of bytes. Raises like `call`."""
+        body = _Form(record, {})
+        with self._response("POST", path, body, body.headers()) as response:
+            yield response
 
     @contextmanager
     def _response(
@@ -104,7 +108,7 @@ class Transport:
 
     def _unreachable(self, error: Exception) -> WaveSearchError:
         cause = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
-        remedy = "Check the address, and that the server runs: wave-search serve"
+        remedy = "Check the address, and that the server runs: `wave-search serve`"
         return WaveSearchError(f"the server {self.address} does not answer ({cause})", remedy)
 
 
@@ -113,7 +117,7 @@ class _Form:
 
     def __init__(self, record: Mapping[str, Any], files: Mapping[str, Path | bytes]) -> None:
         self._boundary = secrets.token_hex(16)
-        request = json.dumps(record, ensure_ascii=True).encode("ascii")
+        request = json.dumps(record, ensure_ascii=True, default=_plain_number).encode("ascii")
         parts: dict[str, Path | bytes] = {"request": request, **files}
         self._parts = [(self._head(name, part), part) for name, part in parts.items()]
         self._end = f"--{self._boundary}--\r\n".encode("ascii")
@@ -142,6 +146,15 @@ class _Form:
                 yield part
             yield b"\r\n"
         yield self._end
+
+
+def _plain_number(value: Any) -> int | float:
+    """Return a number of numpy as one of Python. Raises UsageError if it is something else."""
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        return float(value)
+    raise UsageError(f"{shown(value)} cannot be sent to a server", "Use what Index takes.")
 
 
 def _blocks(path: Path) -> Iterator[bytes]:

@@ -11,7 +11,16 @@ from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeRemainingCol
 from rich.progress import Progress as RichProgress
 from rich.text import Text
 
-from wave_search.render.text import clock, counted, current_text, printable, progress_numbers, stamped, training_numbers
+from wave_search.render.text import (
+    bytes_text,
+    clock,
+    counted,
+    current_text,
+    printable,
+    progress_numbers,
+    stamped,
+    training_numbers,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -153,6 +162,42 @@ class LoggedProgress:
         current = f", {current_text(progress)}" if progress.current_segments_total > 1 else ""
         numbers = f"{progress_numbers(progress, elapsed_s)}{skipped}{left}{current}"
         self._write(stamped(f"{_STAGES[progress.stage]}  {numbers}").rstrip())
+
+
+class DownloadProgress:
+    """Progress of a download: a bar on a terminal, otherwise a line a minute. A context manager.
+
+    Called with the number of bytes that are here, and of all bytes.
+
+    Args:
+        console: where the bar is shown.
+        name: what is downloaded.
+        write: prints a line.
+        now_s: returns the time in seconds, from any moment on.
+    """
+
+    def __init__(
+        self, console: Console, name: str, write: Callable[[str], None], now_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._bar = _Bar(console, name)
+        self._name, self._write, self._now_s = name, write, now_s
+        self._written_s = now_s()
+
+    def __enter__(self) -> DownloadProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Update the bar, or print a line if a minute has passed since the last one."""
+        numbers = f"{bytes_text(done)} of {bytes_text(total)}"
+        if self._bar.is_visible:
+            self._bar.show(self._name, done, total, numbers)
+        elif self._now_s() - self._written_s >= _LINE_EVERY_S:
+            self._written_s = self._now_s()
+            self._write(stamped(f"{self._name}  {numbers}"))
 
 
 class TrainingProgress:

@@ -6,7 +6,10 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from wave_search.wire import to_plain, to_record
+
 if TYPE_CHECKING:
+    from wave_search.models import ListedModel
     from wave_search.query import IndexInfo
     from wave_search.reports import IndexReport
     from wave_search.store import SavedSearch, Tuning
@@ -77,6 +80,11 @@ def report_record(report: IndexReport) -> dict[str, Any]:
     return record
 
 
+def model_record(listed: ListedModel) -> dict[str, Any]:
+    """Return a model, and whether it runs here, as a record."""
+    return {**to_record(listed.model), **to_record(listed.verdict), "directory": to_plain(listed.directory)}
+
+
 def info_record(info: IndexInfo) -> dict[str, Any]:
     """Return the description of an index as a record."""
     return {
@@ -115,5 +123,5 @@ def _partitions(info: IndexInfo, instruction: str) -> dict[str, dict[str, Any]]:
 
 
 def _tuning_record(tuning: Tuning) -> dict[str, Any]:
-    names = ("recall", "target", "nprobe", "refine_k", "vectors", "measured")
+    names = ("recall", "tail", "target", "is_exact", "nprobe", "refine_k", "vectors", "measured")
     return {name: getattr(tuning, name) for name in names}

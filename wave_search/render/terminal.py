@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 from wave_search.render.text import counted, fitting_paths, printable, report_sentences, skipped_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from rich.console import Console, RenderableType
@@ -37,10 +37,9 @@ _SAY_WHAT_A_TERMINAL_IS = ("FORCE_COLOR", "TTY_COMPATIBLE")
 _BATCH = 500
 """Lines and rows that are written at once."""
 _SUGGESTED = re.compile(
-    r"`(?P<command>wave-search (?:index|info|list|metadata|optimize|query|relocate|remove|serve|tag|verify|watch)\b"
-    r"(?![^`]* --(?:help|index)\b)[^`]*)`"
+    r"`(?P<command>wave-search (?!(?:ask|eval|models|train)\b)[a-z](?![^`]* --(?:help|index)\b)[^`]*)`"
 )
-"""A command of an index."""
+"""A command of an index that does not name it."""
 Item = TypeVar("Item")
 
 
@@ -199,6 +198,14 @@ class Terminal:
         self._live.__enter__()
         return agreed
 
+    def downloading(self, name: str) -> AbstractContextManager[Callable[[int, int], None]]:
+        """Show the progress of a download: a bar on a terminal, otherwise a line a minute."""
+        from wave_search.render.progress import DownloadProgress
+
+        return (
+            nullcontext(lambda _done, _total: None) if self.quiet else DownloadProgress(self._err, name, self.message)
+        )
+
     def training(self) -> AbstractContextManager[TrainingCallback]:
         """Show the progress of a run of `train` on a terminal."""
         from wave_search.render.progress import TrainingProgress
@@ -212,11 +219,12 @@ class Terminal:
         for folder in report.unreachable:
             self.warning(
                 f"{folder}: missing or empty, possibly an unmounted disk; its files stay in the index. "
-                f"If they were deleted, run: wave-search remove {folder}"
+                f"If they were deleted, run `wave-search remove {shlex.quote(os.fspath(folder))}`"
             )
         listed = [skipped for skipped in report.skipped if strict or not skipped.known]
         if known := len(report.skipped) - len(listed):
-            self.message(f"{counted(known, 'file')} skipped or damaged in earlier runs: see wave-search list --skipped")
+            skipped_before = f"{counted(known, 'file')} skipped or damaged in earlier runs"
+            self.message(f"{skipped_before}: see `wave-search list --skipped`")
         if listed:
             lines = [*map(skipped_line, listed)]
             self.warning(f"skipped {counted(len(listed), 'file')}:", lines, rest="--report FILE lists all")

@@ -7,10 +7,13 @@ import unicodedata
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from wave_search.types import Modality
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from wave_search.models import ListedModel
     from wave_search.query import Answer, IndexInfo
     from wave_search.reports import (
         IndexPlan,
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
         SlowRun,
         Training,
     )
-    from wave_search.store import Problem, SavedSearch
+    from wave_search.store import Problem, SavedSearch, Tuning
     from wave_search.types import DuplicateGroup, Hit, ListedFile, Value
 
 _ESCAPED_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -33,6 +36,7 @@ _MAX_SUFFIXES = 8
 """More kinds of files that are not media are listed as "others"; the report in JSON has all."""
 
 
+_MANY_CANDIDATES = 1_000
 _DAMAGED_SHOWN = 10
 _NAMES_SHOWN = 3
 
@@ -89,6 +93,16 @@ def bytes_text(count: int) -> str:
             break
         size, unit = size / 1024, larger
     return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+
+
+def model_cells(listed: ListedModel) -> tuple[str, ...]:
+    """Return what a table says of a model."""
+    model, verdict = listed.model, listed.verdict
+    size = "in the package" if model.hub_id is None else f"{model.download_bytes / 1e9:.2g} GB"
+    here = ", downloaded" if model.hub_id is not None and listed.directory is not None else ""
+    inputs = "all" if len(model.modalities) == len(Modality) else " ".join(model.modalities)
+    licence = model.licence or "see hub"
+    return model.name, f"{verdict.runs}: {verdict.reason}", f"{size}{here}", inputs, licence, model.description
 
 
 def counted(count: int, singular: str, plural: str = "") -> str:
@@ -205,8 +219,10 @@ def update_sentence(report: IndexReport, paths: Sequence[Path]) -> str:
 
     Args:
         report: of the run.
-        paths: what had changed before.
+        paths: what had changed before. Skipped files, which have lines of their own, are left out.
     """
+    skipped = {one.path for one in report.skipped}
+    paths = [path for path in paths if path not in skipped]
     segments = ", ".join(f"{count:,} {modality}" for modality, count in report.segments.items() if count)
     noun = "segment" if sum(report.segments.values()) == 1 else "segments"
     counts = {
@@ -352,8 +368,15 @@ def info_rows(info: IndexInfo) -> Iterator[tuple[str, str]]:
         asked = f' with "{printable(part.instruction)}"' if part.instruction else ""
         yield part.modality.value + asked, f"{counted(part.segments, 'segment')}, {how}"
         if part.tunings:
-            found = ", ".join(f"{tuning.recall:.3f} for {tuning.query.value}" for tuning in part.tunings)
-            yield "  recall@10", f"{found}; measured {part.tunings[0].measured}"
+            yield "  recall@10", f"{', '.join(map(_recall, part.tunings))}; measured {part.tunings[0].measured}"
+
+
+def _recall(tuning: Tuning) -> str:
+    if tuning.is_exact:
+        return f"1 for {tuning.query.value}, searched exactly (codes do not reach {tuning.target:g})"
+    tail = "" if tuning.tail is None else f" (p10 {tuning.tail:.2f})"
+    many = f", {tuning.refine_k:,} candidates (codes tell little)" if tuning.refine_k > _MANY_CANDIDATES else ""
+    return f"{tuning.recall:.3f}{tail} for {tuning.query.value}{many}"
 
 
 def answer_row(answer: Answer) -> tuple[str, str, str]:

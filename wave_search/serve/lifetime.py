@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from starlette.types import ASGIApp, Receive, Scope, Send
+
+_NO_USE = ("/api/health", "/metrics")
+"""Paths that monitors ask for, and open pages."""
 
 
 class Lifetime:
@@ -53,10 +56,10 @@ class Lifetime:
             return not self._running and time.monotonic() - self._ended_s >= self._idle_exit_s
 
     def noted(self, app: ASGIApp) -> ASGIApp:
-        """Return an application whose requests are noted."""
+        """Return an application whose requests are noted, except for those that only look whether it is there."""
 
         async def noting(scope: Scope, receive: Receive, send: Send) -> None:
-            with self.request():
+            with nullcontext() if scope.get("path") in _NO_USE else self.request():
                 await app(scope, receive, send)
 
         return noting

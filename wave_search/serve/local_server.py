@@ -1,4 +1,4 @@
-"""The side of the Unix socket that listens, see `local_socket`."""
+"""The side of the Unix socket, or of the named pipe, that listens: see `local_socket`."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wave_search.serve.lifetime import Lifetime
+    from wave_search.serve.local_pipe import PipeServer
 
     Send = Callable[[dict[str, Any]], None]
     Answer = Callable[[dict[str, Any], Send], None]
@@ -51,7 +52,7 @@ class LocalServer:
         self._at_once = threading.BoundedSemaphore(_AT_ONCE)
         try:
             path.unlink(missing_ok=True)  # of a process that was killed: a live one has the lock
-            self._server = _Listening(str(path), self)
+            self._server = _listening(path, self.reply)
         except BaseException:
             os.close(self._lock)
             raise
@@ -81,36 +82,41 @@ class LocalServer:
                 self._answer(request, send)
 
 
-class _Listening(socketserver.ThreadingUnixStreamServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128
+def _listening(path: Path, reply: Answer) -> socketserver.BaseServer | PipeServer:
+    if local_socket.HAS_SOCKETS:
+        return _socket_server(path, reply)
+    from wave_search.serve.local_pipe import PipeServer
 
-    def __init__(self, path: str, owner: LocalServer) -> None:
-        self.owner = owner
-        super().__init__(path, _Connection)
-
-    def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002 - as socketserver calls it
-        """Refuse other users."""
-        return local_socket.is_same_user(request)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Leave a fault without an answer, so that the command line does the work itself and reports it."""
+    return PipeServer(path, reply, _MAX_REQUEST_BYTES, _READ_S)
 
 
-class _Connection(socketserver.StreamRequestHandler):
-    timeout = _READ_S
-    server: _Listening
+def _socket_server(path: Path, reply: Answer) -> socketserver.BaseServer:
+    class Listening(socketserver.ThreadingUnixStreamServer):  # a class that Windows has not
+        daemon_threads = True
+        block_on_close = False
+        request_queue_size = 128
 
-    def handle(self) -> None:
-        """Read a request, and send the replies."""
-        line = self.rfile.readline(_MAX_REQUEST_BYTES)
-        request = json.loads(line) if line.endswith(b"\n") else None
-        if not isinstance(request, dict):
-            return
-        connection: socket.socket = self.connection
-        connection.settimeout(None)
-        self.server.owner.reply(request, lambda reply: connection.sendall(json.dumps(reply).encode("ascii") + b"\n"))
+        def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002 - as socketserver calls it
+            """Refuse other users."""
+            return local_socket.is_same_user(request)
+
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            """Leave a fault without an answer, so that the command line does the work itself and reports it."""
+
+    class Connection(socketserver.StreamRequestHandler):
+        timeout = _READ_S
+
+        def handle(self) -> None:
+            """Read a request, and send the replies."""
+            line = self.rfile.readline(_MAX_REQUEST_BYTES)
+            request = json.loads(line) if line.endswith(b"\n") else None
+            if not isinstance(request, dict):
+                return
+            connection: socket.socket = self.connection
+            connection.settimeout(None)
+            reply(request, lambda message: connection.sendall(json.dumps(message).encode("ascii") + b"\n"))
+
+    return Listening(str(path), Connection)
 
 
 def _locked(path: Path, index: Path) -> int:

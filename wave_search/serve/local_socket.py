@@ -3,17 +3,20 @@
 It lies in a folder that nobody else may enter, under a name that is made from the real path of the index, and both
 sides check whom they talk to. A lock beside it belongs to the server as long as its process lives: whoever has it may
 replace a socket that a killed one has left. A request is one line of JSON, and so is each of the replies to it.
+Windows has named pipes instead: see `local_pipe`.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import select
 import socket
 import stat
 import struct
 import warnings
-from typing import TYPE_CHECKING, Any
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, Any, Protocol
 
 from wave_search.errors import WaveSearchError
 from wave_search.files import digest
@@ -23,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-AVAILABLE = hasattr(socket, "AF_UNIX")
-"""Whether the system has such sockets. Where it has none, the command line does without the server."""
+HAS_SOCKETS = hasattr(socket, "AF_UNIX") and hasattr(os, "geteuid")
+"""Whether the system has such sockets, and says whose files are."""
 _NAME_BYTES = 12
 _ANSWERS_S = 5.0
 """Time within which a live server accepts and a request is read."""
@@ -37,13 +40,82 @@ class ServedAlreadyError(WaveSearchError):
     """Another process serves the index, and has its socket."""
 
 
+class LocalConnection(Protocol):
+    """A connection to the server of an index."""
+
+    @property
+    def process(self) -> int | None:
+        """The process at the other side, where the system says so. Raises OSError."""
+
+    def send(self, message: dict[str, Any], /) -> None:
+        """Send a message. Raises OSError."""
+
+    def received(self) -> Iterator[dict[str, Any]]:
+        """Yield messages until the server closes the connection. Raises OSError, and ValueError for no JSON."""
+
+    def wait(self, timeout_s: float, /) -> bool:
+        """Return whether there is a message, or the end, within some seconds. Raises OSError."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
+class SocketConnection:
+    """A connection by a Unix socket, see `LocalConnection`.
+
+    Args:
+        path: of the socket.
+
+    Raises:
+        OSError: no server listens there.
+        PermissionError: it is that of another user.
+        ValueError: there is a NUL in the path.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self.socket.settimeout(_ANSWERS_S)
+            self.socket.connect(os.fspath(path))
+            self.socket.settimeout(None)
+            if not is_same_user(self.socket):
+                raise PermissionError(f"{path} is of another user")
+        except BaseException:
+            self.socket.close()
+            raise
+
+    @property
+    def process(self) -> int | None:
+        """The process at the other side, where the system says so. Raises OSError."""
+        return _peer(self.socket)[0] if hasattr(socket, "SO_PEERCRED") else None
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Send a message. Raises OSError."""
+        self.socket.sendall(json.dumps(message).encode("ascii") + b"\n")
+
+    def received(self) -> Iterator[dict[str, Any]]:
+        """Yield messages until the server closes the connection. Raises OSError, and ValueError for no JSON."""
+        with self.socket.makefile("rb") as lines:
+            for line in lines:
+                if line.endswith(b"\n"):
+                    yield json.loads(line)
+
+    def wait(self, timeout_s: float) -> bool:
+        """Return whether there is a message, or the end, within some seconds. Raises OSError."""
+        return bool(select.select([self.socket], [], [], timeout_s)[0])
+
+    def close(self) -> None:
+        """Close it."""
+        self.socket.close()
+
+
 def socket_path(index: Path) -> Path:
-    """Return where the socket of an index is, whether or not there is one.
+    """Return where the socket of an index is, whether or not there is one; or the file with the name of its pipe.
 
     Raises:
         OSError: platformdirs, which a server needs, is not installed, or the index is in a folder that is gone.
     """
-    return _folder() / f"{_name(index)}.sock"
+    return _folder() / f"{_name(index)}.{'sock' if HAS_SOCKETS else 'pipe'}"
 
 
 def log_path(index: Path) -> Path:
@@ -84,7 +156,12 @@ def make_folder(folder: Path) -> None:
 
 
 def _is_private(folder: Path) -> bool:
-    """Return whether only this user may enter a folder, and nobody else may exchange it."""
+    """Return whether only this user may enter a folder, and nobody else may exchange it.
+
+    Without users by number (Windows) it is so for what is below the profile of a user, where `_folder` is.
+    """
+    if not hasattr(os, "geteuid"):
+        return stat.S_ISDIR(folder.lstat().st_mode)
     own, above = folder.lstat(), folder.parent.stat()
     is_own = stat.S_ISDIR(own.st_mode) and own.st_uid == os.geteuid() and not stat.S_IMODE(own.st_mode) & 0o077
     is_kept = above.st_uid in (0, os.geteuid()) and (not above.st_mode & 0o022 or above.st_mode & stat.S_ISVTX)
@@ -96,12 +173,12 @@ def is_same_user(connection: socket.socket) -> bool:
     if not hasattr(socket, "SO_PEERCRED"):
         return True  # the folder is private
     try:
-        return peer(connection)[1] == os.geteuid()
+        return _peer(connection)[1] == os.geteuid()
     except OSError:
         return False
 
 
-def peer(connection: socket.socket) -> tuple[int, int]:
+def _peer(connection: socket.socket) -> tuple[int, int]:
     """Return process and user at the other side. Raises OSError."""
     process, user, _ = _CREDENTIALS.unpack(
         connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
@@ -109,42 +186,40 @@ def peer(connection: socket.socket) -> tuple[int, int]:
     return process, user
 
 
-def connect(index: Path) -> socket.socket | None:
+def connect(index: Path) -> LocalConnection | None:
     """Connect to the server of an index; None if there is none of this user, or it has no socket."""
-    if not AVAILABLE:
-        return None
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         path = socket_path(index)
-        if _is_private(path.parent):
-            connection.settimeout(_ANSWERS_S)
-            connection.connect(os.fspath(path))
-            if is_same_user(connection):
-                connection.settimeout(None)
-                return connection
+        if not _is_private(path.parent):
+            return None
+        return SocketConnection(path) if HAS_SOCKETS else _pipe(path)
     except (OSError, ValueError):  # ValueError: a NUL in the name of the index
-        pass
-    connection.close()
-    return None
+        return None
 
 
-def send(connection: socket.socket, request: dict[str, Any]) -> None:
-    """Send a request. Raises OSError."""
-    connection.sendall(json.dumps({**request, "version": __version__}).encode("ascii") + b"\n")
+def _pipe(path: Path) -> LocalConnection | None:
+    if not path.exists():  # do without multiprocessing, which takes as long to import as the rest of a query
+        return None
+    from multiprocessing import AuthenticationError
+
+    from wave_search.serve.local_pipe import PipeConnection
+
+    try:
+        return PipeConnection(path)
+    except AuthenticationError:
+        return None
 
 
-def replies(connection: socket.socket) -> Iterator[dict[str, Any]]:
-    """Yield the replies to a request. They end early if the server does. Raises OSError, and ValueError for no JSON."""
-    with connection.makefile("rb") as lines:
-        for line in lines:
-            if line.endswith(b"\n"):
-                yield json.loads(line)
+def replies(connection: LocalConnection, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Send a request, and yield the replies to it. They end early if the server does. Raises OSError, ValueError."""
+    connection.send({**request, "version": __version__})
+    return connection.received()
 
 
 def served_already(index: Path, at: str | None) -> ServedAlreadyError:
     """Return the error of a second server that is to be the only one; `at` is the address of the first."""
     where = "" if at is None else f" at {at}"
-    remedy = "Use that server, or end it first: wave-search serve --stop"
+    remedy = "Use that server, or end it first: `wave-search serve --stop`"
     return ServedAlreadyError(f"{index} is already served{where}", remedy)
 
 
@@ -157,17 +232,11 @@ def stop(index: Path) -> bool:
     connection = connect(index)
     if connection is None:
         return False
-    with connection:
-        connection.settimeout(_STOPS_S)
-        try:
-            send(connection, {"stop": True})
-            for _ in replies(connection):
-                pass
-        except TimeoutError:
-            kill = f"Run: kill {peer(connection)[0]}" if hasattr(socket, "SO_PEERCRED") else "End its process."
-            raise WaveSearchError(f"the server of {index} has not ended within {_STOPS_S:.0f} s", kill) from None
-        except OSError:  # it was about to end
-            pass
+    with closing(connection), suppress(OSError):  # it was about to end
+        connection.send({"stop": True})
+        if not connection.wait(_STOPS_S):
+            kill = "End its process." if connection.process is None else f"Run: kill {connection.process}"
+            raise WaveSearchError(f"the server of {index} has not ended within {_STOPS_S:.0f} s", kill)
     return True
 
 
@@ -176,9 +245,6 @@ def address(index: Path) -> str | None:
     connection = connect(index)
     if connection is None:
         return None
-    with connection:
-        try:
-            send(connection, {"address": True})
-            return next((str(reply["address"]) for reply in replies(connection)), None)
-        except (OSError, KeyError, ValueError):
-            return None
+    with closing(connection), suppress(OSError, KeyError, ValueError):
+        return next((str(reply["address"]) for reply in replies(connection, {"address": True})), None)
+    return None

@@ -115,7 +115,8 @@ class Maps:
         chosen = modality or next(iter(held), None)
         if chosen is None or chosen not in held:
             cause = "the index is empty" if chosen is None else f"the index holds no {chosen}"
-            raise UsageError(cause, f"Ask for {', '.join(held)}." if held else "Index a folder: wave-search index PATH")
+            remedy = f"Ask for {', '.join(held)}." if held else "Index a folder: `wave-search index PATH`."
+            raise UsageError(cause, remedy)
         segments = self._current(self._index(), chosen)
         with self._lock:
             ready = self._ready.get(chosen)

@@ -15,7 +15,6 @@ from starlette.responses import Response, StreamingResponse
 
 from wave_search.errors import UsageError, WaveSearchError
 from wave_search.remote.requests import pack, seconds, unpack
-from wave_search.remote.results import block_record
 from wave_search.serve.schemas import SearchQuery
 from wave_search.serve.service import Asked, service_of
 from wave_search.store import SavedTerm
@@ -32,9 +31,6 @@ if TYPE_CHECKING:
     from wave_search.serve.service import Received, Service
 
 _MAX_RESULTS = 10_000
-_BLOCK_ROWS = 500
-"""Segments in a line of an answer: a few MB."""
-_STREAMED = ("files", "segments")
 _ATTRIBUTES = ("path", "cause", "name")
 """Of errors, besides message and remedy."""
 remote_router = APIRouter(prefix="/remote", include_in_schema=False)
@@ -79,8 +75,10 @@ async def call(request: Request, method: str) -> Response:
         answer, names = await _answer(service, method, received)
     if isinstance(answer, WaveSearchError):
         return _error(answer, names)
-    if method in _STREAMED:
+    if method == "files":
         return StreamingResponse(map(_line, answer), media_type="application/x-ndjson")
+    if method == "segments":
+        return StreamingResponse(answer, media_type="application/vnd.apache.arrow.stream")
     return Response(_line(answer), media_type="application/json")
 
 
@@ -152,22 +150,20 @@ def _files(index: Index, call: Call) -> Any:
 
 
 def _segments(index: Index, call: Call) -> Segments:
-    where, limit_s = call.get("where", (str, type(None))), call.limits.where_s
-    timeout_s = seconds(call.record.get("where_timeout_s"), limit_s)
-    return index.segments(where, modality=call.get("modality", (list, type(None))), where_timeout_s=timeout_s)
+    timeout_s = seconds(call.record.get("where_timeout_s"), call.limits.where_s)
+    modality = call.get("modality", (list, type(None)))
+    return index.segments(call.get("where", (str, type(None))), modality=modality, where_timeout_s=timeout_s)
 
 
 def _saved_request(index: Index, call: Call) -> Any:
-    # Its terms are texts and segments, so that there are no files.
-    return pack(
-        index.saved_request(call.get("name", str), k=call.get("k", int), columns=call.get("columns", list))
-    ).record
+    found = index.saved_request(call.get("name", str), k=call.get("k", int), columns=call.get("columns", list))
+    return pack(found).record  # without files: its terms are texts and segments
 
 
 def _saved_segment(index: Index, call: Call) -> Any:
     try:
         term = from_record(SavedTerm, call.get("term", dict))
-    except (TypeError, ValueError, AttributeError):
+    except (TypeError, ValueError):
         raise UsageError("there is no such term", "Use wave_search.connect() of the server's version.") from None
     return index.saved_segment(term)
 
@@ -192,6 +188,8 @@ _METHODS: Mapping[str, Callable[[Index, Call], Any]] = {
     "search": _search,
     "score_file": _score_file,
     "files": _files,
+    "segments": lambda index, call: _segments(index, call).to_arrow_stream(),
+    "count_segments": lambda index, call: len(_segments(index, call)),
     "browse": _browse,
     "count_files": _count_files,
     "segment": lambda index, call: index.segment(call.get("segment_id", int)),
@@ -201,8 +199,6 @@ _METHODS: Mapping[str, Callable[[Index, Call], Any]] = {
     "metadata_values": lambda index, call: index.metadata_values(call.get("column", str), call.get("limit", int)),
     "duplicates": lambda index, call: index.duplicates(call.get("threshold", (int, float))),
     "metadata": lambda index, _: index.metadata(),
-    "segments": lambda index, call: map(block_record, _segments(index, call).blocks(_BLOCK_ROWS)),
-    "count_segments": lambda index, call: len(_segments(index, call)),
     "saved_searches": lambda index, _: index.saved_searches(),
     "saved_request": _saved_request,
     "saved_segment": _saved_segment,

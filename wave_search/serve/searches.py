@@ -141,7 +141,7 @@ class Searches:
         if not self._is_here(request):
             raise ForbiddenError(
                 "alerts can only be set on the machine of the server, because it may send what they match anywhere",
-                "Set it there: wave-search searches alert NAME --webhook URL.",
+                "Set it there: `wave-search searches alert NAME --webhook URL`.",
             )
 
     def _is_here(self, request: Any) -> bool:

@@ -17,6 +17,7 @@ from wave_search.serve import local_socket
 from wave_search.serve.app import create_app
 from wave_search.serve.disk_cache import previews_folder
 from wave_search.serve.lifetime import Lifetime
+from wave_search.serve.local_server import LocalServer
 from wave_search.serve.service import Service
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from wave_search.index import Index
     from wave_search.serve.jobs import Jobs
-    from wave_search.serve.local_server import Answer, LocalServer
+    from wave_search.serve.local_server import Answer
     from wave_search.serve.options import ServeOptions
 
 _BACKLOG = 128
@@ -75,8 +76,6 @@ def _local_server(
     index: Path, answer: Answer, lifetime: Lifetime, options: ServeOptions, warn: Callable[[str], None]
 ) -> LocalServer | None:
     """Open the socket for programs of this user; without it, the server is there for browsers and the API only."""
-    if not local_socket.AVAILABLE:
-        return None
     try:
         return _opened(index, answer, lifetime)
     except WaveSearchError as error:
@@ -88,8 +87,6 @@ def _local_server(
 
 
 def _opened(index: Path, answer: Answer, lifetime: Lifetime) -> LocalServer:
-    from wave_search.serve.local_server import LocalServer  # not on Windows
-
     try:
         return LocalServer(index, answer, lifetime)
     except OSError as error:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wave_search.models import ModelSpec
-    from wave_search.types import Modality
+    from wave_search.types import Modality, Role
 
 _Mode = Literal["ro", "rw", "rwc"]
 NAME = "cache.sqlite3"
@@ -64,7 +64,7 @@ class CacheKey(NamedTuple):
     """The content, for example the digest of a file and a range."""
 
 
-def vector_space(spec: ModelSpec, dtype: str, modality: Modality, prompt: str | None) -> str:
+def vector_space(spec: ModelSpec, dtype: str, modality: Modality, prompt: str | None, role: Role = "document") -> str:
     """Return a name for everything that a vector depends on besides the content.
 
     Args:
@@ -72,10 +72,12 @@ def vector_space(spec: ModelSpec, dtype: str, modality: Modality, prompt: str | 
         dtype: requested precision of the computation.
         modality: what the content is embedded as.
         prompt: replaces the model's own; None for that.
+        role: of the content, for a model that has roles.
     """
     own = spec.prompts.get(modality, "") if prompt is None else prompt
     parts = [spec.revision, spec.quantization, dtype, spec.dim, asdict(spec.sampling), dict(spec.options)]
-    return digest(json.dumps([*parts, modality.value, own], sort_keys=True).encode())
+    as_query = ["query"] if role == "query" else []
+    return digest(json.dumps([*parts, modality.value, own, *as_query], sort_keys=True).encode())
 
 
 class EmbeddingCache:

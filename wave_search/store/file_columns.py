@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import fields
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from wave_search.errors import IndexCorruptError, UsageError
 from wave_search.files import composed, composed_text
+from wave_search.store import schema
 from wave_search.store.files import RESTORE
 from wave_search.store.rows import ContentRow
-from wave_search.store.schema import CONTENTS, schemas
 from wave_search.types import OF_HITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from wave_search.store.file_table import Metadata
-    from wave_search.store.rows import Column, FileRow
+    from wave_search.store.rows import FileRow
     from wave_search.types import FileStatus, Value
 
 _OF_PATHS = ("path", "name", "folder", "size_bytes", "modified", "status", "cause")
@@ -40,40 +44,127 @@ def status_of(row: FileRow) -> FileStatus:
     return "damaged" if row.cause else "indexed"
 
 
-def file_columns(rows: Sequence[FileRow], contents: Mapping[int, ContentRow], metadata: Metadata) -> Any:
-    """Return an Arrow table with `OF_FILES`, the user's own columns, and "content_id".
+class FileColumns:
+    """The columns of some files, each made when it is first asked for. Safe to use from several threads.
 
     Args:
-        rows: the files, in this order.
-        contents: by id, at least those of the files. A file without one has no value in the columns of contents.
+        files: an Arrow record batch of `FileTable.batch`.
+        contents: an Arrow table with `schema.CONTENT_COLUMNS`, at least those of the files.
         metadata: the user's own columns.
 
-    Raises:
-        IndexCorruptError: a content is missing.
-    """
-    import pyarrow as pa
+    Attributes:
+        names: `OF_FILES` and the user's own columns.
 
-    paths = [composed(row.path).decode("utf-8", "replace") for row in rows]
-    own = [content_of(row, contents) for row in rows]
-    columns = {
-        "content_id": pa.array([row.content_id for row in rows], pa.int64()),
-        "path": pa.array(paths, pa.string()),
-        "name": pa.array([os.path.basename(path) for path in paths], pa.string()),  # noqa: PTH119 - text, not a file
-        "folder": pa.array([os.path.dirname(path) for path in paths], pa.string()),  # noqa: PTH120
-        "size_bytes": pa.array([row.size_bytes for row in rows], pa.int64()),
-        "modified": pa.array([row.mtime_ns // 1000 for row in rows], pa.timestamp("us")),
-        "status": pa.array(list(map(status_of, rows)), pa.string()),
-        "cause": pa.array([row.cause or None for row in rows], pa.string()),
-    }
-    types = schemas(1)[CONTENTS]
-    for name in _OF_CONTENTS:
-        values = [None if content is None else getattr(content, name) for content in own]
-        columns[name] = pa.array(values, types.field(name).type)
-    pairs = zip(rows, own, strict=True)
-    theirs = [{} if content is None else metadata.of(row.path, content.digest) for row, content in pairs]
-    for column in metadata.columns:
-        columns[column.name] = _own_array(column, [of_file.get(column.name) for of_file in theirs])
-    return pa.table(columns)
+    Raises:
+        IndexCorruptError: the content of a file is missing.
+    """
+
+    def __init__(self, files: Any, contents: Any, metadata: Metadata) -> None:
+        self._files, self._contents, self._metadata = files, contents, metadata
+        self._types = {column.name: column.type for column in metadata.columns}
+        self.names = (*OF_FILES, *self._types)
+        self._made: dict[str, Any] = {}
+        content_ids = np.asarray(files.column("content_id").fill_null(-1), np.int64)
+        ids = schema.ids(contents, "content_id")
+        order = np.argsort(ids, kind="stable")
+        held = np.flatnonzero(content_ids >= 0)
+        at = ids[order].searchsorted(content_ids[held])
+        if not np.array_equal(ids[order][at[at < len(ids)]], content_ids[held]):
+            raise IndexCorruptError("the index holds a file whose content is missing", RESTORE)
+        self._places = np.full(len(files), -1, np.int64)
+        """(n,) position of the content of each file in the table, -1 if it has none."""
+        self._places[held] = order[at]
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def array(self, name: str) -> Any:
+        """Return one of `names` for all files as an Arrow array, null where there is no value."""
+        if name not in self._made:
+            self._made[name] = self._column(name)
+        return self._made[name]
+
+    def values(self, name: str, positions: NDArray[np.int64] | None = None) -> list[Value | None]:
+        """Return the values of one of `names` for the files at some positions, or for all."""
+        column = self.array(name)
+        return list(map(plain, (column if positions is None else column.take(positions)).to_pylist()))
+
+    def _column(self, name: str) -> Any:
+        import pyarrow as pa
+
+        if name in self._types:
+            return self._own(name)
+        if name in _OF_CONTENTS:
+            places = pa.array(self._places, mask=self._places < 0)
+            return self._contents.column(name).combine_chunks().take(places)
+        return getattr(self, f"_{name}")()
+
+    def _size_bytes(self) -> Any:
+        return self._files.column("size_bytes")
+
+    def _modified(self) -> Any:
+        import pyarrow as pa
+
+        return pa.array(np.asarray(self._files.column("mtime_ns")) // 1000).cast(pa.timestamp("us"))
+
+    def _folder(self) -> Any:
+        import pyarrow.compute as pc
+
+        return pc.if_else(pc.equal(self._parts[::2], ""), "/", self._parts[::2])
+
+    def _name(self) -> Any:
+        return self._parts[1::2]
+
+    @cached_property
+    def _parts(self) -> Any:
+        """Folders and the names in them, in turn."""
+        import pyarrow.compute as pc
+
+        return pc.split_pattern(self.array("path"), "/", max_splits=1, reverse=True).flatten()
+
+    def _cause(self) -> Any:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        causes = self._files.column("cause").cast(pa.string())
+        return pc.if_else(pc.equal(causes, ""), pa.scalar(None, pa.string()), causes)
+
+    def _status(self) -> Any:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        of_content = pc.if_else(pc.is_valid(self.array("cause")), "damaged", "indexed")
+        return pc.if_else(pa.array(self._places < 0), "skipped", of_content)
+
+    def _path(self) -> Any:
+        """Return paths as text with composed letters; bytes that are not UTF-8 are replaced."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        names = self._files.column("path_bytes")
+        try:
+            text = names.cast(pa.large_string())
+        except pa.ArrowInvalid:
+            return pa.array(
+                [composed(name).decode("utf-8", "replace") for name in names.to_pylist()], pa.large_string()
+            )
+        return text if pc.all(pc.string_is_ascii(text)).as_py() else pc.utf8_normalize(text, form="NFC")
+
+    def _own(self, name: str) -> Any:
+        import pyarrow as pa
+
+        values = [of_file.get(name) for of_file in self._theirs]
+        types = {"text": pa.string(), "number": pa.float64(), "bool": pa.bool_(), "texts": pa.list_(pa.string())}
+        if self._types[name] == "timestamp":
+            return pa.array(values, pa.string()).cast(pa.timestamp("us"))
+        return pa.array(values, types[self._types[name]])
+
+    @cached_property
+    def _theirs(self) -> list[Mapping[str, Value]]:
+        """The values of the user's own columns of each file."""
+        paths, digests = self._files.column("path_bytes").to_pylist(), self._contents.column("digest").to_pylist()
+        pairs = zip(paths, self._places.tolist(), strict=True)
+        return [self._metadata.of(path, digests[place]) if place >= 0 else {} for path, place in pairs]
 
 
 def content_of(row: FileRow, contents: Mapping[int, ContentRow]) -> ContentRow | None:
@@ -87,25 +178,6 @@ def content_of(row: FileRow, contents: Mapping[int, ContentRow]) -> ContentRow |
     if row.content_id not in contents:
         raise IndexCorruptError("the index holds a file whose content is missing", RESTORE)
     return contents[row.content_id]
-
-
-def _own_array(column: Column, values: Sequence[Any]) -> Any:
-    import pyarrow as pa
-
-    types = {"text": pa.string(), "number": pa.float64(), "bool": pa.bool_(), "texts": pa.list_(pa.string())}
-    if column.type == "timestamp":
-        return pa.array(values, pa.string()).cast(pa.timestamp("us"))
-    return pa.array(values, types[column.type])
-
-
-def column_values(
-    rows: Sequence[FileRow], contents: Mapping[int, ContentRow], metadata: Metadata, columns: Sequence[str]
-) -> list[tuple[Value | None, ...]]:
-    """Return the values of some of these columns for each file. Arguments and errors are those of `file_columns`."""
-    if not columns:
-        return [()] * len(rows)
-    table = file_columns(rows, contents, metadata)
-    return list(zip(*(map(plain, table.column(name).to_pylist()) for name in columns), strict=True))
 
 
 def plain(value: Any) -> Value | None:

@@ -104,6 +104,10 @@ class FileTable(Mapping[bytes, FileRow]):
         for begin in range(0, max(1, len(self._table)), _BATCH_ROWS):
             yield list(schema.dense_file_rows(self._table.slice(begin, _BATCH_ROWS)))
 
+    def batch(self, positions: NDArray[np.int64] | None = None) -> Any:
+        """Return all rows, or those at some positions, as an Arrow record batch of `schema.dense_files`."""
+        return self._table if positions is None else self._table.take(positions)
+
     def at(self, positions: NDArray[np.int64]) -> list[FileRow]:
         """Return the rows at some positions, in that order."""
         return list(schema.dense_file_rows(self._table.take(positions)))

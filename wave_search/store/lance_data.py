@@ -6,8 +6,9 @@ they say, so that a size of exabytes, or 2^40 rows, ends the process or keeps it
 
 from __future__ import annotations
 
-import io
+import os
 import struct
+import time
 from typing import TYPE_CHECKING
 
 from wave_search.files import open_regular
@@ -26,11 +27,18 @@ _PAGE_POSITIONS, _PAGE_SIZES, _PAGE_ROWS = 1, 2, 3
 _MAX_ROWS = 1 << 24
 """Lance begins another file after about a million."""
 _MAX_METADATA_BYTES = 256 << 20
+_SETTLED_NS = 2_000_000_000
+_MOST_PASSED = 20_000
+_passed: set[tuple[int, ...]] = set()
+"""Files of this process that were checked, as they were then. A commit opens the tables three times, and each of many
+small commits has made files of its own."""
 _DAMAGED = "its end cannot be decoded"
 
 
 def check_data_file(path: Path, rows: int) -> None:
     """Check that all that the end of a data file refers to is in the file, and its rows; reads only this end.
+
+    A file that was checked before and has not changed since is not read again.
 
     Args:
         path: the file.
@@ -41,7 +49,11 @@ def check_data_file(path: Path, rows: int) -> None:
         OSError: the file cannot be read.
     """
     with open_regular(path) as file:
-        size_bytes = file.seek(0, io.SEEK_END)
+        status = os.fstat(file.fileno())
+        size_bytes = status.st_size
+        same = status.st_dev, status.st_ino, size_bytes, status.st_mtime_ns, status.st_ctime_ns, rows
+        if same in _passed:
+            return
         try:
             file.seek(max(size_bytes - _FOOTER.size, 0))
             begin, columns_at, _, _, columns, _, _, magic = _FOOTER.unpack(file.read())
@@ -63,6 +75,11 @@ def check_data_file(path: Path, rows: int) -> None:
                         raise ValueError(f"a page of {size:,} bytes at {position:,} is not in it")
         except (struct.error, IndexError, OverflowError) as error:
             raise ValueError(_DAMAGED) from error
+        # A change within the resolution of the times would not be seen.
+        if time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) > _SETTLED_NS:
+            if len(_passed) >= _MOST_PASSED:
+                _passed.clear()
+            _passed.add(same)
 
 
 def _buffers(data: bytes, at: int, end: int) -> Iterator[tuple[int, int]]:

@@ -285,6 +285,7 @@ def _check_values(manifest: Manifest) -> None:
             _check_range("score_stats.std", stats.std, _SMALLEST_STD, _MAX_SCORE)
     for tuning in manifest.tunings:
         _check_range("tunings.recall", tuning.recall, 0, 1)
+        _check_range("tunings.tail", tuning.tail or 0.0, 0, 1)
         _check_range("tunings.target", tuning.target, 0, 1)
     for ref in structures:
         if _FOLDER_NAME.fullmatch(ref.name) is None:

@@ -103,6 +103,13 @@ class Tuning:
     """Number of vectors in the shards at that time."""
     measured: str
     """Time of the measurement: UTC, ISO 8601."""
+    tail: float | None = None
+    """Recall@10 of the worst tenth of the queries: their 10th percentile. None in indexes of before it was measured."""
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether all vectors are scored, because codes do not reach the target."""
+        return self.refine_k >= self.vectors
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,7 +112,7 @@ def read(store: FileStore, name: str) -> SavedSearch:
         found = _decoded(store, _file_of(checked_name(name)))
     except FileNotFoundError:
         raise SearchNotFoundError(
-            f'there is no search "{name}"', "List those that there are: wave-search searches list."
+            f'there is no search "{name}"', "List those that there are: `wave-search searches list`."
         ) from None
     if isinstance(found, str):
         raise UsageError(found, _REMEDY)

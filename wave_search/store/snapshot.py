@@ -11,6 +11,7 @@ import numpy as np
 from wave_search.errors import IndexCorruptError, IndexStateError
 from wave_search.store import checksums, embedding_cache, files, manifest, schema, table_checks
 from wave_search.store.columns import ContentColumns, FilePaths, SegmentColumns, or_none
+from wave_search.store.file_columns import FileColumns
 from wave_search.store.file_table import ContentIds, FileTable, Metadata
 from wave_search.store.files import DISTRUST
 from wave_search.store.local_files import LocalFiles
@@ -320,8 +321,24 @@ class Snapshot:
 
     @cached_property
     def _sql_filter(self) -> SqlFilter:
-        segments = self._tables.read(SEGMENTS, SQL_COLUMNS)
-        return SqlFilter(self.files(), self.contents(), self.metadata(), segments)
+        return SqlFilter(self.files(), self.file_columns(), self._tables.read(SEGMENTS, SQL_COLUMNS))
+
+    def file_columns(self, positions: NDArray[np.int64] | None = None) -> FileColumns:
+        """Return what is known of the files at some positions in `files`, or of all. Of all, it is read once and kept.
+
+        Raises:
+            IndexCorruptError: the content of a file is missing.
+        """
+        if positions is None:
+            return self._file_columns
+        files = self.files().batch(positions)
+        ids = [number for number in files.column("content_id").unique().to_pylist() if number is not None]
+        where = one_of("content_id", ids) if ids else "false"
+        return FileColumns(files, self._tables.read(CONTENTS, schema.CONTENT_COLUMNS, where), self.metadata())
+
+    @cached_property
+    def _file_columns(self) -> FileColumns:
+        return FileColumns(self.files().batch(), self._tables.read(CONTENTS, schema.CONTENT_COLUMNS), self.metadata())
 
     def counts(self) -> Counts:
         """Return the numbers of files, contents and segments."""

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import weakref
+from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -14,20 +15,19 @@ import numpy as np
 from wave_search.errors import UsageError, WaveSearchError
 from wave_search.files import composed_text
 from wave_search.processes import start_python
-from wave_search.store import sql_worker
-from wave_search.store.file_columns import BUILT_IN, OF_SEGMENTS, file_columns, find_columns, plain, unknown_column
+from wave_search.store import schema, sql_worker
+from wave_search.store.file_columns import BUILT_IN, OF_SEGMENTS, unknown_column
 from wave_search.system import was_ended_after
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Sequence
     from multiprocessing.connection import Connection
 
     from numpy.typing import NDArray
 
-    from wave_search.store.file_table import FileTable, Metadata
-    from wave_search.store.rows import ContentRow
-    from wave_search.types import Value
+    from wave_search.store.file_columns import FileColumns
+    from wave_search.store.file_table import FileTable
 
 DEFAULT_TIMEOUT_S = 30.0
 _MEMORY_BYTES = 2 << 30
@@ -39,28 +39,27 @@ _SHOWN_CHARS = 500
 _EXAMPLE = "Write one SQL condition, for example: kind = 'video' AND duration_s < 60."
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class Selection:
-    """The segments and files that satisfy a condition.
+    """The segments and files that satisfy a condition."""
 
-    Args:
-        segment_ids: (n,) ascending, one for each pair of a segment and a file that has it.
-        numbers: (n,) the position of that file in `files`.
-        files: all files.
-
-    Attributes:
-        segment_ids: (m,) ascending and distinct.
-    """
-
-    def __init__(self, segment_ids: NDArray[np.int64], numbers: NDArray[np.int64], files: FileTable) -> None:
-        self.segment_ids = np.unique(segment_ids)
-        self._pairs = segment_ids, numbers
-        self._files = files
+    segment_ids: NDArray[np.int64]
+    """(m,) ascending and distinct."""
+    files: FileTable
+    """All files."""
+    numbers: NDArray[np.int64] | None = None
+    """(f,) positions in `files` of those that are selected; None if all are that have such a segment."""
+    pairs: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+    """(n,) ids of segments, ascending, each with the position of a file with which it is selected; None if a segment is
+    with each of the selected files that have it."""
 
     def holds(self, segment_id: int, path: bytes) -> bool:
         """Return whether a segment of a file is selected. Of several files with the same content, only some may be."""
-        segment_ids, numbers = self._pairs
-        low, high = np.searchsorted(segment_ids, (segment_id, segment_id + 1))
-        return self._files.position(path) in numbers[low:high]
+        ids, numbers = (self.segment_ids, self.numbers) if self.pairs is None else self.pairs
+        low, high = np.searchsorted(ids, (segment_id, segment_id + 1))
+        if self.pairs is not None and numbers is not None:
+            numbers = numbers[low:high]
+        return bool(low < high) and (numbers is None or self.files.position(path) in numbers)
 
 
 class SqlFilter:
@@ -68,18 +67,17 @@ class SqlFilter:
 
     Args:
         files: all files, also those that are skipped.
-        contents: by id.
-        metadata: the user's own columns.
+        columns: of these files.
         segments: an Arrow table with `SQL_COLUMNS`, ids ascending.
 
     Attributes:
         names: the columns.
     """
 
-    def __init__(self, files: FileTable, contents: Mapping[int, ContentRow], metadata: Metadata, segments: Any) -> None:
-        self._files, self._segments = _numbered(files, contents, metadata), segments
-        self.names = (*BUILT_IN, *(column.name for column in metadata.columns))
-        self._table = files
+    def __init__(self, files: FileTable, columns: FileColumns, segments: Any) -> None:
+        self._table, self._columns, self._segments = files, columns, segments
+        self._segment_ids, self._content_ids = (schema.ids(segments, name) for name in ("segment_id", "content_id"))
+        self.names = (*BUILT_IN, *(name for name in columns.names if name not in BUILT_IN))
         self._process: _Process | None = None
         self._kept: dict[str, Selection] = {}
         self._lock = Lock()
@@ -106,9 +104,15 @@ class SqlFilter:
             return found
 
     def _selected(self, where: str, timeout_s: float) -> Selection:
-        rows = self._evaluate("segments", where, timeout_s)
-        segment_ids, numbers = (np.asarray(rows.column(name), np.int64) for name in ("segment_id", "file_number"))
-        return Selection(segment_ids, numbers, self._table)
+        found = self._evaluate("segments", where, timeout_s)
+        numbers, ids = found.get("file_number"), found.get("segment_id")
+        if numbers is None:
+            return Selection(np.sort(found["segment_id"]), self._table)
+        if ids is None:
+            of_files = np.isin(self._content_ids, self._table.content_ids[numbers])
+            return Selection(self._segment_ids[of_files], self._table, numbers)
+        order = np.argsort(ids, kind="stable")
+        return Selection(np.unique(ids), self._table, pairs=(ids[order], numbers[order]))
 
     def select_files(self, where: str, timeout_s: float = DEFAULT_TIMEOUT_S) -> NDArray[np.int64]:
         """Find the files for which a condition holds: for one of its segments, or for a file without any.
@@ -126,18 +130,18 @@ class SqlFilter:
         """
         where = composed_text(where)
         with self._lock:
-            return np.asarray(self._evaluate("files", where, timeout_s).column("file_number"), np.int64)
+            return np.unique(self._evaluate("files", where, timeout_s)["file_number"])
 
-    def _evaluate(self, kind: sql_worker.Kind, where: str, timeout_s: float) -> Any:
-        """Return an Arrow table with the numbers of the segments or files for which a condition holds."""
-        import pyarrow as pa
-
+    def _evaluate(self, kind: sql_worker.Kind, where: str, timeout_s: float) -> dict[str, NDArray[np.int64]]:
+        """Return the numbers of the segments or files, or pairs of them, for which a condition holds."""
         if self._process is not None and not self._process.is_ours():
             self._process = None
         try:
             if self._process is None:
-                self._process = _Process((self._files, self._segments), [_quoted(name) for name in self.names])
-            answer = self._process.ask(kind, where, timeout_s)
+                columns = self._columns.names, OF_SEGMENTS
+                quoted = [[_quoted(name) for name in some] for some in columns]
+                self._process = _Process((self._numbered(), self._segments), quoted)
+            answer = self._process.ask(kind, where, float(timeout_s))
         except BaseException as error:  # Ctrl-C, too
             self._kill()
             if isinstance(error, _LimitError):
@@ -148,7 +152,15 @@ class SqlFilter:
             raise
         if isinstance(answer, str):
             raise self._explained(where, answer)
-        return pa.ipc.open_stream(answer).read_all()
+        return answer
+
+    def _numbered(self) -> Any:
+        """Return the columns of all files, with the position of each as "file_number"."""
+        import pyarrow as pa
+
+        content_ids = self._table.batch().column("content_id")
+        columns = {name: self._columns.array(name) for name in self._columns.names}
+        return pa.table({"file_number": pa.array(np.arange(len(self._table))), "content_id": content_ids, **columns})
 
     def close(self) -> None:
         """End the process, if there is one. A later condition starts another one."""
@@ -159,38 +171,6 @@ class SqlFilter:
         if self._process is not None:
             self._process.kill()
             self._process = None
-
-    def check(self, columns: Iterable[str]) -> None:
-        """Check that columns exist, ignoring case.
-
-        Raises:
-            UsageError: there is no such column.
-        """
-        find_columns(columns, self.names)
-
-    def values(self, columns: Sequence[str], hits: Sequence[tuple[int, bytes]]) -> list[dict[str, Value | None]]:
-        """Return the values of columns for segments.
-
-        Args:
-            columns: names.
-            hits: segment ids with the path of a file that has each.
-
-        Returns:
-            Values by column for each; None where there is none.
-
-        Raises:
-            UsageError: there is no such column.
-        """
-        spelled = find_columns(columns, self.names)
-        ids = np.asarray(self._segments.column("segment_id"), np.int64)  # ascending
-        places = np.searchsorted(ids, np.array([segment_id for segment_id, _ in hits], np.int64))
-        numbers = np.array([self._table.position(path) for _, path in hits], np.int64)
-        values = {}
-        for name, own in zip(columns, spelled, strict=True):
-            of_files = own in self._files.column_names
-            rows = self._files.column(own).take(numbers) if of_files else self._segments.column(own).take(places)
-            values[name] = list(map(plain, rows.to_pylist()))
-        return [{name: values[name][at] for name in columns} for at in range(len(hits))]
 
     def _explained(self, where: str, message: str) -> UsageError:
         cause = message.partition(": ")[2].partition("\n")[0].rstrip("!.")
@@ -211,14 +191,14 @@ class _Process:
 
     Args:
         tables: files and segments.
-        columns: their names, quoted.
+        columns: the names of those of each, quoted.
 
     Raises:
         WaveSearchError: it cannot be started.
         _LimitError: it ends before it has the tables.
     """
 
-    def __init__(self, tables: tuple[Any, Any], columns: Sequence[str]) -> None:
+    def __init__(self, tables: tuple[Any, Any], columns: Sequence[Sequence[str]]) -> None:
         import pyarrow as pa
 
         try:
@@ -242,15 +222,15 @@ class _Process:
         """Return whether this process has started it. A copy by os.fork would get the answers of the original."""
         return os.getpid() == self._owner
 
-    def ask(self, kind: sql_worker.Kind, where: str, timeout_s: float) -> bytes | str:
-        """Return the selected rows as an Arrow stream, or the message of an error.
+    def ask(self, kind: sql_worker.Kind, where: str, timeout_s: float) -> sql_worker.Answer:
+        """Return the numbers of the selected rows, or the message of an error.
 
         Raises:
             _LimitError: it takes too long, or too much memory. The process cannot be used any more.
         """
         try:
             self._connection.send((kind, where, timeout_s))
-            answer: bytes | str = self._connection.recv()
+            answer: sql_worker.Answer = self._connection.recv()
         except (EOFError, ConnectionError):
             code = self._process.wait()
             if was_ended_after(code):
@@ -276,14 +256,6 @@ def _end(process: subprocess.Popen[bytes], connection: Connection, owner: int) -
 
 def _excerpt(where: str) -> str:
     return repr(where if len(where) <= _SHOWN_CHARS else f"{where[:_SHOWN_CHARS]}...")
-
-
-def _numbered(files: FileTable, contents: Mapping[int, ContentRow], metadata: Metadata) -> Any:
-    """Return the columns of all files, with the position of each as "file_number"."""
-    import pyarrow as pa
-
-    table = pa.concat_tables(file_columns(rows, contents, metadata) for rows in files.batches())
-    return table.append_column("file_number", pa.array(np.arange(len(files))))
 
 
 def _quoted(name: str) -> str:

@@ -13,10 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from multiprocessing.connection import Connection
+
+    import numpy as np
+    from numpy.typing import NDArray
 
 Kind = Literal["segments", "files"]
 """What a condition selects."""
+Answer = dict[str, "NDArray[np.int64]"] | str
 OUT_OF_MEMORY = "out of memory"
 """The answer if a condition needs more memory than the limit."""
 _SETTINGS = {
@@ -36,9 +41,11 @@ _SETTINGS = {
 def serve(connection: Connection, memory_bytes: int) -> None:
     """Receive the tables, and answer conditions until the other end is closed.
 
-    Messages: two tables as Arrow streams, "files" and "segments", and the names of the columns; then what to select, a
-    condition and a time limit in seconds. The answer to each is an Arrow stream with the selected "file_number" and, of
-    segments, "segment_id", or the message of an error as text.
+    Messages: two tables as Arrow streams, "files" and "segments", and the names of the columns of each; then what to
+    select, a condition and a time limit in seconds. The answer to each is the numbers of the selected rows, in arrays
+    by their name: "file_number", "segment_id" or both, or the message of an error as text. A condition on segments that
+    says something of files alone, or of segments alone, is answered with these alone: there are far fewer of them than
+    of the pairs of both.
 
     Args:
         connection: to the process that asks.
@@ -56,17 +63,21 @@ def serve(connection: Connection, memory_bytes: int) -> None:
         database.execute(f"SET {setting} = '{value}'")
     for name, data in zip(("files", "segments"), received, strict=True):
         database.register(name, pa.ipc.open_stream(data).read_all())
-    columns = ", ".join(connection.recv())
-    pairs = f"SELECT segment_id, file_number, {columns} FROM files"  # noqa: S608 - quoted
-    rows: dict[Kind, Any] = {
-        "segments": database.sql(f"{pairs} JOIN segments USING (content_id)"),
-        "files": database.sql(f"{pairs} LEFT JOIN segments USING (content_id)"),
+    of_files, of_segments = map(", ".join, connection.recv())
+    both = f"SELECT segment_id, file_number, {of_files}, {of_segments} FROM files"  # noqa: S608 - quoted
+    files = f"SELECT file_number, {of_files} FROM files", "file_number"  # noqa: S608
+    segments = f"SELECT segment_id, {of_segments} FROM segments", "segment_id"  # noqa: S608
+    pairs = f"{both} JOIN segments USING (content_id)", "segment_id, file_number"
+    with_all = f"{both} LEFT JOIN segments USING (content_id)", "DISTINCT file_number"
+    queries = {
+        kind: [f"SELECT {numbers} FROM ({rows}) WHERE" for rows, numbers in several]  # noqa: S608
+        for kind, several in {"segments": (files, segments, pairs), "files": (files, with_all)}.items()
     }
     while True:
         kind, where, timeout_s = connection.recv()
         end_after(timeout_s)
         try:
-            answer: bytes | str = _selected(rows[kind], kind, where)
+            answer: Answer = _selected(database, queries[kind], where)
         except (MemoryError, duckdb.OutOfMemoryException):
             answer = OUT_OF_MEMORY
         except duckdb.Error as error:
@@ -75,19 +86,20 @@ def serve(connection: Connection, memory_bytes: int) -> None:
         connection.send(answer)
 
 
-def _selected(rows: Any, kind: Kind, where: str) -> bytes:
-    import pyarrow as pa
+def _selected(database: Any, queries: Sequence[str], where: str) -> dict[str, NDArray[np.int64]]:
+    """Return the numbers of the rows for which a condition holds, by the first query that has all of its columns."""
+    import duckdb
 
-    # A relation accepts a single expression, whereas SQL text would accept further statements.
-    chosen = rows.filter(where)
-    if kind == "files":
-        found = chosen.project("file_number").distinct().to_arrow_table()
-    else:
-        found = chosen.project("segment_id, file_number").order("segment_id").to_arrow_table()
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, found.schema) as stream:
-        stream.write_table(found)
-    return bytes(sink.getvalue())
+    duckdb.SQLExpression(where)  # refuses all that is not one expression, such as further statements
+    for query in queries:
+        try:
+            found: dict[str, NDArray[np.int64]] = database.execute(f"{query} ({where}\n)").fetchnumpy()
+        except duckdb.BinderException:
+            if query is queries[-1]:
+                raise
+            continue
+        return found
+    raise AssertionError  # the last one has returned or raised
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from wave_search.evaluation.datasets.rows import BadRow, checked_text, parse_row
 from wave_search.files import digest, write_atomic
 from wave_search.query import parse_media
 from wave_search.store import cannot_keep
-from wave_search.types import MediaRef, Modality
+from wave_search.types import MediaRef, Modality, Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -30,6 +30,8 @@ class Item:
     """The instruction for media; None for the model's own prompt."""
     sound: MediaRef | None = None
     """The audio of an audio-visual clip, if it is in a separate file."""
+    role: Role = "document"
+    """"query" for a model that embeds queries differently."""
 
     @property
     def modality(self) -> Modality:

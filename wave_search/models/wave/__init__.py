@@ -3,6 +3,6 @@
 Importing this loads neither torch nor transformers.
 """
 
-from wave_search.models.wave.family import FAMILY, directory_of
+from wave_search.models.wave.family import FAMILY
 
-__all__ = ["FAMILY", "directory_of"]
+__all__ = ["FAMILY"]

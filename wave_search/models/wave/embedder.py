@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from wave_search.models.wave.family import Source
+    from wave_search.models.families import Source
     from wave_search.models.wave.network import Component, Wave
     from wave_search.models.wave.preprocess import AudioPiece, Patches, Prepared
     from wave_search.models.wave.tokenizer import TextTokenizer

@@ -60,6 +60,8 @@ function send(path, request, terms, signal) {
 }
 
 export const library = () => call("/library");
+/** The version of the index. The server does not take this for use: it ends when it is idle. */
+export const version = () => call("/health").then((health) => health.index_version);
 export const search = async (request, terms, signal) => send("/search", request, terms, signal);
 export const segmentsOf = (segments, signal) => call("/segments", {
   method: "POST", body: JSON.stringify({ segments }), signal, headers: { "Content-Type": "application/json" },

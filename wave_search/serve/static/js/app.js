@@ -16,6 +16,8 @@ import { uploadTerm } from "./uploads.js";
 
 /** Keeps the place of a view that is not loaded yet. */
 const WAITING = html`<div class="view-waiting"></div>`;
+/** How often to look for a new version of the index. */
+const FOLLOW_MS = 5000;
 const THEMES = ["auto", "light", "dark"];
 
 function App() {
@@ -66,6 +68,15 @@ function App() {
     }, setFault);
   }, []);
   useEffect(load, [load]);
+  const known = library?.index_version;
+  useEffect(() => {
+    const follow = async () => {
+      if (document.hidden || known === undefined || (await api.version()) === known) return;
+      setLibrary(await api.library());
+    };
+    const timer = setInterval(() => follow().catch(() => {}), FOLLOW_MS); // a search says what is wrong
+    return () => clearInterval(timer);
+  }, [known]);
 
   useEffect(() => {
     const words = [...query.terms.map((term) => term.text ?? term.name), query.text].filter(Boolean).join(", ");

@@ -3,8 +3,8 @@
 import { html, useCallback, useEffect, useRef, useState } from "../vendor/preact-htm.js";
 import { thumbUrl } from "./api.js";
 import { isBasketKey, useChosen } from "./basket.js";
-import { Icon, plain } from "./elements.js";
-import { KINDS, WHY, range, share, verdict } from "./format.js";
+import { Icon, Why, plain } from "./elements.js";
+import { range, share, verdict } from "./format.js";
 import { Moment, isMovingPicture, isNative } from "./moment.js";
 import { writeAddress } from "./query.js";
 import { Waveform, usePeaks } from "./waveform.js";
@@ -44,7 +44,6 @@ export function Card({
     else if (!on) onPreview(false);
   };
   const id = `hit-${hit.segment}`, when = range(hit.start_s, hit.stop_s);
-  const why = hit.z == null ? KINDS[hit.kind] : WHY[hit.modality];
   const tab = current ? 0 : -1;
   return html`<li class=${`card${playing ? " card-playing" : ""}${hit.gone ? " card-gone" : ""}`}
     data-modality=${hit.z == null ? hit.kind : hit.modality}
@@ -56,8 +55,7 @@ export function Card({
       <h3 class="card-name"><a class="card-link"
         href=${writeAddress({ ...query, file: hit.segment, at: hit.peak_start_s })} tabindex=${tab}
         aria-describedby=${id} title=${hit.path} onClick=${(event) => plain(event) && onOpen()}>${hit.name}</a></h3>
-      <p id=${id} class="card-meta"><span class="why"><${Icon}
-        name=${hit.z == null ? hit.kind : hit.modality} />${why}</span>
+      <p id=${id} class="card-meta"><${Why} hit=${hit} />
         ${hit.folder && html`<span class="card-folder">${hit.folder.slice(root)}</span>`}
         ${hit.gone && html`<span class="card-gone-mark">gone</span>`}
         ${hit.z != null && html`<span class="unseen">, ${verdict(hit.z)} match, z ${hit.z.toFixed(1)}</span>`}</p>

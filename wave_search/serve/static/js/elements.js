@@ -1,6 +1,7 @@
 /** Small parts that every view has. Icons are 24 x 24, in the colour of the text, with their meaning beside them. */
 
 import { html } from "../vendor/preact-htm.js";
+import { why } from "./format.js";
 
 const PATHS = {
   search: "M11 4a7 7 0 1 1 0 14 7 7 0 0 1 0-14zM20 20l-4-4",
@@ -49,6 +50,12 @@ export function Icon({ name, filled = false }) {
     focusable="false">
     <path d=${PATHS[name]} />
   </svg>`;
+}
+
+/** Why a hit was found: what it matches, each with its icon. */
+export function Why({ hit }) {
+  const matched = hit.z == null ? [hit.kind] : hit.matched;
+  return html`<span class="why">${matched.map((name) => html`<${Icon} key=${name} name=${name} />`)}${why(hit)}</span>`;
 }
 
 export function Problem({ fault, retry }) {

@@ -6,8 +6,8 @@ import { announce, copyText } from "./announcer.js";
 import { addHits, isBasketKey } from "./basket.js";
 import { Match } from "./card.js";
 import { Clip } from "./clip.js";
-import { Icon, Problem } from "./elements.js";
-import { WHY, range, size, time } from "./format.js";
+import { Icon, Problem, Why } from "./elements.js";
+import { range, size, time } from "./format.js";
 import { Lazy } from "./lazy.js";
 import { Neighbours } from "./neighbours.js";
 import { Stage, Transport, hasPlayer, useKeys } from "./player.js";
@@ -173,7 +173,7 @@ function Moments({ moments, seek, plays }) {
   return html`<section><h3>${plays ? "Moments" : "Match"}</h3><ul class=${`moments${plays ? " moments-many" : ""}`}>
     ${(moments ?? []).map((moment) => html`<li key=${moment.segment} data-modality=${moment.modality}>
       <button type="button" disabled=${!plays} onClick=${() => seek(moment.start_s)}>
-        <span class="why"><${Icon} name=${moment.modality} />${WHY[moment.modality]}</span>
+        <${Why} hit=${moment} />
         <span class="moments-time">${range(moment.start_s, moment.stop_s)}</span>
         <${Match} z=${moment.z} /><span class="unseen">, z ${moment.z.toFixed(1)}</span></button></li>`)}
     ${moments?.length === 0 && html`<li class="muted">Nothing in this file is like it.</li>`}

@@ -51,8 +51,20 @@ export function verdict(z) {
 /** z of 0 to 8 as a share of a bar's length. */
 export const share = (z) => Math.max(0, Math.min(1, z / 8));
 
-/** Why a segment was found. */
+/** What of a file was found. */
 export const WHY = { video: "Seen", audio: "Heard", av: "Both", image: "Picture", text: "Text" };
+
+const LIST = new Intl.ListFormat("en");
+
+/** Why a hit was found, as "Seen and heard"; of a file that nothing was asked about, its kind. */
+export function why(hit) {
+  if (hit.z == null) return KINDS[hit.kind];
+  const both = hit.matched.includes("av");
+  const found = ["video", "audio", "image", "text"].filter((modality, index) =>
+    hit.matched.includes(modality) || (both && index < 2));
+  const [first, ...others] = found.map((modality) => WHY[modality]);
+  return LIST.format([first, ...others.map((word) => word.toLowerCase())]);
+}
 
 export const KINDS = { video: "Video", audio: "Sound", image: "Picture", text: "Text" };
 

@@ -12,12 +12,21 @@ export const KIND_NAMES = ["text", "image", "audio", "video"];
 
 const of = (modality) => (modality ? `modality=${modality}` : "");
 
-/** The points and what the server says about them. `waiting` is called with how far they are until they are ready. */
-export async function loadMap(modality, waiting, signal) {
+/**
+ * Load what a map shows until it is of a version of the index.
+ *
+ * @param tag of the points that are there.
+ * @param show called with how far the map is; with what is known about it, when it is ready; and with new points.
+ */
+export async function loadMap(modality, version, tag, show, signal) {
   for (;;) {
     const about = await call(`/map?${of(modality)}`, { signal });
-    if (about.state === "ready") return { about, points: await loadPoints(about.modality, signal) };
-    waiting(about);
+    if (about.state !== "ready") show({ progress: about.progress });
+    else if (about.tag === tag) show({ about });
+    else show({ about, points: await loadPoints(about.modality, signal), descriptions: new Descriptions() });
+    // That of the version before is shown until there is a new one.
+    if (about.state === "ready" && about.index_version >= version) return;
+    tag = about.tag ?? tag;
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     signal.throwIfAborted();
   }

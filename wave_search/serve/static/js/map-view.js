@@ -6,7 +6,7 @@ import { announce } from "./announcer.js";
 import { Icon, Problem, plain } from "./elements.js";
 import { KINDS, count, range } from "./format.js";
 import { DIM, PLAIN, STRONG } from "./map-plot.js";
-import { Descriptions, groupsOf, loadMap, matchesOf } from "./map-points.js";
+import { groupsOf, loadMap, matchesOf } from "./map-points.js";
 import { COLOURS, Stage } from "./map-stage.js";
 import { requestOf, termsOf, whereOf, writeAddress } from "./query.js";
 import { readSelection, writeSelection } from "./selection.js";
@@ -23,19 +23,19 @@ const NOUNS = {
 };
 const METHODS = { umap: "UMAP", pca: "principal components" };
 
-/** The map of a modality: {about, points, descriptions}, or how far it is, or a fault. */
-function useMap(modality, modalities) {
-  const [state, setState] = useState({ progress: 0 });
+/** The map of a modality: {about, points, descriptions}, or how far it is, or a fault. It follows the index. */
+function useMap(modality, version) {
+  const [state, setState] = useState({ modality, progress: 0 });
   const [tries, setTries] = useState(0);
   useEffect(() => {
-    const abort = new AbortController();
-    setState({ progress: 0 });
-    loadMap(modality, (about) => setState({ progress: about.progress }), abort.signal).then(
-      ({ about, points }) => setState({ about, points, descriptions: new Descriptions() }),
-      (fault) => abort.signal.aborted || setState({ fault }),
+    const abort = new AbortController(), same = state.modality === modality && !state.fault;
+    if (!same) setState({ modality, progress: 0 });
+    const show = (found) => abort.signal.aborted || setState((old) => ({ ...old, ...found }));
+    loadMap(modality, version, same ? state.about?.tag : null, show, abort.signal).catch(
+      (fault) => abort.signal.aborted || setState({ modality, fault }),
     );
     return () => abort.abort();
-  }, [modality, tries, modalities]);
+  }, [modality, tries, version]);
   return { ...state, retry: () => setTries(tries + 1) };
 }
 
@@ -82,14 +82,15 @@ function useLit(query, library, map) {
       for (const { segment } of near) if (points.indexOf.has(segment)) lit[points.indexOf.get(segment)] = 1;
       return lit;
     });
-  }, [wanted, query.only, points]);
+  }, [wanted, query.only, points, about?.index_version]);
 }
 
 export function View({ query, library, navigate, onHits }) {
-  const map = useMap(query.target === "any" ? "" : query.target, library.segments);
+  const map = useMap(query.target === "any" ? "" : query.target, library.index_version);
   const { points, about, descriptions } = map;
   const by = query.colour || "folder";
-  const grouped = useOfPoints((signal) => points && sameMap(map, groupsOf(about.modality, by, signal)), [points, by]);
+  const grouped = useOfPoints((signal) => points && sameMap(map, groupsOf(about.modality, by, signal)),
+    [points, by, about?.index_version]);
   const lit = useLit(query, library, map);
   const [alone, setAlone] = useState(null);
   const [selected, setSelected] = useState(NONE);

@@ -23,29 +23,32 @@ function useSearch(query, library) {
   const request = useMemo(() => requestOf(query, library), [query, library]);
   const key = JSON.stringify(request);
   const terms = termsOf(query);
+  const version = library.index_version;
   const [state, setState] = useState({ key: null, hits: [], more: false, status: "loading" });
   const running = useRef(null);
   const run = useCallback((offset, before) => {
     running.current?.abort();
     const abort = new AbortController();
     running.current = abort;
-    setState((old) => ({ ...old, status: "loading", fault: null }));
+    setState((old) => ({ ...old, status: "loading", adding: offset > 0, fault: null }));
     const found = (answer) => {
       const there = new Set(before.map((hit) => hit.segment));
       const hits = [...before, ...answer.hits.filter((hit) => !there.has(hit.segment))];
       const more = answer.more && hits.length > before.length && hits.length < MOST;
-      setState({ key, hits, more, status: "ready", warnings: answer.warnings, tookS: answer.took_s });
+      setState({ key, version, hits, more, status: "ready", warnings: answer.warnings, tookS: answer.took_s });
     };
     const failed = (fault) => {
       if (fault.name === "AbortError") return;
       setState((old) => ({ ...old, hits: before, more: false, status: "failed", fault }));
     };
     api.search({ ...request, limit: PAGE, offset }, terms, abort.signal).then(found, failed);
-  }, [key]);
+  }, [key, version]);
   const hidden = query.file != null || query.view !== "";
+  // A new version is searched at once if that takes little, and nobody has scrolled.
+  const follows = state.hits.length <= PAGE && !request.rerank && !terms.some((term) => term.kind === "upload");
   useEffect(() => {
-    if (!hidden && state.key !== key) run(0, []);
-  }, [key, hidden]);
+    if (!hidden && (state.key !== key || (follows && state.version !== version))) run(0, []);
+  }, [key, version, hidden]);
   useEffect(() => () => running.current?.abort(), []);
   const fresh = state.key === key;
   const loadMore = () => state.status === "ready" && state.more && fresh && run(state.hits.length, state.hits);
@@ -64,6 +67,7 @@ export function Results({ query, library, navigate, likeSegment, onHits, box, re
   const [slow, setSlow] = useState(false);
   const grid = useRef(null);
   const opened = useRef(null);
+  const said = useRef("");
 
   useEffect(() => onHits(hits), [hits]);
   useEffect(() => {
@@ -71,7 +75,10 @@ export function Results({ query, library, navigate, likeSegment, onHits, box, re
     stop();
   }, [found.key]);
   useEffect(() => {
-    if (status === "ready" && query.file == null) announce(summary(found));
+    if (status !== "ready" || query.file != null) return;
+    const news = summary(found);
+    if (said.current !== found.key + news) announce(news); // not again with each version of the index
+    said.current = found.key + news;
   }, [found.key, status, hits.length]);
   useEffect(() => {
     if (status !== "loading") return setSlow(false);
@@ -140,7 +147,7 @@ export function Results({ query, library, navigate, likeSegment, onHits, box, re
         onPreview=${(on) => preview(hit, on)} onFocus=${() => setCurrent(index)} onStop=${stop}
         onOpen=${() => { setCurrent(index); navigate({ file: hit.segment, at: hit.peak_start_s ?? hit.start_s }); }}
         onSimilar=${() => likeSegment(hit.segment, hit.name)} />`)}
-      ${status === "loading" && (!hits.length || fresh) && html`<${Waiting} count=${hits.length ? 4 : 12} />`}
+      ${status === "loading" && (!hits.length || found.adding) && html`<${Waiting} count=${hits.length ? 4 : 12} />`}
     </ul>`}
     ${found.more && found.status === "ready" && hits.length > 0 && html`<${End} key=${hits.length}
       on=${found.loadMore} />`}
