@@ -24,6 +24,7 @@
 Every error names what is wrong and, where there is one, the remedy. Only the command line catches the base class.
 """
 
+import copyreg
 import shlex
 from pathlib import Path, PurePath
 from typing import Any
@@ -78,14 +79,8 @@ class WaveSearchError(Exception):
         self.remedy = remedy
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (type(self), self.args, self.__dict__)
-
-
-def _restored(kind: type[WaveSearchError], args: tuple[Any, ...], attributes: dict[str, Any]) -> WaveSearchError:
-    """Return an error that was pickled. Its class may be initialised with something else than a message."""
-    error = kind.__new__(kind, *args)
-    error.__dict__.update(attributes)
-    return error
+        # Some classes are initialised with something else than a message.
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class UsageError(WaveSearchError):
