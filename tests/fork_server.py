@@ -136,7 +136,7 @@ def load(package_parent: str) -> None:
     see(package_parent)
     sys.path.append(CHECKOUT)
     importlib.import_module("tests.forked_workers")
-    sys.path.remove(CHECKOUT)
+    sys.path.pop()  # not the same one further ahead, by which the package may be seen
     load_libraries()
     package = importlib.import_module("wave_search")
     for module in pkgutil.walk_packages(package.__path__, "wave_search."):

@@ -71,7 +71,7 @@ def test_texts_and_pictures(clip: Path, media: Path, tmp_path: Path, monkeypatch
     with ws.load_embedder(str(clip), load=CPU) as ours:
         assert ours.spec.modalities == (TEXT, IMAGE)
         assert not ours.spec.has_roles
-        assert np.einsum("nd,nd->n", ours.encode([ws.Image("red.png"), "red.png"]), expected).min() > 1 - 1e-5
+        assert np.einsum("nd,nd->n", ours.encode([ws.Image(media / "red.png"), "red.png"]), expected).min() > 1 - 1e-5
         with pytest.raises(UsageError, match=r"does not embed audio\. It embeds text, image"):
             ours.encode(ws.Audio("tone.wav"))
         with pytest.raises(UsageError, match="takes no instructions"):

@@ -80,9 +80,9 @@ def show_found(terminal: Terminal, output: Output, found: Found) -> int:
     """
     if found.coverage is not None and 0 < found.coverage < 1:
         terminal.warning(f"only {found.coverage:.0%} is indexed with this instruction, and only that was searched")
-    behind = [file.path for file in found.lost if is_gone(file.path)]
+    gone = [file.path for file in found.lost if is_gone(file.path)]
     for file in found.lost:
-        if file.path not in behind:
+        if file.path not in gone:
             terminal.warning(f"moved to the end: {skipped_line(file)}")
     if not found.hits:
         filtered = " for this filter" if output.is_filtered else ""
@@ -93,6 +93,8 @@ def show_found(terminal: Terminal, output: Output, found: Found) -> int:
         return NO_RESULT
     shown = [only(hit, output.columns) for hit in found.hits]
     show_hits(terminal, shown, json=output.json, paths=output.paths, thumbnails=output.thumbnails)
+    listed = {hit.path for hit in found.hits}
+    behind = [path for path in gone if path not in listed]
     _hint_at_gone(terminal, [hit.path for hit in found.hits if hit.gone], behind)
     if output.open or output.reveal:
         from wave_search import desktop
