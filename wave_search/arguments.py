@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable
 from numbers import Integral, Real
@@ -33,9 +34,26 @@ def check_functions(**given: object) -> None:
 
 
 def check_flags(**given: object) -> None:
-    """Raise UsageError if an argument is not True or False."""
+    """Raise UsageError if an argument is neither True nor False, of Python or numpy."""
     for name, value in given.items():
-        check_type(value, bool, name, "Use True or False.")
+        if not isinstance(value, bool) and type(value).__name__ not in ("bool", "bool_"):
+            raise UsageError(f"{name} must be True or False, got {shown(value)}")
+
+
+def check_choice(value: object, choices: tuple[str, ...], what: str) -> None:
+    """Raise UsageError if a value is none of several texts."""
+    if not isinstance(value, str) or value not in choices:
+        names = " or ".join(f'"{one}"' for one in choices)
+        raise UsageError(f"{what} must be {names}, got {shown(value)}")
+
+
+def check_span(start_s: float | None, stop_s: float | None, what: str) -> None:
+    """Raise UsageError if a range in seconds is empty, or begins before 0; None stands for the beginning or the end."""
+    are_numbers = all(limit is None or is_number(limit) for limit in (start_s, stop_s))
+    if not are_numbers or not 0 <= (start_s or 0.0) < (math.inf if stop_s is None else stop_s):
+        raise UsageError(
+            f"{what}: {shown(start_s)}-{shown(stop_s)} is not a range of seconds", "Its start must be before its stop."
+        )
 
 
 def check_whole(value: object, what: str, least: int = 0) -> None:
@@ -46,7 +64,8 @@ def check_whole(value: object, what: str, least: int = 0) -> None:
 
 def items_of(values: Iterable[Item] | Any, what: str) -> list[Item]:
     """Return several items. Raises UsageError if the value cannot be iterated over."""
-    if not isinstance(values, Iterable) or isinstance(values, bytes):
+    is_closed = getattr(values, "closed", False) is True  # a file, of which the lines could be the items
+    if not isinstance(values, Iterable) or isinstance(values, bytes) or is_closed:
         raise UsageError(f"{what} must be several items, got {shown(values)}", "Use a list.")
     return [*values]
 
@@ -66,10 +85,13 @@ def names_of(given: str | Iterable[str], what: str) -> list[str]:
 
 def ids_of(segment_ids: Iterable[int], what: str = "the segments") -> list[int]:
     """Return ids of segments. Raises UsageError if one is no integer."""
-    ids: list[Any] = items_of(segment_ids, what)
-    for one in ids:
-        check_whole(one, "the id of a segment", -_MAX_ID)
-    return [*map(int, ids)]
+    return [*map(id_of, items_of(segment_ids, what))]
+
+
+def id_of(segment_id: int) -> int:
+    """Return the id of a segment. Raises UsageError if it is no integer."""
+    check_whole(segment_id, "the id of a segment", -_MAX_ID)
+    return int(segment_id)
 
 
 def path_of(path: str | os.PathLike[str]) -> Path:

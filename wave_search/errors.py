@@ -24,8 +24,10 @@
 Every error names what is wrong and, where there is one, the remedy. Only the command line catches the base class.
 """
 
+import copyreg
 import shlex
 from pathlib import Path, PurePath
+from typing import Any
 
 _MAX_CHARS = 8_000
 """Of a message; the longest path fits. Messages of libraries may quote a value of a file, which may have megabytes."""
@@ -76,6 +78,10 @@ class WaveSearchError(Exception):
         self.message = message
         self.remedy = remedy
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Some classes are initialised with something else than a message.
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
+
 
 class UsageError(WaveSearchError):
     """The request is not valid."""
@@ -101,9 +107,6 @@ class MediaError(WaveSearchError):
         super().__init__(f"{path}: {cause}", remedy)
         self.path = Path(path)
         self.cause = cause
-
-    def __reduce__(self) -> tuple[type["MediaError"], tuple[str, str, str]]:
-        return type(self), (str(self.path), self.cause, self.remedy)
 
 
 class UnsupportedMediaError(MediaError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from threading import Lock
+from types import NoneType
 from typing import TYPE_CHECKING, Self, Unpack, overload
 
 from wave_search import indexer, store
@@ -736,6 +737,7 @@ class Index:
         """
         if request is not None:
             check_request(request)
+            check_type(where, NoneType, "where", "Leave it out beside a request, which has its own.")
         check_flags(replace=replace)
         snapshot = self._snapshot
         saved_searches.write(snapshot.store, to_saved(snapshot, name, request, where), replace=replace)
@@ -752,9 +754,10 @@ class Index:
                 refers is not in the index any more.
             IndexStateError: it cannot be read.
         """
-        snapshot = self._snapshot
+        names, snapshot = names_of(columns, "columns"), self._snapshot
+        check_count("k", k)
         saved = saved_searches.read(snapshot.store, name)
-        return to_request(snapshot, saved, k=k, columns=names_of(columns, "columns"))
+        return to_request(snapshot, saved, k=k, columns=names)
 
     def saved_segment(self, term: SavedTerm) -> int | None:
         """Return the id of the segment of a term of a saved search, None for a text or if it is not in the index."""

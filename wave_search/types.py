@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal
+
+from wave_search.arguments import check_span, check_type, is_number, path_of
+from wave_search.errors import UsageError, shown
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +31,19 @@ class Modality(StrEnum):
     """Audio and frames together, as one clip."""
 
 
+def parse_modality(name: str) -> Modality:
+    """Read the name of a modality.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    if not isinstance(name, str) or name not in list(Modality):
+        given = f'"{name}"' if isinstance(name, str) and len(name) < _NAME_CHARS else shown(name)
+        raise UsageError(f"there is no modality {given}", f"Choose from {', '.join(Modality)}.")
+    return Modality(name)
+
+
+_NAME_CHARS = 50
 ModalityName = Literal["text", "image", "audio", "video", "av"]
 """The name of a `Modality`, which may be used in its place."""
 Role = Literal["query", "document"]
@@ -60,9 +77,17 @@ _MAX_SAMPLING = 1e8
 """Above the pixels of a picture, the largest number of a sampling."""
 
 
+def _plain_number(value: float) -> int | float:
+    return int(value) if isinstance(value, Integral) else float(value)
+
+
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How media are sampled into arrays for a model. Part of an index's identity, because it affects the vectors."""
+    """How media are sampled into arrays for a model. Part of an index's identity, because it affects the vectors.
+
+    Raises:
+        UsageError: a number is none above 0.
+    """
 
     policy: str
     """Name of the rule that selects and resizes frames; `wave_search.media.sampling` implements it."""
@@ -107,9 +132,14 @@ class Sampling:
         )
 
     def __post_init__(self) -> None:
+        check_type(self.policy, str, "the policy of a sampling")
+        check_type(self.numbers, Mapping, "the numbers of a sampling", "Use Sampling.uniform.")
         for name, number in {"sample_rate_hz": self.sample_rate_hz, **self.numbers}.items():
-            if not 1 / _MAX_SAMPLING <= number <= _MAX_SAMPLING:  # NaN is in no range
-                raise ValueError(f"{name}: {number!r} is not a number above 0 and at most {_MAX_SAMPLING:,.0f}")
+            if not is_number(number) or not 1 / _MAX_SAMPLING <= number <= _MAX_SAMPLING:  # NaN is in no range
+                raise UsageError(f"{name}: {shown(number)} is not a number above 0 and at most {_MAX_SAMPLING:,.0f}")
+        # An index keeps them, as numbers of Python.
+        object.__setattr__(self, "numbers", {name: _plain_number(number) for name, number in self.numbers.items()})
+        object.__setattr__(self, "sample_rate_hz", _plain_number(self.sample_rate_hz))
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +235,11 @@ class Clip(ByContent):
 
 @dataclass(frozen=True, slots=True)
 class MediaRef:
-    """One modality of a file, or of a range of it. See `Audio`, `Video`, `Image`, `AV`."""
+    """One modality of a file, or of a range of it. See `Audio`, `Video`, `Image`, `AV`.
+
+    Raises:
+        UsageError: it is no path, there is no such modality, or the range is empty. The file need not exist.
+    """
 
     path: Path
     modality: Modality
@@ -213,6 +247,11 @@ class MediaRef:
     """None: from the beginning. Of an image, the time of a still of a video."""
     stop_s: float | None = None
     """None: to the end."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", path_of(self.path))
+        object.__setattr__(self, "modality", parse_modality(self.modality))
+        check_span(self.start_s, self.stop_s, str(self.path))
 
 
 FileStatus = Literal["indexed", "damaged", "skipped"]

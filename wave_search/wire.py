@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from enum import StrEnum
-from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -40,10 +39,12 @@ def from_record(made: type[Made], record: Mapping[str, Any], **parts: Any) -> Ma
 
 def to_plain(value: Any) -> Any:
     """Return a value of a result as JSON can carry it."""
+    if hasattr(value, "dtype") and value.shape == ():  # a number of numpy
+        value = value.item()
     match value:
         case StrEnum():
             return value.value
-        case None | str() | Real():
+        case None | bool() | int() | float() | str():
             return value
         case Path():
             return str(value)

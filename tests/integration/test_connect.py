@@ -10,6 +10,8 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ import wave_search as ws
 from tests.libraries import CountingEmbedder
 from tests.media_decoding import KeptDecoders
 from tests.serving import PORT
+from tests.signatures import NEVER_VALID, ODD, WRONG, reading
 from wave_search.remote import transport
 from wave_search.serve.app import create_app
 from wave_search.serve.options import Limits, ServeOptions
@@ -72,6 +75,8 @@ def both(
         ):
             patch.setattr(InMemory, "client", client, raising=False)
             patch.setattr(http.client, "HTTPConnection", InMemory)
+            dogs = ws.SearchRequest.build(text="a dog", like=next(iter(index.segments())).segment_id)
+            index.save_search("dogs", dogs)
             with ws.connect(f"http://127.0.0.1:{PORT}", token=TOKEN) as remote:
                 yield index, remote
 
@@ -160,6 +165,23 @@ READS: dict[str, Callable[[ws.Index | ws.RemoteIndex, ws.Index], Any]] = {
     "ask nothing": lambda index, _: index.ask(1 << 60, "What?", ["a", "b"]),
     "entries": lambda index, local: index.entries([hit.segment_id for hit in hits_of(local)[:2]] + [1 << 60]),
     "paths": lambda index, local: index.paths([hit.segment_id for hit in hits_of(local)[:3]]),
+    "created": lambda index, _: (index.created, index.next_segment_id),
+    "saved_searches": lambda index, _: index.saved_searches(),
+    "saved_request": lambda index, _: index.saved_request("dogs", k=3, columns="kind"),
+    "saved_segment": lambda index, _: [
+        index.saved_segment(term) for search in index.saved_searches() for term in search.terms
+    ],
+    "no saved request": lambda index, _: index.saved_request("cats"),
+    "new_matches": lambda index, local: index.new_matches(
+        ws.SearchRequest.build(text="a dog", k=9), hits_of(local)[0].segment_id
+    ),
+    "numbers of numpy": lambda index, local: (
+        index.browse(limit=np.int64(2), offset=np.int8(1), where_timeout_s=np.float32(5)),
+        index.search(text="a dog", k=np.int64(2), min_z=np.float32(-9), moments=np.bool_(False)),
+        index.segment(np.int64(hits_of(local)[0].segment_id)),
+        index.entries(np.array([hit.segment_id for hit in hits_of(local)])),
+        index.duplicates(np.float64(0.9)),
+    ),
     "no values": lambda index, _: index.metadata_values("no_column"),
     "wrong browse": lambda index, _: index.browse(columns=["nothing"]),
     "segment": lambda index, local: index.segment(hits_of(local)[0].segment_id),
@@ -196,6 +218,11 @@ def test_files_that_could_not_be_used_again_are_reported(both: tuple[ws.Index, w
     assert reports[0] == reports[1] != []
 
 
+CHANGES = {*("add", "remove", "relocate", "optimize", "tag", "save_search", "rename_search", "remove_search")} | {
+    *("import_metadata", "edit_metadata", "restore_metadata", "remove_metadata"),
+}
+
+
 def test_what_a_server_does_not_do_is_refused(both: tuple[ws.Index, ws.RemoteIndex]) -> None:
     _, remote = both
     with pytest.raises(ws.errors.UsageError) as raised:
@@ -204,17 +231,9 @@ def test_what_a_server_does_not_do_is_refused(both: tuple[ws.Index, ws.RemoteInd
     assert raised.value.remedy == (
         f"Use it on the machine of the server: wave_search.open({str(remote.path)!r}).add(...)"
     )
-    public = {name: member for name, member in vars(ws.Index).items() if not name.startswith("_")}
-    refused = public.keys() - vars(ws.RemoteIndex).keys()
-    assert {
-        "add",
-        "remove",
-        "optimize",
-        "tag",
-        "import_metadata",
-        "remove_metadata",
-        "segment_set",
-    } <= refused
+    public = {name for name in vars(ws.Index) if not name.startswith("_")}
+    refused = public - vars(ws.RemoteIndex).keys()
+    assert refused == CHANGES | {"plan_remove", "plan_optimize", "decoder_processes", "segment_set"}
     for name in refused:
         with pytest.raises(ws.errors.UsageError, match=name):
             getattr(remote, name)("anything")
@@ -308,6 +327,19 @@ def test_numbers_of_numpy_are_numbers(both: tuple[ws.Index, ws.RemoteIndex]) -> 
         )
         assert len(hits) == 1
         assert index.duplicates(real) == index.duplicates(0.5)
+
+
+def test_wrong_types_are_refused_as_here(both: tuple[ws.Index, ws.RemoteIndex]) -> None:
+    request = ws.SearchRequest.build(text="a dog")
+    segment_id = hits_of(both[0])[0].segment_id
+    here, there = (list(reading(index, request, segment_id)) for index in both)
+    differing = []
+    for local, remote in zip(here, there, strict=True):
+        for argument, odd in product(local.arguments(), (WRONG, *map(ODD.get, NEVER_VALID))):
+            found = [outcome(partial(each.with_one, argument, odd)) for each in (local, remote)]
+            if found[0] != found[1]:
+                differing.append((local.name, argument, odd, *found))
+    assert not differing, "\n".join(map(str, differing))
 
 
 def test_who_may_not_ask_gets_the_reason(

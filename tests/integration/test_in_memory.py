@@ -213,7 +213,8 @@ def test_a_long_sound_is_cut_as_the_files_of_the_index(kept: Path, model: Counti
         ({"text": PIXELS}, r"an array of shape \(130, 170, 3\) and type uint8 is not a text"),
         ({"like": PIXELS}, "is not a segment of the index"),
         ({"image": 5}, "5 is not a file name"),
-        ({"vector": "abc"}, "the vector cannot be searched for"),
+        ({"vector": "abc"}, "the vector cannot be searched for: 'abc'"),
+        ({"audio": (RATE_HZ, tone(1, 440))}, r"the rate of a sound stands before its samples. Write \(samples, rate\)"),
     ],
 )
 def test_media_of_another_kind_are_refused(query: dict[str, Any], message: str) -> None:

@@ -362,9 +362,9 @@ def test_options_of_the_model_that_the_index_was_not_made_with(settled: Path) ->
         with pytest.raises(ws.errors.IndexMismatchError, match=r"made with the options .*'sequential'"):
             ws.open(settled / "index", load=ws.LoadOptions(family=family))
     for budget in (0, -1, 1.5, "x"):
-        with pytest.raises(UsageError, match="token_budget must be at least 1"):
+        with pytest.raises(UsageError, match="token_budget must be an integer of at least 1"):
             ws.LoadOptions(token_budget=budget)  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="must be a mapping"):
+    with pytest.raises(UsageError, match="Use a mapping of options to values"):
         ws.LoadOptions(family=["positions"])  # type: ignore[arg-type]
 
 

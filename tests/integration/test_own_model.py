@@ -124,7 +124,8 @@ def test_what_the_model_does_not_do_is_named(colours: Path, media: Path, tmp_pat
 
 
 def test_a_model_of_media_only_can_be_indexed_with(media: Path, tmp_path: Path) -> None:
-    model = ColourModel(modalities=("image",), prompts={"image": "Describe it."})
+    sampling = ws.Sampling.uniform(max_pixels=np.int64(64 * 64), frame_interval_s=np.float32(0.5))  # type: ignore[arg-type]
+    model = ColourModel(modalities=("image",), prompts={"image": "Describe it."}, dim=np.int64(3), sampling=sampling)
     with ws.create(tmp_path / "index", embedder=model) as index:
         report = index.add([media], instructions=["Which colour?"])
         assert (report.indexed, report.skipped) == (3, ())
@@ -144,6 +145,8 @@ def test_an_index_needs_the_same_model_again(colours: Path, called: Called) -> N
         ws.errors.IndexMismatchError, match=r"made with the model colours \(1\), not with colours \(2\)"
     ):
         ws.open(colours, embedder=ColourModel(revision="2"))
+    with pytest.raises(ws.errors.IndexMismatchError, match=r"not with colours \(1\) of other prompts"):
+        ws.open(colours, embedder=ColourModel(prompts={"image": "Describe it."}))
     ran = called("query", "red", "--index", str(colours))
     assert (ran.returncode, "which is the model of a program" in ran.stderr) == (1, True)
 

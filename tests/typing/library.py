@@ -5,6 +5,7 @@ An expected error is marked with its code: mypy reports a mark that marks nothin
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import assert_type
 
@@ -60,10 +61,25 @@ def encodes(embedder: ws.MediaEmbedder) -> None:
     embedder.ask("a.wav", "What?", ["a", "b"], modality="sound")  # type: ignore[arg-type]
 
 
+class InObject(ws.Embedder):
+    """Its identity depends on an argument."""
+
+    spec: ws.ModelSpec
+
+    def __init__(self, name: str) -> None:
+        self.spec = ws.ModelSpec(name, "1", 2, (ws.Modality.TEXT,), ws.Sampling.uniform())
+
+    def embed(
+        self, clips: Sequence[ws.Clip], modalities: Sequence[ws.Modality] | None = None, instruction: str | None = None
+    ) -> list[dict[ws.Modality, NDArray[np.float32]]]:
+        return [{ws.Modality.TEXT: np.ones(2, np.float32)} for _ in clips]
+
+
 def creates(own: ws.Embedder) -> None:
     assert_type(ws.create("index", embedder=own, modalities=["text", ws.Modality.IMAGE], segment=5), ws.Index)
     assert_type(ws.open(Path("index"), load=ws.LoadOptions(dtype="bfloat16", quantization="8bit")), ws.Index)
     assert_type(ws.load_embedder(embedder=own).spec, ws.ModelSpec)
+    ws.load_embedder(embedder=InObject("a"))
     ws.create("index", modalities=["sound"])  # type: ignore[list-item]
     ws.create("index", embedder=ws.LoadOptions())  # type: ignore[arg-type]
     ws.LoadOptions(dtype="float16")  # type: ignore[arg-type]

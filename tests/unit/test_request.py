@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wave_search.errors import UsageError
+from wave_search.errors import BrokenMediaError, ModelDownloadError, UsageError, WaveSearchError
 from wave_search.query import Not, SearchRequest, Weighted
 from wave_search.query.request import MAX_INSTRUCTION_CHARS, check_instruction, check_instructions
 from wave_search.query.terms import AudioVideoPair, SegmentRef, SimilarFile
-from wave_search.types import Hit, MediaRef, Modality, PartitionKey
+from wave_search.types import Clip, Frames, Hit, MediaRef, Modality, PartitionKey, Waveform
 
 HIT = Hit(1, 0.5, 2.0, Path("a.wav"), Modality.AUDIO, 0.0, 1.0, 42, 1.0, "audio")
 
@@ -120,7 +120,6 @@ def test_what_is_no_weight_is_refused(weight: Any) -> None:
         {"like": 1 << 63},
         {"audio": 3},
         {"audio": ""},
-        {"audio": MediaRef(Path(__file__), Modality.AUDIO, "1")},  # type: ignore[arg-type]
         {"similar": "no/such/file"},
         {"similar": ["no/such/file"]},
     ],
@@ -288,3 +287,25 @@ def test_instructions() -> None:
     for wrong in ("", "\n", longest + "a", "caf\udce9", 3):
         with pytest.raises(UsageError, match="instruction"):
             check_instruction(wrong)
+
+
+def copied(value: Any) -> Any:
+    return pickle.loads(pickle.dumps(value))  # noqa: S301
+
+
+def test_what_holds_arrays_is_compared_by_content() -> None:
+    sound, other = np.zeros(4, np.float32), np.ones(4, np.float32)
+    for kind in (Weighted, lambda array: Waveform(array, 16_000), lambda array: Clip(frames=Frames(array, 1.0))):
+        assert kind(sound) == kind(sound.copy()) != kind(other)
+        assert len({kind(sound), kind(sound.copy()), kind(other)}) == 2
+        assert copied(kind(sound)) == kind(sound)
+    assert Weighted((sound, 16_000)) == Weighted((sound.copy(), 16_000)) != Weighted((sound, 8_000))
+    assert Weighted("a", np.float64(0.5)) == Weighted("a", 0.5)
+
+
+@pytest.mark.parametrize(
+    "error", [BrokenMediaError("a.wav", "it is empty", "b"), ModelDownloadError("m"), UsageError("a", "b")]
+)
+def test_errors_are_pickled_whole(error: WaveSearchError) -> None:
+    same = copied(error)
+    assert (type(same), str(same), vars(same)) == (type(error), str(error), vars(error))

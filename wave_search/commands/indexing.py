@@ -216,7 +216,7 @@ def check_settings(path: Path, modalities: str | None, segment: str | None, audi
         with ws.open(path) as opened:
             _check_pinned(path, opened, modalities, segment, audio_track)
         return
-    from wave_search.query import parse_modality
+    from wave_search.types import parse_modality
 
     Segmentation.parse(segment or "10")
     parse_audio_track(audio_track or "auto")

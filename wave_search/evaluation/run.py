@@ -94,16 +94,18 @@ def evaluate(
     started_s = time.monotonic()
     check_faiss()
     check_type(options, EvaluationOptions, "options", "Use EvaluationOptions.")
+    check_type(options.split, str, "the split")
+    check_type(load, LoadOptions, "load", "Use LoadOptions.")
     check_functions(progress=progress)
     for name, count in (("the limit", options.limit), ("workers", workers)):
         if count is not None:
             check_count(name, count)
     instruction = None if options.instruction is None else checked_text(options.instruction, "instruction")
     path = path_of(dataset).expanduser()
-    task = load_task(options.task) if options.task else None
+    task = None if options.task is None else load_task(options.task)
     with (
         _folder(cache) as folder,
-        closing(ModelSession(model, load)) as session,
+        closing(ModelSession.of(model, load, None)) as session,
     ):
         kept = EmbeddingCache(folder / CACHE_FILE)
         kept.create()

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from wave_search.arguments import check_type, path_of, paths_of
 from wave_search.errors import UsageError
 from wave_search.files import as_name, as_path, composed_text
 from wave_search.indexer.metadata import check_names, write
@@ -58,7 +59,9 @@ def edit(index_dir: Path, edits: Iterable[MetadataEdit]) -> EditReport:
     with Writer(index_dir) as writer:
         values = _Values(writer.snapshot)
         for one in edits:
-            for path in one.paths:
+            for name in ("set", "add", "remove"):
+                check_type(getattr(one, name), Mapping, f'"{name}" of an edit', "Use a dict, by column.")
+            for path in paths_of(one.paths):
                 values.apply(path, one)
         return values.write(writer)
 
@@ -108,7 +111,10 @@ class _Values:
 
     def revert(self, change: MetadataChange) -> None:
         """Undo the change of a value."""
-        path = as_name(change.path)
+        path = as_name(path_of(change.path))
+        check_type(change.column, str, "the name of a column")
+        check_type(change.type, str, "the type of a column")
+        check_type(change.after, (str, float, int, list, type(None)), "a value")
         if not self._open(path):
             return
         column = self._columns.get(change.column.casefold())

@@ -90,6 +90,8 @@ def read_sound(samples: Any, sample_rate_hz: Any) -> Waveform:
     Raises:
         UsageError: they are not.
     """
+    if hasattr(sample_rate_hz, "__len__") and _is_real(samples):
+        raise UsageError("the rate of a sound stands before its samples", "Write (samples, rate).")
     is_rate = _is_real(sample_rate_hz) and sample_rate_hz == int(sample_rate_hz)
     if not is_rate or not MIN_RATE_HZ <= sample_rate_hz <= MAX_RATE_HZ:
         raise UsageError(

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from wave_search.errors import UsageError, shown
+from wave_search.arguments import check_flags, check_type, check_whole
+from wave_search.errors import UsageError
 from wave_search.models.device import check_device
 from wave_search.types import Clip, Dtype, Modality, Quantization, Sampling
 
@@ -62,8 +63,8 @@ class LoadOptions:
     """How to load a model.
 
     Raises:
-        UsageError: there is no device of that form, the token budget is not an integer of at least 1, or `family` not a
-            mapping.
+        UsageError: there is no device of that form, the token budget is not an integer of at least 1, or something has
+            the wrong type.
     """
 
     device: str = "auto"
@@ -84,11 +85,12 @@ class LoadOptions:
 
     def __post_init__(self) -> None:
         check_device(self.device)
-        budget = self.token_budget
-        if budget is not None and (not isinstance(budget, int) or isinstance(budget, bool) or budget < 1):
-            raise UsageError(f"token_budget must be at least 1, got {shown(budget)}")
-        if not isinstance(self.family, Mapping):
-            raise UsageError(f"family must be a mapping of options to values, got {shown(self.family)}")
+        check_type(self.dtype, str, "dtype")
+        check_type(self.quantization, (str, type(None)), "quantization")
+        if self.token_budget is not None:
+            check_whole(self.token_budget, "token_budget", 1)
+        check_flags(download=self.download)
+        check_type(self.family, Mapping, "family", "Use a mapping of options to values.")
 
 
 class Embedder(Protocol):
@@ -98,9 +100,11 @@ class Embedder(Protocol):
     called by one thread at a time.
     """
 
-    @property
-    def spec(self) -> ModelSpec:
-        """The identity of the model. An attribute of the class or the object will do."""
+    if TYPE_CHECKING:  # as a property of this class, it could not be an attribute of the objects
+
+        @property
+        def spec(self) -> ModelSpec:
+            """The identity of the model. An attribute of the class or the object will do."""
 
     def embed(
         self,

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from numbers import Integral
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wave_search.arguments import check_flags, check_type
 from wave_search.errors import ModelError, UsageError, WaveSearchError, shown
 from wave_search.media.sampling import policy_of
 from wave_search.models.base import ModelSpec
 from wave_search.models.catalogue import find_model
-from wave_search.types import Modality
+from wave_search.types import Modality, Sampling
 from wave_search.vectors import normalize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from importlib.metadata import EntryPoint
 
     from numpy.typing import NDArray
@@ -55,7 +58,7 @@ class CheckedEmbedder:
         if not all(map(callable, methods)):
             raise UsageError(f"{shown(embedder)} is not an embedder", _SUBCLASS)
         self._embedder, self._lock = embedder, Lock()
-        self._spec = _checked(embedder.spec, name)
+        self._spec = _checked(getattr(embedder, "spec", None), name)
 
     @property
     def spec(self) -> ModelSpec:
@@ -141,7 +144,7 @@ class CheckedEmbedder:
         return ModelError(f"the model {self._spec.name} is at fault: {what}", "See wave_search.Embedder.")
 
 
-def _checked(spec: ModelSpec, name: str | None) -> ModelSpec:
+def _checked(spec: ModelSpec | None, name: str | None) -> ModelSpec:
     """Return the identity of a model with names of modalities as `Modality`. Raises like `CheckedEmbedder`."""
     if not isinstance(spec, ModelSpec):
         raise UsageError(f"the spec of the embedder is {shown(spec)}", "It must be a wave_search.ModelSpec.")
@@ -149,8 +152,11 @@ def _checked(spec: ModelSpec, name: str | None) -> ModelSpec:
         text = getattr(spec, attribute)
         if not isinstance(text, str) or not text.strip():
             raise UsageError(f"the {attribute} of the model must be a text that is not empty", _SUBCLASS)
-    if not isinstance(spec.dim, int) or not 1 <= spec.dim <= _MAX_DIM:
+    if not isinstance(spec.dim, Integral) or not 1 <= spec.dim <= _MAX_DIM:
         raise UsageError(f"dim must be an integer from 1 to {_MAX_DIM:,}, got {shown(spec.dim)}", _SUBCLASS)
+    check_type(spec.sampling, Sampling, "the sampling of the model", "Use Sampling.uniform.")
+    check_flags(has_roles=spec.has_roles)
+    check_type(spec.options, Mapping, "the options of the model", "Use a dict of texts.")
     try:
         modalities = tuple(map(Modality, dict.fromkeys(spec.modalities)))
         prompts = {Modality(modality): str(prompt) for modality, prompt in spec.prompts.items()}
@@ -164,7 +170,8 @@ def _checked(spec: ModelSpec, name: str | None) -> ModelSpec:
         raise UsageError(f"the spec of {spec.name} has a quantization, or a notice that is no text", "Leave them out.")
     policy_of(spec.sampling)
     options = {str(option): str(value) for option, value in spec.options.items()}
-    found = replace(spec, modalities=modalities, prompts=prompts, options=options, is_own=name is None)
+    parts: dict[str, Any] = {"modalities": modalities, "prompts": prompts, "options": options}
+    found = replace(spec, dim=int(spec.dim), is_own=name is None, **parts)
     return found if name is None else replace(found, name=name)
 
 

@@ -225,10 +225,11 @@ def check_same(loaded: ModelSpec, pinned: ModelSpec) -> None:
         IndexMismatchError: it does not.
     """
     relevant = ("revision", "dim", "sampling", "prompts", "options", "quantization")
-    if any(getattr(loaded, name) != getattr(pinned, name) for name in relevant):
+    if differing := [name for name in relevant if getattr(loaded, name) != getattr(pinned, name)]:
         if loaded.name == pinned.name:
+            what = "" if "revision" in differing else f" of other {', '.join(differing)}"
             remedy = "Index the files again with another --index DIR, or get that version of the model back."
-            raise _mismatch(_described(loaded), pinned, remedy)
+            raise _mismatch(_described(loaded) + what, pinned, remedy)
         raise _mismatch(_described(loaded), pinned)
 
 

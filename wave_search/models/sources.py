@@ -6,6 +6,7 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from wave_search.arguments import check_functions, check_type
 from wave_search.errors import CheckpointError, ModelDownloadError, ModelNotFoundError, UsageError
 from wave_search.models import hub
 from wave_search.models.catalogue import CATALOGUE, NANO, TINY, WAVE_7B, KnownModel, find_model, gigabytes
@@ -82,6 +83,8 @@ def pull_model(name: str, progress: Callable[[int, int], None] | None = None) ->
         ModelNotFoundError: there is no such model on the hub, or it cannot be reached.
         ModelError: there is no space for it, or its files are not those that the hub lists.
     """
+    check_type(name, str, "the name of a model")
+    check_functions(progress=progress)
     if name in _DIRECTORIES:
         return _DIRECTORIES[name]
     repo_id, revision = _on_hub(name)
@@ -101,6 +104,7 @@ def remove_model(name: str) -> int:
         UsageError: it is part of the package, or a directory.
         ModelNotFoundError: it is not on this machine.
     """
+    check_type(name, str, "the name of a model")
     if name in _DIRECTORIES:
         raise UsageError(f"{name} is part of wave-search and cannot be removed")
     repo_id, revision = _on_hub(name)
@@ -116,6 +120,7 @@ def model_directory(name: str) -> Path | None:
     Raises:
         ModelError: there is no such model, or its files are incomplete.
     """
+    check_type(name, str, "the name of a model")
     if name in _DIRECTORIES:
         return _DIRECTORIES[name]
     try:

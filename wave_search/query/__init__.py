@@ -45,8 +45,8 @@ from wave_search.query.terms import (
     Weighted,
     media_ref,
     parse_media,
-    parse_modality,
 )
+from wave_search.types import parse_modality
 
 __all__ = [
     "AV",

@@ -13,8 +13,8 @@ from wave_search.errors import UsageError, shown
 from wave_search.query.encode import Encoder, similarity
 from wave_search.query.encode_items import encode_items
 from wave_search.query.in_memory import is_in_memory, read_memory
-from wave_search.query.terms import check_range, parse_media, parse_modality, split_range
-from wave_search.types import Clip, MediaRef, Modality, ModalityName, Role
+from wave_search.query.terms import check_range, parse_media, split_range
+from wave_search.types import Clip, MediaRef, Modality, ModalityName, Role, parse_modality
 
 if TYPE_CHECKING:
     import os

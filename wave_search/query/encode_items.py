@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
 
-from wave_search.arguments import check_functions
+from wave_search.arguments import check_choice, check_functions
 from wave_search.batches import BATCH_CLIPS, WHOLE_BATCH_BYTES, batched, clip_bytes
 from wave_search.errors import UsageError, WaveSearchError, shown
 from wave_search.query.request import check_count
@@ -81,10 +81,8 @@ def encode_items(
     """Embed each item as one clip of any length. See `MediaEmbedder.encode`."""
     if instruction is not None and not isinstance(instruction, str):
         raise UsageError(f"{shown(instruction)} is not an instruction", "It must be a string.")
-    if errors not in get_args(OnError):
-        raise UsageError(f'errors must be "raise" or "skip", got {shown(errors)}')
-    if role not in get_args(Role):
-        raise UsageError(f'role must be "query" or "document", got {shown(role)}')
+    check_choice(errors, get_args(OnError), "errors")
+    check_choice(role, get_args(Role), "role")
     check_functions(progress=progress)
     if batch_size is not None:
         check_count("batch_size", batch_size)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wave_search.arguments import check_whole
+from wave_search.arguments import check_whole, id_of
 from wave_search.errors import UsageError
 from wave_search.files import as_name, as_path, is_gone, is_unchanged
 from wave_search.query.request import check_where
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 _REPRESENTATIVE = (Modality.AV, Modality.VIDEO, Modality.IMAGE, Modality.AUDIO, Modality.TEXT)
 """The modality of the segment that stands for a whole file: the first of these that it has."""
-_MAX_ID = 2**63 - 1
 _BATCH_ROWS = 1_024
 
 
@@ -167,9 +166,8 @@ def content_of_segment(snapshot: Snapshot, segment_id: int) -> int:
     Raises:
         UsageError: the segment is not in the index.
     """
-    check_whole(segment_id, "the id of a segment", -_MAX_ID)
     try:
-        (content_id,), _, _ = snapshot.spans(np.array([segment_id], np.int64))
+        (content_id,), _, _ = snapshot.spans(np.array([id_of(segment_id)], np.int64))
     except (KeyError, OverflowError):
         raise _unknown(segment_id) from None
     return content_id
@@ -213,9 +211,7 @@ def browse(
     Raises:
         UsageError: an argument is not valid.
     """
-    check_where(where, where_timeout_s)
-    check_whole(offset, "offset")
-    check_whole(limit, "limit")
+    check_page(where, where_timeout_s, offset, limit)
     metadata = snapshot.metadata()
     unknown = set(columns) - {*OF_FILES, *(column.name for column in metadata.columns)}
     if unknown:
@@ -235,6 +231,13 @@ def browse(
         for number, row in enumerate(rows):
             entries.append(_entry(snapshot, row, contents, {name: values[name][number] for name in columns}, among))
     return entries
+
+
+def check_page(where: str | None, where_timeout_s: float, offset: int, limit: int) -> None:
+    """Check arguments of `browse`. Raises UsageError."""
+    check_where(where, where_timeout_s)
+    check_whole(offset, "offset")
+    check_whole(limit, "limit")
 
 
 def _with_segments(snapshot: Snapshot, among: frozenset[int] | None) -> NDArray[np.int64]:

@@ -71,11 +71,12 @@ def is_in_memory(item: Any) -> bool:
 
 
 def _is_sound(item: Any) -> bool:
-    """Return whether an item is a pair of samples and a rate, not a pair of items."""
+    """Return whether an item is a pair of samples and a rate, in this or the wrong order, not a pair of items."""
     if not isinstance(item, tuple) or len(item) != 2:
         return False
-    has_samples = isinstance(item[0], list | tuple) or hasattr(item[0], "__array__")
-    return has_samples and isinstance(item[1], int | float | np.number)
+    numbers = [isinstance(part, int | float | np.number) for part in item]
+    samples = item[numbers.index(False)] if sum(numbers) == 1 else None
+    return isinstance(samples, list | tuple) or hasattr(samples, "__array__")
 
 
 def read_memory(item: Any, modality: Modality | None = None) -> MemoryMedia:

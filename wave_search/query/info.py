@@ -136,13 +136,18 @@ def own_values(snapshot: Snapshot, column: str, limit: int) -> list[str | float 
     Raises:
         UsageError: there is no such column.
     """
-    check_type(column, str, "the name of a column")
-    check_whole(limit, "limit")
+    check_values(column, limit)
     metadata = snapshot.metadata()
     (name,) = find_columns([column], [one.name for one in metadata.columns])
     held = (row.values[name] for row in metadata.rows.values() if name in row.values)
     items = chain.from_iterable(value if isinstance(value, list) else [value] for value in held)
     return [value for value, _ in Counter(items).most_common(limit)]
+
+
+def check_values(column: str, limit: int) -> None:
+    """Check arguments of `own_values`. Raises UsageError."""
+    check_type(column, str, "the name of a column")
+    check_whole(limit, "limit")
 
 
 def _partition_info(snapshot: Snapshot, key: PartitionKey) -> PartitionInfo:

@@ -9,15 +9,12 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, TypedDict, get_args
 
-import numpy as np
-from numpy.typing import ArrayLike
-
-from wave_search.arguments import check_type, is_number, items_of
+from wave_search.arguments import check_flags, check_type, is_number, items_of
 from wave_search.errors import UsageError, shown
 from wave_search.models import check_text
-from wave_search.query.terms import check_terms, parse_modality, read_terms
+from wave_search.query.terms import check_terms, read_terms
 from wave_search.store import DEFAULT_TIMEOUT_S
-from wave_search.types import Hit, Modality, Target
+from wave_search.types import Hit, Modality, Target, parse_modality
 
 if TYPE_CHECKING:
     import os
@@ -140,9 +137,9 @@ class SearchRequest:
             check_min_z(self.min_z)
         check_where(self.where, self.where_timeout_s)
         check_columns(self.columns)
-        for name in ("moments", "copies"):
-            if not isinstance(getattr(self, name), bool | np.bool_):
-                raise UsageError(f"{name} must be True or False, got {shown(getattr(self, name))}")
+        check_flags(moments=self.moments, copies=self.copies)
+        if self.among is not None and not (isinstance(self.among, frozenset) and all(map(_is_whole, self.among))):
+            raise UsageError(f"among must not be {shown(self.among)}", "Make a request with SearchRequest.build.")
         if self.dedupe is not None:
             check_cosine("dedupe", self.dedupe)
         if self.instruction is not None:
@@ -191,7 +188,7 @@ def check_count(name: str, value: int) -> None:
     Raises:
         UsageError: it is no integer, below 1 or too large.
     """
-    if type(value) is not int and (not isinstance(value, Integral) or isinstance(value, bool)):
+    if not _is_whole(value):
         raise UsageError(f"{name} must be an integer, got {shown(value)}")
     if not 1 <= value <= MAX_COUNT:
         bound = "at least 1" if value < 1 else f"at most {MAX_COUNT:,}"
@@ -227,7 +224,11 @@ def requests_of(queries: Iterable[Any], shared: SearchArguments) -> list[SearchR
             case SearchRequest():
                 found.append(query)
             case str():
-                found.append(SearchRequest.build(**{**of_all, "text": query}))
+                if "text" in of_all:
+                    raise UsageError(
+                        "a query is a text, and text is given as well", "Name all terms of the query in a dict."
+                    )
+                found.append(SearchRequest.build(**of_all, text=query))
             case Mapping():
                 unknown = query.keys() - SearchArguments.__annotations__.keys()
                 if unknown:
@@ -253,7 +254,7 @@ def read_target(target: Any) -> Target | Modality | tuple[Modality, ...]:
         check_target(target)
         only: Any = target
         return only  # type: ignore[no-any-return]
-    several = tuple(dict.fromkeys(map(parse_modality, target)))
+    several = tuple(dict.fromkeys(map(parse_modality, items_of(target, "target"))))
     if not several:
         raise UsageError("there is no target", f"Choose one or more of {', '.join(Modality)}.")
     return several if len(several) > 1 else several[0]
@@ -293,9 +294,13 @@ def read_segments(segments: Iterable[Hit | int]) -> frozenset[int]:
     """
     several: list[Any] = items_of(segments, "among")
     ids = [one.segment_id if isinstance(one, Hit) else one for one in several]
-    if wrong := [one for one in ids if not isinstance(one, Integral) or isinstance(one, bool)]:
+    if wrong := [one for one in ids if not _is_whole(one)]:
         raise UsageError(f"among must be hits or their segment_id, got {shown(wrong[0])}")
     return frozenset(map(int, ids))
+
+
+def _is_whole(value: object) -> bool:
+    return type(value) is int or (isinstance(value, Integral) and not isinstance(value, bool))
 
 
 def read_columns(columns: Iterable[str]) -> tuple[str, ...]:
@@ -305,7 +310,7 @@ def read_columns(columns: Iterable[str]) -> tuple[str, ...]:
         UsageError: they are no names.
     """
     several = isinstance(columns, Iterable) and not isinstance(columns, str | bytes)
-    names: tuple[Any, ...] = tuple(columns) if several else (columns,)
+    names: tuple[Any, ...] = tuple(items_of(columns, "columns")) if several else (columns,)
     check_columns(names)
     return names
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wave_search.arguments import check_type
 from wave_search.files import digest
+from wave_search.query.request import check_where
 from wave_search.store import OF_FILES, find_columns
 from wave_search.types import PartitionKey
 
@@ -68,6 +70,7 @@ class SegmentSet:
         Raises:
             UsageError: there is no such column.
         """
+        check_type(column, str, "the name of a column")
         snapshot = self._snapshot
         known = (*OF_FILES, *(own.name for own in snapshot.manifest.columns))
         (name,) = find_columns((column,), known)
@@ -86,6 +89,8 @@ class SegmentSet:
         Raises:
             UsageError: it is not a condition, names an unknown column, or takes too much time or memory.
         """
+        check_type(where, str, "where", "Write an SQL condition.")
+        check_where(where, timeout_s)
         return np.isin(self.ids, self._snapshot.sql_filter().select(where, timeout_s).segment_ids)
 
     def _paths(self, content_ids: NDArray[np.int64]) -> list[bytes]:

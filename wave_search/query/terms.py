@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wave_search.arguments import is_number
+from wave_search.arguments import check_span, is_number
 from wave_search.errors import UsageError, shown
 from wave_search.files import on_disk
 from wave_search.query.in_memory import MemoryMedia, is_in_memory, read_memory
-from wave_search.types import ByContent, Hit, MediaRef, Modality, ModalityName
+from wave_search.types import ByContent, Hit, MediaRef, Modality, ModalityName, parse_modality
 from wave_search.vectors import normalize
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ AVOIDED = 0.5
 """Default weight of a term to avoid, compared with 1 for a term to find. For the measurement, see
 docs/design/queries.md."""
 _STILL = re.compile(r"(?P<path>.+)@(?P<at>[\d:.]+)", re.DOTALL)
-_NAME_CHARS = 50
 _RANGE = re.compile(r"(?P<path>.+)@(?P<start>[\d:.]*)-(?P<stop>[\d:.]*)", re.DOTALL)
 _TIME = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)")
 _SPELLING = "Check the spelling; a range is written FILE@START-STOP, and a still of a video --image FILE@SECONDS."
@@ -164,11 +163,7 @@ def check_range(path: StrPath, start_s: float | None, stop_s: float | None) -> N
     # pathlib raises where a folder must not be entered
     if not any(os.path.isfile(name) for name in (path, on_disk(Path(path)))):  # noqa: PTH113
         raise _missing(path)
-    numbers = all(limit is None or is_number(limit) for limit in (start_s, stop_s))
-    if not numbers or not 0 <= (start_s or 0.0) < (float("inf") if stop_s is None else stop_s):
-        raise UsageError(
-            f"{os.fspath(path)}: {start_s}-{stop_s} is not a range of seconds", "Its start must be before its stop."
-        )
+    check_span(start_s, stop_s, os.fspath(path))
 
 
 def _missing(path: StrPath) -> UsageError:
@@ -184,18 +179,6 @@ def _missing(path: StrPath) -> UsageError:
             f"A range is written {whole}@{at}-STOP.",
         )
     return UsageError(f"{name}: no such file", _SPELLING)
-
-
-def parse_modality(name: str) -> Modality:
-    """Read the name of a modality.
-
-    Raises:
-        UsageError: there is none of that name.
-    """
-    if not isinstance(name, str) or name not in list(Modality):
-        given = f'"{name}"' if isinstance(name, str) and len(name) < _NAME_CHARS else shown(name)
-        raise UsageError(f"there is no modality {given}", f"Choose from {', '.join(Modality)}.")
-    return Modality(name)
 
 
 def parse_seconds(text: str) -> float:
@@ -371,7 +354,8 @@ def _unit_rows(vector: Any) -> QueryVectors:
         return QueryVectors(normalize(rows))
     except (TypeError, ValueError):
         raise UsageError(
-            "the vector cannot be searched for", "Use finite numbers, not all 0, of shape (dim,) or (rows, dim)."
+            f"the vector cannot be searched for: {shown(vector)}",
+            "Use finite numbers, not all 0, of shape (dim,) or (rows, dim).",
         ) from None
 
 

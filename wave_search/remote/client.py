@@ -5,36 +5,52 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack, overload
 
-from wave_search.arguments import check_flags, check_functions, check_whole, ids_of, names_of, path_of
+from wave_search.arguments import (
+    check_flags,
+    check_functions,
+    check_type,
+    check_whole,
+    id_of,
+    ids_of,
+    names_of,
+    path_of,
+)
 from wave_search.errors import UsageError
 from wave_search.query import (
     Answer,
     Hits,
     SearchArguments,
     SearchRequest,
+    check_count,
     check_request,
     parse_modality,
+    read_segments,
     requests_of,
     to_one_request,
 )
+from wave_search.query.embedder import check_question
 from wave_search.query.encode_items import ItemProgress
+from wave_search.query.file_details import check_page
+from wave_search.query.info import check_values
+from wave_search.query.request import check_cosine, check_where, read_columns
 from wave_search.remote import results
-from wave_search.remote.requests import pack
+from wave_search.remote.requests import pack, unpack
 from wave_search.remote.segments import RemoteSegments
 from wave_search.remote.transport import Transport
 from wave_search.reports import Skipped
-from wave_search.store import DEFAULT_TIMEOUT_S
+from wave_search.store import DEFAULT_TIMEOUT_S, SavedTerm, checked_name
 from wave_search.types import ColumnInfo, Hit, ListedFile
 from wave_search.version import __version__
-from wave_search.wire import from_record
+from wave_search.wire import from_record, to_plain
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from wave_search.models import ModelSpec
-    from wave_search.query import FileDetails, FileEntry, IndexInfo, SegmentDetails, SegmentScore
+    from wave_search.query import FileDetails, FileEntry, IndexInfo, NewMatch, SegmentDetails, SegmentScore
     from wave_search.reports import ProgressCallback
+    from wave_search.store import SavedSearch
     from wave_search.types import DuplicateGroup, FileKind, Modality, ModalityName
 
     StrPath = str | os.PathLike[str]
@@ -79,29 +95,35 @@ class RemoteIndex:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
-        self._path, self._model, self._version = self._state()
-
-    def _state(self) -> tuple[Path, ModelSpec, int]:
-        state = self._call("state")
-        return Path(state["path"]), results.model(state["model"]), int(state["version"])
+        self._state = self._call("state")
 
     def _call(self, method: str, **record: Any) -> Any:
-        return self._transport.call(f"remote/{method}", record)
+        return self._transport.call(f"remote/{method}", to_plain(record))
 
     @property
     def path(self) -> Path:
         """The folder of the index, on the machine of the server."""
-        return self._path
+        return Path(self._state["path"])
 
     @property
     def model(self) -> ModelSpec:
         """The model that the index is pinned to."""
-        return self._model
+        return results.model(self._state["model"])
+
+    @property
+    def created(self) -> str:
+        """When the index was created: UTC, ISO 8601."""
+        return str(self._state["created"])
 
     @property
     def version(self) -> int:
         """Number of the version that the server has open, at the last call of `refresh`."""
-        return self._version
+        return int(self._state["version"])
+
+    @property
+    def next_segment_id(self) -> int:
+        """A number above the ids of all segments of `version`; segments that are added later have it or more."""
+        return int(self._state["next_segment_id"])
 
     def refresh(self, *, prepare: bool = False) -> bool:
         """Ask for the version that the server has open; return whether it differs from `version`.
@@ -109,9 +131,9 @@ class RemoteIndex:
         It looks for a newer one every second, and loads it beside the present one, so that `prepare` changes nothing.
         """
         check_flags(prepare=prepare)
-        before = self._version
-        self._path, self._model, self._version = self._state()
-        return self._version != before
+        before = self.version
+        self._state = self._call("state")
+        return self.version != before
 
     @overload
     def search(
@@ -175,7 +197,8 @@ class RemoteIndex:
         """Score all segments of one file by a query, as `Index.score_file`."""
         check_request(request)
         packed = pack(request)
-        scored = self._transport.call("remote/score_file", {**packed.record, "segment_id": segment_id}, packed.files)
+        record = {**packed.record, "segment_id": id_of(segment_id)}
+        scored = self._transport.call("remote/score_file", record, packed.files)
         return [results.score(record) for record in scored]
 
     def files(
@@ -188,7 +211,8 @@ class RemoteIndex:
     ) -> Iterator[ListedFile]:
         """List the files of the index, as `Index.files`; all of the same version."""
         check_flags(skipped=skipped)
-        names = names_of(columns, "columns")
+        check_where(where, where_timeout_s)
+        names = read_columns(columns)
         record = {"where": where, "skipped": skipped, "columns": names, "where_timeout_s": where_timeout_s}
         lines = self._transport.lines("remote/files", record)
         first = next(lines, None)  # what is wrong with the request is raised now
@@ -205,6 +229,7 @@ class RemoteIndex:
 
         Each iteration reads those of the version that the server has open then.
         """
+        check_where(where, where_timeout_s)
         wanted = None if modality is None else [*map(parse_modality, names_of(modality, "modality"))]
         record = {"where": where, "modality": wanted, "where_timeout_s": where_timeout_s}
         return RemoteSegments(self._transport, record)
@@ -220,12 +245,11 @@ class RemoteIndex:
         among: Iterable[int] | None = None,
     ) -> list[FileEntry]:
         """List indexed files by path, each with the segment that stands for it, as `Index.browse`."""
-        check_whole(offset, "offset")
-        check_whole(limit, "limit")
+        check_page(where, where_timeout_s, offset, limit)
         found: list[FileEntry] = []
         names = names_of(columns, "columns")
         same: dict[str, Any] = {"where": where, "columns": names, "where_timeout_s": where_timeout_s}
-        same["among"] = None if among is None else ids_of(among)
+        same["among"] = None if among is None else read_segments(among)
         while True:
             page = min(_PAGE, limit - len(found))
             place = {"offset": offset + len(found), "limit": page}
@@ -240,21 +264,23 @@ class RemoteIndex:
 
     def segment(self, segment_id: int) -> tuple[SegmentDetails, FileDetails]:
         """Return all that the index knows of a segment and its file, as `Index.segment`."""
-        segment, file = self._call("segment", segment_id=segment_id)
+        segment, file = self._call("segment", segment_id=id_of(segment_id))
         return results.segment(segment), results.file(file)
 
     def file(self, path: StrPath) -> FileDetails | None:
         """Return all that the index knows of the file at an absolute path of the server, as `Index.file`."""
-        found = self._call("file", path=str(path_of(path)))
+        found = self._call("file", path=path_of(path))
         return None if found is None else results.file(found)
 
     def duplicates(self, threshold: float = 0.98) -> list[DuplicateGroup]:
         """List identical files, and nearly identical segments of different contents, as `Index.duplicates`."""
+        check_cosine("threshold", threshold)
         return [results.duplicates(record) for record in self._call("duplicates", threshold=threshold)]
 
     def ask(self, segment_id: int, question: str, choices: Sequence[str]) -> list[Answer]:
         """Answer a question about a segment by choosing among texts, as `Index.ask`."""
-        records = self._call("ask", segment_id=segment_id, question=question, choices=names_of(choices, "choices"))
+        texts = check_question(question, choices)
+        records = self._call("ask", segment_id=id_of(segment_id), question=question, choices=texts)
         return [from_record(Answer, record) for record in records]
 
     def metadata(self) -> tuple[ColumnInfo, ...]:
@@ -275,8 +301,33 @@ class RemoteIndex:
 
     def metadata_values(self, column: str, limit: int = 500) -> list[str | float | bool]:
         """Return values that files have in one of the user's own columns, as `Index.metadata_values`."""
+        check_values(column, limit)
         found: list[str | float | bool] = self._call("metadata_values", column=column, limit=limit)
         return found
+
+    def saved_searches(self) -> tuple[SavedSearch, ...]:
+        """Return the searches that are kept with the index, as `Index.saved_searches`."""
+        return tuple(map(results.saved_search, self._call("saved_searches")))
+
+    def saved_request(self, name: str, *, k: int = 10, columns: Iterable[str] = ()) -> SearchRequest:
+        """Return a saved search as a request for `search`, as `Index.saved_request`."""
+        names = names_of(columns, "columns")
+        check_count("k", k)
+        return unpack(self._call("saved_request", name=checked_name(name), k=k, columns=names), {})
+
+    def saved_segment(self, term: SavedTerm) -> int | None:
+        """Return the id of the segment of a term of a saved search, as `Index.saved_segment`."""
+        check_type(term, SavedTerm, "the term", "Use one of a SavedSearch.")
+        found: int | None = self._call("saved_segment", term=term)
+        return found
+
+    def new_matches(self, request: SearchRequest, first_id: int) -> list[NewMatch]:
+        """Search among the segments that were added since, as `Index.new_matches`."""
+        check_request(request)
+        check_whole(first_id, "first_id")
+        packed = pack(request)
+        record = {**packed.record, "first_id": int(first_id)}
+        return [*map(results.new_match, self._transport.call("remote/new_matches", record, packed.files))]
 
     def __getattr__(self, name: str) -> Callable[..., NoReturn]:
         """Refuse what `Index` can do and a server does not, such as to change the index."""
@@ -288,7 +339,7 @@ class RemoteIndex:
         call = "" if isinstance(known, property) else "(...)"
         refusal = UsageError(
             f"{name} is only done where the index is, not by the server {self._transport.address}",
-            f"Use it on the machine of the server: wave_search.open({str(self._path)!r}).{name}{call}",
+            f"Use it on the machine of the server: wave_search.open({str(self.path)!r}).{name}{call}",
         )
         if not call:
             raise refusal
@@ -299,7 +350,7 @@ class RemoteIndex:
         return refuse
 
     def __repr__(self) -> str:
-        return f"<RemoteIndex {self._transport.address}: version {self._version} of {str(self._path)!r}>"
+        return f"<RemoteIndex {self._transport.address}: version {self.version} of {str(self.path)!r}>"
 
     def close(self) -> None:
         """Do nothing: each call has a connection of its own, and the server goes on."""

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wave_search.models import ModelSpec
-from wave_search.query import FileDetails, FileEntry, IndexInfo, PartitionInfo, SegmentDetails, SegmentScore
+from wave_search.query import FileDetails, FileEntry, IndexInfo, NewMatch, PartitionInfo, SegmentDetails, SegmentScore
 from wave_search.reports import Skipped
-from wave_search.store import FolderChoices, Tuning
-from wave_search.types import DuplicateGroup, DuplicateMember, Modality, PartitionKey, Sampling
+from wave_search.store import FolderChoices, SavedSearch, SavedTerm, Tuning
+from wave_search.types import DuplicateGroup, DuplicateMember, Hit, Modality, PartitionKey, Sampling
 from wave_search.wire import from_record
 
 if TYPE_CHECKING:
@@ -37,6 +37,16 @@ def entry(record: Record) -> FileEntry:
 def score(record: Record) -> SegmentScore:
     """Return the score of a segment."""
     return from_record(SegmentScore, record, segment=segment(record["segment"]))
+
+
+def saved_search(record: Record) -> SavedSearch:
+    """Return a saved search."""
+    return from_record(SavedSearch, record, terms=tuple(from_record(SavedTerm, term) for term in record["terms"]))
+
+
+def new_match(record: Record) -> NewMatch:
+    """Return a match among new segments."""
+    return from_record(NewMatch, record, hit=from_record(Hit, record["hit"]))
 
 
 def duplicates(record: Record) -> DuplicateGroup:

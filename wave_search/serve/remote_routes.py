@@ -14,10 +14,11 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from wave_search.errors import UsageError, WaveSearchError
-from wave_search.remote.requests import seconds, unpack
+from wave_search.remote.requests import pack, seconds, unpack
 from wave_search.serve.schemas import SearchQuery
 from wave_search.serve.service import Asked, service_of
-from wave_search.wire import to_plain
+from wave_search.store import SavedTerm
+from wave_search.wire import from_record, to_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -122,7 +123,8 @@ def _line(value: Any) -> bytes:
 
 
 def _state(index: Index, _: Call) -> Any:
-    return {"path": index.path, "model": index.model, "version": index.version}
+    names = ("path", "model", "version", "created", "next_segment_id")
+    return {name: getattr(index, name) for name in names}
 
 
 def _search(index: Index, call: Call) -> Any:
@@ -151,6 +153,19 @@ def _segments(index: Index, call: Call) -> Segments:
     timeout_s = seconds(call.record.get("where_timeout_s"), call.limits.where_s)
     modality = call.get("modality", (list, type(None)))
     return index.segments(call.get("where", (str, type(None))), modality=modality, where_timeout_s=timeout_s)
+
+
+def _saved_request(index: Index, call: Call) -> Any:
+    found = index.saved_request(call.get("name", str), k=call.get("k", int), columns=call.get("columns", list))
+    return pack(found).record  # without files: its terms are texts and segments
+
+
+def _saved_segment(index: Index, call: Call) -> Any:
+    try:
+        term = from_record(SavedTerm, call.get("term", dict))
+    except (TypeError, ValueError):
+        raise UsageError("there is no such term", "Use wave_search.connect() of the server's version.") from None
+    return index.saved_segment(term)
 
 
 def _browse(index: Index, call: Call) -> Any:
@@ -184,5 +199,9 @@ _METHODS: Mapping[str, Callable[[Index, Call], Any]] = {
     "metadata_values": lambda index, call: index.metadata_values(call.get("column", str), call.get("limit", int)),
     "duplicates": lambda index, call: index.duplicates(call.get("threshold", (int, float))),
     "metadata": lambda index, _: index.metadata(),
+    "saved_searches": lambda index, _: index.saved_searches(),
+    "saved_request": _saved_request,
+    "saved_segment": _saved_segment,
+    "new_matches": lambda index, call: index.new_matches(_request(call), call.get("first_id", int)),
     "info": lambda index, _: index.info(),
 }

@@ -316,6 +316,8 @@ def _converted(content: Any, as_type: type[T], name: str) -> T:
     except msgspec.ValidationError as error:
         cause, _, place = str(error).partition(" - at `$")
         raise ValueError(f"{name}{place.strip('.`')}: {cause[:1].lower()}{cause[1:]}") from error
+    except UsageError as error:  # of a `Sampling`
+        raise ValueError(f"{name}: {error.message}") from error
 
 
 def _entry(content: Mapping[str, Any], name: str) -> Any:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import msgspec
 
+from wave_search.arguments import check_type
 from wave_search.errors import UsageError
 from wave_search.files import read_toml
 from wave_search.types import Modality
@@ -85,6 +86,7 @@ def load_task(name: str) -> Task:
     Raises:
         UsageError: there is no such file, or it is not valid; the message names the key.
     """
+    check_type(name, str, "the task", "Use the name of a task or of a .toml file.")
     path = Path(name) if name.endswith(".toml") else _TASKS / f"{name}.toml"
     if not name.endswith(".toml") and name not in known_tasks():
         raise UsageError(f'there is no task "{name}"', f"Choose from {', '.join(known_tasks())}, or use a .toml file.")
