@@ -137,7 +137,7 @@ def test_auto_with_a_gpu(
 
 
 def test_a_family_is_known_by_the_files_of_its_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(families, "_FAMILIES", list(families._FAMILIES))
+    monkeypatch.setattr(families, "_REGISTERED", [])
     loaded: list[tuple[Source, LoadOptions]] = []
 
     def load_toy(source: Source, options: LoadOptions) -> Embedder:

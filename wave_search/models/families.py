@@ -38,14 +38,18 @@ class Family:
     """Loads a model; raises like `wave_search.models.load`."""
 
 
-_FAMILIES: list[Family] = []
+_REGISTERED: list[Family] = []
 
 
 def register(family: Family) -> None:
-    """Add a family, replacing one of the same name. The family registered last is consulted first."""
-    _FAMILIES[:] = [family, *(other for other in _FAMILIES if other.name != family.name)]
+    """Add a family, replacing one of the same name. The family registered last is consulted first, ours at the end."""
+    _REGISTERED[:] = [family, *(other for other in _REGISTERED if other.name != family.name)]
 
 
 def family_of(directory: Path) -> Family:
     """Return the family of the model in a directory; WAVE if no other claims it: its errors name what is missing."""
-    return next((family for family in _FAMILIES if family.claims(directory)), _FAMILIES[-1])
+    from wave_search.models.sentence_transformers import FAMILY as SENTENCE_TRANSFORMERS
+    from wave_search.models.wave import FAMILY as WAVE
+
+    others = (*_REGISTERED, SENTENCE_TRANSFORMERS)
+    return next((family for family in others if family.claims(directory)), WAVE)
