@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from wave_search.evaluation import Evaluation, EvaluationOptions, evaluate
     from wave_search.index import KEEP_VERSIONS_FOR_S, MIN_SHARD_ROWS, Index
     from wave_search.indexer import Interrupted, MetadataEdit
+    from wave_search.migration import migrate
     from wave_search.models import (
         Embedder,
         KnownModel,
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
         IndexReport,
         MetadataChange,
         MetadataReport,
+        MigrateReport,
         OptimizePlan,
         OptimizeReport,
         Progress,
@@ -136,6 +138,7 @@ __all__ = [
     "MetadataChange",
     "MetadataEdit",
     "MetadataReport",
+    "MigrateReport",
     "Modality",
     "ModalityName",
     "ModelSpec",
@@ -171,6 +174,7 @@ __all__ = [
     "known_models",
     "list_models",
     "load_embedder",
+    "migrate",
     "model_directory",
     "open",
     "plan_add",
@@ -186,14 +190,15 @@ _HOMES = {
     "evaluation": "Evaluation EvaluationOptions evaluate",
     "index": "KEEP_VERSIONS_FOR_S MIN_SHARD_ROWS Index",
     "indexer": "Interrupted MetadataEdit",
+    "migration": "migrate",
     "models": "Embedder KnownModel ListedModel LoadOptions ModelSpec list_models model_directory pull_model "
     "remove_model",
     "opening": "create exists known_models load_embedder open plan_add verify",
     "query": "AV Answer Audio Encoded FileDetails FileEntry Hits Image IndexInfo MediaEmbedder Not PartitionInfo "
     "SearchRequest Segment SegmentDetails SegmentScore SegmentSet Segments Vector Video Weighted similarity",
     "remote": "RemoteIndex connect",
-    "reports": "EditReport IndexPlan IndexReport MetadataChange MetadataReport OptimizePlan OptimizeReport Progress "
-    "RelocateReport Skipped SlowFile SlowRun TagReport",
+    "reports": "EditReport IndexPlan IndexReport MetadataChange MetadataReport MigrateReport OptimizePlan "
+    "OptimizeReport Progress RelocateReport Skipped SlowFile SlowRun TagReport",
     "store": "FolderChoices",
     "types": "Clip ColumnInfo DuplicateGroup DuplicateMember Frames Hit ListedFile MediaRef Modality ModalityName "
     "Sampling Target Waveform",

@@ -25,6 +25,7 @@ _COMMANDS = {
     "info": (_INDEX, "info:info"),
     "remove": (_INDEX, "remove:remove"),
     "relocate": (_INDEX, "relocate:relocate"),
+    "migrate": (_INDEX, "migrate:migrate"),
     "optimize": (_INDEX, "optimize:optimize"),
     "verify": (_INDEX, "verify:verify"),
     "tag": (_INDEX, "tag:tag"),

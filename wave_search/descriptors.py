@@ -28,6 +28,10 @@ _LOCKED_AT = 1 << 30
 """Position of the byte that stands for a lock where nobody else may read what is locked: behind all text."""
 _NO_LINKS = constants(errno, "EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK")
 """Errors of `os.link` that are of the disk and not of the name."""
+_AT_FDCWD, _EXCHANGE = -100, 2
+"""Of `renameat2` on Linux; the latter is RENAME_SWAP of macOS as well."""
+_NO_EXCHANGE = constants(errno, "EINVAL", "ENOSYS", "ENOTSUP", "EOPNOTSUPP")
+"""Errors of disks whose folders cannot be exchanged."""
 _OPENED = Path("/proc/self/fd")
 """Where Linux has the open files of a process."""
 _moving = threading.Lock()
@@ -258,3 +262,45 @@ def open_file(
 def is_link(path: Path) -> bool:
     """Return whether a path is a symbolic link, or a junction of Windows, which is one for folders."""
     return path.is_symlink() or bool(getattr(os.path, "isjunction", lambda _: False)(path))
+
+
+def exchange(first: Path, second: Path) -> None:
+    """Exchange the names of two folders of one disk.
+
+    Linux and macOS do it in one step. Elsewhere, and on disks that cannot, the folders are renamed one after the other
+    by way of `spare(first)`: a crash between leaves the first folder there.
+
+    Raises:
+        OSError: one of them cannot be renamed.
+    """
+    if not _exchanged_at_once(first, second):
+        first.rename(spare(first))
+        second.rename(first)
+        spare(first).rename(second)
+
+
+def spare(folder: Path) -> Path:
+    """Return the name by way of which `exchange` renames a folder where it needs one."""
+    return folder.with_name(f"{folder.name}.exchanged")
+
+
+def _exchanged_at_once(first: Path, second: Path) -> bool:
+    import ctypes
+
+    try:
+        library = ctypes.CDLL(None, use_errno=True)
+    except (OSError, TypeError):  # Windows
+        return False
+    names = os.fsencode(first), os.fsencode(second)
+    if hasattr(library, "renameat2"):
+        code = library.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _EXCHANGE)
+    elif hasattr(library, "renamex_np"):
+        code = library.renamex_np(*names, _EXCHANGE)
+    else:
+        return False
+    if code == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in _NO_EXCHANGE:
+        return False
+    raise OSError(number, os.strerror(number), str(first), None, str(second))

@@ -22,7 +22,7 @@ from wave_search.arguments import (
     path_of,
     paths_of,
 )
-from wave_search.errors import UsageError, shown
+from wave_search.errors import IndexMismatchError, UsageError, shown
 from wave_search.files import composed_text
 from wave_search.query import (
     MIN_LABEL_Z,
@@ -325,6 +325,7 @@ class Index:
                 search waits for that. Meanwhile both versions are in memory.
 
         Raises:
+            IndexMismatchError: an index of another model has taken its place: open it again.
             IndexStateError: the index is damaged, or cannot be read now. The present version stays open.
         """
         check_flags(prepare=prepare)
@@ -336,6 +337,9 @@ class Index:
             self._newest_file = file
             if newest.manifest == self._snapshot.manifest:
                 return False
+            if newest.manifest.model != self.model:
+                what = f"{self.path} is an index of another model now: {newest.manifest.model.name}"
+                raise IndexMismatchError(what, "Open it again.")
             searcher = Searcher(newest, self._encoder)
             if prepare:
                 searcher.prepare(self._searcher)

@@ -183,6 +183,26 @@ class RelocateReport:
 
 
 @dataclass(frozen=True, slots=True)
+class MigrateReport:
+    """Result of `migrate`."""
+
+    model: str
+    """Name of the model that the index has now."""
+    replaced: str
+    """Name of the model that it had."""
+    indexed: IndexReport
+    """The run that embedded the files."""
+    lost: tuple[Skipped, ...] = ()
+    """Files that the index had, and has no longer."""
+    lost_modalities: tuple[Modality, ...] = ()
+    """Modalities of the index that the new model does not embed."""
+    lost_instructions: tuple[str, ...] = ()
+    """Instructions of the index that the new model does not take."""
+    old: Path | None = None
+    """Where the replaced index is, if it was kept, or what else was in its folder; None if nothing is left."""
+
+
+@dataclass(frozen=True, slots=True)
 class OptimizeReport:
     """Result of `Index.optimize`."""
 

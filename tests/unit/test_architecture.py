@@ -41,6 +41,7 @@ LAYERS = (
     "finetune",
     "index",
     "opening",
+    "migration",
     "doctor",
     "remote",
     "render",

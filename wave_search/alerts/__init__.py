@@ -4,6 +4,16 @@ Where alerts lead is never part of an index, which may come from someone else: i
 """
 
 from wave_search.alerts.book import Alert, AlertBook, Target, parse_command, parse_webhook
-from wave_search.alerts.run import AlertReport, run_alerts, set_alert
+from wave_search.alerts.run import AlertReport, follow_index, run_alerts, set_alert
 
-__all__ = ["Alert", "AlertBook", "AlertReport", "Target", "parse_command", "parse_webhook", "run_alerts", "set_alert"]
+__all__ = [
+    "Alert",
+    "AlertBook",
+    "AlertReport",
+    "Target",
+    "follow_index",
+    "parse_command",
+    "parse_webhook",
+    "run_alerts",
+    "set_alert",
+]

@@ -100,6 +100,20 @@ def run_alerts(index: Index, folder: Path | None = None) -> tuple[AlertReport, .
     return tuple(one for one in reports if one.found or one.delivered or one.waiting or one.failure)
 
 
+def follow_index(index: Index, folder: Path | None = None) -> None:
+    """Let alerts begin behind the segments of an index that has taken the place of another: none of them is new.
+
+    Raises:
+        UsageError: the alerts cannot be read or written.
+    """
+    book = AlertBook(index.path, folder)
+    if not book.alerts():
+        return
+    with book.locked():
+        for alert in book.alerts():
+            book.put(replace(alert, next_segment_id=index.next_segment_id, version=index.version))
+
+
 class _Run:
     def __init__(self, index: Index, book: AlertBook, alert: Alert) -> None:
         self._index, self._book, self._alert = index, book, alert

@@ -17,7 +17,7 @@ from wave_search.commands import last_hits, query
 from wave_search.commands.exit_codes import GlobalOptions
 from wave_search.commands.output import is_of_clips
 from wave_search.commands.socket_client import surroundings
-from wave_search.errors import UsageError
+from wave_search.errors import IndexMismatchError, UsageError
 from wave_search.wire import to_record
 
 if TYPE_CHECKING:
@@ -57,8 +57,9 @@ class QueryAnswers:
             if not self._is_as_here(question, request["folder"]):
                 return
             began["quiet"] |= question.quiet
-            self._index.refresh()
-            if self._index.model != self._model:  # the index was made again, with a model that is not loaded
+            try:
+                self._index.refresh()
+            except IndexMismatchError:  # another model, which is not loaded, has taken the place of this one
                 return
             shown = asdict(question.output)
             if question.lists:

@@ -12,6 +12,7 @@ from wave_search.lazy import lazy_names
 if TYPE_CHECKING:
     from wave_search.indexer.metadata import check_names, import_metadata, put_columns, remove_columns
     from wave_search.indexer.metadata_edit import MetadataEdit, edit, restore
+    from wave_search.indexer.migration import lost_files, pass_metadata, pass_settings, target_recall
     from wave_search.indexer.optimization import optimize, plan_optimize
     from wave_search.indexer.plan import plan_add
     from wave_search.indexer.relocation import relocate
@@ -26,7 +27,10 @@ __all__ = [
     "check_names",
     "edit",
     "import_metadata",
+    "lost_files",
     "optimize",
+    "pass_metadata",
+    "pass_settings",
     "plan_add",
     "plan_optimize",
     "plan_remove",
@@ -35,11 +39,13 @@ __all__ = [
     "remove",
     "remove_columns",
     "restore",
+    "target_recall",
 ]
 
 _HOMES = {
     "metadata": "check_names import_metadata put_columns remove_columns",
     "metadata_edit": "MetadataEdit edit restore",
+    "migration": "lost_files pass_metadata pass_settings target_recall",
     "optimization": "optimize plan_optimize",
     "plan": "plan_add",
     "relocation": "relocate",

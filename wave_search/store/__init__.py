@@ -32,6 +32,7 @@ from wave_search.store.file_table import Metadata
 from wave_search.store.files import FileStore
 from wave_search.store.local_files import LocalFiles
 from wave_search.store.manifest import Manifest
+from wave_search.store.replacement import exchange, recover, remove
 from wave_search.store.rows import (
     ChecksumsRef,
     CodebookRef,
@@ -99,12 +100,15 @@ __all__ = [
     "checked_name",
     "content_of",
     "create",
+    "exchange",
     "exists",
     "find_columns",
     "newest_file",
     "open_snapshot",
     "plain",
     "plan_cleanup",
+    "recover",
+    "remove",
     "status_of",
     "vector_space",
     "verify",

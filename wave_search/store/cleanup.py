@@ -84,6 +84,15 @@ def unreferenced_files(store: FileStore, listing: checksums.Listing) -> list[str
 
 def foreign_files(store: FileStore, states: Iterable[Manifest]) -> list[str]:
     """Return the files that belong to none of the versions, and whose names none ever gives. They are never removed."""
+    return sorted(name for name, is_ours in _told_apart(store, states) if not is_ours)
+
+
+def all_files(store: FileStore, states: Iterable[Manifest]) -> list[str]:
+    """Return the files that belong to some version, or have names that only such have. No lock and no cache is one."""
+    return [name for name, is_ours in _told_apart(store, states) if is_ours]
+
+
+def _told_apart(store: FileStore, states: Iterable[Manifest]) -> Iterator[tuple[str, bool]]:
     used = _shard_folders(states)
     makers = {
         manifest.FOLDER: manifest.is_made,
@@ -92,12 +101,9 @@ def foreign_files(store: FileStore, states: Iterable[Manifest]) -> list[str]:
         SHARDS_FOLDER: shards.is_made,
         saved_searches.FOLDER: saved_searches.is_made,
     }
-    return sorted(
-        info.name
-        for folder, is_made in makers.items()
-        for info in store.list(folder)
-        if not is_made(info.name) and _folder_of(info.name) not in used
-    )
+    for folder, is_made in makers.items():
+        for info in store.list(folder):
+            yield info.name, is_made(info.name) or _folder_of(info.name) in used
 
 
 def unused_shards(store: FileStore, states: Iterable[Manifest]) -> dict[str, list[str]]:

@@ -154,6 +154,11 @@ class LocalFiles:
                     else:
                         folder.sync()
 
+    def remove_empty_folders(self) -> None:
+        """Remove the folders in the directory that hold no file."""
+        with disk_errors(self._directory), self._folder(()) as folder:
+            _remove_empty(folder)
+
     def flush(self, names: Iterable[str]) -> None:
         """Flush files and their folders' entries to disk (fsync)."""
         folders: set[tuple[str, ...]] = set()
@@ -272,6 +277,16 @@ class LocalFiles:
                 yield IrregularFileError(error.filename, "it is a file, not a folder")
         else:
             yield from _walk(inner, f"{name}/" if name else "")
+
+
+def _remove_empty(folder: Folder) -> None:
+    with folder.entries() as entries:
+        names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    for name in names:
+        with _open_folder(folder.path / name, folder) as inner:
+            _remove_empty(inner)
+        with suppress(OSError):  # it is not empty
+            folder.remove_folder(name)
 
 
 def _walk(folder: Folder, prefix: str) -> Iterator[FileInfo | IrregularFileError]:
