@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from wave_search.errors import BrokenMediaError
 from wave_search.media.demux import declared_stop_s, open_container
-from wave_search.media.joined import segment_stops
+from wave_search.media.joined import boxes, segment_stops
 from wave_search.media.resync import FRAMED, ends_within_frame, mpeg_frame_s
 from wave_search.media.signatures import first_ts_packet
 from wave_search.media.sniff import leading_bytes
@@ -51,6 +51,8 @@ def declared_s(source: Source, size_bytes: int, found_s: float) -> float | None:
     Returns:
         Infinity if the end is missing, but the format does not tell how much; None if nothing is known to be missing.
     """
+    if source.stop_bytes is not None:
+        size_bytes = source.stop_bytes
     try:
         whole_s = _whole_s(source, size_bytes, found_s)
         if whole_s is None and _ends_within(source, size_bytes - source.offset_bytes):
@@ -231,19 +233,7 @@ def _riff_end(file: IndependentReader) -> int:
 
 def _mov_end(file: IndependentReader) -> int:
     """Return where the last box with media data ends."""
-    position, end = 0, 0
-    while True:
-        try:
-            size, name = _read(file, position, ">I4s")
-            if size == 1:
-                (size,) = _read(file, position + 8, ">Q")
-        except struct.error:
-            return end
-        if size < 8:  # 0: up to the end of the file
-            return end
-        position += size
-        if name == b"mdat":
-            end = position
+    return max((stop for name, _, stop in boxes(file) if name == b"mdat"), default=0)
 
 
 def _matroska_end(file: IndependentReader) -> int:

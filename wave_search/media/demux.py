@@ -36,12 +36,19 @@ _STATEFUL = frozenset({
 # fmt: on
 _DIFFERENTIAL = frozenset({"8svx_exp", "8svx_fib", "dfpwm", "interplayacm", "mace3", "mace6", "shorten"})
 _STATE_IN_PACKETS = frozenset({"adpcm_ima_wav", "adpcm_ms", "adpcm_swf"})
+_CLOCKED = frozenset({"h261", "h263"})
+"""Codecs that state a clock of 29.97 Hz, of which any number of pictures may be left out."""
+_UNUSUAL_FPS = 7
 _LEAST_BYTES_PER_S = 1_000
 """Of longer packets. Those of a damaged file may declare days."""
 
 
-def open_container(source: Source) -> Any:
+def open_container(source: Source, **options: str) -> Any:
     """Open a container as exactly one format, without access to other files or the network.
+
+    Args:
+        source: the container.
+        options: of FFmpeg, for its format.
 
     Raises:
         BrokenMediaError: it is not of this format, or its header is damaged.
@@ -55,7 +62,7 @@ def open_container(source: Source) -> Any:
             buffer_size=_BUFFER_BYTES,
             metadata_errors="ignore",
             # A whitelist without any real protocol, so that nothing that a file refers to is opened.
-            options={"protocol_whitelist": "none", "format_whitelist": source.demuxer},
+            options={"protocol_whitelist": "none", "format_whitelist": source.demuxer, **options},
         )
     except (av.FFmpegError, ValueError) as error:
         raise BrokenMediaError(
@@ -190,6 +197,16 @@ def is_timed(container: Any) -> bool:
     from av.format import Flags
 
     return not _has(container, Flags.no_timestamps)
+
+
+def assumes_rate(source: Source, container: Any) -> bool:
+    """Return whether the frame rate of raw video is FFmpeg's default, because the codec states none."""
+    if is_timed(container):
+        return False
+    if container.format.name in _CLOCKED:
+        return True
+    video = choose_video(open_container(source, framerate=str(_UNUSUAL_FPS)))
+    return video is not None and bool(video.guessed_rate == _UNUSUAL_FPS)
 
 
 def _has(container: Any, flag: Any) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from wave_search.errors import BrokenMediaError, MediaError, UnsupportedMediaError
 from wave_search.media import subtitles, text
 from wave_search.media.contents import Content, contents_of
+from wave_search.media.further import further_note, without_further
 from wave_search.media.image import image_size
 from wave_search.media.info import MediaInfo, VideoPart, VideoStream
 from wave_search.media.refusals import (
@@ -73,8 +74,10 @@ def probe(path: Path, file: BinaryIO, size_bytes: int) -> MediaInfo:
         raise raw
     if suffix in PLAYLIST_SUFFIXES or found is None:
         raise _unknown(path, file)
-    info = _probe_media(Source(path, file, found.signature.format, found.offset_bytes), found.signature, size_bytes)
-    return replace(info, offset_bytes=found.offset_bytes)
+    source = without_further(Source(path, file, found.signature.format, found.offset_bytes), scan=True)
+    info = _probe_media(source, found.signature, size_bytes)
+    further = () if source.stop_bytes is None else (further_note(path, source.stop_bytes, size_bytes),)
+    return replace(info, offset_bytes=found.offset_bytes, stop_bytes=source.stop_bytes, notes=info.notes + further)
 
 
 def _probe_media(source: Source, signature: Signature, size_bytes: int) -> MediaInfo:
@@ -180,7 +183,7 @@ def probe_streams(source: Source, size_bytes: int) -> MediaInfo:
         size_bytes,
         "",
         duration_s=_checked_duration(source.path, contents[-1].part.stop_s),
-        loss=next((content.loss for content in contents if content.loss), None),
+        notes=tuple({note: None for content in contents for note in content.notes}),
         video=video,
         audio=preferred(source, tracks),
         tracks=tracks,
