@@ -34,7 +34,7 @@ _STARTS = {
     "wav": rb"(?:RIFF|RIFX|RF64|BW64)....WAVE[A-Za-z0-9]{3}[A-Za-z0-9 ]",
     "wtv": rb"\xb7\xd8\0\x20\x37\x49\xda\x11\xa6\x4e\0\x07\xe9\x5e\xad\x8d",
     # The first block with sample 0: those of further channels follow.
-    "wv": rb"wvpk....[\x02-\x10]\x04......\0{4}(?!\0{4})....[\0-\xff][\x08-\x0f\x18-\x1f\x28-\x2f\x38-\x3f\x48-\x4f\x58-\x5f"
+    "wv": rb"wvpk....[\x02-\x10]\x04......\0{4}(?!\0{4}).....[\x08-\x0f\x18-\x1f\x28-\x2f\x38-\x3f\x48-\x4f\x58-\x5f"
     rb"\x68-\x6f\x78-\x7f\x88-\x8f\x98-\x9f\xa8-\xaf\xb8-\xbf\xc8-\xcf\xd8-\xdf\xe8-\xef\xf8-\xff]",
 }
 """Format -> what a file begins with, and nothing else is likely to contain."""
