@@ -29,7 +29,14 @@ from wave_search.media.sniff import (
     is_text,
     leading_bytes,
 )
-from wave_search.media.source import CONVERT, REPLACE, IndependentReader, Source
+from wave_search.media.source import (
+    CONVERT,
+    RENAME,
+    REPLACE,
+    USE_LISTED,
+    IndependentReader,
+    Source,
+)
 from wave_search.media.timecode import wave_timecode
 from wave_search.media.timeline import MAX_DURATION_S
 from wave_search.media.tracks import joined_tracks, preferred, probe_sndfile
@@ -91,9 +98,9 @@ def _unknown(path: Path, file: BinaryIO) -> UnsupportedMediaError | BrokenMediaE
     start = leading_bytes(file)
     head = IndependentReader(file, start).read(HEAD_BYTES)
     if path.suffix.lower() in PLAYLIST_SUFFIXES or is_playlist(head):
-        return UnsupportedMediaError(path, "a playlist, not media", "Index the files that it lists.")
+        return UnsupportedMediaError(path, "a playlist, not media", USE_LISTED)
     if is_text(head):
-        return UnsupportedMediaError(path, "text, but not named as text", "Rename it to .txt or .md to index it.")
+        return UnsupportedMediaError(path, "text, but not named as text", RENAME)
     if start == 0 and head.startswith(TAG_STARTS):
         return BrokenMediaError(path, "contains a tag and nothing else", REPLACE)
     return BrokenMediaError(path, "not in any known media format (by its first bytes)", CONVERT)

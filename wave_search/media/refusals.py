@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from wave_search.descriptors import read_at
 from wave_search.errors import UnsupportedMediaError
 from wave_search.media.signatures import first_ts_packet
+from wave_search.media.source import EXCLUDE
 from wave_search.media.wtv import lacks_directory
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 _UNPACK = "Unpack it."
 _RENDER = "Render it to sound, for example as FLAC."
-_EXCLUDE = "Exclude it with --exclude."
 _FOREIGN = (
     (0, b"%PDF-", "a PDF document, not media", "Save its text as .txt or its pages as images."),
     (0, b"%!PS", "a PostScript document, not media", "Save its pages as images."),
@@ -40,12 +40,12 @@ _FOREIGN = (
     (0, b"IMPM", "a tracker module, which is not supported", _RENDER),
     (44, b"SCRM", "a tracker module, which is not supported", _RENDER),
     (1080, b"M.K.", "a tracker module, which is not supported", _RENDER),
-    (0, b"FWS", "a Flash program, not media", _EXCLUDE),
-    (0, b"CWS", "a Flash program, not media", _EXCLUDE),
-    (0, b"\x7fELF", "a program, not media", _EXCLUDE),
-    (0, b"MZ", "a program, not media", _EXCLUDE),
-    (0, b"SQLite format 3\x00", "a database, not media", _EXCLUDE),
-    (0, b"\x00\x05\x16\x07", "the resource fork of a file of macOS, not media", _EXCLUDE),
+    (0, b"FWS", "a Flash program, not media", EXCLUDE),
+    (0, b"CWS", "a Flash program, not media", EXCLUDE),
+    (0, b"\x7fELF", "a program, not media", EXCLUDE),
+    (0, b"MZ", "a program, not media", EXCLUDE),
+    (0, b"SQLite format 3\x00", "a database, not media", EXCLUDE),
+    (0, b"\x00\x05\x16\x07", "the resource fork of a file of macOS, not media", EXCLUDE),
 )
 """(position, bytes there, cause, remedy)."""
 HEADERLESS = {

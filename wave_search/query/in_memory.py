@@ -14,6 +14,8 @@ import numpy as np
 from wave_search.arguments import check_type
 from wave_search.errors import MediaError, UsageError, WaveSearchError, shown
 from wave_search.media.arrays import is_pillow, read_frames, read_picture, read_sound
+from wave_search.media.source import CONVERT, EXCLUDE, RENAME, REPLACE, USE_LISTED
+from wave_search.media.worker import MORE_MEMORY
 from wave_search.types import ByContent, Clip, Frames, Modality, Waveform
 
 if TYPE_CHECKING:
@@ -139,6 +141,17 @@ _REMEDIES = {
 }
 
 
+_FILE_REMEDIES = {
+    CONVERT: "If a player or viewer opens it, convert it there; otherwise use the bytes of an intact file.",
+    EXCLUDE: "Use the bytes of a picture, a sound or a film.",
+    MORE_MEMORY: "Reduce its resolution.",
+    RENAME: "Use a string for text, or the bytes of a picture, a sound or a film.",
+    REPLACE: "Use the bytes of an intact file.",
+    USE_LISTED: "Use the files that it lists.",
+}
+"""Remedy for a file -> remedy for what is in memory."""
+
+
 def _read(file: Any) -> bytes:
     try:
         data = file.read()
@@ -165,8 +178,15 @@ def as_file(media: MemoryMedia) -> Iterator[Path]:
         file.flush()
         try:
             yield Path(file.name)
+        except MediaError as error:
+            raise _of_memory(error, media, Path(file.name)) from error
         except WaveSearchError as error:
             message, remedy = (text.replace(file.name, str(media)) for text in (error.message, error.remedy))
-            if isinstance(error, MediaError):
-                raise type(error)(str(media), error.cause.replace(file.name, str(media)), remedy) from error
             raise type(error)(message, remedy) from error
+
+
+def _of_memory(error: MediaError, media: MemoryMedia, path: Path) -> MediaError:
+    """Return what is wrong with media in memory, which have no name, for an error of the file that holds them."""
+    cause = "text, not media" if error.remedy == RENAME else error.cause.replace(str(path), str(media))
+    remedy = _FILE_REMEDIES.get(error.remedy, error.remedy).replace(f"./{path.name}", "FILE")
+    return type(error)(str(media), cause, remedy)
