@@ -48,12 +48,24 @@ _FOREIGN = (
     (0, b"\x00\x05\x16\x07", "the resource fork of a file of macOS, not media", EXCLUDE),
 )
 """(position, bytes there, cause, remedy)."""
+_RATE, _RATE_OF_SAMPLES = "sample rate", "sample rate and number of channels"
 HEADERLESS = {
-    ".aptx": ("aptX", "sample rate", "aptx", "flac"),
-    ".aptxhd": ("aptX HD", "sample rate", "aptx_hd", "flac"),
-    ".dfpwm": ("DFPWM", "sample rate", "dfpwm", "flac"),
-    ".g726": ("G.726", "bit rate", "g726", "flac"),
-    ".yuv": ("pictures", "size", "rawvideo -video_size WIDTHxHEIGHT", "mkv"),
+    ".al": ("A-law samples", _RATE_OF_SAMPLES, "alaw -ar RATE -ac CHANNELS", "flac"),
+    ".aptx": ("aptX", _RATE, "aptx -ar RATE", "flac"),
+    ".aptxhd": ("aptX HD", _RATE, "aptx_hd -ar RATE", "flac"),
+    ".dfpwm": ("DFPWM", _RATE, "dfpwm -ar RATE", "flac"),
+    ".f32le": ("floating-point samples", _RATE_OF_SAMPLES, "f32le -ar RATE -ac CHANNELS", "flac"),
+    ".g726": ("G.726", "bits per sample", "g726 -code_size BITS", "flac"),
+    ".pcm": ("samples", f"format, {_RATE_OF_SAMPLES}", "s16le -ar RATE -ac CHANNELS", "flac"),
+    ".s16le": ("16-bit samples", _RATE_OF_SAMPLES, "s16le -ar RATE -ac CHANNELS", "flac"),
+    ".s24le": ("24-bit samples", _RATE_OF_SAMPLES, "s24le -ar RATE -ac CHANNELS", "flac"),
+    ".ul": ("μ-law samples", _RATE_OF_SAMPLES, "mulaw -ar RATE -ac CHANNELS", "flac"),
+    ".yuv": (
+        "pictures",
+        "size, frame rate and pixel format",
+        "rawvideo -video_size WIDTHxHEIGHT -framerate FPS -pixel_format yuv420p",
+        "mkv",
+    ),
 }
 """Suffix -> codec, what has to be known to decode it and is not in the file, options of the command ffmpeg, and a
 format to convert to."""
