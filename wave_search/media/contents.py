@@ -23,6 +23,7 @@ from wave_search.media.info import Note, Part, VideoStream
 from wave_search.media.joined import part_source, part_starts
 from wave_search.media.picture import shown_size
 from wave_search.media.refusals import convert_with_ffmpeg, is_initialization_segment, lacks_index
+from wave_search.media.restarts import clocked_parts
 from wave_search.media.source import CONVERT
 from wave_search.media.timecode import container_timecode
 from wave_search.media.timeline import MAX_DURATION_S
@@ -69,7 +70,7 @@ def contents_of(source: Source) -> Iterator[Content | MediaError]:
 def played_parts(source: Source, start_s: float, stop_s: float) -> list[tuple[Source, float]]:
     """Return the parts of a file that are played in a range, and when each begins: in a file of one part, that one."""
     if len(part_starts(source)) == 1:
-        return [(source, 0.0)]
+        return clocked_parts(source, start_s, stop_s)
     parts: list[tuple[Source, float]] = []
     for content in contents_of(source):
         if isinstance(content, MediaError):
@@ -88,7 +89,7 @@ def _probe_part(source: Source, part: Part) -> Content:
         container = open_container(source)
     except BrokenMediaError as error:
         raise (_without_index(source) if lacks_index(source) else error) from error
-    video_packets, scans = scan_packets(container, choose_video(container), audio_tracks(container))
+    video_packets, scans, _ = scan_packets(container, choose_video(container), audio_tracks(container))
     video, picture_stop_s = _video_stream(source, video_packets) if video_packets else (None, 0.0)
     tracks = tracks_of(source, container, scans, part)
     if video is None and not tracks:

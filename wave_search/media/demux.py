@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from wave_search.media.source import Source
+    from wave_search.media.timeline import Reset
     from wave_search.media.timing import VideoPackets
 
 _BUFFER_BYTES = 1 << 20
@@ -307,7 +308,7 @@ def first_frame(container: Any, stream: Any) -> Any | None:
 
 def scan_packets(
     container: Any, video: Any | None, audios: Sequence[Any]
-) -> tuple[VideoPackets | None, list[AudioScan]]:
+) -> tuple[VideoPackets | None, list[AudioScan], list[Reset]]:
     """Read all packets of some streams, without decoding them.
 
     Headers may declare any number of frames; only packets are counted.
@@ -318,7 +319,7 @@ def scan_packets(
         audios: the audio streams that are needed.
 
     Returns:
-        None for video that is None or has no packets, and a summary for each audio stream.
+        None for video that is None or has no packets, a summary for each audio stream, and where the clock was set.
     """
     origin = origin_s(container)
     broadcast, adts = is_broadcast(container), is_adts(container)
@@ -337,10 +338,11 @@ def scan_packets(
             # Other formats do not store the time of decoding, and FFmpeg guesses it.
             stamp = packet.dts if broadcast else pictures.newest
             if stamp is not None:
-                clock.place(index, stamp * tick_s, 0.0)
+                delay = max((packet.pts or stamp) - stamp, 0)
+                clock.place(index, stamp * tick_s, 0.0, packet.pos, delay * tick_s)
         elif not packet.is_discard:
             scan = scans[index]
             scan.add(*stamp_and_duration_s(packet, scan.tick_s, scan.usual_s, adts=adts), packet.pos)
     if broadcast and container.start_time is None and pictures.newest is not None:  # of a single frame, it is unknown
         origin = pictures.newest * tick_s
-    return pictures.summary(origin, joined=video_index in clock.joined), list(scans.values())
+    return pictures.summary(origin, joined=video_index in clock.joined), list(scans.values()), clock.resets
