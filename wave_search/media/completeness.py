@@ -38,6 +38,7 @@ _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _W64_DATA = bytes.fromhex("64617461f3acd3118cd100c04f8edb8a")
 _NUT_INDEX, _NUT_SYNCPOINT = bytes.fromhex("4e58dd672f23e64e"), bytes.fromhex("4e4be4adeeca4569")
 _MPEG_END = 0xB9
+_TS_PACKET_BYTES = 188
 
 
 def declared_s(source: Source, size_bytes: int, found_s: float) -> float | None:
@@ -125,8 +126,8 @@ def _ends_within_packet(tail: bytes) -> bool:
         return False
     at, size = found
     last = len(tail) - (len(tail) - at) % size
-    # Of other bytes behind the packets, none need be missing.
-    return last < len(tail) and tail[last] == tail[at] and tail[last - size] == tail[at]
+    # In front of a packet may be a time code, and of other bytes behind the packets, none need be missing.
+    return 0 < len(tail) - last < _TS_PACKET_BYTES and tail[last] == tail[at] and tail[last - size] == tail[at]
 
 
 def _lacks_index(file: IndependentReader, tail: bytes) -> bool:
