@@ -98,6 +98,13 @@ def boxes(reader: IndependentReader) -> Iterator[tuple[bytes, int, int]]:
         position += size
 
 
+def brands(reader: IndependentReader) -> set[bytes]:
+    """Return the brands that an MP4 or HEIF file says it is of."""
+    name, begin, stop = next(boxes(reader), (b"", 0, 0))
+    head = bytes_at(reader, begin, min(stop - begin, _EBML_HEAD_BYTES)) if name == b"ftyp" else b""
+    return {head[at : at + 4] for at in range(8, len(head) - 3, 4)}
+
+
 def bytes_at(reader: IndependentReader, position: int, size: int) -> bytes:
     """Read at most `size` bytes from a position on."""
     reader.seek(position)

@@ -11,6 +11,7 @@ from wave_search.media.contents import Content, contents_of
 from wave_search.media.further import further_note, without_further
 from wave_search.media.image import image_size
 from wave_search.media.info import MediaInfo, VideoPart, VideoStream
+from wave_search.media.joined import brands
 from wave_search.media.refusals import (
     FOREIGN_HEAD_BYTES,
     foreign_kind,
@@ -49,8 +50,10 @@ if TYPE_CHECKING:
 
     from wave_search.media.signatures import Signature
 
-MOVING = {"GIF": "gif", "PNG": "apng", "JPEG": "mjpeg"}
+MOVING = {"GIF": "gif", "PNG": "apng", "JPEG": "mjpeg", "AVIF": "mov", "HEIF": "mov"}
 """Format of an image -> demuxer of many of them."""
+_SEQUENCES = frozenset({b"avis", b"msf1", b"hevc", b"hevx"})
+"""Brands of HEIF with several pictures, each at its time."""
 
 
 def probe(path: Path, file: BinaryIO, size_bytes: int) -> MediaInfo:
@@ -130,6 +133,8 @@ def _probe_moving_image(source: Source, size_bytes: int) -> MediaInfo | None:
         return _probe_webp(source, size_bytes)
     demuxer = MOVING.get(source.demuxer)
     if demuxer is None or (demuxer == "mjpeg" and source.path.suffix.lower() not in MOTION_JPEG_SUFFIXES):
+        return None
+    if demuxer == "mov" and _SEQUENCES.isdisjoint(brands(source.reader())):
         return None
     try:
         info = probe_streams(replace(source, demuxer=demuxer), size_bytes)
