@@ -11,11 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from wave_search.arguments import check_type
+from wave_search.arguments import check_type, is_pillow
 from wave_search.errors import MediaError, UsageError, WaveSearchError, shown
-from wave_search.media.arrays import is_pillow, read_frames, read_picture, read_sound
-from wave_search.media.source import CONVERT, EXCLUDE, RENAME, REPLACE, USE_LISTED
-from wave_search.media.worker import MORE_MEMORY
 from wave_search.types import ByContent, Clip, Frames, Modality, Waveform
 
 if TYPE_CHECKING:
@@ -102,6 +99,8 @@ def read_memory(item: Any, modality: Modality | None = None) -> MemoryMedia:
 
 
 def _clip(item: Any, modality: Modality | None) -> Clip:
+    from wave_search.media.arrays import read_frames, read_picture, read_sound
+
     match item:
         case Clip():
             sound, frames, image = item.waveform, item.frames, item.image
@@ -141,17 +140,6 @@ _REMEDIES = {
 }
 
 
-_FILE_REMEDIES = {
-    CONVERT: "If a player or viewer opens it, convert it there; otherwise use the bytes of an intact file.",
-    EXCLUDE: "Use the bytes of a picture, a sound or a film.",
-    MORE_MEMORY: "Reduce its resolution.",
-    RENAME: "Use a string for text, or the bytes of a picture, a sound or a film.",
-    REPLACE: "Use the bytes of an intact file.",
-    USE_LISTED: "Use the files that it lists.",
-}
-"""Remedy for a file -> remedy for what is in memory."""
-
-
 def _read(file: Any) -> bytes:
     try:
         data = file.read()
@@ -187,6 +175,17 @@ def as_file(media: MemoryMedia) -> Iterator[Path]:
 
 def _of_memory(error: MediaError, media: MemoryMedia, path: Path) -> MediaError:
     """Return what is wrong with media in memory, which have no name, for an error of the file that holds them."""
+    from wave_search.media.source import CONVERT, EXCLUDE, RENAME, REPLACE, USE_LISTED
+    from wave_search.media.worker import MORE_MEMORY
+
+    remedies = {
+        CONVERT: "If a player or viewer opens it, convert it there; otherwise use the bytes of an intact file.",
+        EXCLUDE: "Use the bytes of a picture, a sound or a film.",
+        MORE_MEMORY: "Reduce its resolution.",
+        RENAME: "Use a string for text, or the bytes of a picture, a sound or a film.",
+        REPLACE: "Use the bytes of an intact file.",
+        USE_LISTED: "Use the files that it lists.",
+    }
     cause = "text, not media" if error.remedy == RENAME else error.cause.replace(str(path), str(media))
-    remedy = _FILE_REMEDIES.get(error.remedy, error.remedy).replace(f"./{path.name}", "FILE")
+    remedy = remedies.get(error.remedy, error.remedy).replace(f"./{path.name}", "FILE")
     return type(error)(str(media), cause, remedy)
