@@ -48,6 +48,7 @@ def clocked_parts(source: Source, start_s: float, stop_s: float) -> list[tuple[S
     container = open_container(source)
     if not (is_broadcast(container) and is_timed(container) and _may_restart(source, container)):
         return [(source, 0.0)]
+    container = open_container(source)  # at its beginning
     _, _, resets = scan_packets(container, choose_video(container), audio_tracks(container))
     parts: list[tuple[Source, float]] = []
     for reset, following in itertools.pairwise([None, *resets, None]):
