@@ -20,6 +20,8 @@ _SEARCH_BYTES = 1 << 24
 _EBML, _SEGMENT = bytes.fromhex("1a45dfa3"), bytes.fromhex("18538067")
 _EBML_HEAD_BYTES = 1 << 12
 """More than the header of any Matroska file, which is followed by its only segment."""
+_MAX_BOXES = 1 << 19
+"""Two for each second of a stream of several days; boxes without content could be millions."""
 
 
 def part_source(source: Source, part: Part) -> Source:
@@ -90,9 +92,10 @@ def _segment_stop(reader: IndependentReader, position: int) -> int | None:
 def boxes(reader: IndependentReader) -> Iterator[tuple[bytes, int, int]]:
     """Yield name, beginning and end of the boxes of MP4 or QuickTime, up to one whose end is that of the file."""
     position = 0
-    while len(header := bytes_at(reader, position, 16)) >= 8:
+    for _ in range(_MAX_BOXES):
+        header = bytes_at(reader, position, 16)
         size = int.from_bytes(header[8:] if header[:4] == b"\0\0\0\1" else header[:4])
-        if size < 8:
+        if size < 8 or len(header) < 8:
             return
         yield header[4:8], position, position + size
         position += size

@@ -50,6 +50,7 @@ def clocked_parts(source: Source, start_s: float, stop_s: float) -> list[tuple[S
         return [(source, 0.0)]
     container = open_container(source)  # at its beginning
     _, _, resets = scan_packets(container, choose_video(container), audio_tracks(container))
+    resets.sort(key=lambda reset: reset.position)
     parts: list[tuple[Source, float]] = []
     for reset, following in itertools.pairwise([None, *resets, None]):
         begin_s = 0.0 if reset is None else reset.time_s
