@@ -123,7 +123,10 @@ def _note(source: Source, container: Any, video: VideoStream | None, *, has_pict
 
 def _rate_note(source: Source, fps: float) -> Note:
     converted = convert_with_ffmpeg(source.path, "mkv", f"-f {source.demuxer} -r RATE ")
-    return Note(f"it does not state its frame rate: {fps:.5g} frames per second are assumed", f"If it is another one: {converted}")
+    return Note(
+        f"it does not state its frame rate: {fps:.5g} frames per second are assumed",
+        f"If it is another one: {converted}",
+    )
 
 
 def _nothing_to_decode(source: Source, container: Any) -> MediaError:
