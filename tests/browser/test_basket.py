@@ -169,17 +169,11 @@ def test_duplicates_are_side_by_side(opened: Opening, copies: str, axe: str) -> 
     expect(film.locator(".member-differs dt")).to_have_text(["Folder (differs)", "Folder (differs)"])
     assert not violations(page, axe)
     film.locator(".member-name a").first.evaluate("link => { link.textContent = 'a long name '.repeat(9); }")
-    for place in ("dl div", ".member-tools"):  # what is compared stays side by side
-        assert (
-            len(
-                set(
-                    film.locator(".member").evaluate_all(
-                        "(all, place) => all.map((each) => each.querySelector(place).getBoundingClientRect().y)", place
-                    )
-                )
-            )
-            == 1
-        )
+    places = [film.locator(place) for place in (".member dl div:first-child", ".member-tools", "video", ".member-face")]
+    ends = "all => all.map((each) => Math.round(each.getBoundingClientRect().bottom))"
+    rows, tools, films, faces = (place.evaluate_all(ends) for place in places)
+    assert len(set(rows)) == len(set(tools)) == 1  # what is compared stays side by side
+    assert films == faces  # with the controls of the player
     film.get_by_role("button", name="Play together").click()
     playing = "all => all.every((each) => !each.paused && each.currentTime > 0.2)"
     page.wait_for_function(f"() => ({playing})([...document.querySelectorAll('.group video')])")
