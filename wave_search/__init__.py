@@ -19,6 +19,7 @@ from wave_search.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from wave_search import errors, progress
+    from wave_search.comparison import ComparedQuery, Comparison, compare
     from wave_search.errors import WaveSearchError
     from wave_search.evaluation import Evaluation, EvaluationOptions, evaluate
     from wave_search.index import KEEP_VERSIONS_FOR_S, MIN_SHARD_ROWS, Index
@@ -110,6 +111,8 @@ __all__ = [
     "Audio",
     "Clip",
     "ColumnInfo",
+    "ComparedQuery",
+    "Comparison",
     "DuplicateGroup",
     "DuplicateMember",
     "EditReport",
@@ -166,6 +169,7 @@ __all__ = [
     "WaveSearchError",
     "Waveform",
     "Weighted",
+    "compare",
     "connect",
     "create",
     "errors",
@@ -186,6 +190,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "comparison": "ComparedQuery Comparison compare",
     "errors": "WaveSearchError",
     "evaluation": "Evaluation EvaluationOptions evaluate",
     "index": "KEEP_VERSIONS_FOR_S MIN_SHARD_ROWS Index",

@@ -35,6 +35,7 @@ _COMMANDS = {
     "mcp": (_PROGRAMS, "mcp:mcp"),
     "models": (_MODELS, "models:app"),
     "doctor": (_MODELS, "doctor:doctor"),
+    "compare": (_MODELS, "compare:compare"),
     "eval": (_MODELS, "eval:evaluate"),
     "train": (_MODELS, "train:train"),
 }

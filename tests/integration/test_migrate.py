@@ -163,10 +163,19 @@ def test_the_command(called: Called, tmp_path: Path) -> None:
         old.save_search("rain", ws.SearchRequest.build(text="rain", min_z=-99))
         set_alert(old, "rain", parse_command(["true"]))
     (tmp_path / "media" / "gone.txt").unlink()
-    run = called("migrate", "--model", model, "--index", home)
+    run = called("migrate", "--model", model, "--index", home, "--keep-old")
     assert run.returncode == 3, run.stderr
     assert f"{home} is an index of {model} now, no longer of wave-tiny" in run.stderr
     assert "1 file no longer in the index:" in run.stderr
     with ws.open(home) as new:
         (alert,) = AlertBook(home).alerts()
         assert (alert.next_segment_id, alert.version) == (new.next_segment_id, new.version)
+    run = called("compare", home.with_name("index.old"), "kept", "gone", "--index", home)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout == "0.50\tkept\t\tgone.txt\n0.50\tgone\t\tgone.txt\n"
+    assert f"overlap@10 of {model} and wave-tiny: 0.50 (95 %: 0.50 to 0.50), 2 queries" in run.stderr
+    run = called("compare", home.with_name("index.old"), "--index", home)
+    assert (run.returncode, run.stderr) == (
+        2,
+        "error: there is nothing to compare with. Name texts, --queries FILE or --dataset DATASET.\n",
+    )

@@ -42,6 +42,7 @@ LAYERS = (
     "index",
     "opening",
     "migration",
+    "comparison",
     "doctor",
     "remote",
     "render",

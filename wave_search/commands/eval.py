@@ -19,7 +19,8 @@ EPILOG = epilog(
 )
 
 
-def _default_cache() -> Path:
+def default_cache() -> Path:
+    """Return the folder for embeddings of evaluations."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wave-search" / "eval"
 
 
@@ -55,7 +56,7 @@ def evaluate(
 ) -> int:
     """Measure the quality of a model on a data set, and the loss caused by an index."""
     terminal = terminal_of(ctx, quiet)
-    cache = cache or _default_cache()
+    cache = cache or default_cache()
     try:
         with terminal.progress() as progress:
             found = ws.evaluate(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console, RenderableType
 
+    from wave_search.comparison import Comparison
     from wave_search.evaluation import Evaluation
     from wave_search.models import ModelSpec
     from wave_search.render.progress import IndexProgress, LoggedProgress
@@ -284,6 +285,17 @@ class Terminal:
             for _, *cells in group:
                 table.add_row(*cells)
             self._write_table(table)
+
+    def comparison(self, compared: Comparison) -> None:
+        """Write what two indexes find for each query: a line a query, and the mean."""
+        rows: list[tuple[str, ...]] = []
+        for one in compared.queries:
+            only = (", ".join(path.name for path in paths[:3]) for paths in (one.only_first, one.only_second))
+            rows.append((f"{one.overlap:.2f}", one.text, *only))
+        self.rows(rows)
+        mean, (ours, theirs) = compared.overlap, compared.models
+        value = f"{mean.value:.2f} (95 %: {mean.low:.2f} to {mean.high:.2f})"
+        self.message(f"{mean.name} of {ours} and {theirs}: {value}, {counted(len(rows), 'query', 'queries')}")
 
     def evaluation_report(self, found: Evaluation) -> None:
         """Print how the figures of an evaluation were obtained, and what could not be used."""
