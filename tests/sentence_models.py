@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules.normalize import Normalize
 from sentence_transformers.base.modules.transformer import Transformer
 from sentence_transformers.sentence_transformer.modules.pooling import Pooling
 from tokenizers import Tokenizer, decoders, pre_tokenizers
@@ -23,16 +24,35 @@ from transformers import (
     CLIPConfig,
     CLIPModel,
     CLIPProcessor,
+    EmbeddingGemma2Config,
+    EmbeddingGemma2Model,
+    EmbeddingGemma2Processor,
+    EmbeddingGemma2TextConfig,
+    Gemma4AudioConfig,
+    Gemma4AudioFeatureExtractor,
+    Gemma4VisionConfig,
     PreTrainedTokenizerFast,
 )
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers.models.gemma4.image_processing_pil_gemma4 import Gemma4ImageProcessorPil
+
+from tests.film_numbers import OPTIONS
+from wave_search.models.sentence_transformers import films
 
 SMALL = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
 PROMPTS = {"query": "task: search | query: ", "document": "title: none | text: "}
+_GEMMA_TOKENS = {
+    **{"image_token": "<|image|>", "boi_token": "<|image>", "eoi_token": "<image|>", "video_token": "<|video|>"},
+    **{"audio_token": "<|audio|>", "boa_token": "<|audio>", "eoa_token": "<audio|>"},
+}
+_MEDIA_THEN_TEXT = (
+    "{% for m in messages %}{% for c in m.content if c.type != 'text' %}<|{{ c.type }}|>{% endfor %}{% endfor %}"
+    "{% for m in messages %}{% for c in m.content if c.type == 'text' %}{{ c.text }}{% endfor %}{% endfor %}"
+)
 
 
-def tokenizer() -> Any:
-    """Of single letters."""
+def tokenizer(**tokens: str) -> Any:
+    """Of single letters, and of tokens by the names of what they are for."""
     names = ["<pad>", "<s>", "</s>", "<unk>", *string.printable]
     vocabulary = {name: number for number, name in enumerate(names)}
     made = Tokenizer(WordLevel(vocabulary, "<unk>"))
@@ -41,7 +61,13 @@ def tokenizer() -> Any:
     made.post_processor = TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)])
     special = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
     names = ["input_ids", "attention_mask"]
-    return PreTrainedTokenizerFast(tokenizer_object=made, model_max_length=64, model_input_names=names, **special)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=made,
+        model_max_length=10_000 if tokens else 64,
+        model_input_names=names,
+        extra_special_tokens=tokens,
+        **special,
+    )
 
 
 def write_clip(folder: Path) -> Path:
@@ -85,10 +111,41 @@ def write_text(folder: Path) -> Path:
     return folder / "model"
 
 
-def _saved(architecture: Any, config: Any, processor: Any, folder: Path) -> Path:
+def write_gemma(folder: Path) -> Path:
+    """EmbeddingGemma 2: texts, pictures, sounds and films, and films with their sound, with prompts for each."""
+    films.register()
+    letters = tokenizer(**_GEMMA_TOKENS)
+    heads = {"num_attention_heads": 2, "head_dim": 8, "global_head_dim": 8}
+    config = EmbeddingGemma2Config(
+        text_config=EmbeddingGemma2TextConfig(
+            **{**SMALL, **heads, "num_key_value_heads": 1, "vocab_size": 120, "embedding_dim": 24},
+            **{"hidden_size_per_layer_input": 8, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2},
+        ),
+        vision_config=Gemma4VisionConfig(
+            **{**SMALL, **heads, "num_key_value_heads": 2, "position_embedding_size": 1024}
+        ),
+        audio_config=Gemma4AudioConfig(
+            **{"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "output_proj_dims": 24},
+            subsampling_conv_channels=[128, 4],
+        ),
+        image_token_id=letters.image_token_id,
+        video_token_id=letters.video_token_id,
+        audio_token_id=letters.audio_token_id,
+    )
+    processor = EmbeddingGemma2Processor(
+        Gemma4AudioFeatureExtractor(),
+        Gemma4ImageProcessorPil(max_soft_tokens=70),
+        letters,
+        films.EmbeddingGemma2VideoProcessor(fps=1, max_frames=32, **OPTIONS["EmbeddingGemma2VideoProcessor"]),
+        chat_template=_MEDIA_THEN_TEXT,
+    )
+    return _saved(EmbeddingGemma2Model, config, processor, folder, Pooling(24), Normalize(), prompts=PROMPTS)
+
+
+def _saved(architecture: Any, config: Any, processor: Any, folder: Path, *modules: Any, **options: Any) -> Path:
     torch.manual_seed(0)
     architecture(config).save_pretrained(folder / "source")
     processor.save_pretrained(folder / "source")
-    model = SentenceTransformer(modules=[Transformer(str(folder / "source"))], device="cpu")
+    model = SentenceTransformer(modules=[Transformer(str(folder / "source")), *modules], device="cpu", **options)
     model.save_pretrained(str(folder / "model"))
     return folder / "model"

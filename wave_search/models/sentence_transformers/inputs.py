@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,11 +13,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _SAMPLE_RATE_HZ = 16_000
+_FRAME_INTERVAL_S = 0.5
+_MOST_FRAMES = 32
 _FRAME_PIXELS = 512 * 512
 _IMAGE_PIXELS = 1024 * 1024
 """Larger pictures are made smaller before the processor of a model resizes them to what it needs, mostly far less."""
 _LONGEST_SOUND_S = 30.0
 """If the processor does not say."""
+_SHORTEST_SOUND_S = 0.1
+"""Shorter ones get silence: of less, some models can make nothing."""
+
+
+def _pixels(video: Any) -> int:
+    """Return the largest area that a processor resizes a frame to, 0 if it does not say."""
+    tokens = getattr(video, "max_soft_tokens", None)
+    if tokens:
+        return int(tokens * (video.pooling_kernel_size * video.patch_size) ** 2)
+    size = getattr(video, "size", None)
+    return int(size.get("longest_edge") or 0) if isinstance(size, Mapping) else 0
 
 
 class Inputs:
@@ -33,18 +47,19 @@ class Inputs:
     def __init__(self, processor: Any) -> None:
         video = getattr(processor, "video_processor", None)
         audio = getattr(processor, "feature_extractor", None) or processor
-        fps = getattr(video, "fps", None)
-        # A processor with a number of frames takes that many of a film of any length.
-        frames = getattr(video, "max_frames", None) or getattr(video, "num_frames", None)
+        fps, number = getattr(video, "fps", None), getattr(video, "num_frames", None)
         self.sampling = Sampling.uniform(
-            frame_interval_s=1 / fps if fps else 0.001 if frames else 1.0,
-            max_frames=int(frames or 32),
-            max_pixels=_FRAME_PIXELS,
+            # A processor with a number of frames takes that many of a film of any length.
+            frame_interval_s=1 / fps if fps else 0.001 if number else _FRAME_INTERVAL_S,
+            max_frames=int(number or min(getattr(video, "max_frames", None) or _MOST_FRAMES, _MOST_FRAMES)),
+            max_pixels=max(_FRAME_PIXELS, _pixels(video)),
             max_image_pixels=_IMAGE_PIXELS,
             sample_rate_hz=int(getattr(audio, "sampling_rate", None) or _SAMPLE_RATE_HZ),
         )
         longest = getattr(audio, "nb_max_samples", None) or getattr(audio, "n_samples", None)
         self._longest = int(longest or _LONGEST_SOUND_S * self.sampling.sample_rate_hz)
+        names = ("image_token", "video_token", "audio_token")
+        self._placeholders = [token for token in (getattr(processor, name, None) for name in names) if token]
         self.arguments = {
             "image": {"input_data_format": "channels_last"},
             "video": {"do_sample_frames": False, "input_data_format": "channels_last"},
@@ -64,7 +79,8 @@ class Inputs:
     def parts(self, clip: Clip, modality: Modality) -> Iterator[Any]:
         """Yield a clip as a modality, a long sound in parts of which none is longer than what the model takes."""
         if modality is Modality.TEXT:
-            yield {"text": clip.text}  # by itself, one that looks like a path or an address is taken for a file
+            # By itself, one that looks like a path or an address is taken for a file.
+            yield {"text": self._plain(clip.text or "")}
         elif modality is Modality.IMAGE:
             yield {"image": clip.image}
         elif modality is Modality.VIDEO:
@@ -74,6 +90,12 @@ class Inputs:
         else:
             for sound in self._sounds(clip):
                 yield {"audio": sound}
+
+    def _plain(self, text: str) -> str:
+        """Return a text in which nothing stands for media that are not there."""
+        for token in self._placeholders:
+            text = text.replace(token, f"{token[:1]} {token[1:]}")
+        return text
 
     @staticmethod
     def _film(clip: Clip) -> Any:
@@ -90,5 +112,8 @@ class Inputs:
     def _sounds(self, clip: Clip) -> list[Any]:
         assert clip.waveform is not None  # noqa: S101 - by its modalities
         samples, rate_hz = clip.waveform.samples, clip.waveform.sample_rate_hz
+        missing = int(_SHORTEST_SOUND_S * rate_hz) - len(samples)
+        if missing > 0:
+            samples = np.pad(samples, (0, missing))
         count = -(-len(samples) // self._longest)
         return [{"array": part, "sampling_rate": rate_hz} for part in np.array_split(samples, count)]
