@@ -36,7 +36,6 @@ from transformers import (
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.gemma4.image_processing_pil_gemma4 import Gemma4ImageProcessorPil
 
-from tests.film_numbers import OPTIONS
 from wave_search.models.sentence_transformers import films
 
 SMALL = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
@@ -111,40 +110,45 @@ def write_text(folder: Path) -> Path:
     return folder / "model"
 
 
-def write_gemma(folder: Path) -> Path:
-    """EmbeddingGemma 2: texts, pictures, sounds and films, and films with their sound, with prompts for each."""
+def write_gemma(folder: Path, *, is_tiny: bool = True) -> Path:
+    """EmbeddingGemma 2, tiny or of its true size: each modality, with prompts for each."""
     films.register()
     letters = tokenizer(**_GEMMA_TOKENS)
     heads = {"num_attention_heads": 2, "head_dim": 8, "global_head_dim": 8}
+    text = {
+        **{**SMALL, **heads, "num_key_value_heads": 1, "vocab_size": 120, "embedding_dim": 24},
+        **{"hidden_size_per_layer_input": 8, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2},
+    }
+    audio = {
+        **{"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "output_proj_dims": 24},
+        "subsampling_conv_channels": [128, 4],
+    }
+    vision = {**SMALL, **heads, "num_key_value_heads": 2, "position_embedding_size": 1024}
     config = EmbeddingGemma2Config(
-        text_config=EmbeddingGemma2TextConfig(
-            **{**SMALL, **heads, "num_key_value_heads": 1, "vocab_size": 120, "embedding_dim": 24},
-            **{"hidden_size_per_layer_input": 8, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2},
-        ),
-        vision_config=Gemma4VisionConfig(
-            **{**SMALL, **heads, "num_key_value_heads": 2, "position_embedding_size": 1024}
-        ),
-        audio_config=Gemma4AudioConfig(
-            **{"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "output_proj_dims": 24},
-            subsampling_conv_channels=[128, 4],
-        ),
+        text_config=EmbeddingGemma2TextConfig(**text if is_tiny else {}),
+        vision_config=Gemma4VisionConfig(**vision if is_tiny else {}),
+        audio_config=Gemma4AudioConfig(**audio if is_tiny else {}),
         image_token_id=letters.image_token_id,
         video_token_id=letters.video_token_id,
         audio_token_id=letters.audio_token_id,
+        dtype="float32" if is_tiny else "bfloat16",
     )
     processor = EmbeddingGemma2Processor(
         Gemma4AudioFeatureExtractor(),
-        Gemma4ImageProcessorPil(max_soft_tokens=70),
+        Gemma4ImageProcessorPil(max_soft_tokens=70 if is_tiny else 280),
         letters,
-        films.EmbeddingGemma2VideoProcessor(fps=1, max_frames=32, **OPTIONS["EmbeddingGemma2VideoProcessor"]),
+        films.EmbeddingGemma2VideoProcessor(
+            fps=1, max_frames=32, max_soft_tokens=70 if is_tiny else 140, do_normalize=False
+        ),
         chat_template=_MEDIA_THEN_TEXT,
     )
-    return _saved(EmbeddingGemma2Model, config, processor, folder, Pooling(24), Normalize(), prompts=PROMPTS)
+    modules = (Pooling(config.text_config.embedding_dim), Normalize())
+    return _saved(EmbeddingGemma2Model, config, processor, folder, *modules, prompts=PROMPTS)
 
 
 def _saved(architecture: Any, config: Any, processor: Any, folder: Path, *modules: Any, **options: Any) -> Path:
     torch.manual_seed(0)
-    architecture(config).save_pretrained(folder / "source")
+    architecture(config).to(config.dtype).save_pretrained(folder / "source")
     processor.save_pretrained(folder / "source")
     model = SentenceTransformer(modules=[Transformer(str(folder / "source")), *modules], device="cpu", **options)
     model.save_pretrained(str(folder / "model"))

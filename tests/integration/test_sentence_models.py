@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import huggingface_hub.constants
 import numpy as np
 import pytest
 import torch
@@ -23,6 +24,7 @@ from tests.media_factory import write_sound, write_video
 from tests.sentence_models import PROMPTS, write_clap, write_clip, write_gemma, write_text
 from wave_search.errors import CheckpointError, IndexMismatchError, ModelError, UsageError
 from wave_search.models import LoadOptions, load
+from wave_search.models.catalogue import EMBEDDING_GEMMA
 from wave_search.models.sentence_transformers import family, films
 from wave_search.models.sentence_transformers.inputs import Inputs
 from wave_search.models.sources import resolve
@@ -93,12 +95,16 @@ def test_embedding_gemma_2(gemma: Path, tmp_path: Path) -> None:
         assert {hit.path for hit in index.search(audio=tone, target="audio")} == {film, tone}
 
 
-def test_embedding_gemma_2_takes_arrays(gemma: Path) -> None:
+def test_embedding_gemma_2_by_its_name(gemma: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    shutil.copytree(gemma, tmp_path / "models--google--embeddinggemma-2" / "snapshots" / EMBEDDING_GEMMA.revision)
+    model = load("EmbeddingGemma-2", replace(CPU, download=False))
+    assert (model.spec.name, model.spec.revision) == (EMBEDDING_GEMMA.hub_id, EMBEDDING_GEMMA.revision)
+    assert model.spec.modalities == EMBEDDING_GEMMA.modalities
     samples = np.random.default_rng(0).normal(size=8_000).astype(np.float32)
     frames = np.random.default_rng(0).integers(0, 256, (2, 90, 124, 3), np.uint8)
     clip = Clip("red", frames[0], Frames(frames, 2.0), Waveform(samples, 16_000))
     other = Clip("longer", frames[0, :50], Frames(frames[:1, :, :80], 1.0), Waveform(samples[:3_000], 16_000))
-    model = load(str(gemma), CPU)
     (first, _), (alone,) = model.embed([clip, other]), model.embed([clip])
     assert min(first[modality] @ alone[modality] for modality in Modality) > 1 - 1e-5, "whatever else is in the call"
     (query,) = model.embed([replace(clip, role="query")], [IMAGE, AUDIO])

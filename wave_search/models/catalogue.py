@@ -64,6 +64,23 @@ WAVE_7B = KnownModel(
     gpu_bytes=22 << 30,
     slow_on_cpu=True,
 )
+EMBEDDING_GEMMA = KnownModel(
+    "EmbeddingGemma-2",
+    "100 languages and all media, on a laptop",
+    "sentence-transformers",
+    _ALL,
+    dim=768,
+    parameters=744_000_000,
+    licence="Apache-2.0",
+    commercial=True,
+    hub_id="google/embeddinggemma-2",
+    revision="914f7f89142e33e77833254d9c9b90c3cef7303b",
+    download_bytes=1_530_000_000,
+    memory_bytes=6 << 30,
+    gpu_bytes=6 << 30,
+    slow_on_cpu=True,
+    extra="models",
+)
 NANO = KnownModel(
     "wave-nano",
     "small, for everyday objects and sounds by name",
@@ -84,7 +101,7 @@ TINY = KnownModel(
     licence="Apache-2.0",
     commercial=True,
 )
-CATALOGUE = (WAVE_7B, NANO, TINY)
+CATALOGUE = (WAVE_7B, EMBEDDING_GEMMA, NANO, TINY)
 
 
 def find_model(name: str) -> KnownModel | None:
