@@ -32,9 +32,14 @@ from transformers import (
     Gemma4AudioFeatureExtractor,
     Gemma4VisionConfig,
     PreTrainedTokenizerFast,
+    Qwen2_5OmniProcessor,
+    Qwen2_5OmniThinkerConfig,
+    Qwen2_5OmniThinkerForConditionalGeneration,
+    WhisperFeatureExtractor,
 )
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.gemma4.image_processing_pil_gemma4 import Gemma4ImageProcessorPil
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from wave_search.models.sentence_transformers import films
 
@@ -44,6 +49,16 @@ _GEMMA_TOKENS = {
     **{"image_token": "<|image|>", "boi_token": "<|image>", "eoi_token": "<image|>", "video_token": "<|video|>"},
     **{"audio_token": "<|audio|>", "boa_token": "<|audio>", "eoa_token": "<audio|>"},
 }
+_QWEN_TOKENS = {
+    **{"image_token": "<|IMAGE|>", "video_token": "<|VIDEO|>", "audio_token": "<|AUDIO|>"},
+    **{"vision_bos_token": "<|vision_bos|>", "vision_eos_token": "<|vision_eos|>"},
+    **{"audio_bos_token": "<|audio_bos|>", "audio_eos_token": "<|audio_eos|>"},
+}
+_MESSAGE = (
+    "{% for m in messages %}{% for c in m.content %}{% if c.type == 'text' %}{{ c.text }}{% elif c.type == 'audio' %}"
+    "<|audio_bos|><|AUDIO|><|audio_eos|>{% else %}<|vision_bos|><|{{ c.type | upper }}|><|vision_eos|>{% endif %}"
+    "{% endfor %}{% endfor %}</s>"
+)
 _MEDIA_THEN_TEXT = (
     "{% for m in messages %}{% for c in m.content if c.type != 'text' %}<|{{ c.type }}|>{% endfor %}{% endfor %}"
     "{% for m in messages %}{% for c in m.content if c.type == 'text' %}{{ c.text }}{% endfor %}{% endfor %}"
@@ -144,6 +159,42 @@ def write_gemma(folder: Path, *, is_tiny: bool = True) -> Path:
     )
     modules = (Pooling(config.text_config.embedding_dim), Normalize())
     return _saved(EmbeddingGemma2Model, config, processor, folder, *modules, prompts=PROMPTS)
+
+
+def write_qwen(folder: Path) -> Path:
+    """Qwen2.5-Omni: each modality, by the last token of a message."""
+    films.register()
+    letters = tokenizer(**_QWEN_TOKENS)
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 1}
+    config = Qwen2_5OmniThinkerConfig(
+        text_config={
+            **{**SMALL, **heads, "vocab_size": 120, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2},
+            "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [1, 1, 2]},
+        },
+        vision_config={
+            **{"depth": 1, "hidden_size": 16, "intermediate_size": 32, "num_heads": 2, "out_hidden_size": 16},
+            "fullatt_block_indexes": [0],
+        },
+        audio_config={
+            **{"num_mel_bins": 16, "encoder_layers": 1, "encoder_attention_heads": 2, "encoder_ffn_dim": 32},
+            **{"d_model": 16, "output_dim": 16},
+        },
+        image_token_index=letters.image_token_id,
+        video_token_index=letters.video_token_id,
+        audio_token_index=letters.audio_token_id,
+        vision_start_token_id=letters.convert_tokens_to_ids(letters.vision_bos_token),
+    )
+    small = {"shortest_edge": 4 * 28 * 28, "longest_edge": 8 * 28 * 28}
+    processor = Qwen2_5OmniProcessor(
+        Qwen2VLImageProcessorPil(size=small),
+        films.Qwen2VLVideoProcessor(size=small),
+        WhisperFeatureExtractor(feature_size=16, return_attention_mask=True),
+        letters,
+        chat_template=_MESSAGE,
+    )
+    return _saved(
+        Qwen2_5OmniThinkerForConditionalGeneration, config, processor, folder, Pooling(16, "lasttoken"), Normalize()
+    )
 
 
 def _saved(architecture: Any, config: Any, processor: Any, folder: Path, *modules: Any, **options: Any) -> Path:

@@ -21,7 +21,7 @@ from tests.conftest import Called
 from tests.film_numbers import OPTIONS, RECORDED, numbers
 from tests.media_decoding import KeptDecoders
 from tests.media_factory import write_sound, write_video
-from tests.sentence_models import PROMPTS, write_clap, write_clip, write_gemma, write_text
+from tests.sentence_models import PROMPTS, write_clap, write_clip, write_gemma, write_qwen, write_text
 from wave_search.errors import CheckpointError, IndexMismatchError, ModelError, UsageError
 from wave_search.models import LoadOptions, load
 from wave_search.models.catalogue import EMBEDDING_GEMMA
@@ -32,6 +32,10 @@ from wave_search.types import Clip, Frames, Modality, Waveform
 
 TEXT, IMAGE, AUDIO, VIDEO, AV = Modality
 CPU = LoadOptions(device="cpu")
+SAMPLES = np.random.default_rng(0).normal(size=8_000).astype(np.float32)
+FRAMES = np.random.default_rng(0).integers(0, 256, (2, 90, 124, 3), np.uint8)
+CLIP = Clip("red", FRAMES[0], Frames(FRAMES, 2.0), Waveform(SAMPLES, 16_000))
+OTHER = Clip("longer", FRAMES[0, :50], Frames(FRAMES[:1, :, :80], 1.0), Waveform(SAMPLES[:3_000], 16_000))
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -101,15 +105,21 @@ def test_embedding_gemma_2_by_its_name(gemma: Path, tmp_path: Path, monkeypatch:
     model = load("EmbeddingGemma-2", replace(CPU, download=False))
     assert (model.spec.name, model.spec.revision) == (EMBEDDING_GEMMA.hub_id, EMBEDDING_GEMMA.revision)
     assert model.spec.modalities == EMBEDDING_GEMMA.modalities
-    samples = np.random.default_rng(0).normal(size=8_000).astype(np.float32)
-    frames = np.random.default_rng(0).integers(0, 256, (2, 90, 124, 3), np.uint8)
-    clip = Clip("red", frames[0], Frames(frames, 2.0), Waveform(samples, 16_000))
-    other = Clip("longer", frames[0, :50], Frames(frames[:1, :, :80], 1.0), Waveform(samples[:3_000], 16_000))
-    (first, _), (alone,) = model.embed([clip, other]), model.embed([clip])
+    (first, _), (alone,) = model.embed([CLIP, OTHER]), model.embed([CLIP])
     assert min(first[modality] @ alone[modality] for modality in Modality) > 1 - 1e-5, "whatever else is in the call"
-    (query,) = model.embed([replace(clip, role="query")], [IMAGE, AUDIO])
+    (query,) = model.embed([replace(CLIP, role="query")], [IMAGE, AUDIO])
     assert max(query[modality] @ first[modality] for modality in query) < 0.999, "media have the prompts too"
-    model.embed([Clip("<|video|> of <|image|>"), Clip(waveform=Waveform(samples[:9], 16_000))])
+    model.embed([Clip("<|video|> of <|image|>"), Clip(waveform=Waveform(SAMPLES[:9], 16_000))])
+
+
+def test_qwen_2_5_omni(tmp_path: Path) -> None:
+    model = load(str(write_qwen(tmp_path)), CPU)
+    assert model.spec.modalities == (TEXT, IMAGE, AUDIO, VIDEO, AV)
+    assert (model.spec.sampling.numbers["frame_interval_s"], model.spec.sampling.numbers["max_frames"]) == (0.5, 32)
+    (first, other), (alone,) = model.embed([CLIP, OTHER]), model.embed([CLIP])
+    assert min(first[modality] @ alone[modality] for modality in Modality) > 1 - 1e-5, "whatever else is in the call"
+    assert max(first[modality] @ other[modality] for modality in Modality) < 1 - 1e-5
+    model.embed([Clip("<|VIDEO|>"), Clip(image=FRAMES[0, :1].repeat(5, axis=1))])
 
 
 def test_texts_and_pictures(clip: Path, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

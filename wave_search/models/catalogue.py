@@ -81,6 +81,23 @@ EMBEDDING_GEMMA = KnownModel(
     slow_on_cpu=True,
     extra="models",
 )
+LCO_OMNI_3B = KnownModel(
+    "LCO-Omni-3B",
+    "all media through a language model",
+    "sentence-transformers",
+    _ALL,
+    dim=2048,
+    parameters=4_700_000_000,
+    licence="",
+    commercial=None,
+    hub_id="LCO-Embedding/LCO-Embedding-Omni-3B-2605",
+    # Which commit is the first with the files of sentence-transformers, could not be looked up.
+    download_bytes=9_400_000_000,
+    memory_bytes=14 << 30,
+    gpu_bytes=12 << 30,
+    slow_on_cpu=True,
+    extra="models",
+)
 NANO = KnownModel(
     "wave-nano",
     "small, for everyday objects and sounds by name",
@@ -101,7 +118,7 @@ TINY = KnownModel(
     licence="Apache-2.0",
     commercial=True,
 )
-CATALOGUE = (WAVE_7B, EMBEDDING_GEMMA, NANO, TINY)
+CATALOGUE = (WAVE_7B, EMBEDDING_GEMMA, LCO_OMNI_3B, NANO, TINY)
 
 
 def find_model(name: str) -> KnownModel | None:

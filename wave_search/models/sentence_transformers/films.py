@@ -18,7 +18,7 @@ from transformers.models.qwen2_5_omni.configuration_qwen2_5_omni import Qwen2_5O
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 from transformers.utils import is_torchvision_available
 from transformers.video_processing_utils import VideoProcessorMixin
-from transformers.video_utils import make_batched_metadata
+from transformers.video_utils import make_batched_metadata, make_batched_videos
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -61,7 +61,7 @@ class _FilmProcessor(VideoProcessorMixin):  # type: ignore[misc]
 
     def preprocess(
         self,
-        videos: Sequence[NDArray[np.uint8]],
+        videos: Sequence[NDArray[np.uint8]] | Sequence[Sequence[NDArray[np.uint8]]],
         video_metadata: Sequence[Mapping[str, Any]] | None = None,
         **options: Any,
     ) -> BatchFeature:
@@ -70,9 +70,10 @@ class _FilmProcessor(VideoProcessorMixin):  # type: ignore[misc]
         def option(name: str) -> Any:
             return options.get(name, getattr(self, name))
 
-        films = [torch.from_numpy(video).permute(0, 3, 1, 2).contiguous() for video in videos]
+        arrays = make_batched_videos(videos)
+        films = [torch.from_numpy(video).permute(0, 3, 1, 2).contiguous() for video in arrays]
         made = BatchFeature(self._arrays(films, option), tensor_type=options.get("return_tensors"))
-        made["video_metadata"] = make_batched_metadata(videos, video_metadata)
+        made["video_metadata"] = make_batched_metadata(arrays, video_metadata)
         return made
 
     def _arrays(self, films: Sequence[torch.Tensor], option: Option) -> dict[str, Any]:

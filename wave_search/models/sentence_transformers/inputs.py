@@ -18,6 +18,8 @@ _MOST_FRAMES = 32
 _FRAME_PIXELS = 512 * 512
 _IMAGE_PIXELS = 1024 * 1024
 """Larger pictures are made smaller before the processor of a model resizes them to what it needs, mostly far less."""
+_MOST_NARROW = 200
+"""Sides of a picture, longest to shortest: others get black edges, because some processors refuse them."""
 _LONGEST_SOUND_S = 30.0
 """If the processor does not say."""
 _SHORTEST_SOUND_S = 0.1
@@ -30,7 +32,18 @@ def _pixels(video: Any) -> int:
     if tokens:
         return int(tokens * (video.pooling_kernel_size * video.patch_size) ** 2)
     size = getattr(video, "size", None)
-    return int(size.get("longest_edge") or 0) if isinstance(size, Mapping) else 0
+    longest = size.get("longest_edge") if isinstance(size, Mapping) else getattr(size, "longest_edge", None)
+    return int(longest or 0)
+
+
+def _widened(pixels: Any) -> Any:
+    """Return a picture or frames, (..., height, width, 3), with black edges if they are too narrow."""
+    sides = pixels.shape[-3:-1]
+    missing = [max(0, -(-max(sides) // _MOST_NARROW) - side) for side in sides]
+    if not any(missing):
+        return pixels
+    edges = [(each // 2, each - each // 2) for each in missing]
+    return np.pad(pixels, [(0, 0)] * (pixels.ndim - 3) + [*edges, (0, 0)])
 
 
 class Inputs:
@@ -82,7 +95,7 @@ class Inputs:
             # By itself, one that looks like a path or an address is taken for a file.
             yield {"text": self._plain(clip.text or "")}
         elif modality is Modality.IMAGE:
-            yield {"image": clip.image}
+            yield {"image": _widened(clip.image)}
         elif modality is Modality.VIDEO:
             yield {"video": self._film(clip)}
         elif modality is Modality.AV:
@@ -100,7 +113,7 @@ class Inputs:
     @staticmethod
     def _film(clip: Clip) -> Any:
         assert clip.frames is not None  # noqa: S101 - by its modalities
-        pixels, duration_s = clip.frames.pixels, clip.frames.duration_s
+        pixels, duration_s = _widened(clip.frames.pixels), clip.frames.duration_s
         metadata = {
             "fps": len(pixels) / duration_s,
             "total_num_frames": len(pixels),
