@@ -14,7 +14,7 @@ import numpy as np
 RECORDED = Path(__file__).parent / "data" / "film_numbers.json"
 OPTIONS: dict[str, dict[str, Any]] = {
     "EmbeddingGemma2VideoProcessor": {"max_soft_tokens": 70, "do_normalize": False},
-    "Qwen2VLVideoProcessor": {"size": {"shortest_edge": 64 * 28 * 28, "longest_edge": 96 * 28 * 28}},
+    "Qwen2VLVideoProcessor": {"min_pixels": 64 * 28 * 28, "max_pixels": 96 * 28 * 28},
 }
 """Class -> options with which it is made."""
 _SHAPES = ((3, 90, 124), (1, 700, 500), (1, 36, 900))

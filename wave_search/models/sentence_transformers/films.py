@@ -71,7 +71,7 @@ class _FilmProcessor(VideoProcessorMixin):  # type: ignore[misc]
             return options.get(name, getattr(self, name))
 
         arrays = make_batched_videos(videos)
-        films = [torch.from_numpy(video).permute(0, 3, 1, 2).contiguous() for video in arrays]
+        films = [torch.tensor(video).permute(0, 3, 1, 2).contiguous() for video in arrays]
         made = BatchFeature(self._arrays(films, option), tensor_type=options.get("return_tensors"))
         made["video_metadata"] = make_batched_metadata(arrays, video_metadata)
         return made
@@ -126,6 +126,11 @@ class Qwen2VLVideoProcessor(_FilmProcessor):
     temporal_patch_size = 2
     merge_size = 2
     max_frames = 768
+
+    def __init__(self, **options: Any) -> None:
+        names = {"min_pixels": "shortest_edge", "max_pixels": "longest_edge"}  # as older files call them
+        given = {new: options.pop(old) for old, new in names.items() if options.get(old) is not None}
+        super().__init__(**{**options, "size": {**(options.get("size") or self.size), **given}})
 
     def _arrays(self, films: Sequence[torch.Tensor], option: Option) -> dict[str, Any]:
         side, merge, block = option("patch_size"), option("merge_size"), option("temporal_patch_size")

@@ -65,7 +65,7 @@ class Inputs:
             # A processor with a number of frames takes that many of a film of any length.
             frame_interval_s=1 / fps if fps else 0.001 if number else _FRAME_INTERVAL_S,
             max_frames=int(number or min(getattr(video, "max_frames", None) or _MOST_FRAMES, _MOST_FRAMES)),
-            max_pixels=max(_FRAME_PIXELS, _pixels(video)),
+            max_pixels=min(max(_FRAME_PIXELS, _pixels(video)), _IMAGE_PIXELS),
             max_image_pixels=_IMAGE_PIXELS,
             sample_rate_hz=int(getattr(audio, "sampling_rate", None) or _SAMPLE_RATE_HZ),
         )
