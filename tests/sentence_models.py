@@ -77,7 +77,7 @@ def tokenizer(**tokens: str) -> Any:
     names = ["input_ids", "attention_mask"]
     return PreTrainedTokenizerFast(
         tokenizer_object=made,
-        model_max_length=10_000 if tokens else 64,
+        model_max_length=64,
         model_input_names=names,
         extra_special_tokens=tokens,
         **special,

@@ -170,6 +170,6 @@ class SentenceTransformerEmbedder(Embedder):
             batch_size=_BATCH[modality],
             show_progress_bar=False,
             convert_to_numpy=True,
-            processing_kwargs=self._inputs.arguments,
+            processing_kwargs=None if modality is Modality.TEXT else self._inputs.arguments,
         )
         return np.asarray(rows, np.float32)

@@ -54,7 +54,7 @@ class Inputs:
 
     Attributes:
         sampling: how clips are decoded for it.
-        arguments: for its processor: frames have been chosen already.
+        arguments: for its processor, with media: frames have been chosen already, and what stands for media is not cut.
     """
 
     def __init__(self, processor: Any) -> None:
@@ -74,6 +74,7 @@ class Inputs:
         names = ("image_token", "video_token", "audio_token")
         self._placeholders = [token for token in (getattr(processor, name, None) for name in names) if token]
         self.arguments = {
+            "text": {"truncation": False},
             "image": {"input_data_format": "channels_last"},
             "video": {"do_sample_frames": False, "input_data_format": "channels_last"},
         }
