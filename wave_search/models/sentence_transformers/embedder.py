@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 from collections import defaultdict
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +16,7 @@ from wave_search.types import Modality
 from wave_search.vectors import normalize
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import torch
     from numpy.typing import NDArray
@@ -32,20 +30,6 @@ _BATCH = {Modality.TEXT: 32, Modality.IMAGE: 16, Modality.AUDIO: 8, Modality.VID
 """Inputs that are embedded at once: a film has as many pictures as it has frames."""
 _NEVER_FLOAT16 = "embedding_gemma2"
 """Architecture whose numbers exceed the range of float16."""
-
-
-@contextmanager
-def _without_warnings() -> Iterator[None]:
-    """Leave out what the libraries say on opening: of weights that are not needed, or of a precision."""
-    loggers = [logging.getLogger(name) for name in ("transformers", "sentence_transformers")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
 
 
 def open_model(source: Source, device: torch.device, dtype: torch.dtype | None) -> Any:
@@ -66,14 +50,13 @@ def open_model(source: Source, device: torch.device, dtype: torch.dtype | None) 
             from wave_search.models.sentence_transformers import films
 
             films.register()
-        with _without_warnings():
-            model = SentenceTransformer(
-                str(source.directory),
-                device=str(device),
-                trust_remote_code=False,
-                local_files_only=True,
-                model_kwargs={"dtype": "auto" if dtype is None else dtype, "use_safetensors": True},
-            )
+        model = SentenceTransformer(
+            str(source.directory),
+            device=str(device),
+            trust_remote_code=False,
+            local_files_only=True,
+            model_kwargs={"dtype": "auto" if dtype is None else dtype, "use_safetensors": True},
+        )
         return model.float() if architecture == _NEVER_FLOAT16 and model.dtype == torch.float16 else model
     except torch.OutOfMemoryError as error:
         raise ModelError(
