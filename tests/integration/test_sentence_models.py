@@ -26,6 +26,7 @@ from wave_search.errors import CheckpointError, IndexMismatchError, ModelError, 
 from wave_search.models import LoadOptions, load
 from wave_search.models.catalogue import EMBEDDING_GEMMA
 from wave_search.models.sentence_transformers import family, films
+from wave_search.models.sentence_transformers.embedder import open_model
 from wave_search.models.sentence_transformers.inputs import Inputs
 from wave_search.models.sources import resolve
 from wave_search.types import Clip, Frames, Modality, Waveform
@@ -101,7 +102,11 @@ def test_embedding_gemma_2(gemma: Path, tmp_path: Path) -> None:
 
 def test_embedding_gemma_2_by_its_name(gemma: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    shutil.copytree(gemma, tmp_path / "models--google--embeddinggemma-2" / "snapshots" / EMBEDDING_GEMMA.revision)
+    copy = tmp_path / "models--google--embeddinggemma-2" / "snapshots" / EMBEDDING_GEMMA.revision
+    config = (shutil.copytree(gemma, copy) / "config.json").read_text()
+    (copy / "config.json").write_text(config.replace('"float32"', '"float16"'))
+    opened = open_model(resolve("EmbeddingGemma-2", None), torch.device("cpu"), None)
+    assert opened.dtype == torch.float32, "its numbers exceed the range of float16"
     model = load("EmbeddingGemma-2", replace(CPU, download=False))
     assert (model.spec.name, model.spec.revision) == (EMBEDDING_GEMMA.hub_id, EMBEDDING_GEMMA.revision)
     assert model.spec.modalities == EMBEDDING_GEMMA.modalities
