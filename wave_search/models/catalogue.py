@@ -66,7 +66,7 @@ WAVE_7B = KnownModel(
 )
 EMBEDDING_GEMMA = KnownModel(
     "EmbeddingGemma-2",
-    "100 languages and all media, on a laptop",
+    "100 languages and all media",
     "sentence-transformers",
     _ALL,
     dim=768,
