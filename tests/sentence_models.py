@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules.normalize import Normalize
 from sentence_transformers.base.modules.transformer import Transformer
 from sentence_transformers.sentence_transformer.modules.pooling import Pooling
 from tokenizers import Tokenizer, decoders, pre_tokenizers
@@ -23,16 +24,49 @@ from transformers import (
     CLIPConfig,
     CLIPModel,
     CLIPProcessor,
+    EmbeddingGemma2Config,
+    EmbeddingGemma2Model,
+    EmbeddingGemma2Processor,
+    EmbeddingGemma2TextConfig,
+    Gemma4AudioConfig,
+    Gemma4AudioFeatureExtractor,
+    Gemma4VisionConfig,
     PreTrainedTokenizerFast,
+    Qwen2_5OmniProcessor,
+    Qwen2_5OmniThinkerConfig,
+    Qwen2_5OmniThinkerForConditionalGeneration,
+    WhisperFeatureExtractor,
 )
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers.models.gemma4.image_processing_pil_gemma4 import Gemma4ImageProcessorPil
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
+from wave_search.models.sentence_transformers import films
 
 SMALL = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
 PROMPTS = {"query": "task: search | query: ", "document": "title: none | text: "}
+_GEMMA_TOKENS = {
+    **{"image_token": "<|image|>", "boi_token": "<|image>", "eoi_token": "<image|>", "video_token": "<|video|>"},
+    **{"audio_token": "<|audio|>", "boa_token": "<|audio>", "eoa_token": "<audio|>"},
+}
+_QWEN_TOKENS = {
+    **{"image_token": "<|IMAGE|>", "video_token": "<|VIDEO|>", "audio_token": "<|AUDIO|>"},
+    **{"vision_bos_token": "<|vision_bos|>", "vision_eos_token": "<|vision_eos|>"},
+    **{"audio_bos_token": "<|audio_bos|>", "audio_eos_token": "<|audio_eos|>"},
+}
+_MESSAGE = (
+    "{% for m in messages %}{% for c in m.content %}{% if c.type == 'text' %}{{ c.text }}{% elif c.type == 'audio' %}"
+    "<|audio_bos|><|AUDIO|><|audio_eos|>{% else %}<|vision_bos|><|{{ c.type | upper }}|><|vision_eos|>{% endif %}"
+    "{% endfor %}{% endfor %}</s>"
+)
+_MEDIA_THEN_TEXT = (
+    "{% for m in messages %}{% for c in m.content if c.type != 'text' %}<|{{ c.type }}|>{% endfor %}{% endfor %}"
+    "{% for m in messages %}{% for c in m.content if c.type == 'text' %}{{ c.text }}{% endfor %}{% endfor %}"
+)
 
 
-def tokenizer() -> Any:
-    """Of single letters."""
+def tokenizer(**tokens: str) -> Any:
+    """Of single letters, and of tokens by the names of what they are for."""
     names = ["<pad>", "<s>", "</s>", "<unk>", *string.printable]
     vocabulary = {name: number for number, name in enumerate(names)}
     made = Tokenizer(WordLevel(vocabulary, "<unk>"))
@@ -41,7 +75,13 @@ def tokenizer() -> Any:
     made.post_processor = TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)])
     special = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
     names = ["input_ids", "attention_mask"]
-    return PreTrainedTokenizerFast(tokenizer_object=made, model_max_length=64, model_input_names=names, **special)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=made,
+        model_max_length=64,
+        model_input_names=names,
+        extra_special_tokens=tokens,
+        **special,
+    )
 
 
 def write_clip(folder: Path) -> Path:
@@ -85,10 +125,82 @@ def write_text(folder: Path) -> Path:
     return folder / "model"
 
 
-def _saved(architecture: Any, config: Any, processor: Any, folder: Path) -> Path:
+def write_gemma(folder: Path, *, is_tiny: bool = True) -> Path:
+    """EmbeddingGemma 2, tiny or of its true size: each modality, with prompts for each."""
+    films.register()
+    letters = tokenizer(**_GEMMA_TOKENS)
+    heads = {"num_attention_heads": 2, "head_dim": 8, "global_head_dim": 8}
+    text = {
+        **{**SMALL, **heads, "num_key_value_heads": 1, "vocab_size": 120, "embedding_dim": 24},
+        **{"hidden_size_per_layer_input": 8, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2},
+    }
+    audio = {
+        **{"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "output_proj_dims": 24},
+        "subsampling_conv_channels": [128, 4],
+    }
+    vision = {**SMALL, **heads, "num_key_value_heads": 2, "position_embedding_size": 1024}
+    config = EmbeddingGemma2Config(
+        text_config=EmbeddingGemma2TextConfig(**text if is_tiny else {}),
+        vision_config=Gemma4VisionConfig(**vision if is_tiny else {}),
+        audio_config=Gemma4AudioConfig(**audio if is_tiny else {}),
+        image_token_id=letters.image_token_id,
+        video_token_id=letters.video_token_id,
+        audio_token_id=letters.audio_token_id,
+        dtype="float32" if is_tiny else "bfloat16",
+    )
+    processor = EmbeddingGemma2Processor(
+        Gemma4AudioFeatureExtractor(),
+        Gemma4ImageProcessorPil(max_soft_tokens=70 if is_tiny else 280),
+        letters,
+        films.EmbeddingGemma2VideoProcessor(
+            fps=1, max_frames=32, max_soft_tokens=70 if is_tiny else 140, do_normalize=False
+        ),
+        chat_template=_MEDIA_THEN_TEXT,
+    )
+    modules = (Pooling(config.text_config.embedding_dim), Normalize())
+    return _saved(EmbeddingGemma2Model, config, processor, folder, *modules, prompts=PROMPTS)
+
+
+def write_qwen(folder: Path) -> Path:
+    """Qwen2.5-Omni: each modality, by the last token of a message."""
+    films.register()
+    letters = tokenizer(**_QWEN_TOKENS)
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 1}
+    config = Qwen2_5OmniThinkerConfig(
+        text_config={
+            **{**SMALL, **heads, "vocab_size": 120, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2},
+            "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [1, 1, 2]},
+        },
+        vision_config={
+            **{"depth": 1, "hidden_size": 16, "intermediate_size": 32, "num_heads": 2, "out_hidden_size": 16},
+            "fullatt_block_indexes": [0],
+        },
+        audio_config={
+            **{"num_mel_bins": 16, "encoder_layers": 1, "encoder_attention_heads": 2, "encoder_ffn_dim": 32},
+            **{"d_model": 16, "output_dim": 16},
+        },
+        image_token_index=letters.image_token_id,
+        video_token_index=letters.video_token_id,
+        audio_token_index=letters.audio_token_id,
+        vision_start_token_id=letters.convert_tokens_to_ids(letters.vision_bos_token),
+    )
+    small = {"shortest_edge": 4 * 28 * 28, "longest_edge": 8 * 28 * 28}
+    processor = Qwen2_5OmniProcessor(
+        Qwen2VLImageProcessorPil(size=small),
+        films.Qwen2VLVideoProcessor(size=small),
+        WhisperFeatureExtractor(feature_size=16, return_attention_mask=True),
+        letters,
+        chat_template=_MESSAGE,
+    )
+    return _saved(
+        Qwen2_5OmniThinkerForConditionalGeneration, config, processor, folder, Pooling(16, "lasttoken"), Normalize()
+    )
+
+
+def _saved(architecture: Any, config: Any, processor: Any, folder: Path, *modules: Any, **options: Any) -> Path:
     torch.manual_seed(0)
-    architecture(config).save_pretrained(folder / "source")
+    architecture(config).to(config.dtype).save_pretrained(folder / "source")
     processor.save_pretrained(folder / "source")
-    model = SentenceTransformer(modules=[Transformer(str(folder / "source"))], device="cpu")
+    model = SentenceTransformer(modules=[Transformer(str(folder / "source")), *modules], device="cpu", **options)
     model.save_pretrained(str(folder / "model"))
     return folder / "model"

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import huggingface_hub.constants
 import numpy as np
 import pytest
 import torch
@@ -16,18 +18,25 @@ from sentence_transformers import SentenceTransformer
 
 import wave_search as ws
 from tests.conftest import Called
+from tests.film_numbers import OPTIONS, RECORDED, numbers
 from tests.media_decoding import KeptDecoders
-from tests.media_factory import write_sound
-from tests.sentence_models import PROMPTS, write_clap, write_clip, write_text
+from tests.media_factory import write_sound, write_video
+from tests.sentence_models import PROMPTS, write_clap, write_clip, write_gemma, write_qwen, write_text
 from wave_search.errors import CheckpointError, IndexMismatchError, ModelError, UsageError
 from wave_search.models import LoadOptions, load
-from wave_search.models.sentence_transformers import family
+from wave_search.models.catalogue import EMBEDDING_GEMMA
+from wave_search.models.sentence_transformers import family, films
+from wave_search.models.sentence_transformers.embedder import open_model
 from wave_search.models.sentence_transformers.inputs import Inputs
 from wave_search.models.sources import resolve
 from wave_search.types import Clip, Frames, Modality, Waveform
 
 TEXT, IMAGE, AUDIO, VIDEO, AV = Modality
 CPU = LoadOptions(device="cpu")
+SAMPLES = np.random.default_rng(0).normal(size=8_000).astype(np.float32)
+FRAMES = np.random.default_rng(0).integers(0, 256, (2, 90, 124, 3), np.uint8)
+CLIP = Clip("red", FRAMES[0], Frames(FRAMES, 2.0), Waveform(SAMPLES, 16_000))
+OTHER = Clip("longer", FRAMES[0, :50], Frames(FRAMES[:1, :, :80], 1.0), Waveform(SAMPLES[:3_000], 16_000))
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -60,6 +69,62 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / f"{name}.txt").write_text(name)
     write_sound(folder / "tone.wav")
     return folder
+
+
+@pytest.fixture(scope="module")
+def gemma(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_gemma(tmp_path_factory.mktemp("gemma"))
+
+
+def test_films_are_prepared_without_torchvision_as_with_it() -> None:
+    for name, recorded in json.loads(RECORDED.read_text()).items():
+        made = numbers(getattr(films, name)(**OPTIONS[name]))
+        assert made.keys() == recorded.keys()
+        for key, value in made.items():
+            assert value["shape"] == recorded[key]["shape"], (name, key)
+            assert value["mean"] == pytest.approx(recorded[key]["mean"], abs=1e-4), (name, key)
+            assert value["values"] == pytest.approx(recorded[key]["values"], abs=1e-4), (name, key)
+
+
+def test_embedding_gemma_2(gemma: Path, tmp_path: Path) -> None:
+    film, tone = write_video(tmp_path / "media" / "film.mp4", hz=440), write_sound(tmp_path / "media" / "tone.wav")
+    Image.new("RGB", (50, 30), "red").save(tmp_path / "media" / "red.png")
+    (tmp_path / "media" / "red.txt").write_text("red")
+    with ws.create(tmp_path / "index", str(gemma), load=CPU) as index:
+        report = index.add([tmp_path / "media"])
+        assert (report.indexed, len(report.skipped)) == (4, 0)
+        assert index.model.modalities == (TEXT, IMAGE, AUDIO, VIDEO, AV)
+        assert index.model.sampling.numbers["max_frames"] == 32
+        assert index.model.sampling.numbers["max_pixels"] == 512**2
+        assert [hit.path for hit in index.search(av=film, target="av")] == [film]
+        assert {hit.path for hit in index.search(audio=tone, target="audio")} == {film, tone}
+
+
+def test_embedding_gemma_2_by_its_name(gemma: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    copy = tmp_path / "models--google--embeddinggemma-2" / "snapshots" / EMBEDDING_GEMMA.revision
+    config = (shutil.copytree(gemma, copy) / "config.json").read_text()
+    (copy / "config.json").write_text(config.replace('"float32"', '"float16"'))
+    opened = open_model(resolve("EmbeddingGemma-2", None), torch.device("cpu"), None)
+    assert opened.dtype == torch.float32, "its numbers exceed the range of float16"
+    model = load("EmbeddingGemma-2", replace(CPU, download=False))
+    assert (model.spec.name, model.spec.revision) == (EMBEDDING_GEMMA.hub_id, EMBEDDING_GEMMA.revision)
+    assert model.spec.modalities == EMBEDDING_GEMMA.modalities
+    (first, _), (alone,) = model.embed([CLIP, OTHER]), model.embed([CLIP])
+    assert min(first[modality] @ alone[modality] for modality in Modality) > 1 - 1e-5, "whatever else is in the call"
+    (query,) = model.embed([replace(CLIP, role="query")], [IMAGE, AUDIO])
+    assert max(query[modality] @ first[modality] for modality in query) < 0.999, "media have the prompts too"
+    model.embed([Clip("<|video|> of <|image|>"), Clip(waveform=Waveform(SAMPLES[:9], 16_000))])
+
+
+def test_qwen_2_5_omni(tmp_path: Path) -> None:
+    model = load(str(write_qwen(tmp_path)), CPU)
+    assert model.spec.modalities == (TEXT, IMAGE, AUDIO, VIDEO, AV)
+    assert (model.spec.sampling.numbers["frame_interval_s"], model.spec.sampling.numbers["max_frames"]) == (0.5, 32)
+    (first, other), (alone,) = model.embed([CLIP, OTHER]), model.embed([CLIP])
+    assert min(first[modality] @ alone[modality] for modality in Modality) > 1 - 1e-5, "whatever else is in the call"
+    assert max(first[modality] @ other[modality] for modality in Modality) < 1 - 1e-5
+    model.embed([Clip("<|VIDEO|>"), Clip(image=FRAMES[0, :1].repeat(5, axis=1))])
 
 
 def test_texts_and_pictures(clip: Path, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

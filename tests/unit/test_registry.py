@@ -82,7 +82,9 @@ def test_directory_without_a_checkpoint(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["nonsense", "./nonsense", "/no/such/place", "a/b/c", "", "a b/c", "@main"])
 def test_unknown_name(name: str) -> None:
-    with pytest.raises(ModelNotFoundError, match="Known models: auto, WAVE-7B, wave-nano, wave-tiny"):
+    with pytest.raises(
+        ModelNotFoundError, match="Known models: auto, WAVE-7B, EmbeddingGemma-2, LCO-Omni-3B, wave-nano, wave-tiny"
+    ):
         resolve(name, CPU)
 
 

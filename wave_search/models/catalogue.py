@@ -64,6 +64,40 @@ WAVE_7B = KnownModel(
     gpu_bytes=22 << 30,
     slow_on_cpu=True,
 )
+EMBEDDING_GEMMA = KnownModel(
+    "EmbeddingGemma-2",
+    "100 languages and all media",
+    "sentence-transformers",
+    _ALL,
+    dim=768,
+    parameters=744_000_000,
+    licence="Apache-2.0",
+    commercial=True,
+    hub_id="google/embeddinggemma-2",
+    revision="914f7f89142e33e77833254d9c9b90c3cef7303b",
+    download_bytes=1_530_000_000,
+    memory_bytes=6 << 30,
+    gpu_bytes=6 << 30,
+    slow_on_cpu=True,
+    extra="models",
+)
+LCO_OMNI_3B = KnownModel(
+    "LCO-Omni-3B",
+    "all media through a language model",
+    "sentence-transformers",
+    _ALL,
+    dim=2048,
+    parameters=4_700_000_000,
+    licence="",
+    commercial=None,
+    hub_id="LCO-Embedding/LCO-Embedding-Omni-3B-2605",
+    # Which commit is the first with the files of sentence-transformers, could not be looked up.
+    download_bytes=9_400_000_000,
+    memory_bytes=14 << 30,
+    gpu_bytes=12 << 30,
+    slow_on_cpu=True,
+    extra="models",
+)
 NANO = KnownModel(
     "wave-nano",
     "small, for everyday objects and sounds by name",
@@ -84,7 +118,7 @@ TINY = KnownModel(
     licence="Apache-2.0",
     commercial=True,
 )
-CATALOGUE = (WAVE_7B, NANO, TINY)
+CATALOGUE = (WAVE_7B, EMBEDDING_GEMMA, LCO_OMNI_3B, NANO, TINY)
 
 
 def find_model(name: str) -> KnownModel | None:

@@ -10,7 +10,7 @@ import numpy as np
 from wave_search.errors import CheckpointError, ModelError
 from wave_search.models.base import Embedder, ModelSpec
 from wave_search.models.hub import first_line
-from wave_search.models.sentence_transformers.family import dim_of
+from wave_search.models.sentence_transformers.family import FILM_MODELS, dim_of, model_type
 from wave_search.models.sentence_transformers.inputs import Inputs
 from wave_search.types import Modality
 from wave_search.vectors import normalize
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
     Vectors = dict[Modality, NDArray[np.float32]]
 
-_BATCH = 32
+_BATCH = {Modality.TEXT: 32, Modality.IMAGE: 16, Modality.AUDIO: 8, Modality.VIDEO: 1, Modality.AV: 1}
+"""Inputs that are embedded at once: a film has as many pictures as it has frames."""
+_NEVER_FLOAT16 = "embedding_gemma2"
+"""Architecture whose numbers exceed the range of float16."""
 
 
 def open_model(source: Source, device: torch.device, dtype: torch.dtype | None) -> Any:
@@ -42,13 +45,19 @@ def open_model(source: Source, device: torch.device, dtype: torch.dtype | None) 
 
     disable_progress_bar()
     try:
-        return SentenceTransformer(
+        architecture = model_type(source.directory)
+        if architecture in FILM_MODELS:
+            from wave_search.models.sentence_transformers import films
+
+            films.register()
+        model = SentenceTransformer(
             str(source.directory),
             device=str(device),
             trust_remote_code=False,
             local_files_only=True,
             model_kwargs={"dtype": "auto" if dtype is None else dtype, "use_safetensors": True},
         )
+        return model.float() if architecture == _NEVER_FLOAT16 and model.dtype == torch.float16 else model
     except torch.OutOfMemoryError as error:
         raise ModelError(
             f"{source.name} does not fit into the memory of {device}", "Load it in bfloat16, or on the CPU."
@@ -86,7 +95,9 @@ class SentenceTransformerEmbedder(Embedder):
         modalities = tuple(modality for modality in Modality if self._supports(modality))
         if not modalities:
             raise ModelError(f"{source.name} embeds none of {', '.join(Modality)}")
-        full = model.get_embedding_dimension() or len(self._rows([self._inputs.of(modalities[0])], "query")[0])
+        full = model.get_embedding_dimension() or len(
+            self._rows([self._inputs.of(modalities[0])], "query", modalities[0])[0]
+        )
         self._spec = ModelSpec(
             name=source.name,
             revision=source.revision,
@@ -99,9 +110,12 @@ class SentenceTransformerEmbedder(Embedder):
         )
 
     def _supports(self, modality: Modality) -> bool:
+        known = self._model.modalities
         if modality is Modality.AV:
-            return any(isinstance(each, tuple) and {*each} == {"audio", "video"} for each in self._model.modalities)
-        return modality.value in self._model.modalities
+            return any(isinstance(each, tuple) and {*each} == {"audio", "video"} for each in known) or (
+                {"audio", "video", "message"} <= {*known}
+            )
+        return modality.value in known
 
     @property
     def spec(self) -> ModelSpec:
@@ -127,18 +141,18 @@ class SentenceTransformerEmbedder(Embedder):
                     parts[clip.role, modality] += ((number, part) for part in self._inputs.parts(clip, modality))
         found: list[Vectors] = [{} for _ in clips]
         for (role, modality), numbered in parts.items():
-            rows = normalize(self._rows([part for _, part in numbered], role)[:, : self._spec.dim])
+            rows = normalize(self._rows([part for _, part in numbered], role, modality)[:, : self._spec.dim])
             for (number, _), row in zip(numbered, rows, strict=True):
                 found[number][modality] = found[number].get(modality, np.zeros_like(row)) + row
         return found
 
-    def _rows(self, inputs: Sequence[Any], role: Role) -> NDArray[np.float32]:
+    def _rows(self, inputs: Sequence[Any], role: Role, modality: Modality) -> NDArray[np.float32]:
         encode = self._model.encode_query if role == "query" else self._model.encode_document
         rows = encode(
             list(inputs),
-            batch_size=_BATCH,
+            batch_size=_BATCH[modality],
             show_progress_bar=False,
             convert_to_numpy=True,
-            processing_kwargs=self._inputs.arguments,
+            processing_kwargs=None if modality is Modality.TEXT else self._inputs.arguments,
         )
         return np.asarray(rows, np.float32)

@@ -26,6 +26,8 @@ _NAMES = (".json", ".txt", ".jinja", ".model", ".safetensors")
 """Endings of files on which vectors may depend: configurations, prompts, templates, tokenizers and weights."""
 _OTHERS = {"onnx", "openvino", ".cache", ".git"}
 """Folders with what other programs use."""
+FILM_MODELS = ("embedding_gemma2", "qwen2_5_omni_thinker")
+"""Architectures whose films this package prepares where transformers cannot."""
 _PACKAGE = "sentence_transformers"
 _INSTALL = "Run: pip install 'wave-search[models]'"
 
@@ -58,6 +60,13 @@ def _files(directory: Path) -> Sequence[Path]:
         cause = "its weights are pickled, which could run code" if pickled else "there are no weights"
         raise CheckpointError(f"{directory}: {cause}", "A model needs weights in files named *.safetensors.")
     return found
+
+
+def model_type(directory: Path) -> str:
+    """Return the architecture of a model, "" if its configuration does not say."""
+    config = directory / str(_read(directory / _MODULES)[0].get("path", "")) / "config.json"
+    content = _read(config) if config.is_file() else {}
+    return str(content.get("model_type", "")) if isinstance(content, dict) else ""
 
 
 def _matters(name: Path) -> bool:
