@@ -29,7 +29,7 @@ EPILOG = epilog(
 def compare(
     ctx: typer.Context,
     other: Annotated[Path, typer.Argument(metavar="OTHER", help="Directory of another index of the same files.")],
-    texts: Annotated[list[str] | None, typer.Argument(metavar="[TEXT]...", help="Queries.")] = None,
+    texts: Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="Queries.")] = None,
     *,
     index: IndexDir = DEFAULT_INDEX,
     queries: Annotated[
