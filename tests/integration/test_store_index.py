@@ -547,7 +547,7 @@ def test_a_codebook_replaces_the_shards_and_tunings_of_its_own_partition(index):
                 write_meta(folder)
             writer.set_codebook(key, "book", 5)
             writer.add_shard(key, "shard", 0, 5, 5)
-            writer.set_tunings(key, [Tuning(key, Modality.TEXT, 4, 100, 0.96, 0.95, 5, "2026-01-01T00:00:00+00:00")])
+            writer.set_tunings(key, [Tuning(key, Modality.TEXT, 4, 100, 0.96, 0.9, 0.95, 5, "2026-01-01T00:00:00")])
         writer.set_codebook(AUDIO, "other", 7)
         snapshot = writer.commit()
         codebook = snapshot.codebook(AUDIO)

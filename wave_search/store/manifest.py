@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 FOLDER = "manifest"
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 _FOLDER_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]*")
 _FIRST_YEAR, _LAST_YEAR = 1970, 9000
 _NAME = re.compile(rf"{FOLDER}/([0-9]{{12}})\.json")
@@ -285,7 +285,7 @@ def _check_values(manifest: Manifest) -> None:
             _check_range("score_stats.std", stats.std, _SMALLEST_STD, _MAX_SCORE)
     for tuning in manifest.tunings:
         _check_range("tunings.recall", tuning.recall, 0, 1)
-        _check_range("tunings.tail", tuning.tail or 0.0, 0, 1)
+        _check_range("tunings.tail", tuning.tail, 0, 1)
         _check_range("tunings.target", tuning.target, 0, 1)
     for ref in structures:
         if _FOLDER_NAME.fullmatch(ref.name) is None:
