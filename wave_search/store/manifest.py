@@ -88,7 +88,7 @@ def versions(store: FileStore) -> list[int]:
     Raises:
         IndexStateError: the files cannot be listed.
     """
-    matches = (_NAME.fullmatch(info.name) for info in store.list(FOLDER))
+    matches = map(_NAME.fullmatch, store.names(FOLDER))
     return sorted(int(match[1]) for match in matches if match)
 
 
@@ -99,8 +99,7 @@ def newest_file(store: FileStore) -> FileInfo | None:
 
 def unpublished(store: FileStore) -> list[str]:
     """Return the names of manifests that were started and never published, or are being written right now."""
-    names = (info.name for info in store.list(FOLDER))
-    return sorted(name for name in names if is_temporary(name.removeprefix(f"{FOLDER}/")))
+    return sorted(name for name in store.names(FOLDER) if is_temporary(name.removeprefix(f"{FOLDER}/")))
 
 
 def is_made(name: str) -> bool:
@@ -139,7 +138,7 @@ def check_not_lost(store: FileStore) -> None:
     Raises:
         IndexCorruptError: it has.
     """
-    if any("/data/" in info.name for info in store.list(table_checks.FOLDER)):
+    if any("/data/" in name for name in store.names(table_checks.FOLDER)):
         cause = f"{store.url(FOLDER)} is missing, the list of what belongs to the index"
         raise IndexCorruptError(cause, RESTORE)
 
