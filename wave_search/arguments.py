@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Iterable
 from numbers import Integral, Real
 from pathlib import Path
@@ -116,3 +117,9 @@ def paths_of(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -
     """Return several paths, or a single one. Raises like `path_of`."""
     several = [paths] if isinstance(paths, str | os.PathLike) else items_of(paths, "the paths")
     return [path_of(path) for path in several]
+
+
+def is_pillow(item: object) -> bool:
+    """Return whether an item is an image of Pillow. Does not import it."""
+    module = sys.modules.get("PIL.Image")
+    return module is not None and isinstance(item, module.Image)

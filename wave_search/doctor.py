@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Literal
 
 from wave_search.ann import check_faiss
 from wave_search.errors import ModelError, WaveSearchError
+from wave_search.media import default_workers
 from wave_search.media.libraries import ffmpeg_decoders, unavailable_decoders
 from wave_search.media.memory import SHARE, machine_bytes
-from wave_search.media.worker_pool import default_workers
 from wave_search.models import known_models, model_directory
 from wave_search.models.device import cuda_devices, has_nvidia_driver
 from wave_search.query import describe

@@ -24,7 +24,6 @@ from wave_search.arguments import (
 )
 from wave_search.errors import UsageError, shown
 from wave_search.files import composed_text
-from wave_search.media import default_workers, divide_memory
 from wave_search.query import (
     MIN_LABEL_Z,
     Answer,
@@ -872,6 +871,8 @@ def _check_optimize(keep_versions_for_s: float, min_shard_rows: int) -> None:
 
 def check_environment(workers: int | None, decoder_memory_bytes: int | None) -> int:
     """Check that FAISS is installed, and return the number of decoder processes."""
+    from wave_search.media import default_workers, divide_memory
+
     check_faiss()
     if workers is not None:
         check_count("workers", workers)

@@ -376,6 +376,7 @@ def test_pipes_and_loops_do_not_hang_and_are_known_afterwards(tmp_path: Path, co
         report = index.add([media])
         assert [(one.path.name, one.known) for one in report.skipped] == NOT_FILES
         assert (report.unchanged, report.removed) == (1, 1)
+        assert not any(file.gone for file in index.files()), "a link that leads nowhere is there"
         (media / "fifo.wav").unlink()
         write_sound(media / "fifo.wav", 1)
         report = index.add([media])

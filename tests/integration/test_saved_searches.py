@@ -186,7 +186,7 @@ def test_the_command_line_saves_lists_runs_and_removes(settled: Path, called: Ca
     taken = called("query", "x", "--save", "DOGS", *index)
     assert (taken.returncode, "--replace" in taken.stderr) == (2, True)
     assert called("searches", "list", *index).stdout == (
-        f"dogs\t{WORDS[0]}, not rain --min-z -9.0\t\nfilms\t--where kind = 'video'\t\n"
+        f"dogs\t{WORDS[0]}, not rain --min-z -9\t\nfilms\t--where kind = 'video'\t\n"
     )
     ran = called("searches", "run", "dogs", "--json", *index)
     assert ran.stdout == asked.stdout

@@ -14,7 +14,6 @@ import wave_search as ws
 from wave_search.commands.options import words
 from wave_search.commands.usage import SEARCH
 from wave_search.errors import UsageError
-from wave_search.media import looks_like_media
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -98,6 +97,8 @@ def _is_path(typed: str, folder: str) -> bool:
 
 
 def _is_media(typed: str) -> bool:
+    from wave_search.media import looks_like_media
+
     name, _ = weighted(typed, is_path=True)
     whole, at, _ = name.rpartition("@")
     return looks_like_media(Path(name)) or (bool(at) and looks_like_media(Path(whole)))

@@ -7,11 +7,11 @@ decoded content get the same vectors.
 from __future__ import annotations
 
 import math
-import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wave_search.arguments import is_pillow
 from wave_search.errors import UsageError, shown
 from wave_search.media.image import MAX_PIXELS, on_white, upright
 from wave_search.media.mixing import MAX_RATE_HZ, MIN_RATE_HZ, Mixed
@@ -33,12 +33,6 @@ _LOUDEST = 8.0
 """Samples beyond it are not scaled to [-1, 1], as 16-bit samples that were merely converted to floats."""
 _PIXELS = "Use (height, width, 3) of uint8, or of floats in [0, 1]."
 _SAMPLES = "Use (samples,) or (samples, channels) of floats in [-1, 1], or of int16."
-
-
-def is_pillow(item: object) -> bool:
-    """Return whether an item is an image of Pillow. Does not import it."""
-    module = sys.modules.get("PIL.Image")
-    return module is not None and isinstance(item, module.Image)
 
 
 def read_picture(item: Any) -> NDArray[np.uint8]:

@@ -1,11 +1,11 @@
-"""The memory that decoders may use: together a share of the machine's, each an equal part of it."""
+"""How many decoders run at once, and their memory: together a share of the machine's, each an equal part of it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from wave_search.errors import UsageError
-from wave_search.system import physical_bytes
+from wave_search.system import cores, physical_bytes
 
 SHARE = 0.25
 """Share of the memory of the machine that the decoders of a pool may use together."""
@@ -13,6 +13,11 @@ LEAST_BYTES = 256 << 20
 """Least memory that a decoder can work with; the libraries alone take 150 MiB."""
 ENOUGH_BYTES = 1 << 30
 """Memory that suffices for nearly all files. Fewer decoders run at once rather than with less."""
+
+
+def default_workers() -> int:
+    """Return the number of cores, at most 4."""
+    return min(4, cores())
 
 
 def machine_bytes(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> int:

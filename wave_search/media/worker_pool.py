@@ -13,7 +13,6 @@ from wave_search.media.memory import divide_memory
 from wave_search.media.source import RETRY
 from wave_search.media.worker import Request
 from wave_search.media.worker_process import Worker, WorkerGone
-from wave_search.system import cores
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -27,11 +26,6 @@ _SLOWEST_READ_BYTES_PER_S = 10_000_000
 """Lowest speed of reading within the time limit: identifying a file reads all of it, to compute its digest."""
 _SLOWEST_DECODING = 2.0
 """Most CPU seconds for a second of media within the time limit."""
-
-
-def default_workers() -> int:
-    """Return the number of cores, at most 4."""
-    return min(4, cores())
 
 
 class DecoderPool:

@@ -15,7 +15,6 @@ from wave_search.batches import WHOLE_BATCH_BYTES, Item, batched, clip_bytes
 from wave_search.errors import BrokenMediaError, UsageError, shown
 from wave_search.files import on_disk
 from wave_search.media import WHOLE
-from wave_search.media.arrays import sampled_clips
 from wave_search.models import check_text
 from wave_search.query.in_memory import MemoryMedia, as_file, is_in_memory, read_memory
 from wave_search.query.terms import AudioVideoPair
@@ -217,6 +216,8 @@ class Encoder:
                 modality = media.modality or self.choose(self.identify(path).modalities)
                 yield from self._read(MediaRef(path, modality), segmentation)
             return
+        from wave_search.media.arrays import sampled_clips
+
         modality, found = media.modality or self.choose(media.content.modalities), False
         for clip in sampled_clips(media.content, self._embedder().spec.sampling, segmentation):
             if modality in clip.modalities:

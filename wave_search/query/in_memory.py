@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from wave_search.arguments import check_type
+from wave_search.arguments import check_type, is_pillow
 from wave_search.errors import MediaError, UsageError, WaveSearchError, shown
-from wave_search.media.arrays import is_pillow, read_frames, read_picture, read_sound
 from wave_search.types import ByContent, Clip, Frames, Modality, Waveform
 
 if TYPE_CHECKING:
@@ -100,6 +99,8 @@ def read_memory(item: Any, modality: Modality | None = None) -> MemoryMedia:
 
 
 def _clip(item: Any, modality: Modality | None) -> Clip:
+    from wave_search.media.arrays import read_frames, read_picture, read_sound
+
     match item:
         case Clip():
             sound, frames, image = item.waveform, item.frames, item.image

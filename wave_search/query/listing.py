@@ -66,7 +66,7 @@ def _files(
                 status=status_of(row),
                 cause=row.cause,
                 remedy=row.remedy,
-                gone=is_gone(path),
+                gone=is_gone(path) and not (row.content_id is None and path.is_symlink()),  # a dead link is a reason
                 kind=kind,
                 duration_s=duration_s,
                 size_bytes=row.size_bytes,

@@ -75,8 +75,10 @@ def search_words(search: SavedSearch) -> str:
         for term in search.terms
     ]
     narrowed = (
-        ("target", None if search.target == "any" else search.target), ("min-z", search.min_z), ("where", search.where),
-    )  # fmt: skip
+        ("target", None if search.target == "any" else search.target),
+        ("min-z", None if search.min_z is None else f"{search.min_z:g}"),
+        ("where", search.where),
+    )
     return " ".join([", ".join(terms), *(f"--{name} {value}" for name, value in narrowed if value is not None)]).strip()
 
 
