@@ -6,6 +6,7 @@ Which files are those of the tables, which versions there are, and whether manif
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from wave_search.errors import IndexCorruptError, IndexStateError
@@ -98,7 +99,8 @@ def check_plain(store: FileStore) -> frozenset[str]:
         raise refused(IrregularFileError(store.url(file), "it is a file, not a folder"))
     for name in names:
         if "/_deletions/" in name:  # other files are looked at when they are opened here, before Lance does
-            store.info(name)
+            with suppress(FileNotFoundError):  # another process removes old versions
+                store.info(name)
     return names
 
 
