@@ -141,11 +141,28 @@ def compare(store: FileStore, newest: ChecksumsRef, names: Collection[str] | Non
         names: of files; the lists are read until all of them are found. None to compare every file.
 
     Returns:
+        As `existing`.
+
+    Raises:
+        IndexCorruptError: a list or a file is damaged.
+        IndexStateError: one cannot be read now.
+    """
+    listing = existing(store, newest, names)
+    compared = listing.files.keys() if names is None else listing.files.keys() & set(names)
+    for fault in faults(store, {name: listing.files[name] for name in compared}):
+        raise fault
+    return listing
+
+
+def existing(store: FileStore, newest: ChecksumsRef, names: Collection[str] | None = None) -> Listing:
+    """Read the lists, all or back to those that list some files.
+
+    Returns:
         The existing files of the lists. Empty if a list is missing: by deleting it, a user accepts the tables in their
         current state.
 
     Raises:
-        IndexCorruptError: a list or a file is damaged.
+        IndexCorruptError: a list is damaged.
         IndexStateError: one cannot be read now.
     """
     try:
@@ -154,14 +171,6 @@ def compare(store: FileStore, newest: ChecksumsRef, names: Collection[str] | Non
         if isinstance(error.__cause__, FileNotFoundError):
             return Listing({}, ())
         raise
-    files = listing.files
-    for fault in faults(store, {name: files[name] for name in (files if names is None else files.keys() & set(names))}):
-        raise fault
-    return existing(store, listing)
-
-
-def existing(store: FileStore, listing: Listing) -> Listing:
-    """Return the lists without files that are gone. Raises IndexStateError."""
     there = frozenset(store.names(table_checks.FOLDER))
     return replace(listing, files={name: expected for name, expected in listing.files.items() if name in there})
 

@@ -252,10 +252,8 @@ class Tables:
             except ValueError as error:
                 raise write_error(self._store.url(written), f"{error}; is the disk full?") from error
             for file in {f"{folder}/data/{one}" for one in expected} & {*made}:
-                size_bytes, found_bytes = (
-                    expected[file.rpartition("/")[2]].size_bytes,
-                    self._store.info(file).size_bytes,
-                )
+                size_bytes = expected[file.rpartition("/")[2]].size_bytes
+                found_bytes = self._store.info(file).size_bytes
                 if found_bytes != size_bytes:
                     cause = f"{found_bytes:,} of {size_bytes:,} bytes were written; is the disk full?"
                     raise write_error(self._store.url(file), cause)

@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
 _CHANGES_KEPT = 100_000
 """Maximum number of changed files and contents kept as objects of 0.5 kB, before all are reread as columns."""
-
-
 _FEW_FRAGMENTS, _MANY_FRAGMENTS = 128, 1_000
 """Small commits between large ones leave fragments that are not the last ones. A fragment costs each later commit 0.15
 ms, and checking and rewriting a segment takes 0.04 ms. So n fragments, which have cost n^2 / 2 times the former,
@@ -303,7 +301,7 @@ class Writer:
 
         Must be called with nothing pending, after each commit: the last fragments are merged in tiers, so that it does
         a bounded amount of work for each. Versions that were replaced less than `KEEP_VERSIONS_FOR_S` ago stay. Where
-        the disk has no room for both the old fragments and the new, or a list of checksums is lost, nothing is merged:
+        the disk has no room for both the old fragments and the new, or a list of checksums is lost, nothing happens:
         `compact` raises an error that names the cause.
 
         Raises:
@@ -318,9 +316,11 @@ class Writer:
             files = [name for suffix in last.values() for name in suffix.files]
             self._rewrite(rows, files, lambda: self._tables.merge(last))
         if is_due(self._store):
-            with self._changing():
-                self._publish(checksums.existing(self._store, checksums.read(self._store, self._next.table_checksums)))
-            self._cleanup(KEEP_VERSIONS_FOR_S)
+            listing = checksums.existing(self._store, self._committed.table_checksums)
+            if listing.versions:
+                with self._changing():
+                    self._publish(listing)
+                self._cleanup(KEEP_VERSIONS_FOR_S)
         return self.snapshot
 
     def _rewrite(self, segments: int, files: Sequence[str] | None, rewrite: Callable[[], object]) -> None:
