@@ -53,6 +53,8 @@ def results(page: Page) -> None:
 def filters(page: Page) -> None:
     """Open their panel, above results."""
     results(page)
+    page.reload()  # the first condition starts a process
+    results(page)
     page.get_by_role("button", name=re.compile("^Filters")).click()
 
 
@@ -87,6 +89,7 @@ def duplicates(page: Page) -> None:
     """Compare the library with itself."""
     page.get_by_role("button", name="Duplicates").click()
     expect(page.locator(".group").first).to_be_visible()
+    page.wait_for_timeout(1500)  # the browser's player shows at first that it loads
 
 
 def folders(page: Page) -> None:

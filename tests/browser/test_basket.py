@@ -168,6 +168,12 @@ def test_duplicates_are_side_by_side(opened: Opening, copies: str, axe: str) -> 
     expect(film.locator(".member")).to_have_count(2)
     expect(film.locator(".member-differs dt")).to_have_text(["Folder (differs)", "Folder (differs)"])
     assert not violations(page, axe)
+    film.locator(".member-name a").first.evaluate("link => { link.textContent = 'a long name '.repeat(9); }")
+    places = [film.locator(place) for place in (".member dl div:first-child", ".member-tools", "video", ".member-face")]
+    ends = "all => all.map((each) => Math.round(each.getBoundingClientRect().bottom))"
+    rows, tools, films, faces = (place.evaluate_all(ends) for place in places)
+    assert len(set(rows)) == len(set(tools)) == 1  # what is compared stays side by side
+    assert films == faces  # with the controls of the player
     film.get_by_role("button", name="Play together").click()
     playing = "all => all.every((each) => !each.paused && each.currentTime > 0.2)"
     page.wait_for_function(f"() => ({playing})([...document.querySelectorAll('.group video')])")
@@ -188,13 +194,14 @@ def test_duplicates_are_side_by_side(opened: Opening, copies: str, axe: str) -> 
 def test_a_file_is_shown_in_the_folder_where_it_is(
     opened: Opening, copies: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    page = opened(f"{copies}?where=name+%3D+'moon.jpg'")
+    page = opened(f"{copies}?where=path+LIKE+'%25/more/moon.jpg'")
     page.locator("#results .card-link").first.click()
+    expect(page.locator(".details dd").first).to_have_text(re.compile("/more/moon.jpg$"))
     opener = tmp_path / "xdg-open"
     opener.write_text(f'#!/bin/sh\nprintf "%s" "$1" > {tmp_path}/shown\n')
     opener.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with page.expect_response("**/reveal") as answer:
+    with page.expect_response("**/reveal*") as answer:
         page.get_by_role("button", name="Show in folder").click()
     assert answer.value.status == 200
-    assert (tmp_path / "shown").read_text().endswith("/media")
+    assert (tmp_path / "shown").read_text().endswith("/media/more")

@@ -133,7 +133,7 @@ def remux(path: Path, make: Maker, codec: str) -> None:
         picture_stream = target.add_stream_from_template(source.streams.video[0])
         sound_stream = target.add_stream(codec, rate=RATE_HZ, layout="mono")
         for packet in source.demux(source.streams.video[0], source.streams.audio[0]):
-            if packet.stream.type == "video" and packet.dts is not None:
+            if packet.stream.type == "video" and packet.size:
                 packet.stream = picture_stream
                 target.mux(packet)
             elif packet.stream.type == "audio":

@@ -7,6 +7,7 @@ import json
 import random
 import signal
 import subprocess
+import threading
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from tests.libraries import WORDS, CountingEmbedder
 from tests.serving import ADDRESS, PORT, served
 from wave_search.errors import UsageError
 from wave_search.serve.app import create_app
+from wave_search.serve.mcp import server
 from wave_search.serve.options import Limits, ServeOptions
 from wave_search.serve.service import Service
 
@@ -133,8 +135,6 @@ def test_odd_arguments_never_break_it(assistant: Assistant) -> None:
 
 
 def create_tools() -> dict[str, Any]:
-    from wave_search.serve.mcp import server
-
     return server._TOOLS
 
 
@@ -167,7 +167,11 @@ def over_http(app: Any, headers: dict[str, str], conversation: Callable[[Client]
     return asyncio.run(run())
 
 
-def test_it_is_served_over_http_beside_the_page(assistant: Assistant) -> None:
+def test_it_is_served_over_http_beside_the_page(assistant: Assistant, monkeypatch: pytest.MonkeyPatch) -> None:
+    makers, create = [], server.create_server
+    monkeypatch.setattr(
+        server, "create_server", lambda *given: (makers.append(threading.current_thread()), create(*given))[1]
+    )
     app = create_app(assistant.service, ServeOptions(port=PORT, token=TOKEN), PORT)
 
     async def converse(client: Client) -> tuple[Any, ...]:
@@ -179,6 +183,8 @@ def test_it_is_served_over_http_beside_the_page(assistant: Assistant) -> None:
     tools, found, missing = over_http(app, {"authorization": f"Bearer {TOKEN}"}, converse)
     assert [tool.name for tool in tools] == TOOLS
     assert (len(found.structured_content["moments"]), missing.is_error) == (2, True)
+    assert len(makers) == 1
+    assert makers[0] is not threading.current_thread()  # whose loop answers others while the first one imports the SDK
 
 
 INITIALIZE = {

@@ -49,7 +49,7 @@ def test_only_what_is_wanted_is_decoded(decoders: DecoderPool, tmp_path: Path) -
     assert read == []
 
 
-@pytest.mark.parametrize("suffix", ["gif", "png", "apng"])
+@pytest.mark.parametrize("suffix", ["gif", "png", "apng", "avif"])
 def test_a_moving_image_is_a_video_and_a_still_one_an_image(decoders: DecoderPool, tmp_path: Path, suffix: str) -> None:
     red, green, blue = (Image.new("RGB", (64, 48), colour) for colour in ("red", "green", "blue"))
     kind = suffix.replace("apng", "png")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from unittest.mock import ANY
 
 import av
 import numpy as np
@@ -74,6 +76,8 @@ WHOLE = {
 STREAMS = {"a.aac": "aac", "a.ac3": "ac3", "a.mp2": "mp2", "a.opus": "libopus", "a.ts": "mp2"}
 SILENT = {"sound.m4a", "sound.ogg"}
 """Half of these cannot be opened, because the index is at the end, or declares nothing, as a stream does."""
+PLAYED_ON = {"sound.flac", "constant.mp3", "sound.ogg", "clip.mkv", "clip.avi"}
+"""Two of these in one file are played one after the other."""
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +103,29 @@ def test_a_part_of_a_file_declares_the_whole(decoders: DecoderPool, whole: Path)
     assert info.duration_s is not None
     assert 2.0 < info.duration_s < 7.0
     assert info.declared_s == pytest.approx(SECONDS, abs=0.3)
+
+
+@pytest.mark.parametrize("whole", sorted(WHOLE.keys() - PLAYED_ON), indirect=True)
+def test_another_file_behind_a_whole_one_is_named(decoders: DecoderPool, whole: Path) -> None:
+    content = whole.read_bytes()
+    joined = whole.with_stem("joined")
+    joined.write_bytes(content + content)
+    one, info = decoders.identify(whole), decoders.identify(joined)
+    assert (info.duration_s, info.declared_s) == (pytest.approx(one.duration_s, abs=1e-3), None)
+    (note,) = info.notes
+    assert note.cause.endswith(f"only the first is used, as by players: {len(content):,} bytes behind it are not read")
+    assert note.remedy == (
+        f"Take them out: tail -c +{len(content) + 1} ./{joined.name} > ./{joined.stem}.2{joined.suffix}"
+    )
+    assert not one.notes
+
+
+@pytest.mark.parametrize("whole", ["clip.avi"], indirect=True)
+def test_a_joined_film_that_players_play_to_the_end_is_indexed_to_the_end(decoders: DecoderPool, whole: Path) -> None:
+    joined = whole.with_stem("joined")
+    joined.write_bytes(2 * whole.read_bytes())
+    info = decoders.identify(joined)
+    assert (info.duration_s, info.notes) == (pytest.approx(2 * SECONDS, abs=0.1), ())
 
 
 @pytest.mark.parametrize("declared", [0x7FFF_FFFF, 0x7FFF_F000, 0xFFFF_FFFF, 0xFFFF_FFFF - 36])
@@ -162,6 +189,13 @@ def test_a_film_that_lost_the_sound_of_its_last_fragment_is_cut_off(decoders: De
     content = path.read_bytes()
     info = decoders.identify(path)
     assert info.declared_s is None
+    first, then = content.index(b"moof") - 4, content.rindex(b"moof") - 4
+    repeated = tmp_path / "repeated.mp4"  # the description of its tracks is there again, and its clock goes on
+    repeated.write_bytes(content[:then] + content[:first] + content[then:])
+    assert decoders.identify(repeated) == replace(info, size_bytes=ANY, digest=ANY)
+    repeated.write_bytes(2 * content)
+    again = decoders.identify(repeated)
+    assert (again.duration_s, again.stop_bytes) == (info.duration_s, len(content))
     stop = content.rindex(b"mfra") - 4
     lost = stop - content.rindex(b"mdat")
     path.write_bytes(content[: stop - lost // 2])  # the picture is in front of the sound
@@ -180,8 +214,9 @@ def test_a_stream_without_a_mark_of_its_end_may_be_whole(decoders: DecoderPool, 
 
 def test_what_is_not_used_beside_the_rest_is_named(decoders: DecoderPool, tmp_path: Path) -> None:
     film = write_av(tmp_path / "film.ts", moving_picture(8), 8, chord(1.0, 48_000), 48_000)
-    assert decoders.identify(film).loss is None
+    assert not decoders.identify(film).notes
     content = film.read_bytes()
     film.write_bytes(content.replace(b"\0\0\1\x68", b"\0\0\1\x6c"))  # no picture parameter set
     info = decoders.identify(film)
-    assert (info.kind, info.loss) == ("audio", "only its sound can be decoded, not its picture (h264)")
+    (note,) = info.notes
+    assert (info.kind, note.cause) == ("audio", "only its sound can be decoded, not its picture (h264)")

@@ -171,6 +171,10 @@ def check(decoders: DecoderPool, path: Path, kind: Kind) -> None:
         assert [heard_hz(segment) for segment in segments[:SECONDS]] == list(TONES_HZ)
     if kind.video:
         np.testing.assert_allclose([seen(segment) for segment in segments[:SECONDS]], COLOURS, atol=25)
+    # Of H.261 and H.263, 29.97 is the highest rate.
+    assumed = {"mjpeg": "25", "h261": "29.97", "h263": "29.97"}.get(info.container)
+    causes = [f"it does not state its frame rate: {assumed} frames per second are assumed"] if assumed else []
+    assert ([note.cause for note in info.notes], info.declared_s) == (causes, None)
 
 
 @pytest.mark.parametrize("name", KINDS)

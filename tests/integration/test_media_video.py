@@ -254,7 +254,7 @@ def test_all_parts_of_a_joined_film_are_seen_and_heard(folder: Path, suffix: str
     ]
     path.write_bytes(b"".join(part.read_bytes() for part in (start, *parts)))
     source, video, info = opened(path)
-    assert info.loss is None
+    assert not info.notes
     assert (info.duration_s, video.start_s, video.frames) == (
         pytest.approx(4.0, abs=0.02),
         pytest.approx(1.0, abs=0.02),

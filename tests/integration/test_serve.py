@@ -14,6 +14,7 @@ from tests.media_factory import write_sound
 from tests.serving import find, served
 from wave_search.serve import library as serve_library
 from wave_search.serve.options import Limits
+from wave_search.serve.schemas import Model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -263,6 +264,15 @@ def test_the_api_is_described_with_examples(site: TestClient) -> None:
         if not any("upload" in term for term in example["terms"]):
             limited = {**example, "where": None, "terms": [t for t in example["terms"] if "segment" not in t]}
             assert site.post("/api/search", json=limited).status_code == 200
+    taken = {model.__name__: model for model in Model.__subclasses__()}
+    for path, methods in described["paths"].items():
+        for method, operation in methods.items():
+            body = operation.get("requestBody", {"content": {}})["content"].get("application/json")
+            if body is not None:
+                name = body["schema"]["$ref"].rpartition("/")[2]
+                examples = described["components"]["schemas"][name].get("examples")
+                assert examples, (method, path)
+                assert all(taken[name].model_validate(example) for example in examples)
     text = json.dumps(described)
     names = {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}
     assert names <= set(described["components"]["schemas"])

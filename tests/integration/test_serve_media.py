@@ -193,7 +193,10 @@ def test_a_thumbnail_is_the_picture_in_the_middle(site: TestClient) -> None:
 
 
 def test_peaks_follow_the_loudness(site: TestClient) -> None:
-    peaks = media_of(site, "tone.wav", "peaks", params={"count": 4}).json()
+    response = media_of(site, "tone.wav", "peaks", params={"count": 4})
+    peaks, tag = response.json(), {"if-none-match": response.headers["etag"]}
+    assert media_of(site, "tone.wav", "peaks", 304, params={"count": 4}, headers=tag).content == b""
+    assert media_of(site, "tone.wav", "peaks", params={"count": 5}, headers=tag).json()["peaks"]
     assert (peaks["start_s"], peaks["stop_s"]) == (0.0, 2.0)
     expected = [np.abs(part).max() for part in np.split(tone(2.0, 500.0), 4)]
     assert peaks["peaks"] == pytest.approx(expected, abs=0.01)

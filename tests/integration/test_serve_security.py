@@ -86,6 +86,7 @@ def test_browsers_keep_the_page_but_no_answer(remote: TestClient) -> None:
 def test_a_page_of_another_site_cannot_search(site: TestClient) -> None:
     for origin in ("http://evil.example", "null", "", "http://[", "http://127.0.0.1:9999", "http://localhost:8765"):
         assert site.post("/api/search", json=SEARCH, headers={"origin": origin}).status_code == 403, origin
+        assert site.get("/api/library", headers={"origin": origin}).status_code == 403, origin
     assert site.post("/api/search", json=SEARCH, headers={"origin": ADDRESS}).status_code == 200
     for fetched_by in ("cross-site", "same-site", "nonsense"):
         headers = {"sec-fetch-site": fetched_by}
@@ -107,8 +108,9 @@ def test_no_other_site_is_allowed_to_read(site: TestClient) -> None:
         "/api/search", headers={"origin": "http://evil.example", "access-control-request-method": "POST"}
     )
     assert response.status_code == 403
-    allowed = site.get("/api/health", headers={"origin": "http://evil.example"})
-    assert not [name for name in allowed.headers if name.startswith("access-control-")]
+    for origin in ("http://evil.example", ADDRESS):
+        answer = site.get("/api/health", headers={"origin": origin})
+        assert not [name for name in answer.headers if name.startswith("access-control-")]
 
 
 def test_what_is_sent_cannot_be_taken_for_a_script(site: TestClient) -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 from tests.media_samples import ENCODINGS, chord, moving_picture, rotate_mp4, write_av, write_frames
 from wave_search.errors import BrokenMediaError, ChangedMediaError, UnsupportedMediaError
 from wave_search.files import mtime_ns
+from wave_search.media import restarts
 from wave_search.media.clip import WriteClip
 from wave_search.media.excerpt import EncodeSound
 from wave_search.media.preview import ExamineStreams, MakeThumbnail, MeasurePeaks, StreamDetails
@@ -71,22 +72,27 @@ def test_an_animated_webp_has_a_picture_at_each_time(tmp_path: Path) -> None:
         assert np.abs(np.asarray(thumbnail(film, 0.5 * number + 0.25).convert("RGB"))[24, 32] - colour).max() < 30
 
 
-@pytest.mark.parametrize("suffix", [".mkv", ".ogv"])
-def test_previews_of_a_joined_film_are_of_the_right_part(tmp_path: Path, suffix: str) -> None:
-    white, tone = np.full((8, 64, 48, 3), 250, np.uint8), chord(1.0, 48_000)
-    first = write_av(tmp_path / f"a{suffix}", PICTURE[:8] // 4, 8, 0 * tone, 48_000)
-    then = write_av(tmp_path / f"b{suffix}", white, 8, tone[:32_000], 32_000)
+@pytest.mark.parametrize(("suffix", "fps"), [(".mkv", 8), (".ogv", 8), (".ts", 4)])
+def test_previews_of_a_joined_film_are_of_the_right_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, fps: int
+) -> None:
+    monkeypatch.setattr(restarts, "_SMALL_BYTES", 0)  # look at some packets first, as in a large file
+    long_s = 8 / fps
+    white, tone = np.full((8, 64, 48, 3), 250, np.uint8), chord(long_s, 48_000)
+    first = write_av(tmp_path / f"a{suffix}", PICTURE[:8] // 4, fps, 0 * tone, 48_000)
+    then = write_av(tmp_path / f"b{suffix}", white, fps, tone[: len(tone) * 2 // 3], 32_000)
     first.write_bytes(first.read_bytes() + then.read_bytes())
     film = indexed(first)
-    assert [thumbnail(film, at_s).size for at_s in (0.5, 1.5)] == [(64, 48), (48, 64)]
-    list(WriteClip(film, tmp_path / "clip.mp4", 0.5, 1.5).previews())
-    (sound,) = EncodeSound(film, 0.5, 1.5).previews()
+    assert [thumbnail(film, share * long_s).size for share in (0.5, 1.5)] == [(64, 48), (48, 64)]
+    list(WriteClip(film, tmp_path / "clip.mp4", 0.5 * long_s, 1.5 * long_s).previews())
+    (sound,) = EncodeSound(film, 0.5 * long_s, 1.5 * long_s).previews()
     (tmp_path / "sound.mp3").write_bytes(sound)
-    for file, start_s in ((film, 0.5), (indexed(tmp_path / "clip.mp4"), 0.0), (indexed(tmp_path / "sound.mp3"), 0.0)):
-        (peaks,) = MeasurePeaks(file, 4, start_s, start_s + 1.0).previews()
+    made = ((indexed(tmp_path / name), 0.0) for name in ("clip.mp4", "sound.mp3"))
+    for file, start_s in ((film, 0.5 * long_s), *made):
+        (peaks,) = MeasurePeaks(file, 4, start_s, start_s + long_s).previews()
         assert [peaks.values[at] > 25 for at in (0, 2, 3)] == [False, True, True]
-    shown = [np.asarray(thumbnail(indexed(tmp_path / "clip.mp4"), at_s)).mean() > 200 for at_s in (0.25, 0.75)]
-    assert shown == [False, True]
+    clip = indexed(tmp_path / "clip.mp4")
+    assert [np.asarray(thumbnail(clip, share * long_s)).mean() > 200 for share in (0.25, 0.75)] == [False, True]
 
 
 def test_sound_of_a_changing_rate_can_be_played(tmp_path: Path) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import struct
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import pytest
 
 from tests.media_samples import chord, write_sound
 from wave_search.errors import UnsupportedMediaError
 from wave_search.media.probe import probe
+from wave_search.media.refusals import HEADERLESS
 
 
 def box(kind: bytes, *content: bytes) -> bytes:
@@ -113,12 +117,17 @@ def test_other_reasons(tmp_path: Path, content: bytes, cause: str, remedy: str) 
 @pytest.mark.parametrize(
     ("name", "content", "cause", "remedy"),
     [
-        ("a.g726", b"\xfa\xda", "G.726, which does not state its bit rate", "-f g726 -i ./a.g726 ./a.g726.flac"),
+        (
+            "a.g726",
+            b"\xfa\xda",
+            "G.726, which does not state its bits per sample",
+            "-f g726 -code_size BITS -i ./a.g726 ./a.g726.flac",
+        ),
         (
             "b c.dfpwm",
             b"UUUU",
             "DFPWM, which does not state its sample rate",
-            "-f dfpwm -i './b c.dfpwm' './b c.dfpwm.flac'",
+            "-f dfpwm -ar RATE -i './b c.dfpwm' './b c.dfpwm.flac'",
         ),
     ],
 )
@@ -131,6 +140,24 @@ def test_raw_streams_are_told_by_their_names(
         probe(path, file, len(content))
     assert raised.value.cause == f"by its name a raw stream of {cause}"
     assert raised.value.remedy == f"Convert it: ffmpeg {remedy}"
+
+
+@pytest.mark.parametrize("options", [options for _, _, options, _ in HEADERLESS.values()])
+def test_the_demuxers_of_raw_streams_take_what_has_to_be_stated(options: str) -> None:
+    values = {"RATE": "12345", "CHANNELS": "stereo", "BITS": "3", "WIDTHxHEIGHT": "32x24", "FPS": "50"}
+    names = {"-ar": "sample_rate", "-ac": "ch_layout"}
+    demuxer, *words = options.split()
+    stated = {
+        names.get(name, name[1:]): values.get(value, value) for name, value in zip(words[::2], words[1::2], strict=True)
+    }
+    with av.open(io.BytesIO(bytes(9600)), format=demuxer, options=stated) as container:
+        (stream,) = container.streams
+        found = stream.codec_context
+        if stream.type == "video":
+            assert (found.width, found.height, stream.time_base) == (32, 24, Fraction(1, 50))
+        else:
+            assert found.sample_rate == (8000 if demuxer == "g726" else 12345)
+            assert found.layout.nb_channels == 2 or "ch_layout" not in stated
 
 
 def test_subtitles_beyond_any_film_are_not_called_missing(tmp_path: Path) -> None:

@@ -46,6 +46,8 @@ def test_other_steps_are_a_variable_rate(times_s: list[float]) -> None:
         ([0.0, 3.0, 20.0], 6.7, 0.0, 26.7),
         ([number / 25 for number in range(50)], 0.04, 100.0, 2.0),  # a film of which 98 s are missing
         ([number / 25 for number in range(50)], 5.0, 0.0, 6.96),
+        ([0.0, 0.2, 0.28], 0.0, 0.32, 0.32),  # no duration, as in ASF
+        ([0.0, 0.2, 0.28], 0.0, 9.0, 0.42),
     ],
 )
 def test_how_long_the_last_frame_is_shown(

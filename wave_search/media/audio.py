@@ -101,7 +101,7 @@ def open_sndfile(source: Source) -> SndfileSource | None:
     Returns:
         None if libsndfile does not read the format, or the file has no samples.
     """
-    if source.demuxer not in _SNDFILE or source.offset_bytes:
+    if source.demuxer not in _SNDFILE or source.offset_bytes or source.stop_bytes is not None:
         return None
     import soundfile
 

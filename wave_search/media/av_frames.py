@@ -28,7 +28,7 @@ _NEAR_S = 1.0
 """The first frame wanted is reached by decoding if it is not further than this."""
 _FAR_S = 20.0
 """A frame further ahead than this is reached by a seek. Key frames are usually nearer."""
-_BACK_S = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 60.0)
+BACK_S = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 60.0)
 """Seconds before the wanted frame to seek to, in turn until a frame before it is found. Containers seek by the time of
 decoding, which is a little earlier than that of presentation; transport streams seek to any packet, and the next key
 frame may be too late. To look for a key frame costs less than to decode from one that is far away."""
@@ -97,7 +97,7 @@ class AvReader:
     def _seek_before(self, number: int) -> None:
         """Skip to a frame not after a number. If none is found, begin again."""
         position = self._position()
-        for back_s in _BACK_S:
+        for back_s in BACK_S:
             target_s = number / self._rate - back_s
             if target_s <= 0:
                 break

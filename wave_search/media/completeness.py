@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from wave_search.errors import BrokenMediaError
 from wave_search.media.demux import declared_stop_s, open_container
-from wave_search.media.joined import segment_stops
+from wave_search.media.joined import boxes, segment_stops
 from wave_search.media.resync import FRAMED, ends_within_frame, mpeg_frame_s
 from wave_search.media.signatures import first_ts_packet
 from wave_search.media.sniff import leading_bytes
@@ -38,6 +38,7 @@ _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _W64_DATA = bytes.fromhex("64617461f3acd3118cd100c04f8edb8a")
 _NUT_INDEX, _NUT_SYNCPOINT = bytes.fromhex("4e58dd672f23e64e"), bytes.fromhex("4e4be4adeeca4569")
 _MPEG_END = 0xB9
+_TS_PACKET_BYTES = 188
 
 
 def declared_s(source: Source, size_bytes: int, found_s: float) -> float | None:
@@ -51,6 +52,8 @@ def declared_s(source: Source, size_bytes: int, found_s: float) -> float | None:
     Returns:
         Infinity if the end is missing, but the format does not tell how much; None if nothing is known to be missing.
     """
+    if source.stop_bytes is not None:
+        size_bytes = source.stop_bytes
     try:
         whole_s = _whole_s(source, size_bytes, found_s)
         if whole_s is None and _ends_within(source, size_bytes - source.offset_bytes):
@@ -123,8 +126,8 @@ def _ends_within_packet(tail: bytes) -> bool:
         return False
     at, size = found
     last = len(tail) - (len(tail) - at) % size
-    # Of other bytes behind the packets, none need be missing.
-    return last < len(tail) and tail[last] == tail[at] and tail[last - size] == tail[at]
+    # In front of a packet may be a time code, and of other bytes behind the packets, none need be missing.
+    return 0 < len(tail) - last < _TS_PACKET_BYTES and tail[last] == tail[at] and tail[last - size] == tail[at]
 
 
 def _lacks_index(file: IndependentReader, tail: bytes) -> bool:
@@ -231,19 +234,7 @@ def _riff_end(file: IndependentReader) -> int:
 
 def _mov_end(file: IndependentReader) -> int:
     """Return where the last box with media data ends."""
-    position, end = 0, 0
-    while True:
-        try:
-            size, name = _read(file, position, ">I4s")
-            if size == 1:
-                (size,) = _read(file, position + 8, ">Q")
-        except struct.error:
-            return end
-        if size < 8:  # 0: up to the end of the file
-            return end
-        position += size
-        if name == b"mdat":
-            end = position
+    return max((stop for name, _, stop in boxes(file) if name == b"mdat"), default=0)
 
 
 def _matroska_end(file: IndependentReader) -> int:

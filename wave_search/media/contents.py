@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from wave_search.errors import BrokenMediaError, MediaError, UnsupportedMediaError
 from wave_search.media.demux import (
+    assumes_rate,
     audio_tracks,
     choose_video,
     declared_stop_s,
@@ -18,10 +19,11 @@ from wave_search.media.demux import (
 from wave_search.media.demux import (
     packets as packets_of,
 )
-from wave_search.media.info import Part, VideoStream
+from wave_search.media.info import Note, Part, VideoStream
 from wave_search.media.joined import part_source, part_starts
 from wave_search.media.picture import shown_size
 from wave_search.media.refusals import convert_with_ffmpeg, is_initialization_segment, lacks_index
+from wave_search.media.restarts import clocked_parts
 from wave_search.media.source import CONVERT
 from wave_search.media.timecode import container_timecode
 from wave_search.media.timeline import MAX_DURATION_S
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from wave_search.media.source import Source
     from wave_search.media.timing import VideoPackets
 
+_CONVERT_ALL = "Convert it with a program that plays all of it."
 _COPY_AGAIN = "Copy it again, or repair it with a program for recordings that broke off."
 
 
@@ -47,7 +50,7 @@ class Content:
     """With the end of its picture and sound."""
     video: VideoStream | None
     tracks: tuple[AudioStream, ...]
-    loss: str | None
+    notes: tuple[Note, ...]
     timecode: str | None
 
 
@@ -67,7 +70,7 @@ def contents_of(source: Source) -> Iterator[Content | MediaError]:
 def played_parts(source: Source, start_s: float, stop_s: float) -> list[tuple[Source, float]]:
     """Return the parts of a file that are played in a range, and when each begins: in a file of one part, that one."""
     if len(part_starts(source)) == 1:
-        return [(source, 0.0)]
+        return clocked_parts(source, start_s, stop_s)
     parts: list[tuple[Source, float]] = []
     for content in contents_of(source):
         if isinstance(content, MediaError):
@@ -86,18 +89,19 @@ def _probe_part(source: Source, part: Part) -> Content:
         container = open_container(source)
     except BrokenMediaError as error:
         raise (_without_index(source) if lacks_index(source) else error) from error
-    video_packets, scans = scan_packets(container, choose_video(container), audio_tracks(container))
+    video_packets, scans, _ = scan_packets(container, choose_video(container), audio_tracks(container))
     video, picture_stop_s = _video_stream(source, video_packets) if video_packets else (None, 0.0)
     tracks = tracks_of(source, container, scans, part)
     if video is None and not tracks:
         raise _nothing_to_decode(source, container)
     stop_s = max(part.start_s + picture_stop_s, max((track.stop_s for track in tracks), default=0.0))
-    loss = _loss(source, container, video, has_pictures=video_packets is not None)
-    return Content(replace(part, stop_s=stop_s), video, tracks, loss, container_timecode(container))
+    note = _note(source, container, video, has_pictures=video_packets is not None)
+    notes = () if note is None else (note,)
+    return Content(replace(part, stop_s=stop_s), video, tracks, notes, container_timecode(container))
 
 
-def _loss(source: Source, container: Any, video: VideoStream | None, *, has_pictures: bool) -> str | None:
-    """Return what of a container is not indexed, although the rest is: its picture.
+def _note(source: Source, container: Any, video: VideoStream | None, *, has_pictures: bool) -> Note | None:
+    """Return what of a container is not indexed, although the rest is: its picture; or that its rate is assumed.
 
     Args:
         source: the container.
@@ -106,14 +110,23 @@ def _loss(source: Source, container: Any, video: VideoStream | None, *, has_pict
         has_pictures: whether there are packets of a video stream whose codec is known.
     """
     if video is not None:
-        return None
+        return _rate_note(source, video.fps) if assumes_rate(source, container) else None
     picture = choose_video(container)
     if has_pictures and picture is not None:
-        return f"only its sound can be decoded, not its picture ({picture.codec_context.codec.name})"
+        codec = picture.codec_context.codec.name
+        return Note(f"only its sound can be decoded, not its picture ({codec})", _CONVERT_ALL)
     unknown = [stream for stream in container.streams.video if stream.codec_context is None]
     if unknown and any(packets_of(opened := open_container(source), [opened.streams[it.index] for it in unknown])):
-        return "only its sound is used, because the codec of its picture is not supported"
+        return Note("only its sound is used, because the codec of its picture is not supported", _CONVERT_ALL)
     return None
+
+
+def _rate_note(source: Source, fps: float) -> Note:
+    converted = convert_with_ffmpeg(source.path, "mkv", f"-f {source.demuxer} -r RATE ")
+    return Note(
+        f"it does not state its frame rate: {fps:.5g} frames per second are assumed",
+        f"If it is another one: {converted}",
+    )
 
 
 def _nothing_to_decode(source: Source, container: Any) -> MediaError:
@@ -155,6 +168,7 @@ def _video_stream(source: Source, packets: VideoPackets) -> tuple[VideoStream | 
     clock = clock_of(packets, declared_fps, min(declared_stop_s(container), MAX_DURATION_S))
     width, height = shown_size(frame, stream)
     codec = stream.codec_context.codec.canonical_name
-    by_decord = not source.offset_bytes and suits_decord(source.demuxer, packets, clock.timing, frame, stream)
+    is_whole = not source.offset_bytes and source.stop_bytes is None
+    by_decord = is_whole and suits_decord(source.demuxer, packets, clock.timing, frame, stream)
     video = VideoStream(width, height, codec, clock.fps, packets.frames, clock.timing, clock.start_s, by_decord)
     return video, clock.stop_s

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from wave_search.media.source import Source
+    from wave_search.media.timeline import Reset
     from wave_search.media.timing import VideoPackets
 
 _BUFFER_BYTES = 1 << 20
@@ -36,12 +37,19 @@ _STATEFUL = frozenset({
 # fmt: on
 _DIFFERENTIAL = frozenset({"8svx_exp", "8svx_fib", "dfpwm", "interplayacm", "mace3", "mace6", "shorten"})
 _STATE_IN_PACKETS = frozenset({"adpcm_ima_wav", "adpcm_ms", "adpcm_swf"})
+_CLOCKED = frozenset({"h261", "h263"})
+"""Codecs that state a clock of 29.97 Hz, of which any number of pictures may be left out."""
+_UNUSUAL_FPS = 7
 _LEAST_BYTES_PER_S = 1_000
 """Of longer packets. Those of a damaged file may declare days."""
 
 
-def open_container(source: Source) -> Any:
+def open_container(source: Source, **options: str) -> Any:
     """Open a container as exactly one format, without access to other files or the network.
+
+    Args:
+        source: the container.
+        options: of FFmpeg, for its format.
 
     Raises:
         BrokenMediaError: it is not of this format, or its header is damaged.
@@ -55,7 +63,7 @@ def open_container(source: Source) -> Any:
             buffer_size=_BUFFER_BYTES,
             metadata_errors="ignore",
             # A whitelist without any real protocol, so that nothing that a file refers to is opened.
-            options={"protocol_whitelist": "none", "format_whitelist": source.demuxer},
+            options={"protocol_whitelist": "none", "format_whitelist": source.demuxer, **options},
         )
     except (av.FFmpegError, ValueError) as error:
         raise BrokenMediaError(
@@ -192,6 +200,16 @@ def is_timed(container: Any) -> bool:
     return not _has(container, Flags.no_timestamps)
 
 
+def assumes_rate(source: Source, container: Any) -> bool:
+    """Return whether the frame rate of raw video is FFmpeg's default, because the codec states none."""
+    if is_timed(container):
+        return False
+    if container.format.name in _CLOCKED:
+        return True
+    video = choose_video(open_container(source, framerate=str(_UNUSUAL_FPS)))
+    return video is not None and bool(video.guessed_rate == _UNUSUAL_FPS)
+
+
 def _has(container: Any, flag: Any) -> bool:
     return bool(container.format.flags & flag.value)
 
@@ -290,7 +308,7 @@ def first_frame(container: Any, stream: Any) -> Any | None:
 
 def scan_packets(
     container: Any, video: Any | None, audios: Sequence[Any]
-) -> tuple[VideoPackets | None, list[AudioScan]]:
+) -> tuple[VideoPackets | None, list[AudioScan], list[Reset]]:
     """Read all packets of some streams, without decoding them.
 
     Headers may declare any number of frames; only packets are counted.
@@ -301,7 +319,7 @@ def scan_packets(
         audios: the audio streams that are needed.
 
     Returns:
-        None for video that is None or has no packets, and a summary for each audio stream.
+        None for video that is None or has no packets, a summary for each audio stream, and where the clock was set.
     """
     origin = origin_s(container)
     broadcast, adts = is_broadcast(container), is_adts(container)
@@ -320,10 +338,11 @@ def scan_packets(
             # Other formats do not store the time of decoding, and FFmpeg guesses it.
             stamp = packet.dts if broadcast else pictures.newest
             if stamp is not None:
-                clock.place(index, stamp * tick_s, 0.0)
+                delay = max((packet.pts or stamp) - stamp, 0)
+                clock.place(index, stamp * tick_s, 0.0, packet.pos, delay * tick_s)
         elif not packet.is_discard:
             scan = scans[index]
             scan.add(*stamp_and_duration_s(packet, scan.tick_s, scan.usual_s, adts=adts), packet.pos)
     if broadcast and container.start_time is None and pictures.newest is not None:  # of a single frame, it is unknown
         origin = pictures.newest * tick_s
-    return pictures.summary(origin, joined=video_index in clock.joined), list(scans.values())
+    return pictures.summary(origin, joined=video_index in clock.joined), list(scans.values()), clock.resets

@@ -99,6 +99,14 @@ class AudioStream:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """What a user should know of a file that is indexed: what of it is not used, or what is assumed."""
+
+    cause: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
 class MediaInfo:
     """Identification of a file by its content."""
 
@@ -113,8 +121,7 @@ class MediaInfo:
     declared_s: float | None = None
     """Duration that the header declares, if the end of the file is missing, as in a copy that stopped: infinity if it
     declares none. Else None."""
-    loss: str | None = None
-    """What of it is not used, although the rest is."""
+    notes: tuple[Note, ...] = ()
     video: VideoStream | None = None
     audio: AudioStream | None = None
     """The audio track that a player plays, or the first one that is not silent."""
@@ -123,6 +130,8 @@ class MediaInfo:
     height: int | None = None
     offset_bytes: int = 0
     """Number of bytes before the media, such as tags of another format."""
+    stop_bytes: int | None = None
+    """Position in the file at which the media end, if another file follows that players do not play; else None."""
     tracks: tuple[AudioStream, ...] = ()
     """All audio tracks, in the order of the file."""
     timecode: str | None = None

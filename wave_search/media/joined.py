@@ -14,12 +14,14 @@ if TYPE_CHECKING:
 
 _PART_STARTS = {"ogg": re.compile(rb"OggS\x00\x02"), "flac": re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")}
 """Format -> what each part of a file begins with. In Ogg, every stream of a part does."""
-_LONGEST_START = 8
+_LONGEST_START = 32
 _OGG_HEADER_BYTES = 27
 _SEARCH_BYTES = 1 << 24
 _EBML, _SEGMENT = bytes.fromhex("1a45dfa3"), bytes.fromhex("18538067")
 _EBML_HEAD_BYTES = 1 << 12
 """More than the header of any Matroska file, which is followed by its only segment."""
+_MAX_BOXES = 1 << 19
+"""Two for each second of a stream of several days; boxes without content could be millions."""
 
 
 def part_source(source: Source, part: Part) -> Source:
@@ -33,9 +35,9 @@ def part_starts(source: Source) -> list[int]:
     """Return the positions, from the beginning of the media, at which the parts of a joined file begin; at least 0."""
     if source.demuxer == "matroska":
         reader = source.reader()
-        return [0, *(stop for stop in segment_stops(reader) if _bytes_at(reader, stop, len(_EBML)) == _EBML)]
+        return [0, *(stop for stop in segment_stops(reader) if bytes_at(reader, stop, len(_EBML)) == _EBML)]
     pattern = _PART_STARTS.get(source.demuxer)
-    found = [0] if pattern is None else [0, *_positions(source, pattern)]
+    found = [0] if pattern is None else [0, *positions(source, pattern)]
     if source.demuxer != "ogg":
         return sorted(set(found))
     starts, stop = [0], -1
@@ -46,11 +48,15 @@ def part_starts(source: Source) -> list[int]:
     return starts
 
 
-def _positions(source: Source, pattern: re.Pattern[bytes]) -> Iterator[int]:
-    reader, data, first = source.reader(), b"", 0
+def positions(source: Source, pattern: re.Pattern[bytes]) -> Iterator[int]:
+    """Yield where a pattern of at most `_LONGEST_START` bytes is in a file, from the beginning of the media."""
+    reader, data, first, newest = source.reader(), b"", 0, -1
     while block := reader.read(_SEARCH_BYTES):
         data += block
-        yield from (first + match.start() for match in pattern.finditer(data))
+        for match in pattern.finditer(data):
+            if first + match.start() > newest:
+                newest = first + match.start()
+                yield newest
         kept = data[-_LONGEST_START + 1 :]
         first += len(data) - len(kept)
         data = kept
@@ -59,7 +65,7 @@ def _positions(source: Source, pattern: re.Pattern[bytes]) -> Iterator[int]:
 def _page_stop(source: Source, position: int) -> int:
     """Return where an Ogg page ends."""
     reader = source.reader()
-    header = _bytes_at(reader, position, _OGG_HEADER_BYTES)
+    header = bytes_at(reader, position, _OGG_HEADER_BYTES)
     lengths = reader.read(header[-1]) if len(header) == _OGG_HEADER_BYTES else b""
     return position + _OGG_HEADER_BYTES + len(lengths) + sum(lengths)
 
@@ -73,7 +79,7 @@ def segment_stops(reader: IndependentReader) -> Iterator[int]:
 
 
 def _segment_stop(reader: IndependentReader, position: int) -> int | None:
-    head = _bytes_at(reader, position, _EBML_HEAD_BYTES)
+    head = bytes_at(reader, position, _EBML_HEAD_BYTES)
     if not head.startswith(_EBML):
         return None
     size, begin = _vint(head, len(_EBML))
@@ -83,7 +89,27 @@ def _segment_stop(reader: IndependentReader, position: int) -> int | None:
     return None if size is None else position + begin + size
 
 
-def _bytes_at(reader: IndependentReader, position: int, size: int) -> bytes:
+def boxes(reader: IndependentReader) -> Iterator[tuple[bytes, int, int]]:
+    """Yield name, beginning and end of the boxes of MP4 or QuickTime, up to one whose end is that of the file."""
+    position = 0
+    for _ in range(_MAX_BOXES):
+        header = bytes_at(reader, position, 16)
+        size = int.from_bytes(header[8:] if header[:4] == b"\0\0\0\1" else header[:4])
+        if size < 8 or len(header) < 8:
+            return
+        yield header[4:8], position, position + size
+        position += size
+
+
+def brands(reader: IndependentReader) -> set[bytes]:
+    """Return the brands that an MP4 or HEIF file says it is of."""
+    name, begin, stop = next(boxes(reader), (b"", 0, 0))
+    head = bytes_at(reader, begin, min(stop - begin, _EBML_HEAD_BYTES)) if name == b"ftyp" else b""
+    return {head[at : at + 4] for at in range(8, len(head) - 3, 4)}
+
+
+def bytes_at(reader: IndependentReader, position: int, size: int) -> bytes:
+    """Read at most `size` bytes from a position on."""
     reader.seek(position)
     return reader.read(size)
 

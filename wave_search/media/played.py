@@ -6,15 +6,18 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from wave_search.errors import UnsupportedMediaError
+from wave_search.media.av_frames import BACK_S
 from wave_search.media.contents import played_parts
 from wave_search.media.demux import (
     audio_tracks,
     decode,
     has_wrong_stamps,
+    is_broadcast,
     is_default,
     is_stateful,
     open_container,
     origin_s,
+    packets,
 )
 
 if TYPE_CHECKING:
@@ -36,9 +39,22 @@ def seek_before(container: Any, stream: Any, at_s: float) -> None:
     """Go to a place at or before a time at which a stream can be decoded, if the container can."""
     import av
 
-    if at_s > 0 and not (stream.type == "audio" and (is_stateful(stream) or has_wrong_stamps(container, stream))):
-        with suppress(av.FFmpegError):
-            container.seek(int((origin_s(container) + at_s) / stream.time_base), stream=stream)
+    if at_s <= 0 or (stream.type == "audio" and (is_stateful(stream) or has_wrong_stamps(container, stream))):
+        return
+    begin_s, may_miss_key = origin_s(container), stream.type == "video" and is_broadcast(container)
+    with suppress(av.FFmpegError):
+        for back_s in BACK_S if may_miss_key else (0.0,):
+            stamp = int((begin_s + at_s - back_s) / stream.time_base)
+            if back_s >= at_s:
+                break
+            container.seek(stamp, stream=stream)
+            if not may_miss_key:
+                return
+            key = next((packet for packet in packets(container, [stream]) if packet.is_keyframe), None)
+            if key is not None and key.pts is not None and float(key.pts * stream.time_base) <= begin_s + at_s:
+                container.seek(stamp, stream=stream)
+                return
+        container.seek(0, unsupported_byte_offset=True)
 
 
 class SoundConverter:

@@ -24,6 +24,7 @@ from wave_search.media.demux import (
     origin_s,
     packets,
 )
+from wave_search.media.further import without_further
 from wave_search.media.image import image_size, read_pixels
 from wave_search.media.picture import shown_size, to_rgb
 from wave_search.media.played import mono, played_audio, seek_before
@@ -256,7 +257,7 @@ def source_of(indexed: IndexedFile, file: BinaryIO) -> Source:
         raise UnsupportedMediaError(path, f"it is not the {indexed.kind} that the index says", "Index it again.")
     source = Source(path, file, demuxer, found.offset_bytes)
     refuse_encrypted(source)
-    return source
+    return without_further(source, scan=False)
 
 
 def shown_picture(source: Source, kind: FileKind, at_s: float) -> tuple[NDArray[np.uint8], tuple[int, int]]:

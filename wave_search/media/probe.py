@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from wave_search.errors import BrokenMediaError, MediaError, UnsupportedMediaError
 from wave_search.media import subtitles, text
 from wave_search.media.contents import Content, contents_of
+from wave_search.media.further import further_note, without_further
 from wave_search.media.image import image_size
 from wave_search.media.info import MediaInfo, VideoPart, VideoStream
+from wave_search.media.joined import brands
 from wave_search.media.refusals import (
     FOREIGN_HEAD_BYTES,
     foreign_kind,
@@ -28,7 +30,14 @@ from wave_search.media.sniff import (
     is_text,
     leading_bytes,
 )
-from wave_search.media.source import CONVERT, REPLACE, IndependentReader, Source
+from wave_search.media.source import (
+    CONVERT,
+    RENAME,
+    REPLACE,
+    USE_LISTED,
+    IndependentReader,
+    Source,
+)
 from wave_search.media.timecode import wave_timecode
 from wave_search.media.timeline import MAX_DURATION_S
 from wave_search.media.tracks import joined_tracks, preferred, probe_sndfile
@@ -41,8 +50,10 @@ if TYPE_CHECKING:
 
     from wave_search.media.signatures import Signature
 
-MOVING = {"GIF": "gif", "PNG": "apng", "JPEG": "mjpeg"}
+MOVING = {"GIF": "gif", "PNG": "apng", "JPEG": "mjpeg", "AVIF": "mov", "HEIF": "mov"}
 """Format of an image -> demuxer of many of them."""
+_SEQUENCES = frozenset({b"avis", b"msf1", b"hevc", b"hevx"})
+"""Brands of HEIF with several pictures, each at its time."""
 
 
 def probe(path: Path, file: BinaryIO, size_bytes: int) -> MediaInfo:
@@ -73,8 +84,10 @@ def probe(path: Path, file: BinaryIO, size_bytes: int) -> MediaInfo:
         raise raw
     if suffix in PLAYLIST_SUFFIXES or found is None:
         raise _unknown(path, file)
-    info = _probe_media(Source(path, file, found.signature.format, found.offset_bytes), found.signature, size_bytes)
-    return replace(info, offset_bytes=found.offset_bytes)
+    source = without_further(Source(path, file, found.signature.format, found.offset_bytes), scan=True)
+    info = _probe_media(source, found.signature, size_bytes)
+    further = () if source.stop_bytes is None else (further_note(path, source.stop_bytes, size_bytes),)
+    return replace(info, offset_bytes=found.offset_bytes, stop_bytes=source.stop_bytes, notes=info.notes + further)
 
 
 def _probe_media(source: Source, signature: Signature, size_bytes: int) -> MediaInfo:
@@ -88,9 +101,9 @@ def _unknown(path: Path, file: BinaryIO) -> UnsupportedMediaError | BrokenMediaE
     start = leading_bytes(file)
     head = IndependentReader(file, start).read(HEAD_BYTES)
     if path.suffix.lower() in PLAYLIST_SUFFIXES or is_playlist(head):
-        return UnsupportedMediaError(path, "a playlist, not media", "Index the files that it lists.")
+        return UnsupportedMediaError(path, "a playlist, not media", USE_LISTED)
     if is_text(head):
-        return UnsupportedMediaError(path, "text, but not named as text", "Rename it to .txt or .md to index it.")
+        return UnsupportedMediaError(path, "text, but not named as text", RENAME)
     if start == 0 and head.startswith(TAG_STARTS):
         return BrokenMediaError(path, "contains a tag and nothing else", REPLACE)
     return BrokenMediaError(path, "not in any known media format (by its first bytes)", CONVERT)
@@ -120,6 +133,8 @@ def _probe_moving_image(source: Source, size_bytes: int) -> MediaInfo | None:
         return _probe_webp(source, size_bytes)
     demuxer = MOVING.get(source.demuxer)
     if demuxer is None or (demuxer == "mjpeg" and source.path.suffix.lower() not in MOTION_JPEG_SUFFIXES):
+        return None
+    if demuxer == "mov" and _SEQUENCES.isdisjoint(brands(source.reader())):
         return None
     try:
         info = probe_streams(replace(source, demuxer=demuxer), size_bytes)
@@ -180,7 +195,7 @@ def probe_streams(source: Source, size_bytes: int) -> MediaInfo:
         size_bytes,
         "",
         duration_s=_checked_duration(source.path, contents[-1].part.stop_s),
-        loss=next((content.loss for content in contents if content.loss), None),
+        notes=tuple({note: None for content in contents for note in content.notes}),
         video=video,
         audio=preferred(source, tracks),
         tracks=tracks,

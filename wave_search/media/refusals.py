@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from wave_search.descriptors import read_at
 from wave_search.errors import UnsupportedMediaError
 from wave_search.media.signatures import first_ts_packet
+from wave_search.media.source import EXCLUDE
 from wave_search.media.wtv import lacks_directory
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 _UNPACK = "Unpack it."
 _RENDER = "Render it to sound, for example as FLAC."
-_EXCLUDE = "Exclude it with --exclude."
 _FOREIGN = (
     (0, b"%PDF-", "a PDF document, not media", "Save its text as .txt or its pages as images."),
     (0, b"%!PS", "a PostScript document, not media", "Save its pages as images."),
@@ -40,20 +40,32 @@ _FOREIGN = (
     (0, b"IMPM", "a tracker module, which is not supported", _RENDER),
     (44, b"SCRM", "a tracker module, which is not supported", _RENDER),
     (1080, b"M.K.", "a tracker module, which is not supported", _RENDER),
-    (0, b"FWS", "a Flash program, not media", _EXCLUDE),
-    (0, b"CWS", "a Flash program, not media", _EXCLUDE),
-    (0, b"\x7fELF", "a program, not media", _EXCLUDE),
-    (0, b"MZ", "a program, not media", _EXCLUDE),
-    (0, b"SQLite format 3\x00", "a database, not media", _EXCLUDE),
-    (0, b"\x00\x05\x16\x07", "the resource fork of a file of macOS, not media", _EXCLUDE),
+    (0, b"FWS", "a Flash program, not media", EXCLUDE),
+    (0, b"CWS", "a Flash program, not media", EXCLUDE),
+    (0, b"\x7fELF", "a program, not media", EXCLUDE),
+    (0, b"MZ", "a program, not media", EXCLUDE),
+    (0, b"SQLite format 3\x00", "a database, not media", EXCLUDE),
+    (0, b"\x00\x05\x16\x07", "the resource fork of a file of macOS, not media", EXCLUDE),
 )
 """(position, bytes there, cause, remedy)."""
+_RATE, _RATE_OF_SAMPLES = "sample rate", "sample rate and number of channels"
 HEADERLESS = {
-    ".aptx": ("aptX", "sample rate", "aptx", "flac"),
-    ".aptxhd": ("aptX HD", "sample rate", "aptx_hd", "flac"),
-    ".dfpwm": ("DFPWM", "sample rate", "dfpwm", "flac"),
-    ".g726": ("G.726", "bit rate", "g726", "flac"),
-    ".yuv": ("pictures", "size", "rawvideo -video_size WIDTHxHEIGHT", "mkv"),
+    ".al": ("A-law samples", _RATE_OF_SAMPLES, "alaw -ar RATE -ac CHANNELS", "flac"),
+    ".aptx": ("aptX", _RATE, "aptx -ar RATE", "flac"),
+    ".aptxhd": ("aptX HD", _RATE, "aptx_hd -ar RATE", "flac"),
+    ".dfpwm": ("DFPWM", _RATE, "dfpwm -ar RATE", "flac"),
+    ".f32le": ("floating-point samples", _RATE_OF_SAMPLES, "f32le -ar RATE -ac CHANNELS", "flac"),
+    ".g726": ("G.726", "bits per sample", "g726 -code_size BITS", "flac"),
+    ".pcm": ("samples", f"format, {_RATE_OF_SAMPLES}", "s16le -ar RATE -ac CHANNELS", "flac"),
+    ".s16le": ("16-bit samples", _RATE_OF_SAMPLES, "s16le -ar RATE -ac CHANNELS", "flac"),
+    ".s24le": ("24-bit samples", _RATE_OF_SAMPLES, "s24le -ar RATE -ac CHANNELS", "flac"),
+    ".ul": ("μ-law samples", _RATE_OF_SAMPLES, "mulaw -ar RATE -ac CHANNELS", "flac"),
+    ".yuv": (
+        "pictures",
+        "size, frame rate and pixel format",
+        "rawvideo -video_size WIDTHxHEIGHT -framerate FPS -pixel_format yuv420p",
+        "mkv",
+    ),
 }
 """Suffix -> codec, what has to be known to decode it and is not in the file, options of the command ffmpeg, and a
 format to convert to."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from dataclasses import dataclass, replace
 from typing import Any
 
 from wave_search.media.info import Mark
@@ -33,6 +34,18 @@ _MARK_EVERY_S = 5.0
 _ROUNDING_S = 1e-6
 
 
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """Where the clock of a file was set."""
+
+    position: int
+    """Of the first packet, in bytes, from the beginning of the media."""
+    time_s: float
+    """From the beginning of the file."""
+    offset_s: float
+    """What is added to time stamps from there on."""
+
+
 class PacketClock:
     """The times of the packets of a file, given in the order of the file.
 
@@ -46,16 +59,27 @@ class PacketClock:
         self.declared_s, self._broadcast = declared_s, broadcast
         self.joined: set[int] = set()
         """Indices of the streams that the clock was set for."""
+        self.resets: list[Reset] = []
+        """Where it was set, as far as the positions of packets are known."""
         self._offsets_s = [-origin_s]
         self._ends_s: dict[int, float] = {}
 
-    def place(self, stream: int, stamp_s: float | None, duration_s: float) -> float:
+    def place(
+        self,
+        stream: int,
+        stamp_s: float | None,
+        duration_s: float,
+        position: int | None = None,
+        delay_s: float = 0.0,
+    ) -> float:
         """Return the time of a packet, in seconds from the beginning of the file.
 
         Args:
             stream: index of its stream.
             stamp_s: its time stamp; None continues where the packet before it ended.
             duration_s: of the packet.
+            position: of its first byte in the file, if it is known.
+            delay_s: how much later than at its stamp it is shown, if that is the time of decoding.
         """
         end_s = self._ends_s.get(stream)
         if stamp_s is not None and end_s is not None and len(self._offsets_s) == 1:  # of nearly all packets
@@ -64,13 +88,20 @@ class PacketClock:
                 if time_s + duration_s > end_s:
                     self._ends_s[stream] = time_s + duration_s
                 return time_s
-        time_s = self._time_s(stream, stamp_s)
+        offsets = len(self._offsets_s)
+        time_s = self._time_s(stream, stamp_s, delay_s)
+        if len(self._offsets_s) > offsets and position is not None:
+            self.resets.append(Reset(position, time_s, self._offsets_s[-1]))
+        elif stamp_s is not None and position is not None and self.resets:
+            newest = self.resets[-1]  # packets of another stream may be stored before that one
+            if position < newest.position and abs(time_s - stamp_s - newest.offset_s) < _ROUNDING_S:
+                self.resets[-1] = replace(newest, position=position)
         if stamp_s is not None and abs(time_s - stamp_s - self._offsets_s[0]) > _ROUNDING_S:
             self.joined.add(stream)
         self._ends_s[stream] = max(self._ends_s.get(stream, time_s), time_s + duration_s)
         return time_s
 
-    def _time_s(self, stream: int, stamp_s: float | None) -> float:
+    def _time_s(self, stream: int, stamp_s: float | None, delay_s: float) -> float:
         end_s = self._ends_s.get(stream)
         if stamp_s is None:
             return 0.0 if end_s is None else end_s
@@ -81,7 +112,7 @@ class PacketClock:
             time_s = min(time_s, stamp_s + self._offsets_s[-2], key=lambda it: abs(it - end_s))
         if time_s - end_s >= -_MAX_OVERLAP_S and self._plausible(stream, end_s, time_s):
             return time_s
-        time_s = max(self._ends_s.values())
+        time_s = max(self._ends_s.values()) - delay_s
         self._offsets_s.append(time_s - stamp_s)
         return time_s
 
@@ -123,7 +154,7 @@ class AudioScan:
 
     def add(self, stamp_s: float | None, duration_s: float, position: int | None) -> None:
         """Add the next packet, which begins at a byte of the file if that is known."""
-        time_s = self._clock.place(self._stream.index, stamp_s, duration_s)
+        time_s = self._clock.place(self._stream.index, stamp_s, duration_s, position)
         if self.start_s is None:
             self.start_s = self._stop_s = time_s
             self.packet_s = duration_s

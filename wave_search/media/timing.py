@@ -143,6 +143,8 @@ def clock_of(packets: VideoPackets, declared_fps: float, declared_stop_s: float)
     if declared_stop_s > times_s[-1] and (frames == 1 or steps_s.max() >= _LONG_FRAME_S):
         # At a variable rate, the duration of the last frame may be an estimate.
         stop_s = max(stop_s, declared_stop_s) if fps else declared_stop_s
+    elif not (fps or packets.last_s) and declared_stop_s > times_s[-1]:
+        stop_s = min(stop_s, declared_stop_s)
     return Clock("constant" if fps else "variable", fps or frames / (stop_s - start_s), start_s, stop_s)
 
 

@@ -79,7 +79,7 @@ def _goes_on(source: Source, length_s: float) -> bool:
     container = open_container(source)
     with contextlib.suppress(av.FFmpegError):
         container.seek(round(length_s * av.time_base))
-    _, scans = scan_packets(container, None, audio_tracks(container)[:1])
+    _, scans, _ = scan_packets(container, None, audio_tracks(container)[:1])
     return any(scan.stop_s() > length_s + _LONGER_S for scan in scans)
 
 

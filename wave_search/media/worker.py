@@ -20,9 +20,11 @@ from wave_search.system import constants, limit_memory
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from typing import BinaryIO
 
     from wave_search.media.info import DecodedSegment, DecodeRequest, MediaInfo
     from wave_search.media.preview import Preview, PreviewTask
+    from wave_search.media.source import Source
 
 MORE_MEMORY = "Reduce its resolution, or allow more with --decoder-memory and --retry."
 """The remedy for files that take more memory than a decoder may use."""
@@ -109,7 +111,7 @@ def _serve(request: Request) -> Iterator[MediaInfo | DecodedSegment | Preview]:
     from wave_search.media.decode import decode_segments
     from wave_search.media.info import DecodeRequest
     from wave_search.media.probe import probe
-    from wave_search.media.source import Source, open_regular
+    from wave_search.media.source import open_regular
 
     if request.work is not None and not isinstance(request.work, DecodeRequest):
         yield from request.work.previews()
@@ -117,15 +119,21 @@ def _serve(request: Request) -> Iterator[MediaInfo | DecodedSegment | Preview]:
     with open_regular(request.path) as file:
         if request.work is not None:
             decoding = request.work
-            source = Source(request.path, file, decoding.info.container, decoding.info.offset_bytes)
+            source = _source(request.path, file, decoding.info)
             for segment in decode_segments(source, decoding):
                 check_segment(request.path, segment)
                 yield segment
             return
         info = probe(request.path, file, os.fstat(file.fileno()).st_size)
         if info.kind in ("audio", "video") and info.duration_s is not None:
-            source = Source(request.path, file, info.container, info.offset_bytes)
+            source = _source(request.path, file, info)
             info = replace(info, declared_s=declared_s(source, info.size_bytes, info.duration_s))
         check_info(request.path, info)
         file.seek(0)
         yield replace(info, digest=digest(iter(lambda: file.read(_BLOCK_BYTES), b"")))
+
+
+def _source(path: Path, file: BinaryIO, info: MediaInfo) -> Source:
+    from wave_search.media.source import Source
+
+    return Source(path, file, info.container, info.offset_bytes, info.stop_bytes)

@@ -166,8 +166,26 @@ def as_file(media: MemoryMedia) -> Iterator[Path]:
         file.flush()
         try:
             yield Path(file.name)
+        except MediaError as error:
+            raise _of_memory(error, media, Path(file.name)) from error
         except WaveSearchError as error:
             message, remedy = (text.replace(file.name, str(media)) for text in (error.message, error.remedy))
-            if isinstance(error, MediaError):
-                raise type(error)(str(media), error.cause.replace(file.name, str(media)), remedy) from error
             raise type(error)(message, remedy) from error
+
+
+def _of_memory(error: MediaError, media: MemoryMedia, path: Path) -> MediaError:
+    """Return what is wrong with media in memory, which have no name, for an error of the file that holds them."""
+    from wave_search.media.source import CONVERT, EXCLUDE, RENAME, REPLACE, USE_LISTED
+    from wave_search.media.worker import MORE_MEMORY
+
+    remedies = {
+        CONVERT: "If a player or viewer opens it, convert it there; otherwise use the bytes of an intact file.",
+        EXCLUDE: "Use the bytes of a picture, a sound or a film.",
+        MORE_MEMORY: "Reduce its resolution.",
+        RENAME: "Use a string for text, or the bytes of a picture, a sound or a film.",
+        REPLACE: "Use the bytes of an intact file.",
+        USE_LISTED: "Use the files that it lists.",
+    }
+    cause = "text, not media" if error.remedy == RENAME else error.cause.replace(str(path), str(media))
+    remedy = remedies.get(error.remedy, error.remedy).replace(f"./{path.name}", "FILE")
+    return type(error)(str(media), cause, remedy)

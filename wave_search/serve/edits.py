@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from wave_search.errors import UsageError
 from wave_search.indexer import MetadataEdit
@@ -41,11 +41,21 @@ class Edit(Model):
 class EditQuery(Model):
     """Edits, of which either all are made or none."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"edits": [{"segments": [81, 95], "set": {"year": 2020, "artist": None}, "add": {"tags": ["dog"]}}]}
+            ]
+        }
+    )
+
     edits: Annotated[list[Edit], Field(min_length=1, max_length=_MAX_EDITS)]
 
 
 class UndoQuery(Model):
     """Which edit to undo."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"undo": "3Wl7xqk0n2g"}]})
 
     undo: Annotated[str, Field(max_length=100)]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter
-from pydantic import Field
+from pydantic import ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -53,6 +53,12 @@ class ExportItem(Model):
 class ExportQuery(Model):
     """What to export, and how."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"format": "zip", "items": [{"segment": 81}, {"segment": 95, "start_s": 1.0, "stop_s": 2.5}]}]
+        }
+    )
+
     format: Literal["csv", "jsonl", "m3u8", "otio", "edl", "fcpxml", "zip"]
     items: Annotated[list[ExportItem], Field(min_length=1, max_length=MAX_ITEMS)]
     name: Annotated[str, Field(min_length=1, max_length=100)] = NAME
@@ -61,6 +67,8 @@ class ExportQuery(Model):
 
 class SegmentsQuery(Model):
     """Ids of segments."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"segments": [81, 95]}]})
 
     segments: Annotated[list[SegmentId], Field(max_length=MAX_ITEMS)]
 

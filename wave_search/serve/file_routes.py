@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import islice
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -49,7 +50,11 @@ async def duplicates(
 
 
 @files_router.post("/segments/{segment_id}/reveal", responses=NOT_FOUND)
-async def reveal(request: Request, segment_id: SegmentPath) -> RevealAnswer:
+async def reveal(
+    request: Request,
+    segment_id: SegmentPath,
+    copy: Annotated[int | None, Query(ge=0, description="Place of a copy in `copies`, instead of the file")] = None,
+) -> RevealAnswer:
     """Show the file of a segment in the file manager of this machine, for a request that comes from it."""
     service = service_of(request)
     if not service.can_reveal(request):
@@ -59,9 +64,10 @@ async def reveal(request: Request, segment_id: SegmentPath) -> RevealAnswer:
 
     def show() -> None:
         _, file = service.library.segment(segment_id)
-        if is_gone(file.path):
-            raise ChangedMediaError(file.path, "there is no such file any more", "Index its folder again.")
-        show_in_file_manager(file.path)
+        path = file.path if copy is None else next(islice(file.copies, copy, None), file.path)
+        if is_gone(path):
+            raise ChangedMediaError(path, "there is no such file any more", "Index its folder again.")
+        show_in_file_manager(path)
 
     await run_in_threadpool(show)
     return RevealAnswer(shown=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from wave_search.reports import Stage
 from wave_search.serve.schemas import Model, Result
@@ -15,6 +15,10 @@ JobState = Literal["running", "paused", "cancelling", "done", "cancelled", "fail
 
 class JobRequest(Model):
     """A run of `index` to start."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{}, {"paths": ["/home/me/Videos"], "exclude": ["*.tmp.mp4"]}]}
+    )
 
     paths: Annotated[list[Annotated[str, Field(max_length=4_096)]], Field(min_length=1, max_length=100)] | None = None
     """Folders and files: folders of the index as it lists them, or absolute paths; null for all folders of the

@@ -66,11 +66,16 @@ def _status(media: Media) -> os.stat_result:
 
 def sent(request: Request, media: Media, filename: str | None = None) -> Response:
     """Return the answer with an open file, or without it if the browser has it already."""
-    tags = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
-    if f'"{media.tag}"' in tags or "*" in tags:
+    if _has(request, f'"{media.tag}"'):
         media.file.close()
         return Response(status_code=304, headers={**_HEADERS, "etag": f'"{media.tag}"'})
     return OpenFileResponse(media, filename)
+
+
+def _has(request: Request, etag: str) -> bool:
+    """Return whether the browser has the answer with a tag already."""
+    tags = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
+    return etag in tags or "*" in tags
 
 
 def _media_route(path: str, description: str) -> Callable[[Route], Route]:
@@ -97,13 +102,15 @@ async def thumb(
     return sent(request, await opened(service, service.previews.thumbnail(file, segment, width)))
 
 
-@media_router.get("/segments/{segment_id}/peaks", responses=_CONVERTED)
+@media_router.head("/segments/{segment_id}/peaks", response_model=PeaksAnswer, include_in_schema=False)
+@media_router.get("/segments/{segment_id}/peaks", responses=_CONVERTED, response_model=PeaksAnswer)
 async def peaks(
     request: Request,
+    response: Response,
     segment_id: SegmentPath,
     count: Annotated[int, Query(ge=1, le=PEAKS)] = 400,
     whole: Annotated[bool, Query(description="Of the whole file")] = False,
-) -> PeaksAnswer:
+) -> PeaksAnswer | Response:
     """The loudness of a segment, or of its whole file, for drawing it."""
     service = service_of(request)
     segment, file = await run_in_threadpool(service.library.segment, segment_id)
@@ -113,6 +120,11 @@ async def peaks(
     if whole or start_s is None or stop_s is None or start_s >= stop_s:
         start_s, stop_s = 0.0, file.duration_s
     measured = await opened(service, service.previews.peaks(file, start_s, stop_s))
+    headers = {**_HEADERS, "etag": f'"{measured.tag}-{count}"'}
+    if _has(request, headers["etag"]):
+        measured.file.close()
+        return Response(status_code=304, headers=headers)
+    response.headers.update(headers)
     values = await run_in_threadpool(fewer_peaks, measured, count)
     return PeaksAnswer(peaks=values, start_s=start_s, stop_s=stop_s)
 

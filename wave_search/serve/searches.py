@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from wave_search.alerts import AlertBook, parse_webhook, set_alert
 from wave_search.errors import SearchNotFoundError, UsageError
@@ -25,11 +25,15 @@ _OF_PROXIES = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", 
 class NameQuery(Model):
     """A name for a search."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Dogs"}]})
+
     name: Annotated[str, Field(max_length=400)]
 
 
 class AlertQuery(Model):
     """Where an alert leads. A command can only be set on the command line."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"webhook": "https://example.org/dogs"}]})
 
     webhook: Annotated[str, Field(max_length=10_000)]
     """Address to which new matches are posted as JSON."""

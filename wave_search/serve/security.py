@@ -50,7 +50,6 @@ _HEADERS = {
 _NOT_KEPT = {"cache-control": "no-store"}
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[\w.-]+)(?::\d{1,5})?")
 """Of the Host header: a name or an address, and a port."""
-_SAFE_METHODS = frozenset({"GET", "HEAD"})
 _OWN_SITES = frozenset({"same-origin", "none"})
 """Values of Sec-Fetch-Site of requests that no other page has made; "none" is what a user typed."""
 _SIGNED_IN = (
@@ -124,7 +123,7 @@ class Guard:
         if site is not None and site not in _OWN_SITES and not _is_opened_page(method, path, headers):
             return refused(403, "the request comes from a page of another site", "Open the page of this server.")
         origins = headers.getlist("origin")
-        if method not in _SAFE_METHODS and any(origin.partition("://")[2] != hosts[0] for origin in origins):
+        if any(origin.partition("://")[2] != hosts[0] for origin in origins):
             return refused(403, "the request comes from a page of another site", "Open the page of this server.")
         wanted = headers.get("x-api-version", API_VERSION)
         if wanted != API_VERSION:

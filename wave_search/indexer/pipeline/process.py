@@ -255,7 +255,6 @@ class Assembly:
         return Indexed(file, info, tuple(self.segments), _damage(info, self.segments, end))
 
 
-_CONVERT_ALL = "Convert it with a program that plays all of it."
 _COPY_AGAIN = "Its end is missing: copy it again."
 CHANGED = Failure("changed while it was read", "The next run reads it again.", retry=True)
 """The failure of a file, but not of its former content, which copies of it may still have."""
@@ -285,12 +284,11 @@ def _damage(info: MediaInfo, segments: Sequence[NewSegment], end: Failure | None
     if end is not None:
         stop_s = max((segment.stop_s or 0.0 for segment in segments), default=0.0)
         return Failure(f"damaged: {stop_s:.1f} of {whole_s:.1f} s ({end.cause})", end.remedy)
-    loss = "" if info.loss is None else f"; {info.loss}"
+    notes = [note.cause for note in info.notes]
     if info.declared_s is None:
-        return Failure(info.loss, _CONVERT_ALL) if info.loss else None
-    if info.declared_s == math.inf:
-        return Failure(f"damaged: cut off after {there_s:.1f} s{loss}", _COPY_AGAIN)
-    return Failure(f"damaged: {there_s:.1f} of {whole_s:.1f} s{loss}", _COPY_AGAIN)
+        return Failure("; ".join(notes), " ".join(note.remedy for note in info.notes)) if notes else None
+    there = f"cut off after {there_s:.1f} s" if info.declared_s == math.inf else f"{there_s:.1f} of {whole_s:.1f} s"
+    return Failure("; ".join([f"damaged: {there}", *notes]), _COPY_AGAIN)
 
 
 def _is_as_found(file: FoundFile) -> bool:

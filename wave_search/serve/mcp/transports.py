@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mcp.server.lowlevel import Server
+    from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
     from starlette.types import Message, Receive, Scope, Send
 
     from wave_search.index import Index
@@ -131,16 +132,7 @@ class McpEndpoint:
         """See ASGI."""
         if scope["method"] != "POST":  # there are no sessions to listen to or to end
             raise HTTPException(405, headers={"allow": "POST"})
-        from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
-
-        from wave_search.serve.mcp.server import create_server
-
-        if self._server is None:
-            self._server = create_server(self._ready)
-        # Without sessions, a manager lasts for one request and needs nothing that outlives it.
-        manager = StreamableHTTPSessionManager(
-            self._server, json_response=True, stateless=True, max_request_body_size=sys.maxsize
-        )
+        manager = await run_in_threadpool(self._manager)
         # Read here, as the manager would wrap what is raised when a request is too large or breaks off.
         messages = [{"type": "http.request", "body": await Request(scope, receive).body(), "more_body": False}]
 
@@ -149,6 +141,18 @@ class McpEndpoint:
 
         async with manager.run():
             await manager.handle_request(scope, read, send)
+
+    def _manager(self) -> StreamableHTTPSessionManager:
+        """Without sessions, a manager lasts for one request. Importing what makes the first one takes seconds."""
+        from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+
+        from wave_search.serve.mcp.server import create_server
+
+        if self._server is None:
+            self._server = create_server(self._ready)
+        return StreamableHTTPSessionManager(
+            self._server, json_response=True, stateless=True, max_request_body_size=sys.maxsize
+        )
 
     async def _ready(self) -> Service:
         return self._service

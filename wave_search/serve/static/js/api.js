@@ -66,7 +66,8 @@ export const search = async (request, terms, signal) => send("/search", request,
 export const segmentsOf = (segments, signal) => call("/segments", {
   method: "POST", body: JSON.stringify({ segments }), signal, headers: { "Content-Type": "application/json" },
 });
-export const reveal = (segment) => call(`/segments/${segment}/reveal`, { method: "POST" });
+export const reveal = (segment, copy) =>
+  call(`/segments/${segment}/reveal${copy == null ? "" : `?copy=${copy}`}`, { method: "POST" });
 
 export function duplicates(asked, signal) {
   const parameters = new URLSearchParams(Object.entries(asked).filter(([, value]) => value !== ""));

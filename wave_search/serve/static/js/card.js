@@ -35,12 +35,12 @@ export function Card({
   const timer = useRef(null);
   const canPlay = (hit.kind === "video" || hit.kind === "audio") && !isMovingPicture(hit);
   // Sound is not played unasked, and pictures do not move for those who prefer that.
-  const previews = canPlay && isNative(hit) && !still() && (hit.kind === "video" || audible);
+  const previews = canPlay && isNative(hit) && (hit.kind === "video" || audible);
   const { chosen, change } = useChosen(hit);
   useEffect(() => () => clearTimeout(timer.current), []);
   const rest = (on) => {
     clearTimeout(timer.current);
-    if (on && previews) timer.current = setTimeout(() => onPreview(true), REST_MS);
+    if (on && previews && !still()) timer.current = setTimeout(() => onPreview(true), REST_MS);
     else if (!on) onPreview(false);
   };
   const id = `hit-${hit.segment}`, when = range(hit.start_s, hit.stop_s);

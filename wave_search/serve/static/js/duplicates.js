@@ -5,7 +5,7 @@ import { duplicates, mediaUrl, thumbUrl } from "./api.js";
 import { announce, copyText } from "./announcer.js";
 import { addHits } from "./basket.js";
 import { Icon, Problem, plain } from "./elements.js";
-import { WHY, count, range, size, time } from "./format.js";
+import { WHY, count, framesPerSecond, kilohertz, range, size, time } from "./format.js";
 import { isMovingPicture, isNative, playedUrl } from "./moment.js";
 import { writeAddress } from "./query.js";
 
@@ -75,8 +75,8 @@ function valuesOf({ hit, columns }) {
     size_bytes: size(columns.size_bytes),
     duration: hit.duration_s == null ? null : time(hit.duration_s, 1),
     picture: width ? `${width} × ${height}` : null,
-    fps: columns.fps == null ? null : Number(columns.fps.toFixed(3)),
-    sample_rate_hz: rate ? `${(rate / 1000).toLocaleString("en")} kHz` : null,
+    fps: columns.fps && framesPerSecond(columns.fps),
+    sample_rate_hz: rate && kilohertz(rate),
     modified: modified && new Date(`${modified.replace(/Z?$/, "Z")}`).toLocaleString(),
   };
 }
@@ -153,7 +153,7 @@ function Group({ group, query, navigate }) {
 function Member({ member, values, rows, differing, query, navigate }) {
   const { hit } = member;
   const open = { file: hit.segment, at: hit.start_s, view: "" };
-  return html`<li class="member" data-modality=${hit.modality}>
+  return html`<li class="member" data-modality=${hit.modality} style=${{ gridRow: `span ${rows.length + 4}` }}>
     <div class="member-face"><${Face} hit=${hit} /></div>
     <h4 class="member-name"><a href=${writeAddress({ ...query, ...open })} title=${hit.path}
       onClick=${(event) => plain(event) && navigate(open)}>${hit.name}</a></h4>

@@ -7,7 +7,7 @@ import { addHits, isBasketKey } from "./basket.js";
 import { Match } from "./card.js";
 import { Clip } from "./clip.js";
 import { Icon, Problem, Why } from "./elements.js";
-import { range, size, time } from "./format.js";
+import { framesPerSecond, kilohertz, range, size, time } from "./format.js";
 import { Lazy } from "./lazy.js";
 import { Neighbours } from "./neighbours.js";
 import { Stage, Transport, hasPlayer, useKeys } from "./player.js";
@@ -27,7 +27,7 @@ export function View({ query, library, hits, navigate, close, likeSegment, reloa
   const title = useRef(null);
   const load = () => {
     setFault(null);
-    api.details(query.file).then(setShown, setFault);
+    api.details(query.file).then((answer) => setShown(asFound(answer, hits)), setFault);
   };
   useEffect(load, [query.file]);
   useEffect(() => {
@@ -59,6 +59,15 @@ export function View({ query, library, hits, navigate, close, likeSegment, reloa
     ${!shown && !fault && html`<div class="file-body"><div class="file-main"><div
       class="stage stage-empty"></div></div></div>`}
   </article>`;
+}
+
+/** The details of a file under the name that it was found by, which may be that of a copy. */
+function asFound(shown, hits) {
+  const found = hits.find((hit) => hit.segment === shown.hit.segment), { file } = shown;
+  const copy = file.copies.indexOf(found?.path);
+  if (copy < 0) return shown;
+  const copies = file.copies.with(copy, file.path);
+  return { ...shown, file: { ...file, name: found.name, path: found.path, copies, copy } };
 }
 
 function Body({ shown, query, library, navigate, likeSegment, reload }) {
@@ -140,7 +149,7 @@ function Actions({ library, file, hit, clip, likeSegment, onTrim }) {
   const where = clip ?? (hit.start_s == null ? null : { start: hit.start_s, stop: hit.stop_s });
   const ranged = where && `${file.path}@${+where.start.toFixed(2)}-${+where.stop.toFixed(2)}`;
   const add = () => addHits([hit], clip);
-  const show = () => api.reveal(hit.segment).then(() => {}, (fault) => announce(fault.text, { shown: true }));
+  const show = () => api.reveal(hit.segment, file.copy).then(() => {}, (fault) => announce(fault.text, { shown: true }));
   useEffect(() => {
     const onKey = (event) => {
       if (event.target.closest("dialog, .card") || !isBasketKey(event)) return;
@@ -218,6 +227,7 @@ const NAMES = {
   container: "Container", fps: "Frames per second", video_codec: "Picture codec", audio_codec: "Sound codec",
   channels: "Channels", sample_rate_hz: "Sample rate", audio_tracks: "Sound tracks", timecode: "Timecode",
 };
+const WRITTEN = { fps: framesPerSecond, sample_rate_hz: kilohertz };
 const SHOWN_ELSEWHERE = new Set([
   "path", "name", "folder", "kind", "size_bytes", "modified", "duration_s", "status", "cause", "width", "height",
   "modality", "start_s", "stop_s", "text",
@@ -231,11 +241,10 @@ function Details({ file }) {
     ["Picture", file.width ? `${file.width} × ${file.height}` : null],
     ["Size", size(file.size_bytes)],
     ["Changed", file.modified && new Date(`${file.modified.replace(/Z?$/, "Z")}`).toLocaleString()],
-    ...Object.entries(file.columns).filter(([name]) => !SHOWN_ELSEWHERE.has(name)).map(([name, value]) => [
-      NAMES[name] ?? name,
-      name === "sample_rate_hz" && value ? `${(value / 1000).toLocaleString("en")} kHz` : [value].flat().join(", "),
-    ]),
-  ].filter(([, value]) => value != null && value !== "" && value !== 0);
+    ...Object.entries(file.columns)
+      .filter(([name, value]) => !SHOWN_ELSEWHERE.has(name) && (value || !(name in NAMES)))
+      .map(([name, value]) => [NAMES[name] ?? name, WRITTEN[name]?.(value) ?? [value].flat().join(", ")]),
+  ].filter(([, value]) => value != null && value !== "");
   return html`<section><h3>Details</h3>
     ${file.gone && html`<p
       class="notice">The file is not there any more. It leaves the library with the next run of wave-search index.</p>`}

@@ -35,6 +35,11 @@ export function size(bytes) {
   return `${unit && bytes < 100 ? bytes.toFixed(1) : Math.round(bytes)} ${units[unit]}`;
 }
 
+/** As 29.97, not 29.97002997. */
+export const framesPerSecond = (fps) => String(Number(fps.toFixed(3)));
+
+export const kilohertz = (hertz) => `${(hertz / 1000).toLocaleString("en")} kHz`;
+
 export function count(number, noun, plural = `${noun}s`) {
   return `${number.toLocaleString("en")} ${number === 1 ? noun : plural}`;
 }

@@ -58,6 +58,7 @@ export function SearchBox({ query, navigate, addFiles, input }) {
         enterkeyhint="search" aria-label="Search for" aria-keyshortcuts="/"
         placeholder=${query.terms.length ? "and …" : "Describe a sound, a picture, a moment"}
         onInput=${(event) => setDraft(event.target.value)} onKeyDown=${onKey} />
+      <span class="box-tools">
       ${draft.trim() && html`<button class="tool" type="button" onClick=${addTerm}
         aria-label="Add as a term, and type another" title="Add as a term, and type another (Ctrl Enter)">
         <${Icon} name="plus" /></button>`}
@@ -67,6 +68,7 @@ export function SearchBox({ query, navigate, addFiles, input }) {
         title="Search by a file: pick, drop or paste it"><${Icon} name="file" /></button>
       <${Recorder} addFiles=${addFiles} />
       <button class="box-submit" type="submit">Search</button>
+      </span>
     </div>
     ${term && html`<${TermEditor} term=${term} onChange=${(changed) => setTerm(edited, changed)}
       close=${() => setEdited(null)} />`}
